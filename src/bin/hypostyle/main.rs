@@ -1,0 +1,2 @@
+//! The `hypostyle` command.
+fn main() {}

@@ -1,0 +1,212 @@
+//! Column slices as kernels get them: `&[T]` to read, [`Mut`] to write.
+//!
+//! A written column has two addresses: the rows as they were when the batch began (`old`) and the rows that the batch
+//! is building (`new`). Where the engine builds in place they are the same address. [`Mut`] hides the difference:
+//! reading shows the old rows until the first mutable access, which copies them over (one job's rows, cache-sized),
+//! and the `map` methods read old and write new in one pass without any copy.
+//!
+//! Invariant: a [`RawColumn`] names memory that stays mapped for its lifetime, `len` rows of `ty` at both addresses,
+//! aligned to [`COLUMN_ALIGN`](crate::limits::COLUMN_ALIGN) at row 0 of the table; nobody else writes `new`'s rows and nobody at all writes `old`'s
+//! (unless both are the same address) while it lives.
+#![expect(unsafe_code, reason = "turns a job's own rows into slices; the only place where column memory becomes &mut")]
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut};
+
+use crate::component::ColumnItem;
+use crate::layout::FieldType;
+
+/// One column of one job: addresses of its first own row, type and length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawColumn {
+    /// The rows as they were when the batch began.
+    pub old: *const u8,
+    /// The rows being built; null where the column is only read.
+    pub new: *mut u8,
+    /// The item type.
+    pub ty: FieldType,
+    /// Rows.
+    pub len: usize,
+}
+
+/// Hands out a job's columns one after the other, checking each one's type.
+pub struct ColumnCursor<'a> {
+    columns: &'a [RawColumn],
+    ready: &'a [Cell<bool>],
+    next: usize,
+}
+
+impl<'a> ColumnCursor<'a> {
+    /// A cursor over `columns`; `ready[i]` becomes true when column i's new rows are whole.
+    ///
+    /// # Safety
+    /// - Each column is as the module's invariant says for all of `'a`.
+    /// - No column is handed out mutably by another cursor during `'a`, and no two columns with a `new` overlap.
+    pub(crate) unsafe fn new(columns: &'a [RawColumn], ready: &'a [Cell<bool>]) -> Self {
+        assert_eq!(columns.len(), ready.len(), "one flag per column");
+        ColumnCursor { columns, ready, next: 0 }
+    }
+
+    fn take<T: ColumnItem>(&mut self) -> (RawColumn, &'a Cell<bool>) {
+        let index = self.next;
+        assert!(index < self.columns.len(), "a component takes as many columns as it declares fields");
+        let column = self.columns[index];
+        assert_eq!(column.ty, T::TYPE, "a component takes its columns in the order and with the types it declares");
+        self.next += 1;
+        (column, &self.ready[index])
+    }
+
+    /// The next column, to read.
+    ///
+    /// # Panics
+    /// When the next column is of another type, or there is none.
+    pub fn read<T: ColumnItem>(&mut self) -> &'a [T] {
+        let (column, _) = self.take::<T>();
+        assert!(column.new.is_null(), "a written column is taken with `write`");
+        // SAFETY: the type was checked, `len` rows of it are mapped and frozen for 'a (contract of `new`).
+        unsafe { std::slice::from_raw_parts(column.old.cast::<T>(), column.len) }
+    }
+
+    /// The next column, to write.
+    ///
+    /// # Panics
+    /// When the next column is of another type, is not declared as written, or there is none.
+    pub fn write<T: ColumnItem>(&mut self) -> Mut<'a, T> {
+        let (column, ready) = self.take::<T>();
+        assert!(!column.new.is_null(), "a read column is taken with `read`");
+        Mut { old: column.old.cast(), new: column.new.cast(), len: column.len, ready, rows: PhantomData }
+    }
+}
+
+/// The own rows of one written column: a `[T]` that keeps every row a kernel does not touch.
+///
+/// Dereferences to `&[T]` and `&mut [T]`. The `map` methods write every row from the old rows and other columns in
+/// one pass; they are the fastest way to write a whole column.
+pub struct Mut<'a, T> {
+    old: *const T,
+    new: *mut T,
+    len: usize,
+    ready: &'a Cell<bool>,
+    rows: PhantomData<&'a mut [T]>,
+}
+
+impl<'a, T: ColumnItem> Mut<'a, T> {
+    /// Makes the new rows whole by copying the old ones, once.
+    #[inline]
+    fn prepare(&mut self) {
+        if !self.ready.get() {
+            if !std::ptr::eq(self.old, self.new) {
+                // SAFETY: both name `len` rows (contract of the cursor); they are different extents, so no overlap.
+                unsafe { std::ptr::copy_nonoverlapping(self.old, self.new, self.len) };
+            }
+            self.ready.set(true);
+        }
+    }
+
+    /// Whether new rows already live where they are read: then a pass must go in place.
+    #[inline]
+    fn in_place(&self) -> bool {
+        self.ready.get() || std::ptr::eq(self.old, self.new)
+    }
+
+    /// Old rows and new rows as disjoint slices; only where they are different extents.
+    #[inline]
+    fn split(&mut self) -> (&[T], &mut [T]) {
+        debug_assert!(!self.in_place());
+        // SAFETY: different extents, so disjoint; `len` initialised rows each (any bytes are a `T`: Pod).
+        unsafe { (std::slice::from_raw_parts(self.old, self.len), std::slice::from_raw_parts_mut(self.new, self.len)) }
+    }
+
+    /// Sets every row to `f(row)`.
+    #[inline]
+    pub fn map(&mut self, mut f: impl FnMut(T) -> T) {
+        if self.in_place() {
+            for value in self.iter_mut() {
+                *value = f(*value);
+            }
+        } else {
+            let (old, new) = self.split();
+            for (new, old) in new.iter_mut().zip(old) {
+                *new = f(*old);
+            }
+            self.ready.set(true);
+        }
+    }
+
+    /// Sets every row to `f(row, a's row)`.
+    ///
+    /// # Panics
+    /// When `a` has another length.
+    #[inline]
+    pub fn map_with<A: Copy>(&mut self, a: &[A], mut f: impl FnMut(T, A) -> T) {
+        assert_eq!(a.len(), self.len, "columns of one chunk have one length");
+        if self.in_place() {
+            for (value, a) in self.iter_mut().zip(a) {
+                *value = f(*value, *a);
+            }
+        } else {
+            let (old, new) = self.split();
+            for ((new, old), a) in new.iter_mut().zip(old).zip(a) {
+                *new = f(*old, *a);
+            }
+            self.ready.set(true);
+        }
+    }
+
+    /// Sets every row to `f(row, a's row, b's row)`.
+    ///
+    /// # Panics
+    /// When `a` or `b` has another length.
+    #[inline]
+    pub fn map_with2<A: Copy, B: Copy>(&mut self, a: &[A], b: &[B], mut f: impl FnMut(T, A, B) -> T) {
+        assert!(a.len() == self.len && b.len() == self.len, "columns of one chunk have one length");
+        if self.in_place() {
+            for ((value, a), b) in self.iter_mut().zip(a).zip(b) {
+                *value = f(*value, *a, *b);
+            }
+        } else {
+            let (old, new) = self.split();
+            for (((new, old), a), b) in new.iter_mut().zip(old).zip(a).zip(b) {
+                *new = f(*old, *a, *b);
+            }
+            self.ready.set(true);
+        }
+    }
+}
+
+impl<T: ColumnItem> Deref for Mut<'_, T> {
+    type Target = [T];
+    #[inline]
+    fn deref(&self) -> &[T] {
+        let rows = if self.ready.get() { self.new.cast_const() } else { self.old };
+        // SAFETY: `len` rows at either address; the borrow of self keeps `deref_mut` away.
+        unsafe { std::slice::from_raw_parts(rows, self.len) }
+    }
+}
+
+impl<T: ColumnItem> DerefMut for Mut<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.prepare();
+        // SAFETY: own rows, whole since `prepare`, borrowed through &mut self.
+        unsafe { std::slice::from_raw_parts_mut(self.new, self.len) }
+    }
+}
+
+/// Copies the old rows of every written column that the kernel left alone.
+///
+/// # Safety
+/// As for [`ColumnCursor::new`], and no slice of the cursor is in use any more.
+pub(crate) unsafe fn finish(columns: &[RawColumn], ready: &[Cell<bool>]) {
+    for (column, ready) in columns.iter().zip(ready) {
+        if !column.new.is_null() && !ready.get() {
+            if !std::ptr::eq(column.old, column.new) {
+                let bytes = column.len * column.ty.bytes();
+                // SAFETY: different extents with `len` rows each (caller's duty).
+                unsafe { std::ptr::copy_nonoverlapping(column.old, column.new, bytes) };
+            }
+            ready.set(true);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Rust types as columns: scalars, field values, the [`Component`] and [`Resource`] traits and the slices kernels get.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::column::ColumnCursor;
+use crate::layout::{ComponentLayout, FieldLayout, FieldType, ScalarType, Storage};
+
+/// A bool as it is stored in a column: one byte; 0 is false, anything else is true.
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Bool(u8);
+
+impl Bool {
+    /// False, as stored.
+    pub const FALSE: Bool = Bool(0);
+    /// True, as stored.
+    pub const TRUE: Bool = Bool(1);
+
+    /// The value.
+    #[must_use]
+    pub const fn get(self) -> bool {
+        self.0 != 0
+    }
+}
+
+impl From<bool> for Bool {
+    fn from(value: bool) -> Self {
+        Bool(u8::from(value))
+    }
+}
+
+impl From<Bool> for bool {
+    fn from(value: Bool) -> Self {
+        value.get()
+    }
+}
+
+impl PartialEq for Bool {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl Eq for Bool {}
+
+impl std::fmt::Debug for Bool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// A handle: index and generation. A handle whose slot was reused never reaches the new entity.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Entity(u64);
+
+impl Entity {
+    /// The handle of no entity.
+    pub const NULL: Entity = Entity(u64::MAX);
+    /// The generation that marks a handle reserved by a spawn in a job; no live entity has it.
+    pub(crate) const RESERVED_GENERATION: u32 = u32::MAX;
+
+    /// A handle from its parts.
+    #[must_use]
+    pub const fn from_parts(index: u32, generation: u32) -> Self {
+        Entity(((generation as u64) << 32) | index as u64)
+    }
+
+    /// A handle from its 64 bits (index low, generation high).
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Entity(bits)
+    }
+
+    /// The 64 bits (index low, generation high).
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The slot.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// How often the slot had been used before.
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Whether a job's spawn reserved this handle; it becomes a real one at commit.
+    #[must_use]
+    pub const fn is_reserved(self) -> bool {
+        self.generation() == Self::RESERVED_GENERATION && self.index() != u32::MAX
+    }
+
+    /// The handle of the `ordinal`th spawn of a job.
+    pub(crate) const fn reserved(ordinal: u32) -> Self {
+        Self::from_parts(ordinal, Self::RESERVED_GENERATION)
+    }
+}
+
+impl Default for Entity {
+    fn default() -> Self {
+        Entity::NULL
+    }
+}
+
+impl std::fmt::Debug for Entity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if *self == Entity::NULL { f.write_str("null") } else { write!(f, "{}v{}", self.index(), self.generation()) }
+    }
+}
+
+impl std::fmt::Display for Entity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// The element types of columns. Sealed: its implementors are exactly the types of [`ScalarType`].
+pub trait Scalar: Pod + Default + PartialEq + std::fmt::Debug + Send + Sync + sealed::Sealed {
+    /// The scalar's type.
+    const TYPE: ScalarType;
+}
+
+macro_rules! scalars {
+    ($($t:ty => $v:ident),* $(,)?) => { $(
+        impl sealed::Sealed for $t {}
+        impl Scalar for $t { const TYPE: ScalarType = ScalarType::$v; }
+        impl ColumnItem for $t { const TYPE: FieldType = FieldType::scalar(ScalarType::$v); }
+    )* };
+}
+scalars!(f32 => F32, f64 => F64, i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32,
+    u64 => U64, Bool => Bool, Entity => Entity);
+
+impl<T: Scalar, const N: usize> sealed::Sealed for [T; N] {}
+
+/// What one row of a column holds: a scalar or a fixed array of scalars. Sealed.
+pub trait ColumnItem: Pod + Send + Sync + sealed::Sealed {
+    /// The field type this is the row of.
+    const TYPE: FieldType;
+}
+
+impl<T: Scalar, const N: usize> ColumnItem for [T; N]
+where
+    [T; N]: Pod,
+{
+    const TYPE: FieldType = FieldType::array(T::TYPE, N as u32);
+}
+
+/// A type that a component's or resource's field can have in Rust.
+pub trait Field: Copy + Send + Sync + 'static {
+    /// What its column holds: the type itself, but [`Bool`] for `bool`.
+    type Item: ColumnItem;
+    /// The value as stored.
+    fn to_item(self) -> Self::Item;
+    /// The value from storage.
+    fn from_item(item: Self::Item) -> Self;
+}
+
+macro_rules! fields {
+    ($($t:ty),*) => { $(
+        impl Field for $t {
+            type Item = $t;
+            fn to_item(self) -> $t { self }
+            fn from_item(item: $t) -> $t { item }
+        }
+        impl<const N: usize> Field for [$t; N] where [$t; N]: Pod {
+            type Item = [$t; N];
+            fn to_item(self) -> [$t; N] { self }
+            fn from_item(item: [$t; N]) -> [$t; N] { item }
+        }
+    )* };
+}
+fields!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, Bool, Entity);
+
+impl Field for bool {
+    type Item = Bool;
+    fn to_item(self) -> Bool {
+        self.into()
+    }
+    fn from_item(item: Bool) -> bool {
+        item.get()
+    }
+}
+
+/// Plain data with named fields: what components and resources have in common. Implemented by the derives.
+pub trait Plain: Copy + Send + Sync + 'static {
+    /// The `snake_case` name.
+    const NAME: &'static str;
+    /// Bytes of a packed value: the fields' bytes one after the other, no padding.
+    const PACKED_BYTES: usize;
+    /// The fields in order.
+    fn fields() -> Vec<FieldLayout>;
+    /// Writes the packed value. `out` is `PACKED_BYTES` long.
+    fn pack(&self, out: &mut [u8]);
+    /// Reads a packed value. `bytes` is `PACKED_BYTES` long.
+    fn unpack(bytes: &[u8]) -> Self;
+}
+
+/// A singleton of plain data. `#[derive(Resource)]`.
+pub trait Resource: Plain {}
+
+/// A named set of fields that entities can have. `#[derive(Component)]` on a struct with named fields, or on a unit
+/// struct for a tag.
+pub trait Component: Plain {
+    /// Where presence is kept.
+    const STORAGE: Storage = Storage::Table;
+    /// Whether exact changed rows are kept.
+    const TRACK_CHANGES: bool = false;
+    /// One shared slice per field (`position.x` is a `&[f32]`); generated as `PositionColumns`.
+    type Columns<'a>: Copy;
+    /// One writable column per field; generated as `PositionColumnsMut`.
+    type ColumnsMut<'a>;
+    /// Takes this component's columns from a cursor.
+    fn columns<'a>(cursor: &mut ColumnCursor<'a>) -> Self::Columns<'a>;
+    /// Takes this component's writable columns from a cursor.
+    fn columns_mut<'a>(cursor: &mut ColumnCursor<'a>) -> Self::ColumnsMut<'a>;
+    /// The component's declaration.
+    #[must_use]
+    fn component_layout() -> ComponentLayout {
+        ComponentLayout {
+            name: Self::NAME.to_owned(),
+            fields: Self::fields(),
+            storage: Self::STORAGE,
+            track_changes: Self::TRACK_CHANGES,
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What the bytes mean: components, fields, resources, and the tables an author expects.
+//!
+//! A [`Layout`] comes from a `layouts/*.toml` file ([`Layout::parse`]), from Rust types (a world's builder) or from
+//! the descriptor of a region ([`Layout::decode`]). Wherever it comes from it has passed the same validation.
+//! This module knows nothing of memory: it never sees an address, an extent or a row.
+
+mod encode;
+mod error;
+mod parse;
+mod validate;
+
+pub use error::LayoutError;
+
+use crate::limits::ARRAY_LEN_MAX;
+
+/// The scalar types a field can be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ScalarType {
+    /// 32-bit IEEE 754 float.
+    F32 = 1,
+    /// 64-bit IEEE 754 float.
+    F64 = 2,
+    /// 8-bit signed integer.
+    I8 = 3,
+    /// 16-bit signed integer.
+    I16 = 4,
+    /// 32-bit signed integer.
+    I32 = 5,
+    /// 64-bit signed integer.
+    I64 = 6,
+    /// 8-bit unsigned integer.
+    U8 = 7,
+    /// 16-bit unsigned integer.
+    U16 = 8,
+    /// 32-bit unsigned integer.
+    U32 = 9,
+    /// 64-bit unsigned integer.
+    U64 = 10,
+    /// One byte, 0 or 1.
+    Bool = 11,
+    /// An entity handle, 8 bytes.
+    Entity = 12,
+}
+
+impl ScalarType {
+    /// All scalar types, in the order of their codes.
+    pub const ALL: [ScalarType; 12] = [
+        ScalarType::F32,
+        ScalarType::F64,
+        ScalarType::I8,
+        ScalarType::I16,
+        ScalarType::I32,
+        ScalarType::I64,
+        ScalarType::U8,
+        ScalarType::U16,
+        ScalarType::U32,
+        ScalarType::U64,
+        ScalarType::Bool,
+        ScalarType::Entity,
+    ];
+
+    /// Bytes of one value.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            ScalarType::I8 | ScalarType::U8 | ScalarType::Bool => 1,
+            ScalarType::I16 | ScalarType::U16 => 2,
+            ScalarType::F32 | ScalarType::I32 | ScalarType::U32 => 4,
+            ScalarType::F64 | ScalarType::I64 | ScalarType::U64 | ScalarType::Entity => 8,
+        }
+    }
+
+    /// The name used in layout files: `f32`, `bool`, `entity`, ...
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            ScalarType::F32 => "f32",
+            ScalarType::F64 => "f64",
+            ScalarType::I8 => "i8",
+            ScalarType::I16 => "i16",
+            ScalarType::I32 => "i32",
+            ScalarType::I64 => "i64",
+            ScalarType::U8 => "u8",
+            ScalarType::U16 => "u16",
+            ScalarType::U32 => "u32",
+            ScalarType::U64 => "u64",
+            ScalarType::Bool => "bool",
+            ScalarType::Entity => "entity",
+        }
+    }
+
+    /// The type with this code, if there is one.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| *t as u8 == code)
+    }
+
+    /// The type with this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|t| t.name() == name)
+    }
+}
+
+/// A field's type: a scalar, or a fixed array of scalars (one interleaved column).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FieldType {
+    /// The scalar, or the array's element.
+    pub scalar: ScalarType,
+    /// 0 for a plain scalar, else the array's length (1 to [`ARRAY_LEN_MAX`]).
+    pub array_len: u32,
+}
+
+impl FieldType {
+    /// A plain scalar.
+    #[must_use]
+    pub const fn scalar(scalar: ScalarType) -> Self {
+        FieldType { scalar, array_len: 0 }
+    }
+
+    /// A fixed array.
+    ///
+    /// # Panics
+    /// When `len` is 0 or more than [`ARRAY_LEN_MAX`].
+    #[must_use]
+    pub const fn array(scalar: ScalarType, len: u32) -> Self {
+        assert!(len > 0 && len <= ARRAY_LEN_MAX, "an array field has 1 to ARRAY_LEN_MAX elements");
+        FieldType { scalar, array_len: len }
+    }
+
+    /// Scalars per row.
+    #[must_use]
+    pub const fn elements(self) -> usize {
+        if self.array_len == 0 { 1 } else { self.array_len as usize }
+    }
+
+    /// Bytes per row.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        self.elements() * self.scalar.bytes()
+    }
+}
+
+impl std::fmt::Display for FieldType {
+    /// `f32`, or `[f32; 3]`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.array_len == 0 {
+            f.write_str(self.scalar.name())
+        } else {
+            write!(f, "[{}; {}]", self.scalar.name(), self.array_len)
+        }
+    }
+}
+
+/// One field of a component or resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldLayout {
+    /// `snake_case`.
+    pub name: String,
+    /// Its type.
+    pub ty: FieldType,
+    /// The value's bytes (little-endian, `ty.bytes()` long) where none is given; `None`: zero.
+    pub default: Option<Vec<u8>>,
+}
+
+/// Where a component's presence is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Storage {
+    /// Having it decides the entity's table; adding or removing it moves the entity at commit.
+    #[default]
+    Table,
+    /// One presence bit per row; adding or removing it is a bit.
+    Toggle,
+}
+
+/// One component: a named set of fields. No fields: a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComponentLayout {
+    /// `snake_case`.
+    pub name: String,
+    /// Its fields in order; a packed value is their bytes, one after the other, without padding.
+    pub fields: Vec<FieldLayout>,
+    /// Where its presence is kept.
+    pub storage: Storage,
+    /// Whether exact changed rows are kept.
+    pub track_changes: bool,
+}
+
+impl ComponentLayout {
+    /// Bytes of a packed value: the fields' bytes one after the other.
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        self.fields.iter().map(|f| f.ty.bytes()).sum()
+    }
+}
+
+/// One resource: a named singleton of plain data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceLayout {
+    /// `snake_case`.
+    pub name: String,
+    /// Its fields in order, packed as a component's.
+    pub fields: Vec<FieldLayout>,
+}
+
+impl ResourceLayout {
+    /// Bytes of a packed value.
+    #[must_use]
+    pub fn packed_bytes(&self) -> usize {
+        self.fields.iter().map(|f| f.ty.bytes()).sum()
+    }
+}
+
+/// A table that the author expects: made at creation, with room for `rows`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableHint {
+    /// Names of its components (table and toggle components alike).
+    pub components: Vec<String>,
+    /// Rows to make room for.
+    pub rows: u64,
+}
+
+/// A world's declaration. Build one with [`Layout::parse`], [`Layout::new`] or [`Layout::decode`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    pub(crate) name: String,
+    pub(crate) components: Vec<ComponentLayout>,
+    pub(crate) resources: Vec<ResourceLayout>,
+    pub(crate) tables: Vec<TableHint>,
+    pub(crate) bytes_max: u64,
+}
+
+/// Bytes a world may grow to where its layout does not say: 16 GiB of address space, not of memory.
+pub const BYTES_MAX_DEFAULT: u64 = 16 << 30;
+
+impl Layout {
+    /// Validates and builds a layout from its parts.
+    ///
+    /// # Errors
+    /// What is wrong with a name, a field, a table or a limit.
+    pub fn new(
+        name: impl Into<String>,
+        components: Vec<ComponentLayout>,
+        resources: Vec<ResourceLayout>,
+        tables: Vec<TableHint>,
+        bytes_max: u64,
+    ) -> Result<Self, LayoutError> {
+        let layout = Layout { name: name.into(), components, resources, tables, bytes_max };
+        validate::validate(&layout)?;
+        Ok(layout)
+    }
+
+    /// The world's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The components; a component's id is its place here.
+    #[must_use]
+    pub fn components(&self) -> &[ComponentLayout] {
+        &self.components
+    }
+
+    /// The resources; a resource's id is its place here.
+    #[must_use]
+    pub fn resources(&self) -> &[ResourceLayout] {
+        &self.resources
+    }
+
+    /// The tables the author expects.
+    #[must_use]
+    pub fn tables(&self) -> &[TableHint] {
+        &self.tables
+    }
+
+    /// The most bytes the world's data may take.
+    #[must_use]
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    /// The id and declaration of a component.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Option<(usize, &ComponentLayout)> {
+        self.components.iter().enumerate().find(|(_, c)| c.name == name)
+    }
+
+    /// The id and declaration of a resource.
+    #[must_use]
+    pub fn resource(&self, name: &str) -> Option<(usize, &ResourceLayout)> {
+        self.resources.iter().enumerate().find(|(_, r)| r.name == name)
+    }
+}

@@ -1,0 +1,46 @@
+//! Every bound of the engine, in one place; bounds that depend on each other are tied by const asserts.
+
+/// Components in one layout.
+pub const COMPONENTS_MAX: usize = 4096;
+/// Fields in one component or resource.
+pub const FIELDS_MAX: usize = 64;
+/// Elements of a fixed array field.
+pub const ARRAY_LEN_MAX: u32 = 1024;
+/// Resources in one layout.
+pub const RESOURCES_MAX: usize = 1024;
+/// Bytes of a name (component, field, resource, system, region).
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of one component's packed value.
+pub const PACKED_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of an encoded layout.
+pub const LAYOUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Rows of one job: the unit of parallel work, of fusion and of undo. It depends on nothing but the data.
+pub const JOB_ROWS: usize = 8192;
+/// Rows that share one change stamp.
+pub const CHUNK_ROWS: usize = 1024;
+
+/// The page size that the format assumes; a machine whose pages are larger refuses the region.
+pub const PAGE_BYTES: u64 = 4096;
+/// Alignment of a column's first row inside its extent.
+pub const COLUMN_ALIGN: usize = 64;
+/// Entities in one world.
+pub const ENTITIES_MAX: u32 = u32::MAX - 1;
+
+/// Reader leases in one region.
+pub const LEASES_MAX: usize = 256;
+/// Directory slots: one per generation that can be named at the same time.
+pub const DIRECTORY_SLOTS: usize = 512;
+/// Workers in one pool.
+pub const WORKERS_MAX: usize = 64;
+
+/// Smallest ring, bytes.
+pub const RING_BYTES_MIN: usize = 256;
+/// Default ring, bytes.
+pub const RING_BYTES_DEFAULT: usize = 1 << 20;
+
+const _: () = assert!(JOB_ROWS.is_multiple_of(CHUNK_ROWS), "a chunk stamp belongs to one job");
+const _: () = assert!(CHUNK_ROWS.is_multiple_of(64), "a presence word belongs to one chunk");
+const _: () = assert!(DIRECTORY_SLOTS >= LEASES_MAX + 2, "every lease can pin a generation of its own beside the published and the next one");
+const _: () = assert!(RING_BYTES_MIN.is_power_of_two() && RING_BYTES_DEFAULT.is_power_of_two());
+const _: () = assert!(PACKED_BYTES_MAX >= 8 * ARRAY_LEN_MAX as usize);
