@@ -41,7 +41,6 @@ fn written_rows_land_in_the_new_extent_and_others_keep_their_value() {
     let mut body = Body::columns_mut(&mut cursor);
     assert_eq!(body.mass[1], 2.0, "reads show the old rows");
     body.mass[0] = 10.0;
-    drop(body);
     // SAFETY: as above, and no slice is in use any more.
     unsafe { finish(&raw, &ready) };
     assert_eq!((new_mass, mass), ([10.0, 2.0], [1.0, 2.0]));

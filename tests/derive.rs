@@ -139,9 +139,10 @@ fn packing_into_the_wrong_length_panics() {
 /// The types of the generated columns, checked by the compiler.
 #[test]
 fn columns_are_slices_of_items() {
-    fn read<'a>(columns: RigidBodyColumns<'a>) -> (&'a [f32], &'a [Bool], &'a [Entity], &'a [[Bool; 3]], &'a [i8]) {
+    fn read(columns: RigidBodyColumns<'_>) {
         let copy = columns;
-        (columns.rest, columns.awake, columns.parent, copy.flags, copy.r#type)
+        let _: (&[f32], &[Bool], &[Entity]) = (columns.rest, columns.awake, columns.parent);
+        let _: (&[[Bool; 3]], &[i8]) = (copy.flags, copy.r#type);
     }
     fn write<'a>(columns: PositionColumnsMut<'a>) -> Mut<'a, f32> {
         columns.x

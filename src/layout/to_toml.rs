@@ -122,5 +122,23 @@ mod tests {
             let parsed = Layout::parse(&text, "test.toml").map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
             prop_assert_eq!(parsed, layout);
         }
+
+        /// Whatever happened to a file: an error or a valid layout, never a panic.
+        #[test]
+        fn mutated_text_is_refused_or_valid(
+            layout in layouts(),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), "[ -~é\n]{0,3}", 0_usize..8), 1..4),
+        ) {
+            let mut text: Vec<char> = layout.to_toml().chars().collect();
+            for (place, new, gone) in changes {
+                let at = place.index(text.len());
+                let end = (at + gone).min(text.len());
+                text.splice(at..end, new.chars());
+                text.push('\n');
+            }
+            if let Ok(layout) = Layout::parse(&text.into_iter().collect::<String>(), "test.toml") {
+                prop_assert_eq!(Layout::decode(&layout.encode()).unwrap(), layout);
+            }
+        }
     }
 }
