@@ -4,3 +4,25 @@ pub mod limits;
 pub mod layout;
 mod component;
 mod column;
+
+extern crate self as hypostyle;
+
+pub use column::{ColumnCursor, Mut};
+pub use component::{Bool, ColumnItem, Component, Entity, Field, Plain, Resource, Scalar};
+pub use hypostyle_derive::{Component, Resource};
+pub use layout::{
+    ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
+};
+
+/// What the code that the derives write refers to. Not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use std::string::String;
+    pub use std::vec::Vec;
+
+    pub use bytemuck;
+
+    pub use crate::column::{ColumnCursor, Mut};
+    pub use crate::component::{ColumnItem, Component, Field, Plain, Resource};
+    pub use crate::layout::{FieldLayout, Storage};
+}
