@@ -1,9 +1,24 @@
 //! hypostyle
+#![allow(dead_code)]
 mod primitive;
 pub mod limits;
 pub mod layout;
 mod component;
 mod column;
+mod os;
+mod region;
+mod world;
+mod snapshot;
+mod schedule;
+mod worker;
+mod patch;
+mod commit;
+#[cfg(all(test, loom))]
+mod tracked;
+
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 
 extern crate self as hypostyle;
 

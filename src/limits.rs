@@ -42,8 +42,17 @@ pub const WORKERS_MAX: usize = 64;
 
 /// Smallest ring, bytes.
 pub const RING_BYTES_MIN: usize = 256;
+/// Largest ring, bytes: record lengths are 32-bit.
+pub const RING_BYTES_MAX: usize = 1 << 31;
 /// Default ring, bytes.
 pub const RING_BYTES_DEFAULT: usize = 1 << 20;
+
+/// Bytes that every record may have, however small the ring: any job can begin, fail and end.
+pub const RECORD_BYTES_MIN: usize = 128;
+/// Bytes of patches that a job collects before it sends them to its ring.
+pub const PATCH_SPILL_BYTES: usize = 64 * 1024;
+/// Bytes of a failed job's message; the rest is cut.
+pub const FAILURE_BYTES_MAX: usize = 4096;
 
 const _: () = assert!(JOB_ROWS.is_multiple_of(CHUNK_ROWS), "a chunk stamp belongs to one job");
 const _: () = assert!(CHUNK_ROWS.is_multiple_of(64), "a presence word belongs to one chunk");
@@ -60,3 +69,4 @@ const _: () = assert!(ARRAY_LEN_MAX <= u16::MAX as u32, "16 bits in an encoded l
 const _: () = assert!(FIELDS_MAX <= u8::MAX as usize, "one byte in an encoded layout");
 const _: () = assert!(NAME_BYTES_MAX <= u8::MAX as usize, "one byte in an encoded layout");
 const _: () = assert!(WORLD_BYTES_MIN < WORLD_BYTES_MAX && WORLD_BYTES_MIN.is_multiple_of(PAGE_BYTES));
+const _: () = assert!(RECORD_BYTES_MIN <= RING_BYTES_MIN / 2, "a ring takes records of half its size");
