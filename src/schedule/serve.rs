@@ -34,8 +34,9 @@ use super::{Schedule, compile, registrations};
 /// What keeps this process from working; the main process is told, too.
 pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
     serve_with(|start: &WorkerStart| {
-        let refuse = |error: &dyn std::fmt::Display| WorkerError::Setup { message: error.to_string() };
-        let map = WorkerMap::open(Path::new(&start.region_path)).map_err(|error| refuse(&error))?;
+        let refuse = |error: &dyn std::fmt::Display| WorkerError::Setup(error.to_string());
+        let path = start.region_path.as_deref().ok_or_else(|| WorkerError::Setup("main names no region".to_owned()))?;
+        let map = WorkerMap::open(Path::new(path)).map_err(|error| refuse(&error))?;
         let layout = Layout::decode(map.layout_bytes()).map_err(|error| refuse(&error))?;
         let registry = Arc::new(Registry::new(Arc::new(layout), &[], &[]));
         let schedule = schedule();
