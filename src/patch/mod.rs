@@ -1,0 +1,23 @@
+//! How change travels: records, the writer a kernel uses, the ring to the committer.
+//!
+//! A kernel writes patches through a [`PatchWriter`] into a private buffer; a worker pushes whole records from there
+//! into its [`Ring`]; the committer drains the ring into a private buffer and reads [`Records`].
+//!
+//! Architecture invariant: nothing here knows what a patch does. Rows, handles and permissions are the commit's.
+
+mod error;
+mod record;
+mod records;
+mod ring;
+mod ring_memory;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{PatchError, RecordError, RingError};
+pub(crate) use record::{HEADER_BYTES, Header, Kind, Op, RECORD_ALIGN, RecordSizes};
+pub(crate) use records::{Body, Entries, JobEnd, Record, Records, SpawnRun};
+pub(crate) use ring::{Consumer, DrainError, Producer, Ring};
+pub(crate) use ring_memory::RingLine;
+pub(crate) use writer::{PatchWriter, Spill};

@@ -1,0 +1,249 @@
+//! The bytes of patches: what a kernel's changes look like in a job's buffer and in a ring.
+//!
+//! A record starts at a multiple of 8 and is a multiple of 8 bytes long; integers are little-endian.
+//!
+//! ```text
+//! byte  0        4     5      6          8        12         16
+//!       | bytes  |kind | field| component| count  | sequence | payload ... zeros up to a multiple of 8 |
+//! ```
+//!
+//! | field       | type | meaning                                                                            |
+//! |-------------|------|------------------------------------------------------------------------------------|
+//! | `bytes`     | u32  | the whole record with header and closing zeros, a multiple of 8                    |
+//! | `kind`      | u8   | [`Kind`]                                                                           |
+//! | `field`     | u8   | 0: the whole component; else a field's index + 1                                   |
+//! | `component` | u16  | component id; of a spawn: how many components; of a resource: its id               |
+//! | `count`     | u32  | entries of a run, entities of a spawn, bytes of a message; else 0                  |
+//! | `sequence`  | u32  | place in the job, counted from 0 at its `JobBegin`, modulo 2^32; 0 in a pad        |
+//!
+//! | kind                       | payload                                                                    |
+//! |----------------------------|----------------------------------------------------------------------------|
+//! | 1 `Pad`                    | none; ignored. The one kind that may be 8 bytes long (half a header)       |
+//! | 2 `JobBegin`               | job u32, attempt u32                                                       |
+//! | 3 `JobEnd`                 | job u32, attempt u32, records before this one u32, spawned u32, ok u32, 0 u32 |
+//! | 4 `Failure`                | message, UTF-8                                                             |
+//! | 5 `Range`                  | first row u32, end row u32: a dense write of the job's own rows            |
+//! | 6 `Spawn`                  | component ids u16 × n, zeros to 8, then per entity its packed values       |
+//! | 7 `SetResource`            | packed value                                                               |
+//! | 16..20 rows: set, add, remove, destroy     | entries, each: row of the job's table u32, packed value    |
+//! | 24..28 entities: set, add, remove, destroy | entries, each: handle u64, packed value                    |
+//!
+//! Invariants: codes never change their meaning; 0 is no kind, so zeroed memory is no record. The writer
+//! (`writer.rs`) and the reader (`records.rs`) meet here and nowhere else.
+//! This file never sees a table, an entity map or shared memory.
+#![forbid(unsafe_code)]
+
+use crate::layout::Layout;
+
+/// Records start and end at multiples of this.
+pub(crate) const RECORD_ALIGN: usize = 8;
+/// Bytes of a record's header.
+pub(crate) const HEADER_BYTES: usize = 16;
+/// Bytes of an entry's row.
+pub(crate) const ROW_BYTES: usize = 4;
+/// Bytes of an entry's handle.
+pub(crate) const HANDLE_BYTES: usize = 8;
+
+/// Bytes of the record of this kind.
+pub(crate) const JOB_BEGIN_BYTES: usize = HEADER_BYTES + 8;
+/// Bytes of the record of this kind.
+pub(crate) const JOB_END_BYTES: usize = HEADER_BYTES + 24;
+/// Bytes of the record of this kind.
+pub(crate) const RANGE_BYTES: usize = HEADER_BYTES + 8;
+
+/// What a record is. The codes are part of the format; 0 is none, so that zeroed memory is no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Pad = 1,
+    JobBegin = 2,
+    JobEnd = 3,
+    Failure = 4,
+    Range = 5,
+    Spawn = 6,
+    SetResource = 7,
+    SetRows = 16,
+    AddRows = 17,
+    RemoveRows = 18,
+    DestroyRows = 19,
+    SetEntities = 24,
+    AddEntities = 25,
+    RemoveEntities = 26,
+    DestroyEntities = 27,
+}
+
+impl Kind {
+    /// All kinds.
+    pub(crate) const ALL: [Kind; 15] = [
+        Kind::Pad,
+        Kind::JobBegin,
+        Kind::JobEnd,
+        Kind::Failure,
+        Kind::Range,
+        Kind::Spawn,
+        Kind::SetResource,
+        Kind::SetRows,
+        Kind::AddRows,
+        Kind::RemoveRows,
+        Kind::DestroyRows,
+        Kind::SetEntities,
+        Kind::AddEntities,
+        Kind::RemoveEntities,
+        Kind::DestroyEntities,
+    ];
+
+    /// The kind with this code, if there is one.
+    pub(crate) const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            1 => Kind::Pad,
+            2 => Kind::JobBegin,
+            3 => Kind::JobEnd,
+            4 => Kind::Failure,
+            5 => Kind::Range,
+            6 => Kind::Spawn,
+            7 => Kind::SetResource,
+            16 => Kind::SetRows,
+            17 => Kind::AddRows,
+            18 => Kind::RemoveRows,
+            19 => Kind::DestroyRows,
+            24 => Kind::SetEntities,
+            25 => Kind::AddEntities,
+            26 => Kind::RemoveEntities,
+            27 => Kind::DestroyEntities,
+            _ => return None,
+        })
+    }
+}
+
+/// What a run does to each of its targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Op {
+    /// Sets a component or a field that is present.
+    Set,
+    /// Gives a component, or sets it where present.
+    Add,
+    /// Takes a component away.
+    Remove,
+    /// Ends the entity.
+    Destroy,
+}
+
+impl Op {
+    /// The kind of a run of this over rows.
+    #[inline]
+    pub(crate) const fn rows(self) -> Kind {
+        match self {
+            Op::Set => Kind::SetRows,
+            Op::Add => Kind::AddRows,
+            Op::Remove => Kind::RemoveRows,
+            Op::Destroy => Kind::DestroyRows,
+        }
+    }
+
+    /// The kind of a run of this over handles.
+    #[inline]
+    pub(crate) const fn entities(self) -> Kind {
+        match self {
+            Op::Set => Kind::SetEntities,
+            Op::Add => Kind::AddEntities,
+            Op::Remove => Kind::RemoveEntities,
+            Op::Destroy => Kind::DestroyEntities,
+        }
+    }
+}
+
+/// `bytes`, rounded up to the record alignment.
+#[inline]
+pub(crate) const fn padded(bytes: usize) -> usize {
+    bytes.next_multiple_of(RECORD_ALIGN)
+}
+
+/// The first 16 bytes of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub bytes: u32,
+    pub kind: u8,
+    pub field: u8,
+    pub component: u16,
+    pub count: u32,
+    pub sequence: u32,
+}
+
+impl Header {
+    /// The header as bytes.
+    #[inline]
+    pub(crate) fn encode(self) -> [u8; HEADER_BYTES] {
+        let mut out = [0; HEADER_BYTES];
+        out[0..4].copy_from_slice(&self.bytes.to_le_bytes());
+        out[4] = self.kind;
+        out[5] = self.field;
+        out[6..8].copy_from_slice(&self.component.to_le_bytes());
+        out[8..12].copy_from_slice(&self.count.to_le_bytes());
+        out[12..16].copy_from_slice(&self.sequence.to_le_bytes());
+        out
+    }
+
+    /// The header from bytes; nothing is checked.
+    #[inline]
+    pub(crate) fn decode(b: &[u8; HEADER_BYTES]) -> Self {
+        Header {
+            bytes: u32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+            kind: b[4],
+            field: b[5],
+            component: u16::from_le_bytes([b[6], b[7]]),
+            count: u32::from_le_bytes([b[8], b[9], b[10], b[11]]),
+            sequence: u32::from_le_bytes([b[12], b[13], b[14], b[15]]),
+        }
+    }
+}
+
+/// Bytes of every packed value a record can carry: per component and field, per resource.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RecordSizes {
+    /// Per component: where its sizes start in `sizes`; one more at the end.
+    starts: Vec<u32>,
+    /// Per component: the packed value, then each field.
+    sizes: Vec<u32>,
+    resources: Vec<u32>,
+}
+
+impl RecordSizes {
+    /// The sizes that a layout declares.
+    pub(crate) fn new(layout: &Layout) -> Self {
+        let components = layout.components().iter().map(|c| c.fields.iter().map(|f| f.ty.bytes()));
+        Self::from_parts(components, layout.resources().iter().map(|r| r.packed_bytes()))
+    }
+
+    /// Sizes from the field sizes of each component and the packed size of each resource.
+    pub(crate) fn from_parts<F: IntoIterator<Item = usize>>(
+        components: impl IntoIterator<Item = F>,
+        resources: impl IntoIterator<Item = usize>,
+    ) -> Self {
+        let mut out = RecordSizes { starts: vec![0], ..Self::default() };
+        for fields in components {
+            let packed = out.sizes.len();
+            out.sizes.push(0);
+            for bytes in fields {
+                out.sizes.push(bytes as u32);
+                out.sizes[packed] += bytes as u32;
+            }
+            out.starts.push(out.sizes.len() as u32);
+        }
+        out.resources = resources.into_iter().map(|bytes| bytes as u32).collect();
+        out
+    }
+
+    /// Bytes of a component's packed value (`field` 0) or of its field `field - 1`; `None`: there is no such thing.
+    #[inline]
+    pub(crate) fn value(&self, component: u16, field: u8) -> Option<usize> {
+        let start = *self.starts.get(usize::from(component))? as usize;
+        let end = *self.starts.get(usize::from(component) + 1)? as usize;
+        self.sizes.get(start..end)?.get(usize::from(field)).map(|bytes| *bytes as usize)
+    }
+
+    /// Bytes of a resource's packed value; `None`: there is no such resource.
+    #[inline]
+    pub(crate) fn resource(&self, resource: u16) -> Option<usize> {
+        self.resources.get(usize::from(resource)).map(|bytes| *bytes as usize)
+    }
+}

@@ -1,0 +1,288 @@
+//! Publish and pin: how a reader holds a generation without a lock that the writer waits on.
+//!
+//! `published` is one word: generation << 16 | directory slot; 0: nothing yet. A reader's lease is a word of its own
+//! that holds the published word it pins; 0: none.
+//!
+//! ```text
+//! reader: word = published; lease = word; fence(SeqCst); published still word?  -> pinned, else again
+//! writer: published = next; ...; fence(SeqCst); read all leases                 -> reuse what is neither
+//! ```
+//!
+//! The two fences are in one total order (Dekker's argument): either the reader's comes first, and the writer's scan
+//! sees the lease; or the writer's comes first, and the reader's second look sees a newer word and tries again. So a
+//! generation that was not the published one at the scan's fence, and is in no lease after it, is pinned by nobody,
+//! now or ever. SeqCst on the accesses alone is not enough; the models at the end run without each part and fail.
+//!
+//! Invariants: published words only grow; the writer never writes a lease, a reader nothing but its own.
+//! This file never knows what a generation holds or where the words live.
+#![forbid(unsafe_code)]
+
+use crate::primitive::{AtomicU64, Ordering, fence_seq_cst, ordering};
+
+/// The word of no generation.
+pub(crate) const NOTHING: u64 = 0;
+/// Bits of the directory slot in a word.
+pub(crate) const SLOT_BITS: u32 = 16;
+/// Generations that a word can name; at 1000 a second they last for nine thousand years.
+pub(crate) const GENERATION_MAX: u64 = (1 << (64 - SLOT_BITS)) - 1;
+/// How often a reader looks again before it gives up on a word that never stands still. The writer would have to
+/// publish between two neighbouring loads every time: only a hostile one does.
+const ATTEMPTS_MAX: u32 = if cfg!(loom) { 4 } else { 1 << 16 };
+
+const _: () = assert!(crate::limits::DIRECTORY_SLOTS <= 1 << SLOT_BITS, "a word names every slot");
+
+/// The word of a generation (1 to [`GENERATION_MAX`]) in a directory slot.
+#[inline]
+pub(crate) const fn word(generation: u64, slot: u16) -> u64 {
+    debug_assert!(generation > 0 && generation <= GENERATION_MAX);
+    (generation << SLOT_BITS) | slot as u64
+}
+
+/// The generation of a word.
+#[inline]
+pub(crate) const fn generation(word: u64) -> u64 {
+    word >> SLOT_BITS
+}
+
+/// The directory slot of a word.
+#[inline]
+pub(crate) const fn slot(word: u64) -> u16 {
+    word as u16
+}
+
+/// Pins the published generation in `lease`, which is this reader's own, and returns its word. Until
+/// [`unpin`], or another `pin` in the same lease, nothing that the generation names is reused.
+///
+/// `None`: nothing is published, or (a hostile writer) the published word never stands still; the lease is empty then.
+#[inline]
+pub(crate) fn pin(published: &AtomicU64, lease: &AtomicU64) -> Option<u64> {
+    let mut word = published.load(Ordering::Relaxed);
+    for _ in 0..ATTEMPTS_MAX {
+        if word == NOTHING {
+            break;
+        }
+        // SYNC POINT lease: it may end an older pin, whose reads come before it.
+        lease.store(word, ordering!(Pin, Ordering::Release));
+        fence_seq_cst!(PinFence);
+        // SYNC POINT published: what the generation names was written before it was published. The fence acquires what
+        // the first load saw; an acquiring load may not be done here, as readers map the word read-only.
+        let again = published.load(Ordering::Relaxed);
+        if again == word {
+            return Some(word);
+        }
+        word = again;
+    }
+    unpin(lease);
+    None
+}
+
+/// Ends the pin in `lease`.
+#[inline]
+pub(crate) fn unpin(lease: &AtomicU64) {
+    // SYNC POINT lease: the reader's reads come before the writer's reuse.
+    lease.store(NOTHING, ordering!(Unpin, Ordering::Release));
+}
+
+/// Publishes a generation that is complete. Only the writer calls this.
+#[inline]
+pub(crate) fn publish(published: &AtomicU64, word: u64) {
+    // SYNC POINT published: everything written before is seen by who pins the word.
+    published.store(word, ordering!(Publish, Ordering::Release));
+}
+
+/// Collects the words of all pins into `out`, which is emptied first. After this, a generation that is neither
+/// published nor in `out` is free for good. Only the writer calls this, after it has published what replaces the
+/// generations that it wants to reuse.
+pub(crate) fn scan<'a>(leases: impl Iterator<Item = &'a AtomicU64>, out: &mut Vec<u64>) {
+    out.clear();
+    fence_seq_cst!(ScanFence);
+    // SYNC POINT lease: a reader's reads come before the reuse of what it no longer pins.
+    let words = leases.map(|lease| lease.load(ordering!(ScanLoad, Ordering::Acquire)));
+    out.extend(words.filter(|word| *word != NOTHING));
+}
+
+/// Whether anybody pins this word; false holds for good once the word is not the published one. Only the writer
+/// calls this.
+pub(crate) fn is_pinned<'a>(mut leases: impl Iterator<Item = &'a AtomicU64>, word: u64) -> bool {
+    fence_seq_cst!(ScanFence);
+    // SYNC POINT lease: as in `scan`. Every lease is looked at, so that every reader's end is acquired.
+    leases.by_ref().fold(false, |pinned, lease| pinned | (lease.load(ordering!(ScanLoad, Ordering::Acquire)) == word))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_has_a_generation_and_a_slot() {
+        for (g, s) in [(1, 0), (1, u16::MAX), (GENERATION_MAX, 511)] {
+            assert_eq!((generation(word(g, s)), slot(word(g, s))), (g, s));
+            assert_ne!(word(g, s), NOTHING);
+        }
+        assert!(word(2, 0) > word(1, u16::MAX), "published words grow");
+    }
+
+    #[test]
+    fn a_pin_is_seen_until_it_ends() {
+        let (published, leases) = (AtomicU64::new(NOTHING), [const { AtomicU64::new(NOTHING) }; 3]);
+        let mut out = vec![99];
+        assert_eq!(pin(&published, &leases[1]), None);
+        scan(leases.iter(), &mut out);
+        assert_eq!(out, []);
+        publish(&published, word(1, 0));
+        assert_eq!(pin(&published, &leases[1]), Some(word(1, 0)));
+        publish(&published, word(2, 1));
+        assert_eq!(pin(&published, &leases[2]), Some(word(2, 1)));
+        scan(leases.iter(), &mut out);
+        assert_eq!(out, [word(1, 0), word(2, 1)]);
+        assert!(is_pinned(leases.iter(), word(1, 0)));
+        unpin(&leases[1]);
+        assert!(!is_pinned(leases.iter(), word(1, 0)) && is_pinned(leases.iter(), word(2, 1)));
+        publish(&published, word(3, 0));
+        assert_eq!(pin(&published, &leases[2]), Some(word(3, 0)), "a pin in the same lease ends the one before");
+        assert!(!is_pinned(leases.iter(), word(2, 1)));
+        publish(&published, NOTHING);
+        assert_eq!(pin(&published, &leases[2]), None);
+        assert_eq!(leases[2].load(Ordering::Relaxed), NOTHING, "a failed pin leaves an empty lease");
+    }
+
+    #[test]
+    fn a_pinned_slot_is_never_reused() {
+        const SLOTS: usize = 4;
+        let generations = if cfg!(miri) { 200 } else { 100_000 };
+        let published = AtomicU64::new(word(1, 0));
+        let leases = [const { AtomicU64::new(NOTHING) }; 2];
+        let slots = [const { [const { AtomicU64::new(1) }; 8] }; SLOTS];
+        let stop = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for lease in &leases {
+                scope.spawn(|| {
+                    while stop.load(Ordering::Relaxed) == 0 {
+                        let word = pin(&published, lease).expect("published");
+                        for value in &slots[usize::from(slot(word))] {
+                            assert_eq!(value.load(Ordering::Relaxed), generation(word));
+                        }
+                        unpin(lease);
+                    }
+                });
+            }
+            let mut pinned = Vec::new();
+            for next in 2..generations {
+                let current = published.load(Ordering::Relaxed);
+                scan(leases.iter(), &mut pinned);
+                let free = (0..SLOTS as u16).find(|s| *s != slot(current) && pinned.iter().all(|word| slot(*word) != *s));
+                let free = free.expect("two readers, one published: one of four is free");
+                slots[usize::from(free)].iter().for_each(|value| value.store(next, Ordering::Relaxed));
+                publish(&published, word(next, free));
+            }
+            stop.store(1, Ordering::Relaxed);
+        });
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    //! Every interleaving of a writer that reuses slots and a reader that pins; and what each ordering is for.
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::primitive::mutant::Mutant;
+    use crate::tracked::TrackedWords;
+
+    struct World {
+        published: AtomicU64,
+        lease: AtomicU64,
+        /// Each slot's bytes: the generation that was written there. Plain memory: only the protocol orders it.
+        slots: TrackedWords,
+    }
+
+    /// Generation 1 is in slot 0; the writer makes 2 in slot 1, and 3 and on in whatever is free.
+    fn reuse(generations: u64, pins: usize, by_scan: bool) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.check(move || {
+            let slots = TrackedWords::new([1, 0]);
+            let world =
+                Arc::new(World { published: AtomicU64::new(word(1, 0)), lease: AtomicU64::new(NOTHING), slots });
+            let reader = {
+                let world = Arc::clone(&world);
+                loom::thread::spawn(move || {
+                    for _ in 0..pins {
+                        let word = pin(&world.published, &world.lease).expect("published");
+                        assert_eq!(world.slots.get(usize::from(slot(word))), generation(word), "a pinned slot");
+                        unpin(&world.lease);
+                    }
+                })
+            };
+            let mut current = word(1, 0);
+            for next in 2..=generations {
+                let next = word(next, 1 - slot(current));
+                let old = word(generation(next).saturating_sub(2).max(1), slot(next));
+                let free = if by_scan {
+                    let mut pinned = Vec::new();
+                    scan([&world.lease].into_iter(), &mut pinned);
+                    pinned.iter().all(|word| slot(*word) != slot(next))
+                } else {
+                    !is_pinned([&world.lease].into_iter(), old)
+                };
+                if !free {
+                    break;
+                }
+                world.slots.set(usize::from(slot(next)), generation(next));
+                publish(&world.published, next);
+                current = next;
+            }
+            reader.join().expect("the reader saw what it pinned");
+        });
+    }
+
+    fn small() {
+        reuse(3, 1, true);
+    }
+
+    fn two_pins() {
+        reuse(3, 2, true);
+    }
+
+    #[test]
+    fn a_pinned_slot_is_never_reused() {
+        small();
+        two_pins();
+    }
+
+    #[test]
+    fn is_pinned_is_as_good_as_a_scan() {
+        reuse(3, 2, false);
+    }
+
+    #[test]
+    fn without_the_readers_fence_it_fails() {
+        Mutant::PinFence.must_fail(small);
+    }
+
+    #[test]
+    fn without_the_writers_fence_it_fails() {
+        Mutant::ScanFence.must_fail(small);
+    }
+
+    #[test]
+    fn without_release_of_the_published_word_it_fails() {
+        Mutant::Publish.must_fail(small);
+    }
+
+    #[test]
+    fn without_release_at_the_end_of_a_lease_it_fails() {
+        Mutant::Unpin.must_fail(small);
+    }
+
+    #[test]
+    fn without_acquire_of_the_leases_it_fails() {
+        Mutant::ScanLoad.must_fail(small);
+    }
+
+    #[test]
+    fn without_release_of_the_next_lease_it_fails() {
+        Mutant::Pin.must_fail(two_pins);
+    }
+}
