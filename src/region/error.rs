@@ -51,6 +51,16 @@ pub enum RegionError {
         /// What is wrong.
         what: String,
     },
+    /// More of something than its numbers can count.
+    #[error("{asked} {what} are more than the {limit} there can be")]
+    TooLarge {
+        /// What it is.
+        what: &'static str,
+        /// How many.
+        asked: u64,
+        /// The most there can be.
+        limit: u64,
+    },
     /// The data would outgrow the region's limit.
     #[error(
         "the region is full: {requested} bytes are needed, {available} are left of {bytes_max}; give the layout a \

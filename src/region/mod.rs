@@ -45,4 +45,5 @@ pub(crate) use mapping::Mapping;
 pub(crate) use reader::ReaderMap;
 #[cfg(unix)]
 pub(crate) use worker::WorkerMap;
-pub(crate) use writer::{Region, Usage};
+pub(crate) use writer::Region;
+pub use writer::Usage;

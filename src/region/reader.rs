@@ -53,6 +53,18 @@ impl ReaderMap {
         Err(RegionError::Unsupported { what: "a shared region" })
     }
 
+    /// Another view of the same region.
+    ///
+    /// # Errors
+    /// As [`ReaderMap::open`].
+    pub(crate) fn again(&self) -> Result<Self, RegionError> {
+        match &self.view {
+            View::Heap(mapping) => Ok(Self::of_heap(mapping.clone(), self.layout.clone(), self.layout_hash)),
+            #[cfg(unix)]
+            View::Shared(_) => Self::open(&self.target),
+        }
+    }
+
     /// A view of a private region of this process.
     pub(super) fn of_heap(mapping: Arc<Mapping>, layout: Arc<[u8]>, layout_hash: u64) -> Self {
         ReaderMap { view: View::Heap(mapping), target: RegionTarget::Heap, layout, layout_hash }

@@ -312,6 +312,11 @@ fn a_dead_readers_pin_is_cleared_and_a_live_ones_kept() {
         assert_eq!(pins, [generation_word(5, 5), generation_word(6, 6)]);
         assert!(inspect(&place.target).reader_pids.contains(&child.id()));
         kill(child);
+        // Of the published generation it is in nobody's way, of an older one it is.
+        region.control().publish(generation_word(5, 5));
+        region.pinned(&mut pins);
+        assert_eq!(pins.len(), 2);
+        region.control().publish(generation_word(6, 6));
         region.pinned(&mut pins);
         assert_eq!(pins, [generation_word(6, 6)]);
         // Its lease is free again, and empty.
