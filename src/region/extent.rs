@@ -562,7 +562,7 @@ mod tests {
             let _ = pool().rebuild(&named);
             let near: Vec<Extent> = named
                 .iter()
-                .map(|extent| Extent { offset: extent.offset % (1 << 14) & !63, bytes: extent.bytes % 9000 })
+                .map(|extent| Extent { offset: (extent.offset % (1 << 14)) & !63, bytes: extent.bytes % 9000 })
                 .collect();
             let _ = pool().rebuild(&near);
         }

@@ -18,10 +18,11 @@
 //!
 //! The private twin keeps the same words in memory, with a flag for the lock. What a pin means, and the fences that
 //! pinning needs, are the business of the snapshot module.
-#![expect(unsafe_code, reason = "sees mapped lease pages as atomics")]
+#![cfg_attr(unix, expect(unsafe_code, reason = "sees mapped lease pages as atomics"))]
 
 use std::sync::Arc;
 
+#[cfg(unix)]
 use parking_lot::Mutex;
 
 use super::error::RegionError;
@@ -110,8 +111,9 @@ impl SharedLeases {
         unsafe { &*page.cast::<LeaseWords>() }
     }
 
-    /// Appends the words of all pins of live readers, and clears those of dead ones.
-    pub(super) fn pinned(&self, out: &mut Vec<u64>) {
+    /// Appends the words of all pins of live readers, and clears those of dead ones. Whether a reader lives costs a
+    /// system call, so it is not asked of pins of the `published` word, which are in nobody's way.
+    pub(super) fn pinned(&self, published: u64, out: &mut Vec<u64>) {
         let file = self.file.lock();
         for index in 0..LEASES_MAX {
             let words = self.words(index);
@@ -121,7 +123,7 @@ impl SharedLeases {
                 continue;
             }
             // Holding the lock keeps a new reader from taking the lease while it is being cleared.
-            if !os::try_lock_byte(&file, index as u64).unwrap_or(false) {
+            if word == published || !os::try_lock_byte(&file, index as u64).unwrap_or(false) {
                 out.push(word);
                 continue;
             }

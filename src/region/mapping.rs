@@ -106,7 +106,7 @@ impl Mapping {
         match &self.backing {
             Backing::Heap { leases, .. } => leases.pinned(out),
             #[cfg(unix)]
-            Backing::Shared { leases, .. } => leases.pinned(out),
+            Backing::Shared { leases, control, .. } => leases.pinned(control.get().published(), out),
         }
     }
 

@@ -319,7 +319,8 @@ impl Region {
         Ok(given)
     }
 
-    /// The generation words that live readers hold; a dead reader's is cleared. `out` is emptied first.
+    /// The generation words that live readers hold; a dead reader's is cleared, unless it is the published one's.
+    /// `out` is emptied first.
     pub(crate) fn pinned(&self, out: &mut Vec<u64>) {
         out.clear();
         // Pairs with the fence between a reader's store of its pin and its second look at `published`: either the
