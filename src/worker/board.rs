@@ -8,7 +8,7 @@
 //!       4   workers          5   ring bytes       6   undo bytes           7   1: runners outnumber cores
 //!       8   region path's bytes (u64::MAX: none)  9   registrations' bytes  10  registrations' xxh3
 //!      16   sequence: even: this window is on, odd: main is writing the next
-//!      17   1: closing      18  1: in a frame, spin between batches       19  news: grows when jobs are freed again
+//!      17   1: closing      18  1: in a frame, spin between batches       19  news: how often jobs of the window were freed again
 //!      32   window's jobs   33  first job         34  program words        35  program version
 //!      36   program block   37..45 its segment's id
 //!      48   cursor: a hint at the next free job
@@ -338,7 +338,7 @@ impl Board {
         self.word(IN_FRAME).store(u64::from(in_frame), Ordering::Relaxed);
     }
 
-    /// Grows whenever jobs of the window were freed again.
+    /// How often jobs of the window were freed again.
     pub(super) fn news(&self) -> u64 {
         self.word(NEWS).load(Ordering::Acquire)
     }
@@ -379,6 +379,7 @@ impl Board {
             word.store(free, Ordering::Relaxed);
         }
         self.word(CURSOR).store(0, Ordering::Relaxed);
+        self.word(NEWS).store(0, Ordering::Relaxed);
         self.word(JOBS).store(jobs as u64, Ordering::Relaxed);
         self.word(FIRST).store(u64::from(first), Ordering::Relaxed);
         // SYNC POINT: window.
@@ -450,6 +451,12 @@ impl Board {
         // Acquire: what main undid before it freed the job again is seen by whoever runs it next.
         word.compare_exchange(seen, claim.taken_by(runner).pack(), Ordering::AcqRel, Ordering::Relaxed).ok()?;
         Some(claim.attempt)
+    }
+
+    /// Whether a job of this window is free after a death.
+    pub(super) fn was_freed(&self, window: &Window, job: usize) -> bool {
+        let claim = Claim::unpack(self.claim(job).load(Ordering::Relaxed));
+        claim.is_some_and(|claim| claim.attempt > 0 && claim == Claim::free(window.tag(), claim.attempt))
     }
 
     /// How long a job's kernel ran, as its runner measured it.

@@ -14,7 +14,7 @@ use crate::patch::DrainError;
 use std::sync::atomic::Ordering;
 
 use super::board::{Board, BoardPlan, Message, Stage, WINDOW_JOBS};
-use super::claim::{Claim, MAIN, State};
+use super::claim::{ATTEMPTS_MAX, Claim, MAIN, State};
 use super::error::{JobFailure, MemoryError, PoolError};
 use super::lane::{LanePlan, MainLane};
 use super::member::{Condemned, Hand, Member};
@@ -26,8 +26,7 @@ use super::undo;
 use super::wait::{self, Spinner};
 use super::window::{Books, Standing};
 use super::{
-    Batch, BatchReport, DEATHS_PER_JOB_MAX, PoolConfig, RegionForWorkers, Runner, Staged, WorkerCommand, WorkerKind,
-    WorkerStatus,
+    Batch, BatchReport, PoolConfig, RegionForWorkers, Runner, Staged, WorkerCommand, WorkerKind, WorkerStatus,
 };
 
 /// How long main spins for its workers before it sleeps.
@@ -107,6 +106,7 @@ pub(super) struct Crew {
     registrations: String,
     startup_timeout: Duration,
     respawn_failures_max: u32,
+    deaths_per_job_max: u8,
     looked: Instant,
 }
 
@@ -172,6 +172,7 @@ impl Crew {
             registrations: registrations.to_owned(),
             startup_timeout: config.startup_timeout,
             respawn_failures_max: config.respawn_failures_max,
+            deaths_per_job_max: config.deaths_per_job_max.clamp(1, ATTEMPTS_MAX),
             looked: Instant::now(),
         };
         for index in 0..workers {
@@ -345,7 +346,7 @@ impl Crew {
 
     /// Takes what the workers have published. True: there was something.
     fn drain_all(&mut self, batch: &Batch<'_>, staged: &mut Staged) -> bool {
-        (0..self.members.len()).fold(false, |progress, index| self.drain(index, batch, staged) || progress)
+        (0..self.members.len()).filter(|&index| self.drain(index, batch, staged)).count() > 0
     }
 
     fn drain(&mut self, index: usize, batch: &Batch<'_>, staged: &mut Staged) -> bool {
@@ -642,7 +643,7 @@ impl Crew {
                 _ => status.to_owned(),
             };
             self.books.fail(JobFailure::Protocol { job: number, runner, message });
-        } else if attempts >= DEATHS_PER_JOB_MAX {
+        } else if attempts >= self.deaths_per_job_max {
             let status = match condemned {
                 Some(Condemned::Protocol(message)) => format!("it broke the worker protocol: {message}"),
                 _ => status.to_owned(),

@@ -165,27 +165,34 @@ impl Server {
         Ok(Arc::new(Memory::open(&id, Plan { futexes: 0, words: usize::MAX, tail_bytes: 0 })?))
     }
 
-    /// Runs what can be claimed of a window.
-    fn work(&mut self, window: &Window, mut news: u64) -> Result<(), Closing> {
-        loop {
-            while let Some(job) = self.board.next(window) {
-                self.try_job(window, job)?;
+    /// Runs what can be claimed of a window: jobs that were freed again first, as others may wait for them alone.
+    fn work(&mut self, window: &Window, news: u64) -> Result<(), Closing> {
+        // Zero as long as no job was freed again.
+        let mut news = if news == 0 { 0 } else { self.run_freed(window, news)? };
+        while let Some(job) = self.board.next(window) {
+            self.try_job(window, job)?;
+            let latest = self.board.news();
+            if latest != news {
+                news = self.run_freed(window, latest)?;
             }
-            if news == 0 {
-                break;
-            }
-            // Jobs were freed again: the cursor has passed them.
+        }
+        // The cursor is only a hint: a runner may have moved it and then not claimed.
+        if news != 0 {
             for job in 0..window.jobs {
                 self.try_job(window, job)?;
             }
-            let latest = self.board.news();
-            if latest == news {
-                break;
-            }
-            news = latest;
         }
         self.board.set_idle(self.index, window, news);
         Ok(())
+    }
+
+    fn run_freed(&mut self, window: &Window, news: u64) -> Result<u64, Closing> {
+        for job in 0..window.jobs {
+            if self.board.was_freed(window, job) {
+                self.try_job(window, job)?;
+            }
+        }
+        Ok(news)
     }
 
     fn try_job(&mut self, window: &Window, job: usize) -> Result<(), Closing> {

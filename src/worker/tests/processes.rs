@@ -1,4 +1,5 @@
 //! Pools of worker processes: this test binary, started again to run [`process_child`] alone.
+#![expect(clippy::print_stdout, reason = "a main process under test tells its workers' pids")]
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -153,6 +154,7 @@ fn a_job_that_kills_its_workers_fails_and_never_runs_in_main() {
 fn kill_9_at_random_instants_changes_no_byte() {
     let jobs = 200;
     let mut setting = setting(3, jobs, "killed=20000");
+    setting.config.deaths_per_job_max = 60;
     let (mut pool, _) = setting.start();
     let mut staged = Staged::new();
     let (mut rounds, mut deaths, mut undone, mut retries) = (0, 0, 0, 0);
