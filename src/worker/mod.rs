@@ -9,7 +9,7 @@
 //! | file | what |
 //! |------|------|
 //! | [`pool`] | what the schedule sees: start, run, end of frame, close |
-//! | [`crew`], [`member`], [`window`], [`collect`] | main's side: all workers, each one, a window's jobs, their records |
+//! | [`crew`], [`member`], [`window`], [`collect`], [`program`] | main's side: all workers, each one, a window's jobs, their records |
 //! | [`serving`], [`job`] | the workers' side: the loop, one job |
 //! | [`board`], [`claim`], [`lane`], [`undo`] | the shared words and bytes |
 //! | [`process`], [`segment`], [`memory`], [`wait`] | the operating system |
@@ -46,6 +46,8 @@ mod crew;
 mod member;
 #[cfg(unix)]
 mod process;
+#[cfg(not(target_arch = "wasm32"))]
+mod program;
 #[cfg(not(target_arch = "wasm32"))]
 mod serving;
 #[cfg(not(target_arch = "wasm32"))]

@@ -223,6 +223,44 @@ fn undo_bytes_outside_of_the_job_are_not_restored() {
 }
 
 #[test]
+fn workers_that_cannot_come_back_are_given_up_and_main_goes_on_alone() {
+    let mut setting = setting(2, 20, "");
+    setting.config.respawn_failures_max = 3;
+    let (mut pool, _) = setting.start();
+    let mut staged = Staged::new();
+    setting.run(&mut pool, &Order::plain(1), 20, &mut staged).unwrap();
+    // Unlinks the data: no further process can open it.
+    setting.data = None;
+    for worker in pool.status() {
+        let pid = rustix::process::Pid::from_raw(worker.pid.unwrap() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    setting.deadline = Some(Duration::from_secs(100));
+    for round in 0..3 {
+        let report = setting.run(&mut pool, &Order::plain(round), 20, &mut staged).unwrap();
+        assert_eq!((report.jobs_on_main, report.jobs_on_workers), (20, 0));
+        assert_eq!(all(&staged), records(Workers::Local, &Order::plain(round), 20));
+    }
+    assert!(pool.status().iter().all(|worker| !worker.alive && worker.deaths == 4), "{:?}", pool.status());
+}
+
+#[test]
+fn a_job_that_killed_the_last_worker_fails_rather_than_run_in_main() {
+    let mut setting = setting(1, 20, "");
+    setting.config.respawn_failures_max = 3;
+    setting.deadline = Some(Duration::from_secs(100));
+    let (mut pool, _) = setting.start();
+    let mut staged = Staged::new();
+    let keep = setting.data.take().unwrap();
+    let id = keep.id().unwrap().to_owned();
+    setting.data = Some(Memory::open(&id, data_plan(20)).unwrap());
+    drop(keep);
+    let failure = setting.run(&mut pool, &Order { kind: DIE, job: 4, ..Order::plain(0) }, 20, &mut staged).unwrap_err();
+    assert!(matches!(&failure, JobFailure::NoWorkers { job: 4, .. }), "{failure:?}");
+    setting.run(&mut pool, &Order::plain(0), 20, &mut staged).unwrap();
+}
+
+#[test]
 fn other_registrations_are_refused_with_both_lines() {
     let setting = setting(2, 1, "other");
     let error = pool(&setting).err().unwrap();
