@@ -162,11 +162,11 @@ impl WorkerLane {
     }
 
     /// Pushes all records, unpublished as far as they fit. `full` is called while there is no room, after what is
-    /// there was published; it waits, or says that waiting is over.
+    /// there was published, with whether there was any since the last call; it waits, or says that waiting is over.
     pub(super) fn push(
         &mut self,
         mut records: &[u8],
-        full: &mut dyn FnMut() -> Result<(), PatchError>,
+        full: &mut dyn FnMut(bool) -> Result<(), PatchError>,
     ) -> Result<(), PatchError> {
         loop {
             let taken = self.producer.push_all(records)?;
@@ -178,7 +178,7 @@ impl WorkerLane {
             if self.is_closed() {
                 return Err(PatchError::Closed);
             }
-            full()?;
+            full(taken > 0)?;
         }
     }
 

@@ -9,7 +9,7 @@
 //! | file | what |
 //! |------|------|
 //! | [`pool`] | what the schedule sees: start, run, end of frame, close |
-//! | [`crew`], [`member`], [`window`], [`collect`] | main's side: all workers, each one, a window's jobs, their records |
+//! | [`crew`], [`member`], [`window`], [`collect`], [`program`] | main's side: all workers, each one, a window's jobs, their records |
 //! | [`serving`], [`job`] | the workers' side: the loop, one job |
 //! | [`board`], [`claim`], [`lane`], [`undo`] | the shared words and bytes |
 //! | [`process`], [`segment`], [`memory`], [`wait`] | the operating system |
@@ -20,8 +20,8 @@
 //! believed: main keeps its own books of what is done, and what it reads from a worker is checked before use.
 //!
 //! # Deadlines
-//! A job may have one. A worker process that passes it is killed, which counts as a death; a job that does so three
-//! times fails. Main notices while it waits and between its own jobs, so a deadline is a lower bound. In a pool of
+//! A job may have one. A worker process that passes it is killed, which counts as a death; a job that does so too
+//! often fails. Main notices while it waits and between its own jobs, so a deadline is a lower bound. In a pool of
 //! processes main leaves jobs with a deadline to the workers. A thread cannot be killed, nor can main: such a job is
 //! waited for, and the overrun is reported as its failure once it returns.
 
@@ -46,6 +46,8 @@ mod crew;
 mod member;
 #[cfg(unix)]
 mod process;
+#[cfg(not(target_arch = "wasm32"))]
+mod program;
 #[cfg(not(target_arch = "wasm32"))]
 mod serving;
 #[cfg(not(target_arch = "wasm32"))]
@@ -195,6 +197,8 @@ pub(crate) struct PoolConfig {
     pub main_helps: bool,
     /// Deaths of workers in a row, before they were ready, after which one is given up.
     pub respawn_failures_max: u32,
+    /// Workers that one job may kill before it fails; at most [`ATTEMPTS_MAX`](claim::ATTEMPTS_MAX).
+    pub deaths_per_job_max: u8,
 }
 
 impl Default for PoolConfig {
@@ -207,13 +211,14 @@ impl Default for PoolConfig {
             startup_timeout: Duration::from_secs(20),
             main_helps: true,
             respawn_failures_max: 16,
+            deaths_per_job_max: DEATHS_PER_JOB_MAX,
         }
     }
 }
 
 /// Default bytes of a worker process's undo area.
 pub(crate) const UNDO_BYTES_DEFAULT: usize = 4 << 20;
-/// Workers that one job may kill before it fails.
+/// Workers that one job may kill before it fails, if nothing else is configured.
 pub(crate) const DEATHS_PER_JOB_MAX: u8 = 3;
 
 /// What worker processes must know of the world's region.

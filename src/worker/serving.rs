@@ -23,6 +23,8 @@ use super::{Runner, fault, job};
 const SPIN_IN_FRAME: Duration = Duration::from_millis(2);
 /// How long a worker spins for room in its ring before it sleeps.
 const SPIN_FULL: Duration = Duration::from_micros(100);
+/// How long it then sleeps before it looks again.
+const SLEEP_FULL: Duration = Duration::from_micros(50);
 /// How long a worker sleeps at most before it looks around.
 const SLEEP: Duration = Duration::from_millis(500);
 
@@ -165,27 +167,34 @@ impl Server {
         Ok(Arc::new(Memory::open(&id, Plan { futexes: 0, words: usize::MAX, tail_bytes: 0 })?))
     }
 
-    /// Runs what can be claimed of a window.
-    fn work(&mut self, window: &Window, mut news: u64) -> Result<(), Closing> {
-        loop {
-            while let Some(job) = self.board.next(window) {
-                self.try_job(window, job)?;
+    /// Runs what can be claimed of a window: jobs that were freed again first, as others may wait for them alone.
+    fn work(&mut self, window: &Window, news: u64) -> Result<(), Closing> {
+        // Zero as long as no job was freed again.
+        let mut news = if news == 0 { 0 } else { self.run_freed(window, news)? };
+        while let Some(job) = self.board.next(window) {
+            self.try_job(window, job)?;
+            let latest = self.board.news();
+            if latest != news {
+                news = self.run_freed(window, latest)?;
             }
-            if news == 0 {
-                break;
-            }
-            // Jobs were freed again: the cursor has passed them.
+        }
+        // The cursor is only a hint: a runner may have moved it and then not claimed.
+        if news != 0 {
             for job in 0..window.jobs {
                 self.try_job(window, job)?;
             }
-            let latest = self.board.news();
-            if latest == news {
-                break;
-            }
-            news = latest;
         }
         self.board.set_idle(self.index, window, news);
         Ok(())
+    }
+
+    fn run_freed(&mut self, window: &Window, news: u64) -> Result<u64, Closing> {
+        for job in 0..window.jobs {
+            if self.board.was_freed(window, job) {
+                self.try_job(window, job)?;
+            }
+        }
+        Ok(news)
     }
 
     fn try_job(&mut self, window: &Window, job: usize) -> Result<(), Closing> {
@@ -199,7 +208,8 @@ impl Server {
         fault::point("claimed");
         self.board.set_running(self.index, window, Some(job));
         let Server { board, index, lane, undo, runner, program, out, .. } = self;
-        let mut full = || wait_for_room(board, *index);
+        let mut spinner = Spinner::new(board.yielding());
+        let mut full = |progress| wait_for_room(board, *index, &mut spinner, progress);
         let mut saved = undo.as_mut().map(|undo| undo.begin(window, job));
         out.clear();
         let record_bytes_max = lane.record_bytes_max();
@@ -235,18 +245,18 @@ impl Server {
 }
 
 /// Waits a little for main to drain the ring; an error once nobody will.
-fn wait_for_room(board: &Board, index: usize) -> Result<(), PatchError> {
+fn wait_for_room(board: &Board, index: usize, spinner: &mut Spinner, progress: bool) -> Result<(), PatchError> {
     if board.closing() {
         return Err(PatchError::Closed);
     }
-    wait::wake(board.main_bell());
-    let mut spinner = Spinner::new(board.yielding());
-    for _ in 0..64 {
-        if spinner.turn(SPIN_FULL) {
-            // Main is busy with a job of its own; it drains when that is done.
-            wait::sleep(board.bell(index), Duration::from_micros(50), || board.closing());
-            break;
-        }
+    if progress {
+        spinner.reset();
+        wait::wake(board.main_bell());
+    }
+    if spinner.turn(SPIN_FULL) {
+        // Main is busy with a job of its own; it drains when that is done.
+        wait::wake(board.main_bell());
+        wait::sleep(board.bell(index), SLEEP_FULL, || board.closing());
     }
     Ok(())
 }

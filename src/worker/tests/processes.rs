@@ -1,4 +1,5 @@
 //! Pools of worker processes: this test binary, started again to run [`process_child`] alone.
+#![expect(clippy::print_stdout, reason = "a main process under test tells its workers' pids")]
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -153,6 +154,7 @@ fn a_job_that_kills_its_workers_fails_and_never_runs_in_main() {
 fn kill_9_at_random_instants_changes_no_byte() {
     let jobs = 200;
     let mut setting = setting(3, jobs, "killed=20000");
+    setting.config.deaths_per_job_max = 60;
     let (mut pool, _) = setting.start();
     let mut staged = Staged::new();
     let (mut rounds, mut deaths, mut undone, mut retries) = (0, 0, 0, 0);
@@ -218,6 +220,44 @@ fn undo_bytes_outside_of_the_job_are_not_restored() {
     let words = setting.data.as_ref().unwrap().words();
     assert!(words[3 * JOB_WORDS..4 * JOB_WORDS].iter().all(|word| word.load(Ordering::Relaxed) <= 1));
     setting.run(&mut pool, &Order::plain(0), 10, &mut staged).unwrap();
+}
+
+#[test]
+fn workers_that_cannot_come_back_are_given_up_and_main_goes_on_alone() {
+    let mut setting = setting(2, 20, "");
+    setting.config.respawn_failures_max = 3;
+    let (mut pool, _) = setting.start();
+    let mut staged = Staged::new();
+    setting.run(&mut pool, &Order::plain(1), 20, &mut staged).unwrap();
+    // Unlinks the data: no further process can open it.
+    setting.data = None;
+    for worker in pool.status() {
+        let pid = rustix::process::Pid::from_raw(worker.pid.unwrap() as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    setting.deadline = Some(Duration::from_secs(100));
+    for round in 0..3 {
+        let report = setting.run(&mut pool, &Order::plain(round), 20, &mut staged).unwrap();
+        assert_eq!((report.jobs_on_main, report.jobs_on_workers), (20, 0));
+        assert_eq!(all(&staged), records(Workers::Local, &Order::plain(round), 20));
+    }
+    assert!(pool.status().iter().all(|worker| !worker.alive && worker.deaths == 4), "{:?}", pool.status());
+}
+
+#[test]
+fn a_job_that_killed_the_last_worker_fails_rather_than_run_in_main() {
+    let mut setting = setting(1, 20, "");
+    setting.config.respawn_failures_max = 3;
+    setting.deadline = Some(Duration::from_secs(100));
+    let (mut pool, _) = setting.start();
+    let mut staged = Staged::new();
+    let keep = setting.data.take().unwrap();
+    let id = keep.id().unwrap().to_owned();
+    setting.data = Some(Memory::open(&id, data_plan(20)).unwrap());
+    drop(keep);
+    let failure = setting.run(&mut pool, &Order { kind: DIE, job: 4, ..Order::plain(0) }, 20, &mut staged).unwrap_err();
+    assert!(matches!(&failure, JobFailure::NoWorkers { job: 4, .. }), "{failure:?}");
+    setting.run(&mut pool, &Order::plain(0), 20, &mut staged).unwrap();
 }
 
 #[test]
