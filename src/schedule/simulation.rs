@@ -17,7 +17,7 @@ use crate::worker::{
     Workers,
 };
 use crate::world::column::Item;
-use crate::world::query::{MaskTerm, mask_runs};
+use crate::world::query::mask_runs;
 use crate::world::{Publication, World, WorldError};
 
 use super::build::{Surroundings, Work};
@@ -194,6 +194,7 @@ impl SimulationBuilder {
             edited: true,
             closed: false,
             since_publication: 0,
+            runs: Vec::new(),
         })
     }
 }
@@ -218,6 +219,8 @@ pub struct Simulation {
     edited: bool,
     closed: bool,
     since_publication: u64,
+    /// Runs of rows, kept for their memory.
+    runs: Vec<(u32, u32)>,
 }
 
 /// Why a frame failed, before the world went back.
@@ -508,7 +511,7 @@ impl Simulation {
                 self.report.patches[job.system].dense_rows += u64::from(job.rows.end - job.rows.start);
             }
         }
-        let mut runs = Vec::new();
+        let runs = &mut self.runs;
         for tracked in &work.tracked {
             runs.clear();
             let table = &store.tables[tracked.table as usize];
@@ -517,9 +520,8 @@ impl Simulation {
                 let offset = table.columns[usize::from(column)].live.offset + u64::from(word) * 8;
                 store.arena.items::<u64>(offset, 1)[0]
             };
-            let mask: &[MaskTerm] = &tracked.mask;
-            mask_runs(mask, 0, table.rows, word, |start, end| runs.push((start, end)));
-            for (start, end) in &runs {
+            mask_runs(work.mask(tracked.system, tracked.table), 0, table.rows, word, |start, end| runs.push((start, end)));
+            for (start, end) in runs.iter() {
                 store.mark_changed(tracked.table, tracked.component, parity, *start, end - start)?;
             }
         }
