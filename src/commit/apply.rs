@@ -32,16 +32,15 @@ pub(crate) struct Access {
     pub resources: Vec<u16>,
 }
 
-/// One job's committed records.
-pub(crate) struct JobRecords<'a> {
+/// Whose rows a job ran on. Its place in the batch is its place in the canonical order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JobRows {
     /// The system, as a place among `access` and `counts`.
     pub system: usize,
     /// The table of its rows.
     pub table: u32,
     /// Its own rows.
     pub rows: Range<u32>,
-    /// Its records.
-    pub records: &'a [u8],
 }
 
 /// What stays allocated from batch to batch.
@@ -90,13 +89,16 @@ struct Current {
 impl Commit<'_> {
     /// Applies the records of all jobs, given in canonical order. On an error nothing can be said about the store:
     /// the frame is abandoned by its caller.
-    pub(crate) fn apply<'r>(&mut self, jobs: &mut dyn Iterator<Item = JobRecords<'r>>) -> Result<(), RegionError> {
+    pub(crate) fn apply<'r>(
+        &mut self,
+        jobs: &[JobRows],
+        records: &dyn Fn(usize) -> &'r [u8],
+    ) -> Result<(), RegionError> {
         self.scratch.pending.clear();
         self.scratch.spawned.clear();
         self.scratch.bases.clear();
         self.scratch.edges.clear();
-        let jobs: Vec<JobRecords<'r>> = jobs.collect();
-        let total = self.count_spawns(&jobs)?;
+        let total = self.count_spawns(jobs, records)?;
         if total > 0 {
             let mut spawned = std::mem::take(&mut self.scratch.spawned);
             let taken = self.store.take_handles(total, &mut spawned);
@@ -105,19 +107,24 @@ impl Commit<'_> {
         }
         for (index, job) in jobs.iter().enumerate() {
             let end = self.scratch.bases.get(index + 1).copied().unwrap_or(total);
-            self.apply_job(job, self.scratch.bases[index]..end)?;
+            self.apply_job(job, records(index), self.scratch.bases[index]..end)?;
         }
         self.finish()
     }
 
-    fn count_spawns(&mut self, jobs: &[JobRecords<'_>]) -> Result<u32, RegionError> {
+    fn count_spawns<'r>(
+        &mut self,
+        jobs: &[JobRows],
+        records: &dyn Fn(usize) -> &'r [u8],
+    ) -> Result<u32, RegionError> {
         let mut total: u64 = 0;
-        for job in jobs {
+        for (index, job) in jobs.iter().enumerate() {
             self.scratch.bases.push(total as u32);
-            if self.access[job.system].spawns.is_empty() && !self.access[job.system].destroys && job.records.is_empty() {
+            // what a system spawns without having declared it is refused, but its handles are counted all the same
+            if self.access[job.system] == Access::default() && records(index).is_empty() {
                 continue;
             }
-            for record in Records::new(job.records, self.sizes) {
+            for record in Records::new(records(index), self.sizes) {
                 if let Ok(record) = record
                     && let Body::Spawn(run) = record.body
                 {
@@ -135,10 +142,10 @@ impl Commit<'_> {
         Ok(total as u32)
     }
 
-    fn apply_job(&mut self, job: &JobRecords<'_>, spawns: Range<u32>) -> Result<(), RegionError> {
+    fn apply_job(&mut self, job: &JobRows, records: &[u8], spawns: Range<u32>) -> Result<(), RegionError> {
         let mut current =
             Current { system: job.system, table: job.table, rows: job.rows.clone(), spawns, spawned: 0 };
-        for record in Records::new(job.records, self.sizes) {
+        for record in Records::new(records, self.sizes) {
             let body = match record {
                 Ok(record) => record.body,
                 Err(error) => {

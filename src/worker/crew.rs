@@ -48,6 +48,8 @@ pub(super) struct Crew {
     running: bool,
     /// Whether a job of the window has a deadline.
     timed: bool,
+    /// Whether main runs jobs, too.
+    main_helps: bool,
     yielding: bool,
     command: WorkerCommand,
     registrations: String,
@@ -115,6 +117,7 @@ impl Crew {
             books: Books::new(),
             running: false,
             timed: false,
+            main_helps: config.main_helps,
             command,
             registrations: registrations.to_owned(),
             startup_timeout: config.startup_timeout,
@@ -199,11 +202,11 @@ impl Crew {
         self.plan.record_bytes_max()
     }
 
-    /// Whether a batch must not run on main alone: one of its jobs has a deadline, and there are processes to kill.
+    /// Whether a batch must not run on main alone: main is not to help, or a job has a deadline and there are processes
+    /// to kill.
     pub(super) fn must_share(&self, batch: &Batch<'_>) -> bool {
-        self.kind == WorkerKind::Process
-            && (0..batch.jobs).any(|job| (batch.deadline)(job).is_some())
-            && self.members.iter().any(|member| member.lost().is_none())
+        let timed = || self.kind == WorkerKind::Process && (0..batch.jobs).any(|job| (batch.deadline)(job).is_some());
+        (!self.main_helps || timed()) && self.members.iter().any(|member| member.lost().is_none())
     }
 
     /// How the workers are doing.
@@ -371,8 +374,8 @@ impl Crew {
 
     /// A job that main may run, claimed.
     fn claim_for_main(&mut self) -> Option<usize> {
-        let helps =
-            self.kind == WorkerKind::Thread || !self.timed || self.members.iter().all(|member| member.lost().is_some());
+        let free = self.main_helps && (self.kind == WorkerKind::Thread || !self.timed);
+        let helps = free || self.members.iter().all(|member| member.lost().is_some());
         if !helps {
             return None;
         }

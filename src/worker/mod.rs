@@ -193,6 +193,8 @@ pub(crate) struct PoolConfig {
     pub command: Option<WorkerCommand>,
     /// How long a worker process may take to be ready.
     pub startup_timeout: Duration,
+    /// Whether main runs jobs, too, where there are workers.
+    pub main_helps: bool,
     /// Deaths of workers in a row, before they were ready, after which one is given up.
     pub respawn_failures_max: u32,
     /// Workers that one job may kill before it fails; at most [`ATTEMPTS_MAX`](claim::ATTEMPTS_MAX).
@@ -207,6 +209,7 @@ impl Default for PoolConfig {
             undo_bytes: UNDO_BYTES_DEFAULT,
             command: None,
             startup_timeout: Duration::from_secs(20),
+            main_helps: true,
             respawn_failures_max: 16,
             deaths_per_job_max: DEATHS_PER_JOB_MAX,
         }

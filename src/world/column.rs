@@ -52,10 +52,11 @@ pub(crate) enum Item {
 impl Item {
     /// Offset of the stamps and size of an extent of `capacity` rows.
     pub(crate) fn extent_bytes(self, capacity: u32) -> (u64, u64) {
-        match self {
+        let planned = match self {
             Item::Bytes(bytes) => plan::column_extent_bytes(u64::from(bytes), u64::from(capacity)),
             Item::Bit => plan::bit_column_extent_bytes(u64::from(capacity)),
-        }
+        };
+        planned.expect("2^32 rows of 2^16 bytes and their stamps fit 64 bits")
     }
 }
 

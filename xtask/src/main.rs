@@ -1,1 +1,151 @@
-fn main() {}
+//! Everything that is done to the repository rather than by the engine: `cargo xtask test` and its parts.
+//!
+//! Invariants: no command reads from a terminal; every command that it starts has a bound in time; what cannot run on
+//! this machine is reported as skipped, with the reason, and never counts as passed.
+//! This program knows the engine only from outside: it starts cargo and reads source text.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "a command-line program")]
+
+mod fuzz;
+mod house;
+mod loom;
+mod miri;
+mod process;
+mod report;
+mod soak;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use report::{Outcome, Runner};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  test [--fail-fast] [--only STEP[,STEP...]] [--minutes-max N]
+                          everything that decides whether the repository is sound (default bound: 45 minutes)
+  steps                   the names of the steps of `test`
+  house                   the house rules alone (headers, unsafe list, words, lengths)
+  loom                    the loom models alone
+  miri [FILTER...]        the unit tests under Miri; without filters the list that `test` runs
+  fuzz TARGET [--minutes N]
+                          one target of fuzz/ (default: 60 minutes)
+  soak [--minutes N] [--kills N]
+                          the ignored soak tests, again and again with new seeds (default: 60 minutes, 1000 kills each)
+
+Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, args)) = args.split_first() else {
+        print!("{HELP}");
+        return ExitCode::from(2);
+    };
+    if let Err(error) = std::env::set_current_dir(tools::root()) {
+        println!("xtask: cannot enter {}: {error}", tools::root().display());
+        return ExitCode::FAILURE;
+    }
+    let result = match command.as_str() {
+        "test" => test(args),
+        "steps" => steps(args),
+        "house" => alone(args, "house", |_| house::check()),
+        "loom" => alone(args, "loom", loom::run),
+        "miri" => Ok(Runner::alone("miri", |left| miri::long(args, left))),
+        "fuzz" => fuzz(args),
+        "soak" => soak(args),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(true)
+        }
+        other => Err(format!("there is no command `{other}`")),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("xtask: {error}\n\n{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn alone(args: &[String], name: &'static str, step: fn(Duration) -> Outcome) -> Result<bool, String> {
+    match args {
+        [] => Ok(Runner::alone(name, step)),
+        [arg, ..] => Err(format!("`{name}` takes no `{arg}`")),
+    }
+}
+
+fn steps(args: &[String]) -> Result<bool, String> {
+    if let [arg, ..] = args {
+        return Err(format!("`steps` takes no `{arg}`"));
+    }
+    for step in test::STEPS {
+        println!("{:<14}{}", step.name, step.what);
+    }
+    Ok(true)
+}
+
+fn test(args: &[String]) -> Result<bool, String> {
+    let mut runner = Runner::new(Duration::from_mins(45));
+    let mut only: Option<Vec<&str>> = None;
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--fail-fast" => runner.fail_fast = true,
+            "--minutes-max" => runner.bound = minutes(arg, args.next())?,
+            "--only" => {
+                let names: Vec<&str> = args.next().ok_or("`--only` wants names of steps")?.split(',').collect();
+                if let Some(name) = names.iter().find(|name| !test::STEPS.iter().any(|step| step.name == **name)) {
+                    return Err(format!("there is no step `{name}`; `cargo xtask steps` names them"));
+                }
+                only = Some(names);
+            }
+            other => return Err(format!("`test` takes no `{other}`")),
+        }
+    }
+    for step in test::STEPS {
+        if only.as_ref().is_none_or(|names| names.contains(&step.name)) {
+            runner.step(step);
+        }
+    }
+    Ok(runner.finish(only.is_some()))
+}
+
+fn fuzz(args: &[String]) -> Result<bool, String> {
+    match args {
+        [target] if !target.starts_with('-') => {
+            Ok(Runner::alone("fuzz", |_| fuzz::long(target, Duration::from_mins(60))))
+        }
+        [target, option, value] if option == "--minutes" => {
+            let time = minutes(option, Some(value))?;
+            Ok(Runner::alone("fuzz", |_| fuzz::long(target, time)))
+        }
+        _ => Err(format!("`fuzz` wants a target, one of: {}", fuzz::targets().join(", "))),
+    }
+}
+
+fn soak(args: &[String]) -> Result<bool, String> {
+    let (mut time, mut kills) = (Duration::from_mins(60), 1000);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--minutes" => time = minutes(arg, args.next())?,
+            "--kills" => {
+                kills = args.next().and_then(|text| text.parse().ok()).ok_or("`--kills` wants a whole number")?;
+            }
+            other => return Err(format!("`soak` takes no `{other}`")),
+        }
+    }
+    Ok(Runner::alone("soak", |_| soak::run(time, kills)))
+}
+
+fn minutes(option: &str, text: Option<&String>) -> Result<Duration, String> {
+    text.and_then(|text| text.parse().ok())
+        .filter(|minutes| (1..=100_000).contains(minutes))
+        .map(Duration::from_mins)
+        .ok_or_else(|| format!("`{option}` wants a whole number of minutes, 1 or more"))
+}

@@ -1,0 +1,50 @@
+//! House rules: what the repository asks of its own files, beyond what the compiler and clippy see.
+//!
+//! - Every Rust file begins with `//!`, or with inner attributes and then `//!`.
+//! - `unsafe` stands in the files that `xtask/unsafe-files.txt` lists, in all of them, and nowhere else.
+//! - Words that do not belong into the repository: unfinished code, notes to oneself, one machine's paths.
+//! - Long files are reported; that is a warning and fails nothing.
+#![forbid(unsafe_code)]
+
+mod files;
+mod rules;
+mod source;
+
+use crate::report::Outcome;
+use crate::tools::root;
+
+/// Lines from which a file is reported as long.
+const LINES_MAX: usize = 700;
+/// The list of files that may hold unsafe code: a path in each line, `#` begins a comment.
+const UNSAFE_LIST: &str = "xtask/unsafe-files.txt";
+
+/// Checks all rules on all files of the repository.
+pub(crate) fn check() -> Outcome {
+    let files = match files::collect(root()) {
+        Ok(files) => files,
+        Err(error) => return Outcome::Failed(format!("cannot read the repository: {error}")),
+    };
+    let Some(list) = files.iter().find(|file| file.path == UNSAFE_LIST) else {
+        return Outcome::Failed(format!("{UNSAFE_LIST} is missing"));
+    };
+    let mut faults = rules::unsafe_list(&list.text, &files);
+    for file in &files {
+        faults.extend(rules::header(file));
+        faults.extend(rules::words(file));
+    }
+    let long: Vec<String> = files
+        .iter()
+        .filter(|file| file.is_rust())
+        .map(|file| (file, file.text.lines().count()))
+        .filter(|(_, lines)| *lines > LINES_MAX)
+        .map(|(file, lines)| format!("{}: {lines} lines; files stay below {LINES_MAX}", file.path))
+        .collect();
+    long.iter().for_each(|warning| println!("warning: {warning}"));
+    faults.iter().for_each(|fault| println!("error: {fault}"));
+    if faults.is_empty() {
+        let warnings = if long.is_empty() { String::new() } else { format!(", {} too long (warning)", long.len()) };
+        Outcome::Passed(format!("{} files{warnings}", files.len()))
+    } else {
+        Outcome::Failed(format!("{} faults", faults.len()))
+    }
+}

@@ -1,0 +1,93 @@
+//! The steps of `cargo xtask test`: cheap ones first, each showing one thing.
+//!
+//! Steps share `target/` as far as their flags allow; the models and Miri build into directories of their own.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::process::run;
+use crate::report::{Outcome, Step};
+use crate::tools::{cargo, target};
+use crate::{fuzz, house, loom, miri};
+
+/// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
+const TEST_PROFILE: &str = "--profile test";
+/// Where the core must compile without an operating system.
+const WASM: &str = "wasm32-unknown-unknown";
+
+/// All steps, in order.
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "house", what: "file headers, the list of unsafe files, forbidden words", run: |_| house::check() },
+    Step { name: "format", what: "every file is formatted", run: |left| plain("fmt --all --check", left) },
+    Step {
+        name: "lint",
+        what: "no warnings: workspace, all targets",
+        run: |left| plain("clippy --locked --workspace --all-targets -- -D warnings", left),
+    },
+    Step {
+        name: "lint-bare",
+        what: "no warnings: the library without default features",
+        run: |left| plain("clippy --locked --package hypostyle --lib --no-default-features -- -D warnings", left),
+    },
+    Step {
+        name: "lint-features",
+        what: "no warnings: all features",
+        run: |left| plain("clippy --locked --package hypostyle --all-targets --all-features -- -D warnings", left),
+    },
+    Step { name: "wasm", what: "the core compiles without an operating system", run: wasm },
+    Step { name: "docs", what: "the documentation has no broken parts", run: docs },
+    Step { name: "tests", what: "unit and integration tests, with fault injection", run: tests },
+    Step { name: "doc-tests", what: "every example in the documentation and the README", run: doc_tests },
+    Step { name: "loom", what: "models of the lock-free protocols, and their mutants", run: loom::run },
+    Step { name: "miri", what: "unit tests on the heap under Miri", run: miri::short },
+    Step { name: "fuzz", what: "every fuzz target for a short while", run: fuzz::short },
+];
+
+fn plain(words: &str, left: Duration) -> Outcome {
+    run(&mut cargo(words), left).outcome()
+}
+
+fn wasm(left: Duration) -> Outcome {
+    match target(WASM) {
+        Ok(()) => {
+            plain(&format!("check --locked --package hypostyle --lib --no-default-features --target {WASM}"), left)
+        }
+        Err(why) => Outcome::Skipped(why),
+    }
+}
+
+fn docs(left: Duration) -> Outcome {
+    let mut command = cargo("doc --locked --no-deps --lib --package hypostyle --package hypostyle-derive");
+    run(command.env("RUSTDOCFLAGS", "-D warnings"), left).outcome()
+}
+
+/// Libraries, binaries and integration tests; benches only have to compile, which `lint` shows.
+fn tests(left: Duration) -> Outcome {
+    let words = format!(
+        "test --locked --workspace --lib --bins --tests --examples --no-fail-fast {TEST_PROFILE} \
+         --features hypostyle/fault-injection"
+    );
+    run(&mut cargo(&words), left).tests_outcome()
+}
+
+fn doc_tests(left: Duration) -> Outcome {
+    let words = format!("test --locked --package hypostyle --doc {TEST_PROFILE} --features hypostyle/fault-injection");
+    run(&mut cargo(&words), left).tests_outcome()
+}
+
+#[cfg(test)]
+mod tests_of_steps {
+    use super::STEPS;
+
+    #[test]
+    fn names_are_unique_single_words() {
+        for (index, step) in STEPS.iter().enumerate() {
+            assert!(
+                step.name.chars().all(|c| c.is_ascii_lowercase() || c == '-') && step.name.len() < 14,
+                "{}",
+                step.name
+            );
+            assert!(STEPS[..index].iter().all(|other| other.name != step.name), "{}", step.name);
+        }
+    }
+}
