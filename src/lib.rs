@@ -36,7 +36,8 @@ pub use schedule::{
 };
 pub use snapshot::{Presence, Reader, Snapshot, SnapshotError, TableView};
 pub use worker::{
-    ParseWorkersError, PoolError, PoolNotice, WorkerCommand, WorkerError, WorkerKind, WorkerStatus, Workers,
+    JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError, WorkerKind,
+    WorkerStatus, Workers,
 };
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Entities, Prefab, PrefabSpawn, Publication, Query, Read, With, Without, World,
