@@ -1,10 +1,10 @@
 //! hypostyle
 #![allow(dead_code)]
-mod primitive;
-pub mod limits;
-pub mod layout;
-mod component;
 mod column;
+mod component;
+pub mod layout;
+pub mod limits;
+mod primitive;
 
 mod patch;
 mod snapshot;

@@ -50,7 +50,10 @@ pub const FAILURE_BYTES_MAX: usize = 4096;
 
 const _: () = assert!(JOB_ROWS.is_multiple_of(CHUNK_ROWS), "a chunk stamp belongs to one job");
 const _: () = assert!(CHUNK_ROWS.is_multiple_of(64), "a presence word belongs to one chunk");
-const _: () = assert!(DIRECTORY_SLOTS >= LEASES_MAX + 2, "every lease can pin a generation of its own beside the published and the next one");
+const _: () = assert!(
+    DIRECTORY_SLOTS >= LEASES_MAX + 2,
+    "every lease can pin a generation of its own beside the published and the next one"
+);
 const _: () = assert!(RING_BYTES_MIN.is_power_of_two() && RING_BYTES_DEFAULT.is_power_of_two());
 const _: () = assert!(PACKED_BYTES_MAX >= 8 * ARRAY_LEN_MAX as usize);
 const _: () = assert!(RECORD_BYTES_MIN <= RING_BYTES_MIN / 2, "a ring takes records of half its size");
