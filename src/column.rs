@@ -210,3 +210,7 @@ pub(crate) unsafe fn finish(columns: &[RawColumn], ready: &[Cell<bool>]) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "column_tests.rs"]
+mod tests;

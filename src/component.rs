@@ -191,6 +191,16 @@ impl Field for bool {
     }
 }
 
+impl<const N: usize> Field for [bool; N] {
+    type Item = [Bool; N];
+    fn to_item(self) -> [Bool; N] {
+        self.map(Bool::from)
+    }
+    fn from_item(item: [Bool; N]) -> [bool; N] {
+        item.map(Bool::get)
+    }
+}
+
 /// Plain data with named fields: what components and resources have in common. Implemented by the derives.
 pub trait Plain: Copy + Send + Sync + 'static {
     /// The `snake_case` name.
@@ -205,11 +215,92 @@ pub trait Plain: Copy + Send + Sync + 'static {
     fn unpack(bytes: &[u8]) -> Self;
 }
 
-/// A singleton of plain data. `#[derive(Resource)]`.
+/// A singleton of plain data.
+///
+/// `#[derive(Resource)]` implements it for a struct with named fields.
+///
+/// ```
+/// use hypostyle::{Plain as _, Resource};
+///
+/// #[derive(Clone, Copy, Resource)]
+/// struct Gravity {
+///     x: f32,
+///     #[resource(default = -9.81)]
+///     y: f32,
+/// }
+/// assert_eq!((Gravity::NAME, Gravity::PACKED_BYTES), ("gravity", 8));
+/// ```
 pub trait Resource: Plain {}
 
-/// A named set of fields that entities can have. `#[derive(Component)]` on a struct with named fields, or on a unit
-/// struct for a tag.
+/// A named set of fields that entities can have.
+///
+/// `#[derive(Component)]` implements it for a struct with named fields, and for a unit struct as a tag. The
+/// component's name is the struct's in snake_case, or `#[component(name = "...")]`.
+///
+/// ```
+/// use hypostyle::{Component, Entity, Storage};
+///
+/// #[derive(Clone, Copy, Component)]
+/// #[component(track_changes)]
+/// struct Spring {
+///     to: Entity,
+///     #[component(default = 1.0)]
+///     length: f32,
+///     pull: [f32; 3],
+/// }
+///
+/// #[derive(Clone, Copy, Component)]
+/// #[component(name = "at_rest", storage = "toggle")]
+/// struct Asleep;
+///
+/// let spring = Spring::component_layout();
+/// assert_eq!(spring.name, "spring");
+/// assert_eq!(spring.fields[2].ty.to_string(), "[f32; 3]");
+/// assert_eq!(Asleep::component_layout().storage, Storage::Toggle);
+///
+/// // The columns that a kernel gets: `SpringColumns` to read, `SpringColumnsMut` to write.
+/// fn sum(columns: SpringColumns<'_>) -> f32 {
+///     columns.length.iter().sum()
+/// }
+/// ```
+///
+/// What cannot be columns does not compile: an enum,
+///
+/// ```compile_fail
+/// #[derive(Clone, Copy, hypostyle::Component)]
+/// enum State {
+///     Awake,
+///     Asleep,
+/// }
+/// ```
+///
+/// generics,
+///
+/// ```compile_fail
+/// #[derive(Clone, Copy, hypostyle::Component)]
+/// struct Pair<T> {
+///     a: T,
+/// }
+/// ```
+///
+/// a field whose type is no column's,
+///
+/// ```compile_fail
+/// #[derive(Clone, Copy, hypostyle::Component)]
+/// struct Label {
+///     text: &'static str,
+/// }
+/// ```
+///
+/// or a default of another type than its field's.
+///
+/// ```compile_fail
+/// #[derive(Clone, Copy, hypostyle::Component)]
+/// struct Mass {
+///     #[component(default = "heavy")]
+///     value: f64,
+/// }
+/// ```
 pub trait Component: Plain {
     /// Where presence is kept.
     const STORAGE: Storage = Storage::Table;

@@ -12,7 +12,13 @@ pub const RESOURCES_MAX: usize = 1024;
 pub const NAME_BYTES_MAX: usize = 64;
 /// Bytes of one component's packed value.
 pub const PACKED_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of an encoded layout.
+/// Tables that one layout can expect.
+pub const TABLE_HINTS_MAX: usize = 4096;
+/// Smallest bound on a world's bytes.
+pub const WORLD_BYTES_MIN: u64 = 1 << 20;
+/// Largest bound on a world's bytes: what one process can address beside everything else.
+pub const WORLD_BYTES_MAX: u64 = 1 << 46;
+/// Bytes of an encoded layout, and of a layout file.
 pub const LAYOUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Rows of one job: the unit of parallel work, of fusion and of undo. It depends on nothing but the data.
@@ -56,4 +62,11 @@ const _: () = assert!(
 );
 const _: () = assert!(RING_BYTES_MIN.is_power_of_two() && RING_BYTES_DEFAULT.is_power_of_two());
 const _: () = assert!(PACKED_BYTES_MAX >= 8 * ARRAY_LEN_MAX as usize);
+const _: () = assert!(COMPONENTS_MAX <= u16::MAX as usize, "a component's id fits 16 bits");
+const _: () = assert!(RESOURCES_MAX <= u16::MAX as usize, "a resource's id fits 16 bits");
+const _: () = assert!(TABLE_HINTS_MAX <= u16::MAX as usize, "16 bits in an encoded layout");
+const _: () = assert!(ARRAY_LEN_MAX <= u16::MAX as u32, "16 bits in an encoded layout");
+const _: () = assert!(FIELDS_MAX <= u8::MAX as usize, "one byte in an encoded layout");
+const _: () = assert!(NAME_BYTES_MAX <= u8::MAX as usize, "one byte in an encoded layout");
+const _: () = assert!(WORLD_BYTES_MIN < WORLD_BYTES_MAX && WORLD_BYTES_MIN.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(RECORD_BYTES_MIN <= RING_BYTES_MIN / 2, "a ring takes records of half its size");

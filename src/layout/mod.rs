@@ -4,12 +4,20 @@
 //! the descriptor of a region ([`Layout::decode`]). Wherever it comes from it has passed the same validation.
 //! This module knows nothing of memory: it never sees an address, an extent or a row.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
+mod difference;
 mod encode;
 mod error;
+pub(crate) mod nearest;
 mod parse;
+mod parse_default;
+pub mod plan;
+mod to_toml;
 mod validate;
 
-pub use error::LayoutError;
+pub use difference::{Difference, Part, PartKind};
+pub use error::{LayoutError, LayoutProblem};
 
 use crate::limits::ARRAY_LEN_MAX;
 
@@ -103,6 +111,13 @@ impl ScalarType {
     }
 }
 
+impl std::fmt::Display for ScalarType {
+    /// Its name.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A field's type: a scalar, or a fixed array of scalars (one interleaved column).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FieldType {
@@ -160,8 +175,37 @@ pub struct FieldLayout {
     pub name: String,
     /// Its type.
     pub ty: FieldType,
-    /// The value's bytes (little-endian, `ty.bytes()` long) where none is given; `None`: zero.
+    /// The value's bytes (little-endian, `ty.bytes()` long) where none is given; `None`: zero, and the null handle
+    /// for an entity.
     pub default: Option<Vec<u8>>,
+}
+
+impl FieldLayout {
+    /// Writes the bytes that the field has where no value is given.
+    ///
+    /// # Panics
+    /// When `out` is not `ty.bytes()` long.
+    pub fn write_default(&self, out: &mut [u8]) {
+        match &self.default {
+            Some(bytes) => out.copy_from_slice(bytes),
+            None => {
+                assert_eq!(out.len(), self.ty.bytes(), "the default of a field is as long as its type");
+                out.fill(if self.ty.scalar == ScalarType::Entity { 0xff } else { 0 });
+            }
+        }
+    }
+}
+
+/// The packed defaults of a list of fields.
+fn packed_default(fields: &[FieldLayout]) -> Vec<u8> {
+    let mut out = vec![0; fields.iter().map(|f| f.ty.bytes()).sum()];
+    let mut at = 0;
+    for field in fields {
+        let end = at + field.ty.bytes();
+        field.write_default(&mut out[at..end]);
+        at = end;
+    }
+    out
 }
 
 /// Where a component's presence is kept.
@@ -193,6 +237,12 @@ impl ComponentLayout {
     pub fn packed_bytes(&self) -> usize {
         self.fields.iter().map(|f| f.ty.bytes()).sum()
     }
+
+    /// The packed value whose fields all have their defaults.
+    #[must_use]
+    pub fn packed_default(&self) -> Vec<u8> {
+        packed_default(&self.fields)
+    }
 }
 
 /// One resource: a named singleton of plain data.
@@ -209,6 +259,12 @@ impl ResourceLayout {
     #[must_use]
     pub fn packed_bytes(&self) -> usize {
         self.fields.iter().map(|f| f.ty.bytes()).sum()
+    }
+
+    /// The packed value whose fields all have their defaults.
+    #[must_use]
+    pub fn packed_default(&self) -> Vec<u8> {
+        packed_default(&self.fields)
     }
 }
 

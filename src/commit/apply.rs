@@ -1,0 +1,520 @@
+#![forbid(unsafe_code)]
+//! Applying a batch's patches in canonical order.
+//!
+//! Jobs come in canonical order (system, table, row range), records within a job in sequence. Values are written at
+//! once; structural changes are collected ([`PendingSet`]) and carried out by [`super::structural`] when every record
+//! was read. Records are untrusted: kind, component, row, handle and the system's declared changes are checked here,
+//! on a private copy of the bytes.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::Entity;
+use crate::layout::Storage;
+use crate::limits::ENTITIES_MAX;
+use crate::patch::{Body, Op, RecordSizes, Records, SpawnRun};
+use crate::region::RegionError;
+use crate::world::registry::Registry;
+use crate::world::resources::resource_offset;
+use crate::world::store::{Location, RESOURCES, Store};
+
+use super::pending::{Change, NONE, PendingSet};
+use super::report::{PatchCounts, Refusal};
+
+/// What a system may change by patches. Component ids are sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    pub sets: Vec<u16>,
+    pub adds: Vec<u16>,
+    pub removes: Vec<u16>,
+    pub spawns: Vec<u16>,
+    pub destroys: bool,
+    pub resources: Vec<u16>,
+}
+
+/// One job's committed records.
+pub(crate) struct JobRecords<'a> {
+    /// The system, as a place among `access` and `counts`.
+    pub system: usize,
+    /// The table of its rows.
+    pub table: u32,
+    /// Its own rows.
+    pub rows: Range<u32>,
+    /// Its records.
+    pub records: &'a [u8],
+}
+
+/// What stays allocated from batch to batch.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    pub pending: PendingSet,
+    /// Handles of the batch's new entities.
+    pub spawned: Vec<Entity>,
+    /// Per job: the first of its new entities.
+    bases: Vec<u32>,
+    components: Vec<u16>,
+    value: Vec<u8>,
+    edges: HashMap<(u32, u16, bool), u32>,
+}
+
+/// A commit in progress.
+pub(crate) struct Commit<'a> {
+    pub store: &'a mut Store,
+    pub registry: &'a Registry,
+    pub sizes: &'a RecordSizes,
+    pub access: &'a [Access],
+    /// Whose changed bits the writes of this frame set.
+    pub parity: u8,
+    pub scratch: &'a mut Scratch,
+    pub counts: &'a mut [PatchCounts],
+}
+
+/// What a patch aims at.
+#[derive(Clone, Copy)]
+enum Target {
+    Row(Location),
+    Spawn(u32),
+}
+
+/// The job whose records are being read.
+struct Current {
+    system: usize,
+    table: u32,
+    rows: Range<u32>,
+    /// Its new entities, as places among the batch's.
+    spawns: Range<u32>,
+    /// How many of them were reached.
+    spawned: u32,
+}
+
+impl Commit<'_> {
+    /// Applies the records of all jobs, given in canonical order. On an error nothing can be said about the store:
+    /// the frame is abandoned by its caller.
+    pub(crate) fn apply<'r>(&mut self, jobs: &mut dyn Iterator<Item = JobRecords<'r>>) -> Result<(), RegionError> {
+        self.scratch.pending.clear();
+        self.scratch.spawned.clear();
+        self.scratch.bases.clear();
+        self.scratch.edges.clear();
+        let jobs: Vec<JobRecords<'r>> = jobs.collect();
+        let total = self.count_spawns(&jobs)?;
+        if total > 0 {
+            let mut spawned = std::mem::take(&mut self.scratch.spawned);
+            let taken = self.store.take_handles(total, &mut spawned);
+            self.scratch.spawned = spawned;
+            taken?;
+        }
+        for (index, job) in jobs.iter().enumerate() {
+            let end = self.scratch.bases.get(index + 1).copied().unwrap_or(total);
+            self.apply_job(job, self.scratch.bases[index]..end)?;
+        }
+        self.finish()
+    }
+
+    fn count_spawns(&mut self, jobs: &[JobRecords<'_>]) -> Result<u32, RegionError> {
+        let mut total: u64 = 0;
+        for job in jobs {
+            self.scratch.bases.push(total as u32);
+            if self.access[job.system].spawns.is_empty() && !self.access[job.system].destroys && job.records.is_empty() {
+                continue;
+            }
+            for record in Records::new(job.records, self.sizes) {
+                if let Ok(record) = record
+                    && let Body::Spawn(run) = record.body
+                {
+                    total += u64::from(run.count());
+                    if total > u64::from(ENTITIES_MAX) {
+                        return Err(RegionError::TooLarge {
+                            what: "entities spawned by one batch",
+                            asked: total,
+                            limit: u64::from(ENTITIES_MAX),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(total as u32)
+    }
+
+    fn apply_job(&mut self, job: &JobRecords<'_>, spawns: Range<u32>) -> Result<(), RegionError> {
+        let mut current =
+            Current { system: job.system, table: job.table, rows: job.rows.clone(), spawns, spawned: 0 };
+        for record in Records::new(job.records, self.sizes) {
+            let body = match record {
+                Ok(record) => record.body,
+                Err(error) => {
+                    self.counts[job.system].refuse(1, || Refusal::Malformed(error.to_string()));
+                    break;
+                }
+            };
+            match body {
+                // framing of jobs is the pool's, dense writes are known from the plan
+                Body::JobBegin { .. } | Body::JobEnd(_) | Body::Failure { .. } | Body::Range { .. } => {}
+                Body::Spawn(run) => self.spawn(&mut current, &run)?,
+                Body::SetResource { resource, value } => self.set_resource(&current, resource, value)?,
+                Body::Rows { op, component, field, entries } => {
+                    if !self.declared(&current, op, component, entries.len()) {
+                        continue;
+                    }
+                    if op == Op::Set && self.plain_rows(&current, component) {
+                        self.set_plain_rows(&current, component, field, &entries)?;
+                        continue;
+                    }
+                    for (row, value) in entries.iter() {
+                        if !current.rows.contains(&row) {
+                            let (start, end) = (current.rows.start, current.rows.end);
+                            self.counts[current.system].refuse(1, || Refusal::ForeignRow { row, start, end });
+                            continue;
+                        }
+                        let target = Target::Row(Location { table: current.table, row });
+                        self.apply_one(&current, op, target, component, field, value)?;
+                    }
+                }
+                Body::Entities { op, component, field, entries } => {
+                    if !self.declared(&current, op, component, entries.len()) {
+                        continue;
+                    }
+                    for (entity, value) in entries.iter() {
+                        let Some(target) = self.target(&current, entity) else {
+                            self.counts[current.system].stale += 1;
+                            continue;
+                        };
+                        self.apply_one(&current, op, target, component, field, value)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, component: u16) -> String {
+        self.registry.layout.components()[usize::from(component)].name.clone()
+    }
+
+    /// Whether the system may do this; if not, `count` patches are refused.
+    fn declared(&mut self, current: &Current, op: Op, component: u16, count: usize) -> bool {
+        let access = &self.access[current.system];
+        let (allowed, what) = match op {
+            Op::Set => (&access.sets, "sets"),
+            Op::Add => (&access.adds, "adds"),
+            Op::Remove => (&access.removes, "removes"),
+            Op::Destroy => {
+                if !access.destroys {
+                    let why = || Refusal::Undeclared { what: "destroys entities of any component, not only", component: String::new() };
+                    self.counts[current.system].refuse(count as u64, why);
+                }
+                return self.access[current.system].destroys;
+            }
+        };
+        if allowed.binary_search(&component).is_ok() {
+            return true;
+        }
+        let component = self.name(component);
+        self.counts[current.system].refuse(count as u64, || Refusal::Undeclared { what, component });
+        false
+    }
+
+    fn target(&self, current: &Current, entity: Entity) -> Option<Target> {
+        if entity.is_reserved() {
+            let spawn = current.spawns.start.checked_add(entity.index())?;
+            let known = entity.index() < current.spawned && self.scratch.pending.of_spawn[spawn as usize] != NONE;
+            return known.then_some(Target::Spawn(spawn));
+        }
+        self.store.locate(entity).map(Target::Row)
+    }
+
+    /// Whether sets of a component on the job's own rows need no look at each row: every row has it, none is pending,
+    /// and its values need no check.
+    fn plain_rows(&self, current: &Current, component: u16) -> bool {
+        let table = &self.store.tables[current.table as usize];
+        let id = usize::from(component);
+        table.shape.slot(component).is_some_and(|slot| slot.presence.is_none() && slot.changed.is_none())
+            && !self.scratch.pending.concerns(current.table)
+            && self.registry.bool_offsets[id].is_empty()
+            && self.registry.entity_offsets[id].is_empty()
+    }
+
+    fn set_plain_rows(
+        &mut self,
+        current: &Current,
+        component: u16,
+        field: u8,
+        entries: &crate::patch::Entries<'_, 4>,
+    ) -> Result<(), RegionError> {
+        let own = current.rows.clone();
+        let foreign = entries.iter().filter(|(row, _)| !own.contains(row)).count() as u64;
+        if foreign > 0 {
+            let row = entries.iter().map(|(row, _)| row).find(|row| !own.contains(row)).unwrap_or(own.end);
+            let why = || Refusal::ForeignRow { row, start: own.start, end: own.end };
+            self.counts[current.system].refuse(foreign, why);
+        }
+        self.counts[current.system].applied += entries.len() as u64 - foreign;
+        let slot = *self.store.tables[current.table as usize].shape.slot(component).expect("checked by plain_rows");
+        let mut at = 0;
+        for index in 0..slot.fields {
+            let column = usize::from(slot.first + index);
+            let bytes = self.sizes.value(component, index as u8 + 1).expect("the shape has only declared fields");
+            if field == 0 || u16::from(field) == index + 1 {
+                self.store.write_partial(current.table, column)?;
+                let own = own.clone();
+                let values = entries.iter().filter(move |(row, _)| own.contains(row));
+                self.store.scatter(current.table, column, at, values);
+            }
+            at += if field == 0 { bytes } else { 0 };
+        }
+        Ok(())
+    }
+
+    /// Checks bools and puts real handles in place of reserved ones. `None`: refused (and counted).
+    fn checked_value(&mut self, current: &Current, component: u16, field: u8, value: &[u8]) -> Option<()> {
+        self.scratch.value.clear();
+        self.scratch.value.extend_from_slice(value);
+        let id = usize::from(component);
+        // offsets are those of the whole value; a single field's value is its part of it
+        let (from, bytes) = if field == 0 {
+            (0, value.len())
+        } else {
+            let before = (1..field).filter_map(|f| self.sizes.value(component, f)).sum::<usize>();
+            (before, value.len())
+        };
+        for offset in self.registry.bool_offsets[id].iter().map(|o| *o as usize) {
+            if (from..from + bytes).contains(&offset) && value[offset - from] > 1 {
+                let component = self.name(component);
+                self.counts[current.system].refuse(1, || Refusal::NotABool { component });
+                return None;
+            }
+        }
+        for offset in self.registry.entity_offsets[id].iter().map(|o| *o as usize) {
+            if (from..from + bytes).contains(&offset) {
+                let at = offset - from;
+                let bits = u64::from_le_bytes(value[at..at + 8].try_into().expect("a handle is 8 bytes"));
+                let entity = Entity::from_bits(bits);
+                if entity.is_reserved() {
+                    let spawn = current.spawns.start.saturating_add(entity.index());
+                    let real = (entity.index() < current.spawned)
+                        .then(|| self.scratch.spawned.get(spawn as usize).copied())
+                        .flatten()
+                        .unwrap_or(Entity::NULL);
+                    self.scratch.value[at..at + 8].copy_from_slice(&real.to_bits().to_le_bytes());
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn spawn(&mut self, current: &mut Current, run: &SpawnRun<'_>) -> Result<(), RegionError> {
+        let count = run.count();
+        let mut components = std::mem::take(&mut self.scratch.components);
+        components.clear();
+        components.extend(run.components());
+        let access = &self.access[current.system];
+        let undeclared = components.iter().copied().find(|c| access.spawns.binary_search(c).is_err());
+        let mut tables: Vec<u16> =
+            components.iter().copied().filter(|c| self.store.storage(*c) == Storage::Table).collect();
+        tables.sort_unstable();
+        let mut all = components.clone();
+        all.sort_unstable();
+        let repeated = all.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+        let refused = match (undeclared, repeated) {
+            (Some(component), _) => Some(Refusal::Undeclared { what: "spawns", component: self.name(component) }),
+            (None, Some(component)) => Some(Refusal::Repeated { component: self.name(component) }),
+            (None, None) => None,
+        };
+        if let Some(why) = refused {
+            self.counts[current.system].refuse(u64::from(count), || why);
+            self.scratch.pending.of_spawn.extend(std::iter::repeat_n(NONE, count as usize));
+            current.spawned += count;
+            self.scratch.components = components;
+            return Ok(());
+        }
+        let target = self.store.table_for(&tables)?;
+        for index in 0..count {
+            let value = run.value(index).unwrap_or_default();
+            let entry = self.scratch.pending.insert_spawn(target);
+            current.spawned += 1;
+            let mut at = 0;
+            for &component in &components {
+                let bytes = self.sizes.value(component, 0).expect("the record was checked against the sizes");
+                // a spawn whose value is refused still exists, without that component's value: zero
+                let kept = match self.checked_value(current, component, 0, &value[at..at + bytes]) {
+                    Some(()) => self.scratch.pending.keep(&self.scratch.value),
+                    None => {
+                        let start = self.scratch.pending.values.len();
+                        self.scratch.pending.values.resize(start + bytes, 0);
+                        start
+                    }
+                };
+                self.scratch.pending.push(entry, component, Change::Value(kept));
+                at += bytes;
+            }
+        }
+        self.counts[current.system].applied += u64::from(count);
+        self.counts[current.system].spawned += u64::from(count);
+        self.scratch.components = components;
+        Ok(())
+    }
+
+    fn set_resource(&mut self, current: &Current, resource: u16, value: &[u8]) -> Result<(), RegionError> {
+        if self.access[current.system].resources.binary_search(&resource).is_err() {
+            let component = self.registry.layout.resources()[usize::from(resource)].name.clone();
+            self.counts[current.system].refuse(1, || Refusal::Undeclared { what: "sets resource", component });
+            return Ok(());
+        }
+        self.store.write_partial(RESOURCES, 0)?;
+        let offset = resource_offset(&self.registry.layout, usize::from(resource)) as usize;
+        let bytes = self.store.column_bytes_mut(RESOURCES, 0);
+        bytes[usize::from(resource)] = 1;
+        bytes[offset..offset + value.len()].copy_from_slice(value);
+        let rows = self.store.tables[RESOURCES as usize].rows;
+        self.store.touched(RESOURCES, 0, 0, rows);
+        self.counts[current.system].applied += 1;
+        Ok(())
+    }
+
+    fn apply_one(
+        &mut self,
+        current: &Current,
+        op: Op,
+        target: Target,
+        component: u16,
+        field: u8,
+        value: &[u8],
+    ) -> Result<(), RegionError> {
+        if op == Op::Destroy {
+            let fresh = match target {
+                Target::Row(Location { table, row }) => {
+                    let rows = self.store.tables[table as usize].rows;
+                    self.scratch.pending.destroy(table, row, rows)
+                }
+                Target::Spawn(spawn) => self.scratch.pending.destroy_spawn(spawn),
+            };
+            let counts = &mut self.counts[current.system];
+            // a second destroy of the same entity finds it gone
+            if fresh {
+                counts.applied += 1;
+                counts.destroyed += 1;
+            } else {
+                counts.stale += 1;
+            }
+            return Ok(());
+        }
+        if op != Op::Remove && self.checked_value(current, component, field, value).is_none() {
+            return Ok(());
+        }
+        let entry = match target {
+            Target::Row(Location { table, row }) => self.scratch.pending.find(table, row),
+            Target::Spawn(spawn) => Some(self.scratch.pending.of_spawn[spawn as usize]),
+        };
+        let toggle = self.store.storage(component) == Storage::Toggle;
+        let present = self.is_present(target, entry, component, toggle);
+        match op {
+            Op::Set if !present => {
+                let entity = match target {
+                    Target::Row(Location { table, row }) => self.store.handle(table, row),
+                    Target::Spawn(spawn) => self.scratch.spawned[spawn as usize],
+                };
+                let component = self.name(component);
+                self.counts[current.system].refuse(1, || Refusal::Absent { component, entity });
+                return Ok(());
+            }
+            Op::Remove if !present => {
+                self.counts[current.system].absent += 1;
+                return Ok(());
+            }
+            _ => self.counts[current.system].applied += 1,
+        }
+        match (target, entry) {
+            // values and toggles of rows that stay where they are
+            (Target::Row(Location { table, row }), None) if present && op != Op::Remove => {
+                self.write_value(table, row, component, field)
+            }
+            (Target::Row(Location { table, row }), _) if toggle => {
+                // a toggle's bit and value travel with the row, should it move later
+                if op == Op::Add {
+                    self.store.attach_toggle(table, component)?;
+                }
+                if op != Op::Set {
+                    self.store.write_presence(table, row, component, op == Op::Add)?;
+                }
+                if op == Op::Remove {
+                    return self.store.mark_changed(table, component, self.parity, row, 1);
+                }
+                self.write_value(table, row, component, field)
+            }
+            (Target::Row(Location { table, row }), entry) => {
+                let rows = self.store.tables[table as usize].rows;
+                let entry = entry.unwrap_or_else(|| self.scratch.pending.find_or_insert(table, row, rows));
+                self.change_pending(entry, op, component, field, present)
+            }
+            (Target::Spawn(spawn), _) => {
+                let entry = self.scratch.pending.of_spawn[spawn as usize];
+                if toggle {
+                    self.push_change(entry, op, component, field);
+                    return Ok(());
+                }
+                self.change_pending(entry, op, component, field, present)
+            }
+        }
+    }
+
+    fn is_present(&self, target: Target, entry: Option<u32>, component: u16, toggle: bool) -> bool {
+        match (target, entry) {
+            (Target::Row(Location { table, row }), None) => self.store.has(table, row, component),
+            (Target::Row(Location { table, row }), Some(_)) if toggle => self.store.has(table, row, component),
+            (Target::Spawn(_), Some(entry)) if toggle => {
+                self.scratch.pending.presence(entry, component).unwrap_or(false)
+            }
+            (_, Some(entry)) => {
+                let table = self.scratch.pending.entries[entry as usize].target;
+                self.store.tables[table as usize].shape.slot(component).is_some()
+            }
+            (Target::Spawn(_), None) => false,
+        }
+    }
+
+    /// Writes the checked value to a row that has the component.
+    fn write_value(&mut self, table: u32, row: u32, component: u16, field: u8) -> Result<(), RegionError> {
+        let value = std::mem::take(&mut self.scratch.value);
+        let done = super::structural::write_value(self.store, table, row, component, field, &value);
+        self.scratch.value = value;
+        done?;
+        self.store.mark_changed(table, component, self.parity, row, 1)
+    }
+
+    fn push_change(&mut self, entry: u32, op: Op, component: u16, field: u8) {
+        let change = match op {
+            Op::Remove | Op::Destroy => Change::Removed,
+            Op::Set | Op::Add => {
+                let at = self.scratch.pending.keep(&self.scratch.value);
+                if field == 0 { Change::Value(at) } else { Change::Field(field, at) }
+            }
+        };
+        self.scratch.pending.push(entry, component, change);
+    }
+
+    fn change_pending(
+        &mut self,
+        entry: u32,
+        op: Op,
+        component: u16,
+        field: u8,
+        present: bool,
+    ) -> Result<(), RegionError> {
+        if op == Op::Remove || !present {
+            let from = self.scratch.pending.entries[entry as usize].target;
+            let to = self.edge(from, component, op != Op::Remove)?;
+            self.scratch.pending.entries[entry as usize].target = to;
+        }
+        self.push_change(entry, op, component, field);
+        Ok(())
+    }
+
+    /// The table that differs from `table` by one (table) component.
+    fn edge(&mut self, table: u32, component: u16, add: bool) -> Result<u32, RegionError> {
+        if let Some(target) = self.scratch.edges.get(&(table, component, add)) {
+            return Ok(*target);
+        }
+        let target = super::structural::neighbour(self.store, table, component, add)?;
+        self.scratch.edges.insert((table, component, add), target);
+        Ok(target)
+    }
+}

@@ -1,0 +1,13 @@
+#![forbid(unsafe_code)]
+//! The only writer: a batch's patches become the world's next state.
+//!
+//! Architecture invariant: nothing here knows which worker made a patch or when, so the outcome cannot depend on it.
+
+mod apply;
+mod pending;
+mod report;
+mod structural;
+
+pub(crate) use apply::{Access, Commit, JobRecords, Scratch};
+pub use report::{PatchCounts, Refusal};
+pub(crate) use structural::{neighbour, write_value};

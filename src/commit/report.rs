@@ -1,0 +1,101 @@
+#![forbid(unsafe_code)]
+//! What a commit did with the patches of each system: nothing is dropped silently.
+
+use crate::Entity;
+
+/// Why a patch was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A record that is none.
+    #[error("malformed record: {0}")]
+    Malformed(String),
+    /// The system did not declare this kind of change.
+    #[error("the system does not declare that it {what} `{component}`")]
+    Undeclared {
+        /// `sets`, `adds`, ...
+        what: &'static str,
+        /// The component or resource; empty for destroys.
+        component: String,
+    },
+    /// A row outside of the job's own.
+    #[error("row {row} is not one of the job's own rows {start}..{end}")]
+    ForeignRow {
+        /// The row.
+        row: u32,
+        /// First own row.
+        start: u32,
+        /// End of the own rows.
+        end: u32,
+    },
+    /// A set of a component that the entity lacks.
+    #[error("set of absent component `{component}` on {entity}")]
+    Absent {
+        /// The component.
+        component: String,
+        /// The entity.
+        entity: Entity,
+    },
+    /// A bool that is neither 0 nor 1.
+    #[error("a bool of component `{component}` is neither 0 nor 1")]
+    NotABool {
+        /// The component.
+        component: String,
+    },
+    /// A component given twice in one spawn.
+    #[error("component `{component}` is given twice in one spawn")]
+    Repeated {
+        /// The component.
+        component: String,
+    },
+}
+
+/// Counts of one system's patches in one batch, frame or run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PatchCounts {
+    /// Patches that took effect (or would have, had their entity not been destroyed in the same batch).
+    pub applied: u64,
+    /// Patches on handles whose entity is gone.
+    pub stale: u64,
+    /// Removes of components that were absent.
+    pub absent: u64,
+    /// Patches that were refused.
+    pub refused: u64,
+    /// Entities spawned.
+    pub spawned: u64,
+    /// Entities destroyed.
+    pub destroyed: u64,
+    /// Rows written in place.
+    pub dense_rows: u64,
+    /// The first refusal.
+    pub example: Option<Refusal>,
+}
+
+impl PatchCounts {
+    /// Everything but dense rows: the patches that travelled.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.applied + self.stale + self.absent + self.refused
+    }
+
+    /// Adds another count.
+    pub fn add(&mut self, other: &PatchCounts) {
+        self.applied += other.applied;
+        self.stale += other.stale;
+        self.absent += other.absent;
+        self.refused += other.refused;
+        self.spawned += other.spawned;
+        self.destroyed += other.destroyed;
+        self.dense_rows += other.dense_rows;
+        if self.example.is_none() {
+            self.example.clone_from(&other.example);
+        }
+    }
+
+    pub(crate) fn refuse(&mut self, count: u64, why: impl FnOnce() -> Refusal) {
+        self.refused += count;
+        if self.example.is_none() {
+            self.example = Some(why());
+        }
+    }
+}

@@ -1,0 +1,55 @@
+#![forbid(unsafe_code)]
+//! What can go wrong with a snapshot.
+
+use crate::layout::{FieldType, LayoutError};
+use crate::region::RegionError;
+
+/// What can go wrong with a snapshot.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// The region could not be opened or leased.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    /// The region's layout is not a layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Nothing was published yet.
+    #[error("the region has no generation yet; wait for its writer's first frame")]
+    NothingPublished,
+    /// A directory that is none.
+    #[error("the generation's directory is damaged: {0}")]
+    Directory(String),
+    /// No such component or field.
+    #[error("there is no column `{name}`; the layout has {known}")]
+    UnknownColumn {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// No such resource.
+    #[error("there is no resource `{name}`; the layout has {known}")]
+    UnknownResource {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// Another type.
+    #[error("column `{name}` holds {declared}, not {asked}")]
+    Type {
+        /// What was asked for.
+        name: String,
+        /// What the layout says.
+        declared: FieldType,
+        /// What was asked for.
+        asked: FieldType,
+    },
+}
+
+impl SnapshotError {
+    pub(crate) fn directory(what: &str) -> Self {
+        SnapshotError::Directory(what.to_owned())
+    }
+}

@@ -1,0 +1,97 @@
+//! The data segment as its one writer sees it: byte ranges by offset, bounds-checked.
+//!
+//! Invariant: the [`Arena`] is the only way in which the writing process's own thread touches column bytes, and it is
+//! borrowed mutably for as long as workers run. What workers touch they reach through [`crate::schedule`]'s runner.
+//! It knows nothing of tables or generations: offsets come from its caller, who has them from the extent allocator.
+#![expect(unsafe_code, reason = "raw column memory becomes byte slices here, for the writer")]
+
+use std::sync::Arc;
+
+use bytemuck::Pod;
+
+use crate::region::Mapping;
+
+/// The writer's view of the data segment.
+pub(crate) struct Arena {
+    mapping: Arc<Mapping>,
+}
+
+impl Arena {
+    /// The writer's view of a mapping.
+    ///
+    /// # Safety
+    /// - The mapping is the writer's own (read-write), and no other arena of it exists.
+    /// - While a shared slice of a frozen extent is held elsewhere (readers), the caller of the arena does not ask
+    ///   for a mutable slice of it.
+    pub(crate) unsafe fn new(mapping: Arc<Mapping>) -> Self {
+        Arena { mapping }
+    }
+
+    fn check(&self, offset: u64, bytes: u64) -> usize {
+        let end = offset.checked_add(bytes).expect("an extent's end fits u64: extents come from the allocator");
+        assert!(end <= self.mapping.bytes_max(), "bytes {offset}..{end} lie outside the data segment");
+        usize::try_from(offset).expect("an offset inside a mapping fits usize")
+    }
+
+    /// The address of an offset.
+    pub(crate) fn address(&self, offset: u64) -> *mut u8 {
+        let offset = self.check(offset, 0);
+        // SAFETY: inside the mapping (checked).
+        unsafe { self.mapping.data().add(offset) }
+    }
+
+    /// Bytes to read.
+    pub(crate) fn bytes(&self, offset: u64, bytes: u64) -> &[u8] {
+        let start = self.check(offset, bytes);
+        // SAFETY: inside the mapping (checked); backed, as offsets come from allocated extents; nobody writes while
+        // the arena is borrowed shared (module invariant).
+        unsafe { std::slice::from_raw_parts(self.mapping.data().add(start), bytes as usize) }
+    }
+
+    /// Bytes to write.
+    pub(crate) fn bytes_mut(&mut self, offset: u64, bytes: u64) -> &mut [u8] {
+        let start = self.check(offset, bytes);
+        // SAFETY: as `bytes`, and exclusive: the arena is borrowed mutably and is the only writer.
+        unsafe { std::slice::from_raw_parts_mut(self.mapping.data().add(start), bytes as usize) }
+    }
+
+    /// Items to read. `offset` is a multiple of the item's alignment.
+    pub(crate) fn items<T: Pod>(&self, offset: u64, count: usize) -> &[T] {
+        bytemuck::cast_slice(self.bytes(offset, (count * size_of::<T>()) as u64))
+    }
+
+    /// Items to write.
+    pub(crate) fn items_mut<T: Pod>(&mut self, offset: u64, count: usize) -> &mut [T] {
+        bytemuck::cast_slice_mut(self.bytes_mut(offset, (count * size_of::<T>()) as u64))
+    }
+
+    /// Copies between two extents (or within one, where the ranges may overlap).
+    pub(crate) fn copy(&mut self, from: u64, to: u64, bytes: u64) {
+        let from = self.check(from, bytes);
+        let to = self.check(to, bytes);
+        let base = self.mapping.data();
+        // SAFETY: both inside the mapping (checked), `copy` allows overlap, exclusive by &mut.
+        unsafe { std::ptr::copy(base.add(from), base.add(to), bytes as usize) };
+    }
+
+    /// One range to read and another to write, which must not overlap.
+    pub(crate) fn disjoint(&mut self, from: u64, from_bytes: u64, to: u64, to_bytes: u64) -> (&[u8], &mut [u8]) {
+        assert!(from + from_bytes <= to || to + to_bytes <= from, "the ranges overlap");
+        let (from, to) = (self.check(from, from_bytes), self.check(to, to_bytes));
+        let base = self.mapping.data();
+        // SAFETY: both inside the mapping and disjoint (checked); exclusive by &mut.
+        unsafe {
+            (
+                std::slice::from_raw_parts(base.add(from), from_bytes as usize),
+                std::slice::from_raw_parts_mut(base.add(to), to_bytes as usize),
+            )
+        }
+    }
+}
+
+/// The arena of a region that was just created or taken over.
+pub(crate) fn of_new_region(region: &crate::region::Region) -> Arena {
+    // SAFETY: the caller holds the region's writer lock (or a private heap region) and makes one arena of it; readers'
+    // extents are never asked for mutably (the store's invariant).
+    unsafe { Arena::new(Arc::clone(region.mapping())) }
+}

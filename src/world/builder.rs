@@ -1,0 +1,276 @@
+#![forbid(unsafe_code)]
+//! Declaring a world: Rust types, a layout file, a region.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::layout::{BYTES_MAX_DEFAULT, ComponentLayout, Layout, ResourceLayout, TableHint};
+use crate::region::{Region, RegionTarget};
+use crate::{Component, Resource};
+
+use super::error::WorldError;
+use super::publish::Publisher;
+use super::registry::Registry;
+use super::resources::resource_offset;
+use super::store::{RESOURCES, Store};
+use super::{World, arena};
+
+/// Declares a world. Made by [`World::builder`].
+#[derive(Debug)]
+pub struct WorldBuilder {
+    name: String,
+    layout: Option<Layout>,
+    components: Vec<(TypeId, ComponentLayout)>,
+    resources: Vec<(TypeId, ResourceLayout)>,
+    tables: Vec<TableHint>,
+    bytes_max: Option<u64>,
+    region: RegionTarget,
+    keep: bool,
+}
+
+impl Default for WorldBuilder {
+    fn default() -> Self {
+        WorldBuilder {
+            name: "world".to_owned(),
+            layout: None,
+            components: Vec::new(),
+            resources: Vec::new(),
+            tables: Vec::new(),
+            bytes_max: None,
+            region: RegionTarget::Heap,
+            keep: false,
+        }
+    }
+}
+
+impl WorldBuilder {
+    /// The world's name (default `world`).
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Takes the layout from a file's declaration; Rust types that are registered too are checked against it.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = Some(layout);
+        self
+    }
+
+    /// Registers a component type. The order of registration decides the order in the layout.
+    #[must_use]
+    pub fn component<C: Component>(mut self) -> Self {
+        if !self.components.iter().any(|(ty, _)| *ty == TypeId::of::<C>()) {
+            self.components.push((TypeId::of::<C>(), C::component_layout()));
+        }
+        self
+    }
+
+    /// Registers a resource type.
+    #[must_use]
+    pub fn resource<R: Resource>(mut self) -> Self {
+        if !self.resources.iter().any(|(ty, _)| *ty == TypeId::of::<R>()) {
+            let declared = ResourceLayout { name: R::NAME.to_owned(), fields: R::fields() };
+            self.resources.push((TypeId::of::<R>(), declared));
+        }
+        self
+    }
+
+    /// Expects a table of entities with these components, and makes room for `rows`.
+    #[must_use]
+    pub fn table(mut self, components: &[&str], rows: u64) -> Self {
+        let components = components.iter().map(|name| (*name).to_owned()).collect();
+        self.tables.push(TableHint { components, rows });
+        self
+    }
+
+    /// The most bytes the world may take (default 16 GiB of address space; memory is taken as it is needed).
+    #[must_use]
+    pub fn bytes_max(mut self, bytes: u64) -> Self {
+        self.bytes_max = Some(bytes);
+        self
+    }
+
+    /// Where the world lives (default: private heap memory).
+    #[must_use]
+    pub fn region(mut self, region: RegionTarget) -> Self {
+        self.region = region;
+        self
+    }
+
+    /// Whether the region outlives this process's normal exit (default: no).
+    #[must_use]
+    pub fn keep(mut self, keep: bool) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    fn make_layout(&mut self) -> Result<Layout, WorldError> {
+        let components: Vec<_> = self.components.iter().map(|(_, declared)| declared.clone()).collect();
+        let resources: Vec<_> = self.resources.iter().map(|(_, declared)| declared.clone()).collect();
+        match self.layout.take() {
+            None => {
+                let bytes_max = self.bytes_max.unwrap_or(BYTES_MAX_DEFAULT);
+                Ok(Layout::new(self.name.clone(), components, resources, std::mem::take(&mut self.tables), bytes_max)?)
+            }
+            Some(mut layout) => {
+                check_types(&layout, &components, &resources)?;
+                if let Some(bytes_max) = self.bytes_max {
+                    layout.bytes_max = bytes_max;
+                }
+                layout.tables.append(&mut self.tables);
+                Ok(Layout::new(layout.name, layout.components, layout.resources, layout.tables, layout.bytes_max)?)
+            }
+        }
+    }
+
+    fn registry(&self, layout: Layout) -> Registry {
+        let resources: Vec<_> = self
+            .resources
+            .iter()
+            .filter_map(|(ty, declared)| Some((*ty, declared.name.as_str())).filter(|(_, n)| layout.resource(n).is_some()))
+            .collect();
+        Registry::new(Arc::new(layout), &self.components, &resources)
+    }
+
+    /// Makes the world.
+    ///
+    /// # Errors
+    /// A layout that is none, types that differ from it, a region that cannot be made.
+    pub fn build(mut self) -> Result<World, WorldError> {
+        let layout = self.make_layout()?;
+        let layout_hash = layout.hash();
+        let mut region = Region::create(&self.region, &layout.encode(), layout_hash, layout.bytes_max())?;
+        region.set_keep(self.keep);
+        let registry = Arc::new(self.registry(layout));
+        let arena = arena::of_new_region(&region);
+        let store = Store::new(region, arena, Arc::clone(&registry.layout))?;
+        let mut world = World::assemble(store, registry, layout_hash);
+        world.insert_defaults()?;
+        world.make_expected_tables()?;
+        Ok(world)
+    }
+
+    /// Takes over a region whose writer is gone, with the Rust types registered here checked against its layout.
+    ///
+    /// # Errors
+    /// As for [`World::resume`], and types that differ from the region's layout.
+    pub fn resume(self, target: &RegionTarget) -> Result<World, WorldError> {
+        let (mut region, layout) = Region::take_over(target)?;
+        region.set_keep(true);
+        let layout = Layout::decode(&layout)?;
+        let components: Vec<_> = self.components.iter().map(|(_, declared)| declared.clone()).collect();
+        let resources: Vec<_> = self.resources.iter().map(|(_, declared)| declared.clone()).collect();
+        check_types(&layout, &components, &resources)?;
+        let layout_hash = layout.hash();
+        let registry = Arc::new(self.registry(layout));
+        let arena = arena::of_new_region(&region);
+        let store = Store::empty(region, arena, Arc::clone(&registry.layout));
+        let mut world = World::assemble(store, registry, layout_hash);
+        world.restore_newest()?;
+        world.set_keep(self.keep);
+        Ok(world)
+    }
+}
+
+/// Whether every Rust type stands in the layout as it is declared.
+fn check_types(
+    layout: &Layout,
+    components: &[ComponentLayout],
+    resources: &[ResourceLayout],
+) -> Result<(), WorldError> {
+    let mut differences = Vec::new();
+    for own in components {
+        match layout.component(&own.name) {
+            None => differences.push(format!("the layout has no component `{}`", own.name)),
+            Some((_, declared)) => {
+                let fields = |c: &ComponentLayout| {
+                    c.fields.iter().map(|f| format!("{}: {}", f.name, f.ty)).collect::<Vec<_>>().join(", ")
+                };
+                if fields(own) != fields(declared) {
+                    differences.push(format!(
+                        "component `{}` has {{ {} }} in Rust and {{ {} }} in the layout",
+                        own.name,
+                        fields(own),
+                        fields(declared)
+                    ));
+                }
+                if own.storage != declared.storage {
+                    differences.push(format!(
+                        "component `{}` is stored as {:?} in Rust and {:?} in the layout",
+                        own.name, own.storage, declared.storage
+                    ));
+                }
+                if own.track_changes && !declared.track_changes {
+                    differences.push(format!("component `{}` tracks changes in Rust and not in the layout", own.name));
+                }
+            }
+        }
+    }
+    for own in resources {
+        match layout.resource(&own.name) {
+            None => differences.push(format!("the layout has no resource `{}`", own.name)),
+            Some((_, declared)) => {
+                let same = own.fields.len() == declared.fields.len()
+                    && own.fields.iter().zip(&declared.fields).all(|(a, b)| a.name == b.name && a.ty == b.ty);
+                if !same {
+                    differences.push(format!("resource `{}` has other fields in Rust than in the layout", own.name));
+                }
+            }
+        }
+    }
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(WorldError::LayoutsDiffer { differences: differences.join("; ") })
+    }
+}
+
+impl World {
+    fn assemble(store: Store, registry: Arc<Registry>, layout_hash: u64) -> World {
+        World {
+            sizes: Arc::new(crate::patch::RecordSizes::new(&registry.layout)),
+            store,
+            registry,
+            layout_hash,
+            frame: 0,
+            time: 0.0,
+            publisher: Publisher::default(),
+            scratch: crate::commit::Scratch::default(),
+            prefabs: HashMap::new(),
+        }
+    }
+
+    /// A resource whose every field has a default begins with them.
+    fn insert_defaults(&mut self) -> Result<(), WorldError> {
+        let layout = Arc::clone(&self.registry.layout);
+        for (index, resource) in layout.resources().iter().enumerate() {
+            if resource.fields.is_empty() || resource.fields.iter().any(|field| field.default.is_none()) {
+                continue;
+            }
+            let value: Vec<u8> = resource.fields.iter().filter_map(|field| field.default.clone()).flatten().collect();
+            let at = resource_offset(&layout, index) as usize;
+            self.store.write_partial(RESOURCES, 0)?;
+            let bytes = self.store.column_bytes_mut(RESOURCES, 0);
+            bytes[index] = 1;
+            bytes[at..at + value.len()].copy_from_slice(&value);
+        }
+        Ok(())
+    }
+
+    fn make_expected_tables(&mut self) -> Result<(), WorldError> {
+        let layout = Arc::clone(&self.registry.layout);
+        for hint in layout.tables() {
+            let ids: Vec<u16> = hint
+                .components
+                .iter()
+                .map(|name| self.registry.component_named(name))
+                .collect::<Result<_, _>>()?;
+            let table = self.table_of(&ids)?;
+            self.store.reserve(table, hint.rows)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,134 @@
+#![forbid(unsafe_code)]
+//! Spawning by columns: the fastest way in.
+
+use crate::component::{ColumnItem, Component};
+use crate::{Entity, layout::FieldType};
+
+use super::World;
+use super::error::WorldError;
+use super::registry::Registry;
+
+/// Looks up `component.field`.
+pub(crate) fn find_field(registry: &Registry, name: &str) -> Result<(u16, u8, FieldType), WorldError> {
+    let (component, field) = name.split_once('.').unwrap_or((name, ""));
+    let id = registry.component_named(component)?;
+    let fields = &registry.layout.components()[usize::from(id)].fields;
+    let index = fields.iter().position(|declared| declared.name == field).ok_or_else(|| WorldError::UnknownField {
+        component: component.to_owned(),
+        field: field.to_owned(),
+    })?;
+    Ok((id, index as u8, fields[index].ty))
+}
+
+struct Given<'a> {
+    component: u16,
+    field: u8,
+    bytes: &'a [u8],
+}
+
+/// A bulk spawn being put together: columns of values, one per field; a field without a column gets its default.
+///
+/// ```
+/// use hypostyle::{Component, World};
+/// #[derive(Component, Clone, Copy)]
+/// struct Position { x: f32, y: f32 }
+/// let mut world = World::builder().component::<Position>().build()?;
+/// let x: Vec<f32> = (0..1000).map(|i| i as f32).collect();
+/// let ships = world.spawn_columns(1000).with::<Position>().column("position.x", &x).spawn()?;
+/// assert_eq!(world.get::<Position>(ships[7])?.x, 7.0);
+/// # Ok::<(), hypostyle::WorldError>(())
+/// ```
+#[must_use = "nothing is spawned before `spawn`"]
+pub struct BulkSpawn<'w, 'a> {
+    world: &'w mut World,
+    count: usize,
+    components: Vec<u16>,
+    given: Vec<Given<'a>>,
+    error: Option<WorldError>,
+}
+
+impl World {
+    /// Begins to spawn `count` entities by columns.
+    pub fn spawn_columns<'a>(&mut self, count: usize) -> BulkSpawn<'_, 'a> {
+        BulkSpawn { world: self, count, components: Vec::new(), given: Vec::new(), error: None }
+    }
+}
+
+impl<'a> BulkSpawn<'_, 'a> {
+    /// The entities have this component.
+    pub fn with<C: Component>(mut self) -> Self {
+        match self.world.registry.component::<C>() {
+            Ok(id) => self.components.push(id),
+            Err(error) => self.error = self.error.or(Some(error)),
+        }
+        self
+    }
+
+    /// The entities have the component of this name.
+    pub fn with_named(mut self, component: &str) -> Self {
+        match self.world.registry.component_named(component) {
+            Ok(id) => self.components.push(id),
+            Err(error) => self.error = self.error.or(Some(error)),
+        }
+        self
+    }
+
+    /// The values of a field (`position.x`), one per entity; its component is implied.
+    pub fn column<T: ColumnItem>(mut self, name: &str, values: &'a [T]) -> Self {
+        let checked = find_field(&self.world.registry, name).and_then(|(component, field, declared)| {
+            if declared != T::TYPE {
+                return Err(WorldError::ColumnType { column: name.to_owned(), declared, asked: T::TYPE });
+            }
+            if values.len() != self.count {
+                let (got, want) = (values.len(), self.count);
+                return Err(WorldError::ColumnLength { column: name.to_owned(), got, want });
+            }
+            Ok(Given { component, field, bytes: bytemuck::cast_slice(values) })
+        });
+        match checked {
+            Ok(given) => {
+                if !self.components.contains(&given.component) {
+                    self.components.push(given.component);
+                }
+                self.given.push(given);
+            }
+            Err(error) => self.error = self.error.or(Some(error)),
+        }
+        self
+    }
+
+    /// Spawns; the handles in order.
+    ///
+    /// # Errors
+    /// The first thing that was wrong with the components or columns given, or no memory; nothing is half-spawned.
+    pub fn spawn(self) -> Result<Vec<Entity>, WorldError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        self.world.check_repeats(&self.components)?;
+        let n = u32::try_from(self.count).map_err(|_| WorldError::TooManyEntities {
+            asked: self.count as u64,
+            max: crate::limits::ENTITIES_MAX,
+        })?;
+        let world = self.world;
+        let (table, first, handles) = world.append_entities(&self.components, n)?;
+        for component in &self.components {
+            let layout = std::sync::Arc::clone(&world.registry.layout);
+            let declared = &layout.components()[usize::from(*component)];
+            let slot = *world.store.tables[table as usize].shape.slot(*component).expect("append_entities made it");
+            for (index, field) in declared.fields.iter().enumerate() {
+                let bytes = field.ty.bytes();
+                let column = usize::from(slot.first) + index;
+                let from = first as usize * bytes;
+                let rows = &mut world.store.column_bytes_mut(table, column)[from..from + self.count * bytes];
+                let given = self.given.iter().rfind(|g| g.component == *component && usize::from(g.field) == index);
+                match (given, &field.default) {
+                    (Some(given), _) => rows.copy_from_slice(given.bytes),
+                    (None, Some(default)) => rows.chunks_exact_mut(bytes).for_each(|row| row.copy_from_slice(default)),
+                    (None, None) => rows.fill(0),
+                }
+            }
+        }
+        Ok(handles)
+    }
+}

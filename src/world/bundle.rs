@@ -1,0 +1,67 @@
+#![forbid(unsafe_code)]
+//! Bundles: what an entity is spawned with. A component, or a tuple of bundles.
+
+use crate::Component;
+
+use super::error::WorldError;
+use super::registry::Registry;
+
+/// Components with values: a component, or a tuple of bundles.
+pub trait Bundle: Copy + Send + Sync + 'static {
+    /// Bytes of all packed values, one after the other.
+    const PACKED_BYTES: usize;
+    /// Appends the ids of the components in order.
+    ///
+    /// # Errors
+    /// A component that the world does not have.
+    #[doc(hidden)]
+    fn ids(registry: &RegistryRef<'_>, out: &mut Vec<u16>) -> Result<(), WorldError>;
+    /// Writes all packed values. `out` is `PACKED_BYTES` long.
+    #[doc(hidden)]
+    fn pack_all(&self, out: &mut [u8]);
+}
+
+/// A registry as bundles see it.
+pub struct RegistryRef<'a>(pub(crate) &'a Registry);
+
+impl<C: Component> Bundle for C {
+    const PACKED_BYTES: usize = C::PACKED_BYTES;
+    fn ids(registry: &RegistryRef<'_>, out: &mut Vec<u16>) -> Result<(), WorldError> {
+        out.push(registry.0.component::<C>()?);
+        Ok(())
+    }
+    #[inline]
+    fn pack_all(&self, out: &mut [u8]) {
+        self.pack(out);
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident $index:tt),*) => {
+        impl<$($name: Bundle),*> Bundle for ($($name,)*) {
+            const PACKED_BYTES: usize = 0 $(+ $name::PACKED_BYTES)*;
+            fn ids(_registry: &RegistryRef<'_>, _out: &mut Vec<u16>) -> Result<(), WorldError> {
+                $($name::ids(_registry, _out)?;)*
+                Ok(())
+            }
+            #[inline]
+            fn pack_all(&self, _out: &mut [u8]) {
+                let _at = 0;
+                $(let (_at, _end) = (_at, _at + $name::PACKED_BYTES);
+                  self.$index.pack_all(&mut _out[_at.._end]);
+                  let _at = _end;)*
+            }
+        }
+    };
+}
+tuples!();
+tuples!(A 0);
+tuples!(A 0, B 1);
+tuples!(A 0, B 1, C 2);
+tuples!(A 0, B 1, C 2, D 3);
+tuples!(A 0, B 1, C 2, D 3, E 4);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);

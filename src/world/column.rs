@@ -1,0 +1,140 @@
+#![forbid(unsafe_code)]
+//! One column of one table: what it holds and which extents hold it.
+//!
+//! A column has a *live* extent (its content now) and, once it was written in two generations, a *spare* one: the
+//! other half of the double buffer. `stale` says in which rows the spare differs from the live extent; it is all that
+//! a catch-up has to copy. A live extent that no generation names is *building*: it may be written in place.
+
+use crate::layout::plan;
+use crate::region::Extent;
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ColumnKind {
+    /// The handle of each row's entity (u64).
+    Handle,
+    /// A component's field.
+    Field {
+        /// Component id.
+        component: u16,
+        /// Field index.
+        field: u8,
+    },
+    /// One presence bit per row of a toggle component.
+    Presence {
+        /// Component id.
+        component: u16,
+    },
+    /// One bit per row written in frames of this parity, of a tracked component.
+    Changed {
+        /// Component id.
+        component: u16,
+        /// 0: even frames, 1: odd frames.
+        parity: u8,
+    },
+    /// The entity map's table and row of each slot (u64).
+    Location,
+    /// The entity map's generation of each slot (u32).
+    Generation,
+    /// The resources' bytes (u8).
+    Resources,
+}
+
+/// Bits of one row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// So many bytes.
+    Bytes(u32),
+    /// A single bit, in words of 64.
+    Bit,
+}
+
+impl Item {
+    /// Offset of the stamps and size of an extent of `capacity` rows.
+    pub(crate) fn extent_bytes(self, capacity: u32) -> (u64, u64) {
+        let planned = match self {
+            Item::Bytes(bytes) => plan::column_extent_bytes(u64::from(bytes), u64::from(capacity)),
+            Item::Bit => plan::bit_column_extent_bytes(u64::from(capacity)),
+        };
+        planned.expect("2^32 rows of 2^16 bytes and their stamps fit 64 bits")
+    }
+}
+
+/// In which rows a spare extent differs from the live one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    /// In any row.
+    All,
+    /// In these runs (start, rows), in the order they were written; they may overlap.
+    Runs(Vec<(u32, u32)>, u64),
+}
+
+impl Stale {
+    /// In no row.
+    pub(crate) const fn none() -> Self {
+        Stale::Runs(Vec::new(), 0)
+    }
+
+    /// Adds `len` rows from `start` of a column of `rows` rows; past a sixteenth of scattered rows a whole copy is
+    /// cheaper than a replay.
+    pub(crate) fn add(&mut self, start: u32, len: u32, rows: u32) {
+        if let Stale::Runs(runs, total) = self {
+            if let Some((last_start, last_len)) = runs.last_mut() {
+                let end = u64::from(*last_start) + u64::from(*last_len);
+                if start >= *last_start && u64::from(start) + u64::from(len) <= end {
+                    return;
+                }
+                if u64::from(start) == end {
+                    *last_len += len;
+                    *total += u64::from(len);
+                    if *total > u64::from(rows) {
+                        *self = Stale::All;
+                    }
+                    return;
+                }
+            }
+            runs.push((start, len));
+            *total += u64::from(len);
+            let scattered = runs.len() as u64 > u64::from(rows) / 16 + 64;
+            if scattered || *total > u64::from(rows) {
+                // keep the runs' memory: the set is cleared and filled again every generation
+                *self = Stale::All;
+            }
+        }
+    }
+}
+
+/// The other extent of a column.
+#[derive(Clone, Debug)]
+pub(crate) struct Spare {
+    /// The bytes.
+    pub extent: Extent,
+    /// The generations that name it, first and last; (0, 0): none does.
+    pub named: (u64, u64),
+}
+
+/// A column's content and its extents.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    /// What it holds.
+    pub kind: ColumnKind,
+    /// Size of a row.
+    pub item: Item,
+    /// The content now.
+    pub live: Extent,
+    /// Whether no generation names `live`.
+    pub building: bool,
+    /// The first generation that names `live`, where not building.
+    pub named_since: u64,
+    /// The other half of the double buffer.
+    pub spare: Option<Spare>,
+    /// Where `spare` differs from `live`.
+    pub stale: Stale,
+}
+
+impl Column {
+    /// A new column on a fresh extent.
+    pub(crate) fn new(kind: ColumnKind, item: Item, live: Extent) -> Self {
+        Column { kind, item, live, building: true, named_since: 0, spare: None, stale: Stale::All }
+    }
+}

@@ -1,0 +1,131 @@
+#![forbid(unsafe_code)]
+//! What can go wrong with a world.
+
+use crate::Entity;
+use crate::layout::LayoutError;
+use crate::region::RegionError;
+use crate::snapshot::SnapshotError;
+
+/// What can go wrong with a world.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorldError {
+    /// The region could not do it.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    /// The layout is not a layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A generation could not be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// No such component.
+    #[error("this world has no component `{name}` declared like that; register it with the builder, or add it to the layout")]
+    UnknownComponent {
+        /// What was asked for.
+        name: String,
+    },
+    /// No such field.
+    #[error("component `{component}` has no field `{field}`")]
+    UnknownField {
+        /// The component.
+        component: String,
+        /// What was asked for.
+        field: String,
+    },
+    /// No such resource.
+    #[error("this world has no resource `{name}` declared like that; register it with the builder, or add it to the layout")]
+    UnknownResource {
+        /// What was asked for.
+        name: String,
+    },
+    /// The resource was never inserted.
+    #[error("resource `{name}` has no value yet; insert it first")]
+    MissingResource {
+        /// The resource.
+        name: String,
+    },
+    /// The resource has a value already.
+    #[error("resource `{name}` has a value already; set it instead of inserting it twice")]
+    DuplicateResource {
+        /// The resource.
+        name: String,
+    },
+    /// The handle's entity is gone.
+    #[error("entity {entity} is no longer alive")]
+    Stale {
+        /// The handle.
+        entity: Entity,
+    },
+    /// The entity lacks the component.
+    #[error("entity {entity} has no component `{component}`")]
+    Absent {
+        /// The handle.
+        entity: Entity,
+        /// The component.
+        component: String,
+    },
+    /// A component given twice.
+    #[error("component `{component}` is given twice")]
+    DuplicateComponent {
+        /// The component.
+        component: String,
+    },
+    /// A Rust type and the layout disagree.
+    #[error("the Rust types and the layout differ: {differences}")]
+    LayoutsDiffer {
+        /// Every difference, separated by semicolons.
+        differences: String,
+    },
+    /// Columns of different lengths.
+    #[error("column `{column}` has {got} values for {want} entities")]
+    ColumnLength {
+        /// `component.field`.
+        column: String,
+        /// Values given.
+        got: usize,
+        /// Entities to spawn.
+        want: usize,
+    },
+    /// A column of another type.
+    #[error("column `{column}` holds {declared}, not {asked}")]
+    ColumnType {
+        /// `component.field`.
+        column: String,
+        /// What the layout says.
+        declared: crate::layout::FieldType,
+        /// What was asked for.
+        asked: crate::layout::FieldType,
+    },
+    /// More entities than handles can name.
+    #[error("a world holds at most {max} entities, and {asked} more were asked for")]
+    TooManyEntities {
+        /// Entities asked for.
+        asked: u64,
+        /// The limit.
+        max: u32,
+    },
+    /// An optional toggle.
+    #[error("toggle component `{component}` cannot be optional; ask for it with Read, or leave it out with Without")]
+    OptionalToggle {
+        /// The component.
+        component: String,
+    },
+    /// Changed rows of a component that is not tracked.
+    #[error("component `{component}` keeps no changed rows; declare it with `track_changes`")]
+    Untracked {
+        /// The component.
+        component: String,
+    },
+    /// No such prefab.
+    #[error("there is no prefab `{name}`; defined are: {known}")]
+    UnknownPrefab {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A query that writes where only looking is possible.
+    #[error("the query writes components; use `query_mut`, or ask with `Read` instead of `Write`")]
+    QueryWrites,
+}

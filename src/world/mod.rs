@@ -1,0 +1,249 @@
+//! The world: tables of split columns, entities, resources, and the generations made of them.
+//!
+//! Architecture invariant: the world never runs a kernel and never sees a worker; it is changed by its owner between
+//! frames and by commits within them, both through [`store::Store`].
+
+pub(crate) mod arena;
+mod builder;
+mod bulk;
+pub(crate) mod bundle;
+pub(crate) mod column;
+mod edit;
+pub(crate) mod error;
+mod free;
+mod prefab;
+mod publish;
+pub(crate) mod query;
+pub(crate) mod registry;
+pub(crate) mod resources;
+mod rows;
+mod select;
+mod sort;
+pub(crate) mod store;
+pub(crate) mod table;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use builder::WorldBuilder;
+pub use bulk::BulkSpawn;
+pub use bundle::Bundle;
+pub use error::WorldError;
+pub use prefab::{Prefab, PrefabSpawn};
+pub use query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
+pub use publish::Publication;
+
+use crate::commit::Scratch;
+use crate::layout::Layout;
+use crate::patch::RecordSizes;
+use crate::region::{RegionTarget, Usage};
+use crate::{Component, Entity, Resource};
+
+use registry::Registry;
+use store::{RESOURCES, Store};
+
+/// A world: entities with components in tables, and resources.
+///
+/// ```
+/// use hypostyle::{Component, World};
+/// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+/// struct Position { x: f32, y: f32 }
+/// let mut world = World::builder().component::<Position>().build()?;
+/// let ship = world.spawn(Position { x: 1.0, y: 2.0 })?;
+/// assert_eq!(world.get::<Position>(ship)?, Position { x: 1.0, y: 2.0 });
+/// # Ok::<(), hypostyle::WorldError>(())
+/// ```
+pub struct World {
+    pub(crate) store: Store,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) sizes: Arc<RecordSizes>,
+    pub(crate) layout_hash: u64,
+    pub(crate) frame: u64,
+    pub(crate) time: f64,
+    pub(crate) publisher: publish::Publisher,
+    pub(crate) scratch: Scratch,
+    prefabs: HashMap<String, Prefab>,
+}
+
+impl World {
+    /// Declares a world.
+    ///
+    /// ```
+    /// let world = hypostyle::World::builder().build()?;
+    /// assert_eq!(world.entity_count(), 0);
+    /// # Ok::<(), hypostyle::WorldError>(())
+    /// ```
+    #[must_use]
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::default()
+    }
+
+    /// Takes over a region whose writer is gone and goes on from its last published generation, bit for bit.
+    ///
+    /// # Errors
+    /// No such region, a live writer, a damaged region, or one in which nothing was published yet.
+    pub fn resume(region: &RegionTarget) -> Result<World, WorldError> {
+        World::builder().resume(region)
+    }
+
+    /// The layout.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.registry.layout
+    }
+
+    /// Frames run so far.
+    #[must_use]
+    pub fn frame(&self) -> u64 {
+        self.frame
+    }
+
+    /// Simulated time, in the unit of `dt`.
+    #[must_use]
+    pub fn time(&self) -> f64 {
+        self.time
+    }
+
+    /// The newest published generation; 0 before the first.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.store.published
+    }
+
+    /// Live entities.
+    #[must_use]
+    pub fn entity_count(&self) -> u64 {
+        self.store.data_tables().map(|(_, table)| u64::from(table.rows)).sum()
+    }
+
+    /// The region that holds the world.
+    #[must_use]
+    pub fn region(&self) -> &RegionTarget {
+        self.store.region.target()
+    }
+
+    /// Memory: backed by the system, in use, and the limit.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.store.region.usage()
+    }
+
+    /// Whether the region outlives this process's normal exit (default: no).
+    pub fn set_keep(&mut self, keep: bool) {
+        self.store.region.set_keep(keep);
+    }
+
+    /// How long a publication waits for readers that hold the memory it needs, before it is skipped (default 100 ms).
+    pub fn set_publish_wait(&mut self, wait: Duration) {
+        self.publisher.wait = wait;
+    }
+
+    /// Publications skipped because readers held all memory.
+    #[must_use]
+    pub fn skipped_publications(&self) -> u64 {
+        self.publisher.skipped
+    }
+
+    /// A reader of this world in the same process.
+    ///
+    /// # Errors
+    /// No lease is free.
+    pub fn reader(&self) -> Result<crate::Reader, crate::SnapshotError> {
+        crate::snapshot::reader_of(&self.store.region, &self.registry.layout, self.layout_hash)
+    }
+
+    /// Whether a handle's entity is alive.
+    #[must_use]
+    pub fn is_alive(&self, entity: Entity) -> bool {
+        self.store.locate(entity).is_some()
+    }
+
+    /// Whether an entity is alive and has a component.
+    #[must_use]
+    pub fn has<C: Component>(&self, entity: Entity) -> bool {
+        let Ok(component) = self.registry.component::<C>() else { return false };
+        self.store.locate(entity).is_some_and(|at| self.store.has(at.table, at.row, component))
+    }
+
+    /// Copies a component out.
+    ///
+    /// # Errors
+    /// An unknown component, a dead entity, an entity without the component.
+    pub fn get<C: Component>(&self, entity: Entity) -> Result<C, WorldError> {
+        let component = self.registry.component::<C>()?;
+        let at = self.store.locate(entity).ok_or(WorldError::Stale { entity })?;
+        if !self.store.has(at.table, at.row, component) {
+            return Err(WorldError::Absent { entity, component: C::NAME.to_owned() });
+        }
+        let mut packed = [0; 256];
+        if C::PACKED_BYTES <= packed.len() {
+            self.store.read_packed(at.table, at.row, component, &mut packed[..C::PACKED_BYTES]);
+            return Ok(C::unpack(&packed[..C::PACKED_BYTES]));
+        }
+        let mut packed = vec![0; C::PACKED_BYTES];
+        self.store.read_packed(at.table, at.row, component, &mut packed);
+        Ok(C::unpack(&packed))
+    }
+
+    /// Gives a resource its first value.
+    ///
+    /// # Errors
+    /// An unknown resource, or one that has a value already.
+    pub fn insert_resource<R: Resource>(&mut self, value: R) -> Result<(), WorldError> {
+        if self.has_resource::<R>()? {
+            return Err(WorldError::DuplicateResource { name: R::NAME.to_owned() });
+        }
+        self.write_resource(value)
+    }
+
+    /// Changes a resource.
+    ///
+    /// # Errors
+    /// An unknown resource, or one without a value.
+    pub fn set_resource<R: Resource>(&mut self, value: R) -> Result<(), WorldError> {
+        if !self.has_resource::<R>()? {
+            return Err(WorldError::MissingResource { name: R::NAME.to_owned() });
+        }
+        self.write_resource(value)
+    }
+
+    /// Whether a resource has a value.
+    ///
+    /// # Errors
+    /// An unknown resource.
+    pub fn has_resource<R: Resource>(&self) -> Result<bool, WorldError> {
+        let resource = self.registry.resource::<R>()?;
+        Ok(self.store.column_bytes(RESOURCES, 0)[usize::from(resource)] != 0)
+    }
+
+    /// Copies a resource out.
+    ///
+    /// # Errors
+    /// An unknown resource, or one without a value.
+    pub fn resource<R: Resource>(&self) -> Result<R, WorldError> {
+        if !self.has_resource::<R>()? {
+            return Err(WorldError::MissingResource { name: R::NAME.to_owned() });
+        }
+        let resource = self.registry.resource::<R>()?;
+        let at = resources::resource_offset(&self.registry.layout, usize::from(resource)) as usize;
+        Ok(R::unpack(&self.store.column_bytes(RESOURCES, 0)[at..at + R::PACKED_BYTES]))
+    }
+
+    fn write_resource<R: Resource>(&mut self, value: R) -> Result<(), WorldError> {
+        let resource = usize::from(self.registry.resource::<R>()?);
+        let at = resources::resource_offset(&self.registry.layout, resource) as usize;
+        self.store.write_partial(RESOURCES, 0)?;
+        let bytes = self.store.column_bytes_mut(RESOURCES, 0);
+        bytes[resource] = 1;
+        value.pack(&mut bytes[at..at + R::PACKED_BYTES]);
+        let rows = self.store.tables[RESOURCES as usize].rows;
+        self.store.touched(RESOURCES, 0, 0, rows);
+        Ok(())
+    }
+
+    /// The parity whose changed bits direct changes set: that of the newest frame.
+    pub(crate) fn parity(&self) -> u8 {
+        (self.frame & 1) as u8
+    }
+}

@@ -1,0 +1,141 @@
+#![forbid(unsafe_code)]
+//! Prefabs: named lists of components with values or per-index functions, spawned in bulk, with overrides.
+
+use std::sync::Arc;
+
+use crate::Entity;
+use crate::component::Component;
+
+use super::World;
+use super::error::WorldError;
+
+/// A component's packed value for the entity with this index of a spawn.
+type Make = Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>;
+
+#[derive(Clone)]
+struct Part {
+    name: &'static str,
+    bytes: usize,
+    id: fn(&super::registry::Registry) -> Result<u16, WorldError>,
+    make: Make,
+}
+
+/// A named list of components with values.
+///
+/// ```
+/// use hypostyle::{Component, Prefab, World};
+/// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+/// struct Health { points: u32 }
+/// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+/// struct Rank { value: u32 }
+/// let mut world = World::builder().component::<Health>().component::<Rank>().build()?;
+/// world.define_prefab("guard", Prefab::new().with(Health { points: 10 }).with_each(|i| Rank { value: i as u32 }));
+/// let guards = world.spawn_prefab("guard", 3)?.with(Health { points: 99 }).spawn()?;
+/// assert_eq!(world.get::<Health>(guards[2])?, Health { points: 99 });
+/// assert_eq!(world.get::<Rank>(guards[2])?, Rank { value: 2 });
+/// # Ok::<(), hypostyle::WorldError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Prefab {
+    parts: Vec<Part>,
+}
+
+impl Prefab {
+    /// A prefab without components.
+    #[must_use]
+    pub fn new() -> Self {
+        Prefab::default()
+    }
+
+    /// Every entity has this value; it wins over an earlier one of the same component.
+    #[must_use]
+    pub fn with<C: Component>(self, value: C) -> Self {
+        self.with_each(move |_| value)
+    }
+
+    /// The entity with index `i` of a spawn has the value `f(i)`.
+    #[must_use]
+    pub fn with_each<C: Component>(mut self, f: impl Fn(usize) -> C + Send + Sync + 'static) -> Self {
+        let part = Part {
+            name: C::NAME,
+            bytes: C::PACKED_BYTES,
+            id: super::registry::Registry::component::<C>,
+            make: Arc::new(move |index, out| f(index).pack(out)),
+        };
+        match self.parts.iter_mut().find(|other| other.name == C::NAME) {
+            Some(other) => *other = part,
+            None => self.parts.push(part),
+        }
+        self
+    }
+}
+
+impl std::fmt::Debug for Prefab {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.parts.iter().map(|part| part.name)).finish()
+    }
+}
+
+/// A prefab being spawned: overrides first, then [`PrefabSpawn::spawn`].
+#[must_use = "nothing is spawned before `spawn`"]
+pub struct PrefabSpawn<'w> {
+    world: &'w mut World,
+    count: usize,
+    prefab: Prefab,
+}
+
+impl World {
+    /// Names a prefab; a second one of the same name takes the first one's place.
+    pub fn define_prefab(&mut self, name: impl Into<String>, prefab: Prefab) {
+        self.prefabs.insert(name.into(), prefab);
+    }
+
+    /// Begins to spawn `count` entities of a prefab.
+    ///
+    /// # Errors
+    /// No prefab of that name.
+    pub fn spawn_prefab(&mut self, name: &str, count: usize) -> Result<PrefabSpawn<'_>, WorldError> {
+        let prefab = self.prefabs.get(name).cloned().ok_or_else(|| WorldError::UnknownPrefab {
+            name: name.to_owned(),
+            known: self.prefabs.keys().cloned().collect::<Vec<_>>().join(", "),
+        })?;
+        Ok(PrefabSpawn { world: self, count, prefab })
+    }
+}
+
+impl PrefabSpawn<'_> {
+    /// Every entity has this value, whatever the prefab says.
+    pub fn with<C: Component>(mut self, value: C) -> Self {
+        self.prefab = self.prefab.with(value);
+        self
+    }
+
+    /// The entity with index `i` has the value `f(i)`, whatever the prefab says.
+    pub fn with_each<C: Component>(mut self, f: impl Fn(usize) -> C + Send + Sync + 'static) -> Self {
+        self.prefab = self.prefab.with_each(f);
+        self
+    }
+
+    /// Spawns; the handles in order.
+    ///
+    /// # Errors
+    /// A component that the world does not have, no memory; nothing is half-spawned.
+    pub fn spawn(self) -> Result<Vec<Entity>, WorldError> {
+        let world = self.world;
+        let ids: Vec<u16> =
+            self.prefab.parts.iter().map(|part| (part.id)(&world.registry)).collect::<Result<_, _>>()?;
+        let n = u32::try_from(self.count).map_err(|_| WorldError::TooManyEntities {
+            asked: self.count as u64,
+            max: crate::limits::ENTITIES_MAX,
+        })?;
+        let (table, first, handles) = world.append_entities(&ids, n)?;
+        for (part, id) in self.prefab.parts.iter().zip(&ids) {
+            let mut packed = vec![0; part.bytes];
+            for index in 0..n {
+                (part.make)(index as usize, &mut packed);
+                world.store.write_packed(table, first + index, *id, &packed)?;
+            }
+        }
+        Ok(handles)
+    }
+}

@@ -1,0 +1,394 @@
+#![forbid(unsafe_code)]
+//! Queries: which entities, and which of their columns.
+//!
+//! A [`Query`] is a type: `(Write<Position>, Read<Velocity>, Without<Frozen>)`. It is described once as a
+//! [`QueryPlan`] (plain component ids, so that a query can also be made by name) and matched against each table's
+//! shape; toggles and changed rows that a shape cannot decide become a bit mask over rows.
+
+use crate::column::{ColumnCursor, Mut};
+use crate::component::{Component, Entity};
+use crate::layout::Storage;
+
+use super::bundle::RegistryRef;
+use super::error::WorldError;
+use super::table::Shape;
+
+/// One column that a query asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ColumnAccess {
+    pub component: u16,
+    pub field: u8,
+    pub write: bool,
+    /// Left out of tables that lack the component.
+    pub optional: bool,
+}
+
+/// What a query asks for, in component ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueryPlan {
+    pub(crate) columns: Vec<ColumnAccess>,
+    /// Optional components in the order in which they are fetched.
+    pub(crate) optional: Vec<u16>,
+    pub(crate) all: Vec<u16>,
+    pub(crate) none: Vec<u16>,
+    pub(crate) any: Vec<Vec<u16>>,
+    pub(crate) changed: Vec<u16>,
+}
+
+impl QueryPlan {
+    fn columns_of(&mut self, registry: &RegistryRef<'_>, component: u16, write: bool, optional: bool) {
+        let fields = registry.0.layout.components()[usize::from(component)].fields.len();
+        for field in 0..fields as u8 {
+            self.columns.push(ColumnAccess { component, field, write, optional });
+        }
+    }
+
+    /// Whether the query writes anything.
+    pub(crate) fn writes(&self) -> bool {
+        self.columns.iter().any(|column| column.write)
+    }
+}
+
+/// What a query gets from a chunk: columns, handles, which optional components are there.
+pub struct Fetch<'a> {
+    pub(crate) columns: ColumnCursor<'a>,
+    pub(crate) entities: &'a [Entity],
+    pub(crate) present: &'a [bool],
+    pub(crate) next_optional: usize,
+}
+
+impl Fetch<'_> {
+    fn optional_present(&mut self) -> bool {
+        let present = self.present[self.next_optional];
+        self.next_optional += 1;
+        present
+    }
+}
+
+/// A set of entities and the columns of theirs that a kernel gets.
+///
+/// Implemented for [`Read`], [`Write`], [`Entities`], [`With`], [`Without`], [`AnyOf`], [`Changed`], `Option<Read<C>>`
+/// and tuples of queries. The empty query `()` matches every live entity.
+pub trait Query: 'static {
+    /// What a kernel gets per chunk.
+    type Item<'a>;
+    /// Adds this part to the plan.
+    ///
+    /// # Errors
+    /// A component that the world does not have, or one that cannot be asked for like this.
+    fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError>;
+    /// Takes this part of a chunk.
+    fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a>;
+}
+
+/// Has the component, and its columns are read: one `&[T]` per field.
+pub struct Read<C>(std::marker::PhantomData<C>);
+/// Has the component, and its columns are written: one [`Mut`] per field.
+pub struct Write<C>(std::marker::PhantomData<C>);
+/// The handles of the rows: `&[Entity]`.
+pub struct Entities;
+/// Has the component; its values are not looked at.
+pub struct With<C>(std::marker::PhantomData<C>);
+/// Lacks the component.
+pub struct Without<C>(std::marker::PhantomData<C>);
+/// Has at least one component of a tuple.
+pub struct AnyOf<T>(std::marker::PhantomData<T>);
+/// Has the (tracked) component, and it was written in the previous frame or by this frame's earlier batches. Several
+/// of them in one query: any of them was.
+pub struct Changed<C>(std::marker::PhantomData<C>);
+
+impl<C: Component> Query for Read<C> {
+    type Item<'a> = C::Columns<'a>;
+    fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+        let component = registry.0.component::<C>()?;
+        plan.all.push(component);
+        plan.columns_of(registry, component, false, false);
+        Ok(())
+    }
+    fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a> {
+        C::columns(&mut fetch.columns)
+    }
+}
+
+impl<C: Component> Query for Write<C> {
+    type Item<'a> = C::ColumnsMut<'a>;
+    fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+        let component = registry.0.component::<C>()?;
+        if plan.columns.iter().any(|column| column.component == component) {
+            return Err(WorldError::DuplicateComponent { component: C::NAME.to_owned() });
+        }
+        plan.all.push(component);
+        plan.columns_of(registry, component, true, false);
+        Ok(())
+    }
+    fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a> {
+        C::columns_mut(&mut fetch.columns)
+    }
+}
+
+impl<C: Component> Query for Option<Read<C>> {
+    type Item<'a> = Option<C::Columns<'a>>;
+    fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+        let component = registry.0.component::<C>()?;
+        if registry.0.layout.components()[usize::from(component)].storage == Storage::Toggle {
+            return Err(WorldError::OptionalToggle { component: C::NAME.to_owned() });
+        }
+        plan.optional.push(component);
+        plan.columns_of(registry, component, false, true);
+        Ok(())
+    }
+    fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a> {
+        fetch.optional_present().then(|| C::columns(&mut fetch.columns))
+    }
+}
+
+impl Query for Entities {
+    type Item<'a> = &'a [Entity];
+    fn describe(_: &RegistryRef<'_>, _: &mut QueryPlan) -> Result<(), WorldError> {
+        Ok(())
+    }
+    fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a> {
+        fetch.entities
+    }
+}
+
+impl<C: Component> Query for With<C> {
+    type Item<'a> = ();
+    fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+        plan.all.push(registry.0.component::<C>()?);
+        Ok(())
+    }
+    fn fetch(_: &mut Fetch<'_>) {}
+}
+
+impl<C: Component> Query for Without<C> {
+    type Item<'a> = ();
+    fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+        plan.none.push(registry.0.component::<C>()?);
+        Ok(())
+    }
+    fn fetch(_: &mut Fetch<'_>) {}
+}
+
+impl<C: Component> Query for Changed<C> {
+    type Item<'a> = ();
+    fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+        let component = registry.0.component::<C>()?;
+        if !registry.0.layout.components()[usize::from(component)].track_changes {
+            return Err(WorldError::Untracked { component: C::NAME.to_owned() });
+        }
+        plan.changed.push(component);
+        Ok(())
+    }
+    fn fetch(_: &mut Fetch<'_>) {}
+}
+
+macro_rules! tuples {
+    ($($name:ident),*) => {
+        impl<$($name: Query),*> Query for ($($name,)*) {
+            type Item<'a> = ($($name::Item<'a>,)*);
+            fn describe(_registry: &RegistryRef<'_>, _plan: &mut QueryPlan) -> Result<(), WorldError> {
+                $($name::describe(_registry, _plan)?;)*
+                Ok(())
+            }
+            #[allow(clippy::unused_unit)]
+            fn fetch<'a>(_fetch: &mut Fetch<'a>) -> Self::Item<'a> {
+                ($($name::fetch(_fetch),)*)
+            }
+        }
+    };
+}
+tuples!();
+tuples!(A);
+tuples!(A, B);
+tuples!(A, B, C);
+tuples!(A, B, C, D);
+tuples!(A, B, C, D, E);
+tuples!(A, B, C, D, E, F);
+tuples!(A, B, C, D, E, F, G);
+tuples!(A, B, C, D, E, F, G, H);
+tuples!(A, B, C, D, E, F, G, H, I);
+tuples!(A, B, C, D, E, F, G, H, I, J);
+
+macro_rules! any_of {
+    ($($name:ident),*) => {
+        impl<$($name: Component),*> Query for AnyOf<($($name,)*)> {
+            type Item<'a> = ();
+            fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+                let group = vec![$(registry.0.component::<$name>()?),*];
+                plan.any.push(group);
+                Ok(())
+            }
+            fn fetch(_: &mut Fetch<'_>) {}
+        }
+    };
+}
+any_of!(A);
+any_of!(A, B);
+any_of!(A, B, C);
+any_of!(A, B, C, D);
+any_of!(A, B, C, D, E);
+any_of!(A, B, C, D, E, F);
+
+/// One condition on rows that a table's shape cannot decide; columns are places in the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MaskTerm {
+    /// The bit is set.
+    Has(u16),
+    /// The bit is not set.
+    Lacks(u16),
+    /// At least one of the bits is set.
+    AnyOf(Vec<u16>),
+}
+
+impl MaskTerm {
+    /// The term's rows among 64, from the words of its columns.
+    #[inline]
+    pub(crate) fn word(&self, mut word: impl FnMut(u16) -> u64) -> u64 {
+        match self {
+            MaskTerm::Has(column) => word(*column),
+            MaskTerm::Lacks(column) => !word(*column),
+            MaskTerm::AnyOf(columns) => columns.iter().fold(0, |bits, column| bits | word(*column)),
+        }
+    }
+}
+
+/// A table that a query matches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Matched {
+    /// For each of the plan's columns its place in the table; `None`: optional and not there.
+    pub columns: Vec<Option<u16>>,
+    /// For each of the plan's optional components whether it is there.
+    pub present: Vec<bool>,
+    /// Conditions that all must hold for a row to match; none: every row does.
+    pub mask: Vec<MaskTerm>,
+}
+
+/// How a query matches a table of this shape, if at all.
+pub(crate) fn matches(plan: &QueryPlan, shape: &Shape) -> Option<Matched> {
+    let mut mask = Vec::new();
+    for component in &plan.all {
+        let slot = shape.slot(*component)?;
+        if let Some(presence) = slot.presence {
+            let term = MaskTerm::Has(presence);
+            if !mask.contains(&term) {
+                mask.push(term);
+            }
+        }
+    }
+    for component in &plan.none {
+        if let Some(slot) = shape.slot(*component) {
+            mask.push(MaskTerm::Lacks(slot.presence?));
+        }
+    }
+    for group in &plan.any {
+        let slots: Vec<_> = group.iter().filter_map(|component| shape.slot(*component)).collect();
+        if slots.is_empty() {
+            return None;
+        }
+        if slots.iter().all(|slot| slot.presence.is_some()) {
+            mask.push(MaskTerm::AnyOf(slots.iter().filter_map(|slot| slot.presence).collect()));
+        }
+    }
+    if !plan.changed.is_empty() {
+        let bits: Vec<u16> = plan
+            .changed
+            .iter()
+            .filter_map(|component| shape.slot(*component)?.changed)
+            .flat_map(|first| [first, first + 1])
+            .collect();
+        if bits.is_empty() {
+            return None;
+        }
+        mask.push(MaskTerm::AnyOf(bits));
+    }
+    let columns = plan
+        .columns
+        .iter()
+        .map(|column| shape.slot(column.component).map(|slot| slot.first + u16::from(column.field)))
+        .collect();
+    let present = plan.optional.iter().map(|component| shape.slot(*component).is_some()).collect();
+    Some(Matched { columns, present, mask })
+}
+
+/// Calls `f` with the runs of matching rows of `start..end` (`start` a multiple of 64).
+pub(crate) fn mask_runs(
+    mask: &[MaskTerm],
+    start: u32,
+    end: u32,
+    mut word_of: impl FnMut(u16, u32) -> u64,
+    mut f: impl FnMut(u32, u32),
+) {
+    debug_assert!(start.is_multiple_of(64));
+    if mask.is_empty() {
+        if end > start {
+            f(start, end);
+        }
+        return;
+    }
+    let mut open: Option<u32> = None;
+    let mut at = start;
+    while at < end {
+        let mut word = mask.iter().fold(u64::MAX, |bits, term| bits & term.word(|column| word_of(column, at / 64)));
+        let rows = (end - at).min(64);
+        if rows < 64 {
+            word &= (1 << rows) - 1;
+        }
+        match (word, open) {
+            (0, None) => {}
+            (u64::MAX, _) => open = Some(open.unwrap_or(at)),
+            _ => {
+                let mut bit = 0;
+                while bit < rows {
+                    let rest = word >> bit;
+                    if open.is_some() {
+                        let ones = rest.trailing_ones().min(rows - bit);
+                        bit += ones;
+                        if bit < rows {
+                            f(open.take().unwrap_or(at), at + bit);
+                        }
+                    } else {
+                        let zeros = rest.trailing_zeros().min(rows - bit);
+                        bit += zeros;
+                        if bit < rows {
+                            open = Some(at + bit);
+                        }
+                    }
+                }
+            }
+        }
+        at += rows;
+    }
+    if let Some(open) = open {
+        f(open, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn runs_are_exactly_the_matching_rows(
+            words in prop::collection::vec(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()], 1..6),
+            other in prop::collection::vec(prop_oneof![Just(0), Just(u64::MAX), any::<u64>()], 6),
+            cut in 0u32..64,
+        ) {
+            let end = (words.len() as u32 * 64).saturating_sub(cut);
+            let mask = [MaskTerm::Has(0), MaskTerm::Lacks(1)];
+            let word_of = |column: u16, word: u32| if column == 0 { words[word as usize] } else { other[word as usize] };
+            let mut got = Vec::new();
+            mask_runs(&mask, 0, end, word_of, |start, end| {
+                assert!(start < end);
+                got.extend(start..end);
+            });
+            let want: Vec<u32> = (0..end)
+                .filter(|row| (words[*row as usize / 64] & !other[*row as usize / 64]) >> (row % 64) & 1 == 1)
+                .collect();
+            prop_assert_eq!(got, want);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+#![forbid(unsafe_code)]
+//! Which Rust type is which component or resource of the layout, and the sizes that patches are checked by.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::layout::{ComponentLayout, Layout, ScalarType};
+use crate::{Component, Resource};
+
+use super::error::WorldError;
+
+/// Types and sizes of a layout's components and resources.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    pub layout: Arc<Layout>,
+    components: HashMap<TypeId, u16>,
+    resources: HashMap<TypeId, u16>,
+    /// Packed bytes of each component.
+    pub packed_bytes: Vec<u32>,
+    /// Offsets inside each component's packed value of entity handles, which a commit resolves.
+    pub entity_offsets: Vec<Vec<u32>>,
+    /// Offsets inside each component's packed value of bools, which a commit checks.
+    pub bool_offsets: Vec<Vec<u32>>,
+    /// Packed bytes of each resource.
+    pub resource_bytes: Vec<u32>,
+}
+
+fn offsets_of(component: &ComponentLayout, scalar: ScalarType) -> Vec<u32> {
+    let mut offsets = Vec::new();
+    let mut at = 0;
+    for field in &component.fields {
+        if field.ty.scalar == scalar {
+            let bytes = scalar.bytes();
+            offsets.extend((0..field.ty.elements()).map(|element| (at + element * bytes) as u32));
+        }
+        at += field.ty.bytes();
+    }
+    offsets
+}
+
+impl Registry {
+    /// The registry of a layout, with the Rust types that stand for its parts.
+    pub(crate) fn new(
+        layout: Arc<Layout>,
+        components: &[(TypeId, ComponentLayout)],
+        resources: &[(TypeId, &'static str)],
+    ) -> Self {
+        let ids = components
+            .iter()
+            .filter_map(|(ty, declared)| layout.component(&declared.name).map(|(id, _)| (*ty, id as u16)))
+            .collect();
+        let resource_ids = resources
+            .iter()
+            .filter_map(|(ty, name)| layout.resource(name).map(|(id, _)| (*ty, id as u16)))
+            .collect();
+        Registry {
+            components: ids,
+            resources: resource_ids,
+            packed_bytes: layout.components().iter().map(|c| c.packed_bytes() as u32).collect(),
+            entity_offsets: layout.components().iter().map(|c| offsets_of(c, ScalarType::Entity)).collect(),
+            bool_offsets: layout.components().iter().map(|c| offsets_of(c, ScalarType::Bool)).collect(),
+            resource_bytes: layout.resources().iter().map(|r| r.packed_bytes() as u32).collect(),
+            layout,
+        }
+    }
+
+    /// The id of a component type.
+    pub(crate) fn component<C: Component>(&self) -> Result<u16, WorldError> {
+        self.components
+            .get(&TypeId::of::<C>())
+            .copied()
+            .or_else(|| self.by_declaration::<C>())
+            .ok_or(WorldError::UnknownComponent { name: C::NAME.to_owned() })
+    }
+
+    /// A type that was never registered still stands for a component that is declared exactly alike.
+    fn by_declaration<C: Component>(&self) -> Option<u16> {
+        let (id, declared) = self.layout.component(C::NAME)?;
+        let own = C::component_layout();
+        let same_fields = declared.fields.len() == own.fields.len()
+            && declared.fields.iter().zip(&own.fields).all(|(a, b)| a.name == b.name && a.ty == b.ty);
+        (same_fields && declared.storage == own.storage).then_some(id as u16)
+    }
+
+    /// The id of a component by name.
+    pub(crate) fn component_named(&self, name: &str) -> Result<u16, WorldError> {
+        self.layout
+            .component(name)
+            .map(|(id, _)| id as u16)
+            .ok_or_else(|| WorldError::UnknownComponent { name: name.to_owned() })
+    }
+
+    /// The id of a resource type.
+    pub(crate) fn resource<R: Resource>(&self) -> Result<u16, WorldError> {
+        if let Some(id) = self.resources.get(&TypeId::of::<R>()) {
+            return Ok(*id);
+        }
+        let unknown = || WorldError::UnknownResource { name: R::NAME.to_owned() };
+        let (id, declared) = self.layout.resource(R::NAME).ok_or_else(unknown)?;
+        let own = R::fields();
+        let same = declared.fields.len() == own.len()
+            && declared.fields.iter().zip(&own).all(|(a, b)| a.name == b.name && a.ty == b.ty);
+        if same { Ok(id as u16) } else { Err(unknown()) }
+    }
+}

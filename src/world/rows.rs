@@ -1,0 +1,638 @@
+#![forbid(unsafe_code)]
+//! Rows coming, going and moving: what commits and direct changes are made of.
+//!
+//! All functions keep the entity map and the handle columns in step, mark what they touch for catch-ups, stamps and
+//! changed bits, and leave the store as it was when they fail for want of memory.
+
+use std::sync::Arc;
+
+use crate::Entity;
+use crate::limits::{CHUNK_ROWS, ENTITIES_MAX};
+use crate::region::RegionError;
+
+use super::column::{Column, ColumnKind, Item};
+use super::store::{ENTITIES, LOCATION_FREE, Location, Store};
+use super::table::Shape;
+
+/// Copies rows of `bytes` each from `from` (by index) to consecutive places of `to`.
+fn gather(bytes: usize, from: &[u8], rows: &[u32], to: &mut [u8]) {
+    fn typed<const N: usize>(from: &[u8], rows: &[u32], to: &mut [u8]) {
+        let from: &[[u8; N]] = bytemuck::cast_slice(from);
+        let to: &mut [[u8; N]] = bytemuck::cast_slice_mut(to);
+        for (to, row) in to.iter_mut().zip(rows) {
+            *to = from[*row as usize];
+        }
+    }
+    match bytes {
+        1 => typed::<1>(from, rows, to),
+        2 => typed::<2>(from, rows, to),
+        4 => typed::<4>(from, rows, to),
+        8 => typed::<8>(from, rows, to),
+        12 => typed::<12>(from, rows, to),
+        16 => typed::<16>(from, rows, to),
+        _ => {
+            for (to, row) in to.chunks_exact_mut(bytes).zip(rows) {
+                let at = *row as usize * bytes;
+                to.copy_from_slice(&from[at..at + bytes]);
+            }
+        }
+    }
+}
+
+/// Calls `f` with the maximal runs of consecutive numbers in an ascending or descending list of rows.
+fn runs(rows: &[u32], mut f: impl FnMut(u32, u32)) {
+    let mut index = 0;
+    while index < rows.len() {
+        let begin = index;
+        while index + 1 < rows.len() && rows[index + 1] == rows[index].wrapping_add(1) {
+            index += 1;
+        }
+        let mut end = index;
+        if begin == index {
+            while end + 1 < rows.len() && rows[end + 1] == rows[end].wrapping_sub(1) {
+                end += 1;
+            }
+        }
+        if end > index {
+            f(rows[end], (end - begin + 1) as u32);
+            index = end + 1;
+        } else {
+            f(rows[begin], (index - begin + 1) as u32);
+            index += 1;
+        }
+    }
+}
+
+impl Store {
+    /// Offset of a column's first row and bytes of its rows in use (of its room, with `all`).
+    fn span(&self, table: u32, column: usize, all: bool) -> (u64, u64) {
+        let t = &self.tables[table as usize];
+        let rows = u64::from(if all { t.capacity } else { t.rows });
+        let bytes = match t.columns[column].item {
+            Item::Bytes(bytes) => rows * u64::from(bytes),
+            Item::Bit => rows.div_ceil(64) * 8,
+        };
+        (t.columns[column].live.offset, bytes)
+    }
+
+    /// A byte column's rows in use.
+    pub(crate) fn column_bytes(&self, table: u32, column: usize) -> &[u8] {
+        let (offset, bytes) = self.span(table, column, false);
+        self.arena.bytes(offset, bytes)
+    }
+
+    /// A (building) byte column's rows in use.
+    pub(crate) fn column_bytes_mut(&mut self, table: u32, column: usize) -> &mut [u8] {
+        let (offset, bytes) = self.span(table, column, false);
+        self.arena.bytes_mut(offset, bytes)
+    }
+
+    /// Appends `n` rows to a table; their bytes are whatever was there, their bits zero. Returns the first.
+    pub(crate) fn append(&mut self, table: u32, n: u32) -> Result<u32, RegionError> {
+        let t = table as usize;
+        let first = self.tables[t].rows;
+        self.reserve(table, u64::from(first) + u64::from(n))?;
+        for c in 0..self.tables[t].columns.len() {
+            self.write_partial(table, c)?;
+        }
+        self.tables[t].rows = first + n;
+        for c in 0..self.tables[t].columns.len() {
+            self.touched(table, c, first, n);
+        }
+        Ok(first)
+    }
+
+    /// Fills rows of every field column with zeros.
+    pub(crate) fn zero_rows(&mut self, table: u32, start: u32, len: u32) {
+        for c in 1..self.tables[table as usize].columns.len() {
+            if let Item::Bytes(bytes) = self.tables[table as usize].columns[c].item {
+                let bytes = u64::from(bytes);
+                let (offset, _) = self.span(table, c, false);
+                self.arena.bytes_mut(offset + u64::from(start) * bytes, u64::from(len) * bytes).fill(0);
+            }
+        }
+    }
+
+    /// Marks rows of a tracked component as written in the current frame (`parity`), and makes room for the bits.
+    pub(crate) fn mark_changed(
+        &mut self,
+        table: u32,
+        component: u16,
+        parity: u8,
+        start: u32,
+        len: u32,
+    ) -> Result<(), RegionError> {
+        let Some(changed) = self.tables[table as usize].shape.slot(component).and_then(|slot| slot.changed) else {
+            return Ok(());
+        };
+        let column = usize::from(changed) + usize::from(parity);
+        self.write_partial(table, column)?;
+        self.set_bits(table, column, start, len, true);
+        self.touched(table, column, start, len);
+        Ok(())
+    }
+
+    /// Marks rows of every tracked component of a table.
+    pub(crate) fn mark_all_changed(&mut self, table: u32, parity: u8, start: u32, len: u32) -> Result<(), RegionError> {
+        let shape = Arc::clone(&self.tables[table as usize].shape);
+        for slot in shape.slots.iter().filter(|slot| slot.changed.is_some()) {
+            self.mark_changed(table, slot.component, parity, start, len)?;
+        }
+        Ok(())
+    }
+
+    /// Takes `n` handles, lowest free slots first.
+    pub(crate) fn take_handles(&mut self, n: u32, out: &mut Vec<Entity>) -> Result<(), RegionError> {
+        let reused = (self.free_slots.len() as u64).min(u64::from(n)) as u32;
+        let fresh = n - reused;
+        let slots = self.tables[ENTITIES as usize].rows;
+        if u64::from(slots) + u64::from(fresh) > u64::from(ENTITIES_MAX) {
+            return Err(RegionError::TooLarge {
+                what: "entities",
+                asked: u64::from(slots) + u64::from(fresh),
+                limit: u64::from(ENTITIES_MAX),
+            });
+        }
+        if fresh > 0 {
+            let first = self.append(ENTITIES, fresh)?;
+            let (offset, _) = self.span(ENTITIES, 1, false);
+            self.arena.items_mut::<u32>(offset + 4 * u64::from(first), fresh as usize).fill(0);
+            let (offset, _) = self.span(ENTITIES, 0, false);
+            self.arena.items_mut::<u64>(offset + 8 * u64::from(first), fresh as usize).fill(LOCATION_FREE);
+        }
+        if reused > 0 {
+            self.write_partial(ENTITIES, 0)?;
+        }
+        for _ in 0..reused {
+            let slot = self.free_slots.take_lowest().expect("counted above");
+            out.push(Entity::from_parts(slot, self.generation(slot)));
+        }
+        // fresh slots come after every reused one, so this is the order "lowest free index first"
+        out.extend((slots..slots + fresh).map(|slot| Entity::from_parts(slot, 0)));
+        Ok(())
+    }
+
+    /// Says where entities are. The map is building.
+    pub(crate) fn place(&mut self, handles: &[Entity], table: u32, first: u32) {
+        let slots = self.tables[ENTITIES as usize].rows as usize;
+        let (offset, _) = self.span(ENTITIES, 0, false);
+        let map = self.arena.items_mut::<u64>(offset, slots);
+        for (index, handle) in handles.iter().enumerate() {
+            map[handle.index() as usize] = Location { table, row: first + index as u32 }.to_bits();
+        }
+        let mut run: Option<(u32, u32)> = None;
+        for handle in handles {
+            let slot = handle.index();
+            match &mut run {
+                Some((start, len)) if *start + *len == slot => *len += 1,
+                _ => {
+                    if let Some((start, len)) = run.replace((slot, 1)) {
+                        self.touched(ENTITIES, 0, start, len);
+                    }
+                }
+            }
+        }
+        if let Some((start, len)) = run {
+            self.touched(ENTITIES, 0, start, len);
+        }
+    }
+
+    /// Ends the lives of handles: their slots are free for the next batch, under the next generation; a slot whose
+    /// generations are used up is retired.
+    pub(crate) fn release_handles(&mut self, handles: &[Entity]) -> Result<(), RegionError> {
+        if handles.is_empty() {
+            return Ok(());
+        }
+        self.write_partial(ENTITIES, 0)?;
+        self.write_partial(ENTITIES, 1)?;
+        let slots = self.tables[ENTITIES as usize].rows as usize;
+        for handle in handles {
+            let slot = handle.index();
+            let (offset, _) = self.span(ENTITIES, 0, false);
+            self.arena.items_mut::<u64>(offset, slots)[slot as usize] = LOCATION_FREE;
+            let (offset, _) = self.span(ENTITIES, 1, false);
+            let generation = &mut self.arena.items_mut::<u32>(offset, slots)[slot as usize];
+            *generation = generation.saturating_add(1);
+            if *generation != Entity::RESERVED_GENERATION {
+                self.free_slots.insert(slot);
+            }
+            self.touched(ENTITIES, 0, slot, 1);
+            self.touched(ENTITIES, 1, slot, 1);
+        }
+        Ok(())
+    }
+
+    /// Gives a table the columns of a toggle component, absent in every row.
+    pub(crate) fn attach_toggle(&mut self, table: u32, component: u16) -> Result<(), RegionError> {
+        let t = table as usize;
+        if self.tables[t].shape.slot(component).is_some() {
+            return Ok(());
+        }
+        let mut components = self.tables[t].shape.components.to_vec();
+        components.insert(components.partition_point(|c| *c < component), component);
+        let shape = Shape::new(&self.layout, &components);
+        let capacity = self.tables[t].capacity;
+        let mut fresh = Vec::new();
+        for &(kind, item) in &shape.columns {
+            if self.tables[t].columns.iter().any(|column| column.kind == kind) {
+                continue;
+            }
+            let (_, total) = item.extent_bytes(capacity);
+            match self.allocate(total) {
+                Ok(extent) => {
+                    self.arena.bytes_mut(extent.offset, total).fill(0);
+                    fresh.push(Column::new(kind, item, extent));
+                }
+                Err(error) => {
+                    fresh.iter().for_each(|column: &Column| self.region.free(column.live));
+                    return Err(error);
+                }
+            }
+        }
+        let table = &mut self.tables[t];
+        let mut columns: Vec<Column> = table.columns.drain(..).chain(fresh).collect();
+        columns.sort_by_key(|column| shape.columns.iter().position(|(kind, _)| *kind == column.kind));
+        table.columns = columns;
+        table.shape = Arc::new(shape);
+        let rows = table.rows;
+        for c in 0..self.tables[t].columns.len() {
+            if self.tables[t].columns[c].building {
+                self.touched(t as u32, c, 0, rows);
+            }
+        }
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Appends copies of rows of `from` to `to`, with every value and bit that both tables have, and points the
+    /// entity map there. The rows left behind are the caller's to sweep. Returns the first new row.
+    pub(crate) fn move_rows(&mut self, from: u32, rows: &[u32], to: u32) -> Result<u32, RegionError> {
+        let from_shape = Arc::clone(&self.tables[from as usize].shape);
+        for slot in &from_shape.slots {
+            // a toggle that is on for none of the rows need not come along
+            if let Some(presence) = slot.presence
+                && self.tables[to as usize].shape.slot(slot.component).is_none()
+                && rows.iter().any(|row| self.bit(from, usize::from(presence), *row))
+            {
+                self.attach_toggle(to, slot.component)?;
+            }
+        }
+        self.write_partial(ENTITIES, 0)?;
+        let n = rows.len() as u32;
+        let first = self.append(to, n)?;
+        for c in 0..self.tables[to as usize].columns.len() {
+            let (kind, item) = self.tables[to as usize].shape.columns[c];
+            let source = from_shape.columns.iter().position(|(other, _)| *other == kind);
+            match (source, item) {
+                (Some(source), Item::Bytes(bytes)) => {
+                    let (from_offset, from_bytes) = self.span(from, source, false);
+                    let (to_offset, _) = self.span(to, c, false);
+                    let at = to_offset + u64::from(first) * u64::from(bytes);
+                    let total = u64::from(n) * u64::from(bytes);
+                    let contiguous = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
+                    if contiguous {
+                        let start = rows.first().map_or(0, |row| u64::from(*row) * u64::from(bytes));
+                        self.arena.copy(from_offset + start, at, total);
+                    } else {
+                        let (source, target) = self.arena.disjoint(from_offset, from_bytes, at, total);
+                        gather(bytes as usize, source, rows, target);
+                    }
+                }
+                (Some(source), Item::Bit) => {
+                    for (index, row) in rows.iter().enumerate() {
+                        let bit = self.bit(from, source, *row);
+                        self.set_bit(to, c, first + index as u32, bit);
+                    }
+                }
+                (None, Item::Bytes(bytes)) => {
+                    let (offset, _) = self.span(to, c, false);
+                    let at = offset + u64::from(first) * u64::from(bytes);
+                    self.arena.bytes_mut(at, u64::from(n) * u64::from(bytes)).fill(0);
+                }
+                (None, Item::Bit) => self.set_bits(to, c, first, n, false),
+            }
+        }
+        let (offset, _) = self.span(to, 0, false);
+        let handles: Vec<Entity> =
+            self.arena.items::<Entity>(offset + 8 * u64::from(first), n as usize).to_vec();
+        self.place(&handles, to, first);
+        Ok(first)
+    }
+
+    /// Makes all rows of `from` rows of the empty table `to`: columns that both have change hands, no row is copied.
+    /// Columns that only `to` has are new and zero.
+    pub(crate) fn relabel(&mut self, from: u32, to: u32) -> Result<(), RegionError> {
+        let (f, t) = (from as usize, to as usize);
+        debug_assert_eq!(self.tables[t].rows, 0);
+        let shape = Arc::clone(&self.tables[f].shape);
+        for slot in shape.slots.iter().filter(|slot| slot.presence.is_some()) {
+            self.attach_toggle(to, slot.component)?;
+        }
+        self.write_partial(ENTITIES, 0)?;
+        let (rows, capacity, small) = (self.tables[f].rows, self.tables[f].capacity, self.tables[t].capacity);
+        // every extent first, so that nothing changed when memory runs out
+        let mut fresh: Vec<Column> = Vec::new();
+        let shared = |store: &Store, kind| store.tables[f].shape.columns.iter().any(|(other, _)| *other == kind);
+        let mut wanted: Vec<(ColumnKind, Item, u32)> = Vec::new();
+        for &(kind, item) in &self.tables[t].shape.columns {
+            if !shared(self, kind) {
+                wanted.push((kind, item, capacity));
+            }
+        }
+        let going = |store: &Store, kind| store.tables[t].shape.columns.iter().any(|(other, _)| *other == kind);
+        for &(kind, item) in &self.tables[f].shape.columns {
+            if !going(self, kind) {
+                wanted.push((kind, item, small));
+            }
+        }
+        for (kind, item, capacity) in wanted {
+            let (_, total) = item.extent_bytes(capacity);
+            match self.allocate(total) {
+                Ok(extent) => {
+                    self.arena.bytes_mut(extent.offset, total).fill(0);
+                    fresh.push(Column::new(kind, item, extent));
+                }
+                Err(error) => {
+                    fresh.iter().for_each(|column| self.region.free(column.live));
+                    return Err(error);
+                }
+            }
+        }
+        let mut take = |kind: ColumnKind| {
+            let index = fresh.iter().position(|column| column.kind == kind);
+            fresh.swap_remove(index.expect("allocated above"))
+        };
+        for c in 0..self.tables[t].columns.len() {
+            let kind = self.tables[t].columns[c].kind;
+            match self.tables[f].columns.iter().position(|column| column.kind == kind) {
+                Some(source) => {
+                    let (a, b) = (self.tables[f].columns[source].clone(), self.tables[t].columns[c].clone());
+                    self.tables[f].columns[source] = b;
+                    self.tables[t].columns[c] = a;
+                }
+                None => {
+                    let old = std::mem::replace(&mut self.tables[t].columns[c], take(kind));
+                    self.retire_column(old);
+                }
+            }
+        }
+        for c in 0..self.tables[f].columns.len() {
+            let kind = self.tables[f].columns[c].kind;
+            if !self.tables[t].columns.iter().any(|column| column.kind == kind) {
+                let old = std::mem::replace(&mut self.tables[f].columns[c], take(kind));
+                self.retire_column(old);
+            }
+        }
+        (self.tables[t].rows, self.tables[t].capacity) = (rows, capacity);
+        (self.tables[f].rows, self.tables[f].capacity) = (0, small);
+        for c in 0..self.tables[t].columns.len() {
+            if self.tables[t].columns[c].building {
+                self.touched(to, c, 0, rows);
+            }
+        }
+        self.dirty = true;
+        let (offset, _) = self.span(to, 0, false);
+        let handles: Vec<Entity> = self.arena.items::<Entity>(offset, rows as usize).to_vec();
+        self.place(&handles, to, 0);
+        Ok(())
+    }
+
+    /// Takes rows out of a table: highest first, each replaced by the table's last row. `removed` is sorted from
+    /// highest to lowest, without repeats.
+    pub(crate) fn sweep(&mut self, table: u32, removed: &[u32]) -> Result<(), RegionError> {
+        if removed.is_empty() {
+            return Ok(());
+        }
+        let t = table as usize;
+        let rows = self.tables[t].rows;
+        let left = rows - removed.len() as u32;
+        if left == 0 {
+            for c in 0..self.tables[t].columns.len() {
+                if self.tables[t].columns[c].item == Item::Bit {
+                    self.write_partial(table, c)?;
+                    self.set_bits(table, c, 0, rows, false);
+                    self.touched(table, c, 0, rows);
+                }
+            }
+            self.tables[t].rows = 0;
+            self.dirty = true;
+            return Ok(());
+        }
+        // holes below the new end, highest first, and the survivors beyond it, highest first
+        let holes = &removed[removed.partition_point(|row| *row >= left)..];
+        let mut survivors = Vec::with_capacity(holes.len());
+        let mut gone = removed.iter().copied().peekable();
+        for row in (left..rows).rev() {
+            if gone.next_if_eq(&row).is_none() {
+                survivors.push(row);
+            }
+        }
+        debug_assert_eq!(survivors.len(), holes.len());
+        self.write_partial(ENTITIES, 0)?;
+        for c in 0..self.tables[t].columns.len() {
+            self.write_partial(table, c)?;
+        }
+        for c in 0..self.tables[t].columns.len() {
+            match self.tables[t].columns[c].item {
+                Item::Bytes(bytes) => {
+                    let bytes = bytes as usize;
+                    let column = self.column_bytes_mut(table, c);
+                    for (hole, survivor) in holes.iter().zip(&survivors) {
+                        let from = *survivor as usize * bytes;
+                        column.copy_within(from..from + bytes, *hole as usize * bytes);
+                    }
+                }
+                Item::Bit => {
+                    for (hole, survivor) in holes.iter().zip(&survivors) {
+                        let bit = self.bit(table, c, *survivor);
+                        self.set_bit(table, c, *hole, bit);
+                    }
+                    self.set_bits(table, c, left, rows - left, false);
+                    self.touched(table, c, left, rows - left);
+                }
+            }
+            let mut spans = Vec::new();
+            runs(holes, |start, len| spans.push((start, len)));
+            for (start, len) in spans {
+                self.touched(table, c, start, len);
+            }
+        }
+        for hole in holes {
+            let handle = self.handle(table, *hole);
+            self.place(&[handle], table, *hole);
+        }
+        self.tables[t].rows = left;
+        Ok(())
+    }
+
+    /// Writes a component's packed value to a row of a table that has its columns (made building here).
+    pub(crate) fn write_packed(
+        &mut self,
+        table: u32,
+        row: u32,
+        component: u16,
+        value: &[u8],
+    ) -> Result<(), RegionError> {
+        let slot = *self.tables[table as usize].shape.slot(component).expect("the caller looked the component up");
+        let mut at = 0;
+        for c in usize::from(slot.first)..usize::from(slot.first + slot.fields) {
+            self.write_partial(table, c)?;
+            let Item::Bytes(bytes) = self.tables[table as usize].columns[c].item else {
+                unreachable!("fields are stored in bytes")
+            };
+            let bytes = bytes as usize;
+            let start = row as usize * bytes;
+            self.column_bytes_mut(table, c)[start..start + bytes].copy_from_slice(&value[at..at + bytes]);
+            self.touched(table, c, row, 1);
+            at += bytes;
+        }
+        Ok(())
+    }
+
+    /// Switches a toggle of a row of a table that has its columns.
+    pub(crate) fn write_presence(
+        &mut self,
+        table: u32,
+        row: u32,
+        component: u16,
+        present: bool,
+    ) -> Result<(), RegionError> {
+        let slot = *self.tables[table as usize].shape.slot(component).expect("the caller looked the component up");
+        let column = usize::from(slot.presence.expect("a toggle has a presence column"));
+        self.write_partial(table, column)?;
+        self.set_bit(table, column, row, present);
+        self.touched(table, column, row, 1);
+        Ok(())
+    }
+
+    /// Puts a table's rows in the order of an integer column, stably; true when any row moved.
+    pub(crate) fn sort_table(&mut self, table: u32, key_column: usize) -> Result<bool, RegionError> {
+        let t = table as usize;
+        let rows = self.tables[t].rows;
+        let ColumnKind::Field { component, field } = self.tables[t].columns[key_column].kind else {
+            return Ok(false);
+        };
+        let ty = self.layout.components()[usize::from(component)].fields[usize::from(field)].ty;
+        let mut order = super::sort::order(ty.scalar, self.column_bytes(table, key_column));
+        if order.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Ok(false);
+        }
+        self.write_partial(ENTITIES, 0)?;
+        for c in 0..self.tables[t].columns.len() {
+            let (from, to) = self.write_whole(table, c, false)?;
+            match self.tables[t].columns[c].item {
+                Item::Bytes(bytes) => {
+                    let total = u64::from(rows) * u64::from(bytes);
+                    let (source, target) = self.arena.disjoint(from, total, to, total);
+                    gather(bytes as usize, source, &order, target);
+                }
+                Item::Bit => {
+                    let words = rows.div_ceil(64) as usize;
+                    let bits: Vec<u64> = order
+                        .chunks(64)
+                        .map(|rows| {
+                            rows.iter().enumerate().fold(0, |word, (index, row)| {
+                                word | u64::from(self.bit(table, c, *row)) << index
+                            })
+                        })
+                        .collect();
+                    self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
+                }
+            }
+            self.flip(table, c);
+            self.touched(table, c, 0, rows);
+        }
+        order.clear();
+        let (offset, _) = self.span(table, 0, false);
+        let handles: Vec<Entity> = self.arena.items::<Entity>(offset, rows as usize).to_vec();
+        self.place(&handles, table, 0);
+        Ok(true)
+    }
+    /// Writes values to scattered rows of a (building) byte column, with stamps and catch-up notes in the same pass.
+    /// Each entry is a row in use and the value's bytes; `at` is where the column's part of a value begins.
+    pub(crate) fn scatter<'v>(
+        &mut self,
+        table: u32,
+        column: usize,
+        at: usize,
+        entries: impl Iterator<Item = (u32, &'v [u8])>,
+    ) {
+        let stamp = self.published + 1;
+        let Store { tables, arena, .. } = self;
+        let table = &mut tables[table as usize];
+        let (rows, capacity) = (table.rows, table.capacity);
+        let column = &mut table.columns[column];
+        let Item::Bytes(bytes) = column.item else { unreachable!("values are stored in bytes") };
+        let (stamps_at, total) = column.item.extent_bytes(capacity);
+        let (data, stamps) = arena.bytes_mut(column.live.offset, total).split_at_mut(stamps_at as usize);
+        let stamps: &mut [u64] = bytemuck::cast_slice_mut(stamps);
+        let stale = &mut column.stale;
+        let mut note = |row: u32| {
+            stamps[row as usize / CHUNK_ROWS] = stamp;
+            stale.add(row, 1, rows);
+        };
+        match bytes {
+            4 => {
+                let data: &mut [[u8; 4]] = bytemuck::cast_slice_mut(data);
+                for (row, value) in entries {
+                    data[row as usize].copy_from_slice(&value[at..at + 4]);
+                    note(row);
+                }
+            }
+            8 => {
+                let data: &mut [[u8; 8]] = bytemuck::cast_slice_mut(data);
+                for (row, value) in entries {
+                    data[row as usize].copy_from_slice(&value[at..at + 8]);
+                    note(row);
+                }
+            }
+            _ => {
+                let bytes = bytes as usize;
+                for (row, value) in entries {
+                    let start = row as usize * bytes;
+                    data[start..start + bytes].copy_from_slice(&value[at..at + bytes]);
+                    note(row);
+                }
+            }
+        }
+        self.dirty = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn holes_and_survivors_are_what_one_by_one_removal_gives(
+            rows in 1u32..200, picks in prop::collection::btree_set(0u32..200, 0..100)
+        ) {
+            let removed: Vec<u32> = picks.into_iter().rev().filter(|row| *row < rows).collect();
+            let mut naive: Vec<u32> = (0..rows).collect();
+            for row in &removed {
+                naive.swap_remove(*row as usize);
+            }
+            let left = rows - removed.len() as u32;
+            let holes = &removed[removed.partition_point(|row| *row >= left)..];
+            let survivors = (left..rows).rev().filter(|row| !removed.contains(row));
+            let mut bulk: Vec<u32> = (0..left).collect();
+            for (hole, survivor) in holes.iter().zip(survivors) {
+                bulk[*hole as usize] = survivor;
+            }
+            prop_assert_eq!(bulk, naive);
+        }
+
+        #[test]
+        fn runs_cover_every_row_once(rows in prop::collection::vec(0u32..50, 0..60)) {
+            let mut covered = Vec::new();
+            runs(&rows, |start, len| covered.extend(start..start + len));
+            let mut want = rows.clone();
+            want.sort_unstable();
+            covered.sort_unstable();
+            prop_assert_eq!(covered, want);
+        }
+    }
+}

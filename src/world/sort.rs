@@ -1,0 +1,94 @@
+#![forbid(unsafe_code)]
+//! The order of rows by an integer key: stable, the same on every machine.
+
+use crate::layout::ScalarType;
+
+/// Row indices in the order of their keys; equal keys keep their order. Floats order as `total_cmp` does.
+pub(crate) fn order(scalar: ScalarType, column: &[u8]) -> Vec<u32> {
+    fn sorted<const N: usize>(column: &[u8], key: impl Fn([u8; N]) -> u64) -> Vec<u32> {
+        let keys: Vec<u64> = column.chunks_exact(N).map(|bytes| {
+            key(bytes.try_into().expect("chunks are N bytes"))
+        }).collect();
+        radix(&keys)
+    }
+    /// Floats in an order that integers have.
+    fn float_key(bits: u64, width: u32) -> u64 {
+        let sign = 1 << (width - 1);
+        if bits & sign == 0 { bits | sign } else { !bits & (u64::MAX >> (64 - width)) }
+    }
+    match scalar {
+        ScalarType::U8 | ScalarType::Bool => sorted::<1>(column, |b| u64::from(b[0])),
+        ScalarType::I8 => sorted::<1>(column, |b| u64::from(b[0] ^ 0x80)),
+        ScalarType::U16 => sorted::<2>(column, |b| u64::from(u16::from_le_bytes(b))),
+        ScalarType::I16 => sorted::<2>(column, |b| u64::from(u16::from_le_bytes(b) ^ 0x8000)),
+        ScalarType::U32 => sorted::<4>(column, |b| u64::from(u32::from_le_bytes(b))),
+        ScalarType::I32 => sorted::<4>(column, |b| u64::from(u32::from_le_bytes(b) ^ (1 << 31))),
+        ScalarType::U64 | ScalarType::Entity => sorted::<8>(column, u64::from_le_bytes),
+        ScalarType::I64 => sorted::<8>(column, |b| u64::from_le_bytes(b) ^ (1 << 63)),
+        ScalarType::F32 => sorted::<4>(column, |b| float_key(u64::from(u32::from_le_bytes(b)), 32)),
+        ScalarType::F64 => sorted::<8>(column, |b| float_key(u64::from_le_bytes(b), 64)),
+    }
+}
+
+/// Least-significant-digit radix order, 11 bits a pass, passes without any differing bit left out.
+fn radix(keys: &[u64]) -> Vec<u32> {
+    const BITS: u32 = 11;
+    let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+    if keys.is_sorted() {
+        return order;
+    }
+    let differing = keys.iter().fold(0, |bits, key| bits | (key ^ keys[0]));
+    let mut next = vec![0u32; keys.len()];
+    for shift in (0..64).step_by(BITS as usize) {
+        let mask = (1u64 << BITS) - 1;
+        if differing >> shift & mask == 0 {
+            continue;
+        }
+        let digit = |row: u32| (keys[row as usize] >> shift & mask) as usize;
+        let mut starts = [0u32; 1 << BITS];
+        for row in 0..keys.len() as u32 {
+            starts[digit(row)] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += std::mem::replace(start, sum);
+        }
+        for row in &order {
+            let place = &mut starts[digit(*row)];
+            next[*place as usize] = *row;
+            *place += 1;
+        }
+        std::mem::swap(&mut order, &mut next);
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn integers_order_as_a_stable_sort(keys in prop::collection::vec(any::<u64>().prop_map(|k| k % 5000), 0..500)) {
+            let mut want: Vec<u32> = (0..keys.len() as u32).collect();
+            want.sort_by_key(|row| keys[*row as usize]);
+            prop_assert_eq!(order(ScalarType::U64, bytemuck::cast_slice(&keys)), want);
+        }
+
+        #[test]
+        fn floats_order_as_total_cmp(keys in prop::collection::vec(any::<f32>(), 0..300)) {
+            let mut want: Vec<u32> = (0..keys.len() as u32).collect();
+            want.sort_by(|a, b| keys[*a as usize].total_cmp(&keys[*b as usize]));
+            prop_assert_eq!(order(ScalarType::F32, bytemuck::cast_slice(&keys)), want);
+        }
+
+        #[test]
+        fn signed_integers_order(keys in prop::collection::vec(any::<i32>(), 0..300)) {
+            let mut want: Vec<u32> = (0..keys.len() as u32).collect();
+            want.sort_by_key(|row| keys[*row as usize]);
+            prop_assert_eq!(order(ScalarType::I32, bytemuck::cast_slice(&keys)), want);
+        }
+    }
+}

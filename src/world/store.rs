@@ -1,0 +1,602 @@
+#![forbid(unsafe_code)]
+//! The writer's state: tables, their columns' extents, and the rules by which extents are written, grown and freed.
+//!
+//! Everything here is private to the writing process and can be rebuilt from the newest directory (`restore`).
+//! Invariants: an extent is owned by exactly one column (as live or spare), by the limbo list, by a directory slot or
+//! by the allocator; an extent that a published or pinned generation names is never written below its named rows and
+//! never freed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::layout::{Layout, Storage};
+use crate::limits::CHUNK_ROWS;
+use crate::region::{Extent, Region, RegionError};
+
+use super::arena::Arena;
+use super::column::{Column, ColumnKind, Item, Spare, Stale};
+use super::free::FreeSlots;
+use super::table::{Shape, Table, TableKind};
+
+/// The entity map's place among the tables.
+pub(crate) const ENTITIES: u32 = 0;
+/// The resources' place among the tables.
+pub(crate) const RESOURCES: u32 = 1;
+/// The first table of entities.
+pub(crate) const FIRST_DATA: u32 = 2;
+/// A slot that no entity uses.
+pub(crate) const LOCATION_FREE: u64 = u64::MAX;
+/// Rows of a new table.
+const CAPACITY_MIN: u32 = 64;
+/// Publications in a row with a mostly empty table after which its memory is given back.
+const SLACK_PUBLICATIONS: u32 = 64;
+
+/// Table and row of an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// Place among the tables.
+    pub table: u32,
+    /// Row in it.
+    pub row: u32,
+}
+
+impl Location {
+    /// As stored in the entity map.
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.table) << 32 | u64::from(self.row)
+    }
+
+    /// From the entity map.
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        (bits != LOCATION_FREE).then_some(Location { table: (bits >> 32) as u32, row: bits as u32 })
+    }
+}
+
+/// The writer's state.
+pub(crate) struct Store {
+    pub region: Region,
+    pub arena: Arena,
+    pub layout: Arc<Layout>,
+    pub tables: Vec<Table>,
+    by_components: HashMap<Box<[u16]>, u32>,
+    /// The newest published generation; 0: none.
+    pub published: u64,
+    /// Generations that readers held when last looked.
+    pins: Vec<u64>,
+    /// Extents that nothing will write again, with the generations that name them.
+    limbo: Vec<(Extent, (u64, u64))>,
+    pub free_slots: FreeSlots,
+    /// Whether anything changed since the last publication.
+    pub dirty: bool,
+}
+
+impl Store {
+    /// A store without any table but the entity map and the resources.
+    pub(crate) fn new(region: Region, arena: Arena, layout: Arc<Layout>) -> Result<Self, RegionError> {
+        let mut store = Store {
+            region,
+            arena,
+            layout,
+            tables: Vec::new(),
+            by_components: HashMap::new(),
+            published: 0,
+            pins: Vec::new(),
+            limbo: Vec::new(),
+            free_slots: FreeSlots::default(),
+            dirty: true,
+        };
+        store.push_table(TableKind::Entities, Arc::new(Shape::entities()), CAPACITY_MIN)?;
+        let bytes = super::resources::resources_bytes(&store.layout);
+        store.push_table(TableKind::Resources, Arc::new(Shape::resources()), bytes.max(1))?;
+        store.tables[RESOURCES as usize].rows = bytes;
+        Ok(store)
+    }
+
+    /// A store without tables, for one that is about to be restored.
+    pub(crate) fn empty(region: Region, arena: Arena, layout: Arc<Layout>) -> Self {
+        Store {
+            region,
+            arena,
+            layout,
+            tables: Vec::new(),
+            by_components: HashMap::new(),
+            published: 0,
+            pins: Vec::new(),
+            limbo: Vec::new(),
+            free_slots: FreeSlots::default(),
+            dirty: false,
+        }
+    }
+
+    /// Puts the tables of a directory in place of all there are; every extent that is not named becomes free.
+    pub(crate) fn restore(
+        &mut self,
+        tables: Vec<Table>,
+        published: u64,
+        also_named: &[Extent],
+    ) -> Result<(), RegionError> {
+        let mut named: Vec<Extent> = also_named.to_vec();
+        named.extend(tables.iter().flat_map(|table| table.columns.iter().map(|column| column.live)));
+        self.region.rebuild(&named)?;
+        self.by_components = tables
+            .iter()
+            .enumerate()
+            .filter(|(_, table)| table.kind == TableKind::Data)
+            .map(|(index, table)| (table.shape.components.clone(), index as u32))
+            .collect();
+        self.tables = tables;
+        self.published = published;
+        self.limbo.clear();
+        self.dirty = false;
+        self.free_slots.clear();
+        let slots = self.tables[ENTITIES as usize].rows;
+        for slot in 0..slots {
+            if self.location_bits(slot) == LOCATION_FREE && self.generation(slot) != u32::MAX {
+                self.free_slots.insert(slot);
+            }
+        }
+        Ok(())
+    }
+
+    fn push_table(&mut self, kind: TableKind, shape: Arc<Shape>, capacity: u32) -> Result<u32, RegionError> {
+        let mut columns = Vec::with_capacity(shape.columns.len());
+        for &(kind, item) in &shape.columns {
+            match self.allocate(item.extent_bytes(capacity).1) {
+                Ok(extent) => {
+                    let mut column = Column::new(kind, item, extent);
+                    self.clear_extent(&mut column, capacity);
+                    columns.push(column);
+                }
+                Err(error) => {
+                    columns.iter().for_each(|column: &Column| self.region.free(column.live));
+                    return Err(error);
+                }
+            }
+        }
+        let index = self.tables.len() as u32;
+        if kind == TableKind::Data {
+            self.by_components.insert(shape.components.clone(), index);
+        }
+        self.tables.push(Table { kind, shape, rows: 0, capacity, columns, slack: 0 });
+        self.dirty = true;
+        Ok(index)
+    }
+
+    /// Bits beyond the rows in use are read by word; stamps by chunk: both start as zero.
+    fn clear_extent(&mut self, column: &mut Column, capacity: u32) {
+        let (stamps, total) = column.item.extent_bytes(capacity);
+        let from = if column.item == Item::Bit || column.kind == ColumnKind::Resources { 0 } else { stamps };
+        self.arena.bytes_mut(column.live.offset + from, total - from).fill(0);
+    }
+
+    /// The table of the entities with exactly these (sorted) components; made where there is none.
+    pub(crate) fn table_for(&mut self, components: &[u16]) -> Result<u32, RegionError> {
+        if let Some(&table) = self.by_components.get(components) {
+            return Ok(table);
+        }
+        let shape = Arc::new(Shape::new(&self.layout, components));
+        self.push_table(TableKind::Data, shape, CAPACITY_MIN)
+    }
+
+    /// The table of the entities with exactly these components, if there is one.
+    pub(crate) fn find_table(&self, components: &[u16]) -> Option<u32> {
+        self.by_components.get(components).copied()
+    }
+
+    /// The tables of entities with their places.
+    pub(crate) fn data_tables(&self) -> impl Iterator<Item = (u32, &Table)> {
+        self.tables.iter().enumerate().skip(FIRST_DATA as usize).map(|(index, table)| (index as u32, table))
+    }
+
+    /// Storage of a component.
+    pub(crate) fn storage(&self, component: u16) -> Storage {
+        self.layout.components()[usize::from(component)].storage
+    }
+
+    // ---- extents ----------------------------------------------------------------------------------------------
+
+    /// An extent; where memory is short, after taking back what readers have let go of.
+    pub(crate) fn allocate(&mut self, bytes: u64) -> Result<Extent, RegionError> {
+        match self.region.allocate(bytes) {
+            Ok(extent) => Ok(extent),
+            Err(error) => {
+                self.refresh_pins();
+                if self.sweep_limbo() { self.region.allocate(bytes) } else { Err(error) }
+            }
+        }
+    }
+
+    /// Looks at the readers' leases.
+    pub(crate) fn refresh_pins(&mut self) {
+        self.region.pinned(&mut self.pins);
+        for pin in &mut self.pins {
+            *pin >>= 16;
+        }
+    }
+
+    /// Generations that readers held when last looked.
+    pub(crate) fn pins(&self) -> &[u64] {
+        &self.pins
+    }
+
+    /// Keeps extents until no reader holds a generation that names them.
+    pub(crate) fn hold(&mut self, held: Vec<(Extent, (u64, u64))>) {
+        self.limbo.extend(held);
+    }
+
+    fn reusable(&self, named: (u64, u64)) -> bool {
+        named == (0, 0)
+            || (named.1 < self.published && !self.pins.iter().any(|pin| (named.0..=named.1).contains(pin)))
+    }
+
+    /// Frees what no generation needs any more. True when anything was freed.
+    pub(crate) fn sweep_limbo(&mut self) -> bool {
+        let before = self.limbo.len();
+        let mut limbo = std::mem::take(&mut self.limbo);
+        limbo.retain(|(extent, named)| {
+            let free = self.reusable(*named);
+            if free {
+                self.region.free(*extent);
+            }
+            !free
+        });
+        self.limbo = limbo;
+        self.limbo.len() < before
+    }
+
+    /// Lets go of an extent, now or as soon as no generation names it.
+    fn retire(&mut self, extent: Extent, named: (u64, u64)) {
+        if named == (0, 0) { self.region.free(extent) } else { self.limbo.push((extent, named)) }
+    }
+
+    /// Lets go of a column's extents.
+    pub(crate) fn retire_column(&mut self, column: Column) {
+        let named = self.named_of(&column);
+        self.retire(column.live, named);
+        if let Some(spare) = column.spare {
+            self.retire(spare.extent, spare.named);
+        }
+    }
+
+    fn named_of(&self, column: &Column) -> (u64, u64) {
+        if column.building { (0, 0) } else { (column.named_since, self.published) }
+    }
+
+    /// Makes sure that the column has a spare extent that may be written; returns whether its content is the column's
+    /// but for `stale`.
+    fn ready_spare(&mut self, table: u32, column: usize) -> Result<(), RegionError> {
+        let (t, c) = (table as usize, column);
+        if let Some(spare) = &self.tables[t].columns[c].spare
+            && self.reusable(spare.named)
+        {
+            return Ok(());
+        }
+        let bytes = self.tables[t].columns[c].item.extent_bytes(self.tables[t].capacity).1;
+        let fresh = self.allocate(bytes)?;
+        let column = &mut self.tables[t].columns[c];
+        let old = column.spare.replace(Spare { extent: fresh, named: (0, 0) });
+        column.stale = Stale::All;
+        if let Some(old) = old {
+            self.retire(old.extent, old.named);
+        }
+        Ok(())
+    }
+
+    /// Makes a column writable in place, keeping its content. Costs what changed since the spare was current.
+    pub(crate) fn write_partial(&mut self, table: u32, column: usize) -> Result<(), RegionError> {
+        if self.tables[table as usize].columns[column].building {
+            return Ok(());
+        }
+        self.ready_spare(table, column)?;
+        self.catch_up(table, column);
+        self.flip(table, column);
+        Ok(())
+    }
+
+    /// Gives a column another extent to be written as a whole; returns the offsets (old rows, new rows). The flip is
+    /// the caller's, once all rows are written ([`Self::flip`]). Where the column is building already and `in_place`
+    /// will do, both are the same.
+    pub(crate) fn write_whole(
+        &mut self,
+        table: u32,
+        column: usize,
+        in_place: bool,
+    ) -> Result<(u64, u64), RegionError> {
+        if in_place && self.tables[table as usize].columns[column].building {
+            let live = self.tables[table as usize].columns[column].live.offset;
+            return Ok((live, live));
+        }
+        self.ready_spare(table, column)?;
+        let column = &self.tables[table as usize].columns[column];
+        let spare = column.spare.as_ref().expect("ready_spare leaves a spare");
+        Ok((column.live.offset, spare.extent.offset))
+    }
+
+    /// Swaps a column's extents: the spare, by now whole, becomes live.
+    pub(crate) fn flip(&mut self, table: u32, column: usize) {
+        let named = self.named_of(&self.tables[table as usize].columns[column]);
+        let column = &mut self.tables[table as usize].columns[column];
+        let spare = column.spare.as_mut().expect("a flip follows ready_spare");
+        std::mem::swap(&mut spare.extent, &mut column.live);
+        spare.named = named;
+        column.building = true;
+        self.dirty = true;
+    }
+
+    /// Copies to the spare what it lacks of the live extent.
+    fn catch_up(&mut self, table: u32, column: usize) {
+        let Store { tables, arena, .. } = self;
+        let table = &mut tables[table as usize];
+        let (rows, capacity) = (table.rows, table.capacity);
+        let column = &mut table.columns[column];
+        let from = column.live.offset;
+        let to = column.spare.as_ref().expect("catch_up follows ready_spare").extent.offset;
+        let (stamps, total) = column.item.extent_bytes(capacity);
+        match (&mut column.stale, column.item) {
+            (Stale::Runs(runs, count), Item::Bytes(bytes)) => {
+                let bytes = u64::from(bytes);
+                for (start, len) in runs.drain(..) {
+                    let len = len.min(rows.saturating_sub(start));
+                    let at = u64::from(start) * bytes;
+                    arena.copy(from + at, to + at, u64::from(len) * bytes);
+                }
+                *count = 0;
+            }
+            (Stale::Runs(runs, count), Item::Bit) => {
+                for (start, len) in runs.drain(..) {
+                    let first = u64::from(start) / 64;
+                    let last = (u64::from(start) + u64::from(len)).div_ceil(64);
+                    arena.copy(from + first * 8, to + first * 8, (last - first) * 8);
+                }
+                *count = 0;
+            }
+            (stale @ Stale::All, item) => {
+                let used = match item {
+                    Item::Bytes(bytes) => u64::from(rows) * u64::from(bytes),
+                    Item::Bit => stamps,
+                };
+                arena.copy(from, to, used);
+                *stale = Stale::none();
+            }
+        }
+        let used_stamps = 8 * u64::from(capacity).div_ceil(CHUNK_ROWS as u64);
+        debug_assert_eq!(stamps + used_stamps, total);
+        arena.copy(from + stamps, to + stamps, total - stamps);
+    }
+
+    /// Notes that rows of a building column were written: for the catch-up of its spare and in its chunk stamps.
+    pub(crate) fn touched(&mut self, table: u32, column: usize, start: u32, len: u32) {
+        if len == 0 {
+            return;
+        }
+        let stamp = self.published + 1;
+        let Store { tables, arena, .. } = self;
+        let table = &mut tables[table as usize];
+        let (rows, capacity) = (table.rows, table.capacity);
+        let column = &mut table.columns[column];
+        debug_assert!(column.building, "only a building column is written");
+        if start == 0 && len >= rows {
+            column.stale = Stale::All;
+        } else {
+            column.stale.add(start, len, rows.max(start + len));
+        }
+        let stamps = column.item.extent_bytes(capacity).0;
+        let (first, last) = (start as usize / CHUNK_ROWS, (start + len - 1) as usize / CHUNK_ROWS);
+        let offset = column.live.offset + stamps + 8 * first as u64;
+        arena.items_mut::<u64>(offset, last - first + 1).fill(stamp);
+        self.dirty = true;
+    }
+
+    /// Makes room for `rows` rows in a table; a table that grows moves to larger extents.
+    pub(crate) fn reserve(&mut self, table: u32, rows: u64) -> Result<(), RegionError> {
+        let capacity = self.tables[table as usize].capacity;
+        if rows <= u64::from(capacity) {
+            return Ok(());
+        }
+        let wanted = rows.max(u64::from(capacity) + u64::from(capacity) / 2);
+        let wanted = u32::try_from(wanted.next_multiple_of(64)).map_err(|_| RegionError::TooLarge {
+            what: "rows of one table",
+            asked: rows,
+            limit: u64::from(u32::MAX),
+        })?;
+        match self.resize(table, wanted) {
+            Ok(()) => Ok(()),
+            // a tight world gets exactly what it asks for
+            Err(_) => self.resize(table, rows.next_multiple_of(64).min(u64::from(wanted)) as u32),
+        }
+    }
+
+    /// Moves a table to extents of another capacity (at least its rows).
+    pub(crate) fn resize(&mut self, table: u32, capacity: u32) -> Result<(), RegionError> {
+        let t = table as usize;
+        debug_assert!(capacity >= self.tables[t].rows);
+        let mut fresh = Vec::with_capacity(self.tables[t].columns.len());
+        for c in 0..self.tables[t].columns.len() {
+            let bytes = self.tables[t].columns[c].item.extent_bytes(capacity).1;
+            match self.allocate(bytes) {
+                Ok(extent) => fresh.push(extent),
+                Err(error) => {
+                    fresh.into_iter().for_each(|extent| self.region.free(extent));
+                    return Err(error);
+                }
+            }
+        }
+        let (rows, old_capacity) = (self.tables[t].rows, self.tables[t].capacity);
+        for (c, extent) in fresh.into_iter().enumerate() {
+            let named = self.named_of(&self.tables[t].columns[c]);
+            let column = &mut self.tables[t].columns[c];
+            let old = std::mem::replace(&mut column.live, extent);
+            let spare = column.spare.take();
+            column.building = true;
+            column.stale = Stale::All;
+            let mut shadow = column.clone();
+            self.clear_extent(&mut shadow, capacity);
+            let item = shadow.item;
+            let used = match item {
+                Item::Bytes(bytes) => u64::from(rows) * u64::from(bytes),
+                Item::Bit => u64::from(rows).div_ceil(64) * 8,
+            };
+            self.arena.copy(old.offset, extent.offset, used);
+            let stamps = u64::from(old_capacity.min(capacity)).div_ceil(CHUNK_ROWS as u64) * 8;
+            let (from, to) = (item.extent_bytes(old_capacity).0, item.extent_bytes(capacity).0);
+            self.arena.copy(old.offset + from, extent.offset + to, stamps);
+            self.retire(old, named);
+            if let Some(spare) = spare {
+                self.retire(spare.extent, spare.named);
+            }
+        }
+        self.tables[t].capacity = capacity;
+        self.dirty = true;
+        Ok(())
+    }
+
+    // ---- publication ------------------------------------------------------------------------------------------
+
+    /// Makes sure that every column that is being written can be written again after the next publication. False:
+    /// readers hold so much that there is no room.
+    pub(crate) fn secure_spares(&mut self) -> bool {
+        let mut bytes_needed = 0;
+        for t in 0..self.tables.len() {
+            for c in 0..self.tables[t].columns.len() {
+                let (column, capacity) = (&self.tables[t].columns[c], self.tables[t].capacity);
+                if !column.building {
+                    continue;
+                }
+                let held = match &column.spare {
+                    None => true,
+                    // named by the published generation too: free once the next one is out, unless pinned
+                    Some(spare) => {
+                        spare.named != (0, 0)
+                            && self.pins.iter().any(|pin| (spare.named.0..=spare.named.1).contains(pin))
+                    }
+                };
+                if held {
+                    bytes_needed += column.item.extent_bytes(capacity).1;
+                }
+            }
+        }
+        let usage = self.region.usage();
+        // room for the directory, too
+        bytes_needed + (1 << 16) <= usage.bytes_max.saturating_sub(usage.allocated)
+    }
+
+    /// Freezes every building column: generation `generation` names them from now on.
+    pub(crate) fn freeze(&mut self, generation: u64) {
+        for column in self.tables.iter_mut().flat_map(|table| &mut table.columns) {
+            if column.building {
+                column.building = false;
+                column.named_since = generation;
+            }
+        }
+        self.published = generation;
+        self.dirty = false;
+    }
+
+    /// Gives back the memory of tables that have been mostly empty for long.
+    pub(crate) fn shrink(&mut self) -> Result<(), RegionError> {
+        let mut shrunk = false;
+        for t in FIRST_DATA as usize..self.tables.len() {
+            let table = &mut self.tables[t];
+            if table.capacity > 4096 && u64::from(table.rows) * 4 < u64::from(table.capacity) {
+                table.slack += 1;
+                if table.slack >= SLACK_PUBLICATIONS {
+                    table.slack = 0;
+                    let capacity = (table.rows + table.rows / 2).max(CAPACITY_MIN).next_multiple_of(64);
+                    // a world too tight to hold both sizes at once keeps what it has
+                    shrunk |= self.resize(t as u32, capacity).is_ok();
+                }
+            } else {
+                table.slack = 0;
+            }
+        }
+        if shrunk || self.published.is_multiple_of(256) {
+            let given_back = self.region.trim()?;
+            if given_back > 0 {
+                tracing::debug!(given_back, "memory returned to the system");
+            }
+        }
+        Ok(())
+    }
+
+    // ---- entity map -------------------------------------------------------------------------------------------
+
+    /// The entity map's word of a slot in use.
+    pub(crate) fn location_bits(&self, slot: u32) -> u64 {
+        self.arena.items::<u64>(self.tables[0].columns[0].live.offset + 8 * u64::from(slot), 1)[0]
+    }
+
+    /// The generation of a slot in use.
+    pub(crate) fn generation(&self, slot: u32) -> u32 {
+        self.arena.items::<u32>(self.tables[0].columns[1].live.offset + 4 * u64::from(slot), 1)[0]
+    }
+
+    /// Where an entity is; `None` where the handle is stale.
+    pub(crate) fn locate(&self, entity: crate::Entity) -> Option<Location> {
+        let slot = entity.index();
+        if slot >= self.tables[0].rows || self.generation(slot) != entity.generation() {
+            return None;
+        }
+        Location::from_bits(self.location_bits(slot))
+    }
+
+    // ---- rows -------------------------------------------------------------------------------------------------
+
+    /// The handle of a row.
+    pub(crate) fn handle(&self, table: u32, row: u32) -> crate::Entity {
+        let offset = self.tables[table as usize].columns[0].live.offset + 8 * u64::from(row);
+        self.arena.items::<crate::Entity>(offset, 1)[0]
+    }
+
+    /// A bit of a bit column.
+    pub(crate) fn bit(&self, table: u32, column: usize, row: u32) -> bool {
+        let offset = self.tables[table as usize].columns[column].live.offset + u64::from(row / 64) * 8;
+        self.arena.items::<u64>(offset, 1)[0] >> (row % 64) & 1 != 0
+    }
+
+    /// Sets a bit of a (building) bit column.
+    pub(crate) fn set_bit(&mut self, table: u32, column: usize, row: u32, value: bool) {
+        let offset = self.tables[table as usize].columns[column].live.offset + u64::from(row / 64) * 8;
+        let word = &mut self.arena.items_mut::<u64>(offset, 1)[0];
+        *word = *word & !(1 << (row % 64)) | u64::from(value) << (row % 64);
+    }
+
+    /// Sets `len` bits from `start` of a (building) bit column.
+    pub(crate) fn set_bits(&mut self, table: u32, column: usize, start: u32, len: u32, value: bool) {
+        if len == 0 {
+            return;
+        }
+        let end = start + len;
+        let first = start / 64;
+        let last = (end - 1) / 64;
+        let offset = self.tables[table as usize].columns[column].live.offset + u64::from(first) * 8;
+        let words = self.arena.items_mut::<u64>(offset, (last - first + 1) as usize);
+        let count = words.len();
+        for (index, word) in words.iter_mut().enumerate() {
+            let low = if index == 0 { u64::MAX << (start % 64) } else { u64::MAX };
+            let high = if index + 1 == count && !end.is_multiple_of(64) { (1 << (end % 64)) - 1 } else { u64::MAX };
+            let mask = low & high;
+            *word = if value { *word | mask } else { *word & !mask };
+        }
+    }
+
+    /// Whether the entity in this row has a component: the table has it, and its bit is set if it is a toggle.
+    pub(crate) fn has(&self, table: u32, row: u32, component: u16) -> bool {
+        match self.tables[table as usize].shape.slot(component) {
+            None => false,
+            Some(slot) => slot.presence.is_none_or(|column| self.bit(table, usize::from(column), row)),
+        }
+    }
+
+    /// Reads a component's packed value from a row of a table that has its columns.
+    pub(crate) fn read_packed(&self, table: u32, row: u32, component: u16, out: &mut [u8]) {
+        let t = &self.tables[table as usize];
+        let slot = *t.shape.slot(component).expect("the caller looked the component up");
+        let mut at = 0;
+        for column in &t.columns[usize::from(slot.first)..usize::from(slot.first + slot.fields)] {
+            let Item::Bytes(bytes) = column.item else { unreachable!("fields are stored in bytes") };
+            let from = column.live.offset + u64::from(row) * u64::from(bytes);
+            out[at..at + bytes as usize].copy_from_slice(self.arena.bytes(from, u64::from(bytes)));
+            at += bytes as usize;
+        }
+    }
+}

@@ -1,0 +1,125 @@
+#![forbid(unsafe_code)]
+//! A table: all entities that have the same components, as dense columns.
+//!
+//! Invariants: `components` is sorted; columns stand in the order handle, fields by component, presence by component,
+//! changed bits by component; every column has room for `capacity` rows and holds `rows`.
+
+use std::sync::Arc;
+
+use crate::layout::{Layout, Storage};
+
+use super::column::{Column, ColumnKind, Item};
+
+/// What kind of table this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TableKind {
+    /// The entity map: one row per slot.
+    Entities,
+    /// The resources: one row per byte.
+    Resources,
+    /// Entities with the same components.
+    Data,
+}
+
+/// Where a component's columns stand in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Component id.
+    pub component: u16,
+    /// First field column.
+    pub first: u16,
+    /// Field columns.
+    pub fields: u16,
+    /// Presence column of a toggle.
+    pub presence: Option<u16>,
+    /// First of the two changed-bit columns of a tracked component.
+    pub changed: Option<u16>,
+}
+
+/// The shape of a table: which columns it has. Shared between the table and everything planned on it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Sorted component ids; toggles included.
+    pub components: Box<[u16]>,
+    /// One per component, in the same order.
+    pub slots: Box<[Slot]>,
+    /// Kind and row size of each column.
+    pub columns: Box<[(ColumnKind, Item)]>,
+}
+
+impl Shape {
+    /// The shape of a table with these (sorted) components.
+    pub(crate) fn new(layout: &Layout, components: &[u16]) -> Self {
+        let mut columns = vec![(ColumnKind::Handle, Item::Bytes(8))];
+        let mut slots = Vec::with_capacity(components.len());
+        for &component in components {
+            let declared = &layout.components()[usize::from(component)];
+            let first = columns.len() as u16;
+            for (index, field) in declared.fields.iter().enumerate() {
+                columns.push((
+                    ColumnKind::Field { component, field: index as u8 },
+                    Item::Bytes(field.ty.bytes() as u32),
+                ));
+            }
+            slots.push(Slot { component, first, fields: declared.fields.len() as u16, presence: None, changed: None });
+        }
+        for slot in &mut slots {
+            if layout.components()[usize::from(slot.component)].storage == Storage::Toggle {
+                slot.presence = Some(columns.len() as u16);
+                columns.push((ColumnKind::Presence { component: slot.component }, Item::Bit));
+            }
+        }
+        for slot in &mut slots {
+            if layout.components()[usize::from(slot.component)].track_changes {
+                slot.changed = Some(columns.len() as u16);
+                for parity in 0..2 {
+                    columns.push((ColumnKind::Changed { component: slot.component, parity }, Item::Bit));
+                }
+            }
+        }
+        Shape { components: components.into(), slots: slots.into(), columns: columns.into() }
+    }
+
+    /// The entity map's shape.
+    pub(crate) fn entities() -> Self {
+        Shape {
+            components: Box::default(),
+            slots: Box::default(),
+            columns: Box::new([
+                (ColumnKind::Location, Item::Bytes(8)),
+                (ColumnKind::Generation, Item::Bytes(4)),
+            ]),
+        }
+    }
+
+    /// The resources' shape.
+    pub(crate) fn resources() -> Self {
+        Shape {
+            components: Box::default(),
+            slots: Box::default(),
+            columns: Box::new([(ColumnKind::Resources, Item::Bytes(1))]),
+        }
+    }
+
+    /// Where a component's columns stand.
+    pub(crate) fn slot(&self, component: u16) -> Option<&Slot> {
+        self.components.binary_search(&component).ok().map(|index| &self.slots[index])
+    }
+}
+
+/// A table as the writer holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    /// What kind it is.
+    pub kind: TableKind,
+    /// Its columns' kinds.
+    pub shape: Arc<Shape>,
+    /// Rows in use.
+    pub rows: u32,
+    /// Rows there is room for.
+    pub capacity: u32,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Publications in a row at which most of the room was unused.
+    pub slack: u32,
+}
