@@ -304,7 +304,8 @@ fn a_patch_larger_than_a_record_is_an_error_that_stays() {
 
 #[test]
 fn a_spill_takes_whole_records_in_order() {
-    let patches: Vec<_> = (0..60_000).map(|row| Patch::Row(Op::Set, 3, 0, row / 7, vec![row as u8; 8])).collect();
+    let rows = if cfg!(miri) { 8_000 } else { 60_000u32 };
+    let patches: Vec<_> = (0..rows).map(|row| Patch::Row(Op::Set, 3, 0, row / 7, vec![row as u8; 8])).collect();
     let (mut out, mut sent) = (Vec::new(), Vec::new());
     let mut spill = |buffer: &mut Vec<u8>| {
         assert!(buffer.len() <= PATCH_SPILL_BYTES, "{} bytes", buffer.len());
@@ -313,7 +314,7 @@ fn a_spill_takes_whole_records_in_order() {
         Ok(())
     };
     write_job(&mut out, 1 << 19, Some(&mut spill), &patches);
-    assert!(sent.len() > 10 * out.len());
+    assert!(!sent.is_empty() && out.len() <= PATCH_SPILL_BYTES);
     sent.append(&mut out);
     assert_eq!(read(&sent, 1 << 19), patches);
 }
