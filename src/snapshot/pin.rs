@@ -170,7 +170,8 @@ mod tests {
             for next in 2..generations {
                 let current = published.load(Ordering::Relaxed);
                 scan(leases.iter(), &mut pinned);
-                let free = (0..SLOTS as u16).find(|s| *s != slot(current) && pinned.iter().all(|word| slot(*word) != *s));
+                let free =
+                    (0..SLOTS as u16).find(|s| *s != slot(current) && pinned.iter().all(|word| slot(*word) != *s));
                 let free = free.expect("two readers, one published: one of four is free");
                 slots[usize::from(free)].iter().for_each(|value| value.store(next, Ordering::Relaxed));
                 publish(&published, word(next, free));
@@ -199,9 +200,7 @@ mod models {
 
     /// Generation 1 is in slot 0; the writer makes 2 in slot 1, and 3 and on in whatever is free.
     fn reuse(generations: u64, pins: usize, by_scan: bool) {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.check(move || {
+        loom::model(move || {
             let slots = TrackedWords::new([1, 0]);
             let world =
                 Arc::new(World { published: AtomicU64::new(word(1, 0)), lease: AtomicU64::new(NOTHING), slots });
