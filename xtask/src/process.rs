@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -198,9 +199,8 @@ fn shown(command: &Command) -> String {
         .get_envs()
         .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), quoted(&value?.to_string_lossy()))))
         .collect();
-    words.extend(
-        [command.get_program()].into_iter().chain(command.get_args()).map(|word| quoted(&word.to_string_lossy())),
-    );
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    words.extend([program].into_iter().chain(command.get_args()).map(|word| quoted(&word.to_string_lossy())));
     words.join(" ")
 }
 
