@@ -299,6 +299,7 @@ fn a_patch_larger_than_a_record_is_an_error_that_stays() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "sixty thousand patches take Miri minutes")]
 fn a_spill_takes_whole_records_in_order() {
     let patches: Vec<_> = (0..60_000).map(|row| Patch::Row(Op::Set, 3, 0, row / 7, vec![row as u8; 8])).collect();
     let (mut out, mut sent) = (Vec::new(), Vec::new());
@@ -315,6 +316,7 @@ fn a_spill_takes_whole_records_in_order() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "twenty thousand patches take Miri minutes")]
 fn after_a_failed_spill_nothing_is_recorded() {
     let mut out = Vec::new();
     let mut spills = 0;
