@@ -303,6 +303,7 @@ fn a_patch_larger_than_a_record_is_an_error_that_stays() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "sixty thousand patches take Miri minutes")]
 fn a_spill_takes_whole_records_in_order() {
     let rows = if cfg!(miri) { 8_000 } else { 60_000u32 };
     let patches: Vec<_> = (0..rows).map(|row| Patch::Row(Op::Set, 3, 0, row / 7, vec![row as u8; 8])).collect();
@@ -320,6 +321,7 @@ fn a_spill_takes_whole_records_in_order() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "twenty thousand patches take Miri minutes")]
 fn after_a_failed_spill_nothing_is_recorded() {
     let mut out = Vec::new();
     let mut spills = 0;
