@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_pinned_slot_is_never_reused() {
         const SLOTS: usize = 4;
-        let generations = if cfg!(miri) { 200 } else { 100_000 };
+        let generations = if cfg!(miri) { 40 } else { 100_000 };
         let published = AtomicU64::new(word(1, 0));
         let leases = [const { AtomicU64::new(NOTHING) }; 2];
         let slots = [const { [const { AtomicU64::new(1) }; 8] }; SLOTS];
