@@ -75,7 +75,7 @@ pub(crate) struct Store {
 #[derive(Debug, Default)]
 pub(crate) struct RowScratch {
     pub handles: Vec<crate::Entity>,
-    pub survivors: Vec<u32>,
+    pub sources: Vec<u32>,
 }
 
 impl Store {
