@@ -7,9 +7,9 @@
 use bytemuck::Zeroable;
 
 use crate::layout::Layout;
+use crate::patch::{Body, Consumer, DrainError, Op, RecordSizes, Records, Ring, RingError, RingLine};
 #[cfg(unix)]
 use crate::{Component, Reader, RegionTarget, World};
-use crate::patch::{Body, Consumer, DrainError, Op, RecordSizes, Records, Ring, RingError, RingLine};
 
 #[cfg(unix)]
 #[derive(Component, Clone, Copy)]

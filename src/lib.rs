@@ -40,16 +40,16 @@ pub mod layout;
 mod column;
 mod component;
 
-mod os;
-mod region;
-mod world;
-mod snapshot;
-mod schedule;
-mod worker;
-mod patch;
 mod commit;
+mod os;
+mod patch;
+mod region;
+mod schedule;
+mod snapshot;
 #[cfg(all(test, loom))]
 mod tracked;
+mod worker;
+mod world;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -63,11 +63,16 @@ pub struct Readme;
 extern crate self as hypostyle;
 
 pub use column::{ColumnCursor, Mut};
+pub use commit::{PatchCounts, Refusal};
 pub use component::{Bool, ColumnItem, Component, Entity, Field, Plain, Resource, Scalar};
 pub use hypostyle_derive::{Component, Resource};
-pub use commit::{PatchCounts, Refusal};
+pub use layout::{
+    ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
+};
 pub use patch::{PatchError, RecordError, RingError};
-pub use region::{HeaderError, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in};
+pub use region::{
+    HeaderError, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
+};
 #[cfg(unix)]
 pub use schedule::serve;
 pub use schedule::{
@@ -76,15 +81,12 @@ pub use schedule::{
 };
 pub use snapshot::{Presence, Reader, Snapshot, SnapshotError, TableView};
 pub use worker::{
-    JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError, WorkerKind,
-    WorkerStatus, Workers,
+    JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
+    WorkerKind, WorkerStatus, Workers,
 };
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Entities, Prefab, PrefabSpawn, Publication, Query, Read, With, Without, World,
     WorldBuilder, WorldError, Write,
-};
-pub use layout::{
-    ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
 
 /// What the code that the derives write refers to. Not for use by hand.

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use hypostyle::Schedule;
 
-pub use integrate::schedule as integrate_schedule;
+pub use integrate::simulation as integrate_simulation;
 
 /// One measured figure.
 #[derive(Clone, Debug)]

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 
 use crate::component::Entity;
 use crate::limits::PATCH_SPILL_BYTES;
+use crate::patch::records::JobEnd;
+use crate::patch::writer::Spill;
 use crate::patch::*;
 
 /// A change, as plainly as it can be said.

@@ -26,8 +26,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::error::RegionError;
-use super::pin;
 use super::mapping::Mapping;
+use super::pin;
 use crate::limits::{LEASES_MAX, PAGE_BYTES};
 use crate::os;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};

@@ -163,10 +163,10 @@ mod shared {
     use super::RegionInfo;
     use crate::os;
     use crate::primitive::Ordering;
-    use crate::region::pin;
     use crate::region::error::RegionError;
     use crate::region::files::{DESCRIPTOR, LEASES, LOCK, RegionDirectory, TEMPORARY_PREFIX};
     use crate::region::lease::{LEASES_BYTES, reader_pids};
+    use crate::region::pin;
     use crate::region::target::{NAMED_PREFIX, RegionTarget};
 
     /// How long a directory with a temporary name may be without its lock: a creator takes it at once.

@@ -39,7 +39,6 @@ pub use error::{HeaderError, RegionError};
 pub use list::{RegionInfo, clean, clean_stale, inspect, list, list_in};
 pub use target::RegionTarget;
 
-pub(crate) use control::Control;
 pub(crate) use extent::Extent;
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;

@@ -15,7 +15,6 @@ use super::reader::ReaderMap;
 use super::target::RegionTarget;
 use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL};
 use crate::os;
-use crate::primitive::Ordering;
 
 /// How a region's memory is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::limits::DIRECTORY_SLOTS;
-use crate::region::{Extent, RegionError};
 use crate::region::pin;
+use crate::region::{Extent, RegionError};
 use crate::snapshot::{Directory, Meta, encode_directory};
 
 use super::World;

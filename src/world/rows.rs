@@ -543,9 +543,9 @@ impl Store {
                     let bits: Vec<u64> = order
                         .chunks(64)
                         .map(|rows| {
-                            rows.iter().enumerate().fold(0, |word, (index, row)| {
-                                word | u64::from(self.bit(table, c, *row)) << index
-                            })
+                            rows.iter()
+                                .enumerate()
+                                .fold(0, |word, (index, row)| word | u64::from(self.bit(table, c, *row)) << index)
                         })
                         .collect();
                     self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
