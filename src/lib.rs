@@ -27,14 +27,14 @@ pub use component::{Bool, ColumnItem, Component, Entity, Field, Plain, Resource,
 pub use hypostyle_derive::{Component, Resource};
 pub use commit::{PatchCounts, Refusal};
 pub use patch::{PatchError, RecordError, RingError};
-pub use region::{HeaderError, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in};
+pub use region::{HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in};
 #[cfg(unix)]
 pub use schedule::serve;
 pub use schedule::{
     BatchPlan, FrameReport, Job, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
     StepError, System, SystemPlan, Table, View,
 };
-pub use snapshot::{Presence, Reader, Snapshot, SnapshotError, TableView};
+pub use snapshot::{ColumnMemory, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState};
 pub use worker::{
     ParseWorkersError, PoolError, PoolNotice, WorkerCommand, WorkerError, WorkerKind, WorkerStatus, Workers,
 };
