@@ -170,7 +170,8 @@ impl LeaseInfo {
 /// The leases in the pages of a leases file that are taken, or that a dead reader left with a pin.
 #[cfg(unix)]
 pub(super) fn lease_infos(pages: &[u8], taken: impl Fn(usize) -> bool) -> Vec<LeaseInfo> {
-    let words = pages.chunks_exact(PAGE_BYTES as usize).map(|page| (u64_from(&page[..8]), u64_from(&page[8..16]) as u32));
+    let words =
+        pages.chunks_exact(PAGE_BYTES as usize).map(|page| (u64_from(&page[..8]), u64_from(&page[8..16]) as u32));
     words
         .enumerate()
         .filter(|(_, (pin, pid))| *pin != 0 || *pid != 0)

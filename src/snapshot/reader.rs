@@ -88,7 +88,13 @@ impl Reader {
             return Err(SnapshotError::directory("the layout's hash is not the region's"));
         }
         let lease = map.take_lease()?;
-        Ok(Reader { map, registry: Arc::new(Registry::new(Arc::new(layout), &[], &[])), layout_hash, lease, cached: None })
+        Ok(Reader {
+            map,
+            registry: Arc::new(Registry::new(Arc::new(layout), &[], &[])),
+            layout_hash,
+            lease,
+            cached: None,
+        })
     }
 
     /// Another reader of the same region, with a lease of its own.
