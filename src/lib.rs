@@ -1,10 +1,45 @@
-//! hypostyle
+//! A shared-memory structure-of-arrays engine: typed columns, parallel systems in threads or processes, patches, and
+//! generations that any process reads in place.
+//!
+//! Goals, in order:
+//! 1. The same bytes for any number and kind of workers.
+//! 2. A worker may die at any instruction without changing the result.
+//! 3. Another process reads a consistent state without a copy and without stopping the simulation.
+//! 4. The machine's memory bandwidth, not our overhead.
+//! 5. It feels like an ECS: derive, queries, schedules.
+//!
+//! ```
+//! use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+//!
+//! #[derive(Component, Clone, Copy)]
+//! struct Position { x: f32 }
+//! #[derive(Component, Clone, Copy)]
+//! struct Velocity { x: f32 }
+//!
+//! let mut world = World::builder().component::<Position>().component::<Velocity>().build()?;
+//! let ship = world.spawn((Position { x: 0.0 }, Velocity { x: 2.0 }))?;
+//! let mut schedule = Schedule::new();
+//! schedule.add(System::rows::<(Write<Position>, Read<Velocity>)>("integrate", |job, (mut position, velocity)| {
+//!     let dt = job.dt() as f32;
+//!     position.x.map_with(velocity.x, |x, v| x + v * dt);
+//! }));
+//! let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+//! simulation.run(10, 0.5)?;
+//! assert_eq!(simulation.world().get::<Position>(ship)?.x, 10.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The modules below stand in the order in which data flows.
+
 #![allow(dead_code)]
-mod primitive;
 pub mod limits;
+mod primitive;
+
 pub mod layout;
-mod component;
+// what the layout's types are in Rust
 mod column;
+mod component;
+
 mod os;
 mod region;
 mod world;
@@ -19,6 +54,11 @@ mod tracked;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+
+/// The README's example is tested, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
 
 extern crate self as hypostyle;
 
@@ -36,7 +76,8 @@ pub use schedule::{
 };
 pub use snapshot::{ColumnMemory, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState};
 pub use worker::{
-    ParseWorkersError, PoolError, PoolNotice, WorkerCommand, WorkerError, WorkerKind, WorkerStatus, Workers,
+    JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError, WorkerKind,
+    WorkerStatus, Workers,
 };
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Entities, Prefab, PrefabSpawn, Publication, Query, Read, With, Without, World,

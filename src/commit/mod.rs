@@ -10,4 +10,4 @@ mod structural;
 
 pub(crate) use apply::{Access, Commit, JobRows, Scratch};
 pub use report::{PatchCounts, Refusal};
-pub(crate) use structural::{neighbour, write_value};
+pub(crate) use structural::neighbour;

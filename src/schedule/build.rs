@@ -2,11 +2,15 @@
 //! A group of systems and the tables of the moment become a program: tasks, jobs, and what is to be done once all
 //! jobs have ended. Row ranges depend on the tables' rows alone.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::commit::JobRows;
 use crate::layout::FieldType;
 use crate::region::RegionError;
 use crate::world::query::{MaskTerm, Matched, matches};
-use crate::world::store::{ENTITIES, RESOURCES, Store};
+use crate::world::store::{ENTITIES, FIRST_DATA, RESOURCES, Store};
+use crate::world::table::Shape;
 
 use super::graph::Group;
 use super::job::FrameInfo;
@@ -27,13 +31,23 @@ pub(crate) struct WrittenColumn {
     pub row_bytes: u32,
 }
 
-/// The rows that a tracked component was written in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A tracked component that was written in the rows that a system matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TrackedWrite {
+    pub system: usize,
     pub table: u32,
     pub component: u16,
-    pub mask: Vec<MaskTerm>,
 }
+
+/// How a system's queries match a table, for as long as the table keeps its shape.
+#[derive(Debug)]
+struct Match {
+    shape: Arc<Shape>,
+    own: Option<Matched>,
+    others: Option<Matched>,
+}
+
+type Matches = HashMap<(usize, u32), Match>;
 
 /// A batch, ready to run. Kept from batch to batch for its memory.
 #[derive(Debug, Default)]
@@ -49,6 +63,8 @@ pub(crate) struct Work {
     /// Rows of all jobs, and an estimate of their work in nanoseconds.
     pub rows: u64,
     pub estimate_ns: u64,
+    matches: Matches,
+    members: Vec<usize>,
     tasks: Vec<u64>,
     task_words: Vec<u64>,
     /// Columns of the task being built: place in the table, whether written, component, field.
@@ -75,6 +91,21 @@ fn field_type(store: &Store, component: u16, field: u8) -> FieldType {
     store.layout.components()[usize::from(component)].fields[usize::from(field)].ty
 }
 
+/// Looks again at how systems match tables that are new or have another shape.
+fn refresh(known: &mut Matches, group: &Group, around: &Surroundings<'_>) {
+    for system in group.systems() {
+        let compiled = &around.compiled[system];
+        for (table, data) in around.store.data_tables() {
+            if known.get(&(system, table)).is_some_and(|known| Arc::ptr_eq(&known.shape, &data.shape)) {
+                continue;
+            }
+            let own = matches(&compiled.own, &data.shape);
+            let others = compiled.others.as_ref().and_then(|others| matches(others, &data.shape));
+            known.insert((system, table), Match { shape: Arc::clone(&data.shape), own, others });
+        }
+    }
+}
+
 impl Work {
     /// Puts the program of a group together and gets every written column an extent.
     pub(crate) fn build(&mut self, group: &Group, around: &mut Surroundings<'_>) -> Result<(), RegionError> {
@@ -87,49 +118,65 @@ impl Work {
         self.tasks.clear();
         self.task_words.clear();
         (self.rows, self.estimate_ns) = (0, 0);
-        let fused = group.batches.len() > 1;
-        if fused {
-            for table in 0..around.store.tables.len() as u32 {
-                let mut systems = Vec::new();
-                for system in group.systems() {
-                    if let Some(matched) = self.match_table(system, table, around) {
-                        systems.push((system, matched));
-                    }
-                }
-                if !systems.is_empty() {
-                    self.task(table, &systems, around)?;
-                }
-            }
-        } else {
-            for system in group.systems() {
-                for table in 0..around.store.tables.len() as u32 {
-                    if let Some(matched) = self.match_table(system, table, around) {
-                        self.task(table, &[(system, matched)], around)?;
-                    }
-                }
-            }
-        }
+        let mut matches = std::mem::take(&mut self.matches);
+        let mut members = std::mem::take(&mut self.members);
+        refresh(&mut matches, group, around);
+        let built = self.tasks(group, &matches, &mut members, around);
+        self.matches = matches;
+        self.members = members;
+        built?;
         self.assemble(around);
         Ok(())
     }
 
-    fn match_table(&self, system: usize, table: u32, around: &Surroundings<'_>) -> Option<Matched> {
-        let data = &around.store.tables[table as usize];
-        if table < crate::world::store::FIRST_DATA || data.rows == 0 {
-            return None;
+    fn tasks(
+        &mut self,
+        group: &Group,
+        matches: &Matches,
+        members: &mut Vec<usize>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), RegionError> {
+        let tables = FIRST_DATA..around.store.tables.len() as u32;
+        let takes_part = |system: usize, table: u32, around: &Surroundings<'_>| {
+            around.store.tables[table as usize].rows > 0 && matches[&(system, table)].own.is_some()
+        };
+        if group.batches.len() > 1 {
+            for table in tables {
+                members.clear();
+                members.extend(group.systems().filter(|system| takes_part(*system, table, around)));
+                if !members.is_empty() {
+                    self.task(table, members, matches, around)?;
+                }
+            }
+        } else {
+            for system in group.systems() {
+                for table in tables.clone() {
+                    if takes_part(system, table, around) {
+                        self.task(table, &[system], matches, around)?;
+                    }
+                }
+            }
         }
-        matches(&around.compiled[system].own, &data.shape)
+        Ok(())
+    }
+
+    /// The conditions on the rows of a table that a system matches.
+    pub(crate) fn mask(&self, system: usize, table: u32) -> &[MaskTerm] {
+        let matched = self.matches.get(&(system, table)).and_then(|matched| matched.own.as_ref());
+        matched.map_or(&[], |matched| &matched.mask)
     }
 
     fn task(
         &mut self,
         table: u32,
-        systems: &[(usize, Matched)],
+        systems: &[usize],
+        matches: &Matches,
         around: &mut Surroundings<'_>,
     ) -> Result<(), RegionError> {
-        let job_rows = systems.iter().map(|(system, _)| around.compiled[*system].job_rows).min().unwrap_or(64);
+        let job_rows = systems.iter().map(|system| around.compiled[*system].job_rows).min().unwrap_or(64);
         self.columns.clear();
-        for (system, matched) in systems {
+        for system in systems {
+            let Some(matched) = &matches[&(*system, table)].own else { continue };
             for (access, column) in around.compiled[*system].own.columns.iter().zip(&matched.columns) {
                 let Some(column) = column else { continue };
                 match self.columns.iter_mut().find(|(place, ..)| place == column) {
@@ -139,7 +186,7 @@ impl Work {
             }
         }
         let written_from = self.written.len() as u32;
-        let in_place = self.in_place(table, systems, job_rows, around);
+        let in_place = self.in_place(table, systems, matches, job_rows, around);
         let rows = around.store.tables[table as usize].rows;
         self.tasks.push(self.task_words.len() as u64);
         let handles = around.store.tables[table as usize].columns[0].live.offset;
@@ -166,19 +213,21 @@ impl Work {
             };
             self.task_words.extend([old, new, type_word(ty)]);
         }
-        for (system, matched) in systems {
-            self.system(*system, table, matched, around);
+        for system in systems {
+            if let Some(matched) = &matches[&(*system, table)].own {
+                self.system(*system, table, matched, matches, around);
+            }
         }
         self.task_written.push((written_from, self.written.len() as u32));
         let task = self.tasks.len() as u32 - 1;
-        let neighbours = around.compiled[systems[0].0].others.is_some();
+        let neighbours = around.compiled[systems[0]].others.is_some();
         self.rows += u64::from(rows);
         let per_row = if neighbours { NEIGHBOUR_NS } else { ROW_LOCAL_NS };
         self.estimate_ns += u64::from(rows) * per_row * systems.len() as u64 * around.frames;
         let mut start = 0;
         while start < rows {
             let end = start.saturating_add(job_rows).min(rows);
-            self.jobs.push(JobRows { system: systems[0].0, table, rows: start..end });
+            self.jobs.push(JobRows { system: systems[0], table, rows: start..end });
             self.job_tasks.push(task);
             start = end;
         }
@@ -190,14 +239,15 @@ impl Work {
     fn in_place(
         &self,
         table: u32,
-        systems: &[(usize, Matched)],
+        systems: &[usize],
+        matches: &Matches,
         job_rows: u32,
         around: &Surroundings<'_>,
     ) -> bool {
-        let looked_at = systems.iter().any(|(system, _)| {
+        let looked_at = systems.iter().any(|system| {
             let compiled = &around.compiled[*system];
             compiled.others.as_ref().is_some_and(|others| {
-                matches(others, &around.store.tables[table as usize].shape).is_some()
+                matches[&(*system, table)].others.is_some()
                     && others.columns.iter().any(|other| {
                         self.columns.iter().any(|(_, write, component, _)| *write && *component == other.component)
                     })
@@ -215,36 +265,39 @@ impl Work {
         !looked_at && around.undo_bytes.is_none_or(|room| bytes <= room)
     }
 
-    fn system(&mut self, system: usize, table: u32, matched: &Matched, around: &Surroundings<'_>) {
+    fn system(
+        &mut self,
+        system: usize,
+        table: u32,
+        matched: &Matched,
+        matches: &Matches,
+        around: &Surroundings<'_>,
+    ) {
         let compiled = &around.compiled[system];
-        let views = match &compiled.others {
-            None => Vec::new(),
-            Some(others) => around
-                .store
-                .data_tables()
-                .filter(|(_, data)| data.rows > 0)
-                .filter_map(|(index, data)| matches(others, &data.shape).map(|matched| (index, matched)))
-                .collect::<Vec<_>>(),
+        let views = || {
+            around.store.data_tables().filter(|(_, data)| data.rows > 0).filter_map(|(index, _)| {
+                matches[&(system, index)].others.as_ref().map(|matched| (index, matched))
+            })
         };
         let payload = &around.payloads[system];
         let columns = matched.columns.iter().flatten().count() as u32;
         self.task_words.push(halves(system as u32, columns));
         self.task_words.push(halves(matched.present.len() as u32, matched.mask.len() as u32));
-        self.task_words.push(halves(views.len() as u32, payload.len() as u32));
+        self.task_words.push(halves(views().count() as u32, payload.len() as u32));
         for (access, column) in compiled.own.columns.iter().zip(&matched.columns) {
             let Some(column) = column else { continue };
             let place = self.columns.iter().position(|(other, ..)| other == column).unwrap_or(0);
             self.task_words.push(halves(place as u32, u32::from(access.write)));
         }
         self.task_words.extend(matched.present.iter().map(|present| u64::from(*present)));
-        self.mask(table, &matched.mask, around.store);
+        self.push_mask(table, &matched.mask, around.store);
         let at = self.task_words.len();
         self.task_words.resize(at + payload.len().div_ceil(8), 0);
         bytemuck::cast_slice_mut::<u64, u8>(&mut self.task_words[at..])[..payload.len()].copy_from_slice(payload);
-        for (index, view) in &views {
-            let data = &around.store.tables[*index as usize];
+        for (index, view) in views() {
+            let data = &around.store.tables[index as usize];
             let others = compiled.others.as_ref().map(|others| &others.columns[..]).unwrap_or_default();
-            self.task_words.push(halves(*index, data.rows));
+            self.task_words.push(halves(index, data.rows));
             self.task_words.push(data.columns[0].live.offset);
             self.task_words.push(halves(view.columns.iter().flatten().count() as u32, view.mask.len() as u32));
             self.task_words.push(view.present.len() as u64);
@@ -254,19 +307,18 @@ impl Work {
                 self.task_words.push(data.columns[usize::from(*column)].live.offset);
                 self.task_words.push(type_word(field_type(around.store, access.component, access.field)));
             }
-            self.mask(*index, &view.mask, around.store);
+            self.push_mask(index, &view.mask, around.store);
         }
-        let mut tracked: Vec<u16> = compiled.own.columns.iter().filter(|c| c.write).map(|c| c.component).collect();
-        tracked.dedup();
-        for component in tracked {
+        for component in compiled.own.columns.iter().filter(|c| c.write).map(|c| c.component) {
             let slot = around.store.tables[table as usize].shape.slot(component);
-            if slot.is_some_and(|slot| slot.changed.is_some()) {
-                self.tracked.push(TrackedWrite { table, component, mask: matched.mask.clone() });
+            let write = TrackedWrite { system, table, component };
+            if slot.is_some_and(|slot| slot.changed.is_some()) && self.tracked.last() != Some(&write) {
+                self.tracked.push(write);
             }
         }
     }
 
-    fn mask(&mut self, table: u32, mask: &[MaskTerm], store: &Store) {
+    fn push_mask(&mut self, table: u32, mask: &[MaskTerm], store: &Store) {
         let columns = &store.tables[table as usize].columns;
         for term in mask {
             let (negated, bits) = match term {

@@ -17,6 +17,7 @@ mod runner;
 mod serve;
 mod simulation;
 mod system;
+mod task;
 mod view;
 
 pub use graph::ScheduleError;

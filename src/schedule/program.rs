@@ -80,11 +80,16 @@ impl<'a> Words<'a> {
         self.next().map(|word| (word as u32, (word >> 32) as u32))
     }
 
+    /// Where the next word is.
+    pub(crate) fn place(&self) -> usize {
+        self.at
+    }
+
     /// The next bytes, padded to words.
     pub(crate) fn bytes(&mut self, bytes: u32) -> Result<&'a [u8], String> {
         let bytes = bytes as usize;
         let end = self.at + bytes.div_ceil(8);
-        let words = self.words.get(self.at..end).ok_or(RUBBISH)?;
+        let words = self.words.get(self.at..end).ok_or_else(|| RUBBISH.to_owned())?;
         self.at = end;
         Ok(&bytemuck::cast_slice(words)[..bytes])
     }

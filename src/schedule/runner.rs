@@ -6,48 +6,24 @@
 #![expect(unsafe_code, reason = "column memory becomes slices for kernels here")]
 
 use std::cell::{Cell, RefCell};
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::Entity;
 use crate::column::{ColumnCursor, RawColumn, finish};
-use crate::layout::FieldType;
 use crate::patch::PatchWriter;
 use crate::worker::{Runner, Undo};
 use crate::world::query::{Fetch, MaskTerm, mask_runs};
 use crate::world::registry::Registry;
 
-use super::job::{FrameInfo, IdCache, Job};
+use super::job::{FrameInfo, Job};
 use super::memory::JobMemory;
-use super::program::{HEADER_WORDS, MAGIC, NO_OFFSET, Words};
+use super::program::{HEADER_WORDS, MAGIC, Words};
 use super::system::{Compiled, System};
-use super::view::{EntityMap, ViewMask, ViewTable};
-
-/// A column of a task, for the rows of one job.
-struct TaskColumn {
-    old_offset: u64,
-    new_offset: u64,
-    ty: FieldType,
-    old: *const u8,
-    new: *mut u8,
-    /// Whether the new rows are whole.
-    ready: bool,
-}
-
-/// A system of a task.
-#[derive(Default)]
-struct TaskSystem<'a> {
-    system: u32,
-    columns: Vec<(u32, bool)>,
-    present: Vec<bool>,
-    /// Terms over bit columns: their offsets.
-    mask: Vec<(bool, Vec<u64>)>,
-    payload: &'a [u8],
-    views: Vec<ViewTable<'a>>,
-}
+use super::task::{Task, TaskColumn, TaskSystem};
+use super::view::{EntityMap, ViewSet};
 
 thread_local! {
-    static CACHE: RefCell<IdCache> = RefCell::default();
+    static TASK: RefCell<Task> = RefCell::default();
 }
 
 /// Runs the jobs of a schedule's systems.
@@ -58,121 +34,39 @@ pub(crate) struct SystemRunner {
     pub memory: JobMemory,
 }
 
-impl SystemRunner {
-    fn columns(&self, words: &mut Words<'_>, count: u32, start: u32, len: u32) -> Result<Vec<TaskColumn>, String> {
-        let mut columns = Vec::with_capacity(count as usize);
-        for _ in 0..count {
-            let (old_offset, new_offset) = (words.next()?, words.next()?);
-            let ty = words.ty()?;
-            let (skip, bytes) = (u64::from(start) * ty.bytes() as u64, u64::from(len) * ty.bytes() as u64);
-            let at = |offset: u64| offset.checked_add(skip).ok_or_else(|| "an offset is too large".to_owned());
-            if !old_offset.is_multiple_of(64) || (new_offset != NO_OFFSET && !new_offset.is_multiple_of(64)) {
-                return Err("a column does not begin at a multiple of 64 bytes".to_owned());
-            }
-            let (old, new) = if new_offset == NO_OFFSET {
-                (self.memory.read(at(old_offset)?, bytes)?, std::ptr::null_mut())
-            } else if new_offset == old_offset {
-                // in place: one address for both, though a worker process has the bytes mapped twice
-                let new = self.memory.write(at(new_offset)?, bytes)?;
-                (new.cast_const(), new)
-            } else {
-                (self.memory.read(at(old_offset)?, bytes)?, self.memory.write(at(new_offset)?, bytes)?)
-            };
-            columns.push(TaskColumn { old_offset, new_offset, ty, old, new, ready: new_offset == old_offset });
-        }
-        Ok(columns)
-    }
-
-    fn mask(words: &mut Words<'_>, count: u32) -> Result<Vec<(bool, Vec<u64>)>, String> {
-        let mut mask = Vec::with_capacity(count as usize);
-        for _ in 0..count {
-            let (negated, bits) = words.pair()?;
-            let offsets = (0..bits).map(|_| words.next()).collect::<Result<_, _>>()?;
-            mask.push((negated != 0, offsets));
-        }
-        Ok(mask)
-    }
-
-    fn system<'a>(&self, words: &mut Words<'a>, columns: usize) -> Result<TaskSystem<'a>, String> {
-        let (system, column_count) = words.pair()?;
-        let (optionals, terms) = words.pair()?;
-        let (views, payload) = words.pair()?;
-        if system as usize >= self.systems.len() {
-            return Err(format!("the program names system {system} of {}", self.systems.len()));
-        }
-        let mut task = TaskSystem { system, ..TaskSystem::default() };
-        for _ in 0..column_count {
-            let (column, write) = words.pair()?;
-            if column as usize >= columns {
-                return Err("the program names a column that its task has not".to_owned());
-            }
-            task.columns.push((column, write != 0));
-        }
-        for _ in 0..optionals {
-            task.present.push(words.next()? != 0);
-        }
-        task.mask = Self::mask(words, terms)?;
-        task.payload = words.bytes(payload)?;
-        for _ in 0..views {
-            task.views.push(self.view(words)?);
-        }
-        Ok(task)
-    }
-
-    fn view<'a>(&self, words: &mut Words<'a>) -> Result<ViewTable<'a>, String> {
-        let (table, rows) = words.pair()?;
-        let handles = words.next()?;
-        let (columns, terms) = words.pair()?;
-        let optionals = words.next()?;
-        let present = (0..optionals).map(|_| words.next().map(|word| word != 0)).collect::<Result<_, _>>()?;
-        let handles = self.memory.read(handles, u64::from(rows) * 8)?.cast::<Entity>();
-        let mut raw = Vec::with_capacity(columns as usize);
-        for _ in 0..columns {
-            let offset = words.next()?;
-            let ty = words.ty()?;
-            let old = self.memory.read(offset, u64::from(rows) * ty.bytes() as u64)?;
-            raw.push(RawColumn { old, new: std::ptr::null_mut(), ty, len: rows as usize });
-        }
-        let mut mask = Vec::new();
-        for (negated, offsets) in Self::mask(words, terms)? {
-            let bytes = u64::from(rows).div_ceil(64) * 8;
-            let words = offsets
-                .into_iter()
-                .map(|offset| self.memory.read(offset, bytes).map(|words| words.cast::<u64>()))
-                .collect::<Result<_, _>>()?;
-            mask.push(ViewMask { negated, words });
-        }
-        Ok(ViewTable { table, rows, handles, columns: raw, present, mask, frozen: PhantomData })
-    }
-
-    /// The runs of rows of `start..end` that a system's mask leaves.
-    fn runs(&self, mask: &[(bool, Vec<u64>)], start: u32, end: u32) -> Result<Vec<(u32, u32)>, String> {
-        let mut terms = Vec::with_capacity(mask.len());
-        let mut addresses = Vec::new();
-        let first_word = u64::from(start / 64);
-        let bytes = u64::from(end.div_ceil(64)) * 8 - first_word * 8;
-        for (negated, offsets) in mask {
-            let mut columns = Vec::with_capacity(offsets.len());
-            for offset in offsets {
-                columns.push(addresses.len() as u16);
-                let from = offset.checked_add(first_word * 8).ok_or("an offset is too large")?;
-                addresses.push(self.memory.read(from, bytes)?.cast::<u64>());
-            }
-            terms.push(if *negated { MaskTerm::Lacks(columns[0]) } else { MaskTerm::AnyOf(columns) });
-        }
-        let mut runs = Vec::new();
-        let word = |column: u16, word: u32| {
-            // SAFETY: bits of the job's own rows: mapped (checked above), frozen while a batch runs.
-            unsafe { *addresses[usize::from(column)].add((u64::from(word) - first_word) as usize) }
-        };
-        mask_runs(&terms, start, end, word, |start, end| runs.push((start, end)));
-        Ok(runs)
-    }
+/// What all kernels of a job share.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    table: u32,
+    start: u32,
+    end: u32,
+    entities: &'a [Entity],
+    resources: &'a [u8],
+    map: EntityMap<'a>,
+    program: &'a [u64],
 }
 
 impl Runner for SystemRunner {
     fn run_job(
         &self,
+        program: &[u64],
+        job: u32,
+        out: &mut PatchWriter<'_>,
+        undo: Option<&mut Undo<'_>>,
+    ) -> Result<(), String> {
+        // taken out, so that a kernel which runs a simulation of its own finds an empty one
+        let mut task = TASK.take();
+        let done = self.run_task(&mut task, program, job, out, undo);
+        TASK.set(task);
+        self.memory.trim();
+        done
+    }
+}
+
+impl SystemRunner {
+    fn run_task(
+        &self,
+        task: &mut Task,
         program: &[u64],
         job: u32,
         out: &mut PatchWriter<'_>,
@@ -190,18 +84,18 @@ impl Runner for SystemRunner {
             return Err(format!("the program has no job {job}"));
         }
         let mut words = Words::at(program, HEADER_WORDS as u64 + 2 * u64::from(job))?;
-        let (task, _) = words.pair()?;
+        let (number, _) = words.pair()?;
         let (start, end) = words.pair()?;
-        let at = Words::at(program, tasks_at.saturating_add(u64::from(task)))?.next()?;
+        let at = Words::at(program, tasks_at.saturating_add(u64::from(number)))?.next()?;
         let mut words = Words::at(program, at)?;
         let (table, rows) = words.pair()?;
         let handles = words.next()?;
-        let (column_count, system_count) = words.pair()?;
+        let counts = words.pair()?;
         if start >= end || end > rows || !start.is_multiple_of(64) {
             return Err(format!("the program has a job of rows {start}..{end} of {rows}"));
         }
         let len = end - start;
-        let mut columns = self.columns(&mut words, column_count, start, len)?;
+        task.decode(&mut words, counts, (start, len), self.systems.len(), &self.memory)?;
         let entities = self.memory.read(handles, u64::from(rows) * 8)?.cast::<Entity>();
         // SAFETY: the table's handles, mapped (checked) and frozen while a batch runs.
         let entities = unsafe { std::slice::from_raw_parts(entities.add(start as usize), len as usize) };
@@ -218,23 +112,140 @@ impl Runner for SystemRunner {
                 generations: std::slice::from_raw_parts(generations, slots),
             }
         };
-        let systems: Vec<TaskSystem<'_>> =
-            (0..system_count).map(|_| self.system(&mut words, columns.len())).collect::<Result<_, _>>()?;
         if let Some(undo) = undo {
-            save_in_place(&columns, start, len, undo)?;
+            save_in_place(&task.columns, start, len, undo)?;
         }
+        let around = Around { table, start, end, entities, resources, map, program };
         let mut info = FrameInfo { frame, time, dt };
         for pass in 0..frames.max(1) {
             if pass > 0 {
                 info.frame += 1;
                 info.time += dt;
             }
-            for system in &systems {
-                self.run_system(system, &mut columns, info, (table, start, end), (entities, resources, map), out)?;
+            for system in 0..task.systems.len() {
+                self.run_system(task, system, info, &around, out)?;
             }
         }
-        self.memory.trim();
         Ok(())
+    }
+
+    /// The runs of the job's rows that a system's mask leaves, into `task.runs`.
+    fn runs(&self, task: &mut Task, system: usize, around: &Around<'_>) -> Result<(), String> {
+        let Task { systems, masks, offsets, terms, addresses, runs, .. } = task;
+        let TaskSystem { masks: range, .. } = &systems[system];
+        runs.clear();
+        terms.clear();
+        addresses.clear();
+        let first_word = u64::from(around.start / 64);
+        let bytes = u64::from(around.end.div_ceil(64)) * 8 - first_word * 8;
+        for mask in &masks[range.clone()] {
+            let from = addresses.len() as u16;
+            for offset in &offsets[mask.offsets.clone()] {
+                let from = offset.checked_add(first_word * 8).ok_or("an offset is too large")?;
+                addresses.push(self.memory.read(from, bytes)?.cast::<u64>());
+            }
+            terms.push(match (mask.negated, addresses.len() as u16 - from) {
+                (true, 1) => MaskTerm::Lacks(from),
+                (false, 1) => MaskTerm::Has(from),
+                (false, _) => MaskTerm::AnyOf((from..addresses.len() as u16).collect()),
+                (true, _) => return Err("the program negates several bits at once".to_owned()),
+            });
+        }
+        let word = |column: u16, word: u32| {
+            // SAFETY: bits of the job's own rows: mapped (checked above), frozen while a batch runs.
+            unsafe { *addresses[usize::from(column)].add((u64::from(word) - first_word) as usize) }
+        };
+        mask_runs(terms, around.start, around.end, word, |start, end| runs.push((start, end)));
+        Ok(())
+    }
+
+    fn run_system(
+        &self,
+        task: &mut Task,
+        system: usize,
+        info: FrameInfo,
+        around: &Around<'_>,
+        out: &mut PatchWriter<'_>,
+    ) -> Result<(), String> {
+        if !task.systems[system].masks.is_empty() {
+            self.runs(task, system, around)?;
+        }
+        let Task { columns, systems, columns_used, present, raw, part, ready, runs, cache, .. } = task;
+        let this = &systems[system];
+        let used = &columns_used[this.columns.clone()];
+        let len = (around.end - around.start) as usize;
+        raw.clear();
+        ready.clear();
+        for (place, write) in used {
+            let column = &columns[*place as usize];
+            let old = if column.ready { column.new.cast_const() } else { column.old };
+            let new = if *write { column.new } else { std::ptr::null_mut() };
+            raw.push(RawColumn { old, new, ty: column.ty, len });
+            ready.push(Cell::new(column.ready));
+        }
+        let views = ViewSet {
+            tables: &task.views[this.views.clone()],
+            columns: &task.view_columns,
+            present: &task.view_present,
+            masks: &task.view_masks,
+            words: &task.view_words,
+        };
+        let kernel = &self.systems[this.system as usize].kernel;
+        let compiled = &self.compiled[this.system as usize];
+        let payload = Words::at(around.program, this.payload.0 as u64)?.bytes(this.payload.1)?;
+        let present = &present[this.present.clone()];
+        let mut error = None;
+        let mut call = |raw: &[RawColumn], ready: &[Cell<bool>], first: u32, entities: &[Entity]| {
+            let mut job = Job {
+                frame: info,
+                payload,
+                entities,
+                first_row: first,
+                table: around.table,
+                map: around.map,
+                resources: around.resources,
+                readable: &compiled.reads_resources,
+                registry: &self.registry,
+                cache,
+                writer: out,
+                error: &mut error,
+            };
+            // SAFETY: columns of the job's own rows as the cursor asks for: old rows frozen, new rows this job's
+            // alone, each written column once per system (the query sees to that), all mapped while the job runs.
+            let columns = unsafe { ColumnCursor::new(raw, ready) };
+            let mut fetch = Fetch { columns, entities, present, next_optional: 0 };
+            kernel.run(&mut job, &mut fetch, views)
+        };
+        if this.masks.is_empty() || *runs == [(around.start, around.end)] {
+            call(raw, ready, around.start, around.entities)?;
+        } else {
+            // rows between the runs keep their values
+            // SAFETY: no slice of these columns is in use yet.
+            unsafe { finish(raw, ready) };
+            for &(from, to) in runs.iter() {
+                let skip = (from - around.start) as usize;
+                let len = (to - from) as usize;
+                part.clear();
+                part.extend(raw.iter().map(|column| {
+                    let written = !column.new.is_null();
+                    let base = if written { column.new.cast_const() } else { column.old };
+                    // SAFETY: `skip` rows into a column of more.
+                    let old = unsafe { base.add(skip * column.ty.bytes()) };
+                    let new = if written { old.cast_mut() } else { std::ptr::null_mut() };
+                    RawColumn { old, new, ty: column.ty, len }
+                }));
+                call(part, ready, from, &around.entities[skip..skip + len])?;
+            }
+        }
+        // SAFETY: the kernel has returned, its slices are gone.
+        unsafe { finish(raw, ready) };
+        for ((place, write), ready) in used.iter().zip(ready.iter()) {
+            columns[*place as usize].ready |= *write && ready.get();
+        }
+        match error {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 }
 
@@ -250,96 +261,4 @@ fn save_in_place(columns: &[TaskColumn], start: u32, len: u32, undo: &mut Undo<'
         }
     }
     Ok(())
-}
-
-impl SystemRunner {
-    fn run_system(
-        &self,
-        system: &TaskSystem<'_>,
-        columns: &mut [TaskColumn],
-        info: FrameInfo,
-        (table, start, end): (u32, u32, u32),
-        (entities, resources, map): (&[Entity], &[u8], EntityMap<'_>),
-        out: &mut PatchWriter<'_>,
-    ) -> Result<(), String> {
-        let len = (end - start) as usize;
-        let raw: Vec<RawColumn> = system
-            .columns
-            .iter()
-            .map(|(place, write)| {
-                let column = &columns[*place as usize];
-                let old = if column.ready { column.new.cast_const() } else { column.old };
-                let new = if *write { column.new } else { std::ptr::null_mut() };
-                RawColumn { old, new, ty: column.ty, len }
-            })
-            .collect();
-        if system.columns.iter().any(|(place, write)| *write && columns[*place as usize].new.is_null()) {
-            return Err("the program lets a system write a column that is only read".to_owned());
-        }
-        let ready: Vec<Cell<bool>> =
-            system.columns.iter().map(|(place, _)| Cell::new(columns[*place as usize].ready)).collect();
-        let kernel = &self.systems[system.system as usize].kernel;
-        let compiled = &self.compiled[system.system as usize];
-        let mut error = None;
-        let mut call = |raw: &[RawColumn], ready: &[Cell<bool>], first: u32, entities: &[Entity]| {
-            CACHE.with_borrow_mut(|cache| {
-                let mut job = Job {
-                    frame: info,
-                    payload: system.payload,
-                    entities,
-                    first_row: first,
-                    table,
-                    map,
-                    resources,
-                    readable: &compiled.reads_resources,
-                    registry: &self.registry,
-                    cache,
-                    writer: out,
-                    error: &mut error,
-                };
-                // SAFETY: columns of the job's own rows as the cursor asks for: old rows frozen, new rows this job's
-                // alone, each written column once per system (the query sees to that), all mapped while the job runs.
-                let columns = unsafe { ColumnCursor::new(raw, ready) };
-                let mut fetch = Fetch { columns, entities, present: &system.present, next_optional: 0 };
-                kernel.run(&mut job, &mut fetch, &system.views)
-            })
-        };
-        if system.mask.is_empty() {
-            call(&raw, &ready, start, entities)?;
-        } else {
-            let runs = self.runs(&system.mask, start, end)?;
-            if runs == [(start, end)] {
-                call(&raw, &ready, start, entities)?;
-            } else {
-                // rows between the runs keep their values
-                // SAFETY: no slice of these columns is in use yet.
-                unsafe { finish(&raw, &ready) };
-                for (from, to) in runs {
-                    let skip = (from - start) as usize;
-                    let len = (to - from) as usize;
-                    let part: Vec<RawColumn> = raw
-                        .iter()
-                        .map(|column| {
-                            let written = !column.new.is_null();
-                            let base = if written { column.new.cast_const() } else { column.old };
-                            // SAFETY: `skip` rows into a column of more.
-                            let old = unsafe { base.add(skip * column.ty.bytes()) };
-                            let new = if written { old.cast_mut() } else { std::ptr::null_mut() };
-                            RawColumn { old, new, ty: column.ty, len }
-                        })
-                        .collect();
-                    call(&part, &ready, from, &entities[skip..skip + len])?;
-                }
-            }
-        }
-        // SAFETY: the kernel has returned, its slices are gone.
-        unsafe { finish(&raw, &ready) };
-        for ((place, write), ready) in system.columns.iter().zip(&ready) {
-            columns[*place as usize].ready |= *write && ready.get();
-        }
-        match error {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
 }

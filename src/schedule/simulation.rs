@@ -19,7 +19,7 @@ use crate::worker::{
     WorkerStatus, Workers,
 };
 use crate::world::column::Item;
-use crate::world::query::{MaskTerm, mask_runs};
+use crate::world::query::mask_runs;
 use crate::world::{Publication, World, WorldError};
 
 use super::build::{Surroundings, Work};
@@ -200,6 +200,7 @@ impl SimulationBuilder {
             since_publication: 0,
             status: Vec::with_capacity(WORKERS_MAX),
             unnoted: 0,
+            runs: Vec::new(),
         };
         simulation.note_workers();
         Ok(simulation)
@@ -230,6 +231,8 @@ pub struct Simulation {
     status: Vec<WorkerStatus>,
     /// Calls of `run` since the worker slots were noted.
     unnoted: u32,
+    /// Runs of rows, kept for their memory.
+    runs: Vec<(u32, u32)>,
 }
 
 /// Why a frame failed, before the world went back.
@@ -551,7 +554,7 @@ impl Simulation {
                 self.report.patches[job.system].dense_rows += u64::from(job.rows.end - job.rows.start);
             }
         }
-        let mut runs = Vec::new();
+        let runs = &mut self.runs;
         for tracked in &work.tracked {
             runs.clear();
             let table = &store.tables[tracked.table as usize];
@@ -560,9 +563,8 @@ impl Simulation {
                 let offset = table.columns[usize::from(column)].live.offset + u64::from(word) * 8;
                 store.arena.items::<u64>(offset, 1)[0]
             };
-            let mask: &[MaskTerm] = &tracked.mask;
-            mask_runs(mask, 0, table.rows, word, |start, end| runs.push((start, end)));
-            for (start, end) in &runs {
+            mask_runs(work.mask(tracked.system, tracked.table), 0, table.rows, word, |start, end| runs.push((start, end)));
+            for (start, end) in runs.iter() {
                 store.mark_changed(tracked.table, tracked.component, parity, *start, end - start)?;
             }
         }

@@ -11,7 +11,7 @@ use crate::world::registry::Registry;
 use crate::{Component, Resource};
 
 use super::job::Job;
-use super::view::{View, ViewTable};
+use super::view::{View, ViewSet};
 
 /// The stages that every schedule has, in order. `startup` runs once, before the first frame's `update`.
 pub const STAGES: [&str; 5] = ["startup", "update", "late", "render", "cleanup"];
@@ -22,7 +22,7 @@ pub(crate) trait Kernel: Send + Sync {
         &self,
         job: &mut Job<'a, '_>,
         fetch: &mut Fetch<'a>,
-        views: &'a [ViewTable<'a>],
+        views: ViewSet<'a>,
     ) -> Result<(), String>;
 }
 
@@ -33,7 +33,7 @@ where
     Q: Query,
     F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), String> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: &'a [ViewTable<'a>]) -> Result<(), String> {
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), String> {
         (self.0)(job, Q::fetch(fetch))
     }
 }
@@ -46,7 +46,7 @@ where
     O: Query,
     F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), String> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: &'a [ViewTable<'a>]) -> Result<(), String> {
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), String> {
         let own = job.table();
         let (map, item) = (job.map(), Q::fetch(fetch));
         (self.0)(job, item, View::new(views, own, map))

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "frozen columns of other rows become shared slices here")]
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use crate::Entity;
 use crate::column::{ColumnCursor, RawColumn};
@@ -25,32 +26,45 @@ impl EntityMap<'_> {
     }
 }
 
-/// A condition on rows, with the bits that decide it.
-#[derive(Debug)]
+/// A condition on rows: whether the bits must be clear, and which of the set's words decide it.
+#[derive(Clone, Debug)]
 pub(crate) struct ViewMask {
-    /// Whether the bits must be clear.
     pub negated: bool,
-    /// Words of each bit column.
-    pub words: Vec<*const u64>,
+    pub words: Range<u32>,
 }
 
-/// A table as a view shows it.
-///
-/// Invariant: every address names `rows` rows (bits) that stay mapped and frozen for `'a`.
-#[derive(Debug)]
-pub(crate) struct ViewTable<'a> {
+/// A table as a view shows it: parts of its set's lists.
+#[derive(Clone, Debug)]
+pub(crate) struct ViewTable {
     pub table: u32,
     pub rows: u32,
     pub handles: *const Entity,
-    pub columns: Vec<RawColumn>,
-    pub present: Vec<bool>,
-    pub mask: Vec<ViewMask>,
-    pub frozen: PhantomData<&'a [u8]>,
+    pub columns: Range<u32>,
+    pub present: Range<u32>,
+    pub masks: Range<u32>,
+}
+
+/// The tables of a view and what they are made of.
+///
+/// Invariant: every address of a table names `rows` rows (bits) that stay mapped and frozen for `'a`; `new` is null in
+/// every column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ViewSet<'a> {
+    pub tables: &'a [ViewTable],
+    pub columns: &'a [RawColumn],
+    pub present: &'a [bool],
+    pub masks: &'a [ViewMask],
+    pub words: &'a [*const u64],
+}
+
+/// A range of places as places.
+fn places(range: &Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
 }
 
 /// Everything that a query matches, whole tables, as it was when the batch began.
 pub struct View<'a, Q> {
-    tables: &'a [ViewTable<'a>],
+    set: ViewSet<'a>,
     own: Option<usize>,
     map: EntityMap<'a>,
     query: PhantomData<fn() -> Q>,
@@ -70,7 +84,8 @@ pub struct Table<'a, Q: Query> {
     pub entities: &'a [Entity],
     /// Its columns.
     pub columns: Q::Item<'a>,
-    table: &'a ViewTable<'a>,
+    table: &'a ViewTable,
+    set: ViewSet<'a>,
 }
 
 impl<Q: Query> Table<'_, Q> {
@@ -78,9 +93,9 @@ impl<Q: Query> Table<'_, Q> {
     #[must_use]
     pub fn matches(&self, row: usize) -> bool {
         assert!(row < self.entities.len(), "row {row} of a table of {} rows", self.entities.len());
-        self.table.mask.iter().all(|term| {
-            let any = term.words.iter().any(|words| {
-                // SAFETY: the row is one of the table's, and the bits are mapped and frozen (ViewTable's invariant).
+        self.set.masks[places(&self.table.masks)].iter().all(|term| {
+            let any = self.set.words[places(&term.words)].iter().any(|words| {
+                // SAFETY: the row is one of the table's, and the bits are mapped and frozen (ViewSet's invariant).
                 unsafe { *words.add(row / 64) >> (row % 64) & 1 != 0 }
             });
             any != term.negated
@@ -89,20 +104,20 @@ impl<Q: Query> Table<'_, Q> {
 }
 
 impl<'a, Q: Query> View<'a, Q> {
-    pub(crate) fn new(tables: &'a [ViewTable<'a>], own_table: u32, map: EntityMap<'a>) -> Self {
-        View { tables, own: tables.iter().position(|table| table.table == own_table), map, query: PhantomData }
+    pub(crate) fn new(set: ViewSet<'a>, own_table: u32, map: EntityMap<'a>) -> Self {
+        View { set, own: set.tables.iter().position(|table| table.table == own_table), map, query: PhantomData }
     }
 
     /// Tables in the view.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.tables.len()
+        self.set.tables.len()
     }
 
     /// Whether nothing matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tables.is_empty()
+        self.set.tables.is_empty()
     }
 
     /// Which of the tables holds the job's own rows, if the view has it.
@@ -117,13 +132,13 @@ impl<'a, Q: Query> View<'a, Q> {
     /// When there is no such table.
     #[must_use]
     pub fn table(&self, index: usize) -> Table<'a, Q> {
-        let table = &self.tables[index];
-        // SAFETY: ViewTable's invariant.
+        let table = &self.set.tables[index];
+        // SAFETY: ViewSet's invariant.
         let entities = unsafe { std::slice::from_raw_parts(table.handles, table.rows as usize) };
-        // SAFETY: frozen columns that are only read (ViewTable's invariant; `new` is null in all of them).
-        let columns = unsafe { ColumnCursor::new(&table.columns, &[]) };
-        let mut fetch = Fetch { columns, entities, present: &table.present, next_optional: 0 };
-        Table { entities, columns: Q::fetch(&mut fetch), table }
+        // SAFETY: frozen columns that are only read (ViewSet's invariant).
+        let columns = unsafe { ColumnCursor::new(&self.set.columns[places(&table.columns)], &[]) };
+        let mut fetch = Fetch { columns, entities, present: &self.set.present[places(&table.present)], next_optional: 0 };
+        Table { entities, columns: Q::fetch(&mut fetch), table, set: self.set }
     }
 
     /// All tables in order.
@@ -136,7 +151,7 @@ impl<'a, Q: Query> View<'a, Q> {
     #[must_use]
     pub fn locate(&self, entity: Entity) -> Option<(usize, usize)> {
         let at = self.map.locate(entity)?;
-        let index = self.tables.iter().position(|table| table.table == at.table)?;
-        ((at.row) < self.tables[index].rows).then_some((index, at.row as usize))
+        let index = self.set.tables.iter().position(|table| table.table == at.table)?;
+        ((at.row) < self.set.tables[index].rows).then_some((index, at.row as usize))
     }
 }

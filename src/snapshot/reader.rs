@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::layout::Layout;
 use crate::limits::DIRECTORY_SLOTS;
-use crate::region::{Lease, LeaseInfo, ReaderMap, Region, RegionTarget, worker_state};
+use crate::region::{Lease, LeaseInfo, ReaderMap, Region, RegionTarget, pin, worker_state};
 use crate::world::error::WorldError;
 use crate::world::registry::Registry;
 use crate::world::resources::resource_offset;
@@ -20,7 +20,6 @@ use crate::{Component, Entity, Resource};
 
 use super::SnapshotError;
 use super::directory::{ColumnEntry, Directory};
-use super::pin;
 use super::table::TableView;
 
 /// A world in another process (or in this one), to look at.

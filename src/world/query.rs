@@ -5,7 +5,7 @@
 //! [`QueryPlan`] (plain component ids, so that a query can also be made by name) and matched against each table's
 //! shape; toggles and changed rows that a shape cannot decide become a bit mask over rows.
 
-use crate::column::{ColumnCursor, Mut};
+use crate::column::ColumnCursor;
 use crate::component::{Component, Entity};
 use crate::layout::Storage;
 
