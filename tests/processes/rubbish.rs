@@ -244,7 +244,9 @@ pub fn files_all(region: &Path) {
         let path = damaged.join(file);
         let bytes = fs::metadata(region.join(file)).unwrap().len();
         both(&format!("no {file}"), &|| fs::remove_file(&path).unwrap());
-        both(&format!("{file} of another region"), &|| drop(fs::copy(other.join(file), &path).unwrap()));
+        both(&format!("{file} of another region"), &|| {
+            fs::copy(other.join(file), &path).unwrap();
+        });
         both(&format!("{file} is a directory"), &|| {
             fs::remove_file(&path).unwrap();
             fs::create_dir(&path).unwrap();

@@ -121,7 +121,7 @@ pub fn newest(reader: &mut Reader) -> (u64, u64) {
 /// What a run came to, frame by frame.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Course {
-    /// Frame and hash of every generation, once each.
+    /// Frame and hash of every generation, once each; not of frame 0.
     pub hashes: Vec<(u64, u64)>,
     /// Every system's patches in every frame.
     pub patches: Vec<Vec<PatchCounts>>,
@@ -148,7 +148,7 @@ pub fn course(simulation: &mut Simulation, frames: u64) -> Course {
         let report = simulation.step(scenes::DT).unwrap();
         course.patches.push(report.patches.clone());
         let found = newest(&mut reader);
-        if course.hashes.last() != Some(&found) {
+        if found.0 > 0 && course.hashes.last() != Some(&found) {
             course.hashes.push(found);
         }
     }
