@@ -52,8 +52,11 @@ pub(crate) struct Scratch {
     /// Per job: the first of its new entities.
     bases: Vec<u32>,
     components: Vec<u16>,
+    tables: Vec<u16>,
+    sorted: Vec<u16>,
     value: Vec<u8>,
     edges: HashMap<(u32, u16, bool), u32>,
+    pub(super) structural: super::structural::Lists,
 }
 
 /// A commit in progress.
@@ -112,11 +115,7 @@ impl Commit<'_> {
         self.finish()
     }
 
-    fn count_spawns<'r>(
-        &mut self,
-        jobs: &[JobRows],
-        records: &dyn Fn(usize) -> &'r [u8],
-    ) -> Result<u32, RegionError> {
+    fn count_spawns<'r>(&mut self, jobs: &[JobRows], records: &dyn Fn(usize) -> &'r [u8]) -> Result<u32, RegionError> {
         let mut total: u64 = 0;
         for (index, job) in jobs.iter().enumerate() {
             self.scratch.bases.push(total as u32);
@@ -143,8 +142,7 @@ impl Commit<'_> {
     }
 
     fn apply_job(&mut self, job: &JobRows, records: &[u8], spawns: Range<u32>) -> Result<(), RegionError> {
-        let mut current =
-            Current { system: job.system, table: job.table, rows: job.rows.clone(), spawns, spawned: 0 };
+        let mut current = Current { system: job.system, table: job.table, rows: job.rows.clone(), spawns, spawned: 0 };
         for record in Records::new(records, self.sizes) {
             let body = match record {
                 Ok(record) => record.body,
@@ -206,7 +204,10 @@ impl Commit<'_> {
             Op::Remove => (&access.removes, "removes"),
             Op::Destroy => {
                 if !access.destroys {
-                    let why = || Refusal::Undeclared { what: "destroys entities of any component, not only", component: String::new() };
+                    let why = || Refusal::Undeclared {
+                        what: "destroys entities of any component, not only",
+                        component: String::new(),
+                    };
                     self.counts[current.system].refuse(count as u64, why);
                 }
                 return self.access[current.system].destroys;
@@ -316,12 +317,15 @@ impl Commit<'_> {
         components.extend(run.components());
         let access = &self.access[current.system];
         let undeclared = components.iter().copied().find(|c| access.spawns.binary_search(c).is_err());
-        let mut tables: Vec<u16> =
-            components.iter().copied().filter(|c| self.store.storage(*c) == Storage::Table).collect();
+        let mut tables = std::mem::take(&mut self.scratch.tables);
+        tables.clear();
+        tables.extend(components.iter().copied().filter(|c| self.store.storage(*c) == Storage::Table));
         tables.sort_unstable();
-        let mut all = components.clone();
-        all.sort_unstable();
-        let repeated = all.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+        let sorted = &mut self.scratch.sorted;
+        sorted.clear();
+        sorted.extend_from_slice(&components);
+        sorted.sort_unstable();
+        let repeated = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
         let refused = match (undeclared, repeated) {
             (Some(component), _) => Some(Refusal::Undeclared { what: "spawns", component: self.name(component) }),
             (None, Some(component)) => Some(Refusal::Repeated { component: self.name(component) }),
@@ -332,9 +336,11 @@ impl Commit<'_> {
             self.scratch.pending.of_spawn.extend(std::iter::repeat_n(NONE, count as usize));
             current.spawned += count;
             self.scratch.components = components;
+            self.scratch.tables = tables;
             return Ok(());
         }
         let target = self.store.table_for(&tables)?;
+        self.scratch.tables = tables;
         for index in 0..count {
             let value = run.value(index).unwrap_or_default();
             let entry = self.scratch.pending.insert_spawn(target);

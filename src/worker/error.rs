@@ -103,31 +103,85 @@ pub enum PoolError {
 /// Why a batch failed. All of its running jobs have ended, or their workers are dead, before anyone sees this.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum JobFailure {
+pub enum JobFailure {
     /// The kernel returned an error.
     #[error("{message} (on {runner})")]
-    Error { job: u32, runner: RunnerName, message: String },
+    Error {
+        /// The job, counted through the batch.
+        job: u32,
+        /// Who ran it.
+        runner: RunnerName,
+        /// What was said, or what is wrong.
+        message: String,
+    },
     /// The kernel panicked.
     #[error("panicked on {runner}: {message}")]
-    Panic { job: u32, runner: RunnerName, message: String },
+    Panic {
+        /// The job, counted through the batch.
+        job: u32,
+        /// Who ran it.
+        runner: RunnerName,
+        /// What was said, or what is wrong.
+        message: String,
+    },
     /// The job's workers died again and again.
     #[error("{deaths} workers died while they ran this job, last {runner} ({status})")]
-    KilledWorkers { job: u32, deaths: u32, runner: RunnerName, status: String },
+    KilledWorkers {
+        /// The job, counted through the batch.
+        job: u32,
+        /// How many workers died.
+        deaths: u32,
+        /// Who ran it.
+        runner: RunnerName,
+        /// How the last one ended.
+        status: String,
+    },
     /// The job did not end in time. Worker processes were killed for it; a thread's job was waited for.
     #[error("the job passed its deadline of {deadline:?} ({tries} tries, last on {runner})")]
-    Deadline { job: u32, deadline: Duration, tries: u32, runner: RunnerName },
+    Deadline {
+        /// The job, counted through the batch.
+        job: u32,
+        /// How long it may run.
+        deadline: Duration,
+        /// How often it was tried.
+        tries: u32,
+        /// Who ran it.
+        runner: RunnerName,
+    },
     /// The job killed a worker, and there is no other worker left that could try again.
     #[error("the job killed a worker, and no worker is left to run it again ({reason})")]
-    NoWorkers { job: u32, reason: String },
+    NoWorkers {
+        /// The job, counted through the batch.
+        job: u32,
+        /// Why there is none.
+        reason: String,
+    },
     /// A dead worker left undo bytes that cannot be right.
     #[error("{runner} died and what it left to undo its writes cannot be trusted: {message}")]
-    Undo { job: u32, runner: RunnerName, message: String },
+    Undo {
+        /// The job, counted through the batch.
+        job: u32,
+        /// Who ran it.
+        runner: RunnerName,
+        /// What was said, or what is wrong.
+        message: String,
+    },
     /// A worker broke the protocol and cannot be replaced.
     #[error("{runner} broke the worker protocol: {message}")]
-    Protocol { job: u32, runner: RunnerName, message: String },
+    Protocol {
+        /// The job, counted through the batch.
+        job: u32,
+        /// Who ran it.
+        runner: RunnerName,
+        /// What was said, or what is wrong.
+        message: String,
+    },
     /// Shared memory for the batch could not be had.
     #[error("the batch could not be handed to the workers: {message}")]
-    Memory { message: String },
+    Memory {
+        /// What was said, or what is wrong.
+        message: String,
+    },
     /// The pool is closed.
     #[error("the workers are closed: nothing can run any more")]
     Closed,
@@ -135,7 +189,7 @@ pub(crate) enum JobFailure {
 
 impl JobFailure {
     /// The job that failed, where it was one.
-    pub(crate) fn job(&self) -> Option<u32> {
+    pub fn job(&self) -> Option<u32> {
         match self {
             JobFailure::Error { job, .. }
             | JobFailure::Panic { job, .. }

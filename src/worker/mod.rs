@@ -64,12 +64,11 @@ use std::time::Duration;
 use crate::limits::{RING_BYTES_DEFAULT, WORKERS_MAX};
 use crate::patch::PatchWriter;
 
-pub(crate) use error::JobFailure;
-pub use error::{MemoryError, PoolError, WorkerError};
+pub use error::{JobFailure, MemoryError, PoolError, WorkerError};
 pub(crate) use pool::Pool;
 #[cfg(unix)]
 pub(crate) use process::{WorkerStart, serve_with};
-pub(crate) use staged::{JobRun, Staged};
+pub(crate) use staged::Staged;
 pub(crate) use undo::Undo;
 
 /// Runs jobs of a batch. The same object serves main and all threads; a worker process builds an equal one from the

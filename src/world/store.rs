@@ -68,6 +68,14 @@ pub(crate) struct Store {
     pub free_slots: FreeSlots,
     /// Whether anything changed since the last publication.
     pub dirty: bool,
+    pub scratch: RowScratch,
+}
+
+/// Lists kept for their memory.
+#[derive(Debug, Default)]
+pub(crate) struct RowScratch {
+    pub handles: Vec<crate::Entity>,
+    pub sources: Vec<u32>,
 }
 
 impl Store {
@@ -84,6 +92,7 @@ impl Store {
             limbo: Vec::new(),
             free_slots: FreeSlots::default(),
             dirty: true,
+            scratch: RowScratch::default(),
         };
         store.push_table(TableKind::Entities, Arc::new(Shape::entities()), CAPACITY_MIN)?;
         let bytes = super::resources::resources_bytes(&store.layout);
@@ -105,6 +114,7 @@ impl Store {
             limbo: Vec::new(),
             free_slots: FreeSlots::default(),
             dirty: false,
+            scratch: RowScratch::default(),
         }
     }
 
@@ -118,11 +128,13 @@ impl Store {
         let mut named: Vec<Extent> = also_named.to_vec();
         named.extend(tables.iter().flat_map(|table| table.columns.iter().map(|column| column.live)));
         self.region.rebuild(&named)?;
+        // found by what entities are: toggles that a table has got columns for since do not count
+        let is_table = |component: &u16| self.storage(*component) == Storage::Table;
         self.by_components = tables
             .iter()
             .enumerate()
             .filter(|(_, table)| table.kind == TableKind::Data)
-            .map(|(index, table)| (table.shape.components.clone(), index as u32))
+            .map(|(index, table)| (table.shape.components.iter().copied().filter(is_table).collect(), index as u32))
             .collect();
         self.tables = tables;
         self.published = published;
@@ -225,8 +237,7 @@ impl Store {
     }
 
     fn reusable(&self, named: (u64, u64)) -> bool {
-        named == (0, 0)
-            || (named.1 < self.published && !self.pins.iter().any(|pin| (named.0..=named.1).contains(pin)))
+        named == (0, 0) || (named.1 < self.published && !self.pins.iter().any(|pin| (named.0..=named.1).contains(pin)))
     }
 
     /// Frees what no generation needs any more. True when anything was freed.
@@ -296,12 +307,7 @@ impl Store {
     /// Gives a column another extent to be written as a whole; returns the offsets (old rows, new rows). The flip is
     /// the caller's, once all rows are written ([`Self::flip`]). Where the column is building already and `in_place`
     /// will do, both are the same.
-    pub(crate) fn write_whole(
-        &mut self,
-        table: u32,
-        column: usize,
-        in_place: bool,
-    ) -> Result<(u64, u64), RegionError> {
+    pub(crate) fn write_whole(&mut self, table: u32, column: usize, in_place: bool) -> Result<(u64, u64), RegionError> {
         if in_place && self.tables[table as usize].columns[column].building {
             let live = self.tables[table as usize].columns[column].live.offset;
             return Ok((live, live));

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -21,11 +22,14 @@ pub(crate) struct Tests {
     pub passed: u64,
     pub failed: u64,
     pub ignored: u64,
+    /// Single tests that were seen to fail, also where no result of all of them followed.
+    lines_failed: u64,
 }
 
 impl Tests {
     /// Counts a line of libtest's: `test result: ok. 3 passed; 0 failed; 1 ignored; ...`.
     fn count(&mut self, line: &str) {
+        self.lines_failed += u64::from(line.starts_with("test ") && line.trim_end().ends_with("... FAILED"));
         let Some(at) = line.find("test result: ") else { return };
         let words: Vec<&str> = line[at..].split([' ', ';', '.']).filter(|word| !word.is_empty()).collect();
         for pair in words.windows(2) {
@@ -39,11 +43,17 @@ impl Tests {
         }
     }
 
+    /// Whether any test failed, as far as the output went.
+    pub(crate) fn any_failed(&self) -> bool {
+        self.failed + self.lines_failed > 0
+    }
+
     /// Adds another count.
     pub(crate) fn add(&mut self, other: Tests) {
         self.passed += other.passed;
         self.failed += other.failed;
         self.ignored += other.ignored;
+        self.lines_failed += other.lines_failed;
     }
 }
 
@@ -198,9 +208,8 @@ fn shown(command: &Command) -> String {
         .get_envs()
         .filter_map(|(name, value)| Some(format!("{}={}", name.to_string_lossy(), quoted(&value?.to_string_lossy()))))
         .collect();
-    words.extend(
-        [command.get_program()].into_iter().chain(command.get_args()).map(|word| quoted(&word.to_string_lossy())),
-    );
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    words.extend([program].into_iter().chain(command.get_args()).map(|word| quoted(&word.to_string_lossy())));
     words.join(" ")
 }
 
@@ -219,7 +228,12 @@ mod tests {
         tests.count("running 3 tests");
         tests.count("test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 4 filtered out; finished in 0.02s\n");
         tests.count("test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.5s");
-        assert_eq!(tests, Tests { passed: 13, failed: 2, ignored: 3 });
+        assert_eq!(tests, Tests { passed: 13, failed: 2, ignored: 3, lines_failed: 0 });
+        let mut cut = Tests::default();
+        cut.count("test a::b ... ok\n");
+        assert!(!cut.any_failed());
+        cut.count("test a::c ... FAILED\n");
+        assert!(cut.any_failed() && tests.any_failed());
     }
 
     #[test]

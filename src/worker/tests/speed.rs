@@ -1,7 +1,7 @@
 //! How long it takes to hand out an empty batch and join it. Run by hand: `cargo test --release -- --ignored speed`.
 #![expect(clippy::print_stdout, reason = "a measurement")]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::common::{Order, Setting};
 use super::*;
@@ -10,7 +10,9 @@ pub(super) fn measure(setting: &mut Setting, label: &str) {
     let (mut pool, _) = setting.start();
     let mut staged = Staged::new();
     let order = Order { words: 0, filler: 60, ..Order::plain(0) };
-    for jobs in [2, 16, 128] {
+    // With a deadline main leaves all jobs of a pool of processes to the workers: a full round trip.
+    let counts: &[u32] = if setting.deadline.is_some() { &[1, 2] } else { &[2, 16, 128] };
+    for &jobs in counts {
         let mut times: Vec<u128> = Vec::new();
         let mut on_workers = 0;
         for round in 0..20_000 {
@@ -41,5 +43,8 @@ fn speed_of_empty_batches() {
     #[cfg(unix)]
     for count in [1, 2] {
         measure(&mut super::processes::setting(count, 256, ""), &Workers::Processes(count).to_string());
+        let mut setting = super::processes::setting(count, 256, "");
+        setting.deadline = Some(Duration::from_secs(1000));
+        measure(&mut setting, &format!("processes:{count}, by workers alone"));
     }
 }
