@@ -60,6 +60,8 @@ pub(crate) struct Work {
     /// Per task: its part of `written`.
     pub task_written: Vec<(u32, u32)>,
     pub tracked: Vec<TrackedWrite>,
+    /// Rows that each system writes in place.
+    pub dense: Vec<(usize, u64)>,
     /// Rows of all jobs, and an estimate of their work in nanoseconds.
     pub rows: u64,
     pub estimate_ns: u64,
@@ -115,6 +117,7 @@ impl Work {
         self.written.clear();
         self.task_written.clear();
         self.tracked.clear();
+        self.dense.clear();
         self.tasks.clear();
         self.task_words.clear();
         (self.rows, self.estimate_ns) = (0, 0);
@@ -303,6 +306,9 @@ impl Work {
                 self.task_words.push(type_word(field_type(around.store, access.component, access.field)));
             }
             self.push_mask(index, &view.mask, around.store);
+        }
+        if compiled.own.writes() {
+            self.dense.push((system, u64::from(around.store.tables[table as usize].rows) * around.frames));
         }
         for component in compiled.own.columns.iter().filter(|c| c.write).map(|c| c.component) {
             let slot = around.store.tables[table as usize].shape.slot(component);
