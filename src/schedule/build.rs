@@ -60,9 +60,9 @@ pub(crate) struct Work {
     /// Per task: its part of `written`.
     pub task_written: Vec<(u32, u32)>,
     pub tracked: Vec<TrackedWrite>,
-    /// Systems that write in place and the rows that they write, over all passes.
-    pub dense_rows: Vec<(usize, u64)>,
-    /// Per job's task: its systems' part of `task_systems`.
+    /// Rows that each system writes in place.
+    pub dense: Vec<(usize, u64)>,
+    /// Per task: its systems' part of `task_systems`.
     pub task_members: Vec<(u32, u32)>,
     /// Systems of all tasks, those of one task in a row.
     pub task_systems: Vec<usize>,
@@ -121,7 +121,7 @@ impl Work {
         self.written.clear();
         self.task_written.clear();
         self.tracked.clear();
-        self.dense_rows.clear();
+        self.dense.clear();
         self.task_members.clear();
         self.task_systems.clear();
         self.tasks.clear();
@@ -232,9 +232,6 @@ impl Work {
         for system in systems {
             if let Some(matched) = &matches[&(*system, table)].own {
                 self.system(*system, table, matched, matches, around);
-                if around.compiled[*system].own.writes() {
-                    self.dense_rows.push((*system, u64::from(rows) * around.frames));
-                }
                 self.task_systems.push(*system);
             }
         }
@@ -324,6 +321,9 @@ impl Work {
                 self.task_words.push(type_word(field_type(around.store, access.component, access.field)));
             }
             self.push_mask(index, &view.mask, around.store);
+        }
+        if compiled.own.writes() {
+            self.dense.push((system, u64::from(around.store.tables[table as usize].rows) * around.frames));
         }
         for component in compiled.own.columns.iter().filter(|c| c.write).map(|c| c.component) {
             let slot = around.store.tables[table as usize].shape.slot(component);

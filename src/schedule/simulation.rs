@@ -546,7 +546,7 @@ impl Simulation {
             let rows = store.tables[written.table as usize].rows;
             store.touched(written.table, column, 0, rows);
         }
-        for (system, rows) in &work.dense_rows {
+        for (system, rows) in &work.dense {
             self.report.patches[*system].dense_rows += rows;
         }
         let runs = &mut self.runs;

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         }
     });
     written?;
-    let figures = figures.map_err(|error| Failure::of(error.as_ref()))?;
+    let figures = figures.map_err(|error| Failure::of(&*error))?;
     if json {
         let values: Vec<serde_json::Value> = figures
             .iter()

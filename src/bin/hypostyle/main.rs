@@ -83,12 +83,12 @@ enum Command {
     Plan(plan::Args),
     /// Remove regions whose writer is gone; never a live one.
     Clean(clean::Args),
-    /// Measure the engine beside hand-written loops.
+    /// Measure: frames, patches, spawning, pins, beside hand-written loops.
     Bench(bench::Args),
     /// Serve `bench` as a worker process. Not for use by hand.
     #[command(hide = true)]
     BenchWorker {
-        /// The schedule's name.
+        /// Which schedule.
         name: String,
     },
     /// Serve `run` as a worker process. Not for use by hand.
