@@ -16,7 +16,8 @@
 //!    208     8  writer start, ns since 1970
 //!    216     8  frames that the writer has ended
 //!    224     8  publications that were skipped
-//!   4096  4096  worker slots, 64 bytes each: process id u32, state u32, jobs u64, deaths u64
+//!   4096  4096  worker slots, 64 bytes each: process id u32, state u32 (0 none, 1 thread, 2 process,
+//!                3 being replaced), jobs u64, deaths u64
 //!   8192 16384  directory slots, 32 bytes each: generation u64, offset u64, bytes u64, checksum u64
 //! ```
 //!
@@ -26,6 +27,7 @@
 
 use std::time::Duration;
 
+use super::pin;
 use crate::limits::{DIRECTORY_SLOTS, WORKERS_MAX};
 use crate::os;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering, fence};
@@ -45,12 +47,24 @@ const _: () = {
     assert!(cfg!(target_endian = "little"), "shared words are little-endian");
 };
 
+/// States of a worker slot.
+pub(crate) mod worker_state {
+    /// No worker.
+    pub(crate) const NONE: u32 = 0;
+    /// A thread that takes jobs.
+    pub(crate) const THREAD: u32 = 1;
+    /// A process that takes jobs.
+    pub(crate) const PROCESS: u32 = 2;
+    /// Starting, or dead and about to be replaced.
+    pub(crate) const REPLACED: u32 = 3;
+}
+
 /// What `inspect` shows of one worker. Padded to a cache line.
 #[repr(C, align(64))]
 pub(crate) struct WorkerSlot {
     /// Its process id; 0: a thread, or no worker.
     pub pid: AtomicU32,
-    /// The pool's state number; 0: no worker.
+    /// One of the numbers in [`worker_state`].
     pub state: AtomicU32,
     /// Jobs done.
     pub jobs: AtomicU64,
@@ -81,7 +95,7 @@ pub(crate) struct Control {
     data_bytes: AtomicU64,
     reserved_0: AtomicU64,
     boot_id: [AtomicU64; 2],
-    /// The newest generation: see [`generation_word`]. Stored with Release by the writer; see [`Control::published`].
+    /// The newest generation: see [`pin::word`]. Stored with Release by the writer; see [`Control::published`].
     pub published: AtomicU64,
     reserved_1: [AtomicU64; 7],
     /// Counts publications, wrapping; readers sleep on it.
@@ -104,17 +118,6 @@ pub(crate) struct Control {
     pub workers: [WorkerSlot; WORKERS_MAX],
     /// The generations' directories.
     pub slots: [DirectorySlot; DIRECTORY_SLOTS],
-}
-
-/// The word that names a generation (48 bits) and its directory slot (16 bits). Generation 0 in slot 0 is "none".
-pub(crate) const fn generation_word(generation: u64, slot: u16) -> u64 {
-    debug_assert!(generation < 1 << 48, "a generation has 48 bits");
-    generation << 16 | slot as u64
-}
-
-/// The generation and the slot in a word.
-pub(crate) const fn split_word(word: u64) -> (u64, u16) {
-    (word >> 16, word as u16)
 }
 
 /// Loads a word that may lie in read-only memory, with acquire ordering.
@@ -237,7 +240,7 @@ impl Control {
     /// Makes a generation the newest one and wakes who waits for it. SYNC POINT publish: pairs with
     /// [`Control::published`]; all that the generation names is written before.
     pub(crate) fn publish(&self, word: u64) {
-        self.published.store(word, Ordering::Release);
+        pin::publish(&self.published, word);
         self.publications.fetch_add(1, Ordering::Release);
         os::wake_word(&self.publications);
     }
@@ -272,17 +275,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_name_a_generation_and_a_slot() {
-        assert_eq!(split_word(generation_word((1 << 48) - 1, 511)), ((1 << 48) - 1, 511));
-        assert_eq!(split_word(generation_word(1, 0)), (1, 0));
-        assert_ne!(generation_word(1, 0), 0);
-    }
-
-    #[test]
     fn waiting_ends_with_the_next_publication() {
         let control = Control::zeroed();
-        control.publish(generation_word(1, 3));
-        assert_eq!(control.wait_published(0, Duration::ZERO), generation_word(1, 3));
+        control.publish(pin::word(1, 3));
+        assert_eq!(control.wait_published(0, Duration::ZERO), pin::word(1, 3));
         let seen = control.published();
         std::thread::scope(|scope| {
             let control = &control;
@@ -293,8 +289,8 @@ mod tests {
                 }
                 word
             });
-            control.publish(generation_word(2, 4));
-            assert_eq!(waiter.join().expect("the waiter ends"), generation_word(2, 4));
+            control.publish(pin::word(2, 4));
+            assert_eq!(waiter.join().expect("the waiter ends"), pin::word(2, 4));
         });
     }
 

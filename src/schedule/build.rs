@@ -60,6 +60,8 @@ pub(crate) struct Work {
     /// Per task: its part of `written`.
     pub task_written: Vec<(u32, u32)>,
     pub tracked: Vec<TrackedWrite>,
+    /// Rows that each system writes in place.
+    pub dense: Vec<(usize, u64)>,
     /// Rows of all jobs, and an estimate of their work in nanoseconds.
     pub rows: u64,
     pub estimate_ns: u64,
@@ -115,6 +117,7 @@ impl Work {
         self.written.clear();
         self.task_written.clear();
         self.tracked.clear();
+        self.dense.clear();
         self.tasks.clear();
         self.task_words.clear();
         (self.rows, self.estimate_ns) = (0, 0);
@@ -265,19 +268,14 @@ impl Work {
         !looked_at && around.undo_bytes.is_none_or(|room| bytes <= room)
     }
 
-    fn system(
-        &mut self,
-        system: usize,
-        table: u32,
-        matched: &Matched,
-        matches: &Matches,
-        around: &Surroundings<'_>,
-    ) {
+    fn system(&mut self, system: usize, table: u32, matched: &Matched, matches: &Matches, around: &Surroundings<'_>) {
         let compiled = &around.compiled[system];
         let views = || {
-            around.store.data_tables().filter(|(_, data)| data.rows > 0).filter_map(|(index, _)| {
-                matches[&(system, index)].others.as_ref().map(|matched| (index, matched))
-            })
+            around
+                .store
+                .data_tables()
+                .filter(|(_, data)| data.rows > 0)
+                .filter_map(|(index, _)| matches[&(system, index)].others.as_ref().map(|matched| (index, matched)))
         };
         let payload = &around.payloads[system];
         let columns = matched.columns.iter().flatten().count() as u32;
@@ -308,6 +306,9 @@ impl Work {
                 self.task_words.push(type_word(field_type(around.store, access.component, access.field)));
             }
             self.push_mask(index, &view.mask, around.store);
+        }
+        if compiled.own.writes() {
+            self.dense.push((system, u64::from(around.store.tables[table as usize].rows) * around.frames));
         }
         for component in compiled.own.columns.iter().filter(|c| c.write).map(|c| c.component) {
             let slot = around.store.tables[table as usize].shape.slot(component);

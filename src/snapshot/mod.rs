@@ -5,12 +5,11 @@
 mod directory;
 mod error;
 mod hash;
-pub(crate) mod pin;
 mod reader;
 mod table;
 
 pub(crate) use directory::{Directory, Meta, encode as encode_directory};
 pub use error::SnapshotError;
 pub(crate) use reader::reader_of;
-pub use reader::{Reader, Snapshot};
-pub use table::{Presence, TableView};
+pub use reader::{Reader, Snapshot, WorkerInfo, WorkerState};
+pub use table::{ColumnMemory, Presence, TableView};

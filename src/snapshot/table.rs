@@ -17,6 +17,18 @@ pub struct TableView<'s> {
     entry: &'s TableEntry,
 }
 
+/// Memory of one column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ColumnMemory {
+    /// `position.x` of a field; `(entity)`, `hot (presence)` and `hot (changed)` of what the engine keeps.
+    pub name: String,
+    /// Bytes of its extent, chunk stamps and free rows included.
+    pub bytes: u64,
+    /// Bytes that rows use.
+    pub used: u64,
+}
+
 /// Which rows of a table have a component.
 #[derive(Clone, Copy, Debug)]
 pub enum Presence<'s> {
@@ -63,6 +75,28 @@ impl<'s> TableView<'s> {
         self.entry.components.iter().map(|id| layout.components()[usize::from(*id)].name.as_str())
     }
 
+    /// The memory of each column, those that the engine keeps for itself included.
+    #[must_use]
+    pub fn column_memory(&self) -> Vec<ColumnMemory> {
+        let components = self.snapshot.layout().components();
+        let name = |kind| match kind {
+            ColumnKind::Field { component, field } => {
+                let component = &components[usize::from(component)];
+                format!("{}.{}", component.name, component.fields[usize::from(field)].name)
+            }
+            ColumnKind::Presence { component } => format!("{} (presence)", components[usize::from(component)].name),
+            ColumnKind::Changed { component, .. } => format!("{} (changed)", components[usize::from(component)].name),
+            ColumnKind::Handle => "(entity)".to_owned(),
+            ColumnKind::Location | ColumnKind::Generation | ColumnKind::Resources => "(engine)".to_owned(),
+        };
+        let memory = |column: &ColumnEntry| ColumnMemory {
+            name: name(column.kind),
+            bytes: column.extent.bytes,
+            used: self.rows_of(column).len() as u64,
+        };
+        self.entry.columns.iter().map(memory).collect()
+    }
+
     fn rows_of(&self, column: &ColumnEntry) -> &'s [u8] {
         let bytes = match column.item {
             Item::Bytes(bytes) => self.rows() * bytes as usize,
@@ -90,10 +124,9 @@ impl<'s> TableView<'s> {
             Some((id as u16, index as u8, declared.fields[index].ty))
         });
         found.ok_or_else(|| {
-            let names = layout
-                .components()
-                .iter()
-                .flat_map(|component| component.fields.iter().map(move |field| format!("{}.{}", component.name, field.name)));
+            let names = layout.components().iter().flat_map(|component| {
+                component.fields.iter().map(move |field| format!("{}.{}", component.name, field.name))
+            });
             SnapshotError::UnknownColumn { name: name.to_owned(), known: names.collect::<Vec<_>>().join(", ") }
         })
     }

@@ -13,10 +13,10 @@ pub(crate) fn find_field(registry: &Registry, name: &str) -> Result<(u16, u8, Fi
     let (component, field) = name.split_once('.').unwrap_or((name, ""));
     let id = registry.component_named(component)?;
     let fields = &registry.layout.components()[usize::from(id)].fields;
-    let index = fields.iter().position(|declared| declared.name == field).ok_or_else(|| WorldError::UnknownField {
-        component: component.to_owned(),
-        field: field.to_owned(),
-    })?;
+    let index = fields
+        .iter()
+        .position(|declared| declared.name == field)
+        .ok_or_else(|| WorldError::UnknownField { component: component.to_owned(), field: field.to_owned() })?;
     Ok((id, index as u8, fields[index].ty))
 }
 
@@ -106,10 +106,8 @@ impl<'a> BulkSpawn<'_, 'a> {
             return Err(error);
         }
         self.world.check_repeats(&self.components)?;
-        let n = u32::try_from(self.count).map_err(|_| WorldError::TooManyEntities {
-            asked: self.count as u64,
-            max: crate::limits::ENTITIES_MAX,
-        })?;
+        let n = u32::try_from(self.count)
+            .map_err(|_| WorldError::TooManyEntities { asked: self.count as u64, max: crate::limits::ENTITIES_MAX })?;
         let world = self.world;
         let (table, first, handles) = world.append_entities(&self.components, n)?;
         for component in &self.components {
@@ -122,10 +120,9 @@ impl<'a> BulkSpawn<'_, 'a> {
                 let from = first as usize * bytes;
                 let rows = &mut world.store.column_bytes_mut(table, column)[from..from + self.count * bytes];
                 let given = self.given.iter().rfind(|g| g.component == *component && usize::from(g.field) == index);
-                match (given, &field.default) {
-                    (Some(given), _) => rows.copy_from_slice(given.bytes),
-                    (None, Some(default)) => rows.chunks_exact_mut(bytes).for_each(|row| row.copy_from_slice(default)),
-                    (None, None) => rows.fill(0),
+                match given {
+                    Some(given) => rows.copy_from_slice(given.bytes),
+                    None => rows.chunks_exact_mut(bytes).for_each(|row| field.write_default(row)),
                 }
             }
         }

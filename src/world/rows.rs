@@ -63,6 +63,24 @@ fn runs(rows: &[u32], mut f: impl FnMut(u32, u32)) {
     }
 }
 
+/// Which row's content ends up in the place of each removed row, when they are removed one by one, highest first, and
+/// each is replaced by the last row of the moment. `removed` descends. A row that was the last one itself is replaced
+/// by nothing; what its entry holds means nothing.
+fn replacements(rows: u32, removed: &[u32], sources: &mut Vec<u32>) {
+    sources.clear();
+    let mut last = rows;
+    // the next removed row that `last` can come by
+    let mut filled = 0;
+    for (index, row) in removed.iter().enumerate() {
+        last -= 1;
+        while filled < index && removed[filled] > last {
+            filled += 1;
+        }
+        let moved_here_before = filled < index && removed[filled] == last;
+        sources.push(if *row != last && moved_here_before { sources[filled] } else { last });
+    }
+}
+
 impl Store {
     /// Offset of a column's first row and bytes of its rows in use (of its room, with `all`).
     fn span(&self, table: u32, column: usize, all: bool) -> (u64, u64) {
@@ -132,11 +150,34 @@ impl Store {
         Ok(())
     }
 
-    /// Marks rows of every tracked component of a table.
+    /// Marks rows of every tracked component that they have.
     pub(crate) fn mark_all_changed(&mut self, table: u32, parity: u8, start: u32, len: u32) -> Result<(), RegionError> {
         let shape = Arc::clone(&self.tables[table as usize].shape);
         for slot in shape.slots.iter().filter(|slot| slot.changed.is_some()) {
-            self.mark_changed(table, slot.component, parity, start, len)?;
+            match slot.presence {
+                None => self.mark_changed(table, slot.component, parity, start, len)?,
+                Some(presence) => {
+                    for row in start..start + len {
+                        if self.bit(table, usize::from(presence), row) {
+                            self.mark_changed(table, slot.component, parity, row, 1)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Switches a toggle off in consecutive rows of a table that has its columns: an absent component is unchanged,
+    /// too.
+    pub(crate) fn clear_toggle(&mut self, table: u32, component: u16, start: u32, len: u32) -> Result<(), RegionError> {
+        let slot = *self.tables[table as usize].shape.slot(component).expect("the caller looked the component up");
+        let presence = slot.presence.expect("a toggle has a presence column");
+        for column in [Some(presence), slot.changed, slot.changed.map(|first| first + 1)].into_iter().flatten() {
+            let column = usize::from(column);
+            self.write_partial(table, column)?;
+            self.set_bits(table, column, start, len, false);
+            self.touched(table, column, start, len);
         }
         Ok(())
     }
@@ -423,17 +464,11 @@ impl Store {
             self.dirty = true;
             return Ok(());
         }
-        // holes below the new end, highest first, and the survivors beyond it, highest first
-        let holes = &removed[removed.partition_point(|row| *row >= left)..];
-        let mut survivors = std::mem::take(&mut self.scratch.survivors);
-        survivors.clear();
-        let mut gone = removed.iter().copied().peekable();
-        for row in (left..rows).rev() {
-            if gone.next_if_eq(&row).is_none() {
-                survivors.push(row);
-            }
-        }
-        debug_assert_eq!(survivors.len(), holes.len());
+        let mut sources = std::mem::take(&mut self.scratch.sources);
+        replacements(rows, removed, &mut sources);
+        // holes below the new end; the rest is cut off
+        let first_hole = removed.partition_point(|row| *row >= left);
+        let (holes, survivors) = (&removed[first_hole..], &sources[first_hole..]);
         self.write_partial(ENTITIES, 0)?;
         for c in 0..self.tables[t].columns.len() {
             self.write_partial(table, c)?;
@@ -443,13 +478,13 @@ impl Store {
                 Item::Bytes(bytes) => {
                     let bytes = bytes as usize;
                     let column = self.column_bytes_mut(table, c);
-                    for (hole, survivor) in holes.iter().zip(&survivors) {
+                    for (hole, survivor) in holes.iter().zip(survivors) {
                         let from = *survivor as usize * bytes;
                         column.copy_within(from..from + bytes, *hole as usize * bytes);
                     }
                 }
                 Item::Bit => {
-                    for (hole, survivor) in holes.iter().zip(&survivors) {
+                    for (hole, survivor) in holes.iter().zip(survivors) {
                         let bit = self.bit(table, c, *survivor);
                         self.set_bit(table, c, *hole, bit);
                     }
@@ -460,7 +495,7 @@ impl Store {
             runs(holes, |start, len| self.touched(table, c, start, len));
         }
         runs(holes, |start, len| self.place_rows(table, start, len));
-        self.scratch.survivors = survivors;
+        self.scratch.sources = sources;
         self.tables[t].rows = left;
         Ok(())
     }
@@ -497,10 +532,13 @@ impl Store {
         component: u16,
         present: bool,
     ) -> Result<(), RegionError> {
+        if !present {
+            return self.clear_toggle(table, component, row, 1);
+        }
         let slot = *self.tables[table as usize].shape.slot(component).expect("the caller looked the component up");
         let column = usize::from(slot.presence.expect("a toggle has a presence column"));
         self.write_partial(table, column)?;
-        self.set_bit(table, column, row, present);
+        self.set_bit(table, column, row, true);
         self.touched(table, column, row, 1);
         Ok(())
     }
@@ -527,15 +565,17 @@ impl Store {
                     gather(bytes as usize, source, &order, target);
                 }
                 Item::Bit => {
-                    let words = rows.div_ceil(64) as usize;
-                    let bits: Vec<u64> = order
+                    // bits beyond the rows are zero, here as in every bit column
+                    let words = self.tables[t].capacity.div_ceil(64) as usize;
+                    let mut bits: Vec<u64> = order
                         .chunks(64)
                         .map(|rows| {
-                            rows.iter().enumerate().fold(0, |word, (index, row)| {
-                                word | u64::from(self.bit(table, c, *row)) << index
-                            })
+                            rows.iter()
+                                .enumerate()
+                                .fold(0, |word, (index, row)| word | u64::from(self.bit(table, c, *row)) << index)
                         })
                         .collect();
+                    bits.resize(words, 0);
                     self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
                 }
             }
@@ -605,7 +645,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn holes_and_survivors_are_what_one_by_one_removal_gives(
+        fn replacements_are_what_one_by_one_removal_gives(
             rows in 1u32..200, picks in prop::collection::btree_set(0u32..200, 0..100)
         ) {
             let removed: Vec<u32> = picks.into_iter().rev().filter(|row| *row < rows).collect();
@@ -614,11 +654,12 @@ mod tests {
                 naive.swap_remove(*row as usize);
             }
             let left = rows - removed.len() as u32;
-            let holes = &removed[removed.partition_point(|row| *row >= left)..];
-            let survivors = (left..rows).rev().filter(|row| !removed.contains(row));
+            let mut sources = Vec::new();
+            replacements(rows, &removed, &mut sources);
+            let first_hole = removed.partition_point(|row| *row >= left);
             let mut bulk: Vec<u32> = (0..left).collect();
-            for (hole, survivor) in holes.iter().zip(survivors) {
-                bulk[*hole as usize] = survivor;
+            for (hole, source) in removed[first_hole..].iter().zip(&sources[first_hole..]) {
+                bulk[*hole as usize] = *source;
             }
             prop_assert_eq!(bulk, naive);
         }
