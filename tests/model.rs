@@ -72,16 +72,16 @@ fn same_under_all_settings(program: &Program) {
 
 #[test]
 fn programs_do_what_the_model_does() {
-    check("programs_do_what_the_model_does", 40, programs(), |program| same_under_all_settings(&program));
+    check("programs_do_what_the_model_does", 100, programs(), |program| same_under_all_settings(&program));
 }
 
 #[test]
 fn worlds_of_any_layout_hold_what_they_are_given() {
     let test = "worlds_of_any_layout_hold_what_they_are_given";
-    check(test, 60, model::layouts::plans(), |plan| model::layouts::run(&plan));
+    check(test, 150, model::layouts::plans(), |plan| model::layouts::run(&plan));
 }
 
 #[test]
 fn many_frames_in_one_pass_are_as_many_steps() {
-    check("many_frames_in_one_pass_are_as_many_steps", 30, model::passes::plans(), |plan| model::passes::run(&plan));
+    check("many_frames_in_one_pass_are_as_many_steps", 100, model::passes::plans(), |plan| model::passes::run(&plan));
 }

@@ -138,6 +138,13 @@ fn contents_of_world(world: &World) -> Contents {
     out
 }
 
+/// The handles of every table that has rows, in order.
+pub fn rows(world: &World) -> Vec<Vec<Entity>> {
+    let mut tables = Vec::new();
+    world.query::<()>(|entities, ()| tables.push(entities.to_vec())).expect("no component is asked for");
+    tables
+}
+
 fn entities_of<Q: Query>(world: &World) -> Vec<Entity> {
     let mut all = Vec::new();
     world.query::<(Entities, Q)>(|entities, (same, _)| {
@@ -263,8 +270,16 @@ impl Driver {
             }
             Edit::Despawn { who } => {
                 let entity = self.pick(*who);
+                let mut order = rows(world);
                 if self.check(entity, world.despawn(entity), false) {
                     self.model.kill(entity);
+                    for table in &mut order {
+                        if let Some(row) = table.iter().position(|other| *other == entity) {
+                            table.swap_remove(row);
+                        }
+                    }
+                    order.retain(|table| !table.is_empty());
+                    assert_eq!(rows(world), order, "the last row takes a removed row's place");
                 }
             }
             Edit::Set { who, component, seed, link } => {

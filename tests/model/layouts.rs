@@ -8,7 +8,7 @@ use hypostyle::{
 };
 use proptest::prelude::*;
 
-use super::drive::contents;
+use super::drive::{contents, rows};
 use super::program::mix;
 
 /// What happens next. Numbers pick from what there is.
@@ -247,8 +247,18 @@ pub fn run(plan: &Plan) {
             }
             Act::Frame { one_in } => {
                 simulation.set_payload("cull", [*one_in]).expect("the system is there");
+                let frame = simulation.world().frame() + 1;
+                let mut order = rows(simulation.world());
+                for table in &mut order {
+                    for row in (0..table.len()).rev() {
+                        if culled(table[row], frame, *one_in) {
+                            table.swap_remove(row);
+                        }
+                    }
+                }
+                order.retain(|table| !table.is_empty());
                 simulation.step(1.0).expect("nothing fails");
-                let frame = simulation.world().frame();
+                assert_eq!(rows(simulation.world()), order, "highest first, the last row takes a removed row's place");
                 let keys: Vec<_> = model.entities.keys().copied().collect();
                 let gone = |key: &(u32, u32)| culled(Entity::from_parts(key.0, key.1), frame, *one_in);
                 keys.into_iter().filter(gone).for_each(|key| model.kill(key));
