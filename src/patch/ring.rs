@@ -38,6 +38,7 @@ impl<M: RingMemory + Clone> Ring<M> {
         self.memory.capacity()
     }
 
+    #[cfg(test)]
     /// Bytes of the longest record that the ring takes: half of it, so that a pad always leaves room.
     pub(crate) fn record_bytes_max(&self) -> usize {
         self.memory.capacity() / 2
@@ -66,11 +67,13 @@ impl<M: RingMemory + Clone> Ring<M> {
         self.memory.raise(CLOSED);
     }
 
+    #[cfg(test)]
     /// Whether the ring was closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.memory.flags() & CLOSED != 0
     }
 
+    #[cfg(test)]
     /// Whether the consumer found the ring broken.
     pub(crate) fn is_poisoned(&self) -> bool {
         self.memory.flags() & POISONED != 0

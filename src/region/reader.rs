@@ -99,6 +99,7 @@ impl ReaderMap {
         }
     }
 
+    #[cfg(test)]
     /// Where it lives.
     pub(crate) fn target(&self) -> &RegionTarget {
         &self.target

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+#[cfg(test)]
 use super::control::Control;
 use super::error::RegionError;
 use super::files::{DATA, RegionDirectory};
@@ -56,6 +57,7 @@ impl WorkerMap {
         self.view.backed()
     }
 
+    #[cfg(test)]
     /// The control words, read-only memory: see [`ReaderMap::control`](super::ReaderMap::control).
     pub(crate) fn control(&self) -> &Control {
         self.view.control()

@@ -221,11 +221,13 @@ impl Region {
         None
     }
 
+    #[cfg(test)]
     /// The encoded layout.
     pub(crate) fn layout_bytes(&self) -> &[u8] {
         &self.layout
     }
 
+    #[cfg(test)]
     /// The hash that came with the layout.
     pub(crate) fn layout_hash(&self) -> u64 {
         self.layout_hash
@@ -325,6 +327,7 @@ impl Region {
         self.mapping.pinned(out);
     }
 
+    #[cfg(test)]
     /// Ends the writer; `keep`: the region stays for readers and a later writer, else it is removed.
     ///
     /// # Errors

@@ -190,11 +190,6 @@ impl Store {
         self.push_table(TableKind::Data, shape, CAPACITY_MIN)
     }
 
-    /// The table of the entities with exactly these components, if there is one.
-    pub(crate) fn find_table(&self, components: &[u16]) -> Option<u32> {
-        self.by_components.get(components).copied()
-    }
-
     /// The tables of entities with their places.
     pub(crate) fn data_tables(&self) -> impl Iterator<Item = (u32, &Table)> {
         self.tables.iter().enumerate().skip(FIRST_DATA as usize).map(|(index, table)| (index as u32, table))

@@ -169,7 +169,8 @@ fn killing(
         if index >= 30 && hits.load(Ordering::Relaxed) >= kills {
             break;
         }
-        let alive = simulation.worker_status().into_iter().filter(|worker| worker.alive).filter_map(|worker| worker.pid);
+        let alive =
+            simulation.worker_status().into_iter().filter(|worker| worker.alive).filter_map(|worker| worker.pid);
         *targets.lock().unwrap() = alive.collect();
         let report = simulation.step(scenes::DT).unwrap_or_else(|error| panic!("frame {}: {error}", index + 1));
         deaths += report.deaths;

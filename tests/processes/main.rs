@@ -3,7 +3,10 @@
 //! A worker process is the same executable started again, so this binary has no test harness: `main` first serves,
 //! then plays the role that its arguments name, and else runs the named tests below one after the other and reports
 //! as a harness does.
-#![expect(clippy::print_stdout, reason = "roles answer on stdout, and the tests' results are printed as a harness does")]
+#![expect(
+    clippy::print_stdout,
+    reason = "roles answer on stdout, and the tests' results are printed as a harness does"
+)]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
 mod deaths;

@@ -85,6 +85,7 @@ impl Board {
         Some(Attached { board: self.clone(), worker, epoch })
     }
 
+    #[cfg(test)]
     /// The job that a worker says it runs, of the window with this tag.
     pub(in crate::worker) fn running(&self, worker: usize, window: &Window) -> Option<usize> {
         let word = self.slot(worker, 2).load(Ordering::Acquire);
