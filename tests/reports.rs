@@ -1,4 +1,5 @@
 //! What a frame's report says of systems that run back to back on one range of rows.
+#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
 
