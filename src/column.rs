@@ -30,9 +30,23 @@ pub(crate) struct RawColumn {
     pub len: usize,
 }
 
+enum Columns<'a> {
+    Borrowed(&'a [RawColumn]),
+    Owned(Vec<RawColumn>),
+}
+
+impl Columns<'_> {
+    fn get(&self, index: usize) -> Option<&RawColumn> {
+        match self {
+            Columns::Borrowed(columns) => columns.get(index),
+            Columns::Owned(columns) => columns.get(index),
+        }
+    }
+}
+
 /// Hands out a job's columns one after the other, checking each one's type.
 pub struct ColumnCursor<'a> {
-    columns: &'a [RawColumn],
+    columns: Columns<'a>,
     ready: &'a [Cell<bool>],
     next: usize,
 }
@@ -44,17 +58,16 @@ impl<'a> ColumnCursor<'a> {
     /// - Each column is as the module's invariant says for all of `'a`.
     /// - No column is handed out mutably by another cursor during `'a`, and no two columns with a `new` overlap.
     pub(crate) unsafe fn new(columns: &'a [RawColumn], ready: &'a [Cell<bool>]) -> Self {
-        assert_eq!(columns.len(), ready.len(), "one flag per column");
-        ColumnCursor { columns, ready, next: 0 }
+        assert!(ready.is_empty() || columns.len() == ready.len(), "one flag per column, or none where nothing is written");
+        ColumnCursor { columns: Columns::Borrowed(columns), ready, next: 0 }
     }
 
-    fn take<T: ColumnItem>(&mut self) -> (RawColumn, &'a Cell<bool>) {
+    fn take<T: ColumnItem>(&mut self) -> (RawColumn, usize) {
         let index = self.next;
-        assert!(index < self.columns.len(), "a component takes as many columns as it declares fields");
-        let column = self.columns[index];
+        let column = *self.columns.get(index).expect("a component takes as many columns as it declares fields");
         assert_eq!(column.ty, T::TYPE, "a component takes its columns in the order and with the types it declares");
         self.next += 1;
-        (column, &self.ready[index])
+        (column, index)
     }
 
     /// The next column, to read.
@@ -73,7 +86,8 @@ impl<'a> ColumnCursor<'a> {
     /// # Panics
     /// When the next column is of another type, is not declared as written, or there is none.
     pub fn write<T: ColumnItem>(&mut self) -> Mut<'a, T> {
-        let (column, ready) = self.take::<T>();
+        let (column, index) = self.take::<T>();
+        let ready = &self.ready[index];
         assert!(!column.new.is_null(), "a read column is taken with `read`");
         Mut { old: column.old.cast(), new: column.new.cast(), len: column.len, ready, rows: PhantomData }
     }
@@ -192,6 +206,23 @@ impl<T: ColumnItem> DerefMut for Mut<'_, T> {
         // SAFETY: own rows, whole since `prepare`, borrowed through &mut self.
         unsafe { std::slice::from_raw_parts_mut(self.new, self.len) }
     }
+}
+
+/// A component's columns over frozen bytes: one (type, bytes) per field, `rows` rows each.
+///
+/// # Panics
+/// When the bytes are not what the component declares.
+pub(crate) fn columns_of_bytes<'a, C: crate::Component>(columns: &[(FieldType, &'a [u8])], rows: usize) -> C::Columns<'a> {
+    let raw: Vec<RawColumn> = columns
+        .iter()
+        .map(|(ty, bytes)| {
+            assert_eq!(bytes.len(), rows * ty.bytes(), "whole rows");
+            assert!(bytes.as_ptr().addr().is_multiple_of(ty.scalar.bytes()), "columns are aligned");
+            RawColumn { old: bytes.as_ptr(), new: std::ptr::null_mut(), ty: *ty, len: rows }
+        })
+        .collect();
+    // shared slices of 'a, `rows` aligned rows each (asserted), only read: what the cursor asks for
+    C::columns(&mut ColumnCursor { columns: Columns::Owned(raw), ready: &[], next: 0 })
 }
 
 /// Copies the old rows of every written column that the kernel left alone.

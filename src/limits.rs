@@ -33,6 +33,19 @@ pub const COLUMN_ALIGN: usize = 64;
 /// Entities in one world.
 pub const ENTITIES_MAX: u32 = u32::MAX - 1;
 
+/// Bytes of data that a new region starts with.
+pub const REGION_BYTES_INITIAL: u64 = 1 << 20;
+/// Smallest `bytes_max` of a region: the reserved first page and one more.
+pub const REGION_BYTES_MIN: u64 = 2 * PAGE_BYTES;
+/// A region's data grows by at least this many bytes at a time, where `bytes_max` allows.
+pub const REGION_GROWTH_BYTES_MIN: u64 = 1 << 20;
+/// Free runs of at least this many bytes inside the data are given back by a trim.
+pub const PUNCH_BYTES_MIN: u64 = 1 << 20;
+/// Bytes that a private region reserves at most on a platform without memory maps.
+pub const HEAP_RESERVE_BYTES_MAX: u64 = if cfg!(miri) { 1 << 22 } else { 1 << 28 };
+/// Writable windows that a worker process keeps mapped before it drops them all.
+pub const WINDOWS_MAX: usize = 4096;
+
 /// Reader leases in one region.
 pub const LEASES_MAX: usize = 256;
 /// Directory slots: one per generation that can be named at the same time.
@@ -60,6 +73,9 @@ const _: () = assert!(
     DIRECTORY_SLOTS >= LEASES_MAX + 2,
     "every lease can pin a generation of its own beside the published and the next one"
 );
+const _: () = assert!(REGION_BYTES_INITIAL >= REGION_BYTES_MIN && REGION_BYTES_INITIAL.is_multiple_of(PAGE_BYTES));
+const _: () = assert!(REGION_GROWTH_BYTES_MIN.is_multiple_of(PAGE_BYTES) && PUNCH_BYTES_MIN.is_multiple_of(PAGE_BYTES));
+const _: () = assert!(DIRECTORY_SLOTS <= 1 << 16, "a slot fits into the low 16 bits of a generation word");
 const _: () = assert!(RING_BYTES_MIN.is_power_of_two() && RING_BYTES_DEFAULT.is_power_of_two());
 const _: () = assert!(PACKED_BYTES_MAX >= 8 * ARRAY_LEN_MAX as usize);
 const _: () = assert!(COMPONENTS_MAX <= u16::MAX as usize, "a component's id fits 16 bits");

@@ -32,16 +32,15 @@ pub(crate) struct Access {
     pub resources: Vec<u16>,
 }
 
-/// One job's committed records.
-pub(crate) struct JobRecords<'a> {
+/// Whose rows a job ran on. Its place in the batch is its place in the canonical order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct JobRows {
     /// The system, as a place among `access` and `counts`.
     pub system: usize,
     /// The table of its rows.
     pub table: u32,
     /// Its own rows.
     pub rows: Range<u32>,
-    /// Its records.
-    pub records: &'a [u8],
 }
 
 /// What stays allocated from batch to batch.
@@ -53,8 +52,11 @@ pub(crate) struct Scratch {
     /// Per job: the first of its new entities.
     bases: Vec<u32>,
     components: Vec<u16>,
+    tables: Vec<u16>,
+    sorted: Vec<u16>,
     value: Vec<u8>,
     edges: HashMap<(u32, u16, bool), u32>,
+    pub(super) structural: super::structural::Lists,
 }
 
 /// A commit in progress.
@@ -90,13 +92,16 @@ struct Current {
 impl Commit<'_> {
     /// Applies the records of all jobs, given in canonical order. On an error nothing can be said about the store:
     /// the frame is abandoned by its caller.
-    pub(crate) fn apply<'r>(&mut self, jobs: &mut dyn Iterator<Item = JobRecords<'r>>) -> Result<(), RegionError> {
+    pub(crate) fn apply<'r>(
+        &mut self,
+        jobs: &[JobRows],
+        records: &dyn Fn(usize) -> &'r [u8],
+    ) -> Result<(), RegionError> {
         self.scratch.pending.clear();
         self.scratch.spawned.clear();
         self.scratch.bases.clear();
         self.scratch.edges.clear();
-        let jobs: Vec<JobRecords<'r>> = jobs.collect();
-        let total = self.count_spawns(&jobs)?;
+        let total = self.count_spawns(jobs, records)?;
         if total > 0 {
             let mut spawned = std::mem::take(&mut self.scratch.spawned);
             let taken = self.store.take_handles(total, &mut spawned);
@@ -105,19 +110,24 @@ impl Commit<'_> {
         }
         for (index, job) in jobs.iter().enumerate() {
             let end = self.scratch.bases.get(index + 1).copied().unwrap_or(total);
-            self.apply_job(job, self.scratch.bases[index]..end)?;
+            self.apply_job(job, records(index), self.scratch.bases[index]..end)?;
         }
         self.finish()
     }
 
-    fn count_spawns(&mut self, jobs: &[JobRecords<'_>]) -> Result<u32, RegionError> {
+    fn count_spawns<'r>(
+        &mut self,
+        jobs: &[JobRows],
+        records: &dyn Fn(usize) -> &'r [u8],
+    ) -> Result<u32, RegionError> {
         let mut total: u64 = 0;
-        for job in jobs {
+        for (index, job) in jobs.iter().enumerate() {
             self.scratch.bases.push(total as u32);
-            if self.access[job.system].spawns.is_empty() && !self.access[job.system].destroys && job.records.is_empty() {
+            // what a system spawns without having declared it is refused, but its handles are counted all the same
+            if self.access[job.system] == Access::default() && records(index).is_empty() {
                 continue;
             }
-            for record in Records::new(job.records, self.sizes) {
+            for record in Records::new(records(index), self.sizes) {
                 if let Ok(record) = record
                     && let Body::Spawn(run) = record.body
                 {
@@ -135,10 +145,10 @@ impl Commit<'_> {
         Ok(total as u32)
     }
 
-    fn apply_job(&mut self, job: &JobRecords<'_>, spawns: Range<u32>) -> Result<(), RegionError> {
+    fn apply_job(&mut self, job: &JobRows, records: &[u8], spawns: Range<u32>) -> Result<(), RegionError> {
         let mut current =
             Current { system: job.system, table: job.table, rows: job.rows.clone(), spawns, spawned: 0 };
-        for record in Records::new(job.records, self.sizes) {
+        for record in Records::new(records, self.sizes) {
             let body = match record {
                 Ok(record) => record.body,
                 Err(error) => {
@@ -308,12 +318,15 @@ impl Commit<'_> {
         components.extend(run.components());
         let access = &self.access[current.system];
         let undeclared = components.iter().copied().find(|c| access.spawns.binary_search(c).is_err());
-        let mut tables: Vec<u16> =
-            components.iter().copied().filter(|c| self.store.storage(*c) == Storage::Table).collect();
+        let mut tables = std::mem::take(&mut self.scratch.tables);
+        tables.clear();
+        tables.extend(components.iter().copied().filter(|c| self.store.storage(*c) == Storage::Table));
         tables.sort_unstable();
-        let mut all = components.clone();
-        all.sort_unstable();
-        let repeated = all.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
+        let sorted = &mut self.scratch.sorted;
+        sorted.clear();
+        sorted.extend_from_slice(&components);
+        sorted.sort_unstable();
+        let repeated = sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]);
         let refused = match (undeclared, repeated) {
             (Some(component), _) => Some(Refusal::Undeclared { what: "spawns", component: self.name(component) }),
             (None, Some(component)) => Some(Refusal::Repeated { component: self.name(component) }),
@@ -324,9 +337,11 @@ impl Commit<'_> {
             self.scratch.pending.of_spawn.extend(std::iter::repeat_n(NONE, count as usize));
             current.spawned += count;
             self.scratch.components = components;
+            self.scratch.tables = tables;
             return Ok(());
         }
         let target = self.store.table_for(&tables)?;
+        self.scratch.tables = tables;
         for index in 0..count {
             let value = run.value(index).unwrap_or_default();
             let entry = self.scratch.pending.insert_spawn(target);

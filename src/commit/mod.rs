@@ -8,6 +8,6 @@ mod pending;
 mod report;
 mod structural;
 
-pub(crate) use apply::{Access, Commit, JobRecords, Scratch};
+pub(crate) use apply::{Access, Commit, JobRows, Scratch};
 pub use report::{PatchCounts, Refusal};
-pub(crate) use structural::{neighbour, write_value};
+pub(crate) use structural::neighbour;

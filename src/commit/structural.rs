@@ -12,7 +12,34 @@ use crate::world::column::Item;
 use crate::world::store::Store;
 
 use super::apply::Commit;
-use super::pending::{Change, NONE};
+use super::pending::{Change, NONE, Node};
+
+/// Lists of a batch's structural changes, kept for their memory.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    /// Rows that were left: table and row.
+    removed: Vec<(u32, u32)>,
+    /// Handles whose lives end.
+    released: Vec<Entity>,
+    /// Entries that move, by pair of tables; `pairs_used` of them.
+    pairs: Vec<Pair>,
+    pairs_used: usize,
+    staying: Vec<u32>,
+    chain: Vec<Node>,
+    /// Where the single values of a run of entries are kept.
+    kept: Vec<usize>,
+    tables: Vec<u32>,
+    rows: Vec<u32>,
+}
+
+/// Entries that move from one table to another.
+#[derive(Debug, Default)]
+struct Pair {
+    from: u32,
+    to: u32,
+    rows: Vec<u32>,
+    entries: Vec<u32>,
+}
 
 /// Writes a packed value, or one field's, to a row whose table has the component.
 pub(crate) fn write_value(
@@ -47,75 +74,99 @@ pub(crate) fn neighbour(store: &mut Store, table: u32, component: u16, add: bool
 impl Commit<'_> {
     /// Carries out everything that is pending.
     pub(super) fn finish(&mut self) -> Result<(), RegionError> {
-        let mut removed: Vec<(u32, u32)> = Vec::new();
-        let mut released: Vec<Entity> = Vec::new();
+        let mut lists = std::mem::take(&mut self.scratch.structural);
+        let done = self.finish_with(&mut lists);
+        self.scratch.structural = lists;
+        done
+    }
+
+    fn finish_with(&mut self, lists: &mut Lists) -> Result<(), RegionError> {
+        lists.removed.clear();
+        lists.released.clear();
         if !self.scratch.pending.entries.is_empty() {
-            self.move_pending(&mut removed)?;
-            self.place_spawns(&mut released)?;
+            self.move_pending(lists)?;
+            self.place_spawns(lists)?;
         }
         // refused spawns took a handle each
         for (spawn, entry) in self.scratch.pending.of_spawn.iter().enumerate() {
             if *entry == NONE {
-                released.push(self.scratch.spawned[spawn]);
+                lists.released.push(self.scratch.spawned[spawn]);
             }
         }
-        self.sweep(removed, &mut released)?;
-        self.store.release_handles(&released)
+        self.sweep(lists)?;
+        self.store.release_handles(&lists.released)
     }
 
-    fn move_pending(&mut self, removed: &mut Vec<(u32, u32)>) -> Result<(), RegionError> {
-        let mut pairs: Vec<((u32, u32), Vec<u32>, Vec<u32>)> = Vec::new();
+    fn move_pending(&mut self, lists: &mut Lists) -> Result<(), RegionError> {
+        lists.pairs_used = 0;
+        lists.staying.clear();
         let mut last = 0;
-        let mut staying = Vec::new();
         for (index, entry) in self.scratch.pending.entries.iter().enumerate() {
             if entry.table == NONE || self.scratch.pending.is_destroyed(entry.table, entry.row) {
                 continue;
             }
             if entry.table == entry.target {
-                staying.push(index as u32);
+                lists.staying.push(index as u32);
                 continue;
             }
-            let pair = (entry.table, entry.target);
-            if pairs.get(last).is_none_or(|(other, ..)| *other != pair) {
-                last = pairs.iter().position(|(other, ..)| *other == pair).unwrap_or(pairs.len());
-                if last == pairs.len() {
-                    pairs.push((pair, Vec::new(), Vec::new()));
+            let is_it = |pair: &Pair| (pair.from, pair.to) == (entry.table, entry.target);
+            let used = &lists.pairs[..lists.pairs_used];
+            if !used.get(last).is_some_and(is_it) {
+                last = used.iter().position(is_it).unwrap_or(lists.pairs_used);
+                if last == lists.pairs_used {
+                    if last == lists.pairs.len() {
+                        lists.pairs.push(Pair::default());
+                    }
+                    let pair = &mut lists.pairs[last];
+                    (pair.from, pair.to) = (entry.table, entry.target);
+                    pair.rows.clear();
+                    pair.entries.clear();
+                    lists.pairs_used += 1;
                 }
             }
-            pairs[last].1.push(entry.row);
-            pairs[last].2.push(index as u32);
+            lists.pairs[last].rows.push(entry.row);
+            lists.pairs[last].entries.push(index as u32);
         }
-        for entry in staying {
-            let pending = self.scratch.pending.entries[entry as usize];
-            self.write_chain(entry, pending.table, pending.row)?;
+        for entry in &lists.staying {
+            let pending = self.scratch.pending.entries[*entry as usize];
+            self.write_chain(*entry, pending.table, pending.row, &mut lists.chain)?;
         }
-        for ((from, to), rows, entries) in pairs {
-            let first = self.store.move_rows(from, &rows, to)?;
-            self.write_chains(&entries, to, first)?;
-            removed.extend(rows.iter().map(|row| (from, *row)));
+        for pair in &lists.pairs[..lists.pairs_used] {
+            let first = self.store.move_rows(pair.from, &pair.rows, pair.to)?;
+            self.write_chains(&pair.entries, pair.to, first, &mut lists.kept, &mut lists.chain)?;
+            lists.removed.extend(pair.rows.iter().map(|row| (pair.from, *row)));
         }
         Ok(())
     }
 
+    /// The component of which all entries have one value and nothing else; where the values are kept.
+    fn single_component(&self, entries: &[u32], kept: &mut Vec<usize>) -> Option<u16> {
+        kept.clear();
+        let mut component = None;
+        for entry in entries {
+            let mut chain = self.scratch.pending.chain(*entry);
+            let (node, None) = (chain.next()?, chain.next()) else { return None };
+            let Change::Value(at) = node.change else { return None };
+            if component.is_some_and(|component| component != node.component) {
+                return None;
+            }
+            component = Some(node.component);
+            kept.push(at);
+        }
+        component.filter(|component| self.store.storage(*component) == Storage::Table)
+    }
+
     /// Writes the chains of entries that stand in consecutive rows: where all are one value of one component, column
     /// by column.
-    fn write_chains(&mut self, entries: &[u32], table: u32, first: u32) -> Result<(), RegionError> {
-        let single = |entry: &u32| {
-            let mut chain = self.scratch.pending.chain(*entry);
-            match (chain.next(), chain.next()) {
-                (Some(node), None) => match node.change {
-                    Change::Value(at) => Some((node.component, at)),
-                    _ => None,
-                },
-                _ => None,
-            }
-        };
-        let components: Option<Vec<(u16, usize)>> = entries.iter().map(single).collect();
-        if let Some(values) = components
-            && let Some(&(component, _)) = values.first()
-            && values.iter().all(|(other, _)| *other == component)
-            && self.store.storage(component) == Storage::Table
-        {
+    fn write_chains(
+        &mut self,
+        entries: &[u32],
+        table: u32,
+        first: u32,
+        kept: &mut Vec<usize>,
+        chain: &mut Vec<Node>,
+    ) -> Result<(), RegionError> {
+        if let Some(component) = self.single_component(entries, kept) {
             let shape = std::sync::Arc::clone(&self.store.tables[table as usize].shape);
             let Some(slot) = shape.slot(component) else { return Ok(()) };
             let mut at = 0;
@@ -123,9 +174,10 @@ impl Commit<'_> {
                 let Item::Bytes(bytes) = shape.columns[column].1 else { unreachable!("fields are stored in bytes") };
                 let bytes = bytes as usize;
                 let pending = &self.scratch.pending;
-                let rows = values.iter().enumerate().map(|(index, (_, kept))| {
-                    (first + index as u32, pending.value(kept + at..kept + at + bytes))
-                });
+                let rows = kept
+                    .iter()
+                    .enumerate()
+                    .map(|(index, kept)| (first + index as u32, pending.value(kept + at..kept + at + bytes)));
                 self.store.write_partial(table, column)?;
                 self.store.scatter(table, column, 0, rows);
                 at += bytes;
@@ -133,15 +185,22 @@ impl Commit<'_> {
             return self.store.mark_changed(table, component, self.parity, first, entries.len() as u32);
         }
         for (index, entry) in entries.iter().enumerate() {
-            self.write_chain(*entry, table, first + index as u32)?;
+            self.write_chain(*entry, table, first + index as u32, chain)?;
         }
         Ok(())
     }
 
     /// Writes an entry's chain to its row.
-    fn write_chain(&mut self, entry: u32, table: u32, row: u32) -> Result<(), RegionError> {
-        let chain: Vec<_> = self.scratch.pending.chain(entry).collect();
-        for node in chain {
+    fn write_chain(
+        &mut self,
+        entry: u32,
+        table: u32,
+        row: u32,
+        chain: &mut Vec<Node>,
+    ) -> Result<(), RegionError> {
+        chain.clear();
+        chain.extend(self.scratch.pending.chain(entry));
+        for node in chain.iter() {
             let component = node.component;
             let toggle = self.store.storage(component) == Storage::Toggle;
             if toggle && !matches!(node.change, Change::Field(..)) {
@@ -169,7 +228,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn place_spawns(&mut self, released: &mut Vec<Entity>) -> Result<(), RegionError> {
+    fn place_spawns(&mut self, lists: &mut Lists) -> Result<(), RegionError> {
         // consecutive new entities of one table are placed together
         let spawns = self.scratch.pending.of_spawn.len();
         let mut next = 0;
@@ -180,7 +239,7 @@ impl Commit<'_> {
                 continue;
             }
             if self.scratch.pending.is_spawn_destroyed(next as u32) {
-                released.push(self.scratch.spawned[next]);
+                lists.released.push(self.scratch.spawned[next]);
                 next += 1;
                 continue;
             }
@@ -196,13 +255,18 @@ impl Commit<'_> {
                 }
                 end += 1;
             }
-            self.place_run(table, next..end)?;
+            self.place_run(table, next..end, &mut lists.chain)?;
             next = end;
         }
         Ok(())
     }
 
-    fn place_run(&mut self, table: u32, spawns: std::ops::Range<usize>) -> Result<(), RegionError> {
+    fn place_run(
+        &mut self,
+        table: u32,
+        spawns: std::ops::Range<usize>,
+        chain: &mut Vec<Node>,
+    ) -> Result<(), RegionError> {
         let n = spawns.len() as u32;
         self.store.write_partial(crate::world::store::ENTITIES, 0)?;
         let first = self.store.append(table, n)?;
@@ -213,25 +277,24 @@ impl Commit<'_> {
         self.store.zero_rows(table, first, n);
         for (index, spawn) in spawns.enumerate() {
             let entry = self.scratch.pending.of_spawn[spawn];
-            self.write_chain(entry, table, first + index as u32)?;
+            self.write_chain(entry, table, first + index as u32, chain)?;
         }
         self.store.mark_all_changed(table, self.parity, first, n)
     }
 
-    fn sweep(&mut self, removed: Vec<(u32, u32)>, released: &mut Vec<Entity>) -> Result<(), RegionError> {
-        let mut tables = Vec::new();
-        self.scratch.pending.destroyed_tables(&mut tables);
+    fn sweep(&mut self, lists: &mut Lists) -> Result<(), RegionError> {
+        let Lists { removed, released, tables, rows, .. } = lists;
+        self.scratch.pending.destroyed_tables(tables);
         tables.extend(removed.iter().map(|(table, _)| *table));
         tables.sort_unstable();
         tables.dedup();
-        let mut rows = Vec::new();
-        for table in tables {
-            self.scratch.pending.destroyed_rows(table, &mut rows);
+        for table in tables.iter().copied() {
+            self.scratch.pending.destroyed_rows(table, rows);
             released.extend(rows.iter().map(|row| self.store.handle(table, *row)));
             rows.extend(removed.iter().filter(|(other, _)| *other == table).map(|(_, row)| *row));
             rows.sort_unstable_by(|a, b| b.cmp(a));
             rows.dedup();
-            self.store.sweep(table, &rows)?;
+            self.store.sweep(table, rows)?;
         }
         Ok(())
     }

@@ -17,7 +17,9 @@ pub enum RecordError {
         left: usize,
     },
     /// The record's own length is impossible.
-    #[error("record at byte {at} claims {bytes} bytes: it must be a multiple of 8, at least 16, at most the {left} left")]
+    #[error(
+        "record at byte {at} claims {bytes} bytes: it must be a multiple of 8, at least 16, at most the {left} left"
+    )]
     Bytes {
         /// Where the record starts.
         at: usize,
@@ -53,7 +55,9 @@ pub enum RecordError {
         resource: u16,
     },
     /// The kind takes the whole component or none, or no count, and the header says otherwise.
-    #[error("record at byte {at} of kind {kind} has field {field}, component {component}, count {count}: this kind takes none of them or fewer")]
+    #[error(
+        "record at byte {at} of kind {kind} has field {field}, component {component}, count {count}: this kind takes none of them or fewer"
+    )]
     Header {
         /// Where the record starts.
         at: usize,
@@ -139,7 +143,9 @@ pub enum RingError {
         capacity: u64,
     },
     /// A record's length is impossible.
-    #[error("ring record at {at} claims {bytes} bytes: it must be a multiple of 8, at least 16, at most the {left} left")]
+    #[error(
+        "ring record at {at} claims {bytes} bytes: it must be a multiple of 8, at least 16, at most the {left} left"
+    )]
     Record {
         /// Position since the ring began.
         at: u64,

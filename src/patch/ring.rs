@@ -146,7 +146,8 @@ impl<M: RingMemory> Producer<M> {
             return Ok(false);
         }
         if pad > 0 {
-            let header = Header { bytes: pad as u32, kind: Kind::Pad as u8, field: 0, component: 0, count: 0, sequence: 0 };
+            let header =
+                Header { bytes: pad as u32, kind: Kind::Pad as u8, field: 0, component: 0, count: 0, sequence: 0 };
             self.memory.write(place / 8, &header.encode()[..pad.min(HEADER_BYTES)]);
             self.memory.write(0, record);
         } else {

@@ -60,7 +60,11 @@ fn patch() -> impl Strategy<Value = Patch> {
         (0..3u16).prop_flat_map(move |resource| {
             value(sizes().resource(resource).unwrap()).prop_map(move |value| Patch::Resource(resource, value))
         }),
-        (0..5u16, 0..100u32, 0..100u32).prop_map(|(component, start, rows)| Patch::Range(component, start, start + rows)),
+        (0..5u16, 0..100u32, 0..100u32).prop_map(|(component, start, rows)| Patch::Range(
+            component,
+            start,
+            start + rows
+        )),
     ]
 }
 
@@ -301,7 +305,8 @@ fn a_patch_larger_than_a_record_is_an_error_that_stays() {
 #[test]
 #[cfg_attr(miri, ignore = "sixty thousand patches take Miri minutes")]
 fn a_spill_takes_whole_records_in_order() {
-    let patches: Vec<_> = (0..60_000).map(|row| Patch::Row(Op::Set, 3, 0, row / 7, vec![row as u8; 8])).collect();
+    let rows = if cfg!(miri) { 8_000 } else { 60_000u32 };
+    let patches: Vec<_> = (0..rows).map(|row| Patch::Row(Op::Set, 3, 0, row / 7, vec![row as u8; 8])).collect();
     let (mut out, mut sent) = (Vec::new(), Vec::new());
     let mut spill = |buffer: &mut Vec<u8>| {
         assert!(buffer.len() <= PATCH_SPILL_BYTES, "{} bytes", buffer.len());
@@ -310,7 +315,7 @@ fn a_spill_takes_whole_records_in_order() {
         Ok(())
     };
     write_job(&mut out, 1 << 19, Some(&mut spill), &patches);
-    assert!(sent.len() > 10 * out.len());
+    assert!(!sent.is_empty() && out.len() <= PATCH_SPILL_BYTES);
     sent.append(&mut out);
     assert_eq!(read(&sent, 1 << 19), patches);
 }
@@ -530,5 +535,62 @@ fn two_threads_pass_everything_in_order() {
             }
         });
         assert_eq!(ring.producer().unwrap().free_bytes(), Ok(capacity));
+    }
+}
+
+/// Nanoseconds per set of 12 bytes by row. Run with `--release -- --ignored --nocapture cost_of`.
+#[test]
+#[ignore = "prints times, asserts nothing about them"]
+fn cost_of_a_set() {
+    const ROWS: u32 = 1 << 20;
+    let sizes = sizes();
+    let mut column = vec![[0f32; 3]; ROWS as usize];
+    let write = |out: &mut Vec<u8>, rows: std::ops::Range<u32>, spill: Option<&mut Spill<'_>>| {
+        // One lifetime for buffer and spill, as in a worker.
+        fn writer<'a>(out: &'a mut Vec<u8>, spill: Option<&'a mut Spill<'a>>) -> PatchWriter<'a> {
+            PatchWriter::new(out, 1 << 19, spill)
+        }
+        let mut forward = spill.map(|spill| move |buffer: &mut Vec<u8>| spill(buffer));
+        let mut writer = writer(out, forward.as_mut().map(|spill| spill as &mut Spill<'_>));
+        for row in rows {
+            let value = [row as f32, 1.0, 2.0];
+            writer.row(Op::Set, 0, 0, row, 12, |out| out.copy_from_slice(bytemuck::bytes_of(&value)));
+        }
+        writer.end().unwrap();
+    };
+    for _ in 0..5 {
+        let mut out = Vec::new();
+        let start = std::time::Instant::now();
+        for first in (0..ROWS).step_by(4096) {
+            out.clear();
+            write(&mut out, first..first + 4096, None);
+        }
+        let write_ns = start.elapsed().as_nanos() as f64 / f64::from(ROWS);
+        let mut memory = lines(1 << 20);
+        let ring = ring(&mut memory, 1 << 20);
+        let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
+        let start = std::time::Instant::now();
+        let mut pass = |out: &mut Vec<u8>| {
+            assert_eq!(producer.push_all(out)?, out.len());
+            out.clear();
+            producer.publish();
+            let drained = consumer.drain::<()>(&mut |record| {
+                for record in Records::new(record, &sizes) {
+                    if let Body::Rows { entries, .. } = record.unwrap().body {
+                        for (row, value) in entries.iter() {
+                            column[row as usize] = bytemuck::pod_read_unaligned(value);
+                        }
+                    }
+                }
+                Ok(())
+            });
+            drained.unwrap();
+            Ok(())
+        };
+        out.clear();
+        write(&mut out, 0..ROWS, Some(&mut pass));
+        pass(&mut out).unwrap();
+        let all_ns = start.elapsed().as_nanos() as f64 / f64::from(ROWS);
+        println!("write {write_ns:.2} ns; write, push, drain, read and apply {all_ns:.2} ns");
     }
 }

@@ -1,6 +1,16 @@
 //! Frozen generations: how the writer publishes them and how readers pin them.
 //!
 //! Architecture invariant: nothing here imports the commit; the two meet at words in the region's control page.
-#![forbid(unsafe_code)]
 
+mod directory;
+mod error;
+mod hash;
 pub(crate) mod pin;
+mod reader;
+mod table;
+
+pub(crate) use directory::{Directory, Meta, encode as encode_directory};
+pub use error::SnapshotError;
+pub(crate) use reader::reader_of;
+pub use reader::{Reader, Snapshot};
+pub use table::{Presence, TableView};

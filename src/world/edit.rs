@@ -62,7 +62,8 @@ impl World {
         let offset = self.store.tables[table as usize].columns[0].live.offset + 8 * u64::from(first);
         self.store.arena.items_mut::<Entity>(offset, n as usize).copy_from_slice(&handles);
         self.store.place(&handles, table, first);
-        for id in ids.iter().filter(|id| self.store.storage(**id) == Storage::Toggle) {
+        let toggles = ids.iter().filter(|id| self.store.storage(**id) == Storage::Toggle).copied().collect::<Vec<_>>();
+        for id in &toggles {
             let presence = self.store.tables[table as usize].shape.slot(*id).and_then(|slot| slot.presence);
             let column = usize::from(presence.expect("table_of attached the toggle"));
             self.store.set_bits(table, column, first, n, true);

@@ -5,7 +5,7 @@
 
 pub(crate) mod arena;
 mod builder;
-mod bulk;
+pub(crate) mod bulk;
 pub(crate) mod bundle;
 pub(crate) mod column;
 mod edit;

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::limits::DIRECTORY_SLOTS;
 use crate::region::{Extent, RegionError};
-use crate::snapshot::{Directory, Meta, encode_directory, publish_word};
+use crate::region::generation_word;
+use crate::snapshot::{Directory, Meta, encode_directory};
 
 use super::World;
 use super::column::Column;
@@ -69,7 +70,7 @@ impl World {
         self.free_directories();
         if !self.store.secure_spares() && !self.wait_for_readers() {
             self.publisher.skipped += 1;
-            self.store.region.control().skipped.store(self.publisher.skipped, Ordering::Relaxed);
+            self.store.region.control().publish_skipped.store(self.publisher.skipped, Ordering::Relaxed);
             tracing::warn!(frame = self.frame, "publication skipped: readers hold all memory");
             return Ok(Publication::Skipped);
         }
@@ -91,7 +92,7 @@ impl World {
         entry.bytes.store(bytes, Ordering::Relaxed);
         entry.checksum.store(checksum, Ordering::Relaxed);
         control.frames.store(self.frame, Ordering::Relaxed);
-        publish_word(control, generation, slot as u16);
+        control.publish(generation_word(generation, slot as u16));
         self.store.freeze(generation);
         self.store.refresh_pins();
         self.store.shrink()?;

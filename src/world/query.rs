@@ -5,7 +5,7 @@
 //! [`QueryPlan`] (plain component ids, so that a query can also be made by name) and matched against each table's
 //! shape; toggles and changed rows that a shape cannot decide become a bit mask over rows.
 
-use crate::column::{ColumnCursor, Mut};
+use crate::column::ColumnCursor;
 use crate::component::{Component, Entity};
 use crate::layout::Storage;
 
@@ -36,11 +36,23 @@ pub struct QueryPlan {
 }
 
 impl QueryPlan {
-    fn columns_of(&mut self, registry: &RegistryRef<'_>, component: u16, write: bool, optional: bool) {
+    /// Adds a component's columns. A written component is named once: two slices of one column never meet.
+    fn columns_of(
+        &mut self,
+        registry: &RegistryRef<'_>,
+        component: u16,
+        write: bool,
+        optional: bool,
+    ) -> Result<(), WorldError> {
+        if self.columns.iter().any(|column| column.component == component && (write || column.write)) {
+            let component = registry.0.layout.components()[usize::from(component)].name.clone();
+            return Err(WorldError::DuplicateComponent { component });
+        }
         let fields = registry.0.layout.components()[usize::from(component)].fields.len();
         for field in 0..fields as u8 {
             self.columns.push(ColumnAccess { component, field, write, optional });
         }
+        Ok(())
     }
 
     /// Whether the query writes anything.
@@ -102,8 +114,7 @@ impl<C: Component> Query for Read<C> {
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
         let component = registry.0.component::<C>()?;
         plan.all.push(component);
-        plan.columns_of(registry, component, false, false);
-        Ok(())
+        plan.columns_of(registry, component, false, false)
     }
     fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a> {
         C::columns(&mut fetch.columns)
@@ -114,12 +125,8 @@ impl<C: Component> Query for Write<C> {
     type Item<'a> = C::ColumnsMut<'a>;
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
         let component = registry.0.component::<C>()?;
-        if plan.columns.iter().any(|column| column.component == component) {
-            return Err(WorldError::DuplicateComponent { component: C::NAME.to_owned() });
-        }
         plan.all.push(component);
-        plan.columns_of(registry, component, true, false);
-        Ok(())
+        plan.columns_of(registry, component, true, false)
     }
     fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a> {
         C::columns_mut(&mut fetch.columns)
@@ -134,8 +141,7 @@ impl<C: Component> Query for Option<Read<C>> {
             return Err(WorldError::OptionalToggle { component: C::NAME.to_owned() });
         }
         plan.optional.push(component);
-        plan.columns_of(registry, component, false, true);
-        Ok(())
+        plan.columns_of(registry, component, false, true)
     }
     fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a> {
         fetch.optional_present().then(|| C::columns(&mut fetch.columns))

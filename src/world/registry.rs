@@ -44,7 +44,7 @@ impl Registry {
     pub(crate) fn new(
         layout: Arc<Layout>,
         components: &[(TypeId, ComponentLayout)],
-        resources: &[(TypeId, &'static str)],
+        resources: &[(TypeId, &str)],
     ) -> Self {
         let ids = components
             .iter()

@@ -197,6 +197,16 @@ impl Store {
         }
     }
 
+    /// Points the entity map to rows whose handles stand in their table. The map is building.
+    fn place_rows(&mut self, table: u32, first: u32, n: u32) {
+        let mut handles = std::mem::take(&mut self.scratch.handles);
+        handles.clear();
+        let (offset, _) = self.span(table, 0, false);
+        handles.extend_from_slice(self.arena.items::<Entity>(offset + 8 * u64::from(first), n as usize));
+        self.place(&handles, table, first);
+        self.scratch.handles = handles;
+    }
+
     /// Ends the lives of handles: their slots are free for the next batch, under the next generation; a slot whose
     /// generations are used up is retired.
     pub(crate) fn release_handles(&mut self, handles: &[Entity]) -> Result<(), RegionError> {
@@ -312,10 +322,7 @@ impl Store {
                 (None, Item::Bit) => self.set_bits(to, c, first, n, false),
             }
         }
-        let (offset, _) = self.span(to, 0, false);
-        let handles: Vec<Entity> =
-            self.arena.items::<Entity>(offset + 8 * u64::from(first), n as usize).to_vec();
-        self.place(&handles, to, first);
+        self.place_rows(to, first, n);
         Ok(first)
     }
 
@@ -391,9 +398,7 @@ impl Store {
             }
         }
         self.dirty = true;
-        let (offset, _) = self.span(to, 0, false);
-        let handles: Vec<Entity> = self.arena.items::<Entity>(offset, rows as usize).to_vec();
-        self.place(&handles, to, 0);
+        self.place_rows(to, 0, rows);
         Ok(())
     }
 
@@ -420,7 +425,8 @@ impl Store {
         }
         // holes below the new end, highest first, and the survivors beyond it, highest first
         let holes = &removed[removed.partition_point(|row| *row >= left)..];
-        let mut survivors = Vec::with_capacity(holes.len());
+        let mut survivors = std::mem::take(&mut self.scratch.survivors);
+        survivors.clear();
         let mut gone = removed.iter().copied().peekable();
         for row in (left..rows).rev() {
             if gone.next_if_eq(&row).is_none() {
@@ -451,16 +457,10 @@ impl Store {
                     self.touched(table, c, left, rows - left);
                 }
             }
-            let mut spans = Vec::new();
-            runs(holes, |start, len| spans.push((start, len)));
-            for (start, len) in spans {
-                self.touched(table, c, start, len);
-            }
+            runs(holes, |start, len| self.touched(table, c, start, len));
         }
-        for hole in holes {
-            let handle = self.handle(table, *hole);
-            self.place(&[handle], table, *hole);
-        }
+        runs(holes, |start, len| self.place_rows(table, start, len));
+        self.scratch.survivors = survivors;
         self.tables[t].rows = left;
         Ok(())
     }
@@ -543,9 +543,7 @@ impl Store {
             self.touched(table, c, 0, rows);
         }
         order.clear();
-        let (offset, _) = self.span(table, 0, false);
-        let handles: Vec<Entity> = self.arena.items::<Entity>(offset, rows as usize).to_vec();
-        self.place(&handles, table, 0);
+        self.place_rows(table, 0, rows);
         Ok(true)
     }
     /// Writes values to scattered rows of a (building) byte column, with stamps and catch-up notes in the same pass.

@@ -68,6 +68,14 @@ pub(crate) struct Store {
     pub free_slots: FreeSlots,
     /// Whether anything changed since the last publication.
     pub dirty: bool,
+    pub scratch: RowScratch,
+}
+
+/// Lists kept for their memory.
+#[derive(Debug, Default)]
+pub(crate) struct RowScratch {
+    pub handles: Vec<crate::Entity>,
+    pub survivors: Vec<u32>,
 }
 
 impl Store {
@@ -84,6 +92,7 @@ impl Store {
             limbo: Vec::new(),
             free_slots: FreeSlots::default(),
             dirty: true,
+            scratch: RowScratch::default(),
         };
         store.push_table(TableKind::Entities, Arc::new(Shape::entities()), CAPACITY_MIN)?;
         let bytes = super::resources::resources_bytes(&store.layout);
@@ -105,6 +114,7 @@ impl Store {
             limbo: Vec::new(),
             free_slots: FreeSlots::default(),
             dirty: false,
+            scratch: RowScratch::default(),
         }
     }
 

@@ -1,0 +1,260 @@
+//! Linux: `rustix` where it has the call, `libc` for open-file-description locks, `/proc` for the rest.
+//!
+//! Invariants: every file is opened close-on-exec; no function blocks on a lock or on a FIFO; an interrupted call is
+//! taken up again.
+#![expect(unsafe_code, reason = "fcntl(F_OFD_*) has no safe wrapper")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+use rustix::thread::futex;
+
+/// Bytes that one fallocate call asks for: small enough to end between two timer signals.
+const ALLOCATE_STEP_BYTES: u64 = 16 << 20;
+
+/// The directory that holds named regions.
+pub(crate) fn named_root() -> Option<&'static Path> {
+    Some(Path::new("/dev/shm"))
+}
+
+/// The machine's page size.
+pub(crate) fn page_bytes() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// The effective user.
+pub(crate) fn user_id() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// An id of this run of the operating system; zero when it cannot be told.
+pub(crate) fn boot_id() -> [u8; 16] {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&digits, 16).unwrap_or(0).to_be_bytes()
+}
+
+/// Sixteen random bytes.
+pub(crate) fn random_id() -> io::Result<[u8; 16]> {
+    use std::io::Read;
+    let mut id = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut id)?;
+    Ok(id)
+}
+
+/// Bytes that the machine could still hand out without swapping, by its own estimate.
+pub(crate) fn memory_available_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Bytes free in the file system that holds `file`.
+pub(crate) fn space_available_bytes(file: &File) -> Option<u64> {
+    let stat = rustix::fs::fstatvfs(file).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
+}
+
+/// Opens a directory. `follow`: whether a symbolic link at the end of the path is followed.
+pub(crate) fn open_directory(path: &Path, follow: bool) -> io::Result<File> {
+    let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if !follow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// Makes a directory with mode 0700, whatever the umask.
+pub(crate) fn create_directory(path: &Path) -> io::Result<()> {
+    rustix::fs::mkdir(path, Mode::RWXU)?;
+    rustix::fs::chmod(path, Mode::RWXU)?;
+    Ok(())
+}
+
+/// Opens a file of a directory: never through a link, never waiting on a FIFO.
+pub(crate) fn open_file(directory: &File, name: &str, write: bool) -> io::Result<File> {
+    let access = if write { OFlags::RDWR } else { OFlags::RDONLY };
+    let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?))
+}
+
+/// Makes a new file in a directory with mode 0600, whatever the umask.
+pub(crate) fn create_file(directory: &File, name: &str) -> io::Result<File> {
+    let mode = Mode::RUSR | Mode::WUSR;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = File::from(rustix::fs::openat(directory, name, flags, mode)?);
+    rustix::fs::fchmod(&file, mode)?;
+    Ok(file)
+}
+
+/// Removes a file of a directory.
+pub(crate) fn remove_file(directory: &File, name: &str) -> io::Result<()> {
+    Ok(rustix::fs::unlinkat(directory, name, AtFlags::empty())?)
+}
+
+/// Renames a directory, never over something that is there.
+pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::CWD;
+    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // File systems without the flag: a plain rename of a directory replaces an empty directory at most.
+        Err(Errno::INVAL | Errno::NOSYS) => Ok(rustix::fs::rename(from, to)?),
+        done => Ok(done?),
+    }
+}
+
+/// Backs `bytes` of a file from `offset` on with real memory or disk, growing the file where needed. New bytes are 0.
+///
+/// On an error a part may be backed: the caller truncates or punches it away.
+pub(crate) fn allocate_range(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    #[cfg(test)]
+    super::inject::take_space(bytes)?;
+    let end = offset.checked_add(bytes).ok_or(io::ErrorKind::FileTooLarge)?;
+    // Past the process's limit the kernel would send a signal that kills.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if limit.is_some_and(|limit| end > limit) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut at = offset;
+    while at < end {
+        let step = (end - at).min(ALLOCATE_STEP_BYTES);
+        match rustix::fs::fallocate(file, FallocateFlags::empty(), at, step) {
+            Ok(()) => at += step,
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP) => return write_zeros(file, at, end),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Backs `at..end` by writing zeros; the bytes there are free or do not exist yet.
+fn write_zeros(file: &File, mut at: u64, end: u64) -> io::Result<()> {
+    let zeros = [0; 64 * 1024];
+    while at < end {
+        let step = usize::try_from(end - at).unwrap_or(usize::MAX).min(zeros.len());
+        file.write_all_at(&zeros[..step], at)?;
+        at += step as u64;
+    }
+    Ok(())
+}
+
+/// Gives back what backs `bytes` of a file from `offset` on; the file's size stays. False: the file system cannot.
+pub(crate) fn punch_hole(file: &File, offset: u64, bytes: u64) -> io::Result<bool> {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    loop {
+        match rustix::fs::fallocate(file, flags, offset, bytes) {
+            Ok(()) => return Ok(true),
+            Err(Errno::INTR) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn byte_lock(file: &File, command: libc::c_int, kind: libc::c_int, byte: u64) -> io::Result<libc::flock> {
+    let start = libc::off_t::try_from(byte).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: `flock` is plain integers, for which zero is a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_start = start;
+    lock.l_len = 1;
+    // SAFETY: the descriptor is open for the borrow of `file`, and `lock` is a valid `flock` that outlives the call.
+    match unsafe { libc::fcntl(file.as_raw_fd(), command, &raw mut lock) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(lock),
+    }
+}
+
+/// Tries to lock one byte for this open file description. False: another one holds it.
+///
+/// The kernel releases the lock when the last descriptor of this open file is closed, so also at any kind of death.
+pub(crate) fn try_lock_byte(file: &File, byte: u64) -> io::Result<bool> {
+    match byte_lock(file, libc::F_OFD_SETLK, libc::F_WRLCK, byte) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Releases a byte that this open file description has locked.
+pub(crate) fn unlock_byte(file: &File, byte: u64) -> io::Result<()> {
+    byte_lock(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte).map(|_| ())
+}
+
+/// Whether another open file description holds the byte.
+pub(crate) fn is_byte_locked(file: &File, byte: u64) -> io::Result<bool> {
+    Ok(byte_lock(file, libc::F_OFD_GETLK, libc::F_WRLCK, byte)?.l_type != libc::F_UNLCK as libc::c_short)
+}
+
+/// Sleeps until the word is woken, is no longer `expected`, or the time is over. May wake for no reason.
+///
+/// The word may lie in a shared mapping, also in a read-only one.
+pub(crate) fn wait_word(word: &AtomicU32, expected: u32, timeout: Duration) {
+    let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+    let timeout = rustix::time::Timespec { tv_sec: seconds, tv_nsec: timeout.subsec_nanos().into() };
+    // Every error (changed, timed out, interrupted) means the same to the caller: look again.
+    let _ = futex::wait(word, futex::Flags::empty(), expected, Some(&timeout));
+}
+
+/// Wakes everyone that sleeps on the word, in any process.
+pub(crate) fn wake_word(word: &AtomicU32) {
+    // It can fail on a bad address only, and a reference is none.
+    let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+
+    fn a_lock_belongs_to_the_open_file_and_not_to_the_process() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let handle = open_directory(directory.path(), true).expect("opens");
+        let first = create_file(&handle, "lock").expect("creates");
+        let second = open_file(&handle, "lock", true).expect("opens");
+        assert!(try_lock_byte(&first, 7).expect("locks"));
+        assert!(!try_lock_byte(&second, 7).expect("is refused"));
+        assert!(try_lock_byte(&second, 8).expect("another byte is free"));
+        assert!(is_byte_locked(&second, 7).expect("tells"));
+        assert!(!is_byte_locked(&first, 7).expect("one's own lock is no conflict"));
+        unlock_byte(&first, 7).expect("unlocks");
+        assert!(try_lock_byte(&second, 7).expect("is free now"));
+        drop(second);
+        assert!(!is_byte_locked(&first, 7).expect("closing releases"));
+    }
+
+    #[test]
+
+    fn allocated_ranges_are_backed_and_holes_are_not() {
+        use std::os::unix::fs::MetadataExt;
+        let directory = tempfile::tempdir_in("/dev/shm").expect("a temporary directory");
+        let handle = open_directory(directory.path(), true).expect("opens");
+        let file = create_file(&handle, "data").expect("creates");
+        allocate_range(&file, 0, 40 << 20).expect("backs");
+        let full = file.metadata().expect("stat");
+        assert_eq!((full.len(), full.blocks() * 512), (40 << 20, 40 << 20));
+        assert!(punch_hole(&file, 1 << 20, 8 << 20).expect("punches"));
+        let holed = file.metadata().expect("stat");
+        assert_eq!((holed.len(), holed.blocks() * 512), (40 << 20, 32 << 20));
+        write_zeros(&file, 1 << 20, 9 << 20).expect("writes");
+        assert_eq!(file.metadata().expect("stat").blocks() * 512, 40 << 20);
+    }
+
+    #[test]
+    fn the_machine_can_be_asked() {
+        assert!(page_bytes().is_power_of_two());
+        assert_ne!(boot_id(), [0; 16]);
+        assert_eq!(boot_id(), boot_id());
+        assert!(memory_available_bytes().is_some_and(|bytes| bytes > 0));
+        assert_ne!(random_id().expect("random bytes"), random_id().expect("random bytes"));
+    }
+}

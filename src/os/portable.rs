@@ -1,0 +1,123 @@
+//! Everything that is not Linux: what `std` can do, and honest refusals for the rest.
+//!
+//! Invariant: nothing here panics on a platform without clocks, processes or files (WebAssembly).
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::primitive::{AtomicU32, Ordering};
+
+/// How long one look at a waited-for word sleeps.
+const POLL: Duration = Duration::from_micros(200);
+
+fn unsupported<T>() -> io::Result<T> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "shared regions need Linux"))
+}
+
+/// The directory that holds named regions: none here.
+pub(crate) fn named_root() -> Option<&'static Path> {
+    None
+}
+
+/// The page size that the format assumes.
+pub(crate) fn page_bytes() -> u64 {
+    crate::limits::PAGE_BYTES
+}
+
+/// The effective user: not known here.
+pub(crate) fn user_id() -> u32 {
+    0
+}
+
+/// An id of this run of the operating system: not known here.
+pub(crate) fn boot_id() -> [u8; 16] {
+    [0; 16]
+}
+
+/// Sixteen random bytes: refused.
+pub(crate) fn random_id() -> io::Result<[u8; 16]> {
+    unsupported()
+}
+
+/// Bytes that the machine could still hand out: not known here.
+pub(crate) fn memory_available_bytes() -> Option<u64> {
+    None
+}
+
+/// Bytes free in a file system: not known here.
+pub(crate) fn space_available_bytes(_file: &File) -> Option<u64> {
+    None
+}
+
+/// Opens a directory: refused.
+pub(crate) fn open_directory(_path: &Path, _follow: bool) -> io::Result<File> {
+    unsupported()
+}
+
+/// Makes a private directory: refused.
+pub(crate) fn create_directory(_path: &Path) -> io::Result<()> {
+    unsupported()
+}
+
+/// Opens a file of a directory: refused.
+pub(crate) fn open_file(_directory: &File, _name: &str, _write: bool) -> io::Result<File> {
+    unsupported()
+}
+
+/// Makes a private file: refused.
+pub(crate) fn create_file(_directory: &File, _name: &str) -> io::Result<File> {
+    unsupported()
+}
+
+/// Removes a file of a directory: refused.
+pub(crate) fn remove_file(_directory: &File, _name: &str) -> io::Result<()> {
+    unsupported()
+}
+
+/// Renames without replacing: refused.
+pub(crate) fn rename_no_replace(_from: &Path, _to: &Path) -> io::Result<()> {
+    unsupported()
+}
+
+/// Backs a range of a file: refused.
+pub(crate) fn allocate_range(_file: &File, _offset: u64, _bytes: u64) -> io::Result<()> {
+    unsupported()
+}
+
+/// Gives a range of a file back: cannot.
+pub(crate) fn punch_hole(_file: &File, _offset: u64, _bytes: u64) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Locks one byte: refused.
+pub(crate) fn try_lock_byte(_file: &File, _byte: u64) -> io::Result<bool> {
+    unsupported()
+}
+
+/// Releases one byte: refused.
+pub(crate) fn unlock_byte(_file: &File, _byte: u64) -> io::Result<()> {
+    unsupported()
+}
+
+/// Whether a byte is locked: refused.
+pub(crate) fn is_byte_locked(_file: &File, _byte: u64) -> io::Result<bool> {
+    unsupported()
+}
+
+/// Sleeps until the word is no longer `expected` or the time is over, by looking again and again. Where there are no
+/// threads it looks once.
+pub(crate) fn wait_word(word: &AtomicU32, expected: u32, timeout: Duration) {
+    if cfg!(target_family = "wasm") {
+        return;
+    }
+    let begin = std::time::Instant::now();
+    while word.load(Ordering::Acquire) == expected && begin.elapsed() < timeout {
+        std::thread::sleep(POLL.min(timeout));
+    }
+}
+
+/// Wakes everyone that sleeps on the word: they look by themselves.
+pub(crate) fn wake_word(_word: &AtomicU32) {}

@@ -1,0 +1,340 @@
+//! The directory of a shared region: its files, how they come and go, and whose they are.
+//!
+//! ```text
+//! descriptor  immutable: header and layout
+//! control     live words of the writer
+//! data        the extents
+//! leases      one page per reader
+//! lock        OFD lock on byte 0: the writer lives. Never unlinked while the region exists
+//! ```
+//!
+//! Invariants
+//! - A region appears whole, by a rename, and never over something that is there.
+//! - Files are opened relative to the opened directory, so all are of one region, whatever is renamed meanwhile.
+//! - Whoever removes a region holds its lock, and first renames it to a temporary name.
+//! - Bytes of another user are not believed.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::control::CONTROL_BYTES;
+use super::error::{HeaderError, RegionError};
+use super::header::{DESCRIPTOR_BYTES_MAX, Descriptor};
+use super::lease::LEASES_BYTES;
+use super::mapping::ControlMap;
+use super::target::RegionTarget;
+use crate::limits::PAGE_BYTES;
+use crate::os;
+
+pub(super) const DESCRIPTOR: &str = "descriptor";
+pub(super) const CONTROL: &str = "control";
+pub(super) const DATA: &str = "data";
+pub(super) const LEASES: &str = "leases";
+pub(super) const LOCK: &str = "lock";
+/// Every file of a region; `lock` is removed last.
+pub(super) const FILES: [&str; 5] = [DESCRIPTOR, CONTROL, DATA, LEASES, LOCK];
+/// What directories of regions that come or go begin with.
+pub(super) const TEMPORARY_PREFIX: &str = ".hypostyle-tmp-";
+/// The byte of `lock` that the writer holds.
+pub(super) const WRITER_BYTE: u64 = 0;
+
+/// An open directory of a region.
+pub(super) struct RegionDirectory {
+    handle: File,
+    pub path: PathBuf,
+    pub target: RegionTarget,
+}
+
+impl RegionDirectory {
+    /// Opens the directory of a region that should be there.
+    pub(super) fn open(target: &RegionTarget) -> Result<Self, RegionError> {
+        let not_found = || RegionError::NotFound { target: target.clone() };
+        let path = target.path()?.ok_or_else(not_found)?;
+        // In the directory of names anybody could have planted a link.
+        let follow = matches!(target, RegionTarget::Directory(_));
+        let handle = os::open_directory(&path, follow).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => not_found(),
+            io::ErrorKind::NotADirectory => {
+                RegionError::NotRegion { path: path.clone(), what: "it is no directory".to_owned() }
+            }
+            _ => RegionError::io("open", &path)(error),
+        })?;
+        let owner = handle.metadata().map_err(RegionError::io("inspect", &path))?.uid();
+        let user = os::user_id();
+        if owner != user && user != 0 {
+            return Err(RegionError::ForeignOwner { path, owner });
+        }
+        Ok(RegionDirectory { handle, path, target: target.clone() })
+    }
+
+    /// Whether the path still leads to this directory.
+    pub(super) fn is_in_place(&self) -> bool {
+        let same =
+            |here: std::fs::Metadata, there: std::fs::Metadata| (here.dev(), here.ino()) == (there.dev(), there.ino());
+        self.handle.metadata().ok().zip(std::fs::metadata(&self.path).ok()).is_some_and(|(a, b)| same(a, b))
+    }
+
+    /// Opens one of the files. The region may have gone since the directory was opened.
+    pub(super) fn file(&self, name: &str, write: bool) -> Result<File, RegionError> {
+        let path = self.path.join(name);
+        let file = os::open_file(&self.handle, name, write).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if !self.is_in_place() => RegionError::NotFound { target: self.target.clone() },
+            io::ErrorKind::NotFound => RegionError::Corrupt { path: path.clone(), what: "it is missing".to_owned() },
+            _ => RegionError::io("open", &path)(error),
+        })?;
+        let metadata = file.metadata().map_err(RegionError::io("inspect", &path))?;
+        if !metadata.is_file() {
+            return Err(RegionError::Corrupt { path, what: "it is no regular file".to_owned() });
+        }
+        Ok(file)
+    }
+
+    /// Opens one of the files, which must have `bytes`.
+    pub(super) fn sized_file(&self, name: &str, write: bool, bytes: u64) -> Result<File, RegionError> {
+        let file = self.file(name, write)?;
+        let length = file_bytes(&file, &self.path.join(name))?;
+        if length != bytes {
+            let what = format!("it has {length} bytes instead of {bytes}");
+            return Err(RegionError::Corrupt { path: self.path.join(name), what });
+        }
+        Ok(file)
+    }
+
+    /// Copies the descriptor out of its file and checks the copy.
+    pub(super) fn descriptor(&self) -> Result<Descriptor, RegionError> {
+        let path = self.path.join(DESCRIPTOR);
+        let file = self.file(DESCRIPTOR, false)?;
+        let length = file_bytes(&file, &path)?;
+        let header = |source| RegionError::Header { path: path.clone(), source };
+        let wanted = usize::try_from(length).unwrap_or(usize::MAX);
+        if wanted > DESCRIPTOR_BYTES_MAX {
+            return Err(header(HeaderError::Length { bytes: length, expected: DESCRIPTOR_BYTES_MAX as u64 }));
+        }
+        let mut bytes = vec![0; wanted];
+        file.read_exact_at(&mut bytes, 0).map_err(RegionError::io("read", &path))?;
+        let descriptor = Descriptor::decode(&bytes).map_err(header)?;
+        let machine_bytes = os::page_bytes();
+        if machine_bytes > PAGE_BYTES {
+            return Err(header(HeaderError::PageSize { page_bytes: PAGE_BYTES, machine_bytes }));
+        }
+        super::mapping::whole_pages(descriptor.bytes_max)?;
+        Ok(descriptor)
+    }
+
+    /// Maps the control words, which must belong to the descriptor and not be torn by a restart of the machine.
+    pub(super) fn control(&self, descriptor: &Descriptor) -> Result<ControlMap, RegionError> {
+        let map = self.control_words(descriptor)?;
+        if map.get().is_torn(os::boot_id()) {
+            return Err(RegionError::OtherBoot { target: self.target.clone() });
+        }
+        Ok(map)
+    }
+
+    /// Maps the control words and checks that they belong to the descriptor.
+    pub(super) fn control_words(&self, descriptor: &Descriptor) -> Result<ControlMap, RegionError> {
+        let path = self.path.join(CONTROL);
+        let file = self.sized_file(CONTROL, false, CONTROL_BYTES)?;
+        let map = ControlMap::new(&file, false).map_err(RegionError::io("map", &path))?;
+        if !map.get().belongs_to(descriptor.uuid) {
+            return Err(RegionError::Corrupt { path, what: "it does not belong to the descriptor".to_owned() });
+        }
+        Ok(map)
+    }
+
+    /// Opens the data file, which must hold what the control words say.
+    pub(super) fn data(&self, write: bool, said: u64, bytes_max: u64) -> Result<File, RegionError> {
+        let path = self.path.join(DATA);
+        let file = self.file(DATA, write)?;
+        let real = file_bytes(&file, &path)?;
+        let possible = said >= PAGE_BYTES && said.is_multiple_of(PAGE_BYTES) && said <= bytes_max;
+        if !possible || real < said {
+            let what = format!("it has {real} bytes, the control words say {said} of at most {bytes_max}");
+            return Err(RegionError::Corrupt { path, what });
+        }
+        Ok(file)
+    }
+
+    /// Whether some process holds the writer's lock.
+    pub(super) fn is_alive(&self) -> Result<bool, RegionError> {
+        let file = self.file(LOCK, false)?;
+        os::is_byte_locked(&file, WRITER_BYTE).map_err(RegionError::io("look at the lock of", &self.path))
+    }
+
+    /// Takes the writer's lock; the file must be kept open.
+    pub(super) fn lock(&self) -> Result<File, RegionError> {
+        let file = self.file(LOCK, true)?;
+        if !os::try_lock_byte(&file, WRITER_BYTE).map_err(RegionError::io("lock", &self.path))? {
+            return Err(RegionError::Live { target: self.target.clone(), pid: self.writer_pid() });
+        }
+        // Whoever held it before may have removed the region.
+        if !self.is_in_place() {
+            return Err(RegionError::NotFound { target: self.target.clone() });
+        }
+        Ok(file)
+    }
+
+    /// The writer's process id as the control words say; 0 when they cannot be read.
+    fn writer_pid(&self) -> u32 {
+        let map =
+            self.sized_file(CONTROL, false, CONTROL_BYTES).ok().and_then(|file| ControlMap::new(&file, false).ok());
+        map.map_or(0, |map| map.get().writer_pid.load(crate::primitive::Ordering::Relaxed))
+    }
+
+    /// Whether there is nothing in the directory but a region's files.
+    pub(super) fn check_only_region_files(&self) -> Result<(), RegionError> {
+        for entry in std::fs::read_dir(&self.path).map_err(RegionError::io("read", &self.path))? {
+            let name = entry.map_err(RegionError::io("read", &self.path))?.file_name();
+            if !FILES.iter().any(|file| name == *file) {
+                let what = format!("it holds {}", Path::new(&name).display());
+                return Err(RegionError::NotRegion { path: self.path.clone(), what });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the region. The caller holds its lock.
+    pub(super) fn remove(mut self) -> Result<(), RegionError> {
+        let temporary = temporary_path(&self.path)?;
+        let was = std::mem::replace(&mut self.path, temporary);
+        os::rename_no_replace(&was, &self.path).map_err(RegionError::io("rename", &was))?;
+        self.remove_files()
+    }
+
+    /// Removes the files of a directory with a temporary name, and the directory.
+    pub(super) fn remove_files(self) -> Result<(), RegionError> {
+        for name in FILES {
+            match os::remove_file(&self.handle, name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(RegionError::io("remove", &self.path.join(name))(error));
+                }
+                _ => {}
+            }
+        }
+        std::fs::remove_dir(&self.path).map_err(RegionError::io("remove", &self.path))
+    }
+}
+
+pub(super) fn file_bytes(file: &File, path: &Path) -> Result<u64, RegionError> {
+    Ok(file.metadata().map_err(RegionError::io("inspect", path))?.len())
+}
+
+/// Backs a range of a region's file, or says that there is no room, with both numbers.
+pub(super) fn allocate(file: &File, offset: u64, bytes: u64, path: &Path) -> Result<(), RegionError> {
+    os::allocate_range(file, offset, bytes).map_err(|error| {
+        if os::is_no_space(&error) {
+            let available = os::space_available_bytes(file).unwrap_or(0);
+            RegionError::NoSpace { place: path.display().to_string(), requested: bytes, available }
+        } else {
+            RegionError::io("allocate space for", path)(error)
+        }
+    })
+}
+
+/// A temporary name beside `path`.
+fn temporary_path(path: &Path) -> Result<PathBuf, RegionError> {
+    let id = os::random_id().map_err(RegionError::io("read", Path::new("/dev/urandom")))?;
+    let name = format!("{TEMPORARY_PREFIX}{}-{:016x}", os::pid(), u128::from_le_bytes(id) as u64);
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Ok(parent.unwrap_or(Path::new(".")).join(name))
+}
+
+/// The files of a new region, still under a temporary name; removed unless it comes to [`NewRegion::appear`].
+pub(super) struct NewRegion {
+    directory: Option<RegionDirectory>,
+    path: PathBuf,
+    pub control: File,
+    pub data: File,
+    pub leases: File,
+    pub lock: File,
+}
+
+impl NewRegion {
+    /// Makes all files, backed and locked.
+    pub(super) fn create(target: &RegionTarget, descriptor: &Descriptor, data_bytes: u64) -> Result<Self, RegionError> {
+        let path = target.path()?.ok_or(RegionError::Unsupported { what: "a shared region" })?;
+        if std::fs::symlink_metadata(&path).is_ok() {
+            return Err(exists(target));
+        }
+        let temporary = temporary_path(&path)?;
+        os::create_directory(&temporary).map_err(RegionError::io("create", &temporary))?;
+        let directory = os::open_directory(&temporary, false)
+            .map(|handle| RegionDirectory { handle, path: temporary.clone(), target: target.clone() })
+            .map_err(RegionError::io("open", &temporary))?;
+        // The lock comes first: it says that the creator lives.
+        let files = (|| {
+            let create = |name: &str, bytes: u64| {
+                let file = os::create_file(&directory.handle, name).map_err(RegionError::io("create", &path))?;
+                if bytes > 0 {
+                    allocate(&file, 0, bytes, &path)?;
+                }
+                Ok(file)
+            };
+            let lock = create(LOCK, 0)?;
+            if !os::try_lock_byte(&lock, WRITER_BYTE).map_err(RegionError::io("lock", &path))? {
+                return Err(RegionError::Live { target: target.clone(), pid: 0 });
+            }
+            let control = create(CONTROL, CONTROL_BYTES)?;
+            let leases = create(LEASES, LEASES_BYTES)?;
+            let data = create(DATA, data_bytes)?;
+            let bytes = descriptor.encode();
+            let file = create(DESCRIPTOR, bytes.len() as u64)?;
+            file.write_all_at(&bytes, 0).map_err(RegionError::io("write", &path))?;
+            Ok((control, data, leases, lock))
+        })();
+        match files {
+            Ok((control, data, leases, lock)) => {
+                Ok(NewRegion { directory: Some(directory), path, control, data, leases, lock })
+            }
+            Err(error) => {
+                discard(directory);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the region its name: from now on it exists.
+    pub(super) fn appear(mut self) -> Result<(RegionDirectory, File, File), RegionError> {
+        let mut directory = self.directory.take().expect("a new region has its directory until it appears");
+        match os::rename_no_replace(&directory.path, &self.path) {
+            Ok(()) => {
+                directory.path.clone_from(&self.path);
+                let data = self.data.try_clone().map_err(RegionError::io("open", &self.path))?;
+                let lock = self.lock.try_clone().map_err(RegionError::io("open", &self.path))?;
+                Ok((directory, data, lock))
+            }
+            Err(error) => {
+                let target = directory.target.clone();
+                discard(directory);
+                let taken =
+                    [io::ErrorKind::AlreadyExists, io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotADirectory];
+                if taken.contains(&error.kind()) {
+                    return Err(exists(&target));
+                }
+                Err(RegionError::io("name", &self.path)(error))
+            }
+        }
+    }
+}
+
+impl Drop for NewRegion {
+    fn drop(&mut self) {
+        if let Some(directory) = self.directory.take() {
+            discard(directory);
+        }
+    }
+}
+
+/// Removes what a creation that failed has left.
+fn discard(directory: RegionDirectory) {
+    if let Err(error) = directory.remove_files() {
+        tracing::warn!(%error, "an unfinished region stays behind");
+    }
+}
+
+fn exists(target: &RegionTarget) -> RegionError {
+    let alive = RegionDirectory::open(target).and_then(|directory| directory.is_alive()).unwrap_or(false);
+    RegionError::Exists { target: target.clone(), alive }
+}

@@ -1,0 +1,125 @@
+//! The private twin's memory: a reserved range that never moves, of which pages are taken when they are touched.
+//!
+//! Invariants: the address and the length are fixed for life; all bytes are 0 at first. This file must never know
+//! what is stored: bounds are its users' duty.
+#![expect(unsafe_code, reason = "owns raw memory where memory maps are missing, and gives pages back where they exist")]
+
+use super::error::RegionError;
+
+#[cfg(all(unix, not(miri)))]
+mod memory {
+    use std::io;
+
+    use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
+
+    /// An anonymous map without a claim on swap.
+    pub(super) struct Memory(MmapRaw);
+
+    impl Memory {
+        pub(super) fn new(bytes: usize) -> io::Result<Self> {
+            Ok(Memory(MmapOptions::new().len(bytes).no_reserve_swap().map_anon()?.into()))
+        }
+
+        pub(super) fn as_mut_ptr(&self) -> *mut u8 {
+            self.0.as_mut_ptr()
+        }
+
+        /// # Safety
+        /// Nobody reads or writes the range during the call, nor relies on its contents after it.
+        pub(super) unsafe fn discard(&self, offset: usize, bytes: usize) -> bool {
+            // SAFETY: private anonymous pages become zero, which changes bytes that nobody relies on (caller's duty).
+            unsafe { self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes) }.is_ok()
+        }
+    }
+}
+
+#[cfg(not(all(unix, not(miri))))]
+mod memory {
+    use std::alloc::Layout;
+    use std::io;
+    use std::ptr::NonNull;
+
+    use crate::limits::PAGE_BYTES;
+
+    /// Zeroed memory of the global allocator, page-aligned.
+    pub(super) struct Memory {
+        start: NonNull<u8>,
+        layout: Layout,
+    }
+
+    // SAFETY: it owns its memory and offers nothing but its address.
+    unsafe impl Send for Memory {}
+    // SAFETY: as above; `&Memory` reads two plain fields.
+    unsafe impl Sync for Memory {}
+
+    impl Memory {
+        pub(super) fn new(bytes: usize) -> io::Result<Self> {
+            let layout = Layout::from_size_align(bytes, PAGE_BYTES as usize).map_err(|_| io::ErrorKind::OutOfMemory)?;
+            if bytes == 0 {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            // SAFETY: the layout's size is not zero.
+            let start = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) });
+            Ok(Memory { start: start.ok_or(io::ErrorKind::OutOfMemory)?, layout })
+        }
+
+        pub(super) fn as_mut_ptr(&self) -> *mut u8 {
+            self.start.as_ptr()
+        }
+
+        /// # Safety
+        /// None needed: it does nothing. It has the other twin's signature.
+        pub(super) unsafe fn discard(&self, _offset: usize, _bytes: usize) -> bool {
+            false
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            // SAFETY: allocated in `new` with this layout, and freed here only.
+            unsafe { std::alloc::dealloc(self.start.as_ptr(), self.layout) };
+        }
+    }
+}
+
+/// Bytes that a private region can reserve when `bytes_max` is asked for.
+pub(super) fn reservable_bytes(bytes_max: u64) -> u64 {
+    if cfg!(all(unix, not(miri))) { bytes_max } else { bytes_max.min(crate::limits::HEAP_RESERVE_BYTES_MAX) }
+}
+
+/// The data of a private region.
+pub(super) struct HeapData {
+    memory: memory::Memory,
+    bytes: usize,
+}
+
+impl HeapData {
+    /// Reserves `bytes`.
+    pub(super) fn new(bytes: u64) -> Result<Self, RegionError> {
+        let unaddressable = RegionError::Unaddressable { bytes_max: bytes, addressable: isize::MAX as u64 };
+        let length = usize::try_from(bytes).ok().filter(|&length| isize::try_from(length).is_ok());
+        let Some(length) = length else { return Err(unaddressable) };
+        let memory = memory::Memory::new(length).map_err(|_| RegionError::NoSpace {
+            place: "the process's address space".to_owned(),
+            requested: bytes,
+            available: crate::os::memory_available_bytes().unwrap_or(0),
+        })?;
+        Ok(HeapData { memory, bytes: length })
+    }
+
+    /// The first byte.
+    pub(super) fn as_mut_ptr(&self) -> *mut u8 {
+        self.memory.as_mut_ptr()
+    }
+
+    /// Gives the range's memory back; its bytes become anything. False: this platform cannot.
+    ///
+    /// # Safety
+    /// Nobody uses the range during the call, nor relies on its contents after it.
+    pub(super) unsafe fn discard(&self, offset: u64, bytes: u64) -> bool {
+        let range = usize::try_from(offset).ok().zip(usize::try_from(bytes).ok());
+        let inside = range.filter(|(offset, bytes)| offset.checked_add(*bytes).is_some_and(|end| end <= self.bytes));
+        // SAFETY: the range lies inside, and nobody uses it (caller's duty).
+        inside.is_some_and(|(offset, bytes)| unsafe { self.memory.discard(offset, bytes) })
+    }
+}

@@ -1,0 +1,235 @@
+//! Leases: where readers say which generation they hold.
+//!
+//! A lease is one page of the `leases` file; whoever holds the OFD lock on the byte of its number owns it.
+//!
+//! ```text
+//! offset bytes
+//!      0     8  pin: the generation word that the reader holds; 0: none
+//!      8     4  reader's process id, for display
+//!     12     4  0
+//!     16  4080  0
+//! ```
+//!
+//! Invariants
+//! - A reader stores to the pages of its own leases only, the writer to pages of dead readers only, and to those only
+//!   while it holds their lock: so no pin of a live reader is ever lost.
+//! - A lock goes with its open file, so a reader that dies in any way gives its leases back. (A process that *forks
+//!   without exec* shares the open file with its child: the lease then lives until both are gone.)
+//!
+//! The private twin keeps the same words in memory, with a flag for the lock. What a pin means, and the fences that
+//! pinning needs, are the business of the snapshot module.
+#![cfg_attr(unix, expect(unsafe_code, reason = "sees mapped lease pages as atomics"))]
+
+use std::sync::Arc;
+
+#[cfg(unix)]
+use parking_lot::Mutex;
+
+use super::error::RegionError;
+use super::mapping::Mapping;
+use crate::limits::{LEASES_MAX, PAGE_BYTES};
+use crate::os;
+use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+
+/// Bytes of the leases file.
+pub(crate) const LEASES_BYTES: u64 = LEASES_MAX as u64 * PAGE_BYTES;
+
+/// The words at the start of a lease page.
+#[repr(C)]
+pub(super) struct LeaseWords {
+    pin: AtomicU64,
+    pid: AtomicU32,
+}
+
+/// A lease of a private region, on cache lines of its own.
+#[repr(align(128))]
+struct HeapLease {
+    words: LeaseWords,
+    taken: AtomicU32,
+}
+
+/// All leases of a private region.
+pub(super) struct HeapLeases {
+    leases: Box<[HeapLease]>,
+}
+
+impl HeapLeases {
+    pub(super) fn new() -> Self {
+        let lease = |_| HeapLease {
+            words: LeaseWords { pin: AtomicU64::new(0), pid: AtomicU32::new(0) },
+            taken: AtomicU32::new(0),
+        };
+        HeapLeases { leases: (0..LEASES_MAX).map(lease).collect() }
+    }
+
+    /// Takes a free lease; gives its number.
+    pub(super) fn take(&self) -> Result<usize, RegionError> {
+        let free = |lease: &HeapLease| lease.taken.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        let index = self.leases.iter().position(free).ok_or(RegionError::NoLease)?;
+        self.leases[index].words.pid.store(os::pid(), Ordering::Relaxed);
+        Ok(index)
+    }
+
+    /// Gives a lease back.
+    fn release(&self, index: usize) {
+        self.leases[index].words.pin.store(0, Ordering::Release);
+        self.leases[index].taken.store(0, Ordering::Release);
+    }
+
+    fn words(&self, index: usize) -> &LeaseWords {
+        &self.leases[index].words
+    }
+
+    /// Appends the words of all pins. In one process a taken lease is a live one.
+    pub(super) fn pinned(&self, out: &mut Vec<u64>) {
+        // SYNC POINT pin: pairs with the reader's store of its pin.
+        out.extend(self.leases.iter().map(|lease| lease.words.pin.load(Ordering::Acquire)).filter(|&word| word != 0));
+    }
+}
+
+/// All leases of a shared region, as its writer sees them.
+#[cfg(unix)]
+pub(super) struct SharedLeases {
+    pages: memmap2::MmapRaw,
+    /// The writer's own open file, with which it tries the locks; one thread at a time.
+    file: Mutex<std::fs::File>,
+}
+
+#[cfg(unix)]
+impl SharedLeases {
+    /// Maps all pages of a file of [`LEASES_BYTES`].
+    pub(super) fn new(file: std::fs::File) -> std::io::Result<Self> {
+        let pages = memmap2::MmapOptions::new().len(LEASES_BYTES as usize).map_raw(&file)?;
+        Ok(SharedLeases { pages, file: Mutex::new(file) })
+    }
+
+    fn words(&self, index: usize) -> &LeaseWords {
+        assert!(index < LEASES_MAX, "a lease has a page");
+        let page = self.pages.as_mut_ptr().wrapping_add(index * PAGE_BYTES as usize);
+        // SAFETY: page `index` lies in the map, which has LEASES_MAX backed pages and lives as long as `self`; pages
+        // are aligned, and both words are atomics, which any bytes are a value of.
+        unsafe { &*page.cast::<LeaseWords>() }
+    }
+
+    /// Appends the words of all pins of live readers, and clears those of dead ones. Whether a reader lives costs a
+    /// system call, so it is not asked of pins of the `published` word, which are in nobody's way.
+    pub(super) fn pinned(&self, published: u64, out: &mut Vec<u64>) {
+        let file = self.file.lock();
+        for index in 0..LEASES_MAX {
+            let words = self.words(index);
+            // SYNC POINT pin: pairs with the reader's store of its pin.
+            let word = words.pin.load(Ordering::Acquire);
+            if word == 0 {
+                continue;
+            }
+            // Holding the lock keeps a new reader from taking the lease while it is being cleared.
+            if word == published || !os::try_lock_byte(&file, index as u64).unwrap_or(false) {
+                out.push(word);
+                continue;
+            }
+            words.pin.store(0, Ordering::Release);
+            words.pid.store(0, Ordering::Relaxed);
+            if let Err(error) = os::unlock_byte(&file, index as u64) {
+                tracing::warn!(%error, index, "a dead reader's lease stays locked");
+            }
+        }
+    }
+}
+
+/// The process ids of pinning readers, for display: any bytes that readers wrote.
+pub(super) fn reader_pids(bytes: &[u8]) -> Vec<u32> {
+    let pages = bytes.chunks_exact(PAGE_BYTES as usize);
+    let words = pages.map(|page| (u64_from(&page[..8]), u64_from(&page[8..16]) as u32));
+    words.filter(|(pin, _)| *pin != 0).map(|(_, pid)| pid).collect()
+}
+
+fn u64_from(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}
+
+enum Home {
+    Heap {
+        mapping: Arc<Mapping>,
+        index: usize,
+    },
+    #[cfg(unix)]
+    Shared {
+        page: memmap2::MmapRaw,
+        /// Holds the lock; closing it gives the lease back.
+        _file: std::fs::File,
+    },
+}
+
+/// One reader's lease: a place for one pin. Given back when dropped, and by the kernel when its process dies.
+pub(crate) struct Lease {
+    home: Home,
+    pid: u32,
+}
+
+impl Lease {
+    /// A lease of a private region.
+    pub(super) fn of_heap(mapping: Arc<Mapping>) -> Result<Self, RegionError> {
+        let index = mapping.heap_leases().ok_or(RegionError::NoLease)?.take()?;
+        Ok(Lease { home: Home::Heap { mapping, index }, pid: os::pid() })
+    }
+
+    /// A lease of the leases file that `file` has open, by itself and for writing.
+    #[cfg(unix)]
+    pub(super) fn of_file(file: std::fs::File, path: &std::path::Path) -> Result<Self, RegionError> {
+        let mut taken = None;
+        for index in 0..LEASES_MAX as u64 {
+            if os::try_lock_byte(&file, index).map_err(RegionError::io("lock a lease in", path))? {
+                taken = Some(index);
+                break;
+            }
+        }
+        let index = taken.ok_or(RegionError::NoLease)?;
+        let page = memmap2::MmapOptions::new()
+            .offset(index * PAGE_BYTES)
+            .len(PAGE_BYTES as usize)
+            .map_raw(&file)
+            .map_err(RegionError::io("map", path))?;
+        let lease = Lease { home: Home::Shared { page, _file: file }, pid: os::pid() };
+        // Whoever had the lease before may have died with a pin.
+        lease.words().pin.store(0, Ordering::Release);
+        lease.words().pid.store(lease.pid, Ordering::Relaxed);
+        Ok(lease)
+    }
+
+    fn words(&self) -> &LeaseWords {
+        match &self.home {
+            Home::Heap { mapping, index } => {
+                mapping.heap_leases().expect("a lease on the heap is of a region on the heap").words(*index)
+            }
+            #[cfg(unix)]
+            // SAFETY: the map has one backed, aligned page and lives as long as `self`; any bytes are atomics.
+            Home::Shared { page, .. } => unsafe { &*page.as_mut_ptr().cast::<LeaseWords>() },
+        }
+    }
+
+    /// The pin: the generation word that this reader holds; 0: none. Only its owner stores to it.
+    pub(crate) fn word(&self) -> &AtomicU64 {
+        &self.words().pin
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // A forked child drops its copy: the lease is still its parent's.
+        if os::pid() != self.pid {
+            return;
+        }
+        match &self.home {
+            Home::Heap { mapping, index } => {
+                if let Some(leases) = mapping.heap_leases() {
+                    leases.release(*index);
+                }
+            }
+            #[cfg(unix)]
+            Home::Shared { .. } => {
+                self.words().pin.store(0, Ordering::Release);
+                self.words().pid.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! A region in this process's address space, as its writer has it: data, control words and leases.
+//!
+//! Invariants: addresses are fixed for life; the data's reserved range is `bytes_max` long, of which the first
+//! `control.data_bytes()` bytes may be touched. Which of them by whom is decided above.
+#![expect(unsafe_code, reason = "sees the mapped control file as atomics")]
+
+#[cfg(unix)]
+use super::control::CONTROL_BYTES;
+use super::control::Control;
+use super::error::RegionError;
+use super::heap::HeapData;
+use super::lease::HeapLeases;
+#[cfg(unix)]
+use super::lease::SharedLeases;
+use crate::limits::{PAGE_BYTES, REGION_BYTES_MIN};
+
+enum Backing {
+    Heap {
+        data: HeapData,
+        control: Box<Control>,
+        leases: HeapLeases,
+    },
+    #[cfg(unix)]
+    Shared {
+        data: memmap2::MmapRaw,
+        control: ControlMap,
+        leases: SharedLeases,
+    },
+}
+
+/// The writer's view of a region's memory. Shared by whatever needs the bytes to stay mapped.
+pub(crate) struct Mapping {
+    backing: Backing,
+    bytes_max: u64,
+}
+
+impl Mapping {
+    /// Memory of a private region of up to `bytes_max` bytes; fewer where the platform cannot reserve.
+    pub(super) fn heap(bytes_max: u64, data_bytes: u64) -> Result<Self, RegionError> {
+        let bytes_max = super::heap::reservable_bytes(bytes_max);
+        let data = HeapData::new(bytes_max)?;
+        let control = Control::zeroed();
+        control.initialise([0; 16], data_bytes.min(bytes_max));
+        Ok(Mapping { backing: Backing::Heap { data, control, leases: HeapLeases::new() }, bytes_max })
+    }
+
+    /// Maps the files of a shared region whose lengths were checked: `data` read-write for all of `bytes_max`.
+    #[cfg(unix)]
+    pub(super) fn shared(
+        data: &std::fs::File,
+        control: &std::fs::File,
+        leases: std::fs::File,
+        bytes_max: u64,
+    ) -> std::io::Result<Self> {
+        let length = usize::try_from(bytes_max).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
+        let data = memmap2::MmapOptions::new().len(length).map_raw(data)?;
+        let control = ControlMap::new(control, true)?;
+        let leases = SharedLeases::new(leases)?;
+        Ok(Mapping { backing: Backing::Shared { data, control, leases }, bytes_max })
+    }
+
+    /// The data's first byte. Stays where it is for life.
+    #[inline]
+    pub(crate) fn data(&self) -> *mut u8 {
+        match &self.backing {
+            Backing::Heap { data, .. } => data.as_mut_ptr(),
+            #[cfg(unix)]
+            Backing::Shared { data, .. } => data.as_mut_ptr(),
+        }
+    }
+
+    /// The control words.
+    #[inline]
+    pub(crate) fn control(&self) -> &Control {
+        match &self.backing {
+            Backing::Heap { control, .. } => control,
+            #[cfg(unix)]
+            Backing::Shared { control, .. } => control.get(),
+        }
+    }
+
+    /// Bytes of data that may be touched.
+    pub(crate) fn backed(&self) -> u64 {
+        self.control().data_bytes().min(self.bytes_max)
+    }
+
+    /// The most bytes the data may have.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    pub(super) fn is_heap(&self) -> bool {
+        matches!(self.backing, Backing::Heap { .. })
+    }
+
+    pub(super) fn heap_leases(&self) -> Option<&HeapLeases> {
+        match &self.backing {
+            Backing::Heap { leases, .. } => Some(leases),
+            #[cfg(unix)]
+            Backing::Shared { .. } => None,
+        }
+    }
+
+    /// Appends the pins of all live readers.
+    pub(super) fn pinned(&self, out: &mut Vec<u64>) {
+        match &self.backing {
+            Backing::Heap { leases, .. } => leases.pinned(out),
+            #[cfg(unix)]
+            Backing::Shared { leases, control, .. } => leases.pinned(control.get().published(), out),
+        }
+    }
+
+    /// Gives a private region's pages back to the machine. False: nothing was given.
+    ///
+    /// # Safety
+    /// Nobody uses the range during the call, nor relies on its contents after it.
+    pub(super) unsafe fn discard(&self, offset: u64, bytes: u64) -> bool {
+        match &self.backing {
+            // SAFETY: the caller's duty is the callee's.
+            Backing::Heap { data, .. } => unsafe { data.discard(offset, bytes) },
+            #[cfg(unix)]
+            Backing::Shared { .. } => false,
+        }
+    }
+}
+
+/// The mapped control file.
+#[cfg(unix)]
+pub(super) struct ControlMap {
+    map: memmap2::MmapRaw,
+}
+
+#[cfg(unix)]
+impl ControlMap {
+    /// Maps a file of exactly [`CONTROL_BYTES`].
+    pub(super) fn new(file: &std::fs::File, write: bool) -> std::io::Result<Self> {
+        let mut options = memmap2::MmapOptions::new();
+        options.len(CONTROL_BYTES as usize);
+        Ok(ControlMap { map: if write { options.map_raw(file)? } else { options.map_raw_read_only(file)? } })
+    }
+
+    /// The words. Behind a read-only map nobody stores to them.
+    #[inline]
+    pub(super) fn get(&self) -> &Control {
+        // SAFETY: the map is CONTROL_BYTES long, which is Control's size, page-aligned, backed, and lives as long as
+        // `self`; Control is nothing but atomics, which any bytes are a value of.
+        unsafe { &*self.map.as_mut_ptr().cast::<Control>() }
+    }
+}
+
+/// `bytes_max` in whole pages, such as a region can have.
+pub(super) fn whole_pages(bytes_max: u64) -> Result<u64, RegionError> {
+    let addressable = isize::MAX as u64 & !(PAGE_BYTES - 1);
+    let rounded = bytes_max.max(REGION_BYTES_MIN).checked_next_multiple_of(PAGE_BYTES);
+    rounded.filter(|&rounded| rounded <= addressable).ok_or(RegionError::Unaddressable { bytes_max, addressable })
+}

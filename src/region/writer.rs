@@ -1,0 +1,460 @@
+//! The writer's side of a region: create or take over, allocate, grow, give back, close.
+//!
+//! Invariants: one [`Region`] per region in the whole machine (the lock); a failed growth leaves everything as it
+//! was; the backed length is raised after the file has grown and lowered before it shrinks.
+#![expect(unsafe_code, reason = "gives free memory of a private region back")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::control::Control;
+use super::error::RegionError;
+use super::extent::{Extent, ExtentPool};
+use super::mapping::{Mapping, whole_pages};
+use super::reader::ReaderMap;
+use super::target::RegionTarget;
+use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL};
+use crate::os;
+use crate::primitive::{Ordering, fence};
+
+/// How a region's memory is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of the data that are backed by memory or disk.
+    pub backed: u64,
+    /// Bytes in extents.
+    pub allocated: u64,
+    /// The most bytes the data may have.
+    pub bytes_max: u64,
+}
+
+/// What a shared region has on the file system.
+#[cfg(unix)]
+struct Files {
+    directory: super::files::RegionDirectory,
+    data: std::fs::File,
+    /// Holds the writer's lock; closed last.
+    lock: std::fs::File,
+}
+
+/// A region as its only writer has it.
+///
+/// Dropping it removes a shared region, unless [`Region::set_keep`] said otherwise.
+pub(crate) struct Region {
+    target: RegionTarget,
+    mapping: Arc<Mapping>,
+    pool: ExtentPool,
+    layout: Arc<[u8]>,
+    layout_hash: u64,
+    keep: bool,
+    /// A forked child's copy must leave the region alone.
+    pid: u32,
+    #[cfg(unix)]
+    files: Option<Files>,
+}
+
+impl Region {
+    /// Makes a new region of up to `bytes_max` bytes of data.
+    ///
+    /// # Errors
+    /// [`RegionError::Exists`] when something is in the way; lack of room; what the system refuses.
+    pub(crate) fn create(
+        target: &RegionTarget,
+        layout_bytes: &[u8],
+        layout_hash: u64,
+        bytes_max: u64,
+    ) -> Result<Self, RegionError> {
+        let bytes_max = whole_pages(bytes_max)?;
+        let layout = Arc::from(layout_bytes);
+        if layout_bytes.len() > LAYOUT_BYTES_MAX {
+            let (bytes, bytes_max) = (layout_bytes.len() as u64, LAYOUT_BYTES_MAX as u64);
+            return Err(RegionError::LayoutTooLong { bytes, bytes_max });
+        }
+        let data_bytes = REGION_BYTES_INITIAL.min(bytes_max);
+        if !matches!(target, RegionTarget::Heap) {
+            return Self::create_shared(target, layout, layout_hash, bytes_max, data_bytes);
+        }
+        let mapping = Mapping::heap(bytes_max, data_bytes)?;
+        mapping.control().sign_in(os::boot_id());
+        let pool = ExtentPool::new(mapping.backed(), mapping.bytes_max());
+        Ok(Region {
+            target: target.clone(),
+            mapping: Arc::new(mapping),
+            pool,
+            layout,
+            layout_hash,
+            keep: false,
+            pid: os::pid(),
+            #[cfg(unix)]
+            files: None,
+        })
+    }
+
+    #[cfg(unix)]
+    fn create_shared(
+        target: &RegionTarget,
+        layout: Arc<[u8]>,
+        layout_hash: u64,
+        bytes_max: u64,
+        data_bytes: u64,
+    ) -> Result<Self, RegionError> {
+        use super::error::HeaderError;
+        use super::files::NewRegion;
+        use super::header::Descriptor;
+
+        let path = target.path()?.ok_or(RegionError::Unsupported { what: "a shared region" })?;
+        let machine_bytes = os::page_bytes();
+        if machine_bytes > PAGE_BYTES {
+            let source = HeaderError::PageSize { page_bytes: PAGE_BYTES, machine_bytes };
+            return Err(RegionError::Header { path, source });
+        }
+        let uuid = os::random_id().map_err(RegionError::io("make an id for", &path))?;
+        let (boot_id, created_ns) = (os::boot_id(), os::unix_time_ns());
+        let descriptor = Descriptor {
+            bytes_max,
+            layout_hash,
+            uuid,
+            boot_id,
+            created_ns,
+            read_only_compatible: 0,
+            layout: layout.to_vec(),
+        };
+        check_memory(target, data_bytes)?;
+        let new = NewRegion::create(target, &descriptor, data_bytes)?;
+        let leases = new.leases.try_clone().map_err(RegionError::io("open", &path))?;
+        let mapping =
+            Mapping::shared(&new.data, &new.control, leases, bytes_max).map_err(unmappable(bytes_max, &path))?;
+        mapping.control().initialise(uuid, data_bytes);
+        mapping.control().sign_in(boot_id);
+        let (directory, data, lock) = new.appear()?;
+        Ok(Region {
+            target: target.clone(),
+            mapping: Arc::new(mapping),
+            pool: ExtentPool::new(data_bytes, bytes_max),
+            layout,
+            layout_hash,
+            keep: false,
+            pid: os::pid(),
+            files: Some(Files { directory, data, lock }),
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn create_shared(
+        _target: &RegionTarget,
+        _layout: Arc<[u8]>,
+        _layout_hash: u64,
+        _bytes_max: u64,
+        _data_bytes: u64,
+    ) -> Result<Self, RegionError> {
+        Err(RegionError::Unsupported { what: "a shared region" })
+    }
+
+    /// Becomes the writer of a region whose writer is gone. Gives the encoded layout too.
+    ///
+    /// Nothing can be allocated before [`Region::rebuild`] said what is in use.
+    ///
+    /// # Errors
+    /// [`RegionError::Live`] when the writer is not gone; [`RegionError::NotFound`]; a damaged or foreign region.
+    #[cfg(unix)]
+    pub(crate) fn take_over(target: &RegionTarget) -> Result<(Self, Vec<u8>), RegionError> {
+        use super::control::CONTROL_BYTES;
+        use super::files::{CONTROL, DATA, LEASES, RegionDirectory};
+        use super::lease::LEASES_BYTES;
+
+        let directory = RegionDirectory::open(target)?;
+        let lock = directory.lock()?;
+        let descriptor = directory.descriptor()?;
+        descriptor.check_writable().map_err(|source| RegionError::Header { path: directory.path.clone(), source })?;
+        let said = directory.control(&descriptor)?.get().data_bytes();
+        let bytes_max = descriptor.bytes_max;
+        let data = directory.data(true, said, bytes_max)?;
+        let control = directory.sized_file(CONTROL, true, CONTROL_BYTES)?;
+        let leases = directory.sized_file(LEASES, true, LEASES_BYTES)?;
+        let path = directory.path.join(DATA);
+        // A writer that died while it grew the file left more than it said.
+        data.set_len(said).map_err(RegionError::io("cut", &path))?;
+        let mapping = Mapping::shared(&data, &control, leases, bytes_max).map_err(unmappable(bytes_max, &path))?;
+        mapping.control().sign_in(os::boot_id());
+        let region = Region {
+            target: target.clone(),
+            mapping: Arc::new(mapping),
+            pool: ExtentPool::unknown(said, bytes_max),
+            layout: Arc::from(&descriptor.layout[..]),
+            layout_hash: descriptor.layout_hash,
+            // Until the new writer is known to work, what is there is worth more than tidiness.
+            keep: true,
+            pid: os::pid(),
+            files: Some(Files { directory, data, lock }),
+        };
+        Ok((region, descriptor.layout))
+    }
+
+    /// Becomes the writer of a region whose writer is gone: not on this platform.
+    ///
+    /// # Errors
+    /// Always [`RegionError::Unsupported`].
+    #[cfg(not(unix))]
+    pub(crate) fn take_over(_target: &RegionTarget) -> Result<(Self, Vec<u8>), RegionError> {
+        Err(RegionError::Unsupported { what: "a shared region" })
+    }
+
+    /// The memory; keeps it mapped as long as anyone holds it.
+    pub(crate) fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
+    }
+
+    /// The control words.
+    pub(crate) fn control(&self) -> &Control {
+        self.mapping.control()
+    }
+
+    /// Where it lives.
+    pub(crate) fn target(&self) -> &RegionTarget {
+        &self.target
+    }
+
+    /// The directory of its files; `None`: a private region.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        #[cfg(unix)]
+        return self.files.as_ref().map(|files| files.directory.path.as_path());
+        #[cfg(not(unix))]
+        None
+    }
+
+    /// The encoded layout.
+    pub(crate) fn layout_bytes(&self) -> &[u8] {
+        &self.layout
+    }
+
+    /// The hash that came with the layout.
+    pub(crate) fn layout_hash(&self) -> u64 {
+        self.layout_hash
+    }
+
+    /// Whether dropping it leaves the region for readers and a later writer. True after a take-over, else false.
+    pub(crate) fn set_keep(&mut self, keep: bool) {
+        self.keep = keep;
+    }
+
+    /// How its memory is used.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage { backed: self.pool.backed(), allocated: self.pool.allocated(), bytes_max: self.mapping.bytes_max() }
+    }
+
+    /// A reader in this process.
+    ///
+    /// # Errors
+    /// Those of [`ReaderMap::open`].
+    pub(crate) fn reader(&self) -> Result<ReaderMap, RegionError> {
+        if self.mapping.is_heap() {
+            return Ok(ReaderMap::of_heap(self.mapping.clone(), self.layout.clone(), self.layout_hash));
+        }
+        ReaderMap::open(&self.target)
+    }
+
+    /// An extent of at least `bytes`, backed; its contents are anything. The data grows where it must.
+    ///
+    /// # Errors
+    /// [`RegionError::Full`] or [`RegionError::NoSpace`]; then nothing has changed.
+    pub(crate) fn allocate(&mut self, bytes: u64) -> Result<Extent, RegionError> {
+        let extent = match self.pool.allocate(bytes) {
+            Some(extent) => extent,
+            None => {
+                let growth = self.pool.growth(bytes)?;
+                if self.grow_to(growth.wanted).is_err() {
+                    self.grow_to(growth.least)?;
+                }
+                self.pool.allocate(bytes).expect("the least growth suffices for the allocation")
+            }
+        };
+        if let Err(error) = self.fill_holes(extent) {
+            self.pool.free(extent);
+            return Err(error);
+        }
+        Ok(extent)
+    }
+
+    /// Takes an extent back. No reader may hold it: that is the caller's duty.
+    ///
+    /// # Panics
+    /// When it is not in use.
+    pub(crate) fn free(&mut self, extent: Extent) {
+        self.pool.free(extent);
+    }
+
+    /// Takes `named` for all extents in use, whatever was before; an extent may be named more than once.
+    ///
+    /// # Errors
+    /// [`RegionError::BadExtent`] when they overlap or lie outside the data, [`RegionError::NoSpace`]; then nothing has
+    /// changed.
+    pub(crate) fn rebuild(&mut self, named: &[Extent]) -> Result<(), RegionError> {
+        let mut pool = self.pool.clone();
+        pool.rebuild(named)?;
+        std::mem::swap(&mut pool, &mut self.pool);
+        for extent in named {
+            if let Err(error) = self.fill_holes(*extent) {
+                self.pool = pool;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives free memory back to the system: the data's end, and long free runs inside it. Returns how much.
+    ///
+    /// # Errors
+    /// What the system refuses; what was given back until then is given back.
+    pub(crate) fn trim(&mut self) -> Result<u64, RegionError> {
+        let before = self.pool.backed();
+        if let Some(tail) = self.pool.free_tail().filter(|tail| tail.offset >= PAGE_BYTES) {
+            self.shrink_to(tail)?;
+        }
+        let mut given = before - self.pool.backed();
+        for run in self.pool.backed_runs(PUNCH_BYTES_MIN) {
+            if self.punch(run)? {
+                given += self.pool.punched(run);
+            }
+        }
+        Ok(given)
+    }
+
+    /// The generation words that live readers hold; a dead reader's is cleared, unless it is the published one's.
+    /// `out` is emptied first.
+    pub(crate) fn pinned(&self, out: &mut Vec<u64>) {
+        out.clear();
+        // Pairs with the fence between a reader's store of its pin and its second look at `published`: either the
+        // reader sees what was published before this fence, or its pin is seen here.
+        fence(Ordering::SeqCst);
+        self.mapping.pinned(out);
+    }
+
+    /// Ends the writer; `keep`: the region stays for readers and a later writer, else it is removed.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub(crate) fn close(mut self, keep: bool) -> Result<(), RegionError> {
+        self.keep = keep;
+        self.end()
+    }
+
+    fn grow_to(&mut self, backed: u64) -> Result<(), RegionError> {
+        let (from, bytes) = (self.pool.backed(), backed - self.pool.backed());
+        check_memory(&self.target, bytes)?;
+        #[cfg(unix)]
+        if let Some(files) = &self.files
+            && let Err(error) = super::files::allocate(&files.data, from, bytes, &files.directory.path)
+        {
+            // Part of the new bytes may be there.
+            files.data.set_len(from).map_err(RegionError::io("cut", &files.directory.path))?;
+            return Err(error);
+        }
+        self.pool.grow_to(backed);
+        self.control().set_data_bytes(backed);
+        tracing::debug!(from, backed, "the region's data has grown");
+        Ok(())
+    }
+
+    fn shrink_to(&mut self, tail: Extent) -> Result<(), RegionError> {
+        self.control().set_data_bytes(tail.offset);
+        #[cfg(unix)]
+        if let Some(files) = &self.files
+            && let Err(error) = files.data.set_len(tail.offset)
+        {
+            self.control().set_data_bytes(self.pool.backed());
+            return Err(RegionError::io("cut", &files.directory.path)(error));
+        }
+        if self.mapping.is_heap() {
+            // SAFETY: free bytes: nobody uses them, and an extent's contents are anything until written.
+            unsafe { self.mapping.discard(tail.offset, tail.bytes) };
+        }
+        self.pool.shrink_to(tail.offset);
+        Ok(())
+    }
+
+    /// Whether the free run's memory could be given back.
+    fn punch(&self, run: Extent) -> Result<bool, RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            return os::punch_hole(&files.data, run.offset, run.bytes)
+                .map_err(RegionError::io("give back memory of", &files.directory.path));
+        }
+        // SAFETY: as in `shrink_to`.
+        Ok(unsafe { self.mapping.discard(run.offset, run.bytes) })
+    }
+
+    /// Backs the extent's pages where they lost their memory.
+    fn fill_holes(&mut self, extent: Extent) -> Result<(), RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            for hole in self.pool.holes_in(extent) {
+                super::files::allocate(&files.data, hole.offset, hole.bytes, &files.directory.path)?;
+            }
+        }
+        self.pool.filled(extent);
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    fn end(&mut self) -> Result<(), RegionError> {
+        let Some(files) = self.files.take().filter(|_| self.pid == os::pid()) else { return Ok(()) };
+        let Files { directory, data, lock } = files;
+        let done = if self.keep {
+            // Only what reached the disk survives a restart of the machine.
+            let synced = data.sync_all().map_err(RegionError::io("write out", &directory.path)).and_then(|()| {
+                let control = directory.file(super::files::CONTROL, true)?;
+                let descriptor = directory.file(super::files::DESCRIPTOR, true)?;
+                control.sync_all().and(descriptor.sync_all()).map_err(RegionError::io("write out", &directory.path))?;
+                self.control().sign_out(true);
+                control.sync_all().map_err(RegionError::io("write out", &directory.path))
+            });
+            if synced.is_err() {
+                self.control().sign_out(false);
+            }
+            synced
+        } else {
+            self.control().sign_out(false);
+            if directory.is_in_place() { directory.remove() } else { Ok(()) }
+        };
+        drop(lock);
+        done
+    }
+
+    #[cfg(not(unix))]
+    fn end(&mut self) -> Result<(), RegionError> {
+        Ok(())
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::warn!(%error, target = %self.target, "a region could not be closed");
+        }
+    }
+}
+
+/// Refuses growth that the machine's memory cannot hold: a private region would die of it later, without a word.
+fn check_memory(target: &RegionTarget, bytes: u64) -> Result<(), RegionError> {
+    if matches!(target, RegionTarget::Directory(_)) {
+        return Ok(());
+    }
+    match os::memory_available_bytes() {
+        Some(available) if available < bytes => {
+            Err(RegionError::NoSpace { place: "the machine's memory".to_owned(), requested: bytes, available })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a refused map means: mostly that the process has no such range of addresses.
+#[cfg(unix)]
+fn unmappable(bytes_max: u64, path: &Path) -> impl FnOnce(std::io::Error) -> RegionError {
+    move |error| {
+        if error.kind() == std::io::ErrorKind::OutOfMemory {
+            let place = "the process's address space".to_owned();
+            return RegionError::NoSpace { place, requested: bytes_max, available: 0 };
+        }
+        RegionError::io("map", path)(error)
+    }
+}

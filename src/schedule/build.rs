@@ -1,0 +1,377 @@
+#![forbid(unsafe_code)]
+//! A group of systems and the tables of the moment become a program: tasks, jobs, and what is to be done once all
+//! jobs have ended. Row ranges depend on the tables' rows alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::commit::JobRows;
+use crate::layout::FieldType;
+use crate::region::RegionError;
+use crate::world::query::{MaskTerm, Matched, matches};
+use crate::world::store::{ENTITIES, FIRST_DATA, RESOURCES, Store};
+use crate::world::table::Shape;
+
+use super::graph::Group;
+use super::job::FrameInfo;
+use super::program::{HEADER_WORDS, MAGIC, NO_OFFSET, halves, type_word};
+use super::system::Compiled;
+
+/// A column that a batch writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WrittenColumn {
+    pub table: u32,
+    pub column: u16,
+    pub component: u16,
+    /// Whether another extent was written, which is to become live.
+    pub flip: bool,
+    /// First job of the task that writes it.
+    pub offset: u64,
+    /// Bytes of a row.
+    pub row_bytes: u32,
+}
+
+/// A tracked component that was written in the rows that a system matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TrackedWrite {
+    pub system: usize,
+    pub table: u32,
+    pub component: u16,
+}
+
+/// How a system's queries match a table, for as long as the table keeps its shape.
+#[derive(Debug)]
+struct Match {
+    shape: Arc<Shape>,
+    own: Option<Matched>,
+    others: Option<Matched>,
+}
+
+type Matches = HashMap<(usize, u32), Match>;
+
+/// A batch, ready to run. Kept from batch to batch for its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    pub words: Vec<u64>,
+    pub jobs: Vec<JobRows>,
+    /// Per job: its task.
+    pub job_tasks: Vec<u32>,
+    pub written: Vec<WrittenColumn>,
+    /// Per task: its part of `written`.
+    pub task_written: Vec<(u32, u32)>,
+    pub tracked: Vec<TrackedWrite>,
+    /// Rows of all jobs, and an estimate of their work in nanoseconds.
+    pub rows: u64,
+    pub estimate_ns: u64,
+    matches: Matches,
+    members: Vec<usize>,
+    tasks: Vec<u64>,
+    task_words: Vec<u64>,
+    /// Columns of the task being built: place in the table, whether written, component, field.
+    columns: Vec<(u16, bool, u16, u8)>,
+}
+
+/// What a row costs, roughly: for telling a batch that is worth waking workers from one that is not.
+const ROW_LOCAL_NS: u64 = 1;
+const NEIGHBOUR_NS: u64 = 100;
+
+/// What the builder needs to know beside the systems.
+pub(crate) struct Surroundings<'a> {
+    pub store: &'a mut Store,
+    pub compiled: &'a [Compiled],
+    pub payloads: &'a [Vec<u8>],
+    pub info: FrameInfo,
+    /// Frames that the jobs run one after the other.
+    pub frames: u64,
+    /// Bytes that a job may write in place, where its worker must be able to undo them.
+    pub undo_bytes: Option<u64>,
+}
+
+fn field_type(store: &Store, component: u16, field: u8) -> FieldType {
+    store.layout.components()[usize::from(component)].fields[usize::from(field)].ty
+}
+
+/// Looks again at how systems match tables that are new or have another shape.
+fn refresh(known: &mut Matches, group: &Group, around: &Surroundings<'_>) {
+    for system in group.systems() {
+        let compiled = &around.compiled[system];
+        for (table, data) in around.store.data_tables() {
+            if known.get(&(system, table)).is_some_and(|known| Arc::ptr_eq(&known.shape, &data.shape)) {
+                continue;
+            }
+            let own = matches(&compiled.own, &data.shape);
+            let others = compiled.others.as_ref().and_then(|others| matches(others, &data.shape));
+            known.insert((system, table), Match { shape: Arc::clone(&data.shape), own, others });
+        }
+    }
+}
+
+impl Work {
+    /// Puts the program of a group together and gets every written column an extent.
+    pub(crate) fn build(&mut self, group: &Group, around: &mut Surroundings<'_>) -> Result<(), RegionError> {
+        self.words.clear();
+        self.jobs.clear();
+        self.job_tasks.clear();
+        self.written.clear();
+        self.task_written.clear();
+        self.tracked.clear();
+        self.tasks.clear();
+        self.task_words.clear();
+        (self.rows, self.estimate_ns) = (0, 0);
+        let mut matches = std::mem::take(&mut self.matches);
+        let mut members = std::mem::take(&mut self.members);
+        refresh(&mut matches, group, around);
+        let built = self.tasks(group, &matches, &mut members, around);
+        self.matches = matches;
+        self.members = members;
+        built?;
+        self.assemble(around);
+        Ok(())
+    }
+
+    fn tasks(
+        &mut self,
+        group: &Group,
+        matches: &Matches,
+        members: &mut Vec<usize>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), RegionError> {
+        let tables = FIRST_DATA..around.store.tables.len() as u32;
+        let takes_part = |system: usize, table: u32, around: &Surroundings<'_>| {
+            around.store.tables[table as usize].rows > 0 && matches[&(system, table)].own.is_some()
+        };
+        if group.batches.len() > 1 {
+            for table in tables {
+                members.clear();
+                members.extend(group.systems().filter(|system| takes_part(*system, table, around)));
+                if !members.is_empty() {
+                    self.task(table, members, matches, around)?;
+                }
+            }
+        } else {
+            for system in group.systems() {
+                for table in tables.clone() {
+                    if takes_part(system, table, around) {
+                        self.task(table, &[system], matches, around)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The conditions on the rows of a table that a system matches.
+    pub(crate) fn mask(&self, system: usize, table: u32) -> &[MaskTerm] {
+        let matched = self.matches.get(&(system, table)).and_then(|matched| matched.own.as_ref());
+        matched.map_or(&[], |matched| &matched.mask)
+    }
+
+    fn task(
+        &mut self,
+        table: u32,
+        systems: &[usize],
+        matches: &Matches,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), RegionError> {
+        let job_rows = systems.iter().map(|system| around.compiled[*system].job_rows).min().unwrap_or(64);
+        self.columns.clear();
+        for system in systems {
+            let Some(matched) = &matches[&(*system, table)].own else { continue };
+            for (access, column) in around.compiled[*system].own.columns.iter().zip(&matched.columns) {
+                let Some(column) = column else { continue };
+                match self.columns.iter_mut().find(|(place, ..)| place == column) {
+                    Some((_, write, ..)) => *write |= access.write,
+                    None => self.columns.push((*column, access.write, access.component, access.field)),
+                }
+            }
+        }
+        let written_from = self.written.len() as u32;
+        let in_place = self.in_place(table, systems, matches, job_rows, around);
+        let rows = around.store.tables[table as usize].rows;
+        self.tasks.push(self.task_words.len() as u64);
+        let handles = around.store.tables[table as usize].columns[0].live.offset;
+        self.task_words.push(halves(table, rows));
+        self.task_words.push(handles);
+        self.task_words.push(halves(self.columns.len() as u32, systems.len() as u32));
+        for index in 0..self.columns.len() {
+            let (column, write, component, field) = self.columns[index];
+            let ty = field_type(around.store, component, field);
+            let live = around.store.tables[table as usize].columns[usize::from(column)].live.offset;
+            let (old, new) = if write {
+                let (old, new) = around.store.write_whole(table, usize::from(column), in_place)?;
+                self.written.push(WrittenColumn {
+                    table,
+                    column,
+                    component,
+                    flip: old != new,
+                    offset: new,
+                    row_bytes: ty.bytes() as u32,
+                });
+                (old, new)
+            } else {
+                (live, NO_OFFSET)
+            };
+            self.task_words.extend([old, new, type_word(ty)]);
+        }
+        for system in systems {
+            if let Some(matched) = &matches[&(*system, table)].own {
+                self.system(*system, table, matched, matches, around);
+            }
+        }
+        self.task_written.push((written_from, self.written.len() as u32));
+        let task = self.tasks.len() as u32 - 1;
+        let neighbours = around.compiled[systems[0]].others.is_some();
+        self.rows += u64::from(rows);
+        let per_row = if neighbours { NEIGHBOUR_NS } else { ROW_LOCAL_NS };
+        self.estimate_ns += u64::from(rows) * per_row * systems.len() as u64 * around.frames;
+        let mut start = 0;
+        while start < rows {
+            let end = start.saturating_add(job_rows).min(rows);
+            self.jobs.push(JobRows { system: systems[0], table, rows: start..end });
+            self.job_tasks.push(task);
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// Whether a task may write in place where its columns are building: no job looks at other jobs' rows of them, and
+    /// a worker that dies can be undone.
+    fn in_place(
+        &self,
+        table: u32,
+        systems: &[usize],
+        matches: &Matches,
+        job_rows: u32,
+        around: &Surroundings<'_>,
+    ) -> bool {
+        let looked_at = systems.iter().any(|system| {
+            let compiled = &around.compiled[*system];
+            compiled.others.as_ref().is_some_and(|others| {
+                matches[&(*system, table)].others.is_some()
+                    && others.columns.iter().any(|other| {
+                        self.columns.iter().any(|(_, write, component, _)| *write && *component == other.component)
+                    })
+            })
+        });
+        let bytes: u64 = self
+            .columns
+            .iter()
+            .filter(|(_, write, ..)| *write)
+            .map(|(_, _, component, field)| {
+                // an entry's head beside the rows
+                64 + field_type(around.store, *component, *field).bytes() as u64 * u64::from(job_rows)
+            })
+            .sum();
+        !looked_at && around.undo_bytes.is_none_or(|room| bytes <= room)
+    }
+
+    fn system(
+        &mut self,
+        system: usize,
+        table: u32,
+        matched: &Matched,
+        matches: &Matches,
+        around: &Surroundings<'_>,
+    ) {
+        let compiled = &around.compiled[system];
+        let views = || {
+            around.store.data_tables().filter(|(_, data)| data.rows > 0).filter_map(|(index, _)| {
+                matches[&(system, index)].others.as_ref().map(|matched| (index, matched))
+            })
+        };
+        let payload = &around.payloads[system];
+        let columns = matched.columns.iter().flatten().count() as u32;
+        self.task_words.push(halves(system as u32, columns));
+        self.task_words.push(halves(matched.present.len() as u32, matched.mask.len() as u32));
+        self.task_words.push(halves(views().count() as u32, payload.len() as u32));
+        for (access, column) in compiled.own.columns.iter().zip(&matched.columns) {
+            let Some(column) = column else { continue };
+            let place = self.columns.iter().position(|(other, ..)| other == column).unwrap_or(0);
+            self.task_words.push(halves(place as u32, u32::from(access.write)));
+        }
+        self.task_words.extend(matched.present.iter().map(|present| u64::from(*present)));
+        self.push_mask(table, &matched.mask, around.store);
+        let at = self.task_words.len();
+        self.task_words.resize(at + payload.len().div_ceil(8), 0);
+        bytemuck::cast_slice_mut::<u64, u8>(&mut self.task_words[at..])[..payload.len()].copy_from_slice(payload);
+        for (index, view) in views() {
+            let data = &around.store.tables[index as usize];
+            let others = compiled.others.as_ref().map(|others| &others.columns[..]).unwrap_or_default();
+            self.task_words.push(halves(index, data.rows));
+            self.task_words.push(data.columns[0].live.offset);
+            self.task_words.push(halves(view.columns.iter().flatten().count() as u32, view.mask.len() as u32));
+            self.task_words.push(view.present.len() as u64);
+            self.task_words.extend(view.present.iter().map(|present| u64::from(*present)));
+            for (access, column) in others.iter().zip(&view.columns) {
+                let Some(column) = column else { continue };
+                self.task_words.push(data.columns[usize::from(*column)].live.offset);
+                self.task_words.push(type_word(field_type(around.store, access.component, access.field)));
+            }
+            self.push_mask(index, &view.mask, around.store);
+        }
+        for component in compiled.own.columns.iter().filter(|c| c.write).map(|c| c.component) {
+            let slot = around.store.tables[table as usize].shape.slot(component);
+            let write = TrackedWrite { system, table, component };
+            if slot.is_some_and(|slot| slot.changed.is_some()) && self.tracked.last() != Some(&write) {
+                self.tracked.push(write);
+            }
+        }
+    }
+
+    fn push_mask(&mut self, table: u32, mask: &[MaskTerm], store: &Store) {
+        let columns = &store.tables[table as usize].columns;
+        for term in mask {
+            let (negated, bits) = match term {
+                MaskTerm::Has(column) => (0, std::slice::from_ref(column)),
+                MaskTerm::Lacks(column) => (1, std::slice::from_ref(column)),
+                MaskTerm::AnyOf(columns) => (0, &columns[..]),
+            };
+            self.task_words.push(halves(negated, bits.len() as u32));
+            self.task_words.extend(bits.iter().map(|column| columns[usize::from(*column)].live.offset));
+        }
+    }
+
+    fn assemble(&mut self, around: &Surroundings<'_>) {
+        let store = &around.store;
+        let tasks_at = HEADER_WORDS + 2 * self.jobs.len();
+        let base = tasks_at + self.tasks.len();
+        let map = &store.tables[ENTITIES as usize];
+        let resources = &store.tables[RESOURCES as usize];
+        self.words.extend([
+            MAGIC,
+            around.info.frame,
+            around.info.time.to_bits(),
+            around.info.dt.to_bits(),
+            around.frames,
+            self.jobs.len() as u64,
+            self.tasks.len() as u64,
+            tasks_at as u64,
+            resources.columns[0].live.offset,
+            u64::from(resources.rows),
+            map.columns[0].live.offset,
+            map.columns[1].live.offset,
+            u64::from(map.rows),
+            (base + self.task_words.len()) as u64,
+            0,
+            0,
+        ]);
+        for (job, task) in self.jobs.iter().zip(&self.job_tasks) {
+            self.words.push(halves(*task, job.system as u32));
+            self.words.push(halves(job.rows.start, job.rows.end));
+        }
+        self.words.extend(self.tasks.iter().map(|at| at + base as u64));
+        self.words.extend_from_slice(&self.task_words);
+    }
+
+    /// Whether a job's dead worker may have these bytes undone: own rows of a column it wrote in place.
+    pub(crate) fn undo_allowed(&self, job: u32, offset: u64, bytes: u64) -> bool {
+        let Some(rows) = self.jobs.get(job as usize).map(|job| job.rows.clone()) else { return false };
+        let (from, to) = self.task_written[self.job_tasks[job as usize] as usize];
+        self.written[from as usize..to as usize].iter().any(|column| {
+            let row_bytes = u64::from(column.row_bytes);
+            let start = column.offset + u64::from(rows.start) * row_bytes;
+            let len = u64::from(rows.end - rows.start) * row_bytes;
+            !column.flip && offset == start && bytes == len
+        })
+    }
+}

@@ -1,0 +1,241 @@
+#![forbid(unsafe_code)]
+//! What a kernel gets beside its columns: the frame, its rows, its payload, resources, and the patch writer.
+
+use std::any::TypeId;
+
+use crate::patch::{Op, PatchWriter};
+use crate::world::bundle::{Bundle, RegistryRef};
+use crate::world::registry::Registry;
+use crate::world::resources::resource_offset;
+use crate::{Component, Entity, Resource};
+
+use super::view::EntityMap;
+
+/// Which type is which component: the last few looked up.
+#[derive(Debug, Default)]
+pub(crate) struct IdCache {
+    components: Vec<(TypeId, u16)>,
+    bundles: Vec<(TypeId, Vec<u16>)>,
+}
+
+/// The frame that a job belongs to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct FrameInfo {
+    pub frame: u64,
+    pub time: f64,
+    pub dt: f64,
+}
+
+/// A kernel's view of its job, and its patch writer.
+///
+/// Rows are given as places in the chunk that the kernel got; entities by handle. A patch is checked and applied when
+/// the batch is committed: nothing changes under the kernel.
+pub struct Job<'a, 'w> {
+    pub(crate) frame: FrameInfo,
+    pub(crate) payload: &'a [u8],
+    pub(crate) entities: &'a [Entity],
+    pub(crate) first_row: u32,
+    pub(crate) table: u32,
+    pub(crate) map: EntityMap<'a>,
+    pub(crate) resources: &'a [u8],
+    pub(crate) readable: &'a [u16],
+    pub(crate) registry: &'a Registry,
+    pub(crate) cache: &'a mut IdCache,
+    pub(crate) writer: &'a mut PatchWriter<'w>,
+    pub(crate) error: &'a mut Option<String>,
+}
+
+impl<'a> Job<'a, '_> {
+    /// The frame's number, from 1.
+    #[must_use]
+    pub fn frame(&self) -> u64 {
+        self.frame.frame
+    }
+
+    /// Simulated time when the frame began.
+    #[must_use]
+    pub fn time(&self) -> f64 {
+        self.frame.time
+    }
+
+    /// The frame's step of simulated time.
+    #[must_use]
+    pub fn dt(&self) -> f64 {
+        self.frame.dt
+    }
+
+    /// The system's plain bytes.
+    #[must_use]
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The handles of the chunk's rows.
+    #[must_use]
+    pub fn entities(&self) -> &'a [Entity] {
+        self.entities
+    }
+
+    /// Rows of the chunk.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// Whether the chunk has no rows; it never does.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+
+    /// The chunk's first row in its table: row `i` of the chunk is row `first_row() + i` of the table, and of that
+    /// table's columns in a [`super::View`].
+    #[must_use]
+    pub fn first_row(&self) -> usize {
+        self.first_row as usize
+    }
+
+    pub(crate) fn table(&self) -> u32 {
+        self.table
+    }
+
+    pub(crate) fn map(&self) -> EntityMap<'a> {
+        self.map
+    }
+
+    /// Copies out a resource that the system declares with [`super::System::reads_resource`].
+    ///
+    /// # Errors
+    /// A resource that is unknown, undeclared or without a value: the message says which.
+    pub fn resource<R: Resource>(&self) -> Result<R, String> {
+        let id = self.registry.resource::<R>().map_err(|error| error.to_string())?;
+        if self.readable.binary_search(&id).is_err() {
+            return Err(format!("the system does not declare that it reads resource `{}`", R::NAME));
+        }
+        if self.resources[usize::from(id)] == 0 {
+            return Err(format!("resource `{}` has no value yet; insert it before the first frame", R::NAME));
+        }
+        let at = resource_offset(&self.registry.layout, usize::from(id)) as usize;
+        Ok(R::unpack(&self.resources[at..at + R::PACKED_BYTES]))
+    }
+
+    fn id<C: Component>(&mut self) -> Option<u16> {
+        let ty = TypeId::of::<C>();
+        if let Some((_, id)) = self.cache.components.iter().find(|(other, _)| *other == ty) {
+            return Some(*id);
+        }
+        match self.registry.component::<C>() {
+            Ok(id) => {
+                self.cache.components.push((ty, id));
+                Some(id)
+            }
+            Err(error) => {
+                self.error.get_or_insert_with(|| error.to_string());
+                None
+            }
+        }
+    }
+
+    fn row(&mut self, row: usize) -> u32 {
+        assert!(row < self.entities.len(), "row {row} of a chunk of {} rows", self.entities.len());
+        self.first_row + row as u32
+    }
+
+    /// Sets a component of an own row.
+    ///
+    /// # Panics
+    /// When the chunk has no such row; so for all patches on rows.
+    #[inline]
+    pub fn set_row<C: Component>(&mut self, row: usize, value: C) {
+        let row = self.row(row);
+        if let Some(id) = self.id::<C>() {
+            self.writer.row(Op::Set, id, 0, row, C::PACKED_BYTES, |out| value.pack(out));
+        }
+    }
+
+    /// Gives the entity in an own row a component, or sets it where present.
+    #[inline]
+    pub fn add_row<C: Component>(&mut self, row: usize, value: C) {
+        let row = self.row(row);
+        if let Some(id) = self.id::<C>() {
+            self.writer.row(Op::Add, id, 0, row, C::PACKED_BYTES, |out| value.pack(out));
+        }
+    }
+
+    /// Takes a component from the entity in an own row.
+    #[inline]
+    pub fn remove_row<C: Component>(&mut self, row: usize) {
+        let row = self.row(row);
+        if let Some(id) = self.id::<C>() {
+            self.writer.row(Op::Remove, id, 0, row, 0, |_| {});
+        }
+    }
+
+    /// Ends the life of the entity in an own row.
+    #[inline]
+    pub fn destroy_row(&mut self, row: usize) {
+        let row = self.row(row);
+        self.writer.row(Op::Destroy, 0, 0, row, 0, |_| {});
+    }
+
+    /// Sets a component of any entity.
+    #[inline]
+    pub fn set<C: Component>(&mut self, entity: Entity, value: C) {
+        if let Some(id) = self.id::<C>() {
+            self.writer.entity(Op::Set, id, 0, entity, C::PACKED_BYTES, |out| value.pack(out));
+        }
+    }
+
+    /// Gives any entity a component, or sets it where present.
+    #[inline]
+    pub fn add<C: Component>(&mut self, entity: Entity, value: C) {
+        if let Some(id) = self.id::<C>() {
+            self.writer.entity(Op::Add, id, 0, entity, C::PACKED_BYTES, |out| value.pack(out));
+        }
+    }
+
+    /// Takes a component from any entity.
+    #[inline]
+    pub fn remove<C: Component>(&mut self, entity: Entity) {
+        if let Some(id) = self.id::<C>() {
+            self.writer.entity(Op::Remove, id, 0, entity, 0, |_| {});
+        }
+    }
+
+    /// Ends any entity's life.
+    #[inline]
+    pub fn destroy(&mut self, entity: Entity) {
+        self.writer.entity(Op::Destroy, 0, 0, entity, 0, |_| {});
+    }
+
+    /// Spawns an entity. The handle is reserved: later patches of this job may name it, also as a value; it becomes a
+    /// real one when the batch is committed.
+    #[inline]
+    pub fn spawn<B: Bundle>(&mut self, bundle: B) -> Entity {
+        let ty = TypeId::of::<B>();
+        let index = match self.cache.bundles.iter().position(|(other, _)| *other == ty) {
+            Some(index) => index,
+            None => {
+                let mut ids = Vec::new();
+                if let Err(error) = B::ids(&RegistryRef(self.registry), &mut ids) {
+                    self.error.get_or_insert_with(|| error.to_string());
+                    return Entity::NULL;
+                }
+                self.cache.bundles.push((ty, ids));
+                self.cache.bundles.len() - 1
+            }
+        };
+        let ids = &self.cache.bundles[index].1;
+        self.writer.spawn(ids, B::PACKED_BYTES, |out| bundle.pack_all(out))
+    }
+
+    /// Sets a resource that the system declares with [`super::System::sets_resource`].
+    pub fn set_resource<R: Resource>(&mut self, value: R) {
+        match self.registry.resource::<R>() {
+            Ok(id) => self.writer.resource(id, R::PACKED_BYTES, |out| value.pack(out)),
+            Err(error) => {
+                self.error.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Systems, their order, and the frames they make.
+//!
+//! A [`Schedule`] is a list of declared [`System`]s. [`Simulation`] joins it with a world and a pool of workers:
+//! systems become batches ([`graph`]), a batch and the tables of the moment become a program of plain words
+//! ([`program`], [`build`]), whose jobs run on column memory ([`runner`]) wherever the pool puts them.
+//!
+//! Architecture invariant: what a batch computes depends on the world and the schedule alone, never on the pool.
+
+mod build;
+mod graph;
+mod job;
+mod memory;
+mod plan;
+mod program;
+mod report;
+mod runner;
+mod serve;
+mod simulation;
+mod system;
+mod task;
+mod view;
+
+pub use graph::ScheduleError;
+pub use job::Job;
+pub use plan::{BatchPlan, Plan, StagePlan, SystemPlan};
+pub use report::FrameReport;
+#[cfg(unix)]
+pub use serve::serve;
+pub use simulation::{Simulation, SimulationBuilder, StepError};
+pub use system::{STAGES, System};
+pub use view::{Table, View};
+
+/// Systems, in the order of their registration.
+///
+/// ```
+/// use hypostyle::{Component, Schedule, System, Write};
+/// #[derive(Component, Clone, Copy)]
+/// struct Age { seconds: f32 }
+/// let mut schedule = Schedule::new();
+/// schedule.add(System::rows::<Write<Age>>("grow old", |job, mut age| {
+///     let dt = job.dt() as f32;
+///     age.seconds.map(|seconds| seconds + dt);
+/// }));
+/// assert_eq!(schedule.len(), 1);
+/// ```
+#[derive(Debug, Default)]
+pub struct Schedule {
+    pub(crate) systems: Vec<System>,
+    extra_stages: Vec<(String, String)>,
+}
+
+impl Schedule {
+    /// A schedule without systems.
+    #[must_use]
+    pub fn new() -> Self {
+        Schedule::default()
+    }
+
+    /// Registers a system. Names are unique; ties in order go by registration.
+    pub fn add(&mut self, system: System) -> &mut Self {
+        self.systems.push(system);
+        self
+    }
+
+    /// Names a further stage, which runs right after another one.
+    pub fn add_stage(&mut self, name: impl Into<String>, after: impl Into<String>) -> &mut Self {
+        self.extra_stages.push((name.into(), after.into()));
+        self
+    }
+
+    /// Registered systems.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.systems.len()
+    }
+
+    /// Whether no system is registered.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.systems.is_empty()
+    }
+
+    /// The stages in order.
+    pub(crate) fn stages(&self) -> Result<Vec<String>, ScheduleError> {
+        let mut stages = graph::default_stages();
+        for (name, after) in &self.extra_stages {
+            let Some(place) = stages.iter().position(|stage| stage == after) else {
+                return Err(ScheduleError::UnknownStage {
+                    system: format!("(stage {name})"),
+                    stage: after.clone(),
+                    known: stages.join(", "),
+                });
+            };
+            if stages.contains(name) {
+                return Err(ScheduleError::DuplicateName { name: name.clone() });
+            }
+            stages.insert(place + 1, name.clone());
+        }
+        Ok(stages)
+    }
+}
+
+/// Looks up every name of every system.
+pub(crate) fn compile(
+    schedule: &Schedule,
+    registry: &crate::world::registry::Registry,
+) -> Result<Vec<system::Compiled>, ScheduleError> {
+    schedule
+        .systems
+        .iter()
+        .map(|system| {
+            system
+                .compile(registry)
+                .map_err(|error| ScheduleError::Access { system: system.name.clone(), message: error.to_string() })
+        })
+        .collect()
+}
+
+/// One line a system: what a worker process must have registered in the same way.
+pub(crate) fn registrations(compiled: &[system::Compiled]) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for system in compiled {
+        // writing to a string does not fail
+        let _ = writeln!(
+            text,
+            "{} stage={} rows={} own={:?} others={:?} changes={:?} resources={:?} sort={:?}",
+            system.name,
+            system.stage,
+            system.job_rows,
+            system.own,
+            system.others,
+            system.access,
+            system.reads_resources,
+            system.sort_by
+        );
+    }
+    text
+}

@@ -1,0 +1,264 @@
+//! Running one job: the words of a program become columns, and the kernels of its systems run on them.
+//!
+//! The task's columns are resolved once per job; every system of a group then sees a column where it is whole: in the
+//! old extent until a system of the group has written it, in the new one from then on. Rows are a job's own: no other
+//! job writes them, and no job reads them but through the old extent.
+#![expect(unsafe_code, reason = "column memory becomes slices for kernels here")]
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use crate::Entity;
+use crate::column::{ColumnCursor, RawColumn, finish};
+use crate::patch::PatchWriter;
+use crate::worker::{Runner, Undo};
+use crate::world::query::{Fetch, MaskTerm, mask_runs};
+use crate::world::registry::Registry;
+
+use super::job::{FrameInfo, Job};
+use super::memory::JobMemory;
+use super::program::{HEADER_WORDS, MAGIC, Words};
+use super::system::{Compiled, System};
+use super::task::{Task, TaskColumn, TaskSystem};
+use super::view::{EntityMap, ViewSet};
+
+thread_local! {
+    static TASK: RefCell<Task> = RefCell::default();
+}
+
+/// Runs the jobs of a schedule's systems.
+pub(crate) struct SystemRunner {
+    pub systems: Arc<[System]>,
+    pub compiled: Arc<[Compiled]>,
+    pub registry: Arc<Registry>,
+    pub memory: JobMemory,
+}
+
+/// What all kernels of a job share.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    table: u32,
+    start: u32,
+    end: u32,
+    entities: &'a [Entity],
+    resources: &'a [u8],
+    map: EntityMap<'a>,
+    program: &'a [u64],
+}
+
+impl Runner for SystemRunner {
+    fn run_job(
+        &self,
+        program: &[u64],
+        job: u32,
+        out: &mut PatchWriter<'_>,
+        undo: Option<&mut Undo<'_>>,
+    ) -> Result<(), String> {
+        // taken out, so that a kernel which runs a simulation of its own finds an empty one
+        let mut task = TASK.take();
+        let done = self.run_task(&mut task, program, job, out, undo);
+        TASK.set(task);
+        self.memory.trim();
+        done
+    }
+}
+
+impl SystemRunner {
+    fn run_task(
+        &self,
+        task: &mut Task,
+        program: &[u64],
+        job: u32,
+        out: &mut PatchWriter<'_>,
+        undo: Option<&mut Undo<'_>>,
+    ) -> Result<(), String> {
+        let mut head = Words::at(program, 0)?;
+        if head.next()? != MAGIC {
+            return Err("the batch's program is damaged".to_owned());
+        }
+        let (frame, time, dt) = (head.next()?, f64::from_bits(head.next()?), f64::from_bits(head.next()?));
+        let (frames, jobs, _, tasks_at) = (head.next()?, head.next()?, head.next()?, head.next()?);
+        let (resources, resource_bytes) = (head.next()?, head.next()?);
+        let (locations, generations, slots) = (head.next()?, head.next()?, head.next()?);
+        if u64::from(job) >= jobs {
+            return Err(format!("the program has no job {job}"));
+        }
+        let mut words = Words::at(program, HEADER_WORDS as u64 + 2 * u64::from(job))?;
+        let (number, _) = words.pair()?;
+        let (start, end) = words.pair()?;
+        let at = Words::at(program, tasks_at.saturating_add(u64::from(number)))?.next()?;
+        let mut words = Words::at(program, at)?;
+        let (table, rows) = words.pair()?;
+        let handles = words.next()?;
+        let counts = words.pair()?;
+        if start >= end || end > rows || !start.is_multiple_of(64) {
+            return Err(format!("the program has a job of rows {start}..{end} of {rows}"));
+        }
+        let len = end - start;
+        task.decode(&mut words, counts, (start, len), self.systems.len(), &self.memory)?;
+        let entities = self.memory.read(handles, u64::from(rows) * 8)?.cast::<Entity>();
+        // SAFETY: the table's handles, mapped (checked) and frozen while a batch runs.
+        let entities = unsafe { std::slice::from_raw_parts(entities.add(start as usize), len as usize) };
+        let resources = self.memory.read(resources, resource_bytes)?;
+        // SAFETY: as above.
+        let resources = unsafe { std::slice::from_raw_parts(resources, resource_bytes as usize) };
+        let slots = usize::try_from(slots).map_err(|_| "too many slots")?;
+        let locations = self.memory.read(locations, slots as u64 * 8)?.cast::<u64>();
+        let generations = self.memory.read(generations, slots as u64 * 4)?.cast::<u32>();
+        // SAFETY: the entity map, mapped (checked) and frozen while a batch runs.
+        let map = unsafe {
+            EntityMap {
+                locations: std::slice::from_raw_parts(locations, slots),
+                generations: std::slice::from_raw_parts(generations, slots),
+            }
+        };
+        if let Some(undo) = undo {
+            save_in_place(&task.columns, start, len, undo)?;
+        }
+        let around = Around { table, start, end, entities, resources, map, program };
+        let mut info = FrameInfo { frame, time, dt };
+        for pass in 0..frames.max(1) {
+            if pass > 0 {
+                info.frame += 1;
+                info.time += dt;
+            }
+            for system in 0..task.systems.len() {
+                self.run_system(task, system, info, &around, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The runs of the job's rows that a system's mask leaves, into `task.runs`.
+    fn runs(&self, task: &mut Task, system: usize, around: &Around<'_>) -> Result<(), String> {
+        let Task { systems, masks, offsets, terms, addresses, runs, .. } = task;
+        let TaskSystem { masks: range, .. } = &systems[system];
+        runs.clear();
+        terms.clear();
+        addresses.clear();
+        let first_word = u64::from(around.start / 64);
+        let bytes = u64::from(around.end.div_ceil(64)) * 8 - first_word * 8;
+        for mask in &masks[range.clone()] {
+            let from = addresses.len() as u16;
+            for offset in &offsets[mask.offsets.clone()] {
+                let from = offset.checked_add(first_word * 8).ok_or("an offset is too large")?;
+                addresses.push(self.memory.read(from, bytes)?.cast::<u64>());
+            }
+            terms.push(match (mask.negated, addresses.len() as u16 - from) {
+                (true, 1) => MaskTerm::Lacks(from),
+                (false, 1) => MaskTerm::Has(from),
+                (false, _) => MaskTerm::AnyOf((from..addresses.len() as u16).collect()),
+                (true, _) => return Err("the program negates several bits at once".to_owned()),
+            });
+        }
+        let word = |column: u16, word: u32| {
+            // SAFETY: bits of the job's own rows: mapped (checked above), frozen while a batch runs.
+            unsafe { *addresses[usize::from(column)].add((u64::from(word) - first_word) as usize) }
+        };
+        mask_runs(terms, around.start, around.end, word, |start, end| runs.push((start, end)));
+        Ok(())
+    }
+
+    fn run_system(
+        &self,
+        task: &mut Task,
+        system: usize,
+        info: FrameInfo,
+        around: &Around<'_>,
+        out: &mut PatchWriter<'_>,
+    ) -> Result<(), String> {
+        if !task.systems[system].masks.is_empty() {
+            self.runs(task, system, around)?;
+        }
+        let Task { columns, systems, columns_used, present, raw, part, ready, runs, cache, .. } = task;
+        let this = &systems[system];
+        let used = &columns_used[this.columns.clone()];
+        let len = (around.end - around.start) as usize;
+        raw.clear();
+        ready.clear();
+        for (place, write) in used {
+            let column = &columns[*place as usize];
+            let old = if column.ready { column.new.cast_const() } else { column.old };
+            let new = if *write { column.new } else { std::ptr::null_mut() };
+            raw.push(RawColumn { old, new, ty: column.ty, len });
+            ready.push(Cell::new(column.ready));
+        }
+        let views = ViewSet {
+            tables: &task.views[this.views.clone()],
+            columns: &task.view_columns,
+            present: &task.view_present,
+            masks: &task.view_masks,
+            words: &task.view_words,
+        };
+        let kernel = &self.systems[this.system as usize].kernel;
+        let compiled = &self.compiled[this.system as usize];
+        let payload = Words::at(around.program, this.payload.0 as u64)?.bytes(this.payload.1)?;
+        let present = &present[this.present.clone()];
+        let mut error = None;
+        let mut call = |raw: &[RawColumn], ready: &[Cell<bool>], first: u32, entities: &[Entity]| {
+            let mut job = Job {
+                frame: info,
+                payload,
+                entities,
+                first_row: first,
+                table: around.table,
+                map: around.map,
+                resources: around.resources,
+                readable: &compiled.reads_resources,
+                registry: &self.registry,
+                cache,
+                writer: out,
+                error: &mut error,
+            };
+            // SAFETY: columns of the job's own rows as the cursor asks for: old rows frozen, new rows this job's
+            // alone, each written column once per system (the query sees to that), all mapped while the job runs.
+            let columns = unsafe { ColumnCursor::new(raw, ready) };
+            let mut fetch = Fetch { columns, entities, present, next_optional: 0 };
+            kernel.run(&mut job, &mut fetch, views)
+        };
+        if this.masks.is_empty() || *runs == [(around.start, around.end)] {
+            call(raw, ready, around.start, around.entities)?;
+        } else {
+            // rows between the runs keep their values
+            // SAFETY: no slice of these columns is in use yet.
+            unsafe { finish(raw, ready) };
+            for &(from, to) in runs.iter() {
+                let skip = (from - around.start) as usize;
+                let len = (to - from) as usize;
+                part.clear();
+                part.extend(raw.iter().map(|column| {
+                    let written = !column.new.is_null();
+                    let base = if written { column.new.cast_const() } else { column.old };
+                    // SAFETY: `skip` rows into a column of more.
+                    let old = unsafe { base.add(skip * column.ty.bytes()) };
+                    let new = if written { old.cast_mut() } else { std::ptr::null_mut() };
+                    RawColumn { old, new, ty: column.ty, len }
+                }));
+                call(part, ready, from, &around.entities[skip..skip + len])?;
+            }
+        }
+        // SAFETY: the kernel has returned, its slices are gone.
+        unsafe { finish(raw, ready) };
+        for ((place, write), ready) in used.iter().zip(ready.iter()) {
+            columns[*place as usize].ready |= *write && ready.get();
+        }
+        match error {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Saves the old rows of every column that the job writes in place.
+fn save_in_place(columns: &[TaskColumn], start: u32, len: u32, undo: &mut Undo<'_>) -> Result<(), String> {
+    for column in columns.iter().filter(|column| column.new_offset == column.old_offset) {
+        let bytes = column.ty.bytes() as u64;
+        let offset = column.new_offset + u64::from(start) * bytes;
+        // SAFETY: the job's own rows, which nobody else touches; shared only until the kernels run.
+        let rows = unsafe { std::slice::from_raw_parts(column.old, (u64::from(len) * bytes) as usize) };
+        if !undo.save(offset, rows) {
+            return Err(format!("{} bytes written in place do not fit the worker's undo area", rows.len()));
+        }
+    }
+    Ok(())
+}

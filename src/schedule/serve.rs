@@ -1,0 +1,53 @@
+#![forbid(unsafe_code)]
+//! The worker process's side: the same systems, registered again, on the region of the process that started it.
+#![cfg(unix)]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::layout::Layout;
+use crate::region::WorkerMap;
+use crate::worker::{Runner, WorkerError, WorkerStart, serve_with};
+use crate::world::registry::Registry;
+
+use super::memory::JobMemory;
+use super::runner::SystemRunner;
+use super::{Schedule, compile, registrations};
+
+/// Runs jobs for the process that started this one, if it was started as a worker. To be called first thing in
+/// `main`: when it returns true, the work is done and `main` returns.
+///
+/// `schedule` must register the same systems as the main process does.
+///
+/// ```no_run
+/// # fn my_schedule() -> hypostyle::Schedule { hypostyle::Schedule::new() }
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     if hypostyle::serve(my_schedule)? {
+///         return Ok(());
+///     }
+///     // the simulation
+///     Ok(())
+/// }
+/// ```
+///
+/// # Errors
+/// What keeps this process from working; the main process is told, too.
+pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
+    serve_with(|start: &WorkerStart| {
+        let refuse = |error: &dyn std::fmt::Display| WorkerError::Setup(error.to_string());
+        let path = start.region_path.as_deref().ok_or_else(|| WorkerError::Setup("main names no region".to_owned()))?;
+        let map = WorkerMap::open(Path::new(path)).map_err(|error| refuse(&error))?;
+        let layout = Layout::decode(map.layout_bytes()).map_err(|error| refuse(&error))?;
+        let registry = Arc::new(Registry::new(Arc::new(layout), &[], &[]));
+        let schedule = schedule();
+        let compiled = compile(&schedule, &registry).map_err(|error| refuse(&error))?;
+        let text = registrations(&compiled);
+        let runner = SystemRunner {
+            systems: schedule.systems.into(),
+            compiled: compiled.into(),
+            registry,
+            memory: JobMemory::Worker(parking_lot::Mutex::new(map)),
+        };
+        Ok((Arc::new(runner) as Arc<dyn Runner>, text))
+    })
+}

@@ -1,0 +1,600 @@
+#![forbid(unsafe_code)]
+//! A world, a schedule and a pool of workers: frames.
+//!
+//! A frame runs every group of every stage: build its program, run its jobs, make what they wrote live, apply their
+//! patches in canonical order. Every few frames the world is published. Whatever fails, the world goes back to its
+//! last generation, and the error says how many frames that undid.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::commit::{Access, Commit, PatchCounts};
+use crate::patch::RecordSizes;
+use crate::region::RegionError;
+use crate::worker::{
+    Batch, JobFailure, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged, WorkerCommand, WorkerStatus,
+    Workers,
+};
+use crate::world::column::Item;
+use crate::world::query::mask_runs;
+use crate::world::{Publication, World, WorldError};
+
+use super::build::{Surroundings, Work};
+use super::graph::{self, Group, ScheduleError, Stage};
+use super::job::FrameInfo;
+use super::memory::JobMemory;
+use super::plan::Plan;
+use super::report::FrameReport;
+use super::runner::SystemRunner;
+use super::system::Compiled;
+use super::{Schedule, compile, registrations};
+
+/// Work in nanoseconds below which a batch stays on main.
+const SPLIT_NS_MIN: u64 = 20_000;
+
+/// What can go wrong with a frame.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// A system's job failed: the frame was abandoned.
+    #[error("system `{system}`, rows {}..{} of the table of ({table}): {failure}; {undone} frame(s) undone, the world stands at frame {frame}", rows.start, rows.end)]
+    Job {
+        /// The system (several, where they are fused).
+        system: String,
+        /// The components of the table.
+        table: String,
+        /// The job's rows.
+        rows: Range<u32>,
+        /// What happened, and to which worker.
+        failure: JobFailure,
+        /// Frames undone, the abandoned one included.
+        undone: u64,
+        /// The frame of the generation that the world stands at.
+        frame: u64,
+    },
+    /// The pool failed as a whole.
+    #[error("{failure}; {undone} frame(s) undone, the world stands at frame {frame}")]
+    Pool {
+        /// What happened.
+        failure: JobFailure,
+        /// Frames undone, the abandoned one included.
+        undone: u64,
+        /// The frame of the generation that the world stands at.
+        frame: u64,
+    },
+    /// The world could not take the frame in.
+    #[error("{source}; {undone} frame(s) undone, the world stands at frame {frame}")]
+    World {
+        /// What happened.
+        source: WorldError,
+        /// Frames undone, the abandoned one included.
+        undone: u64,
+        /// The frame of the generation that the world stands at.
+        frame: u64,
+    },
+    /// The world could not go back to its last generation, either.
+    #[error("the frame failed ({failure}), and the world could not go back to its last generation: {source}")]
+    Unrecoverable {
+        /// Why the frame failed.
+        failure: String,
+        /// Why going back failed.
+        source: WorldError,
+    },
+    /// The simulation was closed.
+    #[error("the simulation is closed; make a new one to run frames")]
+    Closed,
+    /// A time step that is no number.
+    #[error("dt is {dt}; it must be a finite number")]
+    TimeStep {
+        /// What was given.
+        dt: f64,
+    },
+    /// The schedule does not fit.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The pool could not be started.
+    #[error(transparent)]
+    Start(#[from] PoolError),
+}
+
+/// Settings of a simulation. Made by [`Simulation::builder`].
+#[derive(Debug)]
+pub struct SimulationBuilder {
+    config: PoolConfig,
+    publish_every: u64,
+    fuse: bool,
+}
+
+impl SimulationBuilder {
+    /// Who runs jobs (default: automatic).
+    #[must_use]
+    pub fn workers(mut self, workers: Workers) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// Publishes a generation every so many frames (default 1).
+    #[must_use]
+    pub fn publish_every(mut self, frames: u64) -> Self {
+        self.publish_every = frames.max(1);
+        self
+    }
+
+    /// Bytes of each worker's ring; a power of two, at least 256 (default 1 MiB).
+    #[must_use]
+    pub fn ring_bytes(mut self, bytes: usize) -> Self {
+        self.config.ring_bytes = bytes;
+        self
+    }
+
+    /// What to start as a worker process (default: this same executable without arguments).
+    #[must_use]
+    pub fn worker_command(mut self, command: WorkerCommand) -> Self {
+        self.config.command = Some(command);
+        self
+    }
+
+    /// Whether consecutive row-local systems run back to back on one range of rows (default: yes). The result is the
+    /// same.
+    #[must_use]
+    pub fn fuse(mut self, fuse: bool) -> Self {
+        self.fuse = fuse;
+        self
+    }
+
+    /// Whether main runs jobs, too, where there are workers (default: yes). Where kernels may kill their process, say
+    /// no.
+    #[must_use]
+    pub fn main_helps(mut self, helps: bool) -> Self {
+        self.config.main_helps = helps;
+        self
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// A schedule that does not fit the world, workers that cannot be had.
+    pub fn build(self, world: World, schedule: Schedule) -> Result<Simulation, StepError> {
+        let registry = Arc::clone(&world.registry);
+        let compiled: Arc<[Compiled]> = compile(&schedule, &registry)?.into();
+        let stages = graph::plan(&schedule.systems, &compiled, &schedule.stages()?, &registry.layout, self.fuse)?;
+        let plan = Plan::new(&stages, &compiled, &registry.layout);
+        let payloads = schedule.systems.iter().map(|system| system.payload.clone()).collect();
+        let runner = SystemRunner {
+            systems: schedule.systems.into(),
+            compiled: Arc::clone(&compiled),
+            registry: Arc::clone(&registry),
+            memory: JobMemory::Shared(Arc::clone(world.store.region.mapping())),
+        };
+        let region = world.store.region.path().map(|path| RegionForWorkers {
+            path: path.to_string_lossy().into_owned(),
+            layout_hash: world.layout_hash,
+        });
+        let (pool, notice) = Pool::start(&self.config, Arc::new(runner), region, &registrations(&compiled))?;
+        let undo_bytes = matches!(notice.got, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
+        Ok(Simulation {
+            sizes: Arc::clone(&world.sizes),
+            access: compiled.iter().map(|system| system.access.clone()).collect(),
+            report: FrameReport {
+                patches: vec![PatchCounts::default(); compiled.len()],
+                ..FrameReport::default()
+            },
+            world,
+            compiled,
+            stages,
+            plan,
+            payloads,
+            pool,
+            notice,
+            publish_every: self.publish_every,
+            undo_bytes,
+            work: Work::default(),
+            staged: Staged::new(),
+            edited: true,
+            closed: false,
+            since_publication: 0,
+            runs: Vec::new(),
+        })
+    }
+}
+
+/// A world with a schedule and the workers that run it.
+pub struct Simulation {
+    world: World,
+    compiled: Arc<[Compiled]>,
+    access: Vec<Access>,
+    sizes: Arc<RecordSizes>,
+    stages: Vec<Stage>,
+    plan: Plan,
+    payloads: Vec<Vec<u8>>,
+    pool: Pool,
+    notice: PoolNotice,
+    publish_every: u64,
+    undo_bytes: Option<u64>,
+    work: Work,
+    staged: Staged,
+    report: FrameReport,
+    /// Whether the owner may have changed the world since the last publication.
+    edited: bool,
+    closed: bool,
+    since_publication: u64,
+    /// Runs of rows, kept for their memory.
+    runs: Vec<(u32, u32)>,
+}
+
+/// Why a frame failed, before the world went back.
+enum Failed {
+    Job(JobFailure),
+    World(WorldError),
+}
+
+impl From<RegionError> for Failed {
+    fn from(error: RegionError) -> Self {
+        Failed::World(error.into())
+    }
+}
+
+impl Simulation {
+    /// Joins a world and a schedule, with everything else as it is by default.
+    ///
+    /// # Errors
+    /// As [`SimulationBuilder::build`].
+    pub fn new(world: World, schedule: Schedule, workers: Workers) -> Result<Simulation, StepError> {
+        Simulation::builder().workers(workers).build(world, schedule)
+    }
+
+    /// Settings.
+    #[must_use]
+    pub fn builder() -> SimulationBuilder {
+        SimulationBuilder { config: PoolConfig::default(), publish_every: 1, fuse: true }
+    }
+
+    /// The world.
+    #[must_use]
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The world, to change it between frames. What is changed is published at the latest when the next frame begins.
+    pub fn world_mut(&mut self) -> &mut World {
+        self.edited = true;
+        &mut self.world
+    }
+
+    /// Ends the simulation; the world goes on without workers.
+    #[must_use]
+    pub fn into_world(mut self) -> World {
+        self.pool.close();
+        self.world
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Which workers were asked for and which there are.
+    #[must_use]
+    pub fn workers(&self) -> &PoolNotice {
+        &self.notice
+    }
+
+    /// How each worker is doing.
+    #[must_use]
+    pub fn worker_status(&self) -> Vec<WorkerStatus> {
+        self.pool.status()
+    }
+
+    /// What the newest frame came to.
+    #[must_use]
+    pub fn report(&self) -> &FrameReport {
+        &self.report
+    }
+
+    /// Replaces a system's payload from the next frame on.
+    ///
+    /// # Errors
+    /// No such system.
+    pub fn set_payload(&mut self, system: &str, bytes: impl Into<Vec<u8>>) -> Result<(), ScheduleError> {
+        match self.compiled.iter().position(|compiled| compiled.name == system) {
+            Some(index) => {
+                self.payloads[index] = bytes.into();
+                Ok(())
+            }
+            None => Err(ScheduleError::UnknownName {
+                system: "(payload)".to_owned(),
+                relation: "for",
+                other: system.to_owned(),
+            }),
+        }
+    }
+
+    /// Ends every worker. After it, [`Simulation::step`] is an error.
+    pub fn close(&mut self) {
+        self.pool.close();
+        self.closed = true;
+    }
+
+    /// Runs one frame of `dt`.
+    ///
+    /// # Errors
+    /// A job or commit that failed: the frame is abandoned, the world stands at its last generation, and the next
+    /// step works.
+    pub fn step(&mut self, dt: f64) -> Result<&FrameReport, StepError> {
+        self.run(1, dt)
+    }
+
+    /// Runs so many frames of `dt`. Where every system is row-local, all frames up to the next publication run on one
+    /// range of rows before the next; the result is the same. The report is of the newest call.
+    ///
+    /// # Errors
+    /// As [`Simulation::step`]; the frames before the last publication stand.
+    pub fn run(&mut self, frames: u64, dt: f64) -> Result<&FrameReport, StepError> {
+        if self.closed {
+            return Err(StepError::Closed);
+        }
+        if !dt.is_finite() {
+            return Err(StepError::TimeStep { dt });
+        }
+        let begun = Instant::now();
+        self.report.reset();
+        let done = self.run_frames(frames, dt);
+        self.pool.end_frame();
+        self.report.frame = self.world.frame;
+        self.report.elapsed = begun.elapsed();
+        match done {
+            Ok(()) => Ok(&self.report),
+            Err(failed) => Err(self.abandon(failed)),
+        }
+    }
+
+    fn run_frames(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
+        if self.edited {
+            if self.world.store.dirty || self.world.store.published == 0 {
+                self.report.publication = Some(self.world.publish().map_err(Failed::World)?);
+                self.since_publication = 0;
+            }
+            self.edited = false;
+        }
+        let mut left = frames;
+        while left > 0 {
+            let due = self.publish_every.saturating_sub(self.since_publication).max(1);
+            let pass = if self.all_in_one() { left.min(due) } else { 1 };
+            self.frame(pass, dt)?;
+            left -= pass;
+            self.since_publication += pass;
+            if self.since_publication >= self.publish_every {
+                let publication = self.world.publish().map_err(Failed::World)?;
+                self.report.publication = Some(publication);
+                // a skipped publication is tried again after the next frame
+                if publication != Publication::Skipped {
+                    self.since_publication = 0;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all frames up to the next publication can run on one range of rows: a single fusable group, nothing
+    /// that keeps changed rows per frame, and no start-up to come.
+    fn all_in_one(&self) -> bool {
+        let mut groups = self.stages.iter().filter(|stage| stage.name != "startup").flat_map(|stage| &stage.groups);
+        let (Some(group), None) = (groups.next(), groups.next()) else { return false };
+        let started = self.world.frame > 0 || self.stages.iter().all(|s| s.name != "startup" || s.groups.is_empty());
+        let tracked = self.world.layout().components().iter().any(|component| component.track_changes);
+        started && !tracked && group.systems().all(|system| self.compiled[system].fusable())
+    }
+
+    fn frame(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
+        let info = FrameInfo { frame: self.world.frame + 1, time: self.world.time, dt };
+        let parity = (info.frame & 1) as u8;
+        self.clear_changed(parity)?;
+        let stages = std::mem::take(&mut self.stages);
+        let mut done = Ok(());
+        'frame: for stage in &stages {
+            if stage.name == "startup" && self.world.frame > 0 {
+                continue;
+            }
+            for group in &stage.groups {
+                done = self.group(group, info, frames, parity);
+                if done.is_err() {
+                    break 'frame;
+                }
+            }
+        }
+        self.stages = stages;
+        done?;
+        self.world.frame += frames;
+        // added one by one, as frames of their own would
+        for _ in 0..frames {
+            self.world.time += dt;
+        }
+        Ok(())
+    }
+
+    /// The bits of this frame's parity begin the frame clear.
+    fn clear_changed(&mut self, parity: u8) -> Result<(), RegionError> {
+        let store = &mut self.world.store;
+        for table in 0..store.tables.len() as u32 {
+            let rows = store.tables[table as usize].rows;
+            let shape = Arc::clone(&store.tables[table as usize].shape);
+            for slot in shape.slots.iter() {
+                let Some(changed) = slot.changed else { continue };
+                let column = usize::from(changed) + usize::from(parity);
+                if rows == 0 {
+                    continue;
+                }
+                store.write_partial(table, column)?;
+                store.set_bits(table, column, 0, rows, false);
+                store.touched(table, column, 0, rows);
+            }
+        }
+        Ok(())
+    }
+
+    fn group(&mut self, group: &Group, info: FrameInfo, frames: u64, parity: u8) -> Result<(), Failed> {
+        let mut work = std::mem::take(&mut self.work);
+        let done = self.run_group(&mut work, group, info, frames, parity);
+        self.work = work;
+        done
+    }
+
+    fn run_group(
+        &mut self,
+        work: &mut Work,
+        group: &Group,
+        info: FrameInfo,
+        frames: u64,
+        parity: u8,
+    ) -> Result<(), Failed> {
+        work.build(
+            group,
+            &mut Surroundings {
+                store: &mut self.world.store,
+                compiled: &self.compiled,
+                payloads: &self.payloads,
+                info,
+                frames,
+                undo_bytes: self.undo_bytes,
+            },
+        )?;
+        if !work.jobs.is_empty() {
+            self.run_jobs(work)?;
+            self.make_live(work, parity)?;
+            self.apply_patches(work, parity)?;
+        }
+        self.sort_tables(group)?;
+        Ok(())
+    }
+
+    fn run_jobs(&mut self, work: &Work) -> Result<(), Failed> {
+        let compiled = &self.compiled;
+        let arena = &mut self.world.store.arena;
+        let report = self.pool.run(
+            &mut Batch {
+                program: &work.words,
+                jobs: work.jobs.len() as u32,
+                main_only: work.jobs.len() == 1 || work.estimate_ns < SPLIT_NS_MIN,
+                deadline: &|job| compiled[work.jobs[job as usize].system].deadline,
+                undo_allowed: &|job, offset, bytes| work.undo_allowed(job, offset, bytes),
+                restore: &mut |offset, bytes| arena.bytes_mut(offset, bytes.len() as u64).copy_from_slice(bytes),
+            },
+            &mut self.staged,
+        );
+        let report = report.map_err(Failed::Job)?;
+        self.report.jobs += work.jobs.len() as u64;
+        self.report.jobs_on_main += u64::from(report.jobs_on_main);
+        self.report.rows += work.rows;
+        self.report.deaths += u64::from(report.deaths);
+        self.report.retries += u64::from(report.retries);
+        let busy: u64 = (0..work.jobs.len() as u32).map(|job| self.staged.run(job).elapsed_ns).sum();
+        self.report.busy += Duration::from_nanos(busy);
+        Ok(())
+    }
+
+    /// What the jobs wrote becomes the columns' content.
+    fn make_live(&mut self, work: &Work, parity: u8) -> Result<(), RegionError> {
+        let store = &mut self.world.store;
+        for written in &work.written {
+            let column = usize::from(written.column);
+            if written.flip {
+                store.flip(written.table, column);
+            }
+            let rows = store.tables[written.table as usize].rows;
+            store.touched(written.table, column, 0, rows);
+        }
+        for job in &work.jobs {
+            let writes = self.compiled[job.system].own.writes();
+            if writes {
+                self.report.patches[job.system].dense_rows += u64::from(job.rows.end - job.rows.start);
+            }
+        }
+        let runs = &mut self.runs;
+        for tracked in &work.tracked {
+            runs.clear();
+            let table = &store.tables[tracked.table as usize];
+            let word = |column: u16, word: u32| {
+                debug_assert_eq!(table.columns[usize::from(column)].item, Item::Bit);
+                let offset = table.columns[usize::from(column)].live.offset + u64::from(word) * 8;
+                store.arena.items::<u64>(offset, 1)[0]
+            };
+            mask_runs(work.mask(tracked.system, tracked.table), 0, table.rows, word, |start, end| runs.push((start, end)));
+            for (start, end) in runs.iter() {
+                store.mark_changed(tracked.table, tracked.component, parity, *start, end - start)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_patches(&mut self, work: &Work, parity: u8) -> Result<(), RegionError> {
+        let Simulation { world, staged, sizes, access, report, .. } = self;
+        if (0..work.jobs.len() as u32).all(|job| staged.records(job).is_empty()) {
+            return Ok(());
+        }
+        Commit {
+            store: &mut world.store,
+            registry: &world.registry,
+            sizes,
+            access,
+            parity,
+            scratch: &mut world.scratch,
+            counts: &mut report.patches,
+        }
+        .apply(&work.jobs, &|job| staged.records(job as u32))
+    }
+
+    fn sort_tables(&mut self, group: &Group) -> Result<(), RegionError> {
+        let store = &mut self.world.store;
+        for system in group.systems() {
+            let Some((component, field)) = self.compiled[system].sort_by else { continue };
+            for table in 0..store.tables.len() as u32 {
+                let shape = Arc::clone(&store.tables[table as usize].shape);
+                let Some(slot) = shape.slot(component) else { continue };
+                if crate::world::query::matches(&self.compiled[system].own, &shape).is_some() {
+                    store.sort_table(table, usize::from(slot.first) + usize::from(field))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the world back to its last generation and says what that undid.
+    fn abandon(&mut self, failed: Failed) -> StepError {
+        let reached = self.world.frame;
+        let place = match &failed {
+            Failed::Job(failure) => failure.job().and_then(|job| self.job_place(job as usize)),
+            Failed::World(_) => None,
+        };
+        if let Err(source) = self.world.restore_newest() {
+            let failure = match failed {
+                Failed::Job(failure) => failure.to_string(),
+                Failed::World(error) => error.to_string(),
+            };
+            self.closed = true;
+            return StepError::Unrecoverable { failure, source };
+        }
+        self.since_publication = 0;
+        let frame = self.world.frame;
+        let undone = reached - frame + 1;
+        match (failed, place) {
+            (Failed::Job(failure), Some((system, table, rows))) => {
+                StepError::Job { system, table, rows, failure, undone, frame }
+            }
+            (Failed::Job(failure), None) => StepError::Pool { failure, undone, frame },
+            (Failed::World(source), _) => StepError::World { source, undone, frame },
+        }
+    }
+
+    fn job_place(&self, job: usize) -> Option<(String, String, Range<u32>)> {
+        let rows = self.work.jobs.get(job)?;
+        let table = &self.world.store.tables.get(rows.table as usize)?.shape;
+        let names: Vec<&str> = table
+            .components
+            .iter()
+            .map(|id| self.world.layout().components()[usize::from(*id)].name.as_str())
+            .collect();
+        Some((self.compiled[rows.system].name.clone(), names.join(", "), rows.rows.clone()))
+    }
+}

@@ -1,0 +1,397 @@
+#![forbid(unsafe_code)]
+//! Declaring a system: its kernel, what it reads and writes, when it runs.
+
+use std::time::Duration;
+
+use crate::commit::Access;
+use crate::world::bundle::{Bundle, RegistryRef};
+use crate::world::error::WorldError;
+use crate::world::query::{Fetch, Query, QueryPlan};
+use crate::world::registry::Registry;
+use crate::{Component, Resource};
+
+use super::job::Job;
+use super::view::{View, ViewSet};
+
+/// The stages that every schedule has, in order. `startup` runs once, before the first frame's `update`.
+pub const STAGES: [&str; 5] = ["startup", "update", "late", "render", "cleanup"];
+
+/// What a kernel is called with, type-erased.
+pub(crate) trait Kernel: Send + Sync {
+    fn run<'a>(
+        &self,
+        job: &mut Job<'a, '_>,
+        fetch: &mut Fetch<'a>,
+        views: ViewSet<'a>,
+    ) -> Result<(), String>;
+}
+
+struct RowsKernel<Q, F>(F, std::marker::PhantomData<fn() -> Q>);
+
+impl<Q, F> Kernel for RowsKernel<Q, F>
+where
+    Q: Query,
+    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), String> + Send + Sync,
+{
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), String> {
+        (self.0)(job, Q::fetch(fetch))
+    }
+}
+
+struct NeighbourKernel<Q, O, F>(F, std::marker::PhantomData<fn() -> (Q, O)>);
+
+impl<Q, O, F> Kernel for NeighbourKernel<Q, O, F>
+where
+    Q: Query,
+    O: Query,
+    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), String> + Send + Sync,
+{
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), String> {
+        let own = job.table();
+        let (map, item) = (job.map(), Q::fetch(fetch));
+        (self.0)(job, item, View::new(views, own, map))
+    }
+}
+
+type Describe = fn(&RegistryRef<'_>, &mut QueryPlan) -> Result<(), WorldError>;
+type Ids = fn(&RegistryRef<'_>, &mut Vec<u16>) -> Result<(), WorldError>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Sets,
+    Adds,
+    Removes,
+    Spawns,
+}
+
+/// A declared kernel: what it reads and writes, when it runs, what it may change by patches.
+///
+/// ```
+/// use hypostyle::{Component, Read, System, Write};
+/// #[derive(Component, Clone, Copy)]
+/// struct Position { x: f32 }
+/// #[derive(Component, Clone, Copy)]
+/// struct Velocity { x: f32 }
+/// let integrate = System::rows::<(Write<Position>, Read<Velocity>)>("integrate", |job, (mut position, velocity)| {
+///     let dt = job.dt() as f32;
+///     position.x.map_with(velocity.x, |x, v| x + v * dt);
+/// });
+/// # let _ = integrate;
+/// ```
+pub struct System {
+    pub(crate) name: String,
+    pub(crate) stage: String,
+    pub(crate) before: Vec<String>,
+    pub(crate) after: Vec<String>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) job_rows: Option<u32>,
+    pub(crate) sort_by: Option<String>,
+    pub(crate) kernel: Box<dyn Kernel>,
+    own: Describe,
+    others: Option<Describe>,
+    changes: Vec<(Change, Ids)>,
+    destroys: bool,
+    sets_resources: Vec<fn(&Registry) -> Result<u16, WorldError>>,
+    reads_resources: Vec<fn(&Registry) -> Result<u16, WorldError>>,
+}
+
+impl std::fmt::Debug for System {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("System").field("name", &self.name).field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
+impl System {
+    fn new(name: impl Into<String>, own: Describe, others: Option<Describe>, kernel: Box<dyn Kernel>) -> Self {
+        System {
+            name: name.into(),
+            stage: "update".to_owned(),
+            before: Vec::new(),
+            after: Vec::new(),
+            payload: Vec::new(),
+            deadline: None,
+            job_rows: None,
+            sort_by: None,
+            kernel,
+            own,
+            others,
+            changes: Vec::new(),
+            destroys: false,
+            sets_resources: Vec::new(),
+            reads_resources: Vec::new(),
+        }
+    }
+
+    /// A row-local system: its kernel gets chunks of its own rows and nothing else.
+    pub fn rows<Q: Query>(
+        name: impl Into<String>,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::try_rows::<Q>(name, move |job, item| {
+            kernel(job, item);
+            Ok(())
+        })
+    }
+
+    /// As [`System::rows`], with a kernel that can fail: its frame is then abandoned.
+    pub fn try_rows<Q: Query>(
+        name: impl Into<String>,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        fn boxed<Q: Query, F>(kernel: F) -> Box<dyn Kernel>
+        where
+            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), String> + Send + Sync + 'static,
+        {
+            Box::new(RowsKernel::<Q, F>(kernel, std::marker::PhantomData))
+        }
+        Self::new(name, Q::describe, None, boxed::<Q, _>(kernel))
+    }
+
+    /// A system that looks at neighbours: its kernel gets chunks of its own rows, and the whole columns of everything
+    /// that `O` matches, as they were when the batch began. `O` only reads.
+    pub fn neighbours<Q: Query, O: Query>(
+        name: impl Into<String>,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::try_neighbours::<Q, O>(name, move |job, item, view| {
+            kernel(job, item, view);
+            Ok(())
+        })
+    }
+
+    /// As [`System::neighbours`], with a kernel that can fail: its frame is then abandoned.
+    pub fn try_neighbours<Q: Query, O: Query>(
+        name: impl Into<String>,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), String>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        fn boxed<Q: Query, O: Query, F>(kernel: F) -> Box<dyn Kernel>
+        where
+            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), String>
+                + Send
+                + Sync
+                + 'static,
+        {
+            Box::new(NeighbourKernel::<Q, O, F>(kernel, std::marker::PhantomData))
+        }
+        Self::new(name, Q::describe, Some(O::describe), boxed::<Q, O, _>(kernel))
+    }
+
+    /// Puts the system in a stage (default `update`).
+    #[must_use]
+    pub fn stage(mut self, stage: impl Into<String>) -> Self {
+        self.stage = stage.into();
+        self
+    }
+
+    /// Runs before another system of its stage.
+    #[must_use]
+    pub fn before(mut self, system: impl Into<String>) -> Self {
+        self.before.push(system.into());
+        self
+    }
+
+    /// Runs after another system of its stage.
+    #[must_use]
+    pub fn after(mut self, system: impl Into<String>) -> Self {
+        self.after.push(system.into());
+        self
+    }
+
+    /// Declares that the kernel sets components by patches.
+    #[must_use]
+    pub fn sets<B: Bundle>(mut self) -> Self {
+        self.changes.push((Change::Sets, B::ids));
+        self
+    }
+
+    /// Declares that the kernel adds components.
+    #[must_use]
+    pub fn adds<B: Bundle>(mut self) -> Self {
+        self.changes.push((Change::Adds, B::ids));
+        self
+    }
+
+    /// Declares that the kernel removes components.
+    #[must_use]
+    pub fn removes<B: Bundle>(mut self) -> Self {
+        self.changes.push((Change::Removes, B::ids));
+        self
+    }
+
+    /// Declares that the kernel spawns entities with (some of) these components.
+    #[must_use]
+    pub fn spawns<B: Bundle>(mut self) -> Self {
+        self.changes.push((Change::Spawns, B::ids));
+        self
+    }
+
+    /// Declares that the kernel destroys entities.
+    #[must_use]
+    pub fn destroys(mut self) -> Self {
+        self.destroys = true;
+        self
+    }
+
+    /// Declares that the kernel sets a resource.
+    #[must_use]
+    pub fn sets_resource<R: Resource>(mut self) -> Self {
+        self.sets_resources.push(Registry::resource::<R>);
+        self
+    }
+
+    /// Declares that the kernel reads a resource.
+    #[must_use]
+    pub fn reads_resource<R: Resource>(mut self) -> Self {
+        self.reads_resources.push(Registry::resource::<R>);
+        self
+    }
+
+    /// Plain bytes that the kernel gets with every job ([`Job::payload`]).
+    #[must_use]
+    pub fn payload(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.payload = bytes.into();
+        self
+    }
+
+    /// How long one job may run before its worker is given up.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Rows per job, rounded up to a multiple of 64 (default: 8192 where row-local, 512 where it looks at neighbours).
+    /// It is part of what decides the canonical order.
+    #[must_use]
+    pub fn job_rows(mut self, rows: u32) -> Self {
+        self.job_rows = Some(rows.clamp(64, 1 << 20).next_multiple_of(64));
+        self
+    }
+
+    /// After the system's batch, puts the rows of every table that it matches in the order of this column
+    /// (`cell.key`), stably. Handles stay valid.
+    #[must_use]
+    pub fn sort_by(mut self, column: impl Into<String>) -> Self {
+        self.sort_by = Some(column.into());
+        self
+    }
+}
+
+/// A system with its names looked up.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub name: String,
+    pub stage: String,
+    pub own: QueryPlan,
+    pub others: Option<QueryPlan>,
+    pub access: Access,
+    /// Components it looks at, sorted.
+    pub reads: Vec<u16>,
+    /// Components it changes, dense or by patches, sorted.
+    pub writes: Vec<u16>,
+    pub reads_resources: Vec<u16>,
+    pub job_rows: u32,
+    pub deadline: Option<Duration>,
+    /// Component and field of the sort key.
+    pub sort_by: Option<(u16, u8)>,
+}
+
+/// Rows per job of a system that looks at neighbours.
+const NEIGHBOUR_JOB_ROWS: u32 = 512;
+
+impl System {
+    /// Looks up every name and type.
+    pub(crate) fn compile(&self, registry: &Registry) -> Result<Compiled, WorldError> {
+        let types = RegistryRef(registry);
+        let mut own = QueryPlan::default();
+        (self.own)(&types, &mut own)?;
+        let others = match self.others {
+            None => None,
+            Some(describe) => {
+                let mut plan = QueryPlan::default();
+                describe(&types, &mut plan)?;
+                if plan.writes() {
+                    return Err(WorldError::QueryWrites);
+                }
+                Some(plan)
+            }
+        };
+        let mut access = Access { destroys: self.destroys, ..Access::default() };
+        for (change, ids) in &self.changes {
+            let list = match change {
+                Change::Sets => &mut access.sets,
+                Change::Adds => &mut access.adds,
+                Change::Removes => &mut access.removes,
+                Change::Spawns => &mut access.spawns,
+            };
+            ids(&types, list)?;
+        }
+        for resource in &self.sets_resources {
+            access.resources.push(resource(registry)?);
+        }
+        let mut reads_resources: Vec<u16> =
+            self.reads_resources.iter().map(|resource| resource(registry)).collect::<Result<_, _>>()?;
+        let sort_by = match &self.sort_by {
+            None => None,
+            Some(name) => {
+                let (component, field, _) = crate::world::bulk::find_field(registry, name)?;
+                Some((component, field))
+            }
+        };
+        let mut reads: Vec<u16> = Vec::new();
+        for plan in [Some(&own), others.as_ref()].into_iter().flatten() {
+            reads.extend(plan.columns.iter().filter(|column| !column.write).map(|column| column.component));
+            reads.extend(plan.all.iter().chain(&plan.none).chain(&plan.changed).chain(plan.any.iter().flatten()));
+        }
+        let mut writes: Vec<u16> =
+            own.columns.iter().filter(|column| column.write).map(|column| column.component).collect();
+        writes.extend(access.sets.iter().chain(&access.adds).chain(&access.removes));
+        for list in [
+            &mut reads,
+            &mut writes,
+            &mut access.sets,
+            &mut access.adds,
+            &mut access.removes,
+            &mut access.spawns,
+            &mut access.resources,
+            &mut reads_resources,
+        ] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        let default_rows = if others.is_some() { NEIGHBOUR_JOB_ROWS } else { crate::limits::JOB_ROWS as u32 };
+        Ok(Compiled {
+            name: self.name.clone(),
+            stage: self.stage.clone(),
+            own,
+            others,
+            access,
+            reads,
+            writes,
+            reads_resources,
+            job_rows: self.job_rows.unwrap_or(default_rows),
+            deadline: self.deadline,
+            sort_by,
+        })
+    }
+}
+
+impl Compiled {
+    /// Whether the kernel only gets its own rows and emits no patches, so that it can run back to back with others.
+    pub(crate) fn fusable(&self) -> bool {
+        self.others.is_none()
+            && self.access == Access::default()
+            && self.sort_by.is_none()
+            && self.own.changed.is_empty()
+            && self.deadline.is_none()
+    }
+}
+
+/// Whether a component type is meant by name; for messages.
+pub(crate) fn component_name<C: Component>() -> &'static str {
+    C::NAME
+}

@@ -1,0 +1,208 @@
+#![forbid(unsafe_code)]
+//! A task's words, decoded into lists that are kept from job to job: nothing is allocated once they have grown.
+
+use std::cell::Cell;
+use std::ops::Range;
+
+use crate::Entity;
+use crate::column::RawColumn;
+use crate::layout::FieldType;
+use crate::world::query::MaskTerm;
+
+use super::job::IdCache;
+use super::memory::JobMemory;
+use super::program::{NO_OFFSET, Words};
+use super::view::{ViewMask, ViewTable};
+
+/// A column of a task, for the rows of one job.
+pub(crate) struct TaskColumn {
+    pub old_offset: u64,
+    pub new_offset: u64,
+    pub ty: FieldType,
+    pub old: *const u8,
+    pub new: *mut u8,
+    /// Whether the new rows are whole.
+    pub ready: bool,
+}
+
+/// A system of a task: parts of the task's lists.
+pub(crate) struct TaskSystem {
+    pub system: u32,
+    /// Into `columns_used`.
+    pub columns: Range<usize>,
+    /// Into `present`.
+    pub present: Range<usize>,
+    /// Into `masks`.
+    pub masks: Range<usize>,
+    /// Bytes of the payload, and the word where it begins.
+    pub payload: (usize, u32),
+    /// Into `views`.
+    pub views: Range<usize>,
+}
+
+/// One condition on rows: whether the bits must be clear, and offsets of bit columns.
+pub(crate) struct Mask {
+    pub negated: bool,
+    pub offsets: Range<usize>,
+}
+
+/// A decoded task, and everything else that a job needs and that is worth keeping.
+#[derive(Default)]
+pub(crate) struct Task {
+    pub columns: Vec<TaskColumn>,
+    pub systems: Vec<TaskSystem>,
+    /// Place among `columns`, and whether it is written.
+    pub columns_used: Vec<(u32, bool)>,
+    pub present: Vec<bool>,
+    pub masks: Vec<Mask>,
+    pub offsets: Vec<u64>,
+    pub views: Vec<ViewTable>,
+    pub view_columns: Vec<RawColumn>,
+    pub view_present: Vec<bool>,
+    pub view_masks: Vec<ViewMask>,
+    pub view_words: Vec<*const u64>,
+    // one system's call
+    pub raw: Vec<RawColumn>,
+    pub part: Vec<RawColumn>,
+    pub ready: Vec<Cell<bool>>,
+    pub runs: Vec<(u32, u32)>,
+    pub terms: Vec<MaskTerm>,
+    pub addresses: Vec<*const u64>,
+    pub cache: IdCache,
+}
+
+impl Task {
+    /// Decodes the task at `words` for the rows `start..start + len`.
+    pub(crate) fn decode(
+        &mut self,
+        words: &mut Words<'_>,
+        (columns, systems): (u32, u32),
+        (start, len): (u32, u32),
+        known_systems: usize,
+        memory: &JobMemory,
+    ) -> Result<(), String> {
+        self.columns.clear();
+        self.systems.clear();
+        self.columns_used.clear();
+        self.present.clear();
+        self.masks.clear();
+        self.offsets.clear();
+        self.views.clear();
+        self.view_columns.clear();
+        self.view_present.clear();
+        self.view_masks.clear();
+        self.view_words.clear();
+        for _ in 0..columns {
+            let column = Self::column(words, start, len, memory)?;
+            self.columns.push(column);
+        }
+        for _ in 0..systems {
+            self.system(words, known_systems, memory)?;
+        }
+        Ok(())
+    }
+
+    fn column(words: &mut Words<'_>, start: u32, len: u32, memory: &JobMemory) -> Result<TaskColumn, String> {
+        let (old_offset, new_offset) = (words.next()?, words.next()?);
+        let ty = words.ty()?;
+        let (skip, bytes) = (u64::from(start) * ty.bytes() as u64, u64::from(len) * ty.bytes() as u64);
+        let at = |offset: u64| offset.checked_add(skip).ok_or_else(|| "an offset is too large".to_owned());
+        if !old_offset.is_multiple_of(64) || (new_offset != NO_OFFSET && !new_offset.is_multiple_of(64)) {
+            return Err("a column does not begin at a multiple of 64 bytes".to_owned());
+        }
+        let (old, new) = if new_offset == NO_OFFSET {
+            (memory.read(at(old_offset)?, bytes)?, std::ptr::null_mut())
+        } else if new_offset == old_offset {
+            // in place: one address for both, though a worker process has the bytes mapped twice
+            let new = memory.write(at(new_offset)?, bytes)?;
+            (new.cast_const(), new)
+        } else {
+            (memory.read(at(old_offset)?, bytes)?, memory.write(at(new_offset)?, bytes)?)
+        };
+        Ok(TaskColumn { old_offset, new_offset, ty, old, new, ready: new_offset == old_offset })
+    }
+
+    fn system(&mut self, words: &mut Words<'_>, known_systems: usize, memory: &JobMemory) -> Result<(), String> {
+        let (system, columns) = words.pair()?;
+        let (optionals, terms) = words.pair()?;
+        let (views, payload_bytes) = words.pair()?;
+        if system as usize >= known_systems {
+            return Err(format!("the program names system {system} of {known_systems}"));
+        }
+        let columns_from = self.columns_used.len();
+        for _ in 0..columns {
+            let (place, write) = words.pair()?;
+            let column = self.columns.get(place as usize).ok_or("the program names a column that its task has not")?;
+            if write != 0 && column.new.is_null() {
+                return Err("the program lets a system write a column that is only read".to_owned());
+            }
+            self.columns_used.push((place, write != 0));
+        }
+        let present_from = self.present.len();
+        for _ in 0..optionals {
+            self.present.push(words.next()? != 0);
+        }
+        let masks_from = self.masks.len();
+        for _ in 0..terms {
+            let (negated, bits) = words.pair()?;
+            let from = self.offsets.len();
+            for _ in 0..bits {
+                self.offsets.push(words.next()?);
+            }
+            self.masks.push(Mask { negated: negated != 0, offsets: from..self.offsets.len() });
+        }
+        let payload_at = words.place();
+        words.bytes(payload_bytes)?;
+        let views_from = self.views.len();
+        for _ in 0..views {
+            self.view(words, memory)?;
+        }
+        self.systems.push(TaskSystem {
+            system,
+            columns: columns_from..self.columns_used.len(),
+            present: present_from..self.present.len(),
+            masks: masks_from..self.masks.len(),
+            payload: (payload_at, payload_bytes),
+            views: views_from..self.views.len(),
+        });
+        Ok(())
+    }
+
+    fn view(&mut self, words: &mut Words<'_>, memory: &JobMemory) -> Result<(), String> {
+        let (table, rows) = words.pair()?;
+        let handles = words.next()?;
+        let (columns, terms) = words.pair()?;
+        let optionals = words.next()?;
+        let present_from = self.view_present.len() as u32;
+        for _ in 0..optionals {
+            self.view_present.push(words.next()? != 0);
+        }
+        let handles = memory.read(handles, u64::from(rows) * 8)?.cast::<Entity>();
+        let columns_from = self.view_columns.len() as u32;
+        for _ in 0..columns {
+            let offset = words.next()?;
+            let ty = words.ty()?;
+            let old = memory.read(offset, u64::from(rows) * ty.bytes() as u64)?;
+            self.view_columns.push(RawColumn { old, new: std::ptr::null_mut(), ty, len: rows as usize });
+        }
+        let masks_from = self.view_masks.len() as u32;
+        let bytes = u64::from(rows).div_ceil(64) * 8;
+        for _ in 0..terms {
+            let (negated, bits) = words.pair()?;
+            let from = self.view_words.len() as u32;
+            for _ in 0..bits {
+                self.view_words.push(memory.read(words.next()?, bytes)?.cast::<u64>());
+            }
+            self.view_masks.push(ViewMask { negated: negated != 0, words: from..self.view_words.len() as u32 });
+        }
+        self.views.push(ViewTable {
+            table,
+            rows,
+            handles,
+            columns: columns_from..self.view_columns.len() as u32,
+            present: present_from..self.view_present.len() as u32,
+            masks: masks_from..self.view_masks.len() as u32,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,326 @@
+//! Reading a world from any process: open, pin, look.
+//!
+//! A [`Reader`] owns one lease. [`Reader::pin`] stores the published word there and checks that it still is the
+//! published one; from then on nothing that the generation names is reused until the [`Snapshot`] is dropped. A reader
+//! writes nothing but its lease and takes no lock.
+#![expect(unsafe_code, reason = "bytes of a pinned generation become slices here")]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::layout::Layout;
+use crate::limits::DIRECTORY_SLOTS;
+use crate::region::{Lease, ReaderMap, Region, RegionTarget};
+use crate::world::error::WorldError;
+use crate::world::registry::Registry;
+use crate::world::resources::resource_offset;
+use crate::world::store::{ENTITIES, FIRST_DATA, Location, RESOURCES};
+use crate::{Component, Entity, Resource};
+
+use super::SnapshotError;
+use super::directory::{ColumnEntry, Directory};
+use super::pin;
+use super::table::TableView;
+
+/// A world in another process (or in this one), to look at.
+pub struct Reader {
+    map: ReaderMap,
+    registry: Arc<Registry>,
+    layout_hash: u64,
+    lease: Lease,
+    /// The newest directory that was read.
+    cached: Option<Arc<Directory>>,
+}
+
+/// A reader of the region of this process's own world.
+pub(crate) fn reader_of(region: &Region, layout: &Arc<Layout>, layout_hash: u64) -> Result<Reader, SnapshotError> {
+    let map = region.reader()?;
+    let lease = map.take_lease()?;
+    let registry = Arc::new(Registry::new(Arc::clone(layout), &[], &[]));
+    Ok(Reader { map, registry, layout_hash, lease, cached: None })
+}
+
+impl Reader {
+    /// Opens a region: the name or directory of a world of any process, whether its writer lives or not.
+    ///
+    /// # Safety
+    /// Everything in the region is checked, but that its bytes stay as they are while pinned rests on its writer:
+    /// open regions only of writers that keep to the protocol (any process that uses this library does), and let
+    /// nobody else write to its files. Mode 0600 sees to it that only this user can.
+    ///
+    /// # Errors
+    /// No such region, a damaged, foreign or future one, or no free lease.
+    pub unsafe fn open(target: &RegionTarget) -> Result<Reader, SnapshotError> {
+        let map = ReaderMap::open(target)?;
+        let layout = Layout::decode(map.layout_bytes())?;
+        let layout_hash = layout.hash();
+        if layout_hash != map.layout_hash() {
+            return Err(SnapshotError::directory("the layout's hash is not the region's"));
+        }
+        let lease = map.take_lease()?;
+        Ok(Reader { map, registry: Arc::new(Registry::new(Arc::new(layout), &[], &[])), layout_hash, lease, cached: None })
+    }
+
+    /// Another reader of the same region, with a lease of its own.
+    ///
+    /// # Errors
+    /// No free lease, or the region is gone.
+    pub fn another(&self) -> Result<Reader, SnapshotError> {
+        let map = self.map.again()?;
+        let lease = map.take_lease()?;
+        let registry = Arc::clone(&self.registry);
+        Ok(Reader { map, registry, layout_hash: self.layout_hash, lease, cached: self.cached.clone() })
+    }
+
+    /// The layout, in full.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.registry.layout
+    }
+
+    /// Whether the region has a live writer.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn is_alive(&self) -> Result<bool, SnapshotError> {
+        Ok(self.map.is_alive()?)
+    }
+
+    /// The newest published generation; 0: none.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        pin::generation(self.map.control().published())
+    }
+
+    /// Waits until a generation newer than `after` is published; the newest one, or `None` after `timeout`.
+    #[must_use]
+    pub fn wait(&self, after: u64, timeout: Duration) -> Option<u64> {
+        let begun = std::time::Instant::now();
+        loop {
+            let word = self.map.control().published();
+            if pin::generation(word) > after {
+                return Some(pin::generation(word));
+            }
+            let left = timeout.checked_sub(begun.elapsed()).filter(|left| !left.is_zero())?;
+            self.map.control().wait_published(word, left.min(Duration::from_millis(100)));
+        }
+    }
+
+    /// Pins the newest generation. It is held until the snapshot is dropped; the writer goes on meanwhile.
+    ///
+    /// ```
+    /// use hypostyle::{Component, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Mass { kg: f64 }
+    /// let mut world = World::builder().component::<Mass>().build()?;
+    /// world.spawn(Mass { kg: 2.5 })?;
+    /// world.publish()?;
+    /// let mut reader = world.reader()?;
+    /// let snapshot = reader.pin()?;
+    /// assert_eq!(snapshot.entity_count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Nothing published yet; a damaged directory.
+    pub fn pin(&mut self) -> Result<Snapshot<'_>, SnapshotError> {
+        let word = pin::pin(&self.map.control().published, self.lease.word()).ok_or(SnapshotError::NothingPublished)?;
+        match self.directory(word) {
+            Ok(directory) => Ok(Snapshot { reader: self, directory }),
+            Err(error) => {
+                pin::unpin(self.lease.word());
+                Err(error)
+            }
+        }
+    }
+
+    fn directory(&mut self, word: u64) -> Result<Arc<Directory>, SnapshotError> {
+        let generation = pin::generation(word);
+        if let Some(cached) = &self.cached
+            && cached.meta.generation == generation
+        {
+            return Ok(Arc::clone(cached));
+        }
+        let slot = usize::from(pin::slot(word));
+        if slot >= DIRECTORY_SLOTS {
+            return Err(SnapshotError::directory("its slot is beyond the last"));
+        }
+        let entry = &self.map.control().slots[slot];
+        let offset = entry.offset.load(Ordering::Relaxed);
+        let bytes = entry.bytes.load(Ordering::Relaxed);
+        let backed = self.map.backed();
+        if entry.generation.load(Ordering::Relaxed) != generation
+            || offset.checked_add(bytes).is_none_or(|end| end > backed)
+            || bytes > 1 << 32
+        {
+            return Err(SnapshotError::directory("its slot does not name it, or names bytes outside the data"));
+        }
+        // SAFETY: inside the backed data (checked), and pinned: the writer does not touch it (contract of `open`). It
+        // is copied before it is believed.
+        let copy = unsafe { std::slice::from_raw_parts(self.map.data().add(offset as usize), bytes as usize) }.to_vec();
+        if xxhash_rust::xxh3::xxh3_64(&copy) != entry.checksum.load(Ordering::Relaxed) {
+            return Err(SnapshotError::directory("its checksum is wrong"));
+        }
+        let directory = Directory::decode(&copy, &self.registry.layout, self.layout_hash, backed)?;
+        if directory.meta.generation != generation {
+            return Err(SnapshotError::directory("it is of another generation than published"));
+        }
+        let directory = Arc::new(directory);
+        self.cached = Some(Arc::clone(&directory));
+        Ok(directory)
+    }
+}
+
+/// A pinned generation: a consistent state of a world, in place.
+pub struct Snapshot<'r> {
+    reader: &'r Reader,
+    directory: Arc<Directory>,
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        pin::unpin(self.reader.lease.word());
+    }
+}
+
+impl<'r> Snapshot<'r> {
+    /// The generation.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.directory.meta.generation
+    }
+
+    /// The frame after which it was published.
+    #[must_use]
+    pub fn frame(&self) -> u64 {
+        self.directory.meta.frame
+    }
+
+    /// Simulated time after that frame.
+    #[must_use]
+    pub fn time(&self) -> f64 {
+        self.directory.meta.time
+    }
+
+    /// The layout.
+    #[must_use]
+    pub fn layout(&self) -> &'r Layout {
+        &self.reader.registry.layout
+    }
+
+    pub(crate) fn registry(&self) -> &'r Registry {
+        &self.reader.registry
+    }
+
+    /// Live entities.
+    #[must_use]
+    pub fn entity_count(&self) -> u64 {
+        self.tables().map(|table| table.rows() as u64).sum()
+    }
+
+    /// The tables of entities.
+    pub fn tables(&self) -> impl Iterator<Item = TableView<'_>> {
+        (FIRST_DATA as usize..self.directory.tables.len()).map(|index| self.table(index))
+    }
+
+    fn table(&self, index: usize) -> TableView<'_> {
+        TableView::new(self, &self.directory.tables[index])
+    }
+
+    /// The bytes of a column's extent, stamps included.
+    pub(crate) fn extent_bytes(&self, column: &ColumnEntry) -> &[u8] {
+        let (offset, bytes) = (column.extent.offset as usize, column.extent.bytes as usize);
+        // SAFETY: the directory was checked: the extent lies inside the backed data; it is pinned for as long as self
+        // lives, so its rows do not change (contract of `Reader::open`).
+        unsafe { std::slice::from_raw_parts(self.reader.map.data().add(offset), bytes) }
+    }
+
+    /// Bytes of the generation's columns, and of those in use by rows.
+    #[must_use]
+    pub fn memory(&self) -> (u64, u64) {
+        let mut all = 0;
+        let mut used = 0;
+        for table in &self.directory.tables {
+            for column in &table.columns {
+                all += column.extent.bytes;
+                used += match column.item {
+                    crate::world::column::Item::Bytes(bytes) => u64::from(bytes) * u64::from(table.rows),
+                    crate::world::column::Item::Bit => u64::from(table.rows).div_ceil(64) * 8,
+                };
+            }
+        }
+        (all, used)
+    }
+
+    /// Slots of the entity map: handles in use, free and retired.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.directory.tables[ENTITIES as usize].rows as usize
+    }
+
+    /// Table and row words of all slots.
+    pub(crate) fn locations(&self) -> &[u64] {
+        let table = &self.directory.tables[ENTITIES as usize];
+        bytemuck::cast_slice(&self.extent_bytes(&table.columns[0])[..8 * table.rows as usize])
+    }
+
+    /// Generations of all slots.
+    pub(crate) fn generations(&self) -> &[u32] {
+        let table = &self.directory.tables[ENTITIES as usize];
+        bytemuck::cast_slice(&self.extent_bytes(&table.columns[1])[..4 * table.rows as usize])
+    }
+
+    /// Which table (in the order of [`Snapshot::tables`]) and row an entity is in; `None` where it is dead.
+    #[must_use]
+    pub fn locate(&self, entity: Entity) -> Option<(usize, usize)> {
+        let slot = entity.index() as usize;
+        if *self.generations().get(slot)? != entity.generation() {
+            return None;
+        }
+        let at = Location::from_bits(self.locations()[slot])?;
+        let table = self.directory.tables.get(at.table as usize)?;
+        let index = (at.table as usize).checked_sub(FIRST_DATA as usize)?;
+        (at.row < table.rows).then_some((index, at.row as usize))
+    }
+
+    /// Copies a component of an entity out.
+    ///
+    /// # Errors
+    /// An unknown component, a dead entity, an entity without the component.
+    pub fn get<C: Component>(&self, entity: Entity) -> Result<C, WorldError> {
+        let component = self.registry().component::<C>()?;
+        let (table, row) = self.locate(entity).ok_or(WorldError::Stale { entity })?;
+        let table = self.table(table + FIRST_DATA as usize);
+        let mut packed = vec![0; C::PACKED_BYTES];
+        if !table.pack_row(component, row, &mut packed) {
+            return Err(WorldError::Absent { entity, component: C::NAME.to_owned() });
+        }
+        Ok(C::unpack(&packed))
+    }
+
+    /// The packed bytes of a resource; `None` where it has no value.
+    ///
+    /// # Errors
+    /// An unknown resource.
+    pub fn resource_bytes(&self, name: &str) -> Result<Option<&[u8]>, SnapshotError> {
+        let layout = self.layout();
+        let Some((index, declared)) = layout.resource(name) else {
+            let known = layout.resources().iter().map(|r| r.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(SnapshotError::UnknownResource { name: name.to_owned(), known });
+        };
+        let bytes = self.extent_bytes(&self.directory.tables[RESOURCES as usize].columns[0]);
+        let at = resource_offset(layout, index) as usize;
+        Ok((bytes[index] != 0).then(|| &bytes[at..at + declared.packed_bytes()]))
+    }
+
+    /// Copies a resource out.
+    ///
+    /// # Errors
+    /// An unknown resource, or one without a value.
+    pub fn resource<R: Resource>(&self) -> Result<R, WorldError> {
+        self.registry().resource::<R>()?;
+        let bytes = self.resource_bytes(R::NAME)?;
+        bytes.map(R::unpack).ok_or_else(|| WorldError::MissingResource { name: R::NAME.to_owned() })
+    }
+}

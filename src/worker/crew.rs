@@ -1,0 +1,432 @@
+//! Main's side of the workers: starting them, running windows of jobs with them, replacing those that die.
+//!
+//! Invariants: main drains all rings whenever it waits, so that a full ring only makes its producer wait; `run` does
+//! not return before every job of its window is settled, so no worker touches the world afterwards; a job that killed
+//! a worker never runs in main.
+#![forbid(unsafe_code)]
+
+mod supervise;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::patch::DrainError;
+use std::sync::atomic::Ordering;
+
+use super::board::{Board, BoardPlan, Message, Stage, WINDOW_JOBS};
+use super::claim::{ATTEMPTS_MAX, Claim, MAIN};
+use super::error::{JobFailure, MemoryError, PoolError};
+use super::lane::{LanePlan, MainLane};
+use super::member::{Condemned, Hand, Member};
+use super::pool::{of_fault, run_on_main};
+use super::program::Program;
+use super::serving::{ProgramSource, Server};
+use super::staged::JobRun;
+use super::wait::{self, Spinner};
+use super::window::{Books, Standing};
+use super::{
+    Batch, BatchReport, PoolConfig, RegionForWorkers, Runner, Staged, WorkerCommand, WorkerKind, WorkerStatus,
+};
+
+/// How long main spins for its workers before it sleeps.
+const SPIN: Duration = Duration::from_micros(100);
+/// How long main sleeps before it looks after its workers, and how often it does so otherwise.
+const LOOK: Duration = Duration::from_millis(1);
+/// How long an idle worker process may take to end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The workers, as main has them.
+pub(super) struct Crew {
+    board: Board,
+    kind: WorkerKind,
+    plan: LanePlan,
+    program: Program,
+    members: Vec<Member>,
+    runner: Arc<dyn Runner>,
+    books: Books,
+    /// Whether a window is on; outside of one nothing is collected and nothing undone.
+    running: bool,
+    /// Whether a job of the window has a deadline.
+    timed: bool,
+    /// Whether main runs jobs, too.
+    main_helps: bool,
+    yielding: bool,
+    command: WorkerCommand,
+    registrations: String,
+    startup_timeout: Duration,
+    respawn_failures_max: u32,
+    deaths_per_job_max: u8,
+    looked: Instant,
+}
+
+impl Crew {
+    /// Starts all workers; processes are ready when this returns.
+    pub(super) fn start(
+        config: &PoolConfig,
+        kind: WorkerKind,
+        workers: usize,
+        runner: Arc<dyn Runner>,
+        region: Option<&RegionForWorkers>,
+        registrations: &str,
+    ) -> Result<Crew, PoolError> {
+        let shared = kind == WorkerKind::Process;
+        let undo_bytes = if shared { config.undo_bytes } else { 0 };
+        let ring =
+            |error: crate::patch::RingError| PoolError::Ring { bytes: config.ring_bytes, message: error.to_string() };
+        let plan = LanePlan::new(config.ring_bytes, undo_bytes).map_err(ring)?;
+        #[cfg(unix)]
+        if shared {
+            let swept = super::segment::sweep();
+            if swept > 0 {
+                tracing::info!(swept, "removed shared memory that killed processes had left behind");
+            }
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let board = Board::create(
+            &BoardPlan {
+                workers,
+                ring_bytes: config.ring_bytes,
+                undo_bytes,
+                yielding: cores <= workers,
+                layout_hash: region.map_or(0, |region| region.layout_hash),
+                region_path: region.map(|region| region.path.as_str()),
+                registrations: if shared { registrations } else { "" },
+            },
+            shared,
+        )?;
+        let mut members = Vec::new();
+        for index in 0..workers {
+            members.push(Member::new(index, kind, MainLane::create(plan, shared)?));
+        }
+        let command = match (&config.command, kind) {
+            (Some(command), _) => command.clone(),
+            (None, WorkerKind::Thread) => WorkerCommand { program: Default::default(), args: Vec::new() },
+            (None, WorkerKind::Process) => {
+                let own = |source| PoolError::Spawn { name: members[0].name(), source };
+                WorkerCommand { program: std::env::current_exe().map_err(own)?, args: Vec::new() }
+            }
+        };
+        let mut crew = Crew {
+            yielding: board.yielding(),
+            board,
+            kind,
+            plan,
+            program: Program::new(shared)?,
+            members,
+            runner,
+            books: Books::new(),
+            running: false,
+            timed: false,
+            main_helps: config.main_helps,
+            command,
+            registrations: registrations.to_owned(),
+            startup_timeout: config.startup_timeout,
+            respawn_failures_max: config.respawn_failures_max,
+            deaths_per_job_max: config.deaths_per_job_max.clamp(1, ATTEMPTS_MAX),
+            looked: Instant::now(),
+        };
+        for index in 0..workers {
+            let name = crew.members[index].name();
+            crew.start_worker(index).map_err(|source| PoolError::Spawn { name, source })?;
+        }
+        crew.await_ready()?;
+        Ok(crew)
+    }
+
+    fn start_worker(&mut self, index: usize) -> std::io::Result<()> {
+        let member = &mut self.members[index];
+        match self.kind {
+            #[cfg(unix)]
+            WorkerKind::Process => member.start_process(&self.board, &self.command),
+            #[cfg(not(unix))]
+            WorkerKind::Process => Err(std::io::ErrorKind::Unsupported.into()),
+            WorkerKind::Thread => {
+                let (board, runner) = (self.board.clone(), self.runner.clone());
+                let source = ProgramSource::Heap(self.program.heap.clone());
+                member.start_thread(move |lane| Server::new(board, index, lane, None, runner, source).serve())
+            }
+        }
+    }
+
+    /// Waits until every process is ready; the first that cannot be fails the start.
+    fn await_ready(&mut self) -> Result<(), PoolError> {
+        let begun = Instant::now();
+        while !self.members.iter().all(Member::is_ready) {
+            for index in 0..self.members.len() {
+                let member = &mut self.members[index];
+                let name = member.name();
+                let stage = self.board.stage(index, member.epoch());
+                if stage == Some(Stage::Ready) {
+                    member.set_ready();
+                } else if stage == Some(Stage::Refused) {
+                    return Err(self.refusal(index));
+                } else if let Some(status) = member.ended() {
+                    // It may have said why between the two looks.
+                    if self.board.stage(index, member.epoch()) == Some(Stage::Refused) {
+                        return Err(self.refusal(index));
+                    }
+                    return Err(PoolError::Exited { name, status, program: self.program_name() });
+                }
+            }
+            if begun.elapsed() >= self.startup_timeout {
+                let late =
+                    self.members.iter().find(|member| !member.is_ready()).map_or(super::RunnerName::Main, Member::name);
+                return Err(PoolError::Timeout { name: late, waited: begun.elapsed(), program: self.program_name() });
+            }
+            wait::sleep(self.board.main_bell(), LOOK, || false);
+        }
+        Ok(())
+    }
+
+    fn program_name(&self) -> String {
+        self.command.program.display().to_string()
+    }
+
+    /// Why a worker refused to work, in main's words.
+    fn refusal(&self, index: usize) -> PoolError {
+        let name = self.members[index].name();
+        match self.board.message(index) {
+            Some(Message::Registration(line, worker)) => PoolError::RegistrationsDiffer {
+                name,
+                line,
+                main: self.registrations.lines().nth(line.saturating_sub(1)).unwrap_or("").to_owned(),
+                worker,
+            },
+            Some(Message::Text(message)) => PoolError::Refused { name, message },
+            None => PoolError::Refused { name, message: "it did not say why".to_owned() },
+        }
+    }
+
+    /// Bytes of the longest record that fits the rings: main keeps to it too, so that no result depends on who ran.
+    pub(super) fn record_bytes_max(&self) -> usize {
+        self.plan.record_bytes_max()
+    }
+
+    /// Whether a batch must not run on main alone: main is not to help, or a job has a deadline and there are processes
+    /// to kill.
+    pub(super) fn must_share(&self, batch: &Batch<'_>) -> bool {
+        let timed = || self.kind == WorkerKind::Process && (0..batch.jobs).any(|job| (batch.deadline)(job).is_some());
+        (!self.main_helps || timed()) && self.members.iter().any(|member| member.lost().is_none())
+    }
+
+    /// How the workers are doing.
+    pub(super) fn status(&self, out: &mut Vec<WorkerStatus>) {
+        out.extend(self.members.iter().map(|member| member.status(&self.board)));
+    }
+
+    /// No further batch is near.
+    pub(super) fn end_frame(&mut self) {
+        self.board.set_in_frame(false);
+        self.look_after();
+    }
+
+    /// Runs a batch.
+    pub(super) fn run(&mut self, batch: &mut Batch<'_>, staged: &mut Staged) -> Result<BatchReport, JobFailure> {
+        self.board.set_in_frame(true);
+        self.books.report = BatchReport::default();
+        let memory = |error: MemoryError| JobFailure::Memory { message: error.to_string() };
+        self.program.reserve(batch.program.len()).map_err(memory)?;
+        let mut first = 0;
+        while first < batch.jobs {
+            let jobs = (batch.jobs - first).min(WINDOW_JOBS as u32);
+            self.run_window(batch, staged, first, jobs as usize)?;
+            first += jobs;
+        }
+        Ok(self.books.report)
+    }
+
+    /// Runs one window of a batch to the end: when this returns no worker runs a job.
+    fn run_window(
+        &mut self,
+        batch: &mut Batch<'_>,
+        staged: &mut Staged,
+        first: u32,
+        jobs: usize,
+    ) -> Result<(), JobFailure> {
+        let sequence = self.board.shut_window();
+        if first == 0 {
+            self.program.store(batch.program, &self.board);
+        }
+        let window = self.board.open_window(sequence, jobs, first);
+        self.books.begin(window);
+        self.timed = (first..first + jobs as u32).any(|job| (batch.deadline)(job).is_some());
+        self.running = true;
+        self.wake(jobs);
+        let mut spinner = Spinner::new(self.yielding);
+        loop {
+            let mut progress = self.drain_all(batch, staged);
+            if self.books.open() == 0 {
+                break;
+            }
+            if self.books.failing() {
+                self.withdraw();
+            } else if let Some(job) = self.claim_for_main() {
+                self.run_own(job, batch, staged);
+                progress = true;
+            }
+            if progress {
+                spinner.reset();
+                self.look_after_jobs_if_due(batch, staged);
+            } else if spinner.turn(SPIN) {
+                let board = self.board.clone();
+                let mut drained = false;
+                wait::sleep(board.main_bell(), LOOK, || {
+                    drained = self.drain_all(batch, staged);
+                    drained
+                });
+                if drained {
+                    spinner.reset();
+                }
+                self.look_after_jobs_if_due(batch, staged);
+            }
+        }
+        self.running = false;
+        for member in &mut self.members {
+            member.watched = None;
+        }
+        self.books.take_failure().map_or(Ok(()), Err)
+    }
+
+    /// Wakes as many sleepers as there are jobs.
+    fn wake(&self, jobs: usize) {
+        for member in self.members.iter().filter(|member| member.is_ready()).take(jobs) {
+            wait::wake(self.board.bell(member.index));
+        }
+    }
+
+    /// Takes what the workers have published. True: there was something.
+    fn drain_all(&mut self, batch: &Batch<'_>, staged: &mut Staged) -> bool {
+        (0..self.members.len()).filter(|&index| self.drain(index, batch, staged)).count() > 0
+    }
+
+    fn drain(&mut self, index: usize, batch: &Batch<'_>, staged: &mut Staged) -> bool {
+        let Crew { members, books, board, kind, .. } = self;
+        let member = &mut members[index];
+        if matches!(member.condemned, Some(Condemned::Protocol(_))) || !has_worker(member.hand()) {
+            return false;
+        }
+        let name = member.name();
+        let (lane, collector) = member.lane_mut();
+        let drained = lane.drain(&mut |record| {
+            let may_begin = |number, attempt| {
+                let Some(job) = books.local(number).filter(|&job| books.is_open(job)) else { return false };
+                let held = Claim::free(books.window().tag(), books.attempts(job)).taken_by(index as u8);
+                attempt == u32::from(books.attempts(job)) && board.claim(job).load(Ordering::Acquire) == held.pack()
+            };
+            let Some(ended) = collector.take(record, staged.arena(Some(index)), may_begin)? else { return Ok(()) };
+            let Some(job) = books.local(ended.job) else { return Ok(()) };
+            let elapsed_ns = board.elapsed(job).load(Ordering::Relaxed);
+            books.report.jobs_on_workers += 1;
+            if let Some(fault) = ended.fault {
+                books.settle(job, Standing::Dropped);
+                books.fail(of_fault(fault, ended.job, name));
+                return Ok(());
+            }
+            let (records, spawned, attempt) = (ended.records, ended.spawned, ended.attempt as u8);
+            staged.note(
+                ended.job,
+                Some(index),
+                ended.start,
+                ended.end,
+                JobRun { records, spawned, attempt, elapsed_ns, ..JobRun::default() },
+            );
+            books.settle(job, Standing::Done);
+            if let (WorkerKind::Thread, Some(deadline)) = (*kind, (batch.deadline)(ended.job))
+                && u128::from(elapsed_ns) > deadline.as_nanos()
+            {
+                books.fail(JobFailure::Deadline { job: ended.job, deadline, tries: 1, runner: name });
+            }
+            Ok(())
+        });
+        match drained {
+            Ok(bytes) => bytes > 0,
+            Err(error) => {
+                let message = match error {
+                    DrainError::Ring(error) => error.to_string(),
+                    DrainError::Sink(message) => message,
+                };
+                tracing::warn!(worker = %name, message, "a worker broke the protocol");
+                member.condemn(Condemned::Protocol(message));
+                true
+            }
+        }
+    }
+
+    /// Takes the free jobs off the board after a failure.
+    fn withdraw(&mut self) {
+        if std::mem::replace(&mut self.books.withdrawn, true) {
+            return;
+        }
+        let tag = self.books.window().tag();
+        for job in 0..self.books.window().jobs {
+            if !self.books.is_open(job) {
+                continue;
+            }
+            let free = Claim::free(tag, self.books.attempts(job));
+            let word = self.board.claim(job);
+            let swapped =
+                word.compare_exchange(free.pack(), free.withdrawn().pack(), Ordering::AcqRel, Ordering::Relaxed);
+            if swapped.is_ok() {
+                self.books.settle(job, Standing::Dropped);
+            }
+        }
+    }
+
+    /// A job that main may run, claimed.
+    fn claim_for_main(&mut self) -> Option<usize> {
+        let free = self.main_helps && (self.kind == WorkerKind::Thread || !self.timed);
+        let helps = free || self.members.iter().all(|member| member.lost().is_some());
+        if !helps {
+            return None;
+        }
+        let window = *self.books.window();
+        let may = |books: &Books, job: usize| books.is_open(job) && books.attempts(job) == 0;
+        while let Some(job) = self.board.next(&window) {
+            if may(&self.books, job) && self.board.try_claim(&window, job, MAIN).is_some() {
+                return Some(job);
+            }
+        }
+        // The cursor is only a hint: a runner may have moved it and then not claimed.
+        while self.books.scan < window.jobs {
+            let job = self.books.scan;
+            self.books.scan += 1;
+            if may(&self.books, job) && self.board.try_claim(&window, job, MAIN).is_some() {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    fn run_own(&mut self, job: usize, batch: &Batch<'_>, staged: &mut Staged) {
+        self.books.report.jobs_on_main += 1;
+        match run_on_main(self.runner.as_ref(), batch, self.books.number(job), self.plan.record_bytes_max(), staged) {
+            Ok(()) => self.books.settle(job, Standing::Done),
+            Err(failure) => {
+                self.books.settle(job, Standing::Dropped);
+                self.books.fail(failure);
+            }
+        }
+    }
+
+    /// Ends all workers.
+    pub(super) fn close(&mut self) {
+        self.board.set_closing();
+        for member in &self.members {
+            wait::wake(self.board.bell(member.index));
+        }
+        let begun = Instant::now();
+        for member in &mut self.members {
+            member.end(GRACE.saturating_sub(begun.elapsed()));
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn has_worker(hand: &Hand) -> bool {
+    !matches!(hand, Hand::Waiting { .. } | Hand::Lost(_))
+}

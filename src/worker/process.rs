@@ -1,0 +1,301 @@
+//! Worker processes: the main process's hold on them, and their own way in.
+//!
+//! A worker process is this executable started again with `HYPOSTYLE_WORKER=<board>:<index>:<epoch>` in its
+//! environment. Neither outlives the other by mistake: main holds a pidfd of each worker, and each worker has a thread
+//! that waits on a pidfd of main and kills its process when main is gone, whatever its kernels are doing. (The
+//! parent-death signal would do the same, but it fires when the *thread* that started the worker ends.)
+//!
+//! Invariants: a process is killed through its handle, never by a number that may have been reused; a worker that
+//! main does not expect never touches a lane or the world.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use super::board::{Attached, Board, Message};
+use super::error::WorkerError;
+use super::lane::{LanePlan, WorkerLane};
+use super::serving::{ProgramSource, Server};
+use super::{Runner, fault};
+
+/// The environment variable that makes a process a worker.
+pub(super) const VARIABLE: &str = "HYPOSTYLE_WORKER";
+
+/// What main holds of a worker process.
+pub(super) struct Process {
+    child: Child,
+    #[cfg(target_os = "linux")]
+    pidfd: Option<rustix::fd::OwnedFd>,
+}
+
+impl Process {
+    /// Starts a worker.
+    pub(super) fn start(
+        program: &Path,
+        args: &[String],
+        board: &str,
+        index: usize,
+        epoch: u32,
+    ) -> std::io::Result<Process> {
+        let child = Command::new(program)
+            .args(args)
+            .env(VARIABLE, format!("{board}:{index}:{epoch}"))
+            .stdin(Stdio::null())
+            .spawn()?;
+        #[cfg(target_os = "linux")]
+        let pidfd =
+            pid(&child).and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
+        Ok(Process {
+            child,
+            #[cfg(target_os = "linux")]
+            pidfd,
+        })
+    }
+
+    /// Its process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended; none: it lives. Once it has ended, none of its instructions runs any more.
+    pub(super) fn ended(&mut self) -> Option<String> {
+        #[cfg(target_os = "linux")]
+        if let Some(pidfd) = &self.pidfd
+            && !has_ended(pidfd, Some(std::time::Duration::ZERO))
+        {
+            return None;
+        }
+        match self.child.try_wait() {
+            Ok(Some(status)) => Some(status.to_string()),
+            // A pidfd says that it has ended, and the status has not been collected yet.
+            Ok(None) if self.has_pidfd() => self.child.wait().ok().map(|status| status.to_string()),
+            Ok(None) => None,
+            // Somebody else in this process collects children.
+            Err(_) => Some("its exit status was collected by someone else".to_owned()),
+        }
+    }
+
+    fn has_pidfd(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return self.pidfd.is_some();
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
+
+    /// Kills it; [`Process::ended`] tells when it is dead.
+    pub(super) fn kill(&mut self) {
+        #[cfg(target_os = "linux")]
+        if let Some(pidfd) = &self.pidfd {
+            let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+            return;
+        }
+        let _ = self.child.kill();
+    }
+
+    /// Waits for its end, at most this long, then kills it and waits.
+    pub(super) fn end(&mut self, grace: std::time::Duration) {
+        let begun = std::time::Instant::now();
+        while self.ended().is_none() {
+            if begun.elapsed() >= grace {
+                self.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_micros(200));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn pid(child: &Child) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(i32::try_from(child.id()).ok()?)
+}
+
+/// Whether the process of a pidfd ends within this time; without a time: waits for it.
+#[cfg(target_os = "linux")]
+fn has_ended(pidfd: &rustix::fd::OwnedFd, within: Option<std::time::Duration>) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let within = within.map(|time| Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) });
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    loop {
+        match poll(&mut fds, within.as_ref()) {
+            Err(rustix::io::Errno::INTR) => {}
+            Err(_) => return false,
+            Ok(ready) => return ready > 0,
+        }
+    }
+}
+
+/// What a worker process is told about the world that it is to serve.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerStart {
+    /// Which worker of the pool it is.
+    pub index: usize,
+    /// Where the region is.
+    pub region_path: Option<String>,
+    /// The layout that must be found there.
+    pub layout_hash: u64,
+    /// Main's registrations.
+    pub registrations: String,
+}
+
+struct Ticket {
+    board: String,
+    index: usize,
+    epoch: u32,
+}
+
+fn ticket() -> Result<Option<Ticket>, WorkerError> {
+    let Some(value) = std::env::var_os(VARIABLE) else { return Ok(None) };
+    let value = value.to_string_lossy().into_owned();
+    let parse = || {
+        let (rest, epoch) = value.rsplit_once(':')?;
+        let (board, index) = rest.rsplit_once(':')?;
+        let board = Some(board).filter(|board| board.starts_with('/') && board.len() < 64)?;
+        Some(Ticket { board: board.to_owned(), index: index.parse().ok()?, epoch: epoch.parse().ok()? })
+    };
+    parse().map(Some).ok_or(WorkerError::Ticket { value })
+}
+
+/// Serves a pool if this process was started as one of its workers. `make_runner` builds what runs the jobs, and the
+/// text of its registrations, which must equal main's.
+///
+/// Returns false at once in any other process, and true when the pool has closed: then the process should end.
+///
+/// # Errors
+/// Why the process cannot work. Main is told too, as far as it can be reached.
+pub(crate) fn serve_with(
+    make_runner: impl FnOnce(&WorkerStart) -> Result<(Arc<dyn Runner>, String), WorkerError>,
+) -> Result<bool, WorkerError> {
+    let Some(Ticket { board, index, epoch }) = ticket()? else { return Ok(false) };
+    let board = Board::open(&board)?;
+    watch_main(board.main_pid())?;
+    let attached = board.attach(index, epoch, std::process::id()).ok_or(WorkerError::NotExpected { index, epoch })?;
+    match set_up(&attached, make_runner) {
+        Ok(server) => {
+            attached.ready();
+            fault::arm();
+            server.serve()?;
+            Ok(true)
+        }
+        Err((message, error)) => {
+            attached.refuse(&message);
+            Err(error)
+        }
+    }
+}
+
+fn set_up(
+    attached: &Attached,
+    make_runner: impl FnOnce(&WorkerStart) -> Result<(Arc<dyn Runner>, String), WorkerError>,
+) -> Result<Server, (Message, WorkerError)> {
+    let plain = |error: WorkerError| (Message::Text(error.to_string()), error);
+    let wrong = |message: &str| plain(WorkerError::Board { message: message.to_owned() });
+    let (board, index) = (attached.board(), attached.worker());
+    let start = WorkerStart {
+        index,
+        region_path: board.region_path(),
+        layout_hash: board.layout_hash(),
+        registrations: board.registrations(),
+    };
+    let bytes = |bytes: u64| usize::try_from(bytes).map_err(|_| wrong("its sizes are too large"));
+    let plan = LanePlan::new(bytes(board.ring_bytes())?, bytes(board.undo_bytes())?)
+        .map_err(|error| wrong(&error.to_string()))?;
+    let (runner, registrations) = make_runner(&start).map_err(plain)?;
+    if let Some((line, text)) = first_difference(&start.registrations, &registrations) {
+        return Err((Message::Registration(line, text), WorkerError::RegistrationsDiffer { line }));
+    }
+    let (lane, undo) = WorkerLane::open(attached, plan).map_err(plain)?;
+    Ok(Server::new(board.clone(), index, lane, Some(undo), runner, ProgramSource::Segment))
+}
+
+/// The first line, counted from 1, in which `other` differs from `text`, and that line of `other`.
+fn first_difference(text: &str, other: &str) -> Option<(usize, String)> {
+    let (mut lines, mut others) = (text.lines(), other.lines());
+    for line in 1.. {
+        match (lines.next(), others.next()) {
+            (None, None) => return None,
+            (one, two) if one == two => {}
+            (_, two) => return Some((line, two.unwrap_or("").to_owned())),
+        }
+    }
+    None
+}
+
+/// Makes sure that this process ends with main, and that it is main's child at all.
+#[cfg(target_os = "linux")]
+fn watch_main(main: u32) -> Result<(), WorkerError> {
+    use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open, set_parent_process_death_signal};
+    let not_a_child = WorkerError::NotAChild { main };
+    let Some(pid) = i32::try_from(main).ok().and_then(Pid::from_raw) else { return Err(not_a_child) };
+    // Opened first, compared then: while main is the parent its number cannot be another process's.
+    let pidfd = pidfd_open(pid, PidfdFlags::empty());
+    if getppid() != Some(pid) {
+        return Err(not_a_child);
+    }
+    match pidfd {
+        Ok(pidfd) => watch(move || {
+            while !has_ended(&pidfd, None) {
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+        }),
+        // No pidfds here: the signal is better than nothing.
+        Err(_) => {
+            let kill = Some(rustix::process::Signal::KILL);
+            set_parent_process_death_signal(kill)
+                .map_err(|error| WorkerError::Os { what: "ask to end with main", source: error.into() })?;
+            if getppid() == Some(pid) { Ok(()) } else { Err(not_a_child) }
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn watch_main(main: u32) -> Result<(), WorkerError> {
+    use rustix::process::{Pid, getppid};
+    let pid = i32::try_from(main).ok().and_then(Pid::from_raw);
+    if pid.is_none() || getppid() != pid {
+        return Err(WorkerError::NotAChild { main });
+    }
+    watch(move || {
+        while getppid() == pid {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+    })
+}
+
+/// Kills this process when `main_ended` returns.
+fn watch(main_ended: impl FnOnce() + Send + 'static) -> Result<(), WorkerError> {
+    let watch = move || {
+        main_ended();
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    };
+    std::thread::Builder::new()
+        .name("hypostyle-watch".to_owned())
+        .stack_size(64 * 1024)
+        .spawn(watch)
+        .map(drop)
+        .map_err(|source| WorkerError::Os { what: "start the thread that watches main", source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_found_on_either_side() {
+        assert_eq!(first_difference("a\nb", "a\nb"), None);
+        assert_eq!(first_difference("a\nb", "a\nc"), Some((2, "c".to_owned())));
+        assert_eq!(first_difference("a\nb", "a"), Some((2, String::new())));
+        assert_eq!(first_difference("a", "a\nb"), Some((2, "b".to_owned())));
+    }
+}

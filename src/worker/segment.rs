@@ -1,0 +1,124 @@
+//! Named shared memory for worker processes: a mapping of crate `shared_memory`, made safe to touch.
+//!
+//! What this adds to the crate: the segment is allocated for real before anyone touches it, has mode 0600 whatever the
+//! umask, and is locked by its owner, so that [`sweep`] can remove what killed owners left behind and nothing else.
+#![forbid(unsafe_code)]
+
+use std::hash::{BuildHasher, Hasher};
+
+use shared_memory::{Shmem, ShmemConf};
+
+use super::memory::MemoryError;
+
+/// All names begin with this.
+const PREFIX: &str = "hypostyle-worker-";
+#[cfg(target_os = "linux")]
+const FOLDER: &str = "/dev/shm";
+
+/// A mapped segment.
+pub(super) struct Segment {
+    shmem: Shmem,
+    /// Holds the owner's lock.
+    _lock: Option<std::fs::File>,
+}
+
+fn os_error(what: &'static str, id: &str, message: impl ToString) -> MemoryError {
+    MemoryError::Os { what, id: id.to_owned(), message: message.to_string() }
+}
+
+impl Segment {
+    /// A new segment of at least this many bytes, all zero.
+    pub(super) fn create(bytes: usize) -> Result<Segment, MemoryError> {
+        let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        // Short enough for systems that allow 31 bytes.
+        let id = format!("/{PREFIX}{:x}", random >> 12);
+        let shmem = ShmemConf::new().size(bytes).os_id(&id).create().map_err(|error| os_error("create", &id, error))?;
+        // From here on an error drops `shmem`, which unlinks the segment.
+        let lock = Segment::allocate(&id, bytes)?;
+        Ok(Segment { shmem, _lock: lock })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn allocate(id: &str, bytes: usize) -> Result<Option<std::fs::File>, MemoryError> {
+        use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
+        let path = format!("{FOLDER}{id}");
+        let file = rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+            .map_err(|error| os_error("open", id, error))?;
+        rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(|error| os_error("set the mode of", id, error))?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|error| os_error("lock", id, error))?;
+        loop {
+            match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64) {
+                Ok(()) => return Ok(Some(file.into())),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error @ (rustix::io::Errno::NOSPC | rustix::io::Errno::NOMEM | rustix::io::Errno::FBIG)) => {
+                    return Err(MemoryError::NoSpace { bytes, source: error.into() });
+                }
+                Err(error) => return Err(os_error("allocate", id, error)),
+            }
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn allocate(_id: &str, _bytes: usize) -> Result<Option<std::fs::File>, MemoryError> {
+        Ok(None)
+    }
+
+    /// Opens a segment that another process owns.
+    pub(super) fn open(id: &str) -> Result<Segment, MemoryError> {
+        let shmem = ShmemConf::new().os_id(id).open().map_err(|error| os_error("open", id, error))?;
+        Ok(Segment { shmem, _lock: None })
+    }
+
+    /// Its name.
+    pub(super) fn id(&self) -> &str {
+        self.shmem.get_os_id()
+    }
+
+    /// Its size in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.shmem.len()
+    }
+
+    /// Where it is mapped.
+    pub(super) fn base(&self) -> *mut u8 {
+        self.shmem.as_ptr()
+    }
+}
+
+/// Unlinks the segments whose owners were killed before they could. Returns how many.
+///
+/// A segment that is locked has a living owner, in whatever process namespace; one younger than ten seconds may just
+/// not be locked yet. Errors mean that it is not ours to remove.
+#[cfg(target_os = "linux")]
+pub(super) fn sweep() -> usize {
+    use rustix::fs::{FlockOperation, Mode, OFlags};
+    let Ok(folder) = std::fs::read_dir(FOLDER) else { return 0 };
+    let mut swept = 0;
+    for entry in folder.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        let young = entry
+            .metadata()
+            .and_then(|data| data.modified())
+            .map_or(true, |at| at.elapsed().map_or(true, |age| age < std::time::Duration::from_secs(10)));
+        if young {
+            continue;
+        }
+        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let Ok(file) = rustix::fs::open(entry.path(), flags, Mode::empty()) else { continue };
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && std::fs::remove_file(entry.path()).is_ok()
+        {
+            swept += 1;
+        }
+    }
+    swept
+}
+
+/// Nothing to sweep where segments have no files.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn sweep() -> usize {
+    0
+}

@@ -1,0 +1,262 @@
+//! The workers' side: wait for a window, claim jobs, run them, push their records. Threads and processes alike.
+//!
+//! Invariants: a worker touches the world only while it runs a job that it has claimed; it publishes a job's end
+//! before it disarms its undo area, and goes to wait only when nothing is left to claim.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::patch::{PatchError, PatchWriter};
+use std::sync::atomic::Ordering;
+
+use super::board::{Board, Window};
+use super::error::WorkerError;
+use super::lane::{UndoArea, WorkerLane};
+use super::memory::Memory;
+use super::wait::{self, Spinner};
+use super::{Runner, fault, job};
+
+/// How long a worker spins for the next batch of a frame before it sleeps.
+const SPIN_IN_FRAME: Duration = Duration::from_millis(2);
+/// How long a worker spins for room in its ring before it sleeps.
+const SPIN_FULL: Duration = Duration::from_micros(100);
+/// How long it then sleeps before it looks again.
+const SLEEP_FULL: Duration = Duration::from_micros(50);
+/// How long a worker sleeps at most before it looks around.
+const SLEEP: Duration = Duration::from_millis(500);
+
+/// The block that holds the program: its number, and the block.
+pub(super) type ProgramBlock = (u64, Arc<Memory>);
+
+/// Where a worker finds the program's block.
+pub(super) enum ProgramSource {
+    /// In the same process.
+    Heap(Arc<Mutex<ProgramBlock>>),
+    /// In the segment that the board names.
+    #[cfg(unix)]
+    Segment,
+}
+
+/// One worker at work.
+pub(super) struct Server {
+    board: Board,
+    index: usize,
+    lane: WorkerLane,
+    /// Where jobs save what they overwrite; none for threads.
+    undo: Option<UndoArea>,
+    runner: Arc<dyn Runner>,
+    source: ProgramSource,
+    block: Option<ProgramBlock>,
+    /// A private copy of the program, and its version.
+    program: Vec<u64>,
+    version: u64,
+    /// Records of the job under way.
+    out: Vec<u8>,
+}
+
+/// The pool is closing.
+struct Closing;
+
+impl Server {
+    /// A worker with this lane.
+    pub(super) fn new(
+        board: Board,
+        index: usize,
+        lane: WorkerLane,
+        undo: Option<UndoArea>,
+        runner: Arc<dyn Runner>,
+        source: ProgramSource,
+    ) -> Server {
+        Server {
+            board,
+            index,
+            lane,
+            undo,
+            runner,
+            source,
+            block: None,
+            program: Vec::new(),
+            version: 0,
+            out: Vec::new(),
+        }
+    }
+
+    /// Works until the pool closes.
+    pub(super) fn serve(mut self) -> Result<(), WorkerError> {
+        let mut seen = (0, 0);
+        while let Some(news) = self.await_work(seen) {
+            seen = news;
+            let (sequence, news) = news;
+            let Some(window) = self.board.window(sequence) else { continue };
+            if self.load_program(&window)? && self.work(&window, news).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until sequence or news differ from what was seen; none: the pool closes.
+    fn await_work(&self, seen: (u64, u64)) -> Option<(u64, u64)> {
+        let look = || {
+            let sequence = self.board.sequence();
+            let news = self.board.news();
+            (sequence.is_multiple_of(2) && (sequence, news) != seen).then_some((sequence, news))
+        };
+        let mut spinner = Spinner::new(self.board.yielding());
+        loop {
+            if self.board.closing() {
+                return None;
+            }
+            if let Some(found) = look() {
+                return Some(found);
+            }
+            let limit = if self.board.in_frame() { SPIN_IN_FRAME } else { Duration::ZERO };
+            if spinner.turn(limit) {
+                wait::sleep(self.board.bell(self.index), SLEEP, || self.board.closing() || look().is_some());
+                spinner.reset();
+            }
+        }
+    }
+
+    /// Has the window's program in `self.program`; false: main has gone on meanwhile.
+    fn load_program(&mut self, window: &Window) -> Result<bool, WorkerError> {
+        let (words, version, block) = self.board.program();
+        if !self.board.still(window.sequence) {
+            return Ok(false);
+        }
+        if version == self.version {
+            return Ok(true);
+        }
+        if self.block.as_ref().is_none_or(|(number, _)| *number != block) {
+            let opened = match &self.source {
+                ProgramSource::Heap(shared) => shared.lock().clone(),
+                #[cfg(unix)]
+                ProgramSource::Segment => match self.open_program() {
+                    Ok(memory) => (block, memory),
+                    // Main may have replaced the segment just now.
+                    Err(_) if !self.board.still(window.sequence) => return Ok(false),
+                    Err(error) => return Err(error),
+                },
+            };
+            self.block = Some(opened);
+        }
+        let Some((_, memory)) = &self.block else { return Ok(false) };
+        let Some(shared) = memory.words().get(..words) else {
+            if !self.board.still(window.sequence) {
+                return Ok(false);
+            }
+            return Err(WorkerError::Board { message: format!("a program of {words} words in a smaller block") });
+        };
+        self.program.clear();
+        self.program.extend(shared.iter().map(|word| word.load(Ordering::Relaxed)));
+        self.version = 0;
+        if !self.board.still(window.sequence) {
+            return Ok(false);
+        }
+        self.version = version;
+        Ok(true)
+    }
+
+    #[cfg(unix)]
+    fn open_program(&self) -> Result<Arc<Memory>, WorkerError> {
+        use super::memory::Plan;
+        let id = self.board.program_id().ok_or(WorkerError::Board { message: "it names no program".to_owned() })?;
+        Ok(Arc::new(Memory::open(&id, Plan { futexes: 0, words: usize::MAX, tail_bytes: 0 })?))
+    }
+
+    /// Runs what can be claimed of a window: jobs that were freed again first, as others may wait for them alone.
+    fn work(&mut self, window: &Window, news: u64) -> Result<(), Closing> {
+        // Zero as long as no job was freed again.
+        let mut news = if news == 0 { 0 } else { self.run_freed(window, news)? };
+        while let Some(job) = self.board.next(window) {
+            self.try_job(window, job)?;
+            let latest = self.board.news();
+            if latest != news {
+                news = self.run_freed(window, latest)?;
+            }
+        }
+        // The cursor is only a hint: a runner may have moved it and then not claimed.
+        if news != 0 {
+            for job in 0..window.jobs {
+                self.try_job(window, job)?;
+            }
+        }
+        self.board.set_idle(self.index, window, news);
+        Ok(())
+    }
+
+    fn run_freed(&mut self, window: &Window, news: u64) -> Result<u64, Closing> {
+        for job in 0..window.jobs {
+            if self.board.was_freed(window, job) {
+                self.try_job(window, job)?;
+            }
+        }
+        Ok(news)
+    }
+
+    fn try_job(&mut self, window: &Window, job: usize) -> Result<(), Closing> {
+        match self.board.try_claim(window, job, self.index as u8) {
+            Some(attempt) => self.run(window, job, attempt),
+            None => Ok(()),
+        }
+    }
+
+    fn run(&mut self, window: &Window, job: usize, attempt: u8) -> Result<(), Closing> {
+        fault::point("claimed");
+        self.board.set_running(self.index, window, Some(job));
+        let Server { board, index, lane, undo, runner, program, out, .. } = self;
+        let mut spinner = Spinner::new(board.yielding());
+        let mut full = |progress| wait_for_room(board, *index, &mut spinner, progress);
+        let mut saved = undo.as_mut().map(|undo| undo.begin(window, job));
+        out.clear();
+        let record_bytes_max = lane.record_bytes_max();
+        let mut spill = |records: &mut Vec<u8>| {
+            lane.push(records, &mut full)?;
+            fault::point("mid-record");
+            lane.publish();
+            records.clear();
+            Ok(())
+        };
+        let mut writer = PatchWriter::new(out, record_bytes_max, Some(&mut spill));
+        let number = window.first + job as u32;
+        let ran = job::run(runner.as_ref(), program, (number, attempt), &mut writer, saved.as_mut());
+        drop(writer);
+        fault::point("ran");
+        if board.closing() || lane.is_closed() {
+            return Err(Closing);
+        }
+        lane.push(out, &mut full).map_err(|_| Closing)?;
+        fault::point("end-pushed");
+        board.elapsed(job).store(ran.elapsed_ns, Ordering::Relaxed);
+        lane.publish();
+        fault::point("published");
+        if let Some(undo) = undo {
+            undo.disarm();
+        }
+        board.set_running(*index, window, None);
+        board.count_job(*index, ran.elapsed_ns);
+        fault::point("disarmed");
+        wait::wake(board.main_bell());
+        Ok(())
+    }
+}
+
+/// Waits a little for main to drain the ring; an error once nobody will.
+fn wait_for_room(board: &Board, index: usize, spinner: &mut Spinner, progress: bool) -> Result<(), PatchError> {
+    if board.closing() {
+        return Err(PatchError::Closed);
+    }
+    if progress {
+        spinner.reset();
+        wait::wake(board.main_bell());
+    }
+    if spinner.turn(SPIN_FULL) {
+        // Main is busy with a job of its own; it drains when that is done.
+        wait::wake(board.main_bell());
+        wait::sleep(board.bell(index), SLEEP_FULL, || board.closing());
+    }
+    Ok(())
+}

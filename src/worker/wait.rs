@@ -1,0 +1,113 @@
+//! Waiting: spin while an answer is near, sleep on a word when it is not.
+//!
+//! Spinning costs 0.1-1 us to hear news, any sleep 5-130 us. Where there are more runners than cores, spinning yields.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+
+/// The owner of the word sleeps, or is about to.
+pub(super) const ASLEEP: u32 = 1;
+/// The owner of the word is awake.
+pub(super) const AWAKE: u32 = 0;
+
+/// Sleeps on `bell` until woken, at most `timeout`, unless `news` holds. Sleeping through is impossible: the sleeper
+/// declares itself, then looks for news; who has news stores it, then looks for sleepers (SYNC POINT: bell).
+pub(super) fn sleep(bell: &AtomicU32, timeout: Duration, news: impl FnOnce() -> bool) {
+    bell.store(ASLEEP, Ordering::SeqCst);
+    fence(Ordering::SeqCst);
+    if !news() {
+        sleep_on(bell, timeout);
+    }
+    bell.store(AWAKE, Ordering::SeqCst);
+}
+
+/// Wakes the owner of `bell` if it sleeps. The news must have been stored before (SYNC POINT: bell).
+#[inline]
+pub(super) fn wake(bell: &AtomicU32) {
+    fence(Ordering::SeqCst);
+    if bell.load(Ordering::SeqCst) == ASLEEP {
+        bell.store(AWAKE, Ordering::SeqCst);
+        wake_up(bell);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn sleep_on(bell: &AtomicU32, timeout: Duration) {
+    use rustix::thread::futex;
+    let timeout = futex::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
+    // Every way to return (woken, timed out, interrupted, word changed) means: look again.
+    let _ = futex::wait(bell, futex::Flags::empty(), ASLEEP, Some(&timeout));
+}
+
+#[cfg(target_os = "linux")]
+fn wake_up(bell: &AtomicU32) {
+    let _ = rustix::thread::futex::wake(bell, rustix::thread::futex::Flags::empty(), 1);
+}
+
+/// Without futexes: a short sleep, then the caller looks again.
+#[cfg(all(not(target_os = "linux"), not(target_arch = "wasm32")))]
+fn sleep_on(bell: &AtomicU32, timeout: Duration) {
+    let _ = bell;
+    std::thread::sleep(timeout.min(Duration::from_millis(1)));
+}
+
+#[cfg(target_arch = "wasm32")]
+fn sleep_on(_bell: &AtomicU32, _timeout: Duration) {}
+
+#[cfg(not(target_os = "linux"))]
+fn wake_up(_bell: &AtomicU32) {}
+
+/// Counts the turns of a waiting loop and spends each one fittingly.
+pub(super) struct Spinner {
+    turns: u32,
+    yielding: bool,
+    #[cfg(not(target_arch = "wasm32"))]
+    since: Option<std::time::Instant>,
+}
+
+impl Spinner {
+    /// `yielding`: there are more runners than cores.
+    pub(super) fn new(yielding: bool) -> Spinner {
+        Spinner {
+            turns: 0,
+            yielding,
+            #[cfg(not(target_arch = "wasm32"))]
+            since: None,
+        }
+    }
+
+    /// Something happened: be quick again.
+    pub(super) fn reset(&mut self) {
+        *self = Spinner::new(self.yielding);
+    }
+
+    /// Spends one turn. True once spinning has lasted `limit` and sleeping is due.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn turn(&mut self, limit: Duration) -> bool {
+        self.turns = self.turns.wrapping_add(1);
+        if self.turns <= 32 || !self.yielding {
+            std::hint::spin_loop();
+        } else {
+            std::thread::yield_now();
+        }
+        if !self.turns.is_multiple_of(if self.yielding { 16 } else { 128 }) {
+            return false;
+        }
+        match self.since {
+            None => {
+                self.since = Some(std::time::Instant::now());
+                limit.is_zero()
+            }
+            Some(since) => since.elapsed() >= limit,
+        }
+    }
+
+    /// Nobody to wait for.
+    #[cfg(target_arch = "wasm32")]
+    pub(super) fn turn(&mut self, _limit: Duration) -> bool {
+        self.turns = self.turns.wrapping_add(1);
+        true
+    }
+}

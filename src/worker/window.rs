@@ -1,0 +1,132 @@
+//! Main's books on the window of jobs that is on the board: which jobs are settled, and how.
+//!
+//! Invariant: these books, and not the board, say what is done. A job is settled exactly once.
+#![forbid(unsafe_code)]
+
+use super::BatchReport;
+use super::board::Window;
+use super::error::JobFailure;
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Free or running.
+    Open,
+    /// Its end was seen, and it went well.
+    Done,
+    /// It failed, or was withdrawn after another one had failed.
+    Dropped,
+}
+
+/// The books.
+pub(super) struct Books {
+    window: Window,
+    standing: Vec<Standing>,
+    /// Workers that died with each job.
+    attempts: Vec<u8>,
+    open: usize,
+    /// Where main goes on to look for free jobs once the cursor is through.
+    pub scan: usize,
+    /// Whether the free jobs have been taken off the board after a failure.
+    pub withdrawn: bool,
+    failure: Option<JobFailure>,
+    /// The batch's report so far.
+    pub report: BatchReport,
+}
+
+impl Books {
+    /// Books without a window.
+    pub(super) fn new() -> Books {
+        Books {
+            window: Window { sequence: 0, jobs: 0, first: 0 },
+            standing: Vec::new(),
+            attempts: Vec::new(),
+            open: 0,
+            scan: 0,
+            withdrawn: false,
+            failure: None,
+            report: BatchReport::default(),
+        }
+    }
+
+    /// A new window: all of its jobs are open. The report goes on.
+    pub(super) fn begin(&mut self, window: Window) {
+        self.window = window;
+        self.standing.clear();
+        self.standing.resize(window.jobs, Standing::Open);
+        self.attempts.clear();
+        self.attempts.resize(window.jobs, 0);
+        self.open = window.jobs;
+        self.scan = 0;
+        self.withdrawn = false;
+        self.failure = None;
+    }
+
+    /// The window.
+    pub(super) fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Jobs that are not settled.
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Whether this job of the window is not settled.
+    pub(super) fn is_open(&self, job: usize) -> bool {
+        self.standing.get(job) == Some(&Standing::Open)
+    }
+
+    /// All jobs that are not settled.
+    pub(super) fn open_jobs(&self) -> impl Iterator<Item = usize> {
+        let open = |(job, standing): (usize, &Standing)| (*standing == Standing::Open).then_some(job);
+        self.standing.iter().enumerate().filter_map(open)
+    }
+
+    /// Workers that died with this job.
+    pub(super) fn attempts(&self, job: usize) -> u8 {
+        self.attempts[job]
+    }
+
+    /// One more did.
+    pub(super) fn add_attempt(&mut self, job: usize) -> u8 {
+        self.attempts[job] = self.attempts[job].saturating_add(1);
+        self.attempts[job]
+    }
+
+    /// The job of the window with this number in the batch.
+    pub(super) fn local(&self, number: u32) -> Option<usize> {
+        number.checked_sub(self.window.first).map(|job| job as usize).filter(|&job| job < self.window.jobs)
+    }
+
+    /// A job's number in the batch.
+    pub(super) fn number(&self, job: usize) -> u32 {
+        self.window.first + job as u32
+    }
+
+    /// Settles an open job.
+    pub(super) fn settle(&mut self, job: usize, standing: Standing) {
+        if self.standing[job] == Standing::Open {
+            self.standing[job] = standing;
+            self.open -= 1;
+        }
+    }
+
+    /// Notes a failure; of several the one of the lowest job is told.
+    pub(super) fn fail(&mut self, failure: JobFailure) {
+        let key = |failure: &JobFailure| failure.job().unwrap_or(u32::MAX);
+        if self.failure.as_ref().is_none_or(|known| key(&failure) < key(known)) {
+            self.failure = Some(failure);
+        }
+    }
+
+    /// Whether the batch has failed.
+    pub(super) fn failing(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// The failure, if there was one.
+    pub(super) fn take_failure(&mut self) -> Option<JobFailure> {
+        self.failure.take()
+    }
+}
