@@ -58,7 +58,10 @@ impl<'a> ColumnCursor<'a> {
     /// - Each column is as the module's invariant says for all of `'a`.
     /// - No column is handed out mutably by another cursor during `'a`, and no two columns with a `new` overlap.
     pub(crate) unsafe fn new(columns: &'a [RawColumn], ready: &'a [Cell<bool>]) -> Self {
-        assert!(ready.is_empty() || columns.len() == ready.len(), "one flag per column, or none where nothing is written");
+        assert!(
+            ready.is_empty() || columns.len() == ready.len(),
+            "one flag per column, or none where nothing is written"
+        );
         ColumnCursor { columns: Columns::Borrowed(columns), ready, next: 0 }
     }
 
@@ -212,7 +215,10 @@ impl<T: ColumnItem> DerefMut for Mut<'_, T> {
 ///
 /// # Panics
 /// When the bytes are not what the component declares.
-pub(crate) fn columns_of_bytes<'a, C: crate::Component>(columns: &[(FieldType, &'a [u8])], rows: usize) -> C::Columns<'a> {
+pub(crate) fn columns_of_bytes<'a, C: crate::Component>(
+    columns: &[(FieldType, &'a [u8])],
+    rows: usize,
+) -> C::Columns<'a> {
     let raw: Vec<RawColumn> = columns
         .iter()
         .map(|(ty, bytes)| {

@@ -2,12 +2,105 @@
 //!
 //! A door returns normally for every input; a panic, a hang or an access outside its memory is a bug. The same doors
 //! run over seeded inputs in the ordinary tests.
-#![expect(unsafe_code, reason = "lays rings over its own heap memory")]
+#![expect(unsafe_code, reason = "lays rings over its own heap memory; opens a region of its own")]
 
 use bytemuck::Zeroable;
 
 use crate::layout::Layout;
 use crate::patch::{Body, Consumer, DrainError, Op, RecordSizes, Records, Ring, RingError, RingLine};
+#[cfg(unix)]
+use crate::{Component, Reader, RegionTarget, World};
+
+#[cfg(unix)]
+#[derive(Component, Clone, Copy)]
+struct Sample {
+    x: f32,
+    id: u64,
+}
+
+/// A kept region with two generations, as bytes of its files.
+#[cfg(unix)]
+fn sample_region() -> Vec<(&'static str, Vec<u8>)> {
+    let parent = scratch("template");
+    let target = RegionTarget::Directory(parent.join("region"));
+    let mut world = World::builder().component::<Sample>().bytes_max(1 << 20).region(target).keep(true).build();
+    let world = world.as_mut().expect("a small region can be made");
+    world.spawn_batch((0..300).map(|i| Sample { x: 0.5, id: i })).expect("there is room");
+    world.publish().expect("nobody holds anything");
+    world.spawn(Sample { x: 1.5, id: 7 }).expect("there is room");
+    world.publish().expect("nobody holds anything");
+    let files = ["descriptor", "control", "data", "leases", "lock"]
+        .map(|name| (name, std::fs::read(parent.join("region").join(name)).expect("the region has this file")));
+    world.set_keep(false);
+    files.to_vec()
+}
+
+/// A directory of this process's own.
+#[cfg(unix)]
+fn scratch(what: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::DirBuilderExt;
+    let path = std::env::temp_dir().join(format!("hypostyle-fuzzing-{}-{what}", std::process::id()));
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).expect("a temporary directory can be made");
+    path
+}
+
+/// Makes the published directory's checksum right again, so that what is wrong with it must be found by looking.
+#[cfg(unix)]
+fn mend_checksum(files: &mut [(&'static str, Vec<u8>)]) {
+    let word = |bytes: &[u8], at: usize| {
+        bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes) as usize
+    };
+    let control = &files[1].1;
+    let slot = 8192 + 32 * (word(control, 64) & 0xffff);
+    let (offset, bytes) = (word(control, slot + 8), word(control, slot + 16));
+    let Some(directory) = offset.checked_add(bytes).and_then(|end| files[2].1.get(offset..end)) else { return };
+    let checksum = xxhash_rust::xxh3::xxh3_64(directory);
+    if let Some(place) = files[1].1.get_mut(slot + 24..slot + 32) {
+        place.copy_from_slice(&checksum.to_le_bytes());
+    }
+}
+
+/// Opens a region whose files were damaged: each 4 bytes of the input pick a file, a place in it and a new value; an
+/// input that begins with an odd byte cuts the last file it names short. Then pins and reads everything.
+#[cfg(unix)]
+pub fn region_open(input: &[u8]) {
+    use std::os::unix::fs::OpenOptionsExt;
+    static TEMPLATE: std::sync::OnceLock<Vec<(&'static str, Vec<u8>)>> = std::sync::OnceLock::new();
+    let mut files = TEMPLATE.get_or_init(sample_region).clone();
+    let mut last = 0;
+    for edit in input.get(1..).unwrap_or_default().chunks_exact(4) {
+        // the data file is large: its first pages hold everything there is
+        last = usize::from(edit[0]) % 4;
+        let bytes = &mut files[last].1;
+        let place = (usize::from(edit[1]) << 8 | usize::from(edit[2])) % bytes.len().min(1 << 16);
+        bytes[place] = edit[3];
+    }
+    if let (Some(cut), Some(place)) = (input.first().filter(|cut| **cut % 2 == 1), input.last()) {
+        let bytes = &mut files[last].1;
+        bytes.truncate(bytes.len() * usize::from(*place) / 256 + usize::from(*cut));
+    }
+    if input.first().is_some_and(|first| first & 2 != 0) {
+        mend_checksum(&mut files);
+    }
+    let directory = scratch("damaged").join("region");
+    // what an earlier input left is not an error to anyone
+    let _ = std::fs::remove_dir_all(&directory);
+    let _ = std::fs::create_dir(&directory);
+    for (name, bytes) in &files {
+        let mut file = std::fs::OpenOptions::new();
+        let opened = file.write(true).create(true).truncate(true).mode(0o600).open(directory.join(name));
+        std::io::Write::write_all(&mut opened.expect("a file can be made"), bytes).expect("it can be written");
+    }
+    // SAFETY: nobody else writes to the files; that their content is arbitrary is the point.
+    let Ok(mut reader) = (unsafe { Reader::open(&RegionTarget::Directory(directory)) }) else { return };
+    if let Ok(snapshot) = reader.pin() {
+        std::hint::black_box((snapshot.hash(), snapshot.entity_count()));
+        for table in snapshot.tables() {
+            let _ = std::hint::black_box(table.column::<f32>("sample.x"));
+            let _ = std::hint::black_box(table.presence("sample"));
+        }
+    }
+}
 
 /// Sizes that give every kind of value a chance: a vector, a tag, odd sizes, many fields.
 fn sizes() -> RecordSizes {
@@ -237,6 +330,26 @@ mod tests {
                 bytes.truncate(random.below(bytes.len() + 1));
             }
             layout_decode(&bytes);
+        }
+    }
+
+    #[cfg(unix)]
+    #[cfg_attr(miri, ignore = "regions of files")]
+    #[test]
+    fn regions_survive_damage() {
+        region_open(&[]);
+        for seed in 0..1500 {
+            let mut random = Random(seed);
+            let edits = random.below(4);
+            let mut input = vec![random.below(256) as u8 & if random.below(4) == 0 { 0xff } else { 0xfe }];
+            for _ in 0..edits {
+                // the header, the control words and the directory's page are where damage matters
+                let file = random.below(3) as u8;
+                let place = random.below(if file == 2 { 1 << 16 } else { 1 << 14 }) as u16;
+                let [high, low] = place.to_be_bytes();
+                input.extend([file, high, low, random.next() as u8]);
+            }
+            region_open(&input);
         }
     }
 

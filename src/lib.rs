@@ -1,33 +1,78 @@
-//! hypostyle
+//! A shared-memory structure-of-arrays engine: typed columns, parallel systems in threads or processes, patches, and
+//! generations that any process reads in place.
+//!
+//! Goals, in order:
+//! 1. The same bytes for any number and kind of workers.
+//! 2. A worker may die at any instruction without changing the result.
+//! 3. Another process reads a consistent state without a copy and without stopping the simulation.
+//! 4. The machine's memory bandwidth, not our overhead.
+//! 5. It feels like an ECS: derive, queries, schedules.
+//!
+//! ```
+//! use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+//!
+//! #[derive(Component, Clone, Copy)]
+//! struct Position { x: f32 }
+//! #[derive(Component, Clone, Copy)]
+//! struct Velocity { x: f32 }
+//!
+//! let mut world = World::builder().component::<Position>().component::<Velocity>().build()?;
+//! let ship = world.spawn((Position { x: 0.0 }, Velocity { x: 2.0 }))?;
+//! let mut schedule = Schedule::new();
+//! schedule.add(System::rows::<(Write<Position>, Read<Velocity>)>("integrate", |job, (mut position, velocity)| {
+//!     let dt = job.dt() as f32;
+//!     position.x.map_with(velocity.x, |x, v| x + v * dt);
+//! }));
+//! let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+//! simulation.run(10, 0.5)?;
+//! assert_eq!(simulation.world().get::<Position>(ship)?.x, 10.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The modules below stand in the order in which data flows.
+
 #![allow(dead_code)]
-mod primitive;
 pub mod limits;
+mod primitive;
+
 pub mod layout;
-mod component;
+// what the layout's types are in Rust
 mod column;
-mod os;
-mod region;
-mod world;
-mod snapshot;
-mod schedule;
-mod worker;
-mod patch;
+mod component;
+
 mod commit;
+mod os;
+mod patch;
+mod region;
+mod schedule;
+mod snapshot;
 #[cfg(all(test, loom))]
 mod tracked;
+mod worker;
+mod world;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 
+/// The README's example is tested, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 extern crate self as hypostyle;
 
 pub use column::{ColumnCursor, Mut};
+pub use commit::{PatchCounts, Refusal};
 pub use component::{Bool, ColumnItem, Component, Entity, Field, Plain, Resource, Scalar};
 pub use hypostyle_derive::{Component, Resource};
-pub use commit::{PatchCounts, Refusal};
+pub use layout::{
+    ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
+};
 pub use patch::{PatchError, RecordError, RingError};
-pub use region::{HeaderError, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in};
+pub use region::{
+    HeaderError, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
+};
 #[cfg(unix)]
 pub use schedule::serve;
 pub use schedule::{
@@ -36,15 +81,12 @@ pub use schedule::{
 };
 pub use snapshot::{Presence, Reader, Snapshot, SnapshotError, TableView};
 pub use worker::{
-    JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError, WorkerKind,
-    WorkerStatus, Workers,
+    JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
+    WorkerKind, WorkerStatus, Workers,
 };
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Entities, Prefab, PrefabSpawn, Publication, Query, Read, With, Without, World,
     WorldBuilder, WorldError, Write,
-};
-pub use layout::{
-    ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
 
 /// What the code that the derives write refers to. Not for use by hand.

@@ -115,11 +115,7 @@ impl Commit<'_> {
         self.finish()
     }
 
-    fn count_spawns<'r>(
-        &mut self,
-        jobs: &[JobRows],
-        records: &dyn Fn(usize) -> &'r [u8],
-    ) -> Result<u32, RegionError> {
+    fn count_spawns<'r>(&mut self, jobs: &[JobRows], records: &dyn Fn(usize) -> &'r [u8]) -> Result<u32, RegionError> {
         let mut total: u64 = 0;
         for (index, job) in jobs.iter().enumerate() {
             self.scratch.bases.push(total as u32);
@@ -146,8 +142,7 @@ impl Commit<'_> {
     }
 
     fn apply_job(&mut self, job: &JobRows, records: &[u8], spawns: Range<u32>) -> Result<(), RegionError> {
-        let mut current =
-            Current { system: job.system, table: job.table, rows: job.rows.clone(), spawns, spawned: 0 };
+        let mut current = Current { system: job.system, table: job.table, rows: job.rows.clone(), spawns, spawned: 0 };
         for record in Records::new(records, self.sizes) {
             let body = match record {
                 Ok(record) => record.body,
@@ -209,7 +204,10 @@ impl Commit<'_> {
             Op::Remove => (&access.removes, "removes"),
             Op::Destroy => {
                 if !access.destroys {
-                    let why = || Refusal::Undeclared { what: "destroys entities of any component, not only", component: String::new() };
+                    let why = || Refusal::Undeclared {
+                        what: "destroys entities of any component, not only",
+                        component: String::new(),
+                    };
                     self.counts[current.system].refuse(count as u64, why);
                 }
                 return self.access[current.system].destroys;

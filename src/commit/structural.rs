@@ -191,13 +191,7 @@ impl Commit<'_> {
     }
 
     /// Writes an entry's chain to its row.
-    fn write_chain(
-        &mut self,
-        entry: u32,
-        table: u32,
-        row: u32,
-        chain: &mut Vec<Node>,
-    ) -> Result<(), RegionError> {
+    fn write_chain(&mut self, entry: u32, table: u32, row: u32, chain: &mut Vec<Node>) -> Result<(), RegionError> {
         chain.clear();
         chain.extend(self.scratch.pending.chain(entry));
         for node in chain.iter() {

@@ -16,8 +16,9 @@ mod writer;
 mod tests;
 
 pub use error::{PatchError, RecordError, RingError};
-pub(crate) use record::{HEADER_BYTES, Header, Kind, Op, RECORD_ALIGN, RecordSizes};
-pub(crate) use records::{Body, Entries, JobEnd, Record, Records, SpawnRun};
+pub(crate) use record::{HEADER_BYTES, Header, Kind, Op, RecordSizes};
+pub(crate) use records::{Body, Entries, Records, SpawnRun};
 pub(crate) use ring::{Consumer, DrainError, Producer, Ring};
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use ring_memory::RingLine;
-pub(crate) use writer::{PatchWriter, Spill};
+pub(crate) use writer::PatchWriter;

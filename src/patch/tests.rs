@@ -8,6 +8,8 @@ use proptest::prelude::*;
 
 use crate::component::Entity;
 use crate::limits::PATCH_SPILL_BYTES;
+use crate::patch::records::JobEnd;
+use crate::patch::writer::Spill;
 use crate::patch::*;
 
 /// A change, as plainly as it can be said.
@@ -70,7 +72,7 @@ fn patch() -> impl Strategy<Value = Patch> {
 
 /// Patches in runs, so that runs are merged and split.
 fn patches() -> impl Strategy<Value = Vec<Patch>> {
-    proptest::collection::vec((patch(), 1..20usize), 0..40)
+    proptest::collection::vec((patch(), 1..20usize), 0..if cfg!(miri) { 6 } else { 40 })
         .prop_map(|runs| runs.into_iter().flat_map(|(patch, n)| std::iter::repeat_n(patch, n)).collect())
 }
 
@@ -210,7 +212,7 @@ proptest! {
     #[test]
     fn a_ring_is_a_bounded_queue(
         log2 in 8..12u32,
-        steps in proptest::collection::vec((0..10u8, 0..300usize), 1..400),
+        steps in proptest::collection::vec((0..10u8, 0..300usize), 1..if cfg!(miri) { 25 } else { 400 }),
     ) {
         let capacity = 1 << log2;
         let mut memory = lines(capacity);
@@ -392,7 +394,7 @@ fn records_that_a_ring_cannot_take_are_refused() {
     // Whatever the place: an empty ring takes the longest record.
     let mut consumer = ring(&mut memory, 256).consumer().unwrap();
     let mut producer = ring(&mut memory, 256).producer().unwrap();
-    for mark in 0..200 {
+    for mark in 0..if cfg!(miri) { 10 } else { 200 } {
         for bytes in [128, 24, 128, 16] {
             assert!(producer.try_push(&record(bytes, mark)).unwrap());
             producer.publish();
@@ -500,7 +502,7 @@ fn a_refusing_sink_stops_after_its_record() {
 
 #[test]
 fn two_threads_pass_everything_in_order() {
-    let records = if cfg!(miri) { 300 } else { 200_000u32 };
+    let records = if cfg!(miri) { 60 } else { 200_000u32 };
     for capacity in [256, 4096] {
         let mut memory = lines(capacity);
         let ring = ring(&mut memory, capacity);

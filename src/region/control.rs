@@ -26,6 +26,7 @@
 
 use std::time::Duration;
 
+use super::pin;
 use crate::limits::{DIRECTORY_SLOTS, WORKERS_MAX};
 use crate::os;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering, fence};
@@ -81,7 +82,7 @@ pub(crate) struct Control {
     data_bytes: AtomicU64,
     reserved_0: AtomicU64,
     boot_id: [AtomicU64; 2],
-    /// The newest generation: see [`generation_word`]. Stored with Release by the writer; see [`Control::published`].
+    /// The newest generation: see [`pin::word`]. Stored with Release by the writer; see [`Control::published`].
     pub published: AtomicU64,
     reserved_1: [AtomicU64; 7],
     /// Counts publications, wrapping; readers sleep on it.
@@ -104,17 +105,6 @@ pub(crate) struct Control {
     pub workers: [WorkerSlot; WORKERS_MAX],
     /// The generations' directories.
     pub slots: [DirectorySlot; DIRECTORY_SLOTS],
-}
-
-/// The word that names a generation (48 bits) and its directory slot (16 bits). Generation 0 in slot 0 is "none".
-pub(crate) const fn generation_word(generation: u64, slot: u16) -> u64 {
-    debug_assert!(generation < 1 << 48, "a generation has 48 bits");
-    generation << 16 | slot as u64
-}
-
-/// The generation and the slot in a word.
-pub(crate) const fn split_word(word: u64) -> (u64, u16) {
-    (word >> 16, word as u16)
 }
 
 /// Loads a word that may lie in read-only memory, with acquire ordering.
@@ -237,7 +227,7 @@ impl Control {
     /// Makes a generation the newest one and wakes who waits for it. SYNC POINT publish: pairs with
     /// [`Control::published`]; all that the generation names is written before.
     pub(crate) fn publish(&self, word: u64) {
-        self.published.store(word, Ordering::Release);
+        pin::publish(&self.published, word);
         self.publications.fetch_add(1, Ordering::Release);
         os::wake_word(&self.publications);
     }
@@ -272,17 +262,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_name_a_generation_and_a_slot() {
-        assert_eq!(split_word(generation_word((1 << 48) - 1, 511)), ((1 << 48) - 1, 511));
-        assert_eq!(split_word(generation_word(1, 0)), (1, 0));
-        assert_ne!(generation_word(1, 0), 0);
-    }
-
-    #[test]
     fn waiting_ends_with_the_next_publication() {
         let control = Control::zeroed();
-        control.publish(generation_word(1, 3));
-        assert_eq!(control.wait_published(0, Duration::ZERO), generation_word(1, 3));
+        control.publish(pin::word(1, 3));
+        assert_eq!(control.wait_published(0, Duration::ZERO), pin::word(1, 3));
         let seen = control.published();
         std::thread::scope(|scope| {
             let control = &control;
@@ -293,8 +276,8 @@ mod tests {
                 }
                 word
             });
-            control.publish(generation_word(2, 4));
-            assert_eq!(waiter.join().expect("the waiter ends"), generation_word(2, 4));
+            control.publish(pin::word(2, 4));
+            assert_eq!(waiter.join().expect("the waiter ends"), pin::word(2, 4));
         });
     }
 

@@ -27,6 +27,7 @@ use parking_lot::Mutex;
 
 use super::error::RegionError;
 use super::mapping::Mapping;
+use super::pin;
 use crate::limits::{LEASES_MAX, PAGE_BYTES};
 use crate::os;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering};
@@ -82,8 +83,7 @@ impl HeapLeases {
 
     /// Appends the words of all pins. In one process a taken lease is a live one.
     pub(super) fn pinned(&self, out: &mut Vec<u64>) {
-        // SYNC POINT pin: pairs with the reader's store of its pin.
-        out.extend(self.leases.iter().map(|lease| lease.words.pin.load(Ordering::Acquire)).filter(|&word| word != 0));
+        pin::scan(self.leases.iter().map(|lease| &lease.words.pin), |_, word| out.push(word));
     }
 }
 
@@ -115,24 +115,19 @@ impl SharedLeases {
     /// system call, so it is not asked of pins of the `published` word, which are in nobody's way.
     pub(super) fn pinned(&self, published: u64, out: &mut Vec<u64>) {
         let file = self.file.lock();
-        for index in 0..LEASES_MAX {
-            let words = self.words(index);
-            // SYNC POINT pin: pairs with the reader's store of its pin.
-            let word = words.pin.load(Ordering::Acquire);
-            if word == 0 {
-                continue;
-            }
+        pin::scan((0..LEASES_MAX).map(|index| &self.words(index).pin), |index, word| {
             // Holding the lock keeps a new reader from taking the lease while it is being cleared.
             if word == published || !os::try_lock_byte(&file, index as u64).unwrap_or(false) {
                 out.push(word);
-                continue;
+                return;
             }
+            let words = self.words(index);
             words.pin.store(0, Ordering::Release);
             words.pid.store(0, Ordering::Relaxed);
             if let Err(error) = os::unlock_byte(&file, index as u64) {
                 tracing::warn!(%error, index, "a dead reader's lease stays locked");
             }
-        }
+        });
     }
 }
 

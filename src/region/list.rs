@@ -163,10 +163,10 @@ mod shared {
     use super::RegionInfo;
     use crate::os;
     use crate::primitive::Ordering;
-    use crate::region::control::split_word;
     use crate::region::error::RegionError;
     use crate::region::files::{DESCRIPTOR, LEASES, LOCK, RegionDirectory, TEMPORARY_PREFIX};
     use crate::region::lease::{LEASES_BYTES, reader_pids};
+    use crate::region::pin;
     use crate::region::target::{NAMED_PREFIX, RegionTarget};
 
     /// How long a directory with a temporary name may be without its lock: a creator takes it at once.
@@ -214,7 +214,7 @@ mod shared {
         info.same_boot = control.is_of_boot(os::boot_id());
         info.writer_pid = control.writer_pid.load(Ordering::Relaxed);
         info.writer_epoch = control.writer_epoch.load(Ordering::Relaxed);
-        info.generation = split_word(control.published()).0;
+        info.generation = pin::generation(control.published());
         info.frames = control.frames.load(Ordering::Relaxed);
         info.publish_skipped = control.publish_skipped.load(Ordering::Relaxed);
         info.bytes_backed = control.data_bytes();

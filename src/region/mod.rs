@@ -20,6 +20,7 @@ mod heap;
 mod lease;
 mod list;
 mod mapping;
+pub(crate) mod pin;
 mod reader;
 mod target;
 mod writer;
@@ -38,7 +39,6 @@ pub use error::{HeaderError, RegionError};
 pub use list::{RegionInfo, clean, clean_stale, inspect, list, list_in};
 pub use target::RegionTarget;
 
-pub(crate) use control::{Control, DirectorySlot, WorkerSlot, generation_word, split_word};
 pub(crate) use extent::Extent;
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;

@@ -64,7 +64,7 @@ fn child_writes() {
     let mut region = create(&target);
     let extent = region.allocate(100_000).expect("there is room");
     write(&region, extent, 42);
-    region.control().publish(generation_word(9, 1));
+    region.control().publish(pin::word(9, 1));
     say_ready_and_wait();
 }
 
@@ -74,7 +74,7 @@ fn child_pins() {
     let Some(target) = child_target() else { return };
     let reader = ReaderMap::open(&target).expect("opens");
     let lease = reader.take_lease().expect("a lease");
-    lease.word().store(generation_word(5, 5), Ordering::SeqCst);
+    lease.word().store(pin::word(5, 5), Ordering::SeqCst);
     say_ready_and_wait();
 }
 
@@ -285,7 +285,7 @@ fn a_dead_writer_leaves_its_region_to_readers_and_the_next_writer() {
         let (mut region, layout) = Region::take_over(&place.target).expect("the writer is gone");
         assert_eq!((layout.as_slice(), region.layout_hash()), (LAYOUT, HASH));
         assert_eq!(region.control().writer_epoch.load(Ordering::Relaxed), 2);
-        assert_eq!(split_word(region.control().published()), (9, 1));
+        assert_eq!(region.control().published(), pin::word(9, 1));
         region.rebuild(&[named]).expect("consistent");
         let extent = region.allocate(100_000).expect("there is room");
         assert!(extent.offset >= named.offset + named.bytes);
@@ -305,25 +305,25 @@ fn a_dead_readers_pin_is_cleared_and_a_live_ones_kept() {
         let region = create(&place.target);
         let child = spawn("child_pins", &place.target);
         let own = region.reader().expect("opens").take_lease().expect("a lease");
-        own.word().store(generation_word(6, 6), Ordering::SeqCst);
+        own.word().store(pin::word(6, 6), Ordering::SeqCst);
         let mut pins = Vec::new();
         region.pinned(&mut pins);
         pins.sort_unstable();
-        assert_eq!(pins, [generation_word(5, 5), generation_word(6, 6)]);
+        assert_eq!(pins, [pin::word(5, 5), pin::word(6, 6)]);
         assert!(inspect(&place.target).reader_pids.contains(&child.id()));
         kill(child);
         // Of the published generation it is in nobody's way, of an older one it is.
-        region.control().publish(generation_word(5, 5));
+        region.control().publish(pin::word(5, 5));
         region.pinned(&mut pins);
         assert_eq!(pins.len(), 2);
-        region.control().publish(generation_word(6, 6));
+        region.control().publish(pin::word(6, 6));
         region.pinned(&mut pins);
-        assert_eq!(pins, [generation_word(6, 6)]);
+        assert_eq!(pins, [pin::word(6, 6)]);
         // Its lease is free again, and empty.
         let reader = region.reader().expect("opens");
         let leases: Vec<Lease> = (1..LEASES_MAX).map(|_| reader.take_lease().expect("a lease")).collect();
         region.pinned(&mut pins);
-        assert_eq!(pins, [generation_word(6, 6)]);
+        assert_eq!(pins, [pin::word(6, 6)]);
         drop(leases);
     }
 }
@@ -560,12 +560,12 @@ fn readers_wait_for_generations_through_read_only_memory() {
     std::thread::scope(|scope| {
         let waiter = scope.spawn(move || {
             let mut seen = 0;
-            while seen < generation_word(50, 0) {
+            while seen < pin::word(50, 0) {
                 seen = reader.control().wait_published(seen, Duration::from_secs(60));
             }
         });
         for generation in 1..=50 {
-            region.control().publish(generation_word(generation, 0));
+            region.control().publish(pin::word(generation, 0));
             std::thread::yield_now();
         }
         waiter.join().expect("it ends");

@@ -15,7 +15,6 @@ use super::reader::ReaderMap;
 use super::target::RegionTarget;
 use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL};
 use crate::os;
-use crate::primitive::{Ordering, fence};
 
 /// How a region's memory is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -323,9 +322,6 @@ impl Region {
     /// `out` is emptied first.
     pub(crate) fn pinned(&self, out: &mut Vec<u64>) {
         out.clear();
-        // Pairs with the fence between a reader's store of its pin and its second look at `published`: either the
-        // reader sees what was published before this fence, or its pin is seen here.
-        fence(Ordering::SeqCst);
         self.mapping.pinned(out);
     }
 

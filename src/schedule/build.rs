@@ -265,19 +265,14 @@ impl Work {
         !looked_at && around.undo_bytes.is_none_or(|room| bytes <= room)
     }
 
-    fn system(
-        &mut self,
-        system: usize,
-        table: u32,
-        matched: &Matched,
-        matches: &Matches,
-        around: &Surroundings<'_>,
-    ) {
+    fn system(&mut self, system: usize, table: u32, matched: &Matched, matches: &Matches, around: &Surroundings<'_>) {
         let compiled = &around.compiled[system];
         let views = || {
-            around.store.data_tables().filter(|(_, data)| data.rows > 0).filter_map(|(index, _)| {
-                matches[&(system, index)].others.as_ref().map(|matched| (index, matched))
-            })
+            around
+                .store
+                .data_tables()
+                .filter(|(_, data)| data.rows > 0)
+                .filter_map(|(index, _)| matches[&(system, index)].others.as_ref().map(|matched| (index, matched)))
         };
         let payload = &around.payloads[system];
         let columns = matched.columns.iter().flatten().count() as u32;

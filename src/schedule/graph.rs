@@ -33,7 +33,9 @@ pub enum ScheduleError {
         other: String,
     },
     /// An order across stages.
-    #[error("system `{system}` of stage `{stage}` is to run {relation} `{other}` of stage `{other_stage}`; order is within a stage")]
+    #[error(
+        "system `{system}` of stage `{stage}` is to run {relation} `{other}` of stage `{other_stage}`; order is within a stage"
+    )]
     OtherStage {
         /// Who says so.
         system: String,
@@ -252,7 +254,8 @@ fn cycle(left: &[usize], explicit: &[BTreeSet<usize>], compiled: &[Compiled]) ->
         let last = path[path.len() - 1];
         let Some(next) = explicit[last].iter().copied().find(|first| left.contains(first)) else { break };
         if let Some(begin) = path.iter().position(|system| *system == next) {
-            let mut names: Vec<&str> = path[begin..].iter().rev().map(|system| compiled[*system].name.as_str()).collect();
+            let mut names: Vec<&str> =
+                path[begin..].iter().rev().map(|system| compiled[*system].name.as_str()).collect();
             names.push(names[0]);
             return names.join(" -> ");
         }

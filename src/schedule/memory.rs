@@ -16,7 +16,7 @@ pub(crate) enum JobMemory {
     Shared(Arc<Mapping>),
     /// A worker process's.
     #[cfg(unix)]
-    Worker(parking_lot::Mutex<WorkerMap>),
+    Worker(Box<parking_lot::Mutex<WorkerMap>>),
 }
 
 impl JobMemory {

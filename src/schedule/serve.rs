@@ -46,7 +46,7 @@ pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
             systems: schedule.systems.into(),
             compiled: compiled.into(),
             registry,
-            memory: JobMemory::Worker(parking_lot::Mutex::new(map)),
+            memory: JobMemory::Worker(Box::new(parking_lot::Mutex::new(map))),
         };
         Ok((Arc::new(runner) as Arc<dyn Runner>, text))
     })

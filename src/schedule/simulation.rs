@@ -47,7 +47,7 @@ pub enum StepError {
         /// The job's rows.
         rows: Range<u32>,
         /// What happened, and to which worker.
-        failure: JobFailure,
+        failure: Box<JobFailure>,
         /// Frames undone, the abandoned one included.
         undone: u64,
         /// The frame of the generation that the world stands at.
@@ -57,7 +57,7 @@ pub enum StepError {
     #[error("{failure}; {undone} frame(s) undone, the world stands at frame {frame}")]
     Pool {
         /// What happened.
-        failure: JobFailure,
+        failure: Box<JobFailure>,
         /// Frames undone, the abandoned one included.
         undone: u64,
         /// The frame of the generation that the world stands at.
@@ -67,7 +67,7 @@ pub enum StepError {
     #[error("{source}; {undone} frame(s) undone, the world stands at frame {frame}")]
     World {
         /// What happened.
-        source: WorldError,
+        source: Box<WorldError>,
         /// Frames undone, the abandoned one included.
         undone: u64,
         /// The frame of the generation that the world stands at.
@@ -79,7 +79,7 @@ pub enum StepError {
         /// Why the frame failed.
         failure: String,
         /// Why going back failed.
-        source: WorldError,
+        source: Box<WorldError>,
     },
     /// The simulation was closed.
     #[error("the simulation is closed; make a new one to run frames")]
@@ -167,19 +167,17 @@ impl SimulationBuilder {
             registry: Arc::clone(&registry),
             memory: JobMemory::Shared(Arc::clone(world.store.region.mapping())),
         };
-        let region = world.store.region.path().map(|path| RegionForWorkers {
-            path: path.to_string_lossy().into_owned(),
-            layout_hash: world.layout_hash,
-        });
+        let region = world
+            .store
+            .region
+            .path()
+            .map(|path| RegionForWorkers { path: path.to_string_lossy().into_owned(), layout_hash: world.layout_hash });
         let (pool, notice) = Pool::start(&self.config, Arc::new(runner), region, &registrations(&compiled))?;
         let undo_bytes = matches!(notice.got, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
         Ok(Simulation {
             sizes: Arc::clone(&world.sizes),
             access: compiled.iter().map(|system| system.access.clone()).collect(),
-            report: FrameReport {
-                patches: vec![PatchCounts::default(); compiled.len()],
-                ..FrameReport::default()
-            },
+            report: FrameReport { patches: vec![PatchCounts::default(); compiled.len()], ..FrameReport::default() },
             world,
             compiled,
             stages,
@@ -520,7 +518,9 @@ impl Simulation {
                 let offset = table.columns[usize::from(column)].live.offset + u64::from(word) * 8;
                 store.arena.items::<u64>(offset, 1)[0]
             };
-            mask_runs(work.mask(tracked.system, tracked.table), 0, table.rows, word, |start, end| runs.push((start, end)));
+            mask_runs(work.mask(tracked.system, tracked.table), 0, table.rows, word, |start, end| {
+                runs.push((start, end))
+            });
             for (start, end) in runs.iter() {
                 store.mark_changed(tracked.table, tracked.component, parity, *start, end - start)?;
             }
@@ -573,17 +573,17 @@ impl Simulation {
                 Failed::World(error) => error.to_string(),
             };
             self.closed = true;
-            return StepError::Unrecoverable { failure, source };
+            return StepError::Unrecoverable { failure, source: Box::new(source) };
         }
         self.since_publication = 0;
         let frame = self.world.frame;
         let undone = reached - frame + 1;
         match (failed, place) {
             (Failed::Job(failure), Some((system, table, rows))) => {
-                StepError::Job { system, table, rows, failure, undone, frame }
+                StepError::Job { system, table, rows, failure: Box::new(failure), undone, frame }
             }
-            (Failed::Job(failure), None) => StepError::Pool { failure, undone, frame },
-            (Failed::World(source), _) => StepError::World { source, undone, frame },
+            (Failed::Job(failure), None) => StepError::Pool { failure: Box::new(failure), undone, frame },
+            (Failed::World(source), _) => StepError::World { source: Box::new(source), undone, frame },
         }
     }
 

@@ -8,7 +8,7 @@ use crate::world::bundle::{Bundle, RegistryRef};
 use crate::world::error::WorldError;
 use crate::world::query::{Fetch, Query, QueryPlan};
 use crate::world::registry::Registry;
-use crate::{Component, Resource};
+use crate::Resource;
 
 use super::job::Job;
 use super::view::{View, ViewSet};
@@ -18,12 +18,7 @@ pub const STAGES: [&str; 5] = ["startup", "update", "late", "render", "cleanup"]
 
 /// What a kernel is called with, type-erased.
 pub(crate) trait Kernel: Send + Sync {
-    fn run<'a>(
-        &self,
-        job: &mut Job<'a, '_>,
-        fetch: &mut Fetch<'a>,
-        views: ViewSet<'a>,
-    ) -> Result<(), String>;
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), String>;
 }
 
 struct RowsKernel<Q, F>(F, std::marker::PhantomData<fn() -> Q>);
@@ -54,6 +49,7 @@ where
 }
 
 type Describe = fn(&RegistryRef<'_>, &mut QueryPlan) -> Result<(), WorldError>;
+type ResourceId = fn(&Registry) -> Result<u16, WorldError>;
 type Ids = fn(&RegistryRef<'_>, &mut Vec<u16>) -> Result<(), WorldError>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,8 +88,8 @@ pub struct System {
     others: Option<Describe>,
     changes: Vec<(Change, Ids)>,
     destroys: bool,
-    sets_resources: Vec<fn(&Registry) -> Result<u16, WorldError>>,
-    reads_resources: Vec<fn(&Registry) -> Result<u16, WorldError>>,
+    sets_resources: Vec<ResourceId>,
+    reads_resources: Vec<ResourceId>,
 }
 
 impl std::fmt::Debug for System {
@@ -170,10 +166,7 @@ impl System {
     ) -> Self {
         fn boxed<Q: Query, O: Query, F>(kernel: F) -> Box<dyn Kernel>
         where
-            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), String>
-                + Send
-                + Sync
-                + 'static,
+            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), String> + Send + Sync + 'static,
         {
             Box::new(NeighbourKernel::<Q, O, F>(kernel, std::marker::PhantomData))
         }
@@ -389,9 +382,4 @@ impl Compiled {
             && self.own.changed.is_empty()
             && self.deadline.is_none()
     }
-}
-
-/// Whether a component type is meant by name; for messages.
-pub(crate) fn component_name<C: Component>() -> &'static str {
-    C::NAME
 }

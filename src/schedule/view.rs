@@ -137,7 +137,8 @@ impl<'a, Q: Query> View<'a, Q> {
         let entities = unsafe { std::slice::from_raw_parts(table.handles, table.rows as usize) };
         // SAFETY: frozen columns that are only read (ViewSet's invariant).
         let columns = unsafe { ColumnCursor::new(&self.set.columns[places(&table.columns)], &[]) };
-        let mut fetch = Fetch { columns, entities, present: &self.set.present[places(&table.present)], next_optional: 0 };
+        let mut fetch =
+            Fetch { columns, entities, present: &self.set.present[places(&table.present)], next_optional: 0 };
         Table { entities, columns: Q::fetch(&mut fetch), table, set: self.set }
     }
 

@@ -5,7 +5,6 @@
 mod directory;
 mod error;
 mod hash;
-pub(crate) mod pin;
 mod reader;
 mod table;
 

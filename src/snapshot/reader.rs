@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::layout::Layout;
 use crate::limits::DIRECTORY_SLOTS;
-use crate::region::{Lease, ReaderMap, Region, RegionTarget};
+use crate::region::{Lease, ReaderMap, Region, RegionTarget, pin};
 use crate::world::error::WorldError;
 use crate::world::registry::Registry;
 use crate::world::resources::resource_offset;
@@ -20,7 +20,6 @@ use crate::{Component, Entity, Resource};
 
 use super::SnapshotError;
 use super::directory::{ColumnEntry, Directory};
-use super::pin;
 use super::table::TableView;
 
 /// A world in another process (or in this one), to look at.
@@ -59,7 +58,13 @@ impl Reader {
             return Err(SnapshotError::directory("the layout's hash is not the region's"));
         }
         let lease = map.take_lease()?;
-        Ok(Reader { map, registry: Arc::new(Registry::new(Arc::new(layout), &[], &[])), layout_hash, lease, cached: None })
+        Ok(Reader {
+            map,
+            registry: Arc::new(Registry::new(Arc::new(layout), &[], &[])),
+            layout_hash,
+            lease,
+            cached: None,
+        })
     }
 
     /// Another reader of the same region, with a lease of its own.

@@ -90,10 +90,9 @@ impl<'s> TableView<'s> {
             Some((id as u16, index as u8, declared.fields[index].ty))
         });
         found.ok_or_else(|| {
-            let names = layout
-                .components()
-                .iter()
-                .flat_map(|component| component.fields.iter().map(move |field| format!("{}.{}", component.name, field.name)));
+            let names = layout.components().iter().flat_map(|component| {
+                component.fields.iter().map(move |field| format!("{}.{}", component.name, field.name))
+            });
             SnapshotError::UnknownColumn { name: name.to_owned(), known: names.collect::<Vec<_>>().join(", ") }
         })
     }

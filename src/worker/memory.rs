@@ -268,6 +268,7 @@ mod tests {
     }
 
     #[cfg(unix)]
+    #[cfg_attr(miri, ignore = "named shared memory")]
     #[test]
     fn a_segment_is_shared_by_name_and_unlinked_by_its_owner() {
         let memory = Memory::create(PLAN).unwrap();
@@ -282,6 +283,7 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
+    #[cfg_attr(miri, ignore = "named shared memory")]
     #[test]
     fn a_segment_larger_than_the_file_system_is_an_error_before_it_is_touched() {
         let stat = rustix::fs::statvfs("/dev/shm").unwrap();

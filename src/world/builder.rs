@@ -130,7 +130,9 @@ impl WorldBuilder {
         let resources: Vec<_> = self
             .resources
             .iter()
-            .filter_map(|(ty, declared)| Some((*ty, declared.name.as_str())).filter(|(_, n)| layout.resource(n).is_some()))
+            .filter_map(|(ty, declared)| {
+                Some((*ty, declared.name.as_str())).filter(|(_, n)| layout.resource(n).is_some())
+            })
             .collect();
         Registry::new(Arc::new(layout), &self.components, &resources)
     }
@@ -221,11 +223,7 @@ fn check_types(
             }
         }
     }
-    if differences.is_empty() {
-        Ok(())
-    } else {
-        Err(WorldError::LayoutsDiffer { differences: differences.join("; ") })
-    }
+    if differences.is_empty() { Ok(()) } else { Err(WorldError::LayoutsDiffer { differences: differences.join("; ") }) }
 }
 
 impl World {
@@ -263,11 +261,8 @@ impl World {
     fn make_expected_tables(&mut self) -> Result<(), WorldError> {
         let layout = Arc::clone(&self.registry.layout);
         for hint in layout.tables() {
-            let ids: Vec<u16> = hint
-                .components
-                .iter()
-                .map(|name| self.registry.component_named(name))
-                .collect::<Result<_, _>>()?;
+            let ids: Vec<u16> =
+                hint.components.iter().map(|name| self.registry.component_named(name)).collect::<Result<_, _>>()?;
             let table = self.table_of(&ids)?;
             self.store.reserve(table, hint.rows)?;
         }

@@ -13,10 +13,10 @@ pub(crate) fn find_field(registry: &Registry, name: &str) -> Result<(u16, u8, Fi
     let (component, field) = name.split_once('.').unwrap_or((name, ""));
     let id = registry.component_named(component)?;
     let fields = &registry.layout.components()[usize::from(id)].fields;
-    let index = fields.iter().position(|declared| declared.name == field).ok_or_else(|| WorldError::UnknownField {
-        component: component.to_owned(),
-        field: field.to_owned(),
-    })?;
+    let index = fields
+        .iter()
+        .position(|declared| declared.name == field)
+        .ok_or_else(|| WorldError::UnknownField { component: component.to_owned(), field: field.to_owned() })?;
     Ok((id, index as u8, fields[index].ty))
 }
 
@@ -106,10 +106,8 @@ impl<'a> BulkSpawn<'_, 'a> {
             return Err(error);
         }
         self.world.check_repeats(&self.components)?;
-        let n = u32::try_from(self.count).map_err(|_| WorldError::TooManyEntities {
-            asked: self.count as u64,
-            max: crate::limits::ENTITIES_MAX,
-        })?;
+        let n = u32::try_from(self.count)
+            .map_err(|_| WorldError::TooManyEntities { asked: self.count as u64, max: crate::limits::ENTITIES_MAX })?;
         let world = self.world;
         let (table, first, handles) = world.append_entities(&self.components, n)?;
         for component in &self.components {

@@ -32,8 +32,7 @@ impl World {
 
     /// The table of entities with these components, with the columns of the toggles among them.
     pub(crate) fn table_of(&mut self, ids: &[u16]) -> Result<u32, WorldError> {
-        let mut tables: Vec<u16> =
-            ids.iter().copied().filter(|id| self.store.storage(*id) == Storage::Table).collect();
+        let mut tables: Vec<u16> = ids.iter().copied().filter(|id| self.store.storage(*id) == Storage::Table).collect();
         tables.sort_unstable();
         let table = self.store.table_for(&tables)?;
         for id in ids.iter().filter(|id| self.store.storage(**id) == Storage::Toggle).copied().collect::<Vec<_>>() {
@@ -93,8 +92,7 @@ impl World {
         })?;
         let (table, first, handles) = self.append_entities(&ids, n)?;
         let mut packed = vec![0; B::PACKED_BYTES];
-        let sizes: Vec<usize> =
-            ids.iter().map(|id| self.registry.packed_bytes[usize::from(*id)] as usize).collect();
+        let sizes: Vec<usize> = ids.iter().map(|id| self.registry.packed_bytes[usize::from(*id)] as usize).collect();
         for (index, bundle) in bundles.iter().enumerate() {
             bundle.pack_all(&mut packed);
             let mut at = 0;

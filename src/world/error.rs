@@ -20,7 +20,9 @@ pub enum WorldError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     /// No such component.
-    #[error("this world has no component `{name}` declared like that; register it with the builder, or add it to the layout")]
+    #[error(
+        "this world has no component `{name}` declared like that; register it with the builder, or add it to the layout"
+    )]
     UnknownComponent {
         /// What was asked for.
         name: String,
@@ -34,7 +36,9 @@ pub enum WorldError {
         field: String,
     },
     /// No such resource.
-    #[error("this world has no resource `{name}` declared like that; register it with the builder, or add it to the layout")]
+    #[error(
+        "this world has no resource `{name}` declared like that; register it with the builder, or add it to the layout"
+    )]
     UnknownResource {
         /// What was asked for.
         name: String,

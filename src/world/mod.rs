@@ -31,8 +31,8 @@ pub use bulk::BulkSpawn;
 pub use bundle::Bundle;
 pub use error::WorldError;
 pub use prefab::{Prefab, PrefabSpawn};
-pub use query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
 pub use publish::Publication;
+pub use query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
 
 use crate::commit::Scratch;
 use crate::layout::Layout;

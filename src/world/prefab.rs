@@ -124,10 +124,8 @@ impl PrefabSpawn<'_> {
         let world = self.world;
         let ids: Vec<u16> =
             self.prefab.parts.iter().map(|part| (part.id)(&world.registry)).collect::<Result<_, _>>()?;
-        let n = u32::try_from(self.count).map_err(|_| WorldError::TooManyEntities {
-            asked: self.count as u64,
-            max: crate::limits::ENTITIES_MAX,
-        })?;
+        let n = u32::try_from(self.count)
+            .map_err(|_| WorldError::TooManyEntities { asked: self.count as u64, max: crate::limits::ENTITIES_MAX })?;
         let (table, first, handles) = world.append_entities(&ids, n)?;
         for (part, id) in self.prefab.parts.iter().zip(&ids) {
             let mut packed = vec![0; part.bytes];

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::limits::DIRECTORY_SLOTS;
+use crate::region::pin;
 use crate::region::{Extent, RegionError};
-use crate::region::generation_word;
 use crate::snapshot::{Directory, Meta, encode_directory};
 
 use super::World;
@@ -92,7 +92,7 @@ impl World {
         entry.bytes.store(bytes, Ordering::Relaxed);
         entry.checksum.store(checksum, Ordering::Relaxed);
         control.frames.store(self.frame, Ordering::Relaxed);
-        control.publish(generation_word(generation, slot as u16));
+        control.publish(pin::word(generation, slot as u16));
         self.store.freeze(generation);
         self.store.refresh_pins();
         self.store.shrink()?;

@@ -50,10 +50,8 @@ impl Registry {
             .iter()
             .filter_map(|(ty, declared)| layout.component(&declared.name).map(|(id, _)| (*ty, id as u16)))
             .collect();
-        let resource_ids = resources
-            .iter()
-            .filter_map(|(ty, name)| layout.resource(name).map(|(id, _)| (*ty, id as u16)))
-            .collect();
+        let resource_ids =
+            resources.iter().filter_map(|(ty, name)| layout.resource(name).map(|(id, _)| (*ty, id as u16))).collect();
         Registry {
             components: ids,
             resources: resource_ids,

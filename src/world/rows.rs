@@ -63,6 +63,24 @@ fn runs(rows: &[u32], mut f: impl FnMut(u32, u32)) {
     }
 }
 
+/// Which row's content ends up in the place of each removed row, when they are removed one by one, highest first, and
+/// each is replaced by the last row of the moment. `removed` descends. A row that was the last one itself is replaced
+/// by nothing; what its entry holds means nothing.
+fn replacements(rows: u32, removed: &[u32], sources: &mut Vec<u32>) {
+    sources.clear();
+    let mut last = rows;
+    // the next removed row that `last` can come by
+    let mut filled = 0;
+    for (index, row) in removed.iter().enumerate() {
+        last -= 1;
+        while filled < index && removed[filled] > last {
+            filled += 1;
+        }
+        let moved_here_before = filled < index && removed[filled] == last;
+        sources.push(if *row != last && moved_here_before { sources[filled] } else { last });
+    }
+}
+
 impl Store {
     /// Offset of a column's first row and bytes of its rows in use (of its room, with `all`).
     fn span(&self, table: u32, column: usize, all: bool) -> (u64, u64) {
@@ -423,17 +441,11 @@ impl Store {
             self.dirty = true;
             return Ok(());
         }
-        // holes below the new end, highest first, and the survivors beyond it, highest first
-        let holes = &removed[removed.partition_point(|row| *row >= left)..];
-        let mut survivors = std::mem::take(&mut self.scratch.survivors);
-        survivors.clear();
-        let mut gone = removed.iter().copied().peekable();
-        for row in (left..rows).rev() {
-            if gone.next_if_eq(&row).is_none() {
-                survivors.push(row);
-            }
-        }
-        debug_assert_eq!(survivors.len(), holes.len());
+        let mut sources = std::mem::take(&mut self.scratch.sources);
+        replacements(rows, removed, &mut sources);
+        // holes below the new end; the rest is cut off
+        let first_hole = removed.partition_point(|row| *row >= left);
+        let (holes, survivors) = (&removed[first_hole..], &sources[first_hole..]);
         self.write_partial(ENTITIES, 0)?;
         for c in 0..self.tables[t].columns.len() {
             self.write_partial(table, c)?;
@@ -443,13 +455,13 @@ impl Store {
                 Item::Bytes(bytes) => {
                     let bytes = bytes as usize;
                     let column = self.column_bytes_mut(table, c);
-                    for (hole, survivor) in holes.iter().zip(&survivors) {
+                    for (hole, survivor) in holes.iter().zip(survivors) {
                         let from = *survivor as usize * bytes;
                         column.copy_within(from..from + bytes, *hole as usize * bytes);
                     }
                 }
                 Item::Bit => {
-                    for (hole, survivor) in holes.iter().zip(&survivors) {
+                    for (hole, survivor) in holes.iter().zip(survivors) {
                         let bit = self.bit(table, c, *survivor);
                         self.set_bit(table, c, *hole, bit);
                     }
@@ -460,7 +472,7 @@ impl Store {
             runs(holes, |start, len| self.touched(table, c, start, len));
         }
         runs(holes, |start, len| self.place_rows(table, start, len));
-        self.scratch.survivors = survivors;
+        self.scratch.sources = sources;
         self.tables[t].rows = left;
         Ok(())
     }
@@ -531,9 +543,9 @@ impl Store {
                     let bits: Vec<u64> = order
                         .chunks(64)
                         .map(|rows| {
-                            rows.iter().enumerate().fold(0, |word, (index, row)| {
-                                word | u64::from(self.bit(table, c, *row)) << index
-                            })
+                            rows.iter()
+                                .enumerate()
+                                .fold(0, |word, (index, row)| word | u64::from(self.bit(table, c, *row)) << index)
                         })
                         .collect();
                     self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
@@ -605,7 +617,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn holes_and_survivors_are_what_one_by_one_removal_gives(
+        fn replacements_are_what_one_by_one_removal_gives(
             rows in 1u32..200, picks in prop::collection::btree_set(0u32..200, 0..100)
         ) {
             let removed: Vec<u32> = picks.into_iter().rev().filter(|row| *row < rows).collect();
@@ -614,11 +626,12 @@ mod tests {
                 naive.swap_remove(*row as usize);
             }
             let left = rows - removed.len() as u32;
-            let holes = &removed[removed.partition_point(|row| *row >= left)..];
-            let survivors = (left..rows).rev().filter(|row| !removed.contains(row));
+            let mut sources = Vec::new();
+            replacements(rows, &removed, &mut sources);
+            let first_hole = removed.partition_point(|row| *row >= left);
             let mut bulk: Vec<u32> = (0..left).collect();
-            for (hole, survivor) in holes.iter().zip(survivors) {
-                bulk[*hole as usize] = survivor;
+            for (hole, source) in removed[first_hole..].iter().zip(&sources[first_hole..]) {
+                bulk[*hole as usize] = *source;
             }
             prop_assert_eq!(bulk, naive);
         }

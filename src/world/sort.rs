@@ -6,9 +6,8 @@ use crate::layout::ScalarType;
 /// Row indices in the order of their keys; equal keys keep their order. Floats order as `total_cmp` does.
 pub(crate) fn order(scalar: ScalarType, column: &[u8]) -> Vec<u32> {
     fn sorted<const N: usize>(column: &[u8], key: impl Fn([u8; N]) -> u64) -> Vec<u32> {
-        let keys: Vec<u64> = column.chunks_exact(N).map(|bytes| {
-            key(bytes.try_into().expect("chunks are N bytes"))
-        }).collect();
+        let keys: Vec<u64> =
+            column.chunks_exact(N).map(|bytes| key(bytes.try_into().expect("chunks are N bytes"))).collect();
         radix(&keys)
     }
     /// Floats in an order that integers have.

@@ -75,7 +75,7 @@ pub(crate) struct Store {
 #[derive(Debug, Default)]
 pub(crate) struct RowScratch {
     pub handles: Vec<crate::Entity>,
-    pub survivors: Vec<u32>,
+    pub sources: Vec<u32>,
 }
 
 impl Store {
@@ -235,8 +235,7 @@ impl Store {
     }
 
     fn reusable(&self, named: (u64, u64)) -> bool {
-        named == (0, 0)
-            || (named.1 < self.published && !self.pins.iter().any(|pin| (named.0..=named.1).contains(pin)))
+        named == (0, 0) || (named.1 < self.published && !self.pins.iter().any(|pin| (named.0..=named.1).contains(pin)))
     }
 
     /// Frees what no generation needs any more. True when anything was freed.
@@ -306,12 +305,7 @@ impl Store {
     /// Gives a column another extent to be written as a whole; returns the offsets (old rows, new rows). The flip is
     /// the caller's, once all rows are written ([`Self::flip`]). Where the column is building already and `in_place`
     /// will do, both are the same.
-    pub(crate) fn write_whole(
-        &mut self,
-        table: u32,
-        column: usize,
-        in_place: bool,
-    ) -> Result<(u64, u64), RegionError> {
+    pub(crate) fn write_whole(&mut self, table: u32, column: usize, in_place: bool) -> Result<(u64, u64), RegionError> {
         if in_place && self.tables[table as usize].columns[column].building {
             let live = self.tables[table as usize].columns[column].live.offset;
             return Ok((live, live));

@@ -56,10 +56,8 @@ impl Shape {
             let declared = &layout.components()[usize::from(component)];
             let first = columns.len() as u16;
             for (index, field) in declared.fields.iter().enumerate() {
-                columns.push((
-                    ColumnKind::Field { component, field: index as u8 },
-                    Item::Bytes(field.ty.bytes() as u32),
-                ));
+                columns
+                    .push((ColumnKind::Field { component, field: index as u8 }, Item::Bytes(field.ty.bytes() as u32)));
             }
             slots.push(Slot { component, first, fields: declared.fields.len() as u16, presence: None, changed: None });
         }
@@ -85,10 +83,7 @@ impl Shape {
         Shape {
             components: Box::default(),
             slots: Box::default(),
-            columns: Box::new([
-                (ColumnKind::Location, Item::Bytes(8)),
-                (ColumnKind::Generation, Item::Bytes(4)),
-            ]),
+            columns: Box::new([(ColumnKind::Location, Item::Bytes(8)), (ColumnKind::Generation, Item::Bytes(4))]),
         }
     }
 
