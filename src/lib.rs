@@ -70,16 +70,14 @@ pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
 pub use patch::{PatchError, RecordError, RingError};
-pub use region::{
-    HeaderError, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
-};
+pub use region::{HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in};
 #[cfg(unix)]
 pub use schedule::serve;
 pub use schedule::{
     BatchPlan, FrameReport, Job, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
     StepError, System, SystemPlan, Table, View,
 };
-pub use snapshot::{Presence, Reader, Snapshot, SnapshotError, TableView};
+pub use snapshot::{ColumnMemory, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState};
 pub use worker::{
     JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
     WorkerKind, WorkerStatus, Workers,

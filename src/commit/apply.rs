@@ -272,41 +272,42 @@ impl Commit<'_> {
         Ok(())
     }
 
-    /// Checks bools and puts real handles in place of reserved ones. `None`: refused (and counted).
-    fn checked_value(&mut self, current: &Current, component: u16, field: u8, value: &[u8]) -> Option<()> {
+    /// Keeps a value (the part from byte `from` of one with bools and entities at these offsets) in the scratch, with
+    /// real handles in place of reserved ones. False: a bool is none.
+    fn resolve(&mut self, current: &Current, value: &[u8], from: usize, bools: &[u32], entities: &[u32]) -> bool {
         self.scratch.value.clear();
         self.scratch.value.extend_from_slice(value);
+        let inside = |offset: &u32| (*offset as usize).checked_sub(from).filter(|at| *at < value.len());
+        if bools.iter().filter_map(inside).any(|at| value[at] > 1) {
+            return false;
+        }
+        for at in entities.iter().filter_map(inside) {
+            let bits = u64::from_le_bytes(value[at..at + 8].try_into().expect("a handle is 8 bytes"));
+            let entity = Entity::from_bits(bits);
+            if entity.is_reserved() {
+                let spawn = current.spawns.start.saturating_add(entity.index());
+                let real = (entity.index() < current.spawned)
+                    .then(|| self.scratch.spawned.get(spawn as usize).copied())
+                    .flatten()
+                    .unwrap_or(Entity::NULL);
+                self.scratch.value[at..at + 8].copy_from_slice(&real.to_bits().to_le_bytes());
+            }
+        }
+        true
+    }
+
+    /// Checks bools and puts real handles in place of reserved ones. `None`: refused (and counted).
+    fn checked_value(&mut self, current: &Current, component: u16, field: u8, value: &[u8]) -> Option<()> {
+        let registry = self.registry;
         let id = usize::from(component);
         // offsets are those of the whole value; a single field's value is its part of it
-        let (from, bytes) = if field == 0 {
-            (0, value.len())
-        } else {
-            let before = (1..field).filter_map(|f| self.sizes.value(component, f)).sum::<usize>();
-            (before, value.len())
-        };
-        for offset in self.registry.bool_offsets[id].iter().map(|o| *o as usize) {
-            if (from..from + bytes).contains(&offset) && value[offset - from] > 1 {
-                let component = self.name(component);
-                self.counts[current.system].refuse(1, || Refusal::NotABool { component });
-                return None;
-            }
+        let from = (1..field).filter_map(|f| self.sizes.value(component, f)).sum::<usize>();
+        if self.resolve(current, value, from, &registry.bool_offsets[id], &registry.entity_offsets[id]) {
+            return Some(());
         }
-        for offset in self.registry.entity_offsets[id].iter().map(|o| *o as usize) {
-            if (from..from + bytes).contains(&offset) {
-                let at = offset - from;
-                let bits = u64::from_le_bytes(value[at..at + 8].try_into().expect("a handle is 8 bytes"));
-                let entity = Entity::from_bits(bits);
-                if entity.is_reserved() {
-                    let spawn = current.spawns.start.saturating_add(entity.index());
-                    let real = (entity.index() < current.spawned)
-                        .then(|| self.scratch.spawned.get(spawn as usize).copied())
-                        .flatten()
-                        .unwrap_or(Entity::NULL);
-                    self.scratch.value[at..at + 8].copy_from_slice(&real.to_bits().to_le_bytes());
-                }
-            }
-        }
-        Some(())
+        let component = self.name(component);
+        self.counts[current.system].refuse(1, || Refusal::NotABool { component });
+        None
     }
 
     fn spawn(&mut self, current: &mut Current, run: &SpawnRun<'_>) -> Result<(), RegionError> {
@@ -347,13 +348,12 @@ impl Commit<'_> {
             let mut at = 0;
             for &component in &components {
                 let bytes = self.sizes.value(component, 0).expect("the record was checked against the sizes");
-                // a spawn whose value is refused still exists, without that component's value: zero
+                // a spawn whose value is refused still exists, with what the component has where none is given
                 let kept = match self.checked_value(current, component, 0, &value[at..at + bytes]) {
                     Some(()) => self.scratch.pending.keep(&self.scratch.value),
                     None => {
-                        let start = self.scratch.pending.values.len();
-                        self.scratch.pending.values.resize(start + bytes, 0);
-                        start
+                        let default = self.registry.layout.components()[usize::from(component)].packed_default();
+                        self.scratch.pending.keep(&default)
                     }
                 };
                 self.scratch.pending.push(entry, component, Change::Value(kept));
@@ -372,11 +372,19 @@ impl Commit<'_> {
             self.counts[current.system].refuse(1, || Refusal::Undeclared { what: "sets resource", component });
             return Ok(());
         }
+        let registry = self.registry;
+        let id = usize::from(resource);
+        let (bools, entities) = (&registry.resource_bool_offsets[id], &registry.resource_entity_offsets[id]);
+        if !self.resolve(current, value, 0, bools, entities) {
+            let component = registry.layout.resources()[id].name.clone();
+            self.counts[current.system].refuse(1, || Refusal::NotABool { component });
+            return Ok(());
+        }
         self.store.write_partial(RESOURCES, 0)?;
-        let offset = resource_offset(&self.registry.layout, usize::from(resource)) as usize;
+        let offset = resource_offset(&registry.layout, id) as usize;
         let bytes = self.store.column_bytes_mut(RESOURCES, 0);
-        bytes[usize::from(resource)] = 1;
-        bytes[offset..offset + value.len()].copy_from_slice(value);
+        bytes[id] = 1;
+        bytes[offset..offset + value.len()].copy_from_slice(&self.scratch.value);
         let rows = self.store.tables[RESOURCES as usize].rows;
         self.store.touched(RESOURCES, 0, 0, rows);
         self.counts[current.system].applied += 1;
@@ -449,7 +457,7 @@ impl Commit<'_> {
                     self.store.write_presence(table, row, component, op == Op::Add)?;
                 }
                 if op == Op::Remove {
-                    return self.store.mark_changed(table, component, self.parity, row, 1);
+                    return Ok(());
                 }
                 self.write_value(table, row, component, field)
             }

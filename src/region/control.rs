@@ -16,7 +16,8 @@
 //!    208     8  writer start, ns since 1970
 //!    216     8  frames that the writer has ended
 //!    224     8  publications that were skipped
-//!   4096  4096  worker slots, 64 bytes each: process id u32, state u32, jobs u64, deaths u64
+//!   4096  4096  worker slots, 64 bytes each: process id u32, state u32 (0 none, 1 thread, 2 process,
+//!                3 being replaced), jobs u64, deaths u64
 //!   8192 16384  directory slots, 32 bytes each: generation u64, offset u64, bytes u64, checksum u64
 //! ```
 //!
@@ -46,12 +47,24 @@ const _: () = {
     assert!(cfg!(target_endian = "little"), "shared words are little-endian");
 };
 
+/// States of a worker slot.
+pub(crate) mod worker_state {
+    /// No worker.
+    pub(crate) const NONE: u32 = 0;
+    /// A thread that takes jobs.
+    pub(crate) const THREAD: u32 = 1;
+    /// A process that takes jobs.
+    pub(crate) const PROCESS: u32 = 2;
+    /// Starting, or dead and about to be replaced.
+    pub(crate) const REPLACED: u32 = 3;
+}
+
 /// What `inspect` shows of one worker. Padded to a cache line.
 #[repr(C, align(64))]
 pub(crate) struct WorkerSlot {
     /// Its process id; 0: a thread, or no worker.
     pub pid: AtomicU32,
-    /// The pool's state number; 0: no worker.
+    /// One of the numbers in [`worker_state`].
     pub state: AtomicU32,
     /// Jobs done.
     pub jobs: AtomicU64,

@@ -81,6 +81,16 @@ impl HeapLeases {
         &self.leases[index].words
     }
 
+    /// All leases that are taken.
+    pub(super) fn infos(&self) -> Vec<LeaseInfo> {
+        let info = |(index, lease): (usize, &HeapLease)| {
+            let pid = lease.words.pid.load(Ordering::Relaxed);
+            LeaseInfo::new(index, pid, lease.words.pin.load(Ordering::Relaxed), true)
+        };
+        let taken = self.leases.iter().enumerate().filter(|(_, lease)| lease.taken.load(Ordering::Relaxed) != 0);
+        taken.map(info).collect()
+    }
+
     /// Appends the words of all pins. In one process a taken lease is a live one.
     pub(super) fn pinned(&self, out: &mut Vec<u64>) {
         pin::scan(self.leases.iter().map(|lease| &lease.words.pin), |_, word| out.push(word));
@@ -129,6 +139,40 @@ impl SharedLeases {
             }
         });
     }
+}
+
+/// A lease that a reader has, as anyone may see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct LeaseInfo {
+    /// Its number.
+    pub index: usize,
+    /// The reader's process id, as it sees itself.
+    pub pid: u32,
+    /// The generation that it holds; `None`: none at this moment.
+    pub generation: Option<u64>,
+    /// Whether the reader lives. A dead one's pin is freed when it is in the way.
+    pub alive: bool,
+}
+
+impl LeaseInfo {
+    pub(super) fn new(index: usize, pid: u32, pin: u64, alive: bool) -> Self {
+        let generation = Some(super::pin::generation(pin)).filter(|generation| *generation != 0);
+        LeaseInfo { index, pid, generation, alive }
+    }
+}
+
+/// The leases in the pages of a leases file that are taken, or that a dead reader left with a pin.
+#[cfg(unix)]
+pub(super) fn lease_infos(pages: &[u8], taken: impl Fn(usize) -> bool) -> Vec<LeaseInfo> {
+    let words =
+        pages.chunks_exact(PAGE_BYTES as usize).map(|page| (u64_from(&page[..8]), u64_from(&page[8..16]) as u32));
+    words
+        .enumerate()
+        .filter(|(_, (pin, pid))| *pin != 0 || *pid != 0)
+        .map(|(index, (pin, pid))| LeaseInfo::new(index, pid, pin, taken(index)))
+        .filter(|lease| lease.alive || lease.generation.is_some())
+        .collect()
 }
 
 /// The process ids of pinning readers, for display: any bytes that readers wrote.

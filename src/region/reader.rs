@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::control::Control;
 use super::error::RegionError;
-use super::lease::Lease;
+use super::lease::{Lease, LeaseInfo};
 use super::mapping::Mapping;
 use super::target::RegionTarget;
 
@@ -129,6 +129,18 @@ impl ReaderMap {
         }
     }
 
+    /// The leases of all readers.
+    ///
+    /// # Errors
+    /// What the system refuses; [`RegionError::NotFound`] when the region was removed.
+    pub(crate) fn leases(&self) -> Result<Vec<LeaseInfo>, RegionError> {
+        match &self.view {
+            View::Heap(mapping) => Ok(mapping.heap_leases().map(|leases| leases.infos()).unwrap_or_default()),
+            #[cfg(unix)]
+            View::Shared(view) => view.leases(),
+        }
+    }
+
     /// A lease of this reader's own; it may have many.
     ///
     /// # Errors
@@ -148,15 +160,17 @@ pub(super) use shared::SharedView;
 #[cfg(unix)]
 mod shared {
     use std::fs::File;
+    use std::os::unix::fs::FileExt;
 
     use memmap2::{MmapOptions, MmapRaw};
 
+    use crate::os;
     use crate::primitive::{AtomicU64, Ordering};
     use crate::region::control::Control;
     use crate::region::error::RegionError;
     use crate::region::files::{DATA, LEASES, RegionDirectory};
     use crate::region::header::Descriptor;
-    use crate::region::lease::{LEASES_BYTES, Lease};
+    use crate::region::lease::{LEASES_BYTES, Lease, LeaseInfo, lease_infos};
     use crate::region::mapping::ControlMap;
 
     /// A shared region's data and control words, read-only.
@@ -208,6 +222,15 @@ mod shared {
             let seen = self.file.metadata().map_or(0, |metadata| metadata.len());
             self.seen_bytes.store(seen, Ordering::Relaxed);
             said.min(seen)
+        }
+
+        pub(in crate::region) fn leases(&self) -> Result<Vec<LeaseInfo>, RegionError> {
+            let path = self.directory.path.join(LEASES);
+            let file = self.directory.sized_file(LEASES, false, LEASES_BYTES)?;
+            let mut pages = vec![0; LEASES_BYTES as usize];
+            file.read_exact_at(&mut pages, 0).map_err(RegionError::io("read", &path))?;
+            // Where locks cannot be asked for, a lease with a process id counts as taken.
+            Ok(lease_infos(&pages, |index| os::is_byte_locked(&file, index as u64).unwrap_or(true)))
         }
 
         pub(in crate::region) fn take_lease(&self) -> Result<Lease, RegionError> {

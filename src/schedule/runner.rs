@@ -56,6 +56,7 @@ impl Runner for SystemRunner {
     ) -> Result<(), String> {
         // taken out, so that a kernel which runs a simulation of its own finds an empty one
         let mut task = TASK.take();
+        task.cache.serve(&self.registry);
         let done = self.run_task(&mut task, program, job, out, undo);
         TASK.set(task);
         self.memory.trim();

@@ -7,14 +7,16 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::commit::{Access, Commit, PatchCounts};
+use crate::limits::WORKERS_MAX;
 use crate::patch::RecordSizes;
-use crate::region::RegionError;
+use crate::region::{RegionError, worker_state};
 use crate::worker::{
-    Batch, JobFailure, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged, WorkerCommand, WorkerStatus,
-    Workers,
+    Batch, JobFailure, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged, WorkerCommand, WorkerKind,
+    WorkerStatus, Workers,
 };
 use crate::world::column::Item;
 use crate::world::query::mask_runs;
@@ -32,6 +34,8 @@ use super::{Schedule, compile, registrations};
 
 /// Work in nanoseconds below which a batch stays on main.
 const SPLIT_NS_MIN: u64 = 20_000;
+/// Calls of [`Simulation::run`] after which the region's worker slots are noted anew.
+const NOTE_WORKERS_EVERY: u32 = 64;
 
 /// What can go wrong with a frame.
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +178,7 @@ impl SimulationBuilder {
             .map(|path| RegionForWorkers { path: path.to_string_lossy().into_owned(), layout_hash: world.layout_hash });
         let (pool, notice) = Pool::start(&self.config, Arc::new(runner), region, &registrations(&compiled))?;
         let undo_bytes = matches!(notice.got, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
-        Ok(Simulation {
+        let mut simulation = Simulation {
             sizes: Arc::clone(&world.sizes),
             access: compiled.iter().map(|system| system.access.clone()).collect(),
             report: FrameReport { patches: vec![PatchCounts::default(); compiled.len()], ..FrameReport::default() },
@@ -192,8 +196,12 @@ impl SimulationBuilder {
             edited: true,
             closed: false,
             since_publication: 0,
+            status: Vec::with_capacity(WORKERS_MAX),
+            unnoted: 0,
             runs: Vec::new(),
-        })
+        };
+        simulation.note_workers();
+        Ok(simulation)
     }
 }
 
@@ -217,6 +225,10 @@ pub struct Simulation {
     edited: bool,
     closed: bool,
     since_publication: u64,
+    /// Scratch of [`Simulation::note_workers`].
+    status: Vec<WorkerStatus>,
+    /// Calls of `run` since the worker slots were noted.
+    unnoted: u32,
     /// Runs of rows, kept for their memory.
     runs: Vec<(u32, u32)>,
 }
@@ -264,6 +276,7 @@ impl Simulation {
     #[must_use]
     pub fn into_world(mut self) -> World {
         self.pool.close();
+        self.note_workers();
         self.world
     }
 
@@ -277,6 +290,11 @@ impl Simulation {
     #[must_use]
     pub fn workers(&self) -> &PoolNotice {
         &self.notice
+    }
+
+    /// Names of the systems, in the order of registration: that of [`FrameReport::patches`].
+    pub fn system_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.compiled.iter().map(|compiled| compiled.name.as_str())
     }
 
     /// How each worker is doing.
@@ -313,6 +331,27 @@ impl Simulation {
     pub fn close(&mut self) {
         self.pool.close();
         self.closed = true;
+        self.note_workers();
+    }
+
+    /// Notes in the region's control words how each worker is doing, for whoever looks at the region.
+    fn note_workers(&mut self) {
+        self.unnoted = 0;
+        self.pool.status_into(&mut self.status);
+        let slots = &self.world.store.region.control().workers;
+        for (index, slot) in slots.iter().enumerate() {
+            let status = self.status.get(index);
+            let state = match status {
+                None => worker_state::NONE,
+                Some(status) if !status.alive => worker_state::REPLACED,
+                Some(status) if status.kind == WorkerKind::Thread => worker_state::THREAD,
+                Some(_) => worker_state::PROCESS,
+            };
+            slot.pid.store(status.and_then(|status| status.pid).unwrap_or(0), Ordering::Relaxed);
+            slot.jobs.store(status.map_or(0, |status| status.jobs), Ordering::Relaxed);
+            slot.deaths.store(status.map_or(0, |status| status.deaths), Ordering::Relaxed);
+            slot.state.store(state, Ordering::Relaxed);
+        }
     }
 
     /// Runs one frame of `dt`.
@@ -340,6 +379,10 @@ impl Simulation {
         self.report.reset();
         let done = self.run_frames(frames, dt);
         self.pool.end_frame();
+        self.unnoted += 1;
+        if self.unnoted >= NOTE_WORKERS_EVERY || self.report.deaths > 0 {
+            self.note_workers();
+        }
         self.report.frame = self.world.frame;
         self.report.elapsed = begun.elapsed();
         match done {
@@ -503,11 +546,8 @@ impl Simulation {
             let rows = store.tables[written.table as usize].rows;
             store.touched(written.table, column, 0, rows);
         }
-        for job in &work.jobs {
-            let writes = self.compiled[job.system].own.writes();
-            if writes {
-                self.report.patches[job.system].dense_rows += u64::from(job.rows.end - job.rows.start);
-            }
+        for (system, rows) in &work.dense {
+            self.report.patches[*system].dense_rows += rows;
         }
         let runs = &mut self.runs;
         for tracked in &work.tracked {
@@ -595,6 +635,8 @@ impl Simulation {
             .iter()
             .map(|id| self.world.layout().components()[usize::from(*id)].name.as_str())
             .collect();
-        Some((self.compiled[rows.system].name.clone(), names.join(", "), rows.rows.clone()))
+        let systems: Vec<&str> =
+            self.work.systems_of(job).iter().map(|system| self.compiled[*system].name.as_str()).collect();
+        Some((systems.join("`, `"), names.join(", "), rows.rows.clone()))
     }
 }

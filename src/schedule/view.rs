@@ -57,6 +57,19 @@ pub(crate) struct ViewSet<'a> {
     pub words: &'a [*const u64],
 }
 
+impl ViewSet<'_> {
+    /// Whether a row in use of one of the tables matches.
+    fn matches(&self, table: &ViewTable, row: usize) -> bool {
+        self.masks[places(&table.masks)].iter().all(|term| {
+            let any = self.words[places(&term.words)].iter().any(|words| {
+                // SAFETY: the row is one of the table's, and the bits are mapped and frozen (ViewSet's invariant).
+                unsafe { *words.add(row / 64) >> (row % 64) & 1 != 0 }
+            });
+            any != term.negated
+        })
+    }
+}
+
 /// A range of places as places.
 fn places(range: &Range<u32>) -> Range<usize> {
     range.start as usize..range.end as usize
@@ -93,13 +106,7 @@ impl<Q: Query> Table<'_, Q> {
     #[must_use]
     pub fn matches(&self, row: usize) -> bool {
         assert!(row < self.entities.len(), "row {row} of a table of {} rows", self.entities.len());
-        self.set.masks[places(&self.table.masks)].iter().all(|term| {
-            let any = self.set.words[places(&term.words)].iter().any(|words| {
-                // SAFETY: the row is one of the table's, and the bits are mapped and frozen (ViewSet's invariant).
-                unsafe { *words.add(row / 64) >> (row % 64) & 1 != 0 }
-            });
-            any != term.negated
-        })
+        self.set.matches(self.table, row)
     }
 }
 
@@ -153,6 +160,7 @@ impl<'a, Q: Query> View<'a, Q> {
     pub fn locate(&self, entity: Entity) -> Option<(usize, usize)> {
         let at = self.map.locate(entity)?;
         let index = self.set.tables.iter().position(|table| table.table == at.table)?;
-        ((at.row) < self.set.tables[index].rows).then_some((index, at.row as usize))
+        let (table, row) = (&self.set.tables[index], at.row as usize);
+        (at.row < table.rows && self.set.matches(table, row)).then_some((index, row))
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::layout::Layout;
 use crate::limits::DIRECTORY_SLOTS;
-use crate::region::{Lease, ReaderMap, Region, RegionTarget, pin};
+use crate::region::{Lease, LeaseInfo, ReaderMap, Region, RegionTarget, pin, worker_state};
 use crate::world::error::WorldError;
 use crate::world::registry::Registry;
 use crate::world::resources::resource_offset;
@@ -30,6 +30,35 @@ pub struct Reader {
     lease: Lease,
     /// The newest directory that was read.
     cached: Option<Arc<Directory>>,
+}
+
+/// What a worker of another process's simulation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum WorkerState {
+    /// A thread that takes jobs.
+    Thread,
+    /// A process that takes jobs.
+    Process,
+    /// Starting, or dead and about to be replaced.
+    Replaced,
+}
+
+/// A worker of another process's simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct WorkerInfo {
+    /// Its index in the pool.
+    pub index: usize,
+    /// The process id of a worker process, as its main process sees it.
+    pub pid: Option<u32>,
+    /// What it does.
+    pub state: WorkerState,
+    /// Jobs it ran to the end, its predecessors' included.
+    pub jobs: u64,
+    /// How often it died.
+    pub deaths: u64,
 }
 
 /// A reader of the region of this process's own world.
@@ -90,6 +119,35 @@ impl Reader {
     /// What the system refuses.
     pub fn is_alive(&self) -> Result<bool, SnapshotError> {
         Ok(self.map.is_alive()?)
+    }
+
+    /// The leases of all readers, this one's included.
+    ///
+    /// # Errors
+    /// What the system refuses; the region was removed.
+    pub fn leases(&self) -> Result<Vec<LeaseInfo>, SnapshotError> {
+        Ok(self.map.leases()?)
+    }
+
+    /// The workers of the simulation that writes the region, as it last noted them: at its start, after a death, and
+    /// every few dozen frames.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerInfo> {
+        let slots = self.map.control().workers.iter().enumerate();
+        slots
+            .filter_map(|(index, slot)| {
+                let state = match slot.state.load(Ordering::Relaxed) {
+                    worker_state::THREAD => WorkerState::Thread,
+                    worker_state::PROCESS => WorkerState::Process,
+                    worker_state::REPLACED => WorkerState::Replaced,
+                    // none, or rubbish
+                    _ => return None,
+                };
+                let pid = Some(slot.pid.load(Ordering::Relaxed)).filter(|pid| *pid != 0);
+                let (jobs, deaths) = (slot.jobs.load(Ordering::Relaxed), slot.deaths.load(Ordering::Relaxed));
+                Some(WorkerInfo { index, pid, state, jobs, deaths })
+            })
+            .collect()
     }
 
     /// The newest published generation; 0: none.

@@ -17,6 +17,18 @@ pub struct TableView<'s> {
     entry: &'s TableEntry,
 }
 
+/// Memory of one column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ColumnMemory {
+    /// `position.x` of a field; `(entity)`, `hot (presence)` and `hot (changed)` of what the engine keeps.
+    pub name: String,
+    /// Bytes of its extent, chunk stamps and free rows included.
+    pub bytes: u64,
+    /// Bytes that rows use.
+    pub used: u64,
+}
+
 /// Which rows of a table have a component.
 #[derive(Clone, Copy, Debug)]
 pub enum Presence<'s> {
@@ -61,6 +73,28 @@ impl<'s> TableView<'s> {
     pub fn components(&self) -> impl Iterator<Item = &'s str> {
         let layout = self.snapshot.layout();
         self.entry.components.iter().map(|id| layout.components()[usize::from(*id)].name.as_str())
+    }
+
+    /// The memory of each column, those that the engine keeps for itself included.
+    #[must_use]
+    pub fn column_memory(&self) -> Vec<ColumnMemory> {
+        let components = self.snapshot.layout().components();
+        let name = |kind| match kind {
+            ColumnKind::Field { component, field } => {
+                let component = &components[usize::from(component)];
+                format!("{}.{}", component.name, component.fields[usize::from(field)].name)
+            }
+            ColumnKind::Presence { component } => format!("{} (presence)", components[usize::from(component)].name),
+            ColumnKind::Changed { component, .. } => format!("{} (changed)", components[usize::from(component)].name),
+            ColumnKind::Handle => "(entity)".to_owned(),
+            ColumnKind::Location | ColumnKind::Generation | ColumnKind::Resources => "(engine)".to_owned(),
+        };
+        let memory = |column: &ColumnEntry| ColumnMemory {
+            name: name(column.kind),
+            bytes: column.extent.bytes,
+            used: self.rows_of(column).len() as u64,
+        };
+        self.entry.columns.iter().map(memory).collect()
     }
 
     fn rows_of(&self, column: &ColumnEntry) -> &'s [u8] {

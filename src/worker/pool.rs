@@ -87,13 +87,18 @@ impl Pool {
 
     /// How each worker is doing; none for a pool without.
     pub(crate) fn status(&self) -> Vec<WorkerStatus> {
-        #[cfg_attr(target_arch = "wasm32", expect(unused_mut, reason = "there is no crew"))]
         let mut status = Vec::new();
+        self.status_into(&mut status);
+        status
+    }
+
+    /// Fills `out` with how each worker is doing. Without an allocation where `out` has room.
+    pub(crate) fn status_into(&self, out: &mut Vec<WorkerStatus>) {
+        out.clear();
         #[cfg(not(target_arch = "wasm32"))]
         if let Hands::Crew(crew) = &self.hands {
-            crew.status(&mut status);
+            crew.status(out);
         }
-        status
     }
 }
 

@@ -9,6 +9,7 @@
 //! main does not expect never touches a lane or the world.
 #![forbid(unsafe_code)]
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -42,6 +43,8 @@ impl Process {
             .args(args)
             .env(VARIABLE, format!("{board}:{index}:{epoch}"))
             .stdin(Stdio::null())
+            // A terminal's Ctrl-C is for main, which ends its workers when it is done.
+            .process_group(0)
             .spawn()?;
         #[cfg(target_os = "linux")]
         let pidfd =

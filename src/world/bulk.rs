@@ -120,10 +120,9 @@ impl<'a> BulkSpawn<'_, 'a> {
                 let from = first as usize * bytes;
                 let rows = &mut world.store.column_bytes_mut(table, column)[from..from + self.count * bytes];
                 let given = self.given.iter().rfind(|g| g.component == *component && usize::from(g.field) == index);
-                match (given, &field.default) {
-                    (Some(given), _) => rows.copy_from_slice(given.bytes),
-                    (None, Some(default)) => rows.chunks_exact_mut(bytes).for_each(|row| row.copy_from_slice(default)),
-                    (None, None) => rows.fill(0),
+                match given {
+                    Some(given) => rows.copy_from_slice(given.bytes),
+                    None => rows.chunks_exact_mut(bytes).for_each(|row| field.write_default(row)),
                 }
             }
         }

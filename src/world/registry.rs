@@ -5,7 +5,7 @@ use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::layout::{ComponentLayout, Layout, ScalarType};
+use crate::layout::{ComponentLayout, FieldLayout, Layout, ScalarType};
 use crate::{Component, Resource};
 
 use super::error::WorldError;
@@ -22,14 +22,18 @@ pub(crate) struct Registry {
     pub entity_offsets: Vec<Vec<u32>>,
     /// Offsets inside each component's packed value of bools, which a commit checks.
     pub bool_offsets: Vec<Vec<u32>>,
+    /// The same of each resource.
+    pub resource_entity_offsets: Vec<Vec<u32>>,
+    /// The same of each resource.
+    pub resource_bool_offsets: Vec<Vec<u32>>,
     /// Packed bytes of each resource.
     pub resource_bytes: Vec<u32>,
 }
 
-fn offsets_of(component: &ComponentLayout, scalar: ScalarType) -> Vec<u32> {
+fn offsets_of(fields: &[FieldLayout], scalar: ScalarType) -> Vec<u32> {
     let mut offsets = Vec::new();
     let mut at = 0;
-    for field in &component.fields {
+    for field in fields {
         if field.ty.scalar == scalar {
             let bytes = scalar.bytes();
             offsets.extend((0..field.ty.elements()).map(|element| (at + element * bytes) as u32));
@@ -56,8 +60,10 @@ impl Registry {
             components: ids,
             resources: resource_ids,
             packed_bytes: layout.components().iter().map(|c| c.packed_bytes() as u32).collect(),
-            entity_offsets: layout.components().iter().map(|c| offsets_of(c, ScalarType::Entity)).collect(),
-            bool_offsets: layout.components().iter().map(|c| offsets_of(c, ScalarType::Bool)).collect(),
+            entity_offsets: layout.components().iter().map(|c| offsets_of(&c.fields, ScalarType::Entity)).collect(),
+            bool_offsets: layout.components().iter().map(|c| offsets_of(&c.fields, ScalarType::Bool)).collect(),
+            resource_entity_offsets: layout.resources().iter().map(|r| offsets_of(&r.fields, ScalarType::Entity)).collect(),
+            resource_bool_offsets: layout.resources().iter().map(|r| offsets_of(&r.fields, ScalarType::Bool)).collect(),
             resource_bytes: layout.resources().iter().map(|r| r.packed_bytes() as u32).collect(),
             layout,
         }

@@ -150,11 +150,34 @@ impl Store {
         Ok(())
     }
 
-    /// Marks rows of every tracked component of a table.
+    /// Marks rows of every tracked component that they have.
     pub(crate) fn mark_all_changed(&mut self, table: u32, parity: u8, start: u32, len: u32) -> Result<(), RegionError> {
         let shape = Arc::clone(&self.tables[table as usize].shape);
         for slot in shape.slots.iter().filter(|slot| slot.changed.is_some()) {
-            self.mark_changed(table, slot.component, parity, start, len)?;
+            match slot.presence {
+                None => self.mark_changed(table, slot.component, parity, start, len)?,
+                Some(presence) => {
+                    for row in start..start + len {
+                        if self.bit(table, usize::from(presence), row) {
+                            self.mark_changed(table, slot.component, parity, row, 1)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Switches a toggle off in consecutive rows of a table that has its columns: an absent component is unchanged,
+    /// too.
+    pub(crate) fn clear_toggle(&mut self, table: u32, component: u16, start: u32, len: u32) -> Result<(), RegionError> {
+        let slot = *self.tables[table as usize].shape.slot(component).expect("the caller looked the component up");
+        let presence = slot.presence.expect("a toggle has a presence column");
+        for column in [Some(presence), slot.changed, slot.changed.map(|first| first + 1)].into_iter().flatten() {
+            let column = usize::from(column);
+            self.write_partial(table, column)?;
+            self.set_bits(table, column, start, len, false);
+            self.touched(table, column, start, len);
         }
         Ok(())
     }
@@ -509,10 +532,13 @@ impl Store {
         component: u16,
         present: bool,
     ) -> Result<(), RegionError> {
+        if !present {
+            return self.clear_toggle(table, component, row, 1);
+        }
         let slot = *self.tables[table as usize].shape.slot(component).expect("the caller looked the component up");
         let column = usize::from(slot.presence.expect("a toggle has a presence column"));
         self.write_partial(table, column)?;
-        self.set_bit(table, column, row, present);
+        self.set_bit(table, column, row, true);
         self.touched(table, column, row, 1);
         Ok(())
     }
@@ -539,8 +565,9 @@ impl Store {
                     gather(bytes as usize, source, &order, target);
                 }
                 Item::Bit => {
-                    let words = rows.div_ceil(64) as usize;
-                    let bits: Vec<u64> = order
+                    // bits beyond the rows are zero, here as in every bit column
+                    let words = self.tables[t].capacity.div_ceil(64) as usize;
+                    let mut bits: Vec<u64> = order
                         .chunks(64)
                         .map(|rows| {
                             rows.iter()
@@ -548,6 +575,7 @@ impl Store {
                                 .fold(0, |word, (index, row)| word | u64::from(self.bit(table, c, *row)) << index)
                         })
                         .collect();
+                    bits.resize(words, 0);
                     self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
                 }
             }

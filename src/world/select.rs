@@ -190,12 +190,9 @@ impl World {
         for selection in self.select(&plan) {
             count += selection.runs.iter().map(|(start, end)| u64::from(end - start)).sum::<u64>();
             match self.store.tables[selection.table as usize].shape.slot(component).and_then(|slot| slot.presence) {
-                Some(presence) => {
-                    let column = usize::from(presence);
-                    self.store.write_partial(selection.table, column)?;
+                Some(_) => {
                     for (start, end) in &selection.runs {
-                        self.store.set_bits(selection.table, column, *start, end - start, false);
-                        self.store.touched(selection.table, column, *start, end - start);
+                        self.store.clear_toggle(selection.table, component, *start, end - start)?;
                     }
                 }
                 None => {

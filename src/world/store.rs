@@ -128,11 +128,13 @@ impl Store {
         let mut named: Vec<Extent> = also_named.to_vec();
         named.extend(tables.iter().flat_map(|table| table.columns.iter().map(|column| column.live)));
         self.region.rebuild(&named)?;
+        // found by what entities are: toggles that a table has got columns for since do not count
+        let is_table = |component: &u16| self.storage(*component) == Storage::Table;
         self.by_components = tables
             .iter()
             .enumerate()
             .filter(|(_, table)| table.kind == TableKind::Data)
-            .map(|(index, table)| (table.shape.components.clone(), index as u32))
+            .map(|(index, table)| (table.shape.components.iter().copied().filter(is_table).collect(), index as u32))
             .collect();
         self.tables = tables;
         self.published = published;

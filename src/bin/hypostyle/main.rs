@@ -1,2 +1,157 @@
-//! The `hypostyle` command.
-fn main() {}
+//! The `hypostyle` command: runs scenes and looks at the regions of other processes.
+//!
+//! One file per command. Data goes to stdout, everything else to stderr; a closed stdout ends a command quietly. This
+//! is an ordinary user of the library: it knows nothing that another program could not know.
+
+mod bench;
+mod clean;
+mod failure;
+mod hash;
+mod inspect;
+mod layout;
+mod list;
+mod meter;
+mod open;
+mod plan;
+mod run;
+mod run_report;
+mod scene_list;
+mod signals;
+mod stats;
+mod table;
+mod text;
+mod values;
+mod worker;
+
+#[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
+#[path = "../../../benches/cases/mod.rs"]
+mod cases;
+#[allow(dead_code, reason = "tests use the rest")]
+#[path = "../../../scenes/mod.rs"]
+mod scenes;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use failure::{Failure, Outcome};
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    failed: the system refused something, or a case without a code of its own
+  2    usage: an unknown option, scene, column, or a name that is none
+  3    not found: no such region, or nothing was published in it yet
+  4    a layout that is not valid, or that does not fit
+  5    the simulation failed: a frame was abandoned, or the schedule is wrong
+  6    in use: the region has a live writer, or its name is taken
+  7    not usable: the region is damaged, foreign, of another version or not a region
+  130  interrupted: the frame was finished and everything cleaned up";
+
+/// Worlds in shared memory: run them, watch them from other processes.
+#[derive(Parser)]
+#[command(name = "hypostyle", version, after_help = EXIT_CODES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more on stderr (twice: still more).
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a scene.
+    Run(Box<run::Args>),
+    /// List the scenes.
+    Scenes,
+    /// List regions.
+    List(list::Args),
+    /// Show a region: layout, generation, tables, memory, leases, workers.
+    Inspect(inspect::Args),
+    /// Print the hash of a region's newest generation.
+    Hash(hash::Args),
+    /// Describe columns: count, minimum, maximum, mean, deviation, histogram.
+    Stats(stats::Args),
+    /// Work with layout files.
+    #[command(subcommand)]
+    Layout(layout::Command),
+    /// Show a scene's plan: stages, batches, why two systems are apart.
+    Plan(plan::Args),
+    /// Remove regions whose writer is gone; never a live one.
+    Clean(clean::Args),
+    /// Measure: frames, patches, spawning, pins, beside hand-written loops.
+    Bench(bench::Args),
+    /// Serve `bench` as a worker process. Not for use by hand.
+    #[command(hide = true)]
+    BenchWorker {
+        /// Which schedule.
+        name: String,
+    },
+    /// Serve `run` as a worker process. Not for use by hand.
+    #[command(hide = true)]
+    Worker(worker::Args),
+}
+
+fn main() -> ExitCode {
+    // Where this process was started as a worker, it is one and nothing else; the main process is told of errors.
+    #[cfg(unix)]
+    match hypostyle::serve(worker::schedule) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(_) => return ExitCode::FAILURE,
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // a closed stdout is no reason to complain
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+        }
+    };
+    log(cli.verbose);
+    let mut out = std::io::stdout().lock();
+    let done = dispatch(cli.command, cli.json, &mut out).and_then(|()| Ok(out.flush()?));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
+    match command {
+        Command::Run(args) => run::run(&args, json, out),
+        Command::Scenes => scene_list::run(json, out),
+        Command::List(args) => list::run(&args, json, out),
+        Command::Inspect(args) => inspect::run(&args, json, out),
+        Command::Hash(args) => hash::run(&args, json, out),
+        Command::Stats(args) => stats::run(&args, json, out),
+        Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
+        Command::Plan(args) => plan::run(&args, json, out),
+        Command::Clean(args) => clean::run(&args, json, out),
+        Command::Bench(args) => bench::run(&args, json, out),
+        Command::Worker(_) | Command::BenchWorker { .. } => {
+            Err(Failure::usage("workers are started by `run --workers processes:N` and `bench`, not by hand"))
+        }
+    }
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+}
+
+/// Writes data as JSON.
+fn put_json(out: &mut dyn Write, value: &serde_json::Value) -> Outcome {
+    Ok(writeln!(out, "{value:#}")?)
+}

@@ -1,0 +1,184 @@
+#![forbid(unsafe_code)]
+//! What ends a command early: one line for people and an exit code for programs.
+//!
+//! The code follows from the first known error in the chain of causes; docs/cli.md lists them.
+
+use std::error::Error;
+use std::io::Write;
+
+use hypostyle::{LayoutError, PoolError, RegionError, ScheduleError, SnapshotError, StepError, WorldError};
+
+/// The result of a command.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+/// Anything without a code of its own.
+pub(crate) const OTHER: u8 = 1;
+/// The command line is wrong.
+pub(crate) const USAGE: u8 = 2;
+/// No such region, or no generation in it.
+pub(crate) const NOT_FOUND: u8 = 3;
+/// A layout that is not valid or does not fit.
+pub(crate) const LAYOUT: u8 = 4;
+/// A frame was abandoned, or the schedule is wrong.
+pub(crate) const SIMULATION: u8 = 5;
+/// A live writer is in the way, or a name is taken.
+pub(crate) const IN_USE: u8 = 6;
+/// A region that cannot be used.
+pub(crate) const NOT_USABLE: u8 = 7;
+/// Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit code.
+    pub code: u8,
+    /// One line, or none where there is nothing more to say.
+    pub message: Option<String>,
+}
+
+impl Failure {
+    /// A failure with a code and a message.
+    pub(crate) fn new(code: u8, message: impl Into<String>) -> Failure {
+        Failure { code, message: Some(message.into()) }
+    }
+
+    /// The command line asks for something that cannot be.
+    pub(crate) fn usage(message: impl Into<String>) -> Failure {
+        Failure::new(USAGE, message)
+    }
+
+    /// A failure whose reason was printed already.
+    pub(crate) fn told(code: u8) -> Failure {
+        Failure { code, message: None }
+    }
+
+    /// From an error of unknown type.
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Failure {
+        let mut code = None;
+        let mut message = error.to_string();
+        let mut next = Some(error);
+        while let Some(cause) = next {
+            code = code.or_else(|| code_of(cause));
+            let text = cause.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            next = cause.source();
+        }
+        let code = code.unwrap_or(OTHER);
+        if code == 0 {
+            return Failure::told(0);
+        }
+        if code == NOT_FOUND && message.starts_with("there is no region") {
+            message.push_str("; `hypostyle list` shows those there are");
+        }
+        Failure::new(code, message)
+    }
+
+    /// Puts words before the message.
+    pub(crate) fn before(mut self, words: &str) -> Failure {
+        self.message = self.message.map(|message| format!("{words}: {message}"));
+        self
+    }
+
+    /// The message on stderr, as one line.
+    pub(crate) fn print(&self) {
+        if let Some(message) = &self.message {
+            let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+            // who closed stderr does not want to know
+            let _ = writeln!(std::io::stderr(), "error: {line}");
+        }
+    }
+}
+
+impl<E: Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::of(&error)
+    }
+}
+
+fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
+    if let Some(error) = error.downcast_ref::<std::io::Error>() {
+        // whoever read stdout has seen enough
+        return (error.kind() == std::io::ErrorKind::BrokenPipe).then_some(0);
+    }
+    if let Some(error) = error.downcast_ref::<RegionError>() {
+        return of_region(error);
+    }
+    if let Some(error) = error.downcast_ref::<SnapshotError>() {
+        return of_snapshot(error);
+    }
+    if let Some(error) = error.downcast_ref::<WorldError>() {
+        return of_world(error);
+    }
+    if let Some(error) = error.downcast_ref::<StepError>() {
+        return of_step(error);
+    }
+    if let Some(error) = error.downcast_ref::<LayoutError>() {
+        return Some(if matches!(error, LayoutError::Read { .. }) { OTHER } else { LAYOUT });
+    }
+    error.is::<ScheduleError>().then_some(SIMULATION)
+}
+
+fn of_region(error: &RegionError) -> Option<u8> {
+    match error {
+        RegionError::BadName { .. } => Some(USAGE),
+        RegionError::NotFound { .. } => Some(NOT_FOUND),
+        RegionError::Exists { .. } | RegionError::Live { .. } => Some(IN_USE),
+        RegionError::NotRegion { .. }
+        | RegionError::Header { .. }
+        | RegionError::Corrupt { .. }
+        | RegionError::ForeignOwner { .. }
+        | RegionError::OtherBoot { .. }
+        | RegionError::OutOfBounds { .. }
+        | RegionError::BadExtent { .. } => Some(NOT_USABLE),
+        _ => None,
+    }
+}
+
+fn of_snapshot(error: &SnapshotError) -> Option<u8> {
+    match error {
+        SnapshotError::Region(error) => of_region(error),
+        SnapshotError::Layout(_) | SnapshotError::Directory(_) => Some(NOT_USABLE),
+        SnapshotError::NothingPublished => Some(NOT_FOUND),
+        SnapshotError::UnknownColumn { .. } | SnapshotError::UnknownResource { .. } => Some(USAGE),
+        _ => None,
+    }
+}
+
+fn of_world(error: &WorldError) -> Option<u8> {
+    match error {
+        WorldError::Region(error) => of_region(error),
+        WorldError::Snapshot(error) => of_snapshot(error),
+        WorldError::Layout(_) | WorldError::LayoutsDiffer { .. } => Some(LAYOUT),
+        _ => None,
+    }
+}
+
+fn of_step(error: &StepError) -> Option<u8> {
+    match error {
+        StepError::Start(PoolError::Ring { .. } | PoolError::Count { .. }) => Some(USAGE),
+        StepError::Start(_) => Some(OTHER),
+        _ => Some(SIMULATION),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_is_that_of_the_cause_and_the_message_is_one_line() {
+        let target = || hypostyle::RegionTarget::Named("ants".to_owned());
+        let missing = Failure::from(WorldError::Snapshot(RegionError::NotFound { target: target() }.into()));
+        assert_eq!(missing.code, NOT_FOUND);
+        let message = missing.message.expect("there is one");
+        assert_eq!(message, "there is no region ants; `hypostyle list` shows those there are");
+        assert_eq!(Failure::from(RegionError::Live { target: target(), pid: 1 }).code, IN_USE);
+        assert_eq!(Failure::from(SnapshotError::NothingPublished).code, NOT_FOUND);
+        assert_eq!(Failure::from(StepError::Closed).code, SIMULATION);
+        let piped = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        assert!(piped.code == 0 && piped.message.is_none());
+    }
+}

@@ -1,0 +1,217 @@
+#![forbid(unsafe_code)]
+//! `inspect REGION`: all that can be told of a region without stopping its writer.
+
+use std::io::Write;
+
+use hypostyle::{ColumnMemory, LeaseInfo, Reader, RegionInfo, RegionTarget, Snapshot, SnapshotError, WorkerInfo};
+use serde_json::{Value, json};
+
+use crate::failure::Outcome;
+use crate::list::{info_json, state};
+use crate::open::open;
+use crate::table::Table;
+use crate::{layout, put_json, text, values};
+
+/// What to show.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The region.
+    #[arg(value_name = "NAME|DIR")]
+    region: RegionTarget,
+}
+
+/// A pinned generation in numbers.
+struct Generation {
+    generation: u64,
+    frame: u64,
+    time: f64,
+    entities: u64,
+    slots: usize,
+    memory: (u64, u64),
+    tables: Vec<TableInfo>,
+    resources: Vec<(String, Value)>,
+}
+
+struct TableInfo {
+    components: Vec<String>,
+    rows: usize,
+    capacity: usize,
+    columns: Vec<ColumnMemory>,
+}
+
+impl Generation {
+    fn of(snapshot: &Snapshot<'_>) -> Result<Generation, SnapshotError> {
+        let tables = snapshot.tables().map(|table| TableInfo {
+            components: table.components().map(str::to_owned).collect(),
+            rows: table.rows(),
+            capacity: table.capacity(),
+            columns: table.column_memory(),
+        });
+        let resource = |resource: &hypostyle::ResourceLayout| {
+            let bytes = snapshot.resource_bytes(&resource.name)?;
+            let value = bytes.map_or(Value::Null, |bytes| values::packed(&resource.fields, bytes));
+            Ok((resource.name.clone(), value))
+        };
+        Ok(Generation {
+            generation: snapshot.generation(),
+            frame: snapshot.frame(),
+            time: snapshot.time(),
+            entities: snapshot.entity_count(),
+            slots: snapshot.slots(),
+            memory: snapshot.memory(),
+            tables: tables.collect(),
+            resources: snapshot.layout().resources().iter().map(resource).collect::<Result<_, SnapshotError>>()?,
+        })
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let mut reader = open(&args.region)?;
+    let info = hypostyle::inspect(&args.region);
+    // before this reader pins anything itself
+    let own = std::process::id();
+    let leases: Vec<LeaseInfo> = reader.leases()?.into_iter().filter(|lease| lease.pid != own).collect();
+    // what a dead writer noted of its workers is of no use
+    let workers = if info.alive { reader.workers() } else { Vec::new() };
+    let generation = generation(&mut reader)?;
+    if json {
+        let mut data = json!({
+            "region": info_json(&info),
+            "layout": layout::layout_json(reader.layout()),
+            "leases": leases,
+            "workers": workers,
+            "snapshot": generation.as_ref().map(generation_json),
+        });
+        data["layout"]["toml"] = json!(reader.layout().to_toml());
+        return put_json(out, &data);
+    }
+    put_region(&info, generation.as_ref(), out)?;
+    writeln!(out, "\nlayout {}\n", text::hash(info.layout_hash))?;
+    for line in reader.layout().to_toml().lines() {
+        writeln!(out, "{}", format!("    {line}").trim_end())?;
+    }
+    if let Some(generation) = &generation {
+        put_tables(generation, out)?;
+    }
+    put_leases(&leases, out)?;
+    put_workers(&workers, out)
+}
+
+fn generation(reader: &mut Reader) -> Outcome<Option<Generation>> {
+    match reader.pin() {
+        Ok(snapshot) => Ok(Some(Generation::of(&snapshot)?)),
+        Err(SnapshotError::NothingPublished) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn generation_json(generation: &Generation) -> Value {
+    let column = |column: &ColumnMemory| json!({ "name": column.name, "bytes": column.bytes, "used": column.used });
+    let table = |table: &TableInfo| {
+        json!({
+            "components": table.components,
+            "rows": table.rows,
+            "capacity": table.capacity,
+            "bytes": table.columns.iter().map(|column| column.bytes).sum::<u64>(),
+            "columns": table.columns.iter().map(column).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "generation": generation.generation,
+        "frame": generation.frame,
+        "time": generation.time,
+        "entities": generation.entities,
+        "slots": generation.slots,
+        "bytes": generation.memory.0,
+        "used": generation.memory.1,
+        "tables": generation.tables.iter().map(table).collect::<Vec<_>>(),
+        "resources": generation.resources.iter().cloned().collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+fn put_region(info: &RegionInfo, generation: Option<&Generation>, out: &mut dyn Write) -> Outcome {
+    let mut table = Table::pairs();
+    table.pair("region", &info.name);
+    table.pair("path", info.path.display());
+    table.pair("state", state(info));
+    if info.alive {
+        table.pair("writer", format!("process {}, the region's writer number {}", info.writer_pid, info.writer_epoch));
+    }
+    table.pair("made", text::ago(info.created_ns));
+    match generation {
+        None => table.pair("generation", "none yet"),
+        Some(generation) => {
+            table.pair("generation", text::count(generation.generation));
+            table.pair("frame", text::count(generation.frame));
+            table.pair("time", generation.time);
+            let slots = text::count(generation.slots as u64);
+            table.pair("entities", format!("{} in {slots} slots", text::count(generation.entities)));
+        }
+    }
+    table.pair("skipped", format!("{} publications", text::count(info.publish_skipped)));
+    let (backed, most) = (text::bytes(info.bytes_backed), text::bytes(info.bytes_max));
+    let generation = generation.map_or_else(String::new, |generation| {
+        format!(
+            "; this generation {}, {} of it in use",
+            text::bytes(generation.memory.0),
+            text::bytes(generation.memory.1)
+        )
+    });
+    table.pair("memory", format!("{backed} of at most {most}{generation}"));
+    Ok(write!(out, "{table}")?)
+}
+
+fn put_tables(generation: &Generation, out: &mut dyn Write) -> Outcome {
+    for table in &generation.tables {
+        let bytes = text::bytes(table.columns.iter().map(|column| column.bytes).sum());
+        let (rows, capacity) = (text::count(table.rows as u64), text::count(table.capacity as u64));
+        writeln!(out, "\ntable ({}): {rows} rows, room for {capacity}, {bytes}", table.components.join(", "))?;
+        let mut columns = Table::new(&["  column", ">memory", ">in use"]);
+        for column in &table.columns {
+            columns.row([format!("  {}", column.name), text::bytes(column.bytes), text::bytes(column.used)]);
+        }
+        write!(out, "{columns}")?;
+    }
+    if !generation.resources.is_empty() {
+        writeln!(out, "\nresources")?;
+        let mut resources = Table::pairs();
+        for (name, value) in &generation.resources {
+            resources
+                .pair(&format!("  {name}"), if value.is_null() { "no value".to_owned() } else { value.to_string() });
+        }
+        write!(out, "{resources}")?;
+    }
+    Ok(())
+}
+
+fn put_leases(leases: &[LeaseInfo], out: &mut dyn Write) -> Outcome {
+    if leases.is_empty() {
+        return Ok(writeln!(out, "\nno other readers")?);
+    }
+    let mut table = Table::new(&["lease", "reader", "holds", "reader is"]);
+    for lease in leases {
+        let holds =
+            lease.generation.map_or_else(|| "nothing".to_owned(), |generation| format!("generation {generation}"));
+        let alive = if lease.alive { "alive" } else { "gone; its pin goes when it is in the way" };
+        table.row([lease.index.to_string(), format!("process {}", lease.pid), holds, alive.to_owned()]);
+    }
+    Ok(write!(out, "\n{table}")?)
+}
+
+fn put_workers(workers: &[WorkerInfo], out: &mut dyn Write) -> Outcome {
+    if workers.is_empty() {
+        return Ok(writeln!(out, "\nno workers")?);
+    }
+    let mut table = Table::new(&["worker", "what", ">jobs", ">deaths"]);
+    for worker in workers {
+        let what = match (worker.state, worker.pid) {
+            (hypostyle::WorkerState::Thread, _) => "thread".to_owned(),
+            (hypostyle::WorkerState::Process, Some(pid)) => format!("process {pid}"),
+            (hypostyle::WorkerState::Process, None) => "process".to_owned(),
+            (_, _) => "being replaced".to_owned(),
+        };
+        table.row([worker.index.to_string(), what, text::count(worker.jobs), text::count(worker.deaths)]);
+    }
+    Ok(write!(out, "\n{table}")?)
+}

@@ -1,0 +1,94 @@
+#![forbid(unsafe_code)]
+//! `list`: regions, and how they are doing.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use hypostyle::RegionInfo;
+use serde_json::{Value, json};
+
+use crate::failure::Outcome;
+use crate::table::Table;
+use crate::{put_json, text};
+
+/// What to list.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The directory whose regions to list (default: all named regions).
+    directory: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let regions = match &args.directory {
+        Some(directory) => hypostyle::list_in(directory)?,
+        None => hypostyle::list()?,
+    };
+    if json {
+        return put_json(out, &json!({ "regions": regions.iter().map(info_json).collect::<Vec<_>>() }));
+    }
+    if regions.is_empty() {
+        return Ok(writeln!(out, "no regions")?);
+    }
+    let heads = ["region", "state", ">writer", ">generation", ">frames", ">readers", ">memory", "made"];
+    let mut table = Table::new(&heads);
+    for region in &regions {
+        let pid = if region.writer_pid == 0 { "-".to_owned() } else { region.writer_pid.to_string() };
+        table.row([
+            region.name.clone(),
+            state(region).to_owned(),
+            pid,
+            text::count(region.generation),
+            text::count(region.frames),
+            region.reader_pids.len().to_string(),
+            text::bytes(region.bytes_backed),
+            if region.created_ns == 0 { "-".to_owned() } else { text::ago(region.created_ns) },
+        ]);
+    }
+    write!(out, "{table}")?;
+    for region in &regions {
+        if let Some(error) = &region.error {
+            writeln!(out, "{}: {error}", region.name)?;
+        }
+    }
+    if regions.iter().any(RegionInfo::is_stale) {
+        writeln!(out, "stale: the writer is gone and did not keep it; `hypostyle clean` removes such regions")?;
+    }
+    Ok(())
+}
+
+/// What a region is, in a word.
+pub(crate) fn state(region: &RegionInfo) -> &'static str {
+    match region {
+        _ if region.error.is_some() => "unreadable",
+        _ if region.temporary && region.alive => "in the making",
+        _ if region.alive => "live",
+        _ if region.is_stale() => "stale",
+        _ => "kept",
+    }
+}
+
+/// What is told of a region, as JSON.
+pub(crate) fn info_json(region: &RegionInfo) -> Value {
+    json!({
+        "name": region.name,
+        "path": region.path,
+        "state": state(region).replace(' ', "_"),
+        "alive": region.alive,
+        "kept": region.kept,
+        "stale": region.is_stale(),
+        "temporary": region.temporary,
+        "same_boot": region.same_boot,
+        "writer_pid": region.writer_pid,
+        "writer_epoch": region.writer_epoch,
+        "generation": region.generation,
+        "frames": region.frames,
+        "publish_skipped": region.publish_skipped,
+        "reader_pids": region.reader_pids,
+        "bytes_backed": region.bytes_backed,
+        "bytes_max": region.bytes_max,
+        "layout_hash": text::hash(region.layout_hash),
+        "created_ns": region.created_ns,
+        "error": region.error,
+    })
+}

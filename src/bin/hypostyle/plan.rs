@@ -1,0 +1,61 @@
+#![forbid(unsafe_code)]
+//! `plan SCENE`: stages, batches, and why two systems are apart.
+
+use std::io::Write;
+
+use hypostyle::{BatchPlan, Plan, StagePlan, SystemPlan, World};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Outcome};
+use crate::put_json;
+use crate::scenes::{Scene, SceneOptions};
+
+/// What to show.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The scene; `hypostyle scenes` lists them.
+    #[arg(value_parser = crate::scene_list::parse)]
+    scene: &'static dyn Scene,
+    /// Entities to begin with (default: the scene's own number).
+    #[arg(long, value_name = "N")]
+    entities: Option<u64>,
+    /// The seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let options = SceneOptions { entities: args.entities, seed: args.seed };
+    let world = args.scene.world(&options, World::builder()).map_err(|error| Failure::of(error.as_ref()))?;
+    let plan = Plan::of(&args.scene.schedule(&options), &world)?;
+    if json {
+        let stages: Vec<Value> = plan.stages.iter().map(stage_json).collect();
+        return put_json(out, &json!({ "scene": args.scene.name(), "stages": stages }));
+    }
+    Ok(write!(out, "{plan}")?)
+}
+
+fn stage_json(stage: &StagePlan) -> Value {
+    let apart =
+        |(earlier, later, why): &(String, String, String)| json!({ "earlier": earlier, "later": later, "why": why });
+    json!({
+        "name": stage.name,
+        "batches": stage.batches.iter().map(batch_json).collect::<Vec<_>>(),
+        "apart": stage.apart.iter().map(apart).collect::<Vec<_>>(),
+    })
+}
+
+fn batch_json(batch: &BatchPlan) -> Value {
+    let system = |system: &SystemPlan| {
+        json!({
+            "name": system.name,
+            "reads": system.reads,
+            "writes": system.writes,
+            "row_local": system.row_local,
+            "patches": system.patches,
+            "sort_by": system.sort_by,
+        })
+    };
+    json!({ "group": batch.group, "systems": batch.systems.iter().map(system).collect::<Vec<_>>() })
+}

@@ -1,0 +1,307 @@
+#![forbid(unsafe_code)]
+//! `run SCENE`: a scene's frames, with a line of progress on a terminal and a table at the end.
+//!
+//! Invariants: a region that was made here goes with this command unless it is to be kept; one that was resumed goes
+//! only when the run ended as it should.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use hypostyle::{Plan, Publication, Reader, RegionTarget, Schedule, Simulation, Workers, World};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::failure::{self, Failure, Outcome};
+use crate::meter::Meter;
+use crate::run_report::Report;
+use crate::scenes::{Line, Scene, SceneOptions};
+use crate::signals::Stop;
+use crate::{put_json, text, worker};
+
+/// Seconds that a scene runs where nothing else is said.
+const SECONDS_DEFAULT: f64 = 5.0;
+/// Frames between two looks at the clock, at most.
+const FRAMES_PER_CALL_MAX: u64 = 64;
+/// Time between two lines of progress.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// How to run what.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The scene; `hypostyle scenes` lists them.
+    #[arg(value_parser = crate::scene_list::parse)]
+    scene: &'static dyn Scene,
+    /// Entities to begin with (default: the scene's own number).
+    #[arg(long, value_name = "N")]
+    entities: Option<u64>,
+    /// Frames to run (further ones, with --resume). Default: the scene's own number, or else 5 seconds.
+    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    frames: Option<u64>,
+    /// Run for so many seconds of real time.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    seconds: Option<f64>,
+    /// Who runs the systems: auto, local, threads:N or processes:N.
+    #[arg(long, value_name = "WORKERS", default_value_t = Workers::Auto)]
+    workers: Workers,
+    /// The seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Run in shared memory of this name, or in this directory, for other processes to read.
+    #[arg(long, value_name = "NAME|DIR")]
+    region: Option<RegionTarget>,
+    /// Publish a generation every so many frames.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    publish_every: u64,
+    /// Leave the region for readers and for --resume.
+    #[arg(long, requires = "region")]
+    keep: bool,
+    /// Print `state <hex>`, the hash of the last frame, on stdout; the table goes to stderr. With =every also a line
+    /// per frame.
+    #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "last")]
+    print_hash: Option<PrintHash>,
+    /// Print `frame N <hex>`, the hash of each frame.
+    #[arg(long)]
+    hash_every_frame: bool,
+    /// Bytes of each worker's ring: a power of two, at least 256 (default 1 MiB).
+    #[arg(long, value_name = "N")]
+    ring_bytes: Option<usize>,
+    /// Take the region over from its last writer, who is gone, and go on. Give the scene, --seed and --entities that it
+    /// began with.
+    #[arg(long, requires = "region")]
+    resume: bool,
+}
+
+/// Which frames' hashes to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PrintHash {
+    /// The last frame's.
+    Last,
+    /// Every frame's.
+    Every,
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it must be a number of seconds".to_owned())?;
+    if (0.0..=1e9).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 1e9 seconds".to_owned()) }
+}
+
+impl Args {
+    fn options(&self) -> SceneOptions {
+        SceneOptions { entities: self.entities, seed: self.seed }
+    }
+
+    fn prints_each(&self) -> bool {
+        self.hash_every_frame || self.print_hash == Some(PrintHash::Every)
+    }
+
+    /// Frames to run, and seconds to run at most.
+    fn length(&self) -> (Option<u64>, Option<f64>) {
+        match (self.frames, self.seconds, self.scene.default_frames()) {
+            (Some(frames), _, _) => (Some(frames), None),
+            (None, Some(seconds), _) => (None, Some(seconds)),
+            (None, None, Some(frames)) => (Some(frames), None),
+            (None, None, None) => (None, Some(SECONDS_DEFAULT)),
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let stop = Stop::catch()?;
+    let mut simulation = build(args)?;
+    if let Some(fallback) = &simulation.workers().fallback {
+        tracing::info!(%fallback, "the workers are not those that were asked for");
+    }
+    // what was resumed may be a world of another scene that the schedule happens to fit
+    let before = observe(args, simulation.world())
+        .map_err(|failure| if args.resume { Failure { code: failure::LAYOUT, ..failure } } else { failure })?;
+    let entities_before = simulation.world().entity_count();
+    let generation_before = simulation.world().generation();
+    let mut hashes = Hashes { print: args.prints_each() && !json, ..Hashes::default() };
+    let mut meter = Meter::default();
+    frames(args, &mut simulation, &mut meter, &mut hashes, &stop, out)?;
+    let after = observe(args, simulation.world())?;
+    let mut reader = simulation.world().reader()?;
+    if args.keep || args.print_hash.is_some() {
+        publish_last(&mut simulation, &mut reader)?;
+    }
+    let state = match args.print_hash {
+        Some(_) => Some(reader.pin()?.hash()),
+        None => None,
+    };
+    let interrupted = stop.is_asked();
+    let report = Report {
+        scene: args.scene,
+        seed: args.seed,
+        kept: args.keep,
+        interrupted,
+        entities_before,
+        generation_before,
+        before,
+        after,
+        states: hashes.states,
+        state,
+        meter,
+        workers: simulation.worker_status(),
+    };
+    if json {
+        put_json(out, &report.json(&simulation))?;
+    } else if let Some(state) = state {
+        // stdout is for the hash alone; who closed stderr does not want the table
+        let _ = write!(std::io::stderr(), "{}", report.text(&simulation));
+        writeln!(out, "state {}", text::hash(state))?;
+    } else if hashes.print {
+        let _ = write!(std::io::stderr(), "{}", report.text(&simulation));
+    } else {
+        write!(out, "{}", report.text(&simulation))?;
+    }
+    drop(reader);
+    simulation.close();
+    simulation.world_mut().set_keep(args.keep);
+    if interrupted { Err(Failure::told(failure::INTERRUPTED)) } else { Ok(()) }
+}
+
+/// The world, made or taken over, with its schedule and its workers.
+fn build(args: &Args) -> Outcome<Simulation> {
+    let options = args.options();
+    let schedule = args.scene.schedule(&options);
+    let world = if args.resume { resume(args, &schedule)? } else { make(args, &options)? };
+    let mut builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    if let Some(bytes) = args.ring_bytes {
+        builder = builder.ring_bytes(bytes);
+    }
+    #[cfg(unix)]
+    {
+        builder = builder.worker_command(worker::command(args.scene, &options)?);
+    }
+    Ok(builder.build(world, schedule)?)
+}
+
+fn make(args: &Args, options: &SceneOptions) -> Outcome<World> {
+    let region = match (&args.region, args.workers) {
+        (Some(region), _) => region.clone(),
+        // worker processes have to find the world
+        (None, Workers::Processes(_)) => RegionTarget::Named(format!("{}-{}", args.scene.name(), std::process::id())),
+        (None, _) => RegionTarget::Heap,
+    };
+    let builder = World::builder().region(region).keep(args.keep);
+    args.scene.world(options, builder).map_err(|error| Failure::of(error.as_ref()))
+}
+
+fn resume(args: &Args, schedule: &Schedule) -> Outcome<World> {
+    let region = args.region.as_ref().ok_or_else(|| Failure::usage("--resume needs --region"))?;
+    // kept until the run has ended well: whatever fails, nothing is lost
+    let world = World::builder().keep(true).resume(region)?;
+    Plan::of(schedule, &world).map_err(|error| {
+        let what = format!("region {region} does not hold a world of scene {}: {error}", args.scene.name());
+        Failure::new(failure::LAYOUT, what)
+    })?;
+    Ok(world)
+}
+
+fn observe(args: &Args, world: &World) -> Outcome<Vec<Line>> {
+    args.scene.observe(world).map_err(|error| Failure::of(error.as_ref()))
+}
+
+/// Hashes of all frames, where they are asked for.
+#[derive(Default)]
+struct Hashes {
+    print: bool,
+    states: Vec<(u64, u64)>,
+}
+
+fn frames(
+    args: &Args,
+    simulation: &mut Simulation,
+    meter: &mut Meter,
+    hashes: &mut Hashes,
+    stop: &Stop,
+    out: &mut dyn Write,
+) -> Outcome {
+    let (frames, seconds) = args.length();
+    let mut reader = if args.prints_each() { Some(simulation.world().reader()?) } else { None };
+    let per_call = if reader.is_some() { 1 } else { args.publish_every.min(FRAMES_PER_CALL_MAX) };
+    let mut progress = Progress::new(frames);
+    let begun = Instant::now();
+    loop {
+        let left = frames.map_or(u64::MAX, |frames| frames - meter.frames);
+        let over = seconds.is_some_and(|seconds| begun.elapsed().as_secs_f64() >= seconds);
+        if left == 0 || over || stop.is_asked() {
+            return Ok(());
+        }
+        let now = per_call.min(left);
+        let report = simulation.run(now, args.scene.dt())?.clone();
+        meter.add(&report, now, simulation.world().entity_count());
+        if let Some(reader) = &mut reader {
+            publish_last(simulation, reader)?;
+            let (frame, state) = (simulation.world().frame(), reader.pin()?.hash());
+            if hashes.print {
+                writeln!(out, "frame {frame} {}", text::hash(state))?;
+            } else {
+                hashes.states.push((frame, state));
+            }
+        }
+        progress.show(simulation, meter);
+    }
+}
+
+/// Makes sure that the newest generation is that of the newest frame.
+fn publish_last(simulation: &mut Simulation, reader: &mut Reader) -> Outcome {
+    let published = reader.newest() > 0 && reader.pin()?.frame() == simulation.world().frame();
+    if !published && simulation.world_mut().publish()? == Publication::Skipped {
+        return Err(Failure::new(failure::OTHER, "the last frame could not be published: readers hold all memory"));
+    }
+    Ok(())
+}
+
+/// The line of progress: on a terminal only.
+struct Progress {
+    bar: Option<ProgressBar>,
+    shown: Instant,
+    busy: Duration,
+    elapsed: Duration,
+}
+
+impl Progress {
+    fn new(frames: Option<u64>) -> Progress {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let (bar, template) = match frames {
+                Some(frames) => (ProgressBar::new(frames), "{bar:20} {percent:>3} %  {wide_msg}"),
+                None => (ProgressBar::new_spinner(), "{spinner} {elapsed}  {wide_msg}"),
+            };
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Progress { bar, shown: Instant::now(), busy: Duration::ZERO, elapsed: Duration::ZERO }
+    }
+
+    fn show(&mut self, simulation: &Simulation, meter: &Meter) {
+        let Some(bar) = &self.bar else { return };
+        if self.shown.elapsed() < PROGRESS_EVERY {
+            return;
+        }
+        let hands = simulation.worker_status().len() + 1;
+        let time = (meter.elapsed - self.elapsed).as_secs_f64() * hands as f64;
+        let usage = if time > 0.0 { (meter.busy - self.busy).as_secs_f64() / time } else { 0.0 };
+        (self.shown, self.busy, self.elapsed) = (Instant::now(), meter.busy, meter.elapsed);
+        bar.set_position(meter.frames);
+        bar.set_message(format!(
+            "frame {} · {} per entity · workers {} · {} patches",
+            text::count(simulation.world().frame()),
+            meter.ns_per_entity().map_or_else(|| "-".to_owned(), text::nanoseconds),
+            text::percent(usage),
+            text::count(meter.total().total()),
+        ));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

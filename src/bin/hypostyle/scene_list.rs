@@ -1,0 +1,51 @@
+#![forbid(unsafe_code)]
+//! `scenes`: the scenes there are.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::failure::Outcome;
+use crate::scenes::{self, Scene};
+use crate::table::Table;
+use crate::{put_json, text};
+
+/// The scene of a name on the command line.
+///
+/// # Errors
+/// There is none; the message names those there are.
+pub(crate) fn parse(name: &str) -> Result<&'static dyn Scene, String> {
+    scenes::find(name).ok_or_else(|| {
+        let known: Vec<_> = scenes::all().iter().map(|scene| scene.name()).collect();
+        format!("there is no such scene; there are {}", known.join(", "))
+    })
+}
+
+/// Runs the command.
+pub(crate) fn run(json: bool, out: &mut dyn Write) -> Outcome {
+    if json {
+        let scene = |scene: &&dyn Scene| {
+            json!({
+                "name": scene.name(),
+                "about": scene.about(),
+                "entities": scene.default_entities(),
+                "dt": scene.dt(),
+                "frames": scene.default_frames(),
+            })
+        };
+        return put_json(out, &json!({ "scenes": scenes::all().iter().map(scene).collect::<Vec<_>>() }));
+    }
+    let mut table = Table::new(&["scene", ">entities", ">dt", ">frames", "about"]);
+    for scene in scenes::all() {
+        let frames = scene.default_frames().map_or_else(|| "-".to_owned(), text::count);
+        let dt = text::number(scene.dt());
+        table.row([
+            scene.name().to_owned(),
+            text::count(scene.default_entities()),
+            dt,
+            frames,
+            scene.about().to_owned(),
+        ]);
+    }
+    Ok(write!(out, "{table}")?)
+}

@@ -1,0 +1,248 @@
+#![forbid(unsafe_code)]
+//! `stats REGION [COLUMN...]`: columns of the newest generation in a few numbers.
+//!
+//! A column is gathered over all tables; rows whose toggle is off do not count. Two passes: the mean first, then
+//! deviation and histogram around it.
+
+use std::io::Write;
+
+use hypostyle::{FieldType, Layout, RegionTarget, ScalarType, Snapshot, SnapshotError};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Outcome};
+use crate::open::open;
+use crate::table::Table;
+use crate::values::{Number, scalar};
+use crate::{put_json, text};
+
+/// Bins of a histogram.
+const BINS: usize = 16;
+
+/// What to describe.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The region.
+    #[arg(value_name = "NAME|DIR")]
+    region: RegionTarget,
+    /// Columns, as `position.x` (default: all).
+    #[arg(value_name = "COLUMN")]
+    columns: Vec<String>,
+}
+
+/// A column, or one element of a column of arrays.
+#[derive(Debug, Default)]
+struct Stats {
+    name: String,
+    rows: u64,
+    nan: u64,
+    infinite: u64,
+    null: u64,
+    range: Option<(Number, Number)>,
+    /// Of what is finite.
+    finite: u64,
+    sum: f64,
+    mean: f64,
+    squares: f64,
+    is_entity: bool,
+    bins: [u64; BINS],
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let mut reader = open(&args.region)?;
+    let snapshot = reader.pin()?;
+    let columns = columns(snapshot.layout(), &args.columns)?;
+    let mut all = Vec::new();
+    for (name, ty) in &columns {
+        all.extend(stats(&snapshot, name, *ty)?);
+    }
+    if json {
+        let data = json!({
+            "region": args.region.to_string(),
+            "generation": snapshot.generation(),
+            "frame": snapshot.frame(),
+            "columns": all.iter().map(Stats::json).collect::<Vec<_>>(),
+        });
+        return put_json(out, &data);
+    }
+    let mut table =
+        Table::new(&["column", ">rows", ">min", ">max", ">mean", ">deviation", "histogram, min to max", "remarks"]);
+    for stats in &all {
+        table.row(stats.cells());
+    }
+    let (generation, frame) = (text::count(snapshot.generation()), text::count(snapshot.frame()));
+    Ok(write!(out, "generation {generation}, frame {frame}\n{table}")?)
+}
+
+/// The columns that were asked for, or all.
+fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String, FieldType)>> {
+    let all: Vec<(String, FieldType)> = layout
+        .components()
+        .iter()
+        .flat_map(|component| {
+            component.fields.iter().map(move |field| (format!("{}.{}", component.name, field.name), field.ty))
+        })
+        .collect();
+    if asked.is_empty() {
+        return Ok(all);
+    }
+    let known = || all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let find = |name: &String| {
+        let found = all.iter().find(|(other, _)| other == name).cloned();
+        found.ok_or_else(|| Failure::usage(format!("there is no column `{name}`; the region has {}", known())))
+    };
+    asked.iter().map(find).collect()
+}
+
+/// One [`Stats`] per element of the field.
+fn stats(snapshot: &Snapshot<'_>, name: &str, ty: FieldType) -> Result<Vec<Stats>, SnapshotError> {
+    let element = |index: usize| Stats {
+        name: if ty.array_len == 0 { name.to_owned() } else { format!("{name}[{index}]") },
+        is_entity: ty.scalar == ScalarType::Entity,
+        ..Stats::default()
+    };
+    let mut all: Vec<Stats> = (0..ty.elements()).map(element).collect();
+    each(snapshot, name, ty, |element, number| all[element].add(number))?;
+    all.iter_mut().for_each(|stats| stats.mean = stats.sum / stats.finite as f64);
+    each(snapshot, name, ty, |element, number| all[element].spread(number))?;
+    Ok(all)
+}
+
+/// Every value of a column whose row has the component, with the element's index.
+fn each(
+    snapshot: &Snapshot<'_>,
+    name: &str,
+    ty: FieldType,
+    mut value: impl FnMut(usize, Number),
+) -> Result<(), SnapshotError> {
+    let component = name.split_once('.').map_or(name, |(component, _)| component);
+    for table in snapshot.tables() {
+        let Some((_, bytes)) = table.column_bytes(name)? else { continue };
+        let presence = table.presence(component)?;
+        for (row, bytes) in bytes.chunks_exact(ty.bytes()).enumerate().filter(|(row, _)| presence.contains(*row)) {
+            debug_assert!(row < table.rows());
+            for (element, bytes) in bytes.chunks_exact(ty.scalar.bytes()).enumerate() {
+                value(element, scalar(ty.scalar, bytes));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Stats {
+    fn add(&mut self, number: Number) {
+        self.rows += 1;
+        match number {
+            Number::Entity(entity) => return self.null += u64::from(entity.is_none()),
+            Number::Float(value) if value.is_nan() => return self.nan += 1,
+            Number::Float(value) if value.is_infinite() => return self.infinite += 1,
+            Number::Float(_) | Number::Integer(_) => {}
+        }
+        self.finite += 1;
+        self.sum += number.to_f64();
+        let (low, high) = self.range.unwrap_or((number, number));
+        let less = |a: Number, b: Number| match (a, b) {
+            (Number::Integer(a), Number::Integer(b)) => a < b,
+            (a, b) => a.to_f64() < b.to_f64(),
+        };
+        self.range =
+            Some((if less(number, low) { number } else { low }, if less(high, number) { number } else { high }));
+    }
+
+    fn spread(&mut self, number: Number) {
+        let Some((low, high)) = self.range else { return };
+        let value = number.to_f64();
+        if !value.is_finite() {
+            return;
+        }
+        self.squares += (value - self.mean) * (value - self.mean);
+        // halves, lest the width of a range of large floats overflow
+        let (low, high) = (low.to_f64() / 2.0, high.to_f64() / 2.0);
+        let place = if high > low { (value / 2.0 - low) / (high - low) } else { 0.0 };
+        self.bins[((place * BINS as f64) as usize).min(BINS - 1)] += 1;
+    }
+
+    /// Of the rows at hand, not an estimate for a larger number.
+    fn deviation(&self) -> f64 {
+        (self.squares / self.finite as f64).sqrt()
+    }
+
+    fn bar(&self) -> String {
+        const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+        let most = self.bins.iter().copied().max().unwrap_or(0).max(1);
+        let step = |count: u64| match count {
+            0 => ' ',
+            count => STEPS[(u128::from(count) * 8 / u128::from(most)).clamp(1, 8) as usize - 1],
+        };
+        self.bins.iter().map(|count| step(*count)).collect()
+    }
+
+    fn cells(&self) -> [String; 8] {
+        let mut remarks = Vec::new();
+        for (count, what) in [(self.nan, "NaN"), (self.infinite, "infinite"), (self.null, "null")] {
+            if count > 0 {
+                remarks.push(format!("{} {what}", text::count(count)));
+            }
+        }
+        let (name, rows, remarks) = (self.name.clone(), text::count(self.rows), remarks.join(", "));
+        let none = || "-".to_owned();
+        match self.range {
+            None => [name, rows, none(), none(), none(), none(), String::new(), remarks],
+            Some((low, high)) => {
+                let (mean, deviation) = (text::number(self.mean), text::number(self.deviation()));
+                [name, rows, low.text(), high.text(), mean, deviation, self.bar(), remarks]
+            }
+        }
+    }
+
+    fn json(&self) -> Value {
+        let range = |pick: fn((Number, Number)) -> Number| self.range.map(|range| pick(range).json());
+        let some = |value: f64| self.range.map(|_| value);
+        json!({
+            "name": self.name,
+            "count": self.rows,
+            "nan": self.nan,
+            "infinite": self.infinite,
+            "null": if self.is_entity { Some(self.null) } else { None },
+            "min": range(|(low, _)| low),
+            "max": range(|(_, high)| high),
+            "mean": some(self.mean),
+            "deviation": some(self.deviation()),
+            "histogram": self.range.map(|_| self.bins),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(numbers: &[Number]) -> Stats {
+        let mut stats = Stats::default();
+        numbers.iter().for_each(|number| stats.add(*number));
+        stats.mean = stats.sum / stats.finite as f64;
+        numbers.iter().for_each(|number| stats.spread(*number));
+        stats
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_counted_and_left_out() {
+        let stats = of(&[1.0, f64::NAN, 3.0, f64::INFINITY, 5.0].map(Number::Float));
+        assert_eq!((stats.rows, stats.nan, stats.infinite, stats.finite), (5, 1, 1, 3));
+        assert_eq!(stats.range, Some((Number::Float(1.0), Number::Float(5.0))));
+        assert_eq!(stats.mean, 3.0);
+        assert!((stats.deviation() - (8.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert_eq!(stats.bins.iter().sum::<u64>(), 3);
+        assert_eq!((stats.bins[0], stats.bins[8], stats.bins[15]), (1, 1, 1));
+        assert_eq!(stats.bar(), "█       █      █");
+    }
+
+    #[test]
+    fn extremes_of_integers_are_exact_and_wide_ranges_do_not_overflow() {
+        let stats = of(&[Number::Integer(i128::from(u64::MAX)), Number::Integer(i128::from(u64::MAX) - 1)]);
+        assert_eq!(stats.cells()[2..4], ["18446744073709551614", "18446744073709551615"]);
+        let stats = of(&[Number::Float(f64::MAX), Number::Float(f64::MIN)]);
+        assert_eq!((stats.bins[0], stats.bins[15]), (1, 1));
+        assert_eq!(of(&[]).cells()[1..3], ["0", "-"]);
+    }
+}

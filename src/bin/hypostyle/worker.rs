@@ -1,0 +1,43 @@
+#![forbid(unsafe_code)]
+//! `worker`: this executable as one of the workers of `run`. It builds the schedule from the same words as `run` did,
+//! and prints nothing.
+
+use clap::Parser;
+use hypostyle::{Schedule, WorkerCommand};
+
+use crate::scenes::{Scene, SceneOptions};
+
+/// What a worker must know to build the same schedule.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[arg(value_parser = crate::scene_list::parse)]
+    scene: &'static dyn Scene,
+    #[arg(long)]
+    entities: Option<u64>,
+    #[arg(long)]
+    seed: u64,
+}
+
+/// The command that starts a worker for a run.
+///
+/// # Errors
+/// The system does not know what this executable is.
+#[cfg(unix)]
+pub(crate) fn command(scene: &dyn Scene, options: &SceneOptions) -> std::io::Result<WorkerCommand> {
+    let mut args = vec!["worker".to_owned(), scene.name().to_owned(), "--seed".to_owned(), options.seed.to_string()];
+    if let Some(entities) = options.entities {
+        args.extend(["--entities".to_owned(), entities.to_string()]);
+    }
+    Ok(WorkerCommand { program: std::env::current_exe()?, args })
+}
+
+/// The schedule that this process's arguments name. Without one the main process refuses this worker, and says so.
+pub(crate) fn schedule() -> Schedule {
+    match crate::Cli::try_parse() {
+        Ok(crate::Cli { command: crate::Command::Worker(args), .. }) => {
+            args.scene.schedule(&SceneOptions { entities: args.entities, seed: args.seed })
+        }
+        Ok(crate::Cli { command: crate::Command::BenchWorker { name }, .. }) => crate::cases::worker_schedule(&name),
+        _ => Schedule::new(),
+    }
+}

@@ -1,0 +1,87 @@
+//! The model test: random programs on the engine and on a naive world written from the contract alone, compared after
+//! every step; and the same programs under other workers, rings, publication rates and without fusion, which must give
+//! the same bytes.
+//!
+//! Every case has a seed of its own. `HYPOSTYLE_SEED=<seed> cargo test --test model` runs that one case again and
+//! prints what it shrinks to; `HYPOSTYLE_CASES=<n>` multiplies the number of cases. A failure prints its command.
+
+mod model {
+    pub mod components;
+    pub mod drive;
+    pub mod engine;
+    pub mod layouts;
+    pub mod naive;
+    pub mod oracle;
+    pub mod passes;
+    pub mod program;
+}
+
+use hypostyle::Workers;
+use model::drive::{Settings, run};
+use model::program::{Program, programs};
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no whole number")))
+}
+
+/// Runs a property on so many cases, each with its own seed.
+fn check<S: Strategy>(test: &str, cases: u64, strategy: S, property: impl Fn(S::Value)) {
+    let times = number("HYPOSTYLE_CASES").unwrap_or(1);
+    let seeds = match number("HYPOSTYLE_SEED") {
+        Some(seed) => seed..seed + times,
+        None => 0..cases * times,
+    };
+    for seed in seeds {
+        let config = Config {
+            cases: 1,
+            rng_seed: RngSeed::Fixed(seed),
+            failure_persistence: None,
+            max_shrink_iters: 400,
+            ..Config::default()
+        };
+        let outcome = TestRunner::new(config).run(&strategy, |value| {
+            property(value);
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            panic!("replay with: HYPOSTYLE_SEED={seed} cargo test --test model {test}\n{error}");
+        }
+    }
+}
+
+fn same_under_all_settings(program: &Program) {
+    let settings = |workers, ring_bytes, publish_every, fuse| Settings { workers, ring_bytes, publish_every, fuse };
+    let local = run(program, settings(Workers::Local, 1 << 16, 1, true));
+    let threads = run(program, settings(Workers::Threads(2), 256, 1, false));
+    assert_eq!(local, threads, "local and threads");
+    for other in [
+        settings(Workers::Local, 1 << 16, 2, false),
+        settings(Workers::Threads(2), 256, 3, true),
+    ] {
+        let trace = run(program, other);
+        // a failed frame undoes more where less is published
+        if !program.may_fail() {
+            for frame in &trace {
+                assert!(local.contains(frame), "frame {} under {other:?}", frame.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn programs_do_what_the_model_does() {
+    check("programs_do_what_the_model_does", 100, programs(), |program| same_under_all_settings(&program));
+}
+
+#[test]
+fn worlds_of_any_layout_hold_what_they_are_given() {
+    let test = "worlds_of_any_layout_hold_what_they_are_given";
+    check(test, 150, model::layouts::plans(), |plan| model::layouts::run(&plan));
+}
+
+#[test]
+fn many_frames_in_one_pass_are_as_many_steps() {
+    check("many_frames_in_one_pass_are_as_many_steps", 100, model::passes::plans(), |plan| model::passes::run(&plan));
+}

@@ -1,0 +1,523 @@
+//! Runs a program on the engine under some settings and on the naive world beside it, and compares after every step.
+
+use std::collections::BTreeMap;
+
+use hypostyle::{
+    AnyOf, Changed, Entities, Entity, Prefab, Query, Reader, Simulation, Snapshot, StepError, With,
+    Without, Workers, World, WorldError, Write,
+};
+
+use super::components::*;
+use super::engine::{self, Log, PATCHERS};
+use super::naive::{Counts, Naive, Wanted};
+use super::oracle::{self, Outcome, REGISTERED};
+use super::program::{Edit, Payload, Program, mix};
+
+/// How the engine runs a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub workers: Workers,
+    pub ring_bytes: usize,
+    pub publish_every: u64,
+    pub fuse: bool,
+}
+
+/// Frame, hash of the state, hash of the rows' order: of every generation published after a frame.
+pub type Trace = Vec<(u64, u64, u64)>;
+
+macro_rules! with_query {
+    ($index:expr, $Q:ident => $body:expr) => {
+        match $index % QUERIES.len() {
+            0 => { type $Q = With<Position>; $body }
+            1 => { type $Q = Without<Tag>; $body }
+            2 => { type $Q = (With<Counter>, Without<Asleep>); $body }
+            3 => { type $Q = Changed<Health>; $body }
+            4 => { type $Q = (); $body }
+            5 => { type $Q = AnyOf<(Shield, Mark)>; $body }
+            6 => { type $Q = (With<Charge>, AnyOf<(Asleep, Tag)>); $body }
+            7 => { type $Q = (Changed<Charge>, Changed<Mark>, Without<Health>); $body }
+            _ => { type $Q = (Changed<Mark>, AnyOf<(Health, Counter)>); $body }
+        }
+    };
+}
+
+/// What the queries of `with_query` want.
+const QUERIES: [Wanted; 9] = [
+    Wanted { all: &[0], none: &[], any: &[], changed: &[] },
+    Wanted { all: &[], none: &[5], any: &[], changed: &[] },
+    Wanted { all: &[1], none: &[7], any: &[], changed: &[] },
+    Wanted { all: &[], none: &[], any: &[], changed: &[8] },
+    Wanted { all: &[], none: &[], any: &[], changed: &[] },
+    Wanted { all: &[], none: &[], any: &[6, 10], changed: &[] },
+    Wanted { all: &[9], none: &[], any: &[7, 5], changed: &[] },
+    Wanted { all: &[], none: &[8], any: &[], changed: &[9, 10] },
+    Wanted { all: &[], none: &[], any: &[8, 1], changed: &[10] },
+];
+
+/// What a world or a generation holds: by handle, by component.
+type Contents = BTreeMap<(u32, u32), BTreeMap<usize, Vec<u8>>>;
+
+fn expected(model: &Naive) -> Contents {
+    let bytes = |components: &BTreeMap<usize, super::naive::Value>| {
+        components.iter().map(|(component, value)| (*component, value.bytes.clone())).collect()
+    };
+    model.entities.iter().map(|(key, components)| (*key, bytes(components))).collect()
+}
+
+/// Everything in a generation, by name, and its rows' order.
+pub fn contents(snapshot: &Snapshot<'_>) -> (Contents, Vec<(Vec<usize>, Vec<Entity>)>) {
+    let layout = snapshot.layout();
+    let mut out = Contents::new();
+    let mut order = Vec::new();
+    for table in snapshot.tables() {
+        let entities = table.entities();
+        let mut shape = Vec::new();
+        for entity in entities {
+            let fresh = out.insert((entity.index(), entity.generation()), BTreeMap::new()).is_none();
+            assert!(fresh, "{entity} stands in two rows");
+        }
+        for (index, component) in layout.components().iter().enumerate() {
+            let presence = table.presence(&component.name).expect("it is in the layout");
+            let mut columns = Vec::new();
+            for field in &component.fields {
+                let name = format!("{}.{}", component.name, field.name);
+                if let Some((ty, bytes)) = table.column_bytes(&name).expect("it is in the layout") {
+                    columns.push((ty.bytes(), bytes));
+                }
+            }
+            if table.components().any(|name| name == component.name) {
+                shape.push(index);
+            }
+            for (row, entity) in entities.iter().enumerate() {
+                if presence.contains(row) {
+                    assert_eq!(columns.len(), component.fields.len(), "`{}` has its columns", component.name);
+                    let value = columns.iter().flat_map(|(n, bytes)| bytes[row * n..(row + 1) * n].to_vec()).collect();
+                    let of = out.get_mut(&(entity.index(), entity.generation())).expect("inserted above");
+                    of.insert(index, value);
+                }
+            }
+        }
+        order.push((shape, entities.to_vec()));
+    }
+    (out, order)
+}
+
+fn same(got: &Contents, want: &Contents, what: &str) {
+    if got == want {
+        return;
+    }
+    let handles = |c: &Contents| c.keys().copied().collect::<Vec<_>>();
+    assert_eq!(handles(got), handles(want), "{what}: live handles");
+    for (key, components) in want {
+        let named = |c: &BTreeMap<usize, Vec<u8>>| c.iter().map(|(i, b)| (NAMES[*i], b.clone())).collect::<Vec<_>>();
+        assert_eq!(named(&got[key]), named(components), "{what}: components of {}v{}", key.0, key.1);
+    }
+}
+
+/// The world by its own functions.
+fn contents_of_world(world: &World) -> Contents {
+    let mut out = Contents::new();
+    let mut all = Vec::new();
+    world.query::<Entities>(|entities, _| all.extend_from_slice(entities)).expect("no component is asked for");
+    for entity in all {
+        let mut components = BTreeMap::new();
+        assert!(world.is_alive(entity));
+        for component in 0..COMPONENTS {
+            with_component!(component, C => {
+                let got = world.get::<C>(entity);
+                assert_eq!(world.has::<C>(entity), got.is_ok());
+                match got {
+                    Ok(value) => drop(components.insert(component, pack(value))),
+                    Err(WorldError::Absent { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            });
+        }
+        assert!(out.insert((entity.index(), entity.generation()), components).is_none());
+    }
+    out
+}
+
+/// The handles of every table that has rows, in order.
+pub fn rows(world: &World) -> Vec<Vec<Entity>> {
+    let mut tables = Vec::new();
+    world.query::<()>(|entities, ()| tables.push(entities.to_vec())).expect("no component is asked for");
+    tables
+}
+
+fn entities_of<Q: Query>(world: &World) -> Vec<Entity> {
+    let mut all = Vec::new();
+    world.query::<(Entities, Q)>(|entities, (same, _)| {
+        assert_eq!(entities, same);
+        all.extend_from_slice(entities);
+    })
+    .expect("all components are known");
+    assert_eq!(world.count::<Q>().expect("all components are known"), all.len() as u64);
+    all.sort_by_key(|entity| (entity.index(), entity.generation()));
+    all
+}
+
+fn compare(world: &World, model: &Naive, what: &str) {
+    same(&contents_of_world(world), &expected(model), what);
+    assert_eq!(world.entity_count(), model.entities.len() as u64);
+    assert_eq!((world.frame(), world.time()), (model.frame, model.time), "{what}: frame and time");
+    for (index, wanted) in QUERIES.iter().enumerate() {
+        let got = with_query!(index, Q => entities_of::<Q>(world));
+        assert_eq!(got, model.matching(wanted), "{what}: query {index}, {wanted:?}");
+    }
+    let score = world.resource::<Score>().ok().map(pack);
+    let gravity = world.resource::<Gravity>().ok().map(pack);
+    assert_eq!([score, gravity], model.resources, "{what}: resources");
+}
+
+struct Driver {
+    model: Naive,
+    /// Every handle there ever was.
+    history: Vec<Entity>,
+}
+
+impl Driver {
+    fn pick(&self, who: u16) -> Entity {
+        let live = self.model.handles();
+        let number = usize::from(who);
+        match number % 4 {
+            0 if !self.history.is_empty() => self.history[number / 4 % self.history.len()],
+            _ if !live.is_empty() => live[number / 4 % live.len()],
+            _ => Entity::from_parts(u32::from(who), 3),
+        }
+    }
+
+    fn spawned(&mut self, handles: &[Entity], values: impl Fn(usize) -> Vec<(usize, Vec<u8>)>) {
+        let parity = self.model.parity();
+        for (index, entity) in handles.iter().enumerate() {
+            assert_eq!(*entity, self.model.allocate(), "the lowest free slot");
+            self.model.insert(*entity);
+            for (component, bytes) in values(index) {
+                self.model.write(*entity, component, bytes, parity);
+            }
+            self.history.push(*entity);
+        }
+    }
+
+    /// An error as the model has it: stale, absent or none.
+    fn check(&self, entity: Entity, got: Result<(), WorldError>, absent: bool) -> bool {
+        match got {
+            Ok(()) => assert!(self.model.is_alive(entity) && !absent),
+            Err(WorldError::Stale { .. }) => assert!(!self.model.is_alive(entity)),
+            Err(WorldError::Absent { .. }) => assert!(self.model.is_alive(entity) && absent),
+            Err(error) => panic!("{error}"),
+        }
+        self.model.is_alive(entity) && !absent
+    }
+
+    fn edit(&mut self, world: &mut World, edit: &Edit) {
+        // direct changes make no bad bools
+        let even = |seed: u32| mix(u64::from(seed)) & !0xff00_00ff;
+        let parity = self.model.parity();
+        match edit {
+            Edit::Spawn { kind, count, seed, link } => {
+                let kind = usize::from(*kind) % BUNDLES.len();
+                let link = self.pick(*link);
+                let seeds: Vec<u64> = (0..*count).map(|i| even(*seed ^ u32::from(i))).collect();
+                match spawn_in_world(world, kind, &seeds, link) {
+                    Err(WorldError::DuplicateComponent { .. }) => assert_eq!(kind, 12),
+                    Err(error) => panic!("{error}"),
+                    Ok(handles) => {
+                        assert_eq!(handles.len(), seeds.len());
+                        self.spawned(&handles, |index| {
+                            let value = |c: &usize| (*c, packed(*c, seed_in_bundle(seeds[index], *c), link));
+                            BUNDLES[kind].iter().map(value).collect()
+                        });
+                    }
+                }
+            }
+            Edit::SpawnColumns { count, seed } => {
+                let values: Vec<u64> = (0..*count).map(|i| even(*seed ^ u32::from(i))).collect();
+                let cells: Vec<[i16; 3]> = values.iter().map(|v| [*v as i16, 2, (*v >> 9) as i16]).collect();
+                let spawn = world.spawn_columns(values.len()).with::<Link>().with::<Shield>().with::<Flag>();
+                let spawn = spawn.column("counter.value", &values).column("grid.cells", &cells);
+                let handles = spawn.with_named("mark").spawn().expect("the columns fit");
+                self.spawned(&handles, |index| {
+                    let mut grid = packed_default(4);
+                    grid[..6].copy_from_slice(bytemuck::bytes_of(&cells[index]));
+                    let mut all: Vec<_> = [2, 3, 6, 10].map(|c| (c, packed_default(c))).to_vec();
+                    all.extend([(1, values[index].to_le_bytes().to_vec()), (4, grid)]);
+                    all
+                });
+            }
+            Edit::SpawnPrefab { count, seed, over } => {
+                let seed = even(*seed);
+                let prefab = Prefab::new()
+                    .with(Counter { value: 1 })
+                    .with(Position::made(seed, Entity::NULL))
+                    .with_each(move |i| Counter { value: seed ^ i as u64 })
+                    .with(Asleep);
+                world.define_prefab("guard", prefab);
+                assert!(matches!(world.spawn_prefab("nobody", 1), Err(WorldError::UnknownPrefab { .. })));
+                let mut spawn = world.spawn_prefab("guard", usize::from(*count)).expect("it was defined");
+                if *over {
+                    spawn = spawn.with_each(|i| Position { x: i as f32, y: 0.5 }).with(Health { points: -3 });
+                }
+                let handles = spawn.spawn().expect("the components are known");
+                self.spawned(&handles, |index| {
+                    let place = if *over { Position { x: index as f32, y: 0.5 } } else { Position::made(seed, Entity::NULL) };
+                    let mut all = vec![(0, pack(place)), (1, pack(Counter { value: seed ^ index as u64 })), (7, vec![])];
+                    if *over {
+                        all.push((8, pack(Health { points: -3 })));
+                    }
+                    all
+                });
+            }
+            Edit::Despawn { who } => {
+                let entity = self.pick(*who);
+                let mut order = rows(world);
+                if self.check(entity, world.despawn(entity), false) {
+                    self.model.kill(entity);
+                    for table in &mut order {
+                        if let Some(row) = table.iter().position(|other| *other == entity) {
+                            table.swap_remove(row);
+                        }
+                    }
+                    order.retain(|table| !table.is_empty());
+                    assert_eq!(rows(world), order, "the last row takes a removed row's place");
+                }
+            }
+            Edit::Set { who, component, seed, link } => {
+                let (entity, link, c) = (self.pick(*who), self.pick(*link), usize::from(*component) % COMPONENTS);
+                let seed = even(*seed);
+                let got = with_component!(c, C => world.set(entity, C::made(seed, link)));
+                if self.check(entity, got, self.model.value(entity, c).is_none()) {
+                    self.model.write(entity, c, packed(c, seed, link), parity);
+                }
+            }
+            Edit::Add { who, component, seed, link } => {
+                let (entity, link, c) = (self.pick(*who), self.pick(*link), usize::from(*component) % COMPONENTS);
+                let seed = even(*seed);
+                let got = with_component!(c, C => world.add(entity, C::made(seed, link)));
+                if self.check(entity, got, false) {
+                    self.model.write(entity, c, packed(c, seed, link), parity);
+                }
+            }
+            Edit::Remove { who, component } => {
+                let (entity, c) = (self.pick(*who), usize::from(*component) % COMPONENTS);
+                let got = with_component!(c, C => world.remove::<C>(entity));
+                let had = got.as_ref().is_ok_and(|had| *had);
+                if self.check(entity, got.map(drop), false) {
+                    assert_eq!(had, self.model.remove(entity, c));
+                }
+            }
+            Edit::AddWhere { query, component, seed } => {
+                let (q, c) = (usize::from(*query) % QUERIES.len(), usize::from(*component) % COMPONENTS);
+                let (seed, link) = (even(*seed), self.pick(*seed as u16));
+                let got = with_query!(q, Q => with_component!(c, C => world.add_where::<Q, C>(C::made(seed, link))));
+                let matching = self.model.matching(&QUERIES[q]);
+                assert_eq!(got.expect("there is room"), matching.len() as u64);
+                for entity in matching {
+                    self.model.write(entity, c, packed(c, seed, link), parity);
+                }
+            }
+            Edit::RemoveWhere { query, component } => {
+                let (q, c) = (usize::from(*query) % QUERIES.len(), usize::from(*component) % COMPONENTS);
+                let got = with_query!(q, Q => with_component!(c, C => world.remove_where::<Q, C>()));
+                let matching = self.model.matching(&QUERIES[q]);
+                let had = matching.into_iter().filter(|entity| self.model.remove(*entity, c)).count();
+                assert_eq!(got.expect("there is room"), had as u64);
+            }
+            Edit::DespawnWhere { query } => {
+                let q = [2, 3, 5, 6, 7, 8][usize::from(*query) % 6];
+                let got = with_query!(q, Q => world.despawn_where::<Q>());
+                let matching = self.model.matching(&QUERIES[q]);
+                assert_eq!(got.expect("there is room"), matching.len() as u64);
+                matching.into_iter().for_each(|entity| self.model.kill(entity));
+            }
+            Edit::QueryMut { which } => self.query_mut(world, *which),
+            Edit::Resource { which, seed, insert } => {
+                let (score, gravity) = (Score { total: even(*seed), best: self.pick(*seed as u16) }, Gravity { y: 1.5 });
+                let which = usize::from(which % 2);
+                let got = match (which, insert) {
+                    (0, true) => world.insert_resource(score),
+                    (0, false) => world.set_resource(score),
+                    (_, true) => world.insert_resource(gravity),
+                    (_, false) => world.set_resource(gravity),
+                };
+                let bytes = if which == 0 { pack(score) } else { pack(gravity) };
+                match got {
+                    Ok(()) => assert_ne!(*insert, self.model.resources[which].is_some()),
+                    Err(WorldError::DuplicateResource { .. }) => assert!(*insert && self.model.resources[which].is_some()),
+                    Err(WorldError::MissingResource { .. }) => assert!(!insert && self.model.resources[which].is_none()),
+                    Err(error) => panic!("{error}"),
+                }
+                if *insert != self.model.resources[which].is_some() {
+                    self.model.resources[which] = Some(bytes);
+                }
+            }
+            Edit::Publish => drop(world.publish().expect("there is room")),
+        }
+    }
+
+    fn query_mut(&mut self, world: &mut World, which: u8) {
+        let parity = self.model.parity();
+        let wanted = |all, none, any, changed| Wanted { all, none, any, changed };
+        let (wanted, component, done) = match which % 4 {
+            0 => {
+                let done = world.query_mut::<(Write<Counter>, Without<Asleep>)>(|_, (mut counter, ())| {
+                    counter.value.map(|value| value ^ 0x55);
+                });
+                (wanted(&[1], &[7], &[], &[]), 1, done)
+            }
+            1 => {
+                let done = world.query_mut::<(Write<Charge>, Changed<Health>)>(|_, (mut charge, ())| {
+                    charge.amount.iter_mut().for_each(|amount| *amount += 1.0);
+                });
+                (wanted(&[9], &[], &[], &[8]), 9, done)
+            }
+            2 => {
+                let done = world.query_mut::<(Write<Link>, AnyOf<(Tag, Shield)>)>(|entities, (mut link, ())| {
+                    for (weight, entity) in link.weight.iter_mut().zip(entities) {
+                        *weight = entity.index() as u16;
+                    }
+                });
+                (wanted(&[2], &[], &[5, 6], &[]), 2, done)
+            }
+            _ => {
+                let done = world.query_mut::<(Changed<Health>, Write<Health>)>(|_, ((), mut health)| {
+                    health.points.map(|points| !points);
+                });
+                (wanted(&[8], &[], &[], &[8]), 8, done)
+            }
+        };
+        done.expect("there is room");
+        for entity in self.model.matching(&wanted) {
+            let mut bytes = self.model.bytes(entity, component).expect("it matched").to_vec();
+            match component {
+                1 => bytes[0] ^= 0x55,
+                9 => {
+                    let amount = f64::from_le_bytes(bytes[..].try_into().expect("8 bytes")) + 1.0;
+                    bytes = amount.to_le_bytes().to_vec();
+                }
+                2 => bytes[8..].copy_from_slice(&(entity.index() as u16).to_le_bytes()),
+                _ => bytes.iter_mut().for_each(|byte| *byte = !*byte),
+            }
+            self.model.write(entity, component, bytes, parity);
+        }
+    }
+}
+
+fn hash_of(order: &[(Vec<usize>, Vec<Entity>)]) -> u64 {
+    let words = order.iter().flat_map(|(shape, entities)| {
+        let shape = shape.iter().map(|component| *component as u64);
+        shape.chain([u64::MAX]).chain(entities.iter().map(|entity| entity.to_bits()))
+    });
+    words.fold(0, |hash, word| mix(hash ^ word))
+}
+
+/// Runs a program.
+pub fn run(program: &Program, settings: Settings) -> Trace {
+    let log = Log::default();
+    let mut world = engine::world();
+    let mut driver = Driver { model: Naive::default(), history: vec![] };
+    driver.model.resources[1] = Some((-9.5f32).to_le_bytes().to_vec());
+    for (kind, count, seed) in &program.initial {
+        driver.edit(&mut world, &Edit::Spawn { kind: *kind, count: *count, seed: *seed, link: *seed as u16 });
+    }
+    compare(&world, &driver.model, "at first");
+    let mut simulation = Simulation::builder()
+        .workers(settings.workers)
+        .ring_bytes(settings.ring_bytes)
+        .publish_every(settings.publish_every)
+        .fuse(settings.fuse)
+        .build(world, engine::schedule(&log, program.sort))
+        .expect("the schedule is sound");
+    let mut readers: Vec<Reader> =
+        (0..=program.frames.len()).map(|_| simulation.world().reader().expect("there are leases")).collect();
+    let (newest, readers) = readers.split_first_mut().expect("there is one more than frames");
+    let mut readers = readers.iter_mut();
+    let mut pins: Vec<(Snapshot<'_>, u64)> = Vec::new();
+    let mut saved = driver.model.clone();
+    let mut trace = Trace::new();
+    for (number, spec) in program.frames.iter().enumerate() {
+        for edit in &spec.edits {
+            let before = simulation.world().generation();
+            driver.edit(simulation.world_mut(), edit);
+            if simulation.world().generation() > before {
+                saved = driver.model.clone();
+            }
+        }
+        if !spec.edits.is_empty() {
+            compare(simulation.world(), &driver.model, &format!("after the edits before step {number}"));
+        }
+        let known: Vec<Entity> = spec.known.iter().map(|who| driver.pick(*who)).collect();
+        let payloads = [0, 1, 2, 3].map(|index| {
+            Payload { known: known.clone(), instructions: spec.payloads[index].clone() }
+        });
+        for (name, payload) in PATCHERS.iter().zip(&payloads) {
+            assert_eq!(format!("{:?}", Payload::decode(&payload.encode())), format!("{payload:?}"));
+            simulation.set_payload(name, payload.encode()).expect("the system is there");
+        }
+        let dt = 0.125 * (number + 1) as f64;
+        let generation = simulation.world().generation();
+        let begun = driver.model.clone();
+        let stepped = simulation.step(dt).map(|report| report.patches.clone());
+        let log = log.take();
+        let outcome = oracle::frame(&mut driver.model, &payloads, dt, &log);
+        match (stepped, outcome) {
+            (Ok(patches), Outcome::Done(report)) => {
+                for (name, got) in REGISTERED.iter().zip(&patches) {
+                    let got = Counts {
+                        applied: got.applied,
+                        stale: got.stale,
+                        absent: got.absent,
+                        refused: got.refused,
+                        spawned: got.spawned,
+                        destroyed: got.destroyed,
+                    };
+                    let want = report.get(name).cloned().unwrap_or_default();
+                    assert_eq!(got, want, "patches of `{name}` in step {number}");
+                    let example = patches[REGISTERED.iter().position(|n| n == name).expect("it is")].example.is_some();
+                    assert_eq!(example, want.refused > 0, "an example of what was refused to `{name}`");
+                }
+            }
+            (Err(StepError::Job { undone, frame, .. }), Outcome::Failed(_)) => {
+                if simulation.world().generation() > generation {
+                    // what was edited was published before the frame began
+                    saved = begun.clone();
+                }
+                assert_eq!((frame, undone), (saved.frame, begun.frame + 1 - saved.frame));
+                driver.model = saved.clone();
+            }
+            (Ok(_), Outcome::Failed(system)) => panic!("system `{system}` did not fail in step {number}"),
+            (Err(error), _) => panic!("step {number} failed: {error}"),
+        }
+        compare(simulation.world(), &driver.model, &format!("after step {number}"));
+        let handles = driver.model.handles();
+        driver.history.extend(handles.iter().filter(|entity| entity.to_bits() % 7 == 0));
+        let snapshot = newest.pin().expect("something is published");
+        if snapshot.generation() > generation {
+            saved = if snapshot.frame() == driver.model.frame { driver.model.clone() } else { begun };
+        }
+        assert_eq!((snapshot.frame(), snapshot.time()), (saved.frame, saved.time));
+        assert!(driver.model.frame - saved.frame < settings.publish_every, "publications are due");
+        let (got, order) = contents(&snapshot);
+        same(&got, &expected(&saved), &format!("the generation published in step {number}"));
+        let hash = snapshot.hash();
+        if snapshot.frame() == driver.model.frame {
+            trace.push((snapshot.frame(), hash, hash_of(&order)));
+        }
+        drop(snapshot);
+        if let Some(which) = spec.unpin
+            && !pins.is_empty()
+        {
+            pins.swap_remove(usize::from(which) % pins.len());
+        }
+        for (pinned, hash) in &pins {
+            assert_eq!(pinned.hash(), *hash, "generation {} changed under its pin in step {number}", pinned.generation());
+        }
+        if spec.pin
+            && let Some(reader) = readers.next()
+        {
+            pins.push((reader.pin().expect("something is published"), hash));
+        }
+    }
+    trace
+}
+

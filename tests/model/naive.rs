@@ -1,0 +1,280 @@
+//! The naive world: what the contract says, in maps, without tables, extents or generations. It knows nothing of the
+//! engine but handles.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hypostyle::Entity;
+
+use super::components::{COMPONENTS, TRACKED, has_bad_bool, packed, packed_default, seed_in_bundle};
+
+/// A component's value, and whether frames of either parity wrote it.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Value {
+    pub bytes: Vec<u8>,
+    pub changed: [bool; 2],
+}
+
+/// What a query asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    pub all: &'static [usize],
+    pub none: &'static [usize],
+    pub any: &'static [usize],
+    pub changed: &'static [usize],
+}
+
+/// What became of patches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub applied: u64,
+    pub stale: u64,
+    pub absent: u64,
+    pub refused: u64,
+    pub spawned: u64,
+    pub destroyed: u64,
+}
+
+/// Entities by handle, in the order of slots; free slots; resources.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Naive {
+    pub entities: BTreeMap<(u32, u32), BTreeMap<usize, Value>>,
+    generations: Vec<u32>,
+    free: BTreeSet<u32>,
+    pub resources: [Option<Vec<u8>>; 2],
+    pub frame: u64,
+    pub time: f64,
+}
+
+fn key(entity: Entity) -> (u32, u32) {
+    (entity.index(), entity.generation())
+}
+
+impl Naive {
+    pub fn handles(&self) -> Vec<Entity> {
+        self.entities.keys().map(|(index, generation)| Entity::from_parts(*index, *generation)).collect()
+    }
+
+    pub fn is_alive(&self, entity: Entity) -> bool {
+        self.entities.contains_key(&key(entity))
+    }
+
+    pub fn value(&self, entity: Entity, component: usize) -> Option<&Value> {
+        self.entities.get(&key(entity))?.get(&component)
+    }
+
+    /// The bytes of a present component.
+    pub fn bytes(&self, entity: Entity, component: usize) -> Option<&[u8]> {
+        self.value(entity, component).map(|value| &value.bytes[..])
+    }
+
+    /// The lowest free slot's handle.
+    pub fn allocate(&mut self) -> Entity {
+        let slot = self.free.pop_first().unwrap_or_else(|| {
+            self.generations.push(0);
+            self.generations.len() as u32 - 1
+        });
+        Entity::from_parts(slot, self.generations[slot as usize])
+    }
+
+    /// The slot is free from now on.
+    pub fn release(&mut self, entity: Entity) {
+        self.generations[entity.index() as usize] += 1;
+        self.free.insert(entity.index());
+    }
+
+    pub fn insert(&mut self, entity: Entity) {
+        self.entities.insert(key(entity), BTreeMap::new());
+    }
+
+    pub fn kill(&mut self, entity: Entity) {
+        self.entities.remove(&key(entity));
+        self.release(entity);
+    }
+
+    /// Writes a component, present or not, in a frame of this parity.
+    pub fn write(&mut self, entity: Entity, component: usize, bytes: Vec<u8>, parity: usize) {
+        let Some(components) = self.entities.get_mut(&key(entity)) else { panic!("{entity} is dead in the model") };
+        let value = components.entry(component).or_default();
+        value.bytes = bytes;
+        value.changed[parity] = TRACKED[component];
+    }
+
+    /// Takes a component; false where there was none.
+    pub fn remove(&mut self, entity: Entity, component: usize) -> bool {
+        self.entities.get_mut(&key(entity)).is_some_and(|components| components.remove(&component).is_some())
+    }
+
+    /// The frame that direct changes count to.
+    pub fn parity(&self) -> usize {
+        (self.frame & 1) as usize
+    }
+
+    pub fn clear_changed(&mut self, parity: usize) {
+        self.entities.values_mut().flat_map(BTreeMap::values_mut).for_each(|value| value.changed[parity] = false);
+    }
+
+    pub fn matching(&self, wanted: &Wanted) -> Vec<Entity> {
+        let matches = |components: &BTreeMap<usize, Value>| {
+            let changed = |component: &usize| components.get(component).is_some_and(|value| value.changed != [false; 2]);
+            wanted.all.iter().all(|component| components.contains_key(component))
+                && !wanted.none.iter().any(|component| components.contains_key(component))
+                && (wanted.any.is_empty() || wanted.any.iter().any(|component| components.contains_key(component)))
+                && (wanted.changed.is_empty() || wanted.changed.iter().any(changed))
+        };
+        self.entities
+            .iter()
+            .filter(|(_, components)| matches(components))
+            .map(|((index, generation), _)| Entity::from_parts(*index, *generation))
+            .collect()
+    }
+}
+
+/// What a kernel wants, with real handles in place of reserved ones where they stand for values.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    Set(usize, Vec<u8>),
+    Add(usize, Vec<u8>),
+    Remove(usize),
+    Destroy,
+}
+
+/// What a system may do.
+#[derive(Clone, Debug, Default)]
+pub struct Allowed {
+    pub sets: Vec<usize>,
+    pub adds: Vec<usize>,
+    pub removes: Vec<usize>,
+    pub spawns: Vec<usize>,
+    pub destroys: bool,
+    pub score: bool,
+}
+
+impl Allowed {
+    /// Everything.
+    pub fn all() -> Self {
+        let all: Vec<usize> = (0..COMPONENTS).collect();
+        Allowed { sets: all.clone(), adds: all.clone(), removes: all.clone(), spawns: all, destroys: true, score: true }
+    }
+}
+
+/// A batch's patches being applied, one after the other, in canonical order.
+pub struct Batch<'w> {
+    pub world: &'w mut Naive,
+    parity: usize,
+    /// The handles of the job's spawns; false: refused.
+    job: Vec<(Entity, bool)>,
+    /// Real handles of this batch's new entities: nobody can know them yet.
+    fresh: BTreeSet<(u32, u32)>,
+    refused: Vec<Entity>,
+    destroyed: Vec<Entity>,
+}
+
+impl<'w> Batch<'w> {
+    pub fn new(world: &'w mut Naive, parity: usize) -> Self {
+        Batch { world, parity, job: vec![], fresh: BTreeSet::new(), refused: vec![], destroyed: vec![] }
+    }
+
+    pub fn begin_job(&mut self) {
+        self.job.clear();
+    }
+
+    /// What a handle in a value becomes.
+    pub fn real(&self, entity: Entity) -> Entity {
+        if !entity.is_reserved() {
+            return entity;
+        }
+        self.job.get(entity.index() as usize).map_or(Entity::NULL, |(real, _)| *real)
+    }
+
+    /// A spawn whose values name `link`, which may be the new entity itself.
+    pub fn spawn(&mut self, allowed: &Allowed, components: &[usize], seed: u64, link: Entity, counts: &mut Counts) {
+        let entity = self.world.allocate();
+        let unique: BTreeSet<_> = components.iter().collect();
+        if unique.len() != components.len() || components.iter().any(|c| !allowed.spawns.contains(c)) {
+            counts.refused += 1;
+            self.refused.push(entity);
+            self.job.push((entity, false));
+            return;
+        }
+        counts.applied += 1;
+        counts.spawned += 1;
+        self.world.insert(entity);
+        self.fresh.insert(key(entity));
+        self.job.push((entity, true));
+        let link = self.real(link);
+        for component in components {
+            let bytes = packed(*component, seed_in_bundle(seed, *component), link);
+            let bad = has_bad_bool(*component, &bytes);
+            counts.refused += u64::from(bad);
+            self.world.write(entity, *component, if bad { packed_default(*component) } else { bytes }, self.parity);
+        }
+    }
+
+    fn target(&self, entity: Entity) -> Option<Entity> {
+        if entity.is_reserved() {
+            return self.job.get(entity.index() as usize).filter(|(_, spawned)| *spawned).map(|(real, _)| *real);
+        }
+        (self.world.is_alive(entity) && !self.fresh.contains(&key(entity))).then_some(entity)
+    }
+
+    pub fn apply(&mut self, allowed: &Allowed, target: Entity, wish: Wish, counts: &mut Counts) {
+        let declared = match &wish {
+            Wish::Set(component, _) => allowed.sets.contains(component),
+            Wish::Add(component, _) => allowed.adds.contains(component),
+            Wish::Remove(component) => allowed.removes.contains(component),
+            Wish::Destroy => allowed.destroys,
+        };
+        if !declared {
+            counts.refused += 1;
+            return;
+        }
+        let Some(entity) = self.target(target) else {
+            counts.stale += 1;
+            return;
+        };
+        match wish {
+            Wish::Destroy if self.destroyed.contains(&entity) => counts.stale += 1,
+            Wish::Destroy => {
+                counts.applied += 1;
+                counts.destroyed += 1;
+                self.destroyed.push(entity);
+            }
+            Wish::Set(component, bytes) | Wish::Add(component, bytes)
+                if has_bad_bool(component, &bytes) =>
+            {
+                counts.refused += 1;
+            }
+            Wish::Set(component, _) if self.world.value(entity, component).is_none() => counts.refused += 1,
+            Wish::Set(component, bytes) | Wish::Add(component, bytes) => {
+                counts.applied += 1;
+                self.world.write(entity, component, bytes, self.parity);
+            }
+            Wish::Remove(component) => {
+                if self.world.remove(entity, component) {
+                    counts.applied += 1;
+                } else {
+                    counts.absent += 1;
+                }
+            }
+        }
+    }
+
+    pub fn set_score(&mut self, allowed: &Allowed, bytes: Vec<u8>, counts: &mut Counts) {
+        if allowed.score {
+            counts.applied += 1;
+            self.world.resources[0] = Some(bytes);
+        } else {
+            counts.refused += 1;
+        }
+    }
+
+    /// Destroyed entities end, freed handles become free.
+    pub fn finish(self) {
+        for entity in self.destroyed {
+            self.world.kill(entity);
+        }
+        for entity in self.refused {
+            self.world.release(entity);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The frame as the naive world runs it: batch after batch, every system's rows checked against what the engine's
+//! kernels noted, whose order decides among patches on one target.
+
+use std::collections::BTreeMap;
+
+use hypostyle::Entity;
+
+use super::components::*;
+use super::engine::{Chunks, JOB_ROWS, seen};
+use super::naive::{Allowed, Batch, Counts, Naive, Wanted, Wish};
+use super::program::{Op, Payload, fired, mix};
+
+/// What a system is to the model.
+struct Spec {
+    name: &'static str,
+    wanted: Wanted,
+    kind: Kind,
+}
+
+enum Kind {
+    /// New bytes of a component from the world as it was when the batch began.
+    Dense(usize, fn(&Naive, Entity) -> Vec<u8>),
+    /// Instructions, and which of the program's payloads; whether it reads counters.
+    Patches(usize, Allowed),
+    /// Rows are noted only.
+    Look,
+    /// Adds a counter.
+    Boot,
+}
+
+fn f32_at(bytes: &[u8], at: usize) -> f32 {
+    f32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
+}
+
+fn counter(world: &Naive, entity: Entity) -> Option<u64> {
+    let bytes = world.bytes(entity, Counter::INDEX)?;
+    Some(u64::from_le_bytes(bytes.try_into().expect("8 bytes")))
+}
+
+const COUNTERS: Wanted = Wanted { all: &[1], none: &[7], any: &[], changed: &[] };
+
+fn own(world: &Naive, entity: Entity, component: usize) -> Vec<u8> {
+    world.bytes(entity, component).expect("the row matched").to_vec()
+}
+
+fn integrate(world: &Naive, entity: Entity) -> Vec<u8> {
+    let mut bytes = own(world, entity, Position::INDEX);
+    let x = f32_at(&bytes, 0) + (counter(world, entity).expect("it is read") % 8) as f32;
+    bytes[..4].copy_from_slice(&x.to_le_bytes());
+    bytes
+}
+
+fn count(world: &Naive, entity: Entity) -> Vec<u8> {
+    mix(counter(world, entity).expect("it matched") ^ (world.frame + 1)).to_le_bytes().to_vec()
+}
+
+fn heal(world: &Naive, entity: Entity) -> Vec<u8> {
+    let bytes = own(world, entity, Health::INDEX);
+    let points = i32::from_le_bytes(bytes[..].try_into().expect("4 bytes"));
+    let points = if entity.index() % 2 == 0 { points.wrapping_add(5) } else { points };
+    points.to_le_bytes().to_vec()
+}
+
+fn drain(world: &Naive, entity: Entity) -> Vec<u8> {
+    let bytes = own(world, entity, Charge::INDEX);
+    (f64::from_le_bytes(bytes[..].try_into().expect("8 bytes")) * 0.5).to_le_bytes().to_vec()
+}
+
+fn relink(world: &Naive, entity: Entity) -> Vec<u8> {
+    let mut bytes = own(world, entity, Link::INDEX);
+    let to = Entity::from_bits(u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")));
+    let matching = world.matching(&COUNTERS);
+    let total = matching.iter().filter_map(|other| counter(world, *other)).fold(0, u64::wrapping_add);
+    let near = if matching.contains(&to) { counter(world, to).expect("it matched") } else { 1 };
+    bytes[8..].copy_from_slice(&(total.wrapping_add(near) as u16).to_le_bytes());
+    bytes
+}
+
+fn diffuse(world: &Naive, entity: Entity) -> Vec<u8> {
+    let first = |bytes: &[u8]| i16::from_le_bytes([bytes[0], bytes[1]]);
+    let score = world.resources[0].as_ref().map_or(3, |bytes| first(bytes));
+    let grids = world.entities.values().filter_map(|components| components.get(&Grid::INDEX));
+    let sum = grids.map(|value| first(&value.bytes)).fold(0, i16::wrapping_add);
+    let mut bytes = own(world, entity, Grid::INDEX);
+    let cell = first(&bytes).wrapping_add(sum).wrapping_add(score);
+    bytes[..2].copy_from_slice(&cell.to_le_bytes());
+    bytes
+}
+
+fn drift(world: &Naive, entity: Entity) -> Vec<u8> {
+    let mut bytes = own(world, entity, Position::INDEX);
+    let y = f32_at(&bytes, 4) + 1.0;
+    bytes[4..].copy_from_slice(&y.to_le_bytes());
+    bytes
+}
+
+/// The batches of a frame in order. Systems that do not touch what the others of their batch do may stand alone here.
+fn batches() -> Vec<Vec<Spec>> {
+    let dense = |name, wanted, component, kernel| vec![Spec { name, wanted, kind: Kind::Dense(component, kernel) }];
+    let all = |all| Wanted { all, ..Wanted::default() };
+    let any_spawn = || (0..COMPONENTS).collect::<Vec<_>>();
+    let react = Allowed {
+        sets: vec![1, 8],
+        adds: vec![5, 7, 6, 8],
+        removes: vec![10, 8],
+        spawns: vec![0, 1, 2, 8],
+        destroys: true,
+        score: false,
+    };
+    let left = Allowed {
+        sets: vec![4, 3],
+        adds: vec![5, 4],
+        removes: vec![3, 5],
+        spawns: any_spawn(),
+        destroys: true,
+        score: false,
+    };
+    let right = Allowed {
+        sets: vec![2, 8],
+        adds: vec![6, 9, 2],
+        removes: vec![6, 10],
+        spawns: any_spawn(),
+        destroys: true,
+        score: false,
+    };
+    let mut late = dense("drift", all(&[0]), 0, drift);
+    late.push(Spec { name: "left", wanted: COUNTERS, kind: Kind::Patches(2, left) });
+    late.push(Spec { name: "right", wanted: Wanted::default(), kind: Kind::Patches(3, right) });
+    vec![
+        vec![Spec { name: "boot", wanted: all(&[5]), kind: Kind::Boot }],
+        dense("integrate", all(&[0, 1]), 0, integrate),
+        dense("count", COUNTERS, 1, count),
+        dense("heal", all(&[8, 9]), 8, heal),
+        dense("drain", Wanted { all: &[9], any: &[7, 5], ..Wanted::default() }, 9, drain),
+        vec![Spec { name: "patch", wanted: Wanted::default(), kind: Kind::Patches(0, Allowed::all()) }],
+        dense("relink", all(&[2]), 2, relink),
+        dense("diffuse", all(&[4]), 4, diffuse),
+        vec![Spec {
+            name: "react",
+            wanted: Wanted { changed: &[8, 9], ..Wanted::default() },
+            kind: Kind::Patches(1, react),
+        }],
+        vec![Spec { name: "watch", wanted: Wanted { changed: &[10], none: &[5], ..Wanted::default() }, kind: Kind::Look }],
+        late,
+        vec![Spec { name: "last", wanted: Wanted { all: &[1], any: &[8, 10, 6], ..Wanted::default() }, kind: Kind::Look }],
+    ]
+}
+
+/// The systems in the order of registration, as in the report.
+pub const REGISTERED: [&str; 14] = [
+    "boot", "integrate", "count", "heal", "drain", "patch", "relink", "diffuse", "react", "watch", "drift", "left",
+    "right", "last",
+];
+
+/// A system's rows in canonical order, as the engine noted them, checked against what the model says it gets.
+fn ordered<'a>(name: &str, log: &'a BTreeMap<&'static str, Chunks>, world: &Naive, wanted: &Wanted) -> Option<&'a Chunks> {
+    let want = world.matching(wanted);
+    let mut got: Vec<Entity> = log.get(name).into_iter().flatten().flat_map(|(_, rows)| rows.iter().copied()).collect();
+    got.sort_by_key(|entity| (entity.index(), entity.generation()));
+    assert_eq!(got, want, "rows that system `{name}` got in frame {}", world.frame + 1);
+    log.get(name)
+}
+
+/// The outcome of a frame.
+pub enum Outcome {
+    /// What became of each system's patches.
+    Done(BTreeMap<&'static str, Counts>),
+    /// This system was told to fail.
+    Failed(&'static str),
+}
+
+/// Runs a frame on the model.
+pub fn frame(
+    world: &mut Naive,
+    payloads: &[Payload; 4],
+    dt: f64,
+    log: &BTreeMap<&'static str, Chunks>,
+) -> Outcome {
+    let number = world.frame + 1;
+    let parity = (number & 1) as usize;
+    let mut report: BTreeMap<&'static str, Counts> = BTreeMap::new();
+    world.clear_changed(parity);
+    for batch in batches() {
+        if matches!(batch[0].kind, Kind::Boot) && world.frame > 0 {
+            assert!(!log.contains_key(batch[0].name), "startup runs once");
+            continue;
+        }
+        let begun = world.clone();
+        // a failing job fails the batch, whoever else ran
+        for spec in &batch {
+            if let Kind::Patches(payload, _) = &spec.kind {
+                let fails = begun.matching(&spec.wanted).into_iter().any(|entity| {
+                    fired(&payloads[*payload], entity, number, seen(counter(&begun, entity), 0))
+                        .any(|fired| fired.op == Op::Fail)
+                });
+                if fails {
+                    return Outcome::Failed(spec.name);
+                }
+            }
+        }
+        let rows: Vec<_> = batch.iter().map(|spec| ordered(spec.name, log, &begun, &spec.wanted)).collect();
+        for spec in &batch {
+            if let Kind::Dense(component, kernel) = spec.kind {
+                for entity in begun.matching(&spec.wanted) {
+                    world.write(entity, component, kernel(&begun, entity), parity);
+                }
+            }
+        }
+        let mut applied = Batch::new(world, parity);
+        for (spec, rows) in batch.iter().zip(rows) {
+            let counts = report.entry(spec.name).or_default();
+            let mut job = None;
+            for ((table, first_row), entities) in rows.into_iter().flatten() {
+                if job.replace((*table, first_row / JOB_ROWS)) != Some((*table, first_row / JOB_ROWS)) {
+                    applied.begin_job();
+                }
+                for entity in entities {
+                    match &spec.kind {
+                        Kind::Boot => {
+                            let allowed = Allowed { adds: vec![1], ..Allowed::default() };
+                            let value = packed(1, mix(entity.to_bits()), Entity::NULL);
+                            applied.apply(&allowed, *entity, Wish::Add(1, value), counts);
+                        }
+                        Kind::Patches(payload, allowed) => {
+                            let reads = spec.name != "nobody";
+                            let seen = seen(counter(&begun, *entity).filter(|_| reads), 0);
+                            for fired in fired(&payloads[*payload], *entity, number, seen) {
+                                patch(&mut applied, allowed, *entity, fired, counts);
+                            }
+                        }
+                        Kind::Dense(..) | Kind::Look => {}
+                    }
+                }
+            }
+        }
+        applied.finish();
+    }
+    world.frame += 1;
+    world.time += dt;
+    Outcome::Done(report)
+}
+
+fn patch(batch: &mut Batch<'_>, allowed: &Allowed, own: Entity, fired: super::program::Fired, counts: &mut Counts) {
+    let target = if fired.by_row { own } else { fired.target };
+    let value = |batch: &Batch<'_>| packed(fired.what, fired.seed, batch.real(fired.link));
+    match fired.op {
+        Op::Set => batch.apply(allowed, target, Wish::Set(fired.what, value(batch)), counts),
+        Op::Add => batch.apply(allowed, target, Wish::Add(fired.what, value(batch)), counts),
+        Op::Remove => batch.apply(allowed, target, Wish::Remove(fired.what), counts),
+        Op::Destroy => batch.apply(allowed, target, Wish::Destroy, counts),
+        Op::Spawn => {
+            let components = BUNDLES[fired.what];
+            // a spawn that names itself among its values gets its own handle: it is counted before its values are read
+            batch.spawn(allowed, components, fired.seed, fired.link, counts);
+        }
+        Op::SetScore => {
+            let score = Score { total: fired.seed, best: batch.real(fired.link) };
+            batch.set_score(allowed, pack(score), counts);
+        }
+        Op::Fail => unreachable!("a batch that fails is not applied"),
+    }
+}

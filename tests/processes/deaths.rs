@@ -1,0 +1,190 @@
+//! Workers that die, at named points of the protocol and at any instant: every frame ends with the same bytes.
+#![forbid(unsafe_code)]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hypostyle::{Simulation, Workers};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::equality::undisturbed;
+use crate::scenes;
+use crate::support::{Course, Random, Setting, newest, setting_of};
+
+/// Every named point of the worker protocol, and passings of it at which a worker dies. A worker must survive its
+/// first job (three dead workers fail a job), so that passings of points that one job passes often count higher.
+const POINTS: [(&str, &[u64]); 8] = [
+    ("claimed", &[2, 3, 40]),
+    ("begun", &[2, 3, 40]),
+    ("undo-saved", &[9, 10, 11, 41]),
+    ("mid-record", &[60, 61, 150]),
+    ("ran", &[2, 3, 40]),
+    ("end-pushed", &[2, 3, 40]),
+    ("published", &[2, 3, 40]),
+    ("disarmed", &[2, 3, 40]),
+];
+
+/// Steps until so many frames and deaths have been, or the undisturbed course ends; checks every generation.
+fn follow(simulation: &mut Simulation, whole: &Course, frames: u64, deaths: u64, of: &dyn std::fmt::Debug) -> u64 {
+    let mut reader = simulation.world().reader().unwrap();
+    let (mut seen, mut run) = (0, 0);
+    while run < frames || (seen < deaths && run < whole.patches.len() as u64) {
+        let report = simulation.step(scenes::DT).unwrap_or_else(|error| panic!("frame {}: {error} ({of:?})", run + 1));
+        seen += report.deaths;
+        assert_eq!(report.patches, whole.patches[run as usize], "patches of frame {} under {of:?}", run + 1);
+        run += 1;
+        let (frame, hash) = newest(&mut reader);
+        let known = whole.hashes.iter().find(|(other, _)| *other == frame).unwrap();
+        assert_eq!(known.1, hash, "frame {frame} under {of:?}");
+    }
+    seen
+}
+
+/// Waits until every worker was replaced, and sees each of them work again.
+fn assert_replaced(simulation: &mut Simulation) {
+    let begun = Instant::now();
+    while !simulation.worker_status().iter().all(|worker| worker.alive && worker.pid.is_some()) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "not replaced: {:?}", simulation.worker_status());
+        std::thread::sleep(Duration::from_millis(2));
+        simulation.step(scenes::DT).unwrap();
+    }
+}
+
+/// Dies at each named point, on its n-th passing, in every worker that is ever started.
+pub fn at_every_named_point() {
+    let whole = undisturbed("mixed", 1500, 21, 60);
+    for (point, passings) in POINTS {
+        let mut deaths = 0;
+        for (turn, passing) in passings.iter().enumerate() {
+            let setting = Setting {
+                // records that are longer than the ring's half are cut: only then there is a middle to die in
+                ring_bytes: if point == "mid-record" { 256 } else { 4096 },
+                publish_every: if point == "undo-saved" || turn % 2 == 1 { 3 } else { 1 },
+                fault: Some(format!("{point}:{passing}")),
+                ..Setting::new("mixed", Workers::Processes(2))
+            };
+            let mut simulation = setting.start(scenes::world("mixed", setting.region(), 1500, 21), 21);
+            deaths += follow(&mut simulation, &whole, 4, 3, &setting);
+        }
+        assert!(deaths >= 3, "only {deaths} workers died at `{point}`");
+    }
+}
+
+/// Dies at any point with some probability.
+pub fn at_random_points() {
+    random_points(1, 100);
+}
+
+fn random_points(seed: u64, kills: u64) {
+    let whole = undisturbed("mixed", 1500, seed, 150);
+    let (mut deaths, mut round) = (0, 0);
+    while deaths < kills {
+        let setting = Setting {
+            ring_bytes: 1024,
+            publish_every: 1 + round % 3,
+            main_helps: round % 4 == 3,
+            fault: Some(format!("random:{}:0.0006", seed * 1000 + round)),
+            ..Setting::new("mixed", Workers::Processes(2 + round as usize % 2))
+        };
+        let mut simulation = setting.start(scenes::world("mixed", setting.region(), 1500, seed), seed);
+        deaths += follow(&mut simulation, &whole, 20, (kills - deaths).min(50), &setting);
+        assert!(round < 1000, "{deaths} deaths in {round} rounds");
+        round += 1;
+    }
+}
+
+/// Kills a child of this process; false where it is none (any more). Never hits another process: the handle is
+/// opened first, and the parent compared then.
+fn kill_child(pid: u32) -> bool {
+    let Some(pid) = Pid::from_raw(pid as i32) else { return false };
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or("").split(' ').collect();
+    let is_child = fields.get(1) == Some(&std::process::id().to_string().as_str());
+    is_child && !matches!(fields[0], "Z" | "X") && pidfd_send_signal(&handle, Signal::KILL).is_ok()
+}
+
+/// Workers are killed by another thread, at any instruction.
+pub fn at_random_instants() {
+    random_instants(1, 300);
+}
+
+fn random_instants(seed: u64, kills: u64) {
+    let whole = undisturbed("mixed", 1500, seed, 400);
+    let (mut killed, mut round) = (0, 0);
+    while killed < kills {
+        let setting = Setting {
+            ring_bytes: [1 << 20, 4096, 512][round as usize % 3],
+            publish_every: [3, 1, 2][round as usize % 3],
+            main_helps: round % 4 == 2,
+            ..Setting::new("mixed", Workers::Processes(2 + round as usize % 2))
+        };
+        let mut simulation = setting.start(scenes::world("mixed", setting.region(), 1500, seed), seed);
+        let (targets, stop, hits) = (Mutex::new(Vec::new()), AtomicBool::new(false), AtomicU64::new(0));
+        let deaths = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut random = Random(seed << 20 | round);
+                while !stop.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_micros(random.below(6000)));
+                    let mut targets = targets.lock().unwrap();
+                    if !targets.is_empty() {
+                        let at = random.below(targets.len() as u64) as usize;
+                        hits.fetch_add(u64::from(kill_child(targets.swap_remove(at))), Ordering::Relaxed);
+                    }
+                }
+            });
+            // dropped also where this panics: or else the scope would wait for ever
+            let _stop = OnDrop(&stop);
+            killing(&mut simulation, &whole, &targets, &hits, kills - killed, &setting)
+        });
+        assert!(deaths > 0 && deaths <= hits.load(Ordering::Relaxed));
+        killed += hits.load(Ordering::Relaxed);
+        assert_replaced(&mut simulation);
+        assert!(round < 1000, "{killed} kills in {round} rounds");
+        round += 1;
+    }
+}
+
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Steps while the killer is at work; shows it who can be killed. Deaths seen.
+fn killing(
+    simulation: &mut Simulation,
+    whole: &Course,
+    targets: &Mutex<Vec<u32>>,
+    hits: &AtomicU64,
+    kills: u64,
+    setting: &Setting,
+) -> u64 {
+    let mut reader = simulation.world().reader().unwrap();
+    let mut deaths = 0;
+    for (index, patches) in whole.patches.iter().enumerate() {
+        if index >= 30 && hits.load(Ordering::Relaxed) >= kills {
+            break;
+        }
+        let alive = simulation.worker_status().into_iter().filter(|worker| worker.alive).filter_map(|worker| worker.pid);
+        *targets.lock().unwrap() = alive.collect();
+        let report = simulation.step(scenes::DT).unwrap_or_else(|error| panic!("frame {}: {error}", index + 1));
+        deaths += report.deaths;
+        assert_eq!(report.patches, *patches, "patches of frame {} under {setting:?}", index + 1);
+        let (frame, hash) = newest(&mut reader);
+        let known = whole.hashes.iter().find(|(other, _)| *other == frame).unwrap();
+        assert_eq!(known.1, hash, "frame {frame} under {setting:?}");
+    }
+    targets.lock().unwrap().clear();
+    deaths
+}
+
+/// The long version: as many kills as asked for, from a seed of its own.
+pub fn soak() {
+    let (seed, kills) = (setting_of("HYPOSTYLE_SOAK_SEED", 1), setting_of("HYPOSTYLE_SOAK_KILLS", 1000));
+    random_instants(100 + seed, kills.div_ceil(2));
+    random_points(100 + seed, kills.div_ceil(2));
+}

@@ -1,0 +1,91 @@
+//! The same bytes, whoever runs the jobs, however small the rings, however often a generation is made.
+#![forbid(unsafe_code)]
+
+use hypostyle::{Simulation, Workers};
+
+use crate::scenes;
+use crate::support::{Course, Setting, course, newest};
+
+/// A scene's course on main alone, every frame published.
+pub fn undisturbed(schedule: &'static str, rows: usize, seed: u64, frames: u64) -> Course {
+    let setting = Setting::new(schedule, Workers::Local);
+    let mut simulation = setting.start(scenes::world(schedule, setting.region(), rows, seed), seed);
+    course(&mut simulation, frames)
+}
+
+const FRAMES: u64 = 9;
+const ROWS: usize = 1500;
+
+/// Every pool, with default and tiny rings, publishing every frame and every third, for three seeds.
+pub fn every_pool_ring_and_cadence() {
+    let pools = [Workers::Local].into_iter();
+    let pools = pools.chain((1..=4).map(Workers::Threads)).chain((1..=4).map(Workers::Processes));
+    let pools: Vec<Workers> = pools.collect();
+    for seed in [1, 77, 4_000_000_007] {
+        let whole = undisturbed("mixed", ROWS, seed, FRAMES);
+        let mut hashes: Vec<u64> = whole.hashes.iter().map(|(_, hash)| *hash).collect();
+        hashes.dedup();
+        assert_eq!(hashes.len() as u64, FRAMES, "every frame changes the world");
+        whole.assert_exercises_everything();
+        for workers in &pools {
+            for ring_bytes in [1 << 20, 256] {
+                for publish_every in [1, 3] {
+                    let setting = Setting { ring_bytes, publish_every, ..Setting::new("mixed", *workers) };
+                    let mut simulation = setting.start(scenes::world("mixed", setting.region(), ROWS, seed), seed);
+                    let found = course(&mut simulation, FRAMES);
+                    assert_eq!(found.hashes.len() as u64, FRAMES / publish_every);
+                    found.assert_like(&whole, &(seed, &setting));
+                    assert_shared(&simulation, *workers);
+                }
+            }
+        }
+    }
+}
+
+/// Where main does not help, its workers did it all.
+fn assert_shared(simulation: &Simulation, workers: Workers) {
+    if workers != Workers::Local {
+        assert_eq!(simulation.report().jobs_on_main, 0, "main left the jobs to {workers}");
+        assert!(simulation.worker_status().iter().map(|worker| worker.jobs).sum::<u64>() > 0);
+    }
+}
+
+impl Course {
+    /// The scene is worth its name: patches of every kind were applied, and refused.
+    fn assert_exercises_everything(&self) {
+        let mut total = hypostyle::PatchCounts::default();
+        self.patches.iter().flatten().for_each(|counts| total.add(counts));
+        let counts =
+            [total.applied, total.stale, total.absent, total.refused, total.spawned, total.destroyed, total.dense_rows];
+        assert!(counts.iter().all(|count| *count > 10), "{total:?}");
+    }
+}
+
+/// Main claims jobs, too: who runs what differs from run to run.
+pub fn where_main_helps() {
+    let whole = undisturbed("mixed", 30_000, 5, 4);
+    for workers in [Workers::Threads(2), Workers::Processes(2)] {
+        let setting = Setting { main_helps: true, publish_every: 2, ..Setting::new("mixed", workers) };
+        let mut simulation = setting.start(scenes::world("mixed", setting.region(), 30_000, 5), 5);
+        course(&mut simulation, 4).assert_like(&whole, &setting);
+    }
+}
+
+/// Frames that run on one range of rows before the next are frames one by one.
+pub fn many_frames_in_one_pass() {
+    let whole = undisturbed("local", 5000, 3, 12);
+    for workers in [Workers::Local, Workers::Threads(2), Workers::Processes(2)] {
+        for publish_every in [1, 3, 4] {
+            let setting = Setting { publish_every, ..Setting::new("local", workers) };
+            let mut simulation = setting.start(scenes::world("local", setting.region(), 5000, 3), 3);
+            let mut reader = simulation.world().reader().unwrap();
+            for frames in [5, 1, 6] {
+                simulation.run(frames, scenes::DT).unwrap();
+                let (frame, hash) = newest(&mut reader);
+                let known = whole.hashes.iter().find(|(other, _)| *other == frame).unwrap();
+                assert_eq!(known.1, hash, "frame {frame} of {setting:?}");
+            }
+            assert_eq!(newest(&mut reader), *whole.hashes.last().unwrap());
+        }
+    }
+}

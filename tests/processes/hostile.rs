@@ -1,0 +1,51 @@
+//! What must not be possible, or must not do harm: stray stores, and opening regions of other processes.
+#![expect(unsafe_code, reason = "these tests store where they must not, and open regions of their own children")]
+
+use hypostyle::{Entity, Reader, RegionTarget, SnapshotError};
+
+use crate::scenes::Fault;
+use crate::support::in_worker;
+
+/// Opens a region of these tests.
+pub fn open(target: &RegionTarget) -> Result<Reader, SnapshotError> {
+    // SAFETY: regions of these tests are written by this executable alone, through the library, or are damaged while
+    // nobody pins them.
+    unsafe { Reader::open(target) }
+}
+
+/// Stores a byte where shared memory must be read-only; if it is, the process dies by a signal.
+pub fn scribble<T>(shared: &[T]) {
+    let address = shared.as_ptr().cast_mut().cast::<u8>();
+    // SAFETY: none is claimed for the store: that it cannot happen is what is tested, in a process that is to die of
+    // it. Where it does happen, the test fails.
+    unsafe { address.write_volatile(0xA5) };
+}
+
+/// Asks the system to make the pages of a slice writable; why it refused.
+pub fn make_writable<T>(shared: &[T]) -> Result<(), std::io::Error> {
+    let page = 4096;
+    let start = shared.as_ptr().addr() / page * page;
+    let address = shared.as_ptr().cast_mut().cast::<core::ffi::c_void>().with_addr(start);
+    // SAFETY: changes the protection of a page that this process has mapped, to more than it had.
+    let answer = unsafe { libc::mprotect(address, page, libc::PROT_READ | libc::PROT_WRITE) };
+    if answer == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// Does what a kernel should not do. What ends a process is done in workers only.
+pub fn commit(fault: Fault, undeclared: &[f32], handles: &[Entity]) -> Result<(), String> {
+    match fault {
+        Fault::Abort if in_worker() => std::process::abort(),
+        Fault::KillItself if in_worker() => {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        }
+        Fault::Hang if in_worker() => loop {
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        },
+        Fault::WriteUndeclared if in_worker() => scribble(undeclared),
+        Fault::WriteHandles if in_worker() => scribble(handles),
+        Fault::Panic => panic!("the kernel is asked to panic"),
+        Fault::Error => return Err("the kernel is asked to fail".to_owned()),
+        _ => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Proofs with processes: this executable is the main process, its workers, its readers and its victims.
+//!
+//! A worker process is the same executable started again, so this binary has no test harness: `main` first serves,
+//! then plays the role that its arguments name, and else runs the named tests below one after the other and reports
+//! as a harness does.
+#![expect(clippy::print_stdout, reason = "roles answer on stdout, and the tests' results are printed as a harness does")]
+#![expect(clippy::unwrap_used, reason = "all of it is test code")]
+
+mod deaths;
+mod equality;
+mod failures;
+mod hostile;
+mod readers;
+mod roles;
+mod rubbish;
+mod runner;
+mod scenes;
+mod support;
+mod takeover;
+
+use runner::{Test, soak, test};
+
+/// All tests.
+const TESTS: &[Test] = &[
+    test("equality::the_same_bytes_for_every_pool_ring_and_cadence", equality::every_pool_ring_and_cadence),
+    test("equality::the_same_bytes_where_main_helps", equality::where_main_helps),
+    test("equality::many_frames_in_one_pass_are_frames_one_by_one", equality::many_frames_in_one_pass),
+    test("deaths::at_every_named_point", deaths::at_every_named_point),
+    test("deaths::at_random_points", deaths::at_random_points),
+    test("deaths::at_random_instants", deaths::at_random_instants),
+    soak("deaths::soak_at_random_instants_and_points", deaths::soak),
+    test("failures::a_job_that_always_kills_its_worker", failures::a_job_that_always_kills_its_worker),
+    test("failures::a_kernel_that_panics_or_errs", failures::a_kernel_that_panics_or_errs),
+    test("failures::a_kernel_that_hangs", failures::a_kernel_that_hangs),
+    test("failures::a_closed_simulation", failures::a_closed_simulation),
+    test("failures::registrations_that_differ", failures::registrations_that_differ),
+    test("failures::an_executable_that_never_serves", failures::an_executable_that_never_serves),
+    test("failures::a_worker_cannot_write_what_is_undeclared", failures::a_worker_cannot_write_what_is_undeclared),
+    test("readers::every_row_of_every_pinned_generation", readers::every_row_of_every_pinned_generation),
+    test("readers::a_stopped_reader", readers::a_stopped_reader),
+    test("readers::a_killed_reader_frees_its_pin", readers::a_killed_reader_frees_its_pin),
+    test("readers::a_live_holder_makes_publications_skip", readers::a_live_holder_makes_publications_skip),
+    test("readers::a_reader_cannot_write", readers::a_reader_cannot_write),
+    test("takeover::a_killed_writer_is_taken_over_bit_for_bit", takeover::bit_for_bit),
+    test("takeover::live_and_stale_regions_are_told_apart", takeover::live_and_stale),
+    test("rubbish::damaged_regions_are_errors_to_readers", rubbish::to_readers),
+    test("rubbish::damaged_regions_are_errors_to_writers", rubbish::to_writers),
+    test("rubbish::truncated_and_foreign_files_are_errors", rubbish::truncated_and_foreign),
+];
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "role") {
+        match args.get(1).map(String::as_str) {
+            // A worker that never serves.
+            Some("deaf") => return,
+            // A program that serves too late: it starts a simulation first.
+            Some("forgetful") => return failures::forgetful(),
+            _ => {}
+        }
+    }
+    // A worker's arguments name its schedule.
+    let schedule = args.get(1).cloned().unwrap_or_default();
+    match hypostyle::serve(|| {
+        support::enter_worker();
+        scenes::schedule(&schedule)
+    }) {
+        Ok(false) => {}
+        Ok(true) => return,
+        Err(error) => {
+            // Main is told by other means.
+            println!("{error}");
+            std::process::exit(3);
+        }
+    }
+    if args.first().is_some_and(|arg| arg == "role") {
+        return roles::play(&args[1..]);
+    }
+    std::process::exit(runner::run(TESTS, &args));
+}
