@@ -72,7 +72,7 @@ fn patch() -> impl Strategy<Value = Patch> {
 
 /// Patches in runs, so that runs are merged and split.
 fn patches() -> impl Strategy<Value = Vec<Patch>> {
-    proptest::collection::vec((patch(), 1..20usize), 0..40)
+    proptest::collection::vec((patch(), 1..20usize), 0..if cfg!(miri) { 6 } else { 40 })
         .prop_map(|runs| runs.into_iter().flat_map(|(patch, n)| std::iter::repeat_n(patch, n)).collect())
 }
 
@@ -212,7 +212,7 @@ proptest! {
     #[test]
     fn a_ring_is_a_bounded_queue(
         log2 in 8..12u32,
-        steps in proptest::collection::vec((0..10u8, 0..300usize), 1..400),
+        steps in proptest::collection::vec((0..10u8, 0..300usize), 1..if cfg!(miri) { 25 } else { 400 }),
     ) {
         let capacity = 1 << log2;
         let mut memory = lines(capacity);
