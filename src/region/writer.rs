@@ -222,12 +222,6 @@ impl Region {
     }
 
     #[cfg(test)]
-    /// The encoded layout.
-    pub(crate) fn layout_bytes(&self) -> &[u8] {
-        &self.layout
-    }
-
-    #[cfg(test)]
     /// The hash that came with the layout.
     pub(crate) fn layout_hash(&self) -> u64 {
         self.layout_hash
