@@ -321,6 +321,13 @@ impl Region {
         self.mapping.pinned(out);
     }
 
+    /// As [`Region::pinned`], and the published word's dead readers are cleared as well: for when what they hold is in
+    /// the way of the next publication. Costs a system call per pin.
+    pub(crate) fn pinned_by_living(&self, out: &mut Vec<u64>) {
+        out.clear();
+        self.mapping.pinned_by_living(out);
+    }
+
     #[cfg(test)]
     /// Ends the writer; `keep`: the region stays for readers and a later writer, else it is removed.
     ///
