@@ -1,9 +1,7 @@
 //! Worlds that go back or stand side by side: faults that were there once, each as a scenario of its own.
 #![forbid(unsafe_code)]
 
-use hypostyle::{
-    Component, Read, Schedule, Simulation, StepError, System, With, Workers, World,
-};
+use hypostyle::{Component, Read, Schedule, Simulation, StepError, System, With, Workers, World};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 struct Number {
@@ -70,6 +68,7 @@ fn a_world_that_went_back_finds_its_tables_with_toggles() {
     simulation.world_mut().publish().unwrap();
     let mut reader = simulation.world().reader().unwrap();
     let snapshot = reader.pin().unwrap();
-    let rows: Vec<Vec<_>> = snapshot.tables().map(|table| table.entities().to_vec()).filter(|e| !e.is_empty()).collect();
+    let rows: Vec<Vec<_>> =
+        snapshot.tables().map(|table| table.entities().to_vec()).filter(|e| !e.is_empty()).collect();
     assert_eq!(rows, [vec![second, first]], "one table holds both");
 }
