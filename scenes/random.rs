@@ -70,6 +70,7 @@ impl Random {
 
 #[cfg(test)]
 mod tests {
+    #[allow(unused_imports, reason = "targets without a test harness have no tests")]
     use super::*;
 
     #[test]

@@ -1,4 +1,5 @@
 //! Frames: the same bytes for any workers, any grouping of frames into calls, any grouping of systems into passes.
+#![allow(clippy::unwrap_used, reason = "tests")]
 use hypostyle::*;
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -41,10 +42,10 @@ fn schedule() -> Schedule {
     schedule.add(
         System::rows::<(Read<Position>, Without<Hot>)>("heat", |job, (p, ())| {
             for i in 0..job.len() {
-                if (p.x[i] as u64 + job.frame()) % 7 == 0 {
+                if (p.x[i] as u64 + job.frame()).is_multiple_of(7) {
                     job.add_row(i, Hot);
                 }
-                if (p.x[i] as u64 + job.frame()) % 11 == 0 {
+                if (p.x[i] as u64 + job.frame()).is_multiple_of(11) {
                     job.add_row(i, Frozen { since: p.x[i] });
                 }
             }

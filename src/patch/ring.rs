@@ -38,12 +38,6 @@ impl<M: RingMemory + Clone> Ring<M> {
         self.memory.capacity()
     }
 
-    #[cfg(test)]
-    /// Bytes of the longest record that the ring takes: half of it, so that a pad always leaves room.
-    pub(crate) fn record_bytes_max(&self) -> usize {
-        self.memory.capacity() / 2
-    }
-
     /// The producing end, which goes on at the published tail. Whoever makes two at a time gets rubbish records out.
     ///
     /// # Errors

@@ -366,7 +366,7 @@ fn a_ring_is_made_and_found_only_where_it_fits() {
     for capacity in [0, 8, 128, 300, 1 << 32] {
         assert_eq!(Ring::bytes_needed(capacity), Err(RingError::Capacity { bytes: capacity as u64 }));
     }
-    // SAFETY (all of this test): memory of 384 + 512 bytes that lives on; lengths claimed are at most that.
+    // SAFETY: memory of 384 + 512 bytes that lives on; lengths claimed are at most that (so in all of this test).
     let attach = |bytes| unsafe { Ring::attach(base, bytes) }.map(|ring| ring.capacity());
     assert!(matches!(attach(896), Err(RingError::Check { found: 0, check: 0 })));
     // SAFETY: as above.
@@ -541,6 +541,7 @@ fn two_threads_pass_everything_in_order() {
 }
 
 /// Nanoseconds per set of 12 bytes by row. Run with `--release -- --ignored --nocapture cost_of`.
+#[expect(clippy::print_stdout, reason = "a measurement, run by hand")]
 #[test]
 #[ignore = "prints times, asserts nothing about them"]
 fn cost_of_a_set() {

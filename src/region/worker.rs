@@ -11,8 +11,6 @@ use std::path::Path;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-#[cfg(test)]
-use super::control::Control;
 use super::error::RegionError;
 use super::files::{DATA, RegionDirectory};
 use super::reader::SharedView;
@@ -55,12 +53,6 @@ impl WorkerMap {
     /// Bytes of data that may be touched.
     pub(crate) fn backed(&self) -> u64 {
         self.view.backed()
-    }
-
-    #[cfg(test)]
-    /// The control words, read-only memory: see [`ReaderMap::control`](super::ReaderMap::control).
-    pub(crate) fn control(&self) -> &Control {
-        self.view.control()
     }
 
     /// The encoded layout.

@@ -222,12 +222,6 @@ impl Region {
     }
 
     #[cfg(test)]
-    /// The encoded layout.
-    pub(crate) fn layout_bytes(&self) -> &[u8] {
-        &self.layout
-    }
-
-    #[cfg(test)]
     /// The hash that came with the layout.
     pub(crate) fn layout_hash(&self) -> u64 {
         self.layout_hash
@@ -325,6 +319,13 @@ impl Region {
     pub(crate) fn pinned(&self, out: &mut Vec<u64>) {
         out.clear();
         self.mapping.pinned(out);
+    }
+
+    /// As [`Region::pinned`], and the published word's dead readers are cleared as well: for when what they hold is in
+    /// the way of the next publication. Costs a system call per pin.
+    pub(crate) fn pinned_by_living(&self, out: &mut Vec<u64>) {
+        out.clear();
+        self.mapping.pinned_by_living(out);
     }
 
     #[cfg(test)]

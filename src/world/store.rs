@@ -207,7 +207,7 @@ impl Store {
         match self.region.allocate(bytes) {
             Ok(extent) => Ok(extent),
             Err(error) => {
-                self.refresh_pins();
+                self.refresh_living_pins();
                 if self.sweep_limbo() { self.region.allocate(bytes) } else { Err(error) }
             }
         }
@@ -216,6 +216,14 @@ impl Store {
     /// Looks at the readers' leases.
     pub(crate) fn refresh_pins(&mut self) {
         self.region.pinned(&mut self.pins);
+        for pin in &mut self.pins {
+            *pin >>= 16;
+        }
+    }
+
+    /// Looks at the readers' leases, and whether those who hold the published generation live.
+    pub(crate) fn refresh_living_pins(&mut self) {
+        self.region.pinned_by_living(&mut self.pins);
         for pin in &mut self.pins {
             *pin >>= 16;
         }

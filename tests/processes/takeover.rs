@@ -10,7 +10,7 @@ use crate::hostile;
 use crate::scenes;
 use crate::support::{Actor, Random, Setting, course, fresh_region, newest};
 
-const ROWS: usize = 1500;
+const ROWS: usize = 600;
 
 /// The role of a writer: steps until it is killed.
 pub fn write(region: RegionTarget, workers: Workers, publish_every: u64, seed: u64) {
