@@ -1,4 +1,5 @@
 //! Frames: the same bytes for any workers, any grouping of frames into calls, any grouping of systems into passes.
+#![allow(clippy::unwrap_used, reason = "tests")]
 use hypostyle::*;
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -41,10 +42,10 @@ fn schedule() -> Schedule {
     schedule.add(
         System::rows::<(Read<Position>, Without<Hot>)>("heat", |job, (p, ())| {
             for i in 0..job.len() {
-                if (p.x[i] as u64 + job.frame()) % 7 == 0 {
+                if (p.x[i] as u64 + job.frame()).is_multiple_of(7) {
                     job.add_row(i, Hot);
                 }
-                if (p.x[i] as u64 + job.frame()) % 11 == 0 {
+                if (p.x[i] as u64 + job.frame()).is_multiple_of(11) {
                     job.add_row(i, Frozen { since: p.x[i] });
                 }
             }
@@ -93,11 +94,14 @@ fn row_local() -> Schedule {
         v.x.map_with(p.x, |v, x| v - x * dt * 0.125);
         v.y[0] += job.time() as f32 + job.frame() as f32;
     }));
-    schedule.add(System::rows::<(Write<Position>, Read<Velocity>, Without<Frozen>)>("integrate", |job, (mut p, v, ())| {
-        let dt = job.dt() as f32;
-        p.x.map_with(v.x, |x, v| x + v * dt);
-        p.y.map_with2(v.y, v.x, |y, v, w| y + (v - w) * dt);
-    }));
+    schedule.add(System::rows::<(Write<Position>, Read<Velocity>, Without<Frozen>)>(
+        "integrate",
+        |job, (mut p, v, ())| {
+            let dt = job.dt() as f32;
+            p.x.map_with(v.x, |x, v| x + v * dt);
+            p.y.map_with2(v.y, v.x, |y, v, w| y + (v - w) * dt);
+        },
+    ));
     schedule.add(System::rows::<Write<Position>>("wrap", |_, mut p| {
         for x in p.x.iter_mut().filter(|x| **x > 1000.0) {
             *x -= 1000.0;
@@ -110,8 +114,12 @@ fn hash_after(frames_per_call: u64, publish_every: u64, fuse: bool, workers: Wor
     let mut world = world(20_000);
     world.spawn_batch((0..5000).map(|i| (Position { x: i as f32, y: 1.0 }, Velocity { x: 0.5, y: 0.0 }, Hot))).unwrap();
     world.add_where::<With<Hot>, _>(Frozen { since: 1.0 }).unwrap();
-    let mut simulation =
-        Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse).build(world, row_local()).unwrap();
+    let mut simulation = Simulation::builder()
+        .workers(workers)
+        .publish_every(publish_every)
+        .fuse(fuse)
+        .build(world, row_local())
+        .unwrap();
     let mut left = 24;
     while left > 0 {
         let frames = frames_per_call.min(left);

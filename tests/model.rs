@@ -56,10 +56,7 @@ fn same_under_all_settings(program: &Program) {
     let local = run(program, settings(Workers::Local, 1 << 16, 1, true));
     let threads = run(program, settings(Workers::Threads(2), 256, 1, false));
     assert_eq!(local, threads, "local and threads");
-    for other in [
-        settings(Workers::Local, 1 << 16, 2, false),
-        settings(Workers::Threads(2), 256, 3, true),
-    ] {
+    for other in [settings(Workers::Local, 1 << 16, 2, false), settings(Workers::Threads(2), 256, 3, true)] {
         let trace = run(program, other);
         // a failed frame undoes more where less is published
         if !program.may_fail() {

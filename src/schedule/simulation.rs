@@ -592,7 +592,7 @@ impl Simulation {
             for table in 0..store.tables.len() as u32 {
                 let shape = Arc::clone(&store.tables[table as usize].shape);
                 let Some(slot) = shape.slot(component) else { continue };
-                if crate::world::query::matches(&self.compiled[system].own, &shape).is_some() {
+                if crate::world::query::concerns(&self.compiled[system].own, &shape) {
                     store.sort_table(table, usize::from(slot.first) + usize::from(field))?;
                 }
             }
@@ -635,6 +635,8 @@ impl Simulation {
             .iter()
             .map(|id| self.world.layout().components()[usize::from(*id)].name.as_str())
             .collect();
-        Some((self.compiled[rows.system].name.clone(), names.join(", "), rows.rows.clone()))
+        let systems: Vec<&str> =
+            self.work.systems_of(job).iter().map(|system| self.compiled[*system].name.as_str()).collect();
+        Some((systems.join("`, `"), names.join(", "), rows.rows.clone()))
     }
 }

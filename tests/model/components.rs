@@ -131,17 +131,50 @@ pub const COMPONENTS: usize = 11;
 macro_rules! with_component {
     ($index:expr, $C:ident => $body:expr) => {
         match $index {
-            0 => { type $C = $crate::model::components::Position; $body }
-            1 => { type $C = $crate::model::components::Counter; $body }
-            2 => { type $C = $crate::model::components::Link; $body }
-            3 => { type $C = $crate::model::components::Flag; $body }
-            4 => { type $C = $crate::model::components::Grid; $body }
-            5 => { type $C = $crate::model::components::Tag; $body }
-            6 => { type $C = $crate::model::components::Shield; $body }
-            7 => { type $C = $crate::model::components::Asleep; $body }
-            8 => { type $C = $crate::model::components::Health; $body }
-            9 => { type $C = $crate::model::components::Charge; $body }
-            _ => { type $C = $crate::model::components::Mark; $body }
+            0 => {
+                type $C = $crate::model::components::Position;
+                $body
+            }
+            1 => {
+                type $C = $crate::model::components::Counter;
+                $body
+            }
+            2 => {
+                type $C = $crate::model::components::Link;
+                $body
+            }
+            3 => {
+                type $C = $crate::model::components::Flag;
+                $body
+            }
+            4 => {
+                type $C = $crate::model::components::Grid;
+                $body
+            }
+            5 => {
+                type $C = $crate::model::components::Tag;
+                $body
+            }
+            6 => {
+                type $C = $crate::model::components::Shield;
+                $body
+            }
+            7 => {
+                type $C = $crate::model::components::Asleep;
+                $body
+            }
+            8 => {
+                type $C = $crate::model::components::Health;
+                $body
+            }
+            9 => {
+                type $C = $crate::model::components::Charge;
+                $body
+            }
+            _ => {
+                type $C = $crate::model::components::Mark;
+                $body
+            }
         }
     };
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use hypostyle::{
-    AnyOf, Changed, Entities, Entity, Prefab, Query, Reader, Simulation, Snapshot, StepError, With,
-    Without, Workers, World, WorldError, Write,
+    AnyOf, Changed, Entities, Entity, Prefab, Query, Reader, Simulation, Snapshot, StepError, With, Without, Workers,
+    World, WorldError, Write,
 };
 
 use super::components::*;
@@ -28,15 +28,42 @@ pub type Trace = Vec<(u64, u64, u64)>;
 macro_rules! with_query {
     ($index:expr, $Q:ident => $body:expr) => {
         match $index % QUERIES.len() {
-            0 => { type $Q = With<Position>; $body }
-            1 => { type $Q = Without<Tag>; $body }
-            2 => { type $Q = (With<Counter>, Without<Asleep>); $body }
-            3 => { type $Q = Changed<Health>; $body }
-            4 => { type $Q = (); $body }
-            5 => { type $Q = AnyOf<(Shield, Mark)>; $body }
-            6 => { type $Q = (With<Charge>, AnyOf<(Asleep, Tag)>); $body }
-            7 => { type $Q = (Changed<Charge>, Changed<Mark>, Without<Health>); $body }
-            _ => { type $Q = (Changed<Mark>, AnyOf<(Health, Counter)>); $body }
+            0 => {
+                type $Q = With<Position>;
+                $body
+            }
+            1 => {
+                type $Q = Without<Tag>;
+                $body
+            }
+            2 => {
+                type $Q = (With<Counter>, Without<Asleep>);
+                $body
+            }
+            3 => {
+                type $Q = Changed<Health>;
+                $body
+            }
+            4 => {
+                type $Q = ();
+                $body
+            }
+            5 => {
+                type $Q = AnyOf<(Shield, Mark)>;
+                $body
+            }
+            6 => {
+                type $Q = (With<Charge>, AnyOf<(Asleep, Tag)>);
+                $body
+            }
+            7 => {
+                type $Q = (Changed<Charge>, Changed<Mark>, Without<Health>);
+                $body
+            }
+            _ => {
+                type $Q = (Changed<Mark>, AnyOf<(Health, Counter)>);
+                $body
+            }
         }
     };
 }
@@ -64,8 +91,11 @@ fn expected(model: &Naive) -> Contents {
     model.entities.iter().map(|(key, components)| (*key, bytes(components))).collect()
 }
 
+/// Per table: its components and the entities of its rows.
+pub type RowOrder = Vec<(Vec<usize>, Vec<Entity>)>;
+
 /// Everything in a generation, by name, and its rows' order.
-pub fn contents(snapshot: &Snapshot<'_>) -> (Contents, Vec<(Vec<usize>, Vec<Entity>)>) {
+pub fn contents(snapshot: &Snapshot<'_>) -> (Contents, RowOrder) {
     let layout = snapshot.layout();
     let mut out = Contents::new();
     let mut order = Vec::new();
@@ -147,11 +177,12 @@ pub fn rows(world: &World) -> Vec<Vec<Entity>> {
 
 fn entities_of<Q: Query>(world: &World) -> Vec<Entity> {
     let mut all = Vec::new();
-    world.query::<(Entities, Q)>(|entities, (same, _)| {
-        assert_eq!(entities, same);
-        all.extend_from_slice(entities);
-    })
-    .expect("all components are known");
+    world
+        .query::<(Entities, Q)>(|entities, (same, _)| {
+            assert_eq!(entities, same);
+            all.extend_from_slice(entities);
+        })
+        .expect("all components are known");
     assert_eq!(world.count::<Q>().expect("all components are known"), all.len() as u64);
     all.sort_by_key(|entity| (entity.index(), entity.generation()));
     all
@@ -260,8 +291,10 @@ impl Driver {
                 }
                 let handles = spawn.spawn().expect("the components are known");
                 self.spawned(&handles, |index| {
-                    let place = if *over { Position { x: index as f32, y: 0.5 } } else { Position::made(seed, Entity::NULL) };
-                    let mut all = vec![(0, pack(place)), (1, pack(Counter { value: seed ^ index as u64 })), (7, vec![])];
+                    let place =
+                        if *over { Position { x: index as f32, y: 0.5 } } else { Position::made(seed, Entity::NULL) };
+                    let mut all =
+                        vec![(0, pack(place)), (1, pack(Counter { value: seed ^ index as u64 })), (7, vec![])];
                     if *over {
                         all.push((8, pack(Health { points: -3 })));
                     }
@@ -332,7 +365,8 @@ impl Driver {
             }
             Edit::QueryMut { which } => self.query_mut(world, *which),
             Edit::Resource { which, seed, insert } => {
-                let (score, gravity) = (Score { total: even(*seed), best: self.pick(*seed as u16) }, Gravity { y: 1.5 });
+                let (score, gravity) =
+                    (Score { total: even(*seed), best: self.pick(*seed as u16) }, Gravity { y: 1.5 });
                 let which = usize::from(which % 2);
                 let got = match (which, insert) {
                     (0, true) => world.insert_resource(score),
@@ -343,8 +377,12 @@ impl Driver {
                 let bytes = if which == 0 { pack(score) } else { pack(gravity) };
                 match got {
                     Ok(()) => assert_ne!(*insert, self.model.resources[which].is_some()),
-                    Err(WorldError::DuplicateResource { .. }) => assert!(*insert && self.model.resources[which].is_some()),
-                    Err(WorldError::MissingResource { .. }) => assert!(!insert && self.model.resources[which].is_none()),
+                    Err(WorldError::DuplicateResource { .. }) => {
+                        assert!(*insert && self.model.resources[which].is_some())
+                    }
+                    Err(WorldError::MissingResource { .. }) => {
+                        assert!(!insert && self.model.resources[which].is_none())
+                    }
                     Err(error) => panic!("{error}"),
                 }
                 if *insert != self.model.resources[which].is_some() {
@@ -447,9 +485,8 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
             compare(simulation.world(), &driver.model, &format!("after the edits before step {number}"));
         }
         let known: Vec<Entity> = spec.known.iter().map(|who| driver.pick(*who)).collect();
-        let payloads = [0, 1, 2, 3].map(|index| {
-            Payload { known: known.clone(), instructions: spec.payloads[index].clone() }
-        });
+        let payloads =
+            [0, 1, 2, 3].map(|index| Payload { known: known.clone(), instructions: spec.payloads[index].clone() });
         for (name, payload) in PATCHERS.iter().zip(&payloads) {
             assert_eq!(format!("{:?}", Payload::decode(&payload.encode())), format!("{payload:?}"));
             simulation.set_payload(name, payload.encode()).expect("the system is there");
@@ -510,7 +547,12 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
             pins.swap_remove(usize::from(which) % pins.len());
         }
         for (pinned, hash) in &pins {
-            assert_eq!(pinned.hash(), *hash, "generation {} changed under its pin in step {number}", pinned.generation());
+            assert_eq!(
+                pinned.hash(),
+                *hash,
+                "generation {} changed under its pin in step {number}",
+                pinned.generation()
+            );
         }
         if spec.pin
             && let Some(reader) = readers.next()
@@ -520,4 +562,3 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
     }
     trace
 }
-

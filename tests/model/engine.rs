@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use hypostyle::{
-    AnyOf, Changed, Entities, Entity, Job, Read, Schedule, System, View, With, Without, World, Write,
-};
+use hypostyle::{AnyOf, Changed, Entities, Entity, Job, Read, Schedule, System, View, With, Without, World, Write};
 
 use super::components::*;
 use super::program::{Fired, Op, Payload, fired, mix};
@@ -143,10 +141,12 @@ pub fn schedule(log: &Log, sort: bool) -> Schedule {
     }));
     // patches of every kind
     let l = log.clone();
-    let every = |name| System::try_neighbours::<Everything, ()>(name, move |job, (_, counters), view| {
-        l.note("patch", own_table(view), job);
-        patch(job, counters.map(|columns| columns.value), 0)
-    });
+    let every = |name| {
+        System::try_neighbours::<Everything, ()>(name, move |job, (_, counters), view| {
+            l.note("patch", own_table(view), job);
+            patch(job, counters.map(|columns| columns.value), 0)
+        })
+    };
     add(every("patch")
         .after("count")
         .after("drain")

@@ -30,7 +30,8 @@ pub struct Plan {
 }
 
 fn field() -> impl Strategy<Value = (FieldType, Option<u64>)> {
-    let ty = (prop::sample::select(ScalarType::ALL.as_slice()), prop::sample::select([0u32, 0, 0, 1, 2, 3, 8].as_slice()));
+    let ty =
+        (prop::sample::select(ScalarType::ALL.as_slice()), prop::sample::select([0u32, 0, 0, 1, 2, 3, 8].as_slice()));
     (ty.prop_map(|(scalar, array_len)| FieldType { scalar, array_len }), prop::option::weighted(0.3, any::<u64>()))
 }
 
@@ -49,32 +50,40 @@ fn bytes_of(ty: FieldType, seed: u64) -> Vec<u8> {
 
 fn layouts() -> impl Strategy<Value = Layout> {
     let component = (prop::collection::vec(field(), 0..4), any::<bool>(), any::<bool>());
-    (prop::collection::vec(component, 1..7), prop::option::of((any::<u8>(), 1u64..300))).prop_map(|(components, hint)| {
-        let components: Vec<ComponentLayout> = components
-            .into_iter()
-            .enumerate()
-            .map(|(index, (fields, toggle, track_changes))| ComponentLayout {
-                name: format!("c{index}"),
-                storage: if toggle { Storage::Toggle } else { Storage::Table },
-                track_changes,
-                fields: fields
-                    .into_iter()
+    (prop::collection::vec(component, 1..7), prop::option::of((any::<u8>(), 1u64..300))).prop_map(
+        |(components, hint)| {
+            let components: Vec<ComponentLayout> = components
+                .into_iter()
+                .enumerate()
+                .map(|(index, (fields, toggle, track_changes))| ComponentLayout {
+                    name: format!("c{index}"),
+                    storage: if toggle { Storage::Toggle } else { Storage::Table },
+                    track_changes,
+                    fields: fields
+                        .into_iter()
+                        .enumerate()
+                        .map(|(index, (ty, default))| FieldLayout {
+                            name: format!("f{index}"),
+                            ty,
+                            // handles have one default only
+                            default: default.filter(|_| ty.scalar != ScalarType::Entity).map(|seed| bytes_of(ty, seed)),
+                        })
+                        .collect(),
+                })
+                .collect();
+            let hints = hint.map(|(mask, rows)| TableHint {
+                components: components
+                    .iter()
                     .enumerate()
-                    .map(|(index, (ty, default))| FieldLayout {
-                        name: format!("f{index}"),
-                        ty,
-                        // handles have one default only
-                        default: default.filter(|_| ty.scalar != ScalarType::Entity).map(|seed| bytes_of(ty, seed)),
-                    })
+                    .filter(|(i, _)| mask >> i & 1 != 0)
+                    .map(|(_, c)| c.name.clone())
                     .collect(),
-            })
-            .collect();
-        let hints = hint.map(|(mask, rows)| TableHint {
-            components: components.iter().enumerate().filter(|(i, _)| mask >> i & 1 != 0).map(|(_, c)| c.name.clone()).collect(),
-            rows,
-        });
-        Layout::new("any", components, vec![], hints.into_iter().collect(), 1 << 26).expect("the generator makes valid layouts")
-    })
+                rows,
+            });
+            Layout::new("any", components, vec![], hints.into_iter().collect(), 1 << 26)
+                .expect("the generator makes valid layouts")
+        },
+    )
 }
 
 pub fn plans() -> impl Strategy<Value = Plan> {
@@ -87,8 +96,11 @@ pub fn plans() -> impl Strategy<Value = Plan> {
         2 => Just(Act::Pin),
         2 => any::<u8>().prop_map(|which| Act::Unpin { which }),
     ];
-    (layouts(), prop::collection::vec(act, 1..24), 1u64..4)
-        .prop_map(|(layout, acts, publish_every)| Plan { layout, acts, publish_every })
+    (layouts(), prop::collection::vec(act, 1..24), 1u64..4).prop_map(|(layout, acts, publish_every)| Plan {
+        layout,
+        acts,
+        publish_every,
+    })
 }
 
 /// Values of one column, in memory that any column type may look at.

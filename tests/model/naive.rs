@@ -115,7 +115,8 @@ impl Naive {
 
     pub fn matching(&self, wanted: &Wanted) -> Vec<Entity> {
         let matches = |components: &BTreeMap<usize, Value>| {
-            let changed = |component: &usize| components.get(component).is_some_and(|value| value.changed != [false; 2]);
+            let changed =
+                |component: &usize| components.get(component).is_some_and(|value| value.changed != [false; 2]);
             wanted.all.iter().all(|component| components.contains_key(component))
                 && !wanted.none.iter().any(|component| components.contains_key(component))
                 && (wanted.any.is_empty() || wanted.any.iter().any(|component| components.contains_key(component)))
@@ -239,9 +240,7 @@ impl<'w> Batch<'w> {
                 counts.destroyed += 1;
                 self.destroyed.push(entity);
             }
-            Wish::Set(component, bytes) | Wish::Add(component, bytes)
-                if has_bad_bool(component, &bytes) =>
-            {
+            Wish::Set(component, bytes) | Wish::Add(component, bytes) if has_bad_bool(component, &bytes) => {
                 counts.refused += 1;
             }
             Wish::Set(component, _) if self.world.value(entity, component).is_none() => counts.refused += 1,

@@ -57,7 +57,7 @@ fn count(world: &Naive, entity: Entity) -> Vec<u8> {
 fn heal(world: &Naive, entity: Entity) -> Vec<u8> {
     let bytes = own(world, entity, Health::INDEX);
     let points = i32::from_le_bytes(bytes[..].try_into().expect("4 bytes"));
-    let points = if entity.index() % 2 == 0 { points.wrapping_add(5) } else { points };
+    let points = if entity.index().is_multiple_of(2) { points.wrapping_add(5) } else { points };
     points.to_le_bytes().to_vec()
 }
 
@@ -140,20 +140,45 @@ fn batches() -> Vec<Vec<Spec>> {
             wanted: Wanted { changed: &[8, 9], ..Wanted::default() },
             kind: Kind::Patches(1, react),
         }],
-        vec![Spec { name: "watch", wanted: Wanted { changed: &[10], none: &[5], ..Wanted::default() }, kind: Kind::Look }],
+        vec![Spec {
+            name: "watch",
+            wanted: Wanted { changed: &[10], none: &[5], ..Wanted::default() },
+            kind: Kind::Look,
+        }],
         late,
-        vec![Spec { name: "last", wanted: Wanted { all: &[1], any: &[8, 10, 6], ..Wanted::default() }, kind: Kind::Look }],
+        vec![Spec {
+            name: "last",
+            wanted: Wanted { all: &[1], any: &[8, 10, 6], ..Wanted::default() },
+            kind: Kind::Look,
+        }],
     ]
 }
 
 /// The systems in the order of registration, as in the report.
 pub const REGISTERED: [&str; 14] = [
-    "boot", "integrate", "count", "heal", "drain", "patch", "relink", "diffuse", "react", "watch", "drift", "left",
-    "right", "last",
+    "boot",
+    "integrate",
+    "count",
+    "heal",
+    "drain",
+    "patch",
+    "relink",
+    "diffuse",
+    "react",
+    "watch",
+    "drift",
+    "left",
+    "right",
+    "last",
 ];
 
 /// A system's rows in canonical order, as the engine noted them, checked against what the model says it gets.
-fn ordered<'a>(name: &str, log: &'a BTreeMap<&'static str, Chunks>, world: &Naive, wanted: &Wanted) -> Option<&'a Chunks> {
+fn ordered<'a>(
+    name: &str,
+    log: &'a BTreeMap<&'static str, Chunks>,
+    world: &Naive,
+    wanted: &Wanted,
+) -> Option<&'a Chunks> {
     let want = world.matching(wanted);
     let mut got: Vec<Entity> = log.get(name).into_iter().flatten().flat_map(|(_, rows)| rows.iter().copied()).collect();
     got.sort_by_key(|entity| (entity.index(), entity.generation()));
@@ -170,12 +195,7 @@ pub enum Outcome {
 }
 
 /// Runs a frame on the model.
-pub fn frame(
-    world: &mut Naive,
-    payloads: &[Payload; 4],
-    dt: f64,
-    log: &BTreeMap<&'static str, Chunks>,
-) -> Outcome {
+pub fn frame(world: &mut Naive, payloads: &[Payload; 4], dt: f64, log: &BTreeMap<&'static str, Chunks>) -> Outcome {
     let number = world.frame + 1;
     let parity = (number & 1) as usize;
     let mut report: BTreeMap<&'static str, Counts> = BTreeMap::new();

@@ -77,16 +77,20 @@ fn simulation(plan: &Plan, workers: Workers, publish_every: u64) -> Simulation {
         }
     }
     let mut schedule = Schedule::new();
-    schedule.add(System::rows::<(Write<Angle>, Read<Steps>)>("turn", |job, (mut angle, steps)| {
-        let (dt, time) = (job.dt(), job.time());
-        angle.at.map_with2(&angle.turn, steps.count, |at, turn, count| at + turn * dt + f64::from(count) * time);
-    })
-    .job_rows(64));
-    schedule.add(System::rows::<(Write<Steps>, Without<Still>)>("walk", |job, (mut steps, ())| {
-        let frame = job.frame() as u32;
-        steps.count.map(|count| count.wrapping_mul(3) ^ frame);
-    })
-    .job_rows(128));
+    schedule.add(
+        System::rows::<(Write<Angle>, Read<Steps>)>("turn", |job, (mut angle, steps)| {
+            let (dt, time) = (job.dt(), job.time());
+            angle.at.map_with2(&angle.turn, steps.count, |at, turn, count| at + turn * dt + f64::from(count) * time);
+        })
+        .job_rows(64),
+    );
+    schedule.add(
+        System::rows::<(Write<Steps>, Without<Still>)>("walk", |job, (mut steps, ())| {
+            let frame = job.frame() as u32;
+            steps.count.map(|count| count.wrapping_mul(3) ^ frame);
+        })
+        .job_rows(128),
+    );
     schedule.add(System::rows::<(Write<Still>, Read<Angle>)>("rest", |job, (mut still, angle)| {
         for row in 0..job.len() {
             if angle.at[row] > 3.0 {
@@ -100,8 +104,10 @@ fn simulation(plan: &Plan, workers: Workers, publish_every: u64) -> Simulation {
         }));
     }
     if plan.startup {
-        schedule.add(System::rows::<Write<Steps>>("wind up", |_, mut steps| steps.count.map(|count| count + 1000))
-            .stage("startup"));
+        schedule.add(
+            System::rows::<Write<Steps>>("wind up", |_, mut steps| steps.count.map(|count| count + 1000))
+                .stage("startup"),
+        );
     }
     let builder = Simulation::builder().workers(workers).publish_every(publish_every);
     builder.fuse(publish_every > 1).build(world, schedule).expect("the schedule is sound")

@@ -201,13 +201,13 @@ fn instruction() -> impl Strategy<Value = Instruction> {
         60 => Just(Op::Destroy),
         100 => Just(Op::Spawn),
         15 => Just(Op::SetScore),
-        4 => Just(Op::Fail),
+        10 => Just(Op::Fail),
     ];
     (op, target(), any::<u8>(), any::<u8>(), target(), any::<u8>(), 1u8..12, any::<u32>()).prop_map(
         |(op, target, what, which, link, link_which, one_in, seed)| {
             let one_in = match op {
                 Op::Destroy | Op::Spawn => one_in.saturating_mul(6).saturating_add(4),
-                Op::Fail => 200,
+                Op::Fail => 150,
                 _ => one_in,
             };
             Instruction { op, target, what, which, link, link_which, one_in, seed }
@@ -227,7 +227,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         3 => (w(), b()).prop_map(|(who, component)| Edit::Remove { who, component }),
         2 => (b(), b(), s()).prop_map(|(query, component, seed)| Edit::AddWhere { query, component, seed }),
         2 => (b(), b()).prop_map(|(query, component)| Edit::RemoveWhere { query, component }),
-        1 => b().prop_map(|query| Edit::DespawnWhere { query }),
+        2 => b().prop_map(|query| Edit::DespawnWhere { query }),
         2 => b().prop_map(|which| Edit::QueryMut { which }),
         1 => (b(), s(), any::<bool>()).prop_map(|(which, seed, insert)| Edit::Resource { which, seed, insert }),
         1 => Just(Edit::Publish),
@@ -249,9 +249,9 @@ fn frame() -> impl Strategy<Value = FrameSpec> {
 /// Any program.
 pub fn programs() -> impl Strategy<Value = Program> {
     (
-        prop::collection::vec((any::<u8>(), 1u8..130, any::<u32>()), 1..7),
-        prop::collection::vec(frame(), 1..8),
-        prop::bool::weighted(0.3),
+        prop::collection::vec((any::<u8>(), 1u8..250, any::<u32>()), 1..7),
+        prop::collection::vec(frame(), 1..10),
+        prop::bool::weighted(0.4),
     )
         .prop_map(|(initial, frames, sort)| Program { initial, frames, sort })
 }

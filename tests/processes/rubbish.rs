@@ -124,7 +124,12 @@ fn damages(region: &Path, newest: &Newest, step: usize) -> Vec<Damage> {
     // whole columns of garbage: all that the directory names, the entity map first
     for index in 0..48 {
         let entry = newest.offset + newest.bytes.min(64) + index * 32;
-        damages.push(Damage { file: "data", at: entry, bytes: (0..32).map(|k| mix(index ^ k) as u8).collect(), sealed: true });
+        damages.push(Damage {
+            file: "data",
+            at: entry,
+            bytes: (0..32).map(|k| mix(index ^ k) as u8).collect(),
+            sealed: true,
+        });
     }
     for at in (0..bytes).step_by(4096).filter(|at| mix(*at).is_multiple_of(step as u64)) {
         let len = 4096.min(bytes - at);
@@ -172,7 +177,9 @@ fn read(target: &RegionTarget) -> Result<(), String> {
     let _ = (snapshot.hash(), snapshot.memory(), snapshot.entity_count(), info.is_stale());
     for table in snapshot.tables() {
         for component in snapshot.layout().components() {
-            let _ = table.presence(&component.name).map(|presence| (0..table.rows()).filter(|r| presence.contains(*r)).count());
+            let _ = table
+                .presence(&component.name)
+                .map(|presence| (0..table.rows()).filter(|r| presence.contains(*r)).count());
             for field in &component.fields {
                 let name = format!("{}.{}", component.name, field.name);
                 let _ = table.column_bytes(&name).map(|column| column.map(|(_, bytes)| xxh3_64(bytes)));
@@ -191,8 +198,10 @@ fn read(target: &RegionTarget) -> Result<(), String> {
 /// Takes over, steps, and publishes.
 fn resume(target: &RegionTarget) -> Result<(), String> {
     let world = World::resume(target).map_err(|error| error.to_string())?;
-    let mut simulation =
-        Setting::new("mixed", Workers::Local).builder().build(world, scenes::schedule("mixed")).map_err(|e| e.to_string())?;
+    let mut simulation = Setting::new("mixed", Workers::Local)
+        .builder()
+        .build(world, scenes::schedule("mixed"))
+        .map_err(|e| e.to_string())?;
     simulation.run(2, scenes::DT).map_err(|error| error.to_string())?;
     Ok(())
 }

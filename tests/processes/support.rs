@@ -175,13 +175,8 @@ pub struct Actor {
 impl Actor {
     /// Starts a child in a role.
     pub fn start(role: &[&str]) -> Actor {
-        let mut child = Command::new(own())
-            .arg("role")
-            .args(role)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            Command::new(own()).arg("role").args(role).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Actor { child, stdin, stdout }
     }

@@ -71,7 +71,11 @@ pub fn bit_for_bit() {
         let known = |frame: u64| *whole.hashes.iter().find(|(other, _)| *other == frame).unwrap_or(&(0, 0));
         assert!(found.0 < 140, "the course of {} frames is too short", whole.hashes.len());
         if found.0 > 0 {
-            assert_eq!(found, known(found.0), "a dead writer's newest generation, {workers} {publish_every} round {round}");
+            assert_eq!(
+                found,
+                known(found.0),
+                "a dead writer's newest generation, {workers} {publish_every} round {round}"
+            );
         }
         assert!(inspect(&region).is_stale());
         await_end(&pids);

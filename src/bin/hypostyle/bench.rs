@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
                 })
             })
             .collect();
-        crate::put_json(out, &serde_json::Value::Array(values))?;
+        crate::put_json(out, &serde_json::json!({ "figures": values }))?;
     }
     Ok(())
 }

@@ -23,8 +23,10 @@ mod text;
 mod values;
 mod worker;
 
+#[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
 #[path = "../../../benches/cases/mod.rs"]
 mod cases;
+#[allow(dead_code, reason = "tests use the rest")]
 #[path = "../../../scenes/mod.rs"]
 mod scenes;
 
@@ -134,7 +136,9 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Plan(args) => plan::run(&args, json, out),
         Command::Clean(args) => clean::run(&args, json, out),
         Command::Bench(args) => bench::run(&args, json, out),
-        Command::Worker(_) | Command::BenchWorker { .. } => Err(Failure::usage("`worker` is started by `run --workers processes:N`, not by hand")),
+        Command::Worker(_) | Command::BenchWorker { .. } => {
+            Err(Failure::usage("workers are started by `run --workers processes:N` and `bench`, not by hand"))
+        }
     }
 }
 
