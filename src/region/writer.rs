@@ -13,7 +13,9 @@ use super::extent::{Extent, ExtentPool};
 use super::mapping::{Mapping, whole_pages};
 use super::reader::ReaderMap;
 use super::target::RegionTarget;
-use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL};
+use crate::limits::{
+    LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN,
+};
 use crate::os;
 
 /// How a region's memory is used.
@@ -296,13 +298,15 @@ impl Region {
         Ok(())
     }
 
-    /// Gives free memory back to the system: the data's end, and long free runs inside it. Returns how much.
+    /// Gives free memory back to the system: the data's end, and long free runs inside it. Returns how much. An end no
+    /// longer than two growths stays: the next extent that is needed for a moment would only take it again.
     ///
     /// # Errors
     /// What the system refuses; what was given back until then is given back.
     pub(crate) fn trim(&mut self) -> Result<u64, RegionError> {
         let before = self.pool.backed();
-        if let Some(tail) = self.pool.free_tail().filter(|tail| tail.offset >= PAGE_BYTES) {
+        let stays = 2 * (before / 8).max(REGION_GROWTH_BYTES_MIN);
+        if let Some(tail) = self.pool.free_tail().filter(|tail| tail.offset >= PAGE_BYTES && tail.bytes > stays) {
             self.shrink_to(tail)?;
         }
         let mut given = before - self.pool.backed();

@@ -592,7 +592,7 @@ impl Simulation {
             for table in 0..store.tables.len() as u32 {
                 let shape = Arc::clone(&store.tables[table as usize].shape);
                 let Some(slot) = shape.slot(component) else { continue };
-                if crate::world::query::matches(&self.compiled[system].own, &shape).is_some() {
+                if crate::world::query::concerns(&self.compiled[system].own, &shape) {
                     store.sort_table(table, usize::from(slot.first) + usize::from(field))?;
                 }
             }

@@ -18,7 +18,7 @@ const POINTS: [(&str, &[u64]); 8] = [
     ("claimed", &[12, 13, 40]),
     ("begun", &[12, 13, 40]),
     ("undo-saved", &[40, 41, 42, 77]),
-    ("mid-record", &[101, 150, 211]),
+    ("mid-record", &[11, 12, 17]),
     ("ran", &[12, 13, 40]),
     ("end-pushed", &[12, 13, 40]),
     ("published", &[12, 13, 40]),
@@ -52,19 +52,22 @@ fn assert_replaced(simulation: &mut Simulation) {
 
 /// Dies at each named point, on its n-th passing, in every worker that is ever started.
 pub fn at_every_named_point() {
-    let whole = undisturbed("mixed", 1500, 21, 60);
+    let mixed = undisturbed("mixed", 1500, 21, 60);
+    let flood = undisturbed("flood", 40_000, 21, 60);
     for (point, passings) in POINTS {
+        // only a job with many patches has a middle to die in
+        let (schedule, rows, whole) =
+            if point == "mid-record" { ("flood", 40_000, &flood) } else { ("mixed", 1500, &mixed) };
         let mut deaths = 0;
         for (turn, passing) in passings.iter().enumerate() {
             let setting = Setting {
-                // records that are longer than the ring's half are cut: only then there is a middle to die in
-                ring_bytes: if point == "mid-record" { 256 } else { 4096 },
+                ring_bytes: 4096,
                 publish_every: if point == "undo-saved" || turn % 2 == 1 { 3 } else { 1 },
                 fault: Some(format!("{point}:{passing}")),
-                ..Setting::new("mixed", Workers::Processes(2))
+                ..Setting::new(schedule, Workers::Processes(2))
             };
-            let mut simulation = setting.start(scenes::world("mixed", setting.region(), 1500, 21), 21);
-            deaths += follow(&mut simulation, &whole, 4, 3, &setting);
+            let mut simulation = setting.start(scenes::world(schedule, setting.region(), rows, 21), 21);
+            deaths += follow(&mut simulation, whole, 4, 3, &setting);
         }
         assert!(deaths >= 3, "only {deaths} workers died at `{point}`");
     }

@@ -70,11 +70,8 @@ fn main() {
     }) {
         Ok(false) => {}
         Ok(true) => return,
-        Err(error) => {
-            // Main is told by other means.
-            println!("{error}");
-            std::process::exit(3);
-        }
+        // Main is told by other means, if it is there still.
+        Err(_) => std::process::exit(3),
     }
     if args.first().is_some_and(|arg| arg == "role") {
         return roles::play(&args[1..]);

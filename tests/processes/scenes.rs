@@ -143,6 +143,7 @@ pub fn schedule(name: &str) -> Schedule {
     match name {
         "mixed" => mixed(&mut schedule),
         "local" => local(&mut schedule),
+        "flood" => flood(&mut schedule),
         "sealed" => sealed(&mut schedule),
         "faulty" => faulty(&mut schedule, None, 64),
         "faulty-otherwise" => faulty(&mut schedule, None, 128),
@@ -436,6 +437,20 @@ fn local(schedule: &mut Schedule) {
     schedule.add(System::rows::<(Write<Mass>, Read<Velocity>, Without<Frozen>)>("grow", |_, (mut mass, v, ())| {
         mass.kg.map_with(v.x, |kg, x| kg + f64::from(x) * 0.125);
         mass.parts.iter_mut().for_each(|parts| parts[1] = parts[1].wrapping_add(parts[0]));
+    }));
+}
+
+/// Jobs whose patches are more than a worker keeps to itself: it sends them in several parts.
+fn flood(schedule: &mut Schedule) {
+    schedule.add(System::rows::<(Write<Velocity>, Read<Mass>)>("flood", |job, (mut v, mass)| {
+        for row in 0..job.len() {
+            let parts = [row as u16, mass.parts[row][0].wrapping_mul(5), job.frame() as u16];
+            job.set_row(row, Mass { kg: f64::from(v.x[row]), parts });
+            v.x[row] = v.x[row] * 0.5 + row as f32;
+        }
+    }).sets::<Mass>());
+    schedule.add(System::rows::<(Write<Position>, Read<Mass>)>("settle", |_, (mut p, mass)| {
+        p.y.map_with(mass.kg, |y, kg| y + kg as f32);
     }));
 }
 
