@@ -310,7 +310,8 @@ impl Region {
             self.shrink_to(tail)?;
         }
         let mut given = before - self.pool.backed();
-        for run in self.pool.backed_runs(PUNCH_BYTES_MIN) {
+        // what is left of the end stays
+        for run in self.pool.backed_runs(PUNCH_BYTES_MIN, self.pool.backed() - 1) {
             if self.punch(run)? {
                 given += self.pool.punched(run);
             }
