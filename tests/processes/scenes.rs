@@ -442,13 +442,16 @@ fn local(schedule: &mut Schedule) {
 
 /// Jobs whose patches are more than a worker keeps to itself: it sends them in several parts.
 fn flood(schedule: &mut Schedule) {
-    schedule.add(System::rows::<(Write<Velocity>, Read<Mass>)>("flood", |job, (mut v, mass)| {
-        for row in 0..job.len() {
-            let parts = [row as u16, mass.parts[row][0].wrapping_mul(5), job.frame() as u16];
-            job.set_row(row, Mass { kg: f64::from(v.x[row]), parts });
-            v.x[row] = v.x[row] * 0.5 + row as f32;
-        }
-    }).sets::<Mass>());
+    schedule.add(
+        System::rows::<(Write<Velocity>, Read<Mass>)>("flood", |job, (mut v, mass)| {
+            for row in 0..job.len() {
+                let parts = [row as u16, mass.parts[row][0].wrapping_mul(5), job.frame() as u16];
+                job.set_row(row, Mass { kg: f64::from(v.x[row]), parts });
+                v.x[row] = v.x[row] * 0.5 + row as f32;
+            }
+        })
+        .sets::<Mass>(),
+    );
     schedule.add(System::rows::<(Write<Position>, Read<Mass>)>("settle", |_, (mut p, mass)| {
         p.y.map_with(mass.kg, |y, kg| y + kg as f32);
     }));
