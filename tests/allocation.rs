@@ -140,80 +140,67 @@ fn schedule() -> Schedule {
     add(System::rows::<(Write<Velocity>, Read<Position>)>("turn", |_, (mut v, p)| {
         v.x.map_with(p.y, |x, y| x - y * 0.001);
     }));
-    add(System::neighbours::<(Write<Near>, Read<Position>), Read<Position>>(
-        "near",
-        |job, (mut near, own), view| {
-            for row in 0..job.len() {
-                if let Some((table, at)) = view.locate(near.other[row]) {
-                    near.distance[row] = view.table(table).columns.x[at] - own.x[row];
-                }
+    add(System::neighbours::<(Write<Near>, Read<Position>), Read<Position>>("near", |job, (mut near, own), view| {
+        for row in 0..job.len() {
+            if let Some((table, at)) = view.locate(near.other[row]) {
+                near.distance[row] = view.table(table).columns.x[at] - own.x[row];
             }
-        },
-    ));
-    add(
-        System::rows::<(Read<Charge>, Entities)>("patches", |job, (charge, own)| {
-            for row in 0..job.len() {
-                match (u64::from(own[row].index()) + job.frame()) % 32 {
-                    0 => job.add_row(row, Hot),
-                    1 => job.remove_row::<Hot>(row),
-                    2 => job.add_row(row, Frozen { since: 1.0 }),
-                    3 => job.set_row(row, Charge { q: charge.q[row] ^ 1 }),
-                    4 => job.add_row(row, Seen),
-                    5 => job.set(own[row], Charge { q: charge.q[row] + 1 }),
-                    6 => job.remove_row::<Frozen>(row),
-                    7 => job.remove_row::<Seen>(row),
-                    8 => job.set(own[row], Near { other: own[row], distance: 1.0 }),
-                    _ => {}
-                }
+        }
+    }));
+    add(System::rows::<(Read<Charge>, Entities)>("patches", |job, (charge, own)| {
+        for row in 0..job.len() {
+            match (u64::from(own[row].index()) + job.frame()) % 32 {
+                0 => job.add_row(row, Hot),
+                1 => job.remove_row::<Hot>(row),
+                2 => job.add_row(row, Frozen { since: 1.0 }),
+                3 => job.set_row(row, Charge { q: charge.q[row] ^ 1 }),
+                4 => job.add_row(row, Seen),
+                5 => job.set(own[row], Charge { q: charge.q[row] + 1 }),
+                6 => job.remove_row::<Frozen>(row),
+                7 => job.remove_row::<Seen>(row),
+                8 => job.set(own[row], Near { other: own[row], distance: 1.0 }),
+                _ => {}
             }
-        })
-        .adds::<(Hot, Frozen, Seen)>()
-        .removes::<(Hot, Frozen, Seen)>()
-        .sets::<(Charge, Near)>(),
-    );
-    add(
-        System::rows::<(Read<Position>, Read<Velocity>)>("renew", |job, (p, v)| {
-            for row in 0..job.len() {
-                if (u64::from(job.entities()[row].index()) + job.frame()) % 64 == 40 {
-                    job.destroy_row(row);
-                    let body = (Position { x: p.x[row], y: 0.0 }, Velocity { x: v.x[row], y: v.y[row] });
-                    let child = job.spawn((body, Charge { q: 0 }, Cell { key: 0 }));
-                    job.add(child, Near { other: child, distance: 0.0 });
-                }
+        }
+    })
+    .adds::<(Hot, Frozen, Seen)>()
+    .removes::<(Hot, Frozen, Seen)>()
+    .sets::<(Charge, Near)>());
+    add(System::rows::<(Read<Position>, Read<Velocity>)>("renew", |job, (p, v)| {
+        for row in 0..job.len() {
+            if (u64::from(job.entities()[row].index()) + job.frame()) % 64 == 40 {
+                job.destroy_row(row);
+                let body = (Position { x: p.x[row], y: 0.0 }, Velocity { x: v.x[row], y: v.y[row] });
+                let child = job.spawn((body, Charge { q: 0 }, Cell { key: 0 }));
+                job.add(child, Near { other: child, distance: 0.0 });
             }
-        })
-        .destroys()
-        .spawns::<(Position, Velocity, Charge, Cell)>()
-        .adds::<Near>(),
-    );
+        }
+    })
+    .destroys()
+    .spawns::<(Position, Velocity, Charge, Cell)>()
+    .adds::<Near>());
     add(System::rows::<(Write<Velocity>, Changed<Charge>)>("echo", |_, (mut v, ())| {
         v.y.iter_mut().for_each(|y| *y = -*y);
     }));
-    add(
-        System::try_rows::<(Write<Velocity>, AnyOf<(Frozen, Seen)>, Without<Hot>)>("wind", |job, (mut v, (), ())| {
-            let wind: Wind = job.resource()?;
-            v.x.iter_mut().for_each(|x| *x = *x * 0.5 + wind.x);
-            Ok(())
-        })
-        .reads_resource::<Wind>(),
-    );
-    add(
-        System::rows::<Read<Cell>>("weather", |job, cell| {
-            if job.first_row() == 0 {
-                job.set_resource(Wind { x: cell.key[0] as f32 });
-            }
-        })
-        .sets_resource::<Wind>(),
-    );
-    add(
-        System::rows::<(Write<Cell>, Read<Position>)>("cells", |_, (mut cell, p)| {
-            for (key, x) in cell.key.iter_mut().zip(p.x) {
-                *key = (x.abs() as u32) / 16;
-            }
-        })
-        .stage("late")
-        .sort_by("cell.key"),
-    );
+    add(System::try_rows::<(Write<Velocity>, AnyOf<(Frozen, Seen)>, Without<Hot>)>("wind", |job, (mut v, (), ())| {
+        let wind: Wind = job.resource()?;
+        v.x.iter_mut().for_each(|x| *x = *x * 0.5 + wind.x);
+        Ok(())
+    })
+    .reads_resource::<Wind>());
+    add(System::rows::<Read<Cell>>("weather", |job, cell| {
+        if job.first_row() == 0 {
+            job.set_resource(Wind { x: cell.key[0] as f32 });
+        }
+    })
+    .sets_resource::<Wind>());
+    add(System::rows::<(Write<Cell>, Read<Position>)>("cells", |_, (mut cell, p)| {
+        for (key, x) in cell.key.iter_mut().zip(p.x) {
+            *key = (x.abs() as u32) / 16;
+        }
+    })
+    .stage("late")
+    .sort_by("cell.key"));
     schedule
 }
 

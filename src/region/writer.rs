@@ -13,9 +13,7 @@ use super::extent::{Extent, ExtentPool};
 use super::mapping::{Mapping, whole_pages};
 use super::reader::ReaderMap;
 use super::target::RegionTarget;
-use crate::limits::{
-    LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN,
-};
+use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN};
 use crate::os;
 
 /// How a region's memory is used.

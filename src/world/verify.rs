@@ -22,7 +22,9 @@ pub(super) fn check_entities(store: &Store) -> Result<(), SnapshotError> {
                 && store.generation(slot) == handle.generation()
                 && store.location_bits(slot) == Location { table, row }.to_bits();
             if !agrees {
-                return Err(SnapshotError::Entities(format!("the handle in row {row} of table {table} is not its own")));
+                return Err(SnapshotError::Entities(format!(
+                    "the handle in row {row} of table {table} is not its own"
+                )));
             }
         }
         rows += u64::from(data.rows);
