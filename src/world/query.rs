@@ -95,7 +95,7 @@ pub trait Query: 'static {
 
 /// Has the component, and its columns are read: one `&[T]` per field.
 pub struct Read<C>(std::marker::PhantomData<C>);
-/// Has the component, and its columns are written: one [`Mut`] per field.
+/// Has the component, and its columns are written: one [`Mut`](crate::Mut) per field.
 pub struct Write<C>(std::marker::PhantomData<C>);
 /// The handles of the rows: `&[Entity]`.
 pub struct Entities;
