@@ -269,7 +269,7 @@ impl Driver {
             Edit::Spawn { kind, count, seed, link } => {
                 let kind = usize::from(*kind) % BUNDLES.len();
                 let link = self.pick(*link);
-                let times = if self.tight { 1 + *seed as u16 % 6 } else { 1 };
+                let times = if self.tight { 1 + *seed as u16 % 24 } else { 1 };
                 let count = u16::from(*count) * times;
                 let seeds: Vec<u64> = (0..count).map(|i| even(*seed ^ u32::from(i))).collect();
                 match spawn_in_world(world, kind, &seeds, link) {
