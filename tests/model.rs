@@ -70,13 +70,13 @@ fn same_under_all_settings(program: &Program) {
 
 #[test]
 fn programs_do_what_the_model_does() {
-    check("programs_do_what_the_model_does", 100, programs(), |program| same_under_all_settings(&program));
+    check("programs_do_what_the_model_does", 80, programs(), |program| same_under_all_settings(&program));
 }
 
 #[test]
 fn worlds_without_memory_do_things_whole_or_not_at_all() {
     let test = "worlds_without_memory_do_things_whole_or_not_at_all";
-    check(test, 60, programs(), |program| {
+    check(test, 25, programs(), |program| {
         let (workers, ring_bytes) = (Workers::Local, 1 << 16);
         let publish_every = 1 + program.frames.len() as u64 % 3;
         drop(run(&program, Settings { workers, ring_bytes, publish_every, fuse: true, tight: true }));
