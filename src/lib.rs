@@ -31,7 +31,6 @@
 //!
 //! The modules below stand in the order in which data flows.
 
-#![allow(dead_code)]
 pub mod limits;
 mod primitive;
 
@@ -70,7 +69,9 @@ pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
 pub use patch::{PatchError, RecordError, RingError};
-pub use region::{HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in};
+pub use region::{
+    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
+};
 #[cfg(unix)]
 pub use schedule::serve;
 pub use schedule::{

@@ -55,11 +55,8 @@ pub fn empty_frame(options: &Options, _: usize) -> Result<Vec<Figure>, Box<dyn E
     let mut first = None;
     for (workers, name) in pools {
         let shared = matches!(workers, Workers::Processes(_));
-        let region = if shared {
-            RegionTarget::Named(format!("bench-idle-{}", std::process::id()))
-        } else {
-            RegionTarget::Heap
-        };
+        let region =
+            if shared { RegionTarget::Named(format!("bench-idle-{}", std::process::id())) } else { RegionTarget::Heap };
         let mut builder = Simulation::builder().workers(workers).publish_every(1_000_000);
         if let (true, Some(worker)) = (shared, options.worker) {
             let program = std::env::current_exe()?;
@@ -117,8 +114,7 @@ pub fn set_patches(options: &Options, _: usize) -> Result<Vec<Figure>, Box<dyn E
         Simulation::new(value_world(SETS, RegionTarget::Heap)?, schedule, Workers::Local)?
     };
     let mut random = {
-        let mut world =
-            World::builder().component::<Value>().component::<Target>().component::<Place>().build()?;
+        let mut world = World::builder().component::<Value>().component::<Target>().component::<Place>().build()?;
         let a = vec![1.0f32; SETS];
         let entities = world.spawn_columns(SETS).column("value.a", &a).spawn()?;
         let targets: Vec<Entity> = order.iter().map(|index| entities[*index as usize]).collect();

@@ -62,13 +62,17 @@ pub(crate) fn write_value(
 
 /// The table that has one table component more, or less.
 pub(crate) fn neighbour(store: &mut Store, table: u32, component: u16, add: bool) -> Result<u32, RegionError> {
-    let shape = std::sync::Arc::clone(&store.tables[table as usize].shape);
-    let mut components: Vec<u16> =
-        shape.components.iter().copied().filter(|c| store.storage(*c) == Storage::Table && *c != component).collect();
+    let mut components = std::mem::take(&mut store.scratch.components);
+    components.clear();
+    let shape = &store.tables[table as usize].shape;
+    let others = shape.components.iter().copied();
+    components.extend(others.filter(|c| store.storage(*c) == Storage::Table && *c != component));
     if add {
         components.insert(components.partition_point(|c| *c < component), component);
     }
-    store.table_for(&components)
+    let found = store.table_for(&components);
+    store.scratch.components = components;
+    found
 }
 
 impl Commit<'_> {

@@ -73,6 +73,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    #[cfg(test)]
     /// All kinds.
     pub(crate) const ALL: [Kind; 15] = [
         Kind::Pad,

@@ -26,6 +26,7 @@ pub(crate) struct JobEnd {
     pub ok: bool,
 }
 
+#[allow(dead_code, reason = "all of the format is read; the commit looks at what it needs")]
 /// One record, checked for framing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Record<'a> {
@@ -33,6 +34,7 @@ pub(crate) struct Record<'a> {
     pub body: Body<'a>,
 }
 
+#[allow(dead_code, reason = "all of the format is read; the commit looks at what it needs")]
 /// What a record says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Body<'a> {
@@ -60,12 +62,14 @@ impl<'a, const T: usize> Entries<'a, T> {
         self.bytes.len() / self.stride
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
     /// Bytes of one value.
     #[inline]
     pub(crate) fn value_bytes(&self) -> usize {
         self.stride - T
     }
 
+    #[cfg(test)]
     /// The entries' bytes, `T + value_bytes` each.
     #[inline]
     pub(crate) fn bytes(&self) -> &'a [u8] {
@@ -83,6 +87,7 @@ impl<'a, const T: usize> Entries<'a, T> {
         self.bytes.chunks_exact(self.stride).map(Self::split)
     }
 
+    #[cfg(test)]
     #[inline]
     fn raw_get(&self, index: usize) -> Option<([u8; T], &'a [u8])> {
         let start = index.checked_mul(self.stride)?;
@@ -97,6 +102,7 @@ impl<'a> Entries<'a, ROW_BYTES> {
         self.raw().map(|(row, value)| (u32::from_le_bytes(row), value))
     }
 
+    #[cfg(test)]
     /// One entry; for looking ahead.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<(u32, &'a [u8])> {
@@ -111,6 +117,7 @@ impl<'a> Entries<'a, HANDLE_BYTES> {
         self.raw().map(|(handle, value)| (Entity::from_bits(u64::from_le_bytes(handle)), value))
     }
 
+    #[cfg(test)]
     /// One entry; for looking ahead.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<(Entity, &'a [u8])> {
@@ -140,12 +147,14 @@ impl<'a> SpawnRun<'a> {
         self.count
     }
 
+    #[cfg(test)]
     /// Bytes of one entity's packed values.
     #[inline]
     pub(crate) fn value_bytes(&self) -> usize {
         self.value_bytes
     }
 
+    #[cfg(test)]
     /// The packed values of all entities, one entity after the other.
     #[inline]
     pub(crate) fn values(&self) -> &'a [u8] {

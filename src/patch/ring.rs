@@ -38,11 +38,6 @@ impl<M: RingMemory + Clone> Ring<M> {
         self.memory.capacity()
     }
 
-    /// Bytes of the longest record that the ring takes: half of it, so that a pad always leaves room.
-    pub(crate) fn record_bytes_max(&self) -> usize {
-        self.memory.capacity() / 2
-    }
-
     /// The producing end, which goes on at the published tail. Whoever makes two at a time gets rubbish records out.
     ///
     /// # Errors
@@ -66,11 +61,13 @@ impl<M: RingMemory + Clone> Ring<M> {
         self.memory.raise(CLOSED);
     }
 
+    #[cfg(test)]
     /// Whether the ring was closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.memory.flags() & CLOSED != 0
     }
 
+    #[cfg(test)]
     /// Whether the consumer found the ring broken.
     pub(crate) fn is_poisoned(&self) -> bool {
         self.memory.flags() & POISONED != 0

@@ -72,7 +72,7 @@ fn patch() -> impl Strategy<Value = Patch> {
 
 /// Patches in runs, so that runs are merged and split.
 fn patches() -> impl Strategy<Value = Vec<Patch>> {
-    proptest::collection::vec((patch(), 1..20usize), 0..40)
+    proptest::collection::vec((patch(), 1..20usize), 0..if cfg!(miri) { 6 } else { 40 })
         .prop_map(|runs| runs.into_iter().flat_map(|(patch, n)| std::iter::repeat_n(patch, n)).collect())
 }
 
@@ -212,7 +212,7 @@ proptest! {
     #[test]
     fn a_ring_is_a_bounded_queue(
         log2 in 8..12u32,
-        steps in proptest::collection::vec((0..10u8, 0..300usize), 1..400),
+        steps in proptest::collection::vec((0..10u8, 0..300usize), 1..if cfg!(miri) { 25 } else { 400 }),
     ) {
         let capacity = 1 << log2;
         let mut memory = lines(capacity);
@@ -366,7 +366,7 @@ fn a_ring_is_made_and_found_only_where_it_fits() {
     for capacity in [0, 8, 128, 300, 1 << 32] {
         assert_eq!(Ring::bytes_needed(capacity), Err(RingError::Capacity { bytes: capacity as u64 }));
     }
-    // SAFETY (all of this test): memory of 384 + 512 bytes that lives on; lengths claimed are at most that.
+    // SAFETY: memory of 384 + 512 bytes that lives on; lengths claimed are at most that (so in all of this test).
     let attach = |bytes| unsafe { Ring::attach(base, bytes) }.map(|ring| ring.capacity());
     assert!(matches!(attach(896), Err(RingError::Check { found: 0, check: 0 })));
     // SAFETY: as above.
@@ -541,6 +541,7 @@ fn two_threads_pass_everything_in_order() {
 }
 
 /// Nanoseconds per set of 12 bytes by row. Run with `--release -- --ignored --nocapture cost_of`.
+#[expect(clippy::print_stdout, reason = "a measurement, run by hand")]
 #[test]
 #[ignore = "prints times, asserts nothing about them"]
 fn cost_of_a_set() {

@@ -169,6 +169,7 @@ impl<'a> PatchWriter<'a> {
         }
     }
 
+    #[cfg(test)]
     /// Records that the job wrote these rows of a component's columns in place.
     pub(crate) fn range(&mut self, component: u16, rows: std::ops::Range<u32>) {
         if let Some(payload) = self.record(Kind::Range, component, 0, 8) {
@@ -210,11 +211,13 @@ impl<'a> PatchWriter<'a> {
         self.error.as_ref()
     }
 
+    #[cfg(test)]
     /// Entities spawned since the job began.
     pub(crate) fn spawned(&self) -> u32 {
         self.spawned
     }
 
+    #[cfg(test)]
     /// Closes the last run and hands the buffer back: `out` holds whole records.
     ///
     /// # Errors

@@ -242,10 +242,11 @@ impl ExtentPool {
         self.backed = backed;
     }
 
-    /// Free runs of at least `bytes` that something still backs, whole or in part.
-    pub(crate) fn backed_runs(&self, bytes: u64) -> Vec<Extent> {
-        let backed = |run: &Extent| self.holes.within(*run).map(|hole| hole.bytes).sum::<u64>() < run.bytes;
-        self.free.runs.iter().filter(|run| run.bytes >= bytes).filter(|run| backed(run)).copied().collect()
+    /// Free runs of at least `bytes` up to an end that something still backs, whole or in part.
+    pub(crate) fn backed_runs(&self, bytes: u64, end: u64) -> Vec<Extent> {
+        let fits = |run: &&Extent| run.bytes >= bytes && run.end() <= end;
+        let backed = |run: &&Extent| self.holes.within(**run).map(|hole| hole.bytes).sum::<u64>() < run.bytes;
+        self.free.runs.iter().filter(fits).filter(backed).copied().collect()
     }
 
     /// A range that lost its backing. Returns how many of its bytes had one.
@@ -641,10 +642,10 @@ mod tests {
         let mut pool = pool();
         let first = pool.allocate(1 << 18).expect("there is room");
         pool.free(first);
-        let run = pool.backed_runs(1 << 18)[0];
+        let run = pool.backed_runs(1 << 18, u64::MAX)[0];
         assert_eq!(pool.punched(run), run.bytes);
         assert_eq!(pool.punched(run), 0);
-        assert!(pool.backed_runs(1).is_empty());
+        assert!(pool.backed_runs(1, u64::MAX).is_empty());
         let small = pool.allocate(64).expect("there is room");
         let holes: Vec<Extent> = pool.holes_in(small).collect();
         assert_eq!(holes, [Extent { offset: PAGE_BYTES, bytes: PAGE_BYTES }]);

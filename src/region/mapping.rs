@@ -110,6 +110,15 @@ impl Mapping {
         }
     }
 
+    /// As [`Self::pinned`], with the published word's readers looked at, too.
+    pub(super) fn pinned_by_living(&self, out: &mut Vec<u64>) {
+        match &self.backing {
+            Backing::Heap { leases, .. } => leases.pinned(out),
+            #[cfg(unix)]
+            Backing::Shared { leases, .. } => leases.pinned(0, out),
+        }
+    }
+
     /// Gives a private region's pages back to the machine. False: nothing was given.
     ///
     /// # Safety

@@ -40,7 +40,7 @@ pub use lease::LeaseInfo;
 pub use list::{RegionInfo, clean, clean_stale, inspect, list, list_in};
 pub use target::RegionTarget;
 
-pub(crate) use control::{Control, worker_state};
+pub(crate) use control::worker_state;
 pub(crate) use extent::Extent;
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;

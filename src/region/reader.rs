@@ -99,11 +99,6 @@ impl ReaderMap {
         }
     }
 
-    /// Where it lives.
-    pub(crate) fn target(&self) -> &RegionTarget {
-        &self.target
-    }
-
     /// The encoded layout.
     pub(crate) fn layout_bytes(&self) -> &[u8] {
         &self.layout

@@ -11,7 +11,6 @@ use std::path::Path;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::control::Control;
 use super::error::RegionError;
 use super::files::{DATA, RegionDirectory};
 use super::reader::SharedView;
@@ -54,11 +53,6 @@ impl WorkerMap {
     /// Bytes of data that may be touched.
     pub(crate) fn backed(&self) -> u64 {
         self.view.backed()
-    }
-
-    /// The control words, read-only memory: see [`ReaderMap::control`](super::ReaderMap::control).
-    pub(crate) fn control(&self) -> &Control {
-        self.view.control()
     }
 
     /// The encoded layout.

@@ -13,7 +13,7 @@ use super::extent::{Extent, ExtentPool};
 use super::mapping::{Mapping, whole_pages};
 use super::reader::ReaderMap;
 use super::target::RegionTarget;
-use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL};
+use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN};
 use crate::os;
 
 /// How a region's memory is used.
@@ -221,11 +221,7 @@ impl Region {
         None
     }
 
-    /// The encoded layout.
-    pub(crate) fn layout_bytes(&self) -> &[u8] {
-        &self.layout
-    }
-
+    #[cfg(test)]
     /// The hash that came with the layout.
     pub(crate) fn layout_hash(&self) -> u64 {
         self.layout_hash
@@ -300,17 +296,20 @@ impl Region {
         Ok(())
     }
 
-    /// Gives free memory back to the system: the data's end, and long free runs inside it. Returns how much.
+    /// Gives free memory back to the system: the data's end, and long free runs inside it. Returns how much. An end no
+    /// longer than two growths stays: the next extent that is needed for a moment would only take it again.
     ///
     /// # Errors
     /// What the system refuses; what was given back until then is given back.
     pub(crate) fn trim(&mut self) -> Result<u64, RegionError> {
         let before = self.pool.backed();
-        if let Some(tail) = self.pool.free_tail().filter(|tail| tail.offset >= PAGE_BYTES) {
+        let stays = 2 * (before / 8).max(REGION_GROWTH_BYTES_MIN);
+        if let Some(tail) = self.pool.free_tail().filter(|tail| tail.offset >= PAGE_BYTES && tail.bytes > stays) {
             self.shrink_to(tail)?;
         }
         let mut given = before - self.pool.backed();
-        for run in self.pool.backed_runs(PUNCH_BYTES_MIN) {
+        // what is left of the end stays
+        for run in self.pool.backed_runs(PUNCH_BYTES_MIN, self.pool.backed() - 1) {
             if self.punch(run)? {
                 given += self.pool.punched(run);
             }
@@ -325,6 +324,14 @@ impl Region {
         self.mapping.pinned(out);
     }
 
+    /// As [`Region::pinned`], and the published word's dead readers are cleared as well: for when what they hold is in
+    /// the way of the next publication. Costs a system call per pin.
+    pub(crate) fn pinned_by_living(&self, out: &mut Vec<u64>) {
+        out.clear();
+        self.mapping.pinned_by_living(out);
+    }
+
+    #[cfg(test)]
     /// Ends the writer; `keep`: the region stays for readers and a later writer, else it is removed.
     ///
     /// # Errors

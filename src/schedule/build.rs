@@ -60,6 +60,12 @@ pub(crate) struct Work {
     /// Per task: its part of `written`.
     pub task_written: Vec<(u32, u32)>,
     pub tracked: Vec<TrackedWrite>,
+    /// Rows that each system writes in place.
+    pub dense: Vec<(usize, u64)>,
+    /// Per task: its systems' part of `task_systems`.
+    pub task_members: Vec<(u32, u32)>,
+    /// Systems of all tasks, those of one task in a row.
+    pub task_systems: Vec<usize>,
     /// Rows of all jobs, and an estimate of their work in nanoseconds.
     pub rows: u64,
     pub estimate_ns: u64,
@@ -115,6 +121,9 @@ impl Work {
         self.written.clear();
         self.task_written.clear();
         self.tracked.clear();
+        self.dense.clear();
+        self.task_members.clear();
+        self.task_systems.clear();
         self.tasks.clear();
         self.task_words.clear();
         (self.rows, self.estimate_ns) = (0, 0);
@@ -158,6 +167,12 @@ impl Work {
             }
         }
         Ok(())
+    }
+
+    /// The systems of a job, in the order in which they run.
+    pub(crate) fn systems_of(&self, job: usize) -> &[usize] {
+        let range = self.job_tasks.get(job).and_then(|task| self.task_members.get(*task as usize));
+        range.map_or(&[], |(from, to)| &self.task_systems[*from as usize..*to as usize])
     }
 
     /// The conditions on the rows of a table that a system matches.
@@ -213,11 +228,14 @@ impl Work {
             };
             self.task_words.extend([old, new, type_word(ty)]);
         }
+        let members_from = self.task_systems.len() as u32;
         for system in systems {
             if let Some(matched) = &matches[&(*system, table)].own {
                 self.system(*system, table, matched, matches, around);
+                self.task_systems.push(*system);
             }
         }
+        self.task_members.push((members_from, self.task_systems.len() as u32));
         self.task_written.push((written_from, self.written.len() as u32));
         let task = self.tasks.len() as u32 - 1;
         let neighbours = around.compiled[systems[0]].others.is_some();
@@ -303,6 +321,9 @@ impl Work {
                 self.task_words.push(type_word(field_type(around.store, access.component, access.field)));
             }
             self.push_mask(index, &view.mask, around.store);
+        }
+        if compiled.own.writes() {
+            self.dense.push((system, u64::from(around.store.tables[table as usize].rows) * around.frames));
         }
         for component in compiled.own.columns.iter().filter(|c| c.write).map(|c| c.component) {
             let slot = around.store.tables[table as usize].shape.slot(component);

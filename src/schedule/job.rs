@@ -2,6 +2,7 @@
 //! What a kernel gets beside its columns: the frame, its rows, its payload, resources, and the patch writer.
 
 use std::any::TypeId;
+use std::sync::Arc;
 
 use crate::patch::{Op, PatchWriter};
 use crate::world::bundle::{Bundle, RegistryRef};
@@ -11,11 +12,22 @@ use crate::{Component, Entity, Resource};
 
 use super::view::EntityMap;
 
-/// Which type is which component: the last few looked up.
-#[derive(Debug, Default)]
+/// Which type is which component of one registry: the last few looked up.
+#[derive(Default)]
 pub(crate) struct IdCache {
+    /// Whose ids these are. Held, so that no other registry can come to stand at its address.
+    registry: Option<Arc<Registry>>,
     components: Vec<(TypeId, u16)>,
     bundles: Vec<(TypeId, Vec<u16>)>,
+}
+
+impl IdCache {
+    /// Forgets ids of any other registry: a thread runs jobs of one simulation after the other.
+    pub(crate) fn serve(&mut self, registry: &Arc<Registry>) {
+        if !self.registry.as_ref().is_some_and(|own| Arc::ptr_eq(own, registry)) {
+            *self = IdCache { registry: Some(Arc::clone(registry)), ..IdCache::default() };
+        }
+    }
 }
 
 /// The frame that a job belongs to.

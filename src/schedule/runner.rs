@@ -12,7 +12,7 @@ use crate::Entity;
 use crate::column::{ColumnCursor, RawColumn, finish};
 use crate::patch::PatchWriter;
 use crate::worker::{Runner, Undo};
-use crate::world::query::{Fetch, MaskTerm, mask_runs};
+use crate::world::query::{Fetch, bit_runs};
 use crate::world::registry::Registry;
 
 use super::job::{FrameInfo, Job};
@@ -56,6 +56,7 @@ impl Runner for SystemRunner {
     ) -> Result<(), String> {
         // taken out, so that a kernel which runs a simulation of its own finds an empty one
         let mut task = TASK.take();
+        task.cache.serve(&self.registry);
         let done = self.run_task(&mut task, program, job, out, undo);
         TASK.set(task);
         self.memory.trim();
@@ -139,23 +140,23 @@ impl SystemRunner {
         let first_word = u64::from(around.start / 64);
         let bytes = u64::from(around.end.div_ceil(64)) * 8 - first_word * 8;
         for mask in &masks[range.clone()] {
-            let from = addresses.len() as u16;
+            let from = addresses.len();
             for offset in &offsets[mask.offsets.clone()] {
                 let from = offset.checked_add(first_word * 8).ok_or("an offset is too large")?;
                 addresses.push(self.memory.read(from, bytes)?.cast::<u64>());
             }
-            terms.push(match (mask.negated, addresses.len() as u16 - from) {
-                (true, 1) => MaskTerm::Lacks(from),
-                (false, 1) => MaskTerm::Has(from),
-                (false, _) => MaskTerm::AnyOf((from..addresses.len() as u16).collect()),
-                (true, _) => return Err("the program negates several bits at once".to_owned()),
-            });
+            terms.push((mask.negated, from..addresses.len()));
         }
-        let word = |column: u16, word: u32| {
-            // SAFETY: bits of the job's own rows: mapped (checked above), frozen while a batch runs.
-            unsafe { *addresses[usize::from(column)].add((u64::from(word) - first_word) as usize) }
+        let word = |word: u32| {
+            terms.iter().fold(u64::MAX, |bits, (negated, columns)| {
+                let any = addresses[columns.clone()].iter().fold(0, |any, address| {
+                    // SAFETY: bits of the job's own rows: mapped (checked above), frozen while a batch runs.
+                    any | unsafe { *address.add((u64::from(word) - first_word) as usize) }
+                });
+                bits & if *negated { !any } else { any }
+            })
         };
-        mask_runs(terms, around.start, around.end, word, |start, end| runs.push((start, end)));
+        bit_runs(around.start, around.end, word, |start, end| runs.push((start, end)));
         Ok(())
     }
 

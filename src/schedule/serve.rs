@@ -37,6 +37,10 @@ pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
         let refuse = |error: &dyn std::fmt::Display| WorkerError::Setup(error.to_string());
         let path = start.region_path.as_deref().ok_or_else(|| WorkerError::Setup("main names no region".to_owned()))?;
         let map = WorkerMap::open(Path::new(path)).map_err(|error| refuse(&error))?;
+        if map.layout_hash() != start.layout_hash {
+            let (found, wanted) = (map.layout_hash(), start.layout_hash);
+            return Err(WorkerError::Setup(format!("region {path} has layout {found:016x}, main's is {wanted:016x}")));
+        }
         let layout = Layout::decode(map.layout_bytes()).map_err(|error| refuse(&error))?;
         let registry = Arc::new(Registry::new(Arc::new(layout), &[], &[]));
         let schedule = schedule();

@@ -546,11 +546,8 @@ impl Simulation {
             let rows = store.tables[written.table as usize].rows;
             store.touched(written.table, column, 0, rows);
         }
-        for job in &work.jobs {
-            let writes = self.compiled[job.system].own.writes();
-            if writes {
-                self.report.patches[job.system].dense_rows += u64::from(job.rows.end - job.rows.start);
-            }
+        for (system, rows) in &work.dense {
+            self.report.patches[*system].dense_rows += rows;
         }
         let runs = &mut self.runs;
         for tracked in &work.tracked {
@@ -595,7 +592,7 @@ impl Simulation {
             for table in 0..store.tables.len() as u32 {
                 let shape = Arc::clone(&store.tables[table as usize].shape);
                 let Some(slot) = shape.slot(component) else { continue };
-                if crate::world::query::matches(&self.compiled[system].own, &shape).is_some() {
+                if crate::world::query::concerns(&self.compiled[system].own, &shape) {
                     store.sort_table(table, usize::from(slot.first) + usize::from(field))?;
                 }
             }
@@ -638,6 +635,8 @@ impl Simulation {
             .iter()
             .map(|id| self.world.layout().components()[usize::from(*id)].name.as_str())
             .collect();
-        Some((self.compiled[rows.system].name.clone(), names.join(", "), rows.rows.clone()))
+        let systems: Vec<&str> =
+            self.work.systems_of(job).iter().map(|system| self.compiled[*system].name.as_str()).collect();
+        Some((systems.join("`, `"), names.join(", "), rows.rows.clone()))
     }
 }

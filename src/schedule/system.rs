@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use crate::Resource;
 use crate::commit::Access;
 use crate::world::bundle::{Bundle, RegistryRef};
 use crate::world::error::WorldError;
 use crate::world::query::{Fetch, Query, QueryPlan};
 use crate::world::registry::Registry;
-use crate::Resource;
 
 use super::job::Job;
 use super::view::{View, ViewSet};

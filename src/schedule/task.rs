@@ -7,7 +7,6 @@ use std::ops::Range;
 use crate::Entity;
 use crate::column::RawColumn;
 use crate::layout::FieldType;
-use crate::world::query::MaskTerm;
 
 use super::job::IdCache;
 use super::memory::JobMemory;
@@ -66,7 +65,8 @@ pub(crate) struct Task {
     pub part: Vec<RawColumn>,
     pub ready: Vec<Cell<bool>>,
     pub runs: Vec<(u32, u32)>,
-    pub terms: Vec<MaskTerm>,
+    /// Whether the bits must be clear, and which of `addresses` they are.
+    pub terms: Vec<(bool, Range<usize>)>,
     pub addresses: Vec<*const u64>,
     pub cache: IdCache,
 }

@@ -20,6 +20,9 @@ pub enum SnapshotError {
     /// A directory that is none.
     #[error("the generation's directory is damaged: {0}")]
     Directory(String),
+    /// Entities that contradict each other.
+    #[error("the generation's entities are damaged: {0}")]
+    Entities(String),
     /// No such component or field.
     #[error("there is no column `{name}`; the layout has {known}")]
     UnknownColumn {

@@ -219,6 +219,7 @@ impl Board {
         self.memory.id()
     }
 
+    #[cfg(test)]
     /// Number of workers' slots.
     pub(super) fn workers(&self) -> usize {
         self.workers

@@ -128,7 +128,7 @@ pub(super) struct WorkerLane {
     plan: LanePlan,
     producer: Producer,
     /// Declared last: dropped after the ring's end that points into it.
-    memory: Arc<Memory>,
+    _memory: Arc<Memory>,
 }
 
 impl WorkerLane {
@@ -153,7 +153,7 @@ impl WorkerLane {
             return Err(RingError::Capacity { bytes: ring.capacity() as u64 });
         }
         let area = UndoArea { memory: memory.clone(), at: plan.ring_needed, bytes: plan.undo_bytes };
-        Ok((WorkerLane { plan, producer: ring.producer()?, memory }, area))
+        Ok((WorkerLane { plan, producer: ring.producer()?, _memory: memory }, area))
     }
 
     /// Bytes of the longest record that fits the ring.

@@ -142,8 +142,6 @@ fn has_ended(pidfd: &rustix::fd::OwnedFd, within: Option<std::time::Duration>) -
 /// What a worker process is told about the world that it is to serve.
 #[derive(Clone, Debug)]
 pub(crate) struct WorkerStart {
-    /// Which worker of the pool it is.
-    pub index: usize,
     /// Where the region is.
     pub region_path: Option<String>,
     /// The layout that must be found there.
@@ -206,7 +204,6 @@ fn set_up(
     let wrong = |message: &str| plain(WorkerError::Board { message: message.to_owned() });
     let (board, index) = (attached.board(), attached.worker());
     let start = WorkerStart {
-        index,
         region_path: board.region_path(),
         layout_hash: board.layout_hash(),
         registrations: board.registrations(),

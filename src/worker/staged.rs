@@ -21,6 +21,7 @@ pub(crate) struct JobRun {
 }
 
 impl JobRun {
+    #[cfg(test)]
     /// The worker that ran the job; none: main.
     pub(crate) fn worker(&self) -> Option<usize> {
         usize::from(self.arena).checked_sub(1)
@@ -43,6 +44,7 @@ impl Staged {
         Staged::default()
     }
 
+    #[cfg(test)]
     /// Number of jobs of the last batch.
     pub(crate) fn jobs(&self) -> u32 {
         self.jobs.len() as u32

@@ -78,6 +78,7 @@ impl<'a> Undo<'a> {
         (end <= self.bytes).then_some(end)
     }
 
+    #[cfg(test)]
     /// Bytes that can still be saved in one piece.
     pub(crate) fn room(&self) -> usize {
         (self.bytes - self.used).saturating_sub(ENTRY_HEAD_BYTES) & !7

@@ -172,6 +172,7 @@ impl WorldBuilder {
         let store = Store::empty(region, arena, Arc::clone(&registry.layout));
         let mut world = World::assemble(store, registry, layout_hash);
         world.restore_newest()?;
+        super::verify::check_entities(&world.store)?;
         world.set_keep(self.keep);
         Ok(world)
     }

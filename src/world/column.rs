@@ -60,46 +60,68 @@ impl Item {
     }
 }
 
-/// In which rows a spare extent differs from the live one.
+/// In which rows a spare extent differs from the live one. The list of runs keeps its memory: it is emptied and filled
+/// again in every generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Stale {
-    /// In any row.
-    All,
+pub(crate) struct Stale {
+    /// In any row; then there are no runs.
+    all: bool,
     /// In these runs (start, rows), in the order they were written; they may overlap.
-    Runs(Vec<(u32, u32)>, u64),
+    runs: Vec<(u32, u32)>,
+    /// Rows of all runs.
+    total: u64,
 }
 
 impl Stale {
-    /// In no row.
-    pub(crate) const fn none() -> Self {
-        Stale::Runs(Vec::new(), 0)
+    /// In any row.
+    pub(crate) const fn all() -> Self {
+        Stale { all: true, runs: Vec::new(), total: 0 }
+    }
+
+    /// From now on in any row.
+    pub(crate) fn set_all(&mut self) {
+        self.all = true;
+        self.runs.clear();
+        self.total = 0;
+    }
+
+    /// From now on in no row.
+    pub(crate) fn clear(&mut self) {
+        self.all = false;
+        self.runs.clear();
+        self.total = 0;
+    }
+
+    /// The runs; none: in any row.
+    pub(crate) fn runs(&self) -> Option<&[(u32, u32)]> {
+        (!self.all).then_some(&self.runs[..])
     }
 
     /// Adds `len` rows from `start` of a column of `rows` rows; past a sixteenth of scattered rows a whole copy is
     /// cheaper than a replay.
     pub(crate) fn add(&mut self, start: u32, len: u32, rows: u32) {
-        if let Stale::Runs(runs, total) = self {
-            if let Some((last_start, last_len)) = runs.last_mut() {
-                let end = u64::from(*last_start) + u64::from(*last_len);
-                if start >= *last_start && u64::from(start) + u64::from(len) <= end {
-                    return;
-                }
-                if u64::from(start) == end {
-                    *last_len += len;
-                    *total += u64::from(len);
-                    if *total > u64::from(rows) {
-                        *self = Stale::All;
-                    }
-                    return;
-                }
+        if self.all {
+            return;
+        }
+        if let Some((last_start, last_len)) = self.runs.last_mut() {
+            let end = u64::from(*last_start) + u64::from(*last_len);
+            if start >= *last_start && u64::from(start) + u64::from(len) <= end {
+                return;
             }
-            runs.push((start, len));
-            *total += u64::from(len);
-            let scattered = runs.len() as u64 > u64::from(rows) / 16 + 64;
-            if scattered || *total > u64::from(rows) {
-                // keep the runs' memory: the set is cleared and filled again every generation
-                *self = Stale::All;
+            if u64::from(start) == end {
+                *last_len += len;
+                self.total += u64::from(len);
+                if self.total > u64::from(rows) {
+                    self.set_all();
+                }
+                return;
             }
+        }
+        self.runs.push((start, len));
+        self.total += u64::from(len);
+        let scattered = self.runs.len() as u64 > u64::from(rows) / 16 + 64;
+        if scattered || self.total > u64::from(rows) {
+            self.set_all();
         }
     }
 }
@@ -135,6 +157,6 @@ pub(crate) struct Column {
 impl Column {
     /// A new column on a fresh extent.
     pub(crate) fn new(kind: ColumnKind, item: Item, live: Extent) -> Self {
-        Column { kind, item, live, building: true, named_since: 0, spare: None, stale: Stale::All }
+        Column { kind, item, live, building: true, named_since: 0, spare: None, stale: Stale::all() }
     }
 }

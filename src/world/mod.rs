@@ -21,6 +21,7 @@ mod select;
 mod sort;
 pub(crate) mod store;
 pub(crate) mod table;
+mod verify;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -99,18 +99,22 @@ impl World {
         Ok(Publication::Published(generation))
     }
 
+    /// Waits until readers have let go of what the next publication needs; dead ones, also those of the published
+    /// generation, have at once.
     fn wait_for_readers(&mut self) -> bool {
         let begin = Instant::now();
-        while begin.elapsed() < self.publisher.wait {
-            std::thread::sleep(Duration::from_micros(200));
-            self.store.refresh_pins();
+        loop {
+            self.store.refresh_living_pins();
             self.store.sweep_limbo();
             self.free_directories();
             if self.store.secure_spares() {
                 return true;
             }
+            if begin.elapsed() >= self.publisher.wait {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(200));
         }
-        false
     }
 
     /// Takes back the slots and extents of directories that nobody can hold any more.

@@ -95,7 +95,7 @@ pub trait Query: 'static {
 
 /// Has the component, and its columns are read: one `&[T]` per field.
 pub struct Read<C>(std::marker::PhantomData<C>);
-/// Has the component, and its columns are written: one [`Mut`] per field.
+/// Has the component, and its columns are written: one [`Mut`](crate::Mut) per field.
 pub struct Write<C>(std::marker::PhantomData<C>);
 /// The handles of the rows: `&[Entity]`.
 pub struct Entities;
@@ -270,6 +270,15 @@ pub(crate) struct Matched {
     pub mask: Vec<MaskTerm>,
 }
 
+/// Whether rows of tables of this shape can match: as [`matches`], but without saying how.
+pub(crate) fn concerns(plan: &QueryPlan, shape: &Shape) -> bool {
+    let has = |component: &u16| shape.slot(*component).is_some();
+    plan.all.iter().all(has)
+        && plan.none.iter().all(|component| shape.slot(*component).is_none_or(|slot| slot.presence.is_some()))
+        && plan.any.iter().all(|group| group.iter().any(has))
+        && (plan.changed.is_empty() || plan.changed.iter().any(has))
+}
+
 /// How a query matches a table of this shape, if at all.
 pub(crate) fn matches(plan: &QueryPlan, shape: &Shape) -> Option<Matched> {
     let mut mask = Vec::new();
@@ -323,19 +332,19 @@ pub(crate) fn mask_runs(
     start: u32,
     end: u32,
     mut word_of: impl FnMut(u16, u32) -> u64,
-    mut f: impl FnMut(u32, u32),
+    f: impl FnMut(u32, u32),
 ) {
+    let all = |at| mask.iter().fold(u64::MAX, |bits, term| bits & term.word(|column| word_of(column, at)));
+    bit_runs(start, end, all, f);
+}
+
+/// Calls `f` with the runs of set bits of `start..end` (`start` a multiple of 64), of which `word_of` gives 64 each.
+pub(crate) fn bit_runs(start: u32, end: u32, mut word_of: impl FnMut(u32) -> u64, mut f: impl FnMut(u32, u32)) {
     debug_assert!(start.is_multiple_of(64));
-    if mask.is_empty() {
-        if end > start {
-            f(start, end);
-        }
-        return;
-    }
     let mut open: Option<u32> = None;
     let mut at = start;
     while at < end {
-        let mut word = mask.iter().fold(u64::MAX, |bits, term| bits & term.word(|column| word_of(column, at / 64)));
+        let mut word = word_of(at / 64);
         let rows = (end - at).min(64);
         if rows < 64 {
             word &= (1 << rows) - 1;

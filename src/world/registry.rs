@@ -26,8 +26,6 @@ pub(crate) struct Registry {
     pub resource_entity_offsets: Vec<Vec<u32>>,
     /// The same of each resource.
     pub resource_bool_offsets: Vec<Vec<u32>>,
-    /// Packed bytes of each resource.
-    pub resource_bytes: Vec<u32>,
 }
 
 fn offsets_of(fields: &[FieldLayout], scalar: ScalarType) -> Vec<u32> {
@@ -62,9 +60,12 @@ impl Registry {
             packed_bytes: layout.components().iter().map(|c| c.packed_bytes() as u32).collect(),
             entity_offsets: layout.components().iter().map(|c| offsets_of(&c.fields, ScalarType::Entity)).collect(),
             bool_offsets: layout.components().iter().map(|c| offsets_of(&c.fields, ScalarType::Bool)).collect(),
-            resource_entity_offsets: layout.resources().iter().map(|r| offsets_of(&r.fields, ScalarType::Entity)).collect(),
+            resource_entity_offsets: layout
+                .resources()
+                .iter()
+                .map(|r| offsets_of(&r.fields, ScalarType::Entity))
+                .collect(),
             resource_bool_offsets: layout.resources().iter().map(|r| offsets_of(&r.fields, ScalarType::Bool)).collect(),
-            resource_bytes: layout.resources().iter().map(|r| r.packed_bytes() as u32).collect(),
             layout,
         }
     }

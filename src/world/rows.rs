@@ -567,15 +567,22 @@ impl Store {
     /// Puts a table's rows in the order of an integer column, stably; true when any row moved.
     pub(crate) fn sort_table(&mut self, table: u32, key_column: usize) -> Result<bool, RegionError> {
         let t = table as usize;
-        let rows = self.tables[t].rows;
         let ColumnKind::Field { component, field } = self.tables[t].columns[key_column].kind else {
             return Ok(false);
         };
         let ty = self.layout.components()[usize::from(component)].fields[usize::from(field)].ty;
-        let mut order = super::sort::order(ty.scalar, self.column_bytes(table, key_column));
-        if order.windows(2).all(|pair| pair[0] < pair[1]) {
-            return Ok(false);
-        }
+        let mut scratch = std::mem::take(&mut self.scratch.sort);
+        let order = super::sort::order(ty.scalar, self.column_bytes(table, key_column), &mut scratch);
+        let moves = !order.is_sorted();
+        let done = if moves { self.put_in_order(table, order) } else { Ok(()) };
+        self.scratch.sort = scratch;
+        done.map(|()| moves)
+    }
+
+    /// Puts a table's rows in this order: row `i` becomes what row `order[i]` was.
+    fn put_in_order(&mut self, table: u32, order: &[u32]) -> Result<(), RegionError> {
+        let t = table as usize;
+        let rows = self.tables[t].rows;
         self.write_partial(ENTITIES, 0)?;
         for c in 0..self.tables[t].columns.len() {
             let (from, to) = self.write_whole(table, c, false)?;
@@ -583,29 +590,27 @@ impl Store {
                 Item::Bytes(bytes) => {
                     let total = u64::from(rows) * u64::from(bytes);
                     let (source, target) = self.arena.disjoint(from, total, to, total);
-                    gather(bytes as usize, source, &order, target);
+                    gather(bytes as usize, source, order, target);
                 }
                 Item::Bit => {
                     // bits beyond the rows are zero, here as in every bit column
                     let words = self.tables[t].capacity.div_ceil(64) as usize;
-                    let mut bits: Vec<u64> = order
-                        .chunks(64)
-                        .map(|rows| {
-                            rows.iter()
-                                .enumerate()
-                                .fold(0, |word, (index, row)| word | u64::from(self.bit(table, c, *row)) << index)
-                        })
-                        .collect();
+                    let mut bits = std::mem::take(&mut self.scratch.words);
+                    bits.clear();
+                    bits.extend(order.chunks(64).map(|rows| {
+                        let bit = |(index, row): (usize, &u32)| u64::from(self.bit(table, c, *row)) << index;
+                        rows.iter().enumerate().map(bit).fold(0, |word, bit| word | bit)
+                    }));
                     bits.resize(words, 0);
                     self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
+                    self.scratch.words = bits;
                 }
             }
             self.flip(table, c);
             self.touched(table, c, 0, rows);
         }
-        order.clear();
         self.place_rows(table, 0, rows);
-        Ok(true)
+        Ok(())
     }
     /// Writes values to scattered rows of a (building) byte column, with stamps and catch-up notes in the same pass.
     /// Each entry is a row in use and the value's bytes; `at` is where the column's part of a value begins.

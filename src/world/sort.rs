@@ -3,12 +3,20 @@
 
 use crate::layout::ScalarType;
 
+/// Lists that sorting needs, kept for their memory.
+#[derive(Debug, Default)]
+pub(crate) struct SortScratch {
+    keys: Vec<u64>,
+    order: Vec<u32>,
+    next: Vec<u32>,
+}
+
 /// Row indices in the order of their keys; equal keys keep their order. Floats order as `total_cmp` does.
-pub(crate) fn order(scalar: ScalarType, column: &[u8]) -> Vec<u32> {
-    fn sorted<const N: usize>(column: &[u8], key: impl Fn([u8; N]) -> u64) -> Vec<u32> {
-        let keys: Vec<u64> =
-            column.chunks_exact(N).map(|bytes| key(bytes.try_into().expect("chunks are N bytes"))).collect();
-        radix(&keys)
+pub(crate) fn order<'s>(scalar: ScalarType, column: &[u8], scratch: &'s mut SortScratch) -> &'s [u32] {
+    let SortScratch { keys, order, next } = scratch;
+    keys.clear();
+    fn collect<const N: usize>(keys: &mut Vec<u64>, column: &[u8], key: impl Fn([u8; N]) -> u64) {
+        keys.extend(column.chunks_exact(N).map(|bytes| key(bytes.try_into().expect("chunks are N bytes"))));
     }
     /// Floats in an order that integers have.
     fn float_key(bits: u64, width: u32) -> u64 {
@@ -16,28 +24,32 @@ pub(crate) fn order(scalar: ScalarType, column: &[u8]) -> Vec<u32> {
         if bits & sign == 0 { bits | sign } else { !bits & (u64::MAX >> (64 - width)) }
     }
     match scalar {
-        ScalarType::U8 | ScalarType::Bool => sorted::<1>(column, |b| u64::from(b[0])),
-        ScalarType::I8 => sorted::<1>(column, |b| u64::from(b[0] ^ 0x80)),
-        ScalarType::U16 => sorted::<2>(column, |b| u64::from(u16::from_le_bytes(b))),
-        ScalarType::I16 => sorted::<2>(column, |b| u64::from(u16::from_le_bytes(b) ^ 0x8000)),
-        ScalarType::U32 => sorted::<4>(column, |b| u64::from(u32::from_le_bytes(b))),
-        ScalarType::I32 => sorted::<4>(column, |b| u64::from(u32::from_le_bytes(b) ^ (1 << 31))),
-        ScalarType::U64 | ScalarType::Entity => sorted::<8>(column, u64::from_le_bytes),
-        ScalarType::I64 => sorted::<8>(column, |b| u64::from_le_bytes(b) ^ (1 << 63)),
-        ScalarType::F32 => sorted::<4>(column, |b| float_key(u64::from(u32::from_le_bytes(b)), 32)),
-        ScalarType::F64 => sorted::<8>(column, |b| float_key(u64::from_le_bytes(b), 64)),
+        ScalarType::U8 | ScalarType::Bool => collect::<1>(keys, column, |b| u64::from(b[0])),
+        ScalarType::I8 => collect::<1>(keys, column, |b| u64::from(b[0] ^ 0x80)),
+        ScalarType::U16 => collect::<2>(keys, column, |b| u64::from(u16::from_le_bytes(b))),
+        ScalarType::I16 => collect::<2>(keys, column, |b| u64::from(u16::from_le_bytes(b) ^ 0x8000)),
+        ScalarType::U32 => collect::<4>(keys, column, |b| u64::from(u32::from_le_bytes(b))),
+        ScalarType::I32 => collect::<4>(keys, column, |b| u64::from(u32::from_le_bytes(b) ^ (1 << 31))),
+        ScalarType::U64 | ScalarType::Entity => collect::<8>(keys, column, u64::from_le_bytes),
+        ScalarType::I64 => collect::<8>(keys, column, |b| u64::from_le_bytes(b) ^ (1 << 63)),
+        ScalarType::F32 => collect::<4>(keys, column, |b| float_key(u64::from(u32::from_le_bytes(b)), 32)),
+        ScalarType::F64 => collect::<8>(keys, column, |b| float_key(u64::from_le_bytes(b), 64)),
     }
+    radix(keys, order, next);
+    order
 }
 
 /// Least-significant-digit radix order, 11 bits a pass, passes without any differing bit left out.
-fn radix(keys: &[u64]) -> Vec<u32> {
+fn radix(keys: &[u64], order: &mut Vec<u32>, next: &mut Vec<u32>) {
     const BITS: u32 = 11;
-    let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+    order.clear();
+    order.extend(0..keys.len() as u32);
     if keys.is_sorted() {
-        return order;
+        return;
     }
     let differing = keys.iter().fold(0, |bits, key| bits | (key ^ keys[0]));
-    let mut next = vec![0u32; keys.len()];
+    next.clear();
+    next.resize(keys.len(), 0);
     for shift in (0..64).step_by(BITS as usize) {
         let mask = (1u64 << BITS) - 1;
         if differing >> shift & mask == 0 {
@@ -52,14 +64,13 @@ fn radix(keys: &[u64]) -> Vec<u32> {
         for start in &mut starts {
             sum += std::mem::replace(start, sum);
         }
-        for row in &order {
+        for row in order.iter() {
             let place = &mut starts[digit(*row)];
             next[*place as usize] = *row;
             *place += 1;
         }
-        std::mem::swap(&mut order, &mut next);
+        std::mem::swap(order, next);
     }
-    order
 }
 
 #[cfg(test)]
@@ -68,26 +79,32 @@ mod tests {
 
     use super::*;
 
+    /// With lists that are left from another column.
+    fn order_of(scalar: ScalarType, column: &[u8]) -> Vec<u32> {
+        let mut scratch = SortScratch { keys: vec![3; 9], order: vec![7; 5], next: vec![1; 2] };
+        order(scalar, column, &mut scratch).to_vec()
+    }
+
     proptest! {
         #[test]
         fn integers_order_as_a_stable_sort(keys in prop::collection::vec(any::<u64>().prop_map(|k| k % 5000), 0..500)) {
             let mut want: Vec<u32> = (0..keys.len() as u32).collect();
             want.sort_by_key(|row| keys[*row as usize]);
-            prop_assert_eq!(order(ScalarType::U64, bytemuck::cast_slice(&keys)), want);
+            prop_assert_eq!(order_of(ScalarType::U64, bytemuck::cast_slice(&keys)), want);
         }
 
         #[test]
         fn floats_order_as_total_cmp(keys in prop::collection::vec(any::<f32>(), 0..300)) {
             let mut want: Vec<u32> = (0..keys.len() as u32).collect();
             want.sort_by(|a, b| keys[*a as usize].total_cmp(&keys[*b as usize]));
-            prop_assert_eq!(order(ScalarType::F32, bytemuck::cast_slice(&keys)), want);
+            prop_assert_eq!(order_of(ScalarType::F32, bytemuck::cast_slice(&keys)), want);
         }
 
         #[test]
         fn signed_integers_order(keys in prop::collection::vec(any::<i32>(), 0..300)) {
             let mut want: Vec<u32> = (0..keys.len() as u32).collect();
             want.sort_by_key(|row| keys[*row as usize]);
-            prop_assert_eq!(order(ScalarType::I32, bytemuck::cast_slice(&keys)), want);
+            prop_assert_eq!(order_of(ScalarType::I32, bytemuck::cast_slice(&keys)), want);
         }
     }
 }

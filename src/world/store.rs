@@ -14,7 +14,7 @@ use crate::limits::CHUNK_ROWS;
 use crate::region::{Extent, Region, RegionError};
 
 use super::arena::Arena;
-use super::column::{Column, ColumnKind, Item, Spare, Stale};
+use super::column::{Column, ColumnKind, Item, Spare};
 use super::free::FreeSlots;
 use super::table::{Shape, Table, TableKind};
 
@@ -76,6 +76,9 @@ pub(crate) struct Store {
 pub(crate) struct RowScratch {
     pub handles: Vec<crate::Entity>,
     pub sources: Vec<u32>,
+    pub components: Vec<u16>,
+    pub sort: super::sort::SortScratch,
+    pub words: Vec<u64>,
 }
 
 impl Store {
@@ -190,11 +193,6 @@ impl Store {
         self.push_table(TableKind::Data, shape, CAPACITY_MIN)
     }
 
-    /// The table of the entities with exactly these components, if there is one.
-    pub(crate) fn find_table(&self, components: &[u16]) -> Option<u32> {
-        self.by_components.get(components).copied()
-    }
-
     /// The tables of entities with their places.
     pub(crate) fn data_tables(&self) -> impl Iterator<Item = (u32, &Table)> {
         self.tables.iter().enumerate().skip(FIRST_DATA as usize).map(|(index, table)| (index as u32, table))
@@ -212,7 +210,7 @@ impl Store {
         match self.region.allocate(bytes) {
             Ok(extent) => Ok(extent),
             Err(error) => {
-                self.refresh_pins();
+                self.refresh_living_pins();
                 if self.sweep_limbo() { self.region.allocate(bytes) } else { Err(error) }
             }
         }
@@ -221,6 +219,14 @@ impl Store {
     /// Looks at the readers' leases.
     pub(crate) fn refresh_pins(&mut self) {
         self.region.pinned(&mut self.pins);
+        for pin in &mut self.pins {
+            *pin >>= 16;
+        }
+    }
+
+    /// Looks at the readers' leases, and whether those who hold the published generation live.
+    pub(crate) fn refresh_living_pins(&mut self) {
+        self.region.pinned_by_living(&mut self.pins);
         for pin in &mut self.pins {
             *pin >>= 16;
         }
@@ -286,7 +292,7 @@ impl Store {
         let fresh = self.allocate(bytes)?;
         let column = &mut self.tables[t].columns[c];
         let old = column.spare.replace(Spare { extent: fresh, named: (0, 0) });
-        column.stale = Stale::All;
+        column.stale.set_all();
         if let Some(old) = old {
             self.retire(old.extent, old.named);
         }
@@ -338,33 +344,31 @@ impl Store {
         let from = column.live.offset;
         let to = column.spare.as_ref().expect("catch_up follows ready_spare").extent.offset;
         let (stamps, total) = column.item.extent_bytes(capacity);
-        match (&mut column.stale, column.item) {
-            (Stale::Runs(runs, count), Item::Bytes(bytes)) => {
+        match (column.stale.runs(), column.item) {
+            (Some(runs), Item::Bytes(bytes)) => {
                 let bytes = u64::from(bytes);
-                for (start, len) in runs.drain(..) {
+                for &(start, len) in runs {
                     let len = len.min(rows.saturating_sub(start));
                     let at = u64::from(start) * bytes;
                     arena.copy(from + at, to + at, u64::from(len) * bytes);
                 }
-                *count = 0;
             }
-            (Stale::Runs(runs, count), Item::Bit) => {
-                for (start, len) in runs.drain(..) {
+            (Some(runs), Item::Bit) => {
+                for &(start, len) in runs {
                     let first = u64::from(start) / 64;
                     let last = (u64::from(start) + u64::from(len)).div_ceil(64);
                     arena.copy(from + first * 8, to + first * 8, (last - first) * 8);
                 }
-                *count = 0;
             }
-            (stale @ Stale::All, item) => {
+            (None, item) => {
                 let used = match item {
                     Item::Bytes(bytes) => u64::from(rows) * u64::from(bytes),
                     Item::Bit => stamps,
                 };
                 arena.copy(from, to, used);
-                *stale = Stale::none();
             }
         }
+        column.stale.clear();
         let used_stamps = 8 * u64::from(capacity).div_ceil(CHUNK_ROWS as u64);
         debug_assert_eq!(stamps + used_stamps, total);
         arena.copy(from + stamps, to + stamps, total - stamps);
@@ -382,7 +386,7 @@ impl Store {
         let column = &mut table.columns[column];
         debug_assert!(column.building, "only a building column is written");
         if start == 0 && len >= rows {
-            column.stale = Stale::All;
+            column.stale.set_all();
         } else {
             column.stale.add(start, len, rows.max(start + len));
         }
@@ -434,7 +438,7 @@ impl Store {
             let old = std::mem::replace(&mut column.live, extent);
             let spare = column.spare.take();
             column.building = true;
-            column.stale = Stale::All;
+            column.stale.set_all();
             let mut shadow = column.clone();
             self.clear_extent(&mut shadow, capacity);
             let item = shadow.item;

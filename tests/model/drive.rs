@@ -94,8 +94,11 @@ fn expected(model: &Naive) -> Contents {
     model.entities.iter().map(|(key, components)| (*key, bytes(components))).collect()
 }
 
+/// Per table: its components and the entities of its rows.
+pub type RowOrder = Vec<(Vec<usize>, Vec<Entity>)>;
+
 /// Everything in a generation, by name, and its rows' order.
-pub fn contents(snapshot: &Snapshot<'_>) -> (Contents, Vec<(Vec<usize>, Vec<Entity>)>) {
+pub fn contents(snapshot: &Snapshot<'_>) -> (Contents, RowOrder) {
     let layout = snapshot.layout();
     let mut out = Contents::new();
     let mut order = Vec::new();

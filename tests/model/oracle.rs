@@ -82,7 +82,7 @@ fn heal(begun: &Begun, entity: Entity) -> Vec<u8> {
     let world = &begun.world;
     let bytes = own(world, entity, Health::INDEX);
     let points = i32::from_le_bytes(bytes[..].try_into().expect("4 bytes"));
-    let points = if entity.index() % 2 == 0 { points.wrapping_add(5) } else { points };
+    let points = if entity.index().is_multiple_of(2) { points.wrapping_add(5) } else { points };
     points.to_le_bytes().to_vec()
 }
 

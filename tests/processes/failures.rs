@@ -25,7 +25,7 @@ fn failing_step(simulation: &mut Simulation, fault: Fault, undone: u64, stands: 
     assert!(text.contains("`step`") && text.contains(&format!("{FAULTY_ROW}..")), "{text}");
     assert!(text.contains(&format!("{undone} frame(s) undone, the world stands at frame {stands}")), "{text}");
     assert_eq!(simulation.world().frame(), stands);
-    failure
+    *failure
 }
 
 /// Three failures, each with other frames before it; the world stands each time, and goes on as if nothing had been.

@@ -3,7 +3,10 @@
 //! A worker process is the same executable started again, so this binary has no test harness: `main` first serves,
 //! then plays the role that its arguments name, and else runs the named tests below one after the other and reports
 //! as a harness does.
-#![expect(clippy::print_stdout, reason = "roles answer on stdout, and the tests' results are printed as a harness does")]
+#![expect(
+    clippy::print_stdout,
+    reason = "roles answer on stdout, and the tests' results are printed as a harness does"
+)]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
 mod deaths;
@@ -67,11 +70,8 @@ fn main() {
     }) {
         Ok(false) => {}
         Ok(true) => return,
-        Err(error) => {
-            // Main is told by other means.
-            println!("{error}");
-            std::process::exit(3);
-        }
+        // Main is told by other means, if it is there still.
+        Err(_) => std::process::exit(3),
     }
     if args.first().is_some_and(|arg| arg == "role") {
         return roles::play(&args[1..]);

@@ -94,8 +94,7 @@ pub fn every_row_of_every_pinned_generation() {
         let region = fresh_region();
         let mut simulation = start(workers, region.clone(), publish_every);
         simulation.run(publish_every, scenes::DT).unwrap();
-        let mut readers: Vec<Actor> =
-            (0..2).map(|_| Actor::start(&["checker", &region.to_string(), "150"])).collect();
+        let mut readers: Vec<Actor> = (0..2).map(|_| Actor::start(&["checker", &region.to_string(), "150"])).collect();
         readers.iter_mut().for_each(|reader| assert_eq!(reader.hear().as_deref(), Some("open")));
         let first = simulation.world().generation();
         while readers.iter_mut().any(|reader| reader.child.try_wait().unwrap().is_none()) {

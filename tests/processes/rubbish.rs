@@ -90,8 +90,9 @@ fn restore(region: &Path, undo: &[(&'static str, u64, Vec<u8>)]) {
     }
 }
 
-/// Flips of one byte: every byte of the newest directory (with the old checksum and with one that fits), of its slot,
-/// of the named control words and of the descriptor; and some bytes of everything else, the entity map among it.
+/// Flips of one byte: of the newest directory (with the old checksum, and with one that fits), every one of its slot
+/// and of the named control words, of the descriptor; then some bytes of everything else, whole entries and whole pages
+/// of noise, the entity map among them. A larger `step` leaves more out.
 fn damages(region: &Path, newest: &Newest, step: usize) -> Vec<Damage> {
     let mut damages = Vec::new();
     let mut flip = |file: &'static str, at: u64, sealed: bool, mask: u8| {
@@ -100,14 +101,14 @@ fn damages(region: &Path, newest: &Newest, step: usize) -> Vec<Damage> {
         damages.push(Damage { file, at, bytes: vec![byte[0] ^ mask], sealed });
     };
     let masks = |at: u64| [0x01, 0x80, 0xff, 1 << (mix(at) % 8)][mix(at) as usize % 4];
-    for at in (newest.offset..newest.offset + newest.bytes).step_by(step) {
-        flip("data", at, false, masks(at));
-        flip("data", at, true, masks(at));
-        flip("data", at, true, 0xff);
+    for at in newest.offset..newest.offset + newest.bytes {
+        let sealed = !mix(at).is_multiple_of(8);
+        if mix(at >> 3).is_multiple_of(step as u64) || at < newest.offset + 256 {
+            flip("data", at, sealed, masks(at));
+        }
     }
     for at in (0..232).chain(newest.slot_at..newest.slot_at + 32) {
         flip("control", at, false, masks(at));
-        flip("control", at, false, 0xff);
     }
     for at in (0..fs::metadata(region.join("descriptor")).unwrap().len()).step_by(step) {
         flip("descriptor", at, false, masks(at));
@@ -116,16 +117,21 @@ fn damages(region: &Path, newest: &Newest, step: usize) -> Vec<Damage> {
     for index in 0..400 / step as u64 {
         flip("data", mix(index) % bytes, false, 0xff);
     }
-    for at in (0..fs::metadata(region.join("leases")).unwrap().len()).step_by(4096 * 16) {
+    for at in (0..fs::metadata(region.join("leases")).unwrap().len()).step_by(4096 * 64) {
         flip("leases", at, false, 0xff);
         flip("leases", at + 8, false, 0xff);
     }
     // whole columns of garbage: all that the directory names, the entity map first
     for index in 0..48 {
         let entry = newest.offset + newest.bytes.min(64) + index * 32;
-        damages.push(Damage { file: "data", at: entry, bytes: (0..32).map(|k| mix(index ^ k) as u8).collect(), sealed: true });
+        damages.push(Damage {
+            file: "data",
+            at: entry,
+            bytes: (0..32).map(|k| mix(index ^ k) as u8).collect(),
+            sealed: true,
+        });
     }
-    for at in (0..bytes).step_by(4096) {
+    for at in (0..bytes).step_by(4096).filter(|at| mix(*at).is_multiple_of(step as u64)) {
         let len = 4096.min(bytes - at);
         damages.push(Damage {
             file: "data",
@@ -171,7 +177,9 @@ fn read(target: &RegionTarget) -> Result<(), String> {
     let _ = (snapshot.hash(), snapshot.memory(), snapshot.entity_count(), info.is_stale());
     for table in snapshot.tables() {
         for component in snapshot.layout().components() {
-            let _ = table.presence(&component.name).map(|presence| (0..table.rows()).filter(|r| presence.contains(*r)).count());
+            let _ = table
+                .presence(&component.name)
+                .map(|presence| (0..table.rows()).filter(|r| presence.contains(*r)).count());
             for field in &component.fields {
                 let name = format!("{}.{}", component.name, field.name);
                 let _ = table.column_bytes(&name).map(|column| column.map(|(_, bytes)| xxh3_64(bytes)));
@@ -189,9 +197,11 @@ fn read(target: &RegionTarget) -> Result<(), String> {
 
 /// Takes over, steps, and publishes.
 fn resume(target: &RegionTarget) -> Result<(), String> {
-    let world = World::builder().keep(true).resume(target).map_err(|error| error.to_string())?;
-    let mut simulation =
-        Setting::new("mixed", Workers::Local).builder().build(world, scenes::schedule("mixed")).map_err(|e| e.to_string())?;
+    let world = World::resume(target).map_err(|error| error.to_string())?;
+    let mut simulation = Setting::new("mixed", Workers::Local)
+        .builder()
+        .build(world, scenes::schedule("mixed"))
+        .map_err(|e| e.to_string())?;
     simulation.run(2, scenes::DT).map_err(|error| error.to_string())?;
     Ok(())
 }
@@ -201,7 +211,7 @@ pub fn read_all(region: &Path) {
     let newest = Newest::of(region);
     let target = RegionTarget::Directory(region.to_owned());
     let mut trials = Trials { tried: 0, errors: 0, panics: 0 };
-    for damage in damages(region, &newest, 1) {
+    for damage in damages(region, &newest, 2) {
         let undo = apply(region, &newest, &damage);
         trials.run(&format!("{} {} {}", damage.file, damage.at, damage.sealed), || read(&target));
         restore(region, &undo);
@@ -216,7 +226,7 @@ pub fn resume_all(region: &Path) {
     let damaged = region.with_extension("damaged");
     let target = RegionTarget::Directory(damaged.clone());
     let mut trials = Trials { tried: 0, errors: 0, panics: 0 };
-    for damage in damages(region, &newest, 5) {
+    for damage in damages(region, &newest, 8) {
         copy(region, &damaged);
         apply(&damaged, &newest, &damage);
         trials.run(&format!("{} {} {}", damage.file, damage.at, damage.sealed), || resume(&target));
@@ -267,7 +277,8 @@ fn noise(bytes: u64) -> Vec<u8> {
 
 /// Has a child try everything; it must end by itself.
 fn child(role: &str, tried_min: u64, errors_min: u64) {
-    let parent = tempfile::tempdir().unwrap();
+    // thousands of copies: in memory where there is such a place
+    let parent = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let region = parent.path().join("region");
     make(&region);
     let (lines, status) = Actor::start(&[role, region.to_str().unwrap()]).finish();
@@ -281,12 +292,12 @@ fn child(role: &str, tried_min: u64, errors_min: u64) {
 
 /// Whatever byte is wrong.
 pub fn to_readers() {
-    child("rubbish-read", 1000, 500);
+    child("rubbish-read", 2000, 1000);
 }
 
 /// Whatever byte is wrong.
 pub fn to_writers() {
-    child("rubbish-resume", 300, 100);
+    child("rubbish-resume", 700, 300);
 }
 
 /// Cut, exchanged, missing files.

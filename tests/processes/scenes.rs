@@ -143,6 +143,7 @@ pub fn schedule(name: &str) -> Schedule {
     match name {
         "mixed" => mixed(&mut schedule),
         "local" => local(&mut schedule),
+        "flood" => flood(&mut schedule),
         "sealed" => sealed(&mut schedule),
         "faulty" => faulty(&mut schedule, None, 64),
         "faulty-otherwise" => faulty(&mut schedule, None, 128),
@@ -234,7 +235,7 @@ fn mixed(schedule: &mut Schedule) {
                         let (dx, dy) = (f64::from(other.x[at] - own.x[row]), f64::from(other.y[at] - own.y[row]));
                         dx * dx + dy * dy
                     };
-                    for table in 0..view.len() {
+                    for table in 0..view.len().min(4) {
                         let rows = view.table(table).entities.len();
                         sum += near(table, (job.first_row() + row * 7) % rows);
                     }
@@ -343,47 +344,51 @@ fn mixed(schedule: &mut Schedule) {
 
 /// Spawns with reserved handles, and deaths of all kinds.
 fn births() -> System {
-    System::rows::<(Read<Position>, Read<Velocity>, Option<Read<Link>>, Entities)>("births", |job, (p, v, link, own)| {
-        let seed = seed_of(job);
-        for row in 0..job.len() {
-            let position = Position { x: p.x[row] * 0.5, y: p.y[row] };
-            let velocity = Velocity { x: v.y[row], y: -v.x[row] };
-            // few rows give birth, all may die: numbers stay where they are
-            let fertile = job.first_row() + row < 400;
-            match roll(job, seed, row, 3) % 128 {
-                0..4 if fertile => {
-                    let child = job.spawn((position, velocity, Energy { value: 1.0 }));
-                    job.add(child, Link { to: own[row], strength: 2 });
-                    job.add_row(row, Link { to: child, strength: -1 });
-                }
-                4..6 if fertile => {
-                    let child = job.spawn((position, velocity, Energy { value: 2.0 }, Cell { key: 9 }));
-                    let other = job.spawn((position, velocity, Energy { value: 3.0 }, Link { to: child, strength: 5 }));
-                    job.add(other, Seen);
-                    job.set(other, Energy { value: 4.0 });
-                    job.add(child, Frozen { since: 1.0 });
-                    job.remove::<Cell>(child);
-                }
-                6 if fertile => {
-                    let lost = job.spawn((position, velocity, Energy { value: 0.0 }));
-                    job.destroy(lost);
-                }
-                8..10 => job.destroy_row(row),
-                10..12 => {
-                    if let Some(link) = &link {
-                        job.destroy(link.to[row]);
+    System::rows::<(Read<Position>, Read<Velocity>, Option<Read<Link>>, Entities)>(
+        "births",
+        |job, (p, v, link, own)| {
+            let seed = seed_of(job);
+            for row in 0..job.len() {
+                let position = Position { x: p.x[row] * 0.5, y: p.y[row] };
+                let velocity = Velocity { x: v.y[row], y: -v.x[row] };
+                // few rows give birth, all may die: numbers stay where they are
+                let fertile = job.first_row() + row < 400;
+                match roll(job, seed, row, 3) % 128 {
+                    0..4 if fertile => {
+                        let child = job.spawn((position, velocity, Energy { value: 1.0 }));
+                        job.add(child, Link { to: own[row], strength: 2 });
+                        job.add_row(row, Link { to: child, strength: -1 });
                     }
-                }
-                12..16 => {
-                    if let Some(link) = &link {
-                        job.add(link.to[row], Mass { kg: 2.0, parts: [1, 2, row as u16] });
-                        job.remove::<Charge>(link.to[row]);
+                    4..6 if fertile => {
+                        let child = job.spawn((position, velocity, Energy { value: 2.0 }, Cell { key: 9 }));
+                        let other =
+                            job.spawn((position, velocity, Energy { value: 3.0 }, Link { to: child, strength: 5 }));
+                        job.add(other, Seen);
+                        job.set(other, Energy { value: 4.0 });
+                        job.add(child, Frozen { since: 1.0 });
+                        job.remove::<Cell>(child);
                     }
+                    6 if fertile => {
+                        let lost = job.spawn((position, velocity, Energy { value: 0.0 }));
+                        job.destroy(lost);
+                    }
+                    8..10 => job.destroy_row(row),
+                    10..12 => {
+                        if let Some(link) = &link {
+                            job.destroy(link.to[row]);
+                        }
+                    }
+                    12..16 => {
+                        if let Some(link) = &link {
+                            job.add(link.to[row], Mass { kg: 2.0, parts: [1, 2, row as u16] });
+                            job.remove::<Charge>(link.to[row]);
+                        }
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
-        }
-    })
+        },
+    )
     .spawns::<(Position, Velocity, Energy, Cell, Link)>()
     .adds::<(Link, Seen, Frozen, Mass)>()
     .sets::<Energy>()
@@ -435,6 +440,23 @@ fn local(schedule: &mut Schedule) {
     }));
 }
 
+/// Jobs whose patches are more than a worker keeps to itself: it sends them in several parts.
+fn flood(schedule: &mut Schedule) {
+    schedule.add(
+        System::rows::<(Write<Velocity>, Read<Mass>)>("flood", |job, (mut v, mass)| {
+            for row in 0..job.len() {
+                let parts = [row as u16, mass.parts[row][0].wrapping_mul(5), job.frame() as u16];
+                job.set_row(row, Mass { kg: f64::from(v.x[row]), parts });
+                v.x[row] = v.x[row] * 0.5 + row as f32;
+            }
+        })
+        .sets::<Mass>(),
+    );
+    schedule.add(System::rows::<(Write<Position>, Read<Mass>)>("settle", |_, (mut p, mass)| {
+        p.y.map_with(mass.kg, |y, kg| y + kg as f32);
+    }));
+}
+
 fn plain_world(region: RegionTarget, rows: usize) -> World {
     let mut world = World::builder()
         .component::<Position>()
@@ -448,7 +470,11 @@ fn plain_world(region: RegionTarget, rows: usize) -> World {
         .unwrap();
     let mut body = |i: usize| {
         let i16 = i as u16;
-        (Position { x: i as f32, y: 1.0 }, Velocity { x: 0.5, y: i as f32 * 0.25 }, Mass { kg: 1.0, parts: [i16, 0, 1] })
+        (
+            Position { x: i as f32, y: 1.0 },
+            Velocity { x: 0.5, y: i as f32 * 0.25 },
+            Mass { kg: 1.0, parts: [i16, 0, 1] },
+        )
     };
     let all = world.spawn_batch((0..rows).map(&mut body)).unwrap();
     for entity in all.iter().step_by(3) {
@@ -499,7 +525,11 @@ fn faulty(schedule: &mut Schedule, deadline: Option<Duration>, job_rows: u32) {
             hostile::commit(fault, p.x, job.entities())?;
         }
         for row in (0..job.len()).step_by(17) {
-            if (row as u64 + job.frame()).is_multiple_of(2) { job.add_row(row, Hot) } else { job.remove_row::<Hot>(row) }
+            if (row as u64 + job.frame()).is_multiple_of(2) {
+                job.add_row(row, Hot)
+            } else {
+                job.remove_row::<Hot>(row)
+            }
         }
         v.y.map(|y| y + 1.0);
         Ok(())
@@ -530,48 +560,66 @@ pub fn sealed_world(region: RegionTarget, rows: usize, bytes_max: Option<u64>) -
 }
 
 fn sealed(schedule: &mut Schedule) {
-    schedule.add(System::rows::<(Read<Sparse>, With<Sealed>)>("poke", |job, (sparse, ())| {
-        let seed = seed_of(job);
-        for row in 0..job.len() {
-            if roll(job, seed, row, 1).is_multiple_of(50) {
-                job.set_row(row, Sparse::new(sparse.value[row].wrapping_mul(3).wrapping_add(1)));
+    schedule.add(
+        System::rows::<(Read<Sparse>, With<Sealed>)>("poke", |job, (sparse, ())| {
+            let seed = seed_of(job);
+            for row in 0..job.len() {
+                if roll(job, seed, row, 1).is_multiple_of(50) {
+                    job.set_row(row, Sparse::new(sparse.value[row].wrapping_mul(3).wrapping_add(1)));
+                }
             }
-        }
-    }).sets::<Sparse>());
-    schedule.add(System::rows::<With<Sealed>>("flip", |job, ()| {
-        let seed = seed_of(job);
-        for row in 0..job.len() {
-            match roll(job, seed, row, 2) % 64 {
-                0 => job.add_row(row, Marked::new(job.frame() as u32)),
-                1 => job.remove_row::<Marked>(row),
-                2 => job.add_row(row, Hot),
-                3..6 => job.remove_row::<Hot>(row),
-                _ => {}
+        })
+        .sets::<Sparse>(),
+    );
+    schedule.add(
+        System::rows::<With<Sealed>>("flip", |job, ()| {
+            let seed = seed_of(job);
+            for row in 0..job.len() {
+                match roll(job, seed, row, 2) % 64 {
+                    0 => job.add_row(row, Marked::new(job.frame() as u32)),
+                    1 => job.remove_row::<Marked>(row),
+                    2 => job.add_row(row, Hot),
+                    3..6 => job.remove_row::<Hot>(row),
+                    _ => {}
+                }
             }
-        }
-    }).adds::<(Marked, Hot)>().removes::<(Marked, Hot)>());
-    schedule.add(System::rows::<(Read<Sealed>, Read<Sparse>)>("swap", |job, (sealed, sparse)| {
-        let seed = seed_of(job);
-        for row in 0..job.len() {
-            if roll(job, seed, row, 3).is_multiple_of(100) {
-                job.destroy_row(row);
-                let id = mix(sealed.id[row]);
-                job.spawn((Sealed::new(id, 1.0, sealed.x[row], job.frame()), Sparse::new(sparse.value[row])));
+        })
+        .adds::<(Marked, Hot)>()
+        .removes::<(Marked, Hot)>(),
+    );
+    schedule.add(
+        System::rows::<(Read<Sealed>, Read<Sparse>)>("swap", |job, (sealed, sparse)| {
+            let seed = seed_of(job);
+            for row in 0..job.len() {
+                if roll(job, seed, row, 3).is_multiple_of(100) {
+                    job.destroy_row(row);
+                    let id = mix(sealed.id[row]);
+                    job.spawn((Sealed::new(id, 1.0, sealed.x[row], job.frame()), Sparse::new(sparse.value[row])));
+                }
             }
-        }
-    }).destroys().spawns::<(Sealed, Sparse)>());
-    schedule.add(System::rows::<Write<Sealed>>("stir", |job, mut sealed| {
-        let (frame, dt) = (job.frame(), job.dt() as f32);
-        sealed.x.map(|x| x * 0.75 + dt);
-        for row in 0..job.len() {
-            sealed.y[row] += sealed.x[row];
-            sealed.frame[row] = frame;
-            sealed.seal[row] = seal_of(sealed.id[row], sealed.x[row], sealed.y[row], frame);
-        }
-    }).stage("late"));
-    schedule.add(System::rows::<With<Sealed>>("clock", |job, ()| {
-        if job.first_row() == 0 {
-            job.set_resource(Clock { frame: job.frame(), seal: mix(job.frame()) });
-        }
-    }).sets_resource::<Clock>().stage("cleanup"));
+        })
+        .destroys()
+        .spawns::<(Sealed, Sparse)>(),
+    );
+    schedule.add(
+        System::rows::<Write<Sealed>>("stir", |job, mut sealed| {
+            let (frame, dt) = (job.frame(), job.dt() as f32);
+            sealed.x.map(|x| x * 0.75 + dt);
+            for row in 0..job.len() {
+                sealed.y[row] += sealed.x[row];
+                sealed.frame[row] = frame;
+                sealed.seal[row] = seal_of(sealed.id[row], sealed.x[row], sealed.y[row], frame);
+            }
+        })
+        .stage("late"),
+    );
+    schedule.add(
+        System::rows::<With<Sealed>>("clock", |job, ()| {
+            if job.first_row() == 0 {
+                job.set_resource(Clock { frame: job.frame(), seal: mix(job.frame()) });
+            }
+        })
+        .sets_resource::<Clock>()
+        .stage("cleanup"),
+    );
 }

@@ -128,6 +128,16 @@ pub struct Course {
 }
 
 impl Course {
+    /// The hash of a frame; none for frame 0.
+    ///
+    /// # Panics
+    /// For a frame that the course does not have.
+    pub fn hash_of(&self, frame: u64) -> Option<u64> {
+        let found = self.hashes.iter().find(|(other, _)| *other == frame).map(|(_, hash)| *hash);
+        assert!(found.is_some() || frame == 0, "the course of {} frames has frame {frame}", self.hashes.len());
+        found
+    }
+
     /// Whether this course, in which perhaps not every frame was published, agrees with one in which each was.
     pub fn assert_like(&self, whole: &Course, of: &dyn std::fmt::Debug) {
         for (frame, hash) in &self.hashes {
@@ -165,13 +175,8 @@ pub struct Actor {
 impl Actor {
     /// Starts a child in a role.
     pub fn start(role: &[&str]) -> Actor {
-        let mut child = Command::new(own())
-            .arg("role")
-            .args(role)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            Command::new(own()).arg("role").args(role).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Actor { child, stdin, stdout }
     }

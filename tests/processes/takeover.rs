@@ -10,7 +10,7 @@ use crate::hostile;
 use crate::scenes;
 use crate::support::{Actor, Random, Setting, course, fresh_region, newest};
 
-const ROWS: usize = 1500;
+const ROWS: usize = 600;
 
 /// The role of a writer: steps until it is killed.
 pub fn write(region: RegionTarget, workers: Workers, publish_every: u64, seed: u64) {
@@ -71,7 +71,11 @@ pub fn bit_for_bit() {
         let known = |frame: u64| *whole.hashes.iter().find(|(other, _)| *other == frame).unwrap_or(&(0, 0));
         assert!(found.0 < 140, "the course of {} frames is too short", whole.hashes.len());
         if found.0 > 0 {
-            assert_eq!(found, known(found.0), "a dead writer's newest generation");
+            assert_eq!(
+                found,
+                known(found.0),
+                "a dead writer's newest generation, {workers} {publish_every} round {round}"
+            );
         }
         assert!(inspect(&region).is_stale());
         await_end(&pids);

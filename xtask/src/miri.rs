@@ -15,11 +15,9 @@ const FILTERS: &[&str] = &[
     "worker::undo::",
     "patch::",
     "fuzzing::",
-    "world::",
-    "region::extent::",
+    "world::query::",
+    "world::rows::",
     "region::control::",
-    "region::header::",
-    "worker::claim::",
 ];
 /// How long they may take together. Filters that do not get their turn are named; one that takes all of it has failed.
 const BOUND: Duration = Duration::from_mins(10);

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         }
     });
     written?;
-    let figures = figures.map_err(|error| Failure::failed(error.to_string()))?;
+    let figures = figures.map_err(|error| Failure::of(&*error))?;
     if json {
         let values: Vec<serde_json::Value> = figures
             .iter()
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
                 })
             })
             .collect();
-        crate::put_json(out, &serde_json::Value::Array(values))?;
+        crate::put_json(out, &serde_json::json!({ "figures": values }))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! One file per command. Data goes to stdout, everything else to stderr; a closed stdout ends a command quietly. This
 //! is an ordinary user of the library: it knows nothing that another program could not know.
 
+mod bench;
 mod clean;
 mod failure;
 mod hash;
@@ -22,6 +23,10 @@ mod text;
 mod values;
 mod worker;
 
+#[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
+#[path = "../../../benches/cases/mod.rs"]
+mod cases;
+#[allow(dead_code, reason = "tests use the rest")]
 #[path = "../../../scenes/mod.rs"]
 mod scenes;
 
@@ -78,6 +83,14 @@ enum Command {
     Plan(plan::Args),
     /// Remove regions whose writer is gone; never a live one.
     Clean(clean::Args),
+    /// Measure: frames, patches, spawning, pins, beside hand-written loops.
+    Bench(bench::Args),
+    /// Serve `bench` as a worker process. Not for use by hand.
+    #[command(hide = true)]
+    BenchWorker {
+        /// Which schedule.
+        name: String,
+    },
     /// Serve `run` as a worker process. Not for use by hand.
     #[command(hide = true)]
     Worker(worker::Args),
@@ -122,7 +135,10 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
         Command::Plan(args) => plan::run(&args, json, out),
         Command::Clean(args) => clean::run(&args, json, out),
-        Command::Worker(_) => Err(Failure::usage("`worker` is started by `run --workers processes:N`, not by hand")),
+        Command::Bench(args) => bench::run(&args, json, out),
+        Command::Worker(_) | Command::BenchWorker { .. } => {
+            Err(Failure::usage("workers are started by `run --workers processes:N` and `bench`, not by hand"))
+        }
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn schedule() -> Schedule {
         Ok(crate::Cli { command: crate::Command::Worker(args), .. }) => {
             args.scene.schedule(&SceneOptions { entities: args.entities, seed: args.seed })
         }
+        Ok(crate::Cli { command: crate::Command::BenchWorker { name }, .. }) => crate::cases::worker_schedule(&name),
         _ => Schedule::new(),
     }
 }

@@ -85,13 +85,6 @@ impl Board {
         Some(Attached { board: self.clone(), worker, epoch })
     }
 
-    /// The job that a worker says it runs, of the window with this tag.
-    pub(in crate::worker) fn running(&self, worker: usize, window: &Window) -> Option<usize> {
-        let word = self.slot(worker, 2).load(Ordering::Acquire);
-        let job = (word as u32).checked_sub(1)? as usize;
-        (word >> 32 == window.tag() & 0xffff_ffff && job < window.jobs).then_some(job)
-    }
-
     /// A worker: the job it runs now.
     pub(in crate::worker) fn set_running(&self, worker: usize, window: &Window, job: Option<usize>) {
         let word = job.map_or(0, |job| (window.tag() & 0xffff_ffff) << 32 | (job as u64 + 1));

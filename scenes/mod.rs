@@ -1,0 +1,86 @@
+//! The physics worlds that the command line runs, written as any user of the library writes one: public API only.
+//!
+//! A scene's results are the same bytes for every kind and number of workers and on every machine: kernels use
+//! correctly rounded operations alone (+ - * / and square roots), and every random number is a hash of what it is for
+//! ([`random`]). A scene's schedule is built from its options alone, so a worker process builds the same one.
+#![forbid(unsafe_code)]
+
+pub mod nbody;
+pub mod particles;
+pub mod random;
+pub mod spheres;
+
+use std::error::Error;
+
+use hypostyle::{Resource, Schedule, World, WorldBuilder, WorldError};
+
+/// What a run may choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SceneOptions {
+    /// How many entities, where not the scene's default.
+    pub entities: Option<u64>,
+    /// Decides every random number.
+    pub seed: u64,
+}
+
+/// A line of the closing table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What it is.
+    pub label: String,
+    /// Its value, with its unit.
+    pub value: String,
+}
+
+impl Line {
+    fn new(label: impl Into<String>, value: impl Into<String>) -> Self {
+        Line { label: label.into(), value: value.into() }
+    }
+}
+
+/// A physics world that can be run by name.
+pub trait Scene: Sync {
+    /// The name.
+    fn name(&self) -> &'static str;
+    /// One line about it.
+    fn about(&self) -> &'static str;
+    /// Entities, where the options do not say.
+    fn default_entities(&self) -> u64;
+    /// The step of simulated time, seconds (in `nbody` days or N-body units).
+    fn dt(&self) -> f64;
+    /// How many frames make a run; `None`: as many as fit its seconds.
+    fn default_frames(&self) -> Option<u64>;
+    /// Makes the world with its initial state.
+    ///
+    /// # Errors
+    /// A region that cannot be made, no memory, too many entities.
+    fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>>;
+    /// The systems; equal for equal options.
+    fn schedule(&self, options: &SceneOptions) -> Schedule;
+    /// What is to be seen: energies, counts. Asked before the first and after the last frame.
+    ///
+    /// # Errors
+    /// A world of another scene.
+    fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>>;
+}
+
+/// Every scene.
+pub fn all() -> &'static [&'static dyn Scene] {
+    &[&particles::Particles, &spheres::Spheres, &nbody::NBody]
+}
+
+/// The scene of a name.
+pub fn find(name: &str) -> Option<&'static dyn Scene> {
+    all().iter().copied().find(|scene| scene.name() == name)
+}
+
+/// Room for so many entities, each with so many bytes of address space for all versions of its columns.
+fn bytes_max(entities: u64, bytes_per_entity: u64) -> u64 {
+    const LEAST: u64 = 4 << 30;
+    entities.saturating_mul(bytes_per_entity).clamp(LEAST, hypostyle::limits::WORLD_BYTES_MAX)
+}
+
+/// Gives a resource a value, whether it has one or not.
+fn put<R: Resource>(world: &mut World, value: R) -> Result<(), WorldError> {
+    if world.has_resource::<R>()? { world.set_resource(value) } else { world.insert_resource(value) }
+}
