@@ -52,7 +52,8 @@ fn check<S: Strategy>(test: &str, cases: u64, strategy: S, property: impl Fn(S::
 }
 
 fn same_under_all_settings(program: &Program) {
-    let settings = |workers, ring_bytes, publish_every, fuse| Settings { workers, ring_bytes, publish_every, fuse };
+    let settings =
+        |workers, ring_bytes, publish_every, fuse| Settings { workers, ring_bytes, publish_every, fuse, tight: false };
     let local = run(program, settings(Workers::Local, 1 << 16, 1, true));
     let threads = run(program, settings(Workers::Threads(2), 256, 1, false));
     assert_eq!(local, threads, "local and threads");
@@ -69,7 +70,17 @@ fn same_under_all_settings(program: &Program) {
 
 #[test]
 fn programs_do_what_the_model_does() {
-    check("programs_do_what_the_model_does", 100, programs(), |program| same_under_all_settings(&program));
+    check("programs_do_what_the_model_does", 80, programs(), |program| same_under_all_settings(&program));
+}
+
+#[test]
+fn worlds_without_memory_do_things_whole_or_not_at_all() {
+    let test = "worlds_without_memory_do_things_whole_or_not_at_all";
+    check(test, 25, programs(), |program| {
+        let (workers, ring_bytes) = (Workers::Local, 1 << 16);
+        let publish_every = 1 + program.frames.len() as u64 % 3;
+        drop(run(&program, Settings { workers, ring_bytes, publish_every, fuse: true, tight: true }));
+    });
 }
 
 #[test]

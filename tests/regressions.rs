@@ -1,8 +1,8 @@
 //! Faults that were there once, each as the smallest program that shows it.
 
 use hypostyle::{
-    Bool, Changed, Component, Entities, Entity, Read, Resource, Schedule, Simulation, System, With, Without, Workers,
-    World, Write,
+    Bool, Changed, Component, Entities, Entity, Publication, Read, Resource, Schedule, Simulation, System, With,
+    Without, Workers, World, WorldError, Write,
 };
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -188,4 +188,76 @@ fn going_back_under_readers_leaks_nothing() {
         assert_eq!(snapshot.hash(), hash);
     }
     assert_eq!(simulation.world().skipped_publications(), 0);
+}
+
+/// Published worlds without spare extents that have more and more memory for the next change.
+fn worlds_with_a_little_memory(mut f: impl FnMut(World, &[Entity])) {
+    for (pages, held) in (0..45).step_by(3).flat_map(|pages| (1..6).map(move |held| (pages, held))) {
+        let builder = World::builder().component::<Key>().component::<Owner>().component::<Lit>();
+        let mut world = builder.bytes_max((1 << 20) + pages * 4096).build().expect("the layout is valid");
+        world.set_publish_wait(std::time::Duration::ZERO);
+        let entities = world.spawn_batch((0..4000u32).map(|value| Key { value })).expect("there is room");
+        let lit = world.spawn_batch((0..700u32).map(|value| (Key { value }, Lit))).expect("there is room");
+        world.despawn(lit[0]).expect("it lives");
+        let owner = Owner { who: Entity::NULL, since: 0, sure: Bool::FALSE };
+        let owned = world.spawn_batch((0..10_000).map(|_| owner)).expect("there is room");
+        world.publish().expect("there is room");
+        // readers hold what was, and one table takes the memory that the next changes need
+        let mut readers: Vec<_> = (0..held).map(|_| world.reader().expect("there are leases")).collect();
+        let mut pins = Vec::new();
+        for reader in &mut readers {
+            pins.push(reader.pin().expect("something is published"));
+            if world.set(owned[0], owner).is_err() || world.publish().expect("it is skipped") == Publication::Skipped {
+                break;
+            }
+        }
+        f(world, &entities);
+    }
+}
+
+#[test]
+fn a_change_without_memory_changes_nothing() {
+    type Change = fn(&mut World, &[Entity]) -> Result<(), WorldError>;
+    let changes: [(&str, Change); 7] = [
+        ("despawn", |world, entities| world.despawn(entities[7])),
+        ("despawn the lit", |world, _| world.despawn_where::<With<Lit>>().map(drop)),
+        ("set", |world, entities| world.set(entities[7], Key { value: 1 })),
+        ("add", |world, entities| world.add(entities[7], Owner { who: entities[8], since: 0, sure: Bool::TRUE })),
+        ("add a toggle", |world, entities| world.add(entities[7], Lit)),
+        ("remove", |world, entities| world.remove::<Key>(entities[7]).map(drop)),
+        ("remove a toggle", |world, _| world.remove_where::<(), Lit>().map(drop)),
+    ];
+    let (mut refused, mut done) = (0, 0);
+    for (name, change) in changes {
+        worlds_with_a_little_memory(|mut world, entities| {
+            let state = |world: &World| {
+                let mut state = Vec::new();
+                world
+                    .query::<(Entities, Option<Read<Key>>, Option<Read<Owner>>)>(|entities, (_, key, owner)| {
+                        let key = |row: usize| key.map(|key| key.value[row]);
+                        let owner = |row: usize| owner.map(|owner| owner.who[row]);
+                        for (row, entity) in entities.iter().enumerate() {
+                            state.push((
+                                *entity,
+                                world.is_alive(*entity),
+                                world.has::<Lit>(*entity),
+                                key(row),
+                                owner(row),
+                            ));
+                        }
+                    })
+                    .expect("all are known");
+                (state, world.count::<Changed<Lit>>().expect("it is tracked"), world.entity_count())
+            };
+            let before = state(&world);
+            if change(&mut world, entities).is_err() {
+                refused += 1;
+                assert!(state(&world) == before, "{name}");
+            } else {
+                done += 1;
+                assert!(state(&world) != before, "{name}");
+            }
+        });
+    }
+    assert!(refused > 50 && done > 50, "{refused} without and {done} with memory");
 }

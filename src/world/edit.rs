@@ -114,6 +114,7 @@ impl World {
     /// A dead entity, no memory.
     pub fn despawn(&mut self, entity: Entity) -> Result<(), WorldError> {
         let at = self.find(entity)?;
+        self.store.secure_table(at.table)?;
         self.store.sweep(at.table, &[at.row])?;
         self.store.release_handles(&[entity])?;
         Ok(())
@@ -135,6 +136,7 @@ impl World {
     fn write_component<C: Component>(&mut self, at: Location, component: u16, value: &C) -> Result<(), WorldError> {
         let mut packed = vec![0; C::PACKED_BYTES];
         value.pack(&mut packed);
+        self.store.secure_component(at.table, component)?;
         self.store.write_packed(at.table, at.row, component, &packed)?;
         Ok(self.store.mark_changed(at.table, component, self.parity(), at.row, 1)?)
     }
@@ -149,6 +151,7 @@ impl World {
         if !self.store.has(at.table, at.row, component) {
             if C::STORAGE == Storage::Toggle {
                 self.store.attach_toggle(at.table, component)?;
+                self.store.secure_component(at.table, component)?;
                 self.store.write_presence(at.table, at.row, component, true)?;
             } else {
                 at = self.move_one(at, component, true)?;
@@ -177,6 +180,7 @@ impl World {
 
     fn move_one(&mut self, at: Location, component: u16, add: bool) -> Result<Location, WorldError> {
         let to = crate::commit::neighbour(&mut self.store, at.table, component, add)?;
+        self.store.secure_table(at.table)?;
         let row = self.store.move_rows(at.table, &[at.row], to)?;
         self.store.sweep(at.table, &[at.row])?;
         Ok(Location { table: to, row })

@@ -131,6 +131,27 @@ impl Store {
         }
     }
 
+    /// Makes every column of a table and of the entity map writable: what follows cannot fail for want of memory.
+    pub(crate) fn secure_table(&mut self, table: u32) -> Result<(), RegionError> {
+        for (table, columns) in [(ENTITIES, 2), (table, self.tables[table as usize].columns.len())] {
+            for c in 0..columns {
+                self.write_partial(table, c)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for the columns of one component of a table that has them.
+    pub(crate) fn secure_component(&mut self, table: u32, component: u16) -> Result<(), RegionError> {
+        let slot = *self.tables[table as usize].shape.slot(component).expect("the caller looked the component up");
+        let fields = slot.first..slot.first + slot.fields;
+        let changed = slot.changed.into_iter().flat_map(|first| [first, first + 1]);
+        for c in fields.chain(slot.presence).chain(changed) {
+            self.write_partial(table, usize::from(c))?;
+        }
+        Ok(())
+    }
+
     /// Marks rows of a tracked component as written in the current frame (`parity`), and makes room for the bits.
     pub(crate) fn mark_changed(
         &mut self,
@@ -173,9 +194,9 @@ impl Store {
     pub(crate) fn clear_toggle(&mut self, table: u32, component: u16, start: u32, len: u32) -> Result<(), RegionError> {
         let slot = *self.tables[table as usize].shape.slot(component).expect("the caller looked the component up");
         let presence = slot.presence.expect("a toggle has a presence column");
+        self.secure_component(table, component)?;
         for column in [Some(presence), slot.changed, slot.changed.map(|first| first + 1)].into_iter().flatten() {
             let column = usize::from(column);
-            self.write_partial(table, column)?;
             self.set_bits(table, column, start, len, false);
             self.touched(table, column, start, len);
         }

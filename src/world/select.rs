@@ -142,6 +142,7 @@ impl World {
         for selection in self.select(&plan) {
             let rows: Vec<u32> = selection.runs.iter().rev().flat_map(|(start, end)| (*start..*end).rev()).collect();
             let handles: Vec<Entity> = rows.iter().map(|row| self.store.handle(selection.table, *row)).collect();
+            self.store.secure_table(selection.table)?;
             self.store.sweep(selection.table, &rows)?;
             self.store.release_handles(&handles)?;
             count += rows.len() as u64;
@@ -218,6 +219,7 @@ impl World {
             return Ok((to, vec![(0, all)]));
         }
         let rows: Vec<u32> = runs.iter().flat_map(|(start, end)| *start..*end).collect();
+        self.store.secure_table(table)?;
         let first = self.store.move_rows(table, &rows, to)?;
         let removed: Vec<u32> = rows.iter().rev().copied().collect();
         self.store.sweep(table, &removed)?;
@@ -227,11 +229,11 @@ impl World {
     /// Writes one value to consecutive rows, and switches a toggle on.
     fn fill(&mut self, table: u32, component: u16, start: u32, len: u32, packed: &[u8]) -> Result<(), WorldError> {
         let slot = *self.store.tables[table as usize].shape.slot(component).expect("the caller made it");
+        self.store.secure_component(table, component)?;
         let mut at = 0;
         for index in 0..slot.fields {
             let bytes = self.field_type(component, index as u8).bytes();
             let column = usize::from(slot.first + index);
-            self.store.write_partial(table, column)?;
             let value = &packed[at..at + bytes];
             let from = start as usize * bytes;
             let rows = &mut self.store.column_bytes_mut(table, column)[from..from + len as usize * bytes];
@@ -243,7 +245,6 @@ impl World {
         }
         if let Some(presence) = slot.presence {
             let column = usize::from(presence);
-            self.store.write_partial(table, column)?;
             self.store.set_bits(table, column, start, len, true);
             self.store.touched(table, column, start, len);
         }

@@ -239,8 +239,8 @@ pub fn schedule(log: &Log, sort: bool) -> Schedule {
     schedule
 }
 
-/// An empty world of all components.
-pub fn world() -> World {
+/// An empty world of all components, with so much memory at most.
+pub fn world(bytes_max: u64) -> World {
     World::builder()
         .component::<Position>()
         .component::<Counter>()
@@ -255,7 +255,7 @@ pub fn world() -> World {
         .component::<Mark>()
         .resource::<Score>()
         .resource::<Gravity>()
-        .bytes_max(1 << 28)
+        .bytes_max(bytes_max)
         .build()
         .expect("the layout is valid")
 }

@@ -19,7 +19,7 @@ struct Spec {
 
 enum Kind {
     /// New bytes of a component from the world as it was when the batch began.
-    Dense(usize, fn(&Naive, Entity) -> Vec<u8>),
+    Dense(usize, fn(&Begun, Entity) -> Vec<u8>),
     /// Instructions, and which of the program's payloads; whether it reads counters.
     Patches(usize, Allowed),
     /// Rows are noted only.
@@ -39,55 +39,80 @@ fn counter(world: &Naive, entity: Entity) -> Option<u64> {
 
 const COUNTERS: Wanted = Wanted { all: &[1], none: &[7], any: &[], changed: &[] };
 
+/// The world as it was when a batch began, and sums over it.
+struct Begun {
+    world: Naive,
+    counters: u64,
+    cells: i16,
+}
+
+impl Begun {
+    fn new(world: Naive) -> Self {
+        let counters = world.matching(&COUNTERS).into_iter().filter_map(|other| counter(&world, other));
+        let counters = counters.fold(0, u64::wrapping_add);
+        let grids = world.entities.values().filter_map(|components| components.get(&Grid::INDEX));
+        let cells = grids.map(|value| first(&value.bytes)).fold(0, i16::wrapping_add);
+        Begun { world, counters, cells }
+    }
+}
+
+/// The first cell of a grid; of a score, its low bits.
+fn first(bytes: &[u8]) -> i16 {
+    i16::from_le_bytes([bytes[0], bytes[1]])
+}
+
 fn own(world: &Naive, entity: Entity, component: usize) -> Vec<u8> {
     world.bytes(entity, component).expect("the row matched").to_vec()
 }
 
-fn integrate(world: &Naive, entity: Entity) -> Vec<u8> {
+fn integrate(begun: &Begun, entity: Entity) -> Vec<u8> {
+    let world = &begun.world;
     let mut bytes = own(world, entity, Position::INDEX);
     let x = f32_at(&bytes, 0) + (counter(world, entity).expect("it is read") % 8) as f32;
     bytes[..4].copy_from_slice(&x.to_le_bytes());
     bytes
 }
 
-fn count(world: &Naive, entity: Entity) -> Vec<u8> {
+fn count(begun: &Begun, entity: Entity) -> Vec<u8> {
+    let world = &begun.world;
     mix(counter(world, entity).expect("it matched") ^ (world.frame + 1)).to_le_bytes().to_vec()
 }
 
-fn heal(world: &Naive, entity: Entity) -> Vec<u8> {
+fn heal(begun: &Begun, entity: Entity) -> Vec<u8> {
+    let world = &begun.world;
     let bytes = own(world, entity, Health::INDEX);
     let points = i32::from_le_bytes(bytes[..].try_into().expect("4 bytes"));
     let points = if entity.index().is_multiple_of(2) { points.wrapping_add(5) } else { points };
     points.to_le_bytes().to_vec()
 }
 
-fn drain(world: &Naive, entity: Entity) -> Vec<u8> {
+fn drain(begun: &Begun, entity: Entity) -> Vec<u8> {
+    let world = &begun.world;
     let bytes = own(world, entity, Charge::INDEX);
     (f64::from_le_bytes(bytes[..].try_into().expect("8 bytes")) * 0.5).to_le_bytes().to_vec()
 }
 
-fn relink(world: &Naive, entity: Entity) -> Vec<u8> {
+fn relink(begun: &Begun, entity: Entity) -> Vec<u8> {
+    let world = &begun.world;
     let mut bytes = own(world, entity, Link::INDEX);
     let to = Entity::from_bits(u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")));
-    let matching = world.matching(&COUNTERS);
-    let total = matching.iter().filter_map(|other| counter(world, *other)).fold(0, u64::wrapping_add);
-    let near = if matching.contains(&to) { counter(world, to).expect("it matched") } else { 1 };
-    bytes[8..].copy_from_slice(&(total.wrapping_add(near) as u16).to_le_bytes());
+    let matches = world.value(to, Asleep::INDEX).is_none();
+    let near = counter(world, to).filter(|_| matches).unwrap_or(1);
+    bytes[8..].copy_from_slice(&(begun.counters.wrapping_add(near) as u16).to_le_bytes());
     bytes
 }
 
-fn diffuse(world: &Naive, entity: Entity) -> Vec<u8> {
-    let first = |bytes: &[u8]| i16::from_le_bytes([bytes[0], bytes[1]]);
+fn diffuse(begun: &Begun, entity: Entity) -> Vec<u8> {
+    let world = &begun.world;
     let score = world.resources[0].as_ref().map_or(3, |bytes| first(bytes));
-    let grids = world.entities.values().filter_map(|components| components.get(&Grid::INDEX));
-    let sum = grids.map(|value| first(&value.bytes)).fold(0, i16::wrapping_add);
     let mut bytes = own(world, entity, Grid::INDEX);
-    let cell = first(&bytes).wrapping_add(sum).wrapping_add(score);
+    let cell = first(&bytes).wrapping_add(begun.cells).wrapping_add(score);
     bytes[..2].copy_from_slice(&cell.to_le_bytes());
     bytes
 }
 
-fn drift(world: &Naive, entity: Entity) -> Vec<u8> {
+fn drift(begun: &Begun, entity: Entity) -> Vec<u8> {
+    let world = &begun.world;
     let mut bytes = own(world, entity, Position::INDEX);
     let y = f32_at(&bytes, 4) + 1.0;
     bytes[4..].copy_from_slice(&y.to_le_bytes());
@@ -205,12 +230,12 @@ pub fn frame(world: &mut Naive, payloads: &[Payload; 4], dt: f64, log: &BTreeMap
             assert!(!log.contains_key(batch[0].name), "startup runs once");
             continue;
         }
-        let begun = world.clone();
+        let begun = Begun::new(world.clone());
         // a failing job fails the batch, whoever else ran
         for spec in &batch {
             if let Kind::Patches(payload, _) = &spec.kind {
-                let fails = begun.matching(&spec.wanted).into_iter().any(|entity| {
-                    fired(&payloads[*payload], entity, number, seen(counter(&begun, entity), 0))
+                let fails = begun.world.matching(&spec.wanted).into_iter().any(|entity| {
+                    fired(&payloads[*payload], entity, number, seen(counter(&begun.world, entity), 0))
                         .any(|fired| fired.op == Op::Fail)
                 });
                 if fails {
@@ -218,10 +243,10 @@ pub fn frame(world: &mut Naive, payloads: &[Payload; 4], dt: f64, log: &BTreeMap
                 }
             }
         }
-        let rows: Vec<_> = batch.iter().map(|spec| ordered(spec.name, log, &begun, &spec.wanted)).collect();
+        let rows: Vec<_> = batch.iter().map(|spec| ordered(spec.name, log, &begun.world, &spec.wanted)).collect();
         for spec in &batch {
             if let Kind::Dense(component, kernel) = spec.kind {
-                for entity in begun.matching(&spec.wanted) {
+                for entity in begun.world.matching(&spec.wanted) {
                     world.write(entity, component, kernel(&begun, entity), parity);
                 }
             }
@@ -242,8 +267,7 @@ pub fn frame(world: &mut Naive, payloads: &[Payload; 4], dt: f64, log: &BTreeMap
                             applied.apply(&allowed, *entity, Wish::Add(1, value), counts);
                         }
                         Kind::Patches(payload, allowed) => {
-                            let reads = spec.name != "nobody";
-                            let seen = seen(counter(&begun, *entity).filter(|_| reads), 0);
+                            let seen = seen(counter(&begun.world, *entity), 0);
                             for fired in fired(&payloads[*payload], *entity, number, seen) {
                                 patch(&mut applied, allowed, *entity, fired, counts);
                             }
