@@ -84,19 +84,7 @@ pub(crate) struct RowScratch {
 impl Store {
     /// A store without any table but the entity map and the resources.
     pub(crate) fn new(region: Region, arena: Arena, layout: Arc<Layout>) -> Result<Self, RegionError> {
-        let mut store = Store {
-            region,
-            arena,
-            layout,
-            tables: Vec::new(),
-            by_components: HashMap::new(),
-            published: 0,
-            pins: Vec::new(),
-            limbo: Vec::new(),
-            free_slots: FreeSlots::default(),
-            dirty: true,
-            scratch: RowScratch::default(),
-        };
+        let mut store = Store::empty(region, arena, layout);
         store.push_table(TableKind::Entities, Arc::new(Shape::entities()), CAPACITY_MIN)?;
         let bytes = super::resources::resources_bytes(&store.layout);
         store.push_table(TableKind::Resources, Arc::new(Shape::resources()), bytes.max(1))?;
@@ -104,7 +92,7 @@ impl Store {
         Ok(store)
     }
 
-    /// A store without tables, for one that is about to be restored.
+    /// A store without tables, for them to be made or restored.
     pub(crate) fn empty(region: Region, arena: Arena, layout: Arc<Layout>) -> Self {
         Store {
             region,
