@@ -244,16 +244,47 @@ impl Commit<'_> {
                 }
                 end += 1;
             }
-            self.place_run(table, next..end, &mut lists.chain)?;
+            self.place_run(table, next..end, (&mut lists.kept, &mut lists.places), &mut lists.chain)?;
             next = end;
         }
         Ok(())
+    }
+
+    /// Whether new entities have values of the same table components in the same order and nothing else. Then `chain`
+    /// is that of the first, and `kept` says where the values are, component by component.
+    fn same_components(&self, spawns: std::ops::Range<usize>, chain: &mut Vec<Node>, kept: &mut Vec<u32>) -> bool {
+        let pending = &self.scratch.pending;
+        let n = spawns.len();
+        chain.clear();
+        chain.extend(pending.chain(pending.of_spawn[spawns.start]));
+        if chain.iter().any(|node| self.store.storage(node.component) != Storage::Table) {
+            return false;
+        }
+        kept.clear();
+        kept.resize(chain.len() * n, 0);
+        for (index, spawn) in spawns.enumerate() {
+            let mut others = pending.chain(pending.of_spawn[spawn]);
+            for (place, node) in chain.iter().enumerate() {
+                match others.next() {
+                    Some(Node { component, change: Change::Value(at), .. }) if component == node.component => {
+                        let Ok(at) = u32::try_from(at) else { return false };
+                        kept[place * n + index] = at;
+                    }
+                    _ => return false,
+                }
+            }
+            if others.next().is_some() {
+                return false;
+            }
+        }
+        true
     }
 
     fn place_run(
         &mut self,
         table: u32,
         spawns: std::ops::Range<usize>,
+        (kept, places): (&mut Vec<u32>, &mut Vec<u32>),
         chain: &mut Vec<Node>,
     ) -> Result<(), RegionError> {
         let n = spawns.len() as u32;
@@ -264,9 +295,17 @@ impl Commit<'_> {
         self.store.arena.items_mut::<Entity>(offset, n as usize).copy_from_slice(handles);
         self.store.place(handles, table, first);
         self.store.zero_rows(table, first, n);
-        for (index, spawn) in spawns.enumerate() {
-            let entry = self.scratch.pending.of_spawn[spawn];
-            self.write_chain(entry, table, first + index as u32, chain)?;
+        if self.same_components(spawns.clone(), chain, kept) {
+            places.clear();
+            places.extend(first..first + n);
+            for (node, kept) in chain.iter().zip(kept.chunks_exact(n as usize)) {
+                self.set_kept(table, node.component, places, kept)?;
+            }
+        } else {
+            for (index, spawn) in spawns.enumerate() {
+                let entry = self.scratch.pending.of_spawn[spawn];
+                self.write_chain(entry, table, first + index as u32, chain)?;
+            }
         }
         self.store.mark_all_changed(table, self.parity, first, n)
     }

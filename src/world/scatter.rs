@@ -66,6 +66,30 @@ fn write<const N: usize>(data: &mut [u8], rows: &[u32], values: Values<'_>, pick
     }
 }
 
+/// Calls `f` with the maximal runs of consecutive numbers in an ascending or descending list of rows.
+fn runs(rows: &[u32], mut f: impl FnMut(u32, u32)) {
+    let mut index = 0;
+    while index < rows.len() {
+        let begin = index;
+        while index + 1 < rows.len() && rows[index + 1] == rows[index].wrapping_add(1) {
+            index += 1;
+        }
+        let mut end = index;
+        if begin == index {
+            while end + 1 < rows.len() && rows[end + 1] == rows[end].wrapping_sub(1) {
+                end += 1;
+            }
+        }
+        if end > index {
+            f(rows[end], (end - begin + 1) as u32);
+            index = end + 1;
+        } else {
+            f(rows[begin], (index - begin + 1) as u32);
+            index += 1;
+        }
+    }
+}
+
 fn note(stamps: &mut [u64], stale: &mut Stale, stamp: u64, rows_total: u32, rows: &[u32], in_order: bool) {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return };
     if in_order {
@@ -77,13 +101,55 @@ fn note(stamps: &mut [u64], stale: &mut Stale, stamp: u64, rows_total: u32, rows
         stamps[*row as usize / CHUNK_ROWS] = stamp;
     }
     if stale.runs().is_some() {
-        for row in rows {
-            stale.add(*row, 1, rows_total);
+        runs(rows, |start, len| stale.add(start, len, rows_total));
+    }
+}
+
+/// Copies runs (start, rows) of rows of `bytes` each from one column to another; what lies beyond `rows` is left out.
+pub(crate) fn copy_runs(bytes: usize, from: &[u8], to: &mut [u8], runs: &[(u32, u32)], rows: u32) {
+    fn typed<const N: usize>(from: &[u8], to: &mut [u8], runs: &[(u32, u32)], rows: u32) {
+        let (from, to): (&[[u8; N]], &mut [[u8; N]]) = (bytemuck::cast_slice(from), bytemuck::cast_slice_mut(to));
+        for &(start, len) in runs {
+            let (first, end) = (start.min(rows) as usize, start.saturating_add(len).min(rows) as usize);
+            // most runs are single rows, which are not worth a call of memcpy
+            if len == 1 && first < end {
+                to[first] = from[first];
+            } else {
+                to[first..end].copy_from_slice(&from[first..end]);
+            }
+        }
+    }
+    match bytes {
+        1 => typed::<1>(from, to, runs, rows),
+        2 => typed::<2>(from, to, runs, rows),
+        4 => typed::<4>(from, to, runs, rows),
+        8 => typed::<8>(from, to, runs, rows),
+        12 => typed::<12>(from, to, runs, rows),
+        16 => typed::<16>(from, to, runs, rows),
+        _ => {
+            for &(start, len) in runs {
+                let (first, end) = (start.min(rows) as usize, start.saturating_add(len).min(rows) as usize);
+                to[first * bytes..end * bytes].copy_from_slice(&from[first * bytes..end * bytes]);
+            }
         }
     }
 }
 
 impl Store {
+    /// Notes that scattered rows of a building column were written: as [`Store::touched`] for each of them.
+    pub(crate) fn touched_rows(&mut self, table: u32, column: usize, rows: &[u32]) {
+        let stamp = self.published + 1;
+        let Store { tables, arena, .. } = self;
+        let table = &mut tables[table as usize];
+        let (rows_total, capacity) = (table.rows, table.capacity);
+        let column = &mut table.columns[column];
+        debug_assert!(column.building, "only a building column is written");
+        let (stamps_at, total) = column.item.extent_bytes(capacity);
+        let stamps = arena.items_mut::<u64>(column.live.offset + stamps_at, ((total - stamps_at) / 8) as usize);
+        note(stamps, &mut column.stale, stamp, rows_total, rows, consecutive(rows));
+        self.dirty = true;
+    }
+
     /// Writes values to rows in use of a (building) byte column, in the order given, with stamps and catch-up notes.
     /// Row `i` gets the value of entry `picks[i]`, or of entry `i` without picks.
     pub(crate) fn scatter(
@@ -156,7 +222,21 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn runs_cover_every_row_once(rows in prop::collection::vec(0u32..50, 0..60)) {
+            let mut covered = Vec::new();
+            runs(&rows, |start, len| covered.extend(start..start + len));
+            let mut want = rows.clone();
+            want.sort_unstable();
+            covered.sort_unstable();
+            prop_assert_eq!(covered, want);
+        }
+    }
 
     #[test]
     fn consecutive_rows_are_told_from_others() {
