@@ -18,8 +18,9 @@
 //!
 //! The private twin keeps the same words in memory, with a flag for the lock. What a pin means, and the fences that
 //! pinning needs, are the business of the snapshot module.
-#![cfg_attr(unix, expect(unsafe_code, reason = "sees mapped lease pages as atomics"))]
+#![expect(unsafe_code, reason = "sees mapped lease pages as atomics")]
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 #[cfg(unix)]
@@ -231,7 +232,7 @@ enum Home {
     },
     #[cfg(unix)]
     Shared {
-        page: memmap2::MmapRaw,
+        _page: memmap2::MmapRaw,
         /// Holds the lock; closing it gives the lease back.
         _file: std::fs::File,
     },
@@ -239,15 +240,24 @@ enum Home {
 
 /// One reader's lease: a place for one pin. Given back when dropped, and by the kernel when its process dies.
 pub(crate) struct Lease {
+    /// Points into `home`.
+    words: NonNull<LeaseWords>,
     home: Home,
     pid: u32,
 }
 
+// SAFETY: what it points to lives in `home`, which it owns a share of, and is nothing but atomics.
+unsafe impl Send for Lease {}
+// SAFETY: as above.
+unsafe impl Sync for Lease {}
+
 impl Lease {
     /// A lease of a private region.
     pub(super) fn of_heap(mapping: Arc<Mapping>) -> Result<Self, RegionError> {
-        let index = mapping.heap_leases().ok_or(RegionError::NoLease)?.take()?;
-        Ok(Lease { home: Home::Heap { mapping, index }, pid: os::pid() })
+        let leases = mapping.heap_leases().ok_or(RegionError::NoLease)?;
+        let index = leases.take()?;
+        let words = NonNull::from(leases.words(index));
+        Ok(Lease { words, home: Home::Heap { mapping, index }, pid: os::pid() })
     }
 
     /// A lease of the leases file that `file` has open, by itself and for writing.
@@ -267,24 +277,22 @@ impl Lease {
         };
         let (page, first) = (map(index)?, map(0)?);
         words_in(&first).raise_used(index as usize);
-        let lease = Lease { home: Home::Shared { page, _file: file }, pid: os::pid() };
+        let words = NonNull::from(words_in(&page));
+        let lease = Lease { words, home: Home::Shared { _page: page, _file: file }, pid: os::pid() };
         // Whoever had the lease before may have died with a pin.
         lease.words().pin.store(0, Ordering::Release);
         lease.words().pid.store(lease.pid, Ordering::Relaxed);
         Ok(lease)
     }
 
+    #[inline]
     fn words(&self) -> &LeaseWords {
-        match &self.home {
-            Home::Heap { mapping, index } => {
-                mapping.heap_leases().expect("a lease on the heap is of a region on the heap").words(*index)
-            }
-            #[cfg(unix)]
-            Home::Shared { page, .. } => words_in(page),
-        }
+        // SAFETY: the words lie in the boxed leases or in the mapped page that `home` keeps, at a fixed address.
+        unsafe { self.words.as_ref() }
     }
 
     /// The pin: the generation word that this reader holds; 0: none. Only its owner stores to it.
+    #[inline]
     pub(crate) fn word(&self) -> &AtomicU64 {
         &self.words().pin
     }
