@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use crate::clock::{nanos, sleep_until};
 use crate::engine::{self, Failure, Reader, Spec, View, Writer};
-use crate::message::{Answer, Command, Looked, Summary, Wrote};
+use crate::histogram::Histogram;
+use crate::message::{Answer, Command, Looked, Wrote};
 use crate::model::{COLUMNS, Checksum, DirtySet, dirty_sets, sum};
 
 /// Whether the standard input has ended.
@@ -124,7 +125,7 @@ impl WriterState {
         let period = 1_000_000_000u64.checked_div(u64::from(self.rate_hz)).unwrap_or(0);
         let begun = nanos();
         let end = begun + (seconds * 1e9) as u64;
-        let (mut publish, mut commit) = (Vec::with_capacity(1 << 16), Vec::with_capacity(1 << 16));
+        let (mut publish, mut commit) = (Histogram::default(), Histogram::default());
         let mut skipped = 0;
         let mut due = begun;
         while !ended() && (nanos() < end || publish.is_empty()) {
@@ -148,8 +149,8 @@ impl WriterState {
             publication: self.publication,
             skipped,
             seconds: (nanos() - begun) as f64 * 1e-9,
-            publish: Summary::of(publish),
-            commit: Summary::of(commit),
+            publish: publish.summary(),
+            commit: commit.summary(),
         }))
     }
 }
@@ -222,11 +223,11 @@ fn hold(reader: &mut dyn Reader, lines: &Receiver<String>) -> Result<(), Failure
 /// Looks at the state again and again, each time in another way.
 fn look_around(reader: &mut dyn Reader, seconds: f64) -> Result<Looked, Failure> {
     let end = nanos() + (seconds * 1e9) as u64;
-    let mut pin_new = Vec::new();
-    let mut pin_unchanged = Vec::new();
-    let mut one_column = Vec::new();
-    let mut all_columns = Vec::new();
-    let mut age = Vec::new();
+    let mut pin_new = Histogram::default();
+    let mut pin_unchanged = Histogram::default();
+    let mut one_column = Histogram::default();
+    let mut all_columns = Histogram::default();
+    let mut age = Histogram::default();
     let mut seen = None;
     let mut turn = 0usize;
     while !ended() && nanos() < end {
@@ -279,10 +280,10 @@ fn look_around(reader: &mut dyn Reader, seconds: f64) -> Result<Looked, Failure>
         std::thread::sleep(REST);
     }
     Ok(Looked {
-        pin_new: Summary::of(pin_new),
-        pin_unchanged: Summary::of(pin_unchanged),
-        one_column: Summary::of(one_column),
-        all_columns: Summary::of(all_columns),
-        age: Summary::of(age),
+        pin_new: pin_new.summary(),
+        pin_unchanged: pin_unchanged.summary(),
+        one_column: one_column.summary(),
+        all_columns: all_columns.summary(),
+        age: age.summary(),
     })
 }

@@ -7,6 +7,7 @@
 mod child;
 mod clock;
 mod engine;
+mod histogram;
 mod message;
 mod model;
 mod report;

@@ -17,16 +17,6 @@ pub struct Summary {
     pub max: f64,
 }
 
-impl Summary {
-    /// Of these values.
-    pub fn of(mut values: Vec<u64>) -> Self {
-        values.sort_unstable();
-        let Some(&max) = values.last() else { return Summary::default() };
-        let at = |q: f64| values[((values.len() - 1) as f64 * q).round() as usize] as f64;
-        Summary { count: values.len() as u64, p50: at(0.5), p99: at(0.99), max: max as f64 }
-    }
-}
-
 /// What a writer measured.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Wrote {
@@ -137,12 +127,5 @@ mod tests {
         for line in ["", "run", "run x", "jump 3"] {
             assert!(line.parse::<Command>().is_err(), "{line}");
         }
-    }
-
-    #[test]
-    fn quantiles_are_of_the_values() {
-        let summary = Summary::of((1..=101).rev().collect());
-        assert_eq!(summary, Summary { count: 101, p50: 51.0, p99: 100.0, max: 101.0 });
-        assert_eq!(Summary::of(Vec::new()), Summary::default());
     }
 }

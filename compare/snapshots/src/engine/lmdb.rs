@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 use heed::byteorder::NativeEndian;
 use heed::types::{Bytes, U32};
-use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, IntegerComparator, MdbError, RoTxn, RwTxn, WithTls};
+use heed::{
+    CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, IntegerComparator, MdbError, RoTxn, RwTxn, WithTls,
+};
 
 use super::{Failure, Outcome, Reader, Spec, Stamp, View, Writer};
 use crate::clock::nanos;
