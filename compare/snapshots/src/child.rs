@@ -73,7 +73,8 @@ fn on_large_stack(work: impl FnOnce() -> Result<(), Failure> + Send + 'static) -
 
 /// A writer process, from its start to its end.
 pub fn write(spec: Spec) -> i32 {
-    on_large_stack(move || {
+    let session = spec.session.clone();
+    let code = on_large_stack(move || {
         let lines = commands(spec.session.clone());
         let mut state = WriterState {
             writer: engine::writer(&spec)?,
@@ -89,10 +90,11 @@ pub fn write(spec: Spec) -> i32 {
                 other => return Err(format!("a writer does not know `{other}`").into()),
             })?;
         }
-        drop(state);
-        crate::session::remove_files(&spec.session);
         Ok(())
-    })
+    });
+    // whatever happened: nobody else may be left to do it
+    crate::session::remove_files(&session);
+    code
 }
 
 struct WriterState {

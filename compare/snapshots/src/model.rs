@@ -285,6 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn a_checksum_knows_values_and_places() {
+        let of = |column, first, values: &[f32]| {
+            let mut checksum = Checksum::default();
+            checksum.add(column, first, values);
+            checksum.get()
+        };
+        let right = of(1, 10, &[1.0, 2.0]);
+        for wrong in [of(1, 10, &[2.0, 1.0]), of(1, 11, &[1.0, 2.0]), of(2, 10, &[1.0, 2.0]), of(1, 10, &[1.0, 3.0])] {
+            assert_ne!(right, wrong);
+        }
+    }
+
+    #[test]
     fn sets_have_the_rows_they_should_have() {
         for (text, rows) in [("1c", 200), ("1r", 200), ("10c", 2000), ("10r", 2000), ("100", 20_000)] {
             for set in dirty_sets(1, 20_000, text.parse().expect("a dirtiness")) {

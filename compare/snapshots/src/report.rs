@@ -41,9 +41,17 @@ const METRICS: &[Metric] = &[
     ("frozen reader: engine memory grew", "MiB", |r| (r.frozen_memory.files as f64 - r.memory.files as f64) / MIB),
 ];
 
-/// Median, least and greatest over the rounds. Rounds that did not meet the case have no value.
+/// Median, least and greatest time over the rounds in which what it is of happened; else nothing but zeros.
+fn times(rounds: &[Round], value: fn(&Round) -> f64) -> (f64, f64, f64) {
+    spread_of(rounds.iter().map(value).filter(|value| *value > 0.0).collect())
+}
+
+/// Median, least and greatest over the rounds.
 fn spread(rounds: &[Round], value: fn(&Round) -> f64) -> (f64, f64, f64) {
-    let mut values: Vec<f64> = rounds.iter().map(value).collect();
+    spread_of(rounds.iter().map(value).collect())
+}
+
+fn spread_of(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.as_slice() {
@@ -73,7 +81,12 @@ struct Line<'a> {
 pub fn json(out: &mut dyn Write, case: Case, rows: usize, results: &[(Rounds, String)]) -> io::Result<()> {
     for (name, unit, value) in METRICS {
         for (result, note) in results {
-            let (median, low, high) = spread(&result.rounds, *value);
+            let timed = matches!(*unit, "us" | "ns");
+            let (median, low, high) =
+                if timed { times(&result.rounds, *value) } else { spread(&result.rounds, *value) };
+            if timed && median == 0.0 {
+                continue;
+            }
             let line = Line {
                 group: "snapshots",
                 case: format!("{name} | {case}"),
@@ -97,7 +110,7 @@ pub fn json(out: &mut dyn Write, case: Case, rows: usize, results: &[(Rounds, St
 /// A number of nanoseconds for people.
 fn time(nanos: f64) -> String {
     match nanos {
-        n if n == 0.0 => "-".to_owned(),
+        0.0 => "-".to_owned(),
         n if n < 1e3 => format!("{n:.0} ns"),
         n if n < 1e4 => format!("{:.2} us", n / 1e3),
         n if n < 1e6 => format!("{:.0} us", n / 1e3),
@@ -134,20 +147,21 @@ fn print(out: &mut dyn Write, head: &[&str], rows: &[Vec<String>]) -> io::Result
 pub fn table(out: &mut dyn Write, case: Case, results: &[(Rounds, String)]) -> io::Result<()> {
     writeln!(out, "\n{case}")?;
     let median = |result: &Rounds, value: fn(&Round) -> f64| spread(&result.rounds, value).0;
+    let middle_of = |result: &Rounds, value: fn(&Round) -> f64| times(&result.rounds, value).0;
     let names = |result: &Rounds| vec![result.engine.name().to_owned(), result.way.clone()];
     let mut rows = Vec::new();
     for (result, _) in results {
-        let (middle, low, high) = spread(&result.rounds, |r| r.wrote.publish.p50);
+        let (middle, low, high) = times(&result.rounds, |r| r.wrote.publish.p50);
         let mut row = names(result);
         row.push(time(middle));
         row.push(format!("{} .. {}", time(low), time(high)));
-        row.push(time(median(result, |r| r.wrote.publish.p99)));
-        row.push(time(median(result, |r| r.wrote.publish.max)));
-        row.push(time(median(result, |r| r.wrote.commit.p50)));
+        row.push(time(middle_of(result, |r| r.wrote.publish.p99)));
+        row.push(time(middle_of(result, |r| r.wrote.publish.max)));
+        row.push(time(middle_of(result, |r| r.wrote.commit.p50)));
         row.push(format!("{:.0}", median(result, |r| r.wrote.publish.count as f64 / r.wrote.seconds)));
-        row.push(time(median(result, |r| r.frozen.publish.p50)));
-        row.push(time(median(result, |r| r.frozen.publish.p99)));
-        row.push(time(median(result, |r| r.frozen.publish.max)));
+        row.push(time(middle_of(result, |r| r.frozen.publish.p50)));
+        row.push(time(middle_of(result, |r| r.frozen.publish.p99)));
+        row.push(time(middle_of(result, |r| r.frozen.publish.max)));
         row.push(format!("{:+.0}", median(result, |r| (r.frozen_memory.files as f64 - r.memory.files as f64) / MIB)));
         row.push(format!("{:.0}", median(result, |r| (r.wrote.skipped + r.frozen.skipped) as f64)));
         rows.push(row);
@@ -171,13 +185,13 @@ pub fn table(out: &mut dyn Write, case: Case, results: &[(Rounds, String)]) -> i
     rows.clear();
     for (result, _) in results {
         let mut row = names(result);
-        row.push(time(median(result, |r| r.looked.pin_new.p50)));
-        row.push(time(median(result, |r| r.looked.pin_new.p99)));
-        row.push(time(median(result, |r| r.looked.pin_unchanged.p50)));
-        row.push(time(median(result, |r| r.looked.one_column.p50)));
-        row.push(time(median(result, |r| r.looked.all_columns.p50)));
-        row.push(time(median(result, |r| r.looked.age.p50)));
-        row.push(time(median(result, |r| r.looked.age.p99)));
+        row.push(time(middle_of(result, |r| r.looked.pin_new.p50)));
+        row.push(time(middle_of(result, |r| r.looked.pin_new.p99)));
+        row.push(time(middle_of(result, |r| r.looked.pin_unchanged.p50)));
+        row.push(time(middle_of(result, |r| r.looked.one_column.p50)));
+        row.push(time(middle_of(result, |r| r.looked.all_columns.p50)));
+        row.push(time(middle_of(result, |r| r.looked.age.p50)));
+        row.push(time(middle_of(result, |r| r.looked.age.p99)));
         for bytes in [
             |r: &Round| r.memory.files as f64,
             |r: &Round| r.memory.writer.1 as f64,

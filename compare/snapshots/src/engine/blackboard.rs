@@ -65,6 +65,8 @@ struct BoardWriter<const ROWS: usize> {
 }
 
 impl<const ROWS: usize> BoardWriter<ROWS> {
+    // a frame of several states must not become part of the other engines' stacks
+    #[inline(never)]
     fn create(spec: &Spec) -> Result<Box<dyn Writer>, Failure> {
         let node = node(spec)?;
         let mut board = Board { publication: 0, nanos: nanos(), columns: [[0.0; ROWS]; COLUMNS] };
@@ -105,6 +107,7 @@ struct BoardReader<const ROWS: usize> {
 }
 
 impl<const ROWS: usize> BoardReader<ROWS> {
+    #[inline(never)]
     fn open(spec: &Spec) -> Result<Box<dyn Reader>, Failure> {
         let node = node(spec)?;
         let service = node.service_builder(&"world".try_into()?).blackboard_opener::<Key>().open()?;
