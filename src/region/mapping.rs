@@ -110,6 +110,15 @@ impl Mapping {
         }
     }
 
+    /// Whether there ever was a reader.
+    pub(super) fn had_readers(&self) -> bool {
+        match &self.backing {
+            Backing::Heap { leases, .. } => leases.any_used(),
+            #[cfg(unix)]
+            Backing::Shared { leases, .. } => leases.any_used(),
+        }
+    }
+
     /// As [`Self::pinned`], with the published word's readers looked at, too.
     pub(super) fn pinned_by_living(&self, out: &mut Vec<u64>) {
         match &self.backing {

@@ -317,6 +317,11 @@ impl Region {
         Ok(given)
     }
 
+    /// Makes a generation, which is complete, the newest one.
+    pub(crate) fn publish(&self, word: u64) {
+        self.mapping.control().publish(word, || self.mapping.had_readers());
+    }
+
     /// The generation words that live readers hold; a dead reader's is cleared, unless it is the published one's.
     /// `out` is emptied first.
     pub(crate) fn pinned(&self, out: &mut Vec<u64>) {

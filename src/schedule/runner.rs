@@ -208,6 +208,7 @@ impl SystemRunner {
                 readable: &compiled.reads_resources,
                 registry: &self.registry,
                 cache,
+                last: None,
                 writer: out,
                 error: &mut error,
             };

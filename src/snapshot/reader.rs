@@ -189,22 +189,28 @@ impl Reader {
     /// Nothing published yet; a damaged directory.
     pub fn pin(&mut self) -> Result<Snapshot<'_>, SnapshotError> {
         let word = pin::pin(&self.map.control().published, self.lease.word()).ok_or(SnapshotError::NothingPublished)?;
-        match self.directory(word) {
-            Ok(directory) => Ok(Snapshot { reader: self, directory }),
-            Err(error) => {
-                pin::unpin(self.lease.word());
-                Err(error)
-            }
+        if let Err(error) = self.read_directory(word) {
+            pin::unpin(self.lease.word());
+            return Err(error);
+        }
+        match &self.cached {
+            Some(directory) => Ok(Snapshot { reader: self, directory }),
+            None => unreachable!("read_directory keeps what it read"),
         }
     }
 
-    fn directory(&mut self, word: u64) -> Result<Arc<Directory>, SnapshotError> {
-        let generation = pin::generation(word);
-        if let Some(cached) = &self.cached
-            && cached.meta.generation == generation
-        {
-            return Ok(Arc::clone(cached));
+    /// Makes `cached` the directory of a pinned generation.
+    #[inline]
+    fn read_directory(&mut self, word: u64) -> Result<(), SnapshotError> {
+        match &self.cached {
+            Some(cached) if cached.meta.generation == pin::generation(word) => Ok(()),
+            _ => self.read_new_directory(word),
         }
+    }
+
+    #[cold]
+    fn read_new_directory(&mut self, word: u64) -> Result<(), SnapshotError> {
+        let generation = pin::generation(word);
         let slot = usize::from(pin::slot(word));
         if slot >= DIRECTORY_SLOTS {
             return Err(SnapshotError::directory("its slot is beyond the last"));
@@ -229,16 +235,15 @@ impl Reader {
         if directory.meta.generation != generation {
             return Err(SnapshotError::directory("it is of another generation than published"));
         }
-        let directory = Arc::new(directory);
-        self.cached = Some(Arc::clone(&directory));
-        Ok(directory)
+        self.cached = Some(Arc::new(directory));
+        Ok(())
     }
 }
 
 /// A pinned generation: a consistent state of a world, in place.
 pub struct Snapshot<'r> {
     reader: &'r Reader,
-    directory: Arc<Directory>,
+    directory: &'r Directory,
 }
 
 impl Drop for Snapshot<'_> {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::Entity;
-use crate::limits::{CHUNK_ROWS, ENTITIES_MAX};
+use crate::limits::ENTITIES_MAX;
 use crate::region::RegionError;
 
 use super::column::{Column, ColumnKind, Item};
@@ -611,55 +611,6 @@ impl Store {
         }
         self.place_rows(table, 0, rows);
         Ok(())
-    }
-    /// Writes values to scattered rows of a (building) byte column, with stamps and catch-up notes in the same pass.
-    /// Each entry is a row in use and the value's bytes; `at` is where the column's part of a value begins.
-    pub(crate) fn scatter<'v>(
-        &mut self,
-        table: u32,
-        column: usize,
-        at: usize,
-        entries: impl Iterator<Item = (u32, &'v [u8])>,
-    ) {
-        let stamp = self.published + 1;
-        let Store { tables, arena, .. } = self;
-        let table = &mut tables[table as usize];
-        let (rows, capacity) = (table.rows, table.capacity);
-        let column = &mut table.columns[column];
-        let Item::Bytes(bytes) = column.item else { unreachable!("values are stored in bytes") };
-        let (stamps_at, total) = column.item.extent_bytes(capacity);
-        let (data, stamps) = arena.bytes_mut(column.live.offset, total).split_at_mut(stamps_at as usize);
-        let stamps: &mut [u64] = bytemuck::cast_slice_mut(stamps);
-        let stale = &mut column.stale;
-        let mut note = |row: u32| {
-            stamps[row as usize / CHUNK_ROWS] = stamp;
-            stale.add(row, 1, rows);
-        };
-        match bytes {
-            4 => {
-                let data: &mut [[u8; 4]] = bytemuck::cast_slice_mut(data);
-                for (row, value) in entries {
-                    data[row as usize].copy_from_slice(&value[at..at + 4]);
-                    note(row);
-                }
-            }
-            8 => {
-                let data: &mut [[u8; 8]] = bytemuck::cast_slice_mut(data);
-                for (row, value) in entries {
-                    data[row as usize].copy_from_slice(&value[at..at + 8]);
-                    note(row);
-                }
-            }
-            _ => {
-                let bytes = bytes as usize;
-                for (row, value) in entries {
-                    let start = row as usize * bytes;
-                    data[start..start + bytes].copy_from_slice(&value[at..at + bytes]);
-                    note(row);
-                }
-            }
-        }
-        self.dirty = true;
     }
 }
 
