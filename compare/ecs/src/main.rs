@@ -8,6 +8,7 @@ mod measure;
 mod report;
 mod row;
 mod sharing;
+mod support;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

@@ -177,6 +177,11 @@ impl Field<'_> {
         self.repeats(repeats.clamp(1, 10_000))
     }
 
+    /// Whether this is only to see that everything works.
+    pub fn is_quick(&self) -> bool {
+        self.bench.options.quick
+    }
+
     fn wants(&self, engine: &str) -> bool {
         let asked = &self.bench.options.engines;
         asked.is_empty() || asked.iter().any(|part| engine.contains(part.as_str()))

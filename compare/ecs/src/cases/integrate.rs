@@ -8,13 +8,13 @@ use hypostyle::{Read, RegionTarget, Schedule, Simulation, System, Workers, World
 use rayon::prelude::*;
 use shipyard::IntoIter as _;
 
-use crate::OURS;
 use crate::checksum::Checksum;
 use crate::components::{Position, Velocity};
 use crate::measure::{Bench, Field, Mismatch};
 use crate::row::LIMIT;
 use crate::sharing::Sharing;
-use crate::{BEVY, FLECS, HECS, SHIPYARD};
+use crate::support::{self, step, workers};
+use crate::{BEVY, FLECS, HECS, OURS, SHIPYARD};
 
 const DT: f32 = 1.0 / 60.0;
 
@@ -102,11 +102,6 @@ pub fn run(bench: &mut Bench) -> Result<(), Mismatch> {
     Ok(())
 }
 
-/// Main and a thread for each further core.
-fn workers(cores: usize) -> Workers {
-    if cores > 1 { Workers::Threads(cores - 1) } else { Workers::Local }
-}
-
 // by hand
 
 type Columns = [Vec<f32>; 6];
@@ -186,18 +181,11 @@ fn simulation(n: usize, workers: Workers, publish_every: u64, region: RegionTarg
         position.y.map_with(velocity.y, |p, v| p + v * DT);
         position.z.map_with(velocity.z, |p, v| p + v * DT);
     }));
-    Simulation::builder()
-        .workers(workers)
-        .publish_every(publish_every)
-        .build(world, schedule)
-        .expect("a simulation can be made")
+    support::simulation(world, schedule, workers, publish_every)
 }
 
 fn ours(field: &mut Field<'_>, n: usize, workers: Workers, frames: u64) {
     let make = |every| move || simulation(n, workers, every, RegionTarget::Heap);
-    let step = |simulation: &mut Simulation| {
-        simulation.step(f64::from(DT)).expect("a frame does not fail");
-    };
     // one call of `run` does what the others do in a sample's ten calls: every tenth call works
     let passes = move |state: &mut (Simulation, u64)| {
         if state.1 % 10 == 0 {
@@ -206,6 +194,17 @@ fn ours(field: &mut Field<'_>, n: usize, workers: Workers, frames: u64) {
         state.1 += 1;
     };
     debug_assert!(frames.is_multiple_of(10));
+    if workers == Workers::Local {
+        let query = |simulation: &mut Simulation| {
+            let query = simulation.world_mut().query_mut::<(Write<Position>, Read<Velocity>)>(|_, (mut p, v)| {
+                p.x.map_with(v.x, |p, v| p + v * DT);
+                p.y.map_with(v.y, |p, v| p + v * DT);
+                p.z.map_with(v.z, |p, v| p + v * DT);
+            });
+            query.expect("known components");
+        };
+        field.add(OURS, "query_mut, no generations", make(1), query, checksum_of_simulation);
+    }
     field.add(OURS, "a generation every frame", make(1), step, checksum_of_simulation);
     field.add(OURS, "a generation every 10 frames", make(10), step, checksum_of_simulation);
     field.add(
@@ -526,7 +525,7 @@ fn ours_shared(field: &mut Field<'_>, n: usize, every: u64, cores: Option<usize>
         }
         sum.get()
     };
-    let step = |simulation: &mut Simulation| {
+    let steps = |simulation: &mut Simulation| {
         for _ in 0..10 {
             simulation.step(f64::from(DT)).expect("a frame does not fail");
         }
@@ -534,7 +533,7 @@ fn ours_shared(field: &mut Field<'_>, n: usize, every: u64, cores: Option<usize>
     let run = |simulation: &mut Simulation| {
         simulation.run(10, f64::from(DT)).expect("a frame does not fail");
     };
-    field.add(OURS, "step: pinned and read in place", make, step, seen);
+    field.add(OURS, "step: pinned and read in place", make, steps, seen);
     if every > 1 {
         let make = || {
             let name = format!("compare-{}-{n}-{every}-{}-passes", std::process::id(), cores.unwrap_or(0));

@@ -1,6 +1,8 @@
 //! The cases: a module each, with a function per engine. What an engine does before its timed part stands apart from it.
 
+mod four_systems;
 mod integrate;
+mod suite;
 
 use crate::measure::{Bench, Mismatch};
 
@@ -8,4 +10,4 @@ use crate::measure::{Bench, Mismatch};
 type Case = fn(&mut Bench) -> Result<(), Mismatch>;
 
 /// All cases in the order of the document.
-pub const CASES: &[Case] = &[integrate::run];
+pub const CASES: &[Case] = &[integrate::run, four_systems::run, suite::run];
