@@ -2,6 +2,9 @@
 
 mod four_systems;
 mod integrate;
+mod life;
+mod presence;
+mod set;
 mod suite;
 
 use crate::measure::{Bench, Mismatch};
@@ -10,4 +13,4 @@ use crate::measure::{Bench, Mismatch};
 type Case = fn(&mut Bench) -> Result<(), Mismatch>;
 
 /// All cases in the order of the document.
-pub const CASES: &[Case] = &[integrate::run, four_systems::run, suite::run];
+pub const CASES: &[Case] = &[integrate::run, four_systems::run, suite::run, presence::run, set::run, life::run];
