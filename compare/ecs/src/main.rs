@@ -4,6 +4,7 @@
 mod cases;
 mod checksum;
 mod components;
+mod letters;
 mod measure;
 mod report;
 mod row;

@@ -177,9 +177,9 @@ impl Field<'_> {
         self.repeats(repeats.clamp(1, 10_000))
     }
 
-    /// Whether this is only to see that everything works.
-    pub fn is_quick(&self) -> bool {
-        self.bench.options.quick
+    /// Runs in one timed sample: where this is only to see that everything works, and else.
+    pub fn repeats_quick_or(&mut self, quick: u64, full: u64) -> &mut Self {
+        self.repeats(if self.bench.options.quick { quick } else { full })
     }
 
     fn wants(&self, engine: &str) -> bool {

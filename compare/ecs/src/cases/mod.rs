@@ -1,8 +1,11 @@
 //! The cases: a module each, with a function per engine. What an engine does before its timed part stands apart from it.
 
+mod abeimler;
+mod filters;
 mod four_systems;
 mod integrate;
 mod life;
+mod overhead;
 mod presence;
 mod set;
 mod suite;
@@ -13,4 +16,14 @@ use crate::measure::{Bench, Mismatch};
 type Case = fn(&mut Bench) -> Result<(), Mismatch>;
 
 /// All cases in the order of the document.
-pub const CASES: &[Case] = &[integrate::run, four_systems::run, suite::run, presence::run, set::run, life::run];
+pub const CASES: &[Case] = &[
+    integrate::run,
+    four_systems::run,
+    suite::run,
+    abeimler::run,
+    presence::run,
+    set::run,
+    life::run,
+    filters::run,
+    overhead::run,
+];

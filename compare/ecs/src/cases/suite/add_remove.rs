@@ -28,7 +28,7 @@ fn a(index: usize) -> (A,) {
 pub(super) fn run(bench: &mut Bench) -> Result<(), Mismatch> {
     for n in bench.sizes(&[10_000], &[100]) {
         let Some(mut field) = bench.field("ecs_bench_suite", "add_remove", n) else { continue };
-        field.repeats(if field.is_quick() { 1 } else { 3 });
+        field.repeats_quick_or(1, 3);
         ours(&mut field, n);
         bevy(&mut field, n);
         hecs(&mut field, n);

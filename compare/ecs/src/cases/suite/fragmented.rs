@@ -4,33 +4,15 @@
 
 use bevy_ecs::prelude as bevy;
 use flecs_ecs::prelude::{self as flecs, Builder, QueryAPI, QueryBuilderImpl};
-use hypostyle::{Read, Schedule, Simulation, System, Workers, World, WorldBuilder, Write};
+use hypostyle::{Read, Schedule, Simulation, System, Workers, World, Write};
 use shipyard::{IntoIter as _, View, ViewMut};
 
 use crate::checksum::Checksum;
-use crate::components::{Data, components};
+use crate::components::Data;
+use crate::letters::{BEVY_INSERT, FLECS_SET, HECS_ADD, NAMES, REGISTER, SHIPYARD_ADD};
 use crate::measure::{Bench, Mismatch};
 use crate::support::{hecs_single, simulation, step};
 use crate::{BEVY, FLECS, HECS, OURS, SHIPYARD};
-
-/// Declares the components, and a list of functions over them for each engine.
-macro_rules! letters {
-    ($($name:ident)*) => {
-        components! { $(
-            /// One of 26.
-            $name { value: f32 }
-        )* }
-        const REGISTER: &[fn(WorldBuilder) -> WorldBuilder] = &[$(|builder| builder.component::<$name>()),*];
-        const NAMES: &[&str] = &[$(<$name as hypostyle::Plain>::NAME),*];
-        const BEVY_INSERT: &[fn(&mut bevy::EntityWorldMut<'_>, f32)] =
-            &[$(|entity, value| { entity.insert($name { value }); }),*];
-        const HECS_ADD: &[fn(&mut hecs::EntityBuilder, f32)] = &[$(|entity, value| { entity.add($name { value }); }),*];
-        const FLECS_SET: &[fn(flecs::EntityView<'_>, f32)] = &[$(|entity, value| { entity.set($name { value }); }),*];
-        const SHIPYARD_ADD: &[fn(&mut shipyard::World, shipyard::EntityId, f32)] =
-            &[$(|world, entity, value| world.add_component(entity, $name { value })),*];
-    };
-}
-letters!(L0 L1 L2 L3 L4 L5 L6 L7 L8 L9 L10 L11 L12 L13 L14 L15 L16 L17 L18 L19 L20 L21 L22 L23 L24 L25);
 
 const ROWS: usize = 20;
 
@@ -70,7 +52,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Mismatch> {
         let Some(mut field) = bench.field("ecs_bench_suite", "fragmented_iter, 20 entities a table", n) else {
             continue;
         };
-        field.repeats(if field.is_quick() { 10 } else { (400_000 / n).clamp(10, 200).next_multiple_of(10) as u64 });
+        field.repeats_quick_or(10, (400_000 / n).clamp(10, 200).next_multiple_of(10) as u64);
         // hypostyle
         let world_of = || ours(&sets);
         let make = |every| move || simulation(world_of(), schedule(), Workers::Local, every);

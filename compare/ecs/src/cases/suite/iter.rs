@@ -34,7 +34,7 @@ type Flecs = (flecs::Query<(&'static mut Position, &'static Velocity)>, flecs::W
 pub(super) fn run(bench: &mut Bench) -> Result<(), Mismatch> {
     for n in bench.sizes(&[10_000], &[100]) {
         let Some(mut field) = bench.field("ecs_bench_suite", "simple_iter", n) else { continue };
-        field.repeats(if field.is_quick() { 10 } else { 200 });
+        field.repeats_quick_or(10, 200);
         // hypostyle
         let make = |every| move || simulation(insert::world(n), schedule(), Workers::Local, every);
         let query = |simulation: &mut Simulation| {

@@ -39,8 +39,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Mismatch> {
         let Some(mut field) = bench.field("ecs_bench_suite", "schedule, so many of each of 4 tables", n) else {
             continue;
         };
-        let repeats = if field.is_quick() { 10 } else { 20 };
-        field.operations(4 * n as u64, "ns/entity").repeats(repeats);
+        field.operations(4 * n as u64, "ns/entity").repeats_quick_or(10, 20);
         let make = |workers, every| move || simulation(ours(n), systems(), workers, every);
         let local = hypostyle::Workers::Local;
         field.add(OURS, "1 thread, a generation every frame", make(local, 1), step, checksum_of_ours);
