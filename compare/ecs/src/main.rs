@@ -4,8 +4,10 @@
 mod cases;
 mod checksum;
 mod components;
+mod flecs_raw;
 mod letters;
 mod measure;
+mod others;
 mod report;
 mod row;
 mod sharing;
@@ -58,6 +60,9 @@ struct Args {
     /// Add rows from a file of JSON lines (of another program, or saved earlier)
     #[arg(long, value_name = "FILE")]
     rows: Vec<PathBuf>,
+    /// Leave the other programs out: compare-snapshots, and compare/web in node
+    #[arg(long)]
+    alone: bool,
     /// Measure nothing: only take the rows of --rows
     #[arg(long)]
     no_run: bool,
@@ -107,20 +112,30 @@ fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
             case(&mut bench)?;
         }
     }
+    if !args.no_run && !args.alone && !args.list {
+        let rows = others::run(&bench.options, args.rounds)?;
+        take(&mut bench, rows)?;
+    }
     for file in &args.rows {
         let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
         let rows = row::parse_lines(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-        rows.chunk_by(|a, b| (&a.group, &a.case, a.entities) == (&b.group, &b.case, b.entities))
-            .for_each(|rows| (bench.tell)(rows));
-        bench.rows.extend(rows);
+        take(&mut bench, rows)?;
     }
     if let Some(file) = &args.save {
         let lines: Vec<String> = bench.rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         std::fs::write(file, lines.join("\n") + "\n")?;
     }
-    if args.write {
+    if args.write && !args.list {
         let written = report::write(&bench.rows, cores)?;
         eprintln!("wrote {}", written.display());
     }
     Ok(())
+}
+
+/// Takes the rows of another program in.
+fn take(bench: &mut Bench, rows: Vec<Row>) -> Result<(), String> {
+    rows.chunk_by(|a, b| (&a.group, &a.case, a.entities) == (&b.group, &b.case, b.entities))
+        .for_each(|rows| (bench.tell)(rows));
+    bench.rows.extend(rows);
+    row::check(&bench.rows)
 }

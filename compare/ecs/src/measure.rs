@@ -7,7 +7,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
-use crate::row::Row;
+use crate::row::{Row, check};
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug)]
@@ -280,13 +280,7 @@ impl Field<'_> {
         if std::io::stderr().is_terminal() {
             eprint!("\r\x1b[K");
         }
-        if let Some(other) = rows.iter().find(|row| row.checksum != rows[0].checksum) {
-            let first = &rows[0];
-            return Err(Mismatch(format!(
-                "{}: {} ({}) ends with checksum {}, {} ({}) with {}; they must do the same work",
-                self.name, first.engine, first.variant, first.checksum, other.engine, other.variant, other.checksum
-            )));
-        }
+        check(&rows).map_err(Mismatch)?;
         (self.bench.tell)(&rows);
         self.bench.rows.extend(rows);
         Ok(())

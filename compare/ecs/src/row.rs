@@ -80,14 +80,38 @@ impl Table<'_> {
 pub fn tables(rows: &[Row]) -> Vec<Table<'_>> {
     let mut tables: Vec<Table<'_>> = Vec::new();
     for row in rows {
-        let key =
-            |other: &Row| (&other.group == &row.group) && other.case == row.case && other.entities == row.entities;
+        let key = |other: &Row| other.group == row.group && other.case == row.case && other.entities == row.entities;
         match tables.iter_mut().find(|table| key(table.rows[0])) {
             Some(table) => table.rows.push(row),
             None => tables.push(Table { rows: vec![row] }),
         }
     }
     tables
+}
+
+/// Checks that everything that was compared ended in the same state.
+///
+/// # Errors
+/// The first two rows of a table with different checksums, by name.
+pub fn check(rows: &[Row]) -> Result<(), String> {
+    for Table { rows } in tables(rows) {
+        let first = rows[0];
+        if let Some(other) = rows.iter().find(|row| row.checksum != first.checksum) {
+            return Err(format!(
+                "{}: {}, {}: {} ({}) ends with checksum {}, {} ({}) with {}; they must do the same work",
+                first.group,
+                first.case,
+                first.entities,
+                first.engine,
+                first.variant,
+                first.checksum,
+                other.engine,
+                other.variant,
+                other.checksum
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Rows from JSON lines; empty lines are left out.
@@ -126,6 +150,14 @@ mod tests {
         assert_eq!((tables.len(), tables[0].best_peer()), (1, Some(2.5)));
         let verdicts: Vec<_> = rows.iter().map(|row| tables[0].verdict(row)).collect();
         assert_eq!(verdicts, [Some(true), None, None, None, Some(false)]);
+    }
+
+    #[test]
+    fn different_states_are_an_error_that_names_both() {
+        let mut rows = [row("first", 1.0), row("second", 1.0)];
+        assert_eq!(check(&rows), Ok(()));
+        rows[1].checksum = "2".into();
+        assert!(check(&rows).is_err_and(|error| error.contains("first") && error.contains("second")));
     }
 
     #[test]

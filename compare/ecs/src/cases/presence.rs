@@ -28,7 +28,6 @@ struct Target {
 }
 
 const VALUE: f32 = 2.0;
-const NO_BUFFER: &str = "at once: it has no command buffer";
 
 fn a(index: usize) -> (A,) {
     (A { value: index as f32 },)
@@ -49,12 +48,13 @@ pub fn run(bench: &mut Bench) -> Result<(), Mismatch> {
             ours_by_query::<B>(&mut field, n, change, "add_where, remove_where");
             ours_by_query::<Toggled>(&mut field, n, change, "a toggle");
             bevy_batch(&mut field, n, change);
-            each_of_peers(&mut field, n, change, &in_order(n), false);
+            each_of_peers(&mut field, n, change, &in_order(n));
             if change == Change::Remove {
                 remove_all(&mut field, n);
             }
             field.measure()?;
         }
+        // commands and single calls
         let orders = [("in order", in_order(n)), ("at random", shuffled(n))];
         for (name, order) in &orders {
             for change in [Change::Add, Change::Remove] {
@@ -65,7 +65,15 @@ pub fn run(bench: &mut Bench) -> Result<(), Mismatch> {
                 ours_by_patches::<B>(&mut field, n, change, own.then_some(()).ok_or(order), "patches");
                 ours_by_patches::<Toggled>(&mut field, n, change, own.then_some(()).ok_or(order), "patches, a toggle");
                 commands_of_peers(&mut field, n, change, order);
-                each_of_peers(&mut field, n, change, order, true);
+                field.measure()?;
+            }
+            for change in [Change::Add, Change::Remove] {
+                let what = if change == Change::Add { "add to" } else { "remove from" };
+                let case = format!("{what} each at once, {name}");
+                let Some(mut field) = bench.field("structural change", &case, n) else { continue };
+                ours_at_once::<B>(&mut field, n, change, order, "World::add, World::remove");
+                ours_at_once::<Toggled>(&mut field, n, change, order, "World::add, World::remove, a toggle");
+                each_of_peers(&mut field, n, change, order);
                 field.measure()?;
             }
         }
@@ -133,6 +141,26 @@ fn ours_by_query<C: Presence>(field: &mut Field<'_>, n: usize, change: Change, v
     match change {
         Change::Add => field.add_prepared(OURS, variant, make, remove_where::<C>, add_where::<C>, check),
         Change::Remove => field.add_prepared(OURS, variant, make, add_where::<C>, remove_where::<C>, check),
+    };
+}
+
+fn ours_at_once<C: Presence>(field: &mut Field<'_>, n: usize, change: Change, order: &[u32], variant: &str) {
+    let make = || {
+        let (world, entities) = world(n);
+        (world, order.iter().map(|index| entities[*index as usize]).collect())
+    };
+    let add = |(world, entities): &mut (World, Vec<Entity>)| {
+        entities.iter().for_each(|entity| world.add(*entity, C::new()).expect("it is alive"));
+    };
+    let remove = |(world, entities): &mut (World, Vec<Entity>)| {
+        for entity in entities.iter() {
+            world.remove::<C>(*entity).expect("it is alive");
+        }
+    };
+    let check = |(world, _): &mut (World, Vec<Entity>)| checksum_of_ours(world);
+    match change {
+        Change::Add => field.add_prepared(OURS, variant, make, |state| remove_where::<C>(&mut state.0), add, check),
+        Change::Remove => field.add_prepared(OURS, variant, make, |state| add_where::<C>(&mut state.0), remove, check),
     };
 }
 
@@ -312,37 +340,32 @@ fn checksum_of_shipyard((world, _): &mut Shipyard) -> u64 {
 
 // all peers
 
-/// Each entity at once: what peers without bulk changes or command buffers do.
-fn each_of_peers(field: &mut Field<'_>, n: usize, change: Change, order: &[u32], recorded: bool) {
+/// Each entity at once.
+fn each_of_peers(field: &mut Field<'_>, n: usize, change: Change, order: &[u32]) {
     let add = change == Change::Add;
-    if !recorded {
-        if add {
-            let each = |(world, entities, _): &mut Bevy| {
-                for entity in entities.iter() {
-                    world.entity_mut(*entity).insert(B { value: VALUE });
-                }
-            };
-            field.add_prepared(BEVY, "insert, each", || bevy_world(n, order), bevy_remove, each, checksum_of_bevy);
-        } else {
-            let make = || bevy_world(n, order);
-            field.add_prepared(BEVY, "remove, each", make, bevy_add, bevy_remove, checksum_of_bevy);
-        }
-        let (prepare, run): (fn(&mut Hecs), fn(&mut Hecs)) =
-            if add { (hecs_remove, hecs_add) } else { (hecs_add, hecs_remove) };
-        let variant = if add { "insert_one, each" } else { "remove_one, each" };
-        field.add_prepared(HECS, variant, || hecs_world(n, order), prepare, run, checksum_of_hecs);
-        let (prepare, run): (fn(&mut Flecs), fn(&mut Flecs)) =
-            if add { (flecs_remove_all, flecs_add) } else { (flecs_add, flecs_remove) };
-        let variant = if add { "set, each" } else { "remove, each" };
-        field.add_prepared(FLECS, variant, || flecs_world(n, order), prepare, run, checksum_of_flecs);
+    if add {
+        let each = |(world, entities, _): &mut Bevy| {
+            for entity in entities.iter() {
+                world.entity_mut(*entity).insert(B { value: VALUE });
+            }
+        };
+        field.add_prepared(BEVY, "insert, each", || bevy_world(n, order), bevy_remove, each, checksum_of_bevy);
+    } else {
+        let make = || bevy_world(n, order);
+        field.add_prepared(BEVY, "remove, each", make, bevy_add, bevy_remove, checksum_of_bevy);
     }
+    let (prepare, run): (fn(&mut Hecs), fn(&mut Hecs)) =
+        if add { (hecs_remove, hecs_add) } else { (hecs_add, hecs_remove) };
+    let variant = if add { "insert_one, each" } else { "remove_one, each" };
+    field.add_prepared(HECS, variant, || hecs_world(n, order), prepare, run, checksum_of_hecs);
+    let (prepare, run): (fn(&mut Flecs), fn(&mut Flecs)) =
+        if add { (flecs_remove_all, flecs_add) } else { (flecs_add, flecs_remove) };
+    let variant = if add { "set, each" } else { "remove, each" };
+    field.add_prepared(FLECS, variant, || flecs_world(n, order), prepare, run, checksum_of_flecs);
     let (prepare, run): (fn(&mut Shipyard), fn(&mut Shipyard)) =
         if add { (shipyard_clear, shipyard_add) } else { (shipyard_add, shipyard_remove) };
     let variant = if add { "add_component, each" } else { "delete, each" };
     field.add_prepared(SHIPYARD, variant, || shipyard_world(n, order), prepare, run, checksum_of_shipyard);
-    if recorded {
-        field.note(SHIPYARD, NO_BUFFER);
-    }
 }
 
 /// Calls that remove a component from all entities.

@@ -205,8 +205,6 @@ fn commands_of_peers(field: &mut Field<'_>, n: usize, order: &[u32]) {
         state.world.defer_end();
     };
     field.add(FLECS, "deferred", || flecs_world(n, order), each, checksum_of_flecs);
-    field.add(SHIPYARD, "a view", || shipyard_world(n, order), shipyard_set, checksum_of_shipyard);
-    field.note(SHIPYARD, "at once: it has no command buffer");
 }
 
 fn at_once(field: &mut Field<'_>, n: usize, order: &[u32]) {

@@ -10,6 +10,10 @@ pub fn native() -> bool {
     cfg!(target_feature = "avx2")
 }
 
+/// How peers are built, where it is not their default.
+const SETTINGS: &str =
+    "bevy_ecs with threads and without reflection; flecs_ecs without its safety locks, as it advises for speed";
+
 /// Lines of (what, which).
 pub fn header(cores: usize, rows: &[Row]) -> Vec<(String, String)> {
     let mut lines = vec![
@@ -20,6 +24,7 @@ pub fn header(cores: usize, rows: &[Row]) -> Vec<(String, String)> {
         ("system".to_owned(), ask("uname", &["-srm"])),
         ("compiler".to_owned(), ask("rustc", &["--version"])),
         ("flags".to_owned(), flags()),
+        ("settings".to_owned(), SETTINGS.to_owned()),
     ];
     let used = |engine: &str| rows.iter().any(|row| row.engine == engine || row.engine.starts_with(engine));
     let mut versions: Vec<String> = locked(include_str!("../../../Cargo.lock"))

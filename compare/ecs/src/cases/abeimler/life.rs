@@ -2,12 +2,13 @@
 #![forbid(unsafe_code)]
 
 use bevy_ecs::prelude as bevy;
-use flecs_ecs::prelude::{self as flecs, ComponentId, EntityViewGet, IdOperations, QueryAPI};
+use flecs_ecs::prelude::{self as flecs, ComponentId, IdOperations, QueryAPI};
 use hypostyle::{Entity, Read, Schedule, Simulation, System, With, Workers, World};
 use shipyard::{EntitiesView, EntitiesViewMut, Get as _, IntoIter as _, Remove as _, View, ViewMut};
 
 use super::{Content, Place, Speed, content, place, speed};
 use crate::checksum::Checksum;
+use crate::flecs_raw::Getter;
 use crate::measure::{Bench, Field, Mismatch};
 use crate::support::{shuffled, simulation, step};
 use crate::{BEVY, FLECS, HECS, OURS, SHIPYARD};
@@ -356,12 +357,14 @@ fn get(field: &mut Field<'_>, n: usize) {
     field.add(HECS, "View::get", || look(hecs_world(n)), run, seen);
     let run = |look: &mut Look<flecs::World, flecs::Entity>| {
         look.seen = 0.0;
+        let (places, speeds) = (Getter::<Place>::new(&look.world), Getter::<Speed>::new(&look.world));
         for entity in &look.entities {
-            let entity = look.world.entity_from_id(*entity);
-            entity.get::<(&Place, &Speed)>(|(place, speed)| look.seen += place.x + speed.y);
+            let place = places.get(*entity).expect("it is alive");
+            let speed = speeds.get(*entity).expect("it is alive");
+            look.seen += place.x + speed.y;
         }
     };
-    field.add(FLECS, "get", || look(flecs_world(n)), run, seen);
+    field.add(FLECS, "ecs_get_id", || look(flecs_world(n)), run, seen);
     let run = |look: &mut Look<shipyard::World, shipyard::EntityId>| {
         look.seen = 0.0;
         look.world.run(|places: View<'_, Place>, speeds: View<'_, Speed>| {
