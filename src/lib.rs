@@ -50,6 +50,9 @@ mod tracked;
 mod worker;
 mod world;
 
+#[cfg(feature = "checkpoint")]
+pub mod checkpoint;
+
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -78,7 +81,9 @@ pub use schedule::{
     BatchPlan, FrameReport, Job, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
     StepError, System, SystemPlan, Table, View,
 };
-pub use snapshot::{ColumnMemory, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState};
+pub use snapshot::{
+    ColumnMemory, Pinned, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState,
+};
 pub use worker::{
     JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
     WorkerKind, WorkerStatus, Workers,

@@ -190,7 +190,7 @@ impl Reader {
     pub fn pin(&mut self) -> Result<Snapshot<'_>, SnapshotError> {
         let word = pin::pin(&self.map.control().published, self.lease.word()).ok_or(SnapshotError::NothingPublished)?;
         match self.directory(word) {
-            Ok(directory) => Ok(Snapshot { reader: self, directory }),
+            Ok(directory) => Ok(Snapshot { reader: self, directory, held: false }),
             Err(error) => {
                 pin::unpin(self.lease.word());
                 Err(error)
@@ -239,11 +239,50 @@ impl Reader {
 pub struct Snapshot<'r> {
     reader: &'r Reader,
     directory: Arc<Directory>,
+    /// Whether the pin outlives it: [`Pinned`] ends it then.
+    held: bool,
 }
 
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
+        if !self.held {
+            pin::unpin(self.reader.lease.word());
+        }
+    }
+}
+
+/// A pinned generation that owns its reader, to be handed to another thread.
+pub struct Pinned {
+    reader: Reader,
+    directory: Arc<Directory>,
+}
+
+impl Reader {
+    /// Pins the newest generation for as long as the answer lives, wherever it is moved to.
+    ///
+    /// # Errors
+    /// As [`Reader::pin`]; the reader is gone then.
+    pub fn into_pinned(mut self) -> Result<Pinned, SnapshotError> {
+        let mut snapshot = self.pin()?;
+        snapshot.held = true;
+        let directory = Arc::clone(&snapshot.directory);
+        drop(snapshot);
+        Ok(Pinned { reader: self, directory })
+    }
+}
+
+impl Pinned {
+    /// The generation, to look at.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { reader: &self.reader, directory: Arc::clone(&self.directory), held: true }
+    }
+
+    /// Ends the pin.
+    #[must_use]
+    pub fn unpin(self) -> Reader {
         pin::unpin(self.reader.lease.word());
+        self.reader
     }
 }
 
@@ -274,6 +313,16 @@ impl<'r> Snapshot<'r> {
 
     pub(crate) fn registry(&self) -> &'r Registry {
         &self.reader.registry
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn layout_shared(&self) -> &'r Arc<Layout> {
+        &self.reader.registry.layout
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// Live entities.
