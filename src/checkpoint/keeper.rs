@@ -145,7 +145,7 @@ impl Keeper {
     /// ends the thread.
     ///
     /// # Errors
-    /// As [`Keeper::look`], and why the last checkpoint could not be written.
+    /// As [`Keeper::look`]. That a checkpoint could not be written is told in the answer.
     pub fn finish(mut self) -> Result<Kept, CheckpointError> {
         self.wait()?;
         let unwritten = self.kept.newest.as_ref().map_or(self.frame, |newest| newest.frame);
@@ -153,10 +153,7 @@ impl Keeper {
             self.begin()?;
             self.wait()?;
         }
-        match self.kept.failure.take() {
-            Some(failure) => Err(failure),
-            None => Ok(std::mem::take(&mut self.kept)),
-        }
+        Ok(std::mem::take(&mut self.kept))
     }
 
     /// Whether a multiple of so many frames was passed.

@@ -33,16 +33,17 @@ impl NewFile {
     /// [`CheckpointError::Taken`] where something else than a checkpoint is there; what the system refuses.
     pub(super) fn create(path: &Path) -> Result<NewFile, CheckpointError> {
         check_free(path)?;
-        let name = path.file_name().ok_or_else(|| CheckpointError::Taken { path: path.to_owned() })?;
+        if path.file_name().is_none() {
+            return Err(CheckpointError::Taken { path: path.to_owned() });
+        }
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut attempt = 0;
         loop {
-            let mut temporary = std::ffi::OsString::from(format!("{TEMPORARY_PREFIX}{}-{attempt}-", crate::os::pid()));
-            temporary.push(name);
-            let temporary = path.with_file_name(temporary);
+            let name = format!("{TEMPORARY_PREFIX}{}-{attempt}", crate::os::pid());
+            let temporary = path.with_file_name(name);
             match options.open(&temporary) {
                 Ok(file) => {
                     let new = NewFile { file, temporary, path: path.to_owned(), appeared: false };

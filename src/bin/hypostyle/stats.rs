@@ -1,16 +1,16 @@
 #![forbid(unsafe_code)]
-//! `stats REGION [COLUMN...]`: columns of the newest generation in a few numbers.
+//! `stats REGION|FILE [COLUMN...]`: columns of the newest generation in a few numbers.
 //!
 //! A column is gathered over all tables; rows whose toggle is off do not count. Two passes: the mean first, then
 //! deviation and histogram around it.
 
 use std::io::Write;
 
-use hypostyle::{FieldType, Layout, RegionTarget, ScalarType, Snapshot, SnapshotError};
+use hypostyle::{FieldType, Layout, ScalarType, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
-use crate::open::open;
+use crate::source::Source;
 use crate::table::Table;
 use crate::values::{Number, scalar};
 use crate::{put_json, text};
@@ -21,9 +21,9 @@ const BINS: usize = 16;
 /// What to describe.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region.
-    #[arg(value_name = "NAME|DIR")]
-    region: RegionTarget,
+    /// The region, or a checkpoint.
+    #[arg(value_name = "REGION|FILE")]
+    source: Source,
     /// Columns, as `position.x` (default: all).
     #[arg(value_name = "COLUMN")]
     columns: Vec<String>,
@@ -49,8 +49,8 @@ struct Stats {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    let mut reader = open(&args.region)?;
-    let snapshot = reader.pin()?;
+    let mut opened = args.source.open()?;
+    let snapshot = opened.reader.pin()?;
     let columns = columns(snapshot.layout(), &args.columns)?;
     let mut all = Vec::new();
     for (name, ty) in &columns {
@@ -58,7 +58,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     }
     if json {
         let data = json!({
-            "region": args.region.to_string(),
+            "region": args.source.region(),
+            "checkpoint": args.source.checkpoint(),
             "generation": snapshot.generation(),
             "frame": snapshot.frame(),
             "columns": all.iter().map(Stats::json).collect::<Vec<_>>(),
