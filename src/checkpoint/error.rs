@@ -138,7 +138,7 @@ pub enum FormatError {
     Layout(#[source] LayoutError),
     /// A piece of a column that is damaged.
     #[error("{0}")]
-    Chunk(Damage),
+    Chunk(Box<Damage>),
 }
 
 /// A damaged piece of a column.

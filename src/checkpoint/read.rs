@@ -38,9 +38,9 @@ impl Source for Mutex<File> {
 }
 
 impl Source for Vec<u8> {
-    fn read(&self, offset: u64, mut out: &mut [u8]) -> io::Result<()> {
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let from = usize::try_from(offset).ok().and_then(|offset| self.get(offset..));
-        from.ok_or(io::ErrorKind::UnexpectedEof)?.take(out.len() as u64).read_exact(&mut out)
+        from.ok_or(io::ErrorKind::UnexpectedEof)?.take(out.len() as u64).read_exact(out)
     }
 }
 
@@ -272,7 +272,7 @@ impl CheckpointFile {
             for (chunk, raw) in (first[next]..).zip(out.chunks_mut(self.head.chunk_bytes as usize)) {
                 if let Err(problem) = reading.chunk(chunk, part, raw)? {
                     let damage = self.damage(chunk, part, from, raw.len() as u64, problem);
-                    return Err(CheckpointError::file(&self.path)(FormatError::Chunk(damage)));
+                    return Err(CheckpointError::file(&self.path)(FormatError::Chunk(Box::new(damage))));
                 }
                 from += raw.len() as u64;
             }

@@ -46,6 +46,9 @@ pub(crate) struct Piece {
     pub stamps: bool,
 }
 
+/// Puts the content into a piece.
+type Fill<'a, E> = dyn FnMut(Piece, &mut [u8]) -> Result<(), E> + 'a;
+
 /// Address space for a world that is only looked at: every extent as the allocator rounds it, as much again for what a
 /// publication insists on, and its directory.
 pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
@@ -73,7 +76,7 @@ impl WorldBuilder {
         head: &Head<'_>,
         region: RegionTarget,
         bytes_max: Option<u64>,
-        fill: &mut dyn FnMut(Piece, &mut [u8]) -> Result<(), E>,
+        fill: &mut Fill<'_, E>,
     ) -> Result<World, E> {
         let keep = self.keep;
         let mut world = self.empty(head, &region, bytes_max)?;
@@ -122,7 +125,7 @@ fn place<E: From<WorldError>>(
     table: &TableHead,
     piece: Piece,
     generation: u64,
-    fill: &mut dyn FnMut(Piece, &mut [u8]) -> Result<(), E>,
+    fill: &mut Fill<'_, E>,
 ) -> Result<Extent, E> {
     let item = table.shape.columns[piece.column].1;
     let (stamps_at, bytes) = item.extent_bytes(table.capacity);
