@@ -6,6 +6,7 @@
 mod bench;
 mod checkpoint;
 mod clean;
+mod diff;
 mod failure;
 mod hash;
 mod inspect;
@@ -42,7 +43,7 @@ use failure::{Failure, Outcome};
 
 const EXIT_CODES: &str = "Exit codes:
   0    done
-  1    failed: the system refused something, or a case without a code of its own
+  1    failed: the system refused something, or a case without a code of its own; of `diff`: they differ
   2    usage: an unknown option, scene, column, or a name that is none
   3    not found: no such region or checkpoint, or nothing was published in it yet
   4    a layout that is not valid, or that does not fit
@@ -83,6 +84,8 @@ enum Command {
     Checkpoint(checkpoint::Args),
     /// Check whether checkpoints are whole.
     Verify(checkpoint::VerifyArgs),
+    /// Compare two states: regions, checkpoints, or one of each.
+    Diff(diff::Args),
     /// Work with layout files.
     #[command(subcommand)]
     Layout(layout::Command),
@@ -141,6 +144,7 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Stats(args) => stats::run(&args, json, out),
         Command::Checkpoint(args) => checkpoint::run(&args, json, out),
         Command::Verify(args) => checkpoint::verify(&args, json, out),
+        Command::Diff(args) => diff::run(&args, json, out),
         Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
         Command::Plan(args) => plan::run(&args, json, out),
         Command::Clean(args) => clean::run(&args, json, out),

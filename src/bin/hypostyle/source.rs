@@ -2,6 +2,7 @@
 //! What a command looks at: a region of another process, or a checkpoint. From then on both are the same.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -36,6 +37,16 @@ impl FromStr for Source {
             |error: hypostyle::RegionError| Source::Neither(format!("{error}; and there is no file `{text}`")),
             Source::Region,
         ))
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Region(target) => write!(f, "region {target}"),
+            Source::Checkpoint(path) => write!(f, "checkpoint {}", path.display()),
+            Source::Neither(_) => f.write_str("neither"),
+        }
     }
 }
 
