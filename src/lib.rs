@@ -52,6 +52,8 @@ mod world;
 
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;
+#[cfg(feature = "export")]
+pub mod export;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -216,8 +216,8 @@ fn wrong_usage_is_told_and_has_its_code() {
     std::fs::write(&taken, "dear").unwrap();
     let (taken, absent) = (taken.to_str().unwrap(), absent.to_str().unwrap());
     for (args, wanted, words) in [
-        (&["checkpoint", file, "-o", taken][..], 6, "exists and is no checkpoint"),
-        (&["checkpoint", file, "-o", "/"], 6, "exists and is no checkpoint"),
+        (&["checkpoint", file, "-o", taken][..], 6, "exists and is another kind of file"),
+        (&["checkpoint", file, "-o", "/"], 6, "exists and is another kind of file"),
         (&["checkpoint", file, "-o", absent], 1, "cannot make"),
         (&["checkpoint", file, "-o", file, "--level", "20"], 2, "use 0 to 19"),
         (&["checkpoint", file, "-o", file, "--level", "-1"], 2, "use 0 to 19"),

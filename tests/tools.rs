@@ -1,16 +1,18 @@
-//! The commands that look at states: `diff`.
+//! The commands that look at states: `diff`, `watch`, `top`.
 #![cfg(all(feature = "cli", target_os = "linux"))]
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod commands;
 
+use std::io::BufRead as _;
 use std::path::Path;
+use std::process::Stdio;
 
 use hypostyle::checkpoint::{self, Options};
 use hypostyle::{Component, Resource, World};
 use serde_json::{Value, json};
 
-use commands::{code, failure, output, place, stdout};
+use commands::{Running, code, command, failure, output, place, stdout};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 struct Spot {
@@ -155,4 +157,74 @@ fn regions_and_checkpoints_are_compared() {
     assert_eq!(failure(&["diff", &name, "absent.checkpoint"]).0, 3);
     assert_eq!(failure(&["diff", &name, "two words"]).0, 2);
     assert_eq!(failure(&["diff", &name]).0, 2);
+}
+
+#[test]
+fn every_generation_is_watched_until_the_writer_is_gone() {
+    let (_directory, _, name) = place();
+    let mut running = Running::start(&name, &["--seed", "7"]);
+    let text = stdout(&["watch", &name, "position.x", "velocity.y", "--count", "4", "--json"]);
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    for pair in lines.windows(2) {
+        let (one, two) = (pair[0]["generation"].as_u64().unwrap(), pair[1]["generation"].as_u64().unwrap());
+        assert!(one < two && pair[1]["missed"] == two - one - 1, "{text}");
+        assert!(pair[0]["frame"].as_u64() < pair[1]["frame"].as_u64());
+    }
+    for line in &lines {
+        let names: Vec<_> = line["columns"].as_array().unwrap().iter().map(|column| &column["name"]).collect();
+        assert_eq!(names, ["position.x", "velocity.y"]);
+        assert!(line["columns"][0]["count"].as_u64().unwrap() > 1000);
+    }
+    // one that goes on sees the writer's death, and ends well
+    let watch = ["watch", &name, "position.x", "--interval", "0.05"];
+    let mut watching = Running(command(&watch).stdout(Stdio::piped()).spawn().unwrap());
+    let mut lines = std::io::BufReader::new(watching.0.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("histogram"));
+    assert!(lines.next().unwrap().unwrap().contains("position.x"));
+    running.0.kill().unwrap();
+    running.0.wait().unwrap();
+    assert!(lines.all(|line| line.unwrap().contains("position.x")));
+    assert_eq!(watching.0.wait().unwrap().code(), Some(0));
+    // what is left is described once
+    assert_eq!(stdout(&["watch", &name, "position.x"]).lines().count(), 2);
+    let (code, message) = failure(&["watch", &name, "position.w"]);
+    assert!(code == 2 && message.contains("position.x"), "{message}");
+    assert_eq!(failure(&["watch", "hypostyle-no-such-region", "position.x"]).0, 3);
+}
+
+#[test]
+fn a_region_is_drawn_where_there_is_no_terminal() {
+    let (_directory, region, name) = place();
+    let running = Running::start(&name, &["--workers", "threads:1"]);
+    let mut reader = reader_of(&region);
+    let snapshot = reader.pin().unwrap();
+    let text = stdout(&["top", &name, "--interval", "0.1"]);
+    let held = format!("generation {}", snapshot.generation());
+    let pid = std::process::id().to_string();
+    let words =
+        ["live, process", "frame ", "per frame", "position.x", "components", "1 other readers", "thread", &held, &pid];
+    for word in words {
+        assert!(text.contains(word), "no `{word}` in\n{text}");
+    }
+    drop(running);
+    let text = stdout(&["top", &name, "--once", "--interval", "0"]);
+    assert!(text.contains("stale") && text.contains("0 workers") && !text.contains("live, process"), "{text}");
+    assert_eq!(failure(&["top", &name, "--json"]).0, 2);
+    assert_eq!(failure(&["top", "hypostyle-no-such-region"]).0, 3);
+}
+
+/// A reader of a region that a command writes.
+#[expect(unsafe_code, reason = "opening a region is a promise about its writer")]
+fn reader_of(region: &Path) -> hypostyle::Reader {
+    let target = hypostyle::RegionTarget::Directory(region.to_owned());
+    // SAFETY: the writer is the command under test, and nobody else writes to its directory.
+    unsafe { hypostyle::Reader::open(&target) }.unwrap()
+}
+
+#[cfg(not(feature = "export"))]
+#[test]
+fn a_program_without_exports_says_so() {
+    let (code, message) = failure(&["export", "ants", "-o", "ants.parquet"]);
+    assert!(code == 2 && message.contains("--features export"), "{message}");
 }

@@ -30,8 +30,8 @@ pub enum CheckpointError {
         /// What is wrong.
         source: FormatError,
     },
-    /// Something else has the name that the checkpoint was to have.
-    #[error("{} exists and is no checkpoint: remove it, or give another name", path.display())]
+    /// Something else has the name that the file was to have.
+    #[error("{} exists and is another kind of file: remove it, or give another name", path.display())]
     Taken {
         /// The name.
         path: PathBuf,

@@ -13,7 +13,7 @@ mod error;
 mod format;
 mod keeper;
 mod parts;
-mod place;
+pub(crate) mod place;
 mod read;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod sample;

@@ -10,7 +10,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::error::CheckpointError;
-use super::format;
 
 /// What files in the making begin with.
 const TEMPORARY_PREFIX: &str = ".hypostyle-tmp-";
@@ -18,21 +17,22 @@ const TEMPORARY_PREFIX: &str = ".hypostyle-tmp-";
 const ATTEMPTS_MAX: u32 = 1000;
 
 /// A file in the making. Dropped before [`NewFile::appear`], it is gone.
-pub(super) struct NewFile {
+pub(crate) struct NewFile {
     /// To write to.
-    pub file: File,
+    pub(crate) file: File,
     temporary: PathBuf,
     path: PathBuf,
     appeared: bool,
 }
 
 impl NewFile {
-    /// Begins a file that is to be at `path`.
+    /// Begins a file that is to be at `path`. An empty file that is there may be replaced, and one whose first 8 bytes
+    /// are `alike`.
     ///
     /// # Errors
-    /// [`CheckpointError::Taken`] where something else than a checkpoint is there; what the system refuses.
-    pub(super) fn create(path: &Path) -> Result<NewFile, CheckpointError> {
-        check_free(path)?;
+    /// [`CheckpointError::Taken`] where something else is there; what the system refuses.
+    pub(crate) fn create(path: &Path, alike: fn(&[u8]) -> bool) -> Result<NewFile, CheckpointError> {
+        check_free(path, alike)?;
         if path.file_name().is_none() {
             return Err(CheckpointError::Taken { path: path.to_owned() });
         }
@@ -65,7 +65,7 @@ impl NewFile {
     ///
     /// # Errors
     /// What the system refuses; then nothing has changed.
-    pub(super) fn appear(mut self) -> Result<(), CheckpointError> {
+    pub(crate) fn appear(mut self) -> Result<(), CheckpointError> {
         self.file.sync_all().map_err(CheckpointError::io("write out", &self.temporary))?;
         std::fs::rename(&self.temporary, &self.path).map_err(CheckpointError::io("make", &self.path))?;
         self.appeared = true;
@@ -96,8 +96,8 @@ fn sync_directory(path: &Path) -> Result<(), CheckpointError> {
     Ok(())
 }
 
-/// Nothing, an empty file or a checkpoint may be replaced.
-fn check_free(path: &Path) -> Result<(), CheckpointError> {
+/// Nothing, an empty file or one of its own kind may be replaced.
+fn check_free(path: &Path, alike: fn(&[u8]) -> bool) -> Result<(), CheckpointError> {
     let taken = || CheckpointError::Taken { path: path.to_owned() };
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -109,7 +109,7 @@ fn check_free(path: &Path) -> Result<(), CheckpointError> {
     let mut begin = Vec::new();
     let read = File::open(path).and_then(|file| file.take(8).read_to_end(&mut begin));
     read.map_err(CheckpointError::io("look at", path))?;
-    if format::begins_like_one(&begin) { Ok(()) } else { Err(taken()) }
+    if alike(&begin) { Ok(()) } else { Err(taken()) }
 }
 
 /// Removes what dead processes left half made in a directory. Files of living ones are locked, and stay.

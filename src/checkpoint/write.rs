@@ -141,7 +141,7 @@ pub fn write(snapshot: &Snapshot<'_>, path: &Path, options: &Options) -> Result<
     };
     let parts = Parts::new(layout, &head.tables);
     let (chunks, raw_bytes) = parts.count(options.chunk_bytes).expect("extents that exist have lengths of 64 bits");
-    let mut new = NewFile::create(path)?;
+    let mut new = NewFile::create(path, format::begins_like_one)?;
     let io = CheckpointError::io;
     let mut encoder = Encoder::new(options.level).map_err(io("compress for", path))?;
     let begin = head.encode(chunks, raw_bytes);

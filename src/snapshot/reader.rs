@@ -278,6 +278,19 @@ impl Pinned {
         Snapshot { reader: &self.reader, directory: Arc::clone(&self.directory), held: true }
     }
 
+    /// Whether these bytes lie in an extent that the generation names.
+    #[cfg(feature = "export")]
+    pub(crate) fn names(&self, bytes: &[u8]) -> bool {
+        let Some(from) = bytes.as_ptr().addr().checked_sub(self.reader.map.data().addr()) else { return false };
+        let (from, len) = (from as u64, bytes.len() as u64);
+        let inside = |extent: crate::region::Extent| {
+            from >= extent.offset
+                && from - extent.offset <= extent.bytes
+                && len <= extent.bytes - (from - extent.offset)
+        };
+        self.directory.extents().any(inside)
+    }
+
     /// Ends the pin.
     #[must_use]
     pub fn unpin(self) -> Reader {

@@ -110,6 +110,16 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<CheckpointError>() {
         return of_checkpoint(error);
     }
+    #[cfg(feature = "export")]
+    if let Some(error) = error.downcast_ref::<hypostyle::export::ExportError>() {
+        use hypostyle::export::ExportError;
+        return match error {
+            ExportError::UnknownComponent { .. } | ExportError::UnknownFormat { .. } => Some(USAGE),
+            ExportError::Snapshot(error) => of_snapshot(error),
+            ExportError::File(error) => of_checkpoint(error),
+            _ => None,
+        };
+    }
     if let Some(error) = error.downcast_ref::<SnapshotError>() {
         return of_snapshot(error);
     }

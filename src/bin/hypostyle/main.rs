@@ -7,6 +7,7 @@ mod bench;
 mod checkpoint;
 mod clean;
 mod diff;
+mod export;
 mod failure;
 mod hash;
 mod inspect;
@@ -24,7 +25,9 @@ mod source;
 mod stats;
 mod table;
 mod text;
+mod top;
 mod values;
+mod watch;
 mod worker;
 
 #[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
@@ -84,8 +87,14 @@ enum Command {
     Checkpoint(checkpoint::Args),
     /// Check whether checkpoints are whole.
     Verify(checkpoint::VerifyArgs),
+    /// Describe columns again for every generation, until the writer is gone.
+    Watch(watch::Args),
+    /// Look at a region as it lives.
+    Top(top::Args),
     /// Compare two states: regions, checkpoints, or one of each.
     Diff(diff::Args),
+    /// Write a state as an Arrow, Parquet or CSV file.
+    Export(export::Args),
     /// Work with layout files.
     #[command(subcommand)]
     Layout(layout::Command),
@@ -144,7 +153,10 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Stats(args) => stats::run(&args, json, out),
         Command::Checkpoint(args) => checkpoint::run(&args, json, out),
         Command::Verify(args) => checkpoint::verify(&args, json, out),
+        Command::Watch(args) => watch::run(&args, json, out),
+        Command::Top(args) => top::run(&args, json, out),
         Command::Diff(args) => diff::run(&args, json, out),
+        Command::Export(args) => export::run(&args, json, out),
         Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
         Command::Plan(args) => plan::run(&args, json, out),
         Command::Clean(args) => clean::run(&args, json, out),

@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 /// A column, or one element of a column of arrays.
 #[derive(Debug, Default)]
-struct Stats {
+pub(crate) struct Stats {
     name: String,
     rows: u64,
     nan: u64,
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
 }
 
 /// The columns that were asked for, or all.
-fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String, FieldType)>> {
+pub(crate) fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String, FieldType)>> {
     let all: Vec<(String, FieldType)> = layout
         .components()
         .iter()
@@ -96,7 +96,7 @@ fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String, FieldType)
 }
 
 /// One [`Stats`] per element of the field.
-fn stats(snapshot: &Snapshot<'_>, name: &str, ty: FieldType) -> Result<Vec<Stats>, SnapshotError> {
+pub(crate) fn stats(snapshot: &Snapshot<'_>, name: &str, ty: FieldType) -> Result<Vec<Stats>, SnapshotError> {
     let element = |index: usize| Stats {
         name: if ty.array_len == 0 { name.to_owned() } else { format!("{name}[{index}]") },
         is_entity: ty.scalar == ScalarType::Entity,
@@ -131,6 +131,11 @@ fn each(
 }
 
 impl Stats {
+    /// The column's name, with the element of an array.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn add(&mut self, number: Number) {
         self.rows += 1;
         match number {
@@ -178,7 +183,8 @@ impl Stats {
         self.bins.iter().map(|count| step(*count)).collect()
     }
 
-    fn cells(&self) -> [String; 8] {
+    /// Name, rows, minimum, maximum, mean, deviation, histogram, remarks.
+    pub(crate) fn cells(&self) -> [String; 8] {
         let mut remarks = Vec::new();
         for (count, what) in [(self.nan, "NaN"), (self.infinite, "infinite"), (self.null, "null")] {
             if count > 0 {
@@ -196,7 +202,7 @@ impl Stats {
         }
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let range = |pick: fn((Number, Number)) -> Number| self.range.map(|range| pick(range).json());
         let some = |value: f64| self.range.map(|_| value);
         json!({
