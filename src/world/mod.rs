@@ -19,6 +19,7 @@ pub(crate) mod resources;
 #[cfg(feature = "checkpoint")]
 pub(crate) mod restore;
 mod rows;
+pub(crate) mod scatter;
 mod select;
 mod sort;
 pub(crate) mod store;
