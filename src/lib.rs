@@ -51,6 +51,11 @@ mod tracked;
 mod worker;
 mod world;
 
+#[cfg(feature = "checkpoint")]
+pub mod checkpoint;
+#[cfg(feature = "export")]
+pub mod export;
+
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -79,7 +84,9 @@ pub use schedule::{
     BatchPlan, FrameReport, Job, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
     StepError, System, SystemPlan, Table, View,
 };
-pub use snapshot::{ColumnMemory, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState};
+pub use snapshot::{
+    ColumnMemory, Pinned, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState,
+};
 pub use worker::{
     JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
     WorkerKind, WorkerStatus, Workers,

@@ -11,5 +11,5 @@ mod table;
 pub(crate) use directory::{Directory, Meta, encode as encode_directory};
 pub use error::SnapshotError;
 pub(crate) use reader::reader_of;
-pub use reader::{Reader, Snapshot, WorkerInfo, WorkerState};
+pub use reader::{Pinned, Reader, Snapshot, WorkerInfo, WorkerState};
 pub use table::{ColumnMemory, Presence, TableView};

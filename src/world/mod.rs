@@ -16,6 +16,8 @@ mod publish;
 pub(crate) mod query;
 pub(crate) mod registry;
 pub(crate) mod resources;
+#[cfg(feature = "checkpoint")]
+pub(crate) mod restore;
 mod rows;
 pub(crate) mod scatter;
 mod select;

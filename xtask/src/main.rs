@@ -12,6 +12,7 @@ mod house;
 mod loom;
 mod miri;
 mod process;
+mod python;
 mod report;
 mod soak;
 mod test;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::process::run;
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, target};
-use crate::{compare, fuzz, house, loom, miri};
+use crate::{compare, fuzz, house, loom, miri, python};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
@@ -37,6 +37,8 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "wasm", what: "the core compiles without an operating system", run: wasm },
     Step { name: "docs", what: "the documentation has no broken parts", run: docs },
     Step { name: "tests", what: "unit and integration tests, with fault injection", run: tests },
+    Step { name: "export", what: "exports, read back with the Arrow and Parquet crates", run: export },
+    Step { name: "python", what: "exports, read with pyarrow", run: python::run_scripts },
     Step { name: "doc-tests", what: "every example in the documentation and the README", run: doc_tests },
     Step { name: "compare", what: "other engines do the same work and end in equal states", run: compare::quick },
     Step { name: "loom", what: "models of the lock-free protocols, and their mutants", run: loom::run },
@@ -68,6 +70,12 @@ fn tests(left: Duration) -> Outcome {
         "test --locked --workspace --lib --bins --tests --examples --no-fail-fast {TEST_PROFILE} \
          --features hypostyle/fault-injection"
     );
+    run(&mut cargo(&words), left).tests_outcome()
+}
+
+/// A step of its own: what it builds is built for nothing else.
+fn export(left: Duration) -> Outcome {
+    let words = format!("test --locked --package hypostyle --test export {TEST_PROFILE} --features export");
     run(&mut cargo(&words), left).tests_outcome()
 }
 
