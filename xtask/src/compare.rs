@@ -38,6 +38,10 @@ fn with_flags(mut command: Command, native: bool) -> Command {
 
 /// Everything once at tiny sizes: all engines must end in equal states.
 pub(crate) fn quick(left: Duration) -> Outcome {
+    let format = run(&mut cargo(&format!("fmt --all --check {MANIFEST}")), left);
+    if let Some(error) = format.error() {
+        return Outcome::Failed(format!("not formatted: {error}"));
+    }
     let finished = run(&mut cargo(&format!("test --locked --workspace {MANIFEST}")), left);
     if finished.error().is_some() {
         return finished.tests_outcome();
