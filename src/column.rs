@@ -16,6 +16,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::component::ColumnItem;
 use crate::layout::FieldType;
+use crate::simd;
 
 /// One column of one job: addresses of its first own row, type and length.
 #[derive(Clone, Copy, Debug)]
@@ -137,16 +138,12 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
 
     /// Sets every row to `f(row)`.
     #[inline]
-    pub fn map(&mut self, mut f: impl FnMut(T) -> T) {
+    pub fn map(&mut self, f: impl FnMut(T) -> T) {
         if self.in_place() {
-            for value in self.iter_mut() {
-                *value = f(*value);
-            }
+            simd::map_in_place(self, f);
         } else {
             let (old, new) = self.split();
-            for (new, old) in new.iter_mut().zip(old) {
-                *new = f(*old);
-            }
+            simd::map(new, old, f);
             self.ready.set(true);
         }
     }
@@ -156,17 +153,13 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
     /// # Panics
     /// When `a` has another length.
     #[inline]
-    pub fn map_with<A: Copy>(&mut self, a: &[A], mut f: impl FnMut(T, A) -> T) {
+    pub fn map_with<A: Copy>(&mut self, a: &[A], f: impl FnMut(T, A) -> T) {
         assert_eq!(a.len(), self.len, "columns of one chunk have one length");
         if self.in_place() {
-            for (value, a) in self.iter_mut().zip(a) {
-                *value = f(*value, *a);
-            }
+            simd::map_with_in_place(self, a, f);
         } else {
             let (old, new) = self.split();
-            for ((new, old), a) in new.iter_mut().zip(old).zip(a) {
-                *new = f(*old, *a);
-            }
+            simd::map_with(new, old, a, f);
             self.ready.set(true);
         }
     }
@@ -176,17 +169,13 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
     /// # Panics
     /// When `a` or `b` has another length.
     #[inline]
-    pub fn map_with2<A: Copy, B: Copy>(&mut self, a: &[A], b: &[B], mut f: impl FnMut(T, A, B) -> T) {
+    pub fn map_with2<A: Copy, B: Copy>(&mut self, a: &[A], b: &[B], f: impl FnMut(T, A, B) -> T) {
         assert!(a.len() == self.len && b.len() == self.len, "columns of one chunk have one length");
         if self.in_place() {
-            for ((value, a), b) in self.iter_mut().zip(a).zip(b) {
-                *value = f(*value, *a, *b);
-            }
+            simd::map_with2_in_place(self, a, b, f);
         } else {
             let (old, new) = self.split();
-            for (((new, old), a), b) in new.iter_mut().zip(old).zip(a).zip(b) {
-                *new = f(*old, *a, *b);
-            }
+            simd::map_with2(new, old, a, b, f);
             self.ready.set(true);
         }
     }

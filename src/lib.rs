@@ -44,6 +44,7 @@ mod os;
 mod patch;
 mod region;
 mod schedule;
+mod simd;
 mod snapshot;
 #[cfg(all(test, loom))]
 mod tracked;

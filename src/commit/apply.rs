@@ -57,6 +57,7 @@ pub(crate) struct Scratch {
     value: Vec<u8>,
     edges: HashMap<(u32, u16, bool), u32>,
     pub(super) structural: super::structural::Lists,
+    pub(super) sets: super::sets::SetLists,
 }
 
 /// A commit in progress.
@@ -73,16 +74,16 @@ pub(crate) struct Commit<'a> {
 
 /// What a patch aims at.
 #[derive(Clone, Copy)]
-enum Target {
+pub(super) enum Target {
     Row(Location),
     Spawn(u32),
 }
 
 /// The job whose records are being read.
-struct Current {
-    system: usize,
-    table: u32,
-    rows: Range<u32>,
+pub(super) struct Current {
+    pub system: usize,
+    pub table: u32,
+    pub rows: Range<u32>,
     /// Its new entities, as places among the batch's.
     spawns: Range<u32>,
     /// How many of them were reached.
@@ -178,6 +179,10 @@ impl Commit<'_> {
                     if !self.declared(&current, op, component, entries.len()) {
                         continue;
                     }
+                    if op == Op::Set && self.plain_entities(component) {
+                        self.set_plain_entities(&current, component, field, &entries)?;
+                        continue;
+                    }
                     for (entity, value) in entries.iter() {
                         let Some(target) = self.target(&current, entity) else {
                             self.counts[current.system].stale += 1;
@@ -221,55 +226,13 @@ impl Commit<'_> {
         false
     }
 
-    fn target(&self, current: &Current, entity: Entity) -> Option<Target> {
+    pub(super) fn target(&self, current: &Current, entity: Entity) -> Option<Target> {
         if entity.is_reserved() {
             let spawn = current.spawns.start.checked_add(entity.index())?;
             let known = entity.index() < current.spawned && self.scratch.pending.of_spawn[spawn as usize] != NONE;
             return known.then_some(Target::Spawn(spawn));
         }
         self.store.locate(entity).map(Target::Row)
-    }
-
-    /// Whether sets of a component on the job's own rows need no look at each row: every row has it, none is pending,
-    /// and its values need no check.
-    fn plain_rows(&self, current: &Current, component: u16) -> bool {
-        let table = &self.store.tables[current.table as usize];
-        let id = usize::from(component);
-        table.shape.slot(component).is_some_and(|slot| slot.presence.is_none() && slot.changed.is_none())
-            && !self.scratch.pending.concerns(current.table)
-            && self.registry.bool_offsets[id].is_empty()
-            && self.registry.entity_offsets[id].is_empty()
-    }
-
-    fn set_plain_rows(
-        &mut self,
-        current: &Current,
-        component: u16,
-        field: u8,
-        entries: &crate::patch::Entries<'_, 4>,
-    ) -> Result<(), RegionError> {
-        let own = current.rows.clone();
-        let foreign = entries.iter().filter(|(row, _)| !own.contains(row)).count() as u64;
-        if foreign > 0 {
-            let row = entries.iter().map(|(row, _)| row).find(|row| !own.contains(row)).unwrap_or(own.end);
-            let why = || Refusal::ForeignRow { row, start: own.start, end: own.end };
-            self.counts[current.system].refuse(foreign, why);
-        }
-        self.counts[current.system].applied += entries.len() as u64 - foreign;
-        let slot = *self.store.tables[current.table as usize].shape.slot(component).expect("checked by plain_rows");
-        let mut at = 0;
-        for index in 0..slot.fields {
-            let column = usize::from(slot.first + index);
-            let bytes = self.sizes.value(component, index as u8 + 1).expect("the shape has only declared fields");
-            if field == 0 || u16::from(field) == index + 1 {
-                self.store.write_partial(current.table, column)?;
-                let own = own.clone();
-                let values = entries.iter().filter(move |(row, _)| own.contains(row));
-                self.store.scatter(current.table, column, at, values);
-            }
-            at += if field == 0 { bytes } else { 0 };
-        }
-        Ok(())
     }
 
     /// Keeps a value (the part from byte `from` of one with bools and entities at these offsets) in the scratch, with
@@ -391,7 +354,7 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn apply_one(
+    pub(super) fn apply_one(
         &mut self,
         current: &Current,
         op: Op,
@@ -429,12 +392,7 @@ impl Commit<'_> {
         let present = self.is_present(target, entry, component, toggle);
         match op {
             Op::Set if !present => {
-                let entity = match target {
-                    Target::Row(Location { table, row }) => self.store.handle(table, row),
-                    Target::Spawn(spawn) => self.scratch.spawned[spawn as usize],
-                };
-                let component = self.name(component);
-                self.counts[current.system].refuse(1, || Refusal::Absent { component, entity });
+                self.refuse_absent(current, target, component);
                 return Ok(());
             }
             Op::Remove if !present => {
@@ -475,6 +433,16 @@ impl Commit<'_> {
                 self.change_pending(entry, op, component, field, present)
             }
         }
+    }
+
+    /// Counts a set of a component that its entity does not have.
+    pub(super) fn refuse_absent(&mut self, current: &Current, target: Target, component: u16) {
+        let entity = match target {
+            Target::Row(Location { table, row }) => self.store.handle(table, row),
+            Target::Spawn(spawn) => self.scratch.spawned[spawn as usize],
+        };
+        let component = self.name(component);
+        self.counts[current.system].refuse(1, || Refusal::Absent { component, entity });
     }
 
     fn is_present(&self, target: Target, entry: Option<u32>, component: u16, toggle: bool) -> bool {

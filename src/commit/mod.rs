@@ -6,6 +6,7 @@
 mod apply;
 mod pending;
 mod report;
+mod sets;
 mod structural;
 
 pub(crate) use apply::{Access, Commit, JobRows, Scratch};

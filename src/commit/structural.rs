@@ -8,7 +8,7 @@
 use crate::Entity;
 use crate::layout::Storage;
 use crate::region::RegionError;
-use crate::world::column::Item;
+use crate::world::scatter::Values;
 use crate::world::store::Store;
 
 use super::apply::Commit;
@@ -26,8 +26,9 @@ pub(crate) struct Lists {
     pairs_used: usize,
     staying: Vec<u32>,
     chain: Vec<Node>,
-    /// Where the single values of a run of entries are kept.
-    kept: Vec<usize>,
+    /// Where the single values of a run of entries are kept, and the rows they go to.
+    kept: Vec<u32>,
+    places: Vec<u32>,
     tables: Vec<u32>,
     rows: Vec<u32>,
 }
@@ -56,7 +57,7 @@ pub(crate) fn write_value(
     let slot = *store.tables[table as usize].shape.slot(component).expect("the caller looked the component up");
     let column = usize::from(slot.first) + usize::from(field) - 1;
     store.write_partial(table, column)?;
-    store.scatter(table, column, 0, std::iter::once((row, value)));
+    store.scatter(table, column, &[row], Values { bytes: value, stride: value.len(), at: 0 }, None);
     Ok(())
 }
 
@@ -137,14 +138,14 @@ impl Commit<'_> {
         }
         for pair in &lists.pairs[..lists.pairs_used] {
             let first = self.store.move_rows(pair.from, &pair.rows, pair.to)?;
-            self.write_chains(&pair.entries, pair.to, first, &mut lists.kept, &mut lists.chain)?;
+            self.write_chains(&pair.entries, pair.to, first, (&mut lists.kept, &mut lists.places), &mut lists.chain)?;
             lists.removed.extend(pair.rows.iter().map(|row| (pair.from, *row)));
         }
         Ok(())
     }
 
     /// The component of which all entries have one value and nothing else; where the values are kept.
-    fn single_component(&self, entries: &[u32], kept: &mut Vec<usize>) -> Option<u16> {
+    fn single_component(&self, entries: &[u32], kept: &mut Vec<u32>) -> Option<u16> {
         kept.clear();
         let mut component = None;
         for entry in entries {
@@ -155,7 +156,7 @@ impl Commit<'_> {
                 return None;
             }
             component = Some(node.component);
-            kept.push(at);
+            kept.push(u32::try_from(at).ok()?);
         }
         component.filter(|component| self.store.storage(*component) == Storage::Table)
     }
@@ -167,26 +168,16 @@ impl Commit<'_> {
         entries: &[u32],
         table: u32,
         first: u32,
-        kept: &mut Vec<usize>,
+        (kept, places): (&mut Vec<u32>, &mut Vec<u32>),
         chain: &mut Vec<Node>,
     ) -> Result<(), RegionError> {
         if let Some(component) = self.single_component(entries, kept) {
-            let shape = std::sync::Arc::clone(&self.store.tables[table as usize].shape);
-            let Some(slot) = shape.slot(component) else { return Ok(()) };
-            let mut at = 0;
-            for column in usize::from(slot.first)..usize::from(slot.first + slot.fields) {
-                let Item::Bytes(bytes) = shape.columns[column].1 else { unreachable!("fields are stored in bytes") };
-                let bytes = bytes as usize;
-                let pending = &self.scratch.pending;
-                let rows = kept
-                    .iter()
-                    .enumerate()
-                    .map(|(index, kept)| (first + index as u32, pending.value(kept + at..kept + at + bytes)));
-                self.store.write_partial(table, column)?;
-                self.store.scatter(table, column, 0, rows);
-                at += bytes;
+            if self.store.tables[table as usize].shape.slot(component).is_none() {
+                return Ok(());
             }
-            return self.store.mark_changed(table, component, self.parity, first, entries.len() as u32);
+            places.clear();
+            places.extend(first..first + entries.len() as u32);
+            return self.set_kept(table, component, places, kept);
         }
         for (index, entry) in entries.iter().enumerate() {
             self.write_chain(*entry, table, first + index as u32, chain)?;
@@ -253,16 +244,47 @@ impl Commit<'_> {
                 }
                 end += 1;
             }
-            self.place_run(table, next..end, &mut lists.chain)?;
+            self.place_run(table, next..end, (&mut lists.kept, &mut lists.places), &mut lists.chain)?;
             next = end;
         }
         Ok(())
+    }
+
+    /// Whether new entities have values of the same table components in the same order and nothing else. Then `chain`
+    /// is that of the first, and `kept` says where the values are, component by component.
+    fn same_components(&self, spawns: std::ops::Range<usize>, chain: &mut Vec<Node>, kept: &mut Vec<u32>) -> bool {
+        let pending = &self.scratch.pending;
+        let n = spawns.len();
+        chain.clear();
+        chain.extend(pending.chain(pending.of_spawn[spawns.start]));
+        if chain.iter().any(|node| self.store.storage(node.component) != Storage::Table) {
+            return false;
+        }
+        kept.clear();
+        kept.resize(chain.len() * n, 0);
+        for (index, spawn) in spawns.enumerate() {
+            let mut others = pending.chain(pending.of_spawn[spawn]);
+            for (place, node) in chain.iter().enumerate() {
+                match others.next() {
+                    Some(Node { component, change: Change::Value(at), .. }) if component == node.component => {
+                        let Ok(at) = u32::try_from(at) else { return false };
+                        kept[place * n + index] = at;
+                    }
+                    _ => return false,
+                }
+            }
+            if others.next().is_some() {
+                return false;
+            }
+        }
+        true
     }
 
     fn place_run(
         &mut self,
         table: u32,
         spawns: std::ops::Range<usize>,
+        (kept, places): (&mut Vec<u32>, &mut Vec<u32>),
         chain: &mut Vec<Node>,
     ) -> Result<(), RegionError> {
         let n = spawns.len() as u32;
@@ -273,9 +295,17 @@ impl Commit<'_> {
         self.store.arena.items_mut::<Entity>(offset, n as usize).copy_from_slice(handles);
         self.store.place(handles, table, first);
         self.store.zero_rows(table, first, n);
-        for (index, spawn) in spawns.enumerate() {
-            let entry = self.scratch.pending.of_spawn[spawn];
-            self.write_chain(entry, table, first + index as u32, chain)?;
+        if self.same_components(spawns.clone(), chain, kept) {
+            places.clear();
+            places.extend(first..first + n);
+            for (node, kept) in chain.iter().zip(kept.chunks_exact(n as usize)) {
+                self.set_kept(table, node.component, places, kept)?;
+            }
+        } else {
+            for (index, spawn) in spawns.enumerate() {
+                let entry = self.scratch.pending.of_spawn[spawn];
+                self.write_chain(entry, table, first + index as u32, chain)?;
+            }
         }
         self.store.mark_all_changed(table, self.parity, first, n)
     }

@@ -116,11 +116,7 @@ pub(crate) fn allocate_range(file: &File, offset: u64, bytes: u64) -> io::Result
     #[cfg(test)]
     super::inject::take_space(bytes)?;
     let end = offset.checked_add(bytes).ok_or(io::ErrorKind::FileTooLarge)?;
-    // Past the process's limit the kernel would send a signal that kills.
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if limit.is_some_and(|limit| end > limit) {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
+    check_file_limit(end)?;
     let mut at = offset;
     while at < end {
         let step = (end - at).min(ALLOCATE_STEP_BYTES);
@@ -132,6 +128,21 @@ pub(crate) fn allocate_range(file: &File, offset: u64, bytes: u64) -> io::Result
         }
     }
     Ok(())
+}
+
+/// Backs the first page of every huge page of a range that begins and ends at multiples of one, growing the file.
+pub(crate) fn allocate_first_pages(file: &File, range: std::ops::Range<u64>) -> io::Result<()> {
+    check_file_limit(range.end)?;
+    for at in range.step_by(super::HUGE_PAGE_BYTES as usize) {
+        rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), at, page_bytes()))?;
+    }
+    Ok(())
+}
+
+/// Past the process's limit the kernel would send a signal that kills.
+fn check_file_limit(end: u64) -> io::Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if limit.is_some_and(|limit| end > limit) { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
 }
 
 /// Backs `at..end` by writing zeros; the bytes there are free or do not exist yet.

@@ -9,12 +9,20 @@
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod linux;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod map;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
 pub(crate) use linux::*;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub(crate) use map::FileMap;
 
 #[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
 mod portable;
 #[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
 pub(crate) use portable::*;
+
+/// Bytes of a huge page.
+#[cfg(unix)]
+pub(crate) const HUGE_PAGE_BYTES: u64 = 2 << 20;
 
 /// This process's id, for display and for telling a forked child from its parent; 0 where there are no processes.
 pub(crate) fn pid() -> u32 {

@@ -17,6 +17,36 @@ fn unsupported<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "shared regions need Linux"))
 }
 
+/// A part of a file in memory, shared with all who map it.
+#[cfg(unix)]
+pub(crate) struct FileMap(memmap2::MmapRaw);
+
+#[cfg(unix)]
+impl FileMap {
+    /// Maps `len` bytes of a file from `offset` on. The file may be shorter.
+    pub(crate) fn new(file: &File, offset: u64, len: usize, write: bool) -> io::Result<Self> {
+        let mut options = memmap2::MmapOptions::new();
+        options.offset(offset).len(len);
+        Ok(FileMap(if write { options.map_raw(file)? } else { options.map_raw_read_only(file)? }))
+    }
+
+    /// The first byte.
+    pub(crate) fn as_mut_ptr(&self) -> *mut u8 {
+        self.0.as_mut_ptr()
+    }
+
+    /// Huge pages: none here.
+    pub(crate) fn collapse(&self, _from: u64, _to: u64) -> bool {
+        false
+    }
+}
+
+/// Backs the first page of every huge page of a range: there are none here.
+#[cfg(unix)]
+pub(crate) fn allocate_first_pages(_file: &File, _range: std::ops::Range<u64>) -> io::Result<()> {
+    unsupported()
+}
+
 /// The directory that holds named regions: none here.
 pub(crate) fn named_root() -> Option<&'static Path> {
     None

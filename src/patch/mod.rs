@@ -16,7 +16,7 @@ mod writer;
 mod tests;
 
 pub use error::{PatchError, RecordError, RingError};
-pub(crate) use record::{HEADER_BYTES, Header, Kind, Op, RecordSizes};
+pub(crate) use record::{HANDLE_BYTES, HEADER_BYTES, Header, Kind, Op, ROW_BYTES, RecordSizes};
 pub(crate) use records::{Body, Entries, Records, SpawnRun};
 pub(crate) use ring::{Consumer, DrainError, Producer, Ring};
 #[cfg(any(test, feature = "fuzzing"))]

@@ -69,7 +69,19 @@ impl<'a, const T: usize> Entries<'a, T> {
         self.stride - T
     }
 
-    #[cfg(test)]
+    /// `count` entries from `first`, or as many as there are.
+    #[inline]
+    pub(crate) fn slice(&self, first: usize, count: usize) -> Entries<'a, T> {
+        let end = (first + count).min(self.len());
+        Entries { bytes: &self.bytes[first * self.stride..end * self.stride], stride: self.stride }
+    }
+
+    /// Bytes from one entry to the next.
+    #[inline]
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// The entries' bytes, `T + value_bytes` each.
     #[inline]
     pub(crate) fn bytes(&self) -> &'a [u8] {
@@ -83,7 +95,7 @@ impl<'a, const T: usize> Entries<'a, T> {
     }
 
     #[inline]
-    fn raw(&self) -> impl ExactSizeIterator<Item = ([u8; T], &'a [u8])> + use<'a, T> {
+    fn raw(&self) -> impl ExactSizeIterator<Item = ([u8; T], &'a [u8])> + Clone + use<'a, T> {
         self.bytes.chunks_exact(self.stride).map(Self::split)
     }
 
@@ -113,7 +125,7 @@ impl<'a> Entries<'a, ROW_BYTES> {
 impl<'a> Entries<'a, HANDLE_BYTES> {
     /// Handle and packed value of each entry, in the order of writing.
     #[inline]
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Entity, &'a [u8])> + use<'a> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Entity, &'a [u8])> + Clone + use<'a> {
         self.raw().map(|(handle, value)| (Entity::from_bits(u64::from_le_bytes(handle)), value))
     }
 

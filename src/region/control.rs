@@ -238,11 +238,14 @@ impl Control {
     }
 
     /// Makes a generation the newest one and wakes who waits for it. SYNC POINT publish: pairs with
-    /// [`Control::published`]; all that the generation names is written before.
-    pub(crate) fn publish(&self, word: u64) {
+    /// [`Control::published`]; all that the generation names is written before. `waiters` is asked afterwards whether
+    /// anybody can be waiting: who waits has said so before it looks at the word.
+    pub(crate) fn publish(&self, word: u64, waiters: impl FnOnce() -> bool) {
         pin::publish(&self.published, word);
-        self.publications.fetch_add(1, Ordering::Release);
-        os::wake_word(&self.publications);
+        self.publications.fetch_add(1, Ordering::SeqCst);
+        if waiters() {
+            os::wake_word(&self.publications);
+        }
     }
 
     /// Waits until `published` is another word than `seen`, for `timeout` at most, and returns it.
@@ -277,7 +280,7 @@ mod tests {
     #[test]
     fn waiting_ends_with_the_next_publication() {
         let control = Control::zeroed();
-        control.publish(pin::word(1, 3));
+        control.publish(pin::word(1, 3), || false);
         assert_eq!(control.wait_published(0, Duration::ZERO), pin::word(1, 3));
         let seen = control.published();
         std::thread::scope(|scope| {
@@ -289,7 +292,7 @@ mod tests {
                 }
                 word
             });
-            control.publish(pin::word(2, 4));
+            control.publish(pin::word(2, 4), || true);
             assert_eq!(waiter.join().expect("the waiter ends"), pin::word(2, 4));
         });
     }

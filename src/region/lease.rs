@@ -6,7 +6,7 @@
 //! offset bytes
 //!      0     8  pin: the generation word that the reader holds; 0: none
 //!      8     4  reader's process id, for display
-//!     12     4  0
+//!     12     4  in page 0: leases from this number on were never taken; else 0
 //!     16  4080  0
 //! ```
 //!
@@ -18,8 +18,9 @@
 //!
 //! The private twin keeps the same words in memory, with a flag for the lock. What a pin means, and the fences that
 //! pinning needs, are the business of the snapshot module.
-#![cfg_attr(unix, expect(unsafe_code, reason = "sees mapped lease pages as atomics"))]
+#![expect(unsafe_code, reason = "sees mapped lease pages as atomics")]
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 #[cfg(unix)]
@@ -40,6 +41,25 @@ pub(crate) const LEASES_BYTES: u64 = LEASES_MAX as u64 * PAGE_BYTES;
 pub(super) struct LeaseWords {
     pin: AtomicU64,
     pid: AtomicU32,
+    /// In page 0: leases from this number on were never taken.
+    used: AtomicU32,
+}
+
+impl LeaseWords {
+    const fn new() -> Self {
+        LeaseWords { pin: AtomicU64::new(0), pid: AtomicU32::new(0), used: AtomicU32::new(0) }
+    }
+
+    /// In page 0: says that lease `index` is taken, before anything is pinned in it.
+    fn raise_used(&self, index: usize) {
+        // SYNC POINT lease: the pin's fence comes after it, so a scan that misses it comes before the pin's second look
+        self.used.fetch_max(index as u32 + 1, Ordering::SeqCst);
+    }
+
+    /// In page 0: how many leases a scan has to look at.
+    fn used(&self) -> usize {
+        (self.used.load(Ordering::SeqCst) as usize).min(LEASES_MAX)
+    }
 }
 
 /// A lease of a private region, on cache lines of its own.
@@ -56,10 +76,7 @@ pub(super) struct HeapLeases {
 
 impl HeapLeases {
     pub(super) fn new() -> Self {
-        let lease = |_| HeapLease {
-            words: LeaseWords { pin: AtomicU64::new(0), pid: AtomicU32::new(0) },
-            taken: AtomicU32::new(0),
-        };
+        let lease = |_| HeapLease { words: LeaseWords::new(), taken: AtomicU32::new(0) };
         HeapLeases { leases: (0..LEASES_MAX).map(lease).collect() }
     }
 
@@ -68,6 +85,7 @@ impl HeapLeases {
         let free = |lease: &HeapLease| lease.taken.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
         let index = self.leases.iter().position(free).ok_or(RegionError::NoLease)?;
         self.leases[index].words.pid.store(os::pid(), Ordering::Relaxed);
+        self.leases[0].words.raise_used(index);
         Ok(index)
     }
 
@@ -93,7 +111,13 @@ impl HeapLeases {
 
     /// Appends the words of all pins. In one process a taken lease is a live one.
     pub(super) fn pinned(&self, out: &mut Vec<u64>) {
-        pin::scan(self.leases.iter().map(|lease| &lease.words.pin), |_, word| out.push(word));
+        let used = || self.leases[..self.leases[0].words.used()].iter().map(|lease| &lease.words.pin);
+        pin::scan(used, |_, word| out.push(word));
+    }
+
+    /// Whether any lease was ever taken.
+    pub(super) fn any_used(&self) -> bool {
+        self.leases[0].words.used() > 0
     }
 }
 
@@ -121,11 +145,17 @@ impl SharedLeases {
         unsafe { &*page.cast::<LeaseWords>() }
     }
 
+    /// Whether any lease was ever taken.
+    pub(super) fn any_used(&self) -> bool {
+        self.words(0).used() > 0
+    }
+
     /// Appends the words of all pins of live readers, and clears those of dead ones. Whether a reader lives costs a
     /// system call, so it is not asked of pins of the `published` word, which are in nobody's way.
     pub(super) fn pinned(&self, published: u64, out: &mut Vec<u64>) {
         let file = self.file.lock();
-        pin::scan((0..LEASES_MAX).map(|index| &self.words(index).pin), |index, word| {
+        let used = || (0..self.words(0).used()).map(|index| &self.words(index).pin);
+        pin::scan(used, |index, word| {
             // Holding the lock keeps a new reader from taking the lease while it is being cleared.
             if word == published || !os::try_lock_byte(&file, index as u64).unwrap_or(false) {
                 out.push(word);
@@ -186,6 +216,15 @@ fn u64_from(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
 }
 
+/// The words at the start of a map of a lease's page.
+#[cfg(unix)]
+fn words_in(page: &memmap2::MmapRaw) -> &LeaseWords {
+    assert!(page.len() >= size_of::<LeaseWords>(), "a page holds the words");
+    // SAFETY: the map is long enough (checked), backed, page-aligned and lives as long as the reference; any bytes are
+    // atomics.
+    unsafe { &*page.as_mut_ptr().cast::<LeaseWords>() }
+}
+
 enum Home {
     Heap {
         mapping: Arc<Mapping>,
@@ -193,7 +232,7 @@ enum Home {
     },
     #[cfg(unix)]
     Shared {
-        page: memmap2::MmapRaw,
+        _page: memmap2::MmapRaw,
         /// Holds the lock; closing it gives the lease back.
         _file: std::fs::File,
     },
@@ -201,15 +240,24 @@ enum Home {
 
 /// One reader's lease: a place for one pin. Given back when dropped, and by the kernel when its process dies.
 pub(crate) struct Lease {
+    /// Points into `home`.
+    words: NonNull<LeaseWords>,
     home: Home,
     pid: u32,
 }
 
+// SAFETY: what it points to lives in `home`, which it owns a share of, and is nothing but atomics.
+unsafe impl Send for Lease {}
+// SAFETY: as above.
+unsafe impl Sync for Lease {}
+
 impl Lease {
     /// A lease of a private region.
     pub(super) fn of_heap(mapping: Arc<Mapping>) -> Result<Self, RegionError> {
-        let index = mapping.heap_leases().ok_or(RegionError::NoLease)?.take()?;
-        Ok(Lease { home: Home::Heap { mapping, index }, pid: os::pid() })
+        let leases = mapping.heap_leases().ok_or(RegionError::NoLease)?;
+        let index = leases.take()?;
+        let words = NonNull::from(leases.words(index));
+        Ok(Lease { words, home: Home::Heap { mapping, index }, pid: os::pid() })
     }
 
     /// A lease of the leases file that `file` has open, by itself and for writing.
@@ -223,30 +271,28 @@ impl Lease {
             }
         }
         let index = taken.ok_or(RegionError::NoLease)?;
-        let page = memmap2::MmapOptions::new()
-            .offset(index * PAGE_BYTES)
-            .len(PAGE_BYTES as usize)
-            .map_raw(&file)
-            .map_err(RegionError::io("map", path))?;
-        let lease = Lease { home: Home::Shared { page, _file: file }, pid: os::pid() };
+        let map = |index: u64| {
+            let options = memmap2::MmapOptions::new().offset(index * PAGE_BYTES).len(PAGE_BYTES as usize).clone();
+            options.map_raw(&file).map_err(RegionError::io("map", path))
+        };
+        let (page, first) = (map(index)?, map(0)?);
+        words_in(&first).raise_used(index as usize);
+        let words = NonNull::from(words_in(&page));
+        let lease = Lease { words, home: Home::Shared { _page: page, _file: file }, pid: os::pid() };
         // Whoever had the lease before may have died with a pin.
         lease.words().pin.store(0, Ordering::Release);
         lease.words().pid.store(lease.pid, Ordering::Relaxed);
         Ok(lease)
     }
 
+    #[inline]
     fn words(&self) -> &LeaseWords {
-        match &self.home {
-            Home::Heap { mapping, index } => {
-                mapping.heap_leases().expect("a lease on the heap is of a region on the heap").words(*index)
-            }
-            #[cfg(unix)]
-            // SAFETY: the map has one backed, aligned page and lives as long as `self`; any bytes are atomics.
-            Home::Shared { page, .. } => unsafe { &*page.as_mut_ptr().cast::<LeaseWords>() },
-        }
+        // SAFETY: the words lie in the boxed leases or in the mapped page that `home` keeps, at a fixed address.
+        unsafe { self.words.as_ref() }
     }
 
     /// The pin: the generation word that this reader holds; 0: none. Only its owner stores to it.
+    #[inline]
     pub(crate) fn word(&self) -> &AtomicU64 {
         &self.words().pin
     }

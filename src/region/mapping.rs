@@ -22,7 +22,7 @@ enum Backing {
     },
     #[cfg(unix)]
     Shared {
-        data: memmap2::MmapRaw,
+        data: crate::os::FileMap,
         control: ControlMap,
         leases: SharedLeases,
     },
@@ -53,7 +53,7 @@ impl Mapping {
         bytes_max: u64,
     ) -> std::io::Result<Self> {
         let length = usize::try_from(bytes_max).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
-        let data = memmap2::MmapOptions::new().len(length).map_raw(data)?;
+        let data = crate::os::FileMap::new(data, 0, length, true)?;
         let control = ControlMap::new(control, true)?;
         let leases = SharedLeases::new(leases)?;
         Ok(Mapping { backing: Backing::Shared { data, control, leases }, bytes_max })
@@ -110,12 +110,30 @@ impl Mapping {
         }
     }
 
+    /// Whether there ever was a reader.
+    pub(super) fn had_readers(&self) -> bool {
+        match &self.backing {
+            Backing::Heap { leases, .. } => leases.any_used(),
+            #[cfg(unix)]
+            Backing::Shared { leases, .. } => leases.any_used(),
+        }
+    }
+
     /// As [`Self::pinned`], with the published word's readers looked at, too.
     pub(super) fn pinned_by_living(&self, out: &mut Vec<u64>) {
         match &self.backing {
             Backing::Heap { leases, .. } => leases.pinned(out),
             #[cfg(unix)]
             Backing::Shared { leases, .. } => leases.pinned(0, out),
+        }
+    }
+
+    /// Puts huge pages behind a shared region's data, from and to multiples of one, where the system has them.
+    #[cfg(unix)]
+    pub(super) fn collapse(&self, from: u64, to: u64) -> bool {
+        match &self.backing {
+            Backing::Heap { .. } => false,
+            Backing::Shared { data, .. } => data.collapse(from, to),
         }
     }
 

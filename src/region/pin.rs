@@ -92,10 +92,14 @@ pub(crate) fn publish(published: &AtomicU64, word: u64) {
 
 /// Calls `each` with the place and the word of every pin. After this, a generation that is neither published nor among
 /// them is free for good. Only the writer calls this, after it has published what replaces the generations that it wants
-/// to reuse.
-pub(crate) fn scan<'a>(leases: impl Iterator<Item = &'a AtomicU64>, mut each: impl FnMut(usize, u64)) {
+/// to reuse. `leases` is asked for the leases after the fence: which there are may be a word that readers raise before
+/// they pin.
+pub(crate) fn scan<'a, I: Iterator<Item = &'a AtomicU64>>(
+    leases: impl FnOnce() -> I,
+    mut each: impl FnMut(usize, u64),
+) {
     fence_seq_cst!(ScanFence);
-    for (place, lease) in leases.enumerate() {
+    for (place, lease) in leases().enumerate() {
         // SYNC POINT lease: a reader's reads come before the reuse of what it no longer pins.
         let word = lease.load(ordering!(ScanLoad, Ordering::Acquire));
         if word != NOTHING {
@@ -110,7 +114,7 @@ mod tests {
 
     fn words(leases: &[AtomicU64]) -> Vec<u64> {
         let mut out = Vec::new();
-        scan(leases.iter(), |_, word| out.push(word));
+        scan(|| leases.iter(), |_, word| out.push(word));
         out
     }
 
@@ -214,7 +218,7 @@ mod models {
             for next in 2..=generations {
                 let next = word(next, 1 - slot(current));
                 let mut free = true;
-                scan([&world.lease].into_iter(), |_, word| free &= slot(word) != slot(next));
+                scan(|| [&world.lease].into_iter(), |_, word| free &= slot(word) != slot(next));
                 if !free {
                     break;
                 }

@@ -157,9 +157,7 @@ mod shared {
     use std::fs::File;
     use std::os::unix::fs::FileExt;
 
-    use memmap2::{MmapOptions, MmapRaw};
-
-    use crate::os;
+    use crate::os::{self, FileMap};
     use crate::primitive::{AtomicU64, Ordering};
     use crate::region::control::Control;
     use crate::region::error::RegionError;
@@ -171,7 +169,7 @@ mod shared {
     /// A shared region's data and control words, read-only.
     pub(in crate::region) struct SharedView {
         directory: RegionDirectory,
-        data: MmapRaw,
+        data: FileMap,
         file: File,
         control: ControlMap,
         bytes_max: u64,
@@ -188,15 +186,14 @@ mod shared {
             let length = usize::try_from(bytes_max)
                 .map_err(|_| RegionError::Unaddressable { bytes_max, addressable: isize::MAX as u64 })?;
             let path = directory.path.join(DATA);
-            let data =
-                MmapOptions::new().len(length).map_raw_read_only(&file).map_err(RegionError::io("map", &path))?;
+            let data = FileMap::new(&file, 0, length, false).map_err(RegionError::io("map", &path))?;
             let view = SharedView { directory, data, file, control, bytes_max, seen_bytes: AtomicU64::new(0) };
             Ok((view, descriptor))
         }
 
         #[inline]
         pub(in crate::region) fn data(&self) -> *const u8 {
-            self.data.as_ptr()
+            self.data.as_mut_ptr().cast_const()
         }
 
         #[inline]

@@ -105,7 +105,7 @@ fn readers_see_what_the_writer_writes() {
         let usage = region.usage();
         assert_eq!(usage.backed, reader.backed());
         assert_eq!(usage.allocated, extents.iter().map(|extent| extent.bytes).sum::<u64>());
-        region.control().publish(pin::word(7, 3));
+        region.publish(pin::word(7, 3));
         assert_eq!(reader.control().published(), pin::word(7, 3));
         assert_eq!(reader.control().slots.len(), DIRECTORY_SLOTS);
         assert!(reader.is_alive().expect("tells"));

@@ -9,13 +9,12 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
-use memmap2::{MmapOptions, MmapRaw};
-
 use super::error::RegionError;
 use super::files::{DATA, RegionDirectory};
 use super::reader::SharedView;
 use super::target::RegionTarget;
 use crate::limits::{PAGE_BYTES, WINDOWS_MAX};
+use crate::os::FileMap;
 
 /// A region as a worker process has it.
 pub(crate) struct WorkerMap {
@@ -24,7 +23,7 @@ pub(crate) struct WorkerMap {
     layout: Vec<u8>,
     layout_hash: u64,
     /// By first byte and length, in whole pages.
-    windows: HashMap<(u64, u64), MmapRaw>,
+    windows: HashMap<(u64, u64), FileMap>,
 }
 
 impl WorkerMap {
@@ -80,7 +79,7 @@ impl WorkerMap {
             Some(window) => window.as_mut_ptr(),
             None => {
                 let size = usize::try_from(length).map_err(|_| RegionError::OutOfBounds { offset, bytes, backed })?;
-                let map = MmapOptions::new().offset(first).len(size).map_raw(&self.file);
+                let map = FileMap::new(&self.file, first, size, true);
                 let map = map.map_err(RegionError::io("map a window of", &self.view.directory().path))?;
                 self.windows.entry((first, length)).or_insert(map).as_mut_ptr()
             }

@@ -317,6 +317,11 @@ impl Region {
         Ok(given)
     }
 
+    /// Makes a generation, which is complete, the newest one.
+    pub(crate) fn publish(&self, word: u64) {
+        self.mapping.control().publish(word, || self.mapping.had_readers());
+    }
+
     /// The generation words that live readers hold; a dead reader's is cleared, unless it is the published one's.
     /// `out` is emptied first.
     pub(crate) fn pinned(&self, out: &mut Vec<u64>) {
@@ -345,6 +350,8 @@ impl Region {
         let (from, bytes) = (self.pool.backed(), backed - self.pool.backed());
         check_memory(&self.target, bytes)?;
         #[cfg(unix)]
+        self.back_hugely(from, backed);
+        #[cfg(unix)]
         if let Some(files) = &self.files
             && let Err(error) = super::files::allocate(&files.data, from, bytes, &files.directory.path)
         {
@@ -356,6 +363,23 @@ impl Region {
         self.control().set_data_bytes(backed);
         tracing::debug!(from, backed, "the region's data has grown");
         Ok(())
+    }
+
+    /// Backs what it can of a named region's new bytes with huge pages: they are mapped in a tenth of the time, and
+    /// looked up without missing. What it cannot is left to be backed by small ones.
+    #[cfg(unix)]
+    fn back_hugely(&self, from: u64, to: u64) {
+        let Some(files) = self.files.as_ref().filter(|_| matches!(self.target, RegionTarget::Named(_))) else { return };
+        let (from, fresh) = (from & !(os::HUGE_PAGE_BYTES - 1), from.next_multiple_of(os::HUGE_PAGE_BYTES));
+        let to = to & !(os::HUGE_PAGE_BYTES - 1);
+        if from >= to {
+            return;
+        }
+        if let Err(error) = os::allocate_first_pages(&files.data, fresh..to) {
+            tracing::debug!(%error, "no room for huge pages");
+        } else if !self.mapping.collapse(from, to) {
+            tracing::debug!(from, to, "the system gives no huge pages");
+        }
     }
 
     fn shrink_to(&mut self, tail: Extent) -> Result<(), RegionError> {

@@ -2,7 +2,6 @@
 //! A group of systems and the tables of the moment become a program: tasks, jobs, and what is to be done once all
 //! jobs have ended. Row ranges depend on the tables' rows alone.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::commit::JobRows;
@@ -47,7 +46,34 @@ struct Match {
     others: Option<Matched>,
 }
 
-type Matches = HashMap<(usize, u32), Match>;
+/// By system, then by table.
+#[derive(Debug, Default)]
+struct Matches(Vec<Vec<Option<Match>>>);
+
+impl Matches {
+    fn get(&self, system: usize, table: u32) -> Option<&Match> {
+        self.0.get(system)?.get(table as usize)?.as_ref()
+    }
+
+    fn own(&self, system: usize, table: u32) -> Option<&Matched> {
+        self.get(system, table)?.own.as_ref()
+    }
+
+    fn others(&self, system: usize, table: u32) -> Option<&Matched> {
+        self.get(system, table)?.others.as_ref()
+    }
+
+    fn set(&mut self, system: usize, table: u32, found: Match) {
+        if self.0.len() <= system {
+            self.0.resize_with(system + 1, Vec::new);
+        }
+        let tables = &mut self.0[system];
+        if tables.len() <= table as usize {
+            tables.resize_with(table as usize + 1, || None);
+        }
+        tables[table as usize] = Some(found);
+    }
+}
 
 /// A batch, ready to run. Kept from batch to batch for its memory.
 #[derive(Debug, Default)]
@@ -102,12 +128,12 @@ fn refresh(known: &mut Matches, group: &Group, around: &Surroundings<'_>) {
     for system in group.systems() {
         let compiled = &around.compiled[system];
         for (table, data) in around.store.data_tables() {
-            if known.get(&(system, table)).is_some_and(|known| Arc::ptr_eq(&known.shape, &data.shape)) {
+            if known.get(system, table).is_some_and(|known| Arc::ptr_eq(&known.shape, &data.shape)) {
                 continue;
             }
             let own = matches(&compiled.own, &data.shape);
             let others = compiled.others.as_ref().and_then(|others| matches(others, &data.shape));
-            known.insert((system, table), Match { shape: Arc::clone(&data.shape), own, others });
+            known.set(system, table, Match { shape: Arc::clone(&data.shape), own, others });
         }
     }
 }
@@ -147,7 +173,7 @@ impl Work {
     ) -> Result<(), RegionError> {
         let tables = FIRST_DATA..around.store.tables.len() as u32;
         let takes_part = |system: usize, table: u32, around: &Surroundings<'_>| {
-            around.store.tables[table as usize].rows > 0 && matches[&(system, table)].own.is_some()
+            around.store.tables[table as usize].rows > 0 && matches.own(system, table).is_some()
         };
         if group.batches.len() > 1 {
             for table in tables {
@@ -177,8 +203,7 @@ impl Work {
 
     /// The conditions on the rows of a table that a system matches.
     pub(crate) fn mask(&self, system: usize, table: u32) -> &[MaskTerm] {
-        let matched = self.matches.get(&(system, table)).and_then(|matched| matched.own.as_ref());
-        matched.map_or(&[], |matched| &matched.mask)
+        self.matches.own(system, table).map_or(&[], |matched| &matched.mask)
     }
 
     fn task(
@@ -191,7 +216,7 @@ impl Work {
         let job_rows = systems.iter().map(|system| around.compiled[*system].job_rows).min().unwrap_or(64);
         self.columns.clear();
         for system in systems {
-            let Some(matched) = &matches[&(*system, table)].own else { continue };
+            let Some(matched) = matches.own(*system, table) else { continue };
             for (access, column) in around.compiled[*system].own.columns.iter().zip(&matched.columns) {
                 let Some(column) = column else { continue };
                 match self.columns.iter_mut().find(|(place, ..)| place == column) {
@@ -230,7 +255,7 @@ impl Work {
         }
         let members_from = self.task_systems.len() as u32;
         for system in systems {
-            if let Some(matched) = &matches[&(*system, table)].own {
+            if let Some(matched) = matches.own(*system, table) {
                 self.system(*system, table, matched, matches, around);
                 self.task_systems.push(*system);
             }
@@ -265,7 +290,7 @@ impl Work {
         let looked_at = systems.iter().any(|system| {
             let compiled = &around.compiled[*system];
             compiled.others.as_ref().is_some_and(|others| {
-                matches[&(*system, table)].others.is_some()
+                matches.others(*system, table).is_some()
                     && others.columns.iter().any(|other| {
                         self.columns.iter().any(|(_, write, component, _)| *write && *component == other.component)
                     })
@@ -290,7 +315,7 @@ impl Work {
                 .store
                 .data_tables()
                 .filter(|(_, data)| data.rows > 0)
-                .filter_map(|(index, _)| matches[&(system, index)].others.as_ref().map(|matched| (index, matched)))
+                .filter_map(|(index, _)| matches.others(system, index).map(|matched| (index, matched)))
         };
         let payload = &around.payloads[system];
         let columns = matched.columns.iter().flatten().count() as u32;

@@ -53,6 +53,8 @@ pub struct Job<'a, 'w> {
     pub(crate) readable: &'a [u16],
     pub(crate) registry: &'a Registry,
     pub(crate) cache: &'a mut IdCache,
+    /// The component that the last patch was of.
+    pub(crate) last: Option<(TypeId, u16)>,
     pub(crate) writer: &'a mut PatchWriter<'w>,
     pub(crate) error: &'a mut Option<String>,
 }
@@ -131,7 +133,21 @@ impl<'a> Job<'a, '_> {
         Ok(R::unpack(&self.resources[at..at + R::PACKED_BYTES]))
     }
 
+    #[inline]
     fn id<C: Component>(&mut self) -> Option<u16> {
+        match self.last {
+            Some((ty, id)) if ty == TypeId::of::<C>() => Some(id),
+            _ => self.look_up::<C>(),
+        }
+    }
+
+    fn look_up<C: Component>(&mut self) -> Option<u16> {
+        let id = self.known::<C>()?;
+        self.last = Some((TypeId::of::<C>(), id));
+        Some(id)
+    }
+
+    fn known<C: Component>(&mut self) -> Option<u16> {
         let ty = TypeId::of::<C>();
         if let Some((_, id)) = self.cache.components.iter().find(|(other, _)| *other == ty) {
             return Some(*id);
@@ -148,6 +164,7 @@ impl<'a> Job<'a, '_> {
         }
     }
 
+    #[inline]
     fn row(&mut self, row: usize) -> u32 {
         assert!(row < self.entities.len(), "row {row} of a chunk of {} rows", self.entities.len());
         self.first_row + row as u32

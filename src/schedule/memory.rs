@@ -45,19 +45,23 @@ impl JobMemory {
         }
     }
 
-    /// The address of bytes to write.
-    pub(crate) fn write(&self, offset: u64, bytes: u64) -> Result<*mut u8, String> {
+    /// The address of the byte `skip` of a column of `bytes` that may be written. One window shows a column as a whole.
+    pub(crate) fn write(&self, offset: u64, bytes: u64, skip: u64) -> Result<*mut u8, String> {
+        if skip >= bytes {
+            return Err(format!("byte {skip} lies outside a column of {bytes}"));
+        }
         match self {
             JobMemory::Shared(mapping) => {
                 let offset = Self::check(offset, bytes, mapping.backed())?;
-                // SAFETY: inside the mapping (checked).
-                Ok(unsafe { mapping.data().add(offset) })
+                // SAFETY: inside the mapping (checked, with `skip` inside the column).
+                Ok(unsafe { mapping.data().add(offset + skip as usize) })
             }
             #[cfg(unix)]
             JobMemory::Worker(map) => {
                 let mut map = map.lock();
                 Self::check(offset, bytes, map.backed())?;
-                map.window(offset, bytes).map_err(|error| error.to_string())
+                let start = map.window(offset, bytes).map_err(|error| error.to_string())?;
+                Ok(start.wrapping_add(skip as usize))
             }
         }
     }

@@ -96,7 +96,7 @@ impl SystemRunner {
             return Err(format!("the program has a job of rows {start}..{end} of {rows}"));
         }
         let len = end - start;
-        task.decode(&mut words, counts, (start, len), self.systems.len(), &self.memory)?;
+        task.decode(&mut words, counts, (start, len, rows), self.systems.len(), &self.memory)?;
         let entities = self.memory.read(handles, u64::from(rows) * 8)?.cast::<Entity>();
         // SAFETY: the table's handles, mapped (checked) and frozen while a batch runs.
         let entities = unsafe { std::slice::from_raw_parts(entities.add(start as usize), len as usize) };
@@ -208,6 +208,7 @@ impl SystemRunner {
                 readable: &compiled.reads_resources,
                 registry: &self.registry,
                 cache,
+                last: None,
                 writer: out,
                 error: &mut error,
             };

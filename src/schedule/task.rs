@@ -77,7 +77,7 @@ impl Task {
         &mut self,
         words: &mut Words<'_>,
         (columns, systems): (u32, u32),
-        (start, len): (u32, u32),
+        (start, len, rows): (u32, u32, u32),
         known_systems: usize,
         memory: &JobMemory,
     ) -> Result<(), String> {
@@ -93,7 +93,7 @@ impl Task {
         self.view_masks.clear();
         self.view_words.clear();
         for _ in 0..columns {
-            let column = Self::column(words, start, len, memory)?;
+            let column = Self::column(words, (start, len, rows), memory)?;
             self.columns.push(column);
         }
         for _ in 0..systems {
@@ -102,10 +102,15 @@ impl Task {
         Ok(())
     }
 
-    fn column(words: &mut Words<'_>, start: u32, len: u32, memory: &JobMemory) -> Result<TaskColumn, String> {
+    fn column(
+        words: &mut Words<'_>,
+        (start, len, rows): (u32, u32, u32),
+        memory: &JobMemory,
+    ) -> Result<TaskColumn, String> {
         let (old_offset, new_offset) = (words.next()?, words.next()?);
         let ty = words.ty()?;
         let (skip, bytes) = (u64::from(start) * ty.bytes() as u64, u64::from(len) * ty.bytes() as u64);
+        let whole = u64::from(rows) * ty.bytes() as u64;
         let at = |offset: u64| offset.checked_add(skip).ok_or_else(|| "an offset is too large".to_owned());
         if !old_offset.is_multiple_of(64) || (new_offset != NO_OFFSET && !new_offset.is_multiple_of(64)) {
             return Err("a column does not begin at a multiple of 64 bytes".to_owned());
@@ -114,10 +119,10 @@ impl Task {
             (memory.read(at(old_offset)?, bytes)?, std::ptr::null_mut())
         } else if new_offset == old_offset {
             // in place: one address for both, though a worker process has the bytes mapped twice
-            let new = memory.write(at(new_offset)?, bytes)?;
+            let new = memory.write(new_offset, whole, skip)?;
             (new.cast_const(), new)
         } else {
-            (memory.read(at(old_offset)?, bytes)?, memory.write(at(new_offset)?, bytes)?)
+            (memory.read(at(old_offset)?, bytes)?, memory.write(new_offset, whole, skip)?)
         };
         Ok(TaskColumn { old_offset, new_offset, ty, old, new, ready: new_offset == old_offset })
     }

@@ -133,6 +133,16 @@ impl Cursor<'_> {
         self.0 = rest;
         Ok(*head)
     }
+    fn skip(&mut self, bytes: usize) -> Result<(), SnapshotError> {
+        self.0 = self.0.get(bytes..).ok_or(SnapshotError::directory("it ends early"))?;
+        Ok(())
+    }
+    /// Whether the next `n` little-endian words are these.
+    fn starts_with(&self, words: &[u16], n: usize) -> bool {
+        words.len() == n
+            && self.0.len() >= 2 * n
+            && self.0.as_chunks::<2>().0.iter().zip(words).all(|(bytes, word)| u16::from_le_bytes(*bytes) == *word)
+    }
     fn u16(&mut self) -> Result<u16, SnapshotError> {
         self.take().map(u16::from_le_bytes)
     }
@@ -147,6 +157,18 @@ impl Cursor<'_> {
 impl Directory {
     /// Reads and checks a directory: `data_bytes` is how long the data segment is.
     pub(crate) fn decode(
+        bytes: &[u8],
+        layout: &Layout,
+        layout_hash: u64,
+        data_bytes: u64,
+    ) -> Result<Self, SnapshotError> {
+        Self::decode_after(None, bytes, layout, layout_hash, data_bytes)
+    }
+
+    /// The same after another directory of the same region, most of whose tables are still what they were: their memory
+    /// is taken over.
+    pub(crate) fn decode_after(
+        previous: Option<Directory>,
         bytes: &[u8],
         layout: &Layout,
         layout_hash: u64,
@@ -183,7 +205,9 @@ impl Directory {
         let columns_at = HEADER_BYTES + table_count * TABLE_BYTES;
         let mut columns = Cursor(&bytes[columns_at..]);
         let mut components = Cursor(&bytes[columns_at + column_count * COLUMN_BYTES..]);
-        let mut tables = Vec::with_capacity(table_count);
+        let mut tables = previous.map(|previous| previous.tables).unwrap_or_default();
+        tables.truncate(table_count);
+        tables.reserve(table_count - tables.len());
         let (mut columns_left, mut components_left) = (column_count, component_count);
         for index in 0..table_count {
             let kind = match (head.u32()?, index) {
@@ -200,6 +224,18 @@ impl Directory {
             }
             components_left -= n_components;
             columns_left -= n_columns;
+            if let Some(known) = tables.get_mut(index)
+                && known.kind == kind
+                && known.columns.len() == n_columns
+                && components.starts_with(&known.components, n_components)
+            {
+                components.skip(2 * n_components)?;
+                for entry in &mut known.columns {
+                    *entry = column(&mut columns, entry.kind, entry.item, capacity, data_bytes)?;
+                }
+                (known.rows, known.capacity) = (rows, capacity);
+                continue;
+            }
             let ids: Vec<u16> = (0..n_components).map(|_| components.u16()).collect::<Result<_, _>>()?;
             let ordered = ids.windows(2).all(|pair| pair[0] < pair[1]);
             if !ordered || ids.last().is_some_and(|id| usize::from(*id) >= layout.components().len()) {
@@ -218,7 +254,11 @@ impl Directory {
                 .iter()
                 .map(|&(kind, item)| column(&mut columns, kind, item, capacity, data_bytes))
                 .collect::<Result<_, _>>()?;
-            tables.push(TableEntry { kind, rows, capacity, components: ids.into(), columns: entries });
+            let entry = TableEntry { kind, rows, capacity, components: ids.into(), columns: entries };
+            match tables.get_mut(index) {
+                Some(known) => *known = entry,
+                None => tables.push(entry),
+            }
         }
         if columns_left > 0 || components_left > 0 || tables.len() < 2 {
             return Err(SnapshotError::directory("its counts do not add up"));

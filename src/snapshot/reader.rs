@@ -30,6 +30,8 @@ pub struct Reader {
     lease: Lease,
     /// The newest directory that was read.
     cached: Option<Arc<Directory>>,
+    /// Where a directory is copied to before it is believed.
+    buffer: Vec<u8>,
 }
 
 /// What a worker of another process's simulation does.
@@ -66,7 +68,7 @@ pub(crate) fn reader_of(region: &Region, layout: &Arc<Layout>, layout_hash: u64)
     let map = region.reader()?;
     let lease = map.take_lease()?;
     let registry = Arc::new(Registry::new(Arc::clone(layout), &[], &[]));
-    Ok(Reader { map, registry, layout_hash, lease, cached: None })
+    Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
 }
 
 impl Reader {
@@ -93,6 +95,7 @@ impl Reader {
             layout_hash,
             lease,
             cached: None,
+            buffer: Vec::new(),
         })
     }
 
@@ -104,7 +107,8 @@ impl Reader {
         let map = self.map.again()?;
         let lease = map.take_lease()?;
         let registry = Arc::clone(&self.registry);
-        Ok(Reader { map, registry, layout_hash: self.layout_hash, lease, cached: self.cached.clone() })
+        let (layout_hash, cached) = (self.layout_hash, self.cached.clone());
+        Ok(Reader { map, registry, layout_hash, lease, cached, buffer: Vec::new() })
     }
 
     /// The layout, in full.
@@ -187,24 +191,32 @@ impl Reader {
     ///
     /// # Errors
     /// Nothing published yet; a damaged directory.
+    #[inline]
     pub fn pin(&mut self) -> Result<Snapshot<'_>, SnapshotError> {
         let word = pin::pin(&self.map.control().published, self.lease.word()).ok_or(SnapshotError::NothingPublished)?;
-        match self.directory(word) {
-            Ok(directory) => Ok(Snapshot { reader: self, directory }),
-            Err(error) => {
-                pin::unpin(self.lease.word());
-                Err(error)
-            }
+        if let Err(error) = self.read_directory(word) {
+            pin::unpin(self.lease.word());
+            return Err(error);
+        }
+        match &self.cached {
+            Some(directory) => Ok(Snapshot { reader: self, directory }),
+            None => unreachable!("read_directory keeps what it read"),
         }
     }
 
-    fn directory(&mut self, word: u64) -> Result<Arc<Directory>, SnapshotError> {
-        let generation = pin::generation(word);
-        if let Some(cached) = &self.cached
-            && cached.meta.generation == generation
-        {
-            return Ok(Arc::clone(cached));
+    /// Makes `cached` the directory of a pinned generation.
+    #[inline]
+    fn read_directory(&mut self, word: u64) -> Result<(), SnapshotError> {
+        match &self.cached {
+            Some(cached) if cached.meta.generation == pin::generation(word) => Ok(()),
+            _ => self.read_new_directory(word),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_new_directory(&mut self, word: u64) -> Result<(), SnapshotError> {
+        let generation = pin::generation(word);
         let slot = usize::from(pin::slot(word));
         if slot >= DIRECTORY_SLOTS {
             return Err(SnapshotError::directory("its slot is beyond the last"));
@@ -221,27 +233,32 @@ impl Reader {
         }
         // SAFETY: inside the backed data (checked), and pinned: the writer does not touch it (contract of `open`). It
         // is copied before it is believed.
-        let copy = unsafe { std::slice::from_raw_parts(self.map.data().add(offset as usize), bytes as usize) }.to_vec();
-        if xxhash_rust::xxh3::xxh3_64(&copy) != entry.checksum.load(Ordering::Relaxed) {
+        let place = unsafe { std::slice::from_raw_parts(self.map.data().add(offset as usize), bytes as usize) };
+        let copy = &mut self.buffer;
+        copy.clear();
+        copy.extend_from_slice(place);
+        if xxhash_rust::xxh3::xxh3_64(copy) != entry.checksum.load(Ordering::Relaxed) {
             return Err(SnapshotError::directory("its checksum is wrong"));
         }
-        let directory = Directory::decode(&copy, &self.registry.layout, self.layout_hash, backed)?;
+        // readers made of this one may share it
+        let previous = self.cached.take().and_then(|cached| Arc::try_unwrap(cached).ok());
+        let directory = Directory::decode_after(previous, copy, &self.registry.layout, self.layout_hash, backed)?;
         if directory.meta.generation != generation {
             return Err(SnapshotError::directory("it is of another generation than published"));
         }
-        let directory = Arc::new(directory);
-        self.cached = Some(Arc::clone(&directory));
-        Ok(directory)
+        self.cached = Some(Arc::new(directory));
+        Ok(())
     }
 }
 
 /// A pinned generation: a consistent state of a world, in place.
 pub struct Snapshot<'r> {
     reader: &'r Reader,
-    directory: Arc<Directory>,
+    directory: &'r Directory,
 }
 
 impl Drop for Snapshot<'_> {
+    #[inline]
     fn drop(&mut self) {
         pin::unpin(self.reader.lease.word());
     }

@@ -18,37 +18,61 @@ impl FreeSlots {
 
     /// Adds a slot.
     pub(crate) fn insert(&mut self, slot: u32) {
-        let word = slot as usize / 64;
+        self.insert_all(&[slot]);
+    }
+
+    /// Adds slots, in any order.
+    pub(crate) fn insert_all(&mut self, slots: &[u32]) {
+        let Some(highest) = slots.iter().max() else { return };
+        let word = *highest as usize / 64;
         if word >= self.words.len() {
             self.words.resize(word + 1, 0);
             self.summary.resize(word / 64 + 1, 0);
             self.top.resize(word / 4096 + 1, 0);
         }
-        let bit = 1 << (slot % 64);
-        self.len += usize::from(self.words[word] & bit == 0);
-        self.words[word] |= bit;
-        self.summary[word / 64] |= 1 << (word % 64);
-        self.top[word / 4096] |= 1 << (word / 64 % 64);
+        for slot in slots {
+            let index = *slot as usize / 64;
+            let word = &mut self.words[index];
+            if *word == 0 {
+                self.summary[index / 64] |= 1 << (index % 64);
+                self.top[index / 4096] |= 1 << (index / 64 % 64);
+            }
+            let bit = 1 << (slot % 64);
+            self.len += usize::from(*word & bit == 0);
+            *word |= bit;
+        }
     }
 
-    /// Takes out the lowest slot.
-    pub(crate) fn take_lowest(&mut self) -> Option<u32> {
-        if self.len == 0 {
-            return None;
-        }
-        let top = self.top.iter().position(|word| *word != 0)?;
-        let summary = top * 64 + self.top[top].trailing_zeros() as usize;
-        let word = summary * 64 + self.summary[summary].trailing_zeros() as usize;
-        let slot = word * 64 + self.words[word].trailing_zeros() as usize;
-        self.words[word] &= self.words[word] - 1;
-        if self.words[word] == 0 {
-            self.summary[summary] &= self.summary[summary] - 1;
-            if self.summary[summary] == 0 {
-                self.top[top] &= self.top[top] - 1;
+    /// Takes out the `n` lowest slots, or all there are, lowest first.
+    pub(crate) fn take_lowest(&mut self, n: usize, mut each: impl FnMut(u32)) {
+        let mut left = n.min(self.len);
+        self.len -= left;
+        let mut top = 0;
+        while left > 0 {
+            while self.top[top] == 0 {
+                top += 1;
+            }
+            let summary = top * 64 + self.top[top].trailing_zeros() as usize;
+            let index = summary * 64 + self.summary[summary].trailing_zeros() as usize;
+            let first = index as u32 * 64;
+            let word = &mut self.words[index];
+            if *word == u64::MAX && left >= 64 {
+                (first..first + 64).for_each(&mut each);
+                left -= 64;
+                *word = 0;
+            }
+            while *word != 0 && left > 0 {
+                each(first + word.trailing_zeros());
+                *word &= *word - 1;
+                left -= 1;
+            }
+            if *word == 0 {
+                self.summary[summary] &= self.summary[summary] - 1;
+                if self.summary[summary] == 0 {
+                    self.top[top] &= self.top[top] - 1;
+                }
             }
         }
-        self.len -= 1;
-        Some(slot as u32)
     }
 
     /// Takes out everything.
@@ -70,22 +94,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn gives_the_lowest_like_an_ordered_set(steps in prop::collection::vec((0u32..300_000, any::<bool>()), 0..400)) {
+        fn gives_the_lowest_like_an_ordered_set(
+            steps in prop::collection::vec((0u32..300_000, 1u32..400, any::<bool>()), 0..100)
+        ) {
             let mut slots = FreeSlots::default();
             let mut model = BTreeSet::new();
-            for (slot, take) in steps {
+            for (slot, count, take) in steps {
                 if take {
-                    prop_assert_eq!(slots.take_lowest(), model.pop_first());
+                    let (mut got, mut want) = (Vec::new(), Vec::new());
+                    slots.take_lowest(count as usize, |slot| got.push(slot));
+                    want.extend((0..count).map_while(|_| model.pop_first()));
+                    prop_assert_eq!(got, want);
                 } else {
-                    slots.insert(slot);
-                    model.insert(slot);
+                    let new: Vec<u32> = (0..count).map(|i| if slot % 2 == 0 { slot + i } else { slot + 97 * (count - i) }).collect();
+                    slots.insert_all(&new);
+                    model.extend(new);
                 }
                 prop_assert_eq!(slots.len(), model.len());
             }
-            while let Some(slot) = model.pop_first() {
-                prop_assert_eq!(slots.take_lowest(), Some(slot));
-            }
-            prop_assert_eq!(slots.take_lowest(), None);
+            let mut rest = Vec::new();
+            slots.take_lowest(usize::MAX, |slot| rest.push(slot));
+            prop_assert_eq!(rest, model.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(slots.len(), 0);
         }
     }
 }

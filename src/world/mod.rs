@@ -17,6 +17,7 @@ pub(crate) mod query;
 pub(crate) mod registry;
 pub(crate) mod resources;
 mod rows;
+pub(crate) mod scatter;
 mod select;
 mod sort;
 pub(crate) mod store;

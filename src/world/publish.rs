@@ -30,7 +30,10 @@ struct Issued {
 pub(crate) struct Publisher {
     pub(crate) wait: Duration,
     pub(crate) skipped: u64,
-    slots: Vec<Option<Issued>>,
+    /// Slots of the control page in use, with what is in them.
+    issued: Vec<(u16, Issued)>,
+    /// The others.
+    free: Vec<u16>,
     spare: Vec<Extent>,
     buffer: Vec<u8>,
 }
@@ -40,7 +43,8 @@ impl Default for Publisher {
         Publisher {
             wait: Duration::from_millis(100),
             skipped: 0,
-            slots: vec![None; DIRECTORY_SLOTS],
+            issued: Vec::with_capacity(DIRECTORY_SLOTS),
+            free: (0..DIRECTORY_SLOTS as u16).rev().collect(),
             spare: Vec::new(),
             buffer: Vec::new(),
         }
@@ -84,15 +88,15 @@ impl World {
         let bytes = buffer.len() as u64;
         self.publisher.buffer = buffer;
         let (slot, extent) = placed?;
-        self.publisher.slots[slot] = Some(Issued { generation, extent });
+        self.publisher.issued.push((slot, Issued { generation, extent }));
         let control = self.store.region.control();
-        let entry = &control.slots[slot];
+        let entry = &control.slots[usize::from(slot)];
         entry.generation.store(generation, Ordering::Relaxed);
         entry.offset.store(extent.offset, Ordering::Relaxed);
         entry.bytes.store(bytes, Ordering::Relaxed);
         entry.checksum.store(checksum, Ordering::Relaxed);
         control.frames.store(self.frame, Ordering::Relaxed);
-        control.publish(pin::word(generation, slot as u16));
+        self.store.region.publish(pin::word(generation, slot));
         self.store.freeze(generation);
         self.store.refresh_pins();
         self.store.shrink()?;
@@ -120,21 +124,23 @@ impl World {
     /// Takes back the slots and extents of directories that nobody can hold any more.
     fn free_directories(&mut self) {
         let published = self.store.published;
-        for slot in &mut self.publisher.slots {
-            let Some(issued) = *slot else { continue };
-            if issued.generation < published && !self.store.pins().contains(&issued.generation) {
-                *slot = None;
-                if self.publisher.spare.len() < SPARE_DIRECTORIES {
-                    self.publisher.spare.push(issued.extent);
+        let Publisher { issued, free, spare, .. } = &mut self.publisher;
+        issued.retain(|(slot, directory)| {
+            let held = directory.generation >= published || self.store.pins().contains(&directory.generation);
+            if !held {
+                free.push(*slot);
+                if spare.len() < SPARE_DIRECTORIES {
+                    spare.push(directory.extent);
                 } else {
-                    self.store.region.free(issued.extent);
+                    self.store.region.free(directory.extent);
                 }
             }
-        }
+            held
+        });
     }
 
-    fn place_directory(&mut self, bytes: &[u8]) -> Result<(usize, Extent), RegionError> {
-        let slot = self.publisher.slots.iter().position(Option::is_none).ok_or(RegionError::TooLarge {
+    fn place_directory(&mut self, bytes: &[u8]) -> Result<(u16, Extent), RegionError> {
+        let slot = self.publisher.free.last().copied().ok_or(RegionError::TooLarge {
             what: "generations held by readers at once",
             asked: DIRECTORY_SLOTS as u64,
             limit: DIRECTORY_SLOTS as u64 - 1,
@@ -151,6 +157,7 @@ impl World {
             }
         };
         self.store.arena.bytes_mut(extent.offset, bytes.len() as u64).copy_from_slice(bytes);
+        self.publisher.free.pop();
         Ok((slot, extent))
     }
 
@@ -189,8 +196,7 @@ impl World {
         self.store.published = generation;
         self.store.refresh_pins();
         // what pinned generations name must stay until their readers let go
-        let mut slots: Vec<Option<Issued>> = vec![None; DIRECTORY_SLOTS];
-        slots[slot] = Some(Issued { generation, extent });
+        let mut issued = vec![(slot as u16, Issued { generation, extent })];
         let mut named: Vec<Extent> = vec![extent];
         let mut held: Vec<(Extent, (u64, u64))> = Vec::new();
         let control = self.store.region.control();
@@ -200,7 +206,7 @@ impl World {
             .collect();
         for (index, generation) in candidates {
             let (directory, extent) = self.directory_in(index)?;
-            slots[index] = Some(Issued { generation, extent });
+            issued.push((index as u16, Issued { generation, extent }));
             named.push(extent);
             for extent in directory.extents() {
                 if newest.extents().any(|other| other == extent) {
@@ -216,7 +222,10 @@ impl World {
         let tables = tables_of(&newest, &self.registry.layout);
         self.store.restore(tables, generation, &named)?;
         self.store.hold(held);
-        self.publisher.slots = slots;
+        let unused = |slot: &u16| issued.iter().all(|(used, _)| used != slot);
+        self.publisher.free = (0..DIRECTORY_SLOTS as u16).rev().filter(unused).collect();
+        self.publisher.issued = issued;
+        self.publisher.issued.reserve(DIRECTORY_SLOTS);
         self.publisher.spare.clear();
         self.frame = newest.meta.frame;
         self.time = newest.meta.time;

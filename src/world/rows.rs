@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::Entity;
-use crate::limits::{CHUNK_ROWS, ENTITIES_MAX};
+use crate::limits::ENTITIES_MAX;
 use crate::region::RegionError;
 
 use super::column::{Column, ColumnKind, Item};
@@ -39,26 +39,26 @@ fn gather(bytes: usize, from: &[u8], rows: &[u32], to: &mut [u8]) {
     }
 }
 
-/// Calls `f` with the maximal runs of consecutive numbers in an ascending or descending list of rows.
-fn runs(rows: &[u32], mut f: impl FnMut(u32, u32)) {
-    let mut index = 0;
-    while index < rows.len() {
-        let begin = index;
-        while index + 1 < rows.len() && rows[index + 1] == rows[index].wrapping_add(1) {
-            index += 1;
+/// Copies rows of `bytes` each, in order, from places of a column to other places of it.
+fn move_within(bytes: usize, column: &mut [u8], from: &[u32], to: &[u32]) {
+    fn typed<const N: usize>(column: &mut [u8], from: &[u32], to: &[u32]) {
+        let column: &mut [[u8; N]] = bytemuck::cast_slice_mut(column);
+        for (from, to) in from.iter().zip(to) {
+            column[*to as usize] = column[*from as usize];
         }
-        let mut end = index;
-        if begin == index {
-            while end + 1 < rows.len() && rows[end + 1] == rows[end].wrapping_sub(1) {
-                end += 1;
+    }
+    match bytes {
+        1 => typed::<1>(column, from, to),
+        2 => typed::<2>(column, from, to),
+        4 => typed::<4>(column, from, to),
+        8 => typed::<8>(column, from, to),
+        12 => typed::<12>(column, from, to),
+        16 => typed::<16>(column, from, to),
+        _ => {
+            for (from, to) in from.iter().zip(to) {
+                let from = *from as usize * bytes;
+                column.copy_within(from..from + bytes, *to as usize * bytes);
             }
-        }
-        if end > index {
-            f(rows[end], (end - begin + 1) as u32);
-            index = end + 1;
-        } else {
-            f(rows[begin], (index - begin + 1) as u32);
-            index += 1;
         }
     }
 }
@@ -225,10 +225,10 @@ impl Store {
         if reused > 0 {
             self.write_partial(ENTITIES, 0)?;
         }
-        for _ in 0..reused {
-            let slot = self.free_slots.take_lowest().expect("counted above");
-            out.push(Entity::from_parts(slot, self.generation(slot)));
-        }
+        let (offset, _) = self.span(ENTITIES, 1, false);
+        let generations = self.arena.items::<u32>(offset, slots as usize);
+        let take = |slot: u32| out.push(Entity::from_parts(slot, generations[slot as usize]));
+        self.free_slots.take_lowest(reused as usize, take);
         // fresh slots come after every reused one, so this is the order "lowest free index first"
         out.extend((slots..slots + fresh).map(|slot| Entity::from_parts(slot, 0)));
         Ok(())
@@ -243,8 +243,7 @@ impl Store {
             map[handle.index() as usize] = Location { table, row: first + index as u32 }.to_bits();
         }
         let mut run: Option<(u32, u32)> = None;
-        for handle in handles {
-            let slot = handle.index();
+        for slot in handles.iter().map(|handle| handle.index()) {
             match &mut run {
                 Some((start, len)) if *start + *len == slot => *len += 1,
                 _ => {
@@ -269,6 +268,25 @@ impl Store {
         self.scratch.handles = handles;
     }
 
+    /// The same for rows here and there.
+    fn place_scattered(&mut self, table: u32, rows: &[u32]) {
+        let mut slots = std::mem::take(&mut self.scratch.slots);
+        slots.clear();
+        let total = self.tables[table as usize].rows as usize;
+        let (handles, _) = self.span(table, 0, false);
+        slots.extend({
+            let handles = self.arena.items::<Entity>(handles, total);
+            rows.iter().map(|row| handles[*row as usize].index())
+        });
+        let (offset, _) = self.span(ENTITIES, 0, false);
+        let map = self.arena.items_mut::<u64>(offset, self.tables[ENTITIES as usize].rows as usize);
+        for (slot, row) in slots.iter().zip(rows) {
+            map[*slot as usize] = Location { table, row: *row }.to_bits();
+        }
+        self.touched_rows(ENTITIES, 0, &slots);
+        self.scratch.slots = slots;
+    }
+
     /// Ends the lives of handles: their slots are free for the next batch, under the next generation; a slot whose
     /// generations are used up is retired.
     pub(crate) fn release_handles(&mut self, handles: &[Entity]) -> Result<(), RegionError> {
@@ -277,20 +295,31 @@ impl Store {
         }
         self.write_partial(ENTITIES, 0)?;
         self.write_partial(ENTITIES, 1)?;
-        let slots = self.tables[ENTITIES as usize].rows as usize;
-        for handle in handles {
-            let slot = handle.index();
-            let (offset, _) = self.span(ENTITIES, 0, false);
-            self.arena.items_mut::<u64>(offset, slots)[slot as usize] = LOCATION_FREE;
-            let (offset, _) = self.span(ENTITIES, 1, false);
-            let generation = &mut self.arena.items_mut::<u32>(offset, slots)[slot as usize];
-            *generation = generation.saturating_add(1);
-            if *generation != Entity::RESERVED_GENERATION {
-                self.free_slots.insert(slot);
-            }
-            self.touched(ENTITIES, 0, slot, 1);
-            self.touched(ENTITIES, 1, slot, 1);
+        let mut slots = std::mem::take(&mut self.scratch.slots);
+        slots.clear();
+        slots.extend(handles.iter().map(|handle| handle.index()));
+        let total = self.tables[ENTITIES as usize].rows as usize;
+        let (offset, _) = self.span(ENTITIES, 0, false);
+        let locations = self.arena.items_mut::<u64>(offset, total);
+        for slot in &slots {
+            locations[*slot as usize] = LOCATION_FREE;
         }
+        let (offset, _) = self.span(ENTITIES, 1, false);
+        let generations = self.arena.items_mut::<u32>(offset, total);
+        let mut used_up = 0;
+        for slot in &slots {
+            let generation = &mut generations[*slot as usize];
+            *generation = generation.saturating_add(1);
+            used_up += usize::from(*generation == Entity::RESERVED_GENERATION);
+        }
+        for column in 0..2 {
+            self.touched_rows(ENTITIES, column, &slots);
+        }
+        if used_up > 0 {
+            slots.retain(|slot| self.generation(*slot) != Entity::RESERVED_GENERATION);
+        }
+        self.free_slots.insert_all(&slots);
+        self.scratch.slots = slots;
         Ok(())
     }
 
@@ -496,14 +525,7 @@ impl Store {
         }
         for c in 0..self.tables[t].columns.len() {
             match self.tables[t].columns[c].item {
-                Item::Bytes(bytes) => {
-                    let bytes = bytes as usize;
-                    let column = self.column_bytes_mut(table, c);
-                    for (hole, survivor) in holes.iter().zip(survivors) {
-                        let from = *survivor as usize * bytes;
-                        column.copy_within(from..from + bytes, *hole as usize * bytes);
-                    }
-                }
+                Item::Bytes(bytes) => move_within(bytes as usize, self.column_bytes_mut(table, c), survivors, holes),
                 Item::Bit => {
                     for (hole, survivor) in holes.iter().zip(survivors) {
                         let bit = self.bit(table, c, *survivor);
@@ -513,9 +535,9 @@ impl Store {
                     self.touched(table, c, left, rows - left);
                 }
             }
-            runs(holes, |start, len| self.touched(table, c, start, len));
+            self.touched_rows(table, c, holes);
         }
-        runs(holes, |start, len| self.place_rows(table, start, len));
+        self.place_scattered(table, holes);
         self.scratch.sources = sources;
         self.tables[t].rows = left;
         Ok(())
@@ -612,55 +634,6 @@ impl Store {
         self.place_rows(table, 0, rows);
         Ok(())
     }
-    /// Writes values to scattered rows of a (building) byte column, with stamps and catch-up notes in the same pass.
-    /// Each entry is a row in use and the value's bytes; `at` is where the column's part of a value begins.
-    pub(crate) fn scatter<'v>(
-        &mut self,
-        table: u32,
-        column: usize,
-        at: usize,
-        entries: impl Iterator<Item = (u32, &'v [u8])>,
-    ) {
-        let stamp = self.published + 1;
-        let Store { tables, arena, .. } = self;
-        let table = &mut tables[table as usize];
-        let (rows, capacity) = (table.rows, table.capacity);
-        let column = &mut table.columns[column];
-        let Item::Bytes(bytes) = column.item else { unreachable!("values are stored in bytes") };
-        let (stamps_at, total) = column.item.extent_bytes(capacity);
-        let (data, stamps) = arena.bytes_mut(column.live.offset, total).split_at_mut(stamps_at as usize);
-        let stamps: &mut [u64] = bytemuck::cast_slice_mut(stamps);
-        let stale = &mut column.stale;
-        let mut note = |row: u32| {
-            stamps[row as usize / CHUNK_ROWS] = stamp;
-            stale.add(row, 1, rows);
-        };
-        match bytes {
-            4 => {
-                let data: &mut [[u8; 4]] = bytemuck::cast_slice_mut(data);
-                for (row, value) in entries {
-                    data[row as usize].copy_from_slice(&value[at..at + 4]);
-                    note(row);
-                }
-            }
-            8 => {
-                let data: &mut [[u8; 8]] = bytemuck::cast_slice_mut(data);
-                for (row, value) in entries {
-                    data[row as usize].copy_from_slice(&value[at..at + 8]);
-                    note(row);
-                }
-            }
-            _ => {
-                let bytes = bytes as usize;
-                for (row, value) in entries {
-                    let start = row as usize * bytes;
-                    data[start..start + bytes].copy_from_slice(&value[at..at + bytes]);
-                    note(row);
-                }
-            }
-        }
-        self.dirty = true;
-    }
 }
 
 #[cfg(test)]
@@ -688,16 +661,6 @@ mod tests {
                 bulk[*hole as usize] = *source;
             }
             prop_assert_eq!(bulk, naive);
-        }
-
-        #[test]
-        fn runs_cover_every_row_once(rows in prop::collection::vec(0u32..50, 0..60)) {
-            let mut covered = Vec::new();
-            runs(&rows, |start, len| covered.extend(start..start + len));
-            let mut want = rows.clone();
-            want.sort_unstable();
-            covered.sort_unstable();
-            prop_assert_eq!(covered, want);
         }
     }
 }

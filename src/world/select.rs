@@ -141,7 +141,10 @@ impl World {
         let mut count = 0;
         for selection in self.select(&plan) {
             let rows: Vec<u32> = selection.runs.iter().rev().flat_map(|(start, end)| (*start..*end).rev()).collect();
-            let handles: Vec<Entity> = rows.iter().map(|row| self.store.handle(selection.table, *row)).collect();
+            let mut handles: Vec<Entity> = Vec::with_capacity(rows.len());
+            let column = self.store.column_bytes(selection.table, 0);
+            let all: &[Entity] = bytemuck::cast_slice(column);
+            selection.runs.iter().for_each(|(start, end)| handles.extend(&all[*start as usize..*end as usize]));
             self.store.secure_table(selection.table)?;
             self.store.sweep(selection.table, &rows)?;
             self.store.release_handles(&handles)?;

@@ -76,6 +76,7 @@ pub(crate) struct Store {
 pub(crate) struct RowScratch {
     pub handles: Vec<crate::Entity>,
     pub sources: Vec<u32>,
+    pub slots: Vec<u32>,
     pub components: Vec<u16>,
     pub sort: super::sort::SortScratch,
     pub words: Vec<u64>,
@@ -334,12 +335,9 @@ impl Store {
         let (stamps, total) = column.item.extent_bytes(capacity);
         match (column.stale.runs(), column.item) {
             (Some(runs), Item::Bytes(bytes)) => {
-                let bytes = u64::from(bytes);
-                for &(start, len) in runs {
-                    let len = len.min(rows.saturating_sub(start));
-                    let at = u64::from(start) * bytes;
-                    arena.copy(from + at, to + at, u64::from(len) * bytes);
-                }
+                let used = u64::from(rows) * u64::from(bytes);
+                let (source, target) = arena.disjoint(from, used, to, used);
+                super::scatter::copy_runs(bytes as usize, source, target, runs, rows);
             }
             (Some(runs), Item::Bit) => {
                 for &(start, len) in runs {
