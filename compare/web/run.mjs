@@ -48,7 +48,11 @@ class Checksum {
   }
 }
 
-const quantile = (sorted, q) => sorted[Math.round((sorted.length - 1) * q)];
+function quantile(sorted, q) {
+  const place = (sorted.length - 1) * q;
+  const low = sorted[Math.floor(place)];
+  return low + (sorted[Math.ceil(place)] - low) * (place % 1);
+}
 
 /** Measures the contenders of a case in turn and prints their rows. */
 function measure(group, name, entities, operations, repeats, unit, contenders) {

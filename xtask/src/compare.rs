@@ -21,7 +21,8 @@ pub(crate) fn full(args: &[String]) -> bool {
         println!("compare: it does not build: {error}");
         return false;
     }
-    let mut start = with_flags(cargo(&format!("run --quiet --locked --release {MANIFEST} --")), native);
+    let mut start =
+        with_flags(cargo(&format!("run --quiet --locked --release --package compare-ecs {MANIFEST} --")), native);
     start.args(args.iter().filter(|arg| *arg != "--native"));
     // not through `run`: the program shows its progress on the terminal
     start.status().is_ok_and(|status| status.success())
@@ -38,12 +39,10 @@ fn with_flags(mut command: Command, native: bool) -> Command {
 
 /// Everything once at tiny sizes: all engines must end in equal states.
 pub(crate) fn quick(left: Duration) -> Outcome {
-    let finished = run(&mut cargo(&format!("test --locked --workspace {MANIFEST}")), left);
-    if finished.error().is_some() {
-        return finished.tests_outcome();
+    let format = run(&mut cargo(&format!("fmt --all --check {MANIFEST}")), left);
+    if let Some(error) = format.error() {
+        return Outcome::Failed(format!("not formatted: {error}"));
     }
-    match run(&mut cargo(&format!("run --locked {MANIFEST} -- --quick")), left).error() {
-        None => Outcome::Passed("all engines end in equal states".to_owned()),
-        Some(error) => Outcome::Failed(error),
-    }
+    // one of the tests runs everything
+    run(&mut cargo(&format!("test --locked --workspace {MANIFEST} -- --nocapture")), left).tests_outcome()
 }

@@ -51,6 +51,9 @@ struct Args {
     /// Print JSON lines and nothing else
     #[arg(long)]
     json: bool,
+    /// Print no results
+    #[arg(long)]
+    quiet: bool,
     /// Write docs/BENCHMARKS.md and docs/pictures/ (a build with native flags writes -native files)
     #[arg(long)]
     write: bool,
@@ -98,9 +101,10 @@ fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     // below two threads bevy's parallel iterators run serially; main helps while it waits
     bevy_tasks::ComputeTaskPool::get_or_init(|| bevy_tasks::TaskPoolBuilder::new().num_threads(cores.max(2)).build());
     rayon::ThreadPoolBuilder::new().num_threads(cores).build_global()?;
-    let json = args.json;
+    let (json, quiet) = (args.json, args.quiet);
     let tell = move |rows: &[Row]| {
-        if json {
+        if quiet {
+        } else if json {
             rows.iter().for_each(|row| println!("{}", serde_json::to_string(row).expect("plain data")));
         } else {
             print!("{}", report::terminal(rows, std::io::stdout().is_terminal()));
@@ -138,4 +142,16 @@ fn take(bench: &mut Bench, rows: Vec<Row>) -> Result<(), String> {
         .for_each(|rows| (bench.tell)(rows));
     bench.rows.extend(rows);
     row::check(&bench.rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `--quick` does: every engine does every case, and all end in equal states.
+    #[test]
+    fn all_engines_end_in_equal_states() {
+        let done = run(Args::parse_from(["compare-ecs", "--quick", "--quiet"]));
+        assert!(done.is_ok(), "{done:?}");
+    }
 }

@@ -287,8 +287,12 @@ impl Field<'_> {
     }
 }
 
+/// Between the two nearest values in proportion.
 fn quantile(sorted: &[f64], q: f64) -> f64 {
-    if sorted.is_empty() { f64::NAN } else { sorted[((sorted.len() - 1) as f64 * q).round() as usize] }
+    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
+    let place = last as f64 * q;
+    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
+    low + (high - low) * place.fract()
 }
 
 #[cfg(test)]
@@ -318,6 +322,13 @@ mod tests {
         field.measure().expect("both count");
         assert_eq!(bench.rows.len(), 2);
         assert_eq!(bench.rows[0].checksum, format!("{:016x}", 9));
+    }
+
+    #[test]
+    fn quantiles_lie_between_values() {
+        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.5), 2.0);
+        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.25), 1.5);
+        assert_eq!(quantile(&[3.0], 0.75), 3.0);
     }
 
     #[test]

@@ -214,7 +214,7 @@ fn ours(field: &mut Field<'_>, n: usize, workers: Workers) {
     let make = |every| move || simulation(world(n), schedule(), workers, every);
     // every tenth call does ten frames in one pass
     let passes = |state: &mut (Simulation, u64)| {
-        if state.1 % 10 == 0 {
+        if state.1.is_multiple_of(10) {
             state.0.run(10, f64::from(DT)).expect("a frame does not fail");
         }
         state.1 += 1;

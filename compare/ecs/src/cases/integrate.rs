@@ -188,7 +188,7 @@ fn ours(field: &mut Field<'_>, n: usize, workers: Workers, frames: u64) {
     let make = |every| move || simulation(n, workers, every, RegionTarget::Heap);
     // one call of `run` does what the others do in a sample's ten calls: every tenth call works
     let passes = move |state: &mut (Simulation, u64)| {
-        if state.1 % 10 == 0 {
+        if state.1.is_multiple_of(10) {
             state.0.run(10, f64::from(DT)).expect("a frame does not fail");
         }
         state.1 += 1;
@@ -460,7 +460,7 @@ fn service(field: &mut Field<'_>, n: usize, every: u64, cores: Option<usize>) {
             if due(frame) {
                 let Bevy { world, query } = &mut shared.state;
                 let chunks = query.contiguous_iter(world).expect("tables are dense");
-                chunks.for_each(|(positions, _)| publish(&mut shared.sharing, &positions));
+                chunks.for_each(|(positions, _)| publish(&mut shared.sharing, positions));
             }
         }
     };

@@ -39,7 +39,7 @@ impl Kind {
         match self {
             Kind::Two => Has { speed: true, content: true, character: false },
             Kind::Seven => Has { speed: true, content: true, character: true },
-            Kind::Mixed => Has { speed: i % 2 == 0, content: i % 3 == 0, character: i % 4 < 2 },
+            Kind::Mixed => Has { speed: i.is_multiple_of(2), content: i.is_multiple_of(3), character: i % 4 < 2 },
         }
     }
 
@@ -234,7 +234,7 @@ fn checksum_of_ours(simulation: &mut Simulation) -> u64 {
 fn ours(field: &mut Field<'_>, n: usize, kind: Kind) {
     let make = |every| move || simulation(world(n, kind), schedule(kind), Workers::Local, every);
     let passes = |state: &mut (Simulation, u64)| {
-        if state.1 % 10 == 0 {
+        if state.1.is_multiple_of(10) {
             state.0.run(10, 1.0 / 60.0).expect("a frame does not fail");
         }
         state.1 += 1;

@@ -46,7 +46,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Mismatch> {
             query.expect("known components");
         };
         let passes = |state: &mut (Simulation, u64)| {
-            if state.1 % 10 == 0 {
+            if state.1.is_multiple_of(10) {
                 state.0.run(10, 1.0).expect("a frame does not fail");
             }
             state.1 += 1;

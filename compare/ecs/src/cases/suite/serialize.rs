@@ -64,7 +64,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<(), Mismatch> {
             pair.bytes.clear();
             let mut query = pair.world.query::<(&Transform, &Position, &Rotation, &Velocity)>();
             for (t, p, r, v) in query.contiguous_iter(&pair.world).expect("tables are dense") {
-                table(&mut pair.bytes, &t, &p, &r, &v);
+                table(&mut pair.bytes, t, p, r, v);
             }
             pair.copy = bevy::World::new();
             each_table(&pair.bytes, |n, columns| {
