@@ -238,6 +238,7 @@ impl World {
             time: 0.0,
             publisher: Publisher::default(),
             scratch: crate::commit::Scratch::default(),
+            edit: super::edit::EditScratch::default(),
             prefabs: HashMap::new(),
         }
     }

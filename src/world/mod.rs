@@ -67,6 +67,7 @@ pub struct World {
     pub(crate) time: f64,
     pub(crate) publisher: publish::Publisher,
     pub(crate) scratch: Scratch,
+    edit: edit::EditScratch,
     prefabs: HashMap<String, Prefab>,
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
+mod compare;
 mod fuzz;
 mod house;
 mod loom;
@@ -35,6 +36,8 @@ cargo xtask COMMAND
                           one target of fuzz/ (default: 60 minutes)
   soak [--minutes N] [--kills N]
                           the ignored soak tests, again and again with new seeds (default: 60 minutes, 1000 kills each)
+  compare [--native] [ARGS...]
+                          hypostyle beside other engines; `cargo xtask compare --help` names the arguments
 
 Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong.
 ";
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         "miri" => Ok(Runner::alone("miri", |left| miri::long(args, left))),
         "fuzz" => fuzz(args),
         "soak" => soak(args),
+        "compare" => Ok(compare::full(args)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(true)

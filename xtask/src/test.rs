@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::process::run;
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, target};
-use crate::{fuzz, house, loom, miri, python};
+use crate::{compare, fuzz, house, loom, miri, python};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
@@ -40,6 +40,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "export", what: "exports, read back with the Arrow and Parquet crates", run: export },
     Step { name: "python", what: "exports, read with pyarrow", run: python::run_scripts },
     Step { name: "doc-tests", what: "every example in the documentation and the README", run: doc_tests },
+    Step { name: "compare", what: "other engines do the same work and end in equal states", run: compare::quick },
     Step { name: "loom", what: "models of the lock-free protocols, and their mutants", run: loom::run },
     Step { name: "miri", what: "unit tests on the heap under Miri", run: miri::short },
     Step { name: "fuzz", what: "every fuzz target for a short while", run: fuzz::short },
