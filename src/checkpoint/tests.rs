@@ -173,6 +173,31 @@ fn forged_checkpoints_are_told_apart() {
     assert!(order.contains("another byte order"), "{order}");
 }
 
+/// A table that says that it has room for ever so many rows takes memory for those it has.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[test]
+fn room_without_rows_takes_no_memory() {
+    let resident_bytes = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    };
+    let mut bytes = sample();
+    let layout_bytes = u64::from_le_bytes(*bytes[40..].first_chunk().unwrap()) as usize;
+    let capacity = format::HEADER_BYTES + layout_bytes + 32 + 8;
+    bytes[capacity..capacity + 4].copy_from_slice(&(1u32 << 28).to_le_bytes());
+    sample::mend(&mut bytes).unwrap();
+    let file = CheckpointFile::of_bytes(bytes).unwrap();
+    assert_eq!(file.head.tables[2].capacity, 1 << 28);
+    let before = resident_bytes();
+    match file.load() {
+        Ok(mut reader) => assert_eq!(reader.pin().unwrap().entity_count(), 86),
+        // a small machine
+        Err(error) => assert!(error.to_string().contains("no room"), "{error}"),
+    }
+    let taken = resident_bytes().saturating_sub(before);
+    assert!(taken < 128 << 20, "{taken} bytes");
+}
+
 /// Columns that contradict each other are refused, though all checksums are right.
 #[test]
 fn contradictions_are_found() {

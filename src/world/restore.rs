@@ -136,16 +136,28 @@ fn place<E: From<WorldError>>(
         Item::Bytes(bytes) => u64::from(table.rows) * u64::from(bytes),
         Item::Bit => u64::from(table.rows).div_ceil(64) * 8,
     };
-    // what is read beyond the rows in use must be 0
-    rows[used as usize..].fill(0);
+    // read beyond the rows in use: bits by word, resources by byte, stamps by chunk
+    if item == Item::Bit || table.kind == TableKind::Resources {
+        clear(&mut rows[used as usize..]);
+    }
     let (stamps, unused) = stamps.split_at_mut((table.rows as usize).div_ceil(CHUNK_ROWS) * 8);
-    unused.fill(0);
+    clear(unused);
     if table.rows > 0 {
         fill(piece, &mut rows[..used as usize])?;
         fill(Piece { stamps: true, ..piece }, stamps)?;
     }
     check(table, item, &rows[..used as usize], stamps, generation).map_err(WorldError::from)?;
     Ok(extent)
+}
+
+/// Makes bytes 0. Those of a new region mostly are: to look takes no memory, to write would, however little of its room a
+/// table uses.
+fn clear(bytes: &mut [u8]) {
+    for page in bytes.chunks_mut(PAGE_BYTES as usize) {
+        if page.iter().any(|byte| *byte != 0) {
+            page.fill(0);
+        }
+    }
 }
 
 /// What the engine relies on in every column.
