@@ -65,6 +65,11 @@ pub mod fuzzing;
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+/// So are the blocks of the page on kernels.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/kernels.md")]
+pub struct Kernels;
+
 extern crate self as hypostyle;
 
 pub use column::{ColumnCursor, Mut};

@@ -62,8 +62,8 @@ pub(crate) const STEPS: &[Step] = &[
         wants_minutes: 0,
         run: loom::run,
     },
-    Step { name: "miri", what: "unit tests on the heap under Miri", wants_minutes: 0, run: miri::short },
     Step { name: "fuzz", what: "every fuzz target for a short while", wants_minutes: 0, run: fuzz::short },
+    Step { name: "miri", what: "unit tests on the heap under Miri", wants_minutes: 11, run: miri::short },
     Step {
         name: "export",
         what: "exports, read back with the Arrow and Parquet crates",
