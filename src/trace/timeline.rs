@@ -49,6 +49,14 @@ pub struct Timeline {
     pub pid: u32,
 }
 
+impl Lane {
+    /// A lane of events from elsewhere, such as a file.
+    #[must_use]
+    pub fn of(events: Vec<Event>, lost: u64, damaged: u64) -> Lane {
+        Lane { events, lost, damaged, next: 0 }
+    }
+}
+
 impl Timeline {
     /// Takes in what was recorded since the last call. Another trace than that of the last call replaces all.
     pub(crate) fn extend(&mut self, trace: &Trace) {

@@ -20,6 +20,7 @@ mod signals;
 mod stats;
 mod table;
 mod text;
+mod trace;
 mod values;
 mod worker;
 
@@ -81,6 +82,8 @@ enum Command {
     Layout(layout::Command),
     /// Show a scene's plan: stages, batches, why two systems are apart.
     Plan(plan::Args),
+    /// Show who did what when: tables, Gantt charts, the comparison of two runs.
+    Trace(trace::Args),
     /// Remove regions whose writer is gone; never a live one.
     Clean(clean::Args),
     /// Measure: frames, patches, spawning, pins, beside hand-written loops.
@@ -134,6 +137,7 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Stats(args) => stats::run(&args, json, out),
         Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
         Command::Plan(args) => plan::run(&args, json, out),
+        Command::Trace(args) => trace::run(&args, json, out),
         Command::Clean(args) => clean::run(&args, json, out),
         Command::Bench(args) => bench::run(&args, json, out),
         Command::Worker(_) | Command::BenchWorker { .. } => {

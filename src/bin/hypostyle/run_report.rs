@@ -2,6 +2,7 @@
 //! What a run came to, as tables and as JSON.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hypostyle::{PatchCounts, RegionTarget, Simulation, WorkerKind, WorkerStatus};
@@ -30,6 +31,16 @@ pub(crate) struct Report {
     pub state: Option<u64>,
     pub meter: Meter,
     pub workers: Vec<WorkerStatus>,
+    /// The trace that was written.
+    pub trace: Option<TraceFile>,
+}
+
+/// A trace that was written.
+pub(crate) struct TraceFile {
+    pub path: PathBuf,
+    pub events: usize,
+    /// Older ones, which it lacks.
+    pub lost: u64,
 }
 
 impl Report {
@@ -106,6 +117,10 @@ impl Report {
             RegionTarget::Heap => {}
             region if self.kept => table.pair("region", format!("{region}, kept")),
             region => table.pair("region", format!("{region}, removed now")),
+        }
+        if let Some(TraceFile { path, events, lost }) = &self.trace {
+            let (path, events, lost) = (path.display(), text::count(*events as u64), text::count(*lost));
+            table.pair("trace", format!("{path}: the newest {events} events, {lost} older ones lost"));
         }
         table
     }
@@ -190,6 +205,9 @@ impl Report {
             "memory": { "allocated": usage.allocated, "backed": usage.backed, "bytes_max": usage.bytes_max },
             "region": (*world.region() != RegionTarget::Heap).then(|| world.region().to_string()),
             "kept": self.kept,
+            "trace": self.trace.as_ref().map(|TraceFile { path, events, lost }| {
+                json!({ "file": path.to_string_lossy(), "events": events, "lost": lost })
+            }),
             "patches": patches_json("all", &meter.total()),
             "systems": systems.collect::<Vec<_>>(),
             "before": lines(&self.before),
