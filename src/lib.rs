@@ -79,7 +79,10 @@ pub use schedule::{
     BatchPlan, FrameReport, Job, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
     StepError, System, SystemPlan, Table, View,
 };
-pub use snapshot::{ColumnMemory, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState};
+pub use snapshot::{
+    ColumnMemory, OwnedSnapshot, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView, WorkerInfo,
+    WorkerState,
+};
 pub use worker::{
     JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
     WorkerKind, WorkerStatus, Workers,

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::layout::Layout;
 use crate::limits::DIRECTORY_SLOTS;
+use crate::primitive::AtomicU64;
 use crate::region::{Lease, LeaseInfo, ReaderMap, Region, RegionTarget, pin, worker_state};
 use crate::world::error::WorldError;
 use crate::world::registry::Registry;
@@ -24,7 +25,7 @@ use super::table::TableView;
 
 /// A world in another process (or in this one), to look at.
 pub struct Reader {
-    map: ReaderMap,
+    map: Arc<ReaderMap>,
     registry: Arc<Registry>,
     layout_hash: u64,
     lease: Lease,
@@ -65,7 +66,7 @@ pub struct WorkerInfo {
 
 /// A reader of the region of this process's own world.
 pub(crate) fn reader_of(region: &Region, layout: &Arc<Layout>, layout_hash: u64) -> Result<Reader, SnapshotError> {
-    let map = region.reader()?;
+    let map = Arc::new(region.reader()?);
     let lease = map.take_lease()?;
     let registry = Arc::new(Registry::new(Arc::clone(layout), &[], &[]));
     Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
@@ -82,7 +83,7 @@ impl Reader {
     /// # Errors
     /// No such region, a damaged, foreign or future one, or no free lease.
     pub unsafe fn open(target: &RegionTarget) -> Result<Reader, SnapshotError> {
-        let map = ReaderMap::open(target)?;
+        let map = Arc::new(ReaderMap::open(target)?);
         let layout = Layout::decode(map.layout_bytes())?;
         let layout_hash = layout.hash();
         if layout_hash != map.layout_hash() {
@@ -104,11 +105,28 @@ impl Reader {
     /// # Errors
     /// No free lease, or the region is gone.
     pub fn another(&self) -> Result<Reader, SnapshotError> {
-        let map = self.map.again()?;
+        let map = Arc::new(self.map.again()?);
         let lease = map.take_lease()?;
         let registry = Arc::clone(&self.registry);
         let (layout_hash, cached) = (self.layout_hash, self.cached.clone());
         Ok(Reader { map, registry, layout_hash, lease, cached, buffer: Vec::new() })
+    }
+
+    /// Another reader in the same mapping, with a lease of its own.
+    pub(super) fn with_own_lease(&self) -> Result<Reader, SnapshotError> {
+        let (map, lease) = (Arc::clone(&self.map), self.map.take_lease()?);
+        let (registry, layout_hash) = (Arc::clone(&self.registry), self.layout_hash);
+        Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
+    }
+
+    /// The directory that was read last.
+    pub(super) fn shared_directory(&self) -> Option<Arc<Directory>> {
+        self.cached.clone()
+    }
+
+    /// The word of the lease.
+    pub(super) fn lease_word(&self) -> &AtomicU64 {
+        self.lease.word()
     }
 
     /// The layout, in full.
@@ -265,6 +283,11 @@ impl Drop for Snapshot<'_> {
 }
 
 impl<'r> Snapshot<'r> {
+    /// The snapshot of a generation that `reader` holds, whose directory this is.
+    pub(super) fn of_pinned(reader: &'r Reader, directory: &'r Directory) -> Self {
+        Snapshot { reader, directory }
+    }
+
     /// The generation.
     #[must_use]
     pub fn generation(&self) -> u64 {
