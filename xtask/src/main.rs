@@ -11,6 +11,7 @@ mod house;
 mod loom;
 mod miri;
 mod process;
+mod python;
 mod report;
 mod soak;
 mod test;

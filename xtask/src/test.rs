@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::process::run;
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, target};
-use crate::{fuzz, house, loom, miri};
+use crate::{fuzz, house, loom, miri, python};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
@@ -38,6 +38,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "docs", what: "the documentation has no broken parts", run: docs },
     Step { name: "tests", what: "unit and integration tests, with fault injection", run: tests },
     Step { name: "doc-tests", what: "every example in the documentation and the README", run: doc_tests },
+    Step { name: "python", what: "the Python package: lints, wheel, tests on live simulations", run: python::test },
     Step { name: "loom", what: "models of the lock-free protocols, and their mutants", run: loom::run },
     Step { name: "miri", what: "unit tests on the heap under Miri", run: miri::short },
     Step { name: "fuzz", what: "every fuzz target for a short while", run: fuzz::short },
