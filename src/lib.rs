@@ -51,6 +51,11 @@ mod tracked;
 mod worker;
 mod world;
 
+#[cfg(feature = "checkpoint")]
+pub mod checkpoint;
+#[cfg(feature = "export")]
+pub mod export;
+
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -59,6 +64,11 @@ pub mod fuzzing;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// So are the blocks of the page on kernels.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/kernels.md")]
+pub struct Kernels;
 
 extern crate self as hypostyle;
 
@@ -80,8 +90,8 @@ pub use schedule::{
     StepError, System, SystemPlan, Table, View,
 };
 pub use snapshot::{
-    ColumnMemory, OwnedSnapshot, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView, WorkerInfo,
-    WorkerState,
+    ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
+    WorkerInfo, WorkerState,
 };
 pub use worker::{
     JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,

@@ -67,6 +67,14 @@ pub const PATCH_SPILL_BYTES: usize = 64 * 1024;
 /// Bytes of a failed job's message; the rest is cut.
 pub const FAILURE_BYTES_MAX: usize = 4096;
 
+/// Bytes of a column that a checkpoint compresses and checks as one.
+pub const CHECKPOINT_CHUNK_BYTES: u64 = 1 << 20;
+/// The most that a checkpoint of another program may do so.
+pub const CHECKPOINT_CHUNK_BYTES_MAX: u64 = 1 << 26;
+/// Bytes of all notes in a checkpoint.
+pub const CHECKPOINT_NOTES_BYTES_MAX: usize = 64 * 1024;
+
+const _: () = assert!(CHECKPOINT_CHUNK_BYTES.is_multiple_of(64) && CHECKPOINT_CHUNK_BYTES_MAX < u32::MAX as u64);
 const _: () = assert!(JOB_ROWS.is_multiple_of(CHUNK_ROWS), "a chunk stamp belongs to one job");
 const _: () = assert!(CHUNK_ROWS.is_multiple_of(64), "a presence word belongs to one chunk");
 const _: () = assert!(

@@ -4,7 +4,7 @@
 use std::ffi::c_char;
 use std::time::{Duration, Instant};
 
-use hypostyle::{RegionTarget, SharedReader};
+use hypostyle::{Reader, RegionTarget, SharedReader};
 
 use crate::handles::{REGIONS, Region};
 use crate::status::{Failure, guard, guard_value, hypostyle_status};
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn hypostyle_open(target: *const c_char, region: *mut *mut
         // SAFETY: the caller's duty.
         let target: RegionTarget = unsafe { text(target, "target") }?.parse()?;
         // SAFETY: the caller vouches for the writer.
-        let reader = unsafe { SharedReader::open(&target) }?;
+        let reader = SharedReader::from(unsafe { Reader::open(&target) }?);
         let layout = reader.layout();
         let names = layout.components().iter().flat_map(|component| {
             component.fields.iter().map(|field| c_string(&format!("{}.{}", component.name, field.name)))

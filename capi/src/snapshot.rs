@@ -142,17 +142,23 @@ pub extern "C" fn hypostyle_table_count(snapshot: *const hypostyle_snapshot) -> 
     guard_value(0, || Ok(SNAPSHOTS.get(snapshot)?.pinned.snapshot().tables().count() as u32))
 }
 
-fn table(snapshot: &Snapshot, index: u32) -> Result<TableView<'_>, Failure> {
+/// Looks at a table. What it gives out stays where it is for as long as the snapshot is pinned.
+fn with_table<T>(
+    snapshot: &Snapshot,
+    index: u32,
+    look: impl FnOnce(TableView<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let snapshot = snapshot.pinned.snapshot();
-    snapshot.tables().nth(index as usize).ok_or_else(|| {
+    let table = snapshot.tables().nth(index as usize).ok_or_else(|| {
         Failure::argument(format!("there is no table {index}: the snapshot has {}", snapshot.tables().count()))
-    })
+    })?;
+    look(table)
 }
 
 /// Rows of a table; 0 also where there is no such table.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_table_rows(snapshot: *const hypostyle_snapshot, index: u32) -> u64 {
-    guard_value(0, || Ok(table(&*SNAPSHOTS.get(snapshot)?, index)?.rows() as u64))
+    guard_value(0, || with_table(&*SNAPSHOTS.get(snapshot)?, index, |table| Ok(table.rows() as u64)))
 }
 
 /// A column of a table by name (`position.x`), in place. HYPOSTYLE_STATUS_ABSENT where the table lacks the component.
@@ -172,15 +178,13 @@ pub unsafe extern "C" fn hypostyle_get_column(
         // SAFETY: the caller's duty.
         let name = unsafe { text(name, "name") }?;
         let snapshot = SNAPSHOTS.get(snapshot)?;
-        let table = table(&snapshot, index)?;
-        let (Some((ty, bytes)), Some(stamps)) = (table.column_bytes(name)?, table.stamps(name)?) else {
-            return Err(Failure::new(hypostyle_status::Absent, format!("table {index} has no column `{name}`")));
-        };
-        let found = hypostyle_column {
-            stamps: stamps.as_ptr(),
-            stamp_count: stamps.len() as u64,
-            ..plain(ty, bytes, table.rows() as u64)
-        };
+        let found = with_table(&snapshot, index, |table| {
+            let (Some((ty, bytes)), Some(stamps)) = (table.column_bytes(name)?, table.stamps(name)?) else {
+                return Err(Failure::new(hypostyle_status::Absent, format!("table {index} has no column `{name}`")));
+            };
+            let (pointer, count) = (stamps.as_ptr(), stamps.len() as u64);
+            Ok(hypostyle_column { stamps: pointer, stamp_count: count, ..plain(ty, bytes, table.rows() as u64) })
+        })?;
         // SAFETY: checked, and the caller's duty.
         unsafe { put(column, found) };
         Ok(())
@@ -232,14 +236,16 @@ pub unsafe extern "C" fn hypostyle_get_presence(
         // SAFETY: the caller's duty.
         let component = unsafe { text(component, "component") }?;
         let snapshot = SNAPSHOTS.get(snapshot)?;
-        let (kind, words): (_, &[u64]) = match table(&snapshot, index)?.presence(component)? {
-            Presence::None => (hypostyle_presence_kind::None, &[]),
-            Presence::All => (hypostyle_presence_kind::All, &[]),
-            Presence::Bits(words) => (hypostyle_presence_kind::Bits, words),
-        };
-        let pointer = if kind == hypostyle_presence_kind::Bits { words.as_ptr() } else { std::ptr::null() };
+        let found = with_table(&snapshot, index, |table| {
+            let (kind, words, count) = match table.presence(component)? {
+                Presence::None => (hypostyle_presence_kind::None, std::ptr::null(), 0),
+                Presence::All => (hypostyle_presence_kind::All, std::ptr::null(), 0),
+                Presence::Bits(words) => (hypostyle_presence_kind::Bits, words.as_ptr(), words.len()),
+            };
+            Ok(hypostyle_presence { kind, words, word_count: count as u64 })
+        })?;
         // SAFETY: checked, and the caller's duty.
-        unsafe { put(presence, hypostyle_presence { kind, words: pointer, word_count: words.len() as u64 }) };
+        unsafe { put(presence, found) };
         Ok(())
     })
 }
@@ -261,12 +267,15 @@ pub unsafe extern "C" fn hypostyle_get_entities(
             check(rows, "rows")?;
         }
         let snapshot = SNAPSHOTS.get(snapshot)?;
-        let entities = table(&snapshot, index)?.entities();
+        let (first, count) = with_table(&snapshot, index, |table| {
+            let entities = table.entities();
+            Ok((entities.as_ptr(), entities.len()))
+        })?;
         // SAFETY: checked, and the caller's duty.
-        unsafe { put(handles, entities.as_ptr().cast()) };
+        unsafe { put(handles, first.cast()) };
         if !rows.is_null() {
             // SAFETY: as above.
-            unsafe { put(rows, entities.len() as u64) };
+            unsafe { put(rows, count as u64) };
         }
         Ok(())
     })

@@ -114,11 +114,10 @@ fn a_region_is_read_in_place() {
         assert_eq!(unsafe { hypostyle_get_entities(snapshot, table, &mut handles, &mut count) }, Status::Ok);
         for row in 0..count {
             let (mut index, mut at) = (9, 9);
-            // SAFETY: a handle of the pinned snapshot, and outputs.
-            assert_eq!(
-                unsafe { hypostyle_locate(snapshot, *handles.add(row as usize), &mut index, &mut at) },
-                Status::Ok
-            );
+            // SAFETY: a row of the pinned snapshot.
+            let handle = unsafe { *handles.add(row as usize) };
+            // SAFETY: outputs.
+            assert_eq!(unsafe { hypostyle_locate(snapshot, handle, &mut index, &mut at) }, Status::Ok);
             assert_eq!((index, at), (table, row));
         }
     }

@@ -24,9 +24,10 @@ pub(crate) struct Pin {
 
 impl Pin {
     pub(crate) fn new(pinned: OwnedSnapshot) -> Self {
-        let snapshot = pinned.snapshot();
-        let (generation, frame, time) = (snapshot.generation(), snapshot.frame(), snapshot.time());
-        let entities = snapshot.entity_count();
+        let (generation, frame, time, entities) = {
+            let snapshot = pinned.snapshot();
+            (snapshot.generation(), snapshot.frame(), snapshot.time(), snapshot.entity_count())
+        };
         Pin { generation, frame, time, entities, pin: Mutex::new(Some(Arc::new(pinned))) }
     }
 
@@ -44,8 +45,9 @@ impl Pin {
         look: impl FnOnce(&Arc<OwnedSnapshot>, TableView<'_>) -> Result<T, SnapshotError>,
     ) -> PyResult<T> {
         let pin = self.held()?;
-        let table = pin.snapshot().tables().nth(index).ok_or_else(|| {
-            let count = pin.snapshot().tables().count();
+        let snapshot = pin.snapshot();
+        let table = snapshot.tables().nth(index).ok_or_else(|| {
+            let count = snapshot.tables().count();
             pyo3::exceptions::PyIndexError::new_err(format!("there is no table {index}: the snapshot has {count}"))
         })?;
         look(&pin, table).map_err(|error| of_snapshot(&error))
@@ -98,7 +100,8 @@ impl Pin {
         let pin = self.held()?;
         let table =
             |table: TableView<'_>| (table.rows(), table.capacity(), table.components().map(str::to_owned).collect());
-        Ok(pin.snapshot().tables().map(table).collect())
+        let snapshot = pin.snapshot();
+        Ok(snapshot.tables().map(table).collect())
     }
 
     /// A column of a table, in place; None where the table lacks the component.
@@ -141,7 +144,8 @@ impl Pin {
     /// The packed bytes of a resource; None where it has no value.
     fn resource<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let pin = self.held()?;
-        let bytes = pin.snapshot().resource_bytes(name).map_err(|error| of_snapshot(&error))?;
+        let snapshot = pin.snapshot();
+        let bytes = snapshot.resource_bytes(name).map_err(|error| of_snapshot(&error))?;
         Ok(bytes.map(|bytes| PyBytes::new(py, bytes)))
     }
 

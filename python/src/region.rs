@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hypostyle::{RegionInfo, RegionTarget, SharedReader};
+use hypostyle::{Reader, RegionInfo, RegionTarget, SharedReader};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -41,8 +41,8 @@ impl Region {
         let target: RegionTarget = target.parse().map_err(|error| of_region(&error))?;
         // SAFETY: regions belong to this user alone (mode 0600, the owner is checked), and their writers are programs
         // that use this library; whoever opens one vouches for both, as the package's documentation says.
-        let reader = py.detach(|| unsafe { SharedReader::open(&target) }).map_err(|error| of_snapshot(&error))?;
-        Ok(Region { target, reader: Mutex::new(Some(reader)) })
+        let reader = py.detach(|| unsafe { Reader::open(&target) }).map_err(|error| of_snapshot(&error))?;
+        Ok(Region { target, reader: Mutex::new(Some(reader.into())) })
     }
 
     #[getter]

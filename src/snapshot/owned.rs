@@ -1,14 +1,13 @@
+#![forbid(unsafe_code)]
 //! Snapshots that own what they need: for other languages, other threads, and everything that outlives a borrow.
 //!
 //! A [`SharedReader`] is a reader that any number of threads share. Each [`OwnedSnapshot`] of it has a lease of its own
 //! and keeps it, with the mapping, until it is dropped; then the lease waits for the next snapshot. So many snapshots
 //! of different generations can be held at a time, as many as a region has leases.
 //!
-//! Invariants: a reader in `idle` has no pin; the reader of a snapshot is changed by nobody while the snapshot lives; a
-//! process that was forked off never ends a pin of its parent's and never uses its parent's leases.
-#![expect(unsafe_code, reason = "keeps a snapshot beside what it borrows from")]
+//! Invariants: a reader in `idle` has no pin; a process that was forked off never ends a pin of its parent's and never
+//! uses its parent's leases.
 
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +15,10 @@ use parking_lot::Mutex;
 
 use crate::layout::Layout;
 use crate::os;
-use crate::region::{LeaseInfo, RegionTarget, pin};
+use crate::region::LeaseInfo;
 
 use super::SnapshotError;
-use super::directory::Directory;
-use super::reader::{Reader, Snapshot};
+use super::reader::{Pinned, Reader, Snapshot};
 
 /// A reader that threads share, whose snapshots own their pins. Clones are the same reader.
 #[derive(Clone)]
@@ -38,7 +36,7 @@ struct Shared {
 struct Idle {
     /// Of this process.
     pid: u32,
-    readers: Vec<Arc<Reader>>,
+    readers: Vec<Reader>,
 }
 
 impl From<Reader> for SharedReader {
@@ -49,18 +47,6 @@ impl From<Reader> for SharedReader {
 }
 
 impl SharedReader {
-    /// Opens a region, as [`Reader::open`] does.
-    ///
-    /// # Safety
-    /// As for [`Reader::open`].
-    ///
-    /// # Errors
-    /// As for [`Reader::open`].
-    pub unsafe fn open(target: &RegionTarget) -> Result<SharedReader, SnapshotError> {
-        // SAFETY: the caller's promise is the one that is asked for.
-        Ok(unsafe { Reader::open(target) }?.into())
-    }
-
     /// The layout, in full.
     #[must_use]
     pub fn layout(&self) -> &Layout {
@@ -116,36 +102,15 @@ impl SharedReader {
     /// idle lease left.
     pub fn pin(&self) -> Result<OwnedSnapshot, SnapshotError> {
         let pid = os::pid();
-        let mut reader = match self.idle_reader(pid) {
+        let reader = match self.idle_reader(pid) {
             Some(reader) => reader,
-            None => Arc::new(self.shared.first.with_own_lease()?),
+            None => self.shared.first.with_own_lease()?,
         };
-        let unshared = Arc::get_mut(&mut reader).expect("idle readers and new ones are in nobody else's hands");
-        let pinned = unshared.pin().map(std::mem::forget);
-        let directory = match (pinned, unshared.shared_directory()) {
-            (Ok(()), Some(directory)) => directory,
-            (Err(error), _) => {
-                self.give_back(reader, pid);
-                return Err(error);
-            }
-            (Ok(()), None) => unreachable!("a pin keeps the directory that it read"),
-        };
-        // SAFETY: both are kept in arcs by the struct, hence at their addresses for as long as the snapshot is used,
-        // and nobody has them mutably: the reader's arc is not handed out before the snapshot's last use (`drop`), the
-        // directory is immutable. The lifetime never leaves the struct: `snapshot` shortens it to that of a borrow.
-        let snapshot: Snapshot<'static> =
-            unsafe { Snapshot::of_pinned(&*Arc::as_ptr(&reader), &*Arc::as_ptr(&directory)) };
-        Ok(OwnedSnapshot {
-            snapshot: ManuallyDrop::new(snapshot),
-            directory: Some(directory),
-            reader: Some(reader),
-            home: self.clone(),
-            pid,
-        })
+        Ok(OwnedSnapshot { pinned: Some(reader.into_pinned()?), home: self.clone(), pid })
     }
 
     /// A reader without a pin; none: make one.
-    fn idle_reader(&self, pid: u32) -> Option<Arc<Reader>> {
+    fn idle_reader(&self, pid: u32) -> Option<Reader> {
         let mut idle = self.shared.idle.lock();
         if idle.pid != pid {
             // forked: those are the parent's, which dropping them respects
@@ -155,7 +120,7 @@ impl SharedReader {
         idle.readers.pop()
     }
 
-    fn give_back(&self, reader: Arc<Reader>, pid: u32) {
+    fn give_back(&self, reader: Reader, pid: u32) {
         let mut idle = self.shared.idle.lock();
         if idle.pid == pid {
             idle.readers.push(reader);
@@ -165,19 +130,20 @@ impl SharedReader {
 
 /// A pinned generation that borrows from nobody. It can be sent to another thread, and shared between threads.
 pub struct OwnedSnapshot {
-    /// Borrows from `reader` and `directory`.
-    snapshot: ManuallyDrop<Snapshot<'static>>,
-    directory: Option<Arc<Directory>>,
-    reader: Option<Arc<Reader>>,
+    /// `None` only while it is being dropped.
+    pinned: Option<Pinned>,
     home: SharedReader,
     pid: u32,
 }
 
 impl OwnedSnapshot {
-    /// The snapshot. What it gives out lives as long as the borrow of `self`.
+    /// The generation, to look at.
     #[must_use]
-    pub fn snapshot(&self) -> &Snapshot<'_> {
-        &self.snapshot
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        match &self.pinned {
+            Some(pinned) => pinned.snapshot(),
+            None => unreachable!("nobody looks at what is being dropped"),
+        }
     }
 
     /// The reader that it was pinned with.
@@ -189,15 +155,11 @@ impl OwnedSnapshot {
 
 impl Drop for OwnedSnapshot {
     fn drop(&mut self) {
-        // A forked child drops its copy: the pin is still its parent's.
-        if os::pid() != self.pid {
-            return;
-        }
-        // so that the reader's next directory can take this one's memory over
-        self.directory = None;
-        if let Some(reader) = self.reader.take() {
-            pin::unpin(reader.lease_word());
-            self.home.give_back(reader, self.pid);
+        // A forked child drops its copy: the pin is still its parent's, and the lease sees to that.
+        if let Some(pinned) = self.pinned.take()
+            && os::pid() == self.pid
+        {
+            self.home.give_back(pinned.unpin(), self.pid);
         }
     }
 }
@@ -228,8 +190,11 @@ mod tests {
     }
 
     fn values(pinned: &OwnedSnapshot) -> Vec<u32> {
-        let tables = pinned.snapshot().tables();
-        tables.flat_map(|t| t.column::<u32>("position.x").expect("is there").unwrap_or_default().to_vec()).collect()
+        let snapshot = pinned.snapshot();
+        snapshot
+            .tables()
+            .flat_map(|t| t.column::<u32>("position.x").expect("is there").unwrap_or_default().to_vec())
+            .collect()
     }
 
     #[test]

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use crate::layout::Layout;
 use crate::limits::DIRECTORY_SLOTS;
-use crate::primitive::AtomicU64;
 use crate::region::{Lease, LeaseInfo, ReaderMap, Region, RegionTarget, pin, worker_state};
 use crate::world::error::WorldError;
 use crate::world::registry::Registry;
@@ -119,16 +118,6 @@ impl Reader {
         Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
     }
 
-    /// The directory that was read last.
-    pub(super) fn shared_directory(&self) -> Option<Arc<Directory>> {
-        self.cached.clone()
-    }
-
-    /// The word of the lease.
-    pub(super) fn lease_word(&self) -> &AtomicU64 {
-        self.lease.word()
-    }
-
     /// The layout, in full.
     #[must_use]
     pub fn layout(&self) -> &Layout {
@@ -217,7 +206,7 @@ impl Reader {
             return Err(error);
         }
         match &self.cached {
-            Some(directory) => Ok(Snapshot { reader: self, directory }),
+            Some(directory) => Ok(Snapshot { reader: self, directory, held: false }),
             None => unreachable!("read_directory keeps what it read"),
         }
     }
@@ -273,21 +262,73 @@ impl Reader {
 pub struct Snapshot<'r> {
     reader: &'r Reader,
     directory: &'r Directory,
+    /// Whether the pin outlives it: [`Pinned`] ends it then.
+    held: bool,
 }
 
 impl Drop for Snapshot<'_> {
     #[inline]
     fn drop(&mut self) {
+        if !self.held {
+            pin::unpin(self.reader.lease.word());
+        }
+    }
+}
+
+/// A pinned generation that owns its reader, to be handed to another thread.
+pub struct Pinned {
+    reader: Reader,
+}
+
+impl Reader {
+    /// Pins the newest generation for as long as the answer lives, wherever it is moved to.
+    ///
+    /// # Errors
+    /// As [`Reader::pin`]; the reader is gone then.
+    pub fn into_pinned(mut self) -> Result<Pinned, SnapshotError> {
+        let mut snapshot = self.pin()?;
+        snapshot.held = true;
+        drop(snapshot);
+        Ok(Pinned { reader: self })
+    }
+}
+
+impl Pinned {
+    /// The generation, to look at.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { reader: &self.reader, directory: self.directory(), held: true }
+    }
+
+    fn directory(&self) -> &Directory {
+        match &self.reader.cached {
+            Some(directory) => directory,
+            None => unreachable!("a pin keeps the directory that it read, and no other pin followed it"),
+        }
+    }
+
+    /// Whether these bytes lie in an extent that the generation names.
+    #[cfg(feature = "export")]
+    pub(crate) fn names(&self, bytes: &[u8]) -> bool {
+        let Some(from) = bytes.as_ptr().addr().checked_sub(self.reader.map.data().addr()) else { return false };
+        let (from, len) = (from as u64, bytes.len() as u64);
+        let inside = |extent: crate::region::Extent| {
+            from >= extent.offset
+                && from - extent.offset <= extent.bytes
+                && len <= extent.bytes - (from - extent.offset)
+        };
+        self.directory().extents().any(inside)
+    }
+
+    /// Ends the pin.
+    #[must_use]
+    pub fn unpin(self) -> Reader {
         pin::unpin(self.reader.lease.word());
+        self.reader
     }
 }
 
 impl<'r> Snapshot<'r> {
-    /// The snapshot of a generation that `reader` holds, whose directory this is.
-    pub(super) fn of_pinned(reader: &'r Reader, directory: &'r Directory) -> Self {
-        Snapshot { reader, directory }
-    }
-
     /// The generation.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -314,6 +355,16 @@ impl<'r> Snapshot<'r> {
 
     pub(crate) fn registry(&self) -> &'r Registry {
         &self.reader.registry
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn layout_shared(&self) -> &'r Arc<Layout> {
+        &self.reader.registry.layout
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn directory(&self) -> &'r Directory {
+        self.directory
     }
 
     /// Live entities.

@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
+mod compare;
 mod fuzz;
 mod house;
 mod loom;
 mod miri;
+mod package;
 mod process;
 mod python;
 mod report;
@@ -26,7 +28,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [--fail-fast] [--only STEP[,STEP...]] [--minutes-max N]
-                          everything that decides whether the repository is sound (default bound: 45 minutes)
+                          everything that decides whether the repository is sound (default bound: 40 minutes)
   steps                   the names of the steps of `test`
   house                   the house rules alone (headers, unsafe list, words, lengths)
   loom                    the loom models alone
@@ -35,6 +37,8 @@ cargo xtask COMMAND
                           one target of fuzz/ (default: 60 minutes)
   soak [--minutes N] [--kills N]
                           the ignored soak tests, again and again with new seeds (default: 60 minutes, 1000 kills each)
+  compare [--native] [ARGS...]
+                          hypostyle beside other engines; `cargo xtask compare --help` names the arguments
 
 Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong.
 ";
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         "miri" => Ok(Runner::alone("miri", |left| miri::long(args, left))),
         "fuzz" => fuzz(args),
         "soak" => soak(args),
+        "compare" => Ok(compare::full(args)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(true)
@@ -91,7 +96,7 @@ fn steps(args: &[String]) -> Result<bool, String> {
 }
 
 fn test(args: &[String]) -> Result<bool, String> {
-    let mut runner = Runner::new(Duration::from_mins(45));
+    let mut runner = Runner::new(Duration::from_mins(40));
     let mut only: Option<Vec<&str>> = None;
     let mut args = args.iter();
     while let Some(arg) = args.next() {

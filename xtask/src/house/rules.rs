@@ -38,7 +38,14 @@ const WORDS: &[Word] = &[
 ];
 
 /// Files whose words are others'.
-const NOT_OUR_WORDS: &[&str] = &["Cargo.lock", "fuzz/Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT"];
+const NOT_OUR_WORDS: &[&str] = &[
+    "Cargo.lock",
+    "compare/Cargo.lock",
+    "compare/web/package-lock.json",
+    "fuzz/Cargo.lock",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+];
 
 /// A Rust file begins with its description.
 pub(crate) fn header(file: &File) -> Option<String> {

@@ -1,0 +1,167 @@
+//! The document: Markdown tables, in the order in which the cases ran.
+#![forbid(unsafe_code)]
+
+use std::fmt::Write;
+
+use crate::row::{Row, Table, tables};
+
+use super::number;
+
+const INTRODUCTION: &str = "\
+# Benchmarks
+
+hypostyle beside other engines, measured by `cargo xtask compare --write` (which wrote this page). The contenders of a
+table run in turn in one process, round after round, so that a machine that drifts drifts for all; each round begins
+with another one. Times are medians, with the lower and upper quartile. All contenders of a table must end in the same
+state, bit for bit: a checksum sees to it. Peers are used in the fastest ways that they document; where they have
+several, each has a row. *Against the best peer* is a row's median over that of the fastest peer: below 1 is faster. A row
+of hypostyle is **won** or **lost** against that one. *By hand* is no engine but a bound: loops over plain vectors.
+
+";
+
+/// The whole document. `pictures` are (group, case, path).
+pub fn text(rows: &[Row], pictures: &[(String, String, String)], header: &[(String, String)]) -> String {
+    let tables = tables(rows);
+    let mut out = INTRODUCTION.to_owned();
+    out += "| | |\n|---|---|\n";
+    for (what, which) in header {
+        line(&mut out, &[what, which]);
+    }
+    out += "\n";
+    summary(&mut out, &tables);
+    let mut groups: Vec<&str> = Vec::new();
+    for table in &tables {
+        if !groups.contains(&table.rows[0].group.as_str()) {
+            groups.push(&table.rows[0].group);
+        }
+    }
+    for group in groups {
+        let _ = writeln!(out, "## {}\n", title(group));
+        let mut cases: Vec<&str> = Vec::new();
+        for table in tables.iter().filter(|table| table.rows[0].group == group) {
+            if !cases.contains(&table.rows[0].case.as_str()) {
+                cases.push(&table.rows[0].case);
+            }
+        }
+        for case in cases {
+            let same = |row: &Row| row.group == group && row.case == case;
+            let unit = rows.iter().find(|row| same(row)).map_or("", |row| &row.unit);
+            let _ = writeln!(out, "### {} ({unit})\n", title(case));
+            if let Some((.., path)) = pictures.iter().find(|picture| picture.0 == group && picture.1 == case) {
+                let _ = writeln!(out, "![{unit} over the number of entities]({path})\n");
+            }
+            out += "| entities | engine | how | median | quartiles | against the best peer | |\n";
+            out += "|---:|---|---|---:|---|---:|---|\n";
+            for table in tables.iter().filter(|table| same(table.rows[0])) {
+                rows_of(&mut out, table);
+            }
+            out += "\n";
+            notes(&mut out, rows.iter().filter(|row| same(row)));
+        }
+    }
+    out.truncate(out.trim_end().len());
+    out + "\n"
+}
+
+fn rows_of(out: &mut String, table: &Table<'_>) {
+    for (place, row) in table.rows.iter().enumerate() {
+        let entities = if place == 0 { count(row.entities) } else { String::new() };
+        let ratio = table.best_peer().map_or("-".to_owned(), |best| format!("{:.2}", row.median / best));
+        let verdict = verdict(table, row);
+        let engine = if row.is_ours() { format!("**{}**", row.engine) } else { row.engine.clone() };
+        let spread = format!("{} - {}", number(row.low), number(row.high));
+        line(out, &[&entities, &engine, &row.variant, &number(row.median), &spread, &ratio, verdict]);
+    }
+}
+
+fn verdict(table: &Table<'_>, row: &Row) -> &'static str {
+    match table.verdict(row) {
+        Some(true) => "won",
+        Some(false) => "**lost**",
+        None => "",
+    }
+}
+
+/// What was won and lost, with everything that was lost by name.
+fn summary(out: &mut String, tables: &[Table<'_>]) {
+    let ours = || {
+        tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, *row))).filter_map(|(table, row)| {
+            let won = table.verdict(row)?;
+            Some((won, row, row.median / table.best_peer()?))
+        })
+    };
+    let won = ours().filter(|(won, ..)| *won).count();
+    let lost: Vec<_> = ours().filter(|(won, ..)| !won).collect();
+    let best_won =
+        tables.iter().filter(|table| matches!((table.best_ours(), table.best_peer()), (Some(a), Some(b)) if a <= b));
+    let compared = tables.iter().filter(|table| table.best_ours().is_some() && table.best_peer().is_some());
+    let _ = writeln!(
+        out,
+        "## Summary\n\nOf {} rows of hypostyle {won} are won and {} are lost; in {} of {} tables its fastest row is the \
+         fastest of all engines.\n",
+        won + lost.len(),
+        lost.len(),
+        best_won.count(),
+        compared.count(),
+    );
+    if lost.is_empty() {
+        return;
+    }
+    out.push_str("| lost | entities | how | against the best peer |\n|---|---:|---|---:|\n");
+    for (_, row, ratio) in lost {
+        let name = format!("{}: {}", row.group, row.case);
+        line(out, &[&name, &count(row.entities), &row.variant, &format!("{ratio:.2}")]);
+    }
+    out.push('\n');
+}
+
+fn notes<'a>(out: &mut String, rows: impl Iterator<Item = &'a Row>) {
+    let mut seen: Vec<(&str, &str, &str)> = Vec::new();
+    for row in rows.filter(|row| !row.note.is_empty()) {
+        let note = (row.engine.as_str(), row.variant.as_str(), row.note.as_str());
+        if !seen.contains(&note) {
+            seen.push(note);
+        }
+    }
+    for (engine, variant, note) in &seen {
+        let _ = writeln!(out, "- {engine} ({variant}): {note}.");
+    }
+    if !seen.is_empty() {
+        out.push('\n');
+    }
+}
+
+fn line(out: &mut String, cells: &[&str]) {
+    for cell in cells {
+        let _ = write!(out, "| {} ", cell.replace('|', "\\|"));
+    }
+    out.push_str("|\n");
+}
+
+/// Digits in groups of three.
+fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn title(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([count(7), count(1000), count(12_345_678)], ["7", "1,000", "12,345,678"]);
+    }
+}
