@@ -91,7 +91,8 @@ pub use schedule::{
     StepError, System, SystemPlan, Table, View,
 };
 pub use snapshot::{
-    ColumnMemory, Pinned, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState,
+    ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
+    WorkerInfo, WorkerState,
 };
 pub use trace::Timeline;
 pub use worker::{

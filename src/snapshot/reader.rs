@@ -25,7 +25,7 @@ use super::table::TableView;
 
 /// A world in another process (or in this one), to look at.
 pub struct Reader {
-    map: ReaderMap,
+    map: Arc<ReaderMap>,
     registry: Arc<Registry>,
     layout_hash: u64,
     lease: Lease,
@@ -66,7 +66,7 @@ pub struct WorkerInfo {
 
 /// A reader of the region of this process's own world.
 pub(crate) fn reader_of(region: &Region, layout: &Arc<Layout>, layout_hash: u64) -> Result<Reader, SnapshotError> {
-    let map = region.reader()?;
+    let map = Arc::new(region.reader()?);
     let lease = map.take_lease()?;
     let registry = Arc::new(Registry::new(Arc::clone(layout), &[], &[]));
     Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
@@ -83,7 +83,7 @@ impl Reader {
     /// # Errors
     /// No such region, a damaged, foreign or future one, or no free lease.
     pub unsafe fn open(target: &RegionTarget) -> Result<Reader, SnapshotError> {
-        let map = ReaderMap::open(target)?;
+        let map = Arc::new(ReaderMap::open(target)?);
         let layout = Layout::decode(map.layout_bytes())?;
         let layout_hash = layout.hash();
         if layout_hash != map.layout_hash() {
@@ -105,11 +105,18 @@ impl Reader {
     /// # Errors
     /// No free lease, or the region is gone.
     pub fn another(&self) -> Result<Reader, SnapshotError> {
-        let map = self.map.again()?;
+        let map = Arc::new(self.map.again()?);
         let lease = map.take_lease()?;
         let registry = Arc::clone(&self.registry);
         let (layout_hash, cached) = (self.layout_hash, self.cached.clone());
         Ok(Reader { map, registry, layout_hash, lease, cached, buffer: Vec::new() })
+    }
+
+    /// Another reader in the same mapping, with a lease of its own.
+    pub(super) fn with_own_lease(&self) -> Result<Reader, SnapshotError> {
+        let (map, lease) = (Arc::clone(&self.map), self.map.take_lease()?);
+        let (registry, layout_hash) = (Arc::clone(&self.registry), self.layout_hash);
+        Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
     }
 
     /// The layout, in full.

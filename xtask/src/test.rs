@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::process::run;
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, target};
-use crate::{compare, fuzz, house, loom, miri, python};
+use crate::{compare, fuzz, house, loom, miri, package, python};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
@@ -70,7 +70,13 @@ pub(crate) const STEPS: &[Step] = &[
         wants_minutes: 7,
         run: export,
     },
-    Step { name: "python", what: "exports, read with pyarrow", wants_minutes: 6, run: python::run_scripts },
+    Step { name: "pyarrow", what: "exports, read with pyarrow", wants_minutes: 6, run: python::run_scripts },
+    Step {
+        name: "python",
+        what: "the Python package: lints, wheel, tests on live simulations",
+        wants_minutes: 12,
+        run: package::test,
+    },
     Step {
         name: "compare",
         what: "other engines do the same work and end in equal states",
