@@ -6,11 +6,11 @@
 //!
 //! | file | what |
 //! |------|------|
-//! | [`event`] | what is recorded, and its 32 bytes |
-//! | [`memory`] | the words, wherever they lie |
-//! | [`header`] | geometry and names: what a reader must know, checked before it is believed |
-//! | [`ring`] | writing events, and reading those that were not overwritten meanwhile |
-//! | [`timeline`] | events of all rings, for people and tools |
+//! | `event` | what is recorded, and its 32 bytes |
+//! | `memory` | the words, wherever they lie |
+//! | `header` | geometry and names: what a reader must know, checked before it is believed |
+//! | `ring` | writing events, and reading those that were not overwritten meanwhile |
+//! | `timeline` | events of all rings, for people and tools |
 //!
 //! Architecture invariants: recording never fails, never waits and never changes a result. All times are of one clock
 //! (`CLOCK_MONOTONIC`), which all processes of a machine share. What is read is hostile until checked: a worker process
