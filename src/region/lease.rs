@@ -46,7 +46,7 @@ pub(super) struct LeaseWords {
 }
 
 impl LeaseWords {
-    const fn new() -> Self {
+    fn new() -> Self {
         LeaseWords { pin: AtomicU64::new(0), pid: AtomicU32::new(0), used: AtomicU32::new(0) }
     }
 
