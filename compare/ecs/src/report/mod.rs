@@ -16,7 +16,7 @@ pub fn terminal(rows: &[Row], colour: bool) -> String {
         let first = table.rows[0];
         out += &format!("\n{}: {}, {} ({})\n", first.group, first.case, first.entities, first.unit);
         for row in &table.rows {
-            let ratio = table.best_peer().map_or(String::new(), |best| format!("{:6.2}x", row.median / best));
+            let ratio = table.ratio(row).map_or(String::new(), |ratio| format!("{ratio:6.2}x"));
             let verdict = match table.verdict(row) {
                 Some(true) => "won",
                 Some(false) => "LOST",
