@@ -209,6 +209,44 @@ fn open_ends(ring: &Ring, sizes: &RecordSizes) {
     }
 }
 
+/// Arbitrary bytes as a checkpoint, or a whole one with damage: an input that begins with an odd byte is the file; else
+/// each 3 bytes after it pick a place and a new value, and bit 1 of the first byte mends the checksums.
+#[cfg(feature = "checkpoint")]
+pub fn checkpoint_decode(input: &[u8]) {
+    use crate::checkpoint::sample;
+    static TEMPLATE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+    let Some((first, input)) = input.split_first() else { return };
+    let mut bytes = input.to_vec();
+    if first & 1 == 0 {
+        let template = || sample::bytes_of(&mut sample::world().reader().expect("a lease is free"), 1);
+        bytes.clone_from(TEMPLATE.get_or_init(template));
+        for edit in input.as_chunks::<3>().0 {
+            let place = (usize::from(edit[0]) << 8 | usize::from(edit[1])) % bytes.len();
+            bytes[place] = edit[2];
+        }
+    }
+    if first & 2 != 0 {
+        sample::mend(&mut bytes);
+    }
+    read_checkpoint(bytes);
+}
+
+/// Opens a checkpoint, checks it, loads it and looks at everything, as far as it gets.
+#[cfg(feature = "checkpoint")]
+pub(crate) fn read_checkpoint(bytes: Vec<u8>) {
+    let Ok(file) = crate::checkpoint::CheckpointFile::of_bytes(bytes) else { return };
+    // a layout may ask for any amount of memory, and get an error or wait for it: not here
+    if file.raw_bytes() > 1 << 24 {
+        return;
+    }
+    let whole = file.verify().expect("memory can be read").damaged.is_empty();
+    let Ok(mut reader) = file.load() else { return };
+    assert!(whole, "what is damaged is not loaded");
+    let snapshot = reader.pin().expect("what was loaded has a generation");
+    assert_eq!(snapshot.entity_count(), file.entity_count());
+    std::hint::black_box(snapshot.hash());
+}
+
 /// Arbitrary bytes as an encoded layout and as a layout file. What is accepted survives a round trip.
 pub fn layout_decode(bytes: &[u8]) {
     if let Ok(layout) = Layout::decode(bytes) {
@@ -350,6 +388,28 @@ mod tests {
                 input.extend([file, high, low, random.next() as u8]);
             }
             region_open(&input);
+        }
+    }
+
+    #[cfg(feature = "checkpoint")]
+    #[cfg_attr(miri, ignore = "files")]
+    #[test]
+    fn checkpoints_survive_damage() {
+        checkpoint_decode(&[]);
+        for seed in 0..600 {
+            let mut random = Random(seed);
+            let mut input = vec![random.below(256) as u8 & if random.below(8) == 0 { 0xff } else { 0xfe }];
+            for _ in 0..random.below(6) {
+                // the head is where damage matters
+                let bound = if random.below(2) == 0 { 800 } else { 1 << 16 };
+                let [high, low] = (random.below(bound) as u16).to_be_bytes();
+                input.extend([
+                    high,
+                    low,
+                    if random.below(2) == 0 { random.next() as u8 } else { random.below(4) as u8 },
+                ]);
+            }
+            checkpoint_decode(&input);
         }
     }
 

@@ -46,10 +46,16 @@ mod region;
 mod schedule;
 mod simd;
 mod snapshot;
+pub mod trace;
 #[cfg(all(test, loom))]
 mod tracked;
 mod worker;
 mod world;
+
+#[cfg(feature = "checkpoint")]
+pub mod checkpoint;
+#[cfg(feature = "export")]
+pub mod export;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -59,6 +65,11 @@ pub mod fuzzing;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// So are the blocks of the page on kernels.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/kernels.md")]
+pub struct Kernels;
 
 extern crate self as hypostyle;
 
@@ -79,7 +90,11 @@ pub use schedule::{
     BatchPlan, FrameReport, Job, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
     StepError, System, SystemPlan, Table, View,
 };
-pub use snapshot::{ColumnMemory, Presence, Reader, Snapshot, SnapshotError, TableView, WorkerInfo, WorkerState};
+pub use snapshot::{
+    ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
+    WorkerInfo, WorkerState,
+};
+pub use trace::Timeline;
 pub use worker::{
     JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
     WorkerKind, WorkerStatus, Workers,

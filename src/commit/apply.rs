@@ -6,7 +6,6 @@
 //! was read. Records are untrusted: kind, component, row, handle and the system's declared changes are checked here,
 //! on a private copy of the bytes.
 
-use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::Entity;
@@ -55,7 +54,6 @@ pub(crate) struct Scratch {
     tables: Vec<u16>,
     sorted: Vec<u16>,
     value: Vec<u8>,
-    edges: HashMap<(u32, u16, bool), u32>,
     pub(super) structural: super::structural::Lists,
     pub(super) sets: super::sets::SetLists,
 }
@@ -101,7 +99,6 @@ impl Commit<'_> {
         self.scratch.pending.clear();
         self.scratch.spawned.clear();
         self.scratch.bases.clear();
-        self.scratch.edges.clear();
         let total = self.count_spawns(jobs, records)?;
         if total > 0 {
             let mut spawned = std::mem::take(&mut self.scratch.spawned);
@@ -490,20 +487,10 @@ impl Commit<'_> {
     ) -> Result<(), RegionError> {
         if op == Op::Remove || !present {
             let from = self.scratch.pending.entries[entry as usize].target;
-            let to = self.edge(from, component, op != Op::Remove)?;
+            let to = self.store.neighbour(from, component, op != Op::Remove)?;
             self.scratch.pending.entries[entry as usize].target = to;
         }
         self.push_change(entry, op, component, field);
         Ok(())
-    }
-
-    /// The table that differs from `table` by one (table) component.
-    fn edge(&mut self, table: u32, component: u16, add: bool) -> Result<u32, RegionError> {
-        if let Some(target) = self.scratch.edges.get(&(table, component, add)) {
-            return Ok(*target);
-        }
-        let target = super::structural::neighbour(self.store, table, component, add)?;
-        self.scratch.edges.insert((table, component, add), target);
-        Ok(target)
     }
 }

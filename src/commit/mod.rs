@@ -11,4 +11,3 @@ mod structural;
 
 pub(crate) use apply::{Access, Commit, JobRows, Scratch};
 pub use report::{PatchCounts, Refusal};
-pub(crate) use structural::neighbour;

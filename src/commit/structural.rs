@@ -61,21 +61,6 @@ pub(crate) fn write_value(
     Ok(())
 }
 
-/// The table that has one table component more, or less.
-pub(crate) fn neighbour(store: &mut Store, table: u32, component: u16, add: bool) -> Result<u32, RegionError> {
-    let mut components = std::mem::take(&mut store.scratch.components);
-    components.clear();
-    let shape = &store.tables[table as usize].shape;
-    let others = shape.components.iter().copied();
-    components.extend(others.filter(|c| store.storage(*c) == Storage::Table && *c != component));
-    if add {
-        components.insert(components.partition_point(|c| *c < component), component);
-    }
-    let found = store.table_for(&components);
-    store.scratch.components = components;
-    found
-}
-
 impl Commit<'_> {
     /// Carries out everything that is pending.
     pub(super) fn finish(&mut self) -> Result<(), RegionError> {

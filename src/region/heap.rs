@@ -12,15 +12,23 @@ mod memory {
 
     use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 
+    /// Bytes at the beginning that huge pages are not asked for.
+    #[cfg(target_os = "linux")]
+    const SMALL_PAGES_BYTES: usize = 4 << 20;
+
     /// An anonymous map without a claim on swap.
     pub(super) struct Memory(MmapRaw);
 
     impl Memory {
         pub(super) fn new(bytes: usize) -> io::Result<Self> {
             let map: MmapRaw = MmapOptions::new().len(bytes).no_reserve_swap().map_anon()?.into();
-            // columns are read and written all over: a page table entry per 2 MiB instead of one per 4 KiB
+            // columns are read and written all over: a page table entry per 2 MiB instead of one per 4 KiB, but for
+            // worlds so small that zeroing a huge page is most of their work
             #[cfg(target_os = "linux")]
-            if let Err(error) = map.advise(memmap2::Advice::HugePage) {
+            if bytes > SMALL_PAGES_BYTES
+                && let Err(error) =
+                    map.advise_range(memmap2::Advice::HugePage, SMALL_PAGES_BYTES, bytes - SMALL_PAGES_BYTES)
+            {
                 tracing::debug!(%error, "the system gives no huge pages");
             }
             Ok(Memory(map))

@@ -5,11 +5,13 @@
 mod directory;
 mod error;
 mod hash;
+mod owned;
 mod reader;
 mod table;
 
 pub(crate) use directory::{Directory, Meta, encode as encode_directory};
 pub use error::SnapshotError;
+pub use owned::{OwnedSnapshot, SharedReader};
 pub(crate) use reader::reader_of;
-pub use reader::{Reader, Snapshot, WorkerInfo, WorkerState};
+pub use reader::{Pinned, Reader, Snapshot, WorkerInfo, WorkerState};
 pub use table::{ColumnMemory, Presence, TableView};

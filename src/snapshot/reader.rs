@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::layout::Layout;
 use crate::limits::DIRECTORY_SLOTS;
 use crate::region::{Lease, LeaseInfo, ReaderMap, Region, RegionTarget, pin, worker_state};
+use crate::trace::{Timeline, Trace};
 use crate::world::error::WorldError;
 use crate::world::registry::Registry;
 use crate::world::resources::resource_offset;
@@ -24,7 +25,7 @@ use super::table::TableView;
 
 /// A world in another process (or in this one), to look at.
 pub struct Reader {
-    map: ReaderMap,
+    map: Arc<ReaderMap>,
     registry: Arc<Registry>,
     layout_hash: u64,
     lease: Lease,
@@ -65,7 +66,7 @@ pub struct WorkerInfo {
 
 /// A reader of the region of this process's own world.
 pub(crate) fn reader_of(region: &Region, layout: &Arc<Layout>, layout_hash: u64) -> Result<Reader, SnapshotError> {
-    let map = region.reader()?;
+    let map = Arc::new(region.reader()?);
     let lease = map.take_lease()?;
     let registry = Arc::new(Registry::new(Arc::clone(layout), &[], &[]));
     Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
@@ -82,7 +83,7 @@ impl Reader {
     /// # Errors
     /// No such region, a damaged, foreign or future one, or no free lease.
     pub unsafe fn open(target: &RegionTarget) -> Result<Reader, SnapshotError> {
-        let map = ReaderMap::open(target)?;
+        let map = Arc::new(ReaderMap::open(target)?);
         let layout = Layout::decode(map.layout_bytes())?;
         let layout_hash = layout.hash();
         if layout_hash != map.layout_hash() {
@@ -104,11 +105,18 @@ impl Reader {
     /// # Errors
     /// No free lease, or the region is gone.
     pub fn another(&self) -> Result<Reader, SnapshotError> {
-        let map = self.map.again()?;
+        let map = Arc::new(self.map.again()?);
         let lease = map.take_lease()?;
         let registry = Arc::clone(&self.registry);
         let (layout_hash, cached) = (self.layout_hash, self.cached.clone());
         Ok(Reader { map, registry, layout_hash, lease, cached, buffer: Vec::new() })
+    }
+
+    /// Another reader in the same mapping, with a lease of its own.
+    pub(super) fn with_own_lease(&self) -> Result<Reader, SnapshotError> {
+        let (map, lease) = (Arc::clone(&self.map), self.map.take_lease()?);
+        let (registry, layout_hash) = (Arc::clone(&self.registry), self.layout_hash);
+        Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
     }
 
     /// The layout, in full.
@@ -152,6 +160,28 @@ impl Reader {
                 Some(WorkerInfo { index, pid, state, jobs, deaths })
             })
             .collect()
+    }
+
+    /// What the simulation that writes the region does, and when: its last frames, also after its end or its death.
+    ///
+    /// # Errors
+    /// [`SnapshotError::NoTimeline`]; what the system refuses.
+    pub fn timeline(&self) -> Result<Timeline, SnapshotError> {
+        let mut timeline = Timeline::default();
+        self.extend_timeline(&mut timeline)?;
+        Ok(timeline)
+    }
+
+    /// Adds to a timeline what was recorded since the last call. When another simulation has taken the region over,
+    /// its timeline replaces the old one.
+    ///
+    /// # Errors
+    /// As [`Reader::timeline`].
+    pub fn extend_timeline(&self, timeline: &mut Timeline) -> Result<(), SnapshotError> {
+        let none = |why: &'static str| SnapshotError::NoTimeline { why };
+        let block = self.map.trace()?.ok_or(none("its simulation does not record one, or there was none yet"))?;
+        timeline.extend(&Trace::open(block).map_err(none)?);
+        Ok(())
     }
 
     /// The newest published generation; 0: none.
@@ -199,7 +229,7 @@ impl Reader {
             return Err(error);
         }
         match &self.cached {
-            Some(directory) => Ok(Snapshot { reader: self, directory }),
+            Some(directory) => Ok(Snapshot { reader: self, directory, held: false }),
             None => unreachable!("read_directory keeps what it read"),
         }
     }
@@ -255,12 +285,69 @@ impl Reader {
 pub struct Snapshot<'r> {
     reader: &'r Reader,
     directory: &'r Directory,
+    /// Whether the pin outlives it: [`Pinned`] ends it then.
+    held: bool,
 }
 
 impl Drop for Snapshot<'_> {
     #[inline]
     fn drop(&mut self) {
+        if !self.held {
+            pin::unpin(self.reader.lease.word());
+        }
+    }
+}
+
+/// A pinned generation that owns its reader, to be handed to another thread.
+pub struct Pinned {
+    reader: Reader,
+}
+
+impl Reader {
+    /// Pins the newest generation for as long as the answer lives, wherever it is moved to.
+    ///
+    /// # Errors
+    /// As [`Reader::pin`]; the reader is gone then.
+    pub fn into_pinned(mut self) -> Result<Pinned, SnapshotError> {
+        let mut snapshot = self.pin()?;
+        snapshot.held = true;
+        drop(snapshot);
+        Ok(Pinned { reader: self })
+    }
+}
+
+impl Pinned {
+    /// The generation, to look at.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        Snapshot { reader: &self.reader, directory: self.directory(), held: true }
+    }
+
+    fn directory(&self) -> &Directory {
+        match &self.reader.cached {
+            Some(directory) => directory,
+            None => unreachable!("a pin keeps the directory that it read, and no other pin followed it"),
+        }
+    }
+
+    /// Whether these bytes lie in an extent that the generation names.
+    #[cfg(feature = "export")]
+    pub(crate) fn names(&self, bytes: &[u8]) -> bool {
+        let Some(from) = bytes.as_ptr().addr().checked_sub(self.reader.map.data().addr()) else { return false };
+        let (from, len) = (from as u64, bytes.len() as u64);
+        let inside = |extent: crate::region::Extent| {
+            from >= extent.offset
+                && from - extent.offset <= extent.bytes
+                && len <= extent.bytes - (from - extent.offset)
+        };
+        self.directory().extents().any(inside)
+    }
+
+    /// Ends the pin.
+    #[must_use]
+    pub fn unpin(self) -> Reader {
         pin::unpin(self.reader.lease.word());
+        self.reader
     }
 }
 
@@ -291,6 +378,16 @@ impl<'r> Snapshot<'r> {
 
     pub(crate) fn registry(&self) -> &'r Registry {
         &self.reader.registry
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn layout_shared(&self) -> &'r Arc<Layout> {
+        &self.reader.registry.layout
+    }
+
+    #[cfg(feature = "checkpoint")]
+    pub(crate) fn directory(&self) -> &'r Directory {
+        self.directory
     }
 
     /// Live entities.

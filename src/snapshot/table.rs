@@ -183,6 +183,22 @@ impl<'s> TableView<'s> {
         Ok(self.presence_of(id as u16, declared.storage))
     }
 
+    /// Which rows of a component the newest frame changed (or direct changes after it), as bits like those of
+    /// [`Presence::Bits`]; `None` where the table lacks the component or its layout does not track changes.
+    ///
+    /// # Errors
+    /// No such component.
+    pub fn changed(&self, component: &str) -> Result<Option<&'s [u64]>, SnapshotError> {
+        let layout = self.snapshot.layout();
+        let Some((id, _)) = layout.component(component) else {
+            let known = layout.components().iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(SnapshotError::UnknownColumn { name: component.to_owned(), known });
+        };
+        let parity = (self.snapshot.frame() & 1) as u8;
+        let column = self.find(ColumnKind::Changed { component: id as u16, parity });
+        Ok(column.map(|column| bytemuck::cast_slice(self.rows_of(column))))
+    }
+
     fn presence_of(&self, component: u16, storage: Storage) -> Presence<'s> {
         if self.entry.components.binary_search(&component).is_err() {
             return Presence::None;

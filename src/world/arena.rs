@@ -27,6 +27,7 @@ impl Arena {
         Arena { mapping }
     }
 
+    #[inline]
     fn check(&self, offset: u64, bytes: u64) -> usize {
         let end = offset.checked_add(bytes).expect("an extent's end fits u64: extents come from the allocator");
         assert!(end <= self.mapping.bytes_max(), "bytes {offset}..{end} lie outside the data segment");
@@ -78,6 +79,31 @@ impl Arena {
         let _ = (items, index);
     }
 
+    /// Writes one word. `offset` is a multiple of 8.
+    #[inline]
+    pub(crate) fn set_word(&mut self, offset: u64, word: u64) {
+        let start = self.check(offset, 8);
+        assert!(offset.is_multiple_of(8), "words are aligned");
+        // SAFETY: inside the mapping and aligned (checked; the mapping begins at a page), exclusive by &mut.
+        unsafe { self.mapping.data().add(start).cast::<u64>().write(word) };
+    }
+
+    /// Copies one value between two places that do not overlap.
+    #[inline]
+    pub(crate) fn copy_value(&mut self, from: u64, to: u64, bytes: u64) {
+        fn typed<const N: usize>(arena: &mut Arena, from: u64, to: u64) {
+            let (from, to) = arena.disjoint(from, N as u64, to, N as u64);
+            to.copy_from_slice(from);
+        }
+        match bytes {
+            1 => typed::<1>(self, from, to),
+            2 => typed::<2>(self, from, to),
+            4 => typed::<4>(self, from, to),
+            8 => typed::<8>(self, from, to),
+            _ => self.copy(from, to, bytes),
+        }
+    }
+
     /// Copies between two extents (or within one, where the ranges may overlap).
     pub(crate) fn copy(&mut self, from: u64, to: u64, bytes: u64) {
         let from = self.check(from, bytes);
@@ -88,6 +114,7 @@ impl Arena {
     }
 
     /// One range to read and another to write, which must not overlap.
+    #[inline]
     pub(crate) fn disjoint(&mut self, from: u64, from_bytes: u64, to: u64, to_bytes: u64) -> (&[u8], &mut [u8]) {
         assert!(from + from_bytes <= to || to + to_bytes <= from, "the ranges overlap");
         let (from, to) = (self.check(from, from_bytes), self.check(to, to_bytes));

@@ -21,12 +21,12 @@ use super::{World, arena};
 pub struct WorldBuilder {
     name: String,
     layout: Option<Layout>,
-    components: Vec<(TypeId, ComponentLayout)>,
-    resources: Vec<(TypeId, ResourceLayout)>,
+    pub(super) components: Vec<(TypeId, ComponentLayout)>,
+    pub(super) resources: Vec<(TypeId, ResourceLayout)>,
     tables: Vec<TableHint>,
-    bytes_max: Option<u64>,
-    region: RegionTarget,
-    keep: bool,
+    pub(super) bytes_max: Option<u64>,
+    pub(super) region: RegionTarget,
+    pub(super) keep: bool,
 }
 
 impl Default for WorldBuilder {
@@ -126,7 +126,7 @@ impl WorldBuilder {
         }
     }
 
-    fn registry(&self, layout: Layout) -> Registry {
+    pub(super) fn registry(&self, layout: Layout) -> Registry {
         let resources: Vec<_> = self
             .resources
             .iter()
@@ -179,7 +179,7 @@ impl WorldBuilder {
 }
 
 /// Whether every Rust type stands in the layout as it is declared.
-fn check_types(
+pub(super) fn check_types(
     layout: &Layout,
     components: &[ComponentLayout],
     resources: &[ResourceLayout],
@@ -228,7 +228,7 @@ fn check_types(
 }
 
 impl World {
-    fn assemble(store: Store, registry: Arc<Registry>, layout_hash: u64) -> World {
+    pub(super) fn assemble(store: Store, registry: Arc<Registry>, layout_hash: u64) -> World {
         World {
             sizes: Arc::new(crate::patch::RecordSizes::new(&registry.layout)),
             store,
@@ -238,6 +238,7 @@ impl World {
             time: 0.0,
             publisher: Publisher::default(),
             scratch: crate::commit::Scratch::default(),
+            edit: super::edit::EditScratch::default(),
             prefabs: HashMap::new(),
         }
     }

@@ -109,7 +109,8 @@ impl<'a> BulkSpawn<'_, 'a> {
         let n = u32::try_from(self.count)
             .map_err(|_| WorldError::TooManyEntities { asked: self.count as u64, max: crate::limits::ENTITIES_MAX })?;
         let world = self.world;
-        let (table, first, handles) = world.append_entities(&self.components, n)?;
+        let mut handles = Vec::with_capacity(self.count);
+        let (table, first) = world.append_entities(&self.components, n, &mut handles)?;
         for component in &self.components {
             let layout = std::sync::Arc::clone(&world.registry.layout);
             let declared = &layout.components()[usize::from(*component)];

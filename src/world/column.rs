@@ -58,6 +58,17 @@ impl Item {
         };
         planned.expect("2^32 rows of 2^16 bytes and their stamps fit 64 bits")
     }
+
+    /// Offset of the stamps in an extent of `capacity` rows.
+    #[inline]
+    pub(crate) fn stamps_offset(self, capacity: u32) -> u64 {
+        let row_bytes = match self {
+            Item::Bytes(bytes) => u64::from(bytes) * u64::from(capacity),
+            Item::Bit => u64::from(capacity).div_ceil(64) * 8,
+        };
+        // no overflow: 2^32 rows of 2^16 bytes
+        (row_bytes + 63) & !63
+    }
 }
 
 /// In which rows a spare extent differs from the live one. The list of runs keeps its memory: it is emptied and filled
@@ -99,6 +110,7 @@ impl Stale {
 
     /// Adds `len` rows from `start` of a column of `rows` rows; past a sixteenth of scattered rows a whole copy is
     /// cheaper than a replay.
+    #[inline]
     pub(crate) fn add(&mut self, start: u32, len: u32, rows: u32) {
         if self.all {
             return;

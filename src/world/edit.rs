@@ -6,43 +6,63 @@ use crate::{Component, Entity};
 use super::World;
 use super::bundle::{Bundle, RegistryRef};
 use super::error::WorldError;
+use super::scatter::Values;
 use super::store::Location;
 use crate::layout::Storage;
 
-impl World {
-    /// Ids of a bundle's components; an error where one is given twice.
-    pub(crate) fn bundle_ids<B: Bundle>(&self) -> Result<Vec<u16>, WorldError> {
-        let mut ids = Vec::new();
-        B::ids(&RegistryRef(&self.registry), &mut ids)?;
-        self.check_repeats(&ids)?;
-        Ok(ids)
-    }
+/// Lists kept for their memory.
+#[derive(Debug, Default)]
+pub(crate) struct EditScratch {
+    ids: Vec<u16>,
+    sorted: Vec<u16>,
+    packed: Vec<u8>,
+    handles: Vec<Entity>,
+}
 
-    pub(crate) fn check_repeats(&self, ids: &[u16]) -> Result<(), WorldError> {
-        let mut sorted = ids.to_vec();
+/// Packed bytes of a batch that are kept for the next one.
+const PACKED_BYTES_KEPT: usize = 1 << 20;
+/// Entities of a batch that are written column by column before the next ones: their packed bytes stay in the cache.
+const BLOCK: usize = 512;
+
+impl World {
+    /// Checks that no component is given twice.
+    pub(crate) fn check_repeats(&mut self, ids: &[u16]) -> Result<(), WorldError> {
+        let sorted = &mut self.edit.sorted;
+        sorted.clear();
+        sorted.extend_from_slice(ids);
         sorted.sort_unstable();
-        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| usize::from(pair[0])) {
             None => Ok(()),
-            Some(pair) => {
-                let component = self.layout().components()[usize::from(pair[0])].name.clone();
-                Err(WorldError::DuplicateComponent { component })
-            }
+            Some(id) => Err(WorldError::DuplicateComponent { component: self.layout().components()[id].name.clone() }),
         }
     }
 
     /// The table of entities with these components, with the columns of the toggles among them.
     pub(crate) fn table_of(&mut self, ids: &[u16]) -> Result<u32, WorldError> {
-        let mut tables: Vec<u16> = ids.iter().copied().filter(|id| self.store.storage(*id) == Storage::Table).collect();
+        let store = &mut self.store;
+        let mut tables = std::mem::take(&mut self.edit.sorted);
+        tables.clear();
+        tables.extend(ids.iter().copied().filter(|id| store.storage(*id) == Storage::Table));
         tables.sort_unstable();
-        let table = self.store.table_for(&tables)?;
-        for id in ids.iter().filter(|id| self.store.storage(**id) == Storage::Toggle).copied().collect::<Vec<_>>() {
-            self.store.attach_toggle(table, id)?;
+        let table = store.table_for(&tables);
+        self.edit.sorted = tables;
+        let table = table?;
+        for id in ids {
+            if store.storage(*id) == Storage::Toggle {
+                store.attach_toggle(table, *id)?;
+            }
         }
         Ok(table)
     }
 
-    /// Appends `n` new entities to the table of these components: handles placed, fields zero, toggles on.
-    pub(crate) fn append_entities(&mut self, ids: &[u16], n: u32) -> Result<(u32, u32, Vec<Entity>), WorldError> {
+    /// Appends `n` new entities to the table of these components: handles placed and appended to `handles`, fields
+    /// anything, toggles on.
+    pub(crate) fn append_entities(
+        &mut self,
+        ids: &[u16],
+        n: u32,
+        handles: &mut Vec<Entity>,
+    ) -> Result<(u32, u32), WorldError> {
         let table = self.table_of(ids)?;
         let rows = self.store.tables[table as usize].rows;
         // room first: nothing is half-spawned when memory runs out
@@ -55,20 +75,22 @@ impl World {
         self.store.reserve(super::store::ENTITIES, u64::from(slots) + fresh)?;
         self.store.write_partial(super::store::ENTITIES, 0)?;
         self.store.write_partial(super::store::ENTITIES, 1)?;
-        let mut handles = Vec::with_capacity(n as usize);
-        self.store.take_handles(n, &mut handles)?;
+        let from = handles.len();
+        self.store.take_handles(n, handles)?;
+        let handles = &handles[from..];
         let first = self.store.append(table, n)?;
         let offset = self.store.tables[table as usize].columns[0].live.offset + 8 * u64::from(first);
-        self.store.arena.items_mut::<Entity>(offset, n as usize).copy_from_slice(&handles);
-        self.store.place(&handles, table, first);
-        let toggles = ids.iter().filter(|id| self.store.storage(**id) == Storage::Toggle).copied().collect::<Vec<_>>();
-        for id in &toggles {
+        self.store.arena.items_mut::<Entity>(offset, n as usize).copy_from_slice(handles);
+        self.store.place(handles, table, first);
+        for id in
+            ids.iter().filter(|id| self.registry.layout.components()[usize::from(**id)].storage == Storage::Toggle)
+        {
             let presence = self.store.tables[table as usize].shape.slot(*id).and_then(|slot| slot.presence);
             let column = usize::from(presence.expect("table_of attached the toggle"));
             self.store.set_bits(table, column, first, n, true);
         }
         self.store.mark_all_changed(table, self.parity(), first, n)?;
-        Ok((table, first, handles))
+        Ok((table, first))
     }
 
     /// Spawns an entity.
@@ -76,7 +98,12 @@ impl World {
     /// # Errors
     /// An unknown component, one given twice, no memory.
     pub fn spawn<B: Bundle>(&mut self, bundle: B) -> Result<Entity, WorldError> {
-        Ok(self.spawn_batch([bundle])?[0])
+        let mut handles = std::mem::take(&mut self.edit.handles);
+        handles.clear();
+        let done = self.spawn_into([bundle], &mut handles);
+        let entity = handles.first().copied();
+        self.edit.handles = handles;
+        done.map(|()| entity.expect("one bundle makes one entity"))
     }
 
     /// Spawns an entity per bundle; their handles in order.
@@ -84,24 +111,60 @@ impl World {
     /// # Errors
     /// As [`World::spawn`]; nothing is half-spawned.
     pub fn spawn_batch<B: Bundle>(&mut self, bundles: impl IntoIterator<Item = B>) -> Result<Vec<Entity>, WorldError> {
-        let ids = self.bundle_ids::<B>()?;
-        let bundles: Vec<B> = bundles.into_iter().collect();
-        let n = u32::try_from(bundles.len()).map_err(|_| WorldError::TooManyEntities {
-            asked: bundles.len() as u64,
-            max: crate::limits::ENTITIES_MAX,
-        })?;
-        let (table, first, handles) = self.append_entities(&ids, n)?;
-        let mut packed = vec![0; B::PACKED_BYTES];
-        let sizes: Vec<usize> = ids.iter().map(|id| self.registry.packed_bytes[usize::from(*id)] as usize).collect();
-        for (index, bundle) in bundles.iter().enumerate() {
-            bundle.pack_all(&mut packed);
-            let mut at = 0;
-            for (id, bytes) in ids.iter().zip(&sizes) {
-                self.store.write_packed(table, first + index as u32, *id, &packed[at..at + bytes])?;
-                at += bytes;
+        let mut handles = Vec::new();
+        self.spawn_into(bundles, &mut handles)?;
+        Ok(handles)
+    }
+
+    fn spawn_into<B: Bundle>(
+        &mut self,
+        bundles: impl IntoIterator<Item = B>,
+        handles: &mut Vec<Entity>,
+    ) -> Result<(), WorldError> {
+        let mut packed = std::mem::take(&mut self.edit.packed);
+        let mut ids = std::mem::take(&mut self.edit.ids);
+        packed.clear();
+        ids.clear();
+        let mut count = 0usize;
+        let bundles = bundles.into_iter();
+        packed.reserve(bundles.size_hint().0.saturating_mul(B::PACKED_BYTES));
+        for bundle in bundles {
+            let at = packed.len();
+            packed.resize(at + B::PACKED_BYTES, 0);
+            bundle.pack_all(&mut packed[at..]);
+            count += 1;
+        }
+        let done = self.spawn_packed::<B>(&mut ids, &packed, count, handles);
+        packed.shrink_to(PACKED_BYTES_KEPT);
+        self.edit.packed = packed;
+        self.edit.ids = ids;
+        done
+    }
+
+    fn spawn_packed<B: Bundle>(
+        &mut self,
+        ids: &mut Vec<u16>,
+        packed: &[u8],
+        count: usize,
+        handles: &mut Vec<Entity>,
+    ) -> Result<(), WorldError> {
+        B::ids(&RegistryRef(&self.registry), ids)?;
+        self.check_repeats(ids)?;
+        let n = u32::try_from(count)
+            .map_err(|_| WorldError::TooManyEntities { asked: count as u64, max: crate::limits::ENTITIES_MAX })?;
+        handles.reserve(count);
+        let (table, first) = self.append_entities(ids, n, handles)?;
+        if B::PACKED_BYTES == 0 {
+            return Ok(());
+        }
+        for (block, bytes) in packed.chunks(BLOCK * B::PACKED_BYTES).enumerate() {
+            let mut values = Values { bytes, stride: B::PACKED_BYTES, at: 0 };
+            let row = first + (block * BLOCK) as u32;
+            for id in ids.iter() {
+                values.at += self.store.write_appended(table, *id, row, values);
             }
         }
-        Ok(handles)
+        Ok(())
     }
 
     fn find(&self, entity: Entity) -> Result<Location, WorldError> {
@@ -179,7 +242,7 @@ impl World {
     }
 
     fn move_one(&mut self, at: Location, component: u16, add: bool) -> Result<Location, WorldError> {
-        let to = crate::commit::neighbour(&mut self.store, at.table, component, add)?;
+        let to = self.store.neighbour(at.table, component, add)?;
         self.store.secure_table(at.table)?;
         let row = self.store.move_rows(at.table, &[at.row], to)?;
         self.store.sweep(at.table, &[at.row])?;

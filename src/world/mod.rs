@@ -16,6 +16,8 @@ mod publish;
 pub(crate) mod query;
 pub(crate) mod registry;
 pub(crate) mod resources;
+#[cfg(feature = "checkpoint")]
+pub(crate) mod restore;
 mod rows;
 pub(crate) mod scatter;
 mod select;
@@ -65,6 +67,7 @@ pub struct World {
     pub(crate) time: f64,
     pub(crate) publisher: publish::Publisher,
     pub(crate) scratch: Scratch,
+    edit: edit::EditScratch,
     prefabs: HashMap<String, Prefab>,
 }
 

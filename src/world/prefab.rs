@@ -126,7 +126,8 @@ impl PrefabSpawn<'_> {
             self.prefab.parts.iter().map(|part| (part.id)(&world.registry)).collect::<Result<_, _>>()?;
         let n = u32::try_from(self.count)
             .map_err(|_| WorldError::TooManyEntities { asked: self.count as u64, max: crate::limits::ENTITIES_MAX })?;
-        let (table, first, handles) = world.append_entities(&ids, n)?;
+        let mut handles = Vec::with_capacity(self.count);
+        let (table, first) = world.append_entities(&ids, n, &mut handles)?;
         for (part, id) in self.prefab.parts.iter().zip(&ids) {
             let mut packed = vec![0; part.bytes];
             for index in 0..n {

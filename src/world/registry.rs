@@ -3,6 +3,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use crate::layout::{ComponentLayout, FieldLayout, Layout, ScalarType};
@@ -10,14 +11,38 @@ use crate::{Component, Resource};
 
 use super::error::WorldError;
 
+/// A map of keys that are spread already.
+pub(crate) type IdMap<K, V = u16> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
+
+/// Takes a word that is a hash already, or that a multiplication spreads well enough.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        let spread = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 = spread ^ (spread >> 32);
+    }
+}
+
 /// Types and sizes of a layout's components and resources.
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub layout: Arc<Layout>,
-    components: HashMap<TypeId, u16>,
-    resources: HashMap<TypeId, u16>,
-    /// Packed bytes of each component.
-    pub packed_bytes: Vec<u32>,
+    components: IdMap<TypeId>,
+    resources: IdMap<TypeId>,
     /// Offsets inside each component's packed value of entity handles, which a commit resolves.
     pub entity_offsets: Vec<Vec<u32>>,
     /// Offsets inside each component's packed value of bools, which a commit checks.
@@ -57,7 +82,6 @@ impl Registry {
         Registry {
             components: ids,
             resources: resource_ids,
-            packed_bytes: layout.components().iter().map(|c| c.packed_bytes() as u32).collect(),
             entity_offsets: layout.components().iter().map(|c| offsets_of(&c.fields, ScalarType::Entity)).collect(),
             bool_offsets: layout.components().iter().map(|c| offsets_of(&c.fields, ScalarType::Bool)).collect(),
             resource_entity_offsets: layout
@@ -71,12 +95,13 @@ impl Registry {
     }
 
     /// The id of a component type.
+    #[inline]
     pub(crate) fn component<C: Component>(&self) -> Result<u16, WorldError> {
         self.components
             .get(&TypeId::of::<C>())
             .copied()
             .or_else(|| self.by_declaration::<C>())
-            .ok_or(WorldError::UnknownComponent { name: C::NAME.to_owned() })
+            .ok_or_else(|| WorldError::UnknownComponent { name: C::NAME.to_owned() })
     }
 
     /// A type that was never registered still stands for a component that is declared exactly alike.

@@ -381,6 +381,7 @@ impl Store {
         self.write_partial(ENTITIES, 0)?;
         let n = rows.len() as u32;
         let first = self.append(to, n)?;
+        let contiguous = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
         for c in 0..self.tables[to as usize].columns.len() {
             let (kind, item) = self.tables[to as usize].shape.columns[c];
             let source = from_shape.columns.iter().position(|(other, _)| *other == kind);
@@ -390,8 +391,9 @@ impl Store {
                     let (to_offset, _) = self.span(to, c, false);
                     let at = to_offset + u64::from(first) * u64::from(bytes);
                     let total = u64::from(n) * u64::from(bytes);
-                    let contiguous = rows.windows(2).all(|pair| pair[1] == pair[0] + 1);
-                    if contiguous {
+                    if let [row] = rows {
+                        self.arena.copy_value(from_offset + u64::from(*row) * u64::from(bytes), at, total);
+                    } else if contiguous {
                         let start = rows.first().map_or(0, |row| u64::from(*row) * u64::from(bytes));
                         self.arena.copy(from_offset + start, at, total);
                     } else {
@@ -514,6 +516,9 @@ impl Store {
             self.dirty = true;
             return Ok(());
         }
+        if let [row] = removed {
+            return self.sweep_one(table, *row, left);
+        }
         let mut sources = std::mem::take(&mut self.scratch.sources);
         replacements(rows, removed, &mut sources);
         // holes below the new end; the rest is cut off
@@ -540,6 +545,42 @@ impl Store {
         self.place_scattered(table, holes);
         self.scratch.sources = sources;
         self.tables[t].rows = left;
+        Ok(())
+    }
+
+    /// Takes one row out of a table that keeps others: the last one takes its place.
+    fn sweep_one(&mut self, table: u32, row: u32, last: u32) -> Result<(), RegionError> {
+        let t = table as usize;
+        self.write_partial(ENTITIES, 0)?;
+        for c in 0..self.tables[t].columns.len() {
+            self.write_partial(table, c)?;
+        }
+        for c in 0..self.tables[t].columns.len() {
+            match self.tables[t].columns[c].item {
+                Item::Bytes(bytes) if row != last => {
+                    let (offset, bytes) = (self.tables[t].columns[c].live.offset, u64::from(bytes));
+                    let (from, to) = (offset + u64::from(last) * bytes, offset + u64::from(row) * bytes);
+                    self.arena.copy_value(from, to, bytes);
+                    self.touched(table, c, row, 1);
+                }
+                Item::Bytes(_) => {}
+                Item::Bit => {
+                    let bit = self.bit(table, c, last);
+                    self.set_bit(table, c, last, false);
+                    self.touched(table, c, last, 1);
+                    if row != last {
+                        self.set_bit(table, c, row, bit);
+                        self.touched(table, c, row, 1);
+                    }
+                }
+            }
+        }
+        if row != last {
+            let handle = self.handle(table, row);
+            self.place(&[handle], table, row);
+        }
+        self.tables[t].rows = last;
+        self.dirty = true;
         Ok(())
     }
 

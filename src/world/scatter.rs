@@ -40,15 +40,19 @@ fn consecutive(rows: &[u32]) -> bool {
     rows.iter().zip(0u32..).map(|(row, index)| row.wrapping_sub(index) ^ first).fold(0, |any, bits| any | bits) == 0
 }
 
+fn write_in_order<const N: usize>(data: &mut [u8], values: Values<'_>) {
+    let data: &mut [[u8; N]] = bytemuck::cast_slice_mut(data);
+    for (to, entry) in data.iter_mut().zip(values.bytes.chunks_exact(values.stride)) {
+        to.copy_from_slice(&entry[values.at..values.at + N]);
+    }
+}
+
 fn write<const N: usize>(data: &mut [u8], rows: &[u32], values: Values<'_>, picks: Option<&[u32]>, in_order: bool) {
     let data: &mut [[u8; N]] = bytemuck::cast_slice_mut(data);
     match (picks, in_order, rows.first()) {
         (None, true, Some(first)) => {
             let first = *first as usize;
-            let entries = values.bytes.chunks_exact(values.stride);
-            for (to, entry) in data[first..first + rows.len()].iter_mut().zip(entries) {
-                to.copy_from_slice(&entry[values.at..values.at + N]);
-            }
+            write_in_order::<N>(data[first..first + rows.len()].as_flattened_mut(), values);
         }
         (None, ..) => {
             for row in rows {
@@ -192,6 +196,33 @@ impl Store {
         }
         note(bytemuck::cast_slice_mut(stamps), &mut column.stale, stamp, rows_total, rows, in_order);
         self.dirty = true;
+    }
+
+    /// Writes a component's packed values to rows from `row` on that were appended just now (so that everything is noted
+    /// already); the bytes of one value.
+    pub(crate) fn write_appended(&mut self, table: u32, component: u16, row: u32, mut values: Values<'_>) -> usize {
+        let Store { tables, arena, .. } = self;
+        let table = &tables[table as usize];
+        let slot = table.shape.slot(component).expect("the caller looked the component up");
+        let n = values.bytes.len() / values.stride;
+        let begin = values.at;
+        for column in &table.columns[usize::from(slot.first)..usize::from(slot.first + slot.fields)] {
+            debug_assert!(column.building, "appended rows are building");
+            let Item::Bytes(bytes) = column.item else { unreachable!("values are stored in bytes") };
+            let bytes = bytes as usize;
+            let data = arena.bytes_mut(column.live.offset + u64::from(row) * bytes as u64, (n * bytes) as u64);
+            match bytes {
+                4 => write_in_order::<4>(data, values),
+                8 => write_in_order::<8>(data, values),
+                _ => {
+                    for (to, entry) in data.chunks_exact_mut(bytes).zip(values.bytes.chunks_exact(values.stride)) {
+                        to.copy_from_slice(&entry[values.at..values.at + bytes]);
+                    }
+                }
+            }
+            values.at += bytes;
+        }
+        values.at - begin
     }
 
     /// The entity map's words of entities: table and row, or [`LOCATION_FREE`] for a stale handle.

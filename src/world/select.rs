@@ -215,7 +215,7 @@ impl World {
         component: u16,
         add: bool,
     ) -> Result<(u32, Vec<(u32, u32)>), WorldError> {
-        let to = crate::commit::neighbour(&mut self.store, table, component, add)?;
+        let to = self.store.neighbour(table, component, add)?;
         let all = self.store.tables[table as usize].rows;
         if runs == [(0, all)] && self.store.tables[to as usize].rows == 0 {
             self.store.relabel(table, to)?;

@@ -16,6 +16,7 @@ use crate::region::{Extent, Region, RegionError};
 use super::arena::Arena;
 use super::column::{Column, ColumnKind, Item, Spare};
 use super::free::FreeSlots;
+use super::registry::IdMap;
 use super::table::{Shape, Table, TableKind};
 
 /// The entity map's place among the tables.
@@ -59,6 +60,10 @@ pub(crate) struct Store {
     pub layout: Arc<Layout>,
     pub tables: Vec<Table>,
     by_components: HashMap<Box<[u16]>, u32>,
+    /// The table that was last asked for by its components.
+    last_table: Option<u32>,
+    /// Tables that differ by one component: by table, component and whether it is added.
+    edges: IdMap<(u32, u16, bool), u32>,
     /// The newest published generation; 0: none.
     pub published: u64,
     /// Generations that readers held when last looked.
@@ -101,6 +106,8 @@ impl Store {
             layout,
             tables: Vec::new(),
             by_components: HashMap::new(),
+            last_table: None,
+            edges: IdMap::default(),
             published: 0,
             pins: Vec::new(),
             limbo: Vec::new(),
@@ -129,6 +136,8 @@ impl Store {
             .map(|(index, table)| (table.shape.components.iter().copied().filter(is_table).collect(), index as u32))
             .collect();
         self.tables = tables;
+        self.last_table = None;
+        self.edges.clear();
         self.published = published;
         self.limbo.clear();
         self.dirty = false;
@@ -175,11 +184,37 @@ impl Store {
 
     /// The table of the entities with exactly these (sorted) components; made where there is none.
     pub(crate) fn table_for(&mut self, components: &[u16]) -> Result<u32, RegionError> {
+        // toggles that a table has got columns for do not count: such a table is found the long way
+        if let Some(table) = self.last_table
+            && *self.tables[table as usize].shape.components == *components
+        {
+            return Ok(table);
+        }
         if let Some(&table) = self.by_components.get(components) {
+            self.last_table = Some(table);
             return Ok(table);
         }
         let shape = Arc::new(Shape::new(&self.layout, components));
         self.push_table(TableKind::Data, shape, CAPACITY_MIN)
+    }
+
+    /// The table that has one table component more, or less.
+    pub(crate) fn neighbour(&mut self, table: u32, component: u16, add: bool) -> Result<u32, RegionError> {
+        if let Some(found) = self.edges.get(&(table, component, add)) {
+            return Ok(*found);
+        }
+        let mut components = std::mem::take(&mut self.scratch.components);
+        components.clear();
+        let others = self.tables[table as usize].shape.components.iter().copied();
+        components.extend(others.filter(|c| self.storage(*c) == Storage::Table && *c != component));
+        if add {
+            components.insert(components.partition_point(|c| *c < component), component);
+        }
+        let found = self.table_for(&components);
+        self.scratch.components = components;
+        let found = found?;
+        self.edges.insert((table, component, add), found);
+        Ok(found)
     }
 
     /// The tables of entities with their places.
@@ -289,10 +324,16 @@ impl Store {
     }
 
     /// Makes a column writable in place, keeping its content. Costs what changed since the spare was current.
+    #[inline]
     pub(crate) fn write_partial(&mut self, table: u32, column: usize) -> Result<(), RegionError> {
         if self.tables[table as usize].columns[column].building {
             return Ok(());
         }
+        self.thaw(table, column)
+    }
+
+    #[cold]
+    fn thaw(&mut self, table: u32, column: usize) -> Result<(), RegionError> {
         self.ready_spare(table, column)?;
         self.catch_up(table, column);
         self.flip(table, column);
@@ -361,6 +402,7 @@ impl Store {
     }
 
     /// Notes that rows of a building column were written: for the catch-up of its spare and in its chunk stamps.
+    #[inline]
     pub(crate) fn touched(&mut self, table: u32, column: usize, start: u32, len: u32) {
         if len == 0 {
             return;
@@ -376,10 +418,15 @@ impl Store {
         } else {
             column.stale.add(start, len, rows.max(start + len));
         }
-        let stamps = column.item.extent_bytes(capacity).0;
+        let stamps = column.item.stamps_offset(capacity);
+        debug_assert_eq!(stamps, column.item.extent_bytes(capacity).0);
         let (first, last) = (start as usize / CHUNK_ROWS, (start + len - 1) as usize / CHUNK_ROWS);
         let offset = column.live.offset + stamps + 8 * first as u64;
-        arena.items_mut::<u64>(offset, last - first + 1).fill(stamp);
+        if first == last {
+            arena.set_word(offset, stamp);
+        } else {
+            arena.items_mut::<u64>(offset, last - first + 1).fill(stamp);
+        }
         self.dirty = true;
     }
 

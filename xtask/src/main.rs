@@ -11,7 +11,9 @@ mod fuzz;
 mod house;
 mod loom;
 mod miri;
+mod package;
 mod process;
+mod python;
 mod report;
 mod soak;
 mod test;
@@ -26,7 +28,7 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [--fail-fast] [--only STEP[,STEP...]] [--minutes-max N]
-                          everything that decides whether the repository is sound (default bound: 45 minutes)
+                          everything that decides whether the repository is sound (default bound: 40 minutes)
   steps                   the names of the steps of `test`
   house                   the house rules alone (headers, unsafe list, words, lengths)
   loom                    the loom models alone
@@ -94,7 +96,7 @@ fn steps(args: &[String]) -> Result<bool, String> {
 }
 
 fn test(args: &[String]) -> Result<bool, String> {
-    let mut runner = Runner::new(Duration::from_mins(45));
+    let mut runner = Runner::new(Duration::from_mins(40));
     let mut only: Option<Vec<&str>> = None;
     let mut args = args.iter();
     while let Some(arg) = args.next() {

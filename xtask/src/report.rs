@@ -11,6 +11,9 @@ pub(crate) struct Step {
     pub name: &'static str,
     /// What it shows when it passes.
     pub what: &'static str,
+    /// Minutes that it may take where nothing is built yet: with fewer left of a run of all steps it is skipped, aloud.
+    /// 0: it always runs.
+    pub wants_minutes: u64,
     /// Runs it; the argument is how long it may take.
     pub run: fn(Duration) -> Outcome,
 }
@@ -74,6 +77,11 @@ impl Runner {
         println!("\n==== {}: {}", step.name, step.what);
         let left = self.bound.saturating_sub(self.begun.elapsed());
         self.record(step.name, || {
+            if left < Duration::from_mins(step.wants_minutes) {
+                let (minutes, wants, name) = (left.as_secs() / 60, step.wants_minutes, step.name);
+                let why = format!("it may take {wants} minutes, {minutes} are left: `cargo xtask test --only {name}`");
+                return Outcome::Skipped(why);
+            }
             if left.is_zero() { Outcome::Failed("not run: no time was left".to_owned()) } else { (step.run)(left) }
         });
     }
@@ -129,10 +137,13 @@ fn dashed(note: &str) -> String {
 mod tests {
     use super::*;
 
-    const OK: Step = Step { name: "good", what: "passes", run: |_| Outcome::Passed("3 passed".into()) };
-    const BAD: Step = Step { name: "bad", what: "fails", run: |_| Outcome::Failed("why\nmore".into()) };
-    const SKIP: Step = Step { name: "absent", what: "cannot run", run: |_| Outcome::Skipped("no tool".into()) };
-    const PANIC: Step = Step { name: "panic", what: "panics", run: |_| panic!("a fault of a step") };
+    const OK: Step =
+        Step { name: "good", what: "passes", wants_minutes: 0, run: |_| Outcome::Passed("3 passed".into()) };
+    const BAD: Step =
+        Step { name: "bad", what: "fails", wants_minutes: 0, run: |_| Outcome::Failed("why\nmore".into()) };
+    const SKIP: Step =
+        Step { name: "absent", what: "cannot run", wants_minutes: 0, run: |_| Outcome::Skipped("no tool".into()) };
+    const PANIC: Step = Step { name: "panic", what: "panics", wants_minutes: 0, run: |_| panic!("a fault of a step") };
 
     #[test]
     fn a_failure_fails_the_run_and_later_steps_still_run() {

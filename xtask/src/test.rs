@@ -8,40 +8,81 @@ use std::time::Duration;
 use crate::process::run;
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, target};
-use crate::{compare, fuzz, house, loom, miri};
+use crate::{compare, fuzz, house, loom, miri, package, python};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
 /// Where the core must compile without an operating system.
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// All steps, in order.
+/// All steps, in order; those that can be left out for want of time come last.
 pub(crate) const STEPS: &[Step] = &[
-    Step { name: "house", what: "file headers, the list of unsafe files, forbidden words", run: |_| house::check() },
-    Step { name: "format", what: "every file is formatted", run: |left| plain("fmt --all --check", left) },
+    Step {
+        name: "house",
+        what: "file headers, the list of unsafe files, forbidden words",
+        wants_minutes: 0,
+        run: |_| house::check(),
+    },
+    Step {
+        name: "format",
+        what: "every file is formatted",
+        wants_minutes: 0,
+        run: |left| plain("fmt --all --check", left),
+    },
     Step {
         name: "lint",
         what: "no warnings: workspace, all targets",
+        wants_minutes: 0,
         run: |left| plain("clippy --locked --workspace --all-targets -- -D warnings", left),
     },
     Step {
         name: "lint-bare",
         what: "no warnings: the library without default features",
+        wants_minutes: 0,
         run: |left| plain("clippy --locked --package hypostyle --lib --no-default-features -- -D warnings", left),
     },
     Step {
         name: "lint-features",
         what: "no warnings: all features",
+        wants_minutes: 0,
         run: |left| plain("clippy --locked --package hypostyle --all-targets --all-features -- -D warnings", left),
     },
-    Step { name: "wasm", what: "the core compiles without an operating system", run: wasm },
-    Step { name: "docs", what: "the documentation has no broken parts", run: docs },
-    Step { name: "tests", what: "unit and integration tests, with fault injection", run: tests },
-    Step { name: "doc-tests", what: "every example in the documentation and the README", run: doc_tests },
-    Step { name: "compare", what: "other engines do the same work and end in equal states", run: compare::quick },
-    Step { name: "loom", what: "models of the lock-free protocols, and their mutants", run: loom::run },
-    Step { name: "miri", what: "unit tests on the heap under Miri", run: miri::short },
-    Step { name: "fuzz", what: "every fuzz target for a short while", run: fuzz::short },
+    Step { name: "wasm", what: "the core compiles without an operating system", wants_minutes: 0, run: wasm },
+    Step { name: "docs", what: "the documentation has no broken parts", wants_minutes: 0, run: docs },
+    Step { name: "tests", what: "unit and integration tests, with fault injection", wants_minutes: 0, run: tests },
+    Step {
+        name: "doc-tests",
+        what: "every example in the documentation and the README",
+        wants_minutes: 0,
+        run: doc_tests,
+    },
+    Step {
+        name: "loom",
+        what: "models of the lock-free protocols, and their mutants",
+        wants_minutes: 0,
+        run: loom::run,
+    },
+    Step { name: "fuzz", what: "every fuzz target for a short while", wants_minutes: 0, run: fuzz::short },
+    Step { name: "miri", what: "unit tests on the heap under Miri", wants_minutes: 11, run: miri::short },
+    Step {
+        name: "export",
+        what: "exports, read back with the Arrow and Parquet crates",
+        wants_minutes: 7,
+        run: export,
+    },
+    Step { name: "pyarrow", what: "exports, read with pyarrow", wants_minutes: 6, run: python::run_scripts },
+    Step {
+        name: "python",
+        what: "the Python package: lints, wheel, tests on live simulations",
+        wants_minutes: 12,
+        run: package::test,
+    },
+    Step {
+        name: "compare",
+        what: "other engines do the same work and end in equal states",
+        wants_minutes: 14,
+        run: compare::quick,
+    },
 ];
 
 fn plain(words: &str, left: Duration) -> Outcome {
@@ -68,6 +109,12 @@ fn tests(left: Duration) -> Outcome {
         "test --locked --workspace --lib --bins --tests --examples --no-fail-fast {TEST_PROFILE} \
          --features hypostyle/fault-injection"
     );
+    run(&mut cargo(&words), left).tests_outcome()
+}
+
+/// A step of its own: what it builds is built for nothing else.
+fn export(left: Duration) -> Outcome {
+    let words = format!("test --locked --package hypostyle --test export {TEST_PROFILE} --features export");
     run(&mut cargo(&words), left).tests_outcome()
 }
 

@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::io::Write;
 
+use hypostyle::checkpoint::CheckpointError;
 use hypostyle::{LayoutError, PoolError, RegionError, ScheduleError, SnapshotError, StepError, WorldError};
 
 /// The result of a command.
@@ -106,6 +107,19 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<RegionError>() {
         return of_region(error);
     }
+    if let Some(error) = error.downcast_ref::<CheckpointError>() {
+        return of_checkpoint(error);
+    }
+    #[cfg(feature = "export")]
+    if let Some(error) = error.downcast_ref::<hypostyle::export::ExportError>() {
+        use hypostyle::export::ExportError;
+        return match error {
+            ExportError::UnknownComponent { .. } | ExportError::UnknownFormat { .. } => Some(USAGE),
+            ExportError::Snapshot(error) => of_snapshot(error),
+            ExportError::File(error) => of_checkpoint(error),
+            _ => None,
+        };
+    }
     if let Some(error) = error.downcast_ref::<SnapshotError>() {
         return of_snapshot(error);
     }
@@ -137,11 +151,26 @@ fn of_region(error: &RegionError) -> Option<u8> {
     }
 }
 
+fn of_checkpoint(error: &CheckpointError) -> Option<u8> {
+    match error {
+        CheckpointError::Io { action: "open", source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Some(NOT_FOUND)
+        }
+        CheckpointError::Empty { .. } => Some(NOT_FOUND),
+        CheckpointError::File { .. } => Some(NOT_USABLE),
+        CheckpointError::Taken { .. } => Some(IN_USE),
+        CheckpointError::Level { .. } | CheckpointError::Notes { .. } => Some(USAGE),
+        CheckpointError::Snapshot(error) => of_snapshot(error),
+        CheckpointError::World(error) => of_world(error),
+        _ => None,
+    }
+}
+
 fn of_snapshot(error: &SnapshotError) -> Option<u8> {
     match error {
         SnapshotError::Region(error) => of_region(error),
-        SnapshotError::Layout(_) | SnapshotError::Directory(_) => Some(NOT_USABLE),
-        SnapshotError::NothingPublished => Some(NOT_FOUND),
+        SnapshotError::Layout(_) | SnapshotError::Directory(_) | SnapshotError::Entities(_) => Some(NOT_USABLE),
+        SnapshotError::NothingPublished | SnapshotError::NoTimeline { .. } => Some(NOT_FOUND),
         SnapshotError::UnknownColumn { .. } | SnapshotError::UnknownResource { .. } => Some(USAGE),
         _ => None,
     }

@@ -1,23 +1,24 @@
 #![forbid(unsafe_code)]
-//! `inspect REGION`: all that can be told of a region without stopping its writer.
+//! `inspect REGION|FILE`: all that can be told of a region without stopping its writer, or of a checkpoint.
 
 use std::io::Write;
 
-use hypostyle::{ColumnMemory, LeaseInfo, Reader, RegionInfo, RegionTarget, Snapshot, SnapshotError, WorkerInfo};
+use hypostyle::checkpoint::CheckpointFile;
+use hypostyle::{ColumnMemory, Layout, LeaseInfo, Reader, RegionInfo, Snapshot, SnapshotError, WorkerInfo};
 use serde_json::{Value, json};
 
 use crate::failure::Outcome;
 use crate::list::{info_json, state};
-use crate::open::open;
+use crate::source::{Opened, Source};
 use crate::table::Table;
 use crate::{layout, put_json, text, values};
 
 /// What to show.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region.
-    #[arg(value_name = "NAME|DIR")]
-    region: RegionTarget,
+    /// The region, or a checkpoint.
+    #[arg(value_name = "REGION|FILE")]
+    source: Source,
 }
 
 /// A pinned generation in numbers.
@@ -67,8 +68,9 @@ impl Generation {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    let mut reader = open(&args.region)?;
-    let info = hypostyle::inspect(&args.region);
+    let Opened { mut reader, file } = args.source.open()?;
+    let Source::Region(target) = &args.source else { return checkpoint(&mut reader, file.as_ref(), json, out) };
+    let info = hypostyle::inspect(target);
     // before this reader pins anything itself
     let own = std::process::id();
     let leases: Vec<LeaseInfo> = reader.leases()?.into_iter().filter(|lease| lease.pid != own).collect();
@@ -78,6 +80,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     if json {
         let mut data = json!({
             "region": info_json(&info),
+            "checkpoint": null,
             "layout": layout::layout_json(reader.layout()),
             "leases": leases,
             "workers": workers,
@@ -87,15 +90,42 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         return put_json(out, &data);
     }
     put_region(&info, generation.as_ref(), out)?;
-    writeln!(out, "\nlayout {}\n", text::hash(info.layout_hash))?;
-    for line in reader.layout().to_toml().lines() {
-        writeln!(out, "{}", format!("    {line}").trim_end())?;
-    }
+    put_layout(reader.layout(), out)?;
     if let Some(generation) = &generation {
         put_tables(generation, out)?;
     }
     put_leases(&leases, out)?;
     put_workers(&workers, out)
+}
+
+/// The same of a checkpoint: it has no writer, no readers and no workers.
+fn checkpoint(reader: &mut Reader, file: Option<&CheckpointFile>, json: bool, out: &mut dyn Write) -> Outcome {
+    let generation = generation(reader)?;
+    if json {
+        let mut data = json!({
+            "region": null,
+            "checkpoint": file.map(crate::checkpoint::file_json),
+            "layout": layout::layout_json(reader.layout()),
+            "leases": [],
+            "workers": [],
+            "snapshot": generation.as_ref().map(generation_json),
+        });
+        data["layout"]["toml"] = json!(reader.layout().to_toml());
+        return put_json(out, &data);
+    }
+    if let Some(file) = file {
+        write!(out, "{}", crate::checkpoint::file_table(file))?;
+    }
+    put_layout(reader.layout(), out)?;
+    generation.map_or(Ok(()), |generation| put_tables(&generation, out))
+}
+
+fn put_layout(layout: &Layout, out: &mut dyn Write) -> Outcome {
+    writeln!(out, "\nlayout {}\n", text::hash(layout.hash()))?;
+    for line in layout.to_toml().lines() {
+        writeln!(out, "{}", format!("    {line}").trim_end())?;
+    }
+    Ok(())
 }
 
 fn generation(reader: &mut Reader) -> Outcome<Option<Generation>> {

@@ -4,7 +4,10 @@
 //! is an ordinary user of the library: it knows nothing that another program could not know.
 
 mod bench;
+mod checkpoint;
 mod clean;
+mod diff;
+mod export;
 mod failure;
 mod hash;
 mod inspect;
@@ -14,13 +17,18 @@ mod meter;
 mod open;
 mod plan;
 mod run;
+mod run_checkpoints;
 mod run_report;
 mod scene_list;
 mod signals;
+mod source;
 mod stats;
 mod table;
 mod text;
+mod top;
+mod trace;
 mod values;
+mod watch;
 mod worker;
 
 #[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
@@ -39,13 +47,13 @@ use failure::{Failure, Outcome};
 
 const EXIT_CODES: &str = "Exit codes:
   0    done
-  1    failed: the system refused something, or a case without a code of its own
+  1    failed: the system refused something, or a case without a code of its own; of `diff`: they differ
   2    usage: an unknown option, scene, column, or a name that is none
-  3    not found: no such region, or nothing was published in it yet
+  3    not found: no such region or checkpoint, or nothing was published in it yet
   4    a layout that is not valid, or that does not fit
   5    the simulation failed: a frame was abandoned, or the schedule is wrong
   6    in use: the region has a live writer, or its name is taken
-  7    not usable: the region is damaged, foreign, of another version or not a region
+  7    not usable: the region or checkpoint is damaged, foreign, of another version, or none
   130  interrupted: the frame was finished and everything cleaned up";
 
 /// Worlds in shared memory: run them, watch them from other processes.
@@ -70,17 +78,31 @@ enum Command {
     Scenes,
     /// List regions.
     List(list::Args),
-    /// Show a region: layout, generation, tables, memory, leases, workers.
+    /// Show a region or a checkpoint: layout, generation, tables, memory, leases, workers.
     Inspect(inspect::Args),
-    /// Print the hash of a region's newest generation.
+    /// Print the hash of a region's newest generation, or of a checkpoint.
     Hash(hash::Args),
     /// Describe columns: count, minimum, maximum, mean, deviation, histogram.
     Stats(stats::Args),
+    /// Write a region's newest generation to a file, while its simulation runs.
+    Checkpoint(checkpoint::Args),
+    /// Check whether checkpoints are whole.
+    Verify(checkpoint::VerifyArgs),
+    /// Describe columns again for every generation, until the writer is gone.
+    Watch(watch::Args),
+    /// Look at a region as it lives.
+    Top(top::Args),
+    /// Compare two states: regions, checkpoints, or one of each.
+    Diff(diff::Args),
+    /// Write a state as an Arrow, Parquet or CSV file.
+    Export(export::Args),
     /// Work with layout files.
     #[command(subcommand)]
     Layout(layout::Command),
     /// Show a scene's plan: stages, batches, why two systems are apart.
     Plan(plan::Args),
+    /// Show who did what when: tables, Gantt charts, the comparison of two runs.
+    Trace(trace::Args),
     /// Remove regions whose writer is gone; never a live one.
     Clean(clean::Args),
     /// Measure: frames, patches, spawning, pins, beside hand-written loops.
@@ -132,8 +154,15 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Inspect(args) => inspect::run(&args, json, out),
         Command::Hash(args) => hash::run(&args, json, out),
         Command::Stats(args) => stats::run(&args, json, out),
+        Command::Checkpoint(args) => checkpoint::run(&args, json, out),
+        Command::Verify(args) => checkpoint::verify(&args, json, out),
+        Command::Watch(args) => watch::run(&args, json, out),
+        Command::Top(args) => top::run(&args, json, out),
+        Command::Diff(args) => diff::run(&args, json, out),
+        Command::Export(args) => export::run(&args, json, out),
         Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
         Command::Plan(args) => plan::run(&args, json, out),
+        Command::Trace(args) => trace::run(&args, json, out),
         Command::Clean(args) => clean::run(&args, json, out),
         Command::Bench(args) => bench::run(&args, json, out),
         Command::Worker(_) | Command::BenchWorker { .. } => {

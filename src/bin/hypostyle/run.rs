@@ -5,23 +5,28 @@
 //! only when the run ended as it should.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use hypostyle::checkpoint::{CheckpointFile, Keeper};
 use hypostyle::{Plan, Publication, Reader, RegionTarget, Schedule, Simulation, Workers, World};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
 use crate::meter::Meter;
-use crate::run_report::Report;
+use crate::run_report::{Report, TraceFile};
 use crate::scenes::{Line, Scene, SceneOptions};
 use crate::signals::Stop;
-use crate::{put_json, text, worker};
+use crate::trace::Collector;
+use crate::{put_json, run_checkpoints, text, worker};
 
 /// Seconds that a scene runs where nothing else is said.
 const SECONDS_DEFAULT: f64 = 5.0;
 /// Frames between two looks at the clock, at most.
 const FRAMES_PER_CALL_MAX: u64 = 64;
+/// Events between two looks at the rings, at most, where a trace is written.
+const TRACE_RING_EVENTS: u64 = 1 << 16;
 /// Time between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -34,7 +39,7 @@ pub(crate) struct Args {
     /// Entities to begin with (default: the scene's own number).
     #[arg(long, value_name = "N")]
     entities: Option<u64>,
-    /// Frames to run (further ones, with --resume). Default: the scene's own number, or else 5 seconds.
+    /// Frames to run (further ones, with --resume and --from). Default: the scene's own number, or else 5 seconds.
     #[arg(long, value_name = "N", conflicts_with = "seconds")]
     frames: Option<u64>,
     /// Run for so many seconds of real time.
@@ -43,9 +48,9 @@ pub(crate) struct Args {
     /// Who runs the systems: auto, local, threads:N or processes:N.
     #[arg(long, value_name = "WORKERS", default_value_t = Workers::Auto)]
     workers: Workers,
-    /// The seed of everything random.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// The seed of everything random (default: 0, or with --from what the checkpoint's run had).
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
     /// Run in shared memory of this name, or in this directory, for other processes to read.
     #[arg(long, value_name = "NAME|DIR")]
     region: Option<RegionTarget>,
@@ -65,10 +70,22 @@ pub(crate) struct Args {
     /// Bytes of each worker's ring: a power of two, at least 256 (default 1 MiB).
     #[arg(long, value_name = "N")]
     ring_bytes: Option<usize>,
+    /// Write who did what when to a file, for `hypostyle trace`, Perfetto or chrome://tracing.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Keep the newest so many events of a trace.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "trace")]
+    trace_events: usize,
     /// Take the region over from its last writer, who is gone, and go on. Give the scene, --seed and --entities that it
     /// began with.
     #[arg(long, requires = "region")]
     resume: bool,
+    /// Go on from this checkpoint, or from the scene's newest whole one in this directory. One that `run` made knows its
+    /// --seed and --entities.
+    #[arg(long, value_name = "FILE|DIR", conflicts_with = "resume")]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    checkpoints: run_checkpoints::CheckpointArgs,
 }
 
 /// Which frames' hashes to print.
@@ -80,14 +97,25 @@ enum PrintHash {
     Every,
 }
 
-fn parse_seconds(text: &str) -> Result<f64, String> {
+pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "it must be a number of seconds".to_owned())?;
     if (0.0..=1e9).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 1e9 seconds".to_owned()) }
 }
 
 impl Args {
-    fn options(&self) -> SceneOptions {
-        SceneOptions { entities: self.entities, seed: self.seed }
+    /// What decides the scene: as given, else as the checkpoint's run had it, else the default.
+    fn options(&self, from: Option<&CheckpointFile>) -> SceneOptions {
+        let noted = |name| from.and_then(|file| file.note(name)?.parse::<u64>().ok());
+        let decide = |name, given: Option<u64>| {
+            let noted = noted(name);
+            if let (Some(given), Some(noted)) = (given, noted)
+                && given != noted
+            {
+                tracing::warn!(given, noted, "{name} is another than that of the checkpoint's run");
+            }
+            given.or(noted)
+        };
+        SceneOptions { entities: decide("entities", self.entities), seed: decide("seed", self.seed).unwrap_or(0) }
     }
 
     fn prints_each(&self) -> bool {
@@ -108,31 +136,45 @@ impl Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let stop = Stop::catch()?;
-    let mut simulation = build(args)?;
+    let from = args.from.as_deref().map(|path| run_checkpoints::open(path, args.scene)).transpose()?;
+    let options = args.options(from.as_ref());
+    let mut simulation = build(args, &options, from.as_ref())?;
     if let Some(fallback) = &simulation.workers().fallback {
         tracing::info!(%fallback, "the workers are not those that were asked for");
     }
     // what was resumed may be a world of another scene that the schedule happens to fit
-    let before = observe(args, simulation.world())
-        .map_err(|failure| if args.resume { Failure { code: failure::LAYOUT, ..failure } } else { failure })?;
+    let before = observe(args, simulation.world()).map_err(|failure| {
+        if args.resume || from.is_some() { Failure { code: failure::LAYOUT, ..failure } } else { failure }
+    })?;
     let entities_before = simulation.world().entity_count();
     let generation_before = simulation.world().generation();
     let mut hashes = Hashes { print: args.prints_each() && !json, ..Hashes::default() };
     let mut meter = Meter::default();
-    frames(args, &mut simulation, &mut meter, &mut hashes, &stop, out)?;
+    let mut keeper = args.checkpoints.keeper(args.scene, &options, simulation.world())?;
+    let mut collector = args.trace.as_ref().map(|_| Collector::new(args.trace_events));
+    let done = frames(args, &mut simulation, &mut meter, &mut hashes, (&mut keeper, &mut collector), &stop, out);
+    if done.is_err() {
+        // what led to it is worth most
+        let _ = write_trace(args, &mut simulation, &mut collector);
+    }
+    done?;
     let after = observe(args, simulation.world())?;
     let mut reader = simulation.world().reader()?;
-    if args.keep || args.print_hash.is_some() {
+    if args.keep || args.print_hash.is_some() || keeper.is_some() {
         publish_last(&mut simulation, &mut reader)?;
     }
+    let kept = keeper.map(Keeper::finish).transpose()?;
     let state = match args.print_hash {
         Some(_) => Some(reader.pin()?.hash()),
         None => None,
     };
     let interrupted = stop.is_asked();
+    let workers = simulation.worker_status();
+    let trace = write_trace(args, &mut simulation, &mut collector)?;
     let report = Report {
         scene: args.scene,
-        seed: args.seed,
+        seed: options.seed,
+        from: from.as_ref().map(|file| file.path().to_owned()),
         kept: args.keep,
         interrupted,
         entities_before,
@@ -142,7 +184,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         states: hashes.states,
         state,
         meter,
-        workers: simulation.worker_status(),
+        workers,
+        checkpoints: kept,
+        trace,
     };
     if json {
         put_json(out, &report.json(&simulation))?;
@@ -158,33 +202,60 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     drop(reader);
     simulation.close();
     simulation.world_mut().set_keep(args.keep);
-    if interrupted { Err(Failure::told(failure::INTERRUPTED)) } else { Ok(()) }
+    match report.checkpoints.and_then(|kept| kept.failure) {
+        Some(error) => Err(Failure::from(error).before("the newest checkpoint was not written")),
+        None if interrupted => Err(Failure::told(failure::INTERRUPTED)),
+        None => Ok(()),
+    }
+}
+
+/// Ends the workers, so that their last waits are told, and writes the trace, if one is asked for.
+fn write_trace(
+    args: &Args,
+    simulation: &mut Simulation,
+    collector: &mut Option<Collector>,
+) -> Outcome<Option<TraceFile>> {
+    let (Some(path), Some(mut collector)) = (&args.trace, collector.take()) else { return Ok(None) };
+    simulation.close();
+    collector.collect(simulation);
+    let (events, lost) = collector.write(path)?;
+    Ok(Some(TraceFile { path: path.clone(), events, lost }))
 }
 
 /// The world, made or taken over, with its schedule and its workers.
-fn build(args: &Args) -> Outcome<Simulation> {
-    let options = args.options();
-    let schedule = args.scene.schedule(&options);
-    let world = if args.resume { resume(args, &schedule)? } else { make(args, &options)? };
+fn build(args: &Args, options: &SceneOptions, from: Option<&CheckpointFile>) -> Outcome<Simulation> {
+    let schedule = args.scene.schedule(options);
+    let world = match from {
+        Some(file) => restore(args, &schedule, file)?,
+        None if args.resume => resume(args, &schedule)?,
+        None => make(args, options)?,
+    };
     let mut builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    if args.trace.is_some() {
+        builder = builder.trace_events(TRACE_RING_EVENTS);
+    }
     if let Some(bytes) = args.ring_bytes {
         builder = builder.ring_bytes(bytes);
     }
     #[cfg(unix)]
     {
-        builder = builder.worker_command(worker::command(args.scene, &options)?);
+        builder = builder.worker_command(worker::command(args.scene, options)?);
     }
     Ok(builder.build(world, schedule)?)
 }
 
-fn make(args: &Args, options: &SceneOptions) -> Outcome<World> {
-    let region = match (&args.region, args.workers) {
+/// The region of a new world.
+fn region(args: &Args) -> RegionTarget {
+    match (&args.region, args.workers) {
         (Some(region), _) => region.clone(),
         // worker processes have to find the world
         (None, Workers::Processes(_)) => RegionTarget::Named(format!("{}-{}", args.scene.name(), std::process::id())),
         (None, _) => RegionTarget::Heap,
-    };
-    let builder = World::builder().region(region).keep(args.keep);
+    }
+}
+
+fn make(args: &Args, options: &SceneOptions) -> Outcome<World> {
+    let builder = World::builder().region(region(args)).keep(args.keep);
     args.scene.world(options, builder).map_err(|error| Failure::of(error.as_ref()))
 }
 
@@ -192,11 +263,27 @@ fn resume(args: &Args, schedule: &Schedule) -> Outcome<World> {
     let region = args.region.as_ref().ok_or_else(|| Failure::usage("--resume needs --region"))?;
     // kept until the run has ended well: whatever fails, nothing is lost
     let world = World::builder().keep(true).resume(region)?;
-    Plan::of(schedule, &world).map_err(|error| {
-        let what = format!("region {region} does not hold a world of scene {}: {error}", args.scene.name());
-        Failure::new(failure::LAYOUT, what)
-    })?;
+    check_scene(args, schedule, &world, &format!("region {region}"))?;
     Ok(world)
+}
+
+fn restore(args: &Args, schedule: &Schedule, file: &CheckpointFile) -> Outcome<World> {
+    let what = format!("checkpoint {}", file.path().display());
+    if let Some(scene) = file.note("scene").filter(|scene| *scene != args.scene.name()) {
+        let message = format!("{what} is one of scene {scene}, not of {}", args.scene.name());
+        return Err(Failure::new(failure::LAYOUT, message));
+    }
+    let world = file.restore(World::builder().region(region(args)).keep(args.keep))?;
+    check_scene(args, schedule, &world, &what)?;
+    Ok(world)
+}
+
+/// Whether the scene's schedule fits the world.
+fn check_scene(args: &Args, schedule: &Schedule, world: &World, what: &str) -> Outcome {
+    Plan::of(schedule, world).map(drop).map_err(|error| {
+        let what = format!("{what} does not hold a world of scene {}: {error}", args.scene.name());
+        Failure::new(failure::LAYOUT, what)
+    })
 }
 
 fn observe(args: &Args, world: &World) -> Outcome<Vec<Line>> {
@@ -215,6 +302,7 @@ fn frames(
     simulation: &mut Simulation,
     meter: &mut Meter,
     hashes: &mut Hashes,
+    (keeper, collector): (&mut Option<Keeper>, &mut Option<Collector>),
     stop: &Stop,
     out: &mut dyn Write,
 ) -> Outcome {
@@ -230,7 +318,11 @@ fn frames(
             return Ok(());
         }
         let now = per_call.min(left);
-        let report = simulation.run(now, args.scene.dt())?.clone();
+        let ran = simulation.run(now, args.scene.dt()).cloned();
+        if let Some(collector) = collector {
+            collector.collect(simulation);
+        }
+        let report = ran?;
         meter.add(&report, now, simulation.world().entity_count());
         if let Some(reader) = &mut reader {
             publish_last(simulation, reader)?;
@@ -241,6 +333,7 @@ fn frames(
                 hashes.states.push((frame, state));
             }
         }
+        run_checkpoints::look(keeper, simulation)?;
         progress.show(simulation, meter);
     }
 }

@@ -2,20 +2,24 @@
 //! What a run came to, as tables and as JSON.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use hypostyle::checkpoint::Kept;
 use hypostyle::{PatchCounts, RegionTarget, Simulation, WorkerKind, WorkerStatus};
 use serde_json::{Value, json};
 
 use crate::meter::Meter;
 use crate::scenes::{Line, Scene};
 use crate::table::Table;
-use crate::text;
+use crate::{run_checkpoints, text};
 
 /// A run at its end.
 pub(crate) struct Report {
     pub scene: &'static dyn Scene,
     pub seed: u64,
+    /// The checkpoint that it went on from.
+    pub from: Option<PathBuf>,
     pub kept: bool,
     pub interrupted: bool,
     pub entities_before: u64,
@@ -30,6 +34,18 @@ pub(crate) struct Report {
     pub state: Option<u64>,
     pub meter: Meter,
     pub workers: Vec<WorkerStatus>,
+    /// The checkpoints that it wrote, if any were asked for.
+    pub checkpoints: Option<Kept>,
+    /// The trace that was written.
+    pub trace: Option<TraceFile>,
+}
+
+/// A trace that was written.
+pub(crate) struct TraceFile {
+    pub path: PathBuf,
+    pub events: usize,
+    /// Older ones, which it lacks.
+    pub lost: u64,
 }
 
 impl Report {
@@ -102,10 +118,20 @@ impl Report {
         let usage = world.usage();
         let (allocated, backed) = (text::bytes(usage.allocated), text::bytes(usage.backed));
         table.pair("memory", format!("{allocated} in use, {backed} held, at most {}", text::bytes(usage.bytes_max)));
+        if let Some(from) = &self.from {
+            table.pair("went on from", from.display());
+        }
+        if let Some(kept) = &self.checkpoints {
+            run_checkpoints::put(kept, &mut table);
+        }
         match world.region() {
             RegionTarget::Heap => {}
             region if self.kept => table.pair("region", format!("{region}, kept")),
             region => table.pair("region", format!("{region}, removed now")),
+        }
+        if let Some(TraceFile { path, events, lost }) = &self.trace {
+            let (path, events, lost) = (path.display(), text::count(*events as u64), text::count(*lost));
+            table.pair("trace", format!("{path}: the newest {events} events, {lost} older ones lost"));
         }
         table
     }
@@ -190,6 +216,11 @@ impl Report {
             "memory": { "allocated": usage.allocated, "backed": usage.backed, "bytes_max": usage.bytes_max },
             "region": (*world.region() != RegionTarget::Heap).then(|| world.region().to_string()),
             "kept": self.kept,
+            "from": self.from,
+            "checkpoints": self.checkpoints.as_ref().map(run_checkpoints::kept_json),
+            "trace": self.trace.as_ref().map(|TraceFile { path, events, lost }| {
+                json!({ "file": path.to_string_lossy(), "events": events, "lost": lost })
+            }),
             "patches": patches_json("all", &meter.total()),
             "systems": systems.collect::<Vec<_>>(),
             "before": lines(&self.before),

@@ -1,16 +1,16 @@
 #![forbid(unsafe_code)]
-//! `stats REGION [COLUMN...]`: columns of the newest generation in a few numbers.
+//! `stats REGION|FILE [COLUMN...]`: columns of the newest generation in a few numbers.
 //!
 //! A column is gathered over all tables; rows whose toggle is off do not count. Two passes: the mean first, then
 //! deviation and histogram around it.
 
 use std::io::Write;
 
-use hypostyle::{FieldType, Layout, RegionTarget, ScalarType, Snapshot, SnapshotError};
+use hypostyle::{FieldType, Layout, ScalarType, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
-use crate::open::open;
+use crate::source::Source;
 use crate::table::Table;
 use crate::values::{Number, scalar};
 use crate::{put_json, text};
@@ -21,9 +21,9 @@ const BINS: usize = 16;
 /// What to describe.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region.
-    #[arg(value_name = "NAME|DIR")]
-    region: RegionTarget,
+    /// The region, or a checkpoint.
+    #[arg(value_name = "REGION|FILE")]
+    source: Source,
     /// Columns, as `position.x` (default: all).
     #[arg(value_name = "COLUMN")]
     columns: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 /// A column, or one element of a column of arrays.
 #[derive(Debug, Default)]
-struct Stats {
+pub(crate) struct Stats {
     name: String,
     rows: u64,
     nan: u64,
@@ -49,8 +49,8 @@ struct Stats {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    let mut reader = open(&args.region)?;
-    let snapshot = reader.pin()?;
+    let mut opened = args.source.open()?;
+    let snapshot = opened.reader.pin()?;
     let columns = columns(snapshot.layout(), &args.columns)?;
     let mut all = Vec::new();
     for (name, ty) in &columns {
@@ -58,7 +58,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     }
     if json {
         let data = json!({
-            "region": args.region.to_string(),
+            "region": args.source.region(),
+            "checkpoint": args.source.checkpoint(),
             "generation": snapshot.generation(),
             "frame": snapshot.frame(),
             "columns": all.iter().map(Stats::json).collect::<Vec<_>>(),
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
 }
 
 /// The columns that were asked for, or all.
-fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String, FieldType)>> {
+pub(crate) fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String, FieldType)>> {
     let all: Vec<(String, FieldType)> = layout
         .components()
         .iter()
@@ -95,7 +96,7 @@ fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String, FieldType)
 }
 
 /// One [`Stats`] per element of the field.
-fn stats(snapshot: &Snapshot<'_>, name: &str, ty: FieldType) -> Result<Vec<Stats>, SnapshotError> {
+pub(crate) fn stats(snapshot: &Snapshot<'_>, name: &str, ty: FieldType) -> Result<Vec<Stats>, SnapshotError> {
     let element = |index: usize| Stats {
         name: if ty.array_len == 0 { name.to_owned() } else { format!("{name}[{index}]") },
         is_entity: ty.scalar == ScalarType::Entity,
@@ -130,6 +131,11 @@ fn each(
 }
 
 impl Stats {
+    /// The column's name, with the element of an array.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn add(&mut self, number: Number) {
         self.rows += 1;
         match number {
@@ -177,7 +183,8 @@ impl Stats {
         self.bins.iter().map(|count| step(*count)).collect()
     }
 
-    fn cells(&self) -> [String; 8] {
+    /// Name, rows, minimum, maximum, mean, deviation, histogram, remarks.
+    pub(crate) fn cells(&self) -> [String; 8] {
         let mut remarks = Vec::new();
         for (count, what) in [(self.nan, "NaN"), (self.infinite, "infinite"), (self.null, "null")] {
             if count > 0 {
@@ -195,7 +202,7 @@ impl Stats {
         }
     }
 
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let range = |pick: fn((Number, Number)) -> Number| self.range.map(|range| pick(range).json());
         let some = |value: f64| self.range.map(|_| value);
         json!({

@@ -1,0 +1,159 @@
+//! Regions: open, wait, ask, close.
+#![expect(unsafe_code, reason = "exports symbols, and follows the caller's pointers")]
+
+use std::ffi::c_char;
+use std::time::{Duration, Instant};
+
+use hypostyle::{Reader, RegionTarget, SharedReader};
+
+use crate::handles::{REGIONS, Region};
+use crate::status::{Failure, guard, guard_value, hypostyle_status};
+use crate::text::{c_string, check, put, text};
+
+/// An open region: a simulation's shared memory, read-only.
+#[allow(non_camel_case_types)]
+pub struct hypostyle_region {
+    _opaque: [u8; 0],
+}
+
+/// How long a wait goes without looking whether the writer lives.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The version of this library, as `major.minor.patch`.
+#[unsafe(no_mangle)]
+pub extern "C" fn hypostyle_version() -> *const c_char {
+    const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
+    VERSION.as_ptr().cast()
+}
+
+/// Opens a region: a name, or a directory's path (anything with a `/` or a leading `.`). Its writer may live or not.
+/// It is closed with `hypostyle_close`.
+///
+/// # Safety
+/// `target` is null or zero-terminated, `region` null or writable. The region's writer keeps to the protocol: regions
+/// belong to one user (mode 0600), and nobody else writes to their files.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hypostyle_open(target: *const c_char, region: *mut *mut hypostyle_region) -> hypostyle_status {
+    guard(|| {
+        check(region, "region")?;
+        // SAFETY: the caller's duty.
+        let target: RegionTarget = unsafe { text(target, "target") }?.parse()?;
+        // SAFETY: the caller vouches for the writer.
+        let reader = SharedReader::from(unsafe { Reader::open(&target) }?);
+        let layout = reader.layout();
+        let names = layout.components().iter().flat_map(|component| {
+            component.fields.iter().map(|field| c_string(&format!("{}.{}", component.name, field.name)))
+        });
+        let columns = names.collect();
+        let toml = c_string(&layout.to_toml());
+        let handle = REGIONS.insert(Region { reader, toml, columns });
+        // SAFETY: checked, and the caller's duty.
+        unsafe { put(region, handle) };
+        Ok(())
+    })
+}
+
+/// Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned.
+#[unsafe(no_mangle)]
+pub extern "C" fn hypostyle_close(region: *mut hypostyle_region) -> hypostyle_status {
+    guard(|| REGIONS.remove(region).map(drop))
+}
+
+/// The newest published generation; 0: none yet (or a region that is not open).
+#[unsafe(no_mangle)]
+pub extern "C" fn hypostyle_newest(region: *const hypostyle_region) -> u64 {
+    guard_value(0, || Ok(REGIONS.get(region)?.reader.newest()))
+}
+
+/// Whether a process writes the region at this moment.
+///
+/// # Safety
+/// `alive` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hypostyle_is_alive(region: *const hypostyle_region, alive: *mut bool) -> hypostyle_status {
+    guard(|| {
+        check(alive, "alive")?;
+        let answer = REGIONS.get(region)?.reader.is_alive()?;
+        // SAFETY: checked, and the caller's duty.
+        unsafe { put(alive, answer) };
+        Ok(())
+    })
+}
+
+/// Waits until a generation newer than `after` is published, and writes the newest one to `generation` (which may be
+/// null). It ends with HYPOSTYLE_STATUS_TIMEOUT after `timeout_seconds` (INFINITY: never), and with
+/// HYPOSTYLE_STATUS_WRITER_GONE as soon as nobody is there to publish one.
+///
+/// # Safety
+/// `generation` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hypostyle_wait(
+    region: *const hypostyle_region,
+    after: u64,
+    timeout_seconds: f64,
+    generation: *mut u64,
+) -> hypostyle_status {
+    guard(|| {
+        if !generation.is_null() {
+            check(generation, "generation")?;
+        }
+        if timeout_seconds.is_nan() || timeout_seconds < 0.0 {
+            return Err(Failure::argument("timeout_seconds is negative or not a number"));
+        }
+        let timeout = Duration::try_from_secs_f64(timeout_seconds).unwrap_or(Duration::MAX);
+        let region = REGIONS.get(region)?;
+        let newest = wait(&region.reader, after, timeout)?;
+        if !generation.is_null() {
+            // SAFETY: checked, and the caller's duty.
+            unsafe { put(generation, newest) };
+        }
+        Ok(())
+    })
+}
+
+fn wait(reader: &SharedReader, after: u64, timeout: Duration) -> Result<u64, Failure> {
+    let begun = Instant::now();
+    loop {
+        let left = timeout.saturating_sub(begun.elapsed());
+        if let Some(newest) = reader.wait(after, left.min(LOOK)) {
+            return Ok(newest);
+        }
+        if !reader.is_alive()? {
+            // Its last publication may have come in between.
+            return reader.wait(after, Duration::ZERO).ok_or_else(|| {
+                let newest = reader.newest();
+                let message = format!("nobody writes the region any more; its newest generation is {newest}");
+                Failure::new(hypostyle_status::WriterGone, message)
+            });
+        }
+        if begun.elapsed() >= timeout {
+            let message = format!("no generation after {after} was published in {timeout:?}");
+            return Err(Failure::new(hypostyle_status::Timeout, message));
+        }
+    }
+}
+
+/// The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null where the region
+/// is not open. Valid until the region is closed.
+#[unsafe(no_mangle)]
+pub extern "C" fn hypostyle_layout_toml(region: *const hypostyle_region) -> *const c_char {
+    guard_value(std::ptr::null(), || Ok(REGIONS.get(region)?.toml.as_ptr()))
+}
+
+/// How many columns the layout declares; 0 where the region is not open.
+#[unsafe(no_mangle)]
+pub extern "C" fn hypostyle_column_count(region: *const hypostyle_region) -> u32 {
+    guard_value(0, || Ok(REGIONS.get(region)?.columns.len() as u32))
+}
+
+/// The name of a declared column (`position.x`); null beyond the last. Valid until the region is closed.
+#[unsafe(no_mangle)]
+pub extern "C" fn hypostyle_column_name(region: *const hypostyle_region, index: u32) -> *const c_char {
+    guard_value(std::ptr::null(), || {
+        let region = REGIONS.get(region)?;
+        let count = region.columns.len();
+        let name = region.columns.get(index as usize);
+        name.map(|name| name.as_ptr())
+            .ok_or_else(|| Failure::argument(format!("there is no column {index}: the layout has {count}")))
+    })
+}

@@ -1,0 +1,216 @@
+//! The functions as C calls them: right arguments, wrong ones, stale handles.
+#![expect(unsafe_code, reason = "calls the interface as C does")]
+
+use std::ffi::{CStr, CString};
+use std::ptr::{null, null_mut};
+
+use hypostyle::{Component, RegionTarget, World};
+
+use crate::region::*;
+use crate::snapshot::*;
+use crate::status::{hypostyle_last_error, hypostyle_status as Status};
+
+#[derive(Component, Clone, Copy)]
+struct Position {
+    x: f32,
+    y: f32,
+}
+
+#[derive(Component, Clone, Copy)]
+#[component(storage = "toggle")]
+struct Hot {
+    degrees: f64,
+}
+
+fn error() -> String {
+    // SAFETY: the message is zero-terminated and stays until this thread's next failure.
+    unsafe { CStr::from_ptr(hypostyle_last_error()) }.to_str().expect("UTF-8").to_owned()
+}
+
+/// A live world of three rows and its name.
+fn world(test: &str) -> (World, CString) {
+    let name = format!("capi-{test}-{}", std::process::id());
+    let target = RegionTarget::Named(name.clone());
+    let mut world =
+        World::builder().component::<Position>().component::<Hot>().region(target).build().expect("a region");
+    for i in 0..3 {
+        let position = Position { x: i as f32, y: -1.0 };
+        if i == 1 {
+            world.spawn((position, Hot { degrees: 40.0 })).expect("there is room");
+        } else {
+            world.spawn(position).expect("there is room");
+        }
+    }
+    (world, CString::new(name).expect("no zero"))
+}
+
+fn open(name: &CStr) -> *mut hypostyle_region {
+    let mut region = null_mut();
+    // SAFETY: a string, an output, and this process's own writer.
+    assert_eq!(unsafe { hypostyle_open(name.as_ptr(), &mut region) }, Status::Ok, "{}", error());
+    region
+}
+
+fn pin(region: *const hypostyle_region) -> *mut hypostyle_snapshot {
+    let mut snapshot = null_mut();
+    // SAFETY: an output.
+    assert_eq!(unsafe { hypostyle_pin(region, &mut snapshot) }, Status::Ok, "{}", error());
+    snapshot
+}
+
+fn empty() -> hypostyle_column {
+    let stamps = null();
+    hypostyle_column { data: null(), rows: 7, stride_bytes: 0, r#type: 0, array_len: 0, stamps, stamp_count: 0 }
+}
+
+fn column(snapshot: *const hypostyle_snapshot, table: u32, name: &CStr) -> Result<hypostyle_column, Status> {
+    let mut column = empty();
+    // SAFETY: a string and an output.
+    match unsafe { hypostyle_get_column(snapshot, table, name.as_ptr(), &mut column) } {
+        Status::Ok => Ok(column),
+        status => {
+            assert_eq!(column.rows, 7, "a failure leaves its outputs alone");
+            Err(status)
+        }
+    }
+}
+
+#[test]
+fn a_region_is_read_in_place() {
+    let (mut world, name) = world("read");
+    let region = open(&name);
+    let mut snapshot = null_mut();
+    // SAFETY: an output.
+    assert_eq!(unsafe { hypostyle_pin(region, &mut snapshot) }, Status::NothingPublished);
+    world.publish().expect("published");
+    let mut newest = 0;
+    // SAFETY: an output.
+    assert_eq!(unsafe { hypostyle_wait(region, 0, 1.0, &mut newest) }, Status::Ok);
+    // SAFETY: no output.
+    assert_eq!(unsafe { hypostyle_wait(region, newest, 0.0, null_mut()) }, Status::Timeout);
+    assert_eq!((newest, hypostyle_newest(region)), (1, 1));
+    let snapshot = pin(region);
+    assert_eq!((hypostyle_generation(snapshot), hypostyle_frame(snapshot), hypostyle_time(snapshot)), (1, 0, 0.0));
+    assert_eq!(hypostyle_entity_count(snapshot), 3);
+    let (mut rows, mut sum, mut hot) = (0, 0.0, 0);
+    for table in 0..hypostyle_table_count(snapshot) {
+        let x = column(snapshot, table, c"position.x").expect("every table has it");
+        assert_eq!((x.r#type, x.array_len, x.stride_bytes), (hypostyle_type::F32 as u32, 0, 4));
+        assert_eq!((x.rows, x.stamp_count), (hypostyle_table_rows(snapshot, table), x.rows.div_ceil(1024)));
+        // SAFETY: the column of a pinned snapshot.
+        let values = unsafe { std::slice::from_raw_parts(x.data.cast::<f32>(), x.rows as usize) };
+        rows += x.rows;
+        sum += values.iter().sum::<f32>();
+        let mut presence = hypostyle_presence { kind: hypostyle_presence_kind::None, words: null(), word_count: 0 };
+        // SAFETY: a string and an output.
+        assert_eq!(unsafe { hypostyle_get_presence(snapshot, table, c"hot".as_ptr(), &mut presence) }, Status::Ok);
+        if presence.kind == hypostyle_presence_kind::Bits {
+            assert_eq!(presence.word_count, x.rows.div_ceil(64));
+            // SAFETY: the words of a pinned snapshot.
+            hot += unsafe { *presence.words }.count_ones();
+        }
+        let (mut handles, mut count) = (null(), 0);
+        // SAFETY: outputs.
+        assert_eq!(unsafe { hypostyle_get_entities(snapshot, table, &mut handles, &mut count) }, Status::Ok);
+        for row in 0..count {
+            let (mut index, mut at) = (9, 9);
+            // SAFETY: a row of the pinned snapshot.
+            let handle = unsafe { *handles.add(row as usize) };
+            // SAFETY: outputs.
+            assert_eq!(unsafe { hypostyle_locate(snapshot, handle, &mut index, &mut at) }, Status::Ok);
+            assert_eq!((index, at), (table, row));
+        }
+    }
+    assert_eq!((rows, sum, hot), (3, 3.0, 1));
+    assert_eq!(hypostyle_close(region), Status::Ok);
+    assert_eq!(hypostyle_entity_count(snapshot), 3, "a snapshot outlives the region's handle");
+    // SAFETY: nothing of it is used any more.
+    assert_eq!(unsafe { hypostyle_unpin(snapshot) }, Status::Ok);
+}
+
+#[test]
+fn the_layout_can_be_asked_for() {
+    let (_world, name) = world("layout");
+    let region = open(&name);
+    // SAFETY: strings of an open region.
+    let text = |pointer| unsafe { CStr::from_ptr(pointer) }.to_str().expect("UTF-8");
+    let names: Vec<_> =
+        (0..hypostyle_column_count(region)).map(|index| text(hypostyle_column_name(region, index))).collect();
+    assert_eq!(names, ["position.x", "position.y", "hot.degrees"]);
+    assert!(hypostyle_column_name(region, 3).is_null());
+    assert!(error().contains("the layout has 3"), "{}", error());
+    assert!(text(hypostyle_layout_toml(region)).contains("toggle"));
+    assert_eq!(text(hypostyle_version()), env!("CARGO_PKG_VERSION"));
+    assert_eq!(hypostyle_close(region), Status::Ok);
+}
+
+#[test]
+fn wrong_arguments_are_answered() {
+    let (mut world, name) = world("wrong");
+    world.publish().expect("published");
+    let region = open(&name);
+    let snapshot = pin(region);
+    for (name, status, part) in [
+        (c"position.z", Status::UnknownName, "position.x"),
+        (c"position", Status::UnknownName, "no column `position`"),
+        (c"\xff", Status::BadArgument, "UTF-8"),
+    ] {
+        assert_eq!(column(snapshot, 0, name).err(), Some(status));
+        assert!(error().contains(part), "{}", error());
+    }
+    assert_eq!(column(snapshot, 9, c"position.x").err(), Some(Status::BadArgument));
+    assert!(error().contains("no table 9"), "{}", error());
+    let mut out = empty();
+    // SAFETY: null is allowed everywhere.
+    unsafe {
+        assert_eq!(hypostyle_get_column(snapshot, 0, null(), &mut out), Status::BadArgument);
+        assert_eq!(hypostyle_get_column(snapshot, 0, c"position.x".as_ptr(), null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_get_column(null(), 0, c"position.x".as_ptr(), &mut out), Status::BadArgument);
+        assert_eq!(hypostyle_get_presence(snapshot, 0, c"cold".as_ptr(), null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_get_entities(snapshot, 0, null_mut(), null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_locate(snapshot, u64::MAX, null_mut(), null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_get_resource(snapshot, c"gravity.x".as_ptr(), &mut out), Status::UnknownName);
+        assert_eq!(hypostyle_open(null(), &mut null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_open(c"two words".as_ptr(), &mut null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_open(c"capi-there-is-none".as_ptr(), &mut null_mut()), Status::NotFound);
+        assert!(error().contains("capi-there-is-none"), "{}", error());
+        assert_eq!(hypostyle_open(name.as_ptr(), null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_wait(region, 0, -1.0, null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_wait(region, 0, f64::NAN, null_mut()), Status::BadArgument);
+        let (mut index, mut row) = (0, 0);
+        assert_eq!(hypostyle_locate(snapshot, u64::MAX, &mut index, &mut row), Status::Absent);
+        assert_eq!(hypostyle_is_alive(region, null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_unpin(snapshot), Status::Ok);
+        assert_eq!(hypostyle_unpin(snapshot), Status::BadArgument, "a second time");
+    }
+    assert!(error().contains("not open"), "{}", error());
+    assert_eq!((hypostyle_generation(snapshot), hypostyle_table_count(snapshot)), (0, 0));
+    assert!(hypostyle_time(snapshot).is_nan());
+    assert_eq!(hypostyle_close(region), Status::Ok);
+    assert_eq!(hypostyle_close(region), Status::BadArgument);
+    assert_eq!((hypostyle_newest(region), hypostyle_column_count(region)), (0, 0));
+    assert!(hypostyle_layout_toml(region).is_null());
+}
+
+#[test]
+fn a_wait_ends_when_the_writer_does() {
+    let (mut world, name) = world("gone");
+    world.publish().expect("published");
+    let region = open(&name);
+    let snapshot = pin(region);
+    drop(world);
+    // SAFETY: no output.
+    assert_eq!(unsafe { hypostyle_wait(region, 1, f64::INFINITY, null_mut()) }, Status::WriterGone);
+    assert!(error().contains("newest generation is 1"), "{}", error());
+    let mut alive = true;
+    // SAFETY: an output.
+    assert_eq!(unsafe { hypostyle_is_alive(region, &mut alive) }, Status::Ok);
+    assert!(!alive);
+    assert_eq!(
+        column(snapshot, 0, c"position.x").map(|column| column.rows).ok(),
+        Some(hypostyle_table_rows(snapshot, 0))
+    );
+    // SAFETY: nothing of it is used any more.
+    assert_eq!(unsafe { hypostyle_unpin(snapshot) }, Status::Ok);
+    assert_eq!(hypostyle_close(region), Status::Ok);
+}

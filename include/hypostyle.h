@@ -1,0 +1,363 @@
+/* hypostyle: read a live simulation's columns in place.
+ *
+ *     hypostyle_region *region;
+ *     hypostyle_snapshot *snapshot;
+ *     hypostyle_column x;
+ *     if (hypostyle_open("demo", &region) != HYPOSTYLE_STATUS_OK) { fputs(hypostyle_last_error(), stderr); return 1; }
+ *     if (hypostyle_pin(region, &snapshot) == HYPOSTYLE_STATUS_OK) {
+ *         if (hypostyle_get_column(snapshot, 0, "position.x", &x) == HYPOSTYLE_STATUS_OK) { ...x.data, x.rows... }
+ *         hypostyle_unpin(snapshot);
+ *     }
+ *     hypostyle_close(region);
+ *
+ * Rules that hold for every function:
+ * - A function that can fail returns a hypostyle_status, and leaves a sentence about it in hypostyle_last_error().
+ *   Where it fails, its outputs are as they were.
+ * - A null pointer, a string that is not UTF-8, a handle that was closed or never opened, and a table that there is
+ *   not are answered with an error.
+ * - Strings are zero-terminated UTF-8. Those that the library returns belong to it.
+ * - Every function may be called from any thread at any time, also with the same handle.
+ * - Whoever opens a region trusts its writer to keep to the protocol, as every writer does that uses this library.
+ *
+ * Written by cbindgen from capi/src; do not edit. */
+
+#ifndef HYPOSTYLE_H
+#define HYPOSTYLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * How a function ended.
+ */
+typedef enum hypostyle_status {
+    /**
+     * As wanted.
+     */
+    HYPOSTYLE_STATUS_OK = 0,
+    /**
+     * An argument is null, not UTF-8, a handle that is closed, or a number out of range.
+     */
+    HYPOSTYLE_STATUS_BAD_ARGUMENT = 1,
+    /**
+     * There is no such region, or it was removed.
+     */
+    HYPOSTYLE_STATUS_NOT_FOUND = 2,
+    /**
+     * The region has no generation yet: wait for one.
+     */
+    HYPOSTYLE_STATUS_NOTHING_PUBLISHED = 3,
+    /**
+     * The time is over, and nothing newer was published.
+     */
+    HYPOSTYLE_STATUS_TIMEOUT = 4,
+    /**
+     * Nobody writes the region any more, and nothing newer was published. What there is can be pinned and read.
+     */
+    HYPOSTYLE_STATUS_WRITER_GONE = 5,
+    /**
+     * The layout has no component, field or resource of this name.
+     */
+    HYPOSTYLE_STATUS_UNKNOWN_NAME = 6,
+    /**
+     * The table lacks the component, the resource has no value, or the entity is dead.
+     */
+    HYPOSTYLE_STATUS_ABSENT = 7,
+    /**
+     * All leases of the region are taken by readers.
+     */
+    HYPOSTYLE_STATUS_NO_LEASE = 8,
+    /**
+     * The region is damaged, of another version, or not this user's.
+     */
+    HYPOSTYLE_STATUS_BAD_REGION = 9,
+    /**
+     * The operating system refused.
+     */
+    HYPOSTYLE_STATUS_SYSTEM = 10,
+    /**
+     * A fault of this library. Nothing is broken that the caller could see.
+     */
+    HYPOSTYLE_STATUS_INTERNAL = 11,
+} hypostyle_status;
+
+/**
+ * Which rows of a table have a component.
+ */
+typedef enum hypostyle_presence_kind {
+    /**
+     * None has.
+     */
+    HYPOSTYLE_PRESENCE_KIND_NONE = 0,
+    /**
+     * All have.
+     */
+    HYPOSTYLE_PRESENCE_KIND_ALL = 1,
+    /**
+     * Those whose bit is set.
+     */
+    HYPOSTYLE_PRESENCE_KIND_BITS = 2,
+} hypostyle_presence_kind;
+
+/**
+ * The type of a column's values: little-endian, bools one byte of 0 or 1, entities 64-bit handles (slot low,
+ * generation high; all ones: none).
+ */
+typedef enum hypostyle_type {
+    HYPOSTYLE_TYPE_F32 = 1,
+    HYPOSTYLE_TYPE_F64 = 2,
+    HYPOSTYLE_TYPE_I8 = 3,
+    HYPOSTYLE_TYPE_I16 = 4,
+    HYPOSTYLE_TYPE_I32 = 5,
+    HYPOSTYLE_TYPE_I64 = 6,
+    HYPOSTYLE_TYPE_U8 = 7,
+    HYPOSTYLE_TYPE_U16 = 8,
+    HYPOSTYLE_TYPE_U32 = 9,
+    HYPOSTYLE_TYPE_U64 = 10,
+    HYPOSTYLE_TYPE_BOOL = 11,
+    HYPOSTYLE_TYPE_ENTITY = 12,
+} hypostyle_type;
+
+/**
+ * An open region: a simulation's shared memory, read-only.
+ */
+typedef struct hypostyle_region hypostyle_region;
+
+/**
+ * A pinned generation: a consistent state that does not change until it is unpinned.
+ */
+typedef struct hypostyle_snapshot hypostyle_snapshot;
+
+/**
+ * A column of one table, in place. Valid until its snapshot is unpinned.
+ */
+typedef struct hypostyle_column {
+    /**
+     * The first row's value. A table's column begins at a multiple of 64 bytes.
+     */
+    const void *data;
+    /**
+     * Rows.
+     */
+    uint64_t rows;
+    /**
+     * Bytes from one row to the next.
+     */
+    uint64_t stride_bytes;
+    /**
+     * The type of its values: one of hypostyle_type.
+     */
+    uint32_t type;
+    /**
+     * Values in each row, side by side; 0: a single one (the field is no array).
+     */
+    uint32_t array_len;
+    /**
+     * The generation in which each chunk of 1024 rows was last written; null for a resource's field.
+     */
+    const uint64_t *stamps;
+    /**
+     * How many chunks there are.
+     */
+    uint64_t stamp_count;
+} hypostyle_column;
+
+/**
+ * Which rows of a table have a component. Valid until the snapshot is unpinned.
+ */
+typedef struct hypostyle_presence {
+    /**
+     * None, all, or by bits.
+     */
+    enum hypostyle_presence_kind kind;
+    /**
+     * By bits: row `r` has it where bit `r % 64` of word `r / 64` is set. Else null.
+     */
+    const uint64_t *words;
+    /**
+     * Words there are.
+     */
+    uint64_t word_count;
+} hypostyle_presence;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * What went wrong in this thread's last call that failed; empty where none did. Valid until the thread's next call
+ * that fails, or its end.
+ */
+const char *hypostyle_last_error(void);
+
+/**
+ * The version of this library, as `major.minor.patch`.
+ */
+const char *hypostyle_version(void);
+
+/**
+ * Opens a region: a name, or a directory's path (anything with a `/` or a leading `.`). Its writer may live or not.
+ * It is closed with `hypostyle_close`.
+ *
+ * # Safety
+ * `target` is null or zero-terminated, `region` null or writable. The region's writer keeps to the protocol: regions
+ * belong to one user (mode 0600), and nobody else writes to their files.
+ */
+enum hypostyle_status hypostyle_open(const char *target, struct hypostyle_region **region);
+
+/**
+ * Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned.
+ */
+enum hypostyle_status hypostyle_close(struct hypostyle_region *region);
+
+/**
+ * The newest published generation; 0: none yet (or a region that is not open).
+ */
+uint64_t hypostyle_newest(const struct hypostyle_region *region);
+
+/**
+ * Whether a process writes the region at this moment.
+ *
+ * # Safety
+ * `alive` is null or writable.
+ */
+enum hypostyle_status hypostyle_is_alive(const struct hypostyle_region *region, bool *alive);
+
+/**
+ * Waits until a generation newer than `after` is published, and writes the newest one to `generation` (which may be
+ * null). It ends with HYPOSTYLE_STATUS_TIMEOUT after `timeout_seconds` (INFINITY: never), and with
+ * HYPOSTYLE_STATUS_WRITER_GONE as soon as nobody is there to publish one.
+ *
+ * # Safety
+ * `generation` is null or writable.
+ */
+enum hypostyle_status hypostyle_wait(const struct hypostyle_region *region,
+                                     uint64_t after,
+                                     double timeout_seconds,
+                                     uint64_t *generation);
+
+/**
+ * The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null where the region
+ * is not open. Valid until the region is closed.
+ */
+const char *hypostyle_layout_toml(const struct hypostyle_region *region);
+
+/**
+ * How many columns the layout declares; 0 where the region is not open.
+ */
+uint32_t hypostyle_column_count(const struct hypostyle_region *region);
+
+/**
+ * The name of a declared column (`position.x`); null beyond the last. Valid until the region is closed.
+ */
+const char *hypostyle_column_name(const struct hypostyle_region *region, uint32_t index);
+
+/**
+ * Pins the newest generation; the simulation goes on meanwhile. It is held until `hypostyle_unpin`: the memory that
+ * it names is not used again before. A process that dies unpins.
+ *
+ * # Safety
+ * `snapshot` is null or writable.
+ */
+enum hypostyle_status hypostyle_pin(const struct hypostyle_region *region, struct hypostyle_snapshot **snapshot);
+
+/**
+ * Ends a pin. Every pointer that came from the snapshot is invalid from now on.
+ *
+ * # Safety
+ * Nobody uses those pointers any more.
+ */
+enum hypostyle_status hypostyle_unpin(struct hypostyle_snapshot *snapshot);
+
+/**
+ * The generation, from 1 on; 0 where the snapshot is not pinned.
+ */
+uint64_t hypostyle_generation(const struct hypostyle_snapshot *snapshot);
+
+/**
+ * The frame after which the generation was published; 0 also where the snapshot is not pinned.
+ */
+uint64_t hypostyle_frame(const struct hypostyle_snapshot *snapshot);
+
+/**
+ * Simulated time after that frame, in the simulation's unit; not a number where the snapshot is not pinned.
+ */
+double hypostyle_time(const struct hypostyle_snapshot *snapshot);
+
+/**
+ * Live entities of all tables together.
+ */
+uint64_t hypostyle_entity_count(const struct hypostyle_snapshot *snapshot);
+
+/**
+ * How many tables there are. A table holds all entities with the same components.
+ */
+uint32_t hypostyle_table_count(const struct hypostyle_snapshot *snapshot);
+
+/**
+ * Rows of a table; 0 also where there is no such table.
+ */
+uint64_t hypostyle_table_rows(const struct hypostyle_snapshot *snapshot, uint32_t index);
+
+/**
+ * A column of a table by name (`position.x`), in place. HYPOSTYLE_STATUS_ABSENT where the table lacks the component.
+ * Rows without a toggle component hold leftovers in its columns: ask `hypostyle_get_presence`.
+ *
+ * # Safety
+ * `name` is null or zero-terminated, `column` null or writable.
+ */
+enum hypostyle_status hypostyle_get_column(const struct hypostyle_snapshot *snapshot,
+                                           uint32_t index,
+                                           const char *name,
+                                           struct hypostyle_column *column);
+
+/**
+ * Which rows of a table have a component.
+ *
+ * # Safety
+ * `component` is null or zero-terminated, `presence` null or writable.
+ */
+enum hypostyle_status hypostyle_get_presence(const struct hypostyle_snapshot *snapshot,
+                                             uint32_t index,
+                                             const char *component,
+                                             struct hypostyle_presence *presence);
+
+/**
+ * The handles of a table's rows, in place: as many as the table has rows. Valid until the snapshot is unpinned.
+ *
+ * # Safety
+ * `handles` and `rows` are null or writable; `rows` may be null.
+ */
+enum hypostyle_status hypostyle_get_entities(const struct hypostyle_snapshot *snapshot,
+                                             uint32_t index,
+                                             const uint64_t **handles,
+                                             uint64_t *rows);
+
+/**
+ * Where an entity is: its table and its row. HYPOSTYLE_STATUS_ABSENT where it is dead.
+ *
+ * # Safety
+ * `index` and `row` are null or writable.
+ */
+enum hypostyle_status hypostyle_locate(const struct hypostyle_snapshot *snapshot,
+                                       uint64_t handle,
+                                       uint32_t *index,
+                                       uint64_t *row);
+
+/**
+ * A field of a resource by name (`gravity.y`), as a column of one row. Its data is not aligned: copy it with memcpy.
+ * HYPOSTYLE_STATUS_ABSENT where the resource has no value.
+ *
+ * # Safety
+ * `name` is null or zero-terminated, `column` null or writable.
+ */
+enum hypostyle_status hypostyle_get_resource(const struct hypostyle_snapshot *snapshot,
+                                             const char *name,
+                                             struct hypostyle_column *column);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* HYPOSTYLE_H */

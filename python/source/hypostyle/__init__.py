@@ -1,0 +1,91 @@
+"""Live simulations from shared memory, in place.
+
+    >>> import hypostyle
+    >>> region = hypostyle.open("demo")                          # doctest: +SKIP
+    >>> with region.pin() as snapshot:                           # doctest: +SKIP
+    ...     print(snapshot.frame, snapshot["position"].x.mean())
+
+A snapshot is a finished state that another process published. Its columns are read-only numpy arrays on the
+simulation's own bytes: nothing is copied, and the simulation goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import _native
+from .errors import (
+    AbsentError,
+    BadNameError,
+    ClosedError,
+    HypostyleError,
+    LayoutError,
+    NoLeaseError,
+    NoSpaceError,
+    NothingPublishedError,
+    RegionError,
+    RegionNotFoundError,
+    SeveralTablesError,
+    UnknownNameError,
+    WriterGoneError,
+)
+from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
+from .region import Lease, Region, RegionInfo
+from .region import list_regions as list
+from .region import open_region as open
+from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
+
+__version__: str = _native.__version__
+
+#: The handle of no entity.
+NULL_ENTITY = 0xFFFF_FFFF_FFFF_FFFF
+
+
+def entity_index(handles: Any) -> Any:
+    """The slots of handles: the low 32 bits."""
+    return np.uint32(np.asarray(handles, np.uint64) & np.uint64(0xFFFF_FFFF))
+
+
+def entity_generation(handles: Any) -> Any:
+    """The generations of handles: the high 32 bits. A slot that is used again gets a new one."""
+    return np.uint32(np.asarray(handles, np.uint64) >> np.uint64(32))
+
+
+__all__ = [
+    "AbsentError",
+    "BadNameError",
+    "ChangedRows",
+    "Changes",
+    "Chunk",
+    "ClosedError",
+    "Component",
+    "ComponentLayout",
+    "FieldLayout",
+    "HypostyleError",
+    "Layout",
+    "LayoutError",
+    "Lease",
+    "NULL_ENTITY",
+    "NoLeaseError",
+    "NoSpaceError",
+    "NothingPublishedError",
+    "Region",
+    "RegionError",
+    "RegionInfo",
+    "RegionNotFoundError",
+    "Resource",
+    "ResourceLayout",
+    "Rows",
+    "Selection",
+    "SeveralTablesError",
+    "Snapshot",
+    "Table",
+    "UnknownNameError",
+    "WriterGoneError",
+    "entity_generation",
+    "entity_index",
+    "list",
+    "open",
+]

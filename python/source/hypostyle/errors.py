@@ -1,0 +1,60 @@
+"""What can go wrong. Every exception of this package is a :class:`HypostyleError`."""
+
+
+class HypostyleError(Exception):
+    """What all exceptions of this package are."""
+
+    def __str__(self) -> str:
+        # a KeyError would show its message as a quoted string
+        return str(self.args[0]) if len(self.args) == 1 else super().__str__()
+
+
+class BadNameError(HypostyleError, ValueError):
+    """The name cannot be a region's."""
+
+
+class RegionNotFoundError(HypostyleError, FileNotFoundError):
+    """There is no such region, or it was removed."""
+
+
+class RegionError(HypostyleError, OSError):
+    """The region is damaged, of another version or another user's, or the system refused."""
+
+
+class NothingPublishedError(HypostyleError):
+    """The region has no generation yet: :meth:`Region.wait` for one."""
+
+
+class WriterGoneError(HypostyleError):
+    """Nobody writes the region any more. What was published last can still be pinned."""
+
+
+class NoLeaseError(HypostyleError):
+    """All leases of the region are taken: release snapshots, and arrays of them, that are no longer needed."""
+
+
+class NoSpaceError(HypostyleError, MemoryError):
+    """The world is as large as its layout allows, or the machine has no more memory."""
+
+
+class ClosedError(HypostyleError, ValueError):
+    """The region was closed, or the snapshot was released."""
+
+
+class UnknownNameError(HypostyleError, KeyError, AttributeError):
+    """The layout has no component, field or resource of this name. The message says what it has."""
+
+
+class AbsentError(HypostyleError, LookupError):
+    """The table lacks the component, the resource has no value, or the entity is dead."""
+
+
+class SeveralTablesError(HypostyleError, ValueError):
+    """The component stands in several tables, so that there is no one array of it in place.
+
+    Ask for its ``chunks``, each in place, for a copy with ``concat``, or for fewer tables with ``select``.
+    """
+
+
+class LayoutError(HypostyleError, ValueError):
+    """The layout is not valid; the message says where and why."""

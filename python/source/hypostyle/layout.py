@@ -1,0 +1,151 @@
+"""What the bytes mean: components, fields and resources of a world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Iterator, Mapping, Union
+
+import numpy as np
+
+from .errors import UnknownNameError
+
+__all__ = ["ComponentLayout", "FieldLayout", "Layout", "ResourceLayout"]
+
+
+@dataclass(frozen=True)
+class FieldLayout:
+    """A field of a component or a resource."""
+
+    name: str
+    #: The scalar type as layout files name it: ``f32``, ``bool``, ``entity``, ...
+    scalar: str
+    #: The dtype of one value, without the array's length.
+    dtype: np.dtype[Any] = field(repr=False)
+    #: Values in each row; 0: a single one.
+    array_len: int
+    #: The packed bytes that a row has where no value is given.
+    default_bytes: bytes = field(repr=False)
+
+    @property
+    def type(self) -> str:
+        """The type as layout files name it: ``f32``, ``[f32; 3]``."""
+        return f"[{self.scalar}; {self.array_len}]" if self.array_len else self.scalar
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one row's value."""
+        return (self.array_len,) if self.array_len else ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a row."""
+        return int(self.dtype.itemsize) * (self.array_len or 1)
+
+    @property
+    def default(self) -> Any:
+        """The value that a row has where none is given."""
+        return self.value_of(self.default_bytes)
+
+    def value_of(self, packed: bytes) -> Any:
+        """The value of a row's bytes: a numpy scalar, or an array."""
+        values = np.frombuffer(packed, self.dtype)
+        return values if self.array_len else values[0]
+
+
+@dataclass(frozen=True)
+class ComponentLayout:
+    """A component: a named set of fields. Without fields it is a tag."""
+
+    name: str
+    #: ``table``: having it decides the entity's table. ``toggle``: one bit a row says who has it.
+    storage: str
+    #: Whether the rows that the newest frame changed are known exactly.
+    track_changes: bool
+    fields: tuple[FieldLayout, ...]
+
+    def field(self, name: str) -> FieldLayout:
+        """A field by name."""
+        for declared in self.fields:
+            if declared.name == name:
+                return declared
+        raise UnknownNameError(_unknown("field", f"{self.name}.{name}", [f"{self.name}.{f.name}" for f in self.fields]))
+
+
+@dataclass(frozen=True)
+class ResourceLayout:
+    """A resource: a named single value."""
+
+    name: str
+    fields: tuple[FieldLayout, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A world's declaration. ``print(layout)`` shows it as a layout file does."""
+
+    name: str
+    #: Equal hashes: the same bytes mean the same.
+    hash: int
+    #: The most bytes the world may take.
+    bytes_max: int
+    #: The components by name, in order.
+    components: Mapping[str, ComponentLayout]
+    #: The resources by name, in order.
+    resources: Mapping[str, ResourceLayout]
+    _toml: str = field(repr=False, compare=False)
+
+    def component(self, name: str) -> ComponentLayout:
+        """A component by name."""
+        try:
+            return self.components[name]
+        except KeyError:
+            raise UnknownNameError(_unknown("component", name, self.components)) from None
+
+    def resource(self, name: str) -> ResourceLayout:
+        """A resource by name."""
+        try:
+            return self.resources[name]
+        except KeyError:
+            raise UnknownNameError(_unknown("resource", name, self.resources)) from None
+
+    def field(self, name: str) -> FieldLayout:
+        """A component's field by its whole name, ``position.x``."""
+        component, _, rest = name.partition(".")
+        return self.component(component).field(rest)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all fields of all components: ``position.x``, ..."""
+        return tuple(f"{c.name}.{f.name}" for c in self.components.values() for f in c.fields)
+
+    def to_toml(self) -> str:
+        """The declaration as a layout file."""
+        return self._toml
+
+    def __str__(self) -> str:
+        return self._toml
+
+    def __iter__(self) -> Iterator[ComponentLayout]:
+        return iter(self.components.values())
+
+
+def _unknown(what: str, name: str, known: Union[Mapping[str, Any], list[str]]) -> str:
+    names = ", ".join(known) or "none"
+    return f"there is no {what} `{name}`; there are: {names}"
+
+
+def layout_of(parts: tuple[Any, ...]) -> Layout:
+    """A layout of what the native half says of it."""
+    name, hash_, bytes_max, toml, components, resources = parts
+
+    def fields(declared: list[tuple[str, str, str, int, bytes]]) -> tuple[FieldLayout, ...]:
+        return tuple(FieldLayout(n, scalar, np.dtype(t), length, default) for n, scalar, t, length, default in declared)
+
+    return Layout(
+        name,
+        hash_,
+        bytes_max,
+        {n: ComponentLayout(n, storage, tracked, fields(f)) for n, storage, tracked, f in components},
+        {n: ResourceLayout(n, fields(f)) for n, f in resources},
+        toml,
+    )

@@ -1,0 +1,177 @@
+"""Regions: the shared memory of live simulations."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Iterator, Optional, Union
+
+from . import _native
+from .layout import Layout, layout_of
+from .snapshot import Changes, Snapshot
+
+__all__ = ["Lease", "Region", "RegionInfo", "list_regions", "open_region"]
+
+
+@dataclass(frozen=True)
+class RegionInfo:
+    """What can be told of a region from outside."""
+
+    #: Its name, or its path: what :func:`hypostyle.open` takes.
+    name: str
+    #: The directory of its files.
+    path: str
+    #: Whether a process writes it.
+    is_alive: bool
+    #: Whether its last writer left it on purpose.
+    is_kept: bool
+    #: Whether nobody needs it any more: `hypostyle clean` removes it.
+    is_stale: bool
+    #: The writer's process id; 0: none.
+    writer_pid: int
+    #: The newest generation; 0: none.
+    generation: int
+    #: Frames that the writer has ended.
+    frames: int
+    #: Process ids of the readers that hold a generation.
+    reader_pids: list[int]
+    #: Bytes of its data.
+    bytes_backed: int
+    #: The most bytes its data may have.
+    bytes_max: int
+    #: Why it cannot be read, if so.
+    error: Optional[str]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A reader's claim to a generation."""
+
+    index: int
+    #: The reader's process id.
+    pid: int
+    #: The generation that it holds, if any.
+    generation: Optional[int]
+    #: Whether the reader lives.
+    is_alive: bool
+
+
+class Region:
+    """A live simulation's shared memory, read-only. Made by :func:`hypostyle.open`.
+
+    It may be used by any number of threads. A process that was forked off may pin by itself, but must not use
+    snapshots and arrays of before the fork.
+    """
+
+    def __init__(self, name: Union[str, os.PathLike[str]]) -> None:
+        text = os.fspath(name)
+        if isinstance(name, os.PathLike) and "/" not in text and not text.startswith("."):
+            text = f"./{text}"
+        self._native = _native.Region(text)
+        self._layout = layout_of(self._native.layout())
+
+    @property
+    def name(self) -> str:
+        """Its name or path."""
+        return self._native.name
+
+    @property
+    def layout(self) -> Layout:
+        """What its bytes mean."""
+        return self._layout
+
+    @property
+    def newest(self) -> int:
+        """The newest published generation; 0: none yet."""
+        return self._native.newest()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether a process writes it at this moment."""
+        return self._native.is_alive()
+
+    @property
+    def leases(self) -> list[Lease]:
+        """The leases of all readers, this one's included."""
+        return [Lease(*parts) for parts in self._native.leases()]
+
+    def pin(self) -> Snapshot:
+        """Pins the newest generation. Use it in a ``with`` block, or :meth:`Snapshot.release` it."""
+        return Snapshot(self._native.pin(), self._layout)
+
+    def wait(self, after: Optional[int] = None, timeout: Optional[float] = None) -> Optional[int]:
+        """Waits until a generation newer than ``after`` (default: the newest at the moment) is published.
+
+        Returns the newest generation, or None when ``timeout`` seconds are over (default: never). Other threads run
+        meanwhile, and Ctrl-C ends it.
+
+        Raises :class:`WriterGoneError` where nobody is there who would publish one.
+        """
+        return self._native.wait(self.newest if after is None else after, timeout)
+
+    def changed_since(self, generation: int) -> Changes:
+        """Pins the newest generation and tells what was written after an older one.
+
+        Use it in a ``with`` block, or release its ``snapshot``.
+        """
+        return Changes(self.pin(), generation)
+
+    def follow(self, timeout: Optional[float] = None) -> Iterator[Snapshot]:
+        """Snapshots, one after the other, each of the newest generation and released before the next.
+
+        Generations that were published while the loop was busy are skipped. It ends when the writer does, or when
+        nothing new came for ``timeout`` seconds.
+        """
+        from .errors import WriterGoneError
+
+        seen = 0
+        while True:
+            try:
+                if self.wait(seen, timeout) is None:
+                    return
+            except WriterGoneError:
+                return
+            with self.pin() as snapshot:
+                seen = snapshot.generation
+                yield snapshot
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._native.closed
+
+    def close(self) -> None:
+        """Closes the region. Snapshots and arrays of it stay as they are."""
+        self._native.close()
+
+    def __enter__(self) -> Region:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"generation {self.newest}"
+        return f"<Region {self.name}: {state}>"
+
+
+def open_region(name: Union[str, os.PathLike[str]]) -> Region:
+    """Opens the region of a simulation, whether its writer lives or not.
+
+    ``name`` is a region's name, or the path of its directory (anything with a ``/`` or a leading ``.``).
+
+    Open only regions whose writers you trust: everything in them is checked but that bytes stay as they are while
+    they are pinned. Regions belong to one user, and those of others are refused.
+    """
+    return Region(name)
+
+
+def list_regions(directory: Union[str, os.PathLike[str], None] = None) -> list[RegionInfo]:
+    """All named regions of this machine, or those in a directory."""
+    return [RegionInfo(**info) for info in _native.regions(None if directory is None else os.fspath(directory))]

@@ -1,0 +1,39 @@
+//! The engine's errors as exceptions of the package's own classes, which `hypostyle/errors.py` defines.
+#![forbid(unsafe_code)]
+
+use hypostyle::{RegionError, SnapshotError};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+/// An exception of the package's class of this name.
+pub(crate) fn error(class: &str, message: String) -> PyErr {
+    Python::attach(|py| {
+        let found = py.import("hypostyle.errors").and_then(|errors| errors.getattr(class));
+        match found.and_then(|class| Ok(class.cast_into::<PyType>()?)) {
+            Ok(class) => PyErr::from_type(class, message),
+            Err(_) => PyRuntimeError::new_err(message),
+        }
+    })
+}
+
+pub(crate) fn of_region(error_: &RegionError) -> PyErr {
+    let class = match error_ {
+        RegionError::BadName { .. } => "BadNameError",
+        RegionError::NotFound { .. } => "RegionNotFoundError",
+        RegionError::NoLease => "NoLeaseError",
+        RegionError::Full { .. } | RegionError::NoSpace { .. } => "NoSpaceError",
+        _ => "RegionError",
+    };
+    error(class, error_.to_string())
+}
+
+pub(crate) fn of_snapshot(error_: &SnapshotError) -> PyErr {
+    let class = match error_ {
+        SnapshotError::Region(region) => return of_region(region),
+        SnapshotError::NothingPublished => "NothingPublishedError",
+        SnapshotError::UnknownColumn { .. } | SnapshotError::UnknownResource { .. } => "UnknownNameError",
+        _ => "RegionError",
+    };
+    error(class, error_.to_string())
+}

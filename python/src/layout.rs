@@ -1,0 +1,46 @@
+//! A layout as tuples, of which Python makes its own objects.
+#![forbid(unsafe_code)]
+
+use hypostyle::{FieldLayout, Layout, Storage};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// Name, scalar type, numpy's name of that, array length (0: none), the default's bytes.
+type Field<'py> = (String, &'static str, &'static str, u32, Bound<'py, PyBytes>);
+/// Name, storage, whether changes are tracked, fields.
+type Component<'py> = (String, &'static str, bool, Vec<Field<'py>>);
+/// Name, fields.
+type Resource<'py> = (String, Vec<Field<'py>>);
+
+/// Name, hash, most bytes, TOML, components, resources.
+pub(crate) type LayoutParts<'py> = (String, u64, u64, String, Vec<Component<'py>>, Vec<Resource<'py>>);
+
+fn fields<'py>(py: Python<'py>, fields: &[FieldLayout]) -> Vec<Field<'py>> {
+    let field = |field: &FieldLayout| {
+        let mut default = vec![0; field.ty.bytes()];
+        field.write_default(&mut default);
+        let scalar = field.ty.scalar;
+        let numpy = crate::memory::type_string(scalar);
+        (field.name.clone(), scalar.name(), numpy, field.ty.array_len, PyBytes::new(py, &default))
+    };
+    fields.iter().map(field).collect()
+}
+
+pub(crate) fn parts<'py>(py: Python<'py>, layout: &Layout) -> LayoutParts<'py> {
+    let components = layout.components().iter().map(|component| {
+        let storage = match component.storage {
+            Storage::Table => "table",
+            Storage::Toggle => "toggle",
+        };
+        (component.name.clone(), storage, component.track_changes, fields(py, &component.fields))
+    });
+    let resources = layout.resources().iter().map(|resource| (resource.name.clone(), fields(py, &resource.fields)));
+    (
+        layout.name().to_owned(),
+        layout.hash(),
+        layout.bytes_max(),
+        layout.to_toml(),
+        components.collect(),
+        resources.collect(),
+    )
+}

@@ -1,0 +1,27 @@
+//! The native half of the Python package: regions, pins, and memory that numpy sees as arrays.
+//!
+//! Invariants
+//! - Memory is handed out only together with a share of the pin that keeps it: whoever holds an array holds the pin.
+//! - Arrays are read-only, and so are the pages beneath them.
+//! - What waits, or asks the system, does so without the interpreter's lock.
+//!
+//! It knows neither numpy nor Arrow: arrays are made in Python, of `Memory`'s array interface.
+
+mod errors;
+mod layout;
+mod memory;
+mod pin;
+mod region;
+
+use pyo3::prelude::*;
+
+/// What the Python package is built on. Not for use by hand.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<region::Region>()?;
+    module.add_class::<pin::Pin>()?;
+    module.add_class::<memory::Memory>()?;
+    module.add_function(wrap_pyfunction!(region::regions, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! A pinned generation: its tables, columns and resources.
+#![forbid(unsafe_code)]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hypostyle::{Entity, FieldType, OwnedSnapshot, Presence, ScalarType, SnapshotError, TableView};
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::errors::{error, of_snapshot};
+use crate::memory::Memory;
+
+/// A pinned generation. Released, it gives out nothing more; memory that it gave out before keeps the pin.
+#[pyclass(frozen, module = "hypostyle._native")]
+pub(crate) struct Pin {
+    generation: u64,
+    frame: u64,
+    time: f64,
+    entities: u64,
+    /// None: released.
+    pin: Mutex<Option<Arc<OwnedSnapshot>>>,
+}
+
+impl Pin {
+    pub(crate) fn new(pinned: OwnedSnapshot) -> Self {
+        let (generation, frame, time, entities) = {
+            let snapshot = pinned.snapshot();
+            (snapshot.generation(), snapshot.frame(), snapshot.time(), snapshot.entity_count())
+        };
+        Pin { generation, frame, time, entities, pin: Mutex::new(Some(Arc::new(pinned))) }
+    }
+
+    fn held(&self) -> PyResult<Arc<OwnedSnapshot>> {
+        let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
+        pin.clone().ok_or_else(|| {
+            let message = format!("the snapshot of generation {} was released: pin again", self.generation);
+            error("ClosedError", message)
+        })
+    }
+
+    fn with_table<T>(
+        &self,
+        index: usize,
+        look: impl FnOnce(&Arc<OwnedSnapshot>, TableView<'_>) -> Result<T, SnapshotError>,
+    ) -> PyResult<T> {
+        let pin = self.held()?;
+        let snapshot = pin.snapshot();
+        let table = snapshot.tables().nth(index).ok_or_else(|| {
+            let count = snapshot.tables().count();
+            pyo3::exceptions::PyIndexError::new_err(format!("there is no table {index}: the snapshot has {count}"))
+        })?;
+        look(&pin, table).map_err(|error| of_snapshot(&error))
+    }
+}
+
+/// 64-bit words that are no field: handles, stamps, bits.
+fn words(pin: &Arc<OwnedSnapshot>, bytes: &[u8]) -> Memory {
+    Memory::new(pin, FieldType::scalar(ScalarType::U64), bytes)
+}
+
+fn bytes_of(words: &[u64]) -> &[u8] {
+    // Words are as many bytes, in the order of the machine, which the format asks to be little-endian.
+    bytemuck::cast_slice(words)
+}
+
+#[pymethods]
+impl Pin {
+    #[getter]
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    #[getter]
+    fn frame(&self) -> u64 {
+        self.frame
+    }
+
+    #[getter]
+    fn time(&self) -> f64 {
+        self.time
+    }
+
+    #[getter]
+    fn entity_count(&self) -> u64 {
+        self.entities
+    }
+
+    #[getter]
+    fn released(&self) -> bool {
+        self.pin.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn release(&self) {
+        self.pin.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Rows, room and components of each table.
+    fn tables(&self) -> PyResult<Vec<(usize, usize, Vec<String>)>> {
+        let pin = self.held()?;
+        let table =
+            |table: TableView<'_>| (table.rows(), table.capacity(), table.components().map(str::to_owned).collect());
+        let snapshot = pin.snapshot();
+        Ok(snapshot.tables().map(table).collect())
+    }
+
+    /// A column of a table, in place; None where the table lacks the component.
+    fn column(&self, table: usize, name: &str) -> PyResult<Option<Memory>> {
+        self.with_table(table, |pin, table| {
+            Ok(table.column_bytes(name)?.map(|(ty, bytes)| Memory::new(pin, ty, bytes)))
+        })
+    }
+
+    /// The generations in which each 1024 rows of a column were last written, in place.
+    fn stamps(&self, table: usize, name: &str) -> PyResult<Option<Memory>> {
+        self.with_table(table, |pin, table| Ok(table.stamps(name)?.map(|stamps| words(pin, bytes_of(stamps)))))
+    }
+
+    /// The handles of a table's rows, in place.
+    fn entities(&self, table: usize) -> PyResult<Memory> {
+        self.with_table(table, |pin, table| Ok(words(pin, bytemuck::cast_slice(table.entities()))))
+    }
+
+    /// Which rows have a component: False (none), True (all), or the words of bits, in place.
+    fn presence<'py>(&self, py: Python<'py>, table: usize, component: &str) -> PyResult<Bound<'py, PyAny>> {
+        let found = self.with_table(table, |pin, table| {
+            Ok(match table.presence(component)? {
+                Presence::None => Err(false),
+                Presence::All => Err(true),
+                Presence::Bits(bits) => Ok(words(pin, bytes_of(bits))),
+            })
+        })?;
+        match found {
+            Ok(memory) => memory.into_bound_py_any(py),
+            Err(all) => all.into_bound_py_any(py),
+        }
+    }
+
+    /// Which rows of a component the newest frame changed, as words of bits; None where that is not tracked.
+    fn changed(&self, table: usize, component: &str) -> PyResult<Option<Memory>> {
+        self.with_table(table, |pin, table| Ok(table.changed(component)?.map(|bits| words(pin, bytes_of(bits)))))
+    }
+
+    /// The packed bytes of a resource; None where it has no value.
+    fn resource<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let pin = self.held()?;
+        let snapshot = pin.snapshot();
+        let bytes = snapshot.resource_bytes(name).map_err(|error| of_snapshot(&error))?;
+        Ok(bytes.map(|bytes| PyBytes::new(py, bytes)))
+    }
+
+    /// Table and row of an entity; None where it is dead.
+    fn locate(&self, handle: u64) -> PyResult<Option<(usize, usize)>> {
+        Ok(self.held()?.snapshot().locate(Entity::from_bits(handle)))
+    }
+
+    /// The hash of the generation's logical content.
+    fn hash(&self, py: Python<'_>) -> PyResult<u64> {
+        let pin = self.held()?;
+        Ok(py.detach(|| pin.snapshot().hash()))
+    }
+}

@@ -1,0 +1,152 @@
+//! Regions: open, list, wait, pin.
+#![expect(unsafe_code, reason = "opening a region is a promise about its writer")]
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hypostyle::{Reader, RegionInfo, RegionTarget, SharedReader};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::errors::{error, of_region, of_snapshot};
+use crate::layout::{LayoutParts, parts};
+use crate::pin::Pin;
+
+/// How long a wait goes without looking at signals and at the writer.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Index, process id, generation, whether the reader lives.
+type Lease = (usize, u32, Option<u64>, bool);
+
+/// An open region.
+#[pyclass(frozen, module = "hypostyle._native")]
+pub(crate) struct Region {
+    target: RegionTarget,
+    /// None: closed.
+    reader: Mutex<Option<SharedReader>>,
+}
+
+impl Region {
+    fn reader(&self) -> PyResult<SharedReader> {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.clone().ok_or_else(|| error("ClosedError", format!("region {} was closed", self.target)))
+    }
+}
+
+#[pymethods]
+impl Region {
+    /// Opens a region by its name or path.
+    #[new]
+    fn new(py: Python<'_>, target: &str) -> PyResult<Self> {
+        let target: RegionTarget = target.parse().map_err(|error| of_region(&error))?;
+        // SAFETY: regions belong to this user alone (mode 0600, the owner is checked), and their writers are programs
+        // that use this library; whoever opens one vouches for both, as the package's documentation says.
+        let reader = py.detach(|| unsafe { Reader::open(&target) }).map_err(|error| of_snapshot(&error))?;
+        Ok(Region { target, reader: Mutex::new(Some(reader.into())) })
+    }
+
+    #[getter]
+    fn name(&self) -> String {
+        self.target.to_string()
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn close(&self) {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn layout<'py>(&self, py: Python<'py>) -> PyResult<LayoutParts<'py>> {
+        Ok(parts(py, self.reader()?.layout()))
+    }
+
+    fn newest(&self) -> PyResult<u64> {
+        Ok(self.reader()?.newest())
+    }
+
+    fn is_alive(&self, py: Python<'_>) -> PyResult<bool> {
+        let reader = self.reader()?;
+        py.detach(|| reader.is_alive()).map_err(|error| of_snapshot(&error))
+    }
+
+    fn leases(&self, py: Python<'_>) -> PyResult<Vec<Lease>> {
+        let reader = self.reader()?;
+        let leases = py.detach(|| reader.leases()).map_err(|error| of_snapshot(&error))?;
+        Ok(leases.iter().map(|lease| (lease.index, lease.pid, lease.generation, lease.alive)).collect())
+    }
+
+    fn pin(&self, py: Python<'_>) -> PyResult<Pin> {
+        let reader = self.reader()?;
+        Ok(Pin::new(py.detach(|| reader.pin()).map_err(|error| of_snapshot(&error))?))
+    }
+
+    /// Waits for a generation newer than `after`; None when the time is over.
+    #[pyo3(signature = (after, seconds))]
+    fn wait(&self, py: Python<'_>, after: u64, seconds: Option<f64>) -> PyResult<Option<u64>> {
+        let reader = self.reader()?;
+        let timeout = match seconds {
+            None => Duration::MAX,
+            Some(seconds) if seconds.is_nan() || seconds < 0.0 => {
+                return Err(pyo3::exceptions::PyValueError::new_err("timeout is negative or not a number"));
+            }
+            Some(seconds) => Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
+        };
+        let begun = Instant::now();
+        loop {
+            let left = timeout.saturating_sub(begun.elapsed());
+            if let Some(newest) = py.detach(|| reader.wait(after, left.min(LOOK))) {
+                return Ok(Some(newest));
+            }
+            py.check_signals()?;
+            if !py.detach(|| reader.is_alive()).map_err(|error| of_snapshot(&error))? {
+                // Its last publication may have come in between.
+                return match reader.wait(after, Duration::ZERO) {
+                    Some(newest) => Ok(Some(newest)),
+                    None => {
+                        let newest = reader.newest();
+                        let what = if newest == 0 {
+                            "no generation was ever published".to_owned()
+                        } else {
+                            format!("its newest generation is {newest}, which can still be pinned")
+                        };
+                        Err(error("WriterGoneError", format!("nobody writes region {} any more; {what}", self.target)))
+                    }
+                };
+            }
+            if begun.elapsed() >= timeout {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// What can be told of all named regions, or of those in a directory.
+#[pyfunction]
+#[pyo3(signature = (directory=None))]
+pub(crate) fn regions<'py>(
+    py: Python<'py>,
+    directory: Option<std::path::PathBuf>,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let list = py.detach(|| directory.map_or_else(hypostyle::list, |directory| hypostyle::list_in(&directory)));
+    list.map_err(|error| of_region(&error))?.iter().map(|info| dict(py, info)).collect()
+}
+
+fn dict<'py>(py: Python<'py>, info: &RegionInfo) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("name", &info.name)?;
+    dict.set_item("path", info.path.display().to_string())?;
+    dict.set_item("is_alive", info.alive)?;
+    dict.set_item("is_kept", info.kept)?;
+    dict.set_item("is_stale", info.is_stale())?;
+    dict.set_item("writer_pid", info.writer_pid)?;
+    dict.set_item("generation", info.generation)?;
+    dict.set_item("frames", info.frames)?;
+    dict.set_item("reader_pids", &info.reader_pids)?;
+    dict.set_item("bytes_backed", info.bytes_backed)?;
+    dict.set_item("bytes_max", info.bytes_max)?;
+    dict.set_item("error", &info.error)?;
+    Ok(dict)
+}

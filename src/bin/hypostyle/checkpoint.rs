@@ -1,0 +1,174 @@
+#![forbid(unsafe_code)]
+//! `checkpoint REGION -o FILE`: the newest generation in a file, while the simulation runs. `verify FILE`: whether a
+//! checkpoint is whole.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use hypostyle::checkpoint::{self, CheckpointFile, Damage, Options, Report};
+use serde_json::{Value, json};
+
+use crate::failure::{self, Failure, Outcome};
+use crate::source::Source;
+use crate::table::Table;
+use crate::{put_json, text};
+
+/// What to write.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The region; or a checkpoint, to write it anew.
+    #[arg(value_name = "REGION")]
+    source: Source,
+    /// The file. A checkpoint that is there is replaced.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// How hard to compress: 0 not at all, 1 fast, up to 19.
+    #[arg(long, value_name = "L", default_value_t = 1, allow_negative_numbers = true)]
+    level: i32,
+    /// A text to keep beside the state; `run --from` heeds scene, seed and entities. Can be given again.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_note)]
+    note: Vec<(String, String)>,
+}
+
+/// What to check.
+#[derive(clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// The checkpoints.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+fn parse_note(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Runs `checkpoint`.
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let mut options = Options::default().level(args.level);
+    options.notes.clone_from(&args.note);
+    options.check()?;
+    let mut opened = args.source.open()?;
+    if let Some(file) = &opened.file {
+        let kept = file.notes().iter().filter(|(name, _)| args.note.iter().all(|(other, _)| other != name));
+        options.notes.extend(kept.cloned());
+    }
+    let snapshot = opened.reader.pin()?;
+    let report = checkpoint::write(&snapshot, &args.output, &options)?;
+    drop(snapshot);
+    if json {
+        return put_json(out, &report_json(&report));
+    }
+    let (bytes, raw) = (text::bytes(report.file_bytes), text::bytes(report.raw_bytes));
+    let (frame, entities) = (text::count(report.frame), text::count(report.entities));
+    let path = report.path.display();
+    Ok(writeln!(out, "frame {frame}, {entities} entities: {raw} in {bytes}, {path} ({})", text::time(report.elapsed))?)
+}
+
+/// A checkpoint that was written, as JSON.
+pub(crate) fn report_json(report: &Report) -> Value {
+    json!({
+        "checkpoint": report.path,
+        "generation": report.generation,
+        "frame": report.frame,
+        "time": report.time,
+        "entities": report.entities,
+        "raw_bytes": report.raw_bytes,
+        "file_bytes": report.file_bytes,
+        "seconds": report.elapsed.as_secs_f64(),
+    })
+}
+
+/// What is told of a checkpoint, as JSON.
+pub(crate) fn file_json(file: &CheckpointFile) -> Value {
+    json!({
+        "path": file.path(),
+        "generation": file.generation(),
+        "frame": file.frame(),
+        "time": file.time(),
+        "created_ns": file.created_ns(),
+        "file_bytes": file.file_bytes(),
+        "raw_bytes": file.raw_bytes(),
+        "layout_hash": text::hash(file.layout().hash()),
+        "notes": file.notes().iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+/// What is told of a checkpoint, as a table.
+pub(crate) fn file_table(file: &CheckpointFile) -> Table {
+    let mut table = Table::pairs();
+    table.pair("checkpoint", file.path().display());
+    table.pair("made", text::ago(file.created_ns()));
+    table.pair("generation", text::count(file.generation()));
+    table.pair("frame", text::count(file.frame()));
+    table.pair("time", file.time());
+    table.pair("entities", text::count(file.entity_count()));
+    table.pair("bytes", format!("{} hold {}", text::bytes(file.file_bytes()), text::bytes(file.raw_bytes())));
+    for (name, value) in file.notes() {
+        table.pair(&format!("note {name}"), value);
+    }
+    table
+}
+
+/// Runs `verify`.
+pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outcome {
+    let mut worst: Option<Failure> = None;
+    let mut answers = Vec::new();
+    for path in &args.files {
+        let found = checkpoint::open(path).and_then(|file| Ok((file.verify()?, file)));
+        match found {
+            Ok((verification, file)) => {
+                let (damaged, chunks) = (verification.damaged.len() as u64, verification.chunks);
+                answers.push(json!({
+                    "path": path,
+                    "whole": damaged == 0,
+                    "chunks": chunks,
+                    "damaged": verification.damaged.iter().map(damage_json).collect::<Vec<_>>(),
+                    "error": null,
+                    "checkpoint": file_json(&file),
+                }));
+                if !json {
+                    let (path, raw) = (path.display(), text::bytes(verification.raw_bytes));
+                    let (frame, chunks) = (text::count(file.frame()), text::count(chunks));
+                    match damaged {
+                        0 => writeln!(out, "{path}: whole, frame {frame}, {raw} in {chunks} chunks")?,
+                        _ => writeln!(out, "{path}: {} of {chunks} chunks are damaged", text::count(damaged))?,
+                    }
+                    for damage in &verification.damaged {
+                        writeln!(out, "  {damage}")?;
+                    }
+                }
+                if damaged > 0 {
+                    let message = format!("{} is damaged: {damaged} of {chunks} chunks", path.display());
+                    worst.get_or_insert(Failure::new(failure::NOT_USABLE, message));
+                }
+            }
+            Err(error) => {
+                answers.push(json!({
+                    "path": path, "whole": false, "chunks": null, "damaged": [], "error": error.to_string(),
+                    "checkpoint": null,
+                }));
+                if !json {
+                    writeln!(out, "{}: not readable", path.display())?;
+                }
+                worst.get_or_insert(error.into());
+            }
+        }
+    }
+    if json {
+        put_json(out, &json!({ "checkpoints": answers }))?;
+    }
+    worst.map_or(Ok(()), Err)
+}
+
+fn damage_json(damage: &Damage) -> Value {
+    json!({
+        "chunk": damage.chunk,
+        "offset": damage.offset,
+        "bytes": damage.bytes,
+        "table": damage.table,
+        "column": damage.column,
+        "rows": [damage.rows.0, damage.rows.1],
+        "problem": damage.problem,
+    })
+}

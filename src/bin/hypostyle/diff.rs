@@ -1,0 +1,364 @@
+#![forbid(unsafe_code)]
+//! `diff A B`: what two states have in common and what not: entities, components, values, resources.
+//!
+//! Entities are matched by their handles, values compared bit by bit. Where rows lie does not matter, nor do frame and
+//! time: two states are the same exactly where their hashes are.
+
+use std::io::Write;
+
+use hypostyle::{Entity, FieldType, ScalarType, Snapshot, SnapshotError, TableView};
+use serde_json::{Value, json};
+
+use crate::failure::{self, Failure, Outcome};
+use crate::source::Source;
+use crate::table::Table;
+use crate::values::{self, Number, scalar};
+use crate::{put_json, text};
+
+/// The exit code where the two differ.
+const DIFFER: u8 = 1;
+/// The exit code of a failure that has none of its own: 1 is taken.
+const TROUBLE: u8 = failure::USAGE;
+
+/// What to compare.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A region, or a checkpoint.
+    #[arg(value_name = "A")]
+    a: Source,
+    /// Another, or the same.
+    #[arg(value_name = "B")]
+    b: Source,
+    /// How many differences of each kind to show.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    show: usize,
+}
+
+/// Entities that one of the two has, or two rows that differ.
+#[derive(Debug, Default)]
+struct Found<T> {
+    count: u64,
+    first: Vec<T>,
+}
+
+impl<T> Found<T> {
+    fn add(&mut self, show: usize, what: impl FnOnce() -> T) {
+        self.count += 1;
+        if self.first.len() < show {
+            self.first.push(what());
+        }
+    }
+}
+
+/// Where presence differs.
+#[derive(Debug)]
+struct ComponentDiff {
+    name: String,
+    only_a: Found<Entity>,
+    only_b: Found<Entity>,
+}
+
+/// Where values differ.
+#[derive(Debug)]
+struct ColumnDiff {
+    name: String,
+    ty: FieldType,
+    compared: u64,
+    differ: Found<(Entity, Value, Value)>,
+    /// The largest absolute difference of two finite numbers.
+    largest: Option<f64>,
+}
+
+/// All that differs.
+#[derive(Debug, Default)]
+struct Difference {
+    layout: Vec<String>,
+    both: u64,
+    only_a: Found<Entity>,
+    only_b: Found<Entity>,
+    components: Vec<ComponentDiff>,
+    columns: Vec<ColumnDiff>,
+    resources: Vec<(String, Value, Value)>,
+    /// Handles of free slots.
+    slots: bool,
+}
+
+impl Difference {
+    fn is_none(&self) -> bool {
+        self.layout.is_empty()
+            && self.only_a.count + self.only_b.count == 0
+            && self.components.iter().all(|component| component.only_a.count + component.only_b.count == 0)
+            && self.columns.iter().all(|column| column.differ.count == 0)
+            && self.resources.is_empty()
+            && !self.slots
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let trouble = |failure: Failure| match failure.code {
+        failure::OTHER => Failure { code: TROUBLE, ..failure },
+        _ => failure,
+    };
+    compare(args, json, out).map_err(trouble).and_then(|same| if same { Ok(()) } else { Err(Failure::told(DIFFER)) })
+}
+
+fn compare(args: &Args, json: bool, out: &mut dyn Write) -> Outcome<bool> {
+    let (mut a, mut b) = (args.a.open()?, args.b.open()?);
+    let (a, b) = (a.reader.pin()?, b.reader.pin()?);
+    let found = difference(&a, &b, args.show)?;
+    if json {
+        let side = |source: &Source, snapshot: &Snapshot<'_>| {
+            json!({
+                "region": source.region(),
+                "checkpoint": source.checkpoint(),
+                "generation": snapshot.generation(),
+                "frame": snapshot.frame(),
+                "time": snapshot.time(),
+                "entities": snapshot.entity_count(),
+            })
+        };
+        let mut data = found.json();
+        data["a"] = side(&args.a, &a);
+        data["b"] = side(&args.b, &b);
+        put_json(out, &data)?;
+    } else {
+        let mut table = Table::new(&["", "source", ">generation", ">frame", ">time", ">entities"]);
+        for (name, source, snapshot) in [("a", &args.a, &a), ("b", &args.b, &b)] {
+            table.row([
+                name.to_owned(),
+                source.to_string(),
+                text::count(snapshot.generation()),
+                text::count(snapshot.frame()),
+                text::number(snapshot.time()),
+                text::count(snapshot.entity_count()),
+            ]);
+        }
+        write!(out, "{table}")?;
+        found.put(out)?;
+    }
+    Ok(found.is_none())
+}
+
+fn difference(a: &Snapshot<'_>, b: &Snapshot<'_>, show: usize) -> Outcome<Difference> {
+    let parts = a.layout().difference(b.layout());
+    let mut found = Difference {
+        layout: parts.iter().filter(|part| part.changes_meaning()).map(ToString::to_string).collect(),
+        ..Difference::default()
+    };
+    for component in a.layout().components() {
+        let Some((_, other)) = b.layout().component(&component.name) else { continue };
+        let name = component.name.clone();
+        found.components.push(ComponentDiff { name, only_a: Found::default(), only_b: Found::default() });
+        for field in &component.fields {
+            if other.fields.iter().any(|theirs| theirs.name == field.name && theirs.ty == field.ty) {
+                found.columns.push(ColumnDiff {
+                    name: format!("{}.{}", component.name, field.name),
+                    ty: field.ty,
+                    compared: 0,
+                    differ: Found::default(),
+                    largest: None,
+                });
+            }
+        }
+    }
+    let tables: Vec<TableView<'_>> = b.tables().collect();
+    for table in a.tables() {
+        let at: Vec<Option<(usize, usize)>> = table.entities().iter().map(|entity| b.locate(*entity)).collect();
+        for (entity, at) in table.entities().iter().zip(&at) {
+            match at {
+                Some(_) => found.both += 1,
+                None => found.only_a.add(show, || *entity),
+            }
+        }
+        let pairs = Pairs { a: table, b: &tables, at, show };
+        for component in &mut found.components {
+            pairs.presence(component)?;
+        }
+        for column in &mut found.columns {
+            pairs.values(column)?;
+        }
+    }
+    for entity in tables.iter().flat_map(|table| table.entities()) {
+        if a.locate(*entity).is_none() {
+            found.only_b.add(show, || *entity);
+        }
+    }
+    for resource in a.layout().resources() {
+        let Some((_, other)) = b.layout().resource(&resource.name) else { continue };
+        let (mine, theirs) = (a.resource_bytes(&resource.name)?, b.resource_bytes(&resource.name)?);
+        if mine != theirs {
+            let value = |bytes: Option<&[u8]>, fields| bytes.map_or(Value::Null, |bytes| values::packed(fields, bytes));
+            found.resources.push((resource.name.clone(), value(mine, &resource.fields), value(theirs, &other.fields)));
+        }
+    }
+    // what is left are the handles that free slots will give out next
+    found.slots = found.is_none() && a.hash() != b.hash();
+    Ok(found)
+}
+
+/// The rows of one table of A, and where their entities are in B.
+struct Pairs<'s> {
+    a: TableView<'s>,
+    b: &'s [TableView<'s>],
+    at: Vec<Option<(usize, usize)>>,
+    show: usize,
+}
+
+impl Pairs<'_> {
+    fn presence(&self, found: &mut ComponentDiff) -> Result<(), SnapshotError> {
+        let mine = self.a.presence(&found.name)?;
+        let theirs = self.b.iter().map(|table| table.presence(&found.name)).collect::<Result<Vec<_>, _>>()?;
+        for (row, at) in self.at.iter().enumerate() {
+            let Some((table, other)) = at else { continue };
+            let entity = || self.a.entities()[row];
+            match (mine.contains(row), theirs[*table].contains(*other)) {
+                (true, false) => found.only_a.add(self.show, entity),
+                (false, true) => found.only_b.add(self.show, entity),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn values(&self, found: &mut ColumnDiff) -> Result<(), SnapshotError> {
+        let component = found.name.split_once('.').map_or(found.name.as_str(), |(component, _)| component);
+        let Some((_, mine)) = self.a.column_bytes(&found.name)? else { return Ok(()) };
+        let present = self.a.presence(component)?;
+        let mut theirs = Vec::with_capacity(self.b.len());
+        for table in self.b {
+            let presence = table.presence(component)?;
+            theirs.push(table.column_bytes(&found.name)?.map(|(_, bytes)| (bytes, presence)));
+        }
+        let bytes = found.ty.bytes();
+        for (row, at) in self.at.iter().enumerate() {
+            let Some((table, place)) = at else { continue };
+            let Some((column, presence)) = &theirs[*table] else { continue };
+            if !present.contains(row) || !presence.contains(*place) {
+                continue;
+            }
+            found.compared += 1;
+            let (x, y) = (&mine[row * bytes..(row + 1) * bytes], &column[place * bytes..(place + 1) * bytes]);
+            if x != y {
+                let ty = found.ty;
+                let entity = self.a.entities()[row];
+                found.differ.add(self.show, || (entity, values::field(ty, x), values::field(ty, y)));
+                found.largest = found.largest.into_iter().chain(distance(ty, x, y)).reduce(f64::max);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The largest distance between two values' finite numbers.
+fn distance(ty: FieldType, a: &[u8], b: &[u8]) -> Option<f64> {
+    let size = ty.scalar.bytes();
+    let one = |(a, b): (&[u8], &[u8])| match (scalar(ty.scalar, a), scalar(ty.scalar, b)) {
+        (Number::Integer(a), Number::Integer(b)) if ty.scalar != ScalarType::Bool => {
+            Some((a - b).unsigned_abs() as f64)
+        }
+        (Number::Float(a), Number::Float(b)) => Some((a - b).abs()).filter(|distance| distance.is_finite()),
+        _ => None,
+    };
+    a.chunks_exact(size).zip(b.chunks_exact(size)).filter_map(one).reduce(f64::max)
+}
+
+fn list(found: &Found<Entity>) -> String {
+    let mut text = found.first.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if found.count > found.first.len() as u64 && !text.is_empty() {
+        text.push_str(", ...");
+    }
+    text
+}
+
+impl Difference {
+    fn put(&self, out: &mut dyn Write) -> Outcome {
+        if self.is_none() {
+            return Ok(writeln!(out, "\nthe same: {} entities", text::count(self.both))?);
+        }
+        for part in &self.layout {
+            writeln!(out, "\nlayout: {part}")?;
+        }
+        let mut table = Table::new(&["entities", ">count", "first"]);
+        table.row(["in both".to_owned(), text::count(self.both), String::new()]);
+        table.row(["only in a".to_owned(), text::count(self.only_a.count), list(&self.only_a)]);
+        table.row(["only in b".to_owned(), text::count(self.only_b.count), list(&self.only_b)]);
+        write!(out, "\n{table}")?;
+        let mut table = Table::new(&["component", ">only in a", ">only in b", "first"]);
+        for component in self.components.iter().filter(|found| found.only_a.count + found.only_b.count > 0) {
+            let first: Vec<_> = [list(&component.only_a), list(&component.only_b)]
+                .into_iter()
+                .filter(|text| !text.is_empty())
+                .collect();
+            let (a, b) = (text::count(component.only_a.count), text::count(component.only_b.count));
+            table.row([component.name.clone(), a, b, first.join(" | ")]);
+        }
+        if !table.is_empty() {
+            write!(out, "\n{table}")?;
+        }
+        let mut table = Table::new(&["column", ">differ", ">of", ">largest", "first"]);
+        for column in self.columns.iter().filter(|found| found.differ.count > 0) {
+            let first = column.differ.first.iter().map(|(entity, a, b)| format!("{entity}: {a} | {b}"));
+            table.row([
+                column.name.clone(),
+                text::count(column.differ.count),
+                text::count(column.compared),
+                column.largest.map_or_else(|| "-".to_owned(), text::number),
+                first.collect::<Vec<_>>().join(", "),
+            ]);
+        }
+        if !table.is_empty() {
+            write!(out, "\n{table}")?;
+        }
+        if !self.resources.is_empty() {
+            let mut table = Table::new(&["resource", "a", "b"]);
+            for (name, a, b) in &self.resources {
+                table.row([name.clone(), a.to_string(), b.to_string()]);
+            }
+            write!(out, "\n{table}")?;
+        }
+        if self.slots {
+            writeln!(out, "\nthe handles of free slots differ")?;
+        }
+        Ok(())
+    }
+
+    fn json(&self) -> Value {
+        let handles = |found: &Found<Entity>| found.first.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let component = |found: &ComponentDiff| {
+            json!({
+                "name": found.name,
+                "only_a": found.only_a.count,
+                "only_b": found.only_b.count,
+                "first_only_a": handles(&found.only_a),
+                "first_only_b": handles(&found.only_b),
+            })
+        };
+        let column = |found: &ColumnDiff| {
+            let first = found.differ.first.iter();
+            json!({
+                "name": found.name,
+                "compared": found.compared,
+                "differ": found.differ.count,
+                "largest": found.largest,
+                "first": first.map(|(entity, a, b)| json!({ "entity": entity.to_string(), "a": a, "b": b })).collect::<Vec<_>>(),
+            })
+        };
+        let resource = |(name, a, b): &(String, Value, Value)| json!({ "name": name, "a": a, "b": b });
+        json!({
+            "same": self.is_none(),
+            "layout": self.layout,
+            "entities": {
+                "both": self.both,
+                "only_a": self.only_a.count,
+                "only_b": self.only_b.count,
+                "first_only_a": handles(&self.only_a),
+                "first_only_b": handles(&self.only_b),
+            },
+            "components": self.components.iter().map(component).collect::<Vec<_>>(),
+            "columns": self.columns.iter().map(column).collect::<Vec<_>>(),
+            "resources": self.resources.iter().map(resource).collect::<Vec<_>>(),
+            "free_slots_differ": self.slots,
+        })
+    }
+}

@@ -1,0 +1,105 @@
+#![forbid(unsafe_code)]
+//! What a command looks at: a region of another process, or a checkpoint. From then on both are the same.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use hypostyle::checkpoint::{self, CheckpointFile};
+use hypostyle::{Reader, RegionTarget};
+
+use crate::failure::{Failure, Outcome};
+use crate::open;
+
+/// What a user named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A region.
+    Region(RegionTarget),
+    /// A file.
+    Checkpoint(PathBuf),
+    /// Neither: why it is no region.
+    Neither(String),
+}
+
+impl FromStr for Source {
+    type Err = Infallible;
+
+    /// A path that is a file, or ends like a checkpoint's, is one; all else is a region.
+    fn from_str(text: &str) -> Result<Source, Infallible> {
+        let path = Path::new(text);
+        let is_path = text.contains(['/', '.']);
+        if is_path && (path.is_file() || path.extension().is_some_and(|end| end == "checkpoint") && !path.is_dir()) {
+            return Ok(Source::Checkpoint(path.to_owned()));
+        }
+        Ok(text.parse().map_or_else(
+            |error: hypostyle::RegionError| Source::Neither(format!("{error}; and there is no file `{text}`")),
+            Source::Region,
+        ))
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Region(target) => write!(f, "region {target}"),
+            Source::Checkpoint(path) => write!(f, "checkpoint {}", path.display()),
+            Source::Neither(_) => f.write_str("neither"),
+        }
+    }
+}
+
+/// What was opened.
+pub(crate) struct Opened {
+    /// To pin generations with; of a checkpoint it is the only one.
+    pub reader: Reader,
+    /// The checkpoint, if it is one.
+    pub file: Option<CheckpointFile>,
+}
+
+impl Source {
+    /// Opens it; a checkpoint is loaded into memory.
+    pub(crate) fn open(&self) -> Outcome<Opened> {
+        match self {
+            Source::Region(target) => Ok(Opened { reader: open::open(target)?, file: None }),
+            Source::Checkpoint(path) => {
+                let file = checkpoint::open(path)?;
+                Ok(Opened { reader: file.load()?, file: Some(file) })
+            }
+            Source::Neither(why) => Err(Failure::usage(why.clone())),
+        }
+    }
+
+    /// The region's name, if it is one.
+    pub(crate) fn region(&self) -> Option<String> {
+        match self {
+            Source::Region(target) => Some(target.to_string()),
+            Source::Checkpoint(_) | Source::Neither(_) => None,
+        }
+    }
+
+    /// The checkpoint's path, if it is one.
+    pub(crate) fn checkpoint(&self) -> Option<&Path> {
+        match self {
+            Source::Checkpoint(path) => Some(path),
+            Source::Region(_) | Source::Neither(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_regions_and_files_are_checkpoints() {
+        let parse = |text: &str| text.parse::<Source>().expect("it never fails");
+        assert_eq!(parse("ants"), Source::Region(RegionTarget::Named("ants".to_owned())));
+        assert_eq!(parse("./ants"), Source::Region(RegionTarget::Directory("./ants".into())));
+        assert_eq!(parse("ants.checkpoint"), Source::Checkpoint("ants.checkpoint".into()));
+        assert_eq!(parse("./Cargo.toml"), Source::Checkpoint("./Cargo.toml".into()));
+        assert_eq!(parse("Cargo.toml"), Source::Checkpoint("Cargo.toml".into()));
+        assert!(matches!(parse("two words"), Source::Neither(why) if why.contains("no file `two words`")));
+    }
+}

@@ -1,0 +1,125 @@
+#![forbid(unsafe_code)]
+//! `watch REGION COLUMN...`: columns in a few numbers, again for every generation, until the writer is gone.
+//!
+//! A reader that is slower than the writer misses generations; how many is told. It holds a generation only while it
+//! looks at it.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use hypostyle::{Reader, RegionTarget, SnapshotError};
+use serde_json::json;
+
+use crate::failure::{self, Failure, Outcome};
+use crate::open::open;
+use crate::signals::Stop;
+use crate::stats::{self, Stats};
+use crate::text;
+
+/// How long to wait before looking whether the writer lives and whether to end.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Lines between two lines of heads.
+const HEADS_EVERY: u64 = 40;
+
+/// What to watch.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The region.
+    #[arg(value_name = "NAME|DIR")]
+    region: RegionTarget,
+    /// Columns, as `position.x`.
+    #[arg(value_name = "COLUMN", required = true)]
+    columns: Vec<String>,
+    /// End after so many generations.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// At most one generation in so many seconds (default: every one).
+    #[arg(long, value_name = "S", value_parser = crate::run::parse_seconds, default_value_t = 0.0)]
+    interval: f64,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let stop = Stop::catch()?;
+    let mut reader = open(&args.region)?;
+    // a name that is none is told at once, not with the first generation
+    let columns = stats::columns(reader.layout(), &args.columns)?;
+    let interval = Duration::from_secs_f64(args.interval);
+    let (mut last, mut seen) = (0, 0);
+    while !stop.is_asked() {
+        let Some(newest) = next(&mut reader, last)? else { return Ok(()) };
+        if newest == last {
+            continue;
+        }
+        let begun = Instant::now();
+        let snapshot = reader.pin()?;
+        let missed = if last == 0 { 0 } else { snapshot.generation().saturating_sub(last + 1) };
+        last = snapshot.generation();
+        let mut all = Vec::new();
+        for (name, ty) in &columns {
+            all.extend(stats::stats(&snapshot, name, *ty)?);
+        }
+        let (frame, time) = (snapshot.frame(), snapshot.time());
+        drop(snapshot);
+        if json {
+            let data = json!({
+                "generation": last,
+                "frame": frame,
+                "time": time,
+                "missed": missed,
+                "columns": all.iter().map(Stats::json).collect::<Vec<_>>(),
+            });
+            writeln!(out, "{data}")?;
+        } else {
+            put(seen, frame, missed, &all, out)?;
+        }
+        // whoever reads along wants it now
+        out.flush()?;
+        seen += 1;
+        if args.count.is_some_and(|count| seen >= count) {
+            return Ok(());
+        }
+        while begun.elapsed() < interval && !stop.is_asked() {
+            std::thread::sleep((interval - begun.elapsed().min(interval)).min(LOOK_EVERY));
+        }
+    }
+    Err(Failure::told(failure::INTERRUPTED))
+}
+
+/// The newest generation; `last` where there is none newer yet, and nothing once there never will be.
+fn next(reader: &mut Reader, last: u64) -> Result<Option<u64>, SnapshotError> {
+    if let Some(newest) = reader.wait(last, LOOK_EVERY) {
+        return Ok(Some(newest));
+    }
+    if reader.is_alive()? {
+        return Ok(Some(last));
+    }
+    // it may have published between the wait and its end
+    Ok(Some(reader.newest()).filter(|newest| *newest > last))
+}
+
+fn put(seen: u64, frame: u64, missed: u64, all: &[Stats], out: &mut dyn Write) -> Outcome {
+    let width = all.iter().map(|stats| stats.name().len()).max().unwrap_or(0).max("column".len());
+    if seen.is_multiple_of(HEADS_EVERY) {
+        let heads = ["frame", "rows", "min", "max", "mean", "deviation"];
+        let [frame, rows, min, max, mean, deviation] = heads;
+        writeln!(
+            out,
+            "{frame:>10}  {:width$}  {rows:>12}  {min:>12}  {max:>12}  {mean:>12}  {deviation:>12}  histogram, min to max",
+            "column"
+        )?;
+    }
+    for (place, stats) in all.iter().enumerate() {
+        let frame = if place == 0 { text::count(frame) } else { String::new() };
+        let [name, rows, min, max, mean, deviation, bar, mut remarks] = stats.cells();
+        if place == 0 && missed > 0 {
+            let comma = if remarks.is_empty() { "" } else { ", " };
+            remarks = format!("{remarks}{comma}{} generations missed", text::count(missed));
+        }
+        let line = format!(
+            "{frame:>10}  {name:width$}  {rows:>12}  {min:>12}  {max:>12}  {mean:>12}  {deviation:>12}  {bar:16}  {remarks}"
+        );
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}

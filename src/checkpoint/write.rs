@@ -1,0 +1,182 @@
+#![forbid(unsafe_code)]
+//! Writing a checkpoint: a pinned generation, streamed into a file.
+//!
+//! Invariants: memory is bounded by a few chunks and the index; the columns are read where they are; the file appears
+//! whole or not at all. The writer of the region neither waits nor knows.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::limits::CHECKPOINT_CHUNK_BYTES;
+use crate::snapshot::Snapshot;
+
+use super::codec::{Encoder, LEVEL_MAX, LEVEL_MIN};
+use super::error::CheckpointError;
+use super::format::{self, Entry, Head};
+use super::parts::{Part, Parts, TableHead};
+use super::place::NewFile;
+
+/// How to write a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How hard to compress: 0 not at all, 1 (the default) fast, up to 19.
+    pub level: i32,
+    /// Texts to keep beside the state, by name: what the program that goes on from it wants to know.
+    pub notes: Vec<(String, String)>,
+    /// Bytes of a chunk; the limits' number but in tests.
+    pub(crate) chunk_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { level: 1, notes: Vec::new(), chunk_bytes: CHECKPOINT_CHUNK_BYTES }
+    }
+}
+
+impl Options {
+    /// Sets the level.
+    #[must_use]
+    pub fn level(mut self, level: i32) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Adds a note.
+    #[must_use]
+    pub fn note(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.notes.push((name.into(), value.into()));
+        self
+    }
+
+    /// Whether a checkpoint can be written so.
+    ///
+    /// # Errors
+    /// No such level; notes that do not fit.
+    pub fn check(&self) -> Result<(), CheckpointError> {
+        if !(LEVEL_MIN..=LEVEL_MAX).contains(&self.level) {
+            return Err(CheckpointError::Level { level: self.level, least: LEVEL_MIN, most: LEVEL_MAX });
+        }
+        format::check_notes(&self.notes).map_err(|what| CheckpointError::Notes { what })
+    }
+}
+
+/// A checkpoint that was written.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The file.
+    pub path: PathBuf,
+    /// The generation that it holds.
+    pub generation: u64,
+    /// The frame after which that was published.
+    pub frame: u64,
+    /// Simulated time after that frame.
+    pub time: f64,
+    /// Live entities.
+    pub entities: u64,
+    /// Bytes of rows and stamps.
+    pub raw_bytes: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// How long it took until the file was on disk.
+    pub elapsed: Duration,
+}
+
+/// Writes a pinned generation to a file, with everything that a world needs to go on from it bit for bit. A checkpoint
+/// that is there already is replaced.
+///
+/// ```
+/// use hypostyle::{Component, World, checkpoint};
+/// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+/// struct Mass { kg: f64 }
+/// # let directory = std::env::temp_dir().join(format!("hypostyle-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
+/// # let path = directory.join("mass.checkpoint");
+/// let mut world = World::builder().component::<Mass>().build()?;
+/// let stone = world.spawn(Mass { kg: 2.5 })?;
+/// world.publish()?;
+/// checkpoint::write(&world.reader()?.pin()?, &path, &checkpoint::Options::default())?;
+///
+/// let mut reader = checkpoint::open(&path)?.load()?;
+/// assert_eq!(reader.pin()?.get::<Mass>(stone).is_err(), true); // readers know no Rust types ...
+/// assert_eq!(reader.pin()?.entity_count(), 1);
+/// let world = World::builder().component::<Mass>().restore(&path)?;
+/// assert_eq!(world.get::<Mass>(stone)?, Mass { kg: 2.5 });     // ... worlds do
+/// # std::fs::remove_dir_all(&directory)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Options that cannot be; what the system refuses. Then no file has changed.
+pub fn write(snapshot: &Snapshot<'_>, path: &Path, options: &Options) -> Result<Report, CheckpointError> {
+    let begun = Instant::now();
+    options.check()?;
+    let directory = snapshot.directory();
+    let tables = directory
+        .tables
+        .iter()
+        .map(|table| TableHead {
+            kind: table.kind,
+            rows: table.rows,
+            capacity: table.capacity,
+            components: table.components.clone(),
+        })
+        .collect();
+    let layout = snapshot.layout_shared();
+    let mut head = Head {
+        layout: Arc::clone(layout),
+        layout_hash: directory.meta.layout_hash,
+        tables,
+        notes: options.notes.clone(),
+        chunk_bytes: options.chunk_bytes,
+        generation: directory.meta.generation,
+        frame: directory.meta.frame,
+        time: directory.meta.time,
+        created_ns: crate::os::unix_time_ns(),
+        checksum: 0,
+    };
+    let parts = Parts::new(layout, &head.tables);
+    let (chunks, raw_bytes) = parts.count(options.chunk_bytes).expect("extents that exist have lengths of 64 bits");
+    let mut new = NewFile::create(path, format::begins_like_one)?;
+    let io = CheckpointError::io;
+    let mut encoder = Encoder::new(options.level).map_err(io("compress for", path))?;
+    let begin = head.encode(chunks, raw_bytes);
+    let mut file_bytes = begin.len() as u64;
+    new.file.write_all(&begin).map_err(io("write", path))?;
+    let mut index = Vec::with_capacity(chunks as usize * format::ENTRY_BYTES as usize);
+    for part in &parts.parts {
+        for raw in part_bytes(snapshot, part).chunks(options.chunk_bytes as usize) {
+            let (encoding, stored) = encoder.encode(raw, part.width).map_err(io("compress for", path))?;
+            new.file.write_all(stored).map_err(io("write", path))?;
+            file_bytes += stored.len() as u64;
+            Entry { bytes: stored.len() as u32, encoding, checksum: xxh3_64(stored) }.encode(&mut index);
+        }
+    }
+    file_bytes += (index.len() + format::TRAILER_BYTES) as u64;
+    new.file.write_all(&index).map_err(io("write", path))?;
+    let trailer = format::encode_trailer(file_bytes, &index, head.checksum);
+    new.file.write_all(&trailer).map_err(io("write", path))?;
+    new.appear()?;
+    Ok(Report {
+        path: path.to_owned(),
+        generation: head.generation,
+        frame: head.frame,
+        time: head.time,
+        entities: snapshot.entity_count(),
+        raw_bytes,
+        file_bytes,
+        elapsed: begun.elapsed(),
+    })
+}
+
+/// The bytes of a part, where they are.
+fn part_bytes<'s>(snapshot: &'s Snapshot<'_>, part: &Part) -> &'s [u8] {
+    let table = &snapshot.directory().tables[part.table];
+    let column = &table.columns[part.column];
+    let from = if part.stamps { column.item.extent_bytes(table.capacity).0 as usize } else { 0 };
+    &snapshot.extent_bytes(column)[from..from + part.bytes as usize]
+}

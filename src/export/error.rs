@@ -1,0 +1,39 @@
+#![forbid(unsafe_code)]
+//! What can go wrong with an export.
+
+use std::path::PathBuf;
+
+use crate::checkpoint::CheckpointError;
+use crate::snapshot::SnapshotError;
+
+/// What can go wrong with an export.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// No such component.
+    #[error("there is no component `{name}`; the layout has {known}")]
+    UnknownComponent {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A name that does not say which format.
+    #[error("{} does not say which format: use a name that ends with .arrow, .parquet or .csv", path.display())]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The generation could not be read.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The file could not be made.
+    #[error(transparent)]
+    File(#[from] CheckpointError),
+    /// Arrow refused something.
+    #[error("cannot make Arrow data: {0}")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    /// Parquet refused something.
+    #[error("cannot make a Parquet file: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+}

@@ -1,0 +1,126 @@
+#![forbid(unsafe_code)]
+//! Exports as files: Arrow IPC, Parquet, CSV. A file appears whole or not at all.
+
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::checkpoint::CheckpointError;
+use crate::checkpoint::place::NewFile;
+use crate::snapshot::Reader;
+
+use super::{Batches, ExportError, ExportOptions};
+
+/// The kind of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// Arrow IPC, the file format (Feather version 2). Uncompressed, so that a reader can map it.
+    Arrow,
+    /// Parquet, with zstd.
+    Parquet,
+    /// Comma-separated values with a line of names. Nulls are empty; arrays are columns of their own.
+    Csv,
+}
+
+impl Format {
+    /// The format that a file's name says.
+    ///
+    /// # Errors
+    /// It says none.
+    pub fn of(path: &Path) -> Result<Format, ExportError> {
+        match path.extension().and_then(|end| end.to_str()) {
+            Some("arrow" | "feather" | "ipc") => Ok(Format::Arrow),
+            Some("parquet") => Ok(Format::Parquet),
+            Some("csv") => Ok(Format::Csv),
+            _ => Err(ExportError::UnknownFormat { path: path.to_owned() }),
+        }
+    }
+
+    /// Whether a file that begins so is one, and may be replaced by a newer one.
+    fn alike(self) -> fn(&[u8]) -> bool {
+        match self {
+            Format::Arrow => |begin| begin.starts_with(b"ARROW1"),
+            Format::Parquet => |begin| begin.starts_with(b"PAR1"),
+            Format::Csv => |begin| begin.starts_with(b"entity"),
+        }
+    }
+}
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exported {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// Entities.
+    pub rows: u64,
+    /// Columns, the handles included.
+    pub columns: usize,
+    /// Record batches that it was written in.
+    pub batches: u64,
+    /// Its length.
+    pub bytes: u64,
+}
+
+/// Writes the newest generation to a file; memory is bounded by a few batches. A file of the same format that is there
+/// is replaced.
+///
+/// # Errors
+/// As [`Batches::new`]; what the system refuses. Then no file has changed.
+pub fn write(reader: Reader, path: &Path, format: Format, options: &ExportOptions) -> Result<Exported, ExportError> {
+    let options = ExportOptions { flat: options.flat || format == Format::Csv, ..options.clone() };
+    let batches = Batches::new(reader, &options)?;
+    let schema = batches.schema();
+    let new = NewFile::create(path, format.alike())?;
+    let handle = new.file.try_clone().map_err(CheckpointError::io("write", path))?;
+    let mut file = BufWriter::with_capacity(1 << 20, handle);
+    let mut exported =
+        Exported { path: path.to_owned(), format, rows: 0, columns: schema.fields().len(), batches: 0, bytes: 0 };
+    let mut count = |batch: &arrow_array::RecordBatch| {
+        exported.rows += batch.num_rows() as u64;
+        exported.batches += 1;
+    };
+    match format {
+        Format::Arrow => {
+            let mut writer = arrow_ipc::writer::FileWriter::try_new(&mut file, &schema)?;
+            for batch in batches {
+                let batch = batch?;
+                count(&batch);
+                writer.write(&batch)?;
+            }
+            writer.finish()?;
+        }
+        Format::Parquet => {
+            let fast = Compression::ZSTD(ZstdLevel::try_new(1)?);
+            let properties = WriterProperties::builder().set_compression(fast).build();
+            let mut writer = ArrowWriter::try_new(&mut file, schema, Some(properties))?;
+            for batch in batches {
+                let batch = batch?;
+                count(&batch);
+                writer.write(&batch)?;
+            }
+            writer.close()?;
+        }
+        Format::Csv => {
+            let mut writer = arrow_csv::WriterBuilder::new().with_header(true).build(&mut file);
+            // a file of nothing still has its line of names
+            writer.write(&arrow_array::RecordBatch::new_empty(schema))?;
+            for batch in batches {
+                let batch = batch?;
+                count(&batch);
+                writer.write(&batch)?;
+            }
+        }
+    }
+    file.flush().map_err(CheckpointError::io("write", path))?;
+    exported.bytes = new.file.metadata().map_err(CheckpointError::io("look at", path))?.len();
+    drop(file);
+    new.appear()?;
+    Ok(exported)
+}

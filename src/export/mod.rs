@@ -1,0 +1,53 @@
+//! States for analysts: Arrow record batches over a pinned generation's columns, and files of them.
+//!
+//! One schema for all tables: the entity's handle, then each component's fields. A row whose entity lacks a component
+//! has nulls there; a component without fields is a column of its presence. [`Batches`] gives each table as one or
+//! more record batches. Columns are not copied: the batches hold the generation for as long as they live. What has
+//! other bytes in Arrow is (bools are bits there, null handles are nulls).
+//!
+//! Architecture invariant: an ordinary reader; nothing here knows extents or directories.
+
+mod batches;
+mod error;
+mod files;
+mod memory;
+mod schema;
+
+pub use batches::Batches;
+pub use error::ExportError;
+pub use files::{Exported, Format, write};
+
+/// What to export.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportOptions {
+    /// These components alone, and entities in tables that have any of them; `None`: all.
+    pub components: Option<Vec<String>>,
+    /// Each element of an array as a column of its own, `velocity.v[0]`, rather than a fixed-size list. They are copied.
+    pub flat: bool,
+    /// Texts to add to the schema's metadata, beside the layout and what is told of the generation.
+    pub metadata: Vec<(String, String)>,
+}
+
+impl ExportOptions {
+    /// Sets the components.
+    #[must_use]
+    pub fn components(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.components = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Sets whether arrays become columns.
+    #[must_use]
+    pub fn flat(mut self, flat: bool) -> Self {
+        self.flat = flat;
+        self
+    }
+
+    /// Adds to the metadata.
+    #[must_use]
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.push((name.into(), value.into()));
+        self
+    }
+}

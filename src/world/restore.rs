@@ -1,0 +1,199 @@
+#![forbid(unsafe_code)]
+//! A world made of what another one was: tables with their rows and stamps, put into a new region.
+//!
+//! It is made as if it had just gone back to its newest generation: every column frozen, the entity map deciding which
+//! slots are free. Its first publication is that generation again, under the same number, so whatever counts
+//! generations goes on as it was. This file never knows where the bytes come from.
+
+use std::sync::Arc;
+
+use crate::layout::Layout;
+use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
+use crate::region::{Extent, Region, RegionError, RegionTarget};
+use crate::snapshot::SnapshotError;
+
+use super::builder::{WorldBuilder, check_types};
+use super::column::{Column, Item};
+use super::error::WorldError;
+use super::publish::Publication;
+use super::store::Store;
+use super::table::{Shape, Table, TableKind};
+use super::{World, arena};
+
+/// A table to be made.
+pub(crate) struct TableHead {
+    pub kind: TableKind,
+    pub shape: Arc<Shape>,
+    pub rows: u32,
+    pub capacity: u32,
+}
+
+/// A world to be made, without its content.
+pub(crate) struct Head<'a> {
+    pub layout: &'a Arc<Layout>,
+    pub tables: Vec<TableHead>,
+    /// At least 1.
+    pub generation: u64,
+    pub frame: u64,
+    pub time: f64,
+}
+
+/// What is to be filled: the rows of a column, or its stamps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    pub table: usize,
+    pub column: usize,
+    pub stamps: bool,
+}
+
+/// Puts the content into a piece.
+type Fill<'a, E> = dyn FnMut(Piece, &mut [u8]) -> Result<(), E> + 'a;
+
+/// Address space for a world that is only looked at: every extent as the allocator rounds it, as much again for what a
+/// publication insists on, and its directory.
+pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
+    let mut bytes = 1 << 20;
+    for table in &head.tables {
+        for (_, item) in &table.shape.columns {
+            let extent = item.extent_bytes(table.capacity).1.max(PAGE_BYTES);
+            bytes = extent.checked_next_multiple_of(PAGE_BYTES).unwrap_or(u64::MAX).saturating_add(bytes);
+        }
+        bytes = bytes.saturating_add(PAGE_BYTES + 32 * table.shape.columns.len() as u64);
+    }
+    bytes
+}
+
+/// Region and `bytes_max` that a builder was given.
+pub(crate) fn region_of(builder: &WorldBuilder) -> (RegionTarget, Option<u64>) {
+    (builder.region.clone(), builder.bytes_max)
+}
+
+impl WorldBuilder {
+    /// Makes the world. `fill` is called for every piece that is not empty: table by table, column by column, rows
+    /// before stamps.
+    pub(crate) fn restored<E: From<WorldError>>(
+        self,
+        head: &Head<'_>,
+        region: RegionTarget,
+        bytes_max: Option<u64>,
+        fill: &mut Fill<'_, E>,
+    ) -> Result<World, E> {
+        let keep = self.keep;
+        let mut world = self.empty(head, &region, bytes_max)?;
+        let mut tables = Vec::with_capacity(head.tables.len());
+        for (index, table) in head.tables.iter().enumerate() {
+            let mut columns = Vec::with_capacity(table.shape.columns.len());
+            for (column, &(kind, item)) in table.shape.columns.iter().enumerate() {
+                let piece = Piece { table: index, column, stamps: false };
+                let live = place(&mut world.store, table, piece, head.generation, fill)?;
+                // frozen, as if it had been there for long
+                columns.push(Column { building: false, named_since: 1, ..Column::new(kind, item, live) });
+            }
+            tables.push(Table {
+                kind: table.kind,
+                shape: Arc::clone(&table.shape),
+                rows: table.rows,
+                capacity: table.capacity,
+                columns,
+                slack: 0,
+            });
+        }
+        world.finish(tables, head)?;
+        world.set_keep(keep);
+        Ok(world)
+    }
+
+    fn empty(self, head: &Head<'_>, region: &RegionTarget, bytes_max: Option<u64>) -> Result<World, WorldError> {
+        let layout = Layout::clone(head.layout);
+        let components: Vec<_> = self.components.iter().map(|(_, declared)| declared.clone()).collect();
+        let resources: Vec<_> = self.resources.iter().map(|(_, declared)| declared.clone()).collect();
+        check_types(&layout, &components, &resources)?;
+        let layout_hash = layout.hash();
+        let bytes_max = bytes_max.unwrap_or(layout.bytes_max());
+        // it is kept once it is whole, if at all
+        let made = Region::create(region, &layout.encode(), layout_hash, bytes_max)?;
+        let registry = Arc::new(self.registry(layout));
+        let arena = arena::of_new_region(&made);
+        let store = Store::empty(made, arena, Arc::clone(&registry.layout));
+        Ok(World::assemble(store, registry, layout_hash))
+    }
+}
+
+/// Makes room for a column and fills it.
+fn place<E: From<WorldError>>(
+    store: &mut Store,
+    table: &TableHead,
+    piece: Piece,
+    generation: u64,
+    fill: &mut Fill<'_, E>,
+) -> Result<Extent, E> {
+    let item = table.shape.columns[piece.column].1;
+    let (stamps_at, bytes) = item.extent_bytes(table.capacity);
+    let extent = store.allocate(bytes).map_err(WorldError::from)?;
+    let content = store.arena.bytes_mut(extent.offset, bytes);
+    let (rows, stamps) = content.split_at_mut(stamps_at as usize);
+    let used = match item {
+        Item::Bytes(bytes) => u64::from(table.rows) * u64::from(bytes),
+        Item::Bit => u64::from(table.rows).div_ceil(64) * 8,
+    };
+    // read beyond the rows in use: bits by word, resources by byte, stamps by chunk
+    if item == Item::Bit || table.kind == TableKind::Resources {
+        clear(&mut rows[used as usize..]);
+    }
+    let (stamps, unused) = stamps.split_at_mut((table.rows as usize).div_ceil(CHUNK_ROWS) * 8);
+    clear(unused);
+    if table.rows > 0 {
+        fill(piece, &mut rows[..used as usize])?;
+        fill(Piece { stamps: true, ..piece }, stamps)?;
+    }
+    check(table, item, &rows[..used as usize], stamps, generation).map_err(WorldError::from)?;
+    Ok(extent)
+}
+
+/// Makes bytes 0. Those of a new region mostly are: to look takes no memory, to write would, however little of its room a
+/// table uses.
+fn clear(bytes: &mut [u8]) {
+    for page in bytes.chunks_mut(PAGE_BYTES as usize) {
+        if page.iter().any(|byte| *byte != 0) {
+            page.fill(0);
+        }
+    }
+}
+
+/// What the engine relies on in every column.
+fn check(table: &TableHead, item: Item, rows: &[u8], stamps: &[u8], generation: u64) -> Result<(), SnapshotError> {
+    let wrong = |what: &str| Err(SnapshotError::Entities(what.to_owned()));
+    let beyond = table.rows % 64;
+    if item == Item::Bit
+        && beyond > 0
+        && let Some(word) = rows.last_chunk::<8>()
+        && u64::from_le_bytes(*word) >> beyond != 0
+    {
+        return wrong("a column of bits has some for rows that there are not");
+    }
+    if stamps.as_chunks::<8>().0.iter().any(|stamp| u64::from_le_bytes(*stamp) > generation) {
+        return wrong("rows were written in a generation that is still to come");
+    }
+    Ok(())
+}
+
+impl World {
+    fn finish(&mut self, tables: Vec<Table>, head: &Head<'_>) -> Result<(), WorldError> {
+        self.store.restore(tables, head.generation - 1, &[])?;
+        super::verify::check_entities(&self.store)?;
+        self.frame = head.frame;
+        self.time = head.time;
+        match self.publish()? {
+            Publication::Published(generation) => {
+                debug_assert_eq!(generation, head.generation, "it is its own generation again");
+                Ok(())
+            }
+            // a new region has no readers: it lacks room
+            Publication::Skipped => {
+                let usage = self.usage();
+                let available = usage.bytes_max.saturating_sub(usage.allocated);
+                Err(RegionError::Full { requested: 1 << 16, available, bytes_max: usage.bytes_max }.into())
+            }
+        }
+    }
+}
