@@ -46,7 +46,7 @@ struct Args {
     #[arg(long)]
     rounds: Option<usize>,
     /// Tiny sizes and few rounds: a test that everything works and ends in equal states
-    #[arg(long)]
+    #[arg(long, conflicts_with = "write")]
     quick: bool,
     /// Print JSON lines and nothing else
     #[arg(long)]

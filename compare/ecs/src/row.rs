@@ -60,19 +60,33 @@ pub struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// The best peer's median; none: there is no peer.
-    pub fn best_peer(&self) -> Option<f64> {
-        self.rows.iter().filter(|row| row.is_peer()).map(|row| row.median).min_by(f64::total_cmp)
+    /// Whether more is better: numbers per second.
+    fn more_is_better(&self) -> bool {
+        self.rows[0].unit.ends_with("/s")
     }
 
-    /// Our best median.
-    pub fn best_ours(&self) -> Option<f64> {
-        self.rows.iter().filter(|row| row.is_ours()).map(|row| row.median).min_by(f64::total_cmp)
+    fn best(&self, which: impl Fn(&Row) -> bool) -> Option<f64> {
+        let medians = self.rows.iter().filter(|row| which(row)).map(|row| row.median);
+        if self.more_is_better() { medians.max_by(f64::total_cmp) } else { medians.min_by(f64::total_cmp) }
     }
 
-    /// Whether one of our rows is faster than the best peer; none: it is not ours, or there is no peer.
+    /// A row beside the best peer: below 1 is better. None where there is no peer, or nothing to divide by.
+    pub fn ratio(&self, row: &Row) -> Option<f64> {
+        let best = self.best(Row::is_peer)?;
+        let ratio = if self.more_is_better() { best / row.median } else { row.median / best };
+        ratio.is_finite().then_some(ratio)
+    }
+
+    /// Whether a row of ours is at least as good as the best peer; none: it is not ours, or there is no peer.
     pub fn verdict(&self, row: &Row) -> Option<bool> {
-        self.best_peer().filter(|_| row.is_ours()).map(|best| row.median <= best)
+        let best = self.best(Row::is_peer).filter(|_| row.is_ours())?;
+        Some(if self.more_is_better() { row.median >= best } else { row.median <= best })
+    }
+
+    /// Whether our best row is at least as good as the best peer; none: there are not both.
+    pub fn best_verdict(&self) -> Option<bool> {
+        let best = self.best(Row::is_ours)?;
+        self.rows.iter().find(|row| row.is_ours() && row.median == best).and_then(|row| self.verdict(row))
     }
 }
 
@@ -147,7 +161,7 @@ mod tests {
     fn verdicts_are_against_the_best_peer_and_leave_the_limit_out() {
         let rows = [row(OURS, 2.0), row("a", 3.0), row("b", 2.5), row(LIMIT, 0.1), row(OURS, 2.6)];
         let tables = tables(&rows);
-        assert_eq!((tables.len(), tables[0].best_peer()), (1, Some(2.5)));
+        assert_eq!((tables.len(), tables[0].ratio(&rows[1])), (1, Some(3.0 / 2.5)));
         let verdicts: Vec<_> = rows.iter().map(|row| tables[0].verdict(row)).collect();
         assert_eq!(verdicts, [Some(true), None, None, None, Some(false)]);
     }
@@ -158,6 +172,13 @@ mod tests {
         assert_eq!(check(&rows), Ok(()));
         rows[1].checksum = "2".into();
         assert!(check(&rows).is_err_and(|error| error.contains("first") && error.contains("second")));
+    }
+
+    #[test]
+    fn of_numbers_per_second_more_is_better() {
+        let rows = [row(OURS, 2.0), row("a", 1.0)].map(|row| Row { unit: "1/s".into(), ..row });
+        let tables = tables(&rows);
+        assert_eq!((tables[0].verdict(&rows[0]), tables[0].ratio(&rows[0])), (Some(true), Some(0.5)));
     }
 
     #[test]

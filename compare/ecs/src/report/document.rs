@@ -19,6 +19,9 @@ of hypostyle is **won** or **lost** against that one. *By hand* is no engine but
 
 ";
 
+/// Between what is measured and the situation in which it is, in the names of cases of which many have one situation.
+const SEPARATOR: &str = " | ";
+
 /// The whole document. `pictures` are (group, case, path).
 pub fn text(rows: &[Row], pictures: &[(String, String, String)], header: &[(String, String)]) -> String {
     let tables = tables(rows);
@@ -43,30 +46,92 @@ pub fn text(rows: &[Row], pictures: &[(String, String, String)], header: &[(Stri
                 cases.push(&table.rows[0].case);
             }
         }
+        let (measures, cases): (Vec<&str>, Vec<&str>) = cases.into_iter().partition(|case| case.contains(SEPARATOR));
         for case in cases {
-            let same = |row: &Row| row.group == group && row.case == case;
-            let unit = rows.iter().find(|row| same(row)).map_or("", |row| &row.unit);
-            let _ = writeln!(out, "### {} ({unit})\n", title(case));
-            if let Some((.., path)) = pictures.iter().find(|picture| picture.0 == group && picture.1 == case) {
-                let _ = writeln!(out, "![{unit} over the number of entities]({path})\n");
+            section(&mut out, rows, &tables, pictures, (group, case));
+        }
+        let mut situations: Vec<&str> = Vec::new();
+        for (_, situation) in measures.iter().filter_map(|case| case.split_once(SEPARATOR)) {
+            if !situations.contains(&situation) {
+                situations.push(situation);
             }
-            out += "| entities | engine | how | median | quartiles | against the best peer | |\n";
-            out += "|---:|---|---|---:|---|---:|---|\n";
-            for table in tables.iter().filter(|table| same(table.rows[0])) {
-                rows_of(&mut out, table);
-            }
-            out += "\n";
-            notes(&mut out, rows.iter().filter(|row| same(row)));
+        }
+        for situation in situations {
+            many_measures(&mut out, &tables, group, situation);
         }
     }
     out.truncate(out.trim_end().len());
     out + "\n"
 }
 
+/// One case: a table with a line per row.
+fn section(
+    out: &mut String,
+    rows: &[Row],
+    tables: &[Table<'_>],
+    pictures: &[(String, String, String)],
+    (group, case): (&str, &str),
+) {
+    let same = |row: &Row| row.group == group && row.case == case;
+    let unit = rows.iter().find(|row| same(row)).map_or("", |row| &row.unit);
+    let _ = writeln!(out, "### {} ({unit})\n", title(case));
+    if let Some((.., path)) = pictures.iter().find(|picture| picture.0 == group && picture.1 == case) {
+        let _ = writeln!(out, "![{unit} over the number of entities]({path})\n");
+    }
+    *out += "| entities | engine | how | median | quartiles | against the best peer | |\n";
+    *out += "|---:|---|---|---:|---|---:|---|\n";
+    for table in tables.iter().filter(|table| same(table.rows[0])) {
+        rows_of(out, table);
+    }
+    *out += "\n";
+    notes(out, rows.iter().filter(|row| same(row)));
+}
+
+/// One situation in which many things are measured: a line for each of them, a column for each engine.
+fn many_measures(out: &mut String, tables: &[Table<'_>], group: &str, situation: &str) {
+    let here: Vec<(&str, &Table<'_>)> = tables
+        .iter()
+        .filter(|table| table.rows[0].group == group)
+        .filter_map(|table| {
+            let (measure, of) = table.rows[0].case.split_once(SEPARATOR)?;
+            (of == situation).then_some((measure, table))
+        })
+        .collect();
+    let entities = here.first().map_or(0, |(_, table)| table.rows[0].entities);
+    let _ = writeln!(out, "### {}, {} entities\n", title(situation), count(entities));
+    let mut columns: Vec<(&str, &str)> = Vec::new();
+    for row in here.iter().flat_map(|(_, table)| &table.rows) {
+        let column = (row.engine.as_str(), row.variant.as_str());
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    let names: Vec<String> = columns.iter().map(|(engine, variant)| format!("{engine}: {variant}")).collect();
+    let mut head = vec![""];
+    head.extend(names.iter().map(String::as_str));
+    line(out, &head);
+    *out += "|---|";
+    *out += &"---:|".repeat(columns.len());
+    *out += "\n";
+    for (measure, table) in &here {
+        let mut cells = vec![format!("{measure} ({})", table.rows[0].unit)];
+        for (engine, variant) in &columns {
+            let row = table.rows.iter().find(|row| row.engine == *engine && row.variant == *variant);
+            cells.push(row.map_or("-".to_owned(), |row| {
+                let verdict = verdict(table, row);
+                format!("{}{}{verdict}", number(row.median), if verdict.is_empty() { "" } else { " " })
+            }));
+        }
+        line(out, &cells.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    *out += "\n";
+    notes(out, here.iter().flat_map(|(_, table)| table.rows.iter().copied()));
+}
+
 fn rows_of(out: &mut String, table: &Table<'_>) {
     for (place, row) in table.rows.iter().enumerate() {
         let entities = if place == 0 { count(row.entities) } else { String::new() };
-        let ratio = table.best_peer().map_or("-".to_owned(), |best| format!("{:.2}", row.median / best));
+        let ratio = table.ratio(row).map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
         let verdict = verdict(table, row);
         let engine = if row.is_ours() { format!("**{}**", row.engine) } else { row.engine.clone() };
         let spread = format!("{} - {}", number(row.low), number(row.high));
@@ -85,24 +150,20 @@ fn verdict(table: &Table<'_>, row: &Row) -> &'static str {
 /// What was won and lost, with everything that was lost by name.
 fn summary(out: &mut String, tables: &[Table<'_>]) {
     let ours = || {
-        tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, *row))).filter_map(|(table, row)| {
-            let won = table.verdict(row)?;
-            Some((won, row, row.median / table.best_peer()?))
-        })
+        let rows = tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, *row)));
+        rows.filter_map(|(table, row)| Some((table.verdict(row)?, row, table.ratio(row))))
     };
     let won = ours().filter(|(won, ..)| *won).count();
     let lost: Vec<_> = ours().filter(|(won, ..)| !won).collect();
-    let best_won =
-        tables.iter().filter(|table| matches!((table.best_ours(), table.best_peer()), (Some(a), Some(b)) if a <= b));
-    let compared = tables.iter().filter(|table| table.best_ours().is_some() && table.best_peer().is_some());
+    let verdicts: Vec<bool> = tables.iter().filter_map(Table::best_verdict).collect();
     let _ = writeln!(
         out,
-        "## Summary\n\nOf {} rows of hypostyle {won} are won and {} are lost; in {} of {} tables its fastest row is the \
-         fastest of all engines.\n",
+        "## Summary\n\nOf {} rows of hypostyle {won} are won and {} are lost; in {} of {} tables its best row is the best of \
+         all engines.\n",
         won + lost.len(),
         lost.len(),
-        best_won.count(),
-        compared.count(),
+        verdicts.iter().filter(|won| **won).count(),
+        verdicts.len(),
     );
     if lost.is_empty() {
         return;
@@ -110,7 +171,8 @@ fn summary(out: &mut String, tables: &[Table<'_>]) {
     out.push_str("| lost | entities | how | against the best peer |\n|---|---:|---|---:|\n");
     for (_, row, ratio) in lost {
         let name = format!("{}: {}", row.group, row.case);
-        line(out, &[&name, &count(row.entities), &row.variant, &format!("{ratio:.2}")]);
+        let ratio = ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+        line(out, &[&name, &count(row.entities), &row.variant, &ratio]);
     }
     out.push('\n');
 }

@@ -16,7 +16,7 @@ pub fn terminal(rows: &[Row], colour: bool) -> String {
         let first = table.rows[0];
         out += &format!("\n{}: {}, {} ({})\n", first.group, first.case, first.entities, first.unit);
         for row in &table.rows {
-            let ratio = table.best_peer().map_or(String::new(), |best| format!("{:6.2}x", row.median / best));
+            let ratio = table.ratio(row).map_or(String::new(), |ratio| format!("{ratio:6.2}x"));
             let verdict = match table.verdict(row) {
                 Some(true) => "won",
                 Some(false) => "LOST",
@@ -42,6 +42,7 @@ pub fn number(value: f64) -> String {
         x if x >= 100.0 => format!("{value:.0}"),
         x if x >= 10.0 => format!("{value:.1}"),
         x if x >= 1.0 => format!("{value:.2}"),
+        0.0 => "0".to_owned(),
         _ => format!("{value:.3}"),
     }
 }
