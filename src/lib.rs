@@ -46,6 +46,7 @@ mod region;
 mod schedule;
 mod simd;
 mod snapshot;
+pub mod trace;
 #[cfg(all(test, loom))]
 mod tracked;
 mod worker;
@@ -93,6 +94,7 @@ pub use snapshot::{
     ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
     WorkerInfo, WorkerState,
 };
+pub use trace::Timeline;
 pub use worker::{
     JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
     WorkerKind, WorkerStatus, Workers,

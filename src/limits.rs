@@ -53,6 +53,13 @@ pub const DIRECTORY_SLOTS: usize = 512;
 /// Workers in one pool.
 pub const WORKERS_MAX: usize = 64;
 
+/// Fewest events that a runner's ring of the timeline holds.
+pub const TRACE_EVENTS_MIN: u64 = 64;
+/// Most events that a runner's ring of the timeline holds.
+pub const TRACE_EVENTS_MAX: u64 = 1 << 24;
+/// Events that a runner's ring of the timeline holds by default: half a megabyte.
+pub const TRACE_EVENTS_DEFAULT: u64 = 1 << 14;
+
 /// Smallest ring, bytes.
 pub const RING_BYTES_MIN: usize = 256;
 /// Largest ring, bytes: record lengths are 32-bit.
@@ -85,6 +92,7 @@ const _: () = assert!(REGION_BYTES_INITIAL >= REGION_BYTES_MIN && REGION_BYTES_I
 const _: () = assert!(REGION_GROWTH_BYTES_MIN.is_multiple_of(PAGE_BYTES) && PUNCH_BYTES_MIN.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(DIRECTORY_SLOTS <= 1 << 16, "a slot fits into the low 16 bits of a generation word");
 const _: () = assert!(RING_BYTES_MIN.is_power_of_two() && RING_BYTES_DEFAULT.is_power_of_two());
+const _: () = assert!(TRACE_EVENTS_MIN.is_power_of_two() && TRACE_EVENTS_MAX.is_power_of_two());
 const _: () = assert!(PACKED_BYTES_MAX >= 8 * ARRAY_LEN_MAX as usize);
 const _: () = assert!(COMPONENTS_MAX <= u16::MAX as usize, "a component's id fits 16 bits");
 const _: () = assert!(RESOURCES_MAX <= u16::MAX as usize, "a resource's id fits 16 bits");

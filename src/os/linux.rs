@@ -62,6 +62,13 @@ pub(crate) fn space_available_bytes(file: &File) -> Option<u64> {
     stat.f_bavail.checked_mul(stat.f_frsize)
 }
 
+/// Nanoseconds of the clock that all processes of this machine share and that never runs backwards.
+#[inline]
+pub(crate) fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+}
+
 /// Opens a directory. `follow`: whether a symbolic link at the end of the path is followed.
 pub(crate) fn open_directory(path: &Path, follow: bool) -> io::Result<File> {
     let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

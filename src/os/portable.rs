@@ -52,6 +52,18 @@ pub(crate) fn named_root() -> Option<&'static Path> {
     None
 }
 
+/// Nanoseconds since some moment, by a clock of this process that never runs backwards; 0 where there is none.
+pub(crate) fn monotonic_ns() -> u64 {
+    #[cfg(target_family = "wasm")]
+    return 0;
+    #[cfg(not(target_family = "wasm"))]
+    {
+        static BEGAN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        // never 0: that is no time
+        u64::try_from(BEGAN.get_or_init(std::time::Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
 /// The page size that the format assumes.
 pub(crate) fn page_bytes() -> u64 {
     crate::limits::PAGE_BYTES

@@ -28,13 +28,16 @@ use super::mapping::ControlMap;
 use super::target::RegionTarget;
 use crate::limits::PAGE_BYTES;
 use crate::os;
+use crate::trace::Block;
 
 pub(super) const DESCRIPTOR: &str = "descriptor";
 pub(super) const CONTROL: &str = "control";
 pub(super) const DATA: &str = "data";
 pub(super) const LEASES: &str = "leases";
 pub(super) const LOCK: &str = "lock";
-/// Every file of a region; `lock` is removed last.
+/// The timeline of the simulation that writes the region; a region may be without.
+pub(super) const TRACE: &str = "trace";
+/// Every file that each region has; `lock` is removed last.
 pub(super) const FILES: [&str; 5] = [DESCRIPTOR, CONTROL, DATA, LEASES, LOCK];
 /// What directories of regions that come or go begin with.
 pub(super) const TEMPORARY_PREFIX: &str = ".hypostyle-tmp-";
@@ -90,6 +93,42 @@ impl RegionDirectory {
             return Err(RegionError::Corrupt { path, what: "it is no regular file".to_owned() });
         }
         Ok(file)
+    }
+
+    /// Makes the file of the timeline anew, with so many zeroed and backed bytes.
+    pub(super) fn new_trace(&self, bytes: u64) -> Result<File, RegionError> {
+        self.remove_trace()?;
+        let path = self.path.join(TRACE);
+        let file = os::create_file(&self.handle, TRACE).map_err(RegionError::io("create", &path))?;
+        if let Err(error) = allocate(&file, 0, bytes, &path) {
+            self.remove_trace()?;
+            return Err(error);
+        }
+        Ok(file)
+    }
+
+    /// Removes the file of the timeline, if there is one. Whoever has it mapped keeps what it holds.
+    pub(super) fn remove_trace(&self) -> Result<(), RegionError> {
+        match os::remove_file(&self.handle, TRACE) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(RegionError::io("remove", &self.path.join(TRACE))(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Maps the file of the timeline to be read; none: there is none.
+    pub(super) fn trace(&self) -> Result<Option<Block>, RegionError> {
+        let path = self.path.join(TRACE);
+        let file = match os::open_file(&self.handle, TRACE, false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(RegionError::io("open", &path))?,
+        };
+        let metadata = file.metadata().map_err(RegionError::io("inspect", &path))?;
+        if !metadata.is_file() || metadata.len() == 0 {
+            return Ok(None);
+        }
+        Block::file(&file, 0, metadata.len(), false).map(Some).map_err(RegionError::io("map", &path))
     }
 
     /// Opens one of the files, which must have `bytes`.
@@ -187,7 +226,7 @@ impl RegionDirectory {
     pub(super) fn check_only_region_files(&self) -> Result<(), RegionError> {
         for entry in std::fs::read_dir(&self.path).map_err(RegionError::io("read", &self.path))? {
             let name = entry.map_err(RegionError::io("read", &self.path))?.file_name();
-            if !FILES.iter().any(|file| name == *file) {
+            if !FILES.iter().chain([&TRACE]).any(|file| name == *file) {
                 let what = format!("it holds {}", Path::new(&name).display());
                 return Err(RegionError::NotRegion { path: self.path.clone(), what });
             }
@@ -205,7 +244,7 @@ impl RegionDirectory {
 
     /// Removes the files of a directory with a temporary name, and the directory.
     pub(super) fn remove_files(self) -> Result<(), RegionError> {
-        for name in FILES {
+        for name in [TRACE].into_iter().chain(FILES) {
             match os::remove_file(&self.handle, name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(RegionError::io("remove", &self.path.join(name))(error));

@@ -4,6 +4,10 @@
 //! `control.data_bytes()` bytes may be touched. Which of them by whom is decided above.
 #![expect(unsafe_code, reason = "sees the mapped control file as atomics")]
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 #[cfg(unix)]
 use super::control::CONTROL_BYTES;
 use super::control::Control;
@@ -13,6 +17,7 @@ use super::lease::HeapLeases;
 #[cfg(unix)]
 use super::lease::SharedLeases;
 use crate::limits::{PAGE_BYTES, REGION_BYTES_MIN};
+use crate::trace::Block;
 
 enum Backing {
     Heap {
@@ -32,6 +37,8 @@ enum Backing {
 pub(crate) struct Mapping {
     backing: Backing,
     bytes_max: u64,
+    /// The timeline of a private region, for readers in this process.
+    trace: Mutex<Option<Arc<Block>>>,
 }
 
 impl Mapping {
@@ -41,7 +48,11 @@ impl Mapping {
         let data = HeapData::new(bytes_max)?;
         let control = Control::zeroed();
         control.initialise([0; 16], data_bytes.min(bytes_max));
-        Ok(Mapping { backing: Backing::Heap { data, control, leases: HeapLeases::new() }, bytes_max })
+        Ok(Mapping {
+            backing: Backing::Heap { data, control, leases: HeapLeases::new() },
+            bytes_max,
+            trace: Mutex::default(),
+        })
     }
 
     /// Maps the files of a shared region whose lengths were checked: `data` read-write for all of `bytes_max`.
@@ -56,7 +67,7 @@ impl Mapping {
         let data = crate::os::FileMap::new(data, 0, length, true)?;
         let control = ControlMap::new(control, true)?;
         let leases = SharedLeases::new(leases)?;
-        Ok(Mapping { backing: Backing::Shared { data, control, leases }, bytes_max })
+        Ok(Mapping { backing: Backing::Shared { data, control, leases }, bytes_max, trace: Mutex::default() })
     }
 
     /// The data's first byte. Stays where it is for life.
@@ -87,6 +98,16 @@ impl Mapping {
     /// The most bytes the data may have.
     pub(crate) fn bytes_max(&self) -> u64 {
         self.bytes_max
+    }
+
+    /// The words of a private region's timeline.
+    pub(super) fn trace(&self) -> Option<Arc<Block>> {
+        self.trace.lock().clone()
+    }
+
+    /// Replaces them.
+    pub(super) fn set_trace(&self, trace: Option<Arc<Block>>) {
+        *self.trace.lock() = trace;
     }
 
     pub(super) fn is_heap(&self) -> bool {

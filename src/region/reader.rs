@@ -13,6 +13,7 @@ use super::error::RegionError;
 use super::lease::{Lease, LeaseInfo};
 use super::mapping::Mapping;
 use super::target::RegionTarget;
+use crate::trace::Block;
 
 enum View {
     Heap(Arc<Mapping>),
@@ -133,6 +134,18 @@ impl ReaderMap {
             View::Heap(mapping) => Ok(mapping.heap_leases().map(|leases| leases.infos()).unwrap_or_default()),
             #[cfg(unix)]
             View::Shared(view) => view.leases(),
+        }
+    }
+
+    /// The words of the timeline; none: there is none.
+    ///
+    /// # Errors
+    /// What the system refuses; [`RegionError::NotFound`] when the region was removed.
+    pub(crate) fn trace(&self) -> Result<Option<Arc<Block>>, RegionError> {
+        match &self.view {
+            View::Heap(mapping) => Ok(mapping.trace()),
+            #[cfg(unix)]
+            View::Shared(view) => Ok(view.directory().trace()?.map(Arc::new)),
         }
     }
 

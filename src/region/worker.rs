@@ -10,11 +10,12 @@ use std::fs::File;
 use std::path::Path;
 
 use super::error::RegionError;
-use super::files::{DATA, RegionDirectory};
+use super::files::{DATA, RegionDirectory, TRACE};
 use super::reader::SharedView;
 use super::target::RegionTarget;
 use crate::limits::{PAGE_BYTES, WINDOWS_MAX};
 use crate::os::FileMap;
+use crate::trace::Block;
 
 /// A region as a worker process has it.
 pub(crate) struct WorkerMap {
@@ -62,6 +63,16 @@ impl WorkerMap {
     /// The hash that came with the layout.
     pub(crate) fn layout_hash(&self) -> u64 {
         self.layout_hash
+    }
+
+    /// The part of the region's file `trace` that is a worker's ring.
+    ///
+    /// # Errors
+    /// There is no such file, or it is shorter; what the system refuses.
+    pub(crate) fn trace_ring(&self, offset: u64, bytes: u64) -> Result<Block, RegionError> {
+        let directory = self.view.directory();
+        let file = directory.file(TRACE, true)?;
+        Block::file(&file, offset, bytes, true).map_err(RegionError::io("map a ring of", &directory.path.join(TRACE)))
     }
 
     /// The address at which `bytes` from `offset` on may be written. Valid until [`WorkerMap::trim_windows`].

@@ -15,6 +15,7 @@ use super::reader::ReaderMap;
 use super::target::RegionTarget;
 use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN};
 use crate::os;
+use crate::trace::Block;
 
 /// How a region's memory is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +226,37 @@ impl Region {
     /// The hash that came with the layout.
     pub(crate) fn layout_hash(&self) -> u64 {
         self.layout_hash
+    }
+
+    /// Zeroed words for the timeline, where readers find them: beside the region's other files. They take the place of
+    /// an earlier simulation's.
+    ///
+    /// # Errors
+    /// No room; what the system refuses.
+    pub(crate) fn new_trace(&self, bytes: u64) -> Result<Arc<Block>, RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            check_memory(&self.target, bytes)?;
+            let file = files.directory.new_trace(bytes)?;
+            let block = Block::file(&file, 0, bytes, true);
+            return Ok(Arc::new(block.map_err(RegionError::io("map the timeline of", &files.directory.path))?));
+        }
+        let block = Arc::new(Block::heap(bytes));
+        self.mapping.set_trace(Some(block.clone()));
+        Ok(block)
+    }
+
+    /// There is no timeline any more.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub(crate) fn remove_trace(&self) -> Result<(), RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            return files.directory.remove_trace();
+        }
+        self.mapping.set_trace(None);
+        Ok(())
     }
 
     /// Whether dropping it leaves the region for readers and a later writer. True after a take-over, else false.

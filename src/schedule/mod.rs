@@ -12,6 +12,7 @@ mod job;
 mod memory;
 mod plan;
 mod program;
+mod recording;
 mod report;
 mod runner;
 mod serve;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::Entity;
 use crate::column::{ColumnCursor, RawColumn, finish};
 use crate::patch::PatchWriter;
+use crate::trace::JobTrace;
 use crate::worker::{Runner, Undo};
 use crate::world::query::{Fetch, bit_runs};
 use crate::world::registry::Registry;
@@ -53,11 +54,12 @@ impl Runner for SystemRunner {
         job: u32,
         out: &mut PatchWriter<'_>,
         undo: Option<&mut Undo<'_>>,
+        trace: &mut JobTrace<'_>,
     ) -> Result<(), String> {
         // taken out, so that a kernel which runs a simulation of its own finds an empty one
         let mut task = TASK.take();
         task.cache.serve(&self.registry);
-        let done = self.run_task(&mut task, program, job, out, undo);
+        let done = self.run_task(&mut task, program, job, out, undo, trace);
         TASK.set(task);
         self.memory.trim();
         done
@@ -72,6 +74,7 @@ impl SystemRunner {
         job: u32,
         out: &mut PatchWriter<'_>,
         undo: Option<&mut Undo<'_>>,
+        trace: &mut JobTrace<'_>,
     ) -> Result<(), String> {
         let mut head = Words::at(program, 0)?;
         if head.next()? != MAGIC {
@@ -118,6 +121,8 @@ impl SystemRunner {
         }
         let around = Around { table, start, end, entities, resources, map, program };
         let mut info = FrameInfo { frame, time, dt };
+        let first = task.systems.first().map_or(u32::MAX, |system| system.system);
+        trace.describe(first, table, len, task.systems.len() > 1 || frames > 1);
         for pass in 0..frames.max(1) {
             if pass > 0 {
                 info.frame += 1;
@@ -125,6 +130,7 @@ impl SystemRunner {
             }
             for system in 0..task.systems.len() {
                 self.run_system(task, system, info, &around, out)?;
+                trace.system_ended(task.systems[system].system);
             }
         }
         Ok(())

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::layout::Layout;
 use crate::region::WorkerMap;
-use crate::worker::{Runner, WorkerError, WorkerStart, serve_with};
+use crate::trace::{Recorder, RingPlace};
+use crate::worker::{Served, WorkerError, WorkerStart, serve_with};
 use crate::world::registry::Registry;
 
 use super::memory::JobMemory;
@@ -41,6 +42,7 @@ pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
             let (found, wanted) = (map.layout_hash(), start.layout_hash);
             return Err(WorkerError::Setup(format!("region {path} has layout {found:016x}, main's is {wanted:016x}")));
         }
+        let recorder = start.trace.map_or_else(Recorder::off, |place| recorder(&map, &place));
         let layout = Layout::decode(map.layout_bytes()).map_err(|error| refuse(&error))?;
         let registry = Arc::new(Registry::new(Arc::new(layout), &[], &[]));
         let schedule = schedule();
@@ -52,6 +54,19 @@ pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
             registry,
             memory: JobMemory::Worker(Box::new(parking_lot::Mutex::new(map))),
         };
-        Ok((Arc::new(runner) as Arc<dyn Runner>, text))
+        Ok(Served { runner: Arc::new(runner), registrations: text, recorder })
     })
+}
+
+/// The writing end of this worker's ring of the timeline. Where it cannot be had, nothing is recorded: that is no
+/// reason not to work.
+fn recorder(map: &WorkerMap, place: &RingPlace) -> Recorder {
+    let Some(bytes) = place.bytes() else { return Recorder::off() };
+    match map.trace_ring(place.offset, bytes) {
+        Ok(block) => Recorder::of_ring(block, place),
+        Err(error) => {
+            tracing::warn!(%error, "a worker records no timeline");
+            Recorder::off()
+        }
+    }
 }

@@ -11,9 +11,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::commit::{Access, Commit, PatchCounts};
-use crate::limits::WORKERS_MAX;
+use crate::limits::{TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
 use crate::patch::RecordSizes;
 use crate::region::{RegionError, worker_state};
+use crate::trace::{EventKind, Phase, Recorder, Timeline, Trace};
 use crate::worker::{
     Batch, JobFailure, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged, WorkerCommand, WorkerKind,
     WorkerStatus, Workers,
@@ -27,6 +28,7 @@ use super::graph::{self, Group, ScheduleError, Stage};
 use super::job::FrameInfo;
 use super::memory::JobMemory;
 use super::plan::Plan;
+use super::recording::{self, SystemNames, names};
 use super::report::FrameReport;
 use super::runner::SystemRunner;
 use super::system::Compiled;
@@ -108,6 +110,8 @@ pub struct SimulationBuilder {
     config: PoolConfig,
     publish_every: u64,
     fuse: bool,
+    tracing: bool,
+    trace_events: u64,
 }
 
 impl SimulationBuilder {
@@ -155,11 +159,27 @@ impl SimulationBuilder {
         self
     }
 
+    /// Whether it is recorded who does what when (default: yes): see [`Simulation::timeline`]. It costs well below a
+    /// hundredth of the time of frames that are worth workers.
+    #[must_use]
+    pub fn tracing(mut self, tracing: bool) -> Self {
+        self.tracing = tracing;
+        self
+    }
+
+    /// How many events main and each worker keep of their timeline, 32 bytes each: rounded up to a power of two from
+    /// [`TRACE_EVENTS_MIN`] to [`TRACE_EVENTS_MAX`] (default [`TRACE_EVENTS_DEFAULT`](crate::limits::TRACE_EVENTS_DEFAULT)).
+    #[must_use]
+    pub fn trace_events(mut self, events: u64) -> Self {
+        self.trace_events = events.clamp(TRACE_EVENTS_MIN, TRACE_EVENTS_MAX).next_power_of_two();
+        self
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
     /// A schedule that does not fit the world, workers that cannot be had.
-    pub fn build(self, world: World, schedule: Schedule) -> Result<Simulation, StepError> {
+    pub fn build(mut self, world: World, schedule: Schedule) -> Result<Simulation, StepError> {
         let registry = Arc::clone(&world.registry);
         let compiled: Arc<[Compiled]> = compile(&schedule, &registry)?.into();
         let stages = graph::plan(&schedule.systems, &compiled, &schedule.stages()?, &registry.layout, self.fuse)?;
@@ -176,6 +196,10 @@ impl SimulationBuilder {
             .region
             .path()
             .map(|path| RegionForWorkers { path: path.to_string_lossy().into_owned(), layout_hash: world.layout_hash });
+        let rings = 1 + self.config.workers.count_max() as u32;
+        let events = self.tracing.then_some(self.trace_events);
+        let trace = recording::make(&world.store.region, names(&stages, &compiled), rings, events);
+        self.config.trace.clone_from(&trace);
         let (pool, notice) = Pool::start(&self.config, Arc::new(runner), region, &registrations(&compiled))?;
         let undo_bytes = matches!(notice.got, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
         let mut simulation = Simulation {
@@ -199,6 +223,8 @@ impl SimulationBuilder {
             status: Vec::with_capacity(WORKERS_MAX),
             unnoted: 0,
             runs: Vec::new(),
+            recorder: trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),
+            trace,
         };
         simulation.note_workers();
         Ok(simulation)
@@ -231,6 +257,9 @@ pub struct Simulation {
     unnoted: u32,
     /// Runs of rows, kept for their memory.
     runs: Vec<(u32, u32)>,
+    /// Main's.
+    recorder: Recorder,
+    trace: Option<Trace>,
 }
 
 /// Why a frame failed, before the world went back.
@@ -257,7 +286,13 @@ impl Simulation {
     /// Settings.
     #[must_use]
     pub fn builder() -> SimulationBuilder {
-        SimulationBuilder { config: PoolConfig::default(), publish_every: 1, fuse: true }
+        SimulationBuilder {
+            config: PoolConfig::default(),
+            publish_every: 1,
+            fuse: true,
+            tracing: true,
+            trace_events: TRACE_EVENTS_DEFAULT,
+        }
     }
 
     /// The world.
@@ -307,6 +342,21 @@ impl Simulation {
     #[must_use]
     pub fn report(&self) -> &FrameReport {
         &self.report
+    }
+
+    /// Who did what when, in the last frames; empty where nothing is recorded.
+    #[must_use]
+    pub fn timeline(&self) -> Timeline {
+        let mut timeline = Timeline::default();
+        self.extend_timeline(&mut timeline);
+        timeline
+    }
+
+    /// Adds to a timeline what was recorded since the last call, so that it can hold more than the last frames.
+    pub fn extend_timeline(&self, timeline: &mut Timeline) {
+        if let Some(trace) = &self.trace {
+            timeline.extend(trace);
+        }
     }
 
     /// Replaces a system's payload from the next frame on.
@@ -394,7 +444,7 @@ impl Simulation {
     fn run_frames(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
         if self.edited {
             if self.world.store.dirty || self.world.store.published == 0 {
-                self.report.publication = Some(self.world.publish().map_err(Failed::World)?);
+                self.report.publication = Some(self.publish()?);
                 self.since_publication = 0;
             }
             self.edited = false;
@@ -403,19 +453,39 @@ impl Simulation {
         while left > 0 {
             let due = self.publish_every.saturating_sub(self.since_publication).max(1);
             let pass = if self.all_in_one() { left.min(due) } else { 1 };
-            self.frame(pass, dt)?;
+            let (begun, number) = (self.recorder.now(), self.world.frame + 1);
+            let span = tracing::debug_span!("frame", number, frames = pass);
+            let done = span.in_scope(|| self.frame_and_publication(pass, dt));
+            let (frames, failed) = (u16::try_from(pass).unwrap_or(u16::MAX), done.is_err());
+            self.recorder.lap(begun, EventKind::Frame { number, frames, failed });
+            done?;
             left -= pass;
-            self.since_publication += pass;
-            if self.since_publication >= self.publish_every {
-                let publication = self.world.publish().map_err(Failed::World)?;
-                self.report.publication = Some(publication);
-                // a skipped publication is tried again after the next frame
-                if publication != Publication::Skipped {
-                    self.since_publication = 0;
-                }
+        }
+        Ok(())
+    }
+
+    fn frame_and_publication(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
+        self.frame(frames, dt)?;
+        self.since_publication += frames;
+        if self.since_publication >= self.publish_every {
+            let publication = self.publish()?;
+            self.report.publication = Some(publication);
+            // a skipped publication is tried again after the next frame
+            if publication != Publication::Skipped {
+                self.since_publication = 0;
             }
         }
         Ok(())
+    }
+
+    fn publish(&mut self) -> Result<Publication, Failed> {
+        let begun = self.recorder.now();
+        let publication = self.world.publish().map_err(Failed::World)?;
+        let store = &self.world.store;
+        let pins = u16::try_from(store.pins().len()).unwrap_or(u16::MAX);
+        let skipped = publication == Publication::Skipped;
+        self.recorder.lap(begun, EventKind::Publish { generation: store.published, pins, skipped });
+        Ok(publication)
     }
 
     /// Whether all frames up to the next publication can run on one range of rows: a single fusable group, nothing
@@ -434,15 +504,25 @@ impl Simulation {
         self.clear_changed(parity)?;
         let stages = std::mem::take(&mut self.stages);
         let mut done = Ok(());
-        'frame: for stage in &stages {
-            if stage.name == "startup" && self.world.frame > 0 {
+        let mut batch = 0;
+        for (number, stage) in stages.iter().enumerate() {
+            let first = batch;
+            batch += stage.groups.len() as u32;
+            if stage.groups.is_empty() || (stage.name == "startup" && self.world.frame > 0) {
                 continue;
             }
-            for group in &stage.groups {
-                done = self.group(group, info, frames, parity);
+            let begun = self.recorder.now();
+            for (group, batch) in stage.groups.iter().zip(first..) {
+                let systems = tracing::field::display(SystemNames(group, &self.compiled));
+                let span = tracing::trace_span!("batch", stage = %stage.name, %systems);
+                done = span.in_scope(|| self.group(group, batch, info, frames, parity));
                 if done.is_err() {
-                    break 'frame;
+                    break;
                 }
+            }
+            self.recorder.lap(begun, EventKind::Stage { stage: number as u32 });
+            if done.is_err() {
+                break;
             }
         }
         self.stages = stages;
@@ -475,9 +555,14 @@ impl Simulation {
         Ok(())
     }
 
-    fn group(&mut self, group: &Group, info: FrameInfo, frames: u64, parity: u8) -> Result<(), Failed> {
+    fn group(&mut self, group: &Group, batch: u32, info: FrameInfo, frames: u64, parity: u8) -> Result<(), Failed> {
         let mut work = std::mem::take(&mut self.work);
-        let done = self.run_group(&mut work, group, info, frames, parity);
+        let begun = self.recorder.now();
+        let done = self.run_group(&mut work, group, (batch, begun), info, frames, parity);
+        if !work.jobs.is_empty() {
+            let (jobs, rows) = (work.jobs.len() as u32, u32::try_from(work.rows).unwrap_or(u32::MAX));
+            self.recorder.lap(begun, EventKind::Batch { batch, jobs, rows });
+        }
         self.work = work;
         done
     }
@@ -486,10 +571,12 @@ impl Simulation {
         &mut self,
         work: &mut Work,
         group: &Group,
+        (batch, begun): (u32, u64),
         info: FrameInfo,
         frames: u64,
         parity: u8,
     ) -> Result<(), Failed> {
+        let phase = |phase| EventKind::Phase { phase, batch };
         work.build(
             group,
             &mut Surroundings {
@@ -502,11 +589,21 @@ impl Simulation {
             },
         )?;
         if !work.jobs.is_empty() {
-            self.run_jobs(work)?;
+            let built = self.recorder.lap(begun, phase(Phase::Build));
+            let ran = self.run_jobs(work);
+            let ended = self.recorder.lap(built, phase(Phase::Run));
+            ran?;
             self.make_live(work, parity)?;
-            self.apply_patches(work, parity)?;
+            let live = self.recorder.lap(ended, phase(Phase::Live));
+            if self.apply_patches(work, parity)? {
+                self.recorder.lap(live, phase(Phase::Apply));
+            }
         }
-        self.sort_tables(group)?;
+        if group.systems().any(|system| self.compiled[system].sort_by.is_some()) {
+            let begun = self.recorder.now();
+            self.sort_tables(group)?;
+            self.recorder.lap(begun, phase(Phase::Sort));
+        }
         Ok(())
     }
 
@@ -568,10 +665,11 @@ impl Simulation {
         Ok(())
     }
 
-    fn apply_patches(&mut self, work: &Work, parity: u8) -> Result<(), RegionError> {
+    /// False: there were none.
+    fn apply_patches(&mut self, work: &Work, parity: u8) -> Result<bool, RegionError> {
         let Simulation { world, staged, sizes, access, report, .. } = self;
         if (0..work.jobs.len() as u32).all(|job| staged.records(job).is_empty()) {
-            return Ok(());
+            return Ok(false);
         }
         Commit {
             store: &mut world.store,
@@ -582,7 +680,8 @@ impl Simulation {
             scratch: &mut world.scratch,
             counts: &mut report.patches,
         }
-        .apply(&work.jobs, &|job| staged.records(job as u32))
+        .apply(&work.jobs, &|job| staged.records(job as u32))?;
+        Ok(true)
     }
 
     fn sort_tables(&mut self, group: &Group) -> Result<(), RegionError> {

@@ -17,6 +17,12 @@ pub enum SnapshotError {
     /// Nothing was published yet.
     #[error("the region has no generation yet; wait for its writer's first frame")]
     NothingPublished,
+    /// Nothing was recorded, or what is there is no timeline.
+    #[error("the region has no timeline: {why}")]
+    NoTimeline {
+        /// Why not.
+        why: &'static str,
+    },
     /// A directory that is none.
     #[error("the generation's directory is damaged: {0}")]
     Directory(String),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::layout::Layout;
 use crate::limits::DIRECTORY_SLOTS;
 use crate::region::{Lease, LeaseInfo, ReaderMap, Region, RegionTarget, pin, worker_state};
+use crate::trace::{Timeline, Trace};
 use crate::world::error::WorldError;
 use crate::world::registry::Registry;
 use crate::world::resources::resource_offset;
@@ -159,6 +160,28 @@ impl Reader {
                 Some(WorkerInfo { index, pid, state, jobs, deaths })
             })
             .collect()
+    }
+
+    /// What the simulation that writes the region does, and when: its last frames, also after its end or its death.
+    ///
+    /// # Errors
+    /// [`SnapshotError::NoTimeline`]; what the system refuses.
+    pub fn timeline(&self) -> Result<Timeline, SnapshotError> {
+        let mut timeline = Timeline::default();
+        self.extend_timeline(&mut timeline)?;
+        Ok(timeline)
+    }
+
+    /// Adds to a timeline what was recorded since the last call. When another simulation has taken the region over,
+    /// its timeline replaces the old one.
+    ///
+    /// # Errors
+    /// As [`Reader::timeline`].
+    pub fn extend_timeline(&self, timeline: &mut Timeline) -> Result<(), SnapshotError> {
+        let none = |why: &'static str| SnapshotError::NoTimeline { why };
+        let block = self.map.trace()?.ok_or(none("its simulation does not record one, or there was none yet"))?;
+        timeline.extend(&Trace::open(block).map_err(none)?);
+        Ok(())
     }
 
     /// The newest published generation; 0: none.

@@ -7,6 +7,7 @@
 //! word  0   magic            1   version          2   main's process id    3   layout hash
 //!       4   workers          5   ring bytes       6   undo bytes           7   1: runners outnumber cores
 //!       8   region path's bytes (u64::MAX: none)  9   registrations' bytes  10  registrations' xxh3
+//!      11   events of each worker's ring of the timeline (0: none)  12 where the first worker's begins in its file
 //!      16   sequence: even: this window is on, odd: main is writing the next
 //!      17   1: closing      18  1: in a frame, spin between batches       19  news: how often jobs of the window were freed again
 //!      32   window's jobs   33  first job         34  program words        35  program version
@@ -32,6 +33,7 @@ mod slots;
 use std::sync::Arc;
 
 use crate::limits::WORKERS_MAX;
+use crate::trace::RingPlace;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 use super::claim::Claim;
@@ -77,6 +79,8 @@ pub(super) struct BoardPlan<'a> {
     pub layout_hash: u64,
     pub region_path: Option<&'a str>,
     pub registrations: &'a str,
+    /// The first worker's ring of the timeline, where the region has one.
+    pub trace: Option<RingPlace>,
 }
 
 /// One window of jobs as a worker sees it.
@@ -160,6 +164,8 @@ impl Board {
         set(8, board.region_path.map_or(NONE, |path| path.len() as u64));
         set(9, text.len() as u64);
         set(10, xxhash_rust::xxh3::xxh3_64(text));
+        set(11, board.trace.map_or(0, |place| place.events));
+        set(12, board.trace.map_or(0, |place| place.offset));
         let at = text_at(board.workers);
         store_bytes(&words[at..], path);
         store_bytes(&words[at + path_words..], text);
@@ -248,6 +254,14 @@ impl Board {
     /// Whether runners outnumber cores.
     pub(super) fn yielding(&self) -> bool {
         self.word(7).load(Ordering::Relaxed) != 0
+    }
+
+    /// A worker's ring of the timeline; none: nothing is recorded, or the words are no ring's.
+    pub(super) fn trace_place(&self, worker: usize) -> Option<RingPlace> {
+        let load = |at: usize| self.word(at).load(Ordering::Relaxed);
+        let first = RingPlace { events: load(11), offset: load(12) };
+        let offset = first.bytes()?.checked_mul(worker as u64)?.checked_add(first.offset)?;
+        Some(RingPlace { offset, ..first })
     }
 
     fn path_bytes(&self) -> usize {
@@ -451,6 +465,7 @@ mod tests {
             layout_hash: 77,
             region_path: Some("/some/where"),
             registrations: "system a\nsystem ä",
+            trace: Some(RingPlace { offset: 8192, events: 64 }),
         };
         Board::create(&plan, shared).unwrap()
     }
@@ -463,6 +478,11 @@ mod tests {
         assert_eq!((opened.workers(), opened.layout_hash(), opened.ring_bytes()), (3, 77, 1024));
         assert_eq!(opened.main_pid(), std::process::id());
         assert_eq!(opened.region_path().as_deref(), Some("/some/where"));
+        assert_eq!(opened.trace_place(2), Some(RingPlace { offset: 8192 + 2 * 8192, events: 64 }));
+        made.word(12).store(u64::MAX - 4095, Ordering::Relaxed);
+        assert_eq!(opened.trace_place(2), None);
+        made.word(11).store(0, Ordering::Relaxed);
+        assert_eq!(opened.trace_place(0), None);
         assert_eq!(opened.registrations(), "system a\nsystem ä");
         made.word(10).store(1, Ordering::Relaxed);
         assert!(matches!(Board::open(made.id().unwrap()), Err(WorkerError::Board { .. })));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::patch::DrainError;
+use crate::trace::{EventKind, Recorder, Trace, Wait};
 use std::sync::atomic::Ordering;
 
 use super::board::{Board, BoardPlan, Message, Stage, WINDOW_JOBS};
@@ -25,7 +26,8 @@ use super::staged::JobRun;
 use super::wait::{self, Spinner};
 use super::window::{Books, Standing};
 use super::{
-    Batch, BatchReport, PoolConfig, RegionForWorkers, Runner, Staged, WorkerCommand, WorkerKind, WorkerStatus,
+    Batch, BatchReport, PoolConfig, RegionForWorkers, Runner, RunnerName, Staged, WorkerCommand, WorkerKind,
+    WorkerStatus,
 };
 
 /// How long main spins for its workers before it sleeps.
@@ -53,6 +55,9 @@ pub(super) struct Crew {
     yielding: bool,
     command: WorkerCommand,
     registrations: String,
+    /// Main's.
+    recorder: Recorder,
+    trace: Option<Trace>,
     startup_timeout: Duration,
     respawn_failures_max: u32,
     deaths_per_job_max: u8,
@@ -91,6 +96,7 @@ impl Crew {
                 layout_hash: region.map_or(0, |region| region.layout_hash),
                 region_path: region.map(|region| region.path.as_str()),
                 registrations: if shared { registrations } else { "" },
+                trace: config.trace.as_ref().filter(|_| shared).and_then(|trace| trace.place(1)),
             },
             shared,
         )?;
@@ -120,6 +126,8 @@ impl Crew {
             main_helps: config.main_helps,
             command,
             registrations: registrations.to_owned(),
+            recorder: config.trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),
+            trace: config.trace.clone(),
             startup_timeout: config.startup_timeout,
             respawn_failures_max: config.respawn_failures_max,
             deaths_per_job_max: config.deaths_per_job_max.clamp(1, ATTEMPTS_MAX),
@@ -143,9 +151,23 @@ impl Crew {
             WorkerKind::Thread => {
                 let (board, runner) = (self.board.clone(), self.runner.clone());
                 let source = ProgramSource::Heap(self.program.heap.clone());
-                member.start_thread(move |lane| Server::new(board, index, lane, None, runner, source).serve())
+                let recorder = self.trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(1 + index as u32));
+                let started = member
+                    .start_thread(move |lane| Server::new(board, index, lane, None, runner, source, recorder).serve());
+                self.note_started(index);
+                started
             }
         }
+    }
+
+    /// Records that a worker takes jobs.
+    fn note_started(&self, index: usize) {
+        let pid = match self.members[index].name() {
+            RunnerName::Process { pid, .. } => pid,
+            _ => 0,
+        };
+        let now = self.recorder.now();
+        self.recorder.record(now, now, EventKind::Started { worker: index as u32, pid });
     }
 
     /// Waits until every process is ready; the first that cannot be fails the start.
@@ -158,6 +180,7 @@ impl Crew {
                 let stage = self.board.stage(index, member.epoch());
                 if stage == Some(Stage::Ready) {
                     member.set_ready();
+                    self.note_started(index);
                 } else if stage == Some(Stage::Refused) {
                     return Err(self.refusal(index));
                 } else if let Some(status) = member.ended() {
@@ -253,6 +276,8 @@ impl Crew {
         self.running = true;
         self.wake(jobs);
         let mut spinner = Spinner::new(self.yielding);
+        // since when main has no job of its own
+        let mut idle_since = None;
         loop {
             let mut progress = self.drain_all(batch, staged);
             if self.books.open() == 0 {
@@ -261,8 +286,11 @@ impl Crew {
             if self.books.failing() {
                 self.withdraw();
             } else if let Some(job) = self.claim_for_main() {
+                self.end_idle(&mut idle_since);
                 self.run_own(job, batch, staged);
                 progress = true;
+            } else if idle_since.is_none() {
+                idle_since = Some(self.recorder.now());
             }
             if progress {
                 spinner.reset();
@@ -280,11 +308,19 @@ impl Crew {
                 self.look_after_jobs_if_due(batch, staged);
             }
         }
+        self.end_idle(&mut idle_since);
         self.running = false;
         for member in &mut self.members {
             member.watched = None;
         }
         self.books.take_failure().map_or(Ok(()), Err)
+    }
+
+    /// Records that main has waited for its workers, if it has.
+    fn end_idle(&self, since: &mut Option<u64>) {
+        if let Some(since) = since.take() {
+            self.recorder.lap(since, EventKind::Wait(Wait::Workers));
+        }
     }
 
     /// Wakes as many sleepers as there are jobs.
@@ -399,7 +435,14 @@ impl Crew {
 
     fn run_own(&mut self, job: usize, batch: &Batch<'_>, staged: &mut Staged) {
         self.books.report.jobs_on_main += 1;
-        match run_on_main(self.runner.as_ref(), batch, self.books.number(job), self.plan.record_bytes_max(), staged) {
+        match run_on_main(
+            self.runner.as_ref(),
+            batch,
+            self.books.number(job),
+            self.plan.record_bytes_max(),
+            staged,
+            &self.recorder,
+        ) {
             Ok(()) => self.books.settle(job, Standing::Done),
             Err(failure) => {
                 self.books.settle(job, Standing::Dropped);

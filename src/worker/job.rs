@@ -7,7 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use crate::os;
 use crate::patch::PatchWriter;
+use crate::trace::{JobTrace, Recorder};
 
 use super::{Runner, Undo, fault};
 
@@ -43,6 +45,8 @@ impl Fault {
 pub(super) struct Ran {
     /// How long the kernel ran; 0 where there is no clock.
     pub elapsed_ns: u64,
+    /// When it ended, ns of the monotonic clock.
+    pub ended_ns: u64,
     /// How it failed, if it did.
     pub fault: Option<Fault>,
 }
@@ -54,12 +58,14 @@ pub(super) fn run(
     (job, attempt): (u32, u8),
     writer: &mut PatchWriter<'_>,
     undo: Option<&mut Undo<'_>>,
+    recorder: &Recorder,
 ) -> Ran {
     writer.begin_job(job, u32::from(attempt));
     fault::point("begun");
-    let begun = now();
-    let result = catch(|| runner.run_job(program, job, writer, undo));
-    let elapsed_ns = begun.elapsed_ns();
+    let begun = os::monotonic_ns();
+    let mut trace = JobTrace::begin(recorder, job, begun);
+    let result = catch(|| runner.run_job(program, job, writer, undo, &mut trace));
+    let ended_ns = os::monotonic_ns();
     let fault = match result {
         Err(message) => Some(Fault::Panic(message)),
         Ok(Err(message)) => Some(Fault::Error(message)),
@@ -68,29 +74,9 @@ pub(super) fn run(
     if let Some(fault) = &fault {
         writer.failure(&fault.encode());
     }
+    trace.end(begun, ended_ns, attempt, fault.is_some());
     writer.end_job(job, u32::from(attempt), fault.is_none());
-    Ran { elapsed_ns, fault }
-}
-
-/// A point in time, where there is a clock.
-pub(super) struct Begun(#[cfg(not(target_arch = "wasm32"))] std::time::Instant);
-
-/// Now.
-pub(super) fn now() -> Begun {
-    Begun(
-        #[cfg(not(target_arch = "wasm32"))]
-        std::time::Instant::now(),
-    )
-}
-
-impl Begun {
-    /// Nanoseconds since then.
-    pub(super) fn elapsed_ns(&self) -> u64 {
-        #[cfg(not(target_arch = "wasm32"))]
-        return self.0.elapsed().as_nanos() as u64;
-        #[cfg(target_arch = "wasm32")]
-        return 0;
-    }
+    Ran { elapsed_ns: ended_ns.saturating_sub(begun), ended_ns, fault }
 }
 
 thread_local! {

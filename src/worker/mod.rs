@@ -63,11 +63,12 @@ use std::time::Duration;
 
 use crate::limits::{RING_BYTES_DEFAULT, WORKERS_MAX};
 use crate::patch::PatchWriter;
+use crate::trace::{JobTrace, Trace};
 
 pub use error::{JobFailure, MemoryError, PoolError, WorkerError};
 pub(crate) use pool::Pool;
 #[cfg(unix)]
-pub(crate) use process::{WorkerStart, serve_with};
+pub(crate) use process::{Served, WorkerStart, serve_with};
 pub(crate) use staged::Staged;
 pub(crate) use undo::Undo;
 
@@ -75,14 +76,15 @@ pub(crate) use undo::Undo;
 /// same registrations.
 pub(crate) trait Runner: Send + Sync {
     /// Runs one job of `program`, the batch as plain words (offsets, never pointers). Patches go to `out`. With `undo`
-    /// the job runs where it may be killed: rows that are written in place must be saved there first. An error is the
-    /// kernel's; a panic is caught by the pool.
+    /// the job runs where it may be killed: rows that are written in place must be saved there first. `trace` is told
+    /// what the job is. An error is the kernel's; a panic is caught by the pool.
     fn run_job(
         &self,
         program: &[u64],
         job: u32,
         out: &mut PatchWriter<'_>,
         undo: Option<&mut Undo<'_>>,
+        trace: &mut JobTrace<'_>,
     ) -> Result<(), String>;
 }
 
@@ -131,6 +133,18 @@ pub enum Workers {
     Threads(usize),
     /// Main and this many processes.
     Processes(usize),
+}
+
+impl Workers {
+    /// Workers that there may be at most, beside main.
+    pub(crate) fn count_max(self) -> usize {
+        match self {
+            Workers::Local => 0,
+            Workers::Threads(count) | Workers::Processes(count) => count.min(WORKERS_MAX),
+            Workers::Auto if cfg!(target_family = "wasm") => 0,
+            Workers::Auto => std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(WORKERS_MAX)),
+        }
+    }
 }
 
 impl fmt::Display for Workers {
@@ -198,6 +212,8 @@ pub(crate) struct PoolConfig {
     pub respawn_failures_max: u32,
     /// Workers that one job may kill before it fails; at most [`ATTEMPTS_MAX`](claim::ATTEMPTS_MAX).
     pub deaths_per_job_max: u8,
+    /// Where the timeline is recorded, if it is.
+    pub trace: Option<Trace>,
 }
 
 impl Default for PoolConfig {
@@ -211,6 +227,7 @@ impl Default for PoolConfig {
             main_helps: true,
             respawn_failures_max: 16,
             deaths_per_job_max: DEATHS_PER_JOB_MAX,
+            trace: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::limits::WORKERS_MAX;
 use crate::patch::{PatchWriter, Ring};
+use crate::trace::Recorder;
 
 use super::collect::own_job;
 #[cfg(not(target_arch = "wasm32"))]
@@ -31,6 +32,7 @@ pub(crate) struct Pool {
     hands: Hands,
     runner: Arc<dyn Runner>,
     record_bytes_max: usize,
+    recorder: Recorder,
 }
 
 impl Pool {
@@ -46,7 +48,8 @@ impl Pool {
             |error: crate::patch::RingError| PoolError::Ring { bytes: config.ring_bytes, message: error.to_string() };
         Ring::bytes_needed(config.ring_bytes).map_err(ring)?;
         let (hands, got, fallback) = hands(config, &runner, region.as_ref(), registrations)?;
-        let pool = Pool { hands, runner, record_bytes_max: config.ring_bytes / 2 };
+        let recorder = config.trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0));
+        let pool = Pool { hands, runner, record_bytes_max: config.ring_bytes / 2, recorder };
         Ok((pool, PoolNotice { asked: config.workers, got, fallback }))
     }
 
@@ -59,13 +62,14 @@ impl Pool {
             Hands::Closed => Err(JobFailure::Closed),
             Hands::Local => {
                 staged.reset(batch.jobs, 0);
-                run_all(self.runner.as_ref(), batch, self.record_bytes_max, staged)
+                run_all(self.runner.as_ref(), batch, self.record_bytes_max, staged, &self.recorder)
             }
             #[cfg(not(target_arch = "wasm32"))]
             Hands::Crew(crew) => {
                 staged.reset(batch.jobs, WORKERS_MAX);
                 if (batch.main_only || batch.jobs <= 1) && !crew.must_share(batch) {
-                    return run_all(self.runner.as_ref(), batch, crew.record_bytes_max(), staged);
+                    let record_bytes_max = crew.record_bytes_max();
+                    return run_all(self.runner.as_ref(), batch, record_bytes_max, staged, &self.recorder);
                 }
                 crew.run(batch, staged)
             }
@@ -166,9 +170,10 @@ fn run_all(
     batch: &Batch<'_>,
     record_bytes_max: usize,
     staged: &mut Staged,
+    recorder: &Recorder,
 ) -> Result<BatchReport, JobFailure> {
     for job in 0..batch.jobs {
-        run_on_main(runner, batch, job, record_bytes_max, staged)?;
+        run_on_main(runner, batch, job, record_bytes_max, staged, recorder)?;
     }
     Ok(BatchReport { jobs_on_main: batch.jobs, ..BatchReport::default() })
 }
@@ -180,6 +185,7 @@ pub(super) fn run_on_main(
     number: u32,
     record_bytes_max: usize,
     staged: &mut Staged,
+    recorder: &Recorder,
 ) -> Result<(), JobFailure> {
     let (arena, out) = staged.main_arena();
     let start = arena.len();
@@ -191,7 +197,7 @@ pub(super) fn run_on_main(
         Ok(())
     };
     let mut writer = PatchWriter::new(out, record_bytes_max, Some(&mut spill));
-    let ran = job::run(runner, batch.program, (number, 0), &mut writer, None);
+    let ran = job::run(runner, batch.program, (number, 0), &mut writer, None, recorder);
     drop(writer);
     arena.append(out);
     let runner = RunnerName::Main;

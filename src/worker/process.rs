@@ -14,6 +14,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use crate::trace::{Recorder, RingPlace};
+
 use super::board::{Attached, Board, Message};
 use super::error::WorkerError;
 use super::lane::{LanePlan, WorkerLane};
@@ -148,6 +150,18 @@ pub(crate) struct WorkerStart {
     pub layout_hash: u64,
     /// Main's registrations.
     pub registrations: String,
+    /// This worker's ring of the timeline, where the region has one.
+    pub trace: Option<RingPlace>,
+}
+
+/// What a worker process runs jobs with.
+pub(crate) struct Served {
+    /// What runs them.
+    pub runner: Arc<dyn Runner>,
+    /// The text of its registrations, which must equal main's.
+    pub registrations: String,
+    /// What it records its events with.
+    pub recorder: Recorder,
 }
 
 struct Ticket {
@@ -168,15 +182,14 @@ fn ticket() -> Result<Option<Ticket>, WorkerError> {
     parse().map(Some).ok_or(WorkerError::Ticket { value })
 }
 
-/// Serves a pool if this process was started as one of its workers. `make_runner` builds what runs the jobs, and the
-/// text of its registrations, which must equal main's.
+/// Serves a pool if this process was started as one of its workers. `make_runner` builds what runs the jobs.
 ///
 /// Returns false at once in any other process, and true when the pool has closed: then the process should end.
 ///
 /// # Errors
 /// Why the process cannot work. Main is told too, as far as it can be reached.
 pub(crate) fn serve_with(
-    make_runner: impl FnOnce(&WorkerStart) -> Result<(Arc<dyn Runner>, String), WorkerError>,
+    make_runner: impl FnOnce(&WorkerStart) -> Result<Served, WorkerError>,
 ) -> Result<bool, WorkerError> {
     let Some(Ticket { board, index, epoch }) = ticket()? else { return Ok(false) };
     let board = Board::open(&board)?;
@@ -198,7 +211,7 @@ pub(crate) fn serve_with(
 
 fn set_up(
     attached: &Attached,
-    make_runner: impl FnOnce(&WorkerStart) -> Result<(Arc<dyn Runner>, String), WorkerError>,
+    make_runner: impl FnOnce(&WorkerStart) -> Result<Served, WorkerError>,
 ) -> Result<Server, (Message, WorkerError)> {
     let plain = |error: WorkerError| (Message::Text(error.to_string()), error);
     let wrong = |message: &str| plain(WorkerError::Board { message: message.to_owned() });
@@ -207,16 +220,17 @@ fn set_up(
         region_path: board.region_path(),
         layout_hash: board.layout_hash(),
         registrations: board.registrations(),
+        trace: board.trace_place(index),
     };
     let bytes = |bytes: u64| usize::try_from(bytes).map_err(|_| wrong("its sizes are too large"));
     let plan = LanePlan::new(bytes(board.ring_bytes())?, bytes(board.undo_bytes())?)
         .map_err(|error| wrong(&error.to_string()))?;
-    let (runner, registrations) = make_runner(&start).map_err(plain)?;
+    let Served { runner, registrations, recorder } = make_runner(&start).map_err(plain)?;
     if let Some((line, text)) = first_difference(&start.registrations, &registrations) {
         return Err((Message::Registration(line, text), WorkerError::RegistrationsDiffer { line }));
     }
     let (lane, undo) = WorkerLane::open(attached, plan).map_err(plain)?;
-    Ok(Server::new(board.clone(), index, lane, Some(undo), runner, ProgramSource::Segment))
+    Ok(Server::new(board.clone(), index, lane, Some(undo), runner, ProgramSource::Segment, recorder))
 }
 
 /// The first line, counted from 1, in which `other` differs from `text`, and that line of `other`.

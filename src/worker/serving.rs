@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::patch::{PatchError, PatchWriter};
+use crate::trace::{EventKind, Recorder, Wait};
 use std::sync::atomic::Ordering;
 
 use super::board::{Board, Window};
@@ -55,6 +56,9 @@ pub(super) struct Server {
     version: u64,
     /// Records of the job under way.
     out: Vec<u8>,
+    recorder: Recorder,
+    /// Since when it has nothing to do.
+    free_since: u64,
 }
 
 /// The pool is closing.
@@ -69,8 +73,11 @@ impl Server {
         undo: Option<UndoArea>,
         runner: Arc<dyn Runner>,
         source: ProgramSource,
+        recorder: Recorder,
     ) -> Server {
         Server {
+            free_since: recorder.now(),
+            recorder,
             board,
             index,
             lane,
@@ -87,7 +94,10 @@ impl Server {
     /// Works until the pool closes.
     pub(super) fn serve(mut self) -> Result<(), WorkerError> {
         let mut seen = (0, 0);
-        while let Some(news) = self.await_work(seen) {
+        loop {
+            let found = self.await_work(seen);
+            self.free_since = self.recorder.lap(self.free_since, EventKind::Wait(Wait::Work));
+            let Some(news) = found else { break };
             seen = news;
             let (sequence, news) = news;
             let Some(window) = self.board.window(sequence) else { continue };
@@ -207,14 +217,14 @@ impl Server {
     fn run(&mut self, window: &Window, job: usize, attempt: u8) -> Result<(), Closing> {
         fault::point("claimed");
         self.board.set_running(self.index, window, Some(job));
-        let Server { board, index, lane, undo, runner, program, out, .. } = self;
-        let mut spinner = Spinner::new(board.yielding());
-        let mut full = |progress| wait_for_room(board, *index, &mut spinner, progress);
+        let Server { board, index, lane, undo, runner, program, out, recorder, free_since, .. } = self;
+        let mut room =
+            Room { board, index: *index, spinner: Spinner::new(board.yielding()), recorder, waited_until: 0 };
         let mut saved = undo.as_mut().map(|undo| undo.begin(window, job));
         out.clear();
         let record_bytes_max = lane.record_bytes_max();
         let mut spill = |records: &mut Vec<u8>| {
-            lane.push(records, &mut full)?;
+            room.push(lane, records)?;
             fault::point("mid-record");
             lane.publish();
             records.clear();
@@ -222,13 +232,14 @@ impl Server {
         };
         let mut writer = PatchWriter::new(out, record_bytes_max, Some(&mut spill));
         let number = window.first + job as u32;
-        let ran = job::run(runner.as_ref(), program, (number, attempt), &mut writer, saved.as_mut());
+        let ran = job::run(runner.as_ref(), program, (number, attempt), &mut writer, saved.as_mut(), recorder);
         drop(writer);
         fault::point("ran");
         if board.closing() || lane.is_closed() {
             return Err(Closing);
         }
-        lane.push(out, &mut full).map_err(|_| Closing)?;
+        room.push(lane, out).map_err(|_| Closing)?;
+        *free_since = ran.ended_ns.max(room.waited_until);
         fault::point("end-pushed");
         board.elapsed(job).store(ran.elapsed_ns, Ordering::Relaxed);
         lane.publish();
@@ -244,19 +255,44 @@ impl Server {
     }
 }
 
-/// Waits a little for main to drain the ring; an error once nobody will.
-fn wait_for_room(board: &Board, index: usize, spinner: &mut Spinner, progress: bool) -> Result<(), PatchError> {
-    if board.closing() {
-        return Err(PatchError::Closed);
+/// A job's way into its worker's ring, which may be full.
+struct Room<'a> {
+    board: &'a Board,
+    index: usize,
+    spinner: Spinner,
+    recorder: &'a Recorder,
+    /// When the last wait ended.
+    waited_until: u64,
+}
+
+impl Room<'_> {
+    /// Pushes records, and waits where there is no room.
+    fn push(&mut self, lane: &mut WorkerLane, records: &[u8]) -> Result<(), PatchError> {
+        let mut since = None;
+        let pushed = lane.push(records, &mut |progress| {
+            since.get_or_insert_with(|| self.recorder.now());
+            self.wait(progress)
+        });
+        if let Some(since) = since {
+            self.waited_until = self.recorder.lap(since, EventKind::Wait(Wait::Ring));
+        }
+        pushed
     }
-    if progress {
-        spinner.reset();
-        wait::wake(board.main_bell());
+
+    /// Waits a little for main to drain the ring; an error once nobody will.
+    fn wait(&mut self, progress: bool) -> Result<(), PatchError> {
+        if self.board.closing() {
+            return Err(PatchError::Closed);
+        }
+        if progress {
+            self.spinner.reset();
+            wait::wake(self.board.main_bell());
+        }
+        if self.spinner.turn(SPIN_FULL) {
+            // Main is busy with a job of its own; it drains when that is done.
+            wait::wake(self.board.main_bell());
+            wait::sleep(self.board.bell(self.index), SLEEP_FULL, || self.board.closing());
+        }
+        Ok(())
     }
-    if spinner.turn(SPIN_FULL) {
-        // Main is busy with a job of its own; it drains when that is done.
-        wait::wake(board.main_bell());
-        wait::sleep(board.bell(index), SLEEP_FULL, || board.closing());
-    }
-    Ok(())
 }

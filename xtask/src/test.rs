@@ -41,12 +41,6 @@ pub(crate) const STEPS: &[Step] = &[
         wants_minutes: 0,
         run: |left| plain("clippy --locked --package hypostyle --lib --no-default-features -- -D warnings", left),
     },
-    Step {
-        name: "lint-features",
-        what: "no warnings: all features",
-        wants_minutes: 0,
-        run: |left| plain("clippy --locked --package hypostyle --all-targets --all-features -- -D warnings", left),
-    },
     Step { name: "wasm", what: "the core compiles without an operating system", wants_minutes: 0, run: wasm },
     Step { name: "docs", what: "the documentation has no broken parts", wants_minutes: 0, run: docs },
     Step { name: "tests", what: "unit and integration tests, with fault injection", wants_minutes: 0, run: tests },
@@ -64,6 +58,12 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step { name: "fuzz", what: "every fuzz target for a short while", wants_minutes: 0, run: fuzz::short },
     Step { name: "miri", what: "unit tests on the heap under Miri", wants_minutes: 11, run: miri::short },
+    Step {
+        name: "lint-features",
+        what: "no warnings: all features",
+        wants_minutes: 7,
+        run: |left| plain("clippy --locked --package hypostyle --all-targets --all-features -- -D warnings", left),
+    },
     Step {
         name: "export",
         what: "exports, read back with the Arrow and Parquet crates",

@@ -26,6 +26,7 @@ mod stats;
 mod table;
 mod text;
 mod top;
+mod trace;
 mod values;
 mod watch;
 mod worker;
@@ -100,6 +101,8 @@ enum Command {
     Layout(layout::Command),
     /// Show a scene's plan: stages, batches, why two systems are apart.
     Plan(plan::Args),
+    /// Show who did what when: tables, Gantt charts, the comparison of two runs.
+    Trace(trace::Args),
     /// Remove regions whose writer is gone; never a live one.
     Clean(clean::Args),
     /// Measure: frames, patches, spawning, pins, beside hand-written loops.
@@ -159,6 +162,7 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Export(args) => export::run(&args, json, out),
         Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
         Command::Plan(args) => plan::run(&args, json, out),
+        Command::Trace(args) => trace::run(&args, json, out),
         Command::Clean(args) => clean::run(&args, json, out),
         Command::Bench(args) => bench::run(&args, json, out),
         Command::Worker(_) | Command::BenchWorker { .. } => {

@@ -15,15 +15,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
 use crate::meter::Meter;
-use crate::run_report::Report;
+use crate::run_report::{Report, TraceFile};
 use crate::scenes::{Line, Scene, SceneOptions};
 use crate::signals::Stop;
+use crate::trace::Collector;
 use crate::{put_json, run_checkpoints, text, worker};
 
 /// Seconds that a scene runs where nothing else is said.
 const SECONDS_DEFAULT: f64 = 5.0;
 /// Frames between two looks at the clock, at most.
 const FRAMES_PER_CALL_MAX: u64 = 64;
+/// Events between two looks at the rings, at most, where a trace is written.
+const TRACE_RING_EVENTS: u64 = 1 << 16;
 /// Time between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -67,6 +70,12 @@ pub(crate) struct Args {
     /// Bytes of each worker's ring: a power of two, at least 256 (default 1 MiB).
     #[arg(long, value_name = "N")]
     ring_bytes: Option<usize>,
+    /// Write who did what when to a file, for `hypostyle trace`, Perfetto or chrome://tracing.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Keep the newest so many events of a trace.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "trace")]
+    trace_events: usize,
     /// Take the region over from its last writer, who is gone, and go on. Give the scene, --seed and --entities that it
     /// began with.
     #[arg(long, requires = "region")]
@@ -142,7 +151,13 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let mut hashes = Hashes { print: args.prints_each() && !json, ..Hashes::default() };
     let mut meter = Meter::default();
     let mut keeper = args.checkpoints.keeper(args.scene, &options, simulation.world())?;
-    frames(args, &mut simulation, &mut meter, &mut hashes, &mut keeper, &stop, out)?;
+    let mut collector = args.trace.as_ref().map(|_| Collector::new(args.trace_events));
+    let done = frames(args, &mut simulation, &mut meter, &mut hashes, (&mut keeper, &mut collector), &stop, out);
+    if done.is_err() {
+        // what led to it is worth most
+        let _ = write_trace(args, &mut simulation, &mut collector);
+    }
+    done?;
     let after = observe(args, simulation.world())?;
     let mut reader = simulation.world().reader()?;
     if args.keep || args.print_hash.is_some() || keeper.is_some() {
@@ -154,6 +169,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         None => None,
     };
     let interrupted = stop.is_asked();
+    let workers = simulation.worker_status();
+    let trace = write_trace(args, &mut simulation, &mut collector)?;
     let report = Report {
         scene: args.scene,
         seed: options.seed,
@@ -167,8 +184,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         states: hashes.states,
         state,
         meter,
-        workers: simulation.worker_status(),
+        workers,
         checkpoints: kept,
+        trace,
     };
     if json {
         put_json(out, &report.json(&simulation))?;
@@ -191,6 +209,19 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     }
 }
 
+/// Ends the workers, so that their last waits are told, and writes the trace, if one is asked for.
+fn write_trace(
+    args: &Args,
+    simulation: &mut Simulation,
+    collector: &mut Option<Collector>,
+) -> Outcome<Option<TraceFile>> {
+    let (Some(path), Some(mut collector)) = (&args.trace, collector.take()) else { return Ok(None) };
+    simulation.close();
+    collector.collect(simulation);
+    let (events, lost) = collector.write(path)?;
+    Ok(Some(TraceFile { path: path.clone(), events, lost }))
+}
+
 /// The world, made or taken over, with its schedule and its workers.
 fn build(args: &Args, options: &SceneOptions, from: Option<&CheckpointFile>) -> Outcome<Simulation> {
     let schedule = args.scene.schedule(options);
@@ -200,6 +231,9 @@ fn build(args: &Args, options: &SceneOptions, from: Option<&CheckpointFile>) -> 
         None => make(args, options)?,
     };
     let mut builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    if args.trace.is_some() {
+        builder = builder.trace_events(TRACE_RING_EVENTS);
+    }
     if let Some(bytes) = args.ring_bytes {
         builder = builder.ring_bytes(bytes);
     }
@@ -268,7 +302,7 @@ fn frames(
     simulation: &mut Simulation,
     meter: &mut Meter,
     hashes: &mut Hashes,
-    keeper: &mut Option<Keeper>,
+    (keeper, collector): (&mut Option<Keeper>, &mut Option<Collector>),
     stop: &Stop,
     out: &mut dyn Write,
 ) -> Outcome {
@@ -284,7 +318,11 @@ fn frames(
             return Ok(());
         }
         let now = per_call.min(left);
-        let report = simulation.run(now, args.scene.dt())?.clone();
+        let ran = simulation.run(now, args.scene.dt()).cloned();
+        if let Some(collector) = collector {
+            collector.collect(simulation);
+        }
+        let report = ran?;
         meter.add(&report, now, simulation.world().entity_count());
         if let Some(reader) = &mut reader {
             publish_last(simulation, reader)?;

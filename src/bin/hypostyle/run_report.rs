@@ -36,6 +36,16 @@ pub(crate) struct Report {
     pub workers: Vec<WorkerStatus>,
     /// The checkpoints that it wrote, if any were asked for.
     pub checkpoints: Option<Kept>,
+    /// The trace that was written.
+    pub trace: Option<TraceFile>,
+}
+
+/// A trace that was written.
+pub(crate) struct TraceFile {
+    pub path: PathBuf,
+    pub events: usize,
+    /// Older ones, which it lacks.
+    pub lost: u64,
 }
 
 impl Report {
@@ -118,6 +128,10 @@ impl Report {
             RegionTarget::Heap => {}
             region if self.kept => table.pair("region", format!("{region}, kept")),
             region => table.pair("region", format!("{region}, removed now")),
+        }
+        if let Some(TraceFile { path, events, lost }) = &self.trace {
+            let (path, events, lost) = (path.display(), text::count(*events as u64), text::count(*lost));
+            table.pair("trace", format!("{path}: the newest {events} events, {lost} older ones lost"));
         }
         table
     }
@@ -204,6 +218,9 @@ impl Report {
             "kept": self.kept,
             "from": self.from,
             "checkpoints": self.checkpoints.as_ref().map(run_checkpoints::kept_json),
+            "trace": self.trace.as_ref().map(|TraceFile { path, events, lost }| {
+                json!({ "file": path.to_string_lossy(), "events": events, "lost": lost })
+            }),
             "patches": patches_json("all", &meter.total()),
             "systems": systems.collect::<Vec<_>>(),
             "before": lines(&self.before),

@@ -7,6 +7,8 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::trace::EventKind;
+
 use super::super::board::Stage;
 use super::super::claim::{Claim, State};
 use super::super::error::JobFailure;
@@ -49,7 +51,10 @@ impl Crew {
                 Hand::Process { ready: false, since, .. } => {
                     let since = *since;
                     match self.board.stage(index, member.epoch()) {
-                        Some(Stage::Ready) => member.set_ready(),
+                        Some(Stage::Ready) => {
+                            member.set_ready();
+                            self.note_started(index);
+                        }
                         Some(Stage::Refused) => {
                             let why = self.refusal(index).to_string();
                             self.members[index].condemn(Condemned::Start(why));
@@ -101,6 +106,8 @@ impl Crew {
             None => status.to_owned(),
         };
         tracing::warn!(worker = index, reason, "a worker died");
+        self.note_death(index);
+        let member = &mut self.members[index];
         if member.lost().is_some() {
             return;
         }
@@ -109,6 +116,17 @@ impl Crew {
         } else {
             self.retry_later(index, &reason);
         }
+    }
+
+    /// Records a death, from the beginning of the job that the worker had.
+    fn note_death(&self, index: usize) {
+        let Some(trace) = &self.trace else { return };
+        let now = self.recorder.now();
+        // what the worker left is believed as far as it is possible
+        let open = trace.open_job(1 + index as u32).filter(|(since, _)| *since <= now);
+        let (since, job) = open.map_or((now, None), |(since, job)| (since, Some(job)));
+        let deaths = u32::try_from(self.members[index].deaths).unwrap_or(u32::MAX);
+        self.recorder.record(since, now, EventKind::Died { worker: index as u32, deaths, job });
     }
 
     fn bury_idle(&mut self, index: usize) {
@@ -146,7 +164,7 @@ impl Crew {
         loop {
             let held = self.held(index).next();
             let Some(job) = held else { break };
-            self.free(job, name, &status, condemned.as_ref(), batch);
+            self.free(job, index, name, &status, condemned.as_ref(), batch);
         }
         if self.kind == WorkerKind::Thread {
             // Its jobs were dropped by `free`: what a thread wrote in place cannot be undone.
@@ -190,7 +208,15 @@ impl Crew {
     }
 
     /// A dead worker's job: free again, or the end of the batch.
-    fn free(&mut self, job: usize, runner: RunnerName, status: &str, condemned: Option<&Condemned>, batch: &Batch<'_>) {
+    fn free(
+        &mut self,
+        job: usize,
+        index: usize,
+        runner: RunnerName,
+        status: &str,
+        condemned: Option<&Condemned>,
+        batch: &Batch<'_>,
+    ) {
         let number = self.books.number(job);
         let attempts = self.books.add_attempt(job);
         let deadline = (batch.deadline)(number).filter(|_| matches!(condemned, Some(Condemned::Deadline)));
@@ -217,6 +243,8 @@ impl Crew {
             return;
         }
         self.books.report.retries += 1;
+        let (now, worker) = (self.recorder.now(), index as u32);
+        self.recorder.record(now, now, EventKind::Retried { worker, job: number, attempt: attempts });
         // Release: whoever claims it next sees what was undone.
         self.board.claim(job).store(free.pack(), Ordering::Release);
         self.spread_news();

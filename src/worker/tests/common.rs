@@ -78,6 +78,7 @@ impl Runner for TestRunner {
         job: u32,
         out: &mut PatchWriter<'_>,
         undo: Option<&mut Undo<'_>>,
+        _trace: &mut JobTrace<'_>,
     ) -> Result<(), String> {
         self.running.fetch_add(1, Ordering::SeqCst);
         let _count = Count(&self.running);

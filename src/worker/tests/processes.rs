@@ -31,7 +31,8 @@ fn process_child() {
         }
         let registrations =
             if options == "other" { "system a\nsystem c".to_owned() } else { start.registrations.clone() };
-        Ok((Arc::new(TestRunner { data: Some(data), running: Arc::default() }) as Arc<dyn Runner>, registrations))
+        let runner = Arc::new(TestRunner { data: Some(data), running: Arc::default() });
+        Ok(Served { runner, registrations, recorder: crate::trace::Recorder::off() })
     };
     match serve_with(make) {
         Ok(_) => {}
