@@ -1,7 +1,7 @@
 //! The engine's errors as exceptions of the package's own classes, which `hypostyle/errors.py` defines.
 #![forbid(unsafe_code)]
 
-use hypostyle::{RegionError, SnapshotError};
+use hypostyle::{RegionError, SnapshotError, WorldError};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
@@ -21,6 +21,7 @@ pub(crate) fn of_region(error_: &RegionError) -> PyErr {
     let class = match error_ {
         RegionError::BadName { .. } => "BadNameError",
         RegionError::NotFound { .. } => "RegionNotFoundError",
+        RegionError::Exists { .. } | RegionError::Live { .. } => "RegionInUseError",
         RegionError::NoLease => "NoLeaseError",
         RegionError::Full { .. } | RegionError::NoSpace { .. } => "NoSpaceError",
         _ => "RegionError",
@@ -34,6 +35,21 @@ pub(crate) fn of_snapshot(error_: &SnapshotError) -> PyErr {
         SnapshotError::NothingPublished => "NothingPublishedError",
         SnapshotError::UnknownColumn { .. } | SnapshotError::UnknownResource { .. } => "UnknownNameError",
         _ => "RegionError",
+    };
+    error(class, error_.to_string())
+}
+
+pub(crate) fn of_world(error_: &WorldError) -> PyErr {
+    let class = match error_ {
+        WorldError::Region(region) => return of_region(region),
+        WorldError::Snapshot(snapshot) => return of_snapshot(snapshot),
+        WorldError::Layout(_) => "LayoutError",
+        WorldError::UnknownComponent { .. } | WorldError::UnknownField { .. } | WorldError::UnknownResource { .. } => {
+            "UnknownNameError"
+        }
+        WorldError::Stale { .. } | WorldError::Absent { .. } | WorldError::MissingResource { .. } => "AbsentError",
+        WorldError::TooManyEntities { .. } => "NoSpaceError",
+        _ => "HypostyleError",
     };
     error(class, error_.to_string())
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariants
 //! - Memory is handed out only together with a share of the pin that keeps it: whoever holds an array holds the pin.
-//! - Arrays are read-only, and so are the pages beneath them.
+//! - Arrays of snapshots are read-only, and so are the pages beneath them.
 //! - What waits, or asks the system, does so without the interpreter's lock.
 //!
 //! It knows neither numpy nor Arrow: arrays are made in Python, of `Memory`'s array interface.
@@ -12,6 +12,7 @@ mod layout;
 mod memory;
 mod pin;
 mod region;
+mod world;
 
 use pyo3::prelude::*;
 
@@ -22,6 +23,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<region::Region>()?;
     module.add_class::<pin::Pin>()?;
     module.add_class::<memory::Memory>()?;
+    module.add_class::<world::World>()?;
     module.add_function(wrap_pyfunction!(region::regions, module)?)?;
     Ok(())
 }

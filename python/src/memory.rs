@@ -1,26 +1,43 @@
-//! Bytes of a pinned generation, as an object that numpy turns into an array without copying.
+//! Bytes of a pinned generation, or of a world between two frames, as an object that numpy turns into an array without
+//! copying.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use hypostyle::{FieldType, OwnedSnapshot, ScalarType};
+use hypostyle::{FieldType, OwnedSnapshot, ScalarType, World};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-/// Bytes of a pinned generation. `numpy.asarray` makes a read-only array on them, which keeps the generation pinned.
+/// What keeps bytes where they are.
+enum Keeper {
+    /// A pin: they are also as they were.
+    Pin(#[expect(dead_code, reason = "held, not looked at")] Arc<OwnedSnapshot>),
+    /// A world of this process: its kernels write them.
+    World(#[expect(dead_code, reason = "held, not looked at")] Arc<Mutex<Option<World>>>),
+}
+
+/// Bytes of a pinned generation. `numpy.asarray` makes a read-only array on them, which keeps the generation pinned. Of
+/// a world of this process: bytes of a column, for a kernel.
 #[pyclass(frozen, module = "hypostyle._native")]
 pub(crate) struct Memory {
     address: usize,
     rows: usize,
     ty: FieldType,
-    /// Keeps the bytes where they are, and as they are.
-    _pin: Arc<OwnedSnapshot>,
+    writable: bool,
+    keeper: Keeper,
 }
 
 impl Memory {
     /// Rows of this type; `bytes` belong to the pinned generation.
     pub(crate) fn new(pin: &Arc<OwnedSnapshot>, ty: FieldType, bytes: &[u8]) -> Self {
-        Memory { address: bytes.as_ptr().addr(), rows: bytes.len() / ty.bytes(), ty, _pin: Arc::clone(pin) }
+        let (address, rows) = (bytes.as_ptr().addr(), bytes.len() / ty.bytes());
+        Memory { address, rows, ty, writable: false, keeper: Keeper::Pin(Arc::clone(pin)) }
+    }
+
+    /// Rows of this type; `bytes` belong to the world. Python sees to it that nobody has them beyond a kernel's end.
+    pub(crate) fn of_world(world: &Arc<Mutex<Option<World>>>, ty: FieldType, bytes: &[u8], writable: bool) -> Self {
+        let (address, rows) = (bytes.as_ptr().addr(), bytes.len() / ty.bytes());
+        Memory { address, rows, ty, writable, keeper: Keeper::World(Arc::clone(world)) }
     }
 }
 
@@ -48,6 +65,15 @@ impl Memory {
         self.address
     }
 
+    /// Whether a pin keeps it.
+    #[getter]
+    fn pinned(&self) -> bool {
+        match &self.keeper {
+            Keeper::Pin(_) => true,
+            Keeper::World(_) => false,
+        }
+    }
+
     #[getter]
     fn nbytes(&self) -> usize {
         self.rows * self.ty.bytes()
@@ -63,8 +89,7 @@ impl Memory {
         interface.set_item("version", 3)?;
         interface.set_item("typestr", type_string(self.ty.scalar))?;
         interface.set_item("shape", shape)?;
-        // true: read-only
-        interface.set_item("data", (self.address, true))?;
+        interface.set_item("data", (self.address, !self.writable))?;
         Ok(interface)
     }
 }

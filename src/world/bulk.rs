@@ -74,16 +74,21 @@ impl<'a> BulkSpawn<'_, 'a> {
     }
 
     /// The values of a field (`position.x`), one per entity; its component is implied.
-    pub fn column<T: ColumnItem>(mut self, name: &str, values: &'a [T]) -> Self {
+    pub fn column<T: ColumnItem>(self, name: &str, values: &'a [T]) -> Self {
+        self.column_bytes(name, T::TYPE, bytemuck::cast_slice(values))
+    }
+
+    /// The same of values whose type is known only at run time, as their bytes one after the other.
+    pub fn column_bytes(mut self, name: &str, ty: FieldType, bytes: &'a [u8]) -> Self {
         let checked = find_field(&self.world.registry, name).and_then(|(component, field, declared)| {
-            if declared != T::TYPE {
-                return Err(WorldError::ColumnType { column: name.to_owned(), declared, asked: T::TYPE });
+            if declared != ty {
+                return Err(WorldError::ColumnType { column: name.to_owned(), declared, asked: ty });
             }
-            if values.len() != self.count {
-                let (got, want) = (values.len(), self.count);
+            if bytes.len() != self.count.saturating_mul(ty.bytes()) {
+                let (got, want) = (bytes.len() / ty.bytes(), self.count);
                 return Err(WorldError::ColumnLength { column: name.to_owned(), got, want });
             }
-            Ok(Given { component, field, bytes: bytemuck::cast_slice(values) })
+            Ok(Given { component, field, bytes })
         });
         match checked {
             Ok(given) => {

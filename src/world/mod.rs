@@ -11,6 +11,7 @@ pub(crate) mod column;
 mod edit;
 pub(crate) mod error;
 mod free;
+mod named;
 mod prefab;
 mod publish;
 pub(crate) mod query;

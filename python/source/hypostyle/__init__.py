@@ -20,12 +20,14 @@ from .errors import (
     AbsentError,
     BadNameError,
     ClosedError,
+    FrameError,
     HypostyleError,
     LayoutError,
     NoLeaseError,
     NoSpaceError,
     NothingPublishedError,
     RegionError,
+    RegionInUseError,
     RegionNotFoundError,
     SeveralTablesError,
     UnknownNameError,
@@ -36,6 +38,7 @@ from .region import Lease, Region, RegionInfo
 from .region import list_regions as list
 from .region import open_region as open
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
+from .world import Frame, System, Work, WorkComponent, World, system
 
 __version__: str = _native.__version__
 
@@ -63,6 +66,8 @@ __all__ = [
     "Component",
     "ComponentLayout",
     "FieldLayout",
+    "Frame",
+    "FrameError",
     "HypostyleError",
     "Layout",
     "LayoutError",
@@ -73,6 +78,7 @@ __all__ = [
     "NothingPublishedError",
     "Region",
     "RegionError",
+    "RegionInUseError",
     "RegionInfo",
     "RegionNotFoundError",
     "Resource",
@@ -81,11 +87,16 @@ __all__ = [
     "Selection",
     "SeveralTablesError",
     "Snapshot",
+    "System",
     "Table",
     "UnknownNameError",
+    "Work",
+    "WorkComponent",
+    "World",
     "WriterGoneError",
     "entity_generation",
     "entity_index",
     "list",
     "open",
+    "system",
 ]

@@ -58,3 +58,11 @@ class SeveralTablesError(HypostyleError, ValueError):
 
 class LayoutError(HypostyleError, ValueError):
     """The layout is not valid; the message says where and why."""
+
+
+class RegionInUseError(HypostyleError, FileExistsError):
+    """The name is taken: by a live writer, or by a region that is to be resumed or cleaned."""
+
+
+class FrameError(HypostyleError):
+    """A system failed, and the world went back to its newest generation."""
