@@ -6,6 +6,7 @@
 mod integrate;
 mod others;
 mod particles;
+mod tracing;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -108,7 +109,8 @@ pub fn run_all(
     tell: &mut dyn FnMut(&str, &[Figure]),
 ) -> Result<Vec<Figure>, Box<dyn std::error::Error>> {
     type Group = fn(&Options, usize) -> Result<Vec<Figure>, Box<dyn std::error::Error>>;
-    let sized: [(&str, Group); 2] = [("position += velocity * dt", integrate::group), ("particles", particles::group)];
+    let sized: [(&str, Group); 3] =
+        [("position += velocity * dt", integrate::group), ("particles", particles::group), ("tracing", tracing::group)];
     let single: [(&str, Group); 4] = [
         ("empty frame", others::empty_frame),
         ("set patches", others::set_patches),

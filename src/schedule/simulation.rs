@@ -505,22 +505,24 @@ impl Simulation {
         let stages = std::mem::take(&mut self.stages);
         let mut done = Ok(());
         let mut batch = 0;
+        // when what was recorded last ended, and so what comes next begins
+        let mut at = self.recorder.now();
         for (number, stage) in stages.iter().enumerate() {
             let first = batch;
             batch += stage.groups.len() as u32;
             if stage.groups.is_empty() || (stage.name == "startup" && self.world.frame > 0) {
                 continue;
             }
-            let begun = self.recorder.now();
+            let begun = at;
             for (group, batch) in stage.groups.iter().zip(first..) {
                 let systems = tracing::field::display(SystemNames(group, &self.compiled));
                 let span = tracing::trace_span!("batch", stage = %stage.name, %systems);
-                done = span.in_scope(|| self.group(group, batch, info, frames, parity));
+                done = span.in_scope(|| self.group(group, batch, &mut at, info, frames, parity));
                 if done.is_err() {
                     break;
                 }
             }
-            self.recorder.lap(begun, EventKind::Stage { stage: number as u32 });
+            self.recorder.record(begun, at, EventKind::Stage { stage: number as u32 });
             if done.is_err() {
                 break;
             }
@@ -555,13 +557,21 @@ impl Simulation {
         Ok(())
     }
 
-    fn group(&mut self, group: &Group, batch: u32, info: FrameInfo, frames: u64, parity: u8) -> Result<(), Failed> {
+    fn group(
+        &mut self,
+        group: &Group,
+        batch: u32,
+        at: &mut u64,
+        info: FrameInfo,
+        frames: u64,
+        parity: u8,
+    ) -> Result<(), Failed> {
         let mut work = std::mem::take(&mut self.work);
-        let begun = self.recorder.now();
-        let done = self.run_group(&mut work, group, (batch, begun), info, frames, parity);
+        let begun = *at;
+        let done = self.run_group(&mut work, group, (batch, at), info, frames, parity);
         if !work.jobs.is_empty() {
             let (jobs, rows) = (work.jobs.len() as u32, u32::try_from(work.rows).unwrap_or(u32::MAX));
-            self.recorder.lap(begun, EventKind::Batch { batch, jobs, rows });
+            self.recorder.record(begun, *at, EventKind::Batch { batch, jobs, rows });
         }
         self.work = work;
         done
@@ -571,12 +581,13 @@ impl Simulation {
         &mut self,
         work: &mut Work,
         group: &Group,
-        (batch, begun): (u32, u64),
+        (batch, at): (u32, &mut u64),
         info: FrameInfo,
         frames: u64,
         parity: u8,
     ) -> Result<(), Failed> {
-        let phase = |phase| EventKind::Phase { phase, batch };
+        let recorder = self.recorder.clone();
+        let mut lap = |phase| *at = recorder.lap(*at, EventKind::Phase { phase, batch });
         work.build(
             group,
             &mut Surroundings {
@@ -589,20 +600,19 @@ impl Simulation {
             },
         )?;
         if !work.jobs.is_empty() {
-            let built = self.recorder.lap(begun, phase(Phase::Build));
+            lap(Phase::Build);
             let ran = self.run_jobs(work);
-            let ended = self.recorder.lap(built, phase(Phase::Run));
+            lap(Phase::Run);
             ran?;
             self.make_live(work, parity)?;
-            let live = self.recorder.lap(ended, phase(Phase::Live));
+            lap(Phase::Live);
             if self.apply_patches(work, parity)? {
-                self.recorder.lap(live, phase(Phase::Apply));
+                lap(Phase::Apply);
             }
         }
         if group.systems().any(|system| self.compiled[system].sort_by.is_some()) {
-            let begun = self.recorder.now();
             self.sort_tables(group)?;
-            self.recorder.lap(begun, phase(Phase::Sort));
+            lap(Phase::Sort);
         }
         Ok(())
     }

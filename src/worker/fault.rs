@@ -6,7 +6,8 @@
 //!
 //! Points, in the order in which a job passes them: `claimed`, `begun`, `undo-saved` (some of a job's undo records are
 //! in place), `mid-record` (part of a job's records is written, unpublished), `ran` (the kernel is through, its end is
-//! not written), `end-pushed` (written, unpublished), `published` (before the undo area is disarmed), `disarmed`.
+//! not written), `end-pushed` (written, unpublished), `published` (before the undo area is disarmed), `disarmed`. Also
+//! `mid-event`, wherever an event of the timeline is half written.
 #![forbid(unsafe_code)]
 
 /// Passes a point. Compiles to nothing without the feature.

@@ -20,6 +20,7 @@ mod runner;
 mod scenes;
 mod support;
 mod takeover;
+mod timeline;
 
 use runner::{Test, soak, test};
 
@@ -46,6 +47,8 @@ const TESTS: &[Test] = &[
     test("readers::a_reader_cannot_write", readers::a_reader_cannot_write),
     test("takeover::a_killed_writer_is_taken_over_bit_for_bit", takeover::bit_for_bit),
     test("takeover::live_and_stale_regions_are_told_apart", takeover::live_and_stale),
+    test("timeline::every_event_of_every_process", timeline::every_event_of_every_process),
+    test("timeline::of_dying_workers", timeline::of_dying_workers),
     test("rubbish::damaged_regions_are_errors_to_readers", rubbish::to_readers),
     test("rubbish::damaged_regions_are_errors_to_writers", rubbish::to_writers),
     test("rubbish::truncated_and_foreign_files_are_errors", rubbish::truncated_and_foreign),

@@ -33,7 +33,7 @@ fn as_table(figures: &[Figure]) -> Table {
             figure.case.clone(),
             format!("{:.3}", figure.median),
             format!("{low:.3}..{high:.3}"),
-            format!("{:.2}", figure.ratio),
+            format!("{:.3}", figure.ratio),
             figure.unit.to_owned(),
         ]);
     }
@@ -55,8 +55,11 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
             // progress that cannot be shown is no error
             let _ = writeln!(std::io::stderr(), "measuring {title} ...");
         }
-        if let (Some(first), false, true) = (figures.first(), json, written.is_ok()) {
-            written = writeln!(out, "{}\n{}", first.group, as_table(figures));
+        // a call may bring several comparisons
+        for figures in figures.chunk_by(|one, two| one.group == two.group) {
+            if !json && written.is_ok() {
+                written = writeln!(out, "{}\n{}", figures[0].group, as_table(figures));
+            }
         }
     });
     written?;

@@ -41,6 +41,7 @@ pub(crate) fn time(duration: Duration) -> String {
 /// `16.2 ms`.
 pub(crate) fn nanoseconds(ns: f64) -> String {
     match ns {
+        0.0 => "0".to_owned(),
         ns if ns < 1e3 => format!("{ns:.1} ns"),
         ns if ns < 1e6 => format!("{:.1} µs", ns / 1e3),
         ns if ns < 1e9 => format!("{:.1} ms", ns / 1e6),

@@ -30,7 +30,7 @@ text{font:12px system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:#1c2330
 .area{fill:#5aa858;fill-opacity:.55}
 @media (prefers-color-scheme:dark){
 text{fill:#e6eaf0}.s,.t{fill:#98a2b3}.b{fill:#fff}.d{fill:#10151d}.ground{fill:#12161d}.lane{fill:#1a2029}.rule{stroke:#3a4352}
-.frame{stroke:#98a2b3}.build{fill:#5d6a7e}.live{fill:#8592a6}.apply{fill:#aab5c6}.publish{fill:#d7dee8}.stripe{fill:#4a5568}}
+.frame{stroke:#98a2b3}.build{fill:#4d596c}.live{fill:#6f7c90}.apply{fill:#8d99ab}.publish{fill:#c3ccd9}.stripe{fill:#4a5568}}
 ";
 
 /// Text for XML.

@@ -1,0 +1,82 @@
+//! What the timeline tells of worker processes, also of those that die, in the middle of an event or anywhere else.
+#![forbid(unsafe_code)]
+
+use hypostyle::Workers;
+use hypostyle::trace::{Event, EventKind, Timeline};
+
+use crate::hostile;
+use crate::scenes;
+use crate::support::Setting;
+
+/// Sums of the frames' reports.
+#[derive(Debug, Default, PartialEq)]
+struct Sums {
+    jobs: u64,
+    deaths: u64,
+    retries: u64,
+}
+
+/// The timeline of a run, as another process would read it, and what the reports say.
+fn run(fault: Option<&str>, frames: u64) -> (Timeline, Sums) {
+    let setting = Setting { fault: fault.map(str::to_owned), ..Setting::new("mixed", Workers::Processes(2)) };
+    let target = setting.region();
+    let mut simulation = setting.start(scenes::world("mixed", target.clone(), 1500, 21), 21);
+    let reader = hostile::open(&target).unwrap();
+    let mut timeline = Timeline::default();
+    let mut sums = Sums::default();
+    for _ in 0..frames {
+        let report = simulation.step(scenes::DT).unwrap();
+        sums.jobs += report.jobs;
+        sums.deaths += report.deaths;
+        sums.retries += report.retries;
+        reader.extend_timeline(&mut timeline).unwrap();
+    }
+    assert!(timeline.lanes.iter().all(|lane| lane.damaged == 0 && lane.lost == 0), "{fault:?}");
+    (timeline, sums)
+}
+
+fn count(timeline: &Timeline, what: impl Fn(&EventKind) -> bool) -> u64 {
+    timeline.lanes.iter().flat_map(|lane| &lane.events).filter(|event| what(&event.kind)).count() as u64
+}
+
+fn jobs(timeline: &Timeline) -> u64 {
+    count(timeline, |kind| matches!(kind, EventKind::Job { failed: false, .. }))
+}
+
+/// Each worker process writes to its own ring, and main's and its clocks agree.
+pub fn every_event_of_every_process() {
+    let (timeline, sums) = run(None, 30);
+    assert_eq!((timeline.lanes.len(), jobs(&timeline)), (3, sums.jobs));
+    assert_eq!(count(&timeline, |kind| matches!(kind, EventKind::Started { pid, .. } if *pid > 0)), 2);
+    // a worker's job lies within a batch of main's
+    let batches: Vec<&Event> =
+        timeline.lanes[0].events.iter().filter(|event| matches!(event.kind, EventKind::Batch { .. })).collect();
+    for event in timeline.lanes[1..].iter().flat_map(|lane| &lane.events) {
+        if let EventKind::Job { .. } = event.kind {
+            let inside = |batch: &&&Event| batch.start_ns <= event.start_ns && event.end_ns() <= batch.end_ns();
+            assert!(batches.iter().find(inside).is_some(), "{event:?}");
+        }
+    }
+}
+
+/// Deaths are told with the job that was lost, and leave nothing that is no event.
+pub fn of_dying_workers() {
+    // whether a job whose worker died there has an event all the same
+    for (fault, told) in [("mid-event:50", false), ("begun:12", false), ("ran:12", true), ("published:13", false)] {
+        let (timeline, sums) = run(Some(fault), 30);
+        assert!(sums.deaths > 0, "{fault}");
+        assert_eq!(count(&timeline, |kind| matches!(kind, EventKind::Died { .. })), sums.deaths, "{fault}");
+        assert_eq!(count(&timeline, |kind| matches!(kind, EventKind::Retried { .. })), sums.retries, "{fault}");
+        let twice = if told { sums.retries } else { 0 };
+        assert_eq!(jobs(&timeline), sums.jobs + twice, "{fault}");
+        let again = |kind: &EventKind| matches!(kind, EventKind::Job { attempt, .. } if *attempt > 0);
+        assert_eq!(count(&timeline, again), sums.retries + if told { again_told(&timeline) } else { 0 }, "{fault}");
+        let starts = count(&timeline, |kind| matches!(kind, EventKind::Started { .. }));
+        assert!((2..=2 + sums.deaths).contains(&starts), "{fault}: {starts} starts, {sums:?}");
+    }
+}
+
+/// Jobs that were lost for the second time: their second event has an attempt, too.
+fn again_told(timeline: &Timeline) -> u64 {
+    count(timeline, |kind| matches!(kind, EventKind::Retried { attempt, .. } if *attempt > 1))
+}
