@@ -40,6 +40,7 @@ mod column;
 mod component;
 
 mod commit;
+pub mod delta;
 mod os;
 mod patch;
 mod region;
