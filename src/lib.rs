@@ -57,6 +57,8 @@ mod world;
 pub mod checkpoint;
 #[cfg(feature = "export")]
 pub mod export;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -133,6 +133,12 @@ impl Reader {
         Ok(self.map.is_alive()?)
     }
 
+    /// How many writers the region has had, the present or last one included.
+    #[must_use]
+    pub fn writer_epoch(&self) -> u64 {
+        self.map.control().writer_epoch.load(Ordering::Relaxed)
+    }
+
     /// The leases of all readers, this one's included.
     ///
     /// # Errors
