@@ -85,6 +85,32 @@ impl<'a> ColumnCursor<'a> {
         unsafe { std::slice::from_raw_parts(column.old.cast::<T>(), column.len) }
     }
 
+    /// The next column, whatever its type, as bytes to read.
+    pub(crate) fn read_bytes(&mut self) -> Option<(FieldType, &'a [u8])> {
+        let column = *self.columns.get(self.next)?;
+        assert!(column.new.is_null(), "a written column is taken with `write_bytes`");
+        self.next += 1;
+        // SAFETY: `len` rows of the type are mapped and frozen for 'a (contract of `new`).
+        Some((column.ty, unsafe { std::slice::from_raw_parts(column.old, column.len * column.ty.bytes()) }))
+    }
+
+    /// The next column, whatever its type, as bytes to write: whole rows, with the values that they have.
+    pub(crate) fn write_bytes(&mut self) -> Option<(FieldType, &'a mut [u8])> {
+        let column = *self.columns.get(self.next)?;
+        assert!(!column.new.is_null(), "a read column is taken with `read_bytes`");
+        let (ready, bytes) = (&self.ready[self.next], column.len * column.ty.bytes());
+        self.next += 1;
+        if !ready.get() {
+            if !std::ptr::eq(column.old, column.new) {
+                // SAFETY: both name so many bytes (contract of `new`); they are different extents, so no overlap.
+                unsafe { std::ptr::copy_nonoverlapping(column.old, column.new, bytes) };
+            }
+            ready.set(true);
+        }
+        // SAFETY: so many initialised bytes, which only this column's user touches for 'a (contract of `new`).
+        Some((column.ty, unsafe { std::slice::from_raw_parts_mut(column.new, bytes) }))
+    }
+
     /// The next column, to write.
     ///
     /// # Panics
