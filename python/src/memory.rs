@@ -1,10 +1,9 @@
-//! Bytes of a pinned generation, or of a world between two frames, as an object that numpy turns into an array without
-//! copying.
+//! Bytes of a pinned generation, or of a job's rows, as an object that numpy turns into an array without copying.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use hypostyle::{FieldType, OwnedSnapshot, ScalarType, World};
+use hypostyle::{FieldType, OwnedSnapshot, ScalarType};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -12,12 +11,12 @@ use pyo3::types::{PyDict, PyTuple};
 enum Keeper {
     /// A pin: they are also as they were.
     Pin(#[expect(dead_code, reason = "held, not looked at")] Arc<OwnedSnapshot>),
-    /// A world of this process: its kernels write them.
-    World(#[expect(dead_code, reason = "held, not looked at")] Arc<Mutex<Option<World>>>),
+    /// A job: they are there until its kernel returns. The token tells that somebody has them still.
+    Job(#[expect(dead_code, reason = "held, not looked at")] Arc<()>),
 }
 
 /// Bytes of a pinned generation. `numpy.asarray` makes a read-only array on them, which keeps the generation pinned. Of
-/// a world of this process: bytes of a column, for a kernel.
+/// a job: bytes of a column, for a kernel.
 #[pyclass(frozen, module = "hypostyle._native")]
 pub(crate) struct Memory {
     address: usize,
@@ -34,10 +33,9 @@ impl Memory {
         Memory { address, rows, ty, writable: false, keeper: Keeper::Pin(Arc::clone(pin)) }
     }
 
-    /// Rows of this type; `bytes` belong to the world. Python sees to it that nobody has them beyond a kernel's end.
-    pub(crate) fn of_world(world: &Arc<Mutex<Option<World>>>, ty: FieldType, bytes: &[u8], writable: bool) -> Self {
-        let (address, rows) = (bytes.as_ptr().addr(), bytes.len() / ty.bytes());
-        Memory { address, rows, ty, writable, keeper: Keeper::World(Arc::clone(world)) }
+    /// Rows of this type, of a job's. Its end looks whether anybody has them still.
+    pub(crate) fn of_job(token: &Arc<()>, ty: FieldType, address: usize, rows: usize, writable: bool) -> Self {
+        Memory { address, rows, ty, writable, keeper: Keeper::Job(Arc::clone(token)) }
     }
 }
 
@@ -70,7 +68,7 @@ impl Memory {
     fn pinned(&self) -> bool {
         match &self.keeper {
             Keeper::Pin(_) => true,
-            Keeper::World(_) => false,
+            Keeper::Job(_) => false,
         }
     }
 

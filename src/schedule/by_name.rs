@@ -6,9 +6,10 @@
 //! any other: it knows neither what language a kernel is written in, nor who calls it.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use crate::Entity;
-use crate::layout::{ComponentLayout, FieldType};
+use crate::layout::{ComponentLayout, FieldType, Layout};
 use crate::patch::Op;
 use crate::world::bulk::find_field;
 use crate::world::bundle::RegistryRef;
@@ -287,6 +288,12 @@ impl<'a, 'w> DerefMut for NamedJob<'_, 'a, 'w> {
 }
 
 impl<'a> NamedJob<'_, 'a, '_> {
+    /// The world's layout.
+    #[must_use]
+    pub fn layout(&self) -> Arc<Layout> {
+        Arc::clone(&self.job.registry.layout)
+    }
+
     /// The columns of the components that the system writes, then of those that it reads, in the order of its query.
     pub fn columns(&mut self) -> &mut [NamedColumn<'a>] {
         &mut self.columns
@@ -367,6 +374,12 @@ impl<'a> NamedJob<'_, 'a, '_> {
     /// A row that the chunk has not.
     pub fn destroy_all(&mut self, targets: Targets<'_>) -> Result<(), String> {
         self.patch(Op::Destroy, (0, 0), targets, 0, &[])
+    }
+
+    /// The handle that the `ordinal`th entity gets that this kernel spawns from now on, counted from 0.
+    #[must_use]
+    pub fn reserved(&self, ordinal: u32) -> Entity {
+        Entity::reserved(self.job.writer.spawned().saturating_add(ordinal))
     }
 
     /// Spawns entities with these components: for each entity the packed values of all components in order, or one such

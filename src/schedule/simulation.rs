@@ -179,7 +179,16 @@ impl SimulationBuilder {
     ///
     /// # Errors
     /// A schedule that does not fit the world, workers that cannot be had.
-    pub fn build(mut self, world: World, schedule: Schedule) -> Result<Simulation, StepError> {
+    pub fn build(self, world: World, schedule: Schedule) -> Result<Simulation, StepError> {
+        self.build_from(&mut Some(world), schedule)
+    }
+
+    /// As [`SimulationBuilder::build`]; the world is taken only where it succeeds.
+    ///
+    /// # Errors
+    /// As for [`SimulationBuilder::build`]; there is no world.
+    pub fn build_from(mut self, from: &mut Option<World>, schedule: Schedule) -> Result<Simulation, StepError> {
+        let world = from.as_ref().ok_or(StepError::Closed)?;
         let registry = Arc::clone(&world.registry);
         let mut compiled = compile(&schedule, &registry)?;
         divide(&mut compiled, self.config.workers)?;
@@ -203,6 +212,7 @@ impl SimulationBuilder {
         let trace = recording::make(&world.store.region, names(&stages, &compiled), rings, events);
         self.config.trace.clone_from(&trace);
         let (pool, notice) = Pool::start(&self.config, Arc::new(runner), region, &registrations(&compiled))?;
+        let world = from.take().ok_or(StepError::Closed)?;
         let undo_bytes = matches!(notice.got, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
         let mut simulation = Simulation {
             sizes: Arc::clone(&world.sizes),
