@@ -149,7 +149,10 @@ class Simulation:
         parts = self._native.run(int(frames), float(dt), publish_every)
         patches = {}
         for each, (numbers, dense_rows, refusal) in zip(self._systems, parts.pop("patches")):
-            patches[each.name] = PatchReport(*numbers, dense_rows, refusal)
+            applied, stale, absent, refused, spawned, destroyed = numbers
+            patches[each.name] = PatchReport(
+                applied, stale, absent, refused, spawned, destroyed, dense_rows, refusal
+            )
         self._report = FrameReport(patches=patches, **parts)
         return self._report
 
@@ -227,7 +230,7 @@ def worker_command(
         places = [worker] if isinstance(worker, str) else [*worker]
     else:
         places = [_place_of(each) for each in systems]
-    flags = getattr(subprocess, "_args_from_interpreter_flags", list)()
+    flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
     path = os.pathsep.join(os.path.abspath(each) for each in sys.path)
     return sys.executable, [*flags, "-m", "hypostyle.worker", "--path", path, *places]
 

@@ -555,8 +555,7 @@ def _rows_of(layout: Layout, components: Mapping[str, Any], count: int, complete
     for name, _, shape in kinds:
         array = values.get(name)
         if array is None:
-            component, each = name.split(".")
-            found = layout.component(component).field(each)
+            found = layout.field(name)
             rows[name] = np.frombuffer(found.default_bytes, found.dtype).reshape(shape)
         else:
             rows[name] = _broadcast(name, array, (len(rows), *shape))

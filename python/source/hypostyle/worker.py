@@ -17,6 +17,7 @@ import sys
 from typing import Any, Optional
 
 from . import _native
+from .errors import WorkersError
 from .system import System
 
 
@@ -55,7 +56,13 @@ def main(arguments: Optional[list[str]] = None) -> int:
             known.update({each.name: each for each in systems_of(place) if each.name not in known})
         return [known[name] for name in names if name in known]
 
-    if not _native.serve(find, []):
+    try:
+        served = _native.serve(find, [])
+    except WorkersError as failed:
+        # its simulation says so, too
+        print(f"hypostyle.worker: {failed}", file=sys.stderr)
+        return 1
+    if not served:
         print("this is the worker of a simulation, which starts it", file=sys.stderr)
         return 2
     return 0
