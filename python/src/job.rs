@@ -53,16 +53,26 @@ struct Column {
     bytes: usize,
     ty: FieldType,
     writable: bool,
+    /// Where its rows are as they were, if that is elsewhere.
+    before: Option<usize>,
+    /// Whether Python has its rows, all of which it writes at once.
+    written: bool,
 }
 
 impl Column {
     fn of(column: &mut hypostyle::NamedColumn<'_>) -> Self {
         let (component, field, ty) = (column.component().to_owned(), column.field().to_owned(), column.ty);
-        let (address, bytes, writable) = match &mut column.bytes {
-            ColumnBytes::Read(bytes) => (bytes.as_ptr().expose_provenance(), bytes.len(), false),
-            ColumnBytes::Write(bytes) => (bytes.as_mut_ptr().expose_provenance(), bytes.len(), true),
+        let (before, address, bytes, writable) = match &mut column.bytes {
+            ColumnBytes::Read(bytes) => (None, bytes.as_ptr().expose_provenance(), bytes.len(), false),
+            ColumnBytes::Write(bytes) => match bytes.apart() {
+                Some((old, new)) => {
+                    let before = old.as_ptr().expose_provenance();
+                    (Some(before), new.as_mut_ptr().expose_provenance(), new.len(), true)
+                }
+                None => (None, bytes.as_mut_ptr().expose_provenance(), bytes.len(), true),
+            },
         };
-        Column { component, field, address, bytes, ty, writable }
+        Column { component, field, address, bytes, ty, writable, before, written: false }
     }
 
     fn memory(&self, token: &Arc<()>) -> Memory {
@@ -87,6 +97,8 @@ fn handles(entities: &[Entity]) -> Column {
         bytes: size_of_val(entities),
         ty: FieldType::scalar(ScalarType::U64),
         writable: false,
+        before: None,
+        written: false,
     }
 }
 
@@ -213,11 +225,18 @@ impl Job {
         self.with(|open| Ok(open.entities.memory(&open.token)))
     }
 
-    /// A column; None: the system does not declare it.
-    fn column(&self, component: &str, field: &str) -> PyResult<Option<Memory>> {
+    /// A column; None: the system does not declare it. Where there is a second memory, that holds the rows as they were: all
+    /// rows of the first are to be written before anybody looks at it.
+    fn column(&self, component: &str, field: &str) -> PyResult<Option<(Memory, Option<Memory>)>> {
         self.with(|open| {
-            let found = open.columns.iter().find(|column| column.component == component && column.field == field);
-            Ok(found.map(|column| column.memory(&open.token)))
+            let Open { columns, token, .. } = open;
+            let found = columns.iter_mut().find(|column| column.component == component && column.field == field);
+            Ok(found.map(|column| {
+                let rows = column.bytes / column.ty.bytes();
+                let before = column.before.filter(|_| !column.written);
+                column.written = true;
+                (column.memory(token), before.map(|at| Memory::of_job(token, column.ty, at, rows, false)))
+            }))
         })
     }
 
@@ -308,7 +327,7 @@ pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &
         first_row: job.first_row(),
         open: Mutex::new(Some(open)),
     };
-    let (done, kept) = Python::attach(|py| {
+    let (done, written, kept) = Python::attach(|py| {
         let done = Py::new(py, made).and_then(|made| {
             let outer = IN_KERNEL.replace(true);
             let ran = run.call1(py, (made.clone_ref(py),));
@@ -316,9 +335,13 @@ pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &
             let open = made.get().end();
             ran.map(|_| open)
         });
-        let (done, patches) = match done {
-            Ok(open) => (Ok(()), open.map(|open| open.patches)),
-            Err(raised) => (Err(raised), None),
+        let (done, patches, written) = match done {
+            Ok(Some(open)) => {
+                let written: Vec<bool> = open.columns.iter().map(|column| column.written).collect();
+                (Ok(()), open.patches, written)
+            }
+            Ok(None) => (Ok(()), Vec::new(), Vec::new()),
+            Err(raised) => (Err(raised), Vec::new(), Vec::new()),
         };
         let mut kept = weak.strong_count() > 0;
         if kept {
@@ -331,8 +354,13 @@ pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &
             *RAISED.lock().unwrap_or_else(PoisonError::into_inner) = Some(raised);
             text
         });
-        (done.map(|()| patches.unwrap_or_default()), kept)
+        (done.map(|()| patches), written, kept)
     });
+    for (column, _) in job.columns().iter_mut().zip(written).filter(|(_, written)| *written) {
+        if let ColumnBytes::Write(bytes) = &mut column.bytes {
+            bytes.set_whole();
+        }
+    }
     if kept {
         // In a worker process whoever uses them is killed from now on; in main the world is not touched until they are
         // gone.

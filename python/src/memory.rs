@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use hypostyle::{FieldType, OwnedSnapshot, ScalarType};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 /// What keeps bytes where they are.
 enum Keeper {
@@ -79,15 +80,22 @@ impl Memory {
 
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        // made for every array of every job: its words are kept
         let interface = PyDict::new(py);
         let shape = match self.ty.array_len {
             0 => PyTuple::new(py, [self.rows])?,
             len => PyTuple::new(py, [self.rows, len as usize])?,
         };
-        interface.set_item("version", 3)?;
-        interface.set_item("typestr", type_string(self.ty.scalar))?;
-        interface.set_item("shape", shape)?;
-        interface.set_item("data", (self.address, !self.writable))?;
+        let kind = match self.ty.scalar {
+            ScalarType::F32 => intern!(py, "<f4"),
+            ScalarType::F64 => intern!(py, "<f8"),
+            ScalarType::U64 | ScalarType::Entity => intern!(py, "<u8"),
+            other => &PyString::new(py, type_string(other)),
+        };
+        interface.set_item(intern!(py, "version"), 3)?;
+        interface.set_item(intern!(py, "typestr"), kind)?;
+        interface.set_item(intern!(py, "shape"), shape)?;
+        interface.set_item(intern!(py, "data"), (self.address, !self.writable))?;
         Ok(interface)
     }
 }

@@ -9,6 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::Entity;
+use crate::column::Mut;
 use crate::layout::{ComponentLayout, FieldType, Layout};
 use crate::patch::Op;
 use crate::world::bulk::find_field;
@@ -19,12 +20,10 @@ use crate::world::registry::Registry;
 use crate::world::resources::resource_offset;
 
 use super::job::Job;
-use super::system::{Describe, Home, Kernel, System};
+use super::system::{Describe, Home, JOB_ROWS_BY_TABLE, Kernel, System};
 use super::view::{ViewSet, ViewTable};
 
-/// Rows per job of a system that is declared by names: a call of another language is dearer.
-const NAMED_JOB_ROWS: u32 = 32_768;
-/// The same where it looks at neighbours.
+/// Rows per job of a system that is declared by names and looks at neighbours.
 const NAMED_NEIGHBOUR_JOB_ROWS: u32 = 4096;
 
 /// A query by names: what a system that has no Rust types looks at.
@@ -152,12 +151,12 @@ fn declared(registry: &Registry, component: u16) -> &ComponentLayout {
 
 impl System {
     fn of_names(name: String, query: NamedQuery, kernel: Box<dyn Kernel>) -> Self {
-        let rows = if query.others.is_some() { NAMED_NEIGHBOUR_JOB_ROWS } else { NAMED_JOB_ROWS };
+        let rows = if query.others.is_some() { NAMED_NEIGHBOUR_JOB_ROWS } else { JOB_ROWS_BY_TABLE };
         System::new(name, Describe::Named(query.own), query.others.map(Describe::Named), kernel, rows)
     }
 
-    /// A system that knows components by name only. Its default of [`System::job_rows`] is 32,768, and 4,096 where it
-    /// looks at neighbours.
+    /// A system that knows components by name only. A call of its kernel is taken to be dear: by default a job has a
+    /// 16th of its table's rows, but from 8,192 to 131,072; where it looks at neighbours, 4,096.
     pub fn by_name(
         name: impl Into<String>,
         query: NamedQuery,
@@ -186,16 +185,14 @@ impl System {
 }
 
 /// The bytes of a column's rows.
-#[derive(Debug)]
 pub enum ColumnBytes<'a> {
     /// To read.
     Read(&'a [u8]),
     /// To write. Rows that are left alone keep their values.
-    Write(&'a mut [u8]),
+    Write(Mut<'a, u8>),
 }
 
 /// One column of a job, or of a table that it looks at.
-#[derive(Debug)]
 pub struct NamedColumn<'a> {
     declared: &'a ComponentLayout,
     field: u8,
