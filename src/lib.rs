@@ -84,12 +84,12 @@ pub use patch::{PatchError, RecordError, RingError};
 pub use region::{
     HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
 };
+pub use schedule::{
+    BatchPlan, ColumnBytes, FrameReport, Job, NamedColumn, NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule,
+    ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan, Table, Targets, View,
+};
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};
-pub use schedule::{
-    BatchPlan, ColumnBytes, FrameReport, Job, NamedColumn, NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
-    StepError, System, SystemPlan, Table, Targets, View,
-};
 pub use snapshot::{
     ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
     WorkerInfo, WorkerState,

@@ -130,7 +130,12 @@ where
                 fetch.columns.read_bytes().map(|(ty, bytes)| (ty, ColumnBytes::Read(bytes)))
             };
             let (ty, bytes) = taken.ok_or("the program has fewer columns than the query")?;
-            columns.push(NamedColumn { declared: declared(registry, access.component), field: access.field, ty, bytes });
+            columns.push(NamedColumn {
+                declared: declared(registry, access.component),
+                field: access.field,
+                ty,
+                bytes,
+            });
         }
         (self.0)(&mut NamedJob { job, columns, views })
     }

@@ -65,7 +65,9 @@ pub enum ScheduleError {
         cycle: String,
     },
     /// A system whose kernel is in worker processes only, and other workers.
-    #[error("only worker processes have the kernel of system `{system}`: run it with `Workers::Processes` and their command")]
+    #[error(
+        "only worker processes have the kernel of system `{system}`: run it with `Workers::Processes` and their command"
+    )]
     External {
         /// Who.
         system: String,
@@ -232,7 +234,9 @@ fn plan_stage(
         let fusable = fuse && systems.iter().all(|system| compiled[*system].fusable());
         let batch = Batch { systems };
         match groups.last_mut() {
-            Some(group) if open && fusable && home(group) == compiled[batch.systems[0]].home => group.batches.push(batch),
+            Some(group) if open && fusable && home(group) == compiled[batch.systems[0]].home => {
+                group.batches.push(batch)
+            }
             _ => groups.push(Group { batches: vec![batch] }),
         }
         open = fusable;

@@ -16,8 +16,8 @@ use crate::patch::RecordSizes;
 use crate::region::{RegionError, worker_state};
 use crate::trace::{EventKind, Phase, Recorder, Timeline, Trace};
 use crate::worker::{
-    Batch, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged, WorkerCommand, WorkerKind,
-    WorkerStatus, Workers,
+    Batch, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged, WorkerCommand,
+    WorkerKind, WorkerStatus, Workers,
 };
 use crate::world::column::Item;
 use crate::world::query::mask_runs;
