@@ -297,6 +297,8 @@ def test_schedules_and_workers_that_do_not_fit(world):
         hypostyle.Simulation(world, [move], workers="processes:1", worker="kernels:nobody")
     with pytest.raises(hypostyle.WorkersError, match="other registrations .* in line 1"):
         hypostyle.Simulation(world, [kernels.cool.named("move")], workers="processes:1", worker="kernels")
+    with pytest.raises(hypostyle.WorkersError, match="refused to work: .* this program has no system `x`"):
+        hypostyle.Simulation(world, [move.named("x")], workers="processes:1", worker="kernels")
     with pytest.raises(TypeError, match="is no system"):
         hypostyle.Simulation(world, [print])
     with pytest.raises(ValueError, match="takes a third argument"):
@@ -348,3 +350,29 @@ def test_a_worker_without_a_simulation_says_so():
         [sys.executable, "-m", "hypostyle.worker", "kernels"], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 2 and "which starts it" in ran.stderr
+
+
+def example():
+    """The example program, or None where it was not built."""
+    named = os.environ.get("HYPOSTYLE_EXAMPLE")
+    places = [named] if named else [ROOT / "target" / profile / "examples/python_workers" for profile in ("release", "debug")]
+    return next((str(place) for place in places if os.path.isfile(place)), None)
+
+
+@pytest.mark.skipif(example() is None, reason="cargo build --release --example python_workers")
+def test_a_simulation_in_rust_runs_a_system_in_python():
+    said = set()
+    for count in ("1", "2"):
+        command = [example(), sys.executable, str(ROOT / "python/examples/swirl.py"), count]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert ran.returncode == 0, ran.stderr
+        said.add(ran.stdout)
+    assert len(said) == 1 and said.pop().startswith("frame 60, 3000000 turns by Python")
+    wrong = subprocess.run(
+        [example(), sys.executable, str(ROOT / "python/tests/kernels.py"), "1"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert wrong.returncode != 0 and "this program has no system `swirl`" in wrong.stderr

@@ -34,7 +34,7 @@ use super::{Schedule, System, compile, registrations};
 /// # Errors
 /// What keeps this process from working; the main process is told, too.
 pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
-    serve_as(|_| Ok(schedule()), |schedule, _| schedule)
+    serve_as(|_| Ok(schedule()), |schedule, _| Ok(schedule))
 }
 
 /// As [`serve`], for a program that has kernels for others to choose from, or that is not the main process's: `schedule`
@@ -55,26 +55,25 @@ fn names(registrations: &str) -> impl Iterator<Item = Result<&str, &str>> {
     })
 }
 
-/// The systems in main's order, with empty places for those that run in main only. One that is missing is left out: main
-/// says so.
-fn in_order(mut schedule: Schedule, registrations: &str) -> Schedule {
+/// The systems in main's order, with empty places for those that run in main only.
+fn in_order(mut schedule: Schedule, registrations: &str) -> Result<Schedule, String> {
     let mut systems = Vec::new();
     for name in names(registrations) {
         match name {
             Err(name) => systems.push(System::absent(name)),
-            Ok(name) => {
-                let found = schedule.systems.iter().position(|system| system.name == name);
-                systems.extend(found.map(|at| schedule.systems.swap_remove(at)));
-            }
+            Ok(name) => match schedule.systems.iter().position(|system| system.name == name) {
+                Some(at) => systems.push(schedule.systems.swap_remove(at)),
+                None => return Err(format!("this program has no system `{name}`")),
+            },
         }
     }
     schedule.systems = systems;
-    schedule
+    Ok(schedule)
 }
 
 fn serve_as(
     schedule: impl FnOnce(&[&str]) -> Result<Schedule, String>,
-    arrange: fn(Schedule, &str) -> Schedule,
+    arrange: fn(Schedule, &str) -> Result<Schedule, String>,
 ) -> Result<bool, WorkerError> {
     serve_with(|start: &WorkerStart| {
         let refuse = |error: &dyn std::fmt::Display| WorkerError::Setup(error.to_string());
@@ -88,7 +87,8 @@ fn serve_as(
         let layout = Layout::decode(map.layout_bytes()).map_err(|error| refuse(&error))?;
         let registry = Arc::new(Registry::new(Arc::new(layout), &[], &[]));
         let wanted: Vec<&str> = names(&start.registrations).filter_map(Result::ok).collect();
-        let schedule = arrange(schedule(&wanted).map_err(WorkerError::Setup)?, &start.registrations);
+        let schedule = schedule(&wanted).and_then(|schedule| arrange(schedule, &start.registrations));
+        let schedule = schedule.map_err(WorkerError::Setup)?;
         let compiled = compile(&schedule, &registry).map_err(|error| refuse(&error))?;
         let text = registrations(&compiled);
         let runner = SystemRunner {
