@@ -179,6 +179,9 @@ impl Crew {
         while !self.members.iter().all(Member::is_ready) {
             for index in 0..self.members.len() {
                 let member = &mut self.members[index];
+                if member.is_ready() {
+                    continue;
+                }
                 let name = member.name();
                 let stage = self.board.stage(index, member.epoch());
                 if stage == Some(Stage::Ready) {
@@ -246,10 +249,15 @@ impl Crew {
         self.look_after();
     }
 
-    /// Runs a batch.
+    /// Runs a batch. Its report counts the deaths since the batch before, too.
     pub(super) fn run(&mut self, batch: &mut Batch<'_>, staged: &mut Staged) -> Result<BatchReport, JobFailure> {
+        let ran = self.run_windows(batch, staged);
+        let report = std::mem::take(&mut self.books.report);
+        ran.map(|()| report)
+    }
+
+    fn run_windows(&mut self, batch: &mut Batch<'_>, staged: &mut Staged) -> Result<(), JobFailure> {
         self.board.set_in_frame(true);
-        self.books.report = BatchReport::default();
         let memory = |error: MemoryError| JobFailure::Memory { message: error.to_string() };
         self.program.reserve(batch.program.len()).map_err(memory)?;
         let mut first = 0;
@@ -258,7 +266,7 @@ impl Crew {
             self.run_window(batch, staged, first, jobs as usize)?;
             first += jobs;
         }
-        Ok(self.books.report)
+        Ok(())
     }
 
     /// Runs one window of a batch to the end: when this returns no worker runs a job.
