@@ -26,7 +26,7 @@ use super::staged::JobRun;
 use super::wait::{self, Spinner};
 use super::window::{Books, Standing};
 use super::{
-    Batch, BatchReport, PoolConfig, RegionForWorkers, Runner, RunnerName, Staged, WorkerCommand, WorkerKind,
+    Batch, BatchReport, Place, PoolConfig, RegionForWorkers, Runner, RunnerName, Staged, WorkerCommand, WorkerKind,
     WorkerStatus,
 };
 
@@ -50,6 +50,8 @@ pub(super) struct Crew {
     running: bool,
     /// Whether a job of the window has a deadline.
     timed: bool,
+    /// Who may run the window's jobs.
+    place: Place,
     /// Whether main runs jobs, too.
     main_helps: bool,
     yielding: bool,
@@ -123,6 +125,7 @@ impl Crew {
             books: Books::new(),
             running: false,
             timed: false,
+            place: Place::Anywhere,
             main_helps: config.main_helps,
             command,
             registrations: registrations.to_owned(),
@@ -281,6 +284,7 @@ impl Crew {
         let window = self.board.open_window(sequence, jobs, first);
         self.books.begin(window);
         self.timed = (first..first + jobs as u32).any(|job| (batch.deadline)(job).is_some());
+        self.place = batch.place;
         self.running = true;
         self.wake(jobs);
         let mut spinner = Spinner::new(self.yielding);
@@ -419,7 +423,8 @@ impl Crew {
     /// A job that main may run, claimed.
     fn claim_for_main(&mut self) -> Option<usize> {
         let free = self.main_helps && (self.kind == WorkerKind::Thread || !self.timed);
-        let helps = free || self.members.iter().all(|member| member.lost().is_some());
+        let may = self.place != Place::Workers;
+        let helps = may && (free || self.members.iter().all(|member| member.lost().is_some()));
         if !helps {
             return None;
         }
