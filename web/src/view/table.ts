@@ -9,7 +9,7 @@ import { arrayOver, scalarBytes, scalarOf, type ColumnArray, type Scalar, type S
 /** Rows that share a stamp, and that the server sends together. */
 export const CHUNK_ROWS = 1024;
 
-/** How many bytes of columns a world may hold. */
+/** How many bytes of columns a world may hold, room for growth included. */
 export class Budget {
   readonly bytesMax: number;
   #used = 0;
@@ -48,105 +48,110 @@ export interface ColumnSpec {
   readonly lanes: number;
 }
 
+/** What a column of a table is for. */
+export type Role = "handle" | "field" | "presence" | "resources" | "box";
+
 /** Growable bytes with a stamp for each chunk of rows. */
-class Store {
+abstract class Store {
+  readonly role: Role;
+  /** The same for the same column of a table, whatever its place. */
+  readonly key: string;
+  /** Bytes of an item: a row's, or 8 for 64 rows of bits. */
+  readonly itemBytes: number;
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   /** For each chunk of 1,024 rows the world's version in which it last changed. */
   stamps: Float64Array<ArrayBuffer> = new Float64Array(0);
   readonly #budget: Budget;
 
-  constructor(budget: Budget) {
+  constructor(role: Role, key: string, itemBytes: number, budget: Budget) {
+    this.role = role;
+    this.key = key;
+    this.itemBytes = itemBytes;
     this.#budget = budget;
   }
 
-  resize(bytes: number, chunks: number): boolean {
-    if (bytes === this.bytes.length) return false;
-    const need = (bytes + chunks * 8) - (this.bytes.length + this.stamps.length * 8);
+  /** Rows of one item. */
+  abstract readonly itemRows: 1 | 64;
+  /** Called when the bytes have moved. */
+  protected abstract moved(): void;
+
+  /** Bytes of so many rows. */
+  bytesOf(rows: number): number {
+    return Math.ceil(rows / this.itemRows) * this.itemBytes;
+  }
+
+  /** Makes room for so many rows. */
+  reserve(rows: number): void {
+    const bytes = this.bytesOf(rows), chunks = Math.ceil(rows / CHUNK_ROWS);
+    if (bytes === this.bytes.length) return;
+    const need = bytes + chunks * 8 - (this.bytes.length + this.stamps.length * 8);
     if (need > 0) this.#budget.claim(need);
-    else this.#budget.release(-need);
-    const next = new Uint8Array(bytes);
-    next.set(this.bytes.subarray(0, Math.min(bytes, this.bytes.length)));
-    this.bytes = next;
-    const stamps = new Float64Array(chunks);
+    const grown = new Uint8Array(bytes), stamps = new Float64Array(chunks);
+    grown.set(this.bytes.subarray(0, Math.min(bytes, this.bytes.length)));
     stamps.set(this.stamps.subarray(0, Math.min(chunks, this.stamps.length)));
+    this.bytes = grown;
     this.stamps = stamps;
-    return true;
+    if (need < 0) this.#budget.release(-need);
+    this.moved();
+  }
+
+  /** Makes rows zero. */
+  wipe(from: number, to: number): void {
+    this.bytes.fill(0, from * this.itemBytes, to * this.itemBytes);
+  }
+
+  /** Notes that items changed. */
+  stamp(from: number, to: number, version: number): void {
+    if (to > from) this.stamps.fill(version, Math.floor(from * this.itemRows / CHUNK_ROWS), Math.ceil(to * this.itemRows / CHUNK_ROWS));
   }
 }
 
 /** One field of one component in one table. */
-export class Column implements ColumnSpec {
+export class Column extends Store implements ColumnSpec {
   readonly name: string;
   readonly component: string;
   readonly field: string;
   readonly type: ScalarType;
   readonly lanes: number;
-  readonly rowBytes: number;
+  readonly itemRows = 1;
   /** The values, room for later rows included. Replaced when the table grows. */
   data: ColumnArray;
-  readonly #store: Store;
 
-  constructor(spec: ColumnSpec, budget: Budget) {
+  constructor(spec: ColumnSpec, role: Role, key: string, budget: Budget) {
+    super(role, key, scalarBytes(spec.type) * spec.lanes, budget);
     this.name = spec.name;
     this.component = spec.component;
     this.field = spec.field;
     this.type = spec.type;
     this.lanes = spec.lanes;
-    this.rowBytes = scalarBytes(spec.type) * spec.lanes;
-    this.#store = new Store(budget);
-    this.data = arrayOver(this.type, this.#store.bytes.buffer, 0, 0);
+    this.data = arrayOver(this.type, this.bytes.buffer, 0, 0);
   }
 
-  get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#store.bytes;
-  }
-
-  get stamps(): Float64Array<ArrayBuffer> {
-    return this.#store.stamps;
-  }
-
-  /** Makes room for so many rows. */
-  reserve(rows: number): void {
-    if (this.#store.resize(rows * this.rowBytes, Math.ceil(rows / CHUNK_ROWS))) {
-      this.data = arrayOver(this.type, this.#store.bytes.buffer, 0, rows * this.lanes);
-    }
-  }
-
-  /** Notes that rows changed. */
-  stamp(from: number, to: number, version: number): void {
-    if (to > from) this.stamps.fill(version, Math.floor(from / CHUNK_ROWS), Math.ceil(to / CHUNK_ROWS));
+  protected override moved(): void {
+    this.data = arrayOver(this.type, this.bytes.buffer, 0, this.bytes.length / scalarBytes(this.type));
   }
 }
 
-/** One bit per row: whether a toggle component is present. */
-export class Bits {
+/** One bit per row: whether a toggle component is present, or whether the row is inside a box. */
+export class Bits extends Store {
   readonly component: string;
+  readonly itemRows = 64;
   /** 32 rows per word, lowest bit first. */
-  words: Uint32Array<ArrayBuffer>;
-  readonly #store: Store;
+  words: Uint32Array<ArrayBuffer> = new Uint32Array(0);
 
-  constructor(component: string, budget: Budget) {
+  constructor(component: string, role: Role, key: string, budget: Budget) {
+    super(role, key, 8, budget);
     this.component = component;
-    this.#store = new Store(budget);
-    this.words = new Uint32Array(this.#store.bytes.buffer);
   }
 
-  get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#store.bytes;
+  protected override moved(): void {
+    this.words = new Uint32Array(this.bytes.buffer);
   }
 
-  get stamps(): Float64Array<ArrayBuffer> {
-    return this.#store.stamps;
-  }
-
-  reserve(rows: number): void {
-    if (this.#store.resize(Math.ceil(rows / 64) * 8, Math.ceil(rows / CHUNK_ROWS))) {
-      this.words = new Uint32Array(this.#store.bytes.buffer);
-    }
-  }
-
-  stamp(from: number, to: number, version: number): void {
-    if (to > from) this.stamps.fill(version, Math.floor(from / CHUNK_ROWS), Math.ceil(to / CHUNK_ROWS));
+  override wipe(from: number, to: number): void {
+    const word = from >>> 5;
+    if (from & 31 && word < this.words.length) this.words[word] = (this.words[word] ?? 0) & 2 ** (from & 31) - 1;
+    this.words.fill(0, (from + 31) >>> 5, (to + 63 >>> 6) * 2);
   }
 
   has(row: number): boolean {
@@ -172,20 +177,24 @@ export class Table {
   /** The server's number for it, for the connection's life. */
   readonly id: number;
   /** Names of the components, toggles included. */
-  readonly components: readonly string[];
-  /** The handles: slot in the lower, generation in the upper half. */
-  readonly handles: Column;
-  readonly columns: ReadonlyMap<string, Column>;
-  readonly toggles: ReadonlyMap<string, Bits>;
+  components: readonly string[] = [];
+  columns: ReadonlyMap<string, Column> = new Map();
+  /** Presence of toggle components, by component. */
+  toggles: ReadonlyMap<string, Bits> = new Map();
+  /** Which rows are inside the subscription's box; `undefined` without a box. */
+  inBox: Bits | undefined;
+  /** All of them, in the server's order. */
+  parts: readonly (Column | Bits)[] = [];
   #rows = 0;
   #capacity = 0;
 
-  constructor(id: number, components: readonly string[], specs: readonly ColumnSpec[], toggles: readonly string[], budget: Budget) {
+  constructor(id: number) {
     this.id = id;
-    this.components = components;
-    this.handles = new Column({ name: "entity", component: "", field: "entity", type: "u64", lanes: 1 }, budget);
-    this.columns = new Map(specs.map(spec => [spec.name, new Column(spec, budget)]));
-    this.toggles = new Map(toggles.map(name => [name, new Bits(name, budget)]));
+  }
+
+  /** The handles: slot in the lower, generation in the upper half. */
+  get handles(): Column {
+    return this.parts[0] as Column;
   }
 
   /** Entities in the table. */
@@ -203,27 +212,37 @@ export class Table {
     return this.components.includes(component);
   }
 
+  /** Gives it columns; those it had before keep what they hold. */
+  reshape(components: readonly string[], parts: readonly (Column | Bits)[]): void {
+    for (const part of this.parts) if (!parts.includes(part)) part.reserve(0);
+    this.components = components;
+    this.parts = parts;
+    const fields = parts.filter((part): part is Column => part instanceof Column && part.role === "field");
+    const bits = parts.filter((part): part is Bits => part instanceof Bits);
+    this.columns = new Map(fields.map(column => [column.name, column]));
+    this.toggles = new Map(bits.filter(part => part.role === "presence").map(part => [part.component, part]));
+    this.inBox = bits.find(part => part.role === "box");
+    for (const part of parts) part.reserve(this.#capacity);
+  }
+
   /** Sets the number of rows; new rows are zero until written. */
-  resize(rows: number, roomy: boolean): void {
+  resize(rows: number, version: number): void {
+    const before = this.#rows;
+    if (rows < before) for (const part of this.parts) part.wipe(rows, before);
     if (rows > this.#capacity || rows < this.#capacity / 4 - CHUNK_ROWS) {
-      const spare = roomy && rows > this.#capacity ? rows >>> 2 : 0;
-      const capacity = Math.ceil((rows + spare) / CHUNK_ROWS) * CHUNK_ROWS;
-      for (const part of this.parts()) part.reserve(capacity);
+      const spare = before > 0 && rows > before ? 64 + rows / 4 : 0;
+      const capacity = Math.ceil((rows + spare) / 64) * 64;
+      for (const part of this.parts) part.reserve(capacity);
       this.#capacity = capacity;
     }
+    if (rows > before) for (const part of this.parts) part.stamp(Math.floor(before / part.itemRows), Math.ceil(rows / part.itemRows), version);
     this.#rows = rows;
   }
 
   /** Gives all memory back to the budget. */
   clear(): void {
-    for (const part of this.parts()) part.reserve(0);
+    for (const part of this.parts) part.reserve(0);
     this.#capacity = this.#rows = 0;
-  }
-
-  *parts(): Generator<Column | Bits> {
-    yield this.handles;
-    yield* this.columns.values();
-    yield* this.toggles.values();
   }
 
   /** A row's values by column name; of a toggle component only where it is present. */
