@@ -25,6 +25,8 @@ export interface ConnectOptions extends Wishes {
   readonly retryMsMax?: number;
   /** A connection that is silent for so long is given up, milliseconds; default 10,000. */
   readonly silenceMsMax?: number;
+  /** Decides what to ask for when the server has said what it has; instead of the wishes in these options. */
+  readonly choose?: (hello: Hello) => Wishes;
   /** Sent as `?token=`. */
   readonly token?: string;
   /** Makes the socket: where the platform's `WebSocket` is not wanted. */
@@ -324,6 +326,7 @@ export class Connection {
       this.world.announce(hello);
     }
     this.#session = hello.session;
+    if (this.#options.choose && !this.#pending) this.#wishes = this.#options.choose(hello);
     this.#send(encodeSubscribe(this.#known(hello), resume));
   }
 
