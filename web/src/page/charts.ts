@@ -36,8 +36,9 @@ export class Chart {
     const { g, width, height } = fit(this.#canvas, this.#size), now = this.#values[(this.#next + SAMPLES - 1) % SAMPLES]!;
     const at = (i: number): number => this.#values[(this.#next + i) % SAMPLES]!;
     this.#output.textContent = this.#text(now);
-    let high = 0;
-    for (const value of this.#values) if (value > high) high = value;
+    // a single spike is cut off rather than flattening all the rest
+    const seen = this.#values.filter(value => value >= 0).sort(), usual = seen[Math.floor(seen.length * 0.98) - 1] ?? 0;
+    const high = Math.min(seen.at(-1) ?? 0, usual * 1.5 || Infinity);
     const low = height - 3, top = 12, scale = high > 0 ? (low - top) / high : 0, x = (i: number): number => i / (SAMPLES - 1) * width;
     g.fillStyle = theme.colour("line");
     g.fillRect(0, low, width, 1);
@@ -55,8 +56,9 @@ export class Chart {
       if (!(value >= 0)) continue;
       if (first < 0) first = i;
       last = i;
-      if (first === i) g.moveTo(x(i), low - value * scale);
-      else g.lineTo(x(i), low - value * scale);
+      const y = low - Math.min(value, high * 1.02) * scale;
+      if (first === i) g.moveTo(x(i), y);
+      else g.lineTo(x(i), y);
     }
     if (first >= 0) {
       const colour = theme.colour(this.#colour);

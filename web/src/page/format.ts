@@ -14,6 +14,7 @@ export function short(value: number, unit = ""): string {
 /** Three digits that count. */
 export function digits(value: number): string {
   const size = Math.abs(value);
+  if (!Number.isFinite(value)) return "–";
   if (value === 0) return "0";
   if (size < 1e-3 || size >= 1e6) return value.toExponential(1);
   return size >= 100 ? value.toFixed(0) : size >= 10 ? value.toFixed(1) : size >= 1 ? value.toFixed(2) : value.toPrecision(2);

@@ -4,6 +4,8 @@ import { FONT, fit, type Theme } from "./canvas.ts";
 import { count, milliseconds } from "./format.ts";
 
 const STEP = 8, LEFT = 72, TOP = 16;
+/** Frames that are shown. */
+const FRAMES = 8;
 const IDLE = -7, RING = -8, LOST = -9;
 const KINDS: Readonly<Record<number, readonly [colour: string, name: string]>> = {
   [-1]: ["build", "build"], [-2]: ["live", "make live"], [-3]: ["apply", "apply patches"], [-4]: ["apply", "sort"], [-5]: ["publish", "publish"],
@@ -68,7 +70,7 @@ export class Gantt {
   draw(): void {
     const { g, width, height } = fit(this.#canvas), picture = this.#picture, theme = this.#theme;
     const text = picture && picture.rows.length > 0
-      ? `${picture.frames.length} ${picture.frames.length === 1 ? "frame" : "frames"}, ${milliseconds(this.#span(picture) / 1e6)}` : "the simulation records no timeline";
+      ? `${Math.min(picture.frames.length, FRAMES)} newest frames, ${milliseconds(this.#span(picture) / 1e6)}` : "the simulation records no timeline";
     if (this.#text.textContent !== text) this.#text.textContent = text;
     this.#names(picture);
     g.font = FONT;
@@ -104,7 +106,7 @@ export class Gantt {
 
   /** The newest frames; without frames, all. */
   #window({ frames, length }: Picture): [number, number] {
-    const first = frames[Math.max(0, frames.length - 8)], last = frames.at(-1);
+    const first = frames[Math.max(0, frames.length - FRAMES)], last = frames.at(-1);
     return first && last && last[1] > first[0] ? [first[0], last[1]] : [0, Math.max(length, 1)];
   }
 

@@ -32,7 +32,7 @@ export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Them
   const step = (values: number[]): number => values.length > 1 ? values[1]! - values[0]! : 1;
   for (const x of xs) {
     const at = (x - x0) / scale;
-    if (at > 46 && at < width - 340) g.fillText(shown(x, step(xs)), at + 4, height - 5);
+    if (at > 46 && at < width - (width > 900 ? 480 : 40)) g.fillText(shown(x, step(xs)), at + 4, height - 5);
   }
   for (const y of ys) {
     const at = (y1 - y) / scale;
