@@ -46,6 +46,8 @@ class Page {
   #sample = { sum: 0, frames: 0 };
   #steppedAt = 0;
   #slowAt = 0;
+  #lookedAt = 0;
+  #moved = false;
 
   constructor() {
     this.#points = new Points(this.#view);
@@ -81,7 +83,7 @@ class Page {
       changed: () => (this.#dirty = true),
       hover: (x, y) => {
         this.#pointer = { x, y };
-        this.#dirty = true;
+        this.#moved = this.#dirty = true;
       },
       leave: () => {
         this.#pointer = this.#hover = undefined;
@@ -136,7 +138,12 @@ class Page {
     }
     this.#drawn.camera = camera.changes;
     this.#drawn.version = world.version;
-    if (this.#pointer && !this.#view.classList.contains("dragging")) this.#look();
+    // looking through all points costs: at once where the pointer moved, else now and then
+    if (this.#pointer && !this.#view.classList.contains("dragging") && (this.#moved || begun - this.#lookedAt > 120)) {
+      this.#lookedAt = begun;
+      this.#moved = false;
+      this.#look();
+    }
     const cost = performance.now() - begun + this.#updateMs;
     this.#updateMs = 0;
     this.scriptMs.push(cost);

@@ -41,7 +41,7 @@ export class Pacer {
       const at = performance.now();
       if ((this.#times.at(-1)?.time ?? -Infinity) > event.time) this.#times = [];
       this.#times.push({ at, time: event.time });
-      while (this.#times.length > 2 && at - this.#times[0]!.at > 1500) this.#times.shift();
+      while (this.#times.length > 2 && at - this.#times[0]!.at > 2500) this.#times.shift();
       this.predictor.reconcile(event.input);
     });
   }
@@ -55,7 +55,10 @@ export class Pacer {
   /** Moves on by so much of the clock; stands still where no state has come for a second. */
   step(ms: number): void {
     const stale = this.#connection.stats.ageMs > 1000 || this.#connection.state !== "live";
-    this.predictor.step(stale ? 0 : this.pace * ms / 1000, ms / 1000);
+    const first = this.#times[0], last = this.#times.at(-1), usual = first && last ? (last.time - first.time) / Math.max(1, this.#times.length - 1) : 0;
+    // a state is overdue by then: rather stand than run away
+    const room = this.#connection.world.time + 2 * usual - this.predictor.time;
+    this.predictor.step(stale ? 0 : Math.max(0, Math.min(this.pace * ms / 1000, room)), ms / 1000);
   }
 
   close(): void {

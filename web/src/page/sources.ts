@@ -92,7 +92,7 @@ interface Plain {
 
 function plain(source: Source): Plain | undefined {
   switch (source.kind) {
-    case "constant": return { data: [source.value], stride: 0, offset: 0 };
+    case "constant": return { data: Float32Array.of(source.value), stride: 0, offset: 0 };
     case "floats": return { data: source.data, stride: source.lanes, offset: source.lane };
     case "bits": return undefined;
     case "column": {
@@ -149,26 +149,17 @@ export function rangeOf(all: readonly Batch[]): [number, number] | undefined {
 
 /** The point nearest to a pixel, not farther than `reach` pixels. */
 export function pick(all: readonly Batch[], matrix: Float32Array, width: number, height: number, px: number, py: number, reach: number): { table: Table; row: number } | undefined {
-  const m = Array.from(matrix), nx = px / width * 2 - 1, ny = 1 - py / height * 2, sx = width / 2, sy = height / 2;
+  const [m0, m1, , m3, m4, m5, , m7, m8, m9, , m11, m12, m13, , m15] = [...matrix] as [number, number, number, number, number, number, number, number, number, number, number, number, number, number, number, number];
+  const nx = px / width * 2 - 1, ny = 1 - py / height * 2, sx = width / 2, sy = height / 2;
   let best = reach * reach, found: { table: Table; row: number } | undefined;
   for (const batch of all) {
     const ax = plain(batch.x), ay = plain(batch.y), az = plain(batch.z);
     if (!ax || !ay || !az) continue;
-    const { rows } = batch.table, flat = az.stride === 0;
-    for (let row = 0; row < rows; row++) {
-      const x = ax.data[row * ax.stride + ax.offset]!, y = ay.data[row * ay.stride + ay.offset]!;
-      let dx: number, dy: number;
-      if (flat) {
-        dx = (m[0]! * x + m[4]! * y + m[12]!) / (m[3]! * x + m[7]! * y + m[15]!);
-        dy = (m[1]! * x + m[5]! * y + m[13]!) / (m[3]! * x + m[7]! * y + m[15]!);
-      } else {
-        const z = az.data[row * az.stride + az.offset]!, w = m[3]! * x + m[7]! * y + m[11]! * z + m[15]!;
-        if (w <= 0) continue;
-        dx = (m[0]! * x + m[4]! * y + m[8]! * z + m[12]!) / w;
-        dy = (m[1]! * x + m[5]! * y + m[9]! * z + m[13]!) / w;
-      }
-      dx = (dx - nx) * sx;
-      dy = (dy - ny) * sy;
+    const { rows } = batch.table, xs = ax.data, ys = ay.data, zs = az.data, sxs = ax.stride, sys = ay.stride, szs = az.stride;
+    for (let row = 0, i = ax.offset, j = ay.offset, k = az.offset; row < rows; row++, i += sxs, j += sys, k += szs) {
+      const x = xs[i]!, y = ys[j]!, z = zs[k]!, w = m3 * x + m7 * y + m11 * z + m15;
+      if (w <= 0) continue;
+      const dx = ((m0 * x + m4 * y + m8 * z + m12) / w - nx) * sx, dy = ((m1 * x + m5 * y + m9 * z + m13) / w - ny) * sy;
       const distance = dx * dx + dy * dy;
       if (distance < best) {
         best = distance;
