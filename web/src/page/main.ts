@@ -144,8 +144,9 @@ class Page {
       this.#moved = false;
       this.#look();
     }
-    const cost = performance.now() - begun + this.#updateMs;
+    const cost = performance.now() - begun + this.#updateMs + (this.#pacer?.reconcileMs ?? 0);
     this.#updateMs = 0;
+    if (this.#pacer) this.#pacer.reconcileMs = 0;
     this.scriptMs.push(cost);
     if (this.scriptMs.length > 600) this.scriptMs.shift();
     this.#sample.sum += cost;

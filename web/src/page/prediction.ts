@@ -28,6 +28,8 @@ export function kernelFor(world: World, axes: readonly string[]): Kernel | undef
 /** A predictor that keeps the simulation's pace between states. */
 export class Pacer {
   readonly predictor: Predictor;
+  /** What reconciling took since this was last set to 0, milliseconds. */
+  reconcileMs = 0;
   readonly #connection: Connection;
   readonly #stop: () => void;
   #times: { at: number; time: number }[] = [];
@@ -43,6 +45,7 @@ export class Pacer {
       this.#times.push({ at, time: event.time });
       while (this.#times.length > 2 && at - this.#times[0]!.at > 2500) this.#times.shift();
       this.predictor.reconcile(event.input);
+      this.reconcileMs += performance.now() - at;
     });
   }
 
