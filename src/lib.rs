@@ -100,8 +100,8 @@ pub use worker::{
     WorkerKind, WorkerStatus, Workers,
 };
 pub use world::{
-    AnyOf, BulkSpawn, Bundle, Changed, Entities, Prefab, PrefabSpawn, Publication, Query, Read, With, Without, World,
-    WorldBuilder, WorldError, Write,
+    AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Prefab, PrefabSpawn, Publication, Query, Read,
+    Rollback, With, Without, World, WorldBuilder, WorldError, Write,
 };
 
 /// What the code that the derives write refers to. Not for use by hand.
