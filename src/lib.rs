@@ -56,6 +56,8 @@ mod world;
 pub mod checkpoint;
 #[cfg(feature = "export")]
 pub mod export;
+#[cfg(feature = "checkpoint")]
+pub mod journal;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -9,6 +9,8 @@ mod owned;
 mod reader;
 mod table;
 
+#[cfg(feature = "checkpoint")]
+pub(crate) use directory::TableEntry;
 pub(crate) use directory::{Directory, Meta, encode as encode_directory};
 pub use error::SnapshotError;
 pub use owned::{OwnedSnapshot, SharedReader};

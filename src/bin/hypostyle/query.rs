@@ -1,0 +1,80 @@
+#![forbid(unsafe_code)]
+//! `query SOURCE CONDITION`, `query SOURCE --sql SQL`: rows of a state.
+//!
+//! What it takes is very heavy to build; a program without the feature `query` says so when it is asked.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::failure::Outcome;
+use crate::source::Source;
+
+/// What to ask.
+#[derive(clap::Args)]
+#[cfg_attr(not(feature = "query"), allow(dead_code, reason = "checked, and then refused"))]
+pub(crate) struct Args {
+    /// The region, a checkpoint, or a journal's frame: DIR@FRAME.
+    #[arg(value_name = "REGION|FILE|DIR@FRAME")]
+    source: Source,
+    /// Which rows, as SQL says it: "position.x > 10 and velocity.y < 0".
+    #[arg(value_name = "CONDITION", required_unless_present = "sql", conflicts_with = "sql")]
+    condition: Option<String>,
+    /// A whole question; the table is `world`, its columns are `entity`, those of all components, and for components
+    /// without fields whether they are there.
+    #[arg(long, value_name = "SQL")]
+    sql: Option<String>,
+    /// At most so many rows of a condition (default: 100 in a table, all of them elsewhere).
+    #[arg(long, value_name = "N", conflicts_with = "sql")]
+    limit: Option<u64>,
+    /// These components' columns alone.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "sql")]
+    components: Option<Vec<String>>,
+    /// Write the answer to a file; its name ends with .arrow, .parquet or .csv.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Runs the command.
+#[cfg(not(feature = "query"))]
+pub(crate) fn run(_args: &Args, _json: bool, _out: &mut dyn Write) -> Outcome {
+    Err(crate::failure::Failure::usage(
+        "this program was built without `query`: build it with `cargo build --release --features query`",
+    ))
+}
+
+/// Runs the command.
+#[cfg(feature = "query")]
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    use hypostyle::export::{self, ExportOptions, Format, query};
+
+    use crate::{put_json, text};
+
+    let format = args.output.as_deref().map(Format::of).transpose()?;
+    let opened = args.source.open()?;
+    let mut options = ExportOptions::default().flat(true);
+    if let Some(names) = &args.components {
+        options = options.components(names.clone());
+    }
+    let limit = args.limit.or((!json && args.output.is_none()).then_some(100));
+    let sql = match (&args.sql, &args.condition) {
+        (Some(sql), _) => sql.clone(),
+        (None, condition) => {
+            let limit = limit.map_or_else(String::new, |limit| format!(" limit {limit}"));
+            format!("select * from world where ({}){limit}", condition.as_deref().unwrap_or("true"))
+        }
+    };
+    let answer = query::run(opened.reader, &sql, &options)?;
+    if let (Some(path), Some(format)) = (&args.output, format) {
+        let batches = answer.batches.into_iter().map(Ok);
+        let exported = export::write_batches(path, format, answer.schema, batches)?;
+        if json {
+            return put_json(out, &serde_json::json!({ "path": path, "rows": exported.rows, "bytes": exported.bytes }));
+        }
+        let (rows, bytes) = (text::count(exported.rows), text::bytes(exported.bytes));
+        return Ok(writeln!(out, "{rows} rows of {} columns: {bytes}, {}", exported.columns, path.display())?);
+    }
+    if json {
+        return Ok(writeln!(out, "{}", query::json(&answer)?)?);
+    }
+    Ok(writeln!(out, "{}", query::table(&answer)?)?)
+}
