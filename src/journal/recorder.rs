@@ -202,6 +202,17 @@ impl Recorder {
         self.count(self.recorded.clone())
     }
 
+    /// Waits until everything that was handed over is written.
+    ///
+    /// # Errors
+    /// As [`Recorder::look`].
+    pub fn flush(&mut self) -> Result<(), JournalError> {
+        while self.sent > 0 {
+            self.wait()?;
+        }
+        Ok(())
+    }
+
     /// Waits until everything is written, the newest generation too, and ends the thread.
     ///
     /// # Errors
@@ -211,9 +222,7 @@ impl Recorder {
         let looked = self.look();
         self.when_behind = when_behind;
         looked?;
-        while self.sent > 0 {
-            self.wait()?;
-        }
+        self.flush()?;
         self.sender = None;
         let thread = self.thread.take().ok_or(JournalError::Gone)?;
         let recorded = thread.join().map_err(|_| JournalError::Gone)??;

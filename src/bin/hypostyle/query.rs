@@ -63,6 +63,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
             format!("select * from world where ({}){limit}", condition.as_deref().unwrap_or("true"))
         }
     };
+    let sql = quoted(&sql, names(opened.reader.layout()));
     let answer = query::run(opened.reader, &sql, &options)?;
     if let (Some(path), Some(format)) = (&args.output, format) {
         let batches = answer.batches.into_iter().map(Ok);
@@ -77,4 +78,80 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         return Ok(writeln!(out, "{}", query::json(&answer)?)?);
     }
     Ok(writeln!(out, "{}", query::table(&answer)?)?)
+}
+
+/// Puts the names of columns that have dots or brackets in quotation marks, outside of texts and names that are quoted
+/// already.
+#[cfg_attr(not(feature = "query"), allow(dead_code, reason = "tested all the same"))]
+fn quoted(sql: &str, mut names: Vec<String>) -> String {
+    // `spot.trail[0]` before `spot.trail`
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(sql.len() + 16);
+    let mut rest = sql;
+    let mut before = ' ';
+    while let Some(next) = rest.chars().next() {
+        if next == '\'' || next == '"' {
+            let end = rest[1..].find(next).map_or(rest.len(), |end| end + 2);
+            out.push_str(&rest[..end]);
+            rest = &rest[end..];
+            before = next;
+            continue;
+        }
+        let fits = |name: &&String| {
+            let after = rest[name.len()..].chars().next();
+            !after.is_some_and(part_of_name)
+        };
+        let found = names.iter().filter(|name| rest.starts_with(name.as_str())).find(fits);
+        if let Some(name) = found.filter(|_| !part_of_name(before)) {
+            out.push('"');
+            out.push_str(name);
+            out.push('"');
+            rest = &rest[name.len()..];
+            before = '"';
+        } else {
+            out.push(next);
+            rest = &rest[next.len_utf8()..];
+            before = next;
+        }
+    }
+    out
+}
+
+/// The columns' names that SQL would misread: all but those of handles and of components without fields.
+#[cfg_attr(not(feature = "query"), allow(dead_code, reason = "tested all the same"))]
+fn names(layout: &hypostyle::Layout) -> Vec<String> {
+    let mut names = Vec::new();
+    for component in layout.components() {
+        for field in &component.fields {
+            let name = format!("{}.{}", component.name, field.name);
+            if field.ty.array_len == 0 {
+                names.push(name);
+            } else {
+                names.extend((0..field.ty.elements()).map(|element| format!("{name}[{element}]")));
+            }
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_dots_are_columns() {
+        let names = ["position.x", "position.xy", "spot.trail[0]", "spot.trail"];
+        for (sql, expected) in [
+            ("position.x > 1", "\"position.x\" > 1"),
+            ("world.position.x>-position.xy", "world.\"position.x\">-\"position.xy\""),
+            ("my_position.x", "my_position.x"),
+            ("position.xyz", "position.xyz"),
+            ("'position.x' = \"position.x\"", "'position.x' = \"position.x\""),
+            ("spot.trail[0]+spot.trail[10]", "\"spot.trail[0]\"+\"spot.trail\"[10]"),
+            ("'open", "'open"),
+        ] {
+            assert_eq!(quoted(sql, names.map(str::to_owned).to_vec()), expected);
+        }
+    }
 }
