@@ -4,6 +4,7 @@ Usage: query.py PROGRAM DIRECTORY. The program is `hypostyle` with the feature `
 """
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,8 @@ def main():
         entities = json.loads(run("inspect", state, "--json"))["snapshot"]["entities"]
         (sums,) = ask(state, "--sql", "select count(*) as n, min(position.x) as x, max(velocity.y) as y from world")
         assert sums["n"] == entities, (sums, entities)
-        assert sums["x"] == columns["position.x"]["min"] and sums["y"] == columns["velocity.y"]["max"], sums
+        assert math.isclose(sums["x"], columns["position.x"]["min"], rel_tol=1e-6), sums
+        assert math.isclose(sums["y"], columns["velocity.y"]["max"], rel_tol=1e-6), sums
         above = ask(state, "position.y > 1.5 and velocity.y < 0")
         (count,) = ask(state, "--sql", "select count(*) n from world w where w.position.y > 1.5 and w.velocity.y < 0")
         assert len(above) == count["n"] > 0

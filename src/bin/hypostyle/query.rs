@@ -51,20 +51,17 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
 
     let format = args.output.as_deref().map(Format::of).transpose()?;
     let opened = args.source.open()?;
-    let mut options = ExportOptions::default().flat(true);
-    if let Some(names) = &args.components {
-        options = options.components(names.clone());
-    }
+    let columns = columns(args.components.as_deref(), opened.reader.layout())?;
     let limit = args.limit.or((!json && args.output.is_none()).then_some(100));
     let sql = match (&args.sql, &args.condition) {
         (Some(sql), _) => sql.clone(),
         (None, condition) => {
             let limit = limit.map_or_else(String::new, |limit| format!(" limit {limit}"));
-            format!("select * from world where ({}){limit}", condition.as_deref().unwrap_or("true"))
+            format!("select {columns} from world where ({}){limit}", condition.as_deref().unwrap_or("true"))
         }
     };
-    let sql = quoted(&sql, names(opened.reader.layout()));
-    let answer = query::run(opened.reader, &sql, &options)?;
+    let sql = quoted(&sql, names(opened.reader.layout().components()));
+    let answer = query::run(opened.reader, &sql, &ExportOptions::default())?;
     if let (Some(path), Some(format)) = (&args.output, format) {
         let batches = answer.batches.into_iter().map(Ok);
         let exported = export::write_batches(path, format, answer.schema, batches)?;
@@ -118,11 +115,30 @@ fn quoted(sql: &str, mut names: Vec<String>) -> String {
     out
 }
 
+/// What to select: these components' columns, or all.
+#[cfg(feature = "query")]
+fn columns(components: Option<&[String]>, layout: &hypostyle::Layout) -> Outcome<String> {
+    let Some(components) = components else { return Ok("*".to_owned()) };
+    let mut columns = vec!["entity".to_owned()];
+    for name in components {
+        let Some((_, component)) = layout.component(name) else {
+            let known: Vec<&str> = layout.components().iter().map(|c| c.name.as_str()).collect();
+            let message = format!("there is no component `{name}`; the layout has {}", known.join(", "));
+            return Err(crate::failure::Failure::usage(message));
+        };
+        match component.fields.is_empty() {
+            true => columns.push(format!("\"{name}\"")),
+            false => columns.extend(names([component]).iter().map(|name| format!("\"{name}\""))),
+        }
+    }
+    Ok(columns.join(", "))
+}
+
 /// The columns' names that SQL would misread: all but those of handles and of components without fields.
 #[cfg_attr(not(feature = "query"), allow(dead_code, reason = "tested all the same"))]
-fn names(layout: &hypostyle::Layout) -> Vec<String> {
+fn names<'l>(components: impl IntoIterator<Item = &'l hypostyle::ComponentLayout>) -> Vec<String> {
     let mut names = Vec::new();
-    for component in layout.components() {
+    for component in components {
         for field in &component.fields {
             let name = format!("{}.{}", component.name, field.name);
             if field.ty.array_len == 0 {
