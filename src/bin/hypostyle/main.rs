@@ -9,6 +9,7 @@ mod clean;
 mod diff;
 mod export;
 mod failure;
+mod gateway;
 mod hash;
 mod inspect;
 mod layout;
@@ -102,6 +103,8 @@ enum Command {
     Export(export::Args),
     /// Ask a state for rows: a condition, or SQL.
     Query(query::Args),
+    /// Show a live region to browsers and tools.
+    Gateway(gateway::Args),
     /// Work with layout files.
     #[command(subcommand)]
     Layout(layout::Command),
@@ -168,6 +171,7 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Export(args) => export::run(&args, json, out),
         Command::Query(args) => query::run(&args, json, out),
         Command::Replay(args) => replay::run(&args, json, out),
+        Command::Gateway(args) => gateway::run(&args, json, out),
         Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
         Command::Plan(args) => plan::run(&args, json, out),
         Command::Trace(args) => trace::run(&args, json, out),
