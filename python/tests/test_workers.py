@@ -338,6 +338,15 @@ if __name__ == "__main__":
 """
 
 
+def test_compiled_systems():
+    pytest.importorskip("numba")
+    import numba_kernels
+
+    wanted = run("local", [kernels.fall, kernels.move])
+    for workers in ("local", "processes:1"):
+        assert run(workers, [kernels.fall, numba_kernels.compiled_move]) == wanted
+
+
 def test_a_script_finds_its_own_systems(tmp_path):
     script = tmp_path / "a script.py"
     script.write_text(SCRIPT, encoding="utf-8")
