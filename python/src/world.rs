@@ -157,11 +157,6 @@ impl World {
         &self.name
     }
 
-    /// Whether anybody has memory of its rows.
-    fn lent(&self) -> bool {
-        is_lent()
-    }
-
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         check_outside()?;
         if py.detach(|| self.lock().world().is_some()) {
