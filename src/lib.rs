@@ -40,6 +40,7 @@ mod column;
 mod component;
 
 mod commit;
+pub mod delta;
 mod os;
 mod patch;
 mod region;
@@ -56,6 +57,8 @@ mod world;
 pub mod checkpoint;
 #[cfg(feature = "export")]
 pub mod export;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

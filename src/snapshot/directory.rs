@@ -69,7 +69,8 @@ pub(crate) struct Directory {
     pub tables: Vec<TableEntry>,
 }
 
-fn kind_code(kind: ColumnKind) -> (u8, u8, u16) {
+/// Code, field and component of a kind, as written.
+pub(crate) fn kind_code(kind: ColumnKind) -> (u8, u8, u16) {
     match kind {
         ColumnKind::Handle => (0, 0, 0),
         ColumnKind::Field { component, field } => (1, field, component),

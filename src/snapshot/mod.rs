@@ -9,7 +9,7 @@ mod owned;
 mod reader;
 mod table;
 
-pub(crate) use directory::{Directory, Meta, encode as encode_directory};
+pub(crate) use directory::{ColumnEntry, Directory, Meta, TableEntry, encode as encode_directory, kind_code};
 pub use error::SnapshotError;
 pub use owned::{OwnedSnapshot, SharedReader};
 pub(crate) use reader::reader_of;

@@ -20,7 +20,7 @@ use crate::world::store::{ENTITIES, FIRST_DATA, Location, RESOURCES};
 use crate::{Component, Entity, Resource};
 
 use super::SnapshotError;
-use super::directory::{ColumnEntry, Directory};
+use super::directory::{ColumnEntry, Directory, TableEntry};
 use super::table::TableView;
 
 /// A world in another process (or in this one), to look at.
@@ -131,6 +131,12 @@ impl Reader {
     /// What the system refuses.
     pub fn is_alive(&self) -> Result<bool, SnapshotError> {
         Ok(self.map.is_alive()?)
+    }
+
+    /// How many writers the region has had, the present or last one included.
+    #[must_use]
+    pub fn writer_epoch(&self) -> u64 {
+        self.map.control().writer_epoch.load(Ordering::Relaxed)
     }
 
     /// The leases of all readers, this one's included.
@@ -385,7 +391,6 @@ impl<'r> Snapshot<'r> {
         &self.reader.registry.layout
     }
 
-    #[cfg(feature = "checkpoint")]
     pub(crate) fn directory(&self) -> &'r Directory {
         self.directory
     }
@@ -411,6 +416,18 @@ impl<'r> Snapshot<'r> {
         // SAFETY: the directory was checked: the extent lies inside the backed data; it is pinned for as long as self
         // lives, so its rows do not change (contract of `Reader::open`).
         unsafe { std::slice::from_raw_parts(self.reader.map.data().add(offset), bytes) }
+    }
+
+    /// The rows in use of a column (of bits: the words that have any), and the stamps of their chunks.
+    pub(crate) fn column_parts(&self, table: &TableEntry, column: &ColumnEntry) -> (&[u8], &[u64]) {
+        let rows = table.rows as usize;
+        let used = match column.item {
+            crate::world::column::Item::Bytes(bytes) => rows * bytes as usize,
+            crate::world::column::Item::Bit => rows.div_ceil(64) * 8,
+        };
+        let (rows_bytes, stamps) =
+            self.extent_bytes(column).split_at(column.item.extent_bytes(table.capacity).0 as usize);
+        (&rows_bytes[..used], bytemuck::cast_slice(&stamps[..8 * rows.div_ceil(crate::limits::CHUNK_ROWS)]))
     }
 
     /// Bytes of the generation's columns, and of those in use by rows.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::process::run;
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, target};
-use crate::{compare, fuzz, house, loom, miri, package, python};
+use crate::{compare, fuzz, house, loom, miri, package, python, web};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
@@ -57,6 +57,12 @@ pub(crate) const STEPS: &[Step] = &[
         run: loom::run,
     },
     Step { name: "fuzz", what: "every fuzz target for a short while", wants_minutes: 0, run: fuzz::short },
+    Step {
+        name: "guard",
+        what: "instructions of the hot paths, against those written down",
+        wants_minutes: 3,
+        run: |left| plain("bench --locked --package hypostyle --bench guard --no-default-features", left),
+    },
     Step { name: "miri", what: "unit tests on the heap under Miri", wants_minutes: 11, run: miri::short },
     Step {
         name: "lint-features",
@@ -76,6 +82,12 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the Python package: lints, wheel, tests on live simulations",
         wants_minutes: 12,
         run: package::test,
+    },
+    Step {
+        name: "web",
+        what: "the web package and the page: unit tests, Chromium, a real gateway",
+        wants_minutes: 8,
+        run: web::test,
     },
     Step {
         name: "compare",

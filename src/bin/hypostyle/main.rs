@@ -9,6 +9,7 @@ mod clean;
 mod diff;
 mod export;
 mod failure;
+mod gateway;
 mod hash;
 mod inspect;
 mod layout;
@@ -96,6 +97,8 @@ enum Command {
     Diff(diff::Args),
     /// Write a state as an Arrow, Parquet or CSV file.
     Export(export::Args),
+    /// Show a live region to browsers and tools.
+    Gateway(gateway::Args),
     /// Work with layout files.
     #[command(subcommand)]
     Layout(layout::Command),
@@ -160,6 +163,7 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Top(args) => top::run(&args, json, out),
         Command::Diff(args) => diff::run(&args, json, out),
         Command::Export(args) => export::run(&args, json, out),
+        Command::Gateway(args) => gateway::run(&args, json, out),
         Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
         Command::Plan(args) => plan::run(&args, json, out),
         Command::Trace(args) => trace::run(&args, json, out),

@@ -93,8 +93,8 @@ fn tables(summary: &Summary) -> Value {
     ])
 }
 
-/// The page of a picture of a timeline.
-pub(super) fn html(timeline: &Timeline, picture: &Picture, summary: &Summary) -> String {
+/// The page's numbers, as JSON.
+pub(super) fn data(timeline: &Timeline, picture: &Picture, summary: &Summary) -> String {
     let frame = |band: &Band| json!([band.start, band.end, band.name, band.failed]);
     let batch = |band: &Band| json!([band.start, band.end, band.name, band.system]);
     let names: Vec<String> = (0..timeline.batches.len() as u32).map(|number| batch_name(timeline, number)).collect();
@@ -121,6 +121,12 @@ pub(super) fn html(timeline: &Timeline, picture: &Picture, summary: &Summary) ->
         let _ = write!(data, "{comma}{{\"name\":{name},\"marks\":{marks},\"spans\":{}}}", flat(&row.spans));
     }
     data.push_str("]}");
+    data
+}
+
+/// The page of a picture of a timeline.
+pub(super) fn html(timeline: &Timeline, picture: &Picture, summary: &Summary) -> String {
+    let data = data(timeline, picture, summary);
     // inside a script element nothing may look like its end
     let data = data.replace('<', "\\u003c");
     PAGE.replace("%TITLE%", &escape(&picture.title)).replace("%DATA%", &data)

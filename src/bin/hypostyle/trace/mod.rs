@@ -105,6 +105,16 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     Ok(write!(out, "{}", summary.text())?)
 }
 
+/// The numbers of a page about the newest frames, as `gantt.html` reads them; none: there are no frames.
+#[cfg(feature = "gateway")]
+pub(crate) fn page_data(timeline: &Timeline, frames: usize) -> Option<String> {
+    let summary = summary::summarize(timeline);
+    let mut picture = picture::picture(timeline, Window::Last(frames as u64), SPANS_MAX_HTML)?;
+    picture.title = title("region", timeline);
+    picture.subtitle = subtitle(&picture, &summary);
+    Some(html::data(timeline, &picture, &summary))
+}
+
 /// What a file is to hold, by its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {

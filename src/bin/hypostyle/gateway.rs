@@ -1,0 +1,101 @@
+#![forbid(unsafe_code)]
+//! `gateway REGION`: shows a live region to browsers and tools.
+//!
+//! What it takes is not in every build; a program without the feature `gateway` says so when it is asked.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use hypostyle::RegionTarget;
+
+use crate::failure::Outcome;
+
+/// How to serve.
+#[derive(clap::Args)]
+#[cfg_attr(not(feature = "gateway"), allow(dead_code, reason = "checked, and then refused"))]
+pub(crate) struct Args {
+    /// The region.
+    #[arg(value_name = "NAME|DIR")]
+    region: RegionTarget,
+    /// Where to listen; port 0 takes any free one. Other addresses than loopback ones are reachable for others.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Updates a second, at most.
+    #[arg(long, value_name = "HZ", default_value_t = 60.0)]
+    rate: f64,
+    /// These components alone, or single fields (position.x).
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    components: Option<Vec<String>>,
+    /// The first line of this file is a token that clients must know.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Pages of this origin may connect too, as https://example.org. May be given several times.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<String>,
+    /// Clients at a time.
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    clients_max: usize,
+}
+
+/// Runs the command.
+#[cfg(not(feature = "gateway"))]
+pub(crate) fn run(_args: &Args, _json: bool, _out: &mut dyn Write) -> Outcome {
+    Err(crate::failure::Failure::usage(
+        "this program was built without `gateway`: build it with `cargo build --release --features gateway`",
+    ))
+}
+
+/// Runs the command.
+#[cfg(feature = "gateway")]
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use hypostyle::gateway::{Gateway, GatewayError, Options};
+
+    use crate::failure::{self, Failure};
+    use crate::open::open;
+    use crate::signals::Stop;
+    use crate::{put_json, trace};
+
+    let stop = Stop::catch()?;
+    let mut options = Options::new(args.listen, args.region.to_string());
+    options.rate_hz_max = args.rate;
+    options.components = args.components.clone();
+    options.origins = args.allow_origin.clone();
+    options.clients_max = args.clients_max;
+    options.timeline = Some(Arc::new(trace::page_data));
+    if let Some(path) = &args.token_file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("cannot read the token in {}: {error}", path.display())))?;
+        options.token = Some(text.lines().next().unwrap_or_default().trim().to_owned());
+    }
+    if !args.listen.ip().is_loopback() && options.token.is_none() {
+        tracing::warn!("anyone who reaches {} can look: think of --token-file", args.listen);
+    }
+    let target = args.region.clone();
+    let failed = |error: GatewayError| match error {
+        GatewayError::Snapshot(error) => Failure::from(error),
+        other => Failure::usage(other.to_string()),
+    };
+    let gateway = Gateway::bind(Box::new(move || open(&target)), options).map_err(failed)?;
+    let address = gateway.address();
+    if json {
+        put_json(out, &serde_json::json!({ "address": address.to_string(), "region": args.region.to_string() }))?;
+    } else {
+        writeln!(out, "{} at http://{address}/", args.region)?;
+    }
+    // whoever started it may wait for this line
+    out.flush()?;
+    let stopper = gateway.stopper();
+    let watcher = stop.clone();
+    std::thread::spawn(move || {
+        while !watcher.is_asked() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        stopper.stop();
+    });
+    gateway.run().map_err(failed)?;
+    if stop.is_asked() { Err(Failure::told(failure::INTERRUPTED)) } else { Ok(()) }
+}

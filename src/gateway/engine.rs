@@ -1,0 +1,419 @@
+//! The thread that follows the region and encodes what clients ask for.
+//!
+//! Invariants: a pin is held for one look, and looks are at most `rate_hz_max` a second, made only while somebody asks;
+//! what it keeps beside the shadow is bounded: one answer per kind of ask since the last look, and masks of boxes up to
+//! [`MASK_BYTES_MAX`].
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use parking_lot::RwLock;
+use tokio::sync::{oneshot, watch};
+
+use crate::delta::{AreaMasks, FLAG_ZSTD, HEAD_BYTES, Selection, Shadow};
+use crate::snapshot::{Reader, SnapshotError};
+use crate::trace::Timeline;
+
+use super::hello::{Now, World};
+use super::metrics::{Metrics, add};
+use super::{GatewayError, Open, Options};
+
+/// Bytes of remembered masks of boxes.
+const MASK_BYTES_MAX: usize = 64 << 20;
+/// How often the writer's life is looked at.
+const LIFE_EVERY: Duration = Duration::from_millis(300);
+/// How long to wait for a generation before asks are looked at again.
+const PATIENCE: Duration = Duration::from_millis(4);
+/// zstd's level: as fast as can be.
+const ZSTD_LEVEL: i32 = 1;
+
+/// What a client sees.
+#[derive(Debug)]
+pub(super) struct View {
+    pub selection: Selection,
+    pub key: u64,
+}
+
+impl View {
+    pub(super) fn new(selection: Selection) -> Arc<View> {
+        let key = selection.key();
+        Arc::new(View { selection, key })
+    }
+}
+
+/// The messages of an update. Everyone who asked for the same has the same.
+#[derive(Debug)]
+pub(super) struct Update {
+    pub messages: Vec<Bytes>,
+    pub bytes: u64,
+    pub full: bool,
+    pub to: u64,
+    pub frame: u64,
+}
+
+/// An update that somebody waits for.
+pub(super) struct UpdateAsk {
+    pub session: u64,
+    pub view: Arc<View>,
+    /// The generation to lead on from; 0: none. It is answered once there is a newer one.
+    pub since: u64,
+    pub subscription: u32,
+    pub zstd: bool,
+    pub reply: oneshot::Sender<Arc<Update>>,
+}
+
+/// What the engine is asked. Where it cannot answer, the reply is dropped.
+pub(super) enum Ask {
+    Update(UpdateAsk),
+    /// Whether a client can go on from this generation.
+    Knows {
+        generation: u64,
+        reply: oneshot::Sender<bool>,
+    },
+    /// Looks now; the generation.
+    Look {
+        reply: oneshot::Sender<u64>,
+    },
+    Timeline {
+        reply: oneshot::Sender<Result<Timeline, String>>,
+    },
+    /// A reader of its own, for whoever must hold a generation for longer.
+    #[cfg(feature = "export")]
+    Another {
+        reply: oneshot::Sender<Reader>,
+    },
+}
+
+/// The engine as others see it.
+#[derive(Clone)]
+pub(super) struct Handle {
+    asks: SyncSender<Ask>,
+    pub world: Arc<RwLock<Arc<World>>>,
+    pub now: Arc<RwLock<Now>>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Handle {
+    /// Asks; false where the engine has too much to do or is gone.
+    pub(super) fn ask(&self, ask: Ask) -> bool {
+        match self.asks.try_send(ask) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        }
+    }
+
+    pub(super) fn world(&self) -> Arc<World> {
+        Arc::clone(&self.world.read())
+    }
+}
+
+/// The thread's own.
+pub(super) struct Engine {
+    open: Open,
+    reader: Reader,
+    shadow: Shadow,
+    components: Option<Vec<String>>,
+    period: Duration,
+    message_bytes_max: usize,
+    asks: Receiver<Ask>,
+    handle: Handle,
+    stop: watch::Receiver<bool>,
+    waiting: Vec<UpdateAsk>,
+    /// Answers since the last look: by generation, view, subscription and compression.
+    answers: HashMap<(u64, u64, u32, bool), Arc<Update>>,
+    /// Masks of boxes, by view and generation, oldest first.
+    masks: VecDeque<(u64, u64, Arc<AreaMasks>)>,
+    mask_bytes: usize,
+    looked: Option<Instant>,
+    checked: Instant,
+    timeline: Timeline,
+}
+
+fn world_of(reader: &Reader, components: Option<&[String]>) -> Result<World, GatewayError> {
+    let layout = reader.layout().clone();
+    let shown = match components {
+        None => Selection::view(),
+        Some(names) => Selection::columns(&layout, names.iter().map(String::as_str))?,
+    };
+    let io = |source: std::io::Error| GatewayError::Io { what: "make a session's number".to_owned(), source };
+    let id = crate::os::random_id().map_err(io)?;
+    let session = u64::from_le_bytes(*id.first_chunk::<8>().unwrap_or(&[0; 8])) | 1;
+    Ok(World { session, layout, shown, epoch: Some(reader.writer_epoch()) })
+}
+
+impl Engine {
+    pub(super) fn new(
+        mut open: Open,
+        options: &Options,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(Engine, Handle), GatewayError> {
+        let reader = open()?;
+        let world = world_of(&reader, options.components.as_deref())?;
+        let shadow = Shadow::new(world.shown.clone());
+        let (sender, asks) = sync_channel(4 * options.clients_max + 64);
+        let now = Now { alive: reader.is_alive()?, generation: reader.newest(), ..Now::default() };
+        let handle = Handle {
+            asks: sender,
+            world: Arc::new(RwLock::new(Arc::new(world))),
+            now: Arc::new(RwLock::new(now)),
+            metrics: Arc::new(Metrics::default()),
+        };
+        let engine = Engine {
+            open,
+            reader,
+            shadow,
+            components: options.components.clone(),
+            period: Duration::from_secs_f64(1.0 / options.rate_hz_max),
+            message_bytes_max: options.message_bytes_max,
+            asks,
+            handle: handle.clone(),
+            stop,
+            waiting: Vec::new(),
+            answers: HashMap::new(),
+            masks: VecDeque::new(),
+            mask_bytes: 0,
+            looked: None,
+            checked: Instant::now(),
+            timeline: Timeline::default(),
+        };
+        Ok((engine, handle))
+    }
+
+    /// Serves until it is stopped.
+    pub(super) fn run(mut self) {
+        while !*self.stop.borrow() {
+            if !self.take_asks() {
+                return;
+            }
+            if self.checked.elapsed() >= LIFE_EVERY {
+                self.check_life();
+            }
+            if self.waiting.is_empty() {
+                continue;
+            }
+            let newest = self.reader.newest();
+            let due = self.looked.is_none_or(|looked| looked.elapsed() >= self.period);
+            if newest > self.shadow.state().generation && due {
+                self.look();
+            }
+            self.answer_waiting();
+            if !self.waiting.is_empty() {
+                self.rest(newest);
+            }
+        }
+    }
+
+    /// Waits for a new generation, or for the time at which the next look may be; not for long.
+    fn rest(&self, newest: u64) {
+        let seen = self.shadow.state().generation;
+        if newest > seen {
+            let since = self.looked.map_or(self.period, |looked| looked.elapsed());
+            std::thread::sleep(self.period.saturating_sub(since).min(PATIENCE));
+        } else {
+            let _ = self.reader.wait(newest, PATIENCE);
+        }
+    }
+
+    /// Takes what was asked; false where nobody can ask any more.
+    fn take_asks(&mut self) -> bool {
+        let patience = if self.waiting.is_empty() { Duration::from_millis(100) } else { Duration::ZERO };
+        let mut next = match self.asks.recv_timeout(patience) {
+            Ok(ask) => Some(ask),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        while let Some(ask) = next {
+            self.take(ask);
+            next = self.asks.try_recv().ok();
+        }
+        true
+    }
+
+    fn take(&mut self, ask: Ask) {
+        match ask {
+            Ask::Update(ask) => {
+                if ask.session == self.handle.world().session {
+                    self.waiting.push(ask);
+                }
+            }
+            // whoever does not wait for its answer any more does not mind
+            Ask::Knows { generation, reply } => {
+                let _ = reply.send(self.shadow.look_at(generation).is_some());
+            }
+            Ask::Look { reply } => {
+                let due = self.looked.is_none_or(|looked| looked.elapsed() >= self.period);
+                if due {
+                    self.look();
+                }
+                let generation = self.shadow.state().generation;
+                if generation > 0 {
+                    let _ = reply.send(generation);
+                }
+            }
+            Ask::Timeline { reply } => {
+                let _ = reply.send(self.take_timeline());
+            }
+            #[cfg(feature = "export")]
+            Ask::Another { reply } => {
+                if let Ok(reader) = self.reader.another() {
+                    let _ = reply.send(reader);
+                }
+            }
+        }
+    }
+
+    fn take_timeline(&mut self) -> Result<Timeline, String> {
+        self.reader.extend_timeline(&mut self.timeline).map_err(|error| error.to_string())?;
+        self.timeline.keep_newest(1 << 16);
+        Ok(self.timeline.clone())
+    }
+
+    fn look(&mut self) {
+        let begun = Instant::now();
+        let snapshot = match self.reader.pin() {
+            Ok(snapshot) => snapshot,
+            Err(SnapshotError::NothingPublished) => return,
+            Err(error) => {
+                tracing::error!("cannot look at the region: {error}");
+                self.looked = Some(begun);
+                return;
+            }
+        };
+        if snapshot.generation() <= self.shadow.state().generation {
+            return;
+        }
+        let report = self.shadow.look(&snapshot);
+        drop(snapshot);
+        self.looked = Some(begun);
+        self.answers.clear();
+        let state = self.shadow.state();
+        let metrics = &self.handle.metrics;
+        add(&metrics.looks_total, 1);
+        add(&metrics.look_bytes_total, report.bytes_read);
+        add(&metrics.look_nanoseconds_total, begun.elapsed().as_nanos() as u64);
+        metrics.frame.store(state.frame, Ordering::Relaxed);
+        let mut now = self.handle.now.write();
+        (now.generation, now.frame, now.time) = (state.generation, state.frame, state.time);
+    }
+
+    fn answer_waiting(&mut self) {
+        let newest = self.shadow.state().generation;
+        let waiting = std::mem::take(&mut self.waiting);
+        for ask in waiting {
+            if ask.reply.is_closed() {
+                continue;
+            }
+            if ask.since < newest {
+                let update = self.update(&ask);
+                let _ = ask.reply.send(update);
+            } else {
+                self.waiting.push(ask);
+            }
+        }
+    }
+
+    fn update(&mut self, ask: &UpdateAsk) -> Arc<Update> {
+        let look = self.shadow.look_at(ask.since).filter(|_| ask.since > 0);
+        let since = look.map_or(0, |look| look.generation());
+        let key = (since, ask.view.key, ask.subscription, ask.zstd);
+        if let Some(update) = self.answers.get(&key) {
+            add(&self.handle.metrics.shared_total, 1);
+            return Arc::clone(update);
+        }
+        let begun = Instant::now();
+        let selection = &ask.view.selection;
+        let state = self.shadow.state();
+        let (to, frame) = (state.generation, state.frame);
+        let (mut now, mut before) = (None, None);
+        if let Some(area) = selection.area_ref() {
+            before = self.masks_at(ask.view.key, since);
+            now = self.masks_at(ask.view.key, to);
+            if now.is_none() {
+                let masks = Arc::new(area.masks(state));
+                self.keep_masks(ask.view.key, to, &masks);
+                now = Some(masks);
+            }
+        }
+        let delta = self.shadow.delta(look, selection, (now.as_deref(), before.as_deref()), self.message_bytes_max);
+        let messages = delta.into_messages(ask.subscription).into_iter();
+        let messages: Vec<Bytes> =
+            messages.map(|message| Bytes::from(if ask.zstd { compressed(message) } else { message })).collect();
+        let bytes = messages.iter().map(|message| message.len() as u64).sum();
+        let update = Arc::new(Update { messages, bytes, full: since == 0, to, frame });
+        add(&self.handle.metrics.encoded_total, 1);
+        add(&self.handle.metrics.encode_nanoseconds_total, begun.elapsed().as_nanos() as u64);
+        self.answers.insert(key, Arc::clone(&update));
+        update
+    }
+
+    fn masks_at(&self, view: u64, generation: u64) -> Option<Arc<AreaMasks>> {
+        let found = self.masks.iter().rev().find(|(key, at, _)| (*key, *at) == (view, generation));
+        found.map(|(_, _, masks)| Arc::clone(masks))
+    }
+
+    fn keep_masks(&mut self, view: u64, generation: u64, masks: &Arc<AreaMasks>) {
+        self.mask_bytes += masks.bytes() + 64;
+        self.masks.push_back((view, generation, Arc::clone(masks)));
+        while self.mask_bytes > MASK_BYTES_MAX
+            && let Some((_, _, oldest)) = self.masks.pop_front()
+        {
+            self.mask_bytes -= oldest.bytes() + 64;
+        }
+    }
+
+    /// Looks whether the writer lives; where it does not, whether the region has been replaced by another.
+    fn check_life(&mut self) {
+        self.checked = Instant::now();
+        let alive = self.reader.is_alive().unwrap_or(false);
+        let newest = self.reader.newest();
+        if !alive
+            && let Ok(other) = (self.open)()
+            && other.is_alive().unwrap_or(false)
+            // the same region has a new writer just now: nothing to do
+            && !self.reader.is_alive().unwrap_or(false)
+        {
+            match world_of(&other, self.components.as_deref()) {
+                Ok(world) => self.replace(other, world),
+                Err(error) => tracing::warn!("the region was replaced by one that cannot be shown: {error}"),
+            }
+        }
+        self.handle.now.write().alive = alive;
+        self.handle.metrics.writer_alive.store(u64::from(alive), Ordering::Relaxed);
+        self.handle.metrics.generation.store(newest, Ordering::Relaxed);
+    }
+
+    /// Goes on with another region. Whoever waits is told by the end of its ask.
+    fn replace(&mut self, reader: Reader, world: World) {
+        tracing::info!("the region was replaced: a new session begins");
+        self.reader = reader;
+        self.shadow = Shadow::new(world.shown.clone());
+        self.answers.clear();
+        self.masks.clear();
+        self.mask_bytes = 0;
+        self.looked = None;
+        self.timeline = Timeline::default();
+        *self.handle.world.write() = Arc::new(world);
+        *self.handle.now.write() = Now { alive: true, generation: self.reader.newest(), ..Now::default() };
+        self.waiting.clear();
+    }
+}
+
+/// A message with its body as a zstd frame; as it was, where that is not shorter.
+fn compressed(mut message: Vec<u8>) -> Vec<u8> {
+    let Ok(frame) = zstd::bulk::compress(&message[HEAD_BYTES..], ZSTD_LEVEL) else { return message };
+    let bytes = (HEAD_BYTES + frame.len()).next_multiple_of(8);
+    if bytes >= message.len() {
+        return message;
+    }
+    message[HEAD_BYTES..HEAD_BYTES + frame.len()].copy_from_slice(&frame);
+    message[HEAD_BYTES + frame.len()..bytes].fill(0);
+    message.truncate(bytes);
+    let flags = u16::from_le_bytes([message[2], message[3]]) | FLAG_ZSTD;
+    message[2..4].copy_from_slice(&flags.to_le_bytes());
+    message[4..8].copy_from_slice(&(bytes as u32).to_le_bytes());
+    message
+}

@@ -1,0 +1,136 @@
+//! Who may ask: hosts, origins, tokens.
+//!
+//! A browser sends pages' requests to wherever they want, with the origin of the page. So a request with an origin must
+//! come from this gateway's own page or a listed one; and where the gateway listens on a loopback address the host must be
+//! one too, or a foreign name that was made to resolve to it would count as its own.
+
+use axum::http::{HeaderMap, Uri, header};
+
+/// Why somebody may not ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    Host,
+    Origin,
+    Token,
+}
+
+/// What is let in.
+pub(super) struct Guard {
+    pub token: Option<String>,
+    /// Without a slash at the end.
+    pub origins: Vec<String>,
+    pub loopback_only: bool,
+}
+
+/// The name of `name:port`, and of `[::1]:port`.
+fn name_of(host: &str) -> &str {
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    }
+}
+
+fn is_loopback(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Whether two texts are equal, in a time that depends on their lengths alone.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let differing = a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b));
+    std::hint::black_box(differing) == 0 && a.len() == b.len()
+}
+
+/// The value of a query's key, with its escapes undone.
+pub(super) fn query(uri: &Uri, key: &str) -> Option<String> {
+    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    let value = pairs.into_iter().find(|(name, _)| *name == key)?.1;
+    let mut out = Vec::with_capacity(value.len());
+    let mut bytes = value.bytes();
+    while let Some(byte) = bytes.next() {
+        let digit = |byte: Option<u8>| byte.and_then(|byte| (byte as char).to_digit(16));
+        match byte {
+            b'+' => out.push(b' '),
+            b'%' => out.push((digit(bytes.next())? * 16 + digit(bytes.next())?) as u8),
+            other => out.push(other),
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+impl Guard {
+    /// Whether the request's host and origin will do.
+    pub(super) fn check_source(&self, headers: &HeaderMap) -> Result<(), Refused> {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let host = text(header::HOST).unwrap_or_default();
+        let listed = |origin: &str| self.origins.iter().any(|listed| listed.eq_ignore_ascii_case(origin));
+        let host_listed =
+            self.origins.iter().any(|o| o.split_once("://").is_some_and(|(_, h)| name_of(h) == name_of(host)));
+        if self.loopback_only && !is_loopback(name_of(host)) && !host_listed {
+            return Err(Refused::Host);
+        }
+        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+        let origin = origin.to_str().map_err(|_| Refused::Origin)?;
+        let own = origin.split_once("://").is_some_and(|(scheme, name)| {
+            matches!(scheme, "http" | "https") && !host.is_empty() && name.eq_ignore_ascii_case(host)
+        });
+        if own || listed(origin) { Ok(()) } else { Err(Refused::Origin) }
+    }
+
+    /// Whether the request knows the token.
+    pub(super) fn check_token(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Refused> {
+        let Some(token) = &self.token else { return Ok(()) };
+        let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+        match bearer.or_else(|| query(uri, "token")) {
+            Some(given) if same(given.as_bytes(), token.as_bytes()) => Ok(()),
+            _ => Err(Refused::Token),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(host: &str, origin: Option<&str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, host.parse().expect("a header"));
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, origin.parse().expect("a header"));
+        }
+        headers
+    }
+
+    #[test]
+    fn sources_are_checked() {
+        let origins = vec!["https://lab.example".to_owned()];
+        let guard = Guard { token: None, origins, loopback_only: true };
+        let check = |host, origin| guard.check_source(&headers(host, origin));
+        assert_eq!(check("127.0.0.1:80", None), Ok(()));
+        assert_eq!(check("[::1]:80", Some("http://[::1]:80")), Ok(()));
+        assert_eq!(check("localhost:80", Some("http://localhost:80")), Ok(()));
+        assert_eq!(check("localhost:80", Some("https://lab.example")), Ok(()));
+        assert_eq!(check("lab.example", Some("https://lab.example")), Ok(()));
+        assert_eq!(check("localhost:80", Some("http://localhost:81")), Err(Refused::Origin));
+        assert_eq!(check("localhost:80", Some("null")), Err(Refused::Origin));
+        assert_eq!(check("evil.example:80", Some("http://evil.example:80")), Err(Refused::Host));
+        let open = Guard { loopback_only: false, ..guard };
+        assert_eq!(open.check_source(&headers("server:80", Some("http://server:80"))), Ok(()));
+        assert_eq!(open.check_source(&headers("server:80", Some("http://evil"))), Err(Refused::Origin));
+    }
+
+    #[test]
+    fn tokens_are_checked() {
+        let guard = Guard { token: Some("se cret%1".to_owned()), origins: Vec::new(), loopback_only: true };
+        let uri = |text: &str| text.parse::<Uri>().expect("a path");
+        let none = HeaderMap::new();
+        assert_eq!(guard.check_token(&none, &uri("/live")), Err(Refused::Token));
+        assert_eq!(guard.check_token(&none, &uri("/live?token=se%20cret%251")), Ok(()));
+        assert_eq!(guard.check_token(&none, &uri("/live?a=b&token=se+cret%251")), Ok(()));
+        assert_eq!(guard.check_token(&none, &uri("/live?token=se+cret%25")), Err(Refused::Token));
+        assert_eq!(guard.check_token(&none, &uri("/live?token=%zz")), Err(Refused::Token));
+        let mut bearer = HeaderMap::new();
+        bearer.insert(header::AUTHORIZATION, "Bearer se cret%1".parse().expect("a header"));
+        assert_eq!(guard.check_token(&bearer, &uri("/live")), Ok(()));
+    }
+}
