@@ -169,6 +169,8 @@ impl Engine {
             now: Arc::new(RwLock::new(now)),
             metrics: Arc::new(Metrics::default()),
         };
+        handle.metrics.writer_alive.store(u64::from(now.alive), Ordering::Relaxed);
+        handle.metrics.generation.store(now.generation, Ordering::Relaxed);
         let engine = Engine {
             open,
             reader,
