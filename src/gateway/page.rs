@@ -1,13 +1,11 @@
-//! The page's files, embedded.
+//! The page's files, embedded. They are made in `web/`.
 
 /// Path, type and bytes of each.
-pub(super) const FILES: &[(&str, &str, &[u8])] = &[(
-    "/",
-    "text/html; charset=utf-8",
-    b"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>hypostyle</title>\
-      <p>A hypostyle gateway. It speaks <code>hypostyle.v1</code> at <code>/live</code>; \
-      see also <a href=\"/layout\">/layout</a> and <a href=\"/metrics\">/metrics</a>.</p></html>",
-)];
+pub(super) const FILES: &[(&str, &str, &[u8])] = &[
+    ("/", "text/html; charset=utf-8", include_bytes!("../../web/page/index.html")),
+    ("/page.css", "text/css; charset=utf-8", include_bytes!("../../web/page/page.css")),
+    ("/page.js", "text/javascript; charset=utf-8", include_bytes!("../../web/page/page.js")),
+];
 
 /// What a page may load: itself, and this gateway.
 pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \

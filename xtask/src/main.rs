@@ -18,6 +18,7 @@ mod report;
 mod soak;
 mod test;
 mod tools;
+mod web;
 
 use std::process::ExitCode;
 use std::time::Duration;

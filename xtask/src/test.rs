@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::process::run;
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, target};
-use crate::{compare, fuzz, house, loom, miri, package, python};
+use crate::{compare, fuzz, house, loom, miri, package, python, web};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
@@ -82,6 +82,12 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the Python package: lints, wheel, tests on live simulations",
         wants_minutes: 12,
         run: package::test,
+    },
+    Step {
+        name: "web",
+        what: "the web package and the page: unit tests, Chromium, a real gateway",
+        wants_minutes: 8,
+        run: web::test,
     },
     Step {
         name: "compare",

@@ -1,0 +1,482 @@
+//! The page: one connection, one picture, one loop that draws when something changed.
+
+import { connect, type Connection } from "../view/connect.ts";
+import type { Table } from "../view/table.ts";
+import { Camera, type Bounds } from "./camera.ts";
+import { Theme, fit, FONT } from "./canvas.ts";
+import { Chart } from "./charts.ts";
+import { table as colours } from "./colour.ts";
+import { bytes, count, digits, milliseconds, short, value } from "./format.ts";
+import { Gantt } from "./gantt.ts";
+import { listen } from "./input.ts";
+import { Panel } from "./panel.ts";
+import { Points, type Batch } from "./points.ts";
+import { Pacer, kernelFor } from "./prediction.ts";
+import { drawScale } from "./scale.ts";
+import { batches, boundsOf, pick, placeOf, rangeOf, tableColour } from "./sources.ts";
+
+const $ = <T extends HTMLElement = HTMLElement>(id: string): T => document.getElementById(id) as T;
+const SAMPLE_MS = 200;
+
+class Page {
+  readonly connection: Connection;
+  readonly camera = new Camera();
+  /** Script time of each drawn frame with the updates before it, milliseconds: the newest 600. */
+  readonly scriptMs: number[] = [];
+  readonly applyMs: number[] = [];
+  readonly #theme = new Theme();
+  readonly #points: Points;
+  readonly #panel: Panel;
+  readonly #gantt: Gantt;
+  readonly #charts: Record<"script" | "rows" | "bytes" | "error", Chart>;
+  readonly #view = $<HTMLCanvasElement>("view");
+  readonly #matrix = new Float32Array(16);
+  #batches: Batch[] = [];
+  #pacer: Pacer | undefined;
+  #dirty = true;
+  #drawn = { version: -1, camera: -1, scale: -1 };
+  #fitted = false;
+  #bounds: Bounds | undefined;
+  #range: [number, number] = [0, 1];
+  #pointer: { x: number; y: number } | undefined;
+  #pinned: bigint | undefined;
+  #hover: { table: Table; row: number } | undefined;
+  #updateMs = 0;
+  #sampledAt = 0;
+  #sample = { sum: 0, frames: 0 };
+  #steppedAt = 0;
+  #slowAt = 0;
+  #lookedAt = 0;
+  #moved = false;
+
+  constructor() {
+    this.#points = new Points(this.#view);
+    this.#charts = {
+      script: new Chart("script", "c1", milliseconds, 5), rows: new Chart("rows", "c2", value => short(value)),
+      bytes: new Chart("bytes", "c3", value => `${bytes(value)}/s`), error: new Chart("error", "c4", digits),
+    };
+    this.#gantt = new Gantt(this.#theme);
+    const url = new URL("live", location.href), token = new URLSearchParams(location.search).get("token");
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    url.search = url.hash = "";
+    this.connection = connect(url, {
+      ...(token !== null ? { token } : {}),
+      choose: () => {
+        if (this.#panel.announce()) this.#layoutChanged();
+        return this.#panel.wishes();
+      },
+    });
+    this.#panel = new Panel(this.connection, what => this.#chosen(what));
+    this.connection.onFrame(event => {
+      this.#updateMs += event.applyMs;
+      this.applyMs.push(event.applyMs);
+      if (this.applyMs.length > 600) this.applyMs.shift();
+      this.#dirty = true;
+    });
+    this.connection.onState(() => this.#state());
+    this.#buttons();
+    this.#setTheme(localStorage.getItem("hypostyle-theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
+    new ResizeObserver(() => this.#resize()).observe(this.#view);
+    this.#resize();
+    this.#state();
+    listen(this.#view, this.camera, {
+      changed: () => (this.#dirty = true),
+      hover: (x, y) => {
+        this.#pointer = { x, y };
+        this.#moved = this.#dirty = true;
+      },
+      leave: () => {
+        this.#pointer = this.#hover = undefined;
+        this.#dirty = true;
+        $("tip").hidden = true;
+      },
+      click: () => {
+        const place = this.#hover;
+        this.#pinned = place ? place.table.handles.data[place.row] as bigint : undefined;
+        $<HTMLInputElement>("slot").value = this.#pinned === undefined ? "" : String(this.#pinned & 0xffff_ffffn);
+        this.#entity();
+      },
+      key: key => this.#key(key),
+    });
+    setInterval(() => this.#tick(), SAMPLE_MS);
+    void this.#timeline(token);
+    const loop = (): void => {
+      this.#frame();
+      requestAnimationFrame(loop);
+    };
+    requestAnimationFrame(loop);
+  }
+
+  /** Draws what changed, and notes what it cost. */
+  #frame(): void {
+    const begun = performance.now(), { connection, camera } = this, { world } = connection;
+    const elapsed = Math.min(begun - this.#steppedAt, 250);
+    this.#steppedAt = begun;
+    if (this.#pacer && connection.state === "live") {
+      this.#pacer.step(elapsed);
+      this.#dirty = true;
+    }
+    if (!this.#dirty && camera.changes === this.#drawn.camera) return;
+    this.#dirty = false;
+    this.#batches = batches(world, this.#panel.chosen, this.#pacer?.predictor);
+    if (!this.#fitted && world.generation > 0) this.#fit();
+    if (begun - this.#slowAt > 500) {
+      this.#slowAt = begun;
+      this.#autoRange();
+      if (camera.orbit) this.#bounds = boundsOf(this.#batches) ?? this.#bounds;
+      this.#drawn.scale = camera.orbit ? -1 : this.#drawn.scale;
+    }
+    const ratio = devicePixelRatio || 1, size = this.#panel.size * ratio;
+    camera.matrix(this.#matrix);
+    this.#points.draw(this.#batches, this.#matrix, {
+      size, reach: camera.orbit ? camera.distance : 0, low: this.#range[0], high: this.#range[1], version: world.version, alpha: camera.orbit ? 1 : 0.85,
+    });
+    if (this.#drawn.scale !== camera.changes) {
+      const { x, y, z } = this.#panel.chosen;
+      drawScale($("scale"), camera, this.#theme, [x, y, z || "0"], this.#bounds);
+      this.#drawn.scale = camera.changes;
+    }
+    this.#drawn.camera = camera.changes;
+    this.#drawn.version = world.version;
+    // looking through all points costs: at once where the pointer moved, else now and then
+    if (this.#pointer && !this.#view.classList.contains("dragging") && (this.#moved || begun - this.#lookedAt > 120)) {
+      this.#lookedAt = begun;
+      this.#moved = false;
+      this.#look();
+    }
+    const cost = performance.now() - begun + this.#updateMs + (this.#pacer?.reconcileMs ?? 0);
+    this.#updateMs = 0;
+    if (this.#pacer) this.#pacer.reconcileMs = 0;
+    this.scriptMs.push(cost);
+    if (this.scriptMs.length > 600) this.scriptMs.shift();
+    this.#sample.sum += cost;
+    this.#sample.frames++;
+  }
+
+  /** Five times a second: numbers, charts, tables. */
+  #tick(): void {
+    const { stats, world, writerAlive, state } = this.connection, now = performance.now();
+    set("fact-generation", world.generation > 0 ? count(world.generation) : "–");
+    set("fact-frame", world.generation > 0 ? count(world.frame) : "–");
+    set("fact-time", world.generation > 0 ? `${world.time.toFixed(2)} s` : "–");
+    set("fact-entities", count(world.entities.count));
+    set("fact-age", milliseconds(stats.ageMs));
+    this.#state();
+    if (document.hidden) return;
+    const { sum, frames } = this.#sample, error = this.#pacer?.predictor.errorRms ?? NaN;
+    this.#charts.script.add(frames > 0 ? sum / frames : NaN);
+    this.#charts.rows.add(stats.rowsPerSecond);
+    this.#charts.bytes.add(stats.bytesPerSecond);
+    this.#charts.error.add(error);
+    for (const chart of Object.values(this.#charts)) chart.draw(this.#theme);
+    this.#sample = { sum: 0, frames: 0 };
+    if (now - this.#sampledAt > 900) {
+      this.#sampledAt = now;
+      this.#tables();
+      this.#legend();
+      set("predict-text", this.#pacer
+        ? `off by ${digits(this.#pacer.predictor.errorRms)} (root mean square), at most ${digits(this.#pacer.predictor.errorMax)}; pace ${digits(this.#pacer.pace)} s/s`
+        : kernelFor(world, this.#axes()) ? "moves points by their velocity while no state comes" : "no axis has a namesake in a component `velocity`");
+    }
+    this.#entity();
+    if (state === "live" && !writerAlive) this.#state();
+  }
+
+  #state(): void {
+    const { connection } = this, { state, stats } = connection;
+    let shown: string = state, text: string = state;
+    if (state === "live") {
+      if (!connection.writerAlive) [shown, text] = ["ended", "the simulation has ended"];
+      else text = stats.ageMs > 3000 ? `live, nothing new for ${Math.round(stats.ageMs / 1000)} s` : "live";
+    } else if (state === "waiting") {
+      text = "disconnected";
+    }
+    $("state").dataset["state"] = shown;
+    set("state-text", text);
+    set("region", connection.hello ? `· ${connection.hello.region}` : $("region").textContent ?? "");
+    document.title = `${connection.hello?.region ?? "hypostyle"}${state === "live" ? "" : ` (${text})`}`;
+    const lost = state === "waiting" || state === "closed" || state === "connecting" && stats.updates > 0;
+    const banner = $("banner"), stage = banner.parentElement!;
+    banner.hidden = !lost;
+    stage.dataset["stale"] = String(lost);
+    if (lost) {
+      const left = Math.max(0, Math.ceil((connection.nextTryAt - performance.now()) / 1000));
+      setText(banner.querySelector("b")!, state === "closed" ? "Closed" : "Not connected");
+      setText(banner.querySelector("span")!, state === "waiting" ? `${connection.reason}; next try in ${left} s` : connection.reason);
+      $("retry").hidden = state !== "waiting";
+    }
+    $("pause").setAttribute("aria-pressed", String(state === "paused"));
+    setText($("pause"), state === "paused" ? "Go on" : "Pause");
+  }
+
+  #buttons(): void {
+    $("pause").onclick = () => this.#key("p");
+    $("theme").onclick = () => this.#key("t");
+    $("mode").onclick = () => this.#key("o");
+    $("fit").onclick = () => this.#key("0");
+    $("retry").onclick = () => this.connection.resume();
+    for (const [id, factor] of [["closer", 0.75], ["farther", 1 / 0.75]] as const) $(id).onclick = () => this.camera.zoom(factor);
+    $("predict").onchange = $("reconcile").onchange = () => this.#predict();
+    const slot = $<HTMLInputElement>("slot");
+    slot.oninput = () => {
+      const number = slot.value.trim() === "" ? NaN : Number(slot.value), place = Number.isInteger(number) && number >= 0 ? this.connection.world.entities.find(number) : undefined;
+      this.#pinned = place ? place.table.handles.data[place.row] as bigint : undefined;
+      slot.setCustomValidity(slot.value.trim() === "" || place ? "" : "no such entity");
+      this.#entity();
+    };
+    for (const id of ["low", "high"]) {
+      $<HTMLInputElement>(id).onchange = () => {
+        $<HTMLInputElement>("auto").checked = false;
+        this.#typedRange();
+      };
+    }
+    $("auto").onchange = () => {
+      this.#slowAt = 0;
+      this.#dirty = true;
+    };
+  }
+
+  #key(key: string): boolean {
+    const { connection, camera } = this;
+    switch (key) {
+      case "p":
+        if (connection.state === "paused") connection.resume();
+        else connection.pause();
+        return true;
+      case "t":
+        this.#setTheme(this.#theme.dark ? "light" : "dark");
+        return true;
+      case "o":
+        if (!camera.orbit && this.#panel.chosen.z === "") return true;
+        camera.orbit = !camera.orbit;
+        this.#modes();
+        this.#fit();
+        return true;
+      case "0":
+        this.#fit();
+        return true;
+      case "escape":
+        this.#pinned = undefined;
+        $<HTMLInputElement>("slot").value = "";
+        this.#entity();
+        return true;
+      default: return false;
+    }
+  }
+
+  #modes(): void {
+    const mode = $<HTMLButtonElement>("mode"), flat = this.#panel.chosen.z === "";
+    mode.setAttribute("aria-pressed", String(this.camera.orbit));
+    mode.disabled = flat;
+  }
+
+  #axes(): string[] {
+    return [this.#panel.chosen.x, this.#panel.chosen.y, this.#panel.chosen.z].filter(name => name !== "");
+  }
+
+  #layoutChanged(): void {
+    this.#fitted = false;
+    this.#pinned = this.#hover = undefined;
+    queueMicrotask(() => {
+      this.#predict();
+      this.#chosen("axes");
+    });
+  }
+
+  #chosen(what: "axes" | "look" | "colour"): void {
+    this.#dirty = true;
+    this.#slowAt = 0;
+    if (what === "look") this.#points.palette(colours(this.#panel.map, this.#theme.dark));
+    if (what === "colour") $<HTMLInputElement>("auto").checked = true;
+    if (what === "axes") {
+      if (this.#panel.chosen.z === "") this.camera.orbit = false;
+      this.#fitted = false;
+      this.#modes();
+      this.#predict();
+    }
+    this.#legend();
+  }
+
+  #predict(): void {
+    this.#pacer?.close();
+    this.#pacer = undefined;
+    const kernel = kernelFor(this.connection.world, this.#axes()), box = $<HTMLInputElement>("predict");
+    box.disabled = !kernel;
+    if (kernel && box.checked) this.#pacer = new Pacer(this.connection, kernel, $<HTMLSelectElement>("reconcile").value === "snap" ? "snap" : "smooth");
+    this.#sampledAt = 0;
+    this.#dirty = true;
+  }
+
+  #fit(): void {
+    this.#batches = batches(this.connection.world, this.#panel.chosen, this.#pacer?.predictor);
+    this.#bounds = boundsOf(this.#batches);
+    if (!this.#bounds) return;
+    this.#fitted = true;
+    this.camera.fit(this.#bounds);
+    this.#slowAt = 0;
+    this.#dirty = true;
+  }
+
+  #autoRange(): void {
+    if (!$<HTMLInputElement>("auto").checked) return;
+    const range = rangeOf(this.#batches);
+    if (!range) return;
+    let [low, high] = range;
+    if (this.#panel.map === "balance") [low, high] = [-Math.max(-low, high), Math.max(-low, high)];
+    if (low === high) [low, high] = [low - 0.5, high + 0.5];
+    // a range that hardly changes stays: the legend is to be read
+    const [a, b] = this.#range, width = b - a;
+    if (Math.abs(low - a) < width * 0.04 && Math.abs(high - b) < width * 0.04 && width > 0) return;
+    this.#range = [low, high];
+    this.#legend();
+  }
+
+  #typedRange(): void {
+    const low = Number($<HTMLInputElement>("low").value), high = Number($<HTMLInputElement>("high").value);
+    if (Number.isFinite(low) && Number.isFinite(high) && low < high) this.#range = [low, high];
+    this.#dirty = true;
+    this.#legend();
+  }
+
+  #legend(): void {
+    const { colour } = this.#panel.chosen, theme = this.#theme, { g, width } = fit($("legend")), { world } = this.connection;
+    g.font = FONT;
+    g.textBaseline = "middle";
+    $("legend").parentElement!.querySelector<HTMLElement>(".range")!.style.visibility = colour === "" ? "hidden" : "";
+    if (colour === "") {
+      world.tables.filter(table => table.columns.has(this.#panel.chosen.x)).slice(0, 8).forEach((table, i) => {
+        g.fillStyle = tableColour(world, table);
+        g.fillRect(i * 30, 2, 24, 12);
+        g.fillStyle = theme.colour("soft");
+        g.fillText(String(table.id), i * 30 + 8, 24);
+      });
+      return;
+    }
+    const map = colours(this.#panel.map, theme.dark), gradient = g.createLinearGradient(0, 0, width, 0);
+    for (let i = 0; i < 256; i += 15) gradient.addColorStop(i / 255, `rgb(${map[i * 4]} ${map[i * 4 + 1]} ${map[i * 4 + 2]})`);
+    g.fillStyle = gradient;
+    g.fillRect(0, 2, width, 13);
+    g.fillStyle = theme.colour("soft");
+    const [low, high] = this.#range;
+    for (let i = 0; i <= 4; i++) {
+      const x = Math.round(i / 4 * (width - 1));
+      g.fillRect(x, 15, 1, 4);
+      g.textAlign = i === 0 ? "left" : i === 4 ? "right" : "center";
+      g.fillText(digits(low + (high - low) * i / 4), x, 27);
+    }
+    for (const [id, end] of [["low", low], ["high", high]] as const) {
+      const input = $<HTMLInputElement>(id);
+      if ($<HTMLInputElement>("auto").checked && document.activeElement !== input) input.value = digits(end);
+    }
+  }
+
+  #tables(): void {
+    const { world } = this.connection;
+    rows($<HTMLTableElement>("tables"), world.tables.map(table => [table.components.join(" · ") || "no components", count(table.rows)]));
+  }
+
+  /** Reads the point under the pointer. */
+  #look(): void {
+    const { camera } = this, pointer = this.#pointer!, tip = $("tip");
+    this.#hover = pick(this.#batches, this.#matrix, camera.width, camera.height, pointer.x, pointer.y, 12);
+    tip.hidden = !this.#hover;
+    this.#view.style.cursor = this.#hover ? "pointer" : "";
+    if (!this.#hover) return;
+    const { table, row } = this.#hover, handle = table.handles.data[row] as bigint, values = table.row(row), lines = [`entity ${value(handle)}`];
+    const { colour } = this.#panel.chosen;
+    for (const name of new Set([...this.#axes(), ...(colour ? [colour] : [])])) {
+      const [base, lane] = name.split("["), found = values.get(base!);
+      if (found !== undefined) lines.push(`${name}  ${value(Array.isArray(found) ? found[parseInt(lane ?? "0", 10)] : found)}`);
+    }
+    const [head, ...rest] = lines, b = document.createElement("b");
+    b.textContent = head!;
+    tip.replaceChildren(b, `\n${rest.join("\n")}`);
+    const batch = this.#batches.find(batch => batch.table === table), at = batch && camera.project(...placeOf(batch, row), this.#matrix) || [pointer.x, pointer.y];
+    const x = at[0] + 14 + tip.offsetWidth > camera.width ? at[0] - 14 - tip.offsetWidth : at[0] + 14;
+    tip.style.transform = `translate(${Math.round(x)}px, ${Math.round(Math.min(Math.max(at[1] - 10, 4), camera.height - tip.offsetHeight - 4))}px)`;
+  }
+
+  #entity(): void {
+    const { world } = this.connection, table = $<HTMLTableElement>("entity");
+    const place = this.#pinned !== undefined ? world.entities.find(this.#pinned) : this.#hover && this.#hover.row < this.#hover.table.rows ? this.#hover : undefined;
+    if (!place) {
+      rows(table, this.#pinned !== undefined ? [[`entity ${value(this.#pinned)}`, "is gone"]] : []);
+      return;
+    }
+    const handle = place.table.handles.data[place.row] as bigint;
+    rows(table, [
+      ["slot · generation", `${handle & 0xffff_ffffn} · ${handle >> 32n}`], ["table, row", `${place.table.id}, ${count(place.row)}`],
+      ...[...place.table.row(place.row)].map(([name, of]) => [name, value(of)] as [string, string]),
+    ]);
+  }
+
+  async #timeline(token: string | null): Promise<void> {
+    const url = new URL("timeline", location.href);
+    url.search = token !== null ? `?token=${encodeURIComponent(token)}` : "";
+    for (;;) {
+      const wait = document.hidden || this.connection.state !== "live" ? 1000 : await this.#gantt.refresh(url);
+      await new Promise(done => setTimeout(done, wait));
+    }
+  }
+
+  #setTheme(name: string): void {
+    document.documentElement.dataset["theme"] = name === "light" ? "light" : "dark";
+    localStorage.setItem("hypostyle-theme", name);
+    this.#theme.refresh();
+    setText($("theme"), this.#theme.dark ? "Light" : "Dark");
+    this.#points.palette(colours(this.#panel.map, this.#theme.dark));
+    this.#drawn.scale = -1;
+    this.#dirty = true;
+    this.#legend();
+    this.#gantt.draw();
+    for (const chart of Object.values(this.#charts)) chart.draw(this.#theme);
+  }
+
+  #resize(): void {
+    const { clientWidth, clientHeight } = this.#view, ratio = devicePixelRatio || 1;
+    this.#view.width = Math.max(1, Math.round(clientWidth * ratio));
+    this.#view.height = Math.max(1, Math.round(clientHeight * ratio));
+    this.camera.resize(clientWidth, clientHeight);
+    this.#dirty = true;
+  }
+}
+
+function setText(element: Element, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function set(id: string, text: string): void {
+  setText($(id), text);
+}
+
+/** Fills a table's body; cells that hold their text already are left alone. */
+function rows(table: HTMLTableElement, all: readonly (readonly [string, string] | string[])[]): void {
+  const body = table.tBodies[0]!;
+  while (body.rows.length > all.length) body.deleteRow(-1);
+  all.forEach(([head, text], i) => {
+    let row = body.rows[i];
+    if (!row) {
+      row = body.insertRow();
+      const cell = document.createElement("th");
+      cell.scope = "row";
+      row.append(cell, document.createElement("td"));
+    }
+    setText(row.cells[0]!, head ?? "");
+    setText(row.cells[1]!, text ?? "");
+  });
+}
+
+declare global {
+  /** The page's own parts, for whoever looks at it from the browser's console, and for tests. */
+  var hypostyle: Page;
+}
+
+try {
+  globalThis.hypostyle = new Page();
+} catch (error) {
+  const banner = $("banner");
+  banner.hidden = false;
+  setText(banner.querySelector("b")!, "This page cannot run here");
+  setText(banner.querySelector("span")!, error instanceof Error ? error.message : String(error));
+  $("retry").hidden = true;
+}

@@ -1,0 +1,76 @@
+//! The canvas over the points: axes with round numbers when flat, a box with its edges named in orbit.
+
+import { FONT, fit, type Theme } from "./canvas.ts";
+import type { Bounds, Camera } from "./camera.ts";
+import { digits, ticks } from "./format.ts";
+
+/** Draws axes for what the camera sees. */
+export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Theme, names: readonly [string, string, string], bounds: Bounds | undefined): void {
+  const { g, width, height } = fit(canvas, camera);
+  g.font = FONT;
+  if (camera.orbit) {
+    if (bounds) drawBox(g, camera, theme, names, bounds);
+    return;
+  }
+  const [cx, cy] = camera.target, { scale } = camera;
+  const x0 = cx - width / 2 * scale, x1 = cx + width / 2 * scale, y0 = cy - height / 2 * scale, y1 = cy + height / 2 * scale;
+  const shown = (value: number, step: number): string => Math.abs(value) >= 1e5 || step < 1e-4 ? value.toExponential(Math.max(0, Math.min(6, Math.floor(Math.log10(Math.abs(value) / step || 1)))))
+    : value.toFixed(Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9))));
+  const line = (position: number, vertical: boolean, zero: boolean): void => {
+    g.fillStyle = theme.colour(zero ? "soft" : "line");
+    g.globalAlpha = zero ? 0.45 : 0.55;
+    if (vertical) g.fillRect(Math.round(position), 0, 1, height);
+    else g.fillRect(0, Math.round(position), width, 1);
+    g.globalAlpha = 1;
+  };
+  const xs = ticks(x0, x1, width / 110), ys = ticks(y0, y1, height / 70);
+  for (const x of xs) line((x - x0) / scale, true, x === 0);
+  for (const y of ys) line((y1 - y) / scale, false, y === 0);
+  g.fillStyle = theme.colour("soft");
+  g.textBaseline = "bottom";
+  g.textAlign = "left";
+  const step = (values: number[]): number => values.length > 1 ? values[1]! - values[0]! : 1;
+  for (const x of xs) {
+    const at = (x - x0) / scale;
+    if (at > 46 && at < width - (width > 900 ? 480 : 40)) g.fillText(shown(x, step(xs)), at + 4, height - 5);
+  }
+  for (const y of ys) {
+    const at = (y1 - y) / scale;
+    if (at > 22 && at < height - 24) g.fillText(shown(y, step(ys)), 6, at - 2);
+  }
+  g.fillStyle = theme.colour("ink");
+  g.textBaseline = "top";
+  g.fillText(`↑ ${names[1]}   → ${names[0]}`, 8, 10);
+}
+
+function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, names: readonly [string, string, string], bounds: Bounds): void {
+  const m = camera.matrix(), corner = (k: number): [number, number] | undefined =>
+    camera.project(bounds[k & 1 ? 3 : 0]!, bounds[k & 2 ? 4 : 1]!, bounds[k & 4 ? 5 : 2]!, m);
+  g.strokeStyle = theme.colour("soft");
+  for (let k = 0; k < 8; k++) {
+    for (const axis of [1, 2, 4]) {
+      if (k & axis) continue;
+      const from = corner(k), to = corner(k | axis);
+      if (!from || !to) continue;
+      g.globalAlpha = k === 0 ? 0.9 : 0.28;
+      g.beginPath();
+      g.moveTo(...from);
+      g.lineTo(...to);
+      g.stroke();
+    }
+  }
+  g.globalAlpha = 1;
+  g.fillStyle = theme.colour("ink");
+  g.textAlign = "center";
+  g.textBaseline = "middle";
+  [1, 2, 4].forEach((axis, i) => {
+    const from = corner(0), to = corner(axis);
+    if (!from || !to) return;
+    const away = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
+    const x = to[0] + (to[0] - from[0]) / away * 18, y = to[1] + (to[1] - from[1]) / away * 14;
+    g.fillStyle = theme.colour("ink");
+    g.fillText(names[i]!, x, y);
+    g.fillStyle = theme.colour("soft");
+    g.fillText(digits(bounds[i + 3]!), x, y + 13);
+  });
+}

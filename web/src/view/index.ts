@@ -1,0 +1,13 @@
+//! A running simulation's state in the browser: connect, and read typed arrays.
+
+export { connect, Connection, type ConnectOptions, type ConnectionState, type FrameEvent } from "./connect.ts";
+export { ColumnView, type Part } from "./column.ts";
+export { ProtocolError, ViewError } from "./errors.ts";
+export { Predictor, type Kernel, type KernelJob, type PredictOptions } from "./predict.ts";
+export {
+  decode, type ComponentInfo, type FieldInfo, type Hello, type Message, type ResourceInfo, type Subscribed, type UpdatePart, type Wishes,
+} from "./protocol.ts";
+export { Stats } from "./stats.ts";
+export { Bits, CHUNK_ROWS, Column, Table, type ColumnSpec } from "./table.ts";
+export type { BigArray, ColumnArray, NumberArray, Scalar, ScalarType } from "./types.ts";
+export { Assembler, Entities, World, type Applied, type Place } from "./world.ts";

@@ -1,0 +1,250 @@
+//! Prediction: a declared kernel runs between server frames, into columns of its own, and reconciles with every state
+//! that comes.
+//!
+//! Invariants: the world's own columns are never written; after each update the predicted state is the server's, with
+//! everything replayed that the server does not know yet; what is kept for that is bounded.
+
+import { ViewError } from "./errors.ts";
+import { CHUNK_ROWS, type Table } from "./table.ts";
+import type { World } from "./world.ts";
+
+/** A float column. */
+export type Floats = Float32Array | Float64Array;
+
+/** What a kernel sees of one table: its rows alone. */
+export interface KernelJob {
+  readonly rows: number;
+  /** The step of simulated time. */
+  readonly dt: number;
+  readonly table: Table;
+  /** Predicted columns, to be changed in place. */
+  readonly write: Readonly<Record<string, Floats>>;
+  /** Columns as the server sent them. */
+  readonly read: Readonly<Record<string, Floats>>;
+}
+
+/** What is predicted, and how. */
+export interface Kernel {
+  /** Float columns that the kernel changes. Tables that lack one of all named columns are left alone. */
+  readonly writes: readonly string[];
+  /** Float columns that it reads and leaves alone. */
+  readonly reads: readonly string[];
+  step(job: KernelJob): void;
+  /** What an input does to the state. */
+  input?(job: KernelJob, input: unknown): void;
+}
+
+export interface PredictOptions {
+  /** How the shown state goes over to the corrected one: at once, or within about `smoothSeconds`. Default: smooth. */
+  readonly reconcile?: "snap" | "smooth";
+  /** The time in which a correction fades to a third, seconds of the clock; default 0.1. */
+  readonly smoothSeconds?: number;
+  /** Predict at most so far ahead of the server's state, simulated time; default 0.5. */
+  readonly aheadMax?: number;
+}
+
+/** Steps and inputs that are kept for a replay. */
+const HISTORY_MAX = 256;
+
+type Event =
+  | { readonly kind: "step"; readonly dt: number; readonly end: number }
+  | { readonly kind: "input"; readonly sequence: number; readonly input: unknown; readonly end: number };
+
+interface Part {
+  readonly table: Table;
+  readonly rows: number;
+  readonly handles: Uint32Array;
+  readonly state: Record<string, Floats>;
+  readonly shown: Record<string, Floats>;
+  /** What a smooth correction still has to take back: shown = state + offset. */
+  readonly offset: Record<string, Float32Array>;
+}
+
+export class Predictor {
+  /** Simulated time that the predicted state stands at. */
+  time = 0;
+  /** The last reconciliation: how far the prediction was off, in the columns' units. */
+  errorMax = 0;
+  errorRms = 0;
+  /** Reconciliations so far. */
+  reconciled = 0;
+  /** One more with every change of the shown columns. */
+  version = 0;
+  readonly #world: World;
+  readonly #kernel: Kernel;
+  readonly #smooth: number;
+  readonly #aheadMax: number;
+  #parts: Part[] = [];
+  #history: Event[] = [];
+  #worldVersion = -1;
+  #fading = false;
+
+  constructor(world: World, kernel: Kernel, options: PredictOptions = {}) {
+    if (kernel.writes.length === 0) throw new ViewError("a kernel that writes nothing");
+    for (const name of [...kernel.writes, ...kernel.reads]) {
+      const spec = world.columns.get(name);
+      if (!spec) throw new ViewError(`there is no column ${name}`);
+      if (spec.type !== "f32" && spec.type !== "f64") throw new ViewError(`${name} is ${spec.type}; kernels take f32 and f64`);
+    }
+    this.#world = world;
+    this.#kernel = kernel;
+    this.#smooth = options.reconcile === "snap" ? 0 : options.smoothSeconds ?? 0.1;
+    this.#aheadMax = options.aheadMax ?? 0.5;
+  }
+
+  /** The predicted column in a table: what to show. `undefined` where the table is not predicted. */
+  column(name: string, table: Table): Floats | undefined {
+    return this.#parts.find(part => part.table === table)?.shown[name];
+  }
+
+  /** Inputs that the server has not confirmed. */
+  get pendingInputs(): number {
+    return this.#history.filter(event => event.kind === "input").length;
+  }
+
+  /** Runs the kernel over simulated time `dt`, after `seconds` of the clock. Call once per drawn frame. */
+  step(dt: number, seconds = dt): void {
+    if (this.time + dt - this.#world.time > this.#aheadMax) dt = Math.max(0, this.#world.time + this.#aheadMax - this.time);
+    if (dt > 0) {
+      this.time += dt;
+      this.#remember({ kind: "step", dt, end: this.time });
+      for (const part of this.#parts) this.#run(part, dt);
+    }
+    this.#fade(seconds);
+  }
+
+  /** Applies an input now, and again after each reconciliation until the server has it. `sequence` is `send`'s. */
+  input(sequence: number, input: unknown): void {
+    this.#remember({ kind: "input", sequence, input, end: this.time });
+    for (const part of this.#parts) this.#kernel.input?.(this.#job(part, 0), input);
+    this.#fade(0);
+  }
+
+  /** Takes the server's new state in. Call after each update, with the newest input that the state contains. */
+  reconcile(acknowledgedInput = 0): void {
+    if (this.#worldVersion === this.#world.version) return;
+    this.#worldVersion = this.#world.version;
+    const before = new Map(this.#parts.map(part => [part.table, part]));
+    const to = this.#world.time;
+    // another time altogether: nothing that was predicted belongs to it
+    if (this.time - to > 2 * this.#aheadMax) this.#history = this.#history.filter(event => event.kind === "input");
+    const steps = this.#history;
+    // the old prediction of the new state's own time, where the new one is ahead of it
+    if (to > this.time && to - this.time <= this.#aheadMax) for (const part of this.#parts) this.#run(part, to - this.time);
+    this.#history = steps.flatMap((event): Event[] => {
+      if (event.kind === "input") return event.sequence > acknowledgedInput ? [event] : [];
+      const dt = Math.min(event.dt, event.end - to);
+      return dt > 0 ? [{ ...event, dt }] : [];
+    });
+    this.time = this.#history.reduce((time, event) => event.kind === "step" ? Math.max(time, event.end) : time, to);
+    let sum = 0, count = 0, max = 0;
+    this.#parts = [];
+    for (const table of this.#world.tables) {
+      const part = this.#fresh(table, before.get(table));
+      if (!part) continue;
+      this.#parts.push(part);
+      for (const event of this.#history) {
+        if (event.kind === "step") this.#run(part, event.dt);
+        else this.#kernel.input?.(this.#job(part, 0), event.input);
+      }
+      const old = before.get(table);
+      if (old) {
+        const error = this.#compare(part, old);
+        sum += error.sum;
+        count += error.count;
+        max = Math.max(max, error.max);
+      }
+    }
+    this.errorMax = max;
+    this.errorRms = count > 0 ? Math.sqrt(sum / count) : 0;
+    this.reconciled++;
+    this.#fading = this.#smooth > 0 && max > 0;
+    this.#fade(0);
+  }
+
+  #remember(event: Event): void {
+    this.#history.push(event);
+    if (this.#history.length <= HISTORY_MAX) return;
+    // the oldest steps become one; an input that was never confirmed goes
+    const [first, second, ...rest] = this.#history as [Event, Event, ...Event[]];
+    this.#history = first.kind === "step" && second.kind === "step" ? [{ kind: "step", dt: first.dt + second.dt, end: second.end }, ...rest] : [second, ...rest];
+  }
+
+  #job(part: Part, dt: number): KernelJob {
+    const read: Record<string, Floats> = {};
+    for (const name of this.#kernel.reads) read[name] = part.table.columns.get(name)!.data as Floats;
+    return { rows: part.rows, dt, table: part.table, write: part.state, read };
+  }
+
+  #run(part: Part, dt: number): void {
+    // the table may have changed since: the state that says so is about to be taken in
+    if (part.rows > part.table.capacity || this.#kernel.reads.some(name => !part.table.columns.has(name))) return;
+    this.#kernel.step(this.#job(part, dt));
+  }
+
+  /** The server's state of a table as the start of a prediction; arrays of the part before are used again. */
+  #fresh(table: Table, old: Part | undefined): Part | undefined {
+    if ([...this.#kernel.writes, ...this.#kernel.reads].some(name => !table.columns.has(name))) return undefined;
+    const rows = table.rows, lanes = (name: string): number => table.columns.get(name)!.lanes;
+    const state: Record<string, Floats> = {}, shown: Record<string, Floats> = {}, offset: Record<string, Float32Array> = {};
+    for (const name of this.#kernel.writes) {
+      const column = table.columns.get(name)!, data = column.data as Floats, length = rows * lanes(name);
+      const room = Math.ceil(table.capacity / CHUNK_ROWS) * CHUNK_ROWS * lanes(name);
+      state[name] = data.slice(0, length);
+      const reuse = old?.shown[name];
+      shown[name] = reuse && reuse.length === room ? reuse : column.type === "f32" ? new Float32Array(room) : new Float64Array(room);
+      offset[name] = new Float32Array(this.#smooth > 0 ? length : 0);
+    }
+    const handles = new Uint32Array(table.handles.bytes.buffer, 0, rows * 2).slice();
+    return { table, rows, handles, state, shown, offset };
+  }
+
+  /** How far the old prediction is from the new one, in rows of the same entity; and what a smooth change takes back. */
+  #compare(part: Part, old: Part): { sum: number; count: number; max: number } {
+    let sum = 0, count = 0, max = 0;
+    const rows = Math.min(part.rows, old.rows), a = part.handles, b = old.handles;
+    for (const name of this.#kernel.writes) {
+      const now = part.state[name]!, before = old.state[name]!, offset = part.offset[name]!, left = old.offset[name]!;
+      const lanes = part.rows > 0 ? now.length / part.rows : 1, smooth = this.#smooth > 0;
+      for (let row = 0; row < rows; row++) {
+        if (a[row * 2] !== b[row * 2] || a[row * 2 + 1] !== b[row * 2 + 1]) continue;
+        for (let k = row * lanes; k < (row + 1) * lanes; k++) {
+          const error = before[k]! - now[k]!, size = Math.abs(error);
+          if (!(size < Infinity)) continue;
+          sum += error * error;
+          if (size > max) max = size;
+          if (smooth) offset[k] = error + left[k]!;
+        }
+        count += lanes;
+      }
+    }
+    return { sum, count, max };
+  }
+
+  /** Makes the shown columns: the state, and what is left of the last correction. */
+  #fade(seconds: number): void {
+    const keep = this.#fading ? Math.exp(-seconds / this.#smooth) : 0;
+    let largest = 0;
+    for (const part of this.#parts) {
+      for (const name of this.#kernel.writes) {
+        const state = part.state[name]!, shown = part.shown[name]!;
+        if (!this.#fading) {
+          (shown as Float64Array).set(state);
+          continue;
+        }
+        const offset = part.offset[name]!;
+        for (let k = 0; k < state.length; k++) {
+          const left = offset[k]! * keep, size = left < 0 ? -left : left;
+          offset[k] = left;
+          if (size > largest) largest = size;
+          shown[k] = state[k]! + left;
+        }
+      }
+    }
+    if (this.#fading && largest <= this.errorMax * 1e-3) {
+      this.#fading = false;
+      for (const part of this.#parts) for (const offset of Object.values(part.offset)) offset.fill(0);
+    }
+    this.version++;
+  }
+}

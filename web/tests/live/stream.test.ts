@@ -1,0 +1,90 @@
+//! Against the real gateway: whatever the network does, the view-world holds the server's bytes.
+//!
+//! `GENERATIONS` says over how many generations (default 600; 10,000 takes some minutes), `SEED` which faults.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connect, type Connection } from "../../src/view/connect.ts";
+import { engine, faultyProxy, noProgram, until } from "../support/engine.ts";
+import { Random } from "../support/random.ts";
+import { sameWorlds } from "../support/compare.ts";
+import { hashes, snapshot } from "../support/snapshot.ts";
+
+const GENERATIONS = Number(process.env["GENERATIONS"] ?? 600);
+const SEED = Number(process.env["SEED"] ?? Date.now() % 1e9);
+
+function view(port: number, options: Parameters<typeof connect>[1] = {}): Connection {
+  return connect(`ws://127.0.0.1:${port}/live`, { retryMsMin: 20, retryMsMax: 200, silenceMsMax: 2500, ...options });
+}
+
+test(`drops, stalls and reconnects end in the server's bytes (${GENERATIONS} generations, seed ${SEED})`, { skip: noProgram, timeout: 1_800_000 }, async () => {
+  const real = await engine("stream", ["--entities", "5000", "--frames", String(1_000_000), "--workers", "local"]);
+  const proxy = await faultyProxy(real.port, new Random(SEED), 150);
+  const all = view(proxy.port), some = view(proxy.port, { columns: ["position", "velocity.y", "frozen"], rateHz: 15, window: 1 });
+  try {
+    await all.ready();
+    const first = all.world.generation, seen = new Map<number, string>();
+    let compared = 0;
+    all.onFrame(event => {
+      seen.set(event.generation, "");
+      // what is kept to be compared with a snapshot of the same generation
+      if (seen.size % 4 === 0) seen.set(event.generation, hashes(all.world).join("\n"));
+    });
+    while (all.world.generation < first + GENERATIONS || all.stats.reconnects < 3 || compared < 1) {
+      const now = await snapshot(real.port), mine = seen.get(now.generation);
+      if (mine) {
+        assert.equal(mine, hashes(now).join("\n"), `generation ${now.generation}, seed ${SEED}`);
+        compared++;
+      }
+      await new Promise(done => setTimeout(done, 20));
+    }
+    await real.run.stop();
+    proxy.calm();
+    for (const connection of [all, some]) {
+      const last = await snapshot(real.port, connection.wishes.columns);
+      await until("the last generation", () => connection.world.generation === last.generation && connection.state === "live");
+      sameWorlds(connection.world, last, `at the end, seed ${SEED}`);
+      assert.deepEqual(hashes(connection.world), hashes(last));
+    }
+    assert.ok(all.stats.resumes > 0, "connections were resumed");
+    assert.ok(proxy.faults.cut > 0 && proxy.faults.stalled > 0);
+    console.log(`${all.world.generation - first} generations, ${all.stats.updates} updates (${all.stats.fullUpdates} full), ${proxy.faults.cut} cuts, `
+      + `${proxy.faults.stalled} stalls, ${all.stats.reconnects} reconnects, ${all.stats.resumes} resumed, ${compared} compared on the way`);
+  } finally {
+    all.close();
+    some.close();
+    proxy.close();
+    await real.close();
+  }
+});
+
+test("subscriptions change on a live connection; refusals leave it as it is", { skip: noProgram, timeout: 120_000 }, async () => {
+  const real = await engine("subscribe", ["--entities", "2000", "--frames", "1000000", "--workers", "local"]);
+  const connection = view(real.port, { columns: ["position.x"] });
+  try {
+    await connection.ready();
+    assert.deepEqual([...connection.world.tables[0]!.columns.keys()], ["position.x"]);
+    await assert.rejects(connection.subscribe({ columns: ["nonsense"] }), /nonsense/);
+    const then = connection.world.generation;
+    await until("news after a refusal", () => connection.world.generation > then);
+    await connection.subscribe({ columns: ["position", "frozen"], rateHz: 30 });
+    await until("the new columns", () => connection.world.tables.some(table => table.columns.has("position.z")));
+    const gravity = connection.world.resource("gravity");
+    assert.equal(gravity?.get("x"), 0);
+    assert.ok((gravity?.get("y") as number) < -9);
+    const bounded = await connection.subscribe({ columns: ["position"], quantise: { "position.x": 0.05 } });
+    assert.deepEqual(bounded.quantised, ["position.x"]);
+    await until("quantised values", () => connection.world.column("position.x").length > 1000);
+    const x = connection.world.column("position.x").toArray() as Float32Array;
+    assert.ok(x.every(value => value > -1 && value < 101));
+    await connection.subscribe({ columns: ["position"], box: { fields: ["position.x"], min: [0], max: [50] } });
+    await until("a box", () => connection.world.tables.some(table => table.inBox !== undefined));
+    for (const table of connection.world.tables) {
+      const values = table.columns.get("position.x")!.data as Float32Array;
+      for (let row = 0; row < table.rows; row++) if (table.inBox?.has(row)) assert.ok(values[row]! >= 0 && values[row]! <= 50);
+    }
+  } finally {
+    connection.close();
+    await real.close();
+  }
+});

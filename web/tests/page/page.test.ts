@@ -1,0 +1,198 @@
+//! The page in Chromium, with a stand-in for the gateway: what is drawn, what is asked for, what the keyboard does.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import { CHROMIUM, launch, open } from "../support/browser.ts";
+import { Particles, serveParticles, standIn, type StandIn } from "../support/standin.ts";
+
+const PAGE = new URL("../../../page", import.meta.url).pathname;
+const ROWS = 4000;
+const skip = CHROMIUM ? false : "there is no Chromium";
+
+let browser: Browser, server: StandIn, particles: Particles, timer: ReturnType<typeof setInterval>;
+
+before(async () => {
+  if (!CHROMIUM) return;
+  particles = new Particles(ROWS);
+  timer = setInterval(() => particles.step(0.05), 50);
+  server = await standIn(PAGE, (socket, messages) => serveParticles(socket, particles, messages), () => ({
+    length: 3000, systems: [["integrate", "#4477aa"]], frames: [[0, 3000, "12", false]], rows: [{ name: "main", marks: [], spans: [0, 2000, 0, 1, 2, 3, 0, 0, 2000, 900, -7, 0, 0, 0, 0, 0] }],
+  }));
+  browser = await launch();
+});
+
+after(async () => {
+  clearInterval(timer);
+  await browser?.close();
+  await server?.close();
+});
+
+async function opened(options: Parameters<typeof open>[2] = {}): Promise<{ page: Page; errors: string[] }> {
+  const made = await open(browser, server.url, { width: 1000, height: 640, ...options });
+  await made.page.waitForFunction(() => hypostyle.connection.state === "live" && hypostyle.scriptMs.length > 3);
+  return made;
+}
+
+/** Pixels of the points' canvas that are not empty. */
+function painted(page: Page): Promise<number> {
+  return page.evaluate(() => new Promise<number>(done => requestAnimationFrame(() => requestAnimationFrame(() => {
+    const view = document.getElementById("view") as HTMLCanvasElement, copy = document.createElement("canvas");
+    // the drawing buffer is only there right after a frame was drawn
+    hypostyle.camera.changes++;
+    requestAnimationFrame(() => {
+      copy.width = view.width;
+      copy.height = view.height;
+      const g = copy.getContext("2d")!;
+      g.drawImage(view, 0, 0);
+      const data = g.getImageData(0, 0, copy.width, copy.height).data;
+      let sum = 0;
+      for (let i = 3; i < data.length; i += 4) if (data[i]! > 0) sum++;
+      done(sum);
+    });
+  }))));
+}
+
+test("points are drawn, counted and move", { skip }, async () => {
+  const { page, errors } = await opened();
+  assert.equal(await page.textContent("#fact-entities"), "4,000");
+  assert.ok(await painted(page) > 1500, "points are on the canvas");
+  const x = (): Promise<number> => page.evaluate(() => Number(hypostyle.connection.world.column("position.x").at(5)));
+  const before = await x(), uploads = await page.evaluate(() => hypostyle.connection.stats.updates);
+  await page.waitForFunction(n => hypostyle.connection.stats.updates > n + 2, uploads);
+  assert.notEqual(await x(), before);
+  assert.deepEqual(await page.locator("#tables tbody tr").allTextContents(), ["position · velocity · frozen3,200", "position · velocity · frozen · hot800"]);
+  await page.waitForFunction(() => document.getElementById("lanes-text")!.textContent!.startsWith("1 newest"));
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("the keyboard turns, moves, zooms, pauses and changes the theme", { skip }, async () => {
+  const { page, errors } = await opened();
+  await page.locator("#view").focus();
+  const camera = (): Promise<{ orbit: boolean; scale: number; target: number[]; yaw: number }> =>
+    page.evaluate(() => ({ orbit: hypostyle.camera.orbit, scale: hypostyle.camera.scale, target: [...hypostyle.camera.target], yaw: hypostyle.camera.yaw }));
+  const start = await camera();
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("+");
+  const moved = await camera();
+  assert.ok(moved.target[0]! < start.target[0]! && moved.scale < start.scale);
+  await page.keyboard.press("0");
+  assert.ok(Math.abs((await camera()).scale - start.scale) / start.scale < 0.2);
+  await page.keyboard.press("o");
+  const yaw = (await camera()).yaw;
+  await page.keyboard.press("ArrowRight");
+  assert.equal((await camera()).orbit, true);
+  assert.notEqual((await camera()).yaw, yaw);
+  assert.ok(await painted(page) > 500);
+  const theme = (): Promise<string | undefined> => page.evaluate(() => document.documentElement.dataset["theme"]);
+  assert.equal(await theme(), "dark");
+  await page.keyboard.press("t");
+  assert.equal(await theme(), "light");
+  await page.keyboard.press("p");
+  assert.equal(await page.textContent("#state-text"), "paused");
+  await page.keyboard.press("p");
+  await page.waitForFunction(() => hypostyle.connection.state === "live");
+  // everything that can be used can be reached, and shows where the focus is
+  await page.locator("#pause").focus();
+  const seen = new Set<string>();
+  for (let i = 0; i < 40; i++) {
+    seen.add(await page.evaluate(() => document.activeElement?.id ?? ""));
+    await page.keyboard.press("Tab");
+  }
+  for (const id of ["theme", "view", "mode", "fit", "axis-x", "axis-z", "size", "colour", "map", "low", "auto", "rate", "predict", "reconcile", "slot"]) assert.ok(seen.has(id), `${id} can be reached`);
+  await page.locator("#fit").focus();
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => getComputedStyle(document.activeElement!).outlineStyle), "solid");
+  const unnamed = await page.evaluate(() => [...document.querySelectorAll("button, input, select, canvas")].filter(element => {
+    const labels = (element as HTMLInputElement).labels;
+    return !element.getAttribute("aria-label") && !element.textContent?.trim() && !(labels && labels.length > 0) && element.getAttribute("aria-hidden") !== "true";
+  }).map(element => element.id));
+  assert.deepEqual(unnamed, [], "everything has a name");
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("choosers ask the server again, and draw what was chosen", { skip }, async () => {
+  const { page, errors } = await opened();
+  const asked = server.messages.length;
+  const subscribes = (): Record<string, unknown>[] => server.messages.slice(asked).filter(bytes => bytes[0] === 0x81).map(bytes => JSON.parse(bytes.subarray(8).toString()) as Record<string, unknown>);
+  await page.selectOption("#rate", "5");
+  await page.waitForFunction(() => hypostyle.connection.subscribed?.rateHz === 5);
+  assert.deepEqual(subscribes().at(-1), { columns: ["position", "velocity", "frozen", "hot"], rate_hz: 5 });
+  await page.locator("#components label", { hasText: "hot" }).locator("input").uncheck();
+  await page.waitForFunction(() => hypostyle.connection.subscribed?.subscription === 3 && hypostyle.connection.world.generation > 0);
+  assert.deepEqual(subscribes().at(-1)!["columns"], ["position", "velocity", "frozen"]);
+  await page.selectOption("#axis-y", "velocity.y");
+  await page.selectOption("#colour", "frozen");
+  await page.waitForTimeout(700);
+  assert.ok(await painted(page) > 500);
+  await page.selectOption("#axis-z", "");
+  assert.equal(await page.locator("#mode").isDisabled(), true);
+  await page.selectOption("#colour", "");
+  await page.selectOption("#map", "balance");
+  await page.waitForTimeout(300);
+  assert.ok(await painted(page) > 500);
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("a point under the pointer tells its values, and can be followed", { skip }, async () => {
+  const { page, errors } = await opened();
+  const at = await page.evaluate(() => {
+    const { connection: { world }, camera } = hypostyle, p = (axis: string): number => Number(world.column(`position.${axis}`).at(17));
+    const [x, y] = camera.project(p("x"), p("y"), p("z"))!, box = document.getElementById("view")!.getBoundingClientRect();
+    return { x: box.left + x, y: box.top + y };
+  });
+  await page.mouse.move(at.x, at.y);
+  await page.waitForFunction(() => !document.getElementById("tip")!.hidden);
+  assert.match(await page.textContent("#tip") ?? "", /^entity \d+ · 1\nposition\.x {2}-?[\d.]+\nposition\.y/);
+  await page.fill("#slot", "17");
+  await page.waitForFunction(() => document.querySelector("#entity tbody")!.textContent!.includes("slot · generation17 · 1"));
+  assert.match(await page.textContent("#entity tbody") ?? "", /velocity\.z/);
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("prediction moves points between states, and tells its error", { skip }, async () => {
+  const { page, errors } = await opened();
+  await page.selectOption("#rate", "2");
+  await page.check("#predict");
+  await page.waitForTimeout(2500);
+  const frames = await page.evaluate(() => new Promise<number[]>(done => {
+    const out: number[] = [], take = (): void => {
+      out.push(hypostyle.connection.world.generation, hypostyle.scriptMs.length);
+      if (out.length < 8) requestAnimationFrame(take);
+      else done(out);
+    };
+    take();
+  }));
+  assert.ok(frames.length === 8);
+  await page.waitForFunction(() => /^off by \d/.test(document.getElementById("predict-text")!.textContent!));
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("a lost server is told and found again, on a small screen too", { skip }, async () => {
+  const { page, errors } = await opened({ width: 420, height: 800, mobile: true });
+  assert.equal(await page.locator("#banner").isVisible(), false);
+  await page.evaluate(() => {
+    // no way back for a while
+    const Real = WebSocket;
+    let blocked = 2;
+    globalThis.WebSocket = class extends Real {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(blocked-- > 0 ? "ws://127.0.0.1:9/" : url, protocols);
+      }
+    };
+  });
+  for (const socket of server.sockets) socket.destroy();
+  await page.waitForFunction(() => hypostyle.connection.state === "waiting");
+  await page.locator("#banner").waitFor({ state: "visible" });
+  assert.match(await page.textContent("#banner") ?? "", /^Not connected.*Try now$/);
+  await page.waitForFunction(() => hypostyle.connection.state === "live", undefined, { timeout: 20_000 });
+  await page.locator("#banner").waitFor({ state: "hidden" });
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "nothing sticks out");
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});

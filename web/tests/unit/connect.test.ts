@@ -1,0 +1,191 @@
+//! Connections against a scripted server: states, acknowledgements, resuming, refusals, hostile servers.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { connect, type Connection, type ConnectOptions, type ConnectionState } from "../../src/view/connect.ts";
+import { sameAsModel } from "../support/compare.ts";
+import { Random } from "../support/random.ts";
+import { HELLO, columnsOf, copy, difference, json, mutate, reason, resize, update, type Model } from "../support/server.ts";
+
+/** The client's end of a socket, played by the test. */
+class Socket {
+  static all: Socket[] = [];
+  readyState = 0;
+  binaryType = "";
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: ((event: { code: number; reason: string }) => void) | null = null;
+  readonly sent: Uint8Array[] = [];
+
+  constructor() {
+    Socket.all.push(this);
+    queueMicrotask(() => (this.readyState = 1));
+  }
+
+  addEventListener(): void {}
+
+  send(bytes: Uint8Array): void {
+    this.sent.push(bytes);
+  }
+
+  close(): void {
+    this.readyState = 3;
+  }
+
+  says(...messages: Uint8Array<ArrayBuffer>[]): void {
+    for (const bytes of messages) this.onmessage?.({ data: bytes.slice().buffer });
+  }
+
+  hears(kind: number): Uint8Array[] {
+    return this.sent.filter(bytes => bytes[0] === kind);
+  }
+}
+
+const SUBSCRIBED = { subscription: 1, view: "v1", resumed: false, rate_hz: 20, window: 2, compression: null, quantised: [] };
+
+function begin(options: ConnectOptions = {}): { connection: Connection; states: ConnectionState[] } {
+  Socket.all = [];
+  const connection = connect("ws://test/live", { retryMsMin: 5, retryMsMax: 20, ...options, socket: () => new Socket() as unknown as WebSocket });
+  const states: ConnectionState[] = [];
+  connection.onState(state => states.push(state));
+  return { connection, states };
+}
+
+async function next(count: number): Promise<Socket> {
+  for (let i = 0; i < 2000 && Socket.all.length < count; i++) await new Promise(done => setTimeout(done, 2));
+  const socket = Socket.all[count - 1];
+  assert.ok(socket, `connection ${count} was never made`);
+  await Promise.resolve();
+  return socket;
+}
+
+function model(rows: number): Model {
+  const table = { id: 2, columns: columnsOf([0, 1]), components: [0, 1], rows: 0, data: [] };
+  resize(table, rows);
+  return new Map([[2, table]]);
+}
+
+const body = (bytes: Uint8Array): Record<string, unknown> => JSON.parse(Buffer.from(bytes.subarray(8)).toString()) as Record<string, unknown>;
+const full = (to: number, of: Model): Uint8Array<ArrayBuffer>[] => update({ subscription: 1, from: 0, to, frame: to, time: to, full: true }, difference(undefined, of, new Random(1)));
+
+test("a first state makes it live, and is acknowledged", async () => {
+  const { connection, states } = begin({ columns: ["position"], rateHz: 500 });
+  const socket = await next(1);
+  socket.says(json(1, HELLO));
+  assert.deepEqual(body(socket.hears(0x81)[0]!), { columns: ["position"], rate_hz: 60 });
+  let frames = 0;
+  connection.onFrame(event => {
+    frames++;
+    assert.equal(event.generation, 7);
+  });
+  socket.says(json(2, SUBSCRIBED), ...full(7, model(10)));
+  assert.equal(connection.state, "live");
+  assert.equal(frames, 1);
+  assert.equal(connection.world.entities.count, 10);
+  const ack = new DataView(socket.hears(0x82)[0]!.buffer);
+  assert.deepEqual([ack.getUint32(8, true), ack.getBigUint64(16, true)], [1, 7n]);
+  await connection.ready();
+  connection.close();
+  assert.deepEqual(states, ["live", "closed"]);
+  socket.says(...full(8, model(3)));
+  assert.equal(connection.world.generation, 7);
+});
+
+test("a lost connection is resumed from the generation that is held", async () => {
+  const { connection, states } = begin();
+  const first = await next(1), start = model(50), later = copy(start);
+  mutate(later, new Random(3));
+  first.says(json(1, HELLO), json(2, SUBSCRIBED), ...full(7, start));
+  // half of an update, then nothing more
+  const [half] = update({ subscription: 1, from: 7, to: 8, frame: 8, time: 8, full: false }, difference(start, later, new Random(2), false), 2);
+  first.says(half!);
+  first.onclose?.({ code: 1006, reason: "" });
+  assert.equal(connection.state, "waiting");
+  sameAsModel(connection.world, start, "while away");
+  const second = await next(2);
+  second.says(json(1, HELLO));
+  assert.deepEqual(body(second.hears(0x81)[0]!)["resume"], { session: HELLO.session, view: "v1", generation: 7 });
+  second.says(json(2, { ...SUBSCRIBED, resumed: true }));
+  assert.equal(connection.state, "live");
+  second.says(...update({ subscription: 1, from: 7, to: 9, frame: 9, time: 9, full: false }, difference(start, later, new Random(4))));
+  sameAsModel(connection.world, later, "after resuming");
+  assert.deepEqual([connection.stats.reconnects, connection.stats.resumes, connection.stats.fullUpdates], [1, 1, 1]);
+  // another session: nothing that is held counts
+  second.onclose?.({ code: 1006, reason: "" });
+  const third = await next(3);
+  third.says(json(1, { ...HELLO, session: "another" }));
+  assert.equal(body(third.hears(0x81)[0]!)["resume"], undefined);
+  assert.equal(connection.world.entities.count, 0);
+  connection.close();
+  assert.deepEqual(states.filter(state => state !== "connecting"), ["live", "waiting", "live", "waiting", "closed"]);
+});
+
+test("whatever a server says, the caller gets a state and a reason", async () => {
+  const noise: unknown[] = ["text", new Uint8Array(7), new Uint8Array(64), full(1, model(4))[0]!, json(2, SUBSCRIBED), json(1, { ...HELLO, protocol: 2 })];
+  for (const bad of noise) {
+    const { connection } = begin();
+    const socket = await next(1);
+    socket.onmessage?.({ data: bad instanceof Uint8Array ? bad.slice().buffer : bad });
+    assert.equal(connection.state, "waiting");
+    assert.match(connection.reason, /^protocol error: /);
+    assert.equal(socket.readyState, 3);
+    connection.close();
+  }
+  const { connection } = begin({ memoryBytesMax: 10_000 });
+  const socket = await next(1);
+  socket.says(json(1, HELLO), json(2, SUBSCRIBED), ...full(7, model(5000)));
+  assert.match(connection.reason, /raise memoryBytesMax/);
+  assert.equal(connection.world.bytes, 0);
+  // after a protocol error nothing is resumed
+  const again = await next(2);
+  again.says(json(1, HELLO));
+  assert.equal(body(again.hears(0x81)[0]!)["resume"], undefined);
+  connection.close();
+});
+
+test("a refused subscription rejects, and the old one goes on", async () => {
+  const { connection } = begin();
+  const socket = await next(1);
+  socket.says(json(1, HELLO), json(2, SUBSCRIBED), ...full(7, model(10)));
+  const asked = connection.subscribe({ columns: ["nothing"] });
+  socket.says(reason(7, 8, "there is no component nothing"));
+  await assert.rejects(asked, /there is no component nothing/);
+  assert.equal(connection.wishes.columns, undefined);
+  socket.says(...update({ subscription: 1, from: 7, to: 8, frame: 8, time: 8, full: false }, []));
+  assert.equal(connection.world.generation, 8);
+  const other = connection.subscribe({ columns: ["position"], rateHz: 5 });
+  socket.says(json(2, { ...SUBSCRIBED, subscription: 2, view: "v2", rate_hz: 5 }));
+  assert.equal((await other).rateHz, 5);
+  connection.close();
+});
+
+test("a wrong token ends it; a pause lets go and goes on; silence is given up", async () => {
+  const refused = begin();
+  (await next(1)).says(reason(6, 7, "a token is needed"));
+  assert.deepEqual([refused.connection.state, refused.connection.reason], ["closed", "a token is needed"]);
+  const { connection } = begin({ silenceMsMax: 600 });
+  const socket = await next(1);
+  socket.says(json(1, HELLO), json(2, SUBSCRIBED), ...full(7, model(10)));
+  connection.pause();
+  assert.deepEqual([connection.state, socket.readyState, connection.world.entities.count], ["paused", 3, 10]);
+  connection.resume();
+  const second = await next(2);
+  second.says(json(1, HELLO), json(2, { ...SUBSCRIBED, resumed: true }));
+  assert.equal(connection.state, "live");
+  await next(3);
+  assert.ok(second.hears(0x83).length > 0, "it pings before it gives up");
+  connection.close();
+});
+
+test("inputs carry rising numbers, and only such that the server takes", async () => {
+  const { connection } = begin();
+  const socket = await next(1);
+  socket.says(json(1, HELLO), json(2, SUBSCRIBED), ...full(7, model(10)));
+  assert.equal(connection.send("push", new Uint8Array([1])), 1);
+  assert.equal(connection.send("push", new Uint8Array([2])), 2);
+  assert.throws(() => connection.send("pull", new Uint8Array(0)), /takes no input `pull`/);
+  assert.throws(() => connection.send("push", new Uint8Array(70_000)), /the server takes 65536/);
+  assert.deepEqual(socket.hears(0x84).map(bytes => new DataView(bytes.buffer).getUint32(8, true)), [1, 2]);
+  socket.says(...update({ subscription: 1, from: 7, to: 8, frame: 8, time: 8, full: false, input: 1 }, []));
+  assert.equal(connection.acknowledgedInput, 1);
+  connection.close();
+});
