@@ -224,9 +224,9 @@ function integer(from: Json, key: string, min: number, max: number): number {
   return value as number;
 }
 
-function number(from: Json, key: string, above: number): number {
+function number(from: Json, key: string): number {
   const value = from[key];
-  if (typeof value !== "number" || !(value > above)) throw new ProtocolError(`\`${key}\` is no number above ${above}`);
+  if (typeof value !== "number" || !(value >= 0)) throw new ProtocolError(`\`${key}\` is no number of at least 0`);
   return value;
 }
 
@@ -279,7 +279,7 @@ function hello(from: Json): Hello {
     generation: integer(from, "generation", 0, Number.MAX_SAFE_INTEGER),
     messageBytesMax: integer(from, "message_bytes_max", 64, 2 ** 31),
     clientBytesMax: integer(from, "client_bytes_max", 64, 2 ** 31),
-    rateMax: number(from, "rate_hz_max", 0),
+    rateMax: number(from, "rate_hz_max"),
     windowMax: integer(from, "window_max", 1, 65_536),
     layoutHash: string(from, "layout_hash"),
     components,
@@ -296,8 +296,9 @@ function subscribed(from: Json): Subscribed {
     subscription: integer(from, "subscription", 1, 0xffff_ffff),
     view: string(from, "view"),
     resumed: from["resumed"] === true,
-    rateHz: number(from, "rate_hz", 0),
-    window: integer(from, "window", 1, 65_536),
+    // both 0 in a snapshot, which nothing follows
+    rateHz: number(from, "rate_hz"),
+    window: integer(from, "window", 0, 65_536),
     quantised: list(from, "quantised", 65_536, value => String(value)),
   };
 }
