@@ -85,6 +85,24 @@ impl<'a> ColumnCursor<'a> {
         unsafe { std::slice::from_raw_parts(column.old.cast::<T>(), column.len) }
     }
 
+    /// The next column, whatever its type, as bytes to read.
+    pub(crate) fn read_bytes(&mut self) -> Option<(FieldType, &'a [u8])> {
+        let column = *self.columns.get(self.next)?;
+        assert!(column.new.is_null(), "a written column is taken with `write_bytes`");
+        self.next += 1;
+        // SAFETY: `len` rows of the type are mapped and frozen for 'a (contract of `new`).
+        Some((column.ty, unsafe { std::slice::from_raw_parts(column.old, column.len * column.ty.bytes()) }))
+    }
+
+    /// The next column, whatever its type, as bytes to write.
+    pub(crate) fn write_bytes(&mut self) -> Option<(FieldType, Mut<'a, u8>)> {
+        let RawColumn { old, new, ty, len } = *self.columns.get(self.next)?;
+        assert!(!new.is_null(), "a read column is taken with `read_bytes`");
+        let ready = &self.ready[self.next];
+        self.next += 1;
+        Some((ty, Mut { old, new, len: len * ty.bytes(), ready, rows: PhantomData }))
+    }
+
     /// The next column, to write.
     ///
     /// # Panics
@@ -134,6 +152,18 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
         debug_assert!(!self.in_place());
         // SAFETY: different extents, so disjoint; `len` initialised rows each (any bytes are a `T`: Pod).
         unsafe { (std::slice::from_raw_parts(self.old, self.len), std::slice::from_raw_parts_mut(self.new, self.len)) }
+    }
+
+    /// The rows as they were and the rows that are built, where the two are apart: for whoever writes every row in his own
+    /// way, and says so with [`Mut::set_whole`]. The rows that are built hold leftovers until then.
+    #[must_use]
+    pub fn apart(&mut self) -> Option<(&[T], &mut [T])> {
+        (!self.in_place()).then(|| self.split())
+    }
+
+    /// Says that every row was written through [`Mut::apart`]. Else its rows are thrown away for what they were.
+    pub fn set_whole(&mut self) {
+        self.ready.set(true);
     }
 
     /// Sets every row to `f(row)`.

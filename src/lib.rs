@@ -87,12 +87,12 @@ pub use patch::{PatchError, RecordError, RingError};
 pub use region::{
     HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
 };
-#[cfg(unix)]
-pub use schedule::serve;
 pub use schedule::{
-    BatchPlan, FrameReport, Job, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
-    StepError, System, SystemPlan, Table, View,
+    BatchPlan, ColumnBytes, FrameReport, Job, NamedColumn, NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule,
+    ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan, Table, Targets, View,
 };
+#[cfg(unix)]
+pub use schedule::{serve, serve_named};
 pub use snapshot::{
     ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
     WorkerInfo, WorkerState,

@@ -1,7 +1,7 @@
 //! The engine's errors as exceptions of the package's own classes, which `hypostyle/errors.py` defines.
 #![forbid(unsafe_code)]
 
-use hypostyle::{RegionError, SnapshotError, WorldError};
+use hypostyle::{RegionError, SnapshotError, StepError, WorldError};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
@@ -50,6 +50,17 @@ pub(crate) fn of_world(error_: &WorldError) -> PyErr {
         WorldError::Stale { .. } | WorldError::Absent { .. } | WorldError::MissingResource { .. } => "AbsentError",
         WorldError::TooManyEntities { .. } => "NoSpaceError",
         _ => "HypostyleError",
+    };
+    error(class, error_.to_string())
+}
+
+pub(crate) fn of_step(error_: &StepError) -> PyErr {
+    let class = match error_ {
+        StepError::Closed => "ClosedError",
+        StepError::Schedule(_) => "ScheduleError",
+        StepError::Start(_) => "WorkersError",
+        StepError::TimeStep { .. } => return pyo3::exceptions::PyValueError::new_err(error_.to_string()),
+        _ => "FrameError",
     };
     error(class, error_.to_string())
 }

@@ -1,17 +1,20 @@
 //! The native half of the Python package: regions, pins, and memory that numpy sees as arrays.
 //!
 //! Invariants
-//! - Memory is handed out only together with a share of the pin that keeps it: whoever holds an array holds the pin.
+//! - Memory is handed out only together with a share of the pin that keeps it: whoever holds an array holds the pin. Memory
+//!   of a job comes with a share of its token, and a job that ends while others have shares has failed.
 //! - Arrays of snapshots are read-only, and so are the pages beneath them.
 //! - What waits, or asks the system, does so without the interpreter's lock.
 //!
 //! It knows neither numpy nor Arrow: arrays are made in Python, of `Memory`'s array interface.
 
 mod errors;
+mod job;
 mod layout;
 mod memory;
 mod pin;
 mod region;
+mod system;
 mod world;
 
 use pyo3::prelude::*;
@@ -24,6 +27,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<pin::Pin>()?;
     module.add_class::<memory::Memory>()?;
     module.add_class::<world::World>()?;
+    module.add_class::<job::Job>()?;
+    module.add_function(wrap_pyfunction!(system::serve, module)?)?;
     module.add_function(wrap_pyfunction!(region::regions, module)?)?;
     Ok(())
 }

@@ -1,23 +1,23 @@
-//! Bytes of a pinned generation, or of a world between two frames, as an object that numpy turns into an array without
-//! copying.
+//! Bytes of a pinned generation, or of a job's rows, as an object that numpy turns into an array without copying.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use hypostyle::{FieldType, OwnedSnapshot, ScalarType, World};
+use hypostyle::{FieldType, OwnedSnapshot, ScalarType};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 /// What keeps bytes where they are.
 enum Keeper {
     /// A pin: they are also as they were.
     Pin(#[expect(dead_code, reason = "held, not looked at")] Arc<OwnedSnapshot>),
-    /// A world of this process: its kernels write them.
-    World(#[expect(dead_code, reason = "held, not looked at")] Arc<Mutex<Option<World>>>),
+    /// A job: they are there until its kernel returns. The token tells that somebody has them still.
+    Job(#[expect(dead_code, reason = "held, not looked at")] Arc<()>),
 }
 
 /// Bytes of a pinned generation. `numpy.asarray` makes a read-only array on them, which keeps the generation pinned. Of
-/// a world of this process: bytes of a column, for a kernel.
+/// a job: bytes of a column, for a kernel.
 #[pyclass(frozen, module = "hypostyle._native")]
 pub(crate) struct Memory {
     address: usize,
@@ -34,10 +34,9 @@ impl Memory {
         Memory { address, rows, ty, writable: false, keeper: Keeper::Pin(Arc::clone(pin)) }
     }
 
-    /// Rows of this type; `bytes` belong to the world. Python sees to it that nobody has them beyond a kernel's end.
-    pub(crate) fn of_world(world: &Arc<Mutex<Option<World>>>, ty: FieldType, bytes: &[u8], writable: bool) -> Self {
-        let (address, rows) = (bytes.as_ptr().addr(), bytes.len() / ty.bytes());
-        Memory { address, rows, ty, writable, keeper: Keeper::World(Arc::clone(world)) }
+    /// Rows of this type, of a job's. Its end looks whether anybody has them still.
+    pub(crate) fn of_job(token: &Arc<()>, ty: FieldType, address: usize, rows: usize, writable: bool) -> Self {
+        Memory { address, rows, ty, writable, keeper: Keeper::Job(Arc::clone(token)) }
     }
 }
 
@@ -70,7 +69,7 @@ impl Memory {
     fn pinned(&self) -> bool {
         match &self.keeper {
             Keeper::Pin(_) => true,
-            Keeper::World(_) => false,
+            Keeper::Job(_) => false,
         }
     }
 
@@ -81,15 +80,22 @@ impl Memory {
 
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        // made for every array of every job: its words are kept
         let interface = PyDict::new(py);
         let shape = match self.ty.array_len {
             0 => PyTuple::new(py, [self.rows])?,
             len => PyTuple::new(py, [self.rows, len as usize])?,
         };
-        interface.set_item("version", 3)?;
-        interface.set_item("typestr", type_string(self.ty.scalar))?;
-        interface.set_item("shape", shape)?;
-        interface.set_item("data", (self.address, !self.writable))?;
+        let kind = match self.ty.scalar {
+            ScalarType::F32 => intern!(py, "<f4"),
+            ScalarType::F64 => intern!(py, "<f8"),
+            ScalarType::U64 | ScalarType::Entity => intern!(py, "<u8"),
+            other => &PyString::new(py, type_string(other)),
+        };
+        interface.set_item(intern!(py, "version"), 3)?;
+        interface.set_item(intern!(py, "typestr"), kind)?;
+        interface.set_item(intern!(py, "shape"), shape)?;
+        interface.set_item(intern!(py, "data"), (self.address, !self.writable))?;
         Ok(interface)
     }
 }

@@ -1,63 +1,124 @@
 //! Worlds that Python makes, fills, steps and publishes.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hypostyle::{Entity, FieldType, Layout, Presence, Publication, RegionTarget, ScalarType, SharedReader, WorldError};
-use pyo3::IntoPyObjectExt;
+use hypostyle::{
+    Entity, FieldType, Layout, Publication, RegionTarget, ScalarType, SharedReader, Simulation, StepError, WorkerCommand,
+    WorldError, Workers,
+};
+use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
-use crate::errors::{error, of_region, of_snapshot, of_world};
+use crate::errors::{error, of_region, of_snapshot, of_step, of_world};
+use crate::job::{in_kernel, is_lent, take_raised};
 use crate::layout::{LayoutParts, parts};
-use crate::memory::Memory;
 use crate::pin::Pin;
+use crate::system::{Declared, schedule};
+
+/// What a world of Python is at the moment.
+enum State {
+    /// On its own.
+    World(Box<hypostyle::World>),
+    /// With systems, and workers that run them.
+    Simulation(Box<Simulation>),
+    Closed,
+}
+
+impl State {
+    fn world(&self) -> Option<&hypostyle::World> {
+        match self {
+            State::World(world) => Some(world),
+            State::Simulation(simulation) => Some(simulation.world()),
+            State::Closed => None,
+        }
+    }
+
+    fn world_mut(&mut self) -> Option<&mut hypostyle::World> {
+        match self {
+            State::World(world) => Some(world),
+            State::Simulation(simulation) => Some(simulation.world_mut()),
+            State::Closed => None,
+        }
+    }
+
+    fn simulation(&mut self) -> Result<&mut Simulation, StepError> {
+        match self {
+            State::Simulation(simulation) => Ok(simulation),
+            _ => Err(StepError::Closed),
+        }
+    }
+}
 
 /// A world of this process.
 #[pyclass(frozen, module = "hypostyle._native")]
 pub(crate) struct World {
-    /// None: closed.
-    world: Arc<Mutex<Option<hypostyle::World>>>,
+    state: Mutex<State>,
+    layout: Layout,
     reader: SharedReader,
     name: String,
+}
+
+/// Not from within a system: there the world is as the system's rows show it.
+fn check_outside() -> PyResult<()> {
+    if in_kernel() {
+        let message = "a system is running: it has its rows and its patches, and the world is for between frames";
+        return Err(error("HypostyleError", message.to_owned()));
+    }
+    Ok(())
+}
+
+/// Not while anybody has arrays of rows.
+fn check_not_lent() -> PyResult<()> {
+    if is_lent() {
+        let message = "arrays of the world's rows are still held: a system must let go of them, or keep copies";
+        return Err(error("HypostyleError", message.to_owned()));
+    }
+    Ok(())
 }
 
 impl World {
     fn of(world: hypostyle::World) -> PyResult<Self> {
         let reader = world.reader().map_err(|error| of_snapshot(&error))?.into();
         let name = world.region().to_string();
-        Ok(World { world: Arc::new(Mutex::new(Some(world))), reader, name })
+        let layout = world.layout().clone();
+        Ok(World { state: Mutex::new(State::World(Box::new(world))), layout, reader, name })
     }
 
-    fn with<T>(
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T: Send>(
         &self,
         py: Python<'_>,
-        act: impl FnOnce(&mut hypostyle::World) -> Result<T, WorldError> + Send,
-    ) -> PyResult<T>
-    where
-        T: Send,
-    {
-        let done = py.detach(|| {
-            let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-            world.as_mut().map(act)
-        });
+        look: impl FnOnce(&hypostyle::World) -> Result<T, WorldError> + Send,
+    ) -> PyResult<T> {
+        check_outside()?;
+        let done = py.detach(|| self.lock().world().map(look));
         done.ok_or_else(|| self.closed())?.map_err(|error| of_world(&error))
     }
 
     /// The same for what moves or publishes columns: not while anybody has arrays of them.
-    fn change<T>(
+    fn change<T: Send>(
         &self,
         py: Python<'_>,
         act: impl FnOnce(&mut hypostyle::World) -> Result<T, WorldError> + Send,
-    ) -> PyResult<T>
-    where
-        T: Send,
-    {
-        if self.lent() {
-            let message = "arrays of the world's rows are still held: a system must let go of them, or keep copies";
-            return Err(error("HypostyleError", message.to_owned()));
-        }
-        self.with(py, act)
+    ) -> PyResult<T> {
+        check_outside()?;
+        check_not_lent()?;
+        let done = py.detach(|| self.lock().world_mut().map(act));
+        done.ok_or_else(|| self.closed())?.map_err(|error| of_world(&error))
+    }
+
+    fn simulate<T: Send>(
+        &self,
+        py: Python<'_>,
+        act: impl FnOnce(&mut Simulation) -> Result<T, StepError> + Send,
+    ) -> PyResult<T> {
+        check_outside()?;
+        py.detach(|| self.lock().simulation().and_then(act)).map_err(|error| of_step(&error))
     }
 
     fn closed(&self) -> PyErr {
@@ -96,24 +157,23 @@ impl World {
         &self.name
     }
 
-    /// Whether anybody has memory of it.
+    /// Whether anybody has memory of its rows.
     fn lent(&self) -> bool {
-        Arc::strong_count(&self.world) > 1
+        is_lent()
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let is_open = self.world.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if is_open {
-            self.change(py, |_| Ok(()))?;
+        check_outside()?;
+        if py.detach(|| self.lock().world().is_some()) {
+            check_not_lent()?;
         }
-        // What closes a region may take a while.
-        py.detach(|| drop(self.world.lock().unwrap_or_else(PoisonError::into_inner).take()));
+        // What closes a region, or ends workers, may take a while.
+        py.detach(|| drop(std::mem::replace(&mut *self.lock(), State::Closed)));
         Ok(())
     }
 
-    fn layout<'py>(&self, py: Python<'py>) -> PyResult<LayoutParts<'py>> {
-        let world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
-        world.as_ref().map(|world| parts(py, world.layout())).ok_or_else(|| self.closed())
+    fn layout<'py>(&self, py: Python<'py>) -> LayoutParts<'py> {
+        parts(py, &self.layout)
     }
 
     /// Frame, time, newest generation, entities.
@@ -160,53 +220,6 @@ impl World {
         self.with(py, |world| Ok(world.is_alive(Entity::from_bits(entity))))
     }
 
-    /// Rows and components of each table.
-    fn tables(&self, py: Python<'_>) -> PyResult<Vec<(usize, Vec<String>)>> {
-        self.with(py, |world| {
-            let table = |at| (world.table_rows(at), world.table_components(at).map(str::to_owned).collect());
-            Ok((0..world.table_count()).map(table).collect())
-        })
-    }
-
-    /// A column of a table, for a kernel.
-    fn column(&self, py: Python<'_>, table: usize, name: &str, write: bool) -> PyResult<Option<Memory>> {
-        self.check_table(py, table)?;
-        self.with(py, |world| {
-            let memory = |(ty, bytes): (FieldType, &[u8])| Memory::of_world(&self.world, ty, bytes, write);
-            if write {
-                let column = world.table_column_mut(table, name)?;
-                Ok(column.map(|(ty, bytes)| memory((ty, bytes))))
-            } else {
-                Ok(world.table_column(table, name)?.map(memory))
-            }
-        })
-    }
-
-    /// The handles of a table's rows, for a kernel.
-    fn entities(&self, py: Python<'_>, table: usize) -> PyResult<Memory> {
-        self.check_table(py, table)?;
-        self.with(py, |world| {
-            let bytes = bytemuck::cast_slice(world.table_entities(table));
-            Ok(Memory::of_world(&self.world, FieldType::scalar(ScalarType::U64), bytes, false))
-        })
-    }
-
-    /// Which rows have a component: False (none), True (all), or the bytes of bits.
-    fn presence<'py>(&self, py: Python<'py>, table: usize, component: &str) -> PyResult<Bound<'py, PyAny>> {
-        self.check_table(py, table)?;
-        let found = self.with(py, |world| {
-            Ok(match world.table_presence(table, component)? {
-                Presence::None => Err(false),
-                Presence::All => Err(true),
-                Presence::Bits(bits) => Ok(bytemuck::cast_slice::<u64, u8>(bits).to_vec()),
-            })
-        })?;
-        match found {
-            Ok(bits) => PyBytes::new(py, &bits).into_bound_py_any(py),
-            Err(all) => all.into_bound_py_any(py),
-        }
-    }
-
     fn resource<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let bytes = self.with(py, |world| Ok(world.resource_bytes(name)?.map(<[u8]>::to_vec)))?;
         Ok(bytes.map(|bytes| PyBytes::new(py, &bytes)))
@@ -216,20 +229,146 @@ impl World {
         self.change(py, |world| world.set_resource_bytes(name, packed))
     }
 
-    fn begin_frame(&self, py: Python<'_>) -> PyResult<()> {
-        self.change(py, hypostyle::World::begin_frame)
-    }
-
-    fn end_frame(&self, py: Python<'_>, dt: f64) -> PyResult<()> {
-        self.with(py, |world| {
-            world.end_frame(dt);
-            Ok(())
+    /// Joins the world with systems and workers: from now on it can be stepped.
+    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing))]
+    #[expect(clippy::too_many_arguments, reason = "Python's side of it names them")]
+    fn schedule(
+        &self,
+        py: Python<'_>,
+        systems: Vec<Declared>,
+        stages: Vec<(String, String)>,
+        workers: &str,
+        command: Option<(String, Vec<String>)>,
+        publish_every: u64,
+        fuse: bool,
+        main_helps: bool,
+        tracing: bool,
+    ) -> PyResult<()> {
+        check_outside()?;
+        check_not_lent()?;
+        let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
+        let schedule = schedule(systems, stages)?;
+        let mut builder = Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse);
+        builder = builder.main_helps(main_helps).tracing(tracing);
+        if let Some((program, args)) = command {
+            builder = builder.worker_command(WorkerCommand { program: program.into(), args });
+        }
+        let made = py.detach(|| {
+            let mut state = self.lock();
+            match std::mem::replace(&mut *state, State::Closed) {
+                State::World(world) => {
+                    let mut world = Some(*world);
+                    let made = builder.build_from(&mut world, schedule);
+                    *state = match (made, world) {
+                        (Ok(simulation), _) => State::Simulation(Box::new(simulation)),
+                        (Err(error), None) => return Err(Some(error)),
+                        (Err(error), Some(world)) => {
+                            *state = State::World(Box::new(world));
+                            return Err(Some(error));
+                        }
+                    };
+                    Ok(())
+                }
+                other => {
+                    *state = other;
+                    Err(None)
+                }
+            }
+        });
+        made.map_err(|failed| match failed {
+            Some(failed) => of_step(&failed),
+            None if py.detach(|| self.lock().world().is_none()) => self.closed(),
+            None => error("HypostyleError", "the world has a simulation already: close that first".to_owned()),
         })
     }
 
-    /// The newest generation again; how many frames that undid.
-    fn go_back(&self, py: Python<'_>) -> PyResult<u64> {
-        self.change(py, hypostyle::World::go_back)
+    /// Ends the workers, and takes the systems off the world.
+    fn unschedule(&self, py: Python<'_>) -> PyResult<()> {
+        check_outside()?;
+        py.detach(|| {
+            let mut state = self.lock();
+            *state = match std::mem::replace(&mut *state, State::Closed) {
+                State::Simulation(simulation) => State::World(Box::new(simulation.into_world())),
+                other => other,
+            };
+        });
+        Ok(())
+    }
+
+    /// Runs frames, and says what the call came to. `publish`: whether generations are made meanwhile.
+    fn run<'py>(&self, py: Python<'py>, frames: u64, dt: f64, publish_every: u64) -> PyResult<Bound<'py, PyDict>> {
+        check_outside()?;
+        check_not_lent()?;
+        let _ = take_raised();
+        let report = py.detach(|| {
+            let mut state = self.lock();
+            let simulation = state.simulation()?;
+            simulation.set_publish_every(publish_every);
+            simulation.run(frames, dt).cloned()
+        });
+        let report = report.map_err(|failed| {
+            let raised = take_raised();
+            match raised {
+                // an interrupt, or an exit
+                Some(raised) if !raised.is_instance_of::<PyException>(py) => raised,
+                raised => {
+                    let failed = of_step(&failed);
+                    failed.set_cause(py, raised);
+                    failed
+                }
+            }
+        })?;
+        let dict = PyDict::new(py);
+        let generation = match report.publication {
+            Some(Publication::Published(generation)) => Some(generation),
+            _ => None,
+        };
+        dict.set_item("frame", report.frame)?;
+        dict.set_item("generation", generation)?;
+        dict.set_item("jobs", report.jobs)?;
+        dict.set_item("jobs_on_main", report.jobs_on_main)?;
+        dict.set_item("rows", report.rows)?;
+        dict.set_item("deaths", report.deaths)?;
+        dict.set_item("retries", report.retries)?;
+        dict.set_item("seconds", report.elapsed.as_secs_f64())?;
+        dict.set_item("busy_seconds", report.busy.as_secs_f64())?;
+        let patches = report.patches.iter().map(|counts| {
+            let refusal = counts.example.as_ref().map(ToString::to_string);
+            let numbers = [counts.applied, counts.stale, counts.absent, counts.refused, counts.spawned, counts.destroyed];
+            (numbers, counts.dense_rows, refusal)
+        });
+        dict.set_item("patches", patches.collect::<Vec<_>>())?;
+        Ok(dict)
+    }
+
+    /// The plan, to read.
+    fn plan(&self, py: Python<'_>) -> PyResult<String> {
+        self.simulate(py, |simulation| Ok(simulation.plan().to_string()))
+    }
+
+    /// The workers that there are, and why they are not those that were asked for.
+    fn workers(&self, py: Python<'_>) -> PyResult<(String, Option<String>)> {
+        self.simulate(py, |simulation| {
+            let notice = simulation.workers();
+            Ok((notice.got.to_string(), notice.fallback.clone()))
+        })
+    }
+
+    /// How each worker is doing: index, process id, whether it takes jobs, jobs, deaths, seconds in kernels.
+    #[expect(clippy::type_complexity, reason = "Python's side of it names them")]
+    fn worker_status(&self, py: Python<'_>) -> PyResult<Vec<(usize, Option<u32>, bool, u64, u64, f64)>> {
+        self.simulate(py, |simulation| {
+            let status = simulation.worker_status();
+            let parts = status.iter().map(|worker| {
+                let seconds = worker.busy_ns as f64 * 1e-9;
+                (worker.index, worker.pid, worker.alive, worker.jobs, worker.deaths, seconds)
+            });
+            Ok(parts.collect())
+        })
+    }
+
+    fn set_payload(&self, py: Python<'_>, system: &str, payload: Vec<u8>) -> PyResult<()> {
+        self.simulate(py, |simulation| Ok(simulation.set_payload(system, payload)?))
     }
 
     /// The generation's number; None where readers hold all memory.
@@ -245,16 +384,6 @@ impl World {
     fn pin(&self, py: Python<'_>) -> PyResult<Pin> {
         self.with(py, |_| Ok(()))?;
         Ok(Pin::new(py.detach(|| self.reader.pin()).map_err(|error| of_snapshot(&error))?))
-    }
-}
-
-impl World {
-    fn check_table(&self, py: Python<'_>, table: usize) -> PyResult<()> {
-        let count = self.with(py, |world| Ok(world.table_count()))?;
-        if table < count {
-            return Ok(());
-        }
-        Err(pyo3::exceptions::PyIndexError::new_err(format!("there is no table {table}: the world has {count}")))
     }
 }
 

@@ -167,7 +167,7 @@ def test_a_failed_frame_is_undone(world):
     world.add_system(break_later)
     world.step(1.0)
     world.step(1.0)
-    with pytest.raises(hypostyle.FrameError, match="system `break_later` failed in frame 3: on purpose") as raised:
+    with pytest.raises(hypostyle.FrameError, match="system `break_later`, rows 0..100 of .*RuntimeError: on purpose\nTraceback") as raised:
         world.step(1.0)
     assert isinstance(raised.value.__cause__, RuntimeError)
     assert (world.frame, world.time) == (2, 2.0)
@@ -203,7 +203,7 @@ def test_systems_see_what_they_declare(world):
 
     @hypostyle.system(reads=["position"], writes=["heat"], without=["marked"])
     def look(rows, frame):
-        seen.append((len(rows), rows.present("heat").all(), len(rows.entities), frame.dt))
+        seen.append((len(rows), rows.first_row, len(rows.entities), frame.dt))
         with pytest.raises(hypostyle.AbsentError, match="declares position, heat, and not `velocity`"):
             rows.velocity
         with pytest.raises(hypostyle.UnknownNameError):
@@ -212,13 +212,13 @@ def test_systems_see_what_they_declare(world):
             rows.position.x = 3
         with pytest.raises(ValueError):
             rows.position.x += 3
-        with pytest.raises(hypostyle.HypostyleError, match="`look` is running"):
+        with pytest.raises(hypostyle.HypostyleError, match="a system is running"):
             world.spawn(1, marked=True)
         rows.heat.steps += 1
 
     world.add_system(look)
     world.step(0.25)
-    assert seen == [(10, True, 10, 0.25)]
+    assert seen == [(10, 0, 10, 0.25)]
     with pytest.raises(ValueError, match="already"):
         world.add_system(look)
     with pytest.raises(ValueError, match="in reads and in writes"):

@@ -234,14 +234,16 @@ impl Engine {
     }
 
     fn take(&mut self, ask: Ask) {
-        // whoever does not wait any more does not mind
         match ask {
             Ask::Update(ask) => {
                 if ask.session == self.handle.world().session {
                     self.waiting.push(ask);
                 }
             }
-            Ask::Knows { generation, reply } => drop(reply.send(self.shadow.look_at(generation).is_some()).ok()),
+            // whoever does not wait for its answer any more does not mind
+            Ask::Knows { generation, reply } => {
+                let _ = reply.send(self.shadow.look_at(generation).is_some());
+            }
             Ask::Look { reply } => {
                 let due = self.looked.is_none_or(|looked| looked.elapsed() >= self.period);
                 if due {
@@ -252,11 +254,13 @@ impl Engine {
                     let _ = reply.send(generation);
                 }
             }
-            Ask::Timeline { reply } => drop(reply.send(self.take_timeline()).ok()),
+            Ask::Timeline { reply } => {
+                let _ = reply.send(self.take_timeline());
+            }
             #[cfg(feature = "export")]
             Ask::Another { reply } => {
                 if let Ok(reader) = self.reader.another() {
-                    drop(reply.send(reader).ok());
+                    let _ = reply.send(reader);
                 }
             }
         }
@@ -305,7 +309,7 @@ impl Engine {
             }
             if ask.since < newest {
                 let update = self.update(&ask);
-                drop(ask.reply.send(update).ok());
+                let _ = ask.reply.send(update);
             } else {
                 self.waiting.push(ask);
             }

@@ -48,7 +48,7 @@ impl Code {
 
 /// A message of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ClientMessage<'a> {
+pub(super) enum ClientMessage<'a> {
     /// JSON.
     Subscribe(&'a [u8]),
     Ack {
@@ -80,7 +80,7 @@ fn u64_of(bytes: &mut &[u8]) -> Result<u64, String> {
 
 impl<'a> ClientMessage<'a> {
     /// Reads what a client sent. The bytes may be anything.
-    pub(crate) fn parse(message: &'a [u8]) -> Result<ClientMessage<'a>, String> {
+    pub(super) fn parse(message: &'a [u8]) -> Result<ClientMessage<'a>, String> {
         let mut rest = message;
         let head = take(&mut rest, HEADER_BYTES)?;
         let (kind, version) = (head[0], head[1]);

@@ -18,6 +18,8 @@
 
 mod client;
 mod engine;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzz;
 mod guard;
 mod hello;
 mod http;
@@ -38,9 +40,8 @@ use crate::snapshot::{Reader, SnapshotError};
 use crate::trace::Timeline;
 
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use message::ClientMessage;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use wishes::Wishes;
+#[doc(hidden)]
+pub use fuzz::gateway_message;
 
 /// Makes the JSON of `/timeline` of the newest frames, at most so many; `None`: there are none.
 pub type TimelinePicture = Arc<dyn Fn(&Timeline, usize) -> Option<String> + Send + Sync>;

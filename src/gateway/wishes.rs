@@ -46,7 +46,7 @@ pub(super) struct Resume {
 
 /// What a client asks for.
 #[derive(Clone, Debug)]
-pub(crate) struct Wishes {
+pub(super) struct Wishes {
     pub(super) selection: Selection,
     pub(super) rate_hz: f64,
     pub(super) window: u32,
@@ -56,7 +56,7 @@ pub(crate) struct Wishes {
 
 impl Wishes {
     /// Reads a SUBSCRIBE. The bytes may be anything.
-    pub(crate) fn parse(json: &[u8], layout: &Layout, shown: &Selection, rate_max: f64) -> Result<Wishes, String> {
+    pub(super) fn parse(json: &[u8], layout: &Layout, shown: &Selection, rate_max: f64) -> Result<Wishes, String> {
         let document: Document =
             serde_json::from_slice(json).map_err(|error| format!("the subscription cannot be read: {error}"))?;
         let mut selection = columns(document.columns.as_deref(), layout, shown)?;

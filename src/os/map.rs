@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
 
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
 
 use super::HUGE_PAGE_BYTES;
 
@@ -57,6 +57,15 @@ impl FileMap {
         // nobody else knows; `map` ends it if this fails.
         unsafe { rustix::mm::mmap(start.cast(), len, protection, MapFlags::SHARED | MapFlags::FIXED, file, offset) }?;
         Ok(map)
+    }
+
+    /// Forbids every look at the bytes from now on, for as long as the process lives: who looks at them is killed. Their
+    /// addresses are never used again.
+    pub(crate) fn revoke(self) -> io::Result<()> {
+        // SAFETY: the whole range is this map's; that nobody may use it any more is what is wanted.
+        unsafe { rustix::mm::mprotect(self.reserved.as_ptr().cast(), self.reserved_len, MprotectFlags::empty()) }?;
+        std::mem::forget(self);
+        Ok(())
     }
 
     /// The first byte.

@@ -23,6 +23,11 @@ pub(crate) struct FileMap(memmap2::MmapRaw);
 
 #[cfg(unix)]
 impl FileMap {
+    /// Not possible here.
+    pub(crate) fn revoke(self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Maps `len` bytes of a file from `offset` on. The file may be shorter.
     pub(crate) fn new(file: &File, offset: u64, len: usize, write: bool) -> io::Result<Self> {
         let mut options = memmap2::MmapOptions::new();

@@ -211,7 +211,6 @@ impl<'a> PatchWriter<'a> {
         self.error.as_ref()
     }
 
-    #[cfg(test)]
     /// Entities spawned since the job began.
     pub(crate) fn spawned(&self) -> u32 {
         self.spawned

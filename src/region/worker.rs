@@ -98,6 +98,14 @@ impl WorkerMap {
         Ok(start.wrapping_add((offset - first) as usize))
     }
 
+    /// Forbids every look through the present windows, for life: their addresses are given to nobody again.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub(crate) fn revoke_windows(&mut self) -> std::io::Result<()> {
+        self.windows.drain().try_for_each(|(_, window)| window.revoke())
+    }
+
     /// Unmaps all windows if there are too many. No address of a window may be in use.
     pub(crate) fn trim_windows(&mut self) {
         if self.windows.len() > WINDOWS_MAX {

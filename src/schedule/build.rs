@@ -14,7 +14,7 @@ use crate::world::table::Shape;
 use super::graph::Group;
 use super::job::FrameInfo;
 use super::program::{HEADER_WORDS, MAGIC, NO_OFFSET, halves, type_word};
-use super::system::Compiled;
+use super::system::{Compiled, JOB_ROWS_BY_TABLE, rows_by_table};
 
 /// A column that a batch writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,7 +213,12 @@ impl Work {
         matches: &Matches,
         around: &mut Surroundings<'_>,
     ) -> Result<(), RegionError> {
-        let job_rows = systems.iter().map(|system| around.compiled[*system].job_rows).min().unwrap_or(64);
+        let rows = around.store.tables[table as usize].rows;
+        let job_rows = systems.iter().map(|system| match around.compiled[*system].job_rows {
+            JOB_ROWS_BY_TABLE => rows_by_table(rows),
+            fixed => fixed,
+        });
+        let job_rows = job_rows.min().unwrap_or(64);
         self.columns.clear();
         for system in systems {
             let Some(matched) = matches.own(*system, table) else { continue };
@@ -227,7 +232,6 @@ impl Work {
         }
         let written_from = self.written.len() as u32;
         let in_place = self.in_place(table, systems, matches, job_rows, around);
-        let rows = around.store.tables[table as usize].rows;
         self.tasks.push(self.task_words.len() as u64);
         let handles = around.store.tables[table as usize].columns[0].live.offset;
         self.task_words.push(halves(table, rows));

@@ -64,6 +64,14 @@ pub enum ScheduleError {
         /// The systems, each before the next.
         cycle: String,
     },
+    /// A system whose kernel is in worker processes only, and other workers.
+    #[error(
+        "only worker processes have the kernel of system `{system}`: run it with `Workers::Processes` and their command"
+    )]
+    External {
+        /// Who.
+        system: String,
+    },
     /// A component, resource or query that does not fit the world.
     #[error("system `{system}`: {message}")]
     Access {
@@ -107,6 +115,9 @@ fn conflict(a: &Compiled, b: &Compiled, layout: &Layout) -> Option<String> {
     let common = |x: &[u16], y: &[u16]| x.iter().find(|id| y.binary_search(id).is_ok()).copied();
     let component = |id: u16| layout.components()[usize::from(id)].name.clone();
     let resource = |id: u16| layout.resources()[usize::from(id)].name.clone();
+    if a.home != b.home {
+        return Some("only worker processes have the kernel of one of them".to_owned());
+    }
     if let Some(id) = common(&a.writes, &b.writes) {
         return Some(format!("both write {}", component(id)));
     }
@@ -214,6 +225,7 @@ fn plan_stage(
     }
     let batches = level.values().max().map_or(0, |highest| highest + 1);
     let mut groups: Vec<Group> = Vec::new();
+    let home = |group: &Group| compiled[group.batches[0].systems[0]].home;
     let mut open = false;
     for number in 0..batches {
         // canonical: by registration
@@ -222,7 +234,9 @@ fn plan_stage(
         let fusable = fuse && systems.iter().all(|system| compiled[*system].fusable());
         let batch = Batch { systems };
         match groups.last_mut() {
-            Some(group) if open && fusable => group.batches.push(batch),
+            Some(group) if open && fusable && home(group) == compiled[batch.systems[0]].home => {
+                group.batches.push(batch)
+            }
             _ => groups.push(Group { batches: vec![batch] }),
         }
         open = fusable;

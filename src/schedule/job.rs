@@ -2,6 +2,7 @@
 //! What a kernel gets beside its columns: the frame, its rows, its payload, resources, and the patch writer.
 
 use std::any::TypeId;
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::patch::{Op, PatchWriter};
@@ -10,6 +11,7 @@ use crate::world::registry::Registry;
 use crate::world::resources::resource_offset;
 use crate::{Component, Entity, Resource};
 
+use super::system::Compiled;
 use super::view::EntityMap;
 
 /// Which type is which component of one registry: the last few looked up.
@@ -50,8 +52,10 @@ pub struct Job<'a, 'w> {
     pub(crate) table: u32,
     pub(crate) map: EntityMap<'a>,
     pub(crate) resources: &'a [u8],
-    pub(crate) readable: &'a [u16],
+    pub(crate) compiled: &'a Compiled,
     pub(crate) registry: &'a Registry,
+    /// Whether the memory of the job's columns is to be closed after it.
+    pub(crate) revoke: &'a Cell<bool>,
     pub(crate) cache: &'a mut IdCache,
     /// The component that the last patch was of.
     pub(crate) last: Option<(TypeId, u16)>,
@@ -123,7 +127,7 @@ impl<'a> Job<'a, '_> {
     /// A resource that is unknown, undeclared or without a value: the message says which.
     pub fn resource<R: Resource>(&self) -> Result<R, String> {
         let id = self.registry.resource::<R>().map_err(|error| error.to_string())?;
-        if self.readable.binary_search(&id).is_err() {
+        if self.compiled.reads_resources.binary_search(&id).is_err() {
             return Err(format!("the system does not declare that it reads resource `{}`", R::NAME));
         }
         if self.resources[usize::from(id)] == 0 {

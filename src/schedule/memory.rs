@@ -66,6 +66,19 @@ impl JobMemory {
         }
     }
 
+    /// Makes addresses to write that were given out useless, for life: whoever kept one cannot touch the world by it. False: that
+    /// is not possible here, as main's own memory lies there.
+    pub(crate) fn revoke(&self) -> Result<bool, String> {
+        match self {
+            JobMemory::Shared(_) => Ok(false),
+            #[cfg(unix)]
+            JobMemory::Worker(map) => match map.lock().revoke_windows() {
+                Ok(()) => Ok(true),
+                Err(error) => Err(format!("windows on the world could not be closed: {error}")),
+            },
+        }
+    }
+
     /// Lets go of windows that are no longer used, between batches.
     pub(crate) fn trim(&self) {
         #[cfg(unix)]

@@ -7,6 +7,7 @@
 //! Architecture invariant: what a batch computes depends on the world and the schedule alone, never on the pool.
 
 mod build;
+mod by_name;
 mod graph;
 mod job;
 mod memory;
@@ -21,12 +22,13 @@ mod system;
 mod task;
 mod view;
 
+pub use by_name::{ColumnBytes, NamedColumn, NamedJob, NamedQuery, NamedTable, Targets};
 pub use graph::ScheduleError;
 pub use job::Job;
 pub use plan::{BatchPlan, Plan, StagePlan, SystemPlan};
 pub use report::FrameReport;
 #[cfg(unix)]
-pub use serve::serve;
+pub use serve::{serve, serve_named};
 pub use simulation::{Simulation, SimulationBuilder, StepError};
 pub use system::{STAGES, System};
 pub use view::{Table, View};
@@ -117,12 +119,19 @@ pub(crate) fn compile(
         .collect()
 }
 
+/// What the line of a system begins with that runs in main only.
+const MAIN_ONLY: &str = "main: ";
+
 /// One line a system: what a worker process must have registered in the same way.
 pub(crate) fn registrations(compiled: &[system::Compiled]) -> String {
     use std::fmt::Write;
     let mut text = String::new();
     for system in compiled {
         // writing to a string does not fail
+        if system.home == system::Home::Main {
+            let _ = writeln!(text, "{MAIN_ONLY}{}", system.name);
+            continue;
+        }
         let _ = writeln!(
             text,
             "{} stage={} rows={} own={:?} others={:?} changes={:?} resources={:?} sort={:?}",

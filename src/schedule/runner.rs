@@ -60,9 +60,10 @@ impl Runner for SystemRunner {
         let mut task = TASK.take();
         task.cache.serve(&self.registry);
         let done = self.run_task(&mut task, program, job, out, undo, trace);
+        let revoked = if task.revoke.take() { self.memory.revoke() } else { Ok(false) };
         TASK.set(task);
         self.memory.trim();
-        done
+        revoked.and(done)
     }
 }
 
@@ -177,7 +178,7 @@ impl SystemRunner {
         if !task.systems[system].masks.is_empty() {
             self.runs(task, system, around)?;
         }
-        let Task { columns, systems, columns_used, present, raw, part, ready, runs, cache, .. } = task;
+        let Task { columns, systems, columns_used, present, raw, part, ready, runs, cache, revoke, .. } = task;
         let this = &systems[system];
         let used = &columns_used[this.columns.clone()];
         let len = (around.end - around.start) as usize;
@@ -211,8 +212,9 @@ impl SystemRunner {
                 table: around.table,
                 map: around.map,
                 resources: around.resources,
-                readable: &compiled.reads_resources,
+                compiled,
                 registry: &self.registry,
+                revoke,
                 cache,
                 last: None,
                 writer: out,

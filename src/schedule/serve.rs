@@ -13,7 +13,7 @@ use crate::world::registry::Registry;
 
 use super::memory::JobMemory;
 use super::runner::SystemRunner;
-use super::{Schedule, compile, registrations};
+use super::{Schedule, System, compile, registrations};
 
 /// Runs jobs for the process that started this one, if it was started as a worker. To be called first thing in
 /// `main`: when it returns true, the work is done and `main` returns.
@@ -34,6 +34,47 @@ use super::{Schedule, compile, registrations};
 /// # Errors
 /// What keeps this process from working; the main process is told, too.
 pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
+    serve_as(|_| Ok(schedule()), |schedule, _| Ok(schedule))
+}
+
+/// As [`serve`], for a program that has kernels for others to choose from, or that is not the main process's: `schedule`
+/// gets the names of the systems that main wants to run here, and registers them in any order. Systems that it registers
+/// beside are left out.
+///
+/// # Errors
+/// As for [`serve`]; so is what `schedule` returns.
+pub fn serve_named(schedule: impl FnOnce(&[&str]) -> Result<Schedule, String>) -> Result<bool, WorkerError> {
+    serve_as(schedule, in_order)
+}
+
+/// The names of the systems that main wants to run here, of its registrations; `None` where one runs in main only.
+fn names(registrations: &str) -> impl Iterator<Item = Result<&str, &str>> {
+    registrations.lines().map(|line| match line.strip_prefix(super::MAIN_ONLY) {
+        Some(name) => Err(name),
+        None => Ok(line.split_once(" stage=").map_or(line, |(name, _)| name)),
+    })
+}
+
+/// The systems in main's order, with empty places for those that run in main only.
+fn in_order(mut schedule: Schedule, registrations: &str) -> Result<Schedule, String> {
+    let mut systems = Vec::new();
+    for name in names(registrations) {
+        match name {
+            Err(name) => systems.push(System::absent(name)),
+            Ok(name) => match schedule.systems.iter().position(|system| system.name == name) {
+                Some(at) => systems.push(schedule.systems.swap_remove(at)),
+                None => return Err(format!("this program has no system `{name}`")),
+            },
+        }
+    }
+    schedule.systems = systems;
+    Ok(schedule)
+}
+
+fn serve_as(
+    schedule: impl FnOnce(&[&str]) -> Result<Schedule, String>,
+    arrange: fn(Schedule, &str) -> Result<Schedule, String>,
+) -> Result<bool, WorkerError> {
     serve_with(|start: &WorkerStart| {
         let refuse = |error: &dyn std::fmt::Display| WorkerError::Setup(error.to_string());
         let path = start.region_path.as_deref().ok_or_else(|| WorkerError::Setup("main names no region".to_owned()))?;
@@ -45,7 +86,9 @@ pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
         let recorder = start.trace.map_or_else(Recorder::off, |place| recorder(&map, &place));
         let layout = Layout::decode(map.layout_bytes()).map_err(|error| refuse(&error))?;
         let registry = Arc::new(Registry::new(Arc::new(layout), &[], &[]));
-        let schedule = schedule();
+        let wanted: Vec<&str> = names(&start.registrations).filter_map(Result::ok).collect();
+        let schedule = schedule(&wanted).and_then(|schedule| arrange(schedule, &start.registrations));
+        let schedule = schedule.map_err(WorkerError::Setup)?;
         let compiled = compile(&schedule, &registry).map_err(|error| refuse(&error))?;
         let text = registrations(&compiled);
         let runner = SystemRunner {

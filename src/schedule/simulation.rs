@@ -16,8 +16,8 @@ use crate::patch::RecordSizes;
 use crate::region::{RegionError, worker_state};
 use crate::trace::{EventKind, Phase, Recorder, Timeline, Trace};
 use crate::worker::{
-    Batch, JobFailure, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged, WorkerCommand, WorkerKind,
-    WorkerStatus, Workers,
+    Batch, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged, WorkerCommand,
+    WorkerKind, WorkerStatus, Workers,
 };
 use crate::world::column::Item;
 use crate::world::query::mask_runs;
@@ -31,7 +31,7 @@ use super::plan::Plan;
 use super::recording::{self, SystemNames, names};
 use super::report::FrameReport;
 use super::runner::SystemRunner;
-use super::system::Compiled;
+use super::system::{Compiled, Home};
 use super::{Schedule, compile, registrations};
 
 /// Work in nanoseconds below which a batch stays on main.
@@ -179,9 +179,20 @@ impl SimulationBuilder {
     ///
     /// # Errors
     /// A schedule that does not fit the world, workers that cannot be had.
-    pub fn build(mut self, world: World, schedule: Schedule) -> Result<Simulation, StepError> {
+    pub fn build(self, world: World, schedule: Schedule) -> Result<Simulation, StepError> {
+        self.build_from(&mut Some(world), schedule)
+    }
+
+    /// As [`SimulationBuilder::build`]; the world is taken only where it succeeds.
+    ///
+    /// # Errors
+    /// As for [`SimulationBuilder::build`]; there is no world.
+    pub fn build_from(mut self, from: &mut Option<World>, schedule: Schedule) -> Result<Simulation, StepError> {
+        let world = from.as_ref().ok_or(StepError::Closed)?;
         let registry = Arc::clone(&world.registry);
-        let compiled: Arc<[Compiled]> = compile(&schedule, &registry)?.into();
+        let mut compiled = compile(&schedule, &registry)?;
+        divide(&mut compiled, self.config.workers)?;
+        let compiled: Arc<[Compiled]> = compiled.into();
         let stages = graph::plan(&schedule.systems, &compiled, &schedule.stages()?, &registry.layout, self.fuse)?;
         let plan = Plan::new(&stages, &compiled, &registry.layout);
         let payloads = schedule.systems.iter().map(|system| system.payload.clone()).collect();
@@ -201,6 +212,7 @@ impl SimulationBuilder {
         let trace = recording::make(&world.store.region, names(&stages, &compiled), rings, events);
         self.config.trace.clone_from(&trace);
         let (pool, notice) = Pool::start(&self.config, Arc::new(runner), region, &registrations(&compiled))?;
+        let world = from.take().ok_or(StepError::Closed)?;
         let undo_bytes = matches!(notice.got, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
         let mut simulation = Simulation {
             sizes: Arc::clone(&world.sizes),
@@ -229,6 +241,18 @@ impl SimulationBuilder {
         simulation.note_workers();
         Ok(simulation)
     }
+}
+
+/// Where some kernels are in worker processes only, those are another program's: they have no others.
+fn divide(compiled: &mut [Compiled], workers: Workers) -> Result<(), ScheduleError> {
+    let Some(external) = compiled.iter().find(|system| system.home == Home::Workers) else { return Ok(()) };
+    if !matches!(workers, Workers::Processes(_)) {
+        return Err(ScheduleError::External { system: external.name.clone() });
+    }
+    for system in compiled.iter_mut().filter(|system| system.home == Home::Everywhere) {
+        system.home = Home::Main;
+    }
+    Ok(())
 }
 
 /// A world with a schedule and the workers that run it.
@@ -357,6 +381,11 @@ impl Simulation {
         if let Some(trace) = &self.trace {
             timeline.extend(trace);
         }
+    }
+
+    /// Publishes a generation every so many frames from now on.
+    pub fn set_publish_every(&mut self, frames: u64) {
+        self.publish_every = frames.max(1);
     }
 
     /// Replaces a system's payload from the next frame on.
@@ -625,6 +654,11 @@ impl Simulation {
                 program: &work.words,
                 jobs: work.jobs.len() as u32,
                 main_only: work.jobs.len() == 1 || work.estimate_ns < SPLIT_NS_MIN,
+                place: match work.jobs.first().map(|job| compiled[job.system].home) {
+                    None | Some(Home::Everywhere) => Place::Anywhere,
+                    Some(Home::Workers) => Place::Workers,
+                    Some(Home::Main) => Place::Main,
+                },
                 deadline: &|job| compiled[work.jobs[job as usize].system].deadline,
                 undo_allowed: &|job, offset, bytes| work.undo_allowed(job, offset, bytes),
                 restore: &mut |offset, bytes| arena.bytes_mut(offset, bytes.len() as u64).copy_from_slice(bytes),

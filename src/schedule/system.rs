@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::Resource;
 use crate::commit::Access;
+use crate::limits::JOB_ROWS;
 use crate::world::bundle::{Bundle, RegistryRef};
 use crate::world::error::WorldError;
 use crate::world::query::{Fetch, Query, QueryPlan};
 use crate::world::registry::Registry;
 
+use super::by_name::Names;
 use super::job::Job;
 use super::view::{View, ViewSet};
 
@@ -48,9 +50,53 @@ where
     }
 }
 
-type Describe = fn(&RegistryRef<'_>, &mut QueryPlan) -> Result<(), WorldError>;
-type ResourceId = fn(&Registry) -> Result<u16, WorldError>;
-type Ids = fn(&RegistryRef<'_>, &mut Vec<u16>) -> Result<(), WorldError>;
+/// A query, as a Rust type or by names.
+pub(super) enum Describe {
+    Typed(fn(&RegistryRef<'_>, &mut QueryPlan) -> Result<(), WorldError>),
+    Named(Names),
+}
+
+impl Describe {
+    fn describe(&self, types: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+        match self {
+            Describe::Typed(describe) => describe(types, plan),
+            Describe::Named(names) => names.describe(types, plan),
+        }
+    }
+}
+
+/// Components, as a Rust type or by name.
+enum Ids {
+    Typed(fn(&RegistryRef<'_>, &mut Vec<u16>) -> Result<(), WorldError>),
+    Named(String),
+}
+
+/// A resource, as a Rust type or by name.
+enum ResourceId {
+    Typed(fn(&Registry) -> Result<u16, WorldError>),
+    Named(String),
+}
+
+impl ResourceId {
+    fn find(&self, registry: &Registry) -> Result<u16, WorldError> {
+        match self {
+            ResourceId::Typed(find) => find(registry),
+            ResourceId::Named(name) => registry.resource_named(name),
+        }
+    }
+}
+
+/// Where a system's kernel is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// In main, and in all workers.
+    #[default]
+    Everywhere,
+    /// In worker processes only.
+    Workers,
+    /// In main only: the worker processes are another program's.
+    Main,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
@@ -84,6 +130,8 @@ pub struct System {
     pub(crate) job_rows: Option<u32>,
     pub(crate) sort_by: Option<String>,
     pub(crate) kernel: Box<dyn Kernel>,
+    pub(super) home: Home,
+    default_rows: u32,
     own: Describe,
     others: Option<Describe>,
     changes: Vec<(Change, Ids)>,
@@ -99,8 +147,16 @@ impl std::fmt::Debug for System {
 }
 
 impl System {
-    fn new(name: impl Into<String>, own: Describe, others: Option<Describe>, kernel: Box<dyn Kernel>) -> Self {
+    pub(super) fn new(
+        name: impl Into<String>,
+        own: Describe,
+        others: Option<Describe>,
+        kernel: Box<dyn Kernel>,
+        default_rows: u32,
+    ) -> Self {
         System {
+            home: Home::Everywhere,
+            default_rows,
             name: name.into(),
             stage: "update".to_owned(),
             before: Vec::new(),
@@ -141,7 +197,7 @@ impl System {
         {
             Box::new(RowsKernel::<Q, F>(kernel, std::marker::PhantomData))
         }
-        Self::new(name, Q::describe, None, boxed::<Q, _>(kernel))
+        Self::new(name, Describe::Typed(Q::describe), None, boxed::<Q, _>(kernel), JOB_ROWS as u32)
     }
 
     /// A system that looks at neighbours: its kernel gets chunks of its own rows, and the whole columns of everything
@@ -170,7 +226,8 @@ impl System {
         {
             Box::new(NeighbourKernel::<Q, O, F>(kernel, std::marker::PhantomData))
         }
-        Self::new(name, Q::describe, Some(O::describe), boxed::<Q, O, _>(kernel))
+        let (own, others) = (Describe::Typed(Q::describe), Some(Describe::Typed(O::describe)));
+        Self::new(name, own, others, boxed::<Q, O, _>(kernel), NEIGHBOUR_JOB_ROWS)
     }
 
     /// Puts the system in a stage (default `update`).
@@ -197,28 +254,28 @@ impl System {
     /// Declares that the kernel sets components by patches.
     #[must_use]
     pub fn sets<B: Bundle>(mut self) -> Self {
-        self.changes.push((Change::Sets, B::ids));
+        self.changes.push((Change::Sets, Ids::Typed(B::ids)));
         self
     }
 
     /// Declares that the kernel adds components.
     #[must_use]
     pub fn adds<B: Bundle>(mut self) -> Self {
-        self.changes.push((Change::Adds, B::ids));
+        self.changes.push((Change::Adds, Ids::Typed(B::ids)));
         self
     }
 
     /// Declares that the kernel removes components.
     #[must_use]
     pub fn removes<B: Bundle>(mut self) -> Self {
-        self.changes.push((Change::Removes, B::ids));
+        self.changes.push((Change::Removes, Ids::Typed(B::ids)));
         self
     }
 
     /// Declares that the kernel spawns entities with (some of) these components.
     #[must_use]
     pub fn spawns<B: Bundle>(mut self) -> Self {
-        self.changes.push((Change::Spawns, B::ids));
+        self.changes.push((Change::Spawns, Ids::Typed(B::ids)));
         self
     }
 
@@ -232,14 +289,56 @@ impl System {
     /// Declares that the kernel sets a resource.
     #[must_use]
     pub fn sets_resource<R: Resource>(mut self) -> Self {
-        self.sets_resources.push(Registry::resource::<R>);
+        self.sets_resources.push(ResourceId::Typed(Registry::resource::<R>));
         self
     }
 
     /// Declares that the kernel reads a resource.
     #[must_use]
     pub fn reads_resource<R: Resource>(mut self) -> Self {
-        self.reads_resources.push(Registry::resource::<R>);
+        self.reads_resources.push(ResourceId::Typed(Registry::resource::<R>));
+        self
+    }
+
+    /// As [`System::sets`], by the component's name.
+    #[must_use]
+    pub fn sets_named(mut self, component: impl Into<String>) -> Self {
+        self.changes.push((Change::Sets, Ids::Named(component.into())));
+        self
+    }
+
+    /// As [`System::adds`], by the component's name.
+    #[must_use]
+    pub fn adds_named(mut self, component: impl Into<String>) -> Self {
+        self.changes.push((Change::Adds, Ids::Named(component.into())));
+        self
+    }
+
+    /// As [`System::removes`], by the component's name.
+    #[must_use]
+    pub fn removes_named(mut self, component: impl Into<String>) -> Self {
+        self.changes.push((Change::Removes, Ids::Named(component.into())));
+        self
+    }
+
+    /// As [`System::spawns`], by a component's name.
+    #[must_use]
+    pub fn spawns_named(mut self, component: impl Into<String>) -> Self {
+        self.changes.push((Change::Spawns, Ids::Named(component.into())));
+        self
+    }
+
+    /// As [`System::sets_resource`], by the resource's name.
+    #[must_use]
+    pub fn sets_resource_named(mut self, resource: impl Into<String>) -> Self {
+        self.sets_resources.push(ResourceId::Named(resource.into()));
+        self
+    }
+
+    /// As [`System::reads_resource`], by the resource's name.
+    #[must_use]
+    pub fn reads_resource_named(mut self, resource: impl Into<String>) -> Self {
+        self.reads_resources.push(ResourceId::Named(resource.into()));
         self
     }
 
@@ -291,6 +390,15 @@ pub(crate) struct Compiled {
     pub deadline: Option<Duration>,
     /// Component and field of the sort key.
     pub sort_by: Option<(u16, u8)>,
+    pub home: Home,
+}
+
+/// In place of a number of rows per job: [`rows_by_table`].
+pub(crate) const JOB_ROWS_BY_TABLE: u32 = 0;
+
+/// Rows per job of a system whose kernel is dear to call, by the rows of its table: few calls, and enough to share.
+pub(crate) fn rows_by_table(rows: u32) -> u32 {
+    rows.div_ceil(16).clamp(JOB_ROWS as u32, 16 * JOB_ROWS as u32).next_multiple_of(JOB_ROWS as u32)
 }
 
 /// Rows per job of a system that looks at neighbours.
@@ -301,12 +409,12 @@ impl System {
     pub(crate) fn compile(&self, registry: &Registry) -> Result<Compiled, WorldError> {
         let types = RegistryRef(registry);
         let mut own = QueryPlan::default();
-        (self.own)(&types, &mut own)?;
-        let others = match self.others {
+        self.own.describe(&types, &mut own)?;
+        let others = match &self.others {
             None => None,
-            Some(describe) => {
+            Some(others) => {
                 let mut plan = QueryPlan::default();
-                describe(&types, &mut plan)?;
+                others.describe(&types, &mut plan)?;
                 if plan.writes() {
                     return Err(WorldError::QueryWrites);
                 }
@@ -321,13 +429,16 @@ impl System {
                 Change::Removes => &mut access.removes,
                 Change::Spawns => &mut access.spawns,
             };
-            ids(&types, list)?;
+            match ids {
+                Ids::Typed(ids) => ids(&types, list)?,
+                Ids::Named(name) => list.push(registry.component_named(name)?),
+            }
         }
         for resource in &self.sets_resources {
-            access.resources.push(resource(registry)?);
+            access.resources.push(resource.find(registry)?);
         }
         let mut reads_resources: Vec<u16> =
-            self.reads_resources.iter().map(|resource| resource(registry)).collect::<Result<_, _>>()?;
+            self.reads_resources.iter().map(|resource| resource.find(registry)).collect::<Result<_, _>>()?;
         let sort_by = match &self.sort_by {
             None => None,
             Some(name) => {
@@ -356,7 +467,6 @@ impl System {
             list.sort_unstable();
             list.dedup();
         }
-        let default_rows = if others.is_some() { NEIGHBOUR_JOB_ROWS } else { crate::limits::JOB_ROWS as u32 };
         Ok(Compiled {
             name: self.name.clone(),
             stage: self.stage.clone(),
@@ -366,9 +476,10 @@ impl System {
             reads,
             writes,
             reads_resources,
-            job_rows: self.job_rows.unwrap_or(default_rows),
+            job_rows: self.job_rows.unwrap_or(self.default_rows),
             deadline: self.deadline,
             sort_by,
+            home: self.home,
         })
     }
 }

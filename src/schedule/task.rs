@@ -69,6 +69,8 @@ pub(crate) struct Task {
     pub terms: Vec<(bool, Range<usize>)>,
     pub addresses: Vec<*const u64>,
     pub cache: IdCache,
+    /// Whether a kernel asked for its memory to be closed after it.
+    pub revoke: Cell<bool>,
 }
 
 impl Task {

@@ -57,9 +57,19 @@ pub(crate) struct ViewSet<'a> {
     pub words: &'a [*const u64],
 }
 
-impl ViewSet<'_> {
+impl<'a> ViewSet<'a> {
+    /// One of the tables: what it is made of, the handles of its rows, its columns.
+    pub(crate) fn table(&self, index: usize) -> (&'a ViewTable, &'a [Entity], ColumnCursor<'a>) {
+        let table = &self.tables[index];
+        // SAFETY: the set's invariant.
+        let entities = unsafe { std::slice::from_raw_parts(table.handles, table.rows as usize) };
+        // SAFETY: frozen columns that are only read (the set's invariant).
+        let columns = unsafe { ColumnCursor::new(&self.columns[places(&table.columns)], &[]) };
+        (table, entities, columns)
+    }
+
     /// Whether a row in use of one of the tables matches.
-    fn matches(&self, table: &ViewTable, row: usize) -> bool {
+    pub(crate) fn matches(&self, table: &ViewTable, row: usize) -> bool {
         self.masks[places(&table.masks)].iter().all(|term| {
             let any = self.words[places(&term.words)].iter().any(|words| {
                 // SAFETY: the row is one of the table's, and the bits are mapped and frozen (ViewSet's invariant).
@@ -139,11 +149,7 @@ impl<'a, Q: Query> View<'a, Q> {
     /// When there is no such table.
     #[must_use]
     pub fn table(&self, index: usize) -> Table<'a, Q> {
-        let table = &self.set.tables[index];
-        // SAFETY: ViewSet's invariant.
-        let entities = unsafe { std::slice::from_raw_parts(table.handles, table.rows as usize) };
-        // SAFETY: frozen columns that are only read (ViewSet's invariant).
-        let columns = unsafe { ColumnCursor::new(&self.set.columns[places(&table.columns)], &[]) };
+        let (table, entities, columns) = self.set.table(index);
         let mut fetch =
             Fetch { columns, entities, present: &self.set.present[places(&table.present)], next_optional: 0 };
         Table { entities, columns: Q::fetch(&mut fetch), table, set: self.set }

@@ -26,7 +26,7 @@ use super::staged::JobRun;
 use super::wait::{self, Spinner};
 use super::window::{Books, Standing};
 use super::{
-    Batch, BatchReport, PoolConfig, RegionForWorkers, Runner, RunnerName, Staged, WorkerCommand, WorkerKind,
+    Batch, BatchReport, Place, PoolConfig, RegionForWorkers, Runner, RunnerName, Staged, WorkerCommand, WorkerKind,
     WorkerStatus,
 };
 
@@ -50,6 +50,8 @@ pub(super) struct Crew {
     running: bool,
     /// Whether a job of the window has a deadline.
     timed: bool,
+    /// Who may run the window's jobs.
+    place: Place,
     /// Whether main runs jobs, too.
     main_helps: bool,
     yielding: bool,
@@ -123,6 +125,7 @@ impl Crew {
             books: Books::new(),
             running: false,
             timed: false,
+            place: Place::Anywhere,
             main_helps: config.main_helps,
             command,
             registrations: registrations.to_owned(),
@@ -176,6 +179,9 @@ impl Crew {
         while !self.members.iter().all(Member::is_ready) {
             for index in 0..self.members.len() {
                 let member = &mut self.members[index];
+                if member.is_ready() {
+                    continue;
+                }
                 let name = member.name();
                 let stage = self.board.stage(index, member.epoch());
                 if stage == Some(Stage::Ready) {
@@ -243,10 +249,15 @@ impl Crew {
         self.look_after();
     }
 
-    /// Runs a batch.
+    /// Runs a batch. Its report counts the deaths since the batch before, too.
     pub(super) fn run(&mut self, batch: &mut Batch<'_>, staged: &mut Staged) -> Result<BatchReport, JobFailure> {
+        let ran = self.run_windows(batch, staged);
+        let report = std::mem::take(&mut self.books.report);
+        ran.map(|()| report)
+    }
+
+    fn run_windows(&mut self, batch: &mut Batch<'_>, staged: &mut Staged) -> Result<(), JobFailure> {
         self.board.set_in_frame(true);
-        self.books.report = BatchReport::default();
         let memory = |error: MemoryError| JobFailure::Memory { message: error.to_string() };
         self.program.reserve(batch.program.len()).map_err(memory)?;
         let mut first = 0;
@@ -255,7 +266,7 @@ impl Crew {
             self.run_window(batch, staged, first, jobs as usize)?;
             first += jobs;
         }
-        Ok(self.books.report)
+        Ok(())
     }
 
     /// Runs one window of a batch to the end: when this returns no worker runs a job.
@@ -273,6 +284,7 @@ impl Crew {
         let window = self.board.open_window(sequence, jobs, first);
         self.books.begin(window);
         self.timed = (first..first + jobs as u32).any(|job| (batch.deadline)(job).is_some());
+        self.place = batch.place;
         self.running = true;
         self.wake(jobs);
         let mut spinner = Spinner::new(self.yielding);
@@ -411,7 +423,8 @@ impl Crew {
     /// A job that main may run, claimed.
     fn claim_for_main(&mut self) -> Option<usize> {
         let free = self.main_helps && (self.kind == WorkerKind::Thread || !self.timed);
-        let helps = free || self.members.iter().all(|member| member.lost().is_some());
+        let may = self.place != Place::Workers;
+        let helps = may && (free || self.members.iter().all(|member| member.lost().is_some()));
         if !helps {
             return None;
         }

@@ -148,8 +148,8 @@ pub enum JobFailure {
         /// Who ran it.
         runner: RunnerName,
     },
-    /// The job killed a worker, and there is no other worker left that could try again.
-    #[error("the job killed a worker, and no worker is left to run it again ({reason})")]
+    /// No worker is left, and main must not run the job: it killed a worker, or main has no kernel for it.
+    #[error("no worker is left that could run the job, and main must not ({reason})")]
     NoWorkers {
         /// The job, counted through the batch.
         job: u32,

@@ -88,6 +88,18 @@ pub(crate) trait Runner: Send + Sync {
     ) -> Result<(), String>;
 }
 
+/// Who may run a batch's jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Main and workers.
+    #[default]
+    Anywhere,
+    /// Main, whatever workers there are.
+    Main,
+    /// Workers, even where main helps otherwise.
+    Workers,
+}
+
 /// A batch, as the schedule hands it to the pool.
 pub(crate) struct Batch<'a> {
     /// The batch as plain words; copied to the board.
@@ -96,6 +108,8 @@ pub(crate) struct Batch<'a> {
     pub jobs: u32,
     /// Too small to split: main runs everything.
     pub main_only: bool,
+    /// Who may run it.
+    pub place: Place,
     /// How long a job may run.
     pub deadline: &'a dyn Fn(u32) -> Option<Duration>,
     /// Whether a job's undo may restore these bytes (job, offset in the data segment, bytes).

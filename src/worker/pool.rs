@@ -16,7 +16,8 @@ use super::error::{JobFailure, PoolError};
 use super::job::{self, Fault};
 use super::staged::JobRun;
 use super::{
-    Batch, BatchReport, PoolConfig, PoolNotice, RegionForWorkers, Runner, RunnerName, Staged, WorkerStatus, Workers,
+    Batch, BatchReport, Place, PoolConfig, PoolNotice, RegionForWorkers, Runner, RunnerName, Staged, WorkerStatus,
+    Workers,
 };
 
 /// Who runs the jobs.
@@ -67,7 +68,12 @@ impl Pool {
             #[cfg(not(target_arch = "wasm32"))]
             Hands::Crew(crew) => {
                 staged.reset(batch.jobs, WORKERS_MAX);
-                if (batch.main_only || batch.jobs <= 1) && !crew.must_share(batch) {
+                let alone = match batch.place {
+                    Place::Main => true,
+                    Place::Workers => false,
+                    Place::Anywhere => (batch.main_only || batch.jobs <= 1) && !crew.must_share(batch),
+                };
+                if alone {
                     let record_bytes_max = crew.record_bytes_max();
                     return run_all(self.runner.as_ref(), batch, record_bytes_max, staged, &self.recorder);
                 }

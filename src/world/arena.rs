@@ -42,6 +42,7 @@ impl Arena {
     }
 
     /// Bytes to read.
+    #[inline]
     pub(crate) fn bytes(&self, offset: u64, bytes: u64) -> &[u8] {
         let start = self.check(offset, bytes);
         // SAFETY: inside the mapping (checked); backed, as offsets come from allocated extents; nobody writes while
@@ -50,6 +51,7 @@ impl Arena {
     }
 
     /// Bytes to write.
+    #[inline]
     pub(crate) fn bytes_mut(&mut self, offset: u64, bytes: u64) -> &mut [u8] {
         let start = self.check(offset, bytes);
         // SAFETY: as `bytes`, and exclusive: the arena is borrowed mutably and is the only writer.
@@ -64,6 +66,48 @@ impl Arena {
     /// Items to write.
     pub(crate) fn items_mut<T: Pod>(&mut self, offset: u64, count: usize) -> &mut [T] {
         bytemuck::cast_slice_mut(self.bytes_mut(offset, (count * size_of::<T>()) as u64))
+    }
+
+    /// One item. `offset` is a multiple of its alignment.
+    #[inline]
+    pub(crate) fn item<T: Pod>(&self, offset: u64) -> T {
+        *bytemuck::from_bytes(self.bytes(offset, size_of::<T>() as u64))
+    }
+
+    /// Writes one item. `offset` is a multiple of its alignment.
+    #[inline]
+    pub(crate) fn set_item<T: Pod>(&mut self, offset: u64, item: T) {
+        *bytemuck::from_bytes_mut(self.bytes_mut(offset, size_of::<T>() as u64)) = item;
+    }
+
+    /// Writes a value: the first `bytes` of these.
+    #[inline]
+    pub(crate) fn write_value(&mut self, to: u64, value: &[u8], bytes: u64) {
+        fn typed<const N: usize>(arena: &mut Arena, to: u64, value: &[u8]) {
+            arena.bytes_mut(to, N as u64).copy_from_slice(&value[..N]);
+        }
+        match bytes {
+            1 => typed::<1>(self, to, value),
+            2 => typed::<2>(self, to, value),
+            4 => typed::<4>(self, to, value),
+            8 => typed::<8>(self, to, value),
+            _ => self.bytes_mut(to, bytes).copy_from_slice(&value[..bytes as usize]),
+        }
+    }
+
+    /// Reads a value: as many bytes as there is room for.
+    #[inline]
+    pub(crate) fn read_value(&self, from: u64, value: &mut [u8]) {
+        fn typed<const N: usize>(arena: &Arena, from: u64, value: &mut [u8]) {
+            value[..N].copy_from_slice(arena.bytes(from, N as u64));
+        }
+        match value.len() {
+            1 => typed::<1>(self, from, value),
+            2 => typed::<2>(self, from, value),
+            4 => typed::<4>(self, from, value),
+            8 => typed::<8>(self, from, value),
+            bytes => value.copy_from_slice(self.bytes(from, bytes as u64)),
+        }
     }
 
     /// Asks for the cache line of an item that will be used soon. Any index will do.
@@ -88,12 +132,15 @@ impl Arena {
         unsafe { self.mapping.data().add(start).cast::<u64>().write(word) };
     }
 
-    /// Copies one value between two places that do not overlap.
-    #[inline]
+    /// Copies one value.
+    #[inline(always)]
     pub(crate) fn copy_value(&mut self, from: u64, to: u64, bytes: u64) {
+        #[inline(always)]
         fn typed<const N: usize>(arena: &mut Arena, from: u64, to: u64) {
-            let (from, to) = arena.disjoint(from, N as u64, to, N as u64);
-            to.copy_from_slice(from);
+            let (from, to) = (arena.check(from, N as u64), arena.check(to, N as u64));
+            let base = arena.mapping.data();
+            // SAFETY: both inside the mapping (checked), arrays of bytes have no alignment, exclusive by &mut.
+            unsafe { base.add(to).cast::<[u8; N]>().write(base.add(from).cast::<[u8; N]>().read()) };
         }
         match bytes {
             1 => typed::<1>(self, from, to),

@@ -1,12 +1,19 @@
 #![forbid(unsafe_code)]
 //! Direct changes by the world's owner, between frames: one entity at a time.
+//!
+//! What one row of plain columns takes is done by [`super::single`]; what takes more (toggles, tracked components, room)
+//! goes the general way, which makes the plans for the next time.
+
+use std::any::TypeId;
 
 use crate::{Component, Entity};
 
 use super::World;
 use super::bundle::{Bundle, RegistryRef};
 use super::error::WorldError;
+use super::registry::IdMap;
 use super::scatter::Values;
+use super::single::{MovePlan, SpawnPlan};
 use super::store::Location;
 use crate::layout::Storage;
 
@@ -17,12 +24,18 @@ pub(crate) struct EditScratch {
     sorted: Vec<u16>,
     packed: Vec<u8>,
     handles: Vec<Entity>,
+    /// By bundle.
+    spawns: IdMap<TypeId, SpawnPlan>,
+    /// By table, component and whether it is added.
+    moves: IdMap<(u32, u16, bool), MovePlan>,
 }
 
 /// Packed bytes of a batch that are kept for the next one.
 const PACKED_BYTES_KEPT: usize = 1 << 20;
 /// Entities of a batch that are written column by column before the next ones: their packed bytes stay in the cache.
 const BLOCK: usize = 512;
+/// Values of so many bytes are packed on the stack.
+const STACK_BYTES: usize = 256;
 
 impl World {
     /// Checks that no component is given twice.
@@ -98,12 +111,34 @@ impl World {
     /// # Errors
     /// An unknown component, one given twice, no memory.
     pub fn spawn<B: Bundle>(&mut self, bundle: B) -> Result<Entity, WorldError> {
+        if B::PACKED_BYTES <= STACK_BYTES {
+            let mut packed = [0; STACK_BYTES];
+            let packed = &mut packed[..B::PACKED_BYTES];
+            bundle.pack_all(packed);
+            if let Some(plan) = self.edit.spawns.get(&TypeId::of::<B>())
+                && let Some(entity) = self.store.spawn_single(plan, packed)
+            {
+                return Ok(entity);
+            }
+        }
+        self.spawn_slowly(bundle)
+    }
+
+    #[inline(never)]
+    fn spawn_slowly<B: Bundle>(&mut self, bundle: B) -> Result<Entity, WorldError> {
         let mut handles = std::mem::take(&mut self.edit.handles);
         handles.clear();
         let done = self.spawn_into([bundle], &mut handles);
         let entity = handles.first().copied();
         self.edit.handles = handles;
-        done.map(|()| entity.expect("one bundle makes one entity"))
+        done?;
+        let entity = entity.expect("one bundle makes one entity");
+        let table = self.find(entity)?.table;
+        match self.store.spawn_plan(table, &self.edit.ids) {
+            Some(plan) => self.edit.spawns.insert(TypeId::of::<B>(), plan),
+            None => self.edit.spawns.remove(&TypeId::of::<B>()),
+        };
+        Ok(entity)
     }
 
     /// Spawns an entity per bundle; their handles in order.
@@ -177,6 +212,9 @@ impl World {
     /// A dead entity, no memory.
     pub fn despawn(&mut self, entity: Entity) -> Result<(), WorldError> {
         let at = self.find(entity)?;
+        if self.store.despawn_single(entity, at)? {
+            return Ok(());
+        }
         self.store.secure_table(at.table)?;
         self.store.sweep(at.table, &[at.row])?;
         self.store.release_handles(&[entity])?;
@@ -197,10 +235,20 @@ impl World {
     }
 
     fn write_component<C: Component>(&mut self, at: Location, component: u16, value: &C) -> Result<(), WorldError> {
-        let mut packed = vec![0; C::PACKED_BYTES];
-        value.pack(&mut packed);
+        let mut on_stack = [0; STACK_BYTES];
+        let mut on_heap = Vec::new();
+        let packed = if C::PACKED_BYTES <= STACK_BYTES {
+            &mut on_stack[..C::PACKED_BYTES]
+        } else {
+            on_heap.resize(C::PACKED_BYTES, 0);
+            &mut on_heap[..]
+        };
+        value.pack(packed);
+        if C::STORAGE == Storage::Table && self.store.write_single(at, component, packed)? {
+            return Ok(());
+        }
         self.store.secure_component(at.table, component)?;
-        self.store.write_packed(at.table, at.row, component, &packed)?;
+        self.store.write_packed(at.table, at.row, component, packed)?;
         Ok(self.store.mark_changed(at.table, component, self.parity(), at.row, 1)?)
     }
 
@@ -242,7 +290,16 @@ impl World {
     }
 
     fn move_one(&mut self, at: Location, component: u16, add: bool) -> Result<Location, WorldError> {
+        if let Some(plan) = self.edit.moves.get(&(at.table, component, add))
+            && let Some(moved) = self.store.move_single(plan, at)?
+        {
+            return Ok(moved);
+        }
         let to = self.store.neighbour(at.table, component, add)?;
+        match self.store.move_plan(at.table, to) {
+            Some(plan) => self.edit.moves.insert((at.table, component, add), plan),
+            None => self.edit.moves.remove(&(at.table, component, add)),
+        };
         self.store.secure_table(at.table)?;
         let row = self.store.move_rows(at.table, &[at.row], to)?;
         self.store.sweep(at.table, &[at.row])?;

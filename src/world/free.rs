@@ -17,29 +17,49 @@ impl FreeSlots {
     }
 
     /// Adds a slot.
+    #[inline]
     pub(crate) fn insert(&mut self, slot: u32) {
-        self.insert_all(&[slot]);
+        self.make_room(slot);
+        self.put(slot);
     }
 
-    /// Adds slots, in any order.
-    pub(crate) fn insert_all(&mut self, slots: &[u32]) {
-        let Some(highest) = slots.iter().max() else { return };
-        let word = *highest as usize / 64;
+    #[inline]
+    fn make_room(&mut self, slot: u32) {
+        let word = slot as usize / 64;
         if word >= self.words.len() {
             self.words.resize(word + 1, 0);
             self.summary.resize(word / 64 + 1, 0);
             self.top.resize(word / 4096 + 1, 0);
         }
+    }
+
+    #[inline]
+    fn put(&mut self, slot: u32) {
+        let index = slot as usize / 64;
+        let word = &mut self.words[index];
+        if *word == 0 {
+            self.summary[index / 64] |= 1 << (index % 64);
+            self.top[index / 4096] |= 1 << (index / 64 % 64);
+        }
+        let bit = 1 << (slot % 64);
+        self.len += usize::from(*word & bit == 0);
+        *word |= bit;
+    }
+
+    /// Takes out the lowest slot.
+    #[inline]
+    pub(crate) fn take_one(&mut self) -> Option<u32> {
+        let mut taken = None;
+        self.take_lowest(1, |slot| taken = Some(slot));
+        taken
+    }
+
+    /// Adds slots, in any order.
+    pub(crate) fn insert_all(&mut self, slots: &[u32]) {
+        let Some(highest) = slots.iter().max() else { return };
+        self.make_room(*highest);
         for slot in slots {
-            let index = *slot as usize / 64;
-            let word = &mut self.words[index];
-            if *word == 0 {
-                self.summary[index / 64] |= 1 << (index % 64);
-                self.top[index / 4096] |= 1 << (index / 64 % 64);
-            }
-            let bit = 1 << (slot % 64);
-            self.len += usize::from(*word & bit == 0);
-            *word |= bit;
+            self.put(*slot);
         }
     }
 

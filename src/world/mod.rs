@@ -22,6 +22,7 @@ pub(crate) mod restore;
 mod rows;
 pub(crate) mod scatter;
 mod select;
+pub(crate) mod single;
 mod sort;
 pub(crate) mod store;
 pub(crate) mod table;
@@ -179,17 +180,17 @@ impl World {
     pub fn get<C: Component>(&self, entity: Entity) -> Result<C, WorldError> {
         let component = self.registry.component::<C>()?;
         let at = self.store.locate(entity).ok_or(WorldError::Stale { entity })?;
-        if !self.store.has(at.table, at.row, component) {
-            return Err(WorldError::Absent { entity, component: C::NAME.to_owned() });
-        }
         let mut packed = [0; 256];
         if C::PACKED_BYTES <= packed.len() {
-            self.store.read_packed(at.table, at.row, component, &mut packed[..C::PACKED_BYTES]);
-            return Ok(C::unpack(&packed[..C::PACKED_BYTES]));
+            if self.store.read_present(at, component, &mut packed[..C::PACKED_BYTES]) {
+                return Ok(C::unpack(&packed[..C::PACKED_BYTES]));
+            }
+        } else if self.store.has(at.table, at.row, component) {
+            let mut packed = vec![0; C::PACKED_BYTES];
+            self.store.read_packed(at.table, at.row, component, &mut packed);
+            return Ok(C::unpack(&packed));
         }
-        let mut packed = vec![0; C::PACKED_BYTES];
-        self.store.read_packed(at.table, at.row, component, &mut packed);
-        Ok(C::unpack(&packed))
+        Err(WorldError::Absent { entity, component: C::NAME.to_owned() })
     }
 
     /// Gives a resource its first value.

@@ -69,6 +69,7 @@ impl World {
     /// # Errors
     /// The region failed. Readers that hold too much are no error: [`Publication::Skipped`].
     pub fn publish(&mut self) -> Result<Publication, WorldError> {
+        self.store.close_all();
         self.store.refresh_pins();
         self.store.sweep_limbo();
         self.free_directories();
@@ -266,6 +267,7 @@ fn tables_of(directory: &Directory, layout: &crate::Layout) -> Vec<Table> {
                 capacity: entry.capacity,
                 columns,
                 slack: 0,
+                unnoted: Default::default(),
             }
         })
         .collect()

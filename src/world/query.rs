@@ -37,7 +37,7 @@ pub struct QueryPlan {
 
 impl QueryPlan {
     /// Adds a component's columns. A written component is named once: two slices of one column never meet.
-    fn columns_of(
+    pub(crate) fn columns_of(
         &mut self,
         registry: &RegistryRef<'_>,
         component: u16,

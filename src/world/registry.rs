@@ -121,6 +121,12 @@ impl Registry {
             .ok_or_else(|| WorldError::UnknownComponent { name: name.to_owned() })
     }
 
+    /// The id of a resource by name.
+    pub(crate) fn resource_named(&self, name: &str) -> Result<u16, WorldError> {
+        let found = self.layout.resource(name).map(|(id, _)| id as u16);
+        found.ok_or_else(|| WorldError::UnknownResource { name: name.to_owned() })
+    }
+
     /// The id of a resource type.
     pub(crate) fn resource<R: Resource>(&self) -> Result<u16, WorldError> {
         if let Some(id) = self.resources.get(&TypeId::of::<R>()) {

@@ -96,6 +96,7 @@ impl WorldBuilder {
                 capacity: table.capacity,
                 columns,
                 slack: 0,
+                unnoted: Default::default(),
             });
         }
         world.finish(tables, head)?;

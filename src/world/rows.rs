@@ -329,6 +329,7 @@ impl Store {
         if self.tables[t].shape.slot(component).is_some() {
             return Ok(());
         }
+        self.close(table);
         let mut components = self.tables[t].shape.components.to_vec();
         components.insert(components.partition_point(|c| *c < component), component);
         let shape = Shape::new(&self.layout, &components);
@@ -422,6 +423,8 @@ impl Store {
     /// Makes all rows of `from` rows of the empty table `to`: columns that both have change hands, no row is copied.
     /// Columns that only `to` has are new and zero.
     pub(crate) fn relabel(&mut self, from: u32, to: u32) -> Result<(), RegionError> {
+        self.close(from);
+        self.close(to);
         let (f, t) = (from as usize, to as usize);
         debug_assert_eq!(self.tables[t].rows, 0);
         let shape = Arc::clone(&self.tables[f].shape);

@@ -17,6 +17,7 @@ use super::arena::Arena;
 use super::column::{Column, ColumnKind, Item, Spare};
 use super::free::FreeSlots;
 use super::registry::IdMap;
+use super::single::Unnoted;
 use super::table::{Shape, Table, TableKind};
 
 /// The entity map's place among the tables.
@@ -74,6 +75,8 @@ pub(crate) struct Store {
     /// Whether anything changed since the last publication.
     pub dirty: bool,
     pub scratch: RowScratch,
+    /// Tables that are open for changes of single rows.
+    pub opened: Vec<u32>,
 }
 
 /// Lists kept for their memory.
@@ -114,6 +117,7 @@ impl Store {
             free_slots: FreeSlots::default(),
             dirty: false,
             scratch: RowScratch::default(),
+            opened: Vec::new(),
         }
     }
 
@@ -136,6 +140,7 @@ impl Store {
             .map(|(index, table)| (table.shape.components.iter().copied().filter(is_table).collect(), index as u32))
             .collect();
         self.tables = tables;
+        self.opened.clear();
         self.last_table = None;
         self.edges.clear();
         self.published = published;
@@ -170,7 +175,7 @@ impl Store {
         if kind == TableKind::Data {
             self.by_components.insert(shape.components.clone(), index);
         }
-        self.tables.push(Table { kind, shape, rows: 0, capacity, columns, slack: 0 });
+        self.tables.push(Table { kind, shape, rows: 0, capacity, columns, slack: 0, unnoted: Unnoted::default() });
         self.dirty = true;
         Ok(index)
     }
@@ -334,6 +339,7 @@ impl Store {
 
     #[cold]
     fn thaw(&mut self, table: u32, column: usize) -> Result<(), RegionError> {
+        self.close(table);
         self.ready_spare(table, column)?;
         self.catch_up(table, column);
         self.flip(table, column);
@@ -348,6 +354,7 @@ impl Store {
             let live = self.tables[table as usize].columns[column].live.offset;
             return Ok((live, live));
         }
+        self.close(table);
         self.ready_spare(table, column)?;
         let column = &self.tables[table as usize].columns[column];
         let spare = column.spare.as_ref().expect("ready_spare leaves a spare");
@@ -451,6 +458,7 @@ impl Store {
 
     /// Moves a table to extents of another capacity (at least its rows).
     pub(crate) fn resize(&mut self, table: u32, capacity: u32) -> Result<(), RegionError> {
+        self.close(table);
         let t = table as usize;
         debug_assert!(capacity >= self.tables[t].rows);
         let mut fresh = Vec::with_capacity(self.tables[t].columns.len());
@@ -525,6 +533,7 @@ impl Store {
 
     /// Freezes every building column: generation `generation` names them from now on.
     pub(crate) fn freeze(&mut self, generation: u64) {
+        debug_assert!(self.opened.is_empty(), "a publication closes what is open");
         for column in self.tables.iter_mut().flat_map(|table| &mut table.columns) {
             if column.building {
                 column.building = false;

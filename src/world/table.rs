@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::layout::{Layout, Storage};
 
 use super::column::{Column, ColumnKind, Item};
+use super::single::Unnoted;
 
 /// What kind of table this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,4 +118,6 @@ pub(crate) struct Table {
     pub columns: Vec<Column>,
     /// Publications in a row at which most of the room was unused.
     pub slack: u32,
+    /// What direct changes of single rows wrote, until the columns note it.
+    pub unnoted: Unnoted,
 }

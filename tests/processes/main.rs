@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
+mod by_name;
 mod deaths;
 mod equality;
 mod failures;
@@ -40,6 +41,8 @@ const TESTS: &[Test] = &[
     test("failures::registrations_that_differ", failures::registrations_that_differ),
     test("failures::an_executable_that_never_serves", failures::an_executable_that_never_serves),
     test("failures::a_worker_cannot_write_what_is_undeclared", failures::a_worker_cannot_write_what_is_undeclared),
+    test("by_name::the_same_bytes_as_of_rust_types", by_name::the_same_bytes),
+    test("by_name::what_is_missing_is_said", by_name::what_is_missing),
     test("readers::every_row_of_every_pinned_generation", readers::every_row_of_every_pinned_generation),
     test("readers::a_stopped_reader", readers::a_stopped_reader),
     test("readers::a_killed_reader_frees_its_pin", readers::a_killed_reader_frees_its_pin),
@@ -67,10 +70,15 @@ fn main() {
     }
     // A worker's arguments name its schedule.
     let schedule = args.get(1).cloned().unwrap_or_default();
-    match hypostyle::serve(|| {
-        support::enter_worker();
-        scenes::schedule(&schedule)
-    }) {
+    let served = if schedule == "by-name" {
+        hypostyle::serve_named(by_name::kernels)
+    } else {
+        hypostyle::serve(|| {
+            support::enter_worker();
+            scenes::schedule(&schedule)
+        })
+    };
+    match served {
         Ok(false) => {}
         Ok(true) => return,
         // Main is told by other means, if it is there still.

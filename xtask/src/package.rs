@@ -48,11 +48,13 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
     install.args(["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"]).arg(&wheel);
     done("installing the wheel", &run(&mut install, left()))?;
 
-    done("the program", &run(&mut cargo("build --locked --release --bin hypostyle"), left()))?;
+    let programs = "build --locked --release --bin hypostyle --example python_workers";
+    done("the programs", &run(&mut cargo(programs), left()))?;
     let mut tests = Command::new(&python);
     // From `tests`, so that nothing finds the package's sources instead of what was installed.
     tests.args(["-m", "pytest", "--config-file", "../pyproject.toml", "."]).current_dir(crate_path.join("tests"));
     tests.env("HYPOSTYLE_PROGRAM", target.join("release/hypostyle")).env("PYTHONDONTWRITEBYTECODE", "1");
+    tests.env("HYPOSTYLE_EXAMPLE", target.join("release/examples/python_workers"));
     done("the tests", &run(&mut tests, left()))?;
     let name = wheel.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok(Outcome::Passed(name.unwrap_or_default()))

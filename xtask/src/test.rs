@@ -57,6 +57,12 @@ pub(crate) const STEPS: &[Step] = &[
         run: loom::run,
     },
     Step { name: "fuzz", what: "every fuzz target for a short while", wants_minutes: 0, run: fuzz::short },
+    Step {
+        name: "guard",
+        what: "instructions of the hot paths, against those written down",
+        wants_minutes: 3,
+        run: |left| plain("bench --locked --package hypostyle --bench guard --no-default-features", left),
+    },
     Step { name: "miri", what: "unit tests on the heap under Miri", wants_minutes: 11, run: miri::short },
     Step {
         name: "lint-features",

@@ -29,8 +29,10 @@ from .errors import (
     RegionError,
     RegionInUseError,
     RegionNotFoundError,
+    ScheduleError,
     SeveralTablesError,
     UnknownNameError,
+    WorkersError,
     WriterGoneError,
 )
 from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
@@ -38,7 +40,9 @@ from .region import Lease, Region, RegionInfo
 from .region import list_regions as list
 from .region import open_region as open
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
-from .world import Frame, System, Work, WorkComponent, World, system
+from .simulation import FrameReport, PatchReport, Simulation, WorkerInfo, worker_command
+from .system import Frame, NeighbourTable, Patches, System, Work, WorkComponent, system
+from .world import World
 
 __version__: str = _native.__version__
 
@@ -68,14 +72,18 @@ __all__ = [
     "FieldLayout",
     "Frame",
     "FrameError",
+    "FrameReport",
     "HypostyleError",
     "Layout",
     "LayoutError",
     "Lease",
     "NULL_ENTITY",
+    "NeighbourTable",
     "NoLeaseError",
     "NoSpaceError",
     "NothingPublishedError",
+    "PatchReport",
+    "Patches",
     "Region",
     "RegionError",
     "RegionInUseError",
@@ -84,14 +92,18 @@ __all__ = [
     "Resource",
     "ResourceLayout",
     "Rows",
+    "ScheduleError",
     "Selection",
     "SeveralTablesError",
+    "Simulation",
     "Snapshot",
     "System",
     "Table",
     "UnknownNameError",
     "Work",
     "WorkComponent",
+    "WorkerInfo",
+    "WorkersError",
     "World",
     "WriterGoneError",
     "entity_generation",
@@ -99,4 +111,5 @@ __all__ = [
     "list",
     "open",
     "system",
+    "worker_command",
 ]

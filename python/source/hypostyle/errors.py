@@ -66,3 +66,11 @@ class RegionInUseError(HypostyleError, FileExistsError):
 
 class FrameError(HypostyleError):
     """A system failed, and the world went back to its newest generation."""
+
+
+class ScheduleError(HypostyleError, ValueError):
+    """The systems do not fit each other or the world; the message names them."""
+
+
+class WorkersError(HypostyleError):
+    """The workers cannot be had; the message says why."""

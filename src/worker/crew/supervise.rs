@@ -15,7 +15,7 @@ use super::super::error::JobFailure;
 use super::super::member::{Condemned, Hand, Member};
 use super::super::undo;
 use super::super::window::Standing;
-use super::super::{Batch, RunnerName, Staged, WorkerKind};
+use super::super::{Batch, Place, RunnerName, Staged, WorkerKind};
 use super::{Crew, LOOK};
 
 /// The longest pause before a worker that keeps dying at its start is started again.
@@ -323,9 +323,9 @@ impl Crew {
         reason
     }
 
-    /// No worker is left: jobs that killed one fail, as main must not run them.
+    /// No worker is left: jobs that main must not run fail, those that killed one among them.
     fn fail_orphans(&mut self, reason: &str) {
-        let orphan = self.books.open_jobs().find(|&job| self.books.attempts(job) > 0);
+        let orphan = self.books.open_jobs().find(|&job| self.books.attempts(job) > 0 || self.place == Place::Workers);
         if let Some(job) = orphan
             && !self.books.failing()
         {

@@ -206,6 +206,7 @@ impl Setting {
             program: &program,
             jobs,
             main_only: self.main_only,
+            place: Place::Anywhere,
             deadline: &|_| self.deadline,
             undo_allowed: &|job, offset, bytes| {
                 let own = u64::from(job) * JOB_WORDS as u64 * 8;

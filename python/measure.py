@@ -1,0 +1,179 @@
+"""What looking at and working on shared columns costs in Python, beside numpy on private arrays.
+
+    python python/measure.py [--quick]
+
+Times are the least of several rounds, taken in turns with what they are compared to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from typing import Any, Callable
+
+import numpy as np
+
+import hypostyle
+
+LAYOUT = """
+name = "measure"
+bytes_max = "2 GiB"
+[components.position]
+fields = { x = "f32", y = "f32", z = "f32" }
+[components.velocity]
+fields = { x = "f32", y = "f32", z = "f32" }
+"""
+
+
+@hypostyle.system(reads="velocity", writes="position")
+def move(rows: hypostyle.Work, frame: hypostyle.Frame) -> None:
+    """position += velocity dt"""
+    dt = np.float32(frame.dt)
+    position, velocity = rows.position, rows.velocity
+    position.x += velocity.x * dt
+    position.y += velocity.y * dt
+    position.z += velocity.z * dt
+
+
+def private(rows: int) -> Callable[[], None]:
+    """The same on arrays of this process, whole columns at a time."""
+    arrays = [np.ones(rows, np.float32) for _ in range(6)]
+    dt = np.float32(0.001)
+
+    def step() -> None:
+        for position, velocity in zip(arrays[:3], arrays[3:]):
+            position += velocity * dt
+
+    return step
+
+
+def world(rows: int, region: str) -> hypostyle.World:
+    made = hypostyle.World(LAYOUT, region=f"measure-{os.getpid()}-{region}")
+    made.spawn(rows, position={"x": 1.0}, velocity={"x": 1.0, "y": 1.0, "z": 1.0})
+    made.publish()
+    return made
+
+
+def least(rounds: int, *actions: Callable[[], Any], repeat: int = 1) -> list[float]:
+    """The least seconds that each took, measured in turns."""
+    times = [float("inf")] * len(actions)
+    for _ in range(rounds):
+        for place, action in enumerate(actions):
+            begun = time.perf_counter()
+            for _ in range(repeat):
+                action()
+            times[place] = min(times[place], (time.perf_counter() - begun) / repeat)
+    return times
+
+
+def line(what: str, seconds: float, base: float, bar: float) -> float:
+    ratio = seconds / base
+    print(f"{what:<58} {seconds * 1e6:>10.1f} us {base * 1e6:>10.1f} us {ratio:>7.3f}  (bar {bar})", flush=True)
+    return ratio
+
+
+def kernels(rows: int, rounds: int) -> dict[str, float]:
+    """A system, against numpy on private arrays."""
+    ratios = {}
+    for workers in ("local", "processes:1", "processes:2"):
+        with world(rows, "kernel") as made, hypostyle.Simulation(made, [move], workers=workers) as simulation:
+            alone = private(rows)
+            step = lambda: simulation.step(0.001)  # noqa: E731
+            step(), alone()
+            shared, base = least(rounds, step, alone)
+            ratios[workers] = line(f"position += velocity dt, {rows:,} rows, {workers}", shared, base, 1.3)
+    return ratios
+
+
+def attaching(small: int, large: int, rounds: int) -> float:
+    """Attach, pin and view, by rows."""
+    with world(small, "small") as few, world(large, "large") as many:
+
+        def look(name: str) -> Callable[[], int]:
+            def attach() -> int:
+                with hypostyle.open(name) as region, region.pin() as snapshot:
+                    position = snapshot["position"]
+                    return len(position.x) + len(position.y) + len(position.z)
+
+            return attach
+
+        base, seconds = least(rounds, look(few.region), look(many.region), repeat=10)
+        return line(f"attach, pin and view {large:,} rows against {small:,}", seconds, base, 1.5)
+
+
+def sums(rows: int, rounds: int) -> float:
+    """numpy on a pinned column, against a private copy."""
+    with world(rows, "sum") as made, made.pin() as snapshot:
+        shared = snapshot["position"].x
+        copy = shared.copy()
+        base, seconds = least(rounds, copy.sum, shared.sum)
+        ratio = line(f"sum of {rows:,} rows, pinned against private", seconds, base, 1.05)
+        del shared
+        return ratio
+
+
+READER = """
+import sys, time
+import hypostyle
+region = hypostyle.open(sys.argv[1])
+print("ready", flush=True)
+while True:
+    with region.pin() as snapshot:
+        snapshot["position"].x.sum()
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def readers(rows: int, rounds: int, count: int = 4, pause: float = 0.1) -> float:
+    """Frames while others pin and sum, against frames without readers. In turns: readers are stopped in between."""
+    import signal
+
+    with world(rows, "read") as made, hypostyle.Simulation(made, [move]) as simulation:
+        command = [sys.executable, "-c", READER, made.region, str(pause)]
+        started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+        try:
+            for reader in started:
+                assert reader.stdout is not None and reader.stdout.readline() == "ready\n"
+            alone, watched = [], []
+            for _ in range(rounds):
+                for process in started:
+                    process.send_signal(signal.SIGSTOP)
+                alone += frames(simulation)
+                for process in started:
+                    process.send_signal(signal.SIGCONT)
+                watched += frames(simulation)
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+    base, seconds = float(np.median(alone)), float(np.median(watched))
+    return line(f"a frame of {rows:,} rows, {count} readers that sum every {pause} s", seconds, base, 1.03)
+
+
+def frames(simulation: hypostyle.Simulation, count: int = 25) -> list[float]:
+    times = []
+    for _ in range(count):
+        begun = time.perf_counter()
+        simulation.step(0.001)
+        times.append(time.perf_counter() - begun)
+    return times
+
+
+def main() -> None:
+    """Measures all of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer rows")
+    quick = parser.parse_args().quick
+    rounds = 15 if quick else 60
+    print(f"{'':<58} {'shared':>13} {'private':>13} {'ratio':>7}")
+    kernels(100_000 if quick else 1_000_000, rounds)
+    attaching(1000, 1_000_000 if quick else 10_000_000, rounds)
+    sums(1_000_000, rounds * 2)
+    readers(1_000_000, 4 if quick else 12)
+
+
+if __name__ == "__main__":
+    main()

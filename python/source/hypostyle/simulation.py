@@ -1,0 +1,258 @@
+"""Simulations: a world, systems, and the workers that run them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Union
+
+from . import _native
+from .errors import WorkersError
+from .system import System
+
+if TYPE_CHECKING:
+    from .snapshot import Snapshot
+    from .world import World
+
+__all__ = ["FrameReport", "PatchReport", "Simulation", "WorkerInfo"]
+
+
+@dataclass(frozen=True)
+class PatchReport:
+    """What became of a system's changes in one call of :meth:`Simulation.step` or :meth:`Simulation.run`."""
+
+    #: Patches that took effect.
+    applied: int
+    #: Patches on entities that are gone.
+    stale: int
+    #: Removes of components that were not there.
+    absent: int
+    #: Patches that were refused, and why the first one was.
+    refused: int
+    spawned: int
+    destroyed: int
+    #: Rows that were written in place.
+    dense_rows: int
+    refusal: Optional[str]
+
+
+@dataclass(frozen=True)
+class FrameReport:
+    """What a call of :meth:`Simulation.step` or :meth:`Simulation.run` came to."""
+
+    #: The newest frame.
+    frame: int
+    #: The newest generation that the call made, if any.
+    generation: Optional[int]
+    #: Jobs: calls of systems, or of several that share their rows.
+    jobs: int
+    #: Jobs that this process ran itself.
+    jobs_on_main: int
+    #: Rows of all jobs.
+    rows: int
+    #: Workers that died, and jobs that were run again for it.
+    deaths: int
+    retries: int
+    #: Time that it took, and that all workers together spent in systems.
+    seconds: float
+    busy_seconds: float
+    #: By system.
+    patches: Mapping[str, PatchReport]
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """How a worker is doing."""
+
+    index: int
+    #: The process id of a live worker process.
+    pid: Optional[int]
+    #: Whether it takes jobs; one that is being replaced does not.
+    is_alive: bool
+    #: Jobs that it, or one whose place it took, ran to the end.
+    jobs: int
+    #: How often it died.
+    deaths: int
+    busy_seconds: float
+
+
+class Simulation:
+    """A world with systems and the workers that run them; the world itself can be used between frames.
+
+    >>> with hypostyle.Simulation(world, systems=[fall, move], workers="processes:2") as simulation:
+    ...     simulation.run(100, 0.01)
+
+    ``workers`` is ``local`` (this thread), ``threads:N``, ``processes:N`` or ``auto``. The resulting bytes are the same for
+    all of them. Worker processes need a world in a region, and systems at the top of a module (or of the script that runs),
+    where they can find them again; ``worker`` names another module for them to look in. A worker process that dies, by a
+    crash in a system's library or by ``kill -9``, costs time and nothing else.
+
+    A generation is published every ``publish_every`` frames. ``fuse`` lets systems that see their own rows only run back to
+    back on some rows before the next. With ``main_helps`` this process runs systems beside its worker processes: it would
+    not outlive a system that kills its process. ``stages`` names further stages, each with the one that it follows.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        systems: Iterable[System],
+        workers: str = "local",
+        *,
+        publish_every: int = 1,
+        fuse: bool = True,
+        main_helps: Optional[bool] = None,
+        worker: Union[str, Iterable[str], None] = None,
+        stages: Optional[Mapping[str, str]] = None,
+        tracing: bool = True,
+    ) -> None:
+        self._world = world
+        self._systems = tuple(systems)
+        self._publish_every = max(int(publish_every), 1)
+        self._report: Optional[FrameReport] = None
+        self._closed = False
+        for each in self._systems:
+            if not isinstance(each, System):
+                raise TypeError(f"{each!r} is no system: decorate it with hypostyle.system(...)")
+        processes = workers.startswith("processes")
+        command = worker_command(self._systems, worker) if processes else None
+        helps = not processes if main_helps is None else main_helps
+        stage_list = [*(stages or {}).items()]
+        world._schedule(self, self._systems, stage_list, workers, command, self._publish_every, fuse, helps, tracing)
+
+    @property
+    def world(self) -> World:
+        """The world. It can be changed between frames."""
+        return self._world
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        """The systems, in the order of their registration."""
+        return self._systems
+
+    def step(self, dt: float) -> FrameReport:
+        """Runs a frame of ``dt``.
+
+        Where a system raises, or a job kills one worker after the other, the world goes back to its newest generation,
+        and :class:`FrameError` names the system, its rows and the worker, with the traceback. The next step works.
+        """
+        return self.run(1, dt)
+
+    def run(self, frames: int, dt: float) -> FrameReport:
+        """Runs so many frames of ``dt``. Where every system sees its own rows only, and nothing is published between, all
+        of them are run on some rows before the next; the result is the same."""
+        return self._run(frames, dt, self._publish_every)
+
+    def _run(self, frames: int, dt: float, publish_every: int) -> FrameReport:
+        parts = self._native.run(int(frames), float(dt), publish_every)
+        patches = {}
+        for each, (numbers, dense_rows, refusal) in zip(self._systems, parts.pop("patches")):
+            applied, stale, absent, refused, spawned, destroyed = numbers
+            patches[each.name] = PatchReport(
+                applied, stale, absent, refused, spawned, destroyed, dense_rows, refusal
+            )
+        self._report = FrameReport(patches=patches, **parts)
+        return self._report
+
+    @property
+    def report(self) -> Optional[FrameReport]:
+        """What the newest call that succeeded came to."""
+        return self._report
+
+    @property
+    def plan(self) -> str:
+        """Stages and batches, and why two systems are apart, to read."""
+        return self._native.plan()
+
+    @property
+    def workers(self) -> str:
+        """The workers that there are: what ``auto`` became."""
+        return self._native.workers()[0]
+
+    @property
+    def worker_info(self) -> list[WorkerInfo]:
+        """How each worker is doing."""
+        return [WorkerInfo(*parts) for parts in self._native.worker_status()]
+
+    def set_payload(self, system: str, payload: bytes) -> None:
+        """Replaces what a system finds in :attr:`Frame.payload`, from the next frame on."""
+        self._native.set_payload(system, bytes(payload))
+
+    def publish(self) -> Optional[int]:
+        """Publishes the world as it is; the generation, or None where readers hold all memory."""
+        return self._world.publish()
+
+    def pin(self) -> Snapshot:
+        """Pins the newest published generation."""
+        return self._world.pin()
+
+    @property
+    def _native(self) -> _native.World:
+        if self._closed:
+            from .errors import ClosedError
+
+            raise ClosedError("the simulation is closed; make a new one to run frames")
+        return self._world._native
+
+    def close(self) -> None:
+        """Ends the workers. The world goes on without systems."""
+        if not self._closed:
+            self._world._unschedule()
+            self._closed = True
+
+    def __enter__(self) -> Simulation:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        names = ", ".join(each.name for each in self._systems)
+        return f"<simulation of {names or 'nothing'}{', closed' if self._closed else ''}>"
+
+
+def worker_command(
+    systems: Iterable[System] = (), worker: Union[str, Iterable[str], None] = None
+) -> tuple[str, list[str]]:
+    """The program and the arguments by which worker processes of these systems are started.
+
+    They run this interpreter's ``python -m hypostyle.worker`` with the modules that the systems stand in, or with those
+    that ``worker`` names: ``module``, ``module:system``, or a script's path.
+    """
+    if worker is not None:
+        places = [worker] if isinstance(worker, str) else [*worker]
+    else:
+        places = [_place_of(each) for each in systems]
+    flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
+    path = os.pathsep.join(os.path.abspath(each) for each in sys.path)
+    return sys.executable, [*flags, "-m", "hypostyle.worker", "--path", path, *places]
+
+
+def _place_of(made: System) -> str:
+    """Where another process finds a system: ``module:name``, or ``script.py:name``."""
+    module = getattr(made.run, "__module__", None) or ""
+    there = sys.modules.get(module)
+    name = next((name for name, value in vars(there).items() if value is made), None) if there else None
+    if name is None:
+        raise WorkersError(
+            f"worker processes cannot find system `{made.name}`: it must stand at the top of its module, "
+            f"or `worker` must name a module that has it"
+        )
+    if module != "__main__":
+        return f"{module}:{name}"
+    spec: Any = getattr(there, "__spec__", None)
+    if spec is not None and spec.name != "__main__":
+        return f"{spec.name}:{name}"
+    script = getattr(there, "__file__", None)
+    if script is None or not os.path.isfile(script):
+        raise WorkersError(
+            f"worker processes cannot find system `{made.name}` of an interactive session: put it into a module"
+        )
+    return f"{os.path.abspath(script)}:{name}"

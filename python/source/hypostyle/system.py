@@ -1,0 +1,603 @@
+"""Systems: functions on arrays of rows, which a simulation runs in this process, in threads, or in worker processes."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _native
+from .errors import AbsentError, ClosedError, HypostyleError, UnknownNameError
+from .layout import ComponentLayout, Layout, ResourceLayout, _unknown, layout_of
+from .snapshot import Resource
+
+__all__ = ["Frame", "NeighbourTable", "Patches", "System", "Work", "WorkComponent", "system"]
+
+Array = npt.NDArray[Any]
+Names = Union[str, Iterable[str]]
+
+#: Memory of a column, and where its rows are as they were, if those are elsewhere.
+_Take = Callable[[str, str], Optional[tuple[_native.Memory, Optional[_native.Memory]]]]
+
+_ENDED = "a system's rows are of no use after it has ended"
+
+
+class Frame:
+    """The frame that a system runs in."""
+
+    __slots__ = ("_job", "_layout", "frame", "time", "dt", "payload")
+
+    #: Its number, from 1 on.
+    frame: int
+    #: Simulated time at its beginning.
+    time: float
+    #: Simulated time that it takes.
+    dt: float
+    #: The system's payload: :meth:`Simulation.set_payload`.
+    payload: bytes
+
+    def __init__(self, job: _native.Job, layout: Layout) -> None:
+        self._job = job
+        self._layout = layout
+        self.frame = job.frame
+        self.time = job.time
+        self.dt = job.dt
+        self.payload = job.payload
+
+    def resource(self, name: str) -> Resource:
+        """The value of a resource that the system declares in ``resources``."""
+        declared = self._layout.resource(name)
+        packed = self._job.resource(name)
+        if packed is None:
+            raise AbsentError(f"to read resource `{name}`, declare it in `resources`")
+        return Resource(declared, packed)
+
+    def __repr__(self) -> str:
+        return f"<frame {self.frame}: time {self.time}, dt {self.dt}>"
+
+
+class WorkComponent:
+    """A component in a system's rows: its fields are arrays in place, attributes or items.
+
+    Fields of components that the system writes can be changed in place (``position.x += 1``) or assigned
+    (``position.x = values``). Rows that are left alone keep their values.
+    """
+
+    __slots__ = ("_declared", "_take", "_arrays", "_writes")
+    _declared: ComponentLayout
+    _take: Optional[_Take]
+    _arrays: dict[str, Array]
+    _writes: bool
+
+    def __init__(self, declared: ComponentLayout, take: _Take, writes: bool) -> None:
+        object.__setattr__(self, "_declared", declared)
+        object.__setattr__(self, "_take", take)
+        object.__setattr__(self, "_arrays", {})
+        object.__setattr__(self, "_writes", writes)
+
+    def __getitem__(self, field: str) -> Array:
+        found = self._arrays.get(field)
+        if found is None:
+            found, before = self._column(field)
+            if before is not None:
+                found[...] = before
+        return found
+
+    def _column(self, field: str) -> tuple[Array, Optional[Array]]:
+        """A column, and where its rows are as they were, if they have to be copied or written first."""
+        memory = self._take(self._declared.name, field) if self._take else None
+        if memory is None:
+            self._declared.field(field)
+            raise ClosedError(_ENDED)
+        array = self._arrays[field] = np.asarray(memory[0])
+        return array, None if memory[1] is None else np.asarray(memory[1])
+
+    def __setitem__(self, field: str, values: Any) -> None:
+        array, before = self._arrays.get(field), None
+        if array is None:
+            array, before = self._column(field)
+        if not self._writes:
+            name = self._declared.name
+            raise HypostyleError(f"the system reads `{name}`: to change `{name}.{field}`, declare it in `writes`")
+        # `position.x += 1` has changed the array by now, and assigns it to where it is
+        if values is not array:
+            try:
+                array[...] = values
+            except BaseException:
+                if before is not None:
+                    array[...] = before
+                raise
+
+    def __getattr__(self, field: str) -> Array:
+        found = self._arrays.get(field)
+        if found is not None:
+            return found
+        if field.startswith("__"):
+            raise AttributeError(field)
+        return self[field]
+
+    def __setattr__(self, field: str, values: Any) -> None:
+        self[field] = values
+
+    def __dir__(self) -> list[str]:
+        return [f.name for f in self._declared.fields]
+
+    def _end(self) -> None:
+        self._arrays.clear()
+        object.__setattr__(self, "_take", None)
+
+
+class NeighbourTable:
+    """A table of entities that a system looks at: whole columns, as they were when the system began. To read."""
+
+    __slots__ = ("_layout", "_columns", "_parts", "_entities", "_matches", "is_own")
+
+    #: Whether the system's own rows are among its rows: those from :attr:`Work.first_row` on.
+    is_own: bool
+
+    def __init__(self, layout: Layout, parts: tuple[Any, ...]) -> None:
+        entities, columns, self.is_own, matches = parts
+        self._layout = layout
+        self._entities: Optional[Array] = np.asarray(entities)
+        self._columns = {(component, field): memory for component, field, memory in columns}
+        self._matches: Optional[bytes] = matches
+        self._parts: dict[str, WorkComponent] = {}
+
+    def __len__(self) -> int:
+        return len(self._handles())
+
+    def _handles(self) -> Array:
+        if self._entities is None:
+            raise ClosedError(_ENDED)
+        return self._entities
+
+    @property
+    def entities(self) -> Array:
+        """The handles of the rows' entities, a copy."""
+        return self._handles().copy()
+
+    @property
+    def matches(self) -> npt.NDArray[np.bool_]:
+        """Which rows have the components. Others hold leftovers; there are such rows only where one is a toggle."""
+        if self._matches is None:
+            return np.broadcast_to(np.bool_(True), (len(self),))
+        return np.frombuffer(self._matches, np.bool_)
+
+    def __getitem__(self, component: str) -> WorkComponent:
+        found = self._parts.get(component)
+        if found is None:
+            declared = self._layout.component(component)
+            if declared.fields and (component, declared.fields[0].name) not in self._columns:
+                raise AbsentError(f"to look at `{component}` of others, declare it in `neighbours`")
+            found = self._parts[component] = WorkComponent(declared, self._take, False)
+        return found
+
+    def __getattr__(self, component: str) -> WorkComponent:
+        if component.startswith("_"):
+            raise AttributeError(component)
+        return self[component]
+
+    def _take(self, component: str, field: str) -> Optional[tuple[_native.Memory, None]]:
+        memory = self._columns.get((component, field))
+        return None if memory is None else (memory, None)
+
+    def _end(self) -> None:
+        for part in self._parts.values():
+            part._end()
+        self._columns.clear()
+        self._entities = None
+
+
+class Work:
+    """Rows of one table that a system works on. Components are attributes, or items: ``rows.position.x``."""
+
+    __slots__ = ("_system", "_layout", "_job", "_rows", "_components", "_neighbours")
+
+    def __init__(self, made: System, layout: Layout, job: _native.Job) -> None:
+        self._system = made
+        self._layout = layout
+        self._job = job
+        self._rows = len(job)
+        self._components: dict[str, WorkComponent] = {}
+        self._neighbours: Optional[list[NeighbourTable]] = None
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def entities(self) -> Array:
+        """The handles of the rows' entities, a copy."""
+        return np.asarray(self._job.entities()).copy()
+
+    @property
+    def first_row(self) -> int:
+        """Where the rows begin in their table."""
+        return self._job.first_row
+
+    @property
+    def neighbours(self) -> Sequence[NeighbourTable]:
+        """The tables of all entities that have the components which the system declares in ``neighbours``."""
+        if self._neighbours is None:
+            self._neighbours = [NeighbourTable(self._layout, parts) for parts in self._job.tables()]
+        return self._neighbours
+
+    def __getitem__(self, component: str) -> WorkComponent:
+        found = self._components.get(component)
+        if found is None:
+            declared = self._layout.component(component)
+            writes = component in self._system.writes
+            if not writes and component not in self._system.reads:
+                known = ", ".join((*self._system.reads, *self._system.writes)) or "nothing"
+                raise AbsentError(f"the system declares {known}, and not `{component}`")
+            found = self._components[component] = WorkComponent(declared, self._job.column, writes)
+        return found
+
+    def __getattr__(self, component: str) -> WorkComponent:
+        found = self._components.get(component)
+        if found is not None:
+            return found
+        if component.startswith("_"):
+            raise AttributeError(component)
+        return self[component]
+
+    def _end(self) -> None:
+        for part in (*self._components.values(), *(self._neighbours or ())):
+            part._end()
+
+
+class Patches:
+    """Changes beyond a system's own rows and columns. They are made when all rows have been worked on, in one order
+    that does not depend on who did the work: spawns, ends of entities, components that come and go.
+
+    A target is rows or entities, one or many. Handles of entities are ``uint64``, as everywhere; all other integers, masks
+    of bools and slices are rows of the system, counted from 0. Values are one for each target, or one for all of them.
+    """
+
+    __slots__ = ("_system", "_layout", "_job", "_rows")
+
+    def __init__(self, made: System, layout: Layout, job: _native.Job, rows: int) -> None:
+        self._system = made
+        self._layout = layout
+        self._job = job
+        self._rows = rows
+
+    def set(self, target: Any, name: str, values: Any) -> None:
+        """Sets a field, ``"heat.degrees"``, of entities that have the component; or all fields, by a mapping."""
+        component, dot, _ = name.partition(".")
+        self._check("sets", component)
+        own, packed, count = self._targets(target)
+        if dot:
+            declared = self._layout.field(name)
+            given = _cast(name, values, declared.dtype)
+            if given.ndim > len(declared.shape):
+                given = _broadcast(name, given, (count, *declared.shape))
+            else:
+                given = _broadcast(name, given, declared.shape)
+            self._job.patch("set", name, own, packed, given.tobytes())
+        else:
+            rows = _rows_of(self._layout, {component: values}, count, complete=True)
+            self._job.patch("set", component, own, packed, rows)
+
+    def add(self, target: Any, component: str, values: Optional[Mapping[str, Any]] = None) -> None:
+        """Gives entities a component, or sets it where present. Fields that are left out have their defaults."""
+        self._check("adds", component)
+        own, packed, count = self._targets(target)
+        self._job.patch("add", component, own, packed, _rows_of(self._layout, {component: values or {}}, count))
+
+    def remove(self, target: Any, component: str) -> None:
+        """Takes a component from entities."""
+        self._check("removes", component)
+        own, packed, _ = self._targets(target)
+        self._job.patch("remove", component, own, packed, b"")
+
+    def destroy(self, target: Any) -> None:
+        """Ends the lives of entities."""
+        if not self._system.destroys:
+            raise HypostyleError("to end entities' lives, declare `destroys=True`")
+        own, packed, _ = self._targets(target)
+        self._job.patch("destroy", "", own, packed, b"")
+
+    def spawn(self, count: Optional[int] = None, **components: Any) -> Array:
+        """Spawns entities, as :meth:`World.spawn` does, and returns their handles.
+
+        The handles are reserved: other patches of this call may name them, also as values; they become real ones when
+        the patches are made.
+        """
+        for component in components:
+            self._check("spawns", component)
+        if count is None:
+            count = _count(self._layout, components)
+        packed = _rows_of(self._layout, components, count)
+        return np.frombuffer(self._job.spawn([*components], count, packed), np.uint64)
+
+    def set_resource(self, name: str, **fields: Any) -> None:
+        """Sets a resource: all of its fields. Where several calls set it, the last rows' counts."""
+        declared = self._layout.resource(name)
+        if name not in self._system.sets_resources:
+            raise HypostyleError(f"to set resource `{name}`, declare it in `sets_resources`")
+        missing = {each.name for each in declared.fields} - set(fields)
+        if missing:
+            raise ValueError(f"resource `{name}` has more fields: {', '.join(sorted(missing))}")
+        self._job.set_resource(name, _pack(declared, None, fields))
+
+    def _check(self, what: str, component: str) -> None:
+        self._layout.component(component)
+        if component not in getattr(self._system, what):
+            raise HypostyleError(f"the system does not declare that it {what} `{component}`: name it in `{what}`")
+
+    def _targets(self, target: Any) -> tuple[bool, bytes, int]:
+        if isinstance(target, slice):
+            target = np.arange(self._rows)[target]
+        array = np.atleast_1d(np.asarray(target))
+        if array.ndim != 1 or array.dtype.kind not in "biu":
+            if not array.size:
+                return True, b"", 0
+            raise TypeError(f"a target is rows, a mask of rows, or handles (uint64); not {array.dtype} of {array.shape}")
+        if array.dtype == np.bool_:
+            if len(array) != self._rows:
+                raise IndexError(f"a mask of {len(array)} rows, where the system has {self._rows}")
+            array = np.flatnonzero(array)
+        elif array.dtype == np.uint64:
+            return False, array.astype("<u8", copy=False).tobytes(), len(array)
+        if array.size and not (0 <= array.min() and array.max() < self._rows):
+            raise IndexError(f"rows {array.min()} to {array.max()}, where the system has {self._rows}")
+        return True, array.astype("<u4").tobytes(), len(array)
+
+
+Kernel = Union[Callable[[Work, Frame], None], Callable[[Work, Frame, Patches], None]]
+
+
+@dataclass(frozen=True)
+class System:
+    """A function on rows of one table at a time, with what it reads and changes. Made by :func:`system`."""
+
+    name: str
+    run: Kernel
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    with_: tuple[str, ...] = ()
+    neighbours: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
+    removes: tuple[str, ...] = ()
+    spawns: tuple[str, ...] = ()
+    destroys: bool = False
+    resources: tuple[str, ...] = ()
+    sets_resources: tuple[str, ...] = ()
+    stage: str = "update"
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    payload: bytes = b""
+    deadline: Optional[float] = None
+    job_rows: Optional[int] = None
+    sort_by: Optional[str] = None
+    _wants_patches: bool = field(default=False, repr=False)
+
+    def __call__(self, *arguments: Any) -> None:
+        self.run(*arguments)
+
+    def named(self, name: str, **changes: Any) -> System:
+        """The same under another name, perhaps with another ``payload``, ``stage`` or order. To be kept at the top of a
+        module, where worker processes are to find it."""
+        return replace(self, name=name, **changes)
+
+    @property
+    def _call(self) -> _Caller:
+        return _Caller(self)
+
+
+class _Caller:
+    """What the native half calls with each job of a system."""
+
+    __slots__ = ("_system", "_layout")
+
+    def __init__(self, made: System) -> None:
+        self._system = made
+        self._layout: Optional[Layout] = None
+
+    def __call__(self, job: _native.Job) -> None:
+        layout = self._layout
+        if layout is None:
+            layout = self._layout = layout_of(job.layout())
+        made = self._system
+        rows = Work(made, layout, job)
+        try:
+            if made._wants_patches:
+                made.run(rows, Frame(job, layout), Patches(made, layout, job, len(rows)))  # type: ignore[call-arg]
+            else:
+                made.run(rows, Frame(job, layout))  # type: ignore[call-arg]
+        except BaseException as failure:
+            _forget(failure)
+            raise
+        finally:
+            rows._end()
+
+
+def _forget(failure: Optional[BaseException]) -> None:
+    """Else the failure's frames would hold the arrays of the rows."""
+    seen: set[int] = set()
+    while failure is not None and id(failure) not in seen:
+        seen.add(id(failure))
+        traceback.clear_frames(failure.__traceback__)
+        failure = failure.__cause__ or failure.__context__
+
+
+def _names(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def system(
+    *,
+    reads: Names = (),
+    writes: Names = (),
+    with_: Names = (),
+    without: Names = (),
+    neighbours: Names = (),
+    sets: Names = (),
+    adds: Names = (),
+    removes: Names = (),
+    spawns: Names = (),
+    destroys: bool = False,
+    resources: Names = (),
+    sets_resources: Names = (),
+    name: Optional[str] = None,
+    stage: str = "update",
+    before: Names = (),
+    after: Names = (),
+    payload: bytes = b"",
+    deadline: Optional[float] = None,
+    job_rows: Optional[int] = None,
+    sort_by: Optional[str] = None,
+) -> Callable[[Kernel], System]:
+    """Makes a system of a function.
+
+    >>> @hypostyle.system(reads=["velocity"], writes=["position"])
+    ... def integrate(rows, frame):
+    ...     rows.position.x += rows.velocity.x * frame.dt
+
+    It is called with some of the rows of one table (``job_rows`` at most; a 16th of the table, but
+    from 8,192 to 131,072, where nothing else is said), in any
+    process and in any order, as often as it takes: with those of the entities that have all components of ``reads``,
+    ``writes`` and ``with_``, and none of those ``without``. It may change its own rows of the components that it
+    ``writes``, and nothing else; it must not keep the arrays that it gets, and what it computes must depend on its
+    arguments alone. Then the result is the same for any workers.
+
+    A function that takes three arguments gets :class:`Patches` as the third: for what it declares in ``sets``, ``adds``,
+    ``removes``, ``spawns`` and ``destroys``. With ``neighbours`` it sees the whole columns of these components
+    (:attr:`Work.neighbours`), with ``resources`` values that there are once (:meth:`Frame.resource`).
+
+    ``stage``, ``before`` and ``after`` order it where what is read and written does not; ``deadline`` is how many seconds
+    one call may take in a worker process before that is given up; ``sort_by`` names a column by which the rows are sorted
+    afterwards.
+    """
+
+    def make(run: Kernel) -> System:
+        called = name or str(getattr(run, "__name__", "system"))
+        made = System(
+            name=called,
+            run=run,
+            reads=_names(reads),
+            writes=_names(writes),
+            with_=_names(with_),
+            without=_names(without),
+            neighbours=_names(neighbours),
+            sets=_names(sets),
+            adds=_names(adds),
+            removes=_names(removes),
+            spawns=_names(spawns),
+            destroys=destroys,
+            resources=_names(resources),
+            sets_resources=_names(sets_resources),
+            stage=stage,
+            before=_names(before),
+            after=_names(after),
+            payload=bytes(payload),
+            deadline=deadline,
+            job_rows=job_rows,
+            sort_by=sort_by,
+            _wants_patches=_takes(run) >= 3,
+        )
+        twice = set(made.reads) & set(made.writes)
+        if twice:
+            raise ValueError(f"system `{called}` declares {', '.join(sorted(twice))} in reads and in writes; writes will do")
+        if not (made.reads or made.writes or made.with_):
+            raise ValueError(f"system `{called}` declares nothing that it reads or writes")
+        changes = made.sets or made.adds or made.removes or made.spawns or made.destroys or made.sets_resources
+        if changes and not made._wants_patches:
+            raise ValueError(f"system `{called}` declares patches: its function takes a third argument, which makes them")
+        return made
+
+    return make
+
+
+def _takes(run: Kernel) -> int:
+    """How many positional arguments a function takes."""
+    try:
+        parameters = inspect.signature(run).parameters.values()
+    except (TypeError, ValueError):
+        return 2
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return 3
+    return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters)
+
+
+def _cast(name: str, given: Any, dtype: np.dtype[Any]) -> Array:
+    values = np.asarray(given)
+    if values.dtype != dtype and not np.can_cast(values.dtype, dtype, "same_kind"):
+        # plain numbers of Python, and integers that fit, are as good
+        cast = values.astype(dtype)
+        if values.dtype.kind not in "iub" or not np.array_equal(cast, values):
+            raise ValueError(f"`{name}` holds {dtype}: values of {values.dtype} do not fit")
+        return cast
+    return values.astype(dtype, copy=False)
+
+
+def _broadcast(name: str, array: Array, shape: tuple[int, ...]) -> Array:
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"`{name}` has values of shape {array.shape}; {shape} is wanted") from None
+
+
+def _values(layout: Layout, components: Mapping[str, Any]) -> dict[str, Array]:
+    """The values of spawned components, by whole name."""
+    values: dict[str, Array] = {}
+    for name, fields in components.items():
+        declared = layout.component(name)
+        if fields is True:
+            fields = {}
+        if not isinstance(fields, Mapping):
+            raise TypeError(f"`{name}` is a mapping of fields to values, or True; not {type(fields).__name__}")
+        for each, given in fields.items():
+            values[f"{name}.{each}"] = _cast(f"{name}.{each}", given, declared.field(each).dtype)
+    return values
+
+
+def _count(layout: Layout, components: Mapping[str, Any]) -> int:
+    """How many entities there are, as the first array tells."""
+    for name, array in _values(layout, components).items():
+        if array.ndim > len(layout.field(name).shape):
+            return len(array)
+    raise ValueError("give `count`: no array tells how many entities there are")
+
+
+def _rows_of(layout: Layout, components: Mapping[str, Any], count: int, complete: bool = False) -> bytes:
+    """Packed values of components, entity after entity; one where all entities have the same."""
+    values = _values(layout, components)
+    many = any(array.ndim > len(layout.field(name).shape) for name, array in values.items())
+    kinds = []
+    for name in components:
+        for each in layout.component(name).fields:
+            kinds.append((f"{name}.{each.name}", each.dtype, each.shape))
+            if complete and f"{name}.{each.name}" not in values:
+                raise ValueError(f"`{name}.{each.name}` is missing: give all fields of `{name}`, or set them by one")
+    rows = np.empty(count if many else 1, np.dtype(kinds))
+    for name, _, shape in kinds:
+        array = values.get(name)
+        if array is None:
+            found = layout.field(name)
+            rows[name] = np.frombuffer(found.default_bytes, found.dtype).reshape(shape)
+        else:
+            rows[name] = _broadcast(name, array, (len(rows), *shape))
+    return rows.tobytes()
+
+
+def _pack(declared: ResourceLayout, before: Optional[bytes], fields: Mapping[str, Any]) -> bytes:
+    known = {each.name for each in declared.fields}
+    for name in fields:
+        if name not in known:
+            raise UnknownNameError(_unknown("field", f"{declared.name}.{name}", sorted(known)))
+    packed = bytearray(before if before is not None else b"".join(each.default_bytes for each in declared.fields))
+    at = 0
+    for each in declared.fields:
+        if each.name in fields:
+            name = f"{declared.name}.{each.name}"
+            value = np.broadcast_to(_cast(name, fields[each.name], each.dtype), each.shape)
+            packed[at : at + each.nbytes] = value.tobytes()
+        at += each.nbytes
+    return bytes(packed)

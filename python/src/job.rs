@@ -1,0 +1,405 @@
+//! Jobs as Python's kernels see them: arrays on the rows, and patches that are kept until the kernel has returned.
+//!
+//! Invariants
+//! - Whoever has memory of a job has a share of its token: when the kernel has returned, nobody else may.
+//! - A job that has ended gives out nothing more.
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use hypostyle::{ColumnBytes, Entity, FieldType, Layout, NamedJob, ScalarType, Targets};
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::errors::error;
+use crate::layout::{LayoutParts, parts};
+use crate::memory::Memory;
+
+thread_local! {
+    /// Whether a kernel runs on this thread.
+    static IN_KERNEL: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What a kernel raised last in this process: the cause of the frame's failure.
+static RAISED: Mutex<Option<PyErr>> = Mutex::new(None);
+/// The tokens of jobs whose arrays were kept in this process.
+static KEPT: Mutex<Vec<Weak<()>>> = Mutex::new(Vec::new());
+
+/// Whether a kernel runs on this thread: then the world cannot be looked at.
+pub(crate) fn in_kernel() -> bool {
+    IN_KERNEL.get()
+}
+
+/// What a kernel raised last in this process, once.
+pub(crate) fn take_raised() -> Option<PyErr> {
+    RAISED.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+/// Whether arrays of a job that has ended are still held in this process.
+pub(crate) fn is_lent() -> bool {
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.retain(|token| token.strong_count() > 0);
+    !kept.is_empty()
+}
+
+/// Where a column is, and whether it may be written.
+struct Column {
+    component: String,
+    field: String,
+    address: usize,
+    bytes: usize,
+    ty: FieldType,
+    writable: bool,
+    /// Where its rows are as they were, if that is elsewhere.
+    before: Option<usize>,
+    /// Whether Python has its rows, all of which it writes at once.
+    written: bool,
+}
+
+impl Column {
+    fn of(column: &mut hypostyle::NamedColumn<'_>) -> Self {
+        let (component, field, ty) = (column.component().to_owned(), column.field().to_owned(), column.ty);
+        let (before, address, bytes, writable) = match &mut column.bytes {
+            ColumnBytes::Read(bytes) => (None, bytes.as_ptr().expose_provenance(), bytes.len(), false),
+            ColumnBytes::Write(bytes) => match bytes.apart() {
+                Some((old, new)) => {
+                    let before = old.as_ptr().expose_provenance();
+                    (Some(before), new.as_mut_ptr().expose_provenance(), new.len(), true)
+                }
+                None => (None, bytes.as_mut_ptr().expose_provenance(), bytes.len(), true),
+            },
+        };
+        Column { component, field, address, bytes, ty, writable, before, written: false }
+    }
+
+    fn memory(&self, token: &Arc<()>) -> Memory {
+        Memory::of_job(token, self.ty, self.address, self.bytes / self.ty.bytes(), self.writable)
+    }
+}
+
+/// A table that the kernel looks at.
+struct Table {
+    entities: Column,
+    columns: Vec<Column>,
+    is_own: bool,
+    /// One byte a row; none: all of them match.
+    matches: Option<Vec<u8>>,
+}
+
+fn handles(entities: &[Entity]) -> Column {
+    Column {
+        component: String::new(),
+        field: String::new(),
+        address: entities.as_ptr().expose_provenance(),
+        bytes: size_of_val(entities),
+        ty: FieldType::scalar(ScalarType::U64),
+        writable: false,
+        before: None,
+        written: false,
+    }
+}
+
+/// A patch that waits for the kernel's end.
+enum Patch {
+    Set(String, Rows, Vec<u8>),
+    Add(String, Rows, Vec<u8>),
+    Remove(String, Rows),
+    Destroy(Rows),
+    Spawn(Vec<String>, usize, Vec<u8>),
+    Resource(String, Vec<u8>),
+}
+
+/// What a patch is about.
+enum Rows {
+    Own(Vec<u32>),
+    Any(Vec<Entity>),
+}
+
+impl Rows {
+    fn targets(&self) -> Targets<'_> {
+        match self {
+            Rows::Own(rows) => Targets::Rows(rows),
+            Rows::Any(entities) => Targets::Entities(entities),
+        }
+    }
+}
+
+/// All of a job, for as long as its kernel runs.
+struct Open {
+    token: Arc<()>,
+    entities: Column,
+    columns: Vec<Column>,
+    tables: Vec<Table>,
+    resources: Vec<(String, Vec<u8>)>,
+    payload: Vec<u8>,
+    layout: Arc<Layout>,
+    rows: usize,
+    /// The first handle that a spawn gets, and how many were spawned.
+    reserved: Entity,
+    spawned: u32,
+    patches: Vec<Patch>,
+}
+
+impl Open {
+    fn of(job: &mut NamedJob<'_, '_, '_>, resources: &[String]) -> Result<Self, String> {
+        let tables = job.tables().map(|mut table| Table {
+            entities: handles(table.entities),
+            matches: (!table.matches_all())
+                .then(|| (0..table.entities.len()).map(|row| u8::from(table.matches(row))).collect()),
+            columns: table.columns.iter_mut().map(Column::of).collect(),
+            is_own: table.is_own,
+        });
+        let tables = tables.collect();
+        let packed = |name: &String| Ok((name.clone(), job.resource_named(name)?.to_vec()));
+        let resources = resources.iter().map(packed).collect::<Result<_, String>>()?;
+        Ok(Open {
+            token: Arc::new(()),
+            entities: handles(job.entities()),
+            tables,
+            resources,
+            payload: job.payload().to_vec(),
+            layout: job.layout(),
+            rows: job.len(),
+            reserved: job.reserved(0),
+            spawned: 0,
+            patches: Vec::new(),
+            columns: job.columns().iter_mut().map(Column::of).collect(),
+        })
+    }
+}
+
+/// The rows that a kernel works on.
+#[pyclass(frozen, module = "hypostyle._native")]
+pub(crate) struct Job {
+    #[pyo3(get)]
+    frame: u64,
+    #[pyo3(get)]
+    time: f64,
+    #[pyo3(get)]
+    dt: f64,
+    #[pyo3(get)]
+    first_row: usize,
+    /// None: the kernel has returned.
+    open: Mutex<Option<Open>>,
+}
+
+impl Job {
+    fn with<T>(&self, look: impl FnOnce(&mut Open) -> PyResult<T>) -> PyResult<T> {
+        match self.open.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(open) => look(open),
+            None => {
+                let message = "a system's rows are of no use after it has ended";
+                Err(error("ClosedError", message.to_owned()))
+            }
+        }
+    }
+
+    fn end(&self) -> Option<Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Handles, entities and whole columns of a table; whether it is the job's own; a byte a row, where not all match.
+type TableParts<'py> = (Memory, Vec<(String, String, Memory)>, bool, Option<Bound<'py, PyBytes>>);
+
+#[pymethods]
+impl Job {
+    fn __len__(&self) -> PyResult<usize> {
+        self.with(|open| Ok(open.rows))
+    }
+
+    #[getter]
+    fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        self.with(|open| Ok(PyBytes::new(py, &open.payload)))
+    }
+
+    fn layout<'py>(&self, py: Python<'py>) -> PyResult<LayoutParts<'py>> {
+        self.with(|open| Ok(parts(py, &open.layout)))
+    }
+
+    /// The handles of the rows.
+    fn entities(&self) -> PyResult<Memory> {
+        self.with(|open| Ok(open.entities.memory(&open.token)))
+    }
+
+    /// A column; None: the system does not declare it. Where there is a second memory, that holds the rows as they were: all
+    /// rows of the first are to be written before anybody looks at it.
+    fn column(&self, component: &str, field: &str) -> PyResult<Option<(Memory, Option<Memory>)>> {
+        self.with(|open| {
+            let Open { columns, token, .. } = open;
+            let found = columns.iter_mut().find(|column| column.component == component && column.field == field);
+            Ok(found.map(|column| {
+                let rows = column.bytes / column.ty.bytes();
+                let before = column.before.filter(|_| !column.written);
+                column.written = true;
+                (column.memory(token), before.map(|at| Memory::of_job(token, column.ty, at, rows, false)))
+            }))
+        })
+    }
+
+    /// The tables that the system looks at.
+    fn tables<'py>(&self, py: Python<'py>) -> PyResult<Vec<TableParts<'py>>> {
+        self.with(|open| {
+            let token = &open.token;
+            let column = |column: &Column| (column.component.clone(), column.field.clone(), column.memory(token));
+            let parts = |table: &Table| {
+                let columns = table.columns.iter().map(column).collect();
+                let matches = table.matches.as_ref().map(|bytes| PyBytes::new(py, bytes));
+                (table.entities.memory(token), columns, table.is_own, matches)
+            };
+            Ok(open.tables.iter().map(parts).collect())
+        })
+    }
+
+    /// The packed bytes of a resource; None: the system does not declare it.
+    fn resource<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        self.with(|open| {
+            let found = open.resources.iter().find(|(other, _)| other == name);
+            Ok(found.map(|(_, packed)| PyBytes::new(py, packed)))
+        })
+    }
+
+    /// Notes a patch: `set`, `add`, `remove` or `destroy`. Targets are rows (4 bytes each) or handles (8 bytes each);
+    /// values are packed, one for each target or one for all.
+    fn patch(&self, what: &str, name: String, own: bool, targets: &[u8], values: &[u8]) -> PyResult<()> {
+        self.with(|open| {
+            let rows = if own {
+                let rows: Vec<u32> = targets.as_chunks::<4>().0.iter().map(|row| u32::from_le_bytes(*row)).collect();
+                if let Some(row) = rows.iter().find(|row| **row as usize >= open.rows) {
+                    return Err(PyIndexError::new_err(format!("there is no row {row}: the system has {} rows", open.rows)));
+                }
+                Rows::Own(rows)
+            } else {
+                let handles = targets.as_chunks::<8>().0.iter();
+                Rows::Any(handles.map(|bits| Entity::from_bits(u64::from_le_bytes(*bits))).collect())
+            };
+            open.patches.push(match what {
+                "set" => Patch::Set(name, rows, values.to_vec()),
+                "add" => Patch::Add(name, rows, values.to_vec()),
+                "remove" => Patch::Remove(name, rows),
+                _ => Patch::Destroy(rows),
+            });
+            Ok(())
+        })
+    }
+
+    /// Notes a spawn: for each entity the packed values of all components, or one for all. The handles, 8 bytes each.
+    fn spawn<'py>(
+        &self,
+        py: Python<'py>,
+        components: Vec<String>,
+        count: usize,
+        values: &[u8],
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.with(|open| {
+            let first = open.spawned;
+            let end = u32::try_from(count).ok().and_then(|count| first.checked_add(count));
+            let end = end.ok_or_else(|| error("NoSpaceError", "a system spawns too many entities".to_owned()))?;
+            open.patches.push(Patch::Spawn(components, count, values.to_vec()));
+            open.spawned = end;
+            let (index, generation) = (open.reserved.index(), open.reserved.generation());
+            let bits = |ordinal: u32| u64::from(generation) << 32 | u64::from(index.saturating_add(ordinal));
+            let handles: Vec<u64> = (first..end).map(bits).collect();
+            Ok(PyBytes::new(py, bytemuck::cast_slice(&handles)))
+        })
+    }
+
+    /// Notes a resource's new packed bytes.
+    fn set_resource(&self, name: String, packed: &[u8]) -> PyResult<()> {
+        self.with(|open| {
+            open.patches.push(Patch::Resource(name, packed.to_vec()));
+            Ok(())
+        })
+    }
+}
+
+/// Calls a kernel, `run(job)`, and makes its patches.
+pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &[String]) -> Result<(), String> {
+    let open = Open::of(job, resources)?;
+    let weak = Arc::downgrade(&open.token);
+    let made = Job {
+        frame: job.frame(),
+        time: job.time(),
+        dt: job.dt(),
+        first_row: job.first_row(),
+        open: Mutex::new(Some(open)),
+    };
+    let (done, written, kept) = Python::attach(|py| {
+        let done = Py::new(py, made).and_then(|made| {
+            let outer = IN_KERNEL.replace(true);
+            let ran = run.call1(py, (made.clone_ref(py),));
+            IN_KERNEL.set(outer);
+            let open = made.get().end();
+            ran.map(|_| open)
+        });
+        let (done, patches, written) = match done {
+            Ok(Some(open)) => {
+                let written: Vec<bool> = open.columns.iter().map(|column| column.written).collect();
+                (Ok(()), open.patches, written)
+            }
+            Ok(None) => (Ok(()), Vec::new(), Vec::new()),
+            Err(raised) => (Err(raised), Vec::new(), Vec::new()),
+        };
+        let mut kept = weak.strong_count() > 0;
+        if kept {
+            // a cycle of references, perhaps
+            let _ = py.import("gc").and_then(|gc| gc.call_method0("collect"));
+            kept = weak.strong_count() > 0;
+        }
+        let done = done.map_err(|raised| {
+            let text = text_of(py, &raised);
+            *RAISED.lock().unwrap_or_else(PoisonError::into_inner) = Some(raised);
+            text
+        });
+        (done.map(|()| patches), written, kept)
+    });
+    for (column, _) in job.columns().iter_mut().zip(written).filter(|(_, written)| *written) {
+        if let ColumnBytes::Write(bytes) = &mut column.bytes {
+            bytes.set_whole();
+        }
+    }
+    if kept {
+        // In a worker process whoever uses them is killed from now on; in main the world is not touched until they are
+        // gone.
+        job.revoke();
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(weak);
+    }
+    let patches = done?;
+    if kept {
+        return Err("it kept an array of its rows, or a part of one; keep a copy instead".to_owned());
+    }
+    patches.iter().try_for_each(|patch| make(job, patch))
+}
+
+fn make(job: &mut NamedJob<'_, '_, '_>, patch: &Patch) -> Result<(), String> {
+    match patch {
+        Patch::Set(name, rows, values) => job.set_named(name, rows.targets(), values),
+        Patch::Add(name, rows, values) => job.add_named(name, rows.targets(), values),
+        Patch::Remove(name, rows) => job.remove_named(name, rows.targets()),
+        Patch::Destroy(rows) => job.destroy_all(rows.targets()),
+        Patch::Spawn(components, count, values) => {
+            let names: Vec<&str> = components.iter().map(String::as_str).collect();
+            job.spawn_named(&names, *count, values).map(drop)
+        }
+        Patch::Resource(name, packed) => job.set_resource_named(name, packed),
+    }
+}
+
+/// What was raised, with where: as Python prints it, the last line first.
+fn text_of(py: Python<'_>, raised: &PyErr) -> String {
+    let lines = || -> PyResult<Vec<String>> {
+        let traceback = py.import("traceback")?;
+        let value = raised.value(py);
+        traceback.call_method1("format_exception", (value.into_bound_py_any(py)?,))?.extract()
+    };
+    match lines() {
+        Ok(lines) => {
+            let whole = lines.concat();
+            format!("{raised}\n{}", whole.trim_end())
+        }
+        Err(_) => raised.to_string(),
+    }
+}

@@ -1,0 +1,102 @@
+//! Systems whose kernels are functions of Python.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use hypostyle::{NamedQuery, Schedule, System};
+use pyo3::prelude::*;
+
+use crate::errors::error;
+use crate::job;
+
+/// A `hypostyle.System`, attribute by attribute.
+#[derive(FromPyObject)]
+pub(crate) struct Declared {
+    name: String,
+    reads: Vec<String>,
+    writes: Vec<String>,
+    with_: Vec<String>,
+    without: Vec<String>,
+    neighbours: Vec<String>,
+    sets: Vec<String>,
+    adds: Vec<String>,
+    removes: Vec<String>,
+    spawns: Vec<String>,
+    destroys: bool,
+    resources: Vec<String>,
+    sets_resources: Vec<String>,
+    stage: String,
+    before: Vec<String>,
+    after: Vec<String>,
+    payload: Vec<u8>,
+    deadline: Option<f64>,
+    job_rows: Option<u32>,
+    sort_by: Option<String>,
+    _call: Py<PyAny>,
+}
+
+impl Declared {
+    fn system(self) -> PyResult<System> {
+        let mut query = NamedQuery::new();
+        query = self.reads.into_iter().fold(query, NamedQuery::read);
+        query = self.writes.into_iter().fold(query, NamedQuery::write);
+        query = self.with_.into_iter().fold(query, NamedQuery::with);
+        query = self.without.into_iter().fold(query, NamedQuery::without);
+        query = self.neighbours.into_iter().fold(query, NamedQuery::neighbours);
+        let (call, resources) = (self._call, self.resources.clone());
+        let mut system = System::by_name(self.name, query, move |work| job::call(work, &call, &resources));
+        system = system.stage(self.stage).payload(self.payload);
+        system = self.sets.into_iter().fold(system, System::sets_named);
+        system = self.adds.into_iter().fold(system, System::adds_named);
+        system = self.removes.into_iter().fold(system, System::removes_named);
+        system = self.spawns.into_iter().fold(system, System::spawns_named);
+        system = self.resources.into_iter().fold(system, System::reads_resource_named);
+        system = self.sets_resources.into_iter().fold(system, System::sets_resource_named);
+        system = self.before.into_iter().fold(system, System::before);
+        system = self.after.into_iter().fold(system, System::after);
+        if self.destroys {
+            system = system.destroys();
+        }
+        if let Some(seconds) = self.deadline {
+            let deadline = Duration::try_from_secs_f64(seconds).ok().filter(|deadline| !deadline.is_zero());
+            let wrong = || pyo3::exceptions::PyValueError::new_err("a deadline is a positive number of seconds");
+            system = system.deadline(deadline.ok_or_else(wrong)?);
+        }
+        if let Some(rows) = self.job_rows {
+            system = system.job_rows(rows);
+        }
+        if let Some(column) = self.sort_by {
+            system = system.sort_by(column);
+        }
+        Ok(system)
+    }
+}
+
+/// A schedule of these systems, in this order.
+pub(crate) fn schedule(systems: Vec<Declared>, stages: Vec<(String, String)>) -> PyResult<Schedule> {
+    let mut schedule = Schedule::new();
+    for (name, after) in stages {
+        schedule.add_stage(name, after);
+    }
+    for declared in systems {
+        schedule.add(declared.system()?);
+    }
+    Ok(schedule)
+}
+
+/// Serves a simulation, if this process was started as one of its workers; False at once, if not. `systems(names)` gives
+/// the systems that are wanted.
+#[pyfunction]
+pub(crate) fn serve(py: Python<'_>, systems: Py<PyAny>, stages: Vec<(String, String)>) -> PyResult<bool> {
+    let served = py.detach(|| {
+        hypostyle::serve_named(|names| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            Python::attach(|py| {
+                let found: Vec<Declared> = systems.call1(py, (names,))?.extract(py)?;
+                schedule(found, stages)
+            })
+            .map_err(|raised: PyErr| raised.to_string())
+        })
+    });
+    served.map_err(|failed| error("WorkersError", failed.to_string()))
+}

@@ -1,0 +1,181 @@
+"""Systems at the top of a module, where worker processes find them."""
+
+import os
+import signal
+import time
+
+import numpy as np
+
+import hypostyle
+
+LAYOUT = """
+name = "workers"
+bytes_max = "256 MiB"
+[components.position]
+fields = { x = "f32", y = "f32" }
+[components.velocity]
+fields = { x = "f32", y = "f32" }
+[components.heat]
+storage = "toggle"
+track_changes = true
+fields = { degrees = "f64", steps = "i32" }
+[components.mark]
+[components.child]
+fields = { parent = "entity", born = "i32", up = "bool", at = "[u16; 2]" }
+[resources.gravity]
+fields = { y = { type = "f32", default = -9.81 } }
+"""
+
+ROWS = 6000
+
+
+def fill(world, rows=ROWS):
+    """The same entities in every world."""
+    random = np.random.default_rng(7)
+    draw = lambda: random.standard_normal(rows).astype(np.float32)  # noqa: E731
+    some = rows // 3
+    world.spawn(position={"x": draw(), "y": draw()}, velocity={"x": draw(), "y": draw()})
+    x, y = draw()[:some], draw()[:some]
+    world.spawn(position={"x": x, "y": y}, velocity={"x": y, "y": x}, heat={"degrees": np.arange(float(some))})
+    world.spawn(100, position={"x": 1.0}, mark=True)
+    world.set_resource("gravity")
+
+
+@hypostyle.system(writes="velocity", resources="gravity", job_rows=512)
+def fall(rows, frame):
+    rows.velocity.y += np.float32(frame.resource("gravity").y * frame.dt)
+
+
+@hypostyle.system(reads="velocity", writes="position", job_rows=512)
+def move(rows, frame):
+    rows.position.x += rows.velocity.x * np.float32(frame.dt)
+    rows.position.y = rows.position.y + rows.velocity.y * np.float32(frame.dt)
+
+
+@hypostyle.system(
+    reads="position",
+    writes="heat",
+    spawns=["child", "mark"],
+    removes="heat",
+    sets="velocity",
+    job_rows=512,
+)
+def breed(rows, frame, patches):
+    rows.heat.steps += 1
+    born = np.flatnonzero((rows.entities + np.uint64(frame.frame)) % np.uint64(97) == 0)
+    children = patches.spawn(
+        len(born), child={"parent": rows.entities[born], "born": frame.frame, "up": True, "at": [1, 2]}, mark=True
+    )
+    assert len(children) == len(born)
+    patches.remove(rows.heat.steps > 10, "heat")
+    patches.set(born, "velocity.x", rows.position.x[born])
+    patches.set(rows.entities[born], "velocity", {"x": 0.25, "y": rows.position.y[born]})
+
+
+@hypostyle.system(reads="child", adds="heat", destroys=True, job_rows=64)
+def age(rows, frame, patches):
+    parents = rows.child.parent
+    patches.destroy(rows.child.born < frame.frame - 3)
+    patches.add(parents, "heat", {"degrees": 20.0})
+
+
+@hypostyle.system(writes="heat")
+def cool(rows, frame):
+    rows.heat.degrees *= 0.5
+
+
+@hypostyle.system(with_="mark", writes="position", neighbours=["position", "velocity"], job_rows=64)
+def gather(rows, frame):
+    total = sum(float(table.position.x[table.matches].sum(dtype=np.float64)) for table in rows.neighbours)
+    own = [table.is_own for table in rows.neighbours]
+    assert own.count(True) <= 1
+    rows.position.x[:] = np.float32(total) + np.float32(rows.first_row) + np.arange(len(rows), dtype=np.float32)
+
+
+ALL = [fall, move, cool, breed, age, gather]
+
+
+def reference(frames, dt):
+    """What `fall` and `move` make of the first entities, by plain numpy."""
+    with hypostyle.World(LAYOUT) as world:
+        fill(world)
+        world.publish()
+        with world.pin() as snapshot:
+            chunks = snapshot.select("velocity")
+            x, y = chunks["position"].concat().x, chunks["position"].concat().y
+            u, v = chunks["velocity"].concat().x, chunks["velocity"].concat().y
+    for _ in range(frames):
+        v = v + np.float32(np.float32(-9.81) * dt)
+        x = x + u * np.float32(dt)
+        y = y + v * np.float32(dt)
+    return x, y
+
+
+@hypostyle.system(writes="position", job_rows=512)
+def raises(rows, frame):
+    rows.position.x += 1
+    if frame.frame == 2 and rows.first_row >= 1024:
+        raise ValueError("on purpose")
+
+
+@hypostyle.system(writes="position")
+def wrong_type(rows, frame):
+    rows.position.x = np.array(["a"] * len(rows))
+
+
+@hypostyle.system(reads="position", sets="velocity")
+def undeclared_write(rows, frame, patches):
+    patches.set(slice(None), "heat.degrees", 1.0)
+
+
+@hypostyle.system(reads="position")
+def undeclared_column(rows, frame):
+    rows.position.x = 1
+
+
+KEPT = []
+
+
+@hypostyle.system(writes="position", job_rows=512)
+def keeps(rows, frame):
+    if frame.payload == b"write" and KEPT:
+        KEPT[0][:] = 99.0
+    if frame.payload == b"keep":
+        KEPT.append(rows.position.x[3:9])
+    rows.position.x += 1
+
+
+@hypostyle.system(writes="position", job_rows=512)
+def ends_once(rows, frame):
+    """Ends its process where a file is gone after that."""
+    rows.position.x += 1
+    path = frame.payload.decode()
+    if rows.first_row == 1024 and os.path.exists(path):
+        os.unlink(path)
+        os._exit(7)
+    if rows.first_row == 2048 and os.path.exists(path + ".kill"):
+        os.unlink(path + ".kill")
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@hypostyle.system(writes="position", job_rows=512)
+def always_ends(rows, frame):
+    if rows.first_row == 1024:
+        os._exit(7)
+
+
+@hypostyle.system(writes="position", job_rows=512, deadline=0.3)
+def hangs(rows, frame):
+    if rows.first_row == 512:
+        time.sleep(60)
+
+
+@hypostyle.system(reads="velocity", writes="position", job_rows=512)
+def slow_move(rows, frame):
+    rows.position.x += rows.velocity.x
+    time.sleep(0.002)
+
+
+@hypostyle.system(writes="position")
+def exits(rows, frame):
+    raise SystemExit(3)

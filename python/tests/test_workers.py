@@ -1,0 +1,378 @@
+"""Systems of Python in worker processes: the same bytes for any workers, whatever happens to them."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import hypostyle
+import kernels
+from conftest import ROOT, unique
+
+FRAMES = 12
+
+
+@pytest.fixture
+def world():
+    with hypostyle.World(kernels.LAYOUT, region=unique("workers")) as made:
+        kernels.fill(made)
+        yield made
+
+
+def state(world):
+    world.publish()
+    with world.pin() as snapshot:
+        return snapshot.hash()
+
+
+def run(workers, systems=kernels.ALL, frames=FRAMES, **options):
+    """The state that systems end in."""
+    with hypostyle.World(kernels.LAYOUT, region=unique("workers")) as world:
+        kernels.fill(world)
+        with hypostyle.Simulation(world, systems, workers=workers, **options) as simulation:
+            for _ in range(frames):
+                simulation.step(0.125)
+        return state(world)
+
+
+@pytest.fixture(scope="module")
+def local():
+    return run("local")
+
+
+@pytest.mark.parametrize("workers", ["processes:1", "processes:2", "processes:3", "threads:2"])
+def test_the_same_bytes_for_any_workers(workers, local):
+    assert run(workers) == local
+
+
+def test_the_same_bytes_with_other_settings(local):
+    assert run("processes:2", main_helps=True) == local
+    assert run("processes:2", fuse=False, publish_every=5) == local
+    assert run("local", publish_every=100) == local
+
+
+def test_what_is_computed_is_what_numpy_computes(world):
+    with hypostyle.Simulation(world, [kernels.fall, kernels.move], workers="processes:2") as simulation:
+        report = simulation.run(FRAMES, 0.125)
+    assert (report.frame, report.deaths) == (FRAMES, 0) and report.jobs_on_main == 0 < report.jobs
+    assert report.patches["move"].dense_rows == FRAMES * (kernels.ROWS + kernels.ROWS // 3)
+    x, y = kernels.reference(FRAMES, 0.125)
+    with world.pin() as snapshot:
+        assert snapshot.frame == FRAMES and snapshot.time == FRAMES * 0.125
+        position = snapshot.select("velocity")["position"].concat()
+        assert np.array_equal(position.x, x) and np.array_equal(position.y, y)
+
+
+def test_patches_are_made_and_counted(world):
+    with hypostyle.Simulation(world, kernels.ALL, workers="processes:2") as simulation:
+        spawned = destroyed = 0
+        for _ in range(FRAMES):
+            report = simulation.step(0.125)
+            spawned += report.patches["breed"].spawned
+            destroyed += report.patches["age"].destroyed
+            assert report.patches["breed"].refused == 0, report.patches["breed"].refusal
+        assert spawned > destroyed > 0
+        assert "breed" in simulation.plan and simulation.workers == "processes:2"
+    world.publish()
+    with world.pin() as snapshot:
+        child = snapshot["child"]
+        assert len(child) == spawned - destroyed and child.up.all() and (child.at == [1, 2]).all()
+        assert snapshot.locate(child.parent[0]) is not None
+
+
+def test_killed_workers_change_nothing_but_time(world):
+    systems = [kernels.fall, kernels.slow_move, kernels.breed, kernels.age]
+    wanted = run("local", systems, 25)
+    with hypostyle.Simulation(world, systems, workers="processes:2") as simulation:
+        deaths, over = 0, threading.Event()
+        pids = [info.pid for info in simulation.worker_info]
+
+        def kill():
+            dice = random.Random(5)
+            while not over.wait(dice.uniform(0.01, 0.25)):
+                if pids:
+                    try:
+                        os.kill(dice.choice(pids), signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            for _ in range(25):
+                deaths += simulation.step(0.125).deaths
+                pids[:] = [info.pid for info in simulation.worker_info if info.pid]
+        finally:
+            over.set()
+            killer.join()
+    assert deaths > 0
+    assert state(world) == wanted
+
+
+def test_a_system_that_ends_its_process_is_run_again(world, tmp_path):
+    path = tmp_path / "once"
+    path.touch()
+    (tmp_path / "once.kill").touch()
+    with hypostyle.Simulation(world, [kernels.ends_once], workers="processes:2") as simulation:
+        simulation.set_payload("ends_once", str(path).encode())
+        report = simulation.run(3, 0.1)
+    assert report.deaths == 2 == report.retries
+    with hypostyle.World(kernels.LAYOUT) as other:
+        kernels.fill(other)
+        with hypostyle.Simulation(other, [kernels.ends_once]) as simulation:
+            simulation.run(3, 0.1)
+        assert state(other) == state(world)
+
+
+def test_a_system_that_always_ends_its_process_fails_its_frame(world):
+    before = state(world)
+    with hypostyle.Simulation(world, [kernels.always_ends], workers="processes:2") as simulation:
+        with pytest.raises(hypostyle.FrameError, match="`always_ends`, rows 1024..1536 .* workers died while they ran"):
+            simulation.step(0.1)
+    assert state(world) == before and world.frame == 0
+
+
+def test_a_deadline_ends_a_job_that_hangs(world):
+    with hypostyle.Simulation(world, [kernels.hangs], workers="processes:1") as simulation:
+        with pytest.raises(hypostyle.FrameError, match="passed its deadline of 300ms"):
+            simulation.step(0.1)
+
+
+@pytest.mark.parametrize("workers", ["local", "threads:1", "processes:2"])
+def test_an_exception_fails_its_frame_with_its_traceback(world, workers):
+    with hypostyle.Simulation(world, [kernels.raises], workers=workers) as simulation:
+        simulation.step(0.1)
+        before = state(world)
+        with pytest.raises(hypostyle.FrameError) as raised:
+            simulation.step(0.1)
+        text = str(raised.value)
+        assert "system `raises`, rows 1024..1536 of the table of (position, velocity, heat): ValueError: on purpose" in text
+        assert "Traceback (most recent call last)" in text and 'kernels.py", line' in text and "in raises" in text
+        assert ("on worker process" in text) == (workers == "processes:2")
+        if workers == "local":
+            assert isinstance(raised.value.__cause__, ValueError)
+        assert state(world) == before and world.frame == 1
+        with pytest.raises(hypostyle.FrameError):
+            simulation.step(0.1)
+    with hypostyle.Simulation(world, [kernels.move], workers=workers) as simulation:
+        assert simulation.step(0.1).frame == 2
+
+
+def test_an_exit_passes_through(world):
+    with hypostyle.Simulation(world, [kernels.exits]) as simulation, pytest.raises(SystemExit):
+        simulation.step(0.1)
+    with hypostyle.Simulation(world, [kernels.exits], workers="processes:1") as simulation:
+        with pytest.raises(hypostyle.FrameError, match="SystemExit: 3"):
+            simulation.step(0.1)
+
+
+@pytest.mark.parametrize("workers", ["local", "processes:1"])
+@pytest.mark.parametrize(
+    ("system", "message"),
+    [
+        (kernels.wrong_type, "could not convert string to float"),
+        (kernels.undeclared_write, "does not declare that it sets `heat`"),
+        (kernels.undeclared_column, "declare it in `writes`"),
+    ],
+)
+def test_wrong_systems_say_so(world, workers, system, message):
+    with hypostyle.Simulation(world, [system], workers=workers) as simulation:
+        with pytest.raises(hypostyle.FrameError, match=message):
+            simulation.step(0.1)
+
+
+def test_kept_arrays_cannot_touch_the_world_from_a_worker(world):
+    before = state(world)
+    with hypostyle.Simulation(world, [kernels.keeps], workers="processes:1") as simulation:
+        simulation.set_payload("keeps", b"keep")
+        for _ in range(2):
+            with pytest.raises(hypostyle.FrameError, match="kept an array of its rows"):
+                simulation.step(0.1)
+        assert state(world) == before
+        simulation.set_payload("keeps", b"write")
+        report = simulation.step(0.1)
+        assert report.deaths >= 1, "whoever writes into kept rows is killed"
+    with hypostyle.World(kernels.LAYOUT) as other:
+        kernels.fill(other)
+        with hypostyle.Simulation(other, [kernels.keeps]) as simulation:
+            simulation.step(0.1)
+        assert state(other) == state(world)
+
+
+@pytest.mark.parametrize("workers", ["local", "threads:2"])
+def test_kept_arrays_stop_a_world_of_this_process(world, workers):
+    kernels.KEPT.clear()
+    with hypostyle.Simulation(world, [kernels.keeps], workers=workers) as simulation:
+        simulation.set_payload("keeps", b"keep")
+        with pytest.raises(hypostyle.FrameError, match="kept an array of its rows"):
+            simulation.step(0.1)
+        for act in (lambda: simulation.step(0.1), world.publish, lambda: world.spawn(1, mark=True), world.close):
+            with pytest.raises(hypostyle.HypostyleError, match="still held"):
+                act()
+        kernels.KEPT.clear()
+        simulation.set_payload("keeps", b"")
+        assert simulation.step(0.1).frame == 1
+
+
+def test_arrays_are_writable_where_declared_and_end_with_the_call(world):
+    seen = {}
+
+    @hypostyle.system(reads="velocity", writes="position", neighbours="heat")
+    def look(rows, frame):
+        assert rows.position.x.flags.writeable and not rows.velocity.x.flags.writeable
+        assert not rows.position.x.flags.owndata and not rows.neighbours[0].heat.degrees.flags.writeable
+        with pytest.raises(ValueError):
+            rows.velocity.x.flags.writeable = True
+        with pytest.raises(hypostyle.AbsentError, match="declare it in `neighbours`"):
+            rows.neighbours[0].velocity
+        with pytest.raises(hypostyle.HypostyleError, match="a system is running"):
+            world.frame
+        seen["rows"], seen["component"], seen["frame"] = rows, rows.position, frame
+
+    with hypostyle.Simulation(world, [look]) as simulation:
+        simulation.step(0.5)
+    for use in (lambda: seen["rows"].position.x, lambda: seen["component"].y, lambda: seen["rows"].entities):
+        with pytest.raises(hypostyle.ClosedError, match="of no use after it has ended"):
+            use()
+    assert seen["frame"].dt == 0.5
+
+
+def test_targets_of_patches(world):
+    @hypostyle.system(reads=["position", "velocity"], sets="velocity", adds="heat", spawns="mark", destroys=True)
+    def patch(rows, frame, patches):
+        if len(rows) != kernels.ROWS + kernels.ROWS // 3:
+            return
+        patches.set(0, "velocity.x", 11.0)
+        patches.set([1, 2], "velocity.x", [12.0, 13.0])
+        patches.set(slice(3, 5), "velocity", {"x": 14.0, "y": [1.0, 2.0]})
+        patches.set(rows.entities[5], "velocity.x", 15.0)
+        patches.set([], "velocity.x", 1.0)
+        mask = np.zeros(len(rows), bool)
+        mask[6] = True
+        patches.add(mask, "heat", {"steps": 4})
+        patches.destroy(patches.spawn(3, mark=True)[1:])
+        for wrong, kind in (
+            (lambda: patches.set(len(rows), "velocity.x", 1.0), IndexError),
+            (lambda: patches.set(-1, "velocity.x", 1.0), IndexError),
+            (lambda: patches.set(mask[1:], "velocity.x", 1.0), IndexError),
+            (lambda: patches.set([1.5], "velocity.x", 1.0), TypeError),
+            (lambda: patches.set([1, 2], "velocity.x", [1.0, 2.0, 3.0]), ValueError),
+            (lambda: patches.set(0, "velocity.x", "a"), ValueError),
+            (lambda: patches.set(0, "velocity", {"x": 1.0}), ValueError),
+            (lambda: patches.set(0, "velocity.z", 1.0), hypostyle.UnknownNameError),
+            (lambda: patches.set(0, "position.x", 1.0), hypostyle.HypostyleError),
+            (lambda: patches.remove(0, "heat"), hypostyle.HypostyleError),
+            (lambda: patches.spawn(1, child={}), hypostyle.HypostyleError),
+            (lambda: patches.set_resource("gravity", y=1.0), hypostyle.HypostyleError),
+        ):
+            with pytest.raises(kind):
+                wrong()
+
+    with hypostyle.Simulation(world, [patch], publish_every=1) as simulation:
+        counts = simulation.step(0.1).patches["patch"]
+        assert (counts.applied, counts.refused, counts.spawned, counts.destroyed) == (12, 0, 3, 2), counts
+    world.publish()
+    with world.pin() as snapshot:
+        velocity = snapshot["velocity"].x
+        assert velocity[:5].tolist() == [11.0, 12.0, 13.0, 14.0, 14.0]
+
+
+def test_schedules_and_workers_that_do_not_fit(world):
+    move = kernels.move
+    with pytest.raises(hypostyle.ScheduleError, match="two systems named `move`"):
+        hypostyle.Simulation(world, [move, move])
+    with pytest.raises(hypostyle.ScheduleError, match="`wind`"):
+        hypostyle.Simulation(world, [hypostyle.system(reads="wind", name="w")(lambda rows, frame: None)])
+    with pytest.raises(ValueError, match="names no workers"):
+        hypostyle.Simulation(world, [move], workers="processes:none")
+    with pytest.raises(hypostyle.WorkersError, match="top of its module"):
+        hypostyle.Simulation(world, [move.named("other")], workers="processes:1")
+    with pytest.raises(hypostyle.WorkersError, match="no system at `nobody`"):
+        hypostyle.Simulation(world, [move], workers="processes:1", worker="kernels:nobody")
+    with pytest.raises(hypostyle.WorkersError, match="other registrations .* in line 1"):
+        hypostyle.Simulation(world, [kernels.cool.named("move")], workers="processes:1", worker="kernels")
+    with pytest.raises(hypostyle.WorkersError, match="refused to work: .* this program has no system `x`"):
+        hypostyle.Simulation(world, [move.named("x")], workers="processes:1", worker="kernels")
+    with pytest.raises(TypeError, match="is no system"):
+        hypostyle.Simulation(world, [print])
+    with pytest.raises(ValueError, match="takes a third argument"):
+        hypostyle.system(reads="position", destroys=True)(lambda rows, frame: None)
+    with hypostyle.World(kernels.LAYOUT) as private, pytest.raises(hypostyle.WorkersError, match="private to its process"):
+        hypostyle.Simulation(private, [move], workers="processes:1")
+    with hypostyle.Simulation(world, [move], worker="kernels", workers="processes:1") as simulation:
+        with pytest.raises(hypostyle.HypostyleError, match="has a simulation already"):
+            hypostyle.Simulation(world, [move])
+        with pytest.raises(hypostyle.HypostyleError, match="has a simulation"):
+            world.step(0.1)
+        with pytest.raises(ValueError, match="finite"):
+            simulation.step(float("nan"))
+        world.spawn(10, position={}, velocity={"x": 1.0})
+        assert simulation.step(1.0).frame == 1
+    with pytest.raises(hypostyle.ClosedError):
+        simulation.step(1.0)
+    assert len(world) == kernels.ROWS + kernels.ROWS // 3 + 110
+
+
+SCRIPT = """
+import sys
+import hypostyle
+
+@hypostyle.system(writes="position")
+def step(rows, frame):
+    rows.position.x += 1
+
+if __name__ == "__main__":
+    layout = 'name = "script"\\n[components.position]\\nfields = { x = "f64" }'
+    with hypostyle.World(layout, region=sys.argv[1]) as world:
+        world.spawn(1000, position={})
+        with hypostyle.Simulation(world, [step], workers="processes:2") as simulation:
+            simulation.run(3, 0.1)
+        with world.pin() as snapshot:
+            print(snapshot["position"].x.sum())
+"""
+
+
+def test_a_script_finds_its_own_systems(tmp_path):
+    script = tmp_path / "a script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    ran = subprocess.run([sys.executable, str(script), unique("script")], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0 and float(ran.stdout) == 3000, ran.stdout + ran.stderr
+
+
+def test_a_worker_without_a_simulation_says_so():
+    ran = subprocess.run(
+        [sys.executable, "-m", "hypostyle.worker", "kernels"], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 2 and "which starts it" in ran.stderr
+
+
+def example():
+    """The example program, or None where it was not built."""
+    named = os.environ.get("HYPOSTYLE_EXAMPLE")
+    places = [named] if named else [ROOT / "target" / profile / "examples/python_workers" for profile in ("release", "debug")]
+    return next((str(place) for place in places if os.path.isfile(place)), None)
+
+
+@pytest.mark.skipif(example() is None, reason="cargo build --release --example python_workers")
+def test_a_simulation_in_rust_runs_a_system_in_python():
+    said = set()
+    for count in ("1", "2"):
+        command = [example(), sys.executable, str(ROOT / "python/examples/swirl.py"), count]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert ran.returncode == 0, ran.stderr
+        said.add(ran.stdout)
+    assert len(said) == 1 and said.pop().startswith("frame 60, 3000000 turns by Python")
+    wrong = subprocess.run(
+        [example(), sys.executable, str(ROOT / "python/tests/kernels.py"), "1"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert wrong.returncode != 0 and "this program has no system `swirl`" in wrong.stderr

@@ -1,0 +1,476 @@
+#![forbid(unsafe_code)]
+//! Systems whose components are known by name only: kernels of other languages, in this process or in worker processes
+//! alone.
+//!
+//! Such a system is a query by names ([`NamedQuery`]) and a kernel on bytes ([`NamedJob`]). To the schedule it is like
+//! any other: it knows neither what language a kernel is written in, nor who calls it.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use crate::Entity;
+use crate::column::Mut;
+use crate::layout::{ComponentLayout, FieldType, Layout};
+use crate::patch::Op;
+use crate::world::bulk::find_field;
+use crate::world::bundle::RegistryRef;
+use crate::world::error::WorldError;
+use crate::world::query::{Fetch, QueryPlan};
+use crate::world::registry::Registry;
+use crate::world::resources::resource_offset;
+
+use super::job::Job;
+use super::system::{Describe, Home, JOB_ROWS_BY_TABLE, Kernel, System};
+use super::view::{ViewSet, ViewTable};
+
+/// Rows per job of a system that is declared by names and looks at neighbours.
+const NAMED_NEIGHBOUR_JOB_ROWS: u32 = 4096;
+
+/// A query by names: what a system that has no Rust types looks at.
+///
+/// ```
+/// use hypostyle::{NamedQuery, System};
+/// let query = NamedQuery::new().read("velocity").write("position").without("frozen");
+/// let push = System::external("push", query);
+/// # let _ = push;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct NamedQuery {
+    own: Names,
+    others: Option<Names>,
+}
+
+/// One side of a query, by names.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names {
+    reads: Vec<String>,
+    writes: Vec<String>,
+    with: Vec<String>,
+    without: Vec<String>,
+}
+
+impl Names {
+    /// Adds what is named to a plan, as the Rust types would.
+    pub(super) fn describe(&self, types: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+        let id = |name: &String| types.0.component_named(name);
+        for (names, write) in [(&self.writes, true), (&self.reads, false)] {
+            for name in names {
+                let component = id(name)?;
+                plan.all.push(component);
+                plan.columns_of(types, component, write, false)?;
+            }
+        }
+        for name in &self.with {
+            plan.all.push(id(name)?);
+        }
+        for name in &self.without {
+            plan.none.push(id(name)?);
+        }
+        Ok(())
+    }
+}
+
+impl NamedQuery {
+    /// A query that matches every entity.
+    #[must_use]
+    pub fn new() -> Self {
+        NamedQuery::default()
+    }
+
+    /// Has the component, and its columns are read.
+    #[must_use]
+    pub fn read(mut self, component: impl Into<String>) -> Self {
+        self.own.reads.push(component.into());
+        self
+    }
+
+    /// Has the component, and its columns are written.
+    #[must_use]
+    pub fn write(mut self, component: impl Into<String>) -> Self {
+        self.own.writes.push(component.into());
+        self
+    }
+
+    /// Has the component; its values are not looked at.
+    #[must_use]
+    pub fn with(mut self, component: impl Into<String>) -> Self {
+        self.own.with.push(component.into());
+        self
+    }
+
+    /// Lacks the component.
+    #[must_use]
+    pub fn without(mut self, component: impl Into<String>) -> Self {
+        self.own.without.push(component.into());
+        self
+    }
+
+    /// The kernel also looks at the whole columns of all entities that have this component (and all others that are
+    /// named so), as they were when the batch began.
+    #[must_use]
+    pub fn neighbours(mut self, component: impl Into<String>) -> Self {
+        self.others.get_or_insert_default().reads.push(component.into());
+        self
+    }
+}
+
+struct NamedKernel<F>(F);
+
+impl<F> Kernel for NamedKernel<F>
+where
+    F: for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), String> + Send + Sync,
+{
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), String> {
+        let registry: &'a Registry = job.registry;
+        let mut columns = Vec::with_capacity(job.compiled.own.columns.len());
+        for access in &job.compiled.own.columns {
+            let taken = if access.write {
+                fetch.columns.write_bytes().map(|(ty, bytes)| (ty, ColumnBytes::Write(bytes)))
+            } else {
+                fetch.columns.read_bytes().map(|(ty, bytes)| (ty, ColumnBytes::Read(bytes)))
+            };
+            let (ty, bytes) = taken.ok_or("the program has fewer columns than the query")?;
+            columns.push(NamedColumn {
+                declared: declared(registry, access.component),
+                field: access.field,
+                ty,
+                bytes,
+            });
+        }
+        (self.0)(&mut NamedJob { job, columns, views })
+    }
+}
+
+/// The kernel of a system whose kernel is elsewhere.
+struct NoKernel;
+
+impl Kernel for NoKernel {
+    fn run<'a>(&self, _: &mut Job<'a, '_>, _: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), String> {
+        Err("this process has no kernel for the system".to_owned())
+    }
+}
+
+fn declared(registry: &Registry, component: u16) -> &ComponentLayout {
+    &registry.layout.components()[usize::from(component)]
+}
+
+impl System {
+    fn of_names(name: String, query: NamedQuery, kernel: Box<dyn Kernel>) -> Self {
+        let rows = if query.others.is_some() { NAMED_NEIGHBOUR_JOB_ROWS } else { JOB_ROWS_BY_TABLE };
+        System::new(name, Describe::Named(query.own), query.others.map(Describe::Named), kernel, rows)
+    }
+
+    /// A system that knows components by name only. A call of its kernel is taken to be dear: by default a job has a
+    /// 16th of its table's rows, but from 8,192 to 131,072; where it looks at neighbours, 4,096.
+    pub fn by_name(
+        name: impl Into<String>,
+        query: NamedQuery,
+        kernel: impl for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        Self::of_names(name.into(), query, Box::new(NamedKernel(kernel)))
+    }
+
+    /// A system whose kernel is in the worker processes only, which another program is: the one that
+    /// [`SimulationBuilder::worker_command`](super::SimulationBuilder::worker_command) names. There it is registered
+    /// under the same name and with the same query, and served with [`serve_named`](super::serve_named).
+    ///
+    /// A simulation that has such systems runs all others on main alone.
+    pub fn external(name: impl Into<String>, query: NamedQuery) -> Self {
+        let mut system = Self::of_names(name.into(), query, Box::new(NoKernel));
+        system.home = Home::Workers;
+        system
+    }
+
+    /// The place of a system that runs in main only, in a worker process.
+    pub(super) fn absent(name: &str) -> Self {
+        let mut system = Self::of_names(name.to_owned(), NamedQuery::default(), Box::new(NoKernel));
+        system.home = Home::Main;
+        system
+    }
+}
+
+/// The bytes of a column's rows.
+pub enum ColumnBytes<'a> {
+    /// To read.
+    Read(&'a [u8]),
+    /// To write. Rows that are left alone keep their values.
+    Write(Mut<'a, u8>),
+}
+
+/// One column of a job, or of a table that it looks at.
+pub struct NamedColumn<'a> {
+    declared: &'a ComponentLayout,
+    field: u8,
+    /// The type of its values.
+    pub ty: FieldType,
+    /// The rows.
+    pub bytes: ColumnBytes<'a>,
+}
+
+impl<'a> NamedColumn<'a> {
+    /// Its component's name.
+    #[must_use]
+    pub fn component(&self) -> &'a str {
+        &self.declared.name
+    }
+
+    /// Its field's name.
+    #[must_use]
+    pub fn field(&self) -> &'a str {
+        &self.declared.fields[usize::from(self.field)].name
+    }
+}
+
+/// A table that a kernel looks at.
+pub struct NamedTable<'a> {
+    /// The handles of its rows.
+    pub entities: &'a [Entity],
+    /// Its columns, to read.
+    pub columns: Vec<NamedColumn<'a>>,
+    /// Whether the job's own rows are among its rows.
+    pub is_own: bool,
+    table: &'a ViewTable,
+    set: ViewSet<'a>,
+}
+
+impl NamedTable<'_> {
+    /// Whether all of its rows match; else [`NamedTable::matches`] tells.
+    #[must_use]
+    pub fn matches_all(&self) -> bool {
+        self.table.masks.is_empty()
+    }
+
+    /// Whether a row matches: in tables with toggles not every row need.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    #[must_use]
+    pub fn matches(&self, row: usize) -> bool {
+        assert!(row < self.entities.len(), "row {row} of a table of {} rows", self.entities.len());
+        self.set.matches(self.table, row)
+    }
+}
+
+/// What a patch is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'t> {
+    /// Rows of the job's chunk, as places in it.
+    Rows(&'t [u32]),
+    /// Any entities; handles that this job's spawns gave out among them.
+    Entities(&'t [Entity]),
+}
+
+impl Targets<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Targets::Rows(rows) => rows.len(),
+            Targets::Entities(entities) => entities.len(),
+        }
+    }
+}
+
+/// A job whose columns are bytes with names. All of [`Job`] is there as well.
+pub struct NamedJob<'j, 'a, 'w> {
+    job: &'j mut Job<'a, 'w>,
+    columns: Vec<NamedColumn<'a>>,
+    views: ViewSet<'a>,
+}
+
+impl<'a, 'w> Deref for NamedJob<'_, 'a, 'w> {
+    type Target = Job<'a, 'w>;
+    fn deref(&self) -> &Job<'a, 'w> {
+        self.job
+    }
+}
+
+impl<'a, 'w> DerefMut for NamedJob<'_, 'a, 'w> {
+    fn deref_mut(&mut self) -> &mut Job<'a, 'w> {
+        self.job
+    }
+}
+
+impl<'a> NamedJob<'_, 'a, '_> {
+    /// The world's layout.
+    #[must_use]
+    pub fn layout(&self) -> Arc<Layout> {
+        Arc::clone(&self.job.registry.layout)
+    }
+
+    /// The columns of the components that the system writes, then of those that it reads, in the order of its query.
+    pub fn columns(&mut self) -> &mut [NamedColumn<'a>] {
+        &mut self.columns
+    }
+
+    /// The tables of what the system looks at beside its own rows.
+    pub fn tables(&self) -> impl Iterator<Item = NamedTable<'a>> {
+        let (set, own, compiled, registry) = (self.views, self.job.table(), self.job.compiled, self.job.registry);
+        (0..set.tables.len()).map(move |index| {
+            let (table, entities, mut cursor) = set.table(index);
+            let accesses = compiled.others.as_ref().map_or(&[][..], |others| &others.columns);
+            let columns = accesses.iter().map_while(|access| {
+                let (ty, bytes) = cursor.read_bytes()?;
+                let bytes = ColumnBytes::Read(bytes);
+                Some(NamedColumn { declared: declared(registry, access.component), field: access.field, ty, bytes })
+            });
+            NamedTable { entities, columns: columns.collect(), is_own: table.table == own, table, set }
+        })
+    }
+
+    /// The packed bytes of a resource that the system declares to read.
+    ///
+    /// # Errors
+    /// A resource that is unknown, undeclared or without a value: the message says which.
+    pub fn resource_named(&self, name: &str) -> Result<&'a [u8], String> {
+        let layout = &self.job.registry.layout;
+        let id = self.job.registry.resource_named(name).map_err(|error| error.to_string())?;
+        if self.job.compiled.reads_resources.binary_search(&id).is_err() {
+            return Err(format!("the system does not declare that it reads resource `{name}`"));
+        }
+        let (index, resources) = (usize::from(id), self.job.resources);
+        if resources[index] == 0 {
+            return Err(format!("resource `{name}` has no value yet; set it before the first frame"));
+        }
+        let at = resource_offset(layout, index) as usize;
+        Ok(&resources[at..at + layout.resources()[index].packed_bytes()])
+    }
+
+    /// Sets a component (`position`), or one field of it (`position.x`): packed values, one for each target, or one for
+    /// all of them.
+    ///
+    /// # Errors
+    /// An unknown name, values of another length, a row that the chunk has not. So for all patches by name.
+    pub fn set_named(&mut self, name: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), String> {
+        let text = |error: WorldError| error.to_string();
+        let (component, field, bytes) = if name.contains('.') {
+            let (component, field, ty) = find_field(&self.job.registry, name).map_err(text)?;
+            (component, field + 1, ty.bytes())
+        } else {
+            let component = self.job.registry.component_named(name).map_err(text)?;
+            (component, 0, declared(self.job.registry, component).packed_bytes())
+        };
+        self.patch(Op::Set, (component, field), targets, bytes, values)
+    }
+
+    /// Gives entities a component, or sets it where present: packed values, one for each target, or one for all.
+    ///
+    /// # Errors
+    /// As [`NamedJob::set_named`].
+    pub fn add_named(&mut self, component: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), String> {
+        let component = self.component(component)?;
+        let bytes = declared(self.job.registry, component).packed_bytes();
+        self.patch(Op::Add, (component, 0), targets, bytes, values)
+    }
+
+    /// Takes a component from entities.
+    ///
+    /// # Errors
+    /// As [`NamedJob::set_named`].
+    pub fn remove_named(&mut self, component: &str, targets: Targets<'_>) -> Result<(), String> {
+        let component = self.component(component)?;
+        self.patch(Op::Remove, (component, 0), targets, 0, &[])
+    }
+
+    /// Ends the lives of entities.
+    ///
+    /// # Errors
+    /// A row that the chunk has not.
+    pub fn destroy_all(&mut self, targets: Targets<'_>) -> Result<(), String> {
+        self.patch(Op::Destroy, (0, 0), targets, 0, &[])
+    }
+
+    /// The handle that the `ordinal`th entity gets that this kernel spawns from now on, counted from 0.
+    #[must_use]
+    pub fn reserved(&self, ordinal: u32) -> Entity {
+        Entity::reserved(self.job.writer.spawned().saturating_add(ordinal))
+    }
+
+    /// Spawns entities with these components: for each entity the packed values of all components in order, or one such
+    /// value for all of them. Their handles are reserved: later patches of this job may name them.
+    ///
+    /// # Errors
+    /// An unknown name, values of another length.
+    pub fn spawn_named(&mut self, components: &[&str], count: usize, values: &[u8]) -> Result<Vec<Entity>, String> {
+        let ids: Vec<u16> = components.iter().map(|name| self.component(name)).collect::<Result<_, _>>()?;
+        let bytes = ids.iter().map(|id| declared(self.job.registry, *id).packed_bytes()).sum();
+        let values = Values::new(values, count, bytes)?;
+        let spawn = |index| self.job.writer.spawn(&ids, bytes, |out| out.copy_from_slice(values.get(index)));
+        Ok((0..count).map(spawn).collect())
+    }
+
+    /// Sets a resource that the system declares to set: its packed bytes.
+    ///
+    /// # Errors
+    /// An unknown resource, bytes of another length.
+    pub fn set_resource_named(&mut self, name: &str, packed: &[u8]) -> Result<(), String> {
+        let id = self.job.registry.resource_named(name).map_err(|error| error.to_string())?;
+        let bytes = self.job.registry.layout.resources()[usize::from(id)].packed_bytes();
+        if packed.len() != bytes {
+            return Err(format!("resource `{name}` takes {bytes} bytes, not {}", packed.len()));
+        }
+        self.job.writer.resource(id, bytes, |out| out.copy_from_slice(packed));
+        Ok(())
+    }
+
+    /// In a worker process: makes the addresses of all columns to write useless once this job has ended, and for ever. Who
+    /// kept one, beyond what this language can see, is killed by the system when he uses it. In main this has no effect.
+    pub fn revoke(&mut self) {
+        self.job.revoke.set(true);
+    }
+
+    fn component(&self, name: &str) -> Result<u16, String> {
+        self.job.registry.component_named(name).map_err(|error| error.to_string())
+    }
+
+    fn patch(
+        &mut self,
+        op: Op,
+        (component, field): (u16, u8),
+        targets: Targets<'_>,
+        bytes: usize,
+        values: &[u8],
+    ) -> Result<(), String> {
+        let values = Values::new(values, targets.len(), bytes)?;
+        let Job { writer, entities, first_row, .. } = &mut *self.job;
+        match targets {
+            Targets::Rows(rows) => {
+                if let Some(row) = rows.iter().find(|row| **row as usize >= entities.len()) {
+                    return Err(format!("there is no row {row} in a chunk of {} rows", entities.len()));
+                }
+                for (index, row) in rows.iter().enumerate() {
+                    let write = |out: &mut [u8]| out.copy_from_slice(values.get(index));
+                    writer.row(op, component, field, *first_row + row, bytes, write);
+                }
+            }
+            Targets::Entities(entities) => {
+                for (index, entity) in entities.iter().enumerate() {
+                    let write = |out: &mut [u8]| out.copy_from_slice(values.get(index));
+                    writer.entity(op, component, field, *entity, bytes, write);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Packed values, one for each target, or one for all of them.
+struct Values<'v> {
+    bytes: &'v [u8],
+    /// Bytes of one.
+    each: usize,
+    one: bool,
+}
+
+impl<'v> Values<'v> {
+    fn new(bytes: &'v [u8], count: usize, each: usize) -> Result<Self, String> {
+        let one = bytes.len() == each;
+        if one || Some(bytes.len()) == count.checked_mul(each) {
+            return Ok(Values { bytes, each, one });
+        }
+        Err(format!("{count} values of {each} bytes are wanted, or one, and not {} bytes", bytes.len()))
+    }
+
+    #[inline]
+    fn get(&self, index: usize) -> &'v [u8] {
+        if self.one { self.bytes } else { &self.bytes[index * self.each..][..self.each] }
+    }
+}
