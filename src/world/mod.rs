@@ -7,6 +7,7 @@ pub(crate) mod arena;
 mod builder;
 pub(crate) mod bulk;
 pub(crate) mod bundle;
+mod cells;
 pub(crate) mod column;
 mod edit;
 pub(crate) mod error;

@@ -15,7 +15,7 @@ use super::store::{ENTITIES, LOCATION_FREE, Location, Store};
 use super::table::Shape;
 
 /// Copies rows of `bytes` each from `from` (by index) to consecutive places of `to`.
-fn gather(bytes: usize, from: &[u8], rows: &[u32], to: &mut [u8]) {
+pub(super) fn gather(bytes: usize, from: &[u8], rows: &[u32], to: &mut [u8]) {
     fn typed<const N: usize>(from: &[u8], rows: &[u32], to: &mut [u8]) {
         let from: &[[u8; N]] = bytemuck::cast_slice(from);
         let to: &mut [[u8; N]] = bytemuck::cast_slice_mut(to);
@@ -259,7 +259,7 @@ impl Store {
     }
 
     /// Points the entity map to rows whose handles stand in their table. The map is building.
-    fn place_rows(&mut self, table: u32, first: u32, n: u32) {
+    pub(super) fn place_rows(&mut self, table: u32, first: u32, n: u32) {
         let mut handles = std::mem::take(&mut self.scratch.handles);
         handles.clear();
         let (offset, _) = self.span(table, 0, false);
@@ -627,55 +627,6 @@ impl Store {
         self.write_partial(table, column)?;
         self.set_bit(table, column, row, true);
         self.touched(table, column, row, 1);
-        Ok(())
-    }
-
-    /// Puts a table's rows in the order of an integer column, stably; true when any row moved.
-    pub(crate) fn sort_table(&mut self, table: u32, key_column: usize) -> Result<bool, RegionError> {
-        let t = table as usize;
-        let ColumnKind::Field { component, field } = self.tables[t].columns[key_column].kind else {
-            return Ok(false);
-        };
-        let ty = self.layout.components()[usize::from(component)].fields[usize::from(field)].ty;
-        let mut scratch = std::mem::take(&mut self.scratch.sort);
-        let order = super::sort::order(ty.scalar, self.column_bytes(table, key_column), &mut scratch);
-        let moves = !order.is_sorted();
-        let done = if moves { self.put_in_order(table, order) } else { Ok(()) };
-        self.scratch.sort = scratch;
-        done.map(|()| moves)
-    }
-
-    /// Puts a table's rows in this order: row `i` becomes what row `order[i]` was.
-    fn put_in_order(&mut self, table: u32, order: &[u32]) -> Result<(), RegionError> {
-        let t = table as usize;
-        let rows = self.tables[t].rows;
-        self.write_partial(ENTITIES, 0)?;
-        for c in 0..self.tables[t].columns.len() {
-            let (from, to) = self.write_whole(table, c, false)?;
-            match self.tables[t].columns[c].item {
-                Item::Bytes(bytes) => {
-                    let total = u64::from(rows) * u64::from(bytes);
-                    let (source, target) = self.arena.disjoint(from, total, to, total);
-                    gather(bytes as usize, source, order, target);
-                }
-                Item::Bit => {
-                    // bits beyond the rows are zero, here as in every bit column
-                    let words = self.tables[t].capacity.div_ceil(64) as usize;
-                    let mut bits = std::mem::take(&mut self.scratch.words);
-                    bits.clear();
-                    bits.extend(order.chunks(64).map(|rows| {
-                        let bit = |(index, row): (usize, &u32)| u64::from(self.bit(table, c, *row)) << index;
-                        rows.iter().enumerate().map(bit).fold(0, |word, bit| word | bit)
-                    }));
-                    bits.resize(words, 0);
-                    self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
-                    self.scratch.words = bits;
-                }
-            }
-            self.flip(table, c);
-            self.touched(table, c, 0, rows);
-        }
-        self.place_rows(table, 0, rows);
         Ok(())
     }
 }

@@ -2,6 +2,11 @@
 //! The order of rows by an integer key: stable, the same on every machine.
 
 use crate::layout::ScalarType;
+use crate::region::RegionError;
+
+use super::column::{ColumnKind, Item};
+use super::rows::gather;
+use super::store::{ENTITIES, Store};
 
 /// Lists that sorting needs, kept for their memory.
 #[derive(Debug, Default)]
@@ -70,6 +75,57 @@ fn radix(keys: &[u64], order: &mut Vec<u32>, next: &mut Vec<u32>) {
             *place += 1;
         }
         std::mem::swap(order, next);
+    }
+}
+
+impl Store {
+    /// Puts a table's rows in the order of an integer column, stably; true when any row moved.
+    pub(crate) fn sort_table(&mut self, table: u32, key_column: usize) -> Result<bool, RegionError> {
+        let t = table as usize;
+        let ColumnKind::Field { component, field } = self.tables[t].columns[key_column].kind else {
+            return Ok(false);
+        };
+        let ty = self.layout.components()[usize::from(component)].fields[usize::from(field)].ty;
+        let mut scratch = std::mem::take(&mut self.scratch.sort);
+        let order = order(ty.scalar, self.column_bytes(table, key_column), &mut scratch);
+        let moves = !order.is_sorted();
+        let done = if moves { self.put_in_order(table, order) } else { Ok(()) };
+        self.scratch.sort = scratch;
+        done.map(|()| moves)
+    }
+
+    /// Puts a table's rows in this order: row `i` becomes what row `order[i]` was.
+    fn put_in_order(&mut self, table: u32, order: &[u32]) -> Result<(), RegionError> {
+        let t = table as usize;
+        let rows = self.tables[t].rows;
+        self.write_partial(ENTITIES, 0)?;
+        for c in 0..self.tables[t].columns.len() {
+            let (from, to) = self.write_whole(table, c, false)?;
+            match self.tables[t].columns[c].item {
+                Item::Bytes(bytes) => {
+                    let total = u64::from(rows) * u64::from(bytes);
+                    let (source, target) = self.arena.disjoint(from, total, to, total);
+                    gather(bytes as usize, source, order, target);
+                }
+                Item::Bit => {
+                    // bits beyond the rows are zero, here as in every bit column
+                    let words = self.tables[t].capacity.div_ceil(64) as usize;
+                    let mut bits = std::mem::take(&mut self.scratch.words);
+                    bits.clear();
+                    bits.extend(order.chunks(64).map(|rows| {
+                        let bit = |(index, row): (usize, &u32)| u64::from(self.bit(table, c, *row)) << index;
+                        rows.iter().enumerate().map(bit).fold(0, |word, bit| word | bit)
+                    }));
+                    bits.resize(words, 0);
+                    self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
+                    self.scratch.words = bits;
+                }
+            }
+            self.flip(table, c);
+            self.touched(table, c, 0, rows);
+        }
+        self.place_rows(table, 0, rows);
+        Ok(())
     }
 }
 

@@ -1,0 +1,228 @@
+#![forbid(unsafe_code)]
+//! One pass over the schedule: stages, groups, and what becomes of what their jobs did.
+//!
+//! A group is built into words and jobs, its jobs run, what they wrote becomes the columns' content, and their patches
+//! are applied, in this order. It does not know of publications; when one is due is told by its callers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+
+impl Simulation {
+    pub(super) fn frame(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
+        let info = FrameInfo { frame: self.world.frame + 1, time: self.world.time, dt };
+        let parity = (info.frame & 1) as u8;
+        self.clear_changed(parity)?;
+        let stages = std::mem::take(&mut self.stages);
+        let mut done = Ok(());
+        let mut batch = 0;
+        // when what was recorded last ended, and so what comes next begins
+        let mut at = self.recorder.now();
+        for (number, stage) in stages.iter().enumerate() {
+            let first = batch;
+            batch += stage.groups.len() as u32;
+            if stage.groups.is_empty() || (stage.name == "startup" && self.world.frame > 0) {
+                continue;
+            }
+            let begun = at;
+            for (group, batch) in stage.groups.iter().zip(first..) {
+                let systems = tracing::field::display(SystemNames(group, &self.compiled));
+                let span = tracing::trace_span!("batch", stage = %stage.name, %systems);
+                done = span.in_scope(|| self.group(group, batch, &mut at, info, frames, parity));
+                if done.is_err() {
+                    break;
+                }
+            }
+            self.recorder.record(begun, at, EventKind::Stage { stage: number as u32 });
+            if done.is_err() {
+                break;
+            }
+        }
+        self.stages = stages;
+        done?;
+        self.world.frame += frames;
+        // added one by one, as frames of their own would
+        for _ in 0..frames {
+            self.world.time += dt;
+        }
+        Ok(())
+    }
+
+    /// The bits of this frame's parity begin the frame clear.
+    fn clear_changed(&mut self, parity: u8) -> Result<(), RegionError> {
+        let store = &mut self.world.store;
+        for table in 0..store.tables.len() as u32 {
+            let rows = store.tables[table as usize].rows;
+            let shape = Arc::clone(&store.tables[table as usize].shape);
+            for slot in shape.slots.iter() {
+                let Some(changed) = slot.changed else { continue };
+                let column = usize::from(changed) + usize::from(parity);
+                if rows == 0 {
+                    continue;
+                }
+                store.write_partial(table, column)?;
+                store.set_bits(table, column, 0, rows, false);
+                store.touched(table, column, 0, rows);
+            }
+        }
+        Ok(())
+    }
+
+    fn group(
+        &mut self,
+        group: &Group,
+        batch: u32,
+        at: &mut u64,
+        info: FrameInfo,
+        frames: u64,
+        parity: u8,
+    ) -> Result<(), Failed> {
+        let mut work = std::mem::take(&mut self.work);
+        let begun = *at;
+        let done = self.run_group(&mut work, group, (batch, at), info, frames, parity);
+        if !work.jobs.is_empty() {
+            let (jobs, rows) = (work.jobs.len() as u32, u32::try_from(work.rows).unwrap_or(u32::MAX));
+            self.recorder.record(begun, *at, EventKind::Batch { batch, jobs, rows });
+        }
+        self.work = work;
+        done
+    }
+
+    fn run_group(
+        &mut self,
+        work: &mut Work,
+        group: &Group,
+        (batch, at): (u32, &mut u64),
+        info: FrameInfo,
+        frames: u64,
+        parity: u8,
+    ) -> Result<(), Failed> {
+        let recorder = self.recorder.clone();
+        let mut lap = |phase| *at = recorder.lap(*at, EventKind::Phase { phase, batch });
+        work.build(
+            group,
+            &mut Surroundings {
+                store: &mut self.world.store,
+                compiled: &self.compiled,
+                payloads: &self.payloads,
+                info,
+                frames,
+                undo_bytes: self.undo_bytes,
+            },
+        )?;
+        if !work.jobs.is_empty() {
+            lap(Phase::Build);
+            let ran = self.run_jobs(work);
+            lap(Phase::Run);
+            ran?;
+            self.make_live(work, parity)?;
+            lap(Phase::Live);
+            if self.apply_patches(work, parity)? {
+                lap(Phase::Apply);
+            }
+        }
+        if group.systems().any(|system| self.compiled[system].sort_by.is_some()) {
+            self.sort_tables(group)?;
+            lap(Phase::Sort);
+        }
+        Ok(())
+    }
+
+    fn run_jobs(&mut self, work: &Work) -> Result<(), Failed> {
+        let compiled = &self.compiled;
+        let arena = &mut self.world.store.arena;
+        let report = self.pool.run(
+            &mut Batch {
+                program: &work.words,
+                jobs: work.jobs.len() as u32,
+                main_only: work.jobs.len() == 1 || work.estimate_ns < SPLIT_NS_MIN,
+                place: match work.jobs.first().map(|job| compiled[job.system].home) {
+                    None | Some(Home::Everywhere) => Place::Anywhere,
+                    Some(Home::Workers) => Place::Workers,
+                    Some(Home::Main) => Place::Main,
+                },
+                deadline: &|job| compiled[work.jobs[job as usize].system].deadline,
+                undo_allowed: &|job, offset, bytes| work.undo_allowed(job, offset, bytes),
+                restore: &mut |offset, bytes| arena.bytes_mut(offset, bytes.len() as u64).copy_from_slice(bytes),
+            },
+            &mut self.staged,
+        );
+        let report = report.map_err(Failed::Job)?;
+        self.report.jobs += work.jobs.len() as u64;
+        self.report.jobs_on_main += u64::from(report.jobs_on_main);
+        self.report.rows += work.rows;
+        self.report.deaths += u64::from(report.deaths);
+        self.report.retries += u64::from(report.retries);
+        let busy: u64 = (0..work.jobs.len() as u32).map(|job| self.staged.run(job).elapsed_ns).sum();
+        self.report.busy += Duration::from_nanos(busy);
+        Ok(())
+    }
+
+    /// What the jobs wrote becomes the columns' content.
+    fn make_live(&mut self, work: &Work, parity: u8) -> Result<(), RegionError> {
+        let store = &mut self.world.store;
+        for written in &work.written {
+            let column = usize::from(written.column);
+            if written.flip {
+                store.flip(written.table, column);
+            }
+            let rows = store.tables[written.table as usize].rows;
+            store.touched(written.table, column, 0, rows);
+        }
+        for (system, rows) in &work.dense {
+            self.report.patches[*system].dense_rows += rows;
+        }
+        let runs = &mut self.runs;
+        for tracked in &work.tracked {
+            runs.clear();
+            let table = &store.tables[tracked.table as usize];
+            let word = |column: u16, word: u32| {
+                debug_assert_eq!(table.columns[usize::from(column)].item, Item::Bit);
+                let offset = table.columns[usize::from(column)].live.offset + u64::from(word) * 8;
+                store.arena.items::<u64>(offset, 1)[0]
+            };
+            mask_runs(work.mask(tracked.system, tracked.table), 0, table.rows, word, |start, end| {
+                runs.push((start, end))
+            });
+            for (start, end) in runs.iter() {
+                store.mark_changed(tracked.table, tracked.component, parity, *start, end - start)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// False: there were none.
+    fn apply_patches(&mut self, work: &Work, parity: u8) -> Result<bool, RegionError> {
+        let Simulation { world, staged, sizes, access, report, .. } = self;
+        if (0..work.jobs.len() as u32).all(|job| staged.records(job).is_empty()) {
+            return Ok(false);
+        }
+        Commit {
+            store: &mut world.store,
+            registry: &world.registry,
+            sizes,
+            access,
+            parity,
+            scratch: &mut world.scratch,
+            counts: &mut report.patches,
+        }
+        .apply(&work.jobs, &|job| staged.records(job as u32))?;
+        Ok(true)
+    }
+
+    fn sort_tables(&mut self, group: &Group) -> Result<(), RegionError> {
+        let store = &mut self.world.store;
+        for system in group.systems() {
+            let Some((component, field)) = self.compiled[system].sort_by else { continue };
+            for table in 0..store.tables.len() as u32 {
+                let shape = Arc::clone(&store.tables[table as usize].shape);
+                let Some(slot) = shape.slot(component) else { continue };
+                if crate::world::query::concerns(&self.compiled[system].own, &shape) {
+                    store.sort_table(table, usize::from(slot.first) + usize::from(field))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
