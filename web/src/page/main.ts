@@ -40,7 +40,7 @@ class Page {
   #range: [number, number] = [0, 1];
   #pointer: { x: number; y: number } | undefined;
   #pinned: bigint | undefined;
-  #hover: { table: Table; row: number } | undefined;
+  #hover: { table: Table; row: number; handle: bigint } | undefined;
   #updateMs = 0;
   #sampledAt = 0;
   #sample = { sum: 0, frames: 0 };
@@ -91,8 +91,7 @@ class Page {
         $("tip").hidden = true;
       },
       click: () => {
-        const place = this.#hover;
-        this.#pinned = place ? place.table.handles.data[place.row] as bigint : undefined;
+        this.#pinned = this.#hover?.handle;
         $<HTMLInputElement>("slot").value = this.#pinned === undefined ? "" : String(this.#pinned & 0xffff_ffffn);
         this.#entity();
       },
@@ -378,11 +377,12 @@ class Page {
   /** Reads the point under the pointer. */
   #look(): void {
     const { camera } = this, pointer = this.#pointer!, tip = $("tip");
-    this.#hover = pick(this.#batches, this.#matrix, camera.width, camera.height, pointer.x, pointer.y, 12);
+    const found = pick(this.#batches, this.#matrix, camera.width, camera.height, pointer.x, pointer.y, 12);
+    this.#hover = found && { ...found, handle: found.table.handles.data[found.row] as bigint };
     tip.hidden = !this.#hover;
     this.#view.style.cursor = this.#hover ? "pointer" : "";
     if (!this.#hover) return;
-    const { table, row } = this.#hover, handle = table.handles.data[row] as bigint, values = table.row(row), lines = [`entity ${value(handle)}`];
+    const { table, row, handle } = this.#hover, values = table.row(row), lines = [`entity ${value(handle)}`];
     const { colour } = this.#panel.chosen;
     for (const name of new Set([...this.#axes(), ...(colour ? [colour] : [])])) {
       const [base, lane] = name.split("["), found = values.get(base!);
@@ -398,12 +398,12 @@ class Page {
 
   #entity(): void {
     const { world } = this.connection, table = $<HTMLTableElement>("entity");
-    const place = this.#pinned !== undefined ? world.entities.find(this.#pinned) : this.#hover && this.#hover.row < this.#hover.table.rows ? this.#hover : undefined;
-    if (!place) {
-      rows(table, this.#pinned !== undefined ? [[`entity ${value(this.#pinned)}`, "is gone"]] : []);
+    // rows move: an entity is its handle
+    const handle = this.#pinned ?? this.#hover?.handle, place = handle !== undefined ? world.entities.find(handle) : undefined;
+    if (handle === undefined || !place) {
+      rows(table, handle !== undefined ? [[`entity ${value(handle)}`, "is gone"]] : []);
       return;
     }
-    const handle = place.table.handles.data[place.row] as bigint;
     rows(table, [
       ["slot · generation", `${handle & 0xffff_ffffn} · ${handle >> 32n}`], ["table, row", `${place.table.id}, ${count(place.row)}`],
       ...[...place.table.row(place.row)].map(([name, of]) => [name, value(of)] as [string, string]),

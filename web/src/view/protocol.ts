@@ -20,6 +20,8 @@ const FULL = 1, LAST = 2, ZSTD = 4;
 
 export interface FieldInfo {
   readonly name: string;
+  /** Its place in the component: with gaps where only some fields are shown. */
+  readonly index: number;
   readonly scalar: ScalarType;
   /** 0: a plain scalar; else an array of so many. */
   readonly length: number;
@@ -224,13 +226,13 @@ function integer(from: Json, key: string, min: number, max: number): number {
   return value as number;
 }
 
-function number(from: Json, key: string, above: number): number {
+function number(from: Json, key: string): number {
   const value = from[key];
-  if (typeof value !== "number" || !(value > above)) throw new ProtocolError(`\`${key}\` is no number above ${above}`);
+  if (typeof value !== "number" || !(value >= 0)) throw new ProtocolError(`\`${key}\` is no number of at least 0`);
   return value;
 }
 
-function list<T>(from: Json, key: string, max: number, item: (value: unknown) => T): T[] {
+function list<T>(from: Json, key: string, max: number, item: (value: unknown, place: number) => T): T[] {
   const value = from[key] ?? [];
   if (!Array.isArray(value) || value.length > max) throw new ProtocolError(`\`${key}\` is no list of at most ${max}`);
   return value.map(item);
@@ -242,12 +244,13 @@ function name(from: Json): string {
   return value;
 }
 
-function field(value: unknown): FieldInfo {
+function field(value: unknown, place: number): FieldInfo {
   const from = object(value, "a field"), scalar = from["scalar"];
   if (!isScalarType(scalar)) throw new ProtocolError(`the type ${JSON.stringify(scalar)} is not known`);
   const length = integer(from, "length", 0, 65_536), bytes = integer(from, "bytes", 1, 65_536 * 8);
   if (bytes !== scalarBytes(scalar) * Math.max(length, 1)) throw new ProtocolError(`a field of ${bytes} bytes that should have others`);
-  return { name: name(from), scalar, length, bytes };
+  const index = from["index"] === undefined ? place : integer(from, "index", 0, 255);
+  return { name: name(from), index, scalar, length, bytes };
 }
 
 function unique<T>(items: T[], key: (item: T) => unknown, what: string): T[] {
@@ -261,13 +264,15 @@ function hello(from: Json): Hello {
     const component = object(value, "a component"), storage = component["storage"];
     if (storage !== "table" && storage !== "toggle") throw new ProtocolError(`storage ${JSON.stringify(storage)} is not known`);
     const fields = unique(list(component, "fields", 256, field), item => item.name, "fields");
+    unique(fields, item => item.index, "fields");
+    unique(fields, item => item.index, "fields");
     return { id: integer(component, "id", 0, 65_535), name: name(component), storage, fields } as const;
   });
   unique(components, component => component.id, "components");
   unique(components, component => component.name, "components");
   const resources = list(from, "resources", 65_536, value => {
     const resource = object(value, "a resource");
-    const fields = list(resource, "fields", 256, value => ({ ...field(value), offset: integer(object(value, "a field"), "offset", 0, 2 ** 31) }));
+    const fields = list(resource, "fields", 256, (value, place) => ({ ...field(value, place), offset: integer(object(value, "a field"), "offset", 0, 2 ** 31) }));
     return { id: integer(resource, "id", 0, 65_535), name: name(resource), presence: integer(resource, "presence", 0, 2 ** 31), fields };
   });
   return {
@@ -279,7 +284,7 @@ function hello(from: Json): Hello {
     generation: integer(from, "generation", 0, Number.MAX_SAFE_INTEGER),
     messageBytesMax: integer(from, "message_bytes_max", 64, 2 ** 31),
     clientBytesMax: integer(from, "client_bytes_max", 64, 2 ** 31),
-    rateMax: number(from, "rate_hz_max", 0),
+    rateMax: number(from, "rate_hz_max"),
     windowMax: integer(from, "window_max", 1, 65_536),
     layoutHash: string(from, "layout_hash"),
     components,
@@ -296,8 +301,9 @@ function subscribed(from: Json): Subscribed {
     subscription: integer(from, "subscription", 1, 0xffff_ffff),
     view: string(from, "view"),
     resumed: from["resumed"] === true,
-    rateHz: number(from, "rate_hz", 0),
-    window: integer(from, "window", 1, 65_536),
+    // both 0 in a snapshot, which nothing follows
+    rateHz: number(from, "rate_hz"),
+    window: integer(from, "window", 0, 65_536),
     quantised: list(from, "quantised", 65_536, value => String(value)),
   };
 }

@@ -31,10 +31,10 @@ export class Names {
     this.components = new Map(hello.components.map(component => [component.id, component]));
     const columns = new Map<string, ColumnSpec>();
     for (const component of hello.components) {
-      component.fields.forEach((_, field) => {
-        const spec = this.spec(component.id, field);
+      for (const { index } of component.fields) {
+        const spec = this.spec(component.id, index);
         columns.set(spec.name, spec);
-      });
+      }
     }
     this.columns = columns;
   }
@@ -45,9 +45,9 @@ export class Names {
     return component;
   }
 
-  spec(id: number, place: number): ColumnSpec {
-    const component = this.component(id), field = component.fields[place];
-    if (!field) throw new ProtocolError(`${component.name} has no field ${place}`);
+  spec(id: number, index: number): ColumnSpec {
+    const component = this.component(id), field = component.fields.find(field => field.index === index);
+    if (!field) throw new ProtocolError(`${component.name} has no field ${index}`);
     return {
       name: `${component.name}.${field.name}`, component: component.name, field: field.name, type: field.scalar, lanes: Math.max(field.length, 1),
     };
@@ -128,7 +128,7 @@ export function check(parts: readonly UpdatePart[], tables: ReadonlyMap<number, 
         plans.set(id, plan);
         steps.push({ kind: "shape", plan });
       } else if (kind === DROP) {
-        if (!plans.delete(id)) throw new ProtocolError(`table ${id} goes, but is not there`);
+        plans.delete(id);
         steps.push({ kind: "drop", id });
       } else {
         throw new ProtocolError(`a block of unknown kind ${kind}`);

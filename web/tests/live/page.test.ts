@@ -12,7 +12,7 @@ const SEED = Number(process.env["SEED"] ?? Date.now() % 1e9);
 const skip = noProgram || (CHROMIUM ? false : "there is no Chromium");
 
 test(`the page shows the running simulation, through drops and to its end (seed ${SEED})`, { skip, timeout: 240_000 }, async () => {
-  const real = await engine("page", ["--entities", "20000", "--frames", "1000000", "--workers", "local"]);
+  const real = await engine("page", ["--entities", "20000", "--frames", "1000000000", "--workers", "local"]);
   const proxy = await faultyProxy(real.port, new Random(SEED), 700), browser = await launch();
   try {
     const { page, errors } = await open(browser, `http://127.0.0.1:${real.port}/`);
