@@ -378,7 +378,7 @@ impl Engine {
     /// Looks whether the writer lives and, where nothing new comes, whether another region has the name now.
     fn check_life(&mut self) {
         self.checked = Instant::now();
-        let alive = self.reader.is_alive().unwrap_or(false);
+        let mut alive = self.reader.is_alive().unwrap_or(false);
         let newest = self.reader.newest();
         let is_quiet = !alive || self.quiet.0 == newest;
         if !is_quiet {
@@ -387,6 +387,7 @@ impl Engine {
         if is_quiet && self.quiet.1.elapsed() >= QUIET {
             self.quiet.1 = self.checked;
             self.look_for_another();
+            alive = self.reader.is_alive().unwrap_or(false);
         }
         self.handle.now.write().alive = alive;
         self.handle.metrics.writer_alive.store(u64::from(alive), Ordering::Relaxed);
