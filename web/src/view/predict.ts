@@ -200,25 +200,17 @@ export class Predictor {
   }
 
   /** How far the old prediction is from the new one, in rows of the same entity; and what a smooth change takes back. */
-  #compare(part: Part, old: Part): { sum: number; count: number; max: number } {
-    let sum = 0, count = 0, max = 0;
-    const rows = Math.min(part.rows, old.rows), a = part.handles, b = old.handles;
+  #compare(part: Part, old: Part): Difference {
+    const total: Difference = { sum: 0, count: 0, max: 0 }, rows = Math.min(part.rows, old.rows);
+    const same = sameRows(part.handles, old.handles, rows);
     for (const name of this.#kernel.writes) {
-      const now = part.state[name]!, before = old.state[name]!, offset = part.offset[name]!, left = old.offset[name]!;
-      const lanes = part.rows > 0 ? now.length / part.rows : 1, smooth = this.#smooth > 0;
-      for (let row = 0; row < rows; row++) {
-        if (a[row * 2] !== b[row * 2] || a[row * 2 + 1] !== b[row * 2 + 1]) continue;
-        for (let k = row * lanes; k < (row + 1) * lanes; k++) {
-          const error = before[k]! - now[k]!, size = Math.abs(error);
-          if (!(size < Infinity)) continue;
-          sum += error * error;
-          if (size > max) max = size;
-          if (smooth) offset[k] = error + left[k]!;
-        }
-        count += lanes;
-      }
+      const now = part.state[name]!, lanes = part.rows > 0 ? now.length / part.rows : 1;
+      const one = difference(now, old.state[name]!, same, lanes, part.offset[name]!, old.offset[name]!, this.#smooth > 0);
+      total.sum += one.sum;
+      total.count += one.count;
+      total.max = Math.max(total.max, one.max);
     }
-    return { sum, count, max };
+    return total;
   }
 
   /** Makes the shown columns: the state, and what is left of the last correction. */
@@ -232,13 +224,7 @@ export class Predictor {
           (shown as Float64Array).set(state);
           continue;
         }
-        const offset = part.offset[name]!;
-        for (let k = 0; k < state.length; k++) {
-          const left = offset[k]! * keep, size = left < 0 ? -left : left;
-          offset[k] = left;
-          if (size > largest) largest = size;
-          shown[k] = state[k]! + left;
-        }
+        largest = Math.max(largest, fade(shown, state, part.offset[name]!, keep));
       }
     }
     if (this.#fading && largest <= this.errorMax * 1e-3) {
@@ -247,4 +233,57 @@ export class Predictor {
     }
     this.version++;
   }
+}
+
+interface Difference {
+  sum: number;
+  count: number;
+  max: number;
+}
+
+/** Rows that hold the same entity in both: runs of first and end. */
+function sameRows(a: Uint32Array, b: Uint32Array, rows: number): number[] {
+  const runs: number[] = [];
+  let first = -1;
+  for (let row = 0; row < rows; row++) {
+    const equal = a[row * 2] === b[row * 2] && a[row * 2 + 1] === b[row * 2 + 1];
+    if (equal === first >= 0) continue;
+    if (equal) first = row;
+    else {
+      runs.push(first, row);
+      first = -1;
+    }
+  }
+  if (first >= 0) runs.push(first, rows);
+  return runs;
+}
+
+/** Loops of their own, so that engines see plain arrays. */
+function difference(now: Floats, before: Floats, runs: number[], lanes: number, offset: Float32Array, left: Float32Array, smooth: boolean): Difference {
+  let sum = 0, count = 0, max = 0;
+  for (let run = 0; run < runs.length; run += 2) {
+    const end = runs[run + 1]! * lanes;
+    for (let k = runs[run]! * lanes; k < end; k++) {
+      const error = before[k]! - now[k]!, square = error * error;
+      if (!(square < Infinity)) continue;
+      sum += square;
+      if (square > max) max = square;
+      if (smooth) offset[k] = error + left[k]!;
+    }
+    count += end - runs[run]! * lanes;
+  }
+  return { sum, count, max: Math.sqrt(max) };
+}
+
+/** Takes corrections back by a part, and adds what is left. Returns the largest that is left. */
+function fade(shown: Floats, state: Floats, offset: Float32Array, keep: number): number {
+  let high = 0, low = 0;
+  for (let k = 0; k < state.length; k++) {
+    const left = offset[k]! * keep;
+    offset[k] = left;
+    if (left > high) high = left;
+    else if (left < low) low = left;
+    shown[k] = state[k]! + left;
+  }
+  return Math.max(high, -low);
 }
