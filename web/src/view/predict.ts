@@ -50,9 +50,11 @@ type Event =
   | { readonly kind: "step"; readonly dt: number; readonly end: number }
   | { readonly kind: "input"; readonly sequence: number; readonly input: unknown; readonly end: number };
 
+/** A table's predicted state. Arrays have room for more than the rows. */
 interface Part {
   readonly table: Table;
   readonly rows: number;
+  readonly room: number;
   readonly handles: Uint32Array;
   readonly state: Record<string, Floats>;
   readonly shown: Record<string, Floats>;
@@ -75,6 +77,8 @@ export class Predictor {
   readonly #smooth: number;
   readonly #aheadMax: number;
   #parts: Part[] = [];
+  /** Of the states before these: their arrays are used again. */
+  readonly #spare = new WeakMap<Table, Part>();
   #history: Event[] = [];
   #worldVersion = -1;
   #fading = false;
@@ -185,18 +189,20 @@ export class Predictor {
   /** The server's state of a table as the start of a prediction; arrays of the part before are used again. */
   #fresh(table: Table, old: Part | undefined): Part | undefined {
     if ([...this.#kernel.writes, ...this.#kernel.reads].some(name => !table.columns.has(name))) return undefined;
-    const rows = table.rows, lanes = (name: string): number => table.columns.get(name)!.lanes;
+    const { rows } = table, room = Math.ceil(table.capacity / CHUNK_ROWS) * CHUNK_ROWS, spare = this.#spare.get(table);
+    const again = spare?.room === room ? spare : undefined, shownBefore = old?.room === room ? old.shown : undefined;
     const state: Record<string, Floats> = {}, shown: Record<string, Floats> = {}, offset: Record<string, Float32Array> = {};
     for (const name of this.#kernel.writes) {
-      const column = table.columns.get(name)!, data = column.data as Floats, length = rows * lanes(name);
-      const room = Math.ceil(table.capacity / CHUNK_ROWS) * CHUNK_ROWS * lanes(name);
-      state[name] = data.slice(0, length);
-      const reuse = old?.shown[name];
-      shown[name] = reuse && reuse.length === room ? reuse : column.type === "f32" ? new Float32Array(room) : new Float64Array(room);
-      offset[name] = new Float32Array(this.#smooth > 0 ? length : 0);
+      const { data, lanes, type } = table.columns.get(name)!, make = (): Floats => type === "f32" ? new Float32Array(room * lanes) : new Float64Array(room * lanes);
+      state[name] = again?.state[name] ?? make();
+      (state[name] as Float64Array).set(data.subarray(0, rows * lanes) as Float64Array);
+      shown[name] = shownBefore?.[name] ?? make();
+      offset[name] = again?.offset[name]?.fill(0, 0, rows * lanes) ?? new Float32Array(this.#smooth > 0 ? room * lanes : 0);
     }
-    const handles = new Uint32Array(table.handles.bytes.buffer, 0, rows * 2).slice();
-    return { table, rows, handles, state, shown, offset };
+    const handles = again?.handles ?? new Uint32Array(room * 2);
+    handles.set(new Uint32Array(table.handles.bytes.buffer, 0, rows * 2));
+    if (old) this.#spare.set(table, old);
+    return { table, rows, room, handles, state, shown, offset };
   }
 
   /** How far the old prediction is from the new one, in rows of the same entity; and what a smooth change takes back. */
@@ -204,8 +210,8 @@ export class Predictor {
     const total: Difference = { sum: 0, count: 0, max: 0 }, rows = Math.min(part.rows, old.rows);
     const same = sameRows(part.handles, old.handles, rows);
     for (const name of this.#kernel.writes) {
-      const now = part.state[name]!, lanes = part.rows > 0 ? now.length / part.rows : 1;
-      const one = difference(now, old.state[name]!, same, lanes, part.offset[name]!, old.offset[name]!, this.#smooth > 0);
+      const { lanes } = part.table.columns.get(name)!;
+      const one = difference(part.state[name]!, old.state[name]!, same, lanes, part.offset[name]!, old.offset[name]!, this.#smooth > 0);
       total.sum += one.sum;
       total.count += one.count;
       total.max = Math.max(total.max, one.max);
@@ -219,12 +225,9 @@ export class Predictor {
     let largest = 0;
     for (const part of this.#parts) {
       for (const name of this.#kernel.writes) {
-        const state = part.state[name]!, shown = part.shown[name]!;
-        if (!this.#fading) {
-          (shown as Float64Array).set(state);
-          continue;
-        }
-        largest = Math.max(largest, fade(shown, state, part.offset[name]!, keep));
+        const state = part.state[name]!, shown = part.shown[name]!, length = part.rows * (part.table.columns.get(name)?.lanes ?? 1);
+        if (this.#fading) largest = Math.max(largest, fade(shown, state, part.offset[name]!, keep, length));
+        else (shown as Float64Array).set(state.subarray(0, length));
       }
     }
     if (this.#fading && largest <= this.errorMax * 1e-3) {
@@ -276,9 +279,9 @@ function difference(now: Floats, before: Floats, runs: number[], lanes: number, 
 }
 
 /** Takes corrections back by a part, and adds what is left. Returns the largest that is left. */
-function fade(shown: Floats, state: Floats, offset: Float32Array, keep: number): number {
+function fade(shown: Floats, state: Floats, offset: Float32Array, keep: number, length: number): number {
   let high = 0, low = 0;
-  for (let k = 0; k < state.length; k++) {
+  for (let k = 0; k < length; k++) {
     const left = offset[k]! * keep;
     offset[k] = left;
     if (left > high) high = left;
