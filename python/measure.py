@@ -8,6 +8,7 @@ Times are the least of several rounds, taken in turns with what they are compare
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import subprocess
 import sys
@@ -71,20 +72,23 @@ def least(rounds: int, *actions: Callable[[], Any], repeat: int = 1) -> list[flo
 
 def line(what: str, seconds: float, base: float, bar: float) -> float:
     ratio = seconds / base
-    print(f"{what:<58} {seconds * 1e6:>10.1f} us {base * 1e6:>10.1f} us {ratio:>7.3f}  (bar {bar})", flush=True)
+    print(f"{what:<64} {seconds * 1e6:>10.1f} us {base * 1e6:>10.1f} us {ratio:>7.3f}  (bar {bar})", flush=True)
     return ratio
 
 
-def kernels(rows: int, rounds: int) -> dict[str, float]:
-    """A system, against numpy on private arrays."""
+def kernels(rows: int, rounds: int) -> dict[tuple[str, int], float]:
+    """A system, against numpy on private arrays; one frame in so many is published."""
     ratios = {}
-    for workers in ("local", "processes:1", "processes:2"):
-        with world(rows, "kernel") as made, hypostyle.Simulation(made, [move], workers=workers) as simulation:
-            alone = private(rows)
-            step = lambda: simulation.step(0.001)  # noqa: E731
-            step(), alone()
-            shared, base = least(rounds, step, alone)
-            ratios[workers] = line(f"position += velocity dt, {rows:,} rows, {workers}", shared, base, 1.3)
+    for workers, every in itertools.product(("local", "processes:1", "processes:2"), (1, 10)):
+        with world(rows, "kernel") as made:
+            with hypostyle.Simulation(made, [move], workers=workers, publish_every=every) as simulation:
+                alone = private(rows)
+                step = lambda: simulation.step(0.001)  # noqa: E731, B023
+                step(), alone()
+                # whole turns of frames in place and frames that are published
+                shared, base = least(rounds // every + 1, step, alone, repeat=every)
+        what = f"position += velocity dt, {rows:,} rows, {workers}, 1 in {every}"
+        ratios[workers, every] = line(what, shared, base, 1.3)
     return ratios
 
 
@@ -168,7 +172,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer rows")
     quick = parser.parse_args().quick
     rounds = 15 if quick else 60
-    print(f"{'':<58} {'shared':>13} {'private':>13} {'ratio':>7}")
+    print(f"{'':<64} {'shared':>13} {'private':>13} {'ratio':>7}")
     kernels(100_000 if quick else 1_000_000, rounds)
     attaching(1000, 1_000_000 if quick else 10_000_000, rounds)
     sums(1_000_000, rounds * 2)

@@ -59,6 +59,8 @@ pub mod checkpoint;
 pub mod export;
 #[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(feature = "checkpoint")]
+pub mod journal;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -103,8 +105,8 @@ pub use worker::{
     WorkerKind, WorkerStatus, Workers,
 };
 pub use world::{
-    AnyOf, BulkSpawn, Bundle, Changed, Entities, Prefab, PrefabSpawn, Publication, Query, Read, With, Without, World,
-    WorldBuilder, WorldError, Write,
+    AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Prefab, PrefabSpawn, Publication, Query, Read,
+    Rollback, With, Without, World, WorldBuilder, WorldError, Write,
 };
 
 /// What the code that the derives write refers to. Not for use by hand.

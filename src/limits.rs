@@ -50,6 +50,8 @@ pub const WINDOWS_MAX: usize = 4096;
 pub const LEASES_MAX: usize = 256;
 /// Directory slots: one per generation that can be named at the same time.
 pub const DIRECTORY_SLOTS: usize = 512;
+/// Generations that a world can keep to go back to.
+pub const KEPT_GENERATIONS_MAX: usize = 128;
 /// Workers in one pool.
 pub const WORKERS_MAX: usize = 64;
 
@@ -85,8 +87,8 @@ const _: () = assert!(CHECKPOINT_CHUNK_BYTES.is_multiple_of(64) && CHECKPOINT_CH
 const _: () = assert!(JOB_ROWS.is_multiple_of(CHUNK_ROWS), "a chunk stamp belongs to one job");
 const _: () = assert!(CHUNK_ROWS.is_multiple_of(64), "a presence word belongs to one chunk");
 const _: () = assert!(
-    DIRECTORY_SLOTS >= LEASES_MAX + 2,
-    "every lease can pin a generation of its own beside the published and the next one"
+    DIRECTORY_SLOTS >= LEASES_MAX + KEPT_GENERATIONS_MAX + 2,
+    "every lease can pin a generation of its own beside those kept, the published and the next one"
 );
 const _: () = assert!(REGION_BYTES_INITIAL >= REGION_BYTES_MIN && REGION_BYTES_INITIAL.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(REGION_GROWTH_BYTES_MIN.is_multiple_of(PAGE_BYTES) && PUNCH_BYTES_MIN.is_multiple_of(PAGE_BYTES));

@@ -4,6 +4,7 @@
 //! publication. What is compared runs in turn, round by round, so that a machine that drifts drifts for all.
 
 mod integrate;
+mod journal;
 mod others;
 mod particles;
 mod tracing;
@@ -109,8 +110,12 @@ pub fn run_all(
     tell: &mut dyn FnMut(&str, &[Figure]),
 ) -> Result<Vec<Figure>, Box<dyn std::error::Error>> {
     type Group = fn(&Options, usize) -> Result<Vec<Figure>, Box<dyn std::error::Error>>;
-    let sized: [(&str, Group); 3] =
-        [("position += velocity * dt", integrate::group), ("particles", particles::group), ("tracing", tracing::group)];
+    let sized: [(&str, Group); 4] = [
+        ("position += velocity * dt", integrate::group),
+        ("particles", particles::group),
+        ("tracing", tracing::group),
+        ("recording", journal::group),
+    ];
     let single: [(&str, Group); 4] = [
         ("empty frame", others::empty_frame),
         ("set patches", others::set_patches),

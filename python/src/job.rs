@@ -269,7 +269,10 @@ impl Job {
             let rows = if own {
                 let rows: Vec<u32> = targets.as_chunks::<4>().0.iter().map(|row| u32::from_le_bytes(*row)).collect();
                 if let Some(row) = rows.iter().find(|row| **row as usize >= open.rows) {
-                    return Err(PyIndexError::new_err(format!("there is no row {row}: the system has {} rows", open.rows)));
+                    return Err(PyIndexError::new_err(format!(
+                        "there is no row {row}: the system has {} rows",
+                        open.rows
+                    )));
                 }
                 Rows::Own(rows)
             } else {

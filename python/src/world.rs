@@ -4,8 +4,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hypostyle::{
-    Entity, FieldType, Layout, Publication, RegionTarget, ScalarType, SharedReader, Simulation, StepError, WorkerCommand,
-    WorldError, Workers,
+    Entity, FieldType, Layout, Publication, RegionTarget, ScalarType, SharedReader, Simulation, StepError,
+    WorkerCommand, Workers, WorldError,
 };
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -155,11 +155,6 @@ impl World {
     #[getter]
     fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Whether anybody has memory of its rows.
-    fn lent(&self) -> bool {
-        is_lent()
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
@@ -334,7 +329,8 @@ impl World {
         dict.set_item("busy_seconds", report.busy.as_secs_f64())?;
         let patches = report.patches.iter().map(|counts| {
             let refusal = counts.example.as_ref().map(ToString::to_string);
-            let numbers = [counts.applied, counts.stale, counts.absent, counts.refused, counts.spawned, counts.destroyed];
+            let numbers =
+                [counts.applied, counts.stale, counts.absent, counts.refused, counts.spawned, counts.destroyed];
             (numbers, counts.dense_rows, refusal)
         });
         dict.set_item("patches", patches.collect::<Vec<_>>())?;

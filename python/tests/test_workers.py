@@ -88,7 +88,7 @@ def test_patches_are_made_and_counted(world):
 
 def test_killed_workers_change_nothing_but_time(world):
     systems = [kernels.fall, kernels.slow_move, kernels.breed, kernels.age]
-    wanted = run("local", systems, 25)
+    wanted = run("local", systems, 15)
     with hypostyle.Simulation(world, systems, workers="processes:2") as simulation:
         deaths, over = 0, threading.Event()
         pids = [info.pid for info in simulation.worker_info]
@@ -105,7 +105,7 @@ def test_killed_workers_change_nothing_but_time(world):
         killer = threading.Thread(target=kill)
         killer.start()
         try:
-            for _ in range(25):
+            for _ in range(15):
                 deaths += simulation.step(0.125).deaths
                 pids[:] = [info.pid for info in simulation.worker_info if info.pid]
         finally:
@@ -336,6 +336,15 @@ if __name__ == "__main__":
         with world.pin() as snapshot:
             print(snapshot["position"].x.sum())
 """
+
+
+def test_compiled_systems():
+    pytest.importorskip("numba")
+    import numba_kernels
+
+    wanted = run("local", [kernels.fall, kernels.move])
+    for workers in ("local", "processes:1"):
+        assert run(workers, [kernels.fall, numba_kernels.compiled_move]) == wanted
 
 
 def test_a_script_finds_its_own_systems(tmp_path):

@@ -270,7 +270,7 @@ pub(crate) fn head_checksum(head: &[u8]) -> u64 {
     hash.digest()
 }
 
-fn encode_tables(tables: &[TableHead]) -> Vec<u8> {
+pub(crate) fn encode_tables(tables: &[TableHead]) -> Vec<u8> {
     let mut out = Vec::new();
     for table in tables {
         let kind: u32 = match table.kind {
@@ -286,7 +286,7 @@ fn encode_tables(tables: &[TableHead]) -> Vec<u8> {
     out
 }
 
-fn decode_tables(mut bytes: &[u8], layout: &Layout) -> Result<Vec<TableHead>, FormatError> {
+pub(crate) fn decode_tables(mut bytes: &[u8], layout: &Layout) -> Result<Vec<TableHead>, FormatError> {
     let wrong = |what| FormatError::Content { part: "table list", what };
     let mut tables: Vec<TableHead> = Vec::new();
     while !bytes.is_empty() {
@@ -374,11 +374,11 @@ fn decode_notes(mut bytes: &[u8]) -> Result<Vec<(String, String)>, FormatError> 
 }
 
 /// A u32 at a place that exists.
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 
 /// A u64 at a place that exists.
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }

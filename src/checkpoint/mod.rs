@@ -8,16 +8,16 @@
 //!
 //! Architecture invariant: nothing here changes a world, and no frame waits for it. A file is hostile until checked.
 
-mod codec;
+pub(crate) mod codec;
 mod error;
-mod format;
+pub(crate) mod format;
 mod keeper;
-mod parts;
+pub(crate) mod parts;
 pub(crate) mod place;
 mod read;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod sample;
-mod write;
+pub(crate) mod write;
 
 #[cfg(test)]
 mod tests;

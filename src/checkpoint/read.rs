@@ -230,6 +230,32 @@ impl CheckpointFile {
         self.make(builder, region, bytes_max)
     }
 
+    /// The bytes of all parts, in their order.
+    pub(crate) fn parts_bytes(&self) -> Result<Vec<Vec<u8>>, CheckpointError> {
+        let mut reading = Reading::new(self)?;
+        let mut chunk = 0;
+        let mut out = Vec::with_capacity(self.parts.parts.len());
+        for part in &self.parts.parts {
+            let mut bytes = vec![0; part.bytes as usize];
+            let mut from = 0;
+            for raw in bytes.chunks_mut(self.head.chunk_bytes as usize) {
+                if let Err(problem) = reading.chunk(chunk, part, raw)? {
+                    let damage = self.damage(chunk, part, from, raw.len() as u64, problem);
+                    return Err(CheckpointError::file(&self.path)(FormatError::Chunk(Box::new(damage))));
+                }
+                from += raw.len() as u64;
+                chunk += 1;
+            }
+            out.push(bytes);
+        }
+        Ok(out)
+    }
+
+    /// What it says of itself.
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
     fn world_head(&self) -> restore::Head<'_> {
         let table = |(head, shape): (&TableHead, &Arc<Shape>)| restore::TableHead {
             kind: head.kind,

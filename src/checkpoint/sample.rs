@@ -30,8 +30,13 @@ pub(crate) struct Wind {
 /// A world with a bit of everything: holes in the entity map, a toggle on some rows, a tag, a resource, two
 /// generations.
 pub(crate) fn world() -> World {
+    world_of(1 << 20)
+}
+
+/// The same with more room.
+pub(crate) fn world_of(bytes_max: u64) -> World {
     let builder = World::builder().component::<Spot>().component::<Warm>().component::<Marked>().resource::<Wind>();
-    let mut world = builder.bytes_max(1 << 20).build().expect("a small world fits");
+    let mut world = builder.bytes_max(bytes_max).build().expect("a small world fits");
     let spot = |i: u32| Spot { x: i as f32 * 0.5, trail: [f64::from(i), -1.0, 1e300] };
     let all = world.spawn_batch((0..90).map(spot)).expect("there is room").to_vec();
     world.insert_resource(Wind { speed: 2.5 }).expect("it has none");

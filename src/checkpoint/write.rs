@@ -115,16 +115,7 @@ pub fn write(snapshot: &Snapshot<'_>, path: &Path, options: &Options) -> Result<
     let begun = Instant::now();
     options.check()?;
     let directory = snapshot.directory();
-    let tables = directory
-        .tables
-        .iter()
-        .map(|table| TableHead {
-            kind: table.kind,
-            rows: table.rows,
-            capacity: table.capacity,
-            components: table.components.clone(),
-        })
-        .collect();
+    let tables = tables_of(snapshot);
     let layout = snapshot.layout_shared();
     let mut head = Head {
         layout: Arc::clone(layout),
@@ -172,8 +163,19 @@ pub fn write(snapshot: &Snapshot<'_>, path: &Path, options: &Options) -> Result<
     })
 }
 
+/// A generation's tables.
+pub(crate) fn tables_of(snapshot: &Snapshot<'_>) -> Vec<TableHead> {
+    let head = |table: &crate::snapshot::TableEntry| TableHead {
+        kind: table.kind,
+        rows: table.rows,
+        capacity: table.capacity,
+        components: table.components.clone(),
+    };
+    snapshot.directory().tables.iter().map(head).collect()
+}
+
 /// The bytes of a part, where they are.
-fn part_bytes<'s>(snapshot: &'s Snapshot<'_>, part: &Part) -> &'s [u8] {
+pub(crate) fn part_bytes<'s>(snapshot: &'s Snapshot<'_>, part: &Part) -> &'s [u8] {
     let table = &snapshot.directory().tables[part.table];
     let column = &table.columns[part.column];
     let from = if part.stamps { column.item.extent_bytes(table.capacity).0 as usize } else { 0 };

@@ -240,7 +240,7 @@ impl ReadRows {
             BITMAP => {
                 let mut result = Ok(());
                 let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect();
-                if head.first as usize + words.len() * 64 > column.next_multiple_of(64) {
+                if u64::from(head.first) + words.len() as u64 * 64 > column.next_multiple_of(64) as u64 {
                     return wrong("the end of a bitmap", head.first.into(), "it must be inside the column");
                 }
                 for_runs(&words, head.first as usize, |first, count| {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::checkpoint::CheckpointError;
+use crate::journal::JournalError;
 use crate::snapshot::SnapshotError;
 
 /// What can go wrong with an export.
@@ -30,6 +31,15 @@ pub enum ExportError {
     /// The file could not be made.
     #[error(transparent)]
     File(#[from] CheckpointError),
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A question that cannot be answered.
+    #[error("the question cannot be answered: {what}")]
+    Question {
+        /// Why not.
+        what: String,
+    },
     /// Arrow refused something.
     #[error("cannot make Arrow data: {0}")]
     Arrow(#[from] arrow_schema::ArrowError),

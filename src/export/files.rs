@@ -4,6 +4,8 @@
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -77,12 +79,25 @@ pub fn write(reader: Reader, path: &Path, format: Format, options: &ExportOption
     let options = ExportOptions { flat: options.flat || format == Format::Csv, ..options.clone() };
     let batches = Batches::new(reader, &options)?;
     let schema = batches.schema();
+    write_batches(path, format, schema, batches)
+}
+
+/// Writes any record batches of a schema to a file, as [`write()`] does.
+///
+/// # Errors
+/// What the batches' maker says; what the system refuses. Then no file has changed.
+pub fn write_batches(
+    path: &Path,
+    format: Format,
+    schema: SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
+) -> Result<Exported, ExportError> {
     let new = NewFile::create(path, format.alike())?;
     let handle = new.file.try_clone().map_err(CheckpointError::io("write", path))?;
     let mut file = BufWriter::with_capacity(1 << 20, handle);
     let mut exported =
         Exported { path: path.to_owned(), format, rows: 0, columns: schema.fields().len(), batches: 0, bytes: 0 };
-    let mut count = |batch: &arrow_array::RecordBatch| {
+    let mut count = |batch: &RecordBatch| {
         exported.rows += batch.num_rows() as u64;
         exported.batches += 1;
     };
@@ -110,7 +125,7 @@ pub fn write(reader: Reader, path: &Path, format: Format, options: &ExportOption
         Format::Csv => {
             let mut writer = arrow_csv::WriterBuilder::new().with_header(true).build(&mut file);
             // a file of nothing still has its line of names
-            writer.write(&arrow_array::RecordBatch::new_empty(schema))?;
+            writer.write(&RecordBatch::new_empty(schema))?;
             for batch in batches {
                 let batch = batch?;
                 count(&batch);

@@ -11,11 +11,15 @@ mod batches;
 mod error;
 mod files;
 mod memory;
+#[cfg(feature = "query")]
+pub mod query;
 mod schema;
+mod series;
 
 pub use batches::Batches;
 pub use error::ExportError;
-pub use files::{Exported, Format, write};
+pub use files::{Exported, Format, write, write_batches};
+pub use series::{Series, series};
 
 /// What to export.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use parking_lot::RwLock;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::delta::{AreaMasks, FLAG_ZSTD, HEAD_BYTES, Selection, Shadow};
 use crate::snapshot::{Reader, SnapshotError};
@@ -20,12 +20,14 @@ use crate::trace::Timeline;
 
 use super::hello::{Now, World};
 use super::metrics::{Metrics, add};
-use super::{GatewayError, Open, Options};
+use super::{GatewayError, Open, Options, Stopper};
 
 /// Bytes of remembered masks of boxes.
 const MASK_BYTES_MAX: usize = 64 << 20;
 /// How often the writer's life is looked at.
 const LIFE_EVERY: Duration = Duration::from_millis(300);
+/// A region in which nothing happens for so long may have been replaced.
+const QUIET: Duration = Duration::from_secs(1);
 /// How long to wait for a generation before asks are looked at again.
 const PATIENCE: Duration = Duration::from_millis(4);
 /// zstd's level: as fast as can be.
@@ -121,7 +123,7 @@ pub(super) struct Engine {
     message_bytes_max: usize,
     asks: Receiver<Ask>,
     handle: Handle,
-    stop: watch::Receiver<bool>,
+    stop: Stopper,
     waiting: Vec<UpdateAsk>,
     /// Answers since the last look: by generation, view, subscription and compression.
     answers: HashMap<(u64, u64, u32, bool), Arc<Update>>,
@@ -130,7 +132,16 @@ pub(super) struct Engine {
     mask_bytes: usize,
     looked: Option<Instant>,
     checked: Instant,
+    /// The newest generation, and since when it (or the look for another region) is so old.
+    quiet: (u64, Instant),
     timeline: Timeline,
+}
+
+impl Drop for Engine {
+    /// Without it nothing can be served, however it ended.
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
 }
 
 fn world_of(reader: &Reader, components: Option<&[String]>) -> Result<World, GatewayError> {
@@ -146,11 +157,7 @@ fn world_of(reader: &Reader, components: Option<&[String]>) -> Result<World, Gat
 }
 
 impl Engine {
-    pub(super) fn new(
-        mut open: Open,
-        options: &Options,
-        stop: watch::Receiver<bool>,
-    ) -> Result<(Engine, Handle), GatewayError> {
+    pub(super) fn new(mut open: Open, options: &Options, stop: Stopper) -> Result<(Engine, Handle), GatewayError> {
         let reader = open()?;
         let world = world_of(&reader, options.components.as_deref())?;
         let shadow = Shadow::new(world.shown.clone());
@@ -162,6 +169,8 @@ impl Engine {
             now: Arc::new(RwLock::new(now)),
             metrics: Arc::new(Metrics::default()),
         };
+        handle.metrics.writer_alive.store(u64::from(now.alive), Ordering::Relaxed);
+        handle.metrics.generation.store(now.generation, Ordering::Relaxed);
         let engine = Engine {
             open,
             reader,
@@ -178,6 +187,7 @@ impl Engine {
             mask_bytes: 0,
             looked: None,
             checked: Instant::now(),
+            quiet: (0, Instant::now()),
             timeline: Timeline::default(),
         };
         Ok((engine, handle))
@@ -185,7 +195,7 @@ impl Engine {
 
     /// Serves until it is stopped.
     pub(super) fn run(mut self) {
-        while !*self.stop.borrow() {
+        while !self.stop.is_stopped() {
             if !self.take_asks() {
                 return;
             }
@@ -365,25 +375,33 @@ impl Engine {
         }
     }
 
-    /// Looks whether the writer lives; where it does not, whether the region has been replaced by another.
+    /// Looks whether the writer lives and, where nothing new comes, whether another region has the name now.
     fn check_life(&mut self) {
         self.checked = Instant::now();
         let alive = self.reader.is_alive().unwrap_or(false);
         let newest = self.reader.newest();
-        if !alive
-            && let Ok(other) = (self.open)()
-            && other.is_alive().unwrap_or(false)
-            // the same region has a new writer just now: nothing to do
-            && !self.reader.is_alive().unwrap_or(false)
-        {
-            match world_of(&other, self.components.as_deref()) {
-                Ok(world) => self.replace(other, world),
-                Err(error) => tracing::warn!("the region was replaced by one that cannot be shown: {error}"),
-            }
+        let is_quiet = !alive || self.quiet.0 == newest;
+        if !is_quiet {
+            self.quiet = (newest, self.checked);
+        }
+        if is_quiet && self.quiet.1.elapsed() >= QUIET {
+            self.quiet.1 = self.checked;
+            self.look_for_another();
         }
         self.handle.now.write().alive = alive;
         self.handle.metrics.writer_alive.store(u64::from(alive), Ordering::Relaxed);
-        self.handle.metrics.generation.store(newest, Ordering::Relaxed);
+        self.handle.metrics.generation.store(self.reader.newest(), Ordering::Relaxed);
+    }
+
+    fn look_for_another(&mut self) {
+        let Ok(other) = (self.open)() else { return };
+        if self.reader.is_same_region(&other) || !other.is_alive().unwrap_or(false) {
+            return;
+        }
+        match world_of(&other, self.components.as_deref()) {
+            Ok(world) => self.replace(other, world),
+            Err(error) => tracing::warn!("the region was replaced by one that cannot be shown: {error}"),
+        }
     }
 
     /// Goes on with another region. Whoever waits is told by the end of its ask.

@@ -112,6 +112,9 @@ pub enum GatewayError {
     /// Components that the layout does not have.
     #[error(transparent)]
     Select(#[from] SelectError),
+    /// The thread that follows the region panicked.
+    #[error("the gateway's engine panicked; its message is on stderr")]
+    Engine,
     /// An option that cannot be.
     #[error("{what} is {found}; {expected}")]
     Option {
@@ -142,6 +145,10 @@ impl Stopper {
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
+
+    fn is_stopped(&self) -> bool {
+        *self.0.borrow()
+    }
 }
 
 impl Gateway {
@@ -166,7 +173,7 @@ impl Gateway {
         listener.set_nonblocking(true).map_err(io("listen without blocking".to_owned()))?;
         let address = listener.local_addr().map_err(io("ask for the own address".to_owned()))?;
         let stop = Stopper(Arc::new(watch::Sender::new(false)));
-        let (engine, handle) = engine::Engine::new(open, &options, stop.0.subscribe())?;
+        let (engine, handle) = engine::Engine::new(open, &options, stop.clone())?;
         let app = Arc::new(http::App::new(options, handle, address, stop.0.subscribe()));
         Ok(Gateway { listener, address, engine, app, stop })
     }
@@ -186,7 +193,7 @@ impl Gateway {
     /// Serves until it is stopped.
     ///
     /// # Errors
-    /// The system refuses threads.
+    /// The system refuses threads; the engine panicked.
     pub fn run(self) -> Result<(), GatewayError> {
         let io = |what: &str| {
             let what = what.to_owned();
@@ -200,9 +207,7 @@ impl Gateway {
         let served = runtime.block_on(listen::serve(self.listener, Arc::clone(&self.app)));
         self.stop.stop();
         // it looks at the flag several times a second
-        if thread.join().is_err() {
-            tracing::error!("the engine panicked");
-        }
+        thread.join().map_err(|_| GatewayError::Engine)?;
         served.map_err(io("accept connections"))
     }
 }

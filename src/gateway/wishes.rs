@@ -57,6 +57,9 @@ pub(super) struct Wishes {
 impl Wishes {
     /// Reads a SUBSCRIBE. The bytes may be anything.
     pub(super) fn parse(json: &[u8], layout: &Layout, shown: &Selection, rate_max: f64) -> Result<Wishes, String> {
+        if json.trim_ascii_start().first() != Some(&b'{') {
+            return Err("the subscription must be a JSON object".to_owned());
+        }
         let document: Document =
             serde_json::from_slice(json).map_err(|error| format!("the subscription cannot be read: {error}"))?;
         let mut selection = columns(document.columns.as_deref(), layout, shown)?;

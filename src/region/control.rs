@@ -207,6 +207,11 @@ impl Control {
             && load_id(&self.uuid) == id_words(uuid)
     }
 
+    /// Whether both belong to one region.
+    pub(crate) fn is_same(&self, other: &Control) -> bool {
+        load_id(&self.uuid) == load_id(&other.uuid)
+    }
+
     /// Whether a writer of another run of the operating system left the region without closing it.
     pub(crate) fn is_torn(&self, boot_id: [u8; 16]) -> bool {
         !self.is_kept() && !self.is_of_boot(boot_id)

@@ -314,10 +314,13 @@ impl Work {
 
     fn system(&mut self, system: usize, table: u32, matched: &Matched, matches: &Matches, around: &Surroundings<'_>) {
         let compiled = &around.compiled[system];
+        // not a look at every table for every table where there is nothing to see
+        let tables = if compiled.others.is_some() { usize::MAX } else { 0 };
         let views = || {
             around
                 .store
                 .data_tables()
+                .take(tables)
                 .filter(|(_, data)| data.rows > 0)
                 .filter_map(|(index, _)| matches.others(system, index).map(|matched| (index, matched)))
         };

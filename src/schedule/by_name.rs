@@ -342,7 +342,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
     pub fn set_named(&mut self, name: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), String> {
         let text = |error: WorldError| error.to_string();
         let (component, field, bytes) = if name.contains('.') {
-            let (component, field, ty) = find_field(&self.job.registry, name).map_err(text)?;
+            let (component, field, ty) = find_field(self.job.registry, name).map_err(text)?;
             (component, field + 1, ty.bytes())
         } else {
             let component = self.job.registry.component_named(name).map_err(text)?;

@@ -21,7 +21,7 @@ use crate::worker::{
 };
 use crate::world::column::Item;
 use crate::world::query::mask_runs;
-use crate::world::{Publication, World, WorldError};
+use crate::world::{Publication, Rollback, World, WorldError};
 
 use super::build::{Surroundings, Work};
 use super::graph::{self, Group, ScheduleError, Stage};
@@ -329,6 +329,19 @@ impl Simulation {
     pub fn world_mut(&mut self) -> &mut World {
         self.edited = true;
         &mut self.world
+    }
+
+    /// Goes back by `frames` frames, as [`World::rollback`] does; the next step runs the frame after the one it landed
+    /// on. Payloads stay as they are: they are not the world's.
+    ///
+    /// # Errors
+    /// As [`World::rollback`].
+    pub fn rollback(&mut self, frames: u64) -> Result<Rollback, WorldError> {
+        self.since_publication = 0;
+        self.edited = true;
+        let back = self.world.rollback(frames)?;
+        self.edited = false;
+        Ok(back)
     }
 
     /// Ends the simulation; the world goes on without workers.

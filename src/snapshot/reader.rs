@@ -133,6 +133,12 @@ impl Reader {
         Ok(self.map.is_alive()?)
     }
 
+    /// Whether another reader reads the very same region, rather than one that has its name now.
+    #[must_use]
+    pub fn is_same_region(&self, other: &Reader) -> bool {
+        self.map.control().is_same(other.map.control())
+    }
+
     /// How many writers the region has had, the present or last one included.
     #[must_use]
     pub fn writer_epoch(&self) -> u64 {

@@ -27,6 +27,7 @@ pub struct WorldBuilder {
     pub(super) bytes_max: Option<u64>,
     pub(super) region: RegionTarget,
     pub(super) keep: bool,
+    pub(super) keep_generations: usize,
 }
 
 impl Default for WorldBuilder {
@@ -40,6 +41,7 @@ impl Default for WorldBuilder {
             bytes_max: None,
             region: RegionTarget::Heap,
             keep: false,
+            keep_generations: 0,
         }
     }
 }
@@ -107,6 +109,14 @@ impl WorldBuilder {
         self
     }
 
+    /// How many published generations to keep beside the newest, for [`World::rollback`] (default 0; at most
+    /// [`KEPT_GENERATIONS_MAX`](crate::limits::KEPT_GENERATIONS_MAX)). Each keeps the columns that were written in it.
+    #[must_use]
+    pub fn keep_generations(mut self, generations: usize) -> Self {
+        self.keep_generations = generations;
+        self
+    }
+
     fn make_layout(&mut self) -> Result<Layout, WorldError> {
         let components: Vec<_> = self.components.iter().map(|(_, declared)| declared.clone()).collect();
         let resources: Vec<_> = self.resources.iter().map(|(_, declared)| declared.clone()).collect();
@@ -150,6 +160,7 @@ impl WorldBuilder {
         let arena = arena::of_new_region(&region);
         let store = Store::new(region, arena, Arc::clone(&registry.layout))?;
         let mut world = World::assemble(store, registry, layout_hash);
+        world.store.set_keep(self.keep_generations);
         world.insert_defaults()?;
         world.make_expected_tables()?;
         Ok(world)
@@ -171,6 +182,7 @@ impl WorldBuilder {
         let arena = arena::of_new_region(&region);
         let store = Store::empty(region, arena, Arc::clone(&registry.layout));
         let mut world = World::assemble(store, registry, layout_hash);
+        world.store.set_keep(self.keep_generations);
         world.restore_newest()?;
         super::verify::check_entities(&world.store)?;
         world.set_keep(self.keep);

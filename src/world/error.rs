@@ -129,6 +129,19 @@ pub enum WorldError {
         /// What there is.
         known: String,
     },
+    /// No generation so old is kept.
+    #[error(
+        "the world stands at frame {frame} and cannot go back {frames} frame(s): {kept}; `keep_generations` says how many \
+         it keeps"
+    )]
+    NotKept {
+        /// Where the world stands.
+        frame: u64,
+        /// Frames to go back.
+        frames: u64,
+        /// What is kept, in words.
+        kept: String,
+    },
     /// A query that writes where only looking is possible.
     #[error("the query writes components; use `query_mut`, or ask with `Read` instead of `Write`")]
     QueryWrites,

@@ -19,6 +19,7 @@ pub(crate) mod registry;
 pub(crate) mod resources;
 #[cfg(feature = "checkpoint")]
 pub(crate) mod restore;
+mod rollback;
 mod rows;
 pub(crate) mod scatter;
 mod select;
@@ -39,6 +40,7 @@ pub use error::WorldError;
 pub use prefab::{Prefab, PrefabSpawn};
 pub use publish::Publication;
 pub use query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
+pub use rollback::{KeptGeneration, Rollback};
 
 use crate::commit::Scratch;
 use crate::layout::Layout;

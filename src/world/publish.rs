@@ -3,8 +3,10 @@
 //!
 //! A publication writes the next directory into an extent of its own, fills a free slot of the control page with it and
 //! stores the one word that readers look at. Before that it makes sure that every column being written can be written
-//! again without the extents that readers hold; while it cannot, it waits for a bounded time, then skips.
+//! again without the extents that readers hold; while it cannot, it gives up generations that are kept to go back to,
+//! waits for readers for a bounded time, then skips.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -17,6 +19,7 @@ use crate::snapshot::{Directory, Meta, encode_directory};
 use super::World;
 use super::column::Column;
 use super::error::WorldError;
+use super::store::{Kept, Store};
 use super::table::{Shape, Table, TableKind};
 
 /// A generation that may still be held.
@@ -73,12 +76,34 @@ impl World {
         self.store.refresh_pins();
         self.store.sweep_limbo();
         self.free_directories();
-        if !self.store.secure_spares() && !self.wait_for_readers() {
+        if !self.secure() {
             self.publisher.skipped += 1;
             self.store.region.control().publish_skipped.store(self.publisher.skipped, Ordering::Relaxed);
             tracing::warn!(frame = self.frame, "publication skipped: readers hold all memory");
             return Ok(Publication::Skipped);
         }
+        let generation = self.issue(|_| ())?;
+        self.store.shrink()?;
+        Ok(Publication::Published(generation))
+    }
+
+    /// Makes sure that every column being written can be written again after the next publication. False: readers hold
+    /// too much for that.
+    pub(super) fn secure(&mut self) -> bool {
+        loop {
+            if self.store.secure_spares() {
+                return true;
+            }
+            if !self.store.give_up_oldest(0) {
+                return self.wait_for_readers();
+            }
+            self.store.sweep_limbo();
+            self.free_directories();
+        }
+    }
+
+    /// Publishes what the tables name. `last` is called when nothing can fail any more.
+    pub(super) fn issue(&mut self, last: impl FnOnce(&mut Store)) -> Result<u64, WorldError> {
         let generation = self.store.published + 1;
         let mut buffer = std::mem::take(&mut self.publisher.buffer);
         buffer.clear();
@@ -89,6 +114,7 @@ impl World {
         let bytes = buffer.len() as u64;
         self.publisher.buffer = buffer;
         let (slot, extent) = placed?;
+        last(&mut self.store);
         self.publisher.issued.push((slot, Issued { generation, extent }));
         let control = self.store.region.control();
         let entry = &control.slots[usize::from(slot)];
@@ -99,9 +125,9 @@ impl World {
         control.frames.store(self.frame, Ordering::Relaxed);
         self.store.region.publish(pin::word(generation, slot));
         self.store.freeze(generation);
+        self.store.keep(Kept { generation, frame: self.frame });
         self.store.refresh_pins();
-        self.store.shrink()?;
-        Ok(Publication::Published(generation))
+        Ok(generation)
     }
 
     /// Waits until readers have let go of what the next publication needs; dead ones, also those of the published
@@ -127,7 +153,9 @@ impl World {
         let published = self.store.published;
         let Publisher { issued, free, spare, .. } = &mut self.publisher;
         issued.retain(|(slot, directory)| {
-            let held = directory.generation >= published || self.store.pins().contains(&directory.generation);
+            let generation = directory.generation;
+            let held =
+                generation >= published || self.store.pins().contains(&generation) || self.store.is_kept(generation);
             if !held {
                 free.push(*slot);
                 if spare.len() < SPARE_DIRECTORIES {
@@ -186,51 +214,73 @@ impl World {
         if word == 0 {
             return Err(crate::SnapshotError::NothingPublished.into());
         }
-        let (generation, slot) = (word >> 16, (word & 0xffff) as usize);
+        let (generation, slot) = (pin::generation(word), usize::from(pin::slot(word)));
         if slot >= DIRECTORY_SLOTS {
             return Err(crate::SnapshotError::directory("its slot is beyond the last").into());
         }
-        let (newest, extent) = self.directory_in(slot)?;
-        if newest.meta.generation != generation {
+        self.store.published = generation;
+        self.reinstate(generation, slot)?;
+        if self.store.kept().is_empty() {
+            self.store.keep(Kept { generation, frame: self.frame });
+        }
+        Ok(())
+    }
+
+    /// The slot of a generation that is kept or published.
+    pub(super) fn slot_of(&self, generation: u64) -> Option<usize> {
+        let issued = self.publisher.issued.iter().find(|(_, issued)| issued.generation == generation);
+        issued.map(|(slot, _)| usize::from(*slot))
+    }
+
+    /// Puts a generation in place of the world's state: the newest one, or one that is kept. The published generation,
+    /// those that readers hold and those that are kept stay; their directories are the answer, with that of the
+    /// generation itself at the end.
+    pub(super) fn reinstate(&mut self, generation: u64, slot: usize) -> Result<Vec<Directory>, WorldError> {
+        let (target, extent) = self.directory_in(slot)?;
+        if target.meta.generation != generation {
             return Err(crate::SnapshotError::directory("it is of another generation than published").into());
         }
-        self.store.published = generation;
         self.store.refresh_pins();
-        // what pinned generations name must stay until their readers let go
         let mut issued = vec![(slot as u16, Issued { generation, extent })];
         let mut named: Vec<Extent> = vec![extent];
-        let mut held: Vec<(Extent, (u64, u64))> = Vec::new();
+        let mut directories = Vec::new();
+        // which of the other generations name an extent, first and last
+        let mut ranges: HashMap<Extent, (u64, u64)> = HashMap::new();
         let control = self.store.region.control();
+        let published = self.store.published;
+        let is_held = |g: u64| g == published || self.store.pins().contains(&g) || self.store.is_kept(g);
         let candidates: Vec<(usize, u64)> = (0..DIRECTORY_SLOTS)
             .map(|index| (index, control.slots[index].generation.load(Ordering::Relaxed)))
-            .filter(|(index, g)| *index != slot && *g != 0 && self.store.pins().contains(g))
+            .filter(|(index, g)| *index != slot && *g != 0 && *g != generation && is_held(*g))
             .collect();
         for (index, generation) in candidates {
             let (directory, extent) = self.directory_in(index)?;
             issued.push((index as u16, Issued { generation, extent }));
             named.push(extent);
             for extent in directory.extents() {
-                if newest.extents().any(|other| other == extent) {
-                    continue;
-                }
-                match held.iter_mut().find(|(other, _)| *other == extent) {
-                    Some((_, range)) => *range = (range.0.min(generation), range.1.max(generation)),
-                    None => held.push((extent, (generation, generation))),
-                }
+                let range = ranges.entry(extent).or_insert((generation, generation));
+                *range = (range.0.min(generation), range.1.max(generation));
             }
+            directories.push(directory);
         }
+        let mut tables = tables_of(&target, &self.registry.layout);
+        for column in tables.iter_mut().flat_map(|table| &mut table.columns) {
+            let since = ranges.remove(&column.live).map_or(generation, |(first, _)| first);
+            column.named_since = since.min(generation);
+        }
+        let held: Vec<_> = ranges.into_iter().collect();
         named.extend(held.iter().map(|(extent, _)| *extent));
-        let tables = tables_of(&newest, &self.registry.layout);
-        self.store.restore(tables, generation, &named)?;
+        self.store.restore(tables, published, &named)?;
         self.store.hold(held);
         let unused = |slot: &u16| issued.iter().all(|(used, _)| used != slot);
         self.publisher.free = (0..DIRECTORY_SLOTS as u16).rev().filter(unused).collect();
         self.publisher.issued = issued;
         self.publisher.issued.reserve(DIRECTORY_SLOTS);
         self.publisher.spare.clear();
-        self.frame = newest.meta.frame;
-        self.time = newest.meta.time;
-        Ok(())
+        self.frame = target.meta.frame;
+        self.time = target.meta.time;
+        directories.push(target);
+        Ok(directories)
     }
 }
 
@@ -255,8 +305,7 @@ fn tables_of(directory: &Directory, layout: &crate::Layout) -> Vec<Table> {
                 .iter()
                 .map(|column| Column {
                     building: false,
-                    // frozen since before anything a reader could still hold
-                    named_since: 1,
+                    named_since: directory.meta.generation,
                     ..Column::new(column.kind, column.item, column.extent)
                 })
                 .collect();

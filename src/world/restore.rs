@@ -78,8 +78,9 @@ impl WorldBuilder {
         bytes_max: Option<u64>,
         fill: &mut Fill<'_, E>,
     ) -> Result<World, E> {
-        let keep = self.keep;
+        let (keep, keep_generations) = (self.keep, self.keep_generations);
         let mut world = self.empty(head, &region, bytes_max)?;
+        world.store.set_keep(keep_generations);
         let mut tables = Vec::with_capacity(head.tables.len());
         for (index, table) in head.tables.iter().enumerate() {
             let mut columns = Vec::with_capacity(table.shape.columns.len());

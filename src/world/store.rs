@@ -6,11 +6,11 @@
 //! by the allocator; an extent that a published or pinned generation names is never written below its named rows and
 //! never freed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::layout::{Layout, Storage};
-use crate::limits::CHUNK_ROWS;
+use crate::limits::{CHUNK_ROWS, KEPT_GENERATIONS_MAX};
 use crate::region::{Extent, Region, RegionError};
 
 use super::arena::Arena;
@@ -54,6 +54,13 @@ impl Location {
     }
 }
 
+/// A generation that the world can go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub generation: u64,
+    pub frame: u64,
+}
+
 /// The writer's state.
 pub(crate) struct Store {
     pub region: Region,
@@ -69,6 +76,10 @@ pub(crate) struct Store {
     pub published: u64,
     /// Generations that readers held when last looked.
     pins: Vec<u64>,
+    /// Generations kept to go back to, oldest first, the newest published one included.
+    kept: VecDeque<Kept>,
+    /// How many generations to keep beside the newest.
+    keep: usize,
     /// Extents that nothing will write again, with the generations that name them.
     limbo: Vec<(Extent, (u64, u64))>,
     pub free_slots: FreeSlots,
@@ -113,6 +124,8 @@ impl Store {
             edges: IdMap::default(),
             published: 0,
             pins: Vec::new(),
+            kept: VecDeque::new(),
+            keep: 0,
             limbo: Vec::new(),
             free_slots: FreeSlots::default(),
             dirty: false,
@@ -238,11 +251,74 @@ impl Store {
     pub(crate) fn allocate(&mut self, bytes: u64) -> Result<Extent, RegionError> {
         match self.region.allocate(bytes) {
             Ok(extent) => Ok(extent),
-            Err(error) => {
+            Err(mut error) => {
                 self.refresh_living_pins();
-                if self.sweep_limbo() { self.region.allocate(bytes) } else { Err(error) }
+                loop {
+                    if self.sweep_limbo() {
+                        match self.region.allocate(bytes) {
+                            Ok(extent) => return Ok(extent),
+                            Err(again) => error = again,
+                        }
+                    }
+                    // frames to come are worth more than frames to go back to
+                    if !self.give_up_oldest(1) {
+                        return Err(error);
+                    }
+                }
             }
         }
+    }
+
+    /// Sets how many generations to keep beside the newest.
+    pub(crate) fn set_keep(&mut self, keep: usize) {
+        self.keep = keep.min(KEPT_GENERATIONS_MAX);
+        self.trim_kept();
+    }
+
+    /// Generations to go back to, oldest first; the newest published one is the last.
+    pub(crate) fn kept(&self) -> &VecDeque<Kept> {
+        &self.kept
+    }
+
+    /// Forgets kept generations from `generation` on.
+    pub(crate) fn forget_from(&mut self, generation: u64) {
+        self.kept.retain(|kept| kept.generation < generation);
+    }
+
+    /// Notes a generation that was just published.
+    pub(crate) fn keep(&mut self, kept: Kept) {
+        self.kept.push_back(kept);
+        self.trim_kept();
+    }
+
+    fn trim_kept(&mut self) {
+        let beyond = self.kept.len().saturating_sub(self.keep + 1);
+        self.kept.drain(..beyond);
+    }
+
+    /// Gives up the oldest kept generation, for its memory, unless there are but so few. False: none.
+    pub(crate) fn give_up_oldest(&mut self, least: usize) -> bool {
+        if self.kept.len() <= least {
+            return false;
+        }
+        let given_up = self.kept.pop_front();
+        if let Some(Kept { generation, frame }) = given_up
+            && self.keep > 0
+        {
+            tracing::warn!(generation, frame, "a kept generation is given up: memory is short");
+        }
+        given_up.is_some()
+    }
+
+    /// Whether this generation is kept.
+    pub(crate) fn is_kept(&self, generation: u64) -> bool {
+        self.is_kept_between((generation, generation), 0)
+    }
+
+    /// Whether one of these generations is kept, the `oldest` first ones left out.
+    fn is_kept_between(&self, (first, last): (u64, u64), oldest: usize) -> bool {
+        let at = self.kept.partition_point(|kept| kept.generation < first).max(oldest);
+        self.kept.get(at).is_some_and(|kept| kept.generation <= last)
     }
 
     /// Looks at the readers' leases.
@@ -272,7 +348,8 @@ impl Store {
     }
 
     fn reusable(&self, named: (u64, u64)) -> bool {
-        named == (0, 0) || (named.1 < self.published && !self.pins.iter().any(|pin| (named.0..=named.1).contains(pin)))
+        let pinned = || self.pins.iter().any(|pin| (named.0..=named.1).contains(pin));
+        named == (0, 0) || (named.1 < self.published && !pinned() && !self.is_kept_between(named, 0))
     }
 
     /// Frees what no generation needs any more. True when anything was freed.
@@ -507,6 +584,8 @@ impl Store {
     /// readers hold so much that there is no room.
     pub(crate) fn secure_spares(&mut self) -> bool {
         let mut bytes_needed = 0;
+        // kept no longer once the next one is out
+        let leaving = (self.kept.len()).saturating_sub(self.keep);
         for t in 0..self.tables.len() {
             for c in 0..self.tables[t].columns.len() {
                 let (column, capacity) = (&self.tables[t].columns[c], self.tables[t].capacity);
@@ -517,8 +596,10 @@ impl Store {
                     None => true,
                     // named by the published generation too: free once the next one is out, unless pinned
                     Some(spare) => {
+                        let (first, last) = spare.named;
                         spare.named != (0, 0)
-                            && self.pins.iter().any(|pin| (spare.named.0..=spare.named.1).contains(pin))
+                            && (self.pins.iter().any(|pin| (first..=last).contains(pin))
+                                || self.is_kept_between(spare.named, leaving))
                     }
                 };
                 if held {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use hypostyle::delta::{Selection, Shadow, State};
 use hypostyle::gateway::{Gateway, Options, Stopper};
-use hypostyle::{Component, Entity, Resource, World};
+use hypostyle::{Component, Entity, RegionTarget, Resource, World};
 use serde_json::json;
 
 use client::{Came, Client, Socket, get, json_of, request};
@@ -35,8 +35,12 @@ struct Wind {
 }
 
 fn world(rows: usize) -> World {
+    world_in(RegionTarget::Heap, rows)
+}
+
+fn world_in(region: RegionTarget, rows: usize) -> World {
     let builder = World::builder().component::<Position>().component::<Hot>().component::<Marked>().resource::<Wind>();
-    let mut world = builder.bytes_max(1 << 28).build().unwrap();
+    let mut world = builder.bytes_max(1 << 28).region(region).build().unwrap();
     let x: Vec<f32> = (0..rows).map(|i| i as f32 * 0.37).collect();
     world.spawn_columns(rows).column("position.x", &x).column("position.y", &x).spawn().unwrap();
     world.insert_resource(Wind { speed: 1.0 }).unwrap();
@@ -378,6 +382,27 @@ fn clients_are_told_of_the_end() {
     let mut client = Client::open(serving.address, json!({}));
     serving.stopper.stop();
     assert_eq!(client.socket.end(), (1001, Some(1)));
+}
+
+#[test]
+fn a_replaced_region_begins_a_new_session() {
+    let (_directory, path, _) = commands::place();
+    let first = world_in(RegionTarget::Directory(path.clone()), 10);
+    let layout = first.layout().clone();
+    let serving = Serving::of(&first, |_| {});
+    let mut client = Client::open(serving.address, json!({}));
+    client.catch_up(1, &layout);
+    drop(first);
+    serving.wait_for("writer_alive", 0);
+    assert_eq!(get(serving.address, "/healthz").status, 503);
+    let second = world_in(RegionTarget::Directory(path), 20);
+    assert_eq!(client.socket.end(), (1012, Some(2)));
+    let old = client.session.clone();
+    client.again(serving.address);
+    assert!(client.session != old && !client.resumed);
+    client.receive(&layout);
+    assert!(client.state == truth(&second, Selection::view()));
+    assert_eq!(get(serving.address, "/healthz").status, 200);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use hypostyle::{Simulation, Workers};
 
 use crate::scenes;
-use crate::support::{Course, Setting, course, newest};
+use crate::support::{Course, Random, Setting, course, newest};
 
 /// A scene's course on main alone, every frame published.
 pub fn undisturbed(schedule: &'static str, rows: usize, seed: u64, frames: u64) -> Course {
@@ -68,6 +68,35 @@ pub fn where_main_helps() {
         let setting = Setting { main_helps: true, publish_every: 2, ..Setting::new("mixed", workers) };
         let mut simulation = setting.start(scenes::world("mixed", setting.region(), 30_000, 5), 5);
         course(&mut simulation, 4).assert_like(&whole, &setting);
+    }
+}
+
+/// Back in memory, with every pool, and on again.
+pub fn gone_back_and_run_again() {
+    let seed = 21;
+    let whole = undisturbed("mixed", ROWS, seed, 16);
+    for (workers, publish_every) in [(Workers::Processes(2), 1), (Workers::Threads(2), 1), (Workers::Processes(1), 3)] {
+        let setting = Setting { publish_every, ..Setting::new("mixed", workers) };
+        let mut simulation = setting.start(scenes::world("mixed", setting.region(), ROWS, seed), seed);
+        simulation.world_mut().set_keep_generations(5);
+        let mut random = Random(publish_every + 3);
+        course(&mut simulation, 9);
+        for _ in 0..6 {
+            let (frame, back) = (simulation.world().frame(), random.below(5));
+            let landed = simulation.rollback(back).unwrap();
+            assert!(landed.frame <= frame - back && landed.frame + publish_every > frame - back, "{landed:?}");
+            let mut reader = simulation.world().reader().unwrap();
+            let (at, hash) = newest(&mut reader);
+            assert!(at == landed.frame && whole.hash_of(at).is_none_or(|known| known == hash), "{landed:?}");
+            course(&mut simulation, 16 - landed.frame).assert_like(&whole.from(landed.frame), &setting);
+        }
+    }
+}
+
+impl Course {
+    /// The frames after that one.
+    fn from(&self, frame: u64) -> Course {
+        Course { patches: self.patches[frame as usize..].to_vec(), hashes: self.hashes.clone() }
     }
 }
 

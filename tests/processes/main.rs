@@ -30,6 +30,7 @@ const TESTS: &[Test] = &[
     test("equality::the_same_bytes_for_every_pool_ring_and_cadence", equality::every_pool_ring_and_cadence),
     test("equality::the_same_bytes_where_main_helps", equality::where_main_helps),
     test("equality::many_frames_in_one_pass_are_frames_one_by_one", equality::many_frames_in_one_pass),
+    test("equality::frames_gone_back_and_run_again", equality::gone_back_and_run_again),
     test("deaths::at_every_named_point", deaths::at_every_named_point),
     test("deaths::at_random_points", deaths::at_random_points),
     test("deaths::at_random_instants", deaths::at_random_instants),

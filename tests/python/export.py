@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 
@@ -52,6 +53,23 @@ def check(table, stats, what, tolerance=1e-9):
         same(pc.mean(finite).as_py(), column["mean"], (what, name, "mean"), tolerance)
 
 
+def check_series(program, journal, scene, frames):
+    """The frames of a journal as one data set."""
+    run(program, "run", scene, "--entities", "1000", "--frames", "9", "--record", str(journal))
+    for kind in ("parquet", "arrow"):
+        place = frames / kind
+        words = ("export", str(journal), "-o", str(place), "--format", kind, "--every", "3", "--json")
+        report = json.loads(run(program, *words))
+        assert report["frames"] == [0, 3, 6, 9], report
+        assert (place / "frame=000003" / f"part-0.{kind}").is_file()
+        whole = ds.dataset(place, format=kind, partitioning="hive").to_table()
+        assert whole.num_rows == report["rows"]
+        assert sorted(set(whole["frame"].to_pylist())) == [0, 3, 6, 9], "directories are a column of numbers"
+        for frame in report["frames"]:
+            stats = json.loads(run(program, "stats", f"{journal}@{frame}", "--json"))
+            check(whole.filter(pc.field("frame") == frame), stats, f"{scene} {kind} frame {frame}")
+
+
 def main():
     program, directory = sys.argv[1], Path(sys.argv[2])
     for scene, frames in (("particles", "8"), ("spheres", "30"), ("nbody", "3")):
@@ -81,6 +99,7 @@ def main():
             assert json.loads(metadata["hypostyle.resources"]) == inspect["snapshot"]["resources"]
             assert int(metadata["hypostyle.frame"]) == int(frames)
             assert len(set(arrow["entity"].to_pylist())) == arrow.num_rows
+        check_series(program, directory / f"{scene}-journal", scene, directory / f"{scene}-frames")
         print(f"{scene}: {parquet.num_rows} rows of {parquet.num_columns} columns agree")
 
 

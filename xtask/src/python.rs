@@ -1,4 +1,5 @@
-//! Exports as an analyst reads them: pyarrow, in an environment of its own under `target/`.
+//! Exports as an analyst reads them: pyarrow, in an environment of its own under `target/`; and what the command answers
+//! to SQL.
 #![forbid(unsafe_code)]
 
 use std::process::Command;
@@ -43,5 +44,22 @@ pub(crate) fn run_scripts(left: Duration) -> Outcome {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
     let mut script = Command::new(&python);
     script.arg(root().join("tests/python/export.py")).arg(target.join("debug/hypostyle")).arg(&files);
+    run(&mut script, left).outcome()
+}
+
+/// Builds the program with `query`, and asks it.
+pub(crate) fn run_query(left: Duration) -> Outcome {
+    let built = run(&mut cargo("build --locked --package hypostyle --bin hypostyle --features query"), left);
+    if built.error().is_some() {
+        return built.outcome();
+    }
+    let files = root().join("target/query-files");
+    let _ = std::fs::remove_dir_all(&files);
+    if let Err(error) = std::fs::create_dir_all(&files) {
+        return Outcome::Failed(format!("{} cannot be made: {error}", files.display()));
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+    let mut script = Command::new("python3");
+    script.arg(root().join("tests/python/query.py")).arg(target.join("debug/hypostyle")).arg(&files);
     run(&mut script, left).outcome()
 }

@@ -77,6 +77,7 @@ pub(crate) const STEPS: &[Step] = &[
         run: export,
     },
     Step { name: "pyarrow", what: "exports, read with pyarrow", wants_minutes: 6, run: python::run_scripts },
+    Step { name: "query", what: "questions in SQL; it builds DataFusion", wants_minutes: 25, run: python::run_query },
     Step {
         name: "python",
         what: "the Python package: lints, wheel, tests on live simulations",

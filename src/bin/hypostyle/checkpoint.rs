@@ -3,9 +3,10 @@
 //! checkpoint is whole.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hypostyle::checkpoint::{self, CheckpointFile, Damage, Options, Report};
+use hypostyle::journal::Journal;
 use serde_json::{Value, json};
 
 use crate::failure::{self, Failure, Outcome};
@@ -33,8 +34,8 @@ pub(crate) struct Args {
 /// What to check.
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// The checkpoints.
-    #[arg(value_name = "FILE", required = true)]
+    /// The checkpoints, and journals' directories.
+    #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<PathBuf>,
 }
 
@@ -114,7 +115,14 @@ pub(crate) fn file_table(file: &CheckpointFile) -> Table {
 pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outcome {
     let mut worst: Option<Failure> = None;
     let mut answers = Vec::new();
+    let mut journals = Vec::new();
     for path in &args.files {
+        if path.is_dir() {
+            if let Err(failure) = verify_journal(path, json, out, &mut journals) {
+                worst.get_or_insert(failure);
+            }
+            continue;
+        }
         let found = checkpoint::open(path).and_then(|file| Ok((file.verify()?, file)));
         match found {
             Ok((verification, file)) => {
@@ -156,9 +164,44 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
         }
     }
     if json {
-        put_json(out, &json!({ "checkpoints": answers }))?;
+        put_json(out, &json!({ "checkpoints": answers, "journals": journals }))?;
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// Brings every state of a journal back.
+fn verify_journal(path: &Path, json: bool, out: &mut dyn Write, answers: &mut Vec<Value>) -> Outcome {
+    let journal = Journal::open(path)?;
+    let found = journal.verify()?;
+    let (first, last) = (journal.first(), journal.last());
+    answers.push(json!({
+        "path": path,
+        "whole": found.damaged.is_empty(),
+        "generations": found.generations,
+        "segments": found.segments,
+        "bytes": found.bytes,
+        "frames": [first.frame, last.frame],
+        "damaged": found.damaged,
+        "torn": journal.torn().map(ToString::to_string),
+    }));
+    let path = path.display();
+    if !json {
+        let (generations, segments) = (text::count(found.generations), text::count(found.segments));
+        let (first, last) = (text::count(first.frame), text::count(last.frame));
+        let whole = if found.damaged.is_empty() { "whole, " } else { "damaged, " };
+        writeln!(
+            out,
+            "{path}: {whole}{generations} generations, frames {first} to {last}, {} in {segments} segments",
+            text::bytes(found.bytes)
+        )?;
+        for line in found.damaged.iter().chain(&journal.torn().map(ToString::to_string)) {
+            writeln!(out, "  {line}")?;
+        }
+    }
+    if found.damaged.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(failure::NOT_USABLE, format!("{path} is damaged: {}", found.damaged[0])))
 }
 
 fn damage_json(damage: &Damage) -> Value {

@@ -1,5 +1,6 @@
 #![forbid(unsafe_code)]
-//! `export SOURCE -o FILE`: the newest generation as an Arrow, Parquet or CSV file.
+//! `export SOURCE -o FILE`: the newest generation as an Arrow, Parquet or CSV file. `export DIR -o OUTDIR --every N`: the
+//! frames of a journal as a data set of such files.
 //!
 //! What it takes is heavy to build; a program without the feature `export` says so when it is asked.
 
@@ -13,12 +14,18 @@ use crate::source::Source;
 #[derive(clap::Args)]
 #[cfg_attr(not(feature = "export"), allow(dead_code, reason = "checked, and then refused"))]
 pub(crate) struct Args {
-    /// The region, or a checkpoint.
-    #[arg(value_name = "REGION|FILE")]
+    /// The region, a checkpoint, a journal's frame (DIR@FRAME), or a journal.
+    #[arg(value_name = "REGION|FILE|DIR[@FRAME]")]
     source: Source,
-    /// The file; its name ends with .arrow, .parquet or .csv.
-    #[arg(short, long, value_name = "FILE")]
+    /// The file; its name ends with .arrow, .parquet or .csv. With --every the directory of the data set.
+    #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
+    /// The files' format: arrow, parquet or csv (default: what the output's name says, else parquet).
+    #[arg(long, value_name = "FORMAT", value_parser = ["arrow", "parquet", "csv"])]
+    format: Option<String>,
+    /// Of a journal every frame that is a multiple of N, as `frame=000123/part-0.parquet`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    every: Option<u64>,
     /// These components alone, and the entities of tables that have any of them.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     components: Option<Vec<String>>,
@@ -35,29 +42,61 @@ pub(crate) fn run(_args: &Args, _json: bool, _out: &mut dyn Write) -> Outcome {
     ))
 }
 
-/// Runs the command.
+/// What to tell with a state: its resources.
 #[cfg(feature = "export")]
-pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    use hypostyle::export::{self, ExportOptions, Format};
+fn options(
+    args: &Args,
+    reader: &mut hypostyle::Reader,
+) -> Result<hypostyle::export::ExportOptions, hypostyle::export::ExportError> {
+    use crate::values;
 
-    use crate::{put_json, text, values};
-
-    let format = Format::of(&args.output)?;
-    let mut opened = args.source.open()?;
-    let mut options = ExportOptions::default().flat(args.flat);
+    let mut options = hypostyle::export::ExportOptions::default().flat(args.flat);
     if let Some(names) = &args.components {
         options = options.components(names.clone());
     }
-    {
-        let snapshot = opened.reader.pin()?;
-        let mut resources = serde_json::Map::new();
-        for resource in snapshot.layout().resources() {
-            let bytes = snapshot.resource_bytes(&resource.name)?;
-            let value = bytes.map_or(serde_json::Value::Null, |bytes| values::packed(&resource.fields, bytes));
-            resources.insert(resource.name.clone(), value);
-        }
-        options = options.metadata("hypostyle.resources", serde_json::Value::Object(resources).to_string());
+    let snapshot = reader.pin()?;
+    let mut resources = serde_json::Map::new();
+    for resource in snapshot.layout().resources() {
+        let bytes = snapshot.resource_bytes(&resource.name)?;
+        let value = bytes.map_or(serde_json::Value::Null, |bytes| values::packed(&resource.fields, bytes));
+        resources.insert(resource.name.clone(), value);
     }
+    Ok(options.metadata("hypostyle.resources", serde_json::Value::Object(resources).to_string()))
+}
+
+/// Runs the command.
+#[cfg(feature = "export")]
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    use hypostyle::export::{self, Format};
+
+    use crate::failure::Failure;
+    use crate::source::open_journal;
+    use crate::{put_json, text};
+
+    let format = args.format.as_deref().map(|name| match name {
+        "arrow" => Format::Arrow,
+        "csv" => Format::Csv,
+        _ => Format::Parquet,
+    });
+    if let Some(every) = args.every {
+        let Source::Journal(directory, None) = &args.source else {
+            return Err(Failure::usage("--every is for a journal: give its directory"));
+        };
+        let (journal, format) = (open_journal(directory)?, format.unwrap_or(Format::Parquet));
+        let done = export::series(&journal, &args.output, format, every, |reader| options(args, reader))?;
+        if json {
+            let data = serde_json::json!({
+                "path": args.output, "frames": done.frames, "rows": done.rows, "bytes": done.bytes,
+            });
+            return put_json(out, &data);
+        }
+        let (frames, rows) = (text::count(done.frames.len() as u64), text::count(done.rows));
+        let path = args.output.display();
+        return Ok(writeln!(out, "{frames} frames of {rows} rows in all: {}, {path}", text::bytes(done.bytes))?);
+    }
+    let format = format.map_or_else(|| Format::of(&args.output), Ok)?;
+    let mut opened = args.source.open()?;
+    let options = options(args, &mut opened.reader)?;
     let exported = export::write(opened.reader, &args.output, format, &options)?;
     if json {
         return put_json(

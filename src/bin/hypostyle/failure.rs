@@ -7,6 +7,7 @@ use std::error::Error;
 use std::io::Write;
 
 use hypostyle::checkpoint::CheckpointError;
+use hypostyle::journal::JournalError;
 use hypostyle::{LayoutError, PoolError, RegionError, ScheduleError, SnapshotError, StepError, WorldError};
 
 /// The result of a command.
@@ -110,11 +111,25 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<CheckpointError>() {
         return of_checkpoint(error);
     }
+    if let Some(error) = error.downcast_ref::<JournalError>() {
+        return match error {
+            JournalError::Empty { .. } | JournalError::NoFrame { .. } => Some(NOT_FOUND),
+            JournalError::Segment { .. } | JournalError::Foreign { .. } | JournalError::Damaged(_) => Some(NOT_USABLE),
+            JournalError::Other { .. } => Some(IN_USE),
+            JournalError::Checkpoint(error) => of_checkpoint(error),
+            JournalError::Snapshot(error) => of_snapshot(error),
+            JournalError::World(error) => of_world(error),
+            _ => None,
+        };
+    }
     #[cfg(feature = "export")]
     if let Some(error) = error.downcast_ref::<hypostyle::export::ExportError>() {
         use hypostyle::export::ExportError;
         return match error {
-            ExportError::UnknownComponent { .. } | ExportError::UnknownFormat { .. } => Some(USAGE),
+            ExportError::UnknownComponent { .. } | ExportError::UnknownFormat { .. } | ExportError::Question { .. } => {
+                Some(USAGE)
+            }
+            ExportError::Journal(error) => code_of(error),
             ExportError::Snapshot(error) => of_snapshot(error),
             ExportError::File(error) => of_checkpoint(error),
             _ => None,

@@ -17,6 +17,8 @@ mod list;
 mod meter;
 mod open;
 mod plan;
+mod query;
+mod replay;
 mod run;
 mod run_checkpoints;
 mod run_report;
@@ -50,11 +52,11 @@ const EXIT_CODES: &str = "Exit codes:
   0    done
   1    failed: the system refused something, or a case without a code of its own; of `diff`: they differ
   2    usage: an unknown option, scene, column, or a name that is none
-  3    not found: no such region or checkpoint, or nothing was published in it yet
+  3    not found: no such region, checkpoint, journal or frame, or nothing was published in it yet
   4    a layout that is not valid, or that does not fit
   5    the simulation failed: a frame was abandoned, or the schedule is wrong
   6    in use: the region has a live writer, or its name is taken
-  7    not usable: the region or checkpoint is damaged, foreign, of another version, or none
+  7    not usable: the region, checkpoint or journal is damaged, foreign, of another version, or none
   130  interrupted: the frame was finished and everything cleaned up";
 
 /// Worlds in shared memory: run them, watch them from other processes.
@@ -87,7 +89,9 @@ enum Command {
     Stats(stats::Args),
     /// Write a region's newest generation to a file, while its simulation runs.
     Checkpoint(checkpoint::Args),
-    /// Check whether checkpoints are whole.
+    /// Bring a frame of a journal back: its hash, or a checkpoint of it.
+    Replay(replay::Args),
+    /// Check whether checkpoints and journals are whole.
     Verify(checkpoint::VerifyArgs),
     /// Describe columns again for every generation, until the writer is gone.
     Watch(watch::Args),
@@ -95,10 +99,12 @@ enum Command {
     Top(top::Args),
     /// Compare two states: regions, checkpoints, or one of each.
     Diff(diff::Args),
-    /// Write a state as an Arrow, Parquet or CSV file.
+    /// Write a state as an Arrow, Parquet or CSV file; the states of a journal as a data set.
     Export(export::Args),
     /// Show a live region to browsers and tools.
     Gateway(gateway::Args),
+    /// Ask a state for rows: a condition, or SQL.
+    Query(query::Args),
     /// Work with layout files.
     #[command(subcommand)]
     Layout(layout::Command),
@@ -164,6 +170,8 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Diff(args) => diff::run(&args, json, out),
         Command::Export(args) => export::run(&args, json, out),
         Command::Gateway(args) => gateway::run(&args, json, out),
+        Command::Query(args) => query::run(&args, json, out),
+        Command::Replay(args) => replay::run(&args, json, out),
         Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
         Command::Plan(args) => plan::run(&args, json, out),
         Command::Trace(args) => trace::run(&args, json, out),

@@ -9,12 +9,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use hypostyle::checkpoint::{CheckpointFile, Keeper};
+use hypostyle::checkpoint::Keeper;
+use hypostyle::journal::Recorder;
 use hypostyle::{Plan, Publication, Reader, RegionTarget, Schedule, Simulation, Workers, World};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
 use crate::meter::Meter;
+use crate::run_checkpoints::Start;
 use crate::run_report::{Report, TraceFile};
 use crate::scenes::{Line, Scene, SceneOptions};
 use crate::signals::Stop;
@@ -80,9 +82,9 @@ pub(crate) struct Args {
     /// began with.
     #[arg(long, requires = "region")]
     resume: bool,
-    /// Go on from this checkpoint, or from the scene's newest whole one in this directory. One that `run` made knows its
-    /// --seed and --entities.
-    #[arg(long, value_name = "FILE|DIR", conflicts_with = "resume")]
+    /// Go on from this checkpoint, from the scene's newest whole one in this directory, from the last frame of a journal,
+    /// or from another one: DIR@FRAME. What `run` made knows its --seed and --entities.
+    #[arg(long, value_name = "FILE|DIR|DIR@FRAME", conflicts_with = "resume")]
     from: Option<PathBuf>,
     #[command(flatten)]
     checkpoints: run_checkpoints::CheckpointArgs,
@@ -104,8 +106,8 @@ pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
 
 impl Args {
     /// What decides the scene: as given, else as the checkpoint's run had it, else the default.
-    fn options(&self, from: Option<&CheckpointFile>) -> SceneOptions {
-        let noted = |name| from.and_then(|file| file.note(name)?.parse::<u64>().ok());
+    fn options(&self, from: Option<&Start>) -> SceneOptions {
+        let noted = |name| from.and_then(|start| start.note(name)?.parse::<u64>().ok());
         let decide = |name, given: Option<u64>| {
             let noted = noted(name);
             if let (Some(given), Some(noted)) = (given, noted)
@@ -151,8 +153,16 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let mut hashes = Hashes { print: args.prints_each() && !json, ..Hashes::default() };
     let mut meter = Meter::default();
     let mut keeper = args.checkpoints.keeper(args.scene, &options, simulation.world())?;
+    let mut recorder = args.checkpoints.recorder(args.scene, &options, simulation.world())?;
+    if let Some(recorder) = &mut recorder {
+        // the state before the first frame belongs to it
+        let mut reader = simulation.world().reader()?;
+        publish_last(&mut simulation, &mut reader)?;
+        recorder.look()?;
+    }
     let mut collector = args.trace.as_ref().map(|_| Collector::new(args.trace_events));
-    let done = frames(args, &mut simulation, &mut meter, &mut hashes, (&mut keeper, &mut collector), &stop, out);
+    let beside = Beside { keeper: &mut keeper, recorder: &mut recorder, collector: &mut collector };
+    let done = frames(args, &mut simulation, &mut meter, &mut hashes, beside, &stop, out);
     if done.is_err() {
         // what led to it is worth most
         let _ = write_trace(args, &mut simulation, &mut collector);
@@ -160,10 +170,11 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     done?;
     let after = observe(args, simulation.world())?;
     let mut reader = simulation.world().reader()?;
-    if args.keep || args.print_hash.is_some() || keeper.is_some() {
+    if args.keep || args.print_hash.is_some() || keeper.is_some() || recorder.is_some() {
         publish_last(&mut simulation, &mut reader)?;
     }
     let kept = keeper.map(Keeper::finish).transpose()?;
+    let recorded = recorder.map(Recorder::finish).transpose()?;
     let state = match args.print_hash {
         Some(_) => Some(reader.pin()?.hash()),
         None => None,
@@ -174,7 +185,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let report = Report {
         scene: args.scene,
         seed: options.seed,
-        from: from.as_ref().map(|file| file.path().to_owned()),
+        from: from.as_ref().map(Start::path),
         kept: args.keep,
         interrupted,
         entities_before,
@@ -186,6 +197,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         meter,
         workers,
         checkpoints: kept,
+        recorded,
         trace,
     };
     if json {
@@ -223,10 +235,10 @@ fn write_trace(
 }
 
 /// The world, made or taken over, with its schedule and its workers.
-fn build(args: &Args, options: &SceneOptions, from: Option<&CheckpointFile>) -> Outcome<Simulation> {
+fn build(args: &Args, options: &SceneOptions, from: Option<&Start>) -> Outcome<Simulation> {
     let schedule = args.scene.schedule(options);
     let world = match from {
-        Some(file) => restore(args, &schedule, file)?,
+        Some(start) => restore(args, &schedule, start)?,
         None if args.resume => resume(args, &schedule)?,
         None => make(args, options)?,
     };
@@ -267,13 +279,13 @@ fn resume(args: &Args, schedule: &Schedule) -> Outcome<World> {
     Ok(world)
 }
 
-fn restore(args: &Args, schedule: &Schedule, file: &CheckpointFile) -> Outcome<World> {
-    let what = format!("checkpoint {}", file.path().display());
-    if let Some(scene) = file.note("scene").filter(|scene| *scene != args.scene.name()) {
+fn restore(args: &Args, schedule: &Schedule, start: &Start) -> Outcome<World> {
+    let what = start.what();
+    if let Some(scene) = start.note("scene").filter(|scene| *scene != args.scene.name()) {
         let message = format!("{what} is one of scene {scene}, not of {}", args.scene.name());
         return Err(Failure::new(failure::LAYOUT, message));
     }
-    let world = file.restore(World::builder().region(region(args)).keep(args.keep))?;
+    let world = start.restore(World::builder().region(region(args)).keep(args.keep))?;
     check_scene(args, schedule, &world, &what)?;
     Ok(world)
 }
@@ -297,12 +309,19 @@ struct Hashes {
     states: Vec<(u64, u64)>,
 }
 
+/// Who looks on between frames.
+struct Beside<'a> {
+    keeper: &'a mut Option<Keeper>,
+    recorder: &'a mut Option<Recorder>,
+    collector: &'a mut Option<Collector>,
+}
+
 fn frames(
     args: &Args,
     simulation: &mut Simulation,
     meter: &mut Meter,
     hashes: &mut Hashes,
-    (keeper, collector): (&mut Option<Keeper>, &mut Option<Collector>),
+    beside: Beside<'_>,
     stop: &Stop,
     out: &mut dyn Write,
 ) -> Outcome {
@@ -319,7 +338,7 @@ fn frames(
         }
         let now = per_call.min(left);
         let ran = simulation.run(now, args.scene.dt()).cloned();
-        if let Some(collector) = collector {
+        if let Some(collector) = beside.collector {
             collector.collect(simulation);
         }
         let report = ran?;
@@ -333,7 +352,10 @@ fn frames(
                 hashes.states.push((frame, state));
             }
         }
-        run_checkpoints::look(keeper, simulation)?;
+        run_checkpoints::look(beside.keeper, simulation)?;
+        if let Some(recorder) = beside.recorder {
+            recorder.look()?;
+        }
         progress.show(simulation, meter);
     }
 }

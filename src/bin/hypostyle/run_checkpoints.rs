@@ -1,15 +1,17 @@
 #![forbid(unsafe_code)]
-//! The checkpoints of `run`: where from, where to, how often.
+//! The checkpoints and the journal of `run`: where from, where to, how often.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hypostyle::checkpoint::{self, CheckpointFile, Keeper, KeeperOptions, Kept, Options};
-use hypostyle::{Simulation, World};
+use hypostyle::journal::{Entry, Journal, Recorded, Recorder, RecorderOptions, WhenBehind};
+use hypostyle::{Simulation, World, WorldBuilder};
 use serde_json::{Value, json};
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::scenes::{Scene, SceneOptions};
+use crate::source::{self, Source};
 use crate::table::Table;
 use crate::text;
 
@@ -22,8 +24,9 @@ pub(crate) struct CheckpointArgs {
     /// Write checkpoints to this directory while it runs, and one at the end.
     #[arg(long = "checkpoint", value_name = "DIR")]
     checkpoints: Option<PathBuf>,
-    /// A checkpoint whenever a multiple of so many frames was reached.
-    #[arg(long, value_name = "N", requires = "checkpoints", value_parser = clap::value_parser!(u64).range(1..))]
+    /// A checkpoint whenever a multiple of so many frames was reached; in a journal after so many generations (default:
+    /// 1000).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: Option<u64>,
     /// A checkpoint every so many seconds (default: 60, where --checkpoint-every is not given).
     #[arg(long, value_name = "S", requires = "checkpoints", value_parser = super::run::parse_seconds)]
@@ -33,11 +36,49 @@ pub(crate) struct CheckpointArgs {
         value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_keep: u64,
     /// How hard to compress checkpoints: 0 not at all, 1 fast, up to 19.
-    #[arg(long, value_name = "L", requires = "checkpoints", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(long, value_name = "L", default_value_t = 1, allow_negative_numbers = true)]
     checkpoint_level: i32,
+    /// Record every generation to a journal in this directory; one that is there is gone on with.
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Leave generations out rather than wait when the recorder is behind.
+    #[arg(long, requires = "record")]
+    record_skip: bool,
 }
 
 impl CheckpointArgs {
+    /// How to write states of a run.
+    fn how(&self, scene: &dyn Scene, options: &SceneOptions) -> Options {
+        let how = Options::default()
+            .level(self.checkpoint_level)
+            .note("scene", scene.name())
+            .note("seed", options.seed.to_string());
+        match options.entities {
+            Some(entities) => how.note("entities", entities.to_string()),
+            None => how,
+        }
+    }
+
+    /// What records, if it is asked for.
+    pub(crate) fn recorder(
+        &self,
+        scene: &dyn Scene,
+        options: &SceneOptions,
+        world: &World,
+    ) -> Outcome<Option<Recorder>> {
+        let Some(directory) = &self.record else {
+            if self.checkpoint_every.is_some() && self.checkpoints.is_none() {
+                return Err(Failure::usage("--checkpoint-every needs --checkpoint DIR or --record DIR"));
+            }
+            return Ok(None);
+        };
+        let mut how = RecorderOptions::new(directory);
+        how.checkpoint_every = self.checkpoint_every.unwrap_or(how.checkpoint_every);
+        how.when_behind = if self.record_skip { WhenBehind::Skip } else { WhenBehind::Wait };
+        how.options = self.how(scene, options);
+        Ok(Some(Recorder::start(world, how)?))
+    }
+
     /// What writes them, if any are asked for.
     pub(crate) fn keeper(&self, scene: &dyn Scene, options: &SceneOptions, world: &World) -> Outcome<Option<Keeper>> {
         let Some(directory) = &self.checkpoints else { return Ok(None) };
@@ -45,13 +86,7 @@ impl CheckpointArgs {
             (None, None) => Some(SECONDS_DEFAULT),
             (seconds, _) => seconds,
         };
-        let mut how = Options::default()
-            .level(self.checkpoint_level)
-            .note("scene", scene.name())
-            .note("seed", options.seed.to_string());
-        if let Some(entities) = options.entities {
-            how = how.note("entities", entities.to_string());
-        }
+        let how = self.how(scene, options);
         let options = KeeperOptions {
             directory: directory.clone(),
             prefix: scene.name().to_owned(),
@@ -64,9 +99,80 @@ impl CheckpointArgs {
     }
 }
 
-/// The checkpoint to go on from: a file, or the scene's newest whole one in a directory.
-pub(crate) fn open(path: &Path, scene: &dyn Scene) -> Outcome<CheckpointFile> {
-    Ok(if path.is_dir() { checkpoint::newest(path, Some(scene.name()))? } else { checkpoint::open(path)? })
+/// What to go on from.
+pub(crate) enum Start {
+    /// A checkpoint.
+    File(Box<CheckpointFile>),
+    /// A frame of a journal.
+    Journal(Box<Journal>, Entry),
+}
+
+impl Start {
+    /// What its run kept beside the state.
+    pub(crate) fn note(&self, name: &str) -> Option<&str> {
+        match self {
+            Start::File(file) => file.note(name),
+            Start::Journal(journal, _) => journal.note(name),
+        }
+    }
+
+    /// Its path; of a frame `DIR@FRAME`.
+    pub(crate) fn path(&self) -> PathBuf {
+        match self {
+            Start::File(file) => file.path().to_owned(),
+            Start::Journal(journal, entry) => format!("{}@{}", journal.path().display(), entry.frame).into(),
+        }
+    }
+
+    /// What it is, for people.
+    pub(crate) fn what(&self) -> String {
+        let kind = if matches!(self, Start::File(_)) { "checkpoint" } else { "journal" };
+        format!("{kind} {}", self.path().display())
+    }
+
+    /// A world that goes on from it.
+    pub(crate) fn restore(&self, builder: WorldBuilder) -> Outcome<World> {
+        Ok(match self {
+            Start::File(file) => file.restore(builder)?,
+            Start::Journal(journal, entry) => journal.replay_to(*entry)?.restore(builder)?,
+        })
+    }
+}
+
+/// What to go on from: a checkpoint's file, the scene's newest whole one in a directory, a journal, or a frame of one.
+pub(crate) fn open(path: &Path, scene: &dyn Scene) -> Outcome<Start> {
+    if let Some(Source::Journal(directory, frame)) = path.to_str().and_then(source::journal) {
+        let journal = source::open_journal(&directory)?;
+        let entry = frame.map_or_else(|| Ok(journal.last()), |frame| journal.at(frame))?;
+        return Ok(Start::Journal(Box::new(journal), entry));
+    }
+    let file = if path.is_dir() { checkpoint::newest(path, Some(scene.name()))? } else { checkpoint::open(path)? };
+    Ok(Start::File(Box::new(file)))
+}
+
+/// What was recorded, for a run's table.
+pub(crate) fn put_recorded(recorded: &Recorded, table: &mut Table) {
+    let left_out = match recorded.skipped {
+        0 => String::new(),
+        skipped => format!(", {} left out", text::count(skipped)),
+    };
+    let (generations, bytes) = (text::count(recorded.generations), text::bytes(recorded.bytes));
+    let waited = format!("waited {} for it {} times", text::time(recorded.waited), text::count(recorded.waits));
+    let what = format!("{generations} generations{left_out} in {bytes}, busy {}, {waited}", text::time(recorded.busy));
+    table.pair("journal", what);
+}
+
+/// The same as JSON.
+pub(crate) fn recorded_json(recorded: &Recorded) -> Value {
+    json!({
+        "generations": recorded.generations,
+        "skipped": recorded.skipped,
+        "bytes": recorded.bytes,
+        "checkpoints": recorded.checkpoints,
+        "waits": recorded.waits,
+        "seconds_waited": recorded.waited.as_secs_f64(),
+        "seconds_busy": recorded.busy.as_secs_f64(),
+    })
 }
 
 /// Looks whether a checkpoint is due.

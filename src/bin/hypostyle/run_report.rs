@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hypostyle::checkpoint::Kept;
+use hypostyle::journal::Recorded;
 use hypostyle::{PatchCounts, RegionTarget, Simulation, WorkerKind, WorkerStatus};
 use serde_json::{Value, json};
 
@@ -36,6 +37,8 @@ pub(crate) struct Report {
     pub workers: Vec<WorkerStatus>,
     /// The checkpoints that it wrote, if any were asked for.
     pub checkpoints: Option<Kept>,
+    /// What it recorded, if that was asked for.
+    pub recorded: Option<Recorded>,
     /// The trace that was written.
     pub trace: Option<TraceFile>,
 }
@@ -123,6 +126,9 @@ impl Report {
         }
         if let Some(kept) = &self.checkpoints {
             run_checkpoints::put(kept, &mut table);
+        }
+        if let Some(recorded) = &self.recorded {
+            run_checkpoints::put_recorded(recorded, &mut table);
         }
         match world.region() {
             RegionTarget::Heap => {}
@@ -218,6 +224,7 @@ impl Report {
             "kept": self.kept,
             "from": self.from,
             "checkpoints": self.checkpoints.as_ref().map(run_checkpoints::kept_json),
+            "journal": self.recorded.as_ref().map(run_checkpoints::recorded_json),
             "trace": self.trace.as_ref().map(|TraceFile { path, events, lost }| {
                 json!({ "file": path.to_string_lossy(), "events": events, "lost": lost })
             }),

@@ -1,5 +1,6 @@
 #![forbid(unsafe_code)]
-//! What a command looks at: a region of another process, or a checkpoint. From then on both are the same.
+//! What a command looks at: a region of another process, a checkpoint, or a frame of a journal. From then on all are
+//! the same.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use hypostyle::checkpoint::{self, CheckpointFile};
+use hypostyle::journal::Journal;
 use hypostyle::{Reader, RegionTarget};
 
 use crate::failure::{Failure, Outcome};
@@ -19,6 +21,8 @@ pub(crate) enum Source {
     Region(RegionTarget),
     /// A file.
     Checkpoint(PathBuf),
+    /// A frame of a journal; none: its last.
+    Journal(PathBuf, Option<u64>),
     /// Neither: why it is no region.
     Neither(String),
 }
@@ -26,8 +30,12 @@ pub(crate) enum Source {
 impl FromStr for Source {
     type Err = Infallible;
 
-    /// A path that is a file, or ends like a checkpoint's, is one; all else is a region.
+    /// A path that is a file, or ends like a checkpoint's, is one; a directory with a journal is that, and `DIR@FRAME` a
+    /// frame of it; all else is a region.
     fn from_str(text: &str) -> Result<Source, Infallible> {
+        if let Some(journal) = journal(text) {
+            return Ok(journal);
+        }
         let path = Path::new(text);
         let is_path = text.contains(['/', '.']);
         if is_path && (path.is_file() || path.extension().is_some_and(|end| end == "checkpoint") && !path.is_dir()) {
@@ -45,6 +53,8 @@ impl fmt::Display for Source {
         match self {
             Source::Region(target) => write!(f, "region {target}"),
             Source::Checkpoint(path) => write!(f, "checkpoint {}", path.display()),
+            Source::Journal(path, None) => write!(f, "journal {}", path.display()),
+            Source::Journal(path, Some(frame)) => write!(f, "journal {}@{frame}", path.display()),
             Source::Neither(_) => f.write_str("neither"),
         }
     }
@@ -52,7 +62,7 @@ impl fmt::Display for Source {
 
 /// What was opened.
 pub(crate) struct Opened {
-    /// To pin generations with; of a checkpoint it is the only one.
+    /// To pin generations with; of a checkpoint or a journal's frame it is the only one.
     pub reader: Reader,
     /// The checkpoint, if it is one.
     pub file: Option<CheckpointFile>,
@@ -67,6 +77,11 @@ impl Source {
                 let file = checkpoint::open(path)?;
                 Ok(Opened { reader: file.load()?, file: Some(file) })
             }
+            Source::Journal(path, frame) => {
+                let journal = open_journal(path)?;
+                let entry = frame.map_or_else(|| Ok(journal.last()), |frame| journal.at(frame))?;
+                Ok(Opened { reader: journal.replay_to(entry)?.load()?, file: None })
+            }
             Source::Neither(why) => Err(Failure::usage(why.clone())),
         }
     }
@@ -75,7 +90,7 @@ impl Source {
     pub(crate) fn region(&self) -> Option<String> {
         match self {
             Source::Region(target) => Some(target.to_string()),
-            Source::Checkpoint(_) | Source::Neither(_) => None,
+            Source::Checkpoint(_) | Source::Journal(..) | Source::Neither(_) => None,
         }
     }
 
@@ -83,9 +98,29 @@ impl Source {
     pub(crate) fn checkpoint(&self) -> Option<&Path> {
         match self {
             Source::Checkpoint(path) => Some(path),
-            Source::Region(_) | Source::Neither(_) => None,
+            Source::Region(_) | Source::Journal(..) | Source::Neither(_) => None,
         }
     }
+}
+
+/// `DIR` with a journal, or `DIR@FRAME`.
+pub(crate) fn journal(text: &str) -> Option<Source> {
+    if let Some((directory, frame)) = text.rsplit_once('@')
+        && let Ok(frame) = frame.parse::<u64>()
+        && Path::new(directory).is_dir()
+    {
+        return Some(Source::Journal(directory.into(), Some(frame)));
+    }
+    Journal::is_journal(Path::new(text)).then(|| Source::Journal(text.into(), None))
+}
+
+/// Opens a journal; what its writer left unfinished is told.
+pub(crate) fn open_journal(path: &Path) -> Outcome<Journal> {
+    let journal = Journal::open(path)?;
+    if let Some(torn) = journal.torn() {
+        tracing::warn!("{torn}");
+    }
+    Ok(journal)
 }
 
 #[cfg(test)]

@@ -1,0 +1,173 @@
+#![forbid(unsafe_code)]
+//! `query SOURCE CONDITION`, `query SOURCE --sql SQL`: rows of a state.
+//!
+//! What it takes is very heavy to build; a program without the feature `query` says so when it is asked.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::failure::Outcome;
+use crate::source::Source;
+
+/// What to ask.
+#[derive(clap::Args)]
+#[cfg_attr(not(feature = "query"), allow(dead_code, reason = "checked, and then refused"))]
+pub(crate) struct Args {
+    /// The region, a checkpoint, or a journal's frame: DIR@FRAME.
+    #[arg(value_name = "REGION|FILE|DIR@FRAME")]
+    source: Source,
+    /// Which rows, as SQL says it: "position.x > 10 and velocity.y < 0".
+    #[arg(value_name = "CONDITION", required_unless_present = "sql", conflicts_with = "sql")]
+    condition: Option<String>,
+    /// A whole question; the table is `world`, its columns are `entity`, those of all components, and for components
+    /// without fields whether they are there.
+    #[arg(long, value_name = "SQL")]
+    sql: Option<String>,
+    /// At most so many rows of a condition (default: 100 in a table, all of them elsewhere).
+    #[arg(long, value_name = "N", conflicts_with = "sql")]
+    limit: Option<u64>,
+    /// These components' columns alone.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "sql")]
+    components: Option<Vec<String>>,
+    /// Write the answer to a file; its name ends with .arrow, .parquet or .csv.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// Runs the command.
+#[cfg(not(feature = "query"))]
+pub(crate) fn run(_args: &Args, _json: bool, _out: &mut dyn Write) -> Outcome {
+    Err(crate::failure::Failure::usage(
+        "this program was built without `query`: build it with `cargo build --release --features query`",
+    ))
+}
+
+/// Runs the command.
+#[cfg(feature = "query")]
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    use hypostyle::export::{self, ExportOptions, Format, query};
+
+    use crate::{put_json, text};
+
+    let format = args.output.as_deref().map(Format::of).transpose()?;
+    let opened = args.source.open()?;
+    let columns = columns(args.components.as_deref(), opened.reader.layout())?;
+    let limit = args.limit.or((!json && args.output.is_none()).then_some(100));
+    let sql = match (&args.sql, &args.condition) {
+        (Some(sql), _) => sql.clone(),
+        (None, condition) => {
+            let limit = limit.map_or_else(String::new, |limit| format!(" limit {limit}"));
+            format!("select {columns} from world where ({}){limit}", condition.as_deref().unwrap_or("true"))
+        }
+    };
+    let sql = quoted(&sql, names(opened.reader.layout().components()));
+    let answer = query::run(opened.reader, &sql, &ExportOptions::default())?;
+    if let (Some(path), Some(format)) = (&args.output, format) {
+        let batches = answer.batches.into_iter().map(Ok);
+        let exported = export::write_batches(path, format, answer.schema, batches)?;
+        if json {
+            return put_json(out, &serde_json::json!({ "path": path, "rows": exported.rows, "bytes": exported.bytes }));
+        }
+        let (rows, bytes) = (text::count(exported.rows), text::bytes(exported.bytes));
+        return Ok(writeln!(out, "{rows} rows of {} columns: {bytes}, {}", exported.columns, path.display())?);
+    }
+    if json {
+        return Ok(writeln!(out, "{}", query::json(&answer)?)?);
+    }
+    Ok(writeln!(out, "{}", query::table(&answer)?)?)
+}
+
+/// Puts the names of columns that have dots or brackets in quotation marks, outside of texts and names that are quoted
+/// already.
+#[cfg_attr(not(feature = "query"), allow(dead_code, reason = "tested all the same"))]
+fn quoted(sql: &str, mut names: Vec<String>) -> String {
+    // `spot.trail[0]` before `spot.trail`
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut out = String::with_capacity(sql.len() + 16);
+    let mut rest = sql;
+    let mut before = ' ';
+    while let Some(next) = rest.chars().next() {
+        if next == '\'' || next == '"' {
+            let end = rest[1..].find(next).map_or(rest.len(), |end| end + 2);
+            out.push_str(&rest[..end]);
+            rest = &rest[end..];
+            before = next;
+            continue;
+        }
+        let fits = |name: &&String| {
+            let after = rest[name.len()..].chars().next();
+            !after.is_some_and(part_of_name)
+        };
+        let found = names.iter().filter(|name| rest.starts_with(name.as_str())).find(fits);
+        if let Some(name) = found.filter(|_| !part_of_name(before)) {
+            out.push('"');
+            out.push_str(name);
+            out.push('"');
+            rest = &rest[name.len()..];
+            before = '"';
+        } else {
+            out.push(next);
+            rest = &rest[next.len_utf8()..];
+            before = next;
+        }
+    }
+    out
+}
+
+/// What to select: these components' columns, or all.
+#[cfg(feature = "query")]
+fn columns(components: Option<&[String]>, layout: &hypostyle::Layout) -> Outcome<String> {
+    let Some(components) = components else { return Ok("*".to_owned()) };
+    let mut columns = vec!["entity".to_owned()];
+    for name in components {
+        let Some((_, component)) = layout.component(name) else {
+            let known: Vec<&str> = layout.components().iter().map(|c| c.name.as_str()).collect();
+            let message = format!("there is no component `{name}`; the layout has {}", known.join(", "));
+            return Err(crate::failure::Failure::usage(message));
+        };
+        match component.fields.is_empty() {
+            true => columns.push(format!("\"{name}\"")),
+            false => columns.extend(names([component]).iter().map(|name| format!("\"{name}\""))),
+        }
+    }
+    Ok(columns.join(", "))
+}
+
+/// The columns' names that SQL would misread: all but those of handles and of components without fields.
+#[cfg_attr(not(feature = "query"), allow(dead_code, reason = "tested all the same"))]
+fn names<'l>(components: impl IntoIterator<Item = &'l hypostyle::ComponentLayout>) -> Vec<String> {
+    let mut names = Vec::new();
+    for component in components {
+        for field in &component.fields {
+            let name = format!("{}.{}", component.name, field.name);
+            if field.ty.array_len == 0 {
+                names.push(name);
+            } else {
+                names.extend((0..field.ty.elements()).map(|element| format!("{name}[{element}]")));
+            }
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_dots_are_columns() {
+        let names = ["position.x", "position.xy", "spot.trail[0]", "spot.trail"];
+        for (sql, expected) in [
+            ("position.x > 1", "\"position.x\" > 1"),
+            ("world.position.x>-position.xy", "world.\"position.x\">-\"position.xy\""),
+            ("my_position.x", "my_position.x"),
+            ("position.xyz", "position.xyz"),
+            ("'position.x' = \"position.x\"", "'position.x' = \"position.x\""),
+            ("spot.trail[0]+spot.trail[10]", "\"spot.trail[0]\"+\"spot.trail\"[10]"),
+            ("'open", "'open"),
+        ] {
+            assert_eq!(quoted(sql, names.map(str::to_owned).to_vec()), expected);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+#![forbid(unsafe_code)]
+//! Recording beside a running simulation: generations are pinned between frames and written by a thread.
+//!
+//! Whoever runs the frames calls [`Recorder::look`] after each: it pins the newest generation, which costs next to
+//! nothing, and hands it over. How many may be on the way is bounded; beyond it the caller waits, or the generation is
+//! left out and counted, as was asked for.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::checkpoint::Options;
+use crate::snapshot::{Pinned, Reader};
+use crate::world::World;
+
+use super::error::JournalError;
+use super::state::Moment;
+use super::write::Writer;
+
+/// Generations between two checkpoints where nothing else is said.
+const CHECKPOINT_EVERY: u64 = 1000;
+/// Generations on the way where nothing else is said.
+const QUEUE: usize = 4;
+
+/// What to do when the recorder is behind by as many generations as may be on the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenBehind {
+    /// The frames wait, and every generation is recorded.
+    #[default]
+    Wait,
+    /// The generation is left out, and counted. What it changed is in the next record.
+    Skip,
+}
+
+/// How to record, and where to.
+#[derive(Clone, Debug)]
+pub struct RecorderOptions {
+    /// The directory; it is made where it is missing.
+    pub directory: PathBuf,
+    /// A checkpoint, and with it a new segment, every so many generations (default 1000).
+    pub checkpoint_every: u64,
+    /// How many generations may be on the way (default 4). Each is pinned meanwhile.
+    pub queue: usize,
+    /// What to do when so many are.
+    pub when_behind: WhenBehind,
+    /// How to compress, and notes to keep beside the states.
+    pub options: Options,
+}
+
+impl RecorderOptions {
+    /// Every generation, to this directory.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> RecorderOptions {
+        RecorderOptions {
+            directory: directory.into(),
+            checkpoint_every: CHECKPOINT_EVERY,
+            queue: QUEUE,
+            when_behind: WhenBehind::default(),
+            options: Options::default(),
+        }
+    }
+}
+
+/// What was recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// Generations.
+    pub generations: u64,
+    /// Published generations that were left out.
+    pub skipped: u64,
+    /// How often the caller had to wait.
+    pub waits: u64,
+    /// For how long, in all.
+    pub waited: Duration,
+    /// How long the thread was at work.
+    pub busy: Duration,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Checkpoints among them.
+    pub checkpoints: u64,
+    /// The newest generation recorded.
+    pub newest: Option<u64>,
+    /// The frame of it.
+    pub frame: u64,
+}
+
+type Done = (Reader, Result<Recorded, JournalError>);
+
+/// Records a running simulation.
+pub struct Recorder {
+    directory: PathBuf,
+    when_behind: WhenBehind,
+    /// Tells which generation is the newest; never pins.
+    watcher: Reader,
+    idle: Vec<Reader>,
+    /// Generations on the way.
+    sent: usize,
+    /// To hand a generation over; `None`: the thread was told to end.
+    sender: Option<SyncSender<Pinned>>,
+    receiver: Receiver<Done>,
+    thread: Option<JoinHandle<Result<Recorded, JournalError>>>,
+    newest: u64,
+    recorded: Recorded,
+    skipped: u64,
+    waits: u64,
+    waited: Duration,
+}
+
+impl Recorder {
+    /// Starts the thread. What is published already is the first generation that it records.
+    ///
+    /// # Errors
+    /// Options that cannot be; a directory with another journal; no free leases; what the system refuses.
+    pub fn start(world: &World, options: RecorderOptions) -> Result<Recorder, JournalError> {
+        options.options.check()?;
+        let directory = options.directory.clone();
+        let from = Moment { generation: world.generation(), frame: world.frame(), time: world.time() };
+        let every = options.checkpoint_every;
+        let mut writer = Writer::new(&directory, world.layout_hash, from, every, options.options)?;
+        let queue = options.queue.max(1);
+        let (sender, to_write) = sync_channel::<Pinned>(queue);
+        let (done, receiver) = sync_channel::<Done>(queue);
+        let body = move || {
+            for pinned in to_write {
+                let begun = Instant::now();
+                let written = writer.record(&pinned.snapshot());
+                writer.recorded.busy += begun.elapsed();
+                let failed = written.is_err();
+                let answer = written.map(|()| writer.recorded.clone());
+                if done.send((pinned.unpin(), answer)).is_err() || failed {
+                    break;
+                }
+            }
+            writer.end().map(|()| writer.recorded)
+        };
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(body);
+        let thread = thread.map_err(JournalError::io("start a thread for", &directory))?;
+        let watcher = world.reader()?;
+        let idle = (0..queue).map(|_| world.reader()).collect::<Result<_, _>>()?;
+        Ok(Recorder {
+            directory,
+            when_behind: options.when_behind,
+            watcher,
+            idle,
+            sent: 0,
+            sender: Some(sender),
+            receiver,
+            thread: Some(thread),
+            newest: 0,
+            recorded: Recorded::default(),
+            skipped: 0,
+            waits: 0,
+            waited: Duration::ZERO,
+        })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Hands the newest generation over, if there is one that was not yet. To be called after each frame. False: there
+    /// was none, or it was left out.
+    ///
+    /// # Errors
+    /// Something could not be recorded: the journal ends before it.
+    pub fn look(&mut self) -> Result<bool, JournalError> {
+        while let Ok(done) = self.receiver.try_recv() {
+            self.take(done)?;
+        }
+        let newest = self.watcher.newest();
+        if newest <= self.newest {
+            return Ok(false);
+        }
+        if self.idle.is_empty() {
+            if self.when_behind == WhenBehind::Skip {
+                return Ok(false);
+            }
+            let begun = Instant::now();
+            self.wait()?;
+            self.waits += 1;
+            self.waited += begun.elapsed();
+        }
+        let Some(reader) = self.idle.pop() else { return Err(JournalError::Gone) };
+        let pinned = reader.into_pinned()?;
+        let generation = pinned.snapshot().generation();
+        if self.newest > 0 && generation > self.newest + 1 {
+            self.skipped += generation - self.newest - 1;
+        }
+        self.newest = generation;
+        self.sent += 1;
+        self.sender.as_ref().ok_or(JournalError::Gone)?.send(pinned).map_err(|_| JournalError::Gone)?;
+        Ok(true)
+    }
+
+    /// What was recorded so far.
+    #[must_use]
+    pub fn recorded(&self) -> Recorded {
+        self.count(self.recorded.clone())
+    }
+
+    /// Waits until everything that was handed over is written.
+    ///
+    /// # Errors
+    /// As [`Recorder::look`].
+    pub fn flush(&mut self) -> Result<(), JournalError> {
+        while self.sent > 0 {
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until everything is written, the newest generation too, and ends the thread.
+    ///
+    /// # Errors
+    /// As [`Recorder::look`].
+    pub fn finish(mut self) -> Result<Recorded, JournalError> {
+        let when_behind = std::mem::replace(&mut self.when_behind, WhenBehind::Wait);
+        let looked = self.look();
+        self.when_behind = when_behind;
+        looked?;
+        self.flush()?;
+        self.sender = None;
+        let thread = self.thread.take().ok_or(JournalError::Gone)?;
+        let recorded = thread.join().map_err(|_| JournalError::Gone)??;
+        Ok(self.count(recorded))
+    }
+
+    fn count(&self, recorded: Recorded) -> Recorded {
+        Recorded { skipped: self.skipped, waits: self.waits, waited: self.waited, ..recorded }
+    }
+
+    fn wait(&mut self) -> Result<(), JournalError> {
+        let done = self.receiver.recv().map_err(|_| JournalError::Gone)?;
+        self.take(done)
+    }
+
+    fn take(&mut self, (reader, written): Done) -> Result<(), JournalError> {
+        self.sent -= 1;
+        self.idle.push(reader);
+        self.recorded = written?;
+        Ok(())
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.sender = None;
+        if let Some(thread) = self.thread.take() {
+            // what was handed over still gets written
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Journals of small worlds: every state comes back to the byte, whatever is cut off or overwritten.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use crate::checkpoint::sample::{self, Marked, Spot, Warm, Wind};
+use crate::{Entity, World};
+
+use super::state::State;
+use super::*;
+
+/// All bytes of a generation that a reader could see, and what it says of itself.
+fn whole(world: &World) -> State {
+    State::of(&world.reader().unwrap().pin().unwrap())
+}
+
+fn assert_same(found: &State, expected: &State) {
+    assert_eq!((found.moment, &found.tables), (expected.moment, &expected.tables));
+    for (index, (a, b)) in found.bytes.iter().zip(&expected.bytes).enumerate() {
+        assert!(a == b, "generation {}: {} differs", expected.moment.generation, expected.name(index));
+    }
+    assert_eq!(found.bytes.len(), expected.bytes.len());
+}
+
+/// A frame of edits: what, and where.
+fn edit(world: &mut World, (what, place): (u8, usize)) {
+    let alive: Vec<Entity> = {
+        let mut reader = world.reader().unwrap();
+        let snapshot = reader.pin().unwrap();
+        snapshot.tables().flat_map(|table| table.entities().to_vec()).collect()
+    };
+    let spot = |i: usize| Spot { x: i as f32 * 0.5, trail: [1.0, i as f64, -2.5] };
+    let picked = alive[place % alive.len()];
+    match what {
+        0 => world.set(picked, spot(place)).unwrap(),
+        1 => world.add(picked, Warm { heat: place as u16 }).unwrap(),
+        2 => world.add(picked, Marked).unwrap(),
+        3 => drop(world.remove::<Marked>(picked)),
+        4 if alive.len() > 1 => world.despawn(picked).unwrap(),
+        5 => drop(world.spawn_batch((0..place % 1500).map(spot)).unwrap()),
+        6 => world.set_resource(Wind { speed: place as f32 }).unwrap(),
+        7 => drop(world.remove::<Warm>(picked)),
+        // whole tables change hands
+        8 => alive.iter().for_each(|entity| world.add(*entity, Marked).unwrap()),
+        9 => alive.iter().for_each(|entity| drop(world.remove::<Marked>(*entity))),
+        10 => drop(world.rollback(place as u64 % 4)),
+        _ => {}
+    }
+    if what != 10 {
+        world.begin_frame().unwrap();
+        world.end_frame(0.5);
+        world.publish().unwrap();
+    }
+}
+
+/// Records edits; every state.
+fn record(directory: &Path, edits: &[(u8, usize)], every: u64) -> (World, Vec<State>) {
+    let mut world = sample::world_of(64 << 20);
+    world.set_keep_generations(4);
+    let options = RecorderOptions { checkpoint_every: every, ..RecorderOptions::new(directory) };
+    let mut recorder = Recorder::start(&world, options).unwrap();
+    let mut states = vec![whole(&world)];
+    recorder.look().unwrap();
+    for one in edits {
+        edit(&mut world, *one);
+        if recorder.look().unwrap() {
+            states.push(whole(&world));
+        }
+    }
+    let recorded = recorder.finish().unwrap();
+    assert_eq!((recorded.generations, recorded.skipped), (states.len() as u64, 0));
+    (world, states)
+}
+
+/// Every state that the journal has, from its beginning on.
+fn assert_replays(directory: &Path, states: &[State]) {
+    let journal = Journal::open(directory).unwrap();
+    let mut replay = journal.replay().unwrap();
+    for (index, expected) in states.iter().enumerate() {
+        assert_same(replay.state.as_ref().unwrap(), expected);
+        assert_eq!(replay.advance().unwrap(), index + 1 < states.len());
+    }
+    for entry in journal.entries() {
+        let expected = states.iter().find(|state| state.moment.generation == entry.generation).unwrap();
+        assert_same(journal.replay_to(entry).unwrap().state.as_ref().unwrap(), expected);
+        assert_eq!(journal.at(entry.frame).unwrap(), entry);
+    }
+    let verified = journal.verify().unwrap();
+    assert_eq!((verified.generations, verified.damaged), (states.len() as u64, Vec::new()));
+}
+
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "journal"));
+    paths.sort();
+    paths
+}
+
+const EDITS: [(u8, usize); 14] = [
+    (0, 3),
+    (5, 1300),
+    (1, 9),
+    (2, 11),
+    (4, 5),
+    (8, 0),
+    (6, 7),
+    (9, 0),
+    (3, 1),
+    (5, 40),
+    (10, 2),
+    (7, 9),
+    (0, 700),
+    (4, 8),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 1 } else { 40 }))]
+
+    #[test]
+    fn every_state_comes_back_to_the_byte(
+        edits in prop::collection::vec((0u8..12, 0usize..2000), 1..40), every in 1u64..20,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let (_world, states) = record(directory.path(), &edits, every);
+        assert_replays(directory.path(), &states);
+    }
+}
+
+#[test]
+fn whatever_is_cut_off_the_rest_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_world, states) = record(directory.path(), &EDITS, 100);
+    let path = &segments(directory.path())[0];
+    let bytes = std::fs::read(path).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for cut in (128..bytes.len()).step_by(37).chain(bytes.len() - 30..bytes.len()) {
+        std::fs::write(path, &bytes[..cut]).unwrap();
+        let journal = Journal::open(directory.path()).unwrap();
+        let mut replay = journal.replay().unwrap();
+        let mut count = 0;
+        loop {
+            count += 1;
+            if !replay.advance().unwrap() {
+                break;
+            }
+        }
+        assert_same(replay.state.as_ref().unwrap(), &states[count - 1]);
+        seen.insert(count);
+        if let Some(torn) = journal.torn() {
+            assert_eq!(torn.offset + torn.bytes, cut as u64);
+            assert!(torn.to_string().contains("unfinished record: its writer died"), "{torn}");
+        }
+        assert_eq!(journal.verify().unwrap().damaged, Vec::<String>::new());
+    }
+    assert_eq!(seen.len(), states.len(), "from the first generation to the last");
+}
+
+/// Any byte that is overwritten is told, or harmless.
+#[test]
+fn no_damage_goes_unseen() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_world, states) = record(directory.path(), &EDITS, 100);
+    let path = &segments(directory.path())[0];
+    let bytes = std::fs::read(path).unwrap();
+    let mut told = 0;
+    for at in (0..bytes.len()).step_by(41).chain(0..260) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        std::fs::write(path, &damaged).unwrap();
+        let journal = match Journal::open(directory.path()) {
+            Ok(journal) => journal,
+            Err(error) => {
+                assert!(at < 128, "byte {at}: {error}");
+                told += 1;
+                continue;
+            }
+        };
+        let mut replay = journal.replay().unwrap();
+        let mut count = 0;
+        let failure = loop {
+            assert_same(replay.state.as_ref().unwrap(), &states[count]);
+            count += 1;
+            match replay.advance() {
+                Ok(true) => {}
+                Ok(false) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        let verified = journal.verify().unwrap();
+        assert_eq!(failure.is_none(), verified.damaged.is_empty(), "byte {at}: {verified:?}");
+        if let Some(error) = failure {
+            told += 1;
+            let text = error.to_string();
+            assert!(matches!(error, JournalError::Damaged(_)) && text.contains("of generation"), "byte {at}: {text}");
+            assert!(replay.advance().is_err() && replay.load().is_err(), "the walk is over");
+        } else {
+            // the index, or bytes that mean nothing
+            assert!(count == states.len() || journal.torn().is_some(), "byte {at}: {count} generations");
+        }
+    }
+    assert!(told > 100, "{told}");
+}
+
+/// A damaged checkpoint is passed over where an earlier one leads to the same state.
+#[test]
+fn an_earlier_checkpoint_stands_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_world, states) = record(directory.path(), &EDITS, 5);
+    let second = segments(directory.path())[1].with_extension("checkpoint");
+    let mut bytes = std::fs::read(&second).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&second, bytes).unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    for expected in &states {
+        let moment = expected.moment;
+        if let Some(entry) = journal.entries().find(|entry| entry.generation == moment.generation) {
+            assert_same(journal.replay_to(entry).unwrap().state.as_ref().unwrap(), expected);
+        }
+    }
+    let damaged = journal.verify().unwrap().damaged;
+    assert!(damaged.len() == 1 && damaged[0].contains("chunk"), "{damaged:?}");
+}
+
+#[test]
+fn a_recording_is_gone_on_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let (world, mut states) = record(directory.path(), &EDITS, 100);
+    let path = segments(directory.path())[0].clone();
+    // as if the writer had died in the middle of a record
+    let length = std::fs::metadata(&path).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 600).unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let (last, torn) = (journal.last(), journal.torn().cloned());
+    assert!(torn.is_some());
+    let mut again = journal.replay_to(last).unwrap().restore(World::builder().component::<Spot>()).unwrap();
+    states.truncate(states.iter().position(|state| state.moment.generation == last.generation).unwrap() + 1);
+    let mut recorder = Recorder::start(&again, RecorderOptions::new(directory.path())).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), torn.unwrap().offset, "cut off");
+    recorder.look().unwrap();
+    again.begin_frame().unwrap();
+    again.publish().unwrap();
+    states.push(whole(&again));
+    recorder.finish().unwrap();
+    assert_replays(directory.path(), &states);
+    // a world that stands earlier is another history
+    let refused = Recorder::start(&sample::world_of(64 << 20), RecorderOptions::new(directory.path())).err().unwrap();
+    assert!(refused.to_string().contains("record to another directory"), "{refused}");
+    drop(world);
+}
+
+#[test]
+fn generations_that_were_left_out_are_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut world = sample::world_of(64 << 20);
+    let mut recorder = Recorder::start(&world, RecorderOptions::new(directory.path())).unwrap();
+    recorder.look().unwrap();
+    for _ in 0..3 {
+        edit(&mut world, (0, 1));
+    }
+    recorder.look().unwrap();
+    let expected = whole(&world);
+    let recorded = recorder.finish().unwrap();
+    assert_eq!((recorded.generations, recorded.skipped), (2, 2));
+    let journal = Journal::open(directory.path()).unwrap();
+    assert_same(journal.replay_to(journal.last()).unwrap().state.as_ref().unwrap(), &expected);
+    let error = journal.at(99).unwrap_err().to_string();
+    assert!(error.contains("no frame 99: it has frames 0 to 3"), "{error}");
+    assert!(matches!(Journal::open(&directory.path().join("none")), Err(JournalError::Empty { .. })));
+}

@@ -1,0 +1,171 @@
+#![forbid(unsafe_code)]
+//! Writing a journal: generations, one after the other, to the end of the newest segment.
+//!
+//! Invariants: a record is written at once and nothing before it is touched, so that a death at any instant leaves what
+//! was there; a segment's checkpoint is whole before the segment exists.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::checkpoint::{self, Options};
+use crate::snapshot::Snapshot;
+
+use super::delta::Differ;
+use super::error::JournalError;
+use super::format::{self, Header, Place};
+use super::read::Journal;
+use super::recorder::Recorded;
+use super::state::{Moment, State};
+
+/// What segments' names end with.
+pub(crate) const SEGMENT_SUFFIX: &str = ".journal";
+
+/// The name of a segment, or of its checkpoint.
+pub(crate) fn path_of(directory: &Path, generation: u64, suffix: &str) -> PathBuf {
+    directory.join(format!("{generation:015}{suffix}"))
+}
+
+/// Writes a journal.
+pub(crate) struct Writer {
+    directory: PathBuf,
+    every: u64,
+    options: Options,
+    recording: u64,
+    segment: Option<Segment>,
+    differ: Option<Differ>,
+    payload: Vec<u8>,
+    pub recorded: Recorded,
+}
+
+struct Segment {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    places: Vec<Place>,
+}
+
+impl Writer {
+    /// A writer to a directory. Where it has a journal of the same layout that ends before `frame` or there, that is gone
+    /// on with; what is not whole at its end is cut off.
+    ///
+    /// # Errors
+    /// Another journal; what the system refuses.
+    pub(crate) fn new(
+        directory: &Path,
+        layout_hash: u64,
+        from: Moment,
+        every: u64,
+        options: Options,
+    ) -> Result<Writer, JournalError> {
+        std::fs::create_dir_all(directory).map_err(JournalError::io("make", directory))?;
+        let mut recording = crate::os::unix_time_ns() ^ (u64::from(crate::os::pid()) << 40);
+        match Journal::open(directory) {
+            Err(JournalError::Empty { .. }) => {}
+            Err(error) => return Err(error),
+            Ok(journal) => {
+                let other = |why: String| JournalError::Other { path: directory.to_owned(), why };
+                if journal.layout_hash() != layout_hash {
+                    return Err(other("is of another layout".to_owned()));
+                }
+                let last = journal.last();
+                if last.frame > from.frame || last.generation > from.generation {
+                    let (frame, own) = (last.frame, from.frame);
+                    return Err(other(format!("goes to frame {frame} already, and this world stands at frame {own}")));
+                }
+                if let Some(torn) = journal.torn() {
+                    tracing::warn!(path = %torn.path.display(), offset = torn.offset, bytes = torn.bytes, "cut off: {torn}");
+                    cut(&torn.path, torn.offset)?;
+                }
+                recording = journal.recording();
+            }
+        }
+        Ok(Writer {
+            directory: directory.to_owned(),
+            every: every.max(1),
+            options,
+            recording,
+            segment: None,
+            differ: None,
+            payload: Vec::new(),
+            recorded: Recorded::default(),
+        })
+    }
+
+    /// Adds a generation.
+    pub(crate) fn record(&mut self, snapshot: &Snapshot<'_>) -> Result<(), JournalError> {
+        let directory = &self.directory;
+        match &mut self.differ {
+            None => {
+                let differ = Differ::new(State::of(snapshot), self.options.level);
+                self.differ = Some(differ.map_err(JournalError::io("compress for", directory))?);
+                self.begin(snapshot)?;
+            }
+            Some(differ) => {
+                self.payload.clear();
+                let record = differ.record(snapshot, &mut self.payload);
+                let record = record.map_err(JournalError::io("compress for", directory))?;
+                let mut bytes = record.encode(self.payload.len() as u64);
+                bytes.append(&mut self.payload);
+                let segment = self.segment.as_mut().ok_or(JournalError::Gone)?;
+                segment.file.write_all(&bytes).map_err(JournalError::io("write", &segment.path))?;
+                // its memory serves the next one
+                self.payload = std::mem::take(&mut bytes);
+                let written = self.payload.len() as u64;
+                segment.places.push(Place { offset: segment.bytes, moment: record.moment });
+                segment.bytes += written;
+                self.recorded.bytes += written;
+                if segment.places.len() as u64 >= self.every {
+                    self.begin(snapshot)?;
+                }
+            }
+        }
+        self.recorded.generations += 1;
+        self.recorded.newest = Some(snapshot.generation());
+        self.recorded.frame = snapshot.frame();
+        Ok(())
+    }
+
+    /// Begins a segment with this generation, which was the last one recorded.
+    fn begin(&mut self, snapshot: &Snapshot<'_>) -> Result<(), JournalError> {
+        self.end()?;
+        let meta = snapshot.directory().meta;
+        let checkpoint = path_of(&self.directory, meta.generation, ".checkpoint");
+        let report = checkpoint::write(snapshot, &checkpoint, &self.options)?;
+        let path = path_of(&self.directory, meta.generation, SEGMENT_SUFFIX);
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        // one that begins here can have no records: this generation is the newest
+        let _ = std::fs::remove_file(&path);
+        let mut file = options.open(&path).map_err(JournalError::io("make", &path))?;
+        let base = Moment { generation: meta.generation, frame: meta.frame, time: meta.time };
+        let header = Header { layout_hash: meta.layout_hash, recording: self.recording, base };
+        file.write_all(&header.encode()).map_err(JournalError::io("write", &path))?;
+        let bytes = format::HEADER_BYTES as u64;
+        self.recorded.bytes += bytes + report.file_bytes;
+        self.recorded.checkpoints += 1;
+        self.segment = Some(Segment { path, file, bytes, places: Vec::new() });
+        Ok(())
+    }
+
+    /// Ends the segment: its index, and all of it on disk.
+    pub(crate) fn end(&mut self) -> Result<(), JournalError> {
+        let Some(mut segment) = self.segment.take() else { return Ok(()) };
+        let index = format::encode_index(&segment.places);
+        self.recorded.bytes += index.len() as u64;
+        let done = segment.file.write_all(&index).and_then(|()| segment.file.sync_all());
+        done.map_err(JournalError::io("write out", &segment.path))
+    }
+}
+
+/// Cuts off what is not whole.
+fn cut(path: &Path, offset: u64) -> Result<(), JournalError> {
+    if offset < format::HEADER_BYTES as u64 {
+        // nothing was ever written there
+        return std::fs::remove_file(path).map_err(JournalError::io("remove", path));
+    }
+    let file = OpenOptions::new().write(true).open(path).map_err(JournalError::io("open", path))?;
+    file.set_len(offset).and_then(|()| file.sync_all()).map_err(JournalError::io("cut", path))
+}

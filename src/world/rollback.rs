@@ -1,0 +1,199 @@
+#![forbid(unsafe_code)]
+//! Going back to a generation that was kept: for prediction and for undo.
+//!
+//! The state that the world goes back to is published anew, as the next generation: numbers keep growing, so nobody
+//! sees one number with two contents, and readers follow as they follow a frame. What differs from the generation that
+//! was the newest is stamped with the new number, so that "changed since" stays true across it. Readers who hold
+//! generations that were undone keep them.
+//!
+//! Invariant: where it fails, the world stands at its newest generation, as after a frame that failed.
+
+use crate::limits::CHUNK_ROWS;
+use crate::region::RegionError;
+use crate::snapshot::Directory;
+
+use super::World;
+use super::arena::Arena;
+use super::column::{ColumnKind, Item};
+use super::error::WorldError;
+use super::store::Store;
+
+/// A generation that the world can go back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeptGeneration {
+    /// Its number.
+    pub generation: u64,
+    /// The frame after which it was published.
+    pub frame: u64,
+}
+
+/// Where a rollback landed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rollback {
+    /// The frame at which the world stands now.
+    pub frame: u64,
+    /// Frames that were undone.
+    pub undone: u64,
+    /// The generation whose content it is.
+    pub source: u64,
+    /// The number under which that content is the newest generation now.
+    pub generation: u64,
+}
+
+/// Stamps to be written: table, column, chunks.
+type Stamps = Vec<(u32, usize, Vec<u32>)>;
+
+impl World {
+    /// Generations that [`World::rollback`] can reach, oldest first; the last is the newest published one.
+    pub fn kept_generations(&self) -> impl ExactSizeIterator<Item = KeptGeneration> {
+        self.store.kept().iter().map(|kept| KeptGeneration { generation: kept.generation, frame: kept.frame })
+    }
+
+    /// Sets how many published generations to keep beside the newest, as
+    /// [`WorldBuilder::keep_generations`](crate::WorldBuilder::keep_generations).
+    pub fn set_keep_generations(&mut self, generations: usize) {
+        self.store.set_keep(generations);
+    }
+
+    /// Goes back by `frames` frames: to the newest kept generation at or before that frame, which is exactly that frame
+    /// where every frame is published. The answer says which it was. What happened since, published or not, is undone;
+    /// stepping again gives the same bytes as it did the first time. In a simulation, call
+    /// [`Simulation::rollback`](crate::Simulation::rollback).
+    ///
+    /// ```
+    /// use hypostyle::{Component, World};
+    /// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+    /// struct Turn { number: u32 }
+    /// let mut world = World::builder().component::<Turn>().keep_generations(8).build()?;
+    /// let game = world.spawn(Turn { number: 0 })?;
+    /// world.publish()?;
+    /// world.set(game, Turn { number: 1 })?;
+    /// let back = world.rollback(0)?; // what was not published yet is undone
+    /// assert_eq!((back.frame, world.get::<Turn>(game)?.number), (0, 0));
+    /// # Ok::<(), hypostyle::WorldError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`WorldError::NotKept`]: nothing so old is kept, and nothing has changed. Readers that hold all memory: the world
+    /// stands at its newest generation then.
+    pub fn rollback(&mut self, frames: u64) -> Result<Rollback, WorldError> {
+        let from = self.frame;
+        let target = from.checked_sub(frames);
+        let found = target.and_then(|target| self.store.kept().iter().rev().find(|kept| kept.frame <= target));
+        let Some(&kept) = found else { return Err(self.not_kept(frames)) };
+        if kept.generation == self.store.published {
+            self.restore_newest()?;
+        } else if let Err(error) = self.return_to(kept.generation) {
+            self.restore_newest()?;
+            return Err(error);
+        }
+        let undone = from - self.frame;
+        Ok(Rollback { frame: self.frame, undone, source: kept.generation, generation: self.store.published })
+    }
+
+    fn not_kept(&self, frames: u64) -> WorldError {
+        let kept = match (self.store.kept().front(), self.store.kept().len()) {
+            (None, _) => "nothing is published, so nothing is kept".to_owned(),
+            (Some(only), 1) => format!("only the newest generation is kept, that of frame {}", only.frame),
+            (Some(oldest), count) => {
+                format!("the oldest of {count} kept generations is that of frame {}", oldest.frame)
+            }
+        };
+        WorldError::NotKept { frame: self.frame, frames, kept }
+    }
+
+    /// Makes an older generation the newest.
+    fn return_to(&mut self, generation: u64) -> Result<(), WorldError> {
+        let lost = || WorldError::from(crate::SnapshotError::directory("it is missing"));
+        let slot = self.slot_of(generation).ok_or_else(lost)?;
+        let mut directories = self.reinstate(generation, slot)?;
+        let target = directories.pop().ok_or_else(lost)?;
+        let published = self.store.published;
+        let newest = directories.iter().find(|other| other.meta.generation == published).ok_or_else(lost)?;
+        let stamps = differences(&self.store, &target, newest);
+        for (table, column, _) in &stamps {
+            let extent = self.store.tables[*table as usize].columns[*column].live;
+            let shared = directories.iter().any(|other| other.extents().any(|other| other == extent))
+                || self.store.pins().contains(&generation);
+            if shared {
+                self.store.write_partial(*table, *column)?;
+            } else {
+                // nobody else has it: it is this world's to write
+                self.store.tables[*table as usize].columns[*column].building = true;
+            }
+        }
+        if !self.secure() {
+            let usage = self.usage();
+            let available = usage.bytes_max.saturating_sub(usage.allocated);
+            return Err(RegionError::Full { requested: 1 << 16, available, bytes_max: usage.bytes_max }.into());
+        }
+        self.issue(|store| {
+            for (table, column, chunks) in &stamps {
+                stamp(store, *table, *column, chunks, published + 1);
+            }
+            store.forget_from(generation);
+        })?;
+        Ok(())
+    }
+}
+
+/// Chunks whose content is not that of the newest generation, by table and column.
+fn differences(store: &Store, target: &Directory, newest: &Directory) -> Stamps {
+    let mut out = Vec::new();
+    for (table, own) in target.tables.iter().enumerate() {
+        let other = newest.tables.get(table);
+        let chunks = own.rows.div_ceil(CHUNK_ROWS as u32);
+        let common = other.map_or(0, |other| other.rows);
+        // other entities stand there: their columns may have changed hands without being written
+        let mut moved = vec![false; chunks as usize];
+        let handles = own.columns.first().filter(|column| column.kind == ColumnKind::Handle);
+        if let (Some(own_handles), Some(other)) = (handles, other)
+            && own_handles.extent != other.columns[0].extent
+        {
+            let bytes = 8 * u64::from(own.rows.min(common));
+            let (a, b) = (
+                store.arena.bytes(own_handles.extent.offset, bytes),
+                store.arena.bytes(other.columns[0].extent.offset, bytes),
+            );
+            let pairs = a.chunks(8 * CHUNK_ROWS).zip(b.chunks(8 * CHUNK_ROWS));
+            moved.iter_mut().zip(pairs).for_each(|(moved, (a, b))| *moved = a != b);
+        }
+        for (index, column) in own.columns.iter().enumerate() {
+            let twin = other
+                .and_then(|other| Some((other.columns.iter().find(|twin| twin.kind == column.kind)?, other.capacity)));
+            let stamps: Option<&[u64]> = twin
+                .filter(|(twin, _)| twin.extent != column.extent)
+                .map(|(twin, capacity)| stamps_of(&store.arena, twin.item, twin.extent.offset, capacity, common));
+            let differs = |chunk: &u32| {
+                let end = (u64::from(*chunk) + 1) * CHUNK_ROWS as u64;
+                let beyond = end.min(u64::from(own.rows)) > u64::from(common);
+                let written = stamps
+                    .and_then(|stamps| stamps.get(*chunk as usize))
+                    .is_some_and(|stamp| *stamp > target.meta.generation);
+                twin.is_none() || beyond || moved[*chunk as usize] || written
+            };
+            let changed: Vec<u32> = (0..chunks).filter(differs).collect();
+            if !changed.is_empty() {
+                out.push((table as u32, index, changed));
+            }
+        }
+    }
+    out
+}
+
+/// The stamps of the rows in use.
+fn stamps_of(arena: &Arena, item: Item, offset: u64, capacity: u32, rows: u32) -> &[u64] {
+    arena.items(offset + item.stamps_offset(capacity), (rows as usize).div_ceil(CHUNK_ROWS))
+}
+
+fn stamp(store: &mut Store, table: u32, column: usize, chunks: &[u32], generation: u64) {
+    let table = &store.tables[table as usize];
+    let column = &table.columns[column];
+    debug_assert!(column.building, "only a building column is written");
+    let offset = column.live.offset + column.item.stamps_offset(table.capacity);
+    for chunk in chunks {
+        store.arena.set_word(offset + 8 * u64::from(*chunk), generation);
+    }
+}
