@@ -50,9 +50,11 @@ type Event =
   | { readonly kind: "step"; readonly dt: number; readonly end: number }
   | { readonly kind: "input"; readonly sequence: number; readonly input: unknown; readonly end: number };
 
+/** A table's predicted state. Arrays have room for more than the rows. */
 interface Part {
   readonly table: Table;
   readonly rows: number;
+  readonly room: number;
   readonly handles: Uint32Array;
   readonly state: Record<string, Floats>;
   readonly shown: Record<string, Floats>;
@@ -75,6 +77,8 @@ export class Predictor {
   readonly #smooth: number;
   readonly #aheadMax: number;
   #parts: Part[] = [];
+  /** Of the states before these: their arrays are used again. */
+  readonly #spare = new WeakMap<Table, Part>();
   #history: Event[] = [];
   #worldVersion = -1;
   #fading = false;
@@ -185,40 +189,34 @@ export class Predictor {
   /** The server's state of a table as the start of a prediction; arrays of the part before are used again. */
   #fresh(table: Table, old: Part | undefined): Part | undefined {
     if ([...this.#kernel.writes, ...this.#kernel.reads].some(name => !table.columns.has(name))) return undefined;
-    const rows = table.rows, lanes = (name: string): number => table.columns.get(name)!.lanes;
+    const { rows } = table, room = Math.ceil(table.capacity / CHUNK_ROWS) * CHUNK_ROWS, spare = this.#spare.get(table);
+    const again = spare?.room === room ? spare : undefined, shownBefore = old?.room === room ? old.shown : undefined;
     const state: Record<string, Floats> = {}, shown: Record<string, Floats> = {}, offset: Record<string, Float32Array> = {};
     for (const name of this.#kernel.writes) {
-      const column = table.columns.get(name)!, data = column.data as Floats, length = rows * lanes(name);
-      const room = Math.ceil(table.capacity / CHUNK_ROWS) * CHUNK_ROWS * lanes(name);
-      state[name] = data.slice(0, length);
-      const reuse = old?.shown[name];
-      shown[name] = reuse && reuse.length === room ? reuse : column.type === "f32" ? new Float32Array(room) : new Float64Array(room);
-      offset[name] = new Float32Array(this.#smooth > 0 ? length : 0);
+      const { data, lanes, type } = table.columns.get(name)!, make = (): Floats => type === "f32" ? new Float32Array(room * lanes) : new Float64Array(room * lanes);
+      state[name] = again?.state[name] ?? make();
+      (state[name] as Float64Array).set(data.subarray(0, rows * lanes) as Float64Array);
+      shown[name] = shownBefore?.[name] ?? make();
+      offset[name] = again?.offset[name]?.fill(0, 0, rows * lanes) ?? new Float32Array(this.#smooth > 0 ? room * lanes : 0);
     }
-    const handles = new Uint32Array(table.handles.bytes.buffer, 0, rows * 2).slice();
-    return { table, rows, handles, state, shown, offset };
+    const handles = again?.handles ?? new Uint32Array(room * 2);
+    handles.set(new Uint32Array(table.handles.bytes.buffer, 0, rows * 2));
+    if (old) this.#spare.set(table, old);
+    return { table, rows, room, handles, state, shown, offset };
   }
 
   /** How far the old prediction is from the new one, in rows of the same entity; and what a smooth change takes back. */
-  #compare(part: Part, old: Part): { sum: number; count: number; max: number } {
-    let sum = 0, count = 0, max = 0;
-    const rows = Math.min(part.rows, old.rows), a = part.handles, b = old.handles;
+  #compare(part: Part, old: Part): Difference {
+    const total: Difference = { sum: 0, count: 0, max: 0 }, rows = Math.min(part.rows, old.rows);
+    const same = sameRows(part.handles, old.handles, rows);
     for (const name of this.#kernel.writes) {
-      const now = part.state[name]!, before = old.state[name]!, offset = part.offset[name]!, left = old.offset[name]!;
-      const lanes = part.rows > 0 ? now.length / part.rows : 1, smooth = this.#smooth > 0;
-      for (let row = 0; row < rows; row++) {
-        if (a[row * 2] !== b[row * 2] || a[row * 2 + 1] !== b[row * 2 + 1]) continue;
-        for (let k = row * lanes; k < (row + 1) * lanes; k++) {
-          const error = before[k]! - now[k]!, size = Math.abs(error);
-          if (!(size < Infinity)) continue;
-          sum += error * error;
-          if (size > max) max = size;
-          if (smooth) offset[k] = error + left[k]!;
-        }
-        count += lanes;
-      }
+      const { lanes } = part.table.columns.get(name)!;
+      const one = difference(part.state[name]!, old.state[name]!, same, lanes, part.offset[name]!, old.offset[name]!, this.#smooth > 0);
+      total.sum += one.sum;
+      total.count += one.count;
+      total.max = Math.max(total.max, one.max);
     }
-    return { sum, count, max };
+    return total;
   }
 
   /** Makes the shown columns: the state, and what is left of the last correction. */
@@ -227,18 +225,9 @@ export class Predictor {
     let largest = 0;
     for (const part of this.#parts) {
       for (const name of this.#kernel.writes) {
-        const state = part.state[name]!, shown = part.shown[name]!;
-        if (!this.#fading) {
-          (shown as Float64Array).set(state);
-          continue;
-        }
-        const offset = part.offset[name]!;
-        for (let k = 0; k < state.length; k++) {
-          const left = offset[k]! * keep, size = left < 0 ? -left : left;
-          offset[k] = left;
-          if (size > largest) largest = size;
-          shown[k] = state[k]! + left;
-        }
+        const state = part.state[name]!, shown = part.shown[name]!, length = part.rows * (part.table.columns.get(name)?.lanes ?? 1);
+        if (this.#fading) largest = Math.max(largest, fade(shown, state, part.offset[name]!, keep, length));
+        else (shown as Float64Array).set(state.subarray(0, length));
       }
     }
     if (this.#fading && largest <= this.errorMax * 1e-3) {
@@ -247,4 +236,57 @@ export class Predictor {
     }
     this.version++;
   }
+}
+
+interface Difference {
+  sum: number;
+  count: number;
+  max: number;
+}
+
+/** Rows that hold the same entity in both: runs of first and end. */
+function sameRows(a: Uint32Array, b: Uint32Array, rows: number): number[] {
+  const runs: number[] = [];
+  let first = -1;
+  for (let row = 0; row < rows; row++) {
+    const equal = a[row * 2] === b[row * 2] && a[row * 2 + 1] === b[row * 2 + 1];
+    if (equal === first >= 0) continue;
+    if (equal) first = row;
+    else {
+      runs.push(first, row);
+      first = -1;
+    }
+  }
+  if (first >= 0) runs.push(first, rows);
+  return runs;
+}
+
+/** Loops of their own, so that engines see plain arrays. */
+function difference(now: Floats, before: Floats, runs: number[], lanes: number, offset: Float32Array, left: Float32Array, smooth: boolean): Difference {
+  let sum = 0, count = 0, max = 0;
+  for (let run = 0; run < runs.length; run += 2) {
+    const end = runs[run + 1]! * lanes;
+    for (let k = runs[run]! * lanes; k < end; k++) {
+      const error = before[k]! - now[k]!, square = error * error;
+      if (!(square < Infinity)) continue;
+      sum += square;
+      if (square > max) max = square;
+      if (smooth) offset[k] = error + left[k]!;
+    }
+    count += end - runs[run]! * lanes;
+  }
+  return { sum, count, max: Math.sqrt(max) };
+}
+
+/** Takes corrections back by a part, and adds what is left. Returns the largest that is left. */
+function fade(shown: Floats, state: Floats, offset: Float32Array, keep: number, length: number): number {
+  let high = 0, low = 0;
+  for (let k = 0; k < length; k++) {
+    const left = offset[k]! * keep;
+    offset[k] = left;
+    if (left > high) high = left;
+    else if (left < low) low = left;
+    shown[k] = state[k]! + left;
+  }
+  return Math.max(high, -low);
 }
