@@ -116,6 +116,11 @@ impl Pin {
         self.with_table(table, |pin, table| Ok(table.stamps(name)?.map(|stamps| words(pin, bytes_of(stamps)))))
     }
 
+    /// The generation in which all rows of another table became this table's; 0: never.
+    fn moved(&self, table: usize) -> PyResult<u64> {
+        self.with_table(table, |_, table| Ok(table.moved()))
+    }
+
     /// The handles of a table's rows, in place.
     fn entities(&self, table: usize) -> PyResult<Memory> {
         self.with_table(table, |pin, table| Ok(words(pin, bytemuck::cast_slice(table.entities()))))

@@ -148,7 +148,8 @@ impl Shadow {
             let columns = reshape(table, track, entry, &self.follows, look.number);
             for ((column, track), source) in table.columns.iter_mut().zip(&mut track.columns).zip(columns) {
                 let (rows, stamps) = snapshot.column_parts(entry, source);
-                let new = Source { rows, stamps, row_count: entry.rows, seen };
+                let moved = source.moved > seen;
+                let new = Source { rows, stamps, row_count: entry.rows, seen, moved };
                 take_column(column, track, &new, self.follows.is_exact(), &mut report);
             }
         }
@@ -207,6 +208,8 @@ struct Source<'s> {
     row_count: u32,
     /// The generation of the last look; 0: none.
     seen: u64,
+    /// Whether it was another table's at the last look: then stamps tell nothing.
+    moved: bool,
 }
 
 fn take_column(
@@ -227,7 +230,7 @@ fn take_column(
     for (chunk, (old, new_rows)) in chunks.enumerate() {
         let is_grown = (chunk + 1) * CHUNK > before && before < items;
         let is_newer = new.stamps.get(chunk).is_none_or(|stamp| *stamp > new.seen);
-        if !(bits || is_grown || is_newer) {
+        if !(bits || is_grown || is_newer || new.moved) {
             continue;
         }
         report.bytes_read += old.len() as u64;

@@ -378,3 +378,29 @@ fn selections_say_what_is_wrong() {
     assert_eq!(Selection::view().within(&narrow), narrow);
     assert_ne!(narrow.key(), Selection::view().key());
 }
+
+/// Rows that come by relabelling a whole table bring their columns' stamps along, which may be older than any look.
+#[test]
+fn rows_of_a_relabelled_table_are_seen() {
+    let mut world = world();
+    let spin = |value: f64| Spin { axis: [value; 3] };
+    world.spawn_batch((0..100).map(|i| spin(f64::from(i)))).unwrap();
+    let others = world.spawn_batch((0..100).map(|i| (spin(-1.0 - f64::from(i)), Small { a: 1 }))).unwrap();
+    world.publish().unwrap();
+    let mut reader = world.reader().unwrap();
+    let mut shadows = [Shadow::new(Selection::everything()), Shadow::new(Selection::view())];
+    for shadow in &mut shadows {
+        shadow.look(&reader.pin().unwrap());
+    }
+    // the table of both components is emptied, and the other one's columns become its own
+    others.into_iter().for_each(|entity| world.despawn(entity).unwrap());
+    assert_eq!(world.add_where::<crate::Read<Spin>, Small>(Small { a: 2 }).unwrap(), 100);
+    world.publish().unwrap();
+    let snapshot = reader.pin().unwrap();
+    let whole = State::of(&snapshot);
+    for shadow in &mut shadows {
+        shadow.look(&snapshot);
+    }
+    assert!(shadows[0].state() == &whole);
+    assert!(shadows[1].state() == &projected(&whole, &Selection::view()));
+}

@@ -9,7 +9,8 @@
 //!       56 reserved u64 (0)
 //!       64 per table, 24 bytes: kind u32 · components u32 · columns u32 · rows u32 · capacity u32 · 0 u32
 //!        … per column of every table, 32 bytes: kind u8 · field u8 · component u16 · row bytes u32 (0: one bit)
-//!          · extent offset u64 · extent bytes u64 · 0 u64
+//!          · extent offset u64 · extent bytes u64 · generation in which the column came from
+//!          another table u64 (0: it never did; its stamps tell nothing of that)
 //!        … component ids u16 of every table, zeros to a multiple of 8
 //! ```
 //!
@@ -50,6 +51,9 @@ pub(crate) struct ColumnEntry {
     pub kind: ColumnKind,
     pub item: Item,
     pub extent: Extent,
+    /// The generation in which the column was taken over from another table; 0: never. Rows that came that way may be
+    /// older than any look, by their chunks' stamps.
+    pub moved: u64,
 }
 
 /// A table as a directory names it.
@@ -117,7 +121,7 @@ pub(crate) fn encode(meta: &Meta, tables: &[Table], out: &mut Vec<u8>) {
         out.extend_from_slice(&bytes.to_le_bytes());
         out.extend_from_slice(&column.live.offset.to_le_bytes());
         out.extend_from_slice(&column.live.bytes.to_le_bytes());
-        out.extend_from_slice(&0u64.to_le_bytes());
+        out.extend_from_slice(&column.moved.to_le_bytes());
     }
     for component in tables.iter().flat_map(|table| &table.shape.components) {
         out.extend_from_slice(&component.to_le_bytes());
@@ -287,7 +291,7 @@ fn column(
     let component = cursor.u16()?;
     let bytes = cursor.u32()?;
     let extent = Extent { offset: cursor.u64()?, bytes: cursor.u64()? };
-    cursor.u64()?;
+    let moved = cursor.u64()?;
     let wanted = match item {
         Item::Bytes(bytes) => bytes,
         Item::Bit => 0,
@@ -300,5 +304,5 @@ fn column(
     if end.is_none_or(|end| end > data_bytes) || extent.bytes < room || !extent.offset.is_multiple_of(64) {
         return Err(SnapshotError::directory("a column's extent lies outside the data or is too small for its rows"));
     }
-    Ok(ColumnEntry { kind, item, extent })
+    Ok(ColumnEntry { kind, item, extent, moved })
 }

@@ -154,13 +154,20 @@ impl<'s> TableView<'s> {
     }
 
     /// The generation in which each chunk of 1024 rows of a column was last written; `None` where the table lacks the
-    /// component.
+    /// component. Rows that came with a whole table keep the stamps that they had: see [`TableView::moved`].
     ///
     /// # Errors
     /// No such column.
     pub fn stamps(&self, name: &str) -> Result<Option<&'s [u64]>, SnapshotError> {
         let (component, field, _) = self.lookup(name)?;
         Ok(self.find(ColumnKind::Field { component, field }).map(|column| self.stamps_of(column)))
+    }
+
+    /// The generation in which the rows of another table became this table's, all at once, when a component was added
+    /// or removed by query; 0: never. To somebody who looked before that, every row may be another.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.entry.columns.iter().map(|column| column.moved).max().unwrap_or(0)
     }
 
     fn stamps_of(&self, column: &ColumnEntry) -> &'s [u64] {

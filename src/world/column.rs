@@ -164,11 +164,13 @@ pub(crate) struct Column {
     pub spare: Option<Spare>,
     /// Where `spare` differs from `live`.
     pub stale: Stale,
+    /// The generation in which the column was taken over from another table; 0: never.
+    pub moved: u64,
 }
 
 impl Column {
     /// A new column on a fresh extent.
     pub(crate) fn new(kind: ColumnKind, item: Item, live: Extent) -> Self {
-        Column { kind, item, live, building: true, named_since: 0, spare: None, stale: Stale::all() }
+        Column { kind, item, live, building: true, named_since: 0, spare: None, stale: Stale::all(), moved: 0 }
     }
 }

@@ -306,6 +306,7 @@ fn tables_of(directory: &Directory, layout: &crate::Layout) -> Vec<Table> {
                 .map(|column| Column {
                     building: false,
                     named_since: directory.meta.generation,
+                    moved: column.moved,
                     ..Column::new(column.kind, column.item, column.extent)
                 })
                 .collect();

@@ -472,6 +472,11 @@ impl Store {
                     let (a, b) = (self.tables[f].columns[source].clone(), self.tables[t].columns[c].clone());
                     self.tables[f].columns[source] = b;
                     self.tables[t].columns[c] = a;
+                    // frozen columns keep their stamps: this tells that their rows are others
+                    for table in [f, t] {
+                        let column = if table == f { source } else { c };
+                        self.tables[table].columns[column].moved = self.published + 1;
+                    }
                 }
                 None => {
                     let old = std::mem::replace(&mut self.tables[t].columns[c], take(kind));

@@ -130,6 +130,8 @@ class Table:
 
         Changes are known by chunks of 1024 rows, so a run can hold rows that did not change.
         """
+        if self._core.pin.moved(self.index) > generation:
+            return [slice(0, self.rows)] if self.rows else []
         declared = self._core.layout.components
         if not names:
             names = tuple(f"{c}.{f.name}" for c in self.components for f in declared[c].fields)
