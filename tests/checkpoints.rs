@@ -232,7 +232,7 @@ fn wrong_usage_is_told_and_has_its_code() {
         (&["run", "particles", "--from", file], 4, "one of scene nbody, not of particles"),
         (&["run", "nbody", "--from", absent], 3, "cannot open"),
         (&["run", "nbody", "--from", file, "--resume", "--region", "x"], 2, "cannot be used with"),
-        (&["run", "nbody", "--checkpoint-every", "3"], 2, "--checkpoint <DIR>"),
+        (&["run", "nbody", "--checkpoint-every", "3"], 2, "needs --checkpoint DIR or --record DIR"),
         (&["run", "nbody", "--frames", "1", "--checkpoint", &text, "--checkpoint-level", "99"], 2, "use 0 to 19"),
         (&["run", "nbody", "--frames", "1", "--checkpoint", taken], 1, "cannot make"),
     ] {
