@@ -31,6 +31,12 @@
 //!
 //! The modules below stand in the order in which data flows.
 
+#![cfg_attr(
+    // such builds make the standard library anew, which takes a nightly compiler anyway
+    all(target_arch = "wasm32", target_feature = "atomics"),
+    feature(stdarch_wasm_atomic_wait)
+)]
+
 pub mod limits;
 mod primitive;
 
@@ -85,6 +91,8 @@ pub use hypostyle_derive::{Component, Resource};
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
+#[cfg(target_family = "wasm")]
+pub use os::{Host, set_host};
 pub use patch::{PatchError, RecordError, RingError};
 pub use region::{
     HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
@@ -101,8 +109,8 @@ pub use snapshot::{
 };
 pub use trace::Timeline;
 pub use worker::{
-    JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
-    WorkerKind, WorkerStatus, Workers,
+    DeathNotice, HostedWorker, JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName,
+    WorkerCommand, WorkerError, WorkerKind, WorkerStatus, Workers,
 };
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Prefab, PrefabSpawn, Publication, Query, Read,
