@@ -36,6 +36,15 @@
     all(target_arch = "wasm32", target_feature = "atomics"),
     feature(stdarch_wasm_atomic_wait)
 )]
+#![cfg_attr(
+    target_family = "wasm",
+    allow(
+        dead_code,
+        unused_imports,
+        unfulfilled_lint_expectations,
+        reason = "shared regions and processes are not there"
+    )
+)]
 
 pub mod limits;
 mod primitive;

@@ -5,16 +5,15 @@
 #![expect(unsafe_code, reason = "that a thread has ended short of returning is the embedder's word")]
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use crate::os::Instant;
 
 use super::board::Board;
 use super::error::WorkerError;
+use super::program::lock;
 use super::wait;
 
 /// No thread has come.
@@ -51,7 +50,7 @@ impl Post {
     pub(super) fn ended(&self) -> Option<String> {
         // SYNC POINT: hosted end
         let ended = self.state.load(Ordering::Acquire) == ENDED;
-        ended.then(|| self.reason.lock().clone().unwrap_or_else(|| "its thread ended".to_owned()))
+        ended.then(|| lock(&self.reason).clone().unwrap_or_else(|| "its thread ended".to_owned()))
     }
 
     /// Lets nobody come any more, and waits until who is there has left, at most `grace`. What a thread that has not
@@ -152,7 +151,7 @@ impl DeathNotice {
     /// - The thread that was in [`HostedWorker::run`] executes nothing of it any more, and never will.
     pub unsafe fn give(&self, reason: impl Into<String>) {
         if self.post.is_serving() {
-            *self.post.reason.lock() = Some(reason.into());
+            *lock(&self.post.reason) = Some(reason.into());
             self.post.end();
         }
     }
