@@ -1,4 +1,5 @@
-// Builds the engine for WebAssembly into dist/engine/: two modules, and what starts them.
+// Builds the engine for WebAssembly into dist/engine/: two modules, and what starts them; and dist/demo/, a page that
+// runs it.
 //
 //   node build-engine.mjs          both modules; the shared one takes a nightly toolchain with rust-src
 //   node build-engine.mjs --plain  only the one for a single thread
@@ -44,6 +45,8 @@ if (!process.argv.includes("--plain")) {
   const rustflags = flags([...SHARED.features, ...FEATURES], [...SHARED.exports, ...EXPORTS], SHARED.link);
   await copyFile(cargo("nightly", ["-Zbuild-std=std,panic_abort"], "shared", rustflags), "dist/engine/engine-shared.wasm");
 }
-const entryPoints = ["src/engine/index.ts", "src/engine/thread.ts"];
-await build({ bundle: true, format: "esm", target: "es2022", logLevel: "warning", charset: "utf8", entryPoints, outdir: "dist/engine", external: ["node:*"], sourcemap: true });
+const common = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", charset: "utf8", external: ["node:*"], sourcemap: true };
+await build({ ...common, entryPoints: ["src/engine/index.ts", "src/engine/thread.ts"], outdir: "dist/engine" });
+await build({ ...common, entryPoints: ["src/demo/main.ts"], outdir: "dist/demo" });
+await copyFile("src/demo/index.html", "dist/demo/index.html");
 execFileSync("node_modules/.bin/tsc", ["--project", "tsconfig.engine.json"], { stdio: "inherit" });
