@@ -13,7 +13,11 @@ use scenes::{Scene, SceneOptions, nbody, particles, spheres};
 fn simulation(scene: &dyn Scene, entities: u64, seed: u64, workers: Workers) -> Simulation {
     let options = SceneOptions { entities: Some(entities), seed };
     let world = scene.world(&options, World::builder()).unwrap();
-    Simulation::new(world, scene.schedule(&options), workers).unwrap()
+    let mut simulation = Simulation::new(world, scene.schedule(&options), workers).unwrap();
+    for worker in simulation.hosted_workers() {
+        std::thread::spawn(|| worker.run());
+    }
+    simulation
 }
 
 fn value(scene: &dyn Scene, world: &World, label: &str) -> String {
@@ -182,8 +186,10 @@ fn the_same_bytes_for_threads() {
         let mut different = Vec::new();
         for seed in [1, 2] {
             let local = hashes(scene, entities, seed, Workers::Local, frames);
-            let threads = hashes(scene, entities, seed, Workers::Threads(2), frames);
-            assert_eq!(local, threads, "{} with seed {seed}", scene.name());
+            for workers in [Workers::Threads(2), Workers::Hosted(2)] {
+                let threads = hashes(scene, entities, seed, workers, frames);
+                assert_eq!(local, threads, "{} with seed {seed}, {workers}", scene.name());
+            }
             different.push(local);
         }
         assert!(entities == 5 || different[0] != different[1], "{}: seeds make a difference", scene.name());
