@@ -79,7 +79,7 @@ test("what cannot be is an error that says what could", async () => {
   for (const options of [{ mode: "in-process" }, { workers: 1 }] as const) {
     await assert.rejects(start({ scene: "none", ...options }), error => error instanceof engines.EngineError && /no scene `none`; there are particles/.test(error.message));
     await assert.rejects(start({ scene: "particles", entities: 1.5, ...options }), /1.5 entities/);
-    await assert.rejects(start({ scene: "particles", entities: 8_000_000, ...options }), /bytes|memory|full/);
+    await assert.rejects(start({ scene: "particles", entities: 16_000_000, ...options }), /bytes|memory|full/);
   }
   await assert.rejects(start({ scene: "particles", workers: 65 }), /from 1 to 64/);
   const engine = await start({ scene: "particles", entities: 100, workers: 1 });
