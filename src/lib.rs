@@ -38,6 +38,7 @@ pub mod layout;
 // what the layout's types are in Rust
 mod column;
 mod component;
+mod gather;
 
 mod commit;
 pub mod delta;

@@ -80,6 +80,15 @@ impl Mapping {
         }
     }
 
+    /// Puts every page of a part of the data, which is backed, into this process's page tables, ready to be written.
+    pub(super) fn populate(&self, from: u64, to: u64) -> std::io::Result<()> {
+        match &self.backing {
+            Backing::Heap { data, .. } => data.populate(from, to),
+            #[cfg(unix)]
+            Backing::Shared { data, .. } => data.populate(from, to),
+        }
+    }
+
     /// The control words.
     #[inline]
     pub(crate) fn control(&self) -> &Control {

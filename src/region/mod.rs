@@ -21,6 +21,7 @@ mod lease;
 mod list;
 mod mapping;
 pub(crate) mod pin;
+mod prefault;
 mod reader;
 mod target;
 mod writer;

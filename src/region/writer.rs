@@ -379,21 +379,43 @@ impl Region {
     }
 
     fn grow_to(&mut self, backed: u64) -> Result<(), RegionError> {
-        let (from, bytes) = (self.pool.backed(), backed - self.pool.backed());
-        check_memory(&self.target, bytes)?;
+        self.grow_with(backed, Region::back)
+    }
+
+    /// Grows the data; `back(region, from, to)` backs the new bytes.
+    pub(super) fn grow_with(
+        &mut self,
+        backed: u64,
+        back: impl FnOnce(&Region, u64, u64) -> Result<(), RegionError>,
+    ) -> Result<(), RegionError> {
+        let from = self.pool.backed();
+        check_memory(&self.target, backed - from)?;
+        let done = back(self, from, backed);
         #[cfg(unix)]
-        self.back_hugely(from, backed);
-        #[cfg(unix)]
-        if let Some(files) = &self.files
-            && let Err(error) = super::files::allocate(&files.data, from, bytes, &files.directory.path)
-        {
+        if let (Some(files), Err(_)) = (&self.files, &done) {
             // Part of the new bytes may be there.
             files.data.set_len(from).map_err(RegionError::io("cut", &files.directory.path))?;
-            return Err(error);
         }
+        done?;
         self.pool.grow_to(backed);
         self.control().set_data_bytes(backed);
         tracing::debug!(from, backed, "the region's data has grown");
+        Ok(())
+    }
+
+    /// Backs a part of the bytes that the data is about to get.
+    #[cfg_attr(
+        not(unix),
+        expect(clippy::unused_self, reason = "a private region's memory is there when it is touched")
+    )]
+    pub(super) fn back(&self, from: u64, to: u64) -> Result<(), RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            self.back_hugely(from, to);
+            super::files::allocate(&files.data, from, to - from, &files.directory.path)?;
+        }
+        #[cfg(not(unix))]
+        let _ = (from, to);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::Entity;
 use crate::column::RawColumn;
+use crate::gather::Gathered;
 use crate::layout::FieldType;
 
 use super::job::IdCache;
@@ -64,10 +65,11 @@ pub(crate) struct Task {
     pub raw: Vec<RawColumn>,
     pub part: Vec<RawColumn>,
     pub ready: Vec<Cell<bool>>,
-    pub runs: Vec<(u32, u32)>,
-    /// Whether the bits must be clear, and which of `addresses` they are.
-    pub terms: Vec<(bool, Range<usize>)>,
-    pub addresses: Vec<*const u64>,
+    /// The rows that its mask leaves, a bit each.
+    pub bits: Vec<u64>,
+    /// The rows that one condition leaves.
+    pub any: Vec<u64>,
+    pub gathered: Gathered,
     pub cache: IdCache,
     /// Whether a kernel asked for its memory to be closed after it.
     pub revoke: Cell<bool>,

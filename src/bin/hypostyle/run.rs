@@ -72,6 +72,9 @@ pub(crate) struct Args {
     /// Bytes of each worker's ring: a power of two, at least 256 (default 1 MiB).
     #[arg(long, value_name = "N")]
     ring_bytes: Option<usize>,
+    /// Take so many MiB of memory before the first entity, with all processors; the columns of a world are there twice.
+    #[arg(long, value_name = "MIB", conflicts_with_all = ["resume", "from"])]
+    prefault: Option<u64>,
     /// Write who did what when to a file, for `hypostyle trace`, Perfetto or chrome://tracing.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -267,7 +270,26 @@ fn region(args: &Args) -> RegionTarget {
 }
 
 fn make(args: &Args, options: &SceneOptions) -> Outcome<World> {
-    let builder = World::builder().region(region(args)).keep(args.keep);
+    let mut builder = World::builder().region(region(args)).keep(args.keep);
+    if let Some(mib) = args.prefault {
+        let bytes = mib.checked_mul(1 << 20).ok_or_else(|| Failure::usage("--prefault: that many MiB do not exist"))?;
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(1).with_message(format!("memory, {}", text::bytes(bytes)));
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        builder = builder.prefault(bytes, move |done, total| {
+            let Some(bar) = &bar else { return };
+            bar.set_length(total);
+            bar.set_position(done);
+            if done == total {
+                bar.finish_and_clear();
+            }
+        });
+    }
     args.scene.world(options, builder).map_err(|error| Failure::of(error.as_ref()))
 }
 
