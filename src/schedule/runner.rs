@@ -5,7 +5,7 @@
 //! job writes them, and no job reads them but through the old extent.
 #![expect(unsafe_code, reason = "column memory becomes slices for kernels here")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::Entity;
@@ -25,7 +25,7 @@ use super::task::{Task, TaskColumn};
 use super::view::{EntityMap, ViewSet};
 
 thread_local! {
-    static TASK: RefCell<Task> = RefCell::default();
+    static TASK: Cell<Option<Box<Task>>> = const { Cell::new(None) };
 }
 
 /// Runs the jobs of a schedule's systems.
@@ -58,11 +58,11 @@ impl Runner for SystemRunner {
         trace: &mut JobTrace<'_>,
     ) -> Result<(), String> {
         // taken out, so that a kernel which runs a simulation of its own finds an empty one
-        let mut task = TASK.take();
+        let mut task = TASK.take().unwrap_or_default();
         task.cache.serve(&self.registry);
         let done = self.run_task(&mut task, program, job, out, undo, trace);
         let revoked = if task.revoke.take() { self.memory.revoke() } else { Ok(false) };
-        TASK.set(task);
+        TASK.set(Some(task));
         self.memory.trim();
         revoked.and(done)
     }

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "hands out column slices of the writer's own tables")]
 
 use std::any::TypeId;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -81,7 +81,7 @@ struct Visit {
 }
 
 thread_local! {
-    static VISIT: RefCell<Visit> = RefCell::default();
+    static VISIT: Cell<Option<Box<Visit>>> = const { Cell::new(None) };
 }
 
 impl World {
@@ -146,13 +146,19 @@ impl World {
         if !prepared.plan.writes() {
             return Ok(());
         }
+        let mut visit = VISIT.take().unwrap_or_default();
+        let done = self.secure_tables(prepared, &mut visit.bits);
+        VISIT.set(Some(visit));
+        done
+    }
+
+    fn secure_tables(&mut self, prepared: &Prepared, bits: &mut Vec<u64>) -> Result<(), WorldError> {
         let parity = self.parity();
-        let mut bits = VISIT.with_borrow_mut(|visit| std::mem::take(&mut visit.bits));
         for index in &prepared.matching {
             let matched = prepared.matched(*index);
             let table = &self.store.tables[*index as usize];
             let rows = table.rows;
-            let pieces = self.pieces(table, &matched.mask, &mut bits);
+            let pieces = self.pieces(table, &matched.mask, bits);
             if pieces == Pieces::None {
                 continue;
             }
@@ -185,15 +191,14 @@ impl World {
                 }
             }
         }
-        VISIT.with_borrow_mut(|visit| visit.bits = bits);
         Ok(())
     }
 
     /// Calls `f` with everything that matches; what the query writes was secured.
     pub(super) fn visit<Q: Query>(&self, prepared: &Prepared, mut f: impl FnMut(&[Entity], Q::Item<'_>)) {
         // taken out: `f` may look at worlds
-        let mut visit = VISIT.take();
-        let Visit { raw, part, ready, bits, gathered } = &mut visit;
+        let mut visit = VISIT.take().unwrap_or_default();
+        let Visit { raw, part, ready, bits, gathered } = &mut *visit;
         for index in &prepared.matching {
             let table = &self.store.tables[*index as usize];
             let matched = prepared.matched(*index);
@@ -247,7 +252,7 @@ impl World {
                 ),
             }
         }
-        VISIT.set(visit);
+        VISIT.set(Some(visit));
     }
 }
 
