@@ -41,6 +41,7 @@ mod component;
 
 mod commit;
 pub mod delta;
+mod inputs;
 mod os;
 mod patch;
 mod region;
@@ -82,6 +83,7 @@ pub use column::{ColumnCursor, Mut};
 pub use commit::{PatchCounts, Refusal};
 pub use component::{Bool, ColumnItem, Component, Entity, Field, Plain, Resource, Scalar};
 pub use hypostyle_derive::{Component, Resource};
+pub use inputs::{InputError, InputSender};
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };

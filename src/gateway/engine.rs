@@ -19,6 +19,7 @@ use crate::snapshot::{Reader, SnapshotError};
 use crate::trace::Timeline;
 
 use super::hello::{Now, World};
+use super::inputs::{Contained, Inputs};
 use super::metrics::{Metrics, add};
 use super::{GatewayError, Open, Options, Stopper};
 
@@ -55,6 +56,8 @@ pub(super) struct Update {
     pub full: bool,
     pub to: u64,
     pub frame: u64,
+    /// What it contains of clients' inputs.
+    pub contained: Contained,
 }
 
 /// An update that somebody waits for.
@@ -97,6 +100,7 @@ pub(super) struct Handle {
     pub world: Arc<RwLock<Arc<World>>>,
     pub now: Arc<RwLock<Now>>,
     pub metrics: Arc<Metrics>,
+    pub inputs: Inputs,
 }
 
 impl Handle {
@@ -135,6 +139,8 @@ pub(super) struct Engine {
     /// The newest generation, and since when it (or the look for another region) is so old.
     quiet: (u64, Instant),
     timeline: Timeline,
+    /// What the last look's generation contains of clients' inputs.
+    contained: Contained,
 }
 
 impl Drop for Engine {
@@ -168,6 +174,7 @@ impl Engine {
             world: Arc::new(RwLock::new(Arc::new(world))),
             now: Arc::new(RwLock::new(now)),
             metrics: Arc::new(Metrics::default()),
+            inputs: Inputs::open(&reader, options.inputs.as_deref())?,
         };
         handle.metrics.writer_alive.store(u64::from(now.alive), Ordering::Relaxed);
         handle.metrics.generation.store(now.generation, Ordering::Relaxed);
@@ -189,6 +196,7 @@ impl Engine {
             checked: Instant::now(),
             quiet: (0, Instant::now()),
             timeline: Timeline::default(),
+            contained: Contained::default(),
         };
         Ok((engine, handle))
     }
@@ -296,6 +304,8 @@ impl Engine {
         if snapshot.generation() <= self.shadow.state().generation {
             return;
         }
+        // while it is pinned: what it contains is known for so long at least
+        self.contained = self.handle.inputs.contained(snapshot.generation(), self.contained);
         let report = self.shadow.look(&snapshot);
         drop(snapshot);
         self.looked = Some(begun);
@@ -353,7 +363,7 @@ impl Engine {
         let messages: Vec<Bytes> =
             messages.map(|message| Bytes::from(if ask.zstd { compressed(message) } else { message })).collect();
         let bytes = messages.iter().map(|message| message.len() as u64).sum();
-        let update = Arc::new(Update { messages, bytes, full: since == 0, to, frame });
+        let update = Arc::new(Update { messages, bytes, full: since == 0, to, frame, contained: self.contained });
         add(&self.handle.metrics.encoded_total, 1);
         add(&self.handle.metrics.encode_nanoseconds_total, begun.elapsed().as_nanos() as u64);
         self.answers.insert(key, Arc::clone(&update));
@@ -389,6 +399,7 @@ impl Engine {
             self.look_for_another();
             alive = self.reader.is_alive().unwrap_or(false);
         }
+        self.handle.inputs.look_again(&self.reader);
         self.handle.now.write().alive = alive;
         self.handle.metrics.writer_alive.store(u64::from(alive), Ordering::Relaxed);
         self.handle.metrics.generation.store(self.reader.newest(), Ordering::Relaxed);

@@ -27,6 +27,12 @@ pub(crate) struct Args {
     /// These components alone, or single fields (position.x).
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     components: Option<Vec<String>>,
+    /// Take inputs from clients: all that the simulation takes (run with --inputs), or these of them.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', num_args = 0.., require_equals = true)]
+    inputs: Option<Vec<String>>,
+    /// Inputs a second from one client, at most.
+    #[arg(long, value_name = "HZ", default_value_t = 240.0, requires = "inputs")]
+    inputs_rate: f64,
     /// The first line of this file is a token that clients must know.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -63,6 +69,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let mut options = Options::new(args.listen, args.region.to_string());
     options.rate_hz_max = args.rate;
     options.components = args.components.clone();
+    options.inputs = args.inputs.clone();
+    options.inputs_hz_max = args.inputs_rate;
     options.origins = args.allow_origin.clone();
     options.clients_max = args.clients_max;
     options.timeline = Some(Arc::new(trace::page_data));
