@@ -54,6 +54,8 @@ pub(super) struct Update {
     pub messages: Vec<Bytes>,
     pub bytes: u64,
     pub full: bool,
+    /// 0 where it is full.
+    pub from: u64,
     pub to: u64,
     pub frame: u64,
     /// What it contains of clients' inputs.
@@ -86,11 +88,28 @@ pub(super) enum Ask {
     Timeline {
         reply: oneshot::Sender<Result<Timeline, String>>,
     },
+    /// The newest state, and what leads there, both of one look.
+    #[cfg(feature = "nats")]
+    Whole {
+        session: u64,
+        view: Arc<View>,
+        since: u64,
+        subscription: u32,
+        reply: oneshot::Sender<Whole>,
+    },
     /// A reader of its own, for whoever must hold a generation for longer.
     #[cfg(feature = "export")]
     Another {
         reply: oneshot::Sender<Reader>,
     },
+}
+
+/// A state, and what leads there from an older one.
+#[cfg(feature = "nats")]
+pub(super) struct Whole {
+    pub full: Arc<Update>,
+    /// None where there is nothing newer.
+    pub update: Option<Arc<Update>>,
 }
 
 /// The engine as others see it.
@@ -263,10 +282,7 @@ impl Engine {
                 let _ = reply.send(self.shadow.look_at(generation).is_some());
             }
             Ask::Look { reply } => {
-                let due = self.looked.is_none_or(|looked| looked.elapsed() >= self.period);
-                if due {
-                    self.look();
-                }
+                self.look_if_due();
                 let generation = self.shadow.state().generation;
                 if generation > 0 {
                     let _ = reply.send(generation);
@@ -274,6 +290,19 @@ impl Engine {
             }
             Ask::Timeline { reply } => {
                 let _ = reply.send(self.take_timeline());
+            }
+            #[cfg(feature = "nats")]
+            Ask::Whole { session, view, since, subscription, reply } => {
+                self.look_if_due();
+                let newest = self.shadow.state().generation;
+                if newest == 0 || session != self.handle.world().session {
+                    return;
+                }
+                let (unheard, _) = oneshot::channel();
+                let ask = UpdateAsk { session, view, since, subscription, zstd: false, reply: unheard };
+                let update = (since < newest).then(|| self.update(&ask));
+                let full = self.update(&UpdateAsk { since: 0, ..ask });
+                let _ = reply.send(Whole { full, update });
             }
             #[cfg(feature = "export")]
             Ask::Another { reply } => {
@@ -288,6 +317,13 @@ impl Engine {
         self.reader.extend_timeline(&mut self.timeline).map_err(|error| error.to_string())?;
         self.timeline.keep_newest(1 << 16);
         Ok(self.timeline.clone())
+    }
+
+    /// Looks, unless the last look was just now.
+    fn look_if_due(&mut self) {
+        if self.looked.is_none_or(|looked| looked.elapsed() >= self.period) {
+            self.look();
+        }
     }
 
     fn look(&mut self) {
@@ -363,7 +399,8 @@ impl Engine {
         let messages: Vec<Bytes> =
             messages.map(|message| Bytes::from(if ask.zstd { compressed(message) } else { message })).collect();
         let bytes = messages.iter().map(|message| message.len() as u64).sum();
-        let update = Arc::new(Update { messages, bytes, full: since == 0, to, frame, contained: self.contained });
+        let update =
+            Arc::new(Update { messages, bytes, full: since == 0, from: since, to, frame, contained: self.contained });
         add(&self.handle.metrics.encoded_total, 1);
         add(&self.handle.metrics.encode_nanoseconds_total, begun.elapsed().as_nanos() as u64);
         self.answers.insert(key, Arc::clone(&update));

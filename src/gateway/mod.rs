@@ -29,6 +29,8 @@ mod inputs;
 mod listen;
 mod message;
 mod metrics;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod page;
 mod wishes;
 
@@ -82,6 +84,9 @@ pub struct Options {
     pub send_timeout: Duration,
     /// How long it waits for other things.
     pub patience: Patience,
+    /// Where the same frames are published beside it; `None`: nowhere.
+    #[cfg(feature = "nats")]
+    pub publish: Option<nats::Place>,
     /// For `/timeline`.
     pub timeline: Option<TimelinePicture>,
 }
@@ -103,6 +108,8 @@ impl Options {
             message_bytes_max: 1 << 20,
             send_timeout: Duration::from_secs(20),
             patience: Patience::default(),
+            #[cfg(feature = "nats")]
+            publish: None,
             timeline: None,
         }
     }
@@ -259,7 +266,14 @@ impl Gateway {
         let engine = self.engine;
         let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run());
         let thread = thread.map_err(io("start a thread"))?;
-        let served = runtime.block_on(listen::serve(self.listener, Arc::clone(&self.app)));
+        let app = self.app;
+        let served = runtime.block_on(async move {
+            #[cfg(feature = "nats")]
+            if let Some(place) = app.options.publish.clone() {
+                tokio::spawn(nats::publish(Arc::clone(&app), place.of_region(&app.options.region)));
+            }
+            listen::serve(self.listener, app).await
+        });
         self.stop.stop();
         // it looks at the flag several times a second
         thread.join().map_err(|_| GatewayError::Engine)?;
