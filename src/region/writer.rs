@@ -37,6 +37,23 @@ struct Files {
     lock: std::fs::File,
 }
 
+#[cfg(unix)]
+impl Files {
+    /// One of the files that a region may be without, made anew, backed and mapped.
+    fn new_optional(
+        &self,
+        name: &str,
+        target: &RegionTarget,
+        bytes: u64,
+    ) -> Result<(Arc<Block>, std::fs::File), RegionError> {
+        check_memory(target, bytes)?;
+        let file = self.directory.new_optional(name, bytes)?;
+        let block = Block::file(&file, 0, bytes, true);
+        let path = self.directory.path.join(name);
+        Ok((Arc::new(block.map_err(RegionError::io("map", &path))?), file))
+    }
+}
+
 /// A region as its only writer has it.
 ///
 /// Dropping it removes a shared region, unless [`Region::set_keep`] said otherwise.
@@ -236,10 +253,7 @@ impl Region {
     pub(crate) fn new_trace(&self, bytes: u64) -> Result<Arc<Block>, RegionError> {
         #[cfg(unix)]
         if let Some(files) = &self.files {
-            check_memory(&self.target, bytes)?;
-            let file = files.directory.new_trace(bytes)?;
-            let block = Block::file(&file, 0, bytes, true);
-            return Ok(Arc::new(block.map_err(RegionError::io("map the timeline of", &files.directory.path))?));
+            return files.new_optional(super::files::TRACE, &self.target, bytes).map(|(block, _)| block);
         }
         let block = Arc::new(Block::heap(bytes));
         self.mapping.set_trace(Some(block.clone()));
@@ -253,9 +267,37 @@ impl Region {
     pub(crate) fn remove_trace(&self) -> Result<(), RegionError> {
         #[cfg(unix)]
         if let Some(files) = &self.files {
-            return files.directory.remove_trace();
+            return files.directory.remove_optional(super::files::TRACE);
         }
         self.mapping.set_trace(None);
+        Ok(())
+    }
+
+    /// Zeroed words for a mailbox; and the file where it is one.
+    ///
+    /// # Errors
+    /// No room; what the system refuses.
+    pub(crate) fn new_inputs(&self, bytes: u64) -> Result<(Arc<Block>, Option<std::fs::File>), RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            let (block, file) = files.new_optional(super::files::INPUTS, &self.target, bytes)?;
+            return Ok((block, Some(file)));
+        }
+        let block = Arc::new(Block::heap(bytes));
+        self.mapping.set_inputs(Some(block.clone()));
+        Ok((block, None))
+    }
+
+    /// There is no mailbox any more.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub(crate) fn remove_inputs(&self) -> Result<(), RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            return files.directory.remove_optional(super::files::INPUTS);
+        }
+        self.mapping.set_inputs(None);
         Ok(())
     }
 

@@ -56,6 +56,10 @@ pub(crate) struct Args {
     /// Run in shared memory of this name, or in this directory, for other processes to read.
     #[arg(long, value_name = "NAME|DIR")]
     region: Option<RegionTarget>,
+    /// Take inputs of other processes (a gateway with --inputs): sets of these components, fields (velocity.x) and
+    /// resources.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    inputs: Vec<String>,
     /// Publish a generation every so many frames.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     publish_every: u64,
@@ -141,6 +145,9 @@ impl Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let stop = Stop::catch()?;
+    if !args.inputs.is_empty() && region(args) == RegionTarget::Heap {
+        return Err(Failure::usage("--inputs needs --region: inputs come from other processes"));
+    }
     let from = args.from.as_deref().map(|path| run_checkpoints::open(path, args.scene)).transpose()?;
     let options = args.options(from.as_ref());
     let mut simulation = build(args, &options, from.as_ref())?;
@@ -197,6 +204,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         after,
         states: hashes.states,
         state,
+        takes_inputs: !args.inputs.is_empty(),
         meter,
         workers,
         checkpoints: kept,
@@ -246,6 +254,7 @@ fn build(args: &Args, options: &SceneOptions, from: Option<&Start>) -> Outcome<S
         None => make(args, options)?,
     };
     let mut builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    builder = builder.inputs(args.inputs.iter().cloned());
     if args.trace.is_some() {
         builder = builder.trace_events(TRACE_RING_EVENTS);
     }
