@@ -89,7 +89,7 @@ pub(crate) struct Differ {
     pub state: State,
     habits: Vec<Habit>,
     encoder: Encoder,
-    compress: Compress,
+    pub compress: Compress,
     /// Nanoseconds that compression took for each byte, lately.
     ns_per_byte: f64,
     /// Bytes of dense parts in the record before.
@@ -132,11 +132,7 @@ impl Differ {
 
     /// A record that leads from the last state to this generation, which is the last state from now on. Its blocks'
     /// bytes are appended to `payload`.
-    pub(crate) fn record<'s>(
-        &mut self,
-        snapshot: &'s Snapshot<'_>,
-        payload: &mut Payload<'s>,
-    ) -> io::Result<Record> {
+    pub(crate) fn record<'s>(&mut self, snapshot: &'s Snapshot<'_>, payload: &mut Payload<'s>) -> io::Result<Record> {
         let hard = self.compresses();
         let begun = Instant::now();
         let seen = self.state.moment;

@@ -5,7 +5,7 @@
 //! was there; a segment's checkpoint is whole before the segment exists.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Options};
@@ -165,7 +165,7 @@ impl Writer {
 }
 
 /// Appends a record.
-fn put(file: &mut File, head: &[u8], payload: &Payload<'_>) -> std::io::Result<()> {
+pub(crate) fn put(file: &mut impl Write, head: &[u8], payload: &Payload<'_>) -> std::io::Result<()> {
     file.write_all(head)?;
     let mut own = payload.own.as_slice();
     for bytes in &payload.pieces {
