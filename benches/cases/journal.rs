@@ -25,11 +25,12 @@ pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Erro
         let builder = Simulation::builder().workers(Workers::Local).publish_every(publish_every);
         Ok(builder.build(world, scene.schedule(&settings))?)
     };
-    let frames = (4_000_000 / size).clamp(10, 200) as u64 / 10 * 10;
     let place = std::env::temp_dir().join(format!("hypostyle-bench-journal-{}", std::process::id()));
     let mut figures = Vec::new();
     let dt = scene.dt();
     for publish_every in [1, 10] {
+        // several generations a round: the thread works beside the frames, but for the last one
+        let frames = ((4_000_000 / size).clamp(10, 200) as u64 / 10 * 10).max(4 * publish_every);
         let (mut plain, mut recorded, mut kept) = (begin(publish_every)?, begin(publish_every)?, begin(publish_every)?);
         kept.run(10, dt)?;
         let mut reader = Some(kept.world().reader()?);

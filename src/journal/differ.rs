@@ -96,8 +96,9 @@ pub(crate) struct Differ {
     dense_bytes: u64,
     /// When the record before was begun.
     before: Option<Instant>,
-    /// What is told of the part at hand.
+    /// What is told of the part at hand, in one of two ways.
     told: Vec<u8>,
+    changes: Changes,
 }
 
 impl Differ {
@@ -112,6 +113,7 @@ impl Differ {
             dense_bytes: 0,
             before: None,
             told: Vec::new(),
+            changes: Changes::default(),
         })
     }
 
@@ -244,46 +246,75 @@ impl Differ {
         let part = parts.parts[task.index];
         let old = &mut bytes[task.index];
         let piece_bytes = part.piece_bytes();
+        let short = !task.hard && piece_bytes.is_multiple_of(GROUP_BYTES);
         self.told.clear();
+        self.changes.clear();
+        let mut count = 0;
         for (piece, (new, old)) in task.new.chunks(piece_bytes).zip(old.chunks_mut(piece_bytes)).enumerate() {
             let beyond = task.beyond(piece * piece_bytes + new.len());
-            if !beyond && ((!part.stamps && !told(piece)) || new == old) {
+            if !beyond && !part.stamps && !told(piece) {
                 continue;
             }
+            if short {
+                if !self.changes.piece(new, old) && !beyond {
+                    self.changes.forget(new.len());
+                    continue;
+                }
+            } else {
+                if !beyond && new == old {
+                    continue;
+                }
+                let at = self.told.len();
+                self.told.extend_from_slice(new);
+                exclusive_or(&mut self.told[at..], old);
+                old.copy_from_slice(new);
+            }
             push(&mut record.runs, task.index, piece);
-            let at = self.told.len();
-            self.told.extend_from_slice(new);
-            exclusive_or(&mut self.told[at..], old);
-            old.copy_from_slice(new);
+            count += 1;
         }
+        if count == 0 {
+            return Ok(());
+        }
+        let dense = if short {
+            self.changes.put(record, payload);
+            self.changes.values.len() > self.changes.bytes / 4
+        } else {
+            self.put_told(task.hard, &part, record, payload)?
+        };
+        if dense {
+            self.dense_bytes += if short { self.changes.bytes } else { self.told.len() } as u64;
+        }
+        self.habits[task.index] = Habit { dense, ..Habit::default() };
+        Ok(())
+    }
+
+    /// Differences as they were collected. Whether most of them are no zeros.
+    fn put_told(
+        &mut self,
+        hard: bool,
+        part: &Part,
+        record: &mut Record,
+        payload: &mut Payload<'_>,
+    ) -> io::Result<bool> {
         let mut dense = false;
         for raw in self.told.chunks(BLOCK_BYTES) {
             let before = payload.own.len();
             let sparse = without_zeros(raw, &mut payload.own);
-            if !sparse {
-                dense = true;
-                self.dense_bytes += raw.len() as u64;
-            }
-            let encoding = match (task.hard, sparse) {
-                (true, _) => {
-                    payload.own.truncate(before);
-                    let (encoding, stored) = self.encoder.encode(raw, part.width)?;
-                    payload.own.extend_from_slice(stored);
-                    encoding
-                }
-                (false, true) => WITHOUT_ZEROS,
-                (false, false) => {
-                    payload.own.extend_from_slice(raw);
-                    RAW
-                }
+            dense |= !sparse;
+            let encoding = if hard {
+                payload.own.truncate(before);
+                let (encoding, stored) = self.encoder.encode(raw, part.width)?;
+                payload.own.extend_from_slice(stored);
+                encoding
+            } else if sparse {
+                WITHOUT_ZEROS
+            } else {
+                payload.own.extend_from_slice(raw);
+                RAW
             };
             payload.owned(before, encoding, record);
         }
-        if !self.told.is_empty() {
-            let habit = &mut self.habits[task.index];
-            *habit = Habit { dense, ..Habit::default() };
-        }
-        Ok(())
+        Ok(dense)
     }
 
     /// Gives the habits of parts as they were to the same parts as they are.
@@ -322,6 +353,92 @@ fn stamps_of<'s>(snapshot: &'s Snapshot<'_>, part: &Part) -> &'s [u64] {
     let rows = snapshot.directory().tables[part.table].rows as usize;
     let stamps = Part { stamps: true, bytes: rows.div_ceil(CHUNK_ROWS) as u64 * 8, ..*part };
     bytemuck::cast_slice(part_bytes(snapshot, &stamps))
+}
+
+/// Bytes of which one word of a block without zeros tells.
+const GROUP_BYTES: usize = 64 * 8;
+
+/// A part's differences without their zeros, found in one walk.
+#[derive(Default)]
+struct Changes {
+    /// Which words of a group are not 0.
+    masks: Vec<u64>,
+    /// Those words.
+    values: Vec<u8>,
+    /// The last bytes, where they are no whole word.
+    rest: Vec<u8>,
+    /// All bytes that are told, zeros included.
+    bytes: usize,
+}
+
+impl Changes {
+    fn clear(&mut self) {
+        self.masks.clear();
+        self.values.clear();
+        self.rest.clear();
+        self.bytes = 0;
+    }
+
+    /// Adds a piece, of whole groups unless it is the part's last, and brings the old one up to date. Whether they differ.
+    fn piece(&mut self, new: &[u8], old: &mut [u8]) -> bool {
+        self.bytes += new.len();
+        let mut differ = false;
+        for (new, old) in new.chunks(GROUP_BYTES).zip(old.chunks_mut(GROUP_BYTES)) {
+            let (words, rest) = new.as_chunks::<8>();
+            let (old_words, old_rest) = old.as_chunks_mut::<8>();
+            let mut mask = 0u64;
+            if words != old_words {
+                for (place, (new, old)) in words.iter().zip(old_words).enumerate() {
+                    if new != old {
+                        mask |= 1 << place;
+                        let difference = u64::from_le_bytes(*new) ^ u64::from_le_bytes(*old);
+                        self.values.extend_from_slice(&difference.to_le_bytes());
+                        *old = *new;
+                    }
+                }
+            }
+            if !words.is_empty() {
+                self.masks.push(mask);
+            }
+            self.rest.extend(rest.iter().zip(&*old_rest).map(|(new, old)| new ^ old));
+            differ |= mask != 0 || rest != old_rest;
+            old_rest.copy_from_slice(rest);
+        }
+        differ
+    }
+
+    /// Takes the last piece back, in which nothing differs.
+    fn forget(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.masks.truncate((self.bytes / 8).div_ceil(64));
+        self.rest.clear();
+    }
+
+    /// Puts the blocks.
+    fn put(&self, record: &mut Record, payload: &mut Payload<'_>) {
+        let mut values = self.values.as_slice();
+        let mut masks = self.masks.as_slice();
+        for from in (0..self.bytes).step_by(BLOCK_BYTES) {
+            let bytes = BLOCK_BYTES.min(self.bytes - from);
+            let before = payload.own.len();
+            let (own, others) = masks.split_at((bytes / 8).div_ceil(64));
+            masks = others;
+            let words: usize = own.iter().map(|mask| mask.count_ones() as usize).sum();
+            let (changed, others) = values.split_at(8 * words);
+            values = others;
+            own.iter().for_each(|mask| payload.own.extend_from_slice(&mask.to_le_bytes()));
+            let rest = if bytes.is_multiple_of(8) { &[][..] } else { &self.rest };
+            let has_rest = rest.iter().any(|byte| *byte != 0);
+            if !rest.is_empty() {
+                payload.own.extend_from_slice(&u64::from(has_rest).to_le_bytes());
+            }
+            payload.own.extend_from_slice(changed);
+            if has_rest {
+                payload.own.extend_from_slice(rest);
+            }
+            payload.owned(before, WITHOUT_ZEROS, record);
+        }
+    }
 }
 
 /// A part to be told.
