@@ -31,6 +31,21 @@
 //!
 //! The modules below stand in the order in which data flows.
 
+#![cfg_attr(
+    // such builds make the standard library anew, which takes a nightly compiler anyway
+    all(target_arch = "wasm32", target_feature = "atomics"),
+    feature(stdarch_wasm_atomic_wait)
+)]
+#![cfg_attr(
+    target_family = "wasm",
+    allow(
+        dead_code,
+        unused_imports,
+        unfulfilled_lint_expectations,
+        reason = "shared regions and processes are not there"
+    )
+)]
+
 pub mod limits;
 mod primitive;
 
@@ -88,6 +103,8 @@ pub use inputs::{InputError, InputSender};
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
+#[cfg(target_family = "wasm")]
+pub use os::{Host, set_host};
 pub use patch::{PatchError, RecordError, RingError};
 pub use region::{
     HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
@@ -104,8 +121,8 @@ pub use snapshot::{
 };
 pub use trace::Timeline;
 pub use worker::{
-    JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName, WorkerCommand, WorkerError,
-    WorkerKind, WorkerStatus, Workers,
+    DeathNotice, HostedWorker, JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName,
+    WorkerCommand, WorkerError, WorkerKind, WorkerStatus, Workers,
 };
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Prefab, PrefabSpawn, Publication, Query, Read,

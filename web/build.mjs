@@ -1,4 +1,4 @@
-// Builds: the package (dist/), the page (page/page.js), the tests (build/tests/).
+// Builds: the package (dist/), the page (page/page.js), the tests (build/tests/). `build-engine.mjs` builds dist/engine/.
 //
 //   node build.mjs                the package and the page
 //   node build.mjs --tests        the tests
@@ -22,7 +22,7 @@ async function made() {
 
 if (process.argv.includes("--tests")) {
   await rm("build/tests", { recursive: true, force: true });
-  const entryPoints = (await readdir("tests", { recursive: true })).filter(name => name.endsWith(".test.ts") || name === "measure.ts" || name === "pictures.ts").map(name => join("tests", name));
+  const entryPoints = (await readdir("tests", { recursive: true })).filter(name => name.endsWith(".test.ts") || name.endsWith("measure.ts") || name === "pictures.ts").map(name => join("tests", name));
   await build({ ...common, entryPoints, outdir: "build/tests", outbase: "tests", platform: "node", sourcemap: "inline", packages: "external" });
 } else if (process.argv.includes("--check-page")) {
   if (await made() !== await readFile("page/page.js", "utf8")) {
@@ -33,7 +33,7 @@ if (process.argv.includes("--tests")) {
 } else {
   const { writeFile } = await import("node:fs/promises");
   await writeFile("page/page.js", await made());
-  await rm("dist", { recursive: true, force: true });
+  for (const name of await readdir("dist").catch(() => [])) if (name !== "engine") await rm(join("dist", name), { recursive: true });
   await build({ ...common, entryPoints: ["src/view/index.ts"], outfile: "dist/index.js", sourcemap: true });
   execFileSync("node_modules/.bin/tsc", ["--project", "tsconfig.dist.json"], { stdio: "inherit" });
 }

@@ -6,6 +6,15 @@
 //!
 //! This module must never know what the bytes mean: it sees files, paths, offsets and words.
 
+mod host;
+#[cfg(target_family = "wasm")]
+pub use host::{Host, set_host};
+pub(crate) use host::{Instant, can_sleep, cores};
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+mod wasm;
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+pub(crate) use wasm::{sleep_on, wake};
+
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod linux;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]

@@ -65,7 +65,7 @@ pub(crate) fn named_root() -> Option<&'static Path> {
 /// Nanoseconds since some moment, by a clock of this process that never runs backwards; 0 where there is none.
 pub(crate) fn monotonic_ns() -> u64 {
     #[cfg(target_family = "wasm")]
-    return 0;
+    return super::host::now_ns();
     #[cfg(not(target_family = "wasm"))]
     {
         static BEGAN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
@@ -162,11 +162,8 @@ pub(crate) fn is_byte_locked(_file: &File, _byte: u64) -> io::Result<bool> {
 /// Sleeps until the word is no longer `expected` or the time is over, by looking again and again. Where there are no
 /// threads it looks once.
 pub(crate) fn wait_word(word: &AtomicU32, expected: u32, timeout: Duration) {
-    if cfg!(target_family = "wasm") {
-        return;
-    }
-    let begin = std::time::Instant::now();
-    while word.load(Ordering::Acquire) == expected && begin.elapsed() < timeout {
+    let begin = super::Instant::now();
+    while super::can_sleep() && word.load(Ordering::Acquire) == expected && begin.elapsed() < timeout {
         std::thread::sleep(POLL.min(timeout));
     }
 }

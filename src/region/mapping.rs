@@ -223,8 +223,10 @@ impl ControlMap {
     }
 }
 
-/// `bytes_max` in whole pages, such as a region can have.
+/// `bytes_max` in whole pages, such as a region can have. In WebAssembly, where address space is memory, not more than a
+/// private region reserves.
 pub(super) fn whole_pages(bytes_max: u64) -> Result<u64, RegionError> {
+    let bytes_max = if cfg!(target_family = "wasm") { super::heap::reservable_bytes(bytes_max) } else { bytes_max };
     let addressable = isize::MAX as u64 & !(PAGE_BYTES - 1);
     let rounded = bytes_max.max(REGION_BYTES_MIN).checked_next_multiple_of(PAGE_BYTES);
     rounded.filter(|&rounded| rounded <= addressable).ok_or(RegionError::Unaddressable { bytes_max, addressable })

@@ -10,17 +10,18 @@ mod frame;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::commit::{Access, Commit, PatchCounts};
 use crate::inputs::{InputError, Mailbox};
 use crate::limits::{TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
+use crate::os;
 use crate::patch::RecordSizes;
 use crate::region::{RegionError, worker_state};
 use crate::trace::{EventKind, Phase, Recorder, Timeline, Trace};
 use crate::worker::{
-    Batch, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged, WorkerCommand,
-    WorkerKind, WorkerStatus, Workers,
+    Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged,
+    WorkerCommand, WorkerKind, WorkerStatus, Workers,
 };
 use crate::world::column::Item;
 use crate::world::query::mask_runs;
@@ -395,6 +396,32 @@ impl Simulation {
         self.compiled.iter().map(|compiled| compiled.name.as_str())
     }
 
+    /// The work of the threads that the embedder is to bring, one each, where the simulation was made with
+    /// [`Workers::Hosted`]; empty otherwise, and after the first call. Give each one to a thread that calls
+    /// [`HostedWorker::run`]. Frames may begin before the threads have come: main (where it helps) does everything until
+    /// then, and the results are the same bytes.
+    ///
+    /// ```
+    /// # use hypostyle::{Component, Schedule, Simulation, System, Workers, World, Write};
+    /// # #[derive(Component, Clone, Copy)] struct Mass { kg: f64 }
+    /// # let world = World::builder().component::<Mass>().build()?;
+    /// # let mut schedule = Schedule::new();
+    /// # schedule.add(System::rows::<Write<Mass>>("burn", |_, mut mass| mass.kg.map(|kg| kg * 0.5)));
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Hosted(2))?;
+    /// let threads: Vec<_> =
+    ///     simulation.hosted_workers().into_iter().map(|worker| std::thread::spawn(|| worker.run())).collect();
+    /// simulation.run(10, 0.5)?;
+    /// simulation.close();
+    /// for thread in threads {
+    ///     thread.join().expect("does not panic")?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn hosted_workers(&mut self) -> Vec<HostedWorker> {
+        self.pool.take_hosted()
+    }
+
     /// How each worker is doing.
     #[must_use]
     pub fn worker_status(&self) -> Vec<WorkerStatus> {
@@ -496,7 +523,7 @@ impl Simulation {
         if !dt.is_finite() {
             return Err(StepError::TimeStep { dt });
         }
-        let begun = Instant::now();
+        let begun = os::monotonic_ns();
         self.report.reset();
         let done = self.run_frames(frames, dt);
         self.pool.end_frame();
@@ -505,7 +532,7 @@ impl Simulation {
             self.note_workers();
         }
         self.report.frame = self.world.frame;
-        self.report.elapsed = begun.elapsed();
+        self.report.elapsed = Duration::from_nanos(os::monotonic_ns().saturating_sub(begun));
         match done {
             Ok(()) => Ok(&self.report),
             Err(failed) => Err(self.abandon(failed)),

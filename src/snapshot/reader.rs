@@ -219,7 +219,7 @@ impl Reader {
     /// Waits until a generation newer than `after` is published; the newest one, or `None` after `timeout`.
     #[must_use]
     pub fn wait(&self, after: u64, timeout: Duration) -> Option<u64> {
-        let begun = std::time::Instant::now();
+        let begun = crate::os::Instant::now();
         loop {
             let word = self.map.control().published();
             if pin::generation(word) > after {

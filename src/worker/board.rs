@@ -155,7 +155,7 @@ impl Board {
         let words = memory.words();
         let set = |at: usize, value: u64| words[at].store(value, Ordering::Relaxed);
         set(1, VERSION);
-        set(2, u64::from(std::process::id()));
+        set(2, u64::from(crate::os::pid()));
         set(3, board.layout_hash);
         set(4, board.workers as u64);
         set(5, board.ring_bytes as u64);

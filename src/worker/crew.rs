@@ -8,8 +8,9 @@
 mod supervise;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::os::{self, Instant};
 use crate::patch::DrainError;
 use crate::trace::{EventKind, Recorder, Trace, Wait};
 use std::sync::atomic::Ordering;
@@ -17,8 +18,9 @@ use std::sync::atomic::Ordering;
 use super::board::{Board, BoardPlan, Message, Stage, WINDOW_JOBS};
 use super::claim::{ATTEMPTS_MAX, Claim, MAIN};
 use super::error::{JobFailure, MemoryError, PoolError};
+use super::hosted::HostedWorker;
 use super::lane::{LanePlan, MainLane};
-use super::member::{Condemned, Hand, Member};
+use super::member::{Condemned, Member, has_worker};
 use super::pool::{of_fault, run_on_main};
 use super::program::Program;
 use super::serving::{ProgramSource, Server};
@@ -27,7 +29,7 @@ use super::wait::{self, Spinner};
 use super::window::{Books, Standing};
 use super::{
     Batch, BatchReport, Place, PoolConfig, RegionForWorkers, Runner, RunnerName, Staged, WorkerCommand, WorkerKind,
-    WorkerStatus,
+    WorkerStatus, Workers,
 };
 
 /// How long main spins for its workers before it sleeps.
@@ -41,6 +43,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) struct Crew {
     board: Board,
     kind: WorkerKind,
+    /// For the embedder's threads, if it is to bring them.
+    hosted: Option<Vec<HostedWorker>>,
     plan: LanePlan,
     program: Program,
     members: Vec<Member>,
@@ -88,7 +92,7 @@ impl Crew {
                 tracing::info!(swept, "removed shared memory that killed processes had left behind");
             }
         }
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = os::cores();
         let board = Board::create(
             &BoardPlan {
                 workers,
@@ -118,6 +122,7 @@ impl Crew {
             yielding: board.yielding(),
             board,
             kind,
+            hosted: matches!(config.workers, Workers::Hosted(_)).then(Vec::new),
             plan,
             program: Program::new(shared)?,
             members,
@@ -155,8 +160,12 @@ impl Crew {
                 let (board, runner) = (self.board.clone(), self.runner.clone());
                 let source = ProgramSource::Heap(self.program.heap.clone());
                 let recorder = self.trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(1 + index as u32));
-                let started = member
-                    .start_thread(move |lane| Server::new(board, index, lane, None, runner, source, recorder).serve());
+                let of = board.clone();
+                let serve = move |lane| Server::new(board, index, lane, None, runner, source, recorder).serve();
+                let started = match &mut self.hosted {
+                    Some(hosted) => member.host(&of, serve).map(|worker| hosted.push(worker)),
+                    None => member.start_thread(serve),
+                };
                 self.note_started(index);
                 started
             }
@@ -173,10 +182,16 @@ impl Crew {
         self.recorder.record(now, now, EventKind::Started { worker: index as u32, pid });
     }
 
-    /// Waits until every process is ready; the first that cannot be fails the start.
+    /// What the embedder's threads are to run; none once taken.
+    pub(super) fn take_hosted(&mut self) -> Vec<HostedWorker> {
+        self.hosted.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Waits until every process is ready; the first that cannot be fails the start. The embedder's threads come when
+    /// they come.
     fn await_ready(&mut self) -> Result<(), PoolError> {
         let begun = Instant::now();
-        while !self.members.iter().all(Member::is_ready) {
+        while !self.members.iter().all(|member| member.is_ready() || member.is_hosted()) {
             for index in 0..self.members.len() {
                 let member = &mut self.members[index];
                 if member.is_ready() {
@@ -481,8 +496,4 @@ impl Drop for Crew {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn has_worker(hand: &Hand) -> bool {
-    !matches!(hand, Hand::Waiting { .. } | Hand::Lost(_))
 }

@@ -12,7 +12,7 @@ pub use super::memory::MemoryError;
 #[non_exhaustive]
 pub enum PoolError {
     /// This kind of worker does not exist on this platform.
-    #[error("{workers} are not available on this platform: use `local`{}", if cfg!(target_arch = "wasm32") { "" } else { " or threads" })]
+    #[error("{workers} are not available on this platform: use `local`{}", if cfg!(target_arch = "wasm32") { " or hosted workers" } else { " or threads" })]
     Unsupported {
         /// What was asked for.
         workers: Workers,

@@ -114,7 +114,8 @@ fn capture_panics() {
     HOOK.call_once(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if !IN_KERNEL.try_with(Cell::get).unwrap_or(false) {
+            // where a panic is the end, somebody should hear of it
+            if cfg!(panic = "abort") || !IN_KERNEL.try_with(Cell::get).unwrap_or(false) {
                 return previous(info);
             }
             let text = text_of(info.payload());

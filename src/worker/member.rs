@@ -4,11 +4,15 @@
 //! process has ended for good before its hand is emptied.
 #![expect(unsafe_code, reason = "a lane is read and renewed after its worker's death, which is established here")]
 
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::os::Instant;
 
 use super::board::{Board, Window};
 use super::collect::Collector;
+use super::hosted::{HostedWorker, Post};
 use super::lane::MainLane;
 #[cfg(unix)]
 use super::process::Process;
@@ -30,6 +34,8 @@ pub(super) enum Condemned {
 pub(super) enum Hand {
     /// A thread.
     Thread(JoinHandle<Result<(), super::WorkerError>>),
+    /// A thread of the embedder, which may not have come yet.
+    Hosted(Arc<Post>),
     /// A process, ready or not yet, started then.
     #[cfg(unix)]
     Process { process: Process, ready: bool, since: Instant },
@@ -102,6 +108,7 @@ impl Member {
     pub(super) fn is_ready(&self) -> bool {
         match &self.hand {
             Hand::Thread(_) => self.condemned.is_none(),
+            Hand::Hosted(post) => post.is_serving() && self.condemned.is_none(),
             #[cfg(unix)]
             Hand::Process { ready, .. } => *ready && self.condemned.is_none(),
             Hand::Waiting { .. } | Hand::Lost(_) => false,
@@ -145,10 +152,27 @@ impl Member {
         Ok(())
     }
 
+    /// Makes the work of a thread that the embedder may bring to serve on this lane.
+    pub(super) fn host(
+        &mut self,
+        board: &Board,
+        serve: impl FnOnce(super::lane::WorkerLane) -> Result<(), super::WorkerError> + Send + 'static,
+    ) -> std::io::Result<HostedWorker> {
+        let lane = self.lane.worker_lane().ok_or_else(|| std::io::Error::other("the lane is taken"))?;
+        let post = Post::new(board.clone());
+        self.hand = Hand::Hosted(Arc::clone(&post));
+        Ok(HostedWorker::new(self.index, post, move || serve(lane)))
+    }
+
+    /// Whether it is for the embedder to bring its thread.
+    pub(super) fn is_hosted(&self) -> bool {
+        matches!(self.hand, Hand::Hosted(_))
+    }
+
     /// Starts a process that serves on this lane, which must be free.
     #[cfg(unix)]
     pub(super) fn start_process(&mut self, board: &Board, command: &WorkerCommand) -> std::io::Result<()> {
-        assert!(!matches!(self.hand, Hand::Process { .. } | Hand::Thread(_)), "one worker per lane");
+        assert!(!has_worker(&self.hand), "one worker per lane");
         // SAFETY: no worker is on the lane: the hand is empty, and it is emptied by `take_dead` alone.
         unsafe { self.lane.renew() };
         self.collector.reset();
@@ -176,6 +200,7 @@ impl Member {
     pub(super) fn ended(&mut self) -> Option<String> {
         match &mut self.hand {
             Hand::Thread(thread) => thread.is_finished().then(|| "its thread ended".to_owned()),
+            Hand::Hosted(post) => post.ended(),
             #[cfg(unix)]
             Hand::Process { process, .. } => process.ended(),
             Hand::Waiting { .. } | Hand::Lost(_) => None,
@@ -201,6 +226,10 @@ impl Member {
             Hand::Thread(thread) if thread.is_finished() => {
                 // Threads save nothing.
                 self.hand = Hand::Lost("its thread ended".to_owned());
+                Some(None)
+            }
+            Hand::Hosted(post) => {
+                self.hand = Hand::Lost(post.ended()?);
                 Some(None)
             }
             #[cfg(unix)]
@@ -231,9 +260,15 @@ impl Member {
     pub(super) fn end(&mut self, grace: Duration) {
         match std::mem::replace(&mut self.hand, Hand::Lost("the pool is closed".to_owned())) {
             Hand::Thread(thread) => drop(thread.join()),
+            Hand::Hosted(post) => post.close(grace),
             #[cfg(unix)]
             Hand::Process { mut process, ready, .. } => process.end(if ready { grace } else { Duration::ZERO }),
             Hand::Waiting { .. } | Hand::Lost(_) => {}
         }
     }
+}
+
+/// Whether somebody is on the lane, or may come.
+pub(super) fn has_worker(hand: &Hand) -> bool {
+    !matches!(hand, Hand::Waiting { .. } | Hand::Lost(_))
 }

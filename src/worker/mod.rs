@@ -11,6 +11,7 @@
 //! | [`pool`] | what the schedule sees: start, run, end of frame, close |
 //! | [`crew`], [`member`], [`window`], [`collect`], [`program`] | main's side: all workers, each one, a window's jobs, their records |
 //! | [`serving`], [`job`] | the workers' side: the loop, one job |
+//! | [`hosted`] | workers that run on the embedder's threads |
 //! | [`board`], [`claim`], [`lane`], [`undo`] | the shared words and bytes |
 //! | [`process`], [`segment`], [`memory`], [`wait`] | the operating system |
 //! | [`fault`] | where tests kill |
@@ -28,29 +29,24 @@
 mod board;
 mod claim;
 mod collect;
+mod crew;
 mod error;
 pub(crate) mod fault;
+mod hosted;
 mod job;
 mod lane;
+mod member;
 mod memory;
 mod pool;
 #[cfg(unix)]
+mod process;
+mod program;
+#[cfg(unix)]
 mod segment;
+mod serving;
 mod staged;
 mod undo;
 mod wait;
-
-#[cfg(not(target_arch = "wasm32"))]
-mod crew;
-#[cfg(not(target_arch = "wasm32"))]
-mod member;
-#[cfg(unix)]
-mod process;
-#[cfg(not(target_arch = "wasm32"))]
-mod program;
-#[cfg(not(target_arch = "wasm32"))]
-mod serving;
-#[cfg(not(target_arch = "wasm32"))]
 mod window;
 
 #[cfg(test)]
@@ -66,6 +62,7 @@ use crate::patch::PatchWriter;
 use crate::trace::{JobTrace, Trace};
 
 pub use error::{JobFailure, MemoryError, PoolError, WorkerError};
+pub use hosted::{DeathNotice, HostedWorker};
 pub(crate) use pool::Pool;
 #[cfg(unix)]
 pub(crate) use process::{Served, WorkerStart, serve_with};
@@ -133,7 +130,8 @@ pub(crate) struct BatchReport {
     pub undone: u32,
 }
 
-/// Which workers to use. As text: `auto`, `local`, `threads:N`, `processes:N`.
+/// Which workers to use. As text: `auto`, `local`, `threads:N`, `processes:N`; also `hosted:N`, which is shown but not
+/// read, as a text brings no threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Workers {
@@ -147,6 +145,9 @@ pub enum Workers {
     Threads(usize),
     /// Main and this many processes.
     Processes(usize),
+    /// Main and this many threads that the embedder brings, where it starts threads its own way or only it can: a web
+    /// page's workers. See `Simulation::hosted_workers`.
+    Hosted(usize),
 }
 
 impl Workers {
@@ -154,7 +155,7 @@ impl Workers {
     pub(crate) fn count_max(self) -> usize {
         match self {
             Workers::Local => 0,
-            Workers::Threads(count) | Workers::Processes(count) => count.min(WORKERS_MAX),
+            Workers::Threads(count) | Workers::Processes(count) | Workers::Hosted(count) => count.min(WORKERS_MAX),
             Workers::Auto if cfg!(target_family = "wasm") => 0,
             Workers::Auto => std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(WORKERS_MAX)),
         }
@@ -168,6 +169,7 @@ impl fmt::Display for Workers {
             Workers::Local => f.write_str("local"),
             Workers::Threads(count) => write!(f, "threads:{count}"),
             Workers::Processes(count) => write!(f, "processes:{count}"),
+            Workers::Hosted(count) => write!(f, "hosted:{count}"),
         }
     }
 }
@@ -275,7 +277,7 @@ pub struct PoolNotice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerKind {
-    /// A thread of the main process.
+    /// A thread of the main process, the pool's own or the embedder's.
     Thread,
     /// A process of its own.
     Process,

@@ -10,20 +10,18 @@ use crate::patch::{PatchWriter, Ring};
 use crate::trace::Recorder;
 
 use super::collect::own_job;
-#[cfg(not(target_arch = "wasm32"))]
 use super::crew::Crew;
 use super::error::{JobFailure, PoolError};
 use super::job::{self, Fault};
 use super::staged::JobRun;
 use super::{
-    Batch, BatchReport, Place, PoolConfig, PoolNotice, RegionForWorkers, Runner, RunnerName, Staged, WorkerStatus,
-    Workers,
+    Batch, BatchReport, HostedWorker, Place, PoolConfig, PoolNotice, RegionForWorkers, Runner, RunnerName, Staged,
+    WorkerKind, WorkerStatus, Workers,
 };
 
 /// Who runs the jobs.
 enum Hands {
     Local,
-    #[cfg(not(target_arch = "wasm32"))]
     Crew(Box<Crew>),
     Closed,
 }
@@ -65,7 +63,6 @@ impl Pool {
                 staged.reset(batch.jobs, 0);
                 run_all(self.runner.as_ref(), batch, self.record_bytes_max, staged, &self.recorder)
             }
-            #[cfg(not(target_arch = "wasm32"))]
             Hands::Crew(crew) => {
                 staged.reset(batch.jobs, WORKERS_MAX);
                 let alone = match batch.place {
@@ -84,7 +81,6 @@ impl Pool {
 
     /// No further batch is near: the workers may sleep.
     pub(crate) fn end_frame(&mut self) {
-        #[cfg(not(target_arch = "wasm32"))]
         if let Hands::Crew(crew) = &mut self.hands {
             crew.end_frame();
         }
@@ -93,6 +89,14 @@ impl Pool {
     /// Ends every worker. A later `run` is a clear error.
     pub(crate) fn close(&mut self) {
         self.hands = Hands::Closed;
+    }
+
+    /// What the embedder's threads are to run, once; none for other pools.
+    pub(crate) fn take_hosted(&mut self) -> Vec<HostedWorker> {
+        match &mut self.hands {
+            Hands::Crew(crew) => crew.take_hosted(),
+            Hands::Local | Hands::Closed => Vec::new(),
+        }
     }
 
     /// How each worker is doing; none for a pool without.
@@ -105,35 +109,18 @@ impl Pool {
     /// Fills `out` with how each worker is doing. Without an allocation where `out` has room.
     pub(crate) fn status_into(&self, out: &mut Vec<WorkerStatus>) {
         out.clear();
-        #[cfg(not(target_arch = "wasm32"))]
         if let Hands::Crew(crew) = &self.hands {
             crew.status(out);
         }
     }
 }
 
-#[cfg(target_arch = "wasm32")]
-fn hands(
-    config: &PoolConfig,
-    _runner: &Arc<dyn Runner>,
-    _region: Option<&RegionForWorkers>,
-    _registrations: &str,
-) -> Result<(Hands, Workers, Option<String>), PoolError> {
-    match config.workers {
-        Workers::Auto => Ok((Hands::Local, Workers::Local, Some("there are no threads on this platform".to_owned()))),
-        Workers::Local => Ok((Hands::Local, Workers::Local, None)),
-        workers => Err(PoolError::Unsupported { workers }),
-    }
-}
-
-#[cfg(not(target_arch = "wasm32"))]
 fn hands(
     config: &PoolConfig,
     runner: &Arc<dyn Runner>,
     region: Option<&RegionForWorkers>,
     registrations: &str,
 ) -> Result<(Hands, Workers, Option<String>), PoolError> {
-    use super::WorkerKind;
     let crew = |kind, count| {
         if !(1..=WORKERS_MAX).contains(&count) {
             return Err(PoolError::Count { workers: config.workers, max: WORKERS_MAX });
@@ -143,6 +130,12 @@ fn hands(
     };
     match config.workers {
         Workers::Local => Ok((Hands::Local, Workers::Local, None)),
+        Workers::Hosted(count) => Ok((crew(WorkerKind::Thread, count)?, config.workers, None)),
+        Workers::Auto if cfg!(target_family = "wasm") => {
+            let why = "threads are the host's to bring on this platform";
+            Ok((Hands::Local, Workers::Local, Some(why.to_owned())))
+        }
+        Workers::Threads(_) if cfg!(target_family = "wasm") => Err(PoolError::Unsupported { workers: config.workers }),
         Workers::Threads(count) => Ok((crew(WorkerKind::Thread, count)?, config.workers, None)),
         Workers::Processes(_) if !cfg!(unix) => Err(PoolError::Unsupported { workers: config.workers }),
         #[cfg(unix)]

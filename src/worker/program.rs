@@ -4,14 +4,17 @@
 //! words change only while no window is on.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-use parking_lot::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::board::Board;
 use super::memory::{Memory, MemoryError, Plan};
 use super::serving::ProgramBlock;
+
+/// Locks; nobody panics while it holds the lock. The standard library's mutex, as it is the one that can wait in WebAssembly.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Where the program of the present batch lies for the workers.
 pub(super) struct Program {
@@ -49,7 +52,7 @@ impl Program {
             self.words = words.next_power_of_two();
             self.memory = Program::block(self.words, self.shared)?;
             self.number += 1;
-            *self.heap.lock() = (self.number, self.memory.clone());
+            *lock(&self.heap) = (self.number, self.memory.clone());
         }
         Ok(())
     }

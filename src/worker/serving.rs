@@ -4,10 +4,8 @@
 //! before it disarms its undo area, and goes to wait only when nothing is left to claim.
 #![forbid(unsafe_code)]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use parking_lot::Mutex;
 
 use crate::patch::{PatchError, PatchWriter};
 use crate::trace::{EventKind, Recorder, Wait};
@@ -17,6 +15,7 @@ use super::board::{Board, Window};
 use super::error::WorkerError;
 use super::lane::{UndoArea, WorkerLane};
 use super::memory::Memory;
+use super::program::lock;
 use super::wait::{self, Spinner};
 use super::{Runner, fault, job};
 
@@ -142,7 +141,7 @@ impl Server {
         }
         if self.block.as_ref().is_none_or(|(number, _)| *number != block) {
             let opened = match &self.source {
-                ProgramSource::Heap(shared) => shared.lock().clone(),
+                ProgramSource::Heap(shared) => lock(shared).clone(),
                 #[cfg(unix)]
                 ProgramSource::Segment => match self.open_program() {
                     Ok(memory) => (block, memory),

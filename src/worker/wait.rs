@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
+use crate::os::Instant;
+
 /// The owner of the word sleeps, or is about to.
 pub(super) const ASLEEP: u32 = 1;
 /// The owner of the word is awake.
@@ -46,36 +48,38 @@ fn wake_up(bell: &AtomicU32) {
     let _ = rustix::thread::futex::wake(bell, rustix::thread::futex::Flags::empty(), 1);
 }
 
-/// Without futexes: a short sleep, then the caller looks again.
-#[cfg(all(not(target_os = "linux"), not(target_arch = "wasm32")))]
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
 fn sleep_on(bell: &AtomicU32, timeout: Duration) {
-    let _ = bell;
-    std::thread::sleep(timeout.min(Duration::from_millis(1)));
+    crate::os::sleep_on(bell, ASLEEP, timeout);
 }
 
-#[cfg(target_arch = "wasm32")]
-fn sleep_on(_bell: &AtomicU32, _timeout: Duration) {}
+#[cfg(all(target_arch = "wasm32", target_feature = "atomics"))]
+fn wake_up(bell: &AtomicU32) {
+    crate::os::wake(bell, 1);
+}
 
-#[cfg(not(target_os = "linux"))]
+/// Without futexes: a short sleep, then the caller looks again.
+#[cfg(not(any(target_os = "linux", all(target_arch = "wasm32", target_feature = "atomics"))))]
+fn sleep_on(_bell: &AtomicU32, timeout: Duration) {
+    if crate::os::can_sleep() {
+        std::thread::sleep(timeout.min(Duration::from_millis(1)));
+    }
+}
+
+#[cfg(not(any(target_os = "linux", all(target_arch = "wasm32", target_feature = "atomics"))))]
 fn wake_up(_bell: &AtomicU32) {}
 
 /// Counts the turns of a waiting loop and spends each one fittingly.
 pub(super) struct Spinner {
     turns: u32,
     yielding: bool,
-    #[cfg(not(target_arch = "wasm32"))]
-    since: Option<std::time::Instant>,
+    since: Option<Instant>,
 }
 
 impl Spinner {
     /// `yielding`: there are more runners than cores.
     pub(super) fn new(yielding: bool) -> Spinner {
-        Spinner {
-            turns: 0,
-            yielding,
-            #[cfg(not(target_arch = "wasm32"))]
-            since: None,
-        }
+        Spinner { turns: 0, yielding, since: None }
     }
 
     /// Something happened: be quick again.
@@ -84,11 +88,13 @@ impl Spinner {
     }
 
     /// Spends one turn. True once spinning has lasted `limit` and sleeping is due.
-    #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn turn(&mut self, limit: Duration) -> bool {
         self.turns = self.turns.wrapping_add(1);
         if self.turns <= 32 || !self.yielding {
             std::hint::spin_loop();
+        } else if cfg!(target_family = "wasm") {
+            // Nothing yields there but sleep.
+            return true;
         } else {
             std::thread::yield_now();
         }
@@ -97,17 +103,10 @@ impl Spinner {
         }
         match self.since {
             None => {
-                self.since = Some(std::time::Instant::now());
+                self.since = Some(Instant::now());
                 limit.is_zero()
             }
             Some(since) => since.elapsed() >= limit,
         }
-    }
-
-    /// Nobody to wait for.
-    #[cfg(target_arch = "wasm32")]
-    pub(super) fn turn(&mut self, _limit: Duration) -> bool {
-        self.turns = self.turns.wrapping_add(1);
-        true
     }
 }

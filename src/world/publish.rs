@@ -9,9 +9,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::limits::DIRECTORY_SLOTS;
+use crate::os::{self, Instant};
 use crate::region::pin;
 use crate::region::{Extent, RegionError};
 use crate::snapshot::{Directory, Meta, encode_directory};
@@ -141,7 +142,7 @@ impl World {
             if self.store.secure_spares() {
                 return true;
             }
-            if begin.elapsed() >= self.publisher.wait {
+            if begin.elapsed() >= self.publisher.wait || !os::can_sleep() {
                 return false;
             }
             std::thread::sleep(Duration::from_micros(200));

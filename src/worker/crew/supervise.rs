@@ -5,8 +5,9 @@
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::os::Instant;
 use crate::trace::EventKind;
 
 use super::super::board::Stage;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::super::memory::{Memory, Plan};
 use super::super::*;
 
@@ -15,6 +17,9 @@ pub(super) const SLEEP: u64 = 3;
 pub(super) const DIE: u64 = 4;
 pub(super) const HUGE: u64 = 5;
 pub(super) const BAD_UNDO: u64 = 6;
+/// The job stops for good, if a thread of this name runs it.
+pub(super) const STOP: u64 = 7;
+pub(super) const STOPPING_THREAD: &str = "stops";
 
 /// Data words that each job increments.
 pub(super) const JOB_WORDS: usize = 64;
@@ -113,6 +118,12 @@ impl Runner for TestRunner {
             ERROR if hit => return Err(format!("job {job} will not")),
             PANIC if hit => panic!("job {job} panics"),
             SLEEP if hit => std::thread::sleep(Duration::from_micros(*micros)),
+            STOP if std::thread::current().name() == Some(STOPPING_THREAD) => {
+                self.running.store(1000, Ordering::SeqCst);
+                loop {
+                    std::thread::park();
+                }
+            }
             HUGE => out.row(crate::patch::Op::Set, 0, 0, 0, 4096, |bytes| bytes.fill(1)),
             #[cfg(unix)]
             DIE | BAD_UNDO if hit && in_worker => {
@@ -160,6 +171,20 @@ pub(super) struct Setting {
     /// The same data as the runner maps it.
     pub runner_data: Option<Memory>,
     pub running: Arc<AtomicU32>,
+    /// Brings threads where they are the embedder's to bring.
+    pub brings_threads: bool,
+    pub threads: Mutex<Vec<std::thread::JoinHandle<Result<(), WorkerError>>>>,
+}
+
+/// Threads end after the pool, which is made after its setting.
+impl Drop for Setting {
+    fn drop(&mut self) {
+        for thread in self.threads.get_mut().drain(..) {
+            if !std::thread::panicking() {
+                thread.join().unwrap().unwrap();
+            }
+        }
+    }
 }
 
 pub(super) fn data_plan(jobs: u32) -> Plan {
@@ -177,6 +202,8 @@ impl Setting {
             data: None,
             runner_data: None,
             running: Arc::default(),
+            brings_threads: true,
+            threads: Mutex::default(),
         }
     }
 
@@ -226,7 +253,13 @@ pub(super) fn pool(setting: &Setting) -> Result<(Pool, PoolNotice), PoolError> {
         None::<Memory>
     });
     let runner = TestRunner { data, running: setting.running.clone() };
-    Pool::start(&setting.config, Arc::new(runner), setting.region.clone(), &setting.registrations)
+    let (mut pool, notice) =
+        Pool::start(&setting.config, Arc::new(runner), setting.region.clone(), &setting.registrations)?;
+    if setting.brings_threads {
+        let threads = pool.take_hosted().into_iter().map(|worker| std::thread::spawn(|| worker.run()));
+        setting.threads.lock().extend(threads);
+    }
+    Ok((pool, notice))
 }
 
 /// Each job's records.

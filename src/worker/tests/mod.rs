@@ -3,6 +3,7 @@
 mod common;
 #[cfg(all(unix, feature = "fault-injection"))]
 mod faults;
+mod hosted;
 #[cfg(unix)]
 mod processes;
 mod speed;
@@ -12,14 +13,16 @@ use std::time::Duration;
 use super::*;
 use common::{Order, Setting, pool, records};
 
-const KINDS: [Workers; 4] = [Workers::Local, Workers::Threads(1), Workers::Threads(3), Workers::Auto];
+const KINDS: [Workers; 6] =
+    [Workers::Local, Workers::Threads(1), Workers::Threads(3), Workers::Hosted(1), Workers::Hosted(3), Workers::Auto];
 
 #[test]
 fn workers_are_named_by_text() {
     for workers in [Workers::Auto, Workers::Local, Workers::Threads(3), Workers::Processes(64)] {
         assert_eq!(workers.to_string().parse(), Ok(workers));
     }
-    for text in ["", "Auto", "threads", "threads:0", "threads:65", "processes:-1", "local:1", "threads:1 "] {
+    for text in ["", "Auto", "threads", "threads:0", "threads:65", "processes:-1", "local:1", "threads:1 ", "hosted:1"]
+    {
         assert!(text.parse::<Workers>().is_err(), "{text}");
     }
 }
@@ -93,12 +96,14 @@ fn errors_and_panics_fail_the_batch_and_the_next_one_works() {
 
 #[test]
 fn all_running_jobs_are_joined_before_a_failure_is_told() {
-    let mut setting = Setting::of(Workers::Threads(4));
-    let (mut pool, _) = setting.start();
-    let mut staged = Staged::new();
-    for _ in 0..50 {
-        let _ = setting.run(&mut pool, &Order::error(5), 40, &mut staged).unwrap_err();
-        assert_eq!(setting.running(), 0, "a job still runs after run() has returned");
+    for workers in [Workers::Threads(4), Workers::Hosted(4)] {
+        let mut setting = Setting::of(workers);
+        let (mut pool, _) = setting.start();
+        let mut staged = Staged::new();
+        for _ in 0..50 {
+            let _ = setting.run(&mut pool, &Order::error(5), 40, &mut staged).unwrap_err();
+            assert_eq!(setting.running(), 0, "a job still runs after run() has returned");
+        }
     }
 }
 
@@ -120,7 +125,7 @@ fn a_patch_that_no_ring_takes_is_an_error() {
 
 #[test]
 fn an_overrun_that_cannot_be_killed_is_reported_when_the_job_returns() {
-    for workers in [Workers::Local, Workers::Threads(2)] {
+    for workers in [Workers::Local, Workers::Threads(2), Workers::Hosted(2)] {
         let mut setting = Setting::of(workers);
         let (mut pool, _) = setting.start();
         let mut staged = Staged::new();
@@ -161,17 +166,20 @@ fn a_batch_for_main_alone_runs_there() {
 
 #[test]
 fn workers_that_sleep_between_frames_are_woken() {
-    let mut setting = Setting::of(Workers::Threads(3));
-    let (mut pool, _) = setting.start();
-    let mut staged = Staged::new();
-    let mut on_workers = 0;
-    for _ in 0..10 {
-        pool.end_frame();
-        std::thread::sleep(Duration::from_millis(3));
-        on_workers += setting.run(&mut pool, &Order::sleep(u32::MAX, 300), 8, &mut staged).unwrap().jobs_on_workers;
+    for workers in [Workers::Threads(3), Workers::Hosted(3)] {
+        let mut setting = Setting::of(workers);
+        let (mut pool, _) = setting.start();
+        let mut staged = Staged::new();
+        let mut on_workers = 0;
+        for _ in 0..10 {
+            pool.end_frame();
+            std::thread::sleep(Duration::from_millis(3));
+            let report = setting.run(&mut pool, &Order::sleep(u32::MAX, 300), 8, &mut staged).unwrap();
+            on_workers += report.jobs_on_workers;
+        }
+        assert!(on_workers > 0, "{workers}");
+        assert_eq!(pool.status().iter().map(|worker| worker.jobs).sum::<u64>(), u64::from(on_workers));
     }
-    assert!(on_workers > 0);
-    assert_eq!(pool.status().iter().map(|worker| worker.jobs).sum::<u64>(), u64::from(on_workers));
 }
 
 #[test]
@@ -182,6 +190,7 @@ fn impossible_configurations_are_refused() {
         pool(&setting).err()
     };
     assert!(matches!(start(Workers::Threads(0), 1024), Some(PoolError::Count { .. })));
+    assert!(matches!(start(Workers::Hosted(65), 1024), Some(PoolError::Count { .. })));
     assert!(matches!(start(Workers::Processes(65), 1024), Some(PoolError::Count { .. } | PoolError::PrivateRegion)));
     assert!(matches!(start(Workers::Processes(1), 1024), Some(PoolError::PrivateRegion)));
     assert!(matches!(start(Workers::Local, 1000), Some(PoolError::Ring { .. })));

@@ -1,0 +1,195 @@
+//! A scene that runs: frames, hashes, and looks at pinned generations.
+//!
+//! Invariant: an address that was told stays what it is until its look is released.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use hypostyle::{
+    HostedWorker, OwnedSnapshot, Presence, Publication, ScalarType, SharedReader, Simulation, TableView, Workers, World,
+};
+
+use crate::answer::Object;
+use crate::scenes::{self, Scene, SceneOptions};
+
+/// A scene under way.
+pub(crate) struct Engine {
+    scene: &'static dyn Scene,
+    simulation: Simulation,
+    reader: SharedReader,
+    looks: BTreeMap<u32, OwnedSnapshot>,
+    looks_ever: u32,
+    jobs_on_workers: u64,
+}
+
+impl Engine {
+    /// Makes the world and its workers.
+    pub(crate) fn start(
+        name: &str,
+        entities: f64,
+        seed: u64,
+        threads: usize,
+        publish_every: u64,
+    ) -> Result<Engine, String> {
+        let scene = scenes::find(name).ok_or_else(|| {
+            let names: Vec<&str> = scenes::all().iter().map(|scene| scene.name()).collect();
+            format!("there is no scene `{name}`; there are {}", names.join(", "))
+        })?;
+        if !(entities.fract() == 0.0 && (0.0..=4e9).contains(&entities)) {
+            return Err(format!("{entities} entities: it must be a whole number from 1, or 0 for the scene's own"));
+        }
+        let entities = if entities > 0.0 { entities as u64 } else { scene.default_entities() };
+        let options = SceneOptions { entities: Some(entities), seed };
+        let world = scene.world(&options, World::builder()).map_err(|error| error.to_string())?;
+        let workers = if threads == 0 { Workers::Local } else { Workers::Hosted(threads) };
+        let simulation = Simulation::builder()
+            .workers(workers)
+            .publish_every(publish_every)
+            .build(world, scene.schedule(&options))
+            .map_err(|error| error.to_string())?;
+        let reader = simulation.world().reader().map_err(|error| error.to_string())?.into();
+        Ok(Engine { scene, simulation, reader, looks: BTreeMap::new(), looks_ever: 0, jobs_on_workers: 0 })
+    }
+
+    /// What the host's threads are to run.
+    pub(crate) fn hosted_workers(&mut self) -> Vec<HostedWorker> {
+        self.simulation.hosted_workers()
+    }
+
+    /// What runs.
+    pub(crate) fn about(&self) -> String {
+        Object::new()
+            .text("scene", self.scene.name())
+            .text("about", self.scene.about())
+            .seconds("dt", self.scene.dt())
+            .number("entities", self.simulation.world().entity_count())
+            .end()
+    }
+
+    /// Runs frames.
+    pub(crate) fn step(&mut self, frames: u64) -> Result<String, String> {
+        let report = self.simulation.run(frames, self.scene.dt()).map_err(|error| error.to_string())?;
+        self.jobs_on_workers += report.jobs - report.jobs_on_main;
+        let (frame, elapsed_ns) = (report.frame, report.elapsed.as_nanos() as u64);
+        let world = self.simulation.world();
+        let answer = Object::new().number("frame", frame).number("generation", world.generation());
+        Ok(answer.seconds("time", world.time()).number("elapsedNs", elapsed_ns).end())
+    }
+
+    /// Has the newest state published.
+    fn publish(&mut self) -> Result<(), String> {
+        if self.reader.newest() > 0 {
+            let pinned = self.reader.pin().map_err(|error| error.to_string())?;
+            if pinned.snapshot().frame() == self.simulation.world().frame() {
+                return Ok(());
+            }
+        }
+        match self.simulation.world_mut().publish().map_err(|error| error.to_string())? {
+            Publication::Skipped => Err("looks hold all that a new generation needs: release some".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The newest state's hash.
+    pub(crate) fn hash(&mut self) -> Result<String, String> {
+        self.publish()?;
+        let pinned = self.reader.pin().map_err(|error| error.to_string())?;
+        Ok(format!("{:016x}", pinned.snapshot().hash()))
+    }
+
+    /// Pins the newest generation and says where its columns are.
+    pub(crate) fn look(&mut self) -> Result<String, String> {
+        if self.reader.newest() == 0 {
+            self.publish()?;
+        }
+        let pinned = self.reader.pin().map_err(|error| error.to_string())?;
+        self.looks_ever += 1;
+        let snapshot = pinned.snapshot();
+        let answer = Object::new()
+            .number("id", u64::from(self.looks_ever))
+            .number("generation", snapshot.generation())
+            .number("frame", snapshot.frame())
+            .seconds("time", snapshot.time())
+            .number("entities", snapshot.entity_count())
+            .list("tables", snapshot.tables().map(|table| describe(&table, snapshot.layout())))
+            .end();
+        drop(snapshot);
+        self.looks.insert(self.looks_ever, pinned);
+        Ok(answer)
+    }
+
+    /// Lets a look's generation go.
+    pub(crate) fn release(&mut self, look: u32) -> Result<String, String> {
+        match self.looks.remove(&look) {
+            Some(_) => Ok(String::new()),
+            None => Err(format!("there is no look {look}, or it was released before")),
+        }
+    }
+
+    /// How frames and workers are doing.
+    pub(crate) fn status(&self) -> String {
+        let workers = self.simulation.worker_status();
+        let worker = |status: &hypostyle::WorkerStatus| {
+            let about = Object::new().number("index", status.index as u64).number("alive", u64::from(status.alive));
+            about.number("jobs", status.jobs).number("busyNs", status.busy_ns)
+        };
+        Object::new()
+            .number("frame", self.simulation.world().frame())
+            .number("entities", self.simulation.world().entity_count())
+            .number("jobsOnWorkers", self.jobs_on_workers)
+            .list("workers", workers.iter().map(worker))
+            .end()
+    }
+}
+
+/// A table's rows, and the address of each of its columns.
+fn describe(table: &TableView<'_>, layout: &hypostyle::Layout) -> Object {
+    let mut columns = vec![column("(entity)", "u64", 1, bytes_of(table.entities()))];
+    for component in table.components() {
+        let Some((_, declared)) = layout.component(component) else { continue };
+        for field in &declared.fields {
+            let name = format!("{component}.{}", field.name);
+            if let Ok(Some((ty, bytes))) = table.column_bytes(&name) {
+                columns.push(column(&name, scalar(ty.scalar), u64::from(ty.array_len.max(1)), place(bytes)));
+            }
+        }
+        if let Ok(Presence::Bits(words)) = table.presence(component) {
+            columns.push(column(&format!("{component} (presence)"), "bits", 1, bytes_of(words)));
+        }
+    }
+    Object::new().number("rows", table.rows() as u64).list("columns", columns)
+}
+
+fn column(name: &str, ty: &str, values: u64, (address, bytes): (u64, u64)) -> Object {
+    Object::new()
+        .text("name", name)
+        .text("type", ty)
+        .number("values", values)
+        .number("at", address)
+        .number("bytes", bytes)
+}
+
+fn bytes_of<T>(items: &[T]) -> (u64, u64) {
+    (items.as_ptr().addr() as u64, size_of_val(items) as u64)
+}
+
+fn place(bytes: &[u8]) -> (u64, u64) {
+    bytes_of(bytes)
+}
+
+fn scalar(scalar: ScalarType) -> &'static str {
+    match scalar {
+        ScalarType::F32 => "f32",
+        ScalarType::F64 => "f64",
+        ScalarType::I8 => "i8",
+        ScalarType::I16 => "i16",
+        ScalarType::I32 => "i32",
+        ScalarType::I64 => "i64",
+        ScalarType::U8 => "u8",
+        ScalarType::U16 => "u16",
+        ScalarType::U32 => "u32",
+        ScalarType::U64 => "u64",
+        ScalarType::Bool => "bool",
+        _ => "entity",
+    }
+}

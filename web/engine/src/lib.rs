@@ -1,0 +1,185 @@
+//! The engine as a WebAssembly module: what a host calls, as functions of numbers.
+//!
+//! One build shares its memory: the host makes several instances on one memory, each in a thread of its own; one has the
+//! engine, the others bring threads to its workers. The other build is for one thread. Functions that can fail return 0
+//! or 1 and leave a text: the answer or the error. A text from the host is written to where `text_make` says.
+//!
+//! Invariant: an instance's functions are called by its own thread alone, and not after one of them ended in a trap,
+//! but for `panic_text` and, on workers, `worker_died`.
+#![expect(unsafe_code, reason = "exports functions by name; the host's promises are its own")]
+
+mod answer;
+mod engine;
+#[path = "../../../scenes/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the command, which uses all of it")]
+mod scenes;
+
+use std::alloc::{Layout, alloc_zeroed};
+use std::cell::RefCell;
+use std::sync::{Mutex, Once, PoisonError};
+
+use hypostyle::{DeathNotice, Host, HostedWorker, set_host};
+
+use engine::Engine;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    /// Milliseconds since some moment, the same one in all threads; more than 0.
+    safe fn now_ms() -> f64;
+}
+
+thread_local! {
+    static ENGINE: RefCell<Option<Engine>> = const { RefCell::new(None) };
+    static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// What the threads of the other instances are to run, and how their deaths are told.
+static WORKERS: Mutex<Vec<(Option<HostedWorker>, DeathNotice)>> = Mutex::new(Vec::new());
+
+fn workers() -> std::sync::MutexGuard<'static, Vec<(Option<HostedWorker>, DeathNotice)>> {
+    WORKERS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Leaves a text for the host; 1 for an error's.
+fn leave(answer: Result<String, String>) -> u32 {
+    let failed = answer.is_err();
+    TEXT.set(answer.unwrap_or_else(|error| error).into_bytes());
+    u32::from(failed)
+}
+
+fn text() -> String {
+    TEXT.with_borrow(|text| String::from_utf8_lossy(text).into_owned())
+}
+
+fn with(act: impl FnOnce(&mut Engine) -> Result<String, String>) -> u32 {
+    leave(ENGINE.with_borrow_mut(|engine| match engine {
+        Some(engine) => act(engine),
+        None => Err("the engine has not been started, or was stopped".to_owned()),
+    }))
+}
+
+/// Makes room for a text of so many bytes, which the host writes there.
+#[unsafe(no_mangle)]
+pub extern "C" fn text_make(bytes: usize) -> *mut u8 {
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        text.resize(bytes, 0);
+        text.as_mut_ptr()
+    })
+}
+
+/// Where the last call's text is, until the next call.
+#[unsafe(no_mangle)]
+pub extern "C" fn text_start() -> *const u8 {
+    TEXT.with_borrow(|text| text.as_ptr())
+}
+
+/// How long it is.
+#[unsafe(no_mangle)]
+pub extern "C" fn text_bytes() -> usize {
+    TEXT.with_borrow(Vec::len)
+}
+
+/// Leaves what the last panic of this instance said.
+#[unsafe(no_mangle)]
+pub extern "C" fn panic_text() -> u32 {
+    leave(Ok(PANIC.with_borrow(String::clone)))
+}
+
+/// Memory for a thread's stack or its thread-local values, for good; 0: there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn memory_take(bytes: usize, align: usize) -> *mut u8 {
+    match Layout::from_size_align(bytes.max(1), align.max(16)) {
+        // SAFETY: the size is not zero.
+        Ok(layout) => unsafe { alloc_zeroed(layout) },
+        Err(_) => std::ptr::null_mut(),
+    }
+}
+
+/// Starts the engine with the scene that the text names and so many workers, for whose threads the host calls
+/// `worker_run` on other instances. Answers with what the scene is.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_start(entities: f64, seed: u64, threads: u32, cores: u32, publish_every: u32) -> u32 {
+    prepare(cores);
+    let started = Engine::start(&text(), entities, seed, threads as usize, u64::from(publish_every));
+    leave(started.map(|mut engine| {
+        let brought = engine.hosted_workers().into_iter().map(|worker| {
+            let notice = worker.death_notice();
+            (Some(worker), notice)
+        });
+        *workers() = brought.collect();
+        let about = engine.about();
+        ENGINE.set(Some(engine));
+        about
+    }))
+}
+
+/// Once in a memory: the clock, and where panics are told.
+fn prepare(cores: u32) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let now_ns = || ((now_ms() * 1e6) as u64).max(1);
+        set_host(Host { now_ns, cores: cores.max(1) as usize });
+        std::panic::set_hook(Box::new(|info| PANIC.set(info.to_string())));
+    });
+}
+
+/// Runs so many frames.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_step(frames: u32) -> u32 {
+    with(|engine| engine.step(u64::from(frames)))
+}
+
+/// Answers with the hash of the newest state, as `hypostyle run --print-hash` prints it.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_hash() -> u32 {
+    with(Engine::hash)
+}
+
+/// Pins the newest generation and answers with where its columns are; they stay as they are until it is released.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_look() -> u32 {
+    with(Engine::look)
+}
+
+/// Releases what a look has pinned.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_release(look: u32) -> u32 {
+    with(|engine| engine.release(look))
+}
+
+/// Answers with how frames and workers are doing.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_status() -> u32 {
+    with(|engine| Ok(engine.status()))
+}
+
+/// Ends the engine; its workers' threads return from `worker_run`.
+#[unsafe(no_mangle)]
+pub extern "C" fn engine_stop() -> u32 {
+    ENGINE.set(None);
+    workers().clear();
+    leave(Ok(String::new()))
+}
+
+/// Brings this instance's thread to a worker until the engine is stopped.
+#[unsafe(no_mangle)]
+pub extern "C" fn worker_run(index: u32) -> u32 {
+    let worker = workers().get_mut(index as usize).and_then(|(worker, _)| worker.take());
+    leave(match worker {
+        Some(worker) => worker.run().map(|()| String::new()).map_err(|error| error.to_string()),
+        None => Err(format!("there is no worker {index}, or a thread has come to it before")),
+    })
+}
+
+/// Tells the engine that `worker_run` ended in a trap, for the reason that the text gives.
+#[unsafe(no_mangle)]
+pub extern "C" fn worker_died(index: u32) {
+    let reason = text();
+    if let Some((_, notice)) = workers().get(index as usize) {
+        // SAFETY: this is the instance whose thread was in `worker_run`: it is here now, and goes back there no more
+        // (the host's promise).
+        unsafe { notice.give(reason) };
+    }
+}

@@ -1,0 +1,111 @@
+//! An instance of the engine's module: calls with numbers, texts both ways. Knows nothing of pages and threads.
+
+/** The engine refused, failed or is gone. */
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+  /** Whether the instance that said so cannot be called any more. */
+  readonly fatal: boolean;
+
+  constructor(message: string, fatal = false) {
+    super(message);
+    this.fatal = fatal;
+  }
+}
+
+type Call = (...numbers: (number | bigint)[]) => number;
+
+/** What both builds export; the shared one also the last three. */
+interface Exports {
+  memory?: WebAssembly.Memory;
+  text_make: (bytes: number) => number;
+  text_start: () => number;
+  text_bytes: () => number;
+  memory_take: (bytes: number, align: number) => number;
+  panic_text: () => number;
+  worker_died: (index: number) => void;
+  __stack_pointer: WebAssembly.Global;
+  __wasm_init_tls?: (at: number) => void;
+  __tls_size?: WebAssembly.Global;
+  __tls_align?: WebAssembly.Global;
+}
+
+/** Memory for one more thread: where its stack ends, and where its thread-local values are. */
+export interface Block {
+  stack: number;
+  tls: number;
+}
+
+const STACK_BYTES = 1 << 20;
+
+export class Instance {
+  readonly memory: WebAssembly.Memory;
+  private readonly exports: Exports & Record<string, unknown>;
+
+  private constructor(exports: WebAssembly.Exports, memory: WebAssembly.Memory | undefined) {
+    this.exports = exports as unknown as Exports & Record<string, unknown>;
+    this.memory = memory ?? this.exports.memory!;
+  }
+
+  /** Makes one; with `block` it is one more on a memory that has one already. `origin`: subtracted from its clock's milliseconds. */
+  static async make(module: WebAssembly.Module, origin: number, memory?: WebAssembly.Memory, block?: Block): Promise<Instance> {
+    const now_ms = () => performance.timeOrigin + performance.now() - origin + 1;
+    const made = await WebAssembly.instantiate(module, { env: memory ? { memory, now_ms } : { now_ms } });
+    const instance = new Instance(made.exports, memory);
+    if (block) {
+      instance.exports.__stack_pointer.value = block.stack;
+      instance.exports.__wasm_init_tls!(block.tls);
+    }
+    return instance;
+  }
+
+  /** Takes memory for another thread. */
+  block(): Block {
+    const { memory_take, __tls_size, __tls_align } = this.exports;
+    const stack = memory_take(STACK_BYTES, 16), tls = memory_take(__tls_size!.value, __tls_align!.value);
+    if (stack === 0 || tls === 0) throw new EngineError("there is no memory for another thread");
+    return { stack: stack + STACK_BYTES, tls };
+  }
+
+  /** Calls a function that leaves a text: the answer, or the error that is thrown. */
+  call(name: string, ...numbers: (number | bigint)[]): string {
+    const stack = this.exports.__stack_pointer.value as number;
+    let failed: number;
+    try {
+      failed = (this.exports[name] as Call)(...numbers);
+    } catch (trap) {
+      // whatever was on the stack is lost
+      this.exports.__stack_pointer.value = stack;
+      throw new EngineError(this.panic() || String(trap), true);
+    }
+    const text = this.text();
+    if (failed !== 0) throw new EngineError(text);
+    return text;
+  }
+
+  /** Hands a text over to the next call. */
+  put(text: string): void {
+    const bytes = new TextEncoder().encode(text), at = this.exports.text_make(bytes.length);
+    new Uint8Array(this.memory.buffer, at, bytes.length).set(bytes);
+  }
+
+  /** Tells the engine that this instance's worker is gone. */
+  died(index: number, reason: string): void {
+    this.put(reason);
+    this.exports.worker_died(index);
+  }
+
+  private text(): string {
+    const { text_start, text_bytes } = this.exports;
+    // a copy: decoders refuse shared memory
+    return new TextDecoder().decode(new Uint8Array(this.memory.buffer, text_start(), text_bytes()).slice());
+  }
+
+  private panic(): string {
+    try {
+      this.exports.panic_text();
+      return this.text();
+    } catch {
+      return "";
+    }
+  }
+}
