@@ -94,7 +94,7 @@ impl Gathered {
             // SAFETY: every place is a row of the column (caller's duty); the memory has room for all of them (above).
             unsafe { copy_rows(&self.places, bytes, from, true, to) };
             let new = if written { to } else { std::ptr::null_mut() };
-            self.columns.push(RawColumn { old: to, new, ty: column.ty, len: self.places.len() });
+            self.columns.push(RawColumn { old: to, new, ty: column.ty, len: self.places.len(), streams: false });
             self.ready.push(Cell::new(true));
         }
     }
@@ -174,8 +174,8 @@ mod tests {
             let before = written.clone();
             let entities: Vec<Entity> = (0..rows as u32).map(|row| Entity::from_bits(u64::from(row) | 1 << 32)).collect();
             let columns = [
-                RawColumn { old: read.as_ptr(), new: std::ptr::null_mut(), ty, len: rows },
-                RawColumn { old: written.as_ptr(), new: written.as_mut_ptr(), ty, len: rows },
+                RawColumn { old: read.as_ptr(), new: std::ptr::null_mut(), ty, len: rows, streams: false },
+                RawColumn { old: written.as_ptr(), new: written.as_mut_ptr(), ty, len: rows, streams: false },
             ];
             let mut gathered = Gathered::default();
             // SAFETY: as many rows as bits in both.

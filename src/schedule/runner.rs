@@ -122,6 +122,7 @@ impl SystemRunner {
             save_in_place(&task.columns, start, len, undo)?;
         }
         let around = Around { table, start, end, entities, resources, map, program };
+        task.stream(rows, frames);
         let mut info = FrameInfo { frame, time, dt };
         let first = task.systems.first().map_or(u32::MAX, |system| system.system);
         trace.describe(first, table, len, task.systems.len() > 1 || frames > 1);
@@ -192,7 +193,13 @@ impl SystemRunner {
             let column = &columns[*place as usize];
             let old = if column.ready { column.new.cast_const() } else { column.old };
             let new = if *write { column.new } else { std::ptr::null_mut() };
-            raw.push(RawColumn { old, new, ty: column.ty, len });
+            raw.push(RawColumn {
+                old,
+                new,
+                ty: column.ty,
+                len,
+                streams: *write && column.streams_after == Some(system),
+            });
             ready.push(Cell::new(column.ready));
         }
         let views = ViewSet {
@@ -266,7 +273,7 @@ impl SystemRunner {
                         // SAFETY: `from` rows into a column of more.
                         let old = unsafe { base.add(from * column.ty.bytes()) };
                         let new = if written { old.cast_mut() } else { std::ptr::null_mut() };
-                        RawColumn { old, new, ty: column.ty, len: to - from }
+                        RawColumn { old, new, ty: column.ty, len: to - from, streams: false }
                     }));
                     let first = around.start + from as u32;
                     done = call(part, ready, OwnRows::From(first), &around.entities[from..to]);

@@ -211,7 +211,7 @@ impl World {
                 let Some(column) = column else { continue };
                 let address = self.store.arena.address(table.columns[usize::from(*column)].live.offset);
                 let new = if access.write { address } else { std::ptr::null_mut() };
-                raw.push(RawColumn { old: address, new, ty: *ty, len: table.rows as usize });
+                raw.push(RawColumn { old: address, new, ty: *ty, len: table.rows as usize, streams: false });
             }
             ready.clear();
             ready.resize_with(raw.len(), || Cell::new(true));
@@ -245,7 +245,7 @@ impl World {
                             // SAFETY: `from` rows into a column of more.
                             let old = unsafe { column.old.add(from * column.ty.bytes()) };
                             let new = if column.new.is_null() { column.new } else { old.cast_mut() };
-                            RawColumn { old, new, ty: column.ty, len }
+                            RawColumn { old, new, ty: column.ty, len, streams: false }
                         }));
                         call(part, ready, &entities[from..from + len]);
                     },
