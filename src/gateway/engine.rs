@@ -55,6 +55,7 @@ pub(super) struct Update {
     pub bytes: u64,
     pub full: bool,
     /// 0 where it is full.
+    #[cfg(feature = "nats")]
     pub from: u64,
     pub to: u64,
     pub frame: u64,
@@ -399,8 +400,16 @@ impl Engine {
         let messages: Vec<Bytes> =
             messages.map(|message| Bytes::from(if ask.zstd { compressed(message) } else { message })).collect();
         let bytes = messages.iter().map(|message| message.len() as u64).sum();
-        let update =
-            Arc::new(Update { messages, bytes, full: since == 0, from: since, to, frame, contained: self.contained });
+        let update = Arc::new(Update {
+            messages,
+            bytes,
+            full: since == 0,
+            #[cfg(feature = "nats")]
+            from: since,
+            to,
+            frame,
+            contained: self.contained,
+        });
         add(&self.handle.metrics.encoded_total, 1);
         add(&self.handle.metrics.encode_nanoseconds_total, begun.elapsed().as_nanos() as u64);
         self.answers.insert(key, Arc::clone(&update));

@@ -239,7 +239,7 @@ impl Inner {
             let head = next.head;
             let is_full = head.flags & FLAG_FULL != 0;
             let same = head.subscription == self.subscription;
-            if same && !is_full && head.from > self.state.generation || !same {
+            if !same || (!is_full && head.from > self.state.generation) {
                 if self.held_bytes > HELD_BYTES_MAX {
                     self.held.clear();
                     self.held_bytes = 0;
