@@ -31,6 +31,9 @@ const LIFE_EVERY: Duration = Duration::from_millis(300);
 const QUIET: Duration = Duration::from_secs(1);
 /// How long to wait for a generation before asks are looked at again.
 const PATIENCE: Duration = Duration::from_millis(4);
+/// Time between two looks at the published word of a simulation that runs: to be woken would cost the writer a few
+/// microseconds for each generation.
+const POLL: Duration = Duration::from_millis(1);
 /// zstd's level: as fast as can be.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -251,6 +254,8 @@ impl Engine {
         if newest > seen {
             let since = self.looked.map_or(self.period, |looked| looked.elapsed());
             std::thread::sleep(self.period.saturating_sub(since).min(PATIENCE));
+        } else if self.quiet.1.elapsed() < QUIET {
+            std::thread::sleep(POLL);
         } else {
             let _ = self.reader.wait(newest, PATIENCE);
         }

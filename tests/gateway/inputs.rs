@@ -16,8 +16,7 @@ use super::{Position, Serving, commands, world};
 fn simulation() -> Simulation {
     let mut schedule = Schedule::new();
     schedule.add(System::rows::<Write<Position>>("move", |_, mut p| {
-        let p = &mut p;
-        p.y.map_with(&*p.x, |y, x| y + x);
+        p.y.map_with(&p.x, |y, x| y + x);
     }));
     Simulation::builder().workers(Workers::Local).inputs(["position", "wind"]).build(world(100), schedule).unwrap()
 }

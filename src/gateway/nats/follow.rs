@@ -201,7 +201,7 @@ impl Inner {
     async fn piece(&mut self, bytes: &[u8]) -> Result<(), NatsError> {
         self.message.extend_from_slice(bytes);
         let said = self.message.get(4..8).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
-        if said < 64 || said > MESSAGE_BYTES_MAX || self.message.len() > said {
+        if !(64..=MESSAGE_BYTES_MAX).contains(&said) || self.message.len() > said {
             self.message.clear();
             return Ok(());
         }
