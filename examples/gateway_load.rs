@@ -1,7 +1,7 @@
 //! What a gateway costs: the simulation beside it, a core, and who asks for a whole state.
 //!
-//! `cargo run --release --example gateway_load` prints tables (`-- frames`, `-- clients`, `-- snapshot`: one of them);
-//! nothing here is a test. Gateway and clients are threads of this process. Processor time is that of the gateway's two
+//! `cargo run --release --example gateway_load` prints tables (`-- frames`, `-- clients`, `-- snapshot`: one of them; `-- frames 1M`: those
+//! cases alone); nothing here is a test. Gateway and clients are threads of this process. Processor time is that of the gateway's two
 //! threads alone, as the system counts it; on a loopback device that includes what a network would do on the other side.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example may")]
 
@@ -170,16 +170,21 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Frame times without and with 32 clients at 20 Hz, in turns.
 fn beside() {
-    println!("frame time, medians of 10 turns of 0.8 s each, 60 frames a second, 32 clients at 20 Hz");
+    println!("frame time, medians of 7 turns of 0.8 s each, 60 frames a second, 32 clients at 20 Hz");
     println!("{:>34} {:>11} {:>11} {:>8} {:>10} {:>8}", "", "without us", "with us", "more", "updates/s", "MB/s");
     let moving = json!({"columns": ["position"], "rate_hz": 20, "window": 1});
     let inside = json!({"fields": ["position.x"], "min": [0], "max": [10]});
     let boxed = json!({"columns": ["position"], "rate_hz": 20, "window": 1, "box": inside});
     for (what, rows, moves, wishes) in [
-        ("100k move, 10k moving rows shown", 100_000, 10_000, &moving),
+        ("100k rows, 10k of them move", 100_000, 10_000, &moving),
+        ("100k rows, all move", 100_000, 100_000, &moving),
         ("1M rows, 10k of them move", 1_000_000, 10_000, &moving),
         ("1M all move, box of 1 %", 1_000_000, 1_000_000, &boxed),
     ] {
+        let part = std::env::args().nth(2);
+        if part.is_some_and(|part| !what.contains(&part)) {
+            continue;
+        }
         let mut simulation = simulation(rows, moves);
         simulation.step(0.01).unwrap();
         let serving = Serving::of(simulation.world());
@@ -187,7 +192,7 @@ fn beside() {
         frames(&mut simulation, Duration::from_millis(1500));
         let (mut without, mut with) = (Vec::new(), Vec::new());
         let (mut updates, mut bytes, mut seconds) = (0, 0, 0.0);
-        for _ in 0..10 {
+        for _ in 0..7 {
             clients.let_go.store(false, Ordering::Relaxed);
             frames(&mut simulation, Duration::from_millis(150));
             without.push(frames(&mut simulation, Duration::from_millis(800)).0);
@@ -267,14 +272,23 @@ fn whole() {
     simulation.step(0.01).unwrap();
     let serving = Serving::of(simulation.world());
     let (mut states, mut copies, mut length) = (Vec::new(), Vec::new(), 0);
+    let milliseconds = |name: &str| {
+        let text = String::from_utf8(client::get(serving.address, "/metrics").body).unwrap();
+        let name = format!("hypostyle_gateway_{name}_nanoseconds_total ");
+        text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse::<f64>().unwrap() / 1e6
+    };
+    let (mut looks, mut encodes) = (Vec::new(), Vec::new());
     for round in 0..12 {
         simulation.step(0.01).unwrap();
+        let before = (milliseconds("look"), milliseconds("encode"));
         let begun = Instant::now();
         let mut stream = TcpStream::connect(serving.address).unwrap();
         let host = serving.address;
         write!(stream, "GET /snapshot.bin HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         length = drain(&mut stream);
         let state = begun.elapsed().as_secs_f64() * 1e3;
+        looks.push(milliseconds("look") - before.0);
+        encodes.push(milliseconds("encode") - before.1);
         let source = vec![round as u8; length];
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -290,8 +304,10 @@ fn whole() {
         states.push(state);
     }
     let (state, copy) = (median(states[2..].to_vec()), median(copies[2..].to_vec()));
+    let (look, encode) = (median(looks[2..].to_vec()), median(encodes[2..].to_vec()));
     println!(
-        "a whole state of 1,000,000 particles, {:.1} MB: {state:.1} ms; a copy and a socket: {copy:.1} ms; {:.2}x",
+        "a whole state of 1,000,000 particles, {:.1} MB: {state:.1} ms (look {look:.1}, encoding {encode:.1}); \
+         a copy and a socket: {copy:.1} ms; {:.2}x",
         length as f64 / 1e6,
         state / copy
     );

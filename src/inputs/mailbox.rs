@@ -62,7 +62,10 @@ pub(super) fn target_of(layout: &Layout, name: &str) -> Result<Target, InputErro
             Ok(Target::Component { id: id as u16, field: index as u8 + 1 })
         }
         (None, None) => {
-            let (id, _) = layout.resource(name).ok_or_else(no_target)?;
+            let (id, declared) = layout.resource(name).ok_or_else(no_target)?;
+            if declared.fields.is_empty() {
+                return Err(InputError::NoValue { name: name.to_owned() });
+            }
             Ok(Target::Resource { id: id as u16 })
         }
         (None, Some(_)) => Err(no_target()),

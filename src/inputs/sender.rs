@@ -125,7 +125,7 @@ impl InputSender {
         let value_bytes: usize = fields.iter().map(|field| field.ty.bytes()).sum();
         let stride = head_bytes + value_bytes;
         let count = payload.len() / stride;
-        if payload.is_empty() || payload.len() % stride != 0 || (head_bytes == 0 && count != 1) {
+        if payload.is_empty() || !payload.len().is_multiple_of(stride) || (head_bytes == 0 && count != 1) {
             return Err(length(match head_bytes {
                 0 => format!("it must be {value_bytes}"),
                 _ => format!("it must be a multiple of {stride}: a handle of 8 and a value of {value_bytes} each"),
@@ -183,7 +183,10 @@ fn name_of(layout: &Layout, target: Target) -> Option<String> {
                 Some(field) => Some(format!("{}.{}", component.name, component.fields.get(field)?.name)),
             }
         }
-        Target::Resource { id } => Some(layout.resources().get(usize::from(id))?.name.clone()),
+        Target::Resource { id } => {
+            let resource = layout.resources().get(usize::from(id)).filter(|declared| !declared.fields.is_empty())?;
+            Some(resource.name.clone())
+        }
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) use control::worker_state;
 pub(crate) use extent::Extent;
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;
+#[cfg(test)]
+pub(crate) use reader::MailboxParts;
 pub(crate) use reader::ReaderMap;
 #[cfg(unix)]
 pub(crate) use worker::WorkerMap;

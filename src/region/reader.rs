@@ -15,6 +15,9 @@ use super::mapping::Mapping;
 use super::target::RegionTarget;
 use crate::trace::Block;
 
+/// The words of a mailbox, and its file where it is one.
+pub(crate) type MailboxParts = (Arc<Block>, Option<std::fs::File>);
+
 enum View {
     Heap(Arc<Mapping>),
     #[cfg(unix)]
@@ -155,7 +158,7 @@ impl ReaderMap {
     ///
     /// # Errors
     /// What the system refuses; [`RegionError::NotFound`] when the region was removed.
-    pub(crate) fn inputs(&self) -> Result<Option<(Arc<Block>, Option<std::fs::File>)>, RegionError> {
+    pub(crate) fn inputs(&self) -> Result<Option<MailboxParts>, RegionError> {
         match &self.view {
             View::Heap(mapping) => Ok(mapping.inputs().map(|block| (block, None))),
             #[cfg(unix)]

@@ -11,7 +11,7 @@ use super::control::Control;
 use super::error::RegionError;
 use super::extent::{Extent, ExtentPool};
 use super::mapping::{Mapping, whole_pages};
-use super::reader::ReaderMap;
+use super::reader::{MailboxParts, ReaderMap};
 use super::target::RegionTarget;
 use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN};
 use crate::os;
@@ -277,7 +277,7 @@ impl Region {
     ///
     /// # Errors
     /// No room; what the system refuses.
-    pub(crate) fn new_inputs(&self, bytes: u64) -> Result<(Arc<Block>, Option<std::fs::File>), RegionError> {
+    pub(crate) fn new_inputs(&self, bytes: u64) -> Result<MailboxParts, RegionError> {
         #[cfg(unix)]
         if let Some(files) = &self.files {
             let (block, file) = files.new_optional(super::files::INPUTS, &self.target, bytes)?;

@@ -206,7 +206,7 @@ impl Reader {
 
     /// The bytes of the region's mailbox.
     #[cfg(test)]
-    pub(crate) fn inputs_block(&self) -> Option<(Arc<crate::trace::Block>, Option<std::fs::File>)> {
+    pub(crate) fn inputs_block(&self) -> Option<crate::region::MailboxParts> {
         self.map.inputs().ok().flatten()
     }
 

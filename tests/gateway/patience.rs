@@ -8,7 +8,7 @@ use hypostyle::gateway::Patience;
 use serde_json::json;
 
 use super::client::{self, Came, Client, Socket, get};
-use super::{Serving, world};
+use super::{Serving, commands, inputs, world};
 
 /// Far less than a client would want, far more than the test machine needs for one step.
 const SHORT: Duration = Duration::from_millis(400);
@@ -131,4 +131,53 @@ fn a_window_that_is_never_acknowledged_ends() {
     assert!(client.resumed);
     client.catch_up(world.generation(), &layout);
     assert_eq!(client.full, 1);
+}
+
+#[test]
+fn memory_stays_flat_while_clients_never_read() {
+    let (_directory, _, region) = commands::place();
+    let run =
+        ["run", "particles", "--entities", "400000", "--seconds", "600", "--workers", "local", "--region", &region];
+    let run = commands::command(&run).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn();
+    let _run = commands::Running(run.unwrap());
+    let begun = Instant::now();
+    while commands::code(&commands::output(&["hash", &region])) != 0 {
+        assert!(begun.elapsed() < LONG, "no first generation");
+    }
+    let (gateway, address) = inputs::gateway(&region, &[]);
+    let metric = |name: &str| {
+        let text = String::from_utf8(get(address, "/metrics").body).unwrap();
+        let name = format!("hypostyle_gateway_{name} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse::<u64>().unwrap()
+    };
+    let resident = || {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", gateway.0.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    // a whole state is more than sockets hold
+    let deaf: Vec<Socket> = (0..6)
+        .map(|_| {
+            let mut socket = Socket::open(address, "/live", "").unwrap();
+            socket.send(0x81, b"{}");
+            socket
+        })
+        .collect();
+    while metric("encoded_total") == 0 {
+        assert!(begun.elapsed() < LONG, "no update");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let (encoded, looks, before) = (metric("encoded_total"), metric("looks_total"), resident());
+    let generation = metric("generation");
+    assert!(encoded <= 6, "one each at most, and fewer where they are given the same");
+    while metric("generation") < generation + 60 {
+        assert!(begun.elapsed() < LONG, "the simulation stands still");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!((metric("encoded_total"), metric("looks_total")), (encoded, looks), "nobody is worked for");
+    assert_eq!(metric("updates_total"), 0, "none has taken its first update");
+    let after = resident();
+    assert!(after < before + (8 << 20), "{before} bytes before, {after} after");
+    drop(deaf);
 }

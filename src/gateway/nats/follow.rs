@@ -201,7 +201,7 @@ impl Inner {
     async fn piece(&mut self, bytes: &[u8]) -> Result<(), NatsError> {
         self.message.extend_from_slice(bytes);
         let said = self.message.get(4..8).map_or(0, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize);
-        if said < 64 || said > MESSAGE_BYTES_MAX || self.message.len() > said {
+        if !(64..=MESSAGE_BYTES_MAX).contains(&said) || self.message.len() > said {
             self.message.clear();
             return Ok(());
         }
@@ -239,7 +239,7 @@ impl Inner {
             let head = next.head;
             let is_full = head.flags & FLAG_FULL != 0;
             let same = head.subscription == self.subscription;
-            if same && !is_full && head.from > self.state.generation || !same {
+            if !same || (!is_full && head.from > self.state.generation) {
                 if self.held_bytes > HELD_BYTES_MAX {
                     self.held.clear();
                     self.held_bytes = 0;
