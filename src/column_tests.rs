@@ -56,6 +56,7 @@ fn a_column_of_another_type_is_refused() {
         new: std::ptr::null_mut(),
         ty: FieldType::scalar(ScalarType::F32),
         len: 1,
+        streams: false,
     }];
     let ready = [Cell::new(false)];
     // SAFETY: one whole array that outlives the cursor, and nothing writes it.

@@ -41,6 +41,7 @@
     allow(
         dead_code,
         unused_imports,
+        unused_variables,
         unfulfilled_lint_expectations,
         reason = "shared regions and processes are not there"
     )

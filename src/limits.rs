@@ -42,7 +42,13 @@ pub const REGION_GROWTH_BYTES_MIN: u64 = 1 << 20;
 /// Free runs of at least this many bytes inside the data are given back by a trim.
 pub const PUNCH_BYTES_MIN: u64 = 1 << 20;
 /// Bytes that a private region reserves at most on a platform without memory maps.
-pub const HEAP_RESERVE_BYTES_MAX: u64 = if cfg!(miri) { 1 << 22 } else { 1 << 28 };
+pub const HEAP_RESERVE_BYTES_MAX: u64 = if cfg!(miri) {
+    1 << 22
+} else if cfg!(target_family = "wasm") {
+    1 << 29
+} else {
+    1 << 28
+};
 /// Writable windows that a worker process keeps mapped before it drops them all.
 pub const WINDOWS_MAX: usize = 4096;
 

@@ -1,4 +1,5 @@
-// Builds the engine for WebAssembly into dist/engine/: two modules, and what starts them.
+// Builds the engine for WebAssembly into dist/engine/: two modules, and what starts them; and dist/demo/, a page that
+// runs it.
 //
 //   node build-engine.mjs          both modules; the shared one takes a nightly toolchain with rust-src
 //   node build-engine.mjs --plain  only the one for a single thread
@@ -15,7 +16,7 @@ const TARGET = "wasm32-unknown-unknown";
 const target = join(process.env.CARGO_TARGET_DIR ?? join(here, "..", "target"), "web-engine");
 
 // 128-bit vectors, as every browser of the last years has them; nothing here changes a result.
-const FEATURES = ["+simd128"];
+const VECTORS = "+simd128";
 const EXPORTS = ["__stack_pointer"];
 // The memory is the page's to make: its sizes are those of src/engine/index.ts.
 const SHARED = {
@@ -39,11 +40,13 @@ function cargo(toolchain, words, name, rustflags) {
 }
 
 await mkdir("dist/engine", { recursive: true });
-await copyFile(cargo(undefined, [], "plain", flags(FEATURES, EXPORTS, [])), "dist/engine/engine.wasm");
+await copyFile(cargo(undefined, [], "plain", flags(["+bulk-memory", VECTORS], EXPORTS, [])), "dist/engine/engine.wasm");
 if (!process.argv.includes("--plain")) {
-  const rustflags = flags([...SHARED.features, ...FEATURES], [...SHARED.exports, ...EXPORTS], SHARED.link);
+  const rustflags = flags([...SHARED.features, VECTORS], [...SHARED.exports, ...EXPORTS], SHARED.link);
   await copyFile(cargo("nightly", ["-Zbuild-std=std,panic_abort"], "shared", rustflags), "dist/engine/engine-shared.wasm");
 }
-const entryPoints = ["src/engine/index.ts", "src/engine/thread.ts"];
-await build({ bundle: true, format: "esm", target: "es2022", logLevel: "warning", charset: "utf8", entryPoints, outdir: "dist/engine", external: ["node:*"], sourcemap: true });
+const common = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", charset: "utf8", external: ["node:*"], sourcemap: true };
+await build({ ...common, entryPoints: ["src/engine/index.ts", "src/engine/thread.ts"], outdir: "dist/engine" });
+await build({ ...common, entryPoints: ["src/demo/main.ts"], outdir: "dist/demo" });
+await copyFile("src/demo/index.html", "dist/demo/index.html");
 execFileSync("node_modules/.bin/tsc", ["--project", "tsconfig.engine.json"], { stdio: "inherit" });

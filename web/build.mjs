@@ -33,7 +33,7 @@ if (process.argv.includes("--tests")) {
 } else {
   const { writeFile } = await import("node:fs/promises");
   await writeFile("page/page.js", await made());
-  for (const name of await readdir("dist").catch(() => [])) if (name !== "engine") await rm(join("dist", name), { recursive: true });
+  for (const name of await readdir("dist").catch(() => [])) if (name !== "engine" && name !== "demo") await rm(join("dist", name), { recursive: true });
   await build({ ...common, entryPoints: ["src/view/index.ts"], outfile: "dist/index.js", sourcemap: true });
   execFileSync("node_modules/.bin/tsc", ["--project", "tsconfig.dist.json"], { stdio: "inherit" });
 }

@@ -54,7 +54,59 @@ mod memory {
     }
 }
 
-#[cfg(not(all(unix, not(miri))))]
+#[cfg(target_arch = "wasm32")]
+mod memory {
+    use std::io;
+    use std::sync::{Mutex, PoisonError};
+
+    /// Pages of the module's own memory, past all that the allocator has: they are zero and cost nothing until they are
+    /// touched. An allocator would write all of them.
+    pub(super) struct Memory {
+        start: usize,
+        bytes: usize,
+    }
+
+    const PAGE_BYTES: usize = 1 << 16;
+
+    /// Blocks whose regions are gone, as a module's memory never shrinks.
+    static FREE: Mutex<Vec<Memory>> = Mutex::new(Vec::new());
+
+    impl Memory {
+        pub(super) fn new(bytes: usize) -> io::Result<Self> {
+            let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(index) = free.iter().position(|block| block.bytes == bytes) {
+                let block = free.swap_remove(index);
+                // SAFETY: the pages that `new` was given for good; the region that had them is gone, and with it all
+                // that used them.
+                unsafe { block.as_mut_ptr().write_bytes(0, bytes) };
+                return Ok(block);
+            }
+            match core::arch::wasm32::memory_grow::<0>(bytes.div_ceil(PAGE_BYTES)) {
+                usize::MAX => Err(io::ErrorKind::OutOfMemory.into()),
+                page => Ok(Memory { start: page * PAGE_BYTES, bytes }),
+            }
+        }
+
+        pub(super) fn as_mut_ptr(&self) -> *mut u8 {
+            std::ptr::with_exposed_provenance_mut(self.start)
+        }
+
+        /// # Safety
+        /// None needed: it does nothing. It has the other twin's signature.
+        pub(super) unsafe fn discard(&self, _offset: usize, _bytes: usize) -> bool {
+            false
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            let block = Memory { start: self.start, bytes: self.bytes };
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).push(block);
+        }
+    }
+}
+
+#[cfg(not(any(all(unix, not(miri)), target_arch = "wasm32")))]
 mod memory {
     use std::alloc::Layout;
     use std::io;

@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
 mod compare;
+mod engine_web;
 mod fuzz;
 mod house;
 mod loom;

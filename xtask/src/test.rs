@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::process::run;
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, target};
-use crate::{compare, fuzz, house, loom, miri, nats, package, python, web};
+use crate::{compare, engine_web, fuzz, house, loom, miri, nats, package, python, web};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
 /// Where the core must compile without an operating system.
-const WASM: &str = "wasm32-unknown-unknown";
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
 /// All steps, in order; those that can be left out for want of time come last.
 pub(crate) const STEPS: &[Step] = &[
@@ -68,6 +68,12 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the web package and the page: unit tests, Chromium, a real gateway",
         wants_minutes: 8,
         run: web::test,
+    },
+    Step {
+        name: "engine-web",
+        what: "the engine in WebAssembly: the native states in node and Chromium, with workers and without",
+        wants_minutes: 9,
+        run: engine_web::test,
     },
     Step {
         name: "python",

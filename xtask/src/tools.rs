@@ -74,6 +74,27 @@ pub(crate) fn nightly() -> Result<(), String> {
         .ok_or_else(|| "there is no nightly toolchain (`rustup toolchain install nightly`)".to_owned())
 }
 
+/// Checks that the nightly toolchain has the standard library's source, after an attempt to get it where it has not.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(crate) fn nightly_source() -> Result<(), String> {
+    nightly()?;
+    let source = || {
+        let sysroot = ask(clean("rustup").args(["run", "nightly", "rustc", "--print", "sysroot"]), ASK)?;
+        let path: PathBuf = [sysroot.trim(), "lib", "rustlib", "src", "rust", "library", "std"].iter().collect();
+        path.is_dir().then_some(())
+    };
+    if source().is_some() {
+        return Ok(());
+    }
+    let finished = run(clean("rustup").args(["component", "add", "rust-src", "--toolchain", "nightly"]), GET);
+    source().ok_or_else(|| {
+        let why = finished.error().unwrap_or_else(|| "it is still missing".to_owned());
+        format!("the nightly toolchain has no rust-src, and `rustup component add` did not help: {why}")
+    })
+}
+
 /// Checks that Miri is here, after an attempt to get it where it is not.
 ///
 /// # Errors

@@ -60,12 +60,12 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
     })
 }
 
-fn done(what: &str, finished: &Finished) -> Result<(), String> {
+pub(crate) fn done(what: &str, finished: &Finished) -> Result<(), String> {
     finished.error().map_or(Ok(()), |error| Err(format!("{what}: {error}")))
 }
 
 /// Whether node and npm are here, and new enough.
-fn node() -> Result<(), String> {
+pub(crate) fn node() -> Result<(), String> {
     let version = ask(Command::new("node").arg("--version"), ASK).ok_or("node is not installed")?;
     let major = version.trim().trim_start_matches('v').split('.').next().and_then(|text| text.parse::<u32>().ok());
     if major.is_none_or(|major| major < NODE_MIN) {
@@ -75,7 +75,7 @@ fn node() -> Result<(), String> {
 }
 
 /// Gets the packages that the lock file names, where they are not here.
-fn packages(web: &Path) -> Result<(), String> {
+pub(crate) fn packages(web: &Path) -> Result<(), String> {
     let modified = |path: PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
     let here = modified(web.join("node_modules/.package-lock.json"));
     if here.is_some() && here >= modified(web.join("package-lock.json")) {
@@ -87,7 +87,7 @@ fn packages(web: &Path) -> Result<(), String> {
 }
 
 /// A Chromium's path, after an attempt to get Debian's where there is none.
-fn chromium() -> Result<PathBuf, String> {
+pub(crate) fn chromium() -> Result<PathBuf, String> {
     let named = std::env::var_os("HYPOSTYLE_CHROMIUM").map(PathBuf::from);
     let find = || {
         let known = CHROMIUM.iter().map(PathBuf::from);

@@ -75,7 +75,7 @@ export class Instance {
     } catch (trap) {
       // whatever was on the stack is lost
       this.exports.__stack_pointer.value = stack;
-      throw new EngineError(this.panic() || String(trap), true);
+      throw new EngineError(this.panic() || `no memory or no stack is left, most likely (${String(trap)})`, true);
     }
     const text = this.text();
     if (failed !== 0) throw new EngineError(text);

@@ -32,24 +32,24 @@ interface Scope {
   onmessage: ((event: { data: unknown }) => void) | null;
 }
 
-async function scope(): Promise<(receive: (data: unknown) => void) => (message: Message) => void> {
+type Post = (message: Message) => void;
+
+/** Connects to the page; on a page at once, as messages do not wait. */
+function connect(receive: (data: unknown, post: Post) => void): void {
   if (NODE) {
-    const port = (await import("node:worker_threads")).parentPort!;
-    return receive => {
-      port.on("message", receive);
-      return message => port.postMessage(message);
-    };
+    void import("node:worker_threads").then(({ parentPort }) => {
+      const post: Post = message => parentPort!.postMessage(message);
+      parentPort!.on("message", data => receive(data, post));
+    });
+  } else {
+    const self = globalThis as unknown as Scope;
+    self.onmessage = event => receive(event.data, message => self.postMessage(message));
   }
-  const self = globalThis as unknown as Scope;
-  return receive => {
-    self.onmessage = event => receive(event.data);
-    return message => self.postMessage(message);
-  };
 }
 
 let instance: Instance | undefined;
 
-async function begin(role: Role, post: (message: Message) => void): Promise<void> {
+async function begin(role: Role, post: Post): Promise<void> {
   const { module, memory, origin, worker } = role;
   instance = await Instance.make(module, origin, memory, worker?.block);
   post({ kind: "ready" });
@@ -74,8 +74,7 @@ function answer({ id, name, numbers, text }: Request): Message {
   }
 }
 
-const connect = await scope();
-const post = connect(data => {
+connect((data, post) => {
   if (instance) post(answer(data as Request));
   else begin(data as Role, post).catch((error: unknown) => post({ kind: "died", text: String(error) }));
 });

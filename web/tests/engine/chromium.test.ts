@@ -21,8 +21,8 @@ const servers: Server[] = [];
 /** A server of the package and a page that loads it, with these headers. */
 async function serve(headers: Record<string, string>): Promise<string> {
   const server = createServer((request, response) => {
-    const path = new URL(request.url ?? "/", "http://host").pathname, name = /^\/engine\/([a-z-]+\.(?:js|wasm))$/.exec(path)?.[1];
-    const content = path === "/" ? Promise.resolve(PAGE) : name ? readFile(join(BUILT, name)) : Promise.reject(new Error(path));
+    const path = new URL(request.url ?? "/", "http://host").pathname, name = /^\/((?:engine|demo)\/[a-z-]+\.(?:js|wasm|html))$/.exec(path)?.[1];
+    const content = path === "/" ? Promise.resolve(PAGE) : name ? readFile(join(BUILT, "..", name)) : Promise.reject(new Error(path));
     content.then(bytes => {
       response.writeHead(200, { ...headers, "Content-Type": TYPES[/\.[a-z]+$/.exec(name ?? ".html")![0]]! }).end(bytes);
     }, () => response.writeHead(404).end());
@@ -99,4 +99,21 @@ test("where workers are forbidden it runs in-process, to the same state, and say
   const seen = await run(url, OPTIONS, FRAMES, /Content Security Policy/), hash = native("particles", 20_000, FRAMES, 11);
   assert.match(seen.why, /a worker cannot be started/);
   assert.deepEqual(seen, { isolated: true, mode: "in-process", why: seen.why, workers: 0, hash, alive: [], shared: false, pinned: true, moved: true });
+});
+
+test("the demo says which mode it runs in, and draws what the engine holds", { skip }, async () => {
+  for (const [headers, mode, why] of [[ISOLATED, /^workers: .* own and 1 beside it/, /memory can be shared/], [{}, /^in-process: /, /not cross-origin isolated/]] as const) {
+    const { page, errors } = await open(browser, `${await serve(headers)}demo/index.html?entities=3000&workers=1`, { width: 800, height: 700 });
+    await page.waitForFunction("Number(document.getElementById('frame').textContent) > 10");
+    assert.match(await page.textContent("#mode") ?? "", mode);
+    assert.match(await page.textContent("#why") ?? "", why);
+    const painted = await page.evaluate(() => {
+      const canvas = document.getElementById("view") as HTMLCanvasElement, { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+      return data.filter((value, index) => index % 4 === 3 && value > 0).length;
+    });
+    assert.ok(painted > 2000, `${painted} pixels`);
+    assert.deepEqual(errors, []);
+    if (process.env["PICTURE"]) await page.screenshot({ path: `${process.env["PICTURE"]}-${mode.source.slice(1, 4)}.png` });
+    await page.context().close();
+  }
 });

@@ -79,7 +79,7 @@ test("what cannot be is an error that says what could", async () => {
   for (const options of [{ mode: "in-process" }, { workers: 1 }] as const) {
     await assert.rejects(start({ scene: "none", ...options }), error => error instanceof engines.EngineError && /no scene `none`; there are particles/.test(error.message));
     await assert.rejects(start({ scene: "particles", entities: 1.5, ...options }), /1.5 entities/);
-    await assert.rejects(start({ scene: "particles", entities: 3_000_000, ...options }), /bytes|memory|full/);
+    await assert.rejects(start({ scene: "particles", entities: 8_000_000, ...options }), /bytes|memory|full/);
   }
   await assert.rejects(start({ scene: "particles", workers: 65 }), /from 1 to 64/);
   const engine = await start({ scene: "particles", entities: 100, workers: 1 });
@@ -105,19 +105,21 @@ test("a worker that breaks in the middle of its work costs a frame at most, and 
   const base = mkdtempSync(join(tmpdir(), "hypostyle-engine-"));
   try {
     for (const name of ["engine.wasm", "engine-shared.wasm"]) copyFileSync(join(BUILT, name), join(base, name));
-    for (const calls of [40, 155, 400, 1001]) {
+    let died = 0, lost = 0;
+    for (const calls of [2, 3, 7, 8, 9, 40, 41, 42, 155, 400]) {
       // the module's own clock throws through its frames, as a trap does
       writeFileSync(join(base, "package.json"), `{ "type": "module" }`);
       writeFileSync(join(base, "thread.js"), `
         import { parentPort } from "node:worker_threads";
+        import ${JSON.stringify(pathToFileURL(join(BUILT, "thread.js")).href)};
         parentPort.once("message", role => {
           if (role.worker?.index !== 1) return;
           const now = performance.now.bind(performance);
           let calls = 0;
           performance.now = () => { if (++calls === ${calls}) throw new Error("the clock is broken"); return now(); };
-        });
-        await import(${JSON.stringify(pathToFileURL(join(BUILT, "thread.js")).href)});`);
+        });`);
       const engine = await start({ scene: "particles", entities: 20_000, seed: 1, workers: 2, base: pathToFileURL(`${base}/`) });
+      assert.equal(engine.mode, "workers", engine.why);
       const failures: string[] = [];
       for (let frame = 0; frame < 60 && failures.length < 3;) {
         try {
@@ -128,9 +130,15 @@ test("a worker that breaks in the middle of its work costs a frame at most, and 
       }
       assert.ok(failures.length <= 1 && failures.every(failure => failure.includes("the clock is broken")), failures.join("; "));
       assert.equal(await engine.hash(), native("particles", 20_000, 60, 1), `${calls} calls`);
-      assert.deepEqual((await engine.status()).workers.map(worker => worker.alive), [1, 0]);
+      const alive = (await engine.status()).workers.map(worker => worker.alive);
+      // the others may have been so quick that it was called less often
+      assert.ok(alive[0] === 1 && (alive[1] === 0 || failures.length === 0));
+      died += 1 - alive[1]!;
+      lost += failures.length;
       await engine.stop();
     }
+    assert.ok(died > 0, "none did");
+    console.log(`${died} died, ${lost} of them in a job`);
   } finally {
     rmSync(base, { recursive: true });
   }

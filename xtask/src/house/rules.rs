@@ -45,6 +45,7 @@ const NOT_OUR_WORDS: &[&str] = &[
     "fuzz/Cargo.lock",
     "LICENSE-APACHE",
     "LICENSE-MIT",
+    "web/engine/Cargo.lock",
     "web/package-lock.json",
 ];
 
