@@ -83,7 +83,6 @@ impl Drop for Leave {
 pub struct HostedWorker {
     index: usize,
     post: Arc<Post>,
-    #[expect(clippy::type_complexity, reason = "a thread's whole work")]
     serve: Option<Box<dyn FnOnce() -> Result<(), WorkerError> + Send>>,
 }
 
