@@ -38,9 +38,9 @@ impl Native {
     pub(crate) fn system(self) -> PyResult<System> {
         let chosen = Chosen::new(&self.scene, self.entities, self.seed)?;
         let mut schedule: Schedule = chosen.scene.schedule(&chosen.options);
-        schedule.take(&self.name).ok_or_else(|| {
-            error("UnknownNameError", format!("scene `{}` has no system `{}`", self.scene, self.name))
-        })
+        schedule
+            .take(&self.name)
+            .ok_or_else(|| error("UnknownNameError", format!("scene `{}` has no system `{}`", self.scene, self.name)))
     }
 }
 
