@@ -1,21 +1,13 @@
-//! What deltas cost: bytes and nanoseconds per changed row, and what clients of a gateway cost the simulation.
+//! What deltas cost: bytes and nanoseconds per changed row.
 //!
-//! `cargo run --release --example delta_costs` prints tables; nothing here is a test. One core works for the gateway (its
-//! engine and its sockets), so the processor time per update says how many clients a core serves.
+//! `cargo run --release --example delta_costs` prints a table; nothing here is a test. What a gateway costs is told by
+//! the example `gateway_load`.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "an example may")]
 
-#[allow(dead_code, reason = "the tests use the rest")]
-#[path = "../tests/gateway/client.rs"]
-mod client;
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hypostyle::delta::{Selection, Shadow, State};
-use hypostyle::gateway::{Gateway, Options};
 use hypostyle::{Component, Entity, World};
-use serde_json::json;
 
 const ROWS: usize = 1_000_000;
 const MESSAGE: usize = 1 << 20;
@@ -92,79 +84,6 @@ fn deltas() {
     }
 }
 
-/// Processor time of this process.
-fn processor() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<u64> = text.rsplit(')').next().unwrap().split(' ').filter_map(|f| f.parse().ok()).collect();
-    // user and system time, in hundredths of a second: places 14 and 15, of which ")" and "S" are gone
-    Duration::from_millis(10 * (fields.get(10).unwrap_or(&0) + fields.get(11).unwrap_or(&0)))
-}
-
-/// Frames of 10,000 changed rows at 60 a second for some seconds, with so many clients at 20 Hz.
-fn clients(count: usize) {
-    let (mut world, entities) = world(200_000);
-    let reader = world.reader().unwrap();
-    let options = Options::new("127.0.0.1:0".parse().unwrap(), "costs");
-    let gateway = Gateway::bind(Box::new(move || reader.another()), options).unwrap();
-    let (address, stopper) = (gateway.address(), gateway.stopper());
-    let serving = std::thread::spawn(move || gateway.run().unwrap());
-    let stop = Arc::new(AtomicBool::new(false));
-    let (updates, bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let readers: Vec<_> = (0..count)
-        .map(|_| {
-            let (stop, updates, bytes) = (Arc::clone(&stop), Arc::clone(&updates), Arc::clone(&bytes));
-            std::thread::spawn(move || {
-                let mut socket = client::Socket::open(address, "/live", "").unwrap();
-                socket.send(0x81, json!({"rate_hz": 20}).to_string().as_bytes());
-                while !stop.load(Ordering::Relaxed) {
-                    // what a client does with an update is not the gateway's cost: it is only acknowledged
-                    let message = socket.expect(3);
-                    bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
-                    if message[2] & 2 != 0 {
-                        updates.fetch_add(1, Ordering::Relaxed);
-                        let body = [&message[8..12], &[0; 4], &message[24..32]].concat();
-                        socket.send(0x82, &body);
-                    }
-                }
-            })
-        })
-        .collect();
-    std::thread::sleep(Duration::from_secs(1));
-    let (mut frames, mut spent) = (0u32, Duration::ZERO);
-    let (begun, used) = (Instant::now(), processor());
-    let before = (updates.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed));
-    while begun.elapsed() < Duration::from_secs(5) {
-        let frame = Instant::now();
-        change(&mut world, &entities, 10_000, true, frames as usize);
-        frames += 1;
-        spent += frame.elapsed();
-        std::thread::sleep(Duration::from_micros(16_667).saturating_sub(frame.elapsed()));
-    }
-    let elapsed = begun.elapsed().as_secs_f64();
-    let used = (processor() - used).saturating_sub(spent).as_secs_f64();
-    let updates = updates.load(Ordering::Relaxed) - before.0;
-    let megabytes = (bytes.load(Ordering::Relaxed) - before.1) as f64 / 1e6;
-    let frame_us = spent.as_secs_f64() * 1e6 / f64::from(frames);
-    let per_update_us = used * 1e6 / updates.max(1) as f64;
-    println!(
-        "{count:>8} {frame_us:>12.0} {:>10.1} {:>8.1} {:>14.0}",
-        updates as f64 / elapsed,
-        megabytes / elapsed,
-        per_update_us
-    );
-    stop.store(true, Ordering::Relaxed);
-    // clients wait for an update: there is one
-    change(&mut world, &entities, 10, true, 0);
-    readers.into_iter().for_each(|reader| reader.join().unwrap());
-    stopper.stop();
-    serving.join().unwrap();
-}
-
 fn main() {
     deltas();
-    println!("\n10,000 of 200,000 rows change in each of 60 frames a second; clients take 20 updates a second");
-    println!("{:>8} {:>12} {:>10} {:>8} {:>14}", "clients", "frame us", "updates/s", "MB/s", "CPU us/update");
-    for count in [0, 1, 8, 32] {
-        clients(count);
-    }
 }

@@ -1,6 +1,9 @@
 """What looking at and working on shared columns costs in Python, beside numpy on private arrays.
 
-    python python/measure.py [--quick]
+    python python/measure.py [--quick] [--export PROGRAM]
+
+With ``--export`` it measures exports alone: those of PROGRAM, a ``hypostyle`` with the feature ``export``, beside what
+pyarrow writes of arrays in its own memory.
 
 Times are the least of several rounds, taken in turns with what they are compared to.
 """
@@ -157,6 +160,61 @@ def readers(rows: int, rounds: int, count: int = 4, pause: float = 0.1) -> float
     return line(f"a frame of {rows:,} rows, {count} readers that sum every {pause} s", seconds, base, 1.03)
 
 
+def exports(program: str, rows: int, rounds: int) -> None:
+    """Files of a live region's columns, beside pyarrow's of private arrays of the same values. Both are brought to disk;
+    the program's times include its start."""
+    import tempfile
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    random = np.random.default_rng(1)
+    names = [f"{component}.{axis}" for component in ("position", "velocity") for axis in "xyz"]
+    arrays = {name: random.standard_normal(rows).astype(np.float32) for name in names}
+    with world_of(rows, arrays) as made, tempfile.TemporaryDirectory() as directory:
+        with made.pin() as snapshot:
+            handles = np.concatenate([table.entities for table in snapshot.tables])
+        # as long as the program's: the handles, too
+        values = {"entity": handles, **arrays}
+
+        def exported(end: str) -> Callable[[], Any]:
+            command = [program, "export", made.region, "-o", os.path.join(directory, f"ours.{end}")]
+            return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+        def written(end: str) -> Callable[[], Any]:
+            def write() -> None:
+                with open(os.path.join(directory, f"theirs.{end}"), "wb") as file:
+                    table = pa.table({name: pa.array(array) for name, array in values.items()})
+                    if end == "parquet":
+                        pq.write_table(table, file, compression="zstd", compression_level=1)
+                    else:
+                        with pa.ipc.new_file(file, table.schema) as writer:
+                            writer.write_table(table)
+                    file.flush()
+                    os.fsync(file.fileno())
+
+            return write
+
+        for end in ("arrow", "parquet"):
+            seconds, base = least(rounds, exported(end), written(end))
+            sizes = [os.path.getsize(os.path.join(directory, f"{who}.{end}")) for who in ("ours", "theirs")]
+            # 0.8 of its speed is 1.25 of its time
+            line(f"{rows:,} rows to {end}, against pyarrow from arrays", seconds, base, 1.25)
+            print(f"    bytes: {sizes[0]:,} and {sizes[1]:,}")
+
+
+def world_of(rows: int, arrays: dict[str, Any]) -> hypostyle.World:
+    """The same with these values."""
+    made = hypostyle.World(LAYOUT, region=f"measure-{os.getpid()}-export")
+    parts: dict[str, dict[str, Any]] = {}
+    for name, array in arrays.items():
+        component, axis = name.split(".")
+        parts.setdefault(component, {})[axis] = array
+    made.spawn(rows, **parts)
+    made.publish()
+    return made
+
+
 def frames(simulation: hypostyle.Simulation, count: int = 25) -> list[float]:
     times = []
     for _ in range(count):
@@ -170,9 +228,14 @@ def main() -> None:
     """Measures all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer rows")
-    quick = parser.parse_args().quick
+    parser.add_argument("--export", metavar="PROGRAM", help="measure this program's exports instead")
+    given = parser.parse_args()
+    quick = given.quick
     rounds = 15 if quick else 60
     print(f"{'':<64} {'shared':>13} {'private':>13} {'ratio':>7}")
+    if given.export:
+        exports(given.export, 1_000_000 if quick else 5_000_000, 3 if quick else 5)
+        return
     kernels(100_000 if quick else 1_000_000, rounds)
     attaching(1000, 1_000_000 if quick else 10_000_000, rounds)
     sums(1_000_000, rounds * 2)

@@ -29,6 +29,8 @@ pub(crate) struct RawColumn {
     pub ty: FieldType,
     /// Rows.
     pub len: usize,
+    /// Whether new rows that nobody reads soon go past the caches.
+    pub streams: bool,
 }
 
 enum Columns<'a> {
@@ -96,11 +98,11 @@ impl<'a> ColumnCursor<'a> {
 
     /// The next column, whatever its type, as bytes to write.
     pub(crate) fn write_bytes(&mut self) -> Option<(FieldType, Mut<'a, u8>)> {
-        let RawColumn { old, new, ty, len } = *self.columns.get(self.next)?;
+        let RawColumn { old, new, ty, len, .. } = *self.columns.get(self.next)?;
         assert!(!new.is_null(), "a read column is taken with `read_bytes`");
         let ready = &self.ready[self.next];
         self.next += 1;
-        Some((ty, Mut { old, new, len: len * ty.bytes(), ready, rows: PhantomData }))
+        Some((ty, Mut { old, new, len: len * ty.bytes(), ready, streams: false, rows: PhantomData }))
     }
 
     /// The next column, to write.
@@ -111,7 +113,8 @@ impl<'a> ColumnCursor<'a> {
         let (column, index) = self.take::<T>();
         let ready = &self.ready[index];
         assert!(!column.new.is_null(), "a read column is taken with `read`");
-        Mut { old: column.old.cast(), new: column.new.cast(), len: column.len, ready, rows: PhantomData }
+        let RawColumn { old, new, len, streams, .. } = column;
+        Mut { old: old.cast(), new: new.cast(), len, ready, streams, rows: PhantomData }
     }
 }
 
@@ -124,6 +127,7 @@ pub struct Mut<'a, T> {
     new: *mut T,
     len: usize,
     ready: &'a Cell<bool>,
+    streams: bool,
     rows: PhantomData<&'a mut [T]>,
 }
 
@@ -172,8 +176,13 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
         if self.in_place() {
             simd::map_in_place(self, f);
         } else {
+            let streams = self.streams;
             let (old, new) = self.split();
-            simd::map(new, old, f);
+            if streams {
+                simd::map_streamed(new, old, f)
+            } else {
+                simd::map(new, old, f)
+            }
             self.ready.set(true);
         }
     }
@@ -188,8 +197,13 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
         if self.in_place() {
             simd::map_with_in_place(self, a, f);
         } else {
+            let streams = self.streams;
             let (old, new) = self.split();
-            simd::map_with(new, old, a, f);
+            if streams {
+                simd::map_with_streamed(new, old, a, f)
+            } else {
+                simd::map_with(new, old, a, f)
+            }
             self.ready.set(true);
         }
     }
@@ -204,8 +218,13 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
         if self.in_place() {
             simd::map_with2_in_place(self, a, b, f);
         } else {
+            let streams = self.streams;
             let (old, new) = self.split();
-            simd::map_with2(new, old, a, b, f);
+            if streams {
+                simd::map_with2_streamed(new, old, a, b, f)
+            } else {
+                simd::map_with2(new, old, a, b, f)
+            }
             self.ready.set(true);
         }
     }
@@ -243,7 +262,7 @@ pub(crate) fn columns_of_bytes<'a, C: crate::Component>(
         .map(|(ty, bytes)| {
             assert_eq!(bytes.len(), rows * ty.bytes(), "whole rows");
             assert!(bytes.as_ptr().addr().is_multiple_of(ty.scalar.bytes()), "columns are aligned");
-            RawColumn { old: bytes.as_ptr(), new: std::ptr::null_mut(), ty: *ty, len: rows }
+            RawColumn { old: bytes.as_ptr(), new: std::ptr::null_mut(), ty: *ty, len: rows, streams: false }
         })
         .collect();
     // shared slices of 'a, `rows` aligned rows each (asserted), only read: what the cursor asks for

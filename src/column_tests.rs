@@ -17,8 +17,8 @@ const F32X2: FieldType = FieldType::array(ScalarType::F32, 2);
 fn a_component_takes_its_columns_in_order() {
     let (mass, at) = ([1.0_f64, 2.0], [[1.0_f32, 2.0], [3.0, 4.0]]);
     let raw = [
-        RawColumn { old: mass.as_ptr().cast(), new: std::ptr::null_mut(), ty: F64, len: 2 },
-        RawColumn { old: at.as_ptr().cast(), new: std::ptr::null_mut(), ty: F32X2, len: 2 },
+        RawColumn { old: mass.as_ptr().cast(), new: std::ptr::null_mut(), ty: F64, len: 2, streams: false },
+        RawColumn { old: at.as_ptr().cast(), new: std::ptr::null_mut(), ty: F32X2, len: 2, streams: false },
     ];
     let ready = [Cell::new(false), Cell::new(false)];
     // SAFETY: both columns are whole arrays that outlive the cursor, and nothing writes them.
@@ -32,8 +32,8 @@ fn written_rows_land_in_the_new_extent_and_others_keep_their_value() {
     let (mass, at) = ([1.0_f64, 2.0], [[1.0_f32, 2.0], [3.0, 4.0]]);
     let (mut new_mass, mut new_at) = ([0.0_f64; 2], [[0.0_f32; 2]; 2]);
     let raw = [
-        RawColumn { old: mass.as_ptr().cast(), new: new_mass.as_mut_ptr().cast(), ty: F64, len: 2 },
-        RawColumn { old: at.as_ptr().cast(), new: new_at.as_mut_ptr().cast(), ty: F32X2, len: 2 },
+        RawColumn { old: mass.as_ptr().cast(), new: new_mass.as_mut_ptr().cast(), ty: F64, len: 2, streams: false },
+        RawColumn { old: at.as_ptr().cast(), new: new_at.as_mut_ptr().cast(), ty: F32X2, len: 2, streams: false },
     ];
     let ready = [Cell::new(false), Cell::new(false)];
     // SAFETY: four whole arrays apart that outlive the cursor; the new ones are touched through it alone.
@@ -56,6 +56,7 @@ fn a_column_of_another_type_is_refused() {
         new: std::ptr::null_mut(),
         ty: FieldType::scalar(ScalarType::F32),
         len: 1,
+        streams: false,
     }];
     let ready = [Cell::new(false)];
     // SAFETY: one whole array that outlives the cursor, and nothing writes it.

@@ -54,9 +54,11 @@ pub mod layout;
 // what the layout's types are in Rust
 mod column;
 mod component;
+mod gather;
 
 mod commit;
 pub mod delta;
+mod inputs;
 mod os;
 mod patch;
 mod region;
@@ -98,6 +100,7 @@ pub use column::{ColumnCursor, Mut};
 pub use commit::{PatchCounts, Refusal};
 pub use component::{Bool, ColumnItem, Component, Entity, Field, Plain, Resource, Scalar};
 pub use hypostyle_derive::{Component, Resource};
+pub use inputs::{InputError, InputSender};
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };

@@ -75,6 +75,17 @@ pub const RING_BYTES_MAX: usize = 1 << 31;
 /// Default ring, bytes.
 pub const RING_BYTES_DEFAULT: usize = 1 << 20;
 
+/// Rings of a mailbox: processes that can send inputs to one simulation at a time.
+pub const INPUT_RINGS: usize = 8;
+/// Bytes of each of them.
+pub const INPUT_RING_BYTES: usize = 1 << 18;
+/// Inputs that one simulation can declare.
+pub const INPUTS_MAX: usize = 256;
+/// Generations of which a mailbox remembers what they contain.
+pub const INPUT_HISTORY: usize = 256;
+/// Bytes of inputs between two generations, from which on none are taken before the next.
+pub const INPUT_LOG_BYTES_MAX: usize = 1 << 24;
+
 /// Bytes that every record may have, however small the ring: any job can begin, fail and end.
 pub const RECORD_BYTES_MIN: usize = 128;
 /// Bytes of patches that a job collects before it sends them to its ring.
@@ -109,4 +120,5 @@ const _: () = assert!(ARRAY_LEN_MAX <= u16::MAX as u32, "16 bits in an encoded l
 const _: () = assert!(FIELDS_MAX <= u8::MAX as usize, "one byte in an encoded layout");
 const _: () = assert!(NAME_BYTES_MAX <= u8::MAX as usize, "one byte in an encoded layout");
 const _: () = assert!(WORLD_BYTES_MIN < WORLD_BYTES_MAX && WORLD_BYTES_MIN.is_multiple_of(PAGE_BYTES));
+const _: () = assert!(INPUT_RING_BYTES.is_power_of_two() && INPUT_RING_BYTES.is_multiple_of(PAGE_BYTES as usize));
 const _: () = assert!(RECORD_BYTES_MIN <= RING_BYTES_MIN / 2, "a ring takes records of half its size");

@@ -7,6 +7,10 @@
 //! reorders floating-point operations (FMA, fast-math) is ever switched on here.
 #![expect(unsafe_code, reason = "calls a version for a processor feature that was looked for")]
 
+use std::ops::Range;
+
+use bytemuck::Pod;
+
 /// Makes a function whose body is compiled for AVX2, too.
 macro_rules! wide {
     ($(#[$attribute:meta])* fn $name:ident<$($t:ident),*>($($arg:ident: $ty:ty),*; $f:ident: $bound:path) $body:block) => {
@@ -79,6 +83,82 @@ wide! {
     }
 }
 
+/// Bytes that are made in the first cache before they are streamed out.
+const BLOCK_BYTES: usize = 4096;
+
+#[repr(C, align(64))]
+struct Block([u8; BLOCK_BYTES]);
+
+/// Has `make(values, range)` make the new values of consecutive ranges, and writes them past the caches: old values and
+/// others' columns stay in them instead. For columns that do not fit and that nobody reads soon.
+#[inline]
+fn streamed<T: Pod>(new: &mut [T], mut make: impl FnMut(&mut [T], Range<usize>)) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if new.as_ptr().addr().is_multiple_of(64) && align_of::<T>() <= 64 && is_x86_feature_detected!("avx2") {
+        // whole lines, so that every block but the last begins at one
+        let rows = BLOCK_BYTES / size_of::<T>().max(1) / 64 * 64;
+        if rows > 0 {
+            let mut block = Block([0; BLOCK_BYTES]);
+            let mut from = 0;
+            for part in new.chunks_mut(rows) {
+                let len = part.len();
+                let values: &mut [T] = bytemuck::cast_slice_mut(&mut block.0[..size_of_val(part)]);
+                make(values, from..from + len);
+                from += len;
+                // SAFETY: the processor has AVX2.
+                unsafe { stream(bytemuck::cast_slice(values), bytemuck::cast_slice_mut(part)) };
+            }
+            // SYNC POINT: streamed stores. They are ordered by nothing else: the job's end must not be seen before them.
+            // SAFETY: the processor has AVX2, and so SSE.
+            unsafe { std::arch::x86_64::_mm_sfence() };
+            return;
+        }
+    }
+    let all = 0..new.len();
+    make(new, all);
+}
+
+/// Copies bytes between places that begin at multiples of 64.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+#[target_feature(enable = "avx2")]
+fn stream(from: &[u8], to: &mut [u8]) {
+    use std::arch::x86_64::{__m256i, _mm256_load_si256, _mm256_stream_si256};
+    assert!(from.len() == to.len() && from.as_ptr().addr().is_multiple_of(32) && to.as_ptr().addr().is_multiple_of(32));
+    let whole = from.len() / 32 * 32;
+    for at in (0..whole).step_by(32) {
+        // SAFETY: 32 bytes from a multiple of 32 on lie in both slices, aligned (asserted).
+        unsafe {
+            let value = _mm256_load_si256(from.as_ptr().add(at).cast::<__m256i>());
+            _mm256_stream_si256(to.as_mut_ptr().add(at).cast::<__m256i>(), value);
+        }
+    }
+    to[whole..].copy_from_slice(&from[whole..]);
+}
+
+/// As [`map`], past the caches.
+#[inline]
+pub(crate) fn map_streamed<T: Pod>(new: &mut [T], old: &[T], mut f: impl FnMut(T) -> T) {
+    streamed(new, |new, rows| map(new, &old[rows], &mut f));
+}
+
+/// As [`map_with`], past the caches.
+#[inline]
+pub(crate) fn map_with_streamed<T: Pod, A: Copy>(new: &mut [T], old: &[T], a: &[A], mut f: impl FnMut(T, A) -> T) {
+    streamed(new, |new, rows| map_with(new, &old[rows.clone()], &a[rows], &mut f));
+}
+
+/// As [`map_with2`], past the caches.
+#[inline]
+pub(crate) fn map_with2_streamed<T: Pod, A: Copy, B: Copy>(
+    new: &mut [T],
+    old: &[T],
+    a: &[A],
+    b: &[B],
+    mut f: impl FnMut(T, A, B) -> T,
+) {
+    streamed(new, |new, rows| map_with2(new, &old[rows.clone()], &a[rows.clone()], &b[rows], &mut f));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +197,23 @@ mod tests {
         new.copy_from_slice(&old);
         map_with2_in_place(&mut new, &a, &b, h);
         check("map_with2 in place", &new, &|row| h(old[row], a[row], b[row]));
+        // past the caches: at every alignment, and in more than one block
+        let long: Vec<f32> = (0..5).flat_map(|_| old.iter().copied()).collect();
+        let mut memory = vec![0.0; long.len() + 32];
+        for skip in 0..17 {
+            memory.fill(0.5);
+            let new = &mut memory[skip..skip + long.len()];
+            map_streamed(new, &long, f);
+            check("map streamed", new, &|row| f(long[row]));
+            map_with_streamed(new, &long, &long, g);
+            check("map_with streamed", new, &|row| g(long[row], long[row]));
+            map_with2_streamed(new, &long, &long, &long, h);
+            check("map_with2 streamed", new, &|row| h(long[row], long[row], long[row]));
+            assert!(memory[..skip].iter().chain(&memory[skip + long.len()..]).all(|value| *value == 0.5), "{skip}");
+        }
+        let large = [[7u8; 24]; 700];
+        let mut new = [[0u8; 24]; 700];
+        map_streamed(&mut new, &large, |row| row.map(|byte| byte + 1));
+        assert!(new.iter().flatten().all(|byte| *byte == 8));
     }
 }

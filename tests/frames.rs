@@ -162,3 +162,87 @@ fn the_same_bytes_for_threads() {
         assert_eq!(local, hashes(workers, 256), "{workers}");
     }
 }
+
+/// Where toggles leave every other row, a kernel gets those side by side, and what it does lands where they are.
+#[test]
+fn rows_between_toggles_are_found_again() {
+    for workers in [Workers::Local, Workers::Threads(2)] {
+        let mut world = world(40_000);
+        let mut entities = Vec::new();
+        world.query::<Entities>(|those, _| entities.extend_from_slice(those)).unwrap();
+        for entity in entities.iter().step_by(2) {
+            world.add(*entity, Frozen { since: 0.0 }).unwrap();
+        }
+        let mut schedule = Schedule::new();
+        let go = System::rows::<(Write<Position>, Without<Frozen>)>("go", |job, (mut p, ())| {
+            assert_eq!(p.x.len(), job.len());
+            p.x.map(|x| x + 0.25);
+            for row in (0..job.len()).step_by(3) {
+                let velocity = Velocity { x: job.table_row(row) as f32, y: job.entities()[row].index() as f32 };
+                job.set_row(row, velocity);
+            }
+        });
+        schedule.add(go.sets::<Velocity>());
+        let mut simulation = Simulation::new(world, schedule, workers).unwrap();
+        for frame in 1..=2 {
+            simulation.step(0.1).unwrap();
+            let world = simulation.world();
+            let mut set = 0;
+            for (row, entity) in entities.iter().enumerate() {
+                let moved = if row % 2 == 0 { 0.0 } else { 0.25 * frame as f32 };
+                assert_eq!(world.get::<Position>(*entity).unwrap().x, row as f32 + moved, "row {row}");
+                let velocity = world.get::<Velocity>(*entity).unwrap();
+                if velocity.y == 0.5 {
+                    continue;
+                }
+                set += 1;
+                assert_eq!((velocity.x as usize, velocity.y as u32, row % 2), (row, entity.index(), 1));
+            }
+            assert!((40_000 / 6..40_000 / 6 + 9).contains(&set), "{set}: a third of each job's rows");
+        }
+        // between frames, too
+        let mut seen = 0;
+        let world = simulation.world_mut();
+        world
+            .query_mut::<(Write<Position>, Without<Frozen>)>(|those, (mut p, ())| {
+                seen += those.len();
+                for (y, entity) in p.y.iter_mut().zip(those) {
+                    *y = entity.index() as f32;
+                }
+            })
+            .unwrap();
+        assert_eq!(seen, 20_000);
+        for (row, entity) in entities.iter().enumerate() {
+            let y = if row % 2 == 0 { 0.0 } else { entity.index() as f32 };
+            assert_eq!(world.get::<Position>(*entity).unwrap().y, y, "row {row}");
+        }
+    }
+}
+
+/// Columns that no cache holds are written past the caches; every row arrives.
+#[test]
+fn large_columns_arrive_whole() {
+    const ROWS: usize = 1_500_000;
+    for workers in [Workers::Local, Workers::Threads(2)] {
+        let mut schedule = Schedule::new();
+        schedule.add(System::rows::<(Write<Position>, Read<Velocity>)>("integrate", |_, (mut p, v)| {
+            p.x.map_with(v.x, |x, v| x + v * 0.5);
+            p.y.map(|y| y + 1.0);
+        }));
+        let mut simulation = Simulation::new(world(ROWS), schedule, workers).unwrap();
+        for _ in 0..3 {
+            simulation.step(0.1).unwrap();
+        }
+        let mut row = 0;
+        simulation
+            .world()
+            .query::<Read<Position>>(|_, p| {
+                for (x, y) in p.x.iter().zip(p.y) {
+                    assert_eq!((*x, *y), (row as f32 + 1.5, 3.0), "row {row}");
+                    row += 1;
+                }
+            })
+            .unwrap();
+        assert_eq!(row, ROWS);
+    }
+}

@@ -62,6 +62,50 @@ fn every_frame_of_every_scene_comes_back() {
     }
 }
 
+/// Without a journal, the frames after a checkpoint are run again.
+#[test]
+fn any_frame_of_a_run_comes_back_from_its_checkpoints() {
+    for (scene, entities, frames) in SCENES {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = directory.path().join("kept");
+        let kept = kept.to_str().unwrap();
+        let number = frames.to_string();
+        let begin = ["run", scene, "--entities", entities, "--seed", "7", "--frames", &number];
+        let keep = ["--checkpoint", kept, "--checkpoint-every", "4", "--checkpoint-keep", "100"];
+        let live = frames_of(&stdout(&[&begin[..], &keep, &["--hash-every-frame"]].concat()));
+        let mut again = frames_of(&stdout(&["replay", kept, "--hash-every-frame"]));
+        assert!(again.remove(&0).is_some(), "the state before the first frame, too");
+        assert_eq!(again, live, "{scene}");
+        for frame in [1, frames / 2, frames] {
+            let place = format!("{kept}@{frame}");
+            let found = json(&["hash", &place]);
+            assert_eq!((&found["frame"], &found["state"]), (&frame.into(), &live[&frame].as_str().into()));
+            let text = stdout(&["replay", kept, "--to", &frame.to_string(), "--print-hash"]);
+            assert_eq!(state_of(&text), live[&frame]);
+            let left = (frames - frame).to_string();
+            let on = stdout(&["run", scene, "--from", &place, "--frames", &left, "--print-hash"]);
+            assert_eq!(state_of(&on), live[&frames], "{place}");
+        }
+        let (code, message) = failure(&["hash", &format!("{kept}@{}", frames + 1)]);
+        assert!(code == 3 && message.contains(&format!("end at frame {frames}")), "{message}");
+        // a state that no frame leads to
+        let other = directory.path().join("other.checkpoint");
+        let other = other.to_str().unwrap();
+        let last = std::fs::read_dir(kept).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+        let text = stdout(&["replay", kept, "--to", "1", "-o", other]);
+        assert!(text.contains("frame 1:"), "{text}");
+        let further = (frames - 1).to_string();
+        let swerved = ["run", scene, "--from", other, "--frames", &further, "--seed", "8"];
+        let swerved = [&swerved[..], &["--checkpoint", directory.path().to_str().unwrap()]].concat();
+        stdout(&swerved);
+        let swerved = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+        let swerved = swerved.filter(|path| path.to_str().unwrap().contains(scene)).max().unwrap();
+        std::fs::copy(swerved, last).unwrap();
+        let (code, message) = failure(&["replay", kept, "--hash-every-frame"]);
+        assert!(code == 2 && message.contains("are of different runs"), "{message}");
+    }
+}
+
 /// Frames that are not published are not recorded; asked for, the one before them comes.
 #[test]
 fn frames_between_generations_lead_to_the_one_before() {

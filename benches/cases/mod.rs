@@ -3,6 +3,7 @@
 //! Every case does the whole work each time it is called: a frame with its commit and, where it says so, its
 //! publication. What is compared runs in turn, round by round, so that a machine that drifts drifts for all.
 
+mod checkpoint;
 mod integrate;
 mod journal;
 mod others;
@@ -110,11 +111,12 @@ pub fn run_all(
     tell: &mut dyn FnMut(&str, &[Figure]),
 ) -> Result<Vec<Figure>, Box<dyn std::error::Error>> {
     type Group = fn(&Options, usize) -> Result<Vec<Figure>, Box<dyn std::error::Error>>;
-    let sized: [(&str, Group); 4] = [
+    let sized: [(&str, Group); 5] = [
         ("position += velocity * dt", integrate::group),
         ("particles", particles::group),
         ("tracing", tracing::group),
         ("recording", journal::group),
+        ("checkpoint", checkpoint::group),
     ];
     let single: [(&str, Group); 4] = [
         ("empty frame", others::empty_frame),

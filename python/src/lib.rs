@@ -14,6 +14,10 @@ mod layout;
 mod memory;
 mod pin;
 mod region;
+mod scene;
+#[allow(dead_code, reason = "the command line uses the rest")]
+#[path = "../../scenes/mod.rs"]
+mod scenes;
 mod system;
 mod world;
 
@@ -30,5 +34,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<job::Job>()?;
     module.add_function(wrap_pyfunction!(system::serve, module)?)?;
     module.add_function(wrap_pyfunction!(region::regions, module)?)?;
+    module.add_function(wrap_pyfunction!(scene::scene_names, module)?)?;
+    module.add_function(wrap_pyfunction!(scene::scene_about, module)?)?;
+    module.add_function(wrap_pyfunction!(scene::scene_world, module)?)?;
+    module.add_function(wrap_pyfunction!(scene::scene_observe, module)?)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Systems whose kernels are functions of Python.
+//! Systems whose kernels are functions of Python, in a list with those that are not.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -8,6 +8,16 @@ use pyo3::prelude::*;
 
 use crate::errors::error;
 use crate::job;
+use crate::scene::Native;
+
+/// A system of either kind, as Python lists them.
+#[derive(FromPyObject)]
+pub(crate) enum Listed {
+    /// One of a scene's.
+    Native(Native),
+    /// A function.
+    Python(Declared),
+}
 
 /// A `hypostyle.System`, attribute by attribute.
 #[derive(FromPyObject)]
@@ -73,13 +83,16 @@ impl Declared {
 }
 
 /// A schedule of these systems, in this order.
-pub(crate) fn schedule(systems: Vec<Declared>, stages: Vec<(String, String)>) -> PyResult<Schedule> {
+pub(crate) fn schedule(systems: Vec<Listed>, stages: Vec<(String, String)>) -> PyResult<Schedule> {
     let mut schedule = Schedule::new();
     for (name, after) in stages {
         schedule.add_stage(name, after);
     }
-    for declared in systems {
-        schedule.add(declared.system()?);
+    for listed in systems {
+        schedule.add(match listed {
+            Listed::Native(native) => native.system()?,
+            Listed::Python(declared) => declared.system()?,
+        });
     }
     Ok(schedule)
 }
@@ -92,7 +105,7 @@ pub(crate) fn serve(py: Python<'_>, systems: Py<PyAny>, stages: Vec<(String, Str
         hypostyle::serve_named(|names| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             Python::attach(|py| {
-                let found: Vec<Declared> = systems.call1(py, (names,))?.extract(py)?;
+                let found: Vec<Listed> = systems.call1(py, (names,))?.extract(py)?;
                 schedule(found, stages)
             })
             .map_err(|raised: PyErr| raised.to_string())

@@ -15,7 +15,7 @@ use crate::errors::{error, of_region, of_snapshot, of_step, of_world};
 use crate::job::{in_kernel, is_lent, take_raised};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
-use crate::system::{Declared, schedule};
+use crate::system::{Listed, schedule};
 
 /// What a world of Python is at the moment.
 enum State {
@@ -79,7 +79,7 @@ fn check_not_lent() -> PyResult<()> {
 }
 
 impl World {
-    fn of(world: hypostyle::World) -> PyResult<Self> {
+    pub(crate) fn of(world: hypostyle::World) -> PyResult<Self> {
         let reader = world.reader().map_err(|error| of_snapshot(&error))?.into();
         let name = world.region().to_string();
         let layout = world.layout().clone();
@@ -98,6 +98,15 @@ impl World {
         check_outside()?;
         let done = py.detach(|| self.lock().world().map(look));
         done.ok_or_else(|| self.closed())?.map_err(|error| of_world(&error))
+    }
+
+    /// Looks at the world, for whatever that says.
+    pub(crate) fn observe<T: Send>(
+        &self,
+        py: Python<'_>,
+        look: impl FnOnce(&hypostyle::World) -> T + Send,
+    ) -> PyResult<T> {
+        self.with(py, |world| Ok(look(world)))
     }
 
     /// The same for what moves or publishes columns: not while anybody has arrays of them.
@@ -126,7 +135,7 @@ impl World {
     }
 }
 
-fn target(region: Option<&str>) -> PyResult<RegionTarget> {
+pub(crate) fn target(region: Option<&str>) -> PyResult<RegionTarget> {
     region.map_or(Ok(RegionTarget::Heap), |text| text.parse().map_err(|error| of_region(&error)))
 }
 
@@ -230,7 +239,7 @@ impl World {
     fn schedule(
         &self,
         py: Python<'_>,
-        systems: Vec<Declared>,
+        systems: Vec<Listed>,
         stages: Vec<(String, String)>,
         workers: &str,
         command: Option<(String, Vec<String>)>,

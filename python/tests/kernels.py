@@ -179,3 +179,8 @@ def slow_move(rows, frame):
 @hypostyle.system(writes="position")
 def exits(rows, frame):
     raise SystemExit(3)
+
+
+@hypostyle.system(writes="velocity")
+def double(rows, frame):
+    rows.velocity.x *= 2

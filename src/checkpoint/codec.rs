@@ -2,7 +2,7 @@
 //! One chunk's bytes, smaller: zstd, over byte planes where the bytes are numbers.
 //!
 //! The bytes of numbers compress better apart: all first bytes, then all second bytes, and so on. A chunk that does not
-//! get smaller is kept as it is.
+//! get smaller is kept as it is. What is mostly zeros can be kept without them, which takes no time to speak of.
 
 use std::io;
 
@@ -14,6 +14,10 @@ pub(crate) const RAW: u32 = 0;
 pub(crate) const ZSTD: u32 = 1;
 /// A zstd frame of byte planes.
 pub(crate) const ZSTD_PLANES: u32 = 2;
+
+/// A bit for each 8 bytes, whether they are anything but 0, lowest bit first; then those that are. The last ones may be
+/// fewer than 8 bytes.
+pub(crate) const WITHOUT_ZEROS: u32 = 3;
 
 /// The least level; 0 does not compress.
 pub(crate) const LEVEL_MIN: i32 = 0;
@@ -51,6 +55,63 @@ impl Encoder {
     }
 }
 
+/// Bytes without their zeros, appended to `out`; false, and nothing, where more than a quarter of the words are none.
+pub(crate) fn without_zeros(raw: &[u8], out: &mut Vec<u8>) -> bool {
+    let begin = out.len();
+    let (words, rest) = raw.as_chunks::<8>();
+    let bits = words.len().div_ceil(64) * 8 + usize::from(!rest.is_empty()) * 8;
+    let most = begin + bits + raw.len() / 4;
+    out.resize(begin + bits, 0);
+    for (group, words) in words.chunks(64).enumerate() {
+        // most groups have none
+        if words.iter().all(|word| *word == [0; 8]) {
+            continue;
+        }
+        let mut mask = 0u64;
+        for (place, word) in words.iter().enumerate() {
+            if *word != [0; 8] {
+                mask |= 1 << place;
+                out.extend_from_slice(word);
+            }
+        }
+        out[begin + 8 * group..begin + 8 * group + 8].copy_from_slice(&mask.to_le_bytes());
+        if out.len() > most {
+            out.truncate(begin);
+            return false;
+        }
+    }
+    if rest.iter().any(|byte| *byte != 0) {
+        out[begin + bits - 8] = 1;
+        out.extend_from_slice(rest);
+    }
+    true
+}
+
+/// The bytes that [`without_zeros`] was given.
+fn with_zeros(stored: &[u8], out: &mut [u8]) -> Result<(), &'static str> {
+    const SHORT: &str = "it holds too few bytes";
+    out.fill(0);
+    let (words, rest) = out.as_chunks_mut::<8>();
+    let groups = words.len().div_ceil(64) + usize::from(!rest.is_empty());
+    let (masks, mut values) = stored.split_at_checked(groups * 8).ok_or(SHORT)?;
+    let mut masks = masks.as_chunks::<8>().0.iter().map(|mask| u64::from_le_bytes(*mask));
+    for words in words.chunks_mut(64) {
+        let mut mask = masks.next().ok_or(SHORT)?;
+        while mask != 0 {
+            let place = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            let word = words.get_mut(place).ok_or("it tells of bytes that are not there")?;
+            *word = *values.split_off(..8).and_then(|value| value.as_array()).ok_or(SHORT)?;
+        }
+    }
+    match (rest.is_empty(), masks.next()) {
+        (false, Some(1)) => rest.copy_from_slice(values.split_off(..rest.len()).ok_or(SHORT)?),
+        (true, _) | (false, Some(0)) => {}
+        _ => return Err("it tells of bytes that are not there"),
+    }
+    if values.is_empty() { Ok(()) } else { Err("it holds too many bytes") }
+}
+
 /// Makes chunks what they were.
 pub(crate) struct Decoder {
     decompressor: Decompressor<'static>,
@@ -83,6 +144,7 @@ impl Decoder {
             RAW if stored.len() == out.len() => out.copy_from_slice(stored),
             RAW => return Err("it has another length than its column needs"),
             ZSTD => inflate(out)?,
+            WITHOUT_ZEROS => with_zeros(stored, out)?,
             ZSTD_PLANES if width > 1 && out.len().is_multiple_of(width) => {
                 self.planes.resize(out.len(), 0);
                 inflate(&mut self.planes)?;
@@ -160,8 +222,22 @@ mod tests {
         }
 
         #[test]
+        fn zeros_come_back(
+            raw in prop::collection::vec(prop_oneof![40 => Just(0u8), 1 => any::<u8>()], 0..3000),
+        ) {
+            let mut stored = vec![9];
+            if without_zeros(&raw, &mut stored) {
+                let mut back = vec![1; raw.len()];
+                prop_assert_eq!(Decoder::new().unwrap().decode(WITHOUT_ZEROS, &stored[1..], 1, &mut back), Ok(()));
+                prop_assert_eq!(back, raw);
+            } else {
+                prop_assert_eq!(stored, vec![9]);
+            }
+        }
+
+        #[test]
         fn any_bytes_are_answered(
-            stored in prop::collection::vec(any::<u8>(), 0..300), encoding in 0u32..4, out in 0usize..300,
+            stored in prop::collection::vec(any::<u8>(), 0..300), encoding in 0u32..5, out in 0usize..300,
         ) {
             let mut out = vec![0; out];
             let _ = Decoder::new().unwrap().decode(encoding, &stored, 4, &mut out);
@@ -187,6 +263,6 @@ mod tests {
             assert!(decoder.decode(encoding, stored, 8, &mut vec![0; length]).is_err(), "{length}");
         }
         assert!(decoder.decode(RAW, &raw, 8, &mut [0; 792]).is_err());
-        assert!(decoder.decode(3, &raw, 8, &mut [0; 800]).is_err());
+        assert!(decoder.decode(4, &raw, 8, &mut [0; 800]).is_err());
     }
 }

@@ -15,17 +15,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::engine::{Ask, Update, UpdateAsk, View};
 use super::hello::{Now, World, hex};
 use super::http::App;
+use super::inputs::ClientInputs;
 use super::message::{self, ClientMessage, Code};
 use super::metrics::add;
 use super::wishes::Wishes;
 
-/// The first SUBSCRIBE must come within this time.
-const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A full window must be acknowledged within this time.
-const ACK_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time between pings; a client that sends nothing for three of them is gone.
-const PING_EVERY: Duration = Duration::from_secs(10);
-/// Time between looks at all of these.
+/// Time between looks at what a client has to do in time.
 const TICK: Duration = Duration::from_secs(1);
 /// Messages of a client within a tick, before it counts as an attack.
 const MESSAGES_MAX: u32 = 5_000;
@@ -63,6 +58,7 @@ struct Client {
     messages: u32,
     frame: u64,
     alive: bool,
+    inputs: ClientInputs,
 }
 
 /// Serves a client until one side ends.
@@ -88,6 +84,7 @@ pub(super) async fn serve(socket: WebSocket, app: Arc<App>, place: OwnedSemaphor
         messages: 0,
         frame: 0,
         alive: true,
+        inputs: ClientInputs::new(now),
     };
     let end = client.run(stop).await;
     metrics.clients.fetch_sub(1, Ordering::Relaxed);
@@ -123,7 +120,7 @@ impl Client {
     /// `Ok`: the other side is gone.
     async fn run(&mut self, mut stop: watch::Receiver<bool>) -> Result<(), End> {
         let now = *self.app.engine.now.read();
-        let hello = self.world.hello(&now, &self.app.bounds());
+        let hello = self.world.hello(&now, &self.app.bounds(), self.app.engine.inputs.names());
         self.send(message::json(message::HELLO, &hello)).await?;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -194,8 +191,13 @@ impl Client {
         // a late update does not make the next one early
         subscription.due = (subscription.due + subscription.period).max(now);
         self.had_room = now;
+        let input = self.inputs.acknowledge(update.contained);
         for message in &update.messages {
-            self.send_bytes(message.clone()).await?;
+            // others have the same bytes, but for this word
+            match input {
+                0 => self.send_bytes(message.clone()).await?,
+                _ => self.send(message::with_input(message, input)).await?,
+            }
         }
         self.updated = Instant::now();
         self.frame = update.frame;
@@ -233,9 +235,17 @@ impl Client {
             ClientMessage::Subscribe(json) => self.subscribe(json).await,
             ClientMessage::Ack { subscription, generation } => self.acknowledged(subscription, generation),
             ClientMessage::Ping(token) => self.send(message::pong(token)).await,
-            ClientMessage::Input { name, .. } => {
-                let why = format!("this gateway takes no inputs, {name:?} neither");
-                self.send(message::error(Code::Input, &why)).await
+            ClientMessage::Input { sequence, name, payload } => {
+                let engine = &self.app.engine;
+                let hz_max = self.app.options.inputs_hz_max;
+                let taken = self.inputs.take(&engine.inputs, (sequence, name, payload), hz_max);
+                let counter =
+                    if taken.is_ok() { &engine.metrics.inputs_total } else { &engine.metrics.inputs_refused_total };
+                add(counter, 1);
+                match taken {
+                    Ok(()) => Ok(()),
+                    Err(why) => self.send(message::error(Code::Input, &why)).await,
+                }
             }
         }
     }
@@ -308,18 +318,19 @@ impl Client {
         if self.app.engine.world().session != self.world.session {
             return Err((Code::Gone, "the region was replaced".to_owned()));
         }
+        let patience = self.app.options.patience;
         let Some(subscription) = &self.subscription else {
-            let late = self.began.elapsed() >= SUBSCRIBE_TIMEOUT;
+            let late = self.began.elapsed() >= patience.subscribe;
             return if late { Err((Code::Protocol, "there was no SUBSCRIBE".to_owned())) } else { Ok(()) };
         };
         let is_full = subscription.in_flight.len() >= subscription.window;
-        if is_full && self.had_room.elapsed() >= ACK_TIMEOUT {
+        if is_full && self.had_room.elapsed() >= patience.acknowledge {
             return Err((Code::TooSlow, "the client does not acknowledge".to_owned()));
         }
-        if self.heard.elapsed() >= 3 * PING_EVERY {
+        if self.heard.elapsed() >= 3 * patience.ping {
             return Err((Code::TooSlow, "the client is not heard of".to_owned()));
         }
-        if self.pinged.elapsed() >= PING_EVERY {
+        if self.pinged.elapsed() >= patience.ping {
             self.pinged = Instant::now();
             let ping = self.socket.send(Message::Ping(Default::default()));
             if timeout(self.app.options.send_timeout, ping).await.is_err() {

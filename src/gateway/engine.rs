@@ -19,6 +19,7 @@ use crate::snapshot::{Reader, SnapshotError};
 use crate::trace::Timeline;
 
 use super::hello::{Now, World};
+use super::inputs::{Contained, Inputs};
 use super::metrics::{Metrics, add};
 use super::{GatewayError, Open, Options, Stopper};
 
@@ -30,6 +31,9 @@ const LIFE_EVERY: Duration = Duration::from_millis(300);
 const QUIET: Duration = Duration::from_secs(1);
 /// How long to wait for a generation before asks are looked at again.
 const PATIENCE: Duration = Duration::from_millis(4);
+/// Time between two looks at the published word of a simulation that runs: to be woken would cost the writer a few
+/// microseconds for each generation.
+const POLL: Duration = Duration::from_millis(1);
 /// zstd's level: as fast as can be.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -53,8 +57,13 @@ pub(super) struct Update {
     pub messages: Vec<Bytes>,
     pub bytes: u64,
     pub full: bool,
+    /// 0 where it is full.
+    #[cfg(feature = "nats")]
+    pub from: u64,
     pub to: u64,
     pub frame: u64,
+    /// What it contains of clients' inputs.
+    pub contained: Contained,
 }
 
 /// An update that somebody waits for.
@@ -83,11 +92,28 @@ pub(super) enum Ask {
     Timeline {
         reply: oneshot::Sender<Result<Timeline, String>>,
     },
+    /// The newest state, and what leads there, both of one look.
+    #[cfg(feature = "nats")]
+    Whole {
+        session: u64,
+        view: Arc<View>,
+        since: u64,
+        subscription: u32,
+        reply: oneshot::Sender<Whole>,
+    },
     /// A reader of its own, for whoever must hold a generation for longer.
     #[cfg(feature = "export")]
     Another {
         reply: oneshot::Sender<Reader>,
     },
+}
+
+/// A state, and what leads there from an older one.
+#[cfg(feature = "nats")]
+pub(super) struct Whole {
+    pub full: Arc<Update>,
+    /// None where there is nothing newer.
+    pub update: Option<Arc<Update>>,
 }
 
 /// The engine as others see it.
@@ -97,6 +123,7 @@ pub(super) struct Handle {
     pub world: Arc<RwLock<Arc<World>>>,
     pub now: Arc<RwLock<Now>>,
     pub metrics: Arc<Metrics>,
+    pub inputs: Inputs,
 }
 
 impl Handle {
@@ -135,6 +162,8 @@ pub(super) struct Engine {
     /// The newest generation, and since when it (or the look for another region) is so old.
     quiet: (u64, Instant),
     timeline: Timeline,
+    /// What the last look's generation contains of clients' inputs.
+    contained: Contained,
 }
 
 impl Drop for Engine {
@@ -168,6 +197,7 @@ impl Engine {
             world: Arc::new(RwLock::new(Arc::new(world))),
             now: Arc::new(RwLock::new(now)),
             metrics: Arc::new(Metrics::default()),
+            inputs: Inputs::open(&reader, options.inputs.as_deref())?,
         };
         handle.metrics.writer_alive.store(u64::from(now.alive), Ordering::Relaxed);
         handle.metrics.generation.store(now.generation, Ordering::Relaxed);
@@ -189,6 +219,7 @@ impl Engine {
             checked: Instant::now(),
             quiet: (0, Instant::now()),
             timeline: Timeline::default(),
+            contained: Contained::default(),
         };
         Ok((engine, handle))
     }
@@ -223,6 +254,8 @@ impl Engine {
         if newest > seen {
             let since = self.looked.map_or(self.period, |looked| looked.elapsed());
             std::thread::sleep(self.period.saturating_sub(since).min(PATIENCE));
+        } else if self.quiet.1.elapsed() < QUIET {
+            std::thread::sleep(POLL);
         } else {
             let _ = self.reader.wait(newest, PATIENCE);
         }
@@ -255,10 +288,7 @@ impl Engine {
                 let _ = reply.send(self.shadow.look_at(generation).is_some());
             }
             Ask::Look { reply } => {
-                let due = self.looked.is_none_or(|looked| looked.elapsed() >= self.period);
-                if due {
-                    self.look();
-                }
+                self.look_if_due();
                 let generation = self.shadow.state().generation;
                 if generation > 0 {
                     let _ = reply.send(generation);
@@ -266,6 +296,19 @@ impl Engine {
             }
             Ask::Timeline { reply } => {
                 let _ = reply.send(self.take_timeline());
+            }
+            #[cfg(feature = "nats")]
+            Ask::Whole { session, view, since, subscription, reply } => {
+                self.look_if_due();
+                let newest = self.shadow.state().generation;
+                if newest == 0 || session != self.handle.world().session {
+                    return;
+                }
+                let (unheard, _) = oneshot::channel();
+                let ask = UpdateAsk { session, view, since, subscription, zstd: false, reply: unheard };
+                let update = (since < newest).then(|| self.update(&ask));
+                let full = self.update(&UpdateAsk { since: 0, ..ask });
+                let _ = reply.send(Whole { full, update });
             }
             #[cfg(feature = "export")]
             Ask::Another { reply } => {
@@ -282,6 +325,13 @@ impl Engine {
         Ok(self.timeline.clone())
     }
 
+    /// Looks, unless the last look was just now.
+    fn look_if_due(&mut self) {
+        if self.looked.is_none_or(|looked| looked.elapsed() >= self.period) {
+            self.look();
+        }
+    }
+
     fn look(&mut self) {
         let begun = Instant::now();
         let snapshot = match self.reader.pin() {
@@ -296,6 +346,8 @@ impl Engine {
         if snapshot.generation() <= self.shadow.state().generation {
             return;
         }
+        // while it is pinned: what it contains is known for so long at least
+        self.contained = self.handle.inputs.contained(snapshot.generation(), self.contained);
         let report = self.shadow.look(&snapshot);
         drop(snapshot);
         self.looked = Some(begun);
@@ -353,7 +405,16 @@ impl Engine {
         let messages: Vec<Bytes> =
             messages.map(|message| Bytes::from(if ask.zstd { compressed(message) } else { message })).collect();
         let bytes = messages.iter().map(|message| message.len() as u64).sum();
-        let update = Arc::new(Update { messages, bytes, full: since == 0, to, frame });
+        let update = Arc::new(Update {
+            messages,
+            bytes,
+            full: since == 0,
+            #[cfg(feature = "nats")]
+            from: since,
+            to,
+            frame,
+            contained: self.contained,
+        });
         add(&self.handle.metrics.encoded_total, 1);
         add(&self.handle.metrics.encode_nanoseconds_total, begun.elapsed().as_nanos() as u64);
         self.answers.insert(key, Arc::clone(&update));
@@ -389,6 +450,7 @@ impl Engine {
             self.look_for_another();
             alive = self.reader.is_alive().unwrap_or(false);
         }
+        self.handle.inputs.look_again(&self.reader);
         self.handle.now.write().alive = alive;
         self.handle.metrics.writer_alive.store(u64::from(alive), Ordering::Relaxed);
         self.handle.metrics.generation.store(self.reader.newest(), Ordering::Relaxed);

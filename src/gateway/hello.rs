@@ -52,7 +52,7 @@ pub(super) fn hex(number: u64) -> String {
 
 impl World {
     /// HELLO's JSON.
-    pub(super) fn hello(&self, now: &Now, bounds: &Bounds<'_>) -> Value {
+    pub(super) fn hello(&self, now: &Now, bounds: &Bounds<'_>, inputs: Vec<String>) -> Value {
         let layout = &self.layout;
         let components = layout.components().iter().enumerate().filter(|(id, _)| self.shown.has_component(*id as u16));
         let components = components.map(|(id, component)| {
@@ -108,7 +108,7 @@ impl World {
             "compression": ["zstd"],
             "components": components.collect::<Vec<_>>(),
             "resources": resources.collect::<Vec<_>>(),
-            "inputs": [],
+            "inputs": inputs,
         })
     }
 }

@@ -175,7 +175,7 @@ async fn live(State(app): Shared, upgrade: WebSocketUpgrade) -> Response {
 
 async fn layout(State(app): Shared) -> Response {
     let now = *app.engine.now.read();
-    let hello = app.engine.world().hello(&now, &app.bounds());
+    let hello = app.engine.world().hello(&now, &app.bounds(), app.engine.inputs.names());
     reply(StatusCode::OK, "application/json", hello.to_string())
 }
 
@@ -254,7 +254,7 @@ async fn snapshot_bin(State(app): Shared, headers: HeaderMap, uri: Uri) -> Resul
         "compression": null, "quantised": [],
     });
     let mut parts = vec![
-        Bytes::from(message::json(message::HELLO, &world.hello(&now, &app.bounds()))),
+        Bytes::from(message::json(message::HELLO, &world.hello(&now, &app.bounds(), app.engine.inputs.names()))),
         Bytes::from(message::json(message::SUBSCRIBED, &subscribed)),
     ];
     parts.extend(update.messages.iter().cloned());

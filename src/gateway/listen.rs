@@ -9,10 +9,6 @@ use tokio::sync::Semaphore;
 
 use super::http::{self, App};
 
-/// A request's head must be there within this time.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection that did not become a WebSocket ends after this time.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(120);
 /// Connections beside those of clients.
 const CONNECTIONS_BESIDE: usize = 64;
 /// Bytes of a request's head.
@@ -26,6 +22,7 @@ pub(super) async fn serve(listener: std::net::TcpListener, app: Arc<App>) -> std
     let router = http::router(Arc::clone(&app));
     let places = Arc::new(Semaphore::new(app.options.clients_max + CONNECTIONS_BESIDE));
     let mut stop = app.stop.clone();
+    let patience = app.options.patience;
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -47,10 +44,10 @@ pub(super) async fn serve(listener: std::net::TcpListener, app: Arc<App>) -> std
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             let mut server = hyper::server::conn::http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
+            server.timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(HEAD_BYTES_MAX);
             let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
             // what goes wrong here is the other side's doing
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await;
+            let _ = tokio::time::timeout(patience.request, connection).await;
             drop(place);
         });
     }

@@ -143,6 +143,15 @@ pub(super) fn pong(token: u64) -> Vec<u8> {
     message(PONG, 0, &[&token.to_le_bytes()], 0)
 }
 
+/// An UPDATE that says which input of its client it contains.
+pub(super) fn with_input(update: &[u8], sequence: u32) -> Vec<u8> {
+    let mut message = update.to_vec();
+    if let Some(word) = message.get_mut(52..56) {
+        word.copy_from_slice(&sequence.to_le_bytes());
+    }
+    message
+}
+
 /// How things are.
 pub(super) fn status(alive: bool, newest: u64, frame: u64, uptime_ms: u64, clients: u32) -> Vec<u8> {
     let body = [newest, frame, uptime_ms, u64::from(clients)].map(u64::to_le_bytes);
@@ -188,6 +197,11 @@ mod tests {
         let parsed = ClientMessage::Input { sequence: 9, name: "steer", payload: &[1, 2, 3] };
         assert_eq!(ClientMessage::parse(&client(0x84, &input)), Ok(parsed));
         assert_eq!(status(true, 1, 2, 3, 4).len(), 40);
+        let mut update =
+            crate::delta::Head { subscription: 7, blocks: 9, body_bytes: 3, bytes: 64, ..Default::default() };
+        let said = with_input(&update.encode(), 0x0102_0304);
+        update.input = 0x0102_0304;
+        assert_eq!(said, update.encode());
         let bye = bye(Code::Gone, "gone");
         assert_eq!(bye, [&[6, 1, 0, 0, 24, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0][..], b"gone    "].concat());
     }

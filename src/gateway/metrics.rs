@@ -45,6 +45,16 @@ metrics! {
     full_updates_total: "counter",
     /// Bytes of updates sent.
     update_bytes_total: "counter",
+    /// Inputs of clients that were sent on to the simulation.
+    inputs_total: "counter",
+    /// Inputs of clients that were refused.
+    inputs_refused_total: "counter",
+    /// Updates published on a broker.
+    broker_updates_total: "counter",
+    /// Bytes of them.
+    broker_bytes_total: "counter",
+    /// How often publishing began again after an error.
+    broker_errors_total: "counter",
     /// Looks at the region.
     looks_total: "counter",
     /// Nanoseconds that looks took.

@@ -1,6 +1,6 @@
 //! A process that shows a live region to browsers and tools: `hypostyle gateway`.
 //!
-//! It is a reader like any other, and read-only. One thread, the *engine*, follows the region with a
+//! It is a reader like any other, and read-only, unless it is told to pass inputs on. One thread, the *engine*, follows the region with a
 //! [`delta::Shadow`](crate::delta::Shadow); it pins a generation for as long as a look takes, never per client. Each
 //! client has a task that asks the engine for one update at a time, and only once it may send one: so nothing is queued,
 //! a slow client gets fewer and larger updates, and clients that want the same are given the same bytes.
@@ -12,8 +12,10 @@
 //!
 //! What goes over the wire is written down in `docs/protocol.md`.
 //!
-//! Architecture invariant: an ordinary reader; nothing here writes to a region or knows extents. Memory for a client is
-//! bounded, whatever it does: one update in flight to its socket, and one message from it.
+//! Architecture invariant: an ordinary reader; nothing here writes to a region or knows extents. What clients send for
+//! the simulation goes through an [`InputSender`](crate::InputSender), which checks it; the writer checks it again.
+//! Memory for a client is bounded, whatever it does: one update in flight to its socket, one message from it, and the
+//! numbers of [`INPUTS_PENDING_MAX`](inputs::INPUTS_PENDING_MAX) inputs.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -23,9 +25,12 @@ mod fuzz;
 mod guard;
 mod hello;
 mod http;
+mod inputs;
 mod listen;
 mod message;
 mod metrics;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod page;
 mod wishes;
 
@@ -36,6 +41,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::delta::SelectError;
+use crate::inputs::InputError;
 use crate::snapshot::{Reader, SnapshotError};
 use crate::trace::Timeline;
 
@@ -61,6 +67,11 @@ pub struct Options {
     pub rate_hz_max: f64,
     /// Components (or fields) that it shows; `None`: all.
     pub components: Option<Vec<String>>,
+    /// Which inputs it takes from clients, of those that the simulation takes; an empty list: all of them. `None`: none,
+    /// it is read-only.
+    pub inputs: Option<Vec<String>>,
+    /// Inputs a second that it takes from one client; in a burst, twice as many.
+    pub inputs_hz_max: f64,
     /// What clients must know; `None`: nothing.
     pub token: Option<String>,
     /// Origins of pages that may connect, beside its own: `https://example.org`.
@@ -71,6 +82,11 @@ pub struct Options {
     pub message_bytes_max: usize,
     /// A message must fit into a client's socket within this time.
     pub send_timeout: Duration,
+    /// How long it waits for other things.
+    pub patience: Patience,
+    /// Where the same frames are published beside it; `None`: nowhere.
+    #[cfg(feature = "nats")]
+    pub publish: Option<nats::Place>,
     /// For `/timeline`.
     pub timeline: Option<TimelinePicture>,
 }
@@ -84,12 +100,45 @@ impl Options {
             region: region.into(),
             rate_hz_max: 60.0,
             components: None,
+            inputs: None,
+            inputs_hz_max: 240.0,
             token: None,
             origins: Vec::new(),
             clients_max: 64,
             message_bytes_max: 1 << 20,
             send_timeout: Duration::from_secs(20),
+            patience: Patience::default(),
+            #[cfg(feature = "nats")]
+            publish: None,
             timeline: None,
+        }
+    }
+}
+
+/// How long a gateway waits for what a client does, or does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Patience {
+    /// A request's head must be there within this time, however slowly it comes; default 5 s.
+    pub head: Duration,
+    /// A connection that did not become a WebSocket ends after this time; default 120 s.
+    pub request: Duration,
+    /// The first SUBSCRIBE must come within this time; default 10 s.
+    pub subscribe: Duration,
+    /// A full window must be acknowledged within this time; default 60 s.
+    pub acknowledge: Duration,
+    /// Time between pings; a client of which nothing whole comes for three of them is gone. Default 10 s.
+    pub ping: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            head: Duration::from_secs(5),
+            request: Duration::from_secs(120),
+            subscribe: Duration::from_secs(10),
+            acknowledge: Duration::from_secs(60),
+            ping: Duration::from_secs(10),
         }
     }
 }
@@ -112,6 +161,12 @@ pub enum GatewayError {
     /// Components that the layout does not have.
     #[error(transparent)]
     Select(#[from] SelectError),
+    /// Inputs that the simulation does not take.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The simulation takes no inputs at all.
+    #[error("the simulation takes no inputs: run it with --inputs NAME, or in Rust with `SimulationBuilder::inputs`")]
+    NoInputs,
     /// The thread that follows the region panicked.
     #[error("the gateway's engine panicked; its message is on stderr")]
     Engine,
@@ -167,6 +222,13 @@ impl Gateway {
         if options.token.as_ref().is_some_and(|token| token.len() < 8) {
             return bad("the token", "short".to_owned(), "it must have at least 8 bytes");
         }
+        if !(options.inputs_hz_max.is_finite() && (0.1..=5_000.0).contains(&options.inputs_hz_max)) {
+            return bad("the rate of inputs", format!("{} Hz", options.inputs_hz_max), "it may be 0.1 to 5000 Hz");
+        }
+        if options.inputs.is_some() && options.token.is_none() && !options.listen.ip().is_loopback() {
+            let expected = "whoever is to change a simulation from elsewhere must know one: give --token-file";
+            return bad("the token", "missing".to_owned(), expected);
+        }
         let io = |what: String| move |source| GatewayError::Io { what, source };
         let listener =
             std::net::TcpListener::bind(options.listen).map_err(io(format!("listen on {}", options.listen)))?;
@@ -204,7 +266,14 @@ impl Gateway {
         let engine = self.engine;
         let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run());
         let thread = thread.map_err(io("start a thread"))?;
-        let served = runtime.block_on(listen::serve(self.listener, Arc::clone(&self.app)));
+        let app = self.app;
+        let served = runtime.block_on(async move {
+            #[cfg(feature = "nats")]
+            if let Some(place) = app.options.publish.clone() {
+                tokio::spawn(nats::publish(Arc::clone(&app), place.of_region(&app.options.region)));
+            }
+            listen::serve(self.listener, app).await
+        });
         self.stop.stop();
         // it looks at the flag several times a second
         thread.join().map_err(|_| GatewayError::Engine)?;

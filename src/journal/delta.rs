@@ -1,122 +1,29 @@
 #![forbid(unsafe_code)]
-//! What differs between two states: found by stamps, told as runs of pieces and the difference of their bytes.
+//! What a record says, applied to the state that it follows.
 //!
-//! The difference of a piece is the exclusive or of its bytes before and after; bytes that were not there are 0 before.
-//! Numbers that change a little differ in few of their bits, which compresses well. Whoever applies a record needs the
-//! state that it follows, to the byte.
+//! A record tells runs of pieces, and of each part either the difference of their bytes or the bytes as they are
+//! ([`VALUES`]). The difference of a piece is the exclusive or of its bytes before and after; bytes that were not there are
+//! 0 before. Numbers that change a little differ in few of their bits, which compresses well. Whoever applies a record
+//! needs the state that it follows, to the byte.
 //!
-//! Invariants: what is not told has not changed; pieces beyond what a part had before are always told.
-
-use std::io;
+//! Invariants: what is not told has not changed; pieces beyond what a part had before are always told. A record is
+//! hostile until checked.
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::checkpoint::codec::{Decoder, Encoder};
-use crate::checkpoint::format::{self, Entry};
-use crate::checkpoint::parts::{Part, Parts};
-use crate::checkpoint::write::{part_bytes, tables_of};
-use crate::limits::CHUNK_ROWS;
-use crate::snapshot::Snapshot;
-use crate::world::column::ColumnKind;
+use crate::checkpoint::codec::Decoder;
+use crate::checkpoint::format;
+use crate::checkpoint::parts::Parts;
 
-use super::format::{Record, Run};
-use super::state::{Moment, State};
+use super::format::Record;
+use super::state::State;
 
 /// Bytes of a block before compression.
 pub(crate) const BLOCK_BYTES: usize = 1 << 20;
+/// Beside a block's encoding: its bytes are those that come, and not the difference.
+pub(crate) const VALUES: u32 = 0x100;
 
-/// Makes records. It keeps a copy of the last state that it saw.
-pub(crate) struct Differ {
-    pub state: State,
-    encoder: Encoder,
-    /// Differences of the part at hand.
-    difference: Vec<u8>,
-}
-
-impl Differ {
-    /// One that has seen this generation.
-    pub(crate) fn new(state: State, level: i32) -> io::Result<Differ> {
-        Ok(Differ { state, encoder: Encoder::new(level)?, difference: Vec::new() })
-    }
-
-    /// A record that leads from the last state to this generation, which is the last state from now on. Its blocks'
-    /// bytes are appended to `payload`.
-    pub(crate) fn record(&mut self, snapshot: &Snapshot<'_>, payload: &mut Vec<u8>) -> io::Result<Record> {
-        let seen = self.state.moment;
-        let tables = tables_of(snapshot);
-        let same = tables == self.state.tables;
-        let encoded = if same { Vec::new() } else { format::encode_tables(&tables) };
-        let had = self.state.reshape(tables);
-        let meta = snapshot.directory().meta;
-        let moment = Moment { generation: meta.generation, frame: meta.frame, time: meta.time };
-        let mut record =
-            Record { previous: seen.generation, moment, tables: encoded, runs: Vec::new(), blocks: Vec::new() };
-        let moved = self.moved(snapshot, seen.generation);
-        let State { parts, bytes, .. } = &mut self.state;
-        for (index, part) in parts.parts.iter().enumerate() {
-            let new = part_bytes(snapshot, part);
-            let old = &mut bytes[index];
-            let stamps = if part.stamps { &[] } else { stamps_of(snapshot, part) };
-            let moved = moved.get(part.table).map_or(&[][..], |moved| moved);
-            let piece_bytes = part.piece_bytes();
-            self.difference.clear();
-            for (piece, (new, old)) in new.chunks(piece_bytes).zip(old.chunks_mut(piece_bytes)).enumerate() {
-                let beyond = (piece * piece_bytes + new.len()) as u64 > had[index];
-                let told = part.stamps
-                    || stamps.get(piece).is_none_or(|stamp| *stamp > seen.generation)
-                    || moved.get(piece).is_some_and(|moved| *moved);
-                if !beyond && (!told || new == old) {
-                    continue;
-                }
-                match record.runs.last_mut() {
-                    Some(run) if run.part == index as u32 && run.first + run.count == piece as u32 => run.count += 1,
-                    _ => record.runs.push(Run { part: index as u32, first: piece as u32, count: 1 }),
-                }
-                let at = self.difference.len();
-                self.difference.extend_from_slice(new);
-                exclusive_or(&mut self.difference[at..], old);
-                old.copy_from_slice(new);
-            }
-            for raw in self.difference.chunks(BLOCK_BYTES) {
-                let (encoding, stored) = self.encoder.encode(raw, part.width)?;
-                payload.extend_from_slice(stored);
-                record.blocks.push(Entry { bytes: stored.len() as u32, encoding, checksum: xxh3_64(stored) });
-            }
-        }
-        self.state.moment = moment;
-        Ok(record)
-    }
-
-    /// By table, the pieces in which other entities stand than before: columns of theirs may have come from another
-    /// table as they are, with their stamps.
-    fn moved(&self, snapshot: &Snapshot<'_>, seen: u64) -> Vec<Vec<bool>> {
-        let State { parts, bytes, tables, .. } = &self.state;
-        let mut moved = vec![Vec::new(); tables.len()];
-        let is_location = |part: &&Part| kind(parts, part) == ColumnKind::Location && !part.stamps;
-        let written = |part: &Part| stamps_of(snapshot, part).iter().any(|stamp| *stamp > seen);
-        if !parts.parts.iter().find(is_location).is_some_and(written) {
-            return moved;
-        }
-        for (part, old) in parts.parts.iter().zip(bytes).filter(|(part, _)| self.state.is_handles(part)) {
-            let pieces = part_bytes(snapshot, part).chunks(part.piece_bytes()).zip(old.chunks(part.piece_bytes()));
-            moved[part.table] = pieces.map(|(new, old)| new != old).collect();
-        }
-        moved
-    }
-}
-
-fn kind(parts: &Parts, part: &Part) -> ColumnKind {
-    parts.shapes[part.table].columns[part.column].0
-}
-
-/// The stamps of a part's rows.
-fn stamps_of<'s>(snapshot: &'s Snapshot<'_>, part: &Part) -> &'s [u64] {
-    let rows = snapshot.directory().tables[part.table].rows as usize;
-    let stamps = Part { stamps: true, bytes: rows.div_ceil(CHUNK_ROWS) as u64 * 8, ..*part };
-    bytemuck::cast_slice(part_bytes(snapshot, &stamps))
-}
-
-fn exclusive_or(target: &mut [u8], other: &[u8]) {
+pub(crate) fn exclusive_or(target: &mut [u8], other: &[u8]) {
     target.iter_mut().zip(other).for_each(|(target, other)| *target ^= other);
 }
 
@@ -164,20 +71,27 @@ pub(crate) fn apply(state: &mut State, record: &Record, payload: &[u8], decoder:
             return Err(wrong("rows are missing"));
         }
         let total: usize = spans.iter().map(ExactSizeIterator::len).sum();
-        raw.clear();
         raw.resize(total, 0);
+        let mut values = None;
         for out in raw.chunks_mut(BLOCK_BYTES) {
             let block = blocks.next().ok_or_else(|| wrong("blocks are missing"))?;
+            let own = block.encoding & VALUES != 0;
+            if *values.get_or_insert(own) != own {
+                return Err(wrong("its blocks tell now values and now differences"));
+            }
             let stored = payload.split_off(..block.bytes as usize).ok_or_else(|| wrong("bytes are missing"))?;
             if xxh3_64(stored) != block.checksum {
                 return Err(wrong("a checksum differs"));
             }
-            decoder.decode(block.encoding, stored, part.width, out).map_err(wrong)?;
+            decoder.decode(block.encoding & !VALUES, stored, part.width, out).map_err(wrong)?;
         }
         let mut from = raw.as_slice();
         for span in spans {
             let (difference, rest) = from.split_at(span.len());
-            exclusive_or(&mut bytes[index][span], difference);
+            match values {
+                Some(true) => bytes[index][span].copy_from_slice(difference),
+                _ => exclusive_or(&mut bytes[index][span], difference),
+            }
             from = rest;
         }
     }

@@ -10,6 +10,7 @@
 //! to miss a generation, and then only when it is behind by more than a bound. A file is hostile until checked.
 
 mod delta;
+mod differ;
 mod error;
 mod format;
 mod read;
@@ -22,4 +23,4 @@ mod tests;
 
 pub use error::{JournalError, RecordDamage};
 pub use read::{Entry, Journal, Replay, Torn, Verification};
-pub use recorder::{Recorded, Recorder, RecorderOptions, WhenBehind};
+pub use recorder::{Compress, Recorded, Recorder, RecorderOptions, WhenBehind};

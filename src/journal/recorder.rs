@@ -33,6 +33,18 @@ pub enum WhenBehind {
     Skip,
 }
 
+/// Whether to compress what changed densely. What changed in few places only is always kept short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compress {
+    /// Not at all: such bytes are written as they are, from where they lie.
+    Never,
+    /// Where that takes no more than an eighth of the time between generations.
+    #[default]
+    Spare,
+    /// Always, however long that takes.
+    Always,
+}
+
 /// How to record, and where to.
 #[derive(Clone, Debug)]
 pub struct RecorderOptions {
@@ -44,6 +56,8 @@ pub struct RecorderOptions {
     pub queue: usize,
     /// What to do when so many are.
     pub when_behind: WhenBehind,
+    /// Whether to compress records.
+    pub compress: Compress,
     /// How to compress, and notes to keep beside the states.
     pub options: Options,
 }
@@ -57,6 +71,7 @@ impl RecorderOptions {
             checkpoint_every: CHECKPOINT_EVERY,
             queue: QUEUE,
             when_behind: WhenBehind::default(),
+            compress: Compress::default(),
             options: Options::default(),
         }
     }
@@ -118,7 +133,7 @@ impl Recorder {
         let directory = options.directory.clone();
         let from = Moment { generation: world.generation(), frame: world.frame(), time: world.time() };
         let every = options.checkpoint_every;
-        let mut writer = Writer::new(&directory, world.layout_hash, from, every, options.options)?;
+        let mut writer = Writer::new(&directory, world.layout_hash, from, every, options.compress, options.options)?;
         let queue = options.queue.max(1);
         let (sender, to_write) = sync_channel::<Pinned>(queue);
         let (done, receiver) = sync_channel::<Done>(queue);

@@ -8,8 +8,11 @@ use proptest::prelude::*;
 use crate::checkpoint::sample::{self, Marked, Spot, Warm, Wind};
 use crate::{Entity, World};
 
+use super::differ::{Differ, Payload};
+use super::format::Record;
 use super::state::State;
 use super::*;
+use crate::checkpoint::codec::Decoder;
 
 /// All bytes of a generation that a reader could see, and what it says of itself.
 fn whole(world: &World) -> State {
@@ -46,6 +49,8 @@ fn edit(world: &mut World, (what, place): (u8, usize)) {
         8 => alive.iter().for_each(|entity| world.add(*entity, Marked).unwrap()),
         9 => alive.iter().for_each(|entity| drop(world.remove::<Marked>(*entity))),
         10 => drop(world.rollback(place as u64 % 4)),
+        // every row, so that whole columns differ
+        12 => alive.iter().enumerate().for_each(|(i, entity)| world.add(*entity, spot(i + place)).unwrap()),
         _ => {}
     }
     if what != 10 {
@@ -57,9 +62,13 @@ fn edit(world: &mut World, (what, place): (u8, usize)) {
 
 /// Records edits; every state.
 fn record(directory: &Path, edits: &[(u8, usize)], every: u64) -> (World, Vec<State>) {
+    record_so(directory, edits, every, Compress::Always)
+}
+
+fn record_so(directory: &Path, edits: &[(u8, usize)], every: u64, compress: Compress) -> (World, Vec<State>) {
     let mut world = sample::world_of(64 << 20);
     world.set_keep_generations(4);
-    let options = RecorderOptions { checkpoint_every: every, ..RecorderOptions::new(directory) };
+    let options = RecorderOptions { checkpoint_every: every, compress, ..RecorderOptions::new(directory) };
     let mut recorder = Recorder::start(&world, options).unwrap();
     let mut states = vec![whole(&world)];
     recorder.look().unwrap();
@@ -120,12 +129,42 @@ proptest! {
 
     #[test]
     fn every_state_comes_back_to_the_byte(
-        edits in prop::collection::vec((0u8..12, 0usize..2000), 1..40), every in 1u64..20,
+        edits in prop::collection::vec((0u8..13, 0usize..2000), 1..40), every in 1u64..20,
+        compress in prop::sample::select(vec![Compress::Never, Compress::Spare, Compress::Always]),
     ) {
         let directory = tempfile::tempdir().unwrap();
-        let (_world, states) = record(directory.path(), &edits, every);
+        let (_world, states) = record_so(directory.path(), &edits, every, compress);
         assert_replays(directory.path(), &states);
     }
+}
+
+/// Columns that change densely are told as they are, looked at again, compressed when there is time, in any order.
+#[test]
+fn dense_changes_come_back_whatever_there_was_time_for() {
+    let mut world = sample::world_of(64 << 20);
+    edit(&mut world, (5, 1499));
+    edit(&mut world, (5, 1200));
+    let mut state = whole(&world);
+    let mut differ = Differ::new(state.clone(), 1, Compress::Never).unwrap();
+    let mut decoder = Decoder::new().unwrap();
+    let mut as_they_are = 0;
+    for round in 0..200usize {
+        let what = if round % 9 == 5 { (0, round) } else { (12, round) };
+        edit(&mut world, if round % 50 == 20 { (5, 700) } else { what });
+        differ.compress = if round % 11 > 8 { Compress::Always } else { Compress::Never };
+        let mut reader = world.reader().unwrap();
+        let snapshot = reader.pin().unwrap();
+        let mut payload = Payload::default();
+        let record = differ.record(&snapshot, &mut payload).unwrap();
+        let mut bytes = record.encode(payload.total);
+        let head = bytes.len();
+        write::put(&mut bytes, &[], &payload).unwrap();
+        let record = Record::decode(&bytes[..head]).unwrap();
+        as_they_are += record.blocks.iter().filter(|block| block.encoding & delta::VALUES != 0).count();
+        delta::apply(&mut state, &record, &bytes[head..], &mut decoder).unwrap();
+        assert_same(&state, &State::of(&snapshot));
+    }
+    assert!(as_they_are > 200, "{as_they_are}");
 }
 
 #[test]

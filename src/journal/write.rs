@@ -1,21 +1,21 @@
 #![forbid(unsafe_code)]
 //! Writing a journal: generations, one after the other, to the end of the newest segment.
 //!
-//! Invariants: a record is written at once and nothing before it is touched, so that a death at any instant leaves what
+//! Invariants: a record is appended and nothing before it is touched, so that a death at any instant leaves what
 //! was there; a segment's checkpoint is whole before the segment exists.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, Options};
 use crate::snapshot::Snapshot;
 
-use super::delta::Differ;
+use super::differ::{Bytes, Differ, Payload};
 use super::error::JournalError;
 use super::format::{self, Header, Place};
 use super::read::Journal;
-use super::recorder::Recorded;
+use super::recorder::{Compress, Recorded};
 use super::state::{Moment, State};
 
 /// What segments' names end with.
@@ -30,11 +30,13 @@ pub(crate) fn path_of(directory: &Path, generation: u64, suffix: &str) -> PathBu
 pub(crate) struct Writer {
     directory: PathBuf,
     every: u64,
+    compress: Compress,
     options: Options,
     recording: u64,
     segment: Option<Segment>,
     differ: Option<Differ>,
-    payload: Vec<u8>,
+    /// Serves one record after the other.
+    memory: Vec<u8>,
     pub recorded: Recorded,
 }
 
@@ -56,6 +58,7 @@ impl Writer {
         layout_hash: u64,
         from: Moment,
         every: u64,
+        compress: Compress,
         options: Options,
     ) -> Result<Writer, JournalError> {
         std::fs::create_dir_all(directory).map_err(JournalError::io("make", directory))?;
@@ -83,11 +86,12 @@ impl Writer {
         Ok(Writer {
             directory: directory.to_owned(),
             every: every.max(1),
+            compress,
             options,
             recording,
             segment: None,
             differ: None,
-            payload: Vec::new(),
+            memory: Vec::new(),
             recorded: Recorded::default(),
         })
     }
@@ -97,21 +101,21 @@ impl Writer {
         let directory = &self.directory;
         match &mut self.differ {
             None => {
-                let differ = Differ::new(State::of(snapshot), self.options.level);
+                let differ = Differ::new(State::of(snapshot), self.options.level, self.compress);
                 self.differ = Some(differ.map_err(JournalError::io("compress for", directory))?);
                 self.begin(snapshot)?;
             }
             Some(differ) => {
-                self.payload.clear();
-                let record = differ.record(snapshot, &mut self.payload);
+                self.memory.clear();
+                let mut payload = Payload { own: std::mem::take(&mut self.memory), ..Payload::default() };
+                let record = differ.record(snapshot, &mut payload);
                 let record = record.map_err(JournalError::io("compress for", directory))?;
-                let mut bytes = record.encode(self.payload.len() as u64);
-                bytes.append(&mut self.payload);
+                let head = record.encode(payload.total);
                 let segment = self.segment.as_mut().ok_or(JournalError::Gone)?;
-                segment.file.write_all(&bytes).map_err(JournalError::io("write", &segment.path))?;
-                // its memory serves the next one
-                self.payload = std::mem::take(&mut bytes);
-                let written = self.payload.len() as u64;
+                let done = put(&mut segment.file, &head, &payload);
+                done.map_err(JournalError::io("write", &segment.path))?;
+                let written = head.len() as u64 + payload.total;
+                self.memory = payload.own;
                 segment.places.push(Place { offset: segment.bytes, moment: record.moment });
                 segment.bytes += written;
                 self.recorded.bytes += written;
@@ -158,6 +162,23 @@ impl Writer {
         let done = segment.file.write_all(&index).and_then(|()| segment.file.sync_all());
         done.map_err(JournalError::io("write out", &segment.path))
     }
+}
+
+/// Appends a record.
+pub(crate) fn put(file: &mut impl Write, head: &[u8], payload: &Payload<'_>) -> std::io::Result<()> {
+    file.write_all(head)?;
+    let mut own = payload.own.as_slice();
+    for bytes in &payload.pieces {
+        match bytes {
+            Bytes::Shared(bytes) => file.write_all(bytes)?,
+            Bytes::Own(bytes) => {
+                let (first, rest) = own.split_at(*bytes);
+                file.write_all(first)?;
+                own = rest;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Cuts off what is not whole.

@@ -74,6 +74,20 @@ impl FileMap {
         self.start.as_ptr()
     }
 
+    /// Puts the pages of a backed part of the map into the page tables, as if each had been written to.
+    pub(crate) fn populate(&self, from: u64, to: u64) -> io::Result<()> {
+        let inside = from < to && usize::try_from(to).is_ok_and(|to| to <= self.len);
+        if !inside {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let (at, len) = (self.start.as_ptr().wrapping_add(from as usize), (to - from) as usize);
+        // SAFETY: inside the map; this changes the page tables and no byte.
+        match unsafe { libc::madvise(at.cast(), len, libc::MADV_POPULATE_WRITE) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
     /// Puts huge pages behind bytes of the map, which were mapped from the file's beginning; contents stay. `from` and
     /// `to` are multiples of [`HUGE_PAGE_BYTES`], and the first page of each huge one is backed. False: the system gives
     /// none.

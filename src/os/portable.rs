@@ -40,6 +40,11 @@ impl FileMap {
         self.0.as_mut_ptr()
     }
 
+    /// Maps ahead: not here.
+    pub(crate) fn populate(&self, _from: u64, _to: u64) -> io::Result<()> {
+        unsupported()
+    }
+
     /// Huge pages: none here.
     pub(crate) fn collapse(&self, _from: u64, _to: u64) -> bool {
         false

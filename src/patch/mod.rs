@@ -16,9 +16,10 @@ mod writer;
 mod tests;
 
 pub use error::{PatchError, RecordError, RingError};
-pub(crate) use record::{HANDLE_BYTES, HEADER_BYTES, Header, Kind, Op, ROW_BYTES, RecordSizes};
+pub(crate) use record::{HANDLE_BYTES, HEADER_BYTES, Header, Kind, Op, ROW_BYTES, RecordSizes, padded};
 pub(crate) use records::{Body, Entries, Records, SpawnRun};
 pub(crate) use ring::{Consumer, DrainError, Producer, Ring};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use ring_memory::RingLine;
+pub(crate) use ring_memory::RingMemory;
 pub(crate) use writer::PatchWriter;

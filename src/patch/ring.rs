@@ -67,7 +67,6 @@ impl<M: RingMemory + Clone> Ring<M> {
         self.memory.flags() & CLOSED != 0
     }
 
-    #[cfg(test)]
     /// Whether the consumer found the ring broken.
     pub(crate) fn is_poisoned(&self) -> bool {
         self.memory.flags() & POISONED != 0
@@ -114,6 +113,11 @@ pub(crate) struct Producer<M = RawMemory> {
 }
 
 impl<M: RingMemory> Producer<M> {
+    /// Bytes published since the ring began.
+    pub(crate) fn position(&self) -> u64 {
+        self.published
+    }
+
     /// Bytes of the longest record that can be pushed.
     pub(crate) fn record_bytes_max(&self) -> usize {
         self.memory.capacity() / 2
@@ -231,6 +235,11 @@ pub(crate) struct Consumer<M = RawMemory> {
 }
 
 impl<M: RingMemory> Consumer<M> {
+    /// Bytes consumed since the ring began.
+    pub(crate) fn position(&self) -> u64 {
+        self.head
+    }
+
     /// Hands every published record, copied out and in order, to `sink`: header and all, 8-aligned, with a length
     /// that agrees with its header; nothing else of it was checked. Pads are left out. Returns the bytes consumed.
     ///

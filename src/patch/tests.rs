@@ -502,7 +502,7 @@ fn a_refusing_sink_stops_after_its_record() {
 
 #[test]
 fn two_threads_pass_everything_in_order() {
-    let records = if cfg!(miri) { 60 } else { 200_000u32 };
+    let records = if cfg!(miri) { 60 } else { 20_000u32 };
     for capacity in [256, 4096] {
         let mut memory = lines(capacity);
         let ring = ring(&mut memory, capacity);

@@ -6,6 +6,8 @@
 //! data        the extents
 //! leases      one page per reader
 //! lock        OFD lock on byte 0: the writer lives. Never unlinked while the region exists
+//! trace       timeline of the simulation; a region may be without
+//! inputs      mailbox of the simulation, which other processes write to; a region may be without
 //! ```
 //!
 //! Invariants
@@ -37,6 +39,10 @@ pub(super) const LEASES: &str = "leases";
 pub(super) const LOCK: &str = "lock";
 /// The timeline of the simulation that writes the region; a region may be without.
 pub(super) const TRACE: &str = "trace";
+/// The mailbox of the simulation that writes the region; a region may be without.
+pub(super) const INPUTS: &str = "inputs";
+/// Files that a region may have or not.
+const OPTIONAL: [&str; 2] = [TRACE, INPUTS];
 /// Every file that each region has; `lock` is removed last.
 pub(super) const FILES: [&str; 5] = [DESCRIPTOR, CONTROL, DATA, LEASES, LOCK];
 /// What directories of regions that come or go begin with.
@@ -95,32 +101,32 @@ impl RegionDirectory {
         Ok(file)
     }
 
-    /// Makes the file of the timeline anew, with so many zeroed and backed bytes.
-    pub(super) fn new_trace(&self, bytes: u64) -> Result<File, RegionError> {
-        self.remove_trace()?;
-        let path = self.path.join(TRACE);
-        let file = os::create_file(&self.handle, TRACE).map_err(RegionError::io("create", &path))?;
+    /// Makes the file of the timeline or of the mailbox anew, with so many zeroed and backed bytes.
+    pub(super) fn new_optional(&self, name: &str, bytes: u64) -> Result<File, RegionError> {
+        self.remove_optional(name)?;
+        let path = self.path.join(name);
+        let file = os::create_file(&self.handle, name).map_err(RegionError::io("create", &path))?;
         if let Err(error) = allocate(&file, 0, bytes, &path) {
-            self.remove_trace()?;
+            self.remove_optional(name)?;
             return Err(error);
         }
         Ok(file)
     }
 
-    /// Removes the file of the timeline, if there is one. Whoever has it mapped keeps what it holds.
-    pub(super) fn remove_trace(&self) -> Result<(), RegionError> {
-        match os::remove_file(&self.handle, TRACE) {
+    /// Removes such a file, if there is one. Whoever has it mapped keeps what it holds.
+    pub(super) fn remove_optional(&self, name: &str) -> Result<(), RegionError> {
+        match os::remove_file(&self.handle, name) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(RegionError::io("remove", &self.path.join(TRACE))(error))
+                Err(RegionError::io("remove", &self.path.join(name))(error))
             }
             _ => Ok(()),
         }
     }
 
-    /// Maps the file of the timeline to be read; none: there is none.
-    pub(super) fn trace(&self) -> Result<Option<Block>, RegionError> {
-        let path = self.path.join(TRACE);
-        let file = match os::open_file(&self.handle, TRACE, false) {
+    /// Opens and maps such a file; none: there is none.
+    pub(super) fn optional(&self, name: &str, write: bool) -> Result<Option<(Block, File)>, RegionError> {
+        let path = self.path.join(name);
+        let file = match os::open_file(&self.handle, name, write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(RegionError::io("open", &path))?,
         };
@@ -128,7 +134,16 @@ impl RegionDirectory {
         if !metadata.is_file() || metadata.len() == 0 {
             return Ok(None);
         }
-        Block::file(&file, 0, metadata.len(), false).map(Some).map_err(RegionError::io("map", &path))
+        let block = Block::file(&file, 0, metadata.len(), write).map_err(RegionError::io("map", &path))?;
+        Ok(Some((block, file)))
+    }
+
+    /// Whether the region still has this very file under this name.
+    pub(super) fn has(&self, name: &str, file: &File) -> bool {
+        let there = os::open_file(&self.handle, name, false).and_then(|file| file.metadata());
+        let same =
+            |here: std::fs::Metadata, there: std::fs::Metadata| (here.dev(), here.ino()) == (there.dev(), there.ino());
+        file.metadata().ok().zip(there.ok()).is_some_and(|(here, there)| same(here, there))
     }
 
     /// Opens one of the files, which must have `bytes`.
@@ -226,7 +241,7 @@ impl RegionDirectory {
     pub(super) fn check_only_region_files(&self) -> Result<(), RegionError> {
         for entry in std::fs::read_dir(&self.path).map_err(RegionError::io("read", &self.path))? {
             let name = entry.map_err(RegionError::io("read", &self.path))?.file_name();
-            if !FILES.iter().chain([&TRACE]).any(|file| name == *file) {
+            if !FILES.iter().chain(&OPTIONAL).any(|file| name == *file) {
                 let what = format!("it holds {}", Path::new(&name).display());
                 return Err(RegionError::NotRegion { path: self.path.clone(), what });
             }
@@ -244,7 +259,7 @@ impl RegionDirectory {
 
     /// Removes the files of a directory with a temporary name, and the directory.
     pub(super) fn remove_files(self) -> Result<(), RegionError> {
-        for name in [TRACE].into_iter().chain(FILES) {
+        for name in OPTIONAL.into_iter().chain(FILES) {
             match os::remove_file(&self.handle, name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(RegionError::io("remove", &self.path.join(name))(error));

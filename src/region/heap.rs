@@ -38,6 +38,13 @@ mod memory {
             self.0.as_mut_ptr()
         }
 
+        pub(super) fn populate(&self, offset: usize, bytes: usize) -> io::Result<()> {
+            #[cfg(target_os = "linux")]
+            return self.0.advise_range(memmap2::Advice::PopulateWrite, offset, bytes);
+            #[cfg(not(target_os = "linux"))]
+            Err(io::Error::new(io::ErrorKind::Unsupported, format!("{bytes} bytes at {offset}: only Linux maps ahead")))
+        }
+
         /// # Safety
         /// Nobody reads or writes the range during the call, nor relies on its contents after it.
         pub(super) unsafe fn discard(&self, offset: usize, bytes: usize) -> bool {
@@ -133,6 +140,10 @@ mod memory {
             self.start.as_ptr()
         }
 
+        pub(super) fn populate(&self, _offset: usize, _bytes: usize) -> io::Result<()> {
+            Ok(()) // the allocator has written it
+        }
+
         /// # Safety
         /// None needed: it does nothing. It has the other twin's signature.
         pub(super) unsafe fn discard(&self, _offset: usize, _bytes: usize) -> bool {
@@ -176,6 +187,14 @@ impl HeapData {
     /// The first byte.
     pub(super) fn as_mut_ptr(&self) -> *mut u8 {
         self.memory.as_mut_ptr()
+    }
+
+    /// Maps the range's pages.
+    pub(super) fn populate(&self, from: u64, to: u64) -> std::io::Result<()> {
+        let range = usize::try_from(from).ok().zip(usize::try_from(to).ok());
+        let inside = range.filter(|(from, to)| from < to && *to <= self.bytes);
+        let (from, to) = inside.ok_or(std::io::ErrorKind::InvalidInput)?;
+        self.memory.populate(from, to - from)
     }
 
     /// Gives the range's memory back; its bytes become anything. False: this platform cannot.

@@ -39,6 +39,8 @@ pub(crate) struct Mapping {
     bytes_max: u64,
     /// The timeline of a private region, for readers in this process.
     trace: Mutex<Option<Arc<Block>>>,
+    /// The mailbox of a private region, for senders in this process.
+    inputs: Mutex<Option<Arc<Block>>>,
 }
 
 impl Mapping {
@@ -52,6 +54,7 @@ impl Mapping {
             backing: Backing::Heap { data, control, leases: HeapLeases::new() },
             bytes_max,
             trace: Mutex::default(),
+            inputs: Mutex::default(),
         })
     }
 
@@ -67,7 +70,12 @@ impl Mapping {
         let data = crate::os::FileMap::new(data, 0, length, true)?;
         let control = ControlMap::new(control, true)?;
         let leases = SharedLeases::new(leases)?;
-        Ok(Mapping { backing: Backing::Shared { data, control, leases }, bytes_max, trace: Mutex::default() })
+        Ok(Mapping {
+            backing: Backing::Shared { data, control, leases },
+            bytes_max,
+            trace: Mutex::default(),
+            inputs: Mutex::default(),
+        })
     }
 
     /// The data's first byte. Stays where it is for life.
@@ -77,6 +85,15 @@ impl Mapping {
             Backing::Heap { data, .. } => data.as_mut_ptr(),
             #[cfg(unix)]
             Backing::Shared { data, .. } => data.as_mut_ptr(),
+        }
+    }
+
+    /// Puts every page of a part of the data, which is backed, into this process's page tables, ready to be written.
+    pub(super) fn populate(&self, from: u64, to: u64) -> std::io::Result<()> {
+        match &self.backing {
+            Backing::Heap { data, .. } => data.populate(from, to),
+            #[cfg(unix)]
+            Backing::Shared { data, .. } => data.populate(from, to),
         }
     }
 
@@ -108,6 +125,16 @@ impl Mapping {
     /// Replaces them.
     pub(super) fn set_trace(&self, trace: Option<Arc<Block>>) {
         *self.trace.lock() = trace;
+    }
+
+    /// The words of a private region's mailbox.
+    pub(super) fn inputs(&self) -> Option<Arc<Block>> {
+        self.inputs.lock().clone()
+    }
+
+    /// Replaces them.
+    pub(super) fn set_inputs(&self, inputs: Option<Arc<Block>>) {
+        *self.inputs.lock() = inputs;
     }
 
     pub(super) fn is_heap(&self) -> bool {

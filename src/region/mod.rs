@@ -21,6 +21,7 @@ mod lease;
 mod list;
 mod mapping;
 pub(crate) mod pin;
+mod prefault;
 mod reader;
 mod target;
 mod writer;
@@ -44,6 +45,8 @@ pub(crate) use control::worker_state;
 pub(crate) use extent::Extent;
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;
+#[cfg(test)]
+pub(crate) use reader::MailboxParts;
 pub(crate) use reader::ReaderMap;
 #[cfg(unix)]
 pub(crate) use worker::WorkerMap;

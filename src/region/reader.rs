@@ -15,6 +15,9 @@ use super::mapping::Mapping;
 use super::target::RegionTarget;
 use crate::trace::Block;
 
+/// The words of a mailbox, and its file where it is one.
+pub(crate) type MailboxParts = (Arc<Block>, Option<std::fs::File>);
+
 enum View {
     Heap(Arc<Mapping>),
     #[cfg(unix)]
@@ -145,7 +148,33 @@ impl ReaderMap {
         match &self.view {
             View::Heap(mapping) => Ok(mapping.trace()),
             #[cfg(unix)]
-            View::Shared(view) => Ok(view.directory().trace()?.map(Arc::new)),
+            View::Shared(view) => {
+                Ok(view.directory().optional(super::files::TRACE, false)?.map(|(block, _)| Arc::new(block)))
+            }
+        }
+    }
+
+    /// The mailbox's words, to be written to, and its file where it is one; none: there is none.
+    ///
+    /// # Errors
+    /// What the system refuses; [`RegionError::NotFound`] when the region was removed.
+    pub(crate) fn inputs(&self) -> Result<Option<MailboxParts>, RegionError> {
+        match &self.view {
+            View::Heap(mapping) => Ok(mapping.inputs().map(|block| (block, None))),
+            #[cfg(unix)]
+            View::Shared(view) => {
+                let found = view.directory().optional(super::files::INPUTS, true)?;
+                Ok(found.map(|(block, file)| (Arc::new(block), Some(file))))
+            }
+        }
+    }
+
+    /// Whether the region's mailbox is still this one.
+    pub(crate) fn has_inputs(&self, block: &Arc<Block>, file: Option<&std::fs::File>) -> bool {
+        match &self.view {
+            View::Heap(mapping) => mapping.inputs().is_some_and(|now| Arc::ptr_eq(&now, block)),
+            #[cfg(unix)]
+            View::Shared(view) => file.is_some_and(|file| view.directory().has(super::files::INPUTS, file)),
         }
     }
 

@@ -133,6 +133,29 @@ fn a_full_region_says_so_and_goes_on() {
     }
 }
 
+#[test]
+fn prefaulted_memory_is_there_and_what_was_stays() {
+    for place in places() {
+        let mut region = create(&place.target);
+        let extent = region.allocate(PAGE_BYTES).expect("room");
+        write(&region, extent, 7);
+        let mut heard = Vec::new();
+        let bytes = BYTES_MAX / 2 + 1;
+        region.prefault(bytes, |done, total| heard.push((done, total))).expect("there is memory");
+        assert!(region.usage().backed >= bytes && region.usage().backed.is_multiple_of(PAGE_BYTES));
+        assert!(heard.windows(2).all(|pair| pair[0].0 <= pair[1].0 && pair[0].1 == pair[1].1), "{heard:?}");
+        assert!(heard.first().is_some_and(|(done, _)| *done == 0), "{heard:?}");
+        assert!(heard.last().is_some_and(|(done, total)| done == total), "{heard:?}");
+        assert!(holds(region.mapping().data(), region.usage().backed, extent, 7));
+        let backed = region.usage().backed;
+        region.prefault(PAGE_BYTES, |_, _| {}).expect("it has more already");
+        assert_eq!(region.usage().backed, backed);
+        let error = region.prefault(BYTES_MAX + 1, |_, _| {}).expect_err("too much");
+        assert!(matches!(error, RegionError::Full { .. }), "{error}");
+        assert_eq!(region.usage().backed, backed);
+    }
+}
+
 #[cfg_attr(miri, ignore = "regions under Miri are smaller than the end that a trim leaves")]
 #[test]
 fn trimmed_memory_can_be_used_again() {

@@ -11,7 +11,7 @@ use super::control::Control;
 use super::error::RegionError;
 use super::extent::{Extent, ExtentPool};
 use super::mapping::{Mapping, whole_pages};
-use super::reader::ReaderMap;
+use super::reader::{MailboxParts, ReaderMap};
 use super::target::RegionTarget;
 use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN};
 use crate::os;
@@ -35,6 +35,23 @@ struct Files {
     data: std::fs::File,
     /// Holds the writer's lock; closed last.
     lock: std::fs::File,
+}
+
+#[cfg(unix)]
+impl Files {
+    /// One of the files that a region may be without, made anew, backed and mapped.
+    fn new_optional(
+        &self,
+        name: &str,
+        target: &RegionTarget,
+        bytes: u64,
+    ) -> Result<(Arc<Block>, std::fs::File), RegionError> {
+        check_memory(target, bytes)?;
+        let file = self.directory.new_optional(name, bytes)?;
+        let block = Block::file(&file, 0, bytes, true);
+        let path = self.directory.path.join(name);
+        Ok((Arc::new(block.map_err(RegionError::io("map", &path))?), file))
+    }
 }
 
 /// A region as its only writer has it.
@@ -236,10 +253,7 @@ impl Region {
     pub(crate) fn new_trace(&self, bytes: u64) -> Result<Arc<Block>, RegionError> {
         #[cfg(unix)]
         if let Some(files) = &self.files {
-            check_memory(&self.target, bytes)?;
-            let file = files.directory.new_trace(bytes)?;
-            let block = Block::file(&file, 0, bytes, true);
-            return Ok(Arc::new(block.map_err(RegionError::io("map the timeline of", &files.directory.path))?));
+            return files.new_optional(super::files::TRACE, &self.target, bytes).map(|(block, _)| block);
         }
         let block = Arc::new(Block::heap(bytes));
         self.mapping.set_trace(Some(block.clone()));
@@ -253,9 +267,37 @@ impl Region {
     pub(crate) fn remove_trace(&self) -> Result<(), RegionError> {
         #[cfg(unix)]
         if let Some(files) = &self.files {
-            return files.directory.remove_trace();
+            return files.directory.remove_optional(super::files::TRACE);
         }
         self.mapping.set_trace(None);
+        Ok(())
+    }
+
+    /// Zeroed words for a mailbox; and the file where it is one.
+    ///
+    /// # Errors
+    /// No room; what the system refuses.
+    pub(crate) fn new_inputs(&self, bytes: u64) -> Result<MailboxParts, RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            let (block, file) = files.new_optional(super::files::INPUTS, &self.target, bytes)?;
+            return Ok((block, Some(file)));
+        }
+        let block = Arc::new(Block::heap(bytes));
+        self.mapping.set_inputs(Some(block.clone()));
+        Ok((block, None))
+    }
+
+    /// There is no mailbox any more.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub(crate) fn remove_inputs(&self) -> Result<(), RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            return files.directory.remove_optional(super::files::INPUTS);
+        }
+        self.mapping.set_inputs(None);
         Ok(())
     }
 
@@ -379,21 +421,43 @@ impl Region {
     }
 
     fn grow_to(&mut self, backed: u64) -> Result<(), RegionError> {
-        let (from, bytes) = (self.pool.backed(), backed - self.pool.backed());
-        check_memory(&self.target, bytes)?;
+        self.grow_with(backed, Region::back)
+    }
+
+    /// Grows the data; `back(region, from, to)` backs the new bytes.
+    pub(super) fn grow_with(
+        &mut self,
+        backed: u64,
+        back: impl FnOnce(&Region, u64, u64) -> Result<(), RegionError>,
+    ) -> Result<(), RegionError> {
+        let from = self.pool.backed();
+        check_memory(&self.target, backed - from)?;
+        let done = back(self, from, backed);
         #[cfg(unix)]
-        self.back_hugely(from, backed);
-        #[cfg(unix)]
-        if let Some(files) = &self.files
-            && let Err(error) = super::files::allocate(&files.data, from, bytes, &files.directory.path)
-        {
+        if let (Some(files), Err(_)) = (&self.files, &done) {
             // Part of the new bytes may be there.
             files.data.set_len(from).map_err(RegionError::io("cut", &files.directory.path))?;
-            return Err(error);
         }
+        done?;
         self.pool.grow_to(backed);
         self.control().set_data_bytes(backed);
         tracing::debug!(from, backed, "the region's data has grown");
+        Ok(())
+    }
+
+    /// Backs a part of the bytes that the data is about to get.
+    #[cfg_attr(
+        not(unix),
+        expect(clippy::unused_self, reason = "a private region's memory is there when it is touched")
+    )]
+    pub(super) fn back(&self, from: u64, to: u64) -> Result<(), RegionError> {
+        #[cfg(unix)]
+        if let Some(files) = &self.files {
+            self.back_hugely(from, to);
+            super::files::allocate(&files.data, from, to - from, &files.directory.path)?;
+        }
+        #[cfg(not(unix))]
+        let _ = (from, to);
         Ok(())
     }
 

@@ -430,7 +430,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
         values: &[u8],
     ) -> Result<(), String> {
         let values = Values::new(values, targets.len(), bytes)?;
-        let Job { writer, entities, first_row, .. } = &mut *self.job;
+        let Job { writer, entities, rows: own, .. } = &mut *self.job;
         match targets {
             Targets::Rows(rows) => {
                 if let Some(row) = rows.iter().find(|row| **row as usize >= entities.len()) {
@@ -438,7 +438,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
                 }
                 for (index, row) in rows.iter().enumerate() {
                     let write = |out: &mut [u8]| out.copy_from_slice(values.get(index));
-                    writer.row(op, component, field, *first_row + row, bytes, write);
+                    writer.row(op, component, field, own.place(*row as usize), bytes, write);
                 }
             }
             Targets::Entities(entities) => {

@@ -40,6 +40,26 @@ pub(crate) struct FrameInfo {
     pub dt: f64,
 }
 
+/// Where a chunk's rows are in their table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum OwnRows<'a> {
+    /// One after the other from this one on.
+    From(u32),
+    /// One place for each.
+    At(&'a [u32]),
+}
+
+impl OwnRows<'_> {
+    /// The place of a row that the chunk has.
+    #[inline]
+    pub(crate) fn place(&self, row: usize) -> u32 {
+        match self {
+            OwnRows::From(first) => first + row as u32,
+            OwnRows::At(rows) => rows[row],
+        }
+    }
+}
+
 /// A kernel's view of its job, and its patch writer.
 ///
 /// Rows are given as places in the chunk that the kernel got; entities by handle. A patch is checked and applied when
@@ -48,7 +68,7 @@ pub struct Job<'a, 'w> {
     pub(crate) frame: FrameInfo,
     pub(crate) payload: &'a [u8],
     pub(crate) entities: &'a [Entity],
-    pub(crate) first_row: u32,
+    pub(crate) rows: OwnRows<'a>,
     pub(crate) table: u32,
     pub(crate) map: EntityMap<'a>,
     pub(crate) resources: &'a [u8],
@@ -106,11 +126,22 @@ impl<'a> Job<'a, '_> {
         self.entities.is_empty()
     }
 
-    /// The chunk's first row in its table: row `i` of the chunk is row `first_row() + i` of the table, and of that
-    /// table's columns in a [`super::View`].
+    /// The chunk's first row in its table. For a system that looks at other rows too, row `i` of the chunk is row
+    /// `first_row() + i` of the table, and of that table's columns in a [`super::View`]. The rows of a row-local system
+    /// lie so as well, unless toggles leave gaps: see [`Job::table_row`].
     #[must_use]
     pub fn first_row(&self) -> usize {
-        self.first_row as usize
+        self.rows.place(0) as usize
+    }
+
+    /// The place of one of the chunk's rows in its table; they ascend. Where a query's toggles leave every other row, say,
+    /// a row-local system gets those rows side by side, in one chunk.
+    ///
+    /// # Panics
+    /// When the chunk has no such row.
+    #[must_use]
+    pub fn table_row(&self, row: usize) -> usize {
+        self.row(row) as usize
     }
 
     pub(crate) fn table(&self) -> u32 {
@@ -169,9 +200,9 @@ impl<'a> Job<'a, '_> {
     }
 
     #[inline]
-    fn row(&mut self, row: usize) -> u32 {
+    fn row(&self, row: usize) -> u32 {
         assert!(row < self.entities.len(), "row {row} of a chunk of {} rows", self.entities.len());
-        self.first_row + row as u32
+        self.rows.place(row)
     }
 
     /// Sets a component of an own row.

@@ -65,6 +65,17 @@ impl Schedule {
         self
     }
 
+    /// Takes a system out, to register it elsewhere.
+    pub fn take(&mut self, name: &str) -> Option<System> {
+        let at = self.systems.iter().position(|system| system.name == name)?;
+        Some(self.systems.remove(at))
+    }
+
+    /// The systems' names, in the order of their registration.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.systems.iter().map(|system| system.name.as_ref())
+    }
+
     /// Names a further stage, which runs right after another one.
     pub fn add_stage(&mut self, name: impl Into<String>, after: impl Into<String>) -> &mut Self {
         self.extra_stages.push((name.into(), after.into()));

@@ -28,6 +28,8 @@ pub struct FrameReport {
     pub elapsed: Duration,
     /// Time that kernels ran, on all workers together.
     pub busy: Duration,
+    /// Inputs of other processes, where the simulation takes them.
+    pub inputs: PatchCounts,
     /// Patches of each system, in the order of registration.
     pub patches: Vec<PatchCounts>,
 }

@@ -5,26 +5,27 @@
 //! job writes them, and no job reads them but through the old extent.
 #![expect(unsafe_code, reason = "column memory becomes slices for kernels here")]
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::Entity;
 use crate::column::{ColumnCursor, RawColumn, finish};
+use crate::gather::Pieces;
 use crate::patch::PatchWriter;
 use crate::trace::JobTrace;
 use crate::worker::{Runner, Undo};
 use crate::world::query::{Fetch, bit_runs};
 use crate::world::registry::Registry;
 
-use super::job::{FrameInfo, Job};
+use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
 use super::program::{HEADER_WORDS, MAGIC, Words};
 use super::system::{Compiled, System};
-use super::task::{Task, TaskColumn, TaskSystem};
+use super::task::{Task, TaskColumn};
 use super::view::{EntityMap, ViewSet};
 
 thread_local! {
-    static TASK: RefCell<Task> = RefCell::default();
+    static TASK: Cell<Option<Box<Task>>> = const { Cell::new(None) };
 }
 
 /// Runs the jobs of a schedule's systems.
@@ -57,11 +58,11 @@ impl Runner for SystemRunner {
         trace: &mut JobTrace<'_>,
     ) -> Result<(), String> {
         // taken out, so that a kernel which runs a simulation of its own finds an empty one
-        let mut task = TASK.take();
+        let mut task = TASK.take().unwrap_or_default();
         task.cache.serve(&self.registry);
         let done = self.run_task(&mut task, program, job, out, undo, trace);
         let revoked = if task.revoke.take() { self.memory.revoke() } else { Ok(false) };
-        TASK.set(task);
+        TASK.set(Some(task));
         self.memory.trim();
         revoked.and(done)
     }
@@ -121,6 +122,7 @@ impl SystemRunner {
             save_in_place(&task.columns, start, len, undo)?;
         }
         let around = Around { table, start, end, entities, resources, map, program };
+        task.stream(rows, frames);
         let mut info = FrameInfo { frame, time, dt };
         let first = task.systems.first().map_or(u32::MAX, |system| system.system);
         trace.describe(first, table, len, task.systems.len() > 1 || frames > 1);
@@ -137,33 +139,29 @@ impl SystemRunner {
         Ok(())
     }
 
-    /// The runs of the job's rows that a system's mask leaves, into `task.runs`.
-    fn runs(&self, task: &mut Task, system: usize, around: &Around<'_>) -> Result<(), String> {
-        let Task { systems, masks, offsets, terms, addresses, runs, .. } = task;
-        let TaskSystem { masks: range, .. } = &systems[system];
-        runs.clear();
-        terms.clear();
-        addresses.clear();
-        let first_word = u64::from(around.start / 64);
-        let bytes = u64::from(around.end.div_ceil(64)) * 8 - first_word * 8;
-        for mask in &masks[range.clone()] {
-            let from = addresses.len();
-            for offset in &offsets[mask.offsets.clone()] {
-                let from = offset.checked_add(first_word * 8).ok_or("an offset is too large")?;
-                addresses.push(self.memory.read(from, bytes)?.cast::<u64>());
-            }
-            terms.push((mask.negated, from..addresses.len()));
+    /// The job's rows that a system's mask leaves, a bit each, into `task.bits`.
+    fn bits(&self, task: &mut Task, system: usize, around: &Around<'_>) -> Result<(), String> {
+        let Task { systems, masks, offsets, bits, any, .. } = task;
+        let rows = around.end - around.start;
+        let (first, words) = (u64::from(around.start / 64) * 8, rows.div_ceil(64) as usize);
+        bits.clear();
+        bits.resize(words, u64::MAX);
+        if !rows.is_multiple_of(64) {
+            bits[words - 1] = (1 << (rows % 64)) - 1;
         }
-        let word = |word: u32| {
-            terms.iter().fold(u64::MAX, |bits, (negated, columns)| {
-                let any = addresses[columns.clone()].iter().fold(0, |any, address| {
-                    // SAFETY: bits of the job's own rows: mapped (checked above), frozen while a batch runs.
-                    any | unsafe { *address.add((u64::from(word) - first_word) as usize) }
-                });
-                bits & if *negated { !any } else { any }
-            })
-        };
-        bit_runs(around.start, around.end, word, |start, end| runs.push((start, end)));
+        for mask in &masks[systems[system].masks.clone()] {
+            any.clear();
+            any.resize(words, 0);
+            for offset in &offsets[mask.offsets.clone()] {
+                let from = offset.checked_add(first).ok_or("an offset is too large")?;
+                let column = self.memory.read(from, words as u64 * 8)?.cast::<u64>();
+                // SAFETY: bits of the job's own rows: mapped (checked), frozen while a batch runs.
+                let column = unsafe { std::slice::from_raw_parts(column, words) };
+                any.iter_mut().zip(column).for_each(|(any, word)| *any |= word);
+            }
+            let negated = if mask.negated { u64::MAX } else { 0 };
+            bits.iter_mut().zip(any.iter()).for_each(|(bits, any)| *bits &= *any ^ negated);
+        }
         Ok(())
     }
 
@@ -175,11 +173,18 @@ impl SystemRunner {
         around: &Around<'_>,
         out: &mut PatchWriter<'_>,
     ) -> Result<(), String> {
+        let mut pieces = Pieces::All;
         if !task.systems[system].masks.is_empty() {
-            self.runs(task, system, around)?;
+            self.bits(task, system, around)?;
+            pieces = Pieces::of(&task.bits, around.end - around.start);
         }
-        let Task { columns, systems, columns_used, present, raw, part, ready, runs, cache, revoke, .. } = task;
+        let Task { columns, systems, columns_used, present, raw, part, ready, bits, gathered, cache, revoke, .. } =
+            task;
         let this = &systems[system];
+        if pieces == Pieces::Short && !this.views.is_empty() {
+            // who looks at whole columns finds his own rows there by their places, one after the other
+            pieces = Pieces::Long;
+        }
         let used = &columns_used[this.columns.clone()];
         let len = (around.end - around.start) as usize;
         raw.clear();
@@ -188,7 +193,13 @@ impl SystemRunner {
             let column = &columns[*place as usize];
             let old = if column.ready { column.new.cast_const() } else { column.old };
             let new = if *write { column.new } else { std::ptr::null_mut() };
-            raw.push(RawColumn { old, new, ty: column.ty, len });
+            raw.push(RawColumn {
+                old,
+                new,
+                ty: column.ty,
+                len,
+                streams: *write && column.streams_after == Some(system),
+            });
             ready.push(Cell::new(column.ready));
         }
         let views = ViewSet {
@@ -203,12 +214,12 @@ impl SystemRunner {
         let payload = Words::at(around.program, this.payload.0 as u64)?.bytes(this.payload.1)?;
         let present = &present[this.present.clone()];
         let mut error = None;
-        let mut call = |raw: &[RawColumn], ready: &[Cell<bool>], first: u32, entities: &[Entity]| {
+        let mut call = |raw: &[RawColumn], ready: &[Cell<bool>], rows: OwnRows<'_>, entities: &[Entity]| {
             let mut job = Job {
                 frame: info,
                 payload,
                 entities,
-                first_row: first,
+                rows,
                 table: around.table,
                 map: around.map,
                 resources: around.resources,
@@ -226,26 +237,49 @@ impl SystemRunner {
             let mut fetch = Fetch { columns, entities, present, next_optional: 0 };
             kernel.run(&mut job, &mut fetch, views)
         };
-        if this.masks.is_empty() || *runs == [(around.start, around.end)] {
-            call(raw, ready, around.start, around.entities)?;
+        if pieces == Pieces::All {
+            call(raw, ready, OwnRows::From(around.start), around.entities)?;
         } else {
-            // rows between the runs keep their values
+            // rows that do not match keep their values
             // SAFETY: no slice of these columns is in use yet.
             unsafe { finish(raw, ready) };
-            for &(from, to) in runs.iter() {
-                let skip = (from - around.start) as usize;
-                let len = (to - from) as usize;
-                part.clear();
-                part.extend(raw.iter().map(|column| {
-                    let written = !column.new.is_null();
-                    let base = if written { column.new.cast_const() } else { column.old };
-                    // SAFETY: `skip` rows into a column of more.
-                    let old = unsafe { base.add(skip * column.ty.bytes()) };
-                    let new = if written { old.cast_mut() } else { std::ptr::null_mut() };
-                    RawColumn { old, new, ty: column.ty, len }
-                }));
-                call(part, ready, from, &around.entities[skip..skip + len])?;
+        }
+        if pieces == Pieces::Short {
+            // SAFETY: a bit for each of the job's rows, which all columns have; new rows are whole (above).
+            unsafe { gathered.take(bits, around.start, raw, around.entities) };
+            let done = call(&gathered.columns, &gathered.ready, OwnRows::At(&gathered.rows), &gathered.entities);
+            if revoke.get() {
+                gathered.abandon();
             }
+            done?;
+            // SAFETY: the columns that were taken from; the kernel has returned, its slices are gone.
+            unsafe { gathered.put(raw) };
+        }
+        if pieces == Pieces::Long {
+            let mut done = Ok(());
+            bit_runs(
+                0,
+                len as u32,
+                |word| bits[word as usize],
+                |from, to| {
+                    if done.is_err() {
+                        return;
+                    }
+                    let (from, to) = (from as usize, to as usize);
+                    part.clear();
+                    part.extend(raw.iter().map(|column| {
+                        let written = !column.new.is_null();
+                        let base = if written { column.new.cast_const() } else { column.old };
+                        // SAFETY: `from` rows into a column of more.
+                        let old = unsafe { base.add(from * column.ty.bytes()) };
+                        let new = if written { old.cast_mut() } else { std::ptr::null_mut() };
+                        RawColumn { old, new, ty: column.ty, len: to - from, streams: false }
+                    }));
+                    let first = around.start + from as u32;
+                    done = call(part, ready, OwnRows::From(first), &around.entities[from..to]);
+                },
+            );
+            done?;
         }
         // SAFETY: the kernel has returned, its slices are gone.
         unsafe { finish(raw, ready) };

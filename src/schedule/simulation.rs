@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::commit::{Access, Commit, PatchCounts};
+use crate::inputs::{InputError, Mailbox};
 use crate::limits::{TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
 use crate::os;
 use crate::patch::RecordSizes;
@@ -105,6 +106,9 @@ pub enum StepError {
     /// The pool could not be started.
     #[error(transparent)]
     Start(#[from] PoolError),
+    /// The simulation cannot take these inputs.
+    #[error("inputs: {0}")]
+    Inputs(#[from] InputError),
 }
 
 /// Settings of a simulation. Made by [`Simulation::builder`].
@@ -115,6 +119,7 @@ pub struct SimulationBuilder {
     fuse: bool,
     tracing: bool,
     trace_events: u64,
+    inputs: Vec<String>,
 }
 
 impl SimulationBuilder {
@@ -178,6 +183,15 @@ impl SimulationBuilder {
         self
     }
 
+    /// Takes inputs of other processes (and of this one): sets of these components, single fields (`velocity.x`) and
+    /// resources. They come through a mailbox beside the region, are applied when frames begin, and are counted in
+    /// [`FrameReport::inputs`]; see [`Reader::inputs`](crate::Reader::inputs). Default: none.
+    #[must_use]
+    pub fn inputs<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.inputs = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
@@ -215,6 +229,13 @@ impl SimulationBuilder {
         let trace = recording::make(&world.store.region, names(&stages, &compiled), rings, events);
         self.config.trace.clone_from(&trace);
         let (pool, notice) = Pool::start(&self.config, Arc::new(runner), region, &registrations(&compiled))?;
+        let mailbox = if self.inputs.is_empty() {
+            // an earlier simulation's would be filled in vain
+            world.store.region.remove_inputs().map_err(InputError::from)?;
+            None
+        } else {
+            Some(Mailbox::create(&world.store.region, &registry.layout, &self.inputs)?)
+        };
         let world = from.take().ok_or(StepError::Closed)?;
         let undo_bytes = matches!(notice.got, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
         let mut simulation = Simulation {
@@ -229,6 +250,7 @@ impl SimulationBuilder {
             pool,
             notice,
             publish_every: self.publish_every,
+            mailbox,
             undo_bytes,
             work: Work::default(),
             staged: Staged::new(),
@@ -270,6 +292,8 @@ pub struct Simulation {
     pool: Pool,
     notice: PoolNotice,
     publish_every: u64,
+    /// Where inputs come from, if any are taken.
+    mailbox: Option<Mailbox>,
     undo_bytes: Option<u64>,
     work: Work,
     staged: Staged,
@@ -319,6 +343,7 @@ impl Simulation {
             fuse: true,
             tracing: true,
             trace_events: TRACE_EVENTS_DEFAULT,
+            inputs: Vec::new(),
         }
     }
 
@@ -350,8 +375,7 @@ impl Simulation {
     /// Ends the simulation; the world goes on without workers.
     #[must_use]
     pub fn into_world(mut self) -> World {
-        self.pool.close();
-        self.note_workers();
+        self.close();
         self.world
     }
 
@@ -453,6 +477,9 @@ impl Simulation {
         self.pool.close();
         self.closed = true;
         self.note_workers();
+        if let Some(mailbox) = self.mailbox.take() {
+            mailbox.close(&self.world.store.region);
+        }
     }
 
     /// Notes in the region's control words how each worker is doing, for whoever looks at the region.
@@ -585,6 +612,9 @@ impl Simulation {
             return StepError::Unrecoverable { failure, source: Box::new(source) };
         }
         self.since_publication = 0;
+        if let Some(mailbox) = &mut self.mailbox {
+            mailbox.undone(&self.sizes);
+        }
         let frame = self.world.frame;
         let undone = reached - frame + 1;
         match (failed, place) {

@@ -6,12 +6,17 @@ use std::ops::Range;
 
 use crate::Entity;
 use crate::column::RawColumn;
+use crate::gather::Gathered;
 use crate::layout::FieldType;
 
 use super::job::IdCache;
 use super::memory::JobMemory;
 use super::program::{NO_OFFSET, Words};
 use super::view::{ViewMask, ViewTable};
+
+/// Bytes of a table's columns, old and new, from which on new rows are written past the caches: more than most processors'
+/// last cache. `cargo bench --bench streaming` shows from where on it pays.
+const STREAMED_BYTES_MIN: u64 = 32 << 20;
 
 /// A column of a task, for the rows of one job.
 pub(crate) struct TaskColumn {
@@ -22,6 +27,8 @@ pub(crate) struct TaskColumn {
     pub new: *mut u8,
     /// Whether the new rows are whole.
     pub ready: bool,
+    /// The system that alone has the column, and so may write it past the caches.
+    pub streams_after: Option<usize>,
 }
 
 /// A system of a task: parts of the task's lists.
@@ -64,10 +71,11 @@ pub(crate) struct Task {
     pub raw: Vec<RawColumn>,
     pub part: Vec<RawColumn>,
     pub ready: Vec<Cell<bool>>,
-    pub runs: Vec<(u32, u32)>,
-    /// Whether the bits must be clear, and which of `addresses` they are.
-    pub terms: Vec<(bool, Range<usize>)>,
-    pub addresses: Vec<*const u64>,
+    /// The rows that its mask leaves, a bit each.
+    pub bits: Vec<u64>,
+    /// The rows that one condition leaves.
+    pub any: Vec<u64>,
+    pub gathered: Gathered,
     pub cache: IdCache,
     /// Whether a kernel asked for its memory to be closed after it.
     pub revoke: Cell<bool>,
@@ -104,6 +112,23 @@ impl Task {
         Ok(())
     }
 
+    /// Decides which columns of a table of `rows` rows are written past the caches: where the table does not fit into them,
+    /// those that one system writes and no other system of the job looks at.
+    pub(crate) fn stream(&mut self, rows: u32, frames: u64) {
+        let bytes_of = |column: &TaskColumn| column.ty.bytes() as u64 * if column.new.is_null() { 1 } else { 2 };
+        let bytes = u64::from(rows) * self.columns.iter().map(bytes_of).sum::<u64>();
+        if bytes < STREAMED_BYTES_MIN || frames > 1 {
+            return;
+        }
+        for (place, column) in self.columns.iter_mut().enumerate().filter(|(_, column)| !column.ready) {
+            let uses = |system: &TaskSystem| {
+                self.columns_used[system.columns.clone()].iter().any(|(used, _)| *used as usize == place)
+            };
+            let mut users = self.systems.iter().enumerate().filter(|(_, system)| uses(system)).map(|(index, _)| index);
+            column.streams_after = users.next().filter(|_| users.next().is_none());
+        }
+    }
+
     fn column(
         words: &mut Words<'_>,
         (start, len, rows): (u32, u32, u32),
@@ -126,7 +151,7 @@ impl Task {
         } else {
             (memory.read(at(old_offset)?, bytes)?, memory.write(new_offset, whole, skip)?)
         };
-        Ok(TaskColumn { old_offset, new_offset, ty, old, new, ready: new_offset == old_offset })
+        Ok(TaskColumn { old_offset, new_offset, ty, old, new, ready: new_offset == old_offset, streams_after: None })
     }
 
     fn system(&mut self, words: &mut Words<'_>, known_systems: usize, memory: &JobMemory) -> Result<(), String> {
@@ -190,7 +215,13 @@ impl Task {
             let offset = words.next()?;
             let ty = words.ty()?;
             let old = memory.read(offset, u64::from(rows) * ty.bytes() as u64)?;
-            self.view_columns.push(RawColumn { old, new: std::ptr::null_mut(), ty, len: rows as usize });
+            self.view_columns.push(RawColumn {
+                old,
+                new: std::ptr::null_mut(),
+                ty,
+                len: rows as usize,
+                streams: false,
+            });
         }
         let masks_from = self.view_masks.len() as u32;
         let bytes = u64::from(rows).div_ceil(64) * 8;

@@ -196,6 +196,20 @@ impl Reader {
         Ok(())
     }
 
+    /// A way to send inputs to the simulation that writes the region; `None`: it takes none.
+    ///
+    /// # Errors
+    /// Its mailbox is broken, has no free ring, or is not to be had.
+    pub fn inputs(&self) -> Result<Option<crate::InputSender>, crate::InputError> {
+        crate::InputSender::open(&self.map, &self.registry.layout)
+    }
+
+    /// The bytes of the region's mailbox.
+    #[cfg(test)]
+    pub(crate) fn inputs_block(&self) -> Option<crate::region::MailboxParts> {
+        self.map.inputs().ok().flatten()
+    }
+
     /// The newest published generation; 0: none.
     #[must_use]
     pub fn newest(&self) -> u64 {

@@ -45,7 +45,7 @@ impl Block {
 
     /// The words.
     #[inline]
-    pub(super) fn words(&self) -> &[AtomicU64] {
+    pub(crate) fn words(&self) -> &[AtomicU64] {
         match &self.backing {
             Backing::Heap(words) => words,
             #[cfg(unix)]

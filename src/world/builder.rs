@@ -28,6 +28,19 @@ pub struct WorldBuilder {
     pub(super) region: RegionTarget,
     pub(super) keep: bool,
     pub(super) keep_generations: usize,
+    prefault: Option<Prefault>,
+}
+
+/// Memory to take at once, and who hears how far it is.
+struct Prefault {
+    bytes: u64,
+    progress: Box<dyn FnMut(u64, u64) + Send>,
+}
+
+impl std::fmt::Debug for Prefault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prefault({} bytes)", self.bytes)
+    }
 }
 
 impl Default for WorldBuilder {
@@ -42,6 +55,7 @@ impl Default for WorldBuilder {
             region: RegionTarget::Heap,
             keep: false,
             keep_generations: 0,
+            prefault: None,
         }
     }
 }
@@ -117,6 +131,14 @@ impl WorldBuilder {
         self
     }
 
+    /// Takes so many bytes of memory while the world is made: see [`World::prefault`], which says what `progress` hears.
+    /// For new worlds; one that is taken over or restored can be given its memory then.
+    #[must_use]
+    pub fn prefault(mut self, bytes: u64, progress: impl FnMut(u64, u64) + Send + 'static) -> Self {
+        self.prefault = Some(Prefault { bytes, progress: Box::new(progress) });
+        self
+    }
+
     fn make_layout(&mut self) -> Result<Layout, WorldError> {
         let components: Vec<_> = self.components.iter().map(|(_, declared)| declared.clone()).collect();
         let resources: Vec<_> = self.resources.iter().map(|(_, declared)| declared.clone()).collect();
@@ -155,6 +177,9 @@ impl WorldBuilder {
         let layout = self.make_layout()?;
         let layout_hash = layout.hash();
         let mut region = Region::create(&self.region, &layout.encode(), layout_hash, layout.bytes_max())?;
+        if let Some(Prefault { bytes, mut progress }) = self.prefault.take() {
+            region.prefault(bytes, &mut progress)?;
+        }
         region.set_keep(self.keep);
         let registry = Arc::new(self.registry(layout));
         let arena = arena::of_new_region(&region);
@@ -252,6 +277,7 @@ impl World {
             scratch: crate::commit::Scratch::default(),
             edit: super::edit::EditScratch::default(),
             prefabs: HashMap::new(),
+            queries: super::visit::Queries::default(),
         }
     }
 

@@ -1,10 +1,7 @@
 //! Queries on the world itself, between frames: looking, changing values, and structural change of everything that
 //! matches. Where a query matches whole tables, structural change relabels tables and moves no row.
-#![expect(unsafe_code, reason = "hands out column slices of the writer's own tables")]
+#![forbid(unsafe_code)]
 
-use std::cell::Cell;
-
-use crate::column::{ColumnCursor, RawColumn};
 use crate::component::Component;
 use crate::layout::{FieldType, Storage};
 use crate::{Entity, limits::JOB_ROWS};
@@ -12,12 +9,11 @@ use crate::{Entity, limits::JOB_ROWS};
 use super::World;
 use super::bundle::RegistryRef;
 use super::error::WorldError;
-use super::query::{Fetch, Matched, Query, QueryPlan, mask_runs, matches};
+use super::query::{Query, QueryPlan, mask_runs, matches};
 
 /// A table's matching rows.
 struct Selection {
     table: u32,
-    matched: Matched,
     /// First row and end of each run.
     runs: Vec<(u32, u32)>,
 }
@@ -40,7 +36,7 @@ impl World {
             };
             mask_runs(&matched.mask, 0, table.rows, word, |start, end| runs.push((start, end)));
             if !runs.is_empty() {
-                selections.push(Selection { table: index, matched, runs });
+                selections.push(Selection { table: index, runs });
             }
         }
         selections
@@ -50,34 +46,8 @@ impl World {
         self.layout().components()[usize::from(component)].fields[usize::from(field)].ty
     }
 
-    fn visit<Q: Query>(&self, plan: &QueryPlan, mut f: impl FnMut(&[Entity], Q::Item<'_>)) {
-        for selection in self.select(plan) {
-            let table = &self.store.tables[selection.table as usize];
-            for (start, end) in selection.runs {
-                let len = (end - start) as usize;
-                let mut raw = Vec::with_capacity(plan.columns.len());
-                for (access, column) in plan.columns.iter().zip(&selection.matched.columns) {
-                    let Some(column) = column else { continue };
-                    let ty = self.field_type(access.component, access.field);
-                    let offset = table.columns[usize::from(*column)].live.offset;
-                    let address = self.store.arena.address(offset + u64::from(start) * ty.bytes() as u64);
-                    let new = if access.write { address } else { std::ptr::null_mut() };
-                    raw.push(RawColumn { old: address, new, ty, len });
-                }
-                let ready: Vec<Cell<bool>> = raw.iter().map(|_| Cell::new(true)).collect();
-                let offset = table.columns[0].live.offset + 8 * u64::from(start);
-                let entities = self.store.arena.items::<Entity>(offset, len);
-                // SAFETY: live columns of the writer's own table, `len` rows from `start`; written ones are building
-                // (`query_mut` saw to that) and the world is borrowed mutably there, so nobody else sees them; a query
-                // names a written component once (`Write::describe`).
-                let columns = unsafe { ColumnCursor::new(&raw, &ready) };
-                let mut fetch = Fetch { columns, entities, present: &selection.matched.present, next_optional: 0 };
-                f(entities, Q::fetch(&mut fetch));
-            }
-        }
-    }
-
-    /// Looks at everything that matches, a chunk of consecutive rows at a time.
+    /// Looks at everything that matches, a chunk at a time: rows of one table, in order, without those that a toggle leaves
+    /// out.
     ///
     /// ```
     /// use hypostyle::{Component, Read, World};
@@ -94,33 +64,29 @@ impl World {
     /// # Errors
     /// An unknown component; a query that writes (use [`World::query_mut`]).
     pub fn query<Q: Query>(&self, f: impl FnMut(&[Entity], Q::Item<'_>)) -> Result<(), WorldError> {
-        let plan = self.plan_of::<Q>()?;
-        if plan.writes() {
+        let prepared = self.prepared::<Q>()?;
+        if prepared.plan.writes() {
+            self.queries.put::<Q>(prepared);
             return Err(WorldError::QueryWrites);
         }
-        self.visit::<Q>(&plan, f);
+        self.visit::<Q>(&prepared, f);
+        self.queries.put::<Q>(prepared);
         Ok(())
     }
 
-    /// Changes values of everything that matches, a chunk of consecutive rows at a time.
+    /// Changes values of everything that matches, a chunk at a time: rows of one table, in order, without those that a
+    /// toggle leaves out.
     ///
     /// # Errors
     /// An unknown component, no memory.
     pub fn query_mut<Q: Query>(&mut self, f: impl FnMut(&[Entity], Q::Item<'_>)) -> Result<(), WorldError> {
-        let plan = self.plan_of::<Q>()?;
-        let parity = self.parity();
-        for selection in self.select(&plan) {
-            for (access, column) in plan.columns.iter().zip(&selection.matched.columns) {
-                let (true, Some(column)) = (access.write, column) else { continue };
-                self.store.write_partial(selection.table, usize::from(*column))?;
-                for (start, end) in &selection.runs {
-                    self.store.touched(selection.table, usize::from(*column), *start, end - start);
-                    self.store.mark_changed(selection.table, access.component, parity, *start, end - start)?;
-                }
-            }
+        let prepared = self.prepared::<Q>()?;
+        let done = self.secure_matches(&prepared);
+        if done.is_ok() {
+            self.visit::<Q>(&prepared, f);
         }
-        self.visit::<Q>(&plan, f);
-        Ok(())
+        self.queries.put::<Q>(prepared);
+        done
     }
 
     /// How many entities match.

@@ -189,6 +189,8 @@ pub struct Client {
     pub full: usize,
     pub deltas: usize,
     pub resumed: bool,
+    /// Its newest input that the state contains, as the server says.
+    pub input: u32,
 }
 
 impl Client {
@@ -196,8 +198,18 @@ impl Client {
         let state = State::new();
         let (session, view) = (String::new(), String::new());
         let socket = Socket::open(address, "/live", "").unwrap();
-        let mut client =
-            Client { socket, session, view, subscription: 0, state, wishes, full: 0, deltas: 0, resumed: false };
+        let mut client = Client {
+            socket,
+            session,
+            view,
+            subscription: 0,
+            state,
+            wishes,
+            full: 0,
+            deltas: 0,
+            resumed: false,
+            input: 0,
+        };
         client.subscribe();
         client
     }
@@ -232,6 +244,7 @@ impl Client {
             let message = plain(message);
             let (head, _) = Head::decode(&message).unwrap();
             assert_eq!(head.subscription, self.subscription);
+            self.input = head.input;
             let last = head.flags & 2 != 0;
             parts.push(message);
             if last {
@@ -243,6 +256,17 @@ impl Client {
             }
         }
         self.state.apply(&parts, Some(layout), 1 << 30).unwrap();
+    }
+
+    /// Sends an input.
+    pub fn input(&mut self, sequence: u32, name: &str, payload: &[u8]) {
+        let mut body = sequence.to_le_bytes().to_vec();
+        body.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        body.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+        body.extend_from_slice(name.as_bytes());
+        body.resize(16 + name.len().next_multiple_of(8), 0);
+        body.extend_from_slice(payload);
+        self.socket.send(0x84, &body);
     }
 
     pub fn acknowledge(&mut self) {

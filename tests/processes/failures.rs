@@ -112,7 +112,7 @@ pub fn a_kernel_that_hangs() {
         let setting = Setting { publish_every, main_helps, ..Setting::new("deadline", Workers::Processes(2)) };
         fails_and_goes_on(&setting, Fault::Hang, &whole, |failure| {
             let JobFailure::Deadline { deadline, tries: 3, runner, .. } = failure else { panic!("{failure}") };
-            assert!(process_runner(runner) && *deadline == Duration::from_millis(60), "{failure}");
+            assert!(process_runner(runner) && *deadline == Duration::from_millis(400), "{failure}");
         });
     }
 }

@@ -147,7 +147,7 @@ pub fn schedule(name: &str) -> Schedule {
         "sealed" => sealed(&mut schedule),
         "faulty" => faulty(&mut schedule, None, 64),
         "faulty-otherwise" => faulty(&mut schedule, None, 128),
-        "deadline" => faulty(&mut schedule, Some(Duration::from_millis(60)), 64),
+        "deadline" => faulty(&mut schedule, Some(Duration::from_millis(400)), 64),
         _ => panic!("there is no schedule `{name}`"),
     }
     schedule

@@ -12,6 +12,7 @@ mod fuzz;
 mod house;
 mod loom;
 mod miri;
+mod nats;
 mod package;
 mod process;
 mod python;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::process::run;
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, target};
-use crate::{compare, engine_web, fuzz, house, loom, miri, package, python, web};
+use crate::{compare, engine_web, fuzz, house, loom, miri, nats, package, python, web};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
@@ -90,6 +90,12 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "pyarrow", what: "exports, read with pyarrow", wants_minutes: 6, run: python::run_scripts },
     Step { name: "miri", what: "unit tests on the heap under Miri", wants_minutes: 11, run: miri::short },
     Step {
+        name: "nats",
+        what: "frames on a real nats-server: late followers, restarts, lost stores",
+        wants_minutes: 8,
+        run: nats::test,
+    },
+    Step {
         name: "compare",
         what: "other engines do the same work and end in equal states",
         wants_minutes: 14,
@@ -97,7 +103,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "lint-features",
-        what: "no warnings: every feature but `query`",
+        what: "no warnings: every feature but `query` and `nats`",
         wants_minutes: 7,
         run: |left| {
             plain(
@@ -137,9 +143,10 @@ fn tests(left: Duration) -> Outcome {
     run(&mut cargo(&words), left).tests_outcome()
 }
 
-/// A step of its own: what it builds is built for nothing else.
+/// A step of its own: what it builds is built for nothing else. The gateway answers with a state as an Arrow stream then.
 fn export(left: Duration) -> Outcome {
-    let words = format!("test --locked --package hypostyle --test export {TEST_PROFILE} --features export");
+    let words =
+        format!("test --locked --package hypostyle --test export --test gateway {TEST_PROFILE} --features export");
     run(&mut cargo(&words), left).tests_outcome()
 }
 

@@ -39,6 +39,7 @@ from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
 from .region import Lease, Region, RegionInfo
 from .region import list_regions as list
 from .region import open_region as open
+from .scene import NativeSystem, Scene, scenes
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
 from .simulation import FrameReport, PatchReport, Simulation, WorkerInfo, worker_command
 from .system import Frame, NeighbourTable, Patches, System, Work, WorkComponent, system
@@ -78,6 +79,7 @@ __all__ = [
     "LayoutError",
     "Lease",
     "NULL_ENTITY",
+    "NativeSystem",
     "NeighbourTable",
     "NoLeaseError",
     "NoSpaceError",
@@ -92,6 +94,7 @@ __all__ = [
     "Resource",
     "ResourceLayout",
     "Rows",
+    "Scene",
     "ScheduleError",
     "Selection",
     "SeveralTablesError",
@@ -110,6 +113,7 @@ __all__ = [
     "entity_index",
     "list",
     "open",
+    "scenes",
     "system",
     "worker_command",
 ]

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Union
 
 from . import _native
 from .errors import WorkersError
+from .scene import NativeSystem
 from .system import System
 
 if TYPE_CHECKING:
     from .snapshot import Snapshot
     from .world import World
+
+AnySystem = Union[System, NativeSystem]
 
 __all__ = ["FrameReport", "PatchReport", "Simulation", "WorkerInfo"]
 
@@ -98,7 +101,7 @@ class Simulation:
     def __init__(
         self,
         world: World,
-        systems: Iterable[System],
+        systems: Iterable[AnySystem],
         workers: str = "local",
         *,
         publish_every: int = 1,
@@ -114,8 +117,8 @@ class Simulation:
         self._report: Optional[FrameReport] = None
         self._closed = False
         for each in self._systems:
-            if not isinstance(each, System):
-                raise TypeError(f"{each!r} is no system: decorate it with hypostyle.system(...)")
+            if not isinstance(each, (System, NativeSystem)):
+                raise TypeError(f"{each!r} is no system: decorate it with hypostyle.system(...), or take it from a hypostyle.Scene")
         processes = workers.startswith("processes")
         command = worker_command(self._systems, worker) if processes else None
         helps = not processes if main_helps is None else main_helps
@@ -128,7 +131,7 @@ class Simulation:
         return self._world
 
     @property
-    def systems(self) -> tuple[System, ...]:
+    def systems(self) -> tuple[AnySystem, ...]:
         """The systems, in the order of their registration."""
         return self._systems
 
@@ -219,7 +222,7 @@ class Simulation:
 
 
 def worker_command(
-    systems: Iterable[System] = (), worker: Union[str, Iterable[str], None] = None
+    systems: Iterable[AnySystem] = (), worker: Union[str, Iterable[str], None] = None
 ) -> tuple[str, list[str]]:
     """The program and the arguments by which worker processes of these systems are started.
 
@@ -228,6 +231,7 @@ def worker_command(
     """
     if worker is not None:
         places = [worker] if isinstance(worker, str) else [*worker]
+        places += [each._place for each in systems if isinstance(each, NativeSystem)]
     else:
         places = [_place_of(each) for each in systems]
     flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
@@ -235,8 +239,10 @@ def worker_command(
     return sys.executable, [*flags, "-m", "hypostyle.worker", "--path", path, *places]
 
 
-def _place_of(made: System) -> str:
+def _place_of(made: AnySystem) -> str:
     """Where another process finds a system: ``module:name``, or ``script.py:name``."""
+    if isinstance(made, NativeSystem):
+        return made._place
     module = getattr(made.run, "__module__", None) or ""
     there = sys.modules.get(module)
     name = next((name for name, value in vars(there).items() if value is made), None) if there else None

@@ -14,15 +14,19 @@ import importlib
 import os
 import runpy
 import sys
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from . import _native
 from .errors import WorkersError
+from .scene import NativeSystem, _system_at
 from .system import System
 
 
-def systems_of(place: str) -> list[System]:
+def systems_of(place: str) -> list[Union[System, NativeSystem]]:
     """The systems at a place."""
+    native = _system_at(place)
+    if native is not None:
+        return [native]
     module, colon, name = place.rpartition(":")
     if not colon or os.sep in name:
         module, name = place, ""
@@ -50,8 +54,8 @@ def main(arguments: Optional[list[str]] = None) -> int:
     if given.path is not None:
         sys.path[:] = given.path.split(os.pathsep)
 
-    def find(names: list[str]) -> list[System]:
-        known: dict[str, System] = {}
+    def find(names: list[str]) -> list[Union[System, NativeSystem]]:
+        known: dict[str, Union[System, NativeSystem]] = {}
         for place in given.places:
             known.update({each.name: each for each in systems_of(place) if each.name not in known})
         return [known[name] for name in names if name in known]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from . import _native
 from .errors import AbsentError, HypostyleError
 from .layout import Layout, layout_of
+from .scene import NativeSystem
 from .snapshot import Resource, Snapshot
 from .system import System, _broadcast, _count, _pack, _values
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["World"]
 
 Array = npt.NDArray[Any]
+AnySystem = Union[System, NativeSystem]
 
 #: More frames than there will be.
 _NEVER = 2**63
@@ -40,14 +42,18 @@ class World:
     @classmethod
     def resume(cls, region: Union[str, os.PathLike[str]], *, keep: bool = False) -> World:
         """Takes over a region whose writer is gone, and goes on from its newest generation."""
+        return cls._of(_native.World.resume(os.fspath(region), keep))
+
+    @classmethod
+    def _of(cls, native: _native.World) -> World:
         world = cls.__new__(cls)
-        world._start(_native.World.resume(os.fspath(region), keep))
+        world._start(native)
         return world
 
     def _start(self, native: _native.World) -> None:
         self._native = native
         self._layout = layout_of(native.layout())
-        self._systems: list[System] = []
+        self._systems: list[AnySystem] = []
         # what runs them
         self._own: Optional[Simulation] = None
         self._simulation: Optional[Simulation] = None
@@ -120,10 +126,11 @@ class World:
         declared = self.layout.resource(name)
         self._native.set_resource(name, _pack(declared, self._native.resource(name), fields))
 
-    def add_system(self, added: System) -> System:
+    def add_system(self, added: AnySystem) -> AnySystem:
         """Adds a system that :meth:`step` runs, in this process. :class:`Simulation` is for more than that."""
-        for component in (*added.reads, *added.writes, *added.with_, *added.without):
-            self.layout.component(component)
+        if isinstance(added, System):
+            for component in (*added.reads, *added.writes, *added.with_, *added.without):
+                self.layout.component(component)
         if any(known.name == added.name for known in self._systems):
             raise ValueError(f"there is a system `{added.name}` already")
         self._systems.append(added)

@@ -8,7 +8,7 @@ use std::io::Write;
 
 use hypostyle::checkpoint::CheckpointError;
 use hypostyle::journal::JournalError;
-use hypostyle::{LayoutError, PoolError, RegionError, ScheduleError, SnapshotError, StepError, WorldError};
+use hypostyle::{InputError, LayoutError, PoolError, RegionError, ScheduleError, SnapshotError, StepError, WorldError};
 
 /// The result of a command.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
@@ -204,6 +204,8 @@ fn of_step(error: &StepError) -> Option<u8> {
     match error {
         StepError::Start(PoolError::Ring { .. } | PoolError::Count { .. }) => Some(USAGE),
         StepError::Start(_) => Some(OTHER),
+        StepError::Inputs(InputError::Region(error)) => of_region(error),
+        StepError::Inputs(_) => Some(USAGE),
         _ => Some(SIMULATION),
     }
 }

@@ -27,9 +27,19 @@ pub(crate) struct Args {
     /// These components alone, or single fields (position.x).
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     components: Option<Vec<String>>,
+    /// Take inputs from clients: all that the simulation takes (run with --inputs), or these of them.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', num_args = 0.., require_equals = true)]
+    inputs: Option<Vec<String>>,
+    /// Inputs a second from one client, at most.
+    #[arg(long, value_name = "HZ", default_value_t = 240.0, requires = "inputs")]
+    inputs_rate: f64,
     /// The first line of this file is a token that clients must know.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Publish the same frames on a NATS broker with JetStream too (in builds with `nats`). The prefix of its subjects
+    /// is hypostyle.REGION unless it is given.
+    #[arg(long, value_name = "nats://HOST:PORT[/PREFIX]")]
+    publish: Option<String>,
     /// Pages of this origin may connect too, as https://example.org. May be given several times.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
@@ -63,8 +73,20 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let mut options = Options::new(args.listen, args.region.to_string());
     options.rate_hz_max = args.rate;
     options.components = args.components.clone();
+    options.inputs = args.inputs.clone();
+    options.inputs_hz_max = args.inputs_rate;
     options.origins = args.allow_origin.clone();
     options.clients_max = args.clients_max;
+    #[cfg(feature = "nats")]
+    if let Some(text) = &args.publish {
+        options.publish =
+            Some(text.parse().map_err(|error: hypostyle::gateway::nats::NatsError| Failure::usage(error.to_string()))?);
+    }
+    #[cfg(not(feature = "nats"))]
+    if args.publish.is_some() {
+        let how = "cargo build --release --features nats";
+        return Err(Failure::usage(format!("this program was built without `nats`: build it with `{how}`")));
+    }
     options.timeline = Some(Arc::new(trace::page_data));
     if let Some(path) = &args.token_file {
         let text = std::fs::read_to_string(path)

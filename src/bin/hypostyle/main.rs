@@ -19,6 +19,7 @@ mod open;
 mod plan;
 mod query;
 mod replay;
+mod rerun;
 mod run;
 mod run_checkpoints;
 mod run_report;

@@ -88,6 +88,8 @@ pub(crate) struct Meter {
     pub deaths: u64,
     /// Jobs that ran again after a death.
     pub retries: u64,
+    /// Inputs of other processes.
+    pub inputs: PatchCounts,
     /// Patches of each system.
     pub patches: Vec<PatchCounts>,
 }
@@ -104,6 +106,7 @@ impl Meter {
         self.jobs.1 += report.jobs_on_main;
         self.deaths += report.deaths;
         self.retries += report.retries;
+        self.inputs.add(&report.inputs);
         self.patches.resize(report.patches.len(), PatchCounts::default());
         for (all, counts) in self.patches.iter_mut().zip(&report.patches) {
             all.add(counts);

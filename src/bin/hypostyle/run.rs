@@ -56,6 +56,10 @@ pub(crate) struct Args {
     /// Run in shared memory of this name, or in this directory, for other processes to read.
     #[arg(long, value_name = "NAME|DIR")]
     region: Option<RegionTarget>,
+    /// Take inputs of other processes (a gateway with --inputs): sets of these components, fields (velocity.x) and
+    /// resources.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    inputs: Vec<String>,
     /// Publish a generation every so many frames.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     publish_every: u64,
@@ -72,6 +76,9 @@ pub(crate) struct Args {
     /// Bytes of each worker's ring: a power of two, at least 256 (default 1 MiB).
     #[arg(long, value_name = "N")]
     ring_bytes: Option<usize>,
+    /// Take so many MiB of memory before the first entity, with all processors; the columns of a world are there twice.
+    #[arg(long, value_name = "MIB", conflicts_with_all = ["resume", "from"])]
+    prefault: Option<u64>,
     /// Write who did what when to a file, for `hypostyle trace`, Perfetto or chrome://tracing.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -138,6 +145,9 @@ impl Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let stop = Stop::catch()?;
+    if !args.inputs.is_empty() && region(args) == RegionTarget::Heap {
+        return Err(Failure::usage("--inputs needs --region: inputs come from other processes"));
+    }
     let from = args.from.as_deref().map(|path| run_checkpoints::open(path, args.scene)).transpose()?;
     let options = args.options(from.as_ref());
     let mut simulation = build(args, &options, from.as_ref())?;
@@ -194,6 +204,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         after,
         states: hashes.states,
         state,
+        takes_inputs: !args.inputs.is_empty(),
         meter,
         workers,
         checkpoints: kept,
@@ -243,6 +254,7 @@ fn build(args: &Args, options: &SceneOptions, from: Option<&Start>) -> Outcome<S
         None => make(args, options)?,
     };
     let mut builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    builder = builder.inputs(args.inputs.iter().cloned());
     if args.trace.is_some() {
         builder = builder.trace_events(TRACE_RING_EVENTS);
     }
@@ -267,7 +279,26 @@ fn region(args: &Args) -> RegionTarget {
 }
 
 fn make(args: &Args, options: &SceneOptions) -> Outcome<World> {
-    let builder = World::builder().region(region(args)).keep(args.keep);
+    let mut builder = World::builder().region(region(args)).keep(args.keep);
+    if let Some(mib) = args.prefault {
+        let bytes = mib.checked_mul(1 << 20).ok_or_else(|| Failure::usage("--prefault: that many MiB do not exist"))?;
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(1).with_message(format!("memory, {}", text::bytes(bytes)));
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template("{bar:20} {percent:>3} %  {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        builder = builder.prefault(bytes, move |done, total| {
+            let Some(bar) = &bar else { return };
+            bar.set_length(total);
+            bar.set_position(done);
+            if done == total {
+                bar.finish_and_clear();
+            }
+        });
+    }
     args.scene.world(options, builder).map_err(|error| Failure::of(error.as_ref()))
 }
 

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hypostyle::checkpoint::{self, CheckpointFile, Keeper, KeeperOptions, Kept, Options};
-use hypostyle::journal::{Entry, Journal, Recorded, Recorder, RecorderOptions, WhenBehind};
+use hypostyle::journal::{Compress, Entry, Journal, Recorded, Recorder, RecorderOptions, WhenBehind};
 use hypostyle::{Simulation, World, WorldBuilder};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
+use crate::rerun::Rerun;
 use crate::scenes::{Scene, SceneOptions};
 use crate::source::{self, Source};
 use crate::table::Table;
@@ -44,6 +45,21 @@ pub(crate) struct CheckpointArgs {
     /// Leave generations out rather than wait when the recorder is behind.
     #[arg(long, requires = "record")]
     record_skip: bool,
+    /// Whether to compress what changes densely: where there is time to spare, never, or always.
+    #[arg(long, requires = "record", value_enum, value_name = "WHEN", default_value_t)]
+    record_compress: RecordCompress,
+}
+
+/// When to compress what changes densely.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum RecordCompress {
+    /// Where it takes at most an eighth of the time.
+    #[default]
+    Spare,
+    /// Not at all.
+    Never,
+    /// However long it takes.
+    Always,
 }
 
 impl CheckpointArgs {
@@ -75,6 +91,11 @@ impl CheckpointArgs {
         let mut how = RecorderOptions::new(directory);
         how.checkpoint_every = self.checkpoint_every.unwrap_or(how.checkpoint_every);
         how.when_behind = if self.record_skip { WhenBehind::Skip } else { WhenBehind::Wait };
+        how.compress = match self.record_compress {
+            RecordCompress::Spare => Compress::Spare,
+            RecordCompress::Never => Compress::Never,
+            RecordCompress::Always => Compress::Always,
+        };
         how.options = self.how(scene, options);
         Ok(Some(Recorder::start(world, how)?))
     }
@@ -105,6 +126,8 @@ pub(crate) enum Start {
     File(Box<CheckpointFile>),
     /// A frame of a journal.
     Journal(Box<Journal>, Entry),
+    /// A frame of a run that left checkpoints.
+    Rerun(Box<Rerun>, PathBuf, u64),
 }
 
 impl Start {
@@ -113,6 +136,9 @@ impl Start {
         match self {
             Start::File(file) => file.note(name),
             Start::Journal(journal, _) => journal.note(name),
+            Start::Rerun(run, ..) => {
+                run.notes().iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+            }
         }
     }
 
@@ -121,12 +147,17 @@ impl Start {
         match self {
             Start::File(file) => file.path().to_owned(),
             Start::Journal(journal, entry) => format!("{}@{}", journal.path().display(), entry.frame).into(),
+            Start::Rerun(_, path, frame) => format!("{}@{frame}", path.display()).into(),
         }
     }
 
     /// What it is, for people.
     pub(crate) fn what(&self) -> String {
-        let kind = if matches!(self, Start::File(_)) { "checkpoint" } else { "journal" };
+        let kind = match self {
+            Start::File(_) => "checkpoint",
+            Start::Journal(..) => "journal",
+            Start::Rerun(..) => "run",
+        };
         format!("{kind} {}", self.path().display())
     }
 
@@ -135,16 +166,23 @@ impl Start {
         Ok(match self {
             Start::File(file) => file.restore(builder)?,
             Start::Journal(journal, entry) => journal.replay_to(*entry)?.restore(builder)?,
+            Start::Rerun(run, _, frame) => run.at(*frame, builder)?.into_world(),
         })
     }
 }
 
 /// What to go on from: a checkpoint's file, the scene's newest whole one in a directory, a journal, or a frame of one.
 pub(crate) fn open(path: &Path, scene: &dyn Scene) -> Outcome<Start> {
-    if let Some(Source::Journal(directory, frame)) = path.to_str().and_then(source::journal) {
-        let journal = source::open_journal(&directory)?;
-        let entry = frame.map_or_else(|| Ok(journal.last()), |frame| journal.at(frame))?;
-        return Ok(Start::Journal(Box::new(journal), entry));
+    match path.to_str().and_then(source::journal) {
+        Some(Source::Journal(directory, frame)) => {
+            let journal = source::open_journal(&directory)?;
+            let entry = frame.map_or_else(|| Ok(journal.last()), |frame| journal.at(frame))?;
+            return Ok(Start::Journal(Box::new(journal), entry));
+        }
+        Some(Source::Rerun(directory, frame)) => {
+            return Ok(Start::Rerun(Box::new(Rerun::open(&directory)?), directory, frame));
+        }
+        _ => {}
     }
     let file = if path.is_dir() { checkpoint::newest(path, Some(scene.name()))? } else { checkpoint::open(path)? };
     Ok(Start::File(Box::new(file)))

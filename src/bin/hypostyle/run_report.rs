@@ -33,6 +33,8 @@ pub(crate) struct Report {
     pub states: Vec<(u64, u64)>,
     /// The last frame's hash, where it is asked for.
     pub state: Option<u64>,
+    /// Whether it took inputs of other processes.
+    pub takes_inputs: bool,
     pub meter: Meter,
     pub workers: Vec<WorkerStatus>,
     /// The checkpoints that it wrote, if any were asked for.
@@ -71,7 +73,8 @@ impl Report {
         if !patches.is_empty() {
             let _ = write!(out, "\n{patches}");
         }
-        for (system, counts) in simulation.system_names().zip(&self.meter.patches) {
+        let inputs = std::iter::once(("(inputs)", &self.meter.inputs));
+        for (system, counts) in simulation.system_names().zip(&self.meter.patches).chain(inputs) {
             if let Some(refusal) = &counts.example {
                 let _ = writeln!(out, "first refusal of {system}: {refusal}");
             }
@@ -177,6 +180,9 @@ impl Report {
         for (system, counts) in simulation.system_names().zip(&self.meter.patches) {
             table.row(row(system, counts));
         }
+        if self.takes_inputs {
+            table.row(row("(inputs)", &self.meter.inputs));
+        }
         if self.meter.patches.len() > 1 {
             table.row(row("all", &self.meter.total()));
         }
@@ -230,6 +236,7 @@ impl Report {
             }),
             "patches": patches_json("all", &meter.total()),
             "systems": systems.collect::<Vec<_>>(),
+            "inputs": self.takes_inputs.then(|| patches_json("(inputs)", &meter.inputs)),
             "before": lines(&self.before),
             "after": lines(&self.after),
         });

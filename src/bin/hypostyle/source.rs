@@ -1,5 +1,6 @@
 #![forbid(unsafe_code)]
-//! What a command looks at: a region of another process, a checkpoint, or a frame of a journal. From then on all are
+//! What a command looks at: a region of another process, a checkpoint, or a frame of a journal or of a run with
+//! checkpoints. From then on all are
 //! the same.
 
 use std::convert::Infallible;
@@ -9,10 +10,11 @@ use std::str::FromStr;
 
 use hypostyle::checkpoint::{self, CheckpointFile};
 use hypostyle::journal::Journal;
-use hypostyle::{Reader, RegionTarget};
+use hypostyle::{Reader, RegionTarget, World};
 
 use crate::failure::{Failure, Outcome};
 use crate::open;
+use crate::rerun::Rerun;
 
 /// What a user named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(crate) enum Source {
     Checkpoint(PathBuf),
     /// A frame of a journal; none: its last.
     Journal(PathBuf, Option<u64>),
+    /// A frame of a run that left checkpoints.
+    Rerun(PathBuf, u64),
     /// Neither: why it is no region.
     Neither(String),
 }
@@ -31,7 +35,7 @@ impl FromStr for Source {
     type Err = Infallible;
 
     /// A path that is a file, or ends like a checkpoint's, is one; a directory with a journal is that, and `DIR@FRAME` a
-    /// frame of it; all else is a region.
+    /// frame of it, or of the run whose checkpoints it has; all else is a region.
     fn from_str(text: &str) -> Result<Source, Infallible> {
         if let Some(journal) = journal(text) {
             return Ok(journal);
@@ -55,6 +59,7 @@ impl fmt::Display for Source {
             Source::Checkpoint(path) => write!(f, "checkpoint {}", path.display()),
             Source::Journal(path, None) => write!(f, "journal {}", path.display()),
             Source::Journal(path, Some(frame)) => write!(f, "journal {}@{frame}", path.display()),
+            Source::Rerun(path, frame) => write!(f, "run {}@{frame}", path.display()),
             Source::Neither(_) => f.write_str("neither"),
         }
     }
@@ -82,6 +87,9 @@ impl Source {
                 let entry = frame.map_or_else(|| Ok(journal.last()), |frame| journal.at(frame))?;
                 Ok(Opened { reader: journal.replay_to(entry)?.load()?, file: None })
             }
+            Source::Rerun(path, frame) => {
+                Ok(Opened { reader: Rerun::open(path)?.at(*frame, World::builder())?.reader()?, file: None })
+            }
             Source::Neither(why) => Err(Failure::usage(why.clone())),
         }
     }
@@ -90,7 +98,7 @@ impl Source {
     pub(crate) fn region(&self) -> Option<String> {
         match self {
             Source::Region(target) => Some(target.to_string()),
-            Source::Checkpoint(_) | Source::Journal(..) | Source::Neither(_) => None,
+            Source::Checkpoint(_) | Source::Journal(..) | Source::Rerun(..) | Source::Neither(_) => None,
         }
     }
 
@@ -98,18 +106,22 @@ impl Source {
     pub(crate) fn checkpoint(&self) -> Option<&Path> {
         match self {
             Source::Checkpoint(path) => Some(path),
-            Source::Region(_) | Source::Journal(..) | Source::Neither(_) => None,
+            Source::Region(_) | Source::Journal(..) | Source::Rerun(..) | Source::Neither(_) => None,
         }
     }
 }
 
-/// `DIR` with a journal, or `DIR@FRAME`.
+/// `DIR` with a journal, or `DIR@FRAME` of one or of a run with checkpoints.
 pub(crate) fn journal(text: &str) -> Option<Source> {
     if let Some((directory, frame)) = text.rsplit_once('@')
         && let Ok(frame) = frame.parse::<u64>()
         && Path::new(directory).is_dir()
     {
-        return Some(Source::Journal(directory.into(), Some(frame)));
+        let is_rerun = !Journal::is_journal(Path::new(directory)) && Rerun::is_one(Path::new(directory));
+        return Some(match is_rerun {
+            true => Source::Rerun(directory.into(), frame),
+            false => Source::Journal(directory.into(), Some(frame)),
+        });
     }
     Journal::is_journal(Path::new(text)).then(|| Source::Journal(text.into(), None))
 }

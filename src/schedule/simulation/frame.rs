@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::commit::JobRows;
+
 use super::*;
 
 impl Simulation {
@@ -14,6 +16,7 @@ impl Simulation {
         let info = FrameInfo { frame: self.world.frame + 1, time: self.world.time, dt };
         let parity = (info.frame & 1) as u8;
         self.clear_changed(parity)?;
+        self.take_inputs(parity)?;
         let stages = std::mem::take(&mut self.stages);
         let mut done = Ok(());
         let mut batch = 0;
@@ -46,6 +49,27 @@ impl Simulation {
         for _ in 0..frames {
             self.world.time += dt;
         }
+        Ok(())
+    }
+
+    /// Applies what other processes have sent, before the frame's first batch.
+    fn take_inputs(&mut self, parity: u8) -> Result<(), RegionError> {
+        let Simulation { world, mailbox: Some(mailbox), sizes, report, .. } = self else { return Ok(()) };
+        let published = world.store.published;
+        let (records, access) = mailbox.take(published, sizes, &mut report.inputs);
+        if !records.is_empty() {
+            Commit {
+                store: &mut world.store,
+                registry: &world.registry,
+                sizes,
+                access: std::slice::from_ref(access),
+                parity,
+                scratch: &mut world.scratch,
+                counts: std::slice::from_mut(&mut report.inputs),
+            }
+            .apply(&[JobRows { system: 0, table: 0, rows: 0..0 }], &|_| records)?;
+        }
+        mailbox.applied();
         Ok(())
     }
 

@@ -129,8 +129,9 @@ fn an_overrun_that_cannot_be_killed_is_reported_when_the_job_returns() {
         let mut setting = Setting::of(workers);
         let (mut pool, _) = setting.start();
         let mut staged = Staged::new();
-        setting.deadline = Some(Duration::from_millis(5));
-        let failure = setting.run(&mut pool, &Order::sleep(2, 50_000), 6, &mut staged).unwrap_err();
+        // long enough for every other job on a busy machine
+        setting.deadline = Some(Duration::from_millis(400));
+        let failure = setting.run(&mut pool, &Order::sleep(2, 1_000_000), 6, &mut staged).unwrap_err();
         assert!(matches!(failure, JobFailure::Deadline { job: 2, .. }), "{workers} {failure:?}");
         setting.deadline = Some(Duration::from_secs(1000));
         setting.run(&mut pool, &Order::plain(2), 6, &mut staged).unwrap();

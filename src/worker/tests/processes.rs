@@ -200,7 +200,7 @@ fn workers_killed_between_batches_are_replaced() {
 #[test]
 fn a_job_that_hangs_past_its_deadline_is_killed_and_fails() {
     let mut setting = setting(2, 10, "");
-    setting.deadline = Some(Duration::from_millis(50));
+    setting.deadline = Some(Duration::from_millis(400));
     let (mut pool, _) = setting.start();
     let mut staged = Staged::new();
     let failure = setting.run(&mut pool, &Order::sleep(6, 1_000_000_000), 10, &mut staged).unwrap_err();

@@ -80,6 +80,8 @@ export class Connection {
   #pending: Pending | undefined;
   #sequence = 0;
   #acknowledged = 0;
+  /** Inputs up to this one went to connections that are over: they are contained, or were lost. */
+  #over = 0;
 
   constructor(url: string, options: ConnectOptions) {
     this.#url = withToken(url, options.token);
@@ -138,7 +140,7 @@ export class Connection {
    * contains. Inputs are not sent again: what a lost connection swallowed, prediction takes back.
    */
   send(name: string, payload: Uint8Array): number {
-    if (this.hello && !this.hello.inputs.includes(name)) throw new ViewError(`the server takes no input \`${name}\``);
+    if (this.hello && !this.hello.inputs.some(input => name === input || name.startsWith(`${input}.`))) throw new ViewError(`the server takes no input \`${name}\``);
     if (new TextEncoder().encode(name).length > 65_535) throw new ViewError("the input's name is too long");
     const bytes = encodeInput(this.#sequence + 1, name, payload);
     if (this.hello && bytes.length > this.hello.clientBytesMax) throw new ViewError(`the input has ${bytes.length} bytes, the server takes ${this.hello.clientBytesMax}`);
@@ -316,6 +318,7 @@ export class Connection {
   #hello(hello: Hello): void {
     if (this.hello) throw new ProtocolError("a second HELLO");
     this.hello = hello;
+    this.#over = this.#sequence;
     this.writerAlive = hello.writerAlive;
     if (this.#connections++ > 0) this.stats.reconnects++;
     const resume: Resume | undefined = this.#view !== "" && this.#session === hello.session && this.world.generation > 0
@@ -364,11 +367,11 @@ export class Connection {
     if (!parts) return;
     const applied = this.world.apply(parts);
     const applyMs = performance.now() - begun;
-    this.#acknowledged = applied.input;
+    this.#acknowledged = Math.max(applied.input, this.#over);
     this.stats.applied(applied.rows, applied.full, applyMs);
     this.#send(encodeAck(part.subscription, applied.generation));
     this.#live();
-    for (const callback of [...this.#onFrame]) guarded(() => callback({ ...applied, applyMs }));
+    for (const callback of [...this.#onFrame]) guarded(() => callback({ ...applied, input: this.#acknowledged, applyMs }));
   }
 
   #live(): void {

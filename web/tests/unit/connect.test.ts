@@ -187,5 +187,18 @@ test("inputs carry rising numbers, and only such that the server takes", async (
   assert.deepEqual(socket.hears(0x84).map(bytes => new DataView(bytes.buffer).getUint32(8, true)), [1, 2]);
   socket.says(...update({ subscription: 1, from: 7, to: 8, frame: 8, time: 8, full: false, input: 1 }, []));
   assert.equal(connection.acknowledgedInput, 1);
+  assert.equal(connection.send("push.x", new Uint8Array([3])), 3, "a field of what the server takes");
+  // with another connection the server begins to count anew: what went before is over
+  const frames: number[] = [];
+  connection.onFrame(frame => frames.push(frame.input));
+  connection.pause();
+  connection.resume();
+  const second = await next(2);
+  second.says(json(1, HELLO), json(2, SUBSCRIBED), ...full(9, model(10)));
+  assert.equal(connection.acknowledgedInput, 3);
+  assert.equal(connection.send("push", new Uint8Array([4])), 4);
+  second.says(...update({ subscription: 1, from: 9, to: 10, frame: 10, time: 10, full: false, input: 0 }, []));
+  second.says(...update({ subscription: 1, from: 10, to: 11, frame: 11, time: 11, full: false, input: 4 }, []));
+  assert.deepEqual(frames, [3, 3, 4]);
   connection.close();
 });

@@ -1,0 +1,102 @@
+//! What a checkpoint costs the frames that go on meanwhile, and how fast it is written and brought back.
+//!
+//! Rounds with and without are taken in turn. A round with a checkpoint ends with the frame in which that is whole and on
+//! disk; after the rounds the newest one is restored, and must have the state that was written.
+
+use std::error::Error;
+use std::time::Instant;
+
+use hypostyle::checkpoint::{self, Options as How};
+use hypostyle::{Simulation, Workers, World};
+
+use crate::scenes::{SceneOptions, find};
+
+use super::{Case, Figure, Options, compare};
+
+/// A figure of its own.
+fn single(group: &str, case: &str, unit: &'static str, mut values: Vec<f64>) -> Figure {
+    values.sort_by(f64::total_cmp);
+    let at = |q: f64| super::quantile(&values, q);
+    Figure {
+        group: group.to_owned(),
+        case: case.to_owned(),
+        unit,
+        median: at(0.5),
+        quartiles: (at(0.25), at(0.75)),
+        ratio: 1.0,
+    }
+}
+
+/// Frames beside checkpoints.
+pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Error>> {
+    let scene = find("particles").expect("the scene is compiled in");
+    let settings = SceneOptions { entities: Some(size as u64), seed: 1 };
+    let begin = || -> Result<Simulation, Box<dyn Error>> {
+        let world = scene.world(&settings, World::builder()).map_err(|error| error.to_string())?;
+        Ok(Simulation::builder().workers(Workers::Local).build(world, scene.schedule(&settings))?)
+    };
+    let place = std::env::temp_dir().join(format!("hypostyle-bench-checkpoint-{}", std::process::id()));
+    std::fs::create_dir_all(&place)?;
+    let path = place.join("world.checkpoint");
+    let (mut plain, mut written) = (begin()?, begin()?);
+    written.step(scene.dt())?;
+    let mut reader = Some(written.world().reader()?);
+    let (mut reports, mut skipped) = (Vec::new(), 0);
+    let dt = scene.dt();
+    // as many frames without as the last checkpoint took
+    let frames = std::cell::Cell::new(8u64);
+    let cases = vec![
+        Case::new("frames alone", || {
+            for _ in 0..frames.get() {
+                plain.step(dt).expect("the scene's frames do not fail");
+            }
+            frames.get() * size as u64
+        }),
+        Case::new("frames while a checkpoint is written", || {
+            let pinned = reader.take().expect("it came back").into_pinned().expect("there is a generation");
+            let to = path.clone();
+            let writing = std::thread::spawn(move || {
+                let report = checkpoint::write(&pinned.snapshot(), &to, &How::default()).expect("it can be written");
+                (report, pinned)
+            });
+            let before = written.world().skipped_publications();
+            let mut count = 0;
+            while !writing.is_finished() {
+                written.step(dt).expect("the scene's frames do not fail");
+                count += 1;
+            }
+            skipped += written.world().skipped_publications() - before;
+            frames.set(u64::max(count, 1));
+            let (report, pinned) = writing.join().expect("writing does not panic");
+            reports.push(report);
+            reader = Some(pinned.unpin());
+            frames.get() * size as u64
+        }),
+    ];
+    let name = format!("checkpoint, particles, {size} entities, local, a generation every frame");
+    let mut figures = compare(&name, "ns/entity", options.rounds, cases);
+    let speeds = |bytes: fn(&checkpoint::Report) -> u64| -> Vec<f64> {
+        reports.iter().map(|report| bytes(report) as f64 / 1e6 / report.elapsed.as_secs_f64()).collect()
+    };
+    figures.push(single(&name, "publications left out", "frames", vec![skipped as f64]));
+    figures.push(single(&name, "written, beside the frames", "MB/s", speeds(|report| report.raw_bytes)));
+    let sizes = reports.iter().map(|report| report.file_bytes as f64 / report.raw_bytes as f64).collect();
+    figures.push(single(&name, "bytes of the file per byte", "", sizes));
+    drop(plain);
+    // what is restored is what was pinned
+    let pinned = reader.take().expect("it came back").into_pinned()?;
+    let hash = pinned.snapshot().hash();
+    checkpoint::write(&pinned.snapshot(), &path, &How::default())?;
+    drop((pinned, written));
+    let mut seconds = Vec::new();
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let world = checkpoint::open(&path)?.restore(World::builder())?;
+        seconds.push(begun.elapsed().as_secs_f64());
+        let restored = world.reader()?.pin()?.hash();
+        assert_eq!(restored, hash, "a restored world is the one that was written");
+    }
+    figures.push(single(&name, "restored, with the same hash", "s", seconds));
+    std::fs::remove_dir_all(&place)?;
+    Ok(figures)
+}

@@ -1,0 +1,261 @@
+//! Visiting what a query matches, between frames. What a query matches is kept from call to call: looked at again is a
+//! table only when its shape has changed.
+//!
+//! Invariant: a kept match belongs to the very shape that it was made from; shapes never change, tables get new ones.
+#![expect(unsafe_code, reason = "hands out column slices of the writer's own tables")]
+
+use std::any::TypeId;
+use std::cell::Cell;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::Entity;
+use crate::column::{ColumnCursor, RawColumn};
+use crate::gather::{Gathered, Pieces};
+use crate::layout::FieldType;
+
+use super::World;
+use super::error::WorldError;
+use super::query::{Fetch, MaskTerm, Matched, Query, QueryPlan, bit_runs, matches};
+use super::store::FIRST_DATA;
+use super::table::{Shape, Table};
+
+/// Queries whose matches a world keeps.
+const KEPT_QUERIES_MAX: usize = 64;
+
+/// A query and what it matches.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub plan: QueryPlan,
+    /// Of the plan's columns.
+    types: Vec<FieldType>,
+    /// Of all data tables, in order.
+    tables: Vec<Known>,
+    /// Tables that match.
+    matching: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Known {
+    shape: Arc<Shape>,
+    matched: Option<Matched>,
+}
+
+impl Prepared {
+    fn matched(&self, table: u32) -> &Matched {
+        let known = &self.tables[(table - FIRST_DATA) as usize];
+        known.matched.as_ref().expect("`matching` lists tables that match")
+    }
+}
+
+/// Prepared queries that nobody uses at the moment, by type; the one put back last stands last.
+#[derive(Debug, Default)]
+pub(super) struct Queries(Mutex<Vec<(TypeId, Box<Prepared>)>>);
+
+impl Queries {
+    fn take<Q: Query>(&self) -> Option<Box<Prepared>> {
+        let mut kept = self.0.lock();
+        let place = kept.iter().rposition(|(ty, _)| *ty == TypeId::of::<Q>())?;
+        Some(kept.remove(place).1)
+    }
+
+    /// Keeps a prepared query for the next call.
+    pub(super) fn put<Q: Query>(&self, prepared: Box<Prepared>) {
+        let mut kept = self.0.lock();
+        if kept.len() == KEPT_QUERIES_MAX {
+            kept.remove(0);
+        }
+        kept.push((TypeId::of::<Q>(), prepared));
+    }
+}
+
+/// Lists of one table's visit, kept for their memory.
+#[derive(Default)]
+struct Visit {
+    raw: Vec<RawColumn>,
+    part: Vec<RawColumn>,
+    ready: Vec<Cell<bool>>,
+    bits: Vec<u64>,
+    gathered: Gathered,
+}
+
+thread_local! {
+    static VISIT: Cell<Option<Box<Visit>>> = const { Cell::new(None) };
+}
+
+impl World {
+    /// The query, with the tables of the moment. Whoever takes it puts it back.
+    pub(super) fn prepared<Q: Query>(&self) -> Result<Box<Prepared>, WorldError> {
+        let mut prepared = match self.queries.take::<Q>() {
+            Some(prepared) => prepared,
+            None => {
+                let plan = self.plan_of::<Q>()?;
+                let components = self.layout().components();
+                let ty = |component: u16, field: u8| components[usize::from(component)].fields[usize::from(field)].ty;
+                let types = plan.columns.iter().map(|access| ty(access.component, access.field)).collect();
+                Box::new(Prepared { plan, types, tables: Vec::new(), matching: Vec::new() })
+            }
+        };
+        let Prepared { plan, tables, matching, .. } = &mut *prepared;
+        let mut news = false;
+        for (index, (_, table)) in self.store.data_tables().enumerate() {
+            if tables.get(index).is_some_and(|known| Arc::ptr_eq(&known.shape, &table.shape)) {
+                continue;
+            }
+            let known = Known { shape: Arc::clone(&table.shape), matched: matches(plan, &table.shape) };
+            news = true;
+            match tables.get_mut(index) {
+                Some(old) => *old = known,
+                None => tables.push(known),
+            }
+        }
+        // a world that was restored or went back may have fewer tables
+        let count = self.store.tables.len() - FIRST_DATA as usize;
+        if news || tables.len() > count {
+            tables.truncate(count);
+            matching.clear();
+            let those = (FIRST_DATA..).zip(tables.iter()).filter(|(_, known)| known.matched.is_some());
+            matching.extend(those.map(|(table, _)| table));
+        }
+        Ok(prepared)
+    }
+
+    /// The table's rows that match, a bit each, into `bits`; how they lie.
+    fn pieces(&self, table: &Table, mask: &[MaskTerm], bits: &mut Vec<u64>) -> Pieces {
+        if table.rows == 0 {
+            return Pieces::None;
+        }
+        if mask.is_empty() {
+            return Pieces::All;
+        }
+        let words = table.rows.div_ceil(64) as usize;
+        let column = |column: u16| self.store.arena.items::<u64>(table.columns[usize::from(column)].live.offset, words);
+        bits.clear();
+        bits.extend(
+            (0..words).map(|word| mask.iter().fold(u64::MAX, |bits, term| bits & term.word(|c| column(c)[word]))),
+        );
+        if !table.rows.is_multiple_of(64) {
+            bits[words - 1] &= (1 << (table.rows % 64)) - 1;
+        }
+        Pieces::of(bits, table.rows)
+    }
+
+    /// Makes the columns that a query writes ready to be written, and notes the rows that it will write.
+    pub(super) fn secure_matches(&mut self, prepared: &Prepared) -> Result<(), WorldError> {
+        if !prepared.plan.writes() {
+            return Ok(());
+        }
+        let mut visit = VISIT.take().unwrap_or_default();
+        let done = self.secure_tables(prepared, &mut visit.bits);
+        VISIT.set(Some(visit));
+        done
+    }
+
+    fn secure_tables(&mut self, prepared: &Prepared, bits: &mut Vec<u64>) -> Result<(), WorldError> {
+        let parity = self.parity();
+        for index in &prepared.matching {
+            let matched = prepared.matched(*index);
+            let table = &self.store.tables[*index as usize];
+            let rows = table.rows;
+            let pieces = self.pieces(table, &matched.mask, bits);
+            if pieces == Pieces::None {
+                continue;
+            }
+            // short pieces are noted as one: what is copied too often keeps its value
+            let mut span = (0, rows);
+            if pieces != Pieces::All {
+                span = (u32::MAX, 0);
+                bit_runs(0, rows, |word| bits[word as usize], |from, to| span = (span.0.min(from), to));
+            }
+            for (access, column) in prepared.plan.columns.iter().zip(&matched.columns) {
+                let (true, Some(column)) = (access.write, column) else { continue };
+                self.store.write_partial(*index, usize::from(*column))?;
+                if pieces != Pieces::Long {
+                    self.store.touched(*index, usize::from(*column), span.0, span.1 - span.0);
+                }
+                let tracked = table_tracks(&self.store.tables[*index as usize], access.component);
+                if pieces == Pieces::All {
+                    if tracked {
+                        self.store.mark_changed(*index, access.component, parity, 0, rows)?;
+                    }
+                } else if tracked || pieces == Pieces::Long {
+                    let mut runs = Vec::new();
+                    bit_runs(0, rows, |word| bits[word as usize], |from, to| runs.push((from, to)));
+                    for (from, to) in runs {
+                        if pieces == Pieces::Long {
+                            self.store.touched(*index, usize::from(*column), from, to - from);
+                        }
+                        self.store.mark_changed(*index, access.component, parity, from, to - from)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with everything that matches; what the query writes was secured.
+    pub(super) fn visit<Q: Query>(&self, prepared: &Prepared, mut f: impl FnMut(&[Entity], Q::Item<'_>)) {
+        // taken out: `f` may look at worlds
+        let mut visit = VISIT.take().unwrap_or_default();
+        let Visit { raw, part, ready, bits, gathered } = &mut *visit;
+        for index in &prepared.matching {
+            let table = &self.store.tables[*index as usize];
+            let matched = prepared.matched(*index);
+            let pieces = self.pieces(table, &matched.mask, bits);
+            if pieces == Pieces::None {
+                continue;
+            }
+            raw.clear();
+            for ((access, column), ty) in prepared.plan.columns.iter().zip(&matched.columns).zip(&prepared.types) {
+                let Some(column) = column else { continue };
+                let address = self.store.arena.address(table.columns[usize::from(*column)].live.offset);
+                let new = if access.write { address } else { std::ptr::null_mut() };
+                raw.push(RawColumn { old: address, new, ty: *ty, len: table.rows as usize, streams: false });
+            }
+            ready.clear();
+            ready.resize_with(raw.len(), || Cell::new(true));
+            let entities = self.store.arena.items::<Entity>(table.columns[0].live.offset, table.rows as usize);
+            let mut call = |raw: &[RawColumn], ready: &[Cell<bool>], entities: &[Entity]| {
+                // SAFETY: live columns of the writer's own table, or rows that were gathered from them; written ones are
+                // building (`secure_matches` saw to that) and the world is borrowed mutably there, so nobody else sees them; a
+                // query names a written component once (`Write::describe`).
+                let columns = unsafe { ColumnCursor::new(raw, ready) };
+                let mut fetch = Fetch { columns, entities, present: &matched.present, next_optional: 0 };
+                f(entities, Q::fetch(&mut fetch));
+            };
+            match pieces {
+                Pieces::None => {}
+                Pieces::All => call(raw, ready, entities),
+                Pieces::Short => {
+                    // SAFETY: a bit for each of the table's rows, which all its columns have; nobody else writes them.
+                    unsafe { gathered.take(bits, 0, raw, entities) };
+                    call(&gathered.columns, &gathered.ready, &gathered.entities);
+                    // SAFETY: the columns that were taken from; `f` has returned, its slices are gone.
+                    unsafe { gathered.put(raw) };
+                }
+                Pieces::Long => bit_runs(
+                    0,
+                    table.rows,
+                    |word| bits[word as usize],
+                    |from, to| {
+                        let (from, len) = (from as usize, (to - from) as usize);
+                        part.clear();
+                        part.extend(raw.iter().map(|column| {
+                            // SAFETY: `from` rows into a column of more.
+                            let old = unsafe { column.old.add(from * column.ty.bytes()) };
+                            let new = if column.new.is_null() { column.new } else { old.cast_mut() };
+                            RawColumn { old, new, ty: column.ty, len, streams: false }
+                        }));
+                        call(part, ready, &entities[from..from + len]);
+                    },
+                ),
+            }
+        }
+        VISIT.set(Some(visit));
+    }
+}
+
+fn table_tracks(table: &Table, component: u16) -> bool {
+    table.shape.slot(component).is_some_and(|slot| slot.changed.is_some())
+}
