@@ -30,7 +30,6 @@ mod portable;
 pub(crate) use portable::*;
 
 /// Bytes of a huge page.
-#[cfg(unix)]
 pub(crate) const HUGE_PAGE_BYTES: u64 = 2 << 20;
 
 /// This process's id, for display and for telling a forked child from its parent; 0 where there are no processes.

@@ -91,6 +91,10 @@ mod memory {
             std::ptr::with_exposed_provenance_mut(self.start)
         }
 
+        pub(super) fn populate(&self, offset: usize, bytes: usize) -> io::Result<()> {
+            Err(io::Error::new(io::ErrorKind::Unsupported, format!("{bytes} bytes at {offset}: only Linux maps ahead")))
+        }
+
         /// # Safety
         /// None needed: it does nothing. It has the other twin's signature.
         pub(super) unsafe fn discard(&self, _offset: usize, _bytes: usize) -> bool {
