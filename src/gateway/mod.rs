@@ -15,7 +15,7 @@
 //! Architecture invariant: an ordinary reader; nothing here writes to a region or knows extents. What clients send for
 //! the simulation goes through an [`InputSender`](crate::InputSender), which checks it; the writer checks it again.
 //! Memory for a client is bounded, whatever it does: one update in flight to its socket, one message from it, and the
-//! numbers of [`INPUTS_PENDING_MAX`](inputs::INPUTS_PENDING_MAX) inputs.
+//! numbers of a few thousand inputs.
 #![forbid(unsafe_code)]
 
 mod client;
