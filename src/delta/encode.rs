@@ -83,9 +83,23 @@ impl Shadow {
         masks: (Option<&AreaMasks>, Option<&AreaMasks>),
         message_bytes_max: usize,
     ) -> Delta {
+        self.delta_in(since, selection, masks, message_bytes_max, &mut |_| None)
+    }
+
+    /// As [`Shadow::delta`], in memory of the caller's: `memory` is asked for an empty vector where so many bytes come
+    /// that a message's own would have to grow.
+    #[must_use]
+    pub(crate) fn delta_in(
+        &self,
+        since: Option<Look>,
+        selection: &Selection,
+        masks: (Option<&AreaMasks>, Option<&AreaMasks>),
+        message_bytes_max: usize,
+        memory: &mut dyn FnMut(usize) -> Option<Vec<u8>>,
+    ) -> Delta {
         let state = self.state();
         let number = since.map_or(0, |look| look.number);
-        let mut packer = Packer::new(message_bytes_max.max(MESSAGE_BYTES_MIN));
+        let mut packer = Packer::new(message_bytes_max.max(MESSAGE_BYTES_MIN), memory);
         let mut pending = Vec::new();
         for (&id, &at) in &self.dropped {
             if at > number && since.is_some() {
@@ -158,7 +172,7 @@ impl TableDelta<'_> {
         self.table.columns.iter().zip(&self.track.columns).filter(|(column, _)| self.selection.has_column(column.role))
     }
 
-    fn head(&self, packer: &mut Packer) {
+    fn head(&self, packer: &mut Packer<'_>) {
         if self.track.head <= self.since {
             return;
         }
@@ -189,7 +203,7 @@ impl TableDelta<'_> {
         out.resize(out.len().next_multiple_of(8), 0);
     }
 
-    fn values(&self, packer: &mut Packer) {
+    fn values(&self, packer: &mut Packer<'_>) {
         let mut index = 0;
         let mut collected = Vec::new();
         for (column, track) in self.columns() {
@@ -241,16 +255,17 @@ impl TableDelta<'_> {
 }
 
 /// Puts blocks into parts.
-struct Packer {
+struct Packer<'a> {
     message_bytes_max: usize,
     parts: Vec<PartBytes>,
     items: u64,
+    memory: &'a mut dyn FnMut(usize) -> Option<Vec<u8>>,
 }
 
-impl Packer {
-    fn new(message_bytes_max: usize) -> Self {
+impl<'a> Packer<'a> {
+    fn new(message_bytes_max: usize, memory: &'a mut dyn FnMut(usize) -> Option<Vec<u8>>) -> Self {
         let first = PartBytes { bytes: vec![0; HEAD_BYTES], blocks: 0 };
-        Packer { message_bytes_max, parts: vec![first], items: 0 }
+        Packer { message_bytes_max, parts: vec![first], items: 0, memory }
     }
 
     fn part(&mut self) -> &mut PartBytes {
@@ -280,6 +295,20 @@ impl Packer {
         part.blocks += 1;
     }
 
+    /// Sees to it that a part with room for so many more bytes need not grow for them.
+    fn reserve(&mut self, bytes: usize) {
+        let old = self.bytes();
+        let needed = old.len() + bytes;
+        if old.capacity() >= needed {
+            return;
+        }
+        if let Some(mut new) = (self.memory)(needed) {
+            let old = self.bytes();
+            new.extend_from_slice(old);
+            *old = new;
+        }
+    }
+
     /// Columns of one table with the same rows.
     fn group(&mut self, table: u32, columns: &[Column<'_>]) {
         let Some(rows) = columns.first().map(|column| &column.rows) else { return };
@@ -301,6 +330,7 @@ impl Packer {
         if !same {
             self.begin(bound + rows.bytes());
         }
+        self.reserve(bound + if same { 0 } else { rows.bytes() });
         self.items += rows.items as u64;
         let out = self.bytes();
         let begin = out.len();

@@ -34,6 +34,8 @@ mod track;
 
 pub use area::{Area, AreaMasks};
 pub use encode::Delta;
+#[cfg(feature = "gateway")]
+pub(crate) use encode::MESSAGE_BYTES_MIN;
 pub use error::DeltaError;
 pub use head::{FLAG_FULL, FLAG_LAST, FLAG_ZSTD, HEAD_BYTES, Head};
 pub use select::{SelectError, Selection};

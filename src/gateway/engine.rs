@@ -1,8 +1,8 @@
 //! The thread that follows the region and encodes what clients ask for.
 //!
 //! Invariants: a pin is held for one look, and looks are at most `rate_hz_max` a second, made only while somebody asks;
-//! what it keeps beside the shadow is bounded: one answer per kind of ask since the last look, and masks of boxes up to
-//! [`MASK_BYTES_MAX`].
+//! what it keeps beside the shadow is bounded: one answer per kind of ask since the last look, masks of boxes up to
+//! [`MASK_BYTES_MAX`], and the memory of two states' messages, for as long as it is asked.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use axum::body::Bytes;
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
-use crate::delta::{AreaMasks, FLAG_ZSTD, HEAD_BYTES, Selection, Shadow};
+use crate::delta::{AreaMasks, FLAG_ZSTD, HEAD_BYTES, MESSAGE_BYTES_MIN, Selection, Shadow};
 use crate::snapshot::{Reader, SnapshotError};
 use crate::trace::Timeline;
 
+use super::buffers::Buffers;
 use super::hello::{Now, World};
 use super::inputs::{Contained, Inputs};
 use super::metrics::{Metrics, add};
@@ -157,6 +158,8 @@ pub(super) struct Engine {
     /// Masks of boxes, by view and generation, oldest first.
     masks: VecDeque<(u64, u64, Arc<AreaMasks>)>,
     mask_bytes: usize,
+    /// Memory of messages.
+    buffers: Buffers,
     looked: Option<Instant>,
     checked: Instant,
     /// The newest generation, and since when it (or the look for another region) is so old.
@@ -215,6 +218,7 @@ impl Engine {
             answers: HashMap::new(),
             masks: VecDeque::new(),
             mask_bytes: 0,
+            buffers: Buffers::new(options.message_bytes_max.max(MESSAGE_BYTES_MIN)),
             looked: None,
             checked: Instant::now(),
             quiet: (0, Instant::now()),
@@ -400,10 +404,12 @@ impl Engine {
                 now = Some(masks);
             }
         }
-        let delta = self.shadow.delta(look, selection, (now.as_deref(), before.as_deref()), self.message_bytes_max);
+        let (masks, max) = ((now.as_deref(), before.as_deref()), self.message_bytes_max);
+        let delta = self.shadow.delta_in(look, selection, masks, max, &mut |bytes| self.buffers.take(bytes));
+        self.buffers.end_update();
         let messages = delta.into_messages(ask.subscription).into_iter();
         let messages: Vec<Bytes> =
-            messages.map(|message| Bytes::from(if ask.zstd { compressed(message) } else { message })).collect();
+            messages.map(|message| self.buffers.lend(if ask.zstd { compressed(message) } else { message })).collect();
         let bytes = messages.iter().map(|message| message.len() as u64).sum();
         let update = Arc::new(Update {
             messages,
@@ -439,6 +445,7 @@ impl Engine {
     /// Looks whether the writer lives and, where nothing new comes, whether another region has the name now.
     fn check_life(&mut self) {
         self.checked = Instant::now();
+        self.buffers.tidy();
         let mut alive = self.reader.is_alive().unwrap_or(false);
         let newest = self.reader.newest();
         let is_quiet = !alive || self.quiet.0 == newest;

@@ -18,6 +18,7 @@
 //! numbers of a few thousand inputs.
 #![forbid(unsafe_code)]
 
+mod buffers;
 mod client;
 mod engine;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -45,6 +45,8 @@ export interface PredictOptions {
 
 /** Steps and inputs that are kept for a replay. */
 const HISTORY_MAX = 256;
+/** A correction of which no more than this part is left is over. */
+const LEFT_MIN = 1e-3;
 
 type Event =
   | { readonly kind: "step"; readonly dt: number; readonly end: number }
@@ -58,7 +60,7 @@ interface Part {
   readonly handles: Uint32Array;
   readonly state: Record<string, Floats>;
   readonly shown: Record<string, Floats>;
-  /** What a smooth correction still has to take back: shown = state + offset. */
+  /** What a smooth correction took back at first: shown = state + what is left of it. */
   readonly offset: Record<string, Float32Array>;
 }
 
@@ -81,7 +83,10 @@ export class Predictor {
   readonly #spare = new WeakMap<Table, Part>();
   #history: Event[] = [];
   #worldVersion = -1;
-  #fading = false;
+  /** The part of the last correction that is left; 0 where it is over. */
+  #left = 0;
+  /** Whether the shown columns are to be made anew. */
+  #stale = false;
 
   constructor(world: World, kernel: Kernel, options: PredictOptions = {}) {
     if (kernel.writes.length === 0) throw new ViewError("a kernel that writes nothing");
@@ -96,8 +101,12 @@ export class Predictor {
     this.#aheadMax = options.aheadMax ?? 0.5;
   }
 
-  /** The predicted column in a table: what to show. `undefined` where the table is not predicted. */
+  /**
+   * The predicted column in a table: what to show. `undefined` where the table is not predicted. Take it anew after each
+   * step, input and reconciliation: its values are made when it is asked for.
+   */
   column(name: string, table: Table): Floats | undefined {
+    if (this.#stale) this.#show();
     return this.#parts.find(part => part.table === table)?.shown[name];
   }
 
@@ -121,12 +130,13 @@ export class Predictor {
   input(sequence: number, input: unknown): void {
     this.#remember({ kind: "input", sequence, input, end: this.time });
     for (const part of this.#parts) this.#kernel.input?.(this.#job(part, 0), input);
-    this.#fade(0);
+    this.#changed();
   }
 
   /** Takes the server's new state in. Call after each update, with the newest input that the state contains. */
   reconcile(acknowledgedInput = 0): void {
-    if (this.#worldVersion === this.#world.version) return;
+    const since = this.#worldVersion;
+    if (since === this.#world.version) return;
     this.#worldVersion = this.#world.version;
     const before = new Map(this.#parts.map(part => [part.table, part]));
     const to = this.#world.time;
@@ -144,7 +154,7 @@ export class Predictor {
     let sum = 0, count = 0, max = 0;
     this.#parts = [];
     for (const table of this.#world.tables) {
-      const part = this.#fresh(table, before.get(table));
+      const part = this.#fresh(table, before.get(table), since);
       if (!part) continue;
       this.#parts.push(part);
       for (const event of this.#history) {
@@ -162,8 +172,8 @@ export class Predictor {
     this.errorMax = max;
     this.errorRms = count > 0 ? Math.sqrt(sum / count) : 0;
     this.reconciled++;
-    this.#fading = this.#smooth > 0 && max > 0;
-    this.#fade(0);
+    this.#left = this.#smooth > 0 && (max > 0 || this.#left > 0) ? 1 : 0;
+    this.#changed();
   }
 
   #remember(event: Event): void {
@@ -187,7 +197,7 @@ export class Predictor {
   }
 
   /** The server's state of a table as the start of a prediction; arrays of the part before are used again. */
-  #fresh(table: Table, old: Part | undefined): Part | undefined {
+  #fresh(table: Table, old: Part | undefined, since: number): Part | undefined {
     if ([...this.#kernel.writes, ...this.#kernel.reads].some(name => !table.columns.has(name))) return undefined;
     const { rows } = table, room = Math.ceil(table.capacity / CHUNK_ROWS) * CHUNK_ROWS, spare = this.#spare.get(table);
     const again = spare?.room === room ? spare : undefined, shownBefore = old?.room === room ? old.shown : undefined;
@@ -197,10 +207,16 @@ export class Predictor {
       state[name] = again?.state[name] ?? make();
       (state[name] as Float64Array).set(data.subarray(0, rows * lanes) as Float64Array);
       shown[name] = shownBefore?.[name] ?? make();
-      offset[name] = again?.offset[name]?.fill(0, 0, rows * lanes) ?? new Float32Array(this.#smooth > 0 ? room * lanes : 0);
+      offset[name] = again?.offset[name] ?? new Float32Array(this.#smooth > 0 ? room * lanes : 0);
+      if (!old) offset[name].fill(0);
     }
-    const handles = again?.handles ?? new Uint32Array(room * 2);
-    handles.set(new Uint32Array(table.handles.bytes.buffer, 0, rows * 2));
+    let handles: Uint32Array;
+    if (old?.room === room && old.rows === rows && !changed(table.handles.stamps, since, rows)) handles = old.handles;
+    else {
+      // parts whose rows stayed as they were have it together
+      handles = again && again.handles !== old?.handles ? again.handles : new Uint32Array(room * 2);
+      handles.set(new Uint32Array(table.handles.bytes.buffer, 0, rows * 2));
+    }
     if (old) this.#spare.set(table, old);
     return { table, rows, room, handles, state, shown, offset };
   }
@@ -208,10 +224,13 @@ export class Predictor {
   /** How far the old prediction is from the new one, in rows of the same entity; and what a smooth change takes back. */
   #compare(part: Part, old: Part): Difference {
     const total: Difference = { sum: 0, count: 0, max: 0 }, rows = Math.min(part.rows, old.rows);
-    const same = sameRows(part.handles, old.handles, rows);
+    const same = part.handles === old.handles ? [0, rows] : sameRows(part.handles, old.handles, rows);
     for (const name of this.#kernel.writes) {
-      const { lanes } = part.table.columns.get(name)!;
-      const one = difference(part.state[name]!, old.state[name]!, same, lanes, part.offset[name]!, old.offset[name]!, this.#smooth > 0);
+      const { lanes } = part.table.columns.get(name)!, offset = part.offset[name]!;
+      const one = this.#smooth > 0
+        ? smoothDifference(part.state[name]!, old.state[name]!, same, lanes, offset, old.offset[name]!, this.#left)
+        : difference(part.state[name]!, old.state[name]!, same, lanes);
+      if (this.#smooth > 0) clearBetween(offset, same, lanes, part.rows);
       total.sum += one.sum;
       total.count += one.count;
       total.max = Math.max(total.max, one.max);
@@ -219,22 +238,28 @@ export class Predictor {
     return total;
   }
 
-  /** Makes the shown columns: the state, and what is left of the last correction. */
+  /** Lets the last correction fade. */
   #fade(seconds: number): void {
-    const keep = this.#fading ? Math.exp(-seconds / this.#smooth) : 0;
-    let largest = 0;
+    this.#left *= Math.exp(-seconds / this.#smooth);
+    if (!(this.#left > LEFT_MIN)) this.#left = 0;
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#stale = true;
+    this.version++;
+  }
+
+  /** Makes the shown columns: the state, and what is left of the last correction. */
+  #show(): void {
+    this.#stale = false;
     for (const part of this.#parts) {
       for (const name of this.#kernel.writes) {
         const state = part.state[name]!, shown = part.shown[name]!, length = part.rows * (part.table.columns.get(name)?.lanes ?? 1);
-        if (this.#fading) largest = Math.max(largest, fade(shown, state, part.offset[name]!, keep, length));
+        if (this.#left > 0) add(shown, state, part.offset[name]!, this.#left, length);
         else (shown as Float64Array).set(state.subarray(0, length));
       }
     }
-    if (this.#fading && largest <= this.errorMax * 1e-3) {
-      this.#fading = false;
-      for (const part of this.#parts) for (const offset of Object.values(part.offset)) offset.fill(0);
-    }
-    this.version++;
   }
 }
 
@@ -242,6 +267,12 @@ interface Difference {
   sum: number;
   count: number;
   max: number;
+}
+
+/** Whether one of the chunks changed after a version. */
+function changed(stamps: Float64Array, since: number, rows: number): boolean {
+  for (let chunk = Math.ceil(rows / CHUNK_ROWS) - 1; chunk >= 0; chunk--) if (!(stamps[chunk]! <= since)) return true;
+  return false;
 }
 
 /** Rows that hold the same entity in both: runs of first and end. */
@@ -261,9 +292,9 @@ function sameRows(a: Uint32Array, b: Uint32Array, rows: number): number[] {
   return runs;
 }
 
-/** Loops of their own, so that engines see plain arrays. */
-function difference(now: Floats, before: Floats, runs: number[], lanes: number, offset: Float32Array, left: Float32Array, smooth: boolean): Difference {
-  let sum = 0, count = 0, max = 0;
+/** Loops of their own, so that engines see plain arrays; several values in a turn, which they do not do by themselves. */
+function difference(now: Floats, before: Floats, runs: number[], lanes: number): Difference {
+  let sum = 0, max = 0;
   for (let run = 0; run < runs.length; run += 2) {
     const end = runs[run + 1]! * lanes;
     for (let k = runs[run]! * lanes; k < end; k++) {
@@ -271,22 +302,76 @@ function difference(now: Floats, before: Floats, runs: number[], lanes: number, 
       if (!(square < Infinity)) continue;
       sum += square;
       if (square > max) max = square;
-      if (smooth) offset[k] = error + left[k]!;
     }
-    count += end - runs[run]! * lanes;
   }
-  return { sum, count, max: Math.sqrt(max) };
+  return { sum, count: countOf(runs, lanes), max: Math.sqrt(max) };
 }
 
-/** Takes corrections back by a part, and adds what is left. Returns the largest that is left. */
-function fade(shown: Floats, state: Floats, offset: Float32Array, keep: number, length: number): number {
-  let high = 0, low = 0;
-  for (let k = 0; k < length; k++) {
-    const left = offset[k]! * keep;
-    offset[k] = left;
-    if (left > high) high = left;
-    else if (left < low) low = left;
-    shown[k] = state[k]! + left;
+/** The same, and the new correction: the difference, and the part `keep` of the correction before. */
+function smoothDifference(now: Floats, before: Floats, runs: number[], lanes: number, offset: Float32Array, left: Float32Array, keep: number): Difference {
+  let sum = 0, max = 0, sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+  for (let run = 0; run < runs.length; run += 2) {
+    const end = runs[run + 1]! * lanes;
+    let k = runs[run]! * lanes;
+    for (const last = end - 3; k < last; k += 4) {
+      const error0 = before[k]! - now[k]!, error1 = before[k + 1]! - now[k + 1]!, error2 = before[k + 2]! - now[k + 2]!, error3 = before[k + 3]! - now[k + 3]!;
+      const square0 = error0 * error0, square1 = error1 * error1, square2 = error2 * error2, square3 = error3 * error3;
+      sum0 += square0;
+      sum1 += square1;
+      sum2 += square2;
+      sum3 += square3;
+      if (square0 > max) max = square0;
+      if (square1 > max) max = square1;
+      if (square2 > max) max = square2;
+      if (square3 > max) max = square3;
+      offset[k] = error0 + left[k]! * keep;
+      offset[k + 1] = error1 + left[k + 1]! * keep;
+      offset[k + 2] = error2 + left[k + 2]! * keep;
+      offset[k + 3] = error3 + left[k + 3]! * keep;
+    }
+    for (; k < end; k++) {
+      const error = before[k]! - now[k]!, square = error * error;
+      sum += square;
+      if (square > max) max = square;
+      offset[k] = error + left[k]! * keep;
+    }
   }
-  return Math.max(high, -low);
+  sum += sum0 + sum1 + sum2 + sum3;
+  if (sum < Infinity) return { sum, count: countOf(runs, lanes), max: Math.sqrt(max) };
+  // values that are no numbers have no error, and nothing to fade
+  for (let run = 0; run < runs.length; run += 2) {
+    for (let k = runs[run]! * lanes; k < runs[run + 1]! * lanes; k++) {
+      const error = before[k]! - now[k]!;
+      if (!(error * error < Infinity)) offset[k] = 0;
+    }
+  }
+  return difference(now, before, runs, lanes);
+}
+
+function countOf(runs: number[], lanes: number): number {
+  let rows = 0;
+  for (let run = 0; run < runs.length; run += 2) rows += runs[run + 1]! - runs[run]!;
+  return rows * lanes;
+}
+
+/** No correction for rows outside of the runs. */
+function clearBetween(offset: Float32Array, runs: number[], lanes: number, rows: number): void {
+  let from = 0;
+  for (let run = 0; run < runs.length; run += 2) {
+    offset.fill(0, from, runs[run]! * lanes);
+    from = runs[run + 1]! * lanes;
+  }
+  offset.fill(0, from, rows * lanes);
+}
+
+/** What is shown: the state, and what is left of corrections. */
+function add(shown: Floats, state: Floats, offset: Float32Array, keep: number, length: number): void {
+  let k = 0;
+  for (const last = length - 3; k < last; k += 4) {
+    shown[k] = state[k]! + offset[k]! * keep;
+    shown[k + 1] = state[k + 1]! + offset[k + 1]! * keep;
+    shown[k + 2] = state[k + 2]! + offset[k + 2]! * keep;
+    shown[k + 3] = state[k + 3]! + offset[k + 3]! * keep;
+  }
+  for (; k < length; k++) shown[k] = state[k]! + offset[k]! * keep;
 }

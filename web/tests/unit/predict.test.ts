@@ -113,6 +113,64 @@ test("a wrong prediction snaps, or fades, and the error is told", () => {
   }
 });
 
+test("a correction goes on through a prediction that was right, and values that are no numbers have none", () => {
+  const server = new Server(11);
+  server.send();
+  const predictor = new Predictor(server.world, DRIFT, { reconcile: "smooth", smoothSeconds: 0.1 });
+  predictor.reconcile();
+  const x = (row: number): number | undefined => predictor.column("position.x", server.world.tables[0]!)?.[row];
+  const next = (): void => {
+    predictor.step(0.25, 0);
+    server.step(0.25);
+  };
+  next();
+  server.x.fill(5, 3, 4);
+  server.x.fill(NaN, 6, 7);
+  server.x.fill(Infinity, 10, 11);
+  server.send();
+  predictor.reconcile();
+  near(predictor.errorMax, 4.5);
+  assert.deepEqual([x(6), x(10)], [NaN, Infinity]);
+  predictor.step(0, 0.1);
+  near(x(3), 5 - 4.5 / Math.E);
+  near(x(4), 0.5);
+  next();
+  server.send();
+  predictor.reconcile();
+  near(predictor.errorMax, 0);
+  near(x(3), 5.5 - 4.5 / Math.E);
+  predictor.step(0, 0.1);
+  near(x(3), 5.5 - 4.5 / Math.E ** 2);
+  assert.deepEqual([x(6), x(10)], [NaN, Infinity]);
+});
+
+test("rows that come and go keep their entities' corrections apart", () => {
+  const server = new Server(10);
+  server.send();
+  const predictor = new Predictor(server.world, DRIFT, { reconcile: "smooth", smoothSeconds: 0.1 });
+  predictor.reconcile();
+  const handles = (): BigUint64Array => new BigUint64Array(server.table.data[0]!.buffer);
+  for (let round = 0; round < 12; round++) {
+    predictor.step(0.25, 0);
+    server.step(0.25);
+    // every third round, row 4 becomes another entity, far away; row 7 is off by 2 in each
+    const other = round % 3 === 0;
+    if (other) {
+      handles()[4] = BigInt(100 + round);
+      server.x.fill(1000 + round, 4, 5);
+    }
+    server.x[7]! += 2;
+    server.send();
+    predictor.reconcile();
+    near(predictor.errorMax, 2);
+    const shown = predictor.column("position.x", server.world.tables[0]!)!;
+    near(shown[4], server.x[4]!);
+    near(shown[7], server.x[7]! - 2);
+    predictor.step(0, 10);
+    near(predictor.column("position.x", server.world.tables[0]!)![7], server.x[7]!);
+  }
+});
+
 test("inputs are replayed until the server has them, in their order among the steps", () => {
   const server = new Server(4);
   server.send();
