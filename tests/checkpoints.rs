@@ -361,6 +361,38 @@ fn the_newest_are_kept_and_a_failure_is_told() {
 }
 
 #[test]
+fn a_slow_keeper_hurries_when_it_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let scene = &scenes::particles::Particles;
+    let mut simulation = begin(scene, 100_000, Workers::Local);
+    let reader = || simulation.world().reader().unwrap();
+    let options = |percent| KeeperOptions {
+        directory: directory.path().to_owned(),
+        prefix: "slow".to_owned(),
+        every_frames: Some(1),
+        every: None,
+        keep: 2,
+        options: Options::default().pace_percent(percent),
+    };
+    for percent in [0, 101] {
+        let refused = Keeper::start(reader(), 0, options(percent)).err().unwrap();
+        assert!(matches!(refused, CheckpointError::Pace { percent: other } if other == percent), "{refused}");
+    }
+    let mut keeper = Keeper::start(reader(), 0, options(1)).unwrap();
+    assert!(!keeper.is_writing().unwrap());
+    run(&mut simulation, scene, 1);
+    let hash = simulation.world().reader().unwrap().pin().unwrap().hash();
+    assert!(keeper.look(1).unwrap());
+    assert!(keeper.is_writing().unwrap(), "some chunks at a hundredth of a core");
+    assert!(!keeper.look(1).unwrap());
+    run(&mut simulation, scene, 2);
+    let kept = keeper.finish().unwrap();
+    assert_eq!((kept.written, kept.newest.unwrap().frame), (2, 3));
+    let oldest = &checkpoint::in_directory(directory.path(), Some("slow")).unwrap()[1];
+    assert_eq!(checkpoint::open(&oldest.path).unwrap().load().unwrap().pin().unwrap().hash(), hash);
+}
+
+#[test]
 fn a_held_generation_is_written_as_it_was() {
     let directory = tempfile::tempdir().unwrap();
     let scene = &scenes::particles::Particles;

@@ -1,17 +1,21 @@
 //! What a checkpoint costs the frames that go on meanwhile, and how fast it is written and brought back.
 //!
-//! Rounds with and without are taken in turn. A round with a checkpoint ends with the frame in which that is whole and on
-//! disk; after the rounds the newest one is restored, and must have the state that was written.
+//! Rounds with and without are taken in turn: frames alone, beside a thread that writes as fast as it can, and beside a
+//! keeper. A round with a checkpoint ends with the frame in which that is whole and on disk; after the rounds the newest one is restored, and must have the state that was written.
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::time::Instant;
 
-use hypostyle::checkpoint::{self, Options as How};
+use hypostyle::checkpoint::{self, Keeper, KeeperOptions, Options as How};
 use hypostyle::{Simulation, Workers, World};
 
 use crate::scenes::{SceneOptions, find};
 
 use super::{Case, Figure, Options, compare};
+
+/// Frames of a round without a checkpoint, at most.
+const FRAMES_ALONE_MAX: u64 = 40;
 
 /// A figure of its own.
 fn single(group: &str, case: &str, unit: &'static str, mut values: Vec<f64>) -> Figure {
@@ -27,6 +31,20 @@ fn single(group: &str, case: &str, unit: &'static str, mut values: Vec<f64>) -> 
     }
 }
 
+/// Writes whenever it is looked at and there is a newer generation.
+fn keeper(simulation: &Simulation, directory: PathBuf) -> Result<Keeper, Box<dyn Error>> {
+    let options = KeeperOptions {
+        directory,
+        prefix: "bench".to_owned(),
+        every_frames: Some(1),
+        every: None,
+        keep: 1,
+        options: How::default(),
+    };
+    // the frame before the world's: it is due at once
+    Ok(Keeper::start(simulation.world().reader()?, simulation.world().frame() - 1, options)?)
+}
+
 /// Frames beside checkpoints.
 pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Error>> {
     let scene = find("particles").expect("the scene is compiled in");
@@ -38,21 +56,24 @@ pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Erro
     let place = std::env::temp_dir().join(format!("hypostyle-bench-checkpoint-{}", std::process::id()));
     std::fs::create_dir_all(&place)?;
     let path = place.join("world.checkpoint");
-    let (mut plain, mut written) = (begin()?, begin()?);
-    written.step(scene.dt())?;
-    let mut reader = Some(written.world().reader()?);
-    let (mut reports, mut skipped) = (Vec::new(), 0);
+    let (mut plain, written) = (begin()?, std::cell::RefCell::new(begin()?));
+    written.borrow_mut().step(scene.dt())?;
+    let mut keeper = keeper(&written.borrow(), place.join("kept"))?;
+    let mut reader = Some(written.borrow().world().reader()?);
+    let (mut reports, mut kept, mut skipped, mut skipped_kept) = (Vec::new(), Vec::new(), 0, 0);
     let dt = scene.dt();
-    // as many frames without as the last checkpoint took
+    // as many frames without as the last checkpoint took, if those are few
     let frames = std::cell::Cell::new(8u64);
     let cases = vec![
         Case::new("frames alone", || {
-            for _ in 0..frames.get() {
+            let frames = frames.get().min(FRAMES_ALONE_MAX);
+            for _ in 0..frames {
                 plain.step(dt).expect("the scene's frames do not fail");
             }
-            frames.get() * size as u64
+            frames * size as u64
         }),
-        Case::new("frames while a checkpoint is written", || {
+        Case::new("frames while a checkpoint is written as fast as it can be", || {
+            let mut written = written.borrow_mut();
             let pinned = reader.take().expect("it came back").into_pinned().expect("there is a generation");
             let to = path.clone();
             let writing = std::thread::spawn(move || {
@@ -72,14 +93,34 @@ pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Erro
             reader = Some(pinned.unpin());
             frames.get() * size as u64
         }),
+        Case::new("frames while a keeper writes one", || {
+            let mut written = written.borrow_mut();
+            let before = written.world().skipped_publications();
+            assert!(keeper.look(written.world().frame()).expect("the thread lives"), "one is due");
+            let mut count = 0;
+            while keeper.is_writing().expect("the thread lives") {
+                written.step(dt).expect("the scene's frames do not fail");
+                count += 1;
+            }
+            skipped_kept += written.world().skipped_publications() - before;
+            frames.set(u64::max(count, 1));
+            kept.push(keeper.kept().newest.clone().expect("it can be written"));
+            frames.get() * size as u64
+        }),
     ];
     let name = format!("checkpoint, particles, {size} entities, local, a generation every frame");
     let mut figures = compare(&name, "ns/entity", options.rounds, cases);
-    let speeds = |bytes: fn(&checkpoint::Report) -> u64| -> Vec<f64> {
-        reports.iter().map(|report| bytes(report) as f64 / 1e6 / report.elapsed.as_secs_f64()).collect()
-    };
-    figures.push(single(&name, "publications left out", "frames", vec![skipped as f64]));
-    figures.push(single(&name, "written, beside the frames", "MB/s", speeds(|report| report.raw_bytes)));
+    for (who, reports, skipped) in [("as fast as it can be", &reports, skipped), ("by a keeper", &kept, skipped_kept)] {
+        let speed = |report: &checkpoint::Report| report.raw_bytes as f64 / 1e6 / report.elapsed.as_secs_f64();
+        let skipped = vec![skipped as f64];
+        figures.push(single(&name, &format!("publications left out, {who}"), "frames", skipped));
+        figures.push(single(
+            &name,
+            &format!("written beside the frames, {who}"),
+            "MB/s",
+            reports.iter().map(speed).collect(),
+        ));
+    }
     let sizes = reports.iter().map(|report| report.file_bytes as f64 / report.raw_bytes as f64).collect();
     figures.push(single(&name, "bytes of the file per byte", "", sizes));
     drop(plain);
@@ -87,7 +128,7 @@ pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Erro
     let pinned = reader.take().expect("it came back").into_pinned()?;
     let hash = pinned.snapshot().hash();
     checkpoint::write(&pinned.snapshot(), &path, &How::default())?;
-    drop((pinned, written));
+    drop((pinned, keeper, written));
     let mut seconds = Vec::new();
     for _ in 0..3 {
         let begun = Instant::now();

@@ -46,6 +46,12 @@ pub enum CheckpointError {
         /// The most there is.
         most: i32,
     },
+    /// A pace that does not exist.
+    #[error("a pace of {percent} percent does not exist: use 1 to 100; at 100 it never sleeps")]
+    Pace {
+        /// What was asked for.
+        percent: u8,
+    },
     /// Notes that do not fit.
     #[error("the notes do not fit: {what}")]
     Notes {

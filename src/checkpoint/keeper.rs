@@ -3,9 +3,10 @@
 //!
 //! Whoever runs the frames calls [`Keeper::look`] between them: it pins the newest generation when one is due, which
 //! costs next to nothing, and hands it to a thread that writes. While that is at work nothing further is due; frames go
-//! on. The oldest files go when a newer one is whole, so a death at any instant leaves one that is.
+//! on: the thread sleeps most of the time and lets others go first, until somebody waits for it. The oldest files go when a newer one is whole, so a death at any instant leaves one that is.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,10 +16,14 @@ use crate::snapshot::{Pinned, Reader};
 use super::error::CheckpointError;
 use super::place;
 use super::read::{CheckpointFile, open};
-use super::write::{Options, Report, write};
+use super::write::{Options, Pace, Report, write_at_pace};
 
 /// What checkpoints' names end with.
 const SUFFIX: &str = ".checkpoint";
+
+/// How much of a core a keeper's thread takes where its options do not say, in percent: frames beside it have the memory
+/// nearly to themselves.
+pub const KEEPER_PACE_PERCENT: u8 = 25;
 
 /// When to write checkpoints, and where to.
 #[derive(Clone, Debug)]
@@ -58,6 +63,8 @@ pub struct Keeper {
     sender: Option<SyncSender<(Pinned, PathBuf)>>,
     receiver: Receiver<(Reader, Result<Report, CheckpointError>)>,
     thread: Option<JoinHandle<()>>,
+    /// The thread's.
+    pace: Arc<Pace>,
     /// `None`: the thread has it, and is at work.
     reader: Option<Reader>,
     /// The frame of the newest checkpoint, begun or found at the start.
@@ -80,9 +87,12 @@ impl Keeper {
         let (sender, to_write) = sync_channel::<(Pinned, PathBuf)>(1);
         let (done, receiver) = sync_channel(1);
         let (how, prefix, keep) = (options.options.clone(), options.prefix.clone(), options.keep.max(1));
+        let pace = Arc::new(Pace::new(how.pace_percent.unwrap_or(KEEPER_PACE_PERCENT)));
+        let its_pace = Arc::clone(&pace);
         let body = move || {
+            crate::os::stand_back();
             for (pinned, path) in to_write {
-                let written = write(&pinned.snapshot(), &path, &how);
+                let written = write_at_pace(&pinned.snapshot(), &path, &how, &its_pace);
                 let reader = pinned.unpin();
                 if written.is_ok()
                     && let Some(directory) = path.parent()
@@ -101,6 +111,7 @@ impl Keeper {
             sender: Some(sender),
             receiver,
             thread: Some(thread),
+            pace,
             reader: Some(reader),
             frame,
             begun: Instant::now(),
@@ -115,12 +126,8 @@ impl Keeper {
     /// The newest generation cannot be pinned; the thread is gone. What fails while it writes is no error here: see
     /// [`Keeper::kept`].
     pub fn look(&mut self, frame: u64) -> Result<bool, CheckpointError> {
-        if self.reader.is_none() {
-            match self.receiver.try_recv() {
-                Ok(answer) => self.note(answer),
-                Err(std::sync::mpsc::TryRecvError::Empty) => return Ok(false),
-                Err(std::sync::mpsc::TryRecvError::Disconnected) => return Err(CheckpointError::Gone),
-            }
+        if self.is_writing()? {
+            return Ok(false);
         }
         let by_time = self.options.every.is_some_and(|every| self.begun.elapsed() >= every);
         if !by_time && !self.is_due(frame) {
@@ -135,18 +142,34 @@ impl Keeper {
         Ok(true)
     }
 
+    /// Whether a checkpoint is being written.
+    ///
+    /// # Errors
+    /// The thread is gone.
+    pub fn is_writing(&mut self) -> Result<bool, CheckpointError> {
+        if self.reader.is_none() {
+            match self.receiver.try_recv() {
+                Ok(answer) => self.note(answer),
+                Err(std::sync::mpsc::TryRecvError::Empty) => return Ok(true),
+                Err(std::sync::mpsc::TryRecvError::Disconnected) => return Err(CheckpointError::Gone),
+            }
+        }
+        Ok(false)
+    }
+
     /// What was done so far.
     #[must_use]
     pub fn kept(&self) -> &Kept {
         &self.kept
     }
 
-    /// Waits until what is being written is on disk, writes a last checkpoint if the newest generation has none yet, and
+    /// Waits until what is being written is on disk (which is not slowed any more), writes a last checkpoint if the newest generation has none yet, and
     /// ends the thread.
     ///
     /// # Errors
     /// As [`Keeper::look`]. That a checkpoint could not be written is told in the answer.
     pub fn finish(mut self) -> Result<Kept, CheckpointError> {
+        self.pace.hurry();
         self.wait()?;
         let unwritten = self.kept.newest.as_ref().map_or(self.frame, |newest| newest.frame);
         if self.newest()?.is_some_and(|frame| frame > unwritten || self.kept.failure.is_some()) {
@@ -209,6 +232,7 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.sender = None;
+        self.pace.hurry();
         if let Some(thread) = self.thread.take() {
             // what it is writing still gets whole
             let _ = thread.join();

@@ -23,6 +23,6 @@ pub(crate) mod write;
 mod tests;
 
 pub use error::{CheckpointError, Damage, FormatError};
-pub use keeper::{Found, Keeper, KeeperOptions, Kept, in_directory, newest};
+pub use keeper::{Found, KEEPER_PACE_PERCENT, Keeper, KeeperOptions, Kept, in_directory, newest};
 pub use read::{CheckpointFile, Verification, open};
 pub use write::{Options, Report, write};

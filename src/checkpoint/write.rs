@@ -7,6 +7,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -25,6 +26,9 @@ use super::place::NewFile;
 pub struct Options {
     /// How hard to compress: 0 not at all, 1 (the default) fast, up to 19.
     pub level: i32,
+    /// How much of a core writing may take, in percent; the rest of the time it sleeps. `None`: all of one, and
+    /// [`KEEPER_PACE_PERCENT`](super::KEEPER_PACE_PERCENT) where a keeper writes.
+    pub pace_percent: Option<u8>,
     /// Texts to keep beside the state, by name: what the program that goes on from it wants to know.
     pub notes: Vec<(String, String)>,
     /// Bytes of a chunk; the limits' number but in tests.
@@ -33,7 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { level: 1, notes: Vec::new(), chunk_bytes: CHECKPOINT_CHUNK_BYTES }
+        Options { level: 1, pace_percent: None, notes: Vec::new(), chunk_bytes: CHECKPOINT_CHUNK_BYTES }
     }
 }
 
@@ -42,6 +46,13 @@ impl Options {
     #[must_use]
     pub fn level(mut self, level: i32) -> Self {
         self.level = level;
+        self
+    }
+
+    /// Sets how much of a core writing may take, from 1 to 100 percent.
+    #[must_use]
+    pub fn pace_percent(mut self, percent: u8) -> Self {
+        self.pace_percent = Some(percent);
         self
     }
 
@@ -55,10 +66,13 @@ impl Options {
     /// Whether a checkpoint can be written so.
     ///
     /// # Errors
-    /// No such level; notes that do not fit.
+    /// No such level or pace; notes that do not fit.
     pub fn check(&self) -> Result<(), CheckpointError> {
         if !(LEVEL_MIN..=LEVEL_MAX).contains(&self.level) {
             return Err(CheckpointError::Level { level: self.level, least: LEVEL_MIN, most: LEVEL_MAX });
+        }
+        if let Some(percent) = self.pace_percent.filter(|percent| !(1..=100).contains(percent)) {
+            return Err(CheckpointError::Pace { percent });
         }
         format::check_notes(&self.notes).map_err(|what| CheckpointError::Notes { what })
     }
@@ -112,6 +126,44 @@ pub struct Report {
 /// # Errors
 /// Options that cannot be; what the system refuses. Then no file has changed.
 pub fn write(snapshot: &Snapshot<'_>, path: &Path, options: &Options) -> Result<Report, CheckpointError> {
+    write_at_pace(snapshot, path, options, &Pace::new(options.pace_percent.unwrap_or(100)))
+}
+
+/// How long to sleep between chunks.
+pub(super) struct Pace {
+    percent: u8,
+    /// Somebody waits: no more sleep.
+    hurry: AtomicBool,
+}
+
+impl Pace {
+    pub(super) fn new(percent: u8) -> Pace {
+        Pace { percent: percent.clamp(1, 100), hurry: AtomicBool::new(false) }
+    }
+
+    /// From now on somebody waits for the file.
+    pub(super) fn hurry(&self) {
+        self.hurry.store(true, Ordering::Relaxed);
+    }
+
+    /// To be called after some work that took so long.
+    fn rest(&self, worked: Duration) {
+        /// A thread that was kept from its core has worked less than it took; and who begins to wait waits no longer.
+        const REST_MAX: Duration = Duration::from_millis(50);
+        if self.percent < 100 && !self.hurry.load(Ordering::Relaxed) {
+            let percent = u32::from(self.percent);
+            std::thread::sleep((worked * (100 - percent) / percent).min(REST_MAX));
+        }
+    }
+}
+
+/// As [`write`], no faster than that.
+pub(super) fn write_at_pace(
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    options: &Options,
+    pace: &Pace,
+) -> Result<Report, CheckpointError> {
     let begun = Instant::now();
     options.check()?;
     let directory = snapshot.directory();
@@ -140,10 +192,12 @@ pub fn write(snapshot: &Snapshot<'_>, path: &Path, options: &Options) -> Result<
     let mut index = Vec::with_capacity(chunks as usize * format::ENTRY_BYTES as usize);
     for part in &parts.parts {
         for raw in part_bytes(snapshot, part).chunks(options.chunk_bytes as usize) {
+            let worked = Instant::now();
             let (encoding, stored) = encoder.encode(raw, part.width).map_err(io("compress for", path))?;
             new.file.write_all(stored).map_err(io("write", path))?;
             file_bytes += stored.len() as u64;
             Entry { bytes: stored.len() as u32, encoding, checksum: xxh3_64(stored) }.encode(&mut index);
+            pace.rest(worked.elapsed());
         }
     }
     file_bytes += (index.len() + format::TRAILER_BYTES) as u64;

@@ -6,15 +6,12 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
 
 use crate::checkpoint::CheckpointError;
 use crate::checkpoint::place::NewFile;
 use crate::snapshot::Reader;
 
-use super::{Batches, ExportError, ExportOptions};
+use super::{Batches, ExportError, ExportOptions, row_groups};
 
 /// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,15 +109,12 @@ pub fn write_batches(
             writer.finish()?;
         }
         Format::Parquet => {
-            let fast = Compression::ZSTD(ZstdLevel::try_new(1)?);
-            let properties = WriterProperties::builder().set_compression(fast).build();
-            let mut writer = ArrowWriter::try_new(&mut file, schema, Some(properties))?;
-            for batch in batches {
-                let batch = batch?;
-                count(&batch);
-                writer.write(&batch)?;
-            }
-            writer.close()?;
+            let counted = batches.inspect(|batch| {
+                if let Ok(batch) = batch {
+                    count(batch);
+                }
+            });
+            row_groups::write(&mut file, schema, counted)?;
         }
         Format::Csv => {
             let mut writer = arrow_csv::WriterBuilder::new().with_header(true).build(&mut file);

@@ -13,6 +13,7 @@ mod files;
 mod memory;
 #[cfg(feature = "query")]
 pub mod query;
+mod row_groups;
 mod schema;
 mod series;
 

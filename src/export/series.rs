@@ -40,9 +40,8 @@ pub fn series(
         Format::Csv => "csv",
     };
     let mut done = Series::default();
-    let mut entries = journal.entries();
     let mut replay = journal.replay()?;
-    while let Some(entry) = entries.next() {
+    for entry in journal.entries() {
         while replay.entry()?.generation < entry.generation && replay.advance()? {}
         if !entry.frame.is_multiple_of(every.max(1)) {
             continue;

@@ -34,6 +34,18 @@ pub(crate) fn user_id() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Lets this thread stand back: where cores are scarce, others go first. What the system refuses stays as it is.
+pub(crate) fn stand_back() {
+    /// A tenth of a core's time while others want all of it.
+    const NICE: i32 = 10;
+    // without a process the calls are about the calling thread, on Linux alone
+    if let Ok(now) = rustix::process::getpriority_process(None)
+        && now < NICE
+    {
+        let _ = rustix::process::setpriority_process(None, NICE);
+    }
+}
+
 /// An id of this run of the operating system; zero when it cannot be told.
 pub(crate) fn boot_id() -> [u8; 16] {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -265,6 +277,18 @@ mod tests {
         assert_eq!((holed.len(), holed.blocks() * 512), (40 << 20, 32 << 20));
         write_zeros(&file, 1 << 20, 9 << 20).expect("writes");
         assert_eq!(file.metadata().expect("stat").blocks() * 512, 40 << 20);
+    }
+
+    #[test]
+    fn a_thread_stands_back_alone() {
+        let nice = || rustix::process::getpriority_process(None).expect("tells");
+        let before = nice();
+        let thread = std::thread::spawn(move || {
+            stand_back();
+            nice()
+        });
+        assert_eq!(thread.join().expect("does not panic"), before.max(10));
+        assert_eq!(nice(), before);
     }
 
     #[test]

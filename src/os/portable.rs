@@ -62,6 +62,9 @@ pub(crate) fn named_root() -> Option<&'static Path> {
     None
 }
 
+/// Lets this thread stand back, where that can be said of a thread: not here.
+pub(crate) fn stand_back() {}
+
 /// Nanoseconds since some moment, by a clock of this process that never runs backwards; 0 where there is none.
 pub(crate) fn monotonic_ns() -> u64 {
     #[cfg(target_family = "wasm")]

@@ -160,8 +160,8 @@ impl System {
         System::new(name, Describe::Named(query.own), query.others.map(Describe::Named), kernel, rows)
     }
 
-    /// A system that knows components by name only. A call of its kernel is taken to be dear: by default a job has a
-    /// 16th of its table's rows, but from 8,192 to 131,072; where it looks at neighbours, 4,096.
+    /// A system that knows components by name only. A call of its kernel is taken to be dear: by default a job has an
+    /// 8th of its table's rows, but from 8,192 to 131,072; where it looks at neighbours, 4,096.
     pub fn by_name(
         name: impl Into<String>,
         query: NamedQuery,

@@ -398,7 +398,7 @@ pub(crate) const JOB_ROWS_BY_TABLE: u32 = 0;
 
 /// Rows per job of a system whose kernel is dear to call, by the rows of its table: few calls, and enough to share.
 pub(crate) fn rows_by_table(rows: u32) -> u32 {
-    rows.div_ceil(16).clamp(JOB_ROWS as u32, 16 * JOB_ROWS as u32).next_multiple_of(JOB_ROWS as u32)
+    rows.div_ceil(8).clamp(JOB_ROWS as u32, 16 * JOB_ROWS as u32).next_multiple_of(JOB_ROWS as u32)
 }
 
 /// Rows per job of a system that looks at neighbours.
