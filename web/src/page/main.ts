@@ -17,8 +17,6 @@ import { batches, boundsOf, pick, placeOf, rangeOf, tableColour } from "./source
 
 const $ = <T extends HTMLElement = HTMLElement>(id: string): T => document.getElementById(id) as T;
 const SAMPLE_MS = 200;
-/** A GPU that says nothing for so long is sent the next frame nevertheless. */
-const BUSY_MS_MAX = 250;
 
 class Page {
   readonly connection: Connection;
@@ -47,7 +45,6 @@ class Page {
   #sampledAt = 0;
   #sample = { sum: 0, frames: 0 };
   #steppedAt = 0;
-  #drawnAt = 0;
   #slowAt = 0;
   #lookedAt = 0;
   #moved = false;
@@ -112,14 +109,13 @@ class Page {
   /** Draws what changed, and notes what it cost. */
   #frame(): void {
     const begun = performance.now(), { connection, camera } = this, { world } = connection;
-    const predicts = this.#pacer && connection.state === "live";
-    if (!predicts) this.#steppedAt = begun;
-    if (!predicts && !this.#dirty && camera.changes === this.#drawn.camera) return;
-    // the script does not wait for a GPU that is behind: the next frame shows what is newer then
-    if (this.#points.isBusy && begun - this.#drawnAt < BUSY_MS_MAX) return;
-    this.#drawnAt = begun;
-    if (predicts) this.#pacer!.step(Math.min(begun - this.#steppedAt, 250));
+    const elapsed = Math.min(begun - this.#steppedAt, 250);
     this.#steppedAt = begun;
+    if (this.#pacer && connection.state === "live") {
+      this.#pacer.step(elapsed);
+      this.#dirty = true;
+    }
+    if (!this.#dirty && camera.changes === this.#drawn.camera) return;
     this.#dirty = false;
     this.#batches = batches(world, this.#panel.chosen, this.#pacer?.predictor);
     if (!this.#fitted && world.generation > 0) this.#fit();

@@ -61,8 +61,6 @@ export class Points {
   #places!: Record<"matrix" | "size" | "reach" | "range" | "plain" | "map" | "round" | "alpha", WebGLUniformLocation | null>;
   #map!: WebGLTexture;
   #palette: Uint8Array<ArrayBuffer> = new Uint8Array(1024);
-  /** Comes after the last frame's commands. */
-  #fence: WebGLSync | null = null;
   /** Bytes sent to the GPU and draw calls made by the last `draw`. */
   uploaded = 0;
   calls = 0;
@@ -75,16 +73,8 @@ export class Points {
     canvas.addEventListener("webglcontextlost", event => event.preventDefault());
     canvas.addEventListener("webglcontextrestored", () => {
       this.#buffers.clear();
-      this.#fence = null;
       this.#make();
     });
-  }
-
-  /** Whether the GPU is still at the last frame: what is sent meanwhile may wait for it. */
-  get isBusy(): boolean {
-    const gl = this.#gl;
-    if (!this.#fence || gl.isContextLost()) return false;
-    return gl.getSyncParameter(this.#fence, gl.SYNC_STATUS) === gl.UNSIGNALED;
   }
 
   /** Sets the colour map: 256 colours of 4 bytes. */
@@ -136,9 +126,6 @@ export class Points {
       gl.deleteBuffer(buffer);
       this.#buffers.delete(key);
     }
-    gl.deleteSync(this.#fence);
-    this.#fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
-    gl.flush();
   }
 
   #make(): void {
