@@ -12,6 +12,7 @@ use crate::scene::Native;
 
 /// A system of either kind, as Python lists them.
 #[derive(FromPyObject)]
+#[expect(clippy::large_enum_variant, reason = "a list of a few, made once for a simulation")]
 pub(crate) enum Listed {
     /// One of a scene's.
     Native(Native),
