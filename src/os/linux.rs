@@ -35,6 +35,7 @@ pub(crate) fn user_id() -> u32 {
 }
 
 /// Lets this thread stand back: where cores are scarce, others go first. What the system refuses stays as it is.
+#[cfg(feature = "checkpoint")]
 pub(crate) fn stand_back() {
     /// A tenth of a core's time while others want all of it.
     const NICE: i32 = 10;
@@ -279,6 +280,7 @@ mod tests {
         assert_eq!(file.metadata().expect("stat").blocks() * 512, 40 << 20);
     }
 
+    #[cfg(feature = "checkpoint")]
     #[test]
     fn a_thread_stands_back_alone() {
         let nice = || rustix::process::getpriority_process(None).expect("tells");

@@ -63,6 +63,7 @@ pub(crate) fn named_root() -> Option<&'static Path> {
 }
 
 /// Lets this thread stand back, where that can be said of a thread: not here.
+#[cfg(feature = "checkpoint")]
 pub(crate) fn stand_back() {}
 
 /// Nanoseconds since some moment, by a clock of this process that never runs backwards; 0 where there is none.
