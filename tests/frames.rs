@@ -222,7 +222,7 @@ fn rows_between_toggles_are_found_again() {
 /// Columns that no cache holds are written past the caches; every row arrives.
 #[test]
 fn large_columns_arrive_whole() {
-    const ROWS: usize = 1_500_000;
+    const ROWS: usize = 5_100_000;
     for workers in [Workers::Local, Workers::Threads(2)] {
         let mut schedule = Schedule::new();
         schedule.add(System::rows::<(Write<Position>, Read<Velocity>)>("integrate", |_, (mut p, v)| {

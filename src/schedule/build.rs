@@ -14,7 +14,7 @@ use crate::world::table::Shape;
 use super::graph::Group;
 use super::job::FrameInfo;
 use super::program::{HEADER_WORDS, MAGIC, NO_OFFSET, halves, type_word};
-use super::system::{Compiled, JOB_ROWS_BY_TABLE, rows_by_table};
+use super::system::Compiled;
 
 /// A column that a batch writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,11 +214,6 @@ impl Work {
         around: &mut Surroundings<'_>,
     ) -> Result<(), RegionError> {
         let rows = around.store.tables[table as usize].rows;
-        let job_rows = systems.iter().map(|system| match around.compiled[*system].job_rows {
-            JOB_ROWS_BY_TABLE => rows_by_table(rows),
-            fixed => fixed,
-        });
-        let job_rows = job_rows.min().unwrap_or(64);
         self.columns.clear();
         for system in systems {
             let Some(matched) = matches.own(*system, table) else { continue };
@@ -230,6 +225,7 @@ impl Work {
                 }
             }
         }
+        let job_rows = self.job_rows(systems, rows, around);
         let written_from = self.written.len() as u32;
         let in_place = self.in_place(table, systems, matches, job_rows, around);
         self.tasks.push(self.task_words.len() as u64);
@@ -279,6 +275,21 @@ impl Work {
             start = end;
         }
         Ok(())
+    }
+
+    /// Rows per job of systems that run together on a table whose columns in use are those in `self.columns`.
+    fn job_rows(&self, systems: &[usize], rows: u32, around: &Surroundings<'_>) -> u32 {
+        let row_bytes = self.columns.iter().map(|(_, write, component, field)| {
+            let bytes = field_type(around.store, *component, *field).bytes() as u64;
+            if *write { 2 * bytes } else { bytes }
+        });
+        let row_bytes = row_bytes.sum();
+        let rows = systems.iter().map(|system| {
+            let compiled = &around.compiled[*system];
+            let alone = systems.len() == 1 && around.frames == 1 && compiled.fusable();
+            compiled.job_rows.rows(rows, row_bytes, alone)
+        });
+        rows.min().unwrap_or(64)
     }
 
     /// Whether a task may write in place where its columns are building: no job looks at other jobs' rows of them, and

@@ -20,11 +20,11 @@ use crate::world::registry::Registry;
 use crate::world::resources::resource_offset;
 
 use super::job::Job;
-use super::system::{Describe, Home, JOB_ROWS_BY_TABLE, Kernel, System};
+use super::system::{Describe, Home, JobRows, Kernel, System};
 use super::view::{ViewSet, ViewTable};
 
 /// Rows per job of a system that is declared by names and looks at neighbours.
-const NAMED_NEIGHBOUR_JOB_ROWS: u32 = 4096;
+const NAMED_NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(4096);
 
 /// A query by names: what a system that has no Rust types looks at.
 ///
@@ -156,7 +156,7 @@ fn declared(registry: &Registry, component: u16) -> &ComponentLayout {
 
 impl System {
     fn of_names(name: String, query: NamedQuery, kernel: Box<dyn Kernel>) -> Self {
-        let rows = if query.others.is_some() { NAMED_NEIGHBOUR_JOB_ROWS } else { JOB_ROWS_BY_TABLE };
+        let rows = if query.others.is_some() { NAMED_NEIGHBOUR_JOB_ROWS } else { JobRows::ByTable };
         System::new(name, Describe::Named(query.own), query.others.map(Describe::Named), kernel, rows)
     }
 

@@ -131,7 +131,7 @@ pub struct System {
     pub(crate) sort_by: Option<String>,
     pub(crate) kernel: Box<dyn Kernel>,
     pub(super) home: Home,
-    default_rows: u32,
+    default_rows: JobRows,
     own: Describe,
     others: Option<Describe>,
     changes: Vec<(Change, Ids)>,
@@ -152,7 +152,7 @@ impl System {
         own: Describe,
         others: Option<Describe>,
         kernel: Box<dyn Kernel>,
-        default_rows: u32,
+        default_rows: JobRows,
     ) -> Self {
         System {
             home: Home::Everywhere,
@@ -197,7 +197,7 @@ impl System {
         {
             Box::new(RowsKernel::<Q, F>(kernel, std::marker::PhantomData))
         }
-        Self::new(name, Describe::Typed(Q::describe), None, boxed::<Q, _>(kernel), JOB_ROWS as u32)
+        Self::new(name, Describe::Typed(Q::describe), None, boxed::<Q, _>(kernel), JobRows::ByBytes)
     }
 
     /// A system that looks at neighbours: its kernel gets chunks of its own rows, and the whole columns of everything
@@ -356,7 +356,9 @@ impl System {
         self
     }
 
-    /// Rows per job, rounded up to a multiple of 64 (default: 8192 where row-local, 512 where it looks at neighbours).
+    /// Rows per job, rounded up to a multiple of 64. Default: 512 where it looks at neighbours, 8192 where row-local. A
+    /// row-local system that emits no patches and runs alone gets more of a large table, as its cost is memory and
+    /// nothing else: 2 MiB of the columns it uses, an 8th of the rows at most.
     /// It is part of what decides the canonical order.
     #[must_use]
     pub fn job_rows(mut self, rows: u32) -> Self {
@@ -386,23 +388,56 @@ pub(crate) struct Compiled {
     /// Components it changes, dense or by patches, sorted.
     pub writes: Vec<u16>,
     pub reads_resources: Vec<u16>,
-    pub job_rows: u32,
+    pub job_rows: JobRows,
     pub deadline: Option<Duration>,
     /// Component and field of the sort key.
     pub sort_by: Option<(u16, u8)>,
     pub home: Home,
 }
 
-/// In place of a number of rows per job: [`rows_by_table`].
-pub(crate) const JOB_ROWS_BY_TABLE: u32 = 0;
+/// How a table's rows are cut into the jobs of a system. It depends on the data and the schedule, never on the workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobRows {
+    /// So many each.
+    Fixed(u32),
+    /// For kernels that are dear to call: few jobs, and enough to share.
+    ByTable,
+    /// For kernels that cost what their bytes cost.
+    ByBytes,
+}
 
-/// Rows per job of a system whose kernel is dear to call, by the rows of its table: few calls, and enough to share.
-pub(crate) fn rows_by_table(rows: u32) -> u32 {
-    rows.div_ceil(8).clamp(JOB_ROWS as u32, 16 * JOB_ROWS as u32).next_multiple_of(JOB_ROWS as u32)
+/// Bytes of columns, old rows and new, that a job of a system that runs alone should not exceed.
+const JOB_BYTES: u64 = 2 << 20;
+
+impl JobRows {
+    /// Rows per job in a table of `rows` rows, of which a row takes `row_bytes` bytes of the columns in use. `alone`:
+    /// the rows are used once, so that nothing is gained by their staying in a cache.
+    pub(crate) fn rows(self, rows: u32, row_bytes: u64, alone: bool) -> u32 {
+        let unit = JOB_ROWS as u32;
+        match self {
+            JobRows::Fixed(rows) => rows,
+            JobRows::ByTable => rows.div_ceil(8).clamp(unit, 16 * unit).next_multiple_of(unit),
+            JobRows::ByBytes if alone => {
+                let by_bytes = (JOB_BYTES / row_bytes.max(1)).min(u64::from(16 * unit)) as u32;
+                (by_bytes.min(rows / 8) / unit * unit).max(unit)
+            }
+            JobRows::ByBytes => unit,
+        }
+    }
+}
+
+impl std::fmt::Display for JobRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            JobRows::Fixed(rows) => write!(f, "{rows}"),
+            JobRows::ByTable => f.write_str("by-table"),
+            JobRows::ByBytes => f.write_str("by-bytes"),
+        }
+    }
 }
 
 /// Rows per job of a system that looks at neighbours.
-const NEIGHBOUR_JOB_ROWS: u32 = 512;
+const NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(512);
 
 impl System {
     /// Looks up every name and type.
@@ -476,7 +511,7 @@ impl System {
             reads,
             writes,
             reads_resources,
-            job_rows: self.job_rows.unwrap_or(self.default_rows),
+            job_rows: self.job_rows.map_or(self.default_rows, JobRows::Fixed),
             deadline: self.deadline,
             sort_by,
             home: self.home,
@@ -492,5 +527,23 @@ impl Compiled {
             && self.sort_by.is_none()
             && self.own.changed.is_empty()
             && self.deadline.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::JobRows;
+
+    #[test]
+    fn ranges_follow_the_bytes_of_a_row_where_rows_are_used_once() {
+        let rows = |rows, bytes, alone| JobRows::ByBytes.rows(rows, bytes, alone);
+        assert_eq!(rows(10_000_000, 36, true), 57_344);
+        assert_eq!(rows(10_000_000, 12, true), 131_072, "never more than 16 times the smallest");
+        assert_eq!(rows(10_000_000, 1 << 20, true), 8192, "never less");
+        assert_eq!(rows(10_000_000, 0, true), 131_072, "no columns, no bytes");
+        assert_eq!(rows(200_000, 12, true), 24_576, "an eighth");
+        assert_eq!((rows(65_536, 12, true), rows(20, 12, true)), (8192, 8192));
+        assert_eq!(rows(10_000_000, 12, false), 8192, "a range that several systems share stays in the cache");
+        assert_eq!(JobRows::Fixed(64).rows(10_000_000, 12, true), 64);
     }
 }

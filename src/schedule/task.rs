@@ -15,8 +15,8 @@ use super::program::{NO_OFFSET, Words};
 use super::view::{ViewMask, ViewTable};
 
 /// Bytes of a table's columns, old and new, from which on new rows are written past the caches: more than most processors'
-/// last cache. `cargo bench --bench streaming` shows from where on it pays.
-const STREAMED_BYTES_MIN: u64 = 32 << 20;
+/// last cache. `cargo bench --bench streaming` shows from where on it pays in a loop; in a frame it is later.
+const STREAMED_BYTES_MIN: u64 = 96 << 20;
 
 /// A column of a task, for the rows of one job.
 pub(crate) struct TaskColumn {
