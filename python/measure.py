@@ -1,16 +1,18 @@
 """What looking at and working on shared columns costs in Python, beside numpy on private arrays.
 
-    python python/measure.py [--quick] [--export PROGRAM]
+    python python/measure.py [--quick] [--systems | --export PROGRAM]
 
-With ``--export`` it measures exports alone: those of PROGRAM, a ``hypostyle`` with the feature ``export``, beside what
-pyarrow writes of arrays in its own memory.
+With ``--systems`` it measures systems alone, with ``--export`` exports: those of PROGRAM, a ``hypostyle`` with the feature
+``export``, beside what pyarrow writes of arrays in its own memory.
 
-Times are the least of several rounds, taken in turns with what they are compared to.
+Times are the least of several rounds, of systems the median, taken in turns with what they are compared to. Rounds of
+systems in which other processes took more than a tenth of a core are measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import os
 import subprocess
@@ -21,6 +23,9 @@ from typing import Any, Callable
 import numpy as np
 
 import hypostyle
+
+#: How much of a core other processes may take in a round that counts, and how often a round is tried, on average.
+OTHERS_MAX, TRIES = 0.1, 4
 
 LAYOUT = """
 name = "measure"
@@ -42,16 +47,42 @@ def move(rows: hypostyle.Work, frame: hypostyle.Frame) -> None:
     position.z += velocity.z * dt
 
 
-def private(rows: int) -> Callable[[], None]:
+@hypostyle.system(reads="velocity", writes="position")
+def move_without_temporaries(rows: hypostyle.Work, frame: hypostyle.Frame) -> None:
+    """The same, with room for one product."""
+    dt, product = np.float32(frame.dt), room(len(rows))
+    position, velocity = rows.position, rows.velocity
+    for axis in "xyz":
+        np.multiply(velocity[axis], dt, out=product)
+        position[axis] += product
+
+
+_room = np.empty(0, np.float32)
+
+
+def room(rows: int) -> Any:
+    global _room
+    if len(_room) < rows:
+        _room = np.empty(rows, np.float32)
+    return _room[:rows]
+
+
+def private(rows: int, temporaries: bool = True) -> Callable[[], None]:
     """The same on arrays of this process, whole columns at a time."""
     arrays = [np.ones(rows, np.float32) for _ in range(6)]
+    product = np.empty(rows, np.float32)
     dt = np.float32(0.001)
 
     def step() -> None:
         for position, velocity in zip(arrays[:3], arrays[3:]):
             position += velocity * dt
 
-    return step
+    def step_without() -> None:
+        for position, velocity in zip(arrays[:3], arrays[3:]):
+            np.multiply(velocity, dt, out=product)
+            np.add(position, product, out=position)
+
+    return step if temporaries else step_without
 
 
 def world(rows: int, region: str) -> hypostyle.World:
@@ -79,19 +110,72 @@ def line(what: str, seconds: float, base: float, bar: float) -> float:
     return ratio
 
 
-def kernels(rows: int, rounds: int) -> dict[tuple[str, int], float]:
-    """A system, against numpy on private arrays; one frame in so many is published."""
+def cores_of_others(own: list[int]) -> Callable[[], float]:
+    """How many cores all other processes took since the last call; 0 where the system does not tell."""
+
+    def seconds() -> tuple[float, float]:
+        try:
+            with open("/proc/stat") as file:
+                ticks = [int(word) for word in file.readline().split()[1:]]
+            took = sum(ticks[place] for place in (0, 1, 2, 5, 6))
+            for pid in own:
+                with open(f"/proc/{pid}/stat") as file:
+                    words = file.read().rsplit(")", 1)[1].split()
+                took -= int(words[11]) + int(words[12])
+            return time.perf_counter(), took / os.sysconf("SC_CLK_TCK")
+        except OSError:
+            return time.perf_counter(), 0.0
+
+    last = [seconds()]
+
+    def look() -> float:
+        before, last[0] = last[0], seconds()
+        return (last[0][1] - before[1]) / (last[0][0] - before[0])
+
+    return look
+
+
+def kernels(rows: int, rounds: int, repeat: int = 10) -> dict[tuple[str, int, str], float]:
+    """Systems, against numpy on private arrays without temporaries, all in turns, ``repeat`` frames each; one frame in so
+    many is published. The ratios of medians."""
+    actions: dict[Any, Callable[[], Any]] = {"alone": private(rows, False), "alone, temporaries": private(rows)}
+    kinds = {"": move, ", no temporaries": move_without_temporaries}
+    with contextlib.ExitStack() as stack:
+        pids = [os.getpid()]
+        for (workers, every), kind in itertools.product(
+            itertools.product(("local", "processes:1", "processes:2"), (1, 10)), kinds
+        ):
+            made = stack.enter_context(world(rows, f"kernel-{len(actions)}"))
+            made_of = hypostyle.Simulation(made, [kinds[kind]], workers=workers, publish_every=every)
+            simulation = stack.enter_context(made_of)
+            pids += [info.pid for info in simulation.worker_info if info.pid]
+            actions[workers, every, kind] = lambda simulation=simulation: simulation.step(0.001)
+        times: dict[Any, list[float]] = {what: [] for what in actions}
+        others, left_out = cores_of_others(pids), 0
+        for round in range(TRIES * (rounds + 1)):
+            others()
+            these = {}
+            for what, action in actions.items():
+                begun = time.perf_counter()
+                for _ in range(repeat):
+                    action()
+                these[what] = (time.perf_counter() - begun) / repeat
+            # the first is to warm up; the last tries count whatever happened, so that there is a figure
+            late = round >= TRIES * (rounds + 1) - rounds
+            if round == 0 or (others() > OTHERS_MAX and not late):
+                left_out += round > 0
+                continue
+            for what, took in these.items():
+                times[what].append(took)
+            if len(times["alone"]) == rounds:
+                break
+    median = {what: float(np.median(all_times)) for what, all_times in times.items()}
+    alone = median.pop("alone")
+    line(f"position += velocity dt, {rows:,} rows, numpy alone with temporaries", median.pop("alone, temporaries"), alone, 1)
     ratios = {}
-    for workers, every in itertools.product(("local", "processes:1", "processes:2"), (1, 10)):
-        with world(rows, "kernel") as made:
-            with hypostyle.Simulation(made, [move], workers=workers, publish_every=every) as simulation:
-                alone = private(rows)
-                step = lambda: simulation.step(0.001)  # noqa: E731, B023
-                step(), alone()
-                # whole turns of frames in place and frames that are published
-                shared, base = least(rounds // every + 1, step, alone, repeat=every)
-        what = f"position += velocity dt, {rows:,} rows, {workers}, 1 in {every}"
-        ratios[workers, every] = line(what, shared, base, 1.3)
+    for (workers, every, kind), seconds in median.items():
+        ratios[workers, every, kind] = line(f"    a system, {workers}, a generation in {every}{kind}", seconds, alone, 1.3)
+    print(f"    {rounds} rounds; {left_out} left out, as other processes ran")
     return ratios
 
 
@@ -228,6 +312,7 @@ def main() -> None:
     """Measures all of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer rows")
+    parser.add_argument("--systems", action="store_true", help="measure systems alone")
     parser.add_argument("--export", metavar="PROGRAM", help="measure this program's exports instead")
     given = parser.parse_args()
     quick = given.quick
@@ -236,7 +321,9 @@ def main() -> None:
     if given.export:
         exports(given.export, 1_000_000 if quick else 5_000_000, 3 if quick else 5)
         return
-    kernels(100_000 if quick else 1_000_000, rounds)
+    kernels(100_000 if quick else 1_000_000, 5 if quick else 25)
+    if given.systems:
+        return
     attaching(1000, 1_000_000 if quick else 10_000_000, rounds)
     sums(1_000_000, rounds * 2)
     readers(1_000_000, 4 if quick else 12)

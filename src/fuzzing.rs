@@ -40,6 +40,12 @@ pub fn delta_apply(bytes: &[u8]) {
     assert!(state.bytes() <= BYTES_MAX, "a state of {} bytes", state.bytes());
 }
 
+/// Bytes as what a hostile process does with the mailbox of a simulation that takes inputs: records, rubbish in its ring,
+/// words of the mailbox, frames between them.
+pub fn inputs_mailbox(bytes: &[u8]) {
+    crate::inputs::hostile::mailbox(bytes);
+}
+
 /// A kept region with two generations, as bytes of its files.
 #[cfg(unix)]
 fn sample_region() -> Vec<(&'static str, Vec<u8>)> {
@@ -410,6 +416,41 @@ mod tests {
                 input.extend([file, high, low, random.next() as u8]);
             }
             region_open(&input);
+        }
+    }
+
+    #[test]
+    fn mailboxes_survive_hostile_senders() {
+        inputs_mailbox(&[]);
+        for seed in 0..if cfg!(miri) { 3 } else { 300 } {
+            let mut random = Random(seed);
+            let mut input = Vec::new();
+            for _ in 0..random.below(12) {
+                let operation = random.next() as u8;
+                input.push(operation);
+                match operation % 4 {
+                    // kinds, components and counts that exist, mostly; entities of low slots
+                    0 => {
+                        let length = random.below(48);
+                        input.extend([14, 3, 6, 4].map(|bound| random.below(bound) as u8));
+                        input.push(length as u8);
+                        let small = random.below(2) == 0;
+                        input.extend(
+                            (0..length).map(|_| if small { random.below(3) as u8 } else { random.next() as u8 }),
+                        );
+                    }
+                    1 => input.extend((0..operation / 4).map(|_| random.next() as u8)),
+                    // the head's first words, and the ring's
+                    2 => {
+                        let place = random.below(2) * 512 + random.below(2) * 2 * random.below(32);
+                        input.extend((place as u16).to_le_bytes());
+                        let word = if random.below(2) == 0 { random.next() } else { random.below(4096) as u64 * 8 };
+                        input.extend(word.to_le_bytes());
+                    }
+                    _ => {}
+                }
+            }
+            inputs_mailbox(&input);
         }
     }
 

@@ -22,7 +22,7 @@ async function made() {
 
 if (process.argv.includes("--tests")) {
   await rm("build/tests", { recursive: true, force: true });
-  const entryPoints = (await readdir("tests", { recursive: true })).filter(name => name.endsWith(".test.ts") || name.endsWith("measure.ts") || name === "pictures.ts").map(name => join("tests", name));
+  const entryPoints = (await readdir("tests", { recursive: true })).filter(name => name.endsWith(".test.ts") || name.endsWith("measure.ts") || ["pictures.ts", join("fuzz", "main.ts"), join("fuzz", "record.ts")].includes(name)).map(name => join("tests", name));
   await build({ ...common, entryPoints, outdir: "build/tests", outbase: "tests", platform: "node", sourcemap: "inline", packages: "external" });
 } else if (process.argv.includes("--check-page")) {
   if (await made() !== await readFile("page/page.js", "utf8")) {

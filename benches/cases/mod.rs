@@ -72,14 +72,15 @@ fn quantile(sorted: &[f64], q: f64) -> f64 {
     sorted[((sorted.len() - 1) as f64 * q).round() as usize]
 }
 
-/// Runs the cases in turn, twice to warm up and then `rounds` times.
+/// Runs the cases in turn, twice to warm up (once where few rounds are wanted) and then `rounds` times.
 fn compare(group: &str, unit: &'static str, rounds: usize, mut cases: Vec<Case<'_>>) -> Vec<Figure> {
     let mut times: Vec<Vec<f64>> = vec![Vec::with_capacity(rounds); cases.len()];
-    for round in 0..rounds + 2 {
+    let warm_ups = if rounds < 3 { 1 } else { 2 };
+    for round in 0..rounds + warm_ups {
         for (case, times) in cases.iter_mut().zip(&mut times) {
             let begun = Instant::now();
             let operations = black_box((case.run)());
-            if round >= 2 {
+            if round >= warm_ups {
                 times.push(begun.elapsed().as_nanos() as f64 / operations as f64);
             }
         }
@@ -105,26 +106,33 @@ fn compare(group: &str, unit: &'static str, rounds: usize, mut cases: Vec<Case<'
 /// Measures everything; `tell` hears what comes next and gets each group's figures.
 ///
 /// # Errors
-/// What keeps a world from being made.
+/// A filter that leaves nothing, or no sizes where only what has sizes was asked for; what keeps a world from being made.
 pub fn run_all(
     options: &Options,
     tell: &mut dyn FnMut(&str, &[Figure]),
 ) -> Result<Vec<Figure>, Box<dyn std::error::Error>> {
     type Group = fn(&Options, usize) -> Result<Vec<Figure>, Box<dyn std::error::Error>>;
-    let sized: [(&str, Group); 5] = [
+    let sized: [(&'static str, Group); 5] = [
         ("position += velocity * dt", integrate::group),
         ("particles", particles::group),
         ("tracing", tracing::group),
         ("recording", journal::group),
         ("checkpoint", checkpoint::group),
     ];
-    let single: [(&str, Group); 4] = [
+    let single: [(&'static str, Group); 4] = [
         ("empty frame", others::empty_frame),
         ("set patches", others::set_patches),
         ("bulk spawn", others::bulk_spawn),
         ("pin + unpin", others::pin),
     ];
     let wanted = |name: &str| options.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+    let chosen = |names: &mut dyn Iterator<Item = &'static str>| names.filter(|name| wanted(name)).count();
+    let of_sizes = chosen(&mut sized.iter().map(|(name, _)| *name));
+    if of_sizes * options.sizes.len() + chosen(&mut single.iter().map(|(name, _)| *name)) == 0 {
+        let names: Vec<_> = sized.iter().map(|(name, _)| *name).chain(single.iter().map(|(name, _)| *name)).collect();
+        let filter = options.filter.as_deref().unwrap_or_default();
+        return Err(format!("no comparison's name contains `{filter}`; there are: {}", names.join(", ")).into());
+    }
     let mut all = Vec::new();
     for (name, group) in sized.into_iter().filter(|(name, _)| wanted(name)) {
         for &size in &options.sizes {

@@ -1,7 +1,8 @@
 //! Jobs as Python's kernels see them: arrays on the rows, and patches that are kept until the kernel has returned.
 //!
 //! Invariants
-//! - Whoever has memory of a job has a share of its token: when the kernel has returned, nobody else may.
+//! - Whoever has memory of a job has a share of its token, or holds an array that was lent to it: when the kernel has
+//!   returned, nobody else may.
 //! - A job that has ended gives out nothing more.
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::arrays::{Lent, Place};
 use crate::errors::error;
 use crate::layout::{LayoutParts, parts};
 use crate::memory::Memory;
@@ -75,8 +77,16 @@ impl Column {
         Column { component, field, address, bytes, ty, writable, before, written: false }
     }
 
+    fn rows(&self) -> usize {
+        self.bytes / self.ty.bytes()
+    }
+
     fn memory(&self, token: &Arc<()>) -> Memory {
-        Memory::of_job(token, self.ty, self.address, self.bytes / self.ty.bytes(), self.writable)
+        Memory::of_job(token, self.ty, self.address, self.rows(), self.writable)
+    }
+
+    fn place(&self) -> Place {
+        Place { address: self.address, rows: self.rows(), ty: self.ty, writable: self.writable }
     }
 }
 
@@ -130,6 +140,8 @@ impl Rows {
 /// All of a job, for as long as its kernel runs.
 struct Open {
     token: Arc<()>,
+    /// Arrays on own rows that were given out.
+    lent: Vec<Lent>,
     entities: Column,
     columns: Vec<Column>,
     tables: Vec<Table>,
@@ -157,6 +169,7 @@ impl Open {
         let resources = resources.iter().map(packed).collect::<Result<_, String>>()?;
         Ok(Open {
             token: Arc::new(()),
+            lent: Vec::new(),
             entities: handles(job.entities()),
             tables,
             resources,
@@ -171,14 +184,22 @@ impl Open {
     }
 }
 
+/// A view of the array on some rows.
+fn lend<'py>(py: Python<'py>, lent: &mut Vec<Lent>, place: Place) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(array) = lent.iter().find(|array| array.place == place) {
+        return array.view(py);
+    }
+    let array = Lent::new(py, place)?;
+    let view = array.view(py);
+    lent.push(array);
+    view
+}
+
 /// The rows that a kernel works on.
 #[pyclass(frozen, module = "hypostyle._native")]
 pub(crate) struct Job {
-    #[pyo3(get)]
     frame: u64,
-    #[pyo3(get)]
     time: f64,
-    #[pyo3(get)]
     dt: f64,
     #[pyo3(get)]
     first_row: usize,
@@ -202,6 +223,9 @@ impl Job {
     }
 }
 
+/// A column's array, and where its rows are as they were.
+type ColumnParts<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
+
 /// Handles, entities and whole columns of a table; whether it is the job's own; a byte a row, where not all match.
 type TableParts<'py> = (Memory, Vec<(String, String, Memory)>, bool, Option<Bound<'py, PyBytes>>);
 
@@ -211,9 +235,9 @@ impl Job {
         self.with(|open| Ok(open.rows))
     }
 
-    #[getter]
-    fn payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        self.with(|open| Ok(PyBytes::new(py, &open.payload)))
+    /// The frame's number, its time, what it takes, and the system's payload.
+    fn head<'py>(&self, py: Python<'py>) -> PyResult<(u64, f64, f64, Bound<'py, PyBytes>)> {
+        self.with(|open| Ok((self.frame, self.time, self.dt, PyBytes::new(py, &open.payload))))
     }
 
     fn layout<'py>(&self, py: Python<'py>) -> PyResult<LayoutParts<'py>> {
@@ -225,18 +249,20 @@ impl Job {
         self.with(|open| Ok(open.entities.memory(&open.token)))
     }
 
-    /// A column; None: the system does not declare it. Where there is a second memory, that holds the rows as they were: all
-    /// rows of the first are to be written before anybody looks at it.
-    fn column(&self, component: &str, field: &str) -> PyResult<Option<(Memory, Option<Memory>)>> {
+    /// A column's rows, an array; None: the system does not declare it. Where there is a second array, that is the rows as
+    /// they were: all rows of the first are to be written before anybody looks at it.
+    fn column<'py>(&self, py: Python<'py>, component: &str, field: &str) -> PyResult<Option<ColumnParts<'py>>> {
         self.with(|open| {
-            let Open { columns, token, .. } = open;
+            let Open { columns, lent, .. } = open;
             let found = columns.iter_mut().find(|column| column.component == component && column.field == field);
-            Ok(found.map(|column| {
-                let rows = column.bytes / column.ty.bytes();
-                let before = column.before.filter(|_| !column.written);
-                column.written = true;
-                (column.memory(token), before.map(|at| Memory::of_job(token, column.ty, at, rows, false)))
-            }))
+            let Some(column) = found else { return Ok(None) };
+            let place = column.place();
+            let array = lend(py, lent, place)?;
+            let before = column.before.filter(|_| !column.written);
+            let before = before.map(|address| lend(py, lent, Place { address, writable: false, ..place }));
+            let before = before.transpose()?;
+            column.written = true;
+            Ok(Some((array, before)))
         })
     }
 
@@ -331,27 +357,26 @@ pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &
         open: Mutex::new(Some(open)),
     };
     let (done, written, kept) = Python::attach(|py| {
-        let done = Py::new(py, made).and_then(|made| {
-            let outer = IN_KERNEL.replace(true);
-            let ran = run.call1(py, (made.clone_ref(py),));
-            IN_KERNEL.set(outer);
-            let open = made.get().end();
-            ran.map(|_| open)
-        });
-        let (done, patches, written) = match done {
-            Ok(Some(open)) => {
-                let written: Vec<bool> = open.columns.iter().map(|column| column.written).collect();
-                (Ok(()), open.patches, written)
+        let (done, open) = match Py::new(py, made) {
+            Ok(made) => {
+                let outer = IN_KERNEL.replace(true);
+                let done = run.call1(py, (made.clone_ref(py),)).map(drop);
+                IN_KERNEL.set(outer);
+                (done, made.get().end())
             }
-            Ok(None) => (Ok(()), Vec::new(), Vec::new()),
-            Err(raised) => (Err(raised), Vec::new(), Vec::new()),
+            Err(raised) => (Err(raised), None),
         };
-        let mut kept = weak.strong_count() > 0;
-        if kept {
+        let (mut patches, mut written, mut lent) = (Vec::new(), Vec::new(), Vec::new());
+        if let Some(open) = open {
+            written.extend(open.columns.iter().map(|column| column.written && done.is_ok()));
+            (patches, lent) = (open.patches, open.lent);
+        }
+        if weak.strong_count() > 0 || lent.iter().any(|array| array.is_held(py)) {
             // a cycle of references, perhaps
             let _ = py.import("gc").and_then(|gc| gc.call_method0("collect"));
-            kept = weak.strong_count() > 0;
         }
+        let mut kept: Vec<Weak<()>> = lent.into_iter().filter_map(|array| array.back(py)).collect();
+        kept.extend((weak.strong_count() > 0).then_some(weak));
         let done = done.map_err(|raised| {
             let text = text_of(py, &raised);
             *RAISED.lock().unwrap_or_else(PoisonError::into_inner) = Some(raised);
@@ -359,19 +384,20 @@ pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &
         });
         (done.map(|()| patches), written, kept)
     });
+    let is_kept = !kept.is_empty();
     for (column, _) in job.columns().iter_mut().zip(written).filter(|(_, written)| *written) {
         if let ColumnBytes::Write(bytes) = &mut column.bytes {
             bytes.set_whole();
         }
     }
-    if kept {
+    if is_kept {
         // In a worker process whoever uses them is killed from now on; in main the world is not touched until they are
         // gone.
         job.revoke();
-        KEPT.lock().unwrap_or_else(PoisonError::into_inner).push(weak);
+        KEPT.lock().unwrap_or_else(PoisonError::into_inner).extend(kept);
     }
     let patches = done?;
-    if kept {
+    if is_kept {
         return Err("it kept an array of its rows, or a part of one; keep a copy instead".to_owned());
     }
     patches.iter().try_for_each(|patch| make(job, patch))

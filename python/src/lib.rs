@@ -8,6 +8,7 @@
 //!
 //! It knows neither numpy nor Arrow: arrays are made in Python, of `Memory`'s array interface.
 
+mod arrays;
 mod errors;
 mod job;
 mod layout;

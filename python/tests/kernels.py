@@ -145,6 +145,19 @@ def keeps(rows, frame):
     rows.position.x += 1
 
 
+@hypostyle.system(reads="velocity", writes="position", job_rows=512)
+def bends(rows, frame):
+    """Does to its arrays what the next job must not see."""
+    for array, writable in ((rows.position.x, True), (rows.velocity.x, False)):
+        assert array.shape == (len(rows),) and array.dtype == np.float32 and array.flags.writeable == writable
+        assert array is (rows.position.x if writable else rows.velocity.x)
+    x = rows.position.x
+    x += 1
+    x.flags.writeable = False
+    x.shape = (1, len(rows))
+    rows.velocity.x.dtype = np.uint32
+
+
 @hypostyle.system(writes="position", job_rows=512)
 def ends_once(rows, frame):
     """Ends its process where a file is gone after that."""

@@ -220,6 +220,20 @@ def test_kept_arrays_stop_a_world_of_this_process(world, workers):
         assert simulation.step(0.1).frame == 1
 
 
+@pytest.mark.parametrize("workers", ["local", "threads:2", "processes:1"])
+def test_what_a_job_does_to_its_arrays_is_its_own_affair(world, workers):
+    world.publish()
+    with world.pin() as snapshot:
+        before = [chunk.x.copy() for chunk in snapshot["position"]]
+    with hypostyle.Simulation(world, [kernels.bends], workers=workers, publish_every=4) as simulation:
+        for _ in range(8):
+            simulation.step(0.1)
+    with world.pin() as snapshot:
+        for chunk, values in zip(snapshot["position"], before):
+            moved = np.round(chunk.x - values, 3)
+            assert set(np.unique(moved)) <= {0, 8}
+
+
 def test_arrays_are_writable_where_declared_and_end_with_the_call(world):
     seen = {}
 

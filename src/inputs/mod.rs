@@ -24,6 +24,8 @@
 #![forbid(unsafe_code)]
 
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod hostile;
 mod mailbox;
 mod sender;
 #[cfg(test)]

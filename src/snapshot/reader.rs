@@ -205,7 +205,7 @@ impl Reader {
     }
 
     /// The bytes of the region's mailbox.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn inputs_block(&self) -> Option<crate::region::MailboxParts> {
         self.map.inputs().ok().flatten()
     }

@@ -21,10 +21,15 @@ use super::{Runner, fault, job};
 
 /// How long a worker spins for the next batch of a frame before it sleeps.
 const SPIN_IN_FRAME: Duration = Duration::from_millis(2);
+/// How long a worker spins for the next frame before it sleeps, where it has a core of its own: frames that follow each
+/// other at once need not wake it.
+const SPIN_BETWEEN: Duration = Duration::from_micros(100);
 /// How long a worker spins for room in its ring before it sleeps.
 const SPIN_FULL: Duration = Duration::from_micros(100);
 /// How long it then sleeps before it looks again.
 const SLEEP_FULL: Duration = Duration::from_micros(50);
+/// Bytes of a job's records for which main is woken.
+const WAKE_BYTES: usize = 16 << 10;
 /// How long a worker sleeps at most before it looks around.
 const SLEEP: Duration = Duration::from_millis(500);
 
@@ -58,6 +63,8 @@ pub(super) struct Server {
     recorder: Recorder,
     /// Since when it has nothing to do.
     free_since: u64,
+    /// Whether it has ended jobs since it woke main last.
+    unheard: bool,
 }
 
 /// The pool is closing.
@@ -87,6 +94,7 @@ impl Server {
             program: Vec::new(),
             version: 0,
             out: Vec::new(),
+            unheard: false,
         }
     }
 
@@ -122,7 +130,11 @@ impl Server {
             if let Some(found) = look() {
                 return Some(found);
             }
-            let limit = if self.board.in_frame() { SPIN_IN_FRAME } else { Duration::ZERO };
+            let limit = match (self.board.in_frame(), self.board.yielding()) {
+                (true, _) => SPIN_IN_FRAME,
+                (false, false) => SPIN_BETWEEN,
+                (false, true) => Duration::ZERO,
+            };
             if spinner.turn(limit) {
                 wait::sleep(self.board.bell(self.index), SLEEP, || self.board.closing() || look().is_some());
                 spinner.reset();
@@ -194,6 +206,10 @@ impl Server {
             }
         }
         self.board.set_idle(self.index, window, news);
+        // What is left of the window is run by others, who wake main in turn.
+        if std::mem::take(&mut self.unheard) {
+            wait::wake(self.board.main_bell());
+        }
         Ok(())
     }
 
@@ -216,7 +232,7 @@ impl Server {
     fn run(&mut self, window: &Window, job: usize, attempt: u8) -> Result<(), Closing> {
         fault::point("claimed");
         self.board.set_running(self.index, window, Some(job));
-        let Server { board, index, lane, undo, runner, program, out, recorder, free_since, .. } = self;
+        let Server { board, index, lane, undo, runner, program, out, recorder, free_since, unheard, .. } = self;
         let mut room =
             Room { board, index: *index, spinner: Spinner::new(board.yielding()), recorder, waited_until: 0 };
         let mut saved = undo.as_mut().map(|undo| undo.begin(window, job));
@@ -237,6 +253,7 @@ impl Server {
         if board.closing() || lane.is_closed() {
             return Err(Closing);
         }
+        let published = out.len();
         room.push(lane, out).map_err(|_| Closing)?;
         *free_since = ran.ended_ns.max(room.waited_until);
         fault::point("end-pushed");
@@ -249,7 +266,12 @@ impl Server {
         board.set_running(*index, window, None);
         board.count_job(*index, ran.elapsed_ns);
         fault::point("disarmed");
-        wait::wake(board.main_bell());
+        // Main waits for the window's end, and a wake-up costs as much as a small job. What cannot wait: a fault, which ends
+        // the window; records, which main takes while other jobs run.
+        *unheard = ran.fault.is_none() && published < WAKE_BYTES;
+        if !*unheard {
+            wait::wake(board.main_bell());
+        }
         Ok(())
     }
 }

@@ -20,8 +20,8 @@ __all__ = ["Frame", "NeighbourTable", "Patches", "System", "Work", "WorkComponen
 Array = npt.NDArray[Any]
 Names = Union[str, Iterable[str]]
 
-#: Memory of a column, and where its rows are as they were, if those are elsewhere.
-_Take = Callable[[str, str], Optional[tuple[_native.Memory, Optional[_native.Memory]]]]
+#: A column's array, and its rows as they were, if those are elsewhere.
+_Take = Callable[[str, str], Optional[tuple[Array, Optional[Array]]]]
 
 _ENDED = "a system's rows are of no use after it has ended"
 
@@ -43,10 +43,7 @@ class Frame:
     def __init__(self, job: _native.Job, layout: Layout) -> None:
         self._job = job
         self._layout = layout
-        self.frame = job.frame
-        self.time = job.time
-        self.dt = job.dt
-        self.payload = job.payload
+        self.frame, self.time, self.dt, self.payload = job.head()
 
     def resource(self, name: str) -> Resource:
         """The value of a resource that the system declares in ``resources``."""
@@ -67,17 +64,22 @@ class WorkComponent:
     (``position.x = values``). Rows that are left alone keep their values.
     """
 
-    __slots__ = ("_declared", "_take", "_arrays", "_writes")
+    __slots__ = ("_take", "_arrays")
+    # of a class for each component: `_of`
     _declared: ComponentLayout
+    _writes: bool
     _take: Optional[_Take]
     _arrays: dict[str, Array]
-    _writes: bool
 
-    def __init__(self, declared: ComponentLayout, take: _Take, writes: bool) -> None:
-        object.__setattr__(self, "_declared", declared)
-        object.__setattr__(self, "_take", take)
-        object.__setattr__(self, "_arrays", {})
-        object.__setattr__(self, "_writes", writes)
+    def __init__(self, take: _Take) -> None:
+        _set_take(self, take)
+        _set_arrays(self, {})
+
+    @classmethod
+    def _of(cls, declared: ComponentLayout, writes: bool) -> type[WorkComponent]:
+        """The class of a component in a system's rows."""
+        fields = (each.name for each in declared.fields)
+        return _with_properties(cls, fields, _field, _declared=declared, _writes=writes)
 
     def __getitem__(self, field: str) -> Array:
         found = self._arrays.get(field)
@@ -89,12 +91,12 @@ class WorkComponent:
 
     def _column(self, field: str) -> tuple[Array, Optional[Array]]:
         """A column, and where its rows are as they were, if they have to be copied or written first."""
-        memory = self._take(self._declared.name, field) if self._take else None
-        if memory is None:
+        taken = self._take(self._declared.name, field) if self._take else None
+        if taken is None:
             self._declared.field(field)
             raise ClosedError(_ENDED)
-        array = self._arrays[field] = np.asarray(memory[0])
-        return array, None if memory[1] is None else np.asarray(memory[1])
+        self._arrays[field] = taken[0]
+        return taken
 
     def __setitem__(self, field: str, values: Any) -> None:
         array, before = self._arrays.get(field), None
@@ -121,14 +123,21 @@ class WorkComponent:
         return self[field]
 
     def __setattr__(self, field: str, values: Any) -> None:
-        self[field] = values
+        # `position.x += 1`
+        if self._arrays.get(field) is not values or not self._writes:
+            self[field] = values
 
     def __dir__(self) -> list[str]:
         return [f.name for f in self._declared.fields]
 
     def _end(self) -> None:
         self._arrays.clear()
-        object.__setattr__(self, "_take", None)
+        _set_take(self, None)
+
+
+# attributes are the component's fields: these two are set past that
+_set_take: Callable[[WorkComponent, Optional[_Take]], None] = vars(WorkComponent)["_take"].__set__
+_set_arrays: Callable[[WorkComponent, dict[str, Array]], None] = vars(WorkComponent)["_arrays"].__set__
 
 
 def _field(name: str) -> property:
@@ -149,10 +158,13 @@ def _component(name: str) -> property:
     return property(get)
 
 
-def _with_properties(base: type[Any], names: Iterable[str], made: Callable[[str], property]) -> type[Any]:
-    """A class of the same name and behaviour, quicker at these attributes."""
+def _with_properties(
+    base: type[Any], names: Iterable[str], made: Callable[[str], property], **constants: Any
+) -> type[Any]:
+    """A class of the same name and behaviour, quicker at these attributes, and with these values."""
     quick = {name: made(name) for name in names if not name.startswith("_") and not hasattr(base, name)}
-    return type(base.__name__, (base,), {"__slots__": (), "__module__": base.__module__, "__doc__": base.__doc__, **quick})
+    like = {"__slots__": (), "__module__": base.__module__, "__doc__": base.__doc__}
+    return type(base.__name__, (base,), {**like, **constants, **quick})
 
 
 class NeighbourTable:
@@ -197,7 +209,7 @@ class NeighbourTable:
             declared = self._layout.component(component)
             if declared.fields and (component, declared.fields[0].name) not in self._columns:
                 raise AbsentError(f"to look at `{component}` of others, declare it in `neighbours`")
-            found = self._parts[component] = WorkComponent(declared, self._take, False)
+            found = self._parts[component] = WorkComponent._of(declared, False)(self._take)
         return found
 
     def __getattr__(self, component: str) -> WorkComponent:
@@ -205,9 +217,9 @@ class NeighbourTable:
             raise AttributeError(component)
         return self[component]
 
-    def _take(self, component: str, field: str) -> Optional[tuple[_native.Memory, None]]:
+    def _take(self, component: str, field: str) -> Optional[tuple[Array, None]]:
         memory = self._columns.get((component, field))
-        return None if memory is None else (memory, None)
+        return None if memory is None else (np.asarray(memory), None)
 
     def _end(self) -> None:
         for part in self._parts.values():
@@ -219,14 +231,13 @@ class NeighbourTable:
 class Work:
     """Rows of one table that a system works on. Components are attributes, or items: ``rows.position.x``."""
 
-    __slots__ = ("_system", "_layout", "_job", "_rows", "_components", "_neighbours", "_kinds")
+    __slots__ = ("_job", "_rows", "_components", "_neighbours")
+    # of a class for each system
+    _system: System
+    _layout: Layout
+    _kinds: Mapping[str, type[WorkComponent]]
 
-    def __init__(
-        self, made: System, layout: Layout, job: _native.Job, kinds: Mapping[str, type[WorkComponent]]
-    ) -> None:
-        self._system = made
-        self._kinds = kinds
-        self._layout = layout
+    def __init__(self, job: _native.Job) -> None:
         self._job = job
         self._rows = len(job)
         self._components: dict[str, WorkComponent] = {}
@@ -255,12 +266,12 @@ class Work:
     def __getitem__(self, component: str) -> WorkComponent:
         found = self._components.get(component)
         if found is None:
-            declared = self._layout.component(component)
-            writes = component in self._system.writes
-            if not writes and component not in self._system.reads:
-                known = ", ".join((*self._system.reads, *self._system.writes)) or "nothing"
+            kind = self._kinds.get(component)
+            if kind is None:
+                self._layout.component(component)
+                known = ", ".join(self._kinds) or "nothing"
                 raise AbsentError(f"the system declares {known}, and not `{component}`")
-            found = self._components[component] = self._kinds[component](declared, self._job.column, writes)
+            found = self._components[component] = kind(self._job.column)
         return found
 
     def __getattr__(self, component: str) -> WorkComponent:
@@ -421,21 +432,18 @@ class System:
 class _Caller:
     """What the native half calls with each job of a system."""
 
-    __slots__ = ("_system", "_layout", "_rows", "_kinds")
+    __slots__ = ("_system", "_layout", "_rows")
 
     def __init__(self, made: System) -> None:
         self._system = made
         self._layout: Optional[Layout] = None
-        #: The classes of its rows, and of their components.
+        #: The class of its rows.
         self._rows: type[Work] = Work
-        self._kinds: dict[str, type[WorkComponent]] = {}
 
     def _look(self, layout: Layout) -> Layout:
-        names = (*self._system.reads, *self._system.writes)
-        self._rows = _with_properties(Work, names, _component)
-        for name in names:
-            fields = (each.name for each in layout.component(name).fields)
-            self._kinds[name] = _with_properties(WorkComponent, fields, _field)
+        made = self._system
+        kinds = {name: WorkComponent._of(layout.component(name), name in made.writes) for name in (*made.reads, *made.writes)}
+        self._rows = _with_properties(Work, kinds, _component, _system=made, _layout=layout, _kinds=kinds)
         # last: other threads go by it
         self._layout = layout
         return layout
@@ -443,7 +451,7 @@ class _Caller:
     def __call__(self, job: _native.Job) -> None:
         layout = self._layout or self._look(layout_of(job.layout()))
         made = self._system
-        rows = self._rows(made, layout, job, self._kinds)
+        rows = self._rows(job)
         try:
             if made._wants_patches:
                 made.run(rows, Frame(job, layout), Patches(made, layout, job, len(rows)))  # type: ignore[call-arg]

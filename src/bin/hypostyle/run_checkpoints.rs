@@ -39,6 +39,10 @@ pub(crate) struct CheckpointArgs {
     /// How hard to compress checkpoints: 0 not at all, 1 fast, up to 19.
     #[arg(long, value_name = "L", default_value_t = 1, allow_negative_numbers = true)]
     checkpoint_level: i32,
+    /// How much of a core writing checkpoints takes while frames run, in percent (default: 25). At 100 it is done sooner, and
+    /// slows frames more.
+    #[arg(long, value_name = "P", requires = "checkpoints", value_parser = clap::value_parser!(u8).range(1..=100))]
+    checkpoint_pace: Option<u8>,
     /// Record every generation to a journal in this directory; one that is there is gone on with.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
@@ -107,7 +111,8 @@ impl CheckpointArgs {
             (None, None) => Some(SECONDS_DEFAULT),
             (seconds, _) => seconds,
         };
-        let how = self.how(scene, options);
+        let mut how = self.how(scene, options);
+        how.pace_percent = self.checkpoint_pace;
         let options = KeeperOptions {
             directory: directory.clone(),
             prefix: scene.name().to_owned(),

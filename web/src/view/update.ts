@@ -100,7 +100,7 @@ export function check(parts: readonly UpdatePart[], tables: ReadonlyMap<number, 
   const plans = new Map<number, Plan>();
   if (!full) for (const table of tables.values()) plans.set(table.id, planOf(table));
   const steps: Step[] = [];
-  let values = false, room = 0;
+  let values = false, room = 0, shaped = 0;
   for (const part of parts) {
     let at = 0, same: { rows: Rows; id: number } | undefined;
     const { body } = part;
@@ -125,6 +125,9 @@ export function check(parts: readonly UpdatePart[], tables: ReadonlyMap<number, 
         throw new ProtocolError("a table changes after values were set");
       } else if (kind === TABLE) {
         const plan = tablePlan(body.subarray(at, at + bytes), names);
+        // tables that come and go within an update: each of them takes memory, whatever is left in the end
+        shaped += bytesOf(plan);
+        within(shaped, bytesMax);
         plans.set(id, plan);
         steps.push({ kind: "shape", plan });
       } else if (kind === DROP) {
@@ -144,11 +147,19 @@ export function check(parts: readonly UpdatePart[], tables: ReadonlyMap<number, 
 /** Bytes of all tables. */
 function sizeOf(plans: ReadonlyMap<number, Plan>, bytesMax: number): number {
   let sum = 0;
-  for (const plan of plans.values()) {
-    for (const column of plan.columns) sum += Math.ceil(plan.rows / column.itemRows) * column.itemBytes + COLUMN_BYTES;
-  }
-  if (sum > bytesMax) throw new ProtocolError(`the state has ${sum} bytes, this client holds at most ${bytesMax}: raise memoryBytesMax`);
+  for (const plan of plans.values()) sum += bytesOf(plan);
+  within(sum, bytesMax);
   return sum;
+}
+
+function bytesOf(plan: Plan): number {
+  let sum = 0;
+  for (const column of plan.columns) sum += Math.ceil(plan.rows / column.itemRows) * column.itemBytes + COLUMN_BYTES;
+  return sum;
+}
+
+function within(bytes: number, bytesMax: number): void {
+  if (bytes > bytesMax) throw new ProtocolError(`the state has ${bytes} bytes, this client holds at most ${bytesMax}: raise memoryBytesMax`);
 }
 
 function planOf(table: Table): Plan {
