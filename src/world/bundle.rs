@@ -19,6 +19,9 @@ pub trait Bundle: Copy + Send + Sync + 'static {
     /// Writes all packed values. `out` is `PACKED_BYTES` long.
     #[doc(hidden)]
     fn pack_all(&self, out: &mut [u8]);
+    /// Calls `write` with the bytes of each field of each component in order.
+    #[doc(hidden)]
+    fn each_field(&self, write: &mut impl FnMut(&[u8]));
 }
 
 /// A registry as bundles see it.
@@ -33,6 +36,10 @@ impl<C: Component> Bundle for C {
     #[inline]
     fn pack_all(&self, out: &mut [u8]) {
         self.pack(out);
+    }
+    #[inline(always)]
+    fn each_field(&self, write: &mut impl FnMut(&[u8])) {
+        crate::Plain::each_field(self, write);
     }
 }
 
@@ -50,6 +57,10 @@ macro_rules! tuples {
                 $(let (_at, _end) = (_at, _at + $name::PACKED_BYTES);
                   self.$index.pack_all(&mut _out[_at.._end]);
                   let _at = _end;)*
+            }
+            #[inline(always)]
+            fn each_field(&self, _write: &mut impl FnMut(&[u8])) {
+                $(Bundle::each_field(&self.$index, _write);)*
             }
         }
     };

@@ -146,3 +146,12 @@ pub enum WorldError {
     #[error("the query writes components; use `query_mut`, or ask with `Read` instead of `Write`")]
     QueryWrites,
 }
+
+impl WorldError {
+    /// The entity lacks this component.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn absent<C: crate::Component>(entity: Entity) -> Self {
+        WorldError::Absent { entity, component: C::NAME.to_owned() }
+    }
+}

@@ -203,20 +203,14 @@ impl World {
     ///
     /// # Errors
     /// An unknown component, a dead entity, an entity without the component.
+    #[inline]
     pub fn get<C: Component>(&self, entity: Entity) -> Result<C, WorldError> {
         let component = self.registry.component::<C>()?;
         let at = self.store.locate(entity).ok_or(WorldError::Stale { entity })?;
-        let mut packed = [0; 256];
-        if C::PACKED_BYTES <= packed.len() {
-            if self.store.read_present(at, component, &mut packed[..C::PACKED_BYTES]) {
-                return Ok(C::unpack(&packed[..C::PACKED_BYTES]));
-            }
-        } else if self.store.has(at.table, at.row, component) {
-            let mut packed = vec![0; C::PACKED_BYTES];
-            self.store.read_packed(at.table, at.row, component, &mut packed);
-            return Ok(C::unpack(&packed));
+        match self.store.read_single(at, component) {
+            Some(value) => Ok(value),
+            None => Err(WorldError::absent::<C>(entity)),
         }
-        Err(WorldError::Absent { entity, component: C::NAME.to_owned() })
     }
 
     /// Gives a resource its first value.
