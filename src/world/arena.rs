@@ -11,6 +11,9 @@ use bytemuck::Pod;
 
 use crate::region::Mapping;
 
+/// No region is shorter.
+const SMALL_BYTES_MAX: u64 = crate::limits::PAGE_BYTES;
+
 /// The writer's view of the data segment.
 pub(crate) struct Arena {
     /// The mapping's first byte and its length, which are fixed for its life.
@@ -34,12 +37,19 @@ impl Arena {
     /// - While a shared slice of a frozen extent is held elsewhere (readers), the caller of the arena does not ask
     ///   for a mutable slice of it.
     pub(crate) unsafe fn new(mapping: Arc<Mapping>) -> Self {
+        assert!(mapping.bytes_max() >= SMALL_BYTES_MAX, "a region has a page at least");
         Arena { base: mapping.data(), bytes_max: mapping.bytes_max(), _mapping: mapping }
     }
 
     #[inline(always)]
     fn check(&self, offset: u64, bytes: u64) -> usize {
-        if offset.checked_add(bytes).is_none_or(|end| end > self.bytes_max) {
+        // one comparison where the length is known
+        let inside = if bytes <= SMALL_BYTES_MAX {
+            offset <= self.bytes_max - bytes
+        } else {
+            offset.checked_add(bytes).is_some_and(|end| end <= self.bytes_max)
+        };
+        if !inside {
             Self::outside(offset, bytes);
         }
         offset as usize // inside a mapping
@@ -112,19 +122,6 @@ impl Arena {
     #[inline(always)]
     pub(crate) fn read_value(&self, from: u64, value: &mut [u8]) {
         value.copy_from_slice(self.bytes(from, value.len() as u64));
-    }
-
-    /// Asks for the cache line of an offset that will be used soon. Any offset will do.
-    #[inline(always)]
-    pub(crate) fn prefetch_at(&self, offset: u64) {
-        #[cfg(all(target_arch = "x86_64", not(miri)))]
-        // SAFETY: a prefetch has no effect on memory and never faults, whatever the address.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(self.base.wrapping_add(offset as usize).cast_const().cast());
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-        let _ = offset;
     }
 
     /// Asks for the cache line of an item that will be used soon. Any index will do.

@@ -251,9 +251,12 @@ impl World {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&self, entity: Entity) -> Result<Location, WorldError> {
-        self.store.locate(entity).ok_or(WorldError::Stale { entity })
+        match self.store.locate(entity) {
+            Some(at) => Ok(at),
+            None => Err(WorldError::stale(entity)),
+        }
     }
 
     /// Ends an entity's life.
@@ -323,7 +326,7 @@ impl World {
         let at = self.find(entity)?;
         let done = if C::STORAGE == Storage::Toggle {
             self.store.toggle_single(at, component, Some(&value))
-        } else if self.store.has(at.table, at.row, component) {
+        } else if self.store.tables[at.table as usize].shape.first(component).is_some() {
             self.store.write_single(at, component, &value)
         } else if let Some(plan) = self.edit.moves.get(move_key(at.table, component, true)) {
             self.store.move_single(plan, at, Some(&value))?
@@ -358,7 +361,12 @@ impl World {
     pub fn remove<C: Component>(&mut self, entity: Entity) -> Result<bool, WorldError> {
         let component = self.registry.component::<C>()?;
         let at = self.find(entity)?;
-        if !self.store.has(at.table, at.row, component) {
+        let has = if C::STORAGE == Storage::Toggle {
+            self.store.has(at.table, at.row, component)
+        } else {
+            self.store.tables[at.table as usize].shape.first(component).is_some()
+        };
+        if !has {
             return Ok(false);
         }
         let done = if C::STORAGE == Storage::Toggle {

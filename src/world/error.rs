@@ -148,6 +148,13 @@ pub enum WorldError {
 }
 
 impl WorldError {
+    /// The handle is of a dead entity.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn stale(entity: Entity) -> Self {
+        WorldError::Stale { entity }
+    }
+
     /// The entity lacks this component.
     #[cold]
     #[inline(never)]

@@ -12,6 +12,7 @@ pub(crate) mod column;
 mod edit;
 pub(crate) mod error;
 mod free;
+mod lookup;
 mod named;
 mod prefab;
 mod publish;
@@ -39,6 +40,7 @@ pub use builder::WorldBuilder;
 pub use bulk::BulkSpawn;
 pub use bundle::Bundle;
 pub use error::WorldError;
+pub use lookup::Lookup;
 pub use prefab::{Prefab, PrefabSpawn};
 pub use publish::Publication;
 pub use query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
@@ -50,6 +52,7 @@ use crate::patch::RecordSizes;
 use crate::region::{RegionTarget, Usage};
 use crate::{Component, Entity, Resource};
 
+use bundle::RowRef;
 use registry::Registry;
 use store::{RESOURCES, Store};
 
@@ -199,17 +202,40 @@ impl World {
         self.store.locate(entity).is_some_and(|at| self.store.has(at.table, at.row, component))
     }
 
-    /// Copies a component out.
+    /// Copies a component out, or several: a tuple of them takes one look at where the entity is.
+    ///
+    /// ```
+    /// use hypostyle::{Component, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Position { x: f32, y: f32 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Mass { kg: f32 }
+    /// let mut world = World::builder().component::<Position>().component::<Mass>().build()?;
+    /// let ship = world.spawn((Position { x: 1.0, y: 2.0 }, Mass { kg: 3.0 }))?;
+    /// let (position, mass): (Position, Mass) = world.get(ship)?;
+    /// assert_eq!(position.x * mass.kg, 3.0);
+    /// # Ok::<(), hypostyle::WorldError>(())
+    /// ```
     ///
     /// # Errors
     /// An unknown component, a dead entity, an entity without the component.
     #[inline]
-    pub fn get<C: Component>(&self, entity: Entity) -> Result<C, WorldError> {
-        let component = self.registry.component::<C>()?;
-        let at = self.store.locate(entity).ok_or(WorldError::Stale { entity })?;
-        match self.store.read_single(at, component) {
-            Some(value) => Ok(value),
-            None => Err(WorldError::absent::<C>(entity)),
+    pub fn get<B: Bundle>(&self, entity: Entity) -> Result<B, WorldError> {
+        match self.store.locate(entity) {
+            Some(at) => {
+                let table = &self.store.tables[at.table as usize];
+                B::fetch(&RowRef { world: self, table, row: at.row, entity })
+            }
+            None => Err(self.unreachable::<B>(entity)),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unreachable<B: Bundle>(&self, entity: Entity) -> WorldError {
+        match B::ids(&bundle::RegistryRef(&self.registry), &mut Vec::new()) {
+            Ok(()) => WorldError::Stale { entity },
+            Err(error) => error,
         }
     }
 

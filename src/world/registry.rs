@@ -40,57 +40,69 @@ impl Hasher for IdHasher {
     }
 }
 
-/// Values by type: few enough for the places to be mostly empty, so that the first one looked at decides.
+/// Values by type: with so much room that the first place looked at decides, mostly.
 #[derive(Debug)]
 pub(crate) struct TypeMap<V> {
     /// A power of two, at least twice as many as there are values.
-    places: Vec<Option<(TypeId, V)>>,
+    places: Vec<(TypeId, Option<V>)>,
     len: usize,
 }
 
+/// Stands for no type in a [`TypeMap`].
+struct Vacant;
+
 impl<V> Default for TypeMap<V> {
     fn default() -> Self {
-        TypeMap { places: Vec::new(), len: 0 }
+        TypeMap { places: vec![(TypeId::of::<Vacant>(), None)], len: 0 }
     }
 }
 
 impl<V> TypeMap<V> {
-    #[inline]
+    #[inline(always)]
     fn first_place(&self, ty: TypeId) -> usize {
         let mut hasher = IdHasher::default();
         ty.hash(&mut hasher);
-        hasher.finish() as usize & self.places.len().wrapping_sub(1)
+        hasher.finish() as usize & (self.places.len() - 1)
     }
 
     /// The value of a type.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, ty: TypeId) -> Option<&V> {
-        let mut place = self.first_place(ty);
-        loop {
-            match self.places.get(place)? {
-                Some((other, value)) if *other == ty => return Some(value),
-                Some(_) => place = (place + 1) & (self.places.len() - 1),
-                None => return None,
+        let first = self.first_place(ty);
+        let (other, value) = self.places.get(first)?;
+        if *other == ty { value.as_ref() } else { self.get_after(first, ty) }
+    }
+
+    #[inline(never)]
+    fn get_after(&self, mut place: usize, ty: TypeId) -> Option<&V> {
+        while self.places[place].0 != TypeId::of::<Vacant>() {
+            place = (place + 1) & (self.places.len() - 1);
+            if self.places[place].0 == ty {
+                return self.places[place].1.as_ref();
             }
         }
+        None
     }
 
     /// Gives a type a value, in place of what it had.
     pub(crate) fn insert(&mut self, ty: TypeId, value: V) {
         if 2 * (self.len + 1) > self.places.len() {
             let room = (4 * (self.len + 1)).next_power_of_two();
-            let old = std::mem::replace(&mut self.places, (0..room).map(|_| None).collect());
+            let vacant = (0..room).map(|_| (TypeId::of::<Vacant>(), None)).collect();
+            let old = std::mem::replace(&mut self.places, vacant);
             self.len = 0;
-            for (ty, value) in old.into_iter().flatten() {
-                self.insert(ty, value);
+            for (ty, value) in old {
+                if let Some(value) = value {
+                    self.insert(ty, value);
+                }
             }
         }
         let mut place = self.first_place(ty);
-        while self.places[place].as_ref().is_some_and(|(other, _)| *other != ty) {
+        while self.places[place].0 != ty && self.places[place].1.is_some() {
             place = (place + 1) & (self.places.len() - 1);
         }
-        self.len += usize::from(self.places[place].is_none());
-        self.places[place] = Some((ty, value));
+        self.len += usize::from(self.places[place].1.is_none());
+        self.places[place] = (ty, Some(value));
     }
 }
 

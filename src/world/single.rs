@@ -20,7 +20,7 @@ use crate::{Component, Entity, Storage};
 use super::bundle::Bundle;
 use super::column::Item;
 use super::store::{ENTITIES, LOCATION_FREE, Location, Store};
-use super::table::{Shape, Table};
+use super::table::{Shape, Slot, Table};
 
 /// Rows that were written, in runs as long as they come in order.
 #[derive(Clone, Debug, Default)]
@@ -113,7 +113,7 @@ pub(crate) struct Unnoted {
     appended: u32,
     /// and these below.
     rows: Notes,
-    /// By the components' places in the shape: those that are open, with the rows that were written in their columns.
+    /// Of open components, the rows that were written in their columns: where the first of them stands ([`Slot::mark`]).
     components: Vec<Option<Notes>>,
     /// For the next one that is opened.
     spare: Vec<Notes>,
@@ -161,6 +161,13 @@ pub(crate) enum Written {
     Not,
 }
 
+impl Slot {
+    /// The column that stands for all of a component's that are written together; none where there is none.
+    fn mark(&self) -> Option<usize> {
+        self.presence.or((self.fields > 0).then_some(self.first)).map(usize::from)
+    }
+}
+
 #[inline(always)]
 fn bytes_of(item: Item) -> u64 {
     match item {
@@ -192,14 +199,13 @@ impl Store {
     /// Opens a component of a table that has it, if it is one whose rows may be noted later: it is not tracked.
     pub(crate) fn open_component(&mut self, table: u32, component: u16) -> Result<(), RegionError> {
         let shape = Arc::clone(&self.tables[table as usize].shape);
-        let Some(place) = shape.place(component).filter(|place| shape.slots[*place].changed.is_none()) else {
-            return Ok(());
-        };
+        let slot = shape.slot(component).filter(|slot| slot.changed.is_none());
+        let Some(mark) = slot.and_then(Slot::mark) else { return Ok(()) };
         self.secure_component(table, component)?;
         let unnoted = &mut self.tables[table as usize].unnoted;
-        unnoted.components.resize(shape.slots.len(), None);
-        if unnoted.components[place].is_none() {
-            unnoted.components[place] = Some(unnoted.spare.pop().unwrap_or_default());
+        unnoted.components.resize(shape.columns.len(), None);
+        if unnoted.components[mark].is_none() {
+            unnoted.components[mark] = Some(unnoted.spare.pop().unwrap_or_default());
         }
         self.list_open(table);
         Ok(())
@@ -235,7 +241,8 @@ impl Store {
             }
         }
         unnoted.rows.clear();
-        for (slot, notes) in shape.slots.iter().zip(unnoted.components.drain(..)) {
+        for slot in &shape.slots {
+            let notes = slot.mark().and_then(|mark| unnoted.components.get_mut(mark)?.take());
             let Some(mut notes) = notes else { continue };
             for column in (slot.first..slot.first + slot.fields).chain(slot.presence) {
                 self.note(table, usize::from(column), &notes);
@@ -243,6 +250,7 @@ impl Store {
             notes.clear();
             unnoted.spare.push(notes);
         }
+        unnoted.components.clear();
         (unnoted.listed, unnoted.open) = (false, false);
         self.tables[table as usize].unnoted = unnoted;
     }
@@ -323,7 +331,7 @@ impl Store {
         arena.set_item(table.columns[0].live.offset + 8 * u64::from(row), entity);
         let mut columns = plan.columns.iter();
         bundle.each_field(&mut |value| {
-            let column = columns.next().expect("the plan has a column for each of the bundle's fields");
+            let Some(column) = columns.next() else { lacks_columns() };
             let to = table.columns[usize::from(*column)].live.offset + u64::from(row) * value.len() as u64;
             arena.write_value(to, value);
         });
@@ -427,7 +435,7 @@ impl Store {
         if let Some(value) = value {
             let mut columns = to.columns[usize::from(plan.added)..].iter();
             value.each_field(&mut |value| {
-                let column = columns.next().expect("the table has the component's columns");
+                let Some(column) = columns.next() else { lacks_columns() };
                 arena.write_value(column.live.offset + end * value.len() as u64, value);
             });
         }
@@ -443,69 +451,85 @@ impl Store {
     }
 
     /// A component's value in a row; none where the entity in this row lacks it.
-    #[inline]
-    pub(crate) fn read_single<C: Component>(&self, at: Location, component: u16) -> Option<C> {
-        let table = &self.tables[at.table as usize];
-        let slot = table.shape.slot(component)?;
-        if C::STORAGE == Storage::Toggle && !self.is_present(table, at.row, slot.presence) {
-            return None;
-        }
-        let mut columns = table.columns[usize::from(slot.first)..].iter();
+    #[inline(always)]
+    pub(crate) fn read_single<C: Component>(&self, table: &Table, row: u32, component: u16) -> Option<C> {
+        let first = if C::STORAGE == Storage::Toggle {
+            let slot = table.shape.slot(component)?;
+            if !slot.presence.is_none_or(|column| self.is_present(table, row, column)) {
+                return None;
+            }
+            usize::from(slot.first)
+        } else {
+            table.shape.first(component)?
+        };
+        let mut columns = table.columns[first..].iter();
         Some(C::from_fields(&mut |value| {
-            let column = columns.next().expect("the table has the component's columns");
-            self.arena.read_value(column.live.offset + u64::from(at.row) * value.len() as u64, value);
+            let Some(column) = columns.next() else { lacks_columns() };
+            self.arena.read_value(column.live.offset + u64::from(row) * value.len() as u64, value);
         }))
     }
 
     #[inline(always)]
-    fn is_present(&self, table: &Table, row: u32, presence: Option<u16>) -> bool {
-        presence.is_none_or(|column| {
-            let offset = table.columns[usize::from(column)].live.offset + 8 * u64::from(row / 64);
-            self.arena.item::<u64>(offset) >> (row % 64) & 1 != 0
-        })
+    fn is_present(&self, table: &Table, row: u32, presence: u16) -> bool {
+        let offset = table.columns[usize::from(presence)].live.offset + 8 * u64::from(row / 64);
+        self.arena.item::<u64>(offset) >> (row % 64) & 1 != 0
     }
 
     /// Writes a component that the entity in this row has, if it is open.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write_single<C: Component>(&mut self, at: Location, component: u16, value: &C) -> Written {
         let table = &self.tables[at.table as usize];
-        let Some(place) = table.shape.place(component) else { return Written::Not };
-        let slot = &table.shape.slots[place];
-        if C::STORAGE == Storage::Toggle && !self.is_present(table, at.row, slot.presence) {
-            return Written::Not;
-        }
+        let (mark, first) = if C::STORAGE == Storage::Toggle {
+            let Some(slot) = table.shape.slot(component) else { return Written::Not };
+            match slot.presence {
+                Some(presence) if self.is_present(table, at.row, presence) => {
+                    (usize::from(presence), usize::from(slot.first))
+                }
+                _ => return Written::Not,
+            }
+        } else {
+            match table.shape.first(component) {
+                Some(first) => (first, first),
+                None => return Written::Not,
+            }
+        };
         let Store { tables, arena, .. } = self;
         let table = &mut tables[at.table as usize];
-        let Some(Some(notes)) = table.unnoted.components.get_mut(place) else { return Written::Not };
+        let Some(Some(notes)) = table.unnoted.components.get_mut(mark) else { return Written::Not };
         notes.write(at.row, table.rows);
-        let mut columns = table.columns[usize::from(table.shape.slots[place].first)..].iter();
+        let mut columns = table.columns[first..].iter();
         value.each_field(&mut |value| {
-            let column = columns.next().expect("the table has the component's columns");
+            let Some(column) = columns.next() else { lacks_columns() };
             arena.write_value(column.live.offset + u64::from(at.row) * value.len() as u64, value);
         });
         Written::Done
     }
 
     /// Switches an open toggle on, with a value, or off.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn toggle_single<C: Component>(&mut self, at: Location, component: u16, value: Option<&C>) -> Written {
         let Store { tables, arena, .. } = self;
         let table = &mut tables[at.table as usize];
-        let Some(place) = table.shape.place(component) else { return Written::Not };
-        let slot = &table.shape.slots[place];
-        let Some(Some(notes)) = table.unnoted.components.get_mut(place) else { return Written::Not };
-        let Some(presence) = slot.presence else { return Written::Not };
+        let Some(slot) = table.shape.slot(component) else { return Written::Not };
+        let Some(presence) = slot.presence.map(usize::from) else { return Written::Not };
+        let Some(Some(notes)) = table.unnoted.components.get_mut(presence) else { return Written::Not };
         notes.write(at.row, table.rows);
-        let offset = table.columns[usize::from(presence)].live.offset + 8 * u64::from(at.row / 64);
+        let offset = table.columns[presence].live.offset + 8 * u64::from(at.row / 64);
         let (word, bit) = (arena.item::<u64>(offset), 1 << (at.row % 64));
         arena.set_word(offset, if value.is_some() { word | bit } else { word & !bit });
         if let Some(value) = value {
             let mut columns = table.columns[usize::from(slot.first)..].iter();
             value.each_field(&mut |value| {
-                let column = columns.next().expect("the table has the component's columns");
+                let Some(column) = columns.next() else { lacks_columns() };
                 arena.write_value(column.live.offset + u64::from(at.row) * value.len() as u64, value);
             });
         }
         Written::Done
     }
+}
+
+#[cold]
+#[inline(never)]
+fn lacks_columns() -> ! {
+    panic!("a table has a column for each field of its components, and a plan for each of its bundle's");
 }
