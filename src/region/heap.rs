@@ -247,3 +247,25 @@ impl HeapData {
         inside.is_some_and(|(offset, bytes)| unsafe { self.memory.discard(offset, bytes) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_map_has_given_its_end_back() {
+        const LENGTH: u64 = (24 << 20) + 7 * 4096;
+        if cfg!(miri) {
+            return;
+        }
+        for _ in 0..3 {
+            let data = HeapData::new(LENGTH).expect("there is address space");
+            for at in [0usize, 9 << 20, LENGTH as usize - 1] {
+                // SAFETY: inside, and nobody else has the memory.
+                let byte = unsafe { &mut *data.as_mut_ptr().add(at) };
+                assert!(at == 0 || *byte == 0, "byte {at} was given back");
+                *byte = 0xAA;
+            }
+        }
+    }
+}

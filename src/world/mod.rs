@@ -14,6 +14,7 @@ pub(crate) mod error;
 mod free;
 mod lookup;
 mod named;
+mod notes;
 mod prefab;
 mod publish;
 pub(crate) mod query;
@@ -29,6 +30,8 @@ pub(crate) mod single;
 mod sort;
 pub(crate) mod store;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod visit;
 

@@ -13,94 +13,15 @@
 
 use std::sync::Arc;
 
-use crate::limits::{CHUNK_ROWS, ENTITIES_MAX};
+use crate::limits::ENTITIES_MAX;
 use crate::region::RegionError;
 use crate::{Component, Entity, Storage};
 
 use super::bundle::Bundle;
 use super::column::Item;
+use super::notes::Notes;
 use super::store::{ENTITIES, LOCATION_FREE, Location, Store};
 use super::table::{Shape, Slot, Table};
-
-/// Rows that were written, in runs as long as they come in order.
-#[derive(Clone, Debug, Default)]
-struct Notes {
-    /// The last run: rows from here,
-    from: u32,
-    /// up to here. `u32::MAX`, which no row is, where runs are not listed any more.
-    to: u32,
-    /// The runs before it, with their ends.
-    runs: Vec<(u32, u32)>,
-    /// So many runs that listing them does not pay: the chunks that they touch, a bit each.
-    chunks: Option<Vec<u64>>,
-}
-
-impl Notes {
-    /// Notes a row of a table of `total`.
-    #[inline(always)]
-    fn write(&mut self, row: u32, total: u32) {
-        if row == self.to { self.to += 1 } else { self.write_apart(row, total) }
-    }
-
-    #[inline]
-    fn write_apart(&mut self, row: u32, total: u32) {
-        if let Some(chunks) = &mut self.chunks {
-            let chunk = row as usize / CHUNK_ROWS;
-            match chunks.get_mut(chunk / 64) {
-                Some(word) => *word |= 1 << (chunk % 64),
-                None => set_chunks(chunks, row, row + 1),
-            }
-        } else if row < self.from || row > self.to {
-            self.begin_run(row, total);
-        }
-    }
-
-    #[inline(never)]
-    fn begin_run(&mut self, row: u32, total: u32) {
-        if self.from < self.to {
-            self.runs.push((self.from, self.to));
-        }
-        (self.from, self.to) = (row, row + 1);
-        if self.runs.len() as u64 > u64::from(total) / 16 + 64 {
-            let mut chunks = Vec::new();
-            for (from, to) in self.runs.drain(..) {
-                set_chunks(&mut chunks, from, to);
-            }
-            set_chunks(&mut chunks, row, row + 1);
-            self.chunks = Some(chunks);
-            (self.from, self.to) = (u32::MAX, u32::MAX);
-        }
-    }
-
-    /// Calls `f` with the runs (start, rows) below `rows`.
-    fn each_run(&self, rows: u32, mut f: impl FnMut(u32, u32)) {
-        for (from, to) in self.runs.iter().copied().chain([(self.from, self.to)]) {
-            // rows may have gone since
-            let to = to.min(rows);
-            if from < to {
-                f(from, to - from);
-            }
-        }
-    }
-
-    fn clear(&mut self) {
-        self.runs.clear();
-        self.chunks = None;
-        (self.from, self.to) = (0, 0);
-    }
-}
-
-/// Sets the bits of the chunks of rows.
-#[inline(never)]
-fn set_chunks(chunks: &mut Vec<u64>, from: u32, to: u32) {
-    let (first, last) = (from as usize / CHUNK_ROWS, (to - 1) as usize / CHUNK_ROWS);
-    if chunks.len() <= last / 64 {
-        chunks.resize(last / 64 + 1, 0);
-    }
-    for chunk in first..=last {
-        chunks[chunk / 64] |= 1 << (chunk % 64);
-    }
-}
 
 /// What was written to a table row by row, and its columns have not noted yet.
 #[derive(Clone, Debug, Default)]
@@ -258,12 +179,10 @@ impl Store {
     /// A building column notes rows that were written.
     fn note(&mut self, table: u32, column: usize, notes: &Notes) {
         let rows = self.tables[table as usize].rows;
-        match &notes.chunks {
-            None => notes.each_run(rows, |start, len| self.touched(table, column, start, len)),
-            Some(chunks) => {
-                let chunk = |at: usize| chunks.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 != 0);
-                self.touched_chunks(table, column, chunk);
-            }
+        if notes.in_runs() {
+            notes.each_run(rows, |start, len| self.touched(table, column, start, len));
+        } else {
+            self.touched_chunks(table, column, |chunk| notes.has_chunk(chunk));
         }
     }
 
