@@ -305,14 +305,23 @@ impl World {
 
     /// Writes a component that the entity in this row has.
     fn write_component<C: Component>(&mut self, at: Location, component: u16, value: &C) -> Result<(), WorldError> {
-        self.store.open_component(at.table, component)?;
-        if self.store.write_single(at, component, value) == Written::Done {
-            return Ok(());
+        if !C::TRACK_CHANGES {
+            self.store.open_component(at.table, component)?;
+            if self.store.write_single(at, component, value) == Written::Done {
+                return Ok(());
+            }
         }
-        let mut packed = vec![0; C::PACKED_BYTES];
+        let mut packed = std::mem::take(&mut self.edit.packed);
+        packed.resize(C::PACKED_BYTES, 0);
         value.pack(&mut packed);
+        let done = self.write_tracked(at, component, &packed);
+        self.edit.packed = packed;
+        done
+    }
+
+    fn write_tracked(&mut self, at: Location, component: u16, packed: &[u8]) -> Result<(), WorldError> {
         self.store.secure_component(at.table, component)?;
-        self.store.write_packed(at.table, at.row, component, &packed)?;
+        self.store.write_packed(at.table, at.row, component, packed)?;
         Ok(self.store.mark_changed(at.table, component, self.parity(), at.row, 1)?)
     }
 
