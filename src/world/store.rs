@@ -30,8 +30,6 @@ pub(crate) const FIRST_DATA: u32 = 2;
 pub(crate) const LOCATION_FREE: u64 = u64::MAX;
 /// Rows of a new table.
 const CAPACITY_MIN: u32 = 64;
-/// Tables below this many rows double when they grow, others grow by half.
-const DOUBLING_ROWS_MAX: u32 = 1 << 16;
 /// Publications in a row with a mostly empty table after which its memory is given back.
 const SLACK_PUBLICATIONS: u32 = 64;
 
@@ -546,9 +544,7 @@ impl Store {
         if rows <= u64::from(capacity) {
             return Ok(());
         }
-        // small tables double
-        let step = if capacity < DOUBLING_ROWS_MAX { capacity } else { capacity / 2 };
-        let wanted = rows.max(u64::from(capacity) + u64::from(step));
+        let wanted = rows.max(u64::from(capacity) + u64::from(capacity) / 2);
         let wanted = u32::try_from(wanted.next_multiple_of(64)).map_err(|_| RegionError::TooLarge {
             what: "rows of one table",
             asked: rows,
