@@ -62,30 +62,35 @@ impl Entity {
 
     /// A handle from its parts.
     #[must_use]
+    #[inline]
     pub const fn from_parts(index: u32, generation: u32) -> Self {
         Entity(((generation as u64) << 32) | index as u64)
     }
 
     /// A handle from its 64 bits (index low, generation high).
     #[must_use]
+    #[inline]
     pub const fn from_bits(bits: u64) -> Self {
         Entity(bits)
     }
 
     /// The 64 bits (index low, generation high).
     #[must_use]
+    #[inline]
     pub const fn to_bits(self) -> u64 {
         self.0
     }
 
     /// The slot.
     #[must_use]
+    #[inline]
     pub const fn index(self) -> u32 {
         self.0 as u32
     }
 
     /// How often the slot had been used before.
     #[must_use]
+    #[inline]
     pub const fn generation(self) -> u32 {
         (self.0 >> 32) as u32
     }
@@ -169,12 +174,16 @@ macro_rules! fields {
     ($($t:ty),*) => { $(
         impl Field for $t {
             type Item = $t;
+            #[inline]
             fn to_item(self) -> $t { self }
+            #[inline]
             fn from_item(item: $t) -> $t { item }
         }
         impl<const N: usize> Field for [$t; N] where [$t; N]: Pod {
             type Item = [$t; N];
+            #[inline]
             fn to_item(self) -> [$t; N] { self }
+            #[inline]
             fn from_item(item: [$t; N]) -> [$t; N] { item }
         }
     )* };
@@ -183,9 +192,11 @@ fields!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, Bool, Entity);
 
 impl Field for bool {
     type Item = Bool;
+    #[inline]
     fn to_item(self) -> Bool {
         self.into()
     }
+    #[inline]
     fn from_item(item: Bool) -> bool {
         item.get()
     }
@@ -193,9 +204,11 @@ impl Field for bool {
 
 impl<const N: usize> Field for [bool; N] {
     type Item = [Bool; N];
+    #[inline]
     fn to_item(self) -> [Bool; N] {
         self.map(Bool::from)
     }
+    #[inline]
     fn from_item(item: [Bool; N]) -> [bool; N] {
         item.map(Bool::get)
     }
@@ -213,6 +226,12 @@ pub trait Plain: Copy + Send + Sync + 'static {
     fn pack(&self, out: &mut [u8]);
     /// Reads a packed value. `bytes` is `PACKED_BYTES` long.
     fn unpack(bytes: &[u8]) -> Self;
+    /// Calls `write` with the bytes of each field in order.
+    #[doc(hidden)]
+    fn each_field(&self, write: &mut impl FnMut(&[u8]));
+    /// The value whose fields `read` fills in, in order.
+    #[doc(hidden)]
+    fn from_fields(read: &mut impl FnMut(&mut [u8])) -> Self;
 }
 
 /// A singleton of plain data.

@@ -126,7 +126,7 @@ pub use worker::{
     WorkerCommand, WorkerError, WorkerKind, WorkerStatus, Workers,
 };
 pub use world::{
-    AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Prefab, PrefabSpawn, Publication, Query, Read,
+    AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Lookup, Prefab, PrefabSpawn, Publication, Query, Read,
     Rollback, With, Without, World, WorldBuilder, WorldError, Write,
 };
 

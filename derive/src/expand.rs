@@ -187,6 +187,7 @@ fn plain(input: &DeriveInput, attributes: &StructAttributes, fields: &[Field<'_>
             fn fields() -> #krate::Vec<#krate::FieldLayout> {
                 #krate::Vec::from([#(#layouts),*])
             }
+            #[inline]
             fn pack(&self, __out: &mut [u8]) {
                 ::core::assert_eq!(__out.len(), <Self as #krate::Plain>::PACKED_BYTES, #wrong_length);
                 let __rest = __out;
@@ -197,6 +198,7 @@ fn plain(input: &DeriveInput, attributes: &StructAttributes, fields: &[Field<'_>
                 )*
                 let _ = __rest;
             }
+            #[inline]
             fn unpack(__bytes: &[u8]) -> Self {
                 ::core::assert_eq!(__bytes.len(), <Self as #krate::Plain>::PACKED_BYTES, #wrong_length);
                 let __rest = __bytes;
@@ -206,6 +208,24 @@ fn plain(input: &DeriveInput, attributes: &StructAttributes, fields: &[Field<'_>
                     let #idents = <#types as #krate::Field>::from_item(__item);
                 )*
                 let _ = __rest;
+                Self { #(#idents),* }
+            }
+            #[inline(always)]
+            fn each_field(&self, __write: &mut impl ::core::ops::FnMut(&[u8])) {
+                #(
+                    let __item: #items = <#types as #krate::Field>::to_item(self.#idents);
+                    __write(#krate::bytemuck::bytes_of(&__item));
+                )*
+                let _ = __write;
+            }
+            #[inline(always)]
+            fn from_fields(__read: &mut impl ::core::ops::FnMut(&mut [u8])) -> Self {
+                #(
+                    let mut __item: #items = #krate::bytemuck::Zeroable::zeroed();
+                    __read(#krate::bytemuck::bytes_of_mut(&mut __item));
+                    let #idents = <#types as #krate::Field>::from_item(__item);
+                )*
+                let _ = __read;
                 Self { #(#idents),* }
             }
         }

@@ -21,6 +21,8 @@ use crate::limits::{PAGE_BYTES, REGION_GROWTH_BYTES_MIN};
 const CLASS_BYTES_MIN: u64 = 64;
 /// Size classes below a page: 64, 128, ... 2048.
 const CLASSES: usize = 6;
+/// Free runs there is room for from the start: most worlds never have more.
+const FREE_RUNS_EXPECTED: usize = 64;
 const _: () = assert!(CLASS_BYTES_MIN << CLASSES == PAGE_BYTES, "the largest class is half a page");
 
 /// Bytes of the data that belong together: the storage of one version of one column, or of a directory.
@@ -175,7 +177,7 @@ impl ExtentPool {
             backed,
             bytes_max,
             allocated: 0,
-            free: Runs::default(),
+            free: Runs { runs: Vec::with_capacity(FREE_RUNS_EXPECTED) },
             holes,
             slabs: Vec::new(),
             partial: Default::default(),

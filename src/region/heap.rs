@@ -1,7 +1,8 @@
 //! The private twin's memory: a reserved range that never moves, of which pages are taken when they are touched.
 //!
-//! Invariants: the address and the length are fixed for life; all bytes are 0 at first. This file must never know
-//! what is stored: bounds are its users' duty.
+//! Invariants: the address and the length are fixed for life; the bytes are anything at first, as those of an extent
+//! are: memory of regions that are gone is used again. This file must never know what is stored: bounds are its users'
+//! duty.
 #![expect(unsafe_code, reason = "owns raw memory where memory maps are missing, and gives pages back where they exist")]
 
 use super::error::RegionError;
@@ -9,18 +10,32 @@ use super::error::RegionError;
 #[cfg(all(unix, not(miri)))]
 mod memory {
     use std::io;
+    use std::mem::ManuallyDrop;
+    use std::sync::{Mutex, PoisonError};
 
     use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
+
+    /// Maps whose regions are gone are kept for the next ones of the same length, this many of them,
+    const KEPT_MAPS: usize = 4;
+    /// with the pages of so many bytes at their beginning. A world that is made where another was costs no new pages.
+    const KEPT_BYTES: usize = 8 << 20;
+
+    static KEPT: Mutex<Vec<MmapRaw>> = Mutex::new(Vec::new());
 
     /// Bytes at the beginning that huge pages are not asked for.
     #[cfg(target_os = "linux")]
     const SMALL_PAGES_BYTES: usize = 4 << 20;
 
     /// An anonymous map without a claim on swap.
-    pub(super) struct Memory(MmapRaw);
+    pub(super) struct Memory(ManuallyDrop<MmapRaw>);
 
     impl Memory {
         pub(super) fn new(bytes: usize) -> io::Result<Self> {
+            let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(last) = kept.iter().rposition(|map| map.len() == bytes) {
+                return Ok(Memory(ManuallyDrop::new(kept.remove(last))));
+            }
+            drop(kept);
             let map: MmapRaw = MmapOptions::new().len(bytes).no_reserve_swap().map_anon()?.into();
             // columns are read and written all over: a page table entry per 2 MiB instead of one per 4 KiB, but for
             // worlds so small that zeroing a huge page is most of their work
@@ -31,7 +46,7 @@ mod memory {
             {
                 tracing::debug!(%error, "the system gives no huge pages");
             }
-            Ok(Memory(map))
+            Ok(Memory(ManuallyDrop::new(map)))
         }
 
         pub(super) fn as_mut_ptr(&self) -> *mut u8 {
@@ -50,6 +65,26 @@ mod memory {
         pub(super) unsafe fn discard(&self, offset: usize, bytes: usize) -> bool {
             // SAFETY: private anonymous pages become zero, which changes bytes that nobody relies on (caller's duty).
             unsafe { self.0.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, bytes) }.is_ok()
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            // SAFETY: taken once, here, where the `Memory` ends.
+            let map = unsafe { ManuallyDrop::take(&mut self.0) };
+            // where nobody has the lock in a moment, nothing is kept
+            let Ok(room) = KEPT.try_lock().map(|kept| kept.len() < KEPT_MAPS) else { return };
+            let beyond = map.len().saturating_sub(KEPT_BYTES);
+            // SAFETY: the region is gone, and with it all that used the bytes.
+            let given_back = |from| unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, from, beyond) };
+            if !room || beyond > 0 && given_back(KEPT_BYTES).is_err() {
+                return;
+            }
+            if let Ok(mut kept) = KEPT.try_lock()
+                && kept.len() < KEPT_MAPS
+            {
+                kept.push(map);
+            }
         }
     }
 }
@@ -210,5 +245,27 @@ impl HeapData {
         let inside = range.filter(|(offset, bytes)| offset.checked_add(*bytes).is_some_and(|end| end <= self.bytes));
         // SAFETY: the range lies inside, and nobody uses it (caller's duty).
         inside.is_some_and(|(offset, bytes)| unsafe { self.memory.discard(offset, bytes) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_map_has_given_its_end_back() {
+        const LENGTH: u64 = (24 << 20) + 7 * 4096;
+        if cfg!(miri) {
+            return;
+        }
+        for _ in 0..3 {
+            let data = HeapData::new(LENGTH).expect("there is address space");
+            for at in [0usize, 9 << 20, LENGTH as usize - 1] {
+                // SAFETY: inside, and nobody else has the memory.
+                let byte = unsafe { &mut *data.as_mut_ptr().add(at) };
+                assert!(at == 0 || *byte == 0, "byte {at} was given back");
+                *byte = 0xAA;
+            }
+        }
     }
 }

@@ -17,6 +17,9 @@ use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_
 use crate::os;
 use crate::trace::Block;
 
+/// Up to here a private region grows without a look at the machine's memory.
+const HEAP_UNCHECKED_BYTES: u64 = 8 << 20;
+
 /// How a region's memory is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
@@ -431,7 +434,10 @@ impl Region {
         back: impl FnOnce(&Region, u64, u64) -> Result<(), RegionError>,
     ) -> Result<(), RegionError> {
         let from = self.pool.backed();
-        check_memory(&self.target, backed - from)?;
+        // looking would take longer than all else
+        if !(self.mapping.is_heap() && backed <= HEAP_UNCHECKED_BYTES) {
+            check_memory(&self.target, backed - from)?;
+        }
         let done = back(self, from, backed);
         #[cfg(unix)]
         if let (Some(files), Err(_)) = (&self.files, &done) {

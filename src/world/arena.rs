@@ -11,10 +11,23 @@ use bytemuck::Pod;
 
 use crate::region::Mapping;
 
+/// No region is shorter.
+const SMALL_BYTES_MAX: u64 = crate::limits::PAGE_BYTES;
+
 /// The writer's view of the data segment.
 pub(crate) struct Arena {
-    mapping: Arc<Mapping>,
+    /// The mapping's first byte and its length, which are fixed for its life.
+    base: *mut u8,
+    bytes_max: u64,
+    /// Keeps the bytes mapped.
+    _mapping: Arc<Mapping>,
 }
+
+// SAFETY: the address belongs to the mapping, which the arena keeps and which may go to other threads; bytes behind it are
+// reached through `&self` to read and `&mut self` to write only.
+unsafe impl Send for Arena {}
+// SAFETY: as above: `&Arena` reads.
+unsafe impl Sync for Arena {}
 
 impl Arena {
     /// The writer's view of a mapping.
@@ -24,38 +37,52 @@ impl Arena {
     /// - While a shared slice of a frozen extent is held elsewhere (readers), the caller of the arena does not ask
     ///   for a mutable slice of it.
     pub(crate) unsafe fn new(mapping: Arc<Mapping>) -> Self {
-        Arena { mapping }
+        assert!(mapping.bytes_max() >= SMALL_BYTES_MAX, "a region has a page at least");
+        Arena { base: mapping.data(), bytes_max: mapping.bytes_max(), _mapping: mapping }
     }
 
-    #[inline]
+    #[inline(always)]
     fn check(&self, offset: u64, bytes: u64) -> usize {
-        let end = offset.checked_add(bytes).expect("an extent's end fits u64: extents come from the allocator");
-        assert!(end <= self.mapping.bytes_max(), "bytes {offset}..{end} lie outside the data segment");
-        usize::try_from(offset).expect("an offset inside a mapping fits usize")
+        // one comparison where the length is known
+        let inside = if bytes <= SMALL_BYTES_MAX {
+            offset <= self.bytes_max - bytes
+        } else {
+            offset.checked_add(bytes).is_some_and(|end| end <= self.bytes_max)
+        };
+        if !inside {
+            Self::outside(offset, bytes);
+        }
+        offset as usize // inside a mapping
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn outside(offset: u64, bytes: u64) -> ! {
+        panic!("{bytes} bytes at {offset} lie outside the data segment");
     }
 
     /// The address of an offset.
     pub(crate) fn address(&self, offset: u64) -> *mut u8 {
         let offset = self.check(offset, 0);
         // SAFETY: inside the mapping (checked).
-        unsafe { self.mapping.data().add(offset) }
+        unsafe { self.base.add(offset) }
     }
 
     /// Bytes to read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(&self, offset: u64, bytes: u64) -> &[u8] {
         let start = self.check(offset, bytes);
         // SAFETY: inside the mapping (checked); backed, as offsets come from allocated extents; nobody writes while
         // the arena is borrowed shared (module invariant).
-        unsafe { std::slice::from_raw_parts(self.mapping.data().add(start), bytes as usize) }
+        unsafe { std::slice::from_raw_parts(self.base.add(start), bytes as usize) }
     }
 
     /// Bytes to write.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes_mut(&mut self, offset: u64, bytes: u64) -> &mut [u8] {
         let start = self.check(offset, bytes);
         // SAFETY: as `bytes`, and exclusive: the arena is borrowed mutably and is the only writer.
-        unsafe { std::slice::from_raw_parts_mut(self.mapping.data().add(start), bytes as usize) }
+        unsafe { std::slice::from_raw_parts_mut(self.base.add(start), bytes as usize) }
     }
 
     /// Items to read. `offset` is a multiple of the item's alignment.
@@ -68,46 +95,33 @@ impl Arena {
         bytemuck::cast_slice_mut(self.bytes_mut(offset, (count * size_of::<T>()) as u64))
     }
 
-    /// One item. `offset` is a multiple of its alignment.
-    #[inline]
+    /// One item.
+    #[inline(always)]
     pub(crate) fn item<T: Pod>(&self, offset: u64) -> T {
-        *bytemuck::from_bytes(self.bytes(offset, size_of::<T>() as u64))
+        let start = self.check(offset, size_of::<T>() as u64);
+        // SAFETY: inside the mapping (checked), any bytes are a `T`, and no alignment is asked for; nobody writes while
+        // the arena is borrowed shared (module invariant).
+        unsafe { self.base.add(start).cast::<T>().read_unaligned() }
     }
 
-    /// Writes one item. `offset` is a multiple of its alignment.
-    #[inline]
+    /// Writes one item.
+    #[inline(always)]
     pub(crate) fn set_item<T: Pod>(&mut self, offset: u64, item: T) {
-        *bytemuck::from_bytes_mut(self.bytes_mut(offset, size_of::<T>() as u64)) = item;
+        let start = self.check(offset, size_of::<T>() as u64);
+        // SAFETY: inside the mapping (checked), no alignment is asked for, exclusive by &mut.
+        unsafe { self.base.add(start).cast::<T>().write_unaligned(item) };
     }
 
-    /// Writes a value: the first `bytes` of these.
-    #[inline]
-    pub(crate) fn write_value(&mut self, to: u64, value: &[u8], bytes: u64) {
-        fn typed<const N: usize>(arena: &mut Arena, to: u64, value: &[u8]) {
-            arena.bytes_mut(to, N as u64).copy_from_slice(&value[..N]);
-        }
-        match bytes {
-            1 => typed::<1>(self, to, value),
-            2 => typed::<2>(self, to, value),
-            4 => typed::<4>(self, to, value),
-            8 => typed::<8>(self, to, value),
-            _ => self.bytes_mut(to, bytes).copy_from_slice(&value[..bytes as usize]),
-        }
+    /// Writes a value.
+    #[inline(always)]
+    pub(crate) fn write_value(&mut self, to: u64, value: &[u8]) {
+        self.bytes_mut(to, value.len() as u64).copy_from_slice(value);
     }
 
     /// Reads a value: as many bytes as there is room for.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_value(&self, from: u64, value: &mut [u8]) {
-        fn typed<const N: usize>(arena: &Arena, from: u64, value: &mut [u8]) {
-            value[..N].copy_from_slice(arena.bytes(from, N as u64));
-        }
-        match value.len() {
-            1 => typed::<1>(self, from, value),
-            2 => typed::<2>(self, from, value),
-            4 => typed::<4>(self, from, value),
-            8 => typed::<8>(self, from, value),
-            bytes => value.copy_from_slice(self.bytes(from, bytes as u64)),
-        }
+        value.copy_from_slice(self.bytes(from, value.len() as u64));
     }
 
     /// Asks for the cache line of an item that will be used soon. Any index will do.
@@ -123,13 +137,10 @@ impl Arena {
         let _ = (items, index);
     }
 
-    /// Writes one word. `offset` is a multiple of 8.
-    #[inline]
+    /// Writes one word.
+    #[inline(always)]
     pub(crate) fn set_word(&mut self, offset: u64, word: u64) {
-        let start = self.check(offset, 8);
-        assert!(offset.is_multiple_of(8), "words are aligned");
-        // SAFETY: inside the mapping and aligned (checked; the mapping begins at a page), exclusive by &mut.
-        unsafe { self.mapping.data().add(start).cast::<u64>().write(word) };
+        self.set_item(offset, word);
     }
 
     /// Copies one value.
@@ -138,16 +149,17 @@ impl Arena {
         #[inline(always)]
         fn typed<const N: usize>(arena: &mut Arena, from: u64, to: u64) {
             let (from, to) = (arena.check(from, N as u64), arena.check(to, N as u64));
-            let base = arena.mapping.data();
+            let base = arena.base;
             // SAFETY: both inside the mapping (checked), arrays of bytes have no alignment, exclusive by &mut.
             unsafe { base.add(to).cast::<[u8; N]>().write(base.add(from).cast::<[u8; N]>().read()) };
         }
-        match bytes {
-            1 => typed::<1>(self, from, to),
-            2 => typed::<2>(self, from, to),
-            4 => typed::<4>(self, from, to),
-            8 => typed::<8>(self, from, to),
-            _ => self.copy(from, to, bytes),
+        // most are these, and a branch that is foreseen costs less than a table of jumps
+        if bytes == 4 {
+            typed::<4>(self, from, to);
+        } else if bytes == 8 {
+            typed::<8>(self, from, to);
+        } else {
+            self.copy(from, to, bytes);
         }
     }
 
@@ -155,7 +167,7 @@ impl Arena {
     pub(crate) fn copy(&mut self, from: u64, to: u64, bytes: u64) {
         let from = self.check(from, bytes);
         let to = self.check(to, bytes);
-        let base = self.mapping.data();
+        let base = self.base;
         // SAFETY: both inside the mapping (checked), `copy` allows overlap, exclusive by &mut.
         unsafe { std::ptr::copy(base.add(from), base.add(to), bytes as usize) };
     }
@@ -165,7 +177,7 @@ impl Arena {
     pub(crate) fn disjoint(&mut self, from: u64, from_bytes: u64, to: u64, to_bytes: u64) -> (&[u8], &mut [u8]) {
         assert!(from + from_bytes <= to || to + to_bytes <= from, "the ranges overlap");
         let (from, to) = (self.check(from, from_bytes), self.check(to, to_bytes));
-        let base = self.mapping.data();
+        let base = self.base;
         // SAFETY: both inside the mapping and disjoint (checked); exclusive by &mut.
         unsafe {
             (

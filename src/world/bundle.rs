@@ -1,10 +1,13 @@
 #![forbid(unsafe_code)]
 //! Bundles: what an entity is spawned with. A component, or a tuple of bundles.
 
-use crate::Component;
+use crate::{Component, Entity};
 
+use super::World;
 use super::error::WorldError;
+use super::lookup::RowOffsets;
 use super::registry::Registry;
+use super::table::Table;
 
 /// Components with values: a component, or a tuple of bundles.
 pub trait Bundle: Copy + Send + Sync + 'static {
@@ -19,10 +22,30 @@ pub trait Bundle: Copy + Send + Sync + 'static {
     /// Writes all packed values. `out` is `PACKED_BYTES` long.
     #[doc(hidden)]
     fn pack_all(&self, out: &mut [u8]);
+    /// Calls `write` with the bytes of each field of each component in order.
+    #[doc(hidden)]
+    fn each_field(&self, write: &mut impl FnMut(&[u8]));
+    /// Copies a row's values out.
+    ///
+    /// # Errors
+    /// A component that the world or the row does not have.
+    #[doc(hidden)]
+    fn fetch(row: &RowRef<'_>) -> Result<Self, WorldError>;
+    /// The same by offsets that are known; none where the row lacks a component.
+    #[doc(hidden)]
+    fn look(row: &mut RowOffsets<'_>) -> Option<Self>;
 }
 
 /// A registry as bundles see it.
 pub struct RegistryRef<'a>(pub(crate) &'a Registry);
+
+/// A row as bundles see it.
+pub struct RowRef<'a> {
+    pub(super) world: &'a World,
+    pub(super) table: &'a Table,
+    pub(super) row: u32,
+    pub(super) entity: Entity,
+}
 
 impl<C: Component> Bundle for C {
     const PACKED_BYTES: usize = C::PACKED_BYTES;
@@ -33,6 +56,22 @@ impl<C: Component> Bundle for C {
     #[inline]
     fn pack_all(&self, out: &mut [u8]) {
         self.pack(out);
+    }
+    #[inline(always)]
+    fn each_field(&self, write: &mut impl FnMut(&[u8])) {
+        crate::Plain::each_field(self, write);
+    }
+    #[inline(always)]
+    fn fetch(row: &RowRef<'_>) -> Result<Self, WorldError> {
+        let component = row.world.registry.component::<C>()?;
+        match row.world.store.read_single(row.table, row.row, component) {
+            Some(value) => Ok(value),
+            None => Err(WorldError::absent::<C>(row.entity)),
+        }
+    }
+    #[inline(always)]
+    fn look(row: &mut RowOffsets<'_>) -> Option<Self> {
+        row.read()
     }
 }
 
@@ -50,6 +89,18 @@ macro_rules! tuples {
                 $(let (_at, _end) = (_at, _at + $name::PACKED_BYTES);
                   self.$index.pack_all(&mut _out[_at.._end]);
                   let _at = _end;)*
+            }
+            #[inline(always)]
+            fn each_field(&self, _write: &mut impl FnMut(&[u8])) {
+                $(Bundle::each_field(&self.$index, _write);)*
+            }
+            #[inline(always)]
+            fn fetch(_row: &RowRef<'_>) -> Result<Self, WorldError> {
+                Ok(($($name::fetch(_row)?,)*))
+            }
+            #[inline(always)]
+            fn look(_row: &mut RowOffsets<'_>) -> Option<Self> {
+                Some(($($name::look(_row)?,)*))
             }
         }
     };

@@ -11,9 +11,9 @@ use crate::{Component, Entity};
 use super::World;
 use super::bundle::{Bundle, RegistryRef};
 use super::error::WorldError;
-use super::registry::IdMap;
+use super::registry::{IdMap, TypeMap};
 use super::scatter::Values;
-use super::single::{MovePlan, SpawnPlan};
+use super::single::{MovePlan, SpawnPlan, Written};
 use super::store::Location;
 use crate::layout::Storage;
 
@@ -24,18 +24,57 @@ pub(crate) struct EditScratch {
     sorted: Vec<u16>,
     packed: Vec<u8>,
     handles: Vec<Entity>,
-    /// By bundle.
-    spawns: IdMap<TypeId, SpawnPlan>,
-    /// By table, component and whether it is added.
-    moves: IdMap<(u32, u16, bool), MovePlan>,
+    /// By bundle; none where rows take more than a plan.
+    spawns: TypeMap<Option<SpawnPlan>>,
+    moves: Moves,
 }
 
-/// Packed bytes of a batch that are kept for the next one.
-const PACKED_BYTES_KEPT: usize = 1 << 20;
-/// Entities of a batch that are written column by column before the next ones: their packed bytes stay in the cache.
-const BLOCK: usize = 512;
-/// Values of so many bytes are packed on the stack.
-const STACK_BYTES: usize = 256;
+/// Plans of moves, by table, component and whether it is added.
+#[derive(Debug, Default)]
+struct Moves {
+    plans: Vec<Option<MovePlan>>,
+    places: IdMap<u64, u32>,
+    /// Keys and places of those that were used last.
+    recent: [(u64, u32); RECENT_MOVES],
+}
+
+const RECENT_MOVES: usize = 8;
+
+/// As one number, never 0.
+#[inline(always)]
+fn move_key(table: u32, component: u16, add: bool) -> u64 {
+    u64::from(table) << 32 | u64::from(component) << 16 | u64::from(add) << 1 | 1
+}
+
+impl Moves {
+    #[inline(always)]
+    fn recent(key: u64) -> usize {
+        (key ^ key >> 1 ^ key >> 16 ^ key >> 32) as usize % RECENT_MOVES
+    }
+
+    #[inline(always)]
+    fn get(&mut self, key: u64) -> Option<&MovePlan> {
+        let (last, mut place) = self.recent[Self::recent(key)];
+        if last != key {
+            place = *self.places.get(&key)?;
+            self.recent[Self::recent(key)] = (key, place);
+        }
+        self.plans[place as usize].as_ref()
+    }
+
+    fn set(&mut self, key: u64, plan: Option<MovePlan>) {
+        match self.places.get(&key) {
+            Some(place) => self.plans[*place as usize] = plan,
+            None => {
+                self.places.insert(key, self.plans.len() as u32);
+                self.plans.push(plan);
+            }
+        }
+    }
+}
+
+/// Entities of a batch that are packed and written column by column before the next ones: their bytes stay in the cache.
+const BLOCK: usize = 256;
 
 impl World {
     /// Checks that no component is given twice.
@@ -110,16 +149,12 @@ impl World {
     ///
     /// # Errors
     /// An unknown component, one given twice, no memory.
+    #[inline]
     pub fn spawn<B: Bundle>(&mut self, bundle: B) -> Result<Entity, WorldError> {
-        if B::PACKED_BYTES <= STACK_BYTES {
-            let mut packed = [0; STACK_BYTES];
-            let packed = &mut packed[..B::PACKED_BYTES];
-            bundle.pack_all(packed);
-            if let Some(plan) = self.edit.spawns.get(&TypeId::of::<B>())
-                && let Some(entity) = self.store.spawn_single(plan, packed)
-            {
-                return Ok(entity);
-            }
+        if let Some(Some(plan)) = self.edit.spawns.get(TypeId::of::<B>())
+            && let Some(entity) = self.store.spawn_single(plan, &bundle)
+        {
+            return Ok(entity);
         }
         self.spawn_slowly(bundle)
     }
@@ -134,10 +169,8 @@ impl World {
         done?;
         let entity = entity.expect("one bundle makes one entity");
         let table = self.find(entity)?.table;
-        match self.store.spawn_plan(table, &self.edit.ids) {
-            Some(plan) => self.edit.spawns.insert(TypeId::of::<B>(), plan),
-            None => self.edit.spawns.remove(&TypeId::of::<B>()),
-        };
+        let plan = self.store.spawn_plan(table, &self.edit.ids);
+        self.edit.spawns.insert(TypeId::of::<B>(), plan);
         Ok(entity)
     }
 
@@ -158,58 +191,79 @@ impl World {
     ) -> Result<(), WorldError> {
         let mut packed = std::mem::take(&mut self.edit.packed);
         let mut ids = std::mem::take(&mut self.edit.ids);
-        packed.clear();
-        ids.clear();
-        let mut count = 0usize;
-        let bundles = bundles.into_iter();
-        packed.reserve(bundles.size_hint().0.saturating_mul(B::PACKED_BYTES));
-        for bundle in bundles {
-            let at = packed.len();
-            packed.resize(at + B::PACKED_BYTES, 0);
-            bundle.pack_all(&mut packed[at..]);
-            count += 1;
-        }
-        let done = self.spawn_packed::<B>(&mut ids, &packed, count, handles);
-        packed.shrink_to(PACKED_BYTES_KEPT);
+        let done = self.spawn_blocks::<B>(&mut ids, bundles.into_iter(), &mut packed, handles);
         self.edit.packed = packed;
         self.edit.ids = ids;
         done
     }
 
-    fn spawn_packed<B: Bundle>(
+    /// Writes the bundles' values past the rows in use, block by block, and makes rows of them when the last one has come.
+    fn spawn_blocks<B: Bundle>(
         &mut self,
         ids: &mut Vec<u16>,
-        packed: &[u8],
-        count: usize,
+        bundles: impl Iterator<Item = B>,
+        packed: &mut Vec<u8>,
         handles: &mut Vec<Entity>,
     ) -> Result<(), WorldError> {
+        ids.clear();
         B::ids(&RegistryRef(&self.registry), ids)?;
         self.check_repeats(ids)?;
-        let n = u32::try_from(count)
-            .map_err(|_| WorldError::TooManyEntities { asked: count as u64, max: crate::limits::ENTITIES_MAX })?;
-        handles.reserve(count);
-        let (table, first) = self.append_entities(ids, n, handles)?;
-        if B::PACKED_BYTES == 0 {
-            return Ok(());
-        }
-        for (block, bytes) in packed.chunks(BLOCK * B::PACKED_BYTES).enumerate() {
-            let mut values = Values { bytes, stride: B::PACKED_BYTES, at: 0 };
-            let row = first + (block * BLOCK) as u32;
-            for id in ids.iter() {
-                values.at += self.store.write_appended(table, *id, row, values);
+        let too_many = |asked: u64| WorldError::TooManyEntities { asked, max: crate::limits::ENTITIES_MAX };
+        let mut bundles = bundles.fuse();
+        let (expected, at_most) = bundles.size_hint();
+        let n = if B::PACKED_BYTES == 0 {
+            let count = bundles.count();
+            u32::try_from(count).map_err(|_| too_many(count as u64))?
+        } else {
+            let table = self.table_of(ids)?;
+            let first = self.store.tables[table as usize].rows;
+            if expected > 1 {
+                let expected = u32::try_from(expected).map_err(|_| too_many(expected as u64))?;
+                self.store.reserve(table, u64::from(first) + u64::from(expected))?;
             }
-        }
+            packed.resize(B::PACKED_BYTES * if at_most == Some(1) { 1 } else { BLOCK }, 0);
+            let mut end = first;
+            loop {
+                let mut count = 0;
+                for (bytes, bundle) in packed.chunks_exact_mut(B::PACKED_BYTES).zip(&mut bundles) {
+                    bundle.pack_all(bytes);
+                    count += 1;
+                }
+                if count == 0 {
+                    break;
+                }
+                let next = end.checked_add(count).ok_or_else(|| too_many(u64::from(end) + u64::from(count)))?;
+                self.store.reserve_keeping(table, u64::from(next), end)?;
+                for column in 0..self.store.tables[table as usize].columns.len() {
+                    self.store.write_partial(table, column)?;
+                }
+                let bytes = &packed[..count as usize * B::PACKED_BYTES];
+                let mut values = Values { bytes, stride: B::PACKED_BYTES, at: 0 };
+                for id in ids.iter() {
+                    values.at += self.store.write_unused(table, *id, end, values);
+                }
+                end = next;
+            }
+            end - first
+        };
+        handles.reserve(n as usize);
+        self.append_entities(ids, n, handles)?;
         Ok(())
     }
 
+    #[inline(always)]
     fn find(&self, entity: Entity) -> Result<Location, WorldError> {
-        self.store.locate(entity).ok_or(WorldError::Stale { entity })
+        match self.store.locate(entity) {
+            Some(at) => Ok(at),
+            None => Err(WorldError::stale(entity)),
+        }
     }
 
     /// Ends an entity's life.
     ///
     /// # Errors
     /// A dead entity, no memory.
+    #[inline]
     pub fn despawn(&mut self, entity: Entity) -> Result<(), WorldError> {
         let at = self.find(entity)?;
         if self.store.despawn_single(entity, at)? {
@@ -225,28 +279,47 @@ impl World {
     ///
     /// # Errors
     /// An unknown component, a dead entity, an entity without the component.
+    #[inline]
     pub fn set<C: Component>(&mut self, entity: Entity, value: C) -> Result<(), WorldError> {
         let component = self.registry.component::<C>()?;
         let at = self.find(entity)?;
-        if !self.store.has(at.table, at.row, component) {
-            return Err(WorldError::Absent { entity, component: C::NAME.to_owned() });
+        match self.store.write_single(at, component, &value) {
+            Written::Done => Ok(()),
+            Written::Not => self.set_slowly(entity, at, component, &value),
         }
-        self.write_component(at, component, &value)
     }
 
-    fn write_component<C: Component>(&mut self, at: Location, component: u16, value: &C) -> Result<(), WorldError> {
-        let mut on_stack = [0; STACK_BYTES];
-        let mut on_heap = Vec::new();
-        let packed = if C::PACKED_BYTES <= STACK_BYTES {
-            &mut on_stack[..C::PACKED_BYTES]
-        } else {
-            on_heap.resize(C::PACKED_BYTES, 0);
-            &mut on_heap[..]
-        };
-        value.pack(packed);
-        if C::STORAGE == Storage::Table && self.store.write_single(at, component, packed)? {
-            return Ok(());
+    #[inline(never)]
+    fn set_slowly<C: Component>(
+        &mut self,
+        entity: Entity,
+        at: Location,
+        component: u16,
+        value: &C,
+    ) -> Result<(), WorldError> {
+        if !self.store.has(at.table, at.row, component) {
+            return Err(WorldError::absent::<C>(entity));
         }
+        self.write_component(at, component, value)
+    }
+
+    /// Writes a component that the entity in this row has.
+    fn write_component<C: Component>(&mut self, at: Location, component: u16, value: &C) -> Result<(), WorldError> {
+        if !C::TRACK_CHANGES {
+            self.store.open_component(at.table, component)?;
+            if self.store.write_single(at, component, value) == Written::Done {
+                return Ok(());
+            }
+        }
+        let mut packed = std::mem::take(&mut self.edit.packed);
+        packed.resize(C::PACKED_BYTES, 0);
+        value.pack(&mut packed);
+        let done = self.write_tracked(at, component, &packed);
+        self.edit.packed = packed;
+        done
+    }
+
+    fn write_tracked(&mut self, at: Location, component: u16, packed: &[u8]) -> Result<(), WorldError> {
         self.store.secure_component(at.table, component)?;
         self.store.write_packed(at.table, at.row, component, packed)?;
         Ok(self.store.mark_changed(at.table, component, self.parity(), at.row, 1)?)
@@ -256,9 +329,27 @@ impl World {
     ///
     /// # Errors
     /// An unknown component, a dead entity, no memory.
+    #[inline]
     pub fn add<C: Component>(&mut self, entity: Entity, value: C) -> Result<(), WorldError> {
         let component = self.registry.component::<C>()?;
-        let mut at = self.find(entity)?;
+        let at = self.find(entity)?;
+        let done = if C::STORAGE == Storage::Toggle {
+            self.store.toggle_single(at, component, Some(&value))
+        } else if self.store.tables[at.table as usize].shape.first(component).is_some() {
+            self.store.write_single(at, component, &value)
+        } else if let Some(plan) = self.edit.moves.get(move_key(at.table, component, true)) {
+            self.store.move_single(plan, at, Some(&value))?
+        } else {
+            Written::Not
+        };
+        match done {
+            Written::Done => Ok(()),
+            Written::Not => self.add_slowly(at, component, &value),
+        }
+    }
+
+    #[inline(never)]
+    fn add_slowly<C: Component>(&mut self, mut at: Location, component: u16, value: &C) -> Result<(), WorldError> {
         if !self.store.has(at.table, at.row, component) {
             if C::STORAGE == Storage::Toggle {
                 self.store.attach_toggle(at.table, component)?;
@@ -268,38 +359,53 @@ impl World {
                 at = self.move_one(at, component, true)?;
             }
         }
-        self.write_component(at, component, &value)
+        self.write_component(at, component, value)
     }
 
     /// Takes a component from an entity; false when it had none.
     ///
     /// # Errors
     /// An unknown component, a dead entity, no memory.
+    #[inline]
     pub fn remove<C: Component>(&mut self, entity: Entity) -> Result<bool, WorldError> {
         let component = self.registry.component::<C>()?;
         let at = self.find(entity)?;
-        if !self.store.has(at.table, at.row, component) {
+        let has = if C::STORAGE == Storage::Toggle {
+            self.store.has(at.table, at.row, component)
+        } else {
+            self.store.tables[at.table as usize].shape.first(component).is_some()
+        };
+        if !has {
             return Ok(false);
         }
-        if C::STORAGE == Storage::Toggle {
+        let done = if C::STORAGE == Storage::Toggle {
+            self.store.toggle_single::<C>(at, component, None)
+        } else if let Some(plan) = self.edit.moves.get(move_key(at.table, component, false)) {
+            self.store.move_single::<C>(plan, at, None)?
+        } else {
+            Written::Not
+        };
+        match done {
+            Written::Done => Ok(true),
+            Written::Not => self.remove_slowly(at, component, C::STORAGE),
+        }
+    }
+
+    #[inline(never)]
+    fn remove_slowly(&mut self, at: Location, component: u16, storage: Storage) -> Result<bool, WorldError> {
+        if storage == Storage::Toggle {
             self.store.write_presence(at.table, at.row, component, false)?;
+            self.store.open_component(at.table, component)?;
         } else {
             self.move_one(at, component, false)?;
         }
         Ok(true)
     }
 
+    /// Moves a row the general way, and makes the plan for the next one.
     fn move_one(&mut self, at: Location, component: u16, add: bool) -> Result<Location, WorldError> {
-        if let Some(plan) = self.edit.moves.get(&(at.table, component, add))
-            && let Some(moved) = self.store.move_single(plan, at)?
-        {
-            return Ok(moved);
-        }
         let to = self.store.neighbour(at.table, component, add)?;
-        match self.store.move_plan(at.table, to) {
-            Some(plan) => self.edit.moves.insert((at.table, component, add), plan),
-            None => self.edit.moves.remove(&(at.table, component, add)),
-        };
+        self.edit.moves.set(move_key(at.table, component, add), self.store.move_plan(at.table, to, component));
         self.store.secure_table(at.table)?;
         let row = self.store.move_rows(at.table, &[at.row], to)?;
         self.store.sweep(at.table, &[at.row])?;

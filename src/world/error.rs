@@ -146,3 +146,19 @@ pub enum WorldError {
     #[error("the query writes components; use `query_mut`, or ask with `Read` instead of `Write`")]
     QueryWrites,
 }
+
+impl WorldError {
+    /// The handle is of a dead entity.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn stale(entity: Entity) -> Self {
+        WorldError::Stale { entity }
+    }
+
+    /// The entity lacks this component.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn absent<C: crate::Component>(entity: Entity) -> Self {
+        WorldError::Absent { entity, component: C::NAME.to_owned() }
+    }
+}

@@ -12,6 +12,7 @@ pub(crate) struct FreeSlots {
 
 impl FreeSlots {
     /// Members.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

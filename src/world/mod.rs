@@ -12,7 +12,9 @@ pub(crate) mod column;
 mod edit;
 pub(crate) mod error;
 mod free;
+mod lookup;
 mod named;
+mod notes;
 mod prefab;
 mod publish;
 pub(crate) mod query;
@@ -28,6 +30,8 @@ pub(crate) mod single;
 mod sort;
 pub(crate) mod store;
 pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod visit;
 
@@ -39,6 +43,7 @@ pub use builder::WorldBuilder;
 pub use bulk::BulkSpawn;
 pub use bundle::Bundle;
 pub use error::WorldError;
+pub use lookup::Lookup;
 pub use prefab::{Prefab, PrefabSpawn};
 pub use publish::Publication;
 pub use query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
@@ -50,6 +55,7 @@ use crate::patch::RecordSizes;
 use crate::region::{RegionTarget, Usage};
 use crate::{Component, Entity, Resource};
 
+use bundle::RowRef;
 use registry::Registry;
 use store::{RESOURCES, Store};
 
@@ -199,24 +205,41 @@ impl World {
         self.store.locate(entity).is_some_and(|at| self.store.has(at.table, at.row, component))
     }
 
-    /// Copies a component out.
+    /// Copies a component out, or several: a tuple of them takes one look at where the entity is.
+    ///
+    /// ```
+    /// use hypostyle::{Component, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Position { x: f32, y: f32 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Mass { kg: f32 }
+    /// let mut world = World::builder().component::<Position>().component::<Mass>().build()?;
+    /// let ship = world.spawn((Position { x: 1.0, y: 2.0 }, Mass { kg: 3.0 }))?;
+    /// let (position, mass): (Position, Mass) = world.get(ship)?;
+    /// assert_eq!(position.x * mass.kg, 3.0);
+    /// # Ok::<(), hypostyle::WorldError>(())
+    /// ```
     ///
     /// # Errors
     /// An unknown component, a dead entity, an entity without the component.
-    pub fn get<C: Component>(&self, entity: Entity) -> Result<C, WorldError> {
-        let component = self.registry.component::<C>()?;
-        let at = self.store.locate(entity).ok_or(WorldError::Stale { entity })?;
-        let mut packed = [0; 256];
-        if C::PACKED_BYTES <= packed.len() {
-            if self.store.read_present(at, component, &mut packed[..C::PACKED_BYTES]) {
-                return Ok(C::unpack(&packed[..C::PACKED_BYTES]));
+    #[inline]
+    pub fn get<B: Bundle>(&self, entity: Entity) -> Result<B, WorldError> {
+        match self.store.locate(entity) {
+            Some(at) => {
+                let table = &self.store.tables[at.table as usize];
+                B::fetch(&RowRef { world: self, table, row: at.row, entity })
             }
-        } else if self.store.has(at.table, at.row, component) {
-            let mut packed = vec![0; C::PACKED_BYTES];
-            self.store.read_packed(at.table, at.row, component, &mut packed);
-            return Ok(C::unpack(&packed));
+            None => Err(self.unreachable::<B>(entity)),
         }
-        Err(WorldError::Absent { entity, component: C::NAME.to_owned() })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unreachable<B: Bundle>(&self, entity: Entity) -> WorldError {
+        match B::ids(&bundle::RegistryRef(&self.registry), &mut Vec::new()) {
+            Ok(()) => WorldError::Stale { entity },
+            Err(error) => error,
+        }
     }
 
     /// Gives a resource its first value.

@@ -3,7 +3,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash as _, Hasher};
 use std::sync::Arc;
 
 use crate::layout::{ComponentLayout, FieldLayout, Layout, ScalarType};
@@ -19,10 +19,12 @@ pub(crate) type IdMap<K, V = u16> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
 pub(crate) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
+    #[inline]
     fn finish(&self) -> u64 {
         self.0
     }
 
+    #[inline]
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
@@ -31,9 +33,86 @@ impl Hasher for IdHasher {
         }
     }
 
+    #[inline]
     fn write_u64(&mut self, word: u64) {
         let spread = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         self.0 = spread ^ (spread >> 32);
+    }
+}
+
+/// Values by type: with so much room that the first place looked at decides, mostly.
+#[derive(Debug)]
+pub(crate) struct TypeMap<V> {
+    /// A power of two, at least twice as many as there are values.
+    places: Vec<(TypeId, Option<V>)>,
+    len: usize,
+}
+
+/// Stands for no type in a [`TypeMap`].
+struct Vacant;
+
+impl<V> Default for TypeMap<V> {
+    fn default() -> Self {
+        TypeMap { places: vec![(TypeId::of::<Vacant>(), None)], len: 0 }
+    }
+}
+
+impl<V> TypeMap<V> {
+    #[inline(always)]
+    fn first_place(&self, ty: TypeId) -> usize {
+        let mut hasher = IdHasher::default();
+        ty.hash(&mut hasher);
+        hasher.finish() as usize & (self.places.len() - 1)
+    }
+
+    /// The value of a type.
+    #[inline(always)]
+    pub(crate) fn get(&self, ty: TypeId) -> Option<&V> {
+        let first = self.first_place(ty);
+        let (other, value) = self.places.get(first)?;
+        if *other == ty { value.as_ref() } else { self.get_after(first, ty) }
+    }
+
+    #[inline(never)]
+    fn get_after(&self, mut place: usize, ty: TypeId) -> Option<&V> {
+        while self.places[place].0 != TypeId::of::<Vacant>() {
+            place = (place + 1) & (self.places.len() - 1);
+            if self.places[place].0 == ty {
+                return self.places[place].1.as_ref();
+            }
+        }
+        None
+    }
+
+    /// Gives a type a value, in place of what it had.
+    pub(crate) fn insert(&mut self, ty: TypeId, value: V) {
+        if 2 * (self.len + 1) > self.places.len() {
+            let room = (4 * (self.len + 1)).next_power_of_two();
+            let vacant = (0..room).map(|_| (TypeId::of::<Vacant>(), None)).collect();
+            let old = std::mem::replace(&mut self.places, vacant);
+            self.len = 0;
+            for (ty, value) in old {
+                if let Some(value) = value {
+                    self.insert(ty, value);
+                }
+            }
+        }
+        let mut place = self.first_place(ty);
+        while self.places[place].0 != ty && self.places[place].1.is_some() {
+            place = (place + 1) & (self.places.len() - 1);
+        }
+        self.len += usize::from(self.places[place].1.is_none());
+        self.places[place] = (ty, Some(value));
+    }
+}
+
+impl<V> FromIterator<(TypeId, V)> for TypeMap<V> {
+    fn from_iter<I: IntoIterator<Item = (TypeId, V)>>(values: I) -> Self {
+        let mut map = TypeMap::default();
+        for (ty, value) in values {
+            map.insert(ty, value);
+        }
+        map
     }
 }
 
@@ -41,7 +120,7 @@ impl Hasher for IdHasher {
 #[derive(Debug)]
 pub(crate) struct Registry {
     pub layout: Arc<Layout>,
-    components: IdMap<TypeId>,
+    components: TypeMap<u16>,
     resources: IdMap<TypeId>,
     /// Offsets inside each component's packed value of entity handles, which a commit resolves.
     pub entity_offsets: Vec<Vec<u32>>,
@@ -97,11 +176,16 @@ impl Registry {
     /// The id of a component type.
     #[inline]
     pub(crate) fn component<C: Component>(&self) -> Result<u16, WorldError> {
-        self.components
-            .get(&TypeId::of::<C>())
-            .copied()
-            .or_else(|| self.by_declaration::<C>())
-            .ok_or_else(|| WorldError::UnknownComponent { name: C::NAME.to_owned() })
+        match self.components.get(TypeId::of::<C>()) {
+            Some(id) => Ok(*id),
+            None => self.component_by_declaration::<C>(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn component_by_declaration<C: Component>(&self) -> Result<u16, WorldError> {
+        self.by_declaration::<C>().ok_or_else(|| WorldError::UnknownComponent { name: C::NAME.to_owned() })
     }
 
     /// A type that was never registered still stands for a component that is declared exactly alike.

@@ -198,16 +198,16 @@ impl Store {
         self.dirty = true;
     }
 
-    /// Writes a component's packed values to rows from `row` on that were appended just now (so that everything is noted
-    /// already); the bytes of one value.
-    pub(crate) fn write_appended(&mut self, table: u32, component: u16, row: u32, mut values: Values<'_>) -> usize {
+    /// Writes a component's packed values to rows from `row` on that are not in use yet, of a building table: who appends
+    /// them notes them. The bytes of one value.
+    pub(crate) fn write_unused(&mut self, table: u32, component: u16, row: u32, mut values: Values<'_>) -> usize {
         let Store { tables, arena, .. } = self;
         let table = &tables[table as usize];
         let slot = table.shape.slot(component).expect("the caller looked the component up");
         let n = values.bytes.len() / values.stride;
         let begin = values.at;
         for column in &table.columns[usize::from(slot.first)..usize::from(slot.first + slot.fields)] {
-            debug_assert!(column.building, "appended rows are building");
+            debug_assert!(column.building, "rows are written in building columns");
             let Item::Bytes(bytes) = column.item else { unreachable!("values are stored in bytes") };
             let bytes = bytes as usize;
             let data = arena.bytes_mut(column.live.offset + u64::from(row) * bytes as u64, (n * bytes) as u64);

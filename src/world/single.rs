@@ -1,34 +1,43 @@
 #![forbid(unsafe_code)]
-//! One row at a time, fast: what direct changes of single entities do to tables that have nothing but field columns.
+//! One row at a time, fast: what direct changes of single entities do to tables that have nothing but field columns, and
+//! to components that are not tracked.
 //!
-//! A row that comes, goes or moves is written in every column of its table. Instead of noting that column by column
-//! (for catch-ups and chunk stamps), a table is *opened*: all its columns are made writable once, and the rows are
-//! listed once for all of them, until the table is *closed*, when every column notes them.
+//! A row that comes, goes or moves is written in every column of its table, a component that is set in every column of
+//! its fields. Instead of noting that column by column (for catch-ups and chunk stamps), a table or a component of it
+//! is *opened*: its columns are made writable once, and the rows are listed once for all of them, until the table is
+//! *closed*, when every column notes them.
 //!
-//! Invariants: an open table's columns are all building, and none of them is bits. Whatever reads what columns have
-//! noted, or gives a table other columns, closes it first: publications, frames, catch-ups, resizes, relabels, sorts.
+//! Invariants: an open table's columns are all building, and none of them is bits; so are an open component's, but for
+//! its presence bits. Whatever reads what columns have noted, or gives a table other columns, closes it first:
+//! publications, frames, catch-ups, resizes, relabels, sorts.
 
 use std::sync::Arc;
 
-use crate::Entity;
 use crate::limits::ENTITIES_MAX;
 use crate::region::RegionError;
+use crate::{Component, Entity, Storage};
 
+use super::bundle::Bundle;
 use super::column::Item;
+use super::notes::Notes;
 use super::store::{ENTITIES, LOCATION_FREE, Location, Store};
-use super::table::{Shape, Table};
+use super::table::{Shape, Slot, Table};
 
-/// Rows that were written in every column of a table, and that its columns have not noted yet.
+/// What was written to a table row by row, and its columns have not noted yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Unnoted {
-    /// Whether the table is open; nothing is listed where it is not.
+    /// Whether anything of it is open.
+    listed: bool,
+    /// Whether the table is open; no rows are noted for all its columns where it is not.
     open: bool,
-    /// Rows from here on.
+    /// Rows from here on,
     appended: u32,
-    /// Rows below.
-    rows: Vec<u32>,
-    /// So many rows that listing them does not pay: all.
-    all: bool,
+    /// and these below.
+    rows: Notes,
+    /// Of open components, the rows that were written in their columns: where the first of them stands ([`Slot::mark`]).
+    components: Vec<Option<Notes>>,
+    /// For the next one that is opened.
+    spare: Vec<Notes>,
 }
 
 impl Unnoted {
@@ -39,46 +48,48 @@ impl Unnoted {
 
     #[inline]
     fn write(&mut self, row: u32, total: u32) {
-        if row < self.appended && !self.all {
-            if self.rows.len() as u64 > u64::from(total) / 16 + 64 {
-                self.all = true;
-                self.rows.clear();
-            } else {
-                self.rows.push(row);
-            }
+        if row < self.appended {
+            self.rows.write(row, total);
         }
     }
 }
 
-/// Where a value of a packed bundle goes.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    column: u16,
-    at: u16,
-    bytes: u32,
-}
-
-/// How packed bundles of one type become rows.
+/// How bundles of one type become rows: the column of each field, in the bundle's order.
 #[derive(Clone, Debug)]
 pub(crate) struct SpawnPlan {
     table: u32,
     shape: Arc<Shape>,
-    pieces: Box<[Piece]>,
+    columns: Box<[u16]>,
 }
 
-/// How a row goes from one table to another: for each column there the one here, or none for zeros.
+/// How a row goes from one table to another that has a component more, or less.
 #[derive(Clone, Debug)]
 pub(crate) struct MovePlan {
     to: u32,
     shapes: (Arc<Shape>, Arc<Shape>),
-    sources: Box<[Option<u16>]>,
+    /// Columns that both have: there and here.
+    shared: Box<[(u16, u16)]>,
+    /// First column there of the component that is added.
+    added: u16,
 }
 
-/// Whether a table has nothing but columns of bytes.
-fn is_plain(shape: &Shape) -> bool {
-    shape.columns.iter().all(|(_, item)| matches!(item, Item::Bytes(_)))
+/// What became of a change that takes no more than bytes and a note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// It is done.
+    Done,
+    /// Nothing was done: the general way knows what to do.
+    Not,
 }
 
+impl Slot {
+    /// The column that stands for all of a component's that are written together; none where there is none.
+    fn mark(&self) -> Option<usize> {
+        self.presence.or((self.fields > 0).then_some(self.first)).map(usize::from)
+    }
+}
+
+#[inline(always)]
 fn bytes_of(item: Item) -> u64 {
     match item {
         Item::Bytes(bytes) => u64::from(bytes),
@@ -88,48 +99,91 @@ fn bytes_of(item: Item) -> u64 {
 
 impl Store {
     /// Opens a table of byte columns: its columns may be written, and rows need no notes.
-    #[inline]
+    #[inline(always)]
     fn open(&mut self, table: u32) -> Result<(), RegionError> {
         if self.tables[table as usize].unnoted.open { Ok(()) } else { self.open_slowly(table) }
     }
 
     #[cold]
+    #[inline(never)]
     fn open_slowly(&mut self, table: u32) -> Result<(), RegionError> {
-        debug_assert!(is_plain(&self.tables[table as usize].shape));
         for column in 0..self.tables[table as usize].columns.len() {
             self.write_partial(table, column)?;
         }
         let table_ = &mut self.tables[table as usize];
         table_.unnoted.open = true;
         table_.unnoted.appended = table_.rows;
-        self.opened.push(table);
-        self.dirty = true;
+        self.list_open(table);
         Ok(())
     }
 
-    /// Closes a table, if it is open: its columns note what was written.
-    pub(crate) fn close(&mut self, table: u32) {
-        if !self.tables[table as usize].unnoted.open {
-            return;
-        }
-        self.opened.retain(|open| *open != table);
+    /// Opens a component of a table that has it, if it is one whose rows may be noted later: it is not tracked.
+    pub(crate) fn open_component(&mut self, table: u32, component: u16) -> Result<(), RegionError> {
+        let shape = Arc::clone(&self.tables[table as usize].shape);
+        let slot = shape.slot(component).filter(|slot| slot.changed.is_none());
+        let Some(mark) = slot.and_then(Slot::mark) else { return Ok(()) };
+        self.secure_component(table, component)?;
         let unnoted = &mut self.tables[table as usize].unnoted;
-        let (appended, all) = (unnoted.appended, unnoted.all);
-        let mut list = std::mem::take(&mut unnoted.rows);
-        (unnoted.open, unnoted.all) = (false, false);
-        let (rows, columns) = (self.tables[table as usize].rows, self.tables[table as usize].columns.len());
-        // rows may have gone since
-        list.retain(|row| *row < rows);
-        for column in 0..columns {
-            if all {
-                self.touched(table, column, 0, rows);
-                continue;
-            }
-            self.touched_rows(table, column, &list);
-            self.touched(table, column, appended, rows.saturating_sub(appended));
+        unnoted.components.resize(shape.columns.len(), None);
+        if unnoted.components[mark].is_none() {
+            unnoted.components[mark] = Some(unnoted.spare.pop().unwrap_or_default());
         }
-        list.clear();
-        self.tables[table as usize].unnoted.rows = list;
+        self.list_open(table);
+        Ok(())
+    }
+
+    fn list_open(&mut self, table: u32) {
+        let unnoted = &mut self.tables[table as usize].unnoted;
+        if !unnoted.listed {
+            unnoted.listed = true;
+            self.opened.push(table);
+        }
+        self.dirty = true;
+    }
+
+    /// Closes a table, if anything of it is open: its columns note what was written.
+    #[inline]
+    pub(crate) fn close(&mut self, table: u32) {
+        if self.tables[table as usize].unnoted.listed {
+            self.close_listed(table);
+        }
+    }
+
+    #[inline(never)]
+    fn close_listed(&mut self, table: u32) {
+        self.opened.retain(|open| *open != table);
+        let mut unnoted = std::mem::take(&mut self.tables[table as usize].unnoted);
+        let shape = Arc::clone(&self.tables[table as usize].shape);
+        if unnoted.open {
+            let rows = self.tables[table as usize].rows;
+            for column in 0..shape.columns.len() {
+                self.note(table, column, &unnoted.rows);
+                self.touched(table, column, unnoted.appended, rows.saturating_sub(unnoted.appended));
+            }
+        }
+        unnoted.rows.clear();
+        for slot in &shape.slots {
+            let notes = slot.mark().and_then(|mark| unnoted.components.get_mut(mark)?.take());
+            let Some(mut notes) = notes else { continue };
+            for column in (slot.first..slot.first + slot.fields).chain(slot.presence) {
+                self.note(table, usize::from(column), &notes);
+            }
+            notes.clear();
+            unnoted.spare.push(notes);
+        }
+        unnoted.components.clear();
+        (unnoted.listed, unnoted.open) = (false, false);
+        self.tables[table as usize].unnoted = unnoted;
+    }
+
+    /// A building column notes rows that were written.
+    fn note(&mut self, table: u32, column: usize, notes: &Notes) {
+        let rows = self.tables[table as usize].rows;
+        if notes.in_runs() {
+            notes.each_run(rows, |start, len| self.touched(table, column, start, len));
+        } else {
+            self.touched_chunks(table, column, |chunk| notes.has_chunk(chunk));
+        }
     }
 
     /// Closes every open table.
@@ -140,29 +194,26 @@ impl Store {
         }
     }
 
-    /// How bundles of these components (in this order, packed) become rows of a table; none where rows need more than
-    /// their bytes.
+    /// How bundles of these components (in this order) become rows of a table; none where rows need more than their
+    /// bytes.
     pub(crate) fn spawn_plan(&self, table: u32, components: &[u16]) -> Option<SpawnPlan> {
         let shape = Arc::clone(&self.tables[table as usize].shape);
         // a toggle's columns would be the bundle's, too
-        if !is_plain(&shape) || shape.components.len() != components.len() {
+        if !shape.is_plain() || shape.components.len() != components.len() {
             return None;
         }
-        let mut pieces = Vec::new();
-        let mut at = 0;
+        let mut columns = Vec::new();
         for component in components {
             let slot = *shape.slot(*component)?;
-            for column in slot.first..slot.first + slot.fields {
-                let Item::Bytes(bytes) = shape.columns[usize::from(column)].1 else { return None };
-                pieces.push(Piece { column, at: u16::try_from(at).ok()?, bytes });
-                at += bytes as usize;
-            }
+            columns.extend(slot.first..slot.first + slot.fields);
         }
-        Some(SpawnPlan { table, shape, pieces: pieces.into() })
+        Some(SpawnPlan { table, shape, columns: columns.into() })
     }
 
-    /// Spawns one entity of this plan. None where it takes more than that: room, or another table by now.
-    pub(crate) fn spawn_single(&mut self, plan: &SpawnPlan, packed: &[u8]) -> Option<Entity> {
+    /// Spawns one entity of this plan, which is the bundle's. None where it takes more than that: room, or another table
+    /// by now.
+    #[inline]
+    pub(crate) fn spawn_single<B: Bundle>(&mut self, plan: &SpawnPlan, bundle: &B) -> Option<Entity> {
         let table = self.tables.get(plan.table as usize)?;
         let map = &self.tables[ENTITIES as usize];
         let reused = self.free_slots.len() > 0;
@@ -176,8 +227,10 @@ impl Store {
         self.open(plan.table).ok()?;
         self.open(ENTITIES).ok()?;
         let Store { tables, arena, free_slots, .. } = self;
-        let map = &mut tables[ENTITIES as usize];
-        let generations = map.columns[1].live.offset;
+        let [map, rest @ ..] = &mut tables[..] else { unreachable!("the entity map is the first table") };
+        let table = &mut rest[plan.table as usize - 1];
+        let [locations, generations] = &map.columns[..] else { unreachable!("the entity map has two columns") };
+        let generations = generations.live.offset;
         let entity = if reused {
             let slot = free_slots.take_one()?;
             map.unnoted.write(slot, map.rows);
@@ -189,24 +242,25 @@ impl Store {
             arena.set_item(generations + 4 * u64::from(slot), 0u32);
             Entity::from_parts(slot, 0)
         };
-        let locations = map.columns[0].live.offset;
-        let table = &mut tables[plan.table as usize];
         let row = table.rows;
         table.rows += 1;
         table.unnoted.append(row);
-        arena.set_word(locations + 8 * u64::from(entity.index()), Location { table: plan.table, row }.to_bits());
+        let at = Location { table: plan.table, row };
+        arena.set_word(locations.live.offset + 8 * u64::from(entity.index()), at.to_bits());
         arena.set_item(table.columns[0].live.offset + 8 * u64::from(row), entity);
-        for piece in &plan.pieces {
-            let bytes = u64::from(piece.bytes);
-            let to = table.columns[usize::from(piece.column)].live.offset + u64::from(row) * bytes;
-            arena.write_value(to, &packed[usize::from(piece.at)..], bytes);
-        }
+        let mut columns = plan.columns.iter();
+        bundle.each_field(&mut |value| {
+            let Some(column) = columns.next() else { lacks_columns() };
+            let to = table.columns[usize::from(*column)].live.offset + u64::from(row) * value.len() as u64;
+            arena.write_value(to, value);
+        });
         Some(entity)
     }
 
     /// Ends one entity's life; false where its table needs more than a row moved.
+    #[inline]
     pub(crate) fn despawn_single(&mut self, entity: Entity, at: Location) -> Result<bool, RegionError> {
-        if !is_plain(&self.tables[at.table as usize].shape) {
+        if !self.tables[at.table as usize].shape.is_plain() {
             return Ok(false);
         }
         self.open(at.table)?;
@@ -234,40 +288,56 @@ impl Store {
         let table = &mut rest[at.table as usize - 1];
         let (row, last) = (u64::from(at.row), u64::from(table.rows - 1));
         if row != last {
+            let moved = arena.item::<Entity>(table.columns[0].live.offset + 8 * last).index();
+            arena.set_word(map.columns[0].live.offset + 8 * u64::from(moved), at.to_bits());
+            map.unnoted.write(moved, map.rows);
             for column in &table.columns {
                 let bytes = bytes_of(column.item);
                 arena.copy_value(column.live.offset + last * bytes, column.live.offset + row * bytes, bytes);
             }
             table.unnoted.write(at.row, table.rows);
-            let moved = arena.item::<Entity>(table.columns[0].live.offset + 8 * row).index();
-            arena.set_word(map.columns[0].live.offset + 8 * u64::from(moved), at.to_bits());
-            map.unnoted.write(moved, map.rows);
         }
         table.rows = last as u32;
     }
 
-    /// How rows go from one table to another; none where rows need more than their bytes.
-    pub(crate) fn move_plan(&self, from: u32, to: u32) -> Option<MovePlan> {
+    /// How rows go from one table to another that has a component more, or less; none where rows need more than their
+    /// bytes.
+    pub(crate) fn move_plan(&self, from: u32, to: u32, component: u16) -> Option<MovePlan> {
         let shape = |table: u32| Arc::clone(&self.tables[table as usize].shape);
         let shapes = (shape(from), shape(to));
-        if !is_plain(&shapes.0) || !is_plain(&shapes.1) {
+        if from == to || !shapes.0.is_plain() || !shapes.1.is_plain() {
             return None;
         }
         let source = |kind| shapes.0.columns.iter().position(|(other, _)| *other == kind).map(|column| column as u16);
-        let sources = shapes.1.columns.iter().map(|(kind, _)| source(*kind)).collect();
-        Some(MovePlan { to, shapes, sources })
+        let added = shapes.1.slot(component).map_or(0..0, |slot| slot.first..slot.first + slot.fields);
+        let mut shared = Vec::new();
+        for (there, (kind, _)) in (0u16..).zip(&shapes.1.columns) {
+            match source(*kind) {
+                Some(here) => shared.push((there, here)),
+                None if added.contains(&there) => {}
+                None => return None,
+            }
+        }
+        Some(MovePlan { to, added: added.start, shapes, shared: shared.into() })
     }
 
-    /// Moves one row; none where it takes more than that: room, or other tables by now.
-    pub(crate) fn move_single(&mut self, plan: &MovePlan, at: Location) -> Result<Option<Location>, RegionError> {
+    /// Moves one row, with the value of the component that is added, if one is; none where it takes more than that: room,
+    /// or other tables by now.
+    #[inline]
+    pub(crate) fn move_single<C: Component>(
+        &mut self,
+        plan: &MovePlan,
+        at: Location,
+        value: Option<&C>,
+    ) -> Result<Written, RegionError> {
         let same = |table: u32, shape: &Arc<Shape>| {
             self.tables.get(table as usize).is_some_and(|table| Arc::ptr_eq(&table.shape, shape))
         };
-        if !same(at.table, &plan.shapes.0) || !same(plan.to, &plan.shapes.1) || at.table == plan.to {
-            return Ok(None);
+        if !same(at.table, &plan.shapes.0) || !same(plan.to, &plan.shapes.1) {
+            return Ok(Written::Not);
         }
         if self.tables[plan.to as usize].rows == self.tables[plan.to as usize].capacity {
-            return Ok(None);
+            return Ok(Written::Not);
         }
         self.open(at.table)?;
         self.open(plan.to)?;
@@ -275,17 +345,19 @@ impl Store {
         let Store { tables, arena, .. } = self;
         let (from, to): (&Table, &Table) = (&tables[at.table as usize], &tables[plan.to as usize]);
         let (row, end) = (u64::from(at.row), u64::from(to.rows));
-        for (column, source) in to.columns.iter().zip(&plan.sources) {
-            let bytes = bytes_of(column.item);
-            let target = column.live.offset + end * bytes;
-            match source {
-                Some(source) => {
-                    arena.copy_value(from.columns[usize::from(*source)].live.offset + row * bytes, target, bytes);
-                }
-                None => arena.bytes_mut(target, bytes).fill(0),
-            }
+        let slot = arena.item::<Entity>(from.columns[0].live.offset + 8 * row).index();
+        for (there, here) in &plan.shared {
+            let (there, here) = (&to.columns[usize::from(*there)], &from.columns[usize::from(*here)]);
+            let bytes = bytes_of(there.item);
+            arena.copy_value(here.live.offset + row * bytes, there.live.offset + end * bytes, bytes);
         }
-        let slot = arena.item::<Entity>(to.columns[0].live.offset + 8 * end).index();
+        if let Some(value) = value {
+            let mut columns = to.columns[usize::from(plan.added)..].iter();
+            value.each_field(&mut |value| {
+                let Some(column) = columns.next() else { lacks_columns() };
+                arena.write_value(column.live.offset + end * value.len() as u64, value);
+            });
+        }
         let moved = Location { table: plan.to, row: to.rows };
         let to = &mut tables[plan.to as usize];
         to.unnoted.append(to.rows);
@@ -294,56 +366,89 @@ impl Store {
         arena.set_word(map.columns[0].live.offset + 8 * u64::from(slot), moved.to_bits());
         map.unnoted.write(slot, map.rows);
         self.close_gap(at);
-        Ok(Some(moved))
+        Ok(Written::Done)
     }
 
-    /// Reads a component's packed value; false where the entity in this row lacks it.
-    #[inline]
-    pub(crate) fn read_present(&self, at: Location, component: u16, out: &mut [u8]) -> bool {
-        let table = &self.tables[at.table as usize];
-        let Some(slot) = table.shape.slot(component) else { return false };
-        if slot.presence.is_some_and(|column| !self.bit(at.table, usize::from(column), at.row)) {
-            return false;
-        }
-        let mut out = out;
-        for column in &table.columns[usize::from(slot.first)..usize::from(slot.first + slot.fields)] {
-            let bytes = bytes_of(column.item);
-            let (value, rest) = out.split_at_mut(bytes as usize);
-            self.arena.read_value(column.live.offset + u64::from(at.row) * bytes, value);
-            out = rest;
-        }
-        true
+    /// A component's value in a row; none where the entity in this row lacks it.
+    #[inline(always)]
+    pub(crate) fn read_single<C: Component>(&self, table: &Table, row: u32, component: u16) -> Option<C> {
+        let first = if C::STORAGE == Storage::Toggle {
+            let slot = table.shape.slot(component)?;
+            if !slot.presence.is_none_or(|column| self.is_present(table, row, column)) {
+                return None;
+            }
+            usize::from(slot.first)
+        } else {
+            table.shape.first(component)?
+        };
+        let mut columns = table.columns[first..].iter();
+        Some(C::from_fields(&mut |value| {
+            let Some(column) = columns.next() else { lacks_columns() };
+            self.arena.read_value(column.live.offset + u64::from(row) * value.len() as u64, value);
+        }))
     }
 
-    /// Writes a component's packed value to a row of a table that has its columns; false where more is to be written
-    /// than bytes.
-    pub(crate) fn write_single(&mut self, at: Location, component: u16, packed: &[u8]) -> Result<bool, RegionError> {
-        let table = &self.tables[at.table as usize];
-        let slot = *table.shape.slot(component).expect("the caller looked the component up");
-        if slot.changed.is_some() {
-            return Ok(false);
-        }
-        let columns = usize::from(slot.first)..usize::from(slot.first + slot.fields);
-        if !table.unnoted.open {
-            for column in columns.clone() {
-                self.write_partial(at.table, column)?;
-            }
-        }
-        let unnoted = &self.tables[at.table as usize].unnoted;
-        let covered = unnoted.open && at.row >= unnoted.appended;
-        let mut from = 0;
-        for column in columns {
-            let Item::Bytes(bytes) = self.tables[at.table as usize].columns[column].item else {
-                unreachable!("fields are stored in bytes")
-            };
-            let bytes = u64::from(bytes);
-            let to = self.tables[at.table as usize].columns[column].live.offset + u64::from(at.row) * bytes;
-            self.arena.write_value(to, &packed[from..], bytes);
-            from += bytes as usize;
-            if !covered {
-                self.touched(at.table, column, at.row, 1);
-            }
-        }
-        Ok(true)
+    #[inline(always)]
+    fn is_present(&self, table: &Table, row: u32, presence: u16) -> bool {
+        let offset = table.columns[usize::from(presence)].live.offset + 8 * u64::from(row / 64);
+        self.arena.item::<u64>(offset) >> (row % 64) & 1 != 0
     }
+
+    /// Writes a component that the entity in this row has, if it is open.
+    #[inline(always)]
+    pub(crate) fn write_single<C: Component>(&mut self, at: Location, component: u16, value: &C) -> Written {
+        let table = &self.tables[at.table as usize];
+        let (mark, first) = if C::STORAGE == Storage::Toggle {
+            let Some(slot) = table.shape.slot(component) else { return Written::Not };
+            match slot.presence {
+                Some(presence) if self.is_present(table, at.row, presence) => {
+                    (usize::from(presence), usize::from(slot.first))
+                }
+                _ => return Written::Not,
+            }
+        } else {
+            match table.shape.first(component) {
+                Some(first) => (first, first),
+                None => return Written::Not,
+            }
+        };
+        let Store { tables, arena, .. } = self;
+        let table = &mut tables[at.table as usize];
+        let Some(Some(notes)) = table.unnoted.components.get_mut(mark) else { return Written::Not };
+        notes.write(at.row, table.rows);
+        let mut columns = table.columns[first..].iter();
+        value.each_field(&mut |value| {
+            let Some(column) = columns.next() else { lacks_columns() };
+            arena.write_value(column.live.offset + u64::from(at.row) * value.len() as u64, value);
+        });
+        Written::Done
+    }
+
+    /// Switches an open toggle on, with a value, or off.
+    #[inline(always)]
+    pub(crate) fn toggle_single<C: Component>(&mut self, at: Location, component: u16, value: Option<&C>) -> Written {
+        let Store { tables, arena, .. } = self;
+        let table = &mut tables[at.table as usize];
+        let Some(slot) = table.shape.slot(component) else { return Written::Not };
+        let Some(presence) = slot.presence.map(usize::from) else { return Written::Not };
+        let Some(Some(notes)) = table.unnoted.components.get_mut(presence) else { return Written::Not };
+        notes.write(at.row, table.rows);
+        let offset = table.columns[presence].live.offset + 8 * u64::from(at.row / 64);
+        let (word, bit) = (arena.item::<u64>(offset), 1 << (at.row % 64));
+        arena.set_word(offset, if value.is_some() { word | bit } else { word & !bit });
+        if let Some(value) = value {
+            let mut columns = table.columns[usize::from(slot.first)..].iter();
+            value.each_field(&mut |value| {
+                let Some(column) = columns.next() else { lacks_columns() };
+                arena.write_value(column.live.offset + u64::from(at.row) * value.len() as u64, value);
+            });
+        }
+        Written::Done
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn lacks_columns() -> ! {
+    panic!("a table has a column for each field of its components, and a plan for each of its bundle's");
 }

@@ -44,11 +44,13 @@ pub(crate) struct Location {
 
 impl Location {
     /// As stored in the entity map.
+    #[inline]
     pub(crate) fn to_bits(self) -> u64 {
         u64::from(self.table) << 32 | u64::from(self.row)
     }
 
     /// From the entity map.
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Option<Self> {
         (bits != LOCATION_FREE).then_some(Location { table: (bits >> 32) as u32, row: bits as u32 })
     }
@@ -174,9 +176,8 @@ impl Store {
         for &(kind, item) in &shape.columns {
             match self.allocate(item.extent_bytes(capacity).1) {
                 Ok(extent) => {
-                    let mut column = Column::new(kind, item, extent);
-                    self.clear_extent(&mut column, capacity);
-                    columns.push(column);
+                    self.clear_extent(kind, item, extent, capacity);
+                    columns.push(Column::new(kind, item, extent));
                 }
                 Err(error) => {
                     columns.iter().for_each(|column: &Column| self.region.free(column.live));
@@ -194,10 +195,10 @@ impl Store {
     }
 
     /// Bits beyond the rows in use are read by word; stamps by chunk: both start as zero.
-    fn clear_extent(&mut self, column: &mut Column, capacity: u32) {
-        let (stamps, total) = column.item.extent_bytes(capacity);
-        let from = if column.item == Item::Bit || column.kind == ColumnKind::Resources { 0 } else { stamps };
-        self.arena.bytes_mut(column.live.offset + from, total - from).fill(0);
+    fn clear_extent(&mut self, kind: ColumnKind, item: Item, extent: Extent, capacity: u32) {
+        let (stamps, total) = item.extent_bytes(capacity);
+        let from = if item == Item::Bit || kind == ColumnKind::Resources { 0 } else { stamps };
+        self.arena.bytes_mut(extent.offset + from, total - from).fill(0);
     }
 
     /// The table of the entities with exactly these (sorted) components; made where there is none.
@@ -514,8 +515,31 @@ impl Store {
         self.dirty = true;
     }
 
+    /// As [`Self::touched`] of all rows, but stamps are given to the chunks that `chunk` names only.
+    pub(crate) fn touched_chunks(&mut self, table: u32, column: usize, chunk: impl Fn(usize) -> bool) {
+        let stamp = self.published + 1;
+        let Store { tables, arena, .. } = self;
+        let table = &mut tables[table as usize];
+        let column = &mut table.columns[column];
+        debug_assert!(column.building, "only a building column is written");
+        column.stale.set_all();
+        let offset = column.live.offset + column.item.stamps_offset(table.capacity);
+        let stamps = arena.items_mut::<u64>(offset, (table.rows as usize).div_ceil(CHUNK_ROWS));
+        for (at, old) in stamps.iter_mut().enumerate() {
+            if chunk(at) {
+                *old = stamp;
+            }
+        }
+        self.dirty = true;
+    }
+
     /// Makes room for `rows` rows in a table; a table that grows moves to larger extents.
     pub(crate) fn reserve(&mut self, table: u32, rows: u64) -> Result<(), RegionError> {
+        self.reserve_keeping(table, rows, 0)
+    }
+
+    /// The same where rows up to `kept` that are not in use yet were written, too, and keep their bytes.
+    pub(crate) fn reserve_keeping(&mut self, table: u32, rows: u64, kept: u32) -> Result<(), RegionError> {
         let capacity = self.tables[table as usize].capacity;
         if rows <= u64::from(capacity) {
             return Ok(());
@@ -526,15 +550,19 @@ impl Store {
             asked: rows,
             limit: u64::from(u32::MAX),
         })?;
-        match self.resize(table, wanted) {
+        match self.resize_keeping(table, wanted, kept) {
             Ok(()) => Ok(()),
             // a tight world gets exactly what it asks for
-            Err(_) => self.resize(table, rows.next_multiple_of(64).min(u64::from(wanted)) as u32),
+            Err(_) => self.resize_keeping(table, rows.next_multiple_of(64).min(u64::from(wanted)) as u32, kept),
         }
     }
 
     /// Moves a table to extents of another capacity (at least its rows).
     pub(crate) fn resize(&mut self, table: u32, capacity: u32) -> Result<(), RegionError> {
+        self.resize_keeping(table, capacity, 0)
+    }
+
+    fn resize_keeping(&mut self, table: u32, capacity: u32, kept: u32) -> Result<(), RegionError> {
         self.close(table);
         let t = table as usize;
         debug_assert!(capacity >= self.tables[t].rows);
@@ -549,7 +577,7 @@ impl Store {
                 }
             }
         }
-        let (rows, old_capacity) = (self.tables[t].rows, self.tables[t].capacity);
+        let (rows, old_capacity) = (self.tables[t].rows.max(kept), self.tables[t].capacity);
         for (c, extent) in fresh.into_iter().enumerate() {
             let named = self.named_of(&self.tables[t].columns[c]);
             let column = &mut self.tables[t].columns[c];
@@ -557,9 +585,8 @@ impl Store {
             let spare = column.spare.take();
             column.building = true;
             column.stale.set_all();
-            let mut shadow = column.clone();
-            self.clear_extent(&mut shadow, capacity);
-            let item = shadow.item;
+            let (kind, item) = (column.kind, column.item);
+            self.clear_extent(kind, item, extent, capacity);
             let used = match item {
                 Item::Bytes(bytes) => u64::from(rows) * u64::from(bytes),
                 Item::Bit => u64::from(rows).div_ceil(64) * 8,

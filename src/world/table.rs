@@ -11,6 +11,9 @@ use crate::layout::{Layout, Storage};
 use super::column::{Column, ColumnKind, Item};
 use super::single::Unnoted;
 
+/// Components below are found by their number, others by a search.
+const DIRECT_COMPONENTS: u16 = 512;
+
 /// What kind of table this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TableKind {
@@ -46,6 +49,10 @@ pub(crate) struct Shape {
     pub slots: Box<[Slot]>,
     /// Kind and row size of each column.
     pub columns: Box<[(ColumnKind, Item)]>,
+    /// By component, for the lowest numbers: one more than its place in `slots`, or 0.
+    places: Box<[u16]>,
+    /// By component, for the lowest numbers: its first field's column, or 0.
+    firsts: Box<[u16]>,
 }
 
 impl Shape {
@@ -76,7 +83,20 @@ impl Shape {
                 }
             }
         }
-        Shape { components: components.into(), slots: slots.into(), columns: columns.into() }
+        let direct = components.iter().take_while(|component| **component < DIRECT_COMPONENTS);
+        let mut places = vec![0; direct.clone().last().map_or(0, |last| usize::from(*last) + 1)];
+        let mut firsts = places.clone();
+        for (component, place) in direct.zip(1..) {
+            places[usize::from(*component)] = place;
+            firsts[usize::from(*component)] = slots[usize::from(place) - 1].first;
+        }
+        Shape {
+            components: components.into(),
+            slots: slots.into(),
+            columns: columns.into(),
+            places: places.into(),
+            firsts: firsts.into(),
+        }
     }
 
     /// The entity map's shape.
@@ -85,6 +105,8 @@ impl Shape {
             components: Box::default(),
             slots: Box::default(),
             columns: Box::new([(ColumnKind::Location, Item::Bytes(8)), (ColumnKind::Generation, Item::Bytes(4))]),
+            places: Box::default(),
+            firsts: Box::default(),
         }
     }
 
@@ -94,12 +116,49 @@ impl Shape {
             components: Box::default(),
             slots: Box::default(),
             columns: Box::new([(ColumnKind::Resources, Item::Bytes(1))]),
+            places: Box::default(),
+            firsts: Box::default(),
         }
     }
 
     /// Where a component's columns stand.
+    #[inline]
     pub(crate) fn slot(&self, component: u16) -> Option<&Slot> {
-        self.components.binary_search(&component).ok().map(|index| &self.slots[index])
+        self.place(component).map(|place| &self.slots[place])
+    }
+
+    /// Whether there is nothing but columns of bytes.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        // bits stand last
+        matches!(self.columns.last(), Some((_, Item::Bytes(_))))
+    }
+
+    /// A component's first field's column; where the next one would stand if it has no fields.
+    #[inline(always)]
+    pub(crate) fn first(&self, component: u16) -> Option<usize> {
+        match self.firsts.get(usize::from(component)) {
+            Some(0) => None,
+            Some(first) => Some(usize::from(*first)),
+            None if component < DIRECT_COMPONENTS => None,
+            None => self.first_by_search(component),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn first_by_search(&self, component: u16) -> Option<usize> {
+        self.slot(component).map(|slot| usize::from(slot.first))
+    }
+
+    /// A component's place among the table's.
+    #[inline]
+    fn place(&self, component: u16) -> Option<usize> {
+        match self.places.get(usize::from(component)) {
+            Some(place) => usize::from(*place).checked_sub(1),
+            None if component < DIRECT_COMPONENTS => None,
+            None => self.components.binary_search(&component).ok(),
+        }
     }
 }
 

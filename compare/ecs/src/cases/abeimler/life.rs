@@ -336,6 +336,15 @@ fn get(field: &mut Field<'_>, n: usize) {
         }
     };
     field.add(OURS, "World::get", || look(ours(n)), run, seen);
+    let run = |look: &mut Look<World, Entity>| {
+        look.seen = 0.0;
+        let both = look.world.lookup::<(Place, Speed)>().expect("they are registered");
+        for entity in &look.entities {
+            let (place, speed) = both.get(*entity).expect("it is alive");
+            look.seen += place.x + speed.y;
+        }
+    };
+    field.add(OURS, "World::lookup", || look(ours(n)), run, seen);
     let run = |look: &mut Look<bevy::World, bevy::Entity>| {
         look.seen = 0.0;
         let mut query = look.world.query::<(&Place, &Speed)>();

@@ -1,0 +1,360 @@
+#![forbid(unsafe_code)]
+//! Direct changes of single entities, against a plain list.
+
+use proptest::prelude::*;
+
+use crate::{Bundle, Component, Entity, World, WorldError};
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Mass {
+    kg: f32,
+}
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Place {
+    x: f64,
+    cell: [u8; 3],
+    y: i16,
+}
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Named;
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[component(storage = "toggle")]
+struct Hot {
+    since: f32,
+}
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[component(track_changes)]
+struct Age {
+    frames: u32,
+}
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Unknown {
+    value: u8,
+}
+
+fn place(seed: u32) -> Place {
+    Place { x: f64::from(seed), cell: [seed as u8, 1, 2], y: seed as i16 }
+}
+
+fn world() -> World {
+    let world = World::builder().component::<Mass>().component::<Place>().component::<Named>();
+    world.component::<Hot>().component::<Age>().bytes_max(64 << 20).build().unwrap()
+}
+
+/// What an entity should have.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Want {
+    mass: Option<Mass>,
+    place: Option<Place>,
+    named: Option<Named>,
+    hot: Option<Hot>,
+    age: Option<Age>,
+}
+
+fn have<B: Bundle>(world: &World, entity: Entity) -> Option<B> {
+    let got = world.get::<B>(entity);
+    let looked = world.lookup::<B>().unwrap().get(entity);
+    assert_eq!(got.is_ok(), looked.is_ok());
+    match got {
+        Ok(value) => Some(value),
+        Err(WorldError::Absent { .. }) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn check(world: &World, all: &[(Entity, Want)]) {
+    assert_eq!(world.entity_count(), all.len() as u64);
+    let look = (
+        world.lookup::<Mass>().unwrap(),
+        world.lookup::<Place>().unwrap(),
+        world.lookup::<Named>().unwrap(),
+        world.lookup::<Hot>().unwrap(),
+        world.lookup::<Age>().unwrap(),
+    );
+    for (entity, want) in all {
+        let looked = Want {
+            mass: look.0.get(*entity).ok(),
+            place: look.1.get(*entity).ok(),
+            named: look.2.get(*entity).ok(),
+            hot: look.3.get(*entity).ok(),
+            age: look.4.get(*entity).ok(),
+        };
+        assert_eq!(looked, *want, "{entity} by a look-up");
+        let got = Want {
+            mass: world.get(*entity).ok(),
+            place: world.get(*entity).ok(),
+            named: world.get(*entity).ok(),
+            hot: world.get(*entity).ok(),
+            age: world.get(*entity).ok(),
+        };
+        assert_eq!(got, *want, "{entity}");
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    /// Every so many entities from one on.
+    Each(What, usize, usize),
+    Spawn(u8, usize),
+    Batch(u8, usize),
+    Publish,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    SetMass,
+    SetPlace,
+    SetHot,
+    SetAge,
+    AddMass,
+    AddPlace,
+    AddNamed,
+    AddHot,
+    AddAge,
+    RemoveMass,
+    RemovePlace,
+    RemoveNamed,
+    RemoveHot,
+    Despawn,
+}
+
+fn ops() -> impl Strategy<Value = Op> {
+    use What::*;
+    let what = prop::sample::select(vec![
+        SetMass,
+        SetPlace,
+        SetHot,
+        SetAge,
+        AddMass,
+        AddPlace,
+        AddNamed,
+        AddHot,
+        AddAge,
+        RemoveMass,
+        RemovePlace,
+        RemoveNamed,
+        RemoveHot,
+        Despawn,
+    ]);
+    prop_oneof![
+        6 => (what, 0usize..1500, 1usize..40).prop_map(|(what, from, step)| Op::Each(what, from, step)),
+        1 => (0u8..3, 1usize..20).prop_map(|(kind, n)| Op::Spawn(kind, n)),
+        1 => (0u8..3, 0usize..700).prop_map(|(kind, n)| Op::Batch(kind, n)),
+        3 => Just(Op::Publish),
+    ]
+}
+
+fn spawn(world: &mut World, kind: u8, n: usize, batch: bool, seed: u32, all: &mut Vec<(Entity, Want)>) {
+    let mass = |i: usize| Mass { kg: (seed as usize + i) as f32 };
+    let at = |i: usize| place(seed + i as u32);
+    fn some<B: Bundle>(world: &mut World, batch: bool, bundles: impl Iterator<Item = B>) -> Vec<Entity> {
+        if batch {
+            // the hint says nothing
+            let mut bundles = bundles;
+            world.spawn_batch(std::iter::from_fn(|| bundles.next())).unwrap()
+        } else {
+            bundles.map(|bundle| world.spawn(bundle).unwrap()).collect()
+        }
+    }
+    let entities = match kind {
+        0 => some(world, batch, (0..n).map(mass)),
+        1 => some(world, batch, (0..n).map(|i| (at(i), mass(i)))),
+        _ => some(world, batch, (0..n).map(|i| (mass(i), Named, Hot { since: 1.0 }))),
+    };
+    assert_eq!(entities.len(), n);
+    all.extend(entities.into_iter().enumerate().map(|(i, entity)| {
+        let mut want = Want { mass: Some(mass(i)), ..Want::default() };
+        match kind {
+            0 => {}
+            1 => want.place = Some(at(i)),
+            _ => (want.named, want.hot) = (Some(Named), Some(Hot { since: 1.0 })),
+        }
+        (entity, want)
+    }));
+}
+
+fn change(world: &mut World, what: What, entity: Entity, want: &mut Want, seed: u32) {
+    fn set<C: Component>(world: &mut World, entity: Entity, value: C, want: &mut Option<C>) {
+        match world.set(entity, value) {
+            Ok(()) => *want = want.map(|_| value),
+            Err(WorldError::Absent { .. }) => assert!(want.is_none()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    fn add<C: Component>(world: &mut World, entity: Entity, value: C, want: &mut Option<C>) {
+        world.add(entity, value).unwrap();
+        *want = Some(value);
+    }
+    fn remove<C: Component>(world: &mut World, entity: Entity, want: &mut Option<C>) {
+        assert_eq!(world.remove::<C>(entity).unwrap(), want.is_some());
+        *want = None;
+    }
+    let (mass, hot, age) = (Mass { kg: seed as f32 }, Hot { since: seed as f32 }, Age { frames: seed });
+    match what {
+        What::SetMass => set(world, entity, mass, &mut want.mass),
+        What::SetPlace => set(world, entity, place(seed), &mut want.place),
+        What::SetHot => set(world, entity, hot, &mut want.hot),
+        What::SetAge => set(world, entity, age, &mut want.age),
+        What::AddMass => add(world, entity, mass, &mut want.mass),
+        What::AddPlace => add(world, entity, place(seed), &mut want.place),
+        What::AddNamed => add(world, entity, Named, &mut want.named),
+        What::AddHot => add(world, entity, hot, &mut want.hot),
+        What::AddAge => add(world, entity, age, &mut want.age),
+        What::RemoveMass => remove(world, entity, &mut want.mass),
+        What::RemovePlace => remove(world, entity, &mut want.place),
+        What::RemoveNamed => remove(world, entity, &mut want.named),
+        What::RemoveHot => remove(world, entity, &mut want.hot),
+        What::Despawn => unreachable!("not a change of components"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 48 }, ..ProptestConfig::default() })]
+    #[test]
+    fn direct_changes_survive_generations(ops in prop::collection::vec(ops(), 1..40)) {
+        let mut world = world();
+        let mut all = Vec::new();
+        spawn(&mut world, 0, 1500, true, 0, &mut all);
+        spawn(&mut world, 1, 300, true, 7, &mut all);
+        for (seed, op) in (1000u32..).step_by(1000).zip(ops) {
+            match op {
+                Op::Publish => {
+                    world.publish().unwrap();
+                }
+                Op::Spawn(kind, n) => spawn(&mut world, kind, n, false, seed, &mut all),
+                Op::Batch(kind, n) => spawn(&mut world, kind, n, true, seed, &mut all),
+                Op::Each(What::Despawn, from, step) => {
+                    let mut index = 0;
+                    all.retain(|(entity, _)| {
+                        index += 1;
+                        let goes = index > from && (index - from).is_multiple_of(step + 3);
+                        if goes {
+                            world.despawn(*entity).unwrap();
+                            assert!(matches!(world.get::<Mass>(*entity), Err(WorldError::Stale { .. })));
+                            assert!(matches!(world.set(*entity, Mass { kg: 0.0 }), Err(WorldError::Stale { .. })));
+                            assert!(matches!(world.despawn(*entity), Err(WorldError::Stale { .. })));
+                        }
+                        !goes
+                    });
+                }
+                Op::Each(what, from, step) => {
+                    for (index, (entity, want)) in all.iter_mut().enumerate().skip(from).step_by(step) {
+                        change(&mut world, what, *entity, want, seed + index as u32);
+                    }
+                }
+            }
+        }
+        check(&world, &all);
+        // every column's other version is brought up to date and shown
+        for _ in 0..2 {
+            world.publish().unwrap();
+            if let Some((entity, want)) = all.first_mut() {
+                change(&mut world, What::AddMass, *entity, want, 1);
+                change(&mut world, What::AddPlace, *entity, want, 2);
+                change(&mut world, What::AddHot, *entity, want, 3);
+                change(&mut world, What::RemovePlace, *entity, want, 4);
+            }
+            check(&world, &all);
+        }
+    }
+}
+
+#[test]
+fn several_components_are_looked_up_at_once() {
+    let mut world = world();
+    let both = world.spawn((Mass { kg: 1.0 }, place(2))).unwrap();
+    let one = world.spawn(Mass { kg: 3.0 }).unwrap();
+    let hot = world.spawn((Mass { kg: 4.0 }, Hot { since: 5.0 }, Named)).unwrap();
+    assert_eq!(have::<(Mass, Place)>(&world, both), Some((Mass { kg: 1.0 }, place(2))));
+    assert_eq!(have::<(Place, (Mass,))>(&world, both), Some((place(2), (Mass { kg: 1.0 },))));
+    assert_eq!(have::<(Mass, Place)>(&world, one), None);
+    assert_eq!(have::<(Named, Hot)>(&world, hot), Some((Named, Hot { since: 5.0 })));
+    world.remove::<Hot>(hot).unwrap();
+    assert_eq!(have::<(Named, Hot)>(&world, hot), None);
+    assert_eq!(have::<()>(&world, one), Some(()));
+    world.despawn(one).unwrap();
+    assert!(matches!(world.get::<()>(one), Err(WorldError::Stale { .. })));
+    assert!(matches!(world.lookup::<Mass>().unwrap().get(one), Err(WorldError::Stale { .. })));
+    assert!(matches!(world.lookup::<Mass>().unwrap().get(Entity::NULL), Err(WorldError::Stale { .. })));
+    assert!(matches!(world.get::<(Mass, Unknown)>(both), Err(WorldError::UnknownComponent { .. })));
+    assert!(matches!(world.lookup::<Unknown>(), Err(WorldError::UnknownComponent { .. })));
+}
+
+/// Says that it has as many as it likes.
+struct Lying<I>(I, usize);
+
+impl<I: Iterator> Iterator for Lying<I> {
+    type Item = I::Item;
+    fn next(&mut self) -> Option<I::Item> {
+        self.0.next()
+    }
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.1, Some(self.1))
+    }
+}
+
+#[test]
+fn a_batch_is_what_comes_and_not_what_was_promised() {
+    for promised in [0, 1, 300, 5000] {
+        for n in [0, 1, 256, 1000] {
+            let mut world = world();
+            let bundles = Lying((0..n).map(|i| (place(i), Mass { kg: i as f32 })), promised);
+            let entities = world.spawn_batch(bundles).unwrap();
+            assert_eq!(entities.len(), n as usize);
+            for (i, entity) in (0..).zip(entities) {
+                assert_eq!(world.get::<(Mass, Place)>(entity).unwrap(), (Mass { kg: i as f32 }, place(i)));
+            }
+            assert_eq!(world.entity_count(), u64::from(n));
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_does_not_fit_or_does_not_end_leaves_nothing() {
+    let mut world = World::builder().component::<Place>().component::<Mass>().bytes_max(4 << 20).build().unwrap();
+    let first = world.spawn_batch((0..100).map(|i| (place(i), Mass { kg: 1.0 }))).unwrap();
+    for promised in [0, 1_000_000] {
+        let too_many = Lying((0..1_000_000).map(|i| (place(i), Mass { kg: 2.0 })), promised);
+        assert!(world.spawn_batch(too_many).is_err());
+        assert_eq!(world.entity_count(), 100);
+    }
+    let panics = std::panic::AssertUnwindSafe(|| {
+        let _ = world.spawn_batch((0..600).map(|i| {
+            assert!(i < 500, "no more");
+            (place(i), Mass { kg: 3.0 })
+        }));
+    });
+    assert!(std::panic::catch_unwind(panics).is_err());
+    assert_eq!(world.entity_count(), 100);
+    let next = world.spawn((place(7), Mass { kg: 4.0 })).unwrap();
+    assert_eq!((next.index(), next.generation()), (100, 0));
+    for (i, entity) in (0..).zip(first) {
+        assert_eq!(world.get::<(Place, Mass)>(entity).unwrap(), (place(i), Mass { kg: 1.0 }));
+    }
+}
+
+#[test]
+fn a_world_made_where_another_was_begins_empty() {
+    for round in 0..3u32 {
+        let mut world = world();
+        assert_eq!(world.entity_count(), 0);
+        let n = 200 + round;
+        let entities = world.spawn_batch((0..n).map(|i| (place(i + round), Mass { kg: 1.0 }))).unwrap();
+        assert_eq!(entities[0], Entity::from_parts(0, 0));
+        for (i, entity) in (0..).zip(&entities) {
+            assert!(matches!(world.get::<Hot>(*entity), Err(WorldError::Absent { .. })));
+            if i % 3 == round {
+                world.add(*entity, Hot { since: 2.0 }).unwrap();
+                world.add(*entity, Age { frames: 1 }).unwrap();
+            }
+        }
+        let hot = entities.iter().filter(|entity| world.has::<Hot>(**entity)).count();
+        assert_eq!(hot, (0..n).filter(|i| i % 3 == round).count());
+        world.publish().unwrap();
+    }
+}
