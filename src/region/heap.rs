@@ -72,19 +72,19 @@ mod memory {
         fn drop(&mut self) {
             // SAFETY: taken once, here, where the `Memory` ends.
             let map = unsafe { ManuallyDrop::take(&mut self.0) };
-            // where nobody has the lock in a moment, nothing is kept
-            let Ok(room) = KEPT.try_lock().map(|kept| kept.len() < KEPT_MAPS) else { return };
             let beyond = map.len().saturating_sub(KEPT_BYTES);
             // SAFETY: the region is gone, and with it all that used the bytes.
             let given_back = |from| unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, from, beyond) };
-            if !room || beyond > 0 && given_back(KEPT_BYTES).is_err() {
+            if beyond > 0 && given_back(KEPT_BYTES).is_err() {
                 return;
             }
-            if let Ok(mut kept) = KEPT.try_lock()
-                && kept.len() < KEPT_MAPS
-            {
-                kept.push(map);
-            }
+            // where nobody has the lock in a moment, nothing is kept
+            let Ok(mut kept) = KEPT.try_lock() else { return };
+            kept.push(map);
+            // the one that has been there for longest goes: its length may never be asked for again
+            let oldest = (kept.len() > KEPT_MAPS).then(|| kept.remove(0));
+            drop(kept);
+            drop(oldest);
         }
     }
 }

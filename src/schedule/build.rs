@@ -286,7 +286,7 @@ impl Work {
         let row_bytes = row_bytes.sum();
         let rows = systems.iter().map(|system| {
             let compiled = &around.compiled[*system];
-            let alone = systems.len() == 1 && around.frames == 1 && compiled.fusable();
+            let alone = systems.len() == 1 && around.frames == 1 && compiled.fusable;
             compiled.job_rows.rows(rows, row_bytes, alone)
         });
         rows.min().unwrap_or(64)

@@ -231,7 +231,7 @@ fn plan_stage(
         // canonical: by registration
         let mut systems: Vec<usize> = members.iter().copied().filter(|system| level[system] == number).collect();
         systems.sort_unstable();
-        let fusable = fuse && systems.iter().all(|system| compiled[*system].fusable());
+        let fusable = fuse && systems.iter().all(|system| compiled[*system].fusable);
         let batch = Batch { systems };
         match groups.last_mut() {
             Some(group) if open && fusable && home(group) == compiled[batch.systems[0]].home => {

@@ -24,6 +24,9 @@ use super::system::{Compiled, System};
 use super::task::{Task, TaskColumn};
 use super::view::{EntityMap, ViewSet};
 
+/// Rows of a job from which on each of its systems is timed by itself.
+const TIMED_ROWS_MIN: u32 = 2048;
+
 thread_local! {
     static TASK: Cell<Option<Box<Task>>> = const { Cell::new(None) };
 }
@@ -133,8 +136,13 @@ impl SystemRunner {
             }
             for system in 0..task.systems.len() {
                 self.run_system(task, system, info, &around, out)?;
-                trace.system_ended(task.systems[system].system);
+                if len >= TIMED_ROWS_MIN {
+                    trace.system_ended(task.systems[system].system);
+                }
             }
+        }
+        if len < TIMED_ROWS_MIN {
+            trace.systems_ended(task.systems.iter().map(|system| system.system), frames.max(1));
         }
         Ok(())
     }

@@ -593,7 +593,7 @@ impl Simulation {
         let (Some(group), None) = (groups.next(), groups.next()) else { return false };
         let started = self.world.frame > 0 || self.stages.iter().all(|s| s.name != "startup" || s.groups.is_empty());
         let tracked = self.world.layout().components().iter().any(|component| component.track_changes);
-        started && !tracked && group.systems().all(|system| self.compiled[system].fusable())
+        started && !tracked && group.systems().all(|system| self.compiled[system].fusable)
     }
 
     /// Takes the world back to its last generation and says what that undid.

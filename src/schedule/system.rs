@@ -389,6 +389,8 @@ pub(crate) struct Compiled {
     pub writes: Vec<u16>,
     pub reads_resources: Vec<u16>,
     pub job_rows: JobRows,
+    /// Whether the kernel only gets its own rows and emits no patches, so that it can run back to back with others.
+    pub fusable: bool,
     pub deadline: Option<Duration>,
     /// Component and field of the sort key.
     pub sort_by: Option<(u16, u8)>,
@@ -502,7 +504,13 @@ impl System {
             list.sort_unstable();
             list.dedup();
         }
+        let fusable = others.is_none()
+            && access == Access::default()
+            && sort_by.is_none()
+            && own.changed.is_empty()
+            && self.deadline.is_none();
         Ok(Compiled {
+            fusable,
             name: self.name.clone(),
             stage: self.stage.clone(),
             own,
@@ -516,17 +524,6 @@ impl System {
             sort_by,
             home: self.home,
         })
-    }
-}
-
-impl Compiled {
-    /// Whether the kernel only gets its own rows and emits no patches, so that it can run back to back with others.
-    pub(crate) fn fusable(&self) -> bool {
-        self.others.is_none()
-            && self.access == Access::default()
-            && self.sort_by.is_none()
-            && self.own.changed.is_empty()
-            && self.deadline.is_none()
     }
 }
 

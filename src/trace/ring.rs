@@ -198,6 +198,21 @@ impl<'a> JobTrace<'a> {
         }
     }
 
+    /// The runner: all systems of a job have run, so quickly that looking at the clock after each would be most of their time.
+    /// They share it evenly.
+    #[inline]
+    pub(crate) fn systems_ended(&mut self, systems: impl ExactSizeIterator<Item = u32> + Clone, passes: u64) {
+        if self.fused {
+            let (table, job, rows) = (self.table, self.job, self.rows);
+            let runs = (systems.len() as u64).saturating_mul(passes).max(1);
+            let share = self.recorder.now().saturating_sub(self.lap) / runs;
+            for system in (0..passes).flat_map(|_| systems.clone()) {
+                self.recorder.record(self.lap, self.lap + share, EventKind::System { system, table, job, rows });
+                self.lap += share;
+            }
+        }
+    }
+
     /// The job has ended.
     pub(crate) fn end(self, start: u64, end: u64, attempt: u8, failed: bool) {
         let JobTrace { recorder, job, system, table, rows, fused, .. } = self;

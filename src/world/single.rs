@@ -11,14 +11,16 @@
 //! its presence bits. Whatever reads what columns have noted, or gives a table other columns, closes it first:
 //! publications, frames, catch-ups, resizes, relabels, sorts.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::limits::ENTITIES_MAX;
 use crate::region::RegionError;
 use crate::{Component, Entity, Storage};
 
+use super::arena::Arena;
 use super::bundle::Bundle;
-use super::column::Item;
+use super::column::{Column, ColumnKind, Item};
 use super::notes::Notes;
 use super::store::{ENTITIES, LOCATION_FREE, Location, Store};
 use super::table::{Shape, Slot, Table};
@@ -69,8 +71,8 @@ pub(crate) struct MovePlan {
     shapes: (Arc<Shape>, Arc<Shape>),
     /// Columns that both have: there and here.
     shared: Box<[(u16, u16)]>,
-    /// First column there of the component that is added.
-    added: u16,
+    /// Columns there of the component that is added.
+    added: Range<u16>,
 }
 
 /// What became of a change that takes no more than bytes and a note.
@@ -251,8 +253,7 @@ impl Store {
         let mut columns = plan.columns.iter();
         bundle.each_field(&mut |value| {
             let Some(column) = columns.next() else { lacks_columns() };
-            let to = table.columns[usize::from(*column)].live.offset + u64::from(row) * value.len() as u64;
-            arena.write_value(to, value);
+            put(arena, &table.columns[usize::from(*column)], row, value);
         });
         Some(entity)
     }
@@ -318,7 +319,7 @@ impl Store {
                 None => return None,
             }
         }
-        Some(MovePlan { to, added: added.start, shapes, shared: shared.into() })
+        Some(MovePlan { to, added, shapes, shared: shared.into() })
     }
 
     /// Moves one row, with the value of the component that is added, if one is; none where it takes more than that: room,
@@ -352,10 +353,10 @@ impl Store {
             arena.copy_value(here.live.offset + row * bytes, there.live.offset + end * bytes, bytes);
         }
         if let Some(value) = value {
-            let mut columns = to.columns[usize::from(plan.added)..].iter();
+            let mut columns = to.columns[usize::from(plan.added.start)..usize::from(plan.added.end)].iter();
             value.each_field(&mut |value| {
                 let Some(column) = columns.next() else { lacks_columns() };
-                arena.write_value(column.live.offset + end * value.len() as u64, value);
+                put(arena, column, to.rows, value);
             });
         }
         let moved = Location { table: plan.to, row: to.rows };
@@ -416,10 +417,11 @@ impl Store {
         let table = &mut tables[at.table as usize];
         let Some(Some(notes)) = table.unnoted.components.get_mut(mark) else { return Written::Not };
         notes.write(at.row, table.rows);
+        let own = |column: &&Column| matches!(column.kind, ColumnKind::Field { component: of, .. } if of == component);
         let mut columns = table.columns[first..].iter();
         value.each_field(&mut |value| {
-            let Some(column) = columns.next() else { lacks_columns() };
-            arena.write_value(column.live.offset + u64::from(at.row) * value.len() as u64, value);
+            let Some(column) = columns.next().filter(own) else { lacks_columns() };
+            put(arena, column, at.row, value);
         });
         Written::Done
     }
@@ -437,18 +439,28 @@ impl Store {
         let (word, bit) = (arena.item::<u64>(offset), 1 << (at.row % 64));
         arena.set_word(offset, if value.is_some() { word | bit } else { word & !bit });
         if let Some(value) = value {
-            let mut columns = table.columns[usize::from(slot.first)..].iter();
+            let mut columns = table.columns[usize::from(slot.first)..usize::from(slot.first + slot.fields)].iter();
             value.each_field(&mut |value| {
                 let Some(column) = columns.next() else { lacks_columns() };
-                arena.write_value(column.live.offset + u64::from(at.row) * value.len() as u64, value);
+                put(arena, column, at.row, value);
             });
         }
         Written::Done
     }
 }
 
+/// Writes a field of a row. Who implements components without the derive may give more bytes than are the row's, which
+/// must not reach what lies behind them.
+#[inline(always)]
+fn put(arena: &mut Arena, column: &Column, row: u32, value: &[u8]) {
+    if column.item != Item::Bytes(value.len() as u32) {
+        lacks_columns();
+    }
+    arena.write_value(column.live.offset + u64::from(row) * value.len() as u64, value);
+}
+
 #[cold]
 #[inline(never)]
 fn lacks_columns() -> ! {
-    panic!("a table has a column for each field of its components, and a plan for each of its bundle's");
+    panic!("a component writes its fields in their order, each with its bytes, and no more");
 }

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use crate::{Bundle, Component, Entity, World, WorldError};
+use crate::{Bundle, Component, Entity, Plain, World, WorldError};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 struct Mass {
@@ -357,4 +357,71 @@ fn a_world_made_where_another_was_begins_empty() {
         assert_eq!(hot, (0..n).filter(|i| i % 3 == round).count());
         world.publish().unwrap();
     }
+}
+
+/// A component by hand, which writes its one `f32` as so many bytes, so many times.
+#[derive(Clone, Copy)]
+struct Liar<const BYTES: usize, const TIMES: usize>;
+
+impl<const BYTES: usize, const TIMES: usize> Plain for Liar<BYTES, TIMES> {
+    const NAME: &'static str = "liar";
+    const PACKED_BYTES: usize = 4;
+    fn fields() -> Vec<crate::FieldLayout> {
+        Mass::fields()
+    }
+    fn pack(&self, out: &mut [u8]) {
+        out.fill(0xAA);
+    }
+    fn unpack(_: &[u8]) -> Self {
+        Liar
+    }
+    fn each_field(&self, write: &mut impl FnMut(&[u8])) {
+        (0..TIMES).for_each(|_| write(&[0xAA; BYTES]));
+    }
+    fn from_fields(read: &mut impl FnMut(&mut [u8])) -> Self {
+        (0..TIMES).for_each(|_| read(&mut [0; BYTES]));
+        Liar
+    }
+}
+
+impl<const BYTES: usize, const TIMES: usize> Component for Liar<BYTES, TIMES> {
+    type Columns<'a> = MassColumns<'a>;
+    type ColumnsMut<'a> = MassColumnsMut<'a>;
+    fn columns<'a>(cursor: &mut crate::ColumnCursor<'a>) -> MassColumns<'a> {
+        Mass::columns(cursor)
+    }
+    fn columns_mut<'a>(cursor: &mut crate::ColumnCursor<'a>) -> MassColumnsMut<'a> {
+        Mass::columns_mut(cursor)
+    }
+}
+
+/// Whether anything panicked.
+fn lie<const BYTES: usize, const TIMES: usize>() -> bool {
+    let mut world = World::builder().component::<Liar<BYTES, TIMES>>().component::<Mass>().build().unwrap();
+    let entities = world.spawn_batch((0..2000).map(|i| Mass { kg: i as f32 })).unwrap();
+    world.publish().unwrap();
+    let mut panicked = false;
+    let mut attempt = |world: &mut World, change: &dyn Fn(&mut World)| {
+        let change = std::panic::AssertUnwindSafe(|| change(world));
+        panicked |= std::panic::catch_unwind(change).is_err();
+    };
+    for entity in entities.iter().step_by(7) {
+        attempt(&mut world, &|world| drop(world.add(*entity, Liar::<BYTES, TIMES>)));
+        attempt(&mut world, &|world| drop(world.set(*entity, Liar::<BYTES, TIMES>)));
+        attempt(&mut world, &|world| drop(world.get::<Liar<BYTES, TIMES>>(*entity)));
+        attempt(&mut world, &|world| drop(world.spawn((Liar::<BYTES, TIMES>, Mass { kg: 0.5 }))));
+    }
+    for (i, entity) in entities.iter().enumerate().filter(|(i, _)| i % 7 != 0) {
+        assert_eq!(world.get::<Mass>(*entity).unwrap().kg, i as f32, "the neighbour of a lie");
+    }
+    panicked
+}
+
+#[test]
+fn components_by_hand_reach_no_bytes_but_their_own() {
+    assert!(!lie::<4, 1>());
+    assert!(lie::<8, 1>());
+    assert!(lie::<4096, 1>());
+    assert!(lie::<2, 1>());
+    assert!(lie::<4, 2>());
 }

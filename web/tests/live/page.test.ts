@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CHROMIUM, launch, open } from "../support/browser.ts";
+import { held } from "../support/held.ts";
 import { ask, engine, faultyProxy, noProgram, until } from "../support/engine.ts";
 import { Random } from "../support/random.ts";
 import { hashes, snapshot } from "../support/snapshot.ts";
@@ -36,18 +37,7 @@ test(`the page shows the running simulation, through drops and to its end (seed 
       await shown.waitForFunction(to => hypostyle.connection.world.generation === to && hypostyle.connection.state === "live", last.generation);
       assert.equal(await shown.evaluate(() => hypostyle.connection.world.entities.count), inspected.entities);
       const wanted = await shown.evaluate(() => [...hypostyle.connection.wishes.columns ?? []]);
-      const held = await shown.evaluate(async () => {
-        const out: string[] = [];
-        for (const table of [...hypostyle.connection.world.raw.values()].sort((a, b) => a.id - b.id)) {
-          out.push(`table ${table.id}: ${table.rows} rows`);
-          for (const part of table.parts) {
-            const digest = await crypto.subtle.digest("SHA-256", part.bytes.slice(0, part.bytesOf(table.rows)));
-            out.push(`${table.id} ${part.key} ${[...new Uint8Array(digest)].map(byte => byte.toString(16).padStart(2, "0")).join("")}`);
-          }
-        }
-        return out;
-      });
-      assert.deepEqual(held, hashes(await snapshot(real.port, wanted)), `seed ${SEED}`);
+      assert.deepEqual(await held(shown), hashes(await snapshot(real.port, wanted)), `seed ${SEED}`);
     }
     await page.waitForFunction(() => document.getElementById("state-text")!.textContent === "the simulation has ended");
     const rows = await page.evaluate(() => hypostyle.connection.world.tables.map(table => table.rows).sort((a, b) => a - b));
