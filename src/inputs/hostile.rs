@@ -68,6 +68,8 @@ struct Hostile {
     ring: RingWords,
     /// Where it writes next.
     at: u64,
+    /// Whether it has changed more than its own ring's data and tail.
+    poked: bool,
 }
 
 impl Hostile {
@@ -76,7 +78,7 @@ impl Hostile {
         let (block, _) = reader.inputs_block().expect("there is a mailbox");
         let ring = Words::new(Arc::clone(&block)).expect("it is long enough").ring(0);
         ring.owner().store(1, Ordering::Relaxed);
-        Hostile { block, ring, at: 0 }
+        Hostile { block, ring, at: 0, poked: false }
     }
 
     /// Puts whole words where a producer would, and publishes them.
@@ -105,6 +107,7 @@ impl Hostile {
         let page = PAGE_BYTES as usize / 8;
         let place = usize::from(place) % (3 * page);
         self.block.words()[place].store(word, Ordering::Release);
+        self.poked = true;
     }
 }
 
@@ -182,6 +185,8 @@ pub(crate) fn mailbox(mut input: &[u8]) {
     let head = Words::new(Arc::clone(&hostile.block)).and_then(|words| words.read_head().map(|_| words.is_closed()));
     if head.is_ok_and(|closed| !closed) {
         let mut next = simulation.world().reader().expect("a lease").inputs().expect("a ring is free").expect("open");
+        let is_first = hostile.ring.owner().load(Ordering::Acquire) != 0;
+        assert!(is_first || hostile.poked, "a ring whose owner is gone was not made as new");
         next.send("wind", &7.5f64.to_le_bytes()).expect("the ring is as new");
         simulation.step(0.1).expect("no input makes a frame fail");
         assert_eq!(simulation.world().resource::<Wind>().expect("it stays"), Wind { speed: 7.5 });
