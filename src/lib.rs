@@ -47,11 +47,12 @@
     )
 )]
 
-// the ground floor: bounds, atomics, points at which tests kill
+// the ground floor: bounds, atomics, the system, points at which tests kill
 mod fault;
 pub mod limits;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod own_process;
+mod os;
 mod primitive;
 #[cfg(all(test, loom))]
 mod tracked;
@@ -65,8 +66,6 @@ mod gather;
 mod simd;
 
 // where the bytes live, and how changes travel
-mod os;
-
 mod patch;
 pub mod trace;
 
@@ -130,9 +129,11 @@ pub use layout::{
 };
 #[cfg(target_family = "wasm")]
 pub use os::{Host, set_host};
+pub use os::{open_regular, read_regular};
 pub use patch::{PatchError, RecordError, RingError};
 pub use region::{
-    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
+    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, clean, clean_stale,
+    inspect, list, list_in, residue,
 };
 pub use schedule::{
     BatchPlan, ColumnBytes, FrameReport, Job, NamedColumn, NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule,

@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: nothing here publishes, pins or changes anything; the writer and the readers stand on it.
 
+pub(crate) mod check;
 mod directory;
 mod error;
 

@@ -21,6 +21,6 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use error::{JournalError, RecordDamage};
+pub use error::{Gap, JournalError, RecordDamage};
 pub use read::{Entry, Journal, Replay, Torn, Verification};
 pub use recorder::{Compress, Recorded, Recorder, RecorderOptions, WhenBehind};

@@ -13,16 +13,16 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::checkpoint::codec::Decoder;
-use crate::checkpoint::{self, CheckpointError};
+use crate::checkpoint::{self, CheckpointError, FormatError};
 use crate::layout::Layout;
 use crate::snapshot::Reader;
 use crate::world::{World, WorldBuilder};
 
 use super::delta;
-use super::error::{JournalError, RecordDamage};
-use super::format::{self, HEADER_BYTES, Header, INDEX_END_BYTES, Place, RECORD_BYTES, Record};
+use super::error::{Gap, JournalError, RecordDamage};
+use super::format::{self, HEADER_BYTES, Header, INDEX_END_BYTES, Index, Place, RECORD_BYTES, Record};
 use super::state::{Moment, State};
-use super::write::{SEGMENT_SUFFIX, path_of};
+use super::write::{Ended, SEGMENT_SUFFIX, path_of};
 
 /// A generation in a journal.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,8 +72,10 @@ pub struct Verification {
     pub generations: u64,
     /// Bytes of all files.
     pub bytes: u64,
-    /// What is damaged, in words.
+    /// What is damaged or missing, in words.
     pub damaged: Vec<String>,
+    /// Whether its recorder ended it. Of one that was not, the last frames may be missing: its writer died, or still writes.
+    pub finished: bool,
 }
 
 struct Segment {
@@ -83,6 +85,15 @@ struct Segment {
     places: Vec<Place>,
     damaged: Vec<RecordDamage>,
     bytes: u64,
+    /// Where its records end.
+    records_end: u64,
+    chain: u64,
+    /// The generation that the next segment begins with, 0 for none; nothing: it was not ended.
+    next: Option<u64>,
+    /// The places before which a record cannot be read.
+    holes: Vec<usize>,
+    /// What is missing between the segment before it and this one.
+    gap: Option<Gap>,
 }
 
 /// A journal on disk.
@@ -120,8 +131,18 @@ pub struct Journal {
     layout: Arc<Layout>,
     notes: Vec<(String, String)>,
     torn: Option<Torn>,
+    /// What is missing behind the last segment.
+    end_gap: Option<Gap>,
     /// What was not undone later: frames ascend.
-    timeline: Vec<Moment>,
+    timeline: Vec<Stop>,
+}
+
+/// A generation of the timeline.
+#[derive(Clone, Debug)]
+struct Stop {
+    moment: Moment,
+    /// What is missing between the one before it and this one.
+    gap: Option<Gap>,
 }
 
 impl Journal {
@@ -136,6 +157,24 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Empty`]; segments of another version or of several recordings; a layout that cannot be read.
     pub fn open(directory: &Path) -> Result<Journal, JournalError> {
+        /// A segment takes many frames, and each look at the directory far less.
+        const LOOKS_MAX: u32 = 8;
+        let mut journal = Journal::look(directory)?;
+        for _ in 1..LOOKS_MAX {
+            // one that was begun since the names were read is not missing
+            let begun = match &journal.end_gap {
+                Some(Gap::Segment { generation, .. }) => path_of(directory, *generation, SEGMENT_SUFFIX).exists(),
+                _ => false,
+            };
+            if !begun {
+                break;
+            }
+            journal = Journal::look(directory)?;
+        }
+        Ok(journal)
+    }
+
+    fn look(directory: &Path) -> Result<Journal, JournalError> {
         let empty = || JournalError::Empty { path: directory.to_owned() };
         let paths = match segments_in(directory) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(empty()),
@@ -143,10 +182,11 @@ impl Journal {
         };
         let mut segments: Vec<Segment> = Vec::new();
         let mut torn = None;
+        let mut cut = None;
         for (index, path) in paths.iter().enumerate() {
             let last = index + 1 == paths.len();
             match Segment::open(path, last)? {
-                (Some(segment), unfinished) => {
+                (Some(mut segment), unfinished) => {
                     if segments.first().is_some_and(|first| {
                         (first.header.recording, first.header.layout_hash)
                             != (segment.header.recording, segment.header.layout_hash)
@@ -154,11 +194,17 @@ impl Journal {
                         return Err(JournalError::Foreign { path: path.clone() });
                     }
                     torn = unfinished;
+                    segment.gap = cut.take().or_else(|| segment.gap_after(segments.last()));
                     segments.push(segment);
                 }
-                (None, unfinished) => torn = unfinished,
+                (None, unfinished) if unfinished.is_some() => torn = unfinished,
+                (None, _) => cut = Some(Gap::Header { path: path.clone() }),
             }
         }
+        let end_gap = segments.last().and_then(|last| match last.next {
+            Some(generation) if generation > 0 => Some(Gap::Segment { after: last.path.clone(), generation }),
+            _ => None,
+        });
         let mut opened = segments.iter().map(|segment| checkpoint::open(&segment.checkpoint));
         let first = opened.next().ok_or_else(empty)?;
         let file = match first {
@@ -167,14 +213,44 @@ impl Journal {
         };
         let layout = Arc::clone(&file.head().layout);
         let notes = file.notes().to_vec();
-        let mut timeline: Vec<Moment> = Vec::new();
-        for moment in segments.iter().flat_map(Segment::moments) {
-            while timeline.last().is_some_and(|last| last.frame >= moment.frame) {
-                timeline.pop();
+        let mut timeline: Vec<Stop> = Vec::new();
+        for mut stop in segments.iter().flat_map(Segment::stops) {
+            while let Some(undone) = timeline.pop_if(|last| last.moment.frame >= stop.moment.frame) {
+                stop.gap = undone.gap.or(stop.gap);
             }
-            timeline.push(moment);
+            timeline.push(stop);
         }
-        Ok(Journal { directory: directory.to_owned(), segments, layout, notes, torn, timeline })
+        Ok(Journal { directory: directory.to_owned(), segments, layout, notes, torn, end_gap, timeline })
+    }
+
+    /// Where something is missing: segments, or records at their ends. None: it is whole as far as its recorder came.
+    pub fn gaps(&self) -> impl Iterator<Item = &Gap> {
+        self.segments.iter().filter_map(|segment| segment.gap.as_ref()).chain(&self.end_gap)
+    }
+
+    /// Whether its recorder ended it. Of one that was not, the last frames may be missing: its writer died, or still writes.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.segments.last().is_some_and(|last| last.next == Some(0))
+    }
+
+    /// A number that all segments of the recording share, and no other recording has.
+    #[must_use]
+    pub fn recording_id(&self) -> u64 {
+        self.recording()
+    }
+
+    /// Where the records of a segment begin, and where the last one ends.
+    #[cfg(test)]
+    pub(super) fn record_bounds(&self, segment: usize) -> Vec<u64> {
+        let segment = &self.segments[segment];
+        segment.places.iter().map(|place| place.offset).chain([segment.records_end]).collect()
+    }
+
+    /// The last segment, to be gone on with.
+    pub(super) fn into_end(self) -> Option<Ended> {
+        let Segment { path, header, records_end, places, chain, .. } = self.segments.into_iter().last()?;
+        Some(Ended { path, header, bytes: records_end, places, chain })
     }
 
     /// The directory.
@@ -217,30 +293,39 @@ impl Journal {
 
     /// The generations that were not undone later by a rollback, one per frame, frames ascending.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = Entry> + ExactSizeIterator {
-        self.timeline.iter().map(|moment| Entry::from(*moment))
+        self.timeline.iter().map(|stop| Entry::from(stop.moment))
     }
 
     /// The first generation.
     #[must_use]
     pub fn first(&self) -> Entry {
-        self.timeline.first().copied().map(Entry::from).expect("a journal has a segment, and that has a generation")
+        self.timeline.first().map(|stop| stop.moment.into()).expect("a journal has a segment, and that has a generation")
     }
 
     /// The newest generation.
     #[must_use]
     pub fn last(&self) -> Entry {
-        self.timeline.last().copied().map(Entry::from).expect("a journal has a segment, and that has a generation")
+        self.timeline.last().map(|stop| stop.moment.into()).expect("a journal has a segment, and that has a generation")
     }
 
     /// The newest generation at or before a frame.
     ///
     /// # Errors
-    /// [`JournalError::NoFrame`]: the journal begins later or ends earlier.
+    /// [`JournalError::NoFrame`]: the journal begins later or ends earlier. [`JournalError::Missing`]: what was recorded
+    /// about there is not there any more, so that no generation can be said to be the newest before it.
     pub fn at(&self, frame: u64) -> Result<Entry, JournalError> {
         let (first, last) = (self.first().frame, self.last().frame);
-        let at = self.timeline.partition_point(|moment| moment.frame <= frame);
-        match at.checked_sub(1).map(|at| self.timeline[at]) {
-            Some(moment) if frame <= last => Ok(moment.into()),
+        let at = self.timeline.partition_point(|stop| stop.moment.frame <= frame);
+        match at.checked_sub(1).map(|at| self.timeline[at].moment) {
+            Some(moment) if frame <= last => match self.timeline.get(at) {
+                Some(Stop { moment: next, gap: Some(gap) }) if moment.frame < frame => Err(JournalError::Missing {
+                    frame,
+                    before: moment.frame,
+                    after: next.frame,
+                    gap: gap.clone(),
+                }),
+                _ => Ok(moment.into()),
+            },
             _ => Err(JournalError::NoFrame { frame, first, last }),
         }
     }
@@ -284,14 +369,13 @@ impl Journal {
         let mut reached: Option<State> = None;
         for (index, segment) in self.segments.iter().enumerate() {
             found.bytes += segment.bytes;
+            found.damaged.extend(segment.gap.iter().map(ToString::to_string));
             found.damaged.extend(segment.damaged.iter().map(ToString::to_string));
-            let file = checkpoint::open(&segment.checkpoint);
-            let base = file.and_then(|file| {
-                found.bytes += file.file_bytes();
-                State::of_checkpoint(&file)
-            });
-            let state = match base {
-                Err(error @ CheckpointError::Io { action: "read", .. }) => return Err(error.into()),
+            found.bytes += segment.checkpoint.metadata().map_or(0, |metadata| metadata.len());
+            let state = match segment.base() {
+                Err(JournalError::Checkpoint(error @ CheckpointError::Io { action: "read", .. })) => {
+                    return Err(error.into());
+                }
                 Err(error) => {
                     found.damaged.push(error.to_string());
                     reached.take()
@@ -311,11 +395,23 @@ impl Journal {
                 continue;
             };
             found.generations += 1;
+            let wrong = |state: &State| {
+                let generation = state.moment.generation;
+                state.check().err().map(|error| format!("generation {generation} cannot be loaded: {error}"))
+            };
+            found.damaged.extend(wrong(&state));
             let mut replay = Replay::of(self, index, state)?;
             loop {
                 match replay.within() {
-                    Ok(true) => found.generations += 1,
+                    Ok(true) => {
+                        found.generations += 1;
+                        found.damaged.extend(replay.state.as_ref().and_then(wrong));
+                    }
                     Ok(false) => {
+                        if replay.chain != segment.chain {
+                            let path = segment.path.display();
+                            found.damaged.push(format!("the records of {path} are not those that its index tells of"));
+                        }
                         reached = replay.state;
                         break;
                     }
@@ -330,6 +426,8 @@ impl Journal {
             found.generations -=
                 u64::from(index > 0 && self.segments[index - 1].last().generation == segment.header.base.generation);
         }
+        found.damaged.extend(self.end_gap.iter().map(ToString::to_string));
+        found.finished = self.is_finished();
         Ok(found)
     }
 }
@@ -352,7 +450,7 @@ impl Segment {
     /// Reads header and places. Nothing: it was never begun.
     fn open(path: &Path, last: bool) -> Result<(Option<Segment>, Option<Torn>), JournalError> {
         let io = |action| JournalError::io(action, path);
-        let mut file = File::open(path).map_err(io("open"))?;
+        let mut file = crate::os::open_regular(path).map_err(io("open"))?;
         let bytes = file.metadata().map_err(io("look at"))?.len();
         let mut header = [0; HEADER_BYTES];
         if bytes < HEADER_BYTES as u64 {
@@ -362,11 +460,30 @@ impl Segment {
         let header =
             Header::decode(&header).map_err(|source| JournalError::Segment { path: path.to_owned(), source })?;
         let directory = path.parent().unwrap_or(Path::new("."));
+        if path_of(directory, header.base.generation, SEGMENT_SUFFIX).file_name() != path.file_name() {
+            let what = "it begins with another generation than its name says";
+            let source = FormatError::Content { part: "header", what };
+            return Err(JournalError::Segment { path: path.to_owned(), source });
+        }
         let checkpoint = path_of(directory, header.base.generation, ".checkpoint");
-        let mut segment =
-            Segment { path: path.to_owned(), checkpoint, header, places: Vec::new(), damaged: Vec::new(), bytes };
-        if let Some(places) = indexed(&mut file, bytes).map_err(io("read"))? {
-            segment.places = places;
+        let mut segment = Segment {
+            path: path.to_owned(),
+            checkpoint,
+            header,
+            places: Vec::new(),
+            damaged: Vec::new(),
+            bytes,
+            records_end: bytes,
+            chain: header.begin_chain(),
+            next: None,
+            holes: Vec::new(),
+            gap: None,
+        };
+        if let Some((index, length)) = indexed(&mut file, bytes).map_err(io("read"))? {
+            segment.places = index.places;
+            segment.chain = index.chain;
+            segment.next = Some(index.next);
+            segment.records_end = bytes - length;
             return Ok((Some(segment), None));
         }
         let torn = segment.scan(&mut file, last).map_err(io("read"))?;
@@ -382,6 +499,7 @@ impl Segment {
             file.seek(SeekFrom::Start(offset))?;
             file.read_exact(&mut begin)?;
             if format::begins_like_index(&begin) {
+                self.records_end = offset;
                 // all records were written, and its index was not
                 let torn = last.then(|| Torn { path: self.path.clone(), offset, bytes: left });
                 return Ok(torn);
@@ -401,16 +519,20 @@ impl Segment {
             if whole {
                 let moment = begin.first_chunk::<RECORD_BYTES>().map(Record::moment);
                 self.places.extend(moment.map(|moment| Place { offset, moment }));
+                self.chain = format::link(self.chain, format::checksum_of(&begin));
                 offset += lengths.map_or(left, |lengths| lengths.record);
                 continue;
             }
             let next = find_record(file, offset + 1, self.bytes)?;
+            self.records_end = offset;
             if next.is_none() && last {
                 return Ok(Some(Torn { path: self.path.clone(), offset, bytes: left }));
             }
             let problem = "its head is not whole, and more records follow";
             let (path, part) = (self.path.clone(), "its head".to_owned());
             self.damaged.push(RecordDamage { path, offset, generation: None, part, problem });
+            self.records_end = self.bytes;
+            self.holes.push(self.places.len());
             let Some(next) = next else { break };
             offset = next;
         }
@@ -418,8 +540,40 @@ impl Segment {
     }
 
     /// What it leads to.
-    fn moments(&self) -> impl Iterator<Item = Moment> {
-        std::iter::once(self.header.base).chain(self.places.iter().map(|place| place.moment))
+    fn stops(&self) -> impl Iterator<Item = Stop> {
+        let hole = |place: usize| self.holes.contains(&place).then(|| Gap::Record { path: self.path.clone() });
+        let places = self.places.iter().enumerate();
+        let stops = places.map(move |(at, place)| Stop { moment: place.moment, gap: hole(at) });
+        std::iter::once(Stop { moment: self.header.base, gap: self.gap.clone() }).chain(stops)
+    }
+
+    /// What is missing between the segment before this one and this one.
+    fn gap_after(&self, before: Option<&Segment>) -> Option<Gap> {
+        let Header { previous, chain, base, .. } = self.header;
+        let Some(before) = before else {
+            return (previous != 0).then(|| Gap::Beginning { path: self.path.clone(), generation: previous });
+        };
+        if let Some(next) = before.next.filter(|next| *next != 0 && *next != base.generation) {
+            return Some(Gap::Segment { after: before.path.clone(), generation: next });
+        }
+        let path = || before.path.clone();
+        (before.last().generation != previous || before.chain != chain).then(|| Gap::End {
+            path: path(),
+            generation: before.last().generation,
+            expected: previous,
+        })
+    }
+
+    /// The state that it begins with: that of its checkpoint, which must be the one that was written with it.
+    fn base(&self) -> Result<State, JournalError> {
+        let file = checkpoint::open(&self.checkpoint)?;
+        let state = State::of_checkpoint(&file)?;
+        if file.identity() != self.header.checkpoint || state.moment != self.header.base {
+            let what = "it is not the checkpoint that the segment was begun with";
+            let source = FormatError::Content { part: "identity", what };
+            return Err(CheckpointError::File { path: self.checkpoint.clone(), source }.into());
+        }
+        Ok(state)
     }
 
     fn last(&self) -> Moment {
@@ -438,8 +592,8 @@ fn is_whole(bytes: &[u8], head: usize) -> bool {
         })
 }
 
-/// The places that a segment's index tells, if it has one.
-fn indexed(file: &mut File, bytes: u64) -> std::io::Result<Option<Vec<Place>>> {
+/// A segment's index and its length, if it has one.
+fn indexed(file: &mut File, bytes: u64) -> std::io::Result<Option<(Index, u64)>> {
     if bytes < (HEADER_BYTES + INDEX_END_BYTES) as u64 {
         return Ok(None);
     }
@@ -451,9 +605,10 @@ fn indexed(file: &mut File, bytes: u64) -> std::io::Result<Option<Vec<Place>>> {
     let mut index = vec![0; length as usize];
     file.seek(SeekFrom::Start(bytes - length))?;
     file.read_exact(&mut index)?;
-    let places = format::decode_index(&index);
+    let index = format::decode_index(&index);
     let inside = |place: &Place| place.offset >= HEADER_BYTES as u64 && place.offset < bytes - length;
-    Ok(places.filter(|places| places.iter().all(inside) && places.is_sorted_by_key(|place| place.offset)))
+    let whole = |index: &Index| index.places.iter().all(inside) && index.places.is_sorted_by_key(|place| place.offset);
+    Ok(index.filter(whole).map(|index| (index, length)))
 }
 
 /// The next offset at which a record's head is whole.
@@ -481,20 +636,22 @@ pub struct Replay<'j> {
     decoder: Decoder,
     /// Nothing: a record could not be applied.
     pub(super) state: Option<State>,
+    /// The chain of the segment's records so far.
+    chain: u64,
     buffer: Vec<u8>,
 }
 
 impl<'j> Replay<'j> {
     fn begin(journal: &'j Journal, segment: usize) -> Result<Replay<'j>, JournalError> {
-        let file = checkpoint::open(&journal.segments[segment].checkpoint)?;
-        Replay::of(journal, segment, State::of_checkpoint(&file)?)
+        Replay::of(journal, segment, journal.segments[segment].base()?)
     }
 
     fn of(journal: &'j Journal, segment: usize, state: State) -> Result<Replay<'j>, JournalError> {
-        let path = &journal.segments[segment].path;
-        let file = File::open(path).map_err(JournalError::io("open", path))?;
+        let Segment { path, header, .. } = &journal.segments[segment];
+        let file = crate::os::open_regular(path).map_err(JournalError::io("open", path))?;
+        let chain = header.begin_chain();
         let decoder = Decoder::new().map_err(JournalError::io("decompress", path))?;
-        Ok(Replay { journal, segment, next: 0, file, decoder, state: Some(state), buffer: Vec::new() })
+        Ok(Replay { journal, segment, next: 0, file, decoder, state: Some(state), chain, buffer: Vec::new() })
     }
 
     fn forward(mut self, generation: u64) -> Result<Replay<'j>, JournalError> {
@@ -502,6 +659,10 @@ impl<'j> Replay<'j> {
             if !self.advance()? {
                 return Err(JournalError::Gone);
             }
+        }
+        // the generations on the way are those that the journal told of, or something is missing
+        if self.state()?.moment.generation != generation {
+            return Err(JournalError::Gone);
         }
         Ok(self)
     }
@@ -522,21 +683,26 @@ impl<'j> Replay<'j> {
     /// last.
     ///
     /// # Errors
-    /// A damaged record: then the walk is over.
+    /// A damaged record, or something that is missing: then the walk is over.
     pub fn advance(&mut self) -> Result<bool, JournalError> {
         if self.within()? {
             return Ok(true);
         }
         let Some(segment) = self.journal.segments.get(self.segment + 1) else { return Ok(false) };
+        if let Some(gap) = &segment.gap {
+            self.state = None;
+            return Err(JournalError::Broken(gap.clone()));
+        }
         let continues = self.state()?.moment.generation == segment.header.base.generation;
         self.segment += 1;
         self.next = 0;
-        self.file = File::open(&segment.path).map_err(JournalError::io("open", &segment.path))?;
+        self.file = crate::os::open_regular(&segment.path).map_err(JournalError::io("open", &segment.path))?;
+        self.chain = segment.header.begin_chain();
         if continues {
             return self.advance();
         }
         self.state = None;
-        self.state = Some(State::of_checkpoint(&checkpoint::open(&segment.checkpoint)?)?);
+        self.state = Some(segment.base()?);
         Ok(true)
     }
 
@@ -567,6 +733,10 @@ impl<'j> Replay<'j> {
         self.file.read_exact(&mut self.buffer[RECORD_BYTES..]).map_err(io("read"))?;
         let (head_bytes, payload) = self.buffer.split_at(lengths.head as usize);
         let record = Record::decode(head_bytes).map_err(|problem| damage(head(), problem))?;
+        if record.moment != place.moment {
+            return Err(damage(head(), "it is of another generation than the index says"));
+        }
+        self.chain = format::link(self.chain, format::checksum_of(head_bytes));
         if let Err((part, problem)) = delta::apply(&mut state, &record, payload, &mut self.decoder) {
             return Err(damage(part.map_or_else(head, |part| state.name(part)), problem));
         }
