@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hypostyle::{
-    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionTarget, ScalarType, SharedReader, Simulation, StepError,
-    WorkerCommand, Workers, WorldError,
+    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionTarget, ScalarType, SharedReader,
+    Simulation, StepError, WorkerCommand, Workers, WorldError,
 };
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
