@@ -50,9 +50,9 @@
 // the ground floor: bounds, atomics, the system, points at which tests kill
 mod fault;
 pub mod limits;
+mod os;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod own_process;
-mod os;
 mod primitive;
 #[cfg(all(test, loom))]
 mod tracked;

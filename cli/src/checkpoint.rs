@@ -5,8 +5,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use hypostyle::checkpoint::{self, CheckpointFile, Damage, Options, Report};
 use hypostyle::RegionTarget;
+use hypostyle::checkpoint::{self, CheckpointFile, Damage, Options, Report};
 use hypostyle::journal::Journal;
 use serde_json::{Value, json};
 

@@ -237,8 +237,7 @@ impl CheckpointFile {
                 chunk += 1;
             }
             if let (Some(content), Ok(state)) = (content, &mut check) {
-                let checked =
-                    if part.stamps { state.stamps(&content) } else { state.rows(looked, content.into()) };
+                let checked = if part.stamps { state.stamps(&content) } else { state.rows(looked, content.into()) };
                 check = checked.and(check);
             }
         }

@@ -93,7 +93,8 @@ fn mend_checksum(files: &mut [(&'static str, Vec<u8>)]) {
 /// The published directory: where it stands in the data, and its bytes.
 #[cfg(unix)]
 fn directory_place(files: &[(&'static str, Vec<u8>)]) -> std::ops::Range<usize> {
-    let word = |at: usize| files[1].1.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes) as usize;
+    let word =
+        |at: usize| files[1].1.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes) as usize;
     let slot = 8192 + 32 * (word(64) & 0xffff);
     let (offset, bytes) = (word(slot + 8), word(slot + 16));
     let end = offset.checked_add(bytes).filter(|end| *end <= files[2].1.len());
@@ -223,6 +224,7 @@ fn read_records(bytes: &[u8], sizes: &RecordSizes) -> u64 {
                 Body::JobEnd(end) => add(u64::from(end.records), &[u8::from(end.ok)]),
                 Body::Failure { message } => add(2, message.as_bytes()),
                 Body::Range { start, end, .. } => add(u64::from(end - start), &[]),
+                Body::Changed { first, words, .. } => add(u64::from(first), words.as_flattened()),
                 Body::SetResource { resource, value } => add(u64::from(resource), value),
                 Body::Spawn(run) => {
                     run.components().for_each(|component| add(u64::from(component), &[]));
@@ -412,7 +414,8 @@ mod tests {
         writer.entity(Op::Destroy, 0, 0, Entity::from_parts(3, 2), 0, |_| ());
         writer.spawn(&[1], 0, |_| ());
         writer.resource(2, 12, |value| value.fill(5));
-        writer.range(0, 0..8192);
+        writer.range(0, 0, 0..8192, (0, 1));
+        writer.changed(0, 128, &[5, 0, 1 << 63]);
         writer.failure("it failed");
         writer.end_job(7, 1, false);
         writer.end().expect("nothing is too large");

@@ -94,7 +94,7 @@ impl<'b> Check<'b> {
             && u64::from_le_bytes(*word) >> beyond != 0
         {
             let (table, rows) = (looked.table, looked.rows);
-            let what = format!("a column of bits in table {table} has some for rows beyond its {rows}");
+            let what = format!("a column of bits in table {table} has some for rows that there are not: it has {rows}");
             return Err(SnapshotError::Entities(what));
         }
         match looked.kind {
@@ -113,7 +113,7 @@ impl<'b> Check<'b> {
             let handle = Entity::from_bits(bits);
             let slot = handle.index() as usize;
             let place = Location { table: table as u32, row }.to_bits().to_le_bytes();
-            let agrees = !handle.is_reserved()
+            let agrees = handle.generation() < Entity::GENERATIONS_END
                 && locations.get(slot) == Some(&place)
                 && generations.get(slot) == Some(&handle.generation().to_le_bytes());
             if !agrees {

@@ -46,9 +46,7 @@ pub enum JournalError {
     #[error("{0}")]
     Damaged(Box<RecordDamage>),
     /// A frame of which it cannot be told whether it was recorded: what lies around it is missing.
-    #[error(
-        "frame {frame} is missing: the journal has frame {before}, then nothing before frame {after}; {gap}"
-    )]
+    #[error("frame {frame} is missing: the journal has frame {before}, then nothing before frame {after}; {gap}")]
     Missing {
         /// What was asked for.
         frame: u64,

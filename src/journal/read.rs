@@ -299,7 +299,10 @@ impl Journal {
     /// The first generation.
     #[must_use]
     pub fn first(&self) -> Entry {
-        self.timeline.first().map(|stop| stop.moment.into()).expect("a journal has a segment, and that has a generation")
+        self.timeline
+            .first()
+            .map(|stop| stop.moment.into())
+            .expect("a journal has a segment, and that has a generation")
     }
 
     /// The newest generation.
@@ -318,12 +321,9 @@ impl Journal {
         let at = self.timeline.partition_point(|stop| stop.moment.frame <= frame);
         match at.checked_sub(1).map(|at| self.timeline[at].moment) {
             Some(moment) if frame <= last => match self.timeline.get(at) {
-                Some(Stop { moment: next, gap: Some(gap) }) if moment.frame < frame => Err(JournalError::Missing {
-                    frame,
-                    before: moment.frame,
-                    after: next.frame,
-                    gap: gap.clone(),
-                }),
+                Some(Stop { moment: next, gap: Some(gap) }) if moment.frame < frame => {
+                    Err(JournalError::Missing { frame, before: moment.frame, after: next.frame, gap: gap.clone() })
+                }
                 _ => Ok(moment.into()),
             },
             _ => Err(JournalError::NoFrame { frame, first, last }),

@@ -115,7 +115,8 @@ impl RegionDirectory {
             let mut begin = [0; 8];
             self.file(name, false).is_ok_and(|file| file.read_exact_at(&mut begin, 0).is_ok()) && begin == *magic
         };
-        if !is_half_made && !begins(DESCRIPTOR, &super::header::MAGIC) && !begins(CONTROL, &super::control::MAGIC_BYTES) {
+        if !is_half_made && !begins(DESCRIPTOR, &super::header::MAGIC) && !begins(CONTROL, &super::control::MAGIC_BYTES)
+        {
             let what = "neither its descriptor nor its control file begins as a region's does: remove it by hand";
             return not_region(what.to_owned());
         }

@@ -673,7 +673,11 @@ fn residue_is_listed_by_kind_and_age() {
     // memory of workers has its place, and a name alone is not enough
     let named = crate::os::named_root().expect("Linux has one").join("hypostyle-worker-residue-test");
     std::fs::write(&named, "memory").expect("writes");
-    std::fs::File::options().write(true).open(&named).and_then(|file| file.set_modified(long_ago)).expect("sets the time");
+    std::fs::File::options()
+        .write(true)
+        .open(&named)
+        .and_then(|file| file.set_modified(long_ago))
+        .expect("sets the time");
     let found = residue(None, Duration::from_secs(3600)).expect("lists");
     let memory = found.iter().find(|residue| residue.path == named).expect("it is found");
     assert!(matches!(memory.kind, ResidueKind::WorkerMemory) && memory.bytes == 6, "{memory:?}");

@@ -288,7 +288,8 @@ impl Reader {
         }
         // readers made of this one may share it
         let previous = self.cached.take().and_then(|cached| Arc::try_unwrap(cached).ok());
-        let directory = Directory::decode_after(previous, copy, offset, &self.registry.layout, self.layout_hash, backed)?;
+        let directory =
+            Directory::decode_after(previous, copy, offset, &self.registry.layout, self.layout_hash, backed)?;
         if directory.meta.generation != generation {
             return Err(SnapshotError::directory("it is of another generation than published"));
         }

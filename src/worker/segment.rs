@@ -51,9 +51,7 @@ impl Segment {
             match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64) {
                 Ok(()) => return Ok(Some(file.into())),
                 Err(rustix::io::Errno::INTR) => {}
-                Err(
-                    rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::PERM,
-                ) => {
+                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
                     let file = std::fs::File::from(file);
                     return crate::os::allocate_range(&file, 0, bytes as u64)
                         .map(|()| Some(file))
