@@ -155,7 +155,7 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
                     for damage in &verification.damaged {
                         writeln!(out, "  {damage}")?;
                     }
-                    for contradiction in &verification.contradiction {
+                    if let Some(contradiction) = &verification.contradiction {
                         writeln!(out, "  {contradiction}")?;
                     }
                 }
