@@ -59,10 +59,13 @@ mod tracked;
 // what the bytes mean, and what the layout's types are in Rust
 pub mod layout;
 
+mod simd;
+mod value;
+
 mod column;
+
 mod component;
 mod gather;
-mod simd;
 
 // where the bytes live, and how changes travel
 mod os;
@@ -121,7 +124,8 @@ extern crate self as hypostyle;
 
 pub use column::{ColumnCursor, Mut};
 pub use commit::{PatchCounts, Refusal};
-pub use component::{Bool, ColumnItem, Component, Entity, Field, Plain, Resource, Scalar};
+pub use component::{Bool, Component, Entity, Field, Plain, Resource};
+pub use value::{ColumnItem, Scalar};
 pub use generation::SnapshotError;
 pub use hypostyle_derive::{Component, Resource};
 pub use inputs::{InputError, InputSender};
@@ -163,6 +167,7 @@ pub mod __private {
     pub use bytemuck;
 
     pub use crate::column::{ColumnCursor, Mut};
-    pub use crate::component::{ColumnItem, Component, Field, Plain, Resource};
+    pub use crate::component::{Component, Field, Plain, Resource};
+    pub use crate::value::ColumnItem;
     pub use crate::layout::{FieldLayout, Storage};
 }

@@ -1,7 +1,8 @@
 #![forbid(unsafe_code)]
 //! Spawning by columns: the fastest way in.
 
-use crate::component::{ColumnItem, Component};
+use crate::component::Component;
+use crate::value::ColumnItem;
 use crate::table::Registry;
 use crate::{Entity, layout::FieldType};
 
