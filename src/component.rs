@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::column::ColumnCursor;
-use crate::layout::{ComponentLayout, FieldLayout, FieldType, ScalarType, Storage};
-use crate::value::{ColumnItem, Scalar};
+use crate::layout::{ComponentLayout, FieldLayout, Storage};
+use crate::value::ColumnItem;
 
 /// A bool as it is stored in a column: one byte; 0 is false, anything else is true.
 #[derive(Clone, Copy, Default, Pod, Zeroable)]

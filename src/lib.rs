@@ -125,7 +125,6 @@ extern crate self as hypostyle;
 pub use column::{ColumnCursor, Mut};
 pub use commit::{PatchCounts, Refusal};
 pub use component::{Bool, Component, Entity, Field, Plain, Resource};
-pub use value::{ColumnItem, Scalar};
 pub use generation::SnapshotError;
 pub use hypostyle_derive::{Component, Resource};
 pub use inputs::{InputError, InputSender};
@@ -149,6 +148,7 @@ pub use snapshot::{
 };
 pub use table::Presence;
 pub use trace::Timeline;
+pub use value::{ColumnItem, Scalar};
 pub use worker::{
     DeathNotice, HostedWorker, JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName,
     WorkerCommand, WorkerError, WorkerKind, WorkerStatus, Workers,
@@ -168,6 +168,6 @@ pub mod __private {
 
     pub use crate::column::{ColumnCursor, Mut};
     pub use crate::component::{Component, Field, Plain, Resource};
-    pub use crate::value::ColumnItem;
     pub use crate::layout::{FieldLayout, Storage};
+    pub use crate::value::ColumnItem;
 }

@@ -3,10 +3,10 @@
 
 use crate::column::ColumnCursor;
 use crate::component::{Component, Entity};
-use crate::value::ColumnItem;
 use crate::layout::{FieldType, Storage};
 use crate::limits::CHUNK_ROWS;
 use crate::table::{ColumnKind, Item, Presence};
+use crate::value::ColumnItem;
 
 use super::reader::Snapshot;
 use crate::generation::SnapshotError;

@@ -2,8 +2,8 @@
 //! Spawning by columns: the fastest way in.
 
 use crate::component::Component;
-use crate::value::ColumnItem;
 use crate::table::Registry;
+use crate::value::ColumnItem;
 use crate::{Entity, layout::FieldType};
 
 use super::World;
