@@ -91,23 +91,6 @@ fn what_is_no_regular_file_is_refused_at_once() {
     assert!(message.contains("it is a FIFO, not a regular file"), "{message}");
 }
 
-/// The page on formats is enough: a reader that was written from it tells what the program tells.
-#[test]
-fn the_page_on_formats_is_enough() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: there is no python3, so docs/format.md is not tried");
-        return;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let mut python = Command::new("python3");
-    python.env("PYTHONDONTWRITEBYTECODE", "1").arg(root.join("tests/format/agree.py"));
-    let output = python.arg(commands::PROGRAM).arg(directory.path()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(text.lines().count(), 3, "{text}");
-}
-
 /// A segment that is missing is told, and no frame is given for another.
 #[test]
 fn a_missing_segment_is_told() {

@@ -1,382 +1,663 @@
-"""Regions, checkpoints and journals, read with the standard library alone, as docs/format.md says.
+"""Reads regions, checkpoints and journals from their bytes alone: docs/format.md, the standard library, numpy.
 
-This file was written from that page: what it needs and does not find there is missing in the page.
+It shares no code with the engine, so what it agrees on with the engine's own commands is what the page says. Compressed
+chunks need the package zstandard; without it they are an error that says so.
 """
 
-import mmap
 import struct
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from xxh3 import xxh3
+import numpy as np
 
-PAGE = 4096
-NONE = (1 << 64) - 1
-# scalar types of a layout: code, name, struct's letter
-SCALARS = {1: ("f32", "f"), 2: ("f64", "d"), 3: ("i8", "b"), 4: ("i16", "h"), 5: ("i32", "i"), 6: ("i64", "q"),
-           7: ("u8", "B"), 8: ("u16", "H"), 9: ("u32", "I"), 10: ("u64", "Q"), 11: ("bool", "B"), 12: ("entity", "Q")}
-
-
-class Wrong(Exception):
-    """Bytes that are not what they should be."""
+CHUNK_ROWS = 1024
+TYPES = {1: "<f4", 2: "<f8", 3: "<i1", 4: "<i2", 5: "<i4", 6: "<i8", 7: "<u1", 8: "<u2", 9: "<u4", 10: "<u8", 11: "<u1", 12: "<u8"}
+HANDLE, FIELD, PRESENCE, CHANGED, LOCATION, GENERATION, RESOURCES = range(7)
+NO_ENTITY = 0xFFFF_FFFF_FFFF_FFFF
 
 
-def check(condition, what):
+class Damaged(Exception):
+    """The bytes are not what the page says."""
+
+
+def expect(condition, what):
     if not condition:
-        raise Wrong(what)
+        raise Damaged(what)
+
+
+# ---- XXH3, 64 bits, seed 0 and the default secret: xxhash's own specification ----------------------------------------
+
+SECRET = bytes.fromhex(
+    "b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671fcb79e64eccc0e578825ad07dccff7221b8084674f743248ee035"
+    "90e6813a264c3c2852bb91c300cb88d0658b1b532ea371644897a20df94e3819ef46a9deacd8a8fa763fe39c343ff9dcbbc7c70b4f1d8a51e04b"
+    "cdb45931c89f7ec9d9787364eac5ac8334d3ebc3c581a0fffa1363eb170ddd51b7f0da49d316552629d4689e2b16be587d47a1fc8ff8b8d17ad0"
+    "31ce45cb3a8f95160428afd7fbcabb4b407e"
+)
+M = (1 << 64) - 1
+P32 = (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
+P64 = (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5)
+
+
+def _u64(data, at):
+    return int.from_bytes(data[at : at + 8], "little")
+
+
+def _u32(data, at):
+    return int.from_bytes(data[at : at + 4], "little")
+
+
+def _fold(a, b):
+    product = a * b
+    return (product & M) ^ (product >> 64)
+
+
+def _avalanche(h):
+    h ^= h >> 37
+    h = h * 0x165667919E3779F9 & M
+    return h ^ h >> 32
+
+
+def _avalanche64(h):
+    h ^= h >> 33
+    h = h * P64[1] & M
+    h ^= h >> 29
+    h = h * P64[2] & M
+    return h ^ h >> 32
+
+
+def _mix16(data, at, secret):
+    return _fold(_u64(data, at) ^ _u64(SECRET, secret), _u64(data, at + 8) ^ _u64(SECRET, secret + 8))
+
+
+def xxh3(data):
+    """XXH3-64 of bytes."""
+    n = len(data)
+    if n == 0:
+        return _avalanche64(_u64(SECRET, 56) ^ _u64(SECRET, 64))
+    if n <= 3:
+        word = data[0] << 16 | data[n >> 1] << 24 | data[n - 1] | n << 8
+        return _avalanche64(word ^ (_u32(SECRET, 0) ^ _u32(SECRET, 4)))
+    if n <= 8:
+        word = _u32(data, n - 4) + (_u32(data, 0) << 32)
+        h = word ^ (_u64(SECRET, 8) ^ _u64(SECRET, 16))
+        h ^= ((h << 49 | h >> 15) ^ (h << 24 | h >> 40)) & M
+        h = h * 0x9FB21C651E98DF25 & M
+        h ^= (h >> 35) + n
+        h = h * 0x9FB21C651E98DF25 & M
+        return h ^ h >> 28
+    if n <= 16:
+        low = _u64(data, 0) ^ (_u64(SECRET, 24) ^ _u64(SECRET, 32))
+        high = _u64(data, n - 8) ^ (_u64(SECRET, 40) ^ _u64(SECRET, 48))
+        swapped = int.from_bytes(low.to_bytes(8, "little"), "big")
+        return _avalanche((n + swapped + high + _fold(low, high)) & M)
+    if n <= 128:
+        h = n * P64[0] & M
+        for i in reversed(range((n - 1) // 32 + 1)):
+            h += _mix16(data, 16 * i, 32 * i) + _mix16(data, n - 16 * (i + 1), 32 * i + 16)
+        return _avalanche(h & M)
+    if n <= 240:
+        h = n * P64[0] & M
+        h += sum(_mix16(data, 16 * i, 16 * i) for i in range(8))
+        h = _avalanche(h & M)
+        h += sum(_mix16(data, 16 * i, 16 * (i - 8) + 3) for i in range(8, n // 16))
+        return _avalanche((h + _mix16(data, n - 16, 136 - 17)) & M)
+    return _xxh3_long(bytes(data))
+
+
+def _xxh3_long(data):
+    """More than 240 bytes: all stripes of a place in their blocks at once, which is what numpy is for."""
+    n = len(data)
+    per_block = (len(SECRET) - 64) // 8
+    stripes = (n - 1) // 64
+    blocks = (n - 1) // (64 * per_block)
+    acc = np.array([P32[2], P64[0], P64[1], P64[2], P64[3], P32[1], P64[4], P32[0]], np.uint64)
+    words = np.frombuffer(data[: stripes * 64], "<u8").reshape(stripes, 8)
+    keys = np.array([[_u64(SECRET, 8 * s + 8 * lane) for lane in range(8)] for s in range(per_block)], np.uint64)
+    swap = np.array([1, 0, 3, 2, 5, 4, 7, 6])
+    low = np.uint64(0xFFFF_FFFF)
+
+    def added(rows, secrets):
+        keyed = rows ^ secrets
+        return rows[:, swap] + (keyed & low) * (keyed >> np.uint64(32))
+
+    scramble = np.array([_u64(SECRET, len(SECRET) - 64 + 8 * lane) for lane in range(8)], np.uint64)
+    with np.errstate(over="ignore"):
+        for block in range(blocks):
+            rows = words[block * per_block : (block + 1) * per_block]
+            acc += added(rows, keys).sum(axis=0, dtype=np.uint64)
+            acc = (acc ^ acc >> np.uint64(47) ^ scramble) * np.uint64(P32[0])
+        rows = words[blocks * per_block :]
+        if len(rows):
+            acc += added(rows, keys[: len(rows)]).sum(axis=0, dtype=np.uint64)
+        last = np.frombuffer(data[n - 64 :], "<u8").reshape(1, 8)
+        key = np.array([_u64(SECRET, len(SECRET) - 64 - 7 + 8 * lane) for lane in range(8)], np.uint64)
+        acc += added(last, key[None])[0]
+    lanes = [int(lane) for lane in acc]
+    h = n * P64[0] & M
+    for i in range(4):
+        h += _fold(lanes[2 * i] ^ _u64(SECRET, 11 + 16 * i), lanes[2 * i + 1] ^ _u64(SECRET, 19 + 16 * i))
+    return _avalanche(h & M)
+
+
+# ---- the encoded layout ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Field:
+    name: str
+    scalar: int
+    length: int
+
+    @property
+    def bytes(self):
+        return np.dtype(TYPES[self.scalar]).itemsize * max(self.length, 1)
+
+
+@dataclass
+class Component:
+    name: str
+    toggle: bool
+    tracked: bool
+    fields: list
+
+
+@dataclass
+class Layout:
+    name: str
+    components: list
+    resources: list
 
 
 class Cursor:
+    """Takes values from bytes, front to back."""
+
     def __init__(self, data):
         self.data, self.at = data, 0
 
-    def take(self, letters):
-        values = struct.unpack_from("<" + letters, self.data, self.at)
-        self.at += struct.calcsize("<" + letters)
+    def take(self, n):
+        expect(self.at + n <= len(self.data), "it ends too early")
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def unpack(self, form):
+        values = struct.unpack("<" + form, self.take(struct.calcsize("<" + form)))
         return values if len(values) > 1 else values[0]
 
-    def bytes(self, count):
-        check(self.at + count <= len(self.data), "it ends early")
-        self.at += count
-        return self.data[self.at - count:self.at]
-
     def name(self):
-        return bytes(self.bytes(self.take("B"))).decode("ascii")
+        return bytes(self.take(self.unpack("B"))).decode("ascii")
 
 
-class Layout:
-    """The encoded layout."""
+def layout_of(data):
+    """The layout that these bytes encode."""
+    cursor = Cursor(data)
+    magic, version, length, _bytes_max = cursor.unpack("4sIQQ")
+    expect(magic == b"HYLA" and version == 1 and length == len(data), "not an encoded layout")
+    components, resources, tables, _ = cursor.unpack("HHHH")
 
-    def __init__(self, data):
-        cursor = Cursor(data)
-        magic, version, length, self.bytes_max = cursor.take("4sIQQ")
-        check((magic, version, length) == (b"HYLA", 1, len(data)), "no layout")
-        components, resources, tables, zero = cursor.take("4H")
-        check(zero == 0, "reserved")
-        self.name = cursor.name()
-        self.components = [self.component(cursor, True) for _ in range(components)]
-        self.resources = [self.component(cursor, False) for _ in range(resources)]
-        for _ in range(tables):
-            rows, count = cursor.take("QH")
-            ids = [cursor.take("H") for _ in range(count)]
-            check(all(i < components for i in ids), f"a table of {rows} rows")
-        check(cursor.at == len(data), "something is behind the layout")
-
-    @staticmethod
-    def component(cursor, has_flags):
-        name = cursor.name()
-        flags = cursor.take("B") if has_flags else 0
-        fields = []
-        for _ in range(cursor.take("B")):
-            field = cursor.name()
-            scalar, has_default, length = cursor.take("BBH")
-            kind, letter = SCALARS[scalar]
-            size = struct.calcsize("<" + letter) * max(length, 1)
+    def fields():
+        out = []
+        for _ in range(cursor.unpack("B")):
+            name = cursor.name()
+            scalar, has_default, array_length = cursor.unpack("BBH")
+            out.append(Field(name, scalar, array_length))
             if has_default:
-                cursor.bytes(size)
-            fields.append({"name": field, "type": kind, "letter": letter, "length": length, "bytes": size})
-        return {"name": name, "toggle": bool(flags & 1), "tracked": bool(flags & 2), "fields": fields}
+                cursor.take(out[-1].bytes)
+        return out
 
-    def resources_bytes(self):
-        if not self.resources:
-            return 0
-        at = -(-len(self.resources) // 8) * 8
-        for resource in self.resources:
-            at = -(-(at + sum(field["bytes"] for field in resource["fields"])) // 8) * 8
-        return at
-
-    def columns(self, kind, ids):
-        """Kind, field, component and row bytes (0: a bit) of a table's columns, in order."""
-        if kind == 0:
-            return [(4, 0, 0, 8), (5, 0, 0, 4)]
-        if kind == 1:
-            return [(6, 0, 0, 1)]
-        columns = [(0, 0, 0, 8)]
-        for i in ids:
-            columns += [(1, f, i, field["bytes"]) for f, field in enumerate(self.components[i]["fields"])]
-        columns += [(2, 0, i, 0) for i in ids if self.components[i]["toggle"]]
-        columns += [(3, parity, i, 0) for i in ids if self.components[i]["tracked"] for parity in (0, 1)]
-        return columns
+    layout = Layout(cursor.name(), [], [])
+    for _ in range(components):
+        name, flags = cursor.name(), cursor.unpack("B")
+        layout.components.append(Component(name, bool(flags & 1), bool(flags & 2), fields()))
+    for _ in range(resources):
+        layout.resources.append((cursor.name(), fields()))
+    for _ in range(tables):
+        _rows, count = cursor.unpack("QH")
+        cursor.take(2 * count)
+    expect(cursor.at == len(data), "something follows the layout")
+    return layout
 
 
-def used_bytes(rows, row_bytes):
-    return rows * row_bytes if row_bytes else -(-rows // 64) * 8
+# ---- a state: tables of columns --------------------------------------------------------------------------------------
 
 
+@dataclass
+class Column:
+    kind: int
+    field: int
+    component: int
+    row_bytes: int  # 0: one bit
+    rows: bytes = b""
+    stamps: bytes = b""
+
+
+@dataclass
+class Table:
+    kind: int
+    rows: int
+    capacity: int
+    components: list
+    columns: list = field(default_factory=list)
+
+
+def columns_of(layout, table):
+    """The columns that a table has, in their order, empty."""
+    if table.kind == 0:
+        return [Column(LOCATION, 0, 0, 8), Column(GENERATION, 0, 0, 4)]
+    if table.kind == 1:
+        return [Column(RESOURCES, 0, 0, 1)]
+    columns = [Column(HANDLE, 0, 0, 8)]
+    for c in table.components:
+        fields = layout.components[c].fields
+        columns += [Column(FIELD, i, c, f.bytes) for i, f in enumerate(fields)]
+    columns += [Column(PRESENCE, 0, c, 0) for c in table.components if layout.components[c].toggle]
+    for c in table.components:
+        if layout.components[c].tracked:
+            columns += [Column(CHANGED, parity, c, 0) for parity in range(2)]
+    return columns
+
+
+def used_bytes(column, rows):
+    return (rows + 63) // 64 * 8 if column.row_bytes == 0 else rows * column.row_bytes
+
+
+@dataclass
 class State:
-    """A generation: tables with the rows in use and the stamps of their columns."""
+    layout: Layout
+    generation: int
+    frame: int
+    time: float
+    tables: list
 
-    def __init__(self, layout, generation, frame, time, tables):
-        self.layout, self.generation, self.frame, self.time, self.tables = layout, generation, frame, time, tables
+    @property
+    def entities(self):
+        return sum(table.rows for table in self.tables if table.kind == 2)
+
+    def values(self, name):
+        """All values of `component.field` of the entities that have it, table after table."""
+        component, wanted = name.split(".")
+        index = next(i for i, c in enumerate(self.layout.components) if c.name == component)
+        declared = self.layout.components[index]
+        place = next(i for i, f in enumerate(declared.fields) if f.name == wanted)
+        out = []
+        for table in self.tables:
+            if table.kind != 2 or index not in table.components:
+                continue
+            column = next(c for c in table.columns if (c.kind, c.component, c.field) == (FIELD, index, place))
+            rows = np.frombuffer(column.rows, TYPES[declared.fields[place].scalar])
+            length = declared.fields[place].length
+            rows = rows.reshape(table.rows, length) if length else rows
+            if declared.toggle:
+                bits = next(c for c in table.columns if (c.kind, c.component) == (PRESENCE, index))
+                rows = rows[np.unpackbits(np.frombuffer(bits.rows, np.uint8), bitorder="little")[: table.rows] != 0]
+            out.append(rows)
+        return np.concatenate(out) if out else np.empty(0)
+
+    def resource(self, name):
+        """A resource's fields; None: it has no value."""
+        data = self.tables[1].columns[0].rows
+        at = (len(self.layout.resources) + 7) // 8 * 8
+        for index, (resource, fields) in enumerate(self.layout.resources):
+            if resource == name:
+                if data[index] == 0:
+                    return None
+                values = {}
+                for f in fields:
+                    value = np.frombuffer(data[at : at + f.bytes], TYPES[f.scalar])
+                    values[f.name] = value.tolist() if f.length else value[0].item()
+                    at += f.bytes
+                return values
+            at = (at + sum(f.bytes for f in fields) + 7) // 8 * 8
+        raise KeyError(name)
 
     def check(self):
-        """What a reader of a whole state relies on."""
-        locations = struct.unpack(f"<{self.tables[0]['rows']}Q", self.tables[0]["data"][0])
-        generations = struct.unpack(f"<{self.tables[0]['rows']}I", self.tables[0]["data"][1])
-        alive = 0
-        for number, table in enumerate(self.tables):
-            for (kind, _, _, row_bytes), data, stamps in zip(table["columns"], table["data"], table["stamps"]):
-                check(all(s <= self.generation for s in struct.unpack(f"<{len(stamps) // 8}Q", stamps)), "a stamp")
-                if row_bytes == 0 and table["rows"] % 64:
-                    check(int.from_bytes(data[-8:], "little") >> table["rows"] % 64 == 0, "bits beyond the rows")
-                if kind == 0:
-                    for row, handle in enumerate(struct.unpack(f"<{table['rows']}Q", data)):
-                        slot, generation = handle & 0xFFFFFFFF, handle >> 32
-                        check(locations[slot] == number << 32 | row, f"handle of row {row}")
-                        check(generations[slot] == generation, f"generation of row {row}")
-                        alive += 1
-        check(alive == sum(location != NONE for location in locations), "something is alive without a row")
-
-    def values(self, component, field):
-        """All elements of a field, of the rows that have the component."""
-        found = []
-        described = self.layout.components[component]["fields"][field]
-        count, width = max(described["length"], 1), described["bytes"]
-        for table in self.tables[2:]:
-            kinds = [column[:3] for column in table["columns"]]
-            if (1, field, component) not in kinds:
-                continue
-            data = table["data"][kinds.index((1, field, component))]
-            bits = None
-            if self.layout.components[component]["toggle"]:
-                bits = int.from_bytes(table["data"][kinds.index((2, 0, component))], "little")
-            for row in range(table["rows"]):
-                if bits is None or bits >> row & 1:
-                    found += struct.unpack_from(f"<{count}{described['letter']}", data, row * width)
-        return found
+        """What the page says that a reader checks once a state is there."""
+        locations = np.frombuffer(self.tables[0].columns[0].rows, "<u8")
+        generations = np.frombuffer(self.tables[0].columns[1].rows, "<u4")
+        seen = 0
+        for number, table in enumerate(self.tables[2:], 2):
+            handles = np.frombuffer(table.columns[0].rows, "<u8")
+            slots = (handles & 0xFFFF_FFFF).astype(np.int64)
+            expect((slots < len(locations)).all(), "a handle names no slot")
+            expect((generations[slots] == handles >> 32).all(), "a handle is of another generation than its slot")
+            places = np.arange(table.rows, dtype=np.uint64) | np.uint64(number << 32)
+            expect((locations[slots] == places).all(), "the entity map leads elsewhere")
+            seen += table.rows
+            for column in table.columns:
+                stamps = np.frombuffer(column.stamps, "<u8")
+                expect((stamps <= self.generation).all(), "a stamp is of a later generation")
+                if column.row_bytes == 0 and table.rows:
+                    bits = np.unpackbits(np.frombuffer(column.rows, np.uint8), bitorder="little")
+                    expect(not bits[table.rows :].any(), "a bit beyond the rows is set")
+        expect(int((locations != NO_ENTITY).sum()) == seen, "the entity map has other entities than the tables")
 
 
-def region(directory):
-    """The published generation of a region: of one that nobody writes, or whose lease the caller needs not take."""
-    directory = Path(directory)
-    descriptor = (directory / "descriptor").read_bytes()
-    head = descriptor[:256]
-    magic, mark, version, _, _, incompatible, header, page = struct.unpack_from("<8sIIQQQII", head, 0)
-    check(magic == b"HYPOSTYL" and mark == 0x0A0B0C0D and version == 1 and incompatible == 0, "descriptor")
-    bytes_max, layout_bytes, layout_hash = struct.unpack_from("<3Q", head, 48)
-    check(header == 256 and page == PAGE and len(descriptor) == 256 + layout_bytes, "lengths of the descriptor")
-    check(xxh3(head[:248] + descriptor[256:]) == struct.unpack_from("<Q", head, 248)[0], "checksum of the descriptor")
-    layout = Layout(descriptor[256:])
-    with open(directory / "control", "rb") as file, open(directory / "data", "rb") as data_file:
-        control = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        check(control[:8] == b"HYPOCTRL" and control[16:32] == head[72:88], "control")
-        data_bytes = struct.unpack_from("<Q", control, 32)[0]
-        published = struct.unpack_from("<Q", control, 64)[0]
-        generation, slot = published >> 16, published & 0xFFFF
-        check(generation > 0 and slot < 512, "nothing is published")
-        named, offset, length, checksum = struct.unpack_from("<4Q", control, 8192 + 32 * slot)
-        data = mmap.mmap(data_file.fileno(), 0, access=mmap.ACCESS_READ)
-        check(named == generation and offset + length <= data_bytes <= min(len(data), bytes_max), "directory's place")
-        directory_bytes = data[offset:offset + length]
-        check(xxh3(directory_bytes) == checksum, "checksum of the directory")
-        state = generation_of(directory_bytes, offset, layout, layout_hash, data, data_bytes)
-        check(struct.unpack_from("<Q", control, 64)[0] == published, "it was published anew meanwhile: try again")
-    check(state.generation == generation, "another generation")
-    return state
+# ---- regions ---------------------------------------------------------------------------------------------------------
 
 
-def generation_of(data, at, layout, layout_hash, memory, memory_bytes):
-    """A generation directory, and what it names."""
-    magic, version, count, generation, frame, time, hashed = struct.unpack_from("<8sIIQQdQ", data, 0)
-    columns, ids, zero = struct.unpack_from("<IIQ", data, 48)
-    check((magic, version, hashed, zero) == (b"HYGENDIR", 1, layout_hash, 0), "directory")
-    check(len(data) == -(-(64 + 24 * count + 32 * columns + 2 * ids) // 8) * 8, "its length")
-    column_at, id_at = 64 + 24 * count, 64 + 24 * count + 32 * columns
-    tables, extents = [], [(0, PAGE), (at, len(data))]
-    for number in range(count):
-        kind, n_ids, n_columns, rows, capacity, _ = struct.unpack_from("<6I", data, 64 + 24 * number)
-        check(kind == min(number, 2), "a table's kind")
-        check(rows <= capacity and (kind == 1 or capacity % 64 == 0 and capacity > 0), "a table's rows")
-        check(kind != 1 or rows == layout.resources_bytes() and capacity == max(rows, 1), "resources")
-        own = struct.unpack_from(f"<{n_ids}H", data, id_at)
-        id_at += 2 * n_ids
-        wanted = layout.columns(kind, own)
-        check(len(wanted) == n_columns and list(own) == sorted(set(own)), "a table's columns")
-        table = {"kind": kind, "components": own, "rows": rows, "capacity": capacity, "columns": wanted,
-                 "data": [], "stamps": []}
-        for code, field, component, row_bytes in wanted:
-            found = struct.unpack_from("<BBHIQQQ", data, column_at)
-            column_at += 32
-            check(found[:4] == (code, field, component, row_bytes), "a column")
-            offset, length, moved = found[4:]
-            stamps_at = -(-used_bytes(capacity, row_bytes) // 64) * 64
-            check(offset % 64 == 0 and offset + length <= memory_bytes and moved <= generation, "an extent")
-            check(length >= stamps_at + 8 * -(-capacity // 1024), "an extent is too small")
-            extents.append((offset, length))
-            table["data"].append(memory[offset:offset + used_bytes(rows, row_bytes)])
-            table["stamps"].append(memory[offset + stamps_at:offset + stamps_at + 8 * -(-rows // 1024)])
+def region(path):
+    """The newest published generation of a region that nobody writes now: copied, checked."""
+    path = Path(path)
+    descriptor = (path / "descriptor").read_bytes()
+    expect(len(descriptor) >= 256, "the descriptor is too short")
+    magic, order, version, _, _, incompatible = struct.unpack_from("<8sIIQQQ", descriptor)
+    expect(magic == b"HYPOSTYL" and order == 0x0A0B0C0D and version == 1, "not a region")
+    expect(incompatible == 0, "it has features that are not known here")
+    layout_bytes, layout_hash = struct.unpack_from("<QQ", descriptor, 56)
+    expect(len(descriptor) == 256 + layout_bytes, "the layout's length is wrong")
+    expect(xxh3(descriptor[:248] + descriptor[256:]) == _u64(descriptor, 248), "the descriptor's checksum is wrong")
+    layout = layout_of(descriptor[256:])
+    control = (path / "control").read_bytes()
+    expect(control[:8] == b"HYPOCTRL" and control[16:32] == descriptor[72:88], "the control page is another region's")
+    word = _u64(control, 64)
+    expect(word != 0, "nothing was published yet")
+    generation, slot = word >> 16, word & 0xFFFF
+    expect(slot < 512, "the directory slot is beyond the last")
+    entry = struct.unpack_from("<QQQQ", control, 8192 + 32 * slot)
+    expect(entry[0] == generation, "the directory slot is of another generation")
+    data_bytes = _u64(control, 32)
+    data = np.memmap(path / "data", np.uint8, "r", shape=(data_bytes,))
+    expect(entry[1] + entry[2] <= data_bytes, "the directory lies outside the data")
+    directory = data[entry[1] : entry[1] + entry[2]].tobytes()
+    expect(xxh3(directory) == entry[3], "the directory's checksum is wrong")
+    return _directory(layout, layout_hash, directory, data, generation)
+
+
+def _directory(layout, layout_hash, directory, data, generation):
+    cursor = Cursor(directory)
+    magic, version, count, number, frame, time, its_hash = cursor.unpack("8sIIQQdQ")
+    expect(magic == b"HYGENDIR" and version == 1 and number == generation, "not this generation's directory")
+    expect(its_hash == layout_hash, "the directory is of another layout")
+    columns, ids, _ = cursor.unpack("IIQ")
+    heads = [cursor.unpack("IIIIII") for _ in range(count)]
+    entries = [cursor.unpack("BBHIQQQ") for _ in range(columns)]
+    components = [cursor.unpack("H") for _ in range(ids)]
+    expect(sum(head[2] for head in heads) == columns and sum(head[1] for head in heads) == ids, "the counts differ")
+    tables, taken = [], []
+    for kind, n_components, n_columns, rows, capacity, _ in heads:
+        table = Table(kind, rows, capacity, components[:n_components])
+        components = components[n_components:]
+        table.columns = columns_of(layout, table)
+        expect(len(table.columns) == n_columns and rows <= capacity, "a table has other columns than its layout")
+        for column, entry in zip(table.columns, entries[:n_columns]):
+            kind, place, component, row_bytes, offset, length, _moved = entry
+            is_same = (kind, place, component, row_bytes) == (column.kind, column.field, column.component, column.row_bytes)
+            expect(is_same, "a column is another one than its layout says")
+            content = used_bytes(column, capacity)
+            stamps_at = (content + 63) // 64 * 64
+            chunks = (capacity + CHUNK_ROWS - 1) // CHUNK_ROWS
+            expect(stamps_at + 8 * chunks <= length and 4096 <= offset and offset + length <= len(data), "an extent is wrong")
+            taken.append((offset, offset + length))
+            column.rows = data[offset : offset + used_bytes(column, rows)].tobytes()
+            used_chunks = (rows + CHUNK_ROWS - 1) // CHUNK_ROWS
+            column.stamps = data[offset + stamps_at : offset + stamps_at + 8 * used_chunks].tobytes()
+        entries = entries[n_columns:]
         tables.append(table)
-    extents.sort()
-    check(all(a[0] + a[1] <= b[0] for a, b in zip(extents, extents[1:])), "extents overlap")
+    taken.sort()
+    expect(all(a[1] <= b[0] for a, b in zip(taken, taken[1:])), "two extents overlap")
     return State(layout, generation, frame, time, tables)
 
 
-def tables_of(data, layout):
-    """The list of tables of a checkpoint or a record."""
-    cursor, tables = Cursor(data), []
-    while cursor.at < len(data):
-        kind, rows, capacity, count = cursor.take("4I")
-        check(kind == min(len(tables), 2), "a table's kind")
-        own = tuple(cursor.take("H") for _ in range(count))
-        tables.append({"kind": kind, "components": own, "rows": rows, "capacity": capacity,
-                       "columns": layout.columns(kind, own)})
+# ---- checkpoints -----------------------------------------------------------------------------------------------------
+
+
+def decode(encoding, stored, length, item):
+    """A chunk's or block's bytes."""
+    encoding &= 0xFF
+    if encoding == 0:
+        out = bytes(stored)
+    elif encoding in (1, 2):
+        try:
+            import zstandard
+        except ImportError as error:
+            raise RuntimeError("compressed bytes: install the Python package zstandard") from error
+        out = zstandard.ZstdDecompressor().decompress(bytes(stored), max_output_size=length)
+        if encoding == 2:
+            whole = length // item * item
+            planes = np.frombuffer(out[:whole], np.uint8).reshape(item, -1)
+            out = planes.T.tobytes() + out[whole:]
+    elif encoding == 3:
+        words = length // 8
+        flags = (words + 63) // 64
+        bits = np.unpackbits(np.frombuffer(stored[: 8 * flags], np.uint8), bitorder="little")[:words]
+        rest = flags * 8
+        tail = b""
+        has_tail = 0
+        if length % 8:
+            has_tail = _u64(stored, rest)
+            rest += 8
+        out = np.zeros(words * 8, np.uint8).reshape(words, 8)
+        count = int(bits.sum())
+        out[bits != 0] = np.frombuffer(stored[rest : rest + 8 * count], np.uint8).reshape(count, 8)
+        rest += 8 * count
+        if length % 8:
+            tail = bytes(stored[rest : rest + length % 8]) if has_tail else bytes(length % 8)
+            rest += length % 8 if has_tail else 0
+        expect(rest == len(stored), "bytes are left over")
+        out = out.tobytes() + tail
+    else:
+        raise Damaged(f"encoding {encoding} is unknown")
+    expect(len(out) == length, "a chunk has another length than its table needs")
+    return out
+
+
+def _plane_bytes(layout, column, stamps):
+    if stamps or column.kind in (HANDLE, LOCATION):
+        return 8
+    if column.kind == GENERATION:
+        return 4
+    if column.kind == FIELD:
+        return np.dtype(TYPES[layout.components[column.component].fields[column.field].scalar]).itemsize
+    return 8 if column.row_bytes == 0 else 1
+
+
+def parts_of(state):
+    """Every part of a state in order: its column, whether it is the stamps, and how many bytes it has."""
+    for table in state.tables:
+        for column in table.columns:
+            chunks = (table.rows + CHUNK_ROWS - 1) // CHUNK_ROWS
+            for stamps, length in ((False, used_bytes(column, table.rows)), (True, 8 * chunks)):
+                yield table, column, stamps, length
+
+
+def _tables(cursor, layout, end):
+    tables = []
+    while cursor.at < end:
+        kind, rows, capacity, n = cursor.unpack("IIII")
+        tables.append(Table(kind, rows, capacity, [cursor.unpack("H") for _ in range(n)]))
+        expect(all(c < len(layout.components) for c in tables[-1].components), "a component is unknown")
+        tables[-1].columns = columns_of(layout, tables[-1])
     return tables
 
 
-def parts_of(tables):
-    """Table, column, whether stamps, bytes and bytes of a piece of each part, in order."""
-    parts = []
-    for t, table in enumerate(tables):
-        for c, column in enumerate(table["columns"]):
-            row_bytes = column[3]
-            rows, stamps = used_bytes(table["rows"], row_bytes), 8 * -(-table["rows"] // 1024)
-            if rows:
-                parts.append((t, c, False, rows, 1024 * row_bytes if row_bytes else 128))
-            if stamps:
-                parts.append((t, c, True, stamps, 8192))
-    return parts
-
-
-def decode(encoding, stored, length):
-    """A chunk or a block."""
-    if encoding == 0:
-        check(len(stored) == length, "its length")
-        return bytes(stored)
-    check(encoding == 3, f"encoding {encoding} is zstd, which the standard library lacks: write with level 0")
-    return without_zeros(stored, length)
-
-
-def without_zeros(stored, length):
-    """Encoding 3: bits for words that are not 0, then these words."""
-    words, rest = length // 8, length % 8
-    groups = -(-words // 64)
-    at = 8 * (groups + (rest > 0))
-    content = bytearray(length)
-    for group in range(groups):
-        bits = struct.unpack_from("<Q", stored, 8 * group)[0]
-        for word in range(64 * group, min(64 * group + 64, words)):
-            if bits >> word % 64 & 1:
-                content[8 * word:8 * word + 8] = stored[at:at + 8]
-                at += 8
-    if rest and stored[8 * groups]:
-        content[8 * words:] = stored[at:at + rest]
-        at += rest
-    check(at == len(stored), "bytes without zeros")
-    return bytes(content)
-
-
 def checkpoint(path):
-    """A checkpoint, and its identity."""
+    """A checkpoint's state, all of it checked."""
     data = Path(path).read_bytes()
-    head = data[:256]
-    magic, mark, version, _, incompatible, header, chunk_bytes = struct.unpack_from("<8sIIQQII", head, 0)
-    check(magic == b"HYPOCKPT" and mark == 0x0A0B0C0D and version == 1 and incompatible == 0, "no checkpoint")
-    layout_bytes, _, tables_bytes, notes_bytes, generation, frame, time, _, chunks, raw = struct.unpack_from(
-        "<6QdQQQ", head, 40)
-    check(header == 256 and chunk_bytes % 64 == 0, "header")
-    end = 256 + layout_bytes + tables_bytes + notes_bytes
-    checksum = struct.unpack_from("<Q", head, 248)[0]
-    check(xxh3(head[:248] + data[256:end]) == checksum, "checksum of the header")
-    layout = Layout(data[256:256 + layout_bytes])
-    tables = tables_of(data[256 + layout_bytes:256 + layout_bytes + tables_bytes], layout)
-    trailer = data[-32:]
-    index = data[-32 - 16 * chunks:-32]
-    check(struct.unpack("<8sQQQ", trailer) == (b"HYCKPEND", len(data), xxh3(index), checksum), "trailer")
-    entries = [struct.unpack_from("<IIQ", index, 16 * i) for i in range(chunks)]
-    at, next_chunk, total, contents = end, 0, 0, []
-    for _, _, _, length, _ in parts_of(tables):
-        content = b""
+    magic, order, version, _, incompatible, header, chunk_bytes = struct.unpack_from("<8sIIQQII", data)
+    expect(magic == b"HYPOCKPT" and order == 0x0A0B0C0D and version == 1, "not a checkpoint")
+    expect(incompatible == 0 and header == 256, "it has features that are not known here")
+    layout_bytes, _hash, table_bytes, note_bytes, generation, frame = struct.unpack_from("<QQQQQQ", data, 40)
+    time, _made, chunks, _plain = struct.unpack_from("<dQQQ", data, 88)
+    end = 256 + layout_bytes + table_bytes + note_bytes
+    checksum = _u64(data, 248)
+    expect(xxh3(data[:248] + data[256:end]) == checksum, "the header's checksum is wrong")
+    layout = layout_of(data[256 : 256 + layout_bytes])
+    cursor = Cursor(data)
+    cursor.at = 256 + layout_bytes
+    state = State(layout, generation, frame, time, _tables(cursor, layout, 256 + layout_bytes + table_bytes))
+    magic, whole, index_hash, its_checksum = struct.unpack_from("<8sQQQ", data, len(data) - 32)
+    expect(magic == b"HYCKPEND" and whole == len(data) and its_checksum == checksum, "the trailer is wrong")
+    index = data[len(data) - 32 - 16 * chunks : len(data) - 32]
+    expect(xxh3(index) == index_hash, "the index's checksum is wrong")
+    at, number = end, 0
+    for _table, column, stamps, length in parts_of(state):
+        out = []
         for start in range(0, length, chunk_bytes):
-            stored, encoding, chunk_sum = entries[next_chunk]
-            bytes_ = data[at:at + stored]
-            check(xxh3(bytes_) == chunk_sum, f"checksum of chunk {next_chunk}")
-            content += decode(encoding, bytes_, min(chunk_bytes, length - start))
-            at, next_chunk = at + stored, next_chunk + 1
-        contents.append(content)
-        total += length
-    check(next_chunk == chunks and total == raw and at == len(data) - 32 - 16 * chunks, "chunks")
-    return state_of(layout, generation, frame, time, tables, contents), xxh3(trailer)
+            stored, encoding, chunk_hash = struct.unpack_from("<IIQ", index, 16 * number)
+            content = data[at : at + stored]
+            expect(xxh3(content) == chunk_hash, f"the checksum of chunk {number} is wrong")
+            plane = _plane_bytes(layout, column, stamps)
+            out.append(decode(encoding, content, min(chunk_bytes, length - start), plane))
+            at, number = at + stored, number + 1
+        if stamps:
+            column.stamps = b"".join(out)
+        else:
+            column.rows = b"".join(out)
+    expect(number == chunks and at == len(data) - 32 - 16 * chunks, "there are other chunks than the tables need")
+    state.check()
+    return state
 
 
-def state_of(layout, generation, frame, time, tables, contents):
-    tables = [dict(table, data=[], stamps=[]) for table in tables]
-    parts = {part[:3]: content for part, content in zip(parts_of(tables), contents)}
-    for t, table in enumerate(tables):
-        for c in range(len(table["columns"])):
-            table["data"].append(parts.get((t, c, False), b""))
-            table["stamps"].append(parts.get((t, c, True), b""))
-    return State(layout, generation, frame, time, tables)
+# ---- journals --------------------------------------------------------------------------------------------------------
+
+BLOCK_BYTES = 1 << 20
 
 
-def journal(directory):
-    """Every generation of a journal, one after the other, and whether it was finished."""
-    directory, before, recording, finished = Path(directory), None, None, False
-    for path in sorted(directory.glob("*.journal")):
-        data = path.read_bytes()
-        magic, mark, version, _, incompatible, header = struct.unpack_from("<8sIIQQI", data, 0)
-        check((magic, mark, version, incompatible, header) == (b"HYPOJRNL", 0x0A0B0C0D, 2, 0, 128), "segment")
-        _, own, generation, frame, time, previous, chain, identity = struct.unpack_from("<4Qd3Q", data, 40)
-        check(xxh3(data[:120]) == struct.unpack_from("<Q", data, 120)[0], "checksum of a segment's header")
-        check(path.name == f"{generation:015}.journal", "a segment's name")
-        check(recording in (None, own), "another recording")
-        check((previous, chain) == (before or (0, 0)), "segments or records before it are missing")
+def journal(path):
+    """The states of a journal, one after the other: the checkpoint of the first segment, then each record.
+
+    The chain is followed from segment to segment. Whether the recording was finished is what the generator returns.
+    """
+    segments = sorted(Path(path).glob("*.journal"))
+    expect(segments, "there is no segment")
+    recording, before, follows = None, (0, 0), None
+    for segment in segments:
+        data = segment.read_bytes()
+        file = segment.with_suffix(".checkpoint")
+        state = checkpoint(file)
+        own, generation, frame, time, previous, chain, identity = struct.unpack_from("<QQQdQQQ", data, 48)
+        expect(segment.name == f"{generation:015}.journal", "a segment has another name than its generation")
+        expect(recording in (None, own), "a segment is of another recording")
+        expect((previous, chain) == before, "segments or records before one are missing")
+        expect(follows in (None, generation), "a segment is missing")
+        expect(xxh3(file.read_bytes()[-32:]) == identity, "a checkpoint is not its segment's")
+        expect((state.generation, state.frame, state.time) == (generation, frame, time), "a checkpoint is of another time")
         recording = own
-        state, found = checkpoint(path.with_suffix(".checkpoint"))
-        check(found == identity and (state.generation, state.frame, state.time) == (generation, frame, time),
-              "another checkpoint")
-        if before is None or before[0] != generation:
+        if before[0] != generation:
             yield state
-        chain, at, follows = struct.unpack_from("<Q", data, 120)[0], 128, None
-        while at < len(data):
-            if data[at:at + 8] == b"HYJINDEX":
-                records, follows, told = struct.unpack_from("<3Q", data, at + 8)
-                length, checksum, end = struct.unpack("<QQ8s", data[-24:])
-                check(end == b"HYJRNEND" and length == len(data) - at == 32 + 32 * records + 24, "index")
-                check(checksum == xxh3(data[at:-16]) and told == chain, "checksums of the index")
-                break
-            state, length, checksum = record(data, at, state)
-            chain = xxh3(struct.pack("<QQ", chain, checksum))
-            at += length
-            yield state
-        before, finished = (state.generation, chain), follows == 0
-    check(before is not None, "no journal")
-    return finished
+        before, follows = yield from _records(data, state)
+    expect(not follows, "the last segment is missing")
+    return follows == 0
 
 
-def record(data, at, state):
-    """Applies a record; the state, the record's bytes and its checksum."""
-    magic, length, head, generation, previous, frame, time = struct.unpack_from("<8s5Qd", data, at)
-    tables_bytes, runs, blocks, _, checksum = struct.unpack_from("<4IQ", data, at + 56)
-    check(magic == b"HYJRECRD" and previous == state.generation, "a record")
-    check(xxh3(data[at:at + 72] + data[at + 80:at + head]) == checksum, "checksum of a record's head")
-    cursor = Cursor(data[at + 80:at + head])
-    told = cursor.bytes(tables_bytes)
-    runs = [cursor.take("3I") for _ in range(runs)]
-    blocks = [cursor.take("IIQ") for _ in range(blocks)]
-    before = {}
-    for t, table in enumerate(state.tables):
-        for c, column in enumerate(table["columns"]):
-            before[(t, *column[:3], False)], before[(t, *column[:3], True)] = table["data"][c], table["stamps"][c]
-    tables = tables_of(told, state.layout) if told else state.tables
-    block_at, contents = at + head, []
-    for number, (t, c, stamps, part_bytes, piece) in enumerate(parts_of(tables)):
-        old = before.get((t, *tables[t]["columns"][c][:3], stamps), b"")
-        content = bytearray(old[:part_bytes].ljust(part_bytes, b"\0"))
-        spans = [(r[1] * piece, min((r[1] + r[2]) * piece, part_bytes)) for r in runs if r[0] == number]
-        total = sum(end - start for start, end in spans)
-        raw, values = b"", False
-        for start in range(0, total, 1 << 20):
-            stored, encoding, block_sum = blocks.pop(0)
-            bytes_ = data[block_at:block_at + stored]
-            check(xxh3(bytes_) == block_sum, "checksum of a block")
-            values = bool(encoding & 0x100)
-            raw += decode(encoding & 0xFF, bytes_, min(1 << 20, total - start))
-            block_at += stored
-        taken = 0
-        for start, end in spans:
-            new = raw[taken:taken + end - start]
-            content[start:end] = new if values else bytes(a ^ b for a, b in zip(content[start:end], new))
-            taken += end - start
-        contents.append(bytes(content))
-    check(not blocks and block_at == at + length, "a record's blocks")
-    return state_of(state.layout, generation, frame, time, tables, contents), length, checksum
+def _records(data, state):
+    """The states that a segment's records lead to; returns its last generation with its chain, and what follows it."""
+    magic, order, version, _, incompatible, header = struct.unpack_from("<8sIIQQI", data)
+    expect(magic == b"HYPOJRNL" and order == 0x0A0B0C0D and version == 2 and header == 128, "not a segment")
+    expect(incompatible == 0, "it has features that are not known here")
+    expect(xxh3(data[:120]) == _u64(data, 120), "the segment's checksum is wrong")
+    expect(_u64(data, 56) == state.generation, "the segment begins with another generation than its checkpoint")
+    at, chain = 128, _u64(data, 120)
+    while data[at : at + 8] == b"HYJRECRD":
+        length, head_bytes, to, since, frame, time = struct.unpack_from("<QQQQQd", data, at + 8)
+        table_bytes, runs, blocks, _, checksum = struct.unpack_from("<IIIIQ", data, at + 56)
+        head = data[at : at + head_bytes]
+        expect(xxh3(head[:72] + head[80:]) == checksum, "a record's checksum is wrong")
+        expect(since == state.generation, "a record leads from another generation")
+        chain = xxh3(struct.pack("<QQ", chain, checksum))
+        if table_bytes:
+            cursor = Cursor(head)
+            cursor.at = 80
+            _take_tables(state, _tables(cursor, state.layout, 80 + table_bytes))
+        _apply(state, head[80 + table_bytes :], runs, blocks, data[at + head_bytes : at + length])
+        state.generation, state.frame, state.time = to, frame, time
+        state.check()
+        yield state
+        at += length
+    if data[at : at + 8] != b"HYJINDEX":
+        return (state.generation, chain), None
+    records, follows, told = struct.unpack_from("<QQQ", data, at + 8)
+    length, checksum, magic = struct.unpack("<QQ8s", data[-24:])
+    expect(magic == b"HYJRNEND" and length == len(data) - at == 56 + 32 * records, "the index is wrong")
+    expect(checksum == xxh3(data[at:-16]) and told == chain, "the index is of other records")
+    return (state.generation, chain), follows
 
+
+def _take_tables(state, tables):
+    """Other tables: a part of the same table and column keeps its bytes, cut off or with zeros behind."""
+    for number, table in enumerate(tables):
+        old = state.tables[number].columns if number < len(state.tables) else []
+        for column in table.columns:
+            key = (column.kind, column.field, column.component)
+            same = next((c for c in old if (c.kind, c.field, c.component) == key), None)
+            column.rows = same.rows if same else b""
+            column.stamps = same.stamps if same else b""
+    state.tables = tables
+    for table, column, stamps, length in parts_of(state):
+        name = "stamps" if stamps else "rows"
+        setattr(column, name, getattr(column, name)[:length].ljust(length, b"\0"))
+
+
+def _apply(state, head, runs, blocks, content):
+    parts = list(parts_of(state))
+    run_list = [struct.unpack_from("<III", head, 12 * i) for i in range(runs)]
+    block_list = [struct.unpack_from("<IIQ", head, 12 * runs + 16 * i) for i in range(blocks)]
+    at, next_block = 0, 0
+    while run_list:
+        number = run_list[0][0]
+        _table, column, stamps, length = parts[number]
+        piece = 8192 if stamps else 128 if column.row_bytes == 0 else CHUNK_ROWS * column.row_bytes
+        ranges = []
+        while run_list and run_list[0][0] == number:
+            _, first, count = run_list.pop(0)
+            ranges.append((first * piece, min((first + count) * piece, length)))
+        total = sum(end - start for start, end in ranges)
+        bytes_, replaces = [], True
+        for start in range(0, total, BLOCK_BYTES):
+            stored, encoding, block_hash = block_list[next_block]
+            block = content[at : at + stored]
+            expect(xxh3(block) == block_hash, "a block's checksum is wrong")
+            replaces = replaces and bool(encoding & 0x100)
+            plane = _plane_bytes(state.layout, column, stamps)
+            bytes_.append(decode(encoding, block, min(BLOCK_BYTES, total - start), plane))
+            at, next_block = at + stored, next_block + 1
+        new = np.frombuffer(b"".join(bytes_), np.uint8)
+        name = "stamps" if stamps else "rows"
+        part = np.frombuffer(getattr(column, name), np.uint8).copy()
+        done = 0
+        for start, end in ranges:
+            piece_bytes = new[done : done + end - start]
+            part[start:end] = piece_bytes if replaces else part[start:end] ^ piece_bytes
+            done += end - start
+        setattr(column, name, part.tobytes())
+    expect(next_block == len(block_list) and at == len(content), "blocks are left over")
+
+
+# ---- traces ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Trace:
+    systems: list
+    stages: list
+    batches: list
+    rings: list  # of each ring: its events as (kind, flags, a, start, duration, subject, b, c)
+
+
+def trace(path):
+    """A trace's names and the events that its rings still have."""
+    data = Path(path).read_bytes()
+    magic, version, rings, events, name_bytes, name_hash = struct.unpack_from("<8sIIQQQ", data)
+    expect(magic == b"HYPOTRCE" and version == 1 and events & (events - 1) == 0, "not a trace")
+    names = data[4096 : 4096 + name_bytes]
+    expect(xxh3(names) == name_hash, "the names' checksum is wrong")
+    cursor = Cursor(names)
+    systems, stages, batches = cursor.unpack("III")
+    text = lambda: bytes(cursor.take(cursor.unpack("H"))).decode()
+    found = Trace([text() for _ in range(systems)], [text() for _ in range(stages)], [], [])
+    for _ in range(batches):
+        stage, count = cursor.unpack("II")
+        found.batches.append((stage, [cursor.unpack("I") for _ in range(count)]))
+    pages = lambda n: (n + 4095) // 4096 * 4096
+    at = 4096 + pages(name_bytes)
+    for _ in range(rings):
+        head = _u64(data, at)
+        ring = []
+        for number in range(max(0, head - events), head):
+            event = data[at + 4096 + number % events * 32 :][:32]
+            its_number, kind, flags, a, start = struct.unpack_from("<IBBHQ", event)
+            if its_number == (number + 1) & 0xFFFF_FFFF:
+                duration, subject = int.from_bytes(event[16:21], "little"), int.from_bytes(event[21:24], "little")
+                ring.append((kind, flags, a, start, duration, subject, *struct.unpack_from("<II", event, 24)))
+        found.rings.append(ring)
+        at += pages(4096 + 32 * events)
+    return found
