@@ -5,8 +5,15 @@
 #![expect(unsafe_code, reason = "lays rings over its own heap memory; opens a region of its own")]
 
 mod mailbox;
+#[cfg(unix)]
+mod recordings;
 
 use bytemuck::Zeroable;
+
+#[cfg(all(unix, feature = "checkpoint"))]
+pub use recordings::journal;
+#[cfg(unix)]
+use recordings::sample_trace;
 
 use crate::layout::Layout;
 use crate::patch::{Body, Consumer, DrainError, Op, RecordSizes, Records, Ring, RingError, RingLine};
@@ -74,6 +81,14 @@ fn scratch(what: &str) -> std::path::PathBuf {
     path
 }
 
+/// A directory of this thread's own: tests run beside each other.
+#[cfg(unix)]
+fn own_scratch(what: &str) -> std::path::PathBuf {
+    let thread = std::thread::current();
+    let own: String = thread.name().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+    scratch(&format!("{what}-{own}"))
+}
+
 /// Makes the published directory's checksum right again, so that what is wrong with it must be found by looking.
 #[cfg(unix)]
 fn mend_checksum(files: &mut [(&'static str, Vec<u8>)]) {
@@ -137,9 +152,7 @@ fn damaged_region(input: &[u8]) -> RegionTarget {
 #[cfg(unix)]
 fn lay_out(files: &[(&'static str, Vec<u8>)]) -> RegionTarget {
     use std::os::unix::fs::OpenOptionsExt;
-    let thread = std::thread::current();
-    let own: String = thread.name().unwrap_or_default().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    let directory = scratch(&format!("damaged-{own}")).join("region");
+    let directory = own_scratch("damaged").join("region");
     // what an earlier input left is not an error to anyone
     let _ = std::fs::remove_dir_all(&directory);
     let _ = std::fs::create_dir(&directory);
@@ -350,6 +363,29 @@ pub(crate) fn read_checkpoint(bytes: Vec<u8>) {
     std::hint::black_box(snapshot.hash());
 }
 
+/// A region's timeline whose file was damaged: each 4 bytes of the input are a place (3 bytes) and a new value; a first byte
+/// that is odd cuts it short. Then it is read.
+#[cfg(unix)]
+pub fn trace(input: &[u8]) {
+    static TEMPLATE: std::sync::OnceLock<Vec<(&'static str, Vec<u8>)>> = std::sync::OnceLock::new();
+    let mut files = TEMPLATE.get_or_init(sample_trace).clone();
+    let bytes = &mut files.last_mut().expect("the trace is the last").1;
+    for edit in input.get(1..).unwrap_or_default().chunks_exact(4) {
+        let place = usize::from(edit[0]) << 16 | usize::from(edit[1]) << 8 | usize::from(edit[2]);
+        let place = place % bytes.len();
+        bytes[place] = edit[3];
+    }
+    if let (Some(1), Some(place)) = (input.first().map(|first| first % 2), input.last()) {
+        bytes.truncate(bytes.len() * usize::from(*place) / 256);
+    }
+    let target = lay_out(&files);
+    // SAFETY: nobody else writes to the files.
+    let Ok(reader) = (unsafe { Reader::open(&target) }) else { return };
+    if let Ok(timeline) = reader.timeline() {
+        std::hint::black_box(timeline);
+    }
+}
+
 /// Arbitrary bytes as an encoded layout and as a layout file. What is accepted survives a round trip.
 pub fn layout_decode(bytes: &[u8]) {
     if let Ok(layout) = Layout::decode(bytes) {
@@ -499,6 +535,42 @@ mod tests {
             // most with the checksum right, so that what is wrong must be found by looking
             let first = [2u8, 2, 2, 0, 1, 3][random.below(6)];
             takeover(&region_damage(&mut random, first));
+        }
+    }
+
+    #[cfg(all(unix, feature = "checkpoint"))]
+    #[cfg_attr(miri, ignore = "files")]
+    #[test]
+    fn damaged_journals_give_what_they_have() {
+        journal(&[0]);
+        for seed in 0..300 {
+            let mut random = Random(seed);
+            let mut input = vec![[0u8, 0, 0, 1, 2, 3][random.below(6)]];
+            for _ in 0..random.below(4) {
+                let bound = [130, 1 << 16][random.below(2)];
+                let [high, low] = (random.below(bound) as u16).to_be_bytes();
+                input.extend([random.below(64) as u8, high, low, random.next() as u8]);
+            }
+            journal(&input);
+        }
+    }
+
+    #[cfg(unix)]
+    #[cfg_attr(miri, ignore = "regions of files")]
+    #[test]
+    fn damaged_traces_are_answered() {
+        trace(&[0]);
+        for seed in 0..300 {
+            let mut random = Random(seed);
+            let mut input = vec![u8::from(random.below(5) == 0)];
+            for _ in 0..random.below(6) {
+                // the header, the names, the first events
+                let bound = [64, 4400, 20_000][random.below(3)];
+                let place = random.below(bound) as u32;
+                let [_, high, middle, low] = place.to_be_bytes();
+                input.extend([high, middle, low, random.next() as u8]);
+            }
+            trace(&input);
         }
     }
 

@@ -15,6 +15,8 @@ mod error;
 mod format;
 mod read;
 mod recorder;
+mod replay;
+mod segment;
 mod state;
 mod write;
 
@@ -22,5 +24,6 @@ mod write;
 mod tests;
 
 pub use error::{Gap, JournalError, RecordDamage};
-pub use read::{Entry, Journal, Replay, Torn, Verification};
+pub use read::{Entry, Journal, Torn, Verification};
 pub use recorder::{Compress, Recorded, Recorder, RecorderOptions, WhenBehind};
+pub use replay::Replay;

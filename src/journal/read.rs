@@ -5,22 +5,15 @@
 //! the end of the last segment is what a writer left that died, and counts as not written; anything else that is not
 //! whole is damage.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
-
-use crate::checkpoint::codec::Decoder;
-use crate::checkpoint::{self, CheckpointError, FormatError};
+use crate::checkpoint::{self, CheckpointError};
 use crate::layout::Layout;
-use crate::snapshot::Reader;
-use crate::world::{World, WorldBuilder};
 
-use super::delta;
-use super::error::{Gap, JournalError, RecordDamage};
-use super::format::{self, HEADER_BYTES, Header, INDEX_END_BYTES, Index, Place, RECORD_BYTES, Record};
+use super::error::{Gap, JournalError};
+use super::replay::Replay;
+use super::segment::{Segment, Stop, segments_in};
 use super::state::{Moment, State};
 use super::write::{Ended, SEGMENT_SUFFIX, path_of};
 
@@ -78,24 +71,6 @@ pub struct Verification {
     pub finished: bool,
 }
 
-struct Segment {
-    path: PathBuf,
-    checkpoint: PathBuf,
-    header: Header,
-    places: Vec<Place>,
-    damaged: Vec<RecordDamage>,
-    bytes: u64,
-    /// Where its records end.
-    records_end: u64,
-    chain: u64,
-    /// The generation that the next segment begins with, 0 for none; nothing: it was not ended.
-    next: Option<u64>,
-    /// The places before which a record cannot be read.
-    holes: Vec<usize>,
-    /// What is missing between the segment before it and this one.
-    gap: Option<Gap>,
-}
-
 /// A journal on disk.
 ///
 /// ```
@@ -127,7 +102,7 @@ struct Segment {
 /// ```
 pub struct Journal {
     directory: PathBuf,
-    segments: Vec<Segment>,
+    pub(super) segments: Vec<Segment>,
     layout: Arc<Layout>,
     notes: Vec<(String, String)>,
     torn: Option<Torn>,
@@ -135,14 +110,6 @@ pub struct Journal {
     end_gap: Option<Gap>,
     /// What was not undone later: frames ascend.
     timeline: Vec<Stop>,
-}
-
-/// A generation of the timeline.
-#[derive(Clone, Debug)]
-struct Stop {
-    moment: Moment,
-    /// What is missing between the one before it and this one.
-    gap: Option<Gap>,
 }
 
 impl Journal {
@@ -429,334 +396,5 @@ impl Journal {
         found.damaged.extend(self.end_gap.iter().map(ToString::to_string));
         found.finished = self.is_finished();
         Ok(found)
-    }
-}
-
-/// The segments of a directory, oldest first.
-fn segments_in(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(directory)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(SEGMENT_SUFFIX));
-        if name.is_some_and(|name| name.len() == 15 && name.bytes().all(|byte| byte.is_ascii_digit())) {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
-}
-
-impl Segment {
-    /// Reads header and places. Nothing: it was never begun.
-    fn open(path: &Path, last: bool) -> Result<(Option<Segment>, Option<Torn>), JournalError> {
-        let io = |action| JournalError::io(action, path);
-        let mut file = crate::os::open_regular(path).map_err(io("open"))?;
-        let bytes = file.metadata().map_err(io("look at"))?.len();
-        let mut header = [0; HEADER_BYTES];
-        if bytes < HEADER_BYTES as u64 {
-            return Ok((None, last.then(|| Torn { path: path.to_owned(), offset: 0, bytes })));
-        }
-        file.read_exact(&mut header).map_err(io("read"))?;
-        let header =
-            Header::decode(&header).map_err(|source| JournalError::Segment { path: path.to_owned(), source })?;
-        let directory = path.parent().unwrap_or(Path::new("."));
-        if path_of(directory, header.base.generation, SEGMENT_SUFFIX).file_name() != path.file_name() {
-            let what = "it begins with another generation than its name says";
-            let source = FormatError::Content { part: "header", what };
-            return Err(JournalError::Segment { path: path.to_owned(), source });
-        }
-        let checkpoint = path_of(directory, header.base.generation, ".checkpoint");
-        let mut segment = Segment {
-            path: path.to_owned(),
-            checkpoint,
-            header,
-            places: Vec::new(),
-            damaged: Vec::new(),
-            bytes,
-            records_end: bytes,
-            chain: header.begin_chain(),
-            next: None,
-            holes: Vec::new(),
-            gap: None,
-        };
-        if let Some((index, length)) = indexed(&mut file, bytes).map_err(io("read"))? {
-            segment.places = index.places;
-            segment.chain = index.chain;
-            segment.next = Some(index.next);
-            segment.records_end = bytes - length;
-            return Ok((Some(segment), None));
-        }
-        let torn = segment.scan(&mut file, last).map_err(io("read"))?;
-        Ok((Some(segment), torn))
-    }
-
-    /// Finds the records one by one.
-    fn scan(&mut self, file: &mut File, last: bool) -> std::io::Result<Option<Torn>> {
-        let mut offset = HEADER_BYTES as u64;
-        while offset < self.bytes {
-            let left = self.bytes - offset;
-            let mut begin = vec![0; left.min(RECORD_BYTES as u64) as usize];
-            file.seek(SeekFrom::Start(offset))?;
-            file.read_exact(&mut begin)?;
-            if format::begins_like_index(&begin) {
-                self.records_end = offset;
-                // all records were written, and its index was not
-                let torn = last.then(|| Torn { path: self.path.clone(), offset, bytes: left });
-                return Ok(torn);
-            }
-            let lengths = begin.first_chunk::<RECORD_BYTES>().and_then(Record::lengths);
-            let whole = match lengths.filter(|lengths| lengths.record <= left) {
-                None => false,
-                Some(lengths) => {
-                    // of the last record every byte is looked at: a loss of power may have left holes in it
-                    let bytes = if last && lengths.record == left { lengths.record } else { lengths.head };
-                    begin.resize(bytes as usize, 0);
-                    file.seek(SeekFrom::Start(offset))?;
-                    file.read_exact(&mut begin)?;
-                    is_whole(&begin, lengths.head as usize)
-                }
-            };
-            if whole {
-                let moment = begin.first_chunk::<RECORD_BYTES>().map(Record::moment);
-                self.places.extend(moment.map(|moment| Place { offset, moment }));
-                self.chain = format::link(self.chain, format::checksum_of(&begin));
-                offset += lengths.map_or(left, |lengths| lengths.record);
-                continue;
-            }
-            let next = find_record(file, offset + 1, self.bytes)?;
-            self.records_end = offset;
-            if next.is_none() && last {
-                return Ok(Some(Torn { path: self.path.clone(), offset, bytes: left }));
-            }
-            let problem = "its head is not whole, and more records follow";
-            let (path, part) = (self.path.clone(), "its head".to_owned());
-            self.damaged.push(RecordDamage { path, offset, generation: None, part, problem });
-            self.records_end = self.bytes;
-            self.holes.push(self.places.len());
-            let Some(next) = next else { break };
-            offset = next;
-        }
-        Ok(None)
-    }
-
-    /// What it leads to.
-    fn stops(&self) -> impl Iterator<Item = Stop> {
-        let hole = |place: usize| self.holes.contains(&place).then(|| Gap::Record { path: self.path.clone() });
-        let places = self.places.iter().enumerate();
-        let stops = places.map(move |(at, place)| Stop { moment: place.moment, gap: hole(at) });
-        std::iter::once(Stop { moment: self.header.base, gap: self.gap.clone() }).chain(stops)
-    }
-
-    /// What is missing between the segment before this one and this one.
-    fn gap_after(&self, before: Option<&Segment>) -> Option<Gap> {
-        let Header { previous, chain, base, .. } = self.header;
-        let Some(before) = before else {
-            return (previous != 0).then(|| Gap::Beginning { path: self.path.clone(), generation: previous });
-        };
-        if let Some(next) = before.next.filter(|next| *next != 0 && *next != base.generation) {
-            return Some(Gap::Segment { after: before.path.clone(), generation: next });
-        }
-        let path = || before.path.clone();
-        (before.last().generation != previous || before.chain != chain).then(|| Gap::End {
-            path: path(),
-            generation: before.last().generation,
-            expected: previous,
-        })
-    }
-
-    /// The state that it begins with: that of its checkpoint, which must be the one that was written with it.
-    fn base(&self) -> Result<State, JournalError> {
-        let file = checkpoint::open(&self.checkpoint)?;
-        let state = State::of_checkpoint(&file)?;
-        if file.identity() != self.header.checkpoint || state.moment != self.header.base {
-            let what = "it is not the checkpoint that the segment was begun with";
-            let source = FormatError::Content { part: "identity", what };
-            return Err(CheckpointError::File { path: self.checkpoint.clone(), source }.into());
-        }
-        Ok(state)
-    }
-
-    fn last(&self) -> Moment {
-        self.places.last().map_or(self.header.base, |place| place.moment)
-    }
-}
-
-/// Whether a record's head is whole, and as many of its blocks as there are.
-fn is_whole(bytes: &[u8], head: usize) -> bool {
-    let Some((head, mut payload)) = bytes.split_at_checked(head) else { return false };
-    let Ok(record) = Record::decode(head) else { return false };
-    payload.is_empty()
-        || record.blocks.iter().all(|block| {
-            let stored = payload.split_off(..block.bytes as usize);
-            stored.is_some_and(|stored| xxh3_64(stored) == block.checksum)
-        })
-}
-
-/// A segment's index and its length, if it has one.
-fn indexed(file: &mut File, bytes: u64) -> std::io::Result<Option<(Index, u64)>> {
-    if bytes < (HEADER_BYTES + INDEX_END_BYTES) as u64 {
-        return Ok(None);
-    }
-    let mut end = [0; INDEX_END_BYTES];
-    file.seek(SeekFrom::Start(bytes - INDEX_END_BYTES as u64))?;
-    file.read_exact(&mut end)?;
-    let room = bytes - HEADER_BYTES as u64;
-    let Some(length) = format::index_length(&end).filter(|length| *length <= room) else { return Ok(None) };
-    let mut index = vec![0; length as usize];
-    file.seek(SeekFrom::Start(bytes - length))?;
-    file.read_exact(&mut index)?;
-    let index = format::decode_index(&index);
-    let inside = |place: &Place| place.offset >= HEADER_BYTES as u64 && place.offset < bytes - length;
-    let whole = |index: &Index| index.places.iter().all(inside) && index.places.is_sorted_by_key(|place| place.offset);
-    Ok(index.filter(whole).map(|index| (index, length)))
-}
-
-/// The next offset at which a record's head is whole.
-fn find_record(file: &mut File, from: u64, bytes: u64) -> std::io::Result<Option<u64>> {
-    let mut rest = Vec::new();
-    file.seek(SeekFrom::Start(from))?;
-    file.take(bytes.saturating_sub(from)).read_to_end(&mut rest)?;
-    let is_record = |at: &usize| {
-        let lengths = rest[*at..].first_chunk::<RECORD_BYTES>().and_then(Record::lengths);
-        lengths.is_some_and(|lengths| {
-            let head = usize::try_from(lengths.head).ok().and_then(|head| rest[*at..].get(..head));
-            head.is_some_and(|head| Record::decode(head).is_ok())
-        })
-    };
-    Ok((0..rest.len()).find(is_record).map(|at| from + at as u64))
-}
-
-/// A walk through a journal, generation by generation.
-pub struct Replay<'j> {
-    journal: &'j Journal,
-    segment: usize,
-    /// The next record of the segment.
-    next: usize,
-    file: File,
-    decoder: Decoder,
-    /// Nothing: a record could not be applied.
-    pub(super) state: Option<State>,
-    /// The chain of the segment's records so far.
-    chain: u64,
-    buffer: Vec<u8>,
-}
-
-impl<'j> Replay<'j> {
-    fn begin(journal: &'j Journal, segment: usize) -> Result<Replay<'j>, JournalError> {
-        Replay::of(journal, segment, journal.segments[segment].base()?)
-    }
-
-    fn of(journal: &'j Journal, segment: usize, state: State) -> Result<Replay<'j>, JournalError> {
-        let Segment { path, header, .. } = &journal.segments[segment];
-        let file = crate::os::open_regular(path).map_err(JournalError::io("open", path))?;
-        let chain = header.begin_chain();
-        let decoder = Decoder::new().map_err(JournalError::io("decompress", path))?;
-        Ok(Replay { journal, segment, next: 0, file, decoder, state: Some(state), chain, buffer: Vec::new() })
-    }
-
-    fn forward(mut self, generation: u64) -> Result<Replay<'j>, JournalError> {
-        while self.state()?.moment.generation < generation {
-            if !self.advance()? {
-                return Err(JournalError::Gone);
-            }
-        }
-        // the generations on the way are those that the journal told of, or something is missing
-        if self.state()?.moment.generation != generation {
-            return Err(JournalError::Gone);
-        }
-        Ok(self)
-    }
-
-    fn state(&self) -> Result<&State, JournalError> {
-        self.state.as_ref().ok_or(JournalError::Gone)
-    }
-
-    /// The generation at which it stands.
-    ///
-    /// # Errors
-    /// The step before failed.
-    pub fn entry(&self) -> Result<Entry, JournalError> {
-        Ok(self.state()?.moment.into())
-    }
-
-    /// Goes on to the next generation that was recorded, also where it is one that was undone later. False: it was the
-    /// last.
-    ///
-    /// # Errors
-    /// A damaged record, or something that is missing: then the walk is over.
-    pub fn advance(&mut self) -> Result<bool, JournalError> {
-        if self.within()? {
-            return Ok(true);
-        }
-        let Some(segment) = self.journal.segments.get(self.segment + 1) else { return Ok(false) };
-        if let Some(gap) = &segment.gap {
-            self.state = None;
-            return Err(JournalError::Broken(gap.clone()));
-        }
-        let continues = self.state()?.moment.generation == segment.header.base.generation;
-        self.segment += 1;
-        self.next = 0;
-        self.file = crate::os::open_regular(&segment.path).map_err(JournalError::io("open", &segment.path))?;
-        self.chain = segment.header.begin_chain();
-        if continues {
-            return self.advance();
-        }
-        self.state = None;
-        self.state = Some(segment.base()?);
-        Ok(true)
-    }
-
-    /// The same within the segment.
-    fn within(&mut self) -> Result<bool, JournalError> {
-        self.state()?;
-        let segment = &self.journal.segments[self.segment];
-        let Some(&place) = segment.places.get(self.next) else { return Ok(false) };
-        self.next += 1;
-        let mut state = self.state.take().ok_or(JournalError::Gone)?;
-        let damage = |part: String, problem| {
-            let (path, generation) = (segment.path.clone(), Some(place.moment.generation));
-            JournalError::Damaged(Box::new(RecordDamage { path, offset: place.offset, generation, part, problem }))
-        };
-        let head = || "its head".to_owned();
-        let end = segment.bytes;
-        let io = |action| JournalError::io(action, &segment.path);
-        let mut begin = [0; RECORD_BYTES];
-        if end - place.offset < RECORD_BYTES as u64 {
-            return Err(damage(head(), "it ends early"));
-        }
-        self.file.seek(SeekFrom::Start(place.offset)).map_err(io("read"))?;
-        self.file.read_exact(&mut begin).map_err(io("read"))?;
-        let lengths = Record::lengths(&begin).filter(|lengths| lengths.record <= end - place.offset);
-        let lengths = lengths.ok_or_else(|| damage(head(), "it is no record"))?;
-        self.buffer.resize(lengths.record as usize, 0);
-        self.buffer[..RECORD_BYTES].copy_from_slice(&begin);
-        self.file.read_exact(&mut self.buffer[RECORD_BYTES..]).map_err(io("read"))?;
-        let (head_bytes, payload) = self.buffer.split_at(lengths.head as usize);
-        let record = Record::decode(head_bytes).map_err(|problem| damage(head(), problem))?;
-        if record.moment != place.moment {
-            return Err(damage(head(), "it is of another generation than the index says"));
-        }
-        self.chain = format::link(self.chain, format::checksum_of(head_bytes));
-        if let Err((part, problem)) = delta::apply(&mut state, &record, payload, &mut self.decoder) {
-            return Err(damage(part.map_or_else(head, |part| state.name(part)), problem));
-        }
-        self.state = Some(state);
-        Ok(true)
-    }
-
-    /// Loads the state into private memory, to be looked at as any region is. It has one generation, its own.
-    ///
-    /// # Errors
-    /// The step before failed; entities that contradict each other; no memory.
-    pub fn load(&self) -> Result<Reader, JournalError> {
-        self.state()?.load()
-    }
-
-    /// Makes a world that goes on from the state bit for bit, in a new region.
-    ///
-    /// # Errors
-    /// As [`Replay::load`]; a region that cannot be made; Rust types that differ from the layout.
-    pub fn restore(&self, builder: WorldBuilder) -> Result<World, JournalError> {
-        self.state()?.restore(builder)
     }
 }
