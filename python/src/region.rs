@@ -136,6 +136,24 @@ pub(crate) fn regions<'py>(
     list.map_err(|error| of_region(&error))?.iter().map(|info| dict(py, info)).collect()
 }
 
+/// Removes a region whose writer is gone.
+#[pyfunction]
+pub(crate) fn clean(py: Python<'_>, target: &str) -> PyResult<()> {
+    let target: RegionTarget = target.parse().map_err(|error| of_region(&error))?;
+    py.detach(|| hypostyle::clean(&target)).map_err(|error| of_region(&error))
+}
+
+/// Removes all stale regions, and says which.
+#[pyfunction]
+#[pyo3(signature = (directory=None))]
+pub(crate) fn clean_stale<'py>(
+    py: Python<'py>,
+    directory: Option<std::path::PathBuf>,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let removed = py.detach(|| hypostyle::clean_stale(directory.as_deref())).map_err(|error| of_region(&error))?;
+    removed.iter().map(|info| dict(py, info)).collect()
+}
+
 fn dict<'py>(py: Python<'py>, info: &RegionInfo) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("name", &info.name)?;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hypostyle::{
-    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionTarget, ScalarType, SharedReader,
+    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionError, RegionTarget, ScalarType, SharedReader,
     Simulation, StepError, WorkerCommand, Workers, WorldError,
 };
 use pyo3::exceptions::{PyException, PyValueError};
@@ -227,9 +227,15 @@ fn handles(bytes: &[u8]) -> Vec<Entity> {
 #[pymethods]
 impl World {
     #[new]
-    fn new(py: Python<'_>, layout: &str, region: Option<&str>, keep: bool) -> PyResult<Self> {
+    fn new(py: Python<'_>, layout: &str, region: Option<&str>, keep: bool, replace: bool) -> PyResult<Self> {
         let target = target(region)?;
         let layout = Layout::parse(layout, "layout").map_err(|error| of_world(&error.into()))?;
+        if replace && region.is_some() {
+            match py.detach(|| hypostyle::clean(&target)) {
+                Ok(()) | Err(RegionError::NotFound { .. }) => {}
+                Err(error) => return Err(of_region(&error)),
+            }
+        }
         let made = py.detach(|| hypostyle::World::builder().layout(layout).region(target).keep(keep).build());
         World::of(made.map_err(|error| of_world(&error))?)
     }
@@ -292,12 +298,7 @@ impl World {
     /// Ends the lives of entities, 8 bytes each. All of them must live.
     fn despawn(&self, py: Python<'_>, entities: &[u8]) -> PyResult<()> {
         let entities = handles(entities);
-        self.change(py, |world| {
-            if let Some(entity) = entities.iter().find(|entity| !world.is_alive(**entity)) {
-                return Err(WorldError::Stale { entity: *entity });
-            }
-            entities.iter().try_for_each(|entity| world.despawn(*entity))
-        })
+        self.change(py, |world| world.despawn_batch(&entities))
     }
 
     fn is_alive(&self, py: Python<'_>, entity: u64) -> PyResult<bool> {

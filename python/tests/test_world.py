@@ -155,6 +155,33 @@ def test_a_kept_world_is_resumed(tmp_path):
     assert not (tmp_path / "kept").exists()
 
 
+def test_regions_are_replaced_and_cleaned(tmp_path):
+    name = unique("replaced")
+    with hypostyle.World(LAYOUT, region=name, keep=True, replace=True) as first:
+        first.spawn(3, marked=True)
+        first.publish()
+        with pytest.raises(hypostyle.RegionInUseError, match="writer"):
+            hypostyle.World(LAYOUT, region=name, replace=True)
+        with pytest.raises(hypostyle.RegionInUseError, match="writer"):
+            hypostyle.clean(name)
+    with pytest.raises(hypostyle.RegionInUseError):
+        hypostyle.World(LAYOUT, region=name)
+    with hypostyle.World(LAYOUT, region=name, keep=True, replace=True) as second:
+        assert len(second) == 0 and second.generation == 0
+    hypostyle.clean(name)
+    with pytest.raises(hypostyle.RegionNotFoundError):
+        hypostyle.clean(name)
+    with hypostyle.World(LAYOUT, region=tmp_path / "kept", keep=True):
+        pass
+    assert hypostyle.clean_stale(tmp_path) == [], "what was kept stays"
+    for wrong in ("nonsense", 'name = "w"\n[components.entities]\nfields = { x = "f32" }'):
+        with pytest.raises(hypostyle.LayoutError):
+            hypostyle.World(wrong, region=tmp_path / "kept", replace=True)
+    assert (tmp_path / "kept").exists(), "a layout that is wrong replaces nothing"
+    hypostyle.clean(tmp_path / "kept")
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_failed_frame_is_undone(world):
     world.spawn(position={"x": np.zeros(100, np.float32)}, velocity={"x": 1.0})
 

@@ -285,6 +285,43 @@ fn several_components_are_looked_up_at_once() {
     assert!(matches!(world.lookup::<Unknown>(), Err(WorldError::UnknownComponent { .. })));
 }
 
+#[test]
+fn a_batch_is_despawned_whole_or_not_at_all() {
+    let mut world = world();
+    let kinds: Vec<Entity> = (0..60_u32)
+        .map(|index| match index % 3 {
+            0 => world.spawn((Mass { kg: index as f32 }, place(index))).unwrap(),
+            1 => world.spawn((Mass { kg: index as f32 }, Hot { since: 1.0 })).unwrap(),
+            _ => world.spawn(Mass { kg: index as f32 }).unwrap(),
+        })
+        .collect();
+    // single ends, in the same order, are the naive twin
+    let dead = kinds[7];
+    world.despawn(dead).unwrap();
+    world.publish().unwrap();
+    let all: Vec<Entity> = kinds.iter().copied().filter(|entity| *entity != dead).collect();
+    assert!(matches!(world.despawn_batch(&kinds), Err(WorldError::Stale { entity }) if entity == dead));
+    assert_eq!(world.entity_count(), 59);
+    assert!(all.iter().all(|entity| world.is_alive(*entity)));
+    // unsorted, with a repeat
+    let goes: Vec<Entity> = all.iter().rev().step_by(2).chain([&all[58]]).copied().collect();
+    world.despawn_batch(&goes).unwrap();
+    world.despawn_batch(&[]).unwrap();
+    assert_eq!(world.entity_count(), 29);
+    for (index, entity) in kinds.iter().enumerate() {
+        let lives = *entity != dead && !goes.contains(entity);
+        assert_eq!(world.is_alive(*entity), lives);
+        if lives {
+            assert_eq!(have::<Mass>(&world, *entity), Some(Mass { kg: index as f32 }));
+            assert_eq!(have::<Place>(&world, *entity).is_some(), index % 3 == 0);
+        }
+    }
+    let rest: Vec<Entity> = all.iter().copied().filter(|entity| !goes.contains(entity)).collect();
+    world.despawn_batch(&rest).unwrap();
+    assert_eq!(world.entity_count(), 0);
+    assert_eq!(world.spawn(Named).unwrap().index(), 0, "the lowest free index comes first");
+}
+
 /// Says that it has as many as it likes.
 struct Lying<I>(I, usize);
 

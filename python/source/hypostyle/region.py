@@ -15,7 +15,7 @@ from .snapshot import Changes, Snapshot
 #: How long a thread waits for a task that may be cancelled meanwhile, in seconds.
 _LOOK = 0.1
 
-__all__ = ["Lease", "Region", "RegionInfo", "list_regions", "open_region"]
+__all__ = ["Lease", "Region", "RegionInfo", "clean", "clean_stale", "list_regions", "open_region"]
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,7 @@ class Region:
     """
 
     def __init__(self, name: Union[str, os.PathLike[str]]) -> None:
-        text = os.fspath(name)
-        if isinstance(name, os.PathLike) and "/" not in text and not text.startswith("."):
-            text = f"./{text}"
-        self._native = _native.Region(text)
+        self._native = _native.Region(_target(name))
         self._layout = layout_of(self._native.layout())
         warn_of_names(self._layout)
 
@@ -192,6 +189,29 @@ class Region:
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"generation {self.newest}"
         return f"<Region {self.name}: {state}>"
+
+
+def _target(name: Union[str, os.PathLike[str]]) -> str:
+    """A region's name, or its path; a path object is always that."""
+    text = os.fspath(name)
+    return f"./{text}" if isinstance(name, os.PathLike) and "/" not in text and not text.startswith(".") else text
+
+
+def clean(name: Union[str, os.PathLike[str]]) -> None:
+    """Removes a region whose writer is gone, kept or not.
+
+    Raises :class:`RegionInUseError` where its writer lives, and :class:`RegionNotFoundError` where there is none.
+    """
+    _native.clean(_target(name))
+
+
+def clean_stale(directory: Union[str, os.PathLike[str], None] = None) -> list[RegionInfo]:
+    """Removes all regions that nobody needs any more, of this machine or in a directory, and returns what they were.
+
+    Those that were left on purpose stay: :func:`clean` removes them by name.
+    """
+    removed = _native.clean_stale(None if directory is None else os.fspath(directory))
+    return [RegionInfo(**info) for info in removed]
 
 
 def open_region(name: Union[str, os.PathLike[str]]) -> Region:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from . import _native
 from .errors import AbsentError, HypostyleError, NotPublishedError, WorkersError
 from .layout import Layout, check_names, layout_of, warn_of_names
+from .region import _target
 from .scene import NativeSystem
 from .snapshot import Resource, Snapshot
 from .system import System, _broadcast, _count, _pack, _values
@@ -44,27 +45,30 @@ def check_not_reading(what: str) -> None:
 class World:
     """A world of this process: entities with components, from a layout in TOML.
 
-    With a ``region``, a name or a path, its published states can be read by any process; without, by this one.
+    With a ``region``, a name or a path, its published states can be read by any process; without, by this one. With
+    ``keep`` the region stays when the world is closed. With ``replace`` a region of that name goes first, where its writer is
+    gone: what was in it is lost; a live writer is :class:`RegionInUseError`.
     """
 
     def __init__(
-        self, layout: str, region: Union[str, os.PathLike[str], None] = None, *, keep: bool = False
+        self,
+        layout: str,
+        region: Union[str, os.PathLike[str], None] = None,
+        *,
+        keep: bool = False,
+        replace: bool = False,
     ) -> None:
         if region is not None:
             check_not_reading("a world is made in a region")
-        native = _native.World(layout, None if region is None else os.fspath(region), keep)
-        try:
-            check_names(layout_of(native.layout()))
-        except BaseException:
-            native.close()
-            raise
-        self._start(native)
+        # before anything is made or replaced
+        check_names(layout_of(_native.parse_layout(layout)))
+        self._start(_native.World(layout, None if region is None else _target(region), keep, replace))
 
     @classmethod
     def resume(cls, region: Union[str, os.PathLike[str]], *, keep: bool = False) -> World:
         """Takes over a region whose writer is gone, and goes on from its newest generation."""
         check_not_reading("a region is resumed")
-        world = cls._of(_native.World.resume(os.fspath(region), keep))
+        world = cls._of(_native.World.resume(_target(region), keep))
         warn_of_names(world.layout)
         return world
 
