@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hypostyle::{
-    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionError, RegionTarget, ScalarType, SharedReader,
-    Simulation, StepError, WorkerCommand, Workers, WorldError,
+    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionError, RegionTarget, ScalarType,
+    SharedReader, Simulation, StepError, WorkerCommand, Workers, WorldError,
 };
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -293,6 +293,20 @@ impl World {
             spawn.spawn()
         })?;
         Ok(PyBytes::new(py, bytemuck::cast_slice(&spawned)))
+    }
+
+    /// Sets columns of entities, 8 bytes each: of each one value for each of them. All of it, or nothing.
+    fn set(&self, py: Python<'_>, entities: &[u8], columns: Vec<(String, Bound<'_, PyBytes>)>) -> PyResult<()> {
+        let entities = handles(entities);
+        let columns: Vec<(String, Vec<u8>)> =
+            columns.into_iter().map(|(name, bytes)| (name, bytes.as_bytes().to_vec())).collect();
+        self.change(py, |world| {
+            let columns: Vec<(&str, FieldType, &[u8])> = columns
+                .iter()
+                .map(|(name, bytes)| (name.as_str(), field(world.layout(), name), bytes.as_slice()))
+                .collect();
+            world.set_columns(&entities, &columns)
+        })
     }
 
     /// Ends the lives of entities, 8 bytes each. All of them must live.

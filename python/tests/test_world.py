@@ -265,6 +265,34 @@ def test_entities_end(world):
     assert hypostyle.entity_index(again[0]) == 0 and hypostyle.entity_generation(again[0]) == 1
 
 
+def test_values_are_set_between_frames(world):
+    handles = world.spawn(position={"x": np.arange(10.0), "y": 7}, velocity={"x": 1.0})
+    hot = world.spawn(2, heat={"degrees": 1.0})
+    world.add_system(integrate)
+    world.step(1.0)
+    world.set(handles[::-1], "position.x", np.arange(10.0) * 10)
+    world.set(handles[3], "velocity", {"x": 100.0, "y": 0.0})
+    world.set(handles[:2].tolist(), "position", {"at": [[1, 2], [3, 4]], "y": 0})
+    for wrong, kind in (
+        (lambda: world.set(hot, "position.x", 5.0), hypostyle.AbsentError),
+        (lambda: world.set([*handles, hot[0]], "position.x", 5.0), hypostyle.AbsentError),
+        (lambda: world.set([*handles, np.uint64(2**40)], "position.x", 5.0), hypostyle.AbsentError),
+        (lambda: world.set(handles, "position.x", [1.0, 2.0]), ValueError),
+        (lambda: world.set(handles, "position", {"x": 5.0, "at": [1, 2**16]}), hypostyle.FieldValueError),
+        (lambda: world.set(handles, "position.z", 5.0), hypostyle.UnknownNameError),
+        (lambda: world.set(1.5, "position.x", 5.0), TypeError),
+    ):
+        with pytest.raises(kind):
+            wrong()
+    world.set([], "position.x", 5.0)
+    world.step(1.0)
+    with world.pin() as snapshot:
+        position = snapshot["position"]
+        assert position.x.tolist() == [91, 81, 71, 160, 51, 41, 31, 21, 11, 1]
+        assert position.at[:3].tolist() == [[1, 2], [3, 4], [0, 0]] and position.y[:3].tolist() == [-1, -1, 5]
+        assert snapshot["heat"].degrees.tolist() == [1.0, 1.0]
+
+
 def test_resources_are_set_by_fields(world):
     with pytest.raises(hypostyle.AbsentError):
         world.resource("gravity")

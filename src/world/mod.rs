@@ -23,6 +23,7 @@ mod rollback;
 mod rows;
 pub(crate) mod scatter;
 mod select;
+mod set_columns;
 pub(crate) mod single;
 mod sort;
 pub(crate) mod store;

@@ -16,7 +16,7 @@ from .region import _target
 from .scene import NativeSystem
 from .snapshot import Resource, Snapshot
 from .system import System, _broadcast, _count, _pack, _values
-from .values import count_of, handle_of, handles_of
+from .values import count_of, fit, handle_of, handles_of
 
 if TYPE_CHECKING:
     from .simulation import Simulation
@@ -134,6 +134,25 @@ class World:
         for name, array in values.items():
             columns.append((name, _broadcast(name, array, (count, *self.layout.field(name).shape)).tobytes()))
         return np.frombuffer(self._native.spawn(count, list(components), columns), np.uint64)
+
+    def set(self, entities: npt.ArrayLike, name: str, values: Any) -> None:
+        """Sets a field, ``"position.x"``, of entities that have its component; or several fields, by a mapping.
+
+        >>> world.set(handles, "position", {"x": xs, "y": 0.0})
+
+        Values are one for each entity, or one for all of them; fields that are left out keep theirs. All of it happens or
+        nothing: every entity must live (:class:`AbsentError`) and have the component, every value must fit
+        (:class:`FieldValueError`).
+        """
+        handles = handles_of(entities)
+        if "." in name:
+            given = {name: fit(name, values, self.layout.field(name))}
+        else:
+            given = _values(self.layout, {name: values})
+        columns = []
+        for each, array in given.items():
+            columns.append((each, _broadcast(each, array, (len(handles), *self.layout.field(each).shape)).tobytes()))
+        self._native.set(handles.tobytes(), columns)
 
     def despawn(self, entities: npt.ArrayLike) -> None:
         """Ends the lives of entities. All of them must live, else nothing happens."""
