@@ -10,6 +10,7 @@
 
 mod arrays;
 mod errors;
+mod file;
 mod job;
 mod layout;
 mod memory;

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::{error, of_region, of_snapshot, of_step, of_world};
+use crate::file::Source;
 use crate::job::{in_kernel, is_lent, take_raised};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
@@ -245,6 +246,18 @@ impl World {
         let target = target(Some(region))?;
         let made = py.detach(|| hypostyle::World::builder().keep(keep).resume(&target));
         World::of(made.map_err(|error| of_world(&error))?)
+    }
+
+    /// A world that goes on from a checkpoint, or from a frame of a journal.
+    #[staticmethod]
+    fn restore(py: Python<'_>, source: &str, region: Option<&str>, keep: bool) -> PyResult<Self> {
+        let source = Source::parse(source)?;
+        let builder = hypostyle::World::builder().region(target(region)?).keep(keep);
+        let Some(made) = py.detach(|| source.restore(builder))? else {
+            let message = format!("{source} is no checkpoint and no journal: to go on from a region, resume it");
+            return Err(error("RegionNotFoundError", message));
+        };
+        World::of(made)
     }
 
     #[getter]

@@ -62,7 +62,7 @@ class Lease:
 
 
 class Region:
-    """A live simulation's shared memory, read-only. Made by :func:`hypostyle.open`.
+    """A live simulation's shared memory, or the state of a file, read-only. Made by :func:`hypostyle.open`.
 
     It may be used by any number of threads. A process that was forked off may pin by itself, but must not use
     snapshots and arrays of before the fork.
@@ -167,6 +167,11 @@ class Region:
                 yield snapshot
 
     @property
+    def is_file(self) -> bool:
+        """Whether it is the state of a file, which nobody writes."""
+        return self._native.is_file
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._native.closed
@@ -215,9 +220,11 @@ def clean_stale(directory: Union[str, os.PathLike[str], None] = None) -> list[Re
 
 
 def open_region(name: Union[str, os.PathLike[str]]) -> Region:
-    """Opens the region of a simulation, whether its writer lives or not.
+    """Opens the region of a simulation, whether its writer lives or not; or a state in a file.
 
-    ``name`` is a region's name, or the path of its directory (anything with a ``/`` or a leading ``.``).
+    ``name`` is a region's name, or the path of its directory (anything with a ``/`` or a leading ``.``); or a checkpoint,
+    ``"run.checkpoint"``, or a frame of a journal, ``"history@12"`` (``"history"``: its last). Files are loaded into memory,
+    and have one generation.
 
     Open only regions whose writers you trust: everything in them is checked but that bytes stay as they are while
     they are pinned. Regions belong to one user, and those of others are refused.

@@ -73,6 +73,22 @@ class World:
         return world
 
     @classmethod
+    def restore(
+        cls,
+        source: Union[str, os.PathLike[str]],
+        region: Union[str, os.PathLike[str], None] = None,
+        *,
+        keep: bool = False,
+    ) -> World:
+        """A world that goes on, bit for bit, from a checkpoint (``"run.checkpoint"``) or from a frame of a journal
+        (``"history@12"``; without a frame its last)."""
+        if region is not None:
+            check_not_reading("a world is made in a region")
+        world = cls._of(_native.World.restore(os.fspath(source), None if region is None else _target(region), keep))
+        warn_of_names(world.layout)
+        return world
+
+    @classmethod
     def _of(cls, native: _native.World) -> World:
         world = cls.__new__(cls)
         world._start(native)
