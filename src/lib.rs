@@ -116,6 +116,7 @@ pub use schedule::{
 };
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};
+pub use simd::{WideKernel, wide};
 pub use snapshot::{
     ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
     WorkerInfo, WorkerState,

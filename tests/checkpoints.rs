@@ -23,7 +23,7 @@ const SCENES: [(&dyn Scene, u64, u64); 3] =
     [(&scenes::particles::Particles, 3000, 9), (&scenes::spheres::Spheres, 200, 40), (&scenes::nbody::NBody, 60, 6)];
 
 fn options(entities: u64) -> SceneOptions {
-    SceneOptions { entities: Some(entities), seed: 7 }
+    SceneOptions::new(Some(entities), 7)
 }
 
 fn begin(scene: &dyn Scene, entities: u64, workers: Workers) -> Simulation {

@@ -11,7 +11,7 @@ use hypostyle::{Entity, PatchCounts, Read, Simulation, With, Workers, World};
 use scenes::{Scene, SceneOptions, nbody, particles, spheres};
 
 fn simulation(scene: &dyn Scene, entities: u64, seed: u64, workers: Workers) -> Simulation {
-    let options = SceneOptions { entities: Some(entities), seed };
+    let options = SceneOptions::new(Some(entities), seed);
     let world = scene.world(&options, World::builder()).unwrap();
     let mut simulation = Simulation::new(world, scene.schedule(&options), workers).unwrap();
     for worker in simulation.hosted_workers() {
