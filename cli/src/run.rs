@@ -184,7 +184,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         recorder.look()?;
     }
     let mut collector = args.trace.as_ref().map(|_| Collector::new(args.trace_events));
-    let beside = Beside { keeper: &mut keeper, recorder: &mut recorder, collector: &mut collector, watches: &mut watches };
+    let beside =
+        Beside { keeper: &mut keeper, recorder: &mut recorder, collector: &mut collector, watches: &mut watches };
     let done = frames(args, &mut simulation, &mut meter, &mut hashes, beside, &stop, out);
     if done.is_err() {
         // what led to it is worth most

@@ -25,7 +25,10 @@ impl OwnOptions {
             if !scene.options().iter().any(|option| option.name == name) {
                 let having = declared().filter(|(_, option)| option.name == name).map(|(scene, _)| scene.name());
                 let having = having.collect::<Vec<_>>().join(", ");
-                return Err(Failure::usage(format!("--{name} is an option of scene {having}, not of {}", scene.name())));
+                return Err(Failure::usage(format!(
+                    "--{name} is an option of scene {having}, not of {}",
+                    scene.name()
+                )));
             }
         }
         Ok(self.given.clone())

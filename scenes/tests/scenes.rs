@@ -198,6 +198,12 @@ fn the_same_bytes_for_threads() {
 fn small_worlds_run() {
     for scene in scenes::all() {
         for entities in 0..=3 {
+            if scene.name() == "lj" {
+                // a periodic box of so few would be smaller than the reach of a force
+                let options = SceneOptions::new(Some(entities), 9);
+                assert!(scene.world(&options, World::builder()).is_err());
+                continue;
+            }
             let mut simulation = simulation(*scene, entities, 9, Workers::Local);
             for _ in 0..30 {
                 simulation.step(scene.dt()).unwrap();

@@ -136,6 +136,8 @@ pub const NEIGHBOURS_MAX: usize = 128;
 const LANES: usize = 4;
 const CUTOFF: f64 = 2.5;
 const SKIN: f64 = 0.4;
+/// An fcc crystal of this density has 86 atoms within 3.1, and 134 within 3.2: more than a list holds.
+const SKIN_MAX: f64 = 0.6;
 const DT: f64 = 0.005;
 /// Frames between two lines of the thermo file, and between two dumps, where the options do not say.
 const EVERY: u64 = 100;
@@ -179,7 +181,7 @@ impl Scene for LennardJones {
             SceneOption {
                 name: "skin",
                 value: "S",
-                about: "lists reach so much further than the cutoff, sigma (0.05 to 1, default 0.4); no result but rounding depends on it",
+                about: "lists reach so much further than the cutoff, sigma (0.05 to 0.6, default 0.4); no result but rounding depends on it",
             },
         ];
         OPTIONS
@@ -194,7 +196,7 @@ impl Scene for LennardJones {
     }
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
-        let skin = options.number("skin", 0.05, 1.0)?.unwrap_or(SKIN);
+        let skin = options.number("skin", 0.05, SKIN_MAX)?.unwrap_or(SKIN);
         let (side, atoms) = match options.text("input") {
             Some(path) => {
                 if let Some(asked) = options.entities {
@@ -219,7 +221,7 @@ impl Scene for LennardJones {
             .into());
         }
         let mut world = builder
-            .layout(Layout::parse(include_str!("../../layouts/lj.toml"), "lj.toml")?)
+            .layout(Layout::parse(include_str!("../../../layouts/lj.toml"), "lj.toml")?)
             .component::<Atom>()
             .component::<Position>()
             .component::<Image>()

@@ -79,7 +79,7 @@ pub(super) fn list(first: bool) -> System {
                 let found = wide(search);
                 if found.count > NEIGHBOURS_MAX {
                     return Err(format!(
-                        "{} has {} atoms within {} sigma, a list holds {NEIGHBOURS_MAX}: the melt is too dense here",
+                        "entity {} has {} atoms within {} sigma, a list holds {NEIGHBOURS_MAX}: the melt is too dense here",
                         job.entities()[row],
                         found.count,
                         melt.reach()
@@ -87,7 +87,7 @@ pub(super) fn list(first: bool) -> System {
                 }
                 if let Some(same) = found.same {
                     let (one, other) = (job.entities()[row], table.entities[same]);
-                    return Err(format!("{one} and {other} are at the same place: their force has no direction"));
+                    return Err(format!("entities {one} and {other} are at the same place: their force has no direction"));
                 }
                 let whole = found.count.next_multiple_of(LANES);
                 own.rows[row][found.count..whole].fill((job.first_row() + row) as u32);
@@ -130,7 +130,13 @@ fn around(cells: i32, from: i32, to: i32) -> (i32, i32) {
 /// A cell's number in the box, and by how many boxes it is off.
 #[inline(always)]
 fn in_box(cell: i32, cells: i32) -> i32 {
-    if cell < 0 { cell + cells } else if cell >= cells { cell - cells } else { cell }
+    if cell < 0 {
+        cell + cells
+    } else if cell >= cells {
+        cell - cells
+    } else {
+        cell
+    }
 }
 
 impl WideKernel for Search<'_, '_> {
@@ -222,7 +228,11 @@ fn near<const CROSSES: bool>(
                 squares[lane] = dx * dx + dy * dy + dz * dz;
             }
         };
-        if len == WIDTH { put(WIDTH) } else { put(len) }
+        if len == WIDTH {
+            put(WIDTH)
+        } else {
+            put(len)
+        }
         for (lane, d) in squares.iter().enumerate().take(len) {
             let other = from + first + lane;
             list[found.count.min(NEIGHBOURS_MAX - 1)] = other as u32;

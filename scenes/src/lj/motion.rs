@@ -34,7 +34,10 @@ pub(super) fn drift() -> System {
                 let at = [x[row], y[row], z[row]];
                 if !at.iter().all(|x| x.abs() < FARTHEST) {
                     let entity = job.entities()[row];
-                    return Err(format!("entity {entity} is at {at:?}: no place of this world (frame {})", job.frame()));
+                    return Err(format!(
+                        "entity {entity} is at {at:?}: no place of this world (frame {})",
+                        job.frame()
+                    ));
                 }
             }
             let before = job.resource::<Rebuild>()?;

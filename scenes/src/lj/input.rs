@@ -26,8 +26,7 @@ pub(super) fn sides(options: &SceneOptions) -> Result<[f64; 3], SceneError> {
 
 /// The atoms of a file, by id.
 pub(super) fn atoms(path: &str) -> Result<Vec<Start>, SceneError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|error| SceneError::File { path: path.to_owned(), error })?;
+    let text = std::fs::read_to_string(path).map_err(|error| SceneError::File { path: path.to_owned(), error })?;
     parse(path, &text)
 }
 

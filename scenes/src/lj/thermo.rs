@@ -60,9 +60,7 @@ pub fn thermo(world: &World) -> Result<Thermo, Box<dyn Error>> {
 fn pairs(places: &[[f64; 3]], melt: &Melt) -> (f64, f64) {
     let cells = melt.side.map(|side| ((side / melt.cutoff) as usize).clamp(1, 1024));
     let cell = |at: &[f64; 3]| -> [usize; 3] {
-        std::array::from_fn(|axis| {
-            ((at[axis] / melt.side[axis] * cells[axis] as f64) as usize).min(cells[axis] - 1)
-        })
+        std::array::from_fn(|axis| ((at[axis] / melt.side[axis] * cells[axis] as f64) as usize).min(cells[axis] - 1))
     };
     let number = |[x, y, z]: [usize; 3]| (z * cells[1] + y) * cells[0] + x;
     let mut starts = vec![0usize; cells.iter().product::<usize>() + 1];
