@@ -225,7 +225,7 @@ fn a_scene_has_options_of_its_own() {
         let begin = ["run", "lj", "--entities", "864", "--frames", "25", "--skin", "0.2", "--print-hash"];
         let thermo = ["--thermo", thermo.to_str().unwrap(), "--thermo-every", "10"];
         let state = stdout(&[&begin[..], &thermo, workers].concat());
-        (state, std::fs::read_to_string(&thermo[1]).unwrap())
+        (state, std::fs::read_to_string(thermo[1]).unwrap())
     };
     let local = run(&["--workers", "local"]);
     assert_eq!(local.1.lines().count(), 4, "{}", local.1);
