@@ -10,6 +10,43 @@ use std::time::Duration;
 
 use crate::primitive::{AtomicU32, Ordering};
 
+/// A number that differs between a process and those that are forked off it, where there are any.
+#[inline]
+pub(crate) fn process_mark() -> u32 {
+    super::pid()
+}
+
+/// Whether a file may be so long: not known here.
+#[cfg(unix)]
+pub(crate) fn check_file_limit(_end: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// Processes that hold a lock: nobody can be asked here.
+#[cfg(unix)]
+pub(crate) struct Holders;
+
+#[cfg(unix)]
+impl Holders {
+    /// None are seen here.
+    pub(crate) fn of(_file: &File, _byte: u64) -> Holders {
+        Holders
+    }
+
+    /// None.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// Nobody.
+    pub(crate) fn kill_workers(&self, _variable: &str) {}
+
+    /// Not known.
+    pub(crate) fn is_this_process(&self) -> bool {
+        false
+    }
+}
+
 /// How long one look at a waited-for word sleeps.
 const POLL: Duration = Duration::from_micros(200);
 

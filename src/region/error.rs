@@ -135,6 +135,30 @@ pub enum RegionError {
     /// All leases are taken.
     #[error("all {LEASES_MAX} reader leases of the region are taken: close a reader first")]
     NoLease,
+    /// A process that was forked off the one that made a world wants to change it.
+    #[error(
+        "this process ({pid}) was forked off process {maker}, whose world this is: here it can be read, and neither \
+         changed, stepped nor published; make a world in this process, or start it anew (spawn) instead of forking it"
+    )]
+    Forked {
+        /// The process that made it.
+        maker: u32,
+        /// This one.
+        pid: u32,
+    },
+    /// What a dead writer started still runs, and could store into the region.
+    #[error(
+        "region {target}: {} of its last writer still run(s) after {waited:?} and could store into it: end it, then \
+         resume", if pids.is_empty() { "a process that cannot be seen from here".to_owned() } else { format!("process(es) {pids:?}") }
+    )]
+    Leftover {
+        /// The region.
+        target: RegionTarget,
+        /// The processes, as far as they can be seen.
+        pids: Vec<u32>,
+        /// How long they were waited for.
+        waited: std::time::Duration,
+    },
     /// A range that the region's data does not have.
     #[error("bytes {offset} to {offset} + {bytes} lie outside the region's {backed} bytes of data")]
     OutOfBounds {

@@ -50,5 +50,5 @@ pub(crate) use reader::MailboxParts;
 pub(crate) use reader::ReaderMap;
 #[cfg(unix)]
 pub(crate) use worker::WorkerMap;
-pub(crate) use writer::Region;
+pub(crate) use writer::{Region, forked};
 pub use writer::Usage;

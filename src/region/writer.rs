@@ -36,8 +36,8 @@ pub struct Usage {
 struct Files {
     directory: super::files::RegionDirectory,
     data: std::fs::File,
-    /// Holds the writer's lock; closed last.
-    lock: std::fs::File,
+    /// The writer's locks; closed last.
+    lock: super::files::WriterLock,
 }
 
 #[cfg(unix)]
@@ -68,7 +68,7 @@ pub(crate) struct Region {
     layout_hash: u64,
     keep: bool,
     /// A forked child's copy must leave the region alone.
-    pid: u32,
+    maker: os::Maker,
     #[cfg(unix)]
     files: Option<Files>,
 }
@@ -104,7 +104,7 @@ impl Region {
             layout,
             layout_hash,
             keep: false,
-            pid: os::pid(),
+            maker: os::Maker::this(),
             #[cfg(unix)]
             files: None,
         })
@@ -154,7 +154,7 @@ impl Region {
             layout,
             layout_hash,
             keep: false,
-            pid: os::pid(),
+            maker: os::Maker::this(),
             files: Some(Files { directory, data, lock }),
         })
     }
@@ -183,7 +183,8 @@ impl Region {
         use super::lease::LEASES_BYTES;
 
         let directory = RegionDirectory::open(target)?;
-        let lock = directory.lock()?;
+        let writer = directory.lock()?;
+        let lock = super::files::WriterLock { writer, crew: directory.crew_lock()? };
         let descriptor = directory.descriptor()?;
         descriptor.check_writable().map_err(|source| RegionError::Header { path: directory.path.clone(), source })?;
         let said = directory.control(&descriptor)?.get().data_bytes();
@@ -204,7 +205,7 @@ impl Region {
             layout_hash: descriptor.layout_hash,
             // Until the new writer is known to work, what is there is worth more than tidiness.
             keep: true,
-            pid: os::pid(),
+            maker: os::Maker::this(),
             files: Some(Files { directory, data, lock }),
         };
         Ok((region, descriptor.layout))
@@ -232,6 +233,26 @@ impl Region {
     /// Where it lives.
     pub(crate) fn target(&self) -> &RegionTarget {
         &self.target
+    }
+
+    /// Whether this process may change it.
+    ///
+    /// # Errors
+    /// [`RegionError::Forked`] in a process that was forked off the maker.
+    #[inline]
+    pub(crate) fn check_maker(&self) -> Result<(), RegionError> {
+        if self.maker.is_here() { Ok(()) } else { Err(forked(self.maker)) }
+    }
+
+    /// The open file that worker processes are to inherit: as long as one of them has it, nobody takes the region over.
+    /// `None`: a private region.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    #[cfg(unix)]
+    pub(crate) fn crew_file(&self) -> Result<Option<std::fs::File>, RegionError> {
+        let Some(files) = &self.files else { return Ok(None) };
+        files.lock.crew.try_clone().map(Some).map_err(RegionError::io("open", &files.directory.path))
     }
 
     /// The directory of its files; `None`: a private region.
@@ -526,7 +547,7 @@ impl Region {
 
     #[cfg(unix)]
     fn end(&mut self) -> Result<(), RegionError> {
-        let Some(files) = self.files.take().filter(|_| self.pid == os::pid()) else { return Ok(()) };
+        let Some(files) = self.files.take().filter(|_| self.maker.is_here()) else { return Ok(()) };
         let Files { directory, data, lock } = files;
         let done = if self.keep {
             // Only what reached the disk survives a restart of the machine.
@@ -561,6 +582,12 @@ impl Drop for Region {
             tracing::warn!(%error, target = %self.target, "a region could not be closed");
         }
     }
+}
+
+/// What a process hears that was forked off the maker of something.
+#[cold]
+pub(crate) fn forked(maker: os::Maker) -> RegionError {
+    RegionError::Forked { maker: maker.pid(), pid: os::pid() }
 }
 
 /// Refuses growth that the machine's memory cannot hold: a private region would die of it later, without a word.

@@ -106,6 +106,9 @@ pub enum StepError {
     /// The pool could not be started.
     #[error(transparent)]
     Start(#[from] PoolError),
+    /// The world's region refuses: in a process that was forked off the one that made the world nothing is stepped.
+    #[error(transparent)]
+    Region(RegionError),
     /// The simulation cannot take these inputs.
     #[error("inputs: {0}")]
     Inputs(#[from] InputError),
@@ -219,11 +222,15 @@ impl SimulationBuilder {
             registry: Arc::clone(&registry),
             memory: JobMemory::Shared(Arc::clone(world.store.region.mapping())),
         };
-        let region = world
-            .store
-            .region
-            .path()
-            .map(|path| RegionForWorkers { path: path.to_string_lossy().into_owned(), layout_hash: world.layout_hash });
+        world.store.region.check_maker().map_err(StepError::Region)?;
+        #[cfg(unix)]
+        let crew = world.store.region.crew_file().map_err(StepError::Region)?.map(Arc::new);
+        let region = world.store.region.path().map(|path| RegionForWorkers {
+            path: path.to_string_lossy().into_owned(),
+            layout_hash: world.layout_hash,
+            #[cfg(unix)]
+            crew: crew.clone(),
+        });
         let rings = 1 + self.config.workers.count_max() as u32;
         let events = self.tracing.then_some(self.trace_events);
         let trace = recording::make(&world.store.region, names(&stages, &compiled), rings, events);
@@ -282,6 +289,8 @@ fn divide(compiled: &mut [Compiled], workers: Workers) -> Result<(), ScheduleErr
 
 /// A world with a schedule and the workers that run it.
 pub struct Simulation {
+    /// Before the world: workers end before its region does.
+    pool: Pool,
     world: World,
     compiled: Arc<[Compiled]>,
     access: Vec<Access>,
@@ -289,7 +298,6 @@ pub struct Simulation {
     stages: Vec<Stage>,
     plan: Plan,
     payloads: Vec<Vec<u8>>,
-    pool: Pool,
     notice: PoolNotice,
     publish_every: u64,
     /// Where inputs come from, if any are taken.
@@ -476,6 +484,10 @@ impl Simulation {
     pub fn close(&mut self) {
         self.pool.close();
         self.closed = true;
+        if self.world.store.region.check_maker().is_err() {
+            // the region and its mailbox are those of the process that this one was forked off
+            return;
+        }
         self.note_workers();
         if let Some(mailbox) = self.mailbox.take() {
             mailbox.close(&self.world.store.region);
@@ -523,6 +535,7 @@ impl Simulation {
         if !dt.is_finite() {
             return Err(StepError::TimeStep { dt });
         }
+        self.world.store.region.check_maker().map_err(StepError::Region)?;
         let begun = os::monotonic_ns();
         self.report.reset();
         let done = self.run_frames(frames, dt);

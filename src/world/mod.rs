@@ -165,6 +165,7 @@ impl World {
     /// # Errors
     /// More than the world's `bytes_max`, no memory, or a system that cannot map ahead; nothing has changed then.
     pub fn prefault(&mut self, bytes: u64, progress: impl FnMut(u64, u64)) -> Result<(), WorldError> {
+        self.check_maker()?;
         Ok(self.store.region.prefault(bytes, progress)?)
     }
 
@@ -287,6 +288,7 @@ impl World {
     }
 
     fn write_resource<R: Resource>(&mut self, value: R) -> Result<(), WorldError> {
+        self.check_maker()?;
         let resource = usize::from(self.registry.resource::<R>()?);
         let at = resources::resource_offset(&self.registry.layout, resource) as usize;
         self.store.write_partial(RESOURCES, 0)?;
@@ -296,6 +298,12 @@ impl World {
         let rows = self.store.tables[RESOURCES as usize].rows;
         self.store.touched(RESOURCES, 0, 0, rows);
         Ok(())
+    }
+
+    /// Whether this process may change the world: not if it was forked off the one that made it. Costs next to nothing.
+    #[inline]
+    pub(crate) fn check_maker(&self) -> Result<(), WorldError> {
+        Ok(self.store.region.check_maker()?)
     }
 
     /// The parity whose changed bits direct changes set: that of the newest frame.
