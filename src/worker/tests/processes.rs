@@ -276,6 +276,18 @@ fn a_worker_that_cannot_be_set_up_says_why() {
 }
 
 #[test]
+fn a_worker_that_is_killed_at_every_start_is_given_up() {
+    let mut setting = setting(2, 1, "");
+    setting.config.respawn_failures_max = 3;
+    let args = vec!["-c".to_owned(), "kill -9 $$".to_owned()];
+    setting.config.command = Some(WorkerCommand { program: "/bin/sh".into(), args });
+    let error = pool(&setting).err().unwrap();
+    let PoolError::Died { reason, .. } = &error else { panic!("{error}") };
+    assert!(reason.contains("3 times") && reason.contains('9'), "{reason}");
+    assert!(!error.to_string().contains("serve"), "that is not the cause: {error}");
+}
+
+#[test]
 fn a_program_that_does_not_serve_is_named() {
     let mut setting = setting(1, 1, "");
     setting.config.command = Some(WorkerCommand { program: "/bin/true".into(), args: Vec::new() });
