@@ -11,9 +11,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::generation::SnapshotError;
 use crate::os::Maker;
 use crate::region::forked;
-use crate::snapshot::{Pinned, Reader, SnapshotError};
+use crate::snapshot::{Pinned, Reader};
 
 use super::error::CheckpointError;
 use super::place;
@@ -216,7 +217,8 @@ impl Keeper {
 
     fn wait(&mut self) -> Result<(), CheckpointError> {
         if self.reader.is_none() {
-            let answer = self.receiver.as_ref().and_then(|receiver| receiver.recv().ok()).ok_or(CheckpointError::Gone)?;
+            let answer =
+                self.receiver.as_ref().and_then(|receiver| receiver.recv().ok()).ok_or(CheckpointError::Gone)?;
             self.note(answer);
         }
         Ok(())

@@ -11,9 +11,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::Options;
+use crate::generation::SnapshotError;
 use crate::os::Maker;
 use crate::region::forked;
-use crate::snapshot::{Pinned, Reader, SnapshotError};
+use crate::snapshot::{Pinned, Reader};
 use crate::world::World;
 
 use super::error::JournalError;

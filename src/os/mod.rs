@@ -22,9 +22,9 @@ mod linux;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod map;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
-pub(crate) use linux::*;
-#[cfg(all(target_os = "linux", not(any(loom, miri))))]
 pub(crate) use holders::Holders;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub(crate) use linux::*;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 pub(crate) use map::FileMap;
 

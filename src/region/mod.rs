@@ -45,10 +45,8 @@ pub(crate) use control::worker_state;
 pub(crate) use extent::Extent;
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use reader::MailboxParts;
 pub(crate) use reader::ReaderMap;
 #[cfg(unix)]
 pub(crate) use worker::WorkerMap;
-pub(crate) use writer::{Region, forked};
 pub use writer::Usage;
+pub(crate) use writer::{Region, forked};

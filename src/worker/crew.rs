@@ -134,9 +134,11 @@ impl Crew {
             timed: false,
             place: Place::Anywhere,
             main_helps: config.main_helps,
-            start: Start { command, 
+            start: Start {
+                command,
                 #[cfg(unix)]
-                crew: region.and_then(|region| region.crew.clone()) },
+                crew: region.and_then(|region| region.crew.clone()),
+            },
             maker: os::Maker::this(),
             registrations: registrations.to_owned(),
             recorder: config.trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),

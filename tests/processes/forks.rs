@@ -121,7 +121,8 @@ fn child_of(workers: Workers, region: &RegionTarget) {
                 return Err("what the parent holds cannot be read".to_owned());
             }
             let mut own = simulation.world().reader().map_err(|error| error.to_string())?;
-            if newest(&mut own).1 != hash || shared.pin().map_err(|error| error.to_string())?.snapshot().hash() != hash {
+            if newest(&mut own).1 != hash || shared.pin().map_err(|error| error.to_string())?.snapshot().hash() != hash
+            {
                 return Err("the newest generation cannot be read".to_owned());
             }
             changes(simulation.world_mut())?;

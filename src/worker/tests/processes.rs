@@ -60,7 +60,7 @@ pub(super) fn setting(workers: usize, jobs: u32, options: &str) -> Setting {
     let mut setting = Setting::of(Workers::Processes(workers));
     let data = Memory::create(data_plan(jobs)).unwrap();
     let id = data.id().unwrap().to_owned();
-    setting.region = Some(RegionForWorkers { path: format!("{id}|{options}"), layout_hash: 99 });
+    setting.region = Some(RegionForWorkers { path: format!("{id}|{options}"), layout_hash: 99, crew: None });
     setting.runner_data = Some(Memory::open(&id, data_plan(jobs)).unwrap());
     setting.data = Some(data);
     setting.config.command = Some(command(None));
