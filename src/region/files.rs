@@ -234,6 +234,11 @@ impl RegionDirectory {
         os::is_byte_locked(&file, WRITER_BYTE).map_err(RegionError::io("look at the lock of", &self.path))
     }
 
+    /// Whether this process holds the writer's lock.
+    pub(super) fn is_written_here(&self) -> Result<bool, RegionError> {
+        Ok(os::Holders::of(&self.file(LOCK, false)?, WRITER_BYTE).is_this_process())
+    }
+
     /// Takes the writer's lock; the file must be kept open.
     pub(super) fn lock(&self) -> Result<File, RegionError> {
         let file = self.file(LOCK, true)?;
@@ -270,7 +275,7 @@ impl RegionDirectory {
     }
 
     /// The writer's process id as the control words say; 0 when they cannot be read.
-    fn writer_pid(&self) -> u32 {
+    pub(super) fn writer_pid(&self) -> u32 {
         let map =
             self.sized_file(CONTROL, false, CONTROL_BYTES).ok().and_then(|file| ControlMap::new(&file, false).ok());
         map.map_or(0, |map| map.get().writer_pid.load(crate::primitive::Ordering::Relaxed))

@@ -133,6 +133,25 @@ pub fn clean(_target: &RegionTarget) -> Result<(), RegionError> {
     Err(RegionError::Unsupported { what: "a shared region" })
 }
 
+/// Removes a region that this very process writes: for one that has to end at once, by a signal, while its world is out of
+/// reach. Readers keep what they have mapped.
+///
+/// # Errors
+/// [`RegionError::Live`] where another process writes it, or none; [`RegionError::NotFound`]; what the system refuses.
+#[cfg(unix)]
+pub fn abandon(target: &RegionTarget) -> Result<(), RegionError> {
+    shared::abandon(target)
+}
+
+/// Removes a region: there are none on this platform.
+///
+/// # Errors
+/// Always [`RegionError::Unsupported`].
+#[cfg(not(unix))]
+pub fn abandon(_target: &RegionTarget) -> Result<(), RegionError> {
+    Err(RegionError::Unsupported { what: "a shared region" })
+}
+
 /// Removes all stale regions in `parent` (`None`: the directory of named ones), and what dead processes left half
 /// made. Returns what it removed. What was left on purpose stays: see [`clean`].
 ///
@@ -229,6 +248,15 @@ mod shared {
     fn is_young(directory: &RegionDirectory) -> bool {
         let changed = std::fs::metadata(&directory.path).and_then(|metadata| metadata.modified());
         changed.is_ok_and(|time| time.elapsed().map_or(true, |age| age < UNLOCKED_MAX))
+    }
+
+    pub(super) fn abandon(target: &RegionTarget) -> Result<(), RegionError> {
+        let directory = RegionDirectory::open(target)?;
+        directory.check_only_region_files()?;
+        if !directory.is_written_here()? {
+            return Err(RegionError::Live { target: target.clone(), pid: directory.writer_pid() });
+        }
+        directory.remove()
     }
 
     pub(super) fn clean(target: &RegionTarget) -> Result<(), RegionError> {

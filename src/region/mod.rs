@@ -38,7 +38,7 @@ mod tests_shared;
 
 pub use error::{HeaderError, RegionError};
 pub use lease::LeaseInfo;
-pub use list::{RegionInfo, clean, clean_stale, inspect, list, list_in};
+pub use list::{RegionInfo, abandon, clean, clean_stale, inspect, list, list_in};
 pub use target::RegionTarget;
 
 pub(crate) use control::worker_state;

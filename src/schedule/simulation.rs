@@ -40,6 +40,8 @@ use super::{Schedule, compile, registrations};
 
 /// Work in nanoseconds below which a batch stays on main.
 const SPLIT_NS_MIN: u64 = 20_000;
+/// Nanoseconds between two looks at whether to go on.
+const LOOK_NS: u64 = 50_000_000;
 /// Calls of [`Simulation::run`] after which the region's worker slots are noted anew.
 const NOTE_WORKERS_EVERY: u32 = 64;
 
@@ -324,6 +326,32 @@ pub struct Simulation {
     trace: Option<Trace>,
 }
 
+/// Looks between frames at whether to go on.
+struct Looks<'a> {
+    go_on: &'a mut dyn FnMut() -> bool,
+    looked_ns: u64,
+    /// Frames that one pass may have, so that looks are not far between.
+    frames_max: u64,
+}
+
+impl Looks<'_> {
+    /// Whether to go on; asked where the last look is long enough ago.
+    fn go_on(&mut self) -> bool {
+        let since = os::monotonic_ns().saturating_sub(self.looked_ns);
+        // passes grow until they take about as long as lies between two looks
+        if since < LOOK_NS {
+            self.frames_max = self.frames_max.saturating_mul(2);
+            return true;
+        }
+        if since > 2 * LOOK_NS {
+            self.frames_max = (self.frames_max / 2).max(1);
+        }
+        let go_on = (self.go_on)();
+        self.looked_ns = os::monotonic_ns();
+        go_on
+    }
+}
+
 /// Why a frame failed, before the world went back.
 enum Failed {
     Job(JobFailure),
@@ -532,6 +560,37 @@ impl Simulation {
     /// # Errors
     /// As [`Simulation::step`]; the frames before the last publication stand.
     pub fn run(&mut self, frames: u64, dt: f64) -> Result<&FrameReport, StepError> {
+        self.run_some(frames, dt, None)
+    }
+
+    /// As [`Simulation::run`], for as long as `go_on` says, which is asked between frames, about twenty times a second. Once
+    /// it says no the frames that were run stand: [`FrameReport::frame`] tells how far it came.
+    ///
+    /// ```
+    /// # use hypostyle::{Component, Schedule, Simulation, System, Workers, World, Write};
+    /// # #[derive(Component, Clone, Copy)] struct Mass { kg: f64 }
+    /// # let world = World::builder().component::<Mass>().build()?;
+    /// # let mut schedule = Schedule::new();
+    /// # schedule.add(System::rows::<Write<Mass>>("burn", |_, mut mass| mass.kg.map(|kg| kg * 0.5)));
+    /// # let mut simulation = Simulation::new(world, schedule, Workers::Local)?;
+    /// let end = std::time::Instant::now() + std::time::Duration::from_millis(30);
+    /// let report = simulation.run_while(u64::MAX, 0.5, &mut || std::time::Instant::now() < end)?;
+    /// println!("{} frames", report.frame);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Simulation::run`].
+    pub fn run_while(
+        &mut self,
+        frames: u64,
+        dt: f64,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<&FrameReport, StepError> {
+        self.run_some(frames, dt, Some(Looks { go_on, looked_ns: os::monotonic_ns(), frames_max: 1 }))
+    }
+
+    fn run_some(&mut self, frames: u64, dt: f64, looks: Option<Looks<'_>>) -> Result<&FrameReport, StepError> {
         if self.closed {
             return Err(StepError::Closed);
         }
@@ -541,7 +600,7 @@ impl Simulation {
         self.world.store.region.check_maker().map_err(StepError::Region)?;
         let begun = os::monotonic_ns();
         self.report.reset();
-        let done = self.run_frames(frames, dt);
+        let done = self.run_frames(frames, dt, looks);
         self.pool.end_frame();
         self.unnoted += 1;
         if self.unnoted >= NOTE_WORKERS_EVERY || self.report.deaths > 0 {
@@ -555,7 +614,7 @@ impl Simulation {
         }
     }
 
-    fn run_frames(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
+    fn run_frames(&mut self, frames: u64, dt: f64, mut looks: Option<Looks<'_>>) -> Result<(), Failed> {
         if self.edited {
             if self.world.store.dirty || self.world.store.published == 0 {
                 self.report.publication = Some(self.publish()?);
@@ -564,9 +623,10 @@ impl Simulation {
             self.edited = false;
         }
         let mut left = frames;
-        while left > 0 {
+        while left > 0 && looks.as_mut().is_none_or(Looks::go_on) {
             let due = self.publish_every.saturating_sub(self.since_publication).max(1);
-            let pass = if self.all_in_one() { left.min(due) } else { 1 };
+            let most = looks.as_ref().map_or(u64::MAX, |looks| looks.frames_max);
+            let pass = if self.all_in_one() { left.min(due).min(most) } else { 1 };
             let (begun, number) = (self.recorder.now(), self.world.frame + 1);
             let span = tracing::debug_span!("frame", number, frames = pass);
             let done = span.in_scope(|| self.frame_and_publication(pass, dt));
