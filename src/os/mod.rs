@@ -18,11 +18,15 @@ pub(crate) use wasm::{sleep_on, wake};
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod holders;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod limits;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod linux;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod map;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 pub(crate) use holders::Holders;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub(crate) use limits::*;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 pub(crate) use linux::*;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]

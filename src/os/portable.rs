@@ -22,6 +22,42 @@ pub(crate) fn check_file_limit(_end: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// A limit that is in the way: none is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub requested: u64,
+    pub available: u64,
+    pub allowed: u64,
+    pub hint: &'static str,
+}
+
+/// Bytes of address space that the process may still reserve: not known here.
+pub(crate) fn address_space_left() -> Option<u64> {
+    None
+}
+
+/// The limit that refuses memory: not known here.
+pub(crate) fn limit_of_memory(_requested: u64) -> Option<Limit> {
+    None
+}
+
+/// The limit that refuses files: not known here.
+pub(crate) fn limit_of_files(_error: &io::Error, _end: u64) -> Option<Limit> {
+    None
+}
+
+/// The limit of the process's group: not known here.
+pub(crate) fn limit_of_group(_requested: u64) -> Option<Limit> {
+    None
+}
+
+/// The name of a user: not known here.
+pub(crate) fn user_name(_user: u32) -> Option<String> {
+    None
+}
+
 /// Processes that hold a lock: nobody can be asked here.
 #[cfg(unix)]
 pub(crate) struct Holders;

@@ -86,6 +86,13 @@ impl RegionDirectory {
             io::ErrorKind::NotADirectory => {
                 RegionError::NotRegion { path: path.clone(), what: "it is no directory".to_owned() }
             }
+            // the directory of another user's region does not even open
+            io::ErrorKind::PermissionDenied => match std::fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.uid() != os::user_id() => {
+                    RegionError::ForeignOwner { path: path.clone(), owner: metadata.uid() }
+                }
+                _ => RegionError::io("open", &path)(error),
+            },
             _ => RegionError::io("open", &path)(error),
         })?;
         let owner = handle.metadata().map_err(RegionError::io("inspect", &path))?.uid();
@@ -322,7 +329,9 @@ pub(super) fn file_bytes(file: &File, path: &Path) -> Result<u64, RegionError> {
 /// Backs a range of a region's file, or says that there is no room, with both numbers.
 pub(super) fn allocate(file: &File, offset: u64, bytes: u64, path: &Path) -> Result<(), RegionError> {
     os::allocate_range(file, offset, bytes).map_err(|error| {
-        if os::is_no_space(&error) {
+        if let Some(limit) = os::limit_of_files(&error, offset.saturating_add(bytes)) {
+            limit.into()
+        } else if os::is_no_space(&error) {
             let available = os::space_available_bytes(file).unwrap_or(0);
             RegionError::NoSpace { place: path.display().to_string(), requested: bytes, available }
         } else {
@@ -374,7 +383,7 @@ impl NewRegion {
                 if bytes > 0 {
                     allocate(&file, 0, bytes, &path)?;
                 }
-                Ok(file)
+                Ok::<_, RegionError>(file)
             };
             let lock = create(LOCK, 0)?;
             if !os::try_lock_byte(&lock, WRITER_BYTE).map_err(RegionError::io("lock", &path))? {
@@ -388,7 +397,7 @@ impl NewRegion {
             let bytes = descriptor.encode();
             let file = create(DESCRIPTOR, bytes.len() as u64)?;
             file.write_all_at(&bytes, 0).map_err(RegionError::io("write", &path))?;
-            Ok((control, data, leases, lock))
+            Ok::<_, RegionError>((control, data, leases, lock))
         })();
         match files {
             Ok((control, data, leases, lock)) => {
@@ -442,6 +451,9 @@ fn discard(directory: RegionDirectory) {
 }
 
 fn exists(target: &RegionTarget) -> RegionError {
-    let alive = RegionDirectory::open(target).and_then(|directory| directory.is_alive()).unwrap_or(false);
-    RegionError::Exists { target: target.clone(), alive }
+    match RegionDirectory::open(target).and_then(|directory| directory.is_alive()) {
+        // whether that one lives cannot be told
+        Err(error @ RegionError::ForeignOwner { .. }) => error,
+        answer => RegionError::Exists { target: target.clone(), alive: answer.unwrap_or(false) },
+    }
 }

@@ -13,7 +13,9 @@ use super::extent::{Extent, ExtentPool};
 use super::mapping::{Mapping, whole_pages};
 use super::reader::{MailboxParts, ReaderMap};
 use super::target::RegionTarget;
-use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN};
+use crate::limits::{
+    LAYOUT_BYTES_MAX, NOTES_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN,
+};
 use crate::os;
 use crate::trace::Block;
 
@@ -170,6 +172,19 @@ impl Region {
         Err(RegionError::Unsupported { what: "a shared region" })
     }
 
+    /// `bytes_max`, or less where the process's address space is limited: a private region reserves once what it may have, and
+    /// of a shared one the process has a second map when it reads, too.
+    pub(crate) fn within_limits(target: &RegionTarget, bytes_max: u64) -> u64 {
+        let share = if matches!(target, RegionTarget::Heap) { 2 } else { 4 };
+        match os::address_space_left().map(|left| left / share) {
+            Some(most) if most < bytes_max => {
+                tracing::info!(bytes_max, most, "the limit of the address space leaves room for less");
+                (most & !(os::HUGE_PAGE_BYTES - 1)).max(REGION_BYTES_INITIAL)
+            }
+            _ => bytes_max,
+        }
+    }
+
     /// Becomes the writer of a region whose writer is gone. Gives the encoded layout too.
     ///
     /// Nothing can be allocated before [`Region::rebuild`] said what is in use.
@@ -223,6 +238,16 @@ impl Region {
     /// The memory; keeps it mapped as long as anyone holds it.
     pub(crate) fn mapping(&self) -> &Arc<Mapping> {
         &self.mapping
+    }
+
+    /// Notes in a region that was made just now what its maker wants to be known of it.
+    ///
+    /// # Errors
+    /// [`RegionError::TooLarge`] where it does not fit.
+    pub(crate) fn note(&self, notes: &[(String, String)]) -> Result<(), RegionError> {
+        let limit = NOTES_BYTES_MAX as u64;
+        let too_large = |asked: usize| RegionError::TooLarge { what: "bytes of notes", asked: asked as u64, limit };
+        self.control().set_notes(notes).map_err(too_large)
     }
 
     /// The control words.
@@ -473,19 +498,14 @@ impl Region {
     }
 
     /// Backs a part of the bytes that the data is about to get.
-    #[cfg_attr(
-        not(unix),
-        expect(clippy::unused_self, reason = "a private region's memory is there when it is touched")
-    )]
     pub(super) fn back(&self, from: u64, to: u64) -> Result<(), RegionError> {
         #[cfg(unix)]
         if let Some(files) = &self.files {
             self.back_hugely(from, to);
             super::files::allocate(&files.data, from, to - from, &files.directory.path)?;
         }
-        #[cfg(not(unix))]
-        let _ = (from, to);
-        Ok(())
+        let _ = from;
+        self.mapping.commit(to)
     }
 
     /// Backs what it can of a named region's new bytes with huge pages: they are mapped in a tenth of the time, and
@@ -595,6 +615,9 @@ fn check_memory(target: &RegionTarget, bytes: u64) -> Result<(), RegionError> {
     if matches!(target, RegionTarget::Directory(_)) {
         return Ok(());
     }
+    if let Some(limit) = os::limit_of_group(bytes) {
+        return Err(limit.into());
+    }
     match os::memory_available_bytes() {
         Some(available) if available < bytes => {
             Err(RegionError::NoSpace { place: "the machine's memory".to_owned(), requested: bytes, available })
@@ -608,6 +631,9 @@ fn check_memory(target: &RegionTarget, bytes: u64) -> Result<(), RegionError> {
 fn unmappable(bytes_max: u64, path: &Path) -> impl FnOnce(std::io::Error) -> RegionError {
     move |error| {
         if error.kind() == std::io::ErrorKind::OutOfMemory {
+            if let Some(limit) = os::limit_of_memory(bytes_max) {
+                return limit.into();
+            }
             let place = "the process's address space".to_owned();
             return RegionError::NoSpace { place, requested: bytes_max, available: 0 };
         }

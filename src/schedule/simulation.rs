@@ -398,6 +398,11 @@ impl Simulation {
         &mut self.world
     }
 
+    /// Whether the world's region outlives this process's normal exit, as [`World::set_keep`] says.
+    pub fn set_keep(&mut self, keep: bool) {
+        self.world.set_keep(keep);
+    }
+
     /// Goes back by `frames` frames, as [`World::rollback`] does; the next step runs the frame after the one it landed
     /// on. Payloads stay as they are: they are not the world's.
     ///

@@ -122,6 +122,13 @@ impl World {
         self.store.published
     }
 
+    /// What the maker of the region noted under this name: see [`WorldBuilder::note`].
+    #[must_use]
+    pub fn note(&self, name: &str) -> Option<String> {
+        let notes = self.store.region.control().notes();
+        notes.into_iter().find_map(|(other, value)| (other == name).then_some(value))
+    }
+
     /// Live entities.
     #[must_use]
     pub fn entity_count(&self) -> u64 {
