@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use hypostyle::checkpoint::Keeper;
 use hypostyle::journal::Recorder;
-use hypostyle::{Plan, Publication, Reader, RegionInfo, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder};
+use hypostyle::{
+    Plan, Publication, Reader, RegionInfo, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
@@ -131,13 +133,14 @@ impl Args {
             let (name, own) = (&region.name, self.scene.name());
             return Err(refuse(format!("region {name} holds a world of scene {scene}, not of {own}")));
         }
-        let decide = |name: &str, given: Option<u64>| match (given, noted(name).and_then(|text| text.parse::<u64>().ok())) {
-            (Some(given), Some(noted)) if given != noted => Err(refuse(format!(
-                "region {} was made with --{name} {noted}, not {given}: leave --{name} out, or make a new region",
-                region.name
-            ))),
-            (given, noted) => Ok(given.or(noted)),
-        };
+        let decide =
+            |name: &str, given: Option<u64>| match (given, noted(name).and_then(|text| text.parse::<u64>().ok())) {
+                (Some(given), Some(noted)) if given != noted => Err(refuse(format!(
+                    "region {} was made with --{name} {noted}, not {given}: leave --{name} out, or make a new region",
+                    region.name
+                ))),
+                (given, noted) => Ok(given.or(noted)),
+            };
         Ok(SceneOptions { entities: decide("entities", self.entities)?, seed: decide("seed", self.seed)?.unwrap_or(0) })
     }
 

@@ -44,12 +44,7 @@ impl Stop {
 
     /// Runs what takes long and looks at nothing. Where the process is asked to end meanwhile and `work` goes on for longer
     /// than `grace`, `clear_up` is called, on another thread, and the process ends.
-    pub(crate) fn over<T>(
-        &self,
-        grace: Duration,
-        clear_up: impl FnOnce() + Send,
-        work: impl FnOnce() -> T,
-    ) -> T {
+    pub(crate) fn over<T>(&self, grace: Duration, clear_up: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let watcher = scope.spawn(|| {

@@ -101,10 +101,8 @@ impl Region {
                 return Ok(Some(newest));
             }
             py.check_signals()?;
-            // whoever closes it ends those who wait
-            if self.closed() {
-                return Err(error("ClosedError", format!("region {} was closed while this waited", self.target)));
-            }
+            // another thread may have closed it
+            self.reader()?;
             if is_ending(py) {
                 return Err(error("ClosedError", "the program ends, and nothing will be waited for".to_owned()));
             }
