@@ -16,7 +16,8 @@
 //! - A lock goes with its open file, so a reader that dies in any way gives its leases back. (A process that *forks
 //!   without exec* shares the open file with its child: the lease then lives until both are gone.) The child never stores
 //!   to it: it takes leases of its own.
-//! - A reader takes its lease with its first pin: who has only opened a region takes none.
+//! - A reader takes its lease with its first pin: who has only opened a region takes none, and who waits says so once, by
+//!   the count in page 0.
 //!
 //! The private twin keeps the same words in memory, with a flag for the lock. What a pin means, and the fences that
 //! pinning needs, are the business of the snapshot module.
@@ -33,7 +34,7 @@ use super::mapping::Mapping;
 use super::pin;
 use crate::limits::{LEASES_MAX, PAGE_BYTES};
 use crate::os;
-use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use crate::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Bytes of the leases file.
 pub(crate) const LEASES_BYTES: u64 = LEASES_MAX as u64 * PAGE_BYTES;
@@ -109,6 +110,12 @@ impl HeapLeases {
         };
         let taken = self.leases.iter().enumerate().filter(|(_, lease)| lease.taken.load(Ordering::Relaxed) != 0);
         taken.map(info).collect()
+    }
+
+    /// Says that somebody reads, who may have no lease yet: whoever waits is woken from now on.
+    pub(super) fn announce(&self) {
+        self.leases[0].words.raise_used(0);
+        fence(Ordering::SeqCst);
     }
 
     /// Appends the words of all pins. In one process a taken lease is a live one.
@@ -285,6 +292,16 @@ impl Lease {
         lease.words().pin.store(0, Ordering::Release);
         lease.words().pid.store(os::pid(), Ordering::Relaxed);
         Ok(lease)
+    }
+
+    /// Says in the leases file that somebody reads, who may have no lease yet: whoever waits is woken from now on.
+    #[cfg(unix)]
+    pub(super) fn announce(file: &std::fs::File) -> std::io::Result<()> {
+        let first = memmap2::MmapOptions::new().len(PAGE_BYTES as usize).map_raw(file)?;
+        words_in(&first).raise_used(0);
+        // SYNC POINT waiters: who waits looks at the published word after this; the writer looks here after it published
+        fence(Ordering::SeqCst);
+        Ok(())
     }
 
     #[inline]

@@ -7,7 +7,7 @@
 
 use crate::table::{ENTITIES, FIRST_DATA, Location, RESOURCES, Registry, resources::resource_offset};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::layout::Layout;
@@ -32,6 +32,8 @@ pub struct Reader {
     map: Arc<ReaderMap>,
     registry: Arc<Registry>,
     layout_hash: u64,
+    /// Whether the writer knows that somebody may wait.
+    announced: AtomicBool,
     /// From the first pin on. In a process that was forked off it is still the maker's.
     lease: Option<Lease>,
     /// The newest directory that was read.
@@ -73,7 +75,15 @@ pub struct WorkerInfo {
 pub(crate) fn reader_of(region: &Region, layout: &Arc<Layout>, layout_hash: u64) -> Result<Reader, SnapshotError> {
     let map = Arc::new(region.reader()?);
     let registry = Arc::new(Registry::new(Arc::clone(layout), &[], &[]));
-    Ok(Reader { map, registry, layout_hash, lease: None, cached: None, buffer: Vec::new() })
+    Ok(Reader {
+        map,
+        registry,
+        layout_hash,
+        announced: AtomicBool::new(false),
+        lease: None,
+        cached: None,
+        buffer: Vec::new(),
+    })
 }
 
 impl Reader {
@@ -97,6 +107,7 @@ impl Reader {
             map,
             registry: Arc::new(Registry::new(Arc::new(layout), &[], &[])),
             layout_hash,
+            announced: AtomicBool::new(false),
             lease: None,
             cached: None,
             buffer: Vec::new(),
@@ -111,13 +122,29 @@ impl Reader {
         let map = Arc::new(self.map.again()?);
         let registry = Arc::clone(&self.registry);
         let (layout_hash, cached) = (self.layout_hash, self.cached.clone());
-        Ok(Reader { map, registry, layout_hash, lease: None, cached, buffer: Vec::new() })
+        Ok(Reader {
+            map,
+            registry,
+            layout_hash,
+            announced: AtomicBool::new(false),
+            lease: None,
+            cached,
+            buffer: Vec::new(),
+        })
     }
 
     /// Another reader in the same mapping, which pins for itself.
     pub(super) fn beside(&self) -> Reader {
         let (map, registry) = (Arc::clone(&self.map), Arc::clone(&self.registry));
-        Reader { map, registry, layout_hash: self.layout_hash, lease: None, cached: None, buffer: Vec::new() }
+        Reader {
+            map,
+            registry,
+            layout_hash: self.layout_hash,
+            announced: AtomicBool::new(false),
+            lease: None,
+            cached: None,
+            buffer: Vec::new(),
+        }
     }
 
     #[cold]
@@ -242,6 +269,9 @@ impl Reader {
     /// Waits until a generation newer than `after` is published; the newest one, or `None` after `timeout`.
     #[must_use]
     pub fn wait(&self, after: u64, timeout: Duration) -> Option<u64> {
+        if !self.announced.swap(true, Ordering::Relaxed) {
+            self.map.announce();
+        }
         let begun = crate::os::Instant::now();
         loop {
             let word = self.map.control().published();
