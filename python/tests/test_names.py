@@ -70,7 +70,7 @@ def test_no_scene_has_such_names():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in hypostyle.scenes():
-            with hypostyle.Scene(name, entities=10).world() as world:
+            with hypostyle.Scene(name, entities=256).world() as world:
                 from hypostyle.layout import taken_names
 
                 assert taken_names(world.layout) == []
