@@ -40,7 +40,7 @@ fn the_limit_that_is_in_the_way_is_named() {
     let refused = limited("ulimit -v 4194304", &format!("{run} --bytes-max '8 GiB'"));
     assert_ne!(code(&refused), 0);
     assert!(stderr(&refused).contains("RLIMIT_AS") && stderr(&refused).contains("--bytes-max"), "{}", stderr(&refused));
-    let refused = limited("ulimit -d 65536", "run particles --entities 400000 --frames 3 --workers local");
+    let refused = limited("ulimit -d 65536", "run particles --entities 2000000 --frames 3 --workers local");
     assert_ne!(code(&refused), 0);
     assert!(stderr(&refused).contains("RLIMIT_DATA"), "{}", stderr(&refused));
     let (directory, _, region) = place();

@@ -176,7 +176,7 @@ impl WorldBuilder {
             }
             Some(mut layout) => {
                 check_types(&layout, &components, &resources)?;
-                if let Some(bytes_max) = self.bytes_max {
+                if let Some(bytes_max) = self.bytes_max.or(self.bytes_max_default) {
                     layout.bytes_max = bytes_max;
                 }
                 layout.tables.append(&mut self.tables);
@@ -204,7 +204,8 @@ impl WorldBuilder {
         let declared = self.layout.is_some();
         let layout = self.make_layout()?;
         let layout_hash = layout.hash();
-        let given = self.bytes_max.is_some() || declared && layout.bytes_max() != BYTES_MAX_DEFAULT;
+        let declared = declared && self.bytes_max_default.is_none() && layout.bytes_max() != BYTES_MAX_DEFAULT;
+        let given = self.bytes_max.is_some() || declared;
         let bytes_max =
             if given { layout.bytes_max() } else { Region::within_limits(&self.region, layout.bytes_max()) };
         let mut region = Region::create(&self.region, &layout.encode(), layout_hash, bytes_max)?;
