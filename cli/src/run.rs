@@ -144,7 +144,20 @@ impl Args {
                 ))),
                 (given, noted) => Ok(given.or(noted)),
             };
-        Ok(SceneOptions { entities: decide("entities", self.entities)?, seed: decide("seed", self.seed)?.unwrap_or(0) })
+        let mut own = self.own.of(self.scene)?;
+        for option in self.scene.options() {
+            let Some(noted) = noted(&format!("option.{}", option.name)) else { continue };
+            match own.iter().find(|(name, _)| name == option.name) {
+                None => own.push((option.name.to_owned(), noted.to_owned())),
+                Some((_, given)) if given == noted => {}
+                Some((name, given)) => {
+                    let region = &region.name;
+                    return Err(refuse(format!("region {region} was made with {name}={noted}, not {name}={given}")));
+                }
+            }
+        }
+        let (entities, seed) = (decide("entities", self.entities)?, decide("seed", self.seed)?.unwrap_or(0));
+        Ok(SceneOptions { entities, seed, own })
     }
 
     /// What decides the scene: as given, else as the checkpoint's run had it, else the default.
@@ -193,19 +206,14 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         return Err(Failure::usage("--inputs needs --region: inputs come from other processes"));
     }
     let from = args.from.as_deref().map(|path| run_checkpoints::open(path, args.scene)).transpose()?;
-<<<<<<< HEAD
     let resumed = args.region.as_ref().filter(|_| args.resume).map(hypostyle::inspect);
     let options = match &resumed {
         Some(region) => args.options_of(region)?,
-        None => args.options(from.as_ref()),
+        None => args.options(from.as_ref())?,
     };
     let keep = args.keep || resumed.is_some_and(|region| region.kept);
-    let mut simulation = build(args, &options, from.as_ref(), &stop)?;
-=======
-    let options = args.options(from.as_ref())?;
     let mut watches = args.scene.watches(&options).map_err(|error| Failure::of(error.as_ref()))?;
-    let mut simulation = build(args, &options, from.as_ref())?;
->>>>>>> main
+    let mut simulation = build(args, &options, from.as_ref(), &stop)?;
     if let Some(fallback) = &simulation.workers().fallback {
         tracing::info!(%fallback, "the workers are not those that were asked for");
     }
@@ -346,6 +354,8 @@ fn builder(args: &Args, options: &SceneOptions) -> WorldBuilder {
     let entities = options.entities.unwrap_or(args.scene.default_entities());
     let builder = World::builder().region(region(args)).note("scene", args.scene.name());
     let builder = builder.note("seed", options.seed).note("entities", entities);
+    let own = options.own.iter();
+    let builder = own.fold(builder, |builder, (name, value)| builder.note(format!("option.{name}"), value));
     match args.bytes_max {
         Some(bytes) => builder.bytes_max(bytes),
         None => builder,

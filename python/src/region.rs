@@ -117,15 +117,13 @@ impl Region {
             py.check_signals()?;
             // another thread may have closed it
             self.reader()?;
-<<<<<<< HEAD
             if is_ending(py) {
                 return Err(error("ClosedError", "the program ends, and nothing will be waited for".to_owned()));
-=======
+            }
             if self.is_file() {
                 let message =
                     format!("{} is a file: it has the generation {}, and no more", self.source, reader.newest());
                 return Err(error("WriterGoneError", message));
->>>>>>> main
             }
             if !py.detach(|| reader.is_alive()).map_err(|error| of_snapshot(&error))? {
                 // Its last publication may have come in between.
