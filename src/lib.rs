@@ -135,8 +135,8 @@ pub use os::{Host, set_host};
 pub use os::{open_regular, read_regular};
 pub use patch::{PatchError, RecordError, RingError};
 pub use region::{
-    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, clean, clean_stale,
-    inspect, list, list_in, residue,
+    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, abandon, clean,
+    clean_stale, inspect, list, list_in, residue,
 };
 pub use schedule::{
     BatchPlan, ColumnBytes, FrameReport, Job, NamedColumn, NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule,

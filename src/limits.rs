@@ -125,3 +125,10 @@ const _: () = assert!(RECORD_BYTES_MIN <= RING_BYTES_MIN / 2, "a ring takes reco
 
 /// Names of the memory that a main shares with its worker processes begin with this, in the directory of named regions.
 pub(crate) const WORKER_MEMORY_PREFIX: &str = "hypostyle-worker-";
+
+/// Bytes of what the maker of a region may note in it.
+pub const NOTES_BYTES_MAX: usize = 3056;
+
+/// The environment variable that makes a process a worker.
+#[cfg(unix)]
+pub(crate) const WORKER_VARIABLE: &str = "HYPOSTYLE_WORKER";

@@ -39,7 +39,7 @@ mod tests_shared;
 
 pub use error::{HeaderError, RegionError};
 pub use lease::LeaseInfo;
-pub use list::{RegionInfo, clean, inspect, list, list_in};
+pub use list::{RegionInfo, abandon, clean, inspect, list, list_in};
 pub use residue::{Residue, ResidueKind, clean_stale, residue};
 pub use target::RegionTarget;
 
@@ -50,5 +50,5 @@ pub(crate) use mapping::Mapping;
 pub(crate) use reader::ReaderMap;
 #[cfg(unix)]
 pub(crate) use worker::WorkerMap;
-pub(crate) use writer::Region;
 pub use writer::Usage;
+pub(crate) use writer::{Region, forked};

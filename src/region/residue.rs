@@ -158,7 +158,7 @@ mod files {
         let user = os::user_id();
         let age = metadata.modified().ok()?.elapsed().ok()?;
         let is_ours = metadata.is_file() && (metadata.uid() == user || user == 0);
-        (is_ours && age >= UNLOCKED_MAX && file.try_lock().is_ok()).then(|| (file, metadata.len(), age))
+        (is_ours && age >= UNLOCKED_MAX && file.try_lock().is_ok()).then_some((file, metadata.len(), age))
     }
 
     pub(super) fn remove(path: &Path) -> Result<(), RegionError> {
