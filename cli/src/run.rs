@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use hypostyle::checkpoint::Keeper;
 use hypostyle::journal::Recorder;
-use hypostyle::{Plan, Publication, Reader, RegionTarget, Schedule, Simulation, Workers, World};
+use hypostyle::{Plan, Reader, RegionTarget, Schedule, Simulation, Workers, World};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
@@ -394,7 +394,7 @@ fn frames(
 /// Makes sure that the newest generation is that of the newest frame.
 fn publish_last(simulation: &mut Simulation, reader: &mut Reader) -> Outcome {
     let published = reader.newest() > 0 && reader.pin()?.frame() == simulation.world().frame();
-    if !published && simulation.world_mut().publish()? == Publication::Skipped {
+    if !published && !simulation.world_mut().publish()?.is_published() {
         return Err(Failure::new(failure::OTHER, "the last frame could not be published: readers hold all memory"));
     }
     Ok(())

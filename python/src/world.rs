@@ -185,6 +185,11 @@ impl World {
         self.with(py, |world| Ok((world.frame(), world.time(), world.generation(), world.entity_count())))
     }
 
+    /// Makes room for so many more entities with these components.
+    fn reserve(&self, py: Python<'_>, count: u64, components: Vec<String>) -> PyResult<()> {
+        self.change(py, |world| world.reserve_named(components.iter().map(String::as_str), count))
+    }
+
     /// Spawns entities with these components; columns by name, as the bytes of their values. The handles, 8 bytes each.
     fn spawn<'py>(
         &self,
@@ -212,12 +217,7 @@ impl World {
     /// Ends the lives of entities, 8 bytes each. All of them must live.
     fn despawn(&self, py: Python<'_>, entities: &[u8]) -> PyResult<()> {
         let entities = handles(entities);
-        self.change(py, |world| {
-            if let Some(entity) = entities.iter().find(|entity| !world.is_alive(**entity)) {
-                return Err(WorldError::Stale { entity: *entity });
-            }
-            entities.iter().try_for_each(|entity| world.despawn(*entity))
-        })
+        self.change(py, |world| world.despawn_batch(&entities))
     }
 
     fn is_alive(&self, py: Python<'_>, entity: u64) -> PyResult<bool> {
@@ -381,7 +381,7 @@ impl World {
         self.change(py, |world| {
             Ok(match world.publish()? {
                 Publication::Published(generation) => Some(generation),
-                Publication::Skipped => None,
+                Publication::Skipped { .. } => None,
             })
         })
     }

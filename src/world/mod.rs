@@ -11,6 +11,7 @@ mod cells;
 pub(crate) mod column;
 mod edit;
 pub(crate) mod error;
+pub(crate) mod expected;
 mod free;
 mod lookup;
 mod named;
@@ -23,6 +24,7 @@ pub(crate) mod resources;
 #[cfg(feature = "checkpoint")]
 pub(crate) mod restore;
 mod rollback;
+mod room;
 mod rows;
 pub(crate) mod scatter;
 mod select;

@@ -349,6 +349,7 @@ class Patches:
             self._check("spawns", component)
         if count is None:
             count = _count(self._layout, components)
+        _check_count(count)
         packed = _rows_of(self._layout, components, count)
         return np.frombuffer(self._job.spawn([*components], count, packed), np.uint64)
 
@@ -610,6 +611,16 @@ def _count(layout: Layout, components: Mapping[str, Any]) -> int:
         if array.ndim > len(layout.field(name).shape):
             return len(array)
     raise ValueError("give `count`: no array tells how many entities there are")
+
+
+#: No world holds more entities.
+ENTITIES_MAX = 2**32 - 2
+
+
+def _check_count(count: int) -> None:
+    """Refuses what no world can hold, before anything is made of that length."""
+    if not 0 <= count <= ENTITIES_MAX:
+        raise ValueError(f"`count` is {count}: a world holds at most {ENTITIES_MAX} entities")
 
 
 def _rows_of(layout: Layout, components: Mapping[str, Any], count: int, complete: bool = False) -> bytes:

@@ -14,7 +14,7 @@ from .errors import AbsentError, HypostyleError
 from .layout import Layout, layout_of
 from .scene import NativeSystem
 from .snapshot import Resource, Snapshot
-from .system import System, _broadcast, _count, _pack, _values
+from .system import System, _broadcast, _check_count, _count, _pack, _values
 
 if TYPE_CHECKING:
     from .simulation import Simulation
@@ -100,6 +100,9 @@ class World:
         values = _values(self.layout, components)
         if count is None:
             count = _count(self.layout, components)
+        _check_count(count)
+        # before anything is made of that length
+        self._native.reserve(count, list(components))
         columns = []
         for name, array in values.items():
             columns.append((name, _broadcast(name, array, (count, *self.layout.field(name).shape)).tobytes()))
