@@ -1,14 +1,13 @@
 #![forbid(unsafe_code)]
 //! What a kernel gets beside its columns: the frame, its rows, its payload, resources, and the patch writer.
 
+use crate::table::{Registry, resources::resource_offset};
 use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::patch::{Op, PatchWriter};
 use crate::world::bundle::{Bundle, RegistryRef};
-use crate::world::registry::Registry;
-use crate::world::resources::resource_offset;
 use crate::{Component, Entity, Resource};
 
 use super::system::Compiled;
@@ -120,7 +119,7 @@ impl<'a> Job<'a, '_> {
         self.entities.len()
     }
 
-    /// Whether the chunk has no rows; it never does.
+    /// Whether the chunk has no rows: that of [`super::System::once`], and of the empty query while nothing lives.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entities.is_empty()

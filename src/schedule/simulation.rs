@@ -5,6 +5,7 @@
 //! patches in canonical order. Every few frames the world is published. Whatever fails, the world goes back to its
 //! last generation, and the error says how many frames that undid.
 
+mod dense;
 mod frame;
 
 use std::ops::Range;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::commit::{Access, Commit, PatchCounts};
+use crate::commit::{Access, Commit, PatchCounts, Scratch};
 use crate::inputs::{InputError, Mailbox};
 use crate::limits::{TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
 use crate::os;
@@ -23,10 +24,7 @@ use crate::worker::{
     Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged,
     WorkerCommand, WorkerKind, WorkerStatus, Workers,
 };
-use crate::world::column::Item;
 use crate::world::expected::Writes;
-use crate::world::query::mask_runs;
-use crate::world::registry::Registry;
 use crate::world::{Publication, Rollback, World, WorldError};
 
 use super::build::{Surroundings, Work};
@@ -39,6 +37,7 @@ use super::report::FrameReport;
 use super::runner::SystemRunner;
 use super::system::{Compiled, Home};
 use super::{Schedule, compile, registrations};
+use dense::Dense;
 
 /// Work in nanoseconds below which a batch stays on main.
 const SPLIT_NS_MIN: u64 = 20_000;
@@ -232,7 +231,7 @@ impl SimulationBuilder {
         from: &mut Option<World>,
         schedule: Schedule,
         compiled: Vec<Compiled>,
-        registry: Arc<Registry>,
+        registry: Arc<crate::table::Registry>,
     ) -> Result<Simulation, StepError> {
         let world = from.as_ref().ok_or(StepError::Closed)?;
         let compiled: Arc<[Compiled]> = compiled.into();
@@ -280,12 +279,13 @@ impl SimulationBuilder {
             undo_bytes,
             work: Work::default(),
             staged: Staged::new(),
-            edited: true,
+            scratch: Scratch::default(),
             closed: false,
             since_publication: 0,
             status: Vec::with_capacity(WORKERS_MAX),
             unnoted: 0,
             runs: Vec::new(),
+            dense: Dense::default(),
             recorder: trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),
             trace,
         };
@@ -338,9 +338,9 @@ pub struct Simulation {
     undo_bytes: Option<u64>,
     work: Work,
     staged: Staged,
+    /// What commits keep for their memory.
+    scratch: Scratch,
     report: FrameReport,
-    /// Whether the owner may have changed the world since the last publication.
-    edited: bool,
     closed: bool,
     since_publication: u64,
     /// Scratch of [`Simulation::note_workers`].
@@ -349,6 +349,8 @@ pub struct Simulation {
     unnoted: u32,
     /// Runs of rows, kept for their memory.
     runs: Vec<(u32, u32)>,
+    /// What the batch's jobs wrote densely.
+    dense: Dense,
     /// Main's.
     recorder: Recorder,
     trace: Option<Trace>,
@@ -394,9 +396,9 @@ impl Simulation {
         &self.world
     }
 
-    /// The world, to change it between frames. What is changed is published at the latest when the next frame begins.
+    /// The world, to change it between frames. What is changed belongs to the frame that comes next: it is published with it
+    /// and, should it fail, undone with it. Who wants it seen, or safe, before that publishes ([`World::publish`]).
     pub fn world_mut(&mut self) -> &mut World {
-        self.edited = true;
         &mut self.world
     }
 
@@ -407,10 +409,7 @@ impl Simulation {
     /// As [`World::rollback`].
     pub fn rollback(&mut self, frames: u64) -> Result<Rollback, WorldError> {
         self.since_publication = 0;
-        self.edited = true;
-        let back = self.world.rollback(frames)?;
-        self.edited = false;
-        Ok(back)
+        self.world.rollback(frames)
     }
 
     /// Ends the simulation; the world goes on without workers.
@@ -582,12 +581,10 @@ impl Simulation {
     }
 
     fn run_frames(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
-        if self.edited {
-            if self.world.store.dirty || self.world.store.published == 0 {
-                self.report.publication = Some(self.publish()?);
-                self.since_publication = 0;
-            }
-            self.edited = false;
+        // something to go back to
+        if self.world.store.published == 0 {
+            self.report.publication = Some(self.publish()?);
+            self.since_publication = 0;
         }
         let mut left = frames;
         while left > 0 {

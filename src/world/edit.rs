@@ -4,6 +4,7 @@
 //! What one row of plain columns takes is done by [`super::single`]; what takes more (toggles, tracked components, room)
 //! goes the general way, which makes the plans for the next time.
 
+use crate::table::{ENTITIES, IdMap, Location, TypeMap};
 use std::any::TypeId;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -12,10 +13,8 @@ use crate::{Component, Entity};
 use super::World;
 use super::bundle::{Bundle, RegistryRef};
 use super::error::WorldError;
-use super::registry::{IdMap, TypeMap};
 use super::scatter::Values;
 use super::single::{MovePlan, SpawnPlan, Written};
-use super::store::{ENTITIES, Location};
 use crate::layout::Storage;
 
 /// Lists kept for their memory.

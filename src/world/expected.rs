@@ -7,11 +7,10 @@
 
 use crate::layout::Storage;
 use crate::region::RegionError;
+use crate::table::{ColumnKind, Shape, TableKind};
 
-use super::column::ColumnKind;
 use super::query::{QueryPlan, concerns};
 use super::store::Store;
-use super::table::{Shape, TableKind};
 
 /// Tables that get rows have room for so many more: one in so many of what they have, as there is memory.
 const PARTS: [u64; 3] = [8, 16, 32];
@@ -51,7 +50,7 @@ impl Writes {
     /// Whether the table gets rows of this system.
     fn gains_rows(&self, shape: &Shape) -> bool {
         let is_spawned =
-            |slot: &super::table::Slot| slot.presence.is_some() || self.spawns.binary_search(&slot.component).is_ok();
+            |slot: &crate::table::Slot| slot.presence.is_some() || self.spawns.binary_search(&slot.component).is_ok();
         let spawned = !self.spawns.is_empty() && shape.slots.iter().all(is_spawned);
         spawned || shape.components.iter().any(|component| self.adds.binary_search(component).is_ok())
     }
@@ -85,6 +84,9 @@ impl Store {
     }
 
     fn make_room_for_expected(&mut self) -> Result<(), RegionError> {
+        if self.is_roomy(0) {
+            return Ok(());
+        }
         self.take_expected()?;
         if !self.secure_next()? {
             return Err(self.full(self.lacking_bytes()));

@@ -11,6 +11,7 @@ use super::World;
 use super::edit::BLOCK;
 use super::error::WorldError;
 use super::scatter::Values;
+use crate::table::UnknownName;
 
 /// A component's packed value for the entity with this index of a spawn.
 type Make = Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>;
@@ -19,7 +20,7 @@ type Make = Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>;
 struct Part {
     name: &'static str,
     bytes: usize,
-    id: fn(&super::registry::Registry) -> Result<u16, WorldError>,
+    id: fn(&crate::table::Registry) -> Result<u16, UnknownName>,
     make: Make,
 }
 
@@ -62,7 +63,7 @@ impl Prefab {
         let part = Part {
             name: C::NAME,
             bytes: C::PACKED_BYTES,
-            id: super::registry::Registry::component::<C>,
+            id: crate::table::Registry::component::<C>,
             make: Arc::new(move |index, out| f(index).pack(out)),
         };
         match self.parts.iter_mut().find(|other| other.name == C::NAME) {

@@ -8,10 +8,10 @@
 use crate::column::ColumnCursor;
 use crate::component::{Component, Entity};
 use crate::layout::Storage;
+use crate::table::Shape;
 
 use super::bundle::RegistryRef;
 use super::error::WorldError;
-use super::table::Shape;
 
 /// One column that a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,17 @@ impl QueryPlan {
             self.columns.push(ColumnAccess { component, field, write, optional });
         }
         Ok(())
+    }
+
+    /// Whether it is the query that matches every entity and looks at nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        let QueryPlan { columns, optional, all, none, any, changed } = self;
+        columns.is_empty()
+            && optional.is_empty()
+            && all.is_empty()
+            && none.is_empty()
+            && any.is_empty()
+            && changed.is_empty()
     }
 
     /// Whether the query writes anything.
@@ -260,7 +271,7 @@ impl MaskTerm {
 }
 
 /// A table that a query matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Matched {
     /// For each of the plan's columns its place in the table; `None`: optional and not there.
     pub columns: Vec<Option<u16>>,

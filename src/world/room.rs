@@ -16,9 +16,9 @@
 
 use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
 use crate::region::{Extent, ExtentPool, RegionError};
+use crate::table::{Column, ColumnKind, ENTITIES, FIRST_DATA, Item, Spare, Table};
 
-use super::column::{Column, ColumnKind, Item, Spare};
-use super::store::{ENTITIES, Store};
+use super::store::Store;
 
 /// Bytes beside what columns need.
 const SLACK_BYTES: u64 = 32 << 10;
@@ -252,9 +252,8 @@ impl Store {
     /// # Errors
     /// There is no room for them.
     pub(crate) fn take_expected(&mut self) -> Result<(), RegionError> {
-        let lacks = |column: &super::column::Column| {
-            column.expected && !column.spare.as_ref().is_some_and(|spare| self.reusable(spare.named))
-        };
+        let lacks =
+            |column: &Column| column.expected && !column.spare.as_ref().is_some_and(|spare| self.reusable(spare.named));
         if self.is_roomy(0) || !self.tables.iter().flat_map(|table| &table.columns).any(lacks) {
             return Ok(());
         }
@@ -276,7 +275,7 @@ impl Store {
                 }
             }
             for effort in [Effort::Spares, Effort::Slide, Effort::Exact] {
-                if self.fixed && effort > Effort::Spares {
+                if self.fixed {
                     break;
                 }
                 if let Some(plan) = self.plan(ask, effort, false) {
@@ -307,12 +306,9 @@ impl Store {
         let lacks = |column: &&Column| {
             column.expected && !column.spare.as_ref().is_some_and(|spare| self.is_free_later(spare.named))
         };
-        let bytes = |table: &super::table::Table, column: &Column| {
-            ExtentPool::rounded(column.item.extent_bytes(table.capacity).1)
-        };
-        let of_table = |table: &super::table::Table| -> u64 {
-            table.columns.iter().filter(lacks).map(|column| bytes(table, column)).sum()
-        };
+        let bytes = |table: &Table, column: &Column| ExtentPool::rounded(column.item.extent_bytes(table.capacity).1);
+        let of_table =
+            |table: &Table| -> u64 { table.columns.iter().filter(lacks).map(|column| bytes(table, column)).sum() };
         self.tables.iter().map(of_table).sum()
     }
 
@@ -375,7 +371,7 @@ impl Store {
 
     /// Whether an expected column that is being written has no extent to be written after the next publication.
     fn lacks_after(&self) -> bool {
-        let lacks = |column: &super::column::Column| {
+        let lacks = |column: &Column| {
             column.expected
                 && column.building
                 && column.spare.as_ref().is_none_or(|spare| !self.is_free_later(spare.named))
@@ -459,7 +455,7 @@ impl Store {
             let margin = if table.gains_rows { super::expected::margin_rows(table.rows) } else { 0 };
             let exact = table.rows.saturating_add(margin).max(table.promised).max(1).next_multiple_of(64);
             let movable = table.columns.iter().all(|column| column.building) && !table.unnoted.is_listed();
-            let is_rows = index as u32 == ENTITIES || index as u32 >= super::store::FIRST_DATA;
+            let is_rows = index as u32 == ENTITIES || index as u32 >= FIRST_DATA;
             (Some(index as u32) != growing && is_rows && movable && exact + exact / 64 < table.capacity)
                 .then_some((index as u32, exact))
         });

@@ -4,14 +4,13 @@
 
 use crate::component::Component;
 use crate::layout::{FieldType, Storage};
+use crate::table::{Column, ENTITIES, Item};
 use crate::{Entity, limits::JOB_ROWS};
 
 use super::World;
 use super::bundle::RegistryRef;
-use super::column::{Column, Item};
 use super::error::WorldError;
 use super::query::{Query, QueryPlan, mask_runs, matches};
-use super::store::ENTITIES;
 
 /// A table's matching rows.
 struct Selection {

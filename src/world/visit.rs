@@ -4,6 +4,7 @@
 //! Invariant: a kept match belongs to the very shape that it was made from; shapes never change, tables get new ones.
 #![expect(unsafe_code, reason = "hands out column slices of the writer's own tables")]
 
+use crate::table::{FIRST_DATA, Shape, Table};
 use std::any::TypeId;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,15 +13,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::Entity;
-use crate::column::{ColumnCursor, RawColumn};
+use crate::column::{ColumnCursor, RawColumn, RowState};
 use crate::gather::{Gathered, Pieces};
 use crate::layout::FieldType;
 
 use super::World;
 use super::error::WorldError;
 use super::query::{Fetch, MaskTerm, Matched, Query, QueryPlan, bit_runs, matches};
-use super::store::FIRST_DATA;
-use super::table::{Shape, Table};
 
 /// Queries whose matches a world keeps.
 const KEPT_QUERIES_MAX: usize = 64;
@@ -76,7 +75,7 @@ impl Queries {
 struct Visit {
     raw: Vec<RawColumn>,
     part: Vec<RawColumn>,
-    ready: Vec<Cell<bool>>,
+    states: Vec<Cell<RowState>>,
     bits: Vec<u64>,
     gathered: Gathered,
 }
@@ -199,7 +198,7 @@ impl World {
     pub(super) fn visit<Q: Query>(&self, prepared: &Prepared, mut f: impl FnMut(&[Entity], Q::Item<'_>)) {
         // taken out: `f` may look at worlds
         let mut visit = VISIT.take().unwrap_or_default();
-        let Visit { raw, part, ready, bits, gathered } = &mut *visit;
+        let Visit { raw, part, states, bits, gathered } = &mut *visit;
         for index in &prepared.matching {
             let table = &self.store.tables[*index as usize];
             let matched = prepared.matched(*index);
@@ -214,27 +213,27 @@ impl World {
                 let new = if access.write { address } else { std::ptr::null_mut() };
                 raw.push(RawColumn { old: address, new, ty: *ty, len: table.rows as usize, streams: false });
             }
-            ready.clear();
-            ready.resize_with(raw.len(), || Cell::new(true));
+            states.clear();
+            states.resize_with(raw.len(), || Cell::new(RowState::Whole));
             let entities = self.store.arena.items::<Entity>(table.columns[0].live.offset, table.rows as usize);
-            let mut call = |raw: &[RawColumn], ready: &[Cell<bool>], entities: &[Entity]| {
+            let mut call = |raw: &[RawColumn], states: &[Cell<RowState>], entities: &[Entity]| {
                 // SAFETY: live columns of the writer's own table, or rows that were gathered from them; written ones are
                 // building (`secure_matches` saw to that) and the world is borrowed mutably there, so nobody else sees them; a
                 // query names a written component once (`Write::describe`).
-                let columns = unsafe { ColumnCursor::new(raw, ready) };
+                let columns = unsafe { ColumnCursor::new(raw, states) };
                 let mut fetch = Fetch { columns, entities, present: &matched.present, next_optional: 0 };
                 f(entities, Q::fetch(&mut fetch));
             };
             match pieces {
                 Pieces::None => {}
-                Pieces::All => call(raw, ready, entities),
+                Pieces::All => call(raw, states, entities),
                 Pieces::Short => {
                     // SAFETY: a bit for each of the table's rows, which all its columns have; nobody else writes them.
-                    unsafe { gathered.take(bits, 0, raw, entities) };
-                    let gathered_call = || call(&gathered.columns, &gathered.ready, &gathered.entities);
+                    unsafe { gathered.take(bits, 0, raw, states, entities) };
+                    let gathered_call = || call(&gathered.columns, &gathered.states, &gathered.entities);
                     let done = catch_unwind(AssertUnwindSafe(gathered_call));
                     // SAFETY: the columns that were taken from; `f` has ended, its slices are gone.
-                    unsafe { gathered.put(raw) };
+                    unsafe { gathered.put(raw, states) };
                     // what `f` wrote before it panicked is written, as where it writes in place
                     done.unwrap_or_else(|panic| resume_unwind(panic));
                 }
@@ -251,7 +250,7 @@ impl World {
                             let new = if column.new.is_null() { column.new } else { old.cast_mut() };
                             RawColumn { old, new, ty: column.ty, len, streams: false }
                         }));
-                        call(part, ready, &entities[from..from + len]);
+                        call(part, states, &entities[from..from + len]);
                     },
                 ),
             }

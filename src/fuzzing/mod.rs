@@ -4,6 +4,8 @@
 //! run over seeded inputs in the ordinary tests.
 #![expect(unsafe_code, reason = "lays rings over its own heap memory; opens a region of its own")]
 
+mod mailbox;
+
 use bytemuck::Zeroable;
 
 use crate::layout::Layout;
@@ -43,7 +45,7 @@ pub fn delta_apply(bytes: &[u8]) {
 /// Bytes as what a hostile process does with the mailbox of a simulation that takes inputs: records, rubbish in its ring,
 /// words of the mailbox, frames between them.
 pub fn inputs_mailbox(bytes: &[u8]) {
-    crate::inputs::hostile::mailbox(bytes);
+    mailbox::hostile(bytes);
 }
 
 /// A kept region with two generations, as bytes of its files.
@@ -150,6 +152,7 @@ fn read_records(bytes: &[u8], sizes: &RecordSizes) -> u64 {
                 Body::JobEnd(end) => add(u64::from(end.records), &[u8::from(end.ok)]),
                 Body::Failure { message } => add(2, message.as_bytes()),
                 Body::Range { start, end, .. } => add(u64::from(end - start), &[]),
+                Body::Changed { first, words, .. } => add(u64::from(first), words.as_flattened()),
                 Body::SetResource { resource, value } => add(u64::from(resource), value),
                 Body::Spawn(run) => {
                     run.components().for_each(|component| add(u64::from(component), &[]));
@@ -339,7 +342,8 @@ mod tests {
         writer.entity(Op::Destroy, 0, 0, Entity::from_parts(3, 2), 0, |_| ());
         writer.spawn(&[1], 0, |_| ());
         writer.resource(2, 12, |value| value.fill(5));
-        writer.range(0, 0..8192);
+        writer.range(0, 0, 0..8192, (0, 1));
+        writer.changed(0, 128, &[5, 0, 1 << 63]);
         writer.failure("it failed");
         writer.end_job(7, 1, false);
         writer.end().expect("nothing is too large");
@@ -378,7 +382,7 @@ mod tests {
     #[test]
     fn layouts_survive_random_and_mutated_bytes() {
         let text = "name = \"w\"\n[[component]]\nname = \"position\"\nfields = { x = \"f32\", v = \"[f32; 3]\" }\n";
-        let files = [text, include_str!("../layouts/particles.toml"), include_str!("../layouts/nbody.toml")];
+        let files = [text, include_str!("../../layouts/particles.toml"), include_str!("../../layouts/nbody.toml")];
         let encoded: Vec<_> =
             files.iter().filter_map(|file| Layout::parse(file, "seed").ok()).map(|l| l.encode()).collect();
         assert!(encoded.len() >= 2, "the shipped layouts are valid");
