@@ -103,7 +103,7 @@ impl Total {
         self.frame = report.frame;
         match report.publication {
             Some(Publication::Published(generation)) => (self.generation, self.skipped) = (Some(generation), false),
-            Some(Publication::Skipped) => self.skipped = true,
+            Some(Publication::Skipped { .. }) => self.skipped = true,
             None => {}
         }
         self.jobs += report.jobs;

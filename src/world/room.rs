@@ -186,9 +186,12 @@ impl Plan {
     }
 
     /// Whether every expected column can have its other extent once the next generation is out.
-    fn lasts(&self, directories: usize, directory_bytes: u64) -> bool {
+    fn lasts(&self, directories: usize, directory_bytes: u64, slack: u64) -> bool {
         let mut pool = self.pool.clone();
         if (0..directories).any(|_| pool.plan(directory_bytes, false).is_none()) {
+            return false;
+        }
+        if slack > 0 && pool.plan(slack, false).is_none() {
             return false;
         }
         self.later.iter().for_each(|extent| pool.free(*extent));
@@ -446,7 +449,10 @@ impl Store {
         }
         plan.spares_now()?;
         let directories = self.directories_wanted().saturating_sub(self.directories_ready);
-        plan.lasts(directories, self.directory_bytes()).then_some(plan)
+        // a little stays for tables that become small; those may take it
+        let shrinks = ask.grow.is_some_and(|(table, capacity, _)| capacity < self.tables[table as usize].capacity);
+        let slack = !shrinks && (ask.grow.is_some() || !ask.extents.is_empty());
+        plan.lasts(directories, self.directory_bytes(), if slack { SLACK_BYTES } else { 0 }).then_some(plan)
     }
 
     /// Tables that have room for more rows than they have and than were promised, and whose memory would be free at once.
