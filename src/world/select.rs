@@ -12,11 +12,13 @@ use super::bundle::RegistryRef;
 use super::error::WorldError;
 use super::query::{Query, QueryPlan, mask_runs, matches};
 
+/// First row and end of each run of rows.
+type Runs = Vec<(u32, u32)>;
+
 /// A table's matching rows.
 struct Selection {
     table: u32,
-    /// First row and end of each run.
-    runs: Vec<(u32, u32)>,
+    runs: Runs,
 }
 
 impl Selection {
@@ -187,7 +189,7 @@ impl World {
         let moves = self.plan_moves(leaving, component, true)?;
         // in the order of the tables, as rows may be appended where others stand
         let mut count = 0;
-        let mut steps: Vec<(u32, Option<Move>, Vec<(u32, u32)>)> =
+        let mut steps: Vec<(u32, Option<Move>, Runs)> =
             staying.into_iter().map(|selection| (selection.table, None, selection.runs)).collect();
         steps.extend(moves.into_iter().map(|step| (step.selection.table, Some(step), Vec::new())));
         steps.sort_by_key(|(table, ..)| *table);
@@ -281,7 +283,7 @@ impl World {
     }
 
     /// Moves selected rows to their table; returns it and the rows' new runs.
-    fn carry_out_move(&mut self, step: Move) -> Result<(u32, Vec<(u32, u32)>), WorldError> {
+    fn carry_out_move(&mut self, step: Move) -> Result<(u32, Runs), WorldError> {
         let Move { selection, to, fresh } = step;
         if let Some(fresh) = fresh {
             let all = self.store.tables[selection.table as usize].rows;
