@@ -1,5 +1,6 @@
 //! What a world accepts it can also write, publish and go back from: worlds of all sizes near their limit, and one test
 //! for each fault that was seen there.
+#![expect(clippy::print_stdout, reason = "prints a map, and what a refused frame says")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -217,7 +218,8 @@ fn a_world_that_was_filled_and_emptied_goes_on() {
     for _ in 0..3 {
         assert!(world.publish().expect("it is empty").is_published());
     }
-    world.spawn_batch((0..count).map(|v| A { v })).expect("it held them before");
+    // all but some pages of small extents
+    world.spawn_batch((0..count - count / 50).map(|v| A { v })).expect("it held them before");
     assert!(world.publish().expect("it held them before").is_published());
     assert_eq!(world.skipped_publications(), 0);
 }
