@@ -176,6 +176,7 @@ impl World {
     }
 
     fn reserve_ids(&mut self, ids: &[u16], count: u64) -> Result<(), WorldError> {
+        self.check_maker()?;
         self.check_repeats(ids)?;
         let max = crate::limits::ENTITIES_MAX;
         let n = u32::try_from(count).map_err(|_| WorldError::TooManyEntities { asked: count, max })?;
@@ -187,28 +188,6 @@ impl World {
             self.give_back(table, before);
         }
         done
-    }
-
-    /// Ends the lives of entities, of all or of none.
-    ///
-    /// # Errors
-    /// One of them is dead or given twice, no memory; nothing has changed then.
-    pub fn despawn_batch(&mut self, entities: &[Entity]) -> Result<(), WorldError> {
-        let mut tables = Vec::new();
-        for entity in entities {
-            tables.push(self.find(*entity)?.table);
-        }
-        let mut sorted = entities.to_vec();
-        sorted.sort_unstable();
-        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(WorldError::stale(pair[0]));
-        }
-        tables.sort_unstable();
-        tables.dedup();
-        for table in tables {
-            self.store.secure_table(table)?;
-        }
-        entities.iter().try_for_each(|entity| self.despawn(*entity))
     }
 
     /// Room for `n` more entities in a table: nothing is half-spawned when memory runs out.
@@ -241,6 +220,7 @@ impl World {
     /// An unknown component, one given twice, no memory.
     #[inline]
     pub fn spawn<B: Bundle>(&mut self, bundle: B) -> Result<Entity, WorldError> {
+        self.check_maker()?;
         if let Some(Some(plan)) = self.edit.spawns.get(TypeId::of::<B>())
             && let Some(entity) = self.store.spawn_single(plan, &bundle)
         {
@@ -269,6 +249,7 @@ impl World {
     /// # Errors
     /// As [`World::spawn`]; nothing is half-spawned.
     pub fn spawn_batch<B: Bundle>(&mut self, bundles: impl IntoIterator<Item = B>) -> Result<Vec<Entity>, WorldError> {
+        self.check_maker()?;
         let mut handles = Vec::new();
         self.spawn_into(bundles, &mut handles)?;
         Ok(handles)
@@ -362,6 +343,7 @@ impl World {
     /// A dead entity, no memory.
     #[inline]
     pub fn despawn(&mut self, entity: Entity) -> Result<(), WorldError> {
+        self.check_maker()?;
         let at = self.find(entity)?;
         if self.store.despawn_single(entity, at)? {
             return Ok(());
@@ -378,6 +360,7 @@ impl World {
     /// An unknown component, a dead entity, an entity without the component.
     #[inline]
     pub fn set<C: Component>(&mut self, entity: Entity, value: C) -> Result<(), WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let at = self.find(entity)?;
         match self.store.write_single(at, component, &value) {
@@ -428,6 +411,7 @@ impl World {
     /// An unknown component, a dead entity, no memory.
     #[inline]
     pub fn add<C: Component>(&mut self, entity: Entity, value: C) -> Result<(), WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let at = self.find(entity)?;
         let done = if C::STORAGE == Storage::Toggle {
@@ -465,6 +449,7 @@ impl World {
     /// An unknown component, a dead entity, no memory.
     #[inline]
     pub fn remove<C: Component>(&mut self, entity: Entity) -> Result<bool, WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let at = self.find(entity)?;
         let has = if C::STORAGE == Storage::Toggle {

@@ -85,6 +85,7 @@ impl World {
     /// The region failed, or the world has no room that it can go on in. Readers that hold too much are no error:
     /// [`Publication::Skipped`].
     pub fn publish(&mut self) -> Result<Publication, WorldError> {
+        self.check_maker()?;
         self.store.close_all();
         self.store.begin_change();
         self.store.refresh_pins();

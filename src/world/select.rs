@@ -107,6 +107,7 @@ impl World {
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
     pub fn query_mut<Q: Query>(&mut self, f: impl FnMut(&[Entity], Q::Item<'_>)) -> Result<(), WorldError> {
+        self.check_maker()?;
         let prepared = self.prepared::<Q>()?;
         let done = self.secure_matches(&prepared);
         if done.is_ok() {
@@ -130,6 +131,7 @@ impl World {
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
     pub fn despawn_where<Q: Query>(&mut self) -> Result<u64, WorldError> {
+        self.check_maker()?;
         let plan = self.plan_of::<Q>()?;
         self.store.begin_change();
         let selections = self.select(&plan);
@@ -170,6 +172,7 @@ impl World {
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
     pub fn add_where<Q: Query, C: Component>(&mut self, value: C) -> Result<u64, WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let plan = self.plan_of::<Q>()?;
         let mut packed = vec![0; C::PACKED_BYTES];
@@ -211,6 +214,7 @@ impl World {
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
     pub fn remove_where<Q: Query, C: Component>(&mut self) -> Result<u64, WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let mut plan = self.plan_of::<Q>()?;
         plan.all.push(component);
