@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::delta::Selection;
 use crate::layout::{FieldLayout, Layout, Storage};
 use crate::snapshot::Snapshot;
-use crate::world::resources::resource_offset;
+use crate::table::resources::resource_offset;
 
 use super::message::CLIENT_BYTES_MAX;
 use super::wishes::WINDOW_MAX;

@@ -8,6 +8,7 @@
 //!
 //! Invariant: a part of the state that is not up to date is marked, and never compared with.
 
+use crate::table::ColumnKind;
 use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
@@ -20,7 +21,6 @@ use crate::checkpoint::parts::{Part, Parts};
 use crate::checkpoint::write::{part_bytes, tables_of};
 use crate::limits::CHUNK_ROWS;
 use crate::snapshot::Snapshot;
-use crate::world::column::ColumnKind;
 
 use super::delta::{BLOCK_BYTES, VALUES, exclusive_or};
 use super::format::{Record, Run};

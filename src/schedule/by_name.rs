@@ -5,6 +5,7 @@
 //! Such a system is a query by names ([`NamedQuery`]) and a kernel on bytes ([`NamedJob`]). To the schedule it is like
 //! any other: it knows neither what language a kernel is written in, nor who calls it.
 
+use crate::table::{Registry, resources::resource_offset};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -16,8 +17,6 @@ use crate::world::bulk::find_field;
 use crate::world::bundle::RegistryRef;
 use crate::world::error::WorldError;
 use crate::world::query::{Fetch, QueryPlan};
-use crate::world::registry::Registry;
-use crate::world::resources::resource_offset;
 
 use super::job::Job;
 use super::system::{Describe, Home, JobRows, Kernel, System};
@@ -345,7 +344,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
             let (component, field, ty) = find_field(self.job.registry, name).map_err(text)?;
             (component, field + 1, ty.bytes())
         } else {
-            let component = self.job.registry.component_named(name).map_err(text)?;
+            let component = self.job.registry.component_named(name).map_err(|unknown| text(unknown.into()))?;
             (component, 0, declared(self.job.registry, component).packed_bytes())
         };
         self.patch(Op::Set, (component, field), targets, bytes, values)

@@ -8,13 +8,13 @@
 //!
 //! Invariant: where it fails, the world stands at its newest generation, as after a frame that failed.
 
+use crate::generation::Directory;
 use crate::limits::CHUNK_ROWS;
 use crate::region::RegionError;
-use crate::snapshot::Directory;
+use crate::table::{ColumnKind, Item};
 
 use super::World;
 use super::arena::Arena;
-use super::column::{ColumnKind, Item};
 use super::error::WorldError;
 use super::store::Store;
 

@@ -1,0 +1,85 @@
+#![forbid(unsafe_code)]
+//! `bench`: the benchmarks of `cases`, in turn, with medians and spread.
+
+use std::io::{IsTerminal, Write};
+
+use crate::cases::{Figure, Options, run_all};
+use crate::failure::{Failure, Outcome};
+use crate::table::Table;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Entity counts, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000,10000000",
+        value_parser = crate::numbers::positive::<usize>)]
+    entities: Vec<usize>,
+    /// Rounds of each comparison; of fewer than three a spread says nothing.
+    #[arg(long, default_value_t = 15, value_parser = crate::numbers::positive::<u16>)]
+    rounds: u16,
+    /// Only comparisons whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+fn worker_args(name: &str) -> Vec<String> {
+    vec!["bench-worker".to_owned(), name.to_owned()]
+}
+
+fn as_table(figures: &[Figure]) -> Table {
+    let mut table = Table::new(&["case", ">median", ">quartiles", ">ratio", "unit"]);
+    for figure in figures {
+        let (low, high) = figure.quartiles;
+        table.row([
+            figure.case.clone(),
+            format!("{:.3}", figure.median),
+            format!("{low:.3}..{high:.3}"),
+            format!("{:.3}", figure.ratio),
+            figure.unit.to_owned(),
+        ]);
+    }
+    table
+}
+
+/// Measures, with a table per comparison as it ends.
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let options = Options {
+        sizes: args.entities.clone(),
+        rounds: usize::from(args.rounds),
+        worker: cfg!(unix).then_some(worker_args),
+        filter: args.only.clone(),
+    };
+    let shows_progress = std::io::stderr().is_terminal();
+    let mut written = Ok(());
+    let figures = run_all(&options, &mut |title, figures| {
+        if !title.is_empty() && shows_progress {
+            // progress that cannot be shown is no error
+            let _ = writeln!(std::io::stderr(), "measuring {title} ...");
+        }
+        // a call may bring several comparisons
+        for figures in figures.chunk_by(|one, two| one.group == two.group) {
+            if !json && written.is_ok() {
+                written = writeln!(out, "{}\n{}", figures[0].group, as_table(figures));
+            }
+        }
+    });
+    written?;
+    let figures = figures.map_err(|error| Failure::of(&*error))?;
+    if json {
+        let values: Vec<serde_json::Value> = figures
+            .iter()
+            .map(|figure| {
+                serde_json::json!({
+                    "group": figure.group,
+                    "case": figure.case,
+                    "unit": figure.unit,
+                    "median": figure.median,
+                    "quartiles": [figure.quartiles.0, figure.quartiles.1],
+                    "ratio": figure.ratio,
+                })
+            })
+            .collect();
+        crate::put_json(out, &serde_json::json!({ "figures": values }))?;
+    }
+    Ok(())
+}

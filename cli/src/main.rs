@@ -1,0 +1,200 @@
+//! The `hypostyle` command: runs scenes and looks at the regions of other processes.
+//!
+//! One file per command. Data goes to stdout, everything else to stderr; a closed stdout ends a command quietly. This
+//! is an ordinary user of the library: it knows nothing that another program could not know.
+
+mod bench;
+#[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
+mod cases;
+mod checkpoint;
+mod clean;
+mod diff;
+mod export;
+mod failure;
+mod fitted;
+mod gateway;
+mod hash;
+mod inspect;
+mod layout;
+mod list;
+mod meter;
+mod numbers;
+mod open;
+mod plan;
+mod query;
+mod replay;
+mod rerun;
+mod run;
+mod run_checkpoints;
+mod run_report;
+mod scene_list;
+mod signals;
+mod source;
+mod stats;
+mod table;
+mod text;
+mod top;
+mod trace;
+mod values;
+mod watch;
+mod worker;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use failure::{Failure, Outcome};
+use hypostyle_scenes as scenes;
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    failed: the system refused something, or a case without a code of its own; of `diff`: they differ
+  2    usage: an unknown option, scene, column, or a name that is none
+  3    not found: no such region, checkpoint, journal, frame, file or directory, or nothing was published yet
+  4    a layout that is not valid, or that does not fit
+  5    the simulation failed: a frame was abandoned, or the schedule is wrong
+  6    in use: the region has a live writer, or a name or a port is taken
+  7    not usable: the region, checkpoint or journal is damaged, foreign, of another version, or none
+  130  interrupted: the frame was finished and everything cleaned up";
+
+/// Worlds in shared memory: run them, watch them from other processes.
+#[derive(Parser)]
+#[command(name = "hypostyle", version, after_help = EXIT_CODES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more on stderr (twice: still more).
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a scene.
+    Run(Box<run::Args>),
+    /// List the scenes.
+    Scenes,
+    /// List regions.
+    List(list::Args),
+    /// Show a region or a checkpoint: layout, generation, tables, memory, leases, workers.
+    Inspect(inspect::Args),
+    /// Print the hash of a region's newest generation, or of a checkpoint.
+    Hash(hash::Args),
+    /// Describe columns: count, minimum, maximum, mean, deviation, histogram.
+    Stats(stats::Args),
+    /// Write a region's newest generation to a file, while its simulation runs.
+    Checkpoint(checkpoint::Args),
+    /// Bring a frame of a journal back: its hash, or a checkpoint of it.
+    Replay(replay::Args),
+    /// Check whether checkpoints and journals are whole.
+    Verify(checkpoint::VerifyArgs),
+    /// Describe columns again for every generation, until the writer is gone.
+    Watch(watch::Args),
+    /// Look at a region as it lives.
+    Top(top::Args),
+    /// Compare two states: regions, checkpoints, or one of each.
+    Diff(diff::Args),
+    /// Write a state as an Arrow, Parquet or CSV file; the states of a journal as a data set.
+    Export(export::Args),
+    /// Show a live region to browsers and tools.
+    Gateway(gateway::Args),
+    /// Ask a state for rows: a condition, or SQL.
+    Query(query::Args),
+    /// Work with layout files.
+    #[command(subcommand)]
+    Layout(layout::Command),
+    /// Show a scene's plan: stages, batches, why two systems are apart.
+    Plan(plan::Args),
+    /// Show who did what when: tables, Gantt charts, the comparison of two runs.
+    Trace(trace::Args),
+    /// Remove regions whose writer is gone; never a live one.
+    Clean(clean::Args),
+    /// Measure: frames, patches, spawning, pins, beside hand-written loops.
+    Bench(bench::Args),
+    /// Serve `bench` as a worker process. Not for use by hand.
+    #[command(hide = true)]
+    BenchWorker {
+        /// Which schedule.
+        name: String,
+    },
+    /// Serve `run` as a worker process. Not for use by hand.
+    #[command(hide = true)]
+    Worker(worker::Args),
+}
+
+fn main() -> ExitCode {
+    // Where this process was started as a worker, it is one and nothing else; the main process is told of errors.
+    #[cfg(unix)]
+    match hypostyle::serve(worker::schedule) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(_) => return ExitCode::FAILURE,
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // a closed stdout is no reason to complain
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
+        }
+    };
+    log(cli.verbose);
+    let mut out = std::io::stdout().lock();
+    let done = dispatch(cli.command, cli.json, &mut out).and_then(|()| Ok(out.flush()?));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
+    match command {
+        Command::Run(args) => run::run(&args, json, out),
+        Command::Scenes => scene_list::run(json, out),
+        Command::List(args) => list::run(&args, json, out),
+        Command::Inspect(args) => inspect::run(&args, json, out),
+        Command::Hash(args) => hash::run(&args, json, out),
+        Command::Stats(args) => stats::run(&args, json, out),
+        Command::Checkpoint(args) => checkpoint::run(&args, json, out),
+        Command::Verify(args) => checkpoint::verify(&args, json, out),
+        Command::Watch(args) => watch::run(&args, json, out),
+        Command::Top(args) => top::run(&args, json, out),
+        Command::Diff(args) => diff::run(&args, json, out),
+        Command::Export(args) => export::run(&args, json, out),
+        Command::Gateway(args) => gateway::run(&args, json, out),
+        Command::Query(args) => query::run(&args, json, out),
+        Command::Replay(args) => replay::run(&args, json, out),
+        Command::Layout(layout::Command::Check(args)) => layout::check(&args, json, out),
+        Command::Plan(args) => plan::run(&args, json, out),
+        Command::Trace(args) => trace::run(&args, json, out),
+        Command::Clean(args) => clean::run(&args, json, out),
+        Command::Bench(args) => bench::run(&args, json, out),
+        Command::Worker(_) | Command::BenchWorker { .. } => {
+            Err(Failure::usage("workers are started by `run --workers processes:N` and `bench`, not by hand"))
+        }
+    }
+}
+
+fn log(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    // files and pipes get no escape sequences
+    let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time();
+    lines.with_ansi(ansi).init();
+}
+
+/// Writes data as JSON.
+fn put_json(out: &mut dyn Write, value: &serde_json::Value) -> Outcome {
+    Ok(writeln!(out, "{value:#}")?)
+}

@@ -1,0 +1,90 @@
+//! Named points of the worker protocol at which a test can kill the worker process. Without the feature
+//! `fault-injection` nothing of this is compiled.
+//!
+//! `HYPOSTYLE_FAULT` holds either `point:n` (the n-th passing of that point in a process kills it) or
+//! `random:seed:probability` (each passing of any point kills with that probability). Only worker processes obey.
+//!
+//! Points, in the order in which a job passes them: `claimed`, `begun`, `undo-saved` (some of a job's undo records are
+//! in place), `mid-record` (part of a job's records is written, unpublished), `ran` (the kernel is through, its end is
+//! not written), `end-pushed` (written, unpublished), `published` (before the undo area is disarmed), `disarmed`. Also
+//! `mid-event`, wherever an event of the timeline is half written.
+#![forbid(unsafe_code)]
+
+/// Passes a point. Compiles to nothing without the feature.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub(crate) fn point(_name: &'static str) {}
+
+/// Makes this process obey `HYPOSTYLE_FAULT`.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub(crate) fn arm() {}
+
+#[cfg(feature = "fault-injection")]
+pub(crate) use armed::arm;
+#[cfg(feature = "fault-injection")]
+pub(crate) use armed::point;
+
+#[cfg(feature = "fault-injection")]
+mod armed {
+    use std::sync::OnceLock;
+
+    use parking_lot::Mutex;
+
+    enum Fault {
+        At { point: String, left: u64 },
+        Random { state: u64, probability: f64 },
+    }
+
+    static FAULT: OnceLock<Mutex<Fault>> = OnceLock::new();
+
+    fn parse(text: &str) -> Option<Fault> {
+        let mut parts = text.split(':');
+        let name = parts.next()?;
+        let number = parts.next()?.parse().ok()?;
+        match parts.next() {
+            None => Some(Fault::At { point: name.to_owned(), left: number }),
+            // The pid keeps a replacement from dying exactly where its predecessor did.
+            Some(text) if name == "random" => Some(Fault::Random {
+                state: (number ^ (u64::from(std::process::id()) << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+                probability: text.parse().ok()?,
+            }),
+            Some(_) => None,
+        }
+    }
+
+    /// Makes this process obey `HYPOSTYLE_FAULT`.
+    pub(crate) fn arm() {
+        if let Some(fault) = std::env::var("HYPOSTYLE_FAULT").ok().as_deref().and_then(parse) {
+            let _ = FAULT.set(Mutex::new(fault));
+        }
+    }
+
+    /// Passes a point: the process may end here, at once and without any clean-up.
+    pub(crate) fn point(name: &'static str) {
+        let Some(fault) = FAULT.get() else { return };
+        let hit = match &mut *fault.lock() {
+            Fault::At { point, left } => {
+                *left = left.saturating_sub(u64::from(point == name));
+                point == name && *left == 0
+            }
+            Fault::Random { state, probability } => {
+                *state ^= *state << 13;
+                *state ^= *state >> 7;
+                *state ^= *state << 17;
+                ((*state >> 11) as f64) < *probability * (1u64 << 53) as f64
+            }
+        };
+        if hit {
+            #[cfg(unix)]
+            {
+                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+                loop {
+                    std::thread::park();
+                }
+            }
+            #[cfg(not(unix))]
+            std::process::abort();
+        }
+    }
+}

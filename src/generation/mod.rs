@@ -1,0 +1,9 @@
+//! What a frozen state is: the directory of a generation, and what can be wrong with one.
+//!
+//! Architecture invariant: nothing here publishes, pins or changes anything; the writer and the readers stand on it.
+
+mod directory;
+mod error;
+
+pub(crate) use directory::{ColumnEntry, Directory, Meta, TableEntry, encode as encode_directory, kind_code};
+pub use error::SnapshotError;

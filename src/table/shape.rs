@@ -1,0 +1,182 @@
+#![forbid(unsafe_code)]
+//! A table: all entities that have the same components, as dense columns.
+//!
+//! Invariants: `components` is sorted; columns stand in the order handle, fields by component, presence by component,
+//! changed bits by component; every column has room for `capacity` rows and holds `rows`.
+
+use std::sync::Arc;
+
+use crate::layout::{Layout, Storage};
+
+use super::column::{Column, ColumnKind, Item};
+use super::notes::Unnoted;
+
+/// Components below are found by their number, others by a search.
+const DIRECT_COMPONENTS: u16 = 512;
+
+/// What kind of table this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TableKind {
+    /// The entity map: one row per slot.
+    Entities,
+    /// The resources: one row per byte.
+    Resources,
+    /// Entities with the same components.
+    Data,
+}
+
+/// Where a component's columns stand in a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Component id.
+    pub component: u16,
+    /// First field column.
+    pub first: u16,
+    /// Field columns.
+    pub fields: u16,
+    /// Presence column of a toggle.
+    pub presence: Option<u16>,
+    /// First of the two changed-bit columns of a tracked component.
+    pub changed: Option<u16>,
+}
+
+/// The shape of a table: which columns it has. Shared between the table and everything planned on it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Sorted component ids; toggles included.
+    pub components: Box<[u16]>,
+    /// One per component, in the same order.
+    pub slots: Box<[Slot]>,
+    /// Kind and row size of each column.
+    pub columns: Box<[(ColumnKind, Item)]>,
+    /// By component, for the lowest numbers: one more than its place in `slots`, or 0.
+    places: Box<[u16]>,
+    /// By component, for the lowest numbers: its first field's column, or 0.
+    firsts: Box<[u16]>,
+}
+
+impl Shape {
+    /// The shape of a table with these (sorted) components.
+    pub(crate) fn new(layout: &Layout, components: &[u16]) -> Self {
+        let mut columns = vec![(ColumnKind::Handle, Item::Bytes(8))];
+        let mut slots = Vec::with_capacity(components.len());
+        for &component in components {
+            let declared = &layout.components()[usize::from(component)];
+            let first = columns.len() as u16;
+            for (index, field) in declared.fields.iter().enumerate() {
+                columns
+                    .push((ColumnKind::Field { component, field: index as u8 }, Item::Bytes(field.ty.bytes() as u32)));
+            }
+            slots.push(Slot { component, first, fields: declared.fields.len() as u16, presence: None, changed: None });
+        }
+        for slot in &mut slots {
+            if layout.components()[usize::from(slot.component)].storage == Storage::Toggle {
+                slot.presence = Some(columns.len() as u16);
+                columns.push((ColumnKind::Presence { component: slot.component }, Item::Bit));
+            }
+        }
+        for slot in &mut slots {
+            if layout.components()[usize::from(slot.component)].track_changes {
+                slot.changed = Some(columns.len() as u16);
+                for parity in 0..2 {
+                    columns.push((ColumnKind::Changed { component: slot.component, parity }, Item::Bit));
+                }
+            }
+        }
+        let direct = components.iter().take_while(|component| **component < DIRECT_COMPONENTS);
+        let mut places = vec![0; direct.clone().last().map_or(0, |last| usize::from(*last) + 1)];
+        let mut firsts = places.clone();
+        for (component, place) in direct.zip(1..) {
+            places[usize::from(*component)] = place;
+            firsts[usize::from(*component)] = slots[usize::from(place) - 1].first;
+        }
+        Shape {
+            components: components.into(),
+            slots: slots.into(),
+            columns: columns.into(),
+            places: places.into(),
+            firsts: firsts.into(),
+        }
+    }
+
+    /// The entity map's shape.
+    pub(crate) fn entities() -> Self {
+        Shape {
+            components: Box::default(),
+            slots: Box::default(),
+            columns: Box::new([(ColumnKind::Location, Item::Bytes(8)), (ColumnKind::Generation, Item::Bytes(4))]),
+            places: Box::default(),
+            firsts: Box::default(),
+        }
+    }
+
+    /// The resources' shape.
+    pub(crate) fn resources() -> Self {
+        Shape {
+            components: Box::default(),
+            slots: Box::default(),
+            columns: Box::new([(ColumnKind::Resources, Item::Bytes(1))]),
+            places: Box::default(),
+            firsts: Box::default(),
+        }
+    }
+
+    /// Where a component's columns stand.
+    #[inline]
+    pub(crate) fn slot(&self, component: u16) -> Option<&Slot> {
+        self.place(component).map(|place| &self.slots[place])
+    }
+
+    /// Whether there is nothing but columns of bytes.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        // bits stand last
+        matches!(self.columns.last(), Some((_, Item::Bytes(_))))
+    }
+
+    /// A component's first field's column; where the next one would stand if it has no fields.
+    #[inline(always)]
+    pub(crate) fn first(&self, component: u16) -> Option<usize> {
+        match self.firsts.get(usize::from(component)) {
+            Some(0) => None,
+            Some(first) => Some(usize::from(*first)),
+            None if component < DIRECT_COMPONENTS => None,
+            None => self.first_by_search(component),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn first_by_search(&self, component: u16) -> Option<usize> {
+        self.slot(component).map(|slot| usize::from(slot.first))
+    }
+
+    /// A component's place among the table's.
+    #[inline]
+    fn place(&self, component: u16) -> Option<usize> {
+        match self.places.get(usize::from(component)) {
+            Some(place) => usize::from(*place).checked_sub(1),
+            None if component < DIRECT_COMPONENTS => None,
+            None => self.components.binary_search(&component).ok(),
+        }
+    }
+}
+
+/// A table as the writer holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    /// What kind it is.
+    pub kind: TableKind,
+    /// Its columns' kinds.
+    pub shape: Arc<Shape>,
+    /// Rows in use.
+    pub rows: u32,
+    /// Rows there is room for.
+    pub capacity: u32,
+    /// Its columns.
+    pub columns: Vec<Column>,
+    /// Publications in a row at which most of the room was unused.
+    pub slack: u32,
+    /// What direct changes of single rows wrote, until the columns note it.
+    pub unnoted: Unnoted,
+}
