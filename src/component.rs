@@ -3,7 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::column::ColumnCursor;
-use crate::layout::{ComponentLayout, FieldLayout, FieldType, ScalarType, Storage};
+use crate::layout::{ComponentLayout, FieldLayout, Storage};
+use crate::value::ColumnItem;
 
 /// A bool as it is stored in a column: one byte; 0 is false, anything else is true.
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
@@ -50,6 +51,9 @@ impl std::fmt::Debug for Bool {
 }
 
 /// A handle: index and generation. A handle whose slot was reused never reaches the new entity.
+///
+/// Generations stay below 2^31. A handle that a job's spawn reserved has its two highest bits at `10`, and below them a
+/// number that only this job of this frame gives out: anywhere else it is stale.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct Entity(u64);
@@ -57,8 +61,11 @@ pub struct Entity(u64);
 impl Entity {
     /// The handle of no entity.
     pub const NULL: Entity = Entity(u64::MAX);
-    /// The generation that marks a handle reserved by a spawn in a job; no live entity has it.
-    pub(crate) const RESERVED_GENERATION: u32 = u32::MAX;
+    /// The first generation that no entity has: a slot that comes so far is retired.
+    pub(crate) const GENERATIONS_END: u32 = 1 << 31;
+    /// The two highest bits of a handle, and what they are in one that a spawn reserved.
+    const KIND_BITS: u64 = 0b11 << 62;
+    const RESERVED_BITS: u64 = 0b10 << 62;
 
     /// A handle from its parts.
     #[must_use]
@@ -95,15 +102,28 @@ impl Entity {
         (self.0 >> 32) as u32
     }
 
-    /// Whether a job's spawn reserved this handle; it becomes a real one at commit.
+    /// Whether a job's spawn reserved this handle; where that job wrote it, it becomes the real one at commit. In any other
+    /// job or frame it is stale.
     #[must_use]
     pub const fn is_reserved(self) -> bool {
-        self.generation() == Self::RESERVED_GENERATION && self.index() != u32::MAX
+        self.0 & Self::KIND_BITS == Self::RESERVED_BITS
     }
 
-    /// The handle of the `ordinal`th spawn of a job.
-    pub(crate) const fn reserved(ordinal: u32) -> Self {
-        Self::from_parts(ordinal, Self::RESERVED_GENERATION)
+    /// The handle of the first spawn of a job: `tag` is a well-mixed number that names job and frame.
+    pub(crate) const fn reserved(tag: u64) -> Self {
+        Entity(tag & !Self::KIND_BITS | Self::RESERVED_BITS)
+    }
+
+    /// Of the reserved handle of a job's spawn, that of the `ordinal`th spawn after it.
+    #[must_use]
+    pub const fn nth(self, ordinal: u32) -> Self {
+        Self::reserved((self.0 & !Self::KIND_BITS).wrapping_add(ordinal as u64))
+    }
+
+    /// Which spawn of the job whose first one is `first` has this reserved handle, if it is one of the first `count`.
+    pub(crate) const fn ordinal(self, first: Entity, count: u32) -> Option<u32> {
+        let distance = self.0.wrapping_sub(first.0) & !Self::KIND_BITS;
+        if self.is_reserved() && distance < count as u64 { Some(distance as u32) } else { None }
     }
 }
 
@@ -125,40 +145,7 @@ impl std::fmt::Display for Entity {
     }
 }
 
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// The element types of columns. Sealed: its implementors are exactly the types of [`ScalarType`].
-pub trait Scalar: Pod + Default + PartialEq + std::fmt::Debug + Send + Sync + sealed::Sealed {
-    /// The scalar's type.
-    const TYPE: ScalarType;
-}
-
-macro_rules! scalars {
-    ($($t:ty => $v:ident),* $(,)?) => { $(
-        impl sealed::Sealed for $t {}
-        impl Scalar for $t { const TYPE: ScalarType = ScalarType::$v; }
-        impl ColumnItem for $t { const TYPE: FieldType = FieldType::scalar(ScalarType::$v); }
-    )* };
-}
-scalars!(f32 => F32, f64 => F64, i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32,
-    u64 => U64, Bool => Bool, Entity => Entity);
-
-impl<T: Scalar, const N: usize> sealed::Sealed for [T; N] {}
-
-/// What one row of a column holds: a scalar or a fixed array of scalars. Sealed.
-pub trait ColumnItem: Pod + Send + Sync + sealed::Sealed {
-    /// The field type this is the row of.
-    const TYPE: FieldType;
-}
-
-impl<T: Scalar, const N: usize> ColumnItem for [T; N]
-where
-    [T; N]: Pod,
-{
-    const TYPE: FieldType = FieldType::array(T::TYPE, N as u32);
-}
+crate::value::scalars!(Bool => Bool, Entity => Entity);
 
 /// A type that a component's or resource's field can have in Rust.
 pub trait Field: Copy + Send + Sync + 'static {
