@@ -143,6 +143,7 @@ pub use schedule::{
 };
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};
+pub use simd::{WideKernel, wide};
 pub use snapshot::{
     ColumnMemory, OwnedSnapshot, Pinned, Reader, SharedReader, Snapshot, TableView, WorkerInfo, WorkerState,
 };

@@ -10,6 +10,8 @@ use hypostyle::checkpoint::CheckpointError;
 use hypostyle::journal::JournalError;
 use hypostyle::{InputError, LayoutError, PoolError, RegionError, ScheduleError, SnapshotError, StepError, WorldError};
 
+use crate::scenes::SceneError;
+
 /// The result of a command.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
@@ -111,6 +113,9 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
             ErrorKind::NotADirectory | ErrorKind::IsADirectory => Some(NOT_USABLE),
             _ => None,
         };
+    }
+    if let Some(error) = error.downcast_ref::<SceneError>() {
+        return (!matches!(error, SceneError::File { .. })).then_some(USAGE);
     }
     if let Some(error) = error.downcast_ref::<RegionError>() {
         return of_region(error);

@@ -28,6 +28,7 @@ mod run;
 mod run_checkpoints;
 mod run_report;
 mod scene_list;
+mod scene_options;
 mod signals;
 mod source;
 mod stats;

@@ -18,7 +18,8 @@ use crate::failure::{self, Failure, Outcome};
 use crate::meter::Meter;
 use crate::run_checkpoints::Start;
 use crate::run_report::{Report, TraceFile};
-use crate::scenes::{Line, Scene, SceneOptions};
+use crate::scene_options::OwnOptions;
+use crate::scenes::{Line, Scene, SceneOptions, Watch};
 use crate::signals::Stop;
 use crate::trace::Collector;
 use crate::{numbers, put_json, run_checkpoints, text, worker};
@@ -94,6 +95,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|DIR|DIR@FRAME", conflicts_with = "resume")]
     from: Option<PathBuf>,
     #[command(flatten)]
+    own: OwnOptions,
+    #[command(flatten)]
     checkpoints: run_checkpoints::CheckpointArgs,
 }
 
@@ -113,7 +116,7 @@ pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
 
 impl Args {
     /// What decides the scene: as given, else as the checkpoint's run had it, else the default.
-    fn options(&self, from: Option<&Start>) -> SceneOptions {
+    fn options(&self, from: Option<&Start>) -> Outcome<SceneOptions> {
         let noted = |name| from.and_then(|start| start.note(name)?.parse::<u64>().ok());
         let decide = |name, given: Option<u64>| {
             let noted = noted(name);
@@ -124,7 +127,16 @@ impl Args {
             }
             given.or(noted)
         };
-        SceneOptions { entities: decide("entities", self.entities), seed: decide("seed", self.seed).unwrap_or(0) }
+        let mut own = self.own.of(self.scene)?;
+        for option in self.scene.options() {
+            if !own.iter().any(|(name, _)| name == option.name)
+                && let Some(value) = from.and_then(|start| start.note(&format!("option.{}", option.name)))
+            {
+                own.push((option.name.to_owned(), value.to_owned()));
+            }
+        }
+        let (entities, seed) = (decide("entities", self.entities), decide("seed", self.seed).unwrap_or(0));
+        Ok(SceneOptions { entities, seed, own })
     }
 
     fn prints_each(&self) -> bool {
@@ -149,7 +161,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         return Err(Failure::usage("--inputs needs --region: inputs come from other processes"));
     }
     let from = args.from.as_deref().map(|path| run_checkpoints::open(path, args.scene)).transpose()?;
-    let options = args.options(from.as_ref());
+    let options = args.options(from.as_ref())?;
+    let mut watches = args.scene.watches(&options).map_err(|error| Failure::of(error.as_ref()))?;
     let mut simulation = build(args, &options, from.as_ref())?;
     if let Some(fallback) = &simulation.workers().fallback {
         tracing::info!(%fallback, "the workers are not those that were asked for");
@@ -171,7 +184,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         recorder.look()?;
     }
     let mut collector = args.trace.as_ref().map(|_| Collector::new(args.trace_events));
-    let beside = Beside { keeper: &mut keeper, recorder: &mut recorder, collector: &mut collector };
+    let beside =
+        Beside { keeper: &mut keeper, recorder: &mut recorder, collector: &mut collector, watches: &mut watches };
     let done = frames(args, &mut simulation, &mut meter, &mut hashes, beside, &stop, out);
     if done.is_err() {
         // what led to it is worth most
@@ -345,6 +359,7 @@ struct Beside<'a> {
     keeper: &'a mut Option<Keeper>,
     recorder: &'a mut Option<Recorder>,
     collector: &'a mut Option<Collector>,
+    watches: &'a mut [Box<dyn Watch>],
 }
 
 fn frames(
@@ -361,13 +376,16 @@ fn frames(
     let per_call = if reader.is_some() { 1 } else { args.publish_every.min(FRAMES_PER_CALL_MAX) };
     let mut progress = Progress::new(frames);
     let begun = Instant::now();
+    look(beside.watches, simulation.world())?;
     loop {
         let left = frames.map_or(u64::MAX, |frames| frames - meter.frames);
         let over = seconds.is_some_and(|seconds| begun.elapsed().as_secs_f64() >= seconds);
         if left == 0 || over || stop.is_asked() {
             return Ok(());
         }
-        let now = per_call.min(left);
+        let frame = simulation.world().frame();
+        let until_look = beside.watches.iter().map(|watch| watch.every() - frame % watch.every()).min();
+        let now = per_call.min(left).min(until_look.unwrap_or(u64::MAX));
         let ran = simulation.run(now, args.scene.dt()).cloned();
         if let Some(collector) = beside.collector {
             collector.collect(simulation);
@@ -383,12 +401,23 @@ fn frames(
                 hashes.states.push((frame, state));
             }
         }
+        look(beside.watches, simulation.world())?;
         run_checkpoints::look(beside.keeper, simulation)?;
         if let Some(recorder) = beside.recorder {
             recorder.look()?;
         }
         progress.show(simulation, meter);
     }
+}
+
+/// Lets those look whose turn it is.
+fn look(watches: &mut [Box<dyn Watch>], world: &World) -> Outcome {
+    for watch in watches {
+        if world.frame().is_multiple_of(watch.every()) {
+            watch.look(world).map_err(|error| Failure::of(error.as_ref()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes sure that the newest generation is that of the newest frame.

@@ -5,14 +5,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hypostyle::{
-    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionTarget, ScalarType, SharedReader,
-    Simulation, StepError, WorkerCommand, Workers, WorldError,
+    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionError, RegionTarget, ScalarType,
+    SharedReader, Simulation, StepError, WorkerCommand, Workers, WorldError,
 };
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::{error, of_region, of_snapshot, of_step, of_world};
+use crate::file::Source;
 use crate::job::{in_kernel, is_lent, take_raised};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
@@ -227,9 +228,15 @@ fn handles(bytes: &[u8]) -> Vec<Entity> {
 #[pymethods]
 impl World {
     #[new]
-    fn new(py: Python<'_>, layout: &str, region: Option<&str>, keep: bool) -> PyResult<Self> {
+    fn new(py: Python<'_>, layout: &str, region: Option<&str>, keep: bool, replace: bool) -> PyResult<Self> {
         let target = target(region)?;
         let layout = Layout::parse(layout, "layout").map_err(|error| of_world(&error.into()))?;
+        if replace && region.is_some() {
+            match py.detach(|| hypostyle::clean(&target)) {
+                Ok(()) | Err(RegionError::NotFound { .. }) => {}
+                Err(error) => return Err(of_region(&error)),
+            }
+        }
         let made = py.detach(|| hypostyle::World::builder().layout(layout).region(target).keep(keep).build());
         World::of(made.map_err(|error| of_world(&error))?)
     }
@@ -239,6 +246,18 @@ impl World {
         let target = target(Some(region))?;
         let made = py.detach(|| hypostyle::World::builder().keep(keep).resume(&target));
         World::of(made.map_err(|error| of_world(&error))?)
+    }
+
+    /// A world that goes on from a checkpoint, or from a frame of a journal.
+    #[staticmethod]
+    fn restore(py: Python<'_>, source: &str, region: Option<&str>, keep: bool) -> PyResult<Self> {
+        let source = Source::parse(source)?;
+        let builder = hypostyle::World::builder().region(target(region)?).keep(keep);
+        let Some(made) = py.detach(|| source.restore(builder))? else {
+            let message = format!("{source} is no checkpoint and no journal: to go on from a region, resume it");
+            return Err(error("RegionNotFoundError", message));
+        };
+        World::of(made)
     }
 
     #[getter]
@@ -289,15 +308,24 @@ impl World {
         Ok(PyBytes::new(py, bytemuck::cast_slice(&spawned)))
     }
 
+    /// Sets columns of entities, 8 bytes each: of each one value for each of them. All of it, or nothing.
+    fn set(&self, py: Python<'_>, entities: &[u8], columns: Vec<(String, Bound<'_, PyBytes>)>) -> PyResult<()> {
+        let entities = handles(entities);
+        let columns: Vec<(String, Vec<u8>)> =
+            columns.into_iter().map(|(name, bytes)| (name, bytes.as_bytes().to_vec())).collect();
+        self.change(py, |world| {
+            let columns: Vec<(&str, FieldType, &[u8])> = columns
+                .iter()
+                .map(|(name, bytes)| (name.as_str(), field(world.layout(), name), bytes.as_slice()))
+                .collect();
+            world.set_columns(&entities, &columns)
+        })
+    }
+
     /// Ends the lives of entities, 8 bytes each. All of them must live.
     fn despawn(&self, py: Python<'_>, entities: &[u8]) -> PyResult<()> {
         let entities = handles(entities);
-        self.change(py, |world| {
-            if let Some(entity) = entities.iter().find(|entity| !world.is_alive(**entity)) {
-                return Err(WorldError::Stale { entity: *entity });
-            }
-            entities.iter().try_for_each(|entity| world.despawn(*entity))
-        })
+        self.change(py, |world| world.despawn_batch(&entities))
     }
 
     fn is_alive(&self, py: Python<'_>, entity: u64) -> PyResult<bool> {

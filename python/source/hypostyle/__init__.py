@@ -39,7 +39,7 @@ from .errors import (
     WriterGoneError,
 )
 from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
-from .region import Lease, Region, RegionInfo, list_regions, open_region
+from .region import Lease, Region, RegionInfo, clean, clean_stale, list_regions, open_region
 from .scene import NativeSystem, Scene, scenes
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
 from .simulation import FrameReport, PatchReport, Simulation, WorkerInfo, worker_command
@@ -118,6 +118,8 @@ __all__ = [
     "WorkersError",
     "World",
     "WriterGoneError",
+    "clean",
+    "clean_stale",
     "entity_generation",
     "entity_index",
     "scenes",
