@@ -117,6 +117,9 @@ impl Region {
             py.check_signals()?;
             // another thread may have closed it
             self.reader()?;
+            if is_ending(py) {
+                return Err(error("ClosedError", "the program ends, and nothing will be waited for".to_owned()));
+            }
             if self.is_file() {
                 let message =
                     format!("{} is a file: it has the generation {}, and no more", self.source, reader.newest());
@@ -142,6 +145,17 @@ impl Region {
             }
         }
     }
+}
+
+/// Whether the main thread is through and waits for the others to end.
+fn is_ending(py: Python<'_>) -> bool {
+    let ending = || -> PyResult<bool> {
+        let threading = py.import("threading")?;
+        // told by its private name where it has one; the main thread counts as alive until the others have ended there
+        let told = threading.getattr("_SHUTTING_DOWN").and_then(|told| told.extract()).unwrap_or(false);
+        Ok(told || !threading.call_method0("main_thread")?.call_method0("is_alive")?.extract::<bool>()?)
+    };
+    ending().unwrap_or(false)
 }
 
 /// What can be told of all named regions, or of those in a directory.
@@ -186,6 +200,7 @@ fn dict<'py>(py: Python<'py>, info: &RegionInfo) -> PyResult<Bound<'py, PyDict>>
     dict.set_item("reader_pids", &info.reader_pids)?;
     dict.set_item("bytes_backed", info.bytes_backed)?;
     dict.set_item("bytes_max", info.bytes_max)?;
+    dict.set_item("owner", info.owner_name())?;
     dict.set_item("error", &info.error)?;
     Ok(dict)
 }

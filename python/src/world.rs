@@ -1,7 +1,7 @@
 //! Worlds that Python makes, fills, steps and publishes.
 #![forbid(unsafe_code)]
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use hypostyle::{
@@ -59,6 +59,8 @@ impl State {
 /// A world of this process.
 #[pyclass(frozen, module = "hypostyle._native")]
 pub(crate) struct World {
+    /// Who made it: a process that was forked off may read.
+    pid: u32,
     state: Mutex<State>,
     layout: Layout,
     reader: SharedReader,
@@ -148,11 +150,31 @@ impl World {
         let reader = world.reader().map_err(|error| of_snapshot(&error))?.into();
         let name = world.region().to_string();
         let layout = world.layout().clone();
-        Ok(World { state: Mutex::new(State::World(Box::new(world))), layout, reader, name })
+        Ok(World { pid: std::process::id(), state: Mutex::new(State::World(Box::new(world))), layout, reader, name })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_forked(&self) -> bool {
+        std::process::id() != self.pid
+    }
+
+    /// Not in a process that was forked off: the world is its maker's.
+    fn check_maker(&self) -> PyResult<()> {
+        if self.is_forked() {
+            return Err(of_region(&RegionError::Forked { maker: self.pid, pid: std::process::id() }));
+        }
+        Ok(())
+    }
+
+    /// In a process that was forked off: not where another thread held the world then, which nobody will ever let go.
+    fn check_free(&self) -> PyResult<()> {
+        if self.is_forked() && matches!(self.state.try_lock(), Err(TryLockError::WouldBlock)) {
+            return self.check_maker();
+        }
+        Ok(())
     }
 
     fn with<T: Send>(
@@ -161,6 +183,7 @@ impl World {
         look: impl FnOnce(&hypostyle::World) -> Result<T, WorldError> + Send,
     ) -> PyResult<T> {
         check_outside()?;
+        self.check_free()?;
         let done = py.detach(|| self.lock().world().map(look));
         done.ok_or_else(|| self.closed())?.map_err(|error| of_world(&error))
     }
@@ -181,6 +204,7 @@ impl World {
         act: impl FnOnce(&mut hypostyle::World) -> Result<T, WorldError> + Send,
     ) -> PyResult<T> {
         check_outside()?;
+        self.check_maker()?;
         check_not_lent()?;
         let done = py.detach(|| self.lock().world_mut().map(act));
         done.ok_or_else(|| self.closed())?.map_err(|error| of_world(&error))
@@ -192,6 +216,7 @@ impl World {
         act: impl FnOnce(&mut Simulation) -> Result<T, StepError> + Send,
     ) -> PyResult<T> {
         check_outside()?;
+        self.check_free()?;
         py.detach(|| self.lock().simulation().and_then(act)).map_err(|error| of_step(&error))
     }
 
@@ -267,6 +292,10 @@ impl World {
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         check_outside()?;
+        if self.is_forked() {
+            // the copy goes with the process, and what is behind it is the maker's
+            return Ok(());
+        }
         if py.detach(|| self.lock().world().is_some()) {
             check_not_lent()?;
         }
@@ -357,6 +386,7 @@ impl World {
         tracing: bool,
     ) -> PyResult<()> {
         check_outside()?;
+        self.check_maker()?;
         check_not_lent()?;
         let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
         let schedule = schedule(systems, stages)?;
@@ -397,6 +427,9 @@ impl World {
     /// Ends the workers, and takes the systems off the world.
     fn unschedule(&self, py: Python<'_>) -> PyResult<()> {
         check_outside()?;
+        if self.is_forked() {
+            return Ok(());
+        }
         py.detach(|| {
             let mut state = self.lock();
             *state = match std::mem::replace(&mut *state, State::Closed) {
@@ -411,6 +444,7 @@ impl World {
     /// are looked at several times a second, between frames.
     fn run<'py>(&self, py: Python<'py>, frames: u64, dt: f64, publish_every: u64) -> PyResult<Bound<'py, PyDict>> {
         check_outside()?;
+        self.check_maker()?;
         let _ = take_raised();
         let mut total = Total::default();
         let (mut left, mut pass) = (frames, 1);
