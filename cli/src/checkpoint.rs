@@ -35,7 +35,8 @@ pub(crate) struct Args {
 /// What to check.
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// Checkpoints, journals' directories, and regions: of these the newest generation's columns are read.
+    /// Checkpoints, journals' directories, directories with checkpoints, and regions: of these the newest generation's
+    /// columns are read.
     #[arg(value_name = "FILE|DIR|REGION", required = true)]
     files: Vec<PathBuf>,
 }
@@ -118,7 +119,7 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
     let mut answers = Vec::new();
     let mut journals = Vec::new();
     let mut regions = Vec::new();
-    for path in &args.files {
+    for path in &parts(&args.files)? {
         if let Some(target) = region(path) {
             if let Err(failure) = verify_region(&target, json, out, &mut regions) {
                 worst.get_or_insert(failure);
@@ -218,6 +219,26 @@ fn verify_region(target: &RegionTarget, json: bool, out: &mut dyn Write, answers
             Err(Failure::new(failure::NOT_USABLE, format!("region {target} is damaged: {what}")))
         }
     }
+}
+
+/// What to verify: of a directory that has checkpoints and is no journal, each of them.
+fn parts(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in named {
+        let mut inside = Vec::new();
+        if path.is_dir() && !Journal::is_journal(path) {
+            for entry in std::fs::read_dir(path)? {
+                inside.push(entry?.path());
+            }
+            inside.retain(|path| path.extension().is_some_and(|end| end == "checkpoint"));
+            inside.sort();
+        }
+        if inside.is_empty() {
+            inside.push(path.clone());
+        }
+        all.append(&mut inside);
+    }
+    Ok(all)
 }
 
 /// Brings every state of a journal back.

@@ -44,7 +44,7 @@ pub use residue::{Residue, ResidueKind, clean_stale, residue};
 pub use target::RegionTarget;
 
 pub(crate) use control::worker_state;
-pub(crate) use extent::Extent;
+pub(crate) use extent::{Extent, ExtentPool};
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;
 pub(crate) use reader::ReaderMap;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::layout::Layout;
 use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
-use crate::region::{Extent, Region, RegionError, RegionTarget};
+use crate::region::{Extent, Region, RegionTarget};
 
 use super::builder::{WorldBuilder, check_types};
 use super::error::WorldError;
@@ -95,6 +95,8 @@ impl WorldBuilder {
                 capacity: table.capacity,
                 columns,
                 slack: 0,
+                promised: 0,
+                gains_rows: false,
                 unnoted: Default::default(),
             });
         }
@@ -165,17 +167,8 @@ impl World {
         super::verify::check(&self.store, head.generation, head.frame)?;
         self.frame = head.frame;
         self.time = head.time;
-        match self.publish()? {
-            Publication::Published(generation) => {
-                debug_assert_eq!(generation, head.generation, "it is its own generation again");
-                Ok(())
-            }
-            // a new region has no readers: it lacks room
-            Publication::Skipped => {
-                let usage = self.usage();
-                let available = usage.bytes_max.saturating_sub(usage.allocated);
-                Err(RegionError::Full { requested: 1 << 16, available, bytes_max: usage.bytes_max }.into())
-            }
-        }
+        let publication = self.publish()?;
+        debug_assert_eq!(publication, Publication::Published(head.generation), "it is its own generation again");
+        Ok(())
     }
 }
