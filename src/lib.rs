@@ -117,7 +117,7 @@ pub use schedule::{
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};
 pub use snapshot::{
-    ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
+    ChangedChunks, ChangedColumn, ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
     WorkerInfo, WorkerState,
 };
 pub use trace::Timeline;

@@ -339,7 +339,7 @@ impl World {
         let patches = report.patches.iter().map(|counts| {
             let refusal = counts.example.as_ref().map(ToString::to_string);
             let numbers =
-                [counts.applied, counts.stale, counts.absent, counts.refused, counts.spawned, counts.destroyed];
+                [counts.applied, counts.overwritten, counts.stale, counts.absent, counts.refused, counts.spawned, counts.destroyed];
             (numbers, counts.dense_rows, refusal)
         });
         dict.set_item("patches", patches.collect::<Vec<_>>())?;

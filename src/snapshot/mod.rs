@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: nothing here imports the commit; the two meet at words in the region's control page.
 
+mod changes;
 mod directory;
 mod error;
 mod hash;
@@ -9,6 +10,7 @@ mod owned;
 mod reader;
 mod table;
 
+pub use changes::{ChangedChunks, ChangedColumn};
 pub(crate) use directory::{ColumnEntry, Directory, Meta, TableEntry, encode as encode_directory, kind_code};
 pub use error::SnapshotError;
 pub use owned::{OwnedSnapshot, SharedReader};

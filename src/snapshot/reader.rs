@@ -426,6 +426,12 @@ impl<'r> Snapshot<'r> {
         (FIRST_DATA as usize..self.directory.tables.len()).map(|index| self.table(index))
     }
 
+    /// The columns in which something changed after a generation, table by table: [`TableView::changed_since`] of each.
+    /// Tables and rows that are gone are told by the tables and their row counts.
+    pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = ChangedColumn<'_>> {
+        self.tables().enumerate().flat_map(move |(index, table)| table.changed_columns(index, generation))
+    }
+
     fn table(&self, index: usize) -> TableView<'_> {
         TableView::new(self, &self.directory.tables[index])
     }

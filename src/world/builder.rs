@@ -23,6 +23,8 @@ pub struct WorldBuilder {
     layout: Option<Layout>,
     pub(super) components: Vec<(TypeId, ComponentLayout)>,
     pub(super) resources: Vec<(TypeId, ResourceLayout)>,
+    /// Types by hand whose `PACKED_BYTES` are not their fields': name, what it says, what they are.
+    pub(super) misfits: Vec<(String, usize, usize)>,
     tables: Vec<TableHint>,
     pub(super) bytes_max: Option<u64>,
     pub(super) region: RegionTarget,
@@ -50,6 +52,7 @@ impl Default for WorldBuilder {
             layout: None,
             components: Vec::new(),
             resources: Vec::new(),
+            misfits: Vec::new(),
             tables: Vec::new(),
             bytes_max: None,
             region: RegionTarget::Heap,
@@ -79,7 +82,9 @@ impl WorldBuilder {
     #[must_use]
     pub fn component<C: Component>(mut self) -> Self {
         if !self.components.iter().any(|(ty, _)| *ty == TypeId::of::<C>()) {
-            self.components.push((TypeId::of::<C>(), C::component_layout()));
+            let declared = C::component_layout();
+            self.check_packed(&declared.name, C::PACKED_BYTES, declared.packed_bytes());
+            self.components.push((TypeId::of::<C>(), declared));
         }
         self
     }
@@ -89,9 +94,24 @@ impl WorldBuilder {
     pub fn resource<R: Resource>(mut self) -> Self {
         if !self.resources.iter().any(|(ty, _)| *ty == TypeId::of::<R>()) {
             let declared = ResourceLayout { name: R::NAME.to_owned(), fields: R::fields() };
+            self.check_packed(&declared.name, R::PACKED_BYTES, declared.packed_bytes());
             self.resources.push((TypeId::of::<R>(), declared));
         }
         self
+    }
+
+    fn check_packed(&mut self, name: &str, said: usize, fields: usize) {
+        if said != fields {
+            self.misfits.push((name.to_owned(), said, fields));
+        }
+    }
+
+    /// What types by hand say of themselves is true.
+    pub(super) fn check_misfits(&mut self) -> Result<(), WorldError> {
+        match self.misfits.pop() {
+            None => Ok(()),
+            Some((name, said, fields)) => Err(WorldError::PackedBytes { name, said, fields }),
+        }
     }
 
     /// Expects a table of entities with these components, and makes room for `rows`.
@@ -174,6 +194,7 @@ impl WorldBuilder {
     /// # Errors
     /// A layout that is none, types that differ from it, a region that cannot be made.
     pub fn build(mut self) -> Result<World, WorldError> {
+        self.check_misfits()?;
         let layout = self.make_layout()?;
         let layout_hash = layout.hash();
         let mut region = Region::create(&self.region, &layout.encode(), layout_hash, layout.bytes_max())?;
@@ -195,7 +216,8 @@ impl WorldBuilder {
     ///
     /// # Errors
     /// As for [`World::resume`], and types that differ from the region's layout.
-    pub fn resume(self, target: &RegionTarget) -> Result<World, WorldError> {
+    pub fn resume(mut self, target: &RegionTarget) -> Result<World, WorldError> {
+        self.check_misfits()?;
         let (mut region, layout) = Region::take_over(target)?;
         region.set_keep(true);
         let layout = Layout::decode(&layout)?;

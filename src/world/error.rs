@@ -81,6 +81,19 @@ pub enum WorldError {
         /// Every difference, separated by semicolons.
         differences: String,
     },
+    /// A component or resource that was implemented by hand contradicts itself.
+    #[error(
+        "`{name}` says that its packed value has {said} bytes, and its fields have {fields}; derive it, or let \
+         PACKED_BYTES be the sum of its fields' bytes"
+    )]
+    PackedBytes {
+        /// The component or resource.
+        name: String,
+        /// Its `PACKED_BYTES`.
+        said: usize,
+        /// The bytes of its fields, together.
+        fields: usize,
+    },
     /// Columns of different lengths.
     #[error("column `{column}` has {got} values for {want} entities")]
     ColumnLength {

@@ -29,6 +29,8 @@ class PatchReport:
 
     #: Patches that took effect.
     applied: int
+    #: Sets that a later one in the same batch replaced: they left no trace.
+    overwritten: int
     #: Patches on entities that are gone.
     stale: int
     #: Removes of components that were not there.
@@ -152,10 +154,7 @@ class Simulation:
         parts = self._native.run(int(frames), float(dt), publish_every)
         patches = {}
         for each, (numbers, dense_rows, refusal) in zip(self._systems, parts.pop("patches")):
-            applied, stale, absent, refused, spawned, destroyed = numbers
-            patches[each.name] = PatchReport(
-                applied, stale, absent, refused, spawned, destroyed, dense_rows, refusal
-            )
+            patches[each.name] = PatchReport(*numbers, dense_rows, refusal)
         self._report = FrameReport(patches=patches, **parts)
         return self._report
 
