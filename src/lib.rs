@@ -60,6 +60,8 @@ mod commit;
 pub mod delta;
 mod inputs;
 mod os;
+#[cfg(all(test, not(target_family = "wasm")))]
+mod own_process;
 mod patch;
 mod region;
 mod schedule;

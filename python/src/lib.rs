@@ -16,9 +16,6 @@ mod memory;
 mod pin;
 mod region;
 mod scene;
-#[allow(dead_code, reason = "the command line uses the rest")]
-#[path = "../../scenes/mod.rs"]
-mod scenes;
 mod system;
 mod world;
 

@@ -5,7 +5,7 @@ use hypostyle::{Schedule, System};
 use pyo3::prelude::*;
 
 use crate::errors::error;
-use crate::scenes::{self, Scene, SceneOptions};
+use hypostyle_scenes::{self as scenes, Scene, SceneOptions};
 use crate::world::{World, target};
 
 /// A scene with what decides it.

@@ -177,6 +177,11 @@ fn forged_checkpoints_are_told_apart() {
 #[cfg(all(target_os = "linux", not(miri)))]
 #[test]
 fn room_without_rows_takes_no_memory() {
+    crate::own_process::run("checkpoint::tests::room_without_rows_takes_no_memory", room_without_rows);
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+fn room_without_rows() {
     let resident_bytes = || {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
         pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096

@@ -33,7 +33,7 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
     };
     done("the engine's modules", &run(&mut npm("build:engine"), left()))?;
     // as the step `web` does, which has built it
-    done("the program", &run(&mut cargo("build --locked --features gateway --bin hypostyle"), left()))?;
+    done("the program", &run(&mut cargo("build --locked --package hypostyle-cli --bin hypostyle"), left()))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let mut tests = npm("test:engine");
     tests.env("HYPOSTYLE_PROGRAM", target.join("debug/hypostyle"));

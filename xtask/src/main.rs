@@ -8,6 +8,7 @@
 
 mod compare;
 mod engine_web;
+mod failures;
 mod fuzz;
 mod house;
 mod loom;

@@ -22,11 +22,12 @@ pub(crate) fn test(left: Duration) -> Outcome {
         Err(why) => return Outcome::Skipped(why),
     };
     let left = |begun: Instant| left.saturating_sub(begun.elapsed());
-    let lint = "clippy --locked --package hypostyle --lib --bins --test nats --features nats -- -D warnings";
+    let lint = "clippy --locked --package hypostyle --package hypostyle-cli --lib --bins --test nats \
+                --features hypostyle-cli/nats -- -D warnings";
     if let Some(error) = run(&mut cargo(lint), left(begun)).error() {
         return Outcome::Failed(format!("clippy: {error}"));
     }
-    let mut tests = cargo("test --locked --package hypostyle --test nats --profile test --features nats");
+    let mut tests = cargo("test --locked --package hypostyle-cli --test nats --profile test --features nats");
     tests.env("HYPOSTYLE_NATS_SERVER", server).env("HYPOSTYLE_NATS_REQUIRED", "1");
     run(&mut tests, left(begun)).tests_outcome()
 }

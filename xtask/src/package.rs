@@ -48,7 +48,8 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
     install.args(["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"]).arg(&wheel);
     done("installing the wheel", &run(&mut install, left()))?;
 
-    let programs = "build --locked --release --bin hypostyle --example python_workers";
+    let programs =
+        "build --locked --release --package hypostyle --package hypostyle-cli --bin hypostyle --example python_workers";
     done("the programs", &run(&mut cargo(programs), left()))?;
     let mut tests = Command::new(&python);
     // From `tests`, so that nothing finds the package's sources instead of what was installed.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::failures::{self, Listener};
 use crate::report::Outcome;
 
 /// How often a running program is looked at.
@@ -152,8 +153,13 @@ pub(crate) fn ask(command: &mut Command, bound: Duration) -> Option<String> {
 
 fn pass_through(mut from: impl BufRead, tests: &Mutex<Tests>) {
     let mut line = Vec::new();
+    let mut listener = Listener::default();
     while matches!(from.read_until(b'\n', &mut line), Ok(bytes) if bytes > 0) {
-        tests.lock().unwrap_or_else(PoisonError::into_inner).count(&String::from_utf8_lossy(&line));
+        let text = String::from_utf8_lossy(&line);
+        tests.lock().unwrap_or_else(PoisonError::into_inner).count(&text);
+        if let Some(failure) = listener.hear(&text) {
+            failures::keep(failure);
+        }
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(&line).and_then(|()| out.flush());
         line.clear();

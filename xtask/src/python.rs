@@ -31,7 +31,7 @@ pub(crate) fn run_scripts(left: Duration) -> Outcome {
             return Outcome::Skipped(format!("pyarrow cannot be had: {why}"));
         }
     }
-    let built = run(&mut cargo("build --locked --package hypostyle --bin hypostyle --features export"), left);
+    let built = run(&mut cargo("build --locked --package hypostyle-cli --bin hypostyle --features export"), left);
     if built.error().is_some() {
         return built.outcome();
     }
@@ -49,7 +49,7 @@ pub(crate) fn run_scripts(left: Duration) -> Outcome {
 
 /// Builds the program with `query`, and asks it.
 pub(crate) fn run_query(left: Duration) -> Outcome {
-    let built = run(&mut cargo("build --locked --package hypostyle --bin hypostyle --features query"), left);
+    let built = run(&mut cargo("build --locked --package hypostyle-cli --bin hypostyle --features query"), left);
     if built.error().is_some() {
         return built.outcome();
     }

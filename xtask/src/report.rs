@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use crate::failures;
+
 /// One step of a test run.
 pub(crate) struct Step {
     /// One word, for `--only` and the table.
@@ -53,12 +55,14 @@ pub(crate) struct Runner {
     pub bound: Duration,
     begun: Instant,
     done: Vec<(&'static str, Outcome, Duration)>,
+    /// What is known of failed tests, by step.
+    failures: Vec<(&'static str, Vec<String>)>,
 }
 
 impl Runner {
     /// A run of steps that may take `bound` together.
     pub(crate) fn new(bound: Duration) -> Self {
-        Runner { fail_fast: false, bound, begun: Instant::now(), done: Vec::new() }
+        Runner { fail_fast: false, bound, begun: Instant::now(), done: Vec::new(), failures: Vec::new() }
     }
 
     /// Runs a single step, bounded by a day. True unless it failed; here a skip is a failure, as nothing was done.
@@ -88,11 +92,17 @@ impl Runner {
 
     fn record(&mut self, name: &'static str, run: impl FnOnce() -> Outcome) {
         let begun = Instant::now();
+        // what an earlier step left is not this one's
+        drop(failures::take());
         // A fault of this program must not hide the steps after it.
         let outcome = catch_unwind(AssertUnwindSafe(run))
             .unwrap_or_else(|_| Outcome::Failed("xtask itself panicked: see above".to_owned()));
         let time = begun.elapsed();
         println!("---- {name}: {} in {:.1} s{}", outcome.word(), time.as_secs_f64(), dashed(outcome.note()));
+        let seen = failures::take();
+        if matches!(outcome, Outcome::Failed(_)) {
+            self.failures.push((name, seen));
+        }
         self.done.push((name, outcome, time));
     }
 
@@ -105,6 +115,7 @@ impl Runner {
         if self.done.len() > 1 || partial {
             print!("{}", self.table());
         }
+        print!("{}", self.failed_tests());
         let failed: Vec<_> = self.failed().collect();
         let skipped = self.done.iter().filter(|(_, outcome, _)| matches!(outcome, Outcome::Skipped(_))).count();
         let total = self.begun.elapsed().as_secs_f64();
@@ -116,6 +127,18 @@ impl Runner {
             println!("FAILED: {} ({} of {} steps, in {total:.1} s)", failed.join(", "), failed.len(), self.done.len());
         }
         failed.is_empty()
+    }
+
+    /// The failed tests of every step with what replays them: the end of a log is enough.
+    fn failed_tests(&self) -> String {
+        let mut text = String::new();
+        for (step, lines) in &self.failures {
+            let _ = writeln!(text, "failed in {step}: `cargo xtask test --only {step}`");
+            for line in lines {
+                let _ = writeln!(text, "    {line}");
+            }
+        }
+        text
     }
 
     fn table(&self) -> String {
@@ -154,6 +177,16 @@ mod tests {
         let table = runner.table();
         assert!(table.contains("FAILED") && table.contains("SKIPPED") && table.contains("no tool"), "{table}");
         assert!(!table.contains("more"), "one line for each step: {table}");
+    }
+
+    #[test]
+    fn the_last_lines_name_the_failed_tests() {
+        let mut runner = Runner::new(Duration::from_mins(1));
+        runner.step(&BAD);
+        // in place of what other tests of this process may have left
+        runner.failures = vec![("bad", vec!["a::b".to_owned()])];
+        assert!(!runner.finish(false));
+        assert!(runner.failed_tests().contains("failed in bad") && runner.failed_tests().contains("    a::b\n"));
     }
 
     #[test]

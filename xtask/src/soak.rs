@@ -16,7 +16,8 @@ pub(crate) fn run(time: Duration, kills: u64) -> Outcome {
     let mut tests = Tests::default();
     for round in 1u64.. {
         let mut command = cargo(
-            "test --locked --package hypostyle --release --features fault-injection --tests -- --ignored --nocapture soak",
+            "test --locked --package hypostyle --package hypostyle-cli --package hypostyle-scenes --release \
+             --features hypostyle/fault-injection --tests -- --ignored --nocapture soak",
         );
         command.env("HYPOSTYLE_SOAK_KILLS", kills.to_string()).env("HYPOSTYLE_SOAK_SEED", round.to_string());
         let finished = process::run(&mut command, ROUND);

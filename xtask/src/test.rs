@@ -107,8 +107,8 @@ pub(crate) const STEPS: &[Step] = &[
         wants_minutes: 7,
         run: |left| {
             plain(
-                "clippy --locked --package hypostyle --all-targets \
-                 --features fault-injection,fuzzing,export -- -D warnings",
+                "clippy --locked --package hypostyle --package hypostyle-cli --all-targets \
+                 --features hypostyle/fault-injection,hypostyle/fuzzing,hypostyle-cli/export -- -D warnings",
                 left,
             )
         },
@@ -130,7 +130,9 @@ fn wasm(left: Duration) -> Outcome {
 }
 
 fn docs(left: Duration) -> Outcome {
-    let mut command = cargo("doc --locked --no-deps --lib --package hypostyle --package hypostyle-derive");
+    let mut command = cargo(
+        "doc --locked --no-deps --lib --package hypostyle --package hypostyle-derive --features hypostyle/gateway",
+    );
     run(command.env("RUSTDOCFLAGS", "-D warnings"), left).outcome()
 }
 
@@ -145,13 +147,15 @@ fn tests(left: Duration) -> Outcome {
 
 /// A step of its own: what it builds is built for nothing else. The gateway answers with a state as an Arrow stream then.
 fn export(left: Duration) -> Outcome {
-    let words =
-        format!("test --locked --package hypostyle --test export --test gateway {TEST_PROFILE} --features export");
+    let words = format!(
+        "test --locked --package hypostyle --package hypostyle-cli --test export --test gateway {TEST_PROFILE} \
+         --features hypostyle/export,hypostyle-cli/export"
+    );
     run(&mut cargo(&words), left).tests_outcome()
 }
 
 fn doc_tests(left: Duration) -> Outcome {
-    let words = format!("test --locked --package hypostyle --doc {TEST_PROFILE} --features hypostyle/fault-injection");
+    let words = format!("test --locked --package hypostyle --doc {TEST_PROFILE} --features fault-injection,gateway");
     run(&mut cargo(&words), left).tests_outcome()
 }
 

@@ -46,7 +46,7 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
     if let Ok(path) = &chromium {
         done("the page in Chromium", &run(npm("test:page").env("HYPOSTYLE_CHROMIUM", path), left()))?;
     }
-    done("the program", &run(&mut cargo("build --locked --features gateway --bin hypostyle"), left()))?;
+    done("the program", &run(&mut cargo("build --locked --package hypostyle-cli --bin hypostyle"), left()))?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let mut live = npm("test:live");
     live.env("HYPOSTYLE_PROGRAM", target.join("debug/hypostyle"));

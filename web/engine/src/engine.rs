@@ -10,7 +10,7 @@ use hypostyle::{
 };
 
 use crate::answer::Object;
-use crate::scenes::{self, Scene, SceneOptions};
+use hypostyle_scenes::{self as scenes, Scene, SceneOptions};
 
 /// A scene under way.
 pub(crate) struct Engine {

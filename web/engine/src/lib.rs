@@ -10,9 +10,6 @@
 
 mod answer;
 mod engine;
-#[path = "../../../scenes/mod.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the command, which uses all of it")]
-mod scenes;
 
 use std::alloc::{Layout, alloc_zeroed};
 use std::cell::RefCell;

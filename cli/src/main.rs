@@ -4,6 +4,8 @@
 //! is an ordinary user of the library: it knows nothing that another program could not know.
 
 mod bench;
+#[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
+mod cases;
 mod checkpoint;
 mod clean;
 mod diff;
@@ -35,19 +37,13 @@ mod values;
 mod watch;
 mod worker;
 
-#[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
-#[path = "../../../benches/cases/mod.rs"]
-mod cases;
-#[allow(dead_code, reason = "tests use the rest")]
-#[path = "../../../scenes/mod.rs"]
-mod scenes;
-
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
 
 use failure::{Failure, Outcome};
+use hypostyle_scenes as scenes;
 
 const EXIT_CODES: &str = "Exit codes:
   0    done

@@ -2,12 +2,10 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
-#[path = "../scenes/mod.rs"]
-mod scenes;
-
 use std::collections::HashMap;
 
 use hypostyle::{Entity, PatchCounts, Read, Simulation, With, Workers, World};
+use hypostyle_scenes as scenes;
 use scenes::{Scene, SceneOptions, nbody, particles, spheres};
 
 fn simulation(scene: &dyn Scene, entities: u64, seed: u64, workers: Workers) -> Simulation {

@@ -1,14 +1,12 @@
 //! The engine's benchmarks for `cargo bench`; `hypostyle bench` prints the same cases side by side.
 
 #[expect(dead_code, reason = "the command line uses the rest")]
-#[path = "cases/mod.rs"]
+#[path = "../src/cases/mod.rs"]
 mod cases;
-#[expect(dead_code, reason = "the command line uses the rest")]
-#[path = "../scenes/mod.rs"]
-mod scenes;
 
 use cases::{Options, integrate_simulation, worker_schedule};
 use hypostyle::Workers;
+use hypostyle_scenes as scenes;
 
 const DT: f64 = 1.0 / 60.0;
 

@@ -175,7 +175,7 @@ impl Scene for Spheres {
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
         let mut world = builder
-            .layout(Layout::parse(include_str!("../../layouts/spheres.toml"), "spheres.toml")?)
+            .layout(Layout::parse(include_str!("../../../layouts/spheres.toml"), "spheres.toml")?)
             .component::<Position>()
             .component::<Velocity>()
             .component::<Cell>()

@@ -1,5 +1,5 @@
 //! The shell commands of the guide for analysts: each one runs, beside a live simulation.
-#![cfg(all(feature = "cli", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
@@ -18,7 +18,7 @@ fn lines(text: &str) -> Vec<&str> {
 
 #[test]
 fn every_command_of_the_guide_runs() {
-    let guide = include_str!("../docs/analysis.md");
+    let guide = include_str!("../../docs/analysis.md");
     let mut lines = lines(guide).into_iter();
     let first = lines.next().unwrap();
     assert!(first.starts_with("hypostyle run ") && first.contains("--region demo"), "{first}");

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! `bench`: the benchmarks of `benches/cases`, in turn, with medians and spread.
+//! `bench`: the benchmarks of `cases`, in turn, with medians and spread.
 
 use std::io::{IsTerminal, Write};
 

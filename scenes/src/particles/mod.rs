@@ -150,7 +150,7 @@ impl Scene for Particles {
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
         let mut world = builder
-            .layout(Layout::parse(include_str!("../../layouts/particles.toml"), "particles.toml")?)
+            .layout(Layout::parse(include_str!("../../../layouts/particles.toml"), "particles.toml")?)
             .component::<Position>()
             .component::<Velocity>()
             .component::<Age>()

@@ -2,15 +2,12 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
-#[allow(dead_code, reason = "other tests use the rest")]
-#[path = "../scenes/mod.rs"]
-mod scenes;
-
 use std::collections::HashMap;
 
 use hypostyle::{
     Component, Publication, Reader, Simulation, Snapshot, StepError, System, With, Workers, World, WorldError,
 };
+use hypostyle_scenes as scenes;
 use proptest::prelude::*;
 use scenes::{Scene, SceneOptions};
 

@@ -1,5 +1,5 @@
 //! Journals as a program and as a user meet them: every frame of a run comes back, whatever became of the run.
-#![cfg(all(feature = "cli", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 

@@ -1,5 +1,5 @@
 //! The commands that look at states: `diff`, `watch`, `top`.
-#![cfg(all(feature = "cli", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod commands;

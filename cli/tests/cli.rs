@@ -1,5 +1,5 @@
 //! The command line, as a user and as a script sees it.
-#![cfg(all(feature = "cli", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod commands;

@@ -90,7 +90,7 @@ impl Scene for NBody {
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(PLANETS);
         let mut world = builder
-            .layout(Layout::parse(include_str!("../layouts/nbody.toml"), "nbody.toml")?)
+            .layout(Layout::parse(include_str!("../../layouts/nbody.toml"), "nbody.toml")?)
             .component::<Position>()
             .component::<Velocity>()
             .component::<Mass>()

@@ -1,11 +1,8 @@
 //! Checkpoints as a program and as a user meet them: what goes on from one is what would have been without.
-#![cfg(all(feature = "cli", target_os = "linux"))]
+#![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 mod commands;
-#[allow(dead_code, reason = "other tests use the rest")]
-#[path = "../scenes/mod.rs"]
-mod scenes;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,6 +13,7 @@ use hypostyle::{Reader, RegionTarget, Simulation, Workers, World};
 use serde_json::Value;
 
 use commands::{Running, code, command, failure, json, output, place, state_of, stdout};
+use hypostyle_scenes as scenes;
 use scenes::{Scene, SceneOptions};
 
 /// Scenes with a small world each, and with one that has several tables.
