@@ -113,14 +113,15 @@ pub use region::{
     HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
 };
 pub use schedule::{
-    BatchPlan, ColumnBytes, FrameReport, Job, NamedColumn, NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule,
-    ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan, Table, Targets, View,
+    BatchPlan, ColumnBytes, FrameReport, Job, JobError, KernelError, NamedColumn, NamedJob, NamedQuery, NamedTable,
+    Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan,
+    Table, Targets, View,
 };
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};
 pub use snapshot::{
-    ChangedChunks, ChangedColumn, ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot, SnapshotError, TableView,
-    WorkerInfo, WorkerState,
+    ChangedChunks, ChangedColumn, ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot,
+    SnapshotError, TableView, WorkerInfo, WorkerState,
 };
 pub use trace::Timeline;
 pub use worker::{

@@ -168,7 +168,7 @@ fn going_back_under_readers_leaks_nothing() {
     let mut schedule = Schedule::new();
     schedule.add(System::try_rows::<Write<Key>>("fail", |job, mut key| {
         key.value.map(|value| value ^ 1);
-        if job.frame() % 2 == 0 && job.payload() == [1] { Err("told so".to_owned()) } else { Ok(()) }
+        if job.frame() % 2 == 0 && job.payload() == [1] { Err("told so".into()) } else { Ok(()) }
     }));
     let mut simulation = simulation(world, schedule);
     let mut reader = simulation.world().reader().expect("there are leases");

@@ -34,8 +34,13 @@ struct Tag;
 fn world(test: &str) -> (World, CString) {
     let name = format!("capi-{test}-{}", std::process::id());
     let target = RegionTarget::Named(name.clone());
-    let mut world =
-        World::builder().component::<Position>().component::<Hot>().component::<Tag>().region(target).build().expect("a region");
+    let mut world = World::builder()
+        .component::<Position>()
+        .component::<Hot>()
+        .component::<Tag>()
+        .region(target)
+        .build()
+        .expect("a region");
     for i in 0..3 {
         let position = Position { x: i as f32, y: -1.0 };
         if i == 1 {

@@ -234,7 +234,7 @@ impl World {
     }
 
     /// Joins the world with systems and workers: from now on it can be stepped.
-    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing))]
+    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing, strict))]
     #[expect(clippy::too_many_arguments, reason = "Python's side of it names them")]
     fn schedule(
         &self,
@@ -247,13 +247,14 @@ impl World {
         fuse: bool,
         main_helps: bool,
         tracing: bool,
+        strict: bool,
     ) -> PyResult<()> {
         check_outside()?;
         check_not_lent()?;
         let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
         let schedule = schedule(systems, stages)?;
         let mut builder = Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse);
-        builder = builder.main_helps(main_helps).tracing(tracing);
+        builder = builder.main_helps(main_helps).tracing(tracing).strict(strict);
         if let Some((program, args)) = command {
             builder = builder.worker_command(WorkerCommand { program: program.into(), args });
         }

@@ -17,6 +17,7 @@ use crate::worker::{Runner, Undo};
 use crate::world::query::{Fetch, bit_runs};
 use crate::world::registry::Registry;
 
+use super::error::text_of;
 use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
 use super::program::{HEADER_WORDS, MAGIC, Words};
@@ -243,7 +244,7 @@ impl SystemRunner {
             // alone, each written column once per system (the query sees to that), all mapped while the job runs.
             let columns = unsafe { ColumnCursor::new(raw, ready) };
             let mut fetch = Fetch { columns, entities, present, next_optional: 0 };
-            kernel.run(&mut job, &mut fetch, views)
+            kernel.run(&mut job, &mut fetch, views).map_err(|error| text_of(&*error))
         };
         if pieces == Pieces::All {
             call(raw, ready, OwnRows::From(around.start), around.entities)?;

@@ -28,7 +28,12 @@ pub struct ChangedChunks<'s> {
 impl<'s> ChangedChunks<'s> {
     /// Those of a column with these stamps, a chunk each, which another table had until the generation `moved` (0: none).
     pub(crate) fn new(stamps: &'s [u64], rows: usize, moved: u64, since: u64) -> Self {
-        ChangedChunks { stamps: &stamps[..rows.div_ceil(CHUNK_ROWS).min(stamps.len())], rows, since, all: moved > since }
+        ChangedChunks {
+            stamps: &stamps[..rows.div_ceil(CHUNK_ROWS).min(stamps.len())],
+            rows,
+            since,
+            all: moved > since,
+        }
     }
 
     /// How many chunks the column has: one for every 1024 rows, the last one shorter.

@@ -20,6 +20,7 @@ use crate::world::store::{ENTITIES, FIRST_DATA, Location, RESOURCES};
 use crate::{Component, Entity, Resource};
 
 use super::SnapshotError;
+use super::changes::ChangedColumn;
 use super::directory::{ColumnEntry, Directory, TableEntry};
 use super::table::TableView;
 

@@ -210,8 +210,8 @@ impl<'s> TableView<'s> {
     }
 
     /// The columns in which something changed, those that the engine keeps for itself left out.
-    pub(super) fn changed_columns(&self, table: usize, generation: u64) -> impl Iterator<Item = ChangedColumn<'s>> {
-        let view = *self;
+    pub(super) fn changed_columns(self, table: usize, generation: u64) -> impl Iterator<Item = ChangedColumn<'s>> {
+        let view = self;
         self.entry.columns.iter().filter_map(move |column| {
             let components = view.snapshot.layout().components();
             let name = match column.kind {

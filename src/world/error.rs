@@ -122,6 +122,15 @@ pub enum WorldError {
         /// The limit.
         max: u32,
     },
+    /// A query that nothing can match.
+    #[error(
+        "the query asks for entities with `{component}` and without it, which nothing can match; leave out `Without`, or \
+         what asks for the component"
+    )]
+    Contradiction {
+        /// The component.
+        component: String,
+    },
     /// An optional toggle.
     #[error("toggle component `{component}` cannot be optional; ask for it with Read, or leave it out with Without")]
     OptionalToggle {

@@ -55,6 +55,21 @@ impl QueryPlan {
         Ok(())
     }
 
+    /// What is asked for can be had: nothing must be there and not be there.
+    pub(crate) fn check(&self, registry: &RegistryRef<'_>) -> Result<(), WorldError> {
+        let refused = |component: &u16| self.none.contains(component);
+        let mut groups = self.any.iter().chain((!self.changed.is_empty()).then_some(&self.changed));
+        let hopeless =
+            groups.find(|group| !group.is_empty() && group.iter().all(refused)).and_then(|group| group.first());
+        match self.all.iter().find(|component| refused(component)).or(hopeless) {
+            None => Ok(()),
+            Some(component) => {
+                let component = registry.0.layout.components()[usize::from(*component)].name.clone();
+                Err(WorldError::Contradiction { component })
+            }
+        }
+    }
+
     /// Whether the query writes anything.
     pub(crate) fn writes(&self) -> bool {
         self.columns.iter().any(|column| column.write)

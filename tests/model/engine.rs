@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use hypostyle::{AnyOf, Changed, Entities, Entity, Job, Read, Schedule, System, View, With, Without, World, Write};
+use hypostyle::{
+    AnyOf, Changed, Entities, Entity, Job, KernelError, Read, Schedule, System, View, With, Without, World, Write,
+};
 
 use super::components::*;
 use super::program::{Fired, Op, Payload, fired, mix};
@@ -39,7 +41,7 @@ pub const PATCHERS: [&str; 4] = ["patch", "react", "left", "right"];
 /// The rows of a job that kernels get: reserved handles count per job.
 pub const JOB_ROWS: usize = 64;
 
-fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired) -> Result<(), String> {
+fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired) -> Result<(), KernelError> {
     let Fired { op, by_row, target, what, link, seed } = fired;
     match op {
         Op::Set if by_row => with_component!(what, C => job.set_row(row, C::made(seed, link))),
@@ -55,7 +57,7 @@ fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired) -> Result<(), String> {
             assert!(entity.is_reserved());
         }
         Op::SetScore => job.set_resource(Score { total: seed, best: link }),
-        Op::Fail => return Err(format!("told to fail by {}", job.entities()[row])),
+        Op::Fail => return Err(format!("told to fail by {}", job.entities()[row]).into()),
     }
     Ok(())
 }
@@ -65,7 +67,7 @@ pub fn seen(counter: Option<u64>, total: u64) -> u64 {
     mix(total) ^ counter.unwrap_or(77)
 }
 
-fn patch(job: &mut Job<'_, '_>, counters: Option<&[u64]>, total: u64) -> Result<(), String> {
+fn patch(job: &mut Job<'_, '_>, counters: Option<&[u64]>, total: u64) -> Result<(), KernelError> {
     let payload = Payload::decode(job.payload());
     for row in 0..job.len() {
         let own = job.entities()[row];

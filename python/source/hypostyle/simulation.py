@@ -98,6 +98,9 @@ class Simulation:
     A generation is published every ``publish_every`` frames. ``fuse`` lets systems that see their own rows only run back to
     back on some rows before the next. With ``main_helps`` this process runs systems beside its worker processes: it would
     not outlive a system that kills its process. ``stages`` names further stages, each with the one that it follows.
+
+    Refused patches are counted in the report; a ``strict`` simulation fails the frame with :class:`FrameError`, which names
+    the system and the reason.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Simulation:
         worker: Union[str, Iterable[str], None] = None,
         stages: Optional[Mapping[str, str]] = None,
         tracing: bool = True,
+        strict: bool = False,
     ) -> None:
         self._world = world
         self._systems = tuple(systems)
@@ -125,7 +129,7 @@ class Simulation:
         command = worker_command(self._systems, worker) if processes else None
         helps = not processes if main_helps is None else main_helps
         stage_list = [*(stages or {}).items()]
-        world._schedule(self, self._systems, stage_list, workers, command, self._publish_every, fuse, helps, tracing)
+        world._schedule(self, self._systems, stage_list, workers, command, self._publish_every, fuse, helps, tracing, strict)
 
     @property
     def world(self) -> World:

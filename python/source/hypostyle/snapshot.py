@@ -21,7 +21,6 @@ __all__ = ["ChangedRows", "Changes", "Chunk", "Component", "Resource", "Rows", "
 
 Array = npt.NDArray[Any]
 
-#: Rows that share one change stamp.
 
 
 class _Core:

@@ -217,7 +217,7 @@ impl Simulation {
     }
 
     /// False: there were none.
-    fn apply_patches(&mut self, work: &Work, parity: u8) -> Result<bool, RegionError> {
+    fn apply_patches(&mut self, work: &Work, parity: u8) -> Result<bool, Failed> {
         let Simulation { world, staged, sizes, access, report, .. } = self;
         if (0..work.jobs.len() as u32).all(|job| staged.records(job).is_empty()) {
             return Ok(false);
@@ -232,6 +232,13 @@ impl Simulation {
             counts: &mut report.patches,
         }
         .apply(&work.jobs, &|job| staged.records(job as u32))?;
+        if self.strict
+            && let Some((system, counts)) =
+                self.report.patches.iter().enumerate().find(|(_, counts)| counts.refused > 0)
+            && let Some(reason) = counts.example.clone()
+        {
+            return Err(Failed::Refused { system, refused: counts.refused, reason });
+        }
         Ok(true)
     }
 
