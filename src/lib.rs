@@ -29,7 +29,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The modules below stand in the order in which data flows.
+//! The modules below stand in floors: each imports those above it only.
 
 #![cfg_attr(
     // such builds make the standard library anew, which takes a nightly compiler anyway
@@ -47,40 +47,61 @@
     )
 )]
 
+// the ground floor: bounds, atomics, points at which tests kill
+mod fault;
 pub mod limits;
+#[cfg(all(test, not(target_family = "wasm")))]
+mod own_process;
 mod primitive;
+#[cfg(all(test, loom))]
+mod tracked;
 
+// what the bytes mean, and what the layout's types are in Rust
 pub mod layout;
-// what the layout's types are in Rust
+
 mod column;
 mod component;
 mod gather;
-
-mod commit;
-pub mod delta;
-mod inputs;
-mod os;
-#[cfg(all(test, not(target_family = "wasm")))]
-mod own_process;
-mod patch;
-mod region;
-mod schedule;
 mod simd;
-mod snapshot;
+
+// where the bytes live, and how changes travel
+mod os;
+
+mod patch;
 pub mod trace;
-#[cfg(all(test, loom))]
-mod tracked;
+
+mod region;
 mod worker;
+
+// what tables are; what a frozen state is
+mod table;
+
+mod generation;
+
+// the state and those who change it
 mod world;
 
+mod commit;
+
+mod snapshot;
+
+mod inputs;
+
+mod schedule;
+
+// copies of states, elsewhere and later
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;
-#[cfg(feature = "export")]
-pub mod export;
-#[cfg(feature = "gateway")]
-pub mod gateway;
+pub mod delta;
+
 #[cfg(feature = "checkpoint")]
 pub mod journal;
+
+#[cfg(feature = "export")]
+pub mod export;
+
+#[cfg(feature = "gateway")]
+pub mod gateway;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -101,6 +122,7 @@ extern crate self as hypostyle;
 pub use column::{ColumnCursor, Mut};
 pub use commit::{PatchCounts, Refusal};
 pub use component::{Bool, ColumnItem, Component, Entity, Field, Plain, Resource, Scalar};
+pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
 pub use hypostyle_derive::{Component, Resource};
 pub use inputs::{InputError, InputSender};
 pub use layout::{
@@ -120,9 +142,9 @@ pub use schedule::{
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};
 pub use snapshot::{
-    ChangedChunks, ChangedColumn, ColumnMemory, OwnedSnapshot, Pinned, Presence, Reader, SharedReader, Snapshot,
-    SnapshotError, TableView, WorkerInfo, WorkerState,
+    ColumnMemory, OwnedSnapshot, Pinned, Reader, SharedReader, Snapshot, TableView, WorkerInfo, WorkerState,
 };
+pub use table::Presence;
 pub use trace::Timeline;
 pub use worker::{
     DeathNotice, HostedWorker, JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName,

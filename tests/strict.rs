@@ -214,7 +214,9 @@ fn order_may_be_by_systems_that_are_missing() {
     let order = |systems: Vec<System>| {
         let (world, _) = world(1, 1);
         let mut schedule = Schedule::new();
-        systems.into_iter().for_each(|system| drop(schedule.add(system)));
+        for system in systems {
+            schedule.add(system);
+        }
         Simulation::new(world, schedule, Workers::Local).map(|simulation| {
             let update = simulation.plan().stages.iter().find(|stage| stage.name == "update").unwrap();
             let names = |batch: &hypostyle::BatchPlan| {
@@ -263,7 +265,7 @@ fn kernels_take_typed_errors_and_texts() {
     }));
     assert!(said.contains("does not declare that it reads resource `last`"), "{said}");
     let said = failure(
-        System::try_rows::<With<Cell>>("s", |job, ()| Ok(drop(job.resource::<Last>()?))).reads_resource::<Last>(),
+        System::try_rows::<With<Cell>>("s", |job, ()| Ok(job.resource::<Last>().map(|_| ())?)).reads_resource::<Last>(),
     );
     assert!(said.contains("resource `last` has no value yet"), "{said}");
     assert!(failure(System::try_rows::<With<Cell>>("s", |_, ()| Err("out of fuel".into()))).contains("out of fuel"));

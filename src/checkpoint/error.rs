@@ -4,8 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::generation::SnapshotError;
 use crate::layout::LayoutError;
-use crate::snapshot::SnapshotError;
 use crate::world::error::WorldError;
 
 /// What can go wrong with a checkpoint.

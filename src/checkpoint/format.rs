@@ -33,6 +33,7 @@
 //!
 //! All integers are little-endian. Everything here takes any bytes whatever and never panics.
 
+use crate::table::{TableKind, resources::resources_bytes};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -40,8 +41,6 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use crate::layout::Layout;
 use crate::limits::{CHECKPOINT_CHUNK_BYTES_MAX, CHECKPOINT_NOTES_BYTES_MAX, LAYOUT_BYTES_MAX};
 use crate::region::pin;
-use crate::world::resources::resources_bytes;
-use crate::world::table::TableKind;
 
 use super::error::FormatError;
 use super::parts::{Parts, TableHead};

@@ -5,12 +5,11 @@
 //! chunk must be before it looks at one. Rows beyond those in use are left out; stamps are those of the chunks of rows
 //! in use.
 
+use crate::table::{ColumnKind, Item, Shape, TableKind};
 use std::sync::Arc;
 
 use crate::layout::{Layout, ScalarType};
 use crate::limits::CHUNK_ROWS;
-use crate::world::column::{ColumnKind, Item};
-use crate::world::table::{Shape, TableKind};
 
 /// A table without its columns.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! [`open`] checks header, layout, tables and index. Each chunk is checked when it is read. What the chunks hold is
 //! checked as a region's is that another process left: handles and the entity map must lead to each other.
 
+use crate::table::Shape;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,6 @@ use crate::layout::Layout;
 use crate::region::RegionTarget;
 use crate::snapshot::Reader;
 use crate::world::restore::{self, Piece};
-use crate::world::table::Shape;
 use crate::world::{World, WorldBuilder};
 
 use super::codec::Decoder;

@@ -219,7 +219,7 @@ pub(super) fn write_at_pace(
 
 /// A generation's tables.
 pub(crate) fn tables_of(snapshot: &Snapshot<'_>) -> Vec<TableHead> {
-    let head = |table: &crate::snapshot::TableEntry| TableHead {
+    let head = |table: &crate::generation::TableEntry| TableHead {
         kind: table.kind,
         rows: table.rows,
         capacity: table.capacity,

@@ -6,6 +6,7 @@
 //! was read. Records are untrusted: kind, component, row, handle and the system's declared changes are checked here,
 //! on a private copy of the bytes.
 
+use crate::table::{Location, RESOURCES, Registry, resources::resource_offset};
 use std::ops::Range;
 
 use crate::Entity;
@@ -13,9 +14,7 @@ use crate::layout::Storage;
 use crate::limits::ENTITIES_MAX;
 use crate::patch::{Body, Op, RecordSizes, Records, SpawnRun};
 use crate::region::RegionError;
-use crate::world::registry::Registry;
-use crate::world::resources::resource_offset;
-use crate::world::store::{Location, RESOURCES, Store};
+use crate::world::store::Store;
 
 use super::marks::{Marks, SPAWNS};
 use super::pending::{Change, NONE, PendingSet};

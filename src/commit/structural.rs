@@ -273,7 +273,7 @@ impl Commit<'_> {
         chain: &mut Vec<Node>,
     ) -> Result<(), RegionError> {
         let n = spawns.len() as u32;
-        self.store.write_partial(crate::world::store::ENTITIES, 0)?;
+        self.store.write_partial(crate::table::ENTITIES, 0)?;
         let first = self.store.append(table, n)?;
         let handles = &self.scratch.spawned[spawns.clone()];
         let offset = self.store.tables[table as usize].columns[0].live.offset + 8 * u64::from(first);

@@ -140,7 +140,7 @@ impl Shadow {
 
 /// Whether the selection already held the table at a look: tables can gain toggles.
 fn was_selected(track: &TableTrack, id: u32, selection: &Selection, look: u32) -> bool {
-    if selection.selects_all() || id < crate::world::store::FIRST_DATA {
+    if selection.selects_all() || id < crate::table::FIRST_DATA {
         return track.created <= look;
     }
     track.components.iter().any(|(id, since)| selection.has_component(*id) && (*since).max(track.created) <= look)

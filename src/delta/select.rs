@@ -1,9 +1,9 @@
 //! What of a world a shadow follows or a delta carries.
 
+use crate::table::{ENTITIES, RESOURCES};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::layout::{Layout, ScalarType, nearest};
-use crate::world::store::{ENTITIES, RESOURCES};
 
 use super::area::Area;
 use super::state::Role;

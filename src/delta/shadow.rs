@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::snapshot::{ChangedChunks, ColumnEntry, Snapshot, TableEntry};
+use crate::generation::{ChangedChunks, ColumnEntry, TableEntry};
+use crate::snapshot::Snapshot;
 
 use super::select::Selection;
 use super::state::{Role, State, StateColumn, StateTable, item_bytes};

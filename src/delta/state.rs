@@ -3,16 +3,15 @@
 //! Invariants: a column of a table with `rows` rows has `items(rows)` items of `item_bytes`; stamps are empty, or one for
 //! each chunk of rows. The state knows no layout and no names: what the bytes mean is told beside it.
 
+use crate::table::{ColumnKind, ENTITIES, FIRST_DATA, Item, Location, RESOURCES, resources::resource_offset};
 use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::generation::kind_code;
 use crate::layout::Layout;
 use crate::limits::CHUNK_ROWS;
-use crate::snapshot::{Snapshot, kind_code};
-use crate::world::column::{ColumnKind, Item};
-use crate::world::resources::resource_offset;
-use crate::world::store::{ENTITIES, FIRST_DATA, Location, RESOURCES};
+use crate::snapshot::Snapshot;
 
 /// What a column is, in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,7 +122,7 @@ impl State {
     /// All of a generation.
     #[must_use]
     pub fn of(snapshot: &Snapshot<'_>) -> Self {
-        let table = |entry: &crate::snapshot::TableEntry| {
+        let table = |entry: &crate::generation::TableEntry| {
             let columns = entry.columns.iter().map(|column| {
                 let item_bytes = item_bytes(column.item);
                 let (rows, stamps) = snapshot.column_parts(entry, column);

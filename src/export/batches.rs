@@ -15,8 +15,10 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
 use arrow_schema::SchemaRef;
 
 use crate::component::Entity;
+use crate::generation::SnapshotError;
 use crate::layout::{FieldType, ScalarType};
-use crate::snapshot::{Pinned, Presence, Reader, SnapshotError, TableView};
+use crate::snapshot::{Pinned, Reader, TableView};
+use crate::table::Presence;
 
 use super::memory::Held;
 use super::schema::{Source, data_type, item_field, schema};

@@ -4,8 +4,8 @@
 use std::path::PathBuf;
 
 use crate::checkpoint::CheckpointError;
+use crate::generation::SnapshotError;
 use crate::journal::JournalError;
-use crate::snapshot::SnapshotError;
 
 /// What can go wrong with an export.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,8 @@ use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
 use crate::delta::{AreaMasks, FLAG_ZSTD, HEAD_BYTES, MESSAGE_BYTES_MIN, Selection, Shadow};
-use crate::snapshot::{Reader, SnapshotError};
+use crate::generation::SnapshotError;
+use crate::snapshot::Reader;
 use crate::trace::Timeline;
 
 use super::buffers::Buffers;

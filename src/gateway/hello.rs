@@ -1,10 +1,10 @@
 //! The region as HELLO tells of it.
 
+use crate::table::resources::resource_offset;
 use serde_json::{Value, json};
 
 use crate::delta::Selection;
 use crate::layout::{FieldLayout, Layout, Storage};
-use crate::world::resources::resource_offset;
 
 use super::message::CLIENT_BYTES_MAX;
 use super::wishes::WINDOW_MAX;

@@ -42,8 +42,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::delta::SelectError;
+use crate::generation::SnapshotError;
 use crate::inputs::InputError;
-use crate::snapshot::{Reader, SnapshotError};
+use crate::snapshot::Reader;
 use crate::trace::Timeline;
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -24,13 +24,11 @@
 #![forbid(unsafe_code)]
 
 mod error;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod hostile;
 mod mailbox;
 mod sender;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 pub use error::InputError;
 pub(crate) use mailbox::Mailbox;

@@ -13,6 +13,7 @@ use crate::limits::INPUT_RINGS;
 use crate::os;
 use crate::patch::{HANDLE_BYTES, HEADER_BYTES, Header, Kind, Producer, Ring, padded};
 use crate::region::{ReaderMap, RegionError};
+use crate::snapshot::Reader;
 
 use super::InputError;
 use super::mailbox::target_of;
@@ -35,6 +36,17 @@ pub struct InputSender {
     names: Vec<String>,
     sequence: u32,
     record: Vec<u8>,
+}
+
+impl Reader {
+    /// A way to send inputs to the simulation that writes the region; `None`: it takes none.
+    ///
+    /// # Errors
+    /// Its mailbox is broken, has no free ring, or is not to be had.
+    pub fn inputs(&self) -> Result<Option<InputSender>, InputError> {
+        let (map, layout) = self.parts();
+        InputSender::open(map, layout)
+    }
 }
 
 impl InputSender {

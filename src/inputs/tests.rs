@@ -182,7 +182,7 @@ fn record(kind: Kind, field: u8, component: u16, count: u32, payload: &[u8]) -> 
 
 fn ring_of(simulation: &Simulation, index: usize) -> super::words::RingWords {
     let reader = simulation.world().reader().unwrap();
-    let (block, _) = reader.inputs_block().unwrap();
+    let (block, _) = reader.parts().0.inputs().unwrap().unwrap();
     Words::new(block).unwrap().ring(index)
 }
 

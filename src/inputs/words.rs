@@ -47,11 +47,11 @@ const _: () = assert!(TARGETS_AT + INPUTS_MAX <= PAGE_WORDS, "the targets fit th
 const _: () = assert!(2 * INPUT_HISTORY <= PAGE_WORDS, "the history fits its page");
 
 /// Bytes of a whole mailbox.
-pub(super) const MAILBOX_BYTES: u64 = ((PAGE_WORDS + INPUT_RINGS * RING_WORDS) * 8) as u64;
+pub(crate) const MAILBOX_BYTES: u64 = ((PAGE_WORDS + INPUT_RINGS * RING_WORDS) * 8) as u64;
 
 /// What an input can set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// A component, or one field of it (its index + 1).
     Component {
         id: u16,
@@ -80,7 +80,7 @@ impl Target {
     }
 
     /// Whether whoever may set this may set `other`.
-    pub(super) fn covers(self, other: Target) -> bool {
+    pub(crate) fn covers(self, other: Target) -> bool {
         self == other
             || matches!((self, other), (Target::Component { id, field: 0 }, Target::Component { id: of, .. }) if id == of)
     }
@@ -88,18 +88,18 @@ impl Target {
 
 /// A mailbox's block.
 #[derive(Clone, Debug)]
-pub(super) struct Words(Arc<Block>);
+pub(crate) struct Words(Arc<Block>);
 
 impl Words {
     /// A block of another process or of this one, of at least [`MAILBOX_BYTES`].
-    pub(super) fn new(block: Arc<Block>) -> Result<Self, InputError> {
+    pub(crate) fn new(block: Arc<Block>) -> Result<Self, InputError> {
         if block.words().len() < MAILBOX_BYTES as usize / 8 {
             return Err(InputError::Broken { what: "it is too short" });
         }
         Ok(Words(block))
     }
 
-    pub(super) fn block(&self) -> &Arc<Block> {
+    pub(crate) fn block(&self) -> &Arc<Block> {
         &self.0
     }
 
@@ -115,7 +115,7 @@ impl Words {
     }
 
     /// Writes the head: from now on senders find the mailbox.
-    pub(super) fn write_head(&self, targets: &[Target]) {
+    pub(crate) fn write_head(&self, targets: &[Target]) {
         let store = |at: usize, word: u64| self.word(at).store(word, Ordering::Relaxed);
         store(1, INPUT_RINGS as u64 | (targets.len() as u64) << 32);
         store(2, INPUT_RING_BYTES as u64);
@@ -126,7 +126,7 @@ impl Words {
     }
 
     /// The targets that the head declares.
-    pub(super) fn read_head(&self) -> Result<Vec<Target>, InputError> {
+    pub(crate) fn read_head(&self) -> Result<Vec<Target>, InputError> {
         let broken = |what| Err(InputError::Broken { what });
         // SYNC POINT mailbox
         if self.word(0).load(Ordering::Acquire) != MAGIC {
@@ -146,15 +146,15 @@ impl Words {
         read.ok_or(InputError::Broken { what: "it declares what is none" })
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.word(CLOSED_AT).store(1, Ordering::Release);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.word(CLOSED_AT).load(Ordering::Acquire) != 0
     }
 
-    pub(super) fn ring(&self, index: usize) -> RingWords {
+    pub(crate) fn ring(&self, index: usize) -> RingWords {
         assert!(index < INPUT_RINGS, "a mailbox has so many rings");
         RingWords { block: Arc::clone(&self.0), at: PAGE_WORDS + index * RING_WORDS }
     }
@@ -162,7 +162,7 @@ impl Words {
 
 /// One ring of a mailbox, with what stands beside it.
 #[derive(Clone, Debug)]
-pub(super) struct RingWords {
+pub(crate) struct RingWords {
     block: Arc<Block>,
     at: usize,
 }
@@ -173,19 +173,19 @@ impl RingWords {
         &self.block.words()[self.at + at]
     }
 
-    pub(super) fn owner(&self) -> &AtomicU64 {
+    pub(crate) fn owner(&self) -> &AtomicU64 {
         self.word(OWNER_AT)
     }
 
     /// Makes the ring as new. Nobody produces into it.
-    pub(super) fn renew(&self) {
+    pub(crate) fn renew(&self) {
         for at in [HEAD_AT, TAIL_AT, FLAGS_AT, OWNER_AT].into_iter().chain(HISTORY_AT..HISTORY_AT + 2 * INPUT_HISTORY) {
             self.word(at).store(0, Ordering::Release);
         }
     }
 
     /// Notes what a generation will contain: everything before `position`. Only for one that is not published yet.
-    pub(super) fn note(&self, generation: u64, position: u64) {
+    pub(crate) fn note(&self, generation: u64, position: u64) {
         let at = HISTORY_AT + 2 * (generation % INPUT_HISTORY as u64) as usize;
         self.word(at).store(0, Ordering::Release);
         // SYNC POINT mailbox-history: a reader of this position sees that the entry is being changed, or was
@@ -194,7 +194,7 @@ impl RingWords {
     }
 
     /// What a published generation contains, as far as that is still known: everything before this position.
-    pub(super) fn contained(&self, generation: u64) -> Option<u64> {
+    pub(crate) fn contained(&self, generation: u64) -> Option<u64> {
         let entry = |index: usize| {
             let at = HISTORY_AT + 2 * index;
             let noted = self.word(at).load(Ordering::Acquire);

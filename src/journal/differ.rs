@@ -8,6 +8,7 @@
 //!
 //! Invariant: a part of the state that is not up to date is marked, and never compared with.
 
+use crate::table::ColumnKind;
 use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
@@ -18,8 +19,8 @@ use crate::checkpoint::codec::{Encoder, RAW, WITHOUT_ZEROS, without_zeros};
 use crate::checkpoint::format::{self, Entry};
 use crate::checkpoint::parts::{Part, Parts};
 use crate::checkpoint::write::{part_bytes, tables_of};
-use crate::snapshot::{ChangedChunks, Snapshot};
-use crate::world::column::ColumnKind;
+use crate::generation::ChangedChunks;
+use crate::snapshot::Snapshot;
 
 use super::delta::{BLOCK_BYTES, VALUES, exclusive_or};
 use super::format::{Record, Run};

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{CheckpointError, FormatError};
-use crate::snapshot::SnapshotError;
+use crate::generation::SnapshotError;
 use crate::world::error::WorldError;
 
 /// What can go wrong with a journal.

@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 //! A whole state in plain memory: what a checkpoint holds, uncompressed, to be changed record by record.
 
+use crate::table::{ColumnKind, TableKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,9 +12,7 @@ use crate::layout::Layout;
 use crate::limits::CHUNK_ROWS;
 use crate::region::RegionTarget;
 use crate::snapshot::{Reader, Snapshot};
-use crate::world::column::ColumnKind;
 use crate::world::restore::{self, Piece};
-use crate::world::table::TableKind;
 use crate::world::{World, WorldBuilder};
 
 use super::error::JournalError;

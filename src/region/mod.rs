@@ -45,8 +45,6 @@ pub(crate) use control::worker_state;
 pub(crate) use extent::Extent;
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use reader::MailboxParts;
 pub(crate) use reader::ReaderMap;
 #[cfg(unix)]
 pub(crate) use worker::WorkerMap;

@@ -2,14 +2,14 @@
 //! A group of systems and the tables of the moment become a program: tasks, jobs, and what is to be done once all
 //! jobs have ended. Row ranges depend on the tables' rows alone.
 
+use crate::table::{ENTITIES, FIRST_DATA, RESOURCES, Shape};
 use std::sync::Arc;
 
 use crate::commit::JobRows;
 use crate::layout::FieldType;
 use crate::region::RegionError;
 use crate::world::query::{MaskTerm, Matched, matches};
-use crate::world::store::{ENTITIES, FIRST_DATA, RESOURCES, Store};
-use crate::world::table::Shape;
+use crate::world::store::Store;
 
 use super::graph::Group;
 use super::job::FrameInfo;

@@ -5,6 +5,7 @@
 //! Such a system is a query by names ([`NamedQuery`]) and a kernel on bytes ([`NamedJob`]). To the schedule it is like
 //! any other: it knows neither what language a kernel is written in, nor who calls it.
 
+use crate::table::{Registry, resources::resource_offset};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -16,8 +17,6 @@ use crate::world::bulk::find_field;
 use crate::world::bundle::RegistryRef;
 use crate::world::error::WorldError;
 use crate::world::query::{Fetch, QueryPlan};
-use crate::world::registry::Registry;
-use crate::world::resources::resource_offset;
 
 use super::error::{JobError, KernelError};
 use super::job::Job;

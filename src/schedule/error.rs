@@ -2,6 +2,7 @@
 //! What a kernel can be told that it asked for in vain.
 
 use crate::WorldError;
+use crate::table::UnknownName;
 
 /// What a kernel that can fail returns: any error, or a text. `?` takes typed errors and texts alike, and
 /// `Err("no fuel".into())` says something of one's own. The frame is abandoned, and its error has the message.
@@ -72,6 +73,12 @@ pub enum JobError {
         /// Bytes given.
         got: usize,
     },
+}
+
+impl From<UnknownName> for JobError {
+    fn from(unknown: UnknownName) -> Self {
+        JobError::World(unknown.into())
+    }
 }
 
 /// An error's message, with those of what it came from, as it travels from a worker to main.

@@ -1,14 +1,13 @@
 #![forbid(unsafe_code)]
 //! What a kernel gets beside its columns: the frame, its rows, its payload, resources, and the patch writer.
 
+use crate::table::{Registry, resources::resource_offset};
 use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::patch::{Op, PatchWriter};
 use crate::world::bundle::{Bundle, RegistryRef};
-use crate::world::registry::Registry;
-use crate::world::resources::resource_offset;
 use crate::{Component, Entity, Resource};
 
 use super::error::JobError;

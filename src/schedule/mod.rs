@@ -119,7 +119,7 @@ impl Schedule {
 /// Looks up every name of every system.
 pub(crate) fn compile(
     schedule: &Schedule,
-    registry: &crate::world::registry::Registry,
+    registry: &crate::table::Registry,
 ) -> Result<Vec<system::Compiled>, ScheduleError> {
     schedule
         .systems

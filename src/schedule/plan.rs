@@ -1,10 +1,10 @@
 #![forbid(unsafe_code)]
 //! A schedule's plan, for people: stages, groups, batches, and why two systems are apart.
 
+use crate::table::Registry;
 use std::fmt;
 
 use crate::layout::Layout;
-use crate::world::registry::Registry;
 
 use super::graph::{self, Stage};
 use super::system::Compiled;

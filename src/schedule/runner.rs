@@ -5,6 +5,7 @@
 //! job writes them, and no job reads them but through the old extent.
 #![expect(unsafe_code, reason = "column memory becomes slices for kernels here")]
 
+use crate::table::Registry;
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -15,7 +16,6 @@ use crate::patch::PatchWriter;
 use crate::trace::JobTrace;
 use crate::worker::{Runner, Undo};
 use crate::world::query::{Fetch, bit_runs};
-use crate::world::registry::Registry;
 
 use super::error::text_of;
 use super::job::{FrameInfo, Job, OwnRows};

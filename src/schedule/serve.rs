@@ -2,6 +2,7 @@
 //! The worker process's side: the same systems, registered again, on the region of the process that started it.
 #![cfg(unix)]
 
+use crate::table::Registry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,6 @@ use crate::layout::Layout;
 use crate::region::WorkerMap;
 use crate::trace::{Recorder, RingPlace};
 use crate::worker::{Served, WorkerError, WorkerStart, serve_with};
-use crate::world::registry::Registry;
 
 use super::error::{KernelError, text_of};
 use super::memory::JobMemory;

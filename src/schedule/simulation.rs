@@ -7,12 +7,13 @@
 
 mod frame;
 
+use crate::table::Item;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::commit::{Access, Commit, PatchCounts, Refusal};
+use crate::commit::{Access, Commit, PatchCounts, Refusal, Scratch};
 use crate::inputs::{InputError, Mailbox};
 use crate::limits::{TIME_MAX, TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
 use crate::os;
@@ -23,7 +24,6 @@ use crate::worker::{
     Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged,
     WorkerCommand, WorkerKind, WorkerStatus, Workers,
 };
-use crate::world::column::Item;
 use crate::world::query::mask_runs;
 use crate::world::{Publication, Rollback, World, WorldError};
 
@@ -310,6 +310,7 @@ impl SimulationBuilder {
             undo_bytes,
             work: Work::default(),
             staged: Staged::new(),
+            scratch: Scratch::default(),
             edited: true,
             closed: false,
             since_publication: 0,
@@ -355,6 +356,8 @@ pub struct Simulation {
     undo_bytes: Option<u64>,
     work: Work,
     staged: Staged,
+    /// What commits keep for their memory.
+    scratch: Scratch,
     report: FrameReport,
     /// Whether the owner may have changed the world since the last publication.
     edited: bool,

@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 //! Declaring a system: its kernel, what it reads and writes, when it runs.
 
+use crate::table::{Registry, UnknownName};
 use std::time::Duration;
 
 use crate::Resource;
@@ -9,7 +10,6 @@ use crate::limits::JOB_ROWS;
 use crate::world::bundle::{Bundle, RegistryRef};
 use crate::world::error::WorldError;
 use crate::world::query::{Fetch, Query, QueryPlan};
-use crate::world::registry::Registry;
 
 use super::by_name::Names;
 use super::error::KernelError;
@@ -74,12 +74,12 @@ enum Ids {
 
 /// A resource, as a Rust type or by name.
 enum ResourceId {
-    Typed(fn(&Registry) -> Result<u16, WorldError>),
+    Typed(fn(&Registry) -> Result<u16, UnknownName>),
     Named(String),
 }
 
 impl ResourceId {
-    fn find(&self, registry: &Registry) -> Result<u16, WorldError> {
+    fn find(&self, registry: &Registry) -> Result<u16, UnknownName> {
         match self {
             ResourceId::Typed(find) => find(registry),
             ResourceId::Named(name) => registry.resource_named(name),

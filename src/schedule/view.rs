@@ -1,13 +1,13 @@
 //! Whole read columns, for kernels that look at neighbours.
 #![expect(unsafe_code, reason = "frozen columns of other rows become shared slices here")]
 
+use crate::table::Location;
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::Entity;
 use crate::column::{ColumnCursor, RawColumn};
 use crate::world::query::{Fetch, Query};
-use crate::world::store::Location;
 
 /// The entity map as it was when the batch began.
 #[derive(Clone, Copy, Debug)]

@@ -2,9 +2,8 @@
 //! A generation's logical content as one number: entities with their components and values in handle order, the free
 //! slots, the resources. Where rows, tables and extents lie does not matter.
 
+use crate::table::{FIRST_DATA, Location};
 use xxhash_rust::xxh3::Xxh3;
-
-use crate::world::store::{FIRST_DATA, Location};
 
 use super::reader::Snapshot;
 

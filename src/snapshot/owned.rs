@@ -17,8 +17,8 @@ use crate::layout::Layout;
 use crate::os;
 use crate::region::LeaseInfo;
 
-use super::SnapshotError;
 use super::reader::{Pinned, Reader, Snapshot};
+use crate::generation::SnapshotError;
 
 /// A reader that threads share, whose snapshots own their pins. Clones are the same reader.
 #[derive(Clone)]

@@ -5,6 +5,7 @@
 //! writes nothing but its lease and takes no lock.
 #![expect(unsafe_code, reason = "bytes of a pinned generation become slices here")]
 
+use crate::table::{ENTITIES, FIRST_DATA, Location, RESOURCES, Registry, resources::resource_offset};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,15 +15,11 @@ use crate::limits::DIRECTORY_SLOTS;
 use crate::region::{Lease, LeaseInfo, ReaderMap, Region, RegionTarget, pin, worker_state};
 use crate::trace::{Timeline, Trace};
 use crate::world::error::WorldError;
-use crate::world::registry::Registry;
-use crate::world::resources::resource_offset;
-use crate::world::store::{ENTITIES, FIRST_DATA, Location, RESOURCES};
 use crate::{Component, Entity, Resource};
 
-use super::SnapshotError;
-use super::changes::ChangedColumn;
-use super::directory::{ColumnEntry, Directory, TableEntry};
 use super::table::TableView;
+use crate::generation::SnapshotError;
+use crate::generation::{ChangedColumn, ColumnEntry, Directory, TableEntry};
 
 /// A world in another process (or in this one), to look at.
 pub struct Reader {
@@ -197,18 +194,9 @@ impl Reader {
         Ok(())
     }
 
-    /// A way to send inputs to the simulation that writes the region; `None`: it takes none.
-    ///
-    /// # Errors
-    /// Its mailbox is broken, has no free ring, or is not to be had.
-    pub fn inputs(&self) -> Result<Option<crate::InputSender>, crate::InputError> {
-        crate::InputSender::open(&self.map, &self.registry.layout)
-    }
-
-    /// The bytes of the region's mailbox.
-    #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) fn inputs_block(&self) -> Option<crate::region::MailboxParts> {
-        self.map.inputs().ok().flatten()
+    /// The region as it is mapped, and its layout: what a sender of inputs is built on.
+    pub(crate) fn parts(&self) -> (&Arc<ReaderMap>, &Arc<Layout>) {
+        (&self.map, &self.registry.layout)
     }
 
     /// The newest published generation; 0: none.
@@ -449,8 +437,8 @@ impl<'r> Snapshot<'r> {
     pub(crate) fn column_parts(&self, table: &TableEntry, column: &ColumnEntry) -> (&[u8], &[u64]) {
         let rows = table.rows as usize;
         let used = match column.item {
-            crate::world::column::Item::Bytes(bytes) => rows * bytes as usize,
-            crate::world::column::Item::Bit => rows.div_ceil(64) * 8,
+            crate::table::Item::Bytes(bytes) => rows * bytes as usize,
+            crate::table::Item::Bit => rows.div_ceil(64) * 8,
         };
         let (rows_bytes, stamps) =
             self.extent_bytes(column).split_at(column.item.extent_bytes(table.capacity).0 as usize);
@@ -466,8 +454,8 @@ impl<'r> Snapshot<'r> {
             for column in &table.columns {
                 all += column.extent.bytes;
                 used += match column.item {
-                    crate::world::column::Item::Bytes(bytes) => u64::from(bytes) * u64::from(table.rows),
-                    crate::world::column::Item::Bit => u64::from(table.rows).div_ceil(64) * 8,
+                    crate::table::Item::Bytes(bytes) => u64::from(bytes) * u64::from(table.rows),
+                    crate::table::Item::Bit => u64::from(table.rows).div_ceil(64) * 8,
                 };
             }
         }

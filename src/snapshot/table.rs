@@ -3,12 +3,11 @@
 
 use crate::component::{ColumnItem, Component, Entity};
 use crate::layout::{FieldType, Storage};
-use crate::world::column::{ColumnKind, Item};
+use crate::table::{ColumnKind, Item, Presence};
 
-use super::SnapshotError;
-use super::changes::{ChangedChunks, ChangedColumn};
-use super::directory::{ColumnEntry, TableEntry};
 use super::reader::Snapshot;
+use crate::generation::SnapshotError;
+use crate::generation::{ChangedChunks, ChangedColumn, ColumnEntry, TableEntry};
 
 /// The name of the rows' handles, which no component can have.
 const ENTITY_COLUMN: &str = "(entity)";
@@ -30,29 +29,6 @@ pub struct ColumnMemory {
     pub bytes: u64,
     /// Bytes that rows use.
     pub used: u64,
-}
-
-/// Which rows of a table have a component.
-#[derive(Clone, Copy, Debug)]
-pub enum Presence<'s> {
-    /// None has.
-    None,
-    /// All have.
-    All,
-    /// Those whose bit is set: bit `row % 64` of word `row / 64`.
-    Bits(&'s [u64]),
-}
-
-impl Presence<'_> {
-    /// Whether a row has the component.
-    #[must_use]
-    pub fn contains(&self, row: usize) -> bool {
-        match self {
-            Presence::None => false,
-            Presence::All => true,
-            Presence::Bits(words) => words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 != 0),
-        }
-    }
 }
 
 impl<'s> TableView<'s> {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::limits::PAGE_BYTES;
-use crate::{os, worker};
+use crate::{fault, os};
 
 use super::event::{EVENT_WORDS, Event, EventKind};
 use super::memory::Block;
@@ -74,7 +74,7 @@ impl Ring {
         let number = head.wrapping_add(1);
         slot[0].store(words[0] | u64::from(number as u32), Ordering::Relaxed);
         slot[1].store(words[1], Ordering::Relaxed);
-        worker::fault::point("mid-event");
+        fault::point("mid-event");
         slot[2].store(words[2], Ordering::Relaxed);
         slot[3].store(words[3], Ordering::Relaxed);
         // SYNC POINT: trace head. Whoever sees the head sees the event,

@@ -11,7 +11,8 @@ use crate::os;
 use crate::patch::PatchWriter;
 use crate::trace::{JobTrace, Recorder};
 
-use super::{Runner, Undo, fault};
+use super::{Runner, Undo};
+use crate::fault;
 
 /// How a kernel failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,7 +31,6 @@ mod claim;
 mod collect;
 mod crew;
 mod error;
-pub(crate) mod fault;
 mod hosted;
 mod job;
 mod lane;

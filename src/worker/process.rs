@@ -16,11 +16,12 @@ use std::sync::Arc;
 
 use crate::trace::{Recorder, RingPlace};
 
+use super::Runner;
 use super::board::{Attached, Board, Message};
 use super::error::WorkerError;
 use super::lane::{LanePlan, WorkerLane};
 use super::serving::{ProgramSource, Server};
-use super::{Runner, fault};
+use crate::fault;
 
 /// The environment variable that makes a process a worker.
 pub(super) const VARIABLE: &str = "HYPOSTYLE_WORKER";

@@ -17,7 +17,8 @@ use super::lane::{UndoArea, WorkerLane};
 use super::memory::Memory;
 use super::program::lock;
 use super::wait::{self, Spinner};
-use super::{Runner, fault, job};
+use super::{Runner, job};
+use crate::fault;
 
 /// How long a worker spins for the next batch of a frame before it sleeps.
 const SPIN_IN_FRAME: Duration = Duration::from_millis(2);

@@ -18,8 +18,8 @@
 use std::sync::atomic::{Ordering, fence};
 
 use super::board::Window;
-use super::fault;
 use super::memory::Memory;
+use crate::fault;
 
 /// Words of the undo area's head.
 pub(super) const UNDO_WORDS: usize = 16;

@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 //! Declaring a world: Rust types, a layout file, a region.
 
+use crate::table::{RESOURCES, Registry, resources::resource_offset};
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,9 +12,7 @@ use crate::{Component, Resource};
 
 use super::error::WorldError;
 use super::publish::Publisher;
-use super::registry::Registry;
-use super::resources::resource_offset;
-use super::store::{RESOURCES, Store};
+use super::store::Store;
 use super::{World, arena};
 
 /// Declares a world. Made by [`World::builder`].
@@ -296,7 +295,6 @@ impl World {
             frame: 0,
             time: 0.0,
             publisher: Publisher::default(),
-            scratch: crate::commit::Scratch::default(),
             edit: super::edit::EditScratch::default(),
             prefabs: HashMap::new(),
             queries: super::visit::Queries::default(),

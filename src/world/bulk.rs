@@ -2,11 +2,11 @@
 //! Spawning by columns: the fastest way in.
 
 use crate::component::{ColumnItem, Component};
+use crate::table::Registry;
 use crate::{Entity, layout::FieldType};
 
 use super::World;
 use super::error::WorldError;
-use super::registry::Registry;
 
 /// Looks up `component.field`.
 pub(crate) fn find_field(registry: &Registry, name: &str) -> Result<(u16, u8, FieldType), WorldError> {
@@ -59,7 +59,7 @@ impl<'a> BulkSpawn<'_, 'a> {
     pub fn with<C: Component>(mut self) -> Self {
         match self.world.registry.component::<C>() {
             Ok(id) => self.components.push(id),
-            Err(error) => self.error = self.error.or(Some(error)),
+            Err(unknown) => self.error = self.error.or(Some(unknown.into())),
         }
         self
     }
@@ -68,7 +68,7 @@ impl<'a> BulkSpawn<'_, 'a> {
     pub fn with_named(mut self, component: &str) -> Self {
         match self.world.registry.component_named(component) {
             Ok(id) => self.components.push(id),
-            Err(error) => self.error = self.error.or(Some(error)),
+            Err(unknown) => self.error = self.error.or(Some(unknown.into())),
         }
         self
     }

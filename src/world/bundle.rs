@@ -1,13 +1,12 @@
 #![forbid(unsafe_code)]
 //! Bundles: what an entity is spawned with. A component, or a tuple of bundles.
 
+use crate::table::{Registry, Table};
 use crate::{Component, Entity};
 
 use super::World;
 use super::error::WorldError;
 use super::lookup::RowOffsets;
-use super::registry::Registry;
-use super::table::Table;
 
 mod sealed {
     pub trait Sealed {}

@@ -1,7 +1,8 @@
 #![forbid(unsafe_code)]
 //! Single cells of tables: where an entity is, which entity a row is, bits.
 
-use super::store::{Location, Store};
+use super::store::Store;
+use crate::table::Location;
 
 impl Store {
     /// The entity map's word of a slot in use.

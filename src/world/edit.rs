@@ -4,6 +4,7 @@
 //! What one row of plain columns takes is done by [`super::single`]; what takes more (toggles, tracked components, room)
 //! goes the general way, which makes the plans for the next time.
 
+use crate::table::{IdMap, Location, TypeMap};
 use std::any::TypeId;
 
 use crate::{Component, Entity};
@@ -11,10 +12,8 @@ use crate::{Component, Entity};
 use super::World;
 use super::bundle::{Bundle, RegistryRef};
 use super::error::WorldError;
-use super::registry::{IdMap, TypeMap};
 use super::scatter::Values;
 use super::single::{MovePlan, SpawnPlan, Written};
-use super::store::Location;
 use crate::layout::Storage;
 
 /// Lists kept for their memory.
@@ -122,11 +121,11 @@ impl World {
         for column in 0..self.store.tables[table as usize].columns.len() {
             self.store.write_partial(table, column)?;
         }
-        let slots = self.store.tables[super::store::ENTITIES as usize].rows;
+        let slots = self.store.tables[crate::table::ENTITIES as usize].rows;
         let fresh = u64::from(n).saturating_sub(self.store.free_slots.len() as u64);
-        self.store.reserve(super::store::ENTITIES, u64::from(slots) + fresh)?;
-        self.store.write_partial(super::store::ENTITIES, 0)?;
-        self.store.write_partial(super::store::ENTITIES, 1)?;
+        self.store.reserve(crate::table::ENTITIES, u64::from(slots) + fresh)?;
+        self.store.write_partial(crate::table::ENTITIES, 0)?;
+        self.store.write_partial(crate::table::ENTITIES, 1)?;
         let from = handles.len();
         self.store.take_handles(n, handles)?;
         let handles = &handles[from..];

@@ -2,9 +2,10 @@
 //! What can go wrong with a world.
 
 use crate::Entity;
+use crate::generation::SnapshotError;
 use crate::layout::LayoutError;
 use crate::region::RegionError;
-use crate::snapshot::SnapshotError;
+use crate::table::UnknownName;
 
 /// What can go wrong with a world.
 #[derive(Debug, thiserror::Error)]
@@ -182,5 +183,14 @@ impl WorldError {
     #[inline(never)]
     pub(super) fn absent<C: crate::Component>(entity: Entity) -> Self {
         WorldError::Absent { entity, component: C::NAME.to_owned() }
+    }
+}
+
+impl From<UnknownName> for WorldError {
+    fn from(unknown: UnknownName) -> Self {
+        match unknown {
+            UnknownName::Component(name) => WorldError::UnknownComponent { name },
+            UnknownName::Resource(name) => WorldError::UnknownResource { name },
+        }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: the world is borrowed for as long as a [`Lookup`] lives, so that no extent of it changes hands.
 
+use crate::table::{ENTITIES, Location};
 use std::marker::PhantomData;
 
 use crate::{Component, Entity, Storage};
@@ -12,7 +13,6 @@ use super::arena::Arena;
 use super::bundle::{Bundle, RegistryRef};
 use super::error::WorldError;
 use super::single::lacks_columns;
-use super::store::{ENTITIES, Location};
 
 /// In place of an offset: the table lacks the component.
 const LACKS: u64 = u64::MAX;

@@ -8,18 +8,14 @@ mod builder;
 pub(crate) mod bulk;
 pub(crate) mod bundle;
 mod cells;
-pub(crate) mod column;
 mod edit;
 pub(crate) mod error;
 mod free;
 mod lookup;
 mod named;
-mod notes;
 mod prefab;
 mod publish;
 pub(crate) mod query;
-pub(crate) mod registry;
-pub(crate) mod resources;
 #[cfg(feature = "checkpoint")]
 pub(crate) mod restore;
 mod rollback;
@@ -29,12 +25,12 @@ mod select;
 pub(crate) mod single;
 mod sort;
 pub(crate) mod store;
-pub(crate) mod table;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod visit;
 
+use crate::table::{RESOURCES, Registry};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,15 +45,13 @@ pub use publish::Publication;
 pub use query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
 pub use rollback::{KeptGeneration, Rollback};
 
-use crate::commit::Scratch;
 use crate::layout::Layout;
 use crate::patch::RecordSizes;
 use crate::region::{RegionTarget, Usage};
 use crate::{Component, Entity, Resource};
 
 use bundle::RowRef;
-use registry::Registry;
-use store::{RESOURCES, Store};
+use store::Store;
 
 /// A world: entities with components in tables, and resources.
 ///
@@ -78,7 +72,6 @@ pub struct World {
     pub(crate) frame: u64,
     pub(crate) time: f64,
     pub(crate) publisher: publish::Publisher,
-    pub(crate) scratch: Scratch,
     edit: edit::EditScratch,
     prefabs: HashMap<String, Prefab>,
     queries: visit::Queries,
@@ -184,14 +177,6 @@ impl World {
         self.publisher.skipped
     }
 
-    /// A reader of this world in the same process.
-    ///
-    /// # Errors
-    /// No lease is free.
-    pub fn reader(&self) -> Result<crate::Reader, crate::SnapshotError> {
-        crate::snapshot::reader_of(&self.store.region, &self.registry.layout, self.layout_hash)
-    }
-
     /// Whether a handle's entity is alive.
     #[must_use]
     pub fn is_alive(&self, entity: Entity) -> bool {
@@ -290,13 +275,13 @@ impl World {
             return Err(WorldError::MissingResource { name: R::NAME.to_owned() });
         }
         let resource = self.registry.resource::<R>()?;
-        let at = resources::resource_offset(&self.registry.layout, usize::from(resource)) as usize;
+        let at = crate::table::resources::resource_offset(&self.registry.layout, usize::from(resource)) as usize;
         Ok(R::unpack(&self.store.column_bytes(RESOURCES, 0)[at..at + R::PACKED_BYTES]))
     }
 
     fn write_resource<R: Resource>(&mut self, value: R) -> Result<(), WorldError> {
         let resource = usize::from(self.registry.resource::<R>()?);
-        let at = resources::resource_offset(&self.registry.layout, resource) as usize;
+        let at = crate::table::resources::resource_offset(&self.registry.layout, resource) as usize;
         self.store.write_partial(RESOURCES, 0)?;
         let bytes = self.store.column_bytes_mut(RESOURCES, 0);
         bytes[resource] = 1;

@@ -4,17 +4,16 @@
 //!
 //! A frame of theirs is `begin_frame`, any number of looks at columns, and `end_frame`; who fails in between goes back.
 
+use crate::table::{FIRST_DATA, RESOURCES, resources::resource_offset};
 use std::sync::Arc;
 
 use crate::Entity;
 use crate::layout::{FieldType, Storage};
-use crate::snapshot::Presence;
+use crate::table::Presence;
 
 use super::World;
 use super::bulk::find_field;
 use super::error::WorldError;
-use super::resources::resource_offset;
-use super::store::{FIRST_DATA, RESOURCES};
 
 impl World {
     /// Tables of entities. The tables of a world only become more.

@@ -8,6 +8,7 @@ use crate::component::Component;
 
 use super::World;
 use super::error::WorldError;
+use crate::table::UnknownName;
 
 /// A component's packed value for the entity with this index of a spawn.
 type Make = Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>;
@@ -16,7 +17,7 @@ type Make = Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>;
 struct Part {
     name: &'static str,
     bytes: usize,
-    id: fn(&super::registry::Registry) -> Result<u16, WorldError>,
+    id: fn(&crate::table::Registry) -> Result<u16, UnknownName>,
     make: Make,
 }
 
@@ -59,7 +60,7 @@ impl Prefab {
         let part = Part {
             name: C::NAME,
             bytes: C::PACKED_BYTES,
-            id: super::registry::Registry::component::<C>,
+            id: crate::table::Registry::component::<C>,
             make: Arc::new(move |index, out| f(index).pack(out)),
         };
         match self.parts.iter_mut().find(|other| other.name == C::NAME) {

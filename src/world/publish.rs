@@ -6,22 +6,21 @@
 //! again without the extents that readers hold; while it cannot, it gives up generations that are kept to go back to,
 //! waits for readers for a bounded time, then skips.
 
+use crate::table::{Column, Shape, Table, TableKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::generation::{Directory, Meta, encode_directory};
 use crate::limits::DIRECTORY_SLOTS;
 use crate::os::{self, Instant};
 use crate::region::pin;
 use crate::region::{Extent, RegionError};
-use crate::snapshot::{Directory, Meta, encode_directory};
 
 use super::World;
-use super::column::Column;
 use super::error::WorldError;
 use super::store::{Kept, Store};
-use super::table::{Shape, Table, TableKind};
 
 /// A generation that may still be held.
 #[derive(Clone, Copy, Debug)]

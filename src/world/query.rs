@@ -8,10 +8,10 @@
 use crate::column::ColumnCursor;
 use crate::component::{Component, Entity};
 use crate::layout::Storage;
+use crate::table::Shape;
 
 use super::bundle::RegistryRef;
 use super::error::WorldError;
-use super::table::Shape;
 
 /// One column that a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,19 +5,18 @@
 //! slots are free. Its first publication is that generation again, under the same number, so whatever counts
 //! generations goes on as it was. This file never knows where the bytes come from.
 
+use crate::table::{Column, Item, Shape, Table, TableKind};
 use std::sync::Arc;
 
+use crate::generation::SnapshotError;
 use crate::layout::Layout;
 use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
 use crate::region::{Extent, Region, RegionError, RegionTarget};
-use crate::snapshot::SnapshotError;
 
 use super::builder::{WorldBuilder, check_types};
-use super::column::{Column, Item};
 use super::error::WorldError;
 use super::publish::Publication;
 use super::store::Store;
-use super::table::{Shape, Table, TableKind};
 use super::{World, arena};
 
 /// A table to be made.

@@ -8,13 +8,13 @@
 //!
 //! Invariant: where it fails, the world stands at its newest generation, as after a frame that failed.
 
+use crate::generation::{ChangedChunks, Directory};
 use crate::limits::CHUNK_ROWS;
 use crate::region::RegionError;
-use crate::snapshot::{ChangedChunks, Directory};
+use crate::table::Item;
 
 use super::World;
 use super::arena::Arena;
-use super::column::Item;
 use super::error::WorldError;
 use super::store::Store;
 

@@ -4,15 +4,14 @@
 //! All functions keep the entity map and the handle columns in step, mark what they touch for catch-ups, stamps and
 //! changed bits, and leave the store as it was when they fail for want of memory.
 
+use crate::table::{Column, ColumnKind, ENTITIES, Item, LOCATION_FREE, Location, Shape};
 use std::sync::Arc;
 
 use crate::Entity;
 use crate::limits::ENTITIES_MAX;
 use crate::region::RegionError;
 
-use super::column::{Column, ColumnKind, Item};
-use super::store::{ENTITIES, LOCATION_FREE, Location, Store};
-use super::table::Shape;
+use super::store::Store;
 
 /// Copies rows of `bytes` each from `from` (by index) to consecutive places of `to`.
 pub(super) fn gather(bytes: usize, from: &[u8], rows: &[u32], to: &mut [u8]) {

@@ -7,10 +7,10 @@
 
 use crate::Entity;
 use crate::limits::CHUNK_ROWS;
+use crate::table::{Item, LOCATION_FREE, Stale};
 
 use super::arena::Arena;
-use super::column::{Item, Stale};
-use super::store::{LOCATION_FREE, Store};
+use super::store::Store;
 
 /// Packed values at equal distances: entry `i` begins at `i * stride`, and the value at `at` in it.
 #[derive(Clone, Copy)]
@@ -227,7 +227,7 @@ impl Store {
 
     /// The entity map's words of entities: table and row, or [`LOCATION_FREE`] for a stale handle.
     pub(crate) fn locate_all(&self, entities: impl Iterator<Item = Entity> + Clone, out: &mut Vec<u64>) {
-        let map = &self.tables[super::store::ENTITIES as usize];
+        let map = &self.tables[crate::table::ENTITIES as usize];
         let slots = map.rows as usize;
         let locations = self.arena.items::<u64>(map.columns[0].live.offset, slots);
         let generations = self.arena.items::<u32>(map.columns[1].live.offset, slots);

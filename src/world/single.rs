@@ -11,6 +11,7 @@
 //! its presence bits. Whatever reads what columns have noted, or gives a table other columns, closes it first:
 //! publications, frames, catch-ups, resizes, relabels, sorts.
 
+use crate::table::{Column, ColumnKind, ENTITIES, Item, LOCATION_FREE, Location, Notes, Shape, Slot, Table};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -20,41 +21,7 @@ use crate::{Component, Entity, Storage};
 
 use super::arena::Arena;
 use super::bundle::Bundle;
-use super::column::{Column, ColumnKind, Item};
-use super::notes::Notes;
-use super::store::{ENTITIES, LOCATION_FREE, Location, Store};
-use super::table::{Shape, Slot, Table};
-
-/// What was written to a table row by row, and its columns have not noted yet.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Unnoted {
-    /// Whether anything of it is open.
-    listed: bool,
-    /// Whether the table is open; no rows are noted for all its columns where it is not.
-    open: bool,
-    /// Rows from here on,
-    appended: u32,
-    /// and these below.
-    rows: Notes,
-    /// Of open components, the rows that were written in their columns: where the first of them stands ([`Slot::mark`]).
-    components: Vec<Option<Notes>>,
-    /// For the next one that is opened.
-    spare: Vec<Notes>,
-}
-
-impl Unnoted {
-    #[inline]
-    fn append(&mut self, row: u32) {
-        self.appended = self.appended.min(row);
-    }
-
-    #[inline]
-    fn write(&mut self, row: u32, total: u32) {
-        if row < self.appended {
-            self.rows.write(row, total);
-        }
-    }
-}
+use super::store::Store;
 
 /// How bundles of one type become rows: the column of each field, in the bundle's order.
 #[derive(Clone, Debug)]

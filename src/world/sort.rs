@@ -3,10 +3,10 @@
 
 use crate::layout::ScalarType;
 use crate::region::RegionError;
+use crate::table::{ColumnKind, ENTITIES, Item};
 
-use super::column::{ColumnKind, Item};
 use super::rows::gather;
-use super::store::{ENTITIES, Store};
+use super::store::Store;
 
 /// Lists that sorting needs, kept for their memory.
 #[derive(Debug, Default)]

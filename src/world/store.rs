@@ -12,49 +12,18 @@ use std::sync::Arc;
 use crate::layout::{Layout, Storage};
 use crate::limits::{CHUNK_ROWS, KEPT_GENERATIONS_MAX};
 use crate::region::{Extent, Region, RegionError};
+use crate::table::{
+    Column, ColumnKind, ENTITIES, FIRST_DATA, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare, Table, TableKind,
+    Unnoted, resources,
+};
 
 use super::arena::Arena;
-use super::column::{Column, ColumnKind, Item, Spare};
 use super::free::FreeSlots;
-use super::registry::IdMap;
-use super::single::Unnoted;
-use super::table::{Shape, Table, TableKind};
 
-/// The entity map's place among the tables.
-pub(crate) const ENTITIES: u32 = 0;
-/// The resources' place among the tables.
-pub(crate) const RESOURCES: u32 = 1;
-/// The first table of entities.
-pub(crate) const FIRST_DATA: u32 = 2;
-/// A slot that no entity uses.
-pub(crate) const LOCATION_FREE: u64 = u64::MAX;
 /// Rows of a new table.
 const CAPACITY_MIN: u32 = 64;
 /// Publications in a row with a mostly empty table after which its memory is given back.
 const SLACK_PUBLICATIONS: u32 = 64;
-
-/// Table and row of an entity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Location {
-    /// Place among the tables.
-    pub table: u32,
-    /// Row in it.
-    pub row: u32,
-}
-
-impl Location {
-    /// As stored in the entity map.
-    #[inline]
-    pub(crate) fn to_bits(self) -> u64 {
-        u64::from(self.table) << 32 | u64::from(self.row)
-    }
-
-    /// From the entity map.
-    #[inline]
-    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
-        (bits != LOCATION_FREE).then_some(Location { table: (bits >> 32) as u32, row: bits as u32 })
-    }
-}
 
 /// A generation that the world can go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +77,7 @@ impl Store {
     pub(crate) fn new(region: Region, arena: Arena, layout: Arc<Layout>) -> Result<Self, RegionError> {
         let mut store = Store::empty(region, arena, layout);
         store.push_table(TableKind::Entities, Arc::new(Shape::entities()), CAPACITY_MIN)?;
-        let bytes = super::resources::resources_bytes(&store.layout);
+        let bytes = resources::resources_bytes(&store.layout);
         store.push_table(TableKind::Resources, Arc::new(Shape::resources()), bytes.max(1))?;
         store.tables[RESOURCES as usize].rows = bytes;
         Ok(store)

@@ -5,9 +5,10 @@
 //! once, when a region is taken over: that handles and the entity map lead to each other, row by row. What fields hold
 //! is any bytes, and means no harm.
 
-use crate::snapshot::SnapshotError;
+use crate::generation::SnapshotError;
+use crate::table::{ENTITIES, LOCATION_FREE, Location};
 
-use super::store::{ENTITIES, LOCATION_FREE, Location, Store};
+use super::store::Store;
 
 /// Checks that every row's handle leads to that row and that nothing else is alive.
 pub(super) fn check_entities(store: &Store) -> Result<(), SnapshotError> {

@@ -4,6 +4,7 @@
 //! Invariant: a kept match belongs to the very shape that it was made from; shapes never change, tables get new ones.
 #![expect(unsafe_code, reason = "hands out column slices of the writer's own tables")]
 
+use crate::table::{FIRST_DATA, Shape, Table};
 use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -18,8 +19,6 @@ use crate::layout::FieldType;
 use super::World;
 use super::error::WorldError;
 use super::query::{Fetch, MaskTerm, Matched, Query, QueryPlan, bit_runs, matches};
-use super::store::FIRST_DATA;
-use super::table::{Shape, Table};
 
 /// Queries whose matches a world keeps.
 const KEPT_QUERIES_MAX: usize = 64;

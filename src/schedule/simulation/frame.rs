@@ -54,7 +54,7 @@ impl Simulation {
 
     /// Applies what other processes have sent, before the frame's first batch.
     fn take_inputs(&mut self, parity: u8) -> Result<(), RegionError> {
-        let Simulation { world, mailbox: Some(mailbox), sizes, report, .. } = self else { return Ok(()) };
+        let Simulation { world, mailbox: Some(mailbox), sizes, report, scratch, .. } = self else { return Ok(()) };
         let published = world.store.published;
         let (records, access) = mailbox.take(published, sizes, &mut report.inputs);
         if !records.is_empty() {
@@ -64,7 +64,7 @@ impl Simulation {
                 sizes,
                 access: std::slice::from_ref(access),
                 parity,
-                scratch: &mut world.scratch,
+                scratch,
                 counts: std::slice::from_mut(&mut report.inputs),
             }
             .apply(&[JobRows { system: 0, table: 0, rows: 0..0 }], &|_| records)?;
@@ -218,7 +218,7 @@ impl Simulation {
 
     /// False: there were none.
     fn apply_patches(&mut self, work: &Work, parity: u8) -> Result<bool, Failed> {
-        let Simulation { world, staged, sizes, access, report, .. } = self;
+        let Simulation { world, staged, sizes, access, report, scratch, .. } = self;
         if (0..work.jobs.len() as u32).all(|job| staged.records(job).is_empty()) {
             return Ok(false);
         }
@@ -228,7 +228,7 @@ impl Simulation {
             sizes,
             access,
             parity,
-            scratch: &mut world.scratch,
+            scratch,
             counts: &mut report.patches,
         }
         .apply(&work.jobs, &|job| staged.records(job as u32))?;

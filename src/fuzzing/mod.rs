@@ -4,6 +4,8 @@
 //! run over seeded inputs in the ordinary tests.
 #![expect(unsafe_code, reason = "lays rings over its own heap memory; opens a region of its own")]
 
+mod mailbox;
+
 use bytemuck::Zeroable;
 
 use crate::layout::Layout;
@@ -43,7 +45,7 @@ pub fn delta_apply(bytes: &[u8]) {
 /// Bytes as what a hostile process does with the mailbox of a simulation that takes inputs: records, rubbish in its ring,
 /// words of the mailbox, frames between them.
 pub fn inputs_mailbox(bytes: &[u8]) {
-    crate::inputs::hostile::mailbox(bytes);
+    mailbox::hostile(bytes);
 }
 
 /// A kept region with two generations, as bytes of its files.
@@ -378,7 +380,7 @@ mod tests {
     #[test]
     fn layouts_survive_random_and_mutated_bytes() {
         let text = "name = \"w\"\n[[component]]\nname = \"position\"\nfields = { x = \"f32\", v = \"[f32; 3]\" }\n";
-        let files = [text, include_str!("../layouts/particles.toml"), include_str!("../layouts/nbody.toml")];
+        let files = [text, include_str!("../../layouts/particles.toml"), include_str!("../../layouts/nbody.toml")];
         let encoded: Vec<_> =
             files.iter().filter_map(|file| Layout::parse(file, "seed").ok()).map(|l| l.encode()).collect();
         assert!(encoded.len() >= 2, "the shipped layouts are valid");

@@ -20,10 +20,9 @@
 
 use crate::layout::Layout;
 use crate::region::Extent;
-use crate::world::column::{ColumnKind, Item};
-use crate::world::table::{Shape, Table, TableKind};
+use crate::table::{ColumnKind, Item, Shape, Table, TableKind};
 
-use super::SnapshotError;
+use super::error::SnapshotError;
 
 /// First bytes of a directory.
 const MAGIC: [u8; 8] = *b"HYGENDIR";
@@ -268,7 +267,7 @@ impl Directory {
         if columns_left > 0 || components_left > 0 || tables.len() < 2 {
             return Err(SnapshotError::directory("its counts do not add up"));
         }
-        if tables[1].rows != crate::world::resources::resources_bytes(layout) {
+        if tables[1].rows != crate::table::resources::resources_bytes(layout) {
             return Err(SnapshotError::directory("its resources are not the layout's"));
         }
         Ok(Directory { meta, tables })

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::layout::{ComponentLayout, FieldLayout, Layout, ScalarType};
 use crate::{Component, Resource};
 
-use super::error::WorldError;
+use super::error::UnknownName;
 
 /// A map of keys that are spread already.
 pub(crate) type IdMap<K, V = u16> = HashMap<K, V, BuildHasherDefault<IdHasher>>;
@@ -175,7 +175,7 @@ impl Registry {
 
     /// The id of a component type.
     #[inline]
-    pub(crate) fn component<C: Component>(&self) -> Result<u16, WorldError> {
+    pub(crate) fn component<C: Component>(&self) -> Result<u16, UnknownName> {
         match self.components.get(TypeId::of::<C>()) {
             Some(id) => Ok(*id),
             None => self.component_by_declaration::<C>(),
@@ -184,8 +184,8 @@ impl Registry {
 
     #[cold]
     #[inline(never)]
-    fn component_by_declaration<C: Component>(&self) -> Result<u16, WorldError> {
-        self.by_declaration::<C>().ok_or_else(|| WorldError::UnknownComponent { name: C::NAME.to_owned() })
+    fn component_by_declaration<C: Component>(&self) -> Result<u16, UnknownName> {
+        self.by_declaration::<C>().ok_or_else(|| UnknownName::Component(C::NAME.to_owned()))
     }
 
     /// A type that was never registered still stands for a component that is declared exactly alike.
@@ -199,25 +199,22 @@ impl Registry {
     }
 
     /// The id of a component by name.
-    pub(crate) fn component_named(&self, name: &str) -> Result<u16, WorldError> {
-        self.layout
-            .component(name)
-            .map(|(id, _)| id as u16)
-            .ok_or_else(|| WorldError::UnknownComponent { name: name.to_owned() })
+    pub(crate) fn component_named(&self, name: &str) -> Result<u16, UnknownName> {
+        self.layout.component(name).map(|(id, _)| id as u16).ok_or_else(|| UnknownName::Component(name.to_owned()))
     }
 
     /// The id of a resource by name.
-    pub(crate) fn resource_named(&self, name: &str) -> Result<u16, WorldError> {
+    pub(crate) fn resource_named(&self, name: &str) -> Result<u16, UnknownName> {
         let found = self.layout.resource(name).map(|(id, _)| id as u16);
-        found.ok_or_else(|| WorldError::UnknownResource { name: name.to_owned() })
+        found.ok_or_else(|| UnknownName::Resource(name.to_owned()))
     }
 
     /// The id of a resource type.
-    pub(crate) fn resource<R: Resource>(&self) -> Result<u16, WorldError> {
+    pub(crate) fn resource<R: Resource>(&self) -> Result<u16, UnknownName> {
         if let Some(id) = self.resources.get(&TypeId::of::<R>()) {
             return Ok(*id);
         }
-        let unknown = || WorldError::UnknownResource { name: R::NAME.to_owned() };
+        let unknown = || UnknownName::Resource(R::NAME.to_owned());
         let (id, declared) = self.layout.resource(R::NAME).ok_or_else(unknown)?;
         let own = R::fields();
         let same = declared.fields.len() == own.len()

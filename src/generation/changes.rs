@@ -15,7 +15,7 @@ use std::ops::Range;
 use crate::limits::CHUNK_ROWS;
 
 /// Which chunks of 1024 rows of a column changed since a generation: what
-/// [`TableView::changed_since`](super::TableView::changed_since) finds.
+/// [`TableView::changed_since`](crate::TableView::changed_since) finds.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangedChunks<'s> {
     stamps: &'s [u64],
@@ -75,12 +75,12 @@ impl<'s> ChangedChunks<'s> {
     }
 }
 
-/// A column of which something changed since a generation: what [`Snapshot::changed_since`](super::Snapshot::changed_since)
+/// A column of which something changed since a generation: what [`Snapshot::changed_since`](crate::Snapshot::changed_since)
 /// finds.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChangedColumn<'s> {
-    /// The table, in the order of [`Snapshot::tables`](super::Snapshot::tables).
+    /// The table, in the order of [`Snapshot::tables`](crate::Snapshot::tables).
     pub table: usize,
     /// `position.x` of a field, a toggle's name of who has it, `(entity)` of the rows' handles.
     pub name: String,

@@ -18,10 +18,10 @@ pub(crate) fn point(_name: &'static str) {}
 /// Makes this process obey `HYPOSTYLE_FAULT`.
 #[cfg(not(feature = "fault-injection"))]
 #[inline(always)]
-pub(super) fn arm() {}
+pub(crate) fn arm() {}
 
 #[cfg(feature = "fault-injection")]
-pub(super) use armed::arm;
+pub(crate) use armed::arm;
 #[cfg(feature = "fault-injection")]
 pub(crate) use armed::point;
 
@@ -54,7 +54,7 @@ mod armed {
     }
 
     /// Makes this process obey `HYPOSTYLE_FAULT`.
-    pub(in crate::worker) fn arm() {
+    pub(crate) fn arm() {
         if let Some(fault) = std::env::var("HYPOSTYLE_FAULT").ok().as_deref().and_then(parse) {
             let _ = FAULT.set(Mutex::new(fault));
         }

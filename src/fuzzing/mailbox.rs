@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::InputSender;
-use super::words::{MAILBOX_BYTES, RingWords, Words};
+use crate::InputSender;
+use crate::inputs::words::{MAILBOX_BYTES, RingWords, Words};
 use crate::limits::PAGE_BYTES;
 use crate::patch::{HEADER_BYTES, Header, RingMemory, padded};
 use crate::trace::Block;
@@ -75,7 +75,7 @@ struct Hostile {
 impl Hostile {
     fn of(simulation: &Simulation) -> Self {
         let reader = simulation.world().reader().expect("a lease is free");
-        let (block, _) = reader.inputs_block().expect("there is a mailbox");
+        let (block, _) = reader.parts().0.inputs().ok().flatten().expect("there is a mailbox");
         let ring = Words::new(Arc::clone(&block)).expect("it is long enough").ring(0);
         ring.owner().store(1, Ordering::Relaxed);
         Hostile { block, ring, at: 0, poked: false }
@@ -136,7 +136,7 @@ fn look(simulation: &Simulation) {
 }
 
 /// Bytes as what a hostile process does with a mailbox, beside a simulation and a sender that keep to the rules.
-pub(crate) fn mailbox(mut input: &[u8]) {
+pub(super) fn hostile(mut input: &[u8]) {
     let mut simulation = simulation();
     simulation.step(0.1).expect("an empty frame");
     let mut hostile = Hostile::of(&simulation);

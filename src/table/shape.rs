@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::layout::{Layout, Storage};
 
 use super::column::{Column, ColumnKind, Item};
-use super::single::Unnoted;
+use super::notes::Unnoted;
 
 /// Components below are found by their number, others by a search.
 const DIRECT_COMPONENTS: u16 = 512;

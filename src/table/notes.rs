@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! Which rows were written, listed once for several columns: cheap to say, row by row.
+//! Which rows were written, listed once for several columns: cheap to note, row by row.
 //!
 //! Invariant: no row that was written is missing; where too many are apart to be listed, their chunks are exact.
 
@@ -7,7 +7,7 @@ use crate::limits::CHUNK_ROWS;
 
 /// Rows that were written, in runs as long as they come in order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Notes {
+pub(crate) struct Notes {
     /// The last run: rows from here,
     from: u32,
     /// up to here. `u32::MAX`, which no row is, where runs are not listed any more.
@@ -21,7 +21,7 @@ pub(super) struct Notes {
 impl Notes {
     /// Notes a row of a table of `total`.
     #[inline(always)]
-    pub(super) fn write(&mut self, row: u32, total: u32) {
+    pub(crate) fn write(&mut self, row: u32, total: u32) {
         if row == self.to { self.to += 1 } else { self.write_apart(row, total) }
     }
 
@@ -56,7 +56,7 @@ impl Notes {
     }
 
     /// Calls `f` with the runs (start, rows) below `rows`.
-    pub(super) fn each_run(&self, rows: u32, mut f: impl FnMut(u32, u32)) {
+    pub(crate) fn each_run(&self, rows: u32, mut f: impl FnMut(u32, u32)) {
         for (from, to) in self.runs.iter().copied().chain([(self.from, self.to)]) {
             // rows may have gone since
             let to = to.min(rows);
@@ -67,17 +67,17 @@ impl Notes {
     }
 
     /// Whether the rows are known; else their chunks are.
-    pub(super) fn in_runs(&self) -> bool {
+    pub(crate) fn in_runs(&self) -> bool {
         self.chunks.is_none()
     }
 
     /// Whether rows of a chunk were written; where runs are not listed any more.
-    pub(super) fn has_chunk(&self, chunk: usize) -> bool {
+    pub(crate) fn has_chunk(&self, chunk: usize) -> bool {
         let words = self.chunks.as_deref().unwrap_or_default();
         words.get(chunk / 64).is_some_and(|word| word >> (chunk % 64) & 1 != 0)
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.runs.clear();
         self.chunks = None;
         (self.from, self.to) = (0, 0);
@@ -93,6 +93,37 @@ fn set_chunks(chunks: &mut Vec<u64>, from: u32, to: u32) {
     }
     for chunk in first..=last {
         chunks[chunk / 64] |= 1 << (chunk % 64);
+    }
+}
+
+/// What was written to a table row by row, and its columns have not noted yet.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unnoted {
+    /// Whether anything of it is open.
+    pub(crate) listed: bool,
+    /// Whether the table is open; no rows are noted for all its columns where it is not.
+    pub(crate) open: bool,
+    /// Rows from here on,
+    pub(crate) appended: u32,
+    /// and these below.
+    pub(crate) rows: Notes,
+    /// Of open components, the rows that were written in their columns: where the first of them stands (`Slot::mark`).
+    pub(crate) components: Vec<Option<Notes>>,
+    /// For the next one that is opened.
+    pub(crate) spare: Vec<Notes>,
+}
+
+impl Unnoted {
+    #[inline]
+    pub(crate) fn append(&mut self, row: u32) {
+        self.appended = self.appended.min(row);
+    }
+
+    #[inline]
+    pub(crate) fn write(&mut self, row: u32, total: u32) {
+        if row < self.appended {
+            self.rows.write(row, total);
+        }
     }
 }
 

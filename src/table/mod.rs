@@ -1,0 +1,21 @@
+//! What tables are: columns and their kinds, shapes, places of rows, dirty rows, and which Rust type is which component.
+//!
+//! The words that the writer, its commits and the readers of generations share. Architecture invariant: nothing here
+//! owns memory, reads a generation or changes a world.
+
+mod column;
+mod error;
+mod location;
+mod notes;
+mod presence;
+mod registry;
+pub(crate) mod resources;
+mod shape;
+
+pub(crate) use column::{Column, ColumnKind, Item, Spare, Stale};
+pub(crate) use error::UnknownName;
+pub(crate) use location::{ENTITIES, FIRST_DATA, LOCATION_FREE, Location, RESOURCES};
+pub(crate) use notes::{Notes, Unnoted};
+pub use presence::Presence;
+pub(crate) use registry::{IdMap, Registry, TypeMap};
+pub(crate) use shape::{Shape, Slot, Table, TableKind};
