@@ -195,7 +195,7 @@ proptest! {
                 Step::Despawn(index) => drop(pick(index).map(|entity| world.despawn(entity))),
                 Step::Set(index) => drop(pick(index).map(|entity| world.set(entity, A { x: value }))),
                 Step::Toggle(index) => drop(pick(index).map(|entity| match world.has::<Hot>(entity) {
-                    true => world.remove::<Hot>(entity),
+                    true => world.remove::<Hot>(entity).map(drop),
                     false => world.add(entity, Hot),
                 })),
                 Step::AddWhere(0) => drop(world.add_where::<(With<A>, Without<B>), B>(B { y: 3.0 }).unwrap()),
