@@ -116,11 +116,11 @@ fn changed(snapshot: *const hypostyle_snapshot, table: u32, name: &CStr, since: 
 #[test]
 fn what_changed_since_a_generation_is_told() {
     let (mut world, name) = world("changed");
-    let all = world.spawn_batch((0..3000).map(|_| Position { x: 2.0 })).expect("there is room");
+    let all = world.spawn_batch((0..3000).map(|_| Position { x: 2.0, y: 0.0 })).expect("there is room");
     world.publish().expect("published");
     let region = open(&name);
     let since = hypostyle_newest(region);
-    world.set(all[2500], Position { x: 3.0 }).expect("it lives");
+    world.set(all[2500], Position { x: 3.0, y: 0.0 }).expect("it lives");
     world.publish().expect("published");
     let snapshot = pin(region);
     let table = (0..hypostyle_table_count(snapshot)).find(|table| hypostyle_table_rows(snapshot, *table) > 2000);

@@ -81,6 +81,12 @@ impl Pin {
         self.time
     }
 
+    /// As exports write it.
+    #[getter]
+    fn time_text(&self) -> String {
+        self.time.to_string()
+    }
+
     #[getter]
     fn entity_count(&self) -> u64 {
         self.entities

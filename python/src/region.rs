@@ -101,6 +101,8 @@ impl Region {
                 return Ok(Some(newest));
             }
             py.check_signals()?;
+            // another thread may have closed it
+            self.reader()?;
             if !py.detach(|| reader.is_alive()).map_err(|error| of_snapshot(&error))? {
                 // Its last publication may have come in between.
                 return match reader.wait(after, Duration::ZERO) {

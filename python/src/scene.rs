@@ -5,8 +5,8 @@ use hypostyle::{Schedule, System};
 use pyo3::prelude::*;
 
 use crate::errors::error;
-use hypostyle_scenes::{self as scenes, Scene, SceneOptions};
 use crate::world::{World, target};
+use hypostyle_scenes::{self as scenes, Scene, SceneOptions};
 
 /// A scene with what decides it.
 #[derive(Clone)]

@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use hypostyle::{
-    Entity, FieldType, Layout, Publication, RegionTarget, ScalarType, SharedReader, Simulation, StepError,
-    WorkerCommand, Workers, WorldError,
+    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionTarget, ScalarType, SharedReader,
+    Simulation, StepError, WorkerCommand, Workers, WorldError,
 };
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
@@ -16,6 +17,9 @@ use crate::job::{in_kernel, is_lent, take_raised};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
 use crate::system::{Listed, schedule};
+
+/// How long frames run without a look at the signals, about.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What a world of Python is at the moment.
 enum State {
@@ -78,6 +82,73 @@ fn check_not_lent() -> PyResult<()> {
     Ok(())
 }
 
+/// What several runs came to together.
+#[derive(Default)]
+struct Total {
+    frame: u64,
+    generation: Option<u64>,
+    skipped: bool,
+    jobs: u64,
+    jobs_on_main: u64,
+    rows: u64,
+    deaths: u64,
+    retries: u64,
+    elapsed: Duration,
+    busy: Duration,
+    patches: Vec<PatchCounts>,
+}
+
+impl Total {
+    fn add(&mut self, report: &FrameReport) {
+        self.frame = report.frame;
+        match report.publication {
+            Some(Publication::Published(generation)) => (self.generation, self.skipped) = (Some(generation), false),
+            Some(Publication::Skipped) => self.skipped = true,
+            None => {}
+        }
+        self.jobs += report.jobs;
+        self.jobs_on_main += report.jobs_on_main;
+        self.rows += report.rows;
+        self.deaths += report.deaths;
+        self.retries += report.retries;
+        self.elapsed += report.elapsed;
+        self.busy += report.busy;
+        self.patches.resize_with(report.patches.len(), PatchCounts::default);
+        for (sum, counts) in self.patches.iter_mut().zip(&report.patches) {
+            sum.add(counts);
+        }
+    }
+
+    fn into_dict(self, py: Python<'_>, skipped: Option<String>) -> PyResult<Bound<'_, PyDict>> {
+        let dict = PyDict::new(py);
+        dict.set_item("frame", self.frame)?;
+        dict.set_item("generation", self.generation)?;
+        dict.set_item("skipped", skipped)?;
+        dict.set_item("jobs", self.jobs)?;
+        dict.set_item("jobs_on_main", self.jobs_on_main)?;
+        dict.set_item("rows", self.rows)?;
+        dict.set_item("deaths", self.deaths)?;
+        dict.set_item("retries", self.retries)?;
+        dict.set_item("seconds", self.elapsed.as_secs_f64())?;
+        dict.set_item("busy_seconds", self.busy.as_secs_f64())?;
+        let patches = self.patches.iter().map(|counts| {
+            let refusal = counts.example.as_ref().map(ToString::to_string);
+            let numbers = [
+                counts.applied,
+                counts.overwritten,
+                counts.stale,
+                counts.absent,
+                counts.refused,
+                counts.spawned,
+                counts.destroyed,
+            ];
+            (numbers, counts.dense_rows, refusal)
+        });
+        dict.set_item("patches", patches.collect::<Vec<_>>())?;
+        Ok(dict)
+    }
+}
+
 impl World {
     pub(crate) fn of(world: hypostyle::World) -> PyResult<Self> {
         let reader = world.reader().map_err(|error| of_snapshot(&error))?.into();
@@ -128,6 +199,22 @@ impl World {
     ) -> PyResult<T> {
         check_outside()?;
         py.detach(|| self.lock().simulation().and_then(act)).map_err(|error| of_step(&error))
+    }
+
+    /// Why a publication was left out: who holds the memory that it needs.
+    fn skipped(&self, py: Python<'_>, frame: u64) -> String {
+        let leases = py.detach(|| self.reader.leases()).unwrap_or_default();
+        let holders: Vec<String> = leases
+            .iter()
+            .filter(|lease| lease.alive)
+            .filter_map(|lease| Some(format!("process {} holds generation {}", lease.pid, lease.generation?)))
+            .collect();
+        let holders = if holders.is_empty() { "no reader holds one any more".to_owned() } else { holders.join(", ") };
+        format!(
+            "frame {frame} stands, but is not published: bytes_max = {} B has no room for a generation beside those that \
+             readers hold ({holders}); release those, or raise bytes_max",
+            self.layout.bytes_max()
+        )
     }
 
     fn closed(&self) -> PyErr {
@@ -300,51 +387,49 @@ impl World {
         Ok(())
     }
 
-    /// Runs frames, and says what the call came to. `publish`: whether generations are made meanwhile.
+    /// Runs frames, and says what the call came to. `publish_every`: how often generations are made meanwhile. Signals
+    /// are looked at several times a second, between frames.
     fn run<'py>(&self, py: Python<'py>, frames: u64, dt: f64, publish_every: u64) -> PyResult<Bound<'py, PyDict>> {
         check_outside()?;
-        check_not_lent()?;
         let _ = take_raised();
-        let report = py.detach(|| {
-            let mut state = self.lock();
-            let simulation = state.simulation()?;
-            simulation.set_publish_every(publish_every);
-            simulation.run(frames, dt).cloned()
-        });
-        let report = report.map_err(|failed| {
-            let raised = take_raised();
-            match raised {
-                // an interrupt, or an exit
-                Some(raised) if !raised.is_instance_of::<PyException>(py) => raised,
-                raised => {
-                    let failed = of_step(&failed);
-                    failed.set_cause(py, raised);
-                    failed
+        let mut total = Total::default();
+        let (mut left, mut pass) = (frames, 1);
+        loop {
+            check_not_lent()?;
+            let now = left.min(pass);
+            let begun = Instant::now();
+            let report = py.detach(|| {
+                let mut state = self.lock();
+                let simulation = state.simulation()?;
+                simulation.set_publish_every(publish_every);
+                simulation.run(now, dt).map(|report| total.add(report))
+            });
+            report.map_err(|failed| {
+                let raised = take_raised();
+                match raised {
+                    // an interrupt, or an exit
+                    Some(raised) if !raised.is_instance_of::<PyException>(py) => raised,
+                    raised => {
+                        let failed = of_step(&failed);
+                        failed.set_cause(py, raised);
+                        failed
+                    }
                 }
+            })?;
+            left -= now;
+            if left == 0 {
+                break;
             }
-        })?;
-        let dict = PyDict::new(py);
-        let generation = match report.publication {
-            Some(Publication::Published(generation)) => Some(generation),
-            _ => None,
-        };
-        dict.set_item("frame", report.frame)?;
-        dict.set_item("generation", generation)?;
-        dict.set_item("jobs", report.jobs)?;
-        dict.set_item("jobs_on_main", report.jobs_on_main)?;
-        dict.set_item("rows", report.rows)?;
-        dict.set_item("deaths", report.deaths)?;
-        dict.set_item("retries", report.retries)?;
-        dict.set_item("seconds", report.elapsed.as_secs_f64())?;
-        dict.set_item("busy_seconds", report.busy.as_secs_f64())?;
-        let patches = report.patches.iter().map(|counts| {
-            let refusal = counts.example.as_ref().map(ToString::to_string);
-            let numbers =
-                [counts.applied, counts.overwritten, counts.stale, counts.absent, counts.refused, counts.spawned, counts.destroyed];
-            (numbers, counts.dense_rows, refusal)
-        });
-        dict.set_item("patches", patches.collect::<Vec<_>>())?;
-        Ok(dict)
+            py.check_signals()?;
+            // as many frames as leave the signals alone for some tens of milliseconds
+            pass = match begun.elapsed() {
+                took if took < LOOK / 2 => pass.saturating_mul(2),
+                took if took > LOOK => (pass / 2).max(1),
+                _ => pass,
+            };
+        }
+        let skipped = total.skipped.then(|| self.skipped(py, total.frame));
+        total.into_dict(py, skipped)
     }
 
     /// The plan, to read.
@@ -377,14 +462,12 @@ impl World {
         self.simulate(py, |simulation| Ok(simulation.set_payload(system, payload)?))
     }
 
-    /// The generation's number; None where readers hold all memory.
-    fn publish(&self, py: Python<'_>) -> PyResult<Option<u64>> {
-        self.change(py, |world| {
-            Ok(match world.publish()? {
-                Publication::Published(generation) => Some(generation),
-                Publication::Skipped => None,
-            })
-        })
+    /// The generation's number.
+    fn publish(&self, py: Python<'_>) -> PyResult<u64> {
+        match self.change(py, |world| Ok((world.publish()?, world.frame())))? {
+            (Publication::Published(generation), _) => Ok(generation),
+            (Publication::Skipped, frame) => Err(error("NotPublishedError", self.skipped(py, frame))),
+        }
     }
 
     fn pin(&self, py: Python<'_>) -> PyResult<Pin> {

@@ -67,15 +67,15 @@ def breed(rows, frame, patches):
         len(born), child={"parent": rows.entities[born], "born": frame.frame, "up": True, "at": [1, 2]}, mark=True
     )
     assert len(children) == len(born)
-    patches.remove(rows.heat.steps > 10, "heat")
-    patches.set(born, "velocity.x", rows.position.x[born])
+    patches.remove_rows(rows.heat.steps > 10, "heat")
+    patches.set_rows(born, "velocity.x", rows.position.x[born])
     patches.set(rows.entities[born], "velocity", {"x": 0.25, "y": rows.position.y[born]})
 
 
 @hypostyle.system(reads="child", adds="heat", destroys=True, job_rows=64)
 def age(rows, frame, patches):
     parents = rows.child.parent
-    patches.destroy(rows.child.born < frame.frame - 3)
+    patches.destroy_rows(rows.child.born < frame.frame - 3)
     patches.add(parents, "heat", {"degrees": 20.0})
 
 
@@ -125,7 +125,7 @@ def wrong_type(rows, frame):
 
 @hypostyle.system(reads="position", sets="velocity")
 def undeclared_write(rows, frame, patches):
-    patches.set(slice(None), "heat.degrees", 1.0)
+    patches.set_rows(slice(None), "heat.degrees", 1.0)
 
 
 @hypostyle.system(reads="position")

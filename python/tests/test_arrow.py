@@ -1,11 +1,16 @@
 """Arrow, pandas and polars see the same values, numbers in place."""
 
+import subprocess
+
 import numpy as np
 import pandas
 import polars
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
+import hypostyle
+from conftest import program, unique
 from memory import mapping_of
 
 
@@ -87,3 +92,106 @@ def test_polars(spheres, particles):
         assert frame["velocity.x"].null_count() == len(snapshot) - len(snapshot["velocity"])
         by_hot = frame.filter(polars.col("velocity.x").is_not_null()).group_by("hot").len()
         assert by_hot["len"].sum() == len(snapshot["velocity"])
+
+
+LAYOUT = """
+name = "arrow"
+bytes_max = "16 MiB"
+[components.a]
+fields = { u = "u64", i = "i64", b = "bool", to = "entity", all = "[entity; 2]" }
+[components.b]
+fields = { u = "u64", i8 = "i8" }
+[components.c]
+storage = "toggle"
+fields = { to = "entity", b = "bool" }
+"""
+BIG = [2**53 + 1, 2**63 + 7, 2**64 - 1]
+
+
+@pytest.fixture
+def mixed():
+    """A world whose rows lack components, and whose handles are null in places."""
+    with hypostyle.World(LAYOUT, region=unique("mixed")) as world:
+        null = hypostyle.NULL_ENTITY
+        ends = np.uint64([5, null, 7])
+        pairs = np.uint64([[1, null], [null, null], [2, 3]])
+        world.spawn(a={"u": BIG, "i": [2**53 + 1, -1, 0], "b": [True, False, True], "to": ends, "all": pairs})
+        world.spawn(b={"u": BIG, "i8": [1, -2, 3]})
+        world.spawn(b={"u": BIG}, c={"to": ends})
+        world.spawn(2, b={"u": 1})
+        world.publish()
+        yield world
+
+
+def test_handles_of_nobody_are_null(mixed):
+    with mixed.pin() as snapshot:
+        table = snapshot.to_arrow()
+        table.validate(full=True)
+        assert table["a.to"].to_pylist()[:3] == [5, None, 7]
+        assert table["a.all"].to_pylist()[:3] == [[1, None], [None, None], [2, 3]]
+        assert [v for v in table["c.to"].to_pylist() if v is not None] == [5, 7]
+        assert table["c.to"].null_count == len(snapshot) - 2
+
+
+def test_metadata_is_that_of_exports(mixed):
+    with mixed.pin() as snapshot:
+        schema = snapshot.to_arrow().schema
+        assert schema.metadata == {
+            b"hypostyle.layout": snapshot.layout.to_toml().encode(),
+            b"hypostyle.layout_hash": f"{snapshot.layout.hash:016x}".encode(),
+            b"hypostyle.generation": b"1",
+            b"hypostyle.frame": b"0",
+            b"hypostyle.time": b"0",
+        }
+        assert schema.field("a.to").metadata == {b"hypostyle.type": b"entity"}
+        assert schema.field("a.all").metadata == {b"hypostyle.type": b"[entity; 2]"}
+        assert schema.field("entity").metadata is None and not schema.field("entity").nullable
+
+
+def test_integers_with_nulls_are_never_floats(mixed):
+    with mixed.pin() as snapshot:
+        frame = snapshot.to_pandas()
+        assert {name: str(frame[name].dtype) for name in frame} == {
+            "entity": "uint64",
+            "a.u": "UInt64",
+            "a.i": "Int64",
+            "a.b": "boolean",
+            "a.to": "UInt64",
+            "a.all": "object",
+            "b.u": "UInt64",
+            "b.i8": "Int8",
+            "c.to": "UInt64",
+            "c.b": "boolean",
+        }
+        assert list(frame.columns) == snapshot.to_arrow().column_names
+        assert [int(v) for v in frame["a.u"].dropna()] == BIG and [int(v) for v in frame["b.u"].dropna()] == BIG * 2 + [1, 1]
+        assert frame["a.i"].dropna().tolist() == [2**53 + 1, -1, 0] and frame["a.to"][0] == 5 and frame["a.to"].isna()[1]
+        assert frame["a.all"][0] == [1, None] and frame["a.all"][2] == [2, 3] and frame["a.all"][3] is None
+        # without nulls all is as it was: numpy's types, in place
+        single = snapshot.select("a").to_pandas("a")
+        assert str(single["a.u"].dtype) == "uint64" and np.shares_memory(single["a.u"].to_numpy(), snapshot["a"].u)
+        assert str(snapshot.to_polars()["a.u"].dtype) == "UInt64" and snapshot.to_polars()["a.u"][1] == BIG[1]
+
+
+def test_exports_of_the_command_line_say_the_same(mixed, tmp_path):
+    path = tmp_path / "mixed.parquet"
+    ran = subprocess.run([program(), "export", mixed.region, "-o", str(path)], capture_output=True, text=True, check=False)
+    if "export" in ran.stderr and "feature" in ran.stderr:
+        pytest.skip("the program was built without `--features export`")
+    assert ran.returncode == 0, ran.stderr
+    with mixed.pin() as snapshot:
+        own = snapshot.to_arrow()
+    theirs = pa.parquet.read_table(path)
+    own_fields = {field.name: field for field in own.schema}
+    for field in theirs.schema:
+        if field.name not in own_fields:
+            # the frame and its time, of files alone
+            assert "." not in field.name
+            continue
+        assert theirs[field.name].combine_chunks().equals(own[field.name].combine_chunks()), field.name
+        kept = {key: value for key, value in (field.metadata or {}).items() if key.startswith(b"hypostyle.")}
+        assert kept == (own_fields[field.name].metadata or {}), field.name
+        assert field.nullable == own_fields[field.name].nullable, field.name
+    for key, value in own.schema.metadata.items():
+        assert theirs.schema.metadata[key] == value, key
+    assert pandas.read_parquet(path).shape[0] == polars.read_parquet(path).shape[0] == len(snapshot)

@@ -52,13 +52,38 @@ def test_the_same_bytes_for_any_workers(workers, local):
 
 
 def test_the_same_bytes_with_other_settings(local):
-    assert run("processes:2", main_helps=True) == local
+    assert run("processes:2", main_helps=False) == local
     assert run("processes:2", fuse=False, publish_every=5) == local
     assert run("local", publish_every=100) == local
 
 
+def test_sets_that_are_replaced_are_counted(world):
+    @hypostyle.system(reads=["position", "velocity"], sets="velocity")
+    def again(rows, frame, patches):
+        for value in (1.0, 2.0, 3.0):
+            patches.set_rows([0, 1], "velocity.x", value)
+        patches.set_rows([0, 1], "velocity.y", 4.0)
+
+    with hypostyle.Simulation(world, [again]) as simulation:
+        counts = simulation.step(0.1).patches["again"]
+    assert counts.applied == counts.overwritten > 0 == counts.refused, counts
+
+
+def test_strict_simulations_fail_frames_with_refused_patches(world):
+    @hypostyle.system(reads="position", sets="heat")
+    def warm(rows, frame, patches):
+        patches.set(rows.entities, "heat.steps", 1)
+
+    with hypostyle.Simulation(world, [warm]) as simulation:
+        assert simulation.step(0.1).patches["warm"].refused > 0
+    with hypostyle.Simulation(world, [warm], strict=True) as simulation:
+        with pytest.raises(hypostyle.FrameError, match="system `warm` were refused, .* absent component `heat`"):
+            simulation.step(0.1)
+        assert world.pin().frame == 1
+
+
 def test_what_is_computed_is_what_numpy_computes(world):
-    with hypostyle.Simulation(world, [kernels.fall, kernels.move], workers="processes:2") as simulation:
+    with hypostyle.Simulation(world, [kernels.fall, kernels.move], workers="processes:2", main_helps=False) as simulation:
         report = simulation.run(FRAMES, 0.125)
     assert (report.frame, report.deaths) == (FRAMES, 0) and report.jobs_on_main == 0 < report.jobs
     assert report.patches["move"].dense_rows == FRAMES * (kernels.ROWS + kernels.ROWS // 3)
@@ -89,7 +114,7 @@ def test_patches_are_made_and_counted(world):
 def test_killed_workers_change_nothing_but_time(world):
     systems = [kernels.fall, kernels.slow_move, kernels.breed, kernels.age]
     wanted = run("local", systems, 15)
-    with hypostyle.Simulation(world, systems, workers="processes:2") as simulation:
+    with hypostyle.Simulation(world, systems, workers="processes:2", main_helps=False) as simulation:
         deaths, over = 0, threading.Event()
         pids = [info.pid for info in simulation.worker_info]
 
@@ -119,20 +144,20 @@ def test_a_system_that_ends_its_process_is_run_again(world, tmp_path):
     path = tmp_path / "once"
     path.touch()
     (tmp_path / "once.kill").touch()
-    with hypostyle.Simulation(world, [kernels.ends_once], workers="processes:2") as simulation:
+    with hypostyle.Simulation(world, [kernels.ends_once], workers="processes:2", main_helps=False) as simulation:
         simulation.set_payload("ends_once", str(path).encode())
         report = simulation.run(3, 0.1)
     assert report.deaths == 2 == report.retries
     with hypostyle.World(kernels.LAYOUT) as other:
         kernels.fill(other)
-        with hypostyle.Simulation(other, [kernels.ends_once]) as simulation:
+        with hypostyle.Simulation(other, [kernels.ends_once], "local") as simulation:
             simulation.run(3, 0.1)
         assert state(other) == state(world)
 
 
 def test_a_system_that_always_ends_its_process_fails_its_frame(world):
     before = state(world)
-    with hypostyle.Simulation(world, [kernels.always_ends], workers="processes:2") as simulation:
+    with hypostyle.Simulation(world, [kernels.always_ends], workers="processes:2", main_helps=False) as simulation:
         with pytest.raises(hypostyle.FrameError, match="`always_ends`, rows 1024..1536 .* workers died while they ran"):
             simulation.step(0.1)
     assert state(world) == before and world.frame == 0
@@ -146,7 +171,7 @@ def test_a_deadline_ends_a_job_that_hangs(world):
 
 @pytest.mark.parametrize("workers", ["local", "threads:1", "processes:2"])
 def test_an_exception_fails_its_frame_with_its_traceback(world, workers):
-    with hypostyle.Simulation(world, [kernels.raises], workers=workers) as simulation:
+    with hypostyle.Simulation(world, [kernels.raises], workers=workers, main_helps=False) as simulation:
         simulation.step(0.1)
         before = state(world)
         with pytest.raises(hypostyle.FrameError) as raised:
@@ -165,9 +190,9 @@ def test_an_exception_fails_its_frame_with_its_traceback(world, workers):
 
 
 def test_an_exit_passes_through(world):
-    with hypostyle.Simulation(world, [kernels.exits]) as simulation, pytest.raises(SystemExit):
+    with hypostyle.Simulation(world, [kernels.exits], "local") as simulation, pytest.raises(SystemExit):
         simulation.step(0.1)
-    with hypostyle.Simulation(world, [kernels.exits], workers="processes:1") as simulation:
+    with hypostyle.Simulation(world, [kernels.exits], workers="processes:1", main_helps=False) as simulation:
         with pytest.raises(hypostyle.FrameError, match="SystemExit: 3"):
             simulation.step(0.1)
 
@@ -176,7 +201,7 @@ def test_an_exit_passes_through(world):
 @pytest.mark.parametrize(
     ("system", "message"),
     [
-        (kernels.wrong_type, "could not convert string to float"),
+        (kernels.wrong_type, "`position.x` is f32; it was given values of <U1, such as 'a'"),
         (kernels.undeclared_write, "does not declare that it sets `heat`"),
         (kernels.undeclared_column, "declare it in `writes`"),
     ],
@@ -189,7 +214,7 @@ def test_wrong_systems_say_so(world, workers, system, message):
 
 def test_kept_arrays_cannot_touch_the_world_from_a_worker(world):
     before = state(world)
-    with hypostyle.Simulation(world, [kernels.keeps], workers="processes:1") as simulation:
+    with hypostyle.Simulation(world, [kernels.keeps], workers="processes:1", main_helps=False) as simulation:
         simulation.set_payload("keeps", b"keep")
         for _ in range(2):
             with pytest.raises(hypostyle.FrameError, match="kept an array of its rows"):
@@ -262,26 +287,27 @@ def test_targets_of_patches(world):
     def patch(rows, frame, patches):
         if len(rows) != kernels.ROWS + kernels.ROWS // 3:
             return
-        patches.set(0, "velocity.x", 11.0)
-        patches.set([1, 2], "velocity.x", [12.0, 13.0])
-        patches.set(slice(3, 5), "velocity", {"x": 14.0, "y": [1.0, 2.0]})
+        patches.set_rows(0, "velocity.x", 11.0)
+        patches.set_rows([1, 2], "velocity.x", [12.0, 13.0])
+        patches.set_rows(slice(3, 5), "velocity", {"x": 14.0, "y": [1.0, 2.0]})
         patches.set(rows.entities[5], "velocity.x", 15.0)
         patches.set([], "velocity.x", 1.0)
+        patches.set_rows([], "velocity.x", 1.0)
         mask = np.zeros(len(rows), bool)
         mask[6] = True
-        patches.add(mask, "heat", {"steps": 4})
+        patches.add_rows(mask, "heat", {"steps": 4})
         patches.destroy(patches.spawn(3, mark=True)[1:])
         for wrong, kind in (
-            (lambda: patches.set(len(rows), "velocity.x", 1.0), IndexError),
-            (lambda: patches.set(-1, "velocity.x", 1.0), IndexError),
-            (lambda: patches.set(mask[1:], "velocity.x", 1.0), IndexError),
-            (lambda: patches.set([1.5], "velocity.x", 1.0), TypeError),
-            (lambda: patches.set([1, 2], "velocity.x", [1.0, 2.0, 3.0]), ValueError),
-            (lambda: patches.set(0, "velocity.x", "a"), ValueError),
-            (lambda: patches.set(0, "velocity", {"x": 1.0}), ValueError),
-            (lambda: patches.set(0, "velocity.z", 1.0), hypostyle.UnknownNameError),
-            (lambda: patches.set(0, "position.x", 1.0), hypostyle.HypostyleError),
-            (lambda: patches.remove(0, "heat"), hypostyle.HypostyleError),
+            (lambda: patches.set_rows(len(rows), "velocity.x", 1.0), IndexError),
+            (lambda: patches.set_rows(-1, "velocity.x", 1.0), IndexError),
+            (lambda: patches.set_rows(mask[1:], "velocity.x", 1.0), IndexError),
+            (lambda: patches.set_rows([1.5], "velocity.x", 1.0), TypeError),
+            (lambda: patches.set_rows([1, 2], "velocity.x", [1.0, 2.0, 3.0]), ValueError),
+            (lambda: patches.set_rows(0, "velocity.x", "a"), ValueError),
+            (lambda: patches.set_rows(0, "velocity", {"x": 1.0}), ValueError),
+            (lambda: patches.set_rows(0, "velocity.z", 1.0), hypostyle.UnknownNameError),
+            (lambda: patches.set_rows(0, "position.x", 1.0), hypostyle.HypostyleError),
+            (lambda: patches.remove_rows(0, "heat"), hypostyle.HypostyleError),
             (lambda: patches.spawn(1, child={}), hypostyle.HypostyleError),
             (lambda: patches.set_resource("gravity", y=1.0), hypostyle.HypostyleError),
         ):

@@ -182,7 +182,7 @@ fn a_tight_world_keeps_fewer_generations() {
 fn a_frame_that_fails_after_it_goes_back_no_further() {
     let mut schedule = hypostyle::Schedule::new();
     schedule.add(System::try_rows::<With<Big>>("fail", |job, ()| match job.payload() {
-        [1] => Err("asked to".to_owned()),
+        [1] => Err("asked to".into()),
         _ => Ok(()),
     }));
     let mut world = World::builder().component::<Big>().keep_generations(10).build().unwrap();

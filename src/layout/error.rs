@@ -4,6 +4,7 @@
 //! same check speaks for layout files, Rust types and encoded layouts.
 #![forbid(unsafe_code)]
 
+use crate::layout::validate::EXPORT_COLUMNS;
 use crate::layout::{FieldType, ScalarType};
 use crate::limits::{
     ARRAY_LEN_MAX, ENTITIES_MAX, LAYOUT_BYTES_MAX, NAME_BYTES_MAX, PACKED_BYTES_MAX, WORLD_BYTES_MAX, WORLD_BYTES_MIN,
@@ -135,6 +136,15 @@ pub enum LayoutProblem {
     #[error("{subject} is declared twice; rename or remove one")]
     Duplicate {
         /// The part, with its name.
+        subject: String,
+    },
+    /// A component without fields that is called as a column which exports have of their own.
+    #[error(
+        "{subject} has no fields, so exports have a column of that name, and `{}` are columns of their own; rename it",
+        EXPORT_COLUMNS.join("`, `")
+    )]
+    ExportColumn {
+        /// The component, with its name.
         subject: String,
     },
     /// More parts than a limit allows.

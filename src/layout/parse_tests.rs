@@ -106,6 +106,11 @@ fn every_wrong_part_is_refused() {
         ("a = { track_changes = 1 }", "must be true or false"),
         ("a = {}\na = {}", "not valid TOML: duplicate key"),
         ("a = ", "not valid TOML"),
+        ("entity = {}", "w.toml:3:1: component `entity` has no fields, so exports have a column of that name"),
+        (
+            "time = { storage = \"toggle\" }",
+            "`entity`, `frame`, `time`, `generation` are columns of their own; rename it",
+        ),
         ("a = {}\n[resources]\ng = {}", "resource `g` has no fields"),
         ("a = {}\n[resources]\ng = { fields = { v = \"f32\" }, storage = 1 }", "unknown key `storage` in resource `g`"),
         ("a = {}\n[tables]\nrows = 1", "`tables` must be a list of tables, each begun with [[tables]]"),

@@ -14,6 +14,9 @@ use crate::limits::{
     RESOURCES_MAX, TABLE_HINTS_MAX, WORLD_BYTES_MAX, WORLD_BYTES_MIN,
 };
 
+/// Columns that exports have beside those of the components: what is exported is told from them by its name alone.
+pub(crate) const EXPORT_COLUMNS: [&str; 4] = ["entity", "frame", "time", "generation"];
+
 /// A part of a layout, so that a parser can say where in its text it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
@@ -62,6 +65,9 @@ pub(super) fn check(layout: &Layout) -> Result<(), Misplaced> {
     for (id, component) in layout.components.iter().enumerate() {
         let subject = format!("component `{}`", component.name);
         check_part(&subject, &component.name, &component.fields, &mut names).map_err(|p| (Place::Component(id), p))?;
+        if component.fields.is_empty() && EXPORT_COLUMNS.contains(&component.name.as_str()) {
+            return Err((Place::Component(id), LayoutProblem::ExportColumn { subject }.into()));
+        }
         check_fields(&component.name, &component.fields).map_err(|(i, p)| (Place::ComponentField(id, i), p))?;
         check_packed(&subject, &component.fields).map_err(|p| (Place::Component(id), p))?;
     }

@@ -20,11 +20,14 @@ from .errors import (
     AbsentError,
     BadNameError,
     ClosedError,
+    FieldValueError,
     FrameError,
     HypostyleError,
     LayoutError,
+    NameCollisionWarning,
     NoLeaseError,
     NoSpaceError,
+    NotPublishedError,
     NothingPublishedError,
     RegionError,
     RegionInUseError,
@@ -36,9 +39,7 @@ from .errors import (
     WriterGoneError,
 )
 from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
-from .region import Lease, Region, RegionInfo
-from .region import list_regions as list
-from .region import open_region as open
+from .region import Lease, Region, RegionInfo, list_regions, open_region
 from .scene import NativeSystem, Scene, scenes
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
 from .simulation import FrameReport, PatchReport, Simulation, WorkerInfo, worker_command
@@ -47,6 +48,10 @@ from .world import World
 
 __version__: str = _native.__version__
 
+#: All named regions of this machine, or those in a directory.
+list = list_regions
+#: Opens the region of a simulation.
+open = open_region
 #: The handle of no entity.
 NULL_ENTITY = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -61,6 +66,7 @@ def entity_generation(handles: Any) -> Any:
     return np.uint32(np.asarray(handles, np.uint64) >> np.uint64(32))
 
 
+# `list` and `open` are left out: a star import would take the builtins' place
 __all__ = [
     "AbsentError",
     "BadNameError",
@@ -71,6 +77,7 @@ __all__ = [
     "Component",
     "ComponentLayout",
     "FieldLayout",
+    "FieldValueError",
     "Frame",
     "FrameError",
     "FrameReport",
@@ -79,10 +86,12 @@ __all__ = [
     "LayoutError",
     "Lease",
     "NULL_ENTITY",
+    "NameCollisionWarning",
     "NativeSystem",
     "NeighbourTable",
     "NoLeaseError",
     "NoSpaceError",
+    "NotPublishedError",
     "NothingPublishedError",
     "PatchReport",
     "Patches",
@@ -111,8 +120,6 @@ __all__ = [
     "WriterGoneError",
     "entity_generation",
     "entity_index",
-    "list",
-    "open",
     "scenes",
     "system",
     "worker_command",

@@ -16,10 +16,19 @@ if TYPE_CHECKING:
     from .snapshot import Table, _Core
 
 
+#: The handle of no entity.
+_NOBODY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+
+
 def arrow_type(field: FieldLayout) -> pa.DataType:
     """The Arrow type of a field."""
     scalar = pa.uint64() if field.scalar == "entity" else pa.from_numpy_dtype(field.dtype)
     return pa.list_(scalar, field.array_len) if field.array_len else scalar
+
+
+def arrow_field(name: str, field: FieldLayout) -> pa.Field:
+    """The Arrow column of a field, as exports of the command line declare it."""
+    return pa.field(name, arrow_type(field), metadata={"hypostyle.type": field.type})
 
 
 def _values(field: FieldLayout, values: Any) -> Any:
@@ -28,7 +37,22 @@ def _values(field: FieldLayout, values: Any) -> Any:
     if field.scalar == "bool":
         return pa.Array.from_buffers(pa.bool_(), len(flat), [None, pa.py_buffer(np.packbits(flat, bitorder="little"))])
     kind = arrow_type(field).value_type if field.array_len else arrow_type(field)
-    return pa.Array.from_buffers(kind, len(flat), [None, pa.py_buffer(flat)])
+    return pa.Array.from_buffers(kind, len(flat), [_somebody(flat) if field.scalar == "entity" else None, pa.py_buffer(flat)])
+
+
+def _somebody(handles: Any) -> Any:
+    """Which handles are some entity's, as bits; None: all of them."""
+    some = handles != _NOBODY
+    return None if some.all() else pa.py_buffer(np.packbits(some, bitorder="little"))
+
+
+def _both(these: Any, those: Any) -> Any:
+    """The bits that are set in both; None: all are."""
+    if these is None or those is None:
+        return those if these is None else these
+    a, b = np.frombuffer(these, np.uint8), np.frombuffer(those, np.uint8)
+    length = min(len(a), len(b))
+    return pa.py_buffer(a[:length] & b[:length])
 
 
 def _column(table: Table, component: str, field: FieldLayout) -> Any:
@@ -40,7 +64,8 @@ def _column(table: Table, component: str, field: FieldLayout) -> Any:
         validity = None
     if field.array_len:
         return pa.Array.from_buffers(arrow_type(field), table.rows, [validity], children=[values])
-    return pa.Array.from_buffers(arrow_type(field), table.rows, [validity, *values.buffers()[1:]])
+    somebody, *rest = values.buffers()
+    return pa.Array.from_buffers(arrow_type(field), table.rows, [_both(validity, somebody), *rest])
 
 
 def _bits(table: Table, component: str) -> Any:
@@ -68,10 +93,16 @@ def to_arrow(core: _Core, tables: list[Table], names: tuple[str, ...]) -> pa.Tab
             kinds.append(pa.field(name, pa.bool_(), nullable=False))
             columns.append([_tag(table, name) for table in tables])
         for field in component.fields:
-            kinds.append(pa.field(f"{name}.{field.name}", arrow_type(field)))
+            kinds.append(arrow_field(f"{name}.{field.name}", field))
             columns.append([_column(table, name, field) for table in tables])
-    about = {"generation": core.pin.generation, "frame": core.pin.frame, "time": core.pin.time}
-    schema = pa.schema(kinds, {f"hypostyle.{key}": str(value) for key, value in about.items()})
+    about = {
+        "layout": core.layout.to_toml(),
+        "layout_hash": f"{core.layout.hash:016x}",
+        "generation": str(core.pin.generation),
+        "frame": str(core.pin.frame),
+        "time": core.pin.time_text,
+    }
+    schema = pa.schema(kinds, {f"hypostyle.{key}": value for key, value in about.items()})
     arrays = [pa.chunked_array(chunks, kind.type) for chunks, kind in zip(columns, kinds)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -79,12 +110,34 @@ def to_arrow(core: _Core, tables: list[Table], names: tuple[str, ...]) -> pa.Tab
 def to_pandas(table: pa.Table, dtype_backend: Optional[str]) -> pandas.DataFrame:
     """A frame, its columns in place as far as pandas can have them so."""
     if dtype_backend is None:
-        return table.to_pandas(split_blocks=True)
+        # pandas has floats for integers with nulls, if nothing else is said
+        others = [each.name for each, column in zip(table.schema, table.columns) if _loses(each.type, column)]
+        frame = table.drop_columns(others).to_pandas(split_blocks=True) if others else table.to_pandas(split_blocks=True)
+        for name in others:
+            frame.insert(table.schema.get_field_index(name), name, _nullable(table[name]))
+        return frame
     if dtype_backend == "pyarrow":
         import pandas
 
         return table.to_pandas(types_mapper=pandas.ArrowDtype)
     raise ValueError(f'dtype_backend is None or "pyarrow", not {dtype_backend!r}')
+
+
+def _loses(kind: pa.DataType, column: pa.ChunkedArray) -> bool:
+    """Whether nulls would make floats, or objects, of a column."""
+    if pa.types.is_fixed_size_list(kind):
+        return bool(pa.types.is_integer(kind.value_type)) and any(chunk.flatten().null_count for chunk in column.chunks)
+    return bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind)) and column.null_count > 0
+
+
+def _nullable(column: pa.ChunkedArray) -> Any:
+    """A column of a nullable type of pandas; of lists, one of lists."""
+    import pandas
+
+    if pa.types.is_fixed_size_list(column.type):
+        return pandas.Series(column.to_pylist(), dtype=object)
+    name = "boolean" if pa.types.is_boolean(column.type) else str(column.type).replace("int", "Int").replace("u", "U")
+    return pandas.Series(column.to_pandas(types_mapper={column.type: pandas.api.types.pandas_dtype(name)}.get))
 
 
 def to_polars(table: pa.Table) -> polars.DataFrame:

@@ -37,6 +37,18 @@ class NoSpaceError(HypostyleError, MemoryError):
     """The world is as large as its layout allows, or the machine has no more memory."""
 
 
+class FieldValueError(HypostyleError, ValueError):
+    """A value is none of its field's type: out of range, of another kind, or absent. The message says what to write."""
+
+
+class NotPublishedError(HypostyleError):
+    """The world went on, but readers hold the memory that its next generation needs. The message names them."""
+
+
+class NameCollisionWarning(UserWarning):
+    """A world that was made elsewhere has names that are attributes of this package: reach those by items."""
+
+
 class ClosedError(HypostyleError, ValueError):
     """The region was closed, or the snapshot was released."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Iterator, Mapping, Union
 
 import numpy as np
 
-from .errors import UnknownNameError
+from .errors import LayoutError, NameCollisionWarning, UnknownNameError
 
 __all__ = ["ComponentLayout", "FieldLayout", "Layout", "ResourceLayout"]
 
@@ -127,6 +128,41 @@ class Layout:
 
     def __iter__(self) -> Iterator[ComponentLayout]:
         return iter(self.components.values())
+
+
+def taken_names(layout: Layout) -> list[str]:
+    """What in a layout has the name of an attribute of this package, each with how it is reached all the same."""
+    from .snapshot import Chunk, Component, Resource, Rows
+    from .system import NeighbourTable, Work
+
+    def public(*kinds: type) -> set[str]:
+        return {name for kind in kinds for name in (*dir(kind), *getattr(kind, "__annotations__", ())) if name[0] != "_"}
+
+    of_rows, of_fields, of_values = public(Work, NeighbourTable), public(Component, Chunk, Rows), public(Resource)
+    found = [f'component `{name}`, reached by rows["{name}"]' for name in layout.components if name in of_rows]
+    for owners, names in ((layout.components, of_fields), (layout.resources, of_values)):
+        for owner in owners.values():
+            found += [
+                f'field `{owner.name}.{f.name}`, reached by ["{f.name}"]' for f in owner.fields if f.name in names
+            ]
+    return found
+
+
+def check_names(layout: Layout) -> None:
+    """Refuses names that are attributes of this package, where the layout is Python's own."""
+    found = taken_names(layout)
+    if found:
+        names = ", ".join(each.split(",")[0] for each in found)
+        raise LayoutError(f"{names}: this package has attributes of these names, which would hide them; choose others")
+
+
+def warn_of_names(layout: Layout) -> None:
+    """Warns of such names in a world that was made elsewhere."""
+    found = taken_names(layout)
+    if found:
+        warnings.warn(
+            f"this package has attributes of the same names as {'; '.join(found)}", NameCollisionWarning, stacklevel=4
+        )
 
 
 def _unknown(what: str, name: str, known: Union[Mapping[str, Any], list[str]]) -> str:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Iterator, Optional, Union
+from typing import AsyncIterator, Iterator, Optional, Union
 
 from . import _native
-from .layout import Layout, layout_of
+from .layout import Layout, layout_of, warn_of_names
 from .snapshot import Changes, Snapshot
+
+#: How long a thread waits for a task that may be cancelled meanwhile, in seconds.
+_LOOK = 0.1
 
 __all__ = ["Lease", "Region", "RegionInfo", "list_regions", "open_region"]
 
@@ -70,6 +74,7 @@ class Region:
             text = f"./{text}"
         self._native = _native.Region(text)
         self._layout = layout_of(self._native.layout())
+        warn_of_names(self._layout)
 
     @property
     def name(self) -> str:
@@ -104,11 +109,39 @@ class Region:
         """Waits until a generation newer than ``after`` (default: the newest at the moment) is published.
 
         Returns the newest generation, or None when ``timeout`` seconds are over (default: never). Other threads run
-        meanwhile, and Ctrl-C ends it.
+        meanwhile. Ctrl-C ends it in the main thread, :meth:`close` in any, by :class:`ClosedError`. In a program of
+        ``asyncio`` use :meth:`wait_async`: a thread that waits outlives its task.
 
         Raises :class:`WriterGoneError` where nobody is there who would publish one.
         """
         return self._native.wait(self.newest if after is None else after, timeout)
+
+    async def wait_async(self, after: Optional[int] = None, timeout: Optional[float] = None) -> Optional[int]:
+        """As :meth:`wait`, for programs of ``asyncio``: where its task is cancelled, nothing goes on waiting."""
+        import asyncio
+
+        after = self.newest if after is None else after
+        ends = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = _LOOK if ends is None else max(ends - time.monotonic(), 0.0)
+            newest = await asyncio.to_thread(self.wait, after, min(left, _LOOK))
+            if newest is not None or left == 0.0:
+                return newest
+
+    async def follow_async(self, timeout: Optional[float] = None) -> AsyncIterator[Snapshot]:
+        """As :meth:`follow`, for programs of ``asyncio``."""
+        from .errors import WriterGoneError
+
+        seen = 0
+        while True:
+            try:
+                if await self.wait_async(seen, timeout) is None:
+                    return
+            except WriterGoneError:
+                return
+            with self.pin() as snapshot:
+                seen = snapshot.generation
+                yield snapshot
 
     def changed_since(self, generation: int) -> Changes:
         """Pins the newest generation and tells what was written after an older one.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _native
 from .errors import UnknownNameError
+from .values import integer_of
 
 if TYPE_CHECKING:
     from .simulation import Simulation
@@ -64,8 +65,8 @@ class Scene:
 
     def __init__(self, name: str, *, entities: Optional[int] = None, seed: int = 0) -> None:
         self._name = name
-        self._asked = None if entities is None else int(entities)
-        self._seed = int(seed)
+        self._asked = None if entities is None else integer_of("entities", entities)
+        self._seed = integer_of("seed", seed)
         about = _native.scene_about(name, self._asked, self._seed)
         self._about, self._entities, self._dt, self._frames, names = about
         self._systems = tuple(NativeSystem(each, name, self._asked, self._seed) for each in names)
@@ -114,12 +115,14 @@ class Scene:
 
     def world(self, region: Union[str, os.PathLike[str], None] = None, *, keep: bool = False) -> World:
         """A world with the scene's layout and its initial state."""
-        from .world import World
+        from .world import World, check_not_reading
 
+        if region is not None:
+            check_not_reading("a world is made in a region")
         where = None if region is None else os.fspath(region)
         return World._of(_native.scene_world(self._name, self._asked, self._seed, where, keep))
 
-    def simulation(self, world: World, workers: str = "local", **options: Any) -> Simulation:
+    def simulation(self, world: World, workers: str = "auto", **options: Any) -> Simulation:
         """The world with all systems of the scene; ``options`` as for :class:`Simulation`."""
         from .simulation import Simulation
 

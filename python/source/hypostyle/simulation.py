@@ -13,6 +13,7 @@ from . import _native
 from .errors import WorkersError
 from .scene import NativeSystem
 from .system import System
+from .values import integer_of, payload_of
 
 if TYPE_CHECKING:
     from .snapshot import Snapshot
@@ -52,6 +53,8 @@ class FrameReport:
     frame: int
     #: The newest generation that the call made, if any.
     generation: Optional[int]
+    #: Why the newest publication was left out, and which readers hold the memory that it needs; None: it was not.
+    skipped: Optional[str]
     #: Jobs: calls of systems, or of several that share their rows.
     jobs: int
     #: Jobs that this process ran itself.
@@ -90,14 +93,14 @@ class Simulation:
     >>> with hypostyle.Simulation(world, systems=[fall, move], workers="processes:2") as simulation:
     ...     simulation.run(100, 0.01)
 
-    ``workers`` is ``local`` (this thread), ``threads:N``, ``processes:N`` or ``auto``. The resulting bytes are the same for
-    all of them. Worker processes need a world in a region, and systems at the top of a module (or of the script that runs),
+    ``workers`` is ``auto`` (a thread for each core but one; the default, as in Rust), ``local`` (this thread), ``threads:N``
+    or ``processes:N``. The resulting bytes are the same for all of them. Worker processes need a world in a region, and systems at the top of a module (or of the script that runs),
     where they can find them again; ``worker`` names another module for them to look in. A worker process that dies, by a
     crash in a system's library or by ``kill -9``, costs time and nothing else.
 
     A generation is published every ``publish_every`` frames. ``fuse`` lets systems that see their own rows only run back to
-    back on some rows before the next. With ``main_helps`` this process runs systems beside its worker processes: it would
-    not outlive a system that kills its process. ``stages`` names further stages, each with the one that it follows.
+    back on some rows before the next. This process runs systems beside its workers, but none that killed a worker or that
+    has a deadline; with ``main_helps=False`` it runs none that a worker can run. ``stages`` names further stages, each with the one that it follows.
 
     Refused patches are counted in the report; a ``strict`` simulation fails the frame with :class:`FrameError`, which names
     the system and the reason.
@@ -107,11 +110,11 @@ class Simulation:
         self,
         world: World,
         systems: Iterable[AnySystem],
-        workers: str = "local",
+        workers: str = "auto",
         *,
         publish_every: int = 1,
         fuse: bool = True,
-        main_helps: Optional[bool] = None,
+        main_helps: bool = True,
         worker: Union[str, Iterable[str], None] = None,
         stages: Optional[Mapping[str, str]] = None,
         tracing: bool = True,
@@ -119,7 +122,12 @@ class Simulation:
     ) -> None:
         self._world = world
         self._systems = tuple(systems)
-        self._publish_every = max(int(publish_every), 1)
+        from .world import check_not_reading
+
+        workers = _workers(workers)
+        if workers.startswith("processes"):
+            check_not_reading("a simulation with worker processes is made")
+        self._publish_every = integer_of("publish_every (frames)", publish_every, 1)
         self._report: Optional[FrameReport] = None
         self._closed = False
         for each in self._systems:
@@ -127,9 +135,10 @@ class Simulation:
                 raise TypeError(f"{each!r} is no system: decorate it with hypostyle.system(...), or take it from a hypostyle.Scene")
         processes = workers.startswith("processes")
         command = worker_command(self._systems, worker) if processes else None
-        helps = not processes if main_helps is None else main_helps
         stage_list = [*(stages or {}).items()]
-        world._schedule(self, self._systems, stage_list, workers, command, self._publish_every, fuse, helps, tracing, strict)
+        world._schedule(
+            self, self._systems, stage_list, workers, command, self._publish_every, fuse, main_helps, tracing, strict
+        )
 
     @property
     def world(self) -> World:
@@ -151,11 +160,14 @@ class Simulation:
 
     def run(self, frames: int, dt: float) -> FrameReport:
         """Runs so many frames of ``dt``. Where every system sees its own rows only, and nothing is published between, all
-        of them are run on some rows before the next; the result is the same."""
+        of them are run on some rows before the next; the result is the same.
+
+        Signals are looked at between frames, so that Ctrl-C ends it: the world stands at the frame that it has reached.
+        """
         return self._run(frames, dt, self._publish_every)
 
     def _run(self, frames: int, dt: float, publish_every: int) -> FrameReport:
-        parts = self._native.run(int(frames), float(dt), publish_every)
+        parts = self._native.run(integer_of("the number of frames", frames), float(dt), publish_every)
         patches = {}
         for each, (numbers, dense_rows, refusal) in zip(self._systems, parts.pop("patches")):
             patches[each.name] = PatchReport(*numbers, dense_rows, refusal)
@@ -184,10 +196,10 @@ class Simulation:
 
     def set_payload(self, system: str, payload: bytes) -> None:
         """Replaces what a system finds in :attr:`Frame.payload`, from the next frame on."""
-        self._native.set_payload(system, bytes(payload))
+        self._native.set_payload(system, payload_of(payload))
 
-    def publish(self) -> Optional[int]:
-        """Publishes the world as it is; the generation, or None where readers hold all memory."""
+    def publish(self) -> int:
+        """Publishes the world as it is, as :meth:`World.publish` does."""
         return self._world.publish()
 
     def pin(self) -> Snapshot:
@@ -222,6 +234,14 @@ class Simulation:
     def __repr__(self) -> str:
         names = ", ".join(each.name for each in self._systems)
         return f"<simulation of {names or 'nothing'}{', closed' if self._closed else ''}>"
+
+
+def _workers(given: Any) -> str:
+    """What names workers, where a number may have been given."""
+    if isinstance(given, str):
+        return given
+    hint = f': write "threads:{given}" or "processes:{given}"' if isinstance(given, int) and given is not True else ""
+    raise TypeError(f'workers are named by text, "auto", "local", "threads:N" or "processes:N"; not by {given!r}{hint}')
 
 
 def worker_command(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from . import _native
 from .errors import AbsentError, ClosedError, SeveralTablesError, UnknownNameError
 from .layout import ComponentLayout, Layout, ResourceLayout, _unknown
+from .values import Array, handle_of, name_of
 
 if TYPE_CHECKING:
     import pandas
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = ["ChangedRows", "Changes", "Chunk", "Component", "Resource", "Rows", "Selection", "Snapshot", "Table"]
-
-Array = npt.NDArray[Any]
-
 
 
 class _Core:
@@ -63,6 +61,7 @@ class Table:
 
     def __getitem__(self, name: str) -> Any:
         """A component of the table (``table["position"]``), or a column (``table["position.x"]``)."""
+        name = name_of(name, "a component or column of a table", 'write table["position"].x[row] for a row')
         component, dot, field = name.partition(".")
         chunk = Chunk(self, self._core.layout.component(component))
         if component not in self.components:
@@ -189,7 +188,7 @@ class Chunk:
         return self.table.rows
 
     def __getitem__(self, field: str) -> Array:
-        self.declared.field(field)
+        self.declared.field(name_of(field, "a field", "write chunk.x[row] for a row"))
         column = self.table.column(f"{self.declared.name}.{field}")
         if self.declared.storage == "table":
             return column
@@ -278,6 +277,7 @@ class Selection:
 
     def __getitem__(self, name: str) -> Any:
         """A component (``snapshot["position"]``), or a column as one array (``snapshot["position.x"]``)."""
+        name = name_of(name, "a component or column", "write .tables[0] for a table, .get(entity) for an entity")
         self._core.check()
         component, dot, field = name.partition(".")
         found = Component(self, self.layout.component(component))
@@ -297,7 +297,8 @@ class Selection:
 
         Columns are named as in the layout, ``position.x``, beside ``entity``; components without fields are columns of
         bool. Numbers, handles and arrays of numbers stay where they are, a chunk for each table; bools are packed
-        into bits, as Arrow asks. Rows that lack a component are null.
+        into bits, as Arrow asks. Rows that lack a component are null, and so are handles of no entity. Columns and
+        metadata are those that ``hypostyle export`` writes.
         """
         from .arrow import to_arrow
 
@@ -307,8 +308,9 @@ class Selection:
     def to_pandas(self, *components: str, dtype_backend: Optional[str] = None) -> pandas.DataFrame:
         """A ``pandas.DataFrame`` of :meth:`to_arrow`.
 
-        Columns of numbers without nulls stay in place where there is one table. ``dtype_backend="pyarrow"`` keeps all
-        of them in place, as Arrow columns, and integers with nulls as what they are.
+        Columns of numbers without nulls stay in place where there is one table. Integers and bools with nulls are
+        columns of pandas' nullable types (``UInt64``, ``boolean``), never floats; in lists of integers a null is None.
+        Floats have NaN for null. ``dtype_backend="pyarrow"`` keeps all in place, as Arrow columns.
         """
         from .arrow import to_pandas
 
@@ -367,15 +369,16 @@ class Component:
             return found
         if not chunks:
             return _empty(dtype, shape)
+        copy = f".concat().{what}" if what == "entities" else f'.concat("{what}")'
         name, tables = self.declared.name, " + ".join(str(chunk.rows) for chunk in chunks)
         raise SeveralTablesError(
             f"`{name}` stands in {len(chunks)} tables ({tables} rows), so there is no one array of `{name}.{what}` in "
-            f'place. Use .chunks (in place, one for each table), .concat("{what}") (a copy), or '
+            f'place. Use .chunks (in place, one for each table), {copy} (a copy), or '
             f'select("{name}", ..., without=...) for fewer tables'
         )
 
     def __getitem__(self, field: str) -> Array:
-        declared = self.declared.field(field)
+        declared = self.declared.field(name_of(field, "a field", "write .chunks[0] for the rows of one table"))
         return self._single(lambda chunk: chunk[field], field, declared.dtype, declared.shape)
 
     def __getattr__(self, field: str) -> Array:
@@ -390,8 +393,6 @@ class Component:
         """
         if field is None:
             return Rows(self)
-        if field == "entities":
-            return Rows(self).entities
         declared = self.declared.field(field)
         return self._concat(
             lambda chunk: chunk.table.column(f"{self.declared.name}.{field}"), declared.dtype, declared.shape
@@ -560,14 +561,15 @@ class Snapshot(Selection):
     def locate(self, entity: int) -> Optional[tuple[Table, int]]:
         """The table and row of an entity; None where it is dead."""
         self._core.check()
-        found = self._core.pin.locate(int(entity))
+        found = self._core.pin.locate(handle_of(entity))
         return None if found is None else (self._tables[found[0]], found[1])
 
     def get(self, entity: int) -> dict[str, dict[str, Any]]:
         """All components of an entity, with the values of their fields."""
         found = self.locate(entity)
         if found is None:
-            raise AbsentError(f"entity {int(entity) & 0xFFFFFFFF}v{int(entity) >> 32} is dead")
+            handle = handle_of(entity)
+            raise AbsentError(f"entity {handle & 0xFFFFFFFF}v{handle >> 32} is dead")
         table, row = found
         has = (self.layout.components[name] for name in table.components if table.present(name)[row])
         return {c.name: {f.name: table.column(f"{c.name}.{f.name}")[row] for f in c.fields} for c in has}

@@ -14,10 +14,10 @@ from . import _native
 from .errors import AbsentError, ClosedError, HypostyleError, UnknownNameError
 from .layout import ComponentLayout, Layout, ResourceLayout, _unknown, layout_of
 from .snapshot import Resource
+from .values import Array, count_of, fit, payload_of, target_handles, target_rows
 
 __all__ = ["Frame", "NeighbourTable", "Patches", "System", "Work", "WorkComponent", "system"]
 
-Array = npt.NDArray[Any]
 Names = Union[str, Iterable[str]]
 
 #: A column's array, and its rows as they were, if those are elsewhere.
@@ -108,7 +108,7 @@ class WorkComponent:
         # `position.x += 1` has changed the array by now, and assigns it to where it is
         if values is not array:
             try:
-                array[...] = values
+                array[...] = fit(f"{self._declared.name}.{field}", values, self._declared.field(field))
             except BaseException:
                 if before is not None:
                     array[...] = before
@@ -124,7 +124,7 @@ class WorkComponent:
 
     def __setattr__(self, field: str, values: Any) -> None:
         # `position.x += 1`
-        if self._arrays.get(field) is not values or not self._writes:
+        if values is None or self._arrays.get(field) is not values or not self._writes:
             self[field] = values
 
     def __dir__(self) -> list[str]:
@@ -291,8 +291,11 @@ class Patches:
     """Changes beyond a system's own rows and columns. They are made when all rows have been worked on, in one order
     that does not depend on who did the work: spawns, ends of entities, components that come and go.
 
-    A target is rows or entities, one or many. Handles of entities are ``uint64``, as everywhere; all other integers, masks
-    of bools and slices are rows of the system, counted from 0. Values are one for each target, or one for all of them.
+    Targets are entities, by their handles: ``uint64`` arrays or scalars, as :attr:`Work.entities` and fields of type
+    ``entity`` are, also after slicing and in compiled functions. The methods that end in ``_rows`` take rows of the system
+    instead, counted from 0: integers of any other type, masks of bools, or slices. Neither takes what the other does, so
+    handles that went through a list of Python's are an error and never rows. Values are one for each target, or one for all
+    of them, and must fit their fields (:class:`FieldValueError`).
     """
 
     __slots__ = ("_system", "_layout", "_job", "_rows")
@@ -303,43 +306,43 @@ class Patches:
         self._job = job
         self._rows = rows
 
-    def set(self, target: Any, name: str, values: Any) -> None:
+    def set(self, entities: Any, name: str, values: Any) -> None:
         """Sets a field, ``"heat.degrees"``, of entities that have the component; or all fields, by a mapping."""
-        component, dot, _ = name.partition(".")
-        self._check("sets", component)
-        own, packed, count = self._targets(target)
-        if dot:
-            declared = self._layout.field(name)
-            given = _cast(name, values, declared.dtype)
-            if given.ndim > len(declared.shape):
-                given = _broadcast(name, given, (count, *declared.shape))
-            else:
-                given = _broadcast(name, given, declared.shape)
-            self._job.patch("set", name, own, packed, given.tobytes())
-        else:
-            rows = _rows_of(self._layout, {component: values}, count, complete=True)
-            self._job.patch("set", component, own, packed, rows)
+        self._set(False, target_handles("set", entities), name, values)
 
-    def add(self, target: Any, component: str, values: Optional[Mapping[str, Any]] = None) -> None:
+    def set_rows(self, rows: Any, name: str, values: Any) -> None:
+        """As :meth:`set`, of the system's own rows."""
+        self._set(True, target_rows("set", rows, self._rows), name, values)
+
+    def add(self, entities: Any, component: str, values: Optional[Mapping[str, Any]] = None) -> None:
         """Gives entities a component, or sets it where present. Fields that are left out have their defaults."""
-        self._check("adds", component)
-        own, packed, count = self._targets(target)
-        self._job.patch("add", component, own, packed, _rows_of(self._layout, {component: values or {}}, count))
+        self._add(False, target_handles("add", entities), component, values)
 
-    def remove(self, target: Any, component: str) -> None:
+    def add_rows(self, rows: Any, component: str, values: Optional[Mapping[str, Any]] = None) -> None:
+        """As :meth:`add`, to the system's own rows."""
+        self._add(True, target_rows("add", rows, self._rows), component, values)
+
+    def remove(self, entities: Any, component: str) -> None:
         """Takes a component from entities."""
         self._check("removes", component)
-        own, packed, _ = self._targets(target)
-        self._job.patch("remove", component, own, packed, b"")
+        self._job.patch("remove", component, False, target_handles("remove", entities).tobytes(), b"")
 
-    def destroy(self, target: Any) -> None:
+    def remove_rows(self, rows: Any, component: str) -> None:
+        """As :meth:`remove`, from the system's own rows."""
+        self._check("removes", component)
+        self._job.patch("remove", component, True, target_rows("remove", rows, self._rows).tobytes(), b"")
+
+    def destroy(self, entities: Any) -> None:
         """Ends the lives of entities."""
-        if not self._system.destroys:
-            raise HypostyleError("to end entities' lives, declare `destroys=True`")
-        own, packed, _ = self._targets(target)
-        self._job.patch("destroy", "", own, packed, b"")
+        self._check_destroys()
+        self._job.patch("destroy", "", False, target_handles("destroy", entities).tobytes(), b"")
 
-    def spawn(self, count: Optional[int] = None, **components: Any) -> Array:
+    def destroy_rows(self, rows: Any) -> None:
+        """As :meth:`destroy`, of the entities of the system's own rows."""
+        self._check_destroys()
+        self._job.patch("destroy", "", True, target_rows("destroy", rows, self._rows).tobytes(), b"")
+
+    def spawn(self, count: Optional[int] = None, /, **components: Any) -> Array:
         """Spawns entities, as :meth:`World.spawn` does, and returns their handles.
 
         The handles are reserved: other patches of this call may name them, also as values; they become real ones when
@@ -347,12 +350,12 @@ class Patches:
         """
         for component in components:
             self._check("spawns", component)
-        if count is None:
-            count = _count(self._layout, components)
-        packed = _rows_of(self._layout, components, count)
+        values = _values(self._layout, components)
+        count = count_of(self._layout, components, _count(self._layout, values) if count is None else count)
+        packed = _rows_of(self._layout, components, count, values)
         return np.frombuffer(self._job.spawn([*components], count, packed), np.uint64)
 
-    def set_resource(self, name: str, **fields: Any) -> None:
+    def set_resource(self, name: str, /, **fields: Any) -> None:
         """Sets a resource: all of its fields. Where several calls set it, the last rows' counts."""
         declared = self._layout.resource(name)
         if name not in self._system.sets_resources:
@@ -362,28 +365,33 @@ class Patches:
             raise ValueError(f"resource `{name}` has more fields: {', '.join(sorted(missing))}")
         self._job.set_resource(name, _pack(declared, None, fields))
 
+    def _set(self, own: bool, targets: Array, name: str, values: Any) -> None:
+        component, dot, _ = name.partition(".")
+        self._check("sets", component)
+        if not dot:
+            given = _values(self._layout, {component: values})
+            rows = _rows_of(self._layout, {component: values}, len(targets), given, complete=True)
+            return self._job.patch("set", component, own, targets.tobytes(), rows)
+        declared = self._layout.field(name)
+        fitting = fit(name, values, declared)
+        many = fitting.ndim > len(declared.shape)
+        fitting = _broadcast(name, fitting, (len(targets), *declared.shape) if many else declared.shape)
+        self._job.patch("set", name, own, targets.tobytes(), fitting.tobytes())
+
+    def _add(self, own: bool, targets: Array, component: str, values: Optional[Mapping[str, Any]]) -> None:
+        self._check("adds", component)
+        given = {component: values or {}}
+        rows = _rows_of(self._layout, given, len(targets), _values(self._layout, given))
+        self._job.patch("add", component, own, targets.tobytes(), rows)
+
+    def _check_destroys(self) -> None:
+        if not self._system.destroys:
+            raise HypostyleError("to end entities' lives, declare `destroys=True`")
+
     def _check(self, what: str, component: str) -> None:
         self._layout.component(component)
         if component not in getattr(self._system, what):
             raise HypostyleError(f"the system does not declare that it {what} `{component}`: name it in `{what}`")
-
-    def _targets(self, target: Any) -> tuple[bool, bytes, int]:
-        if isinstance(target, slice):
-            target = np.arange(self._rows)[target]
-        array = np.atleast_1d(np.asarray(target))
-        if array.ndim != 1 or array.dtype.kind not in "biu":
-            if not array.size:
-                return True, b"", 0
-            raise TypeError(f"a target is rows, a mask of rows, or handles (uint64); not {array.dtype} of {array.shape}")
-        if array.dtype == np.bool_:
-            if len(array) != self._rows:
-                raise IndexError(f"a mask of {len(array)} rows, where the system has {self._rows}")
-            array = np.flatnonzero(array)
-        elif array.dtype == np.uint64:
-            return False, array.astype("<u8", copy=False).tobytes(), len(array)
-        if array.size and not (0 <= array.min() and array.max() < self._rows):
-            raise IndexError(f"rows {array.min()} to {array.max()}, where the system has {self._rows}")
-        return True, array.astype("<u4").tobytes(), len(array)
 
 
 Kernel = Union[Callable[[Work, Frame], None], Callable[[Work, Frame, Patches], None]]
@@ -511,7 +519,8 @@ def system(
     process and in any order, as often as it takes: with those of the entities that have all components of ``reads``,
     ``writes`` and ``with_``, and none of those ``without``. It may change its own rows of the components that it
     ``writes``, and nothing else; it must not keep the arrays that it gets, and what it computes must depend on its
-    arguments alone. Then the result is the same for any workers.
+    arguments alone. Then the result is the same for any workers. Values that it assigns must fit their fields
+    (:class:`FieldValueError`); what numpy does to the arrays themselves, ``rows.hits.count[0] = 300``, is by numpy's rules.
 
     A function that takes three arguments gets :class:`Patches` as the third: for what it declares in ``sets``, ``adds``,
     ``removes``, ``spawns`` and ``destroys``. With ``neighbours`` it sees the whole columns of these components
@@ -523,6 +532,9 @@ def system(
     """
 
     def make(run: Kernel) -> System:
+        if inspect.iscoroutinefunction(run) or inspect.isgeneratorfunction(run) or inspect.isasyncgenfunction(run):
+            kind = "a generator" if inspect.isgeneratorfunction(run) else "`async`"
+            raise TypeError(f"system `{run.__name__}` is {kind}, which would never run: write it as a plain `def` that returns")
         called = name or str(getattr(run, "__name__", "system"))
         made = System(
             name=called,
@@ -542,7 +554,7 @@ def system(
             stage=stage,
             before=_names(before),
             after=_names(after),
-            payload=bytes(payload),
+            payload=payload_of(payload),
             deadline=deadline,
             job_rows=job_rows,
             sort_by=sort_by,
@@ -572,17 +584,6 @@ def _takes(run: Kernel) -> int:
     return sum(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters)
 
 
-def _cast(name: str, given: Any, dtype: np.dtype[Any]) -> Array:
-    values = np.asarray(given)
-    if values.dtype != dtype and not np.can_cast(values.dtype, dtype, "same_kind"):
-        # plain numbers of Python, and integers that fit, are as good
-        cast = values.astype(dtype)
-        if values.dtype.kind not in "iub" or not np.array_equal(cast, values):
-            raise ValueError(f"`{name}` holds {dtype}: values of {values.dtype} do not fit")
-        return cast
-    return values.astype(dtype, copy=False)
-
-
 def _broadcast(name: str, array: Array, shape: tuple[int, ...]) -> Array:
     try:
         return np.broadcast_to(array, shape)
@@ -594,27 +595,30 @@ def _values(layout: Layout, components: Mapping[str, Any]) -> dict[str, Array]:
     """The values of spawned components, by whole name."""
     values: dict[str, Array] = {}
     for name, fields in components.items():
+        if name == "count" and name not in layout.components:
+            raise TypeError("the number of entities stands first and without a name: `spawn(5, mark=True)`")
         declared = layout.component(name)
         if fields is True:
             fields = {}
         if not isinstance(fields, Mapping):
             raise TypeError(f"`{name}` is a mapping of fields to values, or True; not {type(fields).__name__}")
         for each, given in fields.items():
-            values[f"{name}.{each}"] = _cast(f"{name}.{each}", given, declared.field(each).dtype)
+            values[f"{name}.{each}"] = fit(f"{name}.{each}", given, declared.field(each))
     return values
 
 
-def _count(layout: Layout, components: Mapping[str, Any]) -> int:
+def _count(layout: Layout, values: Mapping[str, Array]) -> int:
     """How many entities there are, as the first array tells."""
-    for name, array in _values(layout, components).items():
+    for name, array in values.items():
         if array.ndim > len(layout.field(name).shape):
             return len(array)
     raise ValueError("give `count`: no array tells how many entities there are")
 
 
-def _rows_of(layout: Layout, components: Mapping[str, Any], count: int, complete: bool = False) -> bytes:
+def _rows_of(
+    layout: Layout, components: Mapping[str, Any], count: int, values: Mapping[str, Array], complete: bool = False
+) -> bytes:
     """Packed values of components, entity after entity; one where all entities have the same."""
-    values = _values(layout, components)
     many = any(array.ndim > len(layout.field(name).shape) for name, array in values.items())
     kinds = []
     for name in components:
@@ -643,7 +647,7 @@ def _pack(declared: ResourceLayout, before: Optional[bytes], fields: Mapping[str
     for each in declared.fields:
         if each.name in fields:
             name = f"{declared.name}.{each.name}"
-            value = np.broadcast_to(_cast(name, fields[each.name], each.dtype), each.shape)
+            value = _broadcast(name, fit(name, fields[each.name], each), each.shape)
             packed[at : at + each.nbytes] = value.tobytes()
         at += each.nbytes
     return bytes(packed)

@@ -16,7 +16,7 @@ import runpy
 import sys
 from typing import Any, Optional, Union
 
-from . import _native
+from . import _native, world
 from .errors import WorkersError
 from .scene import NativeSystem, _system_at
 from .system import System
@@ -30,11 +30,15 @@ def systems_of(place: str) -> list[Union[System, NativeSystem]]:
     module, colon, name = place.rpartition(":")
     if not colon or os.sep in name:
         module, name = place, ""
-    if module.endswith(".py"):
-        found: dict[str, Any] = _scripts.get(module) or runpy.run_path(module, run_name="__hypostyle_worker__")
-        _scripts[module] = found
-    else:
-        found = vars(importlib.import_module(module))
+    world._reading = module
+    try:
+        if module.endswith(".py"):
+            found: dict[str, Any] = _scripts.get(module) or runpy.run_path(module, run_name="__hypostyle_worker__")
+            _scripts[module] = found
+        else:
+            found = vars(importlib.import_module(module))
+    finally:
+        world._reading = None
     if name:
         if not isinstance(found.get(name), System):
             raise LookupError(f"{module} has no system at `{name}`")

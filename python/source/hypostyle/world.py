@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _native
-from .errors import AbsentError, HypostyleError
-from .layout import Layout, layout_of
+from .errors import AbsentError, HypostyleError, NotPublishedError, WorkersError
+from .layout import Layout, check_names, layout_of, warn_of_names
 from .scene import NativeSystem
 from .snapshot import Resource, Snapshot
 from .system import System, _broadcast, _count, _pack, _values
+from .values import count_of, handle_of, handles_of
 
 if TYPE_CHECKING:
     from .simulation import Simulation
@@ -27,6 +28,18 @@ AnySystem = Union[System, NativeSystem]
 #: More frames than there will be.
 _NEVER = 2**63
 
+#: The place whose systems this worker process is looking for, while it reads that.
+_reading: Optional[str] = None
+
+
+def check_not_reading(what: str) -> None:
+    """Refuses what a script must not do where a worker process reads it for its systems."""
+    if _reading is not None:
+        raise WorkersError(
+            f"{what} while a worker process reads `{_reading}` for its systems: each worker process runs the script anew, "
+            f'so put all that makes worlds and runs them under `if __name__ == "__main__":`'
+        )
+
 
 class World:
     """A world of this process: entities with components, from a layout in TOML.
@@ -37,12 +50,23 @@ class World:
     def __init__(
         self, layout: str, region: Union[str, os.PathLike[str], None] = None, *, keep: bool = False
     ) -> None:
-        self._start(_native.World(layout, None if region is None else os.fspath(region), keep))
+        if region is not None:
+            check_not_reading("a world is made in a region")
+        native = _native.World(layout, None if region is None else os.fspath(region), keep)
+        try:
+            check_names(layout_of(native.layout()))
+        except BaseException:
+            native.close()
+            raise
+        self._start(native)
 
     @classmethod
     def resume(cls, region: Union[str, os.PathLike[str]], *, keep: bool = False) -> World:
         """Takes over a region whose writer is gone, and goes on from its newest generation."""
-        return cls._of(_native.World.resume(os.fspath(region), keep))
+        check_not_reading("a region is resumed")
+        world = cls._of(_native.World.resume(os.fspath(region), keep))
+        warn_of_names(world.layout)
+        return world
 
     @classmethod
     def _of(cls, native: _native.World) -> World:
@@ -89,17 +113,19 @@ class World:
     def __bool__(self) -> bool:
         return True
 
-    def spawn(self, count: Optional[int] = None, **components: Any) -> Array:
+    def spawn(self, count: Optional[int] = None, /, **components: Any) -> Array:
         """Spawns entities in bulk, and returns their handles (uint64).
 
         >>> world.spawn(position={"x": xs, "y": 0.0}, velocity={}, hot=True)
 
         A component is a mapping of its fields to arrays, one value for each entity, or to single values for all of
         them; fields that are left out have the layout's defaults. ``count`` is needed where no array tells it.
+
+        All of it happens or nothing. Raises :class:`FieldValueError` where a value does not fit its field, and
+        :class:`NoSpaceError` where the world cannot hold so many.
         """
         values = _values(self.layout, components)
-        if count is None:
-            count = _count(self.layout, components)
+        count = count_of(self.layout, components, _count(self.layout, values) if count is None else count)
         columns = []
         for name, array in values.items():
             columns.append((name, _broadcast(name, array, (count, *self.layout.field(name).shape)).tobytes()))
@@ -107,11 +133,11 @@ class World:
 
     def despawn(self, entities: npt.ArrayLike) -> None:
         """Ends the lives of entities. All of them must live, else nothing happens."""
-        self._native.despawn(np.unique(np.asarray(entities, np.uint64)).tobytes())
+        self._native.despawn(np.unique(handles_of(entities)).tobytes())
 
     def is_alive(self, entity: int) -> bool:
         """Whether an entity lives."""
-        return self._native.is_alive(int(entity))
+        return self._native.is_alive(handle_of(entity))
 
     def resource(self, name: str) -> Resource:
         """A resource's value."""
@@ -121,8 +147,11 @@ class World:
             raise AbsentError(f"resource `{name}` has no value yet: set it")
         return Resource(declared, packed)
 
-    def set_resource(self, name: str, **fields: Any) -> None:
-        """Sets fields of a resource. Others keep their values, or get the layout's defaults."""
+    def set_resource(self, name: str, /, **fields: Any) -> None:
+        """Sets fields of a resource. Others keep their values, or get the layout's defaults.
+
+        Raises :class:`FieldValueError` where a value does not fit its field; then none is set.
+        """
         declared = self.layout.resource(name)
         self._native.set_resource(name, _pack(declared, self._native.resource(name), fields))
 
@@ -139,17 +168,23 @@ class World:
         return added
 
     def step(self, dt: float, *, publish: bool = True) -> Optional[int]:
-        """Runs a frame of the systems that were added. Returns the generation that it published, if any.
+        """Runs a frame of the systems that were added, in this thread. Returns the generation that it published; None with
+        ``publish=False``.
 
-        Where a system raises, the world goes back to its newest generation, and :class:`FrameError` names the system.
+        Where a system raises, the world goes back to its newest generation, and :class:`FrameError` names the system. Where
+        readers hold the memory that the generation needs, the frame stands unpublished, :class:`NotPublishedError` names
+        them, and the next step tries again.
         """
         from .simulation import Simulation
 
         if self._own is None:
             if self._simulation is not None:
                 raise HypostyleError("the world has a simulation: step that, or close it")
-            self._own = Simulation(self, self._systems, tracing=False)
-        return self._own._run(1, dt, 1 if publish else _NEVER).generation
+            self._own = Simulation(self, self._systems, "local", tracing=False)
+        report = self._own._run(1, dt, 1 if publish else _NEVER)
+        if report.skipped is not None:
+            raise NotPublishedError(report.skipped)
+        return report.generation
 
     def _schedule(self, simulation: Simulation, *arguments: Any) -> None:
         """Gives the world to a simulation."""
@@ -163,8 +198,11 @@ class World:
         self._native.unschedule()
         self._own = self._simulation = None
 
-    def publish(self) -> Optional[int]:
-        """Publishes the world as it is; the generation, or None where readers hold all memory."""
+    def publish(self) -> int:
+        """Publishes the world as it is, and returns the generation's number.
+
+        Raises :class:`NotPublishedError` where readers hold the memory that it needs; the message names them.
+        """
         return self._native.publish()
 
     def pin(self) -> Snapshot:
