@@ -3,7 +3,8 @@
 //! A written column has two addresses: the rows as they were when the batch began (`old`) and the rows that the batch
 //! is building (`new`). Where the engine builds in place they are the same address. [`Mut`] hides the difference:
 //! reading shows the old rows until the first mutable access, which copies them over (one job's rows, cache-sized),
-//! and the `map` methods read old and write new in one pass without any copy.
+//! and the `map` methods read old and write new in one pass without any copy. Every way to a mutable row notes that the
+//! column was touched ([`RowState`]): a column that no kernel touched costs nothing.
 //!
 //! Invariant: a [`RawColumn`] names memory that stays mapped for its lifetime, `len` rows of `ty` at both addresses,
 //! aligned to [`COLUMN_ALIGN`](crate::limits::COLUMN_ALIGN) at row 0 of the table; nobody else writes `new`'s rows and nobody at all writes `old`'s
@@ -12,7 +13,7 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use crate::component::ColumnItem;
 use crate::layout::FieldType;
@@ -33,6 +34,27 @@ pub(crate) struct RawColumn {
     pub streams: bool,
 }
 
+/// Where a written column's rows are, and whether a kernel had them to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowState {
+    /// At `old`; what is at `new` is what the extent held before.
+    Old,
+    /// At `old`, but somebody was shown `new` and may have left anything there.
+    Shown,
+    /// At `new`, whole, and not touched since.
+    Whole,
+    /// At `new`, whole, and touched.
+    Touched,
+}
+
+impl RowState {
+    /// Whether the rows are at `new`.
+    #[inline]
+    pub(crate) fn is_new(self) -> bool {
+        matches!(self, RowState::Whole | RowState::Touched)
+    }
+}
+
 enum Columns<'a> {
     Borrowed(&'a [RawColumn]),
     Owned(Vec<RawColumn>),
@@ -50,22 +72,22 @@ impl Columns<'_> {
 /// Hands out a job's columns one after the other, checking each one's type.
 pub struct ColumnCursor<'a> {
     columns: Columns<'a>,
-    ready: &'a [Cell<bool>],
+    states: &'a [Cell<RowState>],
     next: usize,
 }
 
 impl<'a> ColumnCursor<'a> {
-    /// A cursor over `columns`; `ready[i]` becomes true when column i's new rows are whole.
+    /// A cursor over `columns`; `states[i]` says where column i's rows are, and whether they were touched.
     ///
     /// # Safety
     /// - Each column is as the module's invariant says for all of `'a`.
     /// - No column is handed out mutably by another cursor during `'a`, and no two columns with a `new` overlap.
-    pub(crate) unsafe fn new(columns: &'a [RawColumn], ready: &'a [Cell<bool>]) -> Self {
+    pub(crate) unsafe fn new(columns: &'a [RawColumn], states: &'a [Cell<RowState>]) -> Self {
         assert!(
-            ready.is_empty() || columns.len() == ready.len(),
-            "one flag per column, or none where nothing is written"
+            states.is_empty() || columns.len() == states.len(),
+            "one state per column, or none where nothing is written"
         );
-        ColumnCursor { columns: Columns::Borrowed(columns), ready, next: 0 }
+        ColumnCursor { columns: Columns::Borrowed(columns), states, next: 0 }
     }
 
     fn take<T: ColumnItem>(&mut self) -> (RawColumn, usize) {
@@ -100,9 +122,9 @@ impl<'a> ColumnCursor<'a> {
     pub(crate) fn write_bytes(&mut self) -> Option<(FieldType, Mut<'a, u8>)> {
         let RawColumn { old, new, ty, len, .. } = *self.columns.get(self.next)?;
         assert!(!new.is_null(), "a read column is taken with `read_bytes`");
-        let ready = &self.ready[self.next];
+        let state = &self.states[self.next];
         self.next += 1;
-        Some((ty, Mut { old, new, len: len * ty.bytes(), ready, streams: false, rows: PhantomData }))
+        Some((ty, Mut { old, new, len: len * ty.bytes(), state, streams: false, rows: PhantomData }))
     }
 
     /// The next column, to write.
@@ -111,22 +133,23 @@ impl<'a> ColumnCursor<'a> {
     /// When the next column is of another type, is not declared as written, or there is none.
     pub fn write<T: ColumnItem>(&mut self) -> Mut<'a, T> {
         let (column, index) = self.take::<T>();
-        let ready = &self.ready[index];
+        let state = &self.states[index];
         assert!(!column.new.is_null(), "a read column is taken with `read`");
         let RawColumn { old, new, len, streams, .. } = column;
-        Mut { old: old.cast(), new: new.cast(), len, ready, streams, rows: PhantomData }
+        Mut { old: old.cast(), new: new.cast(), len, state, streams, rows: PhantomData }
     }
 }
 
 /// The own rows of one written column: a `[T]` that keeps every row a kernel does not touch.
 ///
-/// Dereferences to `&[T]` and `&mut [T]`. The `map` methods write every row from the old rows and other columns in
+/// Dereferences to `&[T]` and `&mut [T]`. Reading it changes nothing; a column that a kernel never dereferences mutably is
+/// left as it is, at no cost. The `map` methods write every row from the old rows and other columns in
 /// one pass; they are the fastest way to write a whole column.
 pub struct Mut<'a, T> {
     old: *const T,
     new: *mut T,
     len: usize,
-    ready: &'a Cell<bool>,
+    state: &'a Cell<RowState>,
     streams: bool,
     rows: PhantomData<&'a mut [T]>,
 }
@@ -135,19 +158,19 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
     /// Makes the new rows whole by copying the old ones, once.
     #[inline]
     fn prepare(&mut self) {
-        if !self.ready.get() {
-            if !std::ptr::eq(self.old, self.new) {
+        if self.state.get() != RowState::Touched {
+            if !self.in_place() {
                 // SAFETY: both name `len` rows (contract of the cursor); they are different extents, so no overlap.
                 unsafe { std::ptr::copy_nonoverlapping(self.old, self.new, self.len) };
             }
-            self.ready.set(true);
+            self.state.set(RowState::Touched);
         }
     }
 
     /// Whether new rows already live where they are read: then a pass must go in place.
     #[inline]
     fn in_place(&self) -> bool {
-        self.ready.get() || std::ptr::eq(self.old, self.new)
+        self.state.get().is_new() || std::ptr::eq(self.old, self.new)
     }
 
     /// Old rows and new rows as disjoint slices; only where they are different extents.
@@ -162,12 +185,24 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
     /// way, and says so with [`Mut::set_whole`]. The rows that are built hold leftovers until then.
     #[must_use]
     pub fn apart(&mut self) -> Option<(&[T], &mut [T])> {
-        (!self.in_place()).then(|| self.split())
+        if self.in_place() {
+            return None;
+        }
+        self.state.set(RowState::Shown);
+        Some(self.split())
     }
 
     /// Says that every row was written through [`Mut::apart`]. Else its rows are thrown away for what they were.
     pub fn set_whole(&mut self) {
-        self.ready.set(true);
+        self.state.set(RowState::Touched);
+    }
+
+    /// The addresses of the rows as they were and of the rows that are built, for other languages; they are equal where both
+    /// are the same rows. Nothing is touched by asking. Who writes behind the second address writes every row, says so with
+    /// [`Mut::set_whole`], and fails the job where it cannot.
+    #[must_use]
+    pub fn addresses(&mut self) -> (*const T, *mut T) {
+        if self.in_place() { (self.new.cast_const(), self.new) } else { (self.old, self.new) }
     }
 
     /// Sets every row to `f(row)`.
@@ -183,7 +218,7 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
             } else {
                 simd::map(new, old, f)
             }
-            self.ready.set(true);
+            self.state.set(RowState::Touched);
         }
     }
 
@@ -204,7 +239,7 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
             } else {
                 simd::map_with(new, old, a, f)
             }
-            self.ready.set(true);
+            self.state.set(RowState::Touched);
         }
     }
 
@@ -225,7 +260,7 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
             } else {
                 simd::map_with2(new, old, a, b, f)
             }
-            self.ready.set(true);
+            self.state.set(RowState::Touched);
         }
     }
 }
@@ -234,7 +269,7 @@ impl<T: ColumnItem> Deref for Mut<'_, T> {
     type Target = [T];
     #[inline]
     fn deref(&self) -> &[T] {
-        let rows = if self.ready.get() { self.new.cast_const() } else { self.old };
+        let rows = if self.state.get().is_new() { self.new.cast_const() } else { self.old };
         // SAFETY: `len` rows at either address; the borrow of self keeps `deref_mut` away.
         unsafe { std::slice::from_raw_parts(rows, self.len) }
     }
@@ -266,22 +301,49 @@ pub(crate) fn columns_of_bytes<'a, C: crate::Component>(
         })
         .collect();
     // shared slices of 'a, `rows` aligned rows each (asserted), only read: what the cursor asks for
-    C::columns(&mut ColumnCursor { columns: Columns::Owned(raw), ready: &[], next: 0 })
+    C::columns(&mut ColumnCursor { columns: Columns::Owned(raw), states: &[], next: 0 })
 }
 
-/// Copies the old rows of every written column that the kernel left alone.
+/// After a kernel's call on `columns`: rows that it was shown and did not say it wrote are again what they were.
 ///
 /// # Safety
 /// As for [`ColumnCursor::new`], and no slice of the cursor is in use any more.
-pub(crate) unsafe fn finish(columns: &[RawColumn], ready: &[Cell<bool>]) {
-    for (column, ready) in columns.iter().zip(ready) {
-        if !column.new.is_null() && !ready.get() {
-            if !std::ptr::eq(column.old, column.new) {
-                let bytes = column.len * column.ty.bytes();
-                // SAFETY: different extents with `len` rows each (caller's duty).
-                unsafe { std::ptr::copy_nonoverlapping(column.old, column.new, bytes) };
-            }
-            ready.set(true);
+pub(crate) unsafe fn settle(columns: &[RawColumn], states: &[Cell<RowState>]) {
+    for (column, state) in columns.iter().zip(states) {
+        if state.get() == RowState::Shown {
+            // SAFETY: the caller's duty.
+            unsafe { carry_over(column, 0..0) };
+            state.set(RowState::Old);
+        }
+    }
+}
+
+/// Copies a column's old rows to the new ones, but for `piece`, which was written.
+///
+/// # Safety
+/// As for [`ColumnCursor::new`], and no slice of the cursor is in use any more.
+pub(crate) unsafe fn carry_over(column: &RawColumn, piece: Range<usize>) {
+    if std::ptr::eq(column.old, column.new) {
+        return;
+    }
+    let bytes = column.ty.bytes();
+    for rows in [0..piece.start, piece.end..column.len] {
+        let (at, len) = (rows.start * bytes, (rows.end - rows.start) * bytes);
+        // SAFETY: different extents with `len` rows each (caller's duty), and `rows` among them.
+        unsafe { std::ptr::copy_nonoverlapping(column.old.add(at), column.new.add(at), len) };
+    }
+}
+
+/// Sets the bit of every row whose bytes differ; whole words of rows that do not are passed over at once.
+pub(crate) fn note_changes(before: &[u8], after: &[u8], row_bytes: usize, words: &mut [u64]) {
+    let chunk = 64 * row_bytes;
+    for ((before, after), word) in before.chunks(chunk).zip(after.chunks(chunk)).zip(words) {
+        if before == after {
+            continue;
+        }
+        let rows = before.chunks_exact(row_bytes).zip(after.chunks_exact(row_bytes));
+        for (row, (before, after)) in rows.enumerate() {
+            *word |= u64::from(before != after) << row;
         }
     }
 }

@@ -76,6 +76,9 @@ impl std::fmt::Debug for Bool {
 }
 
 /// A handle: index and generation. A handle whose slot was reused never reaches the new entity.
+///
+/// Generations stay below 2^31. A handle that a job's spawn reserved has its two highest bits at `10`, and below them a
+/// number that only this job of this frame gives out: anywhere else it is stale.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct Entity(u64);
@@ -83,8 +86,11 @@ pub struct Entity(u64);
 impl Entity {
     /// The handle of no entity.
     pub const NULL: Entity = Entity(u64::MAX);
-    /// The generation that marks a handle reserved by a spawn in a job; no live entity has it.
-    pub(crate) const RESERVED_GENERATION: u32 = u32::MAX;
+    /// The first generation that no entity has: a slot that comes so far is retired.
+    pub(crate) const GENERATIONS_END: u32 = 1 << 31;
+    /// The two highest bits of a handle, and what they are in one that a spawn reserved.
+    const KIND_BITS: u64 = 0b11 << 62;
+    const RESERVED_BITS: u64 = 0b10 << 62;
 
     /// A handle from its parts.
     #[must_use]
@@ -121,15 +127,28 @@ impl Entity {
         (self.0 >> 32) as u32
     }
 
-    /// Whether a job's spawn reserved this handle; it becomes a real one at commit.
+    /// Whether a job's spawn reserved this handle; where that job wrote it, it becomes the real one at commit. In any other
+    /// job or frame it is stale.
     #[must_use]
     pub const fn is_reserved(self) -> bool {
-        self.generation() == Self::RESERVED_GENERATION && self.index() != u32::MAX
+        self.0 & Self::KIND_BITS == Self::RESERVED_BITS
     }
 
-    /// The handle of the `ordinal`th spawn of a job.
-    pub(crate) const fn reserved(ordinal: u32) -> Self {
-        Self::from_parts(ordinal, Self::RESERVED_GENERATION)
+    /// The handle of the first spawn of a job: `tag` is a well-mixed number that names job and frame.
+    pub(crate) const fn reserved(tag: u64) -> Self {
+        Entity(tag & !Self::KIND_BITS | Self::RESERVED_BITS)
+    }
+
+    /// Of the reserved handle of a job's spawn, that of the `ordinal`th spawn after it.
+    #[must_use]
+    pub const fn nth(self, ordinal: u32) -> Self {
+        Self::reserved((self.0 & !Self::KIND_BITS).wrapping_add(ordinal as u64))
+    }
+
+    /// Which spawn of the job whose first one is `first` has this reserved handle, if it is one of the first `count`.
+    pub(crate) const fn ordinal(self, first: Entity, count: u32) -> Option<u32> {
+        let distance = self.0.wrapping_sub(first.0) & !Self::KIND_BITS;
+        if self.is_reserved() && distance < count as u64 { Some(distance as u32) } else { None }
     }
 }
 

@@ -8,7 +8,7 @@
 use std::cell::Cell;
 
 use crate::Entity;
-use crate::column::RawColumn;
+use crate::column::{RawColumn, RowState, carry_over};
 
 /// Pieces of fewer rows than this, on average, are gathered: a call costs about as much as moving so many rows.
 const PIECE_ROWS: u32 = 16;
@@ -57,16 +57,23 @@ pub(crate) struct Gathered {
     pub entities: Vec<Entity>,
     memory: Vec<Vec<Line>>,
     pub columns: Vec<RawColumn>,
-    pub ready: Vec<Cell<bool>>,
+    pub states: Vec<Cell<RowState>>,
 }
 
 impl Gathered {
     /// Takes the rows whose bits are set out of a job's columns. `first`: the job's first row.
     ///
     /// # Safety
-    /// Each column has a row for every set bit, at `new` where it is written and at `old` otherwise, and nobody writes
+    /// Each column has a row for every set bit, at `new` where its state says so and at `old` otherwise, and nobody writes
     /// them meanwhile.
-    pub(crate) unsafe fn take(&mut self, words: &[u64], first: u32, columns: &[RawColumn], entities: &[Entity]) {
+    pub(crate) unsafe fn take(
+        &mut self,
+        words: &[u64],
+        first: u32,
+        columns: &[RawColumn],
+        states: &[Cell<RowState>],
+        entities: &[Entity],
+    ) {
         self.places.clear();
         for (index, word) in words.iter().enumerate() {
             let mut rest = *word;
@@ -81,30 +88,39 @@ impl Gathered {
         self.entities.extend(self.places.iter().map(|place| entities[*place as usize]));
         self.memory.resize_with(self.memory.len().max(columns.len()), Vec::new);
         self.columns.clear();
-        self.ready.clear();
-        for (column, memory) in columns.iter().zip(&mut self.memory) {
+        self.states.clear();
+        for ((column, state), memory) in columns.iter().zip(states).zip(&mut self.memory) {
             let bytes = column.ty.bytes();
             let lines = (self.places.len() * bytes).div_ceil(size_of::<Line>());
             if memory.len() < lines {
                 memory.resize(lines, Line([0; 8]));
             }
             let written = !column.new.is_null();
-            let from = if written { column.new.cast_const() } else { column.old };
+            let from = if written && state.get().is_new() { column.new.cast_const() } else { column.old };
             let to = memory.as_mut_ptr().cast::<u8>();
             // SAFETY: every place is a row of the column (caller's duty); the memory has room for all of them (above).
             unsafe { copy_rows(&self.places, bytes, from, true, to) };
             let new = if written { to } else { std::ptr::null_mut() };
             self.columns.push(RawColumn { old: to, new, ty: column.ty, len: self.places.len(), streams: false });
-            self.ready.push(Cell::new(true));
+            self.states.push(Cell::new(RowState::Whole));
         }
     }
 
-    /// Puts written columns back to the rows that they came from.
+    /// Puts columns that were touched back to the rows that they came from.
     ///
     /// # Safety
-    /// `columns` are those that were taken from, and no slice of them or of the gathered ones is in use.
-    pub(crate) unsafe fn put(&self, columns: &[RawColumn]) {
-        for (column, gathered) in columns.iter().zip(&self.columns).filter(|(column, _)| !column.new.is_null()) {
+    /// `columns` and `states` are those that were taken from, and no slice of them or of the gathered ones is in use.
+    pub(crate) unsafe fn put(&self, columns: &[RawColumn], states: &[Cell<RowState>]) {
+        let gathered = self.columns.iter().zip(&self.states);
+        for ((column, state), (gathered, touched)) in columns.iter().zip(states).zip(gathered) {
+            if touched.get() != RowState::Touched {
+                continue;
+            }
+            if !state.get().is_new() {
+                // SAFETY: the caller's duty.
+                unsafe { carry_over(column, 0..0) };
+            }
+            state.set(RowState::Touched);
             // SAFETY: every place is a row of the column, and of it alone for this job (caller's duty).
             unsafe { copy_rows(&self.places, column.ty.bytes(), gathered.old, false, column.new) };
         }
@@ -177,9 +193,10 @@ mod tests {
                 RawColumn { old: read.as_ptr(), new: std::ptr::null_mut(), ty, len: rows, streams: false },
                 RawColumn { old: written.as_ptr(), new: written.as_mut_ptr(), ty, len: rows, streams: false },
             ];
+            let states = [Cell::new(RowState::Whole), Cell::new(RowState::Whole)];
             let mut gathered = Gathered::default();
             // SAFETY: as many rows as bits in both.
-            unsafe { gathered.take(&words, 1_000, &columns, &entities) };
+            unsafe { gathered.take(&words, 1_000, &columns, &states, &entities) };
             let places: Vec<usize> = (0..rows).filter(|row| words[row / 64] >> (row % 64) & 1 == 1).collect();
             prop_assert_eq!(gathered.rows.iter().map(|row| *row as usize - 1_000).collect::<Vec<_>>(), places.clone());
             for (at, place) in places.iter().enumerate() {
@@ -194,9 +211,10 @@ mod tests {
                 prop_assert_eq!(one, &read[place * bytes..][..bytes]);
                 prop_assert_eq!(&two[..], &before[place * bytes..][..bytes]);
                 two.fill(at as u8);
+                gathered.states[1].set(RowState::Touched);
             }
             // SAFETY: the same columns, and no slice of them is in use.
-            unsafe { gathered.put(&columns) };
+            unsafe { gathered.put(&columns, &states) };
             let mut want = before;
             for (at, place) in places.iter().enumerate() {
                 want[place * bytes..][..bytes].fill(at as u8);

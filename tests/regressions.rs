@@ -261,3 +261,358 @@ fn a_change_without_memory_changes_nothing() {
     }
     assert!(refused > 50 && done > 50, "{refused} without and {done} with memory");
 }
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Links {
+    to: [Entity; 2],
+}
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[component(storage = "toggle")]
+struct Lead {
+    by: Entity,
+}
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[component(track_changes)]
+struct Heat {
+    kelvin: u32,
+    above: u16,
+}
+
+fn linked_world() -> World {
+    let builder = World::builder().component::<Key>().component::<Links>().component::<Lead>().component::<Heat>();
+    builder.resource::<Best>().bytes_max(1 << 24).build().expect("the layout is valid")
+}
+
+/// The keys of all entities, sorted.
+fn keys(world: &World) -> Vec<u32> {
+    let mut keys = Vec::new();
+    world.query::<Read<Key>>(|_, key| keys.extend_from_slice(key.value)).expect("it is known");
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn a_handle_of_a_spawn_that_is_written_densely_is_the_real_one() {
+    for publish_every in [1, 3] {
+        for workers in [Workers::Local, Workers::Threads(2)] {
+            let mut world = linked_world();
+            let mut parents: Vec<Entity> = Vec::new();
+            for index in 0..200u32 {
+                let links = Links { to: [Entity::NULL; 2] };
+                let parent = world.spawn((links, Heat { kelvin: index, above: 0 })).expect("there is room");
+                // every other row, so that rows are gathered
+                if index % 2 == 0 {
+                    world.add(parent, Lead { by: Entity::NULL }).expect("it lives");
+                }
+                parents.push(parent);
+            }
+            let mut schedule = Schedule::new();
+            schedule.add(
+                System::rows::<(Write<Links>, Read<Heat>)>("array", |job, (mut links, heat)| {
+                    for row in 0..job.len() {
+                        if job.frame() % 2 == 1 {
+                            links.to[row][1] = job.spawn(Key { value: heat.kelvin[row] });
+                        }
+                    }
+                })
+                .spawns::<Key>()
+                .job_rows(64),
+            );
+            schedule.add(
+                System::rows::<(Write<Lead>, Read<Heat>)>("toggle", |job, (mut lead, heat)| {
+                    for row in 0..job.len() {
+                        if job.frame() % 2 == 1 {
+                            lead.by[row] = job.spawn(Key { value: 1000 + heat.kelvin[row] });
+                        }
+                    }
+                })
+                .spawns::<Key>()
+                .job_rows(64),
+            );
+            schedule.add(
+                System::rows::<Read<Links>>("end", |job, links| {
+                    let ends = job.frame().is_multiple_of(2);
+                    for to in links.to.iter().filter(|_| ends) {
+                        job.spawn(Key { value: 5000 });
+                        job.destroy(to[1]);
+                    }
+                })
+                .spawns::<Key>()
+                .destroys()
+                .stage("late"),
+            );
+            let builder = Simulation::builder().workers(workers).publish_every(publish_every);
+            let mut simulation = builder.build(world, schedule).expect("the schedule is sound");
+            simulation.step(0.1).expect("nothing fails");
+            let world = simulation.world();
+            for (index, parent) in (0u32..).zip(&parents) {
+                let to = world.get::<Links>(*parent).expect("it has links").to;
+                assert_eq!(world.get::<Key>(to[1]).expect("it is the child"), Key { value: index });
+                assert_eq!(to[0], Entity::NULL);
+                if let Ok(lead) = world.get::<Lead>(*parent) {
+                    assert_eq!(world.get::<Key>(lead.by).expect("it is the child"), Key { value: 1000 + index });
+                }
+            }
+            let report = simulation.step(0.1).expect("nothing fails").clone();
+            assert_eq!((report.total().destroyed, report.total().stale), (200, 0));
+            let left: Vec<u32> = keys(simulation.world()).into_iter().filter(|key| *key < 1000).collect();
+            assert_eq!(left, [0; 0], "the children ended, and no one else");
+            assert_eq!(keys(simulation.world()).len(), 100 + 200);
+        }
+    }
+}
+
+#[test]
+fn a_reserved_handle_of_another_job_or_frame_is_stale() {
+    static KEPT: std::sync::Mutex<Option<Entity>> = std::sync::Mutex::new(None);
+    let mut world = linked_world();
+    let own = world.spawn(Links { to: [Entity::NULL; 2] }).expect("there is room");
+    let mut schedule = Schedule::new();
+    schedule.add(
+        System::rows::<Write<Links>>("keep", |job, mut links| {
+            let own = job.entities()[0];
+            let fresh = job.spawn(Key { value: job.frame() as u32 });
+            let kept = *KEPT.lock().expect("no kernel panics").get_or_insert(fresh);
+            match job.frame() {
+                1 => {}
+                2 => job.destroy(kept),
+                3 => job.set(kept, Key { value: 77 }),
+                4 => job.add(kept, Key { value: 78 }),
+                5 => job.set(own, Links { to: [kept, fresh] }),
+                6 => drop(job.spawn(Links { to: [kept; 2] })),
+                7 => job.set_resource(Best { who: kept }),
+                _ => links.to[0] = [kept; 2],
+            }
+        })
+        .spawns::<(Key, Links)>()
+        .sets::<(Key, Links)>()
+        .adds::<Key>()
+        .destroys()
+        .sets_resource::<Best>(),
+    );
+    schedule.add(System::rows::<Read<Links>>("use", |job, links| job.destroy(links.to[0][0])).destroys().stage("late"));
+    let mut simulation = simulation(world, schedule);
+    for frame in 1..=5u32 {
+        let report = simulation.step(0.1).expect("nothing fails");
+        assert_eq!(report.patches[0].stale, u64::from(frame > 1), "frame {frame}");
+        assert_eq!(report.patches[0].destroyed, 0);
+        assert_eq!(keys(simulation.world()), (1..=frame).collect::<Vec<_>>(), "nobody else is meant");
+    }
+    let to = simulation.world().get::<Links>(own).expect("it has links").to;
+    assert_eq!(to[0], Entity::NULL);
+    assert_eq!(simulation.world().get::<Key>(to[1]).expect("it is the child"), Key { value: 5 });
+    assert_eq!(simulation.step(0.1).expect("nothing fails").patches[0].stale, 2, "two handles of one value");
+    // the new one has links too, from now on
+    let report = simulation.step(0.1).expect("nothing fails");
+    assert_eq!((report.patches[0].stale, report.patches[0].destroyed), (1, 0));
+    assert_eq!(simulation.world().resource::<Best>().expect("it was set").who, Entity::NULL);
+    // written densely it names nobody, whoever uses it
+    let report = simulation.step(0.1).expect("nothing fails");
+    assert!(report.patches[1].stale > 0 && report.patches[1].destroyed == 0);
+}
+
+#[test]
+fn a_refused_spawn_leaves_a_dead_handle() {
+    let mut world = linked_world();
+    let own = world.spawn(Links { to: [Entity::NULL; 2] }).expect("there is room");
+    let mut schedule = Schedule::new();
+    schedule.add(System::rows::<Write<Links>>("spawn", |job, mut links| {
+        links.to[0][0] = job.spawn(Key { value: 1 });
+    }));
+    let mut simulation = simulation(world, schedule);
+    assert_eq!(simulation.step(0.1).expect("nothing fails").patches[0].refused, 1);
+    let to = simulation.world().get::<Links>(own).expect("it has links").to[0];
+    assert!(!to.is_reserved() && to != Entity::NULL && !simulation.world().is_alive(to));
+    assert!(matches!(simulation.world_mut().despawn(to), Err(WorldError::Stale { .. })));
+}
+
+/// Kernels on tracked rows, alone or one after the other, in place or not.
+fn heated(fuse: bool, publish_every: u64, workers: Workers) -> Simulation {
+    let mut world = linked_world();
+    world.spawn_batch((0..1000).map(|kelvin| Heat { kelvin, above: 3 })).expect("there is room");
+    let toggled = world.spawn_batch((0..1000).map(|kelvin| (Heat { kelvin, above: 3 }, Key { value: kelvin })));
+    for entity in toggled.expect("there is room").into_iter().step_by(3) {
+        world.add(entity, Lead { by: entity }).expect("it lives");
+    }
+    let mut schedule = Schedule::new();
+    schedule.add(System::rows::<Write<Heat>>("idle", |_, _| {}).job_rows(64));
+    schedule.add(System::rows::<Write<Heat>>("reads", |_, heat| assert_eq!(heat.above[0], 3)).job_rows(64));
+    schedule.add(
+        System::rows::<Write<Heat>>("one row", |job, mut heat| {
+            for row in 0..job.len() {
+                // there and back again: changed by both of two systems, whether they run together or not
+                if heat.kelvin[row] == 10 || (heat.kelvin[row] == 500 && job.frame() == 2) {
+                    heat.kelvin[row] += 5000;
+                }
+            }
+        })
+        .job_rows(64),
+    );
+    schedule.add(
+        System::rows::<Write<Heat>>("back", |job, mut heat| {
+            for row in 0..job.len() {
+                if heat.kelvin[row] == 5010 {
+                    heat.kelvin[row] -= 5000;
+                }
+            }
+        })
+        .job_rows(64),
+    );
+    schedule.add(
+        System::rows::<(Write<Heat>, Without<Lead>)>("equal", |_, (mut heat, ())| {
+            heat.above.iter_mut().for_each(|above| *above = 3);
+        })
+        .job_rows(64),
+    );
+    schedule.add(
+        System::rows::<(Write<Heat>, With<Lead>)>("gathered", |job, (mut heat, ())| {
+            for row in 0..job.len() {
+                if heat.kelvin[row] == 999 {
+                    heat.kelvin[row] = 12345;
+                }
+            }
+        })
+        .job_rows(64),
+    );
+    let builder = Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse);
+    builder.build(world, schedule).expect("the schedule is sound")
+}
+
+#[test]
+fn changed_rows_are_those_that_a_kernel_changed() {
+    for (fuse, publish_every, workers) in [
+        (true, 1, Workers::Local),
+        (false, 1, Workers::Threads(2)),
+        (true, 5, Workers::Threads(2)),
+        (false, 4, Workers::Local),
+    ] {
+        let mut simulation = heated(fuse, publish_every, workers);
+        let mut counts = Vec::new();
+        for _ in 0..5 {
+            simulation.step(0.1).expect("nothing fails");
+            counts.push(simulation.world().count::<Changed<Heat>>().expect("it is tracked"));
+        }
+        // all are new, before the first frame; rows 10 in every frame; 999 once, of the toggled ones; 500 in frame 2
+        assert_eq!(counts, [2000, 5, 4, 2, 2], "{fuse} {publish_every} {workers:?}");
+    }
+}
+
+#[test]
+fn a_declared_write_that_nothing_touched_leaves_the_column_alone() {
+    for workers in [Workers::Local, Workers::Threads(2)] {
+        let mut world = linked_world();
+        world.spawn_batch((0..5000).map(|value| Key { value })).expect("there is room");
+        let mut schedule = Schedule::new();
+        schedule.add(System::rows::<Write<Key>>("idle", |_, _| {}).job_rows(64));
+        schedule.add(
+            System::rows::<Write<Key>>("some", |job, mut key| {
+                if job.frame().is_multiple_of(4) && job.first_row() == 1024 {
+                    key.value[0] += 1;
+                }
+            })
+            .job_rows(64)
+            .after("idle"),
+        );
+        let builder = Simulation::builder().workers(workers).fuse(false);
+        let mut simulation = builder.build(world, schedule).expect("the schedule is sound");
+        let mut reader = simulation.world().reader().expect("there are leases");
+        let mut before: Option<u64> = None;
+        for frame in 1..=9u64 {
+            let report = simulation.step(0.1).expect("nothing fails");
+            assert_eq!(report.patches[1].dense_rows, if frame % 4 == 0 { 64 } else { 0 });
+            assert_eq!(report.patches[0].dense_rows, 0);
+            let snapshot = reader.pin().expect("it is published");
+            let table = snapshot.tables().next().expect("there is one");
+            if let Some(before) = before {
+                let changed = table.changed_since("key.value", before).expect("it is known").expect("it is there");
+                let changed: Vec<usize> = changed.iter().collect();
+                let expected: &[usize] = if frame % 4 == 0 { &[1] } else { &[] };
+                assert_eq!(changed, expected, "chunks that frame {frame} wrote");
+            }
+            before = Some(snapshot.generation());
+            let mut sum = 0u64;
+            simulation
+                .world()
+                .query::<Read<Key>>(|_, key| sum += key.value.iter().map(|value| u64::from(*value)).sum::<u64>())
+                .expect("it is known");
+            assert_eq!(sum, 5000 * 4999 / 2 + frame / 4, "rows of idle jobs keep their values");
+        }
+    }
+}
+
+#[test]
+fn an_edit_is_published_with_the_frame_that_follows() {
+    let mut world = linked_world();
+    let entity = world.spawn(Key { value: 0 }).expect("there is room");
+    let mut schedule = Schedule::new();
+    schedule.add(System::try_rows::<Read<Key>>("fail", |job, _| match job.frame() {
+        101 => Err("told to".into()),
+        _ => Ok(()),
+    }));
+    let builder = Simulation::builder().workers(Workers::Local).publish_every(10);
+    let mut simulation = builder.build(world, schedule).expect("the schedule is sound");
+    for value in 1..=100 {
+        let world = simulation.world_mut();
+        if value % 3 == 0 {
+            world.set(entity, Key { value }).expect("it lives");
+        }
+        simulation.step(0.1).expect("nothing fails");
+    }
+    assert_eq!(simulation.world().generation(), 1 + 10, "one to go back to, and every tenth");
+    simulation.world_mut().set(entity, Key { value: 1000 }).expect("it lives");
+    simulation.step(0.1).expect_err("it was told to fail");
+    assert_eq!(simulation.world().get::<Key>(entity).expect("it lives"), Key { value: 99 }, "undone with its frame");
+}
+
+#[test]
+fn an_empty_world_starts() {
+    for workers in [Workers::Local, Workers::Threads(2)] {
+        for fuse in [true, false] {
+            let mut schedule = Schedule::new();
+            schedule.add(
+                System::once("start", |job| {
+                    job.spawn(Key { value: 1 });
+                })
+                .spawns::<Key>()
+                .stage("startup"),
+            );
+            schedule.add(
+                System::rows::<()>("rows", |job, ()| {
+                    if job.is_empty() {
+                        job.spawn(Key { value: 2 });
+                    }
+                })
+                .spawns::<Key>()
+                .stage("startup"),
+            );
+            schedule.add(System::rows::<Write<Key>>("none", |_, _| unreachable!("no row matches")).stage("startup"));
+            schedule.add(
+                System::once("each frame", |job| {
+                    assert!(job.is_empty() && job.entities().is_empty());
+                    job.spawn(Key { value: 10 });
+                    if job.frame() == 2 {
+                        job.set_resource(Best { who: Entity::NULL });
+                    }
+                })
+                .spawns::<Key>()
+                .sets_resource::<Best>(),
+            );
+            let builder = Simulation::builder().workers(workers).fuse(fuse);
+            let mut simulation = builder.build(linked_world(), schedule).expect("the schedule is sound");
+            simulation.step(0.0).expect("nothing fails");
+            assert_eq!(keys(simulation.world()), [1, 2, 10]);
+            simulation.step(0.1).expect("nothing fails");
+            assert_eq!(keys(simulation.world()), [1, 2, 10, 10], "startup is over");
+            assert!(simulation.world().resource::<Best>().is_ok());
+            // another simulation of the same world has no other start
+            let mut schedule = Schedule::new();
+            schedule.add(System::once("start", |_| unreachable!("it has begun")).stage("startup"));
+            let mut simulation =
+                Simulation::new(simulation.into_world(), schedule, workers).expect("the schedule is sound");
+            simulation.step(0.1).expect("nothing fails");
+            assert_eq!((simulation.world().frame(), keys(simulation.world()).len()), (3, 4));
+        }
+    }
+}

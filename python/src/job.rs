@@ -66,13 +66,12 @@ impl Column {
         let (component, field, ty) = (column.component().to_owned(), column.field().to_owned(), column.ty);
         let (before, address, bytes, writable) = match &mut column.bytes {
             ColumnBytes::Read(bytes) => (None, bytes.as_ptr().expose_provenance(), bytes.len(), false),
-            ColumnBytes::Write(bytes) => match bytes.apart() {
-                Some((old, new)) => {
-                    let before = old.as_ptr().expose_provenance();
-                    (Some(before), new.as_mut_ptr().expose_provenance(), new.len(), true)
-                }
-                None => (None, bytes.as_mut_ptr().expose_provenance(), bytes.len(), true),
-            },
+            ColumnBytes::Write(bytes) => {
+                // a column that Python never asks for is not touched
+                let (old, new) = bytes.addresses();
+                let before = (!std::ptr::eq(old, new)).then(|| old.expose_provenance());
+                (before, new.expose_provenance(), bytes.len(), true)
+            }
         };
         Column { component, field, address, bytes, ty, writable, before, written: false }
     }
@@ -329,9 +328,7 @@ impl Job {
             let end = end.ok_or_else(|| error("NoSpaceError", "a system spawns too many entities".to_owned()))?;
             open.patches.push(Patch::Spawn(components, count, values.to_vec()));
             open.spawned = end;
-            let (index, generation) = (open.reserved.index(), open.reserved.generation());
-            let bits = |ordinal: u32| u64::from(generation) << 32 | u64::from(index.saturating_add(ordinal));
-            let handles: Vec<u64> = (first..end).map(bits).collect();
+            let handles: Vec<u64> = (first..end).map(|ordinal| open.reserved.nth(ordinal).to_bits()).collect();
             Ok(PyBytes::new(py, bytemuck::cast_slice(&handles)))
         })
     }

@@ -12,7 +12,7 @@ use std::ops::Range;
 use crate::Entity;
 use crate::layout::Storage;
 use crate::limits::ENTITIES_MAX;
-use crate::patch::{Body, Op, RecordSizes, Records, SpawnRun};
+use crate::patch::{Body, Op, RecordSizes, Records, SpawnRun, first_reserved};
 use crate::region::RegionError;
 use crate::world::store::Store;
 
@@ -42,6 +42,16 @@ pub(crate) struct JobRows {
     pub rows: Range<u32>,
 }
 
+/// A column of handles that a job wrote densely, in its own rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DenseHandles {
+    pub job: usize,
+    pub table: u32,
+    pub column: u16,
+    /// Handles in a row's value.
+    pub per_row: u32,
+}
+
 /// What stays allocated from batch to batch.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -67,6 +77,10 @@ pub(crate) struct Commit<'a> {
     pub access: &'a [Access],
     /// Whose changed bits the writes of this frame set.
     pub parity: u8,
+    /// Names frame and batch: reserved handles come of it.
+    pub batch_tag: u64,
+    /// Where jobs may have left reserved handles of their own.
+    pub dense: &'a [DenseHandles],
     pub scratch: &'a mut Scratch,
     pub counts: &'a mut [PatchCounts],
 }
@@ -83,6 +97,8 @@ pub(super) struct Current {
     pub system: usize,
     pub table: u32,
     pub rows: Range<u32>,
+    /// The handle of its first spawn.
+    reserved: Entity,
     /// Its new entities, as places among the batch's.
     spawns: Range<u32>,
     /// How many of them were reached.
@@ -107,12 +123,36 @@ impl Commit<'_> {
             let taken = self.store.take_handles(total, &mut spawned);
             self.scratch.spawned = spawned;
             taken?;
+            self.resolve_dense(jobs, total);
         }
         for (index, job) in jobs.iter().enumerate() {
             let end = self.scratch.bases.get(index + 1).copied().unwrap_or(total);
-            self.apply_job(job, records(index), self.scratch.bases[index]..end)?;
+            self.apply_job(index, job, records(index), self.scratch.bases[index]..end)?;
         }
         self.finish()
+    }
+
+    /// Puts real handles in place of the reserved ones of its own that a job wrote densely. Rows are where they were when it
+    /// ran: nothing was applied yet. A reserved handle of another job is left as it is, stale.
+    fn resolve_dense(&mut self, jobs: &[JobRows], total: u32) {
+        let Scratch { bases, spawned, .. } = &*self.scratch;
+        for dense in self.dense {
+            let (Some(job), Some(from)) = (jobs.get(dense.job), bases.get(dense.job).copied()) else { continue };
+            let count = bases.get(dense.job + 1).copied().unwrap_or(total) - from;
+            if count == 0 {
+                continue;
+            }
+            let first = first_reserved(self.batch_tag, dense.job as u32);
+            let table = &self.store.tables[dense.table as usize];
+            let per_row = u64::from(dense.per_row);
+            let at = table.columns[usize::from(dense.column)].live.offset + 8 * per_row * u64::from(job.rows.start);
+            let handles = (job.rows.end - job.rows.start) as usize * dense.per_row as usize;
+            for handle in self.store.arena.items_mut::<Entity>(at, handles) {
+                if let Some(ordinal) = handle.ordinal(first, count) {
+                    *handle = spawned[(from + ordinal) as usize];
+                }
+            }
+        }
     }
 
     fn count_spawns<'r>(&mut self, jobs: &[JobRows], records: &dyn Fn(usize) -> &'r [u8]) -> Result<u32, RegionError> {
@@ -141,8 +181,21 @@ impl Commit<'_> {
         Ok(total as u32)
     }
 
-    fn apply_job(&mut self, job: &JobRows, records: &[u8], spawns: Range<u32>) -> Result<(), RegionError> {
-        let mut current = Current { system: job.system, table: job.table, rows: job.rows.clone(), spawns, spawned: 0 };
+    fn apply_job(
+        &mut self,
+        index: usize,
+        job: &JobRows,
+        records: &[u8],
+        spawns: Range<u32>,
+    ) -> Result<(), RegionError> {
+        let mut current = Current {
+            system: job.system,
+            table: job.table,
+            rows: job.rows.clone(),
+            reserved: first_reserved(self.batch_tag, index as u32),
+            spawns,
+            spawned: 0,
+        };
         for record in Records::new(records, self.sizes) {
             let body = match record {
                 Ok(record) => record.body,
@@ -152,8 +205,12 @@ impl Commit<'_> {
                 }
             };
             match body {
-                // framing of jobs is the pool's, dense writes are known from the plan
-                Body::JobBegin { .. } | Body::JobEnd(_) | Body::Failure { .. } | Body::Range { .. } => {}
+                // framing of jobs is the pool's, dense writes were seen to before
+                Body::JobBegin { .. }
+                | Body::JobEnd(_)
+                | Body::Failure { .. }
+                | Body::Range { .. }
+                | Body::Changed { .. } => {}
                 Body::Spawn(run) => self.spawn(&mut current, &run)?,
                 Body::SetResource { resource, value } => self.set_resource(&current, resource, value)?,
                 Body::Rows { op, component, field, entries } => {
@@ -227,15 +284,15 @@ impl Commit<'_> {
 
     pub(super) fn target(&self, current: &Current, entity: Entity) -> Option<Target> {
         if entity.is_reserved() {
-            let spawn = current.spawns.start.checked_add(entity.index())?;
-            let known = entity.index() < current.spawned && self.scratch.pending.of_spawn[spawn as usize] != NONE;
-            return known.then_some(Target::Spawn(spawn));
+            let spawn = current.spawns.start + entity.ordinal(current.reserved, current.spawned)?;
+            return (self.scratch.pending.of_spawn[spawn as usize] != NONE).then_some(Target::Spawn(spawn));
         }
         self.store.locate(entity).map(Target::Row)
     }
 
     /// Keeps a value (the part from byte `from` of one with bools and entities at these offsets) in the scratch, with
-    /// real handles in place of reserved ones. False: a bool is none.
+    /// real handles in place of reserved ones: of a spawn that was refused, one that is dead; of another job or frame, the
+    /// null handle, which is counted as stale. False: a bool is none.
     fn resolve(&mut self, current: &Current, value: &[u8], from: usize, bools: &[u32], entities: &[u32]) -> bool {
         self.scratch.value.clear();
         self.scratch.value.extend_from_slice(value);
@@ -247,11 +304,10 @@ impl Commit<'_> {
             let bits = u64::from_le_bytes(value[at..at + 8].try_into().expect("a handle is 8 bytes"));
             let entity = Entity::from_bits(bits);
             if entity.is_reserved() {
-                let spawn = current.spawns.start.saturating_add(entity.index());
-                let real = (entity.index() < current.spawned)
-                    .then(|| self.scratch.spawned.get(spawn as usize).copied())
-                    .flatten()
-                    .unwrap_or(Entity::NULL);
+                let spawn = entity.ordinal(current.reserved, current.spawned);
+                let real = spawn.map(|ordinal| self.scratch.spawned[(current.spawns.start + ordinal) as usize]);
+                self.counts[current.system].stale += u64::from(real.is_none());
+                let real = real.unwrap_or(Entity::NULL);
                 self.scratch.value[at..at + 8].copy_from_slice(&real.to_bits().to_le_bytes());
             }
         }

@@ -10,5 +10,5 @@ mod report;
 mod sets;
 mod structural;
 
-pub(crate) use apply::{Access, Commit, JobRows, Scratch};
+pub(crate) use apply::{Access, Commit, DenseHandles, JobRows, Scratch};
 pub use report::{PatchCounts, Refusal};

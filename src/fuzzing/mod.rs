@@ -152,6 +152,7 @@ fn read_records(bytes: &[u8], sizes: &RecordSizes) -> u64 {
                 Body::JobEnd(end) => add(u64::from(end.records), &[u8::from(end.ok)]),
                 Body::Failure { message } => add(2, message.as_bytes()),
                 Body::Range { start, end, .. } => add(u64::from(end - start), &[]),
+                Body::Changed { first, words, .. } => add(u64::from(first), words.as_flattened()),
                 Body::SetResource { resource, value } => add(u64::from(resource), value),
                 Body::Spawn(run) => {
                     run.components().for_each(|component| add(u64::from(component), &[]));
@@ -341,7 +342,8 @@ mod tests {
         writer.entity(Op::Destroy, 0, 0, Entity::from_parts(3, 2), 0, |_| ());
         writer.spawn(&[1], 0, |_| ());
         writer.resource(2, 12, |value| value.fill(5));
-        writer.range(0, 0..8192);
+        writer.range(0, 0, 0..8192, (0, 1));
+        writer.changed(0, 128, &[5, 0, 1 << 63]);
         writer.failure("it failed");
         writer.end_job(7, 1, false);
         writer.end().expect("nothing is too large");

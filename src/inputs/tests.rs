@@ -163,7 +163,7 @@ fn what_the_writer_finds_impossible_is_counted() {
     let mut sender = sender(&simulation);
     simulation.world_mut().despawn(entities[5]).unwrap();
     sender.send("push", &push(entities[5], 1.0, 1.0)).unwrap();
-    sender.send("push", &push(Entity::reserved(0), 1.0, 1.0)).unwrap();
+    sender.send("push", &push(Entity::reserved(7), 1.0, 1.0)).unwrap();
     sender.send("push", &push(Entity::NULL, 1.0, 1.0)).unwrap();
     let mut held = entry(entities[0], &entities[1].to_bits().to_le_bytes());
     held.push(1);

@@ -49,7 +49,7 @@ pub(crate) const JOB_BEGIN_BYTES: usize = HEADER_BYTES + 8;
 /// Bytes of the record of this kind.
 pub(crate) const JOB_END_BYTES: usize = HEADER_BYTES + 24;
 /// Bytes of the record of this kind.
-pub(crate) const RANGE_BYTES: usize = HEADER_BYTES + 8;
+pub(crate) const RANGE_BYTES: usize = HEADER_BYTES + 16;
 
 /// What a record is. The codes are part of the format; 0 is none, so that zeroed memory is no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +62,7 @@ pub(crate) enum Kind {
     Range = 5,
     Spawn = 6,
     SetResource = 7,
+    Changed = 8,
     SetRows = 16,
     AddRows = 17,
     RemoveRows = 18,
@@ -75,7 +76,7 @@ pub(crate) enum Kind {
 impl Kind {
     #[cfg(test)]
     /// All kinds.
-    pub(crate) const ALL: [Kind; 15] = [
+    pub(crate) const ALL: [Kind; 16] = [
         Kind::Pad,
         Kind::JobBegin,
         Kind::JobEnd,
@@ -83,6 +84,7 @@ impl Kind {
         Kind::Range,
         Kind::Spawn,
         Kind::SetResource,
+        Kind::Changed,
         Kind::SetRows,
         Kind::AddRows,
         Kind::RemoveRows,
@@ -103,6 +105,7 @@ impl Kind {
             5 => Kind::Range,
             6 => Kind::Spawn,
             7 => Kind::SetResource,
+            8 => Kind::Changed,
             16 => Kind::SetRows,
             17 => Kind::AddRows,
             18 => Kind::RemoveRows,

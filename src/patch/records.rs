@@ -38,14 +38,46 @@ pub(crate) struct Record<'a> {
 /// What a record says.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Body<'a> {
-    JobBegin { job: u32, attempt: u32 },
+    JobBegin {
+        job: u32,
+        attempt: u32,
+    },
     JobEnd(JobEnd),
-    Failure { message: &'a str },
-    Range { component: u16, field: u8, start: u32, end: u32 },
+    Failure {
+        message: &'a str,
+    },
+    /// A system of the job, the `member`th of those that run together, wrote rows of a column in place, in so many `passes`.
+    Range {
+        component: u16,
+        field: u8,
+        start: u32,
+        end: u32,
+        member: u32,
+        passes: u32,
+    },
+    /// Rows of a tracked component that differ from what they were: a bit each, from row `first` on.
+    Changed {
+        component: u16,
+        first: u32,
+        words: &'a [[u8; 8]],
+    },
     Spawn(SpawnRun<'a>),
-    SetResource { resource: u16, value: &'a [u8] },
-    Rows { op: Op, component: u16, field: u8, entries: Entries<'a, ROW_BYTES> },
-    Entities { op: Op, component: u16, field: u8, entries: Entries<'a, HANDLE_BYTES> },
+    SetResource {
+        resource: u16,
+        value: &'a [u8],
+    },
+    Rows {
+        op: Op,
+        component: u16,
+        field: u8,
+        entries: Entries<'a, ROW_BYTES>,
+    },
+    Entities {
+        op: Op,
+        component: u16,
+        field: u8,
+        entries: Entries<'a, HANDLE_BYTES>,
+    },
 }
 
 /// The entries of a run: a target of `T` bytes and a packed value each, interleaved and unaligned.
@@ -280,8 +312,9 @@ impl<'a> Checked<'a> {
                 if start > end {
                     return Err(RecordError::Rows { at: self.at, start, end });
                 }
-                Body::Range { component, field, start, end }
+                Body::Range { component, field, start, end, member: self.word(2), passes: self.word(3) }
             }
+            Kind::Changed => self.changed()?,
             Kind::Spawn => Body::Spawn(self.spawn()?),
             Kind::SetResource => {
                 let bytes = self.sizes.resource(component);
@@ -335,6 +368,20 @@ impl<'a> Checked<'a> {
         }
         let used = self.length(ids_bytes, value_bytes)?;
         Ok(SpawnRun { ids, count: self.header.count, value_bytes, values: &values[..used] })
+    }
+
+    fn changed(&self) -> Result<Body<'a>, RecordError> {
+        let Header { component, count, .. } = self.header;
+        self.whole_bytes()?;
+        self.length(8, 8)?;
+        let first = self.word(0);
+        // the last row's number fits 32 bits
+        match first.is_multiple_of(64) && u64::from(first) + 64 * u64::from(count) <= 1 << 32 {
+            true => Ok(Body::Changed { component, first, words: self.payload[8..].as_chunks::<8>().0 }),
+            false => {
+                Err(RecordError::Rows { at: self.at, start: first, end: first.wrapping_add(count.wrapping_mul(64)) })
+            }
+        }
     }
 
     fn failure(&self) -> Result<Body<'a>, RecordError> {

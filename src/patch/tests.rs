@@ -86,12 +86,12 @@ fn write(writer: &mut PatchWriter<'_>, patch: &Patch) {
             writer.entity(*op, *component, *field, entity, value.len(), |out| out.copy_from_slice(value));
         }
         Patch::Spawn(components, value) => {
-            let ordinal = writer.spawned();
+            let reserved = writer.next_handle(0);
             let entity = writer.spawn(components, value.len(), |out| out.copy_from_slice(value));
-            assert_eq!(entity, Entity::reserved(ordinal));
+            assert!(entity == reserved && entity.is_reserved());
         }
         Patch::Resource(resource, value) => writer.resource(*resource, value.len(), |out| out.copy_from_slice(value)),
-        Patch::Range(component, start, end) => writer.range(*component, *start..*end),
+        Patch::Range(component, start, end) => writer.range(*component, 0, *start..*end, (1, 2)),
     }
 }
 
@@ -117,8 +117,9 @@ fn read(bytes: &[u8], record_bytes_max: usize) -> Vec<Patch> {
                 assert_eq!(end, JobEnd { job: 5, attempt: 2, records, spawned, ok: true });
             }
             Body::Failure { .. } => unreachable!("none was written"),
-            Body::Range { component, field, start, end } => {
-                assert_eq!(field, 0);
+            Body::Changed { .. } => unreachable!("none was written"),
+            Body::Range { component, field, start, end, member, passes } => {
+                assert_eq!((field, member, passes), (0, 1, 2));
                 out.push(Patch::Range(component, start, end));
             }
             Body::SetResource { resource, value } => out.push(Patch::Resource(resource, value.to_vec())),
@@ -289,7 +290,7 @@ fn a_patch_larger_than_a_record_is_an_error_that_stays() {
     writer.row(Op::Set, 0, 0, 1, 200, |_| unreachable!("there is no room to write to"));
     writer.row(Op::Set, 0, 0, 2, 12, |_| unreachable!("the job failed"));
     assert_eq!(writer.spawn(&[], 0, |_| unreachable!("the job failed")), Entity::NULL);
-    writer.range(0, 0..1);
+    writer.range(0, 0, 0..1, (0, 1));
     let error = writer.error().unwrap().clone();
     assert_eq!(error, PatchError::TooLarge { bytes: 224, max: 128 });
     writer.failure(&"é".repeat(500));

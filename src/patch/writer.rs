@@ -48,6 +48,8 @@ pub(crate) struct PatchWriter<'a> {
     run_spawned: u32,
     sequence: u32,
     spawned: u32,
+    /// The handle of the job's first spawn.
+    reserved: Entity,
     record_bytes_max: usize,
     spill: Option<&'a mut Spill<'a>>,
     spill_at: usize,
@@ -80,6 +82,7 @@ impl<'a> PatchWriter<'a> {
             run_spawned: 0,
             sequence: 0,
             spawned: 0,
+            reserved: Entity::reserved(0),
             record_bytes_max: record_bytes_max.clamp(RECORD_BYTES_MIN, 1 << 30) & !(RECORD_ALIGN - 1),
             spill,
             spill_at,
@@ -145,7 +148,7 @@ impl<'a> PatchWriter<'a> {
     /// reserved: later patches of the job may name it, and it becomes an entity at the commit.
     #[inline]
     pub(crate) fn spawn(&mut self, components: &[u16], value_bytes: usize, write: impl FnOnce(&mut [u8])) -> Entity {
-        let entity = Entity::reserved(self.spawned);
+        let entity = self.reserved.nth(self.spawned);
         let key = key(Kind::Spawn, components.len() as u16, 0, value_bytes);
         let same = key == self.key && self.spawns(components) && self.cursor + value_bytes <= self.limit;
         if self.spawned >= SPAWNS_MAX {
@@ -169,12 +172,46 @@ impl<'a> PatchWriter<'a> {
         }
     }
 
-    #[cfg(test)]
-    /// Records that the job wrote these rows of a component's columns in place.
-    pub(crate) fn range(&mut self, component: u16, rows: std::ops::Range<u32>) {
-        if let Some(payload) = self.record(Kind::Range, component, 0, 8) {
-            put_words(payload, [rows.start, rows.end]);
+    /// Records that the job's `member`th system wrote these rows of a component's column in place, in so many passes.
+    pub(crate) fn range(
+        &mut self,
+        component: u16,
+        field: u8,
+        rows: std::ops::Range<u32>,
+        (member, passes): (u32, u32),
+    ) {
+        if let Some(payload) = self.record_of_field(Kind::Range, component, field, 0, 16) {
+            put_words(payload, [rows.start, rows.end, member, passes]);
         }
+    }
+
+    /// Records which rows of a tracked component changed: a bit each from row `first` on, which is a multiple of 64. Words
+    /// without any are left out.
+    pub(crate) fn changed(&mut self, component: u16, first: u32, words: &[u64]) {
+        let words_max = (self.record_bytes_max - HEADER_BYTES - 8) / 8;
+        for (number, words) in words.chunks(words_max).enumerate() {
+            let Some(from) = words.iter().position(|word| *word != 0) else { continue };
+            let to = words.iter().rposition(|word| *word != 0).map_or(from, |last| last + 1);
+            let first = first + 64 * (number * words_max + from) as u32;
+            let words = &words[from..to];
+            if let Some(payload) = self.record(Kind::Changed, component, words.len() as u32, 8 + 8 * words.len()) {
+                payload[..4].copy_from_slice(&first.to_le_bytes());
+                for (out, word) in payload[8..].as_chunks_mut::<8>().0.iter_mut().zip(words) {
+                    *out = word.to_le_bytes();
+                }
+            }
+        }
+    }
+
+    /// The handle of the `ordinal`th spawn from now on.
+    pub(crate) fn next_handle(&self, ordinal: u32) -> Entity {
+        self.reserved.nth(self.spawned.saturating_add(ordinal))
+    }
+
+    /// Reserves this job's handles from this one on. Nothing was spawned yet.
+    pub(crate) fn reserve_from(&mut self, first: Entity) {
+        debug_assert!(self.spawned == 0 && first.is_reserved(), "before the first spawn");
+        self.reserved = first;
     }
 
     /// Begins a job: sequence and reserved handles count from 0 again.
@@ -209,11 +246,6 @@ impl<'a> PatchWriter<'a> {
     /// are (but for a failed spill).
     pub(crate) fn error(&self) -> Option<&PatchError> {
         self.error.as_ref()
-    }
-
-    /// Entities spawned since the job began.
-    pub(crate) fn spawned(&self) -> u32 {
-        self.spawned
     }
 
     #[cfg(test)]
@@ -335,20 +367,32 @@ impl<'a> PatchWriter<'a> {
 
     /// Writes a record that is no run, unless something went wrong before; its payload, to be filled.
     fn record(&mut self, kind: Kind, component: u16, count: u32, payload_bytes: usize) -> Option<&mut [u8]> {
+        self.record_of_field(kind, component, 0, count, payload_bytes)
+    }
+
+    /// The same, of one field.
+    fn record_of_field(
+        &mut self,
+        kind: Kind,
+        component: u16,
+        field: u8,
+        count: u32,
+        payload_bytes: usize,
+    ) -> Option<&mut [u8]> {
         if self.error.is_some() {
             return None;
         }
-        let start = self.record_at(kind, component, count, payload_bytes)?;
+        let start = self.record_at(kind, component, field, count, payload_bytes)?;
         Some(&mut self.buffer[start + HEADER_BYTES..][..payload_bytes])
     }
 
     /// The same, whatever went wrong but a spill.
     fn record_even_so(&mut self, kind: Kind, component: u16, count: u32, payload_bytes: usize) -> Option<&mut [u8]> {
-        let start = self.record_at(kind, component, count, payload_bytes)?;
+        let start = self.record_at(kind, component, 0, count, payload_bytes)?;
         Some(&mut self.buffer[start + HEADER_BYTES..][..payload_bytes])
     }
 
-    fn record_at(&mut self, kind: Kind, component: u16, count: u32, payload_bytes: usize) -> Option<usize> {
+    fn record_at(&mut self, kind: Kind, component: u16, field: u8, count: u32, payload_bytes: usize) -> Option<usize> {
         let bytes = padded(HEADER_BYTES + payload_bytes);
         if !self.start(bytes) {
             return None;
@@ -356,8 +400,7 @@ impl<'a> PatchWriter<'a> {
         let start = self.cursor;
         self.reserve(start + bytes);
         self.limit = 0;
-        let header =
-            Header { bytes: bytes as u32, kind: kind as u8, field: 0, component, count, sequence: self.sequence };
+        let header = Header { bytes: bytes as u32, kind: kind as u8, field, component, count, sequence: self.sequence };
         let record = &mut self.buffer[start..][..bytes];
         record.fill(0);
         record[..HEADER_BYTES].copy_from_slice(&header.encode());

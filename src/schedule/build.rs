@@ -3,10 +3,11 @@
 //! jobs have ended. Row ranges depend on the tables' rows alone.
 
 use crate::table::{ENTITIES, FIRST_DATA, RESOURCES, Shape};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::commit::JobRows;
-use crate::layout::FieldType;
+use crate::layout::{FieldType, ScalarType};
 use crate::region::RegionError;
 use crate::world::query::{MaskTerm, Matched, matches};
 use crate::world::store::Store;
@@ -22,20 +23,15 @@ pub(crate) struct WrittenColumn {
     pub table: u32,
     pub column: u16,
     pub component: u16,
-    /// Whether another extent was written, which is to become live.
+    pub field: u8,
+    /// Handles in a row's value.
+    pub handles: u32,
+    /// Whether another extent is written, which is to become live where a job touched it.
     pub flip: bool,
-    /// First job of the task that writes it.
+    /// Where its first row is written.
     pub offset: u64,
     /// Bytes of a row.
     pub row_bytes: u32,
-}
-
-/// A tracked component that was written in the rows that a system matches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TrackedWrite {
-    pub system: usize,
-    pub table: u32,
-    pub component: u16,
 }
 
 /// How a system's queries match a table, for as long as the table keeps its shape.
@@ -85,9 +81,6 @@ pub(crate) struct Work {
     pub written: Vec<WrittenColumn>,
     /// Per task: its part of `written`.
     pub task_written: Vec<(u32, u32)>,
-    pub tracked: Vec<TrackedWrite>,
-    /// Rows that each system writes in place.
-    pub dense: Vec<(usize, u64)>,
     /// Per task: its systems' part of `task_systems`.
     pub task_members: Vec<(u32, u32)>,
     /// Systems of all tasks, those of one task in a row.
@@ -113,6 +106,8 @@ pub(crate) struct Surroundings<'a> {
     pub compiled: &'a [Compiled],
     pub payloads: &'a [Vec<u8>],
     pub info: FrameInfo,
+    /// Names frame and batch.
+    pub batch_tag: u64,
     /// Frames that the jobs run one after the other.
     pub frames: u64,
     /// Bytes that a job may write in place, where its worker must be able to undo them.
@@ -146,8 +141,6 @@ impl Work {
         self.job_tasks.clear();
         self.written.clear();
         self.task_written.clear();
-        self.tracked.clear();
-        self.dense.clear();
         self.task_members.clear();
         self.task_systems.clear();
         self.tasks.clear();
@@ -173,7 +166,14 @@ impl Work {
     ) -> Result<(), RegionError> {
         let tables = FIRST_DATA..around.store.tables.len() as u32;
         let takes_part = |system: usize, table: u32, around: &Surroundings<'_>| {
-            around.store.tables[table as usize].rows > 0 && matches.own(system, table).is_some()
+            around.store.tables[table as usize].rows > 0
+                && !around.compiled[system].once
+                && matches.own(system, table).is_some()
+        };
+        let is_empty = around.store.data_tables().all(|(_, table)| table.rows == 0);
+        let without_rows = |system: usize, around: &Surroundings<'_>| {
+            let compiled = &around.compiled[system];
+            compiled.once || (is_empty && compiled.own.is_empty())
         };
         if group.batches.len() > 1 {
             for table in tables {
@@ -183,8 +183,15 @@ impl Work {
                     self.task(table, members, matches, around)?;
                 }
             }
+            for system in group.systems().filter(|system| without_rows(*system, around)) {
+                self.task_without_rows(system, matches, around);
+            }
         } else {
             for system in group.systems() {
+                if without_rows(system, around) {
+                    self.task_without_rows(system, matches, around);
+                    continue;
+                }
                 for table in tables.clone() {
                     if takes_part(system, table, around) {
                         self.task(table, &[system], matches, around)?;
@@ -201,9 +208,26 @@ impl Work {
         range.map_or(&[], |(from, to)| &self.task_systems[*from as usize..*to as usize])
     }
 
-    /// The conditions on the rows of a table that a system matches.
-    pub(crate) fn mask(&self, system: usize, table: u32) -> &[MaskTerm] {
-        self.matches.own(system, table).map_or(&[], |matched| &matched.mask)
+    /// The part of `written` that a job may have written.
+    pub(crate) fn written_by(&self, job: usize) -> Range<usize> {
+        let (from, to) = self.task_written[self.job_tasks[job] as usize];
+        from as usize..to as usize
+    }
+
+    /// The task of a system that has no rows: one job.
+    fn task_without_rows(&mut self, system: usize, matches: &Matches, around: &Surroundings<'_>) {
+        self.columns.clear();
+        let written = self.written.len() as u32;
+        self.tasks.push(self.task_words.len() as u64);
+        self.task_words.push(halves(ENTITIES, 0));
+        self.task_words.push(around.store.tables[ENTITIES as usize].columns[0].live.offset);
+        self.task_words.push(halves(0, 1));
+        self.system(system, ENTITIES, &Matched::default(), matches, around);
+        self.task_members.push((self.task_systems.len() as u32, self.task_systems.len() as u32 + 1));
+        self.task_systems.push(system);
+        self.task_written.push((written, written));
+        self.jobs.push(JobRows { system, table: ENTITIES, rows: 0..0 });
+        self.job_tasks.push(self.tasks.len() as u32 - 1);
     }
 
     fn task(
@@ -243,6 +267,8 @@ impl Work {
                     table,
                     column,
                     component,
+                    field,
+                    handles: if ty.scalar == ScalarType::Entity { ty.bytes() as u32 / 8 } else { 0 },
                     flip: old != new,
                     offset: new,
                     row_bytes: ty.bytes() as u32,
@@ -251,7 +277,7 @@ impl Work {
             } else {
                 (live, NO_OFFSET)
             };
-            self.task_words.extend([old, new, type_word(ty)]);
+            self.task_words.extend([old, new, type_word(ty), u64::from(component) | u64::from(field) << 16]);
         }
         let members_from = self.task_systems.len() as u32;
         for system in systems {
@@ -365,16 +391,6 @@ impl Work {
             }
             self.push_mask(index, &view.mask, around.store);
         }
-        if compiled.own.writes() {
-            self.dense.push((system, u64::from(around.store.tables[table as usize].rows) * around.frames));
-        }
-        for component in compiled.own.columns.iter().filter(|c| c.write).map(|c| c.component) {
-            let slot = around.store.tables[table as usize].shape.slot(component);
-            let write = TrackedWrite { system, table, component };
-            if slot.is_some_and(|slot| slot.changed.is_some()) && self.tracked.last() != Some(&write) {
-                self.tracked.push(write);
-            }
-        }
     }
 
     fn push_mask(&mut self, table: u32, mask: &[MaskTerm], store: &Store) {
@@ -411,7 +427,7 @@ impl Work {
             map.columns[1].live.offset,
             u64::from(map.rows),
             (base + self.task_words.len()) as u64,
-            0,
+            around.batch_tag,
             0,
         ]);
         for (job, task) in self.jobs.iter().zip(&self.job_tasks) {
@@ -425,8 +441,7 @@ impl Work {
     /// Whether a job's dead worker may have these bytes undone: own rows of a column it wrote in place.
     pub(crate) fn undo_allowed(&self, job: u32, offset: u64, bytes: u64) -> bool {
         let Some(rows) = self.jobs.get(job as usize).map(|job| job.rows.clone()) else { return false };
-        let (from, to) = self.task_written[self.job_tasks[job as usize] as usize];
-        self.written[from as usize..to as usize].iter().any(|column| {
+        self.written[self.written_by(job as usize)].iter().any(|column| {
             let row_bytes = u64::from(column.row_bytes);
             let start = column.offset + u64::from(rows.start) * row_bytes;
             let len = u64::from(rows.end - rows.start) * row_bytes;

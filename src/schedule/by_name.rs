@@ -380,7 +380,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
     /// The handle that the `ordinal`th entity gets that this kernel spawns from now on, counted from 0.
     #[must_use]
     pub fn reserved(&self, ordinal: u32) -> Entity {
-        Entity::reserved(self.job.writer.spawned().saturating_add(ordinal))
+        self.job.writer.next_handle(ordinal)
     }
 
     /// Spawns entities with these components: for each entity the packed values of all components in order, or one such

@@ -120,7 +120,7 @@ impl<'a> Job<'a, '_> {
         self.entities.len()
     }
 
-    /// Whether the chunk has no rows; it never does.
+    /// Whether the chunk has no rows: that of [`super::System::once`], and of the empty query while nothing lives.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entities.is_empty()

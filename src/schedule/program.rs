@@ -4,11 +4,12 @@
 //! ```text
 //! 0 magic · 1 frame · 2 time f64 · 3 dt f64 · 4 frames · 5 jobs · 6 tasks · 7 where the tasks' index begins
 //! 8 resources offset · 9 resources bytes · 10 locations offset · 11 generations offset · 12 slots
-//! 13 words in all · 14, 15 zero
+//! 13 words in all · 14 names frame and batch: reserved handles come of it · 15 zero
 //! then per job 2 words: task | system << 32, start | end << 32
 //! then per task 1 word: where it begins
 //! task:   table | rows << 32 · handles offset · columns | systems << 32
-//!         per column 3 words: old offset · new offset (all ones: only read) · scalar | array length << 8
+//!         per column 4 words: old offset · new offset (all ones: only read) · scalar | array length << 8
+//!                             component | field << 16
 //!         per system: system | columns << 32 · optionals | mask terms << 32 · view tables | payload bytes << 32
 //!                     per column: place | write << 32 · per optional: 0 or 1
 //!                     per mask term: negated | bit columns << 32, then their offsets · payload, padded to words

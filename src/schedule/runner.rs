@@ -2,17 +2,19 @@
 //!
 //! The task's columns are resolved once per job; every system of a group then sees a column where it is whole: in the
 //! old extent until a system of the group has written it, in the new one from then on. Rows are a job's own: no other
-//! job writes them, and no job reads them but through the old extent.
+//! job writes them, and no job reads them but through the old extent. A column that no system touched is not written at
+//! all; which ones were, and which rows of tracked components changed, the job's last records say.
 #![expect(unsafe_code, reason = "column memory becomes slices for kernels here")]
 
 use crate::table::Registry;
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::Entity;
-use crate::column::{ColumnCursor, RawColumn, finish};
+use crate::column::{ColumnCursor, RawColumn, RowState, carry_over, note_changes, settle};
 use crate::gather::Pieces;
-use crate::patch::PatchWriter;
+use crate::patch::{PatchWriter, first_reserved};
 use crate::trace::JobTrace;
 use crate::worker::{Runner, Undo};
 use crate::world::query::{Fetch, bit_runs};
@@ -22,7 +24,7 @@ use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
 use super::program::{HEADER_WORDS, MAGIC, Words};
 use super::system::{Compiled, System};
-use super::task::{Task, TaskColumn};
+use super::task::{Task, TaskColumn, Used};
 use super::view::{EntityMap, ViewSet};
 
 /// Rows of a job from which on each of its systems is timed by itself.
@@ -90,6 +92,7 @@ impl SystemRunner {
         let (frames, jobs, _, tasks_at) = (head.next()?, head.next()?, head.next()?, head.next()?);
         let (resources, resource_bytes) = (head.next()?, head.next()?);
         let (locations, generations, slots) = (head.next()?, head.next()?, head.next()?);
+        let (_, batch_tag) = (head.next()?, head.next()?);
         if u64::from(job) >= jobs {
             return Err(format!("the program has no job {job}"));
         }
@@ -101,7 +104,8 @@ impl SystemRunner {
         let (table, rows) = words.pair()?;
         let handles = words.next()?;
         let counts = words.pair()?;
-        if start >= end || end > rows || !start.is_multiple_of(64) {
+        // a job without rows is that of a system without any
+        if start > end || (start == end && rows > 0) || end > rows || !start.is_multiple_of(64) {
             return Err(format!("the program has a job of rows {start}..{end} of {rows}"));
         }
         let len = end - start;
@@ -125,6 +129,7 @@ impl SystemRunner {
         if let Some(undo) = undo {
             save_in_place(&task.columns, start, len, undo)?;
         }
+        out.reserve_from(first_reserved(batch_tag, job));
         let around = Around { table, start, end, entities, resources, map, program };
         task.stream(rows, frames);
         let mut info = FrameInfo { frame, time, dt };
@@ -145,6 +150,7 @@ impl SystemRunner {
         if len < TIMED_ROWS_MIN {
             trace.systems_ended(task.systems.iter().map(|system| system.system), frames.max(1));
         }
+        record_writes(task, start..end, out);
         Ok(())
     }
 
@@ -187,7 +193,7 @@ impl SystemRunner {
             self.bits(task, system, around)?;
             pieces = Pieces::of(&task.bits, around.end - around.start);
         }
-        let Task { columns, systems, columns_used, present, raw, part, ready, bits, gathered, cache, revoke, .. } =
+        let Task { columns, systems, columns_used, present, raw, part, states, bits, gathered, cache, revoke, .. } =
             task;
         let this = &systems[system];
         if pieces == Pieces::Short && !this.views.is_empty() {
@@ -197,19 +203,28 @@ impl SystemRunner {
         let used = &columns_used[this.columns.clone()];
         let len = (around.end - around.start) as usize;
         raw.clear();
-        ready.clear();
-        for (place, write) in used {
+        states.clear();
+        for Used { place, write, .. } in used {
             let column = &columns[*place as usize];
-            let old = if column.ready { column.new.cast_const() } else { column.old };
+            let old = if column.is_new { column.new.cast_const() } else { column.old };
             let new = if *write { column.new } else { std::ptr::null_mut() };
-            raw.push(RawColumn {
-                old,
-                new,
-                ty: column.ty,
-                len,
-                streams: *write && column.streams_after == Some(system),
-            });
-            ready.push(Cell::new(column.ready));
+            let streams = *write && column.streams_after == Some(system);
+            raw.push(RawColumn { old, new, ty: column.ty, len, streams });
+            states.push(Cell::new(if column.is_new { RowState::Whole } else { RowState::Old }));
+        }
+        let tracked = |component: u16| {
+            self.registry.layout.components().get(usize::from(component)).is_some_and(|layout| layout.track_changes)
+        };
+        task.saved.clear();
+        task.saved_at.clear();
+        for (Used { place, write, .. }, raw) in used.iter().zip(raw.iter()) {
+            let column = &columns[*place as usize];
+            let saves = *write && column.is_new && tracked(column.component);
+            task.saved_at.push(saves.then_some(task.saved.len()));
+            if saves {
+                // SAFETY: the job's own rows, whole, which nobody else touches; shared only until the kernel runs.
+                task.saved.extend_from_slice(unsafe { std::slice::from_raw_parts(raw.old, len * raw.ty.bytes()) });
+            }
         }
         let views = ViewSet {
             tables: &task.views[this.views.clone()],
@@ -223,7 +238,7 @@ impl SystemRunner {
         let payload = Words::at(around.program, this.payload.0 as u64)?.bytes(this.payload.1)?;
         let present = &present[this.present.clone()];
         let mut error = None;
-        let mut call = |raw: &[RawColumn], ready: &[Cell<bool>], rows: OwnRows<'_>, entities: &[Entity]| {
+        let mut call = |raw: &[RawColumn], states: &[Cell<RowState>], rows: OwnRows<'_>, entities: &[Entity]| {
             let mut job = Job {
                 frame: info,
                 payload,
@@ -242,29 +257,31 @@ impl SystemRunner {
             };
             // SAFETY: columns of the job's own rows as the cursor asks for: old rows frozen, new rows this job's
             // alone, each written column once per system (the query sees to that), all mapped while the job runs.
-            let columns = unsafe { ColumnCursor::new(raw, ready) };
+            let columns = unsafe { ColumnCursor::new(raw, states) };
             let mut fetch = Fetch { columns, entities, present, next_optional: 0 };
-            kernel.run(&mut job, &mut fetch, views).map_err(|error| text_of(&*error))
+            let done = kernel.run(&mut job, &mut fetch, views).map_err(|error| text_of(&*error));
+            // SAFETY: the kernel has returned, its slices are gone.
+            unsafe { settle(raw, states) };
+            done
         };
         if pieces == Pieces::All {
-            call(raw, ready, OwnRows::From(around.start), around.entities)?;
-        } else {
-            // rows that do not match keep their values
-            // SAFETY: no slice of these columns is in use yet.
-            unsafe { finish(raw, ready) };
+            call(raw, states, OwnRows::From(around.start), around.entities)?;
         }
         if pieces == Pieces::Short {
-            // SAFETY: a bit for each of the job's rows, which all columns have; new rows are whole (above).
-            unsafe { gathered.take(bits, around.start, raw, around.entities) };
-            let done = call(&gathered.columns, &gathered.ready, OwnRows::At(&gathered.rows), &gathered.entities);
+            // SAFETY: a bit for each of the job's rows, which all columns have where their states say (above).
+            unsafe { gathered.take(bits, around.start, raw, states, around.entities) };
+            let done = call(&gathered.columns, &gathered.states, OwnRows::At(&gathered.rows), &gathered.entities);
             if revoke.get() {
                 gathered.abandon();
             }
             done?;
             // SAFETY: the columns that were taken from; the kernel has returned, its slices are gone.
-            unsafe { gathered.put(raw) };
+            unsafe { gathered.put(raw, states) };
         }
         if pieces == Pieces::Long {
+            let carried = &mut task.carried;
+            carried.clear();
+            carried.extend(states.iter().map(|state| state.get().is_new()));
             let mut done = Ok(());
             bit_runs(
                 0,
@@ -276,28 +293,80 @@ impl SystemRunner {
                     }
                     let (from, to) = (from as usize, to as usize);
                     part.clear();
-                    part.extend(raw.iter().map(|column| {
+                    part.extend(raw.iter().zip(carried.iter()).map(|(column, carried)| {
                         let written = !column.new.is_null();
-                        let base = if written { column.new.cast_const() } else { column.old };
+                        let at = from * column.ty.bytes();
+                        let base = if written && *carried { column.new.cast_const() } else { column.old };
                         // SAFETY: `from` rows into a column of more.
-                        let old = unsafe { base.add(from * column.ty.bytes()) };
-                        let new = if written { old.cast_mut() } else { std::ptr::null_mut() };
+                        let old = unsafe { base.add(at) };
+                        let new = if written { column.new.wrapping_add(at) } else { std::ptr::null_mut() };
                         RawColumn { old, new, ty: column.ty, len: to - from, streams: false }
                     }));
                     let first = around.start + from as u32;
-                    done = call(part, ready, OwnRows::From(first), &around.entities[from..to]);
+                    done = call(part, states, OwnRows::From(first), &around.entities[from..to]);
+                    // rows that do not match keep their values
+                    for ((column, state), carried) in raw.iter().zip(states.iter()).zip(carried.iter_mut()) {
+                        if state.get() == RowState::Touched && !std::mem::replace(carried, true) {
+                            // SAFETY: the kernel has returned, its slices are gone.
+                            unsafe { carry_over(column, from..to) };
+                        }
+                    }
                 },
             );
             done?;
         }
-        // SAFETY: the kernel has returned, its slices are gone.
-        unsafe { finish(raw, ready) };
-        for ((place, write), ready) in used.iter().zip(ready.iter()) {
-            columns[*place as usize].ready |= *write && ready.get();
+        let mut touched_any = false;
+        for (index, (used, state)) in columns_used[this.columns.clone()].iter_mut().zip(states.iter()).enumerate() {
+            if state.get() != RowState::Touched {
+                continue;
+            }
+            (used.touched, touched_any) = (true, true);
+            let column = &mut columns[used.place as usize];
+            column.is_new = true;
+            if !tracked(column.component) {
+                continue;
+            }
+            let bytes = len * column.ty.bytes();
+            let before = match task.saved_at[index] {
+                Some(at) => &task.saved[at..at + bytes],
+                // SAFETY: the job's own rows as they were, in an extent that nobody writes.
+                None => unsafe { std::slice::from_raw_parts(column.old, bytes) },
+            };
+            // SAFETY: the job's own rows, whole; the kernel has returned.
+            let after = unsafe { std::slice::from_raw_parts(column.new.cast_const(), bytes) };
+            let words = words_of(&mut task.changed, &mut task.changed_words, column.component, len.div_ceil(64));
+            note_changes(before, after, column.ty.bytes(), words);
         }
+        systems[system].passes += u32::from(touched_any);
         match error {
             Some(error) => Err(error),
             None => Ok(()),
+        }
+    }
+}
+
+/// The bits of a tracked component's rows; clear at first.
+fn words_of<'a>(changed: &mut Vec<u16>, words: &'a mut Vec<u64>, component: u16, count: usize) -> &'a mut [u64] {
+    let index = changed.iter().position(|other| *other == component).unwrap_or_else(|| {
+        changed.push(component);
+        words.resize(words.len() + count, 0);
+        changed.len() - 1
+    });
+    &mut words[index * count..(index + 1) * count]
+}
+
+/// Records what the job wrote densely: the columns that its systems touched, and which rows of tracked components differ.
+fn record_writes(task: &Task, rows: Range<u32>, out: &mut PatchWriter<'_>) {
+    for (member, system) in (0u32..).zip(&task.systems) {
+        for used in task.columns_used[system.columns.clone()].iter().filter(|used| used.touched) {
+            let column = &task.columns[used.place as usize];
+            out.range(column.component, column.field + 1, rows.clone(), (member, system.passes));
+        }
+    }
+    let words = (rows.end - rows.start).div_ceil(64) as usize;
+    if words > 0 {
+        for (component, words) in task.changed.iter().zip(task.changed_words.chunks_exact(words)) {
+            out.changed(*component, rows.start, words);
         }
     }
 }

@@ -5,9 +5,9 @@
 //! patches in canonical order. Every few frames the world is published. Whatever fails, the world goes back to its
 //! last generation, and the error says how many frames that undid.
 
+mod dense;
 mod frame;
 
-use crate::table::Item;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,6 @@ use crate::worker::{
     Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged,
     WorkerCommand, WorkerKind, WorkerStatus, Workers,
 };
-use crate::world::query::mask_runs;
 use crate::world::{Publication, Rollback, World, WorldError};
 
 use super::build::{Surroundings, Work};
@@ -37,6 +36,7 @@ use super::report::FrameReport;
 use super::runner::SystemRunner;
 use super::system::{Compiled, Home};
 use super::{Schedule, compile, registrations};
+use dense::Dense;
 
 /// Work in nanoseconds below which a batch stays on main.
 const SPLIT_NS_MIN: u64 = 20_000;
@@ -311,12 +311,12 @@ impl SimulationBuilder {
             work: Work::default(),
             staged: Staged::new(),
             scratch: Scratch::default(),
-            edited: true,
             closed: false,
             since_publication: 0,
             status: Vec::with_capacity(WORKERS_MAX),
             unnoted: 0,
             runs: Vec::new(),
+            dense: Dense::default(),
             recorder: trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),
             trace,
         };
@@ -359,8 +359,6 @@ pub struct Simulation {
     /// What commits keep for their memory.
     scratch: Scratch,
     report: FrameReport,
-    /// Whether the owner may have changed the world since the last publication.
-    edited: bool,
     closed: bool,
     since_publication: u64,
     /// Scratch of [`Simulation::note_workers`].
@@ -369,6 +367,8 @@ pub struct Simulation {
     unnoted: u32,
     /// Runs of rows, kept for their memory.
     runs: Vec<(u32, u32)>,
+    /// What the batch's jobs wrote densely.
+    dense: Dense,
     /// Main's.
     recorder: Recorder,
     trace: Option<Trace>,
@@ -421,9 +421,9 @@ impl Simulation {
         &self.world
     }
 
-    /// The world, to change it between frames. What is changed is published at the latest when the next frame begins.
+    /// The world, to change it between frames. What is changed belongs to the frame that comes next: it is published with it
+    /// and, should it fail, undone with it. Who wants it seen, or safe, before that publishes ([`World::publish`]).
     pub fn world_mut(&mut self) -> &mut World {
-        self.edited = true;
         &mut self.world
     }
 
@@ -434,10 +434,7 @@ impl Simulation {
     /// As [`World::rollback`].
     pub fn rollback(&mut self, frames: u64) -> Result<Rollback, WorldError> {
         self.since_publication = 0;
-        self.edited = true;
-        let back = self.world.rollback(frames)?;
-        self.edited = false;
-        Ok(back)
+        self.world.rollback(frames)
     }
 
     /// Ends the simulation; the world goes on without workers.
@@ -616,12 +613,10 @@ impl Simulation {
     }
 
     fn run_frames(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
-        if self.edited {
-            if self.world.store.dirty || self.world.store.published == 0 {
-                self.report.publication = Some(self.publish()?);
-                self.since_publication = 0;
-            }
-            self.edited = false;
+        // something to go back to
+        if self.world.store.published == 0 {
+            self.report.publication = Some(self.publish()?);
+            self.since_publication = 0;
         }
         let mut left = frames;
         while left > 0 {

@@ -16,7 +16,8 @@ use super::error::KernelError;
 use super::job::Job;
 use super::view::{View, ViewSet};
 
-/// The stages that every schedule has, in order. `startup` runs once, before the first frame's `update`.
+/// The stages that every schedule has, in order. `startup` runs once in a world's life, before the first frame's `update`,
+/// whatever there is; not again in another simulation of that world, nor where it is resumed.
 pub const STAGES: [&str; 5] = ["startup", "update", "late", "render", "cleanup"];
 
 /// What a kernel is called with, type-erased.
@@ -140,6 +141,7 @@ pub struct System {
     pub(crate) sort_by: Option<String>,
     pub(crate) kernel: Box<dyn Kernel>,
     pub(super) home: Home,
+    once: bool,
     default_rows: JobRows,
     own: Describe,
     others: Option<Describe>,
@@ -165,6 +167,7 @@ impl System {
     ) -> Self {
         System {
             home: Home::Everywhere,
+            once: false,
             default_rows,
             name: name.into(),
             stage: "update".to_owned(),
@@ -185,6 +188,9 @@ impl System {
     }
 
     /// A row-local system: its kernel gets chunks of its own rows and nothing else.
+    ///
+    /// The empty query `()` matches every entity; while none lives, the kernel of such a system gets one chunk without rows.
+    /// [`System::once`] is for what has nothing to do with rows.
     pub fn rows<Q: Query>(
         name: impl Into<String>,
         kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) + Send + Sync + 'static,
@@ -208,6 +214,38 @@ impl System {
             Box::new(RowsKernel::<Q, F>(kernel, std::marker::PhantomData))
         }
         Self::new(name, Describe::Typed(Q::describe), None, boxed::<Q, _>(kernel), JobRows::ByBytes)
+    }
+
+    /// A system without rows: its kernel runs once a frame, whatever there is. It may spawn, set resources, and patch entities
+    /// whose handles it knows.
+    ///
+    /// ```
+    /// # use hypostyle::{Component, System};
+    /// # #[derive(Component, Clone, Copy)] struct Seed { size: f32 }
+    /// let sow = System::once("sow", |job| {
+    ///     job.spawn(Seed { size: 1.0 });
+    /// });
+    /// let sow = sow.spawns::<Seed>().stage("startup");
+    /// # let _ = sow;
+    /// ```
+    pub fn once(
+        name: impl Into<String>,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::try_once(name, move |job| {
+            kernel(job);
+            Ok(())
+        })
+    }
+
+    /// As [`System::once`], with a kernel that can fail: its frame is then abandoned.
+    pub fn try_once(
+        name: impl Into<String>,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>) -> Result<(), KernelError> + Send + Sync + 'static,
+    ) -> Self {
+        let mut system = Self::try_rows::<()>(name, move |job, ()| kernel(job));
+        system.once = true;
+        system
     }
 
     /// A system that looks at neighbours: its kernel gets chunks of its own rows, and the whole columns of everything
@@ -423,6 +461,8 @@ pub(crate) struct Compiled {
     /// Component and field of the sort key.
     pub sort_by: Option<(u16, u8)>,
     pub home: Home,
+    /// Whether it has no rows, and one job a frame.
+    pub once: bool,
 }
 
 /// How a table's rows are cut into the jobs of a system. It depends on the data and the schedule, never on the workers.
@@ -535,6 +575,7 @@ impl System {
             list.dedup();
         }
         let fusable = others.is_none()
+            && !self.once
             && access == Access::default()
             && sort_by.is_none()
             && own.changed.is_empty()
@@ -553,6 +594,7 @@ impl System {
             deadline: self.deadline,
             sort_by,
             home: self.home,
+            once: self.once,
         })
     }
 }

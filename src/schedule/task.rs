@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::Entity;
-use crate::column::RawColumn;
+use crate::column::{RawColumn, RowState};
 use crate::gather::Gathered;
 use crate::layout::FieldType;
 
@@ -23,10 +23,12 @@ pub(crate) struct TaskColumn {
     pub old_offset: u64,
     pub new_offset: u64,
     pub ty: FieldType,
+    pub component: u16,
+    pub field: u8,
     pub old: *const u8,
     pub new: *mut u8,
-    /// Whether the new rows are whole.
-    pub ready: bool,
+    /// Whether the rows are at `new`: a system of the task has written them, or both are the same rows.
+    pub is_new: bool,
     /// The system that alone has the column, and so may write it past the caches.
     pub streams_after: Option<usize>,
 }
@@ -44,6 +46,18 @@ pub(crate) struct TaskSystem {
     pub payload: (usize, u32),
     /// Into `views`.
     pub views: Range<usize>,
+    /// Passes in which it touched a column.
+    pub passes: u32,
+}
+
+/// A column that a system uses.
+pub(crate) struct Used {
+    /// Its place among the task's columns.
+    pub place: u32,
+    /// Whether the system writes it.
+    pub write: bool,
+    /// Whether the system touched it.
+    pub touched: bool,
 }
 
 /// One condition on rows: whether the bits must be clear, and offsets of bit columns.
@@ -57,8 +71,7 @@ pub(crate) struct Mask {
 pub(crate) struct Task {
     pub columns: Vec<TaskColumn>,
     pub systems: Vec<TaskSystem>,
-    /// Place among `columns`, and whether it is written.
-    pub columns_used: Vec<(u32, bool)>,
+    pub columns_used: Vec<Used>,
     pub present: Vec<bool>,
     pub masks: Vec<Mask>,
     pub offsets: Vec<u64>,
@@ -70,7 +83,15 @@ pub(crate) struct Task {
     // one system's call
     pub raw: Vec<RawColumn>,
     pub part: Vec<RawColumn>,
-    pub ready: Vec<Cell<bool>>,
+    pub states: Vec<Cell<RowState>>,
+    /// Per column: whether rows beyond the pieces that the kernel gets are whole.
+    pub carried: Vec<bool>,
+    /// Old rows of tracked columns that are written in place, and where each column's begin.
+    pub saved: Vec<u8>,
+    pub saved_at: Vec<Option<usize>>,
+    /// Tracked components of which rows changed, and a bit for each row of each one.
+    pub changed: Vec<u16>,
+    pub changed_words: Vec<u64>,
     /// The rows that its mask leaves, a bit each.
     pub bits: Vec<u64>,
     /// The rows that one condition leaves.
@@ -102,6 +123,8 @@ impl Task {
         self.view_present.clear();
         self.view_masks.clear();
         self.view_words.clear();
+        self.changed.clear();
+        self.changed_words.clear();
         for _ in 0..columns {
             let column = Self::column(words, (start, len, rows), memory)?;
             self.columns.push(column);
@@ -120,9 +143,9 @@ impl Task {
         if bytes < STREAMED_BYTES_MIN || frames > 1 {
             return;
         }
-        for (place, column) in self.columns.iter_mut().enumerate().filter(|(_, column)| !column.ready) {
+        for (place, column) in self.columns.iter_mut().enumerate().filter(|(_, column)| !column.is_new) {
             let uses = |system: &TaskSystem| {
-                self.columns_used[system.columns.clone()].iter().any(|(used, _)| *used as usize == place)
+                self.columns_used[system.columns.clone()].iter().any(|used| used.place as usize == place)
             };
             let mut users = self.systems.iter().enumerate().filter(|(_, system)| uses(system)).map(|(index, _)| index);
             column.streams_after = users.next().filter(|_| users.next().is_none());
@@ -136,6 +159,8 @@ impl Task {
     ) -> Result<TaskColumn, String> {
         let (old_offset, new_offset) = (words.next()?, words.next()?);
         let ty = words.ty()?;
+        let name = words.next()?;
+        let (component, field) = (name as u16, (name >> 16) as u8);
         let (skip, bytes) = (u64::from(start) * ty.bytes() as u64, u64::from(len) * ty.bytes() as u64);
         let whole = u64::from(rows) * ty.bytes() as u64;
         let at = |offset: u64| offset.checked_add(skip).ok_or_else(|| "an offset is too large".to_owned());
@@ -151,7 +176,17 @@ impl Task {
         } else {
             (memory.read(at(old_offset)?, bytes)?, memory.write(new_offset, whole, skip)?)
         };
-        Ok(TaskColumn { old_offset, new_offset, ty, old, new, ready: new_offset == old_offset, streams_after: None })
+        Ok(TaskColumn {
+            old_offset,
+            new_offset,
+            ty,
+            component,
+            field,
+            old,
+            new,
+            is_new: new_offset == old_offset,
+            streams_after: None,
+        })
     }
 
     fn system(&mut self, words: &mut Words<'_>, known_systems: usize, memory: &JobMemory) -> Result<(), String> {
@@ -168,7 +203,7 @@ impl Task {
             if write != 0 && column.new.is_null() {
                 return Err("the program lets a system write a column that is only read".to_owned());
             }
-            self.columns_used.push((place, write != 0));
+            self.columns_used.push(Used { place, write: write != 0, touched: false });
         }
         let present_from = self.present.len();
         for _ in 0..optionals {
@@ -196,6 +231,7 @@ impl Task {
             masks: masks_from..self.masks.len(),
             payload: (payload_at, payload_bytes),
             views: views_from..self.views.len(),
+            passes: 0,
         });
         Ok(())
     }

@@ -50,6 +50,15 @@ pub(crate) enum Item {
 }
 
 impl Item {
+    /// Bytes of a row; 0 of bits.
+    #[inline]
+    pub(crate) fn row_bytes(self) -> u32 {
+        match self {
+            Item::Bytes(bytes) => bytes,
+            Item::Bit => 0,
+        }
+    }
+
     /// Offset of the stamps and size of an extent of `capacity` rows.
     pub(crate) fn extent_bytes(self, capacity: u32) -> (u64, u64) {
         let planned = match self {
@@ -129,9 +138,15 @@ impl Stale {
                 return;
             }
         }
+        let runs_max = (u64::from(rows) / 16 + 64) as usize;
+        if self.runs.len() == self.runs.capacity() {
+            // in few steps, so that a list which is a little longer in one generation than in another does not grow late
+            let wanted = (4 * self.runs.len()).max(256).min(runs_max + 1);
+            self.runs.reserve_exact(wanted.saturating_sub(self.runs.len()).max(1));
+        }
         self.runs.push((start, len));
         self.total += u64::from(len);
-        let scattered = self.runs.len() as u64 > u64::from(rows) / 16 + 64;
+        let scattered = self.runs.len() > runs_max;
         if scattered || self.total > u64::from(rows) {
             self.set_all();
         }

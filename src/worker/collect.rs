@@ -127,7 +127,7 @@ mod tests {
         let mut out = Vec::new();
         let mut writer = PatchWriter::new(&mut out, 1024, None);
         writer.begin_job(job, attempt);
-        writer.range(3, 0..8);
+        writer.range(3, 0, 0..8, (0, 1));
         writer.resource(1, 4, |bytes| bytes.fill(9));
         if let Some(message) = fault {
             writer.failure(message);

@@ -8,6 +8,7 @@ mod builder;
 pub(crate) mod bulk;
 pub(crate) mod bundle;
 mod cells;
+mod dense;
 mod edit;
 pub(crate) mod error;
 mod free;

@@ -70,6 +70,17 @@ impl QueryPlan {
         }
     }
 
+    /// Whether it is the query that matches every entity and looks at nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        let QueryPlan { columns, optional, all, none, any, changed } = self;
+        columns.is_empty()
+            && optional.is_empty()
+            && all.is_empty()
+            && none.is_empty()
+            && any.is_empty()
+            && changed.is_empty()
+    }
+
     /// Whether the query writes anything.
     pub(crate) fn writes(&self) -> bool {
         self.columns.iter().any(|column| column.write)
@@ -303,7 +314,7 @@ impl MaskTerm {
 }
 
 /// A table that a query matches.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Matched {
     /// For each of the plan's columns its place in the table; `None`: optional and not there.
     pub columns: Vec<Option<u16>>,

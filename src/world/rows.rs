@@ -309,13 +309,13 @@ impl Store {
         for slot in &slots {
             let generation = &mut generations[*slot as usize];
             *generation = generation.saturating_add(1);
-            used_up += usize::from(*generation == Entity::RESERVED_GENERATION);
+            used_up += usize::from(*generation >= Entity::GENERATIONS_END);
         }
         for column in 0..2 {
             self.touched_rows(ENTITIES, column, &slots);
         }
         if used_up > 0 {
-            slots.retain(|slot| self.generation(*slot) != Entity::RESERVED_GENERATION);
+            slots.retain(|slot| self.generation(*slot) < Entity::GENERATIONS_END);
         }
         self.free_slots.insert_all(&slots);
         self.scratch.slots = slots;

@@ -242,7 +242,7 @@ impl Store {
         let next = entity.generation().saturating_add(1);
         arena.set_item(map.columns[1].live.offset + 4 * u64::from(slot), next);
         // a slot whose generations are used up is retired
-        if next != Entity::RESERVED_GENERATION {
+        if next < Entity::GENERATIONS_END {
             free_slots.insert(slot);
         }
         Ok(true)

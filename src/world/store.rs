@@ -133,7 +133,7 @@ impl Store {
         self.free_slots.clear();
         let slots = self.tables[ENTITIES as usize].rows;
         for slot in 0..slots {
-            if self.location_bits(slot) == LOCATION_FREE && self.generation(slot) != u32::MAX {
+            if self.location_bits(slot) == LOCATION_FREE && self.generation(slot) < crate::Entity::GENERATIONS_END {
                 self.free_slots.insert(slot);
             }
         }

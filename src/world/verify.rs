@@ -5,6 +5,7 @@
 //! once, when a region is taken over: that handles and the entity map lead to each other, row by row. What fields hold
 //! is any bytes, and means no harm.
 
+use crate::Entity;
 use crate::generation::SnapshotError;
 use crate::table::{ENTITIES, LOCATION_FREE, Location};
 
@@ -19,7 +20,7 @@ pub(super) fn check_entities(store: &Store) -> Result<(), SnapshotError> {
             let handle = store.handle(table, row);
             let slot = handle.index();
             let agrees = slot < slots
-                && !handle.is_reserved()
+                && handle.generation() < Entity::GENERATIONS_END
                 && store.generation(slot) == handle.generation()
                 && store.location_bits(slot) == Location { table, row }.to_bits();
             if !agrees {

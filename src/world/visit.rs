@@ -12,7 +12,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::Entity;
-use crate::column::{ColumnCursor, RawColumn};
+use crate::column::{ColumnCursor, RawColumn, RowState};
 use crate::gather::{Gathered, Pieces};
 use crate::layout::FieldType;
 
@@ -74,7 +74,7 @@ impl Queries {
 struct Visit {
     raw: Vec<RawColumn>,
     part: Vec<RawColumn>,
-    ready: Vec<Cell<bool>>,
+    states: Vec<Cell<RowState>>,
     bits: Vec<u64>,
     gathered: Gathered,
 }
@@ -197,7 +197,7 @@ impl World {
     pub(super) fn visit<Q: Query>(&self, prepared: &Prepared, mut f: impl FnMut(&[Entity], Q::Item<'_>)) {
         // taken out: `f` may look at worlds
         let mut visit = VISIT.take().unwrap_or_default();
-        let Visit { raw, part, ready, bits, gathered } = &mut *visit;
+        let Visit { raw, part, states, bits, gathered } = &mut *visit;
         for index in &prepared.matching {
             let table = &self.store.tables[*index as usize];
             let matched = prepared.matched(*index);
@@ -212,26 +212,26 @@ impl World {
                 let new = if access.write { address } else { std::ptr::null_mut() };
                 raw.push(RawColumn { old: address, new, ty: *ty, len: table.rows as usize, streams: false });
             }
-            ready.clear();
-            ready.resize_with(raw.len(), || Cell::new(true));
+            states.clear();
+            states.resize_with(raw.len(), || Cell::new(RowState::Whole));
             let entities = self.store.arena.items::<Entity>(table.columns[0].live.offset, table.rows as usize);
-            let mut call = |raw: &[RawColumn], ready: &[Cell<bool>], entities: &[Entity]| {
+            let mut call = |raw: &[RawColumn], states: &[Cell<RowState>], entities: &[Entity]| {
                 // SAFETY: live columns of the writer's own table, or rows that were gathered from them; written ones are
                 // building (`secure_matches` saw to that) and the world is borrowed mutably there, so nobody else sees them; a
                 // query names a written component once (`Write::describe`).
-                let columns = unsafe { ColumnCursor::new(raw, ready) };
+                let columns = unsafe { ColumnCursor::new(raw, states) };
                 let mut fetch = Fetch { columns, entities, present: &matched.present, next_optional: 0 };
                 f(entities, Q::fetch(&mut fetch));
             };
             match pieces {
                 Pieces::None => {}
-                Pieces::All => call(raw, ready, entities),
+                Pieces::All => call(raw, states, entities),
                 Pieces::Short => {
                     // SAFETY: a bit for each of the table's rows, which all its columns have; nobody else writes them.
-                    unsafe { gathered.take(bits, 0, raw, entities) };
-                    call(&gathered.columns, &gathered.ready, &gathered.entities);
+                    unsafe { gathered.take(bits, 0, raw, states, entities) };
+                    call(&gathered.columns, &gathered.states, &gathered.entities);
                     // SAFETY: the columns that were taken from; `f` has returned, its slices are gone.
-                    unsafe { gathered.put(raw) };
+                    unsafe { gathered.put(raw, states) };
                 }
                 Pieces::Long => bit_runs(
                     0,
@@ -246,7 +246,7 @@ impl World {
                             let new = if column.new.is_null() { column.new } else { old.cast_mut() };
                             RawColumn { old, new, ty: column.ty, len, streams: false }
                         }));
-                        call(part, ready, &entities[from..from + len]);
+                        call(part, states, &entities[from..from + len]);
                     },
                 ),
             }

@@ -9,7 +9,7 @@ use hypostyle::{
 };
 
 use super::components::*;
-use super::program::{Fired, Op, Payload, fired, mix};
+use super::program::{Bind, Fired, Op, Payload, bind, fired, foreign, mix, symbol};
 
 /// Where a chunk of rows stands in the canonical order of its system: table, first row; and its handles.
 pub type Chunks = BTreeMap<(usize, usize), Vec<Entity>>;
@@ -38,11 +38,13 @@ impl Log {
 /// The systems whose payload is instructions.
 pub const PATCHERS: [&str; 4] = ["patch", "react", "left", "right"];
 
-/// The rows of a job that kernels get: reserved handles count per job.
+/// The rows of a job.
 pub const JOB_ROWS: usize = 64;
 
-fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired) -> Result<(), KernelError> {
+fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired, spawned: &mut Vec<Entity>) -> Result<(), KernelError> {
     let Fired { op, by_row, target, what, link, seed } = fired;
+    let known = |entity| symbol(entity).map_or(entity, |nth| spawned.get(nth).copied().unwrap_or(foreign(nth as u64)));
+    let (target, link) = (known(target), known(link));
     match op {
         Op::Set if by_row => with_component!(what, C => job.set_row(row, C::made(seed, link))),
         Op::Set => with_component!(what, C => job.set(target, C::made(seed, link))),
@@ -55,6 +57,7 @@ fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired) -> Result<(), KernelErr
         Op::Spawn => {
             let entity = spawn_in_job(job, what, seed, link);
             assert!(entity.is_reserved());
+            spawned.push(entity);
         }
         Op::SetScore => job.set_resource(Score { total: seed, best: link }),
         Op::Fail => return Err(format!("told to fail by {}", job.entities()[row]).into()),
@@ -69,11 +72,12 @@ pub fn seen(counter: Option<u64>, total: u64) -> u64 {
 
 fn patch(job: &mut Job<'_, '_>, counters: Option<&[u64]>, total: u64) -> Result<(), KernelError> {
     let payload = Payload::decode(job.payload());
+    let mut spawned = Vec::new();
     for row in 0..job.len() {
         let own = job.entities()[row];
         let frame = job.frame();
         for fired in fired(&payload, own, frame, seen(counters.map(|values| values[row]), total)) {
-            emit(job, row, fired)?;
+            emit(job, row, fired, &mut spawned)?;
         }
     }
     Ok(())
@@ -90,6 +94,16 @@ fn total(view: View<'_, (Read<Counter>, Without<Asleep>)>) -> u64 {
         }
     }
     total
+}
+
+/// The handle that a row gets, if any.
+fn bound(job: &mut Job<'_, '_>, row: usize, was: Entity) -> Option<Entity> {
+    bind(job.entities()[row], job.frame()).map(|bind| match bind {
+        Bind::Spawned(seed) => job.spawn(Counter::made(seed_in_bundle(seed, Counter::INDEX), Entity::NULL)),
+        Bind::Refused => job.spawn(Tag),
+        Bind::Foreign(which) => foreign(which),
+        Bind::Same => was,
+    })
 }
 
 type Everything = (Entities, Option<Read<Counter>>);
@@ -173,6 +187,29 @@ pub fn schedule(log: &Log, sort: bool) -> Schedule {
         }
     })
     .after("patch"));
+    // handles, written densely: of the job's own spawns and of others; by some rows of all, and of a toggle's
+    let l = log.clone();
+    add(System::neighbours::<Write<Link>, ()>("bind", move |job, mut link, view| {
+        l.note("bind", own_table(view), job);
+        for row in 0..job.len() {
+            if let Some(to) = bound(job, row, link.to[row]) {
+                link.to[row] = to;
+            }
+        }
+    })
+    .after("relink")
+    .spawns::<Counter>());
+    let l = log.clone();
+    add(System::neighbours::<(Write<Shield>, Read<Counter>), ()>("guard", move |job, (mut shield, _), view| {
+        l.note("guard", own_table(view), job);
+        for row in 0..job.len() {
+            if let Some(owner) = bound(job, row, shield.owner[row]) {
+                shield.owner[row] = owner;
+            }
+        }
+    })
+    .after("bind")
+    .spawns::<Counter>());
     let l = log.clone();
     add(System::neighbours::<Write<Grid>, Read<Grid>>("diffuse", move |job, mut grid, view| {
         l.note_rows("diffuse", job);
@@ -182,7 +219,7 @@ pub fn schedule(log: &Log, sort: bool) -> Schedule {
             cells[0] = cells[0].wrapping_add(sum).wrapping_add(score);
         }
     })
-    .after("relink")
+    .after("guard")
     .reads_resource::<Score>());
     // what changed, with few permissions
     let l = log.clone();

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hypostyle::Entity;
 
 use super::components::{COMPONENTS, TRACKED, has_bad_bool, packed, packed_default, seed_in_bundle};
+use super::program::symbol;
 
 /// A component's value, and whether frames of either parity wrote it.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -159,12 +160,17 @@ impl Allowed {
     }
 }
 
+/// Stale handles in a value: the components that have a handle have one.
+fn handles_stale(component: usize, stale: bool) -> u64 {
+    u64::from(stale && [2, 3, 6].contains(&component))
+}
+
 /// A batch's patches being applied, one after the other, in canonical order.
 pub struct Batch<'w> {
     pub world: &'w mut Naive,
     parity: usize,
-    /// The handles of the job's spawns; false: refused.
-    job: Vec<(Entity, bool)>,
+    /// The handles of the kernel call's spawns; false: refused.
+    call: Vec<(Entity, bool)>,
     /// Real handles of this batch's new entities: nobody can know them yet.
     fresh: BTreeSet<(u32, u32)>,
     refused: Vec<Entity>,
@@ -177,53 +183,63 @@ pub struct Batch<'w> {
 impl<'w> Batch<'w> {
     pub fn new(world: &'w mut Naive, parity: usize) -> Self {
         let (fresh, live_sets) = (BTreeSet::new(), BTreeSet::new());
-        Batch { world, parity, job: vec![], fresh, refused: vec![], destroyed: vec![], live_sets, score_is_set: false }
+        Batch { world, parity, call: vec![], fresh, refused: vec![], destroyed: vec![], live_sets, score_is_set: false }
     }
 
-    pub fn begin_job(&mut self) {
-        self.job.clear();
+    pub fn begin_call(&mut self) {
+        self.call.clear();
     }
 
-    /// What a handle in a value becomes.
-    pub fn real(&self, entity: Entity) -> Entity {
-        if !entity.is_reserved() {
-            return entity;
+    /// What a handle in a value becomes: of a refused spawn, one that is dead; of another job, null. Whether it is stale.
+    pub fn real(&self, entity: Entity) -> (Entity, bool) {
+        match symbol(entity) {
+            None => (entity, false),
+            Some(nth) => self.call.get(nth).map_or((Entity::NULL, true), |(real, _)| (*real, false)),
         }
-        self.job.get(entity.index() as usize).map_or(Entity::NULL, |(real, _)| *real)
     }
 
-    /// A spawn whose values name `link`, which may be the new entity itself.
-    pub fn spawn(&mut self, allowed: &Allowed, components: &[usize], seed: u64, link: Entity, counts: &mut Counts) {
+    /// A spawn whose values name `link`. Its handle.
+    pub fn spawn(
+        &mut self,
+        allowed: &Allowed,
+        components: &[usize],
+        seed: u64,
+        link: Entity,
+        counts: &mut Counts,
+    ) -> Entity {
+        let (link, stale) = self.real(link);
         let entity = self.world.allocate();
         let unique: BTreeSet<_> = components.iter().collect();
         if unique.len() != components.len() || components.iter().any(|c| !allowed.spawns.contains(c)) {
             counts.refused += 1;
             self.refused.push(entity);
-            self.job.push((entity, false));
-            return;
+            self.call.push((entity, false));
+            return entity;
         }
         counts.applied += 1;
         counts.spawned += 1;
         self.world.insert(entity);
         self.fresh.insert(key(entity));
-        self.job.push((entity, true));
-        let link = self.real(link);
+        self.call.push((entity, true));
         for component in components {
             let bytes = packed(*component, seed_in_bundle(seed, *component), link);
             let bad = has_bad_bool(*component, &bytes);
             counts.refused += u64::from(bad);
+            counts.stale += handles_stale(*component, stale && !bad);
             self.world.write(entity, *component, if bad { packed_default(*component) } else { bytes }, self.parity);
         }
+        entity
     }
 
     fn target(&self, entity: Entity) -> Option<Entity> {
-        if entity.is_reserved() {
-            return self.job.get(entity.index() as usize).filter(|(_, spawned)| *spawned).map(|(real, _)| *real);
+        if let Some(nth) = symbol(entity) {
+            return self.call.get(nth).filter(|(_, spawned)| *spawned).map(|(real, _)| *real);
         }
         (self.world.is_alive(entity) && !self.fresh.contains(&key(entity))).then_some(entity)
     }
 
-    pub fn apply(&mut self, allowed: &Allowed, target: Entity, wish: Wish, counts: &mut Counts) {
+    /// A patch; `stale`: the handle in its value was of another job.
+    pub fn apply(&mut self, allowed: &Allowed, target: Entity, wish: Wish, stale: bool, counts: &mut Counts) {
         let declared = match &wish {
             Wish::Set(component, _) => allowed.sets.contains(component),
             Wish::Add(component, _) => allowed.adds.contains(component),
@@ -238,6 +254,9 @@ impl<'w> Batch<'w> {
             counts.stale += 1;
             return;
         };
+        if let Wish::Set(component, bytes) | Wish::Add(component, bytes) = &wish {
+            counts.stale += handles_stale(*component, stale && !has_bad_bool(*component, bytes));
+        }
         match wish {
             Wish::Destroy if self.destroyed.contains(&entity) => counts.stale += 1,
             Wish::Destroy => {
@@ -270,13 +289,14 @@ impl<'w> Batch<'w> {
         }
     }
 
-    pub fn set_score(&mut self, allowed: &Allowed, bytes: Vec<u8>, counts: &mut Counts) {
+    pub fn set_score(&mut self, allowed: &Allowed, bytes: Vec<u8>, stale: bool, counts: &mut Counts) {
         if allowed.score {
             if std::mem::replace(&mut self.score_is_set, true) {
                 counts.overwritten += 1;
             } else {
                 counts.applied += 1;
             }
+            counts.stale += u64::from(stale);
             self.world.resources[0] = Some(bytes);
         } else {
             counts.refused += 1;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use hypostyle::Entity;
 
 use super::components::*;
-use super::engine::{Chunks, JOB_ROWS, seen};
+use super::engine::{Chunks, seen};
 use super::naive::{Allowed, Batch, Counts, Naive, Wanted, Wish};
-use super::program::{Op, Payload, fired, mix};
+use super::program::{Bind, Op, Payload, bind, fired, foreign, mix};
 
 /// What a system is to the model.
 struct Spec {
@@ -22,6 +22,8 @@ enum Kind {
     Dense(usize, fn(&Begun, Entity) -> Vec<u8>),
     /// Instructions, and which of the program's payloads; whether it reads counters.
     Patches(usize, Allowed),
+    /// Handles of a component, whose packed value has them there, written densely.
+    Bind(usize, usize),
     /// Rows are noted only.
     Look,
     /// Adds a counter.
@@ -159,6 +161,8 @@ fn batches() -> Vec<Vec<Spec>> {
         dense("drain", Wanted { all: &[9], any: &[7, 5], ..Wanted::default() }, 9, drain),
         vec![Spec { name: "patch", wanted: Wanted::default(), kind: Kind::Patches(0, Allowed::all()) }],
         dense("relink", all(&[2]), 2, relink),
+        vec![Spec { name: "bind", wanted: all(&[2]), kind: Kind::Bind(2, 0) }],
+        vec![Spec { name: "guard", wanted: all(&[6, 1]), kind: Kind::Bind(6, 4) }],
         dense("diffuse", all(&[4]), 4, diffuse),
         vec![Spec {
             name: "react",
@@ -180,7 +184,7 @@ fn batches() -> Vec<Vec<Spec>> {
 }
 
 /// The systems in the order of registration, as in the report.
-pub const REGISTERED: [&str; 14] = [
+pub const REGISTERED: [&str; 16] = [
     "boot",
     "integrate",
     "count",
@@ -188,6 +192,8 @@ pub const REGISTERED: [&str; 14] = [
     "drain",
     "patch",
     "relink",
+    "bind",
+    "guard",
     "diffuse",
     "react",
     "watch",
@@ -247,30 +253,43 @@ pub fn frame(world: &mut Naive, payloads: &[Payload; 4], dt: f64, log: &BTreeMap
         for spec in &batch {
             if let Kind::Dense(component, kernel) = spec.kind {
                 for entity in begun.world.matching(&spec.wanted) {
-                    world.write(entity, component, kernel(&begun, entity), parity);
+                    let bytes = kernel(&begun, entity);
+                    // a row that is what it was did not change
+                    if world.bytes(entity, component) != Some(&bytes) {
+                        world.write(entity, component, bytes, parity);
+                    }
                 }
             }
         }
         let mut applied = Batch::new(world, parity);
         for (spec, rows) in batch.iter().zip(rows) {
             let counts = report.entry(spec.name).or_default();
-            let mut job = None;
-            for ((table, first_row), entities) in rows.into_iter().flatten() {
-                if job.replace((*table, first_row / JOB_ROWS)) != Some((*table, first_row / JOB_ROWS)) {
-                    applied.begin_job();
-                }
+            for entities in rows.into_iter().flatten().map(|(_, entities)| entities) {
+                applied.begin_call();
                 for entity in entities {
                     match &spec.kind {
                         Kind::Boot => {
                             let allowed = Allowed { adds: vec![1], ..Allowed::default() };
                             let value = packed(1, mix(entity.to_bits()), Entity::NULL);
-                            applied.apply(&allowed, *entity, Wish::Add(1, value), counts);
+                            applied.apply(&allowed, *entity, Wish::Add(1, value), false, counts);
                         }
                         Kind::Patches(payload, allowed) => {
                             let seen = seen(counter(&begun.world, *entity), 0);
                             for fired in fired(&payloads[*payload], *entity, number, seen) {
                                 patch(&mut applied, allowed, *entity, fired, counts);
                             }
+                        }
+                        Kind::Bind(component, at) => {
+                            let allowed = Allowed { spawns: vec![1], ..Allowed::default() };
+                            let handle = match bind(*entity, number) {
+                                Some(Bind::Spawned(seed)) => applied.spawn(&allowed, &[1], seed, Entity::NULL, counts),
+                                Some(Bind::Refused) => applied.spawn(&allowed, &[5], 0, Entity::NULL, counts),
+                                Some(Bind::Foreign(which)) => foreign(which),
+                                Some(Bind::Same) | None => continue,
+                            };
+                            let mut bytes = own(applied.world, *entity, *component);
+                            bytes[*at..at + 8].copy_from_slice(&handle.to_bits().to_le_bytes());
+                            applied.world.write(*entity, *component, bytes, parity);
                         }
                         Kind::Dense(..) | Kind::Look => {}
                     }
@@ -286,20 +305,20 @@ pub fn frame(world: &mut Naive, payloads: &[Payload; 4], dt: f64, log: &BTreeMap
 
 fn patch(batch: &mut Batch<'_>, allowed: &Allowed, own: Entity, fired: super::program::Fired, counts: &mut Counts) {
     let target = if fired.by_row { own } else { fired.target };
-    let value = |batch: &Batch<'_>| packed(fired.what, fired.seed, batch.real(fired.link));
+    let (link, stale) = batch.real(fired.link);
+    let value = || packed(fired.what, fired.seed, link);
     match fired.op {
-        Op::Set => batch.apply(allowed, target, Wish::Set(fired.what, value(batch)), counts),
-        Op::Add => batch.apply(allowed, target, Wish::Add(fired.what, value(batch)), counts),
-        Op::Remove => batch.apply(allowed, target, Wish::Remove(fired.what), counts),
-        Op::Destroy => batch.apply(allowed, target, Wish::Destroy, counts),
+        Op::Set => batch.apply(allowed, target, Wish::Set(fired.what, value()), stale, counts),
+        Op::Add => batch.apply(allowed, target, Wish::Add(fired.what, value()), stale, counts),
+        Op::Remove => batch.apply(allowed, target, Wish::Remove(fired.what), false, counts),
+        Op::Destroy => batch.apply(allowed, target, Wish::Destroy, false, counts),
         Op::Spawn => {
             let components = BUNDLES[fired.what];
-            // a spawn that names itself among its values gets its own handle: it is counted before its values are read
             batch.spawn(allowed, components, fired.seed, fired.link, counts);
         }
         Op::SetScore => {
-            let score = Score { total: fired.seed, best: batch.real(fired.link) };
-            batch.set_score(allowed, pack(score), counts);
+            let score = Score { total: fired.seed, best: link };
+            batch.set_score(allowed, pack(score), stale, counts);
         }
         Op::Fail => unreachable!("a batch that fails is not applied"),
     }

@@ -28,7 +28,7 @@ pub enum Target {
     Own,
     /// One of the payload's handles.
     Known,
-    /// A spawn of the same job; there may be none.
+    /// A spawn of the same kernel call; there may be none: then a handle that another job reserved.
     Spawned,
 }
 
@@ -104,9 +104,48 @@ impl Payload {
             Target::Row | Target::Own => own,
             Target::Known if self.known.is_empty() => Entity::NULL,
             Target::Known => self.known[usize::from(which) % self.known.len()],
-            // as a spawn returns it
-            Target::Spawned => Entity::from_parts(u32::from(which % 5), u32::MAX),
+            Target::Spawned => Entity::from_parts(u32::from(which % 5), SYMBOL),
         }
+    }
+}
+
+/// The generation of a symbol for "the nth spawn of this kernel call": no handle has it.
+const SYMBOL: u32 = u32::MAX;
+
+/// Which spawn of its kernel call a handle is the symbol of.
+pub fn symbol(entity: Entity) -> Option<usize> {
+    (entity.generation() == SYMBOL && entity != Entity::NULL).then_some(entity.index() as usize)
+}
+
+/// A handle that some other job may have reserved.
+pub fn foreign(which: u64) -> Entity {
+    let entity = Entity::from_bits(1 << 63 | which << 20 | 77);
+    assert!(entity.is_reserved());
+    entity
+}
+
+/// What the systems do that write handles densely: what they spawn, and what they write without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// Spawns a counter with this seed, and writes its handle.
+    Spawned(u64),
+    /// Spawns what it may not, and writes its handle.
+    Refused,
+    /// Writes a handle that is not this job's.
+    Foreign(u64),
+    /// Writes what is there already.
+    Same,
+}
+
+/// What happens to a row.
+pub fn bind(own: Entity, frame: u64) -> Option<Bind> {
+    let dice = mix(own.to_bits() ^ mix(frame ^ 0xb1d));
+    match dice % 40 {
+        0 | 1 => Some(Bind::Spawned(dice)),
+        2 => Some(Bind::Refused),
+        3 => Some(Bind::Foreign(dice >> 50)),
+        4 => Some(Bind::Same),
+        _ => None,
     }
 }
 

@@ -8,6 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::commit::JobRows;
+use crate::patch::batch_tag;
+use crate::world::query::bit_runs;
+
+use super::dense::Around;
 
 use super::*;
 
@@ -64,6 +68,8 @@ impl Simulation {
                 sizes,
                 access: std::slice::from_ref(access),
                 parity,
+                batch_tag: 0,
+                dense: &[],
                 scratch,
                 counts: std::slice::from_mut(&mut report.inputs),
             }
@@ -82,12 +88,27 @@ impl Simulation {
             for slot in shape.slots.iter() {
                 let Some(changed) = slot.changed else { continue };
                 let column = usize::from(changed) + usize::from(parity);
-                if rows == 0 {
+                // most rows do not change: what has no bit set is left alone
+                let words = store
+                    .arena
+                    .items::<u64>(store.tables[table as usize].columns[column].live.offset, rows.div_ceil(64) as usize);
+                self.runs.clear();
+                bit_runs(
+                    0,
+                    rows,
+                    |at| if words[at as usize] == 0 { 0 } else { u64::MAX },
+                    |start, end| {
+                        self.runs.push((start, end));
+                    },
+                );
+                if self.runs.is_empty() {
                     continue;
                 }
                 store.write_partial(table, column)?;
-                store.set_bits(table, column, 0, rows, false);
-                store.touched(table, column, 0, rows);
+                for (start, end) in &self.runs {
+                    store.set_bits(table, column, *start, end - start, false);
+                    store.touched(table, column, *start, end - start);
+                }
             }
         }
         Ok(())
@@ -124,6 +145,7 @@ impl Simulation {
     ) -> Result<(), Failed> {
         let recorder = self.recorder.clone();
         let mut lap = |phase| *at = recorder.lap(*at, EventKind::Phase { phase, batch });
+        let batch_tag = batch_tag(info.frame, batch);
         work.build(
             group,
             &mut Surroundings {
@@ -131,6 +153,7 @@ impl Simulation {
                 compiled: &self.compiled,
                 payloads: &self.payloads,
                 info,
+                batch_tag,
                 frames,
                 undo_bytes: self.undo_bytes,
             },
@@ -140,9 +163,10 @@ impl Simulation {
             let ran = self.run_jobs(work);
             lap(Phase::Run);
             ran?;
-            self.make_live(work, parity)?;
+            let patches = self.make_live(work, parity)?;
             lap(Phase::Live);
-            if self.apply_patches(work, parity)? {
+            if patches {
+                self.apply_patches(work, batch_tag, parity)?;
                 lap(Phase::Apply);
             }
         }
@@ -183,51 +207,33 @@ impl Simulation {
         Ok(())
     }
 
-    /// What the jobs wrote becomes the columns' content.
-    fn make_live(&mut self, work: &Work, parity: u8) -> Result<(), RegionError> {
-        let store = &mut self.world.store;
-        for written in &work.written {
-            let column = usize::from(written.column);
-            if written.flip {
-                store.flip(written.table, column);
-            }
-            let rows = store.tables[written.table as usize].rows;
-            store.touched(written.table, column, 0, rows);
+    /// What the jobs wrote becomes the columns' content: of each column that any of them touched, the rows of those that
+    /// did. True: there are patches, too.
+    fn make_live(&mut self, work: &Work, parity: u8) -> Result<bool, RegionError> {
+        let Simulation { world, staged, sizes, report, compiled, dense, .. } = self;
+        let World { store, registry, .. } = world;
+        let around = Around { work, compiled, registry, sizes, parity };
+        dense.clear(work.written.len());
+        let mut patches = false;
+        for job in 0..work.jobs.len() {
+            patches |= dense.read(job, staged.records(job as u32), &around, store, &mut report.patches)?;
         }
-        for (system, rows) in &work.dense {
-            self.report.patches[*system].dense_rows += rows;
+        for (written, ranges) in work.written.iter().zip(&dense.ranges) {
+            store.wrote(written.table, usize::from(written.column), written.flip, ranges);
         }
-        let runs = &mut self.runs;
-        for tracked in &work.tracked {
-            runs.clear();
-            let table = &store.tables[tracked.table as usize];
-            let word = |column: u16, word: u32| {
-                debug_assert_eq!(table.columns[usize::from(column)].item, Item::Bit);
-                let offset = table.columns[usize::from(column)].live.offset + u64::from(word) * 8;
-                store.arena.items::<u64>(offset, 1)[0]
-            };
-            mask_runs(work.mask(tracked.system, tracked.table), 0, table.rows, word, |start, end| {
-                runs.push((start, end))
-            });
-            for (start, end) in runs.iter() {
-                store.mark_changed(tracked.table, tracked.component, parity, *start, end - start)?;
-            }
-        }
-        Ok(())
+        Ok(patches)
     }
 
-    /// False: there were none.
-    fn apply_patches(&mut self, work: &Work, parity: u8) -> Result<bool, Failed> {
-        let Simulation { world, staged, sizes, access, report, scratch, .. } = self;
-        if (0..work.jobs.len() as u32).all(|job| staged.records(job).is_empty()) {
-            return Ok(false);
-        }
+    fn apply_patches(&mut self, work: &Work, batch_tag: u64, parity: u8) -> Result<(), Failed> {
+        let Simulation { world, staged, sizes, access, report, dense, scratch, .. } = self;
         Commit {
             store: &mut world.store,
             registry: &world.registry,
             sizes,
             access,
             parity,
+            batch_tag,
+            dense: &dense.handles,
             scratch,
             counts: &mut report.patches,
         }
@@ -239,7 +245,7 @@ impl Simulation {
         {
             return Err(Failed::Refused { system, refused: counts.refused, reason });
         }
-        Ok(true)
+        Ok(())
     }
 
     fn sort_tables(&mut self, group: &Group) -> Result<(), RegionError> {
