@@ -15,9 +15,9 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 
-use crate::component::ColumnItem;
 use crate::layout::FieldType;
 use crate::simd;
+use crate::value::ColumnItem;
 
 /// One column of one job: addresses of its first own row, type and length.
 #[derive(Clone, Copy, Debug)]
@@ -284,24 +284,23 @@ impl<T: ColumnItem> DerefMut for Mut<'_, T> {
     }
 }
 
-/// A component's columns over frozen bytes: one (type, bytes) per field, `rows` rows each.
-///
-/// # Panics
-/// When the bytes are not what the component declares.
-pub(crate) fn columns_of_bytes<'a, C: crate::Component>(
-    columns: &[(FieldType, &'a [u8])],
-    rows: usize,
-) -> C::Columns<'a> {
-    let raw: Vec<RawColumn> = columns
-        .iter()
-        .map(|(ty, bytes)| {
-            assert_eq!(bytes.len(), rows * ty.bytes(), "whole rows");
-            assert!(bytes.as_ptr().addr().is_multiple_of(ty.scalar.bytes()), "columns are aligned");
-            RawColumn { old: bytes.as_ptr(), new: std::ptr::null_mut(), ty: *ty, len: rows, streams: false }
-        })
-        .collect();
-    // shared slices of 'a, `rows` aligned rows each (asserted), only read: what the cursor asks for
-    C::columns(&mut ColumnCursor { columns: Columns::Owned(raw), states: &[], next: 0 })
+impl<'a> ColumnCursor<'a> {
+    /// A cursor over frozen bytes: one (type, bytes) per field, `rows` rows each.
+    ///
+    /// # Panics
+    /// When a field has other bytes than so many rows of its type.
+    pub(crate) fn of_bytes(columns: &[(FieldType, &'a [u8])], rows: usize) -> Self {
+        let raw: Vec<RawColumn> = columns
+            .iter()
+            .map(|(ty, bytes)| {
+                assert_eq!(bytes.len(), rows * ty.bytes(), "whole rows");
+                assert!(bytes.as_ptr().addr().is_multiple_of(ty.scalar.bytes()), "columns are aligned");
+                RawColumn { old: bytes.as_ptr(), new: std::ptr::null_mut(), ty: *ty, len: rows, streams: false }
+            })
+            .collect();
+        // shared slices of 'a, `rows` aligned rows each (asserted), only read: what the cursor asks for
+        ColumnCursor { columns: Columns::Owned(raw), states: &[], next: 0 }
+    }
 }
 
 /// After a kernel's call on `columns`: rows that it was shown and did not say it wrote are again what they were.

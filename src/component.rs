@@ -3,8 +3,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::column::ColumnCursor;
-use crate::layout::{ComponentLayout, FieldLayout, FieldType, ScalarType, Storage};
-use crate::limits::ARRAY_LEN_MAX;
+use crate::layout::{ComponentLayout, FieldLayout, Storage};
+use crate::value::ColumnItem;
 
 /// A bool as it is stored in a column: one byte; 0 is false, anything else is true.
 ///
@@ -170,43 +170,7 @@ impl std::fmt::Display for Entity {
     }
 }
 
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// The element types of columns. Sealed: its implementors are exactly the types of [`ScalarType`].
-pub trait Scalar: Pod + Default + PartialEq + std::fmt::Debug + Send + Sync + sealed::Sealed {
-    /// The scalar's type.
-    const TYPE: ScalarType;
-}
-
-macro_rules! scalars {
-    ($($t:ty => $v:ident),* $(,)?) => { $(
-        impl sealed::Sealed for $t {}
-        impl Scalar for $t { const TYPE: ScalarType = ScalarType::$v; }
-        impl ColumnItem for $t { const TYPE: FieldType = FieldType::scalar(ScalarType::$v); }
-    )* };
-}
-scalars!(f32 => F32, f64 => F64, i8 => I8, i16 => I16, i32 => I32, i64 => I64, u8 => U8, u16 => U16, u32 => U32,
-    u64 => U64, Bool => Bool, Entity => Entity);
-
-impl<T: Scalar, const N: usize> sealed::Sealed for [T; N] {}
-
-/// What one row of a column holds: a scalar or a fixed array of scalars. Sealed.
-pub trait ColumnItem: Pod + Send + Sync + sealed::Sealed {
-    /// The field type this is the row of.
-    const TYPE: FieldType;
-}
-
-impl<T: Scalar, const N: usize> ColumnItem for [T; N]
-where
-    [T; N]: Pod,
-{
-    const TYPE: FieldType = {
-        assert!(N <= ARRAY_LEN_MAX as usize, "an array field has 1 to ARRAY_LEN_MAX elements");
-        FieldType::array(T::TYPE, N as u32)
-    };
-}
+crate::value::scalars!(Bool => Bool, Entity => Entity);
 
 /// A type that a component's or resource's field can have in Rust: a number, [`bool`] or [`Bool`], [`Entity`], or a fixed
 /// array of one of them.

@@ -59,10 +59,13 @@ mod tracked;
 // what the bytes mean, and what the layout's types are in Rust
 pub mod layout;
 
+mod simd;
+mod value;
+
 mod column;
+
 mod component;
 mod gather;
-mod simd;
 
 // where the bytes live, and how changes travel
 mod os;
@@ -121,7 +124,7 @@ extern crate self as hypostyle;
 
 pub use column::{ColumnCursor, Mut};
 pub use commit::{PatchCounts, Refusal};
-pub use component::{Bool, ColumnItem, Component, Entity, Field, Plain, Resource, Scalar};
+pub use component::{Bool, Component, Entity, Field, Plain, Resource};
 pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
 pub use hypostyle_derive::{Component, Resource};
 pub use inputs::{InputError, InputSender};
@@ -146,6 +149,7 @@ pub use snapshot::{
 };
 pub use table::Presence;
 pub use trace::Timeline;
+pub use value::{ColumnItem, Scalar};
 pub use worker::{
     DeathNotice, HostedWorker, JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName,
     WorkerCommand, WorkerError, WorkerKind, WorkerStatus, Workers,
@@ -164,6 +168,7 @@ pub mod __private {
     pub use bytemuck;
 
     pub use crate::column::{ColumnCursor, Mut};
-    pub use crate::component::{ColumnItem, Component, Field, Plain, Resource};
+    pub use crate::component::{Component, Field, Plain, Resource};
     pub use crate::layout::{FieldLayout, Storage};
+    pub use crate::value::ColumnItem;
 }

@@ -1,9 +1,11 @@
 #![forbid(unsafe_code)]
 //! A table of a snapshot: columns by name and by type, presence, handles, what changed.
 
-use crate::component::{ColumnItem, Component, Entity};
+use crate::column::ColumnCursor;
+use crate::component::{Component, Entity};
 use crate::layout::{FieldType, Storage};
 use crate::table::{ColumnKind, Item, Presence};
+use crate::value::ColumnItem;
 
 use super::reader::Snapshot;
 use crate::generation::SnapshotError;
@@ -268,7 +270,7 @@ impl<'s> TableView<'s> {
                 Some((declared.ty, self.rows_of(column)))
             })
             .collect();
-        Ok(Some(crate::column::columns_of_bytes::<C>(&columns, self.rows())))
+        Ok(Some(C::columns(&mut ColumnCursor::of_bytes(&columns, self.rows()))))
     }
 
     /// Writes the packed value of a row's component; false where the row lacks it.

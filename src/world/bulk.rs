@@ -1,8 +1,9 @@
 #![forbid(unsafe_code)]
 //! Spawning by columns: the fastest way in.
 
-use crate::component::{ColumnItem, Component};
+use crate::component::Component;
 use crate::table::Registry;
+use crate::value::ColumnItem;
 use crate::{Entity, layout::FieldType};
 
 use super::World;

@@ -87,6 +87,12 @@ pub(crate) const STEPS: &[Step] = &[
         wants_minutes: 7,
         run: export,
     },
+    Step {
+        name: "format-page",
+        what: "regions, files and traces read in Python from docs/format.md alone",
+        wants_minutes: 3,
+        run: python::run_format,
+    },
     Step { name: "pyarrow", what: "exports, read with pyarrow", wants_minutes: 6, run: python::run_scripts },
     Step { name: "miri", what: "unit tests on the heap under Miri", wants_minutes: 11, run: miri::short },
     Step {

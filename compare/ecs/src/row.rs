@@ -70,6 +70,12 @@ impl Table<'_> {
         if self.more_is_better() { medians.max_by(f64::total_cmp) } else { medians.min_by(f64::total_cmp) }
     }
 
+    /// The best of these rows.
+    pub fn best_row(&self, which: impl Fn(&Row) -> bool) -> Option<&Row> {
+        let best = self.best(&which)?;
+        self.rows.iter().copied().find(|row| which(row) && row.median == best)
+    }
+
     /// A row beside the best peer: below 1 is better. None where there is no peer, or nothing to divide by.
     pub fn ratio(&self, row: &Row) -> Option<f64> {
         let best = self.best(Row::is_peer)?;

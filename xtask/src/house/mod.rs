@@ -3,10 +3,12 @@
 //! - Every Rust file begins with `//!`, or with inner attributes and then `//!`.
 //! - `unsafe` stands in the files that `xtask/unsafe-files.txt` lists, in all of them, and nowhere else.
 //! - Words that do not belong into the repository: unfinished code, notes to oneself, one machine's paths.
+//! - The folders of `src/` import one another without circles.
 //! - Long files are reported; that is a warning and fails nothing.
 #![forbid(unsafe_code)]
 
 mod files;
+mod floors;
 mod rules;
 mod source;
 
@@ -28,6 +30,9 @@ pub(crate) fn check() -> Outcome {
         return Outcome::Failed(format!("{UNSAFE_LIST} is missing"));
     };
     let mut faults = rules::unsafe_list(&list.text, &files);
+    let floors = floors::Floors::of(&files);
+    print!("{}", floors.table());
+    faults.extend(floors.faults());
     for file in &files {
         faults.extend(rules::header(file));
         faults.extend(rules::words(file));

@@ -10,58 +10,156 @@ use super::number;
 const INTRODUCTION: &str = "\
 # Benchmarks
 
-hypostyle beside other engines, measured by `cargo xtask compare --write` (which wrote this page). The contenders of a
-table run in turn in one process, round after round, so that a machine that drifts drifts for all; each round begins
-with another one. Times are medians, with the lower and upper quartile. All contenders of a table must end in the same
-state, bit for bit: a checksum sees to it. Peers are used in the fastest ways that they document; where they have
-several, each has a row. *Against the best peer* is a row's median over that of the fastest peer: below 1 is faster. A row
-of hypostyle is **won** or **lost** against that one. *By hand* is no engine but a bound: loops over plain vectors.
+hypostyle beside other engines, written by `cargo xtask compare --write`. The contenders of a case run in turn in one
+process, round after round, so that a machine that drifts drifts for all. Times are medians. All contenders of a case
+must end in the same state, bit for bit: a checksum sees to it. Peers are used in the fastest ways that they document.
+Each line shows our best row and the best row of the best peer; below 1 is faster. All rows, with quartiles, stand in
+the pages behind the links, and what is lost has [a page of its own](DETAILS/lost.md). Why others are faster where they
+are: [decision 0011](decisions/0011-where-others-are-faster.md).
+
+";
+
+const DETAILS: &str = "\
+Written by `cargo xtask compare --write`; how it is measured stands in [the summary](../SUMMARY). Times are medians, with
+the lower and upper quartile. *Against the best peer* is a row's median over that of the fastest peer: below 1 is
+faster. A row of hypostyle is **won** or **lost** against that one. *By hand* is no engine but a bound: loops over plain
+vectors.
 
 ";
 
 /// Between what is measured and the situation in which it is, in the names of cases of which many have one situation.
 const SEPARATOR: &str = " | ";
+/// Pictures on the summary: those of the cases that most users ask about first.
+const PICTURES_MAX: usize = 4;
 
-/// The whole document. `pictures` are (group, case, path).
-pub fn text(rows: &[Row], pictures: &[(String, String, String)], header: &[(String, String)]) -> String {
+/// A page: its path below the documents' folder, and its text.
+pub struct Page {
+    pub path: String,
+    pub text: String,
+}
+
+/// All pages. `pictures` are (group, case, path); `suffix` tells builds with other flags apart.
+pub fn pages(
+    rows: &[Row],
+    pictures: &[(String, String, String)],
+    header: &[(String, String)],
+    suffix: &str,
+) -> Vec<Page> {
     let tables = tables(rows);
-    let mut out = INTRODUCTION.to_owned();
-    out += "| | |\n|---|---|\n";
-    for (what, which) in header {
-        line(&mut out, &[what, which]);
-    }
-    out += "\n";
-    summary(&mut out, &tables);
+    let (folder, summary) = (format!("benchmarks{suffix}"), format!("BENCHMARKS{suffix}.md"));
     let mut groups: Vec<&str> = Vec::new();
     for table in &tables {
         if !groups.contains(&table.rows[0].group.as_str()) {
             groups.push(&table.rows[0].group);
         }
     }
+    let mut first = INTRODUCTION.replace("DETAILS", &folder);
+    first += "| | |\n|---|---|\n";
+    for (what, which) in header {
+        line(&mut first, &[what, which]);
+    }
+    first += "\n";
+    for (group, case, path) in pictures.iter().take(PICTURES_MAX) {
+        let _ = writeln!(first, "![{group}, {case}: time over the number of entities]({path})\n");
+    }
+    best_rows(&mut first, &tables, &groups, &folder);
+    let mut pages = vec![page(summary.clone(), first)];
+    let details = DETAILS.replace("SUMMARY", &summary);
+    for group in &groups {
+        let mut text = format!("# {}\n\n{details}", title(group));
+        group_page(&mut text, rows, &tables, pictures, group);
+        pages.push(page(format!("{folder}/{}.md", super::file_name(group, "")), text));
+    }
+    let mut lost = format!("# What is lost\n\n{details}");
+    lost_rows(&mut lost, &tables);
+    pages.push(page(format!("{folder}/lost.md"), lost));
+    pages
+}
+
+fn page(path: String, mut text: String) -> Page {
+    text.truncate(text.trim_end().len());
+    Page { path, text: text + "\n" }
+}
+
+/// A line for each case at its largest size: our best row beside the best peer's best.
+fn best_rows(out: &mut String, tables: &[Table<'_>], groups: &[&str], folder: &str) {
+    let verdicts: Vec<bool> = tables.iter().filter_map(Table::best_verdict).collect();
+    let _ = writeln!(
+        out,
+        "## Summary\n\nOur best row is the best of all engines in {} of {} cases and sizes.\n",
+        verdicts.iter().filter(|won| **won).count(),
+        verdicts.len(),
+    );
+    *out += "| case | entities | hypostyle | ours | best peer | theirs | ratio |\n|---|---:|---|---:|---|---:|---:|\n";
     for group in groups {
-        let _ = writeln!(out, "## {}\n", title(group));
-        let mut cases: Vec<&str> = Vec::new();
-        for table in tables.iter().filter(|table| table.rows[0].group == group) {
-            if !cases.contains(&table.rows[0].case.as_str()) {
-                cases.push(&table.rows[0].case);
+        let link = format!("[{}]({folder}/{}.md)", title(group), super::file_name(group, ""));
+        let mut cases: Vec<&Table<'_>> = Vec::new();
+        for table in tables.iter().filter(|table| table.rows[0].group == *group) {
+            let row = table.rows[0];
+            // many measures of one situation have their own page
+            if row.case.contains(SEPARATOR) {
+                continue;
+            }
+            match cases.iter_mut().find(|known| known.rows[0].case == row.case) {
+                Some(known) if known.rows[0].entities < row.entities => *known = table,
+                Some(_) => {}
+                None => cases.push(table),
             }
         }
-        let (measures, cases): (Vec<&str>, Vec<&str>) = cases.into_iter().partition(|case| case.contains(SEPARATOR));
-        for case in cases {
-            section(&mut out, rows, &tables, pictures, (group, case));
+        if cases.is_empty() {
+            line(out, &[&link, "", "see the page", "", "", "", ""]);
         }
-        let mut situations: Vec<&str> = Vec::new();
-        for (_, situation) in measures.iter().filter_map(|case| case.split_once(SEPARATOR)) {
-            if !situations.contains(&situation) {
-                situations.push(situation);
-            }
-        }
-        for situation in situations {
-            many_measures(&mut out, &tables, group, situation);
+        for table in cases {
+            let (Some(ours), Some(theirs)) = (table.best_row(Row::is_ours), table.best_row(Row::is_peer)) else {
+                continue;
+            };
+            let (case, unit) = (&ours.case, &ours.unit);
+            let peer = format!("{}: {}", theirs.engine, theirs.variant);
+            let ratio = table.ratio(ours).map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
+            let ratio = if table.verdict(ours) == Some(true) { format!("**{ratio}**") } else { ratio };
+            line(
+                out,
+                &[
+                    &format!("{link}: {case}"),
+                    &count(ours.entities),
+                    &ours.variant,
+                    &format!("{} {unit}", number(ours.median)),
+                    &peer,
+                    &number(theirs.median),
+                    &ratio,
+                ],
+            );
         }
     }
-    out.truncate(out.trim_end().len());
-    out + "\n"
+}
+
+/// All tables of a group.
+fn group_page(
+    out: &mut String,
+    rows: &[Row],
+    tables: &[Table<'_>],
+    pictures: &[(String, String, String)],
+    group: &str,
+) {
+    let mut cases: Vec<&str> = Vec::new();
+    for table in tables.iter().filter(|table| table.rows[0].group == group) {
+        if !cases.contains(&table.rows[0].case.as_str()) {
+            cases.push(&table.rows[0].case);
+        }
+    }
+    let (measures, cases): (Vec<&str>, Vec<&str>) = cases.into_iter().partition(|case| case.contains(SEPARATOR));
+    for case in cases {
+        section(out, rows, tables, pictures, (group, case));
+    }
+    let mut situations: Vec<&str> = Vec::new();
+    for (_, situation) in measures.iter().filter_map(|case| case.split_once(SEPARATOR)) {
+        if !situations.contains(&situation) {
+            situations.push(situation);
+        }
+    }
+    for situation in situations {
+        many_measures(out, tables, group, situation);
+    }
 }
 
 /// One case: a table with a line per row.
@@ -74,9 +172,9 @@ fn section(
 ) {
     let same = |row: &Row| row.group == group && row.case == case;
     let unit = rows.iter().find(|row| same(row)).map_or("", |row| &row.unit);
-    let _ = writeln!(out, "### {} ({unit})\n", title(case));
+    let _ = writeln!(out, "## {} ({unit})\n", title(case));
     if let Some((.., path)) = pictures.iter().find(|picture| picture.0 == group && picture.1 == case) {
-        let _ = writeln!(out, "![{unit} over the number of entities]({path})\n");
+        let _ = writeln!(out, "![{unit} over the number of entities](../{path})\n");
     }
     *out += "| entities | engine | how | median | quartiles | against the best peer | |\n";
     *out += "|---:|---|---|---:|---|---:|---|\n";
@@ -98,7 +196,7 @@ fn many_measures(out: &mut String, tables: &[Table<'_>], group: &str, situation:
         })
         .collect();
     let entities = here.first().map_or(0, |(_, table)| table.rows[0].entities);
-    let _ = writeln!(out, "### {}, {} entities\n", title(situation), count(entities));
+    let _ = writeln!(out, "## {}, {} entities\n", title(situation), count(entities));
     let mut columns: Vec<(&str, &str)> = Vec::new();
     for row in here.iter().flat_map(|(_, table)| &table.rows) {
         let column = (row.engine.as_str(), row.variant.as_str());
@@ -147,24 +245,16 @@ fn verdict(table: &Table<'_>, row: &Row) -> &'static str {
     }
 }
 
-/// What was won and lost, with everything that was lost by name.
-fn summary(out: &mut String, tables: &[Table<'_>]) {
+/// Everything that was lost, by name.
+fn lost_rows(out: &mut String, tables: &[Table<'_>]) {
     let ours = || {
         let rows = tables.iter().flat_map(|table| table.rows.iter().map(move |row| (table, *row)));
         rows.filter_map(|(table, row)| Some((table.verdict(row)?, row, table.ratio(row))))
     };
     let won = ours().filter(|(won, ..)| *won).count();
     let lost: Vec<_> = ours().filter(|(won, ..)| !won).collect();
-    let verdicts: Vec<bool> = tables.iter().filter_map(Table::best_verdict).collect();
-    let _ = writeln!(
-        out,
-        "## Summary\n\nOf {} rows of hypostyle {won} are won and {} are lost; in {} of {} tables its best row is the best of \
-         all engines.\n",
-        won + lost.len(),
-        lost.len(),
-        verdicts.iter().filter(|won| **won).count(),
-        verdicts.len(),
-    );
+    let _ =
+        writeln!(out, "Of {} rows of hypostyle {won} are won and {} are lost.\n", won + lost.len(), lost.len());
     if lost.is_empty() {
         return;
     }

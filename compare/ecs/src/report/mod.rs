@@ -66,9 +66,15 @@ fn write_into(docs: &Path, rows: &[Row], cores: usize) -> Result<PathBuf, Box<dy
         picture::draw(&docs.join(&file), rows, &group, &case)?;
         pictures.push((group, case, file));
     }
-    let path = docs.join(format!("BENCHMARKS{suffix}.md"));
-    std::fs::write(&path, document::text(rows, &pictures, &machine::header(cores, rows)))?;
-    Ok(path)
+    let pages = document::pages(rows, &pictures, &machine::header(cores, rows), suffix);
+    for page in &pages {
+        let path = docs.join(&page.path);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(&path, &page.text)?;
+    }
+    Ok(docs.join(&pages[0].path))
 }
 
 /// The names' letters and digits, with a dash between words.
@@ -106,7 +112,11 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("compare-report-{}", std::process::id()));
         let path = write_into(&folder, &rows, 2).expect("a temporary folder can be written");
         let text = std::fs::read_to_string(&path).expect("it was written");
-        assert!(text.contains("**lost**") && text.contains("won") && text.contains("plain \\| simple"), "{text}");
+        assert!(text.contains("2.00 ns/entity") && text.contains("(benchmarks/integrate.md)"), "{text}");
+        let details = std::fs::read_to_string(folder.join("benchmarks/integrate.md")).expect("it was written, too");
+        assert!(details.contains("**lost**") && details.contains("won"), "{details}");
+        assert!(details.contains("plain \\| simple") && details.contains("](../pictures/"), "{details}");
+        assert!(folder.join("benchmarks/lost.md").exists());
         let pictures = std::fs::read_dir(folder.join("pictures")).expect("there is a folder").count();
         assert_eq!(pictures, 1);
         std::fs::remove_dir_all(folder).expect("it is ours");
