@@ -54,7 +54,7 @@ struct Args {
     /// Print no results
     #[arg(long)]
     quiet: bool,
-    /// Write docs/BENCHMARKS.md and docs/pictures/ (a build with native flags writes -native files)
+    /// Write docs/BENCHMARKS.md, docs/benchmarks/ and docs/pictures/ (a build with native flags writes -native files)
     #[arg(long)]
     write: bool,
     /// Also write the rows to this file, as JSON lines

@@ -253,8 +253,7 @@ fn lost_rows(out: &mut String, tables: &[Table<'_>]) {
     };
     let won = ours().filter(|(won, ..)| *won).count();
     let lost: Vec<_> = ours().filter(|(won, ..)| !won).collect();
-    let _ =
-        writeln!(out, "Of {} rows of hypostyle {won} are won and {} are lost.\n", won + lost.len(), lost.len());
+    let _ = writeln!(out, "Of {} rows of hypostyle {won} are won and {} are lost.\n", won + lost.len(), lost.len());
     if lost.is_empty() {
         return;
     }
