@@ -42,7 +42,7 @@ fn integrate_1m(bencher: divan::Bencher<'_, '_>, workers: Workers) {
 #[divan::bench]
 fn particles_100k(bencher: divan::Bencher<'_, '_>) {
     let scene = scenes::find("particles").expect("the scene is compiled in");
-    let settings = scenes::SceneOptions { entities: Some(100_000), seed: 1 };
+    let settings = scenes::SceneOptions::new(Some(100_000), 1);
     let world = scene.world(&settings, hypostyle::World::builder()).expect("the scene can be made");
     let mut simulation =
         hypostyle::Simulation::new(world, scene.schedule(&settings), Workers::Local).expect("the schedule fits");

@@ -10,6 +10,8 @@ use hypostyle::checkpoint::CheckpointError;
 use hypostyle::journal::JournalError;
 use hypostyle::{InputError, LayoutError, PoolError, RegionError, ScheduleError, SnapshotError, StepError, WorldError};
 
+use crate::scenes::SceneError;
+
 /// The result of a command.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
@@ -105,6 +107,9 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
         // whoever read stdout has seen enough
         return (error.kind() == std::io::ErrorKind::BrokenPipe).then_some(0);
     }
+    if let Some(error) = error.downcast_ref::<SceneError>() {
+        return (!matches!(error, SceneError::File { .. })).then_some(USAGE);
+    }
     if let Some(error) = error.downcast_ref::<RegionError>() {
         return of_region(error);
     }
@@ -154,7 +159,7 @@ fn of_region(error: &RegionError) -> Option<u8> {
     match error {
         RegionError::BadName { .. } => Some(USAGE),
         RegionError::NotFound { .. } => Some(NOT_FOUND),
-        RegionError::Exists { .. } | RegionError::Live { .. } => Some(IN_USE),
+        RegionError::Exists { .. } | RegionError::Live { .. } | RegionError::Leftover { .. } => Some(IN_USE),
         RegionError::NotRegion { .. }
         | RegionError::Header { .. }
         | RegionError::Corrupt { .. }

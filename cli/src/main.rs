@@ -26,6 +26,7 @@ mod run;
 mod run_checkpoints;
 mod run_report;
 mod scene_list;
+mod scene_options;
 mod signals;
 mod source;
 mod stats;
@@ -131,6 +132,9 @@ fn main() -> ExitCode {
         Ok(true) => return ExitCode::SUCCESS,
         Ok(false) => {}
         Err(_) => return ExitCode::FAILURE,
+    }
+    if let Err(error) = signals::survive_long_files() {
+        tracing::debug!(%error, "the limit of a file's length stays deadly");
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

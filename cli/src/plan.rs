@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
 use crate::put_json;
+use crate::scene_options::OwnOptions;
 use crate::scenes::{Scene, SceneOptions};
 
 /// What to show.
@@ -22,11 +23,13 @@ pub(crate) struct Args {
     /// The seed of everything random.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    own: OwnOptions,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    let options = SceneOptions { entities: args.entities, seed: args.seed };
+    let options = SceneOptions { entities: args.entities, seed: args.seed, own: args.own.of(args.scene)? };
     let world = args.scene.world(&options, World::builder()).map_err(|error| Failure::of(error.as_ref()))?;
     let plan = Plan::of(&args.scene.schedule(&options), &world)?;
     if json {

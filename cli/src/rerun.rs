@@ -51,7 +51,12 @@ impl Rerun {
         let number = |text: String| {
             text.parse::<u64>().map_err(|_| Failure::usage(format!("a checkpoint's note `{text}` is no number")))
         };
-        let options = SceneOptions { entities: entities.map(number).transpose()?, seed: number(seed)? };
+        let own = scene.options().iter().filter_map(|option| {
+            let value = file.note(&format!("option.{}", option.name))?;
+            Some((option.name.to_owned(), value.to_owned()))
+        });
+        let own = own.collect();
+        let options = SceneOptions { entities: entities.map(number).transpose()?, seed: number(seed)?, own };
         Ok(Rerun { directory: directory.to_owned(), found, scene, options, notes })
     }
 

@@ -69,10 +69,13 @@ enum RecordCompress {
 impl CheckpointArgs {
     /// How to write states of a run.
     fn how(&self, scene: &dyn Scene, options: &SceneOptions) -> Options {
-        let how = Options::default()
+        let mut how = Options::default()
             .level(self.checkpoint_level)
             .note("scene", scene.name())
             .note("seed", options.seed.to_string());
+        for (name, value) in &options.own {
+            how = how.note(format!("option.{name}"), value);
+        }
         match options.entities {
             Some(entities) => how.note("entities", entities.to_string()),
             None => how,

@@ -31,6 +31,9 @@ pub(crate) fn run(json: bool, out: &mut dyn Write) -> Outcome {
                 "entities": scene.default_entities(),
                 "dt": scene.dt(),
                 "frames": scene.default_frames(),
+                "options": scene.options().iter().map(|option| {
+                    json!({ "name": option.name, "value": option.value, "about": option.about })
+                }).collect::<Vec<_>>(),
             })
         };
         return put_json(out, &json!({ "scenes": scenes::all().iter().map(scene).collect::<Vec<_>>() }));
@@ -47,5 +50,13 @@ pub(crate) fn run(json: bool, out: &mut dyn Write) -> Outcome {
             scene.about().to_owned(),
         ]);
     }
-    Ok(write!(out, "{table}")?)
+    write!(out, "{table}")?;
+    for scene in scenes::all().iter().filter(|scene| !scene.options().is_empty()) {
+        let mut table = Table::new(&["option", "about"]);
+        for option in scene.options() {
+            table.row([format!("--{} {}", option.name, option.value), option.about.to_owned()]);
+        }
+        write!(out, "\noptions of {} alone:\n{table}", scene.name())?;
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@
 use clap::Parser;
 use hypostyle::{Schedule, WorkerCommand};
 
+use crate::scene_options::OwnOptions;
 use crate::scenes::{Scene, SceneOptions};
 
 /// What a worker must know to build the same schedule.
@@ -16,6 +17,8 @@ pub(crate) struct Args {
     entities: Option<u64>,
     #[arg(long)]
     seed: u64,
+    #[command(flatten)]
+    own: OwnOptions,
 }
 
 /// The command that starts a worker for a run.
@@ -28,6 +31,9 @@ pub(crate) fn command(scene: &dyn Scene, options: &SceneOptions) -> std::io::Res
     if let Some(entities) = options.entities {
         args.extend(["--entities".to_owned(), entities.to_string()]);
     }
+    for (name, value) in &options.own {
+        args.push(format!("--{name}={value}"));
+    }
     Ok(WorkerCommand { program: std::env::current_exe()?, args })
 }
 
@@ -35,7 +41,9 @@ pub(crate) fn command(scene: &dyn Scene, options: &SceneOptions) -> std::io::Res
 pub(crate) fn schedule() -> Schedule {
     match crate::Cli::try_parse() {
         Ok(crate::Cli { command: crate::Command::Worker(args), .. }) => {
-            args.scene.schedule(&SceneOptions { entities: args.entities, seed: args.seed })
+            // main has refused options of other scenes
+            let own = args.own.of(args.scene).unwrap_or_default();
+            args.scene.schedule(&SceneOptions { entities: args.entities, seed: args.seed, own })
         }
         Ok(crate::Cli { command: crate::Command::BenchWorker { name }, .. }) => crate::cases::worker_schedule(&name),
         _ => Schedule::new(),

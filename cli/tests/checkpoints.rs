@@ -17,11 +17,15 @@ use hypostyle_scenes as scenes;
 use scenes::{Scene, SceneOptions};
 
 /// Scenes with a small world each, and with one that has several tables.
-const SCENES: [(&dyn Scene, u64, u64); 3] =
-    [(&scenes::particles::Particles, 3000, 9), (&scenes::spheres::Spheres, 200, 40), (&scenes::nbody::NBody, 60, 6)];
+const SCENES: [(&dyn Scene, u64, u64); 4] = [
+    (&scenes::particles::Particles, 3000, 9),
+    (&scenes::spheres::Spheres, 200, 40),
+    (&scenes::nbody::NBody, 60, 6),
+    (&scenes::lj::LennardJones, 256, 20),
+];
 
 fn options(entities: u64) -> SceneOptions {
-    SceneOptions { entities: Some(entities), seed: 7 }
+    SceneOptions::new(Some(entities), 7)
 }
 
 fn begin(scene: &dyn Scene, entities: u64, workers: Workers) -> Simulation {

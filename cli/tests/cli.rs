@@ -211,10 +211,29 @@ fn scenes_and_plans_are_shown() {
     let text = stdout(&["scenes"]);
     for name in names {
         assert!(text.contains(name));
-        let plan = json(&["plan", name, "--entities", "100"]);
+        let plan = json(&["plan", name, "--entities", "864"]);
         assert!(!plan["stages"][0]["batches"][0]["systems"][0]["name"].as_str().unwrap().is_empty());
-        assert!(stdout(&["plan", name, "--entities", "100"]).contains("batch 1"));
+        assert!(stdout(&["plan", name, "--entities", "864"]).contains("batch 1"));
     }
+}
+
+#[test]
+fn a_scene_has_options_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let thermo = directory.path().join("thermo.csv");
+    let run = |workers: &[&str]| {
+        let begin = ["run", "lj", "--entities", "864", "--frames", "25", "--skin", "0.2", "--print-hash"];
+        let thermo = ["--thermo", thermo.to_str().unwrap(), "--thermo-every", "10"];
+        let state = stdout(&[&begin[..], &thermo, workers].concat());
+        (state, std::fs::read_to_string(thermo[1]).unwrap())
+    };
+    let local = run(&["--workers", "local"]);
+    assert_eq!(local.1.lines().count(), 4, "{}", local.1);
+    for workers in ["processes:1", "processes:2", "processes:3"] {
+        assert_eq!(local, run(&["--workers", workers, "--publish-every", "4"]), "{workers}");
+    }
+    assert!(stdout(&["scenes"]).contains("--thermo-every K"));
+    assert!(stdout(&["run", "--help"]).contains("--thermo-every <K>"));
 }
 
 #[test]
@@ -231,10 +250,15 @@ fn wrong_usage_is_told_and_has_its_code() {
         &["hash"],
         &["worker", "particles", "--seed", "1"],
         &["no-such-command"],
+        &["run", "particles", "--thermo", "t.csv", "--frames", "0"],
+        &["run", "lj", "--entities", "10"],
+        &["run", "lj", "--skin", "much"],
     ] {
         assert_eq!(failure(args).0, 2, "{args:?}");
     }
     assert!(failure(&["run", "no-such-scene"]).1.contains("particles"));
+    let message = failure(&["run", "particles", "--thermo", "t.csv"]).1;
+    assert!(message.contains("--thermo is an option of scene lj, not of particles"), "{message}");
     let (code, message) = failure(&["hash", "hypostyle-no-such-region"]);
     assert!(code == 3 && message.contains("there is no region hypostyle-no-such-region"), "{message}");
     assert_eq!(failure(&["inspect", "/no/such/region"]).0, 3);

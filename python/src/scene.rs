@@ -21,7 +21,7 @@ impl Chosen {
             let known: Vec<&str> = scenes::all().iter().map(|scene| scene.name()).collect();
             error("UnknownNameError", format!("there is no scene `{name}`; there are {}", known.join(", ")))
         })?;
-        Ok(Chosen { scene, options: SceneOptions { entities, seed } })
+        Ok(Chosen { scene, options: SceneOptions::new(entities, seed) })
     }
 }
 

@@ -76,8 +76,8 @@ def test_a_world_steps_native_systems_by_itself():
 
 
 def test_names_that_are_none():
-    assert hypostyle.scenes() == ["particles", "spheres", "nbody"]
-    with pytest.raises(hypostyle.UnknownNameError, match="there are particles, spheres, nbody"):
+    assert hypostyle.scenes() == ["particles", "spheres", "nbody", "lj"]
+    with pytest.raises(hypostyle.UnknownNameError, match="there are particles, spheres, nbody, lj"):
         hypostyle.Scene("ants")
     with pytest.raises(hypostyle.UnknownNameError, match="it has .*`integrate`"):
         hypostyle.Scene("particles")["fly"]

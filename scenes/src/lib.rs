@@ -5,7 +5,9 @@
 //! ([`random`]). A scene's schedule is built from its options alone, so a worker process builds the same one.
 #![forbid(unsafe_code)]
 
+pub mod lj;
 pub mod nbody;
+mod options;
 pub mod particles;
 pub mod random;
 pub mod spheres;
@@ -14,14 +16,7 @@ use std::error::Error;
 
 use hypostyle::{Resource, Schedule, World, WorldBuilder, WorldError};
 
-/// What a run may choose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SceneOptions {
-    /// How many entities, where not the scene's default.
-    pub entities: Option<u64>,
-    /// Decides every random number.
-    pub seed: u64,
-}
+pub use options::{SceneError, SceneOption, SceneOptions};
 
 /// A line of the closing table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +41,11 @@ pub trait Scene: Sync {
     fn about(&self) -> &'static str;
     /// Entities, where the options do not say.
     fn default_entities(&self) -> u64;
-    /// The step of simulated time, seconds (in `nbody` days or N-body units).
+    /// The options that only this scene has; `run` takes them as `--name VALUE`.
+    fn options(&self) -> &'static [SceneOption] {
+        &[]
+    }
+    /// The step of simulated time, seconds (in `nbody` days or N-body units, in `lj` reduced units).
     fn dt(&self) -> f64;
     /// How many frames make a run; `None`: as many as fit its seconds.
     fn default_frames(&self) -> Option<u64>;
@@ -62,11 +61,30 @@ pub trait Scene: Sync {
     /// # Errors
     /// A world of another scene.
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>>;
+    /// What looks at the world while it runs, and writes what it sees to files.
+    ///
+    /// # Errors
+    /// Options that are not valid, files that cannot be made.
+    fn watches(&self, _: &SceneOptions) -> Result<Vec<Box<dyn Watch>>, Box<dyn Error>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Something that looks at a world between frames: before the first one, and whenever the frame's number is a multiple
+/// of [`Watch::every`].
+pub trait Watch {
+    /// Frames between two looks, at least 1.
+    fn every(&self) -> u64;
+    /// Looks, and writes what it sees.
+    ///
+    /// # Errors
+    /// A world of another scene, a file that cannot be written.
+    fn look(&mut self, world: &World) -> Result<(), Box<dyn Error>>;
 }
 
 /// Every scene.
 pub fn all() -> &'static [&'static dyn Scene] {
-    &[&particles::Particles, &spheres::Spheres, &nbody::NBody]
+    &[&particles::Particles, &spheres::Spheres, &nbody::NBody, &lj::LennardJones]
 }
 
 /// The scene of a name.

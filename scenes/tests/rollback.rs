@@ -12,11 +12,15 @@ use proptest::prelude::*;
 use scenes::{Scene, SceneOptions};
 
 /// Scenes with a small world each, and frames in which much happens.
-const SCENES: [(&dyn Scene, u64, u64); 3] =
-    [(&scenes::particles::Particles, 3000, 12), (&scenes::spheres::Spheres, 200, 30), (&scenes::nbody::NBody, 60, 9)];
+const SCENES: [(&dyn Scene, u64, u64); 4] = [
+    (&scenes::particles::Particles, 3000, 12),
+    (&scenes::spheres::Spheres, 200, 30),
+    (&scenes::nbody::NBody, 60, 9),
+    (&scenes::lj::LennardJones, 256, 20),
+];
 
 fn begin(scene: &dyn Scene, entities: u64, workers: Workers, keep: usize, publish_every: u64) -> Simulation {
-    let options = SceneOptions { entities: Some(entities), seed: 7 };
+    let options = SceneOptions::new(Some(entities), 7);
     let world = scene.world(&options, World::builder().keep_generations(keep)).unwrap();
     let builder = Simulation::builder().workers(workers).publish_every(publish_every);
     builder.build(world, scene.schedule(&options)).unwrap()

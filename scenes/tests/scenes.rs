@@ -9,7 +9,7 @@ use hypostyle_scenes as scenes;
 use scenes::{Scene, SceneOptions, nbody, particles, spheres};
 
 fn simulation(scene: &dyn Scene, entities: u64, seed: u64, workers: Workers) -> Simulation {
-    let options = SceneOptions { entities: Some(entities), seed };
+    let options = SceneOptions::new(Some(entities), seed);
     let world = scene.world(&options, World::builder()).unwrap();
     let mut simulation = Simulation::new(world, scene.schedule(&options), workers).unwrap();
     for worker in simulation.hosted_workers() {
@@ -198,6 +198,12 @@ fn the_same_bytes_for_threads() {
 fn small_worlds_run() {
     for scene in scenes::all() {
         for entities in 0..=3 {
+            if scene.name() == "lj" {
+                // a periodic box of so few would be smaller than the reach of a force
+                let options = SceneOptions::new(Some(entities), 9);
+                assert!(scene.world(&options, World::builder()).is_err());
+                continue;
+            }
             let mut simulation = simulation(*scene, entities, 9, Workers::Local);
             for _ in 0..30 {
                 simulation.step(scene.dt()).unwrap();

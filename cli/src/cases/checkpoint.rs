@@ -49,7 +49,7 @@ fn keeper(simulation: &Simulation, directory: PathBuf) -> Result<Keeper, Box<dyn
 /// Frames beside checkpoints.
 pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Error>> {
     let scene = find("particles").expect("the scene is compiled in");
-    let settings = SceneOptions { entities: Some(size as u64), seed: 1 };
+    let settings = SceneOptions::new(Some(size as u64), 1);
     let begin = || -> Result<Simulation, Box<dyn Error>> {
         let world = scene.world(&settings, World::builder()).map_err(|error| error.to_string())?;
         Ok(Simulation::builder().workers(Workers::Local).build(world, scene.schedule(&settings))?)

@@ -19,7 +19,7 @@ const CHECKPOINT_EVERY: u64 = 100;
 /// A generation per frame, and one every ten frames.
 pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Error>> {
     let scene = find("particles").expect("the scene is compiled in");
-    let settings = SceneOptions { entities: Some(size as u64), seed: 1 };
+    let settings = SceneOptions::new(Some(size as u64), 1);
     let begin = |publish_every: u64| -> Result<Simulation, Box<dyn Error>> {
         let world = scene.world(&settings, World::builder()).map_err(|error| error.to_string())?;
         let builder = Simulation::builder().workers(Workers::Local).publish_every(publish_every);

@@ -17,7 +17,7 @@ const SEED: u64 = 1;
 
 /// The scene's systems.
 pub fn schedule() -> Schedule {
-    scene().schedule(&SceneOptions { entities: None, seed: SEED })
+    scene().schedule(&SceneOptions::new(None, SEED))
 }
 
 /// The scene with each pool, beside a hand-written integration of as many columns: what the dense part alone costs.
@@ -51,7 +51,7 @@ pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Erro
     if options.worker.is_some() {
         pools.push((Workers::Processes(1), "main + 1 process"));
     }
-    let settings = SceneOptions { entities: Some(size as u64), seed: SEED };
+    let settings = SceneOptions::new(Some(size as u64), SEED);
     for (workers, name) in pools {
         let shared = matches!(workers, Workers::Processes(_));
         let mut builder = World::builder();

@@ -15,7 +15,7 @@ use super::{Figure, Options, quantile};
 /// The `particles` scene with each pool, off and on.
 pub fn group(options: &Options, size: usize) -> Result<Vec<Figure>, Box<dyn Error>> {
     let scene = find("particles").expect("the scene is compiled in");
-    let settings = SceneOptions { entities: Some(size as u64), seed: 1 };
+    let settings = SceneOptions::new(Some(size as u64), 1);
     let mut pools = vec![(Workers::Local, "local"), (Workers::Threads(1), "main + 1 thread")];
     if options.worker.is_some() {
         pools.push((Workers::Processes(1), "main + 1 process"));

@@ -185,7 +185,7 @@ impl Scene for Spheres {
             .resource::<Walls>()
             .resource::<ContactLaw>()
             .resource::<Ledger>()
-            .bytes_max(bytes_max(entities, 2048))
+            .bytes_max_default(bytes_max(entities, 2048))
             .build()?;
         spawn_lattice(&mut world, usize::try_from(entities)?, options.seed)?;
         let seen = look(&world)?;

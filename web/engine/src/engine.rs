@@ -39,7 +39,7 @@ impl Engine {
             return Err(format!("{entities} entities: it must be a whole number from 1, or 0 for the scene's own"));
         }
         let entities = if entities > 0.0 { entities as u64 } else { scene.default_entities() };
-        let options = SceneOptions { entities: Some(entities), seed };
+        let options = SceneOptions::new(Some(entities), seed);
         let world = scene.world(&options, World::builder()).map_err(|error| error.to_string())?;
         let workers = if threads == 0 { Workers::Local } else { Workers::Hosted(threads) };
         let simulation = Simulation::builder()

@@ -11,7 +11,7 @@ export { Look, type EngineArray, type EnginePart, type EngineTable } from "./loo
 
 /** What is to run, and how. */
 export interface EngineOptions {
-  /** The scene's name: `particles`, `spheres` or `nbody`. */
+  /** The scene's name: `particles`, `spheres`, `nbody` or `lj`. */
   scene: string;
   /** How many entities; without it the scene's own number. */
   entities?: number;

@@ -1,0 +1,319 @@
+//! A Lennard-Jones melt: the physics of LAMMPS's `bench/in.lj`, in double precision.
+//!
+//! Reduced units: sigma = epsilon = mass = 1. Atoms on an fcc lattice of density 0.8442 with velocities of temperature
+//! 1.44, a potential cut at 2.5 (unshifted), a periodic box, velocity Verlet with a step of 0.005: Swope, Andersen, Berens
+//! and Wilson, "A computer simulation method for the calculation of equilibrium constants", 1982.
+//!
+//! A frame: `drift` (half a kick and the movement; says when an atom has moved so far that the lists must be made anew),
+//! `bin` (wraps atoms into the box, gives each the key of its cell, by which the table is sorted) and `list` (Verlet
+//! lists) in such frames alone, `force`, `kick` (the other half). Lists, forces and order are made a first time in stage
+//! `startup`. Every pair is treated from both sides: the two forces are exact opposites, and each atom sums its own in
+//! the order of its list, in four lanes. So nothing depends on who runs what, nor on the machine's vectors.
+#![forbid(unsafe_code)]
+
+mod cells;
+mod dump;
+mod force;
+mod input;
+mod lattice;
+mod list;
+mod motion;
+mod thermo;
+
+use std::error::Error;
+
+use hypostyle::{Component, Layout, Resource, Schedule, World, WorldBuilder};
+
+use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Watch, bytes_max, put};
+
+pub use thermo::{Thermo, thermo};
+
+/// The number of an atom in files.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Atom {
+    /// From 1.
+    pub id: u32,
+}
+
+/// Where an atom is; near the box.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Position {
+    /// Along the first side, sigma.
+    pub x: f64,
+    /// Along the second.
+    pub y: f64,
+    /// Along the third.
+    pub z: f64,
+}
+
+/// How many boxes off an atom is: unwrapped position = position + image * side.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Image {
+    /// Along the first side.
+    pub x: i32,
+    /// Along the second.
+    pub y: i32,
+    /// Along the third.
+    pub z: i32,
+}
+
+/// How fast it moves, sigma per unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Velocity {
+    /// Along the first side.
+    pub x: f64,
+    /// Along the second.
+    pub y: f64,
+    /// Along the third.
+    pub z: f64,
+}
+
+/// The force on it, epsilon per sigma; the acceleration, too, as the mass is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Force {
+    x: f64,
+    y: f64,
+    z: f64,
+}
+
+/// Where it was when the lists were made.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Anchor {
+    x: f64,
+    y: f64,
+    z: f64,
+}
+
+/// Its cell of the grid.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Cell {
+    key: u32,
+}
+
+/// Rows of the atoms within cutoff and skin.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Neighbours {
+    rows: [u32; NEIGHBOURS_MAX],
+    count: u32,
+    crosses: u32,
+}
+
+/// The box and the potential's range.
+#[derive(Clone, Copy, Debug, PartialEq, Resource)]
+pub struct Melt {
+    /// Sides of the box, sigma.
+    pub side: [f64; 3],
+    /// No force beyond this distance, sigma.
+    #[resource(default = 2.5)]
+    pub cutoff: f64,
+    /// Lists reach so much further, sigma.
+    #[resource(default = 0.4)]
+    pub skin: f64,
+}
+
+impl Melt {
+    fn reach(&self) -> f64 {
+        self.cutoff + self.skin
+    }
+
+    fn volume(&self) -> f64 {
+        self.side[0] * self.side[1] * self.side[2]
+    }
+}
+
+/// When the lists were made.
+#[derive(Clone, Copy, Debug, PartialEq, Resource)]
+pub struct Rebuild {
+    /// In this frame, last.
+    pub frame: u64,
+    /// So often, after the first time.
+    pub count: u64,
+}
+
+/// Atoms that one list can hold. A melt of density 0.8442 has about 86 within 2.9.
+pub const NEIGHBOURS_MAX: usize = 128;
+/// Distances are computed for so many neighbours side by side; lists are filled up to a multiple of it.
+const LANES: usize = 4;
+const CUTOFF: f64 = 2.5;
+const SKIN: f64 = 0.4;
+/// An fcc crystal of this density has 86 atoms within 3.1, and 134 within 3.2: more than a list holds.
+const SKIN_MAX: f64 = 0.6;
+const DT: f64 = 0.005;
+/// Frames between two lines of the thermo file, and between two dumps, where the options do not say.
+const EVERY: u64 = 100;
+
+/// The scene.
+pub struct LennardJones;
+
+impl Scene for LennardJones {
+    fn name(&self) -> &'static str {
+        "lj"
+    }
+
+    fn about(&self) -> &'static str {
+        "a Lennard-Jones melt in a periodic box (LAMMPS bench/in.lj), in double precision"
+    }
+
+    fn default_entities(&self) -> u64 {
+        32_000
+    }
+
+    fn options(&self) -> &'static [SceneOption] {
+        const OPTIONS: &[SceneOption] = &[
+            SceneOption {
+                name: "input",
+                value: "FILE.csv",
+                about: "begin with these atoms (id,x,y,z,vx,vy,vz) instead of a lattice; needs --box",
+            },
+            SceneOption { name: "box", value: "SIDE|X,Y,Z", about: "sides of the periodic box of --input, sigma" },
+            SceneOption {
+                name: "thermo",
+                value: "FILE.csv",
+                about: "write temperature, energies and pressure as a time series",
+            },
+            SceneOption { name: "thermo-every", value: "K", about: "a line every K frames (default 100)" },
+            SceneOption {
+                name: "dump",
+                value: "FILE",
+                about: "write the atoms as a LAMMPS text dump; as extended XYZ where FILE ends in .xyz",
+            },
+            SceneOption { name: "dump-every", value: "K", about: "a snapshot every K frames (default 100)" },
+            SceneOption {
+                name: "skin",
+                value: "S",
+                about: "lists reach so much further than the cutoff, sigma (0.05 to 0.6, default 0.4); no result but rounding depends on it",
+            },
+        ];
+        OPTIONS
+    }
+
+    fn dt(&self) -> f64 {
+        DT
+    }
+
+    fn default_frames(&self) -> Option<u64> {
+        Some(100)
+    }
+
+    fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
+        let skin = options.number("skin", 0.05, SKIN_MAX)?.unwrap_or(SKIN);
+        let (side, atoms) = match options.text("input") {
+            Some(path) => {
+                if let Some(asked) = options.entities {
+                    let want = "with --input the file says how many: leave it out".to_owned();
+                    return Err(SceneError::Entities { asked, want }.into());
+                }
+                let side = input::sides(options)?;
+                (side, input::atoms(path)?)
+            }
+            None => lattice::melt(options.entities.unwrap_or(self.default_entities()), options.seed)?,
+        };
+        let melt = Melt { side, cutoff: CUTOFF, skin };
+        if side.iter().any(|side| *side < 2.0 * melt.reach()) {
+            return Err(SceneError::Option {
+                name: "box".to_owned(),
+                value: format!("{},{},{}", side[0], side[1], side[2]),
+                want: format!(
+                    "at least {} sigma on each side, twice the cutoff and the skin: else an atom meets an image of itself",
+                    2.0 * melt.reach()
+                ),
+            }
+            .into());
+        }
+        let mut world = builder
+            .layout(Layout::parse(include_str!("../../../layouts/lj.toml"), "lj.toml")?)
+            .component::<Atom>()
+            .component::<Position>()
+            .component::<Image>()
+            .component::<Velocity>()
+            .component::<Force>()
+            .component::<Anchor>()
+            .component::<Cell>()
+            .component::<Neighbours>()
+            .resource::<Melt>()
+            .resource::<Rebuild>()
+            .bytes_max(bytes_max(atoms.len() as u64, 8192))
+            .build()?;
+        put(&mut world, melt)?;
+        put(&mut world, Rebuild { frame: 0, count: 0 })?;
+        spawn(&mut world, &melt, &atoms)?;
+        Ok(world)
+    }
+
+    fn schedule(&self, _: &SceneOptions) -> Schedule {
+        let mut schedule = Schedule::new();
+        for first in [true, false] {
+            if !first {
+                schedule.add(motion::drift());
+            }
+            schedule.add(cells::bin(first)).add(list::list(first)).add(force::force(first));
+        }
+        schedule.add(motion::kick());
+        schedule
+    }
+
+    fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {
+        let seen = thermo(world)?;
+        Ok(vec![
+            Line::new("atoms", seen.atoms.to_string()),
+            Line::new("temperature", format!("{:.9}", seen.temperature)),
+            Line::new("potential energy", format!("{:.9} per atom", seen.potential)),
+            Line::new("total energy", format!("{:.9} per atom", seen.total)),
+            Line::new("pressure", format!("{:.9}", seen.pressure)),
+            Line::new("lists made", world.resource::<Rebuild>()?.count.to_string()),
+        ])
+    }
+
+    fn watches(&self, options: &SceneOptions) -> Result<Vec<Box<dyn Watch>>, Box<dyn Error>> {
+        let mut watches: Vec<Box<dyn Watch>> = Vec::new();
+        let every = |name| Ok::<_, SceneError>(options.number(name, 1, u64::MAX)?.unwrap_or(EVERY));
+        if let Some(path) = options.text("thermo") {
+            watches.push(Box::new(thermo::ThermoFile::create(path, every("thermo-every")?)?));
+        }
+        if let Some(path) = options.text("dump") {
+            watches.push(Box::new(dump::Dump::create(path, every("dump-every")?)?));
+        }
+        Ok(watches)
+    }
+}
+
+/// An atom as it begins: unwrapped position and velocity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Start {
+    id: u32,
+    at: [f64; 3],
+    velocity: [f64; 3],
+}
+
+fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn Error>> {
+    let n = atoms.len();
+    let id: Vec<u32> = atoms.iter().map(|atom| atom.id).collect();
+    let mut image: [Vec<i32>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
+    let mut at: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
+    for atom in atoms {
+        for axis in 0..3 {
+            let (inside, boxes) = cells::wrapped(atom.at[axis], melt.side[axis]);
+            at[axis].push(inside);
+            image[axis].push(boxes);
+        }
+    }
+    let velocity: [Vec<f64>; 3] = std::array::from_fn(|axis| atoms.iter().map(|atom| atom.velocity[axis]).collect());
+    world
+        .spawn_columns(n)
+        .column("atom.id", &id)
+        .column("position.x", &at[0])
+        .column("position.y", &at[1])
+        .column("position.z", &at[2])
+        .column("image.x", &image[0])
+        .column("image.y", &image[1])
+        .column("image.z", &image[2])
+        .column("velocity.x", &velocity[0])
+        .column("velocity.y", &velocity[1])
+        .column("velocity.z", &velocity[2])
+        .with::<Force>()
+        .with::<Anchor>()
+        .with::<Cell>()
+        .with::<Neighbours>()
+        .spawn()?;
+    Ok(())
+}
