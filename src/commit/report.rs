@@ -59,7 +59,7 @@ pub struct PatchCounts {
     /// the same field where only fields were set, or of the same resource. They were carried out and left no trace. An add
     /// of a component that is there counts as a set.
     pub overwritten: u64,
-    /// Patches on handles whose entity is gone.
+    /// Patches on handles whose entity is gone, and reserved handles of other jobs in values of patches (which become null).
     pub stale: u64,
     /// Removes of components that were absent.
     pub absent: u64,
@@ -69,7 +69,7 @@ pub struct PatchCounts {
     pub spawned: u64,
     /// Entities destroyed.
     pub destroyed: u64,
-    /// Rows written in place.
+    /// Rows of the jobs in which the system touched a column that it writes.
     pub dense_rows: u64,
     /// The first refusal.
     pub example: Option<Refusal>,
