@@ -1,8 +1,8 @@
 //! Faults that were there once, each as the smallest program that shows it.
 
 use hypostyle::{
-    Bool, Changed, Component, Entities, Entity, Publication, Read, Resource, Schedule, Simulation, System, With,
-    Without, Workers, World, WorldError, Write,
+    Bool, Changed, ColumnBytes, Component, Entities, Entity, NamedJob, NamedQuery, Publication, Read, Resource,
+    Schedule, Simulation, System, With, Without, Workers, World, WorldError, Write,
 };
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -207,7 +207,7 @@ fn worlds_with_a_little_memory(mut f: impl FnMut(World, &[Entity])) {
         let mut pins = Vec::new();
         for reader in &mut readers {
             pins.push(reader.pin().expect("something is published"));
-            if world.set(owned[0], owner).is_err() || world.publish().expect("it is skipped") == Publication::Skipped {
+            if world.set(owned[0], owner).is_err() || !world.publish().is_ok_and(Publication::is_published) {
                 break;
             }
         }
@@ -361,6 +361,35 @@ fn a_handle_of_a_spawn_that_is_written_densely_is_the_real_one() {
             assert_eq!(left, [0; 0], "the children ended, and no one else");
             assert_eq!(keys(simulation.world()).len(), 100 + 200);
         }
+    }
+}
+
+#[test]
+fn a_handle_written_densely_by_name_is_the_real_one() {
+    let mut world = linked_world();
+    let parents = world.spawn_batch((0..300).map(|_| Links { to: [Entity::NULL; 2] })).expect("there is room");
+    let mut schedule = Schedule::new();
+    let query = NamedQuery::new().write("links").write("heat");
+    schedule.add(System::by_name("idle", query, |_| Ok(())).job_rows(64));
+    let query = NamedQuery::new().write("links");
+    let kernel = |job: &mut NamedJob<'_, '_, '_>| {
+        for row in 0..job.len() {
+            let handle = job.reserved(0);
+            let made = job.spawn_named(&["key"], 1, &(row as u32).to_le_bytes())?;
+            assert_eq!(made, [handle]);
+            let ColumnBytes::Write(bytes) = &mut job.columns()[0].bytes else { return Err("it is written".to_owned()) };
+            bytes[16 * row..16 * row + 8].copy_from_slice(&handle.to_bits().to_le_bytes());
+        }
+        Ok(())
+    };
+    schedule.add(System::by_name("spawn", query, kernel).spawns_named("key").job_rows(64));
+    let mut simulation = simulation(world, schedule);
+    let report = simulation.step(0.1).expect("nothing fails");
+    assert_eq!((report.patches[0].dense_rows, report.patches[1].dense_rows), (0, 300));
+    for (index, parent) in (0u32..).zip(parents) {
+        let to = simulation.world().get::<Links>(parent).expect("it has links").to;
+        assert_eq!(simulation.world().get::<Key>(to[0]).expect("it is the child"), Key { value: index % 64 });
+        assert_eq!(to[1], Entity::NULL);
     }
 }
 

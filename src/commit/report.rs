@@ -55,7 +55,7 @@ pub enum Refusal {
 pub struct PatchCounts {
     /// Patches that took effect (or would have, had their entity not been destroyed in the same batch).
     pub applied: u64,
-    /// Patches on handles whose entity is gone.
+    /// Patches on handles whose entity is gone, and reserved handles of other jobs in values of patches (which become null).
     pub stale: u64,
     /// Removes of components that were absent.
     pub absent: u64,
@@ -65,7 +65,7 @@ pub struct PatchCounts {
     pub spawned: u64,
     /// Entities destroyed.
     pub destroyed: u64,
-    /// Rows written in place.
+    /// Rows of the jobs in which the system touched a column that it writes.
     pub dense_rows: u64,
     /// The first refusal.
     pub example: Option<Refusal>,

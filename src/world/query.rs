@@ -106,7 +106,8 @@ pub trait Query: 'static {
 
 /// Has the component, and its columns are read: one `&[T]` per field.
 pub struct Read<C>(std::marker::PhantomData<C>);
-/// Has the component, and its columns are written: one [`Mut`](crate::Mut) per field.
+/// Has the component, and its columns are written: one [`Mut`](crate::Mut) per field. Columns that a kernel does not touch
+/// are left alone, at no cost.
 pub struct Write<C>(std::marker::PhantomData<C>);
 /// The handles of the rows: `&[Entity]`.
 pub struct Entities;
@@ -116,8 +117,11 @@ pub struct With<C>(std::marker::PhantomData<C>);
 pub struct Without<C>(std::marker::PhantomData<C>);
 /// Has at least one component of a tuple.
 pub struct AnyOf<T>(std::marker::PhantomData<T>);
-/// Has the (tracked) component, and it was written in the previous frame or by this frame's earlier batches. Several
-/// of them in one query: any of them was.
+/// Has the (tracked) component, and it changed in the previous frame or by this frame's earlier batches. Several of them
+/// in one query: any of them did.
+///
+/// A row changed where a system left other bytes in it than it found (an equal value is no change), where a patch set it to
+/// any value, where it got the component, and where its owner wrote it between frames.
 pub struct Changed<C>(std::marker::PhantomData<C>);
 
 impl<C: Component> Query for Read<C> {
