@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use hypostyle::checkpoint::Keeper;
 use hypostyle::journal::Recorder;
-use hypostyle::{
-    Plan, Publication, Reader, RegionInfo, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder,
-};
+use hypostyle::{Plan, Reader, RegionInfo, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
@@ -497,7 +495,7 @@ fn look(watches: &mut [Box<dyn Watch>], world: &World) -> Outcome {
 /// Makes sure that the newest generation is that of the newest frame.
 fn publish_last(simulation: &mut Simulation, reader: &mut Reader) -> Outcome {
     let published = reader.newest() > 0 && reader.pin()?.frame() == simulation.world().frame();
-    if !published && simulation.world_mut().publish()? == Publication::Skipped {
+    if !published && !simulation.world_mut().publish()?.is_published() {
         return Err(Failure::new(failure::OTHER, "the last frame could not be published: readers hold all memory"));
     }
     Ok(())

@@ -106,7 +106,7 @@ impl Total {
         self.frame = report.frame;
         match report.publication {
             Some(Publication::Published(generation)) => (self.generation, self.skipped) = (Some(generation), false),
-            Some(Publication::Skipped) => self.skipped = true,
+            Some(Publication::Skipped { .. }) => self.skipped = true,
             None => {}
         }
         self.jobs += report.jobs;
@@ -320,6 +320,11 @@ impl World {
         self.with(py, |world| Ok((world.frame(), world.time(), world.generation(), world.entity_count())))
     }
 
+    /// Makes room for so many more entities with these components.
+    fn reserve(&self, py: Python<'_>, count: u64, components: Vec<String>) -> PyResult<()> {
+        self.change(py, |world| world.reserve_named(components.iter().map(String::as_str), count))
+    }
+
     /// Spawns entities with these components; columns by name, as the bytes of their values. The handles, 8 bytes each.
     fn spawn<'py>(
         &self,
@@ -528,7 +533,7 @@ impl World {
     fn publish(&self, py: Python<'_>) -> PyResult<u64> {
         match self.change(py, |world| Ok((world.publish()?, world.frame())))? {
             (Publication::Published(generation), _) => Ok(generation),
-            (Publication::Skipped, frame) => Err(error("NotPublishedError", self.skipped(py, frame))),
+            (Publication::Skipped { .. }, frame) => Err(error("NotPublishedError", self.skipped(py, frame))),
         }
     }
 

@@ -188,6 +188,15 @@ impl Mapping {
         }
     }
 
+    /// The process id of the reader that holds the oldest generation, and that generation.
+    pub(super) fn oldest_reader(&self) -> Option<(u32, u64)> {
+        match &self.backing {
+            Backing::Heap { leases, .. } => leases.oldest(),
+            #[cfg(unix)]
+            Backing::Shared { leases, .. } => leases.oldest(),
+        }
+    }
+
     /// Whether there ever was a reader.
     pub(super) fn had_readers(&self) -> bool {
         match &self.backing {

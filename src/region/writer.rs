@@ -394,6 +394,42 @@ impl Region {
         Ok(extent)
     }
 
+    /// The allocator as it stands, to make a plan with.
+    pub(crate) fn pool(&self) -> &ExtentPool {
+        &self.pool
+    }
+
+    /// Puts a plan into force: a copy of the pool in which extents were freed and taken. `fresh` are those that were
+    /// taken; their contents are anything.
+    ///
+    /// # Errors
+    /// [`RegionError::NoSpace`]: the machine has no room for it; then nothing has changed.
+    pub(crate) fn adopt(&mut self, mut plan: ExtentPool, fresh: &[Extent]) -> Result<(), RegionError> {
+        if plan.backed() > self.pool.backed() {
+            let step = (self.pool.backed() / 8).next_multiple_of(PAGE_BYTES).max(REGION_GROWTH_BYTES_MIN);
+            let aim = self.pool.backed().saturating_add(step).min(self.mapping.bytes_max()).max(plan.backed());
+            if self.grow_to(aim).is_err() {
+                self.grow_to(plan.backed())?;
+            }
+            if self.pool.backed() > plan.backed() {
+                plan.grow_to(self.pool.backed());
+            }
+        }
+        std::mem::swap(&mut plan, &mut self.pool);
+        for extent in fresh {
+            if let Err(error) = self.fill_holes(*extent) {
+                self.pool = plan;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The live reader that holds the oldest generation: its process id, as it sees itself, and that generation.
+    pub(crate) fn oldest_reader(&self) -> Option<(u32, u64)> {
+        self.mapping.oldest_reader()
+    }
+
     /// Takes an extent back. No reader may hold it: that is the caller's duty.
     ///
     /// # Panics

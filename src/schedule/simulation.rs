@@ -24,6 +24,7 @@ use crate::worker::{
     Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged,
     WorkerCommand, WorkerKind, WorkerStatus, Workers,
 };
+use crate::world::expected::Writes;
 use crate::world::{Publication, Rollback, World, WorldError};
 
 use super::build::{Surroundings, Work};
@@ -107,6 +108,12 @@ pub enum StepError {
         /// Why the frame failed.
         failure: String,
         /// Why going back failed.
+        source: Box<WorldError>,
+    },
+    /// The world has no room for what the schedule writes: every column that it writes is held twice.
+    #[error("the world does not fit its schedule, which writes columns that are held twice: {source}")]
+    Memory {
+        /// What is needed.
         source: Box<WorldError>,
     },
     /// The simulation was closed.
@@ -264,11 +271,29 @@ impl SimulationBuilder {
     ///
     /// # Errors
     /// As for [`SimulationBuilder::build`]; there is no world.
-    pub fn build_from(mut self, from: &mut Option<World>, schedule: Schedule) -> Result<Simulation, StepError> {
-        let world = from.as_ref().ok_or(StepError::Closed)?;
-        let registry = Arc::clone(&world.registry);
+    pub fn build_from(self, from: &mut Option<World>, schedule: Schedule) -> Result<Simulation, StepError> {
+        let registry = Arc::clone(&from.as_ref().ok_or(StepError::Closed)?.registry);
         let mut compiled = compile(&schedule, &registry)?;
         divide(&mut compiled, self.config.workers)?;
+        let world = from.as_mut().ok_or(StepError::Closed)?;
+        let writes = compiled.iter().map(expected).collect();
+        let has_run = world.frame > 0;
+        world.store.expect(writes, has_run).map_err(|error| StepError::Memory { source: Box::new(error.into()) })?;
+        let done = self.join(from, schedule, compiled, registry);
+        if let (Some(world), Err(_)) = (from, &done) {
+            world.store.forget_expected();
+        }
+        done
+    }
+
+    fn join(
+        mut self,
+        from: &mut Option<World>,
+        schedule: Schedule,
+        compiled: Vec<Compiled>,
+        registry: Arc<crate::table::Registry>,
+    ) -> Result<Simulation, StepError> {
+        let world = from.as_ref().ok_or(StepError::Closed)?;
         let compiled: Arc<[Compiled]> = compiled.into();
         let stages = graph::plan(&schedule.systems, &compiled, &schedule.stages()?, &registry.layout, self.fuse)?;
         let plan = Plan::new(&stages, &compiled, &registry.layout);
@@ -331,6 +356,21 @@ impl SimulationBuilder {
         };
         simulation.note_workers();
         Ok(simulation)
+    }
+}
+
+/// What a system is going to write, as far as its declaration tells.
+fn expected(system: &Compiled) -> Writes {
+    let access = &system.access;
+    Writes {
+        query: system.own.clone(),
+        sets: access.sets.clone(),
+        adds: access.adds.clone(),
+        spawns: access.spawns.clone(),
+        moves_rows: access.destroys
+            || !access.adds.is_empty()
+            || !access.removes.is_empty()
+            || system.sort_by.is_some(),
     }
 }
 
@@ -482,6 +522,7 @@ impl Simulation {
     #[must_use]
     pub fn into_world(mut self) -> World {
         self.close();
+        self.world.store.forget_expected();
         self.world
     }
 
@@ -718,7 +759,7 @@ impl Simulation {
             let publication = self.publish()?;
             self.report.publication = Some(publication);
             // a skipped publication is tried again after the next frame
-            if publication != Publication::Skipped {
+            if publication.is_published() {
                 self.since_publication = 0;
             }
         }
@@ -730,7 +771,7 @@ impl Simulation {
         let publication = self.world.publish().map_err(Failed::World)?;
         let store = &self.world.store;
         let pins = u16::try_from(store.pins().len()).unwrap_or(u16::MAX);
-        let skipped = publication == Publication::Skipped;
+        let skipped = !publication.is_published();
         self.recorder.lap(begun, EventKind::Publish { generation: store.published, pins, skipped });
         Ok(publication)
     }

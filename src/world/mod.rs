@@ -12,6 +12,7 @@ mod dense;
 mod despawn;
 mod edit;
 pub(crate) mod error;
+pub(crate) mod expected;
 mod free;
 mod lookup;
 mod named;
@@ -21,6 +22,7 @@ pub(crate) mod query;
 #[cfg(feature = "checkpoint")]
 pub(crate) mod restore;
 mod rollback;
+mod room;
 mod rows;
 pub(crate) mod scatter;
 mod select;

@@ -125,10 +125,11 @@ impl World {
                 self.store.tables[*table as usize].columns[*column].building = true;
             }
         }
-        if !self.secure() {
+        if let Some((process, generation)) = self.secure()? {
             let usage = self.usage();
-            let available = usage.bytes_max.saturating_sub(usage.allocated);
-            return Err(RegionError::Full { requested: 1 << 16, available, bytes_max: usage.bytes_max }.into());
+            let (available, bytes_max) = (usage.bytes_max.saturating_sub(usage.allocated), usage.bytes_max);
+            let requested = usage.allocated;
+            return Err(RegionError::Held { requested, available, bytes_max, process, generation }.into());
         }
         self.issue(|store| {
             for (table, column, chunks) in &stamps {

@@ -222,6 +222,8 @@ impl Scene for Spheres {
 
 /// Spheres on a cubic lattice, each a little off its place, in a box that fits, with some velocity.
 fn spawn_lattice(world: &mut World, n: usize, seed: u64) -> Result<(), Box<dyn Error>> {
+    // before anything is made of that length
+    world.reserve::<(Position, Velocity, Cell, Contact, Rest)>(n as u64)?;
     let side = (1..).find(|side| side * side * side >= n).unwrap_or(1);
     let width = side as f32 * SPACING;
     put(world, Walls { min: [0.0; 3], max: [width, width + 2.0, width] })?;
