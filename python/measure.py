@@ -223,7 +223,7 @@ def readers(rows: int, rounds: int, count: int = 4, pause: float = 0.1) -> float
     """Frames while others pin and sum, against frames without readers. In turns: readers are stopped in between."""
     import signal
 
-    with world(rows, "read") as made, hypostyle.Simulation(made, [move]) as simulation:
+    with world(rows, "read") as made, hypostyle.Simulation(made, [move], "local") as simulation:
         command = [sys.executable, "-c", READER, made.region, str(pause)]
         started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
         try:

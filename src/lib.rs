@@ -135,7 +135,8 @@ pub use layout::{
 pub use os::{Host, set_host};
 pub use patch::{PatchError, RecordError, RingError};
 pub use region::{
-    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, clean, clean_stale, inspect, list, list_in,
+    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, abandon, clean, clean_stale, inspect, list,
+    list_in,
 };
 pub use schedule::{
     BatchPlan, ColumnBytes, FrameReport, Job, NamedColumn, NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule,

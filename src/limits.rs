@@ -122,3 +122,10 @@ const _: () = assert!(NAME_BYTES_MAX <= u8::MAX as usize, "one byte in an encode
 const _: () = assert!(WORLD_BYTES_MIN < WORLD_BYTES_MAX && WORLD_BYTES_MIN.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(INPUT_RING_BYTES.is_power_of_two() && INPUT_RING_BYTES.is_multiple_of(PAGE_BYTES as usize));
 const _: () = assert!(RECORD_BYTES_MIN <= RING_BYTES_MIN / 2, "a ring takes records of half its size");
+
+/// Bytes of what the maker of a region may note in it.
+pub const NOTES_BYTES_MAX: usize = 3056;
+
+/// The environment variable that makes a process a worker.
+#[cfg(unix)]
+pub(crate) const WORKER_VARIABLE: &str = "HYPOSTYLE_WORKER";

@@ -159,7 +159,7 @@ fn of_region(error: &RegionError) -> Option<u8> {
     match error {
         RegionError::BadName { .. } => Some(USAGE),
         RegionError::NotFound { .. } => Some(NOT_FOUND),
-        RegionError::Exists { .. } | RegionError::Live { .. } => Some(IN_USE),
+        RegionError::Exists { .. } | RegionError::Live { .. } | RegionError::Leftover { .. } => Some(IN_USE),
         RegionError::NotRegion { .. }
         | RegionError::Header { .. }
         | RegionError::Corrupt { .. }

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
 /// What a region is, in a word.
 pub(crate) fn state(region: &RegionInfo) -> &'static str {
     match region {
+        _ if region.is_foreign() => "another user's",
         _ if region.error.is_some() => "unreadable",
         _ if region.temporary && region.alive => "in the making",
         _ if region.alive => "live",
@@ -73,7 +74,7 @@ pub(crate) fn info_json(region: &RegionInfo) -> Value {
     json!({
         "name": region.name,
         "path": region.path,
-        "state": state(region).replace(' ', "_"),
+        "state": state(region).replace(' ', "_").replace('\'', ""),
         "alive": region.alive,
         "kept": region.kept,
         "stale": region.is_stale(),
@@ -89,6 +90,9 @@ pub(crate) fn info_json(region: &RegionInfo) -> Value {
         "bytes_max": region.bytes_max,
         "layout_hash": text::hash(region.layout_hash),
         "created_ns": region.created_ns,
+        "owner": region.owner,
+        "owner_name": region.owner_name(),
+        "notes": region.notes.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         "error": region.error,
     })
 }

@@ -133,6 +133,9 @@ fn main() -> ExitCode {
         Ok(false) => {}
         Err(_) => return ExitCode::FAILURE,
     }
+    if let Err(error) = signals::survive_long_files() {
+        tracing::debug!(%error, "the limit of a file's length stays deadly");
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use hypostyle::checkpoint::Keeper;
 use hypostyle::journal::Recorder;
-use hypostyle::{Plan, Publication, Reader, RegionTarget, Schedule, Simulation, Workers, World};
+use hypostyle::{
+    Plan, Publication, Reader, RegionInfo, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
@@ -30,6 +32,8 @@ const SECONDS_DEFAULT: f64 = 5.0;
 const FRAMES_PER_CALL_MAX: u64 = 64;
 /// Events between two looks at the rings, at most, where a trace is written.
 const TRACE_RING_EVENTS: u64 = 1 << 16;
+/// How long a world that is being made may go on after the process was asked to end.
+const MAKING_GRACE: Duration = Duration::from_millis(300);
 /// Time between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -61,6 +65,10 @@ pub(crate) struct Args {
     /// resources.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     inputs: Vec<String>,
+    /// The most bytes that the world may take, as in `2 GiB` (default: by the number of entities, and less where the process's
+    /// address space is limited).
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, conflicts_with = "resume")]
+    bytes_max: Option<u64>,
     /// Publish a generation every so many frames.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     publish_every: u64,
@@ -86,8 +94,8 @@ pub(crate) struct Args {
     /// Keep the newest so many events of a trace.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "trace")]
     trace_events: usize,
-    /// Take the region over from its last writer, who is gone, and go on. Give the scene, --seed and --entities that it
-    /// began with.
+    /// Take the region over from its last writer, who is gone, and go on. It knows its --seed and --entities, and stays if it
+    /// was kept.
     #[arg(long, requires = "region")]
     resume: bool,
     /// Go on from this checkpoint, from the scene's newest whole one in this directory, from the last frame of a journal,
@@ -114,7 +122,44 @@ pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
     if (0.0..=1e9).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 1e9 seconds".to_owned()) }
 }
 
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let say = || "it must be a number of bytes, or a number and a unit (B, KiB, MiB, GiB, TiB)".to_owned();
+    hypostyle::layout::parse_bytes(text).ok_or_else(say)
+}
+
 impl Args {
+    /// What decides the scene where a region is resumed: what it was made with. Another one is refused.
+    fn options_of(&self, region: &RegionInfo) -> Outcome<SceneOptions> {
+        let noted = |name: &str| region.notes.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+        let refuse = |message: String| Failure::new(failure::LAYOUT, message);
+        if let Some(scene) = noted("scene").filter(|scene| *scene != self.scene.name()) {
+            let (name, own) = (&region.name, self.scene.name());
+            return Err(refuse(format!("region {name} holds a world of scene {scene}, not of {own}")));
+        }
+        let decide =
+            |name: &str, given: Option<u64>| match (given, noted(name).and_then(|text| text.parse::<u64>().ok())) {
+                (Some(given), Some(noted)) if given != noted => Err(refuse(format!(
+                    "region {} was made with --{name} {noted}, not {given}: leave --{name} out, or make a new region",
+                    region.name
+                ))),
+                (given, noted) => Ok(given.or(noted)),
+            };
+        let mut own = self.own.of(self.scene)?;
+        for option in self.scene.options() {
+            let Some(noted) = noted(&format!("option.{}", option.name)) else { continue };
+            match own.iter().find(|(name, _)| name == option.name) {
+                None => own.push((option.name.to_owned(), noted.to_owned())),
+                Some((_, given)) if given == noted => {}
+                Some((name, given)) => {
+                    let region = &region.name;
+                    return Err(refuse(format!("region {region} was made with {name}={noted}, not {name}={given}")));
+                }
+            }
+        }
+        let (entities, seed) = (decide("entities", self.entities)?, decide("seed", self.seed)?.unwrap_or(0));
+        Ok(SceneOptions { entities, seed, own })
+    }
+
     /// What decides the scene: as given, else as the checkpoint's run had it, else the default.
     fn options(&self, from: Option<&Start>) -> Outcome<SceneOptions> {
         let noted = |name| from.and_then(|start| start.note(name)?.parse::<u64>().ok());
@@ -161,9 +206,14 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         return Err(Failure::usage("--inputs needs --region: inputs come from other processes"));
     }
     let from = args.from.as_deref().map(|path| run_checkpoints::open(path, args.scene)).transpose()?;
-    let options = args.options(from.as_ref())?;
+    let resumed = args.region.as_ref().filter(|_| args.resume).map(hypostyle::inspect);
+    let options = match &resumed {
+        Some(region) => args.options_of(region)?,
+        None => args.options(from.as_ref())?,
+    };
+    let keep = args.keep || resumed.is_some_and(|region| region.kept);
     let mut watches = args.scene.watches(&options).map_err(|error| Failure::of(error.as_ref()))?;
-    let mut simulation = build(args, &options, from.as_ref())?;
+    let mut simulation = build(args, &options, from.as_ref(), &stop)?;
     if let Some(fallback) = &simulation.workers().fallback {
         tracing::info!(%fallback, "the workers are not those that were asked for");
     }
@@ -194,7 +244,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     done?;
     let after = observe(args, simulation.world())?;
     let mut reader = simulation.world().reader()?;
-    if args.keep || args.print_hash.is_some() || keeper.is_some() || recorder.is_some() {
+    if keep || args.print_hash.is_some() || keeper.is_some() || recorder.is_some() {
         publish_last(&mut simulation, &mut reader)?;
     }
     let kept = keeper.map(Keeper::finish).transpose()?;
@@ -210,7 +260,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         scene: args.scene,
         seed: options.seed,
         from: from.as_ref().map(Start::path),
-        kept: args.keep,
+        kept: keep,
         interrupted,
         entities_before,
         generation_before,
@@ -238,7 +288,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     }
     drop(reader);
     simulation.close();
-    simulation.world_mut().set_keep(args.keep);
+    simulation.set_keep(keep);
     match report.checkpoints.and_then(|kept| kept.failure) {
         Some(error) => Err(Failure::from(error).before("the newest checkpoint was not written")),
         None if interrupted => Err(Failure::told(failure::INTERRUPTED)),
@@ -260,12 +310,19 @@ fn write_trace(
 }
 
 /// The world, made or taken over, with its schedule and its workers.
-fn build(args: &Args, options: &SceneOptions, from: Option<&Start>) -> Outcome<Simulation> {
+fn build(args: &Args, options: &SceneOptions, from: Option<&Start>, stop: &Stop) -> Outcome<Simulation> {
     let schedule = args.scene.schedule(options);
+    let new = region(args);
+    // the region of a world that is being made goes with the process
+    let abandon = || {
+        if let Err(error) = hypostyle::abandon(&new) {
+            tracing::debug!(%error, "nothing to take along");
+        }
+    };
     let world = match from {
-        Some(start) => restore(args, &schedule, start)?,
+        Some(start) => stop.over(MAKING_GRACE, abandon, || restore(args, options, &schedule, start))?,
         None if args.resume => resume(args, &schedule)?,
-        None => make(args, options)?,
+        None => stop.over(MAKING_GRACE, abandon, || make(args, options))?,
     };
     let mut builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
     builder = builder.inputs(args.inputs.iter().cloned());
@@ -292,8 +349,21 @@ fn region(args: &Args) -> RegionTarget {
     }
 }
 
+/// The builder of a new world, which notes what decides the scene. It is kept, if at all, once it has a generation.
+fn builder(args: &Args, options: &SceneOptions) -> WorldBuilder {
+    let entities = options.entities.unwrap_or(args.scene.default_entities());
+    let builder = World::builder().region(region(args)).note("scene", args.scene.name());
+    let builder = builder.note("seed", options.seed).note("entities", entities);
+    let own = options.own.iter();
+    let builder = own.fold(builder, |builder, (name, value)| builder.note(format!("option.{name}"), value));
+    match args.bytes_max {
+        Some(bytes) => builder.bytes_max(bytes),
+        None => builder,
+    }
+}
+
 fn make(args: &Args, options: &SceneOptions) -> Outcome<World> {
-    let mut builder = World::builder().region(region(args)).keep(args.keep);
+    let mut builder = builder(args, options);
     if let Some(mib) = args.prefault {
         let bytes = mib.checked_mul(1 << 20).ok_or_else(|| Failure::usage("--prefault: that many MiB do not exist"))?;
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -324,13 +394,13 @@ fn resume(args: &Args, schedule: &Schedule) -> Outcome<World> {
     Ok(world)
 }
 
-fn restore(args: &Args, schedule: &Schedule, start: &Start) -> Outcome<World> {
+fn restore(args: &Args, options: &SceneOptions, schedule: &Schedule, start: &Start) -> Outcome<World> {
     let what = start.what();
     if let Some(scene) = start.note("scene").filter(|scene| *scene != args.scene.name()) {
         let message = format!("{what} is one of scene {scene}, not of {}", args.scene.name());
         return Err(Failure::new(failure::LAYOUT, message));
     }
-    let world = start.restore(World::builder().region(region(args)).keep(args.keep))?;
+    let world = start.restore(builder(args, options))?;
     check_scene(args, schedule, &world, &what)?;
     Ok(world)
 }
@@ -389,6 +459,10 @@ fn frames(
         let ran = simulation.run(now, args.scene.dt()).cloned();
         if let Some(collector) = beside.collector {
             collector.collect(simulation);
+        }
+        if args.keep && simulation.world().generation() > 0 {
+            // before there was a generation nobody could have gone on from it
+            simulation.set_keep(true);
         }
         let report = ran?;
         meter.add(&report, now, simulation.world().entity_count());

@@ -1,8 +1,15 @@
 #![forbid(unsafe_code)]
 //! Ctrl-C and its like: a flag that is looked at between frames; the second time the process ends at once.
+//!
+//! Invariant: a signal that was ignored when the process began stays ignored: `nohup` and shells that start something in
+//! the background mean it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How often who watches looks at the flag.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Whether the process was asked to end.
 #[derive(Clone, Debug, Default)]
@@ -16,10 +23,16 @@ impl Stop {
     pub(crate) fn catch() -> std::io::Result<Stop> {
         let stop = Stop::default();
         #[cfg(unix)]
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-            let code = i32::from(crate::failure::INTERRUPTED);
-            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop.0))?;
-            signal_hook::flag::register(signal, Arc::clone(&stop.0))?;
+        {
+            let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+            for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+                if ignored >> (signal - 1) & 1 != 0 {
+                    continue;
+                }
+                let code = i32::from(crate::failure::INTERRUPTED);
+                signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop.0))?;
+                signal_hook::flag::register(signal, Arc::clone(&stop.0))?;
+            }
         }
         Ok(stop)
     }
@@ -27,5 +40,79 @@ impl Stop {
     /// Whether it was asked.
     pub(crate) fn is_asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Runs what takes long and looks at nothing. Where the process is asked to end meanwhile and `work` goes on for longer
+    /// than `grace`, `clear_up` is called, on another thread, and the process ends.
+    pub(crate) fn over<T>(&self, grace: Duration, clear_up: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let is_done = || done.load(Ordering::Acquire);
+                while !is_done() && !self.is_asked() {
+                    std::thread::park_timeout(LOOK);
+                }
+                let asked = std::time::Instant::now();
+                while !is_done() && asked.elapsed() < grace {
+                    std::thread::park_timeout(LOOK);
+                }
+                if !is_done() {
+                    clear_up();
+                    std::process::exit(crate::failure::INTERRUPTED.into());
+                }
+            });
+            // also where `work` panics
+            let _ended = Ended { done: &done, watcher: watcher.thread().clone() };
+            work()
+        })
+    }
+}
+
+struct Ended<'a> {
+    done: &'a AtomicBool,
+    watcher: std::thread::Thread,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Release);
+        self.watcher.unpark();
+    }
+}
+
+/// A file that grows past the process's limit becomes an error of the writer, and no longer its death.
+///
+/// # Errors
+/// What the system refuses.
+pub(crate) fn survive_long_files() -> std::io::Result<()> {
+    #[cfg(unix)]
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    Ok(())
+}
+
+/// The signals that the process ignores, a bit each from signal 1 on.
+#[cfg(unix)]
+fn ignored(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_in_time_goes_on() {
+        let stop = Stop::default();
+        assert_eq!(stop.over(Duration::ZERO, || unreachable!("nobody asked"), || 7), 7);
+        stop.0.store(true, Ordering::Relaxed);
+        assert_eq!(stop.over(Duration::from_secs(3600), || unreachable!("there was time"), || 8), 8);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn ignored_signals_are_bits() {
+        assert_eq!(ignored("Name:\tx\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n"), 1 | 1 << 12);
+        assert_eq!(ignored("rubbish"), 0);
     }
 }

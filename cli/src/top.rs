@@ -17,7 +17,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Paragraph, Row, Sparkline, Table};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, INTERRUPTED, Outcome};
 use crate::list::state;
 use crate::open::open;
 use crate::signals::Stop;
@@ -29,6 +29,9 @@ const HISTORY: usize = 200;
 const PLAIN: (u16, u16) = (120, 40);
 /// How often to look for keys.
 const KEYS_EVERY: Duration = Duration::from_millis(50);
+
+/// How long the picture may go on after the process was asked to end.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// What to look at.
 #[derive(clap::Args)]
@@ -273,7 +276,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     }
     let stop = Stop::catch()?;
     let mut terminal = ratatui::try_init()?;
-    let done = live(args, &mut reader, &stop, &mut terminal);
+    // a terminal that is gone may hold whoever reads from it
+    let done = stop.over(GRACE, ratatui::restore, || live(args, &mut reader, &stop, &mut terminal));
     // whatever happened, the terminal is as it was
     ratatui::restore();
     done
@@ -291,7 +295,7 @@ fn live(args: &Args, reader: &mut Reader, stop: &Stop, terminal: &mut ratatui::D
             if stop.is_asked() {
                 return Ok(());
             }
-            if !event::poll(KEYS_EVERY)? {
+            if !is_key_waiting()? && !event::poll(Duration::ZERO)? {
                 continue;
             }
             match event::read()? {
@@ -308,6 +312,30 @@ fn live(args: &Args, reader: &mut Reader, stop: &Stop, terminal: &mut ratatui::D
             }
         }
     }
+}
+
+/// Waits a little for a key.
+///
+/// # Errors
+/// The terminal is gone: who would read from it then could do so for ever.
+fn is_key_waiting() -> Outcome<bool> {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let stdin = std::io::stdin();
+        let mut terminals = [PollFd::new(&stdin, PollFlags::IN)];
+        let time = Timespec { tv_sec: 0, tv_nsec: i64::from(KEYS_EVERY.subsec_nanos()) };
+        match poll(&mut terminals, Some(&time)) {
+            Err(rustix::io::Errno::INTR) => return Ok(false),
+            waited => waited.map_err(std::io::Error::from)?,
+        };
+        if terminals[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+            return Err(Failure::told(INTERRUPTED));
+        }
+        Ok(terminals[0].revents().contains(PollFlags::IN))
+    }
+    #[cfg(not(unix))]
+    Ok(event::poll(KEYS_EVERY)?)
 }
 
 /// Draws once, without a terminal: over two looks, so that there is a pace.

@@ -23,7 +23,8 @@ pub(crate) fn of_region(error_: &RegionError) -> PyErr {
         RegionError::NotFound { .. } => "RegionNotFoundError",
         RegionError::Exists { .. } | RegionError::Live { .. } => "RegionInUseError",
         RegionError::NoLease => "NoLeaseError",
-        RegionError::Full { .. } | RegionError::NoSpace { .. } => "NoSpaceError",
+        RegionError::Forked { .. } => "ForkedError",
+        RegionError::Full { .. } | RegionError::NoSpace { .. } | RegionError::Limit { .. } => "NoSpaceError",
         _ => "RegionError",
     };
     error(class, error_.to_string())
@@ -57,6 +58,7 @@ pub(crate) fn of_world(error_: &WorldError) -> PyErr {
 pub(crate) fn of_step(error_: &StepError) -> PyErr {
     let class = match error_ {
         StepError::Closed => "ClosedError",
+        StepError::Region(region) => return of_region(region),
         StepError::Schedule(_) => "ScheduleError",
         StepError::Start(_) => "WorkersError",
         StepError::TimeStep { .. } => return pyo3::exceptions::PyValueError::new_err(error_.to_string()),

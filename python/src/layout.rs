@@ -5,6 +5,8 @@ use hypostyle::{FieldLayout, Layout, Storage};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::errors::of_world;
+
 /// Name, scalar type, numpy's name of that, array length (0: none), the default's bytes.
 type Field<'py> = (String, &'static str, &'static str, u32, Bound<'py, PyBytes>);
 /// Name, storage, whether changes are tracked, fields.
@@ -24,6 +26,13 @@ fn fields<'py>(py: Python<'py>, fields: &[FieldLayout]) -> Vec<Field<'py>> {
         (field.name.clone(), scalar.name(), numpy, field.ty.array_len, PyBytes::new(py, &default))
     };
     fields.iter().map(field).collect()
+}
+
+/// What a layout file declares.
+#[pyfunction]
+pub(crate) fn parse_layout<'py>(py: Python<'py>, layout: &str) -> PyResult<LayoutParts<'py>> {
+    let layout = Layout::parse(layout, "layout").map_err(|error| of_world(&error.into()))?;
+    Ok(parts(py, &layout))
 }
 
 pub(crate) fn parts<'py>(py: Python<'py>, layout: &Layout) -> LayoutParts<'py> {

@@ -10,6 +10,7 @@
 
 mod arrays;
 mod errors;
+mod file;
 mod job;
 mod layout;
 mod memory;
@@ -32,6 +33,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<job::Job>()?;
     module.add_function(wrap_pyfunction!(system::serve, module)?)?;
     module.add_function(wrap_pyfunction!(region::regions, module)?)?;
+    module.add_function(wrap_pyfunction!(layout::parse_layout, module)?)?;
+    module.add_function(wrap_pyfunction!(region::clean, module)?)?;
+    module.add_function(wrap_pyfunction!(region::clean_stale, module)?)?;
     module.add_function(wrap_pyfunction!(scene::scene_names, module)?)?;
     module.add_function(wrap_pyfunction!(scene::scene_about, module)?)?;
     module.add_function(wrap_pyfunction!(scene::scene_world, module)?)?;

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hypostyle::{Entity, FieldType, OwnedSnapshot, Presence, ScalarType, SnapshotError, TableView};
+use hypostyle::{Entity, FieldType, OwnedSnapshot, Presence, ScalarType, SnapshotError, TableView, checkpoint};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -163,6 +163,14 @@ impl Pin {
     /// Table and row of an entity; None where it is dead.
     fn locate(&self, handle: u64) -> PyResult<Option<(usize, usize)>> {
         Ok(self.held()?.snapshot().locate(Entity::from_bits(handle)))
+    }
+
+    /// Writes the generation into a checkpoint; how many bytes that has.
+    fn checkpoint(&self, py: Python<'_>, path: std::path::PathBuf, level: i32) -> PyResult<u64> {
+        let pin = self.held()?;
+        let options = checkpoint::Options::default().level(level);
+        let written = py.detach(|| checkpoint::write(&pin.snapshot(), &path, &options));
+        Ok(written.map_err(|failed| error("RegionError", failed.to_string()))?.file_bytes)
     }
 
     /// The hash of the generation's logical content.

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::{error, of_region, of_snapshot};
+use crate::file::Source;
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
 
@@ -21,7 +22,7 @@ type Lease = (usize, u32, Option<u64>, bool);
 /// An open region.
 #[pyclass(frozen, module = "hypostyle._native")]
 pub(crate) struct Region {
-    target: RegionTarget,
+    source: Source,
     /// None: closed.
     reader: Mutex<Option<SharedReader>>,
 }
@@ -29,25 +30,35 @@ pub(crate) struct Region {
 impl Region {
     fn reader(&self) -> PyResult<SharedReader> {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        reader.clone().ok_or_else(|| error("ClosedError", format!("region {} was closed", self.target)))
+        reader.clone().ok_or_else(|| error("ClosedError", format!("region {} was closed", self.source)))
     }
 }
 
 #[pymethods]
 impl Region {
-    /// Opens a region by its name or path.
+    /// Opens a region by its name or path, or loads the state of a checkpoint or a journal's frame.
     #[new]
     fn new(py: Python<'_>, target: &str) -> PyResult<Self> {
-        let target: RegionTarget = target.parse().map_err(|error| of_region(&error))?;
+        let source = Source::parse(target)?;
+        let Source::Region(target) = &source else {
+            let loaded = py.detach(|| source.load())?;
+            return Ok(Region { source, reader: Mutex::new(loaded.map(SharedReader::from)) });
+        };
         // SAFETY: regions belong to this user alone (mode 0600, the owner is checked), and their writers are programs
         // that use this library; whoever opens one vouches for both, as the package's documentation says.
-        let reader = py.detach(|| unsafe { Reader::open(&target) }).map_err(|error| of_snapshot(&error))?;
-        Ok(Region { target, reader: Mutex::new(Some(reader.into())) })
+        let reader = py.detach(|| unsafe { Reader::open(target) }).map_err(|error| of_snapshot(&error))?;
+        Ok(Region { source, reader: Mutex::new(Some(reader.into())) })
     }
 
     #[getter]
     fn name(&self) -> String {
-        self.target.to_string()
+        self.source.to_string()
+    }
+
+    /// Whether its state is a file's.
+    #[getter]
+    fn is_file(&self) -> bool {
+        !matches!(self.source, Source::Region(_))
     }
 
     #[getter]
@@ -69,6 +80,9 @@ impl Region {
 
     fn is_alive(&self, py: Python<'_>) -> PyResult<bool> {
         let reader = self.reader()?;
+        if self.is_file() {
+            return Ok(false);
+        }
         py.detach(|| reader.is_alive()).map_err(|error| of_snapshot(&error))
     }
 
@@ -103,6 +117,14 @@ impl Region {
             py.check_signals()?;
             // another thread may have closed it
             self.reader()?;
+            if is_ending(py) {
+                return Err(error("ClosedError", "the program ends, and nothing will be waited for".to_owned()));
+            }
+            if self.is_file() {
+                let message =
+                    format!("{} is a file: it has the generation {}, and no more", self.source, reader.newest());
+                return Err(error("WriterGoneError", message));
+            }
             if !py.detach(|| reader.is_alive()).map_err(|error| of_snapshot(&error))? {
                 // Its last publication may have come in between.
                 return match reader.wait(after, Duration::ZERO) {
@@ -114,7 +136,7 @@ impl Region {
                         } else {
                             format!("its newest generation is {newest}, which can still be pinned")
                         };
-                        Err(error("WriterGoneError", format!("nobody writes region {} any more; {what}", self.target)))
+                        Err(error("WriterGoneError", format!("nobody writes region {} any more; {what}", self.source)))
                     }
                 };
             }
@@ -123,6 +145,17 @@ impl Region {
             }
         }
     }
+}
+
+/// Whether the main thread is through and waits for the others to end.
+fn is_ending(py: Python<'_>) -> bool {
+    let ending = || -> PyResult<bool> {
+        let threading = py.import("threading")?;
+        // told by its private name where it has one; the main thread counts as alive until the others have ended there
+        let told = threading.getattr("_SHUTTING_DOWN").and_then(|told| told.extract()).unwrap_or(false);
+        Ok(told || !threading.call_method0("main_thread")?.call_method0("is_alive")?.extract::<bool>()?)
+    };
+    ending().unwrap_or(false)
 }
 
 /// What can be told of all named regions, or of those in a directory.
@@ -134,6 +167,24 @@ pub(crate) fn regions<'py>(
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
     let list = py.detach(|| directory.map_or_else(hypostyle::list, |directory| hypostyle::list_in(&directory)));
     list.map_err(|error| of_region(&error))?.iter().map(|info| dict(py, info)).collect()
+}
+
+/// Removes a region whose writer is gone.
+#[pyfunction]
+pub(crate) fn clean(py: Python<'_>, target: &str) -> PyResult<()> {
+    let target: RegionTarget = target.parse().map_err(|error| of_region(&error))?;
+    py.detach(|| hypostyle::clean(&target)).map_err(|error| of_region(&error))
+}
+
+/// Removes all stale regions, and says which.
+#[pyfunction]
+#[pyo3(signature = (directory=None))]
+pub(crate) fn clean_stale<'py>(
+    py: Python<'py>,
+    directory: Option<std::path::PathBuf>,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let removed = py.detach(|| hypostyle::clean_stale(directory.as_deref())).map_err(|error| of_region(&error))?;
+    removed.iter().map(|info| dict(py, info)).collect()
 }
 
 fn dict<'py>(py: Python<'py>, info: &RegionInfo) -> PyResult<Bound<'py, PyDict>> {
@@ -149,6 +200,7 @@ fn dict<'py>(py: Python<'py>, info: &RegionInfo) -> PyResult<Bound<'py, PyDict>>
     dict.set_item("reader_pids", &info.reader_pids)?;
     dict.set_item("bytes_backed", info.bytes_backed)?;
     dict.set_item("bytes_max", info.bytes_max)?;
+    dict.set_item("owner", info.owner_name())?;
     dict.set_item("error", &info.error)?;
     Ok(dict)
 }

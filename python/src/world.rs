@@ -1,18 +1,19 @@
 //! Worlds that Python makes, fills, steps and publishes.
 #![forbid(unsafe_code)]
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use hypostyle::{
-    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionTarget, ScalarType, SharedReader,
-    Simulation, StepError, WorkerCommand, Workers, WorldError,
+    Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionError, RegionTarget, ScalarType,
+    SharedReader, Simulation, StepError, WorkerCommand, Workers, WorldError,
 };
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::{error, of_region, of_snapshot, of_step, of_world};
+use crate::file::Source;
 use crate::job::{in_kernel, is_lent, take_raised};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
@@ -58,6 +59,8 @@ impl State {
 /// A world of this process.
 #[pyclass(frozen, module = "hypostyle._native")]
 pub(crate) struct World {
+    /// Who made it: a process that was forked off may read.
+    pid: u32,
     state: Mutex<State>,
     layout: Layout,
     reader: SharedReader,
@@ -147,11 +150,31 @@ impl World {
         let reader = world.reader().map_err(|error| of_snapshot(&error))?.into();
         let name = world.region().to_string();
         let layout = world.layout().clone();
-        Ok(World { state: Mutex::new(State::World(Box::new(world))), layout, reader, name })
+        Ok(World { pid: std::process::id(), state: Mutex::new(State::World(Box::new(world))), layout, reader, name })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_forked(&self) -> bool {
+        std::process::id() != self.pid
+    }
+
+    /// Not in a process that was forked off: the world is its maker's.
+    fn check_maker(&self) -> PyResult<()> {
+        if self.is_forked() {
+            return Err(of_region(&RegionError::Forked { maker: self.pid, pid: std::process::id() }));
+        }
+        Ok(())
+    }
+
+    /// In a process that was forked off: not where another thread held the world then, which nobody will ever let go.
+    fn check_free(&self) -> PyResult<()> {
+        if self.is_forked() && matches!(self.state.try_lock(), Err(TryLockError::WouldBlock)) {
+            return self.check_maker();
+        }
+        Ok(())
     }
 
     fn with<T: Send>(
@@ -160,6 +183,7 @@ impl World {
         look: impl FnOnce(&hypostyle::World) -> Result<T, WorldError> + Send,
     ) -> PyResult<T> {
         check_outside()?;
+        self.check_free()?;
         let done = py.detach(|| self.lock().world().map(look));
         done.ok_or_else(|| self.closed())?.map_err(|error| of_world(&error))
     }
@@ -180,6 +204,7 @@ impl World {
         act: impl FnOnce(&mut hypostyle::World) -> Result<T, WorldError> + Send,
     ) -> PyResult<T> {
         check_outside()?;
+        self.check_maker()?;
         check_not_lent()?;
         let done = py.detach(|| self.lock().world_mut().map(act));
         done.ok_or_else(|| self.closed())?.map_err(|error| of_world(&error))
@@ -191,6 +216,7 @@ impl World {
         act: impl FnOnce(&mut Simulation) -> Result<T, StepError> + Send,
     ) -> PyResult<T> {
         check_outside()?;
+        self.check_free()?;
         py.detach(|| self.lock().simulation().and_then(act)).map_err(|error| of_step(&error))
     }
 
@@ -227,9 +253,15 @@ fn handles(bytes: &[u8]) -> Vec<Entity> {
 #[pymethods]
 impl World {
     #[new]
-    fn new(py: Python<'_>, layout: &str, region: Option<&str>, keep: bool) -> PyResult<Self> {
+    fn new(py: Python<'_>, layout: &str, region: Option<&str>, keep: bool, replace: bool) -> PyResult<Self> {
         let target = target(region)?;
         let layout = Layout::parse(layout, "layout").map_err(|error| of_world(&error.into()))?;
+        if replace && region.is_some() {
+            match py.detach(|| hypostyle::clean(&target)) {
+                Ok(()) | Err(RegionError::NotFound { .. }) => {}
+                Err(error) => return Err(of_region(&error)),
+            }
+        }
         let made = py.detach(|| hypostyle::World::builder().layout(layout).region(target).keep(keep).build());
         World::of(made.map_err(|error| of_world(&error))?)
     }
@@ -241,6 +273,18 @@ impl World {
         World::of(made.map_err(|error| of_world(&error))?)
     }
 
+    /// A world that goes on from a checkpoint, or from a frame of a journal.
+    #[staticmethod]
+    fn restore(py: Python<'_>, source: &str, region: Option<&str>, keep: bool) -> PyResult<Self> {
+        let source = Source::parse(source)?;
+        let builder = hypostyle::World::builder().region(target(region)?).keep(keep);
+        let Some(made) = py.detach(|| source.restore(builder))? else {
+            let message = format!("{source} is no checkpoint and no journal: to go on from a region, resume it");
+            return Err(error("RegionNotFoundError", message));
+        };
+        World::of(made)
+    }
+
     #[getter]
     fn name(&self) -> &str {
         &self.name
@@ -248,6 +292,10 @@ impl World {
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         check_outside()?;
+        if self.is_forked() {
+            // the copy goes with the process, and what is behind it is the maker's
+            return Ok(());
+        }
         if py.detach(|| self.lock().world().is_some()) {
             check_not_lent()?;
         }
@@ -289,15 +337,24 @@ impl World {
         Ok(PyBytes::new(py, bytemuck::cast_slice(&spawned)))
     }
 
+    /// Sets columns of entities, 8 bytes each: of each one value for each of them. All of it, or nothing.
+    fn set(&self, py: Python<'_>, entities: &[u8], columns: Vec<(String, Bound<'_, PyBytes>)>) -> PyResult<()> {
+        let entities = handles(entities);
+        let columns: Vec<(String, Vec<u8>)> =
+            columns.into_iter().map(|(name, bytes)| (name, bytes.as_bytes().to_vec())).collect();
+        self.change(py, |world| {
+            let columns: Vec<(&str, FieldType, &[u8])> = columns
+                .iter()
+                .map(|(name, bytes)| (name.as_str(), field(world.layout(), name), bytes.as_slice()))
+                .collect();
+            world.set_columns(&entities, &columns)
+        })
+    }
+
     /// Ends the lives of entities, 8 bytes each. All of them must live.
     fn despawn(&self, py: Python<'_>, entities: &[u8]) -> PyResult<()> {
         let entities = handles(entities);
-        self.change(py, |world| {
-            if let Some(entity) = entities.iter().find(|entity| !world.is_alive(**entity)) {
-                return Err(WorldError::Stale { entity: *entity });
-            }
-            entities.iter().try_for_each(|entity| world.despawn(*entity))
-        })
+        self.change(py, |world| world.despawn_batch(&entities))
     }
 
     fn is_alive(&self, py: Python<'_>, entity: u64) -> PyResult<bool> {
@@ -329,6 +386,7 @@ impl World {
         tracing: bool,
     ) -> PyResult<()> {
         check_outside()?;
+        self.check_maker()?;
         check_not_lent()?;
         let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
         let schedule = schedule(systems, stages)?;
@@ -369,6 +427,9 @@ impl World {
     /// Ends the workers, and takes the systems off the world.
     fn unschedule(&self, py: Python<'_>) -> PyResult<()> {
         check_outside()?;
+        if self.is_forked() {
+            return Ok(());
+        }
         py.detach(|| {
             let mut state = self.lock();
             *state = match std::mem::replace(&mut *state, State::Closed) {
@@ -383,6 +444,7 @@ impl World {
     /// are looked at several times a second, between frames.
     fn run<'py>(&self, py: Python<'py>, frames: u64, dt: f64, publish_every: u64) -> PyResult<Bound<'py, PyDict>> {
         check_outside()?;
+        self.check_maker()?;
         let _ = take_raised();
         let mut total = Total::default();
         let (mut left, mut pass) = (frames, 1);

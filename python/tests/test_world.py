@@ -155,6 +155,33 @@ def test_a_kept_world_is_resumed(tmp_path):
     assert not (tmp_path / "kept").exists()
 
 
+def test_regions_are_replaced_and_cleaned(tmp_path):
+    name = unique("replaced")
+    with hypostyle.World(LAYOUT, region=name, keep=True, replace=True) as first:
+        first.spawn(3, marked=True)
+        first.publish()
+        with pytest.raises(hypostyle.RegionInUseError, match="writer"):
+            hypostyle.World(LAYOUT, region=name, replace=True)
+        with pytest.raises(hypostyle.RegionInUseError, match="writer"):
+            hypostyle.clean(name)
+    with pytest.raises(hypostyle.RegionInUseError):
+        hypostyle.World(LAYOUT, region=name)
+    with hypostyle.World(LAYOUT, region=name, keep=True, replace=True) as second:
+        assert len(second) == 0 and second.generation == 0
+    hypostyle.clean(name)
+    with pytest.raises(hypostyle.RegionNotFoundError):
+        hypostyle.clean(name)
+    with hypostyle.World(LAYOUT, region=tmp_path / "kept", keep=True):
+        pass
+    assert hypostyle.clean_stale(tmp_path) == [], "what was kept stays"
+    for wrong in ("nonsense", 'name = "w"\n[components.entities]\nfields = { x = "f32" }'):
+        with pytest.raises(hypostyle.LayoutError):
+            hypostyle.World(wrong, region=tmp_path / "kept", replace=True)
+    assert (tmp_path / "kept").exists(), "a layout that is wrong replaces nothing"
+    hypostyle.clean(tmp_path / "kept")
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_failed_frame_is_undone(world):
     world.spawn(position={"x": np.zeros(100, np.float32)}, velocity={"x": 1.0})
 
@@ -236,6 +263,34 @@ def test_entities_end(world):
     assert len(world) == 5
     again = world.spawn(1, marked=True)
     assert hypostyle.entity_index(again[0]) == 0 and hypostyle.entity_generation(again[0]) == 1
+
+
+def test_values_are_set_between_frames(world):
+    handles = world.spawn(position={"x": np.arange(10.0), "y": 7}, velocity={"x": 1.0})
+    hot = world.spawn(2, heat={"degrees": 1.0})
+    world.add_system(integrate)
+    world.step(1.0)
+    world.set(handles[::-1], "position.x", np.arange(10.0) * 10)
+    world.set(handles[3], "velocity", {"x": 100.0, "y": 0.0})
+    world.set(handles[:2].tolist(), "position", {"at": [[1, 2], [3, 4]], "y": 0})
+    for wrong, kind in (
+        (lambda: world.set(hot, "position.x", 5.0), hypostyle.AbsentError),
+        (lambda: world.set([*handles, hot[0]], "position.x", 5.0), hypostyle.AbsentError),
+        (lambda: world.set([*handles, np.uint64(2**40)], "position.x", 5.0), hypostyle.AbsentError),
+        (lambda: world.set(handles, "position.x", [1.0, 2.0]), ValueError),
+        (lambda: world.set(handles, "position", {"x": 5.0, "at": [1, 2**16]}), hypostyle.FieldValueError),
+        (lambda: world.set(handles, "position.z", 5.0), hypostyle.UnknownNameError),
+        (lambda: world.set(1.5, "position.x", 5.0), TypeError),
+    ):
+        with pytest.raises(kind):
+            wrong()
+    world.set([], "position.x", 5.0)
+    world.step(1.0)
+    with world.pin() as snapshot:
+        position = snapshot["position"]
+        assert position.x.tolist() == [91, 81, 71, 160, 51, 41, 31, 21, 11, 1]
+        assert position.at[:3].tolist() == [[1, 2], [3, 4], [0, 0]] and position.y[:3].tolist() == [-1, -1, 5]
+        assert snapshot["heat"].degrees.tolist() == [1.0, 1.0]
 
 
 def test_resources_are_set_by_fields(world):

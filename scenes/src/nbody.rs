@@ -96,7 +96,7 @@ impl Scene for NBody {
             .component::<Mass>()
             .component::<Acceleration>()
             .resource::<Gravitation>()
-            .bytes_max(bytes_max(entities, 1024))
+            .bytes_max_default(bytes_max(entities, 1024))
             .build()?;
         let (bodies, softening) = match entities {
             PLANETS => (solar_system(), 0.0),

@@ -11,6 +11,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::generation::SnapshotError;
+use crate::os::Maker;
+use crate::region::forked;
 use crate::snapshot::{Pinned, Reader};
 
 use super::error::CheckpointError;
@@ -61,7 +64,9 @@ pub struct Keeper {
     options: KeeperOptions,
     /// To hand a generation over; `None`: the thread was told to end.
     sender: Option<SyncSender<(Pinned, PathBuf)>>,
-    receiver: Receiver<(Reader, Result<Report, CheckpointError>)>,
+    receiver: Option<Receiver<(Reader, Result<Report, CheckpointError>)>>,
+    /// The thread is this process's: one that was forked off has none.
+    maker: Maker,
     thread: Option<JoinHandle<()>>,
     /// The thread's.
     pace: Arc<Pace>,
@@ -109,7 +114,8 @@ impl Keeper {
         Ok(Keeper {
             options,
             sender: Some(sender),
-            receiver,
+            receiver: Some(receiver),
+            maker: Maker::this(),
             thread: Some(thread),
             pace,
             reader: Some(reader),
@@ -126,6 +132,7 @@ impl Keeper {
     /// The newest generation cannot be pinned; the thread is gone. What fails while it writes is no error here: see
     /// [`Keeper::kept`].
     pub fn look(&mut self, frame: u64) -> Result<bool, CheckpointError> {
+        self.check_maker()?;
         if self.is_writing()? {
             return Ok(false);
         }
@@ -147,8 +154,9 @@ impl Keeper {
     /// # Errors
     /// The thread is gone.
     pub fn is_writing(&mut self) -> Result<bool, CheckpointError> {
+        self.check_maker()?;
         if self.reader.is_none() {
-            match self.receiver.try_recv() {
+            match self.receiver.as_ref().ok_or(CheckpointError::Gone)?.try_recv() {
                 Ok(answer) => self.note(answer),
                 Err(std::sync::mpsc::TryRecvError::Empty) => return Ok(true),
                 Err(std::sync::mpsc::TryRecvError::Disconnected) => return Err(CheckpointError::Gone),
@@ -169,6 +177,7 @@ impl Keeper {
     /// # Errors
     /// As [`Keeper::look`]. That a checkpoint could not be written is told in the answer.
     pub fn finish(mut self) -> Result<Kept, CheckpointError> {
+        self.check_maker()?;
         self.pace.hurry();
         self.wait()?;
         let unwritten = self.kept.newest.as_ref().map_or(self.frame, |newest| newest.frame);
@@ -180,6 +189,10 @@ impl Keeper {
     }
 
     /// Whether a multiple of so many frames was passed.
+    fn check_maker(&self) -> Result<(), CheckpointError> {
+        if self.maker.is_here() { Ok(()) } else { Err(SnapshotError::from(forked(self.maker)).into()) }
+    }
+
     fn is_due(&self, frame: u64) -> bool {
         self.options.every_frames.is_some_and(|every| frame / every.max(1) > self.frame / every.max(1))
     }
@@ -204,7 +217,8 @@ impl Keeper {
 
     fn wait(&mut self) -> Result<(), CheckpointError> {
         if self.reader.is_none() {
-            let answer = self.receiver.recv().map_err(|_| CheckpointError::Gone)?;
+            let answer =
+                self.receiver.as_ref().and_then(|receiver| receiver.recv().ok()).ok_or(CheckpointError::Gone)?;
             self.note(answer);
         }
         Ok(())
@@ -231,6 +245,11 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
+        if !self.maker.is_here() {
+            // the thread is the maker's: it cannot be waited for, and it may have held the channels' locks
+            std::mem::forget((self.sender.take(), self.receiver.take(), self.thread.take()));
+            return;
+        }
         self.sender = None;
         self.pace.hurry();
         if let Some(thread) = self.thread.take() {

@@ -48,6 +48,8 @@ pub(crate) struct Mailbox {
     failures: u32,
     /// Inputs given up, and not yet counted in a report.
     lost: u64,
+    /// A forked copy must not close it.
+    maker: os::Maker,
 }
 
 /// The component, field or resource of a name.
@@ -109,6 +111,7 @@ impl Mailbox {
         let lanes = (0..INPUT_RINGS).map(lane).collect::<Result<_, _>>()?;
         words.write_head(&targets);
         Ok(Mailbox {
+            maker: os::Maker::this(),
             words,
             file,
             targets,
@@ -194,7 +197,9 @@ impl Mailbox {
 
 impl Drop for Mailbox {
     fn drop(&mut self) {
-        self.words.close();
+        if self.maker.is_here() {
+            self.words.close();
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::layout::{FieldLayout, Layout, ScalarType};
 use crate::limits::INPUT_RINGS;
 use crate::os;
 use crate::patch::{HANDLE_BYTES, HEADER_BYTES, Header, Kind, Producer, Ring, padded};
-use crate::region::{ReaderMap, RegionError};
+use crate::region::{ReaderMap, RegionError, forked};
 use crate::snapshot::Reader;
 
 use super::InputError;
@@ -36,6 +36,8 @@ pub struct InputSender {
     names: Vec<String>,
     sequence: u32,
     record: Vec<u8>,
+    /// The ring is this process's, and not a forked one's.
+    maker: os::Maker,
 }
 
 impl Reader {
@@ -74,8 +76,9 @@ impl InputSender {
                 continue;
             };
             let (map, layout) = (Arc::clone(map), Arc::clone(layout));
-            let record = Vec::new();
-            let sender = InputSender { map, layout, words, file, ring, producer, declared, names, sequence: 0, record };
+            let (record, maker) = (Vec::new(), os::Maker::this());
+            let sender =
+                InputSender { map, layout, words, file, ring, producer, declared, names, sequence: 0, record, maker };
             return Ok(Some(sender));
         }
         Err(InputError::NoRing)
@@ -102,6 +105,9 @@ impl InputSender {
     /// # Errors
     /// What is wrong with the input, a full ring, a mailbox that is closed; nothing was sent then.
     pub fn send(&mut self, name: &str, payload: &[u8]) -> Result<u64, InputError> {
+        if !self.maker.is_here() {
+            return Err(forked(self.maker).into());
+        }
         if self.words.is_closed() {
             return Err(InputError::Closed);
         }
@@ -173,7 +179,9 @@ impl InputSender {
 impl Drop for InputSender {
     fn drop(&mut self) {
         // closing the file gives the lock back
-        self.ring.owner().store(0, Ordering::Release);
+        if self.maker.is_here() {
+            self.ring.owner().store(0, Ordering::Release);
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::Options;
+use crate::generation::SnapshotError;
+use crate::os::Maker;
+use crate::region::forked;
 use crate::snapshot::{Pinned, Reader};
 use crate::world::World;
 
@@ -114,7 +117,9 @@ pub struct Recorder {
     sent: usize,
     /// To hand a generation over; `None`: the thread was told to end.
     sender: Option<SyncSender<Pinned>>,
-    receiver: Receiver<Done>,
+    receiver: Option<Receiver<Done>>,
+    /// The thread is this process's: one that was forked off has none.
+    maker: Maker,
     thread: Option<JoinHandle<Result<Recorded, JournalError>>>,
     newest: u64,
     recorded: Recorded,
@@ -161,7 +166,8 @@ impl Recorder {
             idle,
             sent: 0,
             sender: Some(sender),
-            receiver,
+            receiver: Some(receiver),
+            maker: Maker::this(),
             thread: Some(thread),
             newest: 0,
             recorded: Recorded::default(),
@@ -183,7 +189,8 @@ impl Recorder {
     /// # Errors
     /// Something could not be recorded: the journal ends before it.
     pub fn look(&mut self) -> Result<bool, JournalError> {
-        while let Ok(done) = self.receiver.try_recv() {
+        self.check_maker()?;
+        while let Some(done) = self.receiver.as_ref().and_then(|receiver| receiver.try_recv().ok()) {
             self.take(done)?;
         }
         let newest = self.watcher.newest();
@@ -222,6 +229,7 @@ impl Recorder {
     /// # Errors
     /// As [`Recorder::look`].
     pub fn flush(&mut self) -> Result<(), JournalError> {
+        self.check_maker()?;
         while self.sent > 0 {
             self.wait()?;
         }
@@ -248,8 +256,12 @@ impl Recorder {
         Recorded { skipped: self.skipped, waits: self.waits, waited: self.waited, ..recorded }
     }
 
+    fn check_maker(&self) -> Result<(), JournalError> {
+        if self.maker.is_here() { Ok(()) } else { Err(SnapshotError::from(forked(self.maker)).into()) }
+    }
+
     fn wait(&mut self) -> Result<(), JournalError> {
-        let done = self.receiver.recv().map_err(|_| JournalError::Gone)?;
+        let done = self.receiver.as_ref().and_then(|receiver| receiver.recv().ok()).ok_or(JournalError::Gone)?;
         self.take(done)
     }
 
@@ -263,6 +275,11 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
+        if !self.maker.is_here() {
+            // the thread is the maker's: it cannot be waited for, and it may have held the channels' locks
+            std::mem::forget((self.sender.take(), self.receiver.take(), self.thread.take()));
+            return;
+        }
         self.sender = None;
         if let Some(thread) = self.thread.take() {
             // what was handed over still gets written

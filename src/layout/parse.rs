@@ -317,6 +317,17 @@ fn bytes_max(value: &Spanned<DeValue<'_>>) -> Result<u64, Wrong> {
     .map_err(|text| Wrong::new(value.span(), LayoutProblem::BytesText { text }))
 }
 
+/// A number of bytes as people write it: `4096`, `64 MiB`, `16 GiB`; `None` for anything else.
+///
+/// ```
+/// assert_eq!(hypostyle::layout::parse_bytes("64 MiB"), Some(64 << 20));
+/// assert_eq!(hypostyle::layout::parse_bytes("many"), None);
+/// ```
+#[must_use]
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    bytes_text(text)
+}
+
 /// Units of `bytes_max`, largest first.
 pub(super) const BYTE_UNITS: [(&str, u64); 5] =
     [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];

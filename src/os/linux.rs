@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, RenameFlags};
@@ -59,12 +59,38 @@ pub(crate) fn boot_id() -> [u8; 16] {
     })
 }
 
-/// Sixteen random bytes.
+/// Sixteen random bytes. Needs no descriptor: what has none left must still be able to remove what it made.
 pub(crate) fn random_id() -> io::Result<[u8; 16]> {
-    use std::io::Read;
-    let mut id = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut id)?;
-    Ok(id)
+    let mut id = [0u8; 16];
+    loop {
+        // SAFETY: writes at most as many bytes as the array has.
+        match unsafe { libc::getrandom(id.as_mut_ptr().cast(), id.len(), 0) } {
+            16 => return Ok(id),
+            // less than asked for comes of a signal alone
+            0.. => {}
+            _ => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
+}
+
+/// How many forks lie between this process and the one that first asked.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn count_fork() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A number that differs between a process and those that are forked off it. Costs no system call.
+#[inline]
+pub(crate) fn process_mark() -> u32 {
+    static COUNTED: OnceLock<bool> = OnceLock::new();
+    // SAFETY: the handler adds to an atomic and does nothing else, which may be done in a child at any moment.
+    let counted = *COUNTED.get_or_init(|| unsafe { libc::pthread_atfork(None, None, Some(count_fork)) } == 0);
+    // the number of the process serves, too, if more slowly
+    if counted { FORKS.load(Ordering::Relaxed) } else { std::process::id() }
 }
 
 /// Bytes that the machine could still hand out without swapping, by its own estimate.
@@ -165,7 +191,7 @@ pub(crate) fn allocate_first_pages(file: &File, range: std::ops::Range<u64>) -> 
 }
 
 /// Past the process's limit the kernel would send a signal that kills.
-fn check_file_limit(end: u64) -> io::Result<()> {
+pub(crate) fn check_file_limit(end: u64) -> io::Result<()> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
     if limit.is_some_and(|limit| end > limit) { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
 }

@@ -16,9 +16,17 @@ mod wasm;
 pub(crate) use wasm::{sleep_on, wake};
 
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod holders;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+mod limits;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod linux;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 mod map;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub(crate) use holders::Holders;
+#[cfg(all(target_os = "linux", not(any(loom, miri))))]
+pub(crate) use limits::*;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
 pub(crate) use linux::*;
 #[cfg(all(target_os = "linux", not(any(loom, miri))))]
@@ -35,6 +43,32 @@ pub(crate) const HUGE_PAGE_BYTES: u64 = 2 << 20;
 /// This process's id, for display and for telling a forked child from its parent; 0 where there are no processes.
 pub(crate) fn pid() -> u32 {
     if cfg!(target_family = "wasm") { 0 } else { std::process::id() }
+}
+
+/// The process that made something, told from those that are forked off it: they have copies of all that it has, and what
+/// is behind the copies is not theirs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Maker {
+    mark: u32,
+    pid: u32,
+}
+
+impl Maker {
+    /// This process.
+    pub(crate) fn this() -> Self {
+        Maker { mark: process_mark(), pid: pid() }
+    }
+
+    /// Whether this process is the maker.
+    #[inline]
+    pub(crate) fn is_here(self) -> bool {
+        self.mark == process_mark()
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(self) -> u32 {
+        self.pid
+    }
 }
 
 /// Nanoseconds since 1970, for display only; 0 where there is no clock.

@@ -10,6 +10,79 @@ use std::time::Duration;
 
 use crate::primitive::{AtomicU32, Ordering};
 
+/// A number that differs between a process and those that are forked off it, where there are any.
+#[inline]
+pub(crate) fn process_mark() -> u32 {
+    super::pid()
+}
+
+/// Whether a file may be so long: not known here.
+#[cfg(unix)]
+pub(crate) fn check_file_limit(_end: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// A limit that is in the way: none is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limit {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub requested: u64,
+    pub available: u64,
+    pub allowed: u64,
+    pub hint: &'static str,
+}
+
+/// Bytes of address space that the process may still reserve: not known here.
+pub(crate) fn address_space_left() -> Option<u64> {
+    None
+}
+
+/// The limit that refuses memory: not known here.
+pub(crate) fn limit_of_memory(_requested: u64) -> Option<Limit> {
+    None
+}
+
+/// The limit that refuses files: not known here.
+pub(crate) fn limit_of_files(_error: &io::Error, _end: u64) -> Option<Limit> {
+    None
+}
+
+/// The limit of the process's group: not known here.
+pub(crate) fn limit_of_group(_requested: u64) -> Option<Limit> {
+    None
+}
+
+/// The name of a user: not known here.
+pub(crate) fn user_name(_user: u32) -> Option<String> {
+    None
+}
+
+/// Processes that hold a lock: nobody can be asked here.
+#[cfg(unix)]
+pub(crate) struct Holders;
+
+#[cfg(unix)]
+impl Holders {
+    /// None are seen here.
+    pub(crate) fn of(_file: &File, _byte: u64) -> Holders {
+        Holders
+    }
+
+    /// None.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        Vec::new()
+    }
+
+    /// Nobody.
+    pub(crate) fn kill_workers(&self, _variable: &str) {}
+
+    /// Not known.
+    pub(crate) fn is_this_process(&self) -> bool {
+        false
+    }
+}
+
 /// How long one look at a waited-for word sleeps.
 const POLL: Duration = Duration::from_micros(200);
 

@@ -16,6 +16,9 @@
 //!    208     8  writer start, ns since 1970
 //!    216     8  frames that the writer has ended
 //!    224     8  publications that were skipped
+//!   1024     8  bytes of the notes
+//!   1032     8  XXH3-64 of the notes
+//!   1040  3056  what the region's maker noted, once: lines `name=value` in UTF-8
 //!   4096  4096  worker slots, 64 bytes each: process id u32, state u32 (0 none, 1 thread, 2 process,
 //!                3 being replaced), jobs u64, deaths u64
 //!   8192 16384  directory slots, 32 bytes each: generation u64, offset u64, bytes u64, checksum u64
@@ -28,7 +31,7 @@
 use std::time::Duration;
 
 use super::pin;
-use crate::limits::{DIRECTORY_SLOTS, WORKERS_MAX};
+use crate::limits::{DIRECTORY_SLOTS, NOTES_BYTES_MAX, WORKERS_MAX};
 use crate::os;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -43,6 +46,7 @@ const _: () = {
     assert!(offset_of!(Control, data_bytes) == 32 && offset_of!(Control, boot_id) == 48);
     assert!(offset_of!(Control, published) == 64 && offset_of!(Control, publications) == 128);
     assert!(offset_of!(Control, writer_epoch) == 192 && offset_of!(Control, publish_skipped) == 224);
+    assert!(offset_of!(Control, notes_bytes) == 1024 && offset_of!(Control, notes) == 1040);
     assert!(offset_of!(Control, workers) == 4096 && offset_of!(Control, slots) == 8192);
     assert!(cfg!(target_endian = "little"), "shared words are little-endian");
 };
@@ -113,7 +117,10 @@ pub(crate) struct Control {
     pub frames: AtomicU64,
     /// Publications skipped because readers held all memory.
     pub publish_skipped: AtomicU64,
-    reserved_5: [AtomicU64; 483],
+    reserved_5: [AtomicU64; 99],
+    notes_bytes: AtomicU64,
+    notes_checksum: AtomicU64,
+    notes: [AtomicU64; NOTES_BYTES_MAX / 8],
     /// The pool's workers.
     pub workers: [WorkerSlot; WORKERS_MAX],
     /// The generations' directories.
@@ -158,6 +165,9 @@ impl Control {
             frames: AtomicU64::new(0),
             publish_skipped: AtomicU64::new(0),
             reserved_5: zeros(),
+            notes_bytes: AtomicU64::new(0),
+            notes_checksum: AtomicU64::new(0),
+            notes: zeros(),
             workers: std::array::from_fn(|_| WorkerSlot {
                 pid: AtomicU32::new(0),
                 state: AtomicU32::new(0),
@@ -179,6 +189,43 @@ impl Control {
         self.version.store(super::header::FORMAT_VERSION, Ordering::Relaxed);
         store_id(&self.uuid, uuid);
         self.data_bytes.store(data_bytes, Ordering::Release);
+    }
+
+    /// Writes what the maker of the region notes: once, before anyone relies on it. Names have neither `=` nor an end of a
+    /// line, values no end of a line.
+    ///
+    /// # Errors
+    /// The bytes that they take, where those are more than [`NOTES_BYTES_MAX`].
+    pub(crate) fn set_notes(&self, notes: &[(String, String)]) -> Result<(), usize> {
+        let line = |text: &str| text.replace(['\n', '\r'], " ");
+        let lines = notes.iter().map(|(name, value)| format!("{}={}\n", line(name).replace('=', " "), line(value)));
+        let text: String = lines.collect();
+        if text.len() > NOTES_BYTES_MAX {
+            return Err(text.len());
+        }
+        for (word, bytes) in self.notes.iter().zip(text.as_bytes().chunks(8)) {
+            let mut eight = [0; 8];
+            eight[..bytes.len()].copy_from_slice(bytes);
+            word.store(u64::from_le_bytes(eight), Ordering::Relaxed);
+        }
+        self.notes_checksum.store(xxhash_rust::xxh3::xxh3_64(text.as_bytes()), Ordering::Relaxed);
+        self.notes_bytes.store(text.len() as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// What the maker of the region noted; nothing where the bytes are not whole.
+    pub(crate) fn notes(&self) -> Vec<(String, String)> {
+        let bytes = load_acquire(&self.notes_bytes);
+        let Some(len) = usize::try_from(bytes).ok().filter(|len| *len <= NOTES_BYTES_MAX) else { return Vec::new() };
+        let mut text: Vec<u8> =
+            self.notes[..len.div_ceil(8)].iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+        text.truncate(len);
+        if xxhash_rust::xxh3::xxh3_64(&text) != self.notes_checksum.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let text = String::from_utf8(text).unwrap_or_default();
+        let pair = |line: &str| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        text.lines().filter_map(pair).collect()
     }
 
     /// Signs a writer in: the next epoch begins.
@@ -300,6 +347,21 @@ mod tests {
             control.publish(pin::word(2, 4), || true);
             assert_eq!(waiter.join().expect("the waiter ends"), pin::word(2, 4));
         });
+    }
+
+    #[test]
+    fn notes_are_whole_or_none() {
+        let control = Control::zeroed();
+        assert_eq!(control.notes(), []);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let notes = [pair("scene", "ants"), pair("seed", "12=3"), pair("läuft", "")];
+        control.set_notes(&notes).expect("they fit");
+        assert_eq!(control.notes(), notes);
+        control.notes[1].fetch_xor(1 << 20, Ordering::Relaxed);
+        assert_eq!(control.notes(), [], "damaged");
+        control.notes_bytes.store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(control.notes(), [], "rubbish");
+        assert!(control.set_notes(&[pair("long", &"x".repeat(NOTES_BYTES_MAX))]).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::target::RegionTarget;
 use crate::limits::LEASES_MAX;
+use crate::os;
 
 /// Why a region could not be created, opened, grown or removed.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,7 @@ pub enum RegionError {
         bytes_max: u64,
     },
     /// The machine or the file system has no room.
-    #[error("{place} has no room: {requested} bytes are needed, {available} are available")]
+    #[error("{place} has no room: {requested} bytes are needed, {available} are available{}", hint_at(place))]
     NoSpace {
         /// The file system's directory, or the machine's memory.
         place: String,
@@ -83,6 +84,22 @@ pub enum RegionError {
         requested: u64,
         /// Bytes that the system says it has.
         available: u64,
+    },
+    /// A limit of this process or of the machine is in the way.
+    #[error("{limit} is in the way: {requested} {what} are needed, {available} are left of {allowed}; {hint}")]
+    Limit {
+        /// Its name.
+        limit: &'static str,
+        /// What it counts.
+        what: &'static str,
+        /// How much was asked for.
+        requested: u64,
+        /// How much is left.
+        available: u64,
+        /// How much it allows in all.
+        allowed: u64,
+        /// What to do about it.
+        hint: &'static str,
     },
     /// A limit that this machine cannot address.
     #[error("bytes_max of {bytes_max} cannot be reserved: this machine's processes can address {addressable} bytes")]
@@ -117,7 +134,10 @@ pub enum RegionError {
         what: String,
     },
     /// A region of another user.
-    #[error("{} belongs to user {owner}, and only the owner's regions can be trusted", path.display())]
+    #[error(
+        "{} is a region of user {}, so it cannot be told here whether it lives, and it can be neither read nor removed; names \
+         are shared by all users of the machine: use another one", path.display(), user(*owner)
+    )]
     ForeignOwner {
         /// The region's directory.
         path: PathBuf,
@@ -135,6 +155,30 @@ pub enum RegionError {
     /// All leases are taken.
     #[error("all {LEASES_MAX} reader leases of the region are taken: close a reader first")]
     NoLease,
+    /// A process that was forked off the one that made a world wants to change it.
+    #[error(
+        "this process ({pid}) was forked off process {maker}, whose world this is: here it can be read, and neither \
+         changed, stepped nor published; make a world in this process, or start it anew (spawn) instead of forking it"
+    )]
+    Forked {
+        /// The process that made it.
+        maker: u32,
+        /// This one.
+        pid: u32,
+    },
+    /// What a dead writer started still runs, and could store into the region.
+    #[error(
+        "region {target}: {} of its last writer still run(s) after {waited:?} and could store into it: end it, then \
+         resume", if pids.is_empty() { "a process that cannot be seen from here".to_owned() } else { format!("process(es) {pids:?}") }
+    )]
+    Leftover {
+        /// The region.
+        target: RegionTarget,
+        /// The processes, as far as they can be seen.
+        pids: Vec<u32>,
+        /// How long they were waited for.
+        waited: std::time::Duration,
+    },
     /// A range that the region's data does not have.
     #[error("bytes {offset} to {offset} + {bytes} lie outside the region's {backed} bytes of data")]
     OutOfBounds {
@@ -176,7 +220,32 @@ pub enum RegionError {
 impl RegionError {
     /// Wraps a system error; made for `map_err`.
     pub(crate) fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RegionError {
-        move |source| RegionError::Io { what, path: path.to_owned(), source }
+        move |source| match os::limit_of_files(&source, 0) {
+            Some(limit) => limit.into(),
+            None => RegionError::Io { what, path: path.to_owned(), source },
+        }
+    }
+}
+
+impl From<os::Limit> for RegionError {
+    fn from(limit: os::Limit) -> Self {
+        let os::Limit { name, what, requested, available, allowed, hint } = limit;
+        RegionError::Limit { limit: name, what, requested, available, allowed, hint }
+    }
+}
+
+/// A user as people know it.
+fn user(id: u32) -> String {
+    os::user_name(id).map_or_else(|| id.to_string(), |name| format!("{name} ({id})"))
+}
+
+/// What helps where a place is full.
+fn hint_at(place: &str) -> &'static str {
+    if place.starts_with("/dev/shm") {
+        "; make /dev/shm larger (in a container `--shm-size`), remove regions that nobody needs (`hypostyle clean`), or give \
+         the region a directory on a disk (`--region DIR`)"
+    } else {
+        ""
     }
 }
 

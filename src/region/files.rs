@@ -5,7 +5,8 @@
 //! control     live words of the writer
 //! data        the extents
 //! leases      one page per reader
-//! lock        OFD lock on byte 0: the writer lives. Never unlinked while the region exists
+//! lock        OFD locks, never unlinked while the region exists. Byte 1: the writer lives. Byte 0: it or a worker process
+//!             that it started lives; workers inherit the open file that holds this lock
 //! trace       timeline of the simulation; a region may be without
 //! inputs      mailbox of the simulation, which other processes write to; a region may be without
 //! ```
@@ -15,12 +16,14 @@
 //! - Files are opened relative to the opened directory, so all are of one region, whatever is renamed meanwhile.
 //! - Whoever removes a region holds its lock, and first renames it to a temporary name.
 //! - Bytes of another user are not believed.
+//! - A new writer begins when it has both locks: then nothing that the last one started can store any more.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::control::CONTROL_BYTES;
 use super::error::{HeaderError, RegionError};
@@ -28,7 +31,7 @@ use super::header::{DESCRIPTOR_BYTES_MAX, Descriptor};
 use super::lease::LEASES_BYTES;
 use super::mapping::ControlMap;
 use super::target::RegionTarget;
-use crate::limits::PAGE_BYTES;
+use crate::limits::{PAGE_BYTES, WORKER_VARIABLE};
 use crate::os;
 use crate::trace::Block;
 
@@ -47,8 +50,22 @@ const OPTIONAL: [&str; 2] = [TRACE, INPUTS];
 pub(super) const FILES: [&str; 5] = [DESCRIPTOR, CONTROL, DATA, LEASES, LOCK];
 /// What directories of regions that come or go begin with.
 pub(super) const TEMPORARY_PREFIX: &str = ".hypostyle-tmp-";
-/// The byte of `lock` that the writer holds.
-pub(super) const WRITER_BYTE: u64 = 0;
+/// The byte of `lock` that the writer holds by an open file of its own.
+pub(super) const WRITER_BYTE: u64 = 1;
+/// The byte that the writer holds by an open file that its worker processes share.
+pub(super) const CREW_BYTE: u64 = 0;
+/// How long a take-over waits for a dead writer's workers to end by themselves,
+const CREW_GRACE: Duration = Duration::from_millis(200);
+/// and for their end in all.
+const CREW_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A writer's hold on its region.
+pub(super) struct WriterLock {
+    /// Holds [`WRITER_BYTE`].
+    pub writer: File,
+    /// Holds [`CREW_BYTE`]; worker processes have it as their standard input when they begin.
+    pub crew: File,
+}
 
 /// An open directory of a region.
 pub(super) struct RegionDirectory {
@@ -69,6 +86,13 @@ impl RegionDirectory {
             io::ErrorKind::NotADirectory => {
                 RegionError::NotRegion { path: path.clone(), what: "it is no directory".to_owned() }
             }
+            // the directory of another user's region does not even open
+            io::ErrorKind::PermissionDenied => match std::fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.uid() != os::user_id() => {
+                    RegionError::ForeignOwner { path: path.clone(), owner: metadata.uid() }
+                }
+                _ => RegionError::io("open", &path)(error),
+            },
             _ => RegionError::io("open", &path)(error),
         })?;
         let owner = handle.metadata().map_err(RegionError::io("inspect", &path))?.uid();
@@ -217,6 +241,11 @@ impl RegionDirectory {
         os::is_byte_locked(&file, WRITER_BYTE).map_err(RegionError::io("look at the lock of", &self.path))
     }
 
+    /// Whether this process holds the writer's lock.
+    pub(super) fn is_written_here(&self) -> Result<bool, RegionError> {
+        Ok(os::Holders::of(&self.file(LOCK, false)?, WRITER_BYTE).is_this_process())
+    }
+
     /// Takes the writer's lock; the file must be kept open.
     pub(super) fn lock(&self) -> Result<File, RegionError> {
         let file = self.file(LOCK, true)?;
@@ -230,8 +259,30 @@ impl RegionDirectory {
         Ok(file)
     }
 
+    /// Waits until nothing runs that the last writer started, and takes the lock that says so. The caller holds the
+    /// writer's. A worker ends by itself when its main process has died; one that cannot is killed.
+    pub(super) fn crew_lock(&self) -> Result<File, RegionError> {
+        let file = self.file(LOCK, true)?;
+        let begun = std::time::Instant::now();
+        loop {
+            if os::try_lock_byte(&file, CREW_BYTE).map_err(RegionError::io("lock", &self.path))? {
+                return Ok(file);
+            }
+            let waited = begun.elapsed();
+            if waited >= CREW_GRACE {
+                let holders = os::Holders::of(&file, CREW_BYTE);
+                if waited >= CREW_WAIT_MAX {
+                    let (target, pids) = (self.target.clone(), holders.pids());
+                    return Err(RegionError::Leftover { target, pids, waited });
+                }
+                holders.kill_workers(WORKER_VARIABLE);
+            }
+            std::thread::sleep(if waited < CREW_GRACE { Duration::from_millis(1) } else { CREW_GRACE / 8 });
+        }
+    }
+
     /// The writer's process id as the control words say; 0 when they cannot be read.
-    fn writer_pid(&self) -> u32 {
+    pub(super) fn writer_pid(&self) -> u32 {
         let map =
             self.sized_file(CONTROL, false, CONTROL_BYTES).ok().and_then(|file| ControlMap::new(&file, false).ok());
         map.map_or(0, |map| map.get().writer_pid.load(crate::primitive::Ordering::Relaxed))
@@ -278,7 +329,9 @@ pub(super) fn file_bytes(file: &File, path: &Path) -> Result<u64, RegionError> {
 /// Backs a range of a region's file, or says that there is no room, with both numbers.
 pub(super) fn allocate(file: &File, offset: u64, bytes: u64, path: &Path) -> Result<(), RegionError> {
     os::allocate_range(file, offset, bytes).map_err(|error| {
-        if os::is_no_space(&error) {
+        if let Some(limit) = os::limit_of_files(&error, offset.saturating_add(bytes)) {
+            limit.into()
+        } else if os::is_no_space(&error) {
             let available = os::space_available_bytes(file).unwrap_or(0);
             RegionError::NoSpace { place: path.display().to_string(), requested: bytes, available }
         } else {
@@ -302,7 +355,7 @@ pub(super) struct NewRegion {
     pub control: File,
     pub data: File,
     pub leases: File,
-    pub lock: File,
+    pub lock: WriterLock,
 }
 
 impl NewRegion {
@@ -314,9 +367,15 @@ impl NewRegion {
         }
         let temporary = temporary_path(&path)?;
         os::create_directory(&temporary).map_err(RegionError::io("create", &temporary))?;
-        let directory = os::open_directory(&temporary, false)
-            .map(|handle| RegionDirectory { handle, path: temporary.clone(), target: target.clone() })
-            .map_err(RegionError::io("open", &temporary))?;
+        let directory = match os::open_directory(&temporary, false) {
+            Ok(handle) => RegionDirectory { handle, path: temporary, target: target.clone() },
+            Err(error) => {
+                if let Err(error) = std::fs::remove_dir(&temporary) {
+                    tracing::warn!(%error, "an unfinished region stays behind");
+                }
+                return Err(RegionError::io("open", &temporary)(error));
+            }
+        };
         // The lock comes first: it says that the creator lives.
         let files = (|| {
             let create = |name: &str, bytes: u64| {
@@ -324,19 +383,21 @@ impl NewRegion {
                 if bytes > 0 {
                     allocate(&file, 0, bytes, &path)?;
                 }
-                Ok(file)
+                Ok::<_, RegionError>(file)
             };
             let lock = create(LOCK, 0)?;
             if !os::try_lock_byte(&lock, WRITER_BYTE).map_err(RegionError::io("lock", &path))? {
                 return Err(RegionError::Live { target: target.clone(), pid: 0 });
             }
+            let crew = directory.crew_lock()?;
+            let lock = WriterLock { writer: lock, crew };
             let control = create(CONTROL, CONTROL_BYTES)?;
             let leases = create(LEASES, LEASES_BYTES)?;
             let data = create(DATA, data_bytes)?;
             let bytes = descriptor.encode();
             let file = create(DESCRIPTOR, bytes.len() as u64)?;
             file.write_all_at(&bytes, 0).map_err(RegionError::io("write", &path))?;
-            Ok((control, data, leases, lock))
+            Ok::<_, RegionError>((control, data, leases, lock))
         })();
         match files {
             Ok((control, data, leases, lock)) => {
@@ -349,14 +410,15 @@ impl NewRegion {
         }
     }
 
-    /// Gives the region its name: from now on it exists.
-    pub(super) fn appear(mut self) -> Result<(RegionDirectory, File, File), RegionError> {
+    /// Gives the region its name: from now on it exists, and nothing more can fail.
+    pub(super) fn appear(mut self) -> Result<(RegionDirectory, File, WriterLock), RegionError> {
+        let again = |file: &File| file.try_clone().map_err(RegionError::io("open", &self.path));
+        let data = again(&self.data)?;
+        let lock = WriterLock { writer: again(&self.lock.writer)?, crew: again(&self.lock.crew)? };
         let mut directory = self.directory.take().expect("a new region has its directory until it appears");
         match os::rename_no_replace(&directory.path, &self.path) {
             Ok(()) => {
                 directory.path.clone_from(&self.path);
-                let data = self.data.try_clone().map_err(RegionError::io("open", &self.path))?;
-                let lock = self.lock.try_clone().map_err(RegionError::io("open", &self.path))?;
                 Ok((directory, data, lock))
             }
             Err(error) => {
@@ -389,6 +451,9 @@ fn discard(directory: RegionDirectory) {
 }
 
 fn exists(target: &RegionTarget) -> RegionError {
-    let alive = RegionDirectory::open(target).and_then(|directory| directory.is_alive()).unwrap_or(false);
-    RegionError::Exists { target: target.clone(), alive }
+    match RegionDirectory::open(target).and_then(|directory| directory.is_alive()) {
+        // whether that one lives cannot be told
+        Err(error @ RegionError::ForeignOwner { .. }) => error,
+        answer => RegionError::Exists { target: target.clone(), alive: answer.unwrap_or(false) },
+    }
 }

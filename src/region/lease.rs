@@ -14,7 +14,10 @@
 //! - A reader stores to the pages of its own leases only, the writer to pages of dead readers only, and to those only
 //!   while it holds their lock: so no pin of a live reader is ever lost.
 //! - A lock goes with its open file, so a reader that dies in any way gives its leases back. (A process that *forks
-//!   without exec* shares the open file with its child: the lease then lives until both are gone.)
+//!   without exec* shares the open file with its child: the lease then lives until both are gone.) The child never stores
+//!   to it: it takes leases of its own.
+//! - A reader takes its lease with its first pin: who has only opened a region takes none, and who waits says so once, by
+//!   the count in page 0.
 //!
 //! The private twin keeps the same words in memory, with a flag for the lock. What a pin means, and the fences that
 //! pinning needs, are the business of the snapshot module.
@@ -31,7 +34,7 @@ use super::mapping::Mapping;
 use super::pin;
 use crate::limits::{LEASES_MAX, PAGE_BYTES};
 use crate::os;
-use crate::primitive::{AtomicU32, AtomicU64, Ordering};
+use crate::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Bytes of the leases file.
 pub(crate) const LEASES_BYTES: u64 = LEASES_MAX as u64 * PAGE_BYTES;
@@ -107,6 +110,12 @@ impl HeapLeases {
         };
         let taken = self.leases.iter().enumerate().filter(|(_, lease)| lease.taken.load(Ordering::Relaxed) != 0);
         taken.map(info).collect()
+    }
+
+    /// Says that somebody reads, who may have no lease yet: whoever waits is woken from now on.
+    pub(super) fn announce(&self) {
+        self.leases[0].words.raise_used(0);
+        fence(Ordering::SeqCst);
     }
 
     /// Appends the words of all pins. In one process a taken lease is a live one.
@@ -243,7 +252,7 @@ pub(crate) struct Lease {
     /// Points into `home`.
     words: NonNull<LeaseWords>,
     home: Home,
-    pid: u32,
+    maker: os::Maker,
 }
 
 // SAFETY: what it points to lives in `home`, which it owns a share of, and is nothing but atomics.
@@ -257,7 +266,7 @@ impl Lease {
         let leases = mapping.heap_leases().ok_or(RegionError::NoLease)?;
         let index = leases.take()?;
         let words = NonNull::from(leases.words(index));
-        Ok(Lease { words, home: Home::Heap { mapping, index }, pid: os::pid() })
+        Ok(Lease { words, home: Home::Heap { mapping, index }, maker: os::Maker::this() })
     }
 
     /// A lease of the leases file that `file` has open, by itself and for writing.
@@ -278,17 +287,33 @@ impl Lease {
         let (page, first) = (map(index)?, map(0)?);
         words_in(&first).raise_used(index as usize);
         let words = NonNull::from(words_in(&page));
-        let lease = Lease { words, home: Home::Shared { _page: page, _file: file }, pid: os::pid() };
+        let lease = Lease { words, home: Home::Shared { _page: page, _file: file }, maker: os::Maker::this() };
         // Whoever had the lease before may have died with a pin.
         lease.words().pin.store(0, Ordering::Release);
-        lease.words().pid.store(lease.pid, Ordering::Relaxed);
+        lease.words().pid.store(os::pid(), Ordering::Relaxed);
         Ok(lease)
+    }
+
+    /// Says in the leases file that somebody reads, who may have no lease yet: whoever waits is woken from now on.
+    #[cfg(unix)]
+    pub(super) fn announce(file: &std::fs::File) -> std::io::Result<()> {
+        let first = memmap2::MmapOptions::new().len(PAGE_BYTES as usize).map_raw(file)?;
+        words_in(&first).raise_used(0);
+        // SYNC POINT waiters: who waits looks at the published word after this; the writer looks here after it published
+        fence(Ordering::SeqCst);
+        Ok(())
     }
 
     #[inline]
     fn words(&self) -> &LeaseWords {
         // SAFETY: the words lie in the boxed leases or in the mapped page that `home` keeps, at a fixed address.
         unsafe { self.words.as_ref() }
+    }
+
+    /// Whether it is this process's. In one that was forked off its words are still the maker's.
+    #[inline]
+    pub(crate) fn is_own(&self) -> bool {
+        self.maker.is_here()
     }
 
     /// The pin: the generation word that this reader holds; 0: none. Only its owner stores to it.
@@ -301,7 +326,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // A forked child drops its copy: the lease is still its parent's.
-        if os::pid() != self.pid {
+        if !self.is_own() {
             return;
         }
         match &self.home {

@@ -46,11 +46,27 @@ pub struct RegionInfo {
     pub layout_hash: u64,
     /// When it was created, ns since 1970.
     pub created_ns: u64,
+    /// The id of the user whose it is.
+    pub owner: u32,
+    /// What its maker noted: name and value.
+    pub notes: Vec<(String, String)>,
     /// Why it cannot be read; then the numbers above are 0.
     pub error: Option<String>,
 }
 
 impl RegionInfo {
+    /// Whether it is another user's: then nothing else can be told of it, not even whether it lives. (Root may look at all.)
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        cfg!(unix) && self.owner != os::user_id() && os::user_id() != 0
+    }
+
+    /// The name of the user whose it is; the number, where the machine knows no name.
+    #[must_use]
+    pub fn owner_name(&self) -> String {
+        os::user_name(self.owner).unwrap_or_else(|| self.owner.to_string())
+    }
+
     /// Whether nobody needs it: its writer is gone, and did not leave it on purpose. False where that cannot be read.
     #[must_use]
     pub fn is_stale(&self) -> bool {
@@ -105,6 +121,8 @@ pub fn inspect(target: &RegionTarget) -> RegionInfo {
         bytes_max: 0,
         layout_hash: 0,
         created_ns: 0,
+        owner: os::user_id(),
+        notes: Vec::new(),
         error: None,
     };
     #[cfg(unix)]
@@ -133,6 +151,25 @@ pub fn clean(_target: &RegionTarget) -> Result<(), RegionError> {
     Err(RegionError::Unsupported { what: "a shared region" })
 }
 
+/// Removes a region that this very process writes: for one that has to end at once, by a signal, while its world is out of
+/// reach. Readers keep what they have mapped.
+///
+/// # Errors
+/// [`RegionError::Live`] where another process writes it, or none; [`RegionError::NotFound`]; what the system refuses.
+#[cfg(unix)]
+pub fn abandon(target: &RegionTarget) -> Result<(), RegionError> {
+    shared::abandon(target)
+}
+
+/// Removes a region: there are none on this platform.
+///
+/// # Errors
+/// Always [`RegionError::Unsupported`].
+#[cfg(not(unix))]
+pub fn abandon(_target: &RegionTarget) -> Result<(), RegionError> {
+    Err(RegionError::Unsupported { what: "a shared region" })
+}
+
 /// Removes all stale regions in `parent` (`None`: the directory of named ones), and what dead processes left half
 /// made. Returns what it removed. What was left on purpose stays: see [`clean`].
 ///
@@ -156,7 +193,7 @@ pub fn clean_stale(parent: Option<&Path>) -> Result<Vec<RegionInfo>, RegionError
 
 #[cfg(unix)]
 mod shared {
-    use std::os::unix::fs::FileExt;
+    use std::os::unix::fs::{FileExt, MetadataExt};
     use std::path::{Path, PathBuf};
     use std::time::Duration;
 
@@ -194,6 +231,9 @@ mod shared {
     }
 
     pub(super) fn look(target: &RegionTarget, info: &mut RegionInfo) -> Result<(), RegionError> {
+        if let Ok(metadata) = std::fs::symlink_metadata(&info.path) {
+            info.owner = metadata.uid();
+        }
         let directory = RegionDirectory::open(target)?;
         info.temporary = is_temporary(&info.path);
         info.alive = match directory.is_alive() {
@@ -215,6 +255,7 @@ mod shared {
         info.writer_pid = control.writer_pid.load(Ordering::Relaxed);
         info.writer_epoch = control.writer_epoch.load(Ordering::Relaxed);
         info.generation = pin::generation(control.published());
+        info.notes = control.notes();
         info.frames = control.frames.load(Ordering::Relaxed);
         info.publish_skipped = control.publish_skipped.load(Ordering::Relaxed);
         info.bytes_backed = control.data_bytes();
@@ -229,6 +270,15 @@ mod shared {
     fn is_young(directory: &RegionDirectory) -> bool {
         let changed = std::fs::metadata(&directory.path).and_then(|metadata| metadata.modified());
         changed.is_ok_and(|time| time.elapsed().map_or(true, |age| age < UNLOCKED_MAX))
+    }
+
+    pub(super) fn abandon(target: &RegionTarget) -> Result<(), RegionError> {
+        let directory = RegionDirectory::open(target)?;
+        directory.check_only_region_files()?;
+        if !directory.is_written_here()? {
+            return Err(RegionError::Live { target: target.clone(), pid: directory.writer_pid() });
+        }
+        directory.remove()
     }
 
     pub(super) fn clean(target: &RegionTarget) -> Result<(), RegionError> {

@@ -48,6 +48,7 @@ impl Mapping {
     pub(super) fn heap(bytes_max: u64, data_bytes: u64) -> Result<Self, RegionError> {
         let bytes_max = super::heap::reservable_bytes(bytes_max);
         let data = HeapData::new(bytes_max)?;
+        data.commit(data_bytes.min(bytes_max))?;
         let control = Control::zeroed();
         control.initialise([0; 16], data_bytes.min(bytes_max));
         Ok(Mapping {
@@ -94,6 +95,18 @@ impl Mapping {
             Backing::Heap { data, .. } => data.populate(from, to),
             #[cfg(unix)]
             Backing::Shared { data, .. } => data.populate(from, to),
+        }
+    }
+
+    /// Makes a private region's bytes up to here ready to be touched.
+    ///
+    /// # Errors
+    /// The limit that is in the way.
+    pub(super) fn commit(&self, to: u64) -> Result<(), RegionError> {
+        match &self.backing {
+            Backing::Heap { data, .. } => data.commit(to),
+            #[cfg(unix)]
+            Backing::Shared { .. } => Ok(()),
         }
     }
 

@@ -38,7 +38,7 @@ mod tests_shared;
 
 pub use error::{HeaderError, RegionError};
 pub use lease::LeaseInfo;
-pub use list::{RegionInfo, clean, clean_stale, inspect, list, list_in};
+pub use list::{RegionInfo, abandon, clean, clean_stale, inspect, list, list_in};
 pub use target::RegionTarget;
 
 pub(crate) use control::worker_state;
@@ -48,5 +48,5 @@ pub(crate) use mapping::Mapping;
 pub(crate) use reader::ReaderMap;
 #[cfg(unix)]
 pub(crate) use worker::WorkerMap;
-pub(crate) use writer::Region;
 pub use writer::Usage;
+pub(crate) use writer::{Region, forked};

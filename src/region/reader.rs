@@ -178,6 +178,23 @@ impl ReaderMap {
         }
     }
 
+    /// Says that somebody waits for generations. Where it cannot be said, waiting takes longer and is no worse.
+    pub(crate) fn announce(&self) {
+        match &self.view {
+            View::Heap(mapping) => {
+                if let Some(leases) = mapping.heap_leases() {
+                    leases.announce();
+                }
+            }
+            #[cfg(unix)]
+            View::Shared(view) => {
+                if let Err(error) = view.announce() {
+                    tracing::debug!(%error, "the writer does not know of who waits");
+                }
+            }
+        }
+    }
+
     /// A lease of this reader's own; it may have many.
     ///
     /// # Errors
@@ -265,6 +282,11 @@ mod shared {
             file.read_exact_at(&mut pages, 0).map_err(RegionError::io("read", &path))?;
             // Where locks cannot be asked for, a lease with a process id counts as taken.
             Ok(lease_infos(&pages, |index| os::is_byte_locked(&file, index as u64).unwrap_or(true)))
+        }
+
+        pub(in crate::region) fn announce(&self) -> Result<(), RegionError> {
+            let file = self.directory.sized_file(LEASES, true, LEASES_BYTES)?;
+            Lease::announce(&file).map_err(RegionError::io("map", &self.directory.path.join(LEASES)))
         }
 
         pub(in crate::region) fn take_lease(&self) -> Result<Lease, RegionError> {

@@ -90,7 +90,8 @@ fn child_has_odd_settings() {
     region.allocate(4 << 20).expect("below the limit");
     let usage = region.usage();
     let error = region.allocate(8 << 20).expect_err("above the limit");
-    assert!(matches!(error, RegionError::NoSpace { .. }), "{error}");
+    let RegionError::Limit { limit, allowed, .. } = &error else { panic!("{error}") };
+    assert_eq!((*limit, *allowed), ("RLIMIT_FSIZE (`ulimit -f`)", 8 << 20), "{error}");
     assert_eq!(region.usage(), usage);
     say_ready_and_wait();
 }

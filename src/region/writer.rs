@@ -13,7 +13,9 @@ use super::extent::{Extent, ExtentPool};
 use super::mapping::{Mapping, whole_pages};
 use super::reader::{MailboxParts, ReaderMap};
 use super::target::RegionTarget;
-use crate::limits::{LAYOUT_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN};
+use crate::limits::{
+    LAYOUT_BYTES_MAX, NOTES_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN,
+};
 use crate::os;
 use crate::trace::Block;
 
@@ -36,8 +38,8 @@ pub struct Usage {
 struct Files {
     directory: super::files::RegionDirectory,
     data: std::fs::File,
-    /// Holds the writer's lock; closed last.
-    lock: std::fs::File,
+    /// The writer's locks; closed last.
+    lock: super::files::WriterLock,
 }
 
 #[cfg(unix)]
@@ -68,7 +70,7 @@ pub(crate) struct Region {
     layout_hash: u64,
     keep: bool,
     /// A forked child's copy must leave the region alone.
-    pid: u32,
+    maker: os::Maker,
     #[cfg(unix)]
     files: Option<Files>,
 }
@@ -104,7 +106,7 @@ impl Region {
             layout,
             layout_hash,
             keep: false,
-            pid: os::pid(),
+            maker: os::Maker::this(),
             #[cfg(unix)]
             files: None,
         })
@@ -154,7 +156,7 @@ impl Region {
             layout,
             layout_hash,
             keep: false,
-            pid: os::pid(),
+            maker: os::Maker::this(),
             files: Some(Files { directory, data, lock }),
         })
     }
@@ -170,6 +172,19 @@ impl Region {
         Err(RegionError::Unsupported { what: "a shared region" })
     }
 
+    /// `bytes_max`, or less where the process's address space is limited: a private region reserves once what it may have, and
+    /// of a shared one the process has a second map when it reads, too.
+    pub(crate) fn within_limits(target: &RegionTarget, bytes_max: u64) -> u64 {
+        let share = if matches!(target, RegionTarget::Heap) { 2 } else { 4 };
+        match os::address_space_left().map(|left| left / share) {
+            Some(most) if most < bytes_max => {
+                tracing::info!(bytes_max, most, "the limit of the address space leaves room for less");
+                (most & !(os::HUGE_PAGE_BYTES - 1)).max(REGION_BYTES_INITIAL)
+            }
+            _ => bytes_max,
+        }
+    }
+
     /// Becomes the writer of a region whose writer is gone. Gives the encoded layout too.
     ///
     /// Nothing can be allocated before [`Region::rebuild`] said what is in use.
@@ -183,7 +198,8 @@ impl Region {
         use super::lease::LEASES_BYTES;
 
         let directory = RegionDirectory::open(target)?;
-        let lock = directory.lock()?;
+        let writer = directory.lock()?;
+        let lock = super::files::WriterLock { writer, crew: directory.crew_lock()? };
         let descriptor = directory.descriptor()?;
         descriptor.check_writable().map_err(|source| RegionError::Header { path: directory.path.clone(), source })?;
         let said = directory.control(&descriptor)?.get().data_bytes();
@@ -204,7 +220,7 @@ impl Region {
             layout_hash: descriptor.layout_hash,
             // Until the new writer is known to work, what is there is worth more than tidiness.
             keep: true,
-            pid: os::pid(),
+            maker: os::Maker::this(),
             files: Some(Files { directory, data, lock }),
         };
         Ok((region, descriptor.layout))
@@ -224,6 +240,16 @@ impl Region {
         &self.mapping
     }
 
+    /// Notes in a region that was made just now what its maker wants to be known of it.
+    ///
+    /// # Errors
+    /// [`RegionError::TooLarge`] where it does not fit.
+    pub(crate) fn note(&self, notes: &[(String, String)]) -> Result<(), RegionError> {
+        let limit = NOTES_BYTES_MAX as u64;
+        let too_large = |asked: usize| RegionError::TooLarge { what: "bytes of notes", asked: asked as u64, limit };
+        self.control().set_notes(notes).map_err(too_large)
+    }
+
     /// The control words.
     pub(crate) fn control(&self) -> &Control {
         self.mapping.control()
@@ -232,6 +258,26 @@ impl Region {
     /// Where it lives.
     pub(crate) fn target(&self) -> &RegionTarget {
         &self.target
+    }
+
+    /// Whether this process may change it.
+    ///
+    /// # Errors
+    /// [`RegionError::Forked`] in a process that was forked off the maker.
+    #[inline]
+    pub(crate) fn check_maker(&self) -> Result<(), RegionError> {
+        if self.maker.is_here() { Ok(()) } else { Err(forked(self.maker)) }
+    }
+
+    /// The open file that worker processes are to inherit: as long as one of them has it, nobody takes the region over.
+    /// `None`: a private region.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    #[cfg(unix)]
+    pub(crate) fn crew_file(&self) -> Result<Option<std::fs::File>, RegionError> {
+        let Some(files) = &self.files else { return Ok(None) };
+        files.lock.crew.try_clone().map(Some).map_err(RegionError::io("open", &files.directory.path))
     }
 
     /// The directory of its files; `None`: a private region.
@@ -452,19 +498,14 @@ impl Region {
     }
 
     /// Backs a part of the bytes that the data is about to get.
-    #[cfg_attr(
-        not(unix),
-        expect(clippy::unused_self, reason = "a private region's memory is there when it is touched")
-    )]
     pub(super) fn back(&self, from: u64, to: u64) -> Result<(), RegionError> {
         #[cfg(unix)]
         if let Some(files) = &self.files {
             self.back_hugely(from, to);
             super::files::allocate(&files.data, from, to - from, &files.directory.path)?;
         }
-        #[cfg(not(unix))]
-        let _ = (from, to);
-        Ok(())
+        let _ = from;
+        self.mapping.commit(to)
     }
 
     /// Backs what it can of a named region's new bytes with huge pages: they are mapped in a tenth of the time, and
@@ -526,7 +567,7 @@ impl Region {
 
     #[cfg(unix)]
     fn end(&mut self) -> Result<(), RegionError> {
-        let Some(files) = self.files.take().filter(|_| self.pid == os::pid()) else { return Ok(()) };
+        let Some(files) = self.files.take().filter(|_| self.maker.is_here()) else { return Ok(()) };
         let Files { directory, data, lock } = files;
         let done = if self.keep {
             // Only what reached the disk survives a restart of the machine.
@@ -563,10 +604,19 @@ impl Drop for Region {
     }
 }
 
+/// What a process hears that was forked off the maker of something.
+#[cold]
+pub(crate) fn forked(maker: os::Maker) -> RegionError {
+    RegionError::Forked { maker: maker.pid(), pid: os::pid() }
+}
+
 /// Refuses growth that the machine's memory cannot hold: a private region would die of it later, without a word.
 fn check_memory(target: &RegionTarget, bytes: u64) -> Result<(), RegionError> {
     if matches!(target, RegionTarget::Directory(_)) {
         return Ok(());
+    }
+    if let Some(limit) = os::limit_of_group(bytes) {
+        return Err(limit.into());
     }
     match os::memory_available_bytes() {
         Some(available) if available < bytes => {
@@ -581,6 +631,9 @@ fn check_memory(target: &RegionTarget, bytes: u64) -> Result<(), RegionError> {
 fn unmappable(bytes_max: u64, path: &Path) -> impl FnOnce(std::io::Error) -> RegionError {
     move |error| {
         if error.kind() == std::io::ErrorKind::OutOfMemory {
+            if let Some(limit) = os::limit_of_memory(bytes_max) {
+                return limit.into();
+            }
             let place = "the process's address space".to_owned();
             return RegionError::NoSpace { place, requested: bytes_max, available: 0 };
         }

@@ -40,6 +40,8 @@ use dense::Dense;
 
 /// Work in nanoseconds below which a batch stays on main.
 const SPLIT_NS_MIN: u64 = 20_000;
+/// Nanoseconds between two looks at whether to go on.
+const LOOK_NS: u64 = 50_000_000;
 /// Calls of [`Simulation::run`] after which the region's worker slots are noted anew.
 const NOTE_WORKERS_EVERY: u32 = 64;
 
@@ -106,6 +108,9 @@ pub enum StepError {
     /// The pool could not be started.
     #[error(transparent)]
     Start(#[from] PoolError),
+    /// The world's region refuses: in a process that was forked off the one that made the world nothing is stepped.
+    #[error(transparent)]
+    Region(RegionError),
     /// The simulation cannot take these inputs.
     #[error("inputs: {0}")]
     Inputs(#[from] InputError),
@@ -219,11 +224,15 @@ impl SimulationBuilder {
             registry: Arc::clone(&registry),
             memory: JobMemory::Shared(Arc::clone(world.store.region.mapping())),
         };
-        let region = world
-            .store
-            .region
-            .path()
-            .map(|path| RegionForWorkers { path: path.to_string_lossy().into_owned(), layout_hash: world.layout_hash });
+        world.store.region.check_maker().map_err(StepError::Region)?;
+        #[cfg(unix)]
+        let crew = world.store.region.crew_file().map_err(StepError::Region)?.map(Arc::new);
+        let region = world.store.region.path().map(|path| RegionForWorkers {
+            path: path.to_string_lossy().into_owned(),
+            layout_hash: world.layout_hash,
+            #[cfg(unix)]
+            crew: crew.clone(),
+        });
         let rings = 1 + self.config.workers.count_max() as u32;
         let events = self.tracing.then_some(self.trace_events);
         let trace = recording::make(&world.store.region, names(&stages, &compiled), rings, events);
@@ -283,6 +292,8 @@ fn divide(compiled: &mut [Compiled], workers: Workers) -> Result<(), ScheduleErr
 
 /// A world with a schedule and the workers that run it.
 pub struct Simulation {
+    /// Before the world: workers end before its region does.
+    pool: Pool,
     world: World,
     compiled: Arc<[Compiled]>,
     access: Vec<Access>,
@@ -290,7 +301,6 @@ pub struct Simulation {
     stages: Vec<Stage>,
     plan: Plan,
     payloads: Vec<Vec<u8>>,
-    pool: Pool,
     notice: PoolNotice,
     publish_every: u64,
     /// Where inputs come from, if any are taken.
@@ -314,6 +324,32 @@ pub struct Simulation {
     /// Main's.
     recorder: Recorder,
     trace: Option<Trace>,
+}
+
+/// Looks between frames at whether to go on.
+struct Looks<'a> {
+    go_on: &'a mut dyn FnMut() -> bool,
+    looked_ns: u64,
+    /// Frames that one pass may have, so that looks are not far between.
+    frames_max: u64,
+}
+
+impl Looks<'_> {
+    /// Whether to go on; asked where the last look is long enough ago.
+    fn go_on(&mut self) -> bool {
+        let since = os::monotonic_ns().saturating_sub(self.looked_ns);
+        // passes grow until they take about as long as lies between two looks
+        if since < LOOK_NS {
+            self.frames_max = self.frames_max.saturating_mul(2);
+            return true;
+        }
+        if since > 2 * LOOK_NS {
+            self.frames_max = (self.frames_max / 2).max(1);
+        }
+        let go_on = (self.go_on)();
+        self.looked_ns = os::monotonic_ns();
+        go_on
+    }
 }
 
 /// Why a frame failed, before the world went back.
@@ -360,6 +396,11 @@ impl Simulation {
     /// and, should it fail, undone with it. Who wants it seen, or safe, before that publishes ([`World::publish`]).
     pub fn world_mut(&mut self) -> &mut World {
         &mut self.world
+    }
+
+    /// Whether the world's region outlives this process's normal exit, as [`World::set_keep`] says.
+    pub fn set_keep(&mut self, keep: bool) {
+        self.world.set_keep(keep);
     }
 
     /// Goes back by `frames` frames, as [`World::rollback`] does; the next step runs the frame after the one it landed
@@ -476,6 +517,10 @@ impl Simulation {
     pub fn close(&mut self) {
         self.pool.close();
         self.closed = true;
+        if self.world.store.region.check_maker().is_err() {
+            // the region and its mailbox are those of the process that this one was forked off
+            return;
+        }
         self.note_workers();
         if let Some(mailbox) = self.mailbox.take() {
             mailbox.close(&self.world.store.region);
@@ -517,15 +562,47 @@ impl Simulation {
     /// # Errors
     /// As [`Simulation::step`]; the frames before the last publication stand.
     pub fn run(&mut self, frames: u64, dt: f64) -> Result<&FrameReport, StepError> {
+        self.run_some(frames, dt, None)
+    }
+
+    /// As [`Simulation::run`], for as long as `go_on` says, which is asked between frames, about twenty times a second. Once
+    /// it says no the frames that were run stand: [`FrameReport::frame`] tells how far it came.
+    ///
+    /// ```
+    /// # use hypostyle::{Component, Schedule, Simulation, System, Workers, World, Write};
+    /// # #[derive(Component, Clone, Copy)] struct Mass { kg: f64 }
+    /// # let world = World::builder().component::<Mass>().build()?;
+    /// # let mut schedule = Schedule::new();
+    /// # schedule.add(System::rows::<Write<Mass>>("burn", |_, mut mass| mass.kg.map(|kg| kg * 0.5)));
+    /// # let mut simulation = Simulation::new(world, schedule, Workers::Local)?;
+    /// let end = std::time::Instant::now() + std::time::Duration::from_millis(30);
+    /// let report = simulation.run_while(u64::MAX, 0.5, &mut || std::time::Instant::now() < end)?;
+    /// println!("{} frames", report.frame);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Simulation::run`].
+    pub fn run_while(
+        &mut self,
+        frames: u64,
+        dt: f64,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<&FrameReport, StepError> {
+        self.run_some(frames, dt, Some(Looks { go_on, looked_ns: os::monotonic_ns(), frames_max: 1 }))
+    }
+
+    fn run_some(&mut self, frames: u64, dt: f64, looks: Option<Looks<'_>>) -> Result<&FrameReport, StepError> {
         if self.closed {
             return Err(StepError::Closed);
         }
         if !dt.is_finite() {
             return Err(StepError::TimeStep { dt });
         }
+        self.world.store.region.check_maker().map_err(StepError::Region)?;
         let begun = os::monotonic_ns();
         self.report.reset();
-        let done = self.run_frames(frames, dt);
+        let done = self.run_frames(frames, dt, looks);
         self.pool.end_frame();
         self.unnoted += 1;
         if self.unnoted >= NOTE_WORKERS_EVERY || self.report.deaths > 0 {
@@ -539,16 +616,17 @@ impl Simulation {
         }
     }
 
-    fn run_frames(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
+    fn run_frames(&mut self, frames: u64, dt: f64, mut looks: Option<Looks<'_>>) -> Result<(), Failed> {
         // something to go back to
         if self.world.store.published == 0 {
             self.report.publication = Some(self.publish()?);
             self.since_publication = 0;
         }
         let mut left = frames;
-        while left > 0 {
+        while left > 0 && looks.as_mut().is_none_or(Looks::go_on) {
             let due = self.publish_every.saturating_sub(self.since_publication).max(1);
-            let pass = if self.all_in_one() { left.min(due) } else { 1 };
+            let most = looks.as_ref().map_or(u64::MAX, |looks| looks.frames_max);
+            let pass = if self.all_in_one() { left.min(due).min(most) } else { 1 };
             let (begun, number) = (self.recorder.now(), self.world.frame + 1);
             let span = tracing::debug_span!("frame", number, frames = pass);
             let done = span.in_scope(|| self.frame_and_publication(pass, dt));

@@ -2,11 +2,12 @@
 //! Snapshots that own what they need: for other languages, other threads, and everything that outlives a borrow.
 //!
 //! A [`SharedReader`] is a reader that any number of threads share. Each [`OwnedSnapshot`] of it has a lease of its own
-//! and keeps it, with the mapping, until it is dropped; then the lease waits for the next snapshot. So many snapshots
-//! of different generations can be held at a time, as many as a region has leases.
+//! and keeps it, with the mapping, until it is dropped; then the lease is given back, but for [`IDLE_MAX`] that wait for
+//! the next snapshot. So many snapshots of different generations can be held at a time, as many as a region has leases,
+//! and who holds none is in nobody's way.
 //!
-//! Invariants: a reader in `idle` has no pin; a process that was forked off never ends a pin of its parent's and never
-//! uses its parent's leases.
+//! Invariants: a reader in `idle` has no pin; a process that was forked off never ends a pin of its maker's and never
+//! uses its maker's leases, nor a lock that another thread of the maker may have held.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,20 +30,18 @@ pub struct SharedReader {
 struct Shared {
     /// Never pins; all others are made of it.
     first: Reader,
-    idle: Mutex<Idle>,
+    /// Readers without a pin.
+    idle: Mutex<Vec<Reader>>,
+    maker: os::Maker,
 }
 
-/// Readers without a pin.
-struct Idle {
-    /// Of this process.
-    pid: u32,
-    readers: Vec<Reader>,
-}
+/// Leases that a reader keeps for its next snapshots.
+const IDLE_MAX: usize = 1;
 
 impl From<Reader> for SharedReader {
     fn from(reader: Reader) -> Self {
-        let idle = Mutex::new(Idle { pid: os::pid(), readers: Vec::new() });
-        SharedReader { shared: Arc::new(Shared { first: reader, idle }) }
+        let (idle, maker) = (Mutex::default(), os::Maker::this());
+        SharedReader { shared: Arc::new(Shared { first: reader, idle, maker }) }
     }
 }
 
@@ -101,30 +100,33 @@ impl SharedReader {
     /// Nothing published yet; a damaged directory; no lease is free; the region was removed and this reader has no
     /// idle lease left.
     pub fn pin(&self) -> Result<OwnedSnapshot, SnapshotError> {
-        let pid = os::pid();
-        let reader = match self.idle_reader(pid) {
-            Some(reader) => reader,
-            None => self.shared.first.with_own_lease()?,
-        };
-        Ok(OwnedSnapshot { pinned: Some(reader.into_pinned()?), home: self.clone(), pid })
+        let reader = self.idle_reader().unwrap_or_else(|| self.shared.first.beside());
+        Ok(OwnedSnapshot { pinned: Some(reader.into_pinned()?), home: self.clone(), maker: os::Maker::this() })
+    }
+
+    /// Waits as [`SharedReader::wait`] does, for as long as `go_on` says: see [`Reader::wait_while`].
+    #[must_use]
+    pub fn wait_while(&self, after: u64, go_on: impl FnMut() -> bool) -> Option<u64> {
+        self.shared.first.wait_while(after, go_on)
     }
 
     /// A reader without a pin; none: make one.
-    fn idle_reader(&self, pid: u32) -> Option<Reader> {
-        let mut idle = self.shared.idle.lock();
-        if idle.pid != pid {
-            // forked: those are the parent's, which dropping them respects
-            idle.readers.clear();
-            idle.pid = pid;
+    fn idle_reader(&self) -> Option<Reader> {
+        if !self.shared.maker.is_here() {
+            return None;
         }
-        idle.readers.pop()
+        self.shared.idle.lock().pop()
     }
 
-    fn give_back(&self, reader: Reader, pid: u32) {
+    fn give_back(&self, reader: Reader) {
         let mut idle = self.shared.idle.lock();
-        if idle.pid == pid {
-            idle.readers.push(reader);
+        if idle.len() < IDLE_MAX {
+            idle.push(reader);
+            return;
         }
+        drop(idle);
+        // and with it the lease
+        drop(reader);
     }
 }
 
@@ -133,7 +135,7 @@ pub struct OwnedSnapshot {
     /// `None` only while it is being dropped.
     pinned: Option<Pinned>,
     home: SharedReader,
-    pid: u32,
+    maker: os::Maker,
 }
 
 impl OwnedSnapshot {
@@ -155,11 +157,11 @@ impl OwnedSnapshot {
 
 impl Drop for OwnedSnapshot {
     fn drop(&mut self) {
-        // A forked child drops its copy: the pin is still its parent's, and the lease sees to that.
-        if let Some(pinned) = self.pinned.take()
-            && os::pid() == self.pid
-        {
-            self.home.give_back(pinned.unpin(), self.pid);
+        let Some(pinned) = self.pinned.take() else { return };
+        // A forked child drops its copy of the maker's: the lease sees to it that the pin stays.
+        let reader = pinned.unpin();
+        if self.maker.is_here() && self.home.shared.maker.is_here() {
+            self.home.give_back(reader);
         }
     }
 }
@@ -243,9 +245,14 @@ mod tests {
             drop(pinned);
             publish(&mut world, 1, round);
         }
-        assert_eq!(reader.leases().expect("heap").len(), 2, "that of the reader and that of its snapshots");
+        assert_eq!(reader.leases().expect("heap").len(), 1, "that of its snapshots");
         let all: Vec<_> = std::iter::from_fn(|| reader.pin().ok()).collect();
-        assert_eq!(all.len(), crate::limits::LEASES_MAX - 1);
+        assert_eq!(all.len(), crate::limits::LEASES_MAX);
         assert!(matches!(reader.pin(), Err(SnapshotError::Region(crate::RegionError::NoLease))));
+        let other = SharedReader::from(world.reader().expect("opening takes no lease"));
+        assert!(matches!(other.pin(), Err(SnapshotError::Region(crate::RegionError::NoLease))));
+        drop(all);
+        assert!(reader.leases().expect("heap").len() <= IDLE_MAX, "what nobody holds is given back");
+        drop(other.pin().expect("there is room for others"));
     }
 }

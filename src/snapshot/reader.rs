@@ -1,13 +1,13 @@
 //! Reading a world from any process: open, pin, look.
 //!
-//! A [`Reader`] owns one lease. [`Reader::pin`] stores the published word there and checks that it still is the
+//! A [`Reader`] owns one lease from its first pin on. [`Reader::pin`] stores the published word there and checks that it still is the
 //! published one; from then on nothing that the generation names is reused until the [`Snapshot`] is dropped. A reader
 //! writes nothing but its lease and takes no lock.
 #![expect(unsafe_code, reason = "bytes of a pinned generation become slices here")]
 
 use crate::table::{ENTITIES, FIRST_DATA, Location, RESOURCES, Registry, resources::resource_offset};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::layout::Layout;
@@ -21,12 +21,21 @@ use super::table::TableView;
 use crate::generation::SnapshotError;
 use crate::generation::{ColumnEntry, Directory, TableEntry};
 
+/// How often who waits is asked whether to go on.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// A world in another process (or in this one), to look at.
+///
+/// It takes one of the region's leases with its first pin and gives it back when it is dropped; a snapshot that is held is
+/// one lease. In a process that was forked off, it pins for that process, and what the maker holds stays held.
 pub struct Reader {
     map: Arc<ReaderMap>,
     registry: Arc<Registry>,
     layout_hash: u64,
-    lease: Lease,
+    /// Whether the writer knows that somebody may wait.
+    announced: AtomicBool,
+    /// From the first pin on. In a process that was forked off it is still the maker's.
+    lease: Option<Lease>,
     /// The newest directory that was read.
     cached: Option<Arc<Directory>>,
     /// Where a directory is copied to before it is believed.
@@ -65,9 +74,16 @@ pub struct WorkerInfo {
 /// A reader of the region of this process's own world.
 pub(crate) fn reader_of(region: &Region, layout: &Arc<Layout>, layout_hash: u64) -> Result<Reader, SnapshotError> {
     let map = Arc::new(region.reader()?);
-    let lease = map.take_lease()?;
     let registry = Arc::new(Registry::new(Arc::clone(layout), &[], &[]));
-    Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
+    Ok(Reader {
+        map,
+        registry,
+        layout_hash,
+        announced: AtomicBool::new(false),
+        lease: None,
+        cached: None,
+        buffer: Vec::new(),
+    })
 }
 
 impl Reader {
@@ -79,7 +95,7 @@ impl Reader {
     /// nobody else write to its files. Mode 0600 sees to it that only this user can.
     ///
     /// # Errors
-    /// No such region, a damaged, foreign or future one, or no free lease.
+    /// No such region, a damaged, foreign or future one.
     pub unsafe fn open(target: &RegionTarget) -> Result<Reader, SnapshotError> {
         let map = Arc::new(ReaderMap::open(target)?);
         let layout = Layout::decode(map.layout_bytes())?;
@@ -87,34 +103,79 @@ impl Reader {
         if layout_hash != map.layout_hash() {
             return Err(SnapshotError::directory("the layout's hash is not the region's"));
         }
-        let lease = map.take_lease()?;
         Ok(Reader {
             map,
             registry: Arc::new(Registry::new(Arc::new(layout), &[], &[])),
             layout_hash,
-            lease,
+            announced: AtomicBool::new(false),
+            lease: None,
             cached: None,
             buffer: Vec::new(),
         })
     }
 
-    /// Another reader of the same region, with a lease of its own.
+    /// Another reader of the same region, which pins for itself.
     ///
     /// # Errors
-    /// No free lease, or the region is gone.
+    /// The region is gone.
     pub fn another(&self) -> Result<Reader, SnapshotError> {
         let map = Arc::new(self.map.again()?);
-        let lease = map.take_lease()?;
         let registry = Arc::clone(&self.registry);
         let (layout_hash, cached) = (self.layout_hash, self.cached.clone());
-        Ok(Reader { map, registry, layout_hash, lease, cached, buffer: Vec::new() })
+        Ok(Reader {
+            map,
+            registry,
+            layout_hash,
+            announced: AtomicBool::new(false),
+            lease: None,
+            cached,
+            buffer: Vec::new(),
+        })
     }
 
-    /// Another reader in the same mapping, with a lease of its own.
-    pub(super) fn with_own_lease(&self) -> Result<Reader, SnapshotError> {
-        let (map, lease) = (Arc::clone(&self.map), self.map.take_lease()?);
-        let (registry, layout_hash) = (Arc::clone(&self.registry), self.layout_hash);
-        Ok(Reader { map, registry, layout_hash, lease, cached: None, buffer: Vec::new() })
+    /// Another reader in the same mapping, which pins for itself.
+    pub(super) fn beside(&self) -> Reader {
+        let (map, registry) = (Arc::clone(&self.map), Arc::clone(&self.registry));
+        Reader {
+            map,
+            registry,
+            layout_hash: self.layout_hash,
+            announced: AtomicBool::new(false),
+            lease: None,
+            cached: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_lease(&mut self) -> Result<(), SnapshotError> {
+        self.lease = Some(self.map.take_lease()?);
+        Ok(())
+    }
+
+    /// Ends the pin. In a process that was forked off the pin is the maker's, and stays.
+    #[inline]
+    fn end_pin(&self) {
+        if let Some(lease) = &self.lease
+            && lease.is_own()
+        {
+            pin::unpin(lease.word());
+        }
+    }
+
+    /// Waits until a generation newer than `after` is published, for as long as `go_on` says, which is asked several
+    /// times a second; the newest one, or `None` once it says no.
+    #[must_use]
+    pub fn wait_while(&self, after: u64, mut go_on: impl FnMut() -> bool) -> Option<u64> {
+        loop {
+            if let Some(newest) = self.wait(after, LOOK) {
+                return Some(newest);
+            }
+            if !go_on() {
+                return None;
+            }
+        }
     }
 
     /// The layout, in full.
@@ -208,6 +269,9 @@ impl Reader {
     /// Waits until a generation newer than `after` is published; the newest one, or `None` after `timeout`.
     #[must_use]
     pub fn wait(&self, after: u64, timeout: Duration) -> Option<u64> {
+        if !self.announced.swap(true, Ordering::Relaxed) {
+            self.map.announce();
+        }
         let begun = crate::os::Instant::now();
         loop {
             let word = self.map.control().published();
@@ -235,12 +299,16 @@ impl Reader {
     /// ```
     ///
     /// # Errors
-    /// Nothing published yet; a damaged directory.
+    /// Nothing published yet; a damaged directory; with the first pin no free lease, or the region is gone.
     #[inline]
     pub fn pin(&mut self) -> Result<Snapshot<'_>, SnapshotError> {
-        let word = pin::pin(&self.map.control().published, self.lease.word()).ok_or(SnapshotError::NothingPublished)?;
+        if !self.lease.as_ref().is_some_and(Lease::is_own) {
+            self.take_lease()?;
+        }
+        let Some(lease) = &self.lease else { unreachable!("taken above") };
+        let word = pin::pin(&self.map.control().published, lease.word()).ok_or(SnapshotError::NothingPublished)?;
         if let Err(error) = self.read_directory(word) {
-            pin::unpin(self.lease.word());
+            self.end_pin();
             return Err(error);
         }
         match &self.cached {
@@ -308,7 +376,7 @@ impl Drop for Snapshot<'_> {
     #[inline]
     fn drop(&mut self) {
         if !self.held {
-            pin::unpin(self.reader.lease.word());
+            self.reader.end_pin();
         }
     }
 }
@@ -361,7 +429,7 @@ impl Pinned {
     /// Ends the pin.
     #[must_use]
     pub fn unpin(self) -> Reader {
-        pin::unpin(self.reader.lease.word());
+        self.reader.end_pin();
         self.reader
     }
 }

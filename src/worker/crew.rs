@@ -20,7 +20,7 @@ use super::claim::{ATTEMPTS_MAX, Claim, MAIN};
 use super::error::{JobFailure, MemoryError, PoolError};
 use super::hosted::HostedWorker;
 use super::lane::{LanePlan, MainLane};
-use super::member::{Condemned, Member, has_worker};
+use super::member::{Condemned, Hand, Member, Start, has_worker};
 use super::pool::{of_fault, run_on_main};
 use super::program::Program;
 use super::serving::{ProgramSource, Server};
@@ -59,7 +59,9 @@ pub(super) struct Crew {
     /// Whether main runs jobs, too.
     main_helps: bool,
     yielding: bool,
-    command: WorkerCommand,
+    start: Start,
+    /// A forked copy must leave the workers alone.
+    maker: os::Maker,
     registrations: String,
     /// Main's.
     recorder: Recorder,
@@ -132,7 +134,12 @@ impl Crew {
             timed: false,
             place: Place::Anywhere,
             main_helps: config.main_helps,
-            command,
+            start: Start {
+                command,
+                #[cfg(unix)]
+                crew: region.and_then(|region| region.crew.clone()),
+            },
+            maker: os::Maker::this(),
             registrations: registrations.to_owned(),
             recorder: config.trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),
             trace: config.trace.clone(),
@@ -153,7 +160,7 @@ impl Crew {
         let member = &mut self.members[index];
         match self.kind {
             #[cfg(unix)]
-            WorkerKind::Process => member.start_process(&self.board, &self.command),
+            WorkerKind::Process => member.start_process(&self.board, &self.start),
             #[cfg(not(unix))]
             WorkerKind::Process => Err(std::io::ErrorKind::Unsupported.into()),
             WorkerKind::Thread => {
@@ -187,43 +194,69 @@ impl Crew {
         self.hosted.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Waits until every process is ready; the first that cannot be fails the start. The embedder's threads come when
-    /// they come.
+    /// Waits until every process is ready. One that dies before is started again, as later on; one that says that it
+    /// cannot work, never comes, or ends by itself without a word fails the start. The embedder's threads come when they
+    /// come.
     fn await_ready(&mut self) -> Result<(), PoolError> {
-        let begun = Instant::now();
         while !self.members.iter().all(|member| member.is_ready() || member.is_hosted()) {
             for index in 0..self.members.len() {
-                let member = &mut self.members[index];
-                if member.is_ready() {
-                    continue;
+                if !self.members[index].is_ready() {
+                    self.await_one(index)?;
                 }
-                let name = member.name();
-                let stage = self.board.stage(index, member.epoch());
-                if stage == Some(Stage::Ready) {
-                    member.set_ready();
-                    self.note_started(index);
-                } else if stage == Some(Stage::Refused) {
-                    return Err(self.refusal(index));
-                } else if let Some(status) = member.ended() {
-                    // It may have said why between the two looks.
-                    if self.board.stage(index, member.epoch()) == Some(Stage::Refused) {
-                        return Err(self.refusal(index));
-                    }
-                    return Err(PoolError::Exited { name, status, program: self.program_name() });
-                }
-            }
-            if begun.elapsed() >= self.startup_timeout {
-                let late =
-                    self.members.iter().find(|member| !member.is_ready()).map_or(super::RunnerName::Main, Member::name);
-                return Err(PoolError::Timeout { name: late, waited: begun.elapsed(), program: self.program_name() });
             }
             wait::sleep(self.board.main_bell(), LOOK, || false);
         }
         Ok(())
     }
 
+    /// One look at a worker that is not ready.
+    fn await_one(&mut self, index: usize) -> Result<(), PoolError> {
+        let member = &mut self.members[index];
+        let name = member.name();
+        match member.hand() {
+            Hand::Waiting { until } if Instant::now() >= *until => {
+                if let Err(error) = self.start_worker(index) {
+                    self.retry_later(index, &error.to_string());
+                }
+                return Ok(());
+            }
+            Hand::Waiting { .. } => return Ok(()),
+            Hand::Lost(reason) => {
+                let (reason, program) = (reason.clone(), self.program_name());
+                return Err(PoolError::Died { name, reason, program });
+            }
+            _ => {}
+        }
+        // asked first: what it said before its end is there then
+        let ended = member.ended();
+        match (self.board.stage(index, member.epoch()), ended) {
+            (Some(Stage::Refused), _) => Err(self.refusal(index)),
+            (Some(Stage::Ready), None) => {
+                member.set_ready();
+                self.note_started(index);
+                Ok(())
+            }
+            // it ended by itself and never said that it is a worker
+            (None | Some(Stage::Empty | Stage::Starting), Some(status)) if !member.was_killed() => {
+                Err(PoolError::Exited { name, status, program: self.program_name() })
+            }
+            (_, Some(status)) => {
+                let window = *self.books.window();
+                if self.members[index].take_dead(&window).is_some() {
+                    self.after_death(index, false, &status);
+                }
+                Ok(())
+            }
+            (stage, None) if member.started_ago() >= self.startup_timeout => {
+                let (waited, registered) = (member.started_ago(), stage == Some(Stage::Attached));
+                Err(PoolError::Timeout { name, waited, program: self.program_name(), registered })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn program_name(&self) -> String {
-        self.command.program.display().to_string()
+        self.start.command.program.display().to_string()
     }
 
     /// Why a worker refused to work, in main's words.
@@ -479,8 +512,11 @@ impl Crew {
         }
     }
 
-    /// Ends all workers.
+    /// Ends all workers. In a process that was forked off they are not its own, and go on.
     pub(super) fn close(&mut self) {
+        if !self.maker.is_here() {
+            return self.members.iter_mut().for_each(Member::leave);
+        }
         self.board.set_closing();
         for member in &self.members {
             wait::wake(self.board.bell(member.index));

@@ -52,7 +52,17 @@ pub enum PoolError {
         "this process was itself started as a worker: call `hypostyle::worker::serve` first thing in `main`, before any world is made"
     )]
     InsideWorker,
-    /// A worker process ended before it was ready.
+    /// A worker process died again and again before it was ready.
+    #[error("{name} cannot be started: {reason}; `{program}` crashes at its start, or something kills it")]
+    Died {
+        /// Which.
+        name: RunnerName,
+        /// How often, and how it ended last.
+        reason: String,
+        /// What was started.
+        program: String,
+    },
+    /// A worker process ended by itself and never said that it is one.
     #[error(
         "{name} ended before it was ready ({status}): does `{program}` call `hypostyle::worker::serve` first thing in its `main`?"
     )]
@@ -65,9 +75,11 @@ pub enum PoolError {
         program: String,
     },
     /// A worker process did not answer.
-    #[error(
-        "{name} was not ready after {waited:?}: does `{program}` call `hypostyle::worker::serve` first thing in its `main`?"
-    )]
+    #[error("{name} was not ready after {waited:?}: {}", if *registered {
+        format!("`{program}` has begun to serve, and building its schedule takes too long")
+    } else {
+        format!("does `{program}` call `hypostyle::worker::serve` first thing in its `main`?")
+    })]
     Timeout {
         /// Which.
         name: RunnerName,
@@ -75,6 +87,8 @@ pub enum PoolError {
         waited: Duration,
         /// What was started.
         program: String,
+        /// Whether it has begun to serve.
+        registered: bool,
     },
     /// A worker process could not take part, and said why.
     #[error("{name} refused to work: {message}")]

@@ -19,6 +19,14 @@ use super::process::Process;
 use super::undo::Left;
 use super::{RunnerName, WorkerCommand, WorkerKind, WorkerStatus};
 
+/// What worker processes are started with.
+pub(super) struct Start {
+    pub command: WorkerCommand,
+    /// The open file with the crew's lock.
+    #[cfg(unix)]
+    pub crew: Option<Arc<std::fs::File>>,
+}
+
 /// Why main gave a worker up.
 #[derive(Clone, Debug)]
 pub(super) enum Condemned {
@@ -171,7 +179,7 @@ impl Member {
 
     /// Starts a process that serves on this lane, which must be free.
     #[cfg(unix)]
-    pub(super) fn start_process(&mut self, board: &Board, command: &WorkerCommand) -> std::io::Result<()> {
+    pub(super) fn start_process(&mut self, board: &Board, start: &Start) -> std::io::Result<()> {
         assert!(!has_worker(&self.hand), "one worker per lane");
         // SAFETY: no worker is on the lane: the hand is empty, and it is emptied by `take_dead` alone.
         unsafe { self.lane.renew() };
@@ -179,7 +187,7 @@ impl Member {
         self.epoch += 1;
         board.reset_slot(self.index, self.epoch, self.lane.id());
         let board = board.id().unwrap_or("");
-        let process = Process::start(&command.program, &command.args, board, self.index, self.epoch)?;
+        let process = Process::start(&start.command, board, self.index, self.epoch, start.crew.as_deref())?;
         self.hand = Hand::Process { process, ready: false, since: Instant::now() };
         self.condemned = None;
         self.watched = None;
@@ -205,6 +213,29 @@ impl Member {
             Hand::Process { process, .. } => process.ended(),
             Hand::Waiting { .. } | Hand::Lost(_) => None,
         }
+    }
+
+    /// Whether its process, which has ended, was ended by a signal.
+    pub(super) fn was_killed(&mut self) -> bool {
+        match &mut self.hand {
+            #[cfg(unix)]
+            Hand::Process { process, .. } => process.was_killed(),
+            _ => false,
+        }
+    }
+
+    /// How long ago its process was started.
+    pub(super) fn started_ago(&self) -> Duration {
+        match &self.hand {
+            #[cfg(unix)]
+            Hand::Process { since, .. } => since.elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// In a process that was forked off: lets go without a word to the worker, which is the maker's.
+    pub(super) fn leave(&mut self) {
+        std::mem::forget(std::mem::replace(&mut self.hand, Hand::Lost("the process was forked".to_owned())));
     }
 
     /// Gives the worker up: a process is killed, a thread ends after its present job.

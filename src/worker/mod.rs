@@ -54,6 +54,8 @@ mod tests;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+#[cfg(unix)]
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::{RING_BYTES_DEFAULT, WORKERS_MAX};
@@ -259,6 +261,9 @@ pub(crate) struct RegionForWorkers {
     pub path: String,
     /// The layout that must be found there.
     pub layout_hash: u64,
+    /// The open file with the crew's lock, which worker processes inherit.
+    #[cfg(unix)]
+    pub crew: Option<Arc<std::fs::File>>,
 }
 
 /// What was asked for and what it became.

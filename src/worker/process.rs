@@ -3,14 +3,15 @@
 //! A worker process is this executable started again with `HYPOSTYLE_WORKER=<board>:<index>:<epoch>` in its
 //! environment. Neither outlives the other by mistake: main holds a pidfd of each worker, and each worker has a thread
 //! that waits on a pidfd of main and kills its process when main is gone, whatever its kernels are doing. (The
-//! parent-death signal would do the same, but it fires when the *thread* that started the worker ends.)
+//! parent-death signal would do the same, but it fires when the *thread* that started the worker ends.) That takes a
+//! moment, and for ever where the worker is stopped: so each worker inherits main's open file with the lock of the crew, as
+//! its standard input, from its first instruction on. Who takes the region over needs that lock.
 //!
 //! Invariants: a process is killed through its handle, never by a number that may have been reused; a worker that
 //! main does not expect never touches a lane or the world.
 #![forbid(unsafe_code)]
 
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
@@ -23,12 +24,13 @@ use super::lane::{LanePlan, WorkerLane};
 use super::serving::{ProgramSource, Server};
 use crate::fault;
 
-/// The environment variable that makes a process a worker.
-pub(super) const VARIABLE: &str = "HYPOSTYLE_WORKER";
+pub(super) use crate::limits::WORKER_VARIABLE as VARIABLE;
 
 /// What main holds of a worker process.
 pub(super) struct Process {
     child: Child,
+    /// A forked copy must leave the process alone.
+    maker: crate::os::Maker,
     #[cfg(target_os = "linux")]
     pidfd: Option<rustix::fd::OwnedFd>,
 }
@@ -36,16 +38,17 @@ pub(super) struct Process {
 impl Process {
     /// Starts a worker.
     pub(super) fn start(
-        program: &Path,
-        args: &[String],
+        command: &super::WorkerCommand,
         board: &str,
         index: usize,
         epoch: u32,
+        crew: Option<&std::fs::File>,
     ) -> std::io::Result<Process> {
-        let child = Command::new(program)
-            .args(args)
+        let held = crew.map(std::fs::File::try_clone).transpose()?;
+        let child = Command::new(&command.program)
+            .args(&command.args)
             .env(VARIABLE, format!("{board}:{index}:{epoch}"))
-            .stdin(Stdio::null())
+            .stdin(held.map_or_else(Stdio::null, Stdio::from))
             // A terminal's Ctrl-C is for main, which ends its workers when it is done.
             .process_group(0)
             .spawn()?;
@@ -54,6 +57,7 @@ impl Process {
             pid(&child).and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
         Ok(Process {
             child,
+            maker: crate::os::Maker::this(),
             #[cfg(target_os = "linux")]
             pidfd,
         })
@@ -89,6 +93,13 @@ impl Process {
         false
     }
 
+    /// Whether a signal ended it. To be asked once it has ended.
+    pub(super) fn was_killed(&mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
+        // a status that somebody else collected tells nothing: as if it had been killed
+        self.child.try_wait().map_or(true, |status| status.is_some_and(|status| status.signal().is_some()))
+    }
+
     /// Kills it; [`Process::ended`] tells when it is dead.
     pub(super) fn kill(&mut self) {
         #[cfg(target_os = "linux")]
@@ -115,7 +126,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.ended().is_none() {
+        if self.maker.is_here() && self.ended().is_none() {
             self.kill();
             let _ = self.child.wait();
         }
@@ -193,6 +204,7 @@ pub(crate) fn serve_with(
     make_runner: impl FnOnce(&WorkerStart) -> Result<Served, WorkerError>,
 ) -> Result<bool, WorkerError> {
     let Some(Ticket { board, index, epoch }) = ticket()? else { return Ok(false) };
+    keep_crew_lock();
     let board = Board::open(&board)?;
     watch_main(board.main_pid())?;
     let attached = board.attach(index, epoch, std::process::id()).ok_or(WorkerError::NotExpected { index, epoch })?;
@@ -207,6 +219,17 @@ pub(crate) fn serve_with(
             attached.refuse(&message);
             Err(error)
         }
+    }
+}
+
+/// Moves the open file that holds the crew's lock from standard input to where nobody closes or inherits it. It goes with
+/// this process. Where it cannot be moved it stays: that is as good.
+fn keep_crew_lock() {
+    let Ok(nothing) = std::fs::File::open("/dev/null") else { return };
+    if let Ok(held) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
+        && rustix::stdio::dup2_stdin(&nothing).is_ok()
+    {
+        std::mem::forget(held);
     }
 }
 

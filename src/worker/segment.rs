@@ -18,6 +18,8 @@ const FOLDER: &str = "/dev/shm";
 /// A mapped segment.
 pub(super) struct Segment {
     shmem: Shmem,
+    /// A forked copy must not unlink it.
+    maker: crate::os::Maker,
     /// Holds the owner's lock.
     _lock: Option<std::fs::File>,
 }
@@ -32,10 +34,12 @@ impl Segment {
         let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
         // Short enough for systems that allow 31 bytes.
         let id = format!("/{PREFIX}{:x}", random >> 12);
+        // past the limit the kernel would send a signal that kills
+        crate::os::check_file_limit(bytes as u64).map_err(|source| MemoryError::NoSpace { bytes, source })?;
         let shmem = ShmemConf::new().size(bytes).os_id(&id).create().map_err(|error| os_error("create", &id, error))?;
         // From here on an error drops `shmem`, which unlinks the segment.
         let lock = Segment::allocate(&id, bytes)?;
-        Ok(Segment { shmem, _lock: lock })
+        Ok(Segment { shmem, maker: crate::os::Maker::this(), _lock: lock })
     }
 
     #[cfg(target_os = "linux")]
@@ -67,7 +71,7 @@ impl Segment {
     /// Opens a segment that another process owns.
     pub(super) fn open(id: &str) -> Result<Segment, MemoryError> {
         let shmem = ShmemConf::new().os_id(id).open().map_err(|error| os_error("open", id, error))?;
-        Ok(Segment { shmem, _lock: None })
+        Ok(Segment { shmem, maker: crate::os::Maker::this(), _lock: None })
     }
 
     /// Its name.
@@ -83,6 +87,14 @@ impl Segment {
     /// Where it is mapped.
     pub(super) fn base(&self) -> *mut u8 {
         self.shmem.as_ptr()
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if !self.maker.is_here() {
+            self.shmem.set_owner(false);
+        }
     }
 }
 

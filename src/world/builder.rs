@@ -24,6 +24,8 @@ pub struct WorldBuilder {
     pub(super) resources: Vec<(TypeId, ResourceLayout)>,
     tables: Vec<TableHint>,
     pub(super) bytes_max: Option<u64>,
+    bytes_max_default: Option<u64>,
+    pub(super) notes: Vec<(String, String)>,
     pub(super) region: RegionTarget,
     pub(super) keep: bool,
     pub(super) keep_generations: usize,
@@ -51,6 +53,8 @@ impl Default for WorldBuilder {
             resources: Vec::new(),
             tables: Vec::new(),
             bytes_max: None,
+            bytes_max_default: None,
+            notes: Vec::new(),
             region: RegionTarget::Heap,
             keep: false,
             keep_generations: 0,
@@ -101,10 +105,34 @@ impl WorldBuilder {
         self
     }
 
-    /// The most bytes the world may take (default 16 GiB of address space; memory is taken as it is needed).
+    /// The most bytes the world may take (default 16 GiB of address space, or as much of it as the process's limit of address
+    /// space leaves room for; memory is taken as it is needed).
     #[must_use]
     pub fn bytes_max(mut self, bytes: u64) -> Self {
         self.bytes_max = Some(bytes);
+        self
+    }
+
+    /// The most bytes the world may take where [`WorldBuilder::bytes_max`] does not say; less where the process's address
+    /// space is limited.
+    #[must_use]
+    pub fn bytes_max_default(mut self, bytes: u64) -> Self {
+        self.bytes_max_default = Some(bytes);
+        self
+    }
+
+    /// Notes something in the region, for [`World::note`] and [`RegionInfo::notes`](crate::RegionInfo): what the world was
+    /// made from, and whoever resumes it must know. Neither may have an end of a line, nor the name a `=`.
+    ///
+    /// ```
+    /// # use hypostyle::World;
+    /// let world = World::builder().note("seed", 7).build()?;
+    /// assert_eq!(world.note("seed").as_deref(), Some("7"));
+    /// # Ok::<(), hypostyle::WorldError>(())
+    /// ```
+    #[must_use]
+    pub fn note(mut self, name: impl Into<String>, value: impl std::fmt::Display) -> Self {
+        self.notes.push((name.into(), value.to_string()));
         self
     }
 
@@ -143,12 +171,12 @@ impl WorldBuilder {
         let resources: Vec<_> = self.resources.iter().map(|(_, declared)| declared.clone()).collect();
         match self.layout.take() {
             None => {
-                let bytes_max = self.bytes_max.unwrap_or(BYTES_MAX_DEFAULT);
+                let bytes_max = self.bytes_max.or(self.bytes_max_default).unwrap_or(BYTES_MAX_DEFAULT);
                 Ok(Layout::new(self.name.clone(), components, resources, std::mem::take(&mut self.tables), bytes_max)?)
             }
             Some(mut layout) => {
                 check_types(&layout, &components, &resources)?;
-                if let Some(bytes_max) = self.bytes_max {
+                if let Some(bytes_max) = self.bytes_max.or(self.bytes_max_default) {
                     layout.bytes_max = bytes_max;
                 }
                 layout.tables.append(&mut self.tables);
@@ -173,9 +201,15 @@ impl WorldBuilder {
     /// # Errors
     /// A layout that is none, types that differ from it, a region that cannot be made.
     pub fn build(mut self) -> Result<World, WorldError> {
+        let declared = self.layout.is_some();
         let layout = self.make_layout()?;
         let layout_hash = layout.hash();
-        let mut region = Region::create(&self.region, &layout.encode(), layout_hash, layout.bytes_max())?;
+        let declared = declared && self.bytes_max_default.is_none() && layout.bytes_max() != BYTES_MAX_DEFAULT;
+        let given = self.bytes_max.is_some() || declared;
+        let bytes_max =
+            if given { layout.bytes_max() } else { Region::within_limits(&self.region, layout.bytes_max()) };
+        let mut region = Region::create(&self.region, &layout.encode(), layout_hash, bytes_max)?;
+        region.note(&self.notes)?;
         if let Some(Prefault { bytes, mut progress }) = self.prefault.take() {
             region.prefault(bytes, &mut progress)?;
         }

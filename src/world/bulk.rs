@@ -111,6 +111,7 @@ impl<'a> BulkSpawn<'_, 'a> {
         if let Some(error) = self.error {
             return Err(error);
         }
+        self.world.check_maker()?;
         self.world.check_repeats(&self.components)?;
         let n = u32::try_from(self.count)
             .map_err(|_| WorldError::TooManyEntities { asked: self.count as u64, max: crate::limits::ENTITIES_MAX })?;

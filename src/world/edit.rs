@@ -150,6 +150,7 @@ impl World {
     /// An unknown component, one given twice, no memory.
     #[inline]
     pub fn spawn<B: Bundle>(&mut self, bundle: B) -> Result<Entity, WorldError> {
+        self.check_maker()?;
         if let Some(Some(plan)) = self.edit.spawns.get(TypeId::of::<B>())
             && let Some(entity) = self.store.spawn_single(plan, &bundle)
         {
@@ -178,6 +179,7 @@ impl World {
     /// # Errors
     /// As [`World::spawn`]; nothing is half-spawned.
     pub fn spawn_batch<B: Bundle>(&mut self, bundles: impl IntoIterator<Item = B>) -> Result<Vec<Entity>, WorldError> {
+        self.check_maker()?;
         let mut handles = Vec::new();
         self.spawn_into(bundles, &mut handles)?;
         Ok(handles)
@@ -264,6 +266,7 @@ impl World {
     /// A dead entity, no memory.
     #[inline]
     pub fn despawn(&mut self, entity: Entity) -> Result<(), WorldError> {
+        self.check_maker()?;
         let at = self.find(entity)?;
         if self.store.despawn_single(entity, at)? {
             return Ok(());
@@ -280,6 +283,7 @@ impl World {
     /// An unknown component, a dead entity, an entity without the component.
     #[inline]
     pub fn set<C: Component>(&mut self, entity: Entity, value: C) -> Result<(), WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let at = self.find(entity)?;
         match self.store.write_single(at, component, &value) {
@@ -330,6 +334,7 @@ impl World {
     /// An unknown component, a dead entity, no memory.
     #[inline]
     pub fn add<C: Component>(&mut self, entity: Entity, value: C) -> Result<(), WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let at = self.find(entity)?;
         let done = if C::STORAGE == Storage::Toggle {
@@ -367,6 +372,7 @@ impl World {
     /// An unknown component, a dead entity, no memory.
     #[inline]
     pub fn remove<C: Component>(&mut self, entity: Entity) -> Result<bool, WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let at = self.find(entity)?;
         let has = if C::STORAGE == Storage::Toggle {

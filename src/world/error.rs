@@ -89,7 +89,7 @@ pub enum WorldError {
         column: String,
         /// Values given.
         got: usize,
-        /// Entities to spawn.
+        /// Entities there are.
         want: usize,
     },
     /// A column of another type.

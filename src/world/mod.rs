@@ -9,6 +9,7 @@ pub(crate) mod bulk;
 pub(crate) mod bundle;
 mod cells;
 mod dense;
+mod despawn;
 mod edit;
 pub(crate) mod error;
 mod free;
@@ -23,6 +24,7 @@ mod rollback;
 mod rows;
 pub(crate) mod scatter;
 mod select;
+mod set_columns;
 pub(crate) mod single;
 mod sort;
 pub(crate) mod store;
@@ -123,6 +125,13 @@ impl World {
         self.store.published
     }
 
+    /// What the maker of the region noted under this name: see [`WorldBuilder::note`].
+    #[must_use]
+    pub fn note(&self, name: &str) -> Option<String> {
+        let notes = self.store.region.control().notes();
+        notes.into_iter().find_map(|(other, value)| (other == name).then_some(value))
+    }
+
     /// Live entities.
     #[must_use]
     pub fn entity_count(&self) -> u64 {
@@ -159,6 +168,7 @@ impl World {
     /// # Errors
     /// More than the world's `bytes_max`, no memory, or a system that cannot map ahead; nothing has changed then.
     pub fn prefault(&mut self, bytes: u64, progress: impl FnMut(u64, u64)) -> Result<(), WorldError> {
+        self.check_maker()?;
         Ok(self.store.region.prefault(bytes, progress)?)
     }
 
@@ -273,6 +283,7 @@ impl World {
     }
 
     fn write_resource<R: Resource>(&mut self, value: R) -> Result<(), WorldError> {
+        self.check_maker()?;
         let resource = usize::from(self.registry.resource::<R>()?);
         let at = crate::table::resources::resource_offset(&self.registry.layout, resource) as usize;
         self.store.write_partial(RESOURCES, 0)?;
@@ -282,6 +293,12 @@ impl World {
         let rows = self.store.tables[RESOURCES as usize].rows;
         self.store.touched(RESOURCES, 0, 0, rows);
         Ok(())
+    }
+
+    /// Whether this process may change the world: not if it was forked off the one that made it. Costs next to nothing.
+    #[inline]
+    pub(crate) fn check_maker(&self) -> Result<(), WorldError> {
+        Ok(self.store.region.check_maker()?)
     }
 
     /// The parity whose changed bits direct changes set: that of the newest frame.

@@ -68,6 +68,7 @@ impl World {
     /// # Errors
     /// As for [`World::table_column`]; no memory.
     pub fn table_column_mut(&mut self, table: usize, name: &str) -> Result<Option<(FieldType, &mut [u8])>, WorldError> {
+        self.check_maker()?;
         let Some((component, column, ty)) = self.find_column(table, name)? else { return Ok(None) };
         let (at, rows, parity) = (table as u32 + FIRST_DATA, self.table_rows(table) as u32, self.parity());
         self.store.write_partial(at, column)?;
@@ -119,6 +120,7 @@ impl World {
     /// # Errors
     /// No such resource; bytes of another length.
     pub fn set_resource_bytes(&mut self, name: &str, packed: &[u8]) -> Result<(), WorldError> {
+        self.check_maker()?;
         let (index, at, bytes) = self.find_resource(name)?;
         if packed.len() != bytes {
             return Err(WorldError::ColumnLength { column: name.to_owned(), got: packed.len(), want: bytes });
@@ -145,6 +147,7 @@ impl World {
     /// # Errors
     /// No memory.
     pub fn begin_frame(&mut self) -> Result<(), WorldError> {
+        self.check_maker()?;
         self.frame += 1;
         let parity = self.parity();
         for table in FIRST_DATA..self.store.tables.len() as u32 {
@@ -171,6 +174,7 @@ impl World {
     /// # Errors
     /// Nothing was published yet; the region is damaged.
     pub fn go_back(&mut self) -> Result<u64, WorldError> {
+        self.check_maker()?;
         let frame = self.frame;
         self.restore_newest()?;
         Ok(frame.saturating_sub(self.frame))

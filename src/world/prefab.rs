@@ -96,6 +96,7 @@ impl World {
     /// # Errors
     /// No prefab of that name.
     pub fn spawn_prefab(&mut self, name: &str, count: usize) -> Result<PrefabSpawn<'_>, WorldError> {
+        self.check_maker()?;
         let prefab = self.prefabs.get(name).cloned().ok_or_else(|| WorldError::UnknownPrefab {
             name: name.to_owned(),
             known: self.prefabs.keys().cloned().collect::<Vec<_>>().join(", "),

@@ -72,6 +72,7 @@ impl World {
     /// # Errors
     /// The region failed. Readers that hold too much are no error: [`Publication::Skipped`].
     pub fn publish(&mut self) -> Result<Publication, WorldError> {
+        self.check_maker()?;
         self.store.close_all();
         self.store.refresh_pins();
         self.store.sweep_limbo();

@@ -113,6 +113,7 @@ impl WorldBuilder {
         let bytes_max = bytes_max.unwrap_or(layout.bytes_max());
         // it is kept once it is whole, if at all
         let made = Region::create(region, &layout.encode(), layout_hash, bytes_max)?;
+        made.note(&self.notes)?;
         let registry = Arc::new(self.registry(layout));
         let arena = arena::of_new_region(&made);
         let store = Store::empty(made, arena, Arc::clone(&registry.layout));

@@ -79,6 +79,7 @@ impl World {
     /// [`WorldError::NotKept`]: nothing so old is kept, and nothing has changed. Readers that hold all memory: the world
     /// stands at its newest generation then.
     pub fn rollback(&mut self, frames: u64) -> Result<Rollback, WorldError> {
+        self.check_maker()?;
         let from = self.frame;
         let target = from.checked_sub(frames);
         let found = target.and_then(|target| self.store.kept().iter().rev().find(|kept| kept.frame <= target));

@@ -80,6 +80,7 @@ impl World {
     /// # Errors
     /// An unknown component, no memory.
     pub fn query_mut<Q: Query>(&mut self, f: impl FnMut(&[Entity], Q::Item<'_>)) -> Result<(), WorldError> {
+        self.check_maker()?;
         let prepared = self.prepared::<Q>()?;
         let done = self.secure_matches(&prepared);
         if done.is_ok() {
@@ -103,6 +104,7 @@ impl World {
     /// # Errors
     /// An unknown component, no memory.
     pub fn despawn_where<Q: Query>(&mut self) -> Result<u64, WorldError> {
+        self.check_maker()?;
         let plan = self.plan_of::<Q>()?;
         let mut count = 0;
         for selection in self.select(&plan) {
@@ -125,6 +127,7 @@ impl World {
     /// # Errors
     /// An unknown component, no memory.
     pub fn add_where<Q: Query, C: Component>(&mut self, value: C) -> Result<u64, WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let plan = self.plan_of::<Q>()?;
         let mut packed = vec![0; C::PACKED_BYTES];
@@ -153,6 +156,7 @@ impl World {
     /// # Errors
     /// An unknown component, no memory.
     pub fn remove_where<Q: Query, C: Component>(&mut self) -> Result<u64, WorldError> {
+        self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let mut plan = self.plan_of::<Q>()?;
         plan.all.push(component);

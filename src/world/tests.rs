@@ -285,6 +285,85 @@ fn several_components_are_looked_up_at_once() {
     assert!(matches!(world.lookup::<Unknown>(), Err(WorldError::UnknownComponent { .. })));
 }
 
+#[test]
+fn a_batch_is_despawned_whole_or_not_at_all() {
+    let mut world = world();
+    let kinds: Vec<Entity> = (0..60_u32)
+        .map(|index| match index % 3 {
+            0 => world.spawn((Mass { kg: index as f32 }, place(index))).unwrap(),
+            1 => world.spawn((Mass { kg: index as f32 }, Hot { since: 1.0 })).unwrap(),
+            _ => world.spawn(Mass { kg: index as f32 }).unwrap(),
+        })
+        .collect();
+    // single ends, in the same order, are the naive twin
+    let dead = kinds[7];
+    world.despawn(dead).unwrap();
+    world.publish().unwrap();
+    let all: Vec<Entity> = kinds.iter().copied().filter(|entity| *entity != dead).collect();
+    assert!(matches!(world.despawn_batch(&kinds), Err(WorldError::Stale { entity }) if entity == dead));
+    assert_eq!(world.entity_count(), 59);
+    assert!(all.iter().all(|entity| world.is_alive(*entity)));
+    // unsorted, with a repeat
+    let goes: Vec<Entity> = all.iter().rev().step_by(2).chain([&all[58]]).copied().collect();
+    world.despawn_batch(&goes).unwrap();
+    world.despawn_batch(&[]).unwrap();
+    assert_eq!(world.entity_count(), 29);
+    for (index, entity) in kinds.iter().enumerate() {
+        let lives = *entity != dead && !goes.contains(entity);
+        assert_eq!(world.is_alive(*entity), lives);
+        if lives {
+            assert_eq!(have::<Mass>(&world, *entity), Some(Mass { kg: index as f32 }));
+            assert_eq!(have::<Place>(&world, *entity).is_some(), index % 3 == 0);
+        }
+    }
+    let rest: Vec<Entity> = all.iter().copied().filter(|entity| !goes.contains(entity)).collect();
+    world.despawn_batch(&rest).unwrap();
+    assert_eq!(world.entity_count(), 0);
+    assert_eq!(world.spawn(Named).unwrap().index(), 0, "the lowest free index comes first");
+}
+
+#[test]
+fn columns_of_many_entities_are_set_whole_or_not_at_all() {
+    let mut world = world();
+    let entities: Vec<Entity> = (0..40_u32)
+        .map(|index| match index % 2 {
+            0 => world.spawn((Mass { kg: 0.0 }, place(index), Age { frames: 0 })).unwrap(),
+            _ => world.spawn((Mass { kg: 0.0 }, Hot { since: 0.0 }, Age { frames: 0 })).unwrap(),
+        })
+        .collect();
+    world.publish().unwrap();
+    let (kg, frames): (Vec<f32>, Vec<u32>) = (0..40_u32).map(|index| (index as f32, 100 + index)).unzip();
+    let masses = ("mass.kg", <f32 as crate::ColumnItem>::TYPE, bytemuck::cast_slice(&kg));
+    let ages = ("age.frames", <u32 as crate::ColumnItem>::TYPE, bytemuck::cast_slice(&frames));
+    let since = ("hot.since", <f32 as crate::ColumnItem>::TYPE, bytemuck::cast_slice(&kg));
+    let dead = world.spawn(Mass { kg: 9.0 }).unwrap();
+    world.despawn(dead).unwrap();
+    let mut some_dead = entities.clone();
+    some_dead[39] = dead;
+    for (wrong, columns, why) in [
+        (&some_dead, vec![masses], "no longer alive"),
+        (&entities, vec![masses, since], "has no component `hot`"),
+        (&entities, vec![masses, ("age.frames", masses.1, ages.2)], "holds u32, not f32"),
+        (&entities, vec![masses, ("age.frames", ages.1, &ages.2[4..])], "39"),
+        (&entities, vec![masses, ("age.years", ages.1, ages.2)], "years"),
+    ] {
+        let error = world.set_columns(wrong, &columns).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(entities.iter().all(|entity| have::<Mass>(&world, *entity) == Some(Mass { kg: 0.0 })));
+    }
+    world.set_columns(&entities, &[masses, ages]).unwrap();
+    world.publish().unwrap();
+    for (index, entity) in entities.iter().enumerate() {
+        let want = (Mass { kg: index as f32 }, Age { frames: 100 + index as u32 });
+        assert_eq!(have::<(Mass, Age)>(&world, *entity), Some(want));
+    }
+    // the last one counts
+    let twice = [entities[1], entities[1]];
+    world.set_columns(&twice, &[("mass.kg", masses.1, &masses.2[8..16])]).unwrap();
+    assert_eq!(have::<Mass>(&world, entities[1]), Some(Mass { kg: 3.0 }));
+    assert_eq!(have::<Mass>(&world, entities[2]), Some(Mass { kg: 2.0 }));
+}
+
 /// Says that it has as many as it likes.
 struct Lying<I>(I, usize);
 

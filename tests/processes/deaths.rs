@@ -148,6 +148,50 @@ fn random_instants(seed: u64, kills: u64) {
     }
 }
 
+/// Children of this process, whoever started them, from their first instant on.
+fn children() -> Vec<u32> {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let of_thread = |thread: std::fs::DirEntry| std::fs::read_to_string(thread.path().join("children")).ok();
+    threads
+        .filter_map(of_thread)
+        .flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// Killed before they are ready: before they have begun to serve, while they set themselves up, and after that.
+pub fn from_their_first_instant_on() {
+    const KILLS: u64 = 6;
+    let whole = undisturbed("mixed", 1500, 3, 60);
+    let mut before_ready = 0;
+    for round in 0..8 {
+        let setting = Setting::new("mixed", Workers::Processes(1 + round as usize % 3));
+        let world = scenes::world("mixed", setting.region(), 1500, 3);
+        let (stop, hits) = (AtomicBool::new(false), AtomicU64::new(0));
+        let deaths = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut random = Random(round);
+                while !stop.load(Ordering::Relaxed) && hits.load(Ordering::Relaxed) < KILLS {
+                    std::thread::sleep(Duration::from_micros(random.below(1 + 4000 * (round % 4))));
+                    let children = children();
+                    if !children.is_empty() {
+                        let at = random.below(children.len() as u64) as usize;
+                        hits.fetch_add(u64::from(kill_child(children[at])), Ordering::Relaxed);
+                    }
+                }
+            });
+            let _stop = OnDrop(&stop);
+            let mut simulation = setting.start(world, 3);
+            before_ready += hits.load(Ordering::Relaxed);
+            let deaths = follow(&mut simulation, &whole, 12, KILLS, &setting);
+            stop.store(true, Ordering::Relaxed);
+            assert_replaced(&mut simulation);
+            deaths
+        });
+        assert!(deaths > 0, "{deaths} deaths in round {round}");
+    }
+    assert!(before_ready > 8, "only {before_ready} workers were killed before all were ready");
+}
+
 struct OnDrop<'a>(&'a AtomicBool);
 
 impl Drop for OnDrop<'_> {

@@ -13,6 +13,7 @@ mod by_name;
 mod deaths;
 mod equality;
 mod failures;
+mod forks;
 mod hostile;
 mod readers;
 mod roles;
@@ -34,6 +35,7 @@ const TESTS: &[Test] = &[
     test("deaths::at_every_named_point", deaths::at_every_named_point),
     test("deaths::at_random_points", deaths::at_random_points),
     test("deaths::at_random_instants", deaths::at_random_instants),
+    test("deaths::from_their_first_instant_on", deaths::from_their_first_instant_on),
     soak("deaths::soak_at_random_instants_and_points", deaths::soak),
     test("failures::a_job_that_always_kills_its_worker", failures::a_job_that_always_kills_its_worker),
     test("failures::a_kernel_that_panics_or_errs", failures::a_kernel_that_panics_or_errs),
@@ -42,6 +44,7 @@ const TESTS: &[Test] = &[
     test("failures::registrations_that_differ", failures::registrations_that_differ),
     test("failures::an_executable_that_never_serves", failures::an_executable_that_never_serves),
     test("failures::a_worker_cannot_write_what_is_undeclared", failures::a_worker_cannot_write_what_is_undeclared),
+    test("forks::a_forked_process_reads_and_changes_nothing", forks::reads_and_changes_nothing),
     test("by_name::the_same_bytes_as_of_rust_types", by_name::the_same_bytes),
     test("by_name::what_is_missing_is_said", by_name::what_is_missing),
     test("readers::every_row_of_every_pinned_generation", readers::every_row_of_every_pinned_generation),
@@ -50,6 +53,7 @@ const TESTS: &[Test] = &[
     test("readers::a_live_holder_makes_publications_skip", readers::a_live_holder_makes_publications_skip),
     test("readers::a_reader_cannot_write", readers::a_reader_cannot_write),
     test("takeover::a_killed_writer_is_taken_over_bit_for_bit", takeover::bit_for_bit),
+    test("takeover::a_worker_that_outlives_its_main", takeover::a_worker_that_outlives_its_main),
     test("takeover::live_and_stale_regions_are_told_apart", takeover::live_and_stale),
     test("timeline::every_event_of_every_process", timeline::every_event_of_every_process),
     test("timeline::of_dying_workers", timeline::of_dying_workers),

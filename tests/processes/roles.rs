@@ -25,6 +25,7 @@ pub fn play(args: &[String]) {
             publish_every.parse().unwrap(),
             seed.parse().unwrap(),
         ),
+        ["stuck-writer", region] => takeover::write_and_hang(target(region)),
         ["rubbish-read", directory] => rubbish::read_all(directory.as_ref()),
         ["rubbish-resume", directory] => rubbish::resume_all(directory.as_ref()),
         ["rubbish-files", directory] => rubbish::files_all(directory.as_ref()),

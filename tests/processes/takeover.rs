@@ -101,6 +101,45 @@ pub fn bit_for_bit() {
     }
 }
 
+/// The role of a writer whose workers hang in a kernel: it publishes a frame before.
+pub fn write_and_hang(region: RegionTarget) {
+    let setting = Setting::new("faulty", Workers::Processes(1));
+    let mut simulation = setting.start(scenes::world("faulty", region, ROWS, 0), 0);
+    simulation.step(scenes::DT).unwrap();
+    println!("pids {:?}", simulation.worker_status().iter().filter_map(|worker| worker.pid).collect::<Vec<_>>());
+    simulation.set_payload("step", [scenes::Fault::Hang as u8]).unwrap();
+    println!("hangs");
+    simulation.step(scenes::DT).unwrap();
+}
+
+/// Whether a process can run instructions.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    name_of(pid) == name_of(std::process::id()) && !matches!(state, None | Some('Z' | 'X'))
+}
+
+/// A worker that is held in its kernel (stopped, so that it cannot end itself) when its main is killed: who takes the
+/// region over is its writer only once that worker is no more.
+pub fn a_worker_that_outlives_its_main() {
+    let region = fresh_region();
+    let mut main = Actor::start(&["stuck-writer", &region.to_string()]);
+    let line = main.hear().unwrap();
+    let pid: u32 = line.trim_start_matches("pids [").trim_end_matches(']').parse().unwrap();
+    assert_eq!(main.hear().unwrap(), "hangs");
+    // it is in its kernel after a moment; before that the same must hold
+    std::thread::sleep(Duration::from_millis(200));
+    let worker = rustix::process::Pid::from_raw(pid as i32).unwrap();
+    rustix::process::kill_process(worker, rustix::process::Signal::STOP).unwrap();
+    main.kill();
+    assert!(is_running(pid), "it was stopped before it could see that its main is gone");
+    assert!(!inspect(&region).alive, "its writer is gone all the same");
+    let world = World::resume(&region).unwrap();
+    assert!(!is_running(pid), "the last writer's worker could still store");
+    assert_eq!(world.frame(), 1);
+    drop(world);
+}
+
 /// A dead writer's workers end with it.
 fn await_end(pids: &[u32]) {
     let begun = Instant::now();

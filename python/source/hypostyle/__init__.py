@@ -26,6 +26,7 @@ from .errors import (
     LayoutError,
     NameCollisionWarning,
     NoLeaseError,
+    ForkedError,
     NoSpaceError,
     NotPublishedError,
     NothingPublishedError,
@@ -39,7 +40,7 @@ from .errors import (
     WriterGoneError,
 )
 from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
-from .region import Lease, Region, RegionInfo, list_regions, open_region
+from .region import Lease, Region, RegionInfo, clean, clean_stale, list_regions, open_region
 from .scene import NativeSystem, Scene, scenes
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
 from .simulation import FrameReport, PatchReport, Simulation, WorkerInfo, worker_command
@@ -90,6 +91,7 @@ __all__ = [
     "NativeSystem",
     "NeighbourTable",
     "NoLeaseError",
+    "ForkedError",
     "NoSpaceError",
     "NotPublishedError",
     "NothingPublishedError",
@@ -118,6 +120,8 @@ __all__ = [
     "WorkersError",
     "World",
     "WriterGoneError",
+    "clean",
+    "clean_stale",
     "entity_generation",
     "entity_index",
     "scenes",

@@ -33,6 +33,11 @@ class NoLeaseError(HypostyleError):
     """All leases of the region are taken: release snapshots, and arrays of them, that are no longer needed."""
 
 
+class ForkedError(HypostyleError, RuntimeError):
+    """The process was forked off the one that made the world: here it can be read, and neither changed, stepped nor
+    published. Start processes with ``multiprocessing.get_context("spawn")``, or make a world in each."""
+
+
 class NoSpaceError(HypostyleError, MemoryError):
     """The world is as large as its layout allows, or the machine has no more memory."""
 

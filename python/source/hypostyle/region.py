@@ -15,7 +15,7 @@ from .snapshot import Changes, Snapshot
 #: How long a thread waits for a task that may be cancelled meanwhile, in seconds.
 _LOOK = 0.1
 
-__all__ = ["Lease", "Region", "RegionInfo", "list_regions", "open_region"]
+__all__ = ["Lease", "Region", "RegionInfo", "clean", "clean_stale", "list_regions", "open_region"]
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,14 @@ class Lease:
 
 
 class Region:
-    """A live simulation's shared memory, read-only. Made by :func:`hypostyle.open`.
+    """A live simulation's shared memory, or the state of a file, read-only. Made by :func:`hypostyle.open`.
 
     It may be used by any number of threads. A process that was forked off may pin by itself, but must not use
     snapshots and arrays of before the fork.
     """
 
     def __init__(self, name: Union[str, os.PathLike[str]]) -> None:
-        text = os.fspath(name)
-        if isinstance(name, os.PathLike) and "/" not in text and not text.startswith("."):
-            text = f"./{text}"
-        self._native = _native.Region(text)
+        self._native = _native.Region(_target(name))
         self._layout = layout_of(self._native.layout())
         warn_of_names(self._layout)
 
@@ -170,6 +167,11 @@ class Region:
                 yield snapshot
 
     @property
+    def is_file(self) -> bool:
+        """Whether it is the state of a file, which nobody writes."""
+        return self._native.is_file
+
+    @property
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._native.closed
@@ -194,10 +196,35 @@ class Region:
         return f"<Region {self.name}: {state}>"
 
 
-def open_region(name: Union[str, os.PathLike[str]]) -> Region:
-    """Opens the region of a simulation, whether its writer lives or not.
+def _target(name: Union[str, os.PathLike[str]]) -> str:
+    """A region's name, or its path; a path object is always that."""
+    text = os.fspath(name)
+    return f"./{text}" if isinstance(name, os.PathLike) and "/" not in text and not text.startswith(".") else text
 
-    ``name`` is a region's name, or the path of its directory (anything with a ``/`` or a leading ``.``).
+
+def clean(name: Union[str, os.PathLike[str]]) -> None:
+    """Removes a region whose writer is gone, kept or not.
+
+    Raises :class:`RegionInUseError` where its writer lives, and :class:`RegionNotFoundError` where there is none.
+    """
+    _native.clean(_target(name))
+
+
+def clean_stale(directory: Union[str, os.PathLike[str], None] = None) -> list[RegionInfo]:
+    """Removes all regions that nobody needs any more, of this machine or in a directory, and returns what they were.
+
+    Those that were left on purpose stay: :func:`clean` removes them by name.
+    """
+    removed = _native.clean_stale(None if directory is None else os.fspath(directory))
+    return [RegionInfo(**info) for info in removed]
+
+
+def open_region(name: Union[str, os.PathLike[str]]) -> Region:
+    """Opens the region of a simulation, whether its writer lives or not; or a state in a file.
+
+    ``name`` is a region's name, or the path of its directory (anything with a ``/`` or a leading ``.``); or a checkpoint,
+    ``"run.checkpoint"``, or a frame of a journal, ``"history@12"`` (``"history"``: its last). Files are loaded into memory,
+    and have one generation.
 
     Open only regions whose writers you trust: everything in them is checked but that bytes stay as they are while
     they are pinned. Regions belong to one user, and those of others are refused.

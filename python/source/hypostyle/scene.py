@@ -115,11 +115,12 @@ class Scene:
 
     def world(self, region: Union[str, os.PathLike[str], None] = None, *, keep: bool = False) -> World:
         """A world with the scene's layout and its initial state."""
+        from .region import _target
         from .world import World, check_not_reading
 
         if region is not None:
             check_not_reading("a world is made in a region")
-        where = None if region is None else os.fspath(region)
+        where = None if region is None else _target(region)
         return World._of(_native.scene_world(self._name, self._asked, self._seed, where, keep))
 
     def simulation(self, world: World, workers: str = "auto", **options: Any) -> Simulation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Iterator, Mapping, NamedTuple, Optional, Union
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from . import _native
 from .errors import AbsentError, ClosedError, SeveralTablesError, UnknownNameError
 from .layout import ComponentLayout, Layout, ResourceLayout, _unknown
-from .values import Array, handle_of, name_of
+from .values import Array, handle_of, integer_of, name_of
 
 if TYPE_CHECKING:
     import pandas
@@ -581,6 +582,13 @@ class Snapshot(Selection):
         table, row = found
         has = (self.layout.components[name] for name in table.components if table.present(name)[row])
         return {c.name: {f.name: table.column(f"{c.name}.{f.name}")[row] for f in c.fields} for c in has}
+
+    def checkpoint(self, path: Union[str, os.PathLike[str]], *, level: int = 1) -> int:
+        """Writes the state into a file, and returns how many bytes that has. ``level`` says how hard to compress: 0 not at
+        all, up to 19. :func:`hypostyle.open` reads it like a region, :meth:`World.restore` goes on from it.
+        """
+        self._core.check()
+        return self._core.pin.checkpoint(os.fspath(path), integer_of("level", level))
 
     def hash(self) -> int:
         """The hash of the generation's logical content: equal content, equal hashes, on any machine."""

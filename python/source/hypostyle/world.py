@@ -12,10 +12,11 @@ import numpy.typing as npt
 from . import _native
 from .errors import AbsentError, HypostyleError, NotPublishedError, WorkersError
 from .layout import Layout, check_names, layout_of, warn_of_names
+from .region import _target
 from .scene import NativeSystem
 from .snapshot import Resource, Snapshot
 from .system import System, _broadcast, _count, _pack, _values
-from .values import count_of, handle_of, handles_of
+from .values import count_of, fit, handle_of, handles_of
 
 if TYPE_CHECKING:
     from .simulation import Simulation
@@ -44,27 +45,46 @@ def check_not_reading(what: str) -> None:
 class World:
     """A world of this process: entities with components, from a layout in TOML.
 
-    With a ``region``, a name or a path, its published states can be read by any process; without, by this one.
+    With a ``region``, a name or a path, its published states can be read by any process; without, by this one. With
+    ``keep`` the region stays when the world is closed. With ``replace`` a region of that name goes first, where its writer is
+    gone: what was in it is lost; a live writer is :class:`RegionInUseError`.
     """
 
     def __init__(
-        self, layout: str, region: Union[str, os.PathLike[str], None] = None, *, keep: bool = False
+        self,
+        layout: str,
+        region: Union[str, os.PathLike[str], None] = None,
+        *,
+        keep: bool = False,
+        replace: bool = False,
     ) -> None:
         if region is not None:
             check_not_reading("a world is made in a region")
-        native = _native.World(layout, None if region is None else os.fspath(region), keep)
-        try:
-            check_names(layout_of(native.layout()))
-        except BaseException:
-            native.close()
-            raise
-        self._start(native)
+        # before anything is made or replaced
+        check_names(layout_of(_native.parse_layout(layout)))
+        self._start(_native.World(layout, None if region is None else _target(region), keep, replace))
 
     @classmethod
     def resume(cls, region: Union[str, os.PathLike[str]], *, keep: bool = False) -> World:
         """Takes over a region whose writer is gone, and goes on from its newest generation."""
         check_not_reading("a region is resumed")
-        world = cls._of(_native.World.resume(os.fspath(region), keep))
+        world = cls._of(_native.World.resume(_target(region), keep))
+        warn_of_names(world.layout)
+        return world
+
+    @classmethod
+    def restore(
+        cls,
+        source: Union[str, os.PathLike[str]],
+        region: Union[str, os.PathLike[str], None] = None,
+        *,
+        keep: bool = False,
+    ) -> World:
+        """A world that goes on, bit for bit, from a checkpoint (``"run.checkpoint"``) or from a frame of a journal
+        (``"history@12"``; without a frame its last)."""
+        if region is not None:
+            check_not_reading("a world is made in a region")
+        world = cls._of(_native.World.restore(os.fspath(source), None if region is None else _target(region), keep))
         warn_of_names(world.layout)
         return world
 
@@ -130,6 +150,25 @@ class World:
         for name, array in values.items():
             columns.append((name, _broadcast(name, array, (count, *self.layout.field(name).shape)).tobytes()))
         return np.frombuffer(self._native.spawn(count, list(components), columns), np.uint64)
+
+    def set(self, entities: npt.ArrayLike, name: str, values: Any) -> None:
+        """Sets a field, ``"position.x"``, of entities that have its component; or several fields, by a mapping.
+
+        >>> world.set(handles, "position", {"x": xs, "y": 0.0})
+
+        Values are one for each entity, or one for all of them; fields that are left out keep theirs. All of it happens or
+        nothing: every entity must live (:class:`AbsentError`) and have the component, every value must fit
+        (:class:`FieldValueError`).
+        """
+        handles = handles_of(entities)
+        if "." in name:
+            given = {name: fit(name, values, self.layout.field(name))}
+        else:
+            given = _values(self.layout, {name: values})
+        columns = []
+        for each, array in given.items():
+            columns.append((each, _broadcast(each, array, (len(handles), *self.layout.field(each).shape)).tobytes()))
+        self._native.set(handles.tobytes(), columns)
 
     def despawn(self, entities: npt.ArrayLike) -> None:
         """Ends the lives of entities. All of them must live, else nothing happens."""

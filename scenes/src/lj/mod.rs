@@ -232,7 +232,7 @@ impl Scene for LennardJones {
             .component::<Neighbours>()
             .resource::<Melt>()
             .resource::<Rebuild>()
-            .bytes_max(bytes_max(atoms.len() as u64, 8192))
+            .bytes_max_default(bytes_max(atoms.len() as u64, 8192))
             .build()?;
         put(&mut world, melt)?;
         put(&mut world, Rebuild { frame: 0, count: 0 })?;

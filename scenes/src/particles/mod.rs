@@ -163,7 +163,7 @@ impl Scene for Particles {
             .resource::<Drag>()
             .resource::<Walls>()
             .resource::<Census>()
-            .bytes_max(bytes_max(entities, 1024))
+            .bytes_max_default(bytes_max(entities, 1024))
             .build()?;
         let emitters = (entities / PARTICLES_PER_EMITTER).clamp(1, EMITTERS_MAX).min(entities);
         let particles = entities - emitters;

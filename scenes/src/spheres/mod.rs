@@ -242,7 +242,7 @@ impl Scene for Spheres {
             .resource::<Walls>()
             .resource::<ContactLaw>()
             .resource::<Pace>()
-            .bytes_max(bytes_max(entities, 8192))
+            .bytes_max_default(bytes_max(entities, 8192))
             .build()?;
         put(&mut world, law)?;
         put(&mut world, Pace { speed_max: 0.0, radius_min: radii.0, radius_max: radii.1 })?;

@@ -81,7 +81,7 @@ impl Crew {
     }
 
     /// The next start of a worker that could not be started, or was dead before it was ready.
-    fn retry_later(&mut self, index: usize, reason: &str) {
+    pub(super) fn retry_later(&mut self, index: usize, reason: &str) {
         let limit = self.respawn_failures_max;
         let member = &mut self.members[index];
         member.failures += 1;
@@ -95,7 +95,7 @@ impl Crew {
     }
 
     /// A dead worker's affairs that do not concern jobs.
-    fn after_death(&mut self, index: usize, ready: bool, status: &str) {
+    pub(super) fn after_death(&mut self, index: usize, ready: bool, status: &str) {
         let member = &mut self.members[index];
         member.deaths += 1;
         member.collector.reset();

@@ -60,7 +60,7 @@ pub(super) fn setting(workers: usize, jobs: u32, options: &str) -> Setting {
     let mut setting = Setting::of(Workers::Processes(workers));
     let data = Memory::create(data_plan(jobs)).unwrap();
     let id = data.id().unwrap().to_owned();
-    setting.region = Some(RegionForWorkers { path: format!("{id}|{options}"), layout_hash: 99 });
+    setting.region = Some(RegionForWorkers { path: format!("{id}|{options}"), layout_hash: 99, crew: None });
     setting.runner_data = Some(Memory::open(&id, data_plan(jobs)).unwrap());
     setting.data = Some(data);
     setting.config.command = Some(command(None));
@@ -273,6 +273,18 @@ fn other_registrations_are_refused_with_both_lines() {
 fn a_worker_that_cannot_be_set_up_says_why() {
     let error = pool(&setting(1, 1, "unwilling")).err().unwrap();
     assert!(matches!(&error, PoolError::Refused { message, .. } if message.contains("does not want to")), "{error}");
+}
+
+#[test]
+fn a_worker_that_is_killed_at_every_start_is_given_up() {
+    let mut setting = setting(2, 1, "");
+    setting.config.respawn_failures_max = 3;
+    let args = vec!["-c".to_owned(), "kill -9 $$".to_owned()];
+    setting.config.command = Some(WorkerCommand { program: "/bin/sh".into(), args });
+    let error = pool(&setting).err().unwrap();
+    let PoolError::Died { reason, .. } = &error else { panic!("{error}") };
+    assert!(reason.contains("3 times") && reason.contains('9'), "{reason}");
+    assert!(!error.to_string().contains("serve"), "that is not the cause: {error}");
 }
 
 #[test]
