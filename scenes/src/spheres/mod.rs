@@ -159,7 +159,7 @@ pub struct Pace {
 }
 
 /// Substeps in the shortest contact that there can be: between two of the smallest spheres. A contact begins and ends
-/// somewhere within a substep; with so many the restitution is met within 0.02.
+/// somewhere within a substep; with so many the restitution is met within 0.03.
 pub const STEPS_PER_CONTACT: f64 = 25.0;
 /// The largest radius over the smallest one, at most.
 pub const RATIO_MAX: f64 = 4.0;
