@@ -125,7 +125,7 @@ extern crate self as hypostyle;
 pub use column::{ColumnCursor, Mut};
 pub use commit::{PatchCounts, Refusal};
 pub use component::{Bool, Component, Entity, Field, Plain, Resource};
-pub use generation::SnapshotError;
+pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
 pub use hypostyle_derive::{Component, Resource};
 pub use inputs::{InputError, InputSender};
 pub use layout::{
@@ -139,8 +139,9 @@ pub use region::{
     list_in,
 };
 pub use schedule::{
-    BatchPlan, ColumnBytes, FrameReport, Job, NamedColumn, NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule,
-    ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan, Table, Targets, View,
+    BatchPlan, ColumnBytes, FrameReport, Job, JobError, KernelError, NamedColumn, NamedJob, NamedQuery, NamedTable,
+    Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan,
+    Table, Targets, View,
 };
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};

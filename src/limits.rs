@@ -6,6 +6,8 @@ pub const COMPONENTS_MAX: usize = 4096;
 pub const FIELDS_MAX: usize = 64;
 /// Elements of a fixed array field.
 pub const ARRAY_LEN_MAX: u32 = 1024;
+/// How far from 0 simulated time may go: far enough from infinity for a step to be added.
+pub const TIME_MAX: f64 = f64::MAX / 2.0;
 /// Resources in one layout.
 pub const RESOURCES_MAX: usize = 1024;
 /// Bytes of a name (component, field, resource, system, region).

@@ -1,8 +1,8 @@
 //! Faults that were there once, each as the smallest program that shows it.
 
 use hypostyle::{
-    Bool, Changed, Component, Entities, Entity, Publication, Read, Resource, Schedule, Simulation, System, With,
-    Without, Workers, World, WorldError, Write,
+    Bool, Changed, ColumnBytes, Component, Entities, Entity, NamedJob, NamedQuery, Publication, Read, Resource,
+    Schedule, Simulation, System, With, Without, Workers, World, WorldError, Write,
 };
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -168,7 +168,7 @@ fn going_back_under_readers_leaks_nothing() {
     let mut schedule = Schedule::new();
     schedule.add(System::try_rows::<Write<Key>>("fail", |job, mut key| {
         key.value.map(|value| value ^ 1);
-        if job.frame() % 2 == 0 && job.payload() == [1] { Err("told so".to_owned()) } else { Ok(()) }
+        if job.frame() % 2 == 0 && job.payload() == [1] { Err("told so".into()) } else { Ok(()) }
     }));
     let mut simulation = simulation(world, schedule);
     let mut reader = simulation.world().reader().expect("there are leases");
@@ -207,7 +207,7 @@ fn worlds_with_a_little_memory(mut f: impl FnMut(World, &[Entity])) {
         let mut pins = Vec::new();
         for reader in &mut readers {
             pins.push(reader.pin().expect("something is published"));
-            if world.set(owned[0], owner).is_err() || world.publish().expect("it is skipped") == Publication::Skipped {
+            if world.set(owned[0], owner).is_err() || !world.publish().is_ok_and(Publication::is_published) {
                 break;
             }
         }
@@ -365,6 +365,35 @@ fn a_handle_of_a_spawn_that_is_written_densely_is_the_real_one() {
 }
 
 #[test]
+fn a_handle_written_densely_by_name_is_the_real_one() {
+    let mut world = linked_world();
+    let parents = world.spawn_batch((0..300).map(|_| Links { to: [Entity::NULL; 2] })).expect("there is room");
+    let mut schedule = Schedule::new();
+    let query = NamedQuery::new().write("links").write("heat");
+    schedule.add(System::by_name("idle", query, |_| Ok(())).job_rows(64));
+    let query = NamedQuery::new().write("links");
+    let kernel = |job: &mut NamedJob<'_, '_, '_>| {
+        for row in 0..job.len() {
+            let handle = job.reserved(0);
+            let made = job.spawn_named(&["key"], 1, &(row as u32).to_le_bytes())?;
+            assert_eq!(made, [handle]);
+            let ColumnBytes::Write(bytes) = &mut job.columns()[0].bytes else { return Err("it is written".into()) };
+            bytes[16 * row..16 * row + 8].copy_from_slice(&handle.to_bits().to_le_bytes());
+        }
+        Ok(())
+    };
+    schedule.add(System::by_name("spawn", query, kernel).spawns_named("key").job_rows(64));
+    let mut simulation = simulation(world, schedule);
+    let report = simulation.step(0.1).expect("nothing fails");
+    assert_eq!((report.patches[0].dense_rows, report.patches[1].dense_rows), (0, 300));
+    for (index, parent) in (0u32..).zip(parents) {
+        let to = simulation.world().get::<Links>(parent).expect("it has links").to;
+        assert_eq!(simulation.world().get::<Key>(to[0]).expect("it is the child"), Key { value: index % 64 });
+        assert_eq!(to[1], Entity::NULL);
+    }
+}
+
+#[test]
 fn a_reserved_handle_of_another_job_or_frame_is_stale() {
     static KEPT: std::sync::Mutex<Option<Entity>> = std::sync::Mutex::new(None);
     let mut world = linked_world();
@@ -518,20 +547,20 @@ fn a_declared_write_that_nothing_touched_leaves_the_column_alone() {
         let builder = Simulation::builder().workers(workers).fuse(false);
         let mut simulation = builder.build(world, schedule).expect("the schedule is sound");
         let mut reader = simulation.world().reader().expect("there are leases");
-        let mut before: Option<Vec<u64>> = None;
+        let mut before: Option<u64> = None;
         for frame in 1..=9u64 {
             let report = simulation.step(0.1).expect("nothing fails");
             assert_eq!(report.patches[1].dense_rows, if frame % 4 == 0 { 64 } else { 0 });
             assert_eq!(report.patches[0].dense_rows, 0);
             let snapshot = reader.pin().expect("it is published");
             let table = snapshot.tables().next().expect("there is one");
-            let stamps = table.stamps("key.value").expect("it is known").expect("it is there").to_vec();
-            if let Some(before) = &before {
-                let changed: Vec<usize> = (0..5).filter(|chunk| stamps[*chunk] != before[*chunk]).collect();
+            if let Some(before) = before {
+                let changed = table.changed_since("key.value", before).expect("it is known").expect("it is there");
+                let changed: Vec<usize> = changed.iter().collect();
                 let expected: &[usize] = if frame % 4 == 0 { &[1] } else { &[] };
                 assert_eq!(changed, expected, "chunks that frame {frame} wrote");
             }
-            before = Some(stamps);
+            before = Some(snapshot.generation());
             let mut sum = 0u64;
             simulation
                 .world()
@@ -548,7 +577,7 @@ fn an_edit_is_published_with_the_frame_that_follows() {
     let entity = world.spawn(Key { value: 0 }).expect("there is room");
     let mut schedule = Schedule::new();
     schedule.add(System::try_rows::<Read<Key>>("fail", |job, _| match job.frame() {
-        101 => Err("told to".to_owned()),
+        101 => Err("told to".into()),
         _ => Ok(()),
     }));
     let builder = Simulation::builder().workers(Workers::Local).publish_every(10);

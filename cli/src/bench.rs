@@ -11,10 +11,11 @@ use crate::table::Table;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Entity counts, separated by commas.
-    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000,10000000")]
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000,10000000",
+        value_parser = crate::numbers::positive::<usize>)]
     entities: Vec<usize>,
     /// Rounds of each comparison; of fewer than three a spread says nothing.
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 15, value_parser = crate::numbers::positive::<u16>)]
     rounds: u16,
     /// Only comparisons whose name contains this.
     #[arg(long)]

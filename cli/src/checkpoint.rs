@@ -34,7 +34,7 @@ pub(crate) struct Args {
 /// What to check.
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// The checkpoints, and journals' directories.
+    /// Checkpoints, journals' directories, and directories with checkpoints.
     #[arg(value_name = "FILE|DIR", required = true)]
     files: Vec<PathBuf>,
 }
@@ -116,7 +116,7 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
     let mut worst: Option<Failure> = None;
     let mut answers = Vec::new();
     let mut journals = Vec::new();
-    for path in &args.files {
+    for path in &parts(&args.files)? {
         if path.is_dir() {
             if let Err(failure) = verify_journal(path, json, out, &mut journals) {
                 worst.get_or_insert(failure);
@@ -167,6 +167,26 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
         put_json(out, &json!({ "checkpoints": answers, "journals": journals }))?;
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// What to verify: of a directory that has checkpoints and is no journal, each of them.
+fn parts(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in named {
+        let mut inside = Vec::new();
+        if path.is_dir() && !Journal::is_journal(path) {
+            for entry in std::fs::read_dir(path)? {
+                inside.push(entry?.path());
+            }
+            inside.retain(|path| path.extension().is_some_and(|end| end == "checkpoint"));
+            inside.sort();
+        }
+        if inside.is_empty() {
+            inside.push(path.clone());
+        }
+        all.append(&mut inside);
+    }
+    Ok(all)
 }
 
 /// Brings every state of a journal back.

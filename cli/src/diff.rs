@@ -30,7 +30,7 @@ pub(crate) struct Args {
     #[arg(value_name = "B")]
     b: Source,
     /// How many differences of each kind to show.
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = crate::numbers::count::<usize>)]
     show: usize,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", value_parser = ["arrow", "parquet", "csv"])]
     format: Option<String>,
     /// Of a journal every frame that is a multiple of N, as `frame=000123/part-0.parquet`.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     every: Option<u64>,
     /// These components alone, and the entities of tables that have any of them.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]

@@ -19,15 +19,15 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 pub(crate) const OTHER: u8 = 1;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 2;
-/// No such region, or no generation in it.
+/// No such region, file or directory, or no generation in it.
 pub(crate) const NOT_FOUND: u8 = 3;
 /// A layout that is not valid or does not fit.
 pub(crate) const LAYOUT: u8 = 4;
 /// A frame was abandoned, or the schedule is wrong.
 pub(crate) const SIMULATION: u8 = 5;
-/// A live writer is in the way, or a name is taken.
+/// A live writer is in the way, or a name or a port is taken.
 pub(crate) const IN_USE: u8 = 6;
-/// A region that cannot be used.
+/// What was named cannot be used: damaged, or another kind of thing.
 pub(crate) const NOT_USABLE: u8 = 7;
 /// Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -104,8 +104,15 @@ impl<E: Error + 'static> From<E> for Failure {
 
 fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<std::io::Error>() {
-        // whoever read stdout has seen enough
-        return (error.kind() == std::io::ErrorKind::BrokenPipe).then_some(0);
+        use std::io::ErrorKind;
+        return match error.kind() {
+            // whoever read stdout has seen enough
+            ErrorKind::BrokenPipe => Some(0),
+            ErrorKind::NotFound => Some(NOT_FOUND),
+            ErrorKind::AddrInUse | ErrorKind::AlreadyExists => Some(IN_USE),
+            ErrorKind::NotADirectory | ErrorKind::IsADirectory => Some(NOT_USABLE),
+            _ => None,
+        };
     }
     if let Some(error) = error.downcast_ref::<SceneError>() {
         return (!matches!(error, SceneError::File { .. })).then_some(USAGE);
@@ -150,7 +157,8 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
         return of_step(error);
     }
     if let Some(error) = error.downcast_ref::<LayoutError>() {
-        return Some(if matches!(error, LayoutError::Read { .. }) { OTHER } else { LAYOUT });
+        // of a file that cannot be read the cause decides
+        return (!matches!(error, LayoutError::Read { .. })).then_some(LAYOUT);
     }
     error.is::<ScheduleError>().then_some(SIMULATION)
 }
@@ -229,6 +237,14 @@ mod tests {
         assert_eq!(Failure::from(RegionError::Live { target: target(), pid: 1 }).code, IN_USE);
         assert_eq!(Failure::from(SnapshotError::NothingPublished).code, NOT_FOUND);
         assert_eq!(Failure::from(StepError::Closed).code, SIMULATION);
+        for (kind, code) in [
+            (std::io::ErrorKind::NotFound, NOT_FOUND),
+            (std::io::ErrorKind::AddrInUse, IN_USE),
+            (std::io::ErrorKind::IsADirectory, NOT_USABLE),
+            (std::io::ErrorKind::PermissionDenied, OTHER),
+        ] {
+            assert_eq!(Failure::from(std::io::Error::from(kind)).code, code, "{kind}");
+        }
         let piped = Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
         assert!(piped.code == 0 && piped.message.is_none());
     }

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
     /// Clients at a time.
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = crate::numbers::positive::<usize>)]
     clients_max: usize,
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     options.timeline = Some(Arc::new(trace::page_data));
     if let Some(path) = &args.token_file {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("cannot read the token in {}: {error}", path.display())))?;
+            .map_err(|error| Failure::from(error).before(&format!("cannot read the token in {}", path.display())))?;
         options.token = Some(text.lines().next().unwrap_or_default().trim().to_owned());
     }
     if !args.listen.ip().is_loopback() && options.token.is_none() {
@@ -99,6 +99,12 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let target = args.region.clone();
     let failed = |error: GatewayError| match error {
         GatewayError::Snapshot(error) => Failure::from(error),
+        GatewayError::Io { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            let free = "take another one with --listen, or port 0 for a free one";
+            let why = format!("cannot listen on {}: the port is in use; {free}", args.listen);
+            Failure::new(failure::IN_USE, why)
+        }
+        GatewayError::Io { .. } | GatewayError::Engine => Failure::from(error),
         other => Failure::usage(other.to_string()),
     };
     let gateway = Gateway::bind(Box::new(move || open(&target)), options).map_err(failed)?;

@@ -11,12 +11,14 @@ mod clean;
 mod diff;
 mod export;
 mod failure;
+mod fitted;
 mod gateway;
 mod hash;
 mod inspect;
 mod layout;
 mod list;
 mod meter;
+mod numbers;
 mod open;
 mod plan;
 mod query;
@@ -38,7 +40,7 @@ mod values;
 mod watch;
 mod worker;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
@@ -50,10 +52,10 @@ const EXIT_CODES: &str = "Exit codes:
   0    done
   1    failed: the system refused something, or a case without a code of its own; of `diff`: they differ
   2    usage: an unknown option, scene, column, or a name that is none
-  3    not found: no such region, checkpoint, journal or frame, or nothing was published in it yet
+  3    not found: no such region, checkpoint, journal, frame, file or directory, or nothing was published yet
   4    a layout that is not valid, or that does not fit
   5    the simulation failed: a frame was abandoned, or the schedule is wrong
-  6    in use: the region has a live writer, or its name is taken
+  6    in use: the region has a live writer, or a name or a port is taken
   7    not usable: the region, checkpoint or journal is damaged, foreign, of another version, or none
   130  interrupted: the frame was finished and everything cleaned up";
 
@@ -190,7 +192,10 @@ fn log(verbose: u8) {
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time().init();
+    // files and pipes get no escape sequences
+    let ansi = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).without_time();
+    lines.with_ansi(ansi).init();
 }
 
 /// Writes data as JSON.

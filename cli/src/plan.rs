@@ -18,10 +18,10 @@ pub(crate) struct Args {
     #[arg(value_parser = crate::scene_list::parse)]
     scene: &'static dyn Scene,
     /// Entities to begin with (default: the scene's own number).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     entities: Option<u64>,
     /// The seed of everything random.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = crate::numbers::count::<u64>)]
     seed: u64,
     #[command(flatten)]
     own: OwnOptions,

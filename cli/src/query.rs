@@ -24,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SQL")]
     sql: Option<String>,
     /// At most so many rows of a condition (default: 100 in a table, all of them elsewhere).
-    #[arg(long, value_name = "N", conflicts_with = "sql")]
+    #[arg(long, value_name = "N", conflicts_with = "sql", value_parser = crate::numbers::count::<u64>)]
     limit: Option<u64>,
     /// These components' columns alone.
     #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "sql")]

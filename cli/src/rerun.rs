@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use hypostyle::checkpoint::{self, CheckpointFile, Found};
-use hypostyle::{Publication, Reader, Simulation, Workers, World, WorldBuilder};
+use hypostyle::{Reader, Simulation, Workers, World, WorldBuilder};
 
 use crate::failure::{self, Failure, Outcome};
 use crate::scenes::{self, Scene, SceneOptions};
@@ -135,7 +135,7 @@ impl Frames {
     pub(crate) fn reader(&mut self) -> Outcome<Reader> {
         let mut reader = self.simulation.world().reader()?;
         let published = reader.newest() > 0 && reader.pin()?.frame() == self.simulation.world().frame();
-        if !published && self.simulation.world_mut().publish()? == Publication::Skipped {
+        if !published && !self.simulation.world_mut().publish()?.is_published() {
             return Err(Failure::new(failure::OTHER, "the frame could not be published: there is no memory left"));
         }
         Ok(reader)

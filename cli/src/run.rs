@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use hypostyle::checkpoint::Keeper;
 use hypostyle::journal::Recorder;
-use hypostyle::{
-    Plan, Publication, Reader, RegionInfo, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder,
-};
+use hypostyle::{Plan, Reader, RegionInfo, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
@@ -24,7 +22,7 @@ use crate::scene_options::OwnOptions;
 use crate::scenes::{Line, Scene, SceneOptions, Watch};
 use crate::signals::Stop;
 use crate::trace::Collector;
-use crate::{put_json, run_checkpoints, text, worker};
+use crate::{numbers, put_json, run_checkpoints, text, worker};
 
 /// Seconds that a scene runs where nothing else is said.
 const SECONDS_DEFAULT: f64 = 5.0;
@@ -44,10 +42,10 @@ pub(crate) struct Args {
     #[arg(value_parser = crate::scene_list::parse)]
     scene: &'static dyn Scene,
     /// Entities to begin with (default: the scene's own number).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::count::<u64>)]
     entities: Option<u64>,
     /// Frames to run (further ones, with --resume and --from). Default: the scene's own number, or else 5 seconds.
-    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = numbers::count::<u64>)]
     frames: Option<u64>,
     /// Run for so many seconds of real time.
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
@@ -56,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WORKERS", default_value_t = Workers::Auto)]
     workers: Workers,
     /// The seed of everything random (default: 0, or with --from what the checkpoint's run had).
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = numbers::count::<u64>)]
     seed: Option<u64>,
     /// Run in shared memory of this name, or in this directory, for other processes to read.
     #[arg(long, value_name = "NAME|DIR")]
@@ -70,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, conflicts_with = "resume")]
     bytes_max: Option<u64>,
     /// Publish a generation every so many frames.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = numbers::positive::<u64>)]
     publish_every: u64,
     /// Leave the region for readers and for --resume.
     #[arg(long, requires = "region")]
@@ -83,16 +81,16 @@ pub(crate) struct Args {
     #[arg(long)]
     hash_every_frame: bool,
     /// Bytes of each worker's ring: a power of two, at least 256 (default 1 MiB).
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = numbers::bytes::<usize>)]
     ring_bytes: Option<usize>,
     /// Take so many MiB of memory before the first entity, with all processors; the columns of a world are there twice.
-    #[arg(long, value_name = "MIB", conflicts_with_all = ["resume", "from"])]
+    #[arg(long, value_name = "MIB", conflicts_with_all = ["resume", "from"], value_parser = numbers::count::<u64>)]
     prefault: Option<u64>,
     /// Write who did what when to a file, for `hypostyle trace`, Perfetto or chrome://tracing.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Keep the newest so many events of a trace.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "trace")]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "trace", value_parser = numbers::positive::<usize>)]
     trace_events: usize,
     /// Take the region over from its last writer, who is gone, and go on. It knows its --seed and --entities, and stays if it
     /// was kept.
@@ -497,7 +495,7 @@ fn look(watches: &mut [Box<dyn Watch>], world: &World) -> Outcome {
 /// Makes sure that the newest generation is that of the newest frame.
 fn publish_last(simulation: &mut Simulation, reader: &mut Reader) -> Outcome {
     let published = reader.newest() > 0 && reader.pin()?.frame() == simulation.world().frame();
-    if !published && simulation.world_mut().publish()? == Publication::Skipped {
+    if !published && !simulation.world_mut().publish()?.is_published() {
         return Err(Failure::new(failure::OTHER, "the last frame could not be published: readers hold all memory"));
     }
     Ok(())

@@ -27,14 +27,14 @@ pub(crate) struct CheckpointArgs {
     checkpoints: Option<PathBuf>,
     /// A checkpoint whenever a multiple of so many frames was reached; in a journal after so many generations (default:
     /// 1000).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     checkpoint_every: Option<u64>,
     /// A checkpoint every so many seconds (default: 60, where --checkpoint-every is not given).
     #[arg(long, value_name = "S", requires = "checkpoints", value_parser = super::run::parse_seconds)]
     checkpoint_seconds: Option<f64>,
     /// How many checkpoints of the scene to keep.
     #[arg(long, value_name = "K", requires = "checkpoints", default_value_t = 3,
-        value_parser = clap::value_parser!(u64).range(1..))]
+        value_parser = crate::numbers::positive::<u64>)]
     checkpoint_keep: u64,
     /// How hard to compress checkpoints: 0 not at all, 1 fast, up to 19.
     #[arg(long, value_name = "L", default_value_t = 1, allow_negative_numbers = true)]

@@ -13,11 +13,11 @@ use ratatui::Frame;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
-use ratatui::widgets::{Block, Paragraph, Row, Sparkline, Table};
+use ratatui::widgets::{Paragraph, Sparkline, Table};
 
 use crate::failure::{Failure, INTERRUPTED, Outcome};
+use crate::fitted::{self, Column};
 use crate::list::state;
 use crate::open::open;
 use crate::signals::Stop;
@@ -27,6 +27,8 @@ use crate::text;
 const HISTORY: usize = 200;
 /// Where there is no terminal.
 const PLAIN: (u16, u16) = (120, 40);
+/// Lines of a terminal from which on the picture of frame times has its full height.
+const HEIGHT_FULL: u16 = 26;
 /// How often to look for keys.
 const KEYS_EVERY: Duration = Duration::from_millis(50);
 
@@ -140,99 +142,103 @@ impl Picture {
     }
 
     fn draw(&self, pace: &Pace, frame: &mut Frame<'_>) {
-        let [head, spark, middle, bottom] = Layout::vertical([
-            Constraint::Length(5),
-            Constraint::Length(6),
+        let area = frame.area();
+        let head = self.head(pace, usize::from(area.width.saturating_sub(2)));
+        let spark = if area.height < HEIGHT_FULL { 4 } else { 6 };
+        let rows = self.leases.len().max(self.workers.len()).clamp(1, 8) + 3;
+        let [above, spark, middle, below] = Layout::vertical([
+            Constraint::Length(head.len() as u16 + 2),
+            Constraint::Length(spark),
             Constraint::Min(6),
-            Constraint::Length((self.leases.len().max(self.workers.len()).clamp(1, 8) + 3) as u16),
+            Constraint::Length(rows as u16),
         ])
-        .areas(frame.area());
-        self.draw_head(pace, frame, head);
+        .areas(area);
+        let lines = head.into_iter().map(Line::from).collect::<Vec<_>>();
+        let title = format!(" {} ", self.info.name);
+        frame.render_widget(Paragraph::new(lines).block(fitted::block(&title, above.width)), above);
         draw_pace(pace, frame, spark);
         let halves = [Constraint::Percentage(50), Constraint::Percentage(50)];
         let [left, right] = Layout::horizontal(halves).areas(middle);
-        self.draw_tables(frame, left);
-        self.draw_columns(frame, right);
-        let [left, right] = Layout::horizontal(halves).areas(bottom);
-        self.draw_leases(frame, left);
-        self.draw_workers(frame, right);
+        frame.render_widget(self.tables(left), left);
+        frame.render_widget(self.columns(right), right);
+        let [left, right] = Layout::horizontal(halves).areas(below);
+        frame.render_widget(self.readers(left), left);
+        frame.render_widget(self.crew(right), right);
     }
 
-    fn draw_head(&self, pace: &Pace, frame: &mut Frame<'_>, area: Rect) {
+    fn head(&self, pace: &Pace, cells: usize) -> Vec<String> {
         let info = &self.info;
         let writer = if info.alive { format!(", process {}", info.writer_pid) } else { String::new() };
         let recent = pace.history.back().filter(|_| info.alive).map_or_else(
             || "-".to_owned(),
             |ns| format!("{} ({} a second)", text::nanoseconds(*ns as f64), text::number((1e9 / *ns as f64).round())),
         );
-        let lines = vec![
-            Line::from(format!("{}{writer}   generation {}", state(info), text::count(self.generation))),
-            Line::from(format!(
-                "frame {}   time {}   {recent} per frame   {} publications skipped",
-                text::count(self.frame),
-                text::number(self.time),
-                text::count(info.publish_skipped)
-            )),
-            Line::from(format!(
-                "{} entities in {} tables   {} of at most {}",
-                text::count(self.entities),
-                self.tables.len(),
-                text::bytes(info.bytes_backed),
-                text::bytes(info.bytes_max)
-            )),
+        let groups = [
+            vec![format!("{}{writer}", state(info)), format!("generation {}", text::count(self.generation))],
+            vec![
+                format!("frame {}", text::count(self.frame)),
+                format!("time {}", text::number(self.time)),
+                format!("{recent} per frame"),
+                format!("{} publications skipped", text::count(info.publish_skipped)),
+            ],
+            vec![
+                format!("{} entities in {} tables", text::count(self.entities), self.tables.len()),
+                format!("{} of at most {}", text::bytes(info.bytes_backed), text::bytes(info.bytes_max)),
+            ],
         ];
-        let title = format!(" {} ", info.name);
-        frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), area);
+        fitted::facts(&groups, cells)
     }
 
-    fn draw_tables(&self, frame: &mut Frame<'_>, area: Rect) {
-        let rows = self.tables.iter().map(|table| {
-            let (rows, capacity) = (text::count(table.rows as u64), text::count(table.capacity as u64));
-            [right(rows), right(capacity), right(text::bytes(table.bytes)), Line::from(table.components.clone())]
-        });
-        let widths = [Constraint::Length(12), Constraint::Length(12), Constraint::Length(11), Constraint::Min(10)];
-        let heads = [right("rows"), right("room"), right("memory"), Line::from("components")];
-        frame.render_widget(table(heads, rows, &widths, " tables "), area);
+    fn tables(&self, area: Rect) -> Table<'static> {
+        let tables = || self.tables.iter();
+        let columns = vec![
+            Column::number("rows", 0, tables().map(|table| text::count(table.rows as u64))),
+            Column::number("room", 3, tables().map(|table| text::count(table.capacity as u64))),
+            Column::number("memory", 2, tables().map(|table| text::bytes(table.bytes))),
+            Column::text("components", 1, tables().map(|table| table.components.clone())),
+        ];
+        fitted::table(columns, " tables ", area)
     }
 
-    fn draw_columns(&self, frame: &mut Frame<'_>, area: Rect) {
-        let rows = self.columns.iter().map(|(name, bytes, used)| {
-            let share = if *bytes == 0 { 0.0 } else { *used as f64 / *bytes as f64 };
-            [Line::from(name.clone()), right(text::bytes(*bytes)), right(text::percent(share))]
-        });
-        let widths = [Constraint::Min(16), Constraint::Length(11), Constraint::Length(7)];
-        let heads = [Line::from("column"), right("memory"), right("in use")];
-        frame.render_widget(table(heads, rows, &widths, " columns "), area);
+    fn columns(&self, area: Rect) -> Table<'static> {
+        let columns = || self.columns.iter();
+        let share = |bytes: u64, used: u64| if bytes == 0 { 0.0 } else { used as f64 / bytes as f64 };
+        let columns = vec![
+            Column::text("column", 0, columns().map(|(name, _, _)| name.clone())),
+            Column::number("memory", 1, columns().map(|(_, bytes, _)| text::bytes(*bytes))),
+            Column::number("in use", 2, columns().map(|(_, bytes, used)| text::percent(share(*bytes, *used)))),
+        ];
+        fitted::table(columns, " columns ", area)
     }
 
-    fn draw_leases(&self, frame: &mut Frame<'_>, area: Rect) {
-        let rows = self.leases.iter().map(|lease| {
-            let holds = lease.generation.map_or_else(
-                || "nothing".to_owned(),
-                |held| format!("generation {held}, {} behind", self.generation.saturating_sub(held)),
-            );
-            let alive = if lease.alive { "" } else { "gone" };
-            [right(lease.pid.to_string()), Line::from(holds), Line::from(alive)]
-        });
-        let widths = [Constraint::Length(8), Constraint::Min(20), Constraint::Length(5)];
-        let title = format!(" {} other readers ", self.leases.len());
-        frame
-            .render_widget(table([right("process"), Line::from("holds"), Line::from("")], rows, &widths, &title), area);
+    fn readers(&self, area: Rect) -> Table<'static> {
+        let leases = || self.leases.iter();
+        let holds = |lease: &LeaseInfo| match lease.generation {
+            None => "nothing".to_owned(),
+            Some(held) => format!("generation {held}, {} behind", self.generation.saturating_sub(held)),
+        };
+        let columns = vec![
+            Column::number("process", 0, leases().map(|lease| lease.pid.to_string())),
+            Column::text("holds", 1, leases().map(holds)),
+            Column::text("", 2, leases().map(|lease| if lease.alive { String::new() } else { "gone".to_owned() })),
+        ];
+        fitted::table(columns, &format!(" {} other readers ", self.leases.len()), area)
     }
 
-    fn draw_workers(&self, frame: &mut Frame<'_>, area: Rect) {
-        let rows = self.workers.iter().map(|worker| {
-            let what = match (worker.state, worker.pid) {
-                (WorkerState::Thread, _) => "thread".to_owned(),
-                (WorkerState::Process, Some(pid)) => format!("process {pid}"),
-                (WorkerState::Process, None) => "process".to_owned(),
-                (_, _) => "being replaced".to_owned(),
-            };
-            [Line::from(what), right(text::count(worker.jobs)), right(text::count(worker.deaths))]
-        });
-        let widths = [Constraint::Min(16), Constraint::Length(14), Constraint::Length(7)];
-        let title = format!(" {} workers ", self.workers.len());
-        frame.render_widget(table([Line::from("worker"), right("jobs"), right("deaths")], rows, &widths, &title), area);
+    fn crew(&self, area: Rect) -> Table<'static> {
+        let workers = || self.workers.iter();
+        let what = |worker: &WorkerInfo| match (worker.state, worker.pid) {
+            (WorkerState::Thread, _) => "thread".to_owned(),
+            (WorkerState::Process, Some(pid)) => format!("process {pid}"),
+            (WorkerState::Process, None) => "process".to_owned(),
+            (_, _) => "being replaced".to_owned(),
+        };
+        let columns = vec![
+            Column::text("worker", 0, workers().map(what)),
+            Column::number("jobs", 1, workers().map(|worker| text::count(worker.jobs))),
+            Column::number("deaths", 2, workers().map(|worker| text::count(worker.deaths))),
+        ];
+        fitted::table(columns, &format!(" {} workers ", self.workers.len()), area)
     }
 }
 
@@ -248,21 +254,7 @@ fn draw_pace(pace: &Pace, frame: &mut Frame<'_>, area: Rect) {
             format!(" time per frame, as seen: {least} to {most} ")
         }
     };
-    frame.render_widget(Sparkline::default().block(Block::bordered().title(title)).data(shown), area);
-}
-
-fn right<'l>(text: impl Into<std::borrow::Cow<'l, str>>) -> Line<'l> {
-    Line::from(text.into()).right_aligned()
-}
-
-fn table<'t, const N: usize>(
-    heads: [Line<'t>; N],
-    rows: impl Iterator<Item = [Line<'t>; N]>,
-    widths: &[Constraint; N],
-    title: &str,
-) -> Table<'t> {
-    let heads = Row::new(heads).style(Style::new().add_modifier(Modifier::BOLD));
-    Table::new(rows.map(Row::new), widths).header(heads).block(Block::bordered().title(title.to_owned()))
+    frame.render_widget(Sparkline::default().block(fitted::block(&title, area.width)).data(shown), area);
 }
 
 /// Runs the command.
@@ -349,7 +341,11 @@ fn plain(args: &Args, reader: &mut Reader, out: &mut dyn Write) -> Outcome {
 }
 
 fn drawn(picture: &Picture, pace: &Pace) -> Outcome<String> {
-    let (width, height) = PLAIN;
+    drawn_in(picture, pace, PLAIN)
+}
+
+/// The picture as text of so many characters and lines.
+fn drawn_in(picture: &Picture, pace: &Pace, (width, height): (u16, u16)) -> Outcome<String> {
     let Ok(mut terminal) = ratatui::Terminal::new(TestBackend::new(width, height));
     let Ok(_) = terminal.draw(|frame| picture.draw(pace, frame));
     let buffer = terminal.backend().buffer();
@@ -379,5 +375,56 @@ mod tests {
             pace.add(100 + frame, begun + Duration::from_millis(40 + frame));
         }
         assert_eq!(pace.history.len(), HISTORY);
+    }
+
+    /// Numbers of a text, with what belongs to them; a `…` behind one says that it is cut.
+    fn numbers(text: &str) -> Vec<&str> {
+        text.split(|letter: char| !(letter.is_ascii_digit() || matches!(letter, '.' | ',' | '…')))
+            .map(|word| word.trim_matches([',', '.']))
+            .filter(|word| word.starts_with(|letter: char| letter.is_ascii_digit()))
+            .collect()
+    }
+
+    #[test]
+    fn no_number_loses_a_digit_at_any_width() {
+        let mut info = hypostyle::inspect(&RegionTarget::Directory("/no/such/region".into()));
+        (info.alive, info.error, info.writer_pid, info.publish_skipped) = (true, None, 1_234_567, 98_765_432);
+        (info.bytes_backed, info.bytes_max) = (205_824 << 10, 1023 << 30);
+        let table = |rows: usize, components: &str| TableRow {
+            components: components.to_owned(),
+            rows,
+            capacity: rows * 2,
+            bytes: rows as u64 * 201 + 7,
+        };
+        let picture = Picture {
+            info,
+            generation: 123_456_789,
+            frame: 987_654_321,
+            time: 12_345.678,
+            entities: 23_456_789,
+            tables: vec![table(23_456_700, "position, velocity, frozen"), table(89, "emitter")],
+            columns: vec![("position.x".to_owned(), 205_824, 203_700), ("velocity.v".to_owned(), 201 << 20, 201 << 19)],
+            leases: Vec::new(),
+            workers: Vec::new(),
+        };
+        let mut pace = Pace { last: None, history: VecDeque::new() };
+        pace.history.extend([12_345_678, 23_456_789]);
+        let whole = drawn_in(&picture, &pace, (400, 60)).expect("it is drawn");
+        let known = numbers(&whole);
+        for number in ["201.0", "23,456,700", "46,913,400", "123,456,789", "987,654,321", "99"] {
+            assert!(known.contains(&number), "no {number} in\n{whole}");
+        }
+        for width in 0..=200 {
+            for height in [10, 24, 40] {
+                let text = drawn_in(&picture, &pace, (width, height)).expect("it is drawn");
+                for number in numbers(&text) {
+                    assert!(number.ends_with('…') || known.contains(&number), "{number} at {width}:\n{text}");
+                }
+            }
+        }
+        let text = drawn_in(&picture, &pace, (80, 24)).expect("it is drawn");
+        for number in ["201.0 KiB", "201.0 MiB", "23,456,700", "987,654,321", "98,765,432", "1023.0 GiB"] {
+            assert!(text.contains(number), "no {number} at 80 x 24:\n{text}");
+        }
     }
 }

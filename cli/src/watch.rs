@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(value_name = "COLUMN", required = true)]
     columns: Vec<String>,
     /// End after so many generations.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     count: Option<u64>,
     /// At most one generation in so many seconds (default: every one).
     #[arg(long, value_name = "S", value_parser = crate::run::parse_seconds, default_value_t = 0.0)]

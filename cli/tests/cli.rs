@@ -200,7 +200,7 @@ fn layouts_are_checked() {
     let data: Value = serde_json::from_slice(&data.stdout).unwrap();
     assert!(data["layouts"][0]["error"].as_str().unwrap().contains("f33"));
     assert_eq!(data["layouts"][1]["name"], "w");
-    assert_eq!(failure(&["layout", "check", "/no/such/file.toml"]).0, 1);
+    assert_eq!(failure(&["layout", "check", "/no/such/file.toml"]).0, 3);
 }
 
 #[test]

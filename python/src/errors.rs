@@ -24,7 +24,10 @@ pub(crate) fn of_region(error_: &RegionError) -> PyErr {
         RegionError::Exists { .. } | RegionError::Live { .. } => "RegionInUseError",
         RegionError::NoLease => "NoLeaseError",
         RegionError::Forked { .. } => "ForkedError",
-        RegionError::Full { .. } | RegionError::NoSpace { .. } | RegionError::Limit { .. } => "NoSpaceError",
+        RegionError::Full { .. }
+        | RegionError::Held { .. }
+        | RegionError::NoSpace { .. }
+        | RegionError::Limit { .. } => "NoSpaceError",
         _ => "RegionError",
     };
     error(class, error_.to_string())
@@ -58,10 +61,11 @@ pub(crate) fn of_world(error_: &WorldError) -> PyErr {
 pub(crate) fn of_step(error_: &StepError) -> PyErr {
     let class = match error_ {
         StepError::Closed => "ClosedError",
+        StepError::Memory { .. } => "NoSpaceError",
         StepError::Region(region) => return of_region(region),
         StepError::Schedule(_) => "ScheduleError",
         StepError::Start(_) => "WorkersError",
-        StepError::TimeStep { .. } => return pyo3::exceptions::PyValueError::new_err(error_.to_string()),
+        StepError::TimeStep { .. } | StepError::TimeRange { .. } => return pyo3::exceptions::PyValueError::new_err(error_.to_string()),
         _ => "FrameError",
     };
     error(class, error_.to_string())

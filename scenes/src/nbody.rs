@@ -98,6 +98,8 @@ impl Scene for NBody {
             .resource::<Gravitation>()
             .bytes_max_default(bytes_max(entities, 1024))
             .build()?;
+        // before anything is made of that length
+        world.reserve::<(Position, Velocity, Mass, Acceleration)>(entities)?;
         let (bodies, softening) = match entities {
             PLANETS => (solar_system(), 0.0),
             n => (cluster(usize::try_from(n)?, options.seed), CLUSTER_SOFTENING),

@@ -103,6 +103,7 @@ pub(super) async fn serve(socket: WebSocket, app: Arc<App>, place: OwnedSemaphor
         };
         // it may not listen any more
         let _ = timeout(TICK, farewell).await;
+        client.finish().await;
     }
     drop(place);
 }
@@ -135,7 +136,11 @@ impl Client {
             };
             match event {
                 Event::Stop => return Err((Code::Stops, "the gateway stops".to_owned())),
-                Event::Message(None | Some(Ok(Message::Close(_)))) => return Ok(()),
+                Event::Message(Some(Ok(Message::Close(_)))) => {
+                    self.finish().await;
+                    return Ok(());
+                }
+                Event::Message(None) => return Ok(()),
                 Event::Message(Some(Err(error))) => return self.failed(&error),
                 Event::Message(Some(Ok(message))) => self.heard(message).await?,
                 Event::Update(Some(update)) => self.update(&update).await?,
@@ -144,6 +149,13 @@ impl Client {
                 Event::Tick => self.tick().await?,
             }
         }
+    }
+
+    /// Ends the WebSocket as its rules want it: each side's Close is answered, and nothing that was said is lost to a
+    /// connection that is cut. Reading on is what sends the answer to the other side's.
+    async fn finish(&mut self) {
+        let answered = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+        let _ = timeout(TICK, answered).await;
     }
 
     /// What the WebSocket's own rules forbid, or a broken connection.
@@ -339,11 +351,9 @@ impl Client {
         }
         if self.updated.elapsed() >= TICK || now.alive != self.alive {
             self.alive = now.alive;
-            let metrics = &self.app.engine.metrics;
-            let newest = now.generation.max(metrics.generation.load(Ordering::Relaxed));
             let uptime_ms = self.app.began.elapsed().as_millis() as u64;
-            let clients = metrics.clients.load(Ordering::Relaxed) as u32;
-            self.send(message::status(now.alive, newest, self.frame, uptime_ms, clients)).await?;
+            let clients = self.app.engine.metrics.clients.load(Ordering::Relaxed) as u32;
+            self.send(message::status(now.alive, now.generation, self.frame, uptime_ms, clients)).await?;
         }
         Ok(())
     }

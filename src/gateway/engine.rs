@@ -1,6 +1,7 @@
 //! The thread that follows the region and encodes what clients ask for.
 //!
-//! Invariants: a pin is held for one look, and looks are at most `rate_hz_max` a second, made only while somebody asks;
+//! Invariants: a pin is held for one look, and looks are at most `rate_hz_max` a second, made only while somebody asks
+//! (what the newest generation is called is noted a few times a second, by a pin that reads nothing else);
 //! what it keeps beside the shadow is bounded: one answer per kind of ask since the last look, masks of boxes up to
 //! [`MASK_BYTES_MAX`], and the memory of two states' messages, for as long as it is asked.
 
@@ -140,6 +141,14 @@ impl Handle {
     pub(super) fn world(&self) -> Arc<World> {
         Arc::clone(&self.world.read())
     }
+
+    /// Notes what the newest generation is, for everybody at once.
+    fn note(&self, now: Now) {
+        *self.now.write() = now;
+        self.metrics.writer_alive.store(u64::from(now.alive), Ordering::Relaxed);
+        self.metrics.generation.store(now.generation, Ordering::Relaxed);
+        self.metrics.frame.store(now.frame, Ordering::Relaxed);
+    }
 }
 
 /// The thread's own.
@@ -189,22 +198,30 @@ fn world_of(reader: &Reader, components: Option<&[String]>) -> Result<World, Gat
     Ok(World { session, layout, shown, epoch: Some(reader.writer_epoch()) })
 }
 
+/// The newest generation, as a pin shows it; `before` where that is the newest, or where it cannot be pinned.
+fn newest_of(reader: &mut Reader, before: Now) -> Now {
+    if reader.newest() == before.generation {
+        return before;
+    }
+    reader.pin().map_or(before, |snapshot| Now::of(before.alive, &snapshot))
+}
+
 impl Engine {
     pub(super) fn new(mut open: Open, options: &Options, stop: Stopper) -> Result<(Engine, Handle), GatewayError> {
-        let reader = open()?;
+        let mut reader = open()?;
         let world = world_of(&reader, options.components.as_deref())?;
         let shadow = Shadow::new(world.shown.clone());
         let (sender, asks) = sync_channel(4 * options.clients_max + 64);
-        let now = Now { alive: reader.is_alive()?, generation: reader.newest(), ..Now::default() };
+        let alive = reader.is_alive()?;
+        let now = newest_of(&mut reader, Now { alive, ..Now::default() });
         let handle = Handle {
             asks: sender,
             world: Arc::new(RwLock::new(Arc::new(world))),
-            now: Arc::new(RwLock::new(now)),
+            now: Arc::new(RwLock::new(Now::default())),
             metrics: Arc::new(Metrics::default()),
             inputs: Inputs::open(&reader, options.inputs.as_deref())?,
         };
-        handle.metrics.writer_alive.store(u64::from(now.alive), Ordering::Relaxed);
-        handle.metrics.generation.store(now.generation, Ordering::Relaxed);
+        handle.note(now);
         let engine = Engine {
             open,
             reader,
@@ -362,9 +379,9 @@ impl Engine {
         add(&metrics.looks_total, 1);
         add(&metrics.look_bytes_total, report.bytes_read);
         add(&metrics.look_nanoseconds_total, begun.elapsed().as_nanos() as u64);
-        metrics.frame.store(state.frame, Ordering::Relaxed);
-        let mut now = self.handle.now.write();
-        (now.generation, now.frame, now.time) = (state.generation, state.frame, state.time);
+        let alive = self.handle.now.read().alive;
+        let (generation, frame, time) = (state.generation, state.frame, state.time);
+        self.handle.note(Now { alive, generation, frame, time });
     }
 
     fn answer_waiting(&mut self) {
@@ -459,9 +476,8 @@ impl Engine {
             alive = self.reader.is_alive().unwrap_or(false);
         }
         self.handle.inputs.look_again(&self.reader);
-        self.handle.now.write().alive = alive;
-        self.handle.metrics.writer_alive.store(u64::from(alive), Ordering::Relaxed);
-        self.handle.metrics.generation.store(self.reader.newest(), Ordering::Relaxed);
+        let before = Now { alive, ..*self.handle.now.read() };
+        self.handle.note(newest_of(&mut self.reader, before));
     }
 
     fn look_for_another(&mut self) {
@@ -486,7 +502,8 @@ impl Engine {
         self.looked = None;
         self.timeline = Timeline::default();
         *self.handle.world.write() = Arc::new(world);
-        *self.handle.now.write() = Now { alive: true, generation: self.reader.newest(), ..Now::default() };
+        let now = newest_of(&mut self.reader, Now { alive: true, ..Now::default() });
+        self.handle.note(now);
         self.waiting.clear();
     }
 }

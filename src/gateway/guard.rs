@@ -4,7 +4,7 @@
 //! come from this gateway's own page or a listed one; and where the gateway listens on a loopback address the host must be
 //! one too, or a foreign name that was made to resolve to it would count as its own.
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 
 /// Why somebody may not ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +40,64 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     std::hint::black_box(differing) == 0 && a.len() == b.len()
 }
 
-/// The value of a query's key, with its escapes undone.
-pub(super) fn query(uri: &Uri, key: &str) -> Option<String> {
-    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
-    let value = pairs.into_iter().find(|(name, _)| *name == key)?.1;
-    let mut out = Vec::with_capacity(value.len());
-    let mut bytes = value.bytes();
+/// What a path takes in its query, beside the token.
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads a query. What it says is either understood or refused: a filter that is overlooked would be answered with
+    /// everything.
+    ///
+    /// # Errors
+    /// A sentence: a parameter that is not one of `known`, that is there twice, or whose text cannot be decoded.
+    pub(super) fn parse(uri: &Uri, known: &[&str]) -> Result<Query, String> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decode = |text| {
+                decoded(text).ok_or_else(|| {
+                    format!("`{pair}` in the query cannot be decoded: write `%` as %25 and all text as UTF-8")
+                })
+            };
+            let (name, value) = (decode(name)?, decode(value)?);
+            if name != TOKEN && !known.contains(&name.as_str()) {
+                let expected = known.iter().chain(&[TOKEN]).map(|name| format!("`{name}`")).collect::<Vec<_>>();
+                let expected = expected.join(" and ");
+                return Err(format!("there is no parameter `{name}` at {}; it takes {expected}", uri.path()));
+            }
+            if pairs.iter().any(|(other, _)| *other == name) {
+                return Err(format!("the parameter `{name}` is there twice; give one list: `{name}=a,b`"));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Query(pairs))
+    }
+
+    /// The value of a parameter.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The items of a parameter that is a list.
+    ///
+    /// # Errors
+    /// A sentence: the list or an item is empty.
+    pub(super) fn list(&self, name: &str) -> Result<Option<Vec<String>>, String> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let items: Vec<String> = text.split(',').map(|item| item.trim().to_owned()).collect();
+        if items.iter().any(String::is_empty) {
+            return Err(format!("`{name}={text}` has an empty name; write `{name}=a,b`, or leave it out for all"));
+        }
+        Ok(Some(items))
+    }
+}
+
+/// The parameter that every path takes.
+const TOKEN: &str = "token";
+
+/// A text of a query with its escapes undone; none where it is not well-formed.
+fn decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
         let digit = |byte: Option<u8>| byte.and_then(|byte| (byte as char).to_digit(16));
         match byte {
@@ -55,6 +107,12 @@ pub(super) fn query(uri: &Uri, key: &str) -> Option<String> {
         }
     }
     String::from_utf8(out).ok()
+}
+
+/// The token in a query, whatever else is there.
+fn token_of(uri: &Uri) -> Option<String> {
+    let pairs = uri.query()?.split('&').filter_map(|pair| pair.split_once('='));
+    decoded(pairs.into_iter().find(|(name, _)| *name == TOKEN)?.1)
 }
 
 impl Guard {
@@ -76,12 +134,19 @@ impl Guard {
         if own || listed(origin) { Ok(()) } else { Err(Refused::Origin) }
     }
 
+    /// The origin of a foreign page that may read answers: one that is listed.
+    pub(super) fn listed_origin<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        let text = origin.to_str().ok()?;
+        self.origins.iter().any(|listed| listed.eq_ignore_ascii_case(text)).then_some(origin)
+    }
+
     /// Whether the request knows the token.
     pub(super) fn check_token(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), Refused> {
         let Some(token) = &self.token else { return Ok(()) };
         let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
-        match bearer.or_else(|| query(uri, "token")) {
+        match bearer.or_else(|| token_of(uri)) {
             Some(given) if same(given.as_bytes(), token.as_bytes()) => Ok(()),
             _ => Err(Refused::Token),
         }
@@ -117,6 +182,28 @@ mod tests {
         let open = Guard { loopback_only: false, ..guard };
         assert_eq!(open.check_source(&headers("server:80", Some("http://server:80"))), Ok(()));
         assert_eq!(open.check_source(&headers("server:80", Some("http://evil"))), Err(Refused::Origin));
+    }
+
+    #[test]
+    fn what_a_query_says_is_understood_or_refused() {
+        let parse = |text: &str| Query::parse(&text.parse::<Uri>().expect("a path"), &["columns"]);
+        let list = |text: &str| parse(text).and_then(|query| query.list("columns"));
+        assert_eq!(list("/snapshot.bin"), Ok(None));
+        assert_eq!(list("/snapshot.bin?token=x"), Ok(None));
+        assert_eq!(list("/snapshot.bin?columns=a,b%2Ex&token=x"), Ok(Some(vec!["a".to_owned(), "b.x".to_owned()])));
+        for (text, why) in [
+            ("/s?columns=%zz", "cannot be decoded"),
+            ("/s?columns=%ff", "cannot be decoded"),
+            ("/s?columns=%4", "cannot be decoded"),
+            ("/s?columns", "empty name"),
+            ("/s?columns=", "empty name"),
+            ("/s?columns=a,,b", "empty name"),
+            ("/s?columns=a&columns=b", "twice"),
+            ("/s?colunms=a", "no parameter `colunms` at /s; it takes `columns` and `token`"),
+        ] {
+            let refused = list(text).expect_err(text);
+            assert!(refused.contains(why), "{text}: {refused}");
+        }
     }
 
     #[test]

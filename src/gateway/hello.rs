@@ -1,10 +1,11 @@
 //! The region as HELLO tells of it.
 
-use crate::table::resources::resource_offset;
 use serde_json::{Value, json};
 
 use crate::delta::Selection;
 use crate::layout::{FieldLayout, Layout, Storage};
+use crate::snapshot::Snapshot;
+use crate::table::resources::resource_offset;
 
 use super::message::CLIENT_BYTES_MAX;
 use super::wishes::WINDOW_MAX;
@@ -20,13 +21,20 @@ pub(super) struct World {
     pub epoch: Option<u64>,
 }
 
-/// What does.
+/// What does. Generation, frame and time are always those of one generation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Now {
     pub alive: bool,
     pub generation: u64,
     pub frame: u64,
     pub time: f64,
+}
+
+impl Now {
+    /// A generation that was pinned.
+    pub(super) fn of(alive: bool, snapshot: &Snapshot<'_>) -> Now {
+        Now { alive, generation: snapshot.generation(), frame: snapshot.frame(), time: snapshot.time() }
+    }
 }
 
 /// What the options say.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -20,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
 use super::engine::{Ask, Handle, UpdateAsk, View};
-use super::guard::{Guard, Refused, query};
+use super::guard::{Guard, Query, Refused};
 use super::hello::{Bounds, hex};
 use super::message::{self, CLIENT_BYTES_MAX};
 use super::metrics::add;
@@ -30,6 +31,8 @@ use super::{Options, client, page, wishes};
 const SNAPSHOTS_MAX: usize = 4;
 /// How long the engine may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// When to ask again where a place may be free by then, seconds.
+const RETRY_AFTER_SECONDS: u16 = 5;
 /// Frames of `/timeline`, where nothing else is asked.
 const FRAMES_DEFAULT: usize = 8;
 const FRAMES_MAX: usize = 1000;
@@ -87,7 +90,11 @@ struct Failure(StatusCode, String);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        reply(self.0, "application/json", json!({ "error": self.1 }).to_string())
+        let mut response = reply(self.0, "application/json", json!({ "error": self.1 }).to_string());
+        if self.0 == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        response
     }
 }
 
@@ -118,10 +125,14 @@ pub(super) fn router(app: Arc<App>) -> Router {
 
 /// Refuses foreign hosts and origins, and adds the headers that every answer has.
 async fn check_source(State(app): Shared, request: Request, next: Next) -> Response {
+    let mut reader = app.guard.listed_origin(request.headers()).cloned();
+    let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match app.guard.check_source(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refused) => {
             app.refuse();
+            // the refusal is for its page to read: it holds nothing else
+            reader = origin;
             let why = match refused {
                 Refused::Host => "this host is not one of this gateway's",
                 _ => "pages of this origin may not connect",
@@ -130,6 +141,11 @@ async fn check_source(State(app): Shared, request: Request, next: Next) -> Respo
         }
     };
     let headers = response.headers_mut();
+    if let Some(origin) = reader {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, retry-after"));
+    }
+    headers.append(header::VARY, HeaderValue::from_static("origin"));
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, page::POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -157,11 +173,29 @@ async fn check_token(State(app): Shared, request: Request, next: Next) -> Respon
     }
 }
 
-async fn live(State(app): Shared, upgrade: WebSocketUpgrade) -> Response {
+/// The way to a WebSocket. Whoever asks without an upgrade learns whether there is one: a browser's WebSocket tells its
+/// page no status.
+async fn live(
+    State(app): Shared,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
     let Ok(place) = Arc::clone(&app.clients).try_acquire_owned() else {
         app.refuse();
         let why = format!("there are {} clients already", app.options.clients_max);
         return Failure(StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    };
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => {
+            let why = format!("/live is a WebSocket, subprotocol hypostyle.v1: {}", rejection.body_text());
+            if headers.contains_key(header::UPGRADE) {
+                return Failure(rejection.status(), why).into_response();
+            }
+            let mut response = Failure(StatusCode::UPGRADE_REQUIRED, why).into_response();
+            response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            return response;
+        }
     };
     let message_max = app.bounds().message_bytes_max;
     upgrade
@@ -184,8 +218,9 @@ async fn healthz(State(app): Shared) -> Response {
     let status = if now.alive { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({
         "writer_alive": now.alive,
-        "generation": now.generation.max(app.engine.metrics.generation.load(std::sync::atomic::Ordering::Relaxed)),
+        "generation": now.generation,
         "frame": now.frame,
+        "time": now.time,
         "clients": app.engine.metrics.clients.load(std::sync::atomic::Ordering::Relaxed),
     });
     reply(status, "application/json", body.to_string())
@@ -202,11 +237,14 @@ async fn timeline(State(app): Shared, uri: Uri) -> Result<Response, Failure> {
     let Some(picture) = app.options.timeline.clone() else {
         return Err(missing("this gateway draws no timelines".to_owned()));
     };
-    let frames = match query(&uri, "frames") {
-        None => FRAMES_DEFAULT,
-        Some(text) => text.parse().map_err(|_| Failure(StatusCode::BAD_REQUEST, "frames is a number".to_owned()))?,
-    };
-    let frames = frames.clamp(1, FRAMES_MAX);
+    let bad = |why| Failure(StatusCode::BAD_REQUEST, why);
+    let frames =
+        match Query::parse(&uri, &["frames"]).map_err(bad)?.get("frames") {
+            None => FRAMES_DEFAULT,
+            Some(text) => text.parse().ok().filter(|frames| (1..=FRAMES_MAX).contains(frames)).ok_or_else(|| {
+                bad(format!("frames is `{text}`; it may be 1 to {FRAMES_MAX}, default {FRAMES_DEFAULT}"))
+            })?,
+        };
     let timeline = app.ask(|reply| Ask::Timeline { reply }).await?.map_err(missing)?;
     let json = picture(&timeline, frames).ok_or_else(|| missing("there are no frames yet".to_owned()))?;
     Ok(reply(StatusCode::OK, "application/json", json))
@@ -234,7 +272,7 @@ fn tagged(tag: &str, kind: &'static str, bytes: Option<Held>) -> Response {
 async fn snapshot_bin(State(app): Shared, headers: HeaderMap, uri: Uri) -> Result<Response, Failure> {
     let bad = |why| Failure(StatusCode::BAD_REQUEST, why);
     let world = app.engine.world();
-    let names: Option<Vec<String>> = query(&uri, "columns").map(|text| text.split(',').map(str::to_owned).collect());
+    let names = Query::parse(&uri, &["columns"]).and_then(|query| query.list("columns")).map_err(bad)?;
     let selection = wishes::columns(names.as_deref(), &world.layout, &world.shown).map_err(bad)?;
     let view = View::new(selection);
     let tag_of = |generation: u64| format!("\"{}-{generation}-{}\"", hex(world.session), hex(view.key));
@@ -274,13 +312,13 @@ async fn snapshot_arrow(State(app): Shared, headers: HeaderMap, uri: Uri) -> Res
 
     const KIND: &str = "application/vnd.apache.arrow.stream";
     let fault = |why: String| Failure(StatusCode::INTERNAL_SERVER_ERROR, why);
+    let bad = |why| Failure(StatusCode::BAD_REQUEST, why);
     let world = app.engine.world();
-    let names: Option<Vec<String>> = query(&uri, "columns").map(|text| text.split(',').map(str::to_owned).collect());
+    let names = Query::parse(&uri, &["columns"]).and_then(|query| query.list("columns")).map_err(bad)?;
     if names.as_ref().is_some_and(|names| names.iter().any(|name| name.contains('.'))) {
         let why = "columns of /snapshot are components; /snapshot.bin takes single fields".to_owned();
         return Err(Failure(StatusCode::BAD_REQUEST, why));
     }
-    let bad = |why| Failure(StatusCode::BAD_REQUEST, why);
     wishes::columns(names.as_deref(), &world.layout, &world.shown).map_err(bad)?;
     let shown = world.layout.components().iter().enumerate();
     let shown = shown.filter(|(id, c)| {

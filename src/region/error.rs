@@ -64,16 +64,36 @@ pub enum RegionError {
     },
     /// The data would outgrow the region's limit.
     #[error(
-        "the region is full: {requested} bytes are needed, {available} are left of {bytes_max}; give the layout a \
-         larger `bytes_max`"
+        "the region is full: {requested} bytes are needed, {available} are left of {bytes_max}; give the world a \
+         `bytes_max` of {needed} or more"
     )]
     Full {
         /// Bytes asked for.
         requested: u64,
-        /// Bytes in one piece that could still be had.
+        /// Bytes that could still be had.
         available: u64,
         /// The region's limit.
         bytes_max: u64,
+        /// The limit that would do.
+        needed: u64,
+    },
+    /// The data has room, but readers hold it.
+    #[error(
+        "readers hold the memory that is needed: {requested} bytes are needed, {available} are left of {bytes_max} while \
+         process {process} holds a snapshot of generation {generation}; let it release that, or give the world a larger \
+         `bytes_max`"
+    )]
+    Held {
+        /// Bytes asked for.
+        requested: u64,
+        /// Bytes that could still be had.
+        available: u64,
+        /// The region's limit.
+        bytes_max: u64,
+        /// The process of the reader that holds the oldest generation.
+        process: u32,
+        /// That generation.
+        generation: u64,
     },
     /// The machine or the file system has no room.
     #[error("{place} has no room: {requested} bytes are needed, {available} are available{}", hint_at(place))]

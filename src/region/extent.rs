@@ -205,6 +205,39 @@ impl ExtentPool {
         Some(extent)
     }
 
+    /// An extent of at least `bytes` in a *plan*: a copy of the pool that grows as far as it may. `low`: pages are taken at
+    /// the lowest place that has them, else best fit. `None`: there is no such run.
+    pub(crate) fn plan(&mut self, bytes: u64, low: bool) -> Option<Extent> {
+        if low && let Some(extent) = self.allocate_low(bytes) {
+            return Some(extent);
+        }
+        if let Some(extent) = self.allocate(bytes) {
+            return Some(extent);
+        }
+        let growth = self.growth(bytes).ok()?;
+        self.grow_to(growth.least);
+        self.allocate(bytes)
+    }
+
+    fn allocate_low(&mut self, bytes: u64) -> Option<Extent> {
+        let (bytes, None) = round(bytes)? else { return None };
+        let run = self.free.runs.iter().find(|run| run.bytes >= bytes)?;
+        let extent = Extent { offset: run.offset, bytes };
+        self.free.subtract(extent);
+        self.allocated += bytes;
+        Some(extent)
+    }
+
+    /// Bytes in one piece that could still be had at the end of the data.
+    pub(crate) fn end_room(&self) -> u64 {
+        self.bytes_max - self.backed + self.free_tail().map_or(0, |run| run.bytes)
+    }
+
+    /// The length that is handed out for `bytes`.
+    pub(crate) fn rounded(bytes: u64) -> u64 {
+        round(bytes).map_or(u64::MAX, |(bytes, _)| bytes)
+    }
+
     /// How far to grow for an extent of `bytes` that [`ExtentPool::allocate`] had no room for.
     ///
     /// # Errors
@@ -212,7 +245,10 @@ impl ExtentPool {
     pub(crate) fn growth(&self, bytes: u64) -> Result<Growth, RegionError> {
         let tail = self.free_tail().map_or(0, |run| run.bytes);
         let room = self.bytes_max - self.backed;
-        let full = || RegionError::Full { requested: bytes, available: room + tail, bytes_max: self.bytes_max };
+        let full = || {
+            let needed = self.bytes_max.saturating_add(Self::rounded(bytes)).saturating_sub(room + tail);
+            RegionError::Full { requested: bytes, available: room + tail, bytes_max: self.bytes_max, needed }
+        };
         let (rounded, _) = round(bytes).ok_or_else(full)?;
         let least = rounded.max(PAGE_BYTES) - tail.min(rounded);
         if least > room {
@@ -595,7 +631,7 @@ mod tests {
         let error = allocate(&mut pool, BYTES_MAX).expect_err("the first page is missing");
         assert!(matches!(
             error,
-            RegionError::Full { requested: BYTES_MAX, available, bytes_max: BYTES_MAX }
+            RegionError::Full { requested: BYTES_MAX, available, bytes_max: BYTES_MAX, .. }
                 if available == BYTES_MAX - PAGE_BYTES
         ));
         assert!(matches!(allocate(&mut pool, u64::MAX), Err(RegionError::Full { .. })));

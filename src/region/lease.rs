@@ -124,10 +124,22 @@ impl HeapLeases {
         pin::scan(used, |_, word| out.push(word));
     }
 
+    /// The process that holds the oldest generation.
+    pub(super) fn oldest(&self) -> Option<(u32, u64)> {
+        oldest(self.leases[..self.leases[0].words.used()].iter().map(|lease| &lease.words))
+    }
+
     /// Whether any lease was ever taken.
     pub(super) fn any_used(&self) -> bool {
         self.leases[0].words.used() > 0
     }
+}
+
+/// The process id and the generation of the lease with the oldest pin.
+fn oldest<'a>(leases: impl Iterator<Item = &'a LeaseWords>) -> Option<(u32, u64)> {
+    let held = leases.map(|words| (words.pid.load(Ordering::Relaxed), words.pin.load(Ordering::Relaxed)));
+    let held = held.map(|(pid, pin)| (pid, super::pin::generation(pin))).filter(|(_, generation)| *generation != 0);
+    held.min_by_key(|(_, generation)| *generation)
 }
 
 /// All leases of a shared region, as its writer sees them.
@@ -152,6 +164,11 @@ impl SharedLeases {
         // SAFETY: page `index` lies in the map, which has LEASES_MAX backed pages and lives as long as `self`; pages
         // are aligned, and both words are atomics, which any bytes are a value of.
         unsafe { &*page.cast::<LeaseWords>() }
+    }
+
+    /// The process that holds the oldest generation, for display: readers write these words themselves.
+    pub(super) fn oldest(&self) -> Option<(u32, u64)> {
+        oldest((0..self.words(0).used()).map(|index| self.words(index)))
     }
 
     /// Whether any lease was ever taken.

@@ -42,7 +42,7 @@ pub use list::{RegionInfo, abandon, clean, clean_stale, inspect, list, list_in};
 pub use target::RegionTarget;
 
 pub(crate) use control::worker_state;
-pub(crate) use extent::Extent;
+pub(crate) use extent::{Extent, ExtentPool};
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;
 pub(crate) use reader::ReaderMap;

@@ -26,7 +26,7 @@ impl Region {
         let from = self.usage().backed;
         let bytes_max = self.usage().bytes_max;
         if bytes > bytes_max {
-            return Err(RegionError::Full { requested: bytes, available: bytes_max, bytes_max });
+            return Err(RegionError::Full { requested: bytes, available: bytes_max, bytes_max, needed: bytes });
         }
         let to = bytes.next_multiple_of(PAGE_BYTES).max(from);
         // both passes count: memory that is taken, and memory that is mapped
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(last, range.end - range.start);
         assert_eq!((seen[0].0, seen[seen.len() - 1].1), (range.start, range.end));
         assert!(seen.windows(2).all(|pair| pair[0].1 == pair[1].0), "{seen:?}");
-        let refused = || RegionError::Full { requested: 7, available: 0, bytes_max: 0 };
+        let refused = || RegionError::Full { requested: 7, available: 0, bytes_max: 0, needed: 7 };
         let failed = in_parallel(
             0..64 * STEP_BYTES,
             |from, _| if from == STEP_BYTES { Err(refused()) } else { Ok(()) },

@@ -144,8 +144,8 @@ impl Region {
         check_memory(target, data_bytes)?;
         let new = NewRegion::create(target, &descriptor, data_bytes)?;
         let leases = new.leases.try_clone().map_err(RegionError::io("open", &path))?;
-        let mapping =
-            Mapping::shared(&new.data, &new.control, leases, bytes_max).map_err(unmappable(bytes_max, &path))?;
+        let mapping = Mapping::shared(&new.data, &new.control, leases, data_bytes, bytes_max)
+            .map_err(unmappable(bytes_max, &path))?;
         mapping.control().initialise(uuid, data_bytes);
         mapping.control().sign_in(boot_id);
         let (directory, data, lock) = new.appear()?;
@@ -210,7 +210,8 @@ impl Region {
         let path = directory.path.join(DATA);
         // A writer that died while it grew the file left more than it said.
         data.set_len(said).map_err(RegionError::io("cut", &path))?;
-        let mapping = Mapping::shared(&data, &control, leases, bytes_max).map_err(unmappable(bytes_max, &path))?;
+        let mapping =
+            Mapping::shared(&data, &control, leases, said, bytes_max).map_err(unmappable(bytes_max, &path))?;
         mapping.control().sign_in(os::boot_id());
         let region = Region {
             target: target.clone(),
@@ -393,6 +394,42 @@ impl Region {
         Ok(extent)
     }
 
+    /// The allocator as it stands, to make a plan with.
+    pub(crate) fn pool(&self) -> &ExtentPool {
+        &self.pool
+    }
+
+    /// Puts a plan into force: a copy of the pool in which extents were freed and taken. `fresh` are those that were
+    /// taken; their contents are anything.
+    ///
+    /// # Errors
+    /// [`RegionError::NoSpace`]: the machine has no room for it; then nothing has changed.
+    pub(crate) fn adopt(&mut self, mut plan: ExtentPool, fresh: &[Extent]) -> Result<(), RegionError> {
+        if plan.backed() > self.pool.backed() {
+            let step = (self.pool.backed() / 8).next_multiple_of(PAGE_BYTES).max(REGION_GROWTH_BYTES_MIN);
+            let aim = self.pool.backed().saturating_add(step).min(self.mapping.bytes_max()).max(plan.backed());
+            if self.grow_to(aim).is_err() {
+                self.grow_to(plan.backed())?;
+            }
+            if self.pool.backed() > plan.backed() {
+                plan.grow_to(self.pool.backed());
+            }
+        }
+        std::mem::swap(&mut plan, &mut self.pool);
+        for extent in fresh {
+            if let Err(error) = self.fill_holes(*extent) {
+                self.pool = plan;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The live reader that holds the oldest generation: its process id, as it sees itself, and that generation.
+    pub(crate) fn oldest_reader(&self) -> Option<(u32, u64)> {
+        self.mapping.oldest_reader()
+    }
+
     /// Takes an extent back. No reader may hold it: that is the caller's duty.
     ///
     /// # Panics
@@ -492,7 +529,7 @@ impl Region {
         }
         done?;
         self.pool.grow_to(backed);
-        self.control().set_data_bytes(backed);
+        self.mapping.set_backed(backed);
         tracing::debug!(from, backed, "the region's data has grown");
         Ok(())
     }
@@ -526,12 +563,12 @@ impl Region {
     }
 
     fn shrink_to(&mut self, tail: Extent) -> Result<(), RegionError> {
-        self.control().set_data_bytes(tail.offset);
+        self.mapping.set_backed(tail.offset);
         #[cfg(unix)]
         if let Some(files) = &self.files
             && let Err(error) = files.data.set_len(tail.offset)
         {
-            self.control().set_data_bytes(self.pool.backed());
+            self.mapping.set_backed(self.pool.backed());
             return Err(RegionError::io("cut", &files.directory.path)(error));
         }
         if self.mapping.is_heap() {

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::commit::{Access, Commit, PatchCounts, Scratch};
+use crate::commit::{Access, Commit, PatchCounts, Refusal, Scratch};
 use crate::inputs::{InputError, Mailbox};
-use crate::limits::{TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
+use crate::limits::{TIME_MAX, TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
 use crate::os;
 use crate::patch::RecordSizes;
 use crate::region::{RegionError, worker_state};
@@ -24,6 +24,7 @@ use crate::worker::{
     Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged,
     WorkerCommand, WorkerKind, WorkerStatus, Workers,
 };
+use crate::world::expected::Writes;
 use crate::world::{Publication, Rollback, World, WorldError};
 
 use super::build::{Surroundings, Work};
@@ -75,6 +76,22 @@ pub enum StepError {
         /// The frame of the generation that the world stands at.
         frame: u64,
     },
+    /// Patches were refused, and the simulation is strict ([`SimulationBuilder::strict`]).
+    #[error(
+        "{refused} patch(es) of system `{system}` were refused, the first one because {reason}; {undone} frame(s) undone, the world stands at frame {frame}"
+    )]
+    Refused {
+        /// The system.
+        system: String,
+        /// Patches of it that were refused, in this call.
+        refused: u64,
+        /// Why the first one was.
+        reason: Box<Refusal>,
+        /// Frames undone, the abandoned one included.
+        undone: u64,
+        /// The frame of the generation that the world stands at.
+        frame: u64,
+    },
     /// The world could not take the frame in.
     #[error("{source}; {undone} frame(s) undone, the world stands at frame {frame}")]
     World {
@@ -93,12 +110,31 @@ pub enum StepError {
         /// Why going back failed.
         source: Box<WorldError>,
     },
+    /// The world has no room for what the schedule writes: every column that it writes is held twice.
+    #[error("the world does not fit its schedule, which writes columns that are held twice: {source}")]
+    Memory {
+        /// What is needed.
+        source: Box<WorldError>,
+    },
     /// The simulation was closed.
     #[error("the simulation is closed; make a new one to run frames")]
     Closed,
     /// A time step that is no number.
     #[error("dt is {dt}; it must be a finite number")]
     TimeStep {
+        /// What was given.
+        dt: f64,
+    },
+    /// Time would leave the range of numbers.
+    #[error(
+        "{frames} frame(s) of dt {dt} from time {time} would lead beyond {TIME_MAX:e}, the most that time may be; run fewer \
+         frames, or a smaller dt"
+    )]
+    TimeRange {
+        /// The world's time.
+        time: f64,
+        /// Frames that were asked for.
+        frames: u64,
         /// What was given.
         dt: f64,
     },
@@ -122,6 +158,7 @@ pub struct SimulationBuilder {
     config: PoolConfig,
     publish_every: u64,
     fuse: bool,
+    strict: bool,
     tracing: bool,
     trace_events: u64,
     inputs: Vec<String>,
@@ -161,6 +198,31 @@ impl SimulationBuilder {
     #[must_use]
     pub fn fuse(mut self, fuse: bool) -> Self {
         self.fuse = fuse;
+        self
+    }
+
+    /// Whether a refused patch fails its frame, with an error that names the system and the reason
+    /// ([`StepError::Refused`]); default: no, refused patches are counted ([`PatchCounts::refused`]) and the frame goes on.
+    /// Patches on entities that are gone, and inputs of other processes, are counted in either case.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Schedule, Simulation, StepError, System, With, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Fuel { litres: f32 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Rocket;
+    /// let mut world = World::builder().component::<Fuel>().component::<Rocket>().build()?;
+    /// world.spawn(Rocket)?; // without a tank
+    /// let mut schedule = Schedule::new();
+    /// let burn = System::rows::<With<Rocket>>("burn", |job, ()| job.set_row(0, Fuel { litres: 0.0 }));
+    /// schedule.add(burn.sets::<Fuel>());
+    /// let mut simulation = Simulation::builder().strict(true).build(world, schedule)?;
+    /// assert!(matches!(simulation.step(0.1), Err(StepError::Refused { system, .. }) if system == "burn"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
         self
     }
 
@@ -209,11 +271,29 @@ impl SimulationBuilder {
     ///
     /// # Errors
     /// As for [`SimulationBuilder::build`]; there is no world.
-    pub fn build_from(mut self, from: &mut Option<World>, schedule: Schedule) -> Result<Simulation, StepError> {
-        let world = from.as_ref().ok_or(StepError::Closed)?;
-        let registry = Arc::clone(&world.registry);
+    pub fn build_from(self, from: &mut Option<World>, schedule: Schedule) -> Result<Simulation, StepError> {
+        let registry = Arc::clone(&from.as_ref().ok_or(StepError::Closed)?.registry);
         let mut compiled = compile(&schedule, &registry)?;
         divide(&mut compiled, self.config.workers)?;
+        let world = from.as_mut().ok_or(StepError::Closed)?;
+        let writes = compiled.iter().map(expected).collect();
+        let has_run = world.frame > 0;
+        world.store.expect(writes, has_run).map_err(|error| StepError::Memory { source: Box::new(error.into()) })?;
+        let done = self.join(from, schedule, compiled, registry);
+        if let (Some(world), Err(_)) = (from, &done) {
+            world.store.forget_expected();
+        }
+        done
+    }
+
+    fn join(
+        mut self,
+        from: &mut Option<World>,
+        schedule: Schedule,
+        compiled: Vec<Compiled>,
+        registry: Arc<crate::table::Registry>,
+    ) -> Result<Simulation, StepError> {
+        let world = from.as_ref().ok_or(StepError::Closed)?;
         let compiled: Arc<[Compiled]> = compiled.into();
         let stages = graph::plan(&schedule.systems, &compiled, &schedule.stages()?, &registry.layout, self.fuse)?;
         let plan = Plan::new(&stages, &compiled, &registry.layout);
@@ -259,6 +339,7 @@ impl SimulationBuilder {
             pool,
             notice,
             publish_every: self.publish_every,
+            strict: self.strict,
             mailbox,
             undo_bytes,
             work: Work::default(),
@@ -275,6 +356,21 @@ impl SimulationBuilder {
         };
         simulation.note_workers();
         Ok(simulation)
+    }
+}
+
+/// What a system is going to write, as far as its declaration tells.
+fn expected(system: &Compiled) -> Writes {
+    let access = &system.access;
+    Writes {
+        query: system.own.clone(),
+        sets: access.sets.clone(),
+        adds: access.adds.clone(),
+        spawns: access.spawns.clone(),
+        moves_rows: access.destroys
+            || !access.adds.is_empty()
+            || !access.removes.is_empty()
+            || system.sort_by.is_some(),
     }
 }
 
@@ -303,6 +399,8 @@ pub struct Simulation {
     payloads: Vec<Vec<u8>>,
     notice: PoolNotice,
     publish_every: u64,
+    /// Whether a refused patch fails its frame.
+    strict: bool,
     /// Where inputs come from, if any are taken.
     mailbox: Option<Mailbox>,
     undo_bytes: Option<u64>,
@@ -355,6 +453,12 @@ impl Looks<'_> {
 /// Why a frame failed, before the world went back.
 enum Failed {
     Job(JobFailure),
+    /// Patches of this system were refused.
+    Refused {
+        system: usize,
+        refused: u64,
+        reason: Refusal,
+    },
     World(WorldError),
 }
 
@@ -380,6 +484,7 @@ impl Simulation {
             config: PoolConfig::default(),
             publish_every: 1,
             fuse: true,
+            strict: false,
             tracing: true,
             trace_events: TRACE_EVENTS_DEFAULT,
             inputs: Vec::new(),
@@ -417,6 +522,7 @@ impl Simulation {
     #[must_use]
     pub fn into_world(mut self) -> World {
         self.close();
+        self.world.store.forget_expected();
         self.world
     }
 
@@ -547,7 +653,9 @@ impl Simulation {
         }
     }
 
-    /// Runs one frame of `dt`.
+    /// Runs one frame of `dt`, in units of simulated time. `dt` may be 0 (kernels run, time stands still) and negative
+    /// (time runs backwards: kernels get it as it is); it must be finite, and must not take time beyond
+    /// [`TIME_MAX`](crate::limits::TIME_MAX).
     ///
     /// # Errors
     /// A job or commit that failed: the frame is abandoned, the world stands at its last generation, and the next
@@ -599,6 +707,12 @@ impl Simulation {
         if !dt.is_finite() {
             return Err(StepError::TimeStep { dt });
         }
+        let time = self.world.time;
+        let end = time + dt * frames as f64;
+        // also where it is no number
+        if end.is_nan() || end.abs() > TIME_MAX {
+            return Err(StepError::TimeRange { time, frames, dt });
+        }
         self.world.store.region.check_maker().map_err(StepError::Region)?;
         let begun = os::monotonic_ns();
         self.report.reset();
@@ -645,7 +759,7 @@ impl Simulation {
             let publication = self.publish()?;
             self.report.publication = Some(publication);
             // a skipped publication is tried again after the next frame
-            if publication != Publication::Skipped {
+            if publication.is_published() {
                 self.since_publication = 0;
             }
         }
@@ -657,7 +771,7 @@ impl Simulation {
         let publication = self.world.publish().map_err(Failed::World)?;
         let store = &self.world.store;
         let pins = u16::try_from(store.pins().len()).unwrap_or(u16::MAX);
-        let skipped = publication == Publication::Skipped;
+        let skipped = !publication.is_published();
         self.recorder.lap(begun, EventKind::Publish { generation: store.published, pins, skipped });
         Ok(publication)
     }
@@ -677,12 +791,13 @@ impl Simulation {
         let reached = self.world.frame;
         let place = match &failed {
             Failed::Job(failure) => failure.job().and_then(|job| self.job_place(job as usize)),
-            Failed::World(_) => None,
+            Failed::Refused { .. } | Failed::World(_) => None,
         };
         if let Err(source) = self.world.restore_newest() {
             let failure = match failed {
                 Failed::Job(failure) => failure.to_string(),
                 Failed::World(error) => error.to_string(),
+                Failed::Refused { reason, .. } => reason.to_string(),
             };
             self.closed = true;
             return StepError::Unrecoverable { failure, source: Box::new(source) };
@@ -698,6 +813,10 @@ impl Simulation {
                 StepError::Job { system, table, rows, failure: Box::new(failure), undone, frame }
             }
             (Failed::Job(failure), None) => StepError::Pool { failure: Box::new(failure), undone, frame },
+            (Failed::Refused { system, refused, reason }, _) => {
+                let (system, reason) = (self.compiled[system].name.clone(), Box::new(reason));
+                StepError::Refused { system, refused, reason, undone, frame }
+            }
             (Failed::World(source), _) => StepError::World { source: Box::new(source), undone, frame },
         }
     }

@@ -19,7 +19,7 @@ use crate::{Component, Entity, Resource};
 
 use super::table::TableView;
 use crate::generation::SnapshotError;
-use crate::generation::{ColumnEntry, Directory, TableEntry};
+use crate::generation::{ChangedColumn, ColumnEntry, Directory, TableEntry};
 
 /// How often who waits is asked whether to go on.
 const LOOK: Duration = Duration::from_millis(50);
@@ -481,6 +481,12 @@ impl<'r> Snapshot<'r> {
     /// The tables of entities.
     pub fn tables(&self) -> impl Iterator<Item = TableView<'_>> {
         (FIRST_DATA as usize..self.directory.tables.len()).map(|index| self.table(index))
+    }
+
+    /// The columns in which something changed after a generation, table by table: [`TableView::changed_since`] of each.
+    /// Tables and rows that are gone are told by the tables and their row counts.
+    pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = ChangedColumn<'_>> {
+        self.tables().enumerate().flat_map(move |(index, table)| table.changed_columns(index, generation))
     }
 
     fn table(&self, index: usize) -> TableView<'_> {

@@ -40,6 +40,13 @@ pub(crate) enum ColumnKind {
     Resources,
 }
 
+impl ColumnKind {
+    /// Whether nearly every change writes it.
+    pub(crate) fn is_always_expected(self) -> bool {
+        matches!(self, ColumnKind::Location | ColumnKind::Generation | ColumnKind::Resources)
+    }
+}
+
 /// Bits of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
@@ -181,11 +188,24 @@ pub(crate) struct Column {
     pub stale: Stale,
     /// The generation in which the column was taken over from another table; 0: never.
     pub moved: u64,
+    /// Whether it is expected to be written: then there is room for another extent after every publication.
+    pub expected: bool,
 }
 
 impl Column {
     /// A new column on a fresh extent.
     pub(crate) fn new(kind: ColumnKind, item: Item, live: Extent) -> Self {
-        Column { kind, item, live, building: true, named_since: 0, spare: None, stale: Stale::all(), moved: 0 }
+        let expected = kind.is_always_expected();
+        Column {
+            kind,
+            item,
+            live,
+            building: true,
+            named_since: 0,
+            spare: None,
+            stale: Stale::all(),
+            moved: 0,
+            expected,
+        }
     }
 }

@@ -114,6 +114,11 @@ pub(crate) struct Unnoted {
 }
 
 impl Unnoted {
+    /// Whether anything of the table is open.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.listed
+    }
+
     #[inline]
     pub(crate) fn append(&mut self, row: u32) {
         self.appended = self.appended.min(row);

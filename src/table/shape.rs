@@ -177,6 +177,10 @@ pub(crate) struct Table {
     pub columns: Vec<Column>,
     /// Publications in a row at which most of the room was unused.
     pub slack: u32,
+    /// Rows that a change in progress was promised room for.
+    pub promised: u32,
+    /// Whether a schedule is going to give it rows: then it has room for some more than it has.
+    pub gains_rows: bool,
     /// What direct changes of single rows wrote, until the columns note it.
     pub unnoted: Unnoted,
 }

@@ -116,7 +116,8 @@ impl<'a> BulkSpawn<'_, 'a> {
         let n = u32::try_from(self.count)
             .map_err(|_| WorldError::TooManyEntities { asked: self.count as u64, max: crate::limits::ENTITIES_MAX })?;
         let world = self.world;
-        let mut handles = Vec::with_capacity(self.count);
+        world.store.begin_change();
+        let mut handles = Vec::new();
         let (table, first) = world.append_entities(&self.components, n, &mut handles)?;
         for component in &self.components {
             let layout = std::sync::Arc::clone(&world.registry.layout);

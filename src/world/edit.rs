@@ -4,8 +4,9 @@
 //! What one row of plain columns takes is done by [`super::single`]; what takes more (toggles, tracked components, room)
 //! goes the general way, which makes the plans for the next time.
 
-use crate::table::{IdMap, Location, TypeMap};
+use crate::table::{ENTITIES, IdMap, Location, TypeMap};
 use std::any::TypeId;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::{Component, Entity};
 
@@ -73,7 +74,7 @@ impl Moves {
 }
 
 /// Entities of a batch that are packed and written column by column before the next ones: their bytes stay in the cache.
-const BLOCK: usize = 256;
+pub(super) const BLOCK: usize = 256;
 
 impl World {
     /// Checks that no component is given twice.
@@ -115,17 +116,12 @@ impl World {
         handles: &mut Vec<Entity>,
     ) -> Result<(u32, u32), WorldError> {
         let table = self.table_of(ids)?;
-        let rows = self.store.tables[table as usize].rows;
-        // room first: nothing is half-spawned when memory runs out
-        self.store.reserve(table, u64::from(rows) + u64::from(n))?;
-        for column in 0..self.store.tables[table as usize].columns.len() {
-            self.store.write_partial(table, column)?;
+        let before = self.capacities(table);
+        if let Err(error) = self.make_room(table, n) {
+            self.give_back(table, before);
+            return Err(error);
         }
-        let slots = self.store.tables[crate::table::ENTITIES as usize].rows;
-        let fresh = u64::from(n).saturating_sub(self.store.free_slots.len() as u64);
-        self.store.reserve(crate::table::ENTITIES, u64::from(slots) + fresh)?;
-        self.store.write_partial(crate::table::ENTITIES, 0)?;
-        self.store.write_partial(crate::table::ENTITIES, 1)?;
+        handles.reserve(n as usize);
         let from = handles.len();
         self.store.take_handles(n, handles)?;
         let handles = &handles[from..];
@@ -142,6 +138,80 @@ impl World {
         }
         self.store.mark_all_changed(table, self.parity(), first, n)?;
         Ok((table, first))
+    }
+
+    /// Makes room for `count` more entities of this bundle, so that what was promised elsewhere can be kept: spawning so many
+    /// cannot fail for want of memory then, unless something else takes it first.
+    ///
+    /// ```
+    /// use hypostyle::{Component, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Mass { kg: f64 }
+    /// let mut world = World::builder().component::<Mass>().bytes_max(8 << 20).build()?;
+    /// world.reserve::<Mass>(100_000)?;
+    /// assert!(world.reserve::<Mass>(1 << 40).is_err());
+    /// # Ok::<(), hypostyle::WorldError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An unknown component, one given twice, more entities than there can be, no memory; nothing has changed then.
+    pub fn reserve<B: Bundle>(&mut self, count: u64) -> Result<(), WorldError> {
+        let mut ids = Vec::new();
+        B::ids(&RegistryRef(&self.registry), &mut ids)?;
+        self.reserve_ids(&ids, count)
+    }
+
+    /// The same for components by name.
+    ///
+    /// # Errors
+    /// As for [`World::reserve`].
+    pub fn reserve_named<'a>(
+        &mut self,
+        components: impl IntoIterator<Item = &'a str>,
+        count: u64,
+    ) -> Result<(), WorldError> {
+        let ids = components.into_iter().map(|name| self.registry.component_named(name));
+        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        self.reserve_ids(&ids, count)
+    }
+
+    fn reserve_ids(&mut self, ids: &[u16], count: u64) -> Result<(), WorldError> {
+        self.check_maker()?;
+        self.check_repeats(ids)?;
+        let max = crate::limits::ENTITIES_MAX;
+        let n = u32::try_from(count).map_err(|_| WorldError::TooManyEntities { asked: count, max })?;
+        self.store.begin_change();
+        let table = self.table_of(ids)?;
+        let before = self.capacities(table);
+        let done = self.make_room(table, n);
+        if done.is_err() {
+            self.give_back(table, before);
+        }
+        done
+    }
+
+    /// Room for `n` more entities in a table: nothing is half-spawned when memory runs out.
+    pub(super) fn make_room(&mut self, table: u32, n: u32) -> Result<(), WorldError> {
+        let slots = u64::from(self.store.tables[ENTITIES as usize].rows);
+        let fresh = u64::from(n).saturating_sub(self.store.free_slots.len() as u64);
+        if slots + fresh > u64::from(crate::limits::ENTITIES_MAX) {
+            return Err(WorldError::TooManyEntities { asked: u64::from(n), max: crate::limits::ENTITIES_MAX });
+        }
+        let rows = self.store.tables[table as usize].rows;
+        self.store.reserve(table, u64::from(rows) + u64::from(n))?;
+        self.store.reserve(ENTITIES, slots + fresh)?;
+        Ok(self.store.secure_table(table)?)
+    }
+
+    /// Rows that there is room for in a table and in the entity map.
+    pub(super) fn capacities(&self, table: u32) -> (u32, u32) {
+        (self.store.tables[table as usize].capacity, self.store.tables[ENTITIES as usize].capacity)
+    }
+
+    /// Gives back the room that a change that failed was given.
+    pub(super) fn give_back(&mut self, table: u32, (rows, slots): (u32, u32)) {
+        self.store.give_back(table, rows);
+        self.store.give_back(ENTITIES, slots);
     }
 
     /// Spawns an entity.
@@ -192,10 +262,18 @@ impl World {
     ) -> Result<(), WorldError> {
         let mut packed = std::mem::take(&mut self.edit.packed);
         let mut ids = std::mem::take(&mut self.edit.ids);
-        let done = self.spawn_blocks::<B>(&mut ids, bundles.into_iter(), &mut packed, handles);
+        self.store.begin_change();
+        let mut room = None;
+        // an iterator of the user's may panic: the room that was made for its entities goes back all the same
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            self.spawn_blocks::<B>(&mut ids, bundles.into_iter(), &mut packed, handles, &mut room)
+        }));
         self.edit.packed = packed;
         self.edit.ids = ids;
-        done
+        if let (false, Some((table, before))) = (matches!(done, Ok(Ok(()))), room) {
+            self.give_back(table, before);
+        }
+        done.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Writes the bundles' values past the rows in use, block by block, and makes rows of them when the last one has come.
@@ -205,6 +283,7 @@ impl World {
         bundles: impl Iterator<Item = B>,
         packed: &mut Vec<u8>,
         handles: &mut Vec<Entity>,
+        room: &mut Option<(u32, (u32, u32))>,
     ) -> Result<(), WorldError> {
         ids.clear();
         B::ids(&RegistryRef(&self.registry), ids)?;
@@ -212,43 +291,41 @@ impl World {
         let too_many = |asked: u64| WorldError::TooManyEntities { asked, max: crate::limits::ENTITIES_MAX };
         let mut bundles = bundles.fuse();
         let (expected, at_most) = bundles.size_hint();
-        let n = if B::PACKED_BYTES == 0 {
-            let count = bundles.count();
-            u32::try_from(count).map_err(|_| too_many(count as u64))?
-        } else {
-            let table = self.table_of(ids)?;
-            let first = self.store.tables[table as usize].rows;
-            if expected > 1 {
-                let expected = u32::try_from(expected).map_err(|_| too_many(expected as u64))?;
-                self.store.reserve(table, u64::from(first) + u64::from(expected))?;
-            }
-            packed.resize(B::PACKED_BYTES * if at_most == Some(1) { 1 } else { BLOCK }, 0);
-            let mut end = first;
-            loop {
-                let mut count = 0;
-                for (bytes, bundle) in packed.chunks_exact_mut(B::PACKED_BYTES).zip(&mut bundles) {
+        let table = self.table_of(ids)?;
+        *room = Some((table, self.capacities(table)));
+        let first = self.store.tables[table as usize].rows;
+        if expected > 1 {
+            let expected = u32::try_from(expected).map_err(|_| too_many(expected as u64))?;
+            self.make_room(table, expected)?;
+        }
+        packed.resize(B::PACKED_BYTES * if at_most == Some(1) { 1 } else { BLOCK }, 0);
+        let mut end = first;
+        loop {
+            let count = if B::PACKED_BYTES == 0 {
+                bundles.by_ref().take(BLOCK).count() as u32
+            } else {
+                let places = packed.chunks_exact_mut(B::PACKED_BYTES).zip(&mut bundles);
+                places.fold(0, |count, (bytes, bundle)| {
                     bundle.pack_all(bytes);
-                    count += 1;
-                }
-                if count == 0 {
-                    break;
-                }
-                let next = end.checked_add(count).ok_or_else(|| too_many(u64::from(end) + u64::from(count)))?;
-                self.store.reserve_keeping(table, u64::from(next), end)?;
-                for column in 0..self.store.tables[table as usize].columns.len() {
-                    self.store.write_partial(table, column)?;
-                }
-                let bytes = &packed[..count as usize * B::PACKED_BYTES];
-                let mut values = Values { bytes, stride: B::PACKED_BYTES, at: 0 };
-                for id in ids.iter() {
-                    values.at += self.store.write_unused(table, *id, end, values);
-                }
-                end = next;
+                    count + 1
+                })
+            };
+            if count == 0 {
+                break;
             }
-            end - first
-        };
-        handles.reserve(n as usize);
-        self.append_entities(ids, n, handles)?;
+            let next = end.checked_add(count).ok_or_else(|| too_many(u64::from(end) + u64::from(count)))?;
+            self.store.reserve_keeping(table, u64::from(next), end)?;
+            for column in 0..self.store.tables[table as usize].columns.len() {
+                self.store.write_partial(table, column)?;
+            }
+            let bytes = &packed[..count as usize * B::PACKED_BYTES];
+            let mut values = Values { bytes, stride: B::PACKED_BYTES, at: 0 };
+            for id in ids.iter().filter(|_| B::PACKED_BYTES > 0) {
+                values.at += self.store.write_unused(table, *id, end, values);
+            }
+            end = next;
+        }
+        self.append_entities(ids, end - first, handles)?;
         Ok(())
     }
 

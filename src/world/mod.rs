@@ -12,6 +12,7 @@ mod dense;
 mod despawn;
 mod edit;
 pub(crate) mod error;
+pub(crate) mod expected;
 mod free;
 mod lookup;
 mod named;
@@ -21,6 +22,7 @@ pub(crate) mod query;
 #[cfg(feature = "checkpoint")]
 pub(crate) mod restore;
 mod rollback;
+mod room;
 mod rows;
 pub(crate) mod scatter;
 mod select;
@@ -257,6 +259,14 @@ impl World {
         if !self.has_resource::<R>()? {
             return Err(WorldError::MissingResource { name: R::NAME.to_owned() });
         }
+        self.write_resource(value)
+    }
+
+    /// Gives a resource a value, whether it had one or not.
+    ///
+    /// # Errors
+    /// An unknown resource; no memory.
+    pub fn insert_or_set_resource<R: Resource>(&mut self, value: R) -> Result<(), WorldError> {
         self.write_resource(value)
     }
 

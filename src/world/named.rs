@@ -71,6 +71,22 @@ impl World {
         self.check_maker()?;
         let Some((component, column, ty)) = self.find_column(table, name)? else { return Ok(None) };
         let (at, rows, parity) = (table as u32 + FIRST_DATA, self.table_rows(table) as u32, self.parity());
+        self.store.fixed = true;
+        let done = self.write_column(at, component, column, rows, parity);
+        self.store.fixed = false;
+        done?;
+        Ok(Some((ty, self.store.column_bytes_mut(at, column))))
+    }
+
+    /// Makes a column writable whose address, and that of others, the caller's caller has.
+    fn write_column(
+        &mut self,
+        at: u32,
+        component: u16,
+        column: usize,
+        rows: u32,
+        parity: u8,
+    ) -> Result<(), WorldError> {
         self.store.write_partial(at, column)?;
         self.store.touched(at, column, 0, rows);
         let shape = Arc::clone(&self.store.tables[at as usize].shape);
@@ -85,7 +101,7 @@ impl World {
                 }
             }
         }
-        Ok(Some((ty, self.store.column_bytes_mut(at, column))))
+        Ok(())
     }
 
     /// Which rows of a table have a component.
@@ -148,6 +164,10 @@ impl World {
     /// No memory.
     pub fn begin_frame(&mut self) -> Result<(), WorldError> {
         self.check_maker()?;
+        // a frame that fails goes back to a generation, so there is one before the first frame
+        if self.store.published == 0 {
+            self.publish()?;
+        }
         self.frame += 1;
         let parity = self.parity();
         for table in FIRST_DATA..self.store.tables.len() as u32 {

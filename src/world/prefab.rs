@@ -1,13 +1,16 @@
 #![forbid(unsafe_code)]
 //! Prefabs: named lists of components with values or per-index functions, spawned in bulk, with overrides.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use crate::Entity;
 use crate::component::Component;
 
 use super::World;
+use super::edit::BLOCK;
 use super::error::WorldError;
+use super::scatter::Values;
 use crate::table::UnknownName;
 
 /// A component's packed value for the entity with this index of a spawn.
@@ -128,15 +131,48 @@ impl PrefabSpawn<'_> {
             self.prefab.parts.iter().map(|part| (part.id)(&world.registry)).collect::<Result<_, _>>()?;
         let n = u32::try_from(self.count)
             .map_err(|_| WorldError::TooManyEntities { asked: self.count as u64, max: crate::limits::ENTITIES_MAX })?;
-        let mut handles = Vec::with_capacity(self.count);
-        let (table, first) = world.append_entities(&ids, n, &mut handles)?;
-        for (part, id) in self.prefab.parts.iter().zip(&ids) {
-            let mut packed = vec![0; part.bytes];
-            for index in 0..n {
-                (part.make)(index as usize, &mut packed);
-                world.store.write_packed(table, first + index, *id, &packed)?;
+        world.store.begin_change();
+        world.check_repeats(&ids)?;
+        let table = world.table_of(&ids)?;
+        let before = world.capacities(table);
+        // a function of the user's may panic: values go past the rows in use, which become rows when all are there
+        let done = catch_unwind(AssertUnwindSafe(|| write_values(world, table, &self.prefab, &ids, n)));
+        match done {
+            Ok(Ok(())) => {
+                let mut handles = Vec::new();
+                world.append_entities(&ids, n, &mut handles)?;
+                Ok(handles)
+            }
+            failed => {
+                world.give_back(table, before);
+                failed.unwrap_or_else(|panic| resume_unwind(panic)).map(|()| Vec::new())
             }
         }
-        Ok(handles)
     }
+}
+
+/// Writes the values of `n` entities past the rows in use of their table.
+fn write_values(world: &mut World, table: u32, prefab: &Prefab, ids: &[u16], n: u32) -> Result<(), WorldError> {
+    world.make_room(table, n)?;
+    let stride: usize = prefab.parts.iter().map(|part| part.bytes).sum();
+    if stride == 0 {
+        return Ok(());
+    }
+    let mut packed = vec![0; stride * BLOCK];
+    let first = world.store.tables[table as usize].rows;
+    for begin in (0..n).step_by(BLOCK) {
+        let count = (n - begin).min(BLOCK as u32);
+        for index in 0..count as usize {
+            let mut at = index * stride;
+            for part in &prefab.parts {
+                (part.make)(begin as usize + index, &mut packed[at..at + part.bytes]);
+                at += part.bytes;
+            }
+        }
+        let mut values = Values { bytes: &packed[..count as usize * stride], stride, at: 0 };
+        for id in ids {
+            values.at += world.store.write_unused(table, *id, first + begin, values);
+        }
+    }
+    Ok(())
 }

@@ -2,9 +2,10 @@
 //! Publishing generations, and going back to one.
 //!
 //! A publication writes the next directory into an extent of its own, fills a free slot of the control page with it and
-//! stores the one word that readers look at. Before that it makes sure that every column being written can be written
-//! again without the extents that readers hold; while it cannot, it gives up generations that are kept to go back to,
-//! waits for readers for a bounded time, then skips.
+//! stores the one word that readers look at. Before that it makes sure that every column that is expected to be written
+//! can be written after it (`room`). Where what readers and kept generations hold is in the way, it gives up generations
+//! that are kept to go back to, waits for readers for a bounded time, then skips. Without a reader, lack of memory is an
+//! error.
 
 use crate::table::{Column, Shape, Table, TableKind};
 use std::collections::HashMap;
@@ -59,8 +60,19 @@ impl Default for Publisher {
 pub enum Publication {
     /// Readers see this generation now.
     Published(u64),
-    /// Readers hold all memory; the world goes on unpublished.
-    Skipped,
+    /// Readers hold the memory that the frames after it would need; the world goes on unpublished until they let go.
+    Skipped {
+        /// The process of the reader that holds the oldest generation.
+        process: u32,
+    },
+}
+
+impl Publication {
+    /// Whether readers see a new generation.
+    #[must_use]
+    pub fn is_published(self) -> bool {
+        matches!(self, Publication::Published(_))
+    }
 }
 
 /// Keeps at most this many directory extents for the next publications.
@@ -70,30 +82,48 @@ impl World {
     /// Publishes the world as it is as a generation.
     ///
     /// # Errors
-    /// The region failed. Readers that hold too much are no error: [`Publication::Skipped`].
+    /// The region failed, or the world has no room that it can go on in. Readers that hold too much are no error:
+    /// [`Publication::Skipped`].
     pub fn publish(&mut self) -> Result<Publication, WorldError> {
         self.check_maker()?;
         self.store.close_all();
+        self.store.begin_change();
         self.store.refresh_pins();
         self.store.sweep_limbo();
         self.free_directories();
-        if !self.secure() {
+        self.store.shrink_tight();
+        self.reserve_directory()?;
+        if let Some((process, generation)) = self.secure()? {
             self.publisher.skipped += 1;
             self.store.region.control().publish_skipped.store(self.publisher.skipped, Ordering::Relaxed);
-            tracing::warn!(frame = self.frame, "publication skipped: readers hold all memory");
-            return Ok(Publication::Skipped);
+            tracing::warn!(
+                frame = self.frame,
+                process,
+                generation,
+                "publication skipped: a reader holds memory that the next frame needs"
+            );
+            return Ok(Publication::Skipped { process });
         }
         let generation = self.issue(|_| ())?;
+        self.store.directories_ready = self.publisher.spare.len();
+        self.store.sweep_limbo();
         self.store.shrink()?;
+        if let Err(error) = self.store.take_expected() {
+            // a reader that came this moment; the next write asks again
+            tracing::debug!(%error, "no room yet for the next frame");
+        }
         Ok(Publication::Published(generation))
     }
 
-    /// Makes sure that every column being written can be written again after the next publication. False: readers hold
-    /// too much for that.
-    pub(super) fn secure(&mut self) -> bool {
+    /// Makes sure that every column that is expected to be written can be written after the next publication. Else the
+    /// process and the generation of a reader that holds too much for that.
+    ///
+    /// # Errors
+    /// There is no room, and no reader is the reason.
+    pub(super) fn secure(&mut self) -> Result<Option<(u32, u64)>, WorldError> {
         loop {
-            if self.store.secure_spares() {
-                return true;
+            if self.store.secure_next()? {
+                return Ok(None);
             }
             if !self.store.give_up_oldest(0) {
                 return self.wait_for_readers();
@@ -107,12 +137,21 @@ impl World {
     pub(super) fn issue(&mut self, last: impl FnOnce(&mut Store)) -> Result<u64, WorldError> {
         let generation = self.store.published + 1;
         let mut buffer = std::mem::take(&mut self.publisher.buffer);
-        buffer.clear();
         let meta = Meta { generation, frame: self.frame, time: self.time, layout_hash: self.layout_hash };
+        buffer.clear();
         encode_directory(&meta, &self.store.tables, &mut buffer);
-        let placed = self.place_directory(&buffer);
+        let arrangements = self.store.arrangements;
+        let placed = self.place_directory(buffer.len() as u64);
+        if arrangements != self.store.arrangements {
+            // room for it was found by moving columns
+            buffer.clear();
+            encode_directory(&meta, &self.store.tables, &mut buffer);
+        }
         let checksum = xxhash_rust::xxh3::xxh3_64(&buffer);
         let bytes = buffer.len() as u64;
+        if let Ok((_, extent)) = placed {
+            self.store.arena.bytes_mut(extent.offset, bytes).copy_from_slice(&buffer);
+        }
         self.publisher.buffer = buffer;
         let (slot, extent) = placed?;
         last(&mut self.store);
@@ -133,17 +172,21 @@ impl World {
 
     /// Waits until readers have let go of what the next publication needs; dead ones, also those of the published
     /// generation, have at once.
-    fn wait_for_readers(&mut self) -> bool {
+    fn wait_for_readers(&mut self) -> Result<Option<(u32, u64)>, WorldError> {
         let begin = Instant::now();
         loop {
             self.store.refresh_living_pins();
             self.store.sweep_limbo();
             self.free_directories();
-            if self.store.secure_spares() {
-                return true;
+            if self.store.secure_next()? {
+                return Ok(None);
             }
+            let reader = self.store.region.oldest_reader().filter(|_| !self.store.pins().is_empty());
+            let Some(reader) = reader else {
+                return Err(self.store.full(self.store.lacking_bytes()).into());
+            };
             if begin.elapsed() >= self.publisher.wait || !os::can_sleep() {
-                return false;
+                return Ok(Some(reader));
             }
             std::thread::sleep(Duration::from_micros(200));
         }
@@ -169,13 +212,29 @@ impl World {
         });
     }
 
-    fn place_directory(&mut self, bytes: &[u8]) -> Result<(u16, Extent), RegionError> {
+    /// Room for the next directory, before it is decided what fits beside it.
+    fn reserve_directory(&mut self) -> Result<(), RegionError> {
+        let bytes = self.store.directory_bytes();
+        let is_fitting = |extent: &&Extent| extent.bytes >= bytes;
+        loop {
+            self.store.directories_ready = self.publisher.spare.iter().filter(is_fitting).count();
+            if self.store.directories_ready >= self.store.directories_wanted() {
+                break;
+            }
+            let extent = self.store.allocate(bytes)?;
+            self.publisher.spare.push(extent);
+        }
+        Ok(())
+    }
+
+    /// A slot and an extent for a directory of so many bytes.
+    fn place_directory(&mut self, bytes: u64) -> Result<(u16, Extent), RegionError> {
         let slot = self.publisher.free.last().copied().ok_or(RegionError::TooLarge {
             what: "generations held by readers at once",
             asked: DIRECTORY_SLOTS as u64,
             limit: DIRECTORY_SLOTS as u64 - 1,
         })?;
-        let fitting = self.publisher.spare.iter().position(|extent| extent.bytes >= bytes.len() as u64);
+        let fitting = self.publisher.spare.iter().position(|extent| extent.bytes >= bytes);
         let extent = match fitting {
             Some(index) => self.publisher.spare.swap_remove(index),
             None => {
@@ -183,10 +242,9 @@ impl World {
                     self.store.region.free(extent);
                 }
                 // some room for tables to come, so that a growing world does not allocate every time
-                self.store.allocate((bytes.len() as u64).next_multiple_of(4096))?
+                self.store.allocate(bytes.next_multiple_of(4096))?
             }
         };
-        self.store.arena.bytes_mut(extent.offset, bytes.len() as u64).copy_from_slice(bytes);
         self.publisher.free.pop();
         Ok((slot, extent))
     }
@@ -318,6 +376,8 @@ fn tables_of(directory: &Directory, layout: &crate::Layout) -> Vec<Table> {
                 capacity: entry.capacity,
                 columns,
                 slack: 0,
+                promised: 0,
+                gains_rows: false,
                 unnoted: Default::default(),
             }
         })

@@ -355,6 +355,8 @@ impl Store {
         columns.sort_by_key(|column| shape.columns.iter().position(|(kind, _)| *kind == column.kind));
         table.columns = columns;
         table.shape = Arc::new(shape);
+        self.mark_expected_table(t as u32);
+        let table = &self.tables[t];
         let rows = table.rows;
         for c in 0..self.tables[t].columns.len() {
             if self.tables[t].columns[c].building {
@@ -368,16 +370,8 @@ impl Store {
     /// Appends copies of rows of `from` to `to`, with every value and bit that both tables have, and points the
     /// entity map there. The rows left behind are the caller's to sweep. Returns the first new row.
     pub(crate) fn move_rows(&mut self, from: u32, rows: &[u32], to: u32) -> Result<u32, RegionError> {
+        self.attach_toggles_in_use(from, rows, to)?;
         let from_shape = Arc::clone(&self.tables[from as usize].shape);
-        for slot in &from_shape.slots {
-            // a toggle that is on for none of the rows need not come along
-            if let Some(presence) = slot.presence
-                && self.tables[to as usize].shape.slot(slot.component).is_none()
-                && rows.iter().any(|row| self.bit(from, usize::from(presence), *row))
-            {
-                self.attach_toggle(to, slot.component)?;
-            }
-        }
         self.write_partial(ENTITIES, 0)?;
         let n = rows.len() as u32;
         let first = self.append(to, n)?;
@@ -419,35 +413,41 @@ impl Store {
         Ok(first)
     }
 
-    /// Makes all rows of `from` rows of the empty table `to`: columns that both have change hands, no row is copied.
-    /// Columns that only `to` has are new and zero.
-    pub(crate) fn relabel(&mut self, from: u32, to: u32) -> Result<(), RegionError> {
-        self.close(from);
-        self.close(to);
+    /// Gives a table the columns of all toggles that another one has columns for.
+    pub(crate) fn attach_toggles_of(&mut self, from: u32, to: u32) -> Result<(), RegionError> {
+        let shape = Arc::clone(&self.tables[from as usize].shape);
+        let mut toggles = shape.slots.iter().filter(|slot| slot.presence.is_some());
+        toggles.try_for_each(|slot| self.attach_toggle(to, slot.component))
+    }
+
+    /// The same for those that are on for some of these rows: others need not come along.
+    pub(crate) fn attach_toggles_in_use(&mut self, from: u32, rows: &[u32], to: u32) -> Result<(), RegionError> {
+        let shape = Arc::clone(&self.tables[from as usize].shape);
+        for slot in &shape.slots {
+            if let Some(presence) = slot.presence
+                && self.tables[to as usize].shape.slot(slot.component).is_none()
+                && rows.iter().any(|row| self.bit(from, usize::from(presence), *row))
+            {
+                self.attach_toggle(to, slot.component)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The new columns that two tables need when `to`, which is empty, takes all rows of `from`. They are the caller's
+    /// until [`Self::relabel`].
+    pub(crate) fn columns_to_relabel(&mut self, from: u32, to: u32) -> Result<Vec<Column>, RegionError> {
         let (f, t) = (from as usize, to as usize);
-        debug_assert_eq!(self.tables[t].rows, 0);
-        let shape = Arc::clone(&self.tables[f].shape);
-        for slot in shape.slots.iter().filter(|slot| slot.presence.is_some()) {
-            self.attach_toggle(to, slot.component)?;
-        }
-        self.write_partial(ENTITIES, 0)?;
-        let (rows, capacity, small) = (self.tables[f].rows, self.tables[f].capacity, self.tables[t].capacity);
-        // every extent first, so that nothing changed when memory runs out
+        let (capacity, small) = (self.tables[f].capacity, self.tables[t].capacity);
+        // they keep their room until it is done
+        (self.tables[f].promised, self.tables[t].promised) = (capacity, small);
+        self.promises.extend([from, to]);
+        let (here, there) = (Arc::clone(&self.tables[f].shape), Arc::clone(&self.tables[t].shape));
+        let lacks = |shape: &Shape, kind| !shape.columns.iter().any(|(other, _)| *other == kind);
+        let added = there.columns.iter().filter(|(kind, _)| lacks(&here, *kind)).map(|column| (column, capacity));
+        let left = here.columns.iter().filter(|(kind, _)| lacks(&there, *kind)).map(|column| (column, small));
         let mut fresh: Vec<Column> = Vec::new();
-        let shared = |store: &Store, kind| store.tables[f].shape.columns.iter().any(|(other, _)| *other == kind);
-        let mut wanted: Vec<(ColumnKind, Item, u32)> = Vec::new();
-        for &(kind, item) in &self.tables[t].shape.columns {
-            if !shared(self, kind) {
-                wanted.push((kind, item, capacity));
-            }
-        }
-        let going = |store: &Store, kind| store.tables[t].shape.columns.iter().any(|(other, _)| *other == kind);
-        for &(kind, item) in &self.tables[f].shape.columns {
-            if !going(self, kind) {
-                wanted.push((kind, item, small));
-            }
-        }
-        for (kind, item, capacity) in wanted {
+        for (&(kind, item), capacity) in added.chain(left) {
             let (_, total) = item.extent_bytes(capacity);
             match self.allocate(total) {
                 Ok(extent) => {
@@ -460,6 +460,19 @@ impl Store {
                 }
             }
         }
+        Ok(fresh)
+    }
+
+    /// Makes all rows of `from` rows of the empty table `to`: columns that both have change hands, no row is copied.
+    /// Columns that only `to` has are new and zero. `fresh` is what [`Self::columns_to_relabel`] made, and `to` has the
+    /// columns of all toggles of `from`.
+    pub(crate) fn relabel(&mut self, from: u32, to: u32, mut fresh: Vec<Column>) -> Result<(), RegionError> {
+        self.close(from);
+        self.close(to);
+        let (f, t) = (from as usize, to as usize);
+        debug_assert_eq!(self.tables[t].rows, 0);
+        self.write_partial(ENTITIES, 0)?;
+        let (rows, capacity, small) = (self.tables[f].rows, self.tables[f].capacity, self.tables[t].capacity);
         let mut take = |kind: ColumnKind| {
             let index = fresh.iter().position(|column| column.kind == kind);
             fresh.swap_remove(index.expect("allocated above"))
@@ -491,6 +504,8 @@ impl Store {
             }
         }
         (self.tables[t].rows, self.tables[t].capacity) = (rows, capacity);
+        self.mark_expected_table(from);
+        self.mark_expected_table(to);
         (self.tables[f].rows, self.tables[f].capacity) = (0, small);
         for c in 0..self.tables[t].columns.len() {
             if self.tables[t].columns[c].building {

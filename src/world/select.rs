@@ -4,6 +4,7 @@
 
 use crate::component::Component;
 use crate::layout::{FieldType, Storage};
+use crate::table::{Column, ENTITIES, Item};
 use crate::{Entity, limits::JOB_ROWS};
 
 use super::World;
@@ -11,17 +12,44 @@ use super::bundle::RegistryRef;
 use super::error::WorldError;
 use super::query::{Query, QueryPlan, mask_runs, matches};
 
+/// First row and end of each run of rows.
+type Runs = Vec<(u32, u32)>;
+
 /// A table's matching rows.
 struct Selection {
     table: u32,
-    /// First row and end of each run.
-    runs: Vec<(u32, u32)>,
+    runs: Runs,
+}
+
+impl Selection {
+    fn rows(&self) -> u64 {
+        self.runs.iter().map(|(start, end)| u64::from(end - start)).sum()
+    }
+
+    fn is_all(&self, rows: u32) -> bool {
+        self.runs == [(0, rows)]
+    }
+
+    /// All rows, highest first.
+    fn descending(&self) -> Vec<u32> {
+        self.runs.iter().rev().flat_map(|(start, end)| (*start..*end).rev()).collect()
+    }
+}
+
+/// Selected rows on their way to another table.
+struct Move {
+    selection: Selection,
+    to: u32,
+    /// New columns, where the tables' columns change hands and no row is copied.
+    fresh: Option<Vec<Column>>,
 }
 
 impl World {
     pub(crate) fn plan_of<Q: Query>(&self) -> Result<QueryPlan, WorldError> {
         let mut plan = QueryPlan::default();
-        Q::describe(&RegistryRef(&self.registry), &mut plan)?;
+        let registry = RegistryRef(&self.registry);
+        Q::describe(&registry, &mut plan)?;
+        plan.check(&registry)?;
         Ok(plan)
     }
 
@@ -75,10 +103,11 @@ impl World {
     }
 
     /// Changes values of everything that matches, a chunk at a time: rows of one table, in order, without those that a
-    /// toggle leaves out.
+    /// toggle leaves out. A panic of `f` goes through; what `f` had written until then stays written, all other values
+    /// are as they were, and all rows that the query writes count as changed.
     ///
     /// # Errors
-    /// An unknown component, no memory.
+    /// An unknown component, no memory; nothing has changed then.
     pub fn query_mut<Q: Query>(&mut self, f: impl FnMut(&[Entity], Q::Item<'_>)) -> Result<(), WorldError> {
         self.check_maker()?;
         let prepared = self.prepared::<Q>()?;
@@ -99,52 +128,83 @@ impl World {
         Ok(self.select(&plan).iter().flat_map(|s| &s.runs).map(|(start, end)| u64::from(end - start)).sum())
     }
 
-    /// Ends the lives of everything that matches; how many that were.
+    /// Ends the lives of everything that matches; how many that were. Tables that become empty take no memory for it.
     ///
     /// # Errors
-    /// An unknown component, no memory.
+    /// An unknown component, no memory; nothing has changed then.
     pub fn despawn_where<Q: Query>(&mut self) -> Result<u64, WorldError> {
         self.check_maker()?;
         let plan = self.plan_of::<Q>()?;
+        self.store.begin_change();
+        let selections = self.select(&plan);
+        for selection in &selections {
+            self.secure_leaving(selection)?;
+        }
         let mut count = 0;
-        for selection in self.select(&plan) {
-            let rows: Vec<u32> = selection.runs.iter().rev().flat_map(|(start, end)| (*start..*end).rev()).collect();
-            let mut handles: Vec<Entity> = Vec::with_capacity(rows.len());
+        for selection in selections {
+            let mut handles: Vec<Entity> = Vec::with_capacity(selection.rows() as usize);
             let column = self.store.column_bytes(selection.table, 0);
             let all: &[Entity] = bytemuck::cast_slice(column);
             selection.runs.iter().for_each(|(start, end)| handles.extend(&all[*start as usize..*end as usize]));
-            self.store.secure_table(selection.table)?;
-            self.store.sweep(selection.table, &rows)?;
+            self.store.sweep(selection.table, &selection.descending())?;
             self.store.release_handles(&handles)?;
-            count += rows.len() as u64;
+            count += selection.rows();
         }
         Ok(count)
+    }
+
+    /// Makes writable what is written when rows leave their table.
+    fn secure_leaving(&mut self, selection: &Selection) -> Result<(), WorldError> {
+        let table = &self.store.tables[selection.table as usize];
+        if !selection.is_all(table.rows) {
+            return Ok(self.store.secure_table(selection.table)?);
+        }
+        self.store.secure_table(ENTITIES)?;
+        for column in 0..self.store.tables[selection.table as usize].columns.len() {
+            if self.store.tables[selection.table as usize].columns[column].item == Item::Bit {
+                self.store.write_partial(selection.table, column)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives everything that matches a component with this value, or sets it where present; how many entities that
     /// were.
     ///
     /// # Errors
-    /// An unknown component, no memory.
+    /// An unknown component, no memory; nothing has changed then.
     pub fn add_where<Q: Query, C: Component>(&mut self, value: C) -> Result<u64, WorldError> {
         self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let plan = self.plan_of::<Q>()?;
         let mut packed = vec![0; C::PACKED_BYTES];
         value.pack(&mut packed);
-        let mut count = 0;
-        for selection in self.select(&plan) {
-            let rows: u64 = selection.runs.iter().map(|(start, end)| u64::from(end - start)).sum();
-            count += rows;
-            let (table, runs) = if C::STORAGE == Storage::Toggle {
+        let selections = self.select(&plan);
+        let has = |world: &World, selection: &Selection| {
+            C::STORAGE == Storage::Toggle
+                || world.store.tables[selection.table as usize].shape.slot(component).is_some()
+        };
+        let (staying, leaving): (Vec<_>, Vec<_>) = selections.into_iter().partition(|s| has(self, s));
+        for selection in &staying {
+            if C::STORAGE == Storage::Toggle {
                 self.store.attach_toggle(selection.table, component)?;
-                (selection.table, selection.runs)
-            } else if self.store.tables[selection.table as usize].shape.slot(component).is_some() {
-                (selection.table, selection.runs)
-            } else {
-                self.move_selection(selection.table, &selection.runs, component, true)?
+            }
+            self.store.secure_component(selection.table, component)?;
+        }
+        let moves = self.plan_moves(leaving, component, true)?;
+        // in the order of the tables, as rows may be appended where others stand
+        let mut count = 0;
+        let mut steps: Vec<(u32, Option<Move>, Runs)> =
+            staying.into_iter().map(|selection| (selection.table, None, selection.runs)).collect();
+        steps.extend(moves.into_iter().map(|step| (step.selection.table, Some(step), Vec::new())));
+        steps.sort_by_key(|(table, ..)| *table);
+        for (table, step, runs) in steps {
+            let (table, runs) = match step {
+                None => (table, runs),
+                Some(step) => self.carry_out_move(step)?,
             };
             for (start, end) in runs {
+                count += u64::from(end - start);
                 self.fill(table, component, start, end - start, &packed)?;
             }
         }
@@ -154,48 +214,91 @@ impl World {
     /// Takes a component from everything that matches; how many entities had it.
     ///
     /// # Errors
-    /// An unknown component, no memory.
+    /// An unknown component, no memory; nothing has changed then.
     pub fn remove_where<Q: Query, C: Component>(&mut self) -> Result<u64, WorldError> {
         self.check_maker()?;
         let component = self.registry.component::<C>()?;
         let mut plan = self.plan_of::<Q>()?;
         plan.all.push(component);
-        let mut count = 0;
-        for selection in self.select(&plan) {
-            count += selection.runs.iter().map(|(start, end)| u64::from(end - start)).sum::<u64>();
-            match self.store.tables[selection.table as usize].shape.slot(component).and_then(|slot| slot.presence) {
-                Some(_) => {
-                    for (start, end) in &selection.runs {
-                        self.store.clear_toggle(selection.table, component, *start, end - start)?;
-                    }
-                }
-                None => {
-                    self.move_selection(selection.table, &selection.runs, component, false)?;
+        let selections = self.select(&plan);
+        let count = selections.iter().map(Selection::rows).sum();
+        if C::STORAGE == Storage::Toggle {
+            for selection in &selections {
+                self.store.secure_component(selection.table, component)?;
+            }
+            for selection in &selections {
+                for (start, end) in &selection.runs {
+                    self.store.clear_toggle(selection.table, component, *start, end - start)?;
                 }
             }
+            return Ok(count);
+        }
+        for step in self.plan_moves(selections, component, false)? {
+            self.carry_out_move(step)?;
         }
         Ok(count)
     }
 
-    /// Moves selected rows to the table with one component more or less; returns that table and the rows' new runs.
-    fn move_selection(
-        &mut self,
-        table: u32,
-        runs: &[(u32, u32)],
-        component: u16,
-        add: bool,
-    ) -> Result<(u32, Vec<(u32, u32)>), WorldError> {
-        let to = self.store.neighbour(table, component, add)?;
-        let all = self.store.tables[table as usize].rows;
-        if runs == [(0, all)] && self.store.tables[to as usize].rows == 0 {
-            self.store.relabel(table, to)?;
+    /// Finds where selected rows go that get a component or lose one, and makes room for all of them. What follows cannot
+    /// fail.
+    fn plan_moves(&mut self, selections: Vec<Selection>, component: u16, add: bool) -> Result<Vec<Move>, WorldError> {
+        self.store.begin_change();
+        let mut moves: Vec<Move> = Vec::with_capacity(selections.len());
+        let mut before: Vec<(u32, u32)> = Vec::new();
+        let mut done = Ok(());
+        for selection in selections {
+            let planned = self.store.neighbour(selection.table, component, add).map(|to| {
+                before.push((to, self.store.tables[to as usize].capacity));
+                moves.push(Move { selection, to, fresh: None });
+            });
+            done = done.and(planned);
+        }
+        for index in 0..moves.len() {
+            let (from, to) = (moves[index].selection.table, moves[index].to);
+            let rows = self.store.tables[from as usize].rows;
+            let alone = moves.iter().filter(|other| other.to == to).count() == 1;
+            let relabels = alone && moves[index].selection.is_all(rows) && self.store.tables[to as usize].rows == 0;
+            let part = done.and_then(|()| {
+                if relabels {
+                    self.store.attach_toggles_of(from, to)?;
+                    moves[index].fresh = Some(self.store.columns_to_relabel(from, to)?);
+                    return self.store.secure_table(ENTITIES);
+                }
+                self.store.attach_toggles_in_use(from, &moves[index].selection.descending(), to)?;
+                let to_rows: u64 =
+                    moves.iter().filter(|other| other.to == to).map(|other| other.selection.rows()).sum();
+                self.store.reserve(to, u64::from(self.store.tables[to as usize].rows) + to_rows)?;
+                self.store.secure_table(to)
+            });
+            done = part;
+            if done.is_ok() && !relabels {
+                done = self.secure_leaving(&moves[index].selection).map_err(|error| match error {
+                    WorldError::Region(error) => error,
+                    _ => unreachable!("to make columns writable takes memory alone"),
+                });
+            }
+        }
+        if let Err(error) = done {
+            for step in &mut moves {
+                step.fresh.take().into_iter().flatten().for_each(|column| self.store.retire_column(column));
+            }
+            before.iter().for_each(|(table, capacity)| self.store.give_back(*table, *capacity));
+            return Err(error.into());
+        }
+        Ok(moves)
+    }
+
+    /// Moves selected rows to their table; returns it and the rows' new runs.
+    fn carry_out_move(&mut self, step: Move) -> Result<(u32, Runs), WorldError> {
+        let Move { selection, to, fresh } = step;
+        if let Some(fresh) = fresh {
+            let all = self.store.tables[selection.table as usize].rows;
+            self.store.relabel(selection.table, to, fresh)?;
             return Ok((to, vec![(0, all)]));
         }
-        let rows: Vec<u32> = runs.iter().flat_map(|(start, end)| *start..*end).collect();
-        self.store.secure_table(table)?;
-        let first = self.store.move_rows(table, &rows, to)?;
-        let removed: Vec<u32> = rows.iter().rev().copied().collect();
-        self.store.sweep(table, &removed)?;
+        let rows: Vec<u32> = selection.runs.iter().flat_map(|(start, end)| *start..*end).collect();
+        let first = self.store.move_rows(selection.table, &rows, to)?;
+        self.store.sweep(selection.table, &selection.descending())?;
         Ok((to, vec![(first, first + rows.len() as u32)]))
     }
 

@@ -18,6 +18,7 @@ use crate::table::{
 };
 
 use super::arena::Arena;
+use super::expected::Expected;
 use super::free::FreeSlots;
 
 /// Rows of a new table.
@@ -59,6 +60,16 @@ pub(crate) struct Store {
     pub scratch: RowScratch,
     /// Tables that are open for changes of single rows.
     pub opened: Vec<u32>,
+    /// Whether somebody looks at columns or writes spares by address: they stay where they are.
+    pub fixed: bool,
+    /// How often extents were moved or dropped to put memory together: offsets that were looked up before are void.
+    pub arrangements: u64,
+    /// Tables that were promised room.
+    pub(super) promises: Vec<u32>,
+    /// Extents that the publisher has for directories to come.
+    pub(super) directories_ready: usize,
+    /// What a simulation's schedule is going to write.
+    pub(super) expected: Expected,
 }
 
 /// Lists kept for their memory.
@@ -102,6 +113,11 @@ impl Store {
             dirty: false,
             scratch: RowScratch::default(),
             opened: Vec::new(),
+            fixed: false,
+            arrangements: 0,
+            promises: Vec::new(),
+            directories_ready: 0,
+            expected: Expected::default(),
         }
     }
 
@@ -124,6 +140,8 @@ impl Store {
             .map(|(index, table)| (table.shape.components.iter().copied().filter(is_table).collect(), index as u32))
             .collect();
         self.tables = tables;
+        self.directories_ready = 0;
+        self.mark_expected();
         self.opened.clear();
         self.last_table = None;
         self.edges.clear();
@@ -158,7 +176,18 @@ impl Store {
         if kind == TableKind::Data {
             self.by_components.insert(shape.components.clone(), index);
         }
-        self.tables.push(Table { kind, shape, rows: 0, capacity, columns, slack: 0, unnoted: Unnoted::default() });
+        self.tables.push(Table {
+            kind,
+            shape,
+            rows: 0,
+            capacity,
+            columns,
+            slack: 0,
+            promised: 0,
+            gains_rows: false,
+            unnoted: Unnoted::default(),
+        });
+        self.mark_expected_table(index);
         self.dirty = true;
         Ok(index)
     }
@@ -216,28 +245,6 @@ impl Store {
     }
 
     // ---- extents ----------------------------------------------------------------------------------------------
-
-    /// An extent; where memory is short, after taking back what readers have let go of.
-    pub(crate) fn allocate(&mut self, bytes: u64) -> Result<Extent, RegionError> {
-        match self.region.allocate(bytes) {
-            Ok(extent) => Ok(extent),
-            Err(mut error) => {
-                self.refresh_living_pins();
-                loop {
-                    if self.sweep_limbo() {
-                        match self.region.allocate(bytes) {
-                            Ok(extent) => return Ok(extent),
-                            Err(again) => error = again,
-                        }
-                    }
-                    // frames to come are worth more than frames to go back to
-                    if !self.give_up_oldest(1) {
-                        return Err(error);
-                    }
-                }
-            }
-        }
-    }
 
     /// Sets how many generations to keep beside the newest.
     pub(crate) fn set_keep(&mut self, keep: usize) {
@@ -312,12 +319,31 @@ impl Store {
         &self.pins
     }
 
+    /// What waits until no generation names it.
+    pub(super) fn limbo(&self) -> &[(Extent, (u64, u64))] {
+        &self.limbo
+    }
+
+    /// Keeps an extent until no generation names it.
+    pub(super) fn hold_one(&mut self, extent: Extent, named: (u64, u64)) {
+        self.limbo.push((extent, named));
+    }
+
     /// Keeps extents until no reader holds a generation that names them.
     pub(crate) fn hold(&mut self, held: Vec<(Extent, (u64, u64))>) {
         self.limbo.extend(held);
     }
 
-    fn reusable(&self, named: (u64, u64)) -> bool {
+    /// Whether these generations hold nothing any more once the next one is out, as far as readers were looked at.
+    pub(super) fn is_free_later(&self, named: (u64, u64)) -> bool {
+        // kept no longer once the next one is out
+        let leaving = self.kept.len().saturating_sub(self.keep);
+        let pinned = self.pins.iter().any(|pin| (named.0..=named.1).contains(pin));
+        named == (0, 0) || !(pinned || self.is_kept_between(named, leaving))
+    }
+
+    /// Whether an extent that these generations name may be written.
+    pub(super) fn reusable(&self, named: (u64, u64)) -> bool {
         let pinned = || self.pins.iter().any(|pin| (named.0..=named.1).contains(pin));
         named == (0, 0) || (named.1 < self.published && !pinned() && !self.is_kept_between(named, 0))
     }
@@ -351,7 +377,8 @@ impl Store {
         }
     }
 
-    fn named_of(&self, column: &Column) -> (u64, u64) {
+    /// The generations that name a column's live extent, first and last.
+    pub(super) fn named_of(&self, column: &Column) -> (u64, u64) {
         if column.building { (0, 0) } else { (column.named_since, self.published) }
     }
 
@@ -361,6 +388,13 @@ impl Store {
         let (t, c) = (table as usize, column);
         if let Some(spare) = &self.tables[t].columns[c].spare
             && self.reusable(spare.named)
+        {
+            return Ok(());
+        }
+        // where memory is tight, its plan is the whole world's
+        if self.tables[t].columns[c].expected
+            && self.take_expected().is_ok()
+            && self.tables[t].columns[c].spare.as_ref().is_some_and(|spare| self.reusable(spare.named))
         {
             return Ok(());
         }
@@ -402,6 +436,7 @@ impl Store {
             return Ok((live, live));
         }
         self.close(table);
+        self.tables[table as usize].columns[column].expected = true;
         self.ready_spare(table, column)?;
         let column = &self.tables[table as usize].columns[column];
         let spare = column.spare.as_ref().expect("ready_spare leaves a spare");
@@ -510,103 +545,70 @@ impl Store {
     /// The same where rows up to `kept` that are not in use yet were written, too, and keep their bytes.
     pub(crate) fn reserve_keeping(&mut self, table: u32, rows: u64, kept: u32) -> Result<(), RegionError> {
         let capacity = self.tables[table as usize].capacity;
-        if rows <= u64::from(capacity) {
+        let promised = rows.min(u64::from(u32::MAX)) as u32;
+        if rows > u64::from(capacity) {
+            self.grow(table, rows, kept)?;
+        }
+        if self.tables[table as usize].promised == 0 {
+            self.promises.push(table);
+        }
+        let table = &mut self.tables[table as usize];
+        table.promised = table.promised.max(promised);
+        Ok(())
+    }
+
+    fn grow(&mut self, table: u32, rows: u64, kept: u32) -> Result<(), RegionError> {
+        let too_large =
+            |_| RegionError::TooLarge { what: "rows of one table", asked: rows, limit: u64::from(u32::MAX) };
+        let exact = u32::try_from(rows.next_multiple_of(64)).map_err(too_large)?;
+        let extra = self.growth_rows(table, exact);
+        let wanted = exact.saturating_add(extra) & !63;
+        if wanted > exact && self.resize_keeping(table, wanted, kept).is_ok() {
             return Ok(());
         }
-        let wanted = rows.max(u64::from(capacity) + u64::from(capacity) / 2);
-        let wanted = u32::try_from(wanted.next_multiple_of(64)).map_err(|_| RegionError::TooLarge {
-            what: "rows of one table",
-            asked: rows,
-            limit: u64::from(u32::MAX),
-        })?;
-        match self.resize_keeping(table, wanted, kept) {
-            Ok(()) => Ok(()),
-            // a tight world gets exactly what it asks for
-            Err(_) => self.resize_keeping(table, rows.next_multiple_of(64).min(u64::from(wanted)) as u32, kept),
+        // a tight world gets exactly what it asks for
+        self.resize_keeping(table, exact, kept)
+    }
+
+    /// Rows more than are asked for, so that a table does not grow row by row: half of what it has, or less where that is
+    /// a good part of what is left.
+    fn growth_rows(&self, table: u32, rows: u32) -> u32 {
+        let table = &self.tables[table as usize];
+        let usage = self.region.usage();
+        let row_bytes: u64 = table.columns.iter().map(|column| column.item.extent_bytes(1024).1).sum::<u64>() / 1024;
+        let taken = u64::from(rows).saturating_mul(2 * row_bytes).saturating_add(usage.allocated);
+        let left = usage.bytes_max.saturating_sub(taken) / (8 * row_bytes).max(1);
+        (table.capacity / 2).min(u32::try_from(left).unwrap_or(u32::MAX))
+    }
+
+    /// A change of the owner's begins: rows that were promised to an earlier one are not kept free any longer.
+    pub(crate) fn begin_change(&mut self) {
+        while let Some(table) = self.promises.pop() {
+            if let Some(table) = self.tables.get_mut(table as usize) {
+                table.promised = 0;
+            }
+        }
+    }
+
+    /// Gives back the room that a table was given for a change that failed.
+    pub(crate) fn give_back(&mut self, table: u32, capacity: u32) {
+        let now = &mut self.tables[table as usize];
+        now.promised = 0;
+        if now.capacity > capacity
+            && now.rows <= capacity
+            && let Err(error) = self.resize(table, capacity)
+        {
+            tracing::debug!(%error, table, "a table keeps room that it does not need");
         }
     }
 
     /// Moves a table to extents of another capacity (at least its rows).
     pub(crate) fn resize(&mut self, table: u32, capacity: u32) -> Result<(), RegionError> {
+        debug_assert!(capacity >= self.tables[table as usize].rows);
         self.resize_keeping(table, capacity, 0)
     }
 
-    fn resize_keeping(&mut self, table: u32, capacity: u32, kept: u32) -> Result<(), RegionError> {
-        self.close(table);
-        let t = table as usize;
-        debug_assert!(capacity >= self.tables[t].rows);
-        let mut fresh = Vec::with_capacity(self.tables[t].columns.len());
-        for c in 0..self.tables[t].columns.len() {
-            let bytes = self.tables[t].columns[c].item.extent_bytes(capacity).1;
-            match self.allocate(bytes) {
-                Ok(extent) => fresh.push(extent),
-                Err(error) => {
-                    fresh.into_iter().for_each(|extent| self.region.free(extent));
-                    return Err(error);
-                }
-            }
-        }
-        let (rows, old_capacity) = (self.tables[t].rows.max(kept), self.tables[t].capacity);
-        for (c, extent) in fresh.into_iter().enumerate() {
-            let named = self.named_of(&self.tables[t].columns[c]);
-            let column = &mut self.tables[t].columns[c];
-            let old = std::mem::replace(&mut column.live, extent);
-            let spare = column.spare.take();
-            column.building = true;
-            column.stale.set_all();
-            let (kind, item) = (column.kind, column.item);
-            self.clear_extent(kind, item, extent, capacity);
-            let used = match item {
-                Item::Bytes(bytes) => u64::from(rows) * u64::from(bytes),
-                Item::Bit => u64::from(rows).div_ceil(64) * 8,
-            };
-            self.arena.copy(old.offset, extent.offset, used);
-            let stamps = u64::from(old_capacity.min(capacity)).div_ceil(CHUNK_ROWS as u64) * 8;
-            let (from, to) = (item.extent_bytes(old_capacity).0, item.extent_bytes(capacity).0);
-            self.arena.copy(old.offset + from, extent.offset + to, stamps);
-            self.retire(old, named);
-            if let Some(spare) = spare {
-                self.retire(spare.extent, spare.named);
-            }
-        }
-        self.tables[t].capacity = capacity;
-        self.dirty = true;
-        Ok(())
-    }
-
     // ---- publication ------------------------------------------------------------------------------------------
-
-    /// Makes sure that every column that is being written can be written again after the next publication. False:
-    /// readers hold so much that there is no room.
-    pub(crate) fn secure_spares(&mut self) -> bool {
-        let mut bytes_needed = 0;
-        // kept no longer once the next one is out
-        let leaving = (self.kept.len()).saturating_sub(self.keep);
-        for t in 0..self.tables.len() {
-            for c in 0..self.tables[t].columns.len() {
-                let (column, capacity) = (&self.tables[t].columns[c], self.tables[t].capacity);
-                if !column.building {
-                    continue;
-                }
-                let held = match &column.spare {
-                    None => true,
-                    // named by the published generation too: free once the next one is out, unless pinned
-                    Some(spare) => {
-                        let (first, last) = spare.named;
-                        spare.named != (0, 0)
-                            && (self.pins.iter().any(|pin| (first..=last).contains(pin))
-                                || self.is_kept_between(spare.named, leaving))
-                    }
-                };
-                if held {
-                    bytes_needed += column.item.extent_bytes(capacity).1;
-                }
-            }
-        }
-        let usage = self.region.usage();
-        // room for the directory, too
-        bytes_needed + (1 << 16) <= usage.bytes_max.saturating_sub(usage.allocated)
-    }
 
     /// Freezes every building column: generation `generation` names them from now on.
     pub(crate) fn freeze(&mut self, generation: u64) {
@@ -619,6 +621,22 @@ impl Store {
         }
         self.published = generation;
         self.dirty = false;
+    }
+
+    /// Gives back the memory of mostly empty tables at once, where memory is short: the next generation has them small.
+    pub(crate) fn shrink_tight(&mut self) {
+        if self.is_roomy(0) {
+            return;
+        }
+        for t in FIRST_DATA as usize..self.tables.len() {
+            let table = &self.tables[t];
+            if u64::from(table.rows) * 4 < u64::from(table.capacity) && table.capacity > CAPACITY_MIN {
+                let capacity = (table.rows + table.rows / 2).max(CAPACITY_MIN).next_multiple_of(64);
+                if let Err(error) = self.resize(t as u32, capacity) {
+                    tracing::debug!(%error, table = t, "a table keeps room that it does not need");
+                }
+            }
+        }
     }
 
     /// Gives back the memory of tables that have been mostly empty for long.

@@ -7,6 +7,7 @@
 use crate::table::{FIRST_DATA, Shape, Table};
 use std::any::TypeId;
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -229,9 +230,12 @@ impl World {
                 Pieces::Short => {
                     // SAFETY: a bit for each of the table's rows, which all its columns have; nobody else writes them.
                     unsafe { gathered.take(bits, 0, raw, states, entities) };
-                    call(&gathered.columns, &gathered.states, &gathered.entities);
-                    // SAFETY: the columns that were taken from; `f` has returned, its slices are gone.
+                    let gathered_call = || call(&gathered.columns, &gathered.states, &gathered.entities);
+                    let done = catch_unwind(AssertUnwindSafe(gathered_call));
+                    // SAFETY: the columns that were taken from; `f` has ended, its slices are gone.
                     unsafe { gathered.put(raw, states) };
+                    // what `f` wrote before it panicked is written, as where it writes in place
+                    done.unwrap_or_else(|panic| resume_unwind(panic));
                 }
                 Pieces::Long => bit_runs(
                     0,

@@ -127,7 +127,8 @@ impl Marked {
 }
 
 /// Systems of every schedule that have a seed as their payload.
-const SEEDED: [&str; 9] = ["heat", "charges", "births", "weather", "wrong", "stir", "poke", "flip", "swap"];
+const SEEDED: [&str; 11] =
+    ["heat", "charges", "births", "adopts", "leaks", "weather", "wrong", "stir", "poke", "flip", "swap"];
 
 /// Gives all systems their seed.
 pub fn seed(simulation: &mut Simulation, seed: u64) {
@@ -311,6 +312,20 @@ fn mixed(schedule: &mut Schedule) {
         .job_rows(64),
     );
     schedule.add(births());
+    schedule.add(adopts());
+    schedule.add(
+        // declared to be written, and touched in few jobs and fewer rows
+        System::rows::<(Write<Charge>, Write<Mass>)>("leaks", |job, (mut charge, mut mass)| {
+            let seed = seed_of(job);
+            for row in (0..job.len()).filter(|row| roll(job, seed, *row, 6).is_multiple_of(90)) {
+                charge.q[row] = charge.q[row].wrapping_add(1);
+                if charge.q[row] % 4 == 0 {
+                    mass.parts[row][2] ^= 1;
+                }
+            }
+        })
+        .job_rows(64),
+    );
     schedule.add(
         System::rows::<(Write<Velocity>, Changed<Charge>)>("echo", |_, (mut v, ())| {
             v.x.iter_mut().for_each(|x| *x = -*x);
@@ -408,6 +423,29 @@ fn births() -> System {
     .sets::<Energy>()
     .removes::<(Cell, Charge)>()
     .destroys()
+    .job_rows(64)
+}
+
+/// Writes handles of its spawns densely: new ones take the place of those that are gone.
+fn adopts() -> System {
+    System::rows::<(Write<Link>, Read<Position>)>("adopts", |job, (mut link, p)| {
+        let seed = seed_of(job);
+        for row in 0..job.len() {
+            assert!(!link.to[row].is_reserved(), "a link is null or was real once");
+            let fertile = job.first_row() + row < 200;
+            match roll(job, seed, row, 5) % 128 {
+                0..4 if fertile => {
+                    let position = Position { x: p.x[row], y: -p.y[row] };
+                    link.to[row] = job.spawn((position, Velocity { x: 0.5, y: 0.5 }));
+                    link.strength[row] += 1;
+                }
+                // may not be spawned: dead at once
+                4 => link.to[row] = job.spawn(Hot),
+                _ => {}
+            }
+        }
+    })
+    .spawns::<(Position, Velocity)>()
     .job_rows(64)
 }
 

@@ -146,7 +146,7 @@ fn docs(left: Duration) -> Outcome {
 fn tests(left: Duration) -> Outcome {
     let words = format!(
         "test --locked --workspace --lib --bins --tests --examples --no-fail-fast {TEST_PROFILE} \
-         --features hypostyle/fault-injection"
+         --features hypostyle/fault-injection,hypostyle-cli/fault-injection"
     );
     run(&mut cargo(&words), left).tests_outcome()
 }

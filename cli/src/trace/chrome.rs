@@ -150,8 +150,10 @@ pub(super) fn write(timeline: &Timeline, path: &Path) -> Outcome {
 }
 
 /// An error with the file's name.
-pub(super) fn failed(what: &str, path: &Path, error: &dyn std::fmt::Display) -> Failure {
-    Failure::new(failure::OTHER, format!("cannot {what} {}: {error}", path.display()))
+pub(super) fn failed(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    // a pipe that nobody reads is a failure here: only stdout may end early
+    let code = Failure::of(error).code.max(failure::OTHER);
+    Failure::new(code, format!("cannot {what} {}: {error}", path.display()))
 }
 
 fn put(timeline: &Timeline, out: &mut dyn Write) -> std::io::Result<()> {

@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Vec<PathBuf>,
     /// Draw the last so many frames. Default: 3 in an SVG, all in an HTML page.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "frames")]
+    #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>, conflicts_with = "frames")]
     last: Option<u64>,
     /// Draw frames A to B.
     #[arg(long, value_name = "A..B", value_parser = parse_frames)]
@@ -178,9 +178,11 @@ fn load(source: &str) -> Outcome<Timeline> {
     if path.is_file() {
         return chrome::read(path);
     }
-    let target: RegionTarget = source.parse().map_err(|_| {
-        Failure::new(crate::failure::NOT_FOUND, format!("there is no file {source}, and no such region"))
-    })?;
+    let missing = || Failure::new(crate::failure::NOT_FOUND, format!("there is no file {source}, and no such region"));
+    let target: RegionTarget = source.parse().map_err(|_| missing())?;
+    if path.extension().is_some_and(|end| end == "json") && !path.exists() {
+        return Err(missing());
+    }
     Ok(open::open(&target)?.timeline()?)
 }
 

@@ -4,6 +4,7 @@
 mod client;
 #[path = "../commands/mod.rs"]
 mod commands;
+mod edges;
 mod inputs;
 mod patience;
 

@@ -44,6 +44,8 @@ class RegionInfo:
     bytes_backed: int
     #: The most bytes its data may have.
     bytes_max: int
+    #: The name of the user whose it is; of another user's region nothing else can be told, not even whether it lives.
+    owner: str
     #: Why it cannot be read, if so.
     error: Optional[str]
 

@@ -345,8 +345,8 @@ class Patches:
     def spawn(self, count: Optional[int] = None, /, **components: Any) -> Array:
         """Spawns entities, as :meth:`World.spawn` does, and returns their handles.
 
-        The handles are reserved: other patches of this call may name them, also as values; they become real ones when
-        the patches are made.
+        The handles are reserved: other patches of this call may name them, also as values, and they may be written to
+        own columns of handles; they become real ones when the patches are made. In any later call they name nobody.
         """
         for component in components:
             self._check("spawns", component)

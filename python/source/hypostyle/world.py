@@ -146,6 +146,8 @@ class World:
         """
         values = _values(self.layout, components)
         count = count_of(self.layout, components, _count(self.layout, values) if count is None else count)
+        # before anything is made of that length
+        self._native.reserve(count, list(components))
         columns = []
         for name, array in values.items():
             columns.append((name, _broadcast(name, array, (count, *self.layout.field(name).shape)).tobytes()))

@@ -226,6 +226,8 @@ fn spawn_emitters(world: &mut World, emitters: u64, particles: u64, seed: u64) -
 
 /// A population that has always been there: whoever lives longer is met more often, at any age of its life.
 fn spawn_particles(world: &mut World, n: usize, seed: u64) -> Result<(), Box<dyn Error>> {
+    // before anything is made of that length
+    world.reserve::<(Position, Velocity, Age, Lifetime)>(n as u64)?;
     let walls = world.resource::<Walls>()?;
     let mut columns: [Vec<f32>; 8] = std::array::from_fn(|_| Vec::with_capacity(n));
     for index in 0..n as u64 {

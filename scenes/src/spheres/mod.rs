@@ -306,6 +306,8 @@ fn radii_of(options: &SceneOptions) -> Result<(f64, f64), SceneError> {
 
 /// Spheres on a cubic lattice, each a little off its place, in a box that fits, with some velocity.
 fn spawn_lattice(world: &mut World, n: usize, seed: u64, radii: (f64, f64)) -> Result<(), Box<dyn Error>> {
+    // before anything is made of that length
+    world.reserve::<(Position, Velocity, Spin, Radius, Force, Torque, Cell, Contact, Springs)>(n as u64)?;
     let side = (1..).find(|side| side * side * side >= n).unwrap_or(1);
     let diameter = 2.0 * radii.1;
     let width = (side as f64 * SPACING * diameter) as f32;

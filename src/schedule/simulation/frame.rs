@@ -17,6 +17,7 @@ use super::*;
 
 impl Simulation {
     pub(super) fn frame(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
+        self.world.store.begin_change();
         let info = FrameInfo { frame: self.world.frame + 1, time: self.world.time, dt };
         let parity = (info.frame & 1) as u8;
         self.clear_changed(parity)?;
@@ -146,24 +147,35 @@ impl Simulation {
         let recorder = self.recorder.clone();
         let mut lap = |phase| *at = recorder.lap(*at, EventKind::Phase { phase, batch });
         let batch_tag = batch_tag(info.frame, batch);
-        work.build(
-            group,
-            &mut Surroundings {
-                store: &mut self.world.store,
-                compiled: &self.compiled,
-                payloads: &self.payloads,
-                info,
-                batch_tag,
-                frames,
-                undo_bytes: self.undo_bytes,
-            },
-        )?;
+        loop {
+            let arrangements = self.world.store.arrangements;
+            work.build(
+                group,
+                &mut Surroundings {
+                    store: &mut self.world.store,
+                    compiled: &self.compiled,
+                    payloads: &self.payloads,
+                    info,
+                    batch_tag,
+                    frames,
+                    undo_bytes: self.undo_bytes,
+                },
+            )?;
+            // columns were moved to make room: what was noted of them first is void; they have all they need by now
+            if arrangements == self.world.store.arrangements {
+                break;
+            }
+        }
         if !work.jobs.is_empty() {
             lap(Phase::Build);
             let ran = self.run_jobs(work);
             lap(Phase::Run);
             ran?;
-            let patches = self.make_live(work, parity)?;
+            // what jobs wrote beside the columns' content stays where it is until it is that
+            self.world.store.fixed = true;
+            let live = self.make_live(work, parity);
+            self.world.store.fixed = false;
+            let patches = live?;
             lap(Phase::Live);
             if patches {
                 self.apply_patches(work, batch_tag, parity)?;
@@ -224,7 +236,7 @@ impl Simulation {
         Ok(patches)
     }
 
-    fn apply_patches(&mut self, work: &Work, batch_tag: u64, parity: u8) -> Result<(), RegionError> {
+    fn apply_patches(&mut self, work: &Work, batch_tag: u64, parity: u8) -> Result<(), Failed> {
         let Simulation { world, staged, sizes, access, report, dense, scratch, .. } = self;
         Commit {
             store: &mut world.store,
@@ -237,7 +249,15 @@ impl Simulation {
             scratch,
             counts: &mut report.patches,
         }
-        .apply(&work.jobs, &|job| staged.records(job as u32))
+        .apply(&work.jobs, &|job| staged.records(job as u32))?;
+        if self.strict
+            && let Some((system, counts)) =
+                self.report.patches.iter().enumerate().find(|(_, counts)| counts.refused > 0)
+            && let Some(reason) = counts.example.clone()
+        {
+            return Err(Failed::Refused { system, refused: counts.refused, reason });
+        }
+        Ok(())
     }
 
     fn sort_tables(&mut self, group: &Group) -> Result<(), RegionError> {

@@ -85,7 +85,7 @@ impl Engine {
             }
         }
         match self.simulation.world_mut().publish().map_err(|error| error.to_string())? {
-            Publication::Skipped => Err("looks hold all that a new generation needs: release some".to_owned()),
+            Publication::Skipped { .. } => Err("looks hold all that a new generation needs: release some".to_owned()),
             _ => Ok(()),
         }
     }

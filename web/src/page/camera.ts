@@ -64,7 +64,9 @@ export class Camera {
     if (this.orbit) {
       this.distance = Math.min(Math.max(this.distance * factor, 1e-9), 1e15);
     } else {
-      const scale = Math.min(Math.max(this.scale * factor, 1e-12), 1e15), by = this.scale - scale;
+      // numbers of the target's size must be able to tell two pixels apart
+      const least = Math.max(1e-12, Math.max(Math.abs(this.target[0]), Math.abs(this.target[1])) * 1e-14);
+      const scale = Math.min(Math.max(this.scale * factor, Math.min(least, this.scale)), 1e15), by = this.scale - scale;
       this.target[0] += (x - this.width / 2) * by;
       this.target[1] -= (y - this.height / 2) * by;
       this.scale = scale;

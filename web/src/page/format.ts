@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+import type { ScalarType } from "../view/types.ts";
+
 /** With a unit's prefix: 1.23 M. */
 export function short(value: number, unit = ""): string {
   const size = Math.abs(value);
@@ -34,21 +36,56 @@ export function count(value: number): string {
   return value.toLocaleString("en");
 }
 
-/** A value of a column, whatever its type. */
-export function value(of: unknown): string {
-  if (Array.isArray(of)) return of.map(value).join("  ");
-  if (typeof of === "bigint") return of === 0xffff_ffff_ffff_ffffn ? "none" : of > 0xffff_ffffn ? `${of & 0xffff_ffffn} · ${of >> 32n}` : String(of);
+/** A handle: slot and generation; none where it is null. */
+export function handle(of: bigint): string {
+  return of === 0xffff_ffff_ffff_ffffn ? "none" : `${of & 0xffff_ffffn} · ${of >> 32n}`;
+}
+
+/** A value of a column of this type: an integer of 64 bits is a handle only where the layout says so. */
+export function value(of: unknown, type: ScalarType | undefined): string {
+  if (Array.isArray(of)) return of.map(one => value(one, type)).join("  ");
+  if (typeof of === "bigint") return type === "entity" ? handle(of) : String(of);
   if (typeof of === "boolean") return of ? "yes" : "no";
   if (typeof of === "number") return Number.isInteger(of) && Math.abs(of) < 1e9 ? String(of) : Math.abs(of) >= 1e-3 && Math.abs(of) < 1e6 ? of.toFixed(Math.abs(of) >= 100 ? 2 : 4) : of.toExponential(3);
   return "–";
 }
 
-/** Round steps: about `wanted` of them between two values. */
+/** Round steps: about `wanted` of them between two values, all different. */
 export function ticks(low: number, high: number, wanted: number): number[] {
   const rough = (high - low) / Math.max(wanted, 1), power = 10 ** Math.floor(Math.log10(rough));
   if (!(rough > 0) || !Number.isFinite(power) || power === 0) return [];
   const step = [1, 2, 5, 10].map(n => n * power).find(n => n >= rough) ?? 10 * power;
   const out: number[] = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9 && out.length < 100; i++) out.push(Math.abs(i * step) < step * 1e-9 ? 0 : i * step);
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9 && out.length < 100; i++) {
+    const tick = Math.abs(i * step) < step * 1e-9 ? 0 : i * step;
+    // closer together than numbers of this size are
+    if (out.length > 0 && tick <= out.at(-1)!) return [];
+    out.push(tick);
+  }
   return out;
+}
+
+/** Characters that a tick's label may have. */
+const LABEL_MAX = 9;
+
+/**
+ * The labels of ticks, all different. Where they would be too long, `offset` is what all of them have in common, and the
+ * labels are what is to be added to it.
+ */
+export function tickLabels(values: readonly number[]): { offset: string; labels: string[] } {
+  const [first, second] = values;
+  if (first === undefined) return { offset: "", labels: [] };
+  const step = second === undefined ? Math.abs(first) || 1 : second - first, largest = Math.max(...values.map(Math.abs));
+  const places = Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), plain = values.map(value => value.toFixed(Math.min(places, 100)));
+  if (largest < 1e5 && places <= 4 && plain.every(text => text.length <= LABEL_MAX)) return { offset: "", labels: plain };
+  // digits that count, from the largest value's first to the step's
+  const digits = Math.max(0, Math.floor(Math.log10(largest) + 1e-9) - Math.floor(Math.log10(step) + 1e-9) + (second === undefined ? 6 : 0));
+  const powers = values.map(value => value === 0 ? "0" : value.toExponential(Math.min(digits, 100)));
+  if (second === undefined || powers.every(text => text.length <= LABEL_MAX)) return { offset: "", labels: powers };
+  const unit = 10 ** Math.floor(Math.log10(step) + 1e-9), base = Math.floor(first / (unit * 1000)) * unit * 1000;
+  const labels = values.map(value => {
+    const more = Math.round((value - base) / unit);
+    return more === 0 ? "+0" : `+${more}e${Math.round(Math.log10(unit))}`;
+  });
+  return { offset: base.toPrecision(Math.min(Math.max(digits - 1, 1), 17)).replace(/(\.\d*?)0+(e|$)/, "$1$2").replace(/\.(e|$)/, "$1"), labels };
 }

@@ -6,17 +6,24 @@ import { Camera, type Bounds } from "./camera.ts";
 import { Theme, fit, FONT } from "./canvas.ts";
 import { Chart } from "./charts.ts";
 import { table as colours } from "./colour.ts";
-import { bytes, count, digits, milliseconds, short, value } from "./format.ts";
+import { bytes, count, digits, handle as handleText, milliseconds, short, value } from "./format.ts";
 import { Gantt } from "./gantt.ts";
 import { listen } from "./input.ts";
 import { Panel } from "./panel.ts";
 import { Points, type Batch } from "./points.ts";
 import { Pacer, kernelFor } from "./prediction.ts";
 import { drawScale } from "./scale.ts";
-import { batches, boundsOf, pick, placeOf, rangeOf, tableColour } from "./sources.ts";
+import { FROM_DATA, conflict, rangeOfEnds, typed, type Ends } from "./range.ts";
+import { batches, boundsOf, missing, pick, placeOf, rangeOf, tableColour } from "./sources.ts";
+import { remember, remembered } from "./storage.ts";
 
 const $ = <T extends HTMLElement = HTMLElement>(id: string): T => document.getElementById(id) as T;
 const SAMPLE_MS = 200;
+/** A tab that is hidden for so long receives nothing more until it is seen again. */
+const HIDDEN_MS = 2000;
+
+/** The page's connection, to be closed where the page cannot run. */
+let opened: Connection | undefined;
 
 class Page {
   readonly connection: Connection;
@@ -37,7 +44,14 @@ class Page {
   #drawn = { version: -1, camera: -1, scale: -1 };
   #fitted = false;
   #bounds: Bounds | undefined;
-  #range: [number, number] = [0, 1];
+  /** The colours' range; none before the data say it. */
+  #range: [number, number] | undefined;
+  #ends: Ends = FROM_DATA;
+  /** The components that the state at hand was sent with. */
+  #received: ReadonlySet<string> = new Set();
+  #hiding: ReturnType<typeof setTimeout> | undefined;
+  /** Paused because nobody saw the tab. */
+  #away = false;
   #pointer: { x: number; y: number } | undefined;
   #pinned: bigint | undefined;
   #hover: { table: Table; row: number; handle: bigint } | undefined;
@@ -59,7 +73,7 @@ class Page {
     const url = new URL("live", location.href), token = new URLSearchParams(location.search).get("token");
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     url.search = url.hash = "";
-    this.connection = connect(url, {
+    this.connection = opened = connect(url, {
       ...(token !== null ? { token } : {}),
       choose: () => {
         if (this.#panel.announce()) this.#layoutChanged();
@@ -71,11 +85,17 @@ class Page {
       this.#updateMs += event.applyMs;
       this.applyMs.push(event.applyMs);
       if (this.applyMs.length > 600) this.applyMs.shift();
+      if (event.full) this.#received = new Set(this.connection.wishes.columns);
       this.#dirty = true;
     });
-    this.connection.onState(() => this.#state());
+    this.connection.onState(() => {
+      this.#state();
+      if (this.#missing().length > 0) this.#redraw();
+    });
     this.#buttons();
-    this.#setTheme(localStorage.getItem("hypostyle-theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
+    document.addEventListener("visibilitychange", () => this.#seen());
+    this.#seen();
+    this.#setTheme(remembered("hypostyle-theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
     new ResizeObserver(() => this.#resize()).observe(this.#view);
     this.#resize();
     this.#state();
@@ -117,7 +137,7 @@ class Page {
     }
     if (!this.#dirty && camera.changes === this.#drawn.camera) return;
     this.#dirty = false;
-    this.#batches = batches(world, this.#panel.chosen, this.#pacer?.predictor);
+    this.#batches = this.#gather();
     if (!this.#fitted && world.generation > 0) this.#fit();
     if (begun - this.#slowAt > 500) {
       this.#slowAt = begun;
@@ -128,11 +148,13 @@ class Page {
     const ratio = devicePixelRatio || 1, size = this.#panel.size * ratio;
     camera.matrix(this.#matrix);
     this.#points.draw(this.#batches, this.#matrix, {
-      size, reach: camera.orbit ? camera.distance : 0, low: this.#range[0], high: this.#range[1], version: world.version, alpha: camera.orbit ? 1 : 0.85,
+      size, reach: camera.orbit ? camera.distance : 0, low: this.#range?.[0] ?? 0, high: this.#range?.[1] ?? 1, version: world.version, alpha: camera.orbit ? 1 : 0.85,
     });
     if (this.#drawn.scale !== camera.changes) {
       const { x, y, z } = this.#panel.chosen;
-      drawScale($("scale"), camera, this.#theme, [x, y, z || "0"], this.#bounds);
+      const named = (name: string): string => this.#missing().includes(name) ? `${name} (${this.#whyMissing()})` : name;
+      drawScale($("scale"), camera, this.#theme, [named(x), named(y), named(z || "0")], this.#bounds);
+      this.#view.setAttribute("aria-label", `The entities as points, by ${this.#axes().map(named).join(", ")}`);
       this.#drawn.scale = camera.changes;
     }
     this.#drawn.camera = camera.changes;
@@ -223,15 +245,12 @@ class Page {
       slot.setCustomValidity(slot.value.trim() === "" || place ? "" : "no such entity");
       this.#entity();
     };
-    for (const id of ["low", "high"]) {
-      $<HTMLInputElement>(id).onchange = () => {
-        $<HTMLInputElement>("auto").checked = false;
-        this.#typedRange();
-      };
+    for (const id of ["low", "high"] as const) {
+      $<HTMLInputElement>(id).onchange = () => this.#typedRange(id);
     }
     $("auto").onchange = () => {
-      this.#slowAt = 0;
-      this.#dirty = true;
+      const [low, high] = this.#range ?? [undefined, undefined];
+      this.#setEnds($<HTMLInputElement>("auto").checked ? FROM_DATA : { low, high });
     };
   }
 
@@ -275,7 +294,8 @@ class Page {
 
   #layoutChanged(): void {
     this.#fitted = false;
-    this.#pinned = this.#hover = undefined;
+    this.#pinned = this.#hover = this.#range = undefined;
+    this.#setEnds(FROM_DATA);
     queueMicrotask(() => {
       this.#predict();
       this.#chosen("axes");
@@ -283,10 +303,14 @@ class Page {
   }
 
   #chosen(what: "axes" | "look" | "colour"): void {
-    this.#dirty = true;
+    this.#redraw();
     this.#slowAt = 0;
     if (what === "look") this.#points.palette(colours(this.#panel.map, this.#theme.dark));
-    if (what === "colour") $<HTMLInputElement>("auto").checked = true;
+    if (what === "colour") {
+      // a range of other values says nothing of these
+      this.#range = undefined;
+      this.#setEnds(FROM_DATA);
+    }
     if (what === "axes") {
       if (this.#panel.chosen.z === "") this.camera.orbit = false;
       this.#fitted = false;
@@ -307,7 +331,7 @@ class Page {
   }
 
   #fit(): void {
-    this.#batches = batches(this.connection.world, this.#panel.chosen, this.#pacer?.predictor);
+    this.#batches = this.#gather();
     this.#bounds = boundsOf(this.#batches);
     if (!this.#bounds) return;
     this.#fitted = true;
@@ -316,25 +340,72 @@ class Page {
     this.#dirty = true;
   }
 
-  #autoRange(): void {
-    if (!$<HTMLInputElement>("auto").checked) return;
-    const range = rangeOf(this.#batches);
-    if (!range) return;
-    let [low, high] = range;
-    if (this.#panel.map === "balance") [low, high] = [-Math.max(-low, high), Math.max(-low, high)];
-    if (low === high) [low, high] = [low - 0.5, high + 0.5];
-    // a range that hardly changes stays: the legend is to be read
-    const [a, b] = this.#range, width = b - a;
-    if (Math.abs(low - a) < width * 0.04 && Math.abs(high - b) < width * 0.04 && width > 0) return;
-    this.#range = [low, high];
+  /** What is drawn: the chosen view of what is held. */
+  #gather(): Batch[] {
+    return batches(this.connection.world, this.#panel.chosen, this.#pacer?.predictor, this.#received);
+  }
+
+  /** The chosen names of which nothing is received yet. */
+  #missing(): string[] {
+    return this.connection.world.generation > 0 ? missing(this.#panel.chosen, this.#received) : [];
+  }
+
+  #whyMissing(): string {
+    return this.connection.state === "paused" ? "not received while paused" : "not received yet";
+  }
+
+  #redraw(): void {
+    this.#dirty = true;
+    this.#drawn.scale = -1;
     this.#legend();
   }
 
-  #typedRange(): void {
-    const low = Number($<HTMLInputElement>("low").value), high = Number($<HTMLInputElement>("high").value);
-    if (Number.isFinite(low) && Number.isFinite(high) && low < high) this.#range = [low, high];
-    this.#dirty = true;
+  /** A tab that nobody sees receives nothing; seen again, it goes on from what it holds. */
+  #seen(): void {
+    clearTimeout(this.#hiding);
+    if (document.hidden) {
+      this.#hiding = setTimeout(() => {
+        if (!document.hidden || this.connection.state === "paused" || this.connection.state === "closed") return;
+        this.#away = true;
+        this.connection.pause();
+      }, HIDDEN_MS);
+    } else if (this.#away) {
+      this.#away = false;
+      this.connection.resume();
+    }
+  }
+
+  #autoRange(): void {
+    const { low, high } = this.#ends, isAuto = low === undefined && high === undefined;
+    const range = rangeOfEnds(rangeOf(this.#batches), this.#ends, this.#panel.map === "balance");
+    if (!range) return;
+    // a range that hardly changes stays: the legend is to be read
+    const [a, b] = this.#range ?? [0, 0], width = b - a;
+    if (isAuto && Math.abs(range[0] - a) < width * 0.04 && Math.abs(range[1] - b) < width * 0.04 && width > 0) return;
+    this.#range = range;
     this.#legend();
+  }
+
+  /** Takes what was typed at an end: a number fixes it, nothing gives it back to the data; the rest is told and left. */
+  #typedRange(id: "low" | "high"): void {
+    const input = $<HTMLInputElement>(id), { value, fault } = typed(input.value), ends = { ...this.#ends, [id]: value };
+    const why = fault || conflict(ends);
+    input.setCustomValidity(why);
+    if (why === "") this.#setEnds(ends);
+    else input.reportValidity();
+  }
+
+  #setEnds(ends: Ends): void {
+    this.#ends = ends;
+    $<HTMLInputElement>("auto").checked = ends.low === undefined && ends.high === undefined;
+    for (const id of ["low", "high"] as const) {
+      const input = $<HTMLInputElement>(id), end = ends[id];
+      input.setCustomValidity("");
+      if (end === undefined) input.value = "";
+      else if (typed(input.value).value !== end) input.value = String(end);
+    }
+    this.#slowAt = 0;
+    this.#dirty = true;
   }
 
   #legend(): void {
@@ -356,16 +427,20 @@ class Page {
     g.fillStyle = gradient;
     g.fillRect(0, 2, width, 13);
     g.fillStyle = theme.colour("soft");
-    const [low, high] = this.#range;
+    const range = this.#missing().includes(colour) ? undefined : this.#range;
+    $("legend").setAttribute("aria-label", `Colour scale: ${colour}, ${range ? `${digits(range[0])} to ${digits(range[1])}` : this.#missing().includes(colour) ? this.#whyMissing() : "no values yet"}`);
+    for (const [id, end] of [["low", range?.[0]], ["high", range?.[1]]] as const) $<HTMLInputElement>(id).placeholder = end === undefined ? "" : digits(end);
+    if (!range) {
+      g.textAlign = "left";
+      if (this.#missing().includes(colour)) g.fillText(this.#whyMissing(), 0, 27);
+      return;
+    }
+    const [low, high] = range;
     for (let i = 0; i <= 4; i++) {
       const x = Math.round(i / 4 * (width - 1));
       g.fillRect(x, 15, 1, 4);
       g.textAlign = i === 0 ? "left" : i === 4 ? "right" : "center";
       g.fillText(digits(low + (high - low) * i / 4), x, 27);
-    }
-    for (const [id, end] of [["low", low], ["high", high]] as const) {
-      const input = $<HTMLInputElement>(id);
-      if ($<HTMLInputElement>("auto").checked && document.activeElement !== input) input.value = digits(end);
     }
   }
 
@@ -382,11 +457,12 @@ class Page {
     tip.hidden = !this.#hover;
     this.#view.style.cursor = this.#hover ? "pointer" : "";
     if (!this.#hover) return;
-    const { table, row, handle } = this.#hover, values = table.row(row), lines = [`entity ${value(handle)}`];
+    const { table, row, handle } = this.#hover, values = table.row(row), lines = [`entity ${handleText(handle)}`];
     const { colour } = this.#panel.chosen;
     for (const name of new Set([...this.#axes(), ...(colour ? [colour] : [])])) {
       const [base, lane] = name.split("["), found = values.get(base!);
-      if (found !== undefined) lines.push(`${name}  ${value(Array.isArray(found) ? found[parseInt(lane ?? "0", 10)] : found)}`);
+      const shown = Array.isArray(found) ? found[parseInt(lane ?? "0", 10)] : found;
+      if (found !== undefined) lines.push(`${name}  ${value(shown, table.columns.get(base!)?.type)}`);
     }
     const [head, ...rest] = lines, b = document.createElement("b");
     b.textContent = head!;
@@ -401,12 +477,12 @@ class Page {
     // rows move: an entity is its handle
     const handle = this.#pinned ?? this.#hover?.handle, place = handle !== undefined ? world.entities.find(handle) : undefined;
     if (handle === undefined || !place) {
-      rows(table, handle !== undefined ? [[`entity ${value(handle)}`, "is gone"]] : []);
+      rows(table, handle !== undefined ? [[`entity ${handleText(handle)}`, "is gone"]] : []);
       return;
     }
     rows(table, [
       ["slot · generation", `${handle & 0xffff_ffffn} · ${handle >> 32n}`], ["table, row", `${place.table.id}, ${count(place.row)}`],
-      ...[...place.table.row(place.row)].map(([name, of]) => [name, value(of)] as [string, string]),
+      ...[...place.table.row(place.row)].map(([name, of]) => [name, value(of, place.table.columns.get(name)?.type)] as [string, string]),
     ]);
   }
 
@@ -421,7 +497,7 @@ class Page {
 
   #setTheme(name: string): void {
     document.documentElement.dataset["theme"] = name === "light" ? "light" : "dark";
-    localStorage.setItem("hypostyle-theme", name);
+    remember("hypostyle-theme", name);
     this.#theme.refresh();
     setText($("theme"), this.#theme.dark ? "Light" : "Dark");
     this.#points.palette(colours(this.#panel.map, this.#theme.dark));
@@ -474,6 +550,8 @@ declare global {
 try {
   globalThis.hypostyle = new Page();
 } catch (error) {
+  // no state of the connection may take the reason away again
+  opened?.close();
   const banner = $("banner");
   banner.hidden = false;
   setText(banner.querySelector("b")!, "This page cannot run here");

@@ -2,7 +2,7 @@
 
 import { FONT, fit, type Theme } from "./canvas.ts";
 import type { Bounds, Camera } from "./camera.ts";
-import { digits, ticks } from "./format.ts";
+import { digits, tickLabels, ticks } from "./format.ts";
 
 /** Draws axes for what the camera sees. */
 export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Theme, names: readonly [string, string, string], bounds: Bounds | undefined): void {
@@ -14,8 +14,6 @@ export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Them
   }
   const [cx, cy] = camera.target, { scale } = camera;
   const x0 = cx - width / 2 * scale, x1 = cx + width / 2 * scale, y0 = cy - height / 2 * scale, y1 = cy + height / 2 * scale;
-  const shown = (value: number, step: number): string => Math.abs(value) >= 1e5 || step < 1e-4 ? value.toExponential(Math.max(0, Math.min(6, Math.floor(Math.log10(Math.abs(value) / step || 1)))))
-    : value.toFixed(Math.max(0, Math.min(6, -Math.floor(Math.log10(step) + 1e-9))));
   const line = (position: number, vertical: boolean, zero: boolean): void => {
     g.fillStyle = theme.colour(zero ? "soft" : "line");
     g.globalAlpha = zero ? 0.45 : 0.55;
@@ -29,18 +27,19 @@ export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Them
   g.fillStyle = theme.colour("soft");
   g.textBaseline = "bottom";
   g.textAlign = "left";
-  const step = (values: number[]): number => values.length > 1 ? values[1]! - values[0]! : 1;
-  for (const x of xs) {
+  const xLabels = tickLabels(xs), yLabels = tickLabels(ys);
+  xs.forEach((x, i) => {
     const at = (x - x0) / scale;
-    if (at > 46 && at < width - (width > 900 ? 480 : 40)) g.fillText(shown(x, step(xs)), at + 4, height - 5);
-  }
-  for (const y of ys) {
+    if (at > 46 && at < width - (width > 900 ? 480 : 40)) g.fillText(xLabels.labels[i]!, at + 4, height - 5);
+  });
+  ys.forEach((y, i) => {
     const at = (y1 - y) / scale;
-    if (at > 22 && at < height - 24) g.fillText(shown(y, step(ys)), 6, at - 2);
-  }
+    if (at > 22 && at < height - 24) g.fillText(yLabels.labels[i]!, 6, at - 2);
+  });
   g.fillStyle = theme.colour("ink");
   g.textBaseline = "top";
-  g.fillText(`↑ ${names[1]}   → ${names[0]}`, 8, 10);
+  const from = (offset: string): string => offset === "" ? "" : ` from ${offset}`;
+  g.fillText(`↑ ${names[1]}${from(yLabels.offset)}   → ${names[0]}${from(xLabels.offset)}`, 8, 10);
 }
 
 function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, names: readonly [string, string, string], bounds: Bounds): void {

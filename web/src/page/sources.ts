@@ -57,8 +57,18 @@ function source(table: Table, name: string, predictor: Predictor | undefined): S
   return undefined;
 }
 
-/** The tables that have the axes, with where their values are. */
-export function batches(world: World, chosen: Chosen, predictor: Predictor | undefined): Batch[] {
+/** The chosen names of which nothing is received: what is held of them is nothing, or old. */
+export function missing(chosen: Chosen, received: ReadonlySet<string>): string[] {
+  return [...new Set([chosen.x, chosen.y, chosen.z, chosen.colour])].filter(name => name !== "" && !received.has(componentOf(name)));
+}
+
+function componentOf(name: string): string {
+  return name.split(".")[0]!;
+}
+
+/** The tables that have the axes, with where their values are; `received`: the components that the server sends. */
+export function batches(world: World, chosen: Chosen, predictor: Predictor | undefined, received: ReadonlySet<string>): Batch[] {
+  if (missing({ ...chosen, colour: "" }, received).length > 0) return [];
   const out: Batch[] = [];
   const components = new Set(world.components.filter(component => component.fields.length === 0).map(component => component.name));
   world.tables.forEach((table, i) => {
@@ -67,6 +77,7 @@ export function batches(world: World, chosen: Chosen, predictor: Predictor | und
     if (!x || !y || !z) return;
     let plain: string | undefined, colour: Source = { kind: "constant", value: 0 };
     if (chosen.colour === "") plain = KINDS[i % KINDS.length]!;
+    else if (!received.has(componentOf(chosen.colour))) plain = "#8a93a3";
     else {
       const found = source(table, chosen.colour, undefined);
       if (found) colour = found;

@@ -10,18 +10,20 @@ export interface Part {
   readonly column: Column;
   /** The rows' values, in place: valid until the table grows, so take it anew in each frame. */
   readonly data: ColumnArray;
-  /** Rows of the table. */
+  /** Rows of the table. Where there is a box, `inside` says which of them count. */
   readonly rows: number;
   /** The first value of row 0, and how many values a row has. */
   readonly offset: number;
   readonly stride: number;
   /** For a component that rows may lack: which have it. */
   readonly presence: Bits | undefined;
+  /** For a subscription with a box: which rows are inside. The data of others is old, or zero. */
+  readonly inside: Bits | undefined;
 }
 
 /**
- * One field over all tables, in table and row order. Nothing is copied: the view shows whatever the world holds when it
- * is asked.
+ * One field over all tables, in table and row order; with a box, of the rows inside. Nothing is copied: the view shows
+ * whatever the world holds when it is asked.
  */
 export class ColumnView implements Iterable<Scalar | Scalar[] | undefined> {
   readonly name: string;
@@ -61,49 +63,59 @@ export class ColumnView implements Iterable<Scalar | Scalar[] | undefined> {
         offset: this.#lane ?? 0,
         stride: column.lanes,
         presence: table.toggles.get(column.component),
+        inside: table.inBox,
       });
     }
     return parts;
   }
 
-  /** Rows in all parts. */
+  /** Rows in all parts; with a box, those inside. */
   get length(): number {
     let sum = 0;
-    for (const table of this.#tables()) if (table.columns.has(this.#base)) sum += table.rows;
+    for (const table of this.#tables()) if (table.columns.has(this.#base)) sum += table.rowsShown;
     return sum;
   }
 
   /** The value of a row, counted through all parts; `undefined` past the end and where the row lacks the component. */
   at(index: number): Scalar | Scalar[] | undefined {
     if (index < 0) index += this.length;
+    if (index < 0) return undefined;
     for (const part of this.parts) {
-      if (index < part.rows) return index < 0 ? undefined : this.#value(part, index);
-      index -= part.rows;
+      const rows = part.table.rowsShown;
+      if (index < rows) return this.#value(part, part.inside ? part.inside.nth(index, part.rows) : index);
+      index -= rows;
     }
     return undefined;
   }
 
   *[Symbol.iterator](): Generator<Scalar | Scalar[] | undefined> {
-    for (const part of this.parts) for (let row = 0; row < part.rows; row++) yield this.#value(part, row);
+    for (const part of this.parts) {
+      for (let row = 0; row < part.rows; row++) if (part.table.shows(row)) yield this.#value(part, row);
+    }
   }
 
   /** All values of present rows in one new array; array fields are flat. */
   toArray(): ColumnArray {
     const parts = this.parts;
-    const lengths = parts.map(part => part.presence ? part.presence.count(part.rows) : part.rows);
+    const lengths = parts.map(({ presence, inside, rows }) => {
+      if (!presence || !inside) return (presence ?? inside)?.count(rows) ?? rows;
+      let both = 0;
+      for (let row = 0; row < rows; row++) if (presence.has(row) && inside.has(row)) both++;
+      return both;
+    });
     const total = lengths.reduce((sum, length) => sum + length, 0) * this.lanes;
     const first = parts[0];
     if (!first) return new Float64Array(0);
     const out = new (first.data.constructor as new (length: number) => ColumnArray)(total);
     let to = 0;
-    for (const { data, rows, offset, stride, presence } of parts) {
-      if (!presence && this.lanes === stride) {
+    for (const { data, rows, offset, stride, presence, inside } of parts) {
+      if (!presence && !inside && this.lanes === stride) {
         (out as Float64Array).set(data as Float64Array, to);
         to += data.length;
         continue;
       }
       for (let row = 0; row < rows; row++) {
-        if (presence && !presence.has(row)) continue;
+        if (presence?.has(row) === false || inside?.has(row) === false) continue;
         for (let k = 0; k < this.lanes; k++) out[to++] = data[row * stride + offset + k] as never;
       }
     }

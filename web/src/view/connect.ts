@@ -13,7 +13,8 @@ import { Assembler, World, type Applied } from "./world.ts";
 
 /**
  * Where a connection stands: `connecting` until the first state is there, `live` while states come, `waiting` until the
- * next attempt, `paused` and `closed` by request (a fault that a new attempt cannot mend also closes).
+ * next attempt, `paused` and `closed` by request. What a new attempt cannot mend also closes: a token that is missing or
+ * wrong (HTTP 401), an origin that may not connect (403), a subscription that the server refuses.
  */
 export type ConnectionState = "connecting" | "live" | "waiting" | "paused" | "closed";
 
@@ -29,6 +30,8 @@ export interface ConnectOptions extends Wishes {
   readonly choose?: (hello: Hello) => Wishes;
   /** Sent as `?token=`. */
   readonly token?: string;
+  /** Asks over HTTP why a socket was refused, which it does not tell itself; default: the platform's `fetch`. */
+  readonly fetch?: (url: string, options: RequestInit) => Promise<Response>;
   /** Makes the socket: where the platform's `WebSocket` is not wanted. */
   readonly socket?: (url: string, protocol: string) => WebSocket;
 }
@@ -43,6 +46,12 @@ export interface FrameEvent extends Applied {
 export function connect(url: string | URL, options: ConnectOptions = {}): Connection {
   return new Connection(String(url), options);
 }
+
+/** How long a server may take to say why it refused a socket, and the longest pause that it can ask for. */
+const WHY_MS_MAX = 5000;
+const PAUSE_MS_MAX = 3_600_000;
+/** How long after its error a socket may take to tell that it is closed. */
+const CLOSE_MS = 100;
 
 interface Pending {
   readonly resolve: (subscribed: Subscribed) => void;
@@ -209,9 +218,19 @@ export class Connection {
     socket.onmessage = event => {
       if (socket === this.#socket) this.#message(event.data);
     };
-    socket.onclose = event => {
-      if (socket === this.#socket) this.#fail(event.reason || (event.code === 1006 ? "no connection to the server" : `closed by the server (${event.code})`));
+    let fault = "";
+    const ended = (code: number, reason: string): void => {
+      if (socket !== this.#socket) return;
+      const lost = fault === "" ? "no connection to the server" : `no connection to the server (${fault})`, wasRefused = !this.hello && code === 1006;
+      this.#fail(reason || (code === 1006 ? lost : `closed by the server (${code})`));
+      if (wasRefused) void this.#askWhy();
     };
+    // in node a socket without this ends the process; and node 20's own tells of a refusal by nothing else
+    socket.onerror = event => {
+      fault = (event as Partial<ErrorEvent>).message ?? "";
+      setTimeout(() => ended(1006, ""), CLOSE_MS);
+    };
+    socket.onclose = event => ended(event.code, event.reason);
     this.#watch = setInterval(() => this.#look(), 500);
   }
 
@@ -236,11 +255,41 @@ export class Connection {
     }
   }
 
-  #fail(reason: string): void {
+  /** Asks why a socket was refused: what no new attempt can mend ends it, a full server says when to come again. */
+  async #askWhy(): Promise<void> {
+    const ask = this.#options.fetch ?? globalThis.fetch, attempt = this.#attempts;
+    let status: number, text: string, after: number;
+    try {
+      const response = await ask(this.#url.replace(/^ws/, "http"), { cache: "no-store", signal: AbortSignal.timeout(WHY_MS_MAX) });
+      status = response.status;
+      after = Number(response.headers.get("retry-after") ?? NaN) * 1000;
+      text = textOf(await response.text(), status);
+    } catch {
+      return;
+    }
+    // meanwhile it may have been closed, paused, or let in
+    if (attempt !== this.#attempts || this.hello || this.#state !== "waiting" && this.#state !== "connecting") return;
+    if (status === 401 || status === 403) this.#refuse(text);
+    else if (status === 503) this.#wait(text, after >= 0 ? Math.min(after, PAUSE_MS_MAX) * (1 + Math.random() * 0.25) : this.nextTryAt - performance.now());
+  }
+
+  /** Ends it for a reason that no new attempt can mend. */
+  #refuse(reason: string): void {
     this.#drop();
+    this.#pending?.reject(new ViewError(reason));
+    this.#pending = undefined;
+    this.#set("closed", reason);
+  }
+
+  #fail(reason: string): void {
     const { retryMsMin = 250, retryMsMax = 10_000 } = this.#options;
     const pause = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(this.#attempts, 20)) * (0.75 + Math.random() * 0.5);
     this.#attempts++;
+    this.#wait(reason, pause);
+  }
+
+  #wait(reason: string, pause: number): void {
+    this.#drop();
     this.nextTryAt = performance.now() + pause;
     this.#timer = setTimeout(() => this.#open(), pause);
     this.#set("waiting", reason);
@@ -299,15 +348,13 @@ export class Connection {
           pending.reject(new ViewError(message.text));
           if (!this.subscribed && this.hello) this.#send(encodeSubscribe(this.#known(this.hello)));
         } else if (message.code === 8 && !this.subscribed) {
-          this.#drop();
-          this.#set("closed", message.text);
+          this.#refuse(message.text);
         }
         return;
       case "bye":
         if (message.code === 3 || message.code === 4) this.#view = "";
         if (message.code === 7) {
-          this.#drop();
-          this.#set("closed", message.text);
+          this.#refuse(message.text);
         } else {
           this.#fail(message.text || `the server ended it (${message.code})`);
         }
@@ -389,6 +436,17 @@ function guarded(call: () => void): void {
       throw error;
     });
   }
+}
+
+/** What a server says of a refusal, in JSON or as it is. */
+function textOf(body: string, status: number): string {
+  try {
+    const { error } = JSON.parse(body) as { error?: unknown };
+    if (typeof error === "string" && error !== "") return error.slice(0, 300);
+  } catch {
+    // another server's page
+  }
+  return `the server refuses the connection (HTTP ${status})`;
 }
 
 function withToken(url: string, token: string | undefined): string {

@@ -158,17 +158,33 @@ export class Bits extends Store {
     return ((this.words[row >>> 5] ?? 0) >>> (row & 31) & 1) === 1;
   }
 
+  /** The row of the bit that is set as the n-th one (from 0) of the first rows; -1 where there are fewer. */
+  nth(n: number, rows: number): number {
+    for (let word = 0; word * 32 < rows; word++) {
+      const from = word * 32, here = this.countIn(word, rows - from);
+      if (n >= here) {
+        n -= here;
+        continue;
+      }
+      for (let row = from; ; row++) if (this.has(row) && n-- === 0) return row;
+    }
+    return -1;
+  }
+
   /** How many of the first rows have it. */
   count(rows: number): number {
     let sum = 0;
-    for (let word = 0; word * 32 < rows; word++) {
-      let bits = this.words[word] ?? 0;
-      if (rows - word * 32 < 32) bits &= 2 ** (rows - word * 32) - 1;
-      bits -= bits >>> 1 & 0x55555555;
-      bits = (bits & 0x33333333) + (bits >>> 2 & 0x33333333);
-      sum += Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
-    }
+    for (let word = 0; word * 32 < rows; word++) sum += this.countIn(word, rows - word * 32);
     return sum;
+  }
+
+  /** How many of the first rows of a word of 32 have it. */
+  private countIn(word: number, rows: number): number {
+    let bits = this.words[word] ?? 0;
+    if (rows < 32) bits &= 2 ** rows - 1;
+    bits -= bits >>> 1 & 0x55555555;
+    bits = (bits & 0x33333333) + (bits >>> 2 & 0x33333333);
+    return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
   }
 }
 
@@ -181,7 +197,10 @@ export class Table {
   columns: ReadonlyMap<string, Column> = new Map();
   /** Presence of toggle components, by component. */
   toggles: ReadonlyMap<string, Bits> = new Map();
-  /** Which rows are inside the subscription's box; `undefined` without a box. */
+  /**
+   * Which rows are inside the subscription's box; `undefined` without a box. Of the others only the handles are known:
+   * their values are old, or zero.
+   */
   inBox: Bits | undefined;
   /** All of them, in the server's order. */
   parts: readonly (Column | Bits)[] = [];
@@ -197,9 +216,19 @@ export class Table {
     return this.parts[0] as Column;
   }
 
-  /** Entities in the table. */
+  /** Rows of the table, those outside a box among them. */
   get rows(): number {
     return this.#rows;
+  }
+
+  /** Rows that the subscription shows: all of them, or those inside its box. */
+  get rowsShown(): number {
+    return this.inBox ? this.inBox.count(this.#rows) : this.#rows;
+  }
+
+  /** Whether the subscription shows a row. */
+  shows(row: number): boolean {
+    return row >= 0 && row < this.#rows && (this.inBox?.has(row) ?? true);
   }
 
   /** Rows that its arrays have room for. */

@@ -16,7 +16,7 @@ export interface Place {
   readonly row: number;
 }
 
-/** All entities of all tables. */
+/** All entities of all tables; where the subscription has a box, of its tables those inside. */
 export class Entities {
   readonly #tables: () => Iterable<Table>;
 
@@ -27,7 +27,7 @@ export class Entities {
   /** How many there are. */
   get count(): number {
     let sum = 0;
-    for (const table of this.#tables()) sum += table.rows;
+    for (const table of this.#tables()) sum += table.rowsShown;
     return sum;
   }
 
@@ -42,7 +42,7 @@ export class Entities {
       for (let row = 0, at = 0; row < table.rows; row++, at += 2) {
         if (words[at] !== slot) continue;
         if (typeof entity === "bigint" && words[at + 1] !== Number(entity >> 32n)) continue;
-        return { table, row };
+        return table.shows(row) ? { table, row } : undefined;
       }
     }
     return undefined;
@@ -55,7 +55,9 @@ export class Entities {
   }
 
   *[Symbol.iterator](): Generator<bigint> {
-    for (const table of this.#tables()) for (let row = 0; row < table.rows; row++) yield table.handles.data[row] as bigint;
+    for (const table of this.#tables()) {
+      for (let row = 0; row < table.rows; row++) if (table.shows(row)) yield table.handles.data[row] as bigint;
+    }
   }
 }
 

@@ -86,6 +86,10 @@ test("subscriptions change on a live connection; refusals leave it as it is", { 
       const values = table.columns.get("position.x")!.data as Float32Array;
       for (let row = 0; row < table.rows; row++) if (table.inBox?.has(row)) assert.ok(values[row]! >= 0 && values[row]! <= 50);
     }
+    const inside = connection.world.column("position.x"), shown = [...inside].map(Number);
+    assert.ok(shown.length > 100 && shown.length === inside.length && shown.length === connection.world.entities.count);
+    assert.ok(shown.every(value => value >= 0 && value <= 50) && shown.filter(value => value === 0).length < 10, "rows outside are not there");
+    assert.deepEqual([...inside.toArray() as Float32Array], shown);
   } finally {
     connection.close();
     await real.close();

@@ -196,3 +196,123 @@ test("a lost server is told and found again, on a small screen too", { skip }, a
   assert.deepEqual(errors, []);
   await page.context().close();
 });
+
+test("a browser that refuses storage is no reason to end", { skip }, async () => {
+  const context = await browser.newContext({ viewport: { width: 1000, height: 640 }, colorScheme: "dark" }), page = await context.newPage(), errors: string[] = [];
+  page.on("pageerror", error => errors.push(String(error)));
+  await page.addInitScript(() => Object.defineProperty(window, "localStorage", { get: () => { throw new DOMException("Access is denied for this document.", "SecurityError"); } }));
+  await page.goto(server.url);
+  await page.waitForFunction(() => globalThis.hypostyle?.connection.state === "live" && hypostyle.scriptMs.length > 3);
+  assert.ok(await painted(page) > 1500);
+  await page.locator("#theme").click();
+  assert.equal(await page.evaluate(() => document.documentElement.dataset["theme"]), "light");
+  assert.equal(await page.locator("#banner").isVisible(), false);
+  assert.deepEqual(errors, []);
+  await context.close();
+});
+
+test("a page that cannot run says why, and goes on saying it", { skip }, async () => {
+  const context = await browser.newContext({ viewport: { width: 1000, height: 640 } }), page = await context.newPage();
+  await page.addInitScript(() => (HTMLCanvasElement.prototype.getContext = () => null));
+  await page.addInitScript(() => (globalThis.matchMedia = () => { throw new Error("no media here"); }));
+  await page.goto(server.url);
+  await page.waitForTimeout(700);
+  assert.match(await page.textContent("#banner") ?? "", /^This page cannot run here(this browser has no WebGL 2|no media here)/);
+  assert.equal(await page.locator("#banner").isVisible(), true);
+  await context.close();
+  // also where the connection was there already
+  const other = await browser.newContext({ viewport: { width: 1000, height: 640 } }), late = await other.newPage();
+  await late.addInitScript(() => (globalThis.matchMedia = () => { throw new Error("no media here"); }));
+  await late.goto(server.url);
+  await late.waitForTimeout(700);
+  assert.equal(await late.textContent("#banner"), "This page cannot run hereno media hereTry now");
+  assert.equal(await late.locator("#banner").isVisible(), true);
+  await other.close();
+});
+
+test("an end of the colour range is a number that was typed, or the data's own", { skip }, async () => {
+  const { page, errors } = await opened();
+  const label = (): Promise<string> => page.evaluate(() => document.getElementById("legend")!.getAttribute("aria-label") ?? "");
+  const field = (id: string): Promise<{ value: string; placeholder: string; fault: string }> => page.evaluate(id => {
+    const input = document.getElementById(id) as HTMLInputElement;
+    return { value: input.value, placeholder: input.placeholder, fault: input.validationMessage };
+  }, id);
+  await page.waitForFunction(() => /^Colour scale: velocity\.x, -[\d.]+ to [\d.]+$/.test(document.getElementById("legend")!.getAttribute("aria-label") ?? ""));
+  const auto = await label(), low = /, (.*) to/.exec(auto)![1]!;
+  assert.notEqual(low, "0");
+  await page.fill("#high", "500");
+  await page.press("#high", "Enter");
+  await page.waitForFunction(() => document.getElementById("legend")!.getAttribute("aria-label")!.endsWith(" to 500"));
+  assert.match(await label(), /, -[\d.]+ to 500$/, "the empty low end is the data's, not 0");
+  assert.deepEqual([(await field("low")).value, await page.isChecked("#auto")], ["", false]);
+  assert.match((await field("low")).placeholder, /^-[\d.]+$/);
+  for (const wrong of ["abc", "1,5", "600"]) {
+    await page.fill("#low", wrong);
+    await page.press("#low", "Enter");
+    assert.notEqual((await field("low")).fault, "", wrong);
+    assert.match(await label(), / to 500$/);
+  }
+  await page.fill("#low", "1.5");
+  await page.press("#low", "Enter");
+  await page.waitForFunction(() => document.getElementById("legend")!.getAttribute("aria-label") === "Colour scale: velocity.x, 1.50 to 500");
+  for (const id of ["#low", "#high"]) {
+    await page.fill(id, "");
+    await page.press(id, "Enter");
+  }
+  assert.equal(await page.isChecked("#auto"), true);
+  await page.waitForFunction(() => /, -[\d.]+ to [\d.]+$/.test(document.getElementById("legend")!.getAttribute("aria-label")!) && !document.getElementById("legend")!.getAttribute("aria-label")!.endsWith("500"));
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("a paused page shows nothing under the name of what it does not hold", { skip }, async () => {
+  const { page, errors } = await opened();
+  await page.selectOption("#colour", "");
+  const subscribed = await page.evaluate(() => hypostyle.connection.subscribed!.subscription);
+  await page.locator("#components label", { hasText: "velocity" }).locator("input").uncheck();
+  await page.waitForFunction(before => hypostyle.connection.subscribed!.subscription > before && hypostyle.connection.world.tables.length > 0
+    && hypostyle.connection.world.tables.every(table => !table.has("velocity")), subscribed);
+  await page.keyboard.press("p");
+  await page.waitForFunction(() => hypostyle.connection.state === "paused");
+  await page.selectOption("#colour", "velocity.y");
+  assert.equal(await page.locator("#legend").getAttribute("aria-label"), "Colour scale: velocity.y, not received while paused");
+  assert.deepEqual(await page.evaluate(() => ["low", "high"].map(id => (document.getElementById(id) as HTMLInputElement).placeholder)), ["", ""]);
+  await page.selectOption("#axis-x", "velocity.x");
+  await page.waitForFunction(() => document.getElementById("view")!.getAttribute("aria-label") === "The entities as points, by velocity.x (not received while paused), position.y, position.z");
+  assert.equal(await painted(page), 0, "no old points under a new name");
+  // and once it goes on, everything comes
+  await page.locator("#pause").click();
+  await page.waitForFunction(() => /^Colour scale: velocity\.y, -[\d.]+ to [\d.]+$/.test(document.getElementById("legend")!.getAttribute("aria-label") ?? ""));
+  await page.waitForFunction(() => document.getElementById("view")!.getAttribute("aria-label") === "The entities as points, by velocity.x, position.y, position.z");
+  assert.ok(await painted(page) > 500);
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});
+
+test("a tab that nobody sees receives nothing until it is seen again", { skip }, async () => {
+  const { page, errors } = await opened();
+  const hide = (hidden: boolean): Promise<void> => page.evaluate(hidden => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  // a short look elsewhere changes nothing
+  await hide(true);
+  await hide(false);
+  await page.waitForTimeout(2500);
+  assert.equal(await page.evaluate(() => hypostyle.connection.state), "live");
+  await hide(true);
+  await page.waitForFunction(() => hypostyle.connection.state === "paused", undefined, { polling: 100 });
+  const received = await page.evaluate(() => hypostyle.connection.stats.bytes);
+  await page.waitForTimeout(500);
+  assert.equal(await page.evaluate(() => hypostyle.connection.stats.bytes), received);
+  await hide(false);
+  await page.waitForFunction(() => hypostyle.connection.state === "live");
+  // who paused it stays paused
+  await page.locator("#pause").click();
+  await hide(true);
+  await page.waitForTimeout(2500);
+  await hide(false);
+  assert.equal(await page.evaluate(() => hypostyle.connection.state), "paused");
+  assert.deepEqual(errors, []);
+  await page.context().close();
+});

@@ -14,6 +14,7 @@ class Socket {
   binaryType = "";
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
+  onerror: ((event: { message?: string }) => void) | null = null;
   readonly sent: Uint8Array[] = [];
 
   constructor() {
@@ -31,6 +32,13 @@ class Socket {
     this.readyState = 3;
   }
 
+  /** Ends as the sockets of node's packages do: an error that nobody listens to is thrown. */
+  breaks(message: string): void {
+    if (!this.onerror) throw new Error(`unhandled error event: ${message}`);
+    this.onerror({ message });
+    this.onclose?.({ code: 1006, reason: "" });
+  }
+
   says(...messages: Uint8Array<ArrayBuffer>[]): void {
     for (const bytes of messages) this.onmessage?.({ data: bytes.slice().buffer });
   }
@@ -44,7 +52,7 @@ const SUBSCRIBED = { subscription: 1, view: "v1", resumed: false, rate_hz: 20, w
 
 function begin(options: ConnectOptions = {}): { connection: Connection; states: ConnectionState[] } {
   Socket.all = [];
-  const connection = connect("ws://test/live", { retryMsMin: 5, retryMsMax: 20, ...options, socket: () => new Socket() as unknown as WebSocket });
+  const connection = connect("ws://test/live", { retryMsMin: 5, retryMsMax: 20, fetch: () => Promise.reject(new Error("no network")), ...options, socket: () => new Socket() as unknown as WebSocket });
   const states: ConnectionState[] = [];
   connection.onState(state => states.push(state));
   return { connection, states };
@@ -201,4 +209,86 @@ test("inputs carry rising numbers, and only such that the server takes", async (
   second.says(...update({ subscription: 1, from: 10, to: 11, frame: 11, time: 11, full: false, input: 4 }, []));
   assert.deepEqual(frames, [3, 3, 4]);
   connection.close();
+});
+
+test("a socket that tells its error and no end is given up at once", async () => {
+  const { connection } = begin();
+  (await next(1)).onerror?.({ message: "refused" });
+  await next(2).finally(() => connection.close());
+});
+
+test("a server that is away ends nothing, and is found again", async () => {
+  const { connection, states } = begin();
+  (await next(1)).breaks("connect ECONNREFUSED 127.0.0.1:1");
+  assert.equal(connection.state, "waiting");
+  assert.equal(connection.reason, "no connection to the server (connect ECONNREFUSED 127.0.0.1:1)");
+  (await next(2)).says(json(1, HELLO), json(2, SUBSCRIBED), ...full(7, model(10)));
+  assert.equal(connection.state, "live");
+  connection.close();
+  assert.deepEqual(states, ["waiting", "connecting", "live", "closed"]);
+});
+
+/** A connection whose sockets are refused with this answer; what was asked. */
+function refusedWith(status: number, error: string, headers: Record<string, string> = {}, options: ConnectOptions = {}): { connection: Connection; asked: string[] } {
+  const asked: string[] = [];
+  const fetch = (url: string): Promise<Response> => {
+    asked.push(url);
+    return Promise.resolve(new Response(JSON.stringify({ error }), { status, headers }));
+  };
+  return { connection: begin({ token: "a b", ...options, fetch }).connection, asked };
+}
+
+const pause = (ms: number): Promise<void> => new Promise(done => setTimeout(done, ms));
+
+test("a refusal that no new attempt can mend ends it, with the server's reason", async () => {
+  for (const [status, text] of [[401, "this gateway wants a token"], [403, "pages of this origin may not connect"]] as const) {
+    const { connection, asked } = refusedWith(status, text);
+    const ready = connection.ready();
+    (await next(1)).breaks(`Unexpected server response: ${status}`);
+    await assert.rejects(ready, new RegExp(text));
+    assert.deepEqual([connection.state, connection.reason], ["closed", text]);
+    assert.deepEqual(asked, ["http://test/live?token=a+b"]);
+    await pause(60);
+    assert.equal(Socket.all.length, 1, "it does not try again");
+  }
+});
+
+test("a full server says when to come again; other answers change nothing", async () => {
+  const { connection } = refusedWith(503, "there are 64 clients already", { "retry-after": "600" });
+  (await next(1)).breaks("Unexpected server response: 503");
+  while (connection.reason !== "there are 64 clients already") await pause(1);
+  const left = connection.nextTryAt - performance.now();
+  assert.ok(left > 590_000 && left <= 750_000, `${left} ms`);
+  await pause(60);
+  assert.deepEqual([connection.state, Socket.all.length], ["waiting", 1]);
+  connection.resume();
+  assert.equal(Socket.all.length, 2, "whoever wants can try at once");
+  connection.close();
+  // a pause that makes no sense is none
+  const odd = refusedWith(503, "full", { "retry-after": "soon" });
+  (await next(1)).breaks("refused");
+  await next(2);
+  odd.connection.close();
+  for (const status of [200, 404, 426, 500]) {
+    const { connection } = refusedWith(status, "nothing");
+    (await next(1)).breaks("refused");
+    await next(2);
+    assert.notEqual(connection.state, "closed");
+    connection.close();
+  }
+  // an answer that comes too late is not about this connection any more
+  const late = refusedWith(401, "too late");
+  (await next(1)).breaks("refused");
+  late.connection.pause();
+  await pause(20);
+  assert.equal(late.connection.state, "paused");
+  late.connection.close();
+  // whoever was let in once is not refused: it is a lost connection
+  const lost = refusedWith(401, "never asked");
+  const socket = await next(1);
+  socket.says(json(1, HELLO), json(2, SUBSCRIBED), ...full(7, model(1)));
+  socket.breaks("reset");
+  await next(2);
+  assert.deepEqual(lost.asked, []);
+  lost.connection.close();
 });

@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "opening a region is a promise about its writer")]
 
 use hypostyle::{
-    Component, Entity, Job, Publication, Read, RegionTarget, Resource, Schedule, Simulation, Snapshot, System, Workers,
+    Component, Entity, Job, Read, RegionTarget, Resource, Schedule, Simulation, Snapshot, System, Workers,
     World, Write,
 };
 
@@ -171,7 +171,7 @@ impl Writer for HypostyleWriter {
         let world = self.simulation.world_mut();
         world.set_resource(Published { publication, nanos: commit_began })?;
         // a skipped one keeps its changes: they are in the world and will be in the next
-        let visible = world.publish()? != Publication::Skipped;
+        let visible = world.publish()?.is_published();
         Ok(Outcome { commit_began, visible, kept: true })
     }
 }
