@@ -77,7 +77,7 @@ pub(super) fn measure(substeps: usize) -> System {
                     return Err(format!(
                         "entity {entity} has velocity {:?} and radius {radius}: these must be numbers (frame {frame})",
                         at(v.x, v.y, v.z, row)
-                    ));
+                    ).into());
                 }
                 // what a compressed contact gives back: of a spring, force over the root of stiffness times mass
                 let push = at(force.x, force.y, force.z, row);
@@ -87,7 +87,7 @@ pub(super) fn measure(substeps: usize) -> System {
             }
         }
         if max > RATIO_MAX * min {
-            return Err(format!("radii are from {min} to {max} m: they must be within a factor of {RATIO_MAX}"));
+            return Err(format!("radii are from {min} to {max} m: they must be within a factor of {RATIO_MAX}").into());
         }
         let needed = law::substeps(&law, min, dt);
         // rounding may ask for one more
@@ -96,7 +96,7 @@ pub(super) fn measure(substeps: usize) -> System {
                 "a stiffness of {} N/m and a radius of {min} m need {needed} substeps of a frame of {dt} s \
                  ({STEPS_PER_CONTACT} in a contact), the schedule has {substeps}: make it with these --stiffness and --radii",
                 law.stiffness
-            ));
+            ).into());
         }
         let speed_max = SPEED_FACTOR * f64::sqrt(square) + law.gravity * dt + SPEED_GAIN;
         job.set_resource(Pace { speed_max, radius_min: min, radius_max: max });
@@ -166,7 +166,7 @@ pub(super) fn find() -> System {
                          are too fast for frames of {dt} s",
                         job.entities()[row],
                         pace.speed_max
-                    ));
+                    ).into());
                 }
                 contact.near[row] = near;
                 contact.count[row] = count as u32;

@@ -36,11 +36,11 @@ pub(super) fn drift(substep: usize, substeps: usize) -> System {
                 // a comparison with no number is false
                 let fine = dot(v, v) <= fastest * fastest && dot(w, w).is_finite();
                 if !fine {
-                    return Err(too_fast(job.entities()[row], v, w, fastest, job.frame()));
+                    return Err(too_fast(job.entities()[row], v, w, fastest, job.frame()).into());
                 }
                 let p = add(at(&position.x, &position.y, &position.z, row), scale(v, dt));
                 if !p.iter().all(|x| x.is_finite()) {
-                    return Err(format!("entity {} is at {p:?} (frame {})", job.entities()[row], job.frame()));
+                    return Err(format!("entity {} is at {p:?} (frame {})", job.entities()[row], job.frame()).into());
                 }
                 (position.x[row], position.y[row], position.z[row]) = (p[0], p[1], p[2]);
                 (velocity.x[row], velocity.y[row], velocity.z[row]) = (v[0], v[1], v[2]);
@@ -132,7 +132,7 @@ pub(super) fn force(substep: usize, substeps: usize) -> System {
                     }
                     let (other, theirs) = (side(j), table.entities[j]);
                     if square == 0.0 {
-                        return Err(format!("entities {handle} and {theirs} are at one place: no direction to push"));
+                        return Err(format!("entities {handle} and {theirs} are at one place: no direction to push").into());
                     }
                     let distance = square.sqrt();
                     let deep = |overlap: f64| {
@@ -148,7 +148,7 @@ pub(super) fn force(substep: usize, substeps: usize) -> System {
                         let done = push([&own, &other], normal, distance, stretch, &constants, dt).map_err(deep)?;
                         sum.add(done.force, done.torques[0]);
                         if !kept.keep(theirs, done.stretch) {
-                            return Err(format!("entity {handle} touches more than {OWNED_MAX} that are not smaller"));
+                            return Err(format!("entity {handle} touches more than {OWNED_MAX} that are not smaller").into());
                         }
                     } else {
                         // as the other one computes it
