@@ -47,9 +47,10 @@
     )
 )]
 
-// the ground floor: bounds, atomics, points at which tests kill
+// the ground floor: bounds, atomics, the system, points at which tests kill
 mod fault;
 pub mod limits;
+mod os;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod own_process;
 mod primitive;
@@ -68,8 +69,6 @@ mod component;
 mod gather;
 
 // where the bytes live, and how changes travel
-mod os;
-
 mod patch;
 pub mod trace;
 
@@ -133,10 +132,11 @@ pub use layout::{
 };
 #[cfg(target_family = "wasm")]
 pub use os::{Host, set_host};
+pub use os::{open_regular, read_regular};
 pub use patch::{PatchError, RecordError, RingError};
 pub use region::{
-    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, abandon, clean, clean_stale, inspect, list,
-    list_in,
+    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, abandon, clean,
+    clean_stale, inspect, list, list_in, residue,
 };
 pub use schedule::{
     BatchPlan, ColumnBytes, FrameReport, Job, JobError, KernelError, NamedColumn, NamedJob, NamedQuery, NamedTable,

@@ -125,6 +125,9 @@ const _: () = assert!(WORLD_BYTES_MIN < WORLD_BYTES_MAX && WORLD_BYTES_MIN.is_mu
 const _: () = assert!(INPUT_RING_BYTES.is_power_of_two() && INPUT_RING_BYTES.is_multiple_of(PAGE_BYTES as usize));
 const _: () = assert!(RECORD_BYTES_MIN <= RING_BYTES_MIN / 2, "a ring takes records of half its size");
 
+/// Names of the memory that a main shares with its worker processes begin with this, in the directory of named regions.
+pub(crate) const WORKER_MEMORY_PREFIX: &str = "hypostyle-worker-";
+
 /// Bytes of what the maker of a region may note in it.
 pub const NOTES_BYTES_MAX: usize = 3056;
 

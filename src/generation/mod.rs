@@ -4,6 +4,7 @@
 //! Architecture invariant: nothing here publishes, pins or changes anything; the writer and the readers stand on it.
 
 mod changes;
+pub(crate) mod check;
 mod directory;
 mod error;
 

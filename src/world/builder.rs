@@ -264,7 +264,7 @@ impl WorldBuilder {
         let mut world = World::assemble(store, registry, layout_hash);
         world.store.set_keep(self.keep_generations);
         world.restore_newest()?;
-        super::verify::check_entities(&world.store)?;
+        super::verify::check(&world.store, world.store.published, world.frame)?;
         world.set_keep(self.keep);
         Ok(world)
     }
