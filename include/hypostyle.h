@@ -153,14 +153,6 @@ typedef struct hypostyle_column {
      * Values in each row, side by side; 0: a single one (the field is no array).
      */
     uint32_t array_len;
-    /**
-     * The generation in which each chunk of 1024 rows was last written; null for a resource's field.
-     */
-    const uint64_t *stamps;
-    /**
-     * How many chunks there are.
-     */
-    uint64_t stamp_count;
 } hypostyle_column;
 
 /**
@@ -311,6 +303,29 @@ enum hypostyle_status hypostyle_get_column(const struct hypostyle_snapshot *snap
                                            uint32_t index,
                                            const char *name,
                                            struct hypostyle_column *column);
+
+/**
+ * Which chunks of 1024 rows of a column changed after a generation: were written, or got rows of another table, as
+ * happens when a component is added or removed by query. For each chunk `changed` gets 1 where it changed, else 0;
+ * `chunk_count` says how many chunks there are (rows / 1024, rounded up), `changed_count` how many of them changed.
+ * `name` is a field (`position.x`); or a component, to ask who has it; or `(entity)`, to ask which entities the rows are.
+ * HYPOSTYLE_STATUS_ABSENT where the table lacks the component. Where rows are gone, the row count tells.
+ *
+ * With `changed` null and `changed_room` 0 it only counts. Room for fewer chunks than there are is
+ * HYPOSTYLE_STATUS_BAD_ARGUMENT, and nothing is written.
+ *
+ * # Safety
+ * `name` is null or zero-terminated; `changed` is null, or there are `changed_room` writable bytes at it; `chunk_count` and
+ * `changed_count` are null or writable.
+ */
+enum hypostyle_status hypostyle_changed_since(const struct hypostyle_snapshot *snapshot,
+                                              uint32_t index,
+                                              const char *name,
+                                              uint64_t generation,
+                                              uint8_t *changed,
+                                              uint64_t changed_room,
+                                              uint64_t *chunk_count,
+                                              uint64_t *changed_count);
 
 /**
  * Which rows of a table have a component.

@@ -7,6 +7,12 @@ use crate::layout::{ComponentLayout, FieldLayout, Storage};
 use crate::value::ColumnItem;
 
 /// A bool as it is stored in a column: one byte; 0 is false, anything else is true.
+///
+/// ```
+/// use hypostyle::Bool;
+/// let lit = Bool::from(true);
+/// assert!(lit == true && !lit == false && bool::from(lit));
+/// ```
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(transparent)]
 pub struct Bool(u8);
@@ -43,6 +49,25 @@ impl PartialEq for Bool {
 }
 
 impl Eq for Bool {}
+
+impl PartialEq<bool> for Bool {
+    fn eq(&self, other: &bool) -> bool {
+        self.get() == *other
+    }
+}
+
+impl PartialEq<Bool> for bool {
+    fn eq(&self, other: &Bool) -> bool {
+        *self == other.get()
+    }
+}
+
+impl std::ops::Not for Bool {
+    type Output = Bool;
+    fn not(self) -> Bool {
+        Bool::from(!self.get())
+    }
+}
 
 impl std::fmt::Debug for Bool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -147,7 +172,14 @@ impl std::fmt::Display for Entity {
 
 crate::value::scalars!(Bool => Bool, Entity => Entity);
 
-/// A type that a component's or resource's field can have in Rust.
+/// A type that a component's or resource's field can have in Rust: a number, [`bool`] or [`Bool`], [`Entity`], or a fixed
+/// array of one of them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a field of a component or resource",
+    label = "not a type that a column can hold",
+    note = "a field is a number (f32, f64, i8 to i64, u8 to u64), bool, Entity, or a fixed array of them, such as `[f32; 3]`",
+    note = "text and collections stay outside of the world: store an index such as u32; an enum is stored as its number"
+)]
 pub trait Field: Copy + Send + Sync + 'static {
     /// What its column holds: the type itself, but [`Bool`] for `bool`.
     type Item: ColumnItem;
@@ -202,6 +234,13 @@ impl<const N: usize> Field for [bool; N] {
 }
 
 /// Plain data with named fields: what components and resources have in common. Implemented by the derives.
+///
+/// An implementation by hand is believed nothing: a field that is read or written with other bytes than its column has, or
+/// a `PACKED_BYTES` that is not the sum of its fields, is an error or a panic, and never another row's bytes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not plain data with named fields",
+    note = "add `#[derive(Clone, Copy, hypostyle::Component)]` to the struct, or `hypostyle::Resource` for a singleton"
+)]
 pub trait Plain: Copy + Send + Sync + 'static {
     /// The `snake_case` name.
     const NAME: &'static str;
@@ -236,6 +275,11 @@ pub trait Plain: Copy + Send + Sync + 'static {
 /// }
 /// assert_eq!((Gravity::NAME, Gravity::PACKED_BYTES), ("gravity", 8));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a resource",
+    label = "not a resource",
+    note = "add `#[derive(Clone, Copy, hypostyle::Resource)]` to the struct"
+)]
 pub trait Resource: Plain {}
 
 /// A named set of fields that entities can have.
@@ -307,6 +351,12 @@ pub trait Resource: Plain {}
 ///     value: f64,
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a component",
+    label = "not a component",
+    note = "add `#[derive(Clone, Copy, hypostyle::Component)]` to the struct; entities get components, or tuples of them",
+    note = "`Read<P>` and `Write<P>` belong into a system's query: there `P` is the component"
+)]
 pub trait Component: Plain {
     /// Where presence is kept.
     const STORAGE: Storage = Storage::Table;

@@ -47,9 +47,10 @@
     )
 )]
 
-// the ground floor: bounds, atomics, points at which tests kill
+// the ground floor: bounds, atomics, the system, points at which tests kill
 mod fault;
 pub mod limits;
+mod os;
 #[cfg(all(test, not(target_family = "wasm")))]
 mod own_process;
 mod primitive;
@@ -68,8 +69,6 @@ mod component;
 mod gather;
 
 // where the bytes live, and how changes travel
-mod os;
-
 mod patch;
 pub mod trace;
 
@@ -125,7 +124,7 @@ extern crate self as hypostyle;
 pub use column::{ColumnCursor, Mut};
 pub use commit::{PatchCounts, Refusal};
 pub use component::{Bool, Component, Entity, Field, Plain, Resource};
-pub use generation::SnapshotError;
+pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
 pub use hypostyle_derive::{Component, Resource};
 pub use inputs::{InputError, InputSender};
 pub use layout::{
@@ -133,14 +132,16 @@ pub use layout::{
 };
 #[cfg(target_family = "wasm")]
 pub use os::{Host, set_host};
+pub use os::{open_regular, read_regular};
 pub use patch::{PatchError, RecordError, RingError};
 pub use region::{
-    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Usage, abandon, clean, clean_stale, inspect, list,
-    list_in,
+    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, abandon, clean,
+    clean_stale, inspect, list, list_in, residue,
 };
 pub use schedule::{
-    BatchPlan, ColumnBytes, FrameReport, Job, NamedColumn, NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule,
-    ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan, Table, Targets, View,
+    BatchPlan, ColumnBytes, FrameReport, Job, JobError, KernelError, NamedColumn, NamedJob, NamedQuery, NamedTable,
+    Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan,
+    Table, Targets, View,
 };
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};

@@ -6,6 +6,8 @@ pub const COMPONENTS_MAX: usize = 4096;
 pub const FIELDS_MAX: usize = 64;
 /// Elements of a fixed array field.
 pub const ARRAY_LEN_MAX: u32 = 1024;
+/// How far from 0 simulated time may go: far enough from infinity for a step to be added.
+pub const TIME_MAX: f64 = f64::MAX / 2.0;
 /// Resources in one layout.
 pub const RESOURCES_MAX: usize = 1024;
 /// Bytes of a name (component, field, resource, system, region).
@@ -122,6 +124,9 @@ const _: () = assert!(NAME_BYTES_MAX <= u8::MAX as usize, "one byte in an encode
 const _: () = assert!(WORLD_BYTES_MIN < WORLD_BYTES_MAX && WORLD_BYTES_MIN.is_multiple_of(PAGE_BYTES));
 const _: () = assert!(INPUT_RING_BYTES.is_power_of_two() && INPUT_RING_BYTES.is_multiple_of(PAGE_BYTES as usize));
 const _: () = assert!(RECORD_BYTES_MIN <= RING_BYTES_MIN / 2, "a ring takes records of half its size");
+
+/// Names of the memory that a main shares with its worker processes begin with this, in the directory of named regions.
+pub(crate) const WORKER_MEMORY_PREFIX: &str = "hypostyle-worker-";
 
 /// Bytes of what the maker of a region may note in it.
 pub const NOTES_BYTES_MAX: usize = 3056;

@@ -1,6 +1,7 @@
 //! Long runs of patches on entities of several tables: what comes out is what one patch after the other would do.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use hypostyle::{Component, Entity, Read, Schedule, Simulation, System, Workers, World};
 use proptest::prelude::*;
@@ -97,7 +98,14 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     for order in &orders {
         world.spawn(*order).expect("there is room");
     }
-    let (mut applied, mut stale, mut refused, mut absent) = (0u64, 0u64, 0u64, 0u64);
+    let (mut applied, mut overwritten, mut stale, mut refused, mut absent) = (0u64, 0u64, 0u64, 0u64, 0u64);
+    // sets that nothing has replaced
+    let live = RefCell::new(HashSet::<(Entity, &str)>::new());
+    let mut set = |target: Entity, component| match live.borrow_mut().insert((target, component)) {
+        true => applied += 1,
+        false => overwritten += 1,
+    };
+    let mut others = 0u64;
     // destroys and structural changes are carried out at the end; what is set meanwhile is set
     let mut destroyed = Vec::new();
     for order in &orders {
@@ -108,18 +116,24 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
         let value = order.value;
         match order.kind {
             0 | 1 => match &mut entry.plain {
-                Some(plain) => (*plain = Plain { a: value as f32, b: value as u16 }, applied += 1).0,
+                Some(plain) => (*plain = Plain { a: value as f32, b: value as u16 }, set(order.target, "plain")).0,
                 None => refused += 1,
             },
             2 => match &mut entry.tracked {
-                Some(tracked) => (tracked.key = u64::from(value), applied += 1).0,
+                Some(tracked) => (tracked.key = u64::from(value), set(order.target, "tracked")).0,
                 None => refused += 1,
             },
-            3 if entry.other => (entry.other = false, applied += 1).0,
+            3 if entry.other => {
+                entry.other = false;
+                live.borrow_mut().remove(&(order.target, "other"));
+                others += 1;
+            }
             3 => absent += 1,
             4 if destroyed.contains(&order.target) => stale += 1,
-            4 => (destroyed.push(order.target), applied += 1).0,
-            _ => (entry.other = true, applied += 1).0,
+            4 => (destroyed.push(order.target), others += 1).0,
+            // an add of what is there is a set
+            _ if entry.other => set(order.target, "other"),
+            _ => (entry.other = true, others += 1).0,
         }
     }
     for entity in destroyed {
@@ -141,7 +155,8 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     schedule.add(obey.sets::<Plain>().sets::<Tracked>().adds::<Other>().removes::<Other>().destroys());
     let mut simulation = Simulation::new(world, schedule, Workers::Local).expect("the schedule is sound");
     let total = simulation.step(1.0).expect("nothing fails").total();
-    prop_assert_eq!((total.applied, total.stale, total.refused, total.absent), (applied, stale, refused, absent));
+    let got = (total.applied, total.overwritten, total.stale, total.refused, total.absent);
+    prop_assert_eq!(got, (applied + others, overwritten, stale, refused, absent));
     let world = simulation.world();
     for entity in entities {
         let got = world.is_alive(entity).then(|| Entry {

@@ -53,7 +53,7 @@ fn worlds_of_one_thread_do_not_share_component_ids() {
 fn a_world_that_went_back_finds_its_tables_with_toggles() {
     let mut schedule = Schedule::new();
     schedule.add(System::try_rows::<With<Number>>("fail", |job, ()| match job.payload() {
-        [1] => Err("asked to".to_owned()),
+        [1] => Err("asked to".into()),
         _ => Ok(()),
     }));
     let world = World::builder().component::<Number>().component::<Tag>().component::<Toggle>().build();

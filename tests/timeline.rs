@@ -230,7 +230,7 @@ fn frames_in_one_pass_are_told_system_by_system() {
 fn a_frame_that_fails_says_so() {
     let mut schedule = Schedule::new();
     let fails = System::try_rows::<Write<Place>>("fails", |job, _| {
-        if job.frame() == 2 && job.first_row() == 0 { Err("no".to_owned()) } else { Ok(()) }
+        if job.frame() == 2 && job.first_row() == 0 { Err("no".into()) } else { Ok(()) }
     });
     schedule.add(fails.job_rows(JOB_ROWS));
     let mut simulation = builder(Workers::Local).build(world(RegionTarget::Heap), schedule).unwrap();

@@ -51,10 +51,6 @@ pub struct hypostyle_column {
     pub r#type: u32,
     /// Values in each row, side by side; 0: a single one (the field is no array).
     pub array_len: u32,
-    /// The generation in which each chunk of 1024 rows was last written; null for a resource's field.
-    pub stamps: *const u64,
-    /// How many chunks there are.
-    pub stamp_count: u64,
 }
 
 /// Which rows of a table have a component.
@@ -179,14 +175,68 @@ pub unsafe extern "C" fn hypostyle_get_column(
         let name = unsafe { text(name, "name") }?;
         let snapshot = SNAPSHOTS.get(snapshot)?;
         let found = with_table(&snapshot, index, |table| {
-            let (Some((ty, bytes)), Some(stamps)) = (table.column_bytes(name)?, table.stamps(name)?) else {
+            let Some((ty, bytes)) = table.column_bytes(name)? else {
                 return Err(Failure::new(hypostyle_status::Absent, format!("table {index} has no column `{name}`")));
             };
-            let (pointer, count) = (stamps.as_ptr(), stamps.len() as u64);
-            Ok(hypostyle_column { stamps: pointer, stamp_count: count, ..plain(ty, bytes, table.rows() as u64) })
+            Ok(plain(ty, bytes, table.rows() as u64))
         })?;
         // SAFETY: checked, and the caller's duty.
         unsafe { put(column, found) };
+        Ok(())
+    })
+}
+
+/// Which chunks of 1024 rows of a column changed after a generation: were written, or got rows of another table, as
+/// happens when a component is added or removed by query. For each chunk `changed` gets 1 where it changed, else 0;
+/// `chunk_count` says how many chunks there are (rows / 1024, rounded up), `changed_count` how many of them changed.
+/// `name` is a field (`position.x`); or a component, to ask who has it; or `(entity)`, to ask which entities the rows are.
+/// HYPOSTYLE_STATUS_ABSENT where the table lacks the component. Where rows are gone, the row count tells.
+///
+/// With `changed` null and `changed_room` 0 it only counts. Room for fewer chunks than there are is
+/// HYPOSTYLE_STATUS_BAD_ARGUMENT, and nothing is written.
+///
+/// # Safety
+/// `name` is null or zero-terminated; `changed` is null, or there are `changed_room` writable bytes at it; `chunk_count` and
+/// `changed_count` are null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hypostyle_changed_since(
+    snapshot: *const hypostyle_snapshot,
+    index: u32,
+    name: *const c_char,
+    generation: u64,
+    changed: *mut u8,
+    changed_room: u64,
+    chunk_count: *mut u64,
+    changed_count: *mut u64,
+) -> hypostyle_status {
+    guard(|| {
+        // SAFETY: the caller's duty.
+        let name = unsafe { text(name, "name") }?;
+        let snapshot = SNAPSHOTS.get(snapshot)?;
+        let (flags, count) = with_table(&snapshot, index, |table| {
+            let Some(found) = table.changed_since(name, generation)? else {
+                return Err(Failure::new(hypostyle_status::Absent, format!("table {index} has no column `{name}`")));
+            };
+            let flags: Vec<u8> = (0..found.chunks()).map(|chunk| u8::from(found.contains(chunk))).collect();
+            Ok((flags, found.iter().count() as u64))
+        })?;
+        let chunks = flags.len() as u64;
+        if !changed.is_null() && changed_room < chunks {
+            return Err(Failure::argument(format!(
+                "`changed` has room for {changed_room} chunks, and column `{name}` of table {index} has {chunks}; ask for \
+                 the count first, with `changed` null"
+            )));
+        }
+        if !changed.is_null() {
+            // SAFETY: there is room for as many (checked), which is the caller's duty.
+            unsafe { std::ptr::copy_nonoverlapping(flags.as_ptr(), changed, flags.len()) };
+        }
+        for (out, value) in [(chunk_count, chunks), (changed_count, count)] {
+            if !out.is_null() {
+                // SAFETY: checked, and the caller's duty.
+                unsafe { put(out, value) };
+            }
+        }
         Ok(())
     })
 }
@@ -215,8 +265,6 @@ fn plain(ty: FieldType, bytes: &[u8], rows: u64) -> hypostyle_column {
         stride_bytes: ty.bytes() as u64,
         r#type: type_of(ty.scalar) as u32,
         array_len: ty.array_len,
-        stamps: std::ptr::null(),
-        stamp_count: 0,
     }
 }
 

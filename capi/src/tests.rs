@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::ptr::{null, null_mut};
 
-use hypostyle::{Component, RegionTarget, World};
+use hypostyle::{Component, RegionTarget, With, Without, World};
 
 use crate::region::*;
 use crate::snapshot::*;
@@ -27,12 +27,20 @@ fn error() -> String {
     unsafe { CStr::from_ptr(hypostyle_last_error()) }.to_str().expect("UTF-8").to_owned()
 }
 
+#[derive(Component, Clone, Copy)]
+struct Tag;
+
 /// A live world of three rows and its name.
 fn world(test: &str) -> (World, CString) {
     let name = format!("capi-{test}-{}", std::process::id());
     let target = RegionTarget::Named(name.clone());
-    let mut world =
-        World::builder().component::<Position>().component::<Hot>().region(target).build().expect("a region");
+    let mut world = World::builder()
+        .component::<Position>()
+        .component::<Hot>()
+        .component::<Tag>()
+        .region(target)
+        .build()
+        .expect("a region");
     for i in 0..3 {
         let position = Position { x: i as f32, y: -1.0 };
         if i == 1 {
@@ -59,8 +67,7 @@ fn pin(region: *const hypostyle_region) -> *mut hypostyle_snapshot {
 }
 
 fn empty() -> hypostyle_column {
-    let stamps = null();
-    hypostyle_column { data: null(), rows: 7, stride_bytes: 0, r#type: 0, array_len: 0, stamps, stamp_count: 0 }
+    hypostyle_column { data: null(), rows: 7, stride_bytes: 0, r#type: 0, array_len: 0 }
 }
 
 fn column(snapshot: *const hypostyle_snapshot, table: u32, name: &CStr) -> Result<hypostyle_column, Status> {
@@ -73,6 +80,69 @@ fn column(snapshot: *const hypostyle_snapshot, table: u32, name: &CStr) -> Resul
             Err(status)
         }
     }
+}
+
+fn changed(snapshot: *const hypostyle_snapshot, table: u32, name: &CStr, since: u64) -> Result<Vec<u8>, Status> {
+    let (mut chunks, mut count) = (7, 7);
+    // SAFETY: a string and outputs; nothing is written without room.
+    let status = unsafe {
+        hypostyle_changed_since(snapshot, table, name.as_ptr(), since, null_mut(), 0, &mut chunks, &mut count)
+    };
+    if status != Status::Ok {
+        assert_eq!((chunks, count), (7, 7), "a failure leaves its outputs alone");
+        return Err(status);
+    }
+    let mut flags = vec![9; chunks as usize];
+    if let Some(room) = chunks.checked_sub(1) {
+        // SAFETY: a string, room for as many as it says.
+        let status = unsafe {
+            let out = flags.as_mut_ptr();
+            hypostyle_changed_since(snapshot, table, name.as_ptr(), since, out, room, null_mut(), null_mut())
+        };
+        assert_eq!(status, Status::BadArgument);
+        assert!(error().contains("ask for the count first"), "{}", error());
+    }
+    // SAFETY: a string, room for as many as it says.
+    let status = unsafe {
+        let out = flags.as_mut_ptr();
+        hypostyle_changed_since(snapshot, table, name.as_ptr(), since, out, chunks, null_mut(), null_mut())
+    };
+    assert_eq!(status, Status::Ok, "{}", error());
+    assert_eq!(flags.iter().map(|flag| u64::from(*flag)).sum::<u64>(), count);
+    Ok(flags)
+}
+
+/// Rows of another table that came with their column are told, which no column's own stamps do.
+#[test]
+fn what_changed_since_a_generation_is_told() {
+    let (mut world, name) = world("changed");
+    let all = world.spawn_batch((0..3000).map(|_| Position { x: 2.0, y: 0.0 })).expect("there is room");
+    world.publish().expect("published");
+    let region = open(&name);
+    let since = hypostyle_newest(region);
+    world.set(all[2500], Position { x: 3.0, y: 0.0 }).expect("it lives");
+    world.publish().expect("published");
+    let snapshot = pin(region);
+    let table = (0..hypostyle_table_count(snapshot)).find(|table| hypostyle_table_rows(snapshot, *table) > 2000);
+    let table = table.expect("the table of the positions");
+    assert_eq!(changed(snapshot, table, c"position.x", since), Ok(vec![0, 0, 1]));
+    assert_eq!(changed(snapshot, table, c"(entity)", since), Ok(vec![0, 0, 0]));
+    assert_eq!(changed(snapshot, table, c"position.x", 0), Ok(vec![1, 1, 1]));
+    assert_eq!(changed(snapshot, table, c"position.x", since + 1), Ok(vec![0, 0, 0]));
+    assert_eq!(changed(snapshot, table, c"position.y", since), Err(Status::UnknownName));
+    assert_eq!(changed(snapshot, 99, c"position.x", since), Err(Status::BadArgument));
+    // SAFETY: nothing of it is used any more.
+    assert_eq!(unsafe { hypostyle_unpin(snapshot) }, Status::Ok);
+    let since = hypostyle_newest(region);
+    world.add_where::<(With<Position>, Without<Tag>), Tag>(Tag).expect("there is room");
+    world.publish().expect("published");
+    let snapshot = pin(region);
+    let full = (0..hypostyle_table_count(snapshot)).find(|table| hypostyle_table_rows(snapshot, *table) > 2000);
+    assert_eq!(changed(snapshot, full.expect("it went to another table"), c"position.x", since), Ok(vec![1, 1, 1]));
+    assert_eq!(changed(snapshot, table, c"position.x", since), Ok(vec![]));
+    // SAFETY: nothing of it is used any more.
+    assert_eq!(unsafe { hypostyle_unpin(snapshot) }, Status::Ok);
+    assert_eq!(hypostyle_close(region), Status::Ok);
 }
 
 #[test]
@@ -96,7 +166,7 @@ fn a_region_is_read_in_place() {
     for table in 0..hypostyle_table_count(snapshot) {
         let x = column(snapshot, table, c"position.x").expect("every table has it");
         assert_eq!((x.r#type, x.array_len, x.stride_bytes), (hypostyle_type::F32 as u32, 0, 4));
-        assert_eq!((x.rows, x.stamp_count), (hypostyle_table_rows(snapshot, table), x.rows.div_ceil(1024)));
+        assert_eq!(x.rows, hypostyle_table_rows(snapshot, table));
         // SAFETY: the column of a pinned snapshot.
         let values = unsafe { std::slice::from_raw_parts(x.data.cast::<f32>(), x.rows as usize) };
         rows += x.rows;

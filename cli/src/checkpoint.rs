@@ -5,6 +5,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use hypostyle::RegionTarget;
 use hypostyle::checkpoint::{self, CheckpointFile, Damage, Options, Report};
 use hypostyle::journal::Journal;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use crate::failure::{self, Failure, Outcome};
 use crate::source::Source;
 use crate::table::Table;
-use crate::{put_json, text};
+use crate::{open, put_json, text};
 
 /// What to write.
 #[derive(clap::Args)]
@@ -34,8 +35,9 @@ pub(crate) struct Args {
 /// What to check.
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// Checkpoints, journals' directories, and directories with checkpoints.
-    #[arg(value_name = "FILE|DIR", required = true)]
+    /// Checkpoints, journals' directories, directories with checkpoints, and regions: of these the newest generation's
+    /// columns are read.
+    #[arg(value_name = "FILE|DIR|REGION", required = true)]
     files: Vec<PathBuf>,
 }
 
@@ -116,7 +118,14 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
     let mut worst: Option<Failure> = None;
     let mut answers = Vec::new();
     let mut journals = Vec::new();
+    let mut regions = Vec::new();
     for path in &parts(&args.files)? {
+        if let Some(target) = region(path) {
+            if let Err(failure) = verify_region(&target, json, out, &mut regions) {
+                worst.get_or_insert(failure);
+            }
+            continue;
+        }
         if path.is_dir() {
             if let Err(failure) = verify_journal(path, json, out, &mut journals) {
                 worst.get_or_insert(failure);
@@ -129,7 +138,8 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
                 let (damaged, chunks) = (verification.damaged.len() as u64, verification.chunks);
                 answers.push(json!({
                     "path": path,
-                    "whole": damaged == 0,
+                    "whole": verification.is_whole(),
+                    "contradiction": verification.contradiction,
                     "chunks": chunks,
                     "damaged": verification.damaged.iter().map(damage_json).collect::<Vec<_>>(),
                     "error": null,
@@ -139,21 +149,30 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
                     let (path, raw) = (path.display(), text::bytes(verification.raw_bytes));
                     let (frame, chunks) = (text::count(file.frame()), text::count(chunks));
                     match damaged {
+                        0 if verification.contradiction.is_some() => writeln!(out, "{path}: cannot be loaded")?,
                         0 => writeln!(out, "{path}: whole, frame {frame}, {raw} in {chunks} chunks")?,
                         _ => writeln!(out, "{path}: {} of {chunks} chunks are damaged", text::count(damaged))?,
                     }
                     for damage in &verification.damaged {
                         writeln!(out, "  {damage}")?;
                     }
+                    if let Some(contradiction) = &verification.contradiction {
+                        writeln!(out, "  {contradiction}")?;
+                    }
                 }
                 if damaged > 0 {
                     let message = format!("{} is damaged: {damaged} of {chunks} chunks", path.display());
+                    worst.get_or_insert(Failure::new(failure::NOT_USABLE, message));
+                }
+                if let Some(contradiction) = &verification.contradiction {
+                    let message = format!("{} cannot be loaded: {contradiction}", path.display());
                     worst.get_or_insert(Failure::new(failure::NOT_USABLE, message));
                 }
             }
             Err(error) => {
                 answers.push(json!({
                     "path": path, "whole": false, "chunks": null, "damaged": [], "error": error.to_string(),
+                    "contradiction": null,
                     "checkpoint": null,
                 }));
                 if !json {
@@ -164,9 +183,42 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
         }
     }
     if json {
-        put_json(out, &json!({ "checkpoints": answers, "journals": journals }))?;
+        put_json(out, &json!({ "checkpoints": answers, "journals": journals, "regions": regions }))?;
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// The region that a user names, if it is one: a directory with a region's files, or a word that is no file.
+fn region(path: &Path) -> Option<RegionTarget> {
+    let is_region = path.join("descriptor").exists() || (!path.exists() && path.components().count() == 1);
+    let has_end = path.extension().is_some();
+    path.to_str().filter(|_| is_region && (path.is_dir() || !has_end))?.parse().ok()
+}
+
+/// Reads all columns of a region's newest generation.
+fn verify_region(target: &RegionTarget, json: bool, out: &mut dyn Write, answers: &mut Vec<Value>) -> Outcome {
+    let mut reader = open::open(target)?;
+    let snapshot = reader.pin()?;
+    let found = snapshot.check().err().map(|error| error.to_string());
+    let frame = snapshot.frame();
+    answers.push(json!({
+        "region": target.to_string(),
+        "whole": found.is_none(),
+        "generation": snapshot.generation(),
+        "frame": frame,
+        "contradiction": found,
+    }));
+    let (frame, entities) = (text::count(frame), text::count(snapshot.entity_count()));
+    match found {
+        None if json => Ok(()),
+        None => Ok(writeln!(out, "region {target}: whole, frame {frame}, {entities} entities")?),
+        Some(what) => {
+            if !json {
+                writeln!(out, "region {target}: damaged\n  {what}")?;
+            }
+            Err(Failure::new(failure::NOT_USABLE, format!("region {target} is damaged: {what}")))
+        }
+    }
 }
 
 /// What to verify: of a directory that has checkpoints and is no journal, each of them.
@@ -203,6 +255,8 @@ fn verify_journal(path: &Path, json: bool, out: &mut dyn Write, answers: &mut Ve
         "frames": [first.frame, last.frame],
         "damaged": found.damaged,
         "torn": journal.torn().map(ToString::to_string),
+        "finished": found.finished,
+        "recording": format!("{:016x}", journal.recording_id()),
     }));
     let path = path.display();
     if !json {
@@ -214,7 +268,9 @@ fn verify_journal(path: &Path, json: bool, out: &mut dyn Write, answers: &mut Ve
             "{path}: {whole}{generations} generations, frames {first} to {last}, {} in {segments} segments",
             text::bytes(found.bytes)
         )?;
-        for line in found.damaged.iter().chain(&journal.torn().map(ToString::to_string)) {
+        let unfinished = "it was not finished: its writer died or still records, and later frames may be missing";
+        let unfinished = (!found.finished && found.damaged.is_empty()).then(|| unfinished.to_owned());
+        for line in found.damaged.iter().chain(&journal.torn().map(ToString::to_string)).chain(&unfinished) {
             writeln!(out, "  {line}")?;
         }
     }

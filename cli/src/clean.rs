@@ -1,11 +1,13 @@
 #![forbid(unsafe_code)]
-//! `clean`: removes regions whose writer is gone. A live region is never touched: the library refuses.
+//! `clean`: lists what dead processes left behind, and removes it where that is asked for. What a living process holds is
+//! never touched: the library refuses.
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use hypostyle::RegionTarget;
-use serde_json::json;
+use hypostyle::{RegionTarget, Residue};
+use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
 use crate::{put_json, text};
@@ -13,36 +15,107 @@ use crate::{put_json, text};
 /// What to remove.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region: stale, kept or unreadable, but not live.
-    #[arg(value_name = "NAME|DIR", conflicts_with_all = ["all_stale", "directory"])]
+    /// Remove this region: stale, kept or unreadable, but not live.
+    #[arg(value_name = "NAME|DIR", conflicts_with_all = ["all_stale", "directory", "older_than"])]
     region: Option<RegionTarget>,
-    /// All regions whose writer died without keeping them; also what happens when no region is given.
+    /// Remove all that dead processes left: regions that they did not keep, half-made ones, memory of workers, half-written
+    /// checkpoints. Without it, and without a region, they are listed only.
     #[arg(long)]
     all_stale: bool,
-    /// Look for stale regions in this directory (default: among the named ones).
+    /// Remove nothing: say what would be.
+    #[arg(long)]
+    dry_run: bool,
+    /// Only what did not change for so long: 90s, 30m, 12h, 7d.
+    #[arg(long, value_name = "AGE", value_parser = parse_age, default_value = "0s")]
+    older_than: Duration,
+    /// Look in this directory (default: among the named regions).
     #[arg(long = "in", value_name = "DIR")]
     directory: Option<PathBuf>,
 }
 
+fn parse_age(text: &str) -> Result<Duration, String> {
+    let how = || format!("`{text}` is no age: write a number and s, m, h or d, as in 90s or 12h");
+    let (number, seconds) = match text.char_indices().next_back() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        Some((at, 'd')) => (&text[..at], 86_400),
+        _ => return Err(how()),
+    };
+    let number: u64 = number.parse().map_err(|_| how())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(how)
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    let cleaned = match &args.region {
-        Some(target) => {
-            let info = hypostyle::inspect(target);
-            hypostyle::clean(target).map_err(|error| Failure::from(error).before("not removed"))?;
-            vec![info]
-        }
-        None => hypostyle::clean_stale(args.directory.as_deref())?,
+    if let Some(target) = &args.region {
+        return one(args, target, json, out);
+    }
+    let removes = args.all_stale && !args.dry_run;
+    let directory = args.directory.as_deref();
+    let found = match removes {
+        true => hypostyle::clean_stale(directory, args.older_than)?,
+        false => hypostyle::residue(directory, args.older_than)?,
     };
     if json {
-        let names: Vec<_> = cleaned.iter().map(|region| json!({ "name": region.name, "path": region.path })).collect();
-        return put_json(out, &json!({ "removed": names }));
+        let told: Vec<_> = found.iter().map(residue_json).collect();
+        let (removed, found) = if removes { (told, Vec::new()) } else { (Vec::new(), told) };
+        return put_json(out, &json!({ "removed": removed, "found": found }));
     }
-    for region in &cleaned {
-        writeln!(out, "removed {} ({}, {} frames)", region.name, text::bytes(region.bytes_backed), region.frames)?;
+    for residue in &found {
+        let word = if removes { "removed " } else { "" };
+        let (path, kind, bytes) = (residue.path.display(), &residue.kind, text::bytes(residue.bytes));
+        writeln!(out, "{word}{path}: {kind}, {bytes}, {} old", text::time(residue.age))?;
     }
-    if cleaned.is_empty() {
-        writeln!(out, "no stale regions")?;
+    match (found.is_empty(), removes) {
+        (true, _) => writeln!(out, "no stale regions or files")?,
+        (false, true) => {}
+        (false, false) => writeln!(out, "nothing was removed: `hypostyle clean --all-stale` removes these")?,
     }
     Ok(())
+}
+
+fn one(args: &Args, target: &RegionTarget, json: bool, out: &mut dyn Write) -> Outcome {
+    let info = hypostyle::inspect(target);
+    if !args.dry_run {
+        hypostyle::clean(target).map_err(|error| Failure::from(error).before("not removed"))?;
+    }
+    if json {
+        let told = vec![json!({ "name": info.name, "path": info.path, "kind": "region", "bytes": info.bytes_backed })];
+        let (removed, found) = if args.dry_run { (Vec::new(), told) } else { (told, Vec::new()) };
+        return put_json(out, &json!({ "removed": removed, "found": found }));
+    }
+    let word = if args.dry_run { "would be removed" } else { "removed" };
+    let (bytes, frames) = (text::bytes(info.bytes_backed), info.frames);
+    Ok(writeln!(out, "{word} {} ({bytes}, {frames} frames)", info.name)?)
+}
+
+fn residue_json(residue: &Residue) -> Value {
+    let name = residue.path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = match &residue.kind {
+        hypostyle::ResidueKind::Region(info) => Some(info.name.clone()),
+        _ => name,
+    };
+    json!({
+        "name": name,
+        "path": residue.path,
+        "kind": residue.kind.to_string(),
+        "bytes": residue.bytes,
+        "age_seconds": residue.age.as_secs(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_units() {
+        assert_eq!(parse_age("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_age("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(parse_age("7d"), Ok(Duration::from_secs(604_800)));
+        for wrong in ["", "h", "5", "-1s", "1.5h", "99999999999999999999d", "1 h"] {
+            assert!(parse_age(wrong).is_err(), "{wrong}");
+        }
+    }
 }

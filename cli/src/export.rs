@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// The files' format: arrow, parquet or csv (default: what the output's name says, else parquet).
     #[arg(long, value_name = "FORMAT", value_parser = ["arrow", "parquet", "csv"])]
     format: Option<String>,
-    /// Of a journal every frame that is a multiple of N, as `frame=000123/part-0.parquet`.
+    /// Of a journal every frame that is a multiple of N, as `frame=123/part-0.parquet`.
     #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     every: Option<u64>,
     /// These components alone, and the entities of tables that have any of them.

@@ -110,7 +110,8 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
             ErrorKind::BrokenPipe => Some(0),
             ErrorKind::NotFound => Some(NOT_FOUND),
             ErrorKind::AddrInUse | ErrorKind::AlreadyExists => Some(IN_USE),
-            ErrorKind::NotADirectory | ErrorKind::IsADirectory => Some(NOT_USABLE),
+            // the last one: `open_regular` found another kind of file
+            ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidInput => Some(NOT_USABLE),
             _ => None,
         };
     }
@@ -126,7 +127,12 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<JournalError>() {
         return match error {
             JournalError::Empty { .. } | JournalError::NoFrame { .. } => Some(NOT_FOUND),
-            JournalError::Segment { .. } | JournalError::Foreign { .. } | JournalError::Damaged(_) => Some(NOT_USABLE),
+            JournalError::Segment { .. }
+            | JournalError::Foreign { .. }
+            | JournalError::Damaged(_)
+            | JournalError::Missing { .. }
+            | JournalError::Broken(_) => Some(NOT_USABLE),
+            JournalError::Io { action: "open", source, .. } => of_open(source),
             JournalError::Other { .. } => Some(IN_USE),
             JournalError::Checkpoint(error) => of_checkpoint(error),
             JournalError::Snapshot(error) => of_snapshot(error),
@@ -144,6 +150,7 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
             ExportError::Journal(error) => code_of(error),
             ExportError::Snapshot(error) => of_snapshot(error),
             ExportError::File(error) => of_checkpoint(error),
+            ExportError::OtherRecording { .. } => Some(IN_USE),
             _ => None,
         };
     }
@@ -181,15 +188,22 @@ fn of_region(error: &RegionError) -> Option<u8> {
 
 fn of_checkpoint(error: &CheckpointError) -> Option<u8> {
     match error {
-        CheckpointError::Io { action: "open", source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            Some(NOT_FOUND)
-        }
+        CheckpointError::Io { action: "open", source, .. } => of_open(source),
         CheckpointError::Empty { .. } => Some(NOT_FOUND),
         CheckpointError::File { .. } => Some(NOT_USABLE),
         CheckpointError::Taken { .. } => Some(IN_USE),
         CheckpointError::Level { .. } | CheckpointError::Notes { .. } => Some(USAGE),
         CheckpointError::Snapshot(error) => of_snapshot(error),
         CheckpointError::World(error) => of_world(error),
+        _ => None,
+    }
+}
+
+/// A file that is not there, or that is no regular one.
+fn of_open(error: &std::io::Error) -> Option<u8> {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Some(NOT_FOUND),
+        std::io::ErrorKind::InvalidInput => Some(NOT_USABLE),
         _ => None,
     }
 }

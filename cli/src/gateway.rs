@@ -48,6 +48,9 @@ pub(crate) struct Args {
     clients_max: usize,
 }
 
+/// The longest file with a token that is read, bytes.
+const TOKEN_FILE_BYTES_MAX: u64 = 1 << 16;
+
 /// Runs the command.
 #[cfg(not(feature = "gateway"))]
 pub(crate) fn run(_args: &Args, _json: bool, _out: &mut dyn Write) -> Outcome {
@@ -89,7 +92,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     }
     options.timeline = Some(Arc::new(trace::page_data));
     if let Some(path) = &args.token_file {
-        let text = std::fs::read_to_string(path)
+        let read = hypostyle::read_regular(path, TOKEN_FILE_BYTES_MAX);
+        let text = read
+            .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
             .map_err(|error| Failure::from(error).before(&format!("cannot read the token in {}", path.display())))?;
         options.token = Some(text.lines().next().unwrap_or_default().trim().to_owned());
     }

@@ -163,12 +163,23 @@ impl Report {
     }
 
     fn patches_table(&self, simulation: &Simulation) -> Table {
-        let heads = ["system", ">rows written", ">applied", ">spawned", ">destroyed", ">stale", ">absent", ">refused"];
+        let heads = [
+            "system",
+            ">rows written",
+            ">applied",
+            ">overwritten",
+            ">spawned",
+            ">destroyed",
+            ">stale",
+            ">absent",
+            ">refused",
+        ];
         let mut table = Table::new(&heads);
         let row = |name: &str, counts: &PatchCounts| {
             let numbers = [
                 counts.dense_rows,
                 counts.applied,
+                counts.overwritten,
                 counts.spawned,
                 counts.destroyed,
                 counts.stale,
@@ -276,6 +287,7 @@ fn patches_json(system: &str, counts: &PatchCounts) -> Value {
         "system": system,
         "rows_written": counts.dense_rows,
         "applied": counts.applied,
+        "overwritten": counts.overwritten,
         "spawned": counts.spawned,
         "destroyed": counts.destroyed,
         "stale": counts.stale,

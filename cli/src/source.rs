@@ -132,6 +132,9 @@ pub(crate) fn open_journal(path: &Path) -> Outcome<Journal> {
     if let Some(torn) = journal.torn() {
         tracing::warn!("{torn}");
     }
+    for gap in journal.gaps() {
+        tracing::warn!("{}: {gap}", path.display());
+    }
     Ok(journal)
 }
 

@@ -129,8 +129,10 @@ fn a_killed_run_reads_lists_cleans_and_goes_on() {
     assert_eq!(json(&["list", parent])["regions"][0]["state"], "kept");
     assert!(stdout(&["clean", "--in", parent]).contains("no stale regions"), "kept is not stale");
     assert!(region.exists());
-    // and a resumed region goes at normal exit unless it is to be kept
+    // what was kept stays, also where a run that goes on from it does not say so
     stdout(&["run", "particles", "--frames", "1", "--region", &name, "--resume"]);
+    assert_eq!(json(&["list", parent])["regions"][0]["state"], "kept");
+    stdout(&["clean", &name]);
     assert!(!region.exists());
 }
 
@@ -284,6 +286,11 @@ fn what_is_no_region_stays() {
     for args in [&["hash", &name][..], &["inspect", &name], &["stats", &name]] {
         assert_eq!(failure(args).0, 7, "{args:?}");
     }
+    // nothing says that it is a region; then its descriptor does
+    let (code, message) = failure(&["clean", &name]);
+    assert!(code == 7 && message.contains("neither its descriptor nor its control file"), "{message}");
+    assert_eq!(std::fs::read_dir(&region).unwrap().count(), 6, "nothing was removed");
+    std::fs::write(region.join("descriptor"), "HYPOSTYL, and nothing else of it").unwrap();
     assert_eq!(json(&["list", region.parent().unwrap().to_str().unwrap()])["regions"][0]["state"], "unreadable");
     stdout(&["clean", &name]);
     assert!(!region.exists());

@@ -5,13 +5,13 @@
 #![forbid(unsafe_code)]
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Data, DeriveInput, Expr, Fields, Ident, Path, Type};
 
 use crate::attributes::{Kind, StructAttributes, field_default};
-use crate::name;
+use crate::{name, types};
 
 /// Fields that a component or resource may have; the engine's own limit.
 const FIELDS_MAX: usize = 64;
@@ -101,7 +101,8 @@ fn private(krate: &Path) -> TokenStream {
 /// What a field's column holds.
 fn item(field: &Field<'_>, krate: &TokenStream) -> TokenStream {
     let ty = field.ty;
-    quote!(<#ty as #krate::Field>::Item)
+    // what is wrong with a field's type is said where the type stands
+    quote_spanned!(ty.span()=> <#ty as #krate::Field>::Item)
 }
 
 /// The struct's fields, or why it cannot be derived for.
@@ -141,6 +142,9 @@ fn fields(input: &DeriveInput, kind: Kind) -> syn::Result<Vec<Field<'_>>> {
             let name = ident.unraw().to_string();
             if let Some(problem) = name::problem(&name) {
                 return Err(syn::Error::new(ident.span(), problem));
+            }
+            if let Some(problem) = types::problem(&field.ty) {
+                return Err(syn::Error::new(field.ty.span(), format!("field `{name}` of a {noun}: {problem}")));
             }
             Ok(Field { ident, name, ty: &field.ty, default: field_default(&field.attrs, kind)? })
         })
@@ -287,6 +291,13 @@ mod tests {
             ("struct P<'a> { x: &'a f32 }", "no generics"),
             ("struct P(f32, f32);", "need names"),
             ("struct P { _x: f32 }", "`_x` is not snake_case"),
+            ("struct P { index: usize }", "field `index` of a component: usize has another size"),
+            ("struct P { name: std::string::String }", "text is of any length"),
+            ("struct P { name: &'static str }", "text is of any length"),
+            ("struct P { list: Vec<f32> }", "[f32; 3]"),
+            ("struct P { target: Option<Entity> }", "Entity::NULL"),
+            ("struct P { at: (f32, f32) }", "a tuple"),
+            ("struct P { names: [String; 3] }", "text is of any length"),
             ("struct Größe { x: f32 }", "is not snake_case"),
             ("#[component(name = \"Pos\")] struct P { x: f32 }", "`Pos` is not snake_case"),
             ("#[component(storage = \"sparse\")] struct P;", "\"table\" or \"toggle\""),

@@ -7,6 +7,7 @@
 mod attributes;
 mod expand;
 mod name;
+mod types;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};

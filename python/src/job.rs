@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use hypostyle::{ColumnBytes, Entity, FieldType, Layout, NamedJob, ScalarType, Targets};
+use hypostyle::{ColumnBytes, Entity, FieldType, JobError, KernelError, Layout, NamedJob, ScalarType, Targets};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -155,7 +155,7 @@ struct Open {
 }
 
 impl Open {
-    fn of(job: &mut NamedJob<'_, '_, '_>, resources: &[String]) -> Result<Self, String> {
+    fn of(job: &mut NamedJob<'_, '_, '_>, resources: &[String]) -> Result<Self, JobError> {
         let tables = job.tables().map(|mut table| Table {
             entities: handles(table.entities),
             matches: (!table.matches_all())
@@ -165,7 +165,7 @@ impl Open {
         });
         let tables = tables.collect();
         let packed = |name: &String| Ok((name.clone(), job.resource_named(name)?.to_vec()));
-        let resources = resources.iter().map(packed).collect::<Result<_, String>>()?;
+        let resources = resources.iter().map(packed).collect::<Result<_, JobError>>()?;
         Ok(Open {
             token: Arc::new(()),
             lent: Vec::new(),
@@ -343,7 +343,7 @@ impl Job {
 }
 
 /// Calls a kernel, `run(job)`, and makes its patches.
-pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &[String]) -> Result<(), String> {
+pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &[String]) -> Result<(), KernelError> {
     let open = Open::of(job, resources)?;
     let weak = Arc::downgrade(&open.token);
     let made = Job {
@@ -395,12 +395,12 @@ pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &
     }
     let patches = done?;
     if is_kept {
-        return Err("it kept an array of its rows, or a part of one; keep a copy instead".to_owned());
+        return Err("it kept an array of its rows, or a part of one; keep a copy instead".into());
     }
-    patches.iter().try_for_each(|patch| make(job, patch))
+    Ok(patches.iter().try_for_each(|patch| make(job, patch))?)
 }
 
-fn make(job: &mut NamedJob<'_, '_, '_>, patch: &Patch) -> Result<(), String> {
+fn make(job: &mut NamedJob<'_, '_, '_>, patch: &Patch) -> Result<(), JobError> {
     match patch {
         Patch::Set(name, rows, values) => job.set_named(name, rows.targets(), values),
         Patch::Add(name, rows, values) => job.add_named(name, rows.targets(), values),

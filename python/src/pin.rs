@@ -117,14 +117,23 @@ impl Pin {
         })
     }
 
-    /// The generations in which each 1024 rows of a column were last written, in place.
-    fn stamps(&self, table: usize, name: &str) -> PyResult<Option<Memory>> {
-        self.with_table(table, |pin, table| Ok(table.stamps(name)?.map(|stamps| words(pin, bytes_of(stamps)))))
-    }
-
-    /// The generation in which all rows of another table became this table's; 0: never.
-    fn moved(&self, table: usize) -> PyResult<u64> {
-        self.with_table(table, |_, table| Ok(table.moved()))
+    /// The runs of rows, begin and end, in which any of these columns changed after a generation; None where the table
+    /// lacks one of them.
+    fn changed_since(&self, table: usize, names: Vec<String>, generation: u64) -> PyResult<Option<Vec<(usize, usize)>>> {
+        self.with_table(table, |_, table| {
+            let mut runs: Vec<(usize, usize)> = Vec::new();
+            for name in &names {
+                let Some(changed) = table.changed_since(name, generation)? else { return Ok(None) };
+                runs.extend(changed.runs().map(|run| (run.start, run.end)));
+            }
+            runs.sort_unstable();
+            runs.dedup_by(|next, before| {
+                let meets = next.0 <= before.1;
+                before.1 = if meets { before.1.max(next.1) } else { before.1 };
+                meets
+            });
+            Ok(Some(runs))
+        })
     }
 
     /// The handles of a table's rows, in place.

@@ -176,15 +176,25 @@ pub(crate) fn clean(py: Python<'_>, target: &str) -> PyResult<()> {
     py.detach(|| hypostyle::clean(&target)).map_err(|error| of_region(&error))
 }
 
-/// Removes all stale regions, and says which.
+/// Removes what dead processes left and did not touch for so many seconds, and says what it was.
 #[pyfunction]
-#[pyo3(signature = (directory=None))]
+#[pyo3(signature = (directory=None, older_than_seconds=0))]
 pub(crate) fn clean_stale<'py>(
     py: Python<'py>,
     directory: Option<std::path::PathBuf>,
+    older_than_seconds: u64,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let removed = py.detach(|| hypostyle::clean_stale(directory.as_deref())).map_err(|error| of_region(&error))?;
-    removed.iter().map(|info| dict(py, info)).collect()
+    let age = std::time::Duration::from_secs(older_than_seconds);
+    let removed = py.detach(|| hypostyle::clean_stale(directory.as_deref(), age));
+    let told = |residue: &hypostyle::Residue| {
+        let dict = PyDict::new(py);
+        dict.set_item("path", residue.path.display().to_string())?;
+        dict.set_item("kind", residue.kind.to_string())?;
+        dict.set_item("bytes", residue.bytes)?;
+        dict.set_item("age_seconds", residue.age.as_secs_f64())?;
+        Ok(dict)
+    };
+    removed.map_err(|error| of_region(&error))?.iter().map(told).collect()
 }
 
 fn dict<'py>(py: Python<'py>, info: &RegionInfo) -> PyResult<Bound<'py, PyDict>> {

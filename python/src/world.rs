@@ -136,8 +136,15 @@ impl Total {
         dict.set_item("busy_seconds", self.busy.as_secs_f64())?;
         let patches = self.patches.iter().map(|counts| {
             let refusal = counts.example.as_ref().map(ToString::to_string);
-            let numbers =
-                [counts.applied, counts.stale, counts.absent, counts.refused, counts.spawned, counts.destroyed];
+            let numbers = [
+                counts.applied,
+                counts.overwritten,
+                counts.stale,
+                counts.absent,
+                counts.refused,
+                counts.spawned,
+                counts.destroyed,
+            ];
             (numbers, counts.dense_rows, refusal)
         });
         dict.set_item("patches", patches.collect::<Vec<_>>())?;
@@ -376,7 +383,7 @@ impl World {
     }
 
     /// Joins the world with systems and workers: from now on it can be stepped.
-    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing))]
+    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing, strict))]
     #[expect(clippy::too_many_arguments, reason = "Python's side of it names them")]
     fn schedule(
         &self,
@@ -389,6 +396,7 @@ impl World {
         fuse: bool,
         main_helps: bool,
         tracing: bool,
+        strict: bool,
     ) -> PyResult<()> {
         check_outside()?;
         self.check_maker()?;
@@ -396,7 +404,7 @@ impl World {
         let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
         let schedule = schedule(systems, stages)?;
         let mut builder = Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse);
-        builder = builder.main_helps(main_helps).tracing(tracing);
+        builder = builder.main_helps(main_helps).tracing(tracing).strict(strict);
         if let Some((program, args)) = command {
             builder = builder.worker_command(WorkerCommand { program: program.into(), args });
         }

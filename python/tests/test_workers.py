@@ -57,6 +57,31 @@ def test_the_same_bytes_with_other_settings(local):
     assert run("local", publish_every=100) == local
 
 
+def test_sets_that_are_replaced_are_counted(world):
+    @hypostyle.system(reads=["position", "velocity"], sets="velocity")
+    def again(rows, frame, patches):
+        for value in (1.0, 2.0, 3.0):
+            patches.set_rows([0, 1], "velocity.x", value)
+        patches.set_rows([0, 1], "velocity.y", 4.0)
+
+    with hypostyle.Simulation(world, [again]) as simulation:
+        counts = simulation.step(0.1).patches["again"]
+    assert counts.applied == counts.overwritten > 0 == counts.refused, counts
+
+
+def test_strict_simulations_fail_frames_with_refused_patches(world):
+    @hypostyle.system(reads="position", sets="heat")
+    def warm(rows, frame, patches):
+        patches.set(rows.entities, "heat.steps", 1)
+
+    with hypostyle.Simulation(world, [warm]) as simulation:
+        assert simulation.step(0.1).patches["warm"].refused > 0
+    with hypostyle.Simulation(world, [warm], strict=True) as simulation:
+        with pytest.raises(hypostyle.FrameError, match="system `warm` were refused, .* absent component `heat`"):
+            simulation.step(0.1)
+        assert world.pin().frame == 1
+
+
 def test_what_is_computed_is_what_numpy_computes(world):
     with hypostyle.Simulation(world, [kernels.fall, kernels.move], workers="processes:2", main_helps=False) as simulation:
         report = simulation.run(FRAMES, 0.125)

@@ -304,10 +304,7 @@ pub(crate) fn decode_tables(mut bytes: &[u8], layout: &Layout) -> Result<Vec<Tab
         if !ordered || components.last().is_some_and(|id| usize::from(*id) >= layout.components().len()) {
             return Err(wrong("a table's components are not the layout's, in order"));
         }
-        let fits = match kind {
-            TableKind::Resources => rows == resources_bytes(layout) && capacity == rows.max(1),
-            TableKind::Entities | TableKind::Data => rows <= capacity && capacity > 0 && capacity.is_multiple_of(64),
-        };
+        let fits = crate::generation::check::counts_fit(kind, rows, capacity, resources_bytes(layout));
         if !fits || (kind != TableKind::Data && count > 0) {
             return Err(wrong("a table's numbers do not fit each other"));
         }

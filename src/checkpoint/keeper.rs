@@ -309,7 +309,7 @@ pub fn in_directory(directory: &Path, prefix: Option<&str>) -> Result<Vec<Found>
 pub fn newest(directory: &Path, prefix: Option<&str>) -> Result<CheckpointFile, CheckpointError> {
     for found in in_directory(directory, prefix)? {
         let file = open(&found.path)?;
-        match file.verify()?.damaged.first() {
+        match file.verify()?.problem() {
             None => return Ok(file),
             Some(damage) => tracing::warn!(%damage, path = %found.path.display(), "a damaged checkpoint is left out"),
         }

@@ -8,6 +8,8 @@
 use crate::table::{ColumnKind, Item, Shape, TableKind};
 use std::sync::Arc;
 
+use crate::generation::SnapshotError;
+use crate::generation::check::{Check, Looked};
 use crate::layout::{Layout, ScalarType};
 use crate::limits::CHUNK_ROWS;
 
@@ -103,6 +105,33 @@ impl Parts {
             ColumnKind::Resources => "(bytes)".to_owned(),
         };
         (table, if part.stamps { format!("{column} (stamps)") } else { column })
+    }
+}
+
+impl Parts {
+    /// What the check of a state looks at in a part.
+    pub(crate) fn looked(&self, part: &Part, tables: &[TableHead]) -> Looked {
+        let (kind, item) = self.shapes[part.table].columns[part.column];
+        Looked { table: part.table, kind, item, rows: tables[part.table].rows }
+    }
+
+    /// Checks a state whose parts' bytes are at hand, in their order: the same that who loads it does.
+    pub(crate) fn check(
+        &self,
+        tables: &[TableHead],
+        generation: u64,
+        frame: u64,
+        bytes: &[Vec<u8>],
+    ) -> Result<(), SnapshotError> {
+        let mut check = Check::new(generation, frame)?;
+        for (part, bytes) in self.parts.iter().zip(bytes) {
+            if part.stamps {
+                check.stamps(bytes)?;
+            } else {
+                check.rows(self.looked(part, tables), bytes.as_slice().into())?;
+            }
+        }
+        check.end()
     }
 }
 

@@ -88,7 +88,7 @@ fn parent_of(path: &Path) -> &Path {
 }
 
 /// Brings the names in a file's directory to disk.
-fn sync_directory(path: &Path) -> Result<(), CheckpointError> {
+pub(crate) fn sync_directory(path: &Path) -> Result<(), CheckpointError> {
     if cfg!(unix) {
         let parent = parent_of(path);
         File::open(parent).and_then(|file| file.sync_all()).map_err(CheckpointError::io("write out", parent))?;
@@ -107,7 +107,7 @@ fn check_free(path: &Path, alike: fn(&[u8]) -> bool) -> Result<(), CheckpointErr
         Ok(_) => {}
     }
     let mut begin = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(8).read_to_end(&mut begin));
+    let read = crate::os::open_regular(path).and_then(|file| file.take(8).read_to_end(&mut begin));
     read.map_err(CheckpointError::io("look at", path))?;
     if alike(&begin) { Ok(()) } else { Err(taken()) }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::generation::check::Check;
 use crate::layout::Layout;
 use crate::region::RegionTarget;
 use crate::snapshot::Reader;
@@ -53,6 +54,8 @@ pub struct CheckpointFile {
     pub(super) parts: Parts,
     /// Where each chunk stands in the file, and what it is.
     pub(super) chunks: Vec<(u64, Entry)>,
+    /// A number that depends on every byte: a checksum of the trailer, which has those of head and index.
+    identity: u64,
 }
 
 /// What a check of all chunks came to.
@@ -65,6 +68,22 @@ pub struct Verification {
     pub raw_bytes: u64,
     /// Every damaged one.
     pub damaged: Vec<Damage>,
+    /// What contradicts what, where every chunk is as it was written and the state is none all the same.
+    pub contradiction: Option<String>,
+}
+
+impl Verification {
+    /// Whether it can be loaded.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.damaged.is_empty() && self.contradiction.is_none()
+    }
+
+    /// What is wrong first, in words.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.damaged.first().map(ToString::to_string).or_else(|| self.contradiction.clone())
+    }
 }
 
 /// Opens a checkpoint.
@@ -72,11 +91,8 @@ pub struct Verification {
 /// # Errors
 /// No such file; a file that is no checkpoint, or one whose header, layout, tables or index are damaged.
 pub fn open(path: &Path) -> Result<CheckpointFile, CheckpointError> {
-    let file = File::open(path).map_err(CheckpointError::io("open", path))?;
+    let file = crate::os::open_regular(path).map_err(CheckpointError::io("open", path))?;
     let metadata = file.metadata().map_err(CheckpointError::io("look at", path))?;
-    if !metadata.is_file() {
-        return Err(CheckpointError::file(path)(FormatError::Magic));
-    }
     CheckpointFile::of(Box::new(Mutex::new(file)), metadata.len(), path)
 }
 
@@ -119,7 +135,8 @@ impl CheckpointFile {
             (at, entry)
         };
         let chunks = entries.into_iter().map(place).collect();
-        Ok(CheckpointFile { path: path.to_owned(), source, bytes, head, parts, chunks })
+        let identity = xxh3_64(&trailer);
+        Ok(CheckpointFile { path: path.to_owned(), source, bytes, head, parts, chunks, identity })
     }
 
     /// The file.
@@ -188,25 +205,45 @@ impl CheckpointFile {
         self.head.notes.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
     }
 
-    /// Looks at every chunk: checksum, compression, length.
+    /// A number that depends on every byte of the file.
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
+    }
+
+    /// Looks at every chunk, its checksum, compression and length, and whether the state is one: what is whole here can be
+    /// loaded.
     ///
     /// # Errors
-    /// The file cannot be read. Damaged chunks are no error: they are in the answer.
+    /// The file cannot be read. Damage is no error: it is in the answer.
     pub fn verify(&self) -> Result<Verification, CheckpointError> {
         let mut found = Verification { chunks: self.chunks.len() as u64, ..Verification::default() };
         let mut reading = Reading::new(self)?;
         let mut raw = Vec::new();
         let mut chunk = 0;
+        let mut check = Check::new(self.head.generation, self.head.frame);
         for part in &self.parts.parts {
+            let looked = self.parts.looked(part, &self.head.tables);
+            let mut content = (part.stamps || looked.wants_rows()).then(Vec::new);
             for from in (0..part.bytes).step_by(self.head.chunk_bytes as usize) {
                 let bytes = (part.bytes - from).min(self.head.chunk_bytes);
                 raw.resize(bytes as usize, 0);
                 if let Err(problem) = reading.chunk(chunk, part, &mut raw)? {
                     found.damaged.push(self.damage(chunk, part, from, bytes, problem));
                 }
+                if let Some(content) = &mut content {
+                    content.extend_from_slice(&raw);
+                }
                 found.raw_bytes += bytes;
                 chunk += 1;
             }
+            if let (Some(content), Ok(state)) = (content, &mut check) {
+                let checked = if part.stamps { state.stamps(&content) } else { state.rows(looked, content.into()) };
+                check = checked.and(check);
+            }
+        }
+        // of damaged bytes nothing more can be said
+        if found.damaged.is_empty() {
+            found.contradiction = check.and_then(Check::end).err().map(|error| error.to_string());
         }
         Ok(found)
     }

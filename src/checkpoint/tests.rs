@@ -273,3 +273,33 @@ proptest! {
         crate::fuzzing::read_checkpoint(bytes);
     }
 }
+
+/// Writer, check and loader look at the same: what is whole can be loaded, whichever bit of a state is another one, with
+/// every checksum right.
+#[test]
+fn whole_is_what_can_be_loaded() {
+    let bytes = sample::bytes_of(&mut sample::world().reader().unwrap(), 0);
+    let file = CheckpointFile::of_bytes(bytes.clone()).unwrap();
+    let places: Vec<_> = file.chunks.iter().map(|(offset, entry)| (*offset as usize, entry.bytes as usize)).collect();
+    let (mut whole, mut contradicted) = (0, 0);
+    for (offset, length) in places {
+        for place in [0, 7, length / 2, length - 1].into_iter().filter(|place| *place < length) {
+            for bit in [0, 4, 7] {
+                let mut damaged = bytes.clone();
+                damaged[offset + place] ^= 1 << bit;
+                sample::mend(&mut damaged).unwrap();
+                let file = CheckpointFile::of_bytes(damaged).unwrap();
+                let verified = file.verify().unwrap();
+                assert_eq!(verified.damaged, Vec::new(), "the checksums are right");
+                let loaded = file.load().err().map(|error| error.to_string());
+                assert_eq!(verified.is_whole(), loaded.is_none(), "{verified:?}, {loaded:?}");
+                whole += u32::from(verified.is_whole());
+                if let Some(text) = verified.contradiction {
+                    assert!(loaded.is_some_and(|error| error.contains(&text)), "{text}");
+                    contradicted += 1;
+                }
+            }
+        }
+    }
+    assert!(whole > 10 && contradicted > 20, "{whole} whole, {contradicted} not");
+}

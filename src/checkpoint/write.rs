@@ -98,6 +98,8 @@ pub struct Report {
     pub file_bytes: u64,
     /// How long it took until the file was on disk.
     pub elapsed: Duration,
+    /// A number that depends on every byte of the file.
+    pub(crate) identity: u64,
 }
 
 /// Writes a pinned generation to a file, with everything that a world needs to go on from it bit for bit. A checkpoint
@@ -166,6 +168,8 @@ pub(super) fn write_at_pace(
 ) -> Result<Report, CheckpointError> {
     let begun = Instant::now();
     options.check()?;
+    // what could not be loaded is not written
+    snapshot.check()?;
     let directory = snapshot.directory();
     let tables = tables_of(snapshot);
     let layout = snapshot.layout_shared();
@@ -214,6 +218,7 @@ pub(super) fn write_at_pace(
         raw_bytes,
         file_bytes,
         elapsed: begun.elapsed(),
+        identity: xxh3_64(&trailer),
     })
 }
 

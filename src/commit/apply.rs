@@ -16,6 +16,7 @@ use crate::patch::{Body, Op, RecordSizes, Records, SpawnRun, first_reserved};
 use crate::region::RegionError;
 use crate::world::store::Store;
 
+use super::marks::{Marks, SPAWNS};
 use super::pending::{Change, NONE, PendingSet};
 use super::report::{PatchCounts, Refusal};
 
@@ -65,6 +66,7 @@ pub(crate) struct Scratch {
     value: Vec<u8>,
     pub(super) structural: super::structural::Lists,
     pub(super) sets: super::sets::SetLists,
+    pub(super) marks: Marks,
 }
 
 /// A commit in progress.
@@ -112,6 +114,7 @@ impl Commit<'_> {
         records: &dyn Fn(usize) -> &'r [u8],
     ) -> Result<(), RegionError> {
         self.scratch.pending.clear();
+        self.scratch.marks.clear();
         self.scratch.spawned.clear();
         self.scratch.bases.clear();
         let total = self.count_spawns(jobs, records)?;
@@ -402,7 +405,8 @@ impl Commit<'_> {
         bytes[offset..offset + value.len()].copy_from_slice(&self.scratch.value);
         let rows = self.store.tables[RESOURCES as usize].rows;
         self.store.touched(RESOURCES, 0, 0, rows);
-        self.counts[current.system].applied += 1;
+        let replaced = self.scratch.marks.set_resource(resource, registry.layout.resources().len());
+        self.counts[current.system].set(1, replaced);
         Ok(())
     }
 
@@ -451,7 +455,7 @@ impl Commit<'_> {
                 self.counts[current.system].absent += 1;
                 return Ok(());
             }
-            _ => self.counts[current.system].applied += 1,
+            _ => self.count(current, op, target, component, field, present),
         }
         match (target, entry) {
             // values and toggles of rows that stay where they are
@@ -485,6 +489,32 @@ impl Commit<'_> {
                 self.change_pending(entry, op, component, field, present)
             }
         }
+    }
+
+    /// Counts a patch on one entity that takes effect.
+    fn count(&mut self, current: &Current, op: Op, target: Target, component: u16, field: u8, present: bool) {
+        let (table, row, total) = match target {
+            Target::Row(Location { table, row }) => (table, row, self.store.tables[table as usize].rows),
+            Target::Spawn(spawn) => (SPAWNS, spawn, self.scratch.spawned.len() as u32),
+        };
+        let counts = &mut self.counts[current.system];
+        match op {
+            Op::Set | Op::Add if present => {
+                counts.set(1, self.scratch.marks.set((table, total), component, field, &[row]));
+            }
+            Op::Remove => {
+                self.scratch.marks.remove(table, component, row);
+                counts.applied += 1;
+            }
+            Op::Set | Op::Add | Op::Destroy => counts.applied += 1,
+        }
+    }
+
+    /// Counts sets of rows of a table that take effect.
+    pub(super) fn count_sets(&mut self, current: &Current, table: u32, component: u16, field: u8, rows: &[u32]) {
+        let total = self.store.tables[table as usize].rows;
+        let replaced = self.scratch.marks.set((table, total), component, field, rows);
+        self.counts[current.system].set(rows.len() as u64, replaced);
     }
 
     /// Counts a set of a component that its entity does not have.

@@ -4,6 +4,7 @@
 //! Architecture invariant: nothing here knows which worker made a patch or when, so the outcome cannot depend on it.
 
 mod apply;
+mod marks;
 mod pending;
 mod report;
 mod sets;

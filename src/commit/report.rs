@@ -53,8 +53,12 @@ pub enum Refusal {
 /// Counts of one system's patches in one batch, frame or run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PatchCounts {
-    /// Patches that took effect (or would have, had their entity not been destroyed in the same batch).
+    /// Patches that took effect (or would have, had their entity or component not gone in the same batch).
     pub applied: u64,
+    /// Sets that a later set in the same batch replaced, in canonical order: of the same component of the same entity, of
+    /// the same field where only fields were set, or of the same resource. They were carried out and left no trace. An add
+    /// of a component that is there counts as a set.
+    pub overwritten: u64,
     /// Patches on handles whose entity is gone, and reserved handles of other jobs in values of patches (which become null).
     pub stale: u64,
     /// Removes of components that were absent.
@@ -75,12 +79,13 @@ impl PatchCounts {
     /// Everything but dense rows: the patches that travelled.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.applied + self.stale + self.absent + self.refused
+        self.applied + self.overwritten + self.stale + self.absent + self.refused
     }
 
     /// Adds another count.
     pub fn add(&mut self, other: &PatchCounts) {
         self.applied += other.applied;
+        self.overwritten += other.overwritten;
         self.stale += other.stale;
         self.absent += other.absent;
         self.refused += other.refused;
@@ -90,6 +95,13 @@ impl PatchCounts {
         if self.example.is_none() {
             self.example.clone_from(&other.example);
         }
+    }
+
+    /// So many sets were carried out, which replaced so many earlier ones (each other's among them). Who sets a component
+    /// has it for himself in a batch, so that all of them are one system's.
+    pub(crate) fn set(&mut self, count: u64, replaced: u64) {
+        self.applied = (self.applied + count).saturating_sub(replaced);
+        self.overwritten += replaced;
     }
 
     pub(crate) fn refuse(&mut self, count: u64, why: impl FnOnce() -> Refusal) {

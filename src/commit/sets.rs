@@ -58,7 +58,6 @@ impl Commit<'_> {
         let len = own.end - own.start;
         let foreign = lists.rows.iter().filter(|row| row.wrapping_sub(own.start) >= len).count();
         let values = Values { bytes: entries.bytes(), stride: entries.stride(), at: ROW_BYTES };
-        self.counts[current.system].applied += (lists.rows.len() - foreign) as u64;
         let picks = if foreign == 0 {
             None
         } else {
@@ -71,6 +70,7 @@ impl Commit<'_> {
             lists.rows.retain(|row| own.contains(row));
             Some(&lists.picks[..])
         };
+        self.count_sets(current, current.table, component, field, &lists.rows);
         let done = self.set_rows_of(current.table, component, field, &lists.rows, values, picks);
         self.scratch.sets = lists;
         done
@@ -121,7 +121,7 @@ impl Commit<'_> {
         if same && locations[0] != LOCATION_FREE && self.may_set(table, component) {
             rows.clear();
             rows.extend(locations.iter().map(|location| *location as u32));
-            self.counts[current.system].applied += rows.len() as u64;
+            self.count_sets(current, table, component, field, rows);
             return self.set_rows_of(table, component, field, rows, values, None);
         }
         // reserved handles and rows with changes to come need a closer look, in the order of the entries
@@ -159,7 +159,7 @@ impl Commit<'_> {
                     *location = LOCATION_FREE;
                 }
             }
-            self.counts[current.system].applied += rows.len() as u64;
+            self.count_sets(current, table, component, field, rows);
             self.set_rows_of(table, component, field, rows, values, Some(picks))?;
         }
         Ok(())

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::generation::{ColumnEntry, TableEntry};
+use crate::generation::{ChangedChunks, ColumnEntry, TableEntry};
 use crate::snapshot::Snapshot;
 
 use super::select::Selection;
@@ -149,8 +149,8 @@ impl Shadow {
             let columns = reshape(table, track, entry, &self.follows, look.number);
             for ((column, track), source) in table.columns.iter_mut().zip(&mut track.columns).zip(columns) {
                 let (rows, stamps) = snapshot.column_parts(entry, source);
-                let moved = source.moved > seen;
-                let new = Source { rows, stamps, row_count: entry.rows, seen, moved };
+                let newer = ChangedChunks::new(stamps, entry.rows as usize, source.moved, seen);
+                let new = Source { rows, stamps, row_count: entry.rows, newer };
                 take_column(column, track, &new, self.follows.is_exact(), &mut report);
             }
         }
@@ -207,10 +207,8 @@ struct Source<'s> {
     rows: &'s [u8],
     stamps: &'s [u64],
     row_count: u32,
-    /// The generation of the last look; 0: none.
-    seen: u64,
-    /// Whether it was another table's at the last look: then stamps tell nothing.
-    moved: bool,
+    /// What may differ from the last look.
+    newer: ChangedChunks<'s>,
 }
 
 fn take_column(
@@ -230,8 +228,7 @@ fn take_column(
     let chunks = column.bytes.chunks_mut(CHUNK * unit).zip(new.rows.chunks(CHUNK * unit));
     for (chunk, (old, new_rows)) in chunks.enumerate() {
         let is_grown = (chunk + 1) * CHUNK > before && before < items;
-        let is_newer = new.stamps.get(chunk).is_none_or(|stamp| *stamp > new.seen);
-        if !(bits || is_grown || is_newer || new.moved) {
+        if !(bits || is_grown || new.newer.contains(chunk)) {
             continue;
         }
         report.bytes_read += old.len() as u64;

@@ -113,6 +113,10 @@ impl Columns<'_> {
                 let values = ScalarBuffer::from(self.held.buffer(bytes));
                 Ok(Arc::new(PrimitiveArray::<UInt64Type>::new(values, None)))
             }
+            Source::Time => {
+                let time = self.held.pinned().snapshot().time();
+                Ok(Arc::new(PrimitiveArray::<Float64Type>::from_value(time, self.rows.len())))
+            }
             Source::Presence { component } => {
                 let present = match self.table.presence(component)? {
                     Presence::None => BooleanBuffer::new_unset(self.rows.len()),

@@ -25,6 +25,14 @@ pub enum ExportError {
         /// The file.
         path: PathBuf,
     },
+    /// A directory that has another recording's frames, or other things.
+    #[error("{} {what}: export to another directory, or to an empty one", path.display())]
+    OtherRecording {
+        /// The directory.
+        path: PathBuf,
+        /// What is in it.
+        what: String,
+    },
     /// The generation could not be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

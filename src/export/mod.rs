@@ -32,6 +32,8 @@ pub struct ExportOptions {
     pub flat: bool,
     /// Texts to add to the schema's metadata, beside the layout and what is told of the generation.
     pub metadata: Vec<(String, String)>,
+    /// Simulated time as a column beside the entities: of the frames of a data set.
+    pub(crate) time: bool,
 }
 
 impl ExportOptions {

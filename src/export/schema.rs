@@ -16,6 +16,8 @@ use super::{ExportError, ExportOptions};
 pub(super) enum Source {
     /// The rows' handles.
     Entity,
+    /// Simulated time, the same in every row.
+    Time,
     /// Whether the rows have a component.
     Presence { component: String },
     /// A field; of an array one element, or all.
@@ -58,6 +60,13 @@ pub(super) fn schema(
     }
     let mut fields = vec![Field::new("entity", DataType::UInt64, false)];
     let mut sources = vec![Source::Entity];
+    if options.time {
+        // a component without fields is a column of its own name
+        let taken = layout.component("time").is_some_and(|(_, component)| component.fields.is_empty());
+        let name = if taken { "hypostyle.time" } else { "time" };
+        fields.push(Field::new(name, DataType::Float64, false));
+        sources.push(Source::Time);
+    }
     let wanted = |name: &String| options.components.as_ref().is_none_or(|names| names.contains(name));
     for component in layout.components().iter().filter(|component| wanted(&component.name)) {
         if component.fields.is_empty() {

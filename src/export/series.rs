@@ -21,12 +21,17 @@ pub struct Series {
     pub bytes: u64,
 }
 
-/// Writes the frames of a journal that are multiples of `every` to `directory`, each as `frame=000123/part-0.parquet`:
-/// what pyarrow, polars, DuckDB and others read as one data set with a column `frame`. `options` is asked for each
-/// state. Frames that were undone are left out.
+/// The file that says whose frames a directory has. Tools leave names out that begin so.
+const RECORDING: &str = "_hypostyle_recording";
+
+/// Writes the frames of a journal that are multiples of `every` to `directory`, each as `frame=123/part-0.parquet`:
+/// what pyarrow, polars, DuckDB and others read as one data set with a column `frame`, a whole number, beside a column
+/// `time`. `options` is asked for each state. Frames that were undone are left out. The recording's number stands in each
+/// file's metadata as `hypostyle.recording`, and in the directory, which no other recording can be exported to.
 ///
 /// # Errors
-/// As [`write()`]; a damaged journal. Files that are whole by then stay.
+/// [`ExportError::OtherRecording`]: the directory has another recording's frames, or other files. As [`write()`]; a damaged
+/// journal. Files that are whole by then stay.
 pub fn series(
     journal: &Journal,
     directory: &Path,
@@ -39,6 +44,8 @@ pub fn series(
         Format::Parquet => "parquet",
         Format::Csv => "csv",
     };
+    let recording = format!("{:016x}", journal.recording_id());
+    claim(directory, &recording)?;
     let mut done = Series::default();
     let mut replay = journal.replay()?;
     for entry in journal.entries() {
@@ -47,8 +54,9 @@ pub fn series(
             continue;
         }
         let mut reader = replay.load()?;
-        let options = options(&mut reader)?;
-        let place = directory.join(format!("frame={:06}", entry.frame));
+        let mut options = options(&mut reader)?.metadata("hypostyle.recording", recording.clone());
+        options.time = true;
+        let place = directory.join(format!("frame={}", entry.frame));
         std::fs::create_dir_all(&place).map_err(CheckpointError::io("make", &place))?;
         let exported = write(reader, &place.join(format!("part-0.{end}")), format, &options)?;
         done.frames.push(entry.frame);
@@ -56,4 +64,28 @@ pub fn series(
         done.bytes += exported.bytes;
     }
     Ok(done)
+}
+
+/// Makes the directory this recording's, where it is empty or missing; one that is this recording's already stays so.
+fn claim(directory: &Path, recording: &str) -> Result<(), ExportError> {
+    let io = CheckpointError::io;
+    let marker = directory.join(RECORDING);
+    let other = |what: String| Err(ExportError::OtherRecording { path: directory.to_owned(), what });
+    match crate::os::read_regular(&marker, 64) {
+        Ok(found) if found == recording.as_bytes() => Ok(()),
+        Ok(found) => {
+            let found = String::from_utf8_lossy(&found).into_owned();
+            other(format!("has frames of recording {found}, and this is recording {recording}"))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(directory).map_err(io("make", directory))?;
+            let mut entries = std::fs::read_dir(directory).map_err(io("read", directory))?;
+            if entries.next().is_some() {
+                return other(format!("has files, and no `{RECORDING}` that says whose they are"));
+            }
+            std::fs::write(&marker, recording).map_err(io("write", &marker))?;
+            Ok(())
+        }
+        Err(error) => Err(io("read", &marker)(error).into()),
+    }
 }

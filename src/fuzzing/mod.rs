@@ -5,8 +5,15 @@
 #![expect(unsafe_code, reason = "lays rings over its own heap memory; opens a region of its own")]
 
 mod mailbox;
+#[cfg(unix)]
+mod recordings;
 
 use bytemuck::Zeroable;
+
+#[cfg(all(unix, feature = "checkpoint"))]
+pub use recordings::journal;
+#[cfg(unix)]
+use recordings::sample_trace;
 
 use crate::layout::Layout;
 use crate::patch::{Body, Consumer, DrainError, Op, RecordSizes, Records, Ring, RingError, RingLine};
@@ -74,6 +81,14 @@ fn scratch(what: &str) -> std::path::PathBuf {
     path
 }
 
+/// A directory of this thread's own: tests run beside each other.
+#[cfg(unix)]
+fn own_scratch(what: &str) -> std::path::PathBuf {
+    let thread = std::thread::current();
+    let own: String = thread.name().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+    scratch(&format!("{what}-{own}"))
+}
+
 /// Makes the published directory's checksum right again, so that what is wrong with it must be found by looking.
 #[cfg(unix)]
 fn mend_checksum(files: &mut [(&'static str, Vec<u8>)]) {
@@ -90,19 +105,37 @@ fn mend_checksum(files: &mut [(&'static str, Vec<u8>)]) {
     }
 }
 
-/// Opens a region whose files were damaged: each 4 bytes of the input pick a file, a place in it and a new value; an
-/// input that begins with an odd byte cuts the last file it names short. Then pins and reads everything.
+/// The published directory: where it stands in the data, and its bytes.
 #[cfg(unix)]
-pub fn region_open(input: &[u8]) {
-    use std::os::unix::fs::OpenOptionsExt;
+fn directory_place(files: &[(&'static str, Vec<u8>)]) -> std::ops::Range<usize> {
+    let word =
+        |at: usize| files[1].1.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes) as usize;
+    let slot = 8192 + 32 * (word(64) & 0xffff);
+    let (offset, bytes) = (word(slot + 8), word(slot + 16));
+    let end = offset.checked_add(bytes).filter(|end| *end <= files[2].1.len());
+    end.map_or(0..0, |end| offset..end)
+}
+
+/// A region whose files were damaged: each 4 bytes of the input pick a file, or the published directory, a place in it and
+/// a new value; an input that begins with an odd byte cuts the last file it names short; bit 1 of that byte mends the
+/// directory's checksum.
+#[cfg(unix)]
+fn damaged_region(input: &[u8]) -> RegionTarget {
     static TEMPLATE: std::sync::OnceLock<Vec<(&'static str, Vec<u8>)>> = std::sync::OnceLock::new();
     let mut files = TEMPLATE.get_or_init(sample_region).clone();
+    let directory = directory_place(&files);
     let mut last = 0;
     for edit in input.get(1..).unwrap_or_default().chunks_exact(4) {
+        let place = usize::from(edit[1]) << 8 | usize::from(edit[2]);
+        if edit[0] % 5 == 4 {
+            let at = directory.start + place % directory.len();
+            files[2].1[at] = edit[3];
+            continue;
+        }
         // the data file is large: its first pages hold everything there is
-        last = usize::from(edit[0]) % 4;
+        last = usize::from(edit[0]) % 5;
         let bytes = &mut files[last].1;
-        let place = (usize::from(edit[1]) << 8 | usize::from(edit[2])) % bytes.len().min(1 << 16);
+        let place = place % bytes.len().min(1 << 16);
         bytes[place] = edit[3];
     }
     if let (Some(cut), Some(place)) = (input.first().filter(|cut| **cut % 2 == 1), input.last()) {
@@ -112,24 +145,76 @@ pub fn region_open(input: &[u8]) {
     if input.first().is_some_and(|first| first & 2 != 0) {
         mend_checksum(&mut files);
     }
-    let directory = scratch("damaged").join("region");
+    lay_out(&files)
+}
+
+/// Files as a region.
+#[cfg(unix)]
+fn lay_out(files: &[(&'static str, Vec<u8>)]) -> RegionTarget {
+    use std::os::unix::fs::OpenOptionsExt;
+    let directory = own_scratch("damaged").join("region");
     // what an earlier input left is not an error to anyone
     let _ = std::fs::remove_dir_all(&directory);
     let _ = std::fs::create_dir(&directory);
-    for (name, bytes) in &files {
+    for (name, bytes) in files {
         let mut file = std::fs::OpenOptions::new();
         let opened = file.write(true).create(true).truncate(true).mode(0o600).open(directory.join(name));
         std::io::Write::write_all(&mut opened.expect("a file can be made"), bytes).expect("it can be written");
     }
+    RegionTarget::Directory(directory)
+}
+
+/// Opens a damaged region ([`damaged_region`]), pins and reads everything.
+#[cfg(unix)]
+pub fn region_open(input: &[u8]) {
+    let target = damaged_region(input);
     // SAFETY: nobody else writes to the files; that their content is arbitrary is the point.
-    let Ok(mut reader) = (unsafe { Reader::open(&RegionTarget::Directory(directory)) }) else { return };
+    let Ok(mut reader) = (unsafe { Reader::open(&target) }) else { return };
     if let Ok(snapshot) = reader.pin() {
-        std::hint::black_box((snapshot.hash(), snapshot.entity_count()));
+        std::hint::black_box((snapshot.hash(), snapshot.entity_count(), snapshot.check().is_ok()));
         for table in snapshot.tables() {
             let _ = std::hint::black_box(table.column::<f32>("sample.x"));
             let _ = std::hint::black_box(table.presence("sample"));
         }
     }
+}
+
+/// Takes a damaged region over and goes on from it, as far as it is accepted: what is accepted works.
+#[cfg(unix)]
+pub fn takeover(input: &[u8]) {
+    take_over(&damaged_region(input));
+}
+
+/// Whether the region was accepted.
+#[cfg(unix)]
+fn take_over(target: &RegionTarget) -> bool {
+    let Ok(mut world) = World::builder().component::<Sample>().resume(target) else { return false };
+    world.set_keep(false);
+    {
+        let mut reader = world.reader().expect("a lease is free");
+        let snapshot = reader.pin().expect("what a writer accepted a reader accepts");
+        snapshot.check().expect("what a writer accepted is a state");
+        std::hint::black_box(snapshot.hash());
+    }
+    let before = world.entity_count();
+    // what a frame does; lack of memory is an answer
+    let Ok(born) = (0..20).map(|i| world.spawn(Sample { x: 2.5, id: i })).collect::<Result<Vec<_>, _>>() else {
+        return true;
+    };
+    for (index, entity) in born.iter().enumerate() {
+        assert_eq!(world.get::<Sample>(*entity).expect("it was just made").id, index as u64);
+    }
+    for entity in &born[..10] {
+        world.despawn(*entity).expect("it was just made");
+    }
+    assert_eq!(world.entity_count(), before + 10);
+    for _ in 0..3 {
+        if world.begin_frame().is_ok() {
+            world.end_frame(0.5);
+        }
+        let _ = world.publish();
+    }
+    true
 }
 
 /// Sizes that give every kind of value a chance: a vector, a tag, odd sizes, many fields.
@@ -278,6 +363,29 @@ pub(crate) fn read_checkpoint(bytes: Vec<u8>) {
     std::hint::black_box(snapshot.hash());
 }
 
+/// A region's timeline whose file was damaged: each 4 bytes of the input are a place (3 bytes) and a new value; a first byte
+/// that is odd cuts it short. Then it is read.
+#[cfg(unix)]
+pub fn trace(input: &[u8]) {
+    static TEMPLATE: std::sync::OnceLock<Vec<(&'static str, Vec<u8>)>> = std::sync::OnceLock::new();
+    let mut files = TEMPLATE.get_or_init(sample_trace).clone();
+    let bytes = &mut files.last_mut().expect("the trace is the last").1;
+    for edit in input.get(1..).unwrap_or_default().chunks_exact(4) {
+        let place = usize::from(edit[0]) << 16 | usize::from(edit[1]) << 8 | usize::from(edit[2]);
+        let place = place % bytes.len();
+        bytes[place] = edit[3];
+    }
+    if let (Some(1), Some(place)) = (input.first().map(|first| first % 2), input.last()) {
+        bytes.truncate(bytes.len() * usize::from(*place) / 256);
+    }
+    let target = lay_out(&files);
+    // SAFETY: nobody else writes to the files.
+    let Ok(reader) = (unsafe { Reader::open(&target) }) else { return };
+    if let Ok(timeline) = reader.timeline() {
+        std::hint::black_box(timeline);
+    }
+}
+
 /// Arbitrary bytes as an encoded layout and as a layout file. What is accepted survives a round trip.
 pub fn layout_decode(bytes: &[u8]) {
     if let Ok(layout) = Layout::decode(bytes) {
@@ -401,6 +509,102 @@ mod tests {
             }
             layout_decode(&bytes);
         }
+    }
+
+    /// Edits of a kept region's files where damage matters; `file` 4 is the directory.
+    #[cfg(unix)]
+    fn region_damage(random: &mut Random, first: u8) -> Vec<u8> {
+        let mut input = vec![first];
+        for _ in 0..random.below(4) {
+            let file = [0u8, 1, 2, 4, 4][random.below(5)];
+            let place = random.below(if file == 2 { 1 << 16 } else { 1 << 14 }) as u16;
+            let [high, low] = place.to_be_bytes();
+            let value = if random.below(2) == 0 { random.next() as u8 } else { random.below(4) as u8 };
+            input.extend([file, high, low, value]);
+        }
+        input
+    }
+
+    #[cfg(unix)]
+    #[cfg_attr(miri, ignore = "regions of files")]
+    #[test]
+    fn damaged_regions_are_taken_over_whole_or_refused() {
+        assert!(take_over(&damaged_region(&[])), "an undamaged one is taken over");
+        for seed in 0..1200 {
+            let mut random = Random(seed);
+            // most with the checksum right, so that what is wrong must be found by looking
+            let first = [2u8, 2, 2, 0, 1, 3][random.below(6)];
+            takeover(&region_damage(&mut random, first));
+        }
+    }
+
+    #[cfg(all(unix, feature = "checkpoint"))]
+    #[cfg_attr(miri, ignore = "files")]
+    #[test]
+    fn damaged_journals_give_what_they_have() {
+        journal(&[0]);
+        for seed in 0..300 {
+            let mut random = Random(seed);
+            let mut input = vec![[0u8, 0, 0, 1, 2, 3][random.below(6)]];
+            for _ in 0..random.below(4) {
+                let bound = [130, 1 << 16][random.below(2)];
+                let [high, low] = (random.below(bound) as u16).to_be_bytes();
+                input.extend([random.below(64) as u8, high, low, random.next() as u8]);
+            }
+            journal(&input);
+        }
+    }
+
+    #[cfg(unix)]
+    #[cfg_attr(miri, ignore = "regions of files")]
+    #[test]
+    fn damaged_traces_are_answered() {
+        trace(&[0]);
+        for seed in 0..300 {
+            let mut random = Random(seed);
+            let mut input = vec![u8::from(random.below(5) == 0)];
+            for _ in 0..random.below(6) {
+                // the header, the names, the first events
+                let bound = [64, 4400, 20_000][random.below(3)];
+                let place = random.below(bound) as u32;
+                let [_, high, middle, low] = place.to_be_bytes();
+                input.extend([high, middle, low, random.next() as u8]);
+            }
+            trace(&input);
+        }
+    }
+
+    /// Two columns in one extent, with every checksum right: no reader and no writer takes them.
+    #[cfg(unix)]
+    #[cfg_attr(miri, ignore = "regions of files")]
+    #[test]
+    fn columns_that_share_bytes_are_refused() {
+        let whole = sample_region();
+        let at = directory_place(&whole).start;
+        let count = |at: usize| whole[2].1[at..at + 4].try_into().map_or(0, u32::from_le_bytes) as usize;
+        let (tables, columns) = (count(at + 12), count(at + 48));
+        let column = |index: usize| at + 64 + 24 * tables + 32 * index + 8;
+        let offset_of = |index: usize| whole[2].1[column(index)..column(index) + 8].to_vec();
+        assert_eq!((tables, columns), (3, 6), "locations, generations, resources, handles, two fields");
+        let mut refused = 0;
+        for victim in 0..columns {
+            // another column's, the directory's own, the page that is never used
+            let others = (0..columns).filter(|other| *other != victim).map(offset_of);
+            for offset in others.chain([(at as u64).to_le_bytes().to_vec(), vec![0; 8]]) {
+                let mut files = whole.clone();
+                files[2].1[column(victim)..column(victim) + 8].copy_from_slice(&offset);
+                mend_checksum(&mut files);
+                let target = lay_out(&files);
+                // SAFETY: nobody else writes to the files.
+                let mut reader = unsafe { Reader::open(&target) }.expect("the files are whole");
+                let error = reader.pin().err().expect("it is refused").to_string();
+                assert!(error.contains("overlap") || error.contains("outside the data"), "{error}");
+                drop(reader);
+                assert!(!take_over(&target), "column {victim} at {offset:?}");
+                refused += usize::from(error.contains("overlap"));
+            }
+        }
+        assert!(refused > 20, "{refused}");
     }
 
     #[cfg(unix)]

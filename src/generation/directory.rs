@@ -19,6 +19,7 @@
 //! every column has room for its rows.
 
 use crate::layout::Layout;
+use crate::limits::PAGE_BYTES;
 use crate::region::Extent;
 use crate::table::{ColumnKind, Item, Shape, Table, TableKind};
 
@@ -70,6 +71,8 @@ pub(crate) struct TableEntry {
 pub(crate) struct Directory {
     pub meta: Meta,
     pub tables: Vec<TableEntry>,
+    /// Its own extent and all those that it names, by offset.
+    sorted: Vec<Extent>,
 }
 
 /// Code, field and component of a kind, as written.
@@ -159,14 +162,15 @@ impl Cursor<'_> {
 }
 
 impl Directory {
-    /// Reads and checks a directory: `data_bytes` is how long the data segment is.
+    /// Reads and checks a directory that stands at offset `at` of the data: `data_bytes` is how long the data are.
     pub(crate) fn decode(
         bytes: &[u8],
+        at: u64,
         layout: &Layout,
         layout_hash: u64,
         data_bytes: u64,
     ) -> Result<Self, SnapshotError> {
-        Self::decode_after(None, bytes, layout, layout_hash, data_bytes)
+        Self::decode_after(None, bytes, at, layout, layout_hash, data_bytes)
     }
 
     /// The same after another directory of the same region, most of whose tables are still what they were: their memory
@@ -174,6 +178,7 @@ impl Directory {
     pub(crate) fn decode_after(
         previous: Option<Directory>,
         bytes: &[u8],
+        at: u64,
         layout: &Layout,
         layout_hash: u64,
         data_bytes: u64,
@@ -196,6 +201,7 @@ impl Directory {
         if meta.layout_hash != layout_hash {
             return Err(SnapshotError::directory("its layout is not the region's"));
         }
+        super::check::meta(meta.generation, meta.frame)?;
         let column_count = head.u32()? as usize;
         let component_count = head.u32()? as usize;
         head.u64()?;
@@ -209,7 +215,8 @@ impl Directory {
         let columns_at = HEADER_BYTES + table_count * TABLE_BYTES;
         let mut columns = Cursor(&bytes[columns_at..]);
         let mut components = Cursor(&bytes[columns_at + column_count * COLUMN_BYTES..]);
-        let mut tables = previous.map(|previous| previous.tables).unwrap_or_default();
+        let (mut tables, sorted) = previous.map(|previous| (previous.tables, previous.sorted)).unwrap_or_default();
+        let resources_bytes = crate::table::resources::resources_bytes(layout);
         tables.truncate(table_count);
         tables.reserve(table_count - tables.len());
         let (mut columns_left, mut components_left) = (column_count, component_count);
@@ -223,8 +230,11 @@ impl Directory {
             let (n_components, n_columns) = (head.u32()? as usize, head.u32()? as usize);
             let (rows, capacity) = (head.u32()?, head.u32()?);
             head.u32()?;
-            if n_components > components_left || n_columns > columns_left || rows > capacity {
+            if n_components > components_left || n_columns > columns_left {
                 return Err(SnapshotError::directory("a table's counts do not add up"));
+            }
+            if !super::check::counts_fit(kind, rows, capacity, resources_bytes) {
+                return Err(SnapshotError::directory("a table's rows and their room do not fit each other"));
             }
             components_left -= n_components;
             columns_left -= n_columns;
@@ -267,10 +277,32 @@ impl Directory {
         if columns_left > 0 || components_left > 0 || tables.len() < 2 {
             return Err(SnapshotError::directory("its counts do not add up"));
         }
-        if tables[1].rows != crate::table::resources::resources_bytes(layout) {
-            return Err(SnapshotError::directory("its resources are not the layout's"));
+        // a row is an entity, and an entity has a slot
+        let rows: u64 = tables[2..].iter().map(|table| u64::from(table.rows)).sum();
+        if rows > u64::from(tables[0].rows) {
+            return Err(SnapshotError::directory("it has more rows than slots for entities"));
         }
-        Ok(Directory { meta, tables })
+        let moved = tables.iter().flat_map(|table| &table.columns).any(|column| column.moved > meta.generation);
+        if moved {
+            return Err(SnapshotError::directory("a column came from another table in a generation still to come"));
+        }
+        let mut directory = Directory { meta, tables, sorted };
+        directory.check_overlaps(Extent { offset: at, bytes: bytes.len() as u64 })?;
+        Ok(directory)
+    }
+
+    /// No two columns share a byte, and none has one of the directory itself or of the page that is never used.
+    fn check_overlaps(&mut self, own: Extent) -> Result<(), SnapshotError> {
+        let mut sorted = std::mem::take(&mut self.sorted);
+        sorted.clear();
+        sorted.push(Extent { offset: 0, bytes: PAGE_BYTES });
+        sorted.push(own);
+        sorted.extend(self.extents().filter(|extent| extent.bytes > 0));
+        sorted.sort_unstable_by_key(|extent| extent.offset);
+        // inside the data, so the ends do not wrap
+        let apart = sorted.windows(2).all(|pair| pair[0].offset + pair[0].bytes <= pair[1].offset);
+        self.sorted = sorted;
+        if apart { Ok(()) } else { Err(SnapshotError::directory("two of the extents that it names overlap")) }
     }
 
     /// All extents that the directory names.

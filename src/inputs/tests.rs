@@ -94,7 +94,8 @@ fn an_input_is_in_the_next_generation_and_its_sender_can_tell() {
     let generation = simulation.world().generation();
     assert!(sender.contained(generation).is_none_or(|position| position < first), "not before a frame took it");
     let report = simulation.step(0.1).unwrap();
-    assert_eq!((report.inputs.applied, report.inputs.total()), (3, 3));
+    let counts = &report.inputs;
+    assert_eq!((counts.applied, counts.overwritten, counts.total()), (2, 1, 3), "two of them set one entity");
     let generation = simulation.world().generation();
     assert!(sender.contained(generation).unwrap() >= second);
     assert!(sender.contained(generation - 1).is_none_or(|position| position < first));
@@ -143,7 +144,9 @@ fn what_cannot_be_is_refused_at_the_sender() {
     let sent = std::iter::repeat_with(|| sender.send("push", &some)).take_while(Result::is_ok).count();
     assert!((3..10).contains(&sent), "{sent}");
     assert!(matches!(sender.send("push", &some), Err(InputError::Full)));
-    assert_eq!(simulation.step(0.1).unwrap().inputs.applied, 4_000 * sent as u64, "and nothing else came");
+    let counts = &simulation.step(0.1).unwrap().inputs;
+    let all = 4_000 * sent as u64;
+    assert_eq!((counts.applied, counts.overwritten, counts.total()), (1, all - 1, all), "and nothing else came");
     sender.send("push", &some).unwrap();
     let builder = |names: &[&str]| Simulation::builder().inputs(names.iter().copied()).build(world().0, schedule());
     for names in [&["pull"][..], &["push.z"], &["tag"], &["wind.speed"]] {

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! What differs between two states: found by stamps, and by a copy of the state before where that is worth it.
+//! What differs between two states: found by what changed since, and by a copy of the state before where that is worth it.
 //!
 //! Most parts change either in a few of their rows or in nearly all of them. The first are compared with the state before,
 //! and their difference is short. Of the second everything that was written goes into the record as it is, from where it
@@ -19,7 +19,7 @@ use crate::checkpoint::codec::{Encoder, RAW, WITHOUT_ZEROS, without_zeros};
 use crate::checkpoint::format::{self, Entry};
 use crate::checkpoint::parts::{Part, Parts};
 use crate::checkpoint::write::{part_bytes, tables_of};
-use crate::limits::CHUNK_ROWS;
+use crate::generation::ChangedChunks;
 use crate::snapshot::Snapshot;
 
 use super::delta::{BLOCK_BYTES, VALUES, exclusive_or};
@@ -150,16 +150,11 @@ impl Differ {
         let moment = Moment { generation: meta.generation, frame: meta.frame, time: meta.time };
         let mut record =
             Record { previous: seen.generation, moment, tables: encoded, runs: Vec::new(), blocks: Vec::new() };
-        let moved = self.moved(snapshot, seen.generation);
         self.dense_bytes = 0;
         for index in 0..had.len() {
             let part = self.state.parts.parts[index];
-            let stamps = if part.stamps { &[] } else { stamps_of(snapshot, &part) };
-            let moved = moved.get(part.table).map_or(&[][..], |moved| moved);
-            let told = |piece: usize| {
-                stamps.get(piece).is_none_or(|stamp| *stamp > seen.generation)
-                    || moved.get(piece).is_some_and(|moved| *moved)
-            };
+            let newer = newer_than(snapshot, &part, seen.generation);
+            let told = |piece: usize| part.stamps || newer.contains(piece);
             // what stands for the places of rows is compared with, always
             let must = part.stamps || self.state.is_handles(&part);
             let habit = &mut self.habits[index];
@@ -325,34 +320,18 @@ impl Differ {
         let habit = |part| known.get(&key(parts, part)).copied().unwrap_or_default();
         self.habits = parts.parts.iter().map(habit).collect();
     }
-
-    /// By table, the pieces in which other entities stand than before: columns of theirs may have come from another
-    /// table as they are, with their stamps.
-    fn moved(&self, snapshot: &Snapshot<'_>, seen: u64) -> Vec<Vec<bool>> {
-        let State { parts, bytes, tables, .. } = &self.state;
-        let mut moved = vec![Vec::new(); tables.len()];
-        let is_location = |part: &&Part| kind(parts, part) == ColumnKind::Location && !part.stamps;
-        let written = |part: &Part| stamps_of(snapshot, part).iter().any(|stamp| *stamp > seen);
-        if !parts.parts.iter().find(is_location).is_some_and(written) {
-            return moved;
-        }
-        for (part, old) in parts.parts.iter().zip(bytes).filter(|(part, _)| self.state.is_handles(part)) {
-            let pieces = part_bytes(snapshot, part).chunks(part.piece_bytes()).zip(old.chunks(part.piece_bytes()));
-            moved[part.table] = pieces.map(|(new, old)| new != old).collect();
-        }
-        moved
-    }
 }
 
 fn kind(parts: &Parts, part: &Part) -> ColumnKind {
     parts.shapes[part.table].columns[part.column].0
 }
 
-/// The stamps of a part's rows.
-fn stamps_of<'s>(snapshot: &'s Snapshot<'_>, part: &Part) -> &'s [u64] {
-    let rows = snapshot.directory().tables[part.table].rows as usize;
-    let stamps = Part { stamps: true, bytes: rows.div_ceil(CHUNK_ROWS) as u64 * 8, ..*part };
-    bytemuck::cast_slice(part_bytes(snapshot, &stamps))
+/// The pieces of a part (but of stamps) that may differ from those of a generation.
+fn newer_than<'s>(snapshot: &'s Snapshot<'_>, part: &Part, generation: u64) -> ChangedChunks<'s> {
+    let table = &snapshot.directory().tables[part.table];
+    let column = &table.columns[part.column];
+    let (_, stamps) = snapshot.column_parts(table, column);
+    ChangedChunks::new(stamps, table.rows as usize, column.moved, generation)
 }
 
 /// Bytes of which one word of a block without zeros tells.

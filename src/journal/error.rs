@@ -45,6 +45,21 @@ pub enum JournalError {
     /// A damaged record.
     #[error("{0}")]
     Damaged(Box<RecordDamage>),
+    /// A frame of which it cannot be told whether it was recorded: what lies around it is missing.
+    #[error("frame {frame} is missing: the journal has frame {before}, then nothing before frame {after}; {gap}")]
+    Missing {
+        /// What was asked for.
+        frame: u64,
+        /// The last frame before what is missing.
+        before: u64,
+        /// The first frame after it.
+        after: u64,
+        /// What is missing.
+        gap: Gap,
+    },
+    /// A walk came to a place where something is missing.
+    #[error("the journal has a gap: {0}")]
+    Broken(Gap),
     /// No such frame.
     #[error("the journal has no frame {frame}: it has frames {first} to {last}")]
     NoFrame {
@@ -80,6 +95,73 @@ pub enum JournalError {
 impl JournalError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
         move |source| JournalError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// Where the chain of a recording is broken: what is there does not follow what comes before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Gap {
+    /// What comes before the first segment is not there.
+    Beginning {
+        /// The first segment that there is.
+        path: PathBuf,
+        /// The generation that the segment before it ended with.
+        generation: u64,
+    },
+    /// A segment is not there.
+    Segment {
+        /// The segment before it.
+        after: PathBuf,
+        /// The generation that it begins with.
+        generation: u64,
+    },
+    /// Records at the end of a segment are not there, or are not those that were recorded.
+    End {
+        /// The segment.
+        path: PathBuf,
+        /// The generation that it ends with.
+        generation: u64,
+        /// The generation that it ended with when the next segment was begun.
+        expected: u64,
+    },
+    /// A segment is cut off inside its header.
+    Header {
+        /// The segment.
+        path: PathBuf,
+    },
+    /// A record in the middle of a segment cannot be read.
+    Record {
+        /// The segment.
+        path: PathBuf,
+    },
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Gap::Beginning { path, generation } => write!(
+                f,
+                "the segments before {} are missing: the one before it ended with generation {generation}",
+                path.display()
+            ),
+            Gap::Segment { after, generation } => write!(
+                f,
+                "the segment that begins with generation {generation} is missing: {} says that it follows",
+                after.display()
+            ),
+            Gap::End { path, generation, expected } if generation == expected => {
+                write!(f, "{} is not the segment that the next one was begun after", path.display())
+            }
+            Gap::End { path, generation, expected } => write!(
+                f,
+                "{} ends with generation {generation}, and the segment after it was begun after generation {expected}: \
+                 records are missing",
+                path.display()
+            ),
+            Gap::Header { path } => write!(f, "{} is cut off inside its header", path.display()),
+            Gap::Record { path } => write!(f, "a record of {} cannot be read", path.display()),
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! offset bytes
 //!      0     8  magic "HYPOJRNL"
 //!      8     4  byte order mark 0x0A0B0C0D
-//!     12     4  format version: 1
+//!     12     4  format version: 2
 //!     16     8  compatible features: unknown ones do no harm
 //!     24     8  incompatible features: who does not know one must stay away
 //!     32     4  bytes of this header: 128
@@ -15,7 +15,10 @@
 //!     56     8  generation that the segment begins with: that of the checkpoint of the same name
 //!     64     8  its frame
 //!     72     8  its time, f64
-//!     80    40  0
+//!     80     8  generation with which the segment before it ends; 0: it is the recording's first
+//!     88     8  chain of the segment before it; 0: it is the first
+//!     96     8  identity of its checkpoint: XXH3-64 of that file's last 32 bytes
+//!    104    16  0
 //!    120     8  checksum: XXH3-64 of bytes 0..120
 //!    128     -  records, one after the other
 //!      -     -  where the segment was ended as it should: the index
@@ -41,11 +44,16 @@
 //! index
 //!      0     8  magic "HYJINDEX"
 //!      8     8  records
-//!     16     -  per record 32 bytes: offset u64 · generation u64 · frame u64 · time f64
+//!     16     8  generation that the next segment begins with; 0: none follows, the recording was finished
+//!     24     8  chain of this segment
+//!     32     -  per record 32 bytes: offset u64 · generation u64 · frame u64 · time f64
 //!      -     8  bytes of the index, these 24 included
 //!      -     8  checksum: XXH3-64 of all before it
 //!      -     8  magic "HYJRNEND"
 //! ```
+//!
+//! The chain of a segment begins as its header's checksum; each record makes it XXH3-64 of the chain and the checksum of
+//! the record's head, 16 bytes. So it depends on all that was recorded.
 //!
 //! All integers are little-endian. Everything here takes any bytes whatever and never panics.
 
@@ -68,11 +76,12 @@ const RECORD_MAGIC: [u8; 8] = *b"HYJRECRD";
 const INDEX_MAGIC: [u8; 8] = *b"HYJINDEX";
 const INDEX_END_MAGIC: [u8; 8] = *b"HYJRNEND";
 const BYTE_ORDER_MARK: u32 = 0x0A0B_0C0D;
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const CHECKSUM_AT: usize = 72;
 const RUN_BYTES: usize = 12;
 const BLOCK_ENTRY_BYTES: usize = 16;
 const INDEX_ENTRY_BYTES: usize = 32;
+const INDEX_HEAD_BYTES: usize = 32;
 
 /// What stands at the beginning of a segment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,6 +89,34 @@ pub(crate) struct Header {
     pub layout_hash: u64,
     pub recording: u64,
     pub base: Moment,
+    /// The generation with which the segment before it ends; 0: it is the first.
+    pub previous: u64,
+    /// The chain of the segment before it; 0: it is the first.
+    pub chain: u64,
+    /// The identity of its checkpoint.
+    pub checkpoint: u64,
+}
+
+/// What stands at the end of a segment that was ended as it should.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Index {
+    pub places: Vec<Place>,
+    /// The generation that the next segment begins with; 0: none follows, the recording was finished.
+    pub next: u64,
+    pub chain: u64,
+}
+
+/// The chain after one more record, whose head has this checksum.
+pub(crate) fn link(chain: u64, checksum: u64) -> u64 {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&chain.to_le_bytes());
+    bytes[8..].copy_from_slice(&checksum.to_le_bytes());
+    xxh3_64(&bytes)
+}
+
+/// The checksum that stands in a record's head.
+pub(crate) fn checksum_of(head: &[u8]) -> u64 {
+    u64_at(head, CHECKSUM_AT)
 }
 
 /// Pieces of a part that stand one after the other.
@@ -124,7 +161,8 @@ impl Header {
         put(12, &VERSION.to_le_bytes());
         put(32, &(HEADER_BYTES as u32).to_le_bytes());
         let Moment { generation, frame, time } = self.base;
-        let words = [self.layout_hash, self.recording, generation, frame, time.to_bits()];
+        let Header { layout_hash, recording, previous, chain, checkpoint, .. } = *self;
+        let words = [layout_hash, recording, generation, frame, time.to_bits(), previous, chain, checkpoint];
         words.iter().enumerate().for_each(|(place, word)| put(40 + 8 * place, &word.to_le_bytes()));
         let checksum = xxh3_64(&out[..120]);
         out[120..].copy_from_slice(&checksum.to_le_bytes());
@@ -153,7 +191,19 @@ impl Header {
         }
         let base =
             Moment { generation: u64_at(bytes, 56), frame: u64_at(bytes, 64), time: f64::from_bits(u64_at(bytes, 72)) };
-        Ok(Header { layout_hash: u64_at(bytes, 40), recording: u64_at(bytes, 48), base })
+        Ok(Header {
+            layout_hash: u64_at(bytes, 40),
+            recording: u64_at(bytes, 48),
+            base,
+            previous: u64_at(bytes, 80),
+            chain: u64_at(bytes, 88),
+            checkpoint: u64_at(bytes, 96),
+        })
+    }
+
+    /// The chain of a segment without records.
+    pub(crate) fn begin_chain(&self) -> u64 {
+        u64_at(&self.encode(), 120)
     }
 }
 
@@ -244,9 +294,9 @@ fn head_checksum(head: &[u8]) -> u64 {
 }
 
 /// The index of a segment.
-pub(crate) fn encode_index(places: &[Place]) -> Vec<u8> {
+pub(crate) fn encode_index(Index { places, next, chain }: &Index) -> Vec<u8> {
     let mut out = INDEX_MAGIC.to_vec();
-    out.extend_from_slice(&(places.len() as u64).to_le_bytes());
+    [places.len() as u64, *next, *chain].iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
     for Place { offset, moment } in places {
         let words = [*offset, moment.generation, moment.frame, moment.time.to_bits()];
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
@@ -263,9 +313,9 @@ pub(crate) fn index_length(end: &[u8; INDEX_END_BYTES]) -> Option<u64> {
 }
 
 /// Reads an index; nothing: it is none.
-pub(crate) fn decode_index(bytes: &[u8]) -> Option<Vec<Place>> {
+pub(crate) fn decode_index(bytes: &[u8]) -> Option<Index> {
     let (content, end) = bytes.split_last_chunk::<INDEX_END_BYTES>()?;
-    let (head, entries) = content.split_first_chunk::<16>()?;
+    let (head, entries) = content.split_first_chunk::<INDEX_HEAD_BYTES>()?;
     let whole = head.starts_with(&INDEX_MAGIC)
         && index_length(end) == Some(bytes.len() as u64)
         && u64_at(end, 8) == xxh3_64(&bytes[..bytes.len() - 16])
@@ -278,7 +328,8 @@ pub(crate) fn decode_index(bytes: &[u8]) -> Option<Vec<Place>> {
             time: f64::from_bits(u64_at(entry, 24)),
         },
     };
-    whole.then(|| entries.as_chunks::<INDEX_ENTRY_BYTES>().0.iter().map(place).collect())
+    let places = || entries.as_chunks::<INDEX_ENTRY_BYTES>().0.iter().map(place).collect();
+    whole.then(|| Index { places: places(), next: u64_at(head, 16), chain: u64_at(head, 24) })
 }
 
 /// Whether bytes that begin so are an index.

@@ -15,12 +15,15 @@ mod error;
 mod format;
 mod read;
 mod recorder;
+mod replay;
+mod segment;
 mod state;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
-pub use error::{JournalError, RecordDamage};
-pub use read::{Entry, Journal, Replay, Torn, Verification};
+pub use error::{Gap, JournalError, RecordDamage};
+pub use read::{Entry, Journal, Torn, Verification};
 pub use recorder::{Compress, Recorded, Recorder, RecorderOptions, WhenBehind};
+pub use replay::Replay;

@@ -150,7 +150,8 @@ impl Recorder {
                 let failed = written.is_err();
                 let answer = written.map(|()| writer.recorded.clone());
                 if done.send((pinned.unpin(), answer)).is_err() || failed {
-                    break;
+                    // it was not finished, and does not say so
+                    return Ok(writer.recorded);
                 }
             }
             writer.end().map(|()| writer.recorded)

@@ -148,6 +148,11 @@ impl State {
         builder.restored(&self.head(), region, bytes_max, &mut fill)
     }
 
+    /// Whether it is a state that a world can go on from.
+    pub(crate) fn check(&self) -> Result<(), crate::generation::SnapshotError> {
+        self.parts.check(&self.tables, self.moment.generation, self.moment.frame, &self.bytes)
+    }
+
     /// The handles of a table of entities: the part that holds them.
     pub(crate) fn is_handles(&self, part: &Part) -> bool {
         self.tables[part.table].kind == TableKind::Data && part.column == 0 && !part.stamps

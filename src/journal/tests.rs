@@ -309,3 +309,134 @@ fn generations_that_were_left_out_are_counted() {
     assert!(error.contains("no frame 99: it has frames 0 to 3"), "{error}");
     assert!(matches!(Journal::open(&directory.path().join("none")), Err(JournalError::Empty { .. })));
 }
+
+/// Edits without a rollback: each is a frame, so that the frame is the state's place in the list.
+fn course(edits: usize) -> Vec<(u8, usize)> {
+    EDITS.iter().copied().filter(|(what, _)| *what != 10).cycle().take(edits).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// What a damaged journal may say: every frame that it gives is that frame, and where a frame is not given something is told.
+/// Whether anything was.
+fn assert_honest(directory: &Path, states: &[State], what: &str) -> bool {
+    let journal = match Journal::open(directory) {
+        Ok(journal) => journal,
+        Err(error) => {
+            assert!(!error.to_string().is_empty(), "{what}");
+            return true;
+        }
+    };
+    let verified = journal.verify().unwrap();
+    let mut missing = 0;
+    for (frame, expected) in (0u64..).zip(states) {
+        match journal.at(frame).and_then(|entry| journal.replay_to(entry)) {
+            Ok(replay) => {
+                let found = replay.state.as_ref().unwrap();
+                assert_eq!(found.moment.frame, frame, "{what}: asked for frame {frame}");
+                assert_same(found, expected);
+            }
+            Err(error) => {
+                assert!(!matches!(error, JournalError::Gone), "{what}: frame {frame}: {error}");
+                missing += 1;
+            }
+        }
+    }
+    let told = !verified.damaged.is_empty() || !verified.finished;
+    assert!(told || missing == 0, "{what}: {missing} frames are missing, and it is whole and finished");
+    told
+}
+
+/// Whatever is missing of a recording, cut off, swapped or of another one is told, and no frame is given for another.
+#[test]
+fn a_damaged_journal_gives_no_frame_for_another() {
+    let original = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let (_world, states) = record(original.path(), &course(11), 3);
+    let (_world, _) = record(other.path(), &course(12)[1..], 3);
+    let whole = Journal::open(original.path()).unwrap();
+    let verified = whole.verify().unwrap();
+    assert!(verified.damaged.is_empty() && verified.finished && whole.gaps().count() == 0, "{verified:?}");
+    let names: Vec<_> = segments(original.path()).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
+    assert!(names.len() >= 4, "{names:?}");
+    let attempt = |what: &str, damage: &dyn Fn(&Path)| {
+        let directory = tempfile::tempdir().unwrap();
+        copy(original.path(), directory.path());
+        damage(directory.path());
+        assert_honest(directory.path(), &states, what)
+    };
+    let told = |what: &str, damage: &dyn Fn(&Path)| assert!(attempt(what, damage), "{what}: nothing is told");
+    for (index, name) in names.iter().enumerate() {
+        let checkpoint = Path::new(name).with_extension("checkpoint");
+        told(&format!("{name:?} is missing"), &|directory| {
+            std::fs::remove_file(directory.join(name)).unwrap();
+        });
+        told(&format!("{name:?} and its checkpoint are missing"), &|directory| {
+            std::fs::remove_file(directory.join(name)).unwrap();
+            std::fs::remove_file(directory.join(&checkpoint)).unwrap();
+        });
+        told(&format!("{checkpoint:?} is missing"), &|directory| {
+            std::fs::remove_file(directory.join(&checkpoint)).unwrap();
+        });
+        told(&format!("all from {name:?} on are missing"), &|directory| {
+            for name in &names[index..] {
+                std::fs::remove_file(directory.join(name)).unwrap();
+            }
+        });
+        told(&format!("{name:?} is of another recording"), &|directory| {
+            std::fs::copy(other.path().join(name), directory.join(name)).unwrap();
+        });
+        told(&format!("{checkpoint:?} is of another recording"), &|directory| {
+            std::fs::copy(other.path().join(&checkpoint), directory.join(&checkpoint)).unwrap();
+        });
+        let next = &names[(index + 1) % names.len()];
+        told(&format!("{name:?} and {next:?} are swapped"), &|directory| {
+            std::fs::copy(original.path().join(name), directory.join(next)).unwrap();
+            std::fs::copy(original.path().join(next), directory.join(name)).unwrap();
+        });
+        let bytes = std::fs::read(original.path().join(name)).unwrap();
+        let bounds = whole.record_bounds(index);
+        for cut in bounds.iter().flat_map(|bound| [bound - 1, *bound, bound + 1]) {
+            let what = format!("{name:?} is cut at {cut}");
+            let is_told = attempt(&what, &|directory| {
+                std::fs::write(directory.join(name), &bytes[..cut as usize]).unwrap();
+            });
+            // of a segment that others follow the index alone is no loss: the chain tells that all records are there
+            assert!(is_told || Some(&cut) == bounds.last(), "{what}: nothing is told");
+        }
+    }
+    // a word on what is missing, and where
+    let directory = tempfile::tempdir().unwrap();
+    copy(original.path(), directory.path());
+    std::fs::remove_file(directory.path().join(&names[1])).unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    let gap = journal.gaps().next().unwrap().to_string();
+    assert!(gap.contains("the segment that begins with generation") && gap.contains("is missing"), "{gap}");
+    let between = journal.at(5).unwrap_err().to_string();
+    assert!(between.contains("frame 5 is missing: the journal has frame 3"), "{between}");
+    let refused = Recorder::start(&_world, RecorderOptions::new(directory.path())).err().unwrap();
+    assert!(refused.to_string().contains("is damaged"), "{refused}");
+}
+
+/// A recording that was finished, and then gone on with, misses what came later.
+#[test]
+fn a_recording_that_was_gone_on_with_misses_its_last_segment() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut world, mut states) = record(directory.path(), &course(5), 100);
+    assert!(Journal::open(directory.path()).unwrap().is_finished());
+    let mut recorder = Recorder::start(&world, RecorderOptions::new(directory.path())).unwrap();
+    recorder.look().unwrap();
+    edit(&mut world, (0, 4));
+    states.push(whole(&world));
+    recorder.look().unwrap();
+    recorder.finish().unwrap();
+    assert_replays(directory.path(), &states);
+    assert!(Journal::open(directory.path()).unwrap().is_finished());
+    std::fs::remove_file(&segments(directory.path())[1]).unwrap();
+    let verified = Journal::open(directory.path()).unwrap().verify().unwrap();
+    assert!(!verified.finished && verified.damaged[0].contains("is missing"), "{verified:?}");
+}

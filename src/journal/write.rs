@@ -13,7 +13,7 @@ use crate::snapshot::Snapshot;
 
 use super::differ::{Bytes, Differ, Payload};
 use super::error::JournalError;
-use super::format::{self, Header, Place};
+use super::format::{self, Header, Index, Place};
 use super::read::Journal;
 use super::recorder::{Compress, Recorded};
 use super::state::{Moment, State};
@@ -33,6 +33,8 @@ pub(crate) struct Writer {
     compress: Compress,
     options: Options,
     recording: u64,
+    /// The end of what is there already, to be gone on with.
+    before: Option<Ended>,
     segment: Option<Segment>,
     differ: Option<Differ>,
     /// Serves one record after the other.
@@ -44,7 +46,26 @@ struct Segment {
     path: PathBuf,
     file: File,
     bytes: u64,
+    header: Header,
     places: Vec<Place>,
+    chain: u64,
+}
+
+/// The last segment of a journal that is gone on with: its index is put at its end anew, as another one follows now.
+pub(crate) struct Ended {
+    pub path: PathBuf,
+    pub header: Header,
+    /// Where its records end.
+    pub bytes: u64,
+    pub places: Vec<Place>,
+    pub chain: u64,
+}
+
+impl Segment {
+    /// The generation that it ends with.
+    fn last(&self) -> u64 {
+        self.places.last().map_or(self.header.base.generation, |place| place.moment.generation)
+    }
 }
 
 impl Writer {
@@ -63,6 +84,7 @@ impl Writer {
     ) -> Result<Writer, JournalError> {
         std::fs::create_dir_all(directory).map_err(JournalError::io("make", directory))?;
         let mut recording = crate::os::unix_time_ns() ^ (u64::from(crate::os::pid()) << 40);
+        let mut before = None;
         match Journal::open(directory) {
             Err(JournalError::Empty { .. }) => {}
             Err(error) => return Err(error),
@@ -81,6 +103,10 @@ impl Writer {
                     cut(&torn.path, torn.offset)?;
                 }
                 recording = journal.recording();
+                if let Some(gap) = journal.gaps().next() {
+                    return Err(other(format!("is damaged ({gap})")));
+                }
+                before = journal.into_end();
             }
         }
         Ok(Writer {
@@ -89,6 +115,7 @@ impl Writer {
             compress,
             options,
             recording,
+            before,
             segment: None,
             differ: None,
             memory: Vec::new(),
@@ -116,6 +143,7 @@ impl Writer {
                 done.map_err(JournalError::io("write", &segment.path))?;
                 let written = head.len() as u64 + payload.total;
                 self.memory = payload.own;
+                segment.chain = format::link(segment.chain, format::checksum_of(&head));
                 segment.places.push(Place { offset: segment.bytes, moment: record.moment });
                 segment.bytes += written;
                 self.recorded.bytes += written;
@@ -130,37 +158,70 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins a segment with this generation, which was the last one recorded.
+    /// Begins a segment with this generation, which was the last one recorded. The one before it is ended when this one
+    /// is on disk: it says that another follows, so that one that is missing is missed.
     fn begin(&mut self, snapshot: &Snapshot<'_>) -> Result<(), JournalError> {
-        self.end()?;
         let meta = snapshot.directory().meta;
+        let path = path_of(&self.directory, meta.generation, SEGMENT_SUFFIX);
+        let mut old = match self.segment.take() {
+            Some(segment) => Some(segment),
+            None => self.before.take().map(Segment::reopen).transpose()?,
+        };
+        let (mut previous, mut chain) = old.as_ref().map_or((0, 0), |old| (old.last(), old.chain));
+        // one that begins here has no records: this generation is the newest
+        if let Some(same) = old.take_if(|old| old.path == path) {
+            (previous, chain) = (same.header.previous, same.header.chain);
+        }
+        let _ = std::fs::remove_file(&path);
         let checkpoint = path_of(&self.directory, meta.generation, ".checkpoint");
         let report = checkpoint::write(snapshot, &checkpoint, &self.options)?;
-        let path = path_of(&self.directory, meta.generation, SEGMENT_SUFFIX);
         let mut options = OpenOptions::new();
         options.append(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        // one that begins here can have no records: this generation is the newest
-        let _ = std::fs::remove_file(&path);
         let mut file = options.open(&path).map_err(JournalError::io("make", &path))?;
         let base = Moment { generation: meta.generation, frame: meta.frame, time: meta.time };
-        let header = Header { layout_hash: meta.layout_hash, recording: self.recording, base };
-        file.write_all(&header.encode()).map_err(JournalError::io("write", &path))?;
+        let recording = self.recording;
+        let header =
+            Header { layout_hash: meta.layout_hash, recording, base, previous, chain, checkpoint: report.identity };
+        let written = file.write_all(&header.encode()).and_then(|()| file.sync_all());
+        written.map_err(JournalError::io("write", &path))?;
+        checkpoint::place::sync_directory(&path)?;
+        if let Some(old) = old {
+            self.recorded.bytes += old.end(meta.generation)?;
+        }
         let bytes = format::HEADER_BYTES as u64;
         self.recorded.bytes += bytes + report.file_bytes;
         self.recorded.checkpoints += 1;
-        self.segment = Some(Segment { path, file, bytes, places: Vec::new() });
+        self.segment = Some(Segment { path, file, bytes, header, places: Vec::new(), chain: header.begin_chain() });
         Ok(())
     }
 
-    /// Ends the segment: its index, and all of it on disk.
+    /// Ends the recording: the last segment says that none follows, and all of it is on disk.
     pub(crate) fn end(&mut self) -> Result<(), JournalError> {
-        let Some(mut segment) = self.segment.take() else { return Ok(()) };
-        let index = format::encode_index(&segment.places);
-        self.recorded.bytes += index.len() as u64;
-        let done = segment.file.write_all(&index).and_then(|()| segment.file.sync_all());
-        done.map_err(JournalError::io("write out", &segment.path))
+        if let Some(segment) = self.segment.take() {
+            self.recorded.bytes += segment.end(0)?;
+        }
+        Ok(())
+    }
+}
+
+impl Segment {
+    /// One that was written before: what is behind its records is cut off.
+    fn reopen(ended: Ended) -> Result<Segment, JournalError> {
+        let Ended { path, header, bytes, places, chain } = ended;
+        cut(&path, bytes)?;
+        let file = OpenOptions::new().append(true).open(&path).map_err(JournalError::io("open", &path))?;
+        Ok(Segment { path, file, bytes, header, places, chain })
+    }
+
+    /// Writes its index, and brings all of it to disk; the index's bytes. `next`: the generation that the segment after it
+    /// begins with; 0: none follows.
+    fn end(mut self, next: u64) -> Result<u64, JournalError> {
+        let index = format::encode_index(&Index { places: self.places, next, chain: self.chain });
+        let done = self.file.write_all(&index).and_then(|()| self.file.sync_all());
+        done.map_err(JournalError::io("write out", &self.path))?;
+        Ok(index.len() as u64)
     }
 }
 

@@ -47,7 +47,7 @@ impl Layout {
         let file = path.as_ref().display().to_string();
         let mut text = String::new();
         // One byte more than may be: `parse` then says that the file is too large.
-        std::fs::File::open(&path)
+        crate::os::open_regular(path.as_ref())
             .and_then(|f| f.take(LAYOUT_BYTES_MAX as u64 + 1).read_to_string(&mut text))
             .map_err(|source| LayoutError::Read { file: file.clone(), source })?;
         Layout::parse(&text, &file)

@@ -136,6 +136,32 @@ pub(crate) fn open_file(directory: &File, name: &str, write: bool) -> io::Result
     Ok(File::from(rustix::fs::openat(directory, name, flags, Mode::empty())?))
 }
 
+/// Opens a file without waiting for anybody: a FIFO, a terminal or a lock of another process. What it is, is not looked
+/// at: see [`super::open_regular`].
+pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// The names in an open directory, whatever its path leads to by now, each with whether it is a regular file (a link is
+/// none).
+pub(crate) fn names_in(directory: &File) -> io::Result<Vec<(std::ffi::OsString, bool)>> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        let stat = rustix::fs::statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+        let is_file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+        names.push((std::ffi::OsStr::from_bytes(name).to_owned(), is_file));
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Makes a new file in a directory with mode 0600, whatever the umask.
 pub(crate) fn create_file(directory: &File, name: &str) -> io::Result<File> {
     let mode = Mode::RUSR | Mode::WUSR;
@@ -153,9 +179,22 @@ pub(crate) fn remove_file(directory: &File, name: &str) -> io::Result<()> {
 /// Renames a directory, never over something that is there.
 pub(crate) fn rename_no_replace(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::CWD;
-    match rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // File systems without the flag: a plain rename of a directory replaces an empty directory at most.
-        Err(Errno::INVAL | Errno::NOSYS) => Ok(rustix::fs::rename(from, to)?),
+    #[cfg(test)]
+    let answer = super::inject::errno().map_or_else(
+        || rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE),
+        |errno| Err(Errno::from_raw_os_error(errno)),
+    );
+    #[cfg(not(test))]
+    let answer = rustix::fs::renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE);
+    match answer {
+        // File systems without the flag, and sandboxes without the call: a plain rename of a directory replaces an empty
+        // directory at most, and one that is there already is seen before.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::PERM | Errno::OPNOTSUPP) => {
+            if std::fs::symlink_metadata(to).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            Ok(rustix::fs::rename(from, to)?)
+        }
         done => Ok(done?),
     }
 }
@@ -171,21 +210,38 @@ pub(crate) fn allocate_range(file: &File, offset: u64, bytes: u64) -> io::Result
     let mut at = offset;
     while at < end {
         let step = (end - at).min(ALLOCATE_STEP_BYTES);
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), at, step) {
+        match fallocate(file, FallocateFlags::empty(), at, step) {
             Ok(()) => at += step,
             Err(Errno::INTR) => {}
-            Err(Errno::OPNOTSUPP) => return write_zeros(file, at, end),
+            Err(error) if is_without_call(error) => return write_zeros(file, at, end),
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
 }
 
+/// `fallocate`, which tests let fail.
+fn fallocate(file: &File, flags: FallocateFlags, offset: u64, bytes: u64) -> Result<(), Errno> {
+    #[cfg(test)]
+    if let Some(errno) = super::inject::errno() {
+        return Err(Errno::from_raw_os_error(errno));
+    }
+    rustix::fs::fallocate(file, flags, offset, bytes)
+}
+
+/// Whether the file system lacks a call, or a sandbox refuses it: then there is another way.
+fn is_without_call(error: Errno) -> bool {
+    matches!(error, Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM)
+}
+
 /// Backs the first page of every huge page of a range that begins and ends at multiples of one, growing the file.
 pub(crate) fn allocate_first_pages(file: &File, range: std::ops::Range<u64>) -> io::Result<()> {
     check_file_limit(range.end)?;
     for at in range.step_by(super::HUGE_PAGE_BYTES as usize) {
-        rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), at, page_bytes()))?;
+        match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), at, page_bytes())) {
+            Err(error) if is_without_call(error) => write_zeros(file, at, at + page_bytes())?,
+            done => done?,
+        }
     }
     Ok(())
 }
@@ -211,10 +267,10 @@ fn write_zeros(file: &File, mut at: u64, end: u64) -> io::Result<()> {
 pub(crate) fn punch_hole(file: &File, offset: u64, bytes: u64) -> io::Result<bool> {
     let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
     loop {
-        match rustix::fs::fallocate(file, flags, offset, bytes) {
+        match fallocate(file, flags, offset, bytes) {
             Ok(()) => return Ok(true),
             Err(Errno::INTR) => {}
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(false),
+            Err(error) if is_without_call(error) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
     }
@@ -292,6 +348,66 @@ mod tests {
         assert!(try_lock_byte(&second, 7).expect("is free now"));
         drop(second);
         assert!(!is_byte_locked(&first, 7).expect("closing releases"));
+    }
+
+    /// Sandboxes refuse these calls, and some file systems lack them: then bytes are written, and names are looked at.
+    #[test]
+    fn what_lacks_a_call_is_done_another_way() {
+        use crate::os::inject;
+        use std::os::unix::fs::MetadataExt;
+        let directory = tempfile::tempdir_in("/dev/shm").expect("a temporary directory");
+        let handle = open_directory(directory.path(), true).expect("opens");
+        for errno in [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS] {
+            let file = create_file(&handle, "data").expect("creates");
+            let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+            std::fs::create_dir(&from).expect("a directory");
+            std::fs::create_dir(&to).expect("a directory");
+            inject::fail_calls(Some(errno.raw_os_error()));
+            let backed = allocate_range(&file, 0, 300_000);
+            let first_pages = allocate_first_pages(&file, 2 << 20..4 << 20);
+            let punched = punch_hole(&file, 0, 4096);
+            let taken = rename_no_replace(&from, &to);
+            std::fs::remove_dir(&to).expect("it was not replaced");
+            let renamed = rename_no_replace(&from, &to);
+            inject::fail_calls(None);
+            backed.expect("it is written");
+            first_pages.expect("they are written");
+            assert!(!punched.expect("it stays as it is"), "{errno}");
+            assert_eq!(taken.expect_err("it is there").kind(), io::ErrorKind::AlreadyExists);
+            renamed.expect("it is free");
+            // really backed: of the hole between the two nothing is
+            let found = file.metadata().expect("stat");
+            let pages = 300_000u64.div_ceil(4096) + 1;
+            assert_eq!((found.len(), found.blocks() * 512), ((2 << 20) + 4096, pages * 4096), "{errno}");
+            remove_file(&handle, "data").expect("removes");
+            std::fs::remove_dir(&to).expect("removes");
+        }
+    }
+
+    #[test]
+    fn only_regular_files_are_opened_and_nothing_waits() {
+        use crate::os::{open_regular, read_regular};
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| directory.path().join(name);
+        std::fs::write(path("file"), b"whole").expect("writes");
+        std::os::unix::fs::symlink("file", path("link")).expect("links");
+        std::os::unix::fs::symlink("loop", path("loop")).expect("links");
+        rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), rustix::fs::FileType::Fifo, Mode::RUSR, 0).expect("a FIFO");
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).expect("binds");
+        assert_eq!(read_regular(&path("file"), 5).expect("reads"), b"whole");
+        assert_eq!(read_regular(&path("link"), 5).expect("a link leads to it"), b"whole");
+        let error = read_regular(&path("file"), 4).expect_err("it is longer");
+        assert!(error.to_string().contains("more than 4 bytes"), "{error}");
+        for (place, what) in [
+            (path("fifo"), "it is a FIFO, not a regular file"),
+            (path("socket"), "it is a socket, not a regular file"),
+            (directory.path().to_owned(), "it is a directory, not a regular file"),
+            ("/dev/zero".into(), "it is a device, not a regular file"),
+        ] {
+            let error = open_regular(&place).expect_err("no regular file");
+            assert_eq!(error.to_string(), what, "{}", place.display());
+        }
+        assert!(open_regular(&path("loop")).is_err());
     }
 
     #[test]

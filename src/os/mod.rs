@@ -86,6 +86,74 @@ pub(crate) fn is_no_space(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
+/// Opens a file to read: a regular one, also through a link. A FIFO, a socket, a device or a directory is an error at
+/// once: nothing waits for its other end, or reads without end.
+///
+/// ```
+/// # let path = std::env::temp_dir().join(format!("hypostyle-regular-{}", std::process::id()));
+/// std::fs::write(&path, "f32")?;
+/// assert_eq!(hypostyle::read_regular(&path, 1 << 20)?, b"f32");
+/// assert!(hypostyle::open_regular(&std::env::temp_dir()).is_err());
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # Errors
+/// What the system refuses; [`InvalidInput`](std::io::ErrorKind::InvalidInput): it is another kind of file, and which.
+pub fn open_regular(path: &std::path::Path) -> std::io::Result<std::fs::File> {
+    // a socket cannot be opened: say what it is
+    let refused = std::fs::metadata(path).ok().and_then(|metadata| other_kind(metadata.file_type()));
+    let wrong = |kind| {
+        let what = format!("it is {kind}, not a regular file");
+        Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, what))
+    };
+    if let Some(kind) = refused {
+        return wrong(kind);
+    }
+    let file = open_without_waiting(path)?;
+    // it may have become another one since
+    match other_kind(file.metadata()?.file_type()) {
+        Some(kind) => wrong(kind),
+        None => Ok(file),
+    }
+}
+
+/// Reads a regular file of at most `bytes_max` bytes.
+///
+/// # Errors
+/// As [`open_regular`]; [`FileTooLarge`](std::io::ErrorKind::FileTooLarge): it has more bytes.
+pub fn read_regular(path: &std::path::Path, bytes_max: u64) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    open_regular(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        let what = format!("it has more than {bytes_max} bytes");
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(bytes)
+}
+
+/// What a file is that is no regular one.
+fn other_kind(kind: std::fs::FileType) -> Option<&'static str> {
+    if kind.is_file() {
+        return None;
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        if kind.is_fifo() {
+            return Some("a FIFO");
+        }
+        if kind.is_socket() {
+            return Some("a socket");
+        }
+        if kind.is_char_device() || kind.is_block_device() {
+            return Some("a device");
+        }
+    }
+    Some(if kind.is_dir() { "a directory" } else { "a special file" })
+}
+
 /// A budget of bytes that this thread may still allocate in files: how tests run out of space on any machine.
 #[cfg(test)]
 pub(crate) mod inject {
@@ -93,6 +161,19 @@ pub(crate) mod inject {
 
     thread_local! {
         static SPACE_BYTES: Cell<Option<u64>> = const { Cell::new(None) };
+        static ERRNO: Cell<Option<i32>> = const { Cell::new(None) };
+    }
+
+    /// From now on `fallocate` and `renameat2` answer this thread with an error number; `None`: as the system does.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn fail_calls(errno: Option<i32>) {
+        ERRNO.set(errno);
+    }
+
+    /// The error number that calls are to answer with.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn errno() -> Option<i32> {
+        ERRNO.get()
     }
 
     /// From now on this thread's files may grow by `bytes` in all; `None` lifts the limit.

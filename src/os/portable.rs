@@ -124,6 +124,17 @@ impl FileMap {
     }
 }
 
+/// Opens a file. On a platform without it, nothing can be done against waiting; what it is was looked at before.
+pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
+    File::open(path)
+}
+
+/// The names in an open directory: not here.
+#[cfg(unix)]
+pub(crate) fn names_in(_directory: &File) -> io::Result<Vec<(std::ffi::OsString, bool)>> {
+    unsupported()
+}
+
 /// Backs the first page of every huge page of a range: there are none here.
 #[cfg(unix)]
 pub(crate) fn allocate_first_pages(_file: &File, _range: std::ops::Range<u64>) -> io::Result<()> {

@@ -37,7 +37,9 @@ use crate::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Bytes of the control file.
 pub(crate) const CONTROL_BYTES: u64 = 24 * 1024;
-const MAGIC: u64 = u64::from_le_bytes(*b"HYPOCTRL");
+const MAGIC: u64 = u64::from_le_bytes(MAGIC_BYTES);
+/// First bytes of the control file.
+pub(super) const MAGIC_BYTES: [u8; 8] = *b"HYPOCTRL";
 
 #[cfg(not(loom))]
 const _: () = {

@@ -103,11 +103,73 @@ impl RegionDirectory {
         Ok(RegionDirectory { handle, path, target: target.clone() })
     }
 
+    /// Opens a directory to remove what is in it: never through a link, whatever was given.
+    pub(super) fn open_to_remove(target: &RegionTarget) -> Result<Self, RegionError> {
+        let not_found = || RegionError::NotFound { target: target.clone() };
+        let path: PathBuf = target.path()?.ok_or_else(not_found)?.components().collect();
+        let is_link = std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_symlink());
+        if is_link {
+            let what = "it is a link, and `clean` follows none: give the directory that it leads to".to_owned();
+            return Err(RegionError::NotRegion { path, what });
+        }
+        let directory = RegionDirectory::open(target)?;
+        let handle = os::open_directory(&path, false).map_err(RegionError::io("open", &path))?;
+        let opened = RegionDirectory { handle, path, target: directory.target };
+        if !opened.is_in_place() {
+            return Err(not_found());
+        }
+        Ok(opened)
+    }
+
+    /// Checks everything before the first file is removed: that the directory holds a region's files and nothing else, all
+    /// of them regular files, and, unless its name says that it is half made, that the descriptor or the control file is one
+    /// by its first bytes.
+    pub(super) fn check_removable(&self, is_half_made: bool) -> Result<(), RegionError> {
+        let not_region = |what: String| Err(RegionError::NotRegion { path: self.path.clone(), what });
+        for (name, is_file) in os::names_in(&self.handle).map_err(RegionError::io("read", &self.path))? {
+            let shown = Path::new(&name).display();
+            if !FILES.iter().chain(&OPTIONAL).any(|file| name == *file) {
+                return not_region(format!("it holds {shown}"));
+            }
+            if !is_file {
+                return not_region(format!("its {shown} is no regular file"));
+            }
+        }
+        let begins = |name: &str, magic: &[u8; 8]| {
+            let mut begin = [0; 8];
+            self.file(name, false).is_ok_and(|file| file.read_exact_at(&mut begin, 0).is_ok()) && begin == *magic
+        };
+        if !is_half_made && !begins(DESCRIPTOR, &super::header::MAGIC) && !begins(CONTROL, &super::control::MAGIC_BYTES)
+        {
+            let what = "neither its descriptor nor its control file begins as a region's does: remove it by hand";
+            return not_region(what.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Bytes of its files.
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = |name: &str| self.file(name, false).ok().and_then(|file| Some(file.metadata().ok()?.len()));
+        FILES.iter().chain(&OPTIONAL).filter_map(|name| bytes(name)).sum()
+    }
+
+    /// How long ago its directory or its control file changed last.
+    pub(super) fn age(&self) -> std::time::Duration {
+        let changed = |file: &File| file.metadata().and_then(|metadata| metadata.modified()).ok();
+        let control = self.file(CONTROL, false).ok().and_then(|file| changed(&file));
+        let newest = changed(&self.handle).max(control);
+        newest.and_then(|at| at.elapsed().ok()).unwrap_or_default()
+    }
+
     /// Whether the path still leads to this directory.
     pub(super) fn is_in_place(&self) -> bool {
         let same =
             |here: std::fs::Metadata, there: std::fs::Metadata| (here.dev(), here.ino()) == (there.dev(), there.ino());
-        self.handle.metadata().ok().zip(std::fs::metadata(&self.path).ok()).is_some_and(|(a, b)| same(a, b))
+        self.handle.metadata().ok().zip(self.looked_up()).is_some_and(|(a, b)| same(a, b))
+    }
+
+    fn looked_up(&self) -> Option<std::fs::Metadata> {
+        std::fs::metadata(&self.path).ok()
     }
 
     /// Opens one of the files. The region may have gone since the directory was opened.
@@ -288,23 +350,16 @@ impl RegionDirectory {
         map.map_or(0, |map| map.get().writer_pid.load(crate::primitive::Ordering::Relaxed))
     }
 
-    /// Whether there is nothing in the directory but a region's files.
-    pub(super) fn check_only_region_files(&self) -> Result<(), RegionError> {
-        for entry in std::fs::read_dir(&self.path).map_err(RegionError::io("read", &self.path))? {
-            let name = entry.map_err(RegionError::io("read", &self.path))?.file_name();
-            if !FILES.iter().chain(&OPTIONAL).any(|file| name == *file) {
-                let what = format!("it holds {}", Path::new(&name).display());
-                return Err(RegionError::NotRegion { path: self.path.clone(), what });
-            }
-        }
-        Ok(())
-    }
-
     /// Removes the region. The caller holds its lock.
     pub(super) fn remove(mut self) -> Result<(), RegionError> {
         let temporary = temporary_path(&self.path)?;
         let was = std::mem::replace(&mut self.path, temporary);
         os::rename_no_replace(&was, &self.path).map_err(RegionError::io("rename", &was))?;
+        if !self.is_in_place() {
+            // another directory was put there since: it gets its name back
+            os::rename_no_replace(&self.path, &was).map_err(RegionError::io("rename", &self.path))?;
+            return Err(RegionError::NotFound { target: self.target.clone() });
+        }
         self.remove_files()
     }
 

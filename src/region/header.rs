@@ -44,7 +44,7 @@ pub(crate) const DESCRIPTOR_BYTES_MAX: usize = HEADER_BYTES + LAYOUT_BYTES_MAX;
 /// The version that this code writes and reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
-const MAGIC: [u8; 8] = *b"HYPOSTYL";
+pub(super) const MAGIC: [u8; 8] = *b"HYPOSTYL";
 const BYTE_ORDER_MARK: u32 = 0x0A0B_0C0D;
 /// Features that this code knows, per kind: none yet.
 const COMPATIBLE_KNOWN: u64 = 0;

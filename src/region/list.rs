@@ -1,7 +1,7 @@
 //! Looking at regions from outside, and removing what dead processes left.
 //!
-//! Invariants: nothing here disturbs a live region; nothing is removed without its lock, nor a directory that holds
-//! anything but a region.
+//! Invariants: nothing here disturbs a live region; nothing is removed without its lock, nor through a link, nor from a
+//! directory that holds anything but a region. Everything is checked before the first file is removed.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -136,7 +136,8 @@ pub fn inspect(target: &RegionTarget) -> RegionInfo {
 /// Removes a region whose writer is gone, kept or not, readable or not.
 ///
 /// # Errors
-/// [`RegionError::Live`]; [`RegionError::NotFound`]; [`RegionError::NotRegion`] when the directory holds other things.
+/// [`RegionError::Live`]; [`RegionError::NotFound`]; [`RegionError::NotRegion`]: it is a link, holds other things, or no file
+/// of it says that it is a region. Then nothing was removed.
 #[cfg(unix)]
 pub fn clean(target: &RegionTarget) -> Result<(), RegionError> {
     shared::clean(target)
@@ -170,29 +171,8 @@ pub fn abandon(_target: &RegionTarget) -> Result<(), RegionError> {
     Err(RegionError::Unsupported { what: "a shared region" })
 }
 
-/// Removes all stale regions in `parent` (`None`: the directory of named ones), and what dead processes left half
-/// made. Returns what it removed. What was left on purpose stays: see [`clean`].
-///
-/// # Errors
-/// What the system refuses when it lists them. A region that cannot be removed stays, and is logged.
-pub fn clean_stale(parent: Option<&Path>) -> Result<Vec<RegionInfo>, RegionError> {
-    let mut cleaned = Vec::new();
-    let named: Option<&Path> = os::named_root();
-    let Some(parent) = parent.or(named) else { return Ok(cleaned) };
-    for info in list_in(parent)?.into_iter().filter(RegionInfo::is_stale) {
-        let target = RegionTarget::from_path(&info.path);
-        match clean(&target) {
-            Ok(()) => cleaned.push(info),
-            // It went, or came back to life, since it was listed.
-            Err(RegionError::NotFound { .. } | RegionError::Live { .. }) => {}
-            Err(error) => tracing::warn!(%error, "a stale region stays"),
-        }
-    }
-    Ok(cleaned)
-}
-
 #[cfg(unix)]
-mod shared {
+pub(super) mod shared {
     use std::os::unix::fs::{FileExt, MetadataExt};
     use std::path::{Path, PathBuf};
     use std::time::Duration;
@@ -228,6 +208,12 @@ mod shared {
         }
         paths.sort();
         Ok(paths)
+    }
+
+    /// Bytes and age of a region's files.
+    pub(in crate::region) fn measure(path: &Path) -> (u64, Duration) {
+        let directory = RegionDirectory::open(&RegionTarget::from_path(path));
+        directory.map_or((0, Duration::ZERO), |directory| (directory.bytes(), directory.age()))
     }
 
     pub(super) fn look(target: &RegionTarget, info: &mut RegionInfo) -> Result<(), RegionError> {
@@ -273,8 +259,8 @@ mod shared {
     }
 
     pub(super) fn abandon(target: &RegionTarget) -> Result<(), RegionError> {
-        let directory = RegionDirectory::open(target)?;
-        directory.check_only_region_files()?;
+        let directory = RegionDirectory::open_to_remove(target)?;
+        directory.check_removable(false)?;
         if !directory.is_written_here()? {
             return Err(RegionError::Live { target: target.clone(), pid: directory.writer_pid() });
         }
@@ -282,9 +268,10 @@ mod shared {
     }
 
     pub(super) fn clean(target: &RegionTarget) -> Result<(), RegionError> {
-        let directory = RegionDirectory::open(target)?;
-        directory.check_only_region_files()?;
-        if !is_temporary(&directory.path) {
+        let directory = RegionDirectory::open_to_remove(target)?;
+        let is_half_made = is_temporary(&directory.path);
+        directory.check_removable(is_half_made)?;
+        if !is_half_made {
             let _lock = directory.lock()?;
             return directory.remove();
         }

@@ -1,10 +1,11 @@
 //! A region in this process's address space, as its writer has it: data, control words and leases.
 //!
 //! Invariants: addresses are fixed for life; the data's reserved range is `bytes_max` long, of which the first
-//! `control.data_bytes()` bytes may be touched. Which of them by whom is decided above.
+//! `backed()` bytes may be touched: there is memory behind them. Which of them by whom is decided above.
 #![expect(unsafe_code, reason = "sees the mapped control file as atomics")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -37,6 +38,8 @@ enum Backing {
 pub(crate) struct Mapping {
     backing: Backing,
     bytes_max: u64,
+    /// Bytes of data that may be touched, as this process knows: it does not ask a word that others might write.
+    backed: AtomicU64,
     /// The timeline of a private region, for readers in this process.
     trace: Mutex<Option<Arc<Block>>>,
     /// The mailbox of a private region, for senders in this process.
@@ -50,21 +53,25 @@ impl Mapping {
         let data = HeapData::new(bytes_max)?;
         data.commit(data_bytes.min(bytes_max))?;
         let control = Control::zeroed();
-        control.initialise([0; 16], data_bytes.min(bytes_max));
+        let data_bytes = data_bytes.min(bytes_max);
+        control.initialise([0; 16], data_bytes);
         Ok(Mapping {
             backing: Backing::Heap { data, control, leases: HeapLeases::new() },
             bytes_max,
+            backed: AtomicU64::new(data_bytes),
             trace: Mutex::default(),
             inputs: Mutex::default(),
         })
     }
 
-    /// Maps the files of a shared region whose lengths were checked: `data` read-write for all of `bytes_max`.
+    /// Maps the files of a shared region whose lengths were checked: `data`, which has `data_bytes` bytes, read-write for
+    /// all of `bytes_max`.
     #[cfg(unix)]
     pub(super) fn shared(
         data: &std::fs::File,
         control: &std::fs::File,
         leases: std::fs::File,
+        data_bytes: u64,
         bytes_max: u64,
     ) -> std::io::Result<Self> {
         let length = usize::try_from(bytes_max).map_err(|_| std::io::ErrorKind::OutOfMemory)?;
@@ -74,6 +81,7 @@ impl Mapping {
         Ok(Mapping {
             backing: Backing::Shared { data, control, leases },
             bytes_max,
+            backed: AtomicU64::new(data_bytes.min(bytes_max)),
             trace: Mutex::default(),
             inputs: Mutex::default(),
         })
@@ -121,8 +129,17 @@ impl Mapping {
     }
 
     /// Bytes of data that may be touched.
+    #[inline(always)]
     pub(crate) fn backed(&self) -> u64 {
-        self.control().data_bytes().min(self.bytes_max)
+        // who grows the data gives what lies there to others by other means, which order this
+        self.backed.load(Ordering::Relaxed)
+    }
+
+    /// Says how many bytes may be touched, to this process and to readers: after growing, before shrinking.
+    pub(super) fn set_backed(&self, bytes: u64) {
+        assert!((PAGE_BYTES..=self.bytes_max).contains(&bytes), "the first page stays, and bytes_max is not passed");
+        self.backed.store(bytes, Ordering::Relaxed);
+        self.control().set_data_bytes(bytes);
     }
 
     /// The most bytes the data may have.

@@ -23,6 +23,7 @@ mod mapping;
 pub(crate) mod pin;
 mod prefault;
 mod reader;
+mod residue;
 mod target;
 mod writer;
 
@@ -38,7 +39,8 @@ mod tests_shared;
 
 pub use error::{HeaderError, RegionError};
 pub use lease::LeaseInfo;
-pub use list::{RegionInfo, abandon, clean, clean_stale, inspect, list, list_in};
+pub use list::{RegionInfo, abandon, clean, inspect, list, list_in};
+pub use residue::{Residue, ResidueKind, clean_stale, residue};
 pub use target::RegionTarget;
 
 pub(crate) use control::worker_state;

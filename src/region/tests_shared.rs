@@ -368,7 +368,7 @@ fn kept_regions_stay_and_stale_ones_go() {
     let listed = list_in(parent.path()).expect("lists");
     assert_eq!(listed.len(), 6);
     let cleaned: Vec<PathBuf> =
-        clean_stale(Some(parent.path())).expect("cleans").into_iter().map(|info| info.path).collect();
+        clean_stale(Some(parent.path()), Duration::ZERO).expect("cleans").into_iter().map(|info| info.path).collect();
     assert_eq!(cleaned, [old, parent.path().join("dead")]);
     let mut left = names(parent.path());
     left.sort();
@@ -587,4 +587,101 @@ fn readers_wait_for_generations_through_read_only_memory() {
         waiter.join().expect("it ends");
     });
     drop(lease);
+}
+
+/// What is removed is a region, by its own files and through no link; everything is looked at before the first file goes.
+#[test]
+fn only_regions_are_removed_and_never_by_a_link() {
+    let parent = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| parent.path().join(name);
+    let target = |name: &str| RegionTarget::Directory(path(name));
+    let make = |name: &str| {
+        let mut region = create(&target(name));
+        region.set_keep(true);
+    };
+    let refused = |name: &str, what: &str| {
+        let before = names(&path(name));
+        let error = clean(&target(name)).expect_err("it is not removed");
+        assert!(matches!(&error, RegionError::NotRegion { .. }), "{error}");
+        assert!(error.to_string().contains(what), "{error}");
+        assert_eq!(names(&path(name)), before, "nothing is removed");
+    };
+    // files that have the names, and are somebody's own
+    std::fs::create_dir(path("mine")).expect("a directory");
+    for name in FILES {
+        std::fs::write(path("mine").join(name), "letters").expect("writes");
+    }
+    refused("mine", "neither its descriptor nor its control file");
+    // a link, with and without a slash at its end
+    make("real");
+    std::os::unix::fs::symlink("real", path("link")).expect("links");
+    refused("link", "it is a link");
+    refused("link/", "it is a link");
+    assert_eq!(names(&path("real")).len(), FILES.len());
+    // a directory, and a link, in the place of a file
+    make("half");
+    std::fs::remove_file(path("half").join(DATA)).expect("removes");
+    std::fs::create_dir(path("half").join(DATA)).expect("a directory");
+    refused("half", "its data is no regular file");
+    make("linked");
+    std::fs::rename(path("linked").join(DATA), path("outside")).expect("renames");
+    std::os::unix::fs::symlink("../outside", path("linked").join(DATA)).expect("links");
+    refused("linked", "its data is no regular file");
+    // one of the two that say what it is does
+    for (name, file) in [("without-descriptor", DESCRIPTOR), ("without-control", CONTROL)] {
+        make(name);
+        std::fs::write(path(name).join(file), "letters").expect("writes");
+        clean(&target(name)).expect("it is a region");
+        assert!(!path(name).exists());
+    }
+    clean(&target("real")).expect("it is a region");
+}
+
+/// What dead processes left is found by kind and by age, and what is young or locked is left alone.
+#[test]
+fn residue_is_listed_by_kind_and_age() {
+    let parent = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| parent.path().join(name);
+    let long_ago = SystemTime::now() - Duration::from_secs(7200);
+    let file = |name: &str, old: bool| {
+        std::fs::write(path(name), "half a file").expect("writes");
+        let file = std::fs::File::options().write(true).open(path(name)).expect("opens");
+        if old {
+            file.set_modified(long_ago).expect("sets the time");
+        }
+        file
+    };
+    file(".hypostyle-tmp-1-0", true);
+    file(".hypostyle-tmp-1-1", false);
+    let locked = file(".hypostyle-tmp-1-2", true);
+    locked.lock().expect("locks");
+    file("notes", true);
+    std::os::unix::fs::symlink("notes", path(".hypostyle-tmp-1-3")).expect("links");
+    let half_made = path(".hypostyle-tmp-2-0123456789abcdef");
+    std::fs::create_dir(&half_made).expect("a directory");
+    std::fs::write(half_made.join(LOCK), "").expect("writes");
+    std::fs::File::open(&half_made).and_then(|file| file.set_modified(long_ago)).expect("sets the time");
+    let found = residue(Some(parent.path()), Duration::from_secs(3600)).expect("lists");
+    let told: Vec<_> = found.iter().map(|residue| (residue.path.clone(), residue.kind.to_string())).collect();
+    let half_written = (path(".hypostyle-tmp-1-0"), "half-written file".to_owned());
+    assert_eq!(told, [half_written, (half_made.clone(), "half-made region".to_owned())]);
+    assert!(residue(Some(parent.path()), Duration::from_secs(10_000)).expect("lists").is_empty(), "too young");
+    assert_eq!(names(parent.path()).len(), 6, "listing removes nothing");
+    assert_eq!(clean_stale(Some(parent.path()), Duration::from_secs(3600)).expect("cleans").len(), 2);
+    let mut left = names(parent.path());
+    left.sort();
+    assert_eq!(left, [".hypostyle-tmp-1-1", ".hypostyle-tmp-1-2", ".hypostyle-tmp-1-3", "notes"]);
+    // memory of workers has its place, and a name alone is not enough
+    let named = crate::os::named_root().expect("Linux has one").join("hypostyle-worker-residue-test");
+    std::fs::write(&named, "memory").expect("writes");
+    std::fs::File::options()
+        .write(true)
+        .open(&named)
+        .and_then(|file| file.set_modified(long_ago))
+        .expect("sets the time");
+    let found = residue(None, Duration::from_secs(3600)).expect("lists");
+    let memory = found.iter().find(|residue| residue.path == named).expect("it is found");
+    assert!(matches!(memory.kind, ResidueKind::WorkerMemory) && memory.bytes == 6, "{memory:?}");
+    memory.remove().expect("nobody holds it");
+    assert!(!named.exists());
 }

@@ -144,8 +144,8 @@ impl Region {
         check_memory(target, data_bytes)?;
         let new = NewRegion::create(target, &descriptor, data_bytes)?;
         let leases = new.leases.try_clone().map_err(RegionError::io("open", &path))?;
-        let mapping =
-            Mapping::shared(&new.data, &new.control, leases, bytes_max).map_err(unmappable(bytes_max, &path))?;
+        let mapping = Mapping::shared(&new.data, &new.control, leases, data_bytes, bytes_max)
+            .map_err(unmappable(bytes_max, &path))?;
         mapping.control().initialise(uuid, data_bytes);
         mapping.control().sign_in(boot_id);
         let (directory, data, lock) = new.appear()?;
@@ -210,7 +210,8 @@ impl Region {
         let path = directory.path.join(DATA);
         // A writer that died while it grew the file left more than it said.
         data.set_len(said).map_err(RegionError::io("cut", &path))?;
-        let mapping = Mapping::shared(&data, &control, leases, bytes_max).map_err(unmappable(bytes_max, &path))?;
+        let mapping =
+            Mapping::shared(&data, &control, leases, said, bytes_max).map_err(unmappable(bytes_max, &path))?;
         mapping.control().sign_in(os::boot_id());
         let region = Region {
             target: target.clone(),
@@ -528,7 +529,7 @@ impl Region {
         }
         done?;
         self.pool.grow_to(backed);
-        self.control().set_data_bytes(backed);
+        self.mapping.set_backed(backed);
         tracing::debug!(from, backed, "the region's data has grown");
         Ok(())
     }
@@ -562,12 +563,12 @@ impl Region {
     }
 
     fn shrink_to(&mut self, tail: Extent) -> Result<(), RegionError> {
-        self.control().set_data_bytes(tail.offset);
+        self.mapping.set_backed(tail.offset);
         #[cfg(unix)]
         if let Some(files) = &self.files
             && let Err(error) = files.data.set_len(tail.offset)
         {
-            self.control().set_data_bytes(self.pool.backed());
+            self.mapping.set_backed(self.pool.backed());
             return Err(RegionError::io("cut", &files.directory.path)(error));
         }
         if self.mapping.is_heap() {

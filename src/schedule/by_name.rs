@@ -18,6 +18,7 @@ use crate::world::bundle::RegistryRef;
 use crate::world::error::WorldError;
 use crate::world::query::{Fetch, QueryPlan};
 
+use super::error::{JobError, KernelError};
 use super::job::Job;
 use super::system::{Describe, Home, JobRows, Kernel, System};
 use super::view::{ViewSet, ViewTable};
@@ -117,9 +118,9 @@ struct NamedKernel<F>(F);
 
 impl<F> Kernel for NamedKernel<F>
 where
-    F: for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), String> + Send + Sync,
+    F: for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), KernelError> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), String> {
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), KernelError> {
         let registry: &'a Registry = job.registry;
         let mut columns = Vec::with_capacity(job.compiled.own.columns.len());
         for access in &job.compiled.own.columns {
@@ -144,8 +145,8 @@ where
 struct NoKernel;
 
 impl Kernel for NoKernel {
-    fn run<'a>(&self, _: &mut Job<'a, '_>, _: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), String> {
-        Err("this process has no kernel for the system".to_owned())
+    fn run<'a>(&self, _: &mut Job<'a, '_>, _: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), KernelError> {
+        Err("this process has no kernel for the system".into())
     }
 }
 
@@ -164,7 +165,7 @@ impl System {
     pub fn by_name(
         name: impl Into<String>,
         query: NamedQuery,
-        kernel: impl for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), String> + Send + Sync + 'static,
+        kernel: impl for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), KernelError> + Send + Sync + 'static,
     ) -> Self {
         Self::of_names(name.into(), query, Box::new(NamedKernel(kernel)))
     }
@@ -318,16 +319,16 @@ impl<'a> NamedJob<'_, 'a, '_> {
     /// The packed bytes of a resource that the system declares to read.
     ///
     /// # Errors
-    /// A resource that is unknown, undeclared or without a value: the message says which.
-    pub fn resource_named(&self, name: &str) -> Result<&'a [u8], String> {
+    /// A resource that is unknown, undeclared or without a value.
+    pub fn resource_named(&self, name: &str) -> Result<&'a [u8], JobError> {
         let layout = &self.job.registry.layout;
-        let id = self.job.registry.resource_named(name).map_err(|error| error.to_string())?;
+        let id = self.job.registry.resource_named(name)?;
         if self.job.compiled.reads_resources.binary_search(&id).is_err() {
-            return Err(format!("the system does not declare that it reads resource `{name}`"));
+            return Err(JobError::Undeclared { resource: name.to_owned() });
         }
         let (index, resources) = (usize::from(id), self.job.resources);
         if resources[index] == 0 {
-            return Err(format!("resource `{name}` has no value yet; set it before the first frame"));
+            return Err(JobError::NoValue { resource: name.to_owned() });
         }
         let at = resource_offset(layout, index) as usize;
         Ok(&resources[at..at + layout.resources()[index].packed_bytes()])
@@ -338,13 +339,12 @@ impl<'a> NamedJob<'_, 'a, '_> {
     ///
     /// # Errors
     /// An unknown name, values of another length, a row that the chunk has not. So for all patches by name.
-    pub fn set_named(&mut self, name: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), String> {
-        let text = |error: WorldError| error.to_string();
+    pub fn set_named(&mut self, name: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), JobError> {
         let (component, field, bytes) = if name.contains('.') {
-            let (component, field, ty) = find_field(self.job.registry, name).map_err(text)?;
+            let (component, field, ty) = find_field(self.job.registry, name)?;
             (component, field + 1, ty.bytes())
         } else {
-            let component = self.job.registry.component_named(name).map_err(|unknown| text(unknown.into()))?;
+            let component = self.job.registry.component_named(name)?;
             (component, 0, declared(self.job.registry, component).packed_bytes())
         };
         self.patch(Op::Set, (component, field), targets, bytes, values)
@@ -354,7 +354,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
     ///
     /// # Errors
     /// As [`NamedJob::set_named`].
-    pub fn add_named(&mut self, component: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), String> {
+    pub fn add_named(&mut self, component: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), JobError> {
         let component = self.component(component)?;
         let bytes = declared(self.job.registry, component).packed_bytes();
         self.patch(Op::Add, (component, 0), targets, bytes, values)
@@ -364,7 +364,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
     ///
     /// # Errors
     /// As [`NamedJob::set_named`].
-    pub fn remove_named(&mut self, component: &str, targets: Targets<'_>) -> Result<(), String> {
+    pub fn remove_named(&mut self, component: &str, targets: Targets<'_>) -> Result<(), JobError> {
         let component = self.component(component)?;
         self.patch(Op::Remove, (component, 0), targets, 0, &[])
     }
@@ -373,7 +373,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
     ///
     /// # Errors
     /// A row that the chunk has not.
-    pub fn destroy_all(&mut self, targets: Targets<'_>) -> Result<(), String> {
+    pub fn destroy_all(&mut self, targets: Targets<'_>) -> Result<(), JobError> {
         self.patch(Op::Destroy, (0, 0), targets, 0, &[])
     }
 
@@ -388,7 +388,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
     ///
     /// # Errors
     /// An unknown name, values of another length.
-    pub fn spawn_named(&mut self, components: &[&str], count: usize, values: &[u8]) -> Result<Vec<Entity>, String> {
+    pub fn spawn_named(&mut self, components: &[&str], count: usize, values: &[u8]) -> Result<Vec<Entity>, JobError> {
         let ids: Vec<u16> = components.iter().map(|name| self.component(name)).collect::<Result<_, _>>()?;
         let bytes = ids.iter().map(|id| declared(self.job.registry, *id).packed_bytes()).sum();
         let values = Values::new(values, count, bytes)?;
@@ -400,11 +400,11 @@ impl<'a> NamedJob<'_, 'a, '_> {
     ///
     /// # Errors
     /// An unknown resource, bytes of another length.
-    pub fn set_resource_named(&mut self, name: &str, packed: &[u8]) -> Result<(), String> {
-        let id = self.job.registry.resource_named(name).map_err(|error| error.to_string())?;
+    pub fn set_resource_named(&mut self, name: &str, packed: &[u8]) -> Result<(), JobError> {
+        let id = self.job.registry.resource_named(name)?;
         let bytes = self.job.registry.layout.resources()[usize::from(id)].packed_bytes();
         if packed.len() != bytes {
-            return Err(format!("resource `{name}` takes {bytes} bytes, not {}", packed.len()));
+            return Err(JobError::ResourceBytes { resource: name.to_owned(), bytes, got: packed.len() });
         }
         self.job.writer.resource(id, bytes, |out| out.copy_from_slice(packed));
         Ok(())
@@ -416,8 +416,8 @@ impl<'a> NamedJob<'_, 'a, '_> {
         self.job.revoke.set(true);
     }
 
-    fn component(&self, name: &str) -> Result<u16, String> {
-        self.job.registry.component_named(name).map_err(|error| error.to_string())
+    fn component(&self, name: &str) -> Result<u16, JobError> {
+        Ok(self.job.registry.component_named(name)?)
     }
 
     fn patch(
@@ -427,13 +427,13 @@ impl<'a> NamedJob<'_, 'a, '_> {
         targets: Targets<'_>,
         bytes: usize,
         values: &[u8],
-    ) -> Result<(), String> {
+    ) -> Result<(), JobError> {
         let values = Values::new(values, targets.len(), bytes)?;
         let Job { writer, entities, rows: own, .. } = &mut *self.job;
         match targets {
             Targets::Rows(rows) => {
                 if let Some(row) = rows.iter().find(|row| **row as usize >= entities.len()) {
-                    return Err(format!("there is no row {row} in a chunk of {} rows", entities.len()));
+                    return Err(JobError::NoRow { row: *row, rows: entities.len() });
                 }
                 for (index, row) in rows.iter().enumerate() {
                     let write = |out: &mut [u8]| out.copy_from_slice(values.get(index));
@@ -460,12 +460,12 @@ struct Values<'v> {
 }
 
 impl<'v> Values<'v> {
-    fn new(bytes: &'v [u8], count: usize, each: usize) -> Result<Self, String> {
+    fn new(bytes: &'v [u8], count: usize, each: usize) -> Result<Self, JobError> {
         let one = bytes.len() == each;
         if one || Some(bytes.len()) == count.checked_mul(each) {
             return Ok(Values { bytes, each, one });
         }
-        Err(format!("{count} values of {each} bytes are wanted, or one, and not {} bytes", bytes.len()))
+        Err(JobError::Values { count, each, got: bytes.len() })
     }
 
     #[inline]

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::layout::Layout;
 
-use super::system::{Compiled, STAGES, System};
+use super::system::{Compiled, Neighbour, STAGES, System};
 
 /// What is wrong with a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,8 +166,12 @@ pub(crate) fn plan(
     let mut explicit: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); systems.len()];
     for (index, system) in systems.iter().enumerate() {
         for (names, relation) in [(&system.before, "before"), (&system.after, "after")] {
-            for name in names {
-                let Some(&other) = by_name.get(name.as_str()) else {
+            for Neighbour { system: name, optional } in names {
+                let found = by_name.get(name.as_str()).copied();
+                if *optional && found.is_none_or(|other| systems[other].stage != system.stage) {
+                    continue;
+                }
+                let Some(other) = found else {
                     return Err(ScheduleError::UnknownName {
                         system: system.name.clone(),
                         relation,

@@ -10,6 +10,7 @@ use crate::patch::{Op, PatchWriter};
 use crate::world::bundle::{Bundle, RegistryRef};
 use crate::{Component, Entity, Resource};
 
+use super::error::JobError;
 use super::system::Compiled;
 use super::view::EntityMap;
 
@@ -154,14 +155,14 @@ impl<'a> Job<'a, '_> {
     /// Copies out a resource that the system declares with [`super::System::reads_resource`].
     ///
     /// # Errors
-    /// A resource that is unknown, undeclared or without a value: the message says which.
-    pub fn resource<R: Resource>(&self) -> Result<R, String> {
-        let id = self.registry.resource::<R>().map_err(|error| error.to_string())?;
+    /// A resource that is unknown, undeclared or without a value.
+    pub fn resource<R: Resource>(&self) -> Result<R, JobError> {
+        let id = self.registry.resource::<R>()?;
         if self.compiled.reads_resources.binary_search(&id).is_err() {
-            return Err(format!("the system does not declare that it reads resource `{}`", R::NAME));
+            return Err(JobError::Undeclared { resource: R::NAME.to_owned() });
         }
         if self.resources[usize::from(id)] == 0 {
-            return Err(format!("resource `{}` has no value yet; insert it before the first frame", R::NAME));
+            return Err(JobError::NoValue { resource: R::NAME.to_owned() });
         }
         let at = resource_offset(&self.registry.layout, usize::from(id)) as usize;
         Ok(R::unpack(&self.resources[at..at + R::PACKED_BYTES]))

@@ -8,6 +8,7 @@
 
 mod build;
 mod by_name;
+mod error;
 mod graph;
 mod job;
 mod memory;
@@ -23,6 +24,7 @@ mod task;
 mod view;
 
 pub use by_name::{ColumnBytes, NamedColumn, NamedJob, NamedQuery, NamedTable, Targets};
+pub use error::{JobError, KernelError};
 pub use graph::ScheduleError;
 pub use job::Job;
 pub use plan::{BatchPlan, Plan, StagePlan, SystemPlan};

@@ -19,6 +19,7 @@ use crate::trace::JobTrace;
 use crate::worker::{Runner, Undo};
 use crate::world::query::{Fetch, bit_runs};
 
+use super::error::text_of;
 use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
 use super::program::{HEADER_WORDS, MAGIC, Words};
@@ -258,7 +259,7 @@ impl SystemRunner {
             // alone, each written column once per system (the query sees to that), all mapped while the job runs.
             let columns = unsafe { ColumnCursor::new(raw, states) };
             let mut fetch = Fetch { columns, entities, present, next_optional: 0 };
-            let done = kernel.run(&mut job, &mut fetch, views);
+            let done = kernel.run(&mut job, &mut fetch, views).map_err(|error| text_of(&*error));
             // SAFETY: the kernel has returned, its slices are gone.
             unsafe { settle(raw, states) };
             done

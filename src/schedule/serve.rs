@@ -11,6 +11,7 @@ use crate::region::WorkerMap;
 use crate::trace::{Recorder, RingPlace};
 use crate::worker::{Served, WorkerError, WorkerStart, serve_with};
 
+use super::error::{KernelError, text_of};
 use super::memory::JobMemory;
 use super::runner::SystemRunner;
 use super::{Schedule, System, compile, registrations};
@@ -43,8 +44,10 @@ pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
 ///
 /// # Errors
 /// As for [`serve`]; so is what `schedule` returns.
-pub fn serve_named(schedule: impl FnOnce(&[&str]) -> Result<Schedule, String>) -> Result<bool, WorkerError> {
-    serve_as(schedule, in_order)
+pub fn serve_named<E: Into<KernelError>>(
+    schedule: impl FnOnce(&[&str]) -> Result<Schedule, E>,
+) -> Result<bool, WorkerError> {
+    serve_as(|names| schedule(names).map_err(|error| text_of(&*error.into())), in_order)
 }
 
 /// The names of the systems that main wants to run here, of its registrations; `None` where one runs in main only.

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::commit::{Access, Commit, PatchCounts, Scratch};
+use crate::commit::{Access, Commit, PatchCounts, Refusal, Scratch};
 use crate::inputs::{InputError, Mailbox};
-use crate::limits::{TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
+use crate::limits::{TIME_MAX, TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
 use crate::os;
 use crate::patch::RecordSizes;
 use crate::region::{RegionError, worker_state};
@@ -76,6 +76,22 @@ pub enum StepError {
         /// The frame of the generation that the world stands at.
         frame: u64,
     },
+    /// Patches were refused, and the simulation is strict ([`SimulationBuilder::strict`]).
+    #[error(
+        "{refused} patch(es) of system `{system}` were refused, the first one because {reason}; {undone} frame(s) undone, the world stands at frame {frame}"
+    )]
+    Refused {
+        /// The system.
+        system: String,
+        /// Patches of it that were refused, in this call.
+        refused: u64,
+        /// Why the first one was.
+        reason: Box<Refusal>,
+        /// Frames undone, the abandoned one included.
+        undone: u64,
+        /// The frame of the generation that the world stands at.
+        frame: u64,
+    },
     /// The world could not take the frame in.
     #[error("{source}; {undone} frame(s) undone, the world stands at frame {frame}")]
     World {
@@ -109,6 +125,19 @@ pub enum StepError {
         /// What was given.
         dt: f64,
     },
+    /// Time would leave the range of numbers.
+    #[error(
+        "{frames} frame(s) of dt {dt} from time {time} would lead beyond {TIME_MAX:e}, the most that time may be; run fewer \
+         frames, or a smaller dt"
+    )]
+    TimeRange {
+        /// The world's time.
+        time: f64,
+        /// Frames that were asked for.
+        frames: u64,
+        /// What was given.
+        dt: f64,
+    },
     /// The schedule does not fit.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -129,6 +158,7 @@ pub struct SimulationBuilder {
     config: PoolConfig,
     publish_every: u64,
     fuse: bool,
+    strict: bool,
     tracing: bool,
     trace_events: u64,
     inputs: Vec<String>,
@@ -168,6 +198,31 @@ impl SimulationBuilder {
     #[must_use]
     pub fn fuse(mut self, fuse: bool) -> Self {
         self.fuse = fuse;
+        self
+    }
+
+    /// Whether a refused patch fails its frame, with an error that names the system and the reason
+    /// ([`StepError::Refused`]); default: no, refused patches are counted ([`PatchCounts::refused`]) and the frame goes on.
+    /// Patches on entities that are gone, and inputs of other processes, are counted in either case.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Schedule, Simulation, StepError, System, With, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Fuel { litres: f32 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Rocket;
+    /// let mut world = World::builder().component::<Fuel>().component::<Rocket>().build()?;
+    /// world.spawn(Rocket)?; // without a tank
+    /// let mut schedule = Schedule::new();
+    /// let burn = System::rows::<With<Rocket>>("burn", |job, ()| job.set_row(0, Fuel { litres: 0.0 }));
+    /// schedule.add(burn.sets::<Fuel>());
+    /// let mut simulation = Simulation::builder().strict(true).build(world, schedule)?;
+    /// assert!(matches!(simulation.step(0.1), Err(StepError::Refused { system, .. }) if system == "burn"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
         self
     }
 
@@ -284,6 +339,7 @@ impl SimulationBuilder {
             pool,
             notice,
             publish_every: self.publish_every,
+            strict: self.strict,
             mailbox,
             undo_bytes,
             work: Work::default(),
@@ -343,6 +399,8 @@ pub struct Simulation {
     payloads: Vec<Vec<u8>>,
     notice: PoolNotice,
     publish_every: u64,
+    /// Whether a refused patch fails its frame.
+    strict: bool,
     /// Where inputs come from, if any are taken.
     mailbox: Option<Mailbox>,
     undo_bytes: Option<u64>,
@@ -395,6 +453,12 @@ impl Looks<'_> {
 /// Why a frame failed, before the world went back.
 enum Failed {
     Job(JobFailure),
+    /// Patches of this system were refused.
+    Refused {
+        system: usize,
+        refused: u64,
+        reason: Refusal,
+    },
     World(WorldError),
 }
 
@@ -420,6 +484,7 @@ impl Simulation {
             config: PoolConfig::default(),
             publish_every: 1,
             fuse: true,
+            strict: false,
             tracing: true,
             trace_events: TRACE_EVENTS_DEFAULT,
             inputs: Vec::new(),
@@ -588,7 +653,9 @@ impl Simulation {
         }
     }
 
-    /// Runs one frame of `dt`.
+    /// Runs one frame of `dt`, in units of simulated time. `dt` may be 0 (kernels run, time stands still) and negative
+    /// (time runs backwards: kernels get it as it is); it must be finite, and must not take time beyond
+    /// [`TIME_MAX`](crate::limits::TIME_MAX).
     ///
     /// # Errors
     /// A job or commit that failed: the frame is abandoned, the world stands at its last generation, and the next
@@ -639,6 +706,12 @@ impl Simulation {
         }
         if !dt.is_finite() {
             return Err(StepError::TimeStep { dt });
+        }
+        let time = self.world.time;
+        let end = time + dt * frames as f64;
+        // also where it is no number
+        if end.is_nan() || end.abs() > TIME_MAX {
+            return Err(StepError::TimeRange { time, frames, dt });
         }
         self.world.store.region.check_maker().map_err(StepError::Region)?;
         let begun = os::monotonic_ns();
@@ -718,12 +791,13 @@ impl Simulation {
         let reached = self.world.frame;
         let place = match &failed {
             Failed::Job(failure) => failure.job().and_then(|job| self.job_place(job as usize)),
-            Failed::World(_) => None,
+            Failed::Refused { .. } | Failed::World(_) => None,
         };
         if let Err(source) = self.world.restore_newest() {
             let failure = match failed {
                 Failed::Job(failure) => failure.to_string(),
                 Failed::World(error) => error.to_string(),
+                Failed::Refused { reason, .. } => reason.to_string(),
             };
             self.closed = true;
             return StepError::Unrecoverable { failure, source: Box::new(source) };
@@ -739,6 +813,10 @@ impl Simulation {
                 StepError::Job { system, table, rows, failure: Box::new(failure), undone, frame }
             }
             (Failed::Job(failure), None) => StepError::Pool { failure: Box::new(failure), undone, frame },
+            (Failed::Refused { system, refused, reason }, _) => {
+                let (system, reason) = (self.compiled[system].name.clone(), Box::new(reason));
+                StepError::Refused { system, refused, reason, undone, frame }
+            }
             (Failed::World(source), _) => StepError::World { source: Box::new(source), undone, frame },
         }
     }

@@ -12,6 +12,7 @@ use crate::world::error::WorldError;
 use crate::world::query::{Fetch, Query, QueryPlan};
 
 use super::by_name::Names;
+use super::error::KernelError;
 use super::job::Job;
 use super::view::{View, ViewSet};
 
@@ -21,7 +22,7 @@ pub const STAGES: [&str; 5] = ["startup", "update", "late", "render", "cleanup"]
 
 /// What a kernel is called with, type-erased.
 pub(crate) trait Kernel: Send + Sync {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), String>;
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), KernelError>;
 }
 
 struct RowsKernel<Q, F>(F, std::marker::PhantomData<fn() -> Q>);
@@ -29,9 +30,9 @@ struct RowsKernel<Q, F>(F, std::marker::PhantomData<fn() -> Q>);
 impl<Q, F> Kernel for RowsKernel<Q, F>
 where
     Q: Query,
-    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), String> + Send + Sync,
+    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), KernelError> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), String> {
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), KernelError> {
         (self.0)(job, Q::fetch(fetch))
     }
 }
@@ -42,9 +43,9 @@ impl<Q, O, F> Kernel for NeighbourKernel<Q, O, F>
 where
     Q: Query,
     O: Query,
-    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), String> + Send + Sync,
+    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), KernelError> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), String> {
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), KernelError> {
         let own = job.table();
         let (map, item) = (job.map(), Q::fetch(fetch));
         (self.0)(job, item, View::new(views, own, map))
@@ -107,6 +108,14 @@ enum Change {
     Spawns,
 }
 
+/// A system that another is ordered by.
+#[derive(Clone, Debug)]
+pub(crate) struct Neighbour {
+    pub system: String,
+    /// Whether the schedule may do without it.
+    pub optional: bool,
+}
+
 /// A declared kernel: what it reads and writes, when it runs, what it may change by patches.
 ///
 /// ```
@@ -124,8 +133,8 @@ enum Change {
 pub struct System {
     pub(crate) name: String,
     pub(crate) stage: String,
-    pub(crate) before: Vec<String>,
-    pub(crate) after: Vec<String>,
+    pub(crate) before: Vec<Neighbour>,
+    pub(crate) after: Vec<Neighbour>,
     pub(crate) payload: Vec<u8>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) job_rows: Option<u32>,
@@ -192,14 +201,15 @@ impl System {
         })
     }
 
-    /// As [`System::rows`], with a kernel that can fail: its frame is then abandoned.
+    /// As [`System::rows`], with a kernel that can fail, with any error or a text ([`KernelError`]): its frame is then
+    /// abandoned.
     pub fn try_rows<Q: Query>(
         name: impl Into<String>,
-        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), String> + Send + Sync + 'static,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), KernelError> + Send + Sync + 'static,
     ) -> Self {
         fn boxed<Q: Query, F>(kernel: F) -> Box<dyn Kernel>
         where
-            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), String> + Send + Sync + 'static,
+            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), KernelError> + Send + Sync + 'static,
         {
             Box::new(RowsKernel::<Q, F>(kernel, std::marker::PhantomData))
         }
@@ -231,7 +241,7 @@ impl System {
     /// As [`System::once`], with a kernel that can fail: its frame is then abandoned.
     pub fn try_once(
         name: impl Into<String>,
-        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>) -> Result<(), String> + Send + Sync + 'static,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>) -> Result<(), KernelError> + Send + Sync + 'static,
     ) -> Self {
         let mut system = Self::try_rows::<()>(name, move |job, ()| kernel(job));
         system.once = true;
@@ -250,17 +260,20 @@ impl System {
         })
     }
 
-    /// As [`System::neighbours`], with a kernel that can fail: its frame is then abandoned.
+    /// As [`System::neighbours`], with a kernel that can fail, as in [`System::try_rows`].
     pub fn try_neighbours<Q: Query, O: Query>(
         name: impl Into<String>,
-        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), String>
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), KernelError>
         + Send
         + Sync
         + 'static,
     ) -> Self {
         fn boxed<Q: Query, O: Query, F>(kernel: F) -> Box<dyn Kernel>
         where
-            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), String> + Send + Sync + 'static,
+            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), KernelError>
+                + Send
+                + Sync
+                + 'static,
         {
             Box::new(NeighbourKernel::<Q, O, F>(kernel, std::marker::PhantomData))
         }
@@ -278,14 +291,29 @@ impl System {
     /// Runs before another system of its stage.
     #[must_use]
     pub fn before(mut self, system: impl Into<String>) -> Self {
-        self.before.push(system.into());
+        self.before.push(Neighbour { system: system.into(), optional: false });
+        self
+    }
+
+    /// As [`System::before`], where the schedule has such a system, in whatever stage: no error where it has none, and
+    /// nothing to say where it is in another stage. For plugins that come in any combination.
+    #[must_use]
+    pub fn before_if_present(mut self, system: impl Into<String>) -> Self {
+        self.before.push(Neighbour { system: system.into(), optional: true });
         self
     }
 
     /// Runs after another system of its stage.
     #[must_use]
     pub fn after(mut self, system: impl Into<String>) -> Self {
-        self.after.push(system.into());
+        self.after.push(Neighbour { system: system.into(), optional: false });
+        self
+    }
+
+    /// As [`System::after`], where the schedule has such a system: see [`System::before_if_present`].
+    #[must_use]
+    pub fn after_if_present(mut self, system: impl Into<String>) -> Self {
+        self.after.push(Neighbour { system: system.into(), optional: true });
         self
     }
 
@@ -487,11 +515,13 @@ impl System {
         let types = RegistryRef(registry);
         let mut own = QueryPlan::default();
         self.own.describe(&types, &mut own)?;
+        own.check(&types)?;
         let others = match &self.others {
             None => None,
             Some(others) => {
                 let mut plan = QueryPlan::default();
                 others.describe(&types, &mut plan)?;
+                plan.check(&types)?;
                 if plan.writes() {
                     return Err(WorldError::QueryWrites);
                 }

@@ -19,7 +19,8 @@ use crate::{Component, Entity, Resource};
 
 use super::table::TableView;
 use crate::generation::SnapshotError;
-use crate::generation::{ColumnEntry, Directory, TableEntry};
+use crate::generation::check::{Check, Looked};
+use crate::generation::{ChangedColumn, ColumnEntry, Directory, TableEntry};
 
 /// How often who waits is asked whether to go on.
 const LOOK: Duration = Duration::from_millis(50);
@@ -355,7 +356,8 @@ impl Reader {
         }
         // readers made of this one may share it
         let previous = self.cached.take().and_then(|cached| Arc::try_unwrap(cached).ok());
-        let directory = Directory::decode_after(previous, copy, &self.registry.layout, self.layout_hash, backed)?;
+        let directory =
+            Directory::decode_after(previous, copy, offset, &self.registry.layout, self.layout_hash, backed)?;
         if directory.meta.generation != generation {
             return Err(SnapshotError::directory("it is of another generation than published"));
         }
@@ -483,6 +485,12 @@ impl<'r> Snapshot<'r> {
         (FIRST_DATA as usize..self.directory.tables.len()).map(|index| self.table(index))
     }
 
+    /// The columns in which something changed after a generation, table by table: [`TableView::changed_since`] of each.
+    /// Tables and rows that are gone are told by the tables and their row counts.
+    pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = ChangedColumn<'_>> {
+        self.tables().enumerate().flat_map(move |(index, table)| table.changed_columns(index, generation))
+    }
+
     fn table(&self, index: usize) -> TableView<'_> {
         TableView::new(self, &self.directory.tables[index])
     }
@@ -505,6 +513,33 @@ impl<'r> Snapshot<'r> {
         let (rows_bytes, stamps) =
             self.extent_bytes(column).split_at(column.item.extent_bytes(table.capacity).0 as usize);
         (&rows_bytes[..used], bytemuck::cast_slice(&stamps[..8 * rows.div_ceil(crate::limits::CHUNK_ROWS)]))
+    }
+
+    /// Whether the columns agree with each other, as a world that goes on from them relies on it: handles and entity map,
+    /// bits beyond the rows, stamps. It reads all of them, so it takes a while; opening a region does not do it.
+    ///
+    /// ```
+    /// # #[derive(hypostyle::Component, Clone, Copy)] struct Mass { kg: f64 }
+    /// # let mut world = hypostyle::World::builder().component::<Mass>().build()?;
+    /// world.publish()?;
+    /// world.reader()?.pin()?.check()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SnapshotError::Entities`]: what contradicts what.
+    pub fn check(&self) -> Result<(), SnapshotError> {
+        let meta = self.directory.meta;
+        let mut check = Check::new(meta.generation, meta.frame)?;
+        for (index, table) in self.directory.tables.iter().enumerate() {
+            for column in &table.columns {
+                let (rows, stamps) = self.column_parts(table, column);
+                check.stamps(bytemuck::cast_slice(stamps))?;
+                let looked = Looked { table: index, kind: column.kind, item: column.item, rows: table.rows };
+                check.rows(looked, rows.into())?;
+            }
+        }
+        check.end()
     }
 
     /// Bytes of the generation's columns, and of those in use by rows.

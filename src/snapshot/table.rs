@@ -1,16 +1,18 @@
 #![forbid(unsafe_code)]
-//! A table of a snapshot: columns by name and by type, presence, handles, chunk stamps.
+//! A table of a snapshot: columns by name and by type, presence, handles, what changed.
 
 use crate::column::ColumnCursor;
 use crate::component::{Component, Entity};
 use crate::layout::{FieldType, Storage};
-use crate::limits::CHUNK_ROWS;
 use crate::table::{ColumnKind, Item, Presence};
 use crate::value::ColumnItem;
 
 use super::reader::Snapshot;
 use crate::generation::SnapshotError;
-use crate::generation::{ColumnEntry, TableEntry};
+use crate::generation::{ChangedChunks, ChangedColumn, ColumnEntry, TableEntry};
+
+/// The name of the rows' handles, which no component can have.
+const ENTITY_COLUMN: &str = "(entity)";
 
 /// A table of a pinned generation.
 #[derive(Clone, Copy)]
@@ -57,23 +59,27 @@ impl<'s> TableView<'s> {
     /// The memory of each column, those that the engine keeps for itself included.
     #[must_use]
     pub fn column_memory(&self) -> Vec<ColumnMemory> {
+        let memory = |column: &ColumnEntry| ColumnMemory {
+            name: self.column_name(column.kind),
+            bytes: column.extent.bytes,
+            used: self.rows_of(column).len() as u64,
+        };
+        self.entry.columns.iter().map(memory).collect()
+    }
+
+    /// A column's name for people.
+    fn column_name(&self, kind: ColumnKind) -> String {
         let components = self.snapshot.layout().components();
-        let name = |kind| match kind {
+        match kind {
             ColumnKind::Field { component, field } => {
                 let component = &components[usize::from(component)];
                 format!("{}.{}", component.name, component.fields[usize::from(field)].name)
             }
             ColumnKind::Presence { component } => format!("{} (presence)", components[usize::from(component)].name),
             ColumnKind::Changed { component, .. } => format!("{} (changed)", components[usize::from(component)].name),
-            ColumnKind::Handle => "(entity)".to_owned(),
+            ColumnKind::Handle => ENTITY_COLUMN.to_owned(),
             ColumnKind::Location | ColumnKind::Generation | ColumnKind::Resources => "(engine)".to_owned(),
-        };
-        let memory = |column: &ColumnEntry| ColumnMemory {
-            name: name(column.kind),
-            bytes: column.extent.bytes,
-            used: self.rows_of(column).len() as u64,
-        };
-        self.entry.columns.iter().map(memory).collect()
+        }
     }
 
     fn rows_of(&self, column: &ColumnEntry) -> &'s [u8] {
@@ -132,28 +138,76 @@ impl<'s> TableView<'s> {
         Ok(self.find(ColumnKind::Field { component, field }).map(|column| (declared, self.rows_of(column))))
     }
 
-    /// The generation in which each chunk of 1024 rows of a column was last written; `None` where the table lacks the
-    /// component. Rows that came with a whole table keep the stamps that they had: see [`TableView::moved`].
+    /// Which chunks of 1024 rows of a column changed after a generation: were written, or got rows of another table, as
+    /// happens when a component is added or removed by query. `None` where the table lacks the component. What is gone
+    /// is told by the row count.
+    ///
+    /// `name` is a field (`position.x`); or a component, to ask who has it; or `(entity)`, to ask which entities the rows
+    /// are. Without a generation that was seen ask with 0: all has changed since then.
+    ///
+    /// ```
+    /// use hypostyle::{Component, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Mass { kg: f32 }
+    /// let mut world = World::builder().component::<Mass>().build()?;
+    /// let bodies = world.spawn_batch((0..3000).map(|_| Mass { kg: 1.0 }))?;
+    /// world.publish()?;
+    /// let (seen, mut reader) = (world.generation(), world.reader()?);
+    /// world.set(bodies[2500], Mass { kg: 2.0 })?;
+    /// world.publish()?;
+    /// let snapshot = reader.pin()?;
+    /// let table = snapshot.tables().next().expect("there are bodies");
+    /// let changed = table.changed_since("mass.kg", seen)?.expect("bodies have a mass");
+    /// assert!(changed.runs().eq([2048..3000]));
+    /// # Ok::<(), hypostyle::WorldError>(())
+    /// ```
     ///
     /// # Errors
     /// No such column.
-    pub fn stamps(&self, name: &str) -> Result<Option<&'s [u64]>, SnapshotError> {
+    pub fn changed_since(&self, name: &str, generation: u64) -> Result<Option<ChangedChunks<'s>>, SnapshotError> {
+        let kind = if name == ENTITY_COLUMN {
+            Some(ColumnKind::Handle)
+        } else if let Some((id, declared)) = self.snapshot.layout().component(name) {
+            let component = id as u16;
+            let has = self.entry.components.binary_search(&component).is_ok();
+            has.then_some(match declared.storage {
+                Storage::Table => ColumnKind::Handle,
+                Storage::Toggle => ColumnKind::Presence { component },
+            })
+        } else {
+            let (component, field, _) = self.lookup(name)?;
+            Some(ColumnKind::Field { component, field })
+        };
+        let column = kind.and_then(|kind| self.find(kind));
+        Ok(column.map(|column| self.changed_chunks(column, generation)))
+    }
+
+    fn changed_chunks(&self, column: &'s ColumnEntry, generation: u64) -> ChangedChunks<'s> {
+        let (_, stamps) = self.snapshot.column_parts(self.entry, column);
+        ChangedChunks::new(stamps, self.rows(), column.moved, generation)
+    }
+
+    /// The columns in which something changed, those that the engine keeps for itself left out.
+    pub(super) fn changed_columns(self, table: usize, generation: u64) -> impl Iterator<Item = ChangedColumn<'s>> {
+        let view = self;
+        self.entry.columns.iter().filter_map(move |column| {
+            let components = view.snapshot.layout().components();
+            let name = match column.kind {
+                ColumnKind::Handle => ENTITY_COLUMN.to_owned(),
+                ColumnKind::Field { .. } => view.column_name(column.kind),
+                ColumnKind::Presence { component } => components[usize::from(component)].name.clone(),
+                _ => return None,
+            };
+            let chunks = view.changed_chunks(column, generation);
+            (!chunks.is_empty()).then_some(ChangedColumn { table, name, chunks })
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn stamps(&self, name: &str) -> Result<Option<&'s [u64]>, SnapshotError> {
         let (component, field, _) = self.lookup(name)?;
-        Ok(self.find(ColumnKind::Field { component, field }).map(|column| self.stamps_of(column)))
-    }
-
-    /// The generation in which the rows of another table became this table's, all at once, when a component was added
-    /// or removed by query; 0: never. To somebody who looked before that, every row may be another.
-    #[must_use]
-    pub fn moved(&self) -> u64 {
-        self.entry.columns.iter().map(|column| column.moved).max().unwrap_or(0)
-    }
-
-    fn stamps_of(&self, column: &ColumnEntry) -> &'s [u64] {
-        let (offset, _) = column.item.extent_bytes(self.entry.capacity);
-        let bytes = self.snapshot.extent_bytes(column);
-        let count = self.rows().div_ceil(CHUNK_ROWS);
-        bytemuck::cast_slice(&bytes[offset as usize..offset as usize + 8 * count])
+        let column = self.find(ColumnKind::Field { component, field });
+        Ok(column.map(|column| self.snapshot.column_parts(self.entry, column).1))
     }
 
     /// Which rows have a component.

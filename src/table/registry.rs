@@ -194,7 +194,8 @@ impl Registry {
         let own = C::component_layout();
         let same_fields = declared.fields.len() == own.fields.len()
             && declared.fields.iter().zip(&own.fields).all(|(a, b)| a.name == b.name && a.ty == b.ty);
-        (same_fields && declared.storage == own.storage).then_some(id as u16)
+        let same_bytes = C::PACKED_BYTES == declared.packed_bytes();
+        (same_fields && same_bytes && declared.storage == own.storage).then_some(id as u16)
     }
 
     /// The id of a component by name.
@@ -218,6 +219,6 @@ impl Registry {
         let own = R::fields();
         let same = declared.fields.len() == own.len()
             && declared.fields.iter().zip(&own).all(|(a, b)| a.name == b.name && a.ty == b.ty);
-        if same { Ok(id as u16) } else { Err(unknown()) }
+        if same && R::PACKED_BYTES == declared.packed_bytes() { Ok(id as u16) } else { Err(unknown()) }
     }
 }

@@ -11,7 +11,7 @@ use shared_memory::{Shmem, ShmemConf};
 use super::memory::MemoryError;
 
 /// All names begin with this.
-const PREFIX: &str = "hypostyle-worker-";
+const PREFIX: &str = crate::limits::WORKER_MEMORY_PREFIX;
 #[cfg(target_os = "linux")]
 const FOLDER: &str = "/dev/shm";
 
@@ -55,6 +55,12 @@ impl Segment {
             match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64) {
                 Ok(()) => return Ok(Some(file.into())),
                 Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
+                    let file = std::fs::File::from(file);
+                    return crate::os::allocate_range(&file, 0, bytes as u64)
+                        .map(|()| Some(file))
+                        .map_err(|source| MemoryError::NoSpace { bytes, source });
+                }
                 Err(error @ (rustix::io::Errno::NOSPC | rustix::io::Errno::NOMEM | rustix::io::Errno::FBIG)) => {
                     return Err(MemoryError::NoSpace { bytes, source: error.into() });
                 }

@@ -3,6 +3,11 @@
 //! Invariant: the [`Arena`] is the only way in which the writing process's own thread touches column bytes, and it is
 //! borrowed mutably for as long as workers run. What workers touch they reach through [`crate::schedule`]'s runner.
 //! It knows nothing of tables or generations: offsets come from its caller, who has them from the extent allocator.
+//!
+//! What is checked here is that there is memory behind a range: it lies in the *backed* bytes of the data, which are fewer
+//! than `bytes_max`; past them an access would end the process. That a range stays within one extent is the caller's to
+//! check, by the column's item and the table's rows ([`super::single`], [`super::lookup`]): where he fails, what is read or
+//! written is wrong, and of this world.
 #![expect(unsafe_code, reason = "raw column memory becomes byte slices here, for the writer")]
 
 use std::sync::Arc;
@@ -11,16 +16,15 @@ use bytemuck::Pod;
 
 use crate::region::Mapping;
 
-/// No region is shorter.
+/// No region has fewer backed bytes.
 const SMALL_BYTES_MAX: u64 = crate::limits::PAGE_BYTES;
 
 /// The writer's view of the data segment.
 pub(crate) struct Arena {
-    /// The mapping's first byte and its length, which are fixed for its life.
+    /// The mapping's first byte, which is fixed for its life.
     base: *mut u8,
-    bytes_max: u64,
-    /// Keeps the bytes mapped.
-    _mapping: Arc<Mapping>,
+    /// Keeps the bytes mapped, and says how many are backed.
+    mapping: Arc<Mapping>,
 }
 
 // SAFETY: the address belongs to the mapping, which the arena keeps and which may go to other threads; bytes behind it are
@@ -37,17 +41,18 @@ impl Arena {
     /// - While a shared slice of a frozen extent is held elsewhere (readers), the caller of the arena does not ask
     ///   for a mutable slice of it.
     pub(crate) unsafe fn new(mapping: Arc<Mapping>) -> Self {
-        assert!(mapping.bytes_max() >= SMALL_BYTES_MAX, "a region has a page at least");
-        Arena { base: mapping.data(), bytes_max: mapping.bytes_max(), _mapping: mapping }
+        assert!(mapping.backed() >= SMALL_BYTES_MAX, "a region has a page at least");
+        Arena { base: mapping.data(), mapping }
     }
 
     #[inline(always)]
     fn check(&self, offset: u64, bytes: u64) -> usize {
-        // one comparison where the length is known
+        let backed = self.mapping.backed();
+        // one comparison where the length is known: a page is always backed
         let inside = if bytes <= SMALL_BYTES_MAX {
-            offset <= self.bytes_max - bytes
+            offset <= backed - bytes
         } else {
-            offset.checked_add(bytes).is_some_and(|end| end <= self.bytes_max)
+            offset.checked_add(bytes).is_some_and(|end| end <= backed)
         };
         if !inside {
             Self::outside(offset, bytes);
@@ -58,13 +63,13 @@ impl Arena {
     #[cold]
     #[inline(never)]
     fn outside(offset: u64, bytes: u64) -> ! {
-        panic!("{bytes} bytes at {offset} lie outside the data segment");
+        panic!("{bytes} bytes at {offset} lie outside the data that there is memory for");
     }
 
     /// The address of an offset.
     pub(crate) fn address(&self, offset: u64) -> *mut u8 {
         let offset = self.check(offset, 0);
-        // SAFETY: inside the mapping (checked).
+        // SAFETY: inside the mapping's backed bytes (checked).
         unsafe { self.base.add(offset) }
     }
 
@@ -72,8 +77,7 @@ impl Arena {
     #[inline(always)]
     pub(crate) fn bytes(&self, offset: u64, bytes: u64) -> &[u8] {
         let start = self.check(offset, bytes);
-        // SAFETY: inside the mapping (checked); backed, as offsets come from allocated extents; nobody writes while
-        // the arena is borrowed shared (module invariant).
+        // SAFETY: mapped and backed (checked); nobody writes while the arena is borrowed shared (module invariant).
         unsafe { std::slice::from_raw_parts(self.base.add(start), bytes as usize) }
     }
 
@@ -99,7 +103,7 @@ impl Arena {
     #[inline(always)]
     pub(crate) fn item<T: Pod>(&self, offset: u64) -> T {
         let start = self.check(offset, size_of::<T>() as u64);
-        // SAFETY: inside the mapping (checked), any bytes are a `T`, and no alignment is asked for; nobody writes while
+        // SAFETY: mapped and backed (checked), any bytes are a `T`, and no alignment is asked for; nobody writes while
         // the arena is borrowed shared (module invariant).
         unsafe { self.base.add(start).cast::<T>().read_unaligned() }
     }
@@ -108,7 +112,7 @@ impl Arena {
     #[inline(always)]
     pub(crate) fn set_item<T: Pod>(&mut self, offset: u64, item: T) {
         let start = self.check(offset, size_of::<T>() as u64);
-        // SAFETY: inside the mapping (checked), no alignment is asked for, exclusive by &mut.
+        // SAFETY: mapped and backed (checked), no alignment is asked for, exclusive by &mut.
         unsafe { self.base.add(start).cast::<T>().write_unaligned(item) };
     }
 
@@ -150,7 +154,7 @@ impl Arena {
         fn typed<const N: usize>(arena: &mut Arena, from: u64, to: u64) {
             let (from, to) = (arena.check(from, N as u64), arena.check(to, N as u64));
             let base = arena.base;
-            // SAFETY: both inside the mapping (checked), arrays of bytes have no alignment, exclusive by &mut.
+            // SAFETY: both mapped and backed (checked), arrays of bytes have no alignment, exclusive by &mut.
             unsafe { base.add(to).cast::<[u8; N]>().write(base.add(from).cast::<[u8; N]>().read()) };
         }
         // most are these, and a branch that is foreseen costs less than a table of jumps
@@ -168,17 +172,20 @@ impl Arena {
         let from = self.check(from, bytes);
         let to = self.check(to, bytes);
         let base = self.base;
-        // SAFETY: both inside the mapping (checked), `copy` allows overlap, exclusive by &mut.
+        // SAFETY: both mapped and backed (checked), `copy` allows overlap, exclusive by &mut.
         unsafe { std::ptr::copy(base.add(from), base.add(to), bytes as usize) };
     }
 
     /// One range to read and another to write, which must not overlap.
     #[inline]
     pub(crate) fn disjoint(&mut self, from: u64, from_bytes: u64, to: u64, to_bytes: u64) -> (&[u8], &mut [u8]) {
+        // no overflow below: both ends lie in the backed bytes
+        self.check(from, from_bytes);
+        self.check(to, to_bytes);
         assert!(from + from_bytes <= to || to + to_bytes <= from, "the ranges overlap");
-        let (from, to) = (self.check(from, from_bytes), self.check(to, to_bytes));
+        let (from, to) = (from as usize, to as usize);
         let base = self.base;
-        // SAFETY: both inside the mapping and disjoint (checked); exclusive by &mut.
+        // SAFETY: both mapped, backed and disjoint (checked); exclusive by &mut.
         unsafe {
             (
                 std::slice::from_raw_parts(base.add(from), from_bytes as usize),

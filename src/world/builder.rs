@@ -22,6 +22,8 @@ pub struct WorldBuilder {
     layout: Option<Layout>,
     pub(super) components: Vec<(TypeId, ComponentLayout)>,
     pub(super) resources: Vec<(TypeId, ResourceLayout)>,
+    /// Types by hand whose `PACKED_BYTES` are not their fields': name, what it says, what they are.
+    pub(super) misfits: Vec<(String, usize, usize)>,
     tables: Vec<TableHint>,
     pub(super) bytes_max: Option<u64>,
     bytes_max_default: Option<u64>,
@@ -51,6 +53,7 @@ impl Default for WorldBuilder {
             layout: None,
             components: Vec::new(),
             resources: Vec::new(),
+            misfits: Vec::new(),
             tables: Vec::new(),
             bytes_max: None,
             bytes_max_default: None,
@@ -82,7 +85,9 @@ impl WorldBuilder {
     #[must_use]
     pub fn component<C: Component>(mut self) -> Self {
         if !self.components.iter().any(|(ty, _)| *ty == TypeId::of::<C>()) {
-            self.components.push((TypeId::of::<C>(), C::component_layout()));
+            let declared = C::component_layout();
+            self.check_packed(&declared.name, C::PACKED_BYTES, declared.packed_bytes());
+            self.components.push((TypeId::of::<C>(), declared));
         }
         self
     }
@@ -92,9 +97,24 @@ impl WorldBuilder {
     pub fn resource<R: Resource>(mut self) -> Self {
         if !self.resources.iter().any(|(ty, _)| *ty == TypeId::of::<R>()) {
             let declared = ResourceLayout { name: R::NAME.to_owned(), fields: R::fields() };
+            self.check_packed(&declared.name, R::PACKED_BYTES, declared.packed_bytes());
             self.resources.push((TypeId::of::<R>(), declared));
         }
         self
+    }
+
+    fn check_packed(&mut self, name: &str, said: usize, fields: usize) {
+        if said != fields {
+            self.misfits.push((name.to_owned(), said, fields));
+        }
+    }
+
+    /// What types by hand say of themselves is true.
+    pub(super) fn check_misfits(&mut self) -> Result<(), WorldError> {
+        match self.misfits.pop() {
+            None => Ok(()),
+            Some((name, said, fields)) => Err(WorldError::PackedBytes { name, said, fields }),
+        }
     }
 
     /// Expects a table of entities with these components, and makes room for `rows`.
@@ -201,6 +221,7 @@ impl WorldBuilder {
     /// # Errors
     /// A layout that is none, types that differ from it, a region that cannot be made.
     pub fn build(mut self) -> Result<World, WorldError> {
+        self.check_misfits()?;
         let declared = self.layout.is_some();
         let layout = self.make_layout()?;
         let layout_hash = layout.hash();
@@ -228,7 +249,8 @@ impl WorldBuilder {
     ///
     /// # Errors
     /// As for [`World::resume`], and types that differ from the region's layout.
-    pub fn resume(self, target: &RegionTarget) -> Result<World, WorldError> {
+    pub fn resume(mut self, target: &RegionTarget) -> Result<World, WorldError> {
+        self.check_misfits()?;
         let (mut region, layout) = Region::take_over(target)?;
         region.set_keep(true);
         let layout = Layout::decode(&layout)?;
@@ -242,7 +264,7 @@ impl WorldBuilder {
         let mut world = World::assemble(store, registry, layout_hash);
         world.store.set_keep(self.keep_generations);
         world.restore_newest()?;
-        super::verify::check_entities(&world.store)?;
+        super::verify::check(&world.store, world.store.published, world.frame)?;
         world.set_keep(self.keep);
         Ok(world)
     }

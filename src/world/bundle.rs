@@ -8,8 +8,20 @@ use super::World;
 use super::error::WorldError;
 use super::lookup::RowOffsets;
 
-/// Components with values: a component, or a tuple of bundles.
-pub trait Bundle: Copy + Send + Sync + 'static {
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl<C: Component> sealed::Sealed for C {}
+
+/// Components with values: a component, or a tuple of up to 10 bundles. Sealed: `#[derive(Component)]` makes bundles.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a bundle",
+    label = "not a component, nor a tuple of components",
+    note = "a bundle is a component, or a tuple of up to 10 bundles: `(Position {{ x: 0.0 }}, Velocity {{ x: 1.0 }})`",
+    note = "a component is a struct with `#[derive(Clone, Copy, hypostyle::Component)]`"
+)]
+pub trait Bundle: Copy + Send + Sync + 'static + sealed::Sealed {
     /// Bytes of all packed values, one after the other.
     const PACKED_BYTES: usize;
     /// Appends the ids of the components in order.
@@ -76,6 +88,7 @@ impl<C: Component> Bundle for C {
 
 macro_rules! tuples {
     ($($name:ident $index:tt),*) => {
+        impl<$($name: Bundle),*> sealed::Sealed for ($($name,)*) {}
         impl<$($name: Bundle),*> Bundle for ($($name,)*) {
             const PACKED_BYTES: usize = 0 $(+ $name::PACKED_BYTES)*;
             fn ids(_registry: &RegistryRef<'_>, _out: &mut Vec<u16>) -> Result<(), WorldError> {

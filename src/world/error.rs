@@ -82,6 +82,19 @@ pub enum WorldError {
         /// Every difference, separated by semicolons.
         differences: String,
     },
+    /// A component or resource that was implemented by hand contradicts itself.
+    #[error(
+        "`{name}` says that its packed value has {said} bytes, and its fields have {fields}; derive it, or let \
+         PACKED_BYTES be the sum of its fields' bytes"
+    )]
+    PackedBytes {
+        /// The component or resource.
+        name: String,
+        /// Its `PACKED_BYTES`.
+        said: usize,
+        /// The bytes of its fields, together.
+        fields: usize,
+    },
     /// Columns of different lengths.
     #[error("column `{column}` has {got} values for {want} entities")]
     ColumnLength {
@@ -109,6 +122,15 @@ pub enum WorldError {
         asked: u64,
         /// The limit.
         max: u32,
+    },
+    /// A query that nothing can match.
+    #[error(
+        "the query asks for entities with `{component}` and without it, which nothing can match; leave out `Without`, or \
+         what asks for the component"
+    )]
+    Contradiction {
+        /// The component.
+        component: String,
     },
     /// An optional toggle.
     #[error("toggle component `{component}` cannot be optional; ask for it with Read, or leave it out with Without")]

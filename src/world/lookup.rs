@@ -12,6 +12,7 @@ use super::World;
 use super::arena::Arena;
 use super::bundle::{Bundle, RegistryRef};
 use super::error::WorldError;
+use super::single::lacks_columns;
 
 /// In place of an offset: the table lacks the component.
 const LACKS: u64 = u64::MAX;
@@ -24,6 +25,8 @@ pub struct Lookup<'w, B> {
     /// For each table, and in it for each component: where its presence bits lie (0 if it has none; [`LACKS`]), and where
     /// each field's column.
     offsets: Vec<u64>,
+    /// Beside each offset of a table: of a component's presence bits how many fields it has, of a field its bytes.
+    sizes: Vec<u32>,
     /// Offsets of a table.
     stride: usize,
     bundle: PhantomData<fn() -> B>,
@@ -32,34 +35,40 @@ pub struct Lookup<'w, B> {
 /// Where a row's values are, as bundles read them.
 pub struct RowOffsets<'a> {
     arena: &'a Arena,
-    offsets: std::slice::Iter<'a, u64>,
+    offsets: &'a [u64],
+    /// As in [`Lookup`], beside the offsets.
+    sizes: &'a [u32],
     row: u64,
 }
 
 impl RowOffsets<'_> {
-    #[inline(always)]
-    fn next(&mut self) -> Option<u64> {
-        self.offsets.next().copied()
-    }
-
     /// A component's value; none where the row lacks it.
     #[inline(always)]
     pub(super) fn read<C: Component>(&mut self) -> Option<C> {
-        let presence = self.next()?;
-        if presence == LACKS {
+        let ([presence, offsets @ ..], [fields, sizes @ ..]) = (self.offsets, self.sizes) else { lacks_columns() };
+        let fields = *fields as usize;
+        let (Some((own, offsets)), Some((own_sizes, sizes))) =
+            (offsets.split_at_checked(fields), sizes.split_at_checked(fields))
+        else {
+            lacks_columns()
+        };
+        (self.offsets, self.sizes) = (offsets, sizes);
+        if *presence == LACKS {
             return None;
         }
-        if C::STORAGE == Storage::Toggle && presence != 0 {
-            let word: u64 = self.arena.item(presence + 8 * (self.row / 64));
+        if C::STORAGE == Storage::Toggle && *presence != 0 {
+            let word: u64 = self.arena.item(*presence + 8 * (self.row / 64));
             if word >> (self.row % 64) & 1 == 0 {
                 return None;
             }
         }
+        let mut columns = own.iter().zip(own_sizes);
         Some(C::from_fields(&mut |value| {
-            // of a table that has the component there is one for each field
-            if let Some(offset) = self.offsets.next() {
-                self.arena.read_value(offset + self.row * value.len() as u64, value);
-            }
+            // as many bytes as the field has, whatever who reads it would like
+            let Some((offset, _)) = columns.next().filter(|(_, bytes)| **bytes as usize == value.len()) else {
+                lacks_columns()
+            };
+            self.arena.read_value(offset + self.row * value.len() as u64, value);
         }))
     }
 }
@@ -91,7 +100,13 @@ impl World {
         let mut components = Vec::new();
         B::ids(&RegistryRef(&self.registry), &mut components)?;
         let declared = self.layout().components();
-        let stride = components.iter().map(|id| 1 + declared[usize::from(*id)].fields.len()).sum();
+        let mut sizes = Vec::new();
+        for component in &components {
+            let fields = &declared[usize::from(*component)].fields;
+            sizes.push(fields.len() as u32);
+            sizes.extend(fields.iter().map(|field| field.ty.bytes() as u32));
+        }
+        let stride = sizes.len();
         let mut offsets = Vec::with_capacity(stride * self.store.tables.len());
         for table in &self.store.tables {
             let live = |column: u16| table.columns[usize::from(column)].live.offset;
@@ -115,6 +130,7 @@ impl World {
             locations: self.store.arena.items(map.columns[0].live.offset, slots),
             generations: self.store.arena.items(map.columns[1].live.offset, slots),
             offsets,
+            sizes,
             stride,
             bundle: PhantomData,
         })
@@ -135,8 +151,8 @@ impl<B: Bundle> Lookup<'_, B> {
         {
             let from = table as usize * self.stride;
             if let Some(offsets) = self.offsets.get(from..from + self.stride) {
-                let mut offsets =
-                    RowOffsets { arena: &self.world.store.arena, offsets: offsets.iter(), row: u64::from(row) };
+                let arena = &self.world.store.arena;
+                let mut offsets = RowOffsets { arena, offsets, sizes: &self.sizes, row: u64::from(row) };
                 if let Some(value) = B::look(&mut offsets) {
                     return Ok(value);
                 }

@@ -262,6 +262,14 @@ impl World {
         self.write_resource(value)
     }
 
+    /// Gives a resource a value, whether it had one or not.
+    ///
+    /// # Errors
+    /// An unknown resource; no memory.
+    pub fn insert_or_set_resource<R: Resource>(&mut self, value: R) -> Result<(), WorldError> {
+        self.write_resource(value)
+    }
+
     /// Whether a resource has a value.
     ///
     /// # Errors

@@ -263,7 +263,7 @@ impl World {
         if xxhash_rust::xxh3::xxh3_64(&content) != entry.checksum.load(Ordering::Relaxed) {
             return Err(crate::SnapshotError::directory("its checksum is wrong").into());
         }
-        let directory = Directory::decode(&content, &self.registry.layout, self.layout_hash, backed)?;
+        let directory = Directory::decode(&content, offset, &self.registry.layout, self.layout_hash, backed)?;
         Ok((directory, Extent { offset, bytes: rounded(bytes) }))
     }
 
@@ -274,6 +274,7 @@ impl World {
             return Err(crate::SnapshotError::NothingPublished.into());
         }
         let (generation, slot) = (pin::generation(word), usize::from(pin::slot(word)));
+        crate::generation::check::meta(generation, 0)?;
         if slot >= DIRECTORY_SLOTS {
             return Err(crate::SnapshotError::directory("its slot is beyond the last").into());
         }
@@ -321,6 +322,10 @@ impl World {
                 *range = (range.0.min(generation), range.1.max(generation));
             }
             directories.push(directory);
+        }
+        let is_directory = |extent: &Extent| named.contains(extent);
+        if target.extents().any(|extent| is_directory(&extent)) || ranges.keys().any(is_directory) {
+            return Err(crate::SnapshotError::directory("a column's extent is that of a directory").into());
         }
         let mut tables = tables_of(&target, &self.registry.layout);
         for column in tables.iter_mut().flat_map(|table| &mut table.columns) {

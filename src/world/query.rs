@@ -55,6 +55,21 @@ impl QueryPlan {
         Ok(())
     }
 
+    /// What is asked for can be had: nothing must be there and not be there.
+    pub(crate) fn check(&self, registry: &RegistryRef<'_>) -> Result<(), WorldError> {
+        let refused = |component: &u16| self.none.contains(component);
+        let mut groups = self.any.iter().chain((!self.changed.is_empty()).then_some(&self.changed));
+        let hopeless =
+            groups.find(|group| !group.is_empty() && group.iter().all(refused)).and_then(|group| group.first());
+        match self.all.iter().find(|component| refused(component)).or(hopeless) {
+            None => Ok(()),
+            Some(component) => {
+                let component = registry.0.layout.components()[usize::from(*component)].name.clone();
+                Err(WorldError::Contradiction { component })
+            }
+        }
+    }
+
     /// Whether it is the query that matches every entity and looks at nothing.
     pub(crate) fn is_empty(&self) -> bool {
         let QueryPlan { columns, optional, all, none, any, changed } = self;
@@ -88,11 +103,23 @@ impl Fetch<'_> {
     }
 }
 
+mod sealed {
+    pub trait Sealed {}
+}
+
 /// A set of entities and the columns of theirs that a kernel gets.
 ///
 /// Implemented for [`Read`], [`Write`], [`Entities`], [`With`], [`Without`], [`AnyOf`], [`Changed`], `Option<Read<C>>`
-/// and tuples of queries. The empty query `()` matches every live entity.
-pub trait Query: 'static {
+/// and tuples of up to 10 queries. The empty query `()` matches every live entity. Sealed: what a query says when the
+/// schedule is built and what it takes in a frame are one thing, which nobody else can break.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a query",
+    label = "not a query",
+    note = "to use a component `P`, ask for `Read<P>` (its columns to read) or `Write<P>` (its columns to write)",
+    note = "a query is Read<P>, Write<P>, Option<Read<P>>, Entities, With<P>, Without<P>, AnyOf<(P, ...)>, Changed<P>, or a \
+            tuple of up to 10 of them, such as `(Write<Position>, Read<Velocity>)`"
+)]
+pub trait Query: 'static + sealed::Sealed {
     /// What a kernel gets per chunk.
     type Item<'a>;
     /// Adds this part to the plan.
@@ -124,6 +151,8 @@ pub struct AnyOf<T>(std::marker::PhantomData<T>);
 /// any value, where it got the component, and where its owner wrote it between frames.
 pub struct Changed<C>(std::marker::PhantomData<C>);
 
+impl<C: Component> sealed::Sealed for Read<C> {}
+
 impl<C: Component> Query for Read<C> {
     type Item<'a> = C::Columns<'a>;
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
@@ -136,6 +165,8 @@ impl<C: Component> Query for Read<C> {
     }
 }
 
+impl<C: Component> sealed::Sealed for Write<C> {}
+
 impl<C: Component> Query for Write<C> {
     type Item<'a> = C::ColumnsMut<'a>;
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
@@ -147,6 +178,8 @@ impl<C: Component> Query for Write<C> {
         C::columns_mut(&mut fetch.columns)
     }
 }
+
+impl<C: Component> sealed::Sealed for Option<Read<C>> {}
 
 impl<C: Component> Query for Option<Read<C>> {
     type Item<'a> = Option<C::Columns<'a>>;
@@ -163,6 +196,8 @@ impl<C: Component> Query for Option<Read<C>> {
     }
 }
 
+impl sealed::Sealed for Entities {}
+
 impl Query for Entities {
     type Item<'a> = &'a [Entity];
     fn describe(_: &RegistryRef<'_>, _: &mut QueryPlan) -> Result<(), WorldError> {
@@ -173,6 +208,8 @@ impl Query for Entities {
     }
 }
 
+impl<C: Component> sealed::Sealed for With<C> {}
+
 impl<C: Component> Query for With<C> {
     type Item<'a> = ();
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
@@ -182,6 +219,8 @@ impl<C: Component> Query for With<C> {
     fn fetch(_: &mut Fetch<'_>) {}
 }
 
+impl<C: Component> sealed::Sealed for Without<C> {}
+
 impl<C: Component> Query for Without<C> {
     type Item<'a> = ();
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
@@ -190,6 +229,8 @@ impl<C: Component> Query for Without<C> {
     }
     fn fetch(_: &mut Fetch<'_>) {}
 }
+
+impl<C: Component> sealed::Sealed for Changed<C> {}
 
 impl<C: Component> Query for Changed<C> {
     type Item<'a> = ();
@@ -206,6 +247,7 @@ impl<C: Component> Query for Changed<C> {
 
 macro_rules! tuples {
     ($($name:ident),*) => {
+        impl<$($name: Query),*> sealed::Sealed for ($($name,)*) {}
         impl<$($name: Query),*> Query for ($($name,)*) {
             type Item<'a> = ($($name::Item<'a>,)*);
             fn describe(_registry: &RegistryRef<'_>, _plan: &mut QueryPlan) -> Result<(), WorldError> {
@@ -233,6 +275,7 @@ tuples!(A, B, C, D, E, F, G, H, I, J);
 
 macro_rules! any_of {
     ($($name:ident),*) => {
+        impl<$($name: Component),*> sealed::Sealed for AnyOf<($($name,)*)> {}
         impl<$($name: Component),*> Query for AnyOf<($($name,)*)> {
             type Item<'a> = ();
             fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {

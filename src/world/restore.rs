@@ -8,7 +8,6 @@
 use crate::table::{Column, Item, Shape, Table, TableKind};
 use std::sync::Arc;
 
-use crate::generation::SnapshotError;
 use crate::layout::Layout;
 use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
 use crate::region::{Extent, Region, RegionTarget};
@@ -85,7 +84,7 @@ impl WorldBuilder {
             let mut columns = Vec::with_capacity(table.shape.columns.len());
             for (column, &(kind, item)) in table.shape.columns.iter().enumerate() {
                 let piece = Piece { table: index, column, stamps: false };
-                let live = place(&mut world.store, table, piece, head.generation, fill)?;
+                let live = place(&mut world.store, table, piece, fill)?;
                 // frozen, as if it had been there for long
                 columns.push(Column { building: false, named_since: 1, ..Column::new(kind, item, live) });
             }
@@ -128,7 +127,6 @@ fn place<E: From<WorldError>>(
     store: &mut Store,
     table: &TableHead,
     piece: Piece,
-    generation: u64,
     fill: &mut Fill<'_, E>,
 ) -> Result<Extent, E> {
     let item = table.shape.columns[piece.column].1;
@@ -150,7 +148,6 @@ fn place<E: From<WorldError>>(
         fill(piece, &mut rows[..used as usize])?;
         fill(Piece { stamps: true, ..piece }, stamps)?;
     }
-    check(table, item, &rows[..used as usize], stamps, generation).map_err(WorldError::from)?;
     Ok(extent)
 }
 
@@ -164,27 +161,10 @@ fn clear(bytes: &mut [u8]) {
     }
 }
 
-/// What the engine relies on in every column.
-fn check(table: &TableHead, item: Item, rows: &[u8], stamps: &[u8], generation: u64) -> Result<(), SnapshotError> {
-    let wrong = |what: &str| Err(SnapshotError::Entities(what.to_owned()));
-    let beyond = table.rows % 64;
-    if item == Item::Bit
-        && beyond > 0
-        && let Some(word) = rows.last_chunk::<8>()
-        && u64::from_le_bytes(*word) >> beyond != 0
-    {
-        return wrong("a column of bits has some for rows that there are not");
-    }
-    if stamps.as_chunks::<8>().0.iter().any(|stamp| u64::from_le_bytes(*stamp) > generation) {
-        return wrong("rows were written in a generation that is still to come");
-    }
-    Ok(())
-}
-
 impl World {
     fn finish(&mut self, tables: Vec<Table>, head: &Head<'_>) -> Result<(), WorldError> {
         self.store.restore(tables, head.generation - 1, &[])?;
-        super::verify::check_entities(&self.store)?;
+        super::verify::check(&self.store, head.generation, head.frame)?;
         self.frame = head.frame;
         self.time = head.time;
         let publication = self.publish()?;

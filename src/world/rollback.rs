@@ -8,10 +8,10 @@
 //!
 //! Invariant: where it fails, the world stands at its newest generation, as after a frame that failed.
 
-use crate::generation::Directory;
+use crate::generation::{ChangedChunks, Directory};
 use crate::limits::CHUNK_ROWS;
 use crate::region::RegionError;
-use crate::table::{ColumnKind, Item};
+use crate::table::Item;
 
 use super::World;
 use super::arena::Arena;
@@ -141,40 +141,26 @@ impl World {
     }
 }
 
-/// Chunks whose content is not that of the newest generation, by table and column.
+/// Chunks that changed between an older generation and the newest one, or that only the older one has, by table and
+/// column.
 fn differences(store: &Store, target: &Directory, newest: &Directory) -> Stamps {
     let mut out = Vec::new();
     for (table, own) in target.tables.iter().enumerate() {
         let other = newest.tables.get(table);
         let chunks = own.rows.div_ceil(CHUNK_ROWS as u32);
         let common = other.map_or(0, |other| other.rows);
-        // other entities stand there: their columns may have changed hands without being written
-        let mut moved = vec![false; chunks as usize];
-        let handles = own.columns.first().filter(|column| column.kind == ColumnKind::Handle);
-        if let (Some(own_handles), Some(other)) = (handles, other)
-            && own_handles.extent != other.columns[0].extent
-        {
-            let bytes = 8 * u64::from(own.rows.min(common));
-            let (a, b) = (
-                store.arena.bytes(own_handles.extent.offset, bytes),
-                store.arena.bytes(other.columns[0].extent.offset, bytes),
-            );
-            let pairs = a.chunks(8 * CHUNK_ROWS).zip(b.chunks(8 * CHUNK_ROWS));
-            moved.iter_mut().zip(pairs).for_each(|(moved, (a, b))| *moved = a != b);
-        }
         for (index, column) in own.columns.iter().enumerate() {
             let twin = other
                 .and_then(|other| Some((other.columns.iter().find(|twin| twin.kind == column.kind)?, other.capacity)));
-            let stamps: Option<&[u64]> = twin
-                .filter(|(twin, _)| twin.extent != column.extent)
-                .map(|(twin, capacity)| stamps_of(&store.arena, twin.item, twin.extent.offset, capacity, common));
+            let changed = twin.map(|(twin, capacity)| {
+                // Whoever looked in between saw another table's column, even if it has come back to its place.
+                let stamps = stamps_of(&store.arena, twin.item, twin.extent.offset, capacity, common);
+                ChangedChunks::new(stamps, common as usize, twin.moved, target.meta.generation)
+            });
             let differs = |chunk: &u32| {
                 let end = (u64::from(*chunk) + 1) * CHUNK_ROWS as u64;
                 let beyond = end.min(u64::from(own.rows)) > u64::from(common);
-                let written = stamps
-                    .and_then(|stamps| stamps.get(*chunk as usize))
-                    .is_some_and(|stamp| *stamp > target.meta.generation);
-                twin.is_none() || beyond || moved[*chunk as usize] || written
+                beyond || changed.is_none_or(|changed| changed.contains(*chunk as usize))
             };
             let changed: Vec<u32> = (0..chunks).filter(differs).collect();
             if !changed.is_empty() {

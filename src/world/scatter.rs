@@ -34,7 +34,7 @@ impl<'v> Values<'v> {
 }
 
 /// Whether each row follows the one before.
-fn consecutive(rows: &[u32]) -> bool {
+pub(crate) fn consecutive(rows: &[u32]) -> bool {
     let first = rows.first().copied().unwrap_or(0);
     // no early exit: this way it is a vector loop
     rows.iter().zip(0u32..).map(|(row, index)| row.wrapping_sub(index) ^ first).fold(0, |any, bits| any | bits) == 0

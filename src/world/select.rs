@@ -47,7 +47,9 @@ struct Move {
 impl World {
     pub(crate) fn plan_of<Q: Query>(&self) -> Result<QueryPlan, WorldError> {
         let mut plan = QueryPlan::default();
-        Q::describe(&RegistryRef(&self.registry), &mut plan)?;
+        let registry = RegistryRef(&self.registry);
+        Q::describe(&registry, &mut plan)?;
+        plan.check(&registry)?;
         Ok(plan)
     }
 

@@ -349,9 +349,13 @@ impl Store {
         } else {
             table.shape.first(component)?
         };
+        let own = |column: &&Column| matches!(column.kind, ColumnKind::Field { component: of, .. } if of == component);
         let mut columns = table.columns[first..].iter();
         Some(C::from_fields(&mut |value| {
-            let Some(column) = columns.next() else { lacks_columns() };
+            let Some(column) = columns.next().filter(own) else { lacks_columns() };
+            if column.item != Item::Bytes(value.len() as u32) {
+                lacks_columns();
+            }
             self.arena.read_value(column.live.offset + u64::from(row) * value.len() as u64, value);
         }))
     }
@@ -428,6 +432,6 @@ fn put(arena: &mut Arena, column: &Column, row: u32, value: &[u8]) {
 
 #[cold]
 #[inline(never)]
-fn lacks_columns() -> ! {
-    panic!("a component writes its fields in their order, each with its bytes, and no more");
+pub(super) fn lacks_columns() -> ! {
+    panic!("a component reads and writes its fields in their order, each with its bytes, and no more");
 }

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use crate::{Bundle, Component, Entity, Plain, World, WorldError};
+use crate::{Bundle, Component, Entity, Plain, RegionTarget, With, World, WorldError};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 struct Mass {
@@ -494,6 +494,83 @@ fn lie<const BYTES: usize, const TIMES: usize>() -> bool {
         assert_eq!(world.get::<Mass>(*entity).unwrap().kg, i as f32, "the neighbour of a lie");
     }
     panicked
+}
+
+/// Which of the ways to read a component let it have what it asks for: `get`, a look-up, a look-up of a bundle.
+fn readings<const BYTES: usize, const TIMES: usize>() -> [bool; 3] {
+    let mut world = World::builder().component::<Liar<BYTES, TIMES>>().component::<Mass>().build().unwrap();
+    let entity = world.spawn(Mass { kg: 2.0 }).unwrap();
+    world.add_where::<With<Mass>, Liar<4, 1>>(Liar).unwrap();
+    let is_let = |read: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).is_ok();
+    [
+        is_let(&|| {
+            let _: Liar<BYTES, TIMES> = world.get::<Liar<BYTES, TIMES>>(entity).unwrap();
+        }),
+        is_let(&|| {
+            let _: Liar<BYTES, TIMES> = world.lookup::<Liar<BYTES, TIMES>>().unwrap().get(entity).unwrap();
+        }),
+        is_let(&|| {
+            let (_, mass) = world.lookup::<(Liar<BYTES, TIMES>, Mass)>().unwrap().get(entity).unwrap();
+            assert_eq!(mass.kg, 2.0, "what is read next is not moved");
+        }),
+    ]
+}
+
+#[test]
+fn no_door_lets_a_component_by_hand_read_more_than_its_field() {
+    assert_eq!(readings::<4, 1>(), [true; 3]);
+    assert_eq!(readings::<4, 0>(), [true; 3], "to read less is no harm");
+    assert_eq!(readings::<8, 1>(), [false; 3]);
+    assert_eq!(readings::<{ 1 << 20 }, 1>(), [false; 3]);
+    assert_eq!(readings::<2, 1>(), [false; 3]);
+    assert_eq!(readings::<4, 2>(), [false; 3]);
+}
+
+#[test]
+fn packed_bytes_by_hand_are_those_of_the_fields() {
+    #[derive(Clone, Copy)]
+    struct Vast;
+    impl Plain for Vast {
+        const NAME: &'static str = "vast";
+        const PACKED_BYTES: usize = 4096;
+        fn fields() -> Vec<crate::FieldLayout> {
+            Mass::fields()
+        }
+        fn pack(&self, _: &mut [u8]) {}
+        fn unpack(_: &[u8]) -> Self {
+            Vast
+        }
+        fn each_field(&self, _: &mut impl FnMut(&[u8])) {}
+        fn from_fields(_: &mut impl FnMut(&mut [u8])) -> Self {
+            Vast
+        }
+    }
+    impl crate::Resource for Vast {}
+    let error = World::builder().resource::<Vast>().build().err().map(|error| error.to_string());
+    assert!(
+        error.is_some_and(|error| error.contains("says that its packed value has 4096 bytes, and its fields have 4"))
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn the_arena_ends_where_its_memory_does() {
+    let directory = tempfile::tempdir().unwrap();
+    let target = RegionTarget::Directory(directory.path().join("world"));
+    let mut world = World::builder().component::<Mass>().region(target).build().unwrap();
+    for rows in [0, 1_000_000] {
+        world.spawn_batch((0..rows).map(|i| Mass { kg: i as f32 })).unwrap();
+        let (arena, backed) = (&world.store.arena, world.store.region.mapping().backed());
+        assert!(backed < world.usage().bytes_max);
+        assert_eq!(arena.bytes(backed - 8, 8).len(), 8);
+        for (offset, bytes) in
+            [(backed - 4, 8), (backed, 1), (backed - 4, 8192), (u64::MAX, 8), (u64::MAX - 8191, 8192)]
+        {
+            let read = || drop(arena.bytes(offset, bytes).to_vec());
+            let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read));
+            assert!(read.is_err(), "{bytes} bytes at {offset} of {backed}");
+        }
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ Usage: agree.py PROGRAM DIRECTORY. The program is `hypostyle`; files go to the d
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +75,7 @@ def main(directory):
     for scene, entities in (("particles", 3000), ("nbody", 40)):
         place, history = directory / f"{scene}.region", directory / f"{scene}.history"
         run("run", scene, "--entities", entities, "--frames", 12, "--workers", "local", "--region", place, "--keep",
-            "--record", history, "--record-compress", "never")
+            "--record", history, "--record-compress", "never", "--checkpoint-every", "5")
         columns += compare(reader.region(place), place)
         compare_trace(place)
         for level in (0, 1):
@@ -89,6 +90,14 @@ def main(directory):
                 columns += compare(state, again)
             states += 1
         assert states == 13, states
+        cut = directory / f"{scene}.cut"
+        shutil.copytree(history, cut)
+        sorted(cut.glob("*.journal"))[1].unlink()
+        try:
+            list(reader.journal(cut))
+            raise AssertionError("a segment is missing, and nothing was said")
+        except reader.Damaged:
+            pass
         file = directory / f"{scene}-0.checkpoint"
         size = file.stat().st_size
         for at in range(0, size, size // 50):

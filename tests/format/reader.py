@@ -513,28 +513,47 @@ BLOCK_BYTES = 1 << 20
 
 
 def journal(path):
-    """The states of a journal, one after the other: the checkpoint of each segment, then each record."""
+    """The states of a journal, one after the other: the checkpoint of the first segment, then each record.
+
+    The chain is followed from segment to segment. Whether the recording was finished is what the generator returns.
+    """
     segments = sorted(Path(path).glob("*.journal"))
     expect(segments, "there is no segment")
+    recording, before, follows = None, (0, 0), None
     for segment in segments:
-        state = checkpoint(segment.with_suffix(".checkpoint"))
-        yield state
-        yield from _records(segment.read_bytes(), state)
+        data = segment.read_bytes()
+        file = segment.with_suffix(".checkpoint")
+        state = checkpoint(file)
+        own, generation, frame, time, previous, chain, identity = struct.unpack_from("<QQQdQQQ", data, 48)
+        expect(segment.name == f"{generation:015}.journal", "a segment has another name than its generation")
+        expect(recording in (None, own), "a segment is of another recording")
+        expect((previous, chain) == before, "segments or records before one are missing")
+        expect(follows in (None, generation), "a segment is missing")
+        expect(xxh3(file.read_bytes()[-32:]) == identity, "a checkpoint is not its segment's")
+        expect((state.generation, state.frame, state.time) == (generation, frame, time), "a checkpoint is of another time")
+        recording = own
+        if before[0] != generation:
+            yield state
+        before, follows = yield from _records(data, state)
+    expect(not follows, "the last segment is missing")
+    return follows == 0
 
 
 def _records(data, state):
+    """The states that a segment's records lead to; returns its last generation with its chain, and what follows it."""
     magic, order, version, _, incompatible, header = struct.unpack_from("<8sIIQQI", data)
-    expect(magic == b"HYPOJRNL" and order == 0x0A0B0C0D and version == 1 and header == 128, "not a segment")
+    expect(magic == b"HYPOJRNL" and order == 0x0A0B0C0D and version == 2 and header == 128, "not a segment")
     expect(incompatible == 0, "it has features that are not known here")
     expect(xxh3(data[:120]) == _u64(data, 120), "the segment's checksum is wrong")
     expect(_u64(data, 56) == state.generation, "the segment begins with another generation than its checkpoint")
-    at = 128
+    at, chain = 128, _u64(data, 120)
     while data[at : at + 8] == b"HYJRECRD":
         length, head_bytes, to, since, frame, time = struct.unpack_from("<QQQQQd", data, at + 8)
         table_bytes, runs, blocks, _, checksum = struct.unpack_from("<IIIIQ", data, at + 56)
         head = data[at : at + head_bytes]
         expect(xxh3(head[:72] + head[80:]) == checksum, "a record's checksum is wrong")
         expect(since == state.generation, "a record leads from another generation")
+        chain = xxh3(struct.pack("<QQ", chain, checksum))
         if table_bytes:
             cursor = Cursor(head)
             cursor.at = 80
@@ -544,6 +563,13 @@ def _records(data, state):
         state.check()
         yield state
         at += length
+    if data[at : at + 8] != b"HYJINDEX":
+        return (state.generation, chain), None
+    records, follows, told = struct.unpack_from("<QQQ", data, at + 8)
+    length, checksum, magic = struct.unpack("<QQ8s", data[-24:])
+    expect(magic == b"HYJRNEND" and length == len(data) - at == 56 + 32 * records, "the index is wrong")
+    expect(checksum == xxh3(data[at:-16]) and told == chain, "the index is of other records")
+    return (state.generation, chain), follows
 
 
 def _take_tables(state, tables):

@@ -573,6 +573,7 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
                 for (name, got) in REGISTERED.iter().zip(&patches) {
                     let got = Counts {
                         applied: got.applied,
+                        overwritten: got.overwritten,
                         stale: got.stale,
                         absent: got.absent,
                         refused: got.refused,

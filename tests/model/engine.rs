@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use hypostyle::{AnyOf, Changed, Entities, Entity, Job, Read, Schedule, System, View, With, Without, World, Write};
+use hypostyle::{
+    AnyOf, Changed, Entities, Entity, Job, KernelError, Read, Schedule, System, View, With, Without, World, Write,
+};
 
 use super::components::*;
 use super::program::{Bind, Fired, Op, Payload, bind, fired, foreign, mix, symbol};
@@ -39,7 +41,7 @@ pub const PATCHERS: [&str; 4] = ["patch", "react", "left", "right"];
 /// The rows of a job.
 pub const JOB_ROWS: usize = 64;
 
-fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired, spawned: &mut Vec<Entity>) -> Result<(), String> {
+fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired, spawned: &mut Vec<Entity>) -> Result<(), KernelError> {
     let Fired { op, by_row, target, what, link, seed } = fired;
     let known = |entity| symbol(entity).map_or(entity, |nth| spawned.get(nth).copied().unwrap_or(foreign(nth as u64)));
     let (target, link) = (known(target), known(link));
@@ -58,7 +60,7 @@ fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired, spawned: &mut Vec<Entit
             spawned.push(entity);
         }
         Op::SetScore => job.set_resource(Score { total: seed, best: link }),
-        Op::Fail => return Err(format!("told to fail by {}", job.entities()[row])),
+        Op::Fail => return Err(format!("told to fail by {}", job.entities()[row]).into()),
     }
     Ok(())
 }
@@ -68,7 +70,7 @@ pub fn seen(counter: Option<u64>, total: u64) -> u64 {
     mix(total) ^ counter.unwrap_or(77)
 }
 
-fn patch(job: &mut Job<'_, '_>, counters: Option<&[u64]>, total: u64) -> Result<(), String> {
+fn patch(job: &mut Job<'_, '_>, counters: Option<&[u64]>, total: u64) -> Result<(), KernelError> {
     let payload = Payload::decode(job.payload());
     let mut spawned = Vec::new();
     for row in 0..job.len() {

@@ -28,6 +28,7 @@ pub struct Wanted {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub applied: u64,
+    pub overwritten: u64,
     pub stale: u64,
     pub absent: u64,
     pub refused: u64,
@@ -174,11 +175,15 @@ pub struct Batch<'w> {
     fresh: BTreeSet<(u32, u32)>,
     refused: Vec<Entity>,
     destroyed: Vec<Entity>,
+    /// Sets of this batch that nothing has replaced: entity and component.
+    live_sets: BTreeSet<((u32, u32), usize)>,
+    score_is_set: bool,
 }
 
 impl<'w> Batch<'w> {
     pub fn new(world: &'w mut Naive, parity: usize) -> Self {
-        Batch { world, parity, call: vec![], fresh: BTreeSet::new(), refused: vec![], destroyed: vec![] }
+        let (fresh, live_sets) = (BTreeSet::new(), BTreeSet::new());
+        Batch { world, parity, call: vec![], fresh, refused: vec![], destroyed: vec![], live_sets, score_is_set: false }
     }
 
     pub fn begin_call(&mut self) {
@@ -264,11 +269,18 @@ impl<'w> Batch<'w> {
             }
             Wish::Set(component, _) if self.world.value(entity, component).is_none() => counts.refused += 1,
             Wish::Set(component, bytes) | Wish::Add(component, bytes) => {
-                counts.applied += 1;
+                // a set, or an add of what is there
+                let set = self.world.value(entity, component).is_some();
+                if set && !self.live_sets.insert((key(entity), component)) {
+                    counts.overwritten += 1;
+                } else {
+                    counts.applied += 1;
+                }
                 self.world.write(entity, component, bytes, self.parity);
             }
             Wish::Remove(component) => {
                 if self.world.remove(entity, component) {
+                    self.live_sets.remove(&(key(entity), component));
                     counts.applied += 1;
                 } else {
                     counts.absent += 1;
@@ -279,8 +291,12 @@ impl<'w> Batch<'w> {
 
     pub fn set_score(&mut self, allowed: &Allowed, bytes: Vec<u8>, stale: bool, counts: &mut Counts) {
         if allowed.score {
+            if std::mem::replace(&mut self.score_is_set, true) {
+                counts.overwritten += 1;
+            } else {
+                counts.applied += 1;
+            }
             counts.stale += u64::from(stale);
-            counts.applied += 1;
             self.world.resources[0] = Some(bytes);
         } else {
             counts.refused += 1;

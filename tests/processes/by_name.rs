@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use hypostyle::{
-    ColumnBytes, Component, JobFailure, NamedJob, NamedQuery, PoolError, Read, RegionTarget, Schedule, ScheduleError,
-    Simulation, StepError, System, Targets, WorkerCommand, Workers, World, Write,
+    ColumnBytes, Component, JobFailure, KernelError, NamedJob, NamedQuery, PoolError, Read, RegionTarget, Schedule,
+    ScheduleError, Simulation, StepError, System, Targets, WorkerCommand, Workers, World, Write,
 };
 
 use crate::support::{fresh_region, own, worker_command};
@@ -66,15 +66,15 @@ fn declared(system: System) -> System {
 }
 
 /// The same as [`typed_move`], on bytes.
-fn move_bytes(job: &mut NamedJob<'_, '_, '_>) -> Result<(), String> {
+fn move_bytes(job: &mut NamedJob<'_, '_, '_>) -> Result<(), KernelError> {
     let dt = job.dt() as f32;
     let first = job.entities()[0];
     let columns = job.columns();
     let names: Vec<_> = columns.iter().map(|column| (column.component(), column.field())).collect();
     assert_eq!(names, [("place", "x"), ("place", "y"), ("speed", "x"), ("speed", "y")]);
-    let [place, _, speed, _] = columns else { return Err("four columns are wanted".to_owned()) };
+    let [place, _, speed, _] = columns else { return Err("four columns are wanted".into()) };
     let (ColumnBytes::Write(place), ColumnBytes::Read(speed)) = (&mut place.bytes, &speed.bytes) else {
-        return Err("one is written, one read".to_owned());
+        return Err("one is written, one read".into());
     };
     for (x, v) in place.as_chunks_mut::<4>().0.iter_mut().zip(speed.as_chunks::<4>().0) {
         *x = (f32::from_le_bytes(*x) + f32::from_le_bytes(*v) * dt).to_le_bytes();

@@ -183,7 +183,7 @@ fn read(target: &RegionTarget) -> Result<(), String> {
             for field in &component.fields {
                 let name = format!("{}.{}", component.name, field.name);
                 let _ = table.column_bytes(&name).map(|column| column.map(|(_, bytes)| xxh3_64(bytes)));
-                let _ = table.stamps(&name).map(|stamps| stamps.map(|stamps| stamps.iter().max().copied()));
+                let _ = table.changed_since(&name, 1).map(|changed| changed.map(|changed| changed.runs().count()));
             }
         }
         for entity in table.entities() {

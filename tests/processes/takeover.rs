@@ -182,7 +182,7 @@ pub fn live_and_stale() {
     dead.hear().unwrap();
     live.hear().unwrap();
     dead.kill();
-    let cleaned = clean_stale(Some(parent.path())).unwrap();
+    let cleaned = clean_stale(Some(parent.path()), Duration::ZERO).unwrap();
     assert_eq!(cleaned.iter().map(|info| &info.path).collect::<Vec<_>>(), [&parent.path().join("dead")]);
     live.hear().unwrap();
     let mut left: Vec<_> = std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

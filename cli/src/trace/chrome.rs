@@ -283,9 +283,12 @@ impl FileEvent {
     }
 }
 
+/// The longest trace file that is read, bytes.
+const TRACE_BYTES_MAX: u64 = 4 << 30;
+
 /// Reads a timeline from a file.
 pub(super) fn read(path: &Path) -> Outcome<Timeline> {
-    let text = std::fs::read(path).map_err(|error| failed("read", path, &error))?;
+    let text = hypostyle::read_regular(path, TRACE_BYTES_MAX).map_err(|error| failed("read", path, &error))?;
     parse(&text).map_err(|what| Failure::new(failure::NOT_USABLE, format!("{}: {what}", path.display())))
 }
 

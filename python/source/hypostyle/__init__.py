@@ -40,7 +40,7 @@ from .errors import (
     WriterGoneError,
 )
 from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
-from .region import Lease, Region, RegionInfo, clean, clean_stale, list_regions, open_region
+from .region import Lease, Region, RegionInfo, Residue, clean, clean_stale, list_regions, open_region
 from .scene import NativeSystem, Scene, scenes
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
 from .simulation import FrameReport, PatchReport, Simulation, WorkerInfo, worker_command
@@ -102,6 +102,7 @@ __all__ = [
     "RegionInUseError",
     "RegionInfo",
     "RegionNotFoundError",
+    "Residue",
     "Resource",
     "ResourceLayout",
     "Rows",

@@ -15,7 +15,7 @@ from .snapshot import Changes, Snapshot
 #: How long a thread waits for a task that may be cancelled meanwhile, in seconds.
 _LOOK = 0.1
 
-__all__ = ["Lease", "Region", "RegionInfo", "clean", "clean_stale", "list_regions", "open_region"]
+__all__ = ["Lease", "Region", "RegionInfo", "Residue", "clean", "clean_stale", "list_regions", "open_region"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class RegionInfo:
     bytes_backed: int
     #: The most bytes its data may have.
     bytes_max: int
+    #: The name of the user whose it is; of another user's region nothing else can be told, not even whether it lives.
+    owner: str
     #: Why it cannot be read, if so.
     error: Optional[str]
 
@@ -210,13 +212,30 @@ def clean(name: Union[str, os.PathLike[str]]) -> None:
     _native.clean(_target(name))
 
 
-def clean_stale(directory: Union[str, os.PathLike[str], None] = None) -> list[RegionInfo]:
-    """Removes all regions that nobody needs any more, of this machine or in a directory, and returns what they were.
+@dataclass(frozen=True)
+class Residue:
+    """What a dead process left behind."""
 
-    Those that were left on purpose stay: :func:`clean` removes them by name.
+    #: Where it was.
+    path: str
+    #: ``"region"``, ``"half-made region"``, ``"memory of workers"`` or ``"half-written file"``.
+    kind: str
+    #: Bytes of its files.
+    bytes: int
+    #: How long ago it had changed, seconds.
+    age_seconds: float
+
+
+def clean_stale(
+    directory: Union[str, os.PathLike[str], None] = None, older_than_seconds: int = 0
+) -> list[Residue]:
+    """Removes what dead processes left among the named regions, or in a directory, and returns what it was: regions that
+    they did not keep, half-made ones, memory of workers, half-written checkpoints.
+
+    Regions that were left on purpose stay: :func:`clean` removes them by name.
     """
-    removed = _native.clean_stale(None if directory is None else os.fspath(directory))
-    return [RegionInfo(**info) for info in removed]
+    removed = _native.clean_stale(None if directory is None else os.fspath(directory), older_than_seconds)
+    return [Residue(**residue) for residue in removed]
 
 
 def open_region(name: Union[str, os.PathLike[str]]) -> Region:

@@ -30,6 +30,8 @@ class PatchReport:
 
     #: Patches that took effect.
     applied: int
+    #: Sets that a later one in the same batch replaced: they left no trace.
+    overwritten: int
     #: Patches on entities that are gone.
     stale: int
     #: Removes of components that were not there.
@@ -99,6 +101,9 @@ class Simulation:
     A generation is published every ``publish_every`` frames. ``fuse`` lets systems that see their own rows only run back to
     back on some rows before the next. This process runs systems beside its workers, but none that killed a worker or that
     has a deadline; with ``main_helps=False`` it runs none that a worker can run. ``stages`` names further stages, each with the one that it follows.
+
+    Refused patches are counted in the report; a ``strict`` simulation fails the frame with :class:`FrameError`, which names
+    the system and the reason.
     """
 
     def __init__(
@@ -113,6 +118,7 @@ class Simulation:
         worker: Union[str, Iterable[str], None] = None,
         stages: Optional[Mapping[str, str]] = None,
         tracing: bool = True,
+        strict: bool = False,
     ) -> None:
         self._world = world
         self._systems = tuple(systems)
@@ -130,7 +136,9 @@ class Simulation:
         processes = workers.startswith("processes")
         command = worker_command(self._systems, worker) if processes else None
         stage_list = [*(stages or {}).items()]
-        world._schedule(self, self._systems, stage_list, workers, command, self._publish_every, fuse, main_helps, tracing)
+        world._schedule(
+            self, self._systems, stage_list, workers, command, self._publish_every, fuse, main_helps, tracing, strict
+        )
 
     @property
     def world(self) -> World:
@@ -162,10 +170,7 @@ class Simulation:
         parts = self._native.run(integer_of("the number of frames", frames), float(dt), publish_every)
         patches = {}
         for each, (numbers, dense_rows, refusal) in zip(self._systems, parts.pop("patches")):
-            applied, stale, absent, refused, spawned, destroyed = numbers
-            patches[each.name] = PatchReport(
-                applied, stale, absent, refused, spawned, destroyed, dense_rows, refusal
-            )
+            patches[each.name] = PatchReport(*numbers, dense_rows, refusal)
         self._report = FrameReport(patches=patches, **parts)
         return self._report
 

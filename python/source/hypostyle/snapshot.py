@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ChangedRows", "Changes", "Chunk", "Component", "Resource", "Rows", "Selection", "Snapshot", "Table"]
 
-#: Rows that share one change stamp.
-CHUNK_ROWS = 1024
-
 
 class _Core:
     """What the parts of a snapshot share. Nothing refers back to the snapshot, so that it goes when it is let go of."""
@@ -83,10 +80,6 @@ class Table:
         found = self._memory(name, lambda pin: pin.column(self.index, name))
         return found
 
-    def stamps(self, name: str) -> Array:
-        """The generation in which each 1024 rows of a column were last written, in place."""
-        return self._memory(f"{name} (stamps)", lambda pin: pin.stamps(self.index, name))
-
     def _memory(self, key: str, ask: Any) -> Array:
         try:
             self._core.check()
@@ -127,19 +120,22 @@ class Table:
         return np.unpackbits(bits, count=self.rows, bitorder="little").view(np.bool_)
 
     def changed_since(self, generation: int, *names: str) -> list[slice]:
-        """Runs of rows in which any of these columns (default: all) was written after a generation.
+        """Runs of rows in which any of these columns (default: all) changed after a generation.
 
+        They were written, or came from another table, as happens when a component is added or removed by query. A name is
+        a field, ``position.x``; or a component, to ask who has it; or ``(entity)``, to ask which entities the rows are.
         Changes are known by chunks of 1024 rows, so a run can hold rows that did not change.
         """
-        if self._core.pin.moved(self.index) > generation:
-            return [slice(0, self.rows)] if self.rows else []
+        self._core.check()
         declared = self._core.layout.components
         if not names:
-            names = tuple(f"{c}.{f.name}" for c in self.components for f in declared[c].fields)
-        changed: npt.NDArray[np.bool_] = np.zeros(-(-self.rows // CHUNK_ROWS), np.bool_)
-        for name in names:
-            changed |= self.stamps(name) > np.uint64(generation)
-        return _runs(changed, self.rows)
+            fields = (f"{c}.{f.name}" for c in self.components for f in declared[c].fields)
+            names = ("(entity)", *self.components, *fields)
+        found = self._core.pin.changed_since(self.index, list(names), max(int(generation), 0))
+        if found is None:
+            has = ", ".join(self.components) or "none"
+            raise AbsentError(f"table {self.index} lacks one of {', '.join(names)}; its components are {has}")
+        return [slice(begin, end) for begin, end in found]
 
     def _forget(self) -> None:
         self._columns.clear()
@@ -147,11 +143,6 @@ class Table:
 
     def __repr__(self) -> str:
         return f"<Table {self.index}: {self.rows} rows of ({', '.join(self.components)})>"
-
-
-def _runs(changed: npt.NDArray[np.bool_], rows: int) -> list[slice]:
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], changed, [False])).astype(np.int8)))
-    return [slice(int(a) * CHUNK_ROWS, min(int(b) * CHUNK_ROWS, rows)) for a, b in edges.reshape(-1, 2)]
 
 
 class Chunk:
@@ -190,8 +181,9 @@ class Chunk:
         return self.table.changed(self.declared.name)
 
     def changed_since(self, generation: int) -> list[slice]:
-        """Runs of rows in which the component was written after a generation, by chunks of 1024 rows."""
-        return self.table.changed_since(generation, *(f"{self.declared.name}.{f.name}" for f in self.declared.fields))
+        """Runs of rows in which the component, or who has it, changed after a generation, by chunks of 1024 rows."""
+        name = self.declared.name
+        return self.table.changed_since(generation, name, *(f"{name}.{f.name}" for f in self.declared.fields))
 
     def __len__(self) -> int:
         return self.table.rows

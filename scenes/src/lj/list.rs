@@ -83,11 +83,13 @@ pub(super) fn list(first: bool) -> System {
                         job.entities()[row],
                         found.count,
                         melt.reach()
-                    ));
+                    )
+                    .into());
                 }
                 if let Some(same) = found.same {
                     let (one, other) = (job.entities()[row], table.entities[same]);
-                    return Err(format!("entities {one} and {other} are at the same place: their force has no direction"));
+                    return Err(format!("entities {one} and {other} are at the same place: their force has no direction")
+                        .into());
                 }
                 let whole = found.count.next_multiple_of(LANES);
                 own.rows[row][found.count..whole].fill((job.first_row() + row) as u32);

@@ -37,7 +37,8 @@ pub(super) fn drift() -> System {
                     return Err(format!(
                         "entity {entity} is at {at:?}: no place of this world (frame {})",
                         job.frame()
-                    ));
+                    )
+                    .into());
                 }
             }
             let before = job.resource::<Rebuild>()?;

@@ -236,7 +236,7 @@ impl Simulation {
         Ok(patches)
     }
 
-    fn apply_patches(&mut self, work: &Work, batch_tag: u64, parity: u8) -> Result<(), RegionError> {
+    fn apply_patches(&mut self, work: &Work, batch_tag: u64, parity: u8) -> Result<(), Failed> {
         let Simulation { world, staged, sizes, access, report, dense, scratch, .. } = self;
         Commit {
             store: &mut world.store,
@@ -249,7 +249,15 @@ impl Simulation {
             scratch,
             counts: &mut report.patches,
         }
-        .apply(&work.jobs, &|job| staged.records(job as u32))
+        .apply(&work.jobs, &|job| staged.records(job as u32))?;
+        if self.strict
+            && let Some((system, counts)) =
+                self.report.patches.iter().enumerate().find(|(_, counts)| counts.refused > 0)
+            && let Some(reason) = counts.example.clone()
+        {
+            return Err(Failed::Refused { system, refused: counts.refused, reason });
+        }
+        Ok(())
     }
 
     fn sort_tables(&mut self, group: &Group) -> Result<(), RegionError> {

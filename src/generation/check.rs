@@ -1,0 +1,141 @@
+#![forbid(unsafe_code)]
+//! Whether a state is one: what the engine relies on in the columns of a generation, whoever wrote them.
+//!
+//! A directory has a checksum; the columns that it names have none, and a checksum only tells that bytes are those that
+//! were written. One check serves who writes a file, who verifies one, who loads one and who takes a region over, so that
+//! what one of them accepts the others do not refuse:
+//!
+//! - every row's handle leads to that row, by way of the entity map, and nothing else is alive;
+//! - bits for rows that there are not are 0;
+//! - no row was written in a generation that is still to come.
+//!
+//! What fields hold is any bytes, and means no harm. This file never knows where the bytes come from.
+
+use crate::component::Entity;
+use crate::table::{ColumnKind, Item, LOCATION_FREE, Location, TableKind};
+
+use super::SnapshotError;
+
+/// The latest frame that a state may tell: what counts on cannot wrap.
+const FRAME_MAX: u64 = 1 << 62;
+
+/// Checks what a state says of itself.
+pub(crate) fn meta(generation: u64, frame: u64) -> Result<(), SnapshotError> {
+    if generation == 0 || generation >= crate::region::pin::GENERATION_MAX {
+        return Err(SnapshotError::Entities(format!("its generation cannot be {generation}")));
+    }
+    if frame > FRAME_MAX {
+        return Err(SnapshotError::Entities(format!("its frame cannot be {frame}")));
+    }
+    Ok(())
+}
+
+/// Whether a table may have so many rows and so much room for them. `resources_bytes` is what the layout's resources take.
+pub(crate) fn counts_fit(kind: TableKind, rows: u32, capacity: u32, resources_bytes: u32) -> bool {
+    match kind {
+        TableKind::Resources => rows == resources_bytes && capacity == rows.max(1),
+        TableKind::Entities | TableKind::Data => rows <= capacity && capacity > 0 && capacity.is_multiple_of(64),
+    }
+}
+
+/// What is looked at in a column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Looked {
+    pub table: usize,
+    pub kind: ColumnKind,
+    pub item: Item,
+    pub rows: u32,
+}
+
+impl Looked {
+    /// Whether the rows of the column are looked at, and not its stamps alone.
+    pub(crate) fn wants_rows(&self) -> bool {
+        self.item == Item::Bit
+            || matches!(self.kind, ColumnKind::Handle | ColumnKind::Location | ColumnKind::Generation)
+    }
+}
+
+/// Checks a state column by column, in the order of tables and columns: the entity map comes first.
+#[derive(Debug, Default)]
+pub(crate) struct Check<'b> {
+    generation: u64,
+    locations: Bytes<'b>,
+    generations: Bytes<'b>,
+    rows: u64,
+}
+
+/// Bytes that are lent, or that were read for the check.
+pub(crate) type Bytes<'b> = std::borrow::Cow<'b, [u8]>;
+
+impl<'b> Check<'b> {
+    /// Begins with what the state says of itself.
+    pub(crate) fn new(generation: u64, frame: u64) -> Result<Check<'b>, SnapshotError> {
+        meta(generation, frame)?;
+        Ok(Check { generation, ..Check::default() })
+    }
+
+    /// Stamps of the chunks in use: words of 8 bytes.
+    pub(crate) fn stamps(&self, stamps: &[u8]) -> Result<(), SnapshotError> {
+        match words(stamps).find(|stamp| *stamp > self.generation) {
+            None => Ok(()),
+            Some(stamp) => Err(SnapshotError::Entities(format!(
+                "it is generation {}, and rows were written in generation {stamp}, which is still to come",
+                self.generation
+            ))),
+        }
+    }
+
+    /// Rows in use of a column; of bits the words that have any.
+    pub(crate) fn rows(&mut self, looked: Looked, bytes: Bytes<'b>) -> Result<(), SnapshotError> {
+        let beyond = looked.rows % 64;
+        if looked.item == Item::Bit
+            && beyond > 0
+            && let Some(word) = bytes.last_chunk::<8>()
+            && u64::from_le_bytes(*word) >> beyond != 0
+        {
+            let (table, rows) = (looked.table, looked.rows);
+            let what = format!("a column of bits in table {table} has some for rows that there are not: it has {rows}");
+            return Err(SnapshotError::Entities(what));
+        }
+        match looked.kind {
+            ColumnKind::Location => self.locations = bytes,
+            ColumnKind::Generation => self.generations = bytes,
+            ColumnKind::Handle => self.handles(looked.table, &bytes)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handles(&mut self, table: usize, handles: &[u8]) -> Result<(), SnapshotError> {
+        let locations = self.locations.as_chunks::<8>().0;
+        let generations = self.generations.as_chunks::<4>().0;
+        for (row, bits) in (0u32..).zip(words(handles)) {
+            let handle = Entity::from_bits(bits);
+            let slot = handle.index() as usize;
+            let place = Location { table: table as u32, row }.to_bits().to_le_bytes();
+            let agrees = handle.generation() < Entity::GENERATIONS_END
+                && locations.get(slot) == Some(&place)
+                && generations.get(slot) == Some(&handle.generation().to_le_bytes());
+            if !agrees {
+                return Err(SnapshotError::Entities(format!(
+                    "the handle in row {row} of table {table} is not its own"
+                )));
+            }
+            self.rows += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the check: nothing is alive that has no row.
+    pub(crate) fn end(self) -> Result<(), SnapshotError> {
+        let alive = words(&self.locations).filter(|location| *location != LOCATION_FREE).count() as u64;
+        if alive != self.rows {
+            return Err(SnapshotError::Entities(format!("it has {alive} live entities and {} rows", self.rows)));
+        }
+        Ok(())
+    }
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word))
+}

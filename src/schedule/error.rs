@@ -1,0 +1,97 @@
+#![forbid(unsafe_code)]
+//! What a kernel can be told that it asked for in vain.
+
+use crate::WorldError;
+use crate::table::UnknownName;
+
+/// What a kernel that can fail returns: any error, or a text. `?` takes typed errors and texts alike, and
+/// `Err("no fuel".into())` says something of one's own. The frame is abandoned, and its error has the message.
+pub type KernelError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a job was asked for in vain.
+///
+/// ```
+/// use hypostyle::{Component, JobError, Resource, System, Write};
+/// #[derive(Component, Clone, Copy)]
+/// struct Speed { y: f32 }
+/// #[derive(Resource, Clone, Copy)]
+/// struct Gravity { y: f32 }
+/// let fall = System::try_rows::<Write<Speed>>("fall", |job, mut speed| {
+///     let gravity = match job.resource::<Gravity>() {
+///         Err(JobError::NoValue { .. }) => Gravity { y: -9.81 },
+///         known => known?,
+///     };
+///     let dt = job.dt() as f32;
+///     speed.y.map(|y| y + gravity.y * dt);
+///     Ok(())
+/// });
+/// let _ = fall.reads_resource::<Gravity>();
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The world has no such component, field or resource.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A resource that the system did not declare.
+    #[error("the system does not declare that it reads resource `{resource}`; add `.reads_resource::<...>()` to it")]
+    Undeclared {
+        /// The resource.
+        resource: String,
+    },
+    /// A resource that was never given a value.
+    #[error("resource `{resource}` has no value yet; insert it before the first frame")]
+    NoValue {
+        /// The resource.
+        resource: String,
+    },
+    /// Values of another length.
+    #[error("{count} values of {each} bytes are wanted, or one, and not {got} bytes")]
+    Values {
+        /// Targets.
+        count: usize,
+        /// Bytes of one value.
+        each: usize,
+        /// Bytes given.
+        got: usize,
+    },
+    /// A row that the chunk does not have.
+    #[error("there is no row {row} in a chunk of {rows} rows")]
+    NoRow {
+        /// What was asked for.
+        row: u32,
+        /// Rows of the chunk.
+        rows: usize,
+    },
+    /// A resource's value of another length.
+    #[error("resource `{resource}` takes {bytes} bytes, not {got}")]
+    ResourceBytes {
+        /// The resource.
+        resource: String,
+        /// Its bytes.
+        bytes: usize,
+        /// Bytes given.
+        got: usize,
+    },
+}
+
+impl From<UnknownName> for JobError {
+    fn from(unknown: UnknownName) -> Self {
+        JobError::World(unknown.into())
+    }
+}
+
+/// An error's message, with those of what it came from, as it travels from a worker to main.
+pub(super) fn text_of(error: &(dyn std::error::Error + Send + Sync)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
