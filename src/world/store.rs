@@ -140,6 +140,8 @@ impl Store {
             .map(|(index, table)| (table.shape.components.iter().copied().filter(is_table).collect(), index as u32))
             .collect();
         self.tables = tables;
+        self.promises.clear();
+        self.promises.reserve(self.tables.len());
         self.directories_ready = 0;
         self.mark_expected();
         self.opened.clear();
@@ -188,6 +190,8 @@ impl Store {
             unnoted: Unnoted::default(),
         });
         self.mark_expected_table(index);
+        // each may be promised room in one frame
+        self.promises.reserve(self.tables.len() - self.promises.len().min(self.tables.len()));
         self.dirty = true;
         Ok(index)
     }
