@@ -231,3 +231,47 @@ fn an_empty_world_is_a_file_with_a_schema() {
     assert_eq!(read_arrow(&directory.path().join("a.arrow")).1.len(), 0);
     assert!(std::fs::read_to_string(directory.path().join("a.csv")).unwrap().starts_with("entity,spot.x,"));
 }
+
+/// A recording of frames 0 to 12.
+fn record(directory: &Path) -> hypostyle::journal::Journal {
+    use hypostyle::journal::{Journal, Recorder, RecorderOptions};
+    use hypostyle::{Schedule, Simulation, Workers};
+    let (world, _) = world(40);
+    let mut recorder = Recorder::start(&world, RecorderOptions::new(directory)).unwrap();
+    recorder.look().unwrap();
+    let mut simulation = Simulation::new(world, Schedule::new(), Workers::Local).unwrap();
+    for _ in 0..12 {
+        simulation.step(0.25).unwrap();
+        recorder.look().unwrap();
+    }
+    recorder.finish().unwrap();
+    Journal::open(directory).unwrap()
+}
+
+/// A data set is one recording's: its number stands in the files, and frames of another are never put among them.
+#[test]
+fn a_data_set_belongs_to_one_recording() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let (one, other) = (record(&place("one")), record(&place("other")));
+    assert_ne!(one.recording_id(), other.recording_id());
+    let series = |journal, every| {
+        export::series(journal, &place("frames"), Format::Parquet, every, |_| Ok(ExportOptions::default()))
+    };
+    assert_eq!(series(&one, 4).unwrap().frames, [0, 4, 8, 12]);
+    let file = place("frames/frame=12/part-0.parquet");
+    let (schema, batches) = read_parquet(&file);
+    assert_eq!(schema.metadata()["hypostyle.recording"], format!("{:016x}", one.recording_id()));
+    let times = batches[0].column_by_name("time").unwrap().as_primitive::<arrow_array::types::Float64Type>();
+    assert!(!times.is_empty() && times.values().iter().all(|time| *time == 3.0), "12 frames of 0.25");
+    // more of the same recording is welcome
+    assert_eq!(series(&one, 6).unwrap().frames, [0, 6, 12]);
+    let before = std::fs::read(&file).unwrap();
+    let error = series(&other, 4).unwrap_err();
+    assert!(matches!(&error, ExportError::OtherRecording { .. }), "{error}");
+    assert!(error.to_string().contains("to another directory"), "{error}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    // so is what nobody says whose it is
+    std::fs::remove_file(place("frames/_hypostyle_recording")).unwrap();
+    assert!(matches!(series(&one, 4), Err(ExportError::OtherRecording { .. })));
+}
