@@ -21,7 +21,7 @@ use crate::limits::{PAGE_BYTES, REGION_GROWTH_BYTES_MIN};
 const CLASS_BYTES_MIN: u64 = 64;
 /// Size classes below a page: 64, 128, ... 2048.
 const CLASSES: usize = 6;
-/// Free runs there is room for from the start: most worlds never have more.
+/// Free runs, and pages of small extents, that there is room for from the start: most worlds never have more.
 const FREE_RUNS_EXPECTED: usize = 64;
 const _: () = assert!(CLASS_BYTES_MIN << CLASSES == PAGE_BYTES, "the largest class is half a page");
 
@@ -173,15 +173,26 @@ impl ExtentPool {
         assert!(backed.is_multiple_of(PAGE_BYTES) && bytes_max.is_multiple_of(PAGE_BYTES), "lengths are whole pages");
         assert!(PAGE_BYTES <= backed && backed <= bytes_max, "the first page exists");
         let holes = Runs { runs: vec![Extent { offset: 0, bytes: backed }] };
-        ExtentPool {
+        let mut pool = ExtentPool {
             backed,
             bytes_max,
             allocated: 0,
-            free: Runs { runs: Vec::with_capacity(FREE_RUNS_EXPECTED) },
+            free: Runs::default(),
             holes,
             slabs: Vec::new(),
             partial: Default::default(),
-        }
+        };
+        pool.make_lists_long();
+        pool
+    }
+    }
+
+    /// Makes its lists so long that a steady state does not lengthen them: those of a copy are as long as what is in them.
+    pub(crate) fn make_lists_long(&mut self) {
+        self.free.runs.reserve(FREE_RUNS_EXPECTED);
+        self.holes.runs.reserve(FREE_RUNS_EXPECTED);
+        self.slabs.reserve(FREE_RUNS_EXPECTED);
+        self.partial.iter_mut().for_each(|pages| pages.reserve(FREE_RUNS_EXPECTED));
     }
 
     /// Bytes that are backed (or were, before holes were made).

@@ -415,6 +415,7 @@ impl Region {
                 plan.grow_to(self.pool.backed());
             }
         }
+        plan.make_lists_long();
         std::mem::swap(&mut plan, &mut self.pool);
         for extent in fresh {
             if let Err(error) = self.fill_holes(*extent) {
