@@ -185,7 +185,6 @@ impl ExtentPool {
         pool.make_lists_long();
         pool
     }
-    }
 
     /// Makes its lists so long that a steady state does not lengthen them: those of a copy are as long as what is in them.
     pub(crate) fn make_lists_long(&mut self) {
