@@ -110,7 +110,8 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
             ErrorKind::BrokenPipe => Some(0),
             ErrorKind::NotFound => Some(NOT_FOUND),
             ErrorKind::AddrInUse | ErrorKind::AlreadyExists => Some(IN_USE),
-            ErrorKind::NotADirectory | ErrorKind::IsADirectory => Some(NOT_USABLE),
+            // the last one: `open_regular` found another kind of file
+            ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidInput => Some(NOT_USABLE),
             _ => None,
         };
     }

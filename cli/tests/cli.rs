@@ -129,8 +129,10 @@ fn a_killed_run_reads_lists_cleans_and_goes_on() {
     assert_eq!(json(&["list", parent])["regions"][0]["state"], "kept");
     assert!(stdout(&["clean", "--in", parent]).contains("no stale regions"), "kept is not stale");
     assert!(region.exists());
-    // and a resumed region goes at normal exit unless it is to be kept
+    // what was kept stays, also where a run that goes on from it does not say so
     stdout(&["run", "particles", "--frames", "1", "--region", &name, "--resume"]);
+    assert_eq!(json(&["list", parent])["regions"][0]["state"], "kept");
+    stdout(&["clean", &name]);
     assert!(!region.exists());
 }
 

@@ -60,7 +60,7 @@ def test_looking_costs_no_private_memory(still):
 def test_arrays_of_a_field_are_matrices(spheres):
     with spheres.pin() as snapshot:
         near = snapshot["contact"].near
-        assert near.dtype == np.uint32 and near.shape == (3000, 20) and near.strides == (80, 4)
+        assert near.dtype == np.uint32 and near.shape == (3000, 96) and near.strides == (384, 4)
         assert mapping_of(near)
 
 
@@ -159,8 +159,8 @@ def test_the_layout_says_what_there_is(particles):
 
 def test_the_newest_frames_changes_are_exact_where_they_are_tracked(spheres):
     with spheres.pin() as snapshot:
-        table = snapshot["asleep"].chunks[0].table
-        changed = table.changed("asleep")
+        table = snapshot["radius"].chunks[0].table
+        changed = table.changed("radius")
         assert changed.dtype == np.bool_ and changed.shape == (3000,)
         assert table.changed("position") is None
 

@@ -30,8 +30,7 @@ def test_arrow_columns_lie_on_the_shared_bytes(spheres):
             assert values.buffers()[1].address == address(column), name
             assert np.array_equal(values.to_numpy(), column.reshape(-1))
         assert table["entity"].chunks[0].buffers()[1].address == address(snapshot["position"].entities)
-        assert table.schema.field("contact.near").type == pa.list_(pa.uint32(), 20)
-        assert table["asleep"].type == pa.bool_()
+        assert table.schema.field("contact.near").type == pa.list_(pa.uint32(), 96)
         metadata = table.schema.metadata
         assert metadata[b"hypostyle.generation"] == str(snapshot.generation).encode()
         table.validate(full=True)
@@ -86,7 +85,7 @@ def test_polars(spheres, particles):
         assert frame.schema["position.x"] == polars.Float64
         assert polars.DataFrame(snapshot["velocity"]).shape == (3000, 4)
         matrix = snapshot["contact"].to_polars()["contact.near"]
-        assert matrix.dtype == polars.Array(polars.UInt32, 20)
+        assert matrix.dtype == polars.Array(polars.UInt32, 96)
     with particles.pin() as snapshot:
         frame = snapshot.to_polars()
         assert frame["velocity.x"].null_count() == len(snapshot) - len(snapshot["velocity"])

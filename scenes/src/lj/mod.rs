@@ -287,6 +287,7 @@ struct Start {
 
 fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn Error>> {
     let n = atoms.len();
+    world.reserve::<(Atom, Position, Image, Velocity, Force, Anchor, Cell, Neighbours)>(n as u64)?;
     let id: Vec<u32> = atoms.iter().map(|atom| atom.id).collect();
     let mut image: [Vec<i32>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     let mut at: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));

@@ -77,8 +77,10 @@ pub(super) fn substeps(law: &ContactLaw, radius: f64, dt: f64) -> usize {
 /// One of two that touch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Side {
-    pub velocity: Vector,
-    pub spin: Vector,
+    /// Velocity and spin now, for the dashpots.
+    pub now: [Vector; 2],
+    /// Those of the movement that has just been made, for the springs: half a substep earlier.
+    pub moved: [Vector; 2],
     pub radius: f64,
     /// Infinite for a wall.
     pub mass: f64,
@@ -115,10 +117,8 @@ pub(super) fn push(
     let arms = if wall { [distance, 0.0] } else { [one.radius - 0.5 * overlap, other.radius - 0.5 * overlap] };
     let mass = if wall { one.mass } else { one.mass * other.mass / (one.mass + other.mass) };
     let c = 2.0 * constants.damping * (constants.stiffness * mass).sqrt();
-    let turning = add(scale(one.spin, arms[0]), scale(other.spin, arms[1]));
-    let u = add(subtract(one.velocity, other.velocity), cross(turning, normal));
-    let approach = dot(u, normal);
-    let sliding = subtract(u, scale(normal, approach));
+    let (approach, sliding) = relative(one.now, other.now, arms, normal);
+    let (_, slid) = relative(one.moved, other.moved, arms, normal);
     let press = constants.stiffness * overlap + c * approach;
     // the spring turns with the contact, and keeps its length
     let length = dot(stretch, stretch);
@@ -127,7 +127,7 @@ pub(super) fn push(
     if turned > 0.0 {
         stretch = scale(stretch, (length / turned).sqrt());
     }
-    stretch = add(stretch, scale(sliding, dt));
+    stretch = add(stretch, scale(slid, dt));
     let (k, c) = (2.0 / 7.0 * constants.stiffness, 0.5 * c);
     let mut drag = add(scale(stretch, -k), scale(sliding, -c));
     let (size, limit) = (dot(drag, drag).sqrt(), constants.friction * press.max(0.0));
@@ -136,11 +136,15 @@ pub(super) fn push(
         stretch = scale(add(drag, scale(sliding, c)), -1.0 / k);
     }
     let turn = cross(normal, drag);
-    Ok(Push {
-        force: add(scale(normal, -press), drag),
-        torques: [scale(turn, arms[0]), scale(turn, arms[1])],
-        stretch,
-    })
+    Ok(Push { force: add(scale(normal, -press), drag), torques: [scale(turn, arms[0]), scale(turn, arms[1])], stretch })
+}
+
+/// How fast two surfaces come nearer, and how they slide over each other, where they meet.
+fn relative(one: [Vector; 2], other: [Vector; 2], arms: [f64; 2], normal: Vector) -> (f64, Vector) {
+    let turning = add(scale(one[1], arms[0]), scale(other[1], arms[1]));
+    let u = add(subtract(one[0], other[0]), cross(turning, normal));
+    let approach = dot(u, normal);
+    (approach, subtract(u, scale(normal, approach)))
 }
 
 #[cfg(test)]

@@ -1,237 +1,238 @@
-//! Movement that cannot overlap, rest and waking.
-//!
-//! Each pair has a plane between it, square to the line of centres. In its own frame of reference it lies half-way; it
-//! goes along with the mean movement that the two intend, but never further than half of the gap. Both sides compute
-//! the same plane, and each keeps to its side: whatever else a sphere does, it does not overlap the other one. Not to
-//! move at all is always allowed.
+//! Substeps: movement, forces, and the springs of contacts.
 #![forbid(unsafe_code)]
 
-use hypostyle::{Read, System, With, Without, Write};
+use hypostyle::{Entity, Read, System, Write};
 
+use super::law::{Constants, Push, Side, push};
 use super::vector::{Vector, add, at, dot, scale, subtract};
 use super::{
-    Asleep, Contact, ContactLaw, NEAR_MAX, Position, RADIUS, REACH, Rest, SKIN, SLEEP_FRAMES, SLOW, STILL, TOUCH,
-    Velocity, WAKING, Walls, walls_around,
+    Contact, ContactLaw, Force, OVERLAP_MAX, OWNED_MAX, Pace, Position, Radius, Spin, Springs, SpringsColumns, Torque,
+    Velocity, Walls, walls_around,
 };
 
-/// What a plane gives way in one frame where rounding alone would hold a sphere fast, and the overlap from which on it
-/// nearly does not, metres.
-const GIVE: f64 = 1e-6;
-const GIVE_DEPTH_MAX: f64 = 1e-5;
-const GIVE_DEEP: f64 = 1e-15;
-/// How much a contact must point downwards to carry.
-const CARRYING: f64 = 0.1;
-/// Rounds over all planes.
-const SWEEPS: usize = 6;
-/// Rounds for a sphere that is jammed.
-const SWEEPS_JAMMED: usize = 32;
-/// Part of its movement that is left to a sphere that is not jammed.
-const JAMMED: f64 = 0.9;
-/// Part of the speed that a jammed sphere keeps in a frame.
-const JAMMED_KEEPS: f64 = 0.9;
-/// Part of an overlap (there is none but by rounding) that is undone in a frame.
-const UNDO: f64 = 0.2;
+/// A sphere moves no more than this part of its radius in a substep: else it could pass through another one.
+const MOVEMENT_MAX: f64 = 0.25;
+/// Of a solid sphere, over mass and radius squared.
+const INERTIA: f64 = 0.4;
 
-/// A bound on a movement: not further than `hard` along `normal`, and rather not further than `soft`.
-#[derive(Clone, Copy, Default)]
-struct Plane {
-    normal: Vector,
-    soft: f64,
-    hard: f64,
-    /// How fast the other side moves away.
-    retreat: f64,
-}
-
-/// Half of a gap, moved by what the two intend; negative where they overlap.
-fn side(gap: f64, together: f64) -> f64 {
-    let half = 0.5 * gap;
-    if gap <= 0.0 { 0.0 } else { half + together.clamp(-half, half) }
-}
-
-fn give(gap: f64) -> f64 {
-    if gap > -GIVE_DEPTH_MAX { GIVE } else { GIVE_DEEP }
-}
-
-fn undo(gap: f64) -> f64 {
-    if gap < 0.0 { UNDO * gap } else { 0.0 }
-}
-
-/// What a velocity intends for this frame; not further than a sphere may go.
-fn intended(velocity: Vector, dt: f64) -> Vector {
-    shortened(scale(velocity, dt))
-}
-
-fn shortened(d: Vector) -> Vector {
-    let length = dot(d, d).sqrt();
-    if length > 0.5 * REACH { scale(d, 0.5 * REACH / length) } else { d }
-}
-
-/// All bounds on one sphere's movement.
-struct Planes {
-    list: [Plane; NEAR_MAX + 6],
-    len: usize,
-}
-
-impl Planes {
-    fn push(&mut self, plane: Plane) {
-        self.list[self.len] = plane;
-        self.len += 1;
-    }
-
-    fn list(&self) -> &[Plane] {
-        &self.list[..self.len]
-    }
-
-    /// The movement nearest to the intended one that all planes allow, which planes were in its way, and the part that
-    /// was left of it where it had to be shortened in the end.
-    fn movement(&self, intended: Vector) -> (Vector, u32, f64) {
-        let (d, met) = self.swept(intended, SWEEPS, |plane| plane.soft);
-        let part = self.allowed(d);
-        if part > JAMMED {
-            return (scale(d, part), met, part);
-        }
-        // spheres that press from all sides cannot all be kept off: enough not to come nearer
-        let (d, met_again) = self.swept(intended, SWEEPS_JAMMED, |plane| plane.soft.max(0.0));
-        let part = self.allowed(d);
-        (scale(d, part), met | met_again, part)
-    }
-
-    /// Takes away what goes beyond planes, one after the other, round after round.
-    fn swept(&self, mut d: Vector, sweeps: usize, bound: impl Fn(&Plane) -> f64) -> (Vector, u32) {
-        let mut met = 0;
-        for _ in 0..sweeps {
-            let mut clear = true;
-            for (index, plane) in self.list().iter().enumerate() {
-                let beyond = dot(plane.normal, d) - bound(plane);
-                if beyond > 1e-12 {
-                    d = subtract(d, scale(plane.normal, beyond));
-                    met |= 1 << index;
-                    clear = false;
+/// A kick and the movement. The first substep of a frame begins with half a kick, others take the two halves between them.
+pub(super) fn drift(substep: usize, substeps: usize) -> System {
+    System::try_rows::<(Write<Position>, Write<Velocity>, Write<Spin>, Read<Force>, Read<Torque>, Read<Radius>)>(
+        format!("drift {substep}"),
+        move |job, (mut position, mut velocity, mut spin, force, torque, radius)| {
+            let dt = job.dt() / substeps as f64;
+            let kick = if substep == 1 { 0.5 * dt } else { dt };
+            let (constants, pace) = (Constants::new(&job.resource::<ContactLaw>()?), job.resource::<Pace>()?);
+            for row in 0..job.len() {
+                let r = radius.value[row];
+                let mass = constants.mass(r);
+                let (light, easy) = (kick / mass, kick / (INERTIA * mass * r * r));
+                let v = add(
+                    at(&velocity.x, &velocity.y, &velocity.z, row),
+                    scale(at(force.x, force.y, force.z, row), light),
+                );
+                let w = add(at(&spin.x, &spin.y, &spin.z, row), scale(at(torque.x, torque.y, torque.z, row), easy));
+                let fastest = pace.speed_max.min(MOVEMENT_MAX * r / dt);
+                // a comparison with no number is false
+                let fine = dot(v, v) <= fastest * fastest && dot(w, w).is_finite();
+                if !fine {
+                    return Err(too_fast(job.entities()[row], v, w, fastest, job.frame()).into());
                 }
-            }
-            if clear {
-                break;
-            }
-        }
-        (shortened(d), met)
-    }
-
-    /// The part of a movement that all planes allow.
-    fn allowed(&self, d: Vector) -> f64 {
-        self.list().iter().fold(1.0, |part: f64, plane| {
-            let along = dot(plane.normal, d);
-            if along > plane.hard { part.min(plane.hard / along) } else { part }
-        })
-    }
-
-    /// The velocity without slow approach to planes that were met; fast approach is for the next frame's impulses.
-    fn velocity(&self, mut velocity: Vector, met: u32) -> Vector {
-        for _ in 0..2 {
-            for (index, plane) in self.list().iter().enumerate() {
-                let approach = dot(plane.normal, velocity) - plane.retreat;
-                if met >> index & 1 == 1 && approach > 0.0 && approach < SLOW {
-                    velocity = subtract(velocity, scale(plane.normal, approach));
+                let p = add(at(&position.x, &position.y, &position.z, row), scale(v, dt));
+                if !p.iter().all(|x| x.is_finite()) {
+                    return Err(format!("entity {} is at {p:?} (frame {})", job.entities()[row], job.frame()).into());
                 }
+                (position.x[row], position.y[row], position.z[row]) = (p[0], p[1], p[2]);
+                (velocity.x[row], velocity.y[row], velocity.z[row]) = (v[0], v[1], v[2]);
+                (spin.x[row], spin.y[row], spin.z[row]) = (w[0], w[1], w[2]);
             }
-        }
-        velocity
+            Ok(())
+        },
+    )
+    .reads_resource::<ContactLaw>()
+    .reads_resource::<Pace>()
+}
+
+fn too_fast(entity: Entity, v: Vector, w: Vector, fastest: f64, frame: u64) -> String {
+    if v.iter().chain(&w).all(|number| number.is_finite()) {
+        let speed = dot(v, v).sqrt();
+        format!(
+            "entity {entity} moves at {speed} m/s, this frame allows {fastest} m/s: it was pushed too hard, or frames and \
+             substeps are too long for it (frame {frame})"
+        )
+    } else {
+        format!("entity {entity} has velocity {v:?} and spin {w:?}: these must be numbers (frame {frame})")
     }
 }
 
-/// Moves own rows.
-pub(super) fn step() -> System {
-    System::try_neighbours::<
-        (Write<Position>, Write<Velocity>, Write<Rest>, Without<Asleep>),
-        (Read<Position>, Read<Velocity>, Read<Contact>),
-    >("step", |job, (mut position, mut velocity, mut rest, ()), others| {
-        let (law, walls) = (job.resource::<ContactLaw>()?, job.resource::<Walls>()?);
-        let (gravity, dt) = (f64::from(law.gravity), job.dt());
-        let Some(own) = others.own() else { return Ok(()) };
-        let (p, v, contact) = others.table(own).columns;
-        for row in 0..job.len() {
-            let i = job.first_row() + row;
-            let (place, before) = (at(p.x, p.y, p.z, i), at(v.x, v.y, v.z, i));
-            let plan = intended(before, dt);
-            let mut planes = Planes { list: [Plane::default(); NEAR_MAX + 6], len: 0 };
-            let mut carried = false;
-            let crowded = contact.count[i] as usize > NEAR_MAX;
-            for j in &contact.near[i][..(contact.count[i] as usize).min(NEAR_MAX)] {
-                let j = *j as usize;
-                let away = subtract(at(p.x, p.y, p.z, j), place);
-                let distance = dot(away, away).sqrt();
-                if distance == 0.0 {
-                    continue;
+/// The other half of the last kick.
+pub(super) fn kick(substeps: usize) -> System {
+    System::try_rows::<(Write<Velocity>, Write<Spin>, Read<Force>, Read<Torque>, Read<Radius>)>(
+        "kick",
+        move |job, (mut velocity, mut spin, force, torque, radius)| {
+            let half = 0.5 * job.dt() / substeps as f64;
+            let constants = Constants::new(&job.resource::<ContactLaw>()?);
+            for row in 0..job.len() {
+                let r = radius.value[row];
+                let mass = constants.mass(r);
+                let (light, easy) = (half / mass, half / (INERTIA * mass * r * r));
+                let v = add(
+                    at(&velocity.x, &velocity.y, &velocity.z, row),
+                    scale(at(force.x, force.y, force.z, row), light),
+                );
+                let w = add(at(&spin.x, &spin.y, &spin.z, row), scale(at(torque.x, torque.y, torque.z, row), easy));
+                (velocity.x[row], velocity.y[row], velocity.z[row]) = (v[0], v[1], v[2]);
+                (spin.x[row], spin.y[row], spin.z[row]) = (w[0], w[1], w[2]);
+            }
+            Ok(())
+        },
+    )
+    .reads_resource::<ContactLaw>()
+}
+
+/// What all spheres are, as the batch began.
+type Others =
+    (Read<Position>, Read<Velocity>, Read<Spin>, Read<Force>, Read<Torque>, Read<Radius>, Read<Contact>, Read<Springs>);
+
+/// Forces on own rows, and the springs that these own. Number 0 is for the state as the frame finds it: whatever was
+/// changed between frames counts at once, and no spring grows.
+pub(super) fn force(substep: usize, substeps: usize) -> System {
+    System::try_neighbours::<(Write<Force>, Write<Torque>, Write<Springs>), Others>(
+        format!("force {substep}"),
+        move |job, (mut force, mut torque, mut springs), others| {
+            let dt = if substep == 0 { 0.0 } else { job.dt() / substeps as f64 };
+            let (law, walls) = (job.resource::<ContactLaw>()?, job.resource::<Walls>()?);
+            let constants = Constants::new(&law);
+            let Some(table) = others.own() else { return Ok(()) };
+            let table = others.table(table);
+            let (p, v, w, f, t, radius, contact, before) = table.columns;
+            // velocities are half a substep behind places: the last force brings them up, for the dashpots
+            let side = |row: usize| {
+                let (r, v, w) = (radius.value[row], at(v.x, v.y, v.z, row), at(w.x, w.y, w.z, row));
+                let mass = constants.mass(r);
+                let (light, easy) = (0.5 * dt / mass, 0.5 * dt / (INERTIA * mass * r * r));
+                let now = [
+                    add(v, scale(at(f.x, f.y, f.z, row), light)),
+                    add(w, scale(at(t.x, t.y, t.z, row), easy)),
+                ];
+                Side { now, moved: [v, w], radius: r, mass }
+            };
+            for row in 0..job.len() {
+                let i = job.first_row() + row;
+                let (place, own, handle) = (at(p.x, p.y, p.z, i), side(i), table.entities[i]);
+                let mut sum = Sum { force: [0.0, -law.gravity * own.mass, 0.0], torque: [0.0; 3] };
+                let mut kept = Kept { with: [0; OWNED_MAX], stretch: [0.0; 3 * OWNED_MAX], count: 0 };
+                for j in &contact.near[i][..contact.count[i] as usize] {
+                    let j = *j as usize;
+                    let away = subtract(at(p.x, p.y, p.z, j), place);
+                    let square = dot(away, away);
+                    let touching = own.radius + radius.value[j];
+                    if square >= touching * touching {
+                        continue;
+                    }
+                    let (other, theirs) = (side(j), table.entities[j]);
+                    if square == 0.0 {
+                        return Err(format!("entities {handle} and {theirs} are at one place: no direction to push").into());
+                    }
+                    let distance = square.sqrt();
+                    let deep = |overlap: f64| {
+                        format!(
+                            "entities {handle} and {theirs} overlap by {overlap} m, a contact holds for {OVERLAP_MAX} of the \
+                             smaller radius: place them apart, or choose a greater --stiffness (frame {})",
+                            job.frame()
+                        )
+                    };
+                    if (own.radius, handle) < (other.radius, theirs) {
+                        let stretch = stretch(before, i, theirs);
+                        let normal = scale(away, 1.0 / distance);
+                        let done = push([&own, &other], normal, distance, stretch, &constants, dt).map_err(deep)?;
+                        sum.add(done.force, done.torques[0]);
+                        if !kept.keep(theirs, done.stretch) {
+                            return Err(format!("entity {handle} touches more than {OWNED_MAX} that are not smaller").into());
+                        }
+                    } else {
+                        // as the other one computes it
+                        let normal = scale(subtract(place, at(p.x, p.y, p.z, j)), 1.0 / distance);
+                        let stretch = stretch(before, j, handle);
+                        let done = push([&other, &own], normal, distance, stretch, &constants, dt).map_err(deep)?;
+                        sum.add(scale(done.force, -1.0), done.torques[1]);
+                    }
                 }
-                let (normal, gap) = (scale(away, 1.0 / distance), distance - 2.0 * RADIUS);
-                carried |= gap < TOUCH && normal[1] < -CARRYING;
-                let theirs = at(v.x, v.y, v.z, j);
-                let together = 0.5 * dot(normal, add(plan, intended(theirs, dt)));
-                planes.push(Plane {
-                    normal,
-                    soft: side(gap - SKIN, together) + 0.5 * undo(gap),
-                    hard: side(gap, together) + give(gap),
-                    retreat: dot(normal, theirs).max(0.0),
-                });
-            }
-            for (normal, gap) in walls_around(place, &walls) {
-                if gap < REACH {
-                    carried |= gap < TOUCH && normal[1] < -CARRYING;
-                    let (soft, hard) = ((gap - SKIN).max(0.0) + undo(gap), gap.max(0.0) + give(gap));
-                    planes.push(Plane { normal, soft, hard, retreat: 0.0 });
+                let still = [[0.0; 3]; 2];
+                let wall = Side { now: still, moved: still, radius: 0.0, mass: f64::INFINITY };
+                let mut stretches = [0.0; 18];
+                for (index, (normal, distance)) in walls_around(place, &walls).into_iter().enumerate() {
+                    if distance >= own.radius {
+                        continue;
+                    }
+                    let old = &before.walls[i][3 * index..];
+                    let done: Push = push([&own, &wall], normal, distance, [old[0], old[1], old[2]], &constants, dt)
+                        .map_err(|_| {
+                            format!(
+                                "entity {handle} of radius {} m is at {place:?}, {distance} m from a wall: place it inside, \
+                                 or choose a greater --stiffness (frame {})",
+                                own.radius,
+                                job.frame()
+                            )
+                        })?;
+                    sum.add(done.force, done.torques[0]);
+                    stretches[3 * index..3 * index + 3].copy_from_slice(&done.stretch);
                 }
+                (force.x[row], force.y[row], force.z[row]) = (sum.force[0], sum.force[1], sum.force[2]);
+                (torque.x[row], torque.y[row], torque.z[row]) = (sum.torque[0], sum.torque[1], sum.torque[2]);
+                springs.with[row] = kept.with;
+                springs.stretch[row] = kept.stretch;
+                springs.walls[row] = stretches;
+                springs.count[row] = kept.count as u32;
             }
-            let (mut d, met, part) = planes.movement(plan);
-            if crowded {
-                d = [0.0; 3];
-            }
-            let keeps = if part > JAMMED { 1.0 } else { JAMMED_KEEPS };
-            let mut after = scale(planes.velocity(before, met), keeps);
-            // nobody rises higher than its speed carries it, and whoever falls less than intended has not become faster
-            let kinetic = 0.5 * dot(before, before);
-            if gravity * d[1] > kinetic {
-                d = scale(d, kinetic / (gravity * d[1]));
-            }
-            let square = dot(after, after);
-            let left = square - 2.0 * gravity * (d[1] - plan[1]).max(0.0);
-            after = if left > 0.0 { scale(after, (left / square).sqrt()) } else { [0.0; 3] };
-            let still = dot(d, d) < STILL * STILL;
-            let frames = if still && carried { rest.frames[row] + 1 } else { 0 };
-            rest.frames[row] = frames;
-            if frames == SLEEP_FRAMES {
-                after = [0.0; 3];
-                job.add_row(row, Asleep);
-            }
-            let [x, y, z] = add(place, d);
-            (position.x[row], position.y[row], position.z[row]) = (x, y, z);
-            let [x, y, z] = after.map(|v| v as f32);
-            (velocity.x[row], velocity.y[row], velocity.z[row]) = (x, y, z);
-        }
-        Ok(())
-    })
-    .adds::<Asleep>()
+            Ok(())
+        },
+    )
     .reads_resource::<ContactLaw>()
     .reads_resource::<Walls>()
 }
 
-/// Whoever sleeps beside something that moves wakes up.
-pub(super) fn wake() -> System {
-    System::neighbours::<(Write<Rest>, Read<Contact>, With<Asleep>), Read<Velocity>>(
-        "wake",
-        |job, (mut rest, contact, ()), others| {
-            let Some(own) = others.own() else { return };
-            let v = others.table(own).columns;
-            for row in 0..job.len() {
-                let near = &contact.near[row][..contact.touching[row] as usize];
-                let hit = near.iter().any(|j| {
-                    let velocity = at(v.x, v.y, v.z, *j as usize);
-                    dot(velocity, velocity) > WAKING * WAKING
-                });
-                if hit {
-                    rest.frames[row] = 0;
-                    job.remove_row::<Asleep>(row);
-                }
-            }
-        },
-    )
-    .removes::<Asleep>()
+/// The spring that a row owns with another entity; a new one is not stretched.
+fn stretch(springs: SpringsColumns<'_>, row: usize, with: Entity) -> Vector {
+    let count = (springs.count[row] as usize).min(OWNED_MAX);
+    match springs.with[row][..count].iter().position(|other| *other == with.to_bits()) {
+        Some(place) => {
+            let stretch = &springs.stretch[row][3 * place..];
+            [stretch[0], stretch[1], stretch[2]]
+        }
+        None => [0.0; 3],
+    }
+}
+
+/// What acts on a row.
+struct Sum {
+    force: Vector,
+    torque: Vector,
+}
+
+impl Sum {
+    fn add(&mut self, force: Vector, torque: Vector) {
+        self.force = add(self.force, force);
+        self.torque = add(self.torque, torque);
+    }
+}
+
+/// The springs that a row owns from now on.
+struct Kept {
+    with: [u64; OWNED_MAX],
+    stretch: [f64; 3 * OWNED_MAX],
+    count: usize,
+}
+
+impl Kept {
+    /// Keeps one; false where there is no place.
+    fn keep(&mut self, with: Entity, stretch: Vector) -> bool {
+        if self.count == OWNED_MAX {
+            return false;
+        }
+        self.with[self.count] = with.to_bits();
+        self.stretch[3 * self.count..3 * self.count + 3].copy_from_slice(&stretch);
+        self.count += 1;
+        true
+    }
 }

@@ -20,7 +20,11 @@ pub fn scale(a: Vector, factor: f64) -> Vector {
     [a[0] * factor, a[1] * factor, a[2] * factor]
 }
 
-/// A row of three columns, in whichever precision they are.
-pub fn at<T: Copy + Into<f64>>(x: &[T], y: &[T], z: &[T], row: usize) -> Vector {
-    [x[row].into(), y[row].into(), z[row].into()]
+pub fn cross(a: Vector, b: Vector) -> Vector {
+    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
+}
+
+/// A row of three columns.
+pub fn at(x: &[f64], y: &[f64], z: &[f64], row: usize) -> Vector {
+    [x[row], y[row], z[row]]
 }
