@@ -119,7 +119,8 @@ impl Runner for TestRunner {
             PANIC if hit => panic!("job {job} panics"),
             SLEEP if hit => std::thread::sleep(Duration::from_micros(*micros)),
             STOP if std::thread::current().name() == Some(STOPPING_THREAD) => {
-                self.running.store(1000, Ordering::SeqCst);
+                // added, not stored: main counts its own jobs meanwhile
+                self.running.fetch_add(1000, Ordering::SeqCst);
                 loop {
                     std::thread::park();
                 }
