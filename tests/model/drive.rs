@@ -502,10 +502,13 @@ fn hash_of(order: &[(Vec<usize>, Vec<Entity>)]) -> u64 {
     words.fold(0, |hash, word| mix(hash ^ word))
 }
 
+/// Memory of tight worlds: about half of the programs outgrow it.
+const TIGHT_BYTES: u64 = 3 << 19;
+
 /// Runs a program.
 pub fn run(program: &Program, settings: Settings) -> Trace {
     let log = Log::default();
-    let mut world = engine::world(if settings.tight { 1 << 20 } else { 1 << 28 });
+    let mut world = engine::world(if settings.tight { TIGHT_BYTES } else { 1 << 28 });
     world.set_publish_wait(if settings.tight { Duration::ZERO } else { Duration::from_millis(100) });
     let mut driver = Driver { model: Naive::default(), history: vec![], tight: settings.tight };
     driver.model.resources[1] = Some((-9.5f32).to_le_bytes().to_vec());
@@ -517,13 +520,18 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
         // not even room for a second extent of what there is
         return Trace::new();
     }
-    let mut simulation = Simulation::builder()
+    let built = Simulation::builder()
         .workers(settings.workers)
         .ring_bytes(settings.ring_bytes)
         .publish_every(settings.publish_every)
         .fuse(settings.fuse)
-        .build(world, engine::schedule(&log, program.sort))
-        .expect("the schedule is sound");
+        .build(world, engine::schedule(&log, program.sort));
+    let mut simulation = match built {
+        Ok(simulation) => simulation,
+        // no room for what the schedule writes: refused before anything ran
+        Err(StepError::Memory { .. }) if settings.tight => return Trace::new(),
+        Err(error) => panic!("the schedule is sound: {error}"),
+    };
     let mut readers: Vec<Reader> =
         (0..=program.frames.len()).map(|_| simulation.world().reader().expect("there are leases")).collect();
     let (newest, readers) = readers.split_first_mut().expect("there is one more than frames");
