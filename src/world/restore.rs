@@ -9,7 +9,7 @@ use crate::table::{Column, Item, Shape, Table, TableKind};
 use std::sync::Arc;
 
 use crate::layout::Layout;
-use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
+use crate::limits::{CHUNK_ROWS, PAGE_BYTES, WORLD_BYTES_MAX};
 use crate::region::{Extent, Region, RegionTarget};
 
 use super::builder::{WorldBuilder, check_types};
@@ -58,7 +58,7 @@ pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
         }
         bytes = bytes.saturating_add(PAGE_BYTES + 32 * table.shape.columns.len() as u64);
     }
-    bytes
+    bytes.saturating_mul(2).min(WORLD_BYTES_MAX)
 }
 
 /// Region and `bytes_max` that a builder was given.

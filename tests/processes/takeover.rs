@@ -123,6 +123,9 @@ fn is_running(pid: u32) -> bool {
 /// region over is its writer only once that worker is no more.
 pub fn a_worker_that_outlives_its_main() {
     let region = fresh_region();
+    // The worker has a process group of its own. Without this its group is orphaned when its main ends, and the kernel
+    // ends stopped processes of such a group itself.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let mut main = Actor::start(&["stuck-writer", &region.to_string()]);
     let line = main.hear().unwrap();
     let pid: u32 = line.trim_start_matches("pids [").trim_end_matches(']').parse().unwrap();
