@@ -88,7 +88,6 @@ fn worlds_without_memory_do_things_whole_or_not_at_all() {
     });
     // refusals alone would show nothing
     assert!(3 * ran.get() >= begun.get() || begun.get() < 10, "{} of {} worlds ran", ran.get(), begun.get());
-    println!("{} of {} worlds ran", ran.get(), begun.get());
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub(crate) struct Looked {
 
 impl Looked {
     /// Whether the rows of the column are looked at, and not its stamps alone.
+    #[cfg(feature = "checkpoint")]
     pub(crate) fn wants_rows(&self) -> bool {
         self.item == Item::Bit
             || matches!(self.kind, ColumnKind::Handle | ColumnKind::Location | ColumnKind::Generation)
