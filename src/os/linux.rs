@@ -83,8 +83,14 @@ extern "C" fn count_fork() {
     FORKS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// A number that differs between a process and those that are forked off it. Costs no system call.
+/// How many forks were counted so far; 0 for ever where they cannot be.
 #[inline]
+pub(super) fn forks_counted() -> u32 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// A number that differs between a process and those that are forked off it: the forks that were counted or, where they
+/// cannot be, the process id, which is never 0. Costs no system call.
 pub(crate) fn process_mark() -> u32 {
     static COUNTED: OnceLock<bool> = OnceLock::new();
     // SAFETY: the handler adds to an atomic and does nothing else, which may be done in a child at any moment.

@@ -62,6 +62,13 @@ impl Maker {
     /// Whether this process is the maker.
     #[inline]
     pub(crate) fn is_here(self) -> bool {
+        // one load, where forks are counted; elsewhere the mark is none that the count can be
+        self.mark == forks_counted() || self.is_here_after_all()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_here_after_all(self) -> bool {
         self.mark == process_mark()
     }
 

@@ -10,6 +10,11 @@ use std::time::Duration;
 
 use crate::primitive::{AtomicU32, Ordering};
 
+/// Forks are not counted here.
+pub(super) fn forks_counted() -> u32 {
+    0
+}
+
 /// A number that differs between a process and those that are forked off it, where there are any.
 #[inline]
 pub(crate) fn process_mark() -> u32 {
