@@ -129,7 +129,7 @@ fn what_changed_since_a_generation_is_told() {
     assert_eq!(changed(snapshot, table, c"(entity)", since), Ok(vec![0, 0, 0]));
     assert_eq!(changed(snapshot, table, c"position.x", 0), Ok(vec![1, 1, 1]));
     assert_eq!(changed(snapshot, table, c"position.x", since + 1), Ok(vec![0, 0, 0]));
-    assert_eq!(changed(snapshot, table, c"position.y", since), Err(Status::UnknownName));
+    assert_eq!(changed(snapshot, table, c"position.z", since), Err(Status::UnknownName));
     assert_eq!(changed(snapshot, 99, c"position.x", since), Err(Status::BadArgument));
     // SAFETY: nothing of it is used any more.
     assert_eq!(unsafe { hypostyle_unpin(snapshot) }, Status::Ok);

@@ -65,7 +65,9 @@ pub(crate) fn of_step(error_: &StepError) -> PyErr {
         StepError::Region(region) => return of_region(region),
         StepError::Schedule(_) => "ScheduleError",
         StepError::Start(_) => "WorkersError",
-        StepError::TimeStep { .. } | StepError::TimeRange { .. } => return pyo3::exceptions::PyValueError::new_err(error_.to_string()),
+        StepError::TimeStep { .. } | StepError::TimeRange { .. } => {
+            return pyo3::exceptions::PyValueError::new_err(error_.to_string());
+        }
         _ => "FrameError",
     };
     error(class, error_.to_string())

@@ -363,6 +363,11 @@ pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &
             }
             Err(raised) => (Err(raised), None),
         };
+        if let Err(raised) = &done {
+            // no frame runs any more, so that all of them let go, wherever it came from
+            let forget = py.import("hypostyle.system").and_then(|system| system.getattr("_forget"));
+            let _ = forget.and_then(|forget| forget.call1((raised.value(py),)));
+        }
         let (mut patches, mut written, mut lent) = (Vec::new(), Vec::new(), Vec::new());
         if let Some(open) = open {
             written.extend(open.columns.iter().map(|column| column.written && done.is_ok()));

@@ -119,7 +119,12 @@ impl Pin {
 
     /// The runs of rows, begin and end, in which any of these columns changed after a generation; None where the table
     /// lacks one of them.
-    fn changed_since(&self, table: usize, names: Vec<String>, generation: u64) -> PyResult<Option<Vec<(usize, usize)>>> {
+    fn changed_since(
+        &self,
+        table: usize,
+        names: Vec<String>,
+        generation: u64,
+    ) -> PyResult<Option<Vec<(usize, usize)>>> {
         self.with_table(table, |_, table| {
             let mut runs: Vec<(usize, usize)> = Vec::new();
             for name in &names {

@@ -526,6 +526,7 @@ impl World {
     }
 
     fn set_payload(&self, py: Python<'_>, system: &str, payload: Vec<u8>) -> PyResult<()> {
+        self.check_maker()?;
         self.simulate(py, |simulation| Ok(simulation.set_payload(system, payload)?))
     }
 

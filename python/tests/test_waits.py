@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -16,14 +17,19 @@ from conftest import unique
 LAYOUT = 'name = "waits"\nbytes_max = "1 MiB"\n[components.a]\nfields = { x = "f64" }'
 
 
+#: What does not end by this fails its test instead of holding all of them up.
+SECONDS_MAX = 240
+
+
 @hypostyle.system(writes="a")
 def add(rows, frame):
     rows.a.x += 1
 
 
 RUN = """
-import os, sys, hypostyle
+import os, signal, sys, hypostyle
 kind, workers = sys.argv[1:]
+signal.alarm(240)  # no test waits for ever
 if kind == "scene":
     scene = hypostyle.Scene("particles", entities=2000)
     world = scene.world(region=f"signals-{os.getpid()}")
@@ -36,7 +42,7 @@ else:
 simulation.run(1, 0.01)
 try:
     print("go", flush=True)
-    simulation.run(10**9, 0.01)
+    simulation.run(10**7, 0.01)
 except KeyboardInterrupt:
     assert simulation.step(0.01).frame == world.frame
     world.close()
@@ -46,7 +52,14 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize(
     ("kind", "workers"),
-    [("python", "local"), ("scene", "local"), ("scene", "threads:1"), ("python", "processes:1")],
+    [
+        ("python", "local"),
+        ("python", "threads:1"),
+        ("python", "processes:1"),
+        ("scene", "local"),
+        ("scene", "threads:1"),
+        ("scene", "processes:1"),
+    ],
 )
 def test_an_interrupt_ends_a_run_of_many_frames(kind, workers):
     command = [sys.executable, "-c", RUN, kind, workers]
@@ -72,24 +85,58 @@ def test_reports_of_long_runs_are_those_of_all_their_frames():
     assert totals([1000]) == totals([1] * 1000)
 
 
+def ended_by(end, wait):
+    """What a wait of another thread raises, once `end` was called beside it."""
+    raised, waits = [], threading.Event()
+
+    def run():
+        waits.set()
+        try:
+            wait()
+        except hypostyle.HypostyleError as error:
+            raised.append(error)
+
+    # a daemon: where the wait does not end, the tests do
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    waits.wait()
+    time.sleep(0.1)  # so that it is in the midst of it, mostly
+    end()
+    thread.join(SECONDS_MAX)
+    assert not thread.is_alive() and len(raised) == 1
+    return raised[0]
+
+
 def test_a_closed_region_ends_its_waits():
     with hypostyle.World(LAYOUT, region=unique("closed")) as world:
         world.publish()
-        region, raised, waits = hypostyle.open(world.region), [], threading.Event()
+        region = hypostyle.open(world.region)
+        ended = ended_by(region.close, region.wait)
+        assert isinstance(ended, hypostyle.ClosedError) and f"region {world.region} was closed" in str(ended)
+        region = hypostyle.open(world.region)
+        ended = ended_by(region.close, lambda: [snapshot.release() for snapshot in region.follow()])
+        assert isinstance(ended, hypostyle.ClosedError)
 
-        def wait():
-            waits.set()
-            try:
-                region.wait()
-            except hypostyle.ClosedError as error:
-                raised.append(error)
 
-        thread = threading.Thread(target=wait)
-        thread.start()
-        waits.wait()
-        region.close()
-        thread.join()
-        assert len(raised) == 1
+def test_a_closed_world_ends_the_waits_for_it():
+    with hypostyle.World(LAYOUT, region=unique("closed")) as world:
+        world.publish()
+        region = hypostyle.open(world.region)
+        ended = ended_by(world.close, region.wait)
+        assert isinstance(ended, hypostyle.WriterGoneError) and "newest generation is 1" in str(ended)
+
+
+@pytest.mark.parametrize("workers", ["local", "threads:1", "processes:1"])
+@pytest.mark.parametrize("what", ["world", "simulation"])
+def test_a_close_ends_a_run_in_another_thread(workers, what):
+    with hypostyle.World(LAYOUT, region=unique("closed")) as world:
+        world.spawn(1000, a={})
+        simulation = hypostyle.Simulation(world, [add], workers)
+        simulation.run(1, 0.01)
+        closed = world if what == "world" else simulation
+        assert isinstance(ended_by(closed.close, lambda: simulation.run(10**7, 0.01)), hypostyle.ClosedError)
+        if what == "simulation":
+            assert world.publish() >= 1 and len(world) == 1000
 
 
 ASYNC = """

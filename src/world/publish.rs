@@ -92,7 +92,6 @@ impl World {
         self.store.sweep_limbo();
         self.free_directories();
         self.store.shrink_tight();
-        self.reserve_directory()?;
         if let Some((process, generation)) = self.secure()? {
             self.publisher.skipped += 1;
             self.store.region.control().publish_skipped.store(self.publisher.skipped, Ordering::Relaxed);
@@ -115,14 +114,14 @@ impl World {
         Ok(Publication::Published(generation))
     }
 
-    /// Makes sure that every column that is expected to be written can be written after the next publication. Else the
-    /// process and the generation of a reader that holds too much for that.
+    /// Makes sure that the next publication has room for its directory, and that every column that is expected to be
+    /// written can be written after it. Else the process and the generation of a reader that holds too much for that.
     ///
     /// # Errors
     /// There is no room, and no reader is the reason.
     pub(super) fn secure(&mut self) -> Result<Option<(u32, u64)>, WorldError> {
         loop {
-            if self.store.secure_next()? {
+            if self.has_room()? {
                 return Ok(None);
             }
             if !self.store.give_up_oldest(0) {
@@ -178,15 +177,16 @@ impl World {
             self.store.refresh_living_pins();
             self.store.sweep_limbo();
             self.free_directories();
-            if self.store.secure_next()? {
+            if self.has_room()? {
                 return Ok(None);
             }
-            let reader = self.store.region.oldest_reader().filter(|_| !self.store.pins().is_empty());
-            let Some(reader) = reader else {
-                return Err(self.store.full(self.store.lacking_bytes()).into());
-            };
-            if begin.elapsed() >= self.publisher.wait || !os::can_sleep() {
-                return Ok(Some(reader));
+            let is_over = begin.elapsed() >= self.publisher.wait || !os::can_sleep();
+            let is_held = !self.store.pins().is_empty();
+            match self.store.region.oldest_reader().filter(|_| is_held) {
+                Some(reader) if is_over => return Ok(Some(reader)),
+                // a reader that let go this moment is none, and what it held is there at the next look
+                None if is_over || !is_held => return Err(self.store.full(self.store.lacking_bytes()).into()),
+                _ => {}
             }
             std::thread::sleep(Duration::from_micros(200));
         }
@@ -210,6 +210,16 @@ impl World {
             }
             held
         });
+    }
+
+    /// Whether the next publication, and the frames after it, have room beside what readers and kept generations hold.
+    fn has_room(&mut self) -> Result<bool, RegionError> {
+        match self.reserve_directory() {
+            Ok(()) => self.store.secure_next(),
+            // a directory is a page or so, but the last one may be a reader's as well
+            Err(RegionError::Held { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Room for the next directory, before it is decided what fits beside it.

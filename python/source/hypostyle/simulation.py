@@ -170,7 +170,7 @@ class Simulation:
         parts = self._native.run(integer_of("the number of frames", frames), float(dt), publish_every)
         patches = {}
         for each, (numbers, dense_rows, refusal) in zip(self._systems, parts.pop("patches")):
-            patches[each.name] = PatchReport(*numbers, dense_rows, refusal)
+            patches[each.name] = PatchReport(*(*numbers, dense_rows, refusal))
         self._report = FrameReport(patches=patches, **parts)
         return self._report
 

@@ -465,15 +465,13 @@ class _Caller:
                 made.run(rows, Frame(job, layout), Patches(made, layout, job, len(rows)))  # type: ignore[call-arg]
             else:
                 made.run(rows, Frame(job, layout))  # type: ignore[call-arg]
-        except BaseException as failure:
-            _forget(failure)
-            raise
         finally:
             rows._end()
 
 
 def _forget(failure: Optional[BaseException]) -> None:
-    """Else the failure's frames would hold the arrays of the rows."""
+    """What the native half calls with what came out of a job, an interrupt at the job's very end too: else the failure's
+    frames would hold the arrays of the rows."""
     seen: set[int] = set()
     while failure is not None and id(failure) not in seen:
         seen.add(id(failure))
