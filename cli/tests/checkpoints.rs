@@ -220,7 +220,7 @@ fn wrong_usage_is_told_and_has_its_code() {
     for (args, wanted, words) in [
         (&["checkpoint", file, "-o", taken][..], 6, "exists and is another kind of file"),
         (&["checkpoint", file, "-o", "/"], 6, "exists and is another kind of file"),
-        (&["checkpoint", file, "-o", absent], 1, "cannot make"),
+        (&["checkpoint", file, "-o", absent], 3, "cannot make"),
         (&["checkpoint", file, "-o", file, "--level", "20"], 2, "use 0 to 19"),
         (&["checkpoint", file, "-o", file, "--level", "-1"], 2, "use 0 to 19"),
         (&["checkpoint", file, "-o", file, "--note", "a"], 2, "NAME=VALUE"),
@@ -236,7 +236,7 @@ fn wrong_usage_is_told_and_has_its_code() {
         (&["run", "nbody", "--from", file, "--resume", "--region", "x"], 2, "cannot be used with"),
         (&["run", "nbody", "--checkpoint-every", "3"], 2, "needs --checkpoint DIR or --record DIR"),
         (&["run", "nbody", "--frames", "1", "--checkpoint", &text, "--checkpoint-level", "99"], 2, "use 0 to 19"),
-        (&["run", "nbody", "--frames", "1", "--checkpoint", taken], 1, "cannot make"),
+        (&["run", "nbody", "--frames", "1", "--checkpoint", taken], 6, "cannot make"),
     ] {
         let (code, message) = failure(args);
         assert!(code == wanted && message.contains(words), "{args:?}: {code} {message}");
