@@ -274,6 +274,17 @@ proptest! {
     }
 }
 
+/// A state is loaded whatever share of it the entity map has, which is held twice.
+#[test]
+fn many_entities_without_fields_are_loaded() {
+    let mut world = World::builder().component::<Marked>().build().unwrap();
+    world.spawn_batch((0..300_000).map(|_| Marked)).unwrap();
+    world.publish().unwrap();
+    let file = CheckpointFile::of_bytes(sample::bytes_of(&mut world.reader().unwrap(), 1)).unwrap();
+    assert!(file.verify().unwrap().is_whole());
+    assert_eq!(file.load().unwrap().pin().unwrap().entity_count(), 300_000);
+}
+
 /// Writer, check and loader look at the same: what is whole can be loaded, whichever bit of a state is another one, with
 /// every checksum right.
 #[test]

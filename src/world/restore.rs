@@ -47,14 +47,16 @@ pub(crate) struct Piece {
 /// Puts the content into a piece.
 type Fill<'a, E> = dyn FnMut(Piece, &mut [u8]) -> Result<(), E> + 'a;
 
-/// Address space for a world that is only looked at: every extent as the allocator rounds it, as much again for what a
-/// publication insists on, and its directory.
+/// Address space for a world that is only looked at: every extent as the allocator rounds it, once more those of the columns
+/// that any world is expected to write (the entity map, the resources), and its directory.
 pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
     let mut bytes = 1 << 20;
     for table in &head.tables {
         for (_, item) in &table.shape.columns {
             let extent = item.extent_bytes(table.capacity).1.max(PAGE_BYTES);
-            bytes = extent.checked_next_multiple_of(PAGE_BYTES).unwrap_or(u64::MAX).saturating_add(bytes);
+            let extent = extent.checked_next_multiple_of(PAGE_BYTES).unwrap_or(u64::MAX);
+            let times = if table.kind == TableKind::Data { 1 } else { 2 };
+            bytes = extent.saturating_mul(times).saturating_add(bytes);
         }
         bytes = bytes.saturating_add(PAGE_BYTES + 32 * table.shape.columns.len() as u64);
     }
