@@ -11,10 +11,11 @@ use serde_json::Value;
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hypostyle");
 
-/// The program with these arguments.
+/// The program with these arguments. An interrupt that whoever runs the tests ignores (a shell's background job does)
+/// is not ignored by the program: it would stay so.
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(args).stdin(Stdio::null());
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(PROGRAM).args(args).stdin(Stdio::null());
     command
 }
 
