@@ -14,7 +14,7 @@ def test_a_column_is_an_array_on_the_shared_bytes(spheres):
     with spheres.pin() as snapshot:
         position = snapshot["position"]
         assert position.x.dtype == np.float64 and position.x.shape == (3000,)
-        assert snapshot["velocity"].x.dtype == np.float32
+        assert snapshot["velocity"].x.dtype == np.float64
         for array in (position.x, snapshot["contact"].near, position.entities):
             line = mapping_of(array)
             assert f"hypostyle.{spheres.name}/data" in line, line
