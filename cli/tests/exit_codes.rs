@@ -250,8 +250,8 @@ fn each_command_ends_with_the_codes_of_the_page() {
 #[cfg(feature = "fault-injection")]
 #[test]
 fn a_simulation_that_fails_has_its_code() {
-    // frames enough that the worker gets a job: what killed it once is never run by main
-    let run = ["run", "particles", "--entities", "20000", "--frames", "200", "--workers", "processes:1"];
+    // as long as it takes until the worker gets a job: what killed it once is never run by main
+    let run = ["run", "particles", "--entities", "200000", "--seconds", "300", "--workers", "processes:1"];
     let output = command(&run).env("HYPOSTYLE_FAULT", "ran:1").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(code(&output), 5, "{text}");
