@@ -200,6 +200,8 @@ test("a lost server is told and found again, on a small screen too", { skip }, a
 
 test("a browser that refuses storage is no reason to end", { skip }, async () => {
   const context = await browser.newContext({ viewport: { width: 1000, height: 640 }, colorScheme: "dark" }), page = await context.newPage(), errors: string[] = [];
+  // a busy machine draws in software, slowly
+  page.setDefaultTimeout(120_000);
   page.on("pageerror", error => errors.push(String(error)));
   await page.addInitScript(() => Object.defineProperty(window, "localStorage", { get: () => { throw new DOMException("Access is denied for this document.", "SecurityError"); } }));
   await page.goto(server.url);

@@ -16,6 +16,8 @@ export async function open(browser: Browser, url: string, options: { width?: num
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1360, height: options.height ?? 820 }, colorScheme: options.theme ?? "dark", ...(options.mobile ? { hasTouch: true, isMobile: true } : {}),
   });
+  // a busy machine draws in software, slowly
+  context.setDefaultTimeout(120_000);
   const page = await context.newPage(), errors: string[] = [];
   page.on("pageerror", error => errors.push(String(error)));
   page.on("console", entry => {
