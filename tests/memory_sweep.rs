@@ -423,10 +423,10 @@ fn a_skipped_publication_names_the_reader_and_ends_when_it_lets_go() {
     assert_eq!(simulation.world().frame(), 10);
 }
 
-/// What is left to do: between 45 % and 60 % some worlds are neither refused nor run. Their frames fail with an error
+/// What is left to do: between 42 % and 60 % some worlds of 2 MiB are neither refused nor run. Their frames fail with an error
 /// that has the numbers, and the world stands at its last generation.
 #[test]
-#[ignore = "a gap that is known: admission does not count what the allocator's pages lose there"]
+#[ignore = "a gap that is known: its cause is not found yet"]
 fn worlds_close_above_the_promise() {
     let (outcome, _) = run(Case { bytes_max: 2 * MIB, rows: 24_307, batch: 121, churn: 0, published: false }, 200);
     assert!(outcome.is_good(), "{outcome:?}");

@@ -502,7 +502,7 @@ fn hash_of(order: &[(Vec<usize>, Vec<Entity>)]) -> u64 {
     words.fold(0, |hash, word| mix(hash ^ word))
 }
 
-/// Memory of tight worlds: about half of the programs outgrow it.
+/// Memory of tight worlds: some programs do not fit, and are refused; most run and meet its end.
 const TIGHT_BYTES: u64 = 3 << 19;
 
 /// Runs a program.
