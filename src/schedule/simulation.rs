@@ -27,11 +27,11 @@ use crate::worker::{
 use crate::world::store::expected::Writes;
 use crate::world::{Publication, Rollback, World, WorldError};
 
-use super::build::{Surroundings, Work};
 use super::graph::{self, Group, ScheduleError, Stage};
 use super::job::FrameInfo;
 use super::memory::JobMemory;
 use super::plan::Plan;
+use super::program::build::{BuildContext, Work};
 use super::recording::{self, SystemNames, names};
 use super::report::FrameReport;
 use super::runner::SystemRunner;
