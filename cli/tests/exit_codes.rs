@@ -256,7 +256,10 @@ fn a_simulation_that_fails_has_its_code() {
         let output = command(&run).env("HYPOSTYLE_FAULT", format!("{point}:1")).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(code(&output), 5, "{point}: {text}");
-        assert!(text.contains("error: ") && text.contains("3 workers died") && !text.contains('\x1b'), "{point}: {text}");
+        assert!(
+            text.contains("error: ") && text.contains("3 workers died") && !text.contains('\x1b'),
+            "{point}: {text}"
+        );
     }
     for point in ["published", "disarmed"] {
         let run = ["run", "particles", "--entities", "20000", "--frames", "200", "--workers", "processes:1", "--json"];
