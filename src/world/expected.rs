@@ -11,6 +11,7 @@ use crate::table::{ColumnKind, Shape, TableKind};
 
 use super::query::{QueryPlan, concerns};
 use super::store::Store;
+use super::{World, WorldError};
 
 /// Tables that get rows have room for so many more: one in so many of what they have, as there is memory.
 const PARTS: [u64; 3] = [8, 16, 32];
@@ -61,26 +62,53 @@ impl Writes {
     }
 }
 
+impl World {
+    /// Notes what a schedule is going to write, and finds room for it; what is published is moved, where that helps.
+    ///
+    /// # Errors
+    /// The world has no room for it; then nothing is expected. A world that has run goes on as it is.
+    pub(crate) fn expect(&mut self, writes: Vec<Writes>) -> Result<(), WorldError> {
+        let mut done = self.store.expect(writes.clone());
+        if matches!(done, Err(RegionError::Full { .. })) {
+            let wanted = self.store.exact_capacities();
+            self.store.forget_expected();
+            if self.compact(&wanted)? {
+                done = self.store.expect(writes.clone());
+            }
+            if done.is_err() && self.frame > 0 {
+                self.store.begin_expecting(writes);
+            }
+        }
+        match done {
+            // readers let go in time
+            Ok(()) | Err(RegionError::Held { .. }) => Ok(()),
+            Err(error) if self.frame > 0 => {
+                tracing::warn!(%error, "the world has less room than its schedule may need");
+                Ok(())
+            }
+            Err(error) => {
+                self.store.forget_expected();
+                Err(error.into())
+            }
+        }
+    }
+}
+
 impl Store {
     /// Notes what a schedule is going to write, and finds room for it.
     ///
     /// # Errors
-    /// The world has no room for it; then nothing is expected. A world that `has_run` goes on as it is.
-    pub(crate) fn expect(&mut self, writes: Vec<Writes>, has_run: bool) -> Result<(), RegionError> {
+    /// The world has no room for it now.
+    fn expect(&mut self, writes: Vec<Writes>) -> Result<(), RegionError> {
+        self.begin_expecting(writes);
+        self.make_room_for_expected()
+    }
+
+    fn begin_expecting(&mut self, writes: Vec<Writes>) {
         self.close_all();
         self.begin_change();
         self.expected = Expected(writes);
         self.mark_expected();
-        let done = self.make_room_for_expected();
-        match done {
-            // readers let go in time
-            Err(RegionError::Held { .. }) => Ok(()),
-            Err(error) if !has_run => {
-                self.forget_expected();
-                Err(error)
-            }
-            _ => Ok(()),
-        }
     }
 
     fn make_room_for_expected(&mut self) -> Result<(), RegionError> {
