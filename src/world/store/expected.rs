@@ -9,9 +9,8 @@ use crate::layout::Storage;
 use crate::region::RegionError;
 use crate::table::{ColumnKind, Shape, TableKind};
 
-use super::query::{QueryPlan, concerns};
-use super::store::Store;
-use super::{World, WorldError};
+use super::Store;
+use crate::world::access::query::{QueryPlan, concerns};
 
 /// Tables that get rows have room for so many more: one in so many of what they have, as there is memory.
 const PARTS: [u64; 3] = [8, 16, 32];
@@ -20,7 +19,7 @@ const PARTS: [u64; 3] = [8, 16, 32];
 const ROWS_MORE_MIN: u64 = 64;
 
 /// Rows that there is room for at least, beside those of a table that gets rows.
-pub(super) fn margin_rows(rows: u32) -> u32 {
+pub(in crate::world) fn margin_rows(rows: u32) -> u32 {
     (rows / PARTS[PARTS.len() - 1] as u32).max(ROWS_MORE_MIN as u32)
 }
 
@@ -62,49 +61,17 @@ impl Writes {
     }
 }
 
-impl World {
-    /// Notes what a schedule is going to write, and finds room for it; what is published is moved, where that helps.
-    ///
-    /// # Errors
-    /// The world has no room for it; then nothing is expected. A world that has run goes on as it is.
-    pub(crate) fn expect(&mut self, writes: Vec<Writes>) -> Result<(), WorldError> {
-        let mut done = self.store.expect(writes.clone());
-        if matches!(done, Err(RegionError::Full { .. })) {
-            let wanted = self.store.exact_capacities();
-            self.store.forget_expected();
-            if self.compact(&wanted)? {
-                done = self.store.expect(writes.clone());
-            }
-            if done.is_err() && self.frame > 0 {
-                self.store.begin_expecting(writes);
-            }
-        }
-        match done {
-            // readers let go in time
-            Ok(()) | Err(RegionError::Held { .. }) => Ok(()),
-            Err(error) if self.frame > 0 => {
-                tracing::warn!(%error, "the world has less room than its schedule may need");
-                Ok(())
-            }
-            Err(error) => {
-                self.store.forget_expected();
-                Err(error.into())
-            }
-        }
-    }
-}
-
 impl Store {
     /// Notes what a schedule is going to write, and finds room for it.
     ///
     /// # Errors
     /// The world has no room for it now.
-    fn expect(&mut self, writes: Vec<Writes>) -> Result<(), RegionError> {
+    pub(in crate::world) fn expect(&mut self, writes: Vec<Writes>) -> Result<(), RegionError> {
         self.begin_expecting(writes);
         self.make_room_for_expected()
     }
 
-    fn begin_expecting(&mut self, writes: Vec<Writes>) {
+    pub(in crate::world) fn begin_expecting(&mut self, writes: Vec<Writes>) {
         self.close_all();
         self.begin_change();
         self.expected = Expected(writes);
@@ -150,14 +117,14 @@ impl Store {
     }
 
     /// Marks the columns of all tables.
-    pub(super) fn mark_expected(&mut self) {
+    pub(in crate::world) fn mark_expected(&mut self) {
         for table in 0..self.tables.len() as u32 {
             self.mark_expected_table(table);
         }
     }
 
     /// Marks the columns of a new table, or of one that has other columns by now.
-    pub(super) fn mark_expected_table(&mut self, table: u32) {
+    pub(in crate::world) fn mark_expected_table(&mut self, table: u32) {
         let Store { tables, expected, layout, .. } = self;
         let table = &mut tables[table as usize];
         let shape = std::sync::Arc::clone(&table.shape);

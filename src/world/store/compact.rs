@@ -1,57 +1,17 @@
 #![forbid(unsafe_code)]
-//! Compaction: frozen columns move towards the beginning of the data, over publications.
+//! Compaction: frozen columns move towards the beginning of the data.
 //!
 //! What a generation names is never moved while it is named. So a move is a copy, which the next generation names in the
-//! place of the old extent; that is free once the older generation has no reader. Only a simulation that is being made
-//! asks for it, as each step is a generation.
+//! place of the old extent; that is free once the older generation has no reader.
 
 use crate::region::{Extent, RegionError};
+use crate::table::Spare;
 
-use super::store::Store;
-use super::{World, WorldError};
-
-/// Steps at most: after a few of them nothing moves any more.
-const STEPS_MAX: usize = 8;
-
-impl World {
-    /// Moves frozen columns until what is free lies together, and gives tables these capacities. It takes generations.
-    /// False: a reader holds what would be moved.
-    ///
-    /// # Errors
-    /// As for [`World::publish`].
-    pub(crate) fn compact(&mut self, capacities: &[(u32, u32)]) -> Result<bool, WorldError> {
-        if !self.pack()? {
-            return Ok(false);
-        }
-        for (table, capacity) in capacities {
-            // what does not fit yet is asked for again, by whoever needs it
-            if let Err(error) = self.store.resize(*table, *capacity) {
-                tracing::debug!(%error, table, capacity, "a table stays as it is");
-            }
-        }
-        Ok(self.publish()?.is_published() && self.pack()?)
-    }
-
-    fn pack(&mut self) -> Result<bool, WorldError> {
-        for _ in 0..STEPS_MAX {
-            self.store.refresh_pins();
-            if !self.store.pins().is_empty() {
-                return Ok(false);
-            }
-            if !self.store.move_frozen_down()? {
-                break;
-            }
-            if !self.publish()?.is_published() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-}
+use super::Store;
 
 impl Store {
     /// Copies frozen columns to free places before their own. True: some were; a publication makes their old places free.
-    fn move_frozen_down(&mut self) -> Result<bool, RegionError> {
+    pub(in crate::world) fn move_frozen_down(&mut self) -> Result<bool, RegionError> {
         self.close_all();
         self.begin_change();
         self.sweep_limbo();
@@ -86,7 +46,7 @@ impl Store {
         self.region.adopt(pool, &fresh)?;
         for table in 0..self.tables.len() {
             for column in 0..self.tables[table].columns.len() {
-                let reusable = |spare: &crate::table::Spare| self.reusable(spare.named);
+                let reusable = |spare: &Spare| self.reusable(spare.named);
                 if self.tables[table].columns[column].spare.as_ref().is_some_and(reusable) {
                     let column = &mut self.tables[table].columns[column];
                     column.spare = None;

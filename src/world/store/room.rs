@@ -15,8 +15,8 @@ use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
 use crate::region::{Extent, ExtentPool, RegionError};
 use crate::table::{Column, ColumnKind, ENTITIES, FIRST_DATA, Item, Spare, Table};
 
+use super::Store;
 use super::plan::{Ask, Cell, Effort, Other, Plan, Step, Wanted, What};
-use super::store::Store;
 
 /// Bytes beside what columns need.
 const SLACK_BYTES: u64 = 32 << 10;
@@ -34,7 +34,7 @@ impl Store {
     ///
     /// # Errors
     /// As for [`Store::allocate`].
-    pub(super) fn allocate_directory(&mut self, bytes: u64) -> Result<Extent, RegionError> {
+    pub(in crate::world) fn allocate_directory(&mut self, bytes: u64) -> Result<Extent, RegionError> {
         self.allocate_for(Ask { extents: &[bytes], directory: true, ..Ask::default() }, bytes)
     }
 
@@ -58,7 +58,7 @@ impl Store {
 
     /// Whether there is so much room at the end of the data that whatever is asked for now and for the next generation
     /// fits there.
-    pub(super) fn is_roomy(&self, bytes: u64) -> bool {
+    pub(in crate::world) fn is_roomy(&self, bytes: u64) -> bool {
         let pool = self.region.pool();
         let most = pool.allocated().saturating_add(ExtentPool::rounded(bytes));
         pool.end_room() / 2 > most.saturating_add(SLACK_BYTES)
@@ -68,7 +68,7 @@ impl Store {
     ///
     /// # Errors
     /// As for [`Store::allocate`].
-    pub(super) fn resize_keeping(&mut self, table: u32, capacity: u32, kept: u32) -> Result<(), RegionError> {
+    pub(in crate::world) fn resize_keeping(&mut self, table: u32, capacity: u32, kept: u32) -> Result<(), RegionError> {
         self.close(table);
         let shape = &self.tables[table as usize].shape;
         let bytes = shape.columns.iter().map(|(_, item)| item.extent_bytes(capacity).1);
@@ -136,7 +136,7 @@ impl Store {
     }
 
     /// Bytes of the extents that columns which are expected to be written lack.
-    pub(super) fn lacking_bytes(&self) -> u64 {
+    pub(in crate::world) fn lacking_bytes(&self) -> u64 {
         let lacks = |column: &&Column| {
             column.expected && !column.spare.as_ref().is_some_and(|spare| self.is_free_later(spare.named))
         };
@@ -168,26 +168,26 @@ impl Store {
     }
 
     /// Whether a reader holds something that would be free without it.
-    pub(super) fn is_held_by_readers(&self) -> bool {
+    pub(in crate::world) fn is_held_by_readers(&self) -> bool {
         let pinned = |(first, last): (u64, u64)| self.pins().iter().any(|pin| (first..=last).contains(pin));
         let spares = self.tables.iter().flat_map(|table| &table.columns).filter_map(|column| column.spare.as_ref());
         self.limbo().iter().any(|(_, named)| pinned(*named)) || spares.map(|spare| spare.named).any(pinned)
     }
 
     /// Directories that there is room for before the next publication: two of them take turns.
-    pub(super) fn directories_wanted(&self) -> usize {
+    pub(in crate::world) fn directories_wanted(&self) -> usize {
         if self.published == 0 { 2 } else { 1 }
     }
 
     /// Bytes of a generation's directory at most.
-    pub(super) fn directory_bytes(&self) -> u64 {
+    pub(in crate::world) fn directory_bytes(&self) -> u64 {
         let words: usize = self.tables.iter().map(|table| 2 + table.shape.components.len() + table.columns.len()).sum();
         (64 * (words as u64 + 2)).next_multiple_of(PAGE_BYTES)
     }
 
     /// Whether the next generation can be published such that every expected column can be written after it, with all
     /// that readers and kept generations hold; memory in pieces is put together for it.
-    pub(super) fn secure_next(&mut self) -> Result<bool, RegionError> {
+    pub(in crate::world) fn secure_next(&mut self) -> Result<bool, RegionError> {
         if self.is_roomy(0) || !self.lacks_after() {
             return Ok(true);
         }
@@ -296,7 +296,7 @@ impl Store {
     }
 
     /// Tables of rows with the least capacities that they need, where they have another one.
-    pub(super) fn exact_capacities(&self) -> Vec<(u32, u32)> {
+    pub(in crate::world) fn exact_capacities(&self) -> Vec<(u32, u32)> {
         let tables = self.tables.iter().enumerate().map(|(index, table)| (index as u32, table));
         let rows = tables.filter(|(index, _)| *index == ENTITIES || *index >= FIRST_DATA);
         let exact = rows.map(|(index, table)| (index, table.capacity, Self::exact_capacity(table)));
