@@ -23,6 +23,7 @@ pub(crate) mod query;
 pub(crate) mod restore;
 mod rollback;
 mod room;
+mod row;
 mod rows;
 pub(crate) mod scatter;
 mod select;
@@ -44,11 +45,12 @@ pub use builder::WorldBuilder;
 pub use bulk::BulkSpawn;
 pub use bundle::Bundle;
 pub use error::WorldError;
-pub use lookup::Lookup;
+pub use lookup::{Lookup, RowOffsets};
 pub use prefab::{Prefab, PrefabSpawn};
 pub use publish::Publication;
 pub use query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
 pub use rollback::{KeptGeneration, Rollback};
+pub use row::ValueMut;
 
 use crate::layout::Layout;
 use crate::patch::RecordSizes;
@@ -190,9 +192,9 @@ impl World {
         self.publisher.skipped
     }
 
-    /// Whether a handle's entity is alive.
+    /// Whether the world has this entity: it was spawned here and not despawned since.
     #[must_use]
-    pub fn is_alive(&self, entity: Entity) -> bool {
+    pub fn contains(&self, entity: Entity) -> bool {
         self.store.locate(entity).is_some()
     }
 

@@ -154,7 +154,7 @@ fn contents_of_world(world: &World) -> Contents {
     world.query::<Entities>(|entities, _| all.extend_from_slice(entities)).expect("no component is asked for");
     for entity in all {
         let mut components = BTreeMap::new();
-        assert!(world.is_alive(entity));
+        assert!(world.contains(entity));
         for component in 0..COMPONENTS {
             with_component!(component, C => {
                 let got = world.get::<C>(entity);
