@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::patch::{Op, PatchWriter};
-use crate::world::bundle::{Bundle, RegistryRef};
+use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::{Component, Entity, Resource};
 
 use super::error::JobError;

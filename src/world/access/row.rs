@@ -8,9 +8,9 @@ use std::ops::{Deref, DerefMut};
 use crate::table::Location;
 use crate::{Component, Entity};
 
-use super::World;
-use super::error::WorldError;
 use super::query::Query;
+use crate::world::World;
+use crate::world::error::WorldError;
 
 /// A component of an entity, to read and to change: made by [`World::get_mut`]. A value that was borrowed mutably is
 /// written back when this ends, and its row counts as changed.
