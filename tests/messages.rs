@@ -120,7 +120,7 @@ fn nested_structs_say_what_they_lack() {
         ("#[derive(Field, Clone, Copy)]\nenum V { A }", ["program.rs:3:1", "a field is a struct, not an enum"]),
         (
             "#[derive(Clone, Copy)]\nstruct V { x: f32 }\n#[derive(Bundle, Clone, Copy)]\nstruct B {\n    v: V,\n}",
-            ["program.rs:6:8", "`V` is not a component"],
+            ["program.rs:6:8", "`V` is not a bundle"],
         ),
     ] {
         says(program, &parts);

@@ -56,7 +56,7 @@ impl Naive {
         self.entities.keys().map(|(index, generation)| Entity::from_parts(*index, *generation)).collect()
     }
 
-    pub fn is_alive(&self, entity: Entity) -> bool {
+    pub fn contains(&self, entity: Entity) -> bool {
         self.entities.contains_key(&key(entity))
     }
 

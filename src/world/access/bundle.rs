@@ -10,6 +10,12 @@ use crate::world::error::WorldError;
 
 pub(crate) mod sealed {
     /// Keeps bundles to the derives.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is not a bundle",
+        label = "not a component, nor a tuple or struct of components",
+        note = "a component is a struct with `#[derive(Clone, Copy, hypostyle::Component)]`",
+        note = "a struct of components is a bundle with `#[derive(Clone, Copy, hypostyle::Bundle)]`"
+    )]
     pub trait Sealed {}
 }
 
