@@ -1,4 +1,5 @@
-//! Derive macros of the hypostyle engine: [`Component`](macro@Component) and [`Resource`](macro@Resource).
+//! Derive macros of the hypostyle engine: [`Component`](macro@Component), [`Resource`](macro@Resource) and
+//! [`Reduce`](macro@Reduce).
 //!
 //! Use them through the `hypostyle` crate, whose documentation has the examples. This crate only writes code: the
 //! meaning of what it writes is documented at the traits.
@@ -7,6 +8,7 @@
 mod attributes;
 mod expand;
 mod name;
+mod reduce;
 mod types;
 
 use proc_macro::TokenStream;
@@ -34,4 +36,13 @@ pub fn derive_component(input: TokenStream) -> TokenStream {
 pub fn derive_resource(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::resource(&input).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+/// Says how two values of a resource become one, field by field: see the trait.
+///
+/// On each field: `#[reduce(sum)]`, `#[reduce(min)]` or `#[reduce(max)]`.
+#[proc_macro_derive(Reduce, attributes(reduce, resource))]
+pub fn derive_reduce(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    reduce::reduce(&input).unwrap_or_else(|e| e.to_compile_error()).into()
 }

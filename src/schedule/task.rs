@@ -8,6 +8,7 @@ use crate::Entity;
 use crate::column::{RawColumn, RowState};
 use crate::gather::Gathered;
 use crate::layout::FieldType;
+use crate::reduce::Reduced;
 
 use super::job::IdCache;
 use super::memory::JobMemory;
@@ -98,6 +99,7 @@ pub(crate) struct Task {
     pub any: Vec<u64>,
     pub gathered: Gathered,
     pub cache: IdCache,
+    pub reduced: Reduced,
     /// Whether a kernel asked for its memory to be closed after it.
     pub revoke: Cell<bool>,
 }
@@ -125,6 +127,7 @@ impl Task {
         self.view_words.clear();
         self.changed.clear();
         self.changed_words.clear();
+        self.reduced.clear();
         for _ in 0..columns {
             let column = Self::column(words, (start, len, rows), memory)?;
             self.columns.push(column);

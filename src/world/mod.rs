@@ -16,6 +16,7 @@ pub(crate) mod expected;
 mod free;
 mod lookup;
 mod named;
+mod parallel;
 mod prefab;
 mod publish;
 pub(crate) mod query;
