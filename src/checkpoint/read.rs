@@ -17,7 +17,7 @@ use crate::generation::check::Check;
 use crate::layout::Layout;
 use crate::region::RegionTarget;
 use crate::snapshot::Reader;
-use crate::world::restore::{self, Piece};
+use crate::world::life::restore::{self, Piece};
 use crate::world::{World, WorldBuilder};
 
 use super::codec::Decoder;

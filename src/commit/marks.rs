@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 
-use crate::world::scatter::consecutive;
+use crate::world::store::scatter::consecutive;
 
 /// In place of a table: the batch's new entities, whose rows are their places among them.
 pub(super) const SPAWNS: u32 = u32::MAX;

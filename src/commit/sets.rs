@@ -8,7 +8,7 @@ use crate::layout::Storage;
 use crate::patch::{Entries, HANDLE_BYTES, Op, ROW_BYTES};
 use crate::region::RegionError;
 use crate::table::{LOCATION_FREE, Location};
-use crate::world::scatter::Values;
+use crate::world::store::scatter::Values;
 
 use super::apply::{Commit, Current, Target};
 use super::report::Refusal;

@@ -8,8 +8,8 @@
 use crate::Entity;
 use crate::layout::Storage;
 use crate::region::RegionError;
-use crate::world::scatter::Values;
 use crate::world::store::Store;
+use crate::world::store::scatter::Values;
 
 use super::apply::Commit;
 use super::pending::{Change, NONE, Node};

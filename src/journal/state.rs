@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::limits::CHUNK_ROWS;
 use crate::region::RegionTarget;
 use crate::snapshot::{Reader, Snapshot};
-use crate::world::restore::{self, Piece};
+use crate::world::life::restore::{self, Piece};
 use crate::world::{World, WorldBuilder};
 
 use super::error::JournalError;

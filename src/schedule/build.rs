@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::commit::JobRows;
 use crate::layout::{FieldType, ScalarType};
 use crate::region::RegionError;
-use crate::world::query::{MaskTerm, Matched, matches};
+use crate::world::access::query::{MaskTerm, Matched, matches};
 use crate::world::store::Store;
 
 use super::graph::Group;

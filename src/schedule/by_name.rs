@@ -13,10 +13,10 @@ use crate::Entity;
 use crate::column::Mut;
 use crate::layout::{ComponentLayout, FieldType, Layout};
 use crate::patch::Op;
-use crate::world::bulk::find_field;
-use crate::world::bundle::RegistryRef;
+use crate::world::access::bulk::find_field;
+use crate::world::access::bundle::RegistryRef;
+use crate::world::access::query::{Fetch, QueryPlan};
 use crate::world::error::WorldError;
-use crate::world::query::{Fetch, QueryPlan};
 
 use super::error::{JobError, KernelError};
 use super::job::Job;

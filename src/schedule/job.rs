@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::patch::{Op, PatchWriter};
 use crate::reduce::{Reduce, Reduced};
-use crate::world::bundle::{Bundle, RegistryRef};
+use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::{Component, Entity, Resource};
 
 use super::error::JobError;

@@ -17,7 +17,7 @@ use crate::gather::Pieces;
 use crate::patch::{PatchWriter, first_reserved};
 use crate::trace::JobTrace;
 use crate::worker::{Runner, Undo};
-use crate::world::query::{Fetch, bit_runs};
+use crate::world::access::query::{Fetch, bit_runs};
 
 use super::error::text_of;
 use super::job::{FrameInfo, Job, OwnRows};

@@ -24,7 +24,7 @@ use crate::worker::{
     Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged,
     WorkerCommand, WorkerKind, WorkerStatus, Workers,
 };
-use crate::world::expected::Writes;
+use crate::world::store::expected::Writes;
 use crate::world::{Publication, Rollback, World, WorldError};
 
 use super::build::{Surroundings, Work};

@@ -8,9 +8,9 @@ use crate::Resource;
 use crate::commit::Access;
 use crate::limits::JOB_ROWS;
 use crate::reduce::{FieldJoin, Reduce, Reduction};
-use crate::world::bundle::{Bundle, RegistryRef};
+use crate::world::access::bundle::{Bundle, RegistryRef};
+use crate::world::access::query::{Fetch, Query, QueryPlan};
 use crate::world::error::WorldError;
-use crate::world::query::{Fetch, Query, QueryPlan};
 
 use super::by_name::Names;
 use super::error::KernelError;
@@ -633,7 +633,7 @@ impl System {
         let sort_by = match &self.sort_by {
             None => None,
             Some(name) => {
-                let (component, field, _) = crate::world::bulk::find_field(registry, name)?;
+                let (component, field, _) = crate::world::access::bulk::find_field(registry, name)?;
                 Some((component, field))
             }
         };

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::Entity;
 use crate::column::{ColumnCursor, RawColumn};
-use crate::world::query::{Fetch, Query};
+use crate::world::access::query::{Fetch, Query};
 
 /// The entity map as it was when the batch began.
 #[derive(Clone, Copy, Debug)]

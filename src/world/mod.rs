@@ -3,60 +3,40 @@
 //! Architecture invariant: the world never runs a kernel and never sees a worker; it is changed by its owner between
 //! frames and by commits within them, both through [`store::Store`].
 
-pub(crate) mod arena;
-mod builder;
-pub(crate) mod bulk;
-pub(crate) mod bundle;
-mod cells;
-mod dense;
-mod despawn;
-mod edit;
-pub(crate) mod error;
-pub(crate) mod expected;
-mod free;
-mod lookup;
-mod named;
-mod parallel;
-mod prefab;
-mod publish;
-pub(crate) mod query;
-#[cfg(feature = "checkpoint")]
-pub(crate) mod restore;
-mod rollback;
-mod room;
-mod rows;
-pub(crate) mod scatter;
-mod select;
-mod set_columns;
-pub(crate) mod single;
-mod sort;
+// what the tables hold, and the rules by which their bytes are written, moved and freed
 pub(crate) mod store;
+
+// doors to the tables: one entity, many, those that a query matches, by type or by name
+pub(crate) mod access;
+
+// how worlds begin, are published, go back, and begin again
+pub(crate) mod life;
+
+pub(crate) mod error;
 #[cfg(test)]
 mod tests;
-mod verify;
-mod visit;
 
 use crate::table::{RESOURCES, Registry};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use builder::WorldBuilder;
-pub use bulk::BulkSpawn;
-pub use bundle::Bundle;
+pub use access::bulk::BulkSpawn;
+pub use access::bundle::Bundle;
+pub use access::lookup::Lookup;
+pub use access::prefab::{Prefab, PrefabSpawn};
+pub use access::query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
 pub use error::WorldError;
-pub use lookup::Lookup;
-pub use prefab::{Prefab, PrefabSpawn};
-pub use publish::Publication;
-pub use query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
-pub use rollback::{KeptGeneration, Rollback};
+pub use life::builder::WorldBuilder;
+pub use life::publish::Publication;
+pub use life::rollback::{KeptGeneration, Rollback};
 
 use crate::layout::Layout;
 use crate::patch::RecordSizes;
 use crate::region::{RegionTarget, Usage};
 use crate::{Component, Entity, Resource};
 
-use bundle::RowRef;
+use access::bundle::RowRef;
 use store::Store;
 
 /// A world: entities with components in tables, and resources.
@@ -77,10 +57,10 @@ pub struct World {
     pub(crate) layout_hash: u64,
     pub(crate) frame: u64,
     pub(crate) time: f64,
-    pub(crate) publisher: publish::Publisher,
-    edit: edit::EditScratch,
+    pub(crate) publisher: life::publish::Publisher,
+    edit: access::edit::EditScratch,
     prefabs: HashMap<String, Prefab>,
-    queries: visit::Queries,
+    queries: access::visit::Queries,
 }
 
 impl World {
@@ -235,7 +215,7 @@ impl World {
     #[cold]
     #[inline(never)]
     fn unreachable<B: Bundle>(&self, entity: Entity) -> WorldError {
-        match B::ids(&bundle::RegistryRef(&self.registry), &mut Vec::new()) {
+        match B::ids(&access::bundle::RegistryRef(&self.registry), &mut Vec::new()) {
             Ok(()) => WorldError::Stale { entity },
             Err(error) => error,
         }

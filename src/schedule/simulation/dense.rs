@@ -13,7 +13,7 @@ use crate::region::RegionError;
 use crate::schedule::build::{Work, WrittenColumn};
 use crate::schedule::system::Compiled;
 use crate::table::Registry;
-use crate::world::query::bit_runs;
+use crate::world::access::query::bit_runs;
 use crate::world::store::Store;
 
 /// What was written densely by the jobs of one batch. Kept for its memory.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::commit::JobRows;
 use crate::patch::batch_tag;
-use crate::world::query::bit_runs;
+use crate::world::access::query::bit_runs;
 
 use super::dense::Around;
 
@@ -298,7 +298,7 @@ impl Simulation {
             for table in 0..store.tables.len() as u32 {
                 let shape = Arc::clone(&store.tables[table as usize].shape);
                 let Some(slot) = shape.slot(component) else { continue };
-                if crate::world::query::concerns(&self.compiled[system].own, &shape) {
+                if crate::world::access::query::concerns(&self.compiled[system].own, &shape) {
                     store.sort_table(table, usize::from(slot.first) + usize::from(field))?;
                 }
             }

@@ -4,9 +4,9 @@
 use crate::table::{Registry, Table};
 use crate::{Component, Entity};
 
-use super::World;
-use super::error::WorldError;
 use super::lookup::RowOffsets;
+use crate::world::World;
+use crate::world::error::WorldError;
 
 mod sealed {
     pub trait Sealed {}
@@ -52,10 +52,10 @@ pub struct RegistryRef<'a>(pub(crate) &'a Registry);
 
 /// A row as bundles see it.
 pub struct RowRef<'a> {
-    pub(super) world: &'a World,
-    pub(super) table: &'a Table,
-    pub(super) row: u32,
-    pub(super) entity: Entity,
+    pub(in crate::world) world: &'a World,
+    pub(in crate::world) table: &'a Table,
+    pub(in crate::world) row: u32,
+    pub(in crate::world) entity: Entity,
 }
 
 impl<C: Component> Bundle for C {

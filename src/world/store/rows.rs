@@ -11,10 +11,10 @@ use crate::Entity;
 use crate::limits::ENTITIES_MAX;
 use crate::region::RegionError;
 
-use super::store::Store;
+use super::Store;
 
 /// Copies rows of `bytes` each from `from` (by index) to consecutive places of `to`.
-pub(super) fn gather(bytes: usize, from: &[u8], rows: &[u32], to: &mut [u8]) {
+pub(in crate::world) fn gather(bytes: usize, from: &[u8], rows: &[u32], to: &mut [u8]) {
     fn typed<const N: usize>(from: &[u8], rows: &[u32], to: &mut [u8]) {
         let from: &[[u8; N]] = bytemuck::cast_slice(from);
         let to: &mut [[u8; N]] = bytemuck::cast_slice_mut(to);
@@ -258,7 +258,7 @@ impl Store {
     }
 
     /// Points the entity map to rows whose handles stand in their table. The map is building.
-    pub(super) fn place_rows(&mut self, table: u32, first: u32, n: u32) {
+    pub(in crate::world) fn place_rows(&mut self, table: u32, first: u32, n: u32) {
         let mut handles = std::mem::take(&mut self.scratch.handles);
         handles.clear();
         let (offset, _) = self.span(table, 0, false);

@@ -11,9 +11,9 @@ use crate::Entity;
 use crate::layout::{FieldType, Storage};
 use crate::table::Presence;
 
-use super::World;
 use super::bulk::find_field;
-use super::error::WorldError;
+use crate::world::World;
+use crate::world::error::WorldError;
 
 impl World {
     /// Tables of entities. The tables of a world only become more.
@@ -93,7 +93,7 @@ impl World {
         match shape.slot(component).and_then(|slot| slot.presence) {
             None => self.store.mark_changed(at, component, parity, 0, rows)?,
             Some(presence) => {
-                let has = |store: &super::store::Store, row| store.bit(at, usize::from(presence), row);
+                let has = |store: &crate::world::store::Store, row| store.bit(at, usize::from(presence), row);
                 for row in 0..rows {
                     if has(&self.store, row) {
                         self.store.mark_changed(at, component, parity, row, 1)?;

@@ -19,9 +19,9 @@ use crate::os::{self, Instant};
 use crate::region::pin;
 use crate::region::{Extent, RegionError};
 
-use super::World;
-use super::error::WorldError;
-use super::store::{Kept, Store};
+use crate::world::World;
+use crate::world::error::WorldError;
+use crate::world::store::{Kept, Store};
 
 /// A generation that may still be held.
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +119,7 @@ impl World {
     ///
     /// # Errors
     /// There is no room, and no reader is the reason.
-    pub(super) fn secure(&mut self) -> Result<Option<(u32, u64)>, WorldError> {
+    pub(in crate::world) fn secure(&mut self) -> Result<Option<(u32, u64)>, WorldError> {
         loop {
             if self.has_room()? {
                 return Ok(None);
@@ -133,7 +133,7 @@ impl World {
     }
 
     /// Publishes what the tables name. `last` is called when nothing can fail any more.
-    pub(super) fn issue(&mut self, last: impl FnOnce(&mut Store)) -> Result<u64, WorldError> {
+    pub(in crate::world) fn issue(&mut self, last: impl FnOnce(&mut Store)) -> Result<u64, WorldError> {
         let generation = self.store.published + 1;
         let mut buffer = std::mem::take(&mut self.publisher.buffer);
         let meta = Meta { generation, frame: self.frame, time: self.time, layout_hash: self.layout_hash };
@@ -297,7 +297,7 @@ impl World {
     }
 
     /// The slot of a generation that is kept or published.
-    pub(super) fn slot_of(&self, generation: u64) -> Option<usize> {
+    pub(in crate::world) fn slot_of(&self, generation: u64) -> Option<usize> {
         let issued = self.publisher.issued.iter().find(|(_, issued)| issued.generation == generation);
         issued.map(|(slot, _)| usize::from(*slot))
     }
@@ -305,7 +305,7 @@ impl World {
     /// Puts a generation in place of the world's state: the newest one, or one that is kept. The published generation,
     /// those that readers hold and those that are kept stay; their directories are the answer, with that of the
     /// generation itself at the end.
-    pub(super) fn reinstate(&mut self, generation: u64, slot: usize) -> Result<Vec<Directory>, WorldError> {
+    pub(in crate::world) fn reinstate(&mut self, generation: u64, slot: usize) -> Result<Vec<Directory>, WorldError> {
         let (target, extent) = self.directory_in(slot)?;
         if target.meta.generation != generation {
             return Err(crate::SnapshotError::directory("it is of another generation than published").into());

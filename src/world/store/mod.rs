@@ -1,10 +1,20 @@
-#![forbid(unsafe_code)]
 //! The writer's state: tables, their columns' extents, and the rules by which extents are written, grown and freed.
 //!
 //! Everything here is private to the writing process and can be rebuilt from the newest directory (`restore`).
 //! Invariants: an extent is owned by exactly one column (as live or spare), by the limbo list, by a directory slot or
 //! by the allocator; an extent that a published or pinned generation names is never written below its named rows and
 //! never freed.
+
+pub(crate) mod arena;
+mod cells;
+mod dense;
+pub(crate) mod expected;
+mod free;
+mod room;
+mod rows;
+pub(crate) mod scatter;
+pub(crate) mod single;
+mod sort;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,9 +27,9 @@ use crate::table::{
     Unnoted, resources,
 };
 
-use super::arena::Arena;
-use super::expected::Expected;
-use super::free::FreeSlots;
+use self::arena::Arena;
+use self::expected::Expected;
+use self::free::FreeSlots;
 
 /// Rows of a new table.
 const CAPACITY_MIN: u32 = 64;
@@ -65,11 +75,11 @@ pub(crate) struct Store {
     /// How often extents were moved or dropped to put memory together: offsets that were looked up before are void.
     pub arrangements: u64,
     /// Tables that were promised room.
-    pub(super) promises: Vec<u32>,
+    pub(in crate::world) promises: Vec<u32>,
     /// Extents that the publisher has for directories to come.
-    pub(super) directories_ready: usize,
+    pub(in crate::world) directories_ready: usize,
     /// What a simulation's schedule is going to write.
-    pub(super) expected: Expected,
+    pub(in crate::world) expected: Expected,
 }
 
 /// Lists kept for their memory.
@@ -79,7 +89,7 @@ pub(crate) struct RowScratch {
     pub sources: Vec<u32>,
     pub slots: Vec<u32>,
     pub components: Vec<u16>,
-    pub sort: super::sort::SortScratch,
+    pub sort: self::sort::SortScratch,
     pub words: Vec<u64>,
 }
 
@@ -324,12 +334,12 @@ impl Store {
     }
 
     /// What waits until no generation names it.
-    pub(super) fn limbo(&self) -> &[(Extent, (u64, u64))] {
+    pub(in crate::world) fn limbo(&self) -> &[(Extent, (u64, u64))] {
         &self.limbo
     }
 
     /// Keeps an extent until no generation names it.
-    pub(super) fn hold_one(&mut self, extent: Extent, named: (u64, u64)) {
+    pub(in crate::world) fn hold_one(&mut self, extent: Extent, named: (u64, u64)) {
         self.limbo.push((extent, named));
     }
 
@@ -339,7 +349,7 @@ impl Store {
     }
 
     /// Whether these generations hold nothing any more once the next one is out, as far as readers were looked at.
-    pub(super) fn is_free_later(&self, named: (u64, u64)) -> bool {
+    pub(in crate::world) fn is_free_later(&self, named: (u64, u64)) -> bool {
         // kept no longer once the next one is out
         let leaving = self.kept.len().saturating_sub(self.keep);
         let pinned = self.pins.iter().any(|pin| (named.0..=named.1).contains(pin));
@@ -347,7 +357,7 @@ impl Store {
     }
 
     /// Whether an extent that these generations name may be written.
-    pub(super) fn reusable(&self, named: (u64, u64)) -> bool {
+    pub(in crate::world) fn reusable(&self, named: (u64, u64)) -> bool {
         let pinned = || self.pins.iter().any(|pin| (named.0..=named.1).contains(pin));
         named == (0, 0) || (named.1 < self.published && !pinned() && !self.is_kept_between(named, 0))
     }
@@ -382,7 +392,7 @@ impl Store {
     }
 
     /// The generations that name a column's live extent, first and last.
-    pub(super) fn named_of(&self, column: &Column) -> (u64, u64) {
+    pub(in crate::world) fn named_of(&self, column: &Column) -> (u64, u64) {
         if column.building { (0, 0) } else { (column.named_since, self.published) }
     }
 
@@ -471,7 +481,7 @@ impl Store {
             (Some(runs), Item::Bytes(bytes)) => {
                 let used = u64::from(rows) * u64::from(bytes);
                 let (source, target) = arena.disjoint(from, used, to, used);
-                super::scatter::copy_runs(bytes as usize, source, target, runs, rows);
+                self::scatter::copy_runs(bytes as usize, source, target, runs, rows);
             }
             (Some(runs), Item::Bit) => {
                 for &(start, len) in runs {

@@ -9,8 +9,8 @@ use crate::layout::Storage;
 use crate::region::RegionError;
 use crate::table::{ColumnKind, Shape, TableKind};
 
-use super::query::{QueryPlan, concerns};
-use super::store::Store;
+use super::Store;
+use crate::world::access::query::{QueryPlan, concerns};
 
 /// Tables that get rows have room for so many more: one in so many of what they have, as there is memory.
 const PARTS: [u64; 3] = [8, 16, 32];
@@ -19,7 +19,7 @@ const PARTS: [u64; 3] = [8, 16, 32];
 const ROWS_MORE_MIN: u64 = 64;
 
 /// Rows that there is room for at least, beside those of a table that gets rows.
-pub(super) fn margin_rows(rows: u32) -> u32 {
+pub(in crate::world) fn margin_rows(rows: u32) -> u32 {
     (rows / PARTS[PARTS.len() - 1] as u32).max(ROWS_MORE_MIN as u32)
 }
 
@@ -122,14 +122,14 @@ impl Store {
     }
 
     /// Marks the columns of all tables.
-    pub(super) fn mark_expected(&mut self) {
+    pub(in crate::world) fn mark_expected(&mut self) {
         for table in 0..self.tables.len() as u32 {
             self.mark_expected_table(table);
         }
     }
 
     /// Marks the columns of a new table, or of one that has other columns by now.
-    pub(super) fn mark_expected_table(&mut self, table: u32) {
+    pub(in crate::world) fn mark_expected_table(&mut self, table: u32) {
         let Store { tables, expected, layout, .. } = self;
         let table = &mut tables[table as usize];
         let shape = std::sync::Arc::clone(&table.shape);

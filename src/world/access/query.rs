@@ -11,7 +11,7 @@ use crate::layout::Storage;
 use crate::table::Shape;
 
 use super::bundle::RegistryRef;
-use super::error::WorldError;
+use crate::world::error::WorldError;
 
 /// One column that a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use crate::component::Entity;
 
-use super::{World, WorldError};
+use crate::world::{World, WorldError};
 
 impl World {
     /// Ends the lives of these entities, all of them or none. A handle may stand there more than once.

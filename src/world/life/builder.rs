@@ -10,27 +10,28 @@ use crate::layout::{BYTES_MAX_DEFAULT, ComponentLayout, Layout, ResourceLayout, 
 use crate::region::{Region, RegionTarget};
 use crate::{Component, Resource};
 
-use super::error::WorldError;
 use super::publish::Publisher;
-use super::store::Store;
-use super::{World, arena};
+use crate::world::World;
+use crate::world::error::WorldError;
+use crate::world::store::Store;
+use crate::world::store::arena;
 
 /// Declares a world. Made by [`World::builder`].
 #[derive(Debug)]
 pub struct WorldBuilder {
     name: String,
     layout: Option<Layout>,
-    pub(super) components: Vec<(TypeId, ComponentLayout)>,
-    pub(super) resources: Vec<(TypeId, ResourceLayout)>,
+    pub(in crate::world) components: Vec<(TypeId, ComponentLayout)>,
+    pub(in crate::world) resources: Vec<(TypeId, ResourceLayout)>,
     /// Types by hand whose `PACKED_BYTES` are not their fields': name, what it says, what they are.
-    pub(super) misfits: Vec<(String, usize, usize)>,
+    pub(in crate::world) misfits: Vec<(String, usize, usize)>,
     tables: Vec<TableHint>,
-    pub(super) bytes_max: Option<u64>,
+    pub(in crate::world) bytes_max: Option<u64>,
     bytes_max_default: Option<u64>,
-    pub(super) notes: Vec<(String, String)>,
-    pub(super) region: RegionTarget,
-    pub(super) keep: bool,
-    pub(super) keep_generations: usize,
+    pub(in crate::world) notes: Vec<(String, String)>,
+    pub(in crate::world) region: RegionTarget,
+    pub(in crate::world) keep: bool,
+    pub(in crate::world) keep_generations: usize,
     prefault: Option<Prefault>,
 }
 
@@ -110,7 +111,7 @@ impl WorldBuilder {
     }
 
     /// What types by hand say of themselves is true.
-    pub(super) fn check_misfits(&mut self) -> Result<(), WorldError> {
+    pub(in crate::world) fn check_misfits(&mut self) -> Result<(), WorldError> {
         match self.misfits.pop() {
             None => Ok(()),
             Some((name, said, fields)) => Err(WorldError::PackedBytes { name, said, fields }),
@@ -205,7 +206,7 @@ impl WorldBuilder {
         }
     }
 
-    pub(super) fn registry(&self, layout: Layout) -> Registry {
+    pub(in crate::world) fn registry(&self, layout: Layout) -> Registry {
         let resources: Vec<_> = self
             .resources
             .iter()
@@ -271,7 +272,7 @@ impl WorldBuilder {
 }
 
 /// Whether every Rust type stands in the layout as it is declared.
-pub(super) fn check_types(
+pub(in crate::world) fn check_types(
     layout: &Layout,
     components: &[ComponentLayout],
     resources: &[ResourceLayout],
@@ -320,7 +321,7 @@ pub(super) fn check_types(
 }
 
 impl World {
-    pub(super) fn assemble(store: Store, registry: Arc<Registry>, layout_hash: u64) -> World {
+    pub(in crate::world) fn assemble(store: Store, registry: Arc<Registry>, layout_hash: u64) -> World {
         World {
             sizes: Arc::new(crate::patch::RecordSizes::new(&registry.layout)),
             store,
@@ -329,9 +330,9 @@ impl World {
             frame: 0,
             time: 0.0,
             publisher: Publisher::default(),
-            edit: super::edit::EditScratch::default(),
+            edit: crate::world::access::edit::EditScratch::default(),
             prefabs: HashMap::new(),
-            queries: super::visit::Queries::default(),
+            queries: crate::world::access::visit::Queries::default(),
         }
     }
 

@@ -18,14 +18,14 @@ use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
 use crate::region::{Extent, ExtentPool, RegionError};
 use crate::table::{Column, ColumnKind, ENTITIES, FIRST_DATA, Item, Spare, Table};
 
-use super::store::Store;
+use super::Store;
 
 /// Bytes beside what columns need.
 const SLACK_BYTES: u64 = 32 << 10;
 
 /// What a plan is to find room for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Ask<'a> {
+pub(in crate::world) struct Ask<'a> {
     /// A table that moves to another capacity: its rows up to the third number keep their bytes, in use or not.
     pub grow: Option<(u32, u32, u32)>,
     /// Extents.
@@ -227,7 +227,7 @@ impl Store {
 
     /// Whether there is so much room at the end of the data that whatever is asked for now and for the next generation
     /// fits there.
-    pub(super) fn is_roomy(&self, bytes: u64) -> bool {
+    pub(in crate::world) fn is_roomy(&self, bytes: u64) -> bool {
         let pool = self.region.pool();
         let most = pool.allocated().saturating_add(ExtentPool::rounded(bytes));
         pool.end_room() / 2 > most.saturating_add(SLACK_BYTES)
@@ -237,7 +237,7 @@ impl Store {
     ///
     /// # Errors
     /// As for [`Store::allocate`].
-    pub(super) fn resize_keeping(&mut self, table: u32, capacity: u32, kept: u32) -> Result<(), RegionError> {
+    pub(in crate::world) fn resize_keeping(&mut self, table: u32, capacity: u32, kept: u32) -> Result<(), RegionError> {
         self.close(table);
         let shape = &self.tables[table as usize].shape;
         let bytes = shape.columns.iter().map(|(_, item)| item.extent_bytes(capacity).1);
@@ -305,7 +305,7 @@ impl Store {
     }
 
     /// Bytes of the extents that columns which are expected to be written lack.
-    pub(super) fn lacking_bytes(&self) -> u64 {
+    pub(in crate::world) fn lacking_bytes(&self) -> u64 {
         let lacks = |column: &&Column| {
             column.expected && !column.spare.as_ref().is_some_and(|spare| self.is_free_later(spare.named))
         };
@@ -337,26 +337,26 @@ impl Store {
     }
 
     /// Whether a reader holds something that would be free without it.
-    pub(super) fn is_held_by_readers(&self) -> bool {
+    pub(in crate::world) fn is_held_by_readers(&self) -> bool {
         let pinned = |(first, last): (u64, u64)| self.pins().iter().any(|pin| (first..=last).contains(pin));
         let spares = self.tables.iter().flat_map(|table| &table.columns).filter_map(|column| column.spare.as_ref());
         self.limbo().iter().any(|(_, named)| pinned(*named)) || spares.map(|spare| spare.named).any(pinned)
     }
 
     /// Directories that there is room for before the next publication: two of them take turns.
-    pub(super) fn directories_wanted(&self) -> usize {
+    pub(in crate::world) fn directories_wanted(&self) -> usize {
         if self.published == 0 { 2 } else { 1 }
     }
 
     /// Bytes of a generation's directory at most.
-    pub(super) fn directory_bytes(&self) -> u64 {
+    pub(in crate::world) fn directory_bytes(&self) -> u64 {
         let words: usize = self.tables.iter().map(|table| 2 + table.shape.components.len() + table.columns.len()).sum();
         (64 * (words as u64 + 2)).next_multiple_of(PAGE_BYTES)
     }
 
     /// Whether the next generation can be published such that every expected column can be written after it, with all
     /// that readers and kept generations hold; memory in pieces is put together for it.
-    pub(super) fn secure_next(&mut self) -> Result<bool, RegionError> {
+    pub(in crate::world) fn secure_next(&mut self) -> Result<bool, RegionError> {
         if self.is_roomy(0) || !self.lacks_after() {
             return Ok(true);
         }

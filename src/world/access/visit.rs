@@ -18,16 +18,16 @@ use crate::column::{ColumnCursor, RawColumn, RowState};
 use crate::gather::{Gathered, Pieces};
 use crate::layout::FieldType;
 
-use super::World;
-use super::error::WorldError;
 use super::query::{Fetch, MaskTerm, Matched, Query, QueryPlan, bit_runs, matches};
+use crate::world::World;
+use crate::world::error::WorldError;
 
 /// Queries whose matches a world keeps.
 const KEPT_QUERIES_MAX: usize = 64;
 
 /// A query and what it matches.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(in crate::world) struct Prepared {
     pub plan: QueryPlan,
     /// Of the plan's columns.
     types: Vec<FieldType>,
@@ -52,7 +52,7 @@ impl Prepared {
 
 /// Prepared queries that nobody uses at the moment, by type; the one put back last stands last.
 #[derive(Debug, Default)]
-pub(super) struct Queries(Mutex<Vec<(TypeId, Box<Prepared>)>>);
+pub(in crate::world) struct Queries(Mutex<Vec<(TypeId, Box<Prepared>)>>);
 
 impl Queries {
     fn take<Q: Query>(&self) -> Option<Box<Prepared>> {
@@ -62,7 +62,7 @@ impl Queries {
     }
 
     /// Keeps a prepared query for the next call.
-    pub(super) fn put<Q: Query>(&self, prepared: Box<Prepared>) {
+    pub(in crate::world) fn put<Q: Query>(&self, prepared: Box<Prepared>) {
         let mut kept = self.0.lock();
         if kept.len() == KEPT_QUERIES_MAX {
             kept.remove(0);
@@ -87,7 +87,7 @@ thread_local! {
 
 impl World {
     /// The query, with the tables of the moment. Whoever takes it puts it back.
-    pub(super) fn prepared<Q: Query>(&self) -> Result<Box<Prepared>, WorldError> {
+    pub(in crate::world) fn prepared<Q: Query>(&self) -> Result<Box<Prepared>, WorldError> {
         let mut prepared = match self.queries.take::<Q>() {
             Some(prepared) => prepared,
             None => {
@@ -145,7 +145,7 @@ impl World {
     }
 
     /// Makes the columns that a query writes ready to be written, and notes the rows that it will write.
-    pub(super) fn secure_matches(&mut self, prepared: &Prepared) -> Result<(), WorldError> {
+    pub(in crate::world) fn secure_matches(&mut self, prepared: &Prepared) -> Result<(), WorldError> {
         if !prepared.plan.writes() {
             return Ok(());
         }
@@ -198,7 +198,7 @@ impl World {
     }
 
     /// Calls `f` with everything that matches; what the query writes was secured.
-    pub(super) fn visit<Q: Query>(&self, prepared: &Prepared, mut f: impl FnMut(&[Entity], Q::Item<'_>)) {
+    pub(in crate::world) fn visit<Q: Query>(&self, prepared: &Prepared, mut f: impl FnMut(&[Entity], Q::Item<'_>)) {
         for index in &prepared.matching {
             let rows = self.store.tables[*index as usize].rows;
             self.visit_rows::<Q>(prepared, *index, 0..rows, &mut f);

@@ -9,8 +9,8 @@ use crate::Entity;
 use crate::limits::CHUNK_ROWS;
 use crate::table::{Item, LOCATION_FREE, Stale};
 
+use super::Store;
 use super::arena::Arena;
-use super::store::Store;
 
 /// Packed values at equal distances: entry `i` begins at `i * stride`, and the value at `at` in it.
 #[derive(Clone, Copy)]

@@ -6,10 +6,10 @@ use crate::generation::check::{Check, Looked};
 use crate::limits::CHUNK_ROWS;
 use crate::table::Item;
 
-use super::store::Store;
+use crate::world::store::Store;
 
 /// Checks the store of a world that was restored or taken over, as generation `generation` after `frame`.
-pub(super) fn check(store: &Store, generation: u64, frame: u64) -> Result<(), SnapshotError> {
+pub(in crate::world) fn check(store: &Store, generation: u64, frame: u64) -> Result<(), SnapshotError> {
     let mut check = Check::new(generation, frame)?;
     for (index, table) in store.tables.iter().enumerate() {
         let rows = u64::from(table.rows);

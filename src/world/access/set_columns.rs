@@ -7,9 +7,9 @@
 use crate::component::Entity;
 use crate::layout::FieldType;
 
-use super::World;
 use super::bulk::find_field;
-use super::error::WorldError;
+use crate::world::World;
+use crate::world::error::WorldError;
 
 impl World {
     /// Sets fields (`position.x`) of entities that have their components: of each column one value for each entity, as

@@ -19,9 +19,9 @@ use crate::limits::ENTITIES_MAX;
 use crate::region::RegionError;
 use crate::{Component, Entity, Storage};
 
+use super::Store;
 use super::arena::Arena;
-use super::bundle::Bundle;
-use super::store::Store;
+use crate::world::access::bundle::Bundle;
 
 /// How bundles of one type become rows: the column of each field, in the bundle's order.
 #[derive(Clone, Debug)]
@@ -432,6 +432,6 @@ fn put(arena: &mut Arena, column: &Column, row: u32, value: &[u8]) {
 
 #[cold]
 #[inline(never)]
-pub(super) fn lacks_columns() -> ! {
+pub(in crate::world) fn lacks_columns() -> ! {
     panic!("a component reads and writes its fields in their order, each with its bytes, and no more");
 }

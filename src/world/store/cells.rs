@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! Single cells of tables: where an entity is, which entity a row is, bits.
 
-use super::store::Store;
+use super::Store;
 use crate::table::Location;
 
 impl Store {

@@ -12,9 +12,9 @@ use crate::Entity;
 use crate::limits::JOB_ROWS;
 use crate::reduce::{Reduce, tree};
 
-use super::World;
-use super::error::WorldError;
 use super::query::Query;
+use crate::world::World;
+use crate::world::error::WorldError;
 
 impl World {
     /// As [`World::query`], on all cores: `f` is called with at most 8,192 rows of one table at a time, by any thread and in

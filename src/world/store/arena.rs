@@ -6,7 +6,7 @@
 //!
 //! What is checked here is that there is memory behind a range: it lies in the *backed* bytes of the data, which are fewer
 //! than `bytes_max`; past them an access would end the process. That a range stays within one extent is the caller's to
-//! check, by the column's item and the table's rows ([`super::single`], [`super::lookup`]): where he fails, what is read or
+//! check, by the column's item and the table's rows ([`super::single`], [`crate::world::access::lookup`]): where he fails, what is read or
 //! written is wrong, and of this world.
 #![expect(unsafe_code, reason = "raw column memory becomes byte slices here, for the writer")]
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use crate::Entity;
 use crate::component::Component;
 
-use super::World;
 use super::edit::BLOCK;
-use super::error::WorldError;
-use super::scatter::Values;
 use crate::table::UnknownName;
+use crate::world::World;
+use crate::world::error::WorldError;
+use crate::world::store::scatter::Values;
 
 /// A component's packed value for the entity with this index of a spawn.
 type Make = Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>;

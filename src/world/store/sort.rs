@@ -5,8 +5,8 @@ use crate::layout::ScalarType;
 use crate::region::RegionError;
 use crate::table::{ColumnKind, ENTITIES, Item};
 
+use super::Store;
 use super::rows::gather;
-use super::store::Store;
 
 /// Lists that sorting needs, kept for their memory.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! Direct changes by the world's owner, between frames: one entity at a time.
 //!
-//! What one row of plain columns takes is done by [`super::single`]; what takes more (toggles, tracked components, room)
+//! What one row of plain columns takes is done by [`crate::world::store::single`]; what takes more (toggles, tracked components, room)
 //! goes the general way, which makes the plans for the next time.
 
 use crate::table::{ENTITIES, IdMap, Location, TypeMap};
@@ -10,12 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::{Component, Entity};
 
-use super::World;
 use super::bundle::{Bundle, RegistryRef};
-use super::error::WorldError;
-use super::scatter::Values;
-use super::single::{MovePlan, SpawnPlan, Written};
 use crate::layout::Storage;
+use crate::world::World;
+use crate::world::error::WorldError;
+use crate::world::store::scatter::Values;
+use crate::world::store::single::{MovePlan, SpawnPlan, Written};
 
 /// Lists kept for their memory.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl Moves {
 }
 
 /// Entities of a batch that are packed and written column by column before the next ones: their bytes stay in the cache.
-pub(super) const BLOCK: usize = 256;
+pub(in crate::world) const BLOCK: usize = 256;
 
 impl World {
     /// Checks that no component is given twice.
@@ -191,7 +191,7 @@ impl World {
     }
 
     /// Room for `n` more entities in a table: nothing is half-spawned when memory runs out.
-    pub(super) fn make_room(&mut self, table: u32, n: u32) -> Result<(), WorldError> {
+    pub(in crate::world) fn make_room(&mut self, table: u32, n: u32) -> Result<(), WorldError> {
         let slots = u64::from(self.store.tables[ENTITIES as usize].rows);
         let fresh = u64::from(n).saturating_sub(self.store.free_slots.len() as u64);
         if slots + fresh > u64::from(crate::limits::ENTITIES_MAX) {
@@ -204,12 +204,12 @@ impl World {
     }
 
     /// Rows that there is room for in a table and in the entity map.
-    pub(super) fn capacities(&self, table: u32) -> (u32, u32) {
+    pub(in crate::world) fn capacities(&self, table: u32) -> (u32, u32) {
         (self.store.tables[table as usize].capacity, self.store.tables[ENTITIES as usize].capacity)
     }
 
     /// Gives back the room that a change that failed was given.
-    pub(super) fn give_back(&mut self, table: u32, (rows, slots): (u32, u32)) {
+    pub(in crate::world) fn give_back(&mut self, table: u32, (rows, slots): (u32, u32)) {
         self.store.give_back(table, rows);
         self.store.give_back(ENTITIES, slots);
     }

@@ -13,10 +13,11 @@ use crate::limits::{CHUNK_ROWS, PAGE_BYTES, WORLD_BYTES_MAX};
 use crate::region::{Extent, Region, RegionTarget};
 
 use super::builder::{WorldBuilder, check_types};
-use super::error::WorldError;
 use super::publish::Publication;
-use super::store::Store;
-use super::{World, arena};
+use crate::world::World;
+use crate::world::error::WorldError;
+use crate::world::store::Store;
+use crate::world::store::arena;
 
 /// A table to be made.
 pub(crate) struct TableHead {

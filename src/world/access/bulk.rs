@@ -6,8 +6,8 @@ use crate::table::Registry;
 use crate::value::ColumnItem;
 use crate::{Entity, layout::FieldType};
 
-use super::World;
-use super::error::WorldError;
+use crate::world::World;
+use crate::world::error::WorldError;
 
 /// Looks up `component.field`.
 pub(crate) fn find_field(registry: &Registry, name: &str) -> Result<(u16, u8, FieldType), WorldError> {

@@ -7,10 +7,10 @@ use crate::layout::{FieldType, Storage};
 use crate::table::{Column, ENTITIES, Item};
 use crate::{Entity, limits::JOB_ROWS};
 
-use super::World;
 use super::bundle::RegistryRef;
-use super::error::WorldError;
 use super::query::{Query, QueryPlan, mask_runs, matches};
+use crate::world::World;
+use crate::world::error::WorldError;
 
 /// First row and end of each run of rows.
 type Runs = Vec<(u32, u32)>;

@@ -13,10 +13,10 @@ use crate::limits::CHUNK_ROWS;
 use crate::region::RegionError;
 use crate::table::Item;
 
-use super::World;
-use super::arena::Arena;
-use super::error::WorldError;
-use super::store::Store;
+use crate::world::World;
+use crate::world::error::WorldError;
+use crate::world::store::Store;
+use crate::world::store::arena::Arena;
 
 /// A generation that the world can go back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! Where a column was written in another extent, that extent lacks the rows of the jobs that did not touch it. Of those
 //! only what is stale is copied: the cost follows what changed, not the table.
 
-use super::store::Store;
+use super::Store;
 
 impl Store {
     /// Rows of a column were written, `ranges` in order and apart, in the extent that `write_whole` gave; `flip`: in another

@@ -8,11 +8,11 @@ use std::marker::PhantomData;
 
 use crate::{Component, Entity, Storage};
 
-use super::World;
-use super::arena::Arena;
 use super::bundle::{Bundle, RegistryRef};
-use super::error::WorldError;
-use super::single::lacks_columns;
+use crate::world::World;
+use crate::world::error::WorldError;
+use crate::world::store::arena::Arena;
+use crate::world::store::single::lacks_columns;
 
 /// In place of an offset: the table lacks the component.
 const LACKS: u64 = u64::MAX;
@@ -44,7 +44,7 @@ pub struct RowOffsets<'a> {
 impl RowOffsets<'_> {
     /// A component's value; none where the row lacks it.
     #[inline(always)]
-    pub(super) fn read<C: Component>(&mut self) -> Option<C> {
+    pub(in crate::world) fn read<C: Component>(&mut self) -> Option<C> {
         let ([presence, offsets @ ..], [fields, sizes @ ..]) = (self.offsets, self.sizes) else { lacks_columns() };
         let fields = *fields as usize;
         let (Some((own, offsets)), Some((own_sizes, sizes))) =

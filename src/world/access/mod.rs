@@ -1,0 +1,18 @@
+//! Doors to the tables, for the world's owner between frames: one entity or many, by type or by name, and what a query
+//! matches.
+//!
+//! Invariant: a door checks what it is asked before it changes anything, and changes tables through the store alone. It
+//! never publishes.
+
+pub(crate) mod bulk;
+pub(crate) mod bundle;
+mod despawn;
+pub(crate) mod edit;
+pub(crate) mod lookup;
+mod named;
+mod parallel;
+pub(crate) mod prefab;
+pub(crate) mod query;
+mod select;
+mod set_columns;
+pub(crate) mod visit;
