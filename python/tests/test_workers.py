@@ -73,7 +73,7 @@ def test_reductions_that_do_not_fit_say_so(world):
     with pytest.raises(ValueError, match="the joins are"):
         hypostyle.system(reads="velocity", reduces={"total": {"speed": "mean"}})
     with pytest.raises(TypeError, match="maps each field"):
-        hypostyle.system(reads="velocity", reduces={"total": "sum"})(lambda rows, frame, patches: None)
+        hypostyle.system(reads="velocity", reduces={"total": "sum"})
 
     @hypostyle.system(reads="velocity", reduces={"total": {"speed": "sum"}})
     def partial(rows, frame, patches):

@@ -543,6 +543,8 @@ def system(
     afterwards.
     """
 
+    joins = _joins(reduces or {})
+
     def make(run: Kernel) -> System:
         if inspect.iscoroutinefunction(run) or inspect.isgeneratorfunction(run) or inspect.isasyncgenfunction(run):
             kind = "a generator" if inspect.isgeneratorfunction(run) else "`async`"
@@ -563,7 +565,7 @@ def system(
             destroys=destroys,
             resources=_names(resources),
             sets_resources=_names(sets_resources),
-            reduces=_joins(reduces or {}),
+            reduces=joins,
             stage=stage,
             before=_names(before),
             after=_names(after),
