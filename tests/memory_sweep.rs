@@ -161,8 +161,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn every_world_is_refused_or_runs(
-        // the promise of 45 % loses some to pages in worlds this small; close above it a frame can still fail with `Full`: `worlds_close_above_the_promise`
-        megabytes in 2u64..8, share in prop_oneof![0.02..0.42f64, 0.6..1.0f64], batch in prop_oneof![1u32..64, 500u32..3000, Just(u32::MAX)],
+        megabytes in 2u64..8, share in 0.02..1.0f64, batch in prop_oneof![1u32..64, 500u32..3000, Just(u32::MAX)],
         churn in 0.0..0.02f64, published in any::<bool>(),
     ) {
         let bytes_max = megabytes * MIB;
@@ -170,8 +169,9 @@ proptest! {
         let batch = batch.max(rows / 200);
         let case = Case { bytes_max, rows, batch, churn: (churn * f64::from(rows)) as u32, published };
         let (outcome, _) = run(case, 200);
+        // what pages round up to is much in the smallest of these: 45 % is for those of the test below
         prop_assert!(outcome.is_good(), "{case:?}: {outcome:?}");
-        prop_assert!(outcome == Outcome::Ran || share > 0.42, "{case:?} is refused");
+        prop_assert!(outcome == Outcome::Ran || share > 0.43, "{case:?} is refused");
     }
 }
 
@@ -187,7 +187,7 @@ fn a_steady_world_fills_half_of_its_memory() {
 fn tables_that_nothing_writes_fill_most_of_the_memory() {
     let mut world = world(16 * MIB);
     // 64 + 8 bytes in the table and 12 (twice) in the map
-    let rows = 16 * MIB * 78 / 100 / (64 + 8 + 12);
+    let rows = 16 * MIB * 80 / 100 / (64 + 8 + 12);
     world.spawn_batch((0..rows).map(|i| Big { v: [i as f64; 8] })).expect("there is room");
     world.spawn_batch((0..3000).map(|v| (A { v }, B { v: 0.0, w: 0.0 }))).expect("there is room");
     let mut schedule = Schedule::new();
@@ -423,11 +423,19 @@ fn a_skipped_publication_names_the_reader_and_ends_when_it_lets_go() {
     assert_eq!(simulation.world().frame(), 10);
 }
 
-/// What is left to do: between 42 % and 60 % some worlds of 2 MiB are neither refused nor run. Their frames fail with an error
-/// that has the numbers, and the world stands at its last generation.
+/// Worlds around the promise, which were refused below it, or failed in a frame above it.
 #[test]
-#[ignore = "a gap that is known: its cause is not found yet"]
-fn worlds_close_above_the_promise() {
-    let (outcome, _) = run(Case { bytes_max: 2 * MIB, rows: 24_307, batch: 121, churn: 0, published: false }, 200);
-    assert!(outcome.is_good(), "{outcome:?}");
+fn worlds_close_to_the_promise() {
+    for (megabytes, rows, batch, churn, published) in [
+        (2, 24_307, 121, 0, false),
+        (5, 52_894, 1068, 0, true),
+        (2, 20_564, 102, 345, true),
+        (4, 41_380, 2914, 765, true),
+        (7, 88_169, 2127, 1371, false),
+        (4, 47_162, 943, 572, true),
+    ] {
+        let case = Case { bytes_max: megabytes * MIB, rows, batch, churn, published };
+        let (outcome, share) = run(case, 100);
+        assert!(outcome.is_good() && (outcome == Outcome::Ran || share > 0.45), "{case:?}: {outcome:?}");
+    }
 }

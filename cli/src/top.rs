@@ -269,9 +269,12 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let stop = Stop::catch()?;
     let mut terminal = ratatui::try_init()?;
     // a terminal that is gone may hold whoever reads from it
-    let done = stop.over(GRACE, ratatui::restore, || live(args, &mut reader, &stop, &mut terminal));
-    // whatever happened, the terminal is as it was
-    ratatui::restore();
+    let done = stop.over(GRACE, || drop(ratatui::try_restore()), || live(args, &mut reader, &stop, &mut terminal));
+    // whatever happened, the terminal is as it was; one that is gone cannot be, and must not be told so: who prints to it
+    // panics
+    if ratatui::try_restore().and_then(|()| terminal.show_cursor()).is_err() {
+        std::mem::forget(terminal);
+    }
     done
 }
 

@@ -136,9 +136,11 @@ fn a_signal_that_was_ignored_stays_ignored() {
 
 #[test]
 fn top_ends_with_its_terminal() {
-    let (_directory, _, region) = place();
+    let (directory, _, region) = place();
     let _run = Running::start(&region, &["--workers", "local"]);
-    let shown = format!("{PROGRAM} top {region}");
+    let noted = directory.path().join("code");
+    // the shell survives the hang-up, to tell how the program ended
+    let shown = format!("trap : HUP; {PROGRAM} top {region}; echo $? > {}", noted.display());
     let script = Command::new("script")
         .args(["-qec", &shown, "/dev/null"])
         .stdin(Stdio::piped())
@@ -165,6 +167,12 @@ fn top_ends_with_its_terminal() {
         assert!(begun.elapsed() < Duration::from_secs(120), "it goes on without a terminal");
         std::thread::sleep(Duration::from_millis(20));
     }
+    let code = || std::fs::read_to_string(&noted).unwrap_or_default();
+    while code().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "the shell never ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(code().trim(), "130", "it is interrupted, and does not break down");
 }
 
 /// Whether a process is the program, looking at a region, and lives.

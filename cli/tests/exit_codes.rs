@@ -246,16 +246,31 @@ fn each_command_ends_with_the_codes_of_the_page() {
     }
 }
 
-/// 5: a job whose workers die again and again.
+/// 5: a job whose workers die again and again, wherever in it they die; who dies between jobs costs nothing.
 #[cfg(feature = "fault-injection")]
 #[test]
 fn a_simulation_that_fails_has_its_code() {
-    // as long as it takes until the worker gets a job: what killed it once is never run by main
-    let run = ["run", "particles", "--entities", "200000", "--seconds", "300", "--workers", "processes:1"];
-    let output = command(&run).env("HYPOSTYLE_FAULT", "ran:1").output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(code(&output), 5, "{text}");
-    assert!(text.contains("error: ") && !text.contains('\x1b'), "{text}");
+    for point in ["claimed", "begun", "ran", "end-pushed"] {
+        // as long as it takes until the worker gets a job: what killed it once is never run by main
+        let run = ["run", "particles", "--entities", "200000", "--seconds", "300", "--workers", "processes:1"];
+        let output = command(&run).env("HYPOSTYLE_FAULT", format!("{point}:1")).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(code(&output), 5, "{point}: {text}");
+        assert!(
+            text.contains("error: ") && text.contains("3 workers died") && !text.contains('\x1b'),
+            "{point}: {text}"
+        );
+    }
+    for point in ["published", "disarmed"] {
+        let run = ["run", "particles", "--entities", "20000", "--frames", "200", "--workers", "processes:1", "--json"];
+        let output = command(&run).env("HYPOSTYLE_FAULT", format!("{point}:1")).output().unwrap();
+        assert_eq!(code(&output), 0, "{point}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    // a world of so few rows that main has run every job before a worker is there: nobody dies
+    let run = ["run", "particles", "--entities", "10", "--frames", "1", "--workers", "processes:1", "--json"];
+    let output = command(&run).env("HYPOSTYLE_FAULT", "claimed:1").output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    assert!(code(&output) == 5 || (code(&output) == 0 && told["deaths"] == 0), "{told}");
 }
 
 /// 130: interrupted.

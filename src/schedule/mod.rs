@@ -2,11 +2,10 @@
 //!
 //! A [`Schedule`] is a list of declared [`System`]s. [`Simulation`] joins it with a world and a pool of workers:
 //! systems become batches ([`graph`]), a batch and the tables of the moment become a program of plain words
-//! ([`program`], [`build`]), whose jobs run on column memory ([`runner`]) wherever the pool puts them.
+//! ([`program`]), whose jobs run on column memory ([`runner`]) wherever the pool puts them.
 //!
 //! Architecture invariant: what a batch computes depends on the world and the schedule alone, never on the pool.
 
-mod build;
 mod by_name;
 mod error;
 mod graph;
@@ -20,7 +19,6 @@ mod runner;
 mod serve;
 mod simulation;
 mod system;
-mod task;
 mod view;
 
 pub use by_name::{ColumnBytes, NamedColumn, NamedJob, NamedQuery, NamedTable, Targets};

@@ -27,11 +27,11 @@ use crate::worker::{
 use crate::world::store::expected::Writes;
 use crate::world::{Publication, Rollback, World, WorldError};
 
-use super::build::{Surroundings, Work};
 use super::graph::{self, Group, ScheduleError, Stage};
 use super::job::FrameInfo;
 use super::memory::JobMemory;
 use super::plan::Plan;
+use super::program::build::{BuildContext, Work};
 use super::recording::{self, SystemNames, names};
 use super::report::FrameReport;
 use super::runner::SystemRunner;
@@ -293,9 +293,8 @@ impl SimulationBuilder {
         let mut compiled = compile(&schedule, &registry)?;
         divide(&mut compiled, self.config.workers)?;
         let world = from.as_mut().ok_or(StepError::Closed)?;
-        let writes = compiled.iter().map(expected).collect();
-        let has_run = world.frame > 0;
-        world.store.expect(writes, has_run).map_err(|error| StepError::Memory { source: Box::new(error.into()) })?;
+        let writes: Vec<_> = compiled.iter().map(expected).collect();
+        world.expect(writes).map_err(|error| StepError::Memory { source: Box::new(error) })?;
         let done = self.join(from, schedule, compiled, registry);
         if let (Some(world), Err(_)) = (from, &done) {
             world.store.forget_expected();

@@ -151,7 +151,7 @@ impl Simulation {
             let arrangements = self.world.store.arrangements;
             work.build(
                 group,
-                &mut Surroundings {
+                &mut BuildContext {
                     store: &mut self.world.store,
                     compiled: &self.compiled,
                     payloads: &self.payloads,

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod builder;
+mod compact;
 pub(crate) mod publish;
 #[cfg(feature = "checkpoint")]
 pub(crate) mod restore;

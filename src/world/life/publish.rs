@@ -231,7 +231,7 @@ impl World {
             if self.store.directories_ready >= self.store.directories_wanted() {
                 break;
             }
-            let extent = self.store.allocate(bytes)?;
+            let extent = self.store.allocate_directory(bytes)?;
             self.publisher.spare.push(extent);
         }
         Ok(())
@@ -252,7 +252,7 @@ impl World {
                     self.store.region.free(extent);
                 }
                 // some room for tables to come, so that a growing world does not allocate every time
-                self.store.allocate(bytes.next_multiple_of(4096))?
+                self.store.allocate_directory(bytes.next_multiple_of(4096))?
             }
         };
         self.publisher.free.pop();

@@ -65,22 +65,17 @@ impl Store {
     /// Notes what a schedule is going to write, and finds room for it.
     ///
     /// # Errors
-    /// The world has no room for it; then nothing is expected. A world that `has_run` goes on as it is.
-    pub(crate) fn expect(&mut self, writes: Vec<Writes>, has_run: bool) -> Result<(), RegionError> {
+    /// The world has no room for it now.
+    pub(in crate::world) fn expect(&mut self, writes: Vec<Writes>) -> Result<(), RegionError> {
+        self.begin_expecting(writes);
+        self.make_room_for_expected()
+    }
+
+    pub(in crate::world) fn begin_expecting(&mut self, writes: Vec<Writes>) {
         self.close_all();
         self.begin_change();
         self.expected = Expected(writes);
         self.mark_expected();
-        let done = self.make_room_for_expected();
-        match done {
-            // readers let go in time
-            Err(RegionError::Held { .. }) => Ok(()),
-            Err(error) if !has_run => {
-                self.forget_expected();
-                Err(error)
-            }
-            _ => Ok(()),
-        }
     }
 
     fn make_room_for_expected(&mut self) -> Result<(), RegionError> {

@@ -7,9 +7,11 @@
 
 pub(crate) mod arena;
 mod cells;
+mod compact;
 mod dense;
 pub(crate) mod expected;
 mod free;
+mod plan;
 mod room;
 mod rows;
 pub(crate) mod scatter;

@@ -10,197 +10,16 @@
 //! A plan that finds memory in pieces heals it: spares that no generation names are dropped and made again, extents that
 //! no generation names (building ones) slide towards the beginning, tables that are larger than their rows get exact
 //! sizes. What a generation names is never moved.
-//!
-//! Invariant: a plan's steps are carried out in its order; each one's target was free of everything but its own source
-//! when it was planned, so it is when it is copied.
 
 use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
 use crate::region::{Extent, ExtentPool, RegionError};
 use crate::table::{Column, ColumnKind, ENTITIES, FIRST_DATA, Item, Spare, Table};
 
 use super::Store;
+use super::plan::{Ask, Cell, Effort, Other, Plan, Step, Wanted, What};
 
 /// Bytes beside what columns need.
 const SLACK_BYTES: u64 = 32 << 10;
-
-/// What a plan is to find room for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::world) struct Ask<'a> {
-    /// A table that moves to another capacity: its rows up to the third number keep their bytes, in use or not.
-    pub grow: Option<(u32, u32, u32)>,
-    /// Extents.
-    pub extents: &'a [u64],
-    /// There is so much room that nothing beside this table has to be looked at.
-    pub narrow: bool,
-}
-
-/// How far a plan goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Effort {
-    /// It takes what is free.
-    Plain,
-    /// It drops spares as well, and makes those anew that are needed.
-    Spares,
-    /// It slides building extents as well.
-    Slide,
-    /// It gives tables the room that their rows need, and no more.
-    Exact,
-}
-
-/// The other extent of a column, as a plan sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Other {
-    None,
-    /// Free to be written, or to be dropped.
-    Free(Extent),
-    /// Free once the next generation is out.
-    Later(Extent),
-    /// A reader holds it.
-    Held(Extent),
-}
-
-/// A column as a plan sees it.
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    table: u32,
-    column: usize,
-    item: Item,
-    bytes: u64,
-    live: Extent,
-    building: bool,
-    expected: bool,
-    other: Other,
-    /// Whether its spare was dropped.
-    dropped: bool,
-}
-
-/// A column's content gets another extent.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    table: u32,
-    column: usize,
-    to: Extent,
-    /// The table's capacity then; none: as it is.
-    capacity: Option<u32>,
-}
-
-/// Memory found, not yet taken.
-struct Plan {
-    pool: ExtentPool,
-    cells: Vec<Cell>,
-    steps: Vec<Step>,
-    /// What was asked for.
-    extents: Vec<Extent>,
-    /// Spares made anew, by cell.
-    spares: Vec<(usize, Extent)>,
-    /// What becomes free when the next generation is out.
-    later: Vec<Extent>,
-    fresh: Vec<Extent>,
-    kept: Option<(u32, u32)>,
-}
-
-impl Plan {
-    fn take(&mut self, bytes: u64, low: bool) -> Option<Extent> {
-        let extent = self.pool.plan(bytes, low)?;
-        self.fresh.push(extent);
-        Some(extent)
-    }
-
-    /// Drops every spare that nothing names. Those of building columns stay: a batch may be about to write there.
-    fn drop_spares(&mut self) {
-        for cell in self.cells.iter_mut().filter(|cell| !cell.building) {
-            if let Other::Free(extent) = cell.other {
-                self.pool.free(extent);
-                cell.other = Other::None;
-                cell.dropped = true;
-            }
-        }
-    }
-
-    /// Moves building extents towards the beginning, those of one table left out: what is free is in one piece then, as far
-    /// as no generation's extents lie between.
-    fn slide(&mut self, but: Option<u32>) -> Option<()> {
-        let movable = |cell: &Cell| cell.building && cell.live.bytes >= PAGE_BYTES && Some(cell.table) != but;
-        let mut order: Vec<usize> = (0..self.cells.len()).filter(|cell| movable(&self.cells[*cell])).collect();
-        order.sort_unstable_by_key(|cell| self.cells[*cell].live.offset);
-        for index in order {
-            let cell = self.cells[index];
-            self.pool.free(cell.live);
-            let to = self.pool.plan(cell.live.bytes, true)?;
-            if to.offset != cell.live.offset {
-                self.fresh.push(to);
-                self.steps.push(Step { table: cell.table, column: cell.column, to, capacity: None });
-                self.cells[index].live = to;
-            }
-        }
-        Some(())
-    }
-
-    /// Moves a table to another capacity.
-    fn resize(&mut self, table: u32, capacity: u32, low: bool) -> Option<()> {
-        for index in 0..self.cells.len() {
-            let cell = self.cells[index];
-            if cell.table != table {
-                continue;
-            }
-            match cell.other {
-                Other::None => {}
-                Other::Free(extent) => self.pool.free(extent),
-                Other::Later(extent) => self.later.push(extent),
-                Other::Held(_) => {}
-            }
-            if cell.building {
-                self.pool.free(cell.live)
-            } else {
-                self.later.push(cell.live)
-            }
-            let bytes = cell.item.extent_bytes(capacity).1;
-            let to = self.take(bytes, low)?;
-            self.steps.push(Step { table, column: cell.column, to, capacity: Some(capacity) });
-            self.cells[index] = Cell { bytes, live: to, building: true, other: Other::None, dropped: true, ..cell };
-        }
-        Some(())
-    }
-
-    /// Spares that the next writes need now: those of frozen columns that are expected to be written.
-    fn spares_now(&mut self) -> Option<()> {
-        let needs = |cell: &Cell| cell.expected && !cell.building && !matches!(cell.other, Other::Free(_));
-        let mut order: Vec<usize> = (0..self.cells.len()).filter(|cell| needs(&self.cells[*cell])).collect();
-        order.sort_by_key(|cell| std::cmp::Reverse(self.cells[*cell].bytes));
-        for index in order {
-            let cell = self.cells[index];
-            match self.take(cell.bytes, false) {
-                Some(extent) => {
-                    self.spares.push((index, extent));
-                    if let Other::Later(extent) = cell.other {
-                        self.later.push(extent);
-                    }
-                    self.cells[index].other = Other::Free(extent);
-                }
-                // one that a reader holds may come free in time
-                None if matches!(cell.other, Other::None) => return None,
-                None => {}
-            }
-        }
-        Some(())
-    }
-
-    /// Whether every expected column can have its other extent once the next generation is out.
-    fn lasts(&self, directories: usize, directory_bytes: u64, slack: u64) -> bool {
-        let mut pool = self.pool.clone();
-        if (0..directories).any(|_| pool.plan(directory_bytes, false).is_none()) {
-            return false;
-        }
-        if slack > 0 && pool.plan(slack, false).is_none() {
-            return false;
-        }
-        self.later.iter().for_each(|extent| pool.free(*extent));
-        let needs = |cell: &&Cell| cell.expected && cell.building && matches!(cell.other, Other::None | Other::Held(_));
-        let mut wanted: Vec<u64> = self.cells.iter().filter(needs).map(|cell| cell.bytes).collect();
-        wanted.sort_unstable();
-        wanted.iter().rev().all(|bytes| pool.plan(*bytes, false).is_some())
-    }
-}
 
 impl Store {
     /// An extent for something that is not a column's yet.
@@ -208,6 +27,18 @@ impl Store {
     /// # Errors
     /// There is no such room that leaves the world able to go on; nothing has changed then.
     pub(crate) fn allocate(&mut self, bytes: u64) -> Result<Extent, RegionError> {
+        self.allocate_for(Ask { extents: &[bytes], ..Ask::default() }, bytes)
+    }
+
+    /// An extent for a generation's directory. Each plan before has counted it, so it leaves less to others than they do.
+    ///
+    /// # Errors
+    /// As for [`Store::allocate`].
+    pub(in crate::world) fn allocate_directory(&mut self, bytes: u64) -> Result<Extent, RegionError> {
+        self.allocate_for(Ask { extents: &[bytes], directory: true, ..Ask::default() }, bytes)
+    }
+
+    fn allocate_for(&mut self, ask: Ask<'_>, bytes: u64) -> Result<Extent, RegionError> {
         if self.is_roomy(bytes) {
             match self.region.allocate(bytes) {
                 // the machine may have less room than the region
@@ -221,7 +52,7 @@ impl Store {
             }
             return self.region.allocate(bytes);
         }
-        let found = self.find(Ask { extents: &[bytes], ..Ask::default() })?;
+        let found = self.find(ask)?;
         Ok(found[0])
     }
 
@@ -246,7 +77,7 @@ impl Store {
         if bytes > bytes_max {
             return Err(self.full(bytes));
         }
-        self.find(Ask { grow: Some((table, capacity, kept)), extents: &[], narrow: self.is_roomy(bytes) }).map(drop)
+        self.find(Ask { grow: Some((table, capacity, kept)), narrow: self.is_roomy(bytes), ..Ask::default() }).map(drop)
     }
 
     /// Makes sure that expected columns have their other extents, where memory is so short that somebody could take
@@ -267,7 +98,7 @@ impl Store {
     fn find(&mut self, ask: Ask<'_>) -> Result<Vec<Extent>, RegionError> {
         let mut looked = false;
         loop {
-            if let Some(plan) = self.plan(ask, Effort::Plain, false) {
+            if let Some(plan) = self.plan(ask, Effort::PLAIN, false) {
                 return self.carry_out(plan);
             }
             if !looked {
@@ -277,7 +108,7 @@ impl Store {
                     continue;
                 }
             }
-            for effort in [Effort::Spares, Effort::Slide, Effort::Exact] {
+            for effort in Effort::MORE {
                 if self.fixed {
                     break;
                 }
@@ -360,10 +191,10 @@ impl Store {
         if self.is_roomy(0) || !self.lacks_after() {
             return Ok(true);
         }
-        if self.plan(Ask::default(), Effort::Plain, true).is_some() {
+        if self.plan(Ask::default(), Effort::PLAIN, true).is_some() {
             return Ok(true);
         }
-        for effort in [Effort::Spares, Effort::Slide, Effort::Exact] {
+        for effort in Effort::MORE {
             if let Some(plan) = self.plan(Ask::default(), effort, true) {
                 self.arrangements += 1;
                 return self.carry_out(plan).map(|_| true);
@@ -420,46 +251,62 @@ impl Store {
             fresh: Vec::new(),
             kept: ask.grow.map(|(table, _, kept)| (table, kept)),
         };
-        let low = effort >= Effort::Slide;
         let growing = ask.grow.map(|(table, ..)| table);
-        if effort >= Effort::Spares {
+        if effort.drop_spares {
             plan.drop_spares();
         }
-        if low {
+        if effort.slide {
             plan.slide(growing)?;
         }
-        if effort >= Effort::Exact {
+        if effort.exact {
             for (table, capacity) in self.oversized(growing) {
-                plan.resize(table, capacity, true)?;
+                let wanted = plan.resize(table, capacity);
+                plan.place(wanted, true)?;
             }
         }
-        if let Some((table, capacity, _)) = ask.grow {
-            plan.resize(table, capacity, low)?;
-        }
-        if low {
+        let mut wanted = ask.grow.map_or_else(Vec::new, |(table, capacity, _)| plan.resize(table, capacity));
+        if effort.low {
+            plan.place(std::mem::take(&mut wanted), true)?;
             // what grew has left gaps
             plan.slide(None)?;
         }
-        for bytes in ask.extents {
-            let extent = plan.take(*bytes, low)?;
-            plan.extents.push(extent);
+        plan.extents = vec![Extent { offset: 0, bytes: 0 }; ask.extents.len()];
+        let asked =
+            ask.extents.iter().enumerate().map(|(index, bytes)| Wanted { bytes: *bytes, what: What::Asked(index) });
+        wanted.extend(asked);
+        if !ask.narrow {
+            wanted.extend(plan.spares_now(growing));
         }
+        plan.place(wanted, false)?;
         if ask.narrow {
             return Some(plan);
         }
-        plan.spares_now()?;
-        let directories = self.directories_wanted().saturating_sub(self.directories_ready);
+        let ready = self.directories_ready + usize::from(ask.directory);
+        let directories = self.directories_wanted().saturating_sub(ready);
         // a little stays for tables that become small; those may take it
         let shrinks = ask.grow.is_some_and(|(table, capacity, _)| capacity < self.tables[table as usize].capacity);
-        let slack = !shrinks && (ask.grow.is_some() || !ask.extents.is_empty());
+        let slack = !shrinks && !ask.directory && (ask.grow.is_some() || !ask.extents.is_empty());
         plan.lasts(directories, self.directory_bytes(), if slack { SLACK_BYTES } else { 0 }).then_some(plan)
+    }
+
+    /// The least capacity for its rows, those that it is expected to get, and those that were promised.
+    fn exact_capacity(table: &Table) -> u32 {
+        let margin = if table.gains_rows { super::expected::margin_rows(table.rows) } else { 0 };
+        table.rows.saturating_add(margin).max(table.promised).max(1).next_multiple_of(64)
+    }
+
+    /// Tables of rows with the least capacities that they need, where they have another one.
+    pub(in crate::world) fn exact_capacities(&self) -> Vec<(u32, u32)> {
+        let tables = self.tables.iter().enumerate().map(|(index, table)| (index as u32, table));
+        let rows = tables.filter(|(index, _)| *index == ENTITIES || *index >= FIRST_DATA);
+        let exact = rows.map(|(index, table)| (index, table.capacity, Self::exact_capacity(table)));
+        exact.filter(|(_, old, exact)| old != exact).map(|(index, _, exact)| (index, exact)).collect()
     }
 
     /// Tables that have room for more rows than they have and than were promised, and whose memory would be free at once.
     fn oversized(&self, growing: Option<u32>) -> Vec<(u32, u32)> {
         let tables = self.tables.iter().enumerate().filter_map(|(index, table)| {
-            let margin = if table.gains_rows { super::expected::margin_rows(table.rows) } else { 0 };
-            let exact = table.rows.saturating_add(margin).max(table.promised).max(1).next_multiple_of(64);
+            let exact = Self::exact_capacity(table);
             let movable = table.columns.iter().all(|column| column.building) && !table.unnoted.is_listed();
             let is_rows = index as u32 == ENTITIES || index as u32 >= FIRST_DATA;
             (Some(index as u32) != growing && is_rows && movable && exact + exact / 64 < table.capacity)

@@ -1,6 +1,7 @@
 //! A running simulation's state in the browser: connect, and read typed arrays.
 
 export { connect, Connection, type ConnectOptions, type ConnectionState, type FrameEvent } from "./connect.ts";
+export { ChangedChunks, type ChangedColumn } from "./changes.ts";
 export { ColumnView, type Part } from "./column.ts";
 export { ProtocolError, ViewError } from "./errors.ts";
 export { Predictor, type Kernel, type KernelJob, type PredictOptions } from "./predict.ts";

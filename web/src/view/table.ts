@@ -48,6 +48,14 @@ export interface ColumnSpec {
   readonly lanes: number;
 }
 
+/** When an update is applied: what its chunks are stamped with. */
+export interface Moment {
+  /** The world's version that it makes. */
+  readonly version: number;
+  /** The generation that it leads to. */
+  readonly generation: number;
+}
+
 /** What a column of a table is for. */
 export type Role = "handle" | "field" | "presence" | "resources" | "box";
 
@@ -61,6 +69,8 @@ abstract class Store {
   bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   /** For each chunk of 1,024 rows the world's version in which it last changed. */
   stamps: Float64Array<ArrayBuffer> = new Float64Array(0);
+  /** For each chunk the generation to which the update led that last changed it. */
+  generations: Float64Array<ArrayBuffer> = new Float64Array(0);
   readonly #budget: Budget;
 
   constructor(role: Role, key: string, itemBytes: number, budget: Budget) {
@@ -84,13 +94,15 @@ abstract class Store {
   reserve(rows: number): void {
     const bytes = this.bytesOf(rows), chunks = Math.ceil(rows / CHUNK_ROWS);
     if (bytes === this.bytes.length) return;
-    const need = bytes + chunks * 8 - (this.bytes.length + this.stamps.length * 8);
+    const need = bytes + chunks * 16 - (this.bytes.length + this.stamps.length * 16);
     if (need > 0) this.#budget.claim(need);
-    const grown = new Uint8Array(bytes), stamps = new Float64Array(chunks);
+    const grown = new Uint8Array(bytes), stamps = new Float64Array(chunks), generations = new Float64Array(chunks);
     grown.set(this.bytes.subarray(0, Math.min(bytes, this.bytes.length)));
     stamps.set(this.stamps.subarray(0, Math.min(chunks, this.stamps.length)));
+    generations.set(this.generations.subarray(0, Math.min(chunks, this.generations.length)));
     this.bytes = grown;
     this.stamps = stamps;
+    this.generations = generations;
     if (need < 0) this.#budget.release(-need);
     this.moved();
   }
@@ -101,8 +113,20 @@ abstract class Store {
   }
 
   /** Notes that items changed. */
-  stamp(from: number, to: number, version: number): void {
-    if (to > from) this.stamps.fill(version, Math.floor(from * this.itemRows / CHUNK_ROWS), Math.ceil(to * this.itemRows / CHUNK_ROWS));
+  stamp(from: number, to: number, { version, generation }: Moment): void {
+    if (to <= from) return;
+    const first = Math.floor(from * this.itemRows / CHUNK_ROWS), end = Math.ceil(to * this.itemRows / CHUNK_ROWS);
+    this.stamps.fill(version, first, end);
+    this.generations.fill(generation, first, end);
+  }
+
+  /** Notes that these items changed, one by one. */
+  stampEach(items: Uint32Array, { version, generation }: Moment): void {
+    const shift = this.itemRows === 64 ? 4 : 10;
+    for (let i = 0; i < items.length; i++) {
+      this.stamps[items[i]! >>> shift] = version;
+      this.generations[items[i]! >>> shift] = generation;
+    }
   }
 }
 
@@ -241,8 +265,9 @@ export class Table {
     return this.components.includes(component);
   }
 
-  /** Gives it columns; those it had before keep what they hold. */
-  reshape(components: readonly string[], parts: readonly (Column | Bits)[]): void {
+  /** Gives it columns; those it had before keep what they hold, new ones are zero. */
+  reshape(components: readonly string[], parts: readonly (Column | Bits)[], moment: Moment): void {
+    const before = this.parts;
     for (const part of this.parts) if (!parts.includes(part)) part.reserve(0);
     this.components = components;
     this.parts = parts;
@@ -251,11 +276,14 @@ export class Table {
     this.columns = new Map(fields.map(column => [column.name, column]));
     this.toggles = new Map(bits.filter(part => part.role === "presence").map(part => [part.component, part]));
     this.inBox = bits.find(part => part.role === "box");
-    for (const part of parts) part.reserve(this.#capacity);
+    for (const part of parts) {
+      part.reserve(this.#capacity);
+      if (!before.includes(part)) part.stamp(0, Math.ceil(this.#rows / part.itemRows), moment);
+    }
   }
 
   /** Sets the number of rows; new rows are zero until written. */
-  resize(rows: number, version: number): void {
+  resize(rows: number, moment: Moment): void {
     const before = this.#rows;
     if (rows < before) for (const part of this.parts) part.wipe(rows, before);
     if (rows > this.#capacity || rows < this.#capacity / 4 - CHUNK_ROWS) {
@@ -264,7 +292,7 @@ export class Table {
       for (const part of this.parts) part.reserve(capacity);
       this.#capacity = capacity;
     }
-    if (rows > before) for (const part of this.parts) part.stamp(Math.floor(before / part.itemRows), Math.ceil(rows / part.itemRows), version);
+    if (rows > before) for (const part of this.parts) part.stamp(Math.floor(before / part.itemRows), Math.ceil(rows / part.itemRows), moment);
     this.#rows = rows;
   }
 

@@ -6,7 +6,7 @@
 
 import { ProtocolError } from "./errors.ts";
 import type { ComponentInfo, Hello, UpdatePart } from "./protocol.ts";
-import { Bits, Column, Table, type Budget, type ColumnSpec, type Role } from "./table.ts";
+import { Bits, Column, Table, type Budget, type ColumnSpec, type Moment, type Role } from "./table.ts";
 import { arrayOver, scalarBytes } from "./types.ts";
 
 const TABLE = 1, DROP = 2, VALUES = 3;
@@ -284,7 +284,7 @@ function rowsOf(kind: number, words: Uint32Array, items: number, first: number, 
 }
 
 /** Carries a checked update out. Returns how many rows changed: of each table, those of its most changed column. */
-export function apply(update: CheckedUpdate, tables: Map<number, Table>, names: Names, budget: Budget, version: number): number {
+export function apply(update: CheckedUpdate, tables: Map<number, Table>, names: Names, budget: Budget, moment: Moment): number {
   if (update.full) {
     for (const table of tables.values()) table.clear();
     tables.clear();
@@ -292,14 +292,14 @@ export function apply(update: CheckedUpdate, tables: Map<number, Table>, names: 
   const changed = new Map<number, Map<number, number>>();
   for (const step of update.steps) {
     if (step.kind === "shape") {
-      shape(step.plan, tables, names, budget, version);
+      shape(step.plan, tables, names, budget, moment);
     } else if (step.kind === "drop") {
       tables.get(step.id)?.clear();
       tables.delete(step.id);
     } else {
       const part = tables.get(step.id)!.parts[step.place]!;
       write(part, step);
-      stamp(part, step.rows, version);
+      stamp(part, step.rows, moment);
       if (step.id !== RESOURCES && part instanceof Column) {
         const columns = changed.get(step.id) ?? new Map<number, number>();
         changed.set(step.id, columns.set(step.place, (columns.get(step.place) ?? 0) + step.rows.items));
@@ -311,15 +311,15 @@ export function apply(update: CheckedUpdate, tables: Map<number, Table>, names: 
   return rows;
 }
 
-function shape(plan: Plan, tables: Map<number, Table>, names: Names, budget: Budget, version: number): void {
+function shape(plan: Plan, tables: Map<number, Table>, names: Names, budget: Budget, moment: Moment): void {
   let table = tables.get(plan.id);
   if (!table) tables.set(plan.id, table = new Table(plan.id));
   const parts = table.parts;
   if (parts.length !== plan.columns.length || plan.columns.some((column, i) => column.key !== parts[i]!.key)) {
     const had = new Map(parts.map(part => [part.key, part]));
-    table.reshape(plan.components, plan.columns.map(column => had.get(column.key) ?? make(column, names, budget)));
+    table.reshape(plan.components, plan.columns.map(column => had.get(column.key) ?? make(column, names, budget)), moment);
   }
-  table.resize(plan.rows, version);
+  table.resize(plan.rows, moment);
 }
 
 function make(column: Declared, names: Names, budget: Budget): Column | Bits {
@@ -333,14 +333,9 @@ function make(column: Declared, names: Names, budget: Budget): Column | Bits {
   }
 }
 
-function stamp(part: Column | Bits, rows: Rows, version: number): void {
-  const { at } = rows;
-  if (rows.kind === RUNS) {
-    for (let i = 0; i < at.length; i += 2) part.stamp(at[i]!, at[i]! + at[i + 1]!, version);
-    return;
-  }
-  const { stamps } = part, shift = part.itemRows === 64 ? 4 : 10;
-  for (let i = 0; i < at.length; i++) stamps[at[i]! >>> shift] = version;
+function stamp(part: Column | Bits, { kind, at }: Rows, moment: Moment): void {
+  if (kind === LIST) return part.stampEach(at, moment);
+  for (let i = 0; i < at.length; i += 2) part.stamp(at[i]!, at[i]! + at[i + 1]!, moment);
 }
 
 /** Bytes are copied as integers: a float that is no number keeps its bits. */

@@ -3,8 +3,9 @@
 //! Invariants: between two updates it is one generation, whole; an update that is refused changes nothing; it never
 //! holds more bytes than it was allowed.
 
+import { changedColumns, type ChangedColumn } from "./changes.ts";
 import { ColumnView } from "./column.ts";
-import { ProtocolError, messageOf } from "./errors.ts";
+import { ProtocolError, ViewError, messageOf } from "./errors.ts";
 import type { ComponentInfo, Hello, ResourceInfo, UpdatePart } from "./protocol.ts";
 import { Budget, Table, type ColumnSpec } from "./table.ts";
 import { RESOURCES, Names, apply, check } from "./update.ts";
@@ -65,6 +66,8 @@ export class Entities {
 export interface Applied {
   readonly full: boolean;
   readonly generation: number;
+  /** Which row of generations this one belongs to: {@link World.series}. */
+  readonly series: number;
   readonly frame: number;
   readonly time: number;
   /** Rows that changed: of each table, those of its most changed column. */
@@ -81,6 +84,13 @@ export class World {
   time = 0;
   /** One more with every update: chunks and tables are stamped with it. */
   version = 0;
+  /**
+   * One more with every whole state, from which deltas lead on: at the beginning, after another subscription, after a
+   * connection that could not be resumed, and where the simulation itself was started anew and counts from 1 again.
+   */
+  series = 0;
+  /** The highest generation that was held in an earlier series. */
+  #earlier = 0;
   readonly entities: Entities;
   readonly #bytesMax: number;
   readonly #budget: Budget;
@@ -141,6 +151,23 @@ export class World {
     return values;
   }
 
+  /**
+   * The columns in which something changed after a generation that was held before, table by table. Chunks of 1,024 rows
+   * are told whose bytes may differ from those that the same rows had at that generation: never too few, and of what
+   * came by updates no more than these brought. With 0, or a generation before the first that was held, everything has
+   * changed. Of rows outside a subscription's box nothing is told, until they come inside.
+   *
+   * The same number may stand for another state in an earlier {@link World.series}. Say which series it was seen in and
+   * the answer is exact; without, everything has changed wherever there is a doubt.
+   *
+   * @throws ViewError: `generation` is not a whole number from 0 on.
+   */
+  changedSince(generation: number, series?: number): ChangedColumn[] {
+    if (!Number.isSafeInteger(generation) || generation < 0) throw new ViewError(`a generation is a whole number from 0 on, not ${generation}`);
+    const another = series === undefined ? generation <= this.#earlier : series !== this.series;
+    return this.tables.flatMap(table => [...changedColumns(table, another ? -1 : generation)]);
+  }
+
   /** Every table, the resources' too, with its bytes: for comparisons. */
   get raw(): ReadonlyMap<number, Table> {
     return this.#tables;
@@ -156,6 +183,7 @@ export class World {
   clear(): void {
     for (const table of this.#tables.values()) table.clear();
     this.#tables.clear();
+    this.#earlier = Math.max(this.#earlier, this.generation);
     this.generation = 0;
     this.version++;
   }
@@ -175,17 +203,21 @@ export class World {
     const version = this.version + 1;
     let rows: number;
     try {
-      rows = apply(update, this.#tables, this.#names, this.#budget, version);
+      rows = apply(update, this.#tables, this.#names, this.#budget, { version, generation: first.to });
     } catch (error) {
       // only memory can fail after the check: what is half there is of no use
       this.clear();
       throw error instanceof ProtocolError ? error : new ProtocolError(`no memory for the state: ${messageOf(error)}`);
     }
     this.version = version;
+    if (first.full) {
+      this.series++;
+      this.#earlier = Math.max(this.#earlier, this.generation);
+    }
     this.generation = first.to;
     this.frame = first.frame;
     this.time = first.time;
-    return { full: first.full, generation: first.to, frame: first.frame, time: first.time, rows, input: first.input };
+    return { full: first.full, generation: first.to, series: this.series, frame: first.frame, time: first.time, rows, input: first.input };
   }
 
   *#entityTables(): Generator<Table> {

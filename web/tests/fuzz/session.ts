@@ -125,7 +125,7 @@ function damage(frame: Frame, all: readonly Frame[], random: Random): Frame {
       out = out.slice(0, random.chance(0.8) ? random.below(out.length / 8 + 1) * 8 : random.below(out.length + 1));
       break;
     case 2:
-      if (out.length >= 4) view.setUint32(random.below(out.length / 4) * 4, word(), true);
+      if (out.length >= 4) view.setUint32(random.below(Math.floor(out.length / 4)) * 4, word(), true);
       return out;
     case 3: {
       // a length or a count of a block
@@ -179,7 +179,8 @@ function damage(frame: Frame, all: readonly Frame[], random: Random): Frame {
       break;
     }
     case 8:
-      if (out[0] !== 3) return garble(out, random);
+      // an earlier damage may have cut the head itself
+      if (out[0] !== 3 || out.length < 64) return garble(out, random);
       // generations, part numbers, flags
       view.setUint32(random.pick([8, 12, 16, 20, 24, 28, 48, 56]), word(), true);
       if (random.chance(0.3)) view.setUint16(2, random.below(8), true);
@@ -320,9 +321,9 @@ export function converse(frames: readonly Frame[]): void {
 
 /** Runs the session of a seed. A failure names the seed. */
 export function run(seed: number, sessions: readonly (readonly Frame[])[], counts: Counts): void {
-  const random = new Random(seed), frames = hostile(sessions, random);
   counts.sessions++;
   try {
+    const frames = hostile(sessions, new Random(seed));
     feed(frames, counts);
     converse(frames);
   } catch (error) {

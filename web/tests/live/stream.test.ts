@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { connect, type Connection } from "../../src/view/connect.ts";
 import { engine, faultyProxy, noProgram, until } from "../support/engine.ts";
 import { Random } from "../support/random.ts";
+import type { Column } from "../../src/view/table.ts";
 import { sameWorlds } from "../support/compare.ts";
 import { hashes, snapshot } from "../support/snapshot.ts";
 
@@ -18,6 +19,30 @@ function view(port: number, options: Parameters<typeof connect>[1] = {}): Connec
   return connect(`ws://127.0.0.1:${port}/live`, { retryMsMin: 20, retryMsMax: 200, silenceMsMax: 2500, ...options });
 }
 
+/** A state's columns by table and name, to be compared with later ones. */
+function kept({ world }: Connection) {
+  const bytes = new Map(world.tables.flatMap(table => table.parts.map(part => [`${table.id} ${part.key}`, part.bytes.slice(0, part.bytesOf(table.rows))] as const)));
+  return { generation: world.generation, series: world.series, bytes };
+}
+
+/** Chunks whose bytes are not those of the state that was kept are told. Returns how many chunks are told, and how many there are. */
+function told({ world }: Connection, then: ReturnType<typeof kept>): [number, number] {
+  const changed = world.changedSince(then.generation, then.series);
+  let all = 0;
+  for (const table of world.tables) {
+    for (const part of table.parts) {
+      const name = part.role === "handle" ? "(entity)" : part.role === "field" ? (part as Column).name : part.component;
+      const chunks = changed.find(column => column.table === table && column.name === name)?.chunks, had = then.bytes.get(`${table.id} ${part.key}`) ?? new Uint8Array(0);
+      for (let chunk = 0; chunk * 1024 < table.rows; chunk++, all++) {
+        const from = part.bytesOf(chunk * 1024), to = part.bytesOf(Math.min((chunk + 1) * 1024, table.rows));
+        const same = Buffer.compare(part.bytes.subarray(from, to), had.subarray(from, to)) === 0;
+        assert.ok(same || chunks?.contains(chunk), `chunk ${chunk} of ${name} in table ${table.id}, from ${then.generation} to ${world.generation}, seed ${SEED}`);
+      }
+    }
+  }
+  return [changed.reduce((sum, { chunks }) => sum + [...chunks].length, 0), all];
+}
+
 test(`drops, stalls and reconnects end in the server's bytes (${GENERATIONS} generations, seed ${SEED})`, { skip: noProgram, timeout: 1_800_000 }, async () => {
   const real = await engine("stream", ["--entities", "5000", "--frames", "1000000000", "--publish-every", "20", "--workers", "local"], ["--rate", "500"]);
   const proxy = await faultyProxy(real.port, new Random(SEED), 250);
@@ -25,11 +50,14 @@ test(`drops, stalls and reconnects end in the server's bytes (${GENERATIONS} gen
   try {
     await all.ready();
     const first = all.world.generation, seen = new Map<number, string>();
-    let compared = 0;
+    let compared = 0, then = kept(all), less = 0;
     // kept for a while, to be compared with a snapshot of the same generation
     all.onFrame(event => {
       seen.set(event.generation, hashes(all.world).join("\n"));
       if (seen.size > 200) seen.delete(seen.keys().next().value!);
+      const [chunks, there] = told(all, then);
+      if (chunks < there) less++;
+      if (all.stats.updates % 5 === 0) then = kept(all);
     });
     while (all.stats.updates < GENERATIONS || all.stats.reconnects < 3 || compared < 3) {
       const now = await snapshot(real.port);
@@ -50,6 +78,7 @@ test(`drops, stalls and reconnects end in the server's bytes (${GENERATIONS} gen
       assert.deepEqual(hashes(connection.world), hashes(last));
     }
     assert.ok(all.stats.resumes > 0, "connections were resumed");
+    assert.ok(less > all.stats.updates / 2, `${less} of ${all.stats.updates} updates left a chunk as it was`);
     assert.ok(proxy.faults.cut > 0 && proxy.faults.stalled > 0);
     console.log(`${all.world.generation - first} generations of the server, ${all.stats.updates} held (${all.stats.fullUpdates} full), ${proxy.faults.cut} cuts, `
       + `${proxy.faults.stalled} stalls, ${all.stats.reconnects} reconnects, ${all.stats.resumes} resumed, ${compared} compared on the way`);
