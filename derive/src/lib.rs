@@ -1,5 +1,5 @@
 //! Derive macros of the hypostyle engine: [`Component`](macro@Component), [`Resource`](macro@Resource),
-//! [`Field`](macro@Field) and [`Bundle`](macro@Bundle).
+//! [`Field`](macro@Field), [`Bundle`](macro@Bundle) and [`Reduce`](macro@Reduce).
 //!
 //! Use them through the `hypostyle` crate, whose documentation has the examples. This crate only writes code: the
 //! meaning of what it writes is documented at the traits.
@@ -9,6 +9,7 @@ mod attributes;
 mod expand;
 mod fields;
 mod name;
+mod reduce;
 mod types;
 
 use proc_macro::TokenStream;
@@ -57,4 +58,13 @@ pub fn derive_field(input: TokenStream) -> TokenStream {
 pub fn derive_bundle(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::bundle(&input).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+/// Says how two values of a resource become one, field by field: see the trait.
+///
+/// On each field: `#[reduce(sum)]`, `#[reduce(min)]` or `#[reduce(max)]`.
+#[proc_macro_derive(Reduce, attributes(reduce, resource))]
+pub fn derive_reduce(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    reduce::reduce(&input).unwrap_or_else(|e| e.to_compile_error()).into()
 }

@@ -2,11 +2,10 @@
 //!
 //! A [`Schedule`] is a list of declared [`System`]s. [`Simulation`] joins it with a world and a pool of workers:
 //! systems become batches ([`graph`]), a batch and the tables of the moment become a program of plain words
-//! ([`program`], [`build`]), whose jobs run on column memory ([`runner`]) wherever the pool puts them.
+//! ([`program`]), whose jobs run on column memory ([`runner`]) wherever the pool puts them.
 //!
 //! Architecture invariant: what a batch computes depends on the world and the schedule alone, never on the pool.
 
-mod build;
 mod by_name;
 mod error;
 mod graph;
@@ -20,7 +19,6 @@ mod runner;
 mod serve;
 mod simulation;
 mod system;
-mod task;
 mod view;
 
 pub use by_name::{ColumnBytes, NamedColumn, NamedJob, NamedQuery, NamedTable, Targets};
@@ -125,9 +123,10 @@ pub(crate) fn compile(
         .systems
         .iter()
         .map(|system| {
-            system
-                .compile(registry)
-                .map_err(|error| ScheduleError::Access { system: system.name.clone(), message: error.to_string() })
+            system.compile(registry).map_err(|error| ScheduleError::Access {
+                system: system.name.clone(),
+                message: error::text_of(&*error),
+            })
         })
         .collect()
 }
@@ -147,7 +146,7 @@ pub(crate) fn registrations(compiled: &[system::Compiled]) -> String {
         }
         let _ = writeln!(
             text,
-            "{} stage={} rows={} own={:?} others={:?} changes={:?} resources={:?} sort={:?}",
+            "{} stage={} rows={} own={:?} others={:?} changes={:?} resources={:?} sort={:?} reduces={:?}",
             system.name,
             system.stage,
             system.job_rows,
@@ -155,7 +154,8 @@ pub(crate) fn registrations(compiled: &[system::Compiled]) -> String {
             system.others,
             system.access,
             system.reads_resources,
-            system.sort_by
+            system.sort_by,
+            system.reductions
         );
     }
     text

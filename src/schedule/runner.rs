@@ -22,9 +22,9 @@ use crate::world::access::query::{Fetch, bit_runs};
 use super::error::text_of;
 use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
-use super::program::{HEADER_WORDS, MAGIC, Words};
+use super::program::task::{Found, Task, TaskColumn, Used};
+use super::program::{Entry, Head, JobEntry, TaskHead, Words};
 use super::system::{Compiled, System};
-use super::task::{Task, TaskColumn, Used};
 use super::view::{EntityMap, ViewSet};
 
 /// Rows of a job from which on each of its systems is timed by itself.
@@ -44,7 +44,7 @@ pub(crate) struct SystemRunner {
 
 /// What all kernels of a job share.
 #[derive(Clone, Copy)]
-struct Around<'a> {
+struct JobContext<'a> {
     table: u32,
     start: u32,
     end: u32,
@@ -84,41 +84,20 @@ impl SystemRunner {
         undo: Option<&mut Undo<'_>>,
         trace: &mut JobTrace<'_>,
     ) -> Result<(), String> {
-        let mut head = Words::at(program, 0)?;
-        if head.next()? != MAGIC {
-            return Err("the batch's program is damaged".to_owned());
-        }
-        let (frame, time, dt) = (head.next()?, f64::from_bits(head.next()?), f64::from_bits(head.next()?));
-        let (frames, jobs, _, tasks_at) = (head.next()?, head.next()?, head.next()?, head.next()?);
-        let (resources, resource_bytes) = (head.next()?, head.next()?);
-        let (locations, generations, slots) = (head.next()?, head.next()?, head.next()?);
-        let (_, batch_tag) = (head.next()?, head.next()?);
-        if u64::from(job) >= jobs {
-            return Err(format!("the program has no job {job}"));
-        }
-        let mut words = Words::at(program, HEADER_WORDS as u64 + 2 * u64::from(job))?;
-        let (number, _) = words.pair()?;
-        let (start, end) = words.pair()?;
-        let at = Words::at(program, tasks_at.saturating_add(u64::from(number)))?.next()?;
-        let mut words = Words::at(program, at)?;
-        let (table, rows) = words.pair()?;
-        let handles = words.next()?;
-        let counts = words.pair()?;
-        // a job without rows is that of a system without any
-        if start > end || (start == end && rows > 0) || end > rows || !start.is_multiple_of(64) {
-            return Err(format!("the program has a job of rows {start}..{end} of {rows}"));
-        }
+        let head = Head::decode(&mut Words::at(program, 0)?)?;
+        let found = Found::of(program, &head, job)?;
+        let (JobEntry { start, end, .. }, TaskHead { table, rows, handles, .. }) = (found.job, found.task);
         let len = end - start;
-        task.decode(&mut words, counts, (start, len, rows), self.systems.len(), &self.memory)?;
+        task.decode(found, self.systems.len(), &self.memory)?;
         let entities = self.memory.read(handles, u64::from(rows) * 8)?.cast::<Entity>();
         // SAFETY: the table's handles, mapped (checked) and frozen while a batch runs.
         let entities = unsafe { std::slice::from_raw_parts(entities.add(start as usize), len as usize) };
-        let resources = self.memory.read(resources, resource_bytes)?;
+        let resources = self.memory.read(head.resources_offset, head.resources_bytes)?;
         // SAFETY: as above.
-        let resources = unsafe { std::slice::from_raw_parts(resources, resource_bytes as usize) };
-        let slots = usize::try_from(slots).map_err(|_| "too many slots")?;
-        let locations = self.memory.read(locations, slots as u64 * 8)?.cast::<u64>();
-        let generations = self.memory.read(generations, slots as u64 * 4)?.cast::<u32>();
+        let resources = unsafe { std::slice::from_raw_parts(resources, head.resources_bytes as usize) };
+        let slots = usize::try_from(head.slots).map_err(|_| "too many slots")?;
+        let locations = self.memory.read(head.locations_offset, slots as u64 * 8)?.cast::<u64>();
+        let generations = self.memory.read(head.generations_offset, slots as u64 * 4)?.cast::<u32>();
         // SAFETY: the entity map, mapped (checked) and frozen while a batch runs.
         let map = unsafe {
             EntityMap {
@@ -129,16 +108,16 @@ impl SystemRunner {
         if let Some(undo) = undo {
             save_in_place(&task.columns, start, len, undo)?;
         }
-        out.reserve_from(first_reserved(batch_tag, job));
-        let around = Around { table, start, end, entities, resources, map, program };
-        task.stream(rows, frames);
-        let mut info = FrameInfo { frame, time, dt };
+        out.reserve_from(first_reserved(head.batch_tag, job));
+        let around = JobContext { table, start, end, entities, resources, map, program };
+        task.stream(rows, head.frames);
+        let mut info = FrameInfo { frame: head.frame, time: head.time, dt: head.dt };
         let first = task.systems.first().map_or(u32::MAX, |system| system.system);
-        trace.describe(first, table, len, task.systems.len() > 1 || frames > 1);
-        for pass in 0..frames.max(1) {
+        trace.describe(first, table, len, task.systems.len() > 1 || head.frames > 1);
+        for pass in 0..head.frames.max(1) {
             if pass > 0 {
                 info.frame += 1;
-                info.time += dt;
+                info.time += head.dt;
             }
             for system in 0..task.systems.len() {
                 self.run_system(task, system, info, &around, out)?;
@@ -148,14 +127,17 @@ impl SystemRunner {
             }
         }
         if len < TIMED_ROWS_MIN {
-            trace.systems_ended(task.systems.iter().map(|system| system.system), frames.max(1));
+            trace.systems_ended(task.systems.iter().map(|system| system.system), head.frames.max(1));
         }
         record_writes(task, start..end, out);
+        for (resource, value) in task.reduced.values() {
+            out.reduced(resource, value);
+        }
         Ok(())
     }
 
     /// The job's rows that a system's mask leaves, a bit each, into `task.bits`.
-    fn bits(&self, task: &mut Task, system: usize, around: &Around<'_>) -> Result<(), String> {
+    fn bits(&self, task: &mut Task, system: usize, around: &JobContext<'_>) -> Result<(), String> {
         let Task { systems, masks, offsets, bits, any, .. } = task;
         let rows = around.end - around.start;
         let (first, words) = (u64::from(around.start / 64) * 8, rows.div_ceil(64) as usize);
@@ -185,7 +167,7 @@ impl SystemRunner {
         task: &mut Task,
         system: usize,
         info: FrameInfo,
-        around: &Around<'_>,
+        around: &JobContext<'_>,
         out: &mut PatchWriter<'_>,
     ) -> Result<(), String> {
         let mut pieces = Pieces::All;
@@ -193,8 +175,21 @@ impl SystemRunner {
             self.bits(task, system, around)?;
             pieces = Pieces::of(&task.bits, around.end - around.start);
         }
-        let Task { columns, systems, columns_used, present, raw, part, states, bits, gathered, cache, revoke, .. } =
-            task;
+        let Task {
+            columns,
+            systems,
+            columns_used,
+            present,
+            raw,
+            part,
+            states,
+            bits,
+            gathered,
+            cache,
+            reduced,
+            revoke,
+            ..
+        } = task;
         let this = &systems[system];
         if pieces == Pieces::Short && !this.views.is_empty() {
             // who looks at whole columns finds his own rows there by their places, one after the other
@@ -251,6 +246,7 @@ impl SystemRunner {
                 registry: &self.registry,
                 revoke,
                 cache,
+                reduced,
                 last: None,
                 writer: out,
                 error: &mut error,
@@ -373,9 +369,9 @@ fn record_writes(task: &Task, rows: Range<u32>, out: &mut PatchWriter<'_>) {
 
 /// Saves the old rows of every column that the job writes in place.
 fn save_in_place(columns: &[TaskColumn], start: u32, len: u32, undo: &mut Undo<'_>) -> Result<(), String> {
-    for column in columns.iter().filter(|column| column.new_offset == column.old_offset) {
+    for column in columns.iter().filter(|column| column.in_place) {
         let bytes = column.ty.bytes() as u64;
-        let offset = column.new_offset + u64::from(start) * bytes;
+        let offset = column.old_offset + u64::from(start) * bytes;
         // SAFETY: the job's own rows, which nobody else touches; shared only until the kernels run.
         let rows = unsafe { std::slice::from_raw_parts(column.old, (u64::from(len) * bytes) as usize) };
         if !undo.save(offset, rows) {

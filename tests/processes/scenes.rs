@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, Field, Job, Read, RegionTarget, Resource, Schedule, Simulation,
-    System, With, Without, World, Write,
+    AnyOf, Changed, Component, Entities, Entity, Field, Job, Read, Reduce, RegionTarget, Resource, Schedule,
+    Simulation, System, With, Without, World, Write,
 };
 
 use crate::hostile;
@@ -73,6 +73,18 @@ pub struct Weather {
     pub wind: f32,
     #[resource(default = 1)]
     pub storms: u32,
+}
+
+#[derive(Resource, Reduce, Clone, Copy, Debug)]
+pub struct Census {
+    #[reduce(sum)]
+    pub drift: f64,
+    #[reduce(max)]
+    pub fastest: f32,
+    #[reduce(sum)]
+    pub rows: u64,
+    #[reduce(sum)]
+    pub histogram: [u32; 5],
 }
 
 /// A row whose every field is sealed by one of them; written whole in each frame.
@@ -194,6 +206,7 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
         .component::<Seen>()
         .component::<Cell>()
         .resource::<Weather>()
+        .resource::<Census>()
         .bytes_max(1 << 30)
         .region(region)
         .build()
@@ -360,6 +373,30 @@ fn mixed(schedule: &mut Schedule) {
             Ok(())
         })
         .reads_resource::<Weather>()
+        .job_rows(64),
+    );
+    schedule.add(
+        // pieces of rows, of several tables; what comes of it decides what the next batch does
+        System::rows::<(Read<Velocity>, Without<Seen>)>("census", |job, (v, ())| {
+            for (row, (x, y)) in v.x.iter().zip(v.y).enumerate() {
+                let mut histogram = [0; 5];
+                histogram[job.table_row(row) % 5] = 1;
+                let drift = f64::from(x * y) * 0.1;
+                job.reduce(Census { drift, fastest: x.abs(), rows: 1, histogram });
+            }
+        })
+        .reduces::<Census>()
+        .job_rows(64),
+    );
+    schedule.add(
+        System::try_rows::<Write<Velocity>>("breeze", |job, mut v| {
+            let census: Census = job.resource()?;
+            let push = (census.drift / (census.rows as f64 + f64::from(census.fastest))) as f32 * 1e-3;
+            v.x.map(|x| x * 0.999 + push);
+            Ok(())
+        })
+        .reads_resource::<Census>()
+        .after("census")
         .job_rows(64),
     );
     schedule.add(

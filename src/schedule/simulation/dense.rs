@@ -10,7 +10,7 @@ use std::ops::Range;
 use crate::commit::{DenseHandles, PatchCounts, Refusal};
 use crate::patch::{Body, RecordSizes, Records};
 use crate::region::RegionError;
-use crate::schedule::build::{Work, WrittenColumn};
+use crate::schedule::program::build::{Work, WrittenColumn};
 use crate::schedule::system::Compiled;
 use crate::table::Registry;
 use crate::world::access::query::bit_runs;

@@ -10,6 +10,7 @@ mod despawn;
 pub(crate) mod edit;
 pub(crate) mod lookup;
 mod named;
+mod parallel;
 pub(crate) mod prefab;
 pub(crate) mod query;
 pub(crate) mod row;

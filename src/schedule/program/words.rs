@@ -1,31 +1,19 @@
+//! Words that may be rubbish, read in order; and what is written as such words.
 #![forbid(unsafe_code)]
-//! A batch as plain words: what every worker needs to run any of its jobs, in offsets and never in pointers.
-//!
-//! ```text
-//! 0 magic · 1 frame · 2 time f64 · 3 dt f64 · 4 frames · 5 jobs · 6 tasks · 7 where the tasks' index begins
-//! 8 resources offset · 9 resources bytes · 10 locations offset · 11 generations offset · 12 slots
-//! 13 words in all · 14 names frame and batch: reserved handles come of it · 15 zero
-//! then per job 2 words: task | system << 32, start | end << 32
-//! then per task 1 word: where it begins
-//! task:   table | rows << 32 · handles offset · columns | systems << 32
-//!         per column 4 words: old offset · new offset (all ones: only read) · scalar | array length << 8
-//!                             component | field << 16
-//!         per system: system | columns << 32 · optionals | mask terms << 32 · view tables | payload bytes << 32
-//!                     per column: place | write << 32 · per optional: 0 or 1
-//!                     per mask term: negated | bit columns << 32, then their offsets · payload, padded to words
-//!                     per view table: table | rows << 32 · handles offset · columns | mask terms << 32
-//!                                     optionals; optionals, columns (offset, type), mask terms as above
-//! ```
-//! A worker process gets the words through memory that others can write: [`Words`] checks every access.
 
 use crate::layout::{FieldType, ScalarType};
 
-/// First word of a program.
-pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"HYPOPROG");
-/// Words before the jobs.
-pub(crate) const HEADER_WORDS: usize = 16;
-/// "Only read", in place of an offset.
-pub(crate) const NO_OFFSET: u64 = u64::MAX;
+/// A structure of a program: a fixed number of words.
+pub(crate) trait Entry: Sized {
+    /// Its words.
+    const WORDS: usize;
+
+    /// Appends its words.
+    fn encode(&self, words: &mut Vec<u64>);
+
+    /// Takes the next words as one.
+    fn decode(words: &mut Words<'_>) -> Result<Self, String>;
+}
 
 /// Two 32-bit halves of a word, low first.
 pub(crate) const fn halves(low: u32, high: u32) -> u64 {
@@ -52,14 +40,17 @@ pub(crate) struct Words<'a> {
 }
 
 /// What is said of words that are no program.
-const RUBBISH: &str = "the batch's program is damaged";
+#[cold]
+pub(crate) fn rubbish() -> String {
+    "the batch's program is damaged".to_owned()
+}
 
 impl<'a> Words<'a> {
     /// A reader from a place on.
     pub(crate) fn at(words: &'a [u64], at: u64) -> Result<Self, String> {
         match usize::try_from(at) {
             Ok(at) if at <= words.len() => Ok(Words { words, at }),
-            _ => Err(RUBBISH.to_owned()),
+            _ => Err(rubbish()),
         }
     }
 
@@ -71,7 +62,7 @@ impl<'a> Words<'a> {
                 self.at += 1;
                 Ok(*word)
             }
-            None => Err(RUBBISH.to_owned()),
+            None => Err(rubbish()),
         }
     }
 
@@ -79,6 +70,12 @@ impl<'a> Words<'a> {
     #[inline]
     pub(crate) fn pair(&mut self) -> Result<(u32, u32), String> {
         self.next().map(|word| (word as u32, (word >> 32) as u32))
+    }
+
+    /// A word that is a flag.
+    #[inline]
+    pub(crate) fn flag(&mut self) -> Result<bool, String> {
+        self.next().map(|word| word != 0)
     }
 
     /// Where the next word is.
@@ -90,7 +87,7 @@ impl<'a> Words<'a> {
     pub(crate) fn bytes(&mut self, bytes: u32) -> Result<&'a [u8], String> {
         let bytes = bytes as usize;
         let end = self.at + bytes.div_ceil(8);
-        let words = self.words.get(self.at..end).ok_or_else(|| RUBBISH.to_owned())?;
+        let words = self.words.get(self.at..end).ok_or_else(rubbish)?;
         self.at = end;
         Ok(&bytemuck::cast_slice(words)[..bytes])
     }
@@ -98,6 +95,13 @@ impl<'a> Words<'a> {
     /// A type.
     #[inline]
     pub(crate) fn ty(&mut self) -> Result<FieldType, String> {
-        word_type(self.next()?).ok_or_else(|| RUBBISH.to_owned())
+        word_type(self.next()?).ok_or_else(rubbish)
     }
+}
+
+/// Appends bytes, padded to words.
+pub(crate) fn push_bytes(words: &mut Vec<u64>, bytes: &[u8]) {
+    let at = words.len();
+    words.resize(at + bytes.len().div_ceil(8), 0);
+    bytemuck::cast_slice_mut::<u64, u8>(&mut words[at..])[..bytes.len()].copy_from_slice(bytes);
 }

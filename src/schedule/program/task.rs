@@ -8,11 +8,14 @@ use crate::Entity;
 use crate::column::{RawColumn, RowState};
 use crate::gather::Gathered;
 use crate::layout::FieldType;
+use crate::reduce::Reduced;
 
-use super::job::IdCache;
-use super::memory::JobMemory;
-use super::program::{NO_OFFSET, Words};
-use super::view::{ViewMask, ViewTable};
+use crate::schedule::job::IdCache;
+use crate::schedule::memory::JobMemory;
+use crate::schedule::view::{ViewMask, ViewTable};
+
+use super::entries::{ColumnEntry, ColumnUse, Head, JobEntry, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead};
+use super::words::{Entry, Words};
 
 /// Bytes of a table's columns, old and new, from which on new rows are written past the caches: more than most processors'
 /// last cache. `cargo bench --bench streaming` shows from where on it pays in a loop; in a frame it is later.
@@ -21,12 +24,13 @@ const STREAMED_BYTES_MIN: u64 = 96 << 20;
 /// A column of a task, for the rows of one job.
 pub(crate) struct TaskColumn {
     pub old_offset: u64,
-    pub new_offset: u64,
     pub ty: FieldType,
     pub component: u16,
     pub field: u8,
     pub old: *const u8,
     pub new: *mut u8,
+    /// Whether it is written in place: both are the same rows.
+    pub in_place: bool,
     /// Whether the rows are at `new`: a system of the task has written them, or both are the same rows.
     pub is_new: bool,
     /// The system that alone has the column, and so may write it past the caches.
@@ -98,20 +102,47 @@ pub(crate) struct Task {
     pub any: Vec<u64>,
     pub gathered: Gathered,
     pub cache: IdCache,
+    pub reduced: Reduced,
     /// Whether a kernel asked for its memory to be closed after it.
     pub revoke: Cell<bool>,
 }
 
+/// A job found in a program: the rows that it is for, and its task's words.
+pub(crate) struct Found<'a> {
+    pub job: JobEntry,
+    pub task: TaskHead,
+    words: Words<'a>,
+}
+
+impl<'a> Found<'a> {
+    /// Finds a job, and checks that its rows are some of its task's.
+    pub(crate) fn of(program: &'a [u64], head: &Head, job: u32) -> Result<Found<'a>, String> {
+        if u64::from(job) >= head.jobs {
+            return Err(format!("the program has no job {job}"));
+        }
+        let at = Head::WORDS as u64 + JobEntry::WORDS as u64 * u64::from(job);
+        let job = JobEntry::decode(&mut Words::at(program, at)?)?;
+        let at = Words::at(program, head.tasks_at.saturating_add(u64::from(job.task)))?.next()?;
+        let mut words = Words::at(program, at)?;
+        let task = TaskHead::decode(&mut words)?;
+        let JobEntry { start, end, .. } = job;
+        // a job without rows is that of a system without any
+        if start > end || (start == end && task.rows > 0) || end > task.rows || !start.is_multiple_of(64) {
+            return Err(format!("the program has a job of rows {start}..{end} of {}", task.rows));
+        }
+        Ok(Found { job, task, words })
+    }
+}
+
 impl Task {
-    /// Decodes the task at `words` for the rows `start..start + len`.
+    /// Decodes a job's task for the job's rows.
     pub(crate) fn decode(
         &mut self,
-        words: &mut Words<'_>,
-        (columns, systems): (u32, u32),
-        (start, len, rows): (u32, u32, u32),
+        mut found: Found<'_>,
         known_systems: usize,
         memory: &JobMemory,
     ) -> Result<(), String> {
+        let rows = (found.job.start, found.job.end - found.job.start, found.task.rows);
         self.columns.clear();
         self.systems.clear();
         self.columns_used.clear();
@@ -125,12 +156,13 @@ impl Task {
         self.view_words.clear();
         self.changed.clear();
         self.changed_words.clear();
-        for _ in 0..columns {
-            let column = Self::column(words, (start, len, rows), memory)?;
+        self.reduced.clear();
+        for _ in 0..found.task.columns {
+            let column = Self::column(ColumnEntry::decode(&mut found.words)?, rows, memory)?;
             self.columns.push(column);
         }
-        for _ in 0..systems {
-            self.system(words, known_systems, memory)?;
+        for _ in 0..found.task.systems {
+            self.system(&mut found.words, known_systems, memory)?;
         }
         Ok(())
     }
@@ -152,76 +184,63 @@ impl Task {
         }
     }
 
+    /// A column where the job's rows of it are.
     fn column(
-        words: &mut Words<'_>,
+        entry: ColumnEntry,
         (start, len, rows): (u32, u32, u32),
         memory: &JobMemory,
     ) -> Result<TaskColumn, String> {
-        let (old_offset, new_offset) = (words.next()?, words.next()?);
-        let ty = words.ty()?;
-        let name = words.next()?;
-        let (component, field) = (name as u16, (name >> 16) as u8);
+        let ColumnEntry { old: old_offset, new: new_offset, ty, component, field } = entry;
         let (skip, bytes) = (u64::from(start) * ty.bytes() as u64, u64::from(len) * ty.bytes() as u64);
         let whole = u64::from(rows) * ty.bytes() as u64;
         let at = |offset: u64| offset.checked_add(skip).ok_or_else(|| "an offset is too large".to_owned());
-        if !old_offset.is_multiple_of(64) || (new_offset != NO_OFFSET && !new_offset.is_multiple_of(64)) {
+        if !old_offset.is_multiple_of(64) || new_offset.is_some_and(|offset| !offset.is_multiple_of(64)) {
             return Err("a column does not begin at a multiple of 64 bytes".to_owned());
         }
-        let (old, new) = if new_offset == NO_OFFSET {
-            (memory.read(at(old_offset)?, bytes)?, std::ptr::null_mut())
-        } else if new_offset == old_offset {
-            // in place: one address for both, though a worker process has the bytes mapped twice
-            let new = memory.write(new_offset, whole, skip)?;
-            (new.cast_const(), new)
-        } else {
-            (memory.read(at(old_offset)?, bytes)?, memory.write(new_offset, whole, skip)?)
+        let in_place = new_offset == Some(old_offset);
+        let (old, new) = match new_offset {
+            None => (memory.read(at(old_offset)?, bytes)?, std::ptr::null_mut()),
+            Some(offset) => {
+                let new = memory.write(offset, whole, skip)?;
+                // in place: one address for both, though a worker process has the bytes mapped twice
+                (if in_place { new.cast_const() } else { memory.read(at(old_offset)?, bytes)? }, new)
+            }
         };
-        Ok(TaskColumn {
-            old_offset,
-            new_offset,
-            ty,
-            component,
-            field,
-            old,
-            new,
-            is_new: new_offset == old_offset,
-            streams_after: None,
-        })
+        Ok(TaskColumn { old_offset, ty, component, field, old, new, in_place, is_new: in_place, streams_after: None })
     }
 
     fn system(&mut self, words: &mut Words<'_>, known_systems: usize, memory: &JobMemory) -> Result<(), String> {
-        let (system, columns) = words.pair()?;
-        let (optionals, terms) = words.pair()?;
-        let (views, payload_bytes) = words.pair()?;
+        let head = SystemHead::decode(words)?;
+        let system = head.system;
         if system as usize >= known_systems {
             return Err(format!("the program names system {system} of {known_systems}"));
         }
         let columns_from = self.columns_used.len();
-        for _ in 0..columns {
-            let (place, write) = words.pair()?;
+        for _ in 0..head.columns {
+            let ColumnUse { place, write } = ColumnUse::decode(words)?;
             let column = self.columns.get(place as usize).ok_or("the program names a column that its task has not")?;
-            if write != 0 && column.new.is_null() {
+            if write && column.new.is_null() {
                 return Err("the program lets a system write a column that is only read".to_owned());
             }
-            self.columns_used.push(Used { place, write: write != 0, touched: false });
+            self.columns_used.push(Used { place, write, touched: false });
         }
         let present_from = self.present.len();
-        for _ in 0..optionals {
-            self.present.push(words.next()? != 0);
+        for _ in 0..head.optionals {
+            self.present.push(words.flag()?);
         }
         let masks_from = self.masks.len();
-        for _ in 0..terms {
-            let (negated, bits) = words.pair()?;
+        for _ in 0..head.conditions {
+            let MaskHead { negated, bits } = MaskHead::decode(words)?;
             let from = self.offsets.len();
             for _ in 0..bits {
                 self.offsets.push(words.next()?);
             }
-            self.masks.push(Mask { negated: negated != 0, offsets: from..self.offsets.len() });
+            self.masks.push(Mask { negated, offsets: from..self.offsets.len() });
         }
         let payload_at = words.place();
-        words.bytes(payload_bytes)?;
+        words.bytes(head.payload_bytes)?;
         let views_from = self.views.len();
-        for _ in 0..views {
+        for _ in 0..head.views {
             self.view(words, memory)?;
         }
         self.systems.push(TaskSystem {
@@ -229,7 +248,7 @@ impl Task {
             columns: columns_from..self.columns_used.len(),
             present: present_from..self.present.len(),
             masks: masks_from..self.masks.len(),
-            payload: (payload_at, payload_bytes),
+            payload: (payload_at, head.payload_bytes),
             views: views_from..self.views.len(),
             passes: 0,
         });
@@ -237,19 +256,15 @@ impl Task {
     }
 
     fn view(&mut self, words: &mut Words<'_>, memory: &JobMemory) -> Result<(), String> {
-        let (table, rows) = words.pair()?;
-        let handles = words.next()?;
-        let (columns, terms) = words.pair()?;
-        let optionals = words.next()?;
+        let ViewHead { table, rows, handles, columns, conditions, optionals } = ViewHead::decode(words)?;
         let present_from = self.view_present.len() as u32;
         for _ in 0..optionals {
-            self.view_present.push(words.next()? != 0);
+            self.view_present.push(words.flag()?);
         }
         let handles = memory.read(handles, u64::from(rows) * 8)?.cast::<Entity>();
         let columns_from = self.view_columns.len() as u32;
         for _ in 0..columns {
-            let offset = words.next()?;
-            let ty = words.ty()?;
+            let ViewColumn { offset, ty } = ViewColumn::decode(words)?;
             let old = memory.read(offset, u64::from(rows) * ty.bytes() as u64)?;
             self.view_columns.push(RawColumn {
                 old,
@@ -261,13 +276,13 @@ impl Task {
         }
         let masks_from = self.view_masks.len() as u32;
         let bytes = u64::from(rows).div_ceil(64) * 8;
-        for _ in 0..terms {
-            let (negated, bits) = words.pair()?;
+        for _ in 0..conditions {
+            let MaskHead { negated, bits } = MaskHead::decode(words)?;
             let from = self.view_words.len() as u32;
             for _ in 0..bits {
                 self.view_words.push(memory.read(words.next()?, bytes)?.cast::<u64>());
             }
-            self.view_masks.push(ViewMask { negated: negated != 0, words: from..self.view_words.len() as u32 });
+            self.view_masks.push(ViewMask { negated, words: from..self.view_words.len() as u32 });
         }
         self.views.push(ViewTable {
             table,

@@ -2,20 +2,21 @@
 //! A group of systems and the tables of the moment become a program: tasks, jobs, and what is to be done once all
 //! jobs have ended. Row ranges depend on the tables' rows alone.
 
-use crate::table::{ENTITIES, FIRST_DATA, RESOURCES, Shape};
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::commit::JobRows;
 use crate::layout::{FieldType, ScalarType};
 use crate::region::RegionError;
-use crate::world::access::query::{MaskTerm, Matched, matches};
+use crate::schedule::graph::Group;
+use crate::schedule::job::FrameInfo;
+use crate::schedule::system::Compiled;
+use crate::table::{ENTITIES, FIRST_DATA, RESOURCES};
+use crate::world::access::query::{MaskTerm, Matched};
 use crate::world::store::Store;
 
-use super::graph::Group;
-use super::job::FrameInfo;
-use super::program::{HEADER_WORDS, MAGIC, NO_OFFSET, halves, type_word};
-use super::system::Compiled;
+use super::entries::{ColumnEntry, ColumnUse, Head, JobEntry, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead};
+use super::matches::Matches;
+use super::words::{Entry, push_bytes};
 
 /// A column that a batch writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,43 +33,6 @@ pub(crate) struct WrittenColumn {
     pub offset: u64,
     /// Bytes of a row.
     pub row_bytes: u32,
-}
-
-/// How a system's queries match a table, for as long as the table keeps its shape.
-#[derive(Debug)]
-struct Match {
-    shape: Arc<Shape>,
-    own: Option<Matched>,
-    others: Option<Matched>,
-}
-
-/// By system, then by table.
-#[derive(Debug, Default)]
-struct Matches(Vec<Vec<Option<Match>>>);
-
-impl Matches {
-    fn get(&self, system: usize, table: u32) -> Option<&Match> {
-        self.0.get(system)?.get(table as usize)?.as_ref()
-    }
-
-    fn own(&self, system: usize, table: u32) -> Option<&Matched> {
-        self.get(system, table)?.own.as_ref()
-    }
-
-    fn others(&self, system: usize, table: u32) -> Option<&Matched> {
-        self.get(system, table)?.others.as_ref()
-    }
-
-    fn set(&mut self, system: usize, table: u32, found: Match) {
-        if self.0.len() <= system {
-            self.0.resize_with(system + 1, Vec::new);
-        }
-        let tables = &mut self.0[system];
-        if tables.len() <= table as usize {
-            tables.resize_with(table as usize + 1, || None);
-        }
-        tables[table as usize] = Some(found);
-    }
 }
 
 /// A batch, ready to run. Kept from batch to batch for its memory.
@@ -101,7 +65,7 @@ const ROW_LOCAL_NS: u64 = 1;
 const NEIGHBOUR_NS: u64 = 100;
 
 /// What the builder needs to know beside the systems.
-pub(crate) struct Surroundings<'a> {
+pub(crate) struct BuildContext<'a> {
     pub store: &'a mut Store,
     pub compiled: &'a [Compiled],
     pub payloads: &'a [Vec<u8>],
@@ -118,24 +82,9 @@ fn field_type(store: &Store, component: u16, field: u8) -> FieldType {
     store.layout.components()[usize::from(component)].fields[usize::from(field)].ty
 }
 
-/// Looks again at how systems match tables that are new or have another shape.
-fn refresh(known: &mut Matches, group: &Group, around: &Surroundings<'_>) {
-    for system in group.systems() {
-        let compiled = &around.compiled[system];
-        for (table, data) in around.store.data_tables() {
-            if known.get(system, table).is_some_and(|known| Arc::ptr_eq(&known.shape, &data.shape)) {
-                continue;
-            }
-            let own = matches(&compiled.own, &data.shape);
-            let others = compiled.others.as_ref().and_then(|others| matches(others, &data.shape));
-            known.set(system, table, Match { shape: Arc::clone(&data.shape), own, others });
-        }
-    }
-}
-
 impl Work {
     /// Puts the program of a group together and gets every written column an extent.
-    pub(crate) fn build(&mut self, group: &Group, around: &mut Surroundings<'_>) -> Result<(), RegionError> {
+    pub(crate) fn build(&mut self, group: &Group, around: &mut BuildContext<'_>) -> Result<(), RegionError> {
         self.words.clear();
         self.jobs.clear();
         self.job_tasks.clear();
@@ -148,7 +97,7 @@ impl Work {
         (self.rows, self.estimate_ns) = (0, 0);
         let mut matches = std::mem::take(&mut self.matches);
         let mut members = std::mem::take(&mut self.members);
-        refresh(&mut matches, group, around);
+        matches.refresh(group, around.compiled, around.store);
         let built = self.tasks(group, &matches, &mut members, around);
         self.matches = matches;
         self.members = members;
@@ -162,16 +111,16 @@ impl Work {
         group: &Group,
         matches: &Matches,
         members: &mut Vec<usize>,
-        around: &mut Surroundings<'_>,
+        around: &mut BuildContext<'_>,
     ) -> Result<(), RegionError> {
         let tables = FIRST_DATA..around.store.tables.len() as u32;
-        let takes_part = |system: usize, table: u32, around: &Surroundings<'_>| {
+        let takes_part = |system: usize, table: u32, around: &BuildContext<'_>| {
             around.store.tables[table as usize].rows > 0
                 && !around.compiled[system].once
                 && matches.own(system, table).is_some()
         };
         let is_empty = around.store.data_tables().all(|(_, table)| table.rows == 0);
-        let without_rows = |system: usize, around: &Surroundings<'_>| {
+        let without_rows = |system: usize, around: &BuildContext<'_>| {
             let compiled = &around.compiled[system];
             compiled.once || (is_empty && compiled.own.is_empty())
         };
@@ -215,13 +164,12 @@ impl Work {
     }
 
     /// The task of a system that has no rows: one job.
-    fn task_without_rows(&mut self, system: usize, matches: &Matches, around: &Surroundings<'_>) {
+    fn task_without_rows(&mut self, system: usize, matches: &Matches, around: &BuildContext<'_>) {
         self.columns.clear();
         let written = self.written.len() as u32;
         self.tasks.push(self.task_words.len() as u64);
-        self.task_words.push(halves(ENTITIES, 0));
-        self.task_words.push(around.store.tables[ENTITIES as usize].columns[0].live.offset);
-        self.task_words.push(halves(0, 1));
+        let handles = around.store.tables[ENTITIES as usize].columns[0].live.offset;
+        TaskHead { table: ENTITIES, rows: 0, handles, columns: 0, systems: 1 }.encode(&mut self.task_words);
         self.system(system, ENTITIES, &Matched::default(), matches, around);
         self.task_members.push((self.task_systems.len() as u32, self.task_systems.len() as u32 + 1));
         self.task_systems.push(system);
@@ -235,7 +183,7 @@ impl Work {
         table: u32,
         systems: &[usize],
         matches: &Matches,
-        around: &mut Surroundings<'_>,
+        around: &mut BuildContext<'_>,
     ) -> Result<(), RegionError> {
         let rows = around.store.tables[table as usize].rows;
         self.columns.clear();
@@ -254,9 +202,8 @@ impl Work {
         let in_place = self.in_place(table, systems, matches, job_rows, around);
         self.tasks.push(self.task_words.len() as u64);
         let handles = around.store.tables[table as usize].columns[0].live.offset;
-        self.task_words.push(halves(table, rows));
-        self.task_words.push(handles);
-        self.task_words.push(halves(self.columns.len() as u32, systems.len() as u32));
+        let (columns, count) = (self.columns.len() as u32, systems.len() as u32);
+        TaskHead { table, rows, handles, columns, systems: count }.encode(&mut self.task_words);
         for index in 0..self.columns.len() {
             let (column, write, component, field) = self.columns[index];
             let ty = field_type(around.store, component, field);
@@ -273,11 +220,11 @@ impl Work {
                     offset: new,
                     row_bytes: ty.bytes() as u32,
                 });
-                (old, new)
+                (old, Some(new))
             } else {
-                (live, NO_OFFSET)
+                (live, None)
             };
-            self.task_words.extend([old, new, type_word(ty), u64::from(component) | u64::from(field) << 16]);
+            ColumnEntry { old, new, ty, component, field }.encode(&mut self.task_words);
         }
         let members_from = self.task_systems.len() as u32;
         for system in systems {
@@ -304,7 +251,7 @@ impl Work {
     }
 
     /// Rows per job of systems that run together on a table whose columns in use are those in `self.columns`.
-    fn job_rows(&self, systems: &[usize], rows: u32, around: &Surroundings<'_>) -> u32 {
+    fn job_rows(&self, systems: &[usize], rows: u32, around: &BuildContext<'_>) -> u32 {
         let row_bytes = self.columns.iter().map(|(_, write, component, field)| {
             let bytes = field_type(around.store, *component, *field).bytes() as u64;
             if *write { 2 * bytes } else { bytes }
@@ -326,7 +273,7 @@ impl Work {
         systems: &[usize],
         matches: &Matches,
         job_rows: u32,
-        around: &Surroundings<'_>,
+        around: &BuildContext<'_>,
     ) -> bool {
         let looked_at = systems.iter().any(|system| {
             let compiled = &around.compiled[*system];
@@ -349,7 +296,7 @@ impl Work {
         !looked_at && around.undo_bytes.is_none_or(|room| bytes <= room)
     }
 
-    fn system(&mut self, system: usize, table: u32, matched: &Matched, matches: &Matches, around: &Surroundings<'_>) {
+    fn system(&mut self, system: usize, table: u32, matched: &Matched, matches: &Matches, around: &BuildContext<'_>) {
         let compiled = &around.compiled[system];
         // not a look at every table for every table where there is nothing to see
         let tables = if compiled.others.is_some() { usize::MAX } else { 0 };
@@ -362,32 +309,41 @@ impl Work {
                 .filter_map(|(index, _)| matches.others(system, index).map(|matched| (index, matched)))
         };
         let payload = &around.payloads[system];
-        let columns = matched.columns.iter().flatten().count() as u32;
-        self.task_words.push(halves(system as u32, columns));
-        self.task_words.push(halves(matched.present.len() as u32, matched.mask.len() as u32));
-        self.task_words.push(halves(views().count() as u32, payload.len() as u32));
+        let head = SystemHead {
+            system: system as u32,
+            columns: matched.columns.iter().flatten().count() as u32,
+            optionals: matched.present.len() as u32,
+            conditions: matched.mask.len() as u32,
+            views: views().count() as u32,
+            payload_bytes: payload.len() as u32,
+        };
+        head.encode(&mut self.task_words);
         for (access, column) in compiled.own.columns.iter().zip(&matched.columns) {
             let Some(column) = column else { continue };
             let place = self.columns.iter().position(|(other, ..)| other == column).unwrap_or(0);
-            self.task_words.push(halves(place as u32, u32::from(access.write)));
+            ColumnUse { place: place as u32, write: access.write }.encode(&mut self.task_words);
         }
         self.task_words.extend(matched.present.iter().map(|present| u64::from(*present)));
         self.push_mask(table, &matched.mask, around.store);
-        let at = self.task_words.len();
-        self.task_words.resize(at + payload.len().div_ceil(8), 0);
-        bytemuck::cast_slice_mut::<u64, u8>(&mut self.task_words[at..])[..payload.len()].copy_from_slice(payload);
+        push_bytes(&mut self.task_words, payload);
         for (index, view) in views() {
             let data = &around.store.tables[index as usize];
             let others = compiled.others.as_ref().map(|others| &others.columns[..]).unwrap_or_default();
-            self.task_words.push(halves(index, data.rows));
-            self.task_words.push(data.columns[0].live.offset);
-            self.task_words.push(halves(view.columns.iter().flatten().count() as u32, view.mask.len() as u32));
-            self.task_words.push(view.present.len() as u64);
+            let head = ViewHead {
+                table: index,
+                rows: data.rows,
+                handles: data.columns[0].live.offset,
+                columns: view.columns.iter().flatten().count() as u32,
+                conditions: view.mask.len() as u32,
+                optionals: view.present.len() as u32,
+            };
+            head.encode(&mut self.task_words);
             self.task_words.extend(view.present.iter().map(|present| u64::from(*present)));
             for (access, column) in others.iter().zip(&view.columns) {
                 let Some(column) = column else { continue };
-                self.task_words.push(data.columns[usize::from(*column)].live.offset);
-                self.task_words.push(type_word(field_type(around.store, access.component, access.field)));
+                let offset = data.columns[usize::from(*column)].live.offset;
+                let ty = field_type(around.store, access.component, access.field);
+                ViewColumn { offset, ty }.encode(&mut self.task_words);
             }
             self.push_mask(index, &view.mask, around.store);
         }
@@ -397,42 +353,41 @@ impl Work {
         let columns = &store.tables[table as usize].columns;
         for term in mask {
             let (negated, bits) = match term {
-                MaskTerm::Has(column) => (0, std::slice::from_ref(column)),
-                MaskTerm::Lacks(column) => (1, std::slice::from_ref(column)),
-                MaskTerm::AnyOf(columns) => (0, &columns[..]),
+                MaskTerm::Has(column) => (false, std::slice::from_ref(column)),
+                MaskTerm::Lacks(column) => (true, std::slice::from_ref(column)),
+                MaskTerm::AnyOf(columns) => (false, &columns[..]),
             };
-            self.task_words.push(halves(negated, bits.len() as u32));
+            MaskHead { negated, bits: bits.len() as u32 }.encode(&mut self.task_words);
             self.task_words.extend(bits.iter().map(|column| columns[usize::from(*column)].live.offset));
         }
     }
 
-    fn assemble(&mut self, around: &Surroundings<'_>) {
+    fn assemble(&mut self, around: &BuildContext<'_>) {
         let store = &around.store;
-        let tasks_at = HEADER_WORDS + 2 * self.jobs.len();
+        let tasks_at = Head::WORDS + JobEntry::WORDS * self.jobs.len();
         let base = tasks_at + self.tasks.len();
         let map = &store.tables[ENTITIES as usize];
         let resources = &store.tables[RESOURCES as usize];
-        self.words.extend([
-            MAGIC,
-            around.info.frame,
-            around.info.time.to_bits(),
-            around.info.dt.to_bits(),
-            around.frames,
-            self.jobs.len() as u64,
-            self.tasks.len() as u64,
-            tasks_at as u64,
-            resources.columns[0].live.offset,
-            u64::from(resources.rows),
-            map.columns[0].live.offset,
-            map.columns[1].live.offset,
-            u64::from(map.rows),
-            (base + self.task_words.len()) as u64,
-            around.batch_tag,
-            0,
-        ]);
+        let head = Head {
+            frame: around.info.frame,
+            time: around.info.time,
+            dt: around.info.dt,
+            frames: around.frames,
+            jobs: self.jobs.len() as u64,
+            tasks: self.tasks.len() as u64,
+            tasks_at: tasks_at as u64,
+            resources_offset: resources.columns[0].live.offset,
+            resources_bytes: u64::from(resources.rows),
+            locations_offset: map.columns[0].live.offset,
+            generations_offset: map.columns[1].live.offset,
+            slots: u64::from(map.rows),
+            words: (base + self.task_words.len()) as u64,
+            batch_tag: around.batch_tag,
+        };
+        head.encode(&mut self.words);
         for (job, task) in self.jobs.iter().zip(&self.job_tasks) {
-            self.words.push(halves(*task, job.system as u32));
-            self.words.push(halves(job.rows.start, job.rows.end));
+            let (start, end) = (job.rows.start, job.rows.end);
+            JobEntry { task: *task, system: job.system as u32, start, end }.encode(&mut self.words);
         }
         self.words.extend(self.tasks.iter().map(|at| at + base as u64));
         self.words.extend_from_slice(&self.task_words);
