@@ -119,6 +119,7 @@ enum Patch {
     Destroy(Rows),
     Spawn(Vec<String>, usize, Vec<u8>),
     Resource(String, Vec<u8>),
+    Reduce(String, Vec<u8>),
 }
 
 /// What a patch is about.
@@ -340,6 +341,14 @@ impl Job {
             Ok(())
         })
     }
+
+    /// Notes what the rows came to: a resource's packed bytes.
+    fn reduce(&self, name: String, packed: &[u8]) -> PyResult<()> {
+        self.with(|open| {
+            open.patches.push(Patch::Reduce(name, packed.to_vec()));
+            Ok(())
+        })
+    }
 }
 
 /// Calls a kernel, `run(job)`, and makes its patches.
@@ -416,6 +425,7 @@ fn make(job: &mut NamedJob<'_, '_, '_>, patch: &Patch) -> Result<(), JobError> {
             job.spawn_named(&names, *count, values).map(drop)
         }
         Patch::Resource(name, packed) => job.set_resource_named(name, packed),
+        Patch::Reduce(name, packed) => job.reduce_named(name, packed),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hypostyle::{NamedQuery, Schedule, System};
+use hypostyle::{FieldJoin, NamedQuery, Schedule, System};
 use pyo3::prelude::*;
 
 use crate::errors::error;
@@ -36,6 +36,8 @@ pub(crate) struct Declared {
     destroys: bool,
     resources: Vec<String>,
     sets_resources: Vec<String>,
+    /// Resource, and each field's join.
+    reduces: Vec<(String, Vec<(String, String)>)>,
     stage: String,
     before: Vec<String>,
     after: Vec<String>,
@@ -63,6 +65,16 @@ impl Declared {
         system = self.spawns.into_iter().fold(system, System::spawns_named);
         system = self.resources.into_iter().fold(system, System::reads_resource_named);
         system = self.sets_resources.into_iter().fold(system, System::sets_resource_named);
+        for (resource, joins) in self.reduces {
+            let join = |(field, name): (String, String)| match FieldJoin::from_name(&name) {
+                Some(join) => Ok((field, join)),
+                None => Err(pyo3::exceptions::PyValueError::new_err(format!(
+                    "`{resource}.{field}` is reduced by `{name}`; the joins are `sum`, `min` and `max`"
+                ))),
+            };
+            let joins: Vec<_> = joins.into_iter().map(join).collect::<PyResult<_>>()?;
+            system = system.reduces_named(resource, joins);
+        }
         system = self.before.into_iter().fold(system, System::before);
         system = self.after.into_iter().fold(system, System::after);
         if self.destroys {

@@ -24,6 +24,8 @@ fields = { degrees = "f64", steps = "i32" }
 fields = { parent = "entity", born = "i32", up = "bool", at = "[u16; 2]" }
 [resources.gravity]
 fields = { y = { type = "f32", default = -9.81 } }
+[resources.total]
+fields = { speed = "f64", fastest = "f32", rows = "u64", histogram = "[u32; 4]", any = "bool" }
 """
 
 ROWS = 6000
@@ -92,7 +94,26 @@ def gather(rows, frame):
     rows.position.x[:] = np.float32(total) + np.float32(rows.first_row) + np.arange(len(rows), dtype=np.float32)
 
 
-ALL = [fall, move, cool, breed, age, gather]
+@hypostyle.system(
+    reads="velocity",
+    reduces={"total": {"speed": "sum", "fastest": "max", "rows": "sum", "histogram": "sum", "any": "max"}},
+    job_rows=256,
+)
+def weigh(rows, frame, patches):
+    y = rows.velocity.y
+    histogram = np.bincount(np.abs(y).astype(np.int64) % 4, minlength=4)
+    # numbers of which the sum depends on the order
+    speed = float((y.astype(np.float64) * 0.1).sum())
+    patches.reduce("total", speed=speed, fastest=np.abs(y).max(), rows=len(rows), histogram=histogram, any=bool((y > 0).any()))
+
+
+@hypostyle.system(writes="velocity", resources="total", after="weigh", job_rows=512)
+def steer(rows, frame):
+    total = frame.resource("total")
+    rows.velocity.x += np.float32(total.speed / total.rows)
+
+
+ALL = [fall, move, cool, breed, age, gather, weigh, steer]
 
 
 def reference(frames, dt):

@@ -57,6 +57,40 @@ def test_the_same_bytes_with_other_settings(local):
     assert run("local", publish_every=100) == local
 
 
+def test_rows_are_reduced_to_a_resource(world):
+    with hypostyle.Simulation(world, [kernels.fall, kernels.weigh], workers="threads:1") as simulation:
+        simulation.step(0.125)
+    world.publish()
+    with world.pin() as snapshot:
+        y = np.concatenate([table["velocity"].y for table in snapshot.tables if "velocity" in table])
+    total = world.resource("total")
+    assert total.rows == len(y) and total.histogram.sum() == len(y) and total.any
+    assert total.fastest == np.abs(y).max()
+    assert total.speed == pytest.approx((y.astype(float) * 0.1).sum(), abs=1e-9)
+
+
+def test_reductions_that_do_not_fit_say_so(world):
+    with pytest.raises(ValueError, match="the joins are"):
+        hypostyle.system(reads="velocity", reduces={"total": {"speed": "mean"}})
+    with pytest.raises(TypeError, match="maps each field"):
+        hypostyle.system(reads="velocity", reduces={"total": "sum"})
+
+    @hypostyle.system(reads="velocity", reduces={"total": {"speed": "sum"}})
+    def partial(rows, frame, patches):
+        pass
+
+    with pytest.raises(hypostyle.ScheduleError, match="needs a join"):
+        hypostyle.Simulation(world, [partial])
+
+    @hypostyle.system(reads="velocity", destroys=True)
+    def undeclared(rows, frame, patches):
+        patches.reduce("total", speed=1.0, fastest=0, rows=1, histogram=[0] * 4, any=False)
+
+    with hypostyle.Simulation(world, [undeclared]) as simulation:
+        with pytest.raises(hypostyle.FrameError, match="declare it in `reduces`"):
+            simulation.step(0.125)
+
+
 def test_sets_that_are_replaced_are_counted(world):
     @hypostyle.system(reads=["position", "velocity"], sets="velocity")
     def again(rows, frame, patches):

@@ -29,6 +29,8 @@ pub(crate) struct Access {
     pub spawns: Vec<u16>,
     pub destroys: bool,
     pub resources: Vec<u16>,
+    /// Resources that its rows are reduced to.
+    pub reduces: Vec<u16>,
 }
 
 /// Whose rows a job ran on. Its place in the batch is its place in the canonical order.
@@ -67,6 +69,7 @@ pub(crate) struct Scratch {
     pub(super) structural: super::structural::Lists,
     pub(super) sets: super::sets::SetLists,
     pub(super) marks: Marks,
+    pub(crate) partials: super::reduce::Partials,
 }
 
 /// A commit in progress.
@@ -115,6 +118,7 @@ impl Commit<'_> {
     ) -> Result<(), RegionError> {
         self.scratch.pending.clear();
         self.scratch.marks.clear();
+        self.scratch.partials.clear();
         self.scratch.spawned.clear();
         self.scratch.bases.clear();
         let total = self.count_spawns(jobs, records)?;
@@ -213,6 +217,7 @@ impl Commit<'_> {
                 | Body::Changed { .. } => {}
                 Body::Spawn(run) => self.spawn(&mut current, &run)?,
                 Body::SetResource { resource, value } => self.set_resource(&current, resource, value)?,
+                Body::Reduce { resource, value } => self.keep_partial(&current, resource, value),
                 Body::Rows { op, component, field, entries } => {
                     if !self.declared(&current, op, component, entries.len()) {
                         continue;

@@ -6,6 +6,7 @@
 mod apply;
 mod marks;
 mod pending;
+mod reduce;
 mod report;
 mod sets;
 mod structural;

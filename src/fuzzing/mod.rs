@@ -238,7 +238,9 @@ fn read_records(bytes: &[u8], sizes: &RecordSizes) -> u64 {
                 Body::Failure { message } => add(2, message.as_bytes()),
                 Body::Range { start, end, .. } => add(u64::from(end - start), &[]),
                 Body::Changed { first, words, .. } => add(u64::from(first), words.as_flattened()),
-                Body::SetResource { resource, value } => add(u64::from(resource), value),
+                Body::SetResource { resource, value } | Body::Reduce { resource, value } => {
+                    add(u64::from(resource), value)
+                }
                 Body::Spawn(run) => {
                     run.components().for_each(|component| add(u64::from(component), &[]));
                     // A spawn of tags has no bytes per entity and any count; looking at a few is enough.

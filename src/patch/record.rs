@@ -25,6 +25,7 @@
 //! | 5 `Range`                  | first row u32, end row u32: a dense write of the job's own rows            |
 //! | 6 `Spawn`                  | component ids u16 × n, zeros to 8, then per entity its packed values       |
 //! | 7 `SetResource`            | packed value                                                               |
+//! | 9 `Reduce`                 | packed value: what the job's rows came to, of a resource                   |
 //! | 16..20 rows: set, add, remove, destroy     | entries, each: row of the job's table u32, packed value    |
 //! | 24..28 entities: set, add, remove, destroy | entries, each: handle u64, packed value                    |
 //!
@@ -63,6 +64,7 @@ pub(crate) enum Kind {
     Spawn = 6,
     SetResource = 7,
     Changed = 8,
+    Reduce = 9,
     SetRows = 16,
     AddRows = 17,
     RemoveRows = 18,
@@ -76,7 +78,7 @@ pub(crate) enum Kind {
 impl Kind {
     #[cfg(test)]
     /// All kinds.
-    pub(crate) const ALL: [Kind; 16] = [
+    pub(crate) const ALL: [Kind; 17] = [
         Kind::Pad,
         Kind::JobBegin,
         Kind::JobEnd,
@@ -85,6 +87,7 @@ impl Kind {
         Kind::Spawn,
         Kind::SetResource,
         Kind::Changed,
+        Kind::Reduce,
         Kind::SetRows,
         Kind::AddRows,
         Kind::RemoveRows,
@@ -106,6 +109,7 @@ impl Kind {
             6 => Kind::Spawn,
             7 => Kind::SetResource,
             8 => Kind::Changed,
+            9 => Kind::Reduce,
             16 => Kind::SetRows,
             17 => Kind::AddRows,
             18 => Kind::RemoveRows,

@@ -66,6 +66,11 @@ pub(crate) enum Body<'a> {
         resource: u16,
         value: &'a [u8],
     },
+    /// What the job's rows came to, of a resource that its system reduces to.
+    Reduce {
+        resource: u16,
+        value: &'a [u8],
+    },
     Rows {
         op: Op,
         component: u16,
@@ -316,12 +321,8 @@ impl<'a> Checked<'a> {
             }
             Kind::Changed => self.changed()?,
             Kind::Spawn => Body::Spawn(self.spawn()?),
-            Kind::SetResource => {
-                let bytes = self.sizes.resource(component);
-                let bytes = bytes.ok_or(RecordError::Resource { at: self.at, resource: component })?;
-                self.plain(component, 0, padded(HEADER_BYTES + bytes))?;
-                Body::SetResource { resource: component, value: &self.payload[..bytes] }
-            }
+            Kind::SetResource => Body::SetResource { resource: component, value: self.resource()? },
+            Kind::Reduce => Body::Reduce { resource: component, value: self.resource()? },
             Kind::SetRows => self.rows(Op::Set, self.value_bytes()?)?,
             Kind::AddRows => self.rows(Op::Add, self.whole_bytes()?)?,
             Kind::RemoveRows => self.rows(Op::Remove, self.whole_bytes().map(|_| 0)?)?,
@@ -331,6 +332,14 @@ impl<'a> Checked<'a> {
             Kind::RemoveEntities => self.entities(Op::Remove, self.whole_bytes().map(|_| 0)?)?,
             Kind::DestroyEntities => self.entities(Op::Destroy, self.no_component()?)?,
         })
+    }
+
+    /// The packed value of the resource that the header names.
+    fn resource(&self) -> Result<&'a [u8], RecordError> {
+        let resource = self.header.component;
+        let bytes = self.sizes.resource(resource).ok_or(RecordError::Resource { at: self.at, resource })?;
+        self.plain(resource, 0, padded(HEADER_BYTES + bytes))?;
+        Ok(&self.payload[..bytes])
     }
 
     fn rows(&self, op: Op, value_bytes: usize) -> Result<Body<'a>, RecordError> {

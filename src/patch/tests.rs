@@ -117,7 +117,7 @@ fn read(bytes: &[u8], record_bytes_max: usize) -> Vec<Patch> {
                 assert_eq!(end, JobEnd { job: 5, attempt: 2, records, spawned, ok: true });
             }
             Body::Failure { .. } => unreachable!("none was written"),
-            Body::Changed { .. } => unreachable!("none was written"),
+            Body::Changed { .. } | Body::Reduce { .. } => unreachable!("none was written"),
             Body::Range { component, field, start, end, member, passes } => {
                 assert_eq!((field, member, passes), (0, 1, 2));
                 out.push(Patch::Range(component, start, end));

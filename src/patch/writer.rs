@@ -172,6 +172,13 @@ impl<'a> PatchWriter<'a> {
         }
     }
 
+    /// Records what the job's rows came to, of a resource.
+    pub(crate) fn reduced(&mut self, resource: u16, value: &[u8]) {
+        if let Some(payload) = self.record(Kind::Reduce, resource, 0, value.len()) {
+            payload.copy_from_slice(value);
+        }
+    }
+
     /// Records that the job's `member`th system wrote these rows of a component's column in place, in so many passes.
     pub(crate) fn range(
         &mut self,

@@ -396,6 +396,28 @@ impl<'a> NamedJob<'_, 'a, '_> {
         Ok((0..count).map(spawn).collect())
     }
 
+    /// As [`Job::reduce`], by the resource's name: a packed value of all its fields, which is joined as the system declares
+    /// with [`System::reduces_named`].
+    ///
+    /// # Errors
+    /// An unknown or undeclared resource, bytes of another length, a bool that is neither 0 nor 1.
+    pub fn reduce_named(&mut self, name: &str, packed: &[u8]) -> Result<(), JobError> {
+        let id = self.job.registry.resource_named(name)?;
+        let bytes = self.job.registry.layout.resources()[usize::from(id)].packed_bytes();
+        if packed.len() != bytes {
+            return Err(JobError::ResourceBytes { resource: name.to_owned(), bytes, got: packed.len() });
+        }
+        let compiled = self.job.compiled;
+        let Some(reduction) = compiled.reduction(id) else {
+            return Err(JobError::UndeclaredReduction { resource: name.to_owned() });
+        };
+        if self.job.registry.resource_bool_offsets[usize::from(id)].iter().any(|at| packed[*at as usize] > 1) {
+            return Err(JobError::NotABool { resource: name.to_owned() });
+        }
+        self.job.reduced.add(id, bytes, |out| out.copy_from_slice(packed), |earlier| reduction.join(earlier, packed));
+        Ok(())
+    }
+
     /// Sets a resource that the system declares to set: its packed bytes.
     ///
     /// # Errors

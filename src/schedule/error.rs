@@ -39,6 +39,20 @@ pub enum JobError {
         /// The resource.
         resource: String,
     },
+    /// A resource that the system does not reduce its rows to.
+    #[error(
+        "the system does not declare that it reduces its rows to resource `{resource}`; add `.reduces_named(...)` to it"
+    )]
+    UndeclaredReduction {
+        /// The resource.
+        resource: String,
+    },
+    /// A bool that is neither 0 nor 1.
+    #[error("a bool of resource `{resource}` is neither 0 nor 1")]
+    NotABool {
+        /// The resource.
+        resource: String,
+    },
     /// A resource that was never given a value.
     #[error("resource `{resource}` has no value yet; insert it before the first frame")]
     NoValue {

@@ -127,13 +127,14 @@ fn conflict(a: &Compiled, b: &Compiled, layout: &Layout) -> Option<String> {
     if let Some(id) = common(&a.reads, &b.writes) {
         return Some(format!("{} reads {}, {} writes it", a.name, component(id), b.name));
     }
-    if let Some(id) = common(&a.access.resources, &b.access.resources) {
+    let (a_sets, b_sets) = (a.changes_resources(), b.changes_resources());
+    if let Some(id) = common(&a_sets, &b_sets) {
         return Some(format!("both set resource {}", resource(id)));
     }
-    if let Some(id) = common(&a.access.resources, &b.reads_resources) {
+    if let Some(id) = common(&a_sets, &b.reads_resources) {
         return Some(format!("{} sets resource {}, {} reads it", a.name, resource(id), b.name));
     }
-    if let Some(id) = common(&a.reads_resources, &b.access.resources) {
+    if let Some(id) = common(&a.reads_resources, &b_sets) {
         return Some(format!("{} reads resource {}, {} sets it", a.name, resource(id), b.name));
     }
     if a.sort_by.is_some() || b.sort_by.is_some() {

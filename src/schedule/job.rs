@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::patch::{Op, PatchWriter};
+use crate::reduce::{Reduce, Reduced};
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::{Component, Entity, Resource};
 
@@ -77,6 +78,8 @@ pub struct Job<'a, 'w> {
     /// Whether the memory of the job's columns is to be closed after it.
     pub(crate) revoke: &'a Cell<bool>,
     pub(crate) cache: &'a mut IdCache,
+    /// What the job's rows came to so far.
+    pub(crate) reduced: &'a mut Reduced,
     /// The component that the last patch was of.
     pub(crate) last: Option<(TypeId, u16)>,
     pub(crate) writer: &'a mut PatchWriter<'w>,
@@ -301,5 +304,31 @@ impl<'a> Job<'a, '_> {
                 self.error.get_or_insert_with(|| error.to_string());
             }
         }
+    }
+
+    /// Joins a value to what earlier rows of the job came to. Once all jobs of the batch have ended, the resource that the
+    /// system declares with [`super::System::reduces`] gets what all rows came to.
+    ///
+    /// It costs about 10 ns. A kernel that joins its rows itself, in a loop, and calls this once is the fastest; its
+    /// result has the bits that its loop gives it.
+    #[inline]
+    pub fn reduce<R: Reduce>(&mut self, value: R) {
+        match self.registry.resource::<R>() {
+            Ok(id) if self.compiled.reduction(id).is_some() => {
+                let join = |packed: &mut [u8]| R::unpack(packed).join(value).pack(packed);
+                self.reduced.add(id, R::PACKED_BYTES, |packed| value.pack(packed), join);
+            }
+            Ok(_) => self.refuse_reduce(R::NAME),
+            Err(error) => {
+                self.error.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+
+    #[cold]
+    pub(super) fn refuse_reduce(&mut self, name: &str) {
+        self.error.get_or_insert_with(|| {
+            format!("the system does not declare that it reduces its rows to resource `{name}`; add `.reduces::<...>()` to it")
+        });
     }
 }

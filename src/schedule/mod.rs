@@ -123,9 +123,10 @@ pub(crate) fn compile(
         .systems
         .iter()
         .map(|system| {
-            system
-                .compile(registry)
-                .map_err(|error| ScheduleError::Access { system: system.name.clone(), message: error.to_string() })
+            system.compile(registry).map_err(|error| ScheduleError::Access {
+                system: system.name.clone(),
+                message: error::text_of(&*error),
+            })
         })
         .collect()
 }
@@ -145,7 +146,7 @@ pub(crate) fn registrations(compiled: &[system::Compiled]) -> String {
         }
         let _ = writeln!(
             text,
-            "{} stage={} rows={} own={:?} others={:?} changes={:?} resources={:?} sort={:?}",
+            "{} stage={} rows={} own={:?} others={:?} changes={:?} resources={:?} sort={:?} reduces={:?}",
             system.name,
             system.stage,
             system.job_rows,
@@ -153,7 +154,8 @@ pub(crate) fn registrations(compiled: &[system::Compiled]) -> String {
             system.others,
             system.access,
             system.reads_resources,
-            system.sort_by
+            system.sort_by,
+            system.reductions
         );
     }
     text

@@ -130,6 +130,9 @@ impl SystemRunner {
             trace.systems_ended(task.systems.iter().map(|system| system.system), head.frames.max(1));
         }
         record_writes(task, start..end, out);
+        for (resource, value) in task.reduced.values() {
+            out.reduced(resource, value);
+        }
         Ok(())
     }
 
@@ -172,8 +175,21 @@ impl SystemRunner {
             self.bits(task, system, around)?;
             pieces = Pieces::of(&task.bits, around.end - around.start);
         }
-        let Task { columns, systems, columns_used, present, raw, part, states, bits, gathered, cache, revoke, .. } =
-            task;
+        let Task {
+            columns,
+            systems,
+            columns_used,
+            present,
+            raw,
+            part,
+            states,
+            bits,
+            gathered,
+            cache,
+            reduced,
+            revoke,
+            ..
+        } = task;
         let this = &systems[system];
         if pieces == Pieces::Short && !this.views.is_empty() {
             // who looks at whole columns finds his own rows there by their places, one after the other
@@ -230,6 +246,7 @@ impl SystemRunner {
                 registry: &self.registry,
                 revoke,
                 cache,
+                reduced,
                 last: None,
                 writer: out,
                 error: &mut error,

@@ -92,6 +92,23 @@ pub enum StepError {
         /// The frame of the generation that the world stands at.
         frame: u64,
     },
+    /// What the rows of a system came to could not be joined: the frame was abandoned.
+    #[error(
+        "system `{system}` reduces its rows to resource `{resource}`: {message}; {undone} frame(s) undone, the world stands \
+         at frame {frame}"
+    )]
+    Reduction {
+        /// The system.
+        system: String,
+        /// The resource.
+        resource: String,
+        /// What happened.
+        message: String,
+        /// Frames undone, the abandoned one included.
+        undone: u64,
+        /// The frame of the generation that the world stands at.
+        frame: u64,
+    },
     /// The world could not take the frame in.
     #[error("{source}; {undone} frame(s) undone, the world stands at frame {frame}")]
     World {
@@ -458,6 +475,12 @@ enum Failed {
         refused: u64,
         reason: Refusal,
     },
+    /// What the rows of this system came to could not be joined.
+    Reduction {
+        system: usize,
+        resource: u16,
+        message: String,
+    },
     World(WorldError),
 }
 
@@ -790,13 +813,14 @@ impl Simulation {
         let reached = self.world.frame;
         let place = match &failed {
             Failed::Job(failure) => failure.job().and_then(|job| self.job_place(job as usize)),
-            Failed::Refused { .. } | Failed::World(_) => None,
+            Failed::Refused { .. } | Failed::Reduction { .. } | Failed::World(_) => None,
         };
         if let Err(source) = self.world.restore_newest() {
             let failure = match failed {
                 Failed::Job(failure) => failure.to_string(),
                 Failed::World(error) => error.to_string(),
                 Failed::Refused { reason, .. } => reason.to_string(),
+                Failed::Reduction { message, .. } => message,
             };
             self.closed = true;
             return StepError::Unrecoverable { failure, source: Box::new(source) };
@@ -815,6 +839,10 @@ impl Simulation {
             (Failed::Refused { system, refused, reason }, _) => {
                 let (system, reason) = (self.compiled[system].name.clone(), Box::new(reason));
                 StepError::Refused { system, refused, reason, undone, frame }
+            }
+            (Failed::Reduction { system, resource, message }, _) => {
+                let resource = self.world.layout().resources()[usize::from(resource)].name.clone();
+                StepError::Reduction { system: self.compiled[system].name.clone(), resource, message, undone, frame }
             }
             (Failed::World(source), _) => StepError::World { source: Box::new(source), undone, frame },
         }

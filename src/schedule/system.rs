@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::Resource;
 use crate::commit::Access;
 use crate::limits::JOB_ROWS;
+use crate::reduce::{FieldJoin, Reduce, Reduction};
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::world::access::query::{Fetch, Query, QueryPlan};
 use crate::world::error::WorldError;
@@ -88,6 +89,24 @@ impl ResourceId {
     }
 }
 
+/// A resource that rows are reduced to, as a Rust type or by name.
+enum Reduces {
+    Typed(fn(&Registry) -> Result<Reduction, UnknownName>),
+    Named(String, Vec<(String, FieldJoin)>),
+}
+
+impl Reduces {
+    fn find(&self, registry: &Registry) -> Result<Reduction, KernelError> {
+        match self {
+            Reduces::Typed(find) => Ok(find(registry)?),
+            Reduces::Named(name, joins) => {
+                let id = registry.resource_named(name)?;
+                Ok(Reduction::named(id, &registry.layout.resources()[usize::from(id)], joins)?)
+            }
+        }
+    }
+}
+
 /// Where a system's kernel is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Home {
@@ -149,6 +168,7 @@ pub struct System {
     destroys: bool,
     sets_resources: Vec<ResourceId>,
     reads_resources: Vec<ResourceId>,
+    reduces: Vec<Reduces>,
 }
 
 impl std::fmt::Debug for System {
@@ -184,6 +204,7 @@ impl System {
             destroys: false,
             sets_resources: Vec::new(),
             reads_resources: Vec::new(),
+            reduces: Vec::new(),
         }
     }
 
@@ -214,6 +235,41 @@ impl System {
             Box::new(RowsKernel::<Q, F>(kernel, std::marker::PhantomData))
         }
         Self::new(name, Describe::Typed(Q::describe), None, boxed::<Q, _>(kernel), JobRows::ByBytes)
+    }
+
+    /// A row-local system whose kernel gets one row at a time: the job, the row's place in the chunk, and its values, with
+    /// `&mut C` for [`Write`](crate::Write). A column of which no value changes is not touched. Kernels of
+    /// [`System::rows`] work on whole columns, which is faster.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Fuel { left: f64 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Burn { rate: f64 }
+    /// let mut world = World::builder().component::<Fuel>().component::<Burn>().build()?;
+    /// let rocket = world.spawn((Fuel { left: 2.0 }, Burn { rate: 1.5 }))?;
+    /// let mut schedule = Schedule::new();
+    /// let burn = System::for_each::<(Write<Fuel>, Read<Burn>)>("burn", |job, row, (fuel, burn)| {
+    ///     fuel.left -= burn.rate * job.dt();
+    ///     if fuel.left < 0.0 {
+    ///         job.remove_row::<Burn>(row);
+    ///     }
+    /// });
+    /// schedule.add(burn.removes::<Burn>());
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.run(3, 1.0)?;
+    /// assert_eq!(simulation.world().get::<Fuel>(rocket)?.left, -1.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn for_each<Q: Query>(
+        name: impl Into<String>,
+        kernel: impl for<'a, 'w, 'r> Fn(&mut Job<'a, 'w>, usize, Q::Row<'r>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::rows::<Q>(name, move |job, mut item| {
+            let rows = job.len();
+            Q::for_each(&mut item, rows, |row, values| kernel(job, row, values));
+        })
     }
 
     /// A system without rows: its kernel runs once a frame, whatever there is. It may spawn, set resources, and patch entities
@@ -366,6 +422,40 @@ impl System {
         self
     }
 
+    /// Declares that the kernel reduces its rows to a resource ([`Job::reduce`], [`Reduce`]): once all jobs of the batch
+    /// have ended it gets what they came to, or [`Reduce::empty`] where none gave anything. The next batch sees it.
+    ///
+    /// Each job's values are joined in row order, those of the jobs by one tree over their canonical order. So the bits
+    /// depend on the rows, on [`System::job_rows`] and on nothing else.
+    #[must_use]
+    pub fn reduces<R: Reduce>(mut self) -> Self {
+        self.reduces.push(Reduces::Typed(|registry| registry.resource::<R>().map(Reduction::typed::<R>)));
+        self
+    }
+
+    /// As [`System::reduces`], by the resource's name and those of its fields, each with its join.
+    ///
+    /// ```
+    /// use hypostyle::{FieldJoin, NamedQuery, System};
+    /// let weigh = System::by_name("weigh", NamedQuery::new().read("mass"), |job| {
+    ///     let rows = job.len() as u64;
+    ///     job.reduce_named("total", &rows.to_le_bytes())?;
+    ///     Ok(())
+    /// });
+    /// let weigh = weigh.reduces_named("total", [("bodies", FieldJoin::Sum)]);
+    /// # let _ = weigh;
+    /// ```
+    #[must_use]
+    pub fn reduces_named<N: Into<String>>(
+        mut self,
+        resource: impl Into<String>,
+        joins: impl IntoIterator<Item = (N, FieldJoin)>,
+    ) -> Self {
+        let joins = joins.into_iter().map(|(field, join)| (field.into(), join)).collect();
+        self.reduces.push(Reduces::Named(resource.into(), joins));
+        self
+    }
+
     /// As [`System::sets`], by the component's name.
     #[must_use]
     pub fn sets_named(mut self, component: impl Into<String>) -> Self {
@@ -454,6 +544,8 @@ pub(crate) struct Compiled {
     /// Components it changes, dense or by patches, sorted.
     pub writes: Vec<u16>,
     pub reads_resources: Vec<u16>,
+    /// By resource.
+    pub reductions: Vec<Reduction>,
     pub job_rows: JobRows,
     /// Whether the kernel only gets its own rows and emits no patches, so that it can run back to back with others.
     pub fusable: bool,
@@ -463,6 +555,20 @@ pub(crate) struct Compiled {
     pub home: Home,
     /// Whether it has no rows, and one job a frame.
     pub once: bool,
+}
+
+impl Compiled {
+    /// How the system's rows are reduced to a resource, if they are.
+    pub(crate) fn reduction(&self, resource: u16) -> Option<&Reduction> {
+        self.reductions.iter().find(|reduction| reduction.resource == resource)
+    }
+
+    /// Resources that it changes, by patches or reductions, sorted.
+    pub(crate) fn changes_resources(&self) -> Vec<u16> {
+        let mut all = [&self.access.resources[..], &self.access.reduces].concat();
+        all.sort_unstable();
+        all
+    }
 }
 
 /// How a table's rows are cut into the jobs of a system. It depends on the data and the schedule, never on the workers.
@@ -511,7 +617,7 @@ const NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(512);
 
 impl System {
     /// Looks up every name and type.
-    pub(crate) fn compile(&self, registry: &Registry) -> Result<Compiled, WorldError> {
+    pub(crate) fn compile(&self, registry: &Registry) -> Result<Compiled, KernelError> {
         let types = RegistryRef(registry);
         let mut own = QueryPlan::default();
         self.own.describe(&types, &mut own)?;
@@ -523,7 +629,7 @@ impl System {
                 others.describe(&types, &mut plan)?;
                 plan.check(&types)?;
                 if plan.writes() {
-                    return Err(WorldError::QueryWrites);
+                    return Err(WorldError::QueryWrites.into());
                 }
                 Some(plan)
             }
@@ -544,6 +650,19 @@ impl System {
         for resource in &self.sets_resources {
             access.resources.push(resource.find(registry)?);
         }
+        let reductions: Vec<Reduction> =
+            self.reduces.iter().map(|reduces| reduces.find(registry)).collect::<Result<_, _>>()?;
+        for reduction in &reductions {
+            let resource = reduction.resource;
+            if access.reduces.contains(&resource) || access.resources.contains(&resource) {
+                let name = &registry.layout.resources()[usize::from(resource)].name;
+                return Err(format!(
+                    "it declares twice that it changes resource `{name}`: reduce to it once, or set it"
+                )
+                .into());
+            }
+            access.reduces.push(resource);
+        }
         let mut reads_resources: Vec<u16> =
             self.reads_resources.iter().map(|resource| resource.find(registry)).collect::<Result<_, _>>()?;
         let sort_by = match &self.sort_by {
@@ -556,6 +675,7 @@ impl System {
         let mut reads: Vec<u16> = Vec::new();
         for plan in [Some(&own), others.as_ref()].into_iter().flatten() {
             reads.extend(plan.columns.iter().filter(|column| !column.write).map(|column| column.component));
+            reads.extend(&plan.optional);
             reads.extend(plan.all.iter().chain(&plan.none).chain(&plan.changed).chain(plan.any.iter().flatten()));
         }
         let mut writes: Vec<u16> =
@@ -569,6 +689,7 @@ impl System {
             &mut access.removes,
             &mut access.spawns,
             &mut access.resources,
+            &mut access.reduces,
             &mut reads_resources,
         ] {
             list.sort_unstable();
@@ -590,6 +711,7 @@ impl System {
             reads,
             writes,
             reads_resources,
+            reductions,
             job_rows: self.job_rows.map_or(self.default_rows, JobRows::Fixed),
             deadline: self.deadline,
             sort_by,

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, Job, Read, RegionTarget, Resource, Schedule, Simulation, System, With,
-    Without, World, Write,
+    AnyOf, Changed, Component, Entities, Entity, Field, Job, Read, Reduce, RegionTarget, Resource, Schedule,
+    Simulation, System, With, Without, World, Write,
 };
 
 use crate::hostile;
@@ -40,6 +40,13 @@ pub struct Link {
     pub to: Entity,
     pub strength: i32,
 }
+#[derive(Field, Clone, Copy, Debug)]
+pub struct Spin {
+    pub axis: [f32; 3],
+    pub rate: f32,
+}
+#[derive(Component, Clone, Copy, Debug)]
+pub struct Rotor(pub Spin, pub u32);
 #[derive(Component, Clone, Copy, Debug)]
 pub struct Hot;
 #[derive(Component, Clone, Copy, Debug)]
@@ -66,6 +73,18 @@ pub struct Weather {
     pub wind: f32,
     #[resource(default = 1)]
     pub storms: u32,
+}
+
+#[derive(Resource, Reduce, Clone, Copy, Debug)]
+pub struct Census {
+    #[reduce(sum)]
+    pub drift: f64,
+    #[reduce(max)]
+    pub fastest: f32,
+    #[reduce(sum)]
+    pub rows: u64,
+    #[reduce(sum)]
+    pub histogram: [u32; 5],
 }
 
 /// A row whose every field is sealed by one of them; written whole in each frame.
@@ -180,12 +199,14 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
         .component::<Mass>()
         .component::<Energy>()
         .component::<Link>()
+        .component::<Rotor>()
         .component::<Hot>()
         .component::<Charge>()
         .component::<Frozen>()
         .component::<Seen>()
         .component::<Cell>()
         .resource::<Weather>()
+        .resource::<Census>()
         .bytes_max(1 << 30)
         .region(region)
         .build()
@@ -197,10 +218,11 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
         (position, velocity, Energy { value: 0.0 })
     };
     let mass = |i: usize| Mass { kg: 1.0 + f64::from(number(i, 5)), parts: [i as u16, 7, (i * 3) as u16] };
+    let rotor = |i: usize| Rotor(Spin { axis: [0.0, number(i, 6), 1.0], rate: 0.25 }, i as u32);
     let link = |to: Entity, i: usize| Link { to, strength: i as i32 };
     let first = world.spawn_batch((0..rows / 2).map(|i| (body(i), Cell { key: 0 }))).unwrap();
     let at = |i: usize| first[mix(seed ^ i as u64) as usize % first.len()];
-    world.spawn_batch((0..rows / 4).map(|i| (body(i + 7), link(at(i), i), mass(i)))).unwrap();
+    world.spawn_batch((0..rows / 4).map(|i| (body(i + 7), link(at(i), i), mass(i), rotor(i)))).unwrap();
     let linked = world.spawn_batch((0..rows / 4).map(|i| (body(i + 9), link(at(i + 1), i)))).unwrap();
     for (i, entity) in linked.iter().enumerate().step_by(5) {
         world.add(*entity, Charge { q: i as i32, on: i % 2 == 0 }).unwrap();
@@ -311,6 +333,7 @@ fn mixed(schedule: &mut Schedule) {
         .sets::<(Charge, Velocity)>()
         .job_rows(64),
     );
+    schedule.add(spins());
     schedule.add(births());
     schedule.add(adopts());
     schedule.add(
@@ -353,6 +376,30 @@ fn mixed(schedule: &mut Schedule) {
         .job_rows(64),
     );
     schedule.add(
+        // pieces of rows, of several tables; what comes of it decides what the next batch does
+        System::rows::<(Read<Velocity>, Without<Seen>)>("census", |job, (v, ())| {
+            for (row, (x, y)) in v.x.iter().zip(v.y).enumerate() {
+                let mut histogram = [0; 5];
+                histogram[job.table_row(row) % 5] = 1;
+                let drift = f64::from(x * y) * 0.1;
+                job.reduce(Census { drift, fastest: x.abs(), rows: 1, histogram });
+            }
+        })
+        .reduces::<Census>()
+        .job_rows(64),
+    );
+    schedule.add(
+        System::try_rows::<Write<Velocity>>("breeze", |job, mut v| {
+            let census: Census = job.resource()?;
+            let push = (census.drift / (census.rows as f64 + f64::from(census.fastest))) as f32 * 1e-3;
+            v.x.map(|x| x * 0.999 + push);
+            Ok(())
+        })
+        .reads_resource::<Census>()
+        .after("census")
+        .job_rows(64),
+    );
+    schedule.add(
         System::rows::<(Write<Frozen>, Without<Seen>)>("thaw", |_, (mut frozen, ())| {
             frozen.since.iter_mut().for_each(|since| *since += 0.5);
         })
@@ -369,6 +416,26 @@ fn mixed(schedule: &mut Schedule) {
         .job_rows(128),
     );
     schedule.add(wrong());
+}
+
+/// Row by row, with columns to write that only some tables have.
+fn spins() -> System {
+    type Query = (Write<Energy>, Option<Write<Rotor>>, Read<Velocity>);
+    let system = System::for_each::<Query>("spins", |job, row, (energy, rotor, velocity)| {
+        let Some(rotor) = rotor else {
+            energy.value += 0.5;
+            return;
+        };
+        if velocity.x > 0.0 {
+            rotor.0.rate += velocity.y;
+            rotor.0.axis[0] = rotor.0.rate * 0.5;
+        }
+        rotor.1 = rotor.1.wrapping_mul(5).wrapping_add(1);
+        if rotor.1.is_multiple_of(64) {
+            job.remove_row::<Rotor>(row);
+        }
+    });
+    system.removes::<Rotor>().job_rows(64)
 }
 
 /// Spawns with reserved handles, and deaths of all kinds.

@@ -360,10 +360,21 @@ class Patches:
         declared = self._layout.resource(name)
         if name not in self._system.sets_resources:
             raise HypostyleError(f"to set resource `{name}`, declare it in `sets_resources`")
-        missing = {each.name for each in declared.fields} - set(fields)
-        if missing:
-            raise ValueError(f"resource `{name}` has more fields: {', '.join(sorted(missing))}")
-        self._job.set_resource(name, _pack(declared, None, fields))
+        self._job.set_resource(name, _pack_whole(declared, fields))
+
+    def reduce(self, name: str, /, **fields: Any) -> None:
+        """Joins what these rows come to, all fields of a resource, to what other rows came to, as the system declares in
+        ``reduces``. When all rows have been worked on, the resource has the value of all of them; its bits do not depend on
+        who did the work.
+
+        >>> @hypostyle.system(reads="mass", reduces={"total": {"kg": "sum", "heaviest": "max"}})
+        ... def weigh(rows, frame, patches):
+        ...     patches.reduce("total", kg=rows.mass.kg.sum(), heaviest=rows.mass.kg.max())
+        """
+        declared = self._layout.resource(name)
+        if name not in dict(self._system.reduces):
+            raise HypostyleError(f"to reduce rows to resource `{name}`, declare it in `reduces`")
+        self._job.reduce(name, _pack_whole(declared, fields))
 
     def _set(self, own: bool, targets: Array, name: str, values: Any) -> None:
         component, dot, _ = name.partition(".")
@@ -415,6 +426,7 @@ class System:
     destroys: bool = False
     resources: tuple[str, ...] = ()
     sets_resources: tuple[str, ...] = ()
+    reduces: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
     stage: str = "update"
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -497,6 +509,7 @@ def system(
     destroys: bool = False,
     resources: Names = (),
     sets_resources: Names = (),
+    reduces: Optional[Mapping[str, Mapping[str, str]]] = None,
     name: Optional[str] = None,
     stage: str = "update",
     before: Names = (),
@@ -522,12 +535,15 @@ def system(
 
     A function that takes three arguments gets :class:`Patches` as the third: for what it declares in ``sets``, ``adds``,
     ``removes``, ``spawns`` and ``destroys``. With ``neighbours`` it sees the whole columns of these components
-    (:attr:`Work.neighbours`), with ``resources`` values that there are once (:meth:`Frame.resource`).
+    (:attr:`Work.neighbours`), with ``resources`` values that there are once (:meth:`Frame.resource`). ``reduces`` names
+    resources that all rows are reduced to (:meth:`Patches.reduce`), and each field's join: ``"sum"``, ``"min"`` or ``"max"``.
 
     ``stage``, ``before`` and ``after`` order it where what is read and written does not; ``deadline`` is how many seconds
     one call may take in a worker process before that is given up; ``sort_by`` names a column by which the rows are sorted
     afterwards.
     """
+
+    joins = _joins(reduces or {})
 
     def make(run: Kernel) -> System:
         if inspect.iscoroutinefunction(run) or inspect.isgeneratorfunction(run) or inspect.isasyncgenfunction(run):
@@ -549,6 +565,7 @@ def system(
             destroys=destroys,
             resources=_names(resources),
             sets_resources=_names(sets_resources),
+            reduces=joins,
             stage=stage,
             before=_names(before),
             after=_names(after),
@@ -563,7 +580,7 @@ def system(
             raise ValueError(f"system `{called}` declares {', '.join(sorted(twice))} in reads and in writes; writes will do")
         if not (made.reads or made.writes or made.with_):
             raise ValueError(f"system `{called}` declares nothing that it reads or writes")
-        changes = made.sets or made.adds or made.removes or made.spawns or made.destroys or made.sets_resources
+        changes = made.sets or made.adds or made.removes or made.spawns or made.destroys or made.sets_resources or made.reduces
         if changes and not made._wants_patches:
             raise ValueError(f"system `{called}` declares patches: its function takes a third argument, which makes them")
         return made
@@ -633,6 +650,23 @@ def _rows_of(
         else:
             rows[name] = _broadcast(name, array, (len(rows), *shape))
     return rows.tobytes()
+
+
+def _joins(reduces: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    for resource, fields in reduces.items():
+        if not isinstance(fields, Mapping):
+            raise TypeError(f'`reduces` maps each field of `{resource}` to its join, such as {{"{resource}": {{"field": "sum"}}}}')
+        for name, join in fields.items():
+            if join not in ("sum", "min", "max"):
+                raise ValueError(f"`{resource}.{name}` is reduced by {join!r}; the joins are 'sum', 'min' and 'max'")
+    return tuple((resource, tuple(fields.items())) for resource, fields in reduces.items())
+
+
+def _pack_whole(declared: ResourceLayout, fields: Mapping[str, Any]) -> bytes:
+    missing = {each.name for each in declared.fields} - set(fields)
+    if missing:
+        raise ValueError(f"resource `{declared.name}` has more fields: {', '.join(sorted(missing))}")
+    return _pack(declared, None, fields)
 
 
 def _pack(declared: ResourceLayout, before: Optional[bytes], fields: Mapping[str, Any]) -> bytes:

@@ -8,6 +8,7 @@ use crate::Entity;
 use crate::column::{RawColumn, RowState};
 use crate::gather::Gathered;
 use crate::layout::FieldType;
+use crate::reduce::Reduced;
 
 use crate::schedule::job::IdCache;
 use crate::schedule::memory::JobMemory;
@@ -101,6 +102,7 @@ pub(crate) struct Task {
     pub any: Vec<u64>,
     pub gathered: Gathered,
     pub cache: IdCache,
+    pub reduced: Reduced,
     /// Whether a kernel asked for its memory to be closed after it.
     pub revoke: Cell<bool>,
 }
@@ -154,6 +156,7 @@ impl Task {
         self.view_words.clear();
         self.changed.clear();
         self.changed_words.clear();
+        self.reduced.clear();
         for _ in 0..found.task.columns {
             let column = Self::column(ColumnEntry::decode(&mut found.words)?, rows, memory)?;
             self.columns.push(column);

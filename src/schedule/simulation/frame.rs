@@ -166,6 +166,10 @@ impl Simulation {
                 break;
             }
         }
+        let reduces = group.systems().any(|system| !self.compiled[system].reductions.is_empty());
+        if reduces && work.jobs.is_empty() {
+            self.scratch.partials.clear();
+        }
         if !work.jobs.is_empty() {
             lap(Phase::Build);
             let ran = self.run_jobs(work);
@@ -177,10 +181,13 @@ impl Simulation {
             self.world.store.fixed = false;
             let patches = live?;
             lap(Phase::Live);
-            if patches {
+            if patches || reduces {
                 self.apply_patches(work, batch_tag, parity)?;
                 lap(Phase::Apply);
             }
+        }
+        if reduces {
+            self.reduce(group)?;
         }
         if group.systems().any(|system| self.compiled[system].sort_by.is_some()) {
             self.sort_tables(group)?;
@@ -256,6 +263,30 @@ impl Simulation {
             && let Some(reason) = counts.example.clone()
         {
             return Err(Failed::Refused { system, refused: counts.refused, reason });
+        }
+        Ok(())
+    }
+
+    /// Resources get what the rows of the group's systems came to.
+    fn reduce(&mut self, group: &Group) -> Result<(), Failed> {
+        let Simulation { world, compiled, sizes, access, report, scratch, .. } = self;
+        let mut commit = Commit {
+            store: &mut world.store,
+            registry: &world.registry,
+            sizes,
+            access,
+            parity: 0,
+            batch_tag: 0,
+            dense: &[],
+            scratch,
+            counts: &mut report.patches,
+        };
+        for system in group.systems() {
+            for reduction in &compiled[system].reductions {
+                if let Err(message) = commit.reduce(system, reduction)? {
+                    return Err(Failed::Reduction { system, resource: reduction.resource, message });
+                }
+            }
         }
         Ok(())
     }

@@ -4,9 +4,10 @@
 //! Invariant: a kept match belongs to the very shape that it was made from; shapes never change, tables get new ones.
 #![expect(unsafe_code, reason = "hands out column slices of the writer's own tables")]
 
-use crate::table::{FIRST_DATA, Shape, Table};
+use crate::table::{FIRST_DATA, Location, Shape, Table};
 use std::any::TypeId;
 use std::cell::Cell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
@@ -121,24 +122,26 @@ impl World {
         Ok(prepared)
     }
 
-    /// The table's rows that match, a bit each, into `bits`; how they lie.
-    fn pieces(&self, table: &Table, mask: &[MaskTerm], bits: &mut Vec<u64>) -> Pieces {
-        if table.rows == 0 {
+    /// The rows of a range that match, a bit each, into `bits`; how they lie. The range begins at a multiple of 64.
+    fn pieces(&self, table: &Table, rows: Range<u32>, mask: &[MaskTerm], bits: &mut Vec<u64>) -> Pieces {
+        let len = rows.end - rows.start;
+        if len == 0 {
             return Pieces::None;
         }
         if mask.is_empty() {
             return Pieces::All;
         }
-        let words = table.rows.div_ceil(64) as usize;
-        let column = |column: u16| self.store.arena.items::<u64>(table.columns[usize::from(column)].live.offset, words);
+        let (first, words) = (u64::from(rows.start / 64) * 8, len.div_ceil(64) as usize);
+        let column =
+            |column: u16| self.store.arena.items::<u64>(table.columns[usize::from(column)].live.offset + first, words);
         bits.clear();
         bits.extend(
             (0..words).map(|word| mask.iter().fold(u64::MAX, |bits, term| bits & term.word(|c| column(c)[word]))),
         );
-        if !table.rows.is_multiple_of(64) {
-            bits[words - 1] &= (1 << (table.rows % 64)) - 1;
+        if !len.is_multiple_of(64) {
+            bits[words - 1] &= (1 << (len % 64)) - 1;
         }
-        Pieces::of(bits, table.rows)
+        Pieces::of(bits, len)
     }
 
     /// Makes the columns that a query writes ready to be written, and notes the rows that it will write.
@@ -158,7 +161,7 @@ impl World {
             let matched = prepared.matched(*index);
             let table = &self.store.tables[*index as usize];
             let rows = table.rows;
-            let pieces = self.pieces(table, &matched.mask, bits);
+            let pieces = self.pieces(table, 0..rows, &matched.mask, bits);
             if pieces == Pieces::None {
                 continue;
             }
@@ -194,68 +197,154 @@ impl World {
         Ok(())
     }
 
+    /// Whether the entity in a row matches.
+    pub(super) fn matches_row(&self, prepared: &Prepared, at: Location) -> bool {
+        self.matched_row(prepared, at).is_some()
+    }
+
+    fn matched_row<'p>(&self, prepared: &'p Prepared, at: Location) -> Option<&'p Matched> {
+        let matched = prepared.tables.get((at.table - FIRST_DATA) as usize)?.matched.as_ref()?;
+        let table = &self.store.tables[at.table as usize];
+        let word = |column: u16| {
+            let offset = table.columns[usize::from(column)].live.offset + 8 * u64::from(at.row / 64);
+            self.store.arena.item::<u64>(offset)
+        };
+        matched.mask.iter().all(|term| term.word(word) >> (at.row % 64) & 1 == 1).then_some(matched)
+    }
+
+    /// Makes what a query writes of a row that matches ready to be written, and notes that it will be.
+    pub(super) fn secure_one(&mut self, prepared: &Prepared, at: Location) -> Result<(), WorldError> {
+        let parity = self.parity();
+        let columns = prepared.plan.columns.iter().zip(&prepared.matched(at.table).columns);
+        for (access, column) in columns.filter(|(access, _)| access.write) {
+            let Some(column) = column else { continue };
+            self.store.write_partial(at.table, usize::from(*column))?;
+            self.store.touched(at.table, usize::from(*column), at.row, 1);
+            self.store.mark_changed(at.table, access.component, parity, at.row, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with the chunk of one row, if it matches; what the query writes was secured.
+    pub(super) fn visit_one<Q: Query>(&self, prepared: &Prepared, at: Location, f: impl FnOnce(&mut Q::Item<'_>)) {
+        let Some(matched) = self.matched_row(prepared, at) else { return };
+        let table = &self.store.tables[at.table as usize];
+        let raw: Vec<RawColumn> = (prepared.plan.columns.iter().zip(&matched.columns).zip(&prepared.types))
+            .filter_map(|((access, column), ty)| {
+                let rows = self.store.arena.address(table.columns[usize::from((*column)?)].live.offset);
+                // SAFETY: a row of the table's, into a column that has all of them.
+                let row = unsafe { rows.add(at.row as usize * ty.bytes()) };
+                let new = if access.write { row } else { std::ptr::null_mut() };
+                Some(RawColumn { old: row, new, ty: *ty, len: 1, streams: false })
+            })
+            .collect();
+        let states = vec![Cell::new(RowState::Whole); raw.len()];
+        let entities = self.store.arena.items::<Entity>(table.columns[0].live.offset, table.rows as usize);
+        // SAFETY: as in `visit`: `secure_one` saw to what is written.
+        let columns = unsafe { ColumnCursor::new(&raw, &states) };
+        let entities = &entities[at.row as usize..at.row as usize + 1];
+        f(&mut Q::fetch(&mut Fetch { columns, entities, present: &matched.present, next_optional: 0 }));
+    }
+
     /// Calls `f` with everything that matches; what the query writes was secured.
     pub(in crate::world) fn visit<Q: Query>(&self, prepared: &Prepared, mut f: impl FnMut(&[Entity], Q::Item<'_>)) {
+        for index in &prepared.matching {
+            let rows = self.store.tables[*index as usize].rows;
+            self.visit_rows::<Q>(prepared, *index, 0..rows, &mut f);
+        }
+    }
+
+    /// Calls `f` with the rows of a range of a matching table that match. The range begins at a multiple of 64 and ends in
+    /// the table.
+    fn visit_rows<Q: Query>(
+        &self,
+        prepared: &Prepared,
+        index: u32,
+        rows: Range<u32>,
+        f: &mut impl FnMut(&[Entity], Q::Item<'_>),
+    ) {
         // taken out: `f` may look at worlds
         let mut visit = VISIT.take().unwrap_or_default();
         let Visit { raw, part, states, bits, gathered } = &mut *visit;
-        for index in &prepared.matching {
-            let table = &self.store.tables[*index as usize];
-            let matched = prepared.matched(*index);
-            let pieces = self.pieces(table, &matched.mask, bits);
-            if pieces == Pieces::None {
-                continue;
+        let table = &self.store.tables[index as usize];
+        assert!(rows.start <= rows.end && rows.end <= table.rows && rows.start.is_multiple_of(64), "rows of the table");
+        let matched = prepared.matched(index);
+        let pieces = self.pieces(table, rows.clone(), &matched.mask, bits);
+        let (first, len) = (rows.start as usize, (rows.end - rows.start) as usize);
+        raw.clear();
+        for ((access, column), ty) in prepared.plan.columns.iter().zip(&matched.columns).zip(&prepared.types) {
+            let Some(column) = column else { continue };
+            let address = self.store.arena.address(table.columns[usize::from(*column)].live.offset);
+            // SAFETY: `first` rows into a column of as many or more (asserted).
+            let address = unsafe { address.add(first * ty.bytes()) };
+            let new = if access.write { address } else { std::ptr::null_mut() };
+            raw.push(RawColumn { old: address, new, ty: *ty, len, streams: false });
+        }
+        states.clear();
+        states.resize_with(raw.len(), || Cell::new(RowState::Whole));
+        let entities = self.store.arena.items::<Entity>(table.columns[0].live.offset, table.rows as usize);
+        let entities = &entities[first..first + len];
+        let mut call = |raw: &[RawColumn], states: &[Cell<RowState>], entities: &[Entity]| {
+            // SAFETY: live columns of the writer's own table, or rows that were gathered from them; written ones are
+            // building (`secure_matches` saw to that) and the world is borrowed mutably there, so nobody else sees them; a
+            // query names a written component once (`Write::describe`).
+            let columns = unsafe { ColumnCursor::new(raw, states) };
+            let mut fetch = Fetch { columns, entities, present: &matched.present, next_optional: 0 };
+            f(entities, Q::fetch(&mut fetch));
+        };
+        match pieces {
+            Pieces::None => {}
+            Pieces::All => call(raw, states, entities),
+            Pieces::Short => {
+                // SAFETY: a bit for each of the range's rows, which all these columns have; nobody else writes them.
+                unsafe { gathered.take(bits, rows.start, raw, states, entities) };
+                let gathered_call = || call(&gathered.columns, &gathered.states, &gathered.entities);
+                let done = catch_unwind(AssertUnwindSafe(gathered_call));
+                // SAFETY: the columns that were taken from; `f` has ended, its slices are gone.
+                unsafe { gathered.put(raw, states) };
+                // what `f` wrote before it panicked is written, as where it writes in place
+                done.unwrap_or_else(|panic| resume_unwind(panic));
             }
-            raw.clear();
-            for ((access, column), ty) in prepared.plan.columns.iter().zip(&matched.columns).zip(&prepared.types) {
-                let Some(column) = column else { continue };
-                let address = self.store.arena.address(table.columns[usize::from(*column)].live.offset);
-                let new = if access.write { address } else { std::ptr::null_mut() };
-                raw.push(RawColumn { old: address, new, ty: *ty, len: table.rows as usize, streams: false });
-            }
-            states.clear();
-            states.resize_with(raw.len(), || Cell::new(RowState::Whole));
-            let entities = self.store.arena.items::<Entity>(table.columns[0].live.offset, table.rows as usize);
-            let mut call = |raw: &[RawColumn], states: &[Cell<RowState>], entities: &[Entity]| {
-                // SAFETY: live columns of the writer's own table, or rows that were gathered from them; written ones are
-                // building (`secure_matches` saw to that) and the world is borrowed mutably there, so nobody else sees them; a
-                // query names a written component once (`Write::describe`).
-                let columns = unsafe { ColumnCursor::new(raw, states) };
-                let mut fetch = Fetch { columns, entities, present: &matched.present, next_optional: 0 };
-                f(entities, Q::fetch(&mut fetch));
-            };
-            match pieces {
-                Pieces::None => {}
-                Pieces::All => call(raw, states, entities),
-                Pieces::Short => {
-                    // SAFETY: a bit for each of the table's rows, which all its columns have; nobody else writes them.
-                    unsafe { gathered.take(bits, 0, raw, states, entities) };
-                    let gathered_call = || call(&gathered.columns, &gathered.states, &gathered.entities);
-                    let done = catch_unwind(AssertUnwindSafe(gathered_call));
-                    // SAFETY: the columns that were taken from; `f` has ended, its slices are gone.
-                    unsafe { gathered.put(raw, states) };
-                    // what `f` wrote before it panicked is written, as where it writes in place
-                    done.unwrap_or_else(|panic| resume_unwind(panic));
-                }
-                Pieces::Long => bit_runs(
-                    0,
-                    table.rows,
-                    |word| bits[word as usize],
-                    |from, to| {
-                        let (from, len) = (from as usize, (to - from) as usize);
-                        part.clear();
-                        part.extend(raw.iter().map(|column| {
-                            // SAFETY: `from` rows into a column of more.
-                            let old = unsafe { column.old.add(from * column.ty.bytes()) };
-                            let new = if column.new.is_null() { column.new } else { old.cast_mut() };
-                            RawColumn { old, new, ty: column.ty, len, streams: false }
-                        }));
-                        call(part, states, &entities[from..from + len]);
-                    },
-                ),
-            }
+            Pieces::Long => bit_runs(
+                0,
+                len as u32,
+                |word| bits[word as usize],
+                |from, to| {
+                    let (from, len) = (from as usize, (to - from) as usize);
+                    part.clear();
+                    part.extend(raw.iter().map(|column| {
+                        // SAFETY: `from` rows into a column of more.
+                        let old = unsafe { column.old.add(from * column.ty.bytes()) };
+                        let new = if column.new.is_null() { column.new } else { old.cast_mut() };
+                        RawColumn { old, new, ty: column.ty, len, streams: false }
+                    }));
+                    call(part, states, &entities[from..from + len]);
+                },
+            ),
         }
         VISIT.set(Some(visit));
+    }
+
+    /// The matching tables' rows in ranges of so many, which is a multiple of 64, in canonical order.
+    pub(super) fn ranges(&self, prepared: &Prepared, rows: u32) -> Vec<(u32, Range<u32>)> {
+        let mut ranges = Vec::new();
+        for index in &prepared.matching {
+            let all = self.store.tables[*index as usize].rows;
+            let starts = (0..all).step_by(rows as usize);
+            ranges.extend(starts.map(|start| (*index, start..start.saturating_add(rows).min(all))));
+        }
+        ranges
+    }
+
+    /// As [`World::visit`], of one range of a query that only reads: several threads may do so at once.
+    pub(super) fn visit_range<Q: Query>(
+        &self,
+        prepared: &Prepared,
+        (index, rows): (u32, Range<u32>),
+        f: &mut impl FnMut(&[Entity], Q::Item<'_>),
+    ) {
+        assert!(!prepared.plan.writes(), "rows that are written are one thread's");
+        self.visit_rows::<Q>(prepared, index, rows, f);
     }
 }
 

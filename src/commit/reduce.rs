@@ -1,0 +1,106 @@
+#![forbid(unsafe_code)]
+//! What the jobs of a batch have reduced their rows to becomes the value of a resource.
+//!
+//! Values come in canonical order of the jobs and are joined by one tree over it. They come from workers and are checked
+//! before they are kept; a join is a program's own code, and its panic is an error.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::Entity;
+use crate::reduce::Reduction;
+use crate::region::RegionError;
+use crate::table::{RESOURCES, resources::resource_offset};
+
+use super::apply::{Commit, Current};
+use super::report::Refusal;
+
+/// What jobs came to. Kept for its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Partials {
+    found: Vec<Partial>,
+    values: Vec<u8>,
+    joined: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Partial {
+    system: usize,
+    resource: u16,
+    at: usize,
+    bytes: usize,
+}
+
+impl Partials {
+    /// A batch begins.
+    pub(crate) fn clear(&mut self) {
+        self.found.clear();
+        self.values.clear();
+    }
+}
+
+impl Commit<'_> {
+    /// Keeps what a job's rows came to.
+    pub(super) fn keep_partial(&mut self, current: &Current, resource: u16, value: &[u8]) {
+        let name = || self.registry.layout.resources()[usize::from(resource)].name.clone();
+        if self.access[current.system].reduces.binary_search(&resource).is_err() {
+            let component = name();
+            let why = || Refusal::Undeclared { what: "reduces its rows to resource", component };
+            return self.counts[current.system].refuse(1, why);
+        }
+        let bools = &self.registry.resource_bool_offsets[usize::from(resource)];
+        if bools.iter().any(|at| value[*at as usize] > 1) {
+            let component = name();
+            return self.counts[current.system].refuse(1, || Refusal::NotABool { component });
+        }
+        let partials = &mut self.scratch.partials;
+        let (at, bytes) = (partials.values.len(), value.len());
+        partials.values.extend_from_slice(value);
+        partials.found.push(Partial { system: current.system, resource, at, bytes });
+    }
+
+    /// Sets a resource to what the rows of a system came to: the value of no rows where there were none. An error of text
+    /// is that of the join.
+    pub(crate) fn reduce(&mut self, system: usize, reduction: &Reduction) -> Result<Result<(), String>, RegionError> {
+        let Partials { found, values, joined } = &mut self.scratch.partials;
+        joined.clear();
+        let bytes = reduction.empty().len();
+        let mine = |partial: &&Partial| partial.system == system && partial.resource == reduction.resource;
+        for partial in found.iter().filter(mine) {
+            joined.extend_from_slice(&values[partial.at..partial.at + partial.bytes]);
+        }
+        if joined.is_empty() {
+            joined.extend_from_slice(reduction.empty());
+        }
+        let join = catch_unwind(AssertUnwindSafe(|| reduction.join_all(joined)));
+        if let Err(panic) = join {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            return Ok(Err(format!(
+                "the join panicked: {}",
+                text.as_deref().unwrap_or("with a value that is no text")
+            )));
+        }
+        joined.truncate(bytes);
+        let id = usize::from(reduction.resource);
+        let mut stale = 0;
+        for at in self.registry.resource_entity_offsets[id].iter().map(|at| *at as usize) {
+            let null = Entity::NULL.to_bits().to_le_bytes();
+            let handle: &mut [u8; 8] = (&mut joined[at..at + 8]).try_into().expect("a handle is 8 bytes");
+            if Entity::from_bits(u64::from_le_bytes(*handle)).is_reserved() && *handle != null {
+                *handle = null;
+                stale += 1;
+            }
+        }
+        self.store.write_partial(RESOURCES, 0)?;
+        let offset = resource_offset(&self.registry.layout, id) as usize;
+        let all = self.store.column_bytes_mut(RESOURCES, 0);
+        all[id] = 1;
+        all[offset..offset + bytes].copy_from_slice(joined);
+        let rows = self.store.tables[RESOURCES as usize].rows;
+        self.store.touched(RESOURCES, 0, 0, rows);
+        let counts = &mut self.counts[system];
+        counts.applied += 1;
+        counts.stale += stale;
+        Ok(Ok(()))
+    }
+}

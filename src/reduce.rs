@@ -1,0 +1,527 @@
+#![forbid(unsafe_code)]
+//! Reductions: many rows become one value, whose bits depend on the rows alone.
+//!
+//! A job joins what its rows give in row order; what the jobs came to is joined by one tree over the jobs in their
+//! canonical order. Joins are associative by decree: floating-point sums are not, and so the tree has one shape, which
+//! follows from the number of jobs and from nothing else.
+//!
+//! This file knows values, packed or typed, and never who computed them.
+
+use crate::component::{Field, Resource};
+use crate::layout::{ResourceLayout, ScalarType};
+
+/// A resource that rows can be reduced to. `#[derive(Reduce)]` implements it, with a join for each field; by hand it takes
+/// any two values of plain data.
+///
+/// ```
+/// use hypostyle::{Component, Read, Reduce, Resource, Schedule, Simulation, System, Workers, World};
+/// #[derive(Component, Clone, Copy)]
+/// struct Mass { kg: f64 }
+/// #[derive(Resource, Reduce, Clone, Copy)]
+/// struct Total {
+///     #[reduce(sum)]
+///     kg: f64,
+///     #[reduce(max)]
+///     heaviest: f64,
+///     #[reduce(sum)]
+///     bodies: u64,
+/// }
+/// let mut world = World::builder().component::<Mass>().resource::<Total>().build()?;
+/// world.spawn_batch((1..=4).map(|kg| Mass { kg: f64::from(kg) }))?;
+/// let mut schedule = Schedule::new();
+/// schedule.add(
+///     System::rows::<Read<Mass>>("weigh", |job, mass| {
+///         for &kg in mass.kg {
+///             job.reduce(Total { kg, heaviest: kg, bodies: 1 });
+///         }
+///     })
+///     .reduces::<Total>(),
+/// );
+/// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+/// simulation.step(1.0)?;
+/// let total: Total = simulation.world().resource()?;
+/// assert_eq!((total.kg, total.heaviest, total.bodies), (10.0, 4.0, 4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A join of one's own, which keeps the handle of the row that was found:
+///
+/// ```
+/// use hypostyle::{Entity, Reduce, Resource};
+/// #[derive(Resource, Clone, Copy)]
+/// struct Nearest { metres: f64, who: Entity }
+/// impl Reduce for Nearest {
+///     fn empty() -> Self {
+///         Nearest { metres: f64::INFINITY, who: Entity::NULL }
+///     }
+///     fn join(self, later: Self) -> Self {
+///         if later.metres < self.metres { later } else { self }
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a resource that rows are reduced to",
+    note = "add `#[derive(Clone, Copy, hypostyle::Resource, hypostyle::Reduce)]` to the struct, with `#[reduce(sum)]`, \
+            `#[reduce(min)]` or `#[reduce(max)]` on each field; or write `impl Reduce` with a join of your own"
+)]
+pub trait Reduce: Resource {
+    /// What stands where no row gave anything.
+    fn empty() -> Self;
+    /// Two values become one; `self` is that of earlier rows.
+    #[must_use]
+    fn join(self, later: Self) -> Self;
+}
+
+/// How the values of one field are joined.
+///
+/// | join | numbers | bool | where no row gave anything |
+/// |---|---|---|---|
+/// | sum | `+`; integers stop at the ends of their range | - | 0 |
+/// | min | the smaller one, the earlier of equal ones; not-a-number loses to any number | and | the largest value; infinity |
+/// | max | the larger one, likewise | or | the smallest value; minus infinity |
+///
+/// Arrays are joined element by element: a histogram is a sum of arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FieldJoin {
+    /// The sum.
+    Sum,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+}
+
+impl FieldJoin {
+    /// The join with this name: `sum`, `min` or `max`.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "sum" => Some(FieldJoin::Sum),
+            "min" => Some(FieldJoin::Min),
+            "max" => Some(FieldJoin::Max),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            FieldJoin::Sum => "sum",
+            FieldJoin::Min => "min",
+            FieldJoin::Max => "max",
+        }
+    }
+}
+
+/// A field's type whose values have a minimum and a maximum. Used by `#[derive(Reduce)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no minimum and maximum",
+    note = "`#[reduce(min)]` and `#[reduce(max)]` are for numbers, bool and arrays of them; for others write `impl Reduce` by hand"
+)]
+pub trait Ordered: Field {
+    /// What is larger than any other.
+    const LARGEST: Self;
+    /// What is smaller than any other.
+    const SMALLEST: Self;
+    /// The smaller one; `self` where they are equal.
+    #[must_use]
+    fn least(self, later: Self) -> Self;
+    /// The larger one; `self` where they are equal.
+    #[must_use]
+    fn greatest(self, later: Self) -> Self;
+}
+
+/// A field's type whose values have a sum. Used by `#[derive(Reduce)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no sum",
+    note = "`#[reduce(sum)]` is for numbers and arrays of them; a bool has `min` (and) and `max` (or)"
+)]
+pub trait Summed: Field {
+    /// Nothing.
+    const ZERO: Self;
+    /// Both together; integers stop at the ends of their range.
+    #[must_use]
+    fn plus(self, later: Self) -> Self;
+}
+
+macro_rules! arrays {
+    ($($t:ty),*) => { $(
+        impl<const N: usize> Summed for [$t; N] where [$t; N]: Field {
+            const ZERO: Self = [<$t as Summed>::ZERO; N];
+            #[inline]
+            fn plus(mut self, later: Self) -> Self {
+                self.iter_mut().zip(later).for_each(|(own, later)| *own = own.plus(later));
+                self
+            }
+        }
+    )* };
+}
+macro_rules! ordered_arrays {
+    ($($t:ty),*) => { $(
+        impl<const N: usize> Ordered for [$t; N] where [$t; N]: Field {
+            const LARGEST: Self = [<$t as Ordered>::LARGEST; N];
+            const SMALLEST: Self = [<$t as Ordered>::SMALLEST; N];
+            #[inline]
+            fn least(mut self, later: Self) -> Self {
+                self.iter_mut().zip(later).for_each(|(own, later)| *own = own.least(later));
+                self
+            }
+            #[inline]
+            fn greatest(mut self, later: Self) -> Self {
+                self.iter_mut().zip(later).for_each(|(own, later)| *own = own.greatest(later));
+                self
+            }
+        }
+    )* };
+}
+macro_rules! integers {
+    ($($t:ty),*) => { $(
+        impl Summed for $t {
+            const ZERO: Self = 0;
+            #[inline]
+            fn plus(self, later: Self) -> Self { self.saturating_add(later) }
+        }
+        impl Ordered for $t {
+            const LARGEST: Self = <$t>::MAX;
+            const SMALLEST: Self = <$t>::MIN;
+            #[inline]
+            fn least(self, later: Self) -> Self { if later < self { later } else { self } }
+            #[inline]
+            fn greatest(self, later: Self) -> Self { if later > self { later } else { self } }
+        }
+    )* };
+}
+macro_rules! floats {
+    ($($t:ty),*) => { $(
+        impl Summed for $t {
+            const ZERO: Self = 0.0;
+            #[inline]
+            fn plus(self, later: Self) -> Self { self + later }
+        }
+        // not the library's `min`, which may give either zero of 0 and -0
+        impl Ordered for $t {
+            const LARGEST: Self = <$t>::INFINITY;
+            const SMALLEST: Self = <$t>::NEG_INFINITY;
+            #[inline]
+            fn least(self, later: Self) -> Self { if later < self || self.is_nan() { later } else { self } }
+            #[inline]
+            fn greatest(self, later: Self) -> Self { if later > self || self.is_nan() { later } else { self } }
+        }
+    )* };
+}
+integers!(i8, i16, i32, i64, u8, u16, u32, u64);
+floats!(f32, f64);
+arrays!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64);
+ordered_arrays!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, bool);
+
+impl Ordered for bool {
+    const LARGEST: Self = true;
+    const SMALLEST: Self = false;
+    #[inline]
+    fn least(self, later: Self) -> Self {
+        self && later
+    }
+    #[inline]
+    fn greatest(self, later: Self) -> Self {
+        self || later
+    }
+}
+
+/// Joins packed scalars, one after the other.
+fn join_scalars<T: bytemuck::Pod>(earlier: &mut [u8], later: &[u8], join: fn(T, T) -> T) {
+    for (own, later) in earlier.chunks_exact_mut(size_of::<T>()).zip(later.chunks_exact(size_of::<T>())) {
+        let joined = join(bytemuck::pod_read_unaligned(own), bytemuck::pod_read_unaligned(later));
+        own.copy_from_slice(bytemuck::bytes_of(&joined));
+    }
+}
+
+/// A field of a packed value.
+#[derive(Clone, Debug)]
+struct Part {
+    scalar: ScalarType,
+    bytes: usize,
+    join: FieldJoin,
+}
+
+impl Part {
+    fn join(&self, earlier: &mut [u8], later: &[u8]) {
+        macro_rules! by_type {
+            ($($scalar:ident $t:ty),*) => {
+                match self.scalar {
+                    $(ScalarType::$scalar => {
+                        let join: fn($t, $t) -> $t = match self.join {
+                            FieldJoin::Sum => <$t as Summed>::plus,
+                            FieldJoin::Min => <$t as Ordered>::least,
+                            FieldJoin::Max => <$t as Ordered>::greatest,
+                        };
+                        join_scalars::<$t>(earlier, later, join);
+                    })*
+                    // a byte of 0 or 1: its minimum is `and`, its maximum `or`
+                    ScalarType::Bool => {
+                        let join: fn(u8, u8) -> u8 = if self.join == FieldJoin::Min { u8::least } else { u8::greatest };
+                        join_scalars::<u8>(earlier, later, join);
+                    }
+                    ScalarType::Entity => {}
+                }
+            };
+        }
+        by_type!(F32 f32, F64 f64, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64);
+    }
+
+    fn write_empty(&self, out: &mut [u8]) {
+        macro_rules! by_type {
+            ($($scalar:ident $t:ty),*) => {
+                match self.scalar {
+                    $(ScalarType::$scalar => {
+                        let value: $t = match self.join {
+                            FieldJoin::Sum => <$t as Summed>::ZERO,
+                            FieldJoin::Min => <$t as Ordered>::LARGEST,
+                            FieldJoin::Max => <$t as Ordered>::SMALLEST,
+                        };
+                        out.chunks_exact_mut(size_of::<$t>()).for_each(|e| e.copy_from_slice(bytemuck::bytes_of(&value)));
+                    })*
+                    ScalarType::Bool => out.fill(u8::from(self.join == FieldJoin::Min)),
+                    ScalarType::Entity => out.fill(0xff),
+                }
+            };
+        }
+        by_type!(F32 f32, F64 f64, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64);
+    }
+}
+
+/// How packed values are joined.
+#[derive(Clone)]
+enum Join {
+    Typed(fn(&mut [u8], &[u8])),
+    Named(Vec<Part>),
+}
+
+/// What a system reduces its rows to.
+#[derive(Clone)]
+pub(crate) struct Reduction {
+    pub resource: u16,
+    /// The value where no row gave anything.
+    empty: Vec<u8>,
+    join: Join,
+}
+
+impl std::fmt::Debug for Reduction {
+    /// What main and workers must agree on. Joins of Rust types are code, which is the same where the program is.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.join {
+            Join::Typed(_) => write!(f, "{}", self.resource),
+            Join::Named(parts) => write!(f, "{} {parts:?}", self.resource),
+        }
+    }
+}
+
+fn join_packed<R: Reduce>(earlier: &mut [u8], later: &[u8]) {
+    R::unpack(earlier).join(R::unpack(later)).pack(earlier);
+}
+
+impl Reduction {
+    /// To a Rust type, which is this resource.
+    pub(crate) fn typed<R: Reduce>(resource: u16) -> Self {
+        let mut empty = vec![0; R::PACKED_BYTES];
+        R::empty().pack(&mut empty);
+        Reduction { resource, empty, join: Join::Typed(join_packed::<R>) }
+    }
+
+    /// To a resource by the names of its fields, each of which needs a join.
+    ///
+    /// # Errors
+    /// What is missing, or does not fit.
+    pub(crate) fn named(
+        resource: u16,
+        declared: &ResourceLayout,
+        joins: &[(String, FieldJoin)],
+    ) -> Result<Self, String> {
+        let name = &declared.name;
+        let known: Vec<&str> = declared.fields.iter().map(|field| field.name.as_str()).collect();
+        if let Some((field, _)) = joins.iter().find(|(field, _)| !known.contains(&field.as_str())) {
+            return Err(format!("resource `{name}` has no field `{field}` to reduce to; it has {}", known.join(", ")));
+        }
+        let mut parts = Vec::new();
+        let mut empty = vec![0; declared.packed_bytes()];
+        let mut at = 0;
+        for field in &declared.fields {
+            let Some((_, join)) = joins.iter().find(|(other, _)| *other == field.name) else {
+                return Err(format!(
+                    "field `{name}.{}` needs a join, as the rows are reduced to all of it",
+                    field.name
+                ));
+            };
+            let scalar = field.ty.scalar;
+            if scalar == ScalarType::Entity || (scalar == ScalarType::Bool && *join == FieldJoin::Sum) {
+                let (join, ty) = (join.name(), field.ty);
+                return Err(format!("field `{name}.{}` is {ty}, which has no {join}", field.name));
+            }
+            let part = Part { scalar, bytes: field.ty.bytes(), join: *join };
+            part.write_empty(&mut empty[at..at + part.bytes]);
+            at += part.bytes;
+            parts.push(part);
+        }
+        Ok(Reduction { resource, empty, join: Join::Named(parts) })
+    }
+
+    /// The packed value where no row gave anything.
+    pub(crate) fn empty(&self) -> &[u8] {
+        &self.empty
+    }
+
+    /// Joins two packed values; bools in them are 0 or 1.
+    pub(crate) fn join(&self, earlier: &mut [u8], later: &[u8]) {
+        match &self.join {
+            Join::Typed(join) => join(earlier, later),
+            Join::Named(parts) => {
+                let mut at = 0;
+                for part in parts {
+                    let bytes = at..at + part.bytes;
+                    at = bytes.end;
+                    part.join(&mut earlier[bytes.clone()], &later[bytes]);
+                }
+            }
+        }
+    }
+
+    /// Joins packed values that lie one after the other into the first one.
+    pub(crate) fn join_all(&self, values: &mut [u8]) {
+        let bytes = self.empty.len();
+        tree(values.len() / bytes, |earlier, later| {
+            let (front, back) = values.split_at_mut(later * bytes);
+            self.join(&mut front[earlier * bytes..][..bytes], &back[..bytes]);
+        });
+    }
+}
+
+/// The one tree: neighbours are joined, then neighbours of those, and so on, into place 0.
+pub(crate) fn tree(count: usize, mut join: impl FnMut(usize, usize)) {
+    let mut apart = 1;
+    while apart < count {
+        for earlier in (0..count - apart).step_by(2 * apart) {
+            join(earlier, earlier + apart);
+        }
+        apart *= 2;
+    }
+}
+
+/// What the kernels of one job have reduced so far. Kept from job to job for its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Reduced(Vec<Slot>);
+
+#[derive(Debug)]
+struct Slot {
+    resource: u16,
+    filled: bool,
+    packed: Vec<u8>,
+}
+
+impl Reduced {
+    /// A job begins.
+    pub(crate) fn clear(&mut self) {
+        self.0.iter_mut().for_each(|slot| slot.filled = false);
+    }
+
+    /// Joins a value of `bytes` packed bytes to those of earlier rows: `put` writes it where it is the first, `join` joins
+    /// it to the bytes that are there.
+    #[inline]
+    pub(crate) fn add(
+        &mut self,
+        resource: u16,
+        bytes: usize,
+        put: impl FnOnce(&mut [u8]),
+        join: impl FnOnce(&mut [u8]),
+    ) {
+        let place = self.0.iter().position(|slot| slot.resource == resource);
+        let place = place.unwrap_or_else(|| {
+            self.0.push(Slot { resource, filled: false, packed: Vec::new() });
+            self.0.len() - 1
+        });
+        let slot = &mut self.0[place];
+        if std::mem::replace(&mut slot.filled, true) && slot.packed.len() == bytes {
+            join(&mut slot.packed);
+        } else {
+            slot.packed.resize(bytes, 0);
+            put(&mut slot.packed);
+        }
+    }
+
+    /// What the job came to, by resource.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        self.0.iter().filter(|slot| slot.filled).map(|slot| (slot.resource, &slot.packed[..]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{FieldLayout, FieldType};
+
+    #[test]
+    fn the_tree_joins_neighbours_in_order_whatever_the_count() {
+        for count in 0..70 {
+            let mut texts: Vec<String> = (0..count).map(|n: usize| n.to_string()).collect();
+            tree(count, |earlier, later| {
+                let joined = format!("({} {})", texts[earlier], texts[later]);
+                texts[earlier] = joined;
+            });
+            let order: String = texts.first().cloned().unwrap_or_default().replace(['(', ')'], "");
+            assert_eq!(order, (0..count).map(|n| n.to_string()).collect::<Vec<_>>().join(" "));
+        }
+        let mut shape = Vec::new();
+        tree(5, |earlier, later| shape.push((earlier, later)));
+        assert_eq!(shape, [(0, 1), (2, 3), (0, 2), (0, 4)]);
+    }
+
+    #[test]
+    fn zeros_and_what_is_no_number_have_one_answer() {
+        assert_eq!(0.0_f64.least(-0.0).to_bits(), 0.0_f64.to_bits(), "the earlier of equal ones");
+        assert_eq!((-0.0_f64).greatest(0.0).to_bits(), (-0.0_f64).to_bits());
+        assert_eq!((f32::NAN.least(3.0), 3.0_f32.least(f32::NAN)), (3.0, 3.0));
+        assert_eq!((f32::NAN.greatest(3.0), 3.0_f32.greatest(f32::NAN)), (3.0, 3.0));
+        assert!(1.0_f64.plus(f64::NAN).is_nan());
+        assert_eq!((250_u8.plus(9), (-120_i8).plus(-20)), (255, -128));
+    }
+
+    fn field(name: &str, ty: FieldType) -> FieldLayout {
+        FieldLayout { name: name.to_owned(), ty, default: None }
+    }
+
+    #[test]
+    fn by_name_the_joins_are_those_of_rust_types() {
+        let fields = vec![
+            field("sum", FieldType::array(ScalarType::F64, 2)),
+            field("least", FieldType::scalar(ScalarType::I16)),
+            field("any", FieldType::scalar(ScalarType::Bool)),
+            field("all", FieldType::scalar(ScalarType::Bool)),
+        ];
+        let declared = ResourceLayout { name: "facts".to_owned(), fields };
+        let joins =
+            [("sum", FieldJoin::Sum), ("least", FieldJoin::Min), ("any", FieldJoin::Max), ("all", FieldJoin::Min)];
+        let joins: Vec<_> = joins.iter().map(|(name, join)| ((*name).to_owned(), *join)).collect();
+        let reduction = Reduction::named(3, &declared, &joins).unwrap();
+        let packed = |sum: [f64; 2], least: i16, any: bool, all: bool| {
+            [&sum[0].to_le_bytes()[..], &sum[1].to_le_bytes(), &least.to_le_bytes(), &[u8::from(any), u8::from(all)]]
+                .concat()
+        };
+        assert_eq!(reduction.empty(), packed([0.0; 2], i16::MAX, false, true));
+        let mut values = [
+            packed([1.0, 2.0], 5, false, true),
+            packed([0.5, 1.0], -7, true, true),
+            packed([4.0, 0.0], 6, false, false),
+        ]
+        .concat();
+        reduction.join_all(&mut values);
+        assert_eq!(values[..reduction.empty().len()], packed([5.5, 3.0], -7, true, false));
+        let wrong = |joins: &[(&str, FieldJoin)]| {
+            let joins: Vec<_> = joins.iter().map(|(name, join)| ((*name).to_owned(), *join)).collect();
+            Reduction::named(3, &declared, &joins).unwrap_err()
+        };
+        assert!(wrong(&[("mean", FieldJoin::Sum)]).contains("no field `mean`"));
+        assert!(wrong(&[("sum", FieldJoin::Sum)]).contains("`facts.least` needs a join"));
+        let all =
+            [("sum", FieldJoin::Sum), ("least", FieldJoin::Min), ("any", FieldJoin::Sum), ("all", FieldJoin::Min)];
+        assert!(wrong(&all).contains("has no sum"));
+    }
+}
