@@ -28,6 +28,14 @@ pub(crate) fn full(args: &[String]) -> bool {
     start.status().is_ok_and(|status| status.success())
 }
 
+/// Measures the scenes of record beside other programs; `args` go to the program.
+pub(crate) fn physics(args: &[String]) -> bool {
+    let mut start = cargo("run --quiet --locked --release --manifest-path compare/physics/Cargo.toml --");
+    start.args(args);
+    // not through `run`: the program shows its progress on the terminal
+    start.status().is_ok_and(|status| status.success())
+}
+
 /// For this machine's processor, in a target directory of its own: C code, too.
 fn with_flags(mut command: Command, native: bool) -> Command {
     if native {

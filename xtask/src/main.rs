@@ -43,6 +43,7 @@ cargo xtask COMMAND
                           the ignored soak tests, again and again with new seeds (default: 60 minutes, 1000 kills each)
   compare [--native] [ARGS...]
                           hypostyle beside other engines; `cargo xtask compare --help` names the arguments
+  physics [ARGS...]       the scenes beside LAMMPS, rapier3d and loops by hand; `--help` names the arguments
 
 Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong.
 ";
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz(args),
         "soak" => soak(args),
         "compare" => Ok(compare::full(args)),
+        "physics" => Ok(compare::physics(args)),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(true)

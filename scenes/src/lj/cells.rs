@@ -7,7 +7,7 @@ use super::{Anchor, Cell, Image, Melt, Position, Rebuild};
 
 /// Cells of one size, at least half as wide as lists reach, with the box wrapped around.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Grid {
+pub struct Grid {
     /// Cells along each side.
     pub cells: [i32; 3],
     /// The width of one, sigma.
@@ -15,31 +15,32 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub(super) fn new(melt: &Melt) -> Grid {
+    /// The cells of a box.
+    pub fn new(melt: &Melt) -> Grid {
         const CELLS_MAX: f64 = 1024.0;
         let cells = melt.side.map(|side| (side / (0.5 * melt.reach())).clamp(1.0, CELLS_MAX) as i32);
         Grid { cells, width: std::array::from_fn(|axis| melt.side[axis] / f64::from(cells[axis])) }
     }
 
     /// The cell of a place in the box, along one axis.
-    pub(super) fn cell(&self, axis: usize, at: f64) -> i32 {
+    pub fn cell(&self, axis: usize, at: f64) -> i32 {
         ((at / self.width[axis]) as i32).clamp(0, self.cells[axis] - 1)
     }
 
     /// The number of a line of cells along x.
-    pub(super) fn line(&self, y: i32, z: i32) -> u32 {
+    pub fn line(&self, y: i32, z: i32) -> u32 {
         (z * self.cells[1] + y) as u32
     }
 
     /// The key of a cell: cells of a line have consecutive keys, lines follow each other.
-    pub(super) fn key(&self, at: [f64; 3]) -> u32 {
+    pub fn key(&self, at: [f64; 3]) -> u32 {
         let line = self.line(self.cell(1, at[1]), self.cell(2, at[2]));
         line * self.cells[0] as u32 + self.cell(0, at[0]) as u32
     }
 }
 
 /// A coordinate brought into the box, and by how many boxes it was outside.
-pub(super) fn wrapped(at: f64, side: f64) -> (f64, i32) {
+pub fn wrapped(at: f64, side: f64) -> (f64, i32) {
     let boxes = (at / side).floor();
     (at - boxes * side, boxes as i32)
 }

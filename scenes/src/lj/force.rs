@@ -32,14 +32,14 @@ pub(super) fn force(first: bool) -> System {
 }
 
 /// The forces on the rows of a job.
-struct Forces<'a, 'f> {
-    melt: &'a Melt,
-    at: [&'a [f64]; 3],
-    first_row: usize,
-    lists: &'a [[u32; super::NEIGHBOURS_MAX]],
-    counts: &'a [u32],
-    crosses: &'a [u32],
-    force: [&'f mut [f64]; 3],
+pub(super) struct Forces<'a, 'f> {
+    pub melt: &'a Melt,
+    pub at: [&'a [f64]; 3],
+    pub first_row: usize,
+    pub lists: &'a [[u32; super::NEIGHBOURS_MAX]],
+    pub counts: &'a [u32],
+    pub crosses: &'a [u32],
+    pub force: [&'f mut [f64]; 3],
 }
 
 impl WideKernel for Forces<'_, '_> {

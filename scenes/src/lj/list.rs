@@ -18,7 +18,7 @@ thread_local! {
 
 /// First rows of the cells of the lines that one job has looked at.
 #[derive(Default)]
-struct Starts {
+pub(super) struct Starts {
     /// Of which job a line's rows are.
     job: u64,
     lines: Vec<u64>,
@@ -27,7 +27,7 @@ struct Starts {
 }
 
 impl Starts {
-    fn begin(&mut self, grid: &Grid) {
+    pub(super) fn begin(&mut self, grid: &Grid) {
         let [x, y, z] = grid.cells.map(|cells| cells as usize);
         self.job += 1;
         self.lines.resize(y * z, 0);
@@ -105,22 +105,22 @@ pub(super) fn list(first: bool) -> System {
 }
 
 /// The search for one atom's neighbours.
-struct Search<'a, 's> {
-    melt: &'a Melt,
-    grid: &'a Grid,
-    keys: &'a [u32],
-    at: [&'a [f64]; 3],
-    row: usize,
-    starts: &'s mut Starts,
-    list: &'s mut [u32; NEIGHBOURS_MAX],
+pub(super) struct Search<'a, 's> {
+    pub melt: &'a Melt,
+    pub grid: &'a Grid,
+    pub keys: &'a [u32],
+    pub at: [&'a [f64]; 3],
+    pub row: usize,
+    pub starts: &'s mut Starts,
+    pub list: &'s mut [u32; NEIGHBOURS_MAX],
 }
 
-struct Found {
-    count: usize,
+pub(super) struct Found {
+    pub count: usize,
     /// One at the very same place.
-    same: Option<usize>,
+    pub same: Option<usize>,
     /// Whether one is across the border.
-    crosses: bool,
+    pub crosses: bool,
 }
 
 /// Cells `from..=to` around one, unwrapped; all of the side where it has too few for the sphere not to meet itself.

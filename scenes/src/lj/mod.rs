@@ -15,6 +15,7 @@ mod cells;
 mod dump;
 mod force;
 mod input;
+pub mod kernel;
 mod lattice;
 mod list;
 mod motion;

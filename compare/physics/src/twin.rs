@@ -1,0 +1,193 @@
+//! The melt over plain vectors and rayon, with the scene's own kernels: what the engine costs is the difference.
+
+use std::error::Error;
+
+use hypostyle::{Read, World};
+use hypostyle_scenes::lj::kernel::{Grid, Lists, forces, list, wrapped};
+use hypostyle_scenes::lj::{Atom, Melt as Law, NEIGHBOURS_MAX, Position, Velocity};
+use rayon::prelude::*;
+
+/// Rows of one task.
+const ROWS: usize = 2048;
+
+type Axes = [Vec<f64>; 3];
+
+/// All columns.
+pub struct Melt {
+    law: Law,
+    id: Vec<u32>,
+    at: Axes,
+    image: [Vec<i32>; 3],
+    velocity: Axes,
+    force: Axes,
+    anchor: Axes,
+    key: Vec<u32>,
+    lists: Vec<[u32; NEIGHBOURS_MAX]>,
+    count: Vec<u32>,
+    crosses: Vec<u32>,
+    begun: bool,
+}
+
+impl Melt {
+    /// What a world of the scene holds before its first frame.
+    pub fn of(world: &World) -> Result<Melt, Box<dyn Error>> {
+        let (mut id, mut at, mut velocity) = (Vec::new(), Axes::default(), Axes::default());
+        world.query::<(Read<Atom>, Read<Position>, Read<Velocity>)>(|_, (atom, p, v)| {
+            id.extend_from_slice(atom.id);
+            for (all, some) in at.iter_mut().zip([p.x, p.y, p.z]) {
+                all.extend_from_slice(some);
+            }
+            for (all, some) in velocity.iter_mut().zip([v.x, v.y, v.z]) {
+                all.extend_from_slice(some);
+            }
+        })?;
+        let n = id.len();
+        let zeros = || std::array::from_fn(|_| vec![0.0; n]);
+        Ok(Melt {
+            law: world.resource()?,
+            id,
+            at,
+            image: std::array::from_fn(|_| vec![0; n]),
+            velocity,
+            force: zeros(),
+            anchor: zeros(),
+            key: vec![0; n],
+            lists: vec![[0; NEIGHBOURS_MAX]; n],
+            count: vec![0; n],
+            crosses: vec![0; n],
+            begun: false,
+        })
+    }
+
+    /// A step of velocity Verlet.
+    pub fn step(&mut self, dt: f64) -> Result<(), String> {
+        if !self.begun {
+            self.begun = true;
+            self.rebuild()?;
+            self.forces();
+        }
+        if self.drift(dt) {
+            self.rebuild()?;
+        }
+        self.forces();
+        let half = 0.5 * dt;
+        let [vx, vy, vz] = &mut self.velocity;
+        let [fx, fy, fz] = &self.force;
+        for (v, f) in [(vx, fx), (vy, fy), (vz, fz)] {
+            (v.par_chunks_mut(ROWS), f.par_chunks(ROWS)).into_par_iter().for_each(|(v, f)| kick(v, f, half));
+        }
+        Ok(())
+    }
+
+    /// Whether an atom has moved more than half of the skin.
+    fn drift(&mut self, dt: f64) -> bool {
+        let ([x, y, z], [vx, vy, vz], [fx, fy, fz], [ax, ay, az]) =
+            (&mut self.at, &mut self.velocity, &self.force, &self.anchor);
+        let limit = 0.25 * self.law.skin * self.law.skin;
+        let half = 0.5 * dt;
+        let places = (x.par_chunks_mut(ROWS), y.par_chunks_mut(ROWS), z.par_chunks_mut(ROWS)).into_par_iter();
+        let speeds = (vx.par_chunks_mut(ROWS), vy.par_chunks_mut(ROWS), vz.par_chunks_mut(ROWS)).into_par_iter();
+        let pulls = (fx.par_chunks(ROWS), fy.par_chunks(ROWS), fz.par_chunks(ROWS)).into_par_iter();
+        let anchors = (ax.par_chunks(ROWS), ay.par_chunks(ROWS), az.par_chunks(ROWS)).into_par_iter();
+        let moved = (places, speeds, pulls, anchors).into_par_iter().map(|((x, y, z), (vx, vy, vz), f, a)| {
+            kick(vx, f.0, half);
+            kick(vy, f.1, half);
+            kick(vz, f.2, half);
+            kick(x, vx, dt);
+            kick(y, vy, dt);
+            kick(z, vz, dt);
+            hypostyle::wide(Moved { at: [x, y, z], anchor: [a.0, a.1, a.2], limit })
+        });
+        // every part is to be moved, whatever the others found
+        moved.reduce(|| false, |a, b| a | b)
+    }
+
+    /// Wraps atoms into the box, sorts them by their cells, and makes the lists.
+    fn rebuild(&mut self) -> Result<(), String> {
+        let grid = Grid::new(&self.law);
+        for axis in 0..3 {
+            let side = self.law.side[axis];
+            let columns = (self.at[axis].par_iter_mut(), self.image[axis].par_iter_mut());
+            columns.into_par_iter().for_each(|(at, image)| {
+                let (inside, boxes) = wrapped(*at, side);
+                (*at, *image) = (inside, *image + boxes);
+            });
+        }
+        let at = &self.at;
+        self.key
+            .par_iter_mut()
+            .enumerate()
+            .for_each(|(row, key)| *key = grid.key([at[0][row], at[1][row], at[2][row]]));
+        let mut order: Vec<u32> = (0..self.key.len() as u32).collect();
+        let key = &self.key;
+        order.par_sort_by_key(|row| key[*row as usize]);
+        gather(&mut self.id, &order);
+        gather(&mut self.key, &order);
+        for axis in 0..3 {
+            gather(&mut self.at[axis], &order);
+            gather(&mut self.image[axis], &order);
+            gather(&mut self.velocity[axis], &order);
+            gather(&mut self.force[axis], &order);
+            self.anchor[axis].copy_from_slice(&self.at[axis]);
+        }
+        let (law, key) = (&self.law, &self.key);
+        let at = [&self.at[0][..], &self.at[1], &self.at[2]];
+        let parts =
+            (self.lists.par_chunks_mut(ROWS), self.count.par_chunks_mut(ROWS), self.crosses.par_chunks_mut(ROWS));
+        parts
+            .into_par_iter()
+            .enumerate()
+            .try_for_each(|(part, (rows, count, crosses))| {
+                list(law, key, at, part * ROWS, Lists { rows, count, crosses })
+            })
+            .map_err(|row| format!("atom {} has too many neighbours", self.id[row]))
+    }
+
+    fn forces(&mut self) {
+        let at = [&self.at[0][..], &self.at[1], &self.at[2]];
+        let (law, lists, count, crosses) = (&self.law, &self.lists, &self.count, &self.crosses);
+        let [x, y, z] = &mut self.force;
+        let parts = (x.par_chunks_mut(ROWS), y.par_chunks_mut(ROWS), z.par_chunks_mut(ROWS)).into_par_iter();
+        parts.enumerate().for_each(|(part, (x, y, z))| {
+            let (from, to) = (part * ROWS, part * ROWS + x.len());
+            forces(law, at, from, (&lists[from..to], &count[from..to], &crosses[from..to]), [x, y, z]);
+        });
+    }
+
+    /// The atoms with their places, in the order of the table.
+    #[cfg(test)]
+    pub fn places(&self) -> Vec<(u32, [f64; 3])> {
+        (0..self.id.len()).map(|row| (self.id[row], [self.at[0][row], self.at[1][row], self.at[2][row]])).collect()
+    }
+}
+
+fn kick(values: &mut [f64], by: &[f64], times: f64) {
+    for (value, by) in values.iter_mut().zip(by) {
+        *value += times * by;
+    }
+}
+
+fn gather<T: Copy + Send + Sync>(column: &mut Vec<T>, order: &[u32]) {
+    *column = order.par_iter().map(|row| column[*row as usize]).collect();
+}
+
+struct Moved<'a> {
+    at: [&'a [f64]; 3],
+    anchor: [&'a [f64]; 3],
+    limit: f64,
+}
+
+impl hypostyle::WideKernel for Moved<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let Moved { at: [x, y, z], anchor: [ax, ay, az], limit } = self;
+        let mut moved = false;
+        for row in 0..x.len() {
+            let d = [x[row] - ax[row], y[row] - ay[row], z[row] - az[row]];
+            moved |= !(d[0] * d[0] + d[1] * d[1] + d[2] * d[2] <= limit);
+        }
+        moved
+    }
+}
