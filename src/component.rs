@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::column::ColumnCursor;
+use crate::column::{ColumnCursor, Mut};
 use crate::layout::{ComponentLayout, FieldLayout, Storage};
 use crate::value::ColumnItem;
 
@@ -172,66 +172,161 @@ impl std::fmt::Display for Entity {
 
 crate::value::scalars!(Bool => Bool, Entity => Entity);
 
-/// A type that a component's or resource's field can have in Rust: a number, [`bool`] or [`Bool`], [`Entity`], or a fixed
-/// array of one of them.
+/// A type that a component's or resource's field can have in Rust: a number, [`bool`] or [`Bool`], [`Entity`], a fixed
+/// array of one of them, or a struct of such fields.
+///
+/// `#[derive(Field)]` implements it for a struct, and `#[derive(Component)]` does too. The columns of a nested struct are
+/// named after the outer field and the inner one, with an underscore between them; the fields of a nested tuple struct are
+/// numbered, and one alone has the outer name. Two columns of one name are refused when a world is built.
+///
+/// ```
+/// use hypostyle::{Component, Field, Write, World};
+///
+/// #[derive(Clone, Copy, Debug, PartialEq, Field)]
+/// struct Vector {
+///     x: f64,
+///     y: f64,
+/// }
+/// #[derive(Clone, Copy, Field)]
+/// struct Kelvin(f64);
+/// #[derive(Clone, Copy, Component)]
+/// struct Probe {
+///     place: Vector,
+///     heat: Kelvin,
+///     spin: [f32; 3],
+/// }
+///
+/// let names: Vec<String> = Probe::component_layout().fields.into_iter().map(|field| field.name).collect();
+/// assert_eq!(names, ["place_x", "place_y", "heat", "spin"]);
+///
+/// let mut world = World::builder().component::<Probe>().build()?;
+/// let probe = Probe { place: Vector { x: 1.0, y: 2.0 }, heat: Kelvin(3.0), spin: [0.0; 3] };
+/// let probe = world.spawn(probe)?;
+/// // each struct has a struct of columns: `ProbeColumnsMut` has a `VectorColumnsMut`
+/// world.query_mut::<Write<Probe>>(|_, mut probe| probe.place.x.map(|x| x + 0.5))?;
+/// assert_eq!(world.get::<Probe>(probe)?.place, Vector { x: 1.5, y: 2.0 });
+/// # Ok::<(), hypostyle::WorldError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a field of a component or resource",
     label = "not a type that a column can hold",
     note = "a field is a number (f32, f64, i8 to i64, u8 to u64), bool, Entity, or a fixed array of them, such as `[f32; 3]`",
+    note = "a struct of such fields can be one: add `#[derive(Clone, Copy, hypostyle::Field)]` to it",
     note = "text and collections stay outside of the world: store an index such as u32; an enum is stored as its number"
 )]
 pub trait Field: Copy + Send + Sync + 'static {
-    /// What its column holds: the type itself, but [`Bool`] for `bool`.
-    type Item: ColumnItem;
-    /// The value as stored.
-    fn to_item(self) -> Self::Item;
-    /// The value from storage.
-    fn from_item(item: Self::Item) -> Self;
+    /// What a kernel reads: one slice (of [`Bool`] for `bool`), or the struct of a nested struct's columns.
+    type Columns<'a>: Copy;
+    /// What a kernel writes: one [`Mut`](crate::Mut), or the struct of a nested struct's columns.
+    type ColumnsMut<'a>;
+    /// Bytes of a packed value.
+    const BYTES: usize;
+    /// Columns that it takes.
+    const COLUMNS: usize;
+    /// Appends the declarations of its columns; `name` is the outer field's.
+    #[doc(hidden)]
+    fn declare(name: &str, default: Option<Self>, out: &mut Vec<FieldLayout>);
+    /// Writes the packed value. `out` is `BYTES` long.
+    #[doc(hidden)]
+    fn pack_items(&self, out: &mut [u8]);
+    /// Reads a packed value. `bytes` is `BYTES` long.
+    #[doc(hidden)]
+    fn unpack_items(bytes: &[u8]) -> Self;
+    /// Calls `write` with the bytes for each column in order.
+    #[doc(hidden)]
+    fn each_item(&self, write: &mut impl FnMut(&[u8]));
+    /// The value whose columns' bytes `read` fills in, in order.
+    #[doc(hidden)]
+    fn from_items(read: &mut impl FnMut(&mut [u8])) -> Self;
+    /// Takes its columns from a cursor.
+    #[doc(hidden)]
+    fn take<'a>(cursor: &mut ColumnCursor<'a>) -> Self::Columns<'a>;
+    /// Takes its writable columns from a cursor.
+    #[doc(hidden)]
+    fn take_mut<'a>(cursor: &mut ColumnCursor<'a>) -> Self::ColumnsMut<'a>;
+    /// A row's value.
+    #[doc(hidden)]
+    fn value_at(columns: &Self::Columns<'_>, row: usize) -> Self;
+    /// A row's value, from writable columns; they are not touched.
+    #[doc(hidden)]
+    fn value_at_mut(columns: &Self::ColumnsMut<'_>, row: usize) -> Self;
+    /// Writes a row in those columns whose bytes differ in `before` and `after`.
+    #[doc(hidden)]
+    fn store_at(columns: &mut Self::ColumnsMut<'_>, row: usize, before: &Self, after: &Self);
+}
+
+/// A field's column is one of `$item`; `$to` and `$from` lead there and back.
+macro_rules! field {
+    ([$($generics:tt)*] $t:ty, $item:ty, $to:expr, $from:expr) => {
+        impl<$($generics)*> Field for $t where $item: ColumnItem {
+            type Columns<'a> = &'a [$item];
+            type ColumnsMut<'a> = Mut<'a, $item>;
+            const BYTES: usize = size_of::<$item>();
+            const COLUMNS: usize = 1;
+            fn declare(name: &str, default: Option<Self>, out: &mut Vec<FieldLayout>) {
+                let default = default.map(|value| {
+                    let item: $item = $to(value);
+                    bytemuck::bytes_of(&item).to_vec()
+                });
+                out.push(FieldLayout { name: name.to_owned(), ty: <$item as ColumnItem>::TYPE, default });
+            }
+            #[inline(always)]
+            fn pack_items(&self, out: &mut [u8]) {
+                let item: $item = $to(*self);
+                out.copy_from_slice(bytemuck::bytes_of(&item));
+            }
+            #[inline(always)]
+            fn unpack_items(bytes: &[u8]) -> Self {
+                let item: $item = bytemuck::pod_read_unaligned(bytes);
+                $from(item)
+            }
+            #[inline(always)]
+            fn each_item(&self, write: &mut impl FnMut(&[u8])) {
+                let item: $item = $to(*self);
+                write(bytemuck::bytes_of(&item));
+            }
+            #[inline(always)]
+            fn from_items(read: &mut impl FnMut(&mut [u8])) -> Self {
+                let mut item: $item = Zeroable::zeroed();
+                read(bytemuck::bytes_of_mut(&mut item));
+                $from(item)
+            }
+            #[inline(always)]
+            fn take<'a>(cursor: &mut ColumnCursor<'a>) -> &'a [$item] {
+                cursor.read()
+            }
+            #[inline(always)]
+            fn take_mut<'a>(cursor: &mut ColumnCursor<'a>) -> Mut<'a, $item> {
+                cursor.write()
+            }
+            #[inline(always)]
+            fn value_at(columns: &&[$item], row: usize) -> Self {
+                $from(columns[row])
+            }
+            #[inline(always)]
+            fn value_at_mut(columns: &Mut<'_, $item>, row: usize) -> Self {
+                $from(columns[row])
+            }
+            #[inline(always)]
+            fn store_at(columns: &mut Mut<'_, $item>, row: usize, before: &Self, after: &Self) {
+                let (before, after): ($item, $item) = ($to(*before), $to(*after));
+                if bytemuck::bytes_of(&before) != bytemuck::bytes_of(&after) {
+                    columns[row] = after;
+                }
+            }
+        }
+    };
 }
 
 macro_rules! fields {
     ($($t:ty),*) => { $(
-        impl Field for $t {
-            type Item = $t;
-            #[inline]
-            fn to_item(self) -> $t { self }
-            #[inline]
-            fn from_item(item: $t) -> $t { item }
-        }
-        impl<const N: usize> Field for [$t; N] where [$t; N]: Pod {
-            type Item = [$t; N];
-            #[inline]
-            fn to_item(self) -> [$t; N] { self }
-            #[inline]
-            fn from_item(item: [$t; N]) -> [$t; N] { item }
-        }
+        field!([] $t, $t, std::convert::identity, std::convert::identity);
+        field!([const N: usize] [$t; N], [$t; N], std::convert::identity, std::convert::identity);
     )* };
 }
 fields!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, Bool, Entity);
-
-impl Field for bool {
-    type Item = Bool;
-    #[inline]
-    fn to_item(self) -> Bool {
-        self.into()
-    }
-    #[inline]
-    fn from_item(item: Bool) -> bool {
-        item.get()
-    }
-}
-
-impl<const N: usize> Field for [bool; N] {
-    type Item = [Bool; N];
-    #[inline]
-    fn to_item(self) -> [Bool; N] {
-        self.map(Bool::from)
-    }
-    #[inline]
-    fn from_item(item: [Bool; N]) -> [bool; N] {
-        item.map(Bool::get)
-    }
-}
+field!([] bool, Bool, Bool::from, Bool::get);
+field!([const N: usize] [bool; N], [Bool; N], |flags: [bool; N]| flags.map(Bool::from), |flags: [Bool; N]| flags.map(Bool::get));
 
 /// Plain data with named fields: what components and resources have in common. Implemented by the derives.
 ///
@@ -370,6 +465,12 @@ pub trait Component: Plain {
     fn columns<'a>(cursor: &mut ColumnCursor<'a>) -> Self::Columns<'a>;
     /// Takes this component's writable columns from a cursor.
     fn columns_mut<'a>(cursor: &mut ColumnCursor<'a>) -> Self::ColumnsMut<'a>;
+    /// A row's value.
+    fn row_of(columns: &Self::Columns<'_>, row: usize) -> Self;
+    /// A row's value, from writable columns; they are not touched.
+    fn row_of_mut(columns: &Self::ColumnsMut<'_>, row: usize) -> Self;
+    /// Writes a row in those columns whose bytes differ in `before` and `after`.
+    fn set_row(columns: &mut Self::ColumnsMut<'_>, row: usize, before: &Self, after: &Self);
     /// The component's declaration.
     #[must_use]
     fn component_layout() -> ComponentLayout {

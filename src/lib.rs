@@ -132,7 +132,7 @@ pub use column::{ColumnCursor, Mut};
 pub use commit::{PatchCounts, Refusal};
 pub use component::{Bool, Component, Entity, Field, Plain, Resource};
 pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
-pub use hypostyle_derive::{Component, Reduce, Resource};
+pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
 pub use inputs::{InputError, InputSender};
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
@@ -167,20 +167,24 @@ pub use worker::{
 };
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Lookup, Prefab, PrefabSpawn, Publication, Query, Read,
-    Rollback, With, Without, World, WorldBuilder, WorldError, Write,
+    Rollback, ValueMut, With, Without, World, WorldBuilder, WorldError, Write,
 };
 
 /// What the code that the derives write refers to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
-    pub use std::string::String;
     pub use std::vec::Vec;
 
-    pub use bytemuck;
-
-    pub use crate::column::{ColumnCursor, Mut};
+    pub use crate::column::ColumnCursor;
     pub use crate::component::{Component, Field, Plain, Resource};
     pub use crate::layout::{FieldLayout, Storage};
     pub use crate::reduce::{Ordered, Summed};
-    pub use crate::value::ColumnItem;
+    pub use crate::world::access::bundle::{Bundle, RegistryRef, RowRef, sealed::Sealed as SealedBundle};
+    pub use crate::world::{RowOffsets, WorldError};
+
+    /// The name of a column of a nested struct.
+    #[must_use]
+    pub fn nested_name(outer: &str, inner: &str) -> String {
+        format!("{outer}_{inner}")
+    }
 }

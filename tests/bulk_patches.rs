@@ -159,7 +159,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
     prop_assert_eq!(got, (applied + others, overwritten, stale, refused, absent));
     let world = simulation.world();
     for entity in entities {
-        let got = world.is_alive(entity).then(|| Entry {
+        let got = world.contains(entity).then(|| Entry {
             plain: world.get::<Plain>(entity).ok(),
             tracked: world.get::<Tracked>(entity).ok(),
             other: world.get::<Other>(entity).is_ok(),

@@ -3,7 +3,8 @@
 
 use hypostyle::layout::BYTES_MAX_DEFAULT;
 use hypostyle::{
-    Bool, Component, Entity, FieldType, Layout, Mut, Plain, Resource, ResourceLayout, ScalarType, Storage,
+    Bool, Component, Entity, Field, FieldType, Layout, Mut, Plain, Read, Resource, ResourceLayout, ScalarType, Storage,
+    World, Write,
 };
 
 /// A component with every kind of field; `rest`, `bytes` and `r#type` are names that generated code must not trip over.
@@ -156,6 +157,120 @@ fn columns_are_slices_of_items() {
     let rest = [1.0_f32];
     assert_eq!(columns(PositionColumns { x: &rest, y: &rest, z: &rest }), rest);
     let _ = (read, write);
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Field)]
+struct Vector {
+    x: f64,
+    #[field(default = 2.0)]
+    y: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Field)]
+struct Metres(f64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Field)]
+struct Pair(u8, #[field(name = "second")] Metres);
+
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+struct Pose {
+    place: Vector,
+    #[component(default = Vector { x: 5.0, y: 6.0 })]
+    aim: Vector,
+    length: Metres,
+    #[component(name = "both")]
+    pair: Pair,
+    awake: bool,
+    position: Position,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+struct Mass(f64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+struct Colour(u8, u8, #[component(default = 255)] u8, Vector);
+
+#[derive(Clone, Copy, Debug, PartialEq, Resource)]
+struct Sun {
+    at: Vector,
+    radius: Metres,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Resource)]
+struct Gravity(f32);
+
+fn names(fields: Vec<hypostyle::FieldLayout>) -> String {
+    fields.into_iter().map(|field| field.name).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn structs_in_structs_are_columns_of_the_outer_one() {
+    assert_eq!(
+        names(Pose::component_layout().fields),
+        "place_x place_y aim_x aim_y length both_0 both_second awake position_x position_y position_z"
+    );
+    assert_eq!(names(Mass::component_layout().fields), "value");
+    assert_eq!(names(Colour::component_layout().fields), "value_0 value_1 value_2 value_3_x value_3_y");
+    assert_eq!((names(Sun::fields()), names(Gravity::fields())), ("at_x at_y radius".into(), "value".into()));
+    let default = |field: usize| {
+        let bytes = Pose::component_layout().fields[field].default.clone();
+        bytes.map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap()))
+    };
+    assert_eq!((default(0), default(1)), (None, Some(2.0)), "those of the inner struct");
+    assert_eq!((default(2), default(3)), (Some(5.0), Some(6.0)), "those of the outer field come first");
+    assert_eq!(Pose::component_layout().fields[8].default, Some(1.5_f32.to_le_bytes().to_vec()));
+    assert_eq!(Colour::component_layout().fields[2].default, Some(vec![255]));
+    assert_eq!((Pose::PACKED_BYTES, Colour::PACKED_BYTES), (16 + 16 + 8 + 9 + 1 + 12, 3 + 16));
+    assert_eq!((<Pose as Field>::COLUMNS, <Pose as Field>::BYTES), (11, Pose::PACKED_BYTES));
+}
+
+fn pose(x: f64) -> Pose {
+    let position = Position { x: 1.0, y: 2.0, z: 3.0 };
+    let (place, aim) = (Vector { x, y: -x }, Vector { x: 0.5, y: 0.25 });
+    Pose { place, aim, length: Metres(x * 2.0), pair: Pair(7, Metres(9.0)), awake: true, position }
+}
+
+#[test]
+fn nested_values_come_back_and_their_columns_are_nested() {
+    let mut bytes = vec![0xaa; Pose::PACKED_BYTES];
+    pose(3.0).pack(&mut bytes);
+    assert_eq!(bytes[..16], [3.0_f64.to_le_bytes(), (-3.0_f64).to_le_bytes()].concat(), "fields in order");
+    assert_eq!(Pose::unpack(&bytes), pose(3.0));
+    let builder = World::builder().component::<Pose>().component::<Mass>().component::<Colour>();
+    let mut world = builder.resource::<Sun>().resource::<Gravity>().build().unwrap();
+    let colour = Colour(1, 2, 3, Vector { x: 4.0, y: 5.0 });
+    let entities = world.spawn_batch((0..100).map(|i| (pose(f64::from(i)), Mass(2.0), colour))).unwrap();
+    assert_eq!(world.get::<(Pose, Mass, Colour)>(entities[9]).unwrap(), (pose(9.0), Mass(2.0), colour));
+    world
+        .query_mut::<(Write<Pose>, Read<Mass>, Read<Colour>)>(|_, (mut pose, mass, colour)| {
+            pose.place.x.map_with(mass.0, |x, mass| x + mass);
+            pose.pair.1.0.map_with(colour.3.y, |_, y| y);
+            assert!(colour.2.iter().all(|blue| *blue == 3) && pose.position.z.iter().all(|z| *z == 3.0));
+            pose.awake.iter_mut().for_each(|awake| *awake = Bool::FALSE);
+        })
+        .unwrap();
+    let want = Pose { place: Vector { x: 11.0, y: -9.0 }, pair: Pair(7, Metres(5.0)), awake: false, ..pose(9.0) };
+    assert_eq!(world.get::<Pose>(entities[9]).unwrap(), want);
+    let sun = Sun { at: Vector { x: 1.0, y: 2.0 }, radius: Metres(3.0) };
+    world.insert_resource(sun).unwrap();
+    assert_eq!(world.resource::<Sun>().unwrap(), sun);
+    // outside, they are plain columns
+    world.publish().unwrap();
+    let mut reader = world.reader().unwrap();
+    let snapshot = reader.pin().unwrap();
+    let table = snapshot.tables().next().unwrap();
+    assert_eq!(table.column::<f64>("pose.both_second").unwrap().unwrap(), [5.0; 100]);
+}
+
+#[test]
+fn columns_of_one_name_are_refused() {
+    #[derive(Clone, Copy, Component)]
+    struct Clash {
+        at: Vector,
+        at_x: f64,
+    }
+    let error = World::builder().component::<Clash>().build().err().map(|error| error.to_string()).unwrap();
+    assert!(error.contains("field `clash.at_x`"), "{error}");
 }
 
 /// Rust types and a layout file that say the same make the same world.

@@ -303,7 +303,7 @@ fn a_batch_that_fails_gives_its_room_back() {
 fn content(world: &World, entities: &[Entity]) -> Vec<String> {
     let one = |e: &Entity| {
         let (a, b, h) = (world.get::<A>(*e).ok(), world.get::<B>(*e).ok(), world.get::<H>(*e).ok());
-        format!("{e} {} {a:?} {b:?} {h:?} {:?} {}", world.is_alive(*e), world.get::<Hot>(*e).ok(), world.has::<Big>(*e))
+        format!("{e} {} {a:?} {b:?} {h:?} {:?} {}", world.contains(*e), world.get::<Hot>(*e).ok(), world.has::<Big>(*e))
     };
     entities.iter().map(one).collect()
 }

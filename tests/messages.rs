@@ -107,6 +107,41 @@ fn a_field_is_pointed_at() {
 }
 
 #[test]
+fn nested_structs_say_what_they_lack() {
+    for (program, parts) in [
+        (
+            "#[derive(Clone, Copy)]\nstruct V { x: f32 }\n#[derive(Component, Clone, Copy)]\nstruct P(V);",
+            ["program.rs:5:10", "add `#[derive(Clone, Copy, hypostyle::Field)]` to it"],
+        ),
+        (
+            "#[derive(Component, Clone, Copy)]\nstruct Tag;\n#[derive(Component, Clone, Copy)]\nstruct P { tag: Tag }",
+            ["program.rs:5:17", "`Tag` cannot be a field of a component or resource"],
+        ),
+        ("#[derive(Field, Clone, Copy)]\nenum V { A }", ["program.rs:3:1", "a field is a struct, not an enum"]),
+        (
+            "#[derive(Clone, Copy)]\nstruct V { x: f32 }\n#[derive(Bundle, Clone, Copy)]\nstruct B {\n    v: V,\n}",
+            ["program.rs:6:8", "`V` is not a bundle"],
+        ),
+    ] {
+        says(program, &parts);
+    }
+    let program = "#[derive(Field, Clone, Copy)] pub struct V(pub f32);
+        #[derive(Component, Clone, Copy)] pub struct P(pub V);
+        #[derive(Bundle, Clone, Copy)] pub struct B { pub p: P }
+        pub fn f(world: &mut World, b: B) { world.spawn(b).unwrap(); }";
+    assert_eq!(complaint(program), None);
+}
+
+#[test]
+fn what_a_query_by_rows_only_reads_cannot_be_changed() {
+    let program = format!(
+        "{POSITION}
+        pub fn f() -> System {{ System::for_each::<Read<Position>>(\"f\", |_, _, position| position.x += 1.0) }}"
+    );
+    says(&program, &["cannot assign to `position.x`"]);
+}
+
+#[test]
 fn queries_and_bundles_are_sealed() {
     says(
         "pub struct Mine;\nimpl Query for Mine {\n    type Item<'a> = ();\n    fn describe(_: &(), _: &mut ()) {}\n}",

@@ -81,7 +81,7 @@ fn a_resource_can_name_an_entity_of_the_same_job() {
     simulation.step(1.0).expect("nothing fails");
     let best = simulation.world().resource::<Best>().expect("it was set");
     assert_eq!(best.who, Entity::from_parts(1, 0));
-    assert!(simulation.world().is_alive(best.who));
+    assert!(simulation.world().contains(best.who));
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn a_change_without_memory_changes_nothing() {
                         for (row, entity) in entities.iter().enumerate() {
                             state.push((
                                 *entity,
-                                world.is_alive(*entity),
+                                world.contains(*entity),
                                 world.has::<Lit>(*entity),
                                 key(row),
                                 owner(row),
@@ -453,7 +453,7 @@ fn a_refused_spawn_leaves_a_dead_handle() {
     let mut simulation = simulation(world, schedule);
     assert_eq!(simulation.step(0.1).expect("nothing fails").patches[0].refused, 1);
     let to = simulation.world().get::<Links>(own).expect("it has links").to[0];
-    assert!(!to.is_reserved() && to != Entity::NULL && !simulation.world().is_alive(to));
+    assert!(!to.is_reserved() && to != Entity::NULL && !simulation.world().contains(to));
     assert!(matches!(simulation.world_mut().despawn(to), Err(WorldError::Stale { .. })));
 }
 

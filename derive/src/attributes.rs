@@ -1,4 +1,4 @@
-//! The attributes `#[component(...)]` and `#[resource(...)]` on structs and fields.
+//! The attributes `#[component(...)]`, `#[resource(...)]`, `#[field(...)]` and `#[bundle(...)]` on structs and fields.
 #![forbid(unsafe_code)]
 
 use syn::meta::ParseNestedMeta;
@@ -12,6 +12,8 @@ use crate::name;
 pub enum Kind {
     Component,
     Resource,
+    Field,
+    Bundle,
 }
 
 impl Kind {
@@ -20,6 +22,8 @@ impl Kind {
         match self {
             Kind::Component => "component",
             Kind::Resource => "resource",
+            Kind::Field => "field",
+            Kind::Bundle => "bundle",
         }
     }
 }
@@ -43,9 +47,11 @@ impl StructAttributes {
         let known = match kind {
             Kind::Component => "name = \"...\", storage = \"table\" or \"toggle\", track_changes, crate = \"...\"",
             Kind::Resource => "name = \"...\", crate = \"...\"",
+            Kind::Field | Kind::Bundle => "crate = \"...\"",
         };
+        let named = matches!(kind, Kind::Component | Kind::Resource);
         each(attributes, kind, |meta| {
-            if meta.path.is_ident("name") {
+            if named && meta.path.is_ident("name") {
                 let name: LitStr = meta.value()?.parse()?;
                 if let Some(problem) = name::problem(&name.value()) {
                     return Err(syn::Error::new(name.span(), problem));
@@ -73,21 +79,39 @@ impl StructAttributes {
     }
 }
 
-/// A field's default, if one is given.
-pub fn field_default(attributes: &[Attribute], kind: Kind) -> syn::Result<Option<Expr>> {
-    let mut default = None;
+/// What is said of a field.
+#[derive(Default)]
+pub struct FieldAttributes {
+    pub name: Option<LitStr>,
+    pub default: Option<Expr>,
+}
+
+/// What is said of a field.
+pub fn field_attributes(attributes: &[Attribute], kind: Kind) -> syn::Result<FieldAttributes> {
+    let mut out = FieldAttributes::default();
     each(attributes, kind, |meta| {
-        if !meta.path.is_ident("default") {
-            let text = format!("unknown attribute; a {} field has: default = <expression>", kind.noun());
-            return Err(meta.error(text));
+        if kind == Kind::Bundle {
+            return Err(meta.error("unknown attribute; a bundle field has no attributes"));
         }
-        if default.is_some() {
+        if meta.path.is_ident("name") {
+            let name: LitStr = meta.value()?.parse()?;
+            if let Some(problem) = name::problem(&name.value()) {
+                return Err(syn::Error::new(name.span(), problem));
+            }
+            out.name = Some(name);
+            return Ok(());
+        }
+        if !meta.path.is_ident("default") {
+            let known = "name = \"...\", default = <expression>";
+            return Err(meta.error(format!("unknown attribute; a {} field has: {known}", kind.noun())));
+        }
+        if out.default.is_some() {
             return Err(syn::Error::new(meta.path.span(), "`default` is given twice"));
         }
-        default = Some(meta.value()?.parse()?);
+        out.default = Some(meta.value()?.parse()?);
         Ok(())
     })?;
-    Ok(default)
+    Ok(out)
 }
 
 fn each(

@@ -1,76 +1,57 @@
-//! From a struct to the impls of `Plain`, `Component` or `Resource`, and to the structs of its columns.
-//!
-//! Columns are taken from the cursor in the order of the fields, which is the order that the generated layout
-//! declares; a packed value is the fields' items in the same order without padding.
+//! From a struct to the impls of `Plain` and `Component`, `Resource`, `Field` or `Bundle`.
 #![forbid(unsafe_code)]
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use quote::quote;
 use syn::ext::IdentExt as _;
-use syn::spanned::Spanned as _;
-use syn::{Data, DeriveInput, Expr, Fields, Ident, Path, Type};
+use syn::{DeriveInput, Path};
 
-use crate::attributes::{Kind, StructAttributes, field_default};
-use crate::{name, types};
-
-/// Fields that a component or resource may have; the engine's own limit.
-const FIELDS_MAX: usize = 64;
-
-/// One field as the derive sees it.
-struct Field<'a> {
-    ident: &'a Ident,
-    name: String,
-    ty: &'a Type,
-    default: Option<Expr>,
-}
+use crate::attributes::{Kind, StructAttributes};
+use crate::fields::{Bodies, Columns, Field, bodies, fields};
+use crate::name;
 
 /// `#[derive(Component)]`.
 pub fn component(input: &DeriveInput) -> syn::Result<TokenStream> {
     let attributes = StructAttributes::read(&input.attrs, Kind::Component)?;
     let fields = fields(input, Kind::Component)?;
-    let plain = plain(input, &attributes, &fields)?;
     let krate = private(&attributes.krate);
+    let plain = plain(input, &attributes, &fields)?;
+    let columns = Columns::of(input, &fields, &krate);
+    // a tag has nothing to store in a field
+    let field = if fields.is_empty() { quote!() } else { field_impl(input, &fields, &columns, &krate) };
     let ident = &input.ident;
     let storage = if attributes.toggle { quote!(Toggle) } else { quote!(Table) };
     let track_changes = attributes.track_changes;
-    let (structs, columns, columns_mut, take, take_mut) = if fields.is_empty() {
-        (
-            quote!(),
-            quote!(()),
-            quote!(()),
-            quote!({
-                let _ = cursor;
-            }),
-            quote!({
-                let _ = cursor;
-            }),
-        )
-    } else {
-        let (columns, columns_mut) = (format_ident!("{ident}Columns"), format_ident!("{ident}ColumnsMut"));
-        let structs = column_structs(input, &columns, &columns_mut, &fields, &krate);
-        let items: Vec<TokenStream> = fields.iter().map(|f| item(f, &krate)).collect();
-        let idents: Vec<&Ident> = fields.iter().map(|f| f.ident).collect();
-        // Struct fields are evaluated in the order written: the order of the declared columns.
-        let take = quote!(#columns { #(#idents: cursor.read::<#items>()),* });
-        let take_mut = quote!(#columns_mut { #(#idents: cursor.write::<#items>()),* });
-        (structs, quote!(#columns<'a>), quote!(#columns_mut<'a>), take, take_mut)
-    };
+    let Columns { structs, read, write, take, take_mut, value_at, value_at_mut, store_at } = columns;
     Ok(quote! {
         #structs
         #plain
+        #field
         #[automatically_derived]
         impl #krate::Component for #ident {
             const STORAGE: #krate::Storage = #krate::Storage::#storage;
             const TRACK_CHANGES: bool = #track_changes;
-            type Columns<'a> = #columns;
-            type ColumnsMut<'a> = #columns_mut;
+            type Columns<'a> = #read;
+            type ColumnsMut<'a> = #write;
             #[inline]
-            fn columns<'a>(cursor: &mut #krate::ColumnCursor<'a>) -> Self::Columns<'a> {
+            fn columns<'a>(__cursor: &mut #krate::ColumnCursor<'a>) -> Self::Columns<'a> {
                 #take
             }
             #[inline]
-            fn columns_mut<'a>(cursor: &mut #krate::ColumnCursor<'a>) -> Self::ColumnsMut<'a> {
+            fn columns_mut<'a>(__cursor: &mut #krate::ColumnCursor<'a>) -> Self::ColumnsMut<'a> {
                 #take_mut
+            }
+            #[inline(always)]
+            fn row_of(__columns: &Self::Columns<'_>, __row: usize) -> Self {
+                #value_at
+            }
+            #[inline(always)]
+            fn row_of_mut(__columns: &Self::ColumnsMut<'_>, __row: usize) -> Self {
+                #value_at_mut
+            }
+            #[inline(always)]
+            fn set_row(__columns: &mut Self::ColumnsMut<'_>, __row: usize, __before: &Self, __after: &Self) {
+                #store_at
             }
         }
     })
@@ -93,62 +74,85 @@ pub fn resource(input: &DeriveInput) -> syn::Result<TokenStream> {
     })
 }
 
+/// `#[derive(Field)]`.
+pub fn field(input: &DeriveInput) -> syn::Result<TokenStream> {
+    let attributes = StructAttributes::read(&input.attrs, Kind::Field)?;
+    let fields = fields(input, Kind::Field)?;
+    if fields.is_empty() {
+        return Err(syn::Error::new(
+            input.ident.span(),
+            "a struct that is a field needs at least one field of its own",
+        ));
+    }
+    let krate = private(&attributes.krate);
+    let columns = Columns::of(input, &fields, &krate);
+    let structs = &columns.structs;
+    let field = field_impl(input, &fields, &columns, &krate);
+    Ok(quote! {
+        #structs
+        #field
+    })
+}
+
+/// `#[derive(Bundle)]`.
+pub fn bundle(input: &DeriveInput) -> syn::Result<TokenStream> {
+    let attributes = StructAttributes::read(&input.attrs, Kind::Bundle)?;
+    let fields = fields(input, Kind::Bundle)?;
+    let krate = private(&attributes.krate);
+    let ident = &input.ident;
+    let members: Vec<_> = fields.iter().map(|field| &field.member).collect();
+    let bindings: Vec<_> = fields.iter().map(|field| &field.binding).collect();
+    let traits: Vec<TokenStream> = fields
+        .iter()
+        .map(|field| {
+            let ty = field.ty;
+            quote::quote_spanned!(syn::spanned::Spanned::span(ty)=> <#ty as #krate::Bundle>)
+        })
+        .collect();
+    Ok(quote! {
+        #[automatically_derived]
+        impl #krate::SealedBundle for #ident {}
+        #[automatically_derived]
+        impl #krate::Bundle for #ident {
+            const PACKED_BYTES: usize = 0 #(+ #traits::PACKED_BYTES)*;
+            fn ids(
+                __registry: &#krate::RegistryRef<'_>,
+                __out: &mut #krate::Vec<u16>,
+            ) -> ::core::result::Result<(), #krate::WorldError> {
+                #(#traits::ids(__registry, __out)?;)*
+                ::core::result::Result::Ok(())
+            }
+            #[inline]
+            fn pack_all(&self, __out: &mut [u8]) {
+                let __rest = __out;
+                #(
+                    let (__bytes, __rest) = __rest.split_at_mut(#traits::PACKED_BYTES);
+                    #traits::pack_all(&self.#members, __bytes);
+                )*
+                let _ = __rest;
+            }
+            #[inline(always)]
+            fn each_field(&self, __write: &mut impl ::core::ops::FnMut(&[u8])) {
+                #(#traits::each_field(&self.#members, __write);)*
+                let _ = __write;
+            }
+            #[inline(always)]
+            fn fetch(__row: &#krate::RowRef<'_>) -> ::core::result::Result<Self, #krate::WorldError> {
+                #(let #bindings = #traits::fetch(__row)?;)*
+                ::core::result::Result::Ok(Self { #(#members: #bindings),* })
+            }
+            #[inline(always)]
+            fn look(__row: &mut #krate::RowOffsets<'_>) -> ::core::option::Option<Self> {
+                #(let #bindings = #traits::look(__row)?;)*
+                ::core::option::Option::Some(Self { #(#members: #bindings),* })
+            }
+        }
+    })
+}
+
 /// The engine's module for generated code.
 fn private(krate: &Path) -> TokenStream {
     quote!(#krate::__private)
-}
-
-/// What a field's column holds.
-fn item(field: &Field<'_>, krate: &TokenStream) -> TokenStream {
-    let ty = field.ty;
-    // what is wrong with a field's type is said where the type stands
-    quote_spanned!(ty.span()=> <#ty as #krate::Field>::Item)
-}
-
-/// The struct's fields, or why it cannot be derived for.
-fn fields(input: &DeriveInput, kind: Kind) -> syn::Result<Vec<Field<'_>>> {
-    let noun = kind.noun();
-    let data = match &input.data {
-        Data::Struct(data) => data,
-        Data::Enum(data) => {
-            let text = format!("a {noun} is a struct, not an enum: store a number such as u8 in a field");
-            return Err(syn::Error::new(data.enum_token.span, text));
-        }
-        Data::Union(data) => {
-            return Err(syn::Error::new(data.union_token.span, format!("a {noun} is a struct, not a union")));
-        }
-    };
-    if !input.generics.params.is_empty() {
-        let text =
-            format!("a {noun} has no generics: its layout has one name and fixed types; write one struct per type");
-        return Err(syn::Error::new(input.generics.span(), text));
-    }
-    let named = match &data.fields {
-        Fields::Unit => return Ok(vec![]),
-        Fields::Named(named) => &named.named,
-        Fields::Unnamed(unnamed) => {
-            let text = format!("a {noun}'s fields need names, such as {{ value: f32 }}: each names a column");
-            return Err(syn::Error::new(unnamed.span(), text));
-        }
-    };
-    if named.len() > FIELDS_MAX {
-        let text = format!("{} fields; a {noun} has at most {FIELDS_MAX}", named.len());
-        return Err(syn::Error::new(input.ident.span(), text));
-    }
-    named
-        .iter()
-        .map(|field| {
-            let ident = field.ident.as_ref().expect("a named field has a name");
-            let name = ident.unraw().to_string();
-            if let Some(problem) = name::problem(&name) {
-                return Err(syn::Error::new(ident.span(), problem));
-            }
-            if let Some(problem) = types::problem(&field.ty) {
-                return Err(syn::Error::new(field.ty.span(), format!("field `{name}` of a {noun}: {problem}")));
-            }
-            Ok(Field { ident, name, ty: &field.ty, default: field_default(&field.attrs, kind)? })
-        })
-        .collect()
 }
 
 /// The impl of `Plain`.
@@ -163,112 +167,94 @@ fn plain(input: &DeriveInput, attributes: &StructAttributes, fields: &[Field<'_>
         let text = format!("{problem}; give another with #[... (name = \"...\")]");
         return Err(syn::Error::new(ident.span(), text));
     }
-    let items: Vec<TokenStream> = fields.iter().map(|f| item(f, &krate)).collect();
-    let layouts = fields.iter().zip(&items).map(|(field, item)| {
-        let (name, ty) = (&field.name, field.ty);
-        let default = match &field.default {
-            None => quote!(::core::option::Option::None),
-            Some(value) => quote!({
-                let value: #ty = #value;
-                let item: #item = <#ty as #krate::Field>::to_item(value);
-                ::core::option::Option::Some(#krate::bytemuck::bytes_of(&item).to_vec())
-            }),
-        };
-        quote!(#krate::FieldLayout {
-            name: #krate::String::from(#name),
-            ty: <#item as #krate::ColumnItem>::TYPE,
-            default: #default,
-        })
-    });
-    let idents: Vec<&Ident> = fields.iter().map(|f| f.ident).collect();
-    let types: Vec<&Type> = fields.iter().map(|f| f.ty).collect();
-    let wrong_length = "a packed value fills its bytes";
+    let Bodies { bytes, declare, pack, unpack, each, from, .. } = bodies(fields, &krate, false);
     Ok(quote! {
         #[automatically_derived]
         impl #krate::Plain for #ident {
             const NAME: &'static str = #name;
-            const PACKED_BYTES: usize = 0 #(+ ::core::mem::size_of::<#items>())*;
+            const PACKED_BYTES: usize = #bytes;
             fn fields() -> #krate::Vec<#krate::FieldLayout> {
-                #krate::Vec::from([#(#layouts),*])
+                let mut __fields = #krate::Vec::new();
+                let __out = &mut __fields;
+                #declare
+                let _ = __out;
+                __fields
             }
             #[inline]
             fn pack(&self, __out: &mut [u8]) {
-                ::core::assert_eq!(__out.len(), <Self as #krate::Plain>::PACKED_BYTES, #wrong_length);
-                let __rest = __out;
-                #(
-                    let (__bytes, __rest) = __rest.split_at_mut(::core::mem::size_of::<#items>());
-                    let __item: #items = <#types as #krate::Field>::to_item(self.#idents);
-                    __bytes.copy_from_slice(#krate::bytemuck::bytes_of(&__item));
-                )*
-                let _ = __rest;
+                #pack
             }
             #[inline]
             fn unpack(__bytes: &[u8]) -> Self {
-                ::core::assert_eq!(__bytes.len(), <Self as #krate::Plain>::PACKED_BYTES, #wrong_length);
-                let __rest = __bytes;
-                #(
-                    let (__bytes, __rest) = __rest.split_at(::core::mem::size_of::<#items>());
-                    let __item: #items = #krate::bytemuck::pod_read_unaligned(__bytes);
-                    let #idents = <#types as #krate::Field>::from_item(__item);
-                )*
-                let _ = __rest;
-                Self { #(#idents),* }
+                #unpack
             }
             #[inline(always)]
             fn each_field(&self, __write: &mut impl ::core::ops::FnMut(&[u8])) {
-                #(
-                    let __item: #items = <#types as #krate::Field>::to_item(self.#idents);
-                    __write(#krate::bytemuck::bytes_of(&__item));
-                )*
-                let _ = __write;
+                #each
             }
             #[inline(always)]
             fn from_fields(__read: &mut impl ::core::ops::FnMut(&mut [u8])) -> Self {
-                #(
-                    let mut __item: #items = #krate::bytemuck::Zeroable::zeroed();
-                    __read(#krate::bytemuck::bytes_of_mut(&mut __item));
-                    let #idents = <#types as #krate::Field>::from_item(__item);
-                )*
-                let _ = __read;
-                Self { #(#idents),* }
+                #from
             }
         }
     })
 }
 
-/// `PositionColumns` and `PositionColumnsMut`.
-fn column_structs(
-    input: &DeriveInput,
-    columns: &Ident,
-    columns_mut: &Ident,
-    fields: &[Field<'_>],
-    krate: &TokenStream,
-) -> TokenStream {
-    let vis = &input.vis;
+/// The impl of `Field`: the struct as a field of another one.
+fn field_impl(input: &DeriveInput, fields: &[Field<'_>], columns: &Columns, krate: &TokenStream) -> TokenStream {
     let ident = &input.ident;
-    let items: Vec<TokenStream> = fields.iter().map(|f| item(f, krate)).collect();
-    let idents: Vec<&Ident> = fields.iter().map(|f| f.ident).collect();
-    let doc = format!("The columns of [`{ident}`], to read: one slice per field, a row each.");
-    let doc_mut =
-        format!("The columns of [`{ident}`], to write: one per field; a row that is not touched keeps its value.");
-    let docs: Vec<String> = fields.iter().map(|f| format!("`{}` of each row.", f.name)).collect();
+    let Bodies { bytes, columns: count, declare, pack, unpack, each, from } = bodies(fields, krate, true);
+    let Columns { read, write, take, take_mut, value_at, value_at_mut, store_at, .. } = columns;
     quote! {
-        #[doc = #doc]
-        #[derive(Clone, Copy)]
-        #[allow(dead_code)]
-        #vis struct #columns<'a> {
-            #(
-                #[doc = #docs]
-                #vis #idents: &'a [#items],
-            )*
-        }
-        #[doc = #doc_mut]
-        #[allow(dead_code)]
-        #vis struct #columns_mut<'a> {
-            #(
-                #[doc = #docs]
-                #vis #idents: #krate::Mut<'a, #items>,
-            )*
+        #[automatically_derived]
+        impl #krate::Field for #ident {
+            type Columns<'a> = #read;
+            type ColumnsMut<'a> = #write;
+            const BYTES: usize = #bytes;
+            const COLUMNS: usize = #count;
+            fn declare(
+                __name: &str,
+                __default: ::core::option::Option<Self>,
+                __out: &mut #krate::Vec<#krate::FieldLayout>,
+            ) {
+                #declare
+            }
+            #[inline]
+            fn pack_items(&self, __out: &mut [u8]) {
+                #pack
+            }
+            #[inline]
+            fn unpack_items(__bytes: &[u8]) -> Self {
+                #unpack
+            }
+            #[inline(always)]
+            fn each_item(&self, __write: &mut impl ::core::ops::FnMut(&[u8])) {
+                #each
+            }
+            #[inline(always)]
+            fn from_items(__read: &mut impl ::core::ops::FnMut(&mut [u8])) -> Self {
+                #from
+            }
+            #[inline]
+            fn take<'a>(__cursor: &mut #krate::ColumnCursor<'a>) -> Self::Columns<'a> {
+                #take
+            }
+            #[inline]
+            fn take_mut<'a>(__cursor: &mut #krate::ColumnCursor<'a>) -> Self::ColumnsMut<'a> {
+                #take_mut
+            }
+            #[inline(always)]
+            fn value_at(__columns: &Self::Columns<'_>, __row: usize) -> Self {
+                #value_at
+            }
+            #[inline(always)]
+            fn value_at_mut(__columns: &Self::ColumnsMut<'_>, __row: usize) -> Self {
+                #value_at_mut
+            }
+            #[inline(always)]
+            fn store_at(__columns: &mut Self::ColumnsMut<'_>, __row: usize, __before: &Self, __after: &Self) {
+                #store_at
+            }
         }
     }
 }
@@ -289,7 +275,8 @@ mod tests {
             ("union U { a: u32, b: f32 }", "not a union"),
             ("struct P<T> { x: T }", "no generics"),
             ("struct P<'a> { x: &'a f32 }", "no generics"),
-            ("struct P(f32, f32);", "need names"),
+            ("struct P(f32, usize);", "field `1` of a component: usize has another size"),
+            ("struct P { #[component(name = \"X\")] x: f32 }", "`X` is not snake_case"),
             ("struct P { _x: f32 }", "`_x` is not snake_case"),
             ("struct P { index: usize }", "field `index` of a component: usize has another size"),
             ("struct P { name: std::string::String }", "text is of any length"),
@@ -303,7 +290,7 @@ mod tests {
             ("#[component(storage = \"sparse\")] struct P;", "\"table\" or \"toggle\""),
             ("#[component(stroage = \"toggle\")] struct P;", "unknown attribute"),
             ("#[component(default = 1.0)] struct P { x: f32 }", "belongs on a field"),
-            ("struct P { #[component(track_changes)] x: f32 }", "a component field has: default"),
+            ("struct P { #[component(track_changes)] x: f32 }", "a component field has: name"),
             ("struct P { #[component(default = 1.0, default = 2.0)] x: f32 }", "given twice"),
         ] {
             let error = error(text);
@@ -319,6 +306,18 @@ mod tests {
         assert!(error("struct Empty;").contains("at least one field"));
         assert!(error("#[resource(storage = \"toggle\")] struct R { x: f32 }").contains("a resource struct has: name"));
         assert!(error("enum R { A }").contains("a resource is a struct"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_field_or_a_bundle_says_why() {
+        let error = |text| field(&syn::parse_str(text).unwrap()).expect_err("it must not compile").to_string();
+        assert!(error("struct V;").contains("at least one field"));
+        assert!(error("enum V { A }").contains("a field is a struct"));
+        assert!(error("#[field(name = \"v\")] struct V { x: f32 }").contains("a field struct has: crate"));
+        let error = |text| bundle(&syn::parse_str(text).unwrap()).expect_err("it must not compile").to_string();
+        assert!(error("enum B { A }").contains("a bundle is a struct"));
+        assert!(error("struct B<T> { a: T }").contains("no generics"));
+        assert!(error("struct B { #[bundle(default = A)] a: A }").contains("a bundle field has no attributes"));
     }
 
     #[test]

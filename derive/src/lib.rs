@@ -1,5 +1,5 @@
-//! Derive macros of the hypostyle engine: [`Component`](macro@Component), [`Resource`](macro@Resource) and
-//! [`Reduce`](macro@Reduce).
+//! Derive macros of the hypostyle engine: [`Component`](macro@Component), [`Resource`](macro@Resource),
+//! [`Field`](macro@Field), [`Bundle`](macro@Bundle) and [`Reduce`](macro@Reduce).
 //!
 //! Use them through the `hypostyle` crate, whose documentation has the examples. This crate only writes code: the
 //! meaning of what it writes is documented at the traits.
@@ -7,6 +7,7 @@
 
 mod attributes;
 mod expand;
+mod fields;
 mod name;
 mod reduce;
 mod types;
@@ -14,28 +15,49 @@ mod types;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Makes a struct with named fields a component, and a unit struct a tag.
+/// Makes a struct a component, and a unit struct a tag.
 ///
-/// Fields may be `f32`, `f64`, signed and unsigned integers of 8 to 64 bits, `bool`, `Entity`, and fixed arrays of
-/// these (but for `bool`, whose arrays are arrays of `Bool`). Beside the traits, `PositionColumns` and
-/// `PositionColumnsMut` are generated for a component `Position` with fields.
+/// Fields may be `f32`, `f64`, signed and unsigned integers of 8 to 64 bits, `bool`, `Entity`, fixed arrays of these, and
+/// structs with `#[derive(Field)]` or `#[derive(Component)]`, whose columns are named `outer_inner`. The fields of a tuple
+/// struct are `value_0`, `value_1`, ...; that of a tuple struct with one field is `value`. Beside the traits,
+/// `PositionColumns` and `PositionColumnsMut` are generated for a component `Position` with fields.
 ///
 /// On the struct: `#[component(name = "...", storage = "toggle", track_changes, crate = "...")]`.
-/// On a field: `#[component(default = ...)]`, an expression of the field's type.
+/// On a field: `#[component(name = "...", default = ...)]`; the default is an expression of the field's type.
 #[proc_macro_derive(Component, attributes(component))]
 pub fn derive_component(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::component(&input).unwrap_or_else(|e| e.to_compile_error()).into()
 }
 
-/// Makes a struct with named fields a resource.
+/// Makes a struct with fields a resource. Fields are as those of components.
 ///
 /// On the struct: `#[resource(name = "...", crate = "...")]`.
-/// On a field: `#[resource(default = ...)]`, an expression of the field's type.
+/// On a field: `#[resource(name = "...", default = ...)]`; the default is an expression of the field's type.
 #[proc_macro_derive(Resource, attributes(resource))]
 pub fn derive_resource(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     expand::resource(&input).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+/// Makes a struct a field of components and resources: each of its own fields is a column of the component that has it.
+///
+/// On the struct: `#[field(crate = "...")]`.
+/// On a field: `#[field(name = "...", default = ...)]`. A default of the outer field is used instead of these.
+#[proc_macro_derive(Field, attributes(field))]
+pub fn derive_field(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand::field(&input).unwrap_or_else(|e| e.to_compile_error()).into()
+}
+
+/// Makes a struct whose fields are components, or bundles, a bundle: entities are spawned with it, and it is copied out of
+/// them, as a tuple is.
+///
+/// On the struct: `#[bundle(crate = "...")]`.
+#[proc_macro_derive(Bundle, attributes(bundle))]
+pub fn derive_bundle(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    expand::bundle(&input).unwrap_or_else(|e| e.to_compile_error()).into()
 }
 
 /// Says how two values of a resource become one, field by field: see the trait.

@@ -369,8 +369,8 @@ impl World {
         self.change(py, |world| world.despawn_batch(&entities))
     }
 
-    fn is_alive(&self, py: Python<'_>, entity: u64) -> PyResult<bool> {
-        self.with(py, |world| Ok(world.is_alive(Entity::from_bits(entity))))
+    fn contains(&self, py: Python<'_>, entity: u64) -> PyResult<bool> {
+        self.with(py, |world| Ok(world.contains(Entity::from_bits(entity))))
     }
 
     fn resource<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {

@@ -198,12 +198,12 @@ def test_handles_are_never_taken_for_rows(world, kind):
 
     if kind in ("array", "slice", "list", "scalars", "series"):
         counts = run_once(world, end, reads="spark", destroys=True)
-        assert counts.applied == 5 and not any(world.is_alive(body) for body in bodies)
+        assert counts.applied == 5 and not any(body in world for body in bodies)
     else:
         with pytest.raises(hypostyle.FrameError, match=r"`destroy` takes handles .*write `destroy_rows`"):
             run_once(world, end, reads="spark", destroys=True)
-        assert all(world.is_alive(body) for body in bodies)
-    assert all(world.is_alive(spark) for spark in sparks)
+        assert all(body in world for body in bodies)
+    assert all(spark in world for spark in sparks)
 
 
 def test_rows_are_never_taken_for_handles(world):
@@ -232,8 +232,8 @@ def test_rows_are_never_taken_for_handles(world):
 
     counts = run_once(world, end, reads="spark", sets="spark", adds="toggled", removes="toggled", destroys=True)
     assert seen and (counts.applied, counts.refused, counts.destroyed) == (6, 0, 4)
-    assert all(world.is_alive(each) for each in others)
-    assert [world.is_alive(each) for each in sparks] == [True, False, False, False, False, *[True] * 5]
+    assert all(each in world for each in others)
+    assert [each in world for each in sparks] == [True, False, False, False, False, *[True] * 5]
 
 
 def test_handles_of_worlds_are_whole_numbers(world):
@@ -246,7 +246,7 @@ def test_handles_of_worlds_are_whole_numbers(world):
             world.despawn(wrong)
     world.publish()
     with world.pin() as snapshot:
-        for act in (world.is_alive, snapshot.locate, snapshot.get):
+        for act in (world.__contains__, snapshot.locate, snapshot.get):
             for wrong in (1.5, True, "1", None):
                 with pytest.raises(TypeError, match="a handle is a whole number"):
                     act(wrong)
@@ -258,7 +258,7 @@ def test_handles_of_worlds_are_whole_numbers(world):
     with pytest.raises(hypostyle.AbsentError):
         world.despawn([hypostyle.NULL_ENTITY, 3])
     world.despawn(int(handles[2]))
-    assert [world.is_alive(each) for each in handles] == [False, False, False, True, True]
+    assert [each in world for each in handles] == [False, False, False, True, True]
 
 
 def test_counts_are_checked_before_anything_is_reserved(world):

@@ -257,7 +257,7 @@ def test_systems_see_what_they_declare(world):
 def test_entities_end(world):
     handles = world.spawn(position={"x": np.arange(10, dtype=np.float32)})
     world.despawn(handles[::2])
-    assert len(world) == 5 and not world.is_alive(handles[0]) and world.is_alive(handles[1])
+    assert len(world) == 5 and handles[0] not in world and handles[1] in world
     with pytest.raises(hypostyle.AbsentError, match="no longer alive"):
         world.despawn(handles[:2])
     assert len(world) == 5

@@ -106,7 +106,7 @@ fn without_kept_generations_only_the_newest_is_there() {
     simulation.world_mut().despawn(entity).unwrap();
     let landed = simulation.rollback(0).unwrap();
     assert_eq!((landed.frame, landed.undone, landed.generation), (3, 0, landed.source));
-    assert!(simulation.world().is_alive(entity) && hash(&mut reader) == newest);
+    assert!(simulation.world().contains(entity) && hash(&mut reader) == newest);
     for _ in 0..5 {
         simulation.step(scene.dt()).unwrap();
     }
@@ -275,7 +275,7 @@ proptest! {
         for (index, (what, place, back)) in steps.into_iter().enumerate() {
             let alive: Vec<_> = reader.pin().unwrap().tables().flat_map(|table| table.entities().to_vec()).collect();
             let entity = alive[place % alive.len()];
-            let entity = if world.is_alive(entity) { entity } else { continue };
+            let entity = if world.contains(entity) { entity } else { continue };
             match what {
                 0 => world.set(entity, number(place)).unwrap(),
                 1 => world.add(entity, Toggle { value: place as u64 }).unwrap(),

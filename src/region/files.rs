@@ -53,18 +53,18 @@ pub(super) const TEMPORARY_PREFIX: &str = ".hypostyle-tmp-";
 /// The byte of `lock` that the writer holds by an open file of its own.
 pub(super) const WRITER_BYTE: u64 = 1;
 /// The byte that the writer holds by an open file that its worker processes share.
-pub(super) const CREW_BYTE: u64 = 0;
+pub(super) const WORKERS_BYTE: u64 = 0;
 /// How long a take-over waits for a dead writer's workers to end by themselves,
-const CREW_GRACE: Duration = Duration::from_millis(200);
+const WORKERS_GRACE: Duration = Duration::from_millis(200);
 /// and for their end in all.
-const CREW_WAIT_MAX: Duration = Duration::from_secs(10);
+const WORKERS_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A writer's hold on its region.
 pub(super) struct WriterLock {
     /// Holds [`WRITER_BYTE`].
     pub writer: File,
-    /// Holds [`CREW_BYTE`]; worker processes have it as their standard input when they begin.
-    pub crew: File,
+    /// Holds [`WORKERS_BYTE`]; worker processes have it as their standard input when they begin.
+    pub workers: File,
 }
 
 /// An open directory of a region.
@@ -323,23 +323,23 @@ impl RegionDirectory {
 
     /// Waits until nothing runs that the last writer started, and takes the lock that says so. The caller holds the
     /// writer's. A worker ends by itself when its main process has died; one that cannot is killed.
-    pub(super) fn crew_lock(&self) -> Result<File, RegionError> {
+    pub(super) fn workers_lock(&self) -> Result<File, RegionError> {
         let file = self.file(LOCK, true)?;
         let begun = std::time::Instant::now();
         loop {
-            if os::try_lock_byte(&file, CREW_BYTE).map_err(RegionError::io("lock", &self.path))? {
+            if os::try_lock_byte(&file, WORKERS_BYTE).map_err(RegionError::io("lock", &self.path))? {
                 return Ok(file);
             }
             let waited = begun.elapsed();
-            if waited >= CREW_GRACE {
-                let holders = os::Holders::of(&file, CREW_BYTE);
-                if waited >= CREW_WAIT_MAX {
+            if waited >= WORKERS_GRACE {
+                let holders = os::Holders::of(&file, WORKERS_BYTE);
+                if waited >= WORKERS_WAIT_MAX {
                     let (target, pids) = (self.target.clone(), holders.pids());
                     return Err(RegionError::Leftover { target, pids, waited });
                 }
                 holders.kill_workers(WORKER_VARIABLE);
             }
-            std::thread::sleep(if waited < CREW_GRACE { Duration::from_millis(1) } else { CREW_GRACE / 8 });
+            std::thread::sleep(if waited < WORKERS_GRACE { Duration::from_millis(1) } else { WORKERS_GRACE / 8 });
         }
     }
 
@@ -444,8 +444,8 @@ impl NewRegion {
             if !os::try_lock_byte(&lock, WRITER_BYTE).map_err(RegionError::io("lock", &path))? {
                 return Err(RegionError::Live { target: target.clone(), pid: 0 });
             }
-            let crew = directory.crew_lock()?;
-            let lock = WriterLock { writer: lock, crew };
+            let workers = directory.workers_lock()?;
+            let lock = WriterLock { writer: lock, workers };
             let control = create(CONTROL, CONTROL_BYTES)?;
             let leases = create(LEASES, LEASES_BYTES)?;
             let data = create(DATA, data_bytes)?;
@@ -469,7 +469,7 @@ impl NewRegion {
     pub(super) fn appear(mut self) -> Result<(RegionDirectory, File, WriterLock), RegionError> {
         let again = |file: &File| file.try_clone().map_err(RegionError::io("open", &self.path));
         let data = again(&self.data)?;
-        let lock = WriterLock { writer: again(&self.lock.writer)?, crew: again(&self.lock.crew)? };
+        let lock = WriterLock { writer: again(&self.lock.writer)?, workers: again(&self.lock.workers)? };
         let mut directory = self.directory.take().expect("a new region has its directory until it appears");
         match os::rename_no_replace(&directory.path, &self.path) {
             Ok(()) => {

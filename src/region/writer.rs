@@ -199,7 +199,7 @@ impl Region {
 
         let directory = RegionDirectory::open(target)?;
         let writer = directory.lock()?;
-        let lock = super::files::WriterLock { writer, crew: directory.crew_lock()? };
+        let lock = super::files::WriterLock { writer, workers: directory.workers_lock()? };
         let descriptor = directory.descriptor()?;
         descriptor.check_writable().map_err(|source| RegionError::Header { path: directory.path.clone(), source })?;
         let said = directory.control(&descriptor)?.get().data_bytes();
@@ -276,9 +276,9 @@ impl Region {
     /// # Errors
     /// What the system refuses.
     #[cfg(unix)]
-    pub(crate) fn crew_file(&self) -> Result<Option<std::fs::File>, RegionError> {
+    pub(crate) fn workers_lock_file(&self) -> Result<Option<std::fs::File>, RegionError> {
         let Some(files) = &self.files else { return Ok(None) };
-        files.lock.crew.try_clone().map(Some).map_err(RegionError::io("open", &files.directory.path))
+        files.lock.workers.try_clone().map(Some).map_err(RegionError::io("open", &files.directory.path))
     }
 
     /// The directory of its files; `None`: a private region.

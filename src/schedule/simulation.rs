@@ -345,12 +345,12 @@ impl SimulationBuilder {
         };
         world.store.region.check_maker().map_err(StepError::Region)?;
         #[cfg(unix)]
-        let crew = world.store.region.crew_file().map_err(StepError::Region)?.map(Arc::new);
+        let workers_lock = world.store.region.workers_lock_file().map_err(StepError::Region)?.map(Arc::new);
         let region = world.store.region.path().map(|path| RegionForWorkers {
             path: path.to_string_lossy().into_owned(),
             layout_hash: world.layout_hash,
             #[cfg(unix)]
-            crew: crew.clone(),
+            workers_lock: workers_lock.clone(),
         });
         let rings = 1 + self.config.workers.count_max() as u32;
         let events = self.tracing.then_some(self.trace_events);

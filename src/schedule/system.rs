@@ -248,6 +248,41 @@ impl System {
         Self::new(name, Describe::Typed(Q::describe), None, boxed::<Q, _>(kernel), JobRows::ByBytes)
     }
 
+    /// A row-local system whose kernel gets one row at a time: the job, the row's place in the chunk, and its values, with
+    /// `&mut C` for [`Write`](crate::Write). A column of which no value changes is not touched. Kernels of
+    /// [`System::rows`] work on whole columns, which is faster.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Fuel { left: f64 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Burn { rate: f64 }
+    /// let mut world = World::builder().component::<Fuel>().component::<Burn>().build()?;
+    /// let rocket = world.spawn((Fuel { left: 2.0 }, Burn { rate: 1.5 }))?;
+    /// let mut schedule = Schedule::new();
+    /// let burn = System::for_each::<(Write<Fuel>, Read<Burn>)>("burn", |job, row, (fuel, burn)| {
+    ///     fuel.left -= burn.rate * job.dt();
+    ///     if fuel.left < 0.0 {
+    ///         job.remove_row::<Burn>(row);
+    ///     }
+    /// });
+    /// schedule.add(burn.removes::<Burn>());
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.run(3, 1.0)?;
+    /// assert_eq!(simulation.world().get::<Fuel>(rocket)?.left, -1.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn for_each<Q: Query>(
+        name: impl Into<String>,
+        kernel: impl for<'a, 'w, 'r> Fn(&mut Job<'a, 'w>, usize, Q::Row<'r>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::rows::<Q>(name, move |job, mut item| {
+            let rows = job.len();
+            Q::for_each(&mut item, rows, |row, values| kernel(job, row, values));
+        })
+    }
+
     /// A system without rows: its kernel runs once a frame, whatever there is. It may spawn, set resources, and patch entities
     /// whose handles it knows.
     ///
@@ -677,6 +712,7 @@ impl System {
         let mut reads: Vec<u16> = Vec::new();
         for plan in [Some(&own), others.as_ref()].into_iter().flatten() {
             reads.extend(plan.columns.iter().filter(|column| !column.write).map(|column| column.component));
+            reads.extend(&plan.optional);
             reads.extend(plan.all.iter().chain(&plan.none).chain(&plan.changed).chain(plan.any.iter().flatten()));
         }
         let mut writes: Vec<u16> =

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{RunnerName, Workers};
 
-pub use super::memory::MemoryError;
+pub use crate::worker::shared::memory::MemoryError;
 
 /// Why a pool could not be started.
 #[derive(Debug, thiserror::Error)]

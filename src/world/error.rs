@@ -70,6 +70,15 @@ pub enum WorldError {
         /// The component.
         component: String,
     },
+    /// The entity does not match the query.
+    #[error(
+        "entity {entity} does not match the query: it lacks a component that the query asks for, or has one that the query \
+         leaves out"
+    )]
+    NoMatch {
+        /// The handle.
+        entity: Entity,
+    },
     /// A component given twice.
     #[error("component `{component}` is given twice")]
     DuplicateComponent {

@@ -23,9 +23,10 @@ use std::time::Duration;
 
 pub use access::bulk::BulkSpawn;
 pub use access::bundle::Bundle;
-pub use access::lookup::Lookup;
+pub use access::lookup::{Lookup, RowOffsets};
 pub use access::prefab::{Prefab, PrefabSpawn};
 pub use access::query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
+pub use access::row::ValueMut;
 pub use error::WorldError;
 pub use life::builder::WorldBuilder;
 pub use life::publish::Publication;
@@ -171,9 +172,9 @@ impl World {
         self.publisher.skipped
     }
 
-    /// Whether a handle's entity is alive.
+    /// Whether the world has this entity: it was spawned here and not despawned since.
     #[must_use]
-    pub fn is_alive(&self, entity: Entity) -> bool {
+    pub fn contains(&self, entity: Entity) -> bool {
         self.store.locate(entity).is_some()
     }
 

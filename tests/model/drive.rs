@@ -154,7 +154,7 @@ fn contents_of_world(world: &World) -> Contents {
     world.query::<Entities>(|entities, _| all.extend_from_slice(entities)).expect("no component is asked for");
     for entity in all {
         let mut components = BTreeMap::new();
-        assert!(world.is_alive(entity));
+        assert!(world.contains(entity));
         for component in 0..COMPONENTS {
             with_component!(component, C => {
                 let got = world.get::<C>(entity);
@@ -248,12 +248,12 @@ impl Driver {
     /// An error as the model has it: stale, absent or none.
     fn check(&self, entity: Entity, got: Result<(), WorldError>, absent: bool) -> bool {
         match got {
-            Ok(()) => assert!(self.model.is_alive(entity) && !absent),
-            Err(WorldError::Stale { .. }) => assert!(!self.model.is_alive(entity)),
-            Err(WorldError::Absent { .. }) => assert!(self.model.is_alive(entity) && absent),
+            Ok(()) => assert!(self.model.contains(entity) && !absent),
+            Err(WorldError::Stale { .. }) => assert!(!self.model.contains(entity)),
+            Err(WorldError::Absent { .. }) => assert!(self.model.contains(entity) && absent),
             Err(error) => panic!("{error}"),
         }
-        self.model.is_alive(entity) && !absent
+        self.model.contains(entity) && !absent
     }
 
     fn edit(&mut self, world: &mut World, edit: &Edit) {

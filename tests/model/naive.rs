@@ -56,7 +56,7 @@ impl Naive {
         self.entities.keys().map(|(index, generation)| Entity::from_parts(*index, *generation)).collect()
     }
 
-    pub fn is_alive(&self, entity: Entity) -> bool {
+    pub fn contains(&self, entity: Entity) -> bool {
         self.entities.contains_key(&key(entity))
     }
 
@@ -235,7 +235,7 @@ impl<'w> Batch<'w> {
         if let Some(nth) = symbol(entity) {
             return self.call.get(nth).filter(|(_, spawned)| *spawned).map(|(real, _)| *real);
         }
-        (self.world.is_alive(entity) && !self.fresh.contains(&key(entity))).then_some(entity)
+        (self.world.contains(entity) && !self.fresh.contains(&key(entity))).then_some(entity)
     }
 
     /// A patch; `stale`: the handle in its value was of another job.

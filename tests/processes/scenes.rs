@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, Job, Loop, Read, Reduce, RegionTarget, Resource, Schedule, Simulation,
-    System, With, Without, World, Write,
+    AnyOf, Changed, Component, Entities, Entity, Field, Job, Loop, Read, Reduce, RegionTarget, Resource, Schedule,
+    Simulation, System, With, Without, World, Write,
 };
 
 use crate::hostile;
@@ -40,6 +40,13 @@ pub struct Link {
     pub to: Entity,
     pub strength: i32,
 }
+#[derive(Field, Clone, Copy, Debug)]
+pub struct Spin {
+    pub axis: [f32; 3],
+    pub rate: f32,
+}
+#[derive(Component, Clone, Copy, Debug)]
+pub struct Rotor(pub Spin, pub u32);
 #[derive(Component, Clone, Copy, Debug)]
 pub struct Hot;
 #[derive(Component, Clone, Copy, Debug)]
@@ -192,6 +199,7 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
         .component::<Mass>()
         .component::<Energy>()
         .component::<Link>()
+        .component::<Rotor>()
         .component::<Hot>()
         .component::<Charge>()
         .component::<Frozen>()
@@ -210,10 +218,11 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
         (position, velocity, Energy { value: 0.0 })
     };
     let mass = |i: usize| Mass { kg: 1.0 + f64::from(number(i, 5)), parts: [i as u16, 7, (i * 3) as u16] };
+    let rotor = |i: usize| Rotor(Spin { axis: [0.0, number(i, 6), 1.0], rate: 0.25 }, i as u32);
     let link = |to: Entity, i: usize| Link { to, strength: i as i32 };
     let first = world.spawn_batch((0..rows / 2).map(|i| (body(i), Cell { key: 0 }))).unwrap();
     let at = |i: usize| first[mix(seed ^ i as u64) as usize % first.len()];
-    world.spawn_batch((0..rows / 4).map(|i| (body(i + 7), link(at(i), i), mass(i)))).unwrap();
+    world.spawn_batch((0..rows / 4).map(|i| (body(i + 7), link(at(i), i), mass(i), rotor(i)))).unwrap();
     let linked = world.spawn_batch((0..rows / 4).map(|i| (body(i + 9), link(at(i + 1), i)))).unwrap();
     for (i, entity) in linked.iter().enumerate().step_by(5) {
         world.add(*entity, Charge { q: i as i32, on: i % 2 == 0 }).unwrap();
@@ -324,6 +333,7 @@ fn mixed(schedule: &mut Schedule) {
         .sets::<(Charge, Velocity)>()
         .job_rows(64),
     );
+    schedule.add(spins());
     schedule.add(births());
     schedule.add(adopts());
     schedule.add(
@@ -443,6 +453,26 @@ fn mixed(schedule: &mut Schedule) {
         .job_rows(128),
     );
     schedule.add(wrong());
+}
+
+/// Row by row, with columns to write that only some tables have.
+fn spins() -> System {
+    type Query = (Write<Energy>, Option<Write<Rotor>>, Read<Velocity>);
+    let system = System::for_each::<Query>("spins", |job, row, (energy, rotor, velocity)| {
+        let Some(rotor) = rotor else {
+            energy.value += 0.5;
+            return;
+        };
+        if velocity.x > 0.0 {
+            rotor.0.rate += velocity.y;
+            rotor.0.axis[0] = rotor.0.rate * 0.5;
+        }
+        rotor.1 = rotor.1.wrapping_mul(5).wrapping_add(1);
+        if rotor.1.is_multiple_of(64) {
+            job.remove_row::<Rotor>(row);
+        }
+    });
+    system.removes::<Rotor>().job_rows(64)
 }
 
 /// Spawns with reserved handles, and deaths of all kinds.

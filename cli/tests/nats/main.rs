@@ -170,7 +170,7 @@ fn change(world: &mut World, random: &mut Random) {
     let all: Vec<Entity> = (0..world.table_count()).flat_map(|table| world.table_entities(table).to_vec()).collect();
     for _ in 0..20 {
         let entity = all[random.below(all.len() as u64) as usize];
-        if !world.is_alive(entity) {
+        if !world.contains(entity) {
             continue;
         }
         match random.below(6) {

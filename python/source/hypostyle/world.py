@@ -176,9 +176,9 @@ class World:
         """Ends the lives of entities. All of them must live, else nothing happens."""
         self._native.despawn(np.unique(handles_of(entities)).tobytes())
 
-    def is_alive(self, entity: int) -> bool:
-        """Whether an entity lives."""
-        return self._native.is_alive(handle_of(entity))
+    def __contains__(self, entity: int) -> bool:
+        """Whether the world has this entity: it was spawned here and not despawned since."""
+        return self._native.contains(handle_of(entity))
 
     def resource(self, name: str) -> Resource:
         """A resource's value."""

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::super::memory::{Memory, Plan};
 use super::super::*;
+use crate::patch::PatchWriter;
+use crate::trace::JobTrace;
+use crate::worker::shared::memory::{Memory, Plan};
 
 pub(super) const PLAIN: u64 = 0;
 pub(super) const ERROR: u64 = 1;

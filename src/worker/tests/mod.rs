@@ -40,7 +40,7 @@ fn every_pool_stages_the_same_records() {
 
 #[test]
 fn a_batch_of_several_windows_runs_whole() {
-    let jobs = 2 * board::WINDOW_JOBS as u32 + 5;
+    let jobs = 2 * shared::board::WINDOW_JOBS as u32 + 5;
     let order = Order { words: 1, ..Order::plain(9) };
     assert_eq!(records(Workers::Threads(2), &order, jobs), records(Workers::Local, &order, jobs));
 }

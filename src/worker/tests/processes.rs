@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::common::{BAD_UNDO, DIE, JOB_WORDS, Order, Setting, TestRunner, all, data_plan, pool, records};
-use crate::worker::memory::{Memory, Plan};
+use crate::worker::shared::memory::{Memory, Plan};
 use crate::worker::*;
 
 /// What the worker processes of all these tests run. In any other process it does nothing.
@@ -60,7 +60,7 @@ pub(super) fn setting(workers: usize, jobs: u32, options: &str) -> Setting {
     let mut setting = Setting::of(Workers::Processes(workers));
     let data = Memory::create(data_plan(jobs)).unwrap();
     let id = data.id().unwrap().to_owned();
-    setting.region = Some(RegionForWorkers { path: format!("{id}|{options}"), layout_hash: 99, crew: None });
+    setting.region = Some(RegionForWorkers { path: format!("{id}|{options}"), layout_hash: 99, workers_lock: None });
     setting.runner_data = Some(Memory::open(&id, data_plan(jobs)).unwrap());
     setting.data = Some(data);
     setting.config.command = Some(command(None));

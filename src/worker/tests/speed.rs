@@ -1,4 +1,4 @@
-//! How long it takes to hand out an empty batch and join it. Run by hand: `cargo test --release -- --ignored speed`.
+//! How long it takes to state out an empty batch and join it. Run by state: `cargo test --release -- --ignored speed`.
 #![expect(clippy::print_stdout, reason = "a measurement")]
 
 use std::time::{Duration, Instant};

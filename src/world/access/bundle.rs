@@ -8,18 +8,43 @@ use super::lookup::RowOffsets;
 use crate::world::World;
 use crate::world::error::WorldError;
 
-mod sealed {
+pub(crate) mod sealed {
+    /// Keeps bundles to the derives.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is not a bundle",
+        label = "not a component, nor a tuple or struct of components",
+        note = "a component is a struct with `#[derive(Clone, Copy, hypostyle::Component)]`",
+        note = "a struct of components is a bundle with `#[derive(Clone, Copy, hypostyle::Bundle)]`"
+    )]
     pub trait Sealed {}
 }
 
 impl<C: Component> sealed::Sealed for C {}
 
-/// Components with values: a component, or a tuple of up to 10 bundles. Sealed: `#[derive(Component)]` makes bundles.
+/// Components with values: a component, a tuple of up to 16 bundles, or a struct of bundles with `#[derive(Bundle)]`.
+/// Sealed: the derives make bundles.
+///
+/// ```
+/// use hypostyle::{Bundle, Component, World};
+/// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+/// struct Position { x: f32, y: f32 }
+/// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+/// struct Mass(f32);
+/// #[derive(Bundle, Clone, Copy, Debug, PartialEq)]
+/// struct Ship { position: Position, mass: Mass }
+/// let mut world = World::builder().component::<Position>().component::<Mass>().build()?;
+/// let ship = Ship { position: Position { x: 1.0, y: 2.0 }, mass: Mass(3.0) };
+/// let entity = world.spawn(ship)?;
+/// assert_eq!(world.get::<Ship>(entity)?, ship);
+/// assert_eq!(world.get::<Mass>(entity)?, Mass(3.0));
+/// # Ok::<(), hypostyle::WorldError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a bundle",
     label = "not a component, nor a tuple of components",
-    note = "a bundle is a component, or a tuple of up to 10 bundles: `(Position {{ x: 0.0 }}, Velocity {{ x: 1.0 }})`",
-    note = "a component is a struct with `#[derive(Clone, Copy, hypostyle::Component)]`"
+    note = "a bundle is a component, or a tuple of up to 16 bundles: `(Position {{ x: 0.0 }}, Velocity {{ x: 1.0 }})`",
+    note = "a component is a struct with `#[derive(Clone, Copy, hypostyle::Component)]`",
+    note = "a struct of components is a bundle with `#[derive(Clone, Copy, hypostyle::Bundle)]`"
 )]
 pub trait Bundle: Copy + Send + Sync + 'static + sealed::Sealed {
     /// Bytes of all packed values, one after the other.
@@ -128,3 +153,9 @@ tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
 tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13, O 14);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13, O 14, P 15);

@@ -384,7 +384,12 @@ impl World {
     }
 
     /// Writes a component that the entity in this row has.
-    fn write_component<C: Component>(&mut self, at: Location, component: u16, value: &C) -> Result<(), WorldError> {
+    pub(super) fn write_component<C: Component>(
+        &mut self,
+        at: Location,
+        component: u16,
+        value: &C,
+    ) -> Result<(), WorldError> {
         if !C::TRACK_CHANGES {
             self.store.open_component(at.table, component)?;
             if self.store.write_single(at, component, value) == Written::Done {

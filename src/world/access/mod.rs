@@ -13,6 +13,7 @@ mod named;
 mod parallel;
 pub(crate) mod prefab;
 pub(crate) mod query;
+pub(crate) mod row;
 mod select;
 mod set_columns;
 pub(crate) mod visit;

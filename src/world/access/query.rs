@@ -109,19 +109,62 @@ mod sealed {
 
 /// A set of entities and the columns of theirs that a kernel gets.
 ///
-/// Implemented for [`Read`], [`Write`], [`Entities`], [`With`], [`Without`], [`AnyOf`], [`Changed`], `Option<Read<C>>`
-/// and tuples of up to 10 queries. The empty query `()` matches every live entity. Sealed: what a query says when the
-/// schedule is built and what it takes in a frame are one thing, which nobody else can break.
+/// Implemented for [`Read`], [`Write`], [`Entities`], [`With`], [`Without`], [`AnyOf`], [`Changed`], `Option<Read<C>>`,
+/// `Option<Write<C>>` and tuples of up to 16 queries, which may be tuples themselves. The empty query `()` matches every
+/// live entity. Sealed: what a query says when the schedule is built and what it takes in a frame are one thing, which
+/// nobody else can break.
+///
+/// A kernel gets a query's columns chunk by chunk ([`Query::Item`]); [`for_each`](Query::for_each) goes over the rows of a
+/// chunk one by one.
+///
+/// ```
+/// use hypostyle::{Component, Read, World, Write};
+/// #[derive(Component, Clone, Copy)]
+/// struct Position { x: f32 }
+/// #[derive(Component, Clone, Copy)]
+/// struct Drag { share: f32 }
+/// let mut world = World::builder().component::<Position>().component::<Drag>().build()?;
+/// let free = world.spawn(Position { x: 8.0 })?;
+/// let slowed = world.spawn((Position { x: 8.0 }, Drag { share: 0.5 }))?;
+/// // `Option<...>`: columns of those tables that have the component
+/// world.query_mut::<(Write<Position>, Option<Read<Drag>>)>(|_, (mut position, drag)| match drag {
+///     None => position.x.map(|x| x + 1.0),
+///     Some(drag) => position.x.map_with(drag.share, |x, share| x + share),
+/// })?;
+/// assert_eq!((world.get::<Position>(free)?.x, world.get::<Position>(slowed)?.x), (9.0, 8.5));
+/// # Ok::<(), hypostyle::WorldError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a query",
     label = "not a query",
     note = "to use a component `P`, ask for `Read<P>` (its columns to read) or `Write<P>` (its columns to write)",
-    note = "a query is Read<P>, Write<P>, Option<Read<P>>, Entities, With<P>, Without<P>, AnyOf<(P, ...)>, Changed<P>, or a \
-            tuple of up to 10 of them, such as `(Write<Position>, Read<Velocity>)`"
+    note = "a query is Read<P>, Write<P>, Option<Read<P>>, Option<Write<P>>, Entities, With<P>, Without<P>, \
+            AnyOf<(P, ...)>, Changed<P>, or a tuple of up to 16 of them, such as `(Write<Position>, Read<Velocity>)`"
 )]
 pub trait Query: 'static + sealed::Sealed {
     /// What a kernel gets per chunk.
     type Item<'a>;
+    /// The values of one row: a component for [`Read`] and [`Write`], an option of one for `Option<...>`, the handle for
+    /// [`Entities`], `()` for the others, a tuple for a tuple.
+    type Values: Copy;
+    /// The same, where what is written can be changed: `&mut C` for [`Write`].
+    type Row<'r>;
+    /// Copies the values of a row of a chunk.
+    fn values(item: &Self::Item<'_>, row: usize) -> Self::Values;
+    /// Values to change.
+    fn row(values: &mut Self::Values) -> Self::Row<'_>;
+    /// Writes what differs in `before` and `after` to a row of a chunk.
+    fn store(item: &mut Self::Item<'_>, row: usize, before: &Self::Values, after: &Self::Values);
+    /// Calls `f` with each of the first `rows` rows of a chunk. A column of which no value changes is not touched, as
+    /// where a kernel leaves it alone; where all rows change, the `map` methods of [`Mut`](crate::Mut) are faster.
+    fn for_each(item: &mut Self::Item<'_>, rows: usize, mut f: impl FnMut(usize, Self::Row<'_>)) {
+        for row in 0..rows {
+            let before = Self::values(item, row);
+            let mut after = before;
+            f(row, Self::row(&mut after));
+            Self::store(item, row, &before, &after);
+        }
+    }
     /// Adds this part to the plan.
     ///
     /// # Errors
@@ -155,6 +198,18 @@ impl<C: Component> sealed::Sealed for Read<C> {}
 
 impl<C: Component> Query for Read<C> {
     type Item<'a> = C::Columns<'a>;
+    type Values = C;
+    type Row<'r> = C;
+    #[inline(always)]
+    fn values(item: &Self::Item<'_>, row: usize) -> C {
+        C::row_of(item, row)
+    }
+    #[inline(always)]
+    fn row(values: &mut C) -> C {
+        *values
+    }
+    #[inline(always)]
+    fn store(_: &mut Self::Item<'_>, _: usize, _: &C, _: &C) {}
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
         let component = registry.0.component::<C>()?;
         plan.all.push(component);
@@ -169,6 +224,20 @@ impl<C: Component> sealed::Sealed for Write<C> {}
 
 impl<C: Component> Query for Write<C> {
     type Item<'a> = C::ColumnsMut<'a>;
+    type Values = C;
+    type Row<'r> = &'r mut C;
+    #[inline(always)]
+    fn values(item: &Self::Item<'_>, row: usize) -> C {
+        C::row_of_mut(item, row)
+    }
+    #[inline(always)]
+    fn row(values: &mut C) -> &mut C {
+        values
+    }
+    #[inline(always)]
+    fn store(item: &mut Self::Item<'_>, row: usize, before: &C, after: &C) {
+        C::set_row(item, row, before, after);
+    }
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
         let component = registry.0.component::<C>()?;
         plan.all.push(component);
@@ -179,20 +248,69 @@ impl<C: Component> Query for Write<C> {
     }
 }
 
+/// Adds a component that tables may lack to a plan.
+fn describe_optional<C: Component>(
+    registry: &RegistryRef<'_>,
+    plan: &mut QueryPlan,
+    write: bool,
+) -> Result<(), WorldError> {
+    let component = registry.0.component::<C>()?;
+    if registry.0.layout.components()[usize::from(component)].storage == Storage::Toggle {
+        return Err(WorldError::OptionalToggle { component: C::NAME.to_owned() });
+    }
+    plan.optional.push(component);
+    plan.columns_of(registry, component, write, true)
+}
+
 impl<C: Component> sealed::Sealed for Option<Read<C>> {}
 
 impl<C: Component> Query for Option<Read<C>> {
     type Item<'a> = Option<C::Columns<'a>>;
+    type Values = Option<C>;
+    type Row<'r> = Option<C>;
+    #[inline(always)]
+    fn values(item: &Self::Item<'_>, row: usize) -> Option<C> {
+        item.as_ref().map(|columns| C::row_of(columns, row))
+    }
+    #[inline(always)]
+    fn row(values: &mut Option<C>) -> Option<C> {
+        *values
+    }
+    #[inline(always)]
+    fn store(_: &mut Self::Item<'_>, _: usize, _: &Option<C>, _: &Option<C>) {}
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
-        let component = registry.0.component::<C>()?;
-        if registry.0.layout.components()[usize::from(component)].storage == Storage::Toggle {
-            return Err(WorldError::OptionalToggle { component: C::NAME.to_owned() });
-        }
-        plan.optional.push(component);
-        plan.columns_of(registry, component, false, true)
+        describe_optional::<C>(registry, plan, false)
     }
     fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a> {
         fetch.optional_present().then(|| C::columns(&mut fetch.columns))
+    }
+}
+
+impl<C: Component> sealed::Sealed for Option<Write<C>> {}
+
+impl<C: Component> Query for Option<Write<C>> {
+    type Item<'a> = Option<C::ColumnsMut<'a>>;
+    type Values = Option<C>;
+    type Row<'r> = Option<&'r mut C>;
+    #[inline(always)]
+    fn values(item: &Self::Item<'_>, row: usize) -> Option<C> {
+        item.as_ref().map(|columns| C::row_of_mut(columns, row))
+    }
+    #[inline(always)]
+    fn row(values: &mut Option<C>) -> Option<&mut C> {
+        values.as_mut()
+    }
+    #[inline(always)]
+    fn store(item: &mut Self::Item<'_>, row: usize, before: &Option<C>, after: &Option<C>) {
+        if let (Some(columns), Some(before), Some(after)) = (item, before, after) {
+            C::set_row(columns, row, before, after);
+        }
+    }
+    fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
+        describe_optional::<C>(registry, plan, true)
+    }
+    fn fetch<'a>(fetch: &mut Fetch<'a>) -> Self::Item<'a> {
+        fetch.optional_present().then(|| C::columns_mut(&mut fetch.columns))
     }
 }
 
@@ -200,6 +318,18 @@ impl sealed::Sealed for Entities {}
 
 impl Query for Entities {
     type Item<'a> = &'a [Entity];
+    type Values = Entity;
+    type Row<'r> = Entity;
+    #[inline(always)]
+    fn values(item: &Self::Item<'_>, row: usize) -> Entity {
+        item[row]
+    }
+    #[inline(always)]
+    fn row(values: &mut Entity) -> Entity {
+        *values
+    }
+    #[inline(always)]
+    fn store(_: &mut Self::Item<'_>, _: usize, _: &Entity, _: &Entity) {}
     fn describe(_: &RegistryRef<'_>, _: &mut QueryPlan) -> Result<(), WorldError> {
         Ok(())
     }
@@ -208,10 +338,25 @@ impl Query for Entities {
     }
 }
 
+/// Of a query that looks at no values.
+macro_rules! no_values {
+    () => {
+        type Values = ();
+        type Row<'r> = ();
+        #[inline(always)]
+        fn values(_: &(), _: usize) {}
+        #[inline(always)]
+        fn row(_: &mut ()) {}
+        #[inline(always)]
+        fn store(_: &mut (), _: usize, _: &(), _: &()) {}
+    };
+}
+
 impl<C: Component> sealed::Sealed for With<C> {}
 
 impl<C: Component> Query for With<C> {
     type Item<'a> = ();
+    no_values!();
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
         plan.all.push(registry.0.component::<C>()?);
         Ok(())
@@ -223,6 +368,7 @@ impl<C: Component> sealed::Sealed for Without<C> {}
 
 impl<C: Component> Query for Without<C> {
     type Item<'a> = ();
+    no_values!();
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
         plan.none.push(registry.0.component::<C>()?);
         Ok(())
@@ -234,6 +380,7 @@ impl<C: Component> sealed::Sealed for Changed<C> {}
 
 impl<C: Component> Query for Changed<C> {
     type Item<'a> = ();
+    no_values!();
     fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
         let component = registry.0.component::<C>()?;
         if !registry.0.layout.components()[usize::from(component)].track_changes {
@@ -246,15 +393,29 @@ impl<C: Component> Query for Changed<C> {
 }
 
 macro_rules! tuples {
-    ($($name:ident),*) => {
+    ($($name:ident $index:tt),*) => {
         impl<$($name: Query),*> sealed::Sealed for ($($name,)*) {}
+        #[allow(clippy::unused_unit)]
         impl<$($name: Query),*> Query for ($($name,)*) {
             type Item<'a> = ($($name::Item<'a>,)*);
+            type Values = ($($name::Values,)*);
+            type Row<'r> = ($($name::Row<'r>,)*);
+            #[inline(always)]
+            fn values(_item: &Self::Item<'_>, _row: usize) -> Self::Values {
+                ($($name::values(&_item.$index, _row),)*)
+            }
+            #[inline(always)]
+            fn row(_values: &mut Self::Values) -> Self::Row<'_> {
+                ($($name::row(&mut _values.$index),)*)
+            }
+            #[inline(always)]
+            fn store(_item: &mut Self::Item<'_>, _row: usize, _before: &Self::Values, _after: &Self::Values) {
+                $($name::store(&mut _item.$index, _row, &_before.$index, &_after.$index);)*
+            }
             fn describe(_registry: &RegistryRef<'_>, _plan: &mut QueryPlan) -> Result<(), WorldError> {
                 $($name::describe(_registry, _plan)?;)*
                 Ok(())
             }
-            #[allow(clippy::unused_unit)]
             fn fetch<'a>(_fetch: &mut Fetch<'a>) -> Self::Item<'a> {
                 ($($name::fetch(_fetch),)*)
             }
@@ -262,22 +423,29 @@ macro_rules! tuples {
     };
 }
 tuples!();
-tuples!(A);
-tuples!(A, B);
-tuples!(A, B, C);
-tuples!(A, B, C, D);
-tuples!(A, B, C, D, E);
-tuples!(A, B, C, D, E, F);
-tuples!(A, B, C, D, E, F, G);
-tuples!(A, B, C, D, E, F, G, H);
-tuples!(A, B, C, D, E, F, G, H, I);
-tuples!(A, B, C, D, E, F, G, H, I, J);
+tuples!(A 0);
+tuples!(A 0, B 1);
+tuples!(A 0, B 1, C 2);
+tuples!(A 0, B 1, C 2, D 3);
+tuples!(A 0, B 1, C 2, D 3, E 4);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13, O 14);
+tuples!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13, O 14, P 15);
 
 macro_rules! any_of {
     ($($name:ident),*) => {
         impl<$($name: Component),*> sealed::Sealed for AnyOf<($($name,)*)> {}
         impl<$($name: Component),*> Query for AnyOf<($($name,)*)> {
             type Item<'a> = ();
+            no_values!();
             fn describe(registry: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
                 let group = vec![$(registry.0.component::<$name>()?),*];
                 plan.any.push(group);

@@ -4,7 +4,7 @@
 //! Invariant: a kept match belongs to the very shape that it was made from; shapes never change, tables get new ones.
 #![expect(unsafe_code, reason = "hands out column slices of the writer's own tables")]
 
-use crate::table::{FIRST_DATA, Shape, Table};
+use crate::table::{FIRST_DATA, Location, Shape, Table};
 use std::any::TypeId;
 use std::cell::Cell;
 use std::ops::Range;
@@ -195,6 +195,55 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whether the entity in a row matches.
+    pub(super) fn matches_row(&self, prepared: &Prepared, at: Location) -> bool {
+        self.matched_row(prepared, at).is_some()
+    }
+
+    fn matched_row<'p>(&self, prepared: &'p Prepared, at: Location) -> Option<&'p Matched> {
+        let matched = prepared.tables.get((at.table - FIRST_DATA) as usize)?.matched.as_ref()?;
+        let table = &self.store.tables[at.table as usize];
+        let word = |column: u16| {
+            let offset = table.columns[usize::from(column)].live.offset + 8 * u64::from(at.row / 64);
+            self.store.arena.item::<u64>(offset)
+        };
+        matched.mask.iter().all(|term| term.word(word) >> (at.row % 64) & 1 == 1).then_some(matched)
+    }
+
+    /// Makes what a query writes of a row that matches ready to be written, and notes that it will be.
+    pub(super) fn secure_one(&mut self, prepared: &Prepared, at: Location) -> Result<(), WorldError> {
+        let parity = self.parity();
+        let columns = prepared.plan.columns.iter().zip(&prepared.matched(at.table).columns);
+        for (access, column) in columns.filter(|(access, _)| access.write) {
+            let Some(column) = column else { continue };
+            self.store.write_partial(at.table, usize::from(*column))?;
+            self.store.touched(at.table, usize::from(*column), at.row, 1);
+            self.store.mark_changed(at.table, access.component, parity, at.row, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `f` with the chunk of one row, if it matches; what the query writes was secured.
+    pub(super) fn visit_one<Q: Query>(&self, prepared: &Prepared, at: Location, f: impl FnOnce(&mut Q::Item<'_>)) {
+        let Some(matched) = self.matched_row(prepared, at) else { return };
+        let table = &self.store.tables[at.table as usize];
+        let raw: Vec<RawColumn> = (prepared.plan.columns.iter().zip(&matched.columns).zip(&prepared.types))
+            .filter_map(|((access, column), ty)| {
+                let rows = self.store.arena.address(table.columns[usize::from((*column)?)].live.offset);
+                // SAFETY: a row of the table's, into a column that has all of them.
+                let row = unsafe { rows.add(at.row as usize * ty.bytes()) };
+                let new = if access.write { row } else { std::ptr::null_mut() };
+                Some(RawColumn { old: row, new, ty: *ty, len: 1, streams: false })
+            })
+            .collect();
+        let states = vec![Cell::new(RowState::Whole); raw.len()];
+        let entities = self.store.arena.items::<Entity>(table.columns[0].live.offset, table.rows as usize);
+        // SAFETY: as in `visit`: `secure_one` saw to what is written.
+        let columns = unsafe { ColumnCursor::new(&raw, &states) };
+        let entities = &entities[at.row as usize..at.row as usize + 1];
+        f(&mut Q::fetch(&mut Fetch { columns, entities, present: &matched.present, next_optional: 0 }));
     }
 
     /// Calls `f` with everything that matches; what the query writes was secured.

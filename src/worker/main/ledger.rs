@@ -1,15 +1,15 @@
-//! Main's books on the window of jobs that is on the board: which jobs are settled, and how.
+//! Main's ledger of the window of jobs that is on the board: which jobs are settled, and how.
 //!
-//! Invariant: these books, and not the board, say what is done. A job is settled exactly once.
+//! Invariant: this ledger, and not the board, says what is done. A job is settled exactly once.
 #![forbid(unsafe_code)]
 
-use super::BatchReport;
-use super::board::Window;
-use super::error::JobFailure;
+use crate::worker::BatchReport;
+use crate::worker::error::JobFailure;
+use crate::worker::shared::board::Window;
 
 /// How a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(in crate::worker) enum JobState {
     /// Free or running.
     Open,
     /// Its end was seen, and it went well.
@@ -18,10 +18,10 @@ pub(super) enum Standing {
     Dropped,
 }
 
-/// The books.
-pub(super) struct Books {
+/// Which jobs of the window are settled, and how.
+pub(in crate::worker) struct JobLedger {
     window: Window,
-    standing: Vec<Standing>,
+    standing: Vec<JobState>,
     /// Workers that died with each job.
     attempts: Vec<u8>,
     open: usize,
@@ -34,10 +34,10 @@ pub(super) struct Books {
     pub report: BatchReport,
 }
 
-impl Books {
-    /// Books without a window.
-    pub(super) fn new() -> Books {
-        Books {
+impl JobLedger {
+    /// A ledger without a window.
+    pub(in crate::worker) fn new() -> JobLedger {
+        JobLedger {
             window: Window { sequence: 0, jobs: 0, first: 0 },
             standing: Vec::new(),
             attempts: Vec::new(),
@@ -50,10 +50,10 @@ impl Books {
     }
 
     /// A new window: all of its jobs are open. The report goes on.
-    pub(super) fn begin(&mut self, window: Window) {
+    pub(in crate::worker) fn begin(&mut self, window: Window) {
         self.window = window;
         self.standing.clear();
-        self.standing.resize(window.jobs, Standing::Open);
+        self.standing.resize(window.jobs, JobState::Open);
         self.attempts.clear();
         self.attempts.resize(window.jobs, 0);
         self.open = window.jobs;
@@ -63,57 +63,57 @@ impl Books {
     }
 
     /// The window.
-    pub(super) fn window(&self) -> &Window {
+    pub(in crate::worker) fn window(&self) -> &Window {
         &self.window
     }
 
     /// Jobs that are not settled.
-    pub(super) fn open(&self) -> usize {
+    pub(in crate::worker) fn open(&self) -> usize {
         self.open
     }
 
     /// Whether this job of the window is not settled.
-    pub(super) fn is_open(&self, job: usize) -> bool {
-        self.standing.get(job) == Some(&Standing::Open)
+    pub(in crate::worker) fn is_open(&self, job: usize) -> bool {
+        self.standing.get(job) == Some(&JobState::Open)
     }
 
     /// All jobs that are not settled.
-    pub(super) fn open_jobs(&self) -> impl Iterator<Item = usize> {
-        let open = |(job, standing): (usize, &Standing)| (*standing == Standing::Open).then_some(job);
+    pub(in crate::worker) fn open_jobs(&self) -> impl Iterator<Item = usize> {
+        let open = |(job, standing): (usize, &JobState)| (*standing == JobState::Open).then_some(job);
         self.standing.iter().enumerate().filter_map(open)
     }
 
     /// Workers that died with this job.
-    pub(super) fn attempts(&self, job: usize) -> u8 {
+    pub(in crate::worker) fn attempts(&self, job: usize) -> u8 {
         self.attempts[job]
     }
 
     /// One more did.
-    pub(super) fn add_attempt(&mut self, job: usize) -> u8 {
+    pub(in crate::worker) fn add_attempt(&mut self, job: usize) -> u8 {
         self.attempts[job] = self.attempts[job].saturating_add(1);
         self.attempts[job]
     }
 
     /// The job of the window with this number in the batch.
-    pub(super) fn local(&self, number: u32) -> Option<usize> {
+    pub(in crate::worker) fn local(&self, number: u32) -> Option<usize> {
         number.checked_sub(self.window.first).map(|job| job as usize).filter(|&job| job < self.window.jobs)
     }
 
     /// A job's number in the batch.
-    pub(super) fn number(&self, job: usize) -> u32 {
+    pub(in crate::worker) fn number(&self, job: usize) -> u32 {
         self.window.first + job as u32
     }
 
     /// Settles an open job.
-    pub(super) fn settle(&mut self, job: usize, standing: Standing) {
-        if self.standing[job] == Standing::Open {
+    pub(in crate::worker) fn settle(&mut self, job: usize, standing: JobState) {
+        if self.standing[job] == JobState::Open {
             self.standing[job] = standing;
             self.open -= 1;
         }
     }
 
     /// Notes a failure; of several the one of the lowest job is told.
-    pub(super) fn fail(&mut self, failure: JobFailure) {
+    pub(in crate::worker) fn fail(&mut self, failure: JobFailure) {
         let key = |failure: &JobFailure| failure.job().unwrap_or(u32::MAX);
         if self.failure.as_ref().is_none_or(|known| key(&failure) < key(known)) {
             self.failure = Some(failure);
@@ -121,12 +121,12 @@ impl Books {
     }
 
     /// Whether the batch has failed.
-    pub(super) fn failing(&self) -> bool {
+    pub(in crate::worker) fn failing(&self) -> bool {
         self.failure.is_some()
     }
 
     /// The failure, if there was one.
-    pub(super) fn take_failure(&mut self) -> Option<JobFailure> {
+    pub(in crate::worker) fn take_failure(&mut self) -> Option<JobFailure> {
         self.failure.take()
     }
 }

@@ -9,7 +9,7 @@
 //!       8   region path's bytes (u64::MAX: none)  9   registrations' bytes  10  registrations' xxh3
 //!      11   events of each worker's ring of the timeline (0: none)  12 where the first worker's begins in its file
 //!      16   sequence: even: this window is on, odd: main is writing the next
-//!      17   1: closing      18  1: in a frame, spin between batches       19  news: how often jobs of the window were freed again
+//!      17   1: closing      18  1: in a frame, spin between batches       19  retries: how often jobs of the window were freed again
 //!      32   window's jobs   33  first job         34  program words        35  program version
 //!      36   program block   37..45 its segment's id
 //!      48   cursor: a hint at the next free job
@@ -36,14 +36,14 @@ use crate::limits::WORKERS_MAX;
 use crate::trace::RingPlace;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
-use super::claim::Claim;
-use super::error::WorkerError;
-use super::memory::{Memory, MemoryError, Plan};
+use crate::worker::error::WorkerError;
+use crate::worker::shared::claim::Claim;
+use crate::worker::shared::memory::{Memory, MemoryError, Plan};
 
-pub(super) use slots::{Attached, Message, Stage};
+pub(in crate::worker) use slots::{Attached, Message, Stage};
 
 /// Jobs on the board at the same time.
-pub(super) const WINDOW_JOBS: usize = 4096;
+pub(in crate::worker) const WINDOW_JOBS: usize = 4096;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"hypowork");
 const VERSION: u64 = 1;
@@ -60,7 +60,7 @@ const NONE: u64 = u64::MAX;
 const SEQUENCE: usize = 16;
 const CLOSING: usize = 17;
 const IN_FRAME: usize = 18;
-const NEWS: usize = 19;
+const RETRIES: usize = 19;
 const JOBS: usize = 32;
 const FIRST: usize = 33;
 const PROGRAM_WORDS: usize = 34;
@@ -71,7 +71,7 @@ const CURSOR: usize = 48;
 const SLOTS: usize = 64;
 
 /// What a board is made for.
-pub(super) struct BoardPlan<'a> {
+pub(in crate::worker) struct BoardPlan<'a> {
     pub workers: usize,
     pub ring_bytes: usize,
     pub undo_bytes: usize,
@@ -85,7 +85,7 @@ pub(super) struct BoardPlan<'a> {
 
 /// One window of jobs as a worker sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
+pub(in crate::worker) struct Window {
     /// Sequence of the window; even.
     pub sequence: u64,
     /// Number of jobs.
@@ -96,14 +96,14 @@ pub(super) struct Window {
 
 impl Window {
     /// What tells this window's claim words from all others.
-    pub(super) fn tag(&self) -> u64 {
+    pub(in crate::worker) fn tag(&self) -> u64 {
         (self.sequence / 2) & ((1 << 48) - 1)
     }
 }
 
 /// The board. Cloning shares it.
 #[derive(Clone)]
-pub(super) struct Board {
+pub(in crate::worker) struct Board {
     memory: Arc<Memory>,
     workers: usize,
 }
@@ -140,7 +140,7 @@ fn plan(words: usize) -> Plan {
 
 impl Board {
     /// A new board. `shared`: in a segment that other processes can open.
-    pub(super) fn create(board: &BoardPlan<'_>, shared: bool) -> Result<Board, MemoryError> {
+    pub(in crate::worker) fn create(board: &BoardPlan<'_>, shared: bool) -> Result<Board, MemoryError> {
         let path = board.region_path.unwrap_or("").as_bytes();
         let path_words = path.len().div_ceil(8);
         let text = board.registrations.as_bytes();
@@ -175,7 +175,7 @@ impl Board {
 
     /// Opens main's board in a worker process. What it holds is checked before it is believed.
     #[cfg(unix)]
-    pub(super) fn open(id: &str) -> Result<Board, WorkerError> {
+    pub(in crate::worker) fn open(id: &str) -> Result<Board, WorkerError> {
         let memory = Memory::open(id, plan(usize::MAX))?;
         let wrong = |message: String| WorkerError::Board { message };
         let words = memory.words();
@@ -221,43 +221,43 @@ impl Board {
     }
 
     /// The segment's name.
-    pub(super) fn id(&self) -> Option<&str> {
+    pub(in crate::worker) fn id(&self) -> Option<&str> {
         self.memory.id()
     }
 
     #[cfg(test)]
     /// Number of workers' slots.
-    pub(super) fn workers(&self) -> usize {
+    pub(in crate::worker) fn workers(&self) -> usize {
         self.workers
     }
 
     /// Main's process id.
-    pub(super) fn main_pid(&self) -> u32 {
+    pub(in crate::worker) fn main_pid(&self) -> u32 {
         self.word(2).load(Ordering::Relaxed) as u32
     }
 
     /// The layout that the region must have.
-    pub(super) fn layout_hash(&self) -> u64 {
+    pub(in crate::worker) fn layout_hash(&self) -> u64 {
         self.word(3).load(Ordering::Relaxed)
     }
 
     /// Bytes of each ring.
-    pub(super) fn ring_bytes(&self) -> u64 {
+    pub(in crate::worker) fn ring_bytes(&self) -> u64 {
         self.word(5).load(Ordering::Relaxed)
     }
 
     /// Bytes of each undo area.
-    pub(super) fn undo_bytes(&self) -> u64 {
+    pub(in crate::worker) fn undo_bytes(&self) -> u64 {
         self.word(6).load(Ordering::Relaxed)
     }
 
     /// Whether runners outnumber cores.
-    pub(super) fn yielding(&self) -> bool {
+    pub(in crate::worker) fn yielding(&self) -> bool {
         self.word(7).load(Ordering::Relaxed) != 0
     }
 
     /// A worker's ring of the timeline; none: nothing is recorded, or the words are no ring's.
-    pub(super) fn trace_place(&self, worker: usize) -> Option<RingPlace> {
+    pub(in crate::worker) fn trace_place(&self, worker: usize) -> Option<RingPlace> {
         let load = |at: usize| self.word(at).load(Ordering::Relaxed);
         let first = RingPlace { events: load(11), offset: load(12) };
         let offset = first.bytes()?.checked_mul(worker as u64)?.checked_add(first.offset)?;
@@ -272,7 +272,7 @@ impl Board {
     }
 
     /// Where the region is.
-    pub(super) fn region_path(&self) -> Option<String> {
+    pub(in crate::worker) fn region_path(&self) -> Option<String> {
         if self.word(8).load(Ordering::Relaxed) == NONE {
             return None;
         }
@@ -288,56 +288,56 @@ impl Board {
     }
 
     /// Main's registrations.
-    pub(super) fn registrations(&self) -> String {
+    pub(in crate::worker) fn registrations(&self) -> String {
         String::from_utf8_lossy(&self.registration_bytes()).into_owned()
     }
 
     // Bells and signals.
 
     /// What main sleeps on.
-    pub(super) fn main_bell(&self) -> &AtomicU32 {
+    pub(in crate::worker) fn main_bell(&self) -> &AtomicU32 {
         self.memory.futex(0)
     }
 
     /// What a worker sleeps on.
-    pub(super) fn bell(&self, worker: usize) -> &AtomicU32 {
+    pub(in crate::worker) fn bell(&self, worker: usize) -> &AtomicU32 {
         self.memory.futex(1 + worker)
     }
 
     /// Whether the pool is closing.
-    pub(super) fn closing(&self) -> bool {
+    pub(in crate::worker) fn closing(&self) -> bool {
         self.word(CLOSING).load(Ordering::Acquire) != 0
     }
 
     /// The pool is closing.
-    pub(super) fn set_closing(&self) {
+    pub(in crate::worker) fn set_closing(&self) {
         self.word(CLOSING).store(1, Ordering::SeqCst);
     }
 
     /// Whether further batches are near.
-    pub(super) fn in_frame(&self) -> bool {
+    pub(in crate::worker) fn in_frame(&self) -> bool {
         self.word(IN_FRAME).load(Ordering::Relaxed) != 0
     }
 
     /// Further batches are near, or not.
-    pub(super) fn set_in_frame(&self, in_frame: bool) {
+    pub(in crate::worker) fn set_in_frame(&self, in_frame: bool) {
         self.word(IN_FRAME).store(u64::from(in_frame), Ordering::Relaxed);
     }
 
     /// How often jobs of the window were freed again.
-    pub(super) fn news(&self) -> u64 {
-        self.word(NEWS).load(Ordering::Acquire)
+    pub(in crate::worker) fn retries(&self) -> u64 {
+        self.word(RETRIES).load(Ordering::Acquire)
     }
 
     /// Jobs of the window were freed again.
-    pub(super) fn add_news(&self) {
-        self.word(NEWS).fetch_add(1, Ordering::SeqCst);
+    pub(in crate::worker) fn add_retry(&self) {
+        self.word(RETRIES).fetch_add(1, Ordering::SeqCst);
     }
 
     // The window. Sequence and data form a sequence lock (SYNC POINT: window).
 
     /// Main: nobody may begin with what the board holds; returns the sequence for [`Board::open_window`].
-    pub(super) fn shut_window(&self) -> u64 {
+    pub(in crate::worker) fn shut_window(&self) -> u64 {
         let sequence = self.word(SEQUENCE).load(Ordering::Relaxed) | 1;
         self.word(SEQUENCE).store(sequence, Ordering::Relaxed);
         // SYNC POINT: window. Whoever sees any of the stores that follow sees the odd sequence when it looks again.
@@ -346,7 +346,7 @@ impl Board {
     }
 
     /// Main: names the program of the window.
-    pub(super) fn set_program(&self, words: usize, version: u64, block: u64, id: &str) {
+    pub(in crate::worker) fn set_program(&self, words: usize, version: u64, block: u64, id: &str) {
         self.word(PROGRAM_WORDS).store(words as u64, Ordering::Relaxed);
         self.word(PROGRAM_VERSION).store(version, Ordering::Relaxed);
         self.word(PROGRAM_BLOCK).store(block, Ordering::Relaxed);
@@ -357,7 +357,7 @@ impl Board {
     }
 
     /// Main: frees all jobs of the window and lets the workers begin.
-    pub(super) fn open_window(&self, sequence: u64, jobs: usize, first: u32) -> Window {
+    pub(in crate::worker) fn open_window(&self, sequence: u64, jobs: usize, first: u32) -> Window {
         assert!(jobs <= WINDOW_JOBS, "a window of at most WINDOW_JOBS jobs");
         let window = Window { sequence, jobs, first };
         let free = Claim::free(window.tag(), 0).pack();
@@ -365,7 +365,7 @@ impl Board {
             word.store(free, Ordering::Relaxed);
         }
         self.word(CURSOR).store(0, Ordering::Relaxed);
-        self.word(NEWS).store(0, Ordering::Relaxed);
+        self.word(RETRIES).store(0, Ordering::Relaxed);
         self.word(JOBS).store(jobs as u64, Ordering::Relaxed);
         self.word(FIRST).store(u64::from(first), Ordering::Relaxed);
         // SYNC POINT: window.
@@ -374,27 +374,27 @@ impl Board {
     }
 
     /// The sequence; odd while main writes.
-    pub(super) fn sequence(&self) -> u64 {
+    pub(in crate::worker) fn sequence(&self) -> u64 {
         // SYNC POINT: window.
         self.word(SEQUENCE).load(Ordering::Acquire)
     }
 
     /// A worker: the window of this sequence; none if main has gone on or the board is damaged.
-    pub(super) fn window(&self, sequence: u64) -> Option<Window> {
+    pub(in crate::worker) fn window(&self, sequence: u64) -> Option<Window> {
         let jobs = self.word(JOBS).load(Ordering::Relaxed) as usize;
         let first = self.word(FIRST).load(Ordering::Relaxed) as u32;
         (self.still(sequence) && jobs <= WINDOW_JOBS).then_some(Window { sequence, jobs, first })
     }
 
     /// A worker: whether everything that was read of the window since its sequence was seen belongs to it.
-    pub(super) fn still(&self, sequence: u64) -> bool {
+    pub(in crate::worker) fn still(&self, sequence: u64) -> bool {
         // SYNC POINT: window.
         fence(Ordering::Acquire);
         self.word(SEQUENCE).load(Ordering::Relaxed) == sequence
     }
 
     /// A worker: words, version and block of the program. Believe it only if [`Board::still`] holds afterwards.
-    pub(super) fn program(&self) -> (usize, u64, u64) {
+    pub(in crate::worker) fn program(&self) -> (usize, u64, u64) {
         let load = |at: usize| self.word(at).load(Ordering::Relaxed);
         (load(PROGRAM_WORDS) as usize, load(PROGRAM_VERSION), load(PROGRAM_BLOCK))
     }
@@ -406,12 +406,12 @@ impl Board {
     }
 
     /// A worker process: the program's segment.
-    pub(super) fn program_id(&self) -> Option<String> {
+    pub(in crate::worker) fn program_id(&self) -> Option<String> {
         self.id_at(PROGRAM_ID)
     }
 
     /// The next job to try, by the shared cursor; none: all have been tried.
-    pub(super) fn next(&self, window: &Window) -> Option<usize> {
+    pub(in crate::worker) fn next(&self, window: &Window) -> Option<usize> {
         let at = self.word(CURSOR);
         if at.load(Ordering::Relaxed) >= window.jobs as u64 {
             return None;
@@ -421,13 +421,13 @@ impl Board {
     }
 
     /// A job's claim word.
-    pub(super) fn claim(&self, job: usize) -> &AtomicU64 {
+    pub(in crate::worker) fn claim(&self, job: usize) -> &AtomicU64 {
         assert!(job < WINDOW_JOBS, "a job of the window");
         self.word(claims_at(self.workers) + job)
     }
 
     /// Tries to claim a job of this window; the attempt it is claimed for.
-    pub(super) fn try_claim(&self, window: &Window, job: usize, runner: u8) -> Option<u8> {
+    pub(in crate::worker) fn try_claim(&self, window: &Window, job: usize, runner: u8) -> Option<u8> {
         let word = self.claim(job);
         let seen = word.load(Ordering::Relaxed);
         let claim = Claim::unpack(seen)?;
@@ -440,13 +440,13 @@ impl Board {
     }
 
     /// Whether a job of this window is free after a death.
-    pub(super) fn was_freed(&self, window: &Window, job: usize) -> bool {
+    pub(in crate::worker) fn was_freed(&self, window: &Window, job: usize) -> bool {
         let claim = Claim::unpack(self.claim(job).load(Ordering::Relaxed));
         claim.is_some_and(|claim| claim.attempt > 0 && claim == Claim::free(window.tag(), claim.attempt))
     }
 
     /// How long a job's kernel ran, as its runner measured it.
-    pub(super) fn elapsed(&self, job: usize) -> &AtomicU64 {
+    pub(in crate::worker) fn elapsed(&self, job: usize) -> &AtomicU64 {
         assert!(job < WINDOW_JOBS, "a job of the window");
         self.word(claims_at(self.workers) + WINDOW_JOBS + job)
     }

@@ -14,14 +14,14 @@ use std::sync::Arc;
 use crate::patch::{Consumer, DrainError, PatchError, Producer, Ring, RingError};
 
 #[cfg(unix)]
-use super::board::Attached;
-use super::board::Window;
-use super::memory::{Memory, MemoryError, Plan};
-use super::undo::{self, Left, UNDO_WORDS, Undo};
+use crate::worker::shared::board::Attached;
+use crate::worker::shared::board::Window;
+use crate::worker::shared::memory::{Memory, MemoryError, Plan};
+use crate::worker::shared::undo::{self, PendingUndo, UNDO_WORDS, Undo};
 
 /// How a lane is divided.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LanePlan {
+pub(in crate::worker) struct LanePlan {
     ring_bytes: usize,
     ring_needed: usize,
     undo_bytes: usize,
@@ -29,7 +29,7 @@ pub(super) struct LanePlan {
 
 impl LanePlan {
     /// A lane with a ring of this capacity and an undo area of this many bytes, which may be none.
-    pub(super) fn new(ring_bytes: usize, undo_bytes: usize) -> Result<LanePlan, RingError> {
+    pub(in crate::worker) fn new(ring_bytes: usize, undo_bytes: usize) -> Result<LanePlan, RingError> {
         let ring_needed = Ring::bytes_needed(ring_bytes)?.next_multiple_of(128);
         Ok(LanePlan { ring_bytes, ring_needed, undo_bytes: undo_bytes & !7 })
     }
@@ -39,13 +39,13 @@ impl LanePlan {
     }
 
     /// Bytes of the longest record that fits the ring.
-    pub(super) fn record_bytes_max(&self) -> usize {
+    pub(in crate::worker) fn record_bytes_max(&self) -> usize {
         self.ring_bytes / 2
     }
 }
 
 /// Main's end.
-pub(super) struct MainLane {
+pub(in crate::worker) struct MainLane {
     plan: LanePlan,
     ring: Ring,
     consumer: Consumer,
@@ -57,7 +57,7 @@ pub(super) struct MainLane {
 
 impl MainLane {
     /// A new lane. `shared`: in a segment that the worker process opens.
-    pub(super) fn create(plan: LanePlan, shared: bool) -> Result<MainLane, MemoryError> {
+    pub(in crate::worker) fn create(plan: LanePlan, shared: bool) -> Result<MainLane, MemoryError> {
         #[cfg(unix)]
         let memory = if shared { Memory::create(plan.memory())? } else { Memory::heap(plan.memory())? };
         #[cfg(not(unix))]
@@ -71,7 +71,7 @@ impl MainLane {
     }
 
     /// The segment's name; empty for one on the heap.
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::worker) fn id(&self) -> &str {
         self.memory.id().unwrap_or("")
     }
 
@@ -79,14 +79,14 @@ impl MainLane {
     ///
     /// # Safety
     /// - The worker that was on this lane is dead, and the next one has not been started.
-    pub(super) unsafe fn renew(&mut self) {
+    pub(in crate::worker) unsafe fn renew(&mut self) {
         undo::disarm(&self.memory);
         // SAFETY: nobody else is on the ring (the caller's duty); the old consumer is replaced before it is used again.
         (self.ring, self.consumer) = unsafe { fresh_ring(&self.memory, self.plan) };
     }
 
     /// The other end, for a thread; none after the first time.
-    pub(super) fn worker_lane(&mut self) -> Option<WorkerLane> {
+    pub(in crate::worker) fn worker_lane(&mut self) -> Option<WorkerLane> {
         if std::mem::replace(&mut self.taken, true) {
             return None;
         }
@@ -95,12 +95,15 @@ impl MainLane {
     }
 
     /// Tells the worker that nobody will take its records any more.
-    pub(super) fn close(&self) {
+    pub(in crate::worker) fn close(&self) {
         self.ring.close();
     }
 
-    /// Hands every published record to `sink`; the bytes drained.
-    pub(super) fn drain<E>(&mut self, sink: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<usize, DrainError<E>> {
+    /// Runners every published record to `sink`; the bytes drained.
+    pub(in crate::worker) fn drain<E>(
+        &mut self,
+        sink: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<usize, DrainError<E>> {
         self.consumer.drain(sink)
     }
 
@@ -108,9 +111,9 @@ impl MainLane {
     ///
     /// # Safety
     /// - The worker that was on this lane is dead, and the next one has not been started.
-    pub(super) unsafe fn left_behind(&self, window: &Window) -> Option<Result<Left, String>> {
+    pub(in crate::worker) unsafe fn pending_undo(&self, window: &Window) -> Option<Result<PendingUndo, String>> {
         // SAFETY: dead (the caller's duty); the area follows the ring.
-        unsafe { undo::left_behind(&self.memory, self.plan.ring_needed, self.plan.undo_bytes, window) }
+        unsafe { undo::pending_undo(&self.memory, self.plan.ring_needed, self.plan.undo_bytes, window) }
     }
 }
 
@@ -124,7 +127,7 @@ unsafe fn fresh_ring(memory: &Memory, plan: LanePlan) -> (Ring, Consumer) {
 }
 
 /// The worker's end.
-pub(super) struct WorkerLane {
+pub(in crate::worker) struct WorkerLane {
     plan: LanePlan,
     producer: Producer,
     /// Declared last: dropped after the ring's end that points into it.
@@ -135,8 +138,11 @@ impl WorkerLane {
     /// Opens the lane that main made for this process: the ring's end and the undo area, apart, as the one goes on
     /// being used while a job holds the other.
     #[cfg(unix)]
-    pub(super) fn open(attached: &Attached, plan: LanePlan) -> Result<(WorkerLane, UndoArea), super::WorkerError> {
-        let wrong = |message: String| super::WorkerError::Board { message };
+    pub(in crate::worker) fn open(
+        attached: &Attached,
+        plan: LanePlan,
+    ) -> Result<(WorkerLane, UndoArea), crate::worker::WorkerError> {
+        let wrong = |message: String| crate::worker::WorkerError::Board { message };
         let id = attached.lane_id().ok_or_else(|| wrong("it names no lane".to_owned()))?;
         let memory = Arc::new(Memory::open(&id, plan.memory())?);
         // SAFETY: main starts one process per epoch of a slot, and the token proves that this one took the slot.
@@ -157,13 +163,13 @@ impl WorkerLane {
     }
 
     /// Bytes of the longest record that fits the ring.
-    pub(super) fn record_bytes_max(&self) -> usize {
+    pub(in crate::worker) fn record_bytes_max(&self) -> usize {
         self.plan.record_bytes_max()
     }
 
     /// Pushes all records, unpublished as far as they fit. `full` is called while there is no room, after what is
     /// there was published, with whether there was any since the last call; it waits, or says that waiting is over.
-    pub(super) fn push(
+    pub(in crate::worker) fn push(
         &mut self,
         mut records: &[u8],
         full: &mut dyn FnMut(bool) -> Result<(), PatchError>,
@@ -183,18 +189,18 @@ impl WorkerLane {
     }
 
     /// Whether main has given this worker up.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(in crate::worker) fn is_closed(&self) -> bool {
         self.producer.is_closed()
     }
 
     /// Lets main see what was pushed.
-    pub(super) fn publish(&mut self) {
+    pub(in crate::worker) fn publish(&mut self) {
         self.producer.publish();
     }
 }
 
 /// A worker's own undo area.
-pub(super) struct UndoArea {
+pub(in crate::worker) struct UndoArea {
     memory: Arc<Memory>,
     at: usize,
     bytes: usize,
@@ -202,14 +208,14 @@ pub(super) struct UndoArea {
 
 impl UndoArea {
     /// Arms the area for a job.
-    pub(super) fn begin(&mut self, window: &Window, job: usize) -> Undo<'_> {
+    pub(in crate::worker) fn begin(&mut self, window: &Window, job: usize) -> Undo<'_> {
         // SAFETY: this worker is the only one on its lane (duty of whoever made it, in `on`), it has one UndoArea
         // and borrows it mutably for each job; the area follows the ring, as main sees it too.
         unsafe { Undo::begin(&self.memory, self.at, self.bytes, window, job) }
     }
 
     /// There is nothing to undo any more.
-    pub(super) fn disarm(&mut self) {
+    pub(in crate::worker) fn disarm(&mut self) {
         undo::disarm(&self.memory);
     }
 }

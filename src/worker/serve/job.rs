@@ -11,12 +11,12 @@ use crate::os;
 use crate::patch::PatchWriter;
 use crate::trace::{JobTrace, Recorder};
 
-use super::{Runner, Undo};
 use crate::fault;
+use crate::worker::{Runner, Undo};
 
 /// How a kernel failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::worker) enum Fault {
     /// It returned an error.
     Error(String),
     /// It panicked.
@@ -25,7 +25,7 @@ pub(super) enum Fault {
 
 impl Fault {
     /// As the message of a failure record: one letter for the kind, then the text.
-    pub(super) fn encode(&self) -> String {
+    pub(in crate::worker) fn encode(&self) -> String {
         match self {
             Fault::Error(message) => format!("E{message}"),
             Fault::Panic(message) => format!("P{message}"),
@@ -33,7 +33,7 @@ impl Fault {
     }
 
     /// From a failure record's message.
-    pub(super) fn decode(text: &str) -> Fault {
+    pub(in crate::worker) fn decode(text: &str) -> Fault {
         match text.split_at_checked(1) {
             Some(("P", message)) => Fault::Panic(message.to_owned()),
             Some(("E", message)) => Fault::Error(message.to_owned()),
@@ -43,7 +43,7 @@ impl Fault {
 }
 
 /// How a job went.
-pub(super) struct Ran {
+pub(in crate::worker) struct Ran {
     /// How long the kernel ran; 0 where there is no clock.
     pub elapsed_ns: u64,
     /// When it ended, ns of the monotonic clock.
@@ -53,7 +53,7 @@ pub(super) struct Ran {
 }
 
 /// Runs a job: its records, from begin to end, go to `writer`.
-pub(super) fn run(
+pub(in crate::worker) fn run(
     runner: &dyn Runner,
     program: &[u64],
     (job, attempt): (u32, u8),

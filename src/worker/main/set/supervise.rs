@@ -10,30 +10,30 @@ use std::time::Duration;
 use crate::os::Instant;
 use crate::trace::EventKind;
 
-use super::super::board::Stage;
-use super::super::claim::{Claim, State};
-use super::super::error::JobFailure;
-use super::super::member::{Condemned, Hand, Member};
-use super::super::undo;
-use super::super::window::Standing;
-use super::super::{Batch, Place, RunnerName, Staged, WorkerKind};
-use super::{Crew, LOOK};
+use super::{LOOK, WorkerSet};
+use crate::worker::error::JobFailure;
+use crate::worker::main::handle::{HandleState, Termination, WorkerHandle};
+use crate::worker::main::ledger::JobState;
+use crate::worker::shared::board::Stage;
+use crate::worker::shared::claim::{Claim, State};
+use crate::worker::shared::undo;
+use crate::worker::{Batch, Place, RunnerName, Staged, WorkerKind};
 
 /// The longest pause before a worker that keeps dying at its start is started again.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-impl Crew {
+impl WorkerSet {
     pub(super) fn look_after_jobs_if_due(&mut self, batch: &mut Batch<'_>, staged: &mut Staged) {
         if self.looked.elapsed() < LOOK {
             return;
         }
         self.looked = Instant::now();
-        for index in 0..self.members.len() {
+        for index in 0..self.handles.len() {
             if self.timed {
                 self.check_deadline(index, batch);
             }
-            if self.members[index].ended().is_some() {
-                self.bury(index, batch, staged);
+            if self.handles[index].ended().is_some() {
+                self.reap(index, batch, staged);
             }
         }
         self.look_after();
@@ -45,37 +45,37 @@ impl Crew {
 
     /// Outside of jobs: notes who is ready, who is too late, and starts who is due.
     pub(super) fn look_after(&mut self) {
-        for index in 0..self.members.len() {
-            let member = &mut self.members[index];
-            match member.hand() {
+        for index in 0..self.handles.len() {
+            let handle = &mut self.handles[index];
+            match handle.state() {
                 #[cfg(unix)]
-                Hand::Process { ready: false, since, .. } => {
+                HandleState::Process { ready: false, since, .. } => {
                     let since = *since;
-                    match self.board.stage(index, member.epoch()) {
+                    match self.board.stage(index, handle.epoch()) {
                         Some(Stage::Ready) => {
-                            member.set_ready();
+                            handle.set_ready();
                             self.note_started(index);
                         }
                         Some(Stage::Refused) => {
                             let why = self.refusal(index).to_string();
-                            self.members[index].condemn(Condemned::Start(why));
+                            self.handles[index].terminate(Termination::Start(why));
                         }
                         _ if since.elapsed() >= self.startup_timeout => {
-                            member.condemn(Condemned::Start("it was not ready in time".to_owned()));
+                            handle.terminate(Termination::Start("it was not ready in time".to_owned()));
                         }
                         _ => {}
                     }
                 }
-                Hand::Waiting { until } if Instant::now() >= *until => {
+                HandleState::Waiting { until } if Instant::now() >= *until => {
                     if let Err(error) = self.start_worker(index) {
                         self.retry_later(index, &error.to_string());
                     }
                 }
                 _ => {}
             }
-            // While a window is on its dead are buried with care.
-            if !self.running && self.members[index].ended().is_some() {
-                self.bury_idle(index);
+            // While a window is on, `look_after_jobs_if_due` reaps its dead with their jobs.
+            if !self.running && self.handles[index].ended().is_some() {
+                self.reap_idle(index);
             }
         }
     }
@@ -83,37 +83,37 @@ impl Crew {
     /// The next start of a worker that could not be started, or was dead before it was ready.
     pub(super) fn retry_later(&mut self, index: usize, reason: &str) {
         let limit = self.respawn_failures_max;
-        let member = &mut self.members[index];
-        member.failures += 1;
-        if member.failures >= limit {
-            tracing::error!(worker = index, reason, failures = member.failures, "a worker is given up");
-            member.give_up(format!("worker {index} failed {limit} times in a row before it was ready, last: {reason}"));
+        let handle = &mut self.handles[index];
+        handle.failures += 1;
+        if handle.failures >= limit {
+            tracing::error!(worker = index, reason, failures = handle.failures, "a worker is given up");
+            handle.give_up(format!("worker {index} failed {limit} times in a row before it was ready, last: {reason}"));
         } else {
-            let pause = Duration::from_millis(10).saturating_mul(1 << member.failures.min(10)).min(BACKOFF_MAX);
-            member.wait_until(Instant::now() + pause);
+            let pause = Duration::from_millis(10).saturating_mul(1 << handle.failures.min(10)).min(BACKOFF_MAX);
+            handle.wait_until(Instant::now() + pause);
         }
     }
 
-    /// A dead worker's affairs that do not concern jobs.
+    /// What follows a worker's death whatever job it had.
     pub(super) fn after_death(&mut self, index: usize, ready: bool, status: &str) {
-        let member = &mut self.members[index];
-        member.deaths += 1;
-        member.collector.reset();
-        member.watched = None;
-        self.books.report.deaths += 1;
-        let reason = match &member.condemned {
-            Some(Condemned::Start(why) | Condemned::Protocol(why)) => why.clone(),
-            Some(Condemned::Deadline) => "a job passed its deadline".to_owned(),
+        let handle = &mut self.handles[index];
+        handle.deaths += 1;
+        handle.collector.reset();
+        handle.watched = None;
+        self.ledger.report.deaths += 1;
+        let reason = match &handle.termination {
+            Some(Termination::Start(why) | Termination::Protocol(why)) => why.clone(),
+            Some(Termination::Deadline) => "a job passed its deadline".to_owned(),
             None => status.to_owned(),
         };
         tracing::warn!(worker = index, reason, "a worker died");
         self.note_death(index);
-        let member = &mut self.members[index];
-        if member.lost().is_some() {
+        let handle = &mut self.handles[index];
+        if handle.lost().is_some() {
             return;
         }
         if ready {
-            member.wait_until(Instant::now());
+            handle.wait_until(Instant::now());
         } else {
             self.retry_later(index, &reason);
         }
@@ -126,46 +126,46 @@ impl Crew {
         // what the worker left is believed as far as it is possible
         let open = trace.open_job(1 + index as u32).filter(|(since, _)| *since <= now);
         let (since, job) = open.map_or((now, None), |(since, job)| (since, Some(job)));
-        let deaths = u32::try_from(self.members[index].deaths).unwrap_or(u32::MAX);
+        let deaths = u32::try_from(self.handles[index].deaths).unwrap_or(u32::MAX);
         self.recorder.record(since, now, EventKind::Died { worker: index as u32, deaths, job });
     }
 
-    fn bury_idle(&mut self, index: usize) {
+    fn reap_idle(&mut self, index: usize) {
         let ready = self.has_served(index);
-        let Some(status) = self.members[index].ended() else { return };
-        let window = *self.books.window();
-        if self.members[index].take_dead(&window).is_some() {
+        let Some(status) = self.handles[index].ended() else { return };
+        let window = *self.ledger.window();
+        if self.handles[index].take_dead(&window).is_some() {
             self.after_death(index, ready, &status);
         }
     }
 
     /// Whether the worker was ever ready, seen by main or not yet.
     fn has_served(&self, index: usize) -> bool {
-        self.board.stage(index, self.members[index].epoch()) == Some(Stage::Ready)
+        self.board.stage(index, self.handles[index].epoch()) == Some(Stage::Ready)
     }
 
     /// A worker died while a window was on: what it published counts, what it wrote is undone, its job is free again.
-    fn bury(&mut self, index: usize, batch: &mut Batch<'_>, staged: &mut Staged) {
+    fn reap(&mut self, index: usize, batch: &mut Batch<'_>, staged: &mut Staged) {
         let ready = self.has_served(index);
-        let Some(status) = self.members[index].ended() else { return };
+        let Some(status) = self.handles[index].ended() else { return };
         // After its end: all that it ever published is there now.
         self.drain(index, batch, staged);
-        let name = self.members[index].name();
-        let window = *self.books.window();
-        let Some(left) = self.members[index].take_dead(&window) else { return };
+        let name = self.handles[index].name();
+        let window = *self.ledger.window();
+        let Some(left) = self.handles[index].take_dead(&window) else { return };
         if let Some(left) = left {
             let undone = left.and_then(|left| self.undo(index, &left, batch));
             if let Err(message) = undone {
-                let job = self.held(index).next().map_or(window.first, |job| self.books.number(job));
-                self.books.fail(JobFailure::Undo { job, runner: name, message });
+                let job = self.held(index).next().map_or(window.first, |job| self.ledger.number(job));
+                self.ledger.fail(JobFailure::Undo { job, runner: name, message });
             }
         }
-        let condemned = self.members[index].condemned.clone();
+        let termination = self.handles[index].termination.clone();
         self.after_death(index, ready, &status);
         loop {
             let held = self.held(index).next();
             let Some(job) = held else { break };
-            self.free(job, index, name, &status, condemned.as_ref(), batch);
+            self.free(job, index, name, &status, termination.as_ref(), batch);
         }
         if self.kind == WorkerKind::Thread {
             // Its jobs were dropped by `free`: what a thread wrote in place cannot be undone.
@@ -175,26 +175,26 @@ impl Crew {
 
     /// The open jobs that a worker has claimed; one at most, if it kept the protocol.
     fn held(&self, index: usize) -> impl Iterator<Item = usize> {
-        let tag = self.books.window().tag();
+        let tag = self.ledger.window().tag();
         let held = move |&job: &usize| {
             Claim::unpack(self.board.claim(job).load(Ordering::Acquire)).is_some_and(|claim| {
                 claim.state == State::Taken && claim.tag == tag && usize::from(claim.runner) == index
             })
         };
-        self.books.open_jobs().filter(held)
+        self.ledger.open_jobs().filter(held)
     }
 
     /// Restores what a dead worker's job overwrote. All of it is checked before any of it is used.
-    fn undo(&mut self, index: usize, left: &undo::Left, batch: &mut Batch<'_>) -> Result<(), String> {
-        let job = usize::try_from(left.job).ok().filter(|&job| job < self.books.window().jobs);
-        let job = job.ok_or_else(|| format!("it is for job {} of {}", left.job, self.books.window().jobs))?;
-        if !self.books.is_open(job) || left.entries.is_empty() {
+    fn undo(&mut self, index: usize, left: &undo::PendingUndo, batch: &mut Batch<'_>) -> Result<(), String> {
+        let job = usize::try_from(left.job).ok().filter(|&job| job < self.ledger.window().jobs);
+        let job = job.ok_or_else(|| format!("it is for job {} of {}", left.job, self.ledger.window().jobs))?;
+        if !self.ledger.is_open(job) || left.entries.is_empty() {
             return Ok(());
         }
         if self.held(index).all(|held| held != job) {
             return Err("it is for a job that the worker had not claimed".to_owned());
         }
-        let number = self.books.number(job);
+        let number = self.ledger.number(job);
         for entry in undo::entries(&left.entries) {
             let (offset, bytes) = entry?;
             if !(batch.undo_allowed)(number, offset, bytes.len() as u64) {
@@ -204,7 +204,7 @@ impl Crew {
         for (offset, bytes) in undo::entries(&left.entries).flatten() {
             (batch.restore)(offset, bytes);
         }
-        self.books.report.undone += 1;
+        self.ledger.report.undone += 1;
         Ok(())
     }
 
@@ -215,44 +215,44 @@ impl Crew {
         index: usize,
         runner: RunnerName,
         status: &str,
-        condemned: Option<&Condemned>,
+        termination: Option<&Termination>,
         batch: &Batch<'_>,
     ) {
-        let number = self.books.number(job);
-        let attempts = self.books.add_attempt(job);
-        let deadline = (batch.deadline)(number).filter(|_| matches!(condemned, Some(Condemned::Deadline)));
+        let number = self.ledger.number(job);
+        let attempts = self.ledger.add_attempt(job);
+        let deadline = (batch.deadline)(number).filter(|_| matches!(termination, Some(Termination::Deadline)));
         if self.kind == WorkerKind::Thread {
-            let message = match condemned {
-                Some(Condemned::Protocol(message)) => message.clone(),
+            let message = match termination {
+                Some(Termination::Protocol(message)) => message.clone(),
                 _ => status.to_owned(),
             };
-            self.books.fail(JobFailure::Protocol { job: number, runner, message });
+            self.ledger.fail(JobFailure::Protocol { job: number, runner, message });
         } else if attempts >= self.deaths_per_job_max {
-            let status = match condemned {
-                Some(Condemned::Protocol(message)) => format!("it broke the worker protocol: {message}"),
+            let status = match termination {
+                Some(Termination::Protocol(message)) => format!("it broke the worker protocol: {message}"),
                 _ => status.to_owned(),
             };
-            self.books.fail(match deadline {
+            self.ledger.fail(match deadline {
                 Some(deadline) => JobFailure::Deadline { job: number, deadline, tries: u32::from(attempts), runner },
                 None => JobFailure::KilledWorkers { job: number, deaths: u32::from(attempts), runner, status },
             });
         }
-        let free = Claim::free(self.books.window().tag(), attempts);
-        if self.books.failing() {
+        let free = Claim::free(self.ledger.window().tag(), attempts);
+        if self.ledger.failing() {
             self.board.claim(job).store(free.withdrawn().pack(), Ordering::Release);
-            self.books.settle(job, Standing::Dropped);
+            self.ledger.settle(job, JobState::Dropped);
             return;
         }
-        self.books.report.retries += 1;
+        self.ledger.report.retries += 1;
         let (now, worker) = (self.recorder.now(), index as u32);
         self.recorder.record(now, now, EventKind::Retried { worker, job: number, attempt: attempts });
         // Release: whoever claims it next sees what was undone.
         self.board.claim(job).store(free.pack(), Ordering::Release);
-        self.spread_news();
+        self.announce_retries();
     }
 
-    fn spread_news(&self) {
-        self.board.add_news();
+    fn announce_retries(&self) {
+        self.board.add_retry();
         self.wake(usize::MAX);
     }
 
@@ -261,32 +261,32 @@ impl Crew {
         if self.kind == WorkerKind::Thread {
             return;
         }
-        let tag = self.books.window().tag();
+        let tag = self.ledger.window().tag();
         let held = self.held(index).next();
-        let number = held.map(|job| self.books.number(job));
-        let member = &mut self.members[index];
+        let number = held.map(|job| self.ledger.number(job));
+        let handle = &mut self.handles[index];
         let (Some(job), Some(number)) = (held, number) else {
-            member.watched = None;
+            handle.watched = None;
             return;
         };
         let Some(deadline) = (batch.deadline)(number) else { return };
-        match member.watched {
+        match handle.watched {
             Some((watched, of, since)) if (watched, of) == (job, tag) => {
                 if since.elapsed() > deadline {
-                    member.condemn(Condemned::Deadline);
+                    handle.terminate(Termination::Deadline);
                 }
             }
-            _ => member.watched = Some((job, tag, Instant::now())),
+            _ => handle.watched = Some((job, tag, Instant::now())),
         }
     }
 
     /// Finds jobs that nobody runs and nobody will run: free ones that the cursor lost, or claimed ones whose worker
     /// says that it is idle.
     fn check_lost_jobs(&mut self, batch: &Batch<'_>, staged: &mut Staged) {
-        let window = *self.books.window();
-        let news = self.board.news();
-        let idle = |member: &Member| !member.is_ready() || self.board.is_idle(member.index, &window, news);
-        if !self.members.iter().all(idle) || !self.members.iter().any(Member::is_ready) {
+        let window = *self.ledger.window();
+        let retries = self.board.retries();
+        let idle = |handle: &WorkerHandle| !handle.is_ready() || self.board.is_idle(handle.index, &window, retries);
+        if !self.handles.iter().all(idle) || !self.handles.iter().any(WorkerHandle::is_ready) {
             return;
         }
         // They published before they said so.
@@ -294,12 +294,12 @@ impl Crew {
         let tag = window.tag();
         let mut free = false;
         let mut lost = None;
-        for job in self.books.open_jobs() {
+        for job in self.ledger.open_jobs() {
             match Claim::unpack(self.board.claim(job).load(Ordering::Acquire)) {
-                Some(claim) if claim == Claim::free(tag, self.books.attempts(job)) => free = true,
+                Some(claim) if claim == Claim::free(tag, self.ledger.attempts(job)) => free = true,
                 Some(claim) if claim.tag == tag && claim.state == State::Taken => {
-                    let holder = self.members.get(usize::from(claim.runner));
-                    if holder.is_none_or(Member::is_ready) {
+                    let holder = self.handles.get(usize::from(claim.runner));
+                    if holder.is_none_or(WorkerHandle::is_ready) {
                         lost = Some(job);
                     }
                 }
@@ -307,31 +307,31 @@ impl Crew {
             }
         }
         if let Some(job) = lost {
-            let (job, number) = (job, self.books.number(job));
+            let (job, number) = (job, self.ledger.number(job));
             let message = "the job was claimed and never run".to_owned();
-            self.books.fail(JobFailure::Protocol { job: number, runner: RunnerName::Main, message });
-            self.books.settle(job, Standing::Dropped);
-        } else if free && !self.books.failing() {
-            self.spread_news();
+            self.ledger.fail(JobFailure::Protocol { job: number, runner: RunnerName::Main, message });
+            self.ledger.settle(job, JobState::Dropped);
+        } else if free && !self.ledger.failing() {
+            self.announce_retries();
         }
     }
 
     fn all_lost(&self) -> Option<String> {
         let mut reason = None;
-        for member in &self.members {
-            reason = Some(member.lost()?.to_owned());
+        for handle in &self.handles {
+            reason = Some(handle.lost()?.to_owned());
         }
         reason
     }
 
     /// No worker is left: jobs that main must not run fail, those that killed one among them.
     fn fail_orphans(&mut self, reason: &str) {
-        let orphan = self.books.open_jobs().find(|&job| self.books.attempts(job) > 0 || self.place == Place::Workers);
+        let orphan = self.ledger.open_jobs().find(|&job| self.ledger.attempts(job) > 0 || self.place == Place::Workers);
         if let Some(job) = orphan
-            && !self.books.failing()
+            && !self.ledger.failing()
         {
-            let job = self.books.number(job);
-            self.books.fail(JobFailure::NoWorkers { job, reason: reason.to_owned() });
+            let job = self.ledger.number(job);
+            self.ledger.fail(JobFailure::NoWorkers { job, reason: reason.to_owned() });
         }
     }
 }

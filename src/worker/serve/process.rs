@@ -4,143 +4,29 @@
 //! environment. Neither outlives the other by mistake: main holds a pidfd of each worker, and each worker has a thread
 //! that waits on a pidfd of main and kills its process when main is gone, whatever its kernels are doing. (The
 //! parent-death signal would do the same, but it fires when the *thread* that started the worker ends.) That takes a
-//! moment, and for ever where the worker is stopped: so each worker inherits main's open file with the lock of the crew, as
+//! moment, and for ever where the worker is stopped: so each worker inherits main's open file with the lock that all workers share, as
 //! its standard input, from its first instruction on. Who takes the region over needs that lock.
 //!
 //! Invariants: a process is killed through its handle, never by a number that may have been reused; a worker that
 //! main does not expect never touches a lane or the world.
 #![forbid(unsafe_code)]
 
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use crate::trace::{Recorder, RingPlace};
 
-use super::Runner;
-use super::board::{Attached, Board, Message};
-use super::error::WorkerError;
-use super::lane::{LanePlan, WorkerLane};
-use super::serving::{ProgramSource, Server};
 use crate::fault;
+use crate::worker::Runner;
+use crate::worker::error::WorkerError;
+use crate::worker::serve::worker_loop::{ProgramSource, WorkerLoop};
+use crate::worker::shared::board::{Attached, Board, Message};
+use crate::worker::shared::lane::{LanePlan, WorkerLane};
 
-pub(super) use crate::limits::WORKER_VARIABLE as VARIABLE;
-
-/// What main holds of a worker process.
-pub(super) struct Process {
-    child: Child,
-    /// A forked copy must leave the process alone.
-    maker: crate::os::Maker,
-    #[cfg(target_os = "linux")]
-    pidfd: Option<rustix::fd::OwnedFd>,
-}
-
-impl Process {
-    /// Starts a worker.
-    pub(super) fn start(
-        command: &super::WorkerCommand,
-        board: &str,
-        index: usize,
-        epoch: u32,
-        crew: Option<&std::fs::File>,
-    ) -> std::io::Result<Process> {
-        let held = crew.map(std::fs::File::try_clone).transpose()?;
-        let child = Command::new(&command.program)
-            .args(&command.args)
-            .env(VARIABLE, format!("{board}:{index}:{epoch}"))
-            .stdin(held.map_or_else(Stdio::null, Stdio::from))
-            // A terminal's Ctrl-C is for main, which ends its workers when it is done.
-            .process_group(0)
-            .spawn()?;
-        #[cfg(target_os = "linux")]
-        let pidfd =
-            pid(&child).and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok());
-        Ok(Process {
-            child,
-            maker: crate::os::Maker::this(),
-            #[cfg(target_os = "linux")]
-            pidfd,
-        })
-    }
-
-    /// Its process id.
-    pub(super) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// How it ended; none: it lives. Once it has ended, none of its instructions runs any more.
-    pub(super) fn ended(&mut self) -> Option<String> {
-        #[cfg(target_os = "linux")]
-        if let Some(pidfd) = &self.pidfd
-            && !has_ended(pidfd, Some(std::time::Duration::ZERO))
-        {
-            return None;
-        }
-        match self.child.try_wait() {
-            Ok(Some(status)) => Some(status.to_string()),
-            // A pidfd says that it has ended, and the status has not been collected yet.
-            Ok(None) if self.has_pidfd() => self.child.wait().ok().map(|status| status.to_string()),
-            Ok(None) => None,
-            // Somebody else in this process collects children.
-            Err(_) => Some("its exit status was collected by someone else".to_owned()),
-        }
-    }
-
-    fn has_pidfd(&self) -> bool {
-        #[cfg(target_os = "linux")]
-        return self.pidfd.is_some();
-        #[cfg(not(target_os = "linux"))]
-        false
-    }
-
-    /// Whether a signal ended it. To be asked once it has ended.
-    pub(super) fn was_killed(&mut self) -> bool {
-        use std::os::unix::process::ExitStatusExt as _;
-        // a status that somebody else collected tells nothing: as if it had been killed
-        self.child.try_wait().map_or(true, |status| status.is_some_and(|status| status.signal().is_some()))
-    }
-
-    /// Kills it; [`Process::ended`] tells when it is dead.
-    pub(super) fn kill(&mut self) {
-        #[cfg(target_os = "linux")]
-        if let Some(pidfd) = &self.pidfd {
-            let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
-            return;
-        }
-        let _ = self.child.kill();
-    }
-
-    /// Waits for its end, at most this long, then kills it and waits.
-    pub(super) fn end(&mut self, grace: std::time::Duration) {
-        let begun = std::time::Instant::now();
-        while self.ended().is_none() {
-            if begun.elapsed() >= grace {
-                self.kill();
-                let _ = self.child.wait();
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_micros(200));
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if self.maker.is_here() && self.ended().is_none() {
-            self.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
-fn pid(child: &Child) -> Option<rustix::process::Pid> {
-    rustix::process::Pid::from_raw(i32::try_from(child.id()).ok()?)
-}
+pub(in crate::worker) use crate::limits::WORKER_VARIABLE as VARIABLE;
 
 /// Whether the process of a pidfd ends within this time; without a time: waits for it.
 #[cfg(target_os = "linux")]
-fn has_ended(pidfd: &rustix::fd::OwnedFd, within: Option<std::time::Duration>) -> bool {
+pub(in crate::worker) fn has_ended(pidfd: &rustix::fd::OwnedFd, within: Option<std::time::Duration>) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let within = within.map(|time| Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) });
     let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
@@ -204,7 +90,7 @@ pub(crate) fn serve_with(
     make_runner: impl FnOnce(&WorkerStart) -> Result<Served, WorkerError>,
 ) -> Result<bool, WorkerError> {
     let Some(Ticket { board, index, epoch }) = ticket()? else { return Ok(false) };
-    keep_crew_lock();
+    keep_workers_lock();
     let board = Board::open(&board)?;
     watch_main(board.main_pid())?;
     let attached = board.attach(index, epoch, std::process::id()).ok_or(WorkerError::NotExpected { index, epoch })?;
@@ -222,9 +108,9 @@ pub(crate) fn serve_with(
     }
 }
 
-/// Moves the open file that holds the crew's lock from standard input to where nobody closes or inherits it. It goes with
+/// Moves the open file that holds the workers' lock from standard input to where nobody closes or inherits it. It goes with
 /// this process. Where it cannot be moved it stays: that is as good.
-fn keep_crew_lock() {
+fn keep_workers_lock() {
     let Ok(nothing) = std::fs::File::open("/dev/null") else { return };
     if let Ok(held) = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)
         && rustix::stdio::dup2_stdin(&nothing).is_ok()
@@ -236,7 +122,7 @@ fn keep_crew_lock() {
 fn set_up(
     attached: &Attached,
     make_runner: impl FnOnce(&WorkerStart) -> Result<Served, WorkerError>,
-) -> Result<Server, (Message, WorkerError)> {
+) -> Result<WorkerLoop, (Message, WorkerError)> {
     let plain = |error: WorkerError| (Message::Text(error.to_string()), error);
     let wrong = |message: &str| plain(WorkerError::Board { message: message.to_owned() });
     let (board, index) = (attached.board(), attached.worker());
@@ -254,7 +140,7 @@ fn set_up(
         return Err((Message::Registration(line, text), WorkerError::RegistrationsDiffer { line }));
     }
     let (lane, undo) = WorkerLane::open(attached, plan).map_err(plain)?;
-    Ok(Server::new(board.clone(), index, lane, Some(undo), runner, ProgramSource::Segment, recorder))
+    Ok(WorkerLoop::new(board.clone(), index, lane, Some(undo), runner, ProgramSource::Segment, recorder))
 }
 
 /// The first line, counted from 1, in which `other` differs from `text`, and that line of `other`.

@@ -17,12 +17,12 @@
 
 use std::sync::atomic::{Ordering, fence};
 
-use super::board::Window;
-use super::memory::Memory;
 use crate::fault;
+use crate::worker::shared::board::Window;
+use crate::worker::shared::memory::Memory;
 
 /// Words of the undo area's head.
-pub(super) const UNDO_WORDS: usize = 16;
+pub(in crate::worker) const UNDO_WORDS: usize = 16;
 const ARMED: usize = 0;
 const JOB: usize = 1;
 const USED: usize = 2;
@@ -43,7 +43,13 @@ impl<'a> Undo<'a> {
     /// # Safety
     /// - The calling worker is the only one that uses this lane's area, until it is dead.
     /// - `at..at + bytes` of the tail is the area, and nothing else is there.
-    pub(super) unsafe fn begin(memory: &'a Memory, at: usize, bytes: usize, window: &Window, job: usize) -> Undo<'a> {
+    pub(in crate::worker) unsafe fn begin(
+        memory: &'a Memory,
+        at: usize,
+        bytes: usize,
+        window: &Window,
+        job: usize,
+    ) -> Undo<'a> {
         let words = memory.words();
         words[ARMED].store(0, Ordering::Relaxed);
         words[USED].store(0, Ordering::Release);
@@ -86,13 +92,13 @@ impl<'a> Undo<'a> {
 }
 
 /// A worker: its job's end was published; there is nothing to undo any more.
-pub(super) fn disarm(memory: &Memory) {
+pub(in crate::worker) fn disarm(memory: &Memory) {
     memory.words()[ARMED].store(0, Ordering::Release);
 }
 
 /// What a dead worker left.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Left {
+pub(in crate::worker) struct PendingUndo {
     /// The job of the window that it was armed for.
     pub job: u64,
     /// Whole entries, as bytes; not checked yet.
@@ -104,12 +110,12 @@ pub(super) struct Left {
 /// # Safety
 /// - The worker of this lane is dead and nobody has taken its place.
 /// - `at..at + bytes` of the tail is the area.
-pub(super) unsafe fn left_behind(
+pub(in crate::worker) unsafe fn pending_undo(
     memory: &Memory,
     at: usize,
     bytes: usize,
     window: &Window,
-) -> Option<Result<Left, String>> {
+) -> Option<Result<PendingUndo, String>> {
     let words = memory.words();
     if words[ARMED].load(Ordering::Acquire) != window.tag() << 1 | 1 {
         return None;
@@ -122,11 +128,11 @@ pub(super) unsafe fn left_behind(
     let mut entries = Vec::new();
     // SAFETY: inside the area (checked above); its only writer is dead (the caller's duty).
     unsafe { memory.read_tail(at, used as usize, &mut entries) };
-    Some(Ok(Left { job, entries }))
+    Some(Ok(PendingUndo { job, entries }))
 }
 
 /// Walks a copy of entries: offset and bytes of each. Errors say what cannot be right.
-pub(super) fn entries(mut rest: &[u8]) -> impl Iterator<Item = Result<(u64, &[u8]), String>> {
+pub(in crate::worker) fn entries(mut rest: &[u8]) -> impl Iterator<Item = Result<(u64, &[u8]), String>> {
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
@@ -150,14 +156,14 @@ pub(super) fn entries(mut rest: &[u8]) -> impl Iterator<Item = Result<(u64, &[u8
 
 /// For tests elsewhere: damages the area's head.
 #[cfg(test)]
-pub(super) fn set_used(memory: &Memory, used: u64) {
+pub(in crate::worker) fn set_used(memory: &Memory, used: u64) {
     memory.words()[USED].store(used, Ordering::Relaxed);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::Plan;
     use super::*;
+    use crate::worker::shared::memory::Plan;
     use proptest::prelude::*;
 
     const WINDOW: Window = Window { sequence: 6, jobs: 4, first: 0 };
@@ -166,9 +172,9 @@ mod tests {
         Memory::heap(Plan { futexes: 0, words: UNDO_WORDS, tail_bytes: 256 }).unwrap()
     }
 
-    fn left(memory: &Memory, window: &Window) -> Option<Result<Left, String>> {
+    fn left(memory: &Memory, window: &Window) -> Option<Result<PendingUndo, String>> {
         // SAFETY: the only user is this thread, whose Undo is gone.
-        unsafe { left_behind(memory, 128, 128, window) }
+        unsafe { pending_undo(memory, 128, 128, window) }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use crate::patch::{HEADER_BYTES, Header, Kind};
 
-use super::job::Fault;
+use crate::worker::serve::job::Fault;
 
 /// The job under way on a worker's ring.
 #[derive(Debug)]
@@ -23,13 +23,13 @@ struct Open {
 
 /// Collects one worker's records.
 #[derive(Debug, Default)]
-pub(super) struct Collector {
+pub(in crate::worker) struct Collector {
     open: Option<Open>,
 }
 
 /// A job that came to its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(in crate::worker) struct Ended {
     pub job: u32,
     pub attempt: u32,
     /// Its records in the arena.
@@ -53,13 +53,13 @@ fn words<const N: usize>(record: &[u8]) -> Result<[u32; N], String> {
 
 impl Collector {
     /// Forgets what is under way: the worker is dead, or a new one takes its place.
-    pub(super) fn reset(&mut self) {
+    pub(in crate::worker) fn reset(&mut self) {
         self.open = None;
     }
 
     /// Takes one record. `may_begin` says whether this worker holds this job for this attempt. An error says how the
     /// worker broke the protocol.
-    pub(super) fn take(
+    pub(in crate::worker) fn take(
         &mut self,
         record: &[u8],
         arena: &mut Vec<u8>,
@@ -109,7 +109,7 @@ impl Collector {
 }
 
 /// Where the body of a job that main itself wrote lies: behind its begin, before its end, and what the end says.
-pub(super) fn own_job(job: &[u8]) -> Option<(std::ops::Range<usize>, u32, u32)> {
+pub(in crate::worker) fn own_job(job: &[u8]) -> Option<(std::ops::Range<usize>, u32, u32)> {
     const BEGIN_BYTES: usize = HEADER_BYTES + 8;
     const END_BYTES: usize = HEADER_BYTES + 24;
     let end_at = job.len().checked_sub(END_BYTES).filter(|&at| at >= BEGIN_BYTES)?;

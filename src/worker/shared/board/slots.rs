@@ -53,7 +53,7 @@ impl Board {
         for at in [1, 2, 5] {
             self.slot(worker, at).store(0, Ordering::Relaxed);
         }
-        self.bell(worker).store(super::super::wait::AWAKE, Ordering::Relaxed);
+        self.bell(worker).store(crate::worker::shared::wait::AWAKE, Ordering::Relaxed);
         self.word(messages_at(self.workers) + worker * (MESSAGE_WORDS + 1)).store(0, Ordering::Relaxed);
         let mut bytes = [0; ID_WORDS * 8];
         bytes[..lane.len()].copy_from_slice(lane.as_bytes());
@@ -106,14 +106,14 @@ impl Board {
         (self.slot(worker, 3).load(Ordering::Relaxed), self.slot(worker, 4).load(Ordering::Relaxed))
     }
 
-    /// A worker: nothing is left to claim for it, as of this news of this window.
-    pub(in crate::worker) fn set_idle(&self, worker: usize, window: &Window, news: u64) {
-        self.slot(worker, 5).store(idle_word(window, news), Ordering::Release);
+    /// A worker: nothing is left to claim for it, after so many retries in this window.
+    pub(in crate::worker) fn set_idle(&self, worker: usize, window: &Window, retries: u64) {
+        self.slot(worker, 5).store(idle_word(window, retries), Ordering::Release);
     }
 
     /// Whether a worker has said so.
-    pub(in crate::worker) fn is_idle(&self, worker: usize, window: &Window, news: u64) -> bool {
-        self.slot(worker, 5).load(Ordering::Acquire) == idle_word(window, news)
+    pub(in crate::worker) fn is_idle(&self, worker: usize, window: &Window, retries: u64) -> bool {
+        self.slot(worker, 5).load(Ordering::Acquire) == idle_word(window, retries)
     }
 
     /// A worker: leaves a message before it gives up.
@@ -172,17 +172,17 @@ impl Attached {
     /// The worker takes jobs from now on.
     pub(in crate::worker) fn ready(&self) {
         self.board.set_stage(self.worker, self.epoch, Stage::Ready);
-        super::super::wait::wake(self.board.main_bell());
+        crate::worker::shared::wait::wake(self.board.main_bell());
     }
 
     /// The worker gives up, and says why.
     pub(in crate::worker) fn refuse(&self, message: &Message) {
         self.board.leave_message(self.worker, message);
         self.board.set_stage(self.worker, self.epoch, Stage::Refused);
-        super::super::wait::wake(self.board.main_bell());
+        crate::worker::shared::wait::wake(self.board.main_bell());
     }
 }
 
-fn idle_word(window: &Window, news: u64) -> u64 {
-    (window.tag() << 24) ^ (news << 1) | 1
+fn idle_word(window: &Window, retries: u64) -> u64 {
+    (window.tag() << 24) ^ (retries << 1) | 1
 }

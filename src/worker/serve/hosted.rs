@@ -1,6 +1,6 @@
 //! Workers that run on threads of the embedder: the pool makes the work, the embedder brings the threads.
 //!
-//! Invariants: nobody else ever runs the work of a [`HostedWorker`]; its post says that it has ended only when no
+//! Invariants: nobody else ever runs the work of a [`HostedWorker`]; its link says that it has ended only when no
 //! thread can touch the world for it any more. Until a thread has come, main does the worker's part.
 #![expect(unsafe_code, reason = "that a thread has ended short of returning is the embedder's word")]
 
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use crate::os::Instant;
 
-use super::board::Board;
-use super::error::WorkerError;
-use super::program::lock;
-use super::wait;
+use crate::worker::error::WorkerError;
+use crate::worker::shared::board::Board;
+use crate::worker::shared::program::lock;
+use crate::worker::shared::wait;
 
 /// No thread has come.
 const VACANT: u32 = 0;
@@ -25,29 +25,29 @@ const ENDED: u32 = 2;
 /// The pool closed before one came.
 const CLOSED: u32 = 3;
 
-/// How long main sleeps between two looks at a post that is to end.
+/// How long main sleeps between two looks at a link that is to end.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Where main sees how a hosted worker stands.
-pub(super) struct Post {
+pub(in crate::worker) struct HostedLink {
     state: AtomicU32,
     board: Board,
     reason: Mutex<Option<String>>,
 }
 
-impl Post {
+impl HostedLink {
     /// A vacant one.
-    pub(super) fn new(board: Board) -> Arc<Post> {
-        Arc::new(Post { state: AtomicU32::new(VACANT), board, reason: Mutex::new(None) })
+    pub(in crate::worker) fn new(board: Board) -> Arc<HostedLink> {
+        Arc::new(HostedLink { state: AtomicU32::new(VACANT), board, reason: Mutex::new(None) })
     }
 
     /// Whether a thread is at work.
-    pub(super) fn is_serving(&self) -> bool {
+    pub(in crate::worker) fn is_serving(&self) -> bool {
         self.state.load(Ordering::Acquire) == SERVING
     }
 
     /// Why the thread has left, if it has.
-    pub(super) fn ended(&self) -> Option<String> {
+    pub(in crate::worker) fn ended(&self) -> Option<String> {
         // SYNC POINT: hosted end
         let ended = self.state.load(Ordering::Acquire) == ENDED;
         ended.then(|| lock(&self.reason).clone().unwrap_or_else(|| "its thread ended".to_owned()))
@@ -55,7 +55,7 @@ impl Post {
 
     /// Lets nobody come any more, and waits until who is there has left, at most `grace`. What a thread that has not
     /// left by then still holds, it holds by counted references. The board says already that the pool is closing.
-    pub(super) fn close(&self, grace: Duration) {
+    pub(in crate::worker) fn close(&self, grace: Duration) {
         let begun = Instant::now();
         let vacant = self.state.compare_exchange(VACANT, CLOSED, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         while !vacant && self.is_serving() && begun.elapsed() < grace {
@@ -70,8 +70,8 @@ impl Post {
     }
 }
 
-/// Says on the post that the thread has left, however it does.
-struct Leave(Arc<Post>);
+/// Says on the link that the thread has left, however it does.
+struct Leave(Arc<HostedLink>);
 
 impl Drop for Leave {
     fn drop(&mut self) {
@@ -82,17 +82,17 @@ impl Drop for Leave {
 /// A worker's part of a pool, for a thread that the embedder brings: see `Simulation::hosted_workers`.
 pub struct HostedWorker {
     index: usize,
-    post: Arc<Post>,
+    link: Arc<HostedLink>,
     serve: Option<Box<dyn FnOnce() -> Result<(), WorkerError> + Send>>,
 }
 
 impl HostedWorker {
-    pub(super) fn new(
+    pub(in crate::worker) fn new(
         index: usize,
-        post: Arc<Post>,
+        link: Arc<HostedLink>,
         serve: impl FnOnce() -> Result<(), WorkerError> + Send + 'static,
     ) -> HostedWorker {
-        HostedWorker { index, post, serve: Some(Box::new(serve)) }
+        HostedWorker { index, link, serve: Some(Box::new(serve)) }
     }
 
     /// Its index in the pool.
@@ -108,25 +108,25 @@ impl HostedWorker {
     /// What makes it impossible to go on; the simulation goes on without it.
     pub fn run(mut self) -> Result<(), WorkerError> {
         let Some(serve) = self.serve.take() else { return Ok(()) };
-        let came = self.post.state.compare_exchange(VACANT, SERVING, Ordering::SeqCst, Ordering::SeqCst);
+        let came = self.link.state.compare_exchange(VACANT, SERVING, Ordering::SeqCst, Ordering::SeqCst);
         if came.is_err() {
             return Ok(());
         }
-        let _leave = Leave(Arc::clone(&self.post));
+        let _leave = Leave(Arc::clone(&self.link));
         serve()
     }
 
     /// What the embedder keeps to report the worker's death where its thread may stop without returning or unwinding.
     #[must_use]
     pub fn death_notice(&self) -> DeathNotice {
-        DeathNotice { post: Arc::clone(&self.post) }
+        DeathNotice { link: Arc::clone(&self.link) }
     }
 }
 
 impl Drop for HostedWorker {
     fn drop(&mut self) {
         // Nobody will come.
-        let _ = self.post.state.compare_exchange(VACANT, ENDED, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self.link.state.compare_exchange(VACANT, ENDED, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 
@@ -139,7 +139,7 @@ impl fmt::Debug for HostedWorker {
 /// For threads that can stop in the middle, as a WebAssembly thread does in a trap: how their simulation hears of it.
 #[derive(Clone)]
 pub struct DeathNotice {
-    post: Arc<Post>,
+    link: Arc<HostedLink>,
 }
 
 impl DeathNotice {
@@ -149,15 +149,15 @@ impl DeathNotice {
     /// # Safety
     /// - The thread that was in [`HostedWorker::run`] executes nothing of it any more, and never will.
     pub unsafe fn give(&self, reason: impl Into<String>) {
-        if self.post.is_serving() {
-            *lock(&self.post.reason) = Some(reason.into());
-            self.post.end();
+        if self.link.is_serving() {
+            *lock(&self.link.reason) = Some(reason.into());
+            self.link.end();
         }
     }
 }
 
 impl fmt::Debug for DeathNotice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DeathNotice").field("serving", &self.post.is_serving()).finish()
+        f.debug_struct("DeathNotice").field("serving", &self.link.is_serving()).finish()
     }
 }

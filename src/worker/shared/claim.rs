@@ -11,13 +11,13 @@
 #![forbid(unsafe_code)]
 
 /// The runner number of the main process.
-pub(super) const MAIN: u8 = u8::MAX;
+pub(in crate::worker) const MAIN: u8 = u8::MAX;
 /// Attempts that fit a word.
-pub(super) const ATTEMPTS_MAX: u8 = 63;
+pub(in crate::worker) const ATTEMPTS_MAX: u8 = 63;
 
 /// What may be done with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(in crate::worker) enum State {
     /// Anyone may claim it.
     Free,
     /// A runner has it (or had it: what counts as done is known to main alone).
@@ -28,7 +28,7 @@ pub(super) enum State {
 
 /// A claim word, unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(in crate::worker) struct Claim {
     /// The window it belongs to; 48 bits.
     pub tag: u64,
     /// Who has it.
@@ -41,22 +41,22 @@ pub(super) struct Claim {
 
 impl Claim {
     /// A job that anyone may claim.
-    pub(super) fn free(tag: u64, attempt: u8) -> Claim {
+    pub(in crate::worker) fn free(tag: u64, attempt: u8) -> Claim {
         Claim { tag, runner: 0, attempt, state: State::Free }
     }
 
     /// The same job, claimed.
-    pub(super) fn taken_by(self, runner: u8) -> Claim {
+    pub(in crate::worker) fn taken_by(self, runner: u8) -> Claim {
         Claim { runner, state: State::Taken, ..self }
     }
 
     /// The same job, withdrawn.
-    pub(super) fn withdrawn(self) -> Claim {
+    pub(in crate::worker) fn withdrawn(self) -> Claim {
         Claim { runner: 0, state: State::Withdrawn, ..self }
     }
 
     /// As a word.
-    pub(super) fn pack(self) -> u64 {
+    pub(in crate::worker) fn pack(self) -> u64 {
         let state = match self.state {
             State::Free => 0,
             State::Taken => 1,
@@ -66,7 +66,7 @@ impl Claim {
     }
 
     /// From a word; none for a state that does not exist.
-    pub(super) fn unpack(word: u64) -> Option<Claim> {
+    pub(in crate::worker) fn unpack(word: u64) -> Option<Claim> {
         let state = match word & 3 {
             0 => State::Free,
             1 => State::Taken,

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use shared_memory::{Shmem, ShmemConf};
 
-use super::memory::MemoryError;
+use crate::worker::shared::memory::MemoryError;
 
 /// All names begin with this.
 const PREFIX: &str = crate::limits::WORKER_MEMORY_PREFIX;
@@ -16,7 +16,7 @@ const PREFIX: &str = crate::limits::WORKER_MEMORY_PREFIX;
 const FOLDER: &str = "/dev/shm";
 
 /// A mapped segment.
-pub(super) struct Segment {
+pub(in crate::worker) struct Segment {
     shmem: Shmem,
     /// A forked copy must not unlink it.
     maker: crate::os::Maker,
@@ -30,7 +30,7 @@ fn os_error(what: &'static str, id: &str, message: impl ToString) -> MemoryError
 
 impl Segment {
     /// A new segment of at least this many bytes, all zero.
-    pub(super) fn create(bytes: usize) -> Result<Segment, MemoryError> {
+    pub(in crate::worker) fn create(bytes: usize) -> Result<Segment, MemoryError> {
         let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
         // Short enough for systems that allow 31 bytes.
         let id = format!("/{PREFIX}{:x}", random >> 12);
@@ -75,23 +75,23 @@ impl Segment {
     }
 
     /// Opens a segment that another process owns.
-    pub(super) fn open(id: &str) -> Result<Segment, MemoryError> {
+    pub(in crate::worker) fn open(id: &str) -> Result<Segment, MemoryError> {
         let shmem = ShmemConf::new().os_id(id).open().map_err(|error| os_error("open", id, error))?;
         Ok(Segment { shmem, maker: crate::os::Maker::this(), _lock: None })
     }
 
     /// Its name.
-    pub(super) fn id(&self) -> &str {
+    pub(in crate::worker) fn id(&self) -> &str {
         self.shmem.get_os_id()
     }
 
     /// Its size in bytes.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::worker) fn len(&self) -> usize {
         self.shmem.len()
     }
 
     /// Where it is mapped.
-    pub(super) fn base(&self) -> *mut u8 {
+    pub(in crate::worker) fn base(&self) -> *mut u8 {
         self.shmem.as_ptr()
     }
 }
@@ -109,7 +109,7 @@ impl Drop for Segment {
 /// A segment that is locked has a living owner, in whatever process namespace; one younger than ten seconds may just
 /// not be locked yet. Errors mean that it is not ours to remove.
 #[cfg(target_os = "linux")]
-pub(super) fn sweep() -> usize {
+pub(in crate::worker) fn sweep() -> usize {
     use rustix::fs::{FlockOperation, Mode, OFlags};
     let Ok(folder) = std::fs::read_dir(FOLDER) else { return 0 };
     let mut swept = 0;
@@ -137,6 +137,6 @@ pub(super) fn sweep() -> usize {
 
 /// Nothing to sweep where segments have no files.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn sweep() -> usize {
+pub(in crate::worker) fn sweep() -> usize {
     0
 }

@@ -7,17 +7,17 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::board::Board;
-use super::memory::{Memory, MemoryError, Plan};
-use super::serving::ProgramBlock;
+use crate::worker::serve::worker_loop::ProgramBlock;
+use crate::worker::shared::board::Board;
+use crate::worker::shared::memory::{Memory, MemoryError, Plan};
 
 /// Locks; nobody panics while it holds the lock. The standard library's mutex, as it is the one that can wait in WebAssembly.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(in crate::worker) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Where the program of the present batch lies for the workers.
-pub(super) struct Program {
+pub(in crate::worker) struct Program {
     shared: bool,
     /// For threads.
     pub heap: Arc<Mutex<ProgramBlock>>,
@@ -39,7 +39,7 @@ impl Program {
     }
 
     /// An empty block.
-    pub(super) fn new(shared: bool) -> Result<Program, MemoryError> {
+    pub(in crate::worker) fn new(shared: bool) -> Result<Program, MemoryError> {
         let words = 1 << 12;
         let memory = Program::block(words, shared)?;
         let heap = Arc::new(Mutex::new((1, memory.clone())));
@@ -47,7 +47,7 @@ impl Program {
     }
 
     /// Makes room for a program: a larger block replaces one that it outgrew.
-    pub(super) fn reserve(&mut self, words: usize) -> Result<(), MemoryError> {
+    pub(in crate::worker) fn reserve(&mut self, words: usize) -> Result<(), MemoryError> {
         if words > self.words {
             self.words = words.next_power_of_two();
             self.memory = Program::block(self.words, self.shared)?;
@@ -58,7 +58,7 @@ impl Program {
     }
 
     /// Stores a program. The window is shut.
-    pub(super) fn store(&mut self, program: &[u64], board: &Board) {
+    pub(in crate::worker) fn store(&mut self, program: &[u64], board: &Board) {
         for (word, &value) in self.memory.words().iter().zip(program) {
             word.store(value, Ordering::Relaxed);
         }

@@ -7,9 +7,9 @@
 /// Where a job's records are, and how the job went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobRun {
-    pub(super) arena: u8,
-    pub(super) start: usize,
-    pub(super) bytes: usize,
+    pub(in crate::worker) arena: u8,
+    pub(in crate::worker) start: usize,
+    pub(in crate::worker) bytes: usize,
     /// Records the job left.
     pub records: u32,
     /// Entities the job spawned.
@@ -68,7 +68,7 @@ impl Staged {
     }
 
     /// Forgets all records, keeps all memory.
-    pub(super) fn reset(&mut self, jobs: u32, workers: usize) {
+    pub(in crate::worker) fn reset(&mut self, jobs: u32, workers: usize) {
         self.jobs.clear();
         self.jobs.resize(jobs as usize, JobRun::default());
         self.arenas.iter_mut().for_each(Vec::clear);
@@ -78,17 +78,17 @@ impl Staged {
     }
 
     /// The buffer of main (`None`) or of a worker.
-    pub(super) fn arena(&mut self, worker: Option<usize>) -> &mut Vec<u8> {
+    pub(in crate::worker) fn arena(&mut self, worker: Option<usize>) -> &mut Vec<u8> {
         &mut self.arenas[worker.map_or(0, |worker| worker + 1)]
     }
 
     /// Main's buffer, and the one for the job that it runs.
-    pub(super) fn main_arena(&mut self) -> (&mut Vec<u8>, &mut Vec<u8>) {
+    pub(in crate::worker) fn main_arena(&mut self) -> (&mut Vec<u8>, &mut Vec<u8>) {
         (&mut self.arenas[0], &mut self.scratch)
     }
 
     /// Notes that a job's records are `start..end` of this arena.
-    pub(super) fn note(&mut self, job: u32, worker: Option<usize>, start: usize, end: usize, run: JobRun) {
+    pub(in crate::worker) fn note(&mut self, job: u32, worker: Option<usize>, start: usize, end: usize, run: JobRun) {
         let arena = worker.map_or(0, |worker| worker as u8 + 1);
         debug_assert!(start <= end && end <= self.arenas[usize::from(arena)].len());
         self.jobs[job as usize] = JobRun { arena, start, bytes: end - start, ..run };

@@ -24,7 +24,7 @@ const LINE_BYTES: usize = 128;
 
 /// How a block is divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(in crate::worker) struct Plan {
     /// Words to sleep on.
     pub futexes: usize,
     /// 64-bit words.
@@ -98,11 +98,11 @@ pub enum MemoryError {
 enum Backing {
     Heap(Layout),
     #[cfg(unix)]
-    Segment(super::segment::Segment),
+    Segment(crate::worker::shared::segment::Segment),
 }
 
 /// One block of shared memory.
-pub(super) struct Memory {
+pub(in crate::worker) struct Memory {
     base: NonNull<u8>,
     plan: Plan,
     tail_at: usize,
@@ -117,7 +117,7 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     /// A zeroed block on the heap.
-    pub(super) fn heap(plan: Plan) -> Result<Memory, MemoryError> {
+    pub(in crate::worker) fn heap(plan: Plan) -> Result<Memory, MemoryError> {
         let (Some(bytes), Some(tail_at)) = (plan.bytes(), plan.tail_at()) else { return Err(MemoryError::TooLarge) };
         let layout = Layout::from_size_align(bytes.max(LINE_BYTES), LINE_BYTES).map_err(|_| MemoryError::TooLarge)?;
         // SAFETY: the layout's size is not zero.
@@ -128,16 +128,16 @@ impl Memory {
 
     /// A new, zeroed, named segment that this value owns.
     #[cfg(unix)]
-    pub(super) fn create(plan: Plan) -> Result<Memory, MemoryError> {
+    pub(in crate::worker) fn create(plan: Plan) -> Result<Memory, MemoryError> {
         let (Some(bytes), Some(tail_at)) = (plan.bytes(), plan.tail_at()) else { return Err(MemoryError::TooLarge) };
-        let segment = super::segment::Segment::create(bytes.max(LINE_BYTES))?;
+        let segment = crate::worker::shared::segment::Segment::create(bytes.max(LINE_BYTES))?;
         Memory::of_segment(segment, plan, tail_at)
     }
 
     /// Opens a segment that another process made. `words: usize::MAX` takes all that the segment has for words.
     #[cfg(unix)]
-    pub(super) fn open(id: &str, mut plan: Plan) -> Result<Memory, MemoryError> {
-        let segment = super::segment::Segment::open(id)?;
+    pub(in crate::worker) fn open(id: &str, mut plan: Plan) -> Result<Memory, MemoryError> {
+        let segment = crate::worker::shared::segment::Segment::open(id)?;
         if plan.words == usize::MAX {
             plan.words = segment.len().saturating_sub(plan.words_at()) / 8;
             plan.tail_bytes = 0;
@@ -150,13 +150,17 @@ impl Memory {
     }
 
     #[cfg(unix)]
-    fn of_segment(segment: super::segment::Segment, plan: Plan, tail_at: usize) -> Result<Memory, MemoryError> {
+    fn of_segment(
+        segment: crate::worker::shared::segment::Segment,
+        plan: Plan,
+        tail_at: usize,
+    ) -> Result<Memory, MemoryError> {
         let base = NonNull::new(segment.base()).ok_or(MemoryError::TooLarge)?;
         Ok(Memory { base, plan, tail_at, backing: Backing::Segment(segment) })
     }
 
     /// The name by which another process opens this block; none for a block on the heap.
-    pub(super) fn id(&self) -> Option<&str> {
+    pub(in crate::worker) fn id(&self) -> Option<&str> {
         match &self.backing {
             Backing::Heap(_) => None,
             #[cfg(unix)]
@@ -168,7 +172,7 @@ impl Memory {
     ///
     /// # Panics
     /// For a number past the plan.
-    pub(super) fn futex(&self, index: usize) -> &AtomicU32 {
+    pub(in crate::worker) fn futex(&self, index: usize) -> &AtomicU32 {
         assert!(index < self.plan.futexes, "a futex word of the plan");
         // SAFETY: inside the futex part (checked), which only this function reaches; zeroed when made, mapped and
         // aligned to 128 bytes while `self` lives; always accessed as AtomicU32, here and in every other process.
@@ -176,7 +180,7 @@ impl Memory {
     }
 
     /// All 64-bit words.
-    pub(super) fn words(&self) -> &[AtomicU64] {
+    pub(in crate::worker) fn words(&self) -> &[AtomicU64] {
         // SAFETY: the word part lies inside the block by the plan's arithmetic (checked when the block was made), starts
         // at a multiple of 128, is initialised, and is reached by nothing but AtomicU64.
         unsafe {
@@ -188,13 +192,13 @@ impl Memory {
     }
 
     /// Where the tail begins; it has [`tail_bytes`](Memory::tail_bytes) bytes, is aligned to 128 and lives as long as `self`.
-    pub(super) fn tail(&self) -> NonNull<u8> {
+    pub(in crate::worker) fn tail(&self) -> NonNull<u8> {
         // SAFETY: `tail_at` is inside the block or one past its end.
         unsafe { self.base.add(self.tail_at) }
     }
 
     /// Bytes of the tail.
-    pub(super) fn tail_bytes(&self) -> usize {
+    pub(in crate::worker) fn tail_bytes(&self) -> usize {
         self.plan.tail_bytes
     }
 
@@ -205,7 +209,7 @@ impl Memory {
     ///
     /// # Safety
     /// - Nobody else reads or writes these bytes of the tail at the same time.
-    pub(super) unsafe fn write_tail(&self, at: usize, bytes: &[u8]) {
+    pub(in crate::worker) unsafe fn write_tail(&self, at: usize, bytes: &[u8]) {
         assert!(at.checked_add(bytes.len()).is_some_and(|end| end <= self.plan.tail_bytes), "bytes inside the tail");
         // SAFETY: inside the tail (checked); a caller's slice and this block's tail cannot overlap, as the tail is never
         // lent out as a slice; exclusion is the caller's duty.
@@ -219,7 +223,7 @@ impl Memory {
     ///
     /// # Safety
     /// - Nobody writes these bytes of the tail at the same time.
-    pub(super) unsafe fn read_tail(&self, at: usize, len: usize, out: &mut Vec<u8>) {
+    pub(in crate::worker) unsafe fn read_tail(&self, at: usize, len: usize, out: &mut Vec<u8>) {
         assert!(at.checked_add(len).is_some_and(|end| end <= self.plan.tail_bytes), "bytes inside the tail");
         // SAFETY: inside the tail (checked), initialised (zeroed when made); exclusion is the caller's duty, and the slice
         // ends with this statement.

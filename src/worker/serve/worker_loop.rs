@@ -11,14 +11,15 @@ use crate::patch::{PatchError, PatchWriter};
 use crate::trace::{EventKind, Recorder, Wait};
 use std::sync::atomic::Ordering;
 
-use super::board::{Board, Window};
-use super::error::WorkerError;
-use super::lane::{UndoArea, WorkerLane};
-use super::memory::Memory;
-use super::program::lock;
-use super::wait::{self, Spinner};
-use super::{Runner, job};
 use crate::fault;
+use crate::worker::Runner;
+use crate::worker::error::WorkerError;
+use crate::worker::serve::job;
+use crate::worker::shared::board::{Board, Window};
+use crate::worker::shared::lane::{UndoArea, WorkerLane};
+use crate::worker::shared::memory::Memory;
+use crate::worker::shared::program::lock;
+use crate::worker::shared::wait::{self, Spinner};
 
 /// How long a worker spins for the next batch of a frame before it sleeps.
 const SPIN_IN_FRAME: Duration = Duration::from_millis(2);
@@ -35,10 +36,10 @@ const WAKE_BYTES: usize = 16 << 10;
 const SLEEP: Duration = Duration::from_millis(500);
 
 /// The block that holds the program: its number, and the block.
-pub(super) type ProgramBlock = (u64, Arc<Memory>);
+pub(in crate::worker) type ProgramBlock = (u64, Arc<Memory>);
 
 /// Where a worker finds the program's block.
-pub(super) enum ProgramSource {
+pub(in crate::worker) enum ProgramSource {
     /// In the same process.
     Heap(Arc<Mutex<ProgramBlock>>),
     /// In the segment that the board names.
@@ -47,7 +48,7 @@ pub(super) enum ProgramSource {
 }
 
 /// One worker at work.
-pub(super) struct Server {
+pub(in crate::worker) struct WorkerLoop {
     board: Board,
     index: usize,
     lane: WorkerLane,
@@ -71,9 +72,9 @@ pub(super) struct Server {
 /// The pool is closing.
 struct Closing;
 
-impl Server {
+impl WorkerLoop {
     /// A worker with this lane.
-    pub(super) fn new(
+    pub(in crate::worker) fn new(
         board: Board,
         index: usize,
         lane: WorkerLane,
@@ -81,8 +82,8 @@ impl Server {
         runner: Arc<dyn Runner>,
         source: ProgramSource,
         recorder: Recorder,
-    ) -> Server {
-        Server {
+    ) -> WorkerLoop {
+        WorkerLoop {
             free_since: recorder.now(),
             recorder,
             board,
@@ -100,28 +101,28 @@ impl Server {
     }
 
     /// Works until the pool closes.
-    pub(super) fn serve(mut self) -> Result<(), WorkerError> {
+    pub(in crate::worker) fn serve(mut self) -> Result<(), WorkerError> {
         let mut seen = (0, 0);
         loop {
             let found = self.await_work(seen);
             self.free_since = self.recorder.lap(self.free_since, EventKind::Wait(Wait::Work));
-            let Some(news) = found else { break };
-            seen = news;
-            let (sequence, news) = news;
+            let Some(found) = found else { break };
+            seen = found;
+            let (sequence, retries) = found;
             let Some(window) = self.board.window(sequence) else { continue };
-            if self.load_program(&window)? && self.work(&window, news).is_err() {
+            if self.load_program(&window)? && self.work(&window, retries).is_err() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Waits until sequence or news differ from what was seen; none: the pool closes.
+    /// Waits until the sequence or the count of retries differs from what was seen; none: the pool closes.
     fn await_work(&self, seen: (u64, u64)) -> Option<(u64, u64)> {
         let look = || {
             let sequence = self.board.sequence();
-            let news = self.board.news();
-            (sequence.is_multiple_of(2) && (sequence, news) != seen).then_some((sequence, news))
+            let retries = self.board.retries();
+            (sequence.is_multiple_of(2) && (sequence, retries) != seen).then_some((sequence, retries))
         };
         let mut spinner = Spinner::new(self.board.yielding());
         loop {
@@ -184,29 +185,29 @@ impl Server {
 
     #[cfg(unix)]
     fn open_program(&self) -> Result<Arc<Memory>, WorkerError> {
-        use super::memory::Plan;
+        use crate::worker::shared::memory::Plan;
         let id = self.board.program_id().ok_or(WorkerError::Board { message: "it names no program".to_owned() })?;
         Ok(Arc::new(Memory::open(&id, Plan { futexes: 0, words: usize::MAX, tail_bytes: 0 })?))
     }
 
     /// Runs what can be claimed of a window: jobs that were freed again first, as others may wait for them alone.
-    fn work(&mut self, window: &Window, news: u64) -> Result<(), Closing> {
+    fn work(&mut self, window: &Window, retries: u64) -> Result<(), Closing> {
         // Zero as long as no job was freed again.
-        let mut news = if news == 0 { 0 } else { self.run_freed(window, news)? };
+        let mut retries = if retries == 0 { 0 } else { self.run_freed(window, retries)? };
         while let Some(job) = self.board.next(window) {
             self.try_job(window, job)?;
-            let latest = self.board.news();
-            if latest != news {
-                news = self.run_freed(window, latest)?;
+            let latest = self.board.retries();
+            if latest != retries {
+                retries = self.run_freed(window, latest)?;
             }
         }
         // The cursor is only a hint: a runner may have moved it and then not claimed.
-        if news != 0 {
+        if retries != 0 {
             for job in 0..window.jobs {
                 self.try_job(window, job)?;
             }
         }
-        self.board.set_idle(self.index, window, news);
+        self.board.set_idle(self.index, window, retries);
         // What is left of the window is run by others, who wake main in turn.
         if std::mem::take(&mut self.unheard) {
             wait::wake(self.board.main_bell());
@@ -214,13 +215,13 @@ impl Server {
         Ok(())
     }
 
-    fn run_freed(&mut self, window: &Window, news: u64) -> Result<u64, Closing> {
+    fn run_freed(&mut self, window: &Window, retries: u64) -> Result<u64, Closing> {
         for job in 0..window.jobs {
             if self.board.was_freed(window, job) {
                 self.try_job(window, job)?;
             }
         }
-        Ok(news)
+        Ok(retries)
     }
 
     fn try_job(&mut self, window: &Window, job: usize) -> Result<(), Closing> {
@@ -233,9 +234,9 @@ impl Server {
     fn run(&mut self, window: &Window, job: usize, attempt: u8) -> Result<(), Closing> {
         fault::point("claimed");
         self.board.set_running(self.index, window, Some(job));
-        let Server { board, index, lane, undo, runner, program, out, recorder, free_since, unheard, .. } = self;
+        let WorkerLoop { board, index, lane, undo, runner, program, out, recorder, free_since, unheard, .. } = self;
         let mut room =
-            Room { board, index: *index, spinner: Spinner::new(board.yielding()), recorder, waited_until: 0 };
+            RingOut { board, index: *index, spinner: Spinner::new(board.yielding()), recorder, waited_until: 0 };
         let mut saved = undo.as_mut().map(|undo| undo.begin(window, job));
         out.clear();
         let record_bytes_max = lane.record_bytes_max();
@@ -278,7 +279,7 @@ impl Server {
 }
 
 /// A job's way into its worker's ring, which may be full.
-struct Room<'a> {
+struct RingOut<'a> {
     board: &'a Board,
     index: usize,
     spinner: Spinner,
@@ -287,7 +288,7 @@ struct Room<'a> {
     waited_until: u64,
 }
 
-impl Room<'_> {
+impl RingOut<'_> {
     /// Pushes records, and waits where there is no room.
     fn push(&mut self, lane: &mut WorkerLane, records: &[u8]) -> Result<(), PatchError> {
         let mut since = None;

@@ -15,19 +15,19 @@ use crate::patch::DrainError;
 use crate::trace::{EventKind, Recorder, Trace, Wait};
 use std::sync::atomic::Ordering;
 
-use super::board::{Board, BoardPlan, Message, Stage, WINDOW_JOBS};
-use super::claim::{ATTEMPTS_MAX, Claim, MAIN};
-use super::error::{JobFailure, MemoryError, PoolError};
-use super::hosted::HostedWorker;
-use super::lane::{LanePlan, MainLane};
-use super::member::{Condemned, Hand, Member, Start, has_worker};
-use super::pool::{of_fault, run_on_main};
-use super::program::Program;
-use super::serving::{ProgramSource, Server};
-use super::staged::JobRun;
-use super::wait::{self, Spinner};
-use super::window::{Books, Standing};
-use super::{
+use crate::worker::error::{JobFailure, MemoryError, PoolError};
+use crate::worker::main::handle::{HandleState, ProcessStart, Termination, WorkerHandle, has_worker};
+use crate::worker::main::ledger::{JobLedger, JobState};
+use crate::worker::main::own::{of_fault, run_on_main};
+use crate::worker::main::staged::JobRun;
+use crate::worker::serve::hosted::HostedWorker;
+use crate::worker::serve::worker_loop::{ProgramSource, WorkerLoop};
+use crate::worker::shared::board::{Board, BoardPlan, Message, Stage, WINDOW_JOBS};
+use crate::worker::shared::claim::{ATTEMPTS_MAX, Claim, MAIN};
+use crate::worker::shared::lane::{LanePlan, MainLane};
+use crate::worker::shared::program::Program;
+use crate::worker::shared::wait::{self, Spinner};
+use crate::worker::{
     Batch, BatchReport, Place, PoolConfig, RegionForWorkers, Runner, RunnerName, Staged, WorkerCommand, WorkerKind,
     WorkerStatus, Workers,
 };
@@ -40,16 +40,16 @@ const LOOK: Duration = Duration::from_millis(1);
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The workers, as main has them.
-pub(super) struct Crew {
+pub(in crate::worker) struct WorkerSet {
     board: Board,
     kind: WorkerKind,
     /// For the embedder's threads, if it is to bring them.
     hosted: Option<Vec<HostedWorker>>,
     plan: LanePlan,
     program: Program,
-    members: Vec<Member>,
+    handles: Vec<WorkerHandle>,
     runner: Arc<dyn Runner>,
-    books: Books,
+    ledger: JobLedger,
     /// Whether a window is on; outside of one nothing is collected and nothing undone.
     running: bool,
     /// Whether a job of the window has a deadline.
@@ -59,7 +59,7 @@ pub(super) struct Crew {
     /// Whether main runs jobs, too.
     main_helps: bool,
     yielding: bool,
-    start: Start,
+    start: ProcessStart,
     /// A forked copy must leave the workers alone.
     maker: os::Maker,
     registrations: String,
@@ -72,16 +72,16 @@ pub(super) struct Crew {
     looked: Instant,
 }
 
-impl Crew {
+impl WorkerSet {
     /// Starts all workers; processes are ready when this returns.
-    pub(super) fn start(
+    pub(in crate::worker) fn start(
         config: &PoolConfig,
         kind: WorkerKind,
         workers: usize,
         runner: Arc<dyn Runner>,
         region: Option<&RegionForWorkers>,
         registrations: &str,
-    ) -> Result<Crew, PoolError> {
+    ) -> Result<WorkerSet, PoolError> {
         let shared = kind == WorkerKind::Process;
         let undo_bytes = if shared { config.undo_bytes } else { 0 };
         let ring =
@@ -89,7 +89,7 @@ impl Crew {
         let plan = LanePlan::new(config.ring_bytes, undo_bytes).map_err(ring)?;
         #[cfg(unix)]
         if shared {
-            let swept = super::segment::sweep();
+            let swept = crate::worker::shared::segment::sweep();
             if swept > 0 {
                 tracing::info!(swept, "removed shared memory that killed processes had left behind");
             }
@@ -108,36 +108,36 @@ impl Crew {
             },
             shared,
         )?;
-        let mut members = Vec::new();
+        let mut handles = Vec::new();
         for index in 0..workers {
-            members.push(Member::new(index, kind, MainLane::create(plan, shared)?));
+            handles.push(WorkerHandle::new(index, kind, MainLane::create(plan, shared)?));
         }
         let command = match (&config.command, kind) {
             (Some(command), _) => command.clone(),
             (None, WorkerKind::Thread) => WorkerCommand { program: Default::default(), args: Vec::new() },
             (None, WorkerKind::Process) => {
-                let own = |source| PoolError::Spawn { name: members[0].name(), source };
+                let own = |source| PoolError::Spawn { name: handles[0].name(), source };
                 WorkerCommand { program: std::env::current_exe().map_err(own)?, args: Vec::new() }
             }
         };
-        let mut crew = Crew {
+        let mut set = WorkerSet {
             yielding: board.yielding(),
             board,
             kind,
             hosted: matches!(config.workers, Workers::Hosted(_)).then(Vec::new),
             plan,
             program: Program::new(shared)?,
-            members,
+            handles,
             runner,
-            books: Books::new(),
+            ledger: JobLedger::new(),
             running: false,
             timed: false,
             place: Place::Anywhere,
             main_helps: config.main_helps,
-            start: Start {
+            start: ProcessStart {
                 command,
                 #[cfg(unix)]
-                crew: region.and_then(|region| region.crew.clone()),
+                workers_lock: region.and_then(|region| region.workers_lock.clone()),
             },
             maker: os::Maker::this(),
             registrations: registrations.to_owned(),
@@ -149,18 +149,18 @@ impl Crew {
             looked: Instant::now(),
         };
         for index in 0..workers {
-            let name = crew.members[index].name();
-            crew.start_worker(index).map_err(|source| PoolError::Spawn { name, source })?;
+            let name = set.handles[index].name();
+            set.start_worker(index).map_err(|source| PoolError::Spawn { name, source })?;
         }
-        crew.await_ready()?;
-        Ok(crew)
+        set.await_ready()?;
+        Ok(set)
     }
 
     fn start_worker(&mut self, index: usize) -> std::io::Result<()> {
-        let member = &mut self.members[index];
+        let handle = &mut self.handles[index];
         match self.kind {
             #[cfg(unix)]
-            WorkerKind::Process => member.start_process(&self.board, &self.start),
+            WorkerKind::Process => handle.start_process(&self.board, &self.start),
             #[cfg(not(unix))]
             WorkerKind::Process => Err(std::io::ErrorKind::Unsupported.into()),
             WorkerKind::Thread => {
@@ -168,10 +168,10 @@ impl Crew {
                 let source = ProgramSource::Heap(self.program.heap.clone());
                 let recorder = self.trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(1 + index as u32));
                 let of = board.clone();
-                let serve = move |lane| Server::new(board, index, lane, None, runner, source, recorder).serve();
+                let serve = move |lane| WorkerLoop::new(board, index, lane, None, runner, source, recorder).serve();
                 let started = match &mut self.hosted {
-                    Some(hosted) => member.host(&of, serve).map(|worker| hosted.push(worker)),
-                    None => member.start_thread(serve),
+                    Some(hosted) => handle.host(&of, serve).map(|worker| hosted.push(worker)),
+                    None => handle.start_thread(serve),
                 };
                 self.note_started(index);
                 started
@@ -181,7 +181,7 @@ impl Crew {
 
     /// Records that a worker takes jobs.
     fn note_started(&self, index: usize) {
-        let pid = match self.members[index].name() {
+        let pid = match self.handles[index].name() {
             RunnerName::Process { pid, .. } => pid,
             _ => 0,
         };
@@ -190,7 +190,7 @@ impl Crew {
     }
 
     /// What the embedder's threads are to run; none once taken.
-    pub(super) fn take_hosted(&mut self) -> Vec<HostedWorker> {
+    pub(in crate::worker) fn take_hosted(&mut self) -> Vec<HostedWorker> {
         self.hosted.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
@@ -198,9 +198,9 @@ impl Crew {
     /// cannot work, never comes, or ends by itself without a word fails the start. The embedder's threads come when they
     /// come.
     fn await_ready(&mut self) -> Result<(), PoolError> {
-        while !self.members.iter().all(|member| member.is_ready() || member.is_hosted()) {
-            for index in 0..self.members.len() {
-                if !self.members[index].is_ready() {
+        while !self.handles.iter().all(|handle| handle.is_ready() || handle.is_hosted()) {
+            for index in 0..self.handles.len() {
+                if !self.handles[index].is_ready() {
                     self.await_one(index)?;
                 }
             }
@@ -211,44 +211,44 @@ impl Crew {
 
     /// One look at a worker that is not ready.
     fn await_one(&mut self, index: usize) -> Result<(), PoolError> {
-        let member = &mut self.members[index];
-        let name = member.name();
-        match member.hand() {
-            Hand::Waiting { until } if Instant::now() >= *until => {
+        let handle = &mut self.handles[index];
+        let name = handle.name();
+        match handle.state() {
+            HandleState::Waiting { until } if Instant::now() >= *until => {
                 if let Err(error) = self.start_worker(index) {
                     self.retry_later(index, &error.to_string());
                 }
                 return Ok(());
             }
-            Hand::Waiting { .. } => return Ok(()),
-            Hand::Lost(reason) => {
+            HandleState::Waiting { .. } => return Ok(()),
+            HandleState::Lost(reason) => {
                 let (reason, program) = (reason.clone(), self.program_name());
                 return Err(PoolError::Died { name, reason, program });
             }
             _ => {}
         }
         // asked first: what it said before its end is there then
-        let ended = member.ended();
-        match (self.board.stage(index, member.epoch()), ended) {
+        let ended = handle.ended();
+        match (self.board.stage(index, handle.epoch()), ended) {
             (Some(Stage::Refused), _) => Err(self.refusal(index)),
             (Some(Stage::Ready), None) => {
-                member.set_ready();
+                handle.set_ready();
                 self.note_started(index);
                 Ok(())
             }
             // it ended by itself and never said that it is a worker
-            (None | Some(Stage::Empty | Stage::Starting), Some(status)) if !member.was_killed() => {
+            (None | Some(Stage::Empty | Stage::Starting), Some(status)) if !handle.was_killed() => {
                 Err(PoolError::Exited { name, status, program: self.program_name() })
             }
             (_, Some(status)) => {
-                let window = *self.books.window();
-                if self.members[index].take_dead(&window).is_some() {
+                let window = *self.ledger.window();
+                if self.handles[index].take_dead(&window).is_some() {
                     self.after_death(index, false, &status);
                 }
                 Ok(())
             }
-            (stage, None) if member.started_ago() >= self.startup_timeout => {
-                let (waited, registered) = (member.started_ago(), stage == Some(Stage::Attached));
+            (stage, None) if handle.started_ago() >= self.startup_timeout => {
+                let (waited, registered) = (handle.started_ago(), stage == Some(Stage::Attached));
                 Err(PoolError::Timeout { name, waited, program: self.program_name(), registered })
             }
             _ => Ok(()),
@@ -261,7 +261,7 @@ impl Crew {
 
     /// Why a worker refused to work, in main's words.
     fn refusal(&self, index: usize) -> PoolError {
-        let name = self.members[index].name();
+        let name = self.handles[index].name();
         match self.board.message(index) {
             Some(Message::Registration(line, worker)) => PoolError::RegistrationsDiffer {
                 name,
@@ -275,32 +275,36 @@ impl Crew {
     }
 
     /// Bytes of the longest record that fits the rings: main keeps to it too, so that no result depends on who ran.
-    pub(super) fn record_bytes_max(&self) -> usize {
+    pub(in crate::worker) fn record_bytes_max(&self) -> usize {
         self.plan.record_bytes_max()
     }
 
     /// Whether a batch must not run on main alone: main is not to help, or a job has a deadline and there are processes
     /// to kill.
-    pub(super) fn must_share(&self, batch: &Batch<'_>) -> bool {
+    pub(in crate::worker) fn must_share(&self, batch: &Batch<'_>) -> bool {
         let timed = || self.kind == WorkerKind::Process && (0..batch.jobs).any(|job| (batch.deadline)(job).is_some());
-        (!self.main_helps || timed()) && self.members.iter().any(|member| member.lost().is_none())
+        (!self.main_helps || timed()) && self.handles.iter().any(|handle| handle.lost().is_none())
     }
 
     /// How the workers are doing.
-    pub(super) fn status(&self, out: &mut Vec<WorkerStatus>) {
-        out.extend(self.members.iter().map(|member| member.status(&self.board)));
+    pub(in crate::worker) fn status(&self, out: &mut Vec<WorkerStatus>) {
+        out.extend(self.handles.iter().map(|handle| handle.status(&self.board)));
     }
 
     /// No further batch is near.
-    pub(super) fn end_frame(&mut self) {
+    pub(in crate::worker) fn end_frame(&mut self) {
         self.board.set_in_frame(false);
         self.look_after();
     }
 
     /// Runs a batch. Its report counts the deaths since the batch before, too.
-    pub(super) fn run(&mut self, batch: &mut Batch<'_>, staged: &mut Staged) -> Result<BatchReport, JobFailure> {
+    pub(in crate::worker) fn run(
+        &mut self,
+        batch: &mut Batch<'_>,
+        staged: &mut Staged,
+    ) -> Result<BatchReport, JobFailure> {
         let ran = self.run_windows(batch, staged);
-        let report = std::mem::take(&mut self.books.report);
+        let report = std::mem::take(&mut self.ledger.report);
         ran.map(|()| report)
     }
 
@@ -330,7 +334,7 @@ impl Crew {
             self.program.store(batch.program, &self.board);
         }
         let window = self.board.open_window(sequence, jobs, first);
-        self.books.begin(window);
+        self.ledger.begin(window);
         self.timed = (first..first + jobs as u32).any(|job| (batch.deadline)(job).is_some());
         self.place = batch.place;
         self.running = true;
@@ -340,10 +344,10 @@ impl Crew {
         let mut idle_since = None;
         loop {
             let mut progress = self.drain_all(batch, staged);
-            if self.books.open() == 0 {
+            if self.ledger.open() == 0 {
                 break;
             }
-            if self.books.failing() {
+            if self.ledger.failing() {
                 self.withdraw();
             } else if let Some(job) = self.claim_for_main() {
                 self.end_idle(&mut idle_since);
@@ -370,10 +374,10 @@ impl Crew {
         }
         self.end_idle(&mut idle_since);
         self.running = false;
-        for member in &mut self.members {
-            member.watched = None;
+        for handle in &mut self.handles {
+            handle.watched = None;
         }
-        self.books.take_failure().map_or(Ok(()), Err)
+        self.ledger.take_failure().map_or(Ok(()), Err)
     }
 
     /// Records that main has waited for its workers, if it has.
@@ -385,37 +389,37 @@ impl Crew {
 
     /// Wakes as many sleepers as there are jobs.
     fn wake(&self, jobs: usize) {
-        for member in self.members.iter().filter(|member| member.is_ready()).take(jobs) {
-            wait::wake(self.board.bell(member.index));
+        for handle in self.handles.iter().filter(|handle| handle.is_ready()).take(jobs) {
+            wait::wake(self.board.bell(handle.index));
         }
     }
 
     /// Takes what the workers have published. True: there was something.
     fn drain_all(&mut self, batch: &Batch<'_>, staged: &mut Staged) -> bool {
-        (0..self.members.len()).filter(|&index| self.drain(index, batch, staged)).count() > 0
+        (0..self.handles.len()).filter(|&index| self.drain(index, batch, staged)).count() > 0
     }
 
     fn drain(&mut self, index: usize, batch: &Batch<'_>, staged: &mut Staged) -> bool {
-        let Crew { members, books, board, kind, .. } = self;
-        let member = &mut members[index];
-        if matches!(member.condemned, Some(Condemned::Protocol(_))) || !has_worker(member.hand()) {
+        let WorkerSet { handles, ledger, board, kind, .. } = self;
+        let handle = &mut handles[index];
+        if matches!(handle.termination, Some(Termination::Protocol(_))) || !has_worker(handle.state()) {
             return false;
         }
-        let name = member.name();
-        let (lane, collector) = member.lane_mut();
+        let name = handle.name();
+        let (lane, collector) = handle.lane_mut();
         let drained = lane.drain(&mut |record| {
             let may_begin = |number, attempt| {
-                let Some(job) = books.local(number).filter(|&job| books.is_open(job)) else { return false };
-                let held = Claim::free(books.window().tag(), books.attempts(job)).taken_by(index as u8);
-                attempt == u32::from(books.attempts(job)) && board.claim(job).load(Ordering::Acquire) == held.pack()
+                let Some(job) = ledger.local(number).filter(|&job| ledger.is_open(job)) else { return false };
+                let held = Claim::free(ledger.window().tag(), ledger.attempts(job)).taken_by(index as u8);
+                attempt == u32::from(ledger.attempts(job)) && board.claim(job).load(Ordering::Acquire) == held.pack()
             };
             let Some(ended) = collector.take(record, staged.arena(Some(index)), may_begin)? else { return Ok(()) };
-            let Some(job) = books.local(ended.job) else { return Ok(()) };
+            let Some(job) = ledger.local(ended.job) else { return Ok(()) };
             let elapsed_ns = board.elapsed(job).load(Ordering::Relaxed);
-            books.report.jobs_on_workers += 1;
+            ledger.report.jobs_on_workers += 1;
             if let Some(fault) = ended.fault {
-                books.settle(job, Standing::Dropped);
-                books.fail(of_fault(fault, ended.job, name));
+                ledger.settle(job, JobState::Dropped);
+                ledger.fail(of_fault(fault, ended.job, name));
                 return Ok(());
             }
             let (records, spawned, attempt) = (ended.records, ended.spawned, ended.attempt as u8);
@@ -426,11 +430,11 @@ impl Crew {
                 ended.end,
                 JobRun { records, spawned, attempt, elapsed_ns, ..JobRun::default() },
             );
-            books.settle(job, Standing::Done);
+            ledger.settle(job, JobState::Done);
             if let (WorkerKind::Thread, Some(deadline)) = (*kind, (batch.deadline)(ended.job))
                 && u128::from(elapsed_ns) > deadline.as_nanos()
             {
-                books.fail(JobFailure::Deadline { job: ended.job, deadline, tries: 1, runner: name });
+                ledger.fail(JobFailure::Deadline { job: ended.job, deadline, tries: 1, runner: name });
             }
             Ok(())
         });
@@ -442,7 +446,7 @@ impl Crew {
                     DrainError::Sink(message) => message,
                 };
                 tracing::warn!(worker = %name, message, "a worker broke the protocol");
-                member.condemn(Condemned::Protocol(message));
+                handle.terminate(Termination::Protocol(message));
                 true
             }
         }
@@ -450,20 +454,20 @@ impl Crew {
 
     /// Takes the free jobs off the board after a failure.
     fn withdraw(&mut self) {
-        if std::mem::replace(&mut self.books.withdrawn, true) {
+        if std::mem::replace(&mut self.ledger.withdrawn, true) {
             return;
         }
-        let tag = self.books.window().tag();
-        for job in 0..self.books.window().jobs {
-            if !self.books.is_open(job) {
+        let tag = self.ledger.window().tag();
+        for job in 0..self.ledger.window().jobs {
+            if !self.ledger.is_open(job) {
                 continue;
             }
-            let free = Claim::free(tag, self.books.attempts(job));
+            let free = Claim::free(tag, self.ledger.attempts(job));
             let word = self.board.claim(job);
             let swapped =
                 word.compare_exchange(free.pack(), free.withdrawn().pack(), Ordering::AcqRel, Ordering::Relaxed);
             if swapped.is_ok() {
-                self.books.settle(job, Standing::Dropped);
+                self.ledger.settle(job, JobState::Dropped);
             }
         }
     }
@@ -472,22 +476,22 @@ impl Crew {
     fn claim_for_main(&mut self) -> Option<usize> {
         let free = self.main_helps && (self.kind == WorkerKind::Thread || !self.timed);
         let may = self.place != Place::Workers;
-        let helps = may && (free || self.members.iter().all(|member| member.lost().is_some()));
+        let helps = may && (free || self.handles.iter().all(|handle| handle.lost().is_some()));
         if !helps {
             return None;
         }
-        let window = *self.books.window();
-        let may = |books: &Books, job: usize| books.is_open(job) && books.attempts(job) == 0;
+        let window = *self.ledger.window();
+        let may = |ledger: &JobLedger, job: usize| ledger.is_open(job) && ledger.attempts(job) == 0;
         while let Some(job) = self.board.next(&window) {
-            if may(&self.books, job) && self.board.try_claim(&window, job, MAIN).is_some() {
+            if may(&self.ledger, job) && self.board.try_claim(&window, job, MAIN).is_some() {
                 return Some(job);
             }
         }
         // The cursor is only a hint: a runner may have moved it and then not claimed.
-        while self.books.scan < window.jobs {
-            let job = self.books.scan;
-            self.books.scan += 1;
-            if may(&self.books, job) && self.board.try_claim(&window, job, MAIN).is_some() {
+        while self.ledger.scan < window.jobs {
+            let job = self.ledger.scan;
+            self.ledger.scan += 1;
+            if may(&self.ledger, job) && self.board.try_claim(&window, job, MAIN).is_some() {
                 return Some(job);
             }
         }
@@ -495,40 +499,40 @@ impl Crew {
     }
 
     fn run_own(&mut self, job: usize, batch: &Batch<'_>, staged: &mut Staged) {
-        self.books.report.jobs_on_main += 1;
+        self.ledger.report.jobs_on_main += 1;
         match run_on_main(
             self.runner.as_ref(),
             batch,
-            self.books.number(job),
+            self.ledger.number(job),
             self.plan.record_bytes_max(),
             staged,
             &self.recorder,
         ) {
-            Ok(()) => self.books.settle(job, Standing::Done),
+            Ok(()) => self.ledger.settle(job, JobState::Done),
             Err(failure) => {
-                self.books.settle(job, Standing::Dropped);
-                self.books.fail(failure);
+                self.ledger.settle(job, JobState::Dropped);
+                self.ledger.fail(failure);
             }
         }
     }
 
     /// Ends all workers. In a process that was forked off they are not its own, and go on.
-    pub(super) fn close(&mut self) {
+    pub(in crate::worker) fn close(&mut self) {
         if !self.maker.is_here() {
-            return self.members.iter_mut().for_each(Member::leave);
+            return self.handles.iter_mut().for_each(WorkerHandle::leave);
         }
         self.board.set_closing();
-        for member in &self.members {
-            wait::wake(self.board.bell(member.index));
+        for handle in &self.handles {
+            wait::wake(self.board.bell(handle.index));
         }
         let begun = Instant::now();
-        for member in &mut self.members {
-            member.end(GRACE.saturating_sub(begun.elapsed()));
+        for handle in &mut self.handles {
+            handle.end(GRACE.saturating_sub(begun.elapsed()));
         }
     }
 }
 
-impl Drop for Crew {
+impl Drop for WorkerSet {
     fn drop(&mut self) {
         self.close();
     }

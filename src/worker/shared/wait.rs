@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 use crate::os::Instant;
 
 /// The owner of the word sleeps, or is about to.
-pub(super) const ASLEEP: u32 = 1;
+pub(in crate::worker) const ASLEEP: u32 = 1;
 /// The owner of the word is awake.
-pub(super) const AWAKE: u32 = 0;
+pub(in crate::worker) const AWAKE: u32 = 0;
 
 /// Sleeps on `bell` until woken, at most `timeout`, unless `news` holds. Sleeping through is impossible: the sleeper
 /// declares itself, then looks for news; who has news stores it, then looks for sleepers (SYNC POINT: bell).
-pub(super) fn sleep(bell: &AtomicU32, timeout: Duration, news: impl FnOnce() -> bool) {
+pub(in crate::worker) fn sleep(bell: &AtomicU32, timeout: Duration, news: impl FnOnce() -> bool) {
     bell.store(ASLEEP, Ordering::SeqCst);
     fence(Ordering::SeqCst);
     if !news() {
@@ -27,7 +27,7 @@ pub(super) fn sleep(bell: &AtomicU32, timeout: Duration, news: impl FnOnce() -> 
 
 /// Wakes the owner of `bell` if it sleeps. The news must have been stored before (SYNC POINT: bell).
 #[inline]
-pub(super) fn wake(bell: &AtomicU32) {
+pub(in crate::worker) fn wake(bell: &AtomicU32) {
     fence(Ordering::SeqCst);
     if bell.load(Ordering::SeqCst) == ASLEEP {
         bell.store(AWAKE, Ordering::SeqCst);
@@ -70,7 +70,7 @@ fn sleep_on(_bell: &AtomicU32, timeout: Duration) {
 fn wake_up(_bell: &AtomicU32) {}
 
 /// Counts the turns of a waiting loop and spends each one fittingly.
-pub(super) struct Spinner {
+pub(in crate::worker) struct Spinner {
     turns: u32,
     yielding: bool,
     since: Option<Instant>,
@@ -78,17 +78,17 @@ pub(super) struct Spinner {
 
 impl Spinner {
     /// `yielding`: there are more runners than cores.
-    pub(super) fn new(yielding: bool) -> Spinner {
+    pub(in crate::worker) fn new(yielding: bool) -> Spinner {
         Spinner { turns: 0, yielding, since: None }
     }
 
     /// Something happened: be quick again.
-    pub(super) fn reset(&mut self) {
+    pub(in crate::worker) fn reset(&mut self) {
         *self = Spinner::new(self.yielding);
     }
 
     /// Spends one turn. True once spinning has lasted `limit` and sleeping is due.
-    pub(super) fn turn(&mut self, limit: Duration) -> bool {
+    pub(in crate::worker) fn turn(&mut self, limit: Duration) -> bool {
         self.turns = self.turns.wrapping_add(1);
         if self.turns <= 32 || !self.yielding {
             std::hint::spin_loop();

@@ -1,0 +1,158 @@
+//! Which workers there are to be, how they are started, and what became of that.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+#[cfg(unix)]
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limits::{RING_BYTES_DEFAULT, WORKERS_MAX};
+use crate::trace::Trace;
+
+/// Which workers to use. As text: `auto`, `local`, `threads:N`, `processes:N`; also `hosted:N`, which is shown but not
+/// read, as a text brings no threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Workers {
+    /// One thread for each core but main's; main alone where there are no threads or no further core. The frame
+    /// report says what it became.
+    #[default]
+    Auto,
+    /// Main alone, on the caller's thread.
+    Local,
+    /// Main and this many threads.
+    Threads(usize),
+    /// Main and this many processes.
+    Processes(usize),
+    /// Main and this many threads that the embedder brings, where it starts threads its own way or only it can: a web
+    /// page's workers. See `Simulation::hosted_workers`.
+    Hosted(usize),
+}
+
+impl Workers {
+    /// Workers that there may be at most, beside main.
+    pub(crate) fn count_max(self) -> usize {
+        match self {
+            Workers::Local => 0,
+            Workers::Threads(count) | Workers::Processes(count) | Workers::Hosted(count) => count.min(WORKERS_MAX),
+            Workers::Auto if cfg!(target_family = "wasm") => 0,
+            Workers::Auto => std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(WORKERS_MAX)),
+        }
+    }
+}
+
+impl fmt::Display for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Workers::Auto => f.write_str("auto"),
+            Workers::Local => f.write_str("local"),
+            Workers::Threads(count) => write!(f, "threads:{count}"),
+            Workers::Processes(count) => write!(f, "processes:{count}"),
+            Workers::Hosted(count) => write!(f, "hosted:{count}"),
+        }
+    }
+}
+
+/// A text that names no workers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{text}` names no workers: it must be `auto`, `local`, `threads:N` or `processes:N` with N from 1 to {WORKERS_MAX}"
+)]
+pub struct ParseWorkersError {
+    text: String,
+}
+
+impl FromStr for Workers {
+    type Err = ParseWorkersError;
+
+    fn from_str(text: &str) -> Result<Workers, ParseWorkersError> {
+        let error = || ParseWorkersError { text: text.to_owned() };
+        let count =
+            |digits: &str| digits.parse().ok().filter(|count| (1..=WORKERS_MAX).contains(count)).ok_or_else(error);
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Workers::Auto),
+            None if text == "local" => Ok(Workers::Local),
+            Some(("threads", digits)) => count(digits).map(Workers::Threads),
+            Some(("processes", digits)) => count(digits).map(Workers::Processes),
+            _ => Err(error()),
+        }
+    }
+}
+
+/// What a worker process is started as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerCommand {
+    /// The program; it must call `serve` first thing in its `main`.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+}
+
+/// How to set a pool up.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolConfig {
+    /// Which workers.
+    pub workers: Workers,
+    /// Bytes of each worker's ring; a power of two.
+    pub ring_bytes: usize,
+    /// Bytes of each worker process's undo area.
+    pub undo_bytes: usize,
+    /// What to start as a worker process; none: this same executable without arguments.
+    pub command: Option<WorkerCommand>,
+    /// How long a worker process may take to be ready.
+    pub startup_timeout: Duration,
+    /// Whether main runs jobs, too, where there are workers.
+    pub main_helps: bool,
+    /// Deaths of workers in a row, before they were ready, after which one is given up.
+    pub respawn_failures_max: u32,
+    /// Workers that one job may kill before it fails; at most [`ATTEMPTS_MAX`](super::shared::claim::ATTEMPTS_MAX).
+    pub deaths_per_job_max: u8,
+    /// Where the timeline is recorded, if it is.
+    pub trace: Option<Trace>,
+}
+
+impl Default for PoolConfig {
+    fn default() -> PoolConfig {
+        PoolConfig {
+            workers: Workers::Auto,
+            ring_bytes: RING_BYTES_DEFAULT,
+            undo_bytes: UNDO_BYTES_DEFAULT,
+            command: None,
+            startup_timeout: Duration::from_secs(20),
+            main_helps: true,
+            respawn_failures_max: 16,
+            deaths_per_job_max: DEATHS_PER_JOB_MAX,
+            trace: None,
+        }
+    }
+}
+
+/// Default bytes of a worker process's undo area.
+pub(crate) const UNDO_BYTES_DEFAULT: usize = 4 << 20;
+/// Workers that one job may kill before it fails, if nothing else is configured.
+pub(crate) const DEATHS_PER_JOB_MAX: u8 = 3;
+
+/// What worker processes must know of the world's region.
+#[derive(Clone, Debug)]
+pub(crate) struct RegionForWorkers {
+    /// Where it is opened.
+    pub path: String,
+    /// The layout that must be found there.
+    pub layout_hash: u64,
+    /// The open file with the workers' lock, which worker processes inherit.
+    #[cfg(unix)]
+    pub workers_lock: Option<Arc<std::fs::File>>,
+}
+
+/// What was asked for and what it became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolNotice {
+    /// The configuration.
+    pub asked: Workers,
+    /// The workers there are; never [`Workers::Auto`].
+    pub got: Workers,
+    /// Why the two differ, where they do and it was not simply chosen.
+    pub fallback: Option<String>,
+}

@@ -1,0 +1,13 @@
+//! Main's side of the workers: it hands windows of jobs out, collects their records, and replaces workers that die.
+//!
+//! Invariant: what a worker process wrote is checked before it is used; what is done is what the ledger says.
+
+mod collect;
+mod handle;
+mod ledger;
+mod own;
+pub(crate) mod pool;
+#[cfg(unix)]
+mod process;
+mod set;
+pub(crate) mod staged;

@@ -1,0 +1,74 @@
+//! Jobs that main runs itself, and their records, staged as those of a worker are.
+#![forbid(unsafe_code)]
+
+use crate::patch::PatchWriter;
+use crate::trace::Recorder;
+use crate::worker::error::JobFailure;
+use crate::worker::serve::job::{self, Fault};
+use crate::worker::{Batch, BatchReport, Runner, RunnerName};
+
+use super::collect::own_job;
+use super::staged::{JobRun, Staged};
+
+/// Runs all jobs on main, in order.
+pub(super) fn run_all(
+    runner: &dyn Runner,
+    batch: &Batch<'_>,
+    record_bytes_max: usize,
+    staged: &mut Staged,
+    recorder: &Recorder,
+) -> Result<BatchReport, JobFailure> {
+    for job in 0..batch.jobs {
+        run_on_main(runner, batch, job, record_bytes_max, staged, recorder)?;
+    }
+    Ok(BatchReport { jobs_on_main: batch.jobs, ..BatchReport::default() })
+}
+
+/// Runs one job on main and stages its records.
+pub(super) fn run_on_main(
+    runner: &dyn Runner,
+    batch: &Batch<'_>,
+    number: u32,
+    record_bytes_max: usize,
+    staged: &mut Staged,
+    recorder: &Recorder,
+) -> Result<(), JobFailure> {
+    let (arena, out) = staged.main_arena();
+    let start = arena.len();
+    out.clear();
+    // As a worker sends: a writer that may spill cuts its records elsewhere than one that may not, and the staged bytes
+    // are to be the same whoever ran the job.
+    let mut spill = |records: &mut Vec<u8>| {
+        arena.append(records);
+        Ok(())
+    };
+    let mut writer = PatchWriter::new(out, record_bytes_max, Some(&mut spill));
+    let ran = job::run(runner, batch.program, (number, 0), &mut writer, None, recorder);
+    drop(writer);
+    arena.append(out);
+    let runner = RunnerName::Main;
+    if let Some(fault) = ran.fault {
+        arena.truncate(start);
+        return Err(of_fault(fault, number, runner));
+    }
+    let Some((body, records, spawned)) = own_job(&arena[start..]) else {
+        let message = "a job without begin and end".to_owned();
+        return Err(JobFailure::Protocol { job: number, runner, message });
+    };
+    let run = JobRun { records, spawned, elapsed_ns: ran.elapsed_ns, ..JobRun::default() };
+    staged.note(number, None, start + body.start, start + body.end, run);
+    match (batch.deadline)(number) {
+        Some(deadline) if u128::from(ran.elapsed_ns) > deadline.as_nanos() => {
+            Err(JobFailure::Deadline { job: number, deadline, tries: 1, runner })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A kernel's fault as the batch's failure.
+pub(super) fn of_fault(fault: Fault, job: u32, runner: RunnerName) -> JobFailure {
+    match fault {
+        Fault::Error(message) => JobFailure::Error { job, runner, message },
+        Fault::Panic(message) => JobFailure::Panic { job, runner, message },
+    }
+}
