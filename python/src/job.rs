@@ -9,7 +9,9 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use hypostyle::{ColumnBytes, Entity, FieldType, JobError, KernelError, Layout, NamedJob, RandomKey, ScalarType, Targets};
+use hypostyle::{
+    ColumnBytes, Entity, FieldType, JobError, KernelError, Layout, NamedJob, RandomKey, ScalarType, Targets,
+};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;

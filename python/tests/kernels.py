@@ -133,8 +133,6 @@ def spoil(rows, frame):
 
 
 whole = hypostyle.guard_finite("velocity")
-bounded = hypostyle.guard_within("velocity", {"y": (-1e6, 1e6)})
-
 
 ALL = [fall, move, cool, breed, age, gather, weigh, steer, jitter, scatter]
 

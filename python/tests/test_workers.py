@@ -119,7 +119,8 @@ def test_loops_and_conditions_from_python(world):
 
 @pytest.mark.parametrize("workers", ["local", "processes:2"])
 def test_guards_fail_the_frame_and_name_the_row(world, workers):
-    systems = [kernels.fall, kernels.spoil, kernels.whole, kernels.bounded]
+    bounded = hypostyle.guard_within("velocity", {"y": (-1e6, float("inf"))}, job_rows=1024)
+    systems = [kernels.fall, kernels.spoil, kernels.whole, bounded]
     with hypostyle.Simulation(world, systems, workers=workers, main_helps=False) as simulation:
         simulation.run(2, 0.125)
         before = state(world)
@@ -205,7 +206,7 @@ def test_what_is_computed_is_what_numpy_computes(world):
 
 
 def test_patches_are_made_and_counted(world):
-    with hypostyle.Simulation(world, kernels.ALL, workers="processes:2") as simulation:
+    with hypostyle.Simulation(world, kernels.ALL, workers="processes:2", loops=kernels.LOOPS) as simulation:
         spawned = destroyed = 0
         for _ in range(FRAMES):
             report = simulation.step(0.125)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Union
 from . import _native
 from .errors import WorkersError
 from .scene import NativeSystem
-from .system import System
+from .system import System, guard_place
 from .values import integer_of, payload_of
 
 if TYPE_CHECKING:
@@ -280,7 +280,8 @@ def worker_command(
     """
     if worker is not None:
         places = [worker] if isinstance(worker, str) else [*worker]
-        places += [each._place for each in systems if isinstance(each, NativeSystem)]
+        own = [each for each in systems if isinstance(each, NativeSystem) or each.guard is not None]
+        places += [_place_of(each) for each in own]
     else:
         places = [_place_of(each) for each in systems]
     flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
@@ -292,6 +293,8 @@ def _place_of(made: AnySystem) -> str:
     """Where another process finds a system: ``module:name``, or ``script.py:name``."""
     if isinstance(made, NativeSystem):
         return made._place
+    if made.guard is not None:
+        return guard_place(made)
     module = getattr(made.run, "__module__", None) or ""
     there = sys.modules.get(module)
     name = next((name for name, value in vars(there).items() if value is made), None) if there else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Union
@@ -558,7 +559,24 @@ def guard_conserved(
         raise ValueError("give `relative` or `absolute`: by how much the quantity may differ")
     most = float(relative if relative is not None else absolute)  # type: ignore[arg-type]
     given = ("conserved", quantity, (), reference, most, relative is not None)
-    return _guard(name or f"{quantity} is conserved", given, options)  # type: ignore[arg-type]
+    return _guard(name or f"{quantity} is conserved", given, options)
+
+
+_GUARD_PLACE = "guard "
+
+
+def guard_place(made: System) -> str:
+    """A guard as an argument of a worker process, which makes it anew: it has no function that would have to be found."""
+    return _GUARD_PLACE + json.dumps([made.name, made.guard, made.stage, made.job_rows])
+
+
+def guard_at(place: str) -> Optional[System]:
+    """The guard that :func:`guard_place` has written down, if that is one."""
+    if not place.startswith(_GUARD_PLACE):
+        return None
+    name, (kind, what, bounds, *rest), stage, job_rows = json.loads(place[len(_GUARD_PLACE) :])
+    given = (kind, what, tuple(tuple(each) for each in bounds), *rest)
+    return _guard(name, given, {"stage": stage, "job_rows": job_rows})
 
 
 def _guard(name: str, given: tuple[str, str, tuple[tuple[str, float, float], ...], str, float, bool], options: dict[str, Any]) -> System:
@@ -747,7 +765,8 @@ Condition = Union[str, tuple[str, str, float]]
 def _conditions(given: Union[Condition, Sequence[Condition]]) -> tuple[tuple[str, str, float], ...]:
     one = isinstance(given, str) or (len(given) == 3 and isinstance(given[0], str) and given[1] in _SIGNS)
     found = []
-    for each in (given,) if one else given:
+    every: Any = (given,) if one else given
+    for each in every:
         if isinstance(each, str):
             each = (each, "!=", 0)
         if not (isinstance(each, tuple) and len(each) == 3 and each[1] in _SIGNS):
