@@ -67,6 +67,7 @@ mod column;
 
 mod component;
 mod gather;
+mod random;
 mod reduce;
 
 // where the bytes live, and how changes travel
@@ -140,15 +141,16 @@ pub use layout::{
 pub use os::{Host, set_host};
 pub use os::{open_regular, read_regular};
 pub use patch::{PatchError, RecordError, RingError};
+pub use random::{Random, RandomKey};
 pub use reduce::{FieldJoin, Reduce};
 pub use region::{
     HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, abandon, clean,
     clean_stale, inspect, list, list_in, residue,
 };
 pub use schedule::{
-    BatchPlan, ColumnBytes, FrameReport, Job, JobError, KernelError, NamedColumn, NamedJob, NamedQuery, NamedTable,
-    Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan,
-    Table, Targets, View,
+    BatchPlan, ColumnBytes, Comparison, FixedStep, FrameReport, Job, JobError, KernelError, Loop, NamedColumn,
+    NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
+    StepError, System, SystemPlan, Table, Targets, Tolerance, View,
 };
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};

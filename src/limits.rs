@@ -25,6 +25,8 @@ pub const LAYOUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Rows of one job: the unit of parallel work, of fusion and of undo. It depends on nothing but the data.
 pub const JOB_ROWS: usize = 8192;
+/// Passes of one loop within one frame.
+pub const LOOP_PASSES_MAX: u32 = 1 << 20;
 /// Rows that share one change stamp.
 pub const CHUNK_ROWS: usize = 1024;
 

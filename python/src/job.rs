@@ -9,7 +9,9 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use hypostyle::{ColumnBytes, Entity, FieldType, JobError, KernelError, Layout, NamedJob, ScalarType, Targets};
+use hypostyle::{
+    ColumnBytes, Entity, FieldType, JobError, KernelError, Layout, NamedJob, RandomKey, ScalarType, Targets,
+};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -153,6 +155,8 @@ struct Open {
     reserved: Entity,
     spawned: u32,
     patches: Vec<Patch>,
+    random: RandomKey,
+    iteration: u32,
 }
 
 impl Open {
@@ -179,6 +183,8 @@ impl Open {
             reserved: job.reserved(0),
             spawned: 0,
             patches: Vec::new(),
+            random: job.random_key(),
+            iteration: job.iteration(),
             columns: job.columns().iter_mut().map(Column::of).collect(),
         })
     }
@@ -338,6 +344,26 @@ impl Job {
     fn set_resource(&self, name: String, packed: &[u8]) -> PyResult<()> {
         self.with(|open| {
             open.patches.push(Patch::Resource(name, packed.to_vec()));
+            Ok(())
+        })
+    }
+
+    /// Which pass of its loop this is.
+    fn iteration(&self) -> PyResult<u32> {
+        self.with(|open| Ok(open.iteration))
+    }
+
+    /// The first `count` random numbers of each of these entities (8 bytes each), as doubles from 0 to below 1.
+    fn random<'py>(&self, py: Python<'py>, entities: &[u8], count: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let key = self.with(|open| Ok(open.random))?;
+        let entities = entities.as_chunks::<8>().0;
+        let bytes = entities.len().checked_mul(count).and_then(|numbers| numbers.checked_mul(8));
+        let bytes = bytes.ok_or_else(|| error("NoSpaceError", "so many numbers do not fit memory".to_owned()))?;
+        PyBytes::new_with(py, bytes, |out| {
+            for (out, bits) in out.chunks_exact_mut((8 * count).max(1)).zip(entities) {
+                let mut random = key.of(Entity::from_bits(u64::from_le_bytes(*bits)));
+                out.as_chunks_mut::<8>().0.iter_mut().for_each(|out| *out = random.f64().to_le_bytes());
+            }
             Ok(())
         })
     }

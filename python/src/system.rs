@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hypostyle::{FieldJoin, NamedQuery, Schedule, System};
+use hypostyle::{Comparison, FieldJoin, Loop, NamedQuery, Schedule, System, Tolerance};
 use pyo3::prelude::*;
 
 use crate::errors::error;
@@ -45,6 +45,12 @@ pub(crate) struct Declared {
     deadline: Option<f64>,
     job_rows: Option<u32>,
     sort_by: Option<String>,
+    /// A number of a resource, a sign, and what it is compared with.
+    run_if: Vec<(String, String, f64)>,
+    /// Frames, and the first one.
+    every: Option<(u64, u64)>,
+    in_loop: Option<String>,
+    guard: Option<Guard>,
     _call: Py<PyAny>,
 }
 
@@ -57,7 +63,10 @@ impl Declared {
         query = self.without.into_iter().fold(query, NamedQuery::without);
         query = self.neighbours.into_iter().fold(query, NamedQuery::neighbours);
         let (call, resources) = (self._call, self.resources.clone());
-        let mut system = System::by_name(self.name, query, move |work| job::call(work, &call, &resources));
+        let mut system = match self.guard {
+            Some(guard) => guard.system(self.name),
+            None => System::by_name(self.name, query, move |work| job::call(work, &call, &resources)),
+        };
         system = system.stage(self.stage).payload(self.payload);
         system = self.sets.into_iter().fold(system, System::sets_named);
         system = self.adds.into_iter().fold(system, System::adds_named);
@@ -91,7 +100,73 @@ impl Declared {
         if let Some(column) = self.sort_by {
             system = system.sort_by(column);
         }
+        for (number, sign, with) in self.run_if {
+            let wrong = || {
+                let text = format!("`{sign}` compares nothing; write ==, !=, <, <=, > or >=");
+                pyo3::exceptions::PyValueError::new_err(text)
+            };
+            system = system.run_if_named(number, Comparison::from_sign(&sign).ok_or_else(wrong)?, with);
+        }
+        if let Some((frames, first)) = self.every {
+            system = system.every_from(frames, first);
+        }
+        if let Some(name) = self.in_loop {
+            system = system.in_loop(name);
+        }
         Ok(system)
+    }
+}
+
+/// What a guard looks at: `finite` or `within` a component, with bounds, or `conserved`, a number, its reference, by how much
+/// it may differ and whether that is a part.
+#[derive(FromPyObject)]
+struct Guard(String, String, Vec<(String, f64, f64)>, String, f64, bool);
+
+impl Guard {
+    fn system(self, name: String) -> System {
+        let Guard(kind, what, bounds, reference, most, relative) = self;
+        match kind.as_str() {
+            "finite" => System::guard_finite(name, what),
+            "within" => {
+                let bounds = bounds.into_iter().map(|(field, least, most)| (field, least..=most));
+                System::guard_within(name, what, bounds)
+            }
+            _ => {
+                let tolerance = if relative { Tolerance::Relative(most) } else { Tolerance::Absolute(most) };
+                System::guard_conserved(name, what, reference, tolerance)
+            }
+        }
+    }
+}
+
+/// A `hypostyle.Loop`, attribute by attribute.
+#[derive(FromPyObject)]
+pub(crate) struct DeclaredLoop {
+    name: String,
+    times: Times,
+    inside: Option<String>,
+    divides_step: bool,
+}
+
+/// How often a loop runs: a number, or the name of one.
+#[derive(FromPyObject)]
+enum Times {
+    Fixed(u32),
+    Named(String),
+}
+
+impl DeclaredLoop {
+    /// The loop as the schedule takes it.
+    pub(crate) fn made(self) -> Loop {
+        let mut made = Loop::new(self.name);
+        made = match self.times {
+            Times::Fixed(times) => made.times(times),
+            Times::Named(number) => made.times_named(number),
+        };
+        if let Some(outer) = self.inside {
+            made = made.inside(outer);
+        }
+        if self.divides_step { made.divides_step() } else { made }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::file::Source;
 use crate::job::{in_kernel, is_lent, take_raised};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
-use crate::system::{Listed, schedule};
+use crate::system::{DeclaredLoop, Listed, schedule};
 
 /// How long frames run without a look at the signals, about.
 const LOOK: Duration = Duration::from_millis(50);
@@ -383,7 +383,7 @@ impl World {
     }
 
     /// Joins the world with systems and workers: from now on it can be stepped.
-    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing, strict))]
+    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing, strict, loops, seed))]
     #[expect(clippy::too_many_arguments, reason = "Python's side of it names them")]
     fn schedule(
         &self,
@@ -397,14 +397,19 @@ impl World {
         main_helps: bool,
         tracing: bool,
         strict: bool,
+        loops: Vec<DeclaredLoop>,
+        seed: u64,
     ) -> PyResult<()> {
         check_outside()?;
         self.check_maker()?;
         check_not_lent()?;
         let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
-        let schedule = schedule(systems, stages)?;
+        let mut schedule = schedule(systems, stages)?;
+        for each in loops {
+            schedule.add_loop(each.made());
+        }
         let mut builder = Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse);
-        builder = builder.main_helps(main_helps).tracing(tracing).strict(strict);
+        builder = builder.main_helps(main_helps).tracing(tracing).strict(strict).seed(seed);
         if let Some((program, args)) = command {
             builder = builder.worker_command(WorkerCommand { program: program.into(), args });
         }

@@ -113,7 +113,28 @@ def steer(rows, frame):
     rows.velocity.x += np.float32(total.speed / total.rows)
 
 
-ALL = [fall, move, cool, breed, age, gather, weigh, steer]
+LOOPS = [hypostyle.Loop("outer", times=2, divides_step=True)]
+
+
+@hypostyle.system(writes="velocity", in_loop="outer", run_if=("total.speed", "<", 1e9), job_rows=512)
+def jitter(rows, frame):
+    rows.velocity.x += (rows.random().astype(np.float32) - np.float32(0.5)) * np.float32(frame.iteration + 1)
+
+
+@hypostyle.system(reads="mark", writes="position", every=(2, 1), job_rows=512)
+def scatter(rows, frame):
+    rows.position.x = rows.random(3).sum(axis=1)
+
+
+@hypostyle.system(writes="velocity", job_rows=512)
+def spoil(rows, frame):
+    if frame.frame == 3 and rows.first_row <= 700 < rows.first_row + len(rows):
+        rows.velocity.x[700 - rows.first_row] = np.nan
+
+
+whole = hypostyle.guard_finite("velocity")
+
+ALL = [fall, move, cool, breed, age, gather, weigh, steer, jitter, scatter]
 
 
 def reference(frames, dt):

@@ -35,7 +35,7 @@ def run(workers, systems=kernels.ALL, frames=FRAMES, **options):
     """The state that systems end in."""
     with hypostyle.World(kernels.LAYOUT, region=unique("workers")) as world:
         kernels.fill(world)
-        with hypostyle.Simulation(world, systems, workers=workers, **options) as simulation:
+        with hypostyle.Simulation(world, systems, workers=workers, loops=kernels.LOOPS, seed=5, **options) as simulation:
             for _ in range(frames):
                 simulation.step(0.125)
         return state(world)
@@ -55,6 +55,83 @@ def test_the_same_bytes_with_other_settings(local):
     assert run("processes:2", main_helps=False) == local
     assert run("processes:2", fuse=False, publish_every=5) == local
     assert run("local", publish_every=100) == local
+
+
+def philox(counter, key):
+    """Philox4x32-10, as its paper has it."""
+    low = 0xFFFFFFFF
+    for turn in range(10):
+        if turn:
+            key = [(key[0] + 0x9E3779B9) & low, (key[1] + 0xBB67AE85) & low]
+        a, b = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
+        counter = [(b >> 32) ^ counter[1] ^ key[0], b & low, (a >> 32) ^ counter[3] ^ key[1], a & low]
+    return counter
+
+
+def test_random_numbers_are_those_of_the_published_generator(world):
+    assert philox([0] * 4, [0] * 2) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    seen = []
+
+    @hypostyle.system(reads="velocity", name="draw", job_rows=1024)
+    def draw(rows, frame):
+        seen.append((rows.entities, rows.random(2).copy(), rows.random().copy()))
+
+    with hypostyle.Simulation(world, [draw], workers="local", seed=2**40 + 3) as simulation:
+        simulation.step(0.125)
+    # the XXH3 hash of "draw"
+    system = 917081415086096985
+    key = philox([1, 0, system & 0xFFFFFFFF, system >> 32], [3, 2**8])[:2]
+    for entities, two, one in seen:
+        assert (two[:, 0] == one).all()
+        for place in (0, len(entities) - 1):
+            index, generation = int(entities[place]) & 0xFFFFFFFF, int(entities[place]) >> 32
+            words = philox([0, 0, index, generation], key)
+            expected = [((words[at] | words[at + 1] << 32) >> 11) * 2.0**-53 for at in (0, 2)]
+            assert two[place].tolist() == expected
+
+
+def test_loops_and_conditions_from_python(world):
+    calls = []
+
+    @hypostyle.system(writes="mark", in_loop="solve")
+    def solve(rows, frame):
+        calls.append((frame.iteration, frame.dt, frame.time))
+
+    @hypostyle.system(reads="mark", every=2)
+    def second(rows, frame):
+        calls.append("second")
+
+    @hypostyle.system(reads="mark", run_if=[("gravity.y", "<", -9.0), "gravity.y"])
+    def heavy(rows, frame):
+        calls.append("heavy")
+
+    solver = hypostyle.Loop("solve", times=2, divides_step=True)
+    with hypostyle.Simulation(world, [solve, second, heavy], workers="local", loops=[solver]) as simulation:
+        simulation.step(0.5)
+        world.set_resource("gravity", y=1.0)
+        simulation.step(0.5)
+    assert sorted(map(str, calls)) == sorted(map(str, [(0, 0.25, 0.0), (1, 0.25, 0.25), "heavy", (0, 0.25, 0.5), (1, 0.25, 0.75), "second"]))
+    with pytest.raises(hypostyle.ScheduleError, match="no such loop"):
+        hypostyle.Simulation(world, [solve])
+    with pytest.raises(ValueError, match="is no condition"):
+        hypostyle.system(reads="mark", run_if=("gravity.y", "=", 3))(lambda rows, frame: None)
+
+
+@pytest.mark.parametrize("workers", ["local", "processes:2"])
+def test_guards_fail_the_frame_and_name_the_row(world, workers):
+    bounded = hypostyle.guard_within("velocity", {"y": (-1e6, float("inf"))}, job_rows=1024)
+    systems = [kernels.fall, kernels.spoil, kernels.whole, bounded]
+    with hypostyle.Simulation(world, systems, workers=workers, main_helps=False) as simulation:
+        simulation.run(2, 0.125)
+        before = state(world)
+        with pytest.raises(hypostyle.FrameError, match=r"`velocity.x` of entity \d+v\d+ \(row 700\) is NaN in frame 3") as failed:
+            simulation.step(0.125)
+        assert "velocity is finite" in str(failed.value)
+        assert (world.frame, state(world)) == (2, before)
+    with pytest.raises(hypostyle.ScheduleError, match="no element 7"):
+        hypostyle.Simulation(world, [hypostyle.guard_within("child", {"at[7]": (0, 1)})])
+    with pytest.raises(ValueError, match="`relative` or `absolute`"):
+        hypostyle.guard_conserved("total.speed", "start.speed")
 
 
 def test_rows_are_reduced_to_a_resource(world):
@@ -129,7 +206,7 @@ def test_what_is_computed_is_what_numpy_computes(world):
 
 
 def test_patches_are_made_and_counted(world):
-    with hypostyle.Simulation(world, kernels.ALL, workers="processes:2") as simulation:
+    with hypostyle.Simulation(world, kernels.ALL, workers="processes:2", loops=kernels.LOOPS) as simulation:
         spawned = destroyed = 0
         for _ in range(FRAMES):
             report = simulation.step(0.125)

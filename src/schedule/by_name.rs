@@ -170,6 +170,14 @@ impl System {
         Self::of_names(name.into(), query, Box::new(NamedKernel(kernel)))
     }
 
+    /// As [`System::once`], for kernels that know resources by name only.
+    pub fn once_by_name(
+        name: impl Into<String>,
+        kernel: impl for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), KernelError> + Send + Sync + 'static,
+    ) -> Self {
+        Self::of_names(name.into(), NamedQuery::new(), Box::new(NamedKernel(kernel))).without_rows()
+    }
+
     /// A system whose kernel is in the worker processes only, which another program is: the one that
     /// [`SimulationBuilder::worker_command`](super::SimulationBuilder::worker_command) names. There it is registered
     /// under the same name and with the same query, and served with [`serve_named`](super::serve_named).
@@ -294,6 +302,15 @@ impl<'a> NamedJob<'_, 'a, '_> {
     #[must_use]
     pub fn layout(&self) -> Arc<Layout> {
         Arc::clone(&self.job.registry.layout)
+    }
+
+    pub(super) fn registry(&self) -> &'a Registry {
+        self.job.registry
+    }
+
+    /// The bytes of all resources.
+    pub(super) fn resources_bytes(&self) -> &'a [u8] {
+        self.job.resources
     }
 
     /// The columns of the components that the system writes, then of those that it reads, in the order of its query.

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::patch::{Op, PatchWriter};
+use crate::random::{Random, RandomKey};
 use crate::reduce::{Reduce, Reduced};
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::{Component, Entity, Resource};
@@ -39,6 +40,10 @@ pub(crate) struct FrameInfo {
     pub frame: u64,
     pub time: f64,
     pub dt: f64,
+    /// Which pass of a loop it is.
+    pub iteration: u32,
+    /// What random numbers depend on.
+    pub seed: u64,
 }
 
 /// Where a chunk's rows are in their table.
@@ -67,6 +72,10 @@ impl OwnRows<'_> {
 /// the batch is committed: nothing changes under the kernel.
 pub struct Job<'a, 'w> {
     pub(crate) frame: FrameInfo,
+    /// Its number in the batch.
+    pub(crate) index: u32,
+    /// The key of its random numbers, once they are asked for.
+    pub(crate) random_key: Option<RandomKey>,
     pub(crate) payload: &'a [u8],
     pub(crate) entities: &'a [Entity],
     pub(crate) rows: OwnRows<'a>,
@@ -103,6 +112,39 @@ impl<'a> Job<'a, '_> {
     #[must_use]
     pub fn dt(&self) -> f64 {
         self.frame.dt
+    }
+
+    /// Which pass of its loop this is, from 0; the innermost loop's where they are nested ([`super::Loop`]).
+    #[must_use]
+    pub fn iteration(&self) -> u32 {
+        self.frame.iteration
+    }
+
+    /// The job's number in its batch, from 0: it follows from the tables' rows and the schedule, never from the workers.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index as usize
+    }
+
+    /// The random numbers of one of the chunk's rows in this frame, from its first one on: see [`Random`]. A second call for
+    /// the same row begins anew.
+    ///
+    /// # Panics
+    /// When the chunk has no such row.
+    #[inline]
+    #[must_use]
+    pub fn random(&mut self, row: usize) -> Random {
+        let entity = self.entities[row];
+        self.random_key().of(entity)
+    }
+
+    /// Where the random numbers of this call come from: for those of other entities, or of none.
+    #[inline]
+    #[must_use]
+    pub fn random_key(&mut self) -> RandomKey {
+        let FrameInfo { seed, frame, iteration, .. } = self.frame;
+        let number = self.compiled.number;
+        *self.random_key.get_or_insert_with(|| RandomKey::new(seed, frame, number, iteration))
     }
 
     /// The system's plain bytes.

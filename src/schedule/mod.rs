@@ -7,13 +7,16 @@
 //! Architecture invariant: what a batch computes depends on the world and the schedule alone, never on the pool.
 
 mod by_name;
+mod condition;
 mod error;
 mod graph;
+mod guard;
 mod job;
 mod memory;
 mod plan;
 mod program;
 mod recording;
+mod repeat;
 mod report;
 mod runner;
 mod serve;
@@ -22,10 +25,13 @@ mod system;
 mod view;
 
 pub use by_name::{ColumnBytes, NamedColumn, NamedJob, NamedQuery, NamedTable, Targets};
+pub use condition::Comparison;
 pub use error::{JobError, KernelError};
 pub use graph::ScheduleError;
+pub use guard::Tolerance;
 pub use job::Job;
 pub use plan::{BatchPlan, Plan, StagePlan, SystemPlan};
+pub use repeat::{FixedStep, Loop};
 pub use report::FrameReport;
 #[cfg(unix)]
 pub use serve::{serve, serve_named};
@@ -49,6 +55,7 @@ pub use view::{Table, View};
 #[derive(Debug, Default)]
 pub struct Schedule {
     pub(crate) systems: Vec<System>,
+    loops: Vec<Loop>,
     extra_stages: Vec<(String, String)>,
 }
 
@@ -79,6 +86,12 @@ impl Schedule {
     /// Names a further stage, which runs right after another one.
     pub fn add_stage(&mut self, name: impl Into<String>, after: impl Into<String>) -> &mut Self {
         self.extra_stages.push((name.into(), after.into()));
+        self
+    }
+
+    /// Declares a loop: systems that name it run several times within a frame. See [`Loop`].
+    pub fn add_loop(&mut self, repeated: Loop) -> &mut Self {
+        self.loops.push(repeated);
         self
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use crate::layout::Layout;
 
 use super::graph::{self, Stage};
+use super::repeat::compile_loops;
 use super::system::Compiled;
 use super::{Schedule, ScheduleError, compile};
 
@@ -103,7 +104,10 @@ impl Plan {
     pub fn of(schedule: &Schedule, world: &crate::World) -> Result<Plan, ScheduleError> {
         let registry: &Registry = &world.registry;
         let compiled = compile(schedule, registry)?;
-        let stages = graph::plan(&schedule.systems, &compiled, &schedule.stages()?, &registry.layout, true)?;
+        let stages = {
+            let loops = compile_loops(&schedule.loops, registry)?;
+            graph::plan(schedule, &compiled, &loops, &registry.layout, true)?
+        };
         Ok(Plan::new(&stages, &compiled, &registry.layout))
     }
 }

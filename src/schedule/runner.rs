@@ -45,6 +45,7 @@ pub(crate) struct SystemRunner {
 /// What all kernels of a job share.
 #[derive(Clone, Copy)]
 struct JobContext<'a> {
+    job: u32,
     table: u32,
     start: u32,
     end: u32,
@@ -109,9 +110,10 @@ impl SystemRunner {
             save_in_place(&task.columns, start, len, undo)?;
         }
         out.reserve_from(first_reserved(head.batch_tag, job));
-        let around = JobContext { table, start, end, entities, resources, map, program };
+        let around = JobContext { job, table, start, end, entities, resources, map, program };
         task.stream(rows, head.frames);
-        let mut info = FrameInfo { frame: head.frame, time: head.time, dt: head.dt };
+        let mut info =
+            FrameInfo { frame: head.frame, time: head.time, dt: head.dt, iteration: head.iteration, seed: head.seed };
         let first = task.systems.first().map_or(u32::MAX, |system| system.system);
         trace.describe(first, table, len, task.systems.len() > 1 || head.frames > 1);
         for pass in 0..head.frames.max(1) {
@@ -236,6 +238,8 @@ impl SystemRunner {
         let mut call = |raw: &[RawColumn], states: &[Cell<RowState>], rows: OwnRows<'_>, entities: &[Entity]| {
             let mut job = Job {
                 frame: info,
+                index: around.job,
+                random_key: None,
                 payload,
                 entities,
                 rows,

@@ -33,6 +33,7 @@ use super::memory::JobMemory;
 use super::plan::Plan;
 use super::program::build::{BuildContext, Work};
 use super::recording::{self, SystemNames, names};
+use super::repeat::{CompiledLoop, compile_loops};
 use super::report::FrameReport;
 use super::runner::SystemRunner;
 use super::system::{Compiled, Home};
@@ -109,6 +110,18 @@ pub enum StepError {
         /// The frame of the generation that the world stands at.
         frame: u64,
     },
+    /// What says whether a system runs, or how often a loop does, could not be asked: the frame was abandoned.
+    #[error("{what}: {message}; {undone} frame(s) undone, the world stands at frame {frame}")]
+    Condition {
+        /// The system or the loop.
+        what: String,
+        /// What happened.
+        message: String,
+        /// Frames undone, the abandoned one included.
+        undone: u64,
+        /// The frame of the generation that the world stands at.
+        frame: u64,
+    },
     /// The world could not take the frame in.
     #[error("{source}; {undone} frame(s) undone, the world stands at frame {frame}")]
     World {
@@ -176,6 +189,7 @@ pub struct SimulationBuilder {
     publish_every: u64,
     fuse: bool,
     strict: bool,
+    seed: u64,
     tracing: bool,
     trace_events: u64,
     inputs: Vec<String>,
@@ -240,6 +254,14 @@ impl SimulationBuilder {
     #[must_use]
     pub fn strict(mut self, strict: bool) -> Self {
         self.strict = strict;
+        self
+    }
+
+    /// What the numbers of [`Job::random`](crate::Job::random) depend on, beside frame, system and entity (default 0). It is not
+    /// part of the world: a simulation that goes on from a saved state gets it again.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
         self
     }
 
@@ -311,7 +333,8 @@ impl SimulationBuilder {
     ) -> Result<Simulation, StepError> {
         let world = from.as_ref().ok_or(StepError::Closed)?;
         let compiled: Arc<[Compiled]> = compiled.into();
-        let stages = graph::plan(&schedule.systems, &compiled, &schedule.stages()?, &registry.layout, self.fuse)?;
+        let loops = compile_loops(&schedule.loops, &registry)?;
+        let stages = graph::plan(&schedule, &compiled, &loops, &registry.layout, self.fuse)?;
         let plan = Plan::new(&stages, &compiled, &registry.layout);
         let payloads = schedule.systems.iter().map(|system| system.payload.clone()).collect();
         let runner = SystemRunner {
@@ -348,7 +371,10 @@ impl SimulationBuilder {
             access: compiled.iter().map(|system| system.access.clone()).collect(),
             report: FrameReport { patches: vec![PatchCounts::default(); compiled.len()], ..FrameReport::default() },
             world,
+            skips: vec![false; compiled.len()],
             compiled,
+            loops,
+            seed: self.seed,
             stages,
             plan,
             payloads,
@@ -410,6 +436,10 @@ pub struct Simulation {
     compiled: Arc<[Compiled]>,
     access: Vec<Access>,
     sizes: Arc<RecordSizes>,
+    loops: Vec<CompiledLoop>,
+    /// By system: whether it does not run in the batch at hand.
+    skips: Vec<bool>,
+    seed: u64,
     stages: Vec<Stage>,
     plan: Plan,
     payloads: Vec<Vec<u8>>,
@@ -481,6 +511,11 @@ enum Failed {
         resource: u16,
         message: String,
     },
+    /// What says whether a system or loop runs could not be asked.
+    Condition {
+        what: String,
+        message: String,
+    },
     World(WorldError),
 }
 
@@ -507,6 +542,7 @@ impl Simulation {
             publish_every: 1,
             fuse: true,
             strict: false,
+            seed: 0,
             tracing: true,
             trace_events: TRACE_EVENTS_DEFAULT,
             inputs: Vec::new(),
@@ -805,7 +841,9 @@ impl Simulation {
         let (Some(group), None) = (groups.next(), groups.next()) else { return false };
         let started = self.world.frame > 0 || self.stages.iter().all(|s| s.name != "startup" || s.groups.is_empty());
         let tracked = self.world.layout().components().iter().any(|component| component.track_changes);
-        started && !tracked && group.systems().all(|system| self.compiled[system].fusable)
+        let plain = |system: usize| self.compiled[system].fusable && self.compiled[system].conditions.is_empty();
+        let looped = self.stages.iter().any(|stage| !stage.loops.is_empty());
+        started && !tracked && !looped && group.systems().all(plain)
     }
 
     /// Takes the world back to its last generation and says what that undid.
@@ -813,14 +851,14 @@ impl Simulation {
         let reached = self.world.frame;
         let place = match &failed {
             Failed::Job(failure) => failure.job().and_then(|job| self.job_place(job as usize)),
-            Failed::Refused { .. } | Failed::Reduction { .. } | Failed::World(_) => None,
+            Failed::Refused { .. } | Failed::Reduction { .. } | Failed::Condition { .. } | Failed::World(_) => None,
         };
         if let Err(source) = self.world.restore_newest() {
             let failure = match failed {
                 Failed::Job(failure) => failure.to_string(),
                 Failed::World(error) => error.to_string(),
                 Failed::Refused { reason, .. } => reason.to_string(),
-                Failed::Reduction { message, .. } => message,
+                Failed::Reduction { message, .. } | Failed::Condition { message, .. } => message,
             };
             self.closed = true;
             return StepError::Unrecoverable { failure, source: Box::new(source) };
@@ -844,6 +882,7 @@ impl Simulation {
                 let resource = self.world.layout().resources()[usize::from(resource)].name.clone();
                 StepError::Reduction { system: self.compiled[system].name.clone(), resource, message, undone, frame }
             }
+            (Failed::Condition { what, message }, _) => StepError::Condition { what, message, undone, frame },
             (Failed::World(source), _) => StepError::World { source: Box::new(source), undone, frame },
         }
     }

@@ -7,12 +7,14 @@ use std::time::Duration;
 use crate::Resource;
 use crate::commit::Access;
 use crate::limits::JOB_ROWS;
+use crate::random::system_number;
 use crate::reduce::{FieldJoin, Reduce, Reduction};
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::world::access::query::{Fetch, Query, QueryPlan};
 use crate::world::error::WorldError;
 
 use super::by_name::Names;
+use super::condition::{self, Condition};
 use super::error::KernelError;
 use super::job::Job;
 use super::view::{View, ViewSet};
@@ -169,7 +171,13 @@ pub struct System {
     sets_resources: Vec<ResourceId>,
     reads_resources: Vec<ResourceId>,
     reduces: Vec<Reduces>,
+    pub(super) conditions: Vec<condition::Declared>,
+    pub(super) in_loop: Option<String>,
+    checks: Vec<Check>,
 }
+
+/// Something that must be so of a world's names.
+type Check = Box<dyn Fn(&Registry) -> Result<(), KernelError> + Send + Sync>;
 
 impl std::fmt::Debug for System {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -205,6 +213,9 @@ impl System {
             sets_resources: Vec::new(),
             reads_resources: Vec::new(),
             reduces: Vec::new(),
+            conditions: Vec::new(),
+            in_loop: None,
+            checks: Vec::new(),
         }
     }
 
@@ -335,6 +346,21 @@ impl System {
         }
         let (own, others) = (Describe::Typed(Q::describe), Some(Describe::Typed(O::describe)));
         Self::new(name, own, others, boxed::<Q, O, _>(kernel), NEIGHBOUR_JOB_ROWS)
+    }
+
+    /// Checks names when the schedule is built.
+    pub(super) fn check(
+        mut self,
+        check: impl Fn(&Registry) -> Result<(), KernelError> + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push(Box::new(check));
+        self
+    }
+
+    /// Makes it a system without rows.
+    pub(super) fn without_rows(mut self) -> Self {
+        self.once = true;
+        self
     }
 
     /// Puts the system in a stage (default `update`).
@@ -544,6 +570,12 @@ pub(crate) struct Compiled {
     /// Components it changes, dense or by patches, sorted.
     pub writes: Vec<u16>,
     pub reads_resources: Vec<u16>,
+    /// What must hold for it to run.
+    pub conditions: Vec<Condition>,
+    /// Resources that its kernel or a condition of it looks at, sorted.
+    pub looks_at_resources: Vec<u16>,
+    /// What its random numbers depend on.
+    pub number: u64,
     /// By resource.
     pub reductions: Vec<Reduction>,
     pub job_rows: JobRows,
@@ -618,6 +650,7 @@ const NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(512);
 impl System {
     /// Looks up every name and type.
     pub(crate) fn compile(&self, registry: &Registry) -> Result<Compiled, KernelError> {
+        self.checks.iter().try_for_each(|check| check(registry))?;
         let types = RegistryRef(registry);
         let mut own = QueryPlan::default();
         self.own.describe(&types, &mut own)?;
@@ -665,6 +698,10 @@ impl System {
         }
         let mut reads_resources: Vec<u16> =
             self.reads_resources.iter().map(|resource| resource.find(registry)).collect::<Result<_, _>>()?;
+        let conditions: Vec<Condition> =
+            self.conditions.iter().map(|declared| Condition::find(declared, registry)).collect::<Result<_, _>>()?;
+        let mut looks_at_resources = reads_resources.clone();
+        looks_at_resources.extend(conditions.iter().filter_map(Condition::resource));
         let sort_by = match &self.sort_by {
             None => None,
             Some(name) => {
@@ -691,6 +728,7 @@ impl System {
             &mut access.resources,
             &mut access.reduces,
             &mut reads_resources,
+            &mut looks_at_resources,
         ] {
             list.sort_unstable();
             list.dedup();
@@ -711,6 +749,9 @@ impl System {
             reads,
             writes,
             reads_resources,
+            conditions,
+            looks_at_resources,
+            number: system_number(&self.name),
             reductions,
             job_rows: self.job_rows.map_or(self.default_rows, JobRows::Fixed),
             deadline: self.deadline,

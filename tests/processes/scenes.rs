@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, Field, Job, Read, Reduce, RegionTarget, Resource, Schedule,
+    AnyOf, Changed, Component, Entities, Entity, Field, Job, Loop, Read, Reduce, RegionTarget, Resource, Schedule,
     Simulation, System, With, Without, World, Write,
 };
 
@@ -398,6 +398,43 @@ fn mixed(schedule: &mut Schedule) {
         .reads_resource::<Census>()
         .after("census")
         .job_rows(64),
+    );
+    // passes as many as the census says, none among them; with patches, births, random numbers and a system that rests
+    schedule.add_loop(Loop::new("settle").times_of::<Census>(|census| census.rows as u32 % 4).divides_step());
+    schedule.add(
+        System::rows::<(Write<Velocity>, Read<Energy>)>("jitter", |job, (mut v, _)| {
+            let dt = job.dt() as f32;
+            for row in (0..job.len()).filter(|row| row % 3 != 0) {
+                v.x[row] += (job.random(row).f32() - 0.5) * dt;
+            }
+        })
+        .in_loop("settle")
+        .job_rows(64),
+    );
+    schedule.add(
+        System::rows::<Read<Velocity>>("spray", |job, v| {
+            let (pass, first) = (job.iteration(), job.first_row());
+            if first < 64 && job.random(0).below(3) == 0 {
+                let own = job.spawn((Position { x: v.x[0], y: pass as f32 }, Cell { key: pass }));
+                job.set_row(0, Energy { value: f64::from(pass) + 0.5 });
+                job.add(own, Link { to: own, strength: 1 });
+            }
+            if first == 128 {
+                job.destroy_row(0);
+            }
+        })
+        .spawns::<(Position, Cell)>()
+        .adds::<Link>()
+        .sets::<Energy>()
+        .destroys()
+        .in_loop("settle")
+        .run_if::<Census>(|census| census.rows % 3 != 0)
+        .job_rows(64),
+    );
+    schedule.add(
+        System::rows::<Write<Energy>>("fade", |_, mut energy| energy.value.map(|value| value * 0.75))
+            .every_from(3, 2)
+            .job_rows(64),
     );
     schedule.add(
         System::rows::<(Write<Frozen>, Without<Seen>)>("thaw", |_, (mut frozen, ())| {

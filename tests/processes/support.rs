@@ -100,6 +100,7 @@ impl Setting {
             .ring_bytes(self.ring_bytes)
             .publish_every(self.publish_every)
             .main_helps(self.main_helps)
+            .seed(17)
             .worker_command(worker_command(self.schedule, self.fault.as_deref()))
     }
 

@@ -43,8 +43,19 @@ from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
 from .region import Lease, Region, RegionInfo, Residue, clean, clean_stale, list_regions, open_region
 from .scene import NativeSystem, Scene, scenes
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
-from .simulation import FrameReport, PatchReport, Simulation, WorkerInfo, worker_command
-from .system import Frame, NeighbourTable, Patches, System, Work, WorkComponent, system
+from .simulation import FrameReport, Loop, PatchReport, Simulation, WorkerInfo, worker_command
+from .system import (
+    Frame,
+    NeighbourTable,
+    Patches,
+    System,
+    Work,
+    WorkComponent,
+    guard_conserved,
+    guard_finite,
+    guard_within,
+    system,
+)
 from .world import World
 
 __version__: str = _native.__version__
@@ -86,6 +97,7 @@ __all__ = [
     "Layout",
     "LayoutError",
     "Lease",
+    "Loop",
     "NULL_ENTITY",
     "NameCollisionWarning",
     "NativeSystem",
@@ -126,6 +138,9 @@ __all__ = [
     "entity_generation",
     "entity_index",
     "scenes",
+    "guard_conserved",
+    "guard_finite",
+    "guard_within",
     "system",
     "worker_command",
 ]

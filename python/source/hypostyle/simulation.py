@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Union
 from . import _native
 from .errors import WorkersError
 from .scene import NativeSystem
-from .system import System
+from .system import System, guard_place
 from .values import integer_of, payload_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 AnySystem = Union[System, NativeSystem]
 
-__all__ = ["FrameReport", "PatchReport", "Simulation", "WorkerInfo"]
+__all__ = ["FrameReport", "Loop", "PatchReport", "Simulation", "WorkerInfo"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,26 @@ class WorkerInfo:
     busy_seconds: float
 
 
+@dataclass(frozen=True)
+class Loop:
+    """Systems that run several times within a frame: those that name it with ``in_loop``. To the rest of its stage a loop is
+    like one system.
+
+    >>> solve = hypostyle.Loop("solve", times=8)
+    >>> @hypostyle.system(writes="position", in_loop="solve")
+    ... def relax(rows, frame): ...
+    >>> hypostyle.Simulation(world, [relax], loops=[solve])
+    """
+
+    name: str
+    #: How often: a number, or the name of an integer of a resource, ``"solver.iterations"``.
+    times: Union[int, str] = 1
+    #: The loop in each of whose passes it runs whole.
+    inside: Optional[str] = None
+    #: Whether each pass is a part of the frame's step: ``frame.dt`` is divided, and ``frame.time`` goes on by it.
+    divides_step: bool = False
+
+
 class Simulation:
     """A world with systems and the workers that run them; the world itself can be used between frames.
 
@@ -101,6 +121,9 @@ class Simulation:
     A generation is published every ``publish_every`` frames. ``fuse`` lets systems that see their own rows only run back to
     back on some rows before the next. This process runs systems beside its workers, but none that killed a worker or that
     has a deadline; with ``main_helps=False`` it runs none that a worker can run. ``stages`` names further stages, each with the one that it follows.
+
+    ``loops`` declares loops (:class:`Loop`) that systems name with ``in_loop``. ``seed``, from 0 to 2^64 - 1, is what
+    :meth:`Work.random` depends on, beside frame, system and entity; it is not part of the world.
 
     Refused patches are counted in the report; a ``strict`` simulation fails the frame with :class:`FrameError`, which names
     the system and the reason.
@@ -119,6 +142,8 @@ class Simulation:
         stages: Optional[Mapping[str, str]] = None,
         tracing: bool = True,
         strict: bool = False,
+        loops: Iterable[Loop] = (),
+        seed: int = 0,
     ) -> None:
         self._world = world
         self._systems = tuple(systems)
@@ -137,7 +162,8 @@ class Simulation:
         command = worker_command(self._systems, worker) if processes else None
         stage_list = [*(stages or {}).items()]
         world._schedule(
-            self, self._systems, stage_list, workers, command, self._publish_every, fuse, main_helps, tracing, strict
+            self, self._systems, stage_list, workers, command, self._publish_every, fuse, main_helps, tracing, strict,
+            [*loops], seed
         )
 
     @property
@@ -254,7 +280,8 @@ def worker_command(
     """
     if worker is not None:
         places = [worker] if isinstance(worker, str) else [*worker]
-        places += [each._place for each in systems if isinstance(each, NativeSystem)]
+        own = [each for each in systems if isinstance(each, NativeSystem) or each.guard is not None]
+        places += [_place_of(each) for each in own]
     else:
         places = [_place_of(each) for each in systems]
     flags: list[str] = getattr(subprocess, "_args_from_interpreter_flags", list)()
@@ -266,6 +293,8 @@ def _place_of(made: AnySystem) -> str:
     """Where another process finds a system: ``module:name``, or ``script.py:name``."""
     if isinstance(made, NativeSystem):
         return made._place
+    if made.guard is not None:
+        return guard_place(made)
     module = getattr(made.run, "__module__", None) or ""
     there = sys.modules.get(module)
     name = next((name for name, value in vars(there).items() if value is made), None) if there else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Union
@@ -16,7 +17,18 @@ from .layout import ComponentLayout, Layout, ResourceLayout, _unknown, layout_of
 from .snapshot import Resource
 from .values import Array, count_of, fit, payload_of, target_handles, target_rows
 
-__all__ = ["Frame", "NeighbourTable", "Patches", "System", "Work", "WorkComponent", "system"]
+__all__ = [
+    "Frame",
+    "NeighbourTable",
+    "Patches",
+    "System",
+    "Work",
+    "WorkComponent",
+    "guard_conserved",
+    "guard_finite",
+    "guard_within",
+    "system",
+]
 
 Names = Union[str, Iterable[str]]
 
@@ -52,6 +64,11 @@ class Frame:
         if packed is None:
             raise AbsentError(f"to read resource `{name}`, declare it in `resources`")
         return Resource(declared, packed)
+
+    @property
+    def iteration(self) -> int:
+        """Which pass of its loop this is, from 0; 0 where the system is in none."""
+        return self._job.iteration()
 
     def __repr__(self) -> str:
         return f"<frame {self.frame}: time {self.time}, dt {self.dt}>"
@@ -251,6 +268,14 @@ class Work:
         """The handles of the rows' entities, a copy."""
         return np.asarray(self._job.entities()).copy()
 
+    def random(self, count: Optional[int] = None) -> npt.NDArray[np.float64]:
+        """Random numbers from 0 to below 1, one for each row, or ``count`` (an array of rows by ``count``). They depend on the
+        simulation's ``seed``, the frame, the system's name and each row's entity, and on nothing else; a second call gives the
+        same ones. The generator is Philox4x32-10, as in Rust's ``job.random(row)``."""
+        entities = np.asarray(self._job.entities()).tobytes()
+        drawn = np.frombuffer(self._job.random(entities, 1 if count is None else count), np.float64).copy()
+        return drawn if count is None else drawn.reshape(len(self), count)
+
     @property
     def first_row(self) -> int:
         """Where the rows begin in their table."""
@@ -434,6 +459,11 @@ class System:
     deadline: Optional[float] = None
     job_rows: Optional[int] = None
     sort_by: Optional[str] = None
+    run_if: tuple[tuple[str, str, float], ...] = ()
+    every: Optional[tuple[int, int]] = None
+    in_loop: Optional[str] = None
+    #: Of a guard: what it looks at. It has no function.
+    guard: Optional[tuple[str, str, tuple[tuple[str, float, float], ...], str, float, bool]] = None
     _wants_patches: bool = field(default=False, repr=False)
 
     def __call__(self, *arguments: Any) -> None:
@@ -491,6 +521,73 @@ def _forget(failure: Optional[BaseException]) -> None:
         failure = failure.__cause__ or failure.__context__
 
 
+def _no_function(*_: Any) -> None:
+    raise HypostyleError("a guard has no function to call: give it to a simulation")
+
+
+def guard_finite(component: str, *, name: Optional[str] = None, **options: Any) -> System:
+    """A guard: a system that fails its frame (:class:`FrameError`) where a floating-point number of a component is infinite or
+    not a number. The error names entity, field, row and frame of the first one, and the world stands at its newest
+    generation. Listed after the systems whose values it looks at, it sees what they wrote in the same frame. ``options`` are
+    those of :func:`system` that say when it runs: ``stage``, ``before``, ``after``, ``every``, ``run_if``.
+    """
+    return _guard(name or f"{component} is finite", ("finite", component, (), "", 0.0, False), options)
+
+
+def guard_within(
+    component: str, bounds: Mapping[str, tuple[float, float]], *, name: Optional[str] = None, **options: Any
+) -> System:
+    """A guard: fields of a component lie within bounds, ``{"x": (0, 10), "at[2]": (-1, 1)}``. See :func:`guard_finite`."""
+    given = tuple((field, float(least), float(most)) for field, (least, most) in bounds.items())
+    return _guard(name or f"{component} is within bounds", ("within", component, given, "", 0.0, False), options)
+
+
+def guard_conserved(
+    quantity: str,
+    reference: str,
+    *,
+    relative: Optional[float] = None,
+    absolute: Optional[float] = None,
+    name: Optional[str] = None,
+    **options: Any,
+) -> System:
+    """A guard: a number of a resource, ``"thermo.energy"``, stays what it was, but for a part of it (``relative``) or so much
+    (``absolute``). ``reference`` is a number of another resource that says what it was; where that is NaN, the guard sets it to
+    what it finds. See :func:`guard_finite`.
+    """
+    if (relative is None) == (absolute is None):
+        raise ValueError("give `relative` or `absolute`: by how much the quantity may differ")
+    most = float(relative if relative is not None else absolute)  # type: ignore[arg-type]
+    given = ("conserved", quantity, (), reference, most, relative is not None)
+    return _guard(name or f"{quantity} is conserved", given, options)
+
+
+_GUARD_PLACE = "guard "
+
+
+def guard_place(made: System) -> str:
+    """A guard as an argument of a worker process, which makes it anew: it has no function that would have to be found."""
+    return _GUARD_PLACE + json.dumps([made.name, made.guard, made.stage, made.job_rows])
+
+
+def guard_at(place: str) -> Optional[System]:
+    """The guard that :func:`guard_place` has written down, if that is one."""
+    if not place.startswith(_GUARD_PLACE):
+        return None
+    name, (kind, what, bounds, *rest), stage, job_rows = json.loads(place[len(_GUARD_PLACE) :])
+    given = (kind, what, tuple(tuple(each) for each in bounds), *rest)
+    return _guard(name, given, {"stage": stage, "job_rows": job_rows})
+
+
+def _guard(name: str, given: tuple[str, str, tuple[tuple[str, float, float], ...], str, float, bool], options: dict[str, Any]) -> System:
+    known = ("stage", "before", "after", "every", "run_if", "in_loop", "job_rows")
+    for option in options:
+        if option not in known:
+            raise TypeError(f"a guard has no option `{option}`; it has {', '.join(known)}")
+    made = system(name=name, reads="_", **options)(lambda rows, frame: None)
+    return replace(made, run=_no_function, reads=(), guard=given)
+
+
 def _names(names: Names) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
@@ -518,6 +615,9 @@ def system(
     deadline: Optional[float] = None,
     job_rows: Optional[int] = None,
     sort_by: Optional[str] = None,
+    run_if: Union[Condition, Sequence[Condition]] = (),
+    every: Union[int, tuple[int, int], None] = None,
+    in_loop: Optional[str] = None,
 ) -> Callable[[Kernel], System]:
     """Makes a system of a function.
 
@@ -541,6 +641,10 @@ def system(
     ``stage``, ``before`` and ``after`` order it where what is read and written does not; ``deadline`` is how many seconds
     one call may take in a worker process before that is given up; ``sort_by`` names a column by which the rows are sorted
     afterwards.
+
+    It runs in every frame, or where a number of a resource says so, ``run_if=("oven.kelvin", ">=", 300)`` (or several of
+    these; ``run_if="oven.on"``: it is not 0), as its batch is due; in every n-th frame, ``every=10``, or from a frame on,
+    ``every=(10, 1)``; or several times in each frame, ``in_loop="solve"`` (:class:`Loop`).
     """
 
     joins = _joins(reduces or {})
@@ -573,6 +677,9 @@ def system(
             deadline=deadline,
             job_rows=job_rows,
             sort_by=sort_by,
+            run_if=_conditions(run_if),
+            every=(every, every) if isinstance(every, int) else every,
+            in_loop=in_loop,
             _wants_patches=_takes(run) >= 3,
         )
         twice = set(made.reads) & set(made.writes)
@@ -650,6 +757,26 @@ def _rows_of(
         else:
             rows[name] = _broadcast(name, array, (len(rows), *shape))
     return rows.tobytes()
+
+
+Condition = Union[str, tuple[str, str, float]]
+
+
+def _conditions(given: Union[Condition, Sequence[Condition]]) -> tuple[tuple[str, str, float], ...]:
+    one = isinstance(given, str) or (len(given) == 3 and isinstance(given[0], str) and given[1] in _SIGNS)
+    found = []
+    every: Any = (given,) if one else given
+    for each in every:
+        if isinstance(each, str):
+            each = (each, "!=", 0)
+        if not (isinstance(each, tuple) and len(each) == 3 and each[1] in _SIGNS):
+            raise ValueError(f"{each!r} is no condition: write 'resource.field', or ('resource.field', '>=', 2)")
+        name, sign, number = each
+        found.append((str(name), str(sign), float(number)))
+    return tuple(found)
+
+
+_SIGNS = ("==", "!=", "<", "<=", ">", ">=")
 
 
 def _joins(reduces: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:

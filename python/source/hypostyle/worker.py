@@ -19,7 +19,7 @@ from typing import Any, Optional, Union
 from . import _native, world
 from .errors import WorkersError
 from .scene import NativeSystem, _system_at
-from .system import System
+from .system import System, guard_at
 
 
 def systems_of(place: str) -> list[Union[System, NativeSystem]]:
@@ -27,6 +27,9 @@ def systems_of(place: str) -> list[Union[System, NativeSystem]]:
     native = _system_at(place)
     if native is not None:
         return [native]
+    guard = guard_at(place)
+    if guard is not None:
+        return [guard]
     module, colon, name = place.rpartition(":")
     if not colon or os.sep in name:
         module, name = place, ""

@@ -69,6 +69,8 @@ pub(crate) struct BuildContext<'a> {
     pub store: &'a mut Store,
     pub compiled: &'a [Compiled],
     pub payloads: &'a [Vec<u8>],
+    /// By system: whether it does not run now.
+    pub skips: &'a [bool],
     pub info: FrameInfo,
     /// Names frame and batch.
     pub batch_tag: u64,
@@ -116,13 +118,14 @@ impl Work {
         let tables = FIRST_DATA..around.store.tables.len() as u32;
         let takes_part = |system: usize, table: u32, around: &BuildContext<'_>| {
             around.store.tables[table as usize].rows > 0
+                && !around.skips[system]
                 && !around.compiled[system].once
                 && matches.own(system, table).is_some()
         };
         let is_empty = around.store.data_tables().all(|(_, table)| table.rows == 0);
         let without_rows = |system: usize, around: &BuildContext<'_>| {
             let compiled = &around.compiled[system];
-            compiled.once || (is_empty && compiled.own.is_empty())
+            !around.skips[system] && (compiled.once || (is_empty && compiled.own.is_empty()))
         };
         if group.batches.len() > 1 {
             for table in tables {
@@ -383,6 +386,8 @@ impl Work {
             slots: u64::from(map.rows),
             words: (base + self.task_words.len()) as u64,
             batch_tag: around.batch_tag,
+            seed: around.info.seed,
+            iteration: around.info.iteration,
         };
         head.encode(&mut self.words);
         for (job, task) in self.jobs.iter().zip(&self.job_tasks) {

@@ -17,7 +17,7 @@ const NO_OFFSET: u64 = u64::MAX;
 /// ```text
 /// 0 magic · 1 frame · 2 time f64 · 3 dt f64 · 4 frames · 5 jobs · 6 tasks · 7 where the tasks' index begins
 /// 8 resources offset · 9 resources bytes · 10 locations offset · 11 generations offset · 12 slots
-/// 13 words in all · 14 names frame and batch: reserved handles come of it · 15 zero
+/// 13 words in all · 14 names frame and batch: reserved handles come of it · 15 seed · 16 pass of a loop
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Head {
@@ -40,10 +40,14 @@ pub(crate) struct Head {
     pub words: u64,
     /// Names frame and batch.
     pub batch_tag: u64,
+    /// What random numbers depend on.
+    pub seed: u64,
+    /// Which pass of a loop it is.
+    pub iteration: u32,
 }
 
 impl Entry for Head {
-    const WORDS: usize = 16;
+    const WORDS: usize = 17;
 
     fn encode(&self, words: &mut Vec<u64>) {
         words.extend([
@@ -62,7 +66,8 @@ impl Entry for Head {
             self.slots,
             self.words,
             self.batch_tag,
-            0,
+            self.seed,
+            u64::from(self.iteration),
         ]);
     }
 
@@ -86,8 +91,9 @@ impl Entry for Head {
             slots: words.next()?,
             words: words.next()?,
             batch_tag: words.next()?,
+            seed: words.next()?,
+            iteration: words.next()? as u32,
         };
-        words.next()?;
         Ok(head)
     }
 }

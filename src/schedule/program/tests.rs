@@ -60,6 +60,8 @@ proptest! {
             slots: at[9],
             words: at[10],
             batch_tag: at[11],
+            seed: at[0],
+            iteration: n[0],
         })?;
         comes_back(&JobEntry { task: n[0], system: n[1], start: n[2], end: n[3] })?;
         comes_back(&TaskHead { table: n[0], rows: n[1], handles: at[0], columns: n[2], systems: n[3] })?;
@@ -165,7 +167,8 @@ fn make(counts: &Counts, picked: &[usize], fused: bool) -> Made {
         store: &mut world.store,
         compiled: &compiled,
         payloads: &payloads,
-        info: FrameInfo { frame: 3, time: 0.5, dt: 0.25 },
+        skips: &vec![false; compiled.len()],
+        info: FrameInfo { frame: 3, time: 0.5, dt: 0.25, iteration: 0, seed: 1 },
         batch_tag: 99,
         frames: 2,
         undo_bytes: None,

@@ -14,11 +14,27 @@ use crate::world::access::query::bit_runs;
 use super::dense::Around;
 
 use super::*;
+use crate::schedule::graph::LoopSpan;
+use crate::table::RESOURCES;
+
+/// One pass over groups of a stage.
+struct Pass<'a> {
+    stage: &'a Stage,
+    /// The number of the stage's first batch.
+    first: u32,
+    /// When what was recorded last ended.
+    at: &'a mut u64,
+    info: FrameInfo,
+    /// Passes of loops that have ended in this stage and frame.
+    count: u32,
+    frames: u64,
+    parity: u8,
+}
 
 impl Simulation {
     pub(super) fn frame(&mut self, frames: u64, dt: f64) -> Result<(), Failed> {
         self.world.store.begin_change();
-        let info = FrameInfo { frame: self.world.frame + 1, time: self.world.time, dt };
+        let info = FrameInfo { frame: self.world.frame + 1, time: self.world.time, dt, iteration: 0, seed: self.seed };
         let parity = (info.frame & 1) as u8;
         self.clear_changed(parity)?;
         self.take_inputs(parity)?;
@@ -34,14 +50,8 @@ impl Simulation {
                 continue;
             }
             let begun = at;
-            for (group, batch) in stage.groups.iter().zip(first..) {
-                let systems = tracing::field::display(SystemNames(group, &self.compiled));
-                let span = tracing::trace_span!("batch", stage = %stage.name, %systems);
-                done = span.in_scope(|| self.group(group, batch, &mut at, info, frames, parity));
-                if done.is_err() {
-                    break;
-                }
-            }
+            let pass = &mut Pass { stage, first, at: &mut at, info, count: 0, frames, parity };
+            done = self.groups(pass, 0..stage.groups.len(), &stage.loops);
             self.recorder.record(begun, at, EventKind::Stage { stage: number as u32 });
             if done.is_err() {
                 break;
@@ -55,6 +65,70 @@ impl Simulation {
             self.world.time += dt;
         }
         Ok(())
+    }
+
+    /// Runs groups of a stage, with the loops among them, each of which stands before those inside of it.
+    fn groups(&mut self, pass: &mut Pass<'_>, groups: Range<usize>, mut loops: &[LoopSpan]) -> Result<(), Failed> {
+        let mut next = groups.start;
+        while next < groups.end {
+            match loops.split_first() {
+                Some((span, rest)) if span.groups.start == next => {
+                    let inside = rest.iter().take_while(|other| other.groups.start < span.groups.end).count();
+                    let (inside, rest) = rest.split_at(inside);
+                    self.repeat(pass, span, inside)?;
+                    (next, loops) = (span.groups.end, rest);
+                }
+                _ => {
+                    let group = &pass.stage.groups[next];
+                    let systems = tracing::field::display(SystemNames(group, &self.compiled));
+                    let span = tracing::trace_span!("batch", stage = %pass.stage.name, %systems);
+                    span.in_scope(|| self.group(group, pass.first + next as u32, pass))?;
+                    next += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a loop.
+    fn repeat(&mut self, pass: &mut Pass<'_>, span: &LoopSpan, inside: &[LoopSpan]) -> Result<(), Failed> {
+        let each = &self.loops[span.number];
+        let store = &self.world.store;
+        let passes = each.passes(store.column_bytes(RESOURCES, 0), &store.layout);
+        let passes = passes.map_err(|message| Failed::Condition { what: format!("loop `{}`", each.name), message })?;
+        let (outer, divides) = (pass.info, each.divides_step);
+        for number in 0..passes {
+            pass.info.iteration = number;
+            if divides {
+                pass.info.dt = outer.dt / f64::from(passes);
+                pass.info.time = outer.time + pass.info.dt * f64::from(number);
+            }
+            self.groups(pass, span.groups.clone(), inside)?;
+            pass.count += 1;
+        }
+        pass.info = outer;
+        Ok(())
+    }
+
+    /// Asks which systems of a group run now; whether any does.
+    fn ask(&mut self, group: &Group, frame: u64) -> Result<bool, Failed> {
+        let Simulation { compiled, skips, world, .. } = self;
+        let mut any = false;
+        for system in group.systems() {
+            let mut holds = true;
+            for condition in &compiled[system].conditions {
+                let resources = world.store.column_bytes(RESOURCES, 0);
+                let asked = condition.holds(frame, resources, &world.store.layout);
+                holds = holds
+                    && asked.map_err(|message| Failed::Condition {
+                        what: format!("system `{}`, whether it runs", compiled[system].name),
+                        message,
+                    })?;
+            }
+            skips[system] = !holds;
+            any |= holds;
+        }
+        Ok(any)
     }
 
     /// Applies what other processes have sent, before the frame's first batch.
@@ -115,38 +189,31 @@ impl Simulation {
         Ok(())
     }
 
-    fn group(
-        &mut self,
-        group: &Group,
-        batch: u32,
-        at: &mut u64,
-        info: FrameInfo,
-        frames: u64,
-        parity: u8,
-    ) -> Result<(), Failed> {
+    fn group(&mut self, group: &Group, batch: u32, pass: &mut Pass<'_>) -> Result<(), Failed> {
+        if !self.ask(group, pass.info.frame)? {
+            return Ok(());
+        }
         let mut work = std::mem::take(&mut self.work);
-        let begun = *at;
-        let done = self.run_group(&mut work, group, (batch, at), info, frames, parity);
+        let begun = *pass.at;
+        let done = self.run_group(&mut work, group, batch, pass);
         if !work.jobs.is_empty() {
             let (jobs, rows) = (work.jobs.len() as u32, u32::try_from(work.rows).unwrap_or(u32::MAX));
-            self.recorder.record(begun, *at, EventKind::Batch { batch, jobs, rows });
+            self.recorder.record(begun, *pass.at, EventKind::Batch { batch, jobs, rows });
         }
         self.work = work;
         done
     }
 
-    fn run_group(
-        &mut self,
-        work: &mut Work,
-        group: &Group,
-        (batch, at): (u32, &mut u64),
-        info: FrameInfo,
-        frames: u64,
-        parity: u8,
-    ) -> Result<(), Failed> {
+    fn run_group(&mut self, work: &mut Work, group: &Group, batch: u32, pass: &mut Pass<'_>) -> Result<(), Failed> {
+        let Pass { at, info, frames, parity, count, .. } = pass;
+        let (info, frames, parity) = (*info, *frames, *parity);
         let recorder = self.recorder.clone();
-        let mut lap = |phase| *at = recorder.lap(*at, EventKind::Phase { phase, batch });
-        let batch_tag = batch_tag(info.frame, batch);
+        let mut lap = |phase| **at = recorder.lap(**at, EventKind::Phase { phase, batch });
+        let mut tag = batch_tag(info.frame, batch);
+        if *count > 0 {
+            // reserved handles of an earlier pass are stale
+            tag = batch_tag(tag, *count);
+        }
         loop {
             let arrangements = self.world.store.arrangements;
             work.build(
@@ -156,7 +223,8 @@ impl Simulation {
                     compiled: &self.compiled,
                     payloads: &self.payloads,
                     info,
-                    batch_tag,
+                    batch_tag: tag,
+                    skips: &self.skips,
                     frames,
                     undo_bytes: self.undo_bytes,
                 },
@@ -166,7 +234,7 @@ impl Simulation {
                 break;
             }
         }
-        let reduces = group.systems().any(|system| !self.compiled[system].reductions.is_empty());
+        let reduces = group.systems().any(|system| !self.skips[system] && !self.compiled[system].reductions.is_empty());
         if reduces && work.jobs.is_empty() {
             self.scratch.partials.clear();
         }
@@ -182,14 +250,14 @@ impl Simulation {
             let patches = live?;
             lap(Phase::Live);
             if patches || reduces {
-                self.apply_patches(work, batch_tag, parity)?;
+                self.apply_patches(work, tag, parity)?;
                 lap(Phase::Apply);
             }
         }
         if reduces {
             self.reduce(group)?;
         }
-        if group.systems().any(|system| self.compiled[system].sort_by.is_some()) {
+        if group.systems().any(|system| !self.skips[system] && self.compiled[system].sort_by.is_some()) {
             self.sort_tables(group)?;
             lap(Phase::Sort);
         }
@@ -269,7 +337,7 @@ impl Simulation {
 
     /// Resources get what the rows of the group's systems came to.
     fn reduce(&mut self, group: &Group) -> Result<(), Failed> {
-        let Simulation { world, compiled, sizes, access, report, scratch, .. } = self;
+        let Simulation { world, compiled, skips, sizes, access, report, scratch, .. } = self;
         let mut commit = Commit {
             store: &mut world.store,
             registry: &world.registry,
@@ -281,7 +349,7 @@ impl Simulation {
             scratch,
             counts: &mut report.patches,
         };
-        for system in group.systems() {
+        for system in group.systems().filter(|system| !skips[*system]) {
             for reduction in &compiled[system].reductions {
                 if let Err(message) = commit.reduce(system, reduction)? {
                     return Err(Failed::Reduction { system, resource: reduction.resource, message });
@@ -293,7 +361,7 @@ impl Simulation {
 
     fn sort_tables(&mut self, group: &Group) -> Result<(), RegionError> {
         let store = &mut self.world.store;
-        for system in group.systems() {
+        for system in group.systems().filter(|system| !self.skips[*system]) {
             let Some((component, field)) = self.compiled[system].sort_by else { continue };
             for table in 0..store.tables.len() as u32 {
                 let shape = Arc::clone(&store.tables[table as usize].shape);
