@@ -5,6 +5,9 @@
 //! ([`random`]). A scene's schedule is built from its options alone, so a worker process builds the same one.
 #![forbid(unsafe_code)]
 
+pub mod epidemic;
+pub mod field;
+pub mod fluids;
 pub mod lj;
 pub mod nbody;
 mod options;
@@ -84,7 +87,7 @@ pub trait Watch {
 
 /// Every scene.
 pub fn all() -> &'static [&'static dyn Scene] {
-    &[&particles::Particles, &spheres::Spheres, &nbody::NBody, &lj::LennardJones]
+    &[&particles::Particles, &spheres::Spheres, &nbody::NBody, &lj::LennardJones, &fluids::Fluids, &field::Plasma, &epidemic::Epidemic]
 }
 
 /// The scene of a name.
