@@ -14,6 +14,7 @@ mod free;
 mod plan;
 mod room;
 mod rows;
+mod joined;
 pub(crate) mod scatter;
 pub(crate) mod single;
 mod sort;
