@@ -33,7 +33,8 @@ fn simulation(cells: usize, scattered: bool, system: System) -> Simulation {
     world.spawn_batch((0..ROWS).map(|i| Source { to: targets[place(i) % cells], value: i as f64 })).unwrap();
     let mut schedule = Schedule::new();
     schedule.add(system);
-    let mut simulation = Simulation::builder().workers(Workers::Local).publish_every(1 << 20).build(world, schedule).unwrap();
+    let mut simulation =
+        Simulation::builder().workers(Workers::Local).publish_every(1 << 20).build(world, schedule).unwrap();
     simulation.run(2, 1.0).unwrap();
     simulation
 }

@@ -24,8 +24,7 @@ impl Accumulation {
     /// # Errors
     /// A field whose values have no such join; no fields.
     pub(crate) fn all(component: u16, declared: &ComponentLayout, join: FieldJoin) -> Result<Self, String> {
-        let joins: Vec<(String, FieldJoin)> =
-            declared.fields.iter().map(|field| (field.name.clone(), join)).collect();
+        let joins: Vec<(String, FieldJoin)> = declared.fields.iter().map(|field| (field.name.clone(), join)).collect();
         Self::named(component, declared, &joins)
     }
 

@@ -281,7 +281,9 @@ impl FieldRule {
         struct Empty<'p>(&'p mut [u8]);
         impl WithJoin for Empty<'_> {
             fn run<T: bytemuck::Pod>(self, empty: T, _: impl Fn(T, T) -> T + Copy) {
-                self.0.chunks_exact_mut(size_of::<T>()).for_each(|item| item.copy_from_slice(bytemuck::bytes_of(&empty)));
+                self.0
+                    .chunks_exact_mut(size_of::<T>())
+                    .for_each(|item| item.copy_from_slice(bytemuck::bytes_of(&empty)));
             }
         }
         self.with(Empty(out));

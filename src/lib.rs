@@ -181,8 +181,8 @@ pub mod __private {
 
     pub use crate::column::ColumnCursor;
     pub use crate::component::{Component, Field, Plain, Resource};
-    pub use crate::layout::{FieldLayout, Storage};
     pub use crate::join::{Bits, Ordered, Summed};
+    pub use crate::layout::{FieldLayout, Storage};
     pub use crate::world::access::bundle::{Bundle, RegistryRef, RowRef, sealed::Sealed as SealedBundle};
     pub use crate::world::{RowOffsets, WorldError};
 

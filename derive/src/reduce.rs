@@ -56,7 +56,9 @@ fn join(field: &Field) -> syn::Result<Ident> {
         attribute.parse_nested_meta(|meta| {
             let known = ["sum", "min", "max", "or"].iter().any(|name| meta.path.is_ident(name));
             let Some(ident) = meta.path.get_ident().filter(|_| known) else {
-                return Err(meta.error("unknown join; a field has #[reduce(sum)], #[reduce(min)], #[reduce(max)] or #[reduce(or)]"));
+                return Err(meta.error(
+                    "unknown join; a field has #[reduce(sum)], #[reduce(min)], #[reduce(max)] or #[reduce(or)]",
+                ));
             };
             if found.replace(ident.clone()).is_some() {
                 return Err(meta.error("a field has one join"));
@@ -65,7 +67,8 @@ fn join(field: &Field) -> syn::Result<Ident> {
         })?;
     }
     found.ok_or_else(|| {
-        let text = "a field that rows are reduced to needs #[reduce(sum)], #[reduce(min)], #[reduce(max)] or #[reduce(or)]";
+        let text =
+            "a field that rows are reduced to needs #[reduce(sum)], #[reduce(min)], #[reduce(max)] or #[reduce(or)]";
         syn::Error::new(field.span(), text)
     })
 }

@@ -19,13 +19,7 @@ use super::sets::Way;
 impl<'a> Commit<'a> {
     /// What the system declares of a component, if it has rules for the field, or for all of them. If not, `count` patches
     /// are refused.
-    fn accumulation(
-        &mut self,
-        current: &Current,
-        component: u16,
-        field: u8,
-        count: usize,
-    ) -> Option<&'a Accumulation> {
+    fn accumulation(&mut self, current: &Current, component: u16, field: u8, count: usize) -> Option<&'a Accumulation> {
         let access = self.access;
         let declared = access[current.system].accumulates.iter().find(|other| other.component == component);
         let found = declared.filter(|accumulation| accumulation.rules(field).is_some());

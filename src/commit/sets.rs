@@ -194,15 +194,7 @@ impl Commit<'_> {
         self.store.mark_changed(table, component, self.parity, first, rows.len() as u32)
     }
 
-    fn count_changes(
-        &mut self,
-        current: &Current,
-        way: Way<'_>,
-        table: u32,
-        component: u16,
-        field: u8,
-        rows: &[u32],
-    ) {
+    fn count_changes(&mut self, current: &Current, way: Way<'_>, table: u32, component: u16, field: u8, rows: &[u32]) {
         match way {
             Way::Set => self.count_sets(current, table, component, field, rows),
             Way::Join(_) => self.counts[current.system].applied += rows.len() as u64,

@@ -25,11 +25,7 @@ pub(super) enum Accumulates {
 }
 
 /// Looks up what a system accumulates on.
-pub(super) fn compile(
-    declared: &[Accumulates],
-    registry: &Registry,
-    access: &mut Access,
-) -> Result<(), KernelError> {
+pub(super) fn compile(declared: &[Accumulates], registry: &Registry, access: &mut Access) -> Result<(), KernelError> {
     for accumulates in declared {
         let component = |id: u16| &registry.layout.components()[usize::from(id)];
         let found = match accumulates {
@@ -230,7 +226,9 @@ impl Job<'_, '_> {
         let packed = self.reduced.value(id, reduction.empty());
         bytemuck::try_cast_slice_mut(&mut packed[at..at + bytes]).map_err(|_| {
             let size = T::TYPE.bytes();
-            wrong(format!("it begins at byte {at}, which is no multiple of {size}; put the fields of larger types first"))
+            wrong(format!(
+                "it begins at byte {at}, which is no multiple of {size}; put the fields of larger types first"
+            ))
         })
     }
 }

@@ -6,9 +6,9 @@ use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use crate::accumulate::Combiner;
 use crate::patch::{Op, PatchWriter};
 use crate::random::{Random, RandomKey};
-use crate::accumulate::Combiner;
 use crate::reduce::{Reduce, Reduced};
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::{Component, Entity, Resource};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::Resource;
 use crate::commit::Access;
+use crate::join::FieldJoin;
 use crate::limits::JOB_ROWS;
 use crate::random::system_number;
-use crate::join::FieldJoin;
 use crate::reduce::{Reduce, Reduction};
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::world::access::query::{Fetch, Query, QueryPlan};
@@ -688,8 +688,11 @@ impl System {
         for resource in &self.sets_resources {
             access.resources.push(resource.find(registry)?);
         }
-        let reductions: Vec<Reduction> =
-            self.reduces.iter().map(|(to, onto)| Ok(to.find(registry)?.onto(*onto))).collect::<Result<_, KernelError>>()?;
+        let reductions: Vec<Reduction> = self
+            .reduces
+            .iter()
+            .map(|(to, onto)| Ok(to.find(registry)?.onto(*onto)))
+            .collect::<Result<_, KernelError>>()?;
         for reduction in &reductions {
             let resource = reduction.resource;
             if access.reduces.contains(&resource) || access.resources.contains(&resource) {

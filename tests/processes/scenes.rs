@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, Field, FieldJoin, Job, Loop, Read, Reduce, RegionTarget, Resource, Schedule,
-    Simulation, System, With, Without, World, Write,
+    AnyOf, Changed, Component, Entities, Entity, Field, FieldJoin, Job, Loop, Read, Reduce, RegionTarget, Resource,
+    Schedule, Simulation, System, With, Without, World, Write,
 };
 
 use crate::hostile;

@@ -5,10 +5,10 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::Entity;
+use crate::accumulate::Combiner;
 use crate::column::{RawColumn, RowState};
 use crate::gather::Gathered;
 use crate::layout::FieldType;
-use crate::accumulate::Combiner;
 use crate::reduce::Reduced;
 
 use crate::schedule::job::IdCache;
