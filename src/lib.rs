@@ -67,11 +67,14 @@ mod column;
 
 mod component;
 mod gather;
+mod join;
 mod random;
 mod reduce;
 
 // where the bytes live, and how changes travel
 mod patch;
+
+mod accumulate;
 pub mod trace;
 
 mod region;
@@ -134,6 +137,7 @@ pub use component::{Bool, Component, Entity, Field, Plain, Resource};
 pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
 pub use inputs::{InputError, InputSender};
+pub use join::FieldJoin;
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
@@ -142,7 +146,7 @@ pub use os::{Host, set_host};
 pub use os::{open_regular, read_regular};
 pub use patch::{PatchError, RecordError, RingError};
 pub use random::{Random, RandomKey};
-pub use reduce::{FieldJoin, Reduce};
+pub use reduce::Reduce;
 pub use region::{
     HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, abandon, clean,
     clean_stale, inspect, list, list_in, residue,
@@ -177,8 +181,8 @@ pub mod __private {
 
     pub use crate::column::ColumnCursor;
     pub use crate::component::{Component, Field, Plain, Resource};
+    pub use crate::join::{Bits, Ordered, Summed};
     pub use crate::layout::{FieldLayout, Storage};
-    pub use crate::reduce::{Ordered, Summed};
     pub use crate::world::access::bundle::{Bundle, RegistryRef, RowRef, sealed::Sealed as SealedBundle};
     pub use crate::world::{RowOffsets, WorldError};
 
