@@ -44,14 +44,15 @@ fn a_disturbance_swings_with_the_plasma_frequency() {
 fn beams_grow_as_theory_says_and_energy_stays() {
     let mut simulation = plasma(20_000, 1.0, 1e-4, Workers::Local);
     let before = energies(simulation.world()).unwrap();
-    let energy = series(&mut simulation, 500);
+    let energy = series(&mut simulation, 800);
     let at = |t: f64| energy[(t / Plasma.dt()) as usize].ln();
     let rate = (at(16.0) - at(8.0)) / 8.0 / 2.0;
     assert!((rate * 8.0_f64.sqrt() - 1.0).abs() < 0.03, "{rate}");
     let after = energies(simulation.world()).unwrap();
     let drift = ((after.0 + after.1) / (before.0 + before.1) - 1.0).abs();
     assert!(drift < 0.02, "{before:?} {after:?}");
-    assert!(after.0 > 0.02 * after.1, "the beams are mixed: {after:?}");
+    let most = energy.iter().copied().fold(0.0, f64::max);
+    assert!(most > 0.05 * before.1, "the beams are mixed: {most}");
 }
 
 #[test]

@@ -197,7 +197,7 @@ fn meet() -> System {
         for row in 0..job.len() {
             let (a, b) = (contact.a[row], contact.b[row]);
             let (Some(state_a), Some(state_b)) = (state(a), state(b)) else {
-                job.despawn_row(row);
+                job.destroy_row(row);
                 continue;
             };
             let target = match (state_a, state_b) {
@@ -205,7 +205,7 @@ fn meet() -> System {
                 (SUSCEPTIBLE, INFECTED) => a,
                 _ => continue,
             };
-            if job.random(row).unit() < rules.infect {
+            if job.random(row).f64() < rules.infect {
                 job.accumulate(target, Person { state: 0, exposures: 1 });
             }
         }
@@ -213,7 +213,7 @@ fn meet() -> System {
     })
     .reads_resource::<Rules>()
     .accumulates::<Person>(FieldJoin::Sum)
-    .despawns()
+    .destroys()
 }
 
 /// Exposed people fall ill, ill ones recover; counts everyone.
@@ -225,7 +225,7 @@ fn sicken() -> System {
             let before = person.state[row];
             let state = match before {
                 SUSCEPTIBLE if person.exposures[row] > 0 => INFECTED,
-                INFECTED if job.random(row).unit() < rules.recover => RECOVERED,
+                INFECTED if job.random(row).f64() < rules.recover => RECOVERED,
                 _ => before,
             };
             if state != before {
@@ -255,14 +255,14 @@ fn live() -> System {
         let all = people.table(own).entities;
         for row in 0..job.len() {
             let mut random = job.random(row);
-            if random.unit() >= rules.turnover {
+            if random.f64() >= rules.turnover {
                 continue;
             }
-            job.despawn_row(row);
+            job.destroy_row(row);
             let child = job.spawn(Person::default());
             // with somebody who dies today, too, the contact ends tomorrow
             for _ in 0..rules.degree as u32 {
-                let known = all[pick(random.unit(), all.len())];
+                let known = all[pick(random.f64(), all.len())];
                 if known != job.entities()[row] {
                     job.spawn(Contact { a: child, b: known });
                 }
@@ -273,6 +273,6 @@ fn live() -> System {
     .reads_resource::<Rules>()
     .spawns::<Person>()
     .spawns::<Contact>()
-    .despawns()
+    .destroys()
     .after("sicken")
 }
