@@ -15,7 +15,9 @@
 
 use std::error::Error;
 
-use hypostyle::{Component, Entity, FieldJoin, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write};
+use hypostyle::{
+    Component, Entity, FieldJoin, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write,
+};
 
 use super::random::Random;
 use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
@@ -100,10 +102,22 @@ impl Scene for Epidemic {
 
     fn options(&self) -> &'static [SceneOption] {
         const OPTIONS: &[SceneOption] = &[
-            SceneOption { name: "degree", value: "D", about: "contacts of a person, on the mean, 0 to 100 (default 8)" },
-            SceneOption { name: "infect", value: "P", about: "probability of a day that it passes over a contact (default 0.05)" },
+            SceneOption {
+                name: "degree",
+                value: "D",
+                about: "contacts of a person, on the mean, 0 to 100 (default 8)",
+            },
+            SceneOption {
+                name: "infect",
+                value: "P",
+                about: "probability of a day that it passes over a contact (default 0.05)",
+            },
             SceneOption { name: "recover", value: "P", about: "probability of a day to recover (default 0.1)" },
-            SceneOption { name: "turnover", value: "P", about: "probability of a day to die, and be replaced (default 0.0005)" },
+            SceneOption {
+                name: "turnover",
+                value: "P",
+                about: "probability of a day to die, and be replaced (default 0.0005)",
+            },
         ];
         OPTIONS
     }
@@ -133,10 +147,9 @@ impl Scene for Epidemic {
         world.reserve::<Contact>(contacts)?;
         put(&mut world, rules)?;
         let ill = people.div_ceil(ILL_AT_FIRST);
-        let handles = world.spawn_batch((0..people).map(|index| Person {
-            state: if index < ill { INFECTED } else { SUSCEPTIBLE },
-            exposures: 0,
-        }))?;
+        let handles = world.spawn_batch(
+            (0..people).map(|index| Person { state: if index < ill { INFECTED } else { SUSCEPTIBLE }, exposures: 0 }),
+        )?;
         put(&mut world, Census { susceptible: people - ill, infected: ill, ..Census::default() })?;
         let seed = options.seed;
         world.spawn_batch((0..contacts).map(|index| {
@@ -158,10 +171,10 @@ impl Scene for Epidemic {
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {
         let census = world.resource::<Census>()?;
         Ok(vec![
-            Line::new("susceptible", census.susceptible.to_string()),
-            Line::new("infected", census.infected.to_string()),
-            Line::new("recovered", census.recovered.to_string()),
-            Line::new("contacts", (world.entity_count() - census.people()).to_string()),
+            Line::count("susceptible", census.susceptible),
+            Line::count("infected", census.infected),
+            Line::count("recovered", census.recovered),
+            Line::count("contacts", world.entity_count() - census.people()),
         ])
     }
 }

@@ -101,7 +101,11 @@ impl Scene for Plasma {
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
         if entities >= 1 << 30 {
-            return Err(SceneError::Entities { asked: entities, want: "fewer than 2^30: charges are counted in 64 bits".to_owned() }.into());
+            return Err(SceneError::Entities {
+                asked: entities,
+                want: "fewer than 2^30: charges are counted in 64 bits".to_owned(),
+            }
+            .into());
         }
         let speed = options.number("speed", 0.0, 2.0)?.unwrap_or(1.0);
         let amplitude = options.number("amplitude", 0.0, 0.5)?.unwrap_or(0.001);
@@ -140,10 +144,10 @@ impl Scene for Plasma {
         let (field, kinetic) = energies(world)?;
         let charge = world.resource::<Field>()?.charge;
         Ok(vec![
-            Line::new("electrons", world.entity_count().to_string()),
-            Line::new("charge", format!("{} of {CHARGE}", charge as f64 / CHARGE as f64)),
-            Line::new("field energy", format!("{field:.9}")),
-            Line::new("total energy", format!("{:.9}", field + kinetic)),
+            Line::count("electrons", world.entity_count()),
+            Line::number("charge", charge as f64 / CHARGE as f64, |x| format!("{x} electrons")),
+            Line::number("field energy", field, |x| format!("{x:.9}")),
+            Line::number("total energy", field + kinetic, |x| format!("{x:.9}")),
         ])
     }
 }
@@ -170,7 +174,11 @@ fn deposit() -> System {
         let charge = job.elements::<Mesh, i64>("charge")?;
         for (row, &x) in at.x.iter().enumerate() {
             if !(0.0..LENGTH).contains(&x) {
-                return Err(format!("entity {} is at {x}: places are from 0 to {LENGTH} (frame {frame})", entities[row]).into());
+                return Err(format!(
+                    "entity {} is at {x}: places are from 0 to {LENGTH} (frame {frame})",
+                    entities[row]
+                )
+                .into());
             }
             let (node, behind) = node(x);
             let second = (behind * CHARGE as f64) as i64;

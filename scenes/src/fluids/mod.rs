@@ -191,11 +191,11 @@ impl Scene for Fluids {
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {
         let seen = look(world)?;
         Ok(vec![
-            Line::new("particles", seen.particles.to_string()),
-            Line::new("kinetic energy", format!("{:.6} J", seen.kinetic)),
-            Line::new("total energy", format!("{:.6} J", seen.energy())),
-            Line::new("front of the water", format!("{:.4} m", seen.front)),
-            Line::new("compression", format!("{:.3} % at most", 100.0 * seen.compression)),
+            Line::count("particles", seen.particles),
+            Line::number("kinetic energy", seen.kinetic, |x| format!("{x:.6} J")),
+            Line::number("total energy", seen.energy(), |x| format!("{x:.6} J")),
+            Line::number("front of the water", seen.front, |x| format!("{x:.4} m")),
+            Line::number("compression", seen.compression, |x| format!("{:.3} % at most", 100.0 * x)),
         ])
     }
 }
