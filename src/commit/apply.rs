@@ -27,7 +27,7 @@ pub(crate) struct Access {
     pub adds: Vec<u16>,
     pub removes: Vec<u16>,
     pub spawns: Vec<u16>,
-    pub destroys: bool,
+    pub despawns: bool,
     pub resources: Vec<u16>,
     /// Resources that its rows are reduced to.
     pub reduces: Vec<u16>,
@@ -268,15 +268,15 @@ impl Commit<'_> {
             Op::Set => (&access.sets, "sets"),
             Op::Add => (&access.adds, "adds"),
             Op::Remove => (&access.removes, "removes"),
-            Op::Destroy => {
-                if !access.destroys {
+            Op::Despawn => {
+                if !access.despawns {
                     let why = || Refusal::Undeclared {
-                        what: "destroys entities of any component, not only",
+                        what: "despawns entities of any component, not only",
                         component: String::new(),
                     };
                     self.counts[current.system].refuse(count as u64, why);
                 }
-                return self.access[current.system].destroys;
+                return self.access[current.system].despawns;
             }
         };
         if allowed.binary_search(&component).is_ok() {
@@ -424,19 +424,19 @@ impl Commit<'_> {
         field: u8,
         value: &[u8],
     ) -> Result<(), RegionError> {
-        if op == Op::Destroy {
+        if op == Op::Despawn {
             let fresh = match target {
                 Target::Row(Location { table, row }) => {
                     let rows = self.store.tables[table as usize].rows;
-                    self.scratch.pending.destroy(table, row, rows)
+                    self.scratch.pending.despawn(table, row, rows)
                 }
-                Target::Spawn(spawn) => self.scratch.pending.destroy_spawn(spawn),
+                Target::Spawn(spawn) => self.scratch.pending.despawn_spawn(spawn),
             };
             let counts = &mut self.counts[current.system];
-            // a second destroy of the same entity finds it gone
+            // a second despawn of the same entity finds it gone
             if fresh {
                 counts.applied += 1;
-                counts.destroyed += 1;
+                counts.despawned += 1;
             } else {
                 counts.stale += 1;
             }
@@ -511,7 +511,7 @@ impl Commit<'_> {
                 self.scratch.marks.remove(table, component, row);
                 counts.applied += 1;
             }
-            Op::Set | Op::Add | Op::Destroy => counts.applied += 1,
+            Op::Set | Op::Add | Op::Despawn => counts.applied += 1,
         }
     }
 
@@ -558,7 +558,7 @@ impl Commit<'_> {
 
     fn push_change(&mut self, entry: u32, op: Op, component: u16, field: u8) {
         let change = match op {
-            Op::Remove | Op::Destroy => Change::Removed,
+            Op::Remove | Op::Despawn => Change::Removed,
             Op::Set | Op::Add => {
                 let at = self.scratch.pending.keep(&self.scratch.value);
                 if field == 0 { Change::Value(at) } else { Change::Field(field, at) }

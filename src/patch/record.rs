@@ -26,8 +26,8 @@
 //! | 6 `Spawn`                  | component ids u16 × n, zeros to 8, then per entity its packed values       |
 //! | 7 `SetResource`            | packed value                                                               |
 //! | 9 `Reduce`                 | packed value: what the job's rows came to, of a resource                   |
-//! | 16..20 rows: set, add, remove, destroy     | entries, each: row of the job's table u32, packed value    |
-//! | 24..28 entities: set, add, remove, destroy | entries, each: handle u64, packed value                    |
+//! | 16..20 rows: set, add, remove, despawn     | entries, each: row of the job's table u32, packed value    |
+//! | 24..28 entities: set, add, remove, despawn | entries, each: handle u64, packed value                    |
 //!
 //! Invariants: codes never change their meaning; 0 is no kind, so zeroed memory is no record. The writer
 //! (`writer.rs`) and the reader (`records.rs`) meet here and nowhere else.
@@ -68,11 +68,11 @@ pub(crate) enum Kind {
     SetRows = 16,
     AddRows = 17,
     RemoveRows = 18,
-    DestroyRows = 19,
+    DespawnRows = 19,
     SetEntities = 24,
     AddEntities = 25,
     RemoveEntities = 26,
-    DestroyEntities = 27,
+    DespawnEntities = 27,
 }
 
 impl Kind {
@@ -91,11 +91,11 @@ impl Kind {
         Kind::SetRows,
         Kind::AddRows,
         Kind::RemoveRows,
-        Kind::DestroyRows,
+        Kind::DespawnRows,
         Kind::SetEntities,
         Kind::AddEntities,
         Kind::RemoveEntities,
-        Kind::DestroyEntities,
+        Kind::DespawnEntities,
     ];
 
     /// The kind with this code, if there is one.
@@ -113,11 +113,11 @@ impl Kind {
             16 => Kind::SetRows,
             17 => Kind::AddRows,
             18 => Kind::RemoveRows,
-            19 => Kind::DestroyRows,
+            19 => Kind::DespawnRows,
             24 => Kind::SetEntities,
             25 => Kind::AddEntities,
             26 => Kind::RemoveEntities,
-            27 => Kind::DestroyEntities,
+            27 => Kind::DespawnEntities,
             _ => return None,
         })
     }
@@ -133,7 +133,7 @@ pub(crate) enum Op {
     /// Takes a component away.
     Remove,
     /// Ends the entity.
-    Destroy,
+    Despawn,
 }
 
 impl Op {
@@ -144,7 +144,7 @@ impl Op {
             Op::Set => Kind::SetRows,
             Op::Add => Kind::AddRows,
             Op::Remove => Kind::RemoveRows,
-            Op::Destroy => Kind::DestroyRows,
+            Op::Despawn => Kind::DespawnRows,
         }
     }
 
@@ -155,7 +155,7 @@ impl Op {
             Op::Set => Kind::SetEntities,
             Op::Add => Kind::AddEntities,
             Op::Remove => Kind::RemoveEntities,
-            Op::Destroy => Kind::DestroyEntities,
+            Op::Despawn => Kind::DespawnEntities,
         }
     }
 }
