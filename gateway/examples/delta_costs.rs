@@ -6,8 +6,8 @@
 
 use std::time::Instant;
 
-use hypostyle::delta::{Selection, Shadow, State};
 use hypostyle::{Component, Entity, World};
+use hypostyle_gateway::delta::{Selection, Shadow, State};
 
 const ROWS: usize = 1_000_000;
 const MESSAGE: usize = 1 << 20;

@@ -308,7 +308,7 @@ async fn snapshot_arrow(State(_): Shared) -> Failure {
 
 #[cfg(feature = "export")]
 async fn snapshot_arrow(State(app): Shared, headers: HeaderMap, uri: Uri) -> Result<Response, Failure> {
-    use crate::export::{Batches, ExportOptions};
+    use hypostyle::export::{Batches, ExportOptions};
 
     const KIND: &str = "application/vnd.apache.arrow.stream";
     let fault = |why: String| Failure(StatusCode::INTERNAL_SERVER_ERROR, why);

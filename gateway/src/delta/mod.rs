@@ -1,4 +1,4 @@
-//! What changed between two looks at a world, as bytes: for replication and journals.
+//! What changed between two looks at a world, as bytes.
 //!
 //! A [`Shadow`] follows a region. Each look takes over what a pinned generation changed, and remembers for every item
 //! at which look it last changed. So what changed since *any* earlier look can be encoded at any time ([`Shadow::delta`]),
@@ -9,9 +9,8 @@
 //! pinned generation --look--> Shadow --delta(from look, selection)--> bytes --apply--> State
 //! ```
 //!
-//! A [`Selection`] says what of the world a delta carries: everything that a generation is (entity map, chunk stamps and
-//! all), or chosen columns as a client of the live protocol sees them. The bytes are those of UPDATE messages in
-//! `docs/protocol.md`; files use the same with everything selected.
+//! A [`Selection`] says what of the world a delta carries: all components and resources, or chosen columns. The bytes are
+//! those of UPDATE messages in `docs/protocol.md`.
 //!
 //! Invariants: nothing here opens, pins, sends or stores anything; a state that a delta was applied to without an error
 //! holds exactly what the shadow held at that look; bytes to be applied are hostile until checked.
@@ -34,7 +33,6 @@ mod track;
 
 pub use area::{Area, AreaMasks};
 pub use encode::Delta;
-#[cfg(feature = "gateway")]
 pub(crate) use encode::MESSAGE_BYTES_MIN;
 pub use error::DeltaError;
 pub use head::{FLAG_FULL, FLAG_LAST, FLAG_ZSTD, HEAD_BYTES, Head};

@@ -12,13 +12,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use hypostyle::{Reader, SnapshotError, Timeline};
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
 use crate::delta::{AreaMasks, FLAG_ZSTD, HEAD_BYTES, MESSAGE_BYTES_MIN, Selection, Shadow};
-use crate::generation::SnapshotError;
-use crate::snapshot::Reader;
-use crate::trace::Timeline;
 
 use super::buffers::Buffers;
 use super::hello::{Now, World};
@@ -192,9 +190,8 @@ fn world_of(reader: &Reader, components: Option<&[String]>) -> Result<World, Gat
         None => Selection::view(),
         Some(names) => Selection::columns(&layout, names.iter().map(String::as_str))?,
     };
-    let io = |source: std::io::Error| GatewayError::Io { what: "make a session's number".to_owned(), source };
-    let id = crate::os::random_id().map_err(io)?;
-    let session = u64::from_le_bytes(*id.first_chunk::<8>().unwrap_or(&[0; 8])) | 1;
+    let io = |source| GatewayError::Io { what: "make a session's number".to_owned(), source };
+    let session = getrandom::u64().map_err(std::io::Error::from).map_err(io)? | 1;
     Ok(World { session, layout, shown, epoch: Some(reader.writer_epoch()) })
 }
 

@@ -6,11 +6,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::generation::{ChangedChunks, ColumnEntry, TableEntry};
-use crate::snapshot::Snapshot;
+use hypostyle::{RawColumn, Snapshot};
 
 use super::select::Selection;
-use super::state::{Role, State, StateColumn, StateTable, item_bytes};
+use super::state::{Role, Source, State, StateColumn, StateTable, sources};
 use super::track::{CHUNK, Changed, Track, take_over};
 
 /// How many looks can be found again by their generation.
@@ -43,23 +42,16 @@ pub struct LookReport {
     pub chunks_changed: u64,
 }
 
-/// What is known of a column's items and of its stamps.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ColumnTrack {
-    pub items: Track,
-    pub stamps: Track,
-}
-
 /// What is known of a table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TableTrack {
     /// The look at which it appeared.
     pub created: u32,
-    /// The look at which rows, capacity, components or columns last changed.
+    /// The look at which rows, components or columns last changed.
     pub head: u32,
     /// The look at which each component appeared.
     pub components: BTreeMap<u16, u32>,
-    pub columns: Vec<ColumnTrack>,
+    pub columns: Vec<Track>,
 }
 
 /// A private copy of what a selection names of a world, with the looks at which each item last changed.
@@ -115,43 +107,32 @@ impl Shadow {
         }
         if self.number == u32::MAX {
             // numbers have run out: what went before is forgotten
-            *self = Shadow::new(std::mem::replace(&mut self.follows, Selection::everything()));
+            *self = Shadow::new(std::mem::replace(&mut self.follows, Selection::view()));
         }
         let seen = self.state.generation;
         self.number += 1;
         let look = Look { number: self.number, generation };
         let mut report = LookReport { look, bytes_read: 0, chunks_changed: 0 };
-        let entries = &snapshot.directory().tables;
-        let followed =
-            |id: u32| entries.get(id as usize).is_some_and(|entry| self.follows.has_table(id, &entry.components));
+        let entries: Vec<Source<'_>> =
+            sources(snapshot).filter(|entry| self.follows.has_table(entry.id, entry.components)).collect();
+        let followed = |id: u32| entries.binary_search_by_key(&id, |entry| entry.id).is_ok();
         let gone: Vec<u32> = self.state.tables.keys().copied().filter(|id| !followed(*id)).collect();
         for id in gone {
             self.state.tables.remove(&id);
             self.tracks.remove(&id);
             self.dropped.insert(id, look.number);
         }
-        for (id, entry) in (0..).zip(entries) {
-            if !self.follows.has_table(id, &entry.components) {
-                continue;
-            }
-            let table = self.state.tables.entry(id).or_insert_with(|| StateTable {
-                rows: 0,
-                capacity: 0,
-                components: Vec::new(),
-                columns: Vec::new(),
-            });
-            let track = self.tracks.entry(id).or_insert_with(|| TableTrack {
+        for entry in &entries {
+            let table = self.state.tables.entry(entry.id).or_default();
+            let track = self.tracks.entry(entry.id).or_insert_with(|| TableTrack {
                 created: look.number,
                 head: look.number,
                 ..TableTrack::default()
             });
-            self.dropped.remove(&id);
+            self.dropped.remove(&entry.id);
             let columns = reshape(table, track, entry, &self.follows, look.number);
             for ((column, track), source) in table.columns.iter_mut().zip(&mut track.columns).zip(columns) {
-                let (rows, stamps) = snapshot.column_parts(entry, source);
-                let newer = ChangedChunks::new(stamps, entry.rows as usize, source.moved, seen);
-                let new = Source { rows, stamps, row_count: entry.rows, newer };
-                take_column(column, track, &new, self.follows.is_exact(), &mut report);
+                take_column(column, track, &source, (entry.rows, seen), &mut report);
             }
         }
         self.state.generation = generation;
@@ -165,27 +146,25 @@ impl Shadow {
     }
 }
 
-/// Brings a table's head and list of columns up to date; the directory's columns that it follows, in order.
-fn reshape<'d>(
+/// Brings a table's head and list of columns up to date; the snapshot's columns that it follows, in order.
+fn reshape<'s>(
     table: &mut StateTable,
     track: &mut TableTrack,
-    entry: &'d TableEntry,
+    entry: &Source<'s>,
     follows: &Selection,
     look: u32,
-) -> Vec<&'d ColumnEntry> {
-    let columns: Vec<&ColumnEntry> =
-        entry.columns.iter().filter(|column| follows.has_column(Role::of(column.kind))).collect();
-    let components = follows.components_of(&entry.components);
-    let capacity = if follows.is_exact() { entry.capacity } else { 0 };
+) -> Vec<RawColumn<'s>> {
+    let columns: Vec<&(Role, RawColumn<'s>)> =
+        entry.columns.iter().filter(|(role, _)| follows.has_column(*role)).collect();
+    let components = follows.components_of(entry.components);
     let same_columns = table.columns.len() == columns.len()
-        && table.columns.iter().zip(&columns).all(|(known, column)| known.role == Role::of(column.kind));
+        && table.columns.iter().zip(&columns).all(|(known, (role, _))| known.role == *role);
     if !same_columns {
         let mut old: Vec<_> = table.columns.drain(..).zip(track.columns.drain(..)).collect();
-        for column in &columns {
-            let role = Role::of(column.kind);
-            let (known, known_track) = match old.iter().position(|(known, _)| known.role == role) {
+        for (role, raw) in &columns {
+            let (known, known_track) = match old.iter().position(|(known, _)| known.role == *role) {
                 Some(index) => old.swap_remove(index),
-                None => (StateColumn::new(role, item_bytes(column.item)), ColumnTrack::default()),
+                None => (StateColumn::new(*role, raw.row_bytes().unwrap_or(0)), Track::default()),
             };
             table.columns.push(known);
             track.columns.push(known_track);
@@ -195,56 +174,40 @@ fn reshape<'d>(
         let previous = std::mem::take(&mut track.components);
         track.components = components.iter().map(|id| (*id, previous.get(id).copied().unwrap_or(look))).collect();
     }
-    if !same_columns || (table.rows, table.capacity) != (entry.rows, capacity) || table.components != components {
+    if !same_columns || table.rows != entry.rows || table.components != components {
         track.head = look;
     }
-    (table.rows, table.capacity, table.components) = (entry.rows, capacity, components);
-    columns
+    (table.rows, table.components) = (entry.rows, components);
+    columns.into_iter().map(|(_, raw)| *raw).collect()
 }
 
-/// A column of the snapshot.
-struct Source<'s> {
-    rows: &'s [u8],
-    stamps: &'s [u64],
-    row_count: u32,
-    /// What may differ from the last look.
-    newer: ChangedChunks<'s>,
-}
-
+/// Takes over what of a column of so many rows may have changed since a generation that was seen.
 fn take_column(
     column: &mut StateColumn,
-    track: &mut ColumnTrack,
-    new: &Source<'_>,
-    exact: bool,
+    track: &mut Track,
+    new: &RawColumn<'_>,
+    (rows, seen): (u32, u64),
     report: &mut LookReport,
 ) {
     let look = report.look.number;
     let unit = column.unit();
     let before = column.bytes.len() / unit;
-    let items = column.items(new.row_count);
+    let items = column.items(rows);
+    let newer = new.changed_since(seen);
     column.bytes.resize(items * unit, 0);
-    track.items.resize(items, look);
+    track.resize(items, look);
     let bits = column.item_bytes == 0;
-    let chunks = column.bytes.chunks_mut(CHUNK * unit).zip(new.rows.chunks(CHUNK * unit));
+    let chunks = column.bytes.chunks_mut(CHUNK * unit).zip(new.bytes().chunks(CHUNK * unit));
     for (chunk, (old, new_rows)) in chunks.enumerate() {
         let is_grown = (chunk + 1) * CHUNK > before && before < items;
-        if !(bits || is_grown || new.newer.contains(chunk)) {
+        if !(bits || is_grown || newer.contains(chunk)) {
             continue;
         }
         report.bytes_read += old.len() as u64;
         let changed = take_over(old, new_rows, unit);
         if !matches!(changed, Changed::None) {
             report.chunks_changed += 1;
-            track.items.note(chunk, &changed, look);
-        }
-    }
-    if exact {
-        column.stamps.resize(new.stamps.len(), 0);
-        track.stamps.resize(new.stamps.len(), look);
-        let chunks = column.stamps.chunks_mut(CHUNK).zip(new.stamps.chunks(CHUNK));
-        for (chunk, (old, stamps)) in chunks.enumerate() {
-            let changed = take_over(bytemuck::cast_slice_mut(old), bytemuck::cast_slice(stamps), 8);
-            track.stamps.note(chunk, &changed, look);
+            track.note(chunk, &changed, look);
         }
     }
 }

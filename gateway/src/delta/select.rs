@@ -1,12 +1,11 @@
 //! What of a world a shadow follows or a delta carries.
 
-use crate::table::{ENTITIES, RESOURCES};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::layout::{Layout, ScalarType, nearest};
+use hypostyle::layout::{Layout, ScalarType};
 
 use super::area::Area;
-use super::state::Role;
+use super::state::{RESOURCES, Role};
 
 /// A selection that cannot be.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -46,7 +45,6 @@ type Column = (u16, Option<u8>);
 /// What of a world a shadow follows or a delta carries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
-    exact: bool,
     resources: bool,
     /// `None`: all.
     components: Option<BTreeSet<u16>>,
@@ -56,23 +54,10 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// All that a generation is: what a journal needs.
-    #[must_use]
-    pub fn everything() -> Self {
-        Selection { exact: true, ..Selection::view() }
-    }
-
     /// All entities, components and resources, without the engine's own columns.
     #[must_use]
     pub fn view() -> Self {
-        Selection {
-            exact: false,
-            resources: true,
-            components: None,
-            fields: BTreeSet::new(),
-            area: None,
-            quantised: BTreeMap::new(),
-        }
+        Selection { resources: true, components: None, fields: BTreeSet::new(), area: None, quantised: BTreeMap::new() }
     }
 
     /// These components (with all fields) and fields, the tables that have any of them, and the resources.
@@ -132,12 +117,6 @@ impl Selection {
         Ok(self)
     }
 
-    /// Whether this is [`Selection::everything`].
-    #[must_use]
-    pub fn is_exact(&self) -> bool {
-        self.exact
-    }
-
     /// The box, where there is one.
     #[must_use]
     pub fn area_ref(&self) -> Option<&Area> {
@@ -178,7 +157,7 @@ impl Selection {
         self.resources
     }
 
-    /// Whether it holds nothing that `other` does not, both being views.
+    /// Whether it holds nothing that `other` does not.
     #[must_use]
     pub fn is_within(&self, other: &Selection) -> bool {
         let inside = match (&self.components, &other.components) {
@@ -187,10 +166,7 @@ impl Selection {
             (Some(own), Some(others)) => own.is_subset(others) && self.fields.is_subset(&other.fields),
         };
         let seen = |area: &Area| area.fields().all(|(component, field)| other.has_field(component, field));
-        inside
-            && self.area.as_ref().is_none_or(seen)
-            && (other.resources || !self.resources)
-            && (!self.exact || other.exact)
+        inside && self.area.as_ref().is_none_or(seen) && (other.resources || !self.resources)
     }
 
     /// Keeps of the selection what `other` holds too; box and rounding stay.
@@ -218,8 +194,7 @@ impl Selection {
 
     pub(super) fn has_table(&self, id: u32, components: &[u16]) -> bool {
         match id {
-            ENTITIES => self.exact,
-            RESOURCES => self.resources || self.exact,
+            RESOURCES => self.resources,
             _ => self.components.is_none() || components.iter().any(|id| self.has_component(*id)),
         }
     }
@@ -229,7 +204,7 @@ impl Selection {
             Role::HANDLE | Role::RESOURCES => true,
             Role::FIELD => self.has_field(role.component, role.field),
             Role::PRESENCE => self.has_component(role.component),
-            _ => self.exact,
+            _ => false,
         }
     }
 
@@ -247,11 +222,7 @@ impl Selection {
 
 fn find(layout: &Layout, name: &str) -> Result<Column, SelectError> {
     let unknown = || {
-        let fields = layout.components().iter().flat_map(|c| {
-            std::iter::once(c.name.clone()).chain(c.fields.iter().map(move |f| format!("{}.{}", c.name, f.name)))
-        });
-        let known: Vec<String> = fields.collect();
-        let nearest = nearest::nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        let nearest = layout.nearest_column(name);
         SelectError::Unknown { name: name.chars().take(200).collect(), nearest }
     };
     let (component, field) = match name.split_once('.') {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::delta::Selection;
-use crate::layout::Layout;
+use hypostyle::layout::Layout;
 
 /// Updates in flight that a client may ask for.
 pub(super) const WINDOW_MAX: u32 = 8;

@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::inputs::{InputError, InputSender};
-use crate::snapshot::Reader;
+use hypostyle::{InputError, InputSender, Reader};
 
 use super::GatewayError;
 

@@ -1,4 +1,4 @@
-//! The 64 bytes before a delta's blocks: an UPDATE message's, and an entry's in a journal.
+//! The 64 bytes before a delta's blocks: an UPDATE message's.
 //!
 //! ```text
 //!  0 kind u8 (3) · version u8 (1) · flags u16 · bytes of the message u32
@@ -30,7 +30,7 @@ pub struct Head {
     pub flags: u16,
     /// Bytes of the message, this head included.
     pub bytes: u32,
-    /// The subscription of a client; 0 in files.
+    /// The subscription of a client.
     pub subscription: u32,
     /// The part's number, from 0.
     pub part: u16,

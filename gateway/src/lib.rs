@@ -1,7 +1,7 @@
 //! A process that shows a live region to browsers and tools: `hypostyle gateway`.
 //!
-//! It is a reader like any other, and read-only, unless it is told to pass inputs on. One thread, the *engine*, follows the region with a
-//! [`delta::Shadow`](crate::delta::Shadow); it pins a generation for as long as a look takes, never per client. Each
+//! It is a reader like any other, and read-only, unless it is told to pass inputs on. One thread, the *engine*, follows
+//! the region with a [`delta::Shadow`](crate::delta::Shadow); it pins a generation for as long as a look takes, never per client. Each
 //! client has a task that asks the engine for one update at a time, and only once it may send one: so nothing is queued,
 //! a slow client gets fewer and larger updates, and clients that want the same are given the same bytes.
 //!
@@ -13,16 +13,18 @@
 //! What goes over the wire is written down in `docs/protocol.md`.
 //!
 //! Architecture invariant: an ordinary reader; nothing here writes to a region or knows extents. What clients send for
-//! the simulation goes through an [`InputSender`](crate::InputSender), which checks it; the writer checks it again.
+//! the simulation goes through an [`InputSender`](hypostyle::InputSender), which checks it; the writer checks it again.
 //! Memory for a client is bounded, whatever it does: one update in flight to its socket, one message from it, and the
 //! numbers of a few thousand inputs.
 #![forbid(unsafe_code)]
 
 mod buffers;
 mod client;
+pub mod delta;
 mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
-mod fuzz;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod hello;
 mod http;
@@ -39,17 +41,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hypostyle::{InputError, Reader, SnapshotError, Timeline};
 use tokio::sync::watch;
 
 use crate::delta::SelectError;
-use crate::generation::SnapshotError;
-use crate::inputs::InputError;
-use crate::snapshot::Reader;
-use crate::trace::Timeline;
-
-#[cfg(any(test, feature = "fuzzing"))]
-#[doc(hidden)]
-pub use fuzz::gateway_message;
 
 /// Makes the JSON of `/timeline` of the newest frames, at most so many; `None`: there are none.
 pub type TimelinePicture = Arc<dyn Fn(&Timeline, usize) -> Option<String> + Send + Sync>;

@@ -7,7 +7,7 @@
 use super::rows::Rows;
 
 /// Items that share a `whole`: as many as rows share a stamp.
-pub(super) const CHUNK: usize = crate::limits::CHUNK_ROWS;
+pub(super) const CHUNK: usize = hypostyle::limits::CHUNK_ROWS;
 
 /// The looks of one column's items. Looks count from 1.
 #[derive(Clone, Debug, Default)]

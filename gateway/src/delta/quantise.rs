@@ -1,6 +1,6 @@
 //! Floats as small integers with an offset and a scale, within an error bound.
 
-use crate::layout::ScalarType;
+use hypostyle::layout::ScalarType;
 
 use super::block::{FIXED8, FIXED16, FIXED32};
 

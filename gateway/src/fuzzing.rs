@@ -1,7 +1,7 @@
-//! The door of the fuzz target `gateway_message`: what a client can send.
+//! Entry points of the fuzz targets: what a client can send, and what a follower of a stream can receive.
 
 use crate::delta::Selection;
-use crate::layout::Layout;
+use hypostyle::layout::Layout;
 
 use super::message::ClientMessage;
 use super::wishes::Wishes;
@@ -26,6 +26,28 @@ pub fn gateway_message(bytes: &[u8]) {
         assert!(wishes.selection.is_within(&Selection::view()));
         assert!(wishes.rate_hz > 0.0 && wishes.rate_hz <= 60.0);
     }
+}
+
+/// Bytes as a delta: as one message, and after a head that is right, as its blocks. The state stays within its bound.
+pub fn delta_apply(bytes: &[u8]) {
+    use crate::delta::{FLAG_FULL, FLAG_LAST, HEAD_BYTES, Head, State};
+
+    const BYTES_MAX: u64 = 1 << 20;
+    let mut state = State::new();
+    let _ = state.apply(&[bytes], None, BYTES_MAX);
+    assert!(state.bytes() <= BYTES_MAX, "a state of {} bytes", state.bytes());
+    let Some((blocks, body)) = bytes.split_first() else { return };
+    let head = Head {
+        flags: FLAG_FULL | FLAG_LAST,
+        bytes: (HEAD_BYTES + body.len()) as u32,
+        parts: 1,
+        to: 1,
+        blocks: u32::from(*blocks),
+        body_bytes: body.len() as u32,
+        ..Head::default()
+    };
+    let _ = state.apply(&[[&head.encode()[..], body].concat()], None, BYTES_MAX);
+    assert!(state.bytes() <= BYTES_MAX, "a state of {} bytes", state.bytes());
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! Applying a delta to a state. Nothing that the bytes say is believed before it is checked.
 
-use crate::layout::{Layout, ScalarType};
-use crate::limits::ARRAY_LEN_MAX;
+use hypostyle::layout::{Layout, ScalarType};
+use hypostyle::limits::ARRAY_LEN_MAX;
 
-use super::block::{Block, CONSTANT, Cursor, DROP, FIXED8, FIXED32, RAW, STAMPS, TABLE, VALUES};
+use super::block::{Block, CONSTANT, Cursor, DROP, FIXED8, FIXED32, RAW, TABLE, VALUES};
 use super::error::DeltaError;
 use super::head::{FLAG_FULL, FLAG_LAST, FLAG_ZSTD, Head};
 use super::quantise::{self, Fixed};
 use super::rows::{ReadRows, RowsHead};
-use super::state::{Role, State, StateColumn, StateTable, chunks};
+use super::state::{Role, State, StateColumn, StateTable};
 
 /// Columns of one table: those of all components that a layout can have, and the engine's.
 const COLUMNS_MAX: u32 = 1 << 20;
@@ -67,6 +67,9 @@ impl State {
         let mut previous = None;
         for _ in 0..blocks {
             let (block, rest) = Block::read(&mut cursor)?;
+            if block.flags != 0 {
+                return wrong("the flags of a block", block.flags.into(), "none are known");
+            }
             match block.kind {
                 TABLE => self.table(&block, rest, bytes_max)?,
                 DROP => drop(self.tables.remove(&block.table)),
@@ -93,7 +96,6 @@ impl State {
         if block.a > COLUMNS_MAX {
             return wrong("the columns of a table", block.a.into(), "there cannot be so many");
         }
-        let has_stamps = block.flags & STAMPS != 0;
         let (rows, count) = (block.b, block.a as usize);
         let entries = rest.take("the columns of a table", 8 * count as u64)?;
         let mut columns: Vec<StateColumn> = Vec::with_capacity(count);
@@ -102,13 +104,12 @@ impl State {
             let [code, field, low, high, a, b, c, d] = *entry;
             let role = Role { code, field, component: u16::from_le_bytes([low, high]) };
             let item_bytes = u32::from_le_bytes([a, b, c, d]);
-            let is_bits = matches!(code, Role::PRESENCE | Role::CHANGED | Role::AREA);
-            if code > Role::AREA || item_bytes > 8 * ARRAY_LEN_MAX || is_bits != (item_bytes == 0) {
+            let is_bits = matches!(code, Role::PRESENCE | Role::AREA);
+            if !Role::KNOWN.contains(&code) || item_bytes > 8 * ARRAY_LEN_MAX || is_bits != (item_bytes == 0) {
                 return wrong("a column's item", item_bytes.into(), "it must fit what the column is");
             }
             let column = StateColumn::new(role, item_bytes);
-            let stamps = if has_stamps { 8 * chunks(rows) as u64 } else { 0 };
-            needed = needed.saturating_add(column.items(rows) as u64 * column.unit() as u64 + stamps);
+            needed = needed.saturating_add(column.items(rows) as u64 * column.unit() as u64);
             columns.push(column);
         }
         let components = rest.take("the components of a table", 2 * u64::from(block.c))?;
@@ -127,10 +128,9 @@ impl State {
             }
             let bytes = column.items(rows) * column.unit();
             column.bytes.resize(bytes, 0);
-            column.stamps.resize(if has_stamps { chunks(rows) } else { 0 }, 0);
         }
         let components = components.as_chunks::<2>().0.iter().map(|id| u16::from_le_bytes(*id)).collect();
-        self.tables.insert(block.table, StateTable { rows, capacity: block.d, components, columns });
+        self.tables.insert(block.table, StateTable { rows, components, columns });
         Ok(())
     }
 }
@@ -143,19 +143,16 @@ impl StateTable {
         rows: &mut ReadRows,
         layout: Option<&Layout>,
     ) -> Result<(), DeltaError> {
-        let (row_count, stamps) = (self.rows, block.flags & STAMPS != 0);
+        let row_count = self.rows;
         let Some(column) = self.columns.get_mut(block.a as usize) else {
             return wrong("a column", block.a.into(), "it must be one that the table has");
         };
-        let (unit, items) = match stamps {
-            true => (8, column.stamps.len()),
-            false => (column.unit(), column.items(row_count)),
-        };
+        let (unit, items) = (column.unit(), column.items(row_count));
         let fixed = match block.values {
             RAW | CONSTANT => None,
             FIXED8..=FIXED32 => {
                 let (offset, scale) = (rest.f64("the offset of values")?, rest.f64("the scale of values")?);
-                Some((scalar_of(column.role, stamps, layout)?, Fixed { code: block.values, offset, scale }))
+                Some((scalar_of(column.role, layout)?, Fixed { code: block.values, offset, scale }))
             }
             other => return wrong("the way of writing values", other.into(), "it must be 0 to 4"),
         };
@@ -180,11 +177,10 @@ impl StateTable {
         if !rest.is_at_end() {
             return wrong("the length of a block", block.bytes.into(), "it must be that of what it holds");
         }
-        let target: &mut [u8] = if stamps { bytemuck::cast_slice_mut(&mut column.stamps) } else { &mut column.bytes };
         let mut from = 0;
         for &(first, count) in &rows.runs {
             let (first, count) = (first as usize, count as usize);
-            let target = &mut target[first * unit..(first + count) * unit];
+            let target = &mut column.bytes[first * unit..(first + count) * unit];
             if block.values == CONSTANT {
                 target.chunks_exact_mut(unit).for_each(|item| item.copy_from_slice(values));
             } else {
@@ -197,9 +193,9 @@ impl StateTable {
 }
 
 /// The type of a rounded field.
-fn scalar_of(role: Role, stamps: bool, layout: Option<&Layout>) -> Result<ScalarType, DeltaError> {
+fn scalar_of(role: Role, layout: Option<&Layout>) -> Result<ScalarType, DeltaError> {
     let field = layout
-        .filter(|_| role.code == Role::FIELD && !stamps)
+        .filter(|_| role.code == Role::FIELD)
         .and_then(|layout| layout.components().get(usize::from(role.component)))
         .and_then(|component| component.fields.get(usize::from(role.field)));
     match field.map(|field| field.ty.scalar) {

@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::delta::{FLAG_FULL, FLAG_LAST, Head, State};
 
-use super::super::message;
 use super::{NatsError, Note, OBJECT, Place, broker};
+use crate::message;
 
 /// Bytes of a state, and of updates that wait for one.
 const STATE_BYTES_MAX: u64 = 16 << 30;

@@ -18,12 +18,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
-use super::super::engine::{Ask, Update, UpdateAsk, View, Whole};
-use super::super::hello::{World, hex};
-use super::super::http::App;
-use super::super::message;
-use super::super::metrics::add;
 use super::{NatsError, Note, OBJECT, Place, broker};
+use crate::engine::{Ask, Update, UpdateAsk, View, Whole};
+use crate::hello::{World, hex};
+use crate::http::App;
+use crate::message;
+use crate::metrics::add;
 
 /// How long the broker may take for anything but a whole state.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ const CHUNK_BYTES: usize = 128 << 10;
 const MESSAGES_UNDER_WAY: usize = 16;
 
 /// Publishes until the gateway stops.
-pub(in crate::gateway) async fn publish(app: Arc<App>, place: Place) {
+pub(crate) async fn publish(app: Arc<App>, place: Place) {
     let mut stop = app.stop.clone();
     let stopped = async {
         // its sender lives as long as the gateway

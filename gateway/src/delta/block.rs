@@ -14,9 +14,6 @@ pub(super) const FIXED8: u8 = 2;
 pub(super) const FIXED16: u8 = 3;
 pub(super) const FIXED32: u8 = 4;
 
-/// The block is about chunk stamps.
-pub(super) const STAMPS: u8 = 1;
-
 /// The header of a block. What `a` to `d` are depends on the kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Block {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::layout::{Layout, ScalarType};
+use hypostyle::layout::{Layout, ScalarType};
 
 use super::select::{SelectError, find_field};
 use super::state::{Role, State, StateTable};

@@ -1,11 +1,10 @@
 //! The region as HELLO tells of it.
 
+use hypostyle::Snapshot;
+use hypostyle::layout::{FieldLayout, Layout, Storage};
 use serde_json::{Value, json};
 
 use crate::delta::Selection;
-use crate::layout::{FieldLayout, Layout, Storage};
-use crate::snapshot::Snapshot;
-use crate::table::resources::resource_offset;
 
 use super::message::CLIENT_BYTES_MAX;
 use super::wishes::WINDOW_MAX;
@@ -79,7 +78,7 @@ impl World {
         });
         let resources = layout.resources().iter().enumerate().filter(|_| self.shown.has_resources());
         let resources = resources.map(|(id, resource)| {
-            let offset = resource_offset(layout, id);
+            let offset = layout.resource_offset(id);
             let mut at = offset;
             let fields = resource.fields.iter().map(|declared| {
                 let mut value = field(declared);

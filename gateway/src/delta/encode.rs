@@ -3,15 +3,17 @@
 //! Invariants: the delta's cost follows what changed (and, per column, one number for each chunk and one bit for each
 //! item). No part is longer than it may be. Blocks of a part can be read without any other part, after the parts before.
 
+use hypostyle::layout::ScalarType;
+
 use super::area::AreaMasks;
-use super::block::{BLOCK_BYTES, Block, CONSTANT, DROP, RAW, STAMPS, TABLE, VALUES};
+use super::block::{BLOCK_BYTES, Block, CONSTANT, DROP, RAW, TABLE, VALUES};
 use super::head::{FLAG_FULL, FLAG_LAST, HEAD_BYTES, Head};
 use super::quantise;
 use super::rows::{Part, Rows, SAME};
 use super::select::Selection;
 use super::shadow::{Look, Shadow, TableTrack};
-use super::state::{Role, StateColumn, StateTable};
-use crate::layout::ScalarType;
+use super::state::{FIRST_DATA, Role, StateColumn, StateTable};
+use super::track::Track;
 
 /// The shortest bound on a message: a block of 64 items of the largest type fits.
 pub(crate) const MESSAGE_BYTES_MIN: usize = 1 << 20;
@@ -40,7 +42,7 @@ struct PartBytes {
 }
 
 impl Delta {
-    /// Its messages, with heads as in `docs/protocol.md`. Files have subscription 0.
+    /// Its messages, with heads as in `docs/protocol.md`.
     #[must_use]
     pub fn into_messages(self, subscription: u32) -> Vec<Vec<u8>> {
         let count = self.parts.len();
@@ -140,7 +142,7 @@ impl Shadow {
 
 /// Whether the selection already held the table at a look: tables can gain toggles.
 fn was_selected(track: &TableTrack, id: u32, selection: &Selection, look: u32) -> bool {
-    if selection.selects_all() || id < crate::table::FIRST_DATA {
+    if selection.selects_all() || id < FIRST_DATA {
         return track.created <= look;
     }
     track.components.iter().any(|(id, since)| selection.has_component(*id) && (*since).max(track.created) <= look)
@@ -157,10 +159,9 @@ struct TableDelta<'a> {
     mask_before: Option<Vec<u64>>,
 }
 
-/// One column of a delta, or its stamps.
+/// One column of a delta.
 struct Column<'a> {
     index: u32,
-    stamps: bool,
     unit: usize,
     bytes: &'a [u8],
     rows: Rows,
@@ -168,7 +169,7 @@ struct Column<'a> {
 }
 
 impl TableDelta<'_> {
-    fn columns(&self) -> impl Iterator<Item = (&StateColumn, &super::shadow::ColumnTrack)> {
+    fn columns(&self) -> impl Iterator<Item = (&StateColumn, &Track)> {
         self.table.columns.iter().zip(&self.track.columns).filter(|(column, _)| self.selection.has_column(column.role))
     }
 
@@ -184,13 +185,11 @@ impl TableDelta<'_> {
         packer.begin(bytes);
         packer.push(&Block {
             kind: TABLE,
-            flags: if self.selection.is_exact() { STAMPS } else { 0 },
             bytes: bytes as u32,
             table: self.id,
             a: columns.len() as u32,
             b: self.table.rows,
             c: components.len() as u32,
-            d: self.table.capacity,
             ..Block::default()
         });
         let out = packer.bytes();
@@ -208,20 +207,13 @@ impl TableDelta<'_> {
         let mut collected = Vec::new();
         for (column, track) in self.columns() {
             let (unit, rounding) = (column.unit(), self.selection.quantised(column.role));
-            let mut rows = track.items.since(self.since);
+            let mut rows = track.since(self.since);
             if column.role.code == Role::FIELD {
                 self.narrow(&mut rows);
             }
-            collected.push(Column { index, stamps: false, unit, bytes: &column.bytes, rows, rounding });
-            if self.selection.is_exact() {
-                let rows = track.stamps.since(self.since);
-                let bytes = bytemuck::cast_slice(&column.stamps);
-                collected.push(Column { index, stamps: true, unit: 8, bytes, rows, rounding: None });
-            }
+            collected.push(Column { index, unit, bytes: &column.bytes, rows, rounding });
             index += 1;
         }
-        // stamps apart from values, so that columns with the same rows stand together
-        collected.sort_by_key(|column| column.stamps);
         collected.retain(|column| !column.rows.is_empty());
         for group in collected.chunk_by(|a, b| a.rows == b.rows) {
             packer.group(self.id, group);
@@ -237,7 +229,7 @@ impl TableDelta<'_> {
                 }
             }
             let bytes = bytemuck::cast_slice(mask);
-            let column = Column { index, stamps: false, unit: 8, bytes, rows, rounding: None };
+            let column = Column { index, unit: 8, bytes, rows, rounding: None };
             if !column.rows.is_empty() {
                 packer.group(self.id, &[column]);
             }
@@ -339,7 +331,6 @@ impl<'a> Packer<'a> {
             kind: VALUES,
             values: RAW,
             rows: if same { SAME } else { rows.encoding },
-            flags: if column.stamps { STAMPS } else { 0 },
             table,
             a: column.index,
             b: if same { 0 } else { rows.entries() as u32 },
