@@ -67,11 +67,14 @@ mod column;
 
 mod component;
 mod gather;
+mod join;
 mod random;
 mod reduce;
 
 // where the bytes live, and how changes travel
 mod patch;
+
+mod accumulate;
 pub mod trace;
 
 mod region;
@@ -129,6 +132,7 @@ pub use component::{Bool, Component, Entity, Field, Plain, Resource};
 pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
 pub use inputs::{InputError, InputSender};
+pub use join::FieldJoin;
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
@@ -193,7 +197,6 @@ pub use world::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub mod dynamic {
-    pub use crate::reduce::FieldJoin;
     pub use crate::schedule::Comparison;
     pub use crate::schedule::dynamic::{Column, ColumnBytes, Job, Query, Table, Targets, external, once, system};
     #[cfg(unix)]
@@ -222,8 +225,8 @@ pub mod __private {
 
     pub use crate::column::ColumnCursor;
     pub use crate::component::{Component, Field, Plain, Resource};
+    pub use crate::join::{Bits, Ordered, Summed};
     pub use crate::layout::{FieldLayout, Storage};
-    pub use crate::reduce::{Ordered, Summed};
     pub use crate::world::access::bundle::{Bundle, RegistryRef, RowRef, sealed::Sealed as SealedBundle};
     pub use crate::world::{RowOffsets, WorldError};
 

@@ -5,8 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hypostyle::{
-    Component, Entities, Entity, JobFailure, Read, Reduce, Resource, Schedule, ScheduleError, Simulation, StepError,
-    System, Without, Workers, World, dynamic,
+    Component, Entities, Entity, FieldJoin, JobFailure, Read, Reduce, Resource, Schedule, ScheduleError, Simulation,
+    StepError, System, Without, Workers, World, dynamic,
 };
 
 #[derive(Component, Clone, Copy)]
@@ -188,13 +188,13 @@ fn by_name(name: &str) -> System {
     .job_rows(8192)
 }
 
-const JOINS: [(&str, dynamic::FieldJoin); 6] = [
-    ("value", dynamic::FieldJoin::Sum),
-    ("least", dynamic::FieldJoin::Min),
-    ("most", dynamic::FieldJoin::Max),
-    ("rows", dynamic::FieldJoin::Sum),
-    ("any_negative", dynamic::FieldJoin::Max),
-    ("histogram", dynamic::FieldJoin::Sum),
+const JOINS: [(&str, FieldJoin); 6] = [
+    ("value", FieldJoin::Sum),
+    ("least", FieldJoin::Min),
+    ("most", FieldJoin::Max),
+    ("rows", FieldJoin::Sum),
+    ("any_negative", FieldJoin::Max),
+    ("histogram", FieldJoin::Sum),
 ];
 
 #[test]

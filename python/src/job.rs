@@ -115,6 +115,7 @@ fn handles(entities: &[Entity]) -> Column {
 enum Patch {
     Set(String, Rows, Vec<u8>),
     Add(String, Rows, Vec<u8>),
+    Accumulate(String, Rows, Vec<u8>),
     Remove(String, Rows),
     Despawn(Rows),
     Spawn(Vec<String>, usize, Vec<u8>),
@@ -312,6 +313,7 @@ impl Job {
             open.patches.push(match what {
                 "set" => Patch::Set(name, rows, values.to_vec()),
                 "add" => Patch::Add(name, rows, values.to_vec()),
+                "accumulate" => Patch::Accumulate(name, rows, values.to_vec()),
                 "remove" => Patch::Remove(name, rows),
                 _ => Patch::Despawn(rows),
             });
@@ -446,6 +448,7 @@ fn make(job: &mut dynamic::Job<'_, '_, '_>, patch: &Patch) -> Result<(), JobErro
     match patch {
         Patch::Set(name, rows, values) => job.set_named(name, rows.targets(), values),
         Patch::Add(name, rows, values) => job.add_named(name, rows.targets(), values),
+        Patch::Accumulate(name, rows, values) => job.accumulate_named(name, rows.targets(), values),
         Patch::Remove(name, rows) => job.remove_named(name, rows.targets()),
         Patch::Despawn(rows) => job.despawn_all(rows.targets()),
         Patch::Spawn(components, count, values) => {

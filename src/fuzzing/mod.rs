@@ -228,12 +228,18 @@ fn read_records(bytes: &[u8], sizes: &RecordSizes) -> u64 {
                 Body::Rows { op, entries, .. } => {
                     assert_eq!(entries.iter().count(), entries.len());
                     entries.iter().for_each(|(row, value)| add(u64::from(row), value));
-                    assert!(matches!(op, Op::Set | Op::Add) || entries.value_bytes() == 0, "only these carry values");
+                    assert!(
+                        matches!(op, Op::Set | Op::Add | Op::Accumulate) || entries.value_bytes() == 0,
+                        "only these carry values"
+                    );
                 }
                 Body::Entities { op, entries, .. } => {
                     assert_eq!(entries.iter().count(), entries.len());
                     entries.iter().for_each(|(entity, value)| add(entity.to_bits(), value));
-                    assert!(matches!(op, Op::Set | Op::Add) || entries.value_bytes() == 0, "only these carry values");
+                    assert!(
+                        matches!(op, Op::Set | Op::Add | Op::Accumulate) || entries.value_bytes() == 0,
+                        "only these carry values"
+                    );
                 }
             },
         }
@@ -421,6 +427,8 @@ mod tests {
         }
         writer.row(Op::Set, 4, 1, 9, 12, |value| value.fill(1));
         writer.row(Op::Add, 3, 0, 9, 8, |value| value.fill(2));
+        writer.row(Op::Accumulate, 0, 0, 8, 12, |value| value.fill(6));
+        writer.entity(Op::Accumulate, 2, 1, Entity::from_parts(3, 2), 1, |value| value.fill(1));
         writer.row(Op::Remove, 1, 0, 9, 0, |_| ());
         writer.row(Op::Despawn, 0, 0, 4, 0, |_| ());
         let entity = writer.spawn(&[0, 2], 13, |value| value.fill(3));

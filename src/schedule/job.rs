@@ -6,6 +6,7 @@ use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use crate::accumulate::Combiner;
 use crate::patch::{Op, PatchWriter};
 use crate::random::{Random, RandomKey};
 use crate::reduce::{Reduce, Reduced};
@@ -89,6 +90,8 @@ pub struct Job<'a, 'w> {
     pub(crate) cache: &'a mut IdCache,
     /// What the job's rows came to so far.
     pub(crate) reduced: &'a mut Reduced,
+    /// What it deposits on components, until it becomes patches.
+    pub(crate) combiner: &'a mut Combiner,
     /// The component that the last patch was of.
     pub(crate) last: Option<(TypeId, u16)>,
     pub(crate) writer: &'a mut PatchWriter<'w>,
@@ -214,7 +217,7 @@ impl<'a> Job<'a, '_> {
     }
 
     #[inline]
-    fn id<C: Component>(&mut self) -> Option<u16> {
+    pub(super) fn id<C: Component>(&mut self) -> Option<u16> {
         match self.last {
             Some((ty, id)) if ty == TypeId::of::<C>() => Some(id),
             _ => self.look_up::<C>(),
@@ -245,7 +248,7 @@ impl<'a> Job<'a, '_> {
     }
 
     #[inline]
-    fn row(&self, row: usize) -> u32 {
+    pub(super) fn row(&self, row: usize) -> u32 {
         assert!(row < self.entities.len(), "row {row} of a chunk of {} rows", self.entities.len());
         self.rows.place(row)
     }

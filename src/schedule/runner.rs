@@ -131,6 +131,7 @@ impl SystemRunner {
         if len < TIMED_ROWS_MIN {
             trace.systems_ended(task.systems.iter().map(|system| system.system), head.frames.max(1));
         }
+        task.combiner.flush(out);
         record_writes(task, start..end, out);
         for (resource, value) in task.reduced.values() {
             out.reduced(resource, value);
@@ -189,6 +190,7 @@ impl SystemRunner {
             gathered,
             cache,
             reduced,
+            combiner,
             revoke,
             ..
         } = task;
@@ -251,6 +253,7 @@ impl SystemRunner {
                 revoke,
                 cache,
                 reduced,
+                combiner,
                 last: None,
                 writer: out,
                 error: &mut error,
