@@ -6,7 +6,7 @@
 
 use crate::component::Entity;
 use crate::join::{FieldJoin, FieldRule};
-use crate::layout::ComponentLayout;
+use crate::layout::{ComponentLayout, ScalarType};
 use crate::patch::{Op, PatchWriter};
 
 /// How a system's deposits on a component are joined to its values.
@@ -79,8 +79,18 @@ impl Accumulation {
         self.rules.get(field).copied().flatten()
     }
 
+    /// How values of a field, or of all, are joined in the fastest way.
+    fn sums(&self, field: u8) -> Sums {
+        let rules = self.rules(field).unwrap_or_default();
+        let all = |scalar| rules.iter().flatten().all(|rule| rule.is_sum_of(scalar));
+        match () {
+            () if all(ScalarType::F64) => Sums::F64,
+            () if all(ScalarType::F32) => Sums::F32,
+            () => Sums::None,
+        }
+    }
+
     /// Joins packed values of a field, or of all.
-    #[inline]
     fn join(&self, field: u8, earlier: &mut [u8], later: &[u8]) {
         let mut at = 0;
         for rule in self.rules(field).into_iter().flatten().flatten() {
@@ -90,6 +100,26 @@ impl Accumulation {
         }
     }
 }
+
+/// Whether all that is joined are sums of one type: most deposits are.
+#[derive(Clone, Copy, Debug)]
+enum Sums {
+    F64,
+    F32,
+    None,
+}
+
+/// Adds packed numbers.
+#[inline(always)]
+fn add<T: bytemuck::Pod + std::ops::Add<Output = T>>(earlier: &mut [u8], later: &[u8]) {
+    for (own, later) in earlier.chunks_exact_mut(size_of::<T>()).zip(later.chunks_exact(size_of::<T>())) {
+        let sum = bytemuck::pod_read_unaligned::<T>(own) + bytemuck::pod_read_unaligned::<T>(later);
+        own.copy_from_slice(bytemuck::bytes_of(&sum));
+    }
+}
+
+/// Bytes of a value that is looked at on the stack.
+const VALUE_BYTES: usize = 64;
 
 /// No target.
 const NOBODY: u64 = u64::MAX;
@@ -108,8 +138,6 @@ pub(crate) struct Combiner {
     kinds: Vec<Deposits>,
     /// The kind that was deposited last.
     last: usize,
-    /// A value on its way.
-    value: Vec<u8>,
 }
 
 /// Deposits on one component, or on one field of it, by row or by handle.
@@ -119,10 +147,13 @@ struct Deposits {
     field: u8,
     by_row: bool,
     bytes: usize,
+    sums: Sums,
     targets: Vec<u64>,
     values: Vec<u8>,
     /// Whether there may be any.
     used: bool,
+    /// Whether `sums` is this job's.
+    known: bool,
     asked: u32,
     joined: u32,
     /// Deposits to pass on as they come.
@@ -157,25 +188,34 @@ impl Onto {
 }
 
 impl Deposits {
-    fn new(component: u16, field: u8, by_row: bool, bytes: usize) -> Self {
+    fn new(accumulation: &Accumulation, field: u8, by_row: bool, bytes: usize) -> Self {
         let slots = (KEPT_BYTES / (size_of::<u64>() + bytes)).clamp(SLOTS_MIN, SLOTS_MAX);
         // the largest power of two that is no more
         let slots = 1 << slots.ilog2();
         Deposits {
-            component,
+            component: accumulation.component,
             field,
             by_row,
             bytes,
+            sums: accumulation.sums(field),
             targets: vec![NOBODY; slots],
             values: vec![0; slots * bytes],
             used: false,
+            known: true,
             asked: 0,
             joined: 0,
             pass_on: 0,
         }
     }
 
+    /// The same kind of another world may be joined in another way.
+    fn learn(&mut self, accumulation: &Accumulation) {
+        self.sums = accumulation.sums(self.field);
+        self.known = true;
+    }
+
     fn clear(&mut self) {
+        self.known = false;
         if std::mem::take(&mut self.used) {
             self.targets.fill(NOBODY);
         }
@@ -191,6 +231,11 @@ impl Deposits {
             let entity = Entity::from_bits(target);
             writer.entity(Op::Accumulate, self.component, self.field, entity, self.bytes, put);
         }
+    }
+
+    /// Makes a patch of what a slot holds.
+    fn evict(&mut self, slot: usize, writer: &mut PatchWriter<'_>) {
+        self.write(self.targets[slot], &self.values[slot * self.bytes..][..self.bytes], writer);
     }
 
     fn flush(&mut self, writer: &mut PatchWriter<'_>) {
@@ -223,22 +268,23 @@ impl Combiner {
     }
 
     #[inline]
-    fn place(&mut self, component: u16, field: u8, by_row: bool, bytes: usize) -> usize {
+    fn kind(&mut self, accumulation: &Accumulation, field: u8, by_row: bool, bytes: usize) -> &mut Deposits {
+        let component = accumulation.component;
         let same = |kind: &Deposits| {
             (kind.component, kind.field, kind.by_row, kind.bytes) == (component, field, by_row, bytes)
         };
         if self.kinds.get(self.last).is_none_or(|kind| !same(kind)) {
             self.last = self.kinds.iter().position(same).unwrap_or_else(|| {
-                self.kinds.push(Deposits::new(component, field, by_row, bytes));
+                self.kinds.push(Deposits::new(accumulation, field, by_row, bytes));
                 self.kinds.len() - 1
             });
         }
-        self.last
+        &mut self.kinds[self.last]
     }
 
     /// Joins a value of `bytes` packed bytes, which `put` writes, to what its target is given. The system declares
     /// `accumulation`, with rules for this field.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn deposit(
         &mut self,
         accumulation: &Accumulation,
@@ -248,31 +294,46 @@ impl Combiner {
         put: impl FnOnce(&mut [u8]),
         writer: &mut PatchWriter<'_>,
     ) {
-        let place = self.place(accumulation.component, field, matches!(onto, Onto::Row(_)), bytes);
-        let kind = &mut self.kinds[place];
+        let kind = self.kind(accumulation, field, matches!(onto, Onto::Row(_)), bytes);
         let target = onto.bits();
         if kind.pass_on > 0 || target == NOBODY {
             kind.pass_on = kind.pass_on.saturating_sub(1);
             return match onto {
-                Onto::Row(row) => writer.row(Op::Accumulate, kind.component, field, row, bytes, put),
-                Onto::Entity(entity) => writer.entity(Op::Accumulate, kind.component, field, entity, bytes, put),
+                Onto::Row(row) => writer.row(Op::Accumulate, accumulation.component, field, row, bytes, put),
+                Onto::Entity(entity) => {
+                    writer.entity(Op::Accumulate, accumulation.component, field, entity, bytes, put);
+                }
             };
+        }
+        if !kind.known {
+            kind.learn(accumulation);
         }
         kind.used = true;
         kind.asked += 1;
         let slot = onto.number() & (kind.targets.len() - 1);
-        let at = slot * bytes;
+        let values = &mut kind.values[slot * bytes..][..bytes];
         if kind.targets[slot] == target {
             kind.joined += 1;
-            self.value.resize(bytes, 0);
-            put(&mut self.value);
-            accumulation.join(field, &mut kind.values[at..at + bytes], &self.value);
-        } else {
-            let other = std::mem::replace(&mut kind.targets[slot], target);
-            if other != NOBODY {
-                kind.write(other, &kind.values[at..at + bytes], writer);
+            if bytes <= VALUE_BYTES {
+                let mut value = [0; VALUE_BYTES];
+                let value = &mut value[..bytes];
+                put(value);
+                match kind.sums {
+                    Sums::F64 => add::<f64>(values, value),
+                    Sums::F32 => add::<f32>(values, value),
+                    Sums::None => accumulation.join(field, values, value),
+                }
+            } else {
+                let mut value = vec![0; bytes];
+                put(&mut value);
+                accumulation.join(field, values, &value);
             }
-            put(&mut kind.values[at..at + bytes]);
+        } else {
+            if kind.targets[slot] != NOBODY {
+                kind.evict(slot, writer);
+            }
+            kind.targets[slot] = target;
+            put(&mut kind.values[slot * bytes..][..bytes]);
         }
         if kind.asked == WINDOW {
             kind.judge(writer);

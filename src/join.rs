@@ -224,6 +224,11 @@ impl FieldRule {
         fits.then_some(FieldRule { ty, join })
     }
 
+    /// Whether it is a sum of numbers of this type.
+    pub(crate) fn is_sum_of(self, scalar: ScalarType) -> bool {
+        (self.join, self.ty.scalar) == (FieldJoin::Sum, scalar)
+    }
+
     /// Bytes of one value.
     pub(crate) fn bytes(self) -> usize {
         self.ty.bytes()

@@ -272,7 +272,7 @@ impl Reduced {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::join::{Bits as _, Ordered as _, Summed as _};
+    use crate::join::{Ordered as _, Summed as _};
     use crate::layout::{FieldLayout, FieldType, ScalarType};
 
     #[test]

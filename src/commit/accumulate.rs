@@ -99,7 +99,7 @@ impl<'a> Commit<'a> {
         match (target, entry) {
             (Target::Row(Location { table, row }), entry) if entry.is_none() || toggle => {
                 let values = Values { bytes: value, stride: value.len(), at: 0 };
-                self.change_rows_of(table, Way::Join(rules), component, field, &[row], values, None)
+                self.change_rows_of(table, Way::Join(rules), (component, field), &[row], values, None)
             }
             (_, Some(entry)) => {
                 let at = self.scratch.pending.keep(value);
@@ -125,6 +125,6 @@ impl<'a> Commit<'a> {
         let bytes = self.sizes.value(component, field).expect("records were checked against the sizes");
         let value = self.scratch.pending.value(at..at + bytes).to_vec();
         let values = Values { bytes: &value, stride: bytes, at: 0 };
-        self.change_rows_of(table, Way::Join(rules), component, field, &[row], values, None)
+        self.change_rows_of(table, Way::Join(rules), (component, field), &[row], values, None)
     }
 }

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::Entity;
 use crate::reduce::Reduction;
 use crate::region::RegionError;
-use crate::table::{RESOURCES, resources::resource_offset};
+use crate::table::RESOURCES;
 
 use super::apply::{Commit, Current};
 use super::report::Refusal;
@@ -69,7 +69,7 @@ impl Commit<'_> {
             joined.extend_from_slice(&values[partial.at..partial.at + partial.bytes]);
         }
         let id = usize::from(reduction.resource);
-        let offset = resource_offset(&self.registry.layout, id) as usize;
+        let offset = self.registry.layout.resource_offset(id) as usize;
         let all = self.store.column_bytes_mut(RESOURCES, 0);
         let before = (reduction.onto && all[id] == 1).then(|| all[offset..offset + bytes].to_vec());
         if joined.is_empty() {

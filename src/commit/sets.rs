@@ -82,7 +82,7 @@ impl Commit<'_> {
             Some(&lists.picks[..])
         };
         self.count_changes(current, way, current.table, component, field, &lists.rows);
-        let done = self.change_rows_of(current.table, way, component, field, &lists.rows, values, picks);
+        let done = self.change_rows_of(current.table, way, (component, field), &lists.rows, values, picks);
         self.scratch.sets = lists;
         done
     }
@@ -130,7 +130,7 @@ impl Commit<'_> {
             rows.clear();
             rows.extend(locations.iter().map(|location| *location as u32));
             self.count_changes(current, way, table, component, field, rows);
-            return self.change_rows_of(table, way, component, field, rows, values, None);
+            return self.change_rows_of(table, way, (component, field), rows, values, None);
         }
         // reserved handles and rows with changes to come need a closer look, in the order of the entries
         let mixed = block.iter().zip(locations.iter()).any(|((entity, _), location)| {
@@ -169,7 +169,7 @@ impl Commit<'_> {
                 }
             }
             self.count_changes(current, way, table, component, field, rows);
-            self.change_rows_of(table, way, component, field, rows, values, Some(picks))?;
+            self.change_rows_of(table, way, (component, field), rows, values, Some(picks))?;
         }
         Ok(())
     }
@@ -210,8 +210,7 @@ impl Commit<'_> {
         &mut self,
         table: u32,
         way: Way<'_>,
-        component: u16,
-        field: u8,
+        (component, field): (u16, u8),
         rows: &[u32],
         mut values: Values<'_>,
         picks: Option<&[u32]>,

@@ -15,13 +15,21 @@ struct Scattered<'s> {
     rows: &'s [u32],
     values: Values<'s>,
     picks: Option<&'s [u32]>,
+    in_order: bool,
 }
 
 impl WithJoin for Scattered<'_> {
     fn run<T: bytemuck::Pod>(self, _: T, join: impl Fn(T, T) -> T + Copy) {
-        let Scattered { data, bytes, rows, values, picks } = self;
+        let Scattered { data, bytes, rows, values, picks, in_order } = self;
         let data: &mut [T] = bytemuck::cast_slice_mut(data);
         let per_row = bytes / size_of::<T>();
+        if let (None, 1, true, Some(first)) = (picks, per_row, in_order, rows.first()) {
+            let own = data[*first as usize..][..rows.len()].iter_mut();
+            for (own, entry) in own.zip(values.bytes.chunks_exact(values.stride)) {
+                *own = join(*own, bytemuck::pod_read_unaligned(&entry[values.at..values.at + size_of::<T>()]));
+            }
+            return;
+        }
         for row in rows {
             Arena::prefetch(data, *row as usize * per_row);
         }
@@ -68,8 +76,9 @@ impl Store {
         let (stamps_at, total) = column.item.extent_bytes(capacity);
         let (data, stamps) = arena.bytes_mut(column.live.offset, total).split_at_mut(stamps_at as usize);
         let data = &mut data[..rows_total as usize * bytes];
-        rule.with(Scattered { data, bytes, rows, values, picks });
-        note(bytemuck::cast_slice_mut(stamps), &mut column.stale, stamp, rows_total, rows, consecutive(rows));
+        let in_order = consecutive(rows);
+        rule.with(Scattered { data, bytes, rows, values, picks, in_order });
+        note(bytemuck::cast_slice_mut(stamps), &mut column.stale, stamp, rows_total, rows, in_order);
         self.dirty = true;
     }
 }

@@ -1,0 +1,172 @@
+//! Whole read columns, for kernels that look at neighbours.
+#![expect(unsafe_code, reason = "frozen columns of other rows become shared slices here")]
+
+use crate::table::Location;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use crate::Entity;
+use crate::column::{ColumnCursor, RawColumn};
+use crate::world::access::query::{Fetch, Query};
+
+/// The entity map as it was when the batch began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EntityMap<'a> {
+    pub locations: &'a [u64],
+    pub generations: &'a [u32],
+}
+
+impl EntityMap<'_> {
+    fn locate(&self, entity: Entity) -> Option<Location> {
+        let slot = entity.index() as usize;
+        if *self.generations.get(slot)? != entity.generation() {
+            return None;
+        }
+        Location::from_bits(*self.locations.get(slot)?)
+    }
+}
+
+/// A condition on rows: whether the bits must be clear, and which of the set's words decide it.
+#[derive(Clone, Debug)]
+pub(crate) struct NeighbourMask {
+    pub negated: bool,
+    pub words: Range<u32>,
+}
+
+/// A table as a view shows it: parts of its set's lists.
+#[derive(Clone, Debug)]
+pub(crate) struct NeighbourRows {
+    pub table: u32,
+    pub rows: u32,
+    pub handles: *const Entity,
+    pub columns: Range<u32>,
+    pub present: Range<u32>,
+    pub masks: Range<u32>,
+}
+
+/// The tables of a view and what they are made of.
+///
+/// Invariant: every address of a table names `rows` rows (bits) that stay mapped and frozen for `'a`; `new` is null in
+/// every column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NeighbourSet<'a> {
+    pub tables: &'a [NeighbourRows],
+    pub columns: &'a [RawColumn],
+    pub present: &'a [bool],
+    pub masks: &'a [NeighbourMask],
+    pub words: &'a [*const u64],
+}
+
+impl<'a> NeighbourSet<'a> {
+    /// One of the tables: what it is made of, the handles of its rows, its columns.
+    pub(crate) fn table(&self, index: usize) -> (&'a NeighbourRows, &'a [Entity], ColumnCursor<'a>) {
+        let table = &self.tables[index];
+        // SAFETY: the set's invariant.
+        let entities = unsafe { std::slice::from_raw_parts(table.handles, table.rows as usize) };
+        // SAFETY: frozen columns that are only read (the set's invariant).
+        let columns = unsafe { ColumnCursor::new(&self.columns[places(&table.columns)], &[]) };
+        (table, entities, columns)
+    }
+
+    /// Whether a row in use of one of the tables matches.
+    pub(crate) fn matches(&self, table: &NeighbourRows, row: usize) -> bool {
+        self.masks[places(&table.masks)].iter().all(|term| {
+            let any = self.words[places(&term.words)].iter().any(|words| {
+                // SAFETY: the row is one of the table's, and the bits are mapped and frozen (NeighbourSet's invariant).
+                unsafe { *words.add(row / 64) >> (row % 64) & 1 != 0 }
+            });
+            any != term.negated
+        })
+    }
+}
+
+/// A range of places as places.
+fn places(range: &Range<u32>) -> Range<usize> {
+    range.start as usize..range.end as usize
+}
+
+/// Everything that a query matches, whole tables, as it was when the batch began.
+pub struct Neighbours<'a, Q> {
+    set: NeighbourSet<'a>,
+    own: Option<usize>,
+    map: EntityMap<'a>,
+    query: PhantomData<fn() -> Q>,
+}
+
+impl<Q> Clone for Neighbours<'_, Q> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Q> Copy for Neighbours<'_, Q> {}
+
+/// One table of a view.
+pub struct NeighbourTable<'a, Q: Query> {
+    /// The handles of its rows.
+    pub entities: &'a [Entity],
+    /// Its columns.
+    pub columns: Q::Item<'a>,
+    table: &'a NeighbourRows,
+    set: NeighbourSet<'a>,
+}
+
+impl<Q: Query> NeighbourTable<'_, Q> {
+    /// Whether a row matches: in tables with toggles not every row need.
+    #[must_use]
+    pub fn matches(&self, row: usize) -> bool {
+        assert!(row < self.entities.len(), "row {row} of a table of {} rows", self.entities.len());
+        self.set.matches(self.table, row)
+    }
+}
+
+impl<'a, Q: Query> Neighbours<'a, Q> {
+    pub(crate) fn new(set: NeighbourSet<'a>, own_table: u32, map: EntityMap<'a>) -> Self {
+        Neighbours { set, own: set.tables.iter().position(|table| table.table == own_table), map, query: PhantomData }
+    }
+
+    /// Tables in the view.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.set.tables.len()
+    }
+
+    /// Whether nothing matches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.tables.is_empty()
+    }
+
+    /// Which of the tables holds the job's own rows, if the view has it.
+    #[must_use]
+    pub fn own(&self) -> Option<usize> {
+        self.own
+    }
+
+    /// One of the tables.
+    ///
+    /// # Panics
+    /// When there is no such table.
+    #[must_use]
+    pub fn table(&self, index: usize) -> NeighbourTable<'a, Q> {
+        let (table, entities, columns) = self.set.table(index);
+        let mut fetch =
+            Fetch { columns, entities, present: &self.set.present[places(&table.present)], next_optional: 0 };
+        NeighbourTable { entities, columns: Q::fetch(&mut fetch), table, set: self.set }
+    }
+
+    /// All tables in order.
+    pub fn tables(&self) -> impl Iterator<Item = NeighbourTable<'a, Q>> + use<'a, Q> {
+        let view = *self;
+        (0..view.len()).map(move |index| view.table(index))
+    }
+
+    /// Where an entity is in the view: which table and which row. `None` where it is dead or does not match.
+    #[must_use]
+    pub fn locate(&self, entity: Entity) -> Option<(usize, usize)> {
+        let at = self.map.locate(entity)?;
+        let index = self.set.tables.iter().position(|table| table.table == at.table)?;
+        let (table, row) = (&self.set.tables[index], at.row as usize);
+        (at.row < table.rows && self.set.matches(table, row)).then_some((index, row))
+    }
+}
