@@ -7,7 +7,6 @@
 
 pub mod epidemic;
 pub mod field;
-//pub mod fluids;
 pub mod lj;
 pub mod nbody;
 mod options;

@@ -210,7 +210,7 @@ fn meet() -> System {
         for row in 0..job.len() {
             let (a, b) = (contact.a[row], contact.b[row]);
             let (Some(state_a), Some(state_b)) = (state(a), state(b)) else {
-                job.destroy_row(row);
+                job.despawn_row(row);
                 continue;
             };
             let target = match (state_a, state_b) {
@@ -226,7 +226,7 @@ fn meet() -> System {
     })
     .reads_resource::<Rules>()
     .accumulates::<Person>(FieldJoin::Sum)
-    .destroys()
+    .despawns()
 }
 
 /// Exposed people fall ill, ill ones recover; counts everyone.
@@ -271,7 +271,7 @@ fn live() -> System {
             if random.f64() >= rules.turnover {
                 continue;
             }
-            job.destroy_row(row);
+            job.despawn_row(row);
             let child = job.spawn(Person::default());
             // with somebody who dies today, too, the contact ends tomorrow
             for _ in 0..rules.degree as u32 {
@@ -286,6 +286,6 @@ fn live() -> System {
     .reads_resource::<Rules>()
     .spawns::<Person>()
     .spawns::<Contact>()
-    .destroys()
+    .despawns()
     .after("sicken")
 }
