@@ -63,6 +63,9 @@ pub mod layout;
 mod simd;
 mod value;
 
+// places, cells, pairs: on plain slices
+pub mod space;
+
 mod column;
 
 mod component;
@@ -154,7 +157,7 @@ pub use schedule::{
 };
 #[cfg(unix)]
 pub use schedule::{serve, serve_named};
-pub use simd::{WideKernel, wide};
+pub use simd::{Vectors, WideKernel, wide};
 pub use snapshot::{
     ColumnMemory, OwnedSnapshot, Pinned, Reader, SharedReader, Snapshot, TableView, WorkerInfo, WorkerState,
 };

@@ -409,10 +409,7 @@ fn expected(system: &Compiled) -> Writes {
         sets: access.sets.clone(),
         adds: access.adds.clone(),
         spawns: access.spawns.clone(),
-        moves_rows: access.destroys
-            || !access.adds.is_empty()
-            || !access.removes.is_empty()
-            || system.sort_by.is_some(),
+        moves_rows: access.destroys || !access.adds.is_empty() || !access.removes.is_empty() || system.sort.is_some(),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::layout::FieldType;
 use crate::reduce::Reduced;
 
 use crate::schedule::job::IdCache;
+use crate::schedule::kept_starts::KeptStarts;
 use crate::schedule::memory::JobMemory;
 use crate::schedule::view::{ViewMask, ViewTable};
 
@@ -102,6 +103,7 @@ pub(crate) struct Task {
     pub any: Vec<u64>,
     pub gathered: Gathered,
     pub cache: IdCache,
+    pub starts: KeptStarts,
     pub reduced: Reduced,
     /// Whether a kernel asked for its memory to be closed after it.
     pub revoke: Cell<bool>,
