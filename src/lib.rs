@@ -70,11 +70,14 @@ mod column;
 
 mod component;
 mod gather;
+mod join;
 mod random;
 mod reduce;
 
 // where the bytes live, and how changes travel
 mod patch;
+
+mod accumulate;
 pub mod trace;
 
 mod region;
@@ -99,16 +102,11 @@ mod schedule;
 // copies of states, elsewhere and later
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;
-pub mod delta;
-
 #[cfg(feature = "checkpoint")]
 pub mod journal;
 
 #[cfg(feature = "export")]
 pub mod export;
-
-#[cfg(feature = "gateway")]
-pub mod gateway;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -137,6 +135,7 @@ pub use component::{Bool, Component, Entity, Field, Plain, Resource};
 pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
 pub use inputs::{InputError, InputSender};
+pub use join::FieldJoin;
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
@@ -145,7 +144,7 @@ pub use os::{Host, set_host};
 pub use os::{open_regular, read_regular};
 pub use patch::{PatchError, RecordError, RingError};
 pub use random::{Random, RandomKey};
-pub use reduce::{FieldJoin, Reduce};
+pub use reduce::Reduce;
 pub use region::{
     HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, abandon, clean,
     clean_stale, inspect, list, list_in, residue,
@@ -159,7 +158,8 @@ pub use schedule::{
 pub use schedule::{serve, serve_named};
 pub use simd::{Vectors, WideKernel, wide};
 pub use snapshot::{
-    ColumnMemory, OwnedSnapshot, Pinned, Reader, SharedReader, Snapshot, TableView, WorkerInfo, WorkerState,
+    ColumnMemory, ColumnRole, OwnedSnapshot, Pinned, RawColumn, Reader, SharedReader, Snapshot, TableView, WorkerInfo,
+    WorkerState,
 };
 pub use table::Presence;
 pub use trace::Timeline;
@@ -180,8 +180,8 @@ pub mod __private {
 
     pub use crate::column::ColumnCursor;
     pub use crate::component::{Component, Field, Plain, Resource};
+    pub use crate::join::{Bits, Ordered, Summed};
     pub use crate::layout::{FieldLayout, Storage};
-    pub use crate::reduce::{Ordered, Summed};
     pub use crate::world::access::bundle::{Bundle, RegistryRef, RowRef, sealed::Sealed as SealedBundle};
     pub use crate::world::{RowOffsets, WorldError};
 

@@ -117,6 +117,7 @@ fn handles(entities: &[Entity]) -> Column {
 enum Patch {
     Set(String, Rows, Vec<u8>),
     Add(String, Rows, Vec<u8>),
+    Accumulate(String, Rows, Vec<u8>),
     Remove(String, Rows),
     Destroy(Rows),
     Spawn(Vec<String>, usize, Vec<u8>),
@@ -314,6 +315,7 @@ impl Job {
             open.patches.push(match what {
                 "set" => Patch::Set(name, rows, values.to_vec()),
                 "add" => Patch::Add(name, rows, values.to_vec()),
+                "accumulate" => Patch::Accumulate(name, rows, values.to_vec()),
                 "remove" => Patch::Remove(name, rows),
                 _ => Patch::Destroy(rows),
             });
@@ -444,6 +446,7 @@ fn make(job: &mut NamedJob<'_, '_, '_>, patch: &Patch) -> Result<(), JobError> {
     match patch {
         Patch::Set(name, rows, values) => job.set_named(name, rows.targets(), values),
         Patch::Add(name, rows, values) => job.add_named(name, rows.targets(), values),
+        Patch::Accumulate(name, rows, values) => job.accumulate_named(name, rows.targets(), values),
         Patch::Remove(name, rows) => job.remove_named(name, rows.targets()),
         Patch::Destroy(rows) => job.destroy_all(rows.targets()),
         Patch::Spawn(components, count, values) => {

@@ -38,6 +38,9 @@ pub(crate) struct Declared {
     sets_resources: Vec<String>,
     /// Resource, and each field's join.
     reduces: Vec<(String, Vec<(String, String)>)>,
+    accumulates_resource: Vec<(String, Vec<(String, String)>)>,
+    /// Component, and each field's join; of a field without a name: that of all fields.
+    accumulates: Vec<(String, Vec<(String, String)>)>,
     stage: String,
     before: Vec<String>,
     after: Vec<String>,
@@ -52,6 +55,17 @@ pub(crate) struct Declared {
     in_loop: Option<String>,
     guard: Option<Guard>,
     _call: Py<PyAny>,
+}
+
+/// Fields, each with the join of this name.
+fn joins_of(name: &str, joins: Vec<(String, String)>) -> PyResult<Vec<(String, FieldJoin)>> {
+    let join = |(field, join): (String, String)| match FieldJoin::from_name(&join) {
+        Some(join) => Ok((field, join)),
+        None => Err(pyo3::exceptions::PyValueError::new_err(format!(
+            "`{name}.{field}` is joined by `{join}`; the joins are `sum`, `min`, `max` and `or`"
+        ))),
+    };
+    joins.into_iter().map(join).collect()
 }
 
 impl Declared {
@@ -75,14 +89,19 @@ impl Declared {
         system = self.resources.into_iter().fold(system, System::reads_resource_named);
         system = self.sets_resources.into_iter().fold(system, System::sets_resource_named);
         for (resource, joins) in self.reduces {
-            let join = |(field, name): (String, String)| match FieldJoin::from_name(&name) {
-                Some(join) => Ok((field, join)),
-                None => Err(pyo3::exceptions::PyValueError::new_err(format!(
-                    "`{resource}.{field}` is reduced by `{name}`; the joins are `sum`, `min` and `max`"
-                ))),
-            };
-            let joins: Vec<_> = joins.into_iter().map(join).collect::<PyResult<_>>()?;
+            let joins = joins_of(&resource, joins)?;
             system = system.reduces_named(resource, joins);
+        }
+        for (resource, joins) in self.accumulates_resource {
+            let joins = joins_of(&resource, joins)?;
+            system = system.accumulates_resource_named(resource, joins);
+        }
+        for (component, joins) in self.accumulates {
+            let joins = joins_of(&component, joins)?;
+            system = match &joins[..] {
+                [(field, join)] if field.is_empty() => system.accumulates_all_named(component, *join),
+                _ => system.accumulates_named(component, joins),
+            };
         }
         system = self.before.into_iter().fold(system, System::before);
         system = self.after.into_iter().fold(system, System::after);

@@ -168,6 +168,44 @@ def test_reductions_that_do_not_fit_say_so(world):
             simulation.step(0.125)
 
 
+def test_deposits_are_joined_to_what_is_there(world):
+    @hypostyle.system(reads="velocity", without="heat", accumulates={"velocity": "sum"}, job_rows=512)
+    def onto_all(rows, frame, patches):
+        patches.accumulate_rows([0, 0, 1], "velocity.y", [1.0, 2.0, 4.0])
+
+    @hypostyle.system(reads="velocity", accumulates_resource={"total": {
+        "speed": "sum", "fastest": "max", "rows": "sum", "histogram": "or", "any": "max"}})
+    def count(rows, frame, patches):
+        patches.accumulate_resource("total", speed=0.5, fastest=len(rows), rows=len(rows), histogram=[0, 1, 2, 4], any=True)
+
+    before = [float(each) for each in _first_y(world)]
+    with hypostyle.Simulation(world, [onto_all, count], workers="local") as simulation:
+        simulation.step(0.125)
+        simulation.step(0.125)
+    after = _first_y(world)
+    assert after[0] == np.float32(before[0] + 3.0) + 3 and after[1] == np.float32(before[1] + 4.0) + 4
+    total = world.resource("total")
+    assert total.rows == 2 * (kernels.ROWS + kernels.ROWS // 3) and list(total.histogram) == [0, 1, 2, 4]
+
+    with pytest.raises(ValueError, match="the joins are"):
+        hypostyle.system(reads="velocity", accumulates={"heat": "mean"})
+
+    @hypostyle.system(reads="velocity", accumulates={"heat": {"degrees": "sum"}})
+    def other_field(rows, frame, patches):
+        patches.accumulate_rows([0], "heat.steps", 1)
+
+    with hypostyle.Simulation(world, [other_field]) as simulation:
+        with pytest.raises(hypostyle.FrameError, match="accumulates on `heat.steps`"):
+            simulation.step(0.125)
+
+
+def _first_y(world):
+    world.publish()
+    with world.pin() as snapshot:
+        table = next(each for each in snapshot.tables if "velocity" in each)
+        return table["velocity"].y[:2].copy()
+
+
 def test_sets_that_are_replaced_are_counted(world):
     @hypostyle.system(reads=["position", "velocity"], sets="velocity")
     def again(rows, frame, patches):

@@ -18,6 +18,8 @@ pub(crate) enum Change {
     Value(usize),
     /// One field of it is set.
     Field(u8, usize),
+    /// A value is joined to one field of it, or to all (0), by the rules of this system.
+    Joined(u8, usize, usize),
     /// It is taken.
     Removed,
 }
@@ -147,7 +149,7 @@ impl PendingSet {
             .filter_map(|node| match node.change {
                 Change::Value(_) => Some(true),
                 Change::Removed => Some(false),
-                Change::Field(..) => None,
+                Change::Field(..) | Change::Joined(..) => None,
             })
             .last()
     }

@@ -177,7 +177,7 @@ impl Commit<'_> {
         for node in chain.iter() {
             let component = node.component;
             let toggle = self.store.storage(component) == Storage::Toggle;
-            if toggle && !matches!(node.change, Change::Field(..)) {
+            if toggle && !matches!(node.change, Change::Field(..) | Change::Joined(..)) {
                 let present = matches!(node.change, Change::Value(_));
                 if present {
                     self.store.attach_toggle(table, component)?;
@@ -192,6 +192,10 @@ impl Commit<'_> {
             let (field, at) = match node.change {
                 Change::Value(at) => (0, at),
                 Change::Field(field, at) => (field, at),
+                Change::Joined(field, at, system) => {
+                    self.join_kept(system, (table, row), component, field, at)?;
+                    continue;
+                }
                 Change::Removed => continue,
             };
             let bytes = self.sizes.value(component, field).expect("records were checked against the sizes");

@@ -27,28 +27,6 @@ struct Sample {
     id: u64,
 }
 
-/// Bytes as a delta: as one message, and after a head that is right, as its blocks. The state stays within its bound.
-pub fn delta_apply(bytes: &[u8]) {
-    use crate::delta::{FLAG_FULL, FLAG_LAST, HEAD_BYTES, Head, State};
-
-    const BYTES_MAX: u64 = 1 << 20;
-    let mut state = State::new();
-    let _ = state.apply(&[bytes], None, BYTES_MAX);
-    assert!(state.bytes() <= BYTES_MAX, "a state of {} bytes", state.bytes());
-    let Some((blocks, body)) = bytes.split_first() else { return };
-    let head = Head {
-        flags: FLAG_FULL | FLAG_LAST,
-        bytes: (HEAD_BYTES + body.len()) as u32,
-        parts: 1,
-        to: 1,
-        blocks: u32::from(*blocks),
-        body_bytes: body.len() as u32,
-        ..Head::default()
-    };
-    let _ = state.apply(&[[&head.encode()[..], body].concat()], None, BYTES_MAX);
-    assert!(state.bytes() <= BYTES_MAX, "a state of {} bytes", state.bytes());
-}
-
 /// Bytes as what a hostile process does with the mailbox of a simulation that takes inputs: records, rubbish in its ring,
 /// words of the mailbox, frames between them.
 pub fn inputs_mailbox(bytes: &[u8]) {
@@ -250,12 +228,18 @@ fn read_records(bytes: &[u8], sizes: &RecordSizes) -> u64 {
                 Body::Rows { op, entries, .. } => {
                     assert_eq!(entries.iter().count(), entries.len());
                     entries.iter().for_each(|(row, value)| add(u64::from(row), value));
-                    assert!(matches!(op, Op::Set | Op::Add) || entries.value_bytes() == 0, "only these carry values");
+                    assert!(
+                        matches!(op, Op::Set | Op::Add | Op::Accumulate) || entries.value_bytes() == 0,
+                        "only these carry values"
+                    );
                 }
                 Body::Entities { op, entries, .. } => {
                     assert_eq!(entries.iter().count(), entries.len());
                     entries.iter().for_each(|(entity, value)| add(entity.to_bits(), value));
-                    assert!(matches!(op, Op::Set | Op::Add) || entries.value_bytes() == 0, "only these carry values");
+                    assert!(
+                        matches!(op, Op::Set | Op::Add | Op::Accumulate) || entries.value_bytes() == 0,
+                        "only these carry values"
+                    );
                 }
             },
         }
@@ -443,6 +427,8 @@ mod tests {
         }
         writer.row(Op::Set, 4, 1, 9, 12, |value| value.fill(1));
         writer.row(Op::Add, 3, 0, 9, 8, |value| value.fill(2));
+        writer.row(Op::Accumulate, 0, 0, 8, 12, |value| value.fill(6));
+        writer.entity(Op::Accumulate, 2, 1, Entity::from_parts(3, 2), 1, |value| value.fill(1));
         writer.row(Op::Remove, 1, 0, 9, 0, |_| ());
         writer.row(Op::Destroy, 0, 0, 4, 0, |_| ());
         let entity = writer.spawn(&[0, 2], 13, |value| value.fill(3));

@@ -27,7 +27,11 @@
 //! | 7 `SetResource`            | packed value                                                               |
 //! | 9 `Reduce`                 | packed value: what the job's rows came to, of a resource                   |
 //! | 16..20 rows: set, add, remove, destroy     | entries, each: row of the job's table u32, packed value    |
+//! | 20 `AccumulateRows`                        | as a set of rows: what is joined to the value that is there |
 //! | 24..28 entities: set, add, remove, destroy | entries, each: handle u64, packed value                    |
+//! | 28 `AccumulateEntities`                    | as a set of entities: what is joined to the value there    |
+//!
+//! How the values of an accumulation are joined is no part of the record: the system declares it.
 //!
 //! Invariants: codes never change their meaning; 0 is no kind, so zeroed memory is no record. The writer
 //! (`writer.rs`) and the reader (`records.rs`) meet here and nowhere else.
@@ -69,16 +73,18 @@ pub(crate) enum Kind {
     AddRows = 17,
     RemoveRows = 18,
     DestroyRows = 19,
+    AccumulateRows = 20,
     SetEntities = 24,
     AddEntities = 25,
     RemoveEntities = 26,
     DestroyEntities = 27,
+    AccumulateEntities = 28,
 }
 
 impl Kind {
     #[cfg(test)]
     /// All kinds.
-    pub(crate) const ALL: [Kind; 17] = [
+    pub(crate) const ALL: [Kind; 19] = [
         Kind::Pad,
         Kind::JobBegin,
         Kind::JobEnd,
@@ -92,10 +98,12 @@ impl Kind {
         Kind::AddRows,
         Kind::RemoveRows,
         Kind::DestroyRows,
+        Kind::AccumulateRows,
         Kind::SetEntities,
         Kind::AddEntities,
         Kind::RemoveEntities,
         Kind::DestroyEntities,
+        Kind::AccumulateEntities,
     ];
 
     /// The kind with this code, if there is one.
@@ -114,10 +122,12 @@ impl Kind {
             17 => Kind::AddRows,
             18 => Kind::RemoveRows,
             19 => Kind::DestroyRows,
+            20 => Kind::AccumulateRows,
             24 => Kind::SetEntities,
             25 => Kind::AddEntities,
             26 => Kind::RemoveEntities,
             27 => Kind::DestroyEntities,
+            28 => Kind::AccumulateEntities,
             _ => return None,
         })
     }
@@ -134,6 +144,8 @@ pub(crate) enum Op {
     Remove,
     /// Ends the entity.
     Destroy,
+    /// Joins a value to the one of a component or a field that is present.
+    Accumulate,
 }
 
 impl Op {
@@ -145,6 +157,7 @@ impl Op {
             Op::Add => Kind::AddRows,
             Op::Remove => Kind::RemoveRows,
             Op::Destroy => Kind::DestroyRows,
+            Op::Accumulate => Kind::AccumulateRows,
         }
     }
 
@@ -156,6 +169,7 @@ impl Op {
             Op::Add => Kind::AddEntities,
             Op::Remove => Kind::RemoveEntities,
             Op::Destroy => Kind::DestroyEntities,
+            Op::Accumulate => Kind::AccumulateEntities,
         }
     }
 }

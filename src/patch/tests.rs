@@ -27,14 +27,14 @@ fn sizes() -> RecordSizes {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![5 => Just(Op::Set), 2 => Just(Op::Add), 1 => Just(Op::Remove), 1 => Just(Op::Destroy)]
+    prop_oneof![5 => Just(Op::Set), 2 => Just(Op::Accumulate), 2 => Just(Op::Add), 1 => Just(Op::Remove), 1 => Just(Op::Destroy)]
 }
 
 /// Component, field and value bytes that suit an operation.
 fn place(op: Op, component: u16, field: u8) -> (u16, u8, usize) {
     let fields = [3, 0, 1, 1, 3][usize::from(component)];
     match op {
-        Op::Set => {
+        Op::Set | Op::Accumulate => {
             let field = field % (fields + 1);
             (component, field, sizes().value(component, field).unwrap())
         }

@@ -5,7 +5,7 @@
 //! Such a system is a query by names ([`NamedQuery`]) and a kernel on bytes ([`NamedJob`]). To the schedule it is like
 //! any other: it knows neither what language a kernel is written in, nor who calls it.
 
-use crate::table::{Registry, resources::resource_offset};
+use crate::table::Registry;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -269,7 +269,7 @@ pub enum Targets<'t> {
 }
 
 impl Targets<'_> {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Targets::Rows(rows) => rows.len(),
             Targets::Entities(entities) => entities.len(),
@@ -279,7 +279,7 @@ impl Targets<'_> {
 
 /// A job whose columns are bytes with names. All of [`Job`] is there as well.
 pub struct NamedJob<'j, 'a, 'w> {
-    job: &'j mut Job<'a, 'w>,
+    pub(super) job: &'j mut Job<'a, 'w>,
     columns: Vec<NamedColumn<'a>>,
     views: ViewSet<'a>,
 }
@@ -347,7 +347,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
         if resources[index] == 0 {
             return Err(JobError::NoValue { resource: name.to_owned() });
         }
-        let at = resource_offset(layout, index) as usize;
+        let at = layout.resource_offset(index) as usize;
         Ok(&resources[at..at + layout.resources()[index].packed_bytes()])
     }
 
@@ -357,13 +357,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
     /// # Errors
     /// An unknown name, values of another length, a row that the chunk has not. So for all patches by name.
     pub fn set_named(&mut self, name: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), JobError> {
-        let (component, field, bytes) = if name.contains('.') {
-            let (component, field, ty) = find_field(self.job.registry, name)?;
-            (component, field + 1, ty.bytes())
-        } else {
-            let component = self.job.registry.component_named(name)?;
-            (component, 0, declared(self.job.registry, component).packed_bytes())
-        };
+        let (component, field, bytes) = self.place(name)?;
         self.patch(Op::Set, (component, field), targets, bytes, values)
     }
 
@@ -455,6 +449,16 @@ impl<'a> NamedJob<'_, 'a, '_> {
         self.job.revoke.set(true);
     }
 
+    /// A component (`position`), or a field of it (`position.x`): its id, the field counted from 1, its bytes.
+    pub(super) fn place(&self, name: &str) -> Result<(u16, u8, usize), JobError> {
+        if name.contains('.') {
+            let (component, field, ty) = find_field(self.job.registry, name)?;
+            return Ok((component, field + 1, ty.bytes()));
+        }
+        let component = self.job.registry.component_named(name)?;
+        Ok((component, 0, declared(self.job.registry, component).packed_bytes()))
+    }
+
     fn component(&self, name: &str) -> Result<u16, JobError> {
         Ok(self.job.registry.component_named(name)?)
     }
@@ -491,7 +495,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
 }
 
 /// Packed values, one for each target, or one for all of them.
-struct Values<'v> {
+pub(super) struct Values<'v> {
     bytes: &'v [u8],
     /// Bytes of one.
     each: usize,
@@ -499,7 +503,7 @@ struct Values<'v> {
 }
 
 impl<'v> Values<'v> {
-    fn new(bytes: &'v [u8], count: usize, each: usize) -> Result<Self, JobError> {
+    pub(super) fn new(bytes: &'v [u8], count: usize, each: usize) -> Result<Self, JobError> {
         let one = bytes.len() == each;
         if one || Some(bytes.len()) == count.checked_mul(each) {
             return Ok(Values { bytes, each, one });
@@ -508,7 +512,7 @@ impl<'v> Values<'v> {
     }
 
     #[inline]
-    fn get(&self, index: usize) -> &'v [u8] {
+    pub(super) fn get(&self, index: usize) -> &'v [u8] {
         if self.one { self.bytes } else { &self.bytes[index * self.each..][..self.each] }
     }
 }

@@ -1,12 +1,13 @@
 #![forbid(unsafe_code)]
 //! What a kernel gets beside its columns: the frame, its rows, its payload, resources, and the patch writer.
 
-use crate::table::{Registry, resources::resource_offset};
+use crate::table::Registry;
 use std::any::TypeId;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::accumulate::Combiner;
 use crate::column::RawColumn;
 use crate::layout::ScalarType;
 use crate::patch::{Op, PatchWriter};
@@ -99,6 +100,8 @@ pub struct Job<'a, 'w> {
     pub(crate) serial: u64,
     /// What the job's rows came to so far.
     pub(crate) reduced: &'a mut Reduced,
+    /// What it deposits on components, until it becomes patches.
+    pub(crate) combiner: &'a mut Combiner,
     /// The component that the last patch was of.
     pub(crate) last: Option<(TypeId, u16)>,
     pub(crate) writer: &'a mut PatchWriter<'w>,
@@ -219,7 +222,7 @@ impl<'a> Job<'a, '_> {
         if self.resources[usize::from(id)] == 0 {
             return Err(JobError::NoValue { resource: R::NAME.to_owned() });
         }
-        let at = resource_offset(&self.registry.layout, usize::from(id)) as usize;
+        let at = self.registry.layout.resource_offset(usize::from(id)) as usize;
         Ok(R::unpack(&self.resources[at..at + R::PACKED_BYTES]))
     }
 
@@ -242,7 +245,7 @@ impl<'a> Job<'a, '_> {
     }
 
     #[inline]
-    fn id<C: Component>(&mut self) -> Option<u16> {
+    pub(super) fn id<C: Component>(&mut self) -> Option<u16> {
         match self.last {
             Some((ty, id)) if ty == TypeId::of::<C>() => Some(id),
             _ => self.look_up::<C>(),
@@ -273,7 +276,7 @@ impl<'a> Job<'a, '_> {
     }
 
     #[inline]
-    fn row(&self, row: usize) -> u32 {
+    pub(super) fn row(&self, row: usize) -> u32 {
         assert!(row < self.entities.len(), "row {row} of a chunk of {} rows", self.entities.len());
         self.rows.place(row)
     }

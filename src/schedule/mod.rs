@@ -6,6 +6,7 @@
 //!
 //! Architecture invariant: what a batch computes depends on the world and the schedule alone, never on the pool.
 
+mod accumulate;
 mod by_name;
 mod condition;
 mod error;

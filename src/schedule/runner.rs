@@ -133,6 +133,7 @@ impl SystemRunner {
         if len < TIMED_ROWS_MIN {
             trace.systems_ended(task.systems.iter().map(|system| system.system), head.frames.max(1));
         }
+        task.combiner.flush(out);
         record_writes(task, start..end, out);
         for (resource, value) in task.reduced.values() {
             out.reduced(resource, value);
@@ -192,6 +193,7 @@ impl SystemRunner {
             cache,
             starts,
             reduced,
+            combiner,
             revoke,
             ..
         } = task;
@@ -257,6 +259,7 @@ impl SystemRunner {
                 frozen: views.columns,
                 serial: around.serial,
                 reduced,
+                combiner,
                 last: None,
                 writer: out,
                 error: &mut error,

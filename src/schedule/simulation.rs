@@ -404,9 +404,12 @@ impl SimulationBuilder {
 /// What a system is going to write, as far as its declaration tells.
 fn expected(system: &Compiled) -> Writes {
     let access = &system.access;
+    let mut sets = access.sets.clone();
+    sets.extend(access.accumulates.iter().map(|accumulation| accumulation.component));
+    sets.sort_unstable();
     Writes {
         query: system.own.clone(),
-        sets: access.sets.clone(),
+        sets,
         adds: access.adds.clone(),
         spawns: access.spawns.clone(),
         moves_rows: access.destroys || !access.adds.is_empty() || !access.removes.is_empty() || system.sort.is_some(),

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use crate::Resource;
 use crate::commit::Access;
+use crate::join::FieldJoin;
 use crate::limits::JOB_ROWS;
 use crate::random::system_number;
-use crate::reduce::{FieldJoin, Reduce, Reduction};
+use crate::reduce::{Reduce, Reduction};
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::world::access::query::{Fetch, Query, QueryPlan};
 use crate::world::error::WorldError;
 
+use super::accumulate::{self, Accumulates};
 use super::by_name::Names;
 use super::condition::{self, Condition};
 use super::error::KernelError;
@@ -92,7 +94,7 @@ impl ResourceId {
 }
 
 /// A resource that rows are reduced to, as a Rust type or by name.
-enum Reduces {
+pub(super) enum Reduces {
     Typed(fn(&Registry) -> Result<Reduction, UnknownName>),
     Named(String, Vec<(String, FieldJoin)>),
 }
@@ -172,7 +174,9 @@ pub struct System {
     destroys: bool,
     sets_resources: Vec<ResourceId>,
     reads_resources: Vec<ResourceId>,
-    reduces: Vec<Reduces>,
+    /// And whether what the rows came to is joined to the value that is there.
+    pub(super) reduces: Vec<(Reduces, bool)>,
+    pub(super) accumulates: Vec<Accumulates>,
     pub(super) conditions: Vec<condition::Declared>,
     pub(super) in_loop: Option<String>,
     checks: Vec<Check>,
@@ -217,6 +221,7 @@ impl System {
             sets_resources: Vec::new(),
             reads_resources: Vec::new(),
             reduces: Vec::new(),
+            accumulates: Vec::new(),
             conditions: Vec::new(),
             in_loop: None,
             checks: Vec::new(),
@@ -459,7 +464,7 @@ impl System {
     /// depend on the rows, on [`System::job_rows`] and on nothing else.
     #[must_use]
     pub fn reduces<R: Reduce>(mut self) -> Self {
-        self.reduces.push(Reduces::Typed(|registry| registry.resource::<R>().map(Reduction::typed::<R>)));
+        self.reduces.push((Reduces::Typed(|registry| registry.resource::<R>().map(Reduction::typed::<R>)), false));
         self
     }
 
@@ -482,7 +487,7 @@ impl System {
         joins: impl IntoIterator<Item = (N, FieldJoin)>,
     ) -> Self {
         let joins = joins.into_iter().map(|(field, join)| (field.into(), join)).collect();
-        self.reduces.push(Reduces::Named(resource.into(), joins));
+        self.reduces.push((Reduces::Named(resource.into(), joins), false));
         self
     }
 
@@ -747,8 +752,11 @@ impl System {
         for resource in &self.sets_resources {
             access.resources.push(resource.find(registry)?);
         }
-        let reductions: Vec<Reduction> =
-            self.reduces.iter().map(|reduces| reduces.find(registry)).collect::<Result<_, _>>()?;
+        let reductions: Vec<Reduction> = self
+            .reduces
+            .iter()
+            .map(|(to, onto)| Ok(to.find(registry)?.onto(*onto)))
+            .collect::<Result<_, KernelError>>()?;
         for reduction in &reductions {
             let resource = reduction.resource;
             if access.reduces.contains(&resource) || access.resources.contains(&resource) {
@@ -760,6 +768,7 @@ impl System {
             }
             access.reduces.push(resource);
         }
+        accumulate::compile(&self.accumulates, registry, &mut access)?;
         let mut reads_resources: Vec<u16> =
             self.reads_resources.iter().map(|resource| resource.find(registry)).collect::<Result<_, _>>()?;
         let conditions: Vec<Condition> =
@@ -776,6 +785,7 @@ impl System {
         let mut writes: Vec<u16> =
             own.columns.iter().filter(|column| column.write).map(|column| column.component).collect();
         writes.extend(access.sets.iter().chain(&access.adds).chain(&access.removes));
+        writes.extend(access.accumulates.iter().map(|accumulation| accumulation.component));
         for list in [
             &mut reads,
             &mut writes,

@@ -38,7 +38,8 @@ impl<T: Real, const N: usize> WideKernel for Moved<'_, T, N> {
                 let d = at[axis][row] - made_at[axis][row];
                 square = square + d * d;
             }
-            moved |= u32::from(!(square <= self.limit));
+            let stays = square <= self.limit;
+            moved |= u32::from(!stays);
         }
         moved != 0
     }

@@ -347,6 +347,21 @@ class Patches:
         """As :meth:`add`, to the system's own rows."""
         self._add(True, target_rows("add", rows, self._rows), component, values)
 
+    def accumulate(self, entities: Any, name: str, values: Any) -> None:
+        """Joins values to a field, ``"heat.degrees"``, of entities that have the component, or to all fields, by a mapping;
+        as the system declares in ``accumulates``. An entity may be named as often as one likes, and by any rows: what comes of
+        it does not depend on who did the work.
+
+        >>> @hypostyle.system(reads="hit", accumulates={"damage": "sum"})
+        ... def hits(rows, frame, patches):
+        ...     patches.accumulate(rows.hit.target, "damage.points", rows.hit.points)
+        """
+        self._set(False, target_handles("accumulate", entities), name, values, "accumulate")
+
+    def accumulate_rows(self, rows: Any, name: str, values: Any) -> None:
+        """As :meth:`accumulate`, on the system's own rows."""
+        self._set(True, target_rows("accumulate", rows, self._rows), name, values, "accumulate")
+
     def remove(self, entities: Any, component: str) -> None:
         """Takes a component from entities."""
         self._check("removes", component)
@@ -401,18 +416,30 @@ class Patches:
             raise HypostyleError(f"to reduce rows to resource `{name}`, declare it in `reduces`")
         self._job.reduce(name, _pack_whole(declared, fields))
 
-    def _set(self, own: bool, targets: Array, name: str, values: Any) -> None:
+    def accumulate_resource(self, name: str, /, **fields: Any) -> None:
+        """As :meth:`reduce`, of a resource that the system declares in ``accumulates_resource``: what all rows come to is
+        joined to the value that is there."""
+        declared = self._layout.resource(name)
+        if name not in dict(self._system.accumulates_resource):
+            raise HypostyleError(f"to accumulate on resource `{name}`, declare it in `accumulates_resource`")
+        self._job.reduce(name, _pack_whole(declared, fields))
+
+    def _set(self, own: bool, targets: Array, name: str, values: Any, what: str = "set") -> None:
         component, dot, _ = name.partition(".")
-        self._check("sets", component)
+        if what == "set":
+            self._check("sets", component)
+        elif component not in dict(self._system.accumulates):
+            self._layout.component(component)
+            raise HypostyleError(f"the system does not declare that it accumulates on `{component}`: name it in `accumulates`")
         if not dot:
             given = _values(self._layout, {component: values})
             rows = _rows_of(self._layout, {component: values}, len(targets), given, complete=True)
-            return self._job.patch("set", component, own, targets.tobytes(), rows)
+            return self._job.patch(what, component, own, targets.tobytes(), rows)
         declared = self._layout.field(name)
         fitting = fit(name, values, declared)
         many = fitting.ndim > len(declared.shape)
         fitting = _broadcast(name, fitting, (len(targets), *declared.shape) if many else declared.shape)
-        self._job.patch("set", name, own, targets.tobytes(), fitting.tobytes())
+        self._job.patch(what, name, own, targets.tobytes(), fitting.tobytes())
 
     def _add(self, own: bool, targets: Array, component: str, values: Optional[Mapping[str, Any]]) -> None:
         self._check("adds", component)
@@ -430,6 +457,8 @@ class Patches:
             raise HypostyleError(f"the system does not declare that it {what} `{component}`: name it in `{what}`")
 
 
+#: Names, each with fields and their joins.
+Joins = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 Kernel = Union[Callable[[Work, Frame], None], Callable[[Work, Frame, Patches], None]]
 
 
@@ -451,7 +480,9 @@ class System:
     destroys: bool = False
     resources: tuple[str, ...] = ()
     sets_resources: tuple[str, ...] = ()
-    reduces: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    reduces: Joins = ()
+    accumulates_resource: Joins = ()
+    accumulates: Joins = ()
     stage: str = "update"
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -607,6 +638,8 @@ def system(
     resources: Names = (),
     sets_resources: Names = (),
     reduces: Optional[Mapping[str, Mapping[str, str]]] = None,
+    accumulates: Optional[Mapping[str, Union[str, Mapping[str, str]]]] = None,
+    accumulates_resource: Optional[Mapping[str, Mapping[str, str]]] = None,
     name: Optional[str] = None,
     stage: str = "update",
     before: Names = (),
@@ -636,7 +669,9 @@ def system(
     A function that takes three arguments gets :class:`Patches` as the third: for what it declares in ``sets``, ``adds``,
     ``removes``, ``spawns`` and ``destroys``. With ``neighbours`` it sees the whole columns of these components
     (:attr:`Work.neighbours`), with ``resources`` values that there are once (:meth:`Frame.resource`). ``reduces`` names
-    resources that all rows are reduced to (:meth:`Patches.reduce`), and each field's join: ``"sum"``, ``"min"`` or ``"max"``.
+    resources that all rows are reduced to (:meth:`Patches.reduce`), and each field's join: ``"sum"``, ``"min"``, ``"max"`` or
+    ``"or"``; ``accumulates_resource`` those that what rows come to is joined to. ``accumulates`` names components of any entity
+    on which there are deposits (:meth:`Patches.accumulate`), each with a join, or with one for each of some fields.
 
     ``stage``, ``before`` and ``after`` order it where what is read and written does not; ``deadline`` is how many seconds
     one call may take in a worker process before that is given up; ``sort_by`` names a column by which the rows are sorted
@@ -647,7 +682,10 @@ def system(
     ``every=(10, 1)``; or several times in each frame, ``in_loop="solve"`` (:class:`Loop`).
     """
 
-    joins = _joins(reduces or {})
+    joins = _joins("reduces", reduces or {})
+    joins_onto = _joins("accumulates_resource", accumulates_resource or {})
+    deposits = {name: {"": each} if isinstance(each, str) else each for name, each in (accumulates or {}).items()}
+    joins_of_deposits = _joins("accumulates", deposits)
 
     def make(run: Kernel) -> System:
         if inspect.iscoroutinefunction(run) or inspect.isgeneratorfunction(run) or inspect.isasyncgenfunction(run):
@@ -670,6 +708,8 @@ def system(
             resources=_names(resources),
             sets_resources=_names(sets_resources),
             reduces=joins,
+            accumulates_resource=joins_onto,
+            accumulates=joins_of_deposits,
             stage=stage,
             before=_names(before),
             after=_names(after),
@@ -688,6 +728,7 @@ def system(
         if not (made.reads or made.writes or made.with_):
             raise ValueError(f"system `{called}` declares nothing that it reads or writes")
         changes = made.sets or made.adds or made.removes or made.spawns or made.destroys or made.sets_resources or made.reduces
+        changes = changes or made.accumulates or made.accumulates_resource
         if changes and not made._wants_patches:
             raise ValueError(f"system `{called}` declares patches: its function takes a third argument, which makes them")
         return made
@@ -779,14 +820,15 @@ def _conditions(given: Union[Condition, Sequence[Condition]]) -> tuple[tuple[str
 _SIGNS = ("==", "!=", "<", "<=", ">", ">=")
 
 
-def _joins(reduces: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    for resource, fields in reduces.items():
+def _joins(what: str, given: Mapping[str, Mapping[str, str]]) -> Joins:
+    for owner, fields in given.items():
         if not isinstance(fields, Mapping):
-            raise TypeError(f'`reduces` maps each field of `{resource}` to its join, such as {{"{resource}": {{"field": "sum"}}}}')
+            raise TypeError(f'`{what}` maps each field of `{owner}` to its join, such as {{"{owner}": {{"field": "sum"}}}}')
         for name, join in fields.items():
-            if join not in ("sum", "min", "max"):
-                raise ValueError(f"`{resource}.{name}` is reduced by {join!r}; the joins are 'sum', 'min' and 'max'")
-    return tuple((resource, tuple(fields.items())) for resource, fields in reduces.items())
+            if join not in ("sum", "min", "max", "or"):
+                called = f"{owner}.{name}" if name else owner
+                raise ValueError(f"`{called}` is joined by {join!r}; the joins are 'sum', 'min', 'max' and 'or'")
+    return tuple((owner, tuple(fields.items())) for owner, fields in given.items())
 
 
 def _pack_whole(declared: ResourceLayout, fields: Mapping[str, Any]) -> bytes:

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::Entity;
+use crate::accumulate::Combiner;
 use crate::column::{RawColumn, RowState};
 use crate::gather::Gathered;
 use crate::layout::FieldType;
@@ -105,6 +106,7 @@ pub(crate) struct Task {
     pub cache: IdCache,
     pub starts: KeptStarts,
     pub reduced: Reduced,
+    pub combiner: Combiner,
     /// Whether a kernel asked for its memory to be closed after it.
     pub revoke: Cell<bool>,
 }
@@ -159,6 +161,7 @@ impl Task {
         self.changed.clear();
         self.changed_words.clear();
         self.reduced.clear();
+        self.combiner.clear();
         for _ in 0..found.task.columns {
             let column = Self::column(ColumnEntry::decode(&mut found.words)?, rows, memory)?;
             self.columns.push(column);
