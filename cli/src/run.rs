@@ -20,6 +20,7 @@ use crate::run_checkpoints::Start;
 use crate::run_report::{Report, TraceFile};
 use crate::scene_options::OwnOptions;
 use crate::scenes::{Line, Scene, SceneOptions, Watch};
+use crate::series::Series;
 use crate::signals::Stop;
 use crate::trace::Collector;
 use crate::{numbers, put_json, run_checkpoints, text, worker};
@@ -92,6 +93,12 @@ pub(crate) struct Args {
     /// Keep the newest so many events of a trace.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "trace", value_parser = numbers::positive::<usize>)]
     trace_events: usize,
+    /// Write what the scene observes (energies, counts) to a CSV file, a line every --series-every frames.
+    #[arg(long, value_name = "FILE")]
+    series: Option<PathBuf>,
+    /// Frames between two lines of --series.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "series", value_parser = numbers::positive::<u64>)]
+    series_every: u64,
     /// Take the region over from its last writer, who is gone, and go on. It knows its --seed and --entities, and stays if it
     /// was kept.
     #[arg(long, requires = "region")]
@@ -211,6 +218,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     };
     let keep = args.keep || resumed.is_some_and(|region| region.kept);
     let mut watches = args.scene.watches(&options).map_err(|error| Failure::of(error.as_ref()))?;
+    if let Some(path) = &args.series {
+        watches.push(Box::new(Series::create(path, args.series_every, args.scene)?));
+    }
     let mut simulation = build(args, &options, from.as_ref(), &stop)?;
     if let Some(fallback) = &simulation.workers().fallback {
         tracing::info!(%fallback, "the workers are not those that were asked for");
@@ -286,7 +296,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     }
     drop(reader);
     simulation.close();
-    simulation.set_keep(keep);
+    simulation.set_keep_region(keep);
     match report.checkpoints.and_then(|kept| kept.failure) {
         Some(error) => Err(Failure::from(error).before("the newest checkpoint was not written")),
         None if interrupted => Err(Failure::told(failure::INTERRUPTED)),
@@ -387,7 +397,7 @@ fn make(args: &Args, options: &SceneOptions) -> Outcome<World> {
 fn resume(args: &Args, schedule: &Schedule) -> Outcome<World> {
     let region = args.region.as_ref().ok_or_else(|| Failure::usage("--resume needs --region"))?;
     // kept until the run has ended well: whatever fails, nothing is lost
-    let world = World::builder().keep(true).resume(region)?;
+    let world = World::builder().keep_region(true).resume(region)?;
     check_scene(args, schedule, &world, &format!("region {region}"))?;
     Ok(world)
 }
@@ -460,7 +470,7 @@ fn frames(
         }
         if args.keep && simulation.world().generation() > 0 {
             // before there was a generation nobody could have gone on from it
-            simulation.set_keep(true);
+            simulation.set_keep_region(true);
         }
         let report = ran?;
         meter.add(&report, now, simulation.world().entity_count());
