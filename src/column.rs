@@ -348,5 +348,4 @@ pub(crate) fn note_changes(before: &[u8], after: &[u8], row_bytes: usize, words:
 }
 
 #[cfg(test)]
-#[path = "column_tests.rs"]
 mod tests;
