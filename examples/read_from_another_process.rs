@@ -29,7 +29,7 @@ fn read(region: &str) -> Result<(), Box<dyn std::error::Error>> {
         println!("the other process: frame {}, mean {}", snapshot.frame(), sum / snapshot.entity_count() as f64);
         let seen = snapshot.generation();
         drop(snapshot);
-        reader.wait(seen, std::time::Duration::from_secs(10));
+        reader.wait(seen, std::time::Duration::from_secs(60)).ok_or("the simulation has stopped")?;
     }
     Ok(())
 }
