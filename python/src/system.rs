@@ -53,6 +53,7 @@ pub(crate) struct Declared {
     /// Frames, and the first one.
     every: Option<(u64, u64)>,
     in_loop: Option<String>,
+    rebuilds: Vec<String>,
     guard: Option<Guard>,
     _call: Py<PyAny>,
 }
@@ -103,6 +104,7 @@ impl Declared {
                 _ => system.accumulates_named(component, joins),
             };
         }
+        system = self.rebuilds.into_iter().fold(system, System::rebuilds_named);
         system = self.before.into_iter().fold(system, System::before);
         system = self.after.into_iter().fold(system, System::after);
         if self.destroys {

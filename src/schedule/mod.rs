@@ -16,6 +16,7 @@ mod job;
 mod memory;
 mod plan;
 mod program;
+mod rebuild;
 mod recording;
 mod repeat;
 mod report;

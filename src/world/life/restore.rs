@@ -53,7 +53,9 @@ type Fill<'a, E> = dyn FnMut(Piece, &mut [u8]) -> Result<(), E> + 'a;
 pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
     let mut bytes = 1 << 20;
     for table in &head.tables {
-        for (_, item) in &table.shape.columns {
+        let whole = Shape::new(head.layout, &table.shape.components);
+        let columns = if table.kind == TableKind::Data { &whole.columns } else { &table.shape.columns };
+        for (_, item) in columns {
             let extent = item.extent_bytes(table.capacity).1.max(PAGE_BYTES);
             let extent = extent.checked_next_multiple_of(PAGE_BYTES).unwrap_or(u64::MAX);
             let times = if table.kind == TableKind::Data { 1 } else { 2 };
@@ -85,7 +87,7 @@ impl WorldBuilder {
         let mut tables = Vec::with_capacity(head.tables.len());
         for (index, table) in head.tables.iter().enumerate() {
             let mut columns = Vec::with_capacity(table.shape.columns.len());
-            for (column, &(kind, item)) in table.shape.columns.iter().enumerate() {
+            for (column, &(kind, item)) in table.shape.columns[..table.shape.published].iter().enumerate() {
                 let piece = Piece { table: index, column, stamps: false };
                 let live = place(&mut world.store, table, piece, fill)?;
                 // frozen, as if it had been there for long
@@ -93,7 +95,7 @@ impl WorldBuilder {
             }
             tables.push(Table {
                 kind: table.kind,
-                shape: Arc::clone(&table.shape),
+                shape: world.store.shape_of(table.kind, &table.shape.components),
                 rows: table.rows,
                 capacity: table.capacity,
                 columns,
