@@ -147,6 +147,9 @@ impl Guard {
     fn system(self, name: String) -> System {
         let Guard(kind, what, bounds, reference, most, relative) = self;
         match kind.as_str() {
+            "cascade" => System::relation_cascade(name, what),
+            "clear" => System::relation_clear(name, what),
+            "events" => System::ends_events_named(name, what),
             "finite" => System::guard_finite(name, what),
             "within" => {
                 let bounds = bounds.into_iter().map(|(field, least, most)| (field, least..=most));

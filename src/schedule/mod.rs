@@ -18,6 +18,7 @@ mod plan;
 mod program;
 mod rebuild;
 mod recording;
+mod relation;
 mod repeat;
 mod report;
 mod runner;

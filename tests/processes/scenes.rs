@@ -458,8 +458,6 @@ fn mixed(schedule: &mut Schedule) {
                 near.places[row] = [job.entities()[row].index(), 1, 2];
             }
         })
-        .every(1 << 40)
-        .run_if::<Census>(|_| true)
         .rebuilds::<Near>()
         .job_rows(64),
     );

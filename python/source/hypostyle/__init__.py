@@ -51,9 +51,12 @@ from .system import (
     System,
     Work,
     WorkComponent,
+    ends_events,
     guard_conserved,
     guard_finite,
     guard_within,
+    relation_cascade,
+    relation_clear,
     system,
 )
 from .world import World
@@ -138,9 +141,12 @@ __all__ = [
     "entity_generation",
     "entity_index",
     "scenes",
+    "ends_events",
     "guard_conserved",
     "guard_finite",
     "guard_within",
+    "relation_cascade",
+    "relation_clear",
     "system",
     "worker_command",
 ]

@@ -594,6 +594,26 @@ def guard_conserved(
     return _guard(name or f"{quantity} is conserved", given, options)
 
 
+def relation_cascade(relation: str, *, name: Optional[str] = None, **options: Any) -> System:
+    """A system that ends every entity whose handle in a field, ``"moon.planet"``, names one that is gone. Entities that are led
+    to by those go with its next run: in the next frame, or in the next pass of a :class:`Loop`. ``options`` are as of
+    :func:`guard_finite`.
+    """
+    return _guard(name or f"{relation} cascades", ("cascade", relation, (), "", 0.0, False), options)
+
+
+def relation_clear(relation: str, *, name: Optional[str] = None, **options: Any) -> System:
+    """A system that makes handles in a field the null handle where they name an entity that is gone. See
+    :func:`relation_cascade`."""
+    return _guard(name or f"{relation} forgets", ("clear", relation, (), "", 0.0, False), options)
+
+
+def ends_events(component: str, *, name: Optional[str] = None, **options: Any) -> System:
+    """A system that ends every entity with a component, in the stage ``cleanup``: those are events, which one system spawns and
+    others of the same frame have as their rows."""
+    return _guard(name or f"{component} ends", ("events", component, (), "", 0.0, False), {"stage": "cleanup", **options})
+
+
 _GUARD_PLACE = "guard "
 
 

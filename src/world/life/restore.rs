@@ -53,9 +53,7 @@ type Fill<'a, E> = dyn FnMut(Piece, &mut [u8]) -> Result<(), E> + 'a;
 pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
     let mut bytes = 1 << 20;
     for table in &head.tables {
-        let whole = Shape::new(head.layout, &table.shape.components);
-        let columns = if table.kind == TableKind::Data { &whole.columns } else { &table.shape.columns };
-        for (_, item) in columns {
+        for (_, item) in &whole_shape(head.layout, table).columns {
             let extent = item.extent_bytes(table.capacity).1.max(PAGE_BYTES);
             let extent = extent.checked_next_multiple_of(PAGE_BYTES).unwrap_or(u64::MAX);
             let times = if table.kind == TableKind::Data { 1 } else { 2 };
@@ -64,6 +62,14 @@ pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
         bytes = bytes.saturating_add(PAGE_BYTES + 32 * table.shape.columns.len() as u64);
     }
     bytes.saturating_mul(2).min(WORLD_BYTES_MAX)
+}
+
+/// A table's shape with its scratch, which no state has.
+fn whole_shape(layout: &Layout, table: &TableHead) -> Arc<Shape> {
+    match table.kind {
+        TableKind::Data => Arc::new(Shape::new(layout, &table.shape.components)),
+        TableKind::Entities | TableKind::Resources => Arc::clone(&table.shape),
+    }
 }
 
 /// Region and `bytes_max` that a builder was given.
@@ -95,7 +101,7 @@ impl WorldBuilder {
             }
             tables.push(Table {
                 kind: table.kind,
-                shape: world.store.shape_of(table.kind, &table.shape.components),
+                shape: whole_shape(head.layout, table),
                 rows: table.rows,
                 capacity: table.capacity,
                 columns,

@@ -2,20 +2,11 @@
 //! Columns of scratch components: as new wherever a state is taken up, as no generation has them.
 
 use crate::region::RegionError;
-use crate::table::{Column, ColumnKind, Item, Shape, TableKind};
+use crate::table::{Column, ColumnKind, Item};
 
 use super::Store;
 
 impl Store {
-    /// A table's shape with all columns.
-    pub(in crate::world) fn shape_of(&self, kind: TableKind, components: &[u16]) -> std::sync::Arc<Shape> {
-        std::sync::Arc::new(match kind {
-            TableKind::Entities => Shape::entities(),
-            TableKind::Resources => Shape::resources(),
-            TableKind::Data => Shape::new(&self.layout, components),
-        })
-    }
-
     /// Gives every table the columns of its scratch components, with the fields' defaults in all rows.
     pub(super) fn renew_scratch(&mut self) -> Result<(), RegionError> {
         self.scratch_is_new = true;
