@@ -5,8 +5,7 @@
 use std::collections::HashMap;
 
 use hypostyle::{
-    Component, Entity, FieldJoin, NamedQuery, Read, Reduce, Resource, Schedule, Simulation, System, Targets, Workers,
-    World, Write,
+    Component, Entity, FieldJoin, Read, Reduce, Resource, Schedule, Simulation, System, Workers, World, Write, dynamic,
 };
 use proptest::prelude::*;
 
@@ -94,7 +93,7 @@ fn obey() -> System {
             match kind {
                 3 => job.remove::<Other>(target),
                 4 => job.add(target, Other { x: 1 }),
-                5 => job.destroy(target),
+                5 => job.despawn(target),
                 _ => {}
             }
         }
@@ -104,7 +103,7 @@ fn obey() -> System {
     .accumulates::<Heat>(FieldJoin::Max)
     .adds::<Other>()
     .removes::<Other>()
-    .destroys()
+    .despawns()
     .job_rows(64)
 }
 
@@ -363,14 +362,14 @@ fn by_name_a_field_alone_takes_deposits() {
     let target = world.spawn(facts(3)).unwrap();
     world.spawn_batch((0..100).map(|_| Source { to: target, value: 0.5 })).unwrap();
     let mut schedule = Schedule::new();
-    let deposit = System::by_name("deposit", NamedQuery::new().read("source"), move |job| {
+    let deposit = dynamic::system("deposit", dynamic::Query::new().read("source"), move |job| {
         let targets = [target; 100];
         let values: Vec<u8> = (0..100_u32).flat_map(|i| (1_u32 << (i % 5)).to_le_bytes()).collect();
-        job.accumulate_named("facts.flags", Targets::Entities(&targets), &values)?;
-        job.accumulate_named("facts.sum", Targets::Entities(&targets), &1.0_f64.to_le_bytes())?;
-        let missing = job.accumulate_named("facts.least", Targets::Entities(&targets), &[0, 0]).unwrap_err();
+        job.accumulate_named("facts.flags", dynamic::Targets::Entities(&targets), &values)?;
+        job.accumulate_named("facts.sum", dynamic::Targets::Entities(&targets), &1.0_f64.to_le_bytes())?;
+        let missing = job.accumulate_named("facts.least", dynamic::Targets::Entities(&targets), &[0, 0]).unwrap_err();
         assert!(missing.to_string().contains("accumulates on `facts.least`"), "{missing}");
-        job.accumulate_named("facts", Targets::Entities(&targets), &[0; 18]).unwrap_err();
+        job.accumulate_named("facts", dynamic::Targets::Entities(&targets), &[0; 18]).unwrap_err();
         job.elements_named("mesh", "seen")?[3] = 0x80;
         Ok(())
     });

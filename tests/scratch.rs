@@ -96,7 +96,7 @@ fn rows_keep_it_when_they_are_sorted_moved_and_gone() {
         for row in 0..job.len() {
             match near.count[row] % 7 {
                 0 if job.frame() == 1 => job.add_row(row, Extra { x: 1 }),
-                1 if job.frame() == 2 => job.destroy_row(row),
+                1 if job.frame() == 2 => job.despawn_row(row),
                 2 if job.frame() == 3 => {
                     let own = job.spawn((Position { x: 0.5, key: 0 }, near_of(near.count[row])));
                     job.set(own, Position { x: f64::from(near.count[row]), key: 1 });
@@ -111,7 +111,7 @@ fn rows_keep_it_when_they_are_sorted_moved_and_gone() {
     schedule.add(
         shuffle
             .adds::<Extra>()
-            .destroys()
+            .despawns()
             .spawns::<(Position, Near)>()
             .sets::<Position>()
             .sort_by("position.key")

@@ -74,10 +74,10 @@ def breed(rows, frame, patches):
     patches.set(rows.entities[born], "velocity", {"x": 0.25, "y": rows.position.y[born]})
 
 
-@hypostyle.system(reads="child", adds="heat", destroys=True, job_rows=64)
+@hypostyle.system(reads="child", adds="heat", despawns=True, job_rows=64)
 def age(rows, frame, patches):
     parents = rows.child.parent
-    patches.destroy_rows(rows.child.born < frame.frame - 3)
+    patches.despawn_rows(rows.child.born < frame.frame - 3)
     patches.add(parents, "heat", {"degrees": 20.0})
 
 

@@ -29,7 +29,7 @@ pub(crate) struct Access {
     pub adds: Vec<u16>,
     pub removes: Vec<u16>,
     pub spawns: Vec<u16>,
-    pub destroys: bool,
+    pub despawns: bool,
     /// What it accumulates on components, by component.
     pub accumulates: Vec<Accumulation>,
     pub resources: Vec<u16>,
@@ -286,15 +286,15 @@ impl Commit<'_> {
             Op::Set => (&access.sets, "sets"),
             Op::Add => (&access.adds, "adds"),
             Op::Remove => (&access.removes, "removes"),
-            Op::Destroy => {
-                if !access.destroys {
+            Op::Despawn => {
+                if !access.despawns {
                     let why = || Refusal::Undeclared {
-                        what: "destroys entities of any component, not only",
+                        what: "despawns entities of any component, not only",
                         component: String::new(),
                     };
                     self.counts[current.system].refuse(count as u64, why);
                 }
-                return self.access[current.system].destroys;
+                return self.access[current.system].despawns;
             }
             // their fields are looked at as well, elsewhere
             Op::Accumulate => return false,
@@ -444,19 +444,19 @@ impl Commit<'_> {
         field: u8,
         value: &[u8],
     ) -> Result<(), RegionError> {
-        if op == Op::Destroy {
+        if op == Op::Despawn {
             let fresh = match target {
                 Target::Row(Location { table, row }) => {
                     let rows = self.store.tables[table as usize].rows;
-                    self.scratch.pending.destroy(table, row, rows)
+                    self.scratch.pending.despawn(table, row, rows)
                 }
-                Target::Spawn(spawn) => self.scratch.pending.destroy_spawn(spawn),
+                Target::Spawn(spawn) => self.scratch.pending.despawn_spawn(spawn),
             };
             let counts = &mut self.counts[current.system];
-            // a second destroy of the same entity finds it gone
+            // a second despawn of the same entity finds it gone
             if fresh {
                 counts.applied += 1;
-                counts.destroyed += 1;
+                counts.despawned += 1;
             } else {
                 counts.stale += 1;
             }
@@ -532,7 +532,7 @@ impl Commit<'_> {
                 self.scratch.marks.remove(table, component, row);
                 counts.applied += 1;
             }
-            Op::Set | Op::Add | Op::Destroy | Op::Accumulate => counts.applied += 1,
+            Op::Set | Op::Add | Op::Despawn | Op::Accumulate => counts.applied += 1,
         }
     }
 
@@ -579,7 +579,7 @@ impl Commit<'_> {
 
     fn push_change(&mut self, entry: u32, op: Op, component: u16, field: u8) {
         let change = match op {
-            Op::Remove | Op::Destroy => Change::Removed,
+            Op::Remove | Op::Despawn => Change::Removed,
             Op::Set | Op::Add | Op::Accumulate => {
                 let at = self.scratch.pending.keep(&self.scratch.value);
                 if field == 0 { Change::Value(at) } else { Change::Field(field, at) }

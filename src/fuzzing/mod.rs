@@ -38,7 +38,7 @@ pub fn inputs_mailbox(bytes: &[u8]) {
 fn sample_region() -> Vec<(&'static str, Vec<u8>)> {
     let parent = scratch("template");
     let target = RegionTarget::Directory(parent.join("region"));
-    let mut world = World::builder().component::<Sample>().bytes_max(1 << 20).region(target).keep(true).build();
+    let mut world = World::builder().component::<Sample>().bytes_max(1 << 20).region(target).keep_region(true).build();
     let world = world.as_mut().expect("a small region can be made");
     world.spawn_batch((0..300).map(|i| Sample { x: 0.5, id: i })).expect("there is room");
     world.publish().expect("nobody holds anything");
@@ -46,7 +46,7 @@ fn sample_region() -> Vec<(&'static str, Vec<u8>)> {
     world.publish().expect("nobody holds anything");
     let files = ["descriptor", "control", "data", "leases", "lock"]
         .map(|name| (name, std::fs::read(parent.join("region").join(name)).expect("the region has this file")));
-    world.set_keep(false);
+    world.set_keep_region(false);
     files.to_vec()
 }
 
@@ -167,7 +167,7 @@ pub fn takeover(input: &[u8]) {
 #[cfg(unix)]
 fn take_over(target: &RegionTarget) -> bool {
     let Ok(mut world) = World::builder().component::<Sample>().resume(target) else { return false };
-    world.set_keep(false);
+    world.set_keep_region(false);
     {
         let mut reader = world.reader().expect("a lease is free");
         let snapshot = reader.pin().expect("what a writer accepted a reader accepts");
@@ -430,12 +430,12 @@ mod tests {
         writer.row(Op::Accumulate, 0, 0, 8, 12, |value| value.fill(6));
         writer.entity(Op::Accumulate, 2, 1, Entity::from_parts(3, 2), 1, |value| value.fill(1));
         writer.row(Op::Remove, 1, 0, 9, 0, |_| ());
-        writer.row(Op::Destroy, 0, 0, 4, 0, |_| ());
+        writer.row(Op::Despawn, 0, 0, 4, 0, |_| ());
         let entity = writer.spawn(&[0, 2], 13, |value| value.fill(3));
         writer.entity(Op::Set, 2, 1, entity, 1, |value| value.fill(4));
         writer.entity(Op::Add, 1, 0, entity, 0, |_| ());
         writer.entity(Op::Remove, 0, 0, Entity::from_parts(3, 2), 0, |_| ());
-        writer.entity(Op::Destroy, 0, 0, Entity::from_parts(3, 2), 0, |_| ());
+        writer.entity(Op::Despawn, 0, 0, Entity::from_parts(3, 2), 0, |_| ());
         writer.spawn(&[1], 0, |_| ());
         writer.resource(2, 12, |value| value.fill(5));
         writer.range(0, 0, 0..8192, (0, 1));

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{self, Options};
+use crate::checkpoint::{self, CheckpointOptions};
 use crate::snapshot::Snapshot;
 
 use super::differ::{Bytes, Differ, Payload};
@@ -31,7 +31,7 @@ pub(crate) struct Writer {
     directory: PathBuf,
     every: u64,
     compress: Compress,
-    options: Options,
+    options: CheckpointOptions,
     recording: u64,
     /// The end of what is there already, to be gone on with.
     before: Option<Ended>,
@@ -80,7 +80,7 @@ impl Writer {
         from: Moment,
         every: u64,
         compress: Compress,
-        options: Options,
+        options: CheckpointOptions,
     ) -> Result<Writer, JournalError> {
         std::fs::create_dir_all(directory).map_err(JournalError::io("make", directory))?;
         let mut recording = crate::os::unix_time_ns() ^ (u64::from(crate::os::pid()) << 40);
@@ -98,7 +98,7 @@ impl Writer {
                     let (frame, own) = (last.frame, from.frame);
                     return Err(other(format!("goes to frame {frame} already, and this world stands at frame {own}")));
                 }
-                if let Some(torn) = journal.torn() {
+                if let Some(torn) = journal.truncated_tail() {
                     tracing::warn!(path = %torn.path.display(), offset = torn.offset, bytes = torn.bytes, "cut off: {torn}");
                     cut(&torn.path, torn.offset)?;
                 }

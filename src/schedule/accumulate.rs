@@ -12,7 +12,7 @@ use crate::reduce::{Reduce, Reduction};
 use crate::table::{Registry, UnknownName};
 use crate::value::Scalar;
 
-use super::by_name::{NamedJob, Targets, Values};
+use super::dynamic::{self, Targets, Values};
 use super::error::{JobError, KernelError};
 use super::job::Job;
 use super::system::{Reduces, System};
@@ -97,7 +97,7 @@ impl System {
     }
 
     /// As [`System::accumulates`], by the component's name and those of its fields, each with its join. [`Job::accumulate`]
-    /// needs all of them, [`NamedJob::accumulate_named`] those of the field that it names.
+    /// needs all of them, [`dynamic::Job::accumulate_named`] those of the field that it names.
     #[must_use]
     pub fn accumulates_named<N: Into<String>>(
         mut self,
@@ -297,12 +297,12 @@ fn place_of(declared: &ResourceLayout, field: &str, scalar: Option<&str>) -> Res
     Err(JobError::Elements { resource: declared.name.clone(), field: field.to_owned(), why })
 }
 
-impl NamedJob<'_, '_, '_> {
+impl dynamic::Job<'_, '_, '_> {
     /// Joins values to a component (`force`), or to one field of it (`force.x`), as the system declares with
     /// [`System::accumulates_named`]: packed values, one for each target, or one for all of them.
     ///
     /// # Errors
-    /// As [`NamedJob::set_named`]; a component or a field that is not declared.
+    /// As [`dynamic::Job::set_named`]; a component or a field that is not declared.
     pub fn accumulate_named(&mut self, name: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), JobError> {
         let (component, field, bytes) = self.place(name)?;
         let declared = self.job.compiled.access.accumulates.iter().find(|other| other.component == component);

@@ -10,7 +10,7 @@ use crate::layout::ScalarType;
 use crate::table::Registry;
 use crate::world::access::bulk::find_field;
 
-use super::by_name::{ColumnBytes, NamedJob, NamedQuery, Targets};
+use super::dynamic::{self, ColumnBytes, Targets};
 use super::error::KernelError;
 use super::system::System;
 
@@ -70,14 +70,14 @@ impl System {
     #[must_use]
     pub fn relation_cascade(name: impl Into<String>, field: impl Into<String>) -> Self {
         let field = field.into();
-        let (query, looked_at) = (NamedQuery::new().read(component_of(&field)), field.clone());
-        let system = Self::by_name(name, query, move |job| {
+        let (query, looked_at) = (dynamic::Query::new().read(component_of(&field)), field.clone());
+        let system = dynamic::system(name, query, move |job| {
             let gone = dead_of(job, &looked_at)?;
             let gone: Vec<u32> = gone.into_iter().map(|row| row as u32).collect();
-            job.destroy_all(Targets::Rows(&gone))?;
+            job.despawn_all(Targets::Rows(&gone))?;
             Ok(())
         });
-        system.destroys().check(move |registry| check_handles(registry, &field, true))
+        system.despawns().check(move |registry| check_handles(registry, &field, true))
     }
 
     /// A relation that is forgotten: a handle in this field that names an entity which is gone becomes the null handle, in arrays
@@ -85,8 +85,8 @@ impl System {
     #[must_use]
     pub fn relation_clear(name: impl Into<String>, field: impl Into<String>) -> Self {
         let field = field.into();
-        let (query, looked_at) = (NamedQuery::new().write(component_of(&field)), field.clone());
-        let system = Self::by_name(name, query, move |job| {
+        let (query, looked_at) = (dynamic::Query::new().write(component_of(&field)), field.clone());
+        let system = dynamic::system(name, query, move |job| {
             let gone = dead_of(job, &looked_at)?;
             let column =
                 job.columns().iter_mut().find(|column| is_named(column.component(), column.field(), &looked_at));
@@ -148,12 +148,12 @@ impl System {
     /// As [`System::ends_events`], by the component's name.
     #[must_use]
     pub fn ends_events_named(name: impl Into<String>, component: impl Into<String>) -> Self {
-        let system = Self::by_name(name, NamedQuery::new().with(component), |job| {
+        let system = dynamic::system(name, dynamic::Query::new().with(component), |job| {
             let all: Vec<u32> = (0..job.len() as u32).collect();
-            job.destroy_all(Targets::Rows(&all))?;
+            job.despawn_all(Targets::Rows(&all))?;
             Ok(())
         });
-        system.destroys().stage("cleanup")
+        system.despawns().stage("cleanup")
     }
 }
 
@@ -162,7 +162,7 @@ fn is_named(component: &str, field: &str, name: &str) -> bool {
 }
 
 /// Places of dead handles in a field of the job's rows.
-fn dead_of(job: &mut NamedJob<'_, '_, '_>, field: &str) -> Result<Vec<usize>, KernelError> {
+fn dead_of(job: &mut dynamic::Job<'_, '_, '_>, field: &str) -> Result<Vec<usize>, KernelError> {
     let map = job.map();
     let column = job.columns().iter().find(|column| is_named(column.component(), column.field(), field));
     let lives = |entity| map.has(entity);

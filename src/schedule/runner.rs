@@ -22,10 +22,10 @@ use crate::world::access::query::{Fetch, bit_runs};
 use super::error::text_of;
 use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
+use super::neighbours::{EntityMap, NeighbourSet};
 use super::program::task::{Found, Task, TaskColumn, Used};
 use super::program::{Entry, Head, JobEntry, TaskHead, Words};
 use super::system::{Compiled, System};
-use super::view::{EntityMap, ViewSet};
 
 /// Rows of a job from which on each of its systems is timed by itself.
 const TIMED_ROWS_MIN: u32 = 2048;
@@ -225,7 +225,7 @@ impl SystemRunner {
                 task.saved.extend_from_slice(unsafe { std::slice::from_raw_parts(raw.old, len * raw.ty.bytes()) });
             }
         }
-        let views = ViewSet {
+        let views = NeighbourSet {
             tables: &task.views[this.views.clone()],
             columns: &task.view_columns,
             present: &task.view_present,

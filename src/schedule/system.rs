@@ -15,11 +15,11 @@ use crate::world::access::query::{Fetch, Query, QueryPlan};
 use crate::world::error::WorldError;
 
 use super::accumulate::{self, Accumulates};
-use super::by_name::Names;
 use super::condition::{self, Condition};
+use super::dynamic::Names;
 use super::error::KernelError;
 use super::job::Job;
-use super::view::{View, ViewSet};
+use super::neighbours::{NeighbourSet, Neighbours};
 
 /// The stages that every schedule has, in order. `startup` runs once in a world's life, before the first frame's `update`,
 /// whatever there is; not again in another simulation of that world, nor where it is resumed.
@@ -27,7 +27,8 @@ pub const STAGES: [&str; 5] = ["startup", "update", "late", "render", "cleanup"]
 
 /// What a kernel is called with, type-erased.
 pub(crate) trait Kernel: Send + Sync {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), KernelError>;
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: NeighbourSet<'a>)
+    -> Result<(), KernelError>;
 }
 
 struct RowsKernel<Q, F>(F, std::marker::PhantomData<fn() -> Q>);
@@ -37,7 +38,7 @@ where
     Q: Query,
     F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), KernelError> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), KernelError> {
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: NeighbourSet<'a>) -> Result<(), KernelError> {
         (self.0)(job, Q::fetch(fetch))
     }
 }
@@ -48,12 +49,17 @@ impl<Q, O, F> Kernel for NeighbourKernel<Q, O, F>
 where
     Q: Query,
     O: Query,
-    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), KernelError> + Send + Sync,
+    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) -> Result<(), KernelError> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), KernelError> {
+    fn run<'a>(
+        &self,
+        job: &mut Job<'a, '_>,
+        fetch: &mut Fetch<'a>,
+        views: NeighbourSet<'a>,
+    ) -> Result<(), KernelError> {
         let own = job.table();
         let (map, item) = (job.map(), Q::fetch(fetch));
-        (self.0)(job, item, View::new(views, own, map))
+        (self.0)(job, item, Neighbours::new(views, own, map))
     }
 }
 
@@ -169,7 +175,7 @@ pub struct System {
     own: Describe,
     others: Option<Describe>,
     changes: Vec<(Change, Ids)>,
-    destroys: bool,
+    despawns: bool,
     sets_resources: Vec<ResourceId>,
     reads_resources: Vec<ResourceId>,
     /// And whether what the rows came to is joined to the value that is there.
@@ -215,7 +221,7 @@ impl System {
             own,
             others,
             changes: Vec::new(),
-            destroys: false,
+            despawns: false,
             sets_resources: Vec::new(),
             reads_resources: Vec::new(),
             reduces: Vec::new(),
@@ -327,7 +333,7 @@ impl System {
     /// that `O` matches, as they were when the batch began. `O` only reads.
     pub fn neighbours<Q: Query, O: Query>(
         name: impl Into<String>,
-        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) + Send + Sync + 'static,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) + Send + Sync + 'static,
     ) -> Self {
         Self::try_neighbours::<Q, O>(name, move |job, item, view| {
             kernel(job, item, view);
@@ -338,14 +344,14 @@ impl System {
     /// As [`System::neighbours`], with a kernel that can fail, as in [`System::try_rows`].
     pub fn try_neighbours<Q: Query, O: Query>(
         name: impl Into<String>,
-        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), KernelError>
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) -> Result<(), KernelError>
         + Send
         + Sync
         + 'static,
     ) -> Self {
         fn boxed<Q: Query, O: Query, F>(kernel: F) -> Box<dyn Kernel>
         where
-            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), KernelError>
+            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) -> Result<(), KernelError>
                 + Send
                 + Sync
                 + 'static,
@@ -435,10 +441,10 @@ impl System {
         self
     }
 
-    /// Declares that the kernel destroys entities.
+    /// Declares that the kernel despawns entities.
     #[must_use]
-    pub fn destroys(mut self) -> Self {
-        self.destroys = true;
+    pub fn despawns(mut self) -> Self {
+        self.despawns = true;
         self
     }
 
@@ -470,8 +476,9 @@ impl System {
     /// As [`System::reduces`], by the resource's name and those of its fields, each with its join.
     ///
     /// ```
-    /// use hypostyle::{FieldJoin, NamedQuery, System};
-    /// let weigh = System::by_name("weigh", NamedQuery::new().read("mass"), |job| {
+    /// use hypostyle::FieldJoin;
+    /// use hypostyle::dynamic::{self, Query};
+    /// let weigh = dynamic::system("weigh", Query::new().read("mass"), |job| {
     ///     let rows = job.len() as u64;
     ///     job.reduce_named("total", &rows.to_le_bytes())?;
     ///     Ok(())
@@ -677,7 +684,7 @@ impl System {
                 Some(plan)
             }
         };
-        let mut access = Access { destroys: self.destroys, ..Access::default() };
+        let mut access = Access { despawns: self.despawns, ..Access::default() };
         for (change, ids) in &self.changes {
             let list = match change {
                 Change::Sets => &mut access.sets,

@@ -586,7 +586,7 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
                         absent: got.absent,
                         refused: got.refused,
                         spawned: got.spawned,
-                        destroyed: got.destroyed,
+                        despawned: got.despawned,
                     };
                     let want = report.get(name).cloned().unwrap_or_default();
                     assert_eq!(got, want, "patches of `{name}` in step {number}");

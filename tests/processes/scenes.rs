@@ -439,13 +439,13 @@ fn mixed(schedule: &mut Schedule) {
                 job.add(own, Link { to: own, strength: 1 });
             }
             if first == 128 {
-                job.destroy_row(0);
+                job.despawn_row(0);
             }
         })
         .spawns::<(Position, Cell)>()
         .adds::<Link>()
         .sets::<Energy>()
-        .destroys()
+        .despawns()
         .in_loop("settle")
         .run_if::<Census>(|census| census.rows % 3 != 0)
         .job_rows(64),
@@ -506,7 +506,7 @@ fn mixed(schedule: &mut Schedule) {
                     job.accumulate(own, Energy { value: 0.3 });
                     job.accumulate(own, Frozen { since: 0.75 });
                     job.add_row(row, Hot);
-                    job.destroy(link.to[row]);
+                    job.despawn(link.to[row]);
                 }
             }
         })
@@ -515,7 +515,7 @@ fn mixed(schedule: &mut Schedule) {
         .accumulates_named("frozen", [("since", FieldJoin::Min)])
         .spawns::<(Energy, Frozen)>()
         .adds::<Hot>()
-        .destroys()
+        .despawns()
         .job_rows(64),
     );
     schedule.add(
@@ -601,12 +601,12 @@ fn births() -> System {
                     }
                     6 if fertile => {
                         let lost = job.spawn((position, velocity, Energy { value: 0.0 }));
-                        job.destroy(lost);
+                        job.despawn(lost);
                     }
-                    8..10 => job.destroy_row(row),
+                    8..10 => job.despawn_row(row),
                     10..12 => {
                         if let Some(link) = &link {
-                            job.destroy(link.to[row]);
+                            job.despawn(link.to[row]);
                         }
                     }
                     12..16 => {
@@ -624,7 +624,7 @@ fn births() -> System {
     .adds::<(Link, Seen, Frozen, Mass)>()
     .sets::<Energy>()
     .removes::<(Cell, Charge)>()
-    .destroys()
+    .despawns()
     .job_rows(64)
 }
 
@@ -660,7 +660,7 @@ fn wrong() -> System {
                 0 => job.set_row(row, Position { x: 1.0, y: 1.0 }),
                 1 => job.set_row(row, Charge { q: 1, on: false }),
                 2 => job.remove_row::<Hot>(row),
-                3 => job.destroy_row(row),
+                3 => job.despawn_row(row),
                 4..8 => {
                     if let Some(link) = &link {
                         job.set(link.to[row], Charge { q: 99, on: true });
@@ -846,13 +846,13 @@ fn sealed(schedule: &mut Schedule) {
             let seed = seed_of(job);
             for row in 0..job.len() {
                 if roll(job, seed, row, 3).is_multiple_of(100) {
-                    job.destroy_row(row);
+                    job.despawn_row(row);
                     let id = mix(sealed.id[row]);
                     job.spawn((Sealed::new(id, 1.0, sealed.x[row], job.frame()), Sparse::new(sparse.value[row])));
                 }
             }
         })
-        .destroys()
+        .despawns()
         .spawns::<(Sealed, Sparse)>(),
     );
     schedule.add(
