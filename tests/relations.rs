@@ -86,7 +86,7 @@ fn handles_of_what_is_gone_are_forgotten() {
     };
     assert!(changed(&mut simulation));
     for (index, entity) in linked.iter().enumerate() {
-        let keep = |i: usize| if i % 4 == 0 { Entity::NULL } else { all[i] };
+        let keep = |i: usize| if i.is_multiple_of(4) { Entity::NULL } else { all[i] };
         let want = Links { to: [keep(index), Entity::NULL, keep((index + 1) % 100)], strength: index as u8 };
         assert_eq!(simulation.world().get::<Links>(*entity).unwrap(), want);
     }
@@ -102,7 +102,7 @@ fn events_live_from_their_system_to_the_end_of_the_frame() {
         schedule.add(
             System::rows::<(Read<Name>, Entities)>("send", |job, (name, who)| {
                 let frame = job.frame();
-                for row in (0..job.len()).filter(|row| (u64::from(name.number[*row]) + frame) % 3 == 0) {
+                for row in (0..job.len()).filter(|row| (u64::from(name.number[*row]) + frame).is_multiple_of(3)) {
                     job.spawn(Event { from: who[row], number: name.number[row] });
                 }
             })

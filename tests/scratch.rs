@@ -207,7 +207,7 @@ fn a_world_that_is_restored_has_it_as_new() {
     before.publish().unwrap();
     let mut reader = before.reader().unwrap();
     let snapshot = reader.pin().unwrap();
-    checkpoint::write(&snapshot, &path, &checkpoint::Options::default()).unwrap();
+    checkpoint::write(&snapshot, &path, &checkpoint::CheckpointOptions::default()).unwrap();
     let file = checkpoint::open(&path).unwrap();
     file.verify().unwrap();
     assert_eq!(file.load().unwrap().pin().unwrap().hash(), snapshot.hash());
