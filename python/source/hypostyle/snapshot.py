@@ -469,7 +469,7 @@ class Resource(Mapping[str, Any]):
         self._name = declared.name
         self._values: dict[str, Any] = {}
         at = 0
-        for field in declared.published_fields:
+        for field in declared.fields:
             self._values[field.name] = field.value_of(packed[at : at + field.nbytes])
             at += field.nbytes
 
