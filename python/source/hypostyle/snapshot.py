@@ -191,7 +191,7 @@ class Chunk:
     def __getitem__(self, field: str) -> Array:
         self.declared.field(name_of(field, "a field", "write chunk.x[row] for a row"))
         column = self.table.column(f"{self.declared.name}.{field}")
-        if self.declared.storage == "table":
+        if self.declared.storage != "toggle":
             return column
         absent = ~self.presence
         if column.ndim == 2:
@@ -441,7 +441,7 @@ class Component:
 
     def __len__(self) -> int:
         """How many entities have the component."""
-        if self.declared.storage == "table":
+        if self.declared.storage != "toggle":
             return sum(chunk.rows for chunk in self.chunks)
         return sum(int(chunk.presence.sum()) for chunk in self.chunks)
 
