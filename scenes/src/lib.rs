@@ -7,6 +7,7 @@
 
 pub mod epidemic;
 pub mod field;
+pub mod fluids;
 pub mod lj;
 pub mod nbody;
 mod options;
@@ -92,7 +93,15 @@ pub trait Watch {
 
 /// Every scene.
 pub fn all() -> &'static [&'static dyn Scene] {
-    &[&particles::Particles, &spheres::Spheres, &nbody::NBody, &lj::LennardJones, &field::Plasma, &epidemic::Epidemic]
+    &[
+        &particles::Particles,
+        &spheres::Spheres,
+        &nbody::NBody,
+        &lj::LennardJones,
+        &fluids::Fluids,
+        &field::Plasma,
+        &epidemic::Epidemic,
+    ]
 }
 
 /// The scene of a name.
