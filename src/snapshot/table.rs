@@ -203,7 +203,7 @@ impl<'s> TableView<'s> {
         })
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "checkpoint"))]
     pub(crate) fn stamps(&self, name: &str) -> Result<Option<&'s [u64]>, SnapshotError> {
         let (component, field, _) = self.lookup(name)?;
         let column = self.find(ColumnKind::Field { component, field });
