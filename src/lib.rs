@@ -96,16 +96,11 @@ mod schedule;
 // copies of states, elsewhere and later
 #[cfg(feature = "checkpoint")]
 pub mod checkpoint;
-pub mod delta;
-
 #[cfg(feature = "checkpoint")]
 pub mod journal;
 
 #[cfg(feature = "export")]
 pub mod export;
-
-#[cfg(feature = "gateway")]
-pub mod gateway;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -156,7 +151,8 @@ pub use schedule::{
 pub use schedule::{serve, serve_named};
 pub use simd::{WideKernel, wide};
 pub use snapshot::{
-    ColumnMemory, OwnedSnapshot, Pinned, Reader, SharedReader, Snapshot, TableView, WorkerInfo, WorkerState,
+    ColumnMemory, ColumnRole, OwnedSnapshot, Pinned, RawColumn, Reader, SharedReader, Snapshot, TableView, WorkerInfo,
+    WorkerState,
 };
 pub use table::Presence;
 pub use trace::Timeline;

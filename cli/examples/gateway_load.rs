@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hypostyle::gateway::{Gateway, Options, Stopper};
 use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+use hypostyle_gateway::{Gateway, Options, Stopper};
 use serde_json::{Value, json};
 
 #[derive(Component, Clone, Copy)]

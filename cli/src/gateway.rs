@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use hypostyle::gateway::{Gateway, GatewayError, Options};
+    use hypostyle_gateway::{Gateway, GatewayError, Options};
 
     use crate::failure::{self, Failure};
     use crate::open::open;
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     #[cfg(feature = "nats")]
     if let Some(text) = &args.publish {
         options.publish =
-            Some(text.parse().map_err(|error: hypostyle::gateway::nats::NatsError| Failure::usage(error.to_string()))?);
+            Some(text.parse().map_err(|error: hypostyle_gateway::nats::NatsError| Failure::usage(error.to_string()))?);
     }
     #[cfg(not(feature = "nats"))]
     if args.publish.is_some() {

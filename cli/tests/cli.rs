@@ -239,6 +239,18 @@ fn a_scene_has_options_of_its_own() {
 }
 
 #[test]
+fn a_tree_has_the_same_bytes_in_processes() {
+    let run = |workers: &[&str]| {
+        let begin = ["run", "nbody", "--entities", "2000", "--theta", "0.7", "--frames", "18", "--print-hash"];
+        stdout(&[&begin[..], workers].concat())
+    };
+    let local = run(&["--workers", "local"]);
+    for workers in ["processes:1", "processes:3"] {
+        assert_eq!(local, run(&["--workers", workers, "--publish-every", "5"]), "{workers}");
+    }
+}
+
+#[test]
 fn wrong_usage_is_told_and_has_its_code() {
     for args in [
         &["run", "no-such-scene"][..],
@@ -255,6 +267,7 @@ fn wrong_usage_is_told_and_has_its_code() {
         &["run", "particles", "--thermo", "t.csv", "--frames", "0"],
         &["run", "lj", "--entities", "10"],
         &["run", "lj", "--skin", "much"],
+        &["run", "nbody", "--entities", "100", "--theta", "1"],
     ] {
         assert_eq!(failure(args).0, 2, "{args:?}");
     }

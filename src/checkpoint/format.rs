@@ -33,7 +33,7 @@
 //!
 //! All integers are little-endian. Everything here takes any bytes whatever and never panics.
 
-use crate::table::{TableKind, resources::resources_bytes};
+use crate::table::TableKind;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -304,7 +304,7 @@ pub(crate) fn decode_tables(mut bytes: &[u8], layout: &Layout) -> Result<Vec<Tab
         if !ordered || components.last().is_some_and(|id| usize::from(*id) >= layout.components().len()) {
             return Err(wrong("a table's components are not the layout's, in order"));
         }
-        let fits = crate::generation::check::counts_fit(kind, rows, capacity, resources_bytes(layout));
+        let fits = crate::generation::check::counts_fit(kind, rows, capacity, layout.resources_bytes());
         if !fits || (kind != TableKind::Data && count > 0) {
             return Err(wrong("a table's numbers do not fit each other"));
         }

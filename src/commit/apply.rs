@@ -6,7 +6,7 @@
 //! was read. Records are untrusted: kind, component, row, handle and the system's declared changes are checked here,
 //! on a private copy of the bytes.
 
-use crate::table::{Location, RESOURCES, Registry, resources::resource_offset};
+use crate::table::{Location, RESOURCES, Registry};
 use std::ops::Range;
 
 use crate::Entity;
@@ -404,7 +404,7 @@ impl Commit<'_> {
             return Ok(());
         }
         self.store.write_partial(RESOURCES, 0)?;
-        let offset = resource_offset(&registry.layout, id) as usize;
+        let offset = registry.layout.resource_offset(id) as usize;
         let bytes = self.store.column_bytes_mut(RESOURCES, 0);
         bytes[id] = 1;
         bytes[offset..offset + value.len()].copy_from_slice(&self.scratch.value);

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::Entity;
 use crate::reduce::Reduction;
 use crate::region::RegionError;
-use crate::table::{RESOURCES, resources::resource_offset};
+use crate::table::RESOURCES;
 
 use super::apply::{Commit, Current};
 use super::report::Refusal;
@@ -92,7 +92,7 @@ impl Commit<'_> {
             }
         }
         self.store.write_partial(RESOURCES, 0)?;
-        let offset = resource_offset(&self.registry.layout, id) as usize;
+        let offset = self.registry.layout.resource_offset(id) as usize;
         let all = self.store.column_bytes_mut(RESOURCES, 0);
         all[id] = 1;
         all[offset..offset + bytes].copy_from_slice(joined);

@@ -27,28 +27,6 @@ struct Sample {
     id: u64,
 }
 
-/// Bytes as a delta: as one message, and after a head that is right, as its blocks. The state stays within its bound.
-pub fn delta_apply(bytes: &[u8]) {
-    use crate::delta::{FLAG_FULL, FLAG_LAST, HEAD_BYTES, Head, State};
-
-    const BYTES_MAX: u64 = 1 << 20;
-    let mut state = State::new();
-    let _ = state.apply(&[bytes], None, BYTES_MAX);
-    assert!(state.bytes() <= BYTES_MAX, "a state of {} bytes", state.bytes());
-    let Some((blocks, body)) = bytes.split_first() else { return };
-    let head = Head {
-        flags: FLAG_FULL | FLAG_LAST,
-        bytes: (HEAD_BYTES + body.len()) as u32,
-        parts: 1,
-        to: 1,
-        blocks: u32::from(*blocks),
-        body_bytes: body.len() as u32,
-        ..Head::default()
-    };
-    let _ = state.apply(&[[&head.encode()[..], body].concat()], None, BYTES_MAX);
-    assert!(state.bytes() <= BYTES_MAX, "a state of {} bytes", state.bytes());
-}
-
 /// Bytes as what a hostile process does with the mailbox of a simulation that takes inputs: records, rubbish in its ring,
 /// words of the mailbox, frames between them.
 pub fn inputs_mailbox(bytes: &[u8]) {

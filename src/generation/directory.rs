@@ -216,7 +216,7 @@ impl Directory {
         let mut columns = Cursor(&bytes[columns_at..]);
         let mut components = Cursor(&bytes[columns_at + column_count * COLUMN_BYTES..]);
         let (mut tables, sorted) = previous.map(|previous| (previous.tables, previous.sorted)).unwrap_or_default();
-        let resources_bytes = crate::table::resources::resources_bytes(layout);
+        let resources_bytes = layout.resources_bytes();
         tables.truncate(table_count);
         tables.reserve(table_count - tables.len());
         let (mut columns_left, mut components_left) = (column_count, component_count);

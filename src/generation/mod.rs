@@ -9,5 +9,5 @@ mod directory;
 mod error;
 
 pub use changes::{ChangedChunks, ChangedColumn};
-pub(crate) use directory::{ColumnEntry, Directory, Meta, TableEntry, encode as encode_directory, kind_code};
+pub(crate) use directory::{ColumnEntry, Directory, Meta, TableEntry, encode as encode_directory};
 pub use error::SnapshotError;

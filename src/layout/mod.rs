@@ -13,6 +13,7 @@ pub(crate) mod nearest;
 mod parse;
 mod parse_default;
 pub mod plan;
+mod resources;
 mod to_toml;
 mod validate;
 

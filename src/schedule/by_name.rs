@@ -5,7 +5,7 @@
 //! Such a system is a query by names ([`NamedQuery`]) and a kernel on bytes ([`NamedJob`]). To the schedule it is like
 //! any other: it knows neither what language a kernel is written in, nor who calls it.
 
-use crate::table::{Registry, resources::resource_offset};
+use crate::table::Registry;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -347,7 +347,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
         if resources[index] == 0 {
             return Err(JobError::NoValue { resource: name.to_owned() });
         }
-        let at = resource_offset(layout, index) as usize;
+        let at = layout.resource_offset(index) as usize;
         Ok(&resources[at..at + layout.resources()[index].packed_bytes()])
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::Resource;
 use crate::layout::{Layout, ScalarType};
-use crate::table::{Registry, UnknownName, resources::resource_offset};
+use crate::table::{Registry, UnknownName};
 
 use super::System;
 use super::error::KernelError;
@@ -133,7 +133,7 @@ pub(super) fn look_at<T>(resource: u16, look: &Look<T>, resources: &[u8], layout
     if resources[id] == 0 {
         return Err(format!("resource `{}` has no value yet; insert it before the first frame", declared.name));
     }
-    let at = resource_offset(layout, id) as usize;
+    let at = layout.resource_offset(id) as usize;
     let packed = &resources[at..at + declared.packed_bytes()];
     catch_unwind(AssertUnwindSafe(|| look(packed)))
         .map_err(|_| format!("the closure that looks at resource `{}` panicked", declared.name))

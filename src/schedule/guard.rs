@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 
 use crate::layout::{FieldType, ScalarType};
-use crate::table::{Registry, resources::resource_offset};
+use crate::table::Registry;
 
 use super::by_name::{ColumnBytes, NamedJob, NamedQuery};
 use super::condition::{Number, Value, number_named};
@@ -160,7 +160,7 @@ fn numbers(job: &NamedJob<'_, '_, '_>, resource: u16, number: Number) -> Result<
     if all[id] == 0 {
         return Err(format!("resource `{}` has no value yet; insert it before the first frame", declared.name).into());
     }
-    let at = resource_offset(&registry.layout, id) as usize;
+    let at = registry.layout.resource_offset(id) as usize;
     Ok(match number.read(&all[at..at + declared.packed_bytes()]) {
         Value::Float(value) => value,
         Value::Integer(value) => value as f64,

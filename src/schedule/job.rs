@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! What a kernel gets beside its columns: the frame, its rows, its payload, resources, and the patch writer.
 
-use crate::table::{Registry, resources::resource_offset};
+use crate::table::Registry;
 use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
@@ -209,7 +209,7 @@ impl<'a> Job<'a, '_> {
         if self.resources[usize::from(id)] == 0 {
             return Err(JobError::NoValue { resource: R::NAME.to_owned() });
         }
-        let at = resource_offset(&self.registry.layout, usize::from(id)) as usize;
+        let at = self.registry.layout.resource_offset(usize::from(id)) as usize;
         Ok(R::unpack(&self.resources[at..at + R::PACKED_BYTES]))
     }
 

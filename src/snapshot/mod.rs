@@ -4,10 +4,12 @@
 
 mod hash;
 mod owned;
+mod raw;
 mod reader;
 mod table;
 mod world_reader;
 
 pub use owned::{OwnedSnapshot, SharedReader};
+pub use raw::{ColumnRole, RawColumn};
 pub use reader::{Pinned, Reader, Snapshot, WorkerInfo, WorkerState};
 pub use table::{ColumnMemory, TableView};

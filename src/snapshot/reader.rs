@@ -5,7 +5,7 @@
 //! writes nothing but its lease and takes no lock.
 #![expect(unsafe_code, reason = "bytes of a pinned generation become slices here")]
 
-use crate::table::{ENTITIES, FIRST_DATA, Location, RESOURCES, Registry, resources::resource_offset};
+use crate::table::{ENTITIES, FIRST_DATA, Location, RESOURCES, Registry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::trace::{Timeline, Trace};
 use crate::world::error::WorldError;
 use crate::{Component, Entity, Resource};
 
+use super::raw::RawColumn;
 use super::table::TableView;
 use crate::generation::SnapshotError;
 use crate::generation::check::{Check, Looked};
@@ -470,6 +471,7 @@ impl<'r> Snapshot<'r> {
         &self.reader.registry.layout
     }
 
+    #[cfg(any(test, feature = "checkpoint"))]
     pub(crate) fn directory(&self) -> &'r Directory {
         self.directory
     }
@@ -616,8 +618,18 @@ impl<'r> Snapshot<'r> {
             return Err(SnapshotError::UnknownResource { name: name.to_owned(), known });
         };
         let bytes = self.extent_bytes(&self.directory.tables[RESOURCES as usize].columns[0]);
-        let at = resource_offset(layout, index) as usize;
+        let at = layout.resource_offset(index) as usize;
         Ok((bytes[index] != 0).then(|| &bytes[at..at + declared.packed_bytes()]))
+    }
+
+    /// The bytes of all resources as they lie in memory, one row a byte; a world without resources has none.
+    ///
+    /// # Panics
+    /// None: every world has this column.
+    #[must_use]
+    pub fn raw_resources(&self) -> RawColumn<'_> {
+        let table = &self.directory.tables[RESOURCES as usize];
+        RawColumn::of(self, table, &table.columns[0]).expect("the one column of the resources' table holds resources")
     }
 
     /// Copies a resource out.

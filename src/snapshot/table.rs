@@ -7,6 +7,7 @@ use crate::layout::{FieldType, Storage};
 use crate::table::{ColumnKind, Item, Presence};
 use crate::value::ColumnItem;
 
+use super::raw::RawColumn;
 use super::reader::Snapshot;
 use crate::generation::SnapshotError;
 use crate::generation::{ChangedChunks, ChangedColumn, ColumnEntry, TableEntry};
@@ -54,6 +55,35 @@ impl<'s> TableView<'s> {
     pub fn components(&self) -> impl Iterator<Item = &'s str> {
         let layout = self.snapshot.layout();
         self.entry.components.iter().map(|id| layout.components()[usize::from(*id)].name.as_str())
+    }
+
+    /// Numbers of these components in the layout, ascending.
+    #[must_use]
+    pub fn component_ids(&self) -> &'s [u16] {
+        &self.entry.components
+    }
+
+    /// The columns as they lie in memory, for tools that copy or compare whole tables: the handles first, then fields and
+    /// presence bits. What else the engine keeps is left out.
+    ///
+    /// ```
+    /// use hypostyle::{ColumnRole, Component, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Mass { kg: f32 }
+    /// let mut world = World::builder().component::<Mass>().build()?;
+    /// world.spawn(Mass { kg: 2.0 })?;
+    /// world.publish()?;
+    /// let mut reader = world.reader()?;
+    /// let snapshot = reader.pin()?;
+    /// let table = snapshot.tables().next().expect("there is a body");
+    /// let column = table.raw_columns().last().expect("handles and a field");
+    /// assert_eq!(column.role(), ColumnRole::Field { component: table.component_ids()[0], field: 0 });
+    /// assert_eq!((column.row_bytes(), column.bytes()), (Some(4), &2f32.to_le_bytes()[..]));
+    /// # Ok::<(), hypostyle::WorldError>(())
+    /// ```
+    pub fn raw_columns(&self) -> impl Iterator<Item = RawColumn<'s>> {
+        let (snapshot, entry) = (self.snapshot, self.entry);
+        entry.columns.iter().filter_map(move |column| RawColumn::of(snapshot, entry, column))
     }
 
     /// The memory of each column, those that the engine keeps for itself included.

@@ -9,7 +9,6 @@ mod location;
 mod notes;
 mod presence;
 mod registry;
-pub(crate) mod resources;
 mod shape;
 
 pub(crate) use column::{Column, ColumnKind, Item, Spare, Stale};

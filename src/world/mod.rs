@@ -270,14 +270,14 @@ impl World {
             return Err(WorldError::MissingResource { name: R::NAME.to_owned() });
         }
         let resource = self.registry.resource::<R>()?;
-        let at = crate::table::resources::resource_offset(&self.registry.layout, usize::from(resource)) as usize;
+        let at = self.registry.layout.resource_offset(usize::from(resource)) as usize;
         Ok(R::unpack(&self.store.column_bytes(RESOURCES, 0)[at..at + R::PACKED_BYTES]))
     }
 
     fn write_resource<R: Resource>(&mut self, value: R) -> Result<(), WorldError> {
         self.check_maker()?;
         let resource = usize::from(self.registry.resource::<R>()?);
-        let at = crate::table::resources::resource_offset(&self.registry.layout, resource) as usize;
+        let at = self.registry.layout.resource_offset(resource) as usize;
         self.store.write_partial(RESOURCES, 0)?;
         let bytes = self.store.column_bytes_mut(RESOURCES, 0);
         bytes[resource] = 1;

@@ -22,7 +22,7 @@ pub(crate) fn test(left: Duration) -> Outcome {
         Err(why) => return Outcome::Skipped(why),
     };
     let left = |begun: Instant| left.saturating_sub(begun.elapsed());
-    let lint = "clippy --locked --package hypostyle --package hypostyle-cli --lib --bins --test nats \
+    let lint = "clippy --locked --package hypostyle-gateway --package hypostyle-cli --lib --bins --test nats \
                 --features hypostyle-cli/nats -- -D warnings";
     if let Some(error) = run(&mut cargo(lint), left(begun)).error() {
         return Outcome::Failed(format!("clippy: {error}"));

@@ -137,7 +137,7 @@ fn wasm(left: Duration) -> Outcome {
 
 fn docs(left: Duration) -> Outcome {
     let mut command = cargo(
-        "doc --locked --no-deps --lib --package hypostyle --package hypostyle-derive --features hypostyle/gateway",
+        "doc --locked --no-deps --lib --package hypostyle --package hypostyle-derive --package hypostyle-gateway",
     );
     run(command.env("RUSTDOCFLAGS", "-D warnings"), left).outcome()
 }
@@ -161,7 +161,7 @@ fn export(left: Duration) -> Outcome {
 }
 
 fn doc_tests(left: Duration) -> Outcome {
-    let words = format!("test --locked --package hypostyle --doc {TEST_PROFILE} --features fault-injection,gateway");
+    let words = format!("test --locked --package hypostyle --doc {TEST_PROFILE} --features fault-injection,checkpoint");
     run(&mut cargo(&words), left).tests_outcome()
 }
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use hypostyle::Layout;
-use hypostyle::delta::{FLAG_ZSTD, HEAD_BYTES, Head, State};
+use hypostyle_gateway::delta::{FLAG_ZSTD, HEAD_BYTES, Head, State};
 use serde_json::Value;
 
 /// An answer over HTTP.

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use hypostyle::delta::{Role, State};
 use hypostyle::{Entity, Layout, Schedule, Simulation, System, Workers, World, Write};
+use hypostyle_gateway::delta::{Role, State};
 use serde_json::{Value, json};
 
 use super::client::{Client, get};

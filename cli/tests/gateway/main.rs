@@ -13,9 +13,9 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use hypostyle::delta::{Selection, Shadow, State};
-use hypostyle::gateway::{Gateway, GatewayError, Options, Stopper};
 use hypostyle::{Component, Entity, RegionTarget, Resource, World};
+use hypostyle_gateway::delta::{Selection, Shadow, State};
+use hypostyle_gateway::{Gateway, GatewayError, Options, Stopper};
 use serde_json::json;
 
 use client::{Came, Client, Socket, get, json_of, request};

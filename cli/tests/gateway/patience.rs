@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use hypostyle::gateway::Patience;
+use hypostyle_gateway::Patience;
 use serde_json::json;
 
 use super::client::{self, Came, Client, Socket, get};

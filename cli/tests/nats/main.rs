@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hypostyle::delta::{Selection, Shadow, State};
-use hypostyle::gateway::nats::{Follower, Place};
-use hypostyle::gateway::{Gateway, Options, Stopper};
 use hypostyle::{Component, Entity, RegionTarget, Resource, World};
+use hypostyle_gateway::delta::{Selection, Shadow, State};
+use hypostyle_gateway::nats::{Follower, Place};
+use hypostyle_gateway::{Gateway, Options, Stopper};
 
 /// Only ends a hang.
 const LONG: Duration = Duration::from_secs(120);

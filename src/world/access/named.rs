@@ -4,7 +4,7 @@
 //!
 //! A frame of theirs is `begin_frame`, any number of looks at columns, and `end_frame`; who fails in between goes back.
 
-use crate::table::{FIRST_DATA, RESOURCES, resources::resource_offset};
+use crate::table::{FIRST_DATA, RESOURCES};
 use std::sync::Arc;
 
 use crate::Entity;
@@ -157,7 +157,7 @@ impl World {
             WorldError::UnknownResource { name: name.to_owned(), hint }
         };
         let (index, declared) = layout.resource(name).ok_or_else(unknown)?;
-        Ok((index, resource_offset(layout, index) as usize, declared.packed_bytes()))
+        Ok((index, layout.resource_offset(index) as usize, declared.packed_bytes()))
     }
 
     /// Begins a frame that is computed outside of a simulation: it is the frame from now on, and nothing has changed

@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! Declaring a world: Rust types, a layout file, a region.
 
-use crate::table::{RESOURCES, Registry, resources::resource_offset};
+use crate::table::{RESOURCES, Registry};
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -344,7 +344,7 @@ impl World {
                 continue;
             }
             let value: Vec<u8> = resource.fields.iter().filter_map(|field| field.default.clone()).flatten().collect();
-            let at = resource_offset(&layout, index) as usize;
+            let at = layout.resource_offset(index) as usize;
             self.store.write_partial(RESOURCES, 0)?;
             let bytes = self.store.column_bytes_mut(RESOURCES, 0);
             bytes[index] = 1;

@@ -26,7 +26,7 @@ use crate::limits::{CHUNK_ROWS, KEPT_GENERATIONS_MAX};
 use crate::region::{Extent, Region, RegionError};
 use crate::table::{
     Column, ColumnKind, ENTITIES, FIRST_DATA, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare, Table, TableKind,
-    Unnoted, resources,
+    Unnoted,
 };
 
 use self::arena::Arena;
@@ -100,7 +100,7 @@ impl Store {
     pub(crate) fn new(region: Region, arena: Arena, layout: Arc<Layout>) -> Result<Self, RegionError> {
         let mut store = Store::empty(region, arena, layout);
         store.push_table(TableKind::Entities, Arc::new(Shape::entities()), CAPACITY_MIN)?;
-        let bytes = resources::resources_bytes(&store.layout);
+        let bytes = store.layout.resources_bytes();
         store.push_table(TableKind::Resources, Arc::new(Shape::resources()), bytes.max(1))?;
         store.tables[RESOURCES as usize].rows = bytes;
         Ok(store)
