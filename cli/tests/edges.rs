@@ -158,11 +158,15 @@ fn a_signal_that_was_ignored_stays_ignored() {
 #[test]
 fn a_signal_ends_a_scene_that_is_being_made() {
     let (directory, path, region) = place();
-    let run = ["run", "particles", "--entities", "3000000", "--seconds", "600", "--workers", "local", "--region", &region];
+    let run =
+        ["run", "particles", "--entities", "3000000", "--seconds", "600", "--workers", "local", "--region", &region];
     let mut running = Running(commands::command(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let begun = Instant::now();
     while left_in(directory.path()).is_empty() {
-        assert!(running.0.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(120), "it never begins");
+        assert!(
+            running.0.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(120),
+            "it never begins"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
     let published = path.exists() && output(&["hash", &region]).status.success();

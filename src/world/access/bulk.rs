@@ -1,11 +1,11 @@
 #![forbid(unsafe_code)]
 //! Spawning by columns: the fastest way in.
 
+use crate::Entity;
 use crate::component::Component;
+use crate::layout::{FieldType, did_you_mean};
 use crate::table::Registry;
 use crate::value::ColumnItem;
-use crate::Entity;
-use crate::layout::{FieldType, did_you_mean};
 
 use crate::world::World;
 use crate::world::error::WorldError;
