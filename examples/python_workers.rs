@@ -7,9 +7,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a program that says what came of it")]
 
-use hypostyle::{
-    Component, NamedQuery, RegionTarget, Schedule, Simulation, System, WorkerCommand, Workers, World, Write,
-};
+use hypostyle::{Component, RegionTarget, Schedule, Simulation, System, WorkerCommand, Workers, World, Write, dynamic};
 
 #[derive(Component, Clone, Copy)]
 struct Position {
@@ -45,9 +43,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     // what the Python side declares, in Rust's words; its kernel is not in this program
-    let swirl = NamedQuery::new().write("velocity").write("turned").read("position");
+    let swirl = dynamic::Query::new().write("velocity").write("turned").read("position");
     let mut schedule = Schedule::new();
-    schedule.add(System::external("swirl", swirl));
+    schedule.add(dynamic::external("swirl", swirl));
     schedule.add(System::rows::<(Write<Position>, hypostyle::Read<Velocity>)>(
         "move",
         |job, (mut position, velocity)| {

@@ -1,12 +1,12 @@
 /* hypostyle: read a live simulation's columns in place.
  *
- *     hypostyle_region *region;
+ *     hypostyle_reader *region;
  *     hypostyle_snapshot *snapshot;
  *     hypostyle_column x;
  *     if (hypostyle_open("demo", &region) != HYPOSTYLE_STATUS_OK) { fputs(hypostyle_last_error(), stderr); return 1; }
  *     if (hypostyle_pin(region, &snapshot) == HYPOSTYLE_STATUS_OK) {
  *         if (hypostyle_get_column(snapshot, 0, "position.x", &x) == HYPOSTYLE_STATUS_OK) { ...x.data, x.rows... }
- *         hypostyle_unpin(snapshot);
+ *         hypostyle_release(snapshot);
  *     }
  *     hypostyle_close(region);
  *
@@ -130,7 +130,7 @@ typedef enum hypostyle_type {
 /**
  * An open region: a simulation's shared memory, read-only.
  */
-typedef struct hypostyle_region hypostyle_region;
+typedef struct hypostyle_reader hypostyle_reader;
 
 /**
  * A pinned generation: a consistent state that does not change until it is unpinned.
@@ -204,18 +204,18 @@ const char *hypostyle_version(void);
  * `target` is null or zero-terminated, `region` null or writable. The region's writer keeps to the protocol: regions
  * belong to one user (mode 0600), and nobody else writes to their files.
  */
-enum hypostyle_status hypostyle_open(const char *target, struct hypostyle_region **region);
+enum hypostyle_status hypostyle_open(const char *target, struct hypostyle_reader **region);
 
 /**
  * Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned. Waits of other threads on it end
  * within a fraction of a second, with HYPOSTYLE_STATUS_CLOSED.
  */
-enum hypostyle_status hypostyle_close(struct hypostyle_region *region);
+enum hypostyle_status hypostyle_close(struct hypostyle_reader *region);
 
 /**
  * The newest published generation; 0: none yet (or a region that is not open).
  */
-uint64_t hypostyle_newest(const struct hypostyle_region *region);
+uint64_t hypostyle_newest(const struct hypostyle_reader *region);
 
 /**
  * Whether a process writes the region at this moment.
@@ -223,7 +223,7 @@ uint64_t hypostyle_newest(const struct hypostyle_region *region);
  * # Safety
  * `alive` is null or writable.
  */
-enum hypostyle_status hypostyle_is_alive(const struct hypostyle_region *region, bool *alive);
+enum hypostyle_status hypostyle_is_alive(const struct hypostyle_reader *region, bool *alive);
 
 /**
  * Waits until a generation newer than `after` is published, and writes the newest one to `generation` (which may be
@@ -235,7 +235,7 @@ enum hypostyle_status hypostyle_is_alive(const struct hypostyle_region *region, 
  * # Safety
  * `generation` is null or writable.
  */
-enum hypostyle_status hypostyle_wait(const struct hypostyle_region *region,
+enum hypostyle_status hypostyle_wait(const struct hypostyle_reader *region,
                                      uint64_t after,
                                      double timeout_seconds,
                                      uint64_t *generation);
@@ -251,26 +251,26 @@ void hypostyle_interrupt(void);
  * The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null where the region
  * is not open. Valid until the region is closed.
  */
-const char *hypostyle_layout_toml(const struct hypostyle_region *region);
+const char *hypostyle_layout_toml(const struct hypostyle_reader *region);
 
 /**
  * How many columns the layout declares; 0 where the region is not open.
  */
-uint32_t hypostyle_column_count(const struct hypostyle_region *region);
+uint32_t hypostyle_column_count(const struct hypostyle_reader *region);
 
 /**
  * The name of a declared column (`position.x`); null beyond the last. Valid until the region is closed.
  */
-const char *hypostyle_column_name(const struct hypostyle_region *region, uint32_t index);
+const char *hypostyle_column_name(const struct hypostyle_reader *region, uint32_t index);
 
 /**
- * Pins the newest generation; the simulation goes on meanwhile. It is held until `hypostyle_unpin`: the memory that
+ * Pins the newest generation; the simulation goes on meanwhile. It is held until `hypostyle_release`: the memory that
  * it names is not used again before. A process that dies unpins.
  *
  * # Safety
  * `snapshot` is null or writable.
  */
-enum hypostyle_status hypostyle_pin(const struct hypostyle_region *region, struct hypostyle_snapshot **snapshot);
+enum hypostyle_status hypostyle_pin(const struct hypostyle_reader *region, struct hypostyle_snapshot **snapshot);
 
 /**
  * Ends a pin. Every pointer that came from the snapshot is invalid from now on.
@@ -278,7 +278,7 @@ enum hypostyle_status hypostyle_pin(const struct hypostyle_region *region, struc
  * # Safety
  * Nobody uses those pointers any more.
  */
-enum hypostyle_status hypostyle_unpin(struct hypostyle_snapshot *snapshot);
+enum hypostyle_status hypostyle_release(struct hypostyle_snapshot *snapshot);
 
 /**
  * The generation, from 1 on; 0 where the snapshot is not pinned.

@@ -38,7 +38,7 @@ fields = { x = "f32", y = "f32", z = "f32" }
 
 
 @hypostyle.system(reads="velocity", writes="position")
-def move(rows: hypostyle.Work, frame: hypostyle.Frame) -> None:
+def move(rows: hypostyle.Job, frame: hypostyle.Frame) -> None:
     """position += velocity dt"""
     dt = np.float32(frame.dt)
     position, velocity = rows.position, rows.velocity
@@ -48,7 +48,7 @@ def move(rows: hypostyle.Work, frame: hypostyle.Frame) -> None:
 
 
 @hypostyle.system(reads="velocity", writes="position")
-def move_without_temporaries(rows: hypostyle.Work, frame: hypostyle.Frame) -> None:
+def move_without_temporaries(rows: hypostyle.Job, frame: hypostyle.Frame) -> None:
     """The same, with room for one product."""
     dt, product = np.float32(frame.dt), room(len(rows))
     position, velocity = rows.position, rows.velocity
@@ -148,7 +148,7 @@ def kernels(rows: int, rounds: int, repeat: int = 10) -> dict[tuple[str, int, st
             made = stack.enter_context(world(rows, f"kernel-{len(actions)}"))
             made_of = hypostyle.Simulation(made, [kinds[kind]], workers=workers, publish_every=every)
             simulation = stack.enter_context(made_of)
-            pids += [info.pid for info in simulation.worker_info if info.pid]
+            pids += [info.pid for info in simulation.worker_status if info.pid]
             actions[workers, every, kind] = lambda simulation=simulation: simulation.step(0.001)
         times: dict[Any, list[float]] = {what: [] for what in actions}
         others, left_out = cores_of_others(pids), 0

@@ -182,9 +182,9 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
     }
 
     /// The rows as they were and the rows that are built, where the two are apart: for whoever writes every row in his own
-    /// way, and says so with [`Mut::set_whole`]. The rows that are built hold leftovers until then.
+    /// way, and says so with [`Mut::assume_written`]. The rows that are built hold leftovers until then.
     #[must_use]
-    pub fn apart(&mut self) -> Option<(&[T], &mut [T])> {
+    pub fn split_new(&mut self) -> Option<(&[T], &mut [T])> {
         if self.in_place() {
             return None;
         }
@@ -192,14 +192,14 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
         Some(self.split())
     }
 
-    /// Says that every row was written through [`Mut::apart`]. Else its rows are thrown away for what they were.
-    pub fn set_whole(&mut self) {
+    /// Says that every row was written through [`Mut::split_new`]. Else its rows are thrown away for what they were.
+    pub fn assume_written(&mut self) {
         self.state.set(RowState::Touched);
     }
 
     /// The addresses of the rows as they were and of the rows that are built, for other languages; they are equal where both
     /// are the same rows. Nothing is touched by asking. Who writes behind the second address writes every row, says so with
-    /// [`Mut::set_whole`], and fails the job where it cannot.
+    /// [`Mut::assume_written`], and fails the job where it cannot.
     #[must_use]
     pub fn addresses(&mut self) -> (*const T, *mut T) {
         if self.in_place() { (self.new.cast_const(), self.new) } else { (self.old, self.new) }

@@ -74,7 +74,7 @@ fn rows_that_were_shown_and_not_written_are_what_they_were() {
     // SAFETY: whole arrays that outlive the cursor and are touched through it alone.
     let mut cursor = unsafe { ColumnCursor::new(&raw, &states) };
     let mut column = cursor.write::<f64>();
-    column.apart().expect("the rows are apart").1[0] = 9.0;
+    column.split_new().expect("the rows are apart").1[0] = 9.0;
     assert_eq!(column[0], 1.0);
     // SAFETY: as above, and no slice is in use any more.
     unsafe { settle(&raw, &states) };

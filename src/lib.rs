@@ -67,11 +67,14 @@ mod column;
 
 mod component;
 mod gather;
+mod join;
 mod random;
 mod reduce;
 
 // where the bytes live, and how changes travel
 mod patch;
+
+mod accumulate;
 pub mod trace;
 
 mod region;
@@ -129,26 +132,26 @@ pub use component::{Bool, Component, Entity, Field, Plain, Resource};
 pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
 pub use inputs::{InputError, InputSender};
+pub use join::FieldJoin;
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
 #[cfg(target_family = "wasm")]
 pub use os::{Host, set_host};
 pub use os::{open_regular, read_regular};
-pub use patch::{PatchError, RecordError, RingError};
+pub use patch::PatchError;
 pub use random::{Random, RandomKey};
-pub use reduce::{FieldJoin, Reduce};
+pub use reduce::Reduce;
 pub use region::{
-    HeaderError, LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, abandon, clean,
-    clean_stale, inspect, list, list_in, residue,
-};
-pub use schedule::{
-    BatchPlan, ColumnBytes, Comparison, FixedStep, FrameReport, Job, JobError, KernelError, Loop, NamedColumn,
-    NamedJob, NamedQuery, NamedTable, Plan, STAGES, Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan,
-    StepError, System, SystemPlan, Table, Targets, Tolerance, View,
+    LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, abandon, clean, clean_stale,
+    inspect, list, list_in, residue,
 };
 #[cfg(unix)]
-pub use schedule::{serve, serve_named};
+pub use schedule::serve;
+pub use schedule::{
+    BatchPlan, FixedStep, FrameReport, Job, JobError, KernelError, Loop, NeighbourTable, Neighbours, Plan, STAGES,
+    Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan, Tolerance,
+};
 pub use simd::{WideKernel, wide};
 pub use snapshot::{
     ColumnMemory, ColumnRole, OwnedSnapshot, Pinned, RawColumn, Reader, SharedReader, Snapshot, TableView, WorkerInfo,
@@ -158,13 +161,62 @@ pub use table::Presence;
 pub use trace::Timeline;
 pub use value::{ColumnItem, Scalar};
 pub use worker::{
-    DeathNotice, HostedWorker, JobFailure, MemoryError, ParseWorkersError, PoolError, PoolNotice, RunnerName,
-    WorkerCommand, WorkerError, WorkerKind, WorkerStatus, Workers,
+    DeathNotice, HostedWorker, JobFailure, ParseWorkersError, PoolError, PoolInfo, WorkerCommand, WorkerError,
+    WorkerKind, WorkerStatus, Workers,
 };
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Lookup, Prefab, PrefabSpawn, Publication, Query, Read,
     Rollback, ValueMut, With, Without, World, WorldBuilder, WorldError, Write,
 };
+
+/// Systems whose components are known by name only, at run time: kernels of other languages, in this process or in worker
+/// processes that run another program.
+///
+/// Such a system is a [`Query`](dynamic::Query) by names and a kernel on bytes, which gets a [`Job`](dynamic::Job). To the
+/// schedule it is a system like any other. Its patches are declared by name too ([`System::sets_named`] and the like), and
+/// tables of a world are read by name with [`World::table_column`].
+///
+/// ```
+/// use hypostyle::dynamic::{self, ColumnBytes};
+/// use hypostyle::{Layout, Schedule, Simulation, Workers, World};
+///
+/// let layout = Layout::parse("[component.heat]\ndegrees = \"f32\"\n", "heat.toml")?;
+/// let mut world = World::builder().layout(layout).build()?;
+/// world.spawn_columns(100).with_named("heat").spawn()?;
+///
+/// let mut schedule = Schedule::new();
+/// schedule.add(dynamic::system("warm up", dynamic::Query::new().write("heat"), |job| {
+///     let ColumnBytes::Write(bytes) = &mut job.columns()[0].bytes else { return Err("heat is written".into()) };
+///     for value in bytes.chunks_exact_mut(4) {
+///         value.copy_from_slice(&20.5_f32.to_le_bytes());
+///     }
+///     Ok(())
+/// }));
+/// let mut simulation = Simulation::new(world, schedule, Workers::Local)?;
+/// simulation.run(1, 0.1)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub mod dynamic {
+    pub use crate::schedule::Comparison;
+    pub use crate::schedule::dynamic::{Column, ColumnBytes, Job, Query, Table, Targets, external, once, system};
+    #[cfg(unix)]
+    pub use crate::schedule::serve_by_name as serve;
+}
+
+/// Parts of errors: what their sources and fields are made of.
+pub mod errors {
+    pub use crate::patch::{RecordError, RingError};
+    pub use crate::region::HeaderError;
+    pub use crate::worker::{MemoryError, RunnerName};
+}
+
+/// The names that most programs need: `use hypostyle::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        AnyOf, Bool, Bundle, Changed, Component, Entities, Entity, Job, Neighbours, Query, Read, Reader, Reduce,
+        RegionTarget, Resource, Schedule, Simulation, System, With, Without, Workers, World, Write,
+    };
+}
 
 /// What the code that the derives write refers to. Not for use by hand.
 #[doc(hidden)]
@@ -173,8 +225,8 @@ pub mod __private {
 
     pub use crate::column::ColumnCursor;
     pub use crate::component::{Component, Field, Plain, Resource};
+    pub use crate::join::{Bits, Ordered, Summed};
     pub use crate::layout::{FieldLayout, Storage};
-    pub use crate::reduce::{Ordered, Summed};
     pub use crate::world::access::bundle::{Bundle, RegistryRef, RowRef, sealed::Sealed as SealedBundle};
     pub use crate::world::{RowOffsets, WorldError};
 

@@ -7,8 +7,9 @@
 //!
 //! This file knows values, packed or typed, and never who computed them.
 
-use crate::component::{Field, Resource};
-use crate::layout::{ResourceLayout, ScalarType};
+use crate::component::Resource;
+use crate::join::{FieldJoin, FieldRule};
+use crate::layout::ResourceLayout;
 
 /// A resource that rows can be reduced to. `#[derive(Reduce)]` implements it, with a join for each field; by hand it takes
 /// any two values of plain data.
@@ -62,7 +63,7 @@ use crate::layout::{ResourceLayout, ScalarType};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a resource that rows are reduced to",
     note = "add `#[derive(Clone, Copy, hypostyle::Resource, hypostyle::Reduce)]` to the struct, with `#[reduce(sum)]`, \
-            `#[reduce(min)]` or `#[reduce(max)]` on each field; or write `impl Reduce` with a join of your own"
+            `#[reduce(min)]`, `#[reduce(max)]` or `#[reduce(or)]` on each field; or write `impl Reduce` with a join of your own"
 )]
 pub trait Reduce: Resource {
     /// What stands where no row gave anything.
@@ -72,235 +73,19 @@ pub trait Reduce: Resource {
     fn join(self, later: Self) -> Self;
 }
 
-/// How the values of one field are joined.
-///
-/// | join | numbers | bool | where no row gave anything |
-/// |---|---|---|---|
-/// | sum | `+`; integers stop at the ends of their range | - | 0 |
-/// | min | the smaller one, the earlier of equal ones; not-a-number loses to any number | and | the largest value; infinity |
-/// | max | the larger one, likewise | or | the smallest value; minus infinity |
-///
-/// Arrays are joined element by element: a histogram is a sum of arrays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FieldJoin {
-    /// The sum.
-    Sum,
-    /// The least.
-    Min,
-    /// The greatest.
-    Max,
-}
-
-impl FieldJoin {
-    /// The join with this name: `sum`, `min` or `max`.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "sum" => Some(FieldJoin::Sum),
-            "min" => Some(FieldJoin::Min),
-            "max" => Some(FieldJoin::Max),
-            _ => None,
-        }
-    }
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            FieldJoin::Sum => "sum",
-            FieldJoin::Min => "min",
-            FieldJoin::Max => "max",
-        }
-    }
-}
-
-/// A field's type whose values have a minimum and a maximum. Used by `#[derive(Reduce)]`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` has no minimum and maximum",
-    note = "`#[reduce(min)]` and `#[reduce(max)]` are for numbers, bool and arrays of them; for others write `impl Reduce` by hand"
-)]
-pub trait Ordered: Field {
-    /// What is larger than any other.
-    const LARGEST: Self;
-    /// What is smaller than any other.
-    const SMALLEST: Self;
-    /// The smaller one; `self` where they are equal.
-    #[must_use]
-    fn least(self, later: Self) -> Self;
-    /// The larger one; `self` where they are equal.
-    #[must_use]
-    fn greatest(self, later: Self) -> Self;
-}
-
-/// A field's type whose values have a sum. Used by `#[derive(Reduce)]`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` has no sum",
-    note = "`#[reduce(sum)]` is for numbers and arrays of them; a bool has `min` (and) and `max` (or)"
-)]
-pub trait Summed: Field {
-    /// Nothing.
-    const ZERO: Self;
-    /// Both together; integers stop at the ends of their range.
-    #[must_use]
-    fn plus(self, later: Self) -> Self;
-}
-
-macro_rules! arrays {
-    ($($t:ty),*) => { $(
-        impl<const N: usize> Summed for [$t; N] where [$t; N]: Field {
-            const ZERO: Self = [<$t as Summed>::ZERO; N];
-            #[inline]
-            fn plus(mut self, later: Self) -> Self {
-                self.iter_mut().zip(later).for_each(|(own, later)| *own = own.plus(later));
-                self
-            }
-        }
-    )* };
-}
-macro_rules! ordered_arrays {
-    ($($t:ty),*) => { $(
-        impl<const N: usize> Ordered for [$t; N] where [$t; N]: Field {
-            const LARGEST: Self = [<$t as Ordered>::LARGEST; N];
-            const SMALLEST: Self = [<$t as Ordered>::SMALLEST; N];
-            #[inline]
-            fn least(mut self, later: Self) -> Self {
-                self.iter_mut().zip(later).for_each(|(own, later)| *own = own.least(later));
-                self
-            }
-            #[inline]
-            fn greatest(mut self, later: Self) -> Self {
-                self.iter_mut().zip(later).for_each(|(own, later)| *own = own.greatest(later));
-                self
-            }
-        }
-    )* };
-}
-macro_rules! integers {
-    ($($t:ty),*) => { $(
-        impl Summed for $t {
-            const ZERO: Self = 0;
-            #[inline]
-            fn plus(self, later: Self) -> Self { self.saturating_add(later) }
-        }
-        impl Ordered for $t {
-            const LARGEST: Self = <$t>::MAX;
-            const SMALLEST: Self = <$t>::MIN;
-            #[inline]
-            fn least(self, later: Self) -> Self { if later < self { later } else { self } }
-            #[inline]
-            fn greatest(self, later: Self) -> Self { if later > self { later } else { self } }
-        }
-    )* };
-}
-macro_rules! floats {
-    ($($t:ty),*) => { $(
-        impl Summed for $t {
-            const ZERO: Self = 0.0;
-            #[inline]
-            fn plus(self, later: Self) -> Self { self + later }
-        }
-        // not the library's `min`, which may give either zero of 0 and -0
-        impl Ordered for $t {
-            const LARGEST: Self = <$t>::INFINITY;
-            const SMALLEST: Self = <$t>::NEG_INFINITY;
-            #[inline]
-            fn least(self, later: Self) -> Self { if later < self || self.is_nan() { later } else { self } }
-            #[inline]
-            fn greatest(self, later: Self) -> Self { if later > self || self.is_nan() { later } else { self } }
-        }
-    )* };
-}
-integers!(i8, i16, i32, i64, u8, u16, u32, u64);
-floats!(f32, f64);
-arrays!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64);
-ordered_arrays!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, bool);
-
-impl Ordered for bool {
-    const LARGEST: Self = true;
-    const SMALLEST: Self = false;
-    #[inline]
-    fn least(self, later: Self) -> Self {
-        self && later
-    }
-    #[inline]
-    fn greatest(self, later: Self) -> Self {
-        self || later
-    }
-}
-
-/// Joins packed scalars, one after the other.
-fn join_scalars<T: bytemuck::Pod>(earlier: &mut [u8], later: &[u8], join: fn(T, T) -> T) {
-    for (own, later) in earlier.chunks_exact_mut(size_of::<T>()).zip(later.chunks_exact(size_of::<T>())) {
-        let joined = join(bytemuck::pod_read_unaligned(own), bytemuck::pod_read_unaligned(later));
-        own.copy_from_slice(bytemuck::bytes_of(&joined));
-    }
-}
-
-/// A field of a packed value.
-#[derive(Clone, Debug)]
-struct Part {
-    scalar: ScalarType,
-    bytes: usize,
-    join: FieldJoin,
-}
-
-impl Part {
-    fn join(&self, earlier: &mut [u8], later: &[u8]) {
-        macro_rules! by_type {
-            ($($scalar:ident $t:ty),*) => {
-                match self.scalar {
-                    $(ScalarType::$scalar => {
-                        let join: fn($t, $t) -> $t = match self.join {
-                            FieldJoin::Sum => <$t as Summed>::plus,
-                            FieldJoin::Min => <$t as Ordered>::least,
-                            FieldJoin::Max => <$t as Ordered>::greatest,
-                        };
-                        join_scalars::<$t>(earlier, later, join);
-                    })*
-                    // a byte of 0 or 1: its minimum is `and`, its maximum `or`
-                    ScalarType::Bool => {
-                        let join: fn(u8, u8) -> u8 = if self.join == FieldJoin::Min { u8::least } else { u8::greatest };
-                        join_scalars::<u8>(earlier, later, join);
-                    }
-                    ScalarType::Entity => {}
-                }
-            };
-        }
-        by_type!(F32 f32, F64 f64, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64);
-    }
-
-    fn write_empty(&self, out: &mut [u8]) {
-        macro_rules! by_type {
-            ($($scalar:ident $t:ty),*) => {
-                match self.scalar {
-                    $(ScalarType::$scalar => {
-                        let value: $t = match self.join {
-                            FieldJoin::Sum => <$t as Summed>::ZERO,
-                            FieldJoin::Min => <$t as Ordered>::LARGEST,
-                            FieldJoin::Max => <$t as Ordered>::SMALLEST,
-                        };
-                        out.chunks_exact_mut(size_of::<$t>()).for_each(|e| e.copy_from_slice(bytemuck::bytes_of(&value)));
-                    })*
-                    ScalarType::Bool => out.fill(u8::from(self.join == FieldJoin::Min)),
-                    ScalarType::Entity => out.fill(0xff),
-                }
-            };
-        }
-        by_type!(F32 f32, F64 f64, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16, U32 u32, U64 u64);
-    }
-}
-
 /// How packed values are joined.
 #[derive(Clone)]
 enum Join {
     Typed(fn(&mut [u8], &[u8])),
-    Named(Vec<Part>),
+    Named(Vec<FieldRule>),
 }
 
 /// What a system reduces its rows to.
 #[derive(Clone)]
 pub(crate) struct Reduction {
     pub resource: u16,
+    /// Whether what the rows came to is joined to the resource's value. Else it takes its place.
+    pub onto: bool,
     /// The value where no row gave anything.
     empty: Vec<u8>,
     join: Join,
@@ -309,9 +94,10 @@ pub(crate) struct Reduction {
 impl std::fmt::Debug for Reduction {
     /// What main and workers must agree on. Joins of Rust types are code, which is the same where the program is.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let onto = if self.onto { " onto" } else { "" };
         match &self.join {
-            Join::Typed(_) => write!(f, "{}", self.resource),
-            Join::Named(parts) => write!(f, "{} {parts:?}", self.resource),
+            Join::Typed(_) => write!(f, "{}{onto}", self.resource),
+            Join::Named(parts) => write!(f, "{}{onto} {parts:?}", self.resource),
         }
     }
 }
@@ -325,7 +111,7 @@ impl Reduction {
     pub(crate) fn typed<R: Reduce>(resource: u16) -> Self {
         let mut empty = vec![0; R::PACKED_BYTES];
         R::empty().pack(&mut empty);
-        Reduction { resource, empty, join: Join::Typed(join_packed::<R>) }
+        Reduction { resource, onto: false, empty, join: Join::Typed(join_packed::<R>) }
     }
 
     /// To a resource by the names of its fields, each of which needs a join.
@@ -352,17 +138,20 @@ impl Reduction {
                     field.name
                 ));
             };
-            let scalar = field.ty.scalar;
-            if scalar == ScalarType::Entity || (scalar == ScalarType::Bool && *join == FieldJoin::Sum) {
+            let Some(rule) = FieldRule::new(field.ty, *join) else {
                 let (join, ty) = (join.name(), field.ty);
                 return Err(format!("field `{name}.{}` is {ty}, which has no {join}", field.name));
-            }
-            let part = Part { scalar, bytes: field.ty.bytes(), join: *join };
-            part.write_empty(&mut empty[at..at + part.bytes]);
-            at += part.bytes;
-            parts.push(part);
+            };
+            rule.write_empty(&mut empty[at..at + rule.bytes()]);
+            at += rule.bytes();
+            parts.push(rule);
         }
-        Ok(Reduction { resource, empty, join: Join::Named(parts) })
+        Ok(Reduction { resource, onto: false, empty, join: Join::Named(parts) })
+    }
+
+    /// The same, joined to the value that is there or not.
+    pub(crate) fn onto(self, onto: bool) -> Self {
+        Reduction { onto, ..self }
     }
 
     /// The packed value where no row gave anything.
@@ -377,7 +166,7 @@ impl Reduction {
             Join::Named(parts) => {
                 let mut at = 0;
                 for part in parts {
-                    let bytes = at..at + part.bytes;
+                    let bytes = at..at + part.bytes();
                     at = bytes.end;
                     part.join(&mut earlier[bytes.clone()], &later[bytes]);
                 }
@@ -414,7 +203,15 @@ pub(crate) struct Reduced(Vec<Slot>);
 struct Slot {
     resource: u16,
     filled: bool,
-    packed: Vec<u8>,
+    bytes: usize,
+    /// The packed value; words, so that its elements can be looked at in place.
+    words: Vec<u64>,
+}
+
+impl Slot {
+    fn packed(&mut self) -> &mut [u8] {
+        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.bytes]
+    }
 }
 
 impl Reduced {
@@ -433,30 +230,50 @@ impl Reduced {
         put: impl FnOnce(&mut [u8]),
         join: impl FnOnce(&mut [u8]),
     ) {
-        let place = self.0.iter().position(|slot| slot.resource == resource);
-        let place = place.unwrap_or_else(|| {
-            self.0.push(Slot { resource, filled: false, packed: Vec::new() });
+        let slot = self.slot(resource, bytes);
+        if std::mem::replace(&mut slot.filled, true) {
+            join(slot.packed());
+        } else {
+            put(slot.packed());
+        }
+    }
+
+    /// The packed value so far, to be worked on in place; `empty` where there is none.
+    pub(crate) fn value(&mut self, resource: u16, empty: &[u8]) -> &mut [u8] {
+        let slot = self.slot(resource, empty.len());
+        if !std::mem::replace(&mut slot.filled, true) {
+            slot.packed().copy_from_slice(empty);
+        }
+        slot.packed()
+    }
+
+    #[inline]
+    fn slot(&mut self, resource: u16, bytes: usize) -> &mut Slot {
+        let place = self.0.iter().position(|slot| slot.resource == resource).unwrap_or_else(|| {
+            self.0.push(Slot { resource, filled: false, bytes, words: Vec::new() });
             self.0.len() - 1
         });
         let slot = &mut self.0[place];
-        if std::mem::replace(&mut slot.filled, true) && slot.packed.len() == bytes {
-            join(&mut slot.packed);
-        } else {
-            slot.packed.resize(bytes, 0);
-            put(&mut slot.packed);
+        if slot.words.len() * 8 < bytes || slot.bytes != bytes {
+            // of another world: nothing of it is this job's
+            (slot.filled, slot.bytes) = (false, bytes);
+            slot.words.resize(bytes.div_ceil(8), 0);
         }
+        slot
     }
 
     /// What the job came to, by resource.
     pub(crate) fn values(&self) -> impl Iterator<Item = (u16, &[u8])> {
-        self.0.iter().filter(|slot| slot.filled).map(|slot| (slot.resource, &slot.packed[..]))
+        let filled = self.0.iter().filter(|slot| slot.filled);
+        filled.map(|slot| (slot.resource, &bytemuck::cast_slice(&slot.words)[..slot.bytes]))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{FieldLayout, FieldType};
+    use crate::join::{Ordered as _, Summed as _};
+    use crate::layout::{FieldLayout, FieldType, ScalarType};
 
     #[test]
     fn the_tree_joins_neighbours_in_order_whatever_the_count() {

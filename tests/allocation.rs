@@ -125,7 +125,7 @@ fn world(region: RegionTarget) -> World {
     world
 }
 
-/// The same number of rows is hot, frozen, seen, destroyed and spawned in every cycle of 32 frames.
+/// The same number of rows is hot, frozen, seen, despawned and spawned in every cycle of 32 frames.
 fn schedule() -> Schedule {
     let mut schedule = Schedule::new();
     // small jobs: every worker gets some of each kind
@@ -169,14 +169,14 @@ fn schedule() -> Schedule {
     add(System::rows::<(Read<Position>, Read<Velocity>)>("renew", |job, (p, v)| {
         for row in 0..job.len() {
             if (u64::from(job.entities()[row].index()) + job.frame()) % 64 == 40 {
-                job.destroy_row(row);
+                job.despawn_row(row);
                 let body = (Position { x: p.x[row], y: 0.0 }, Velocity { x: v.x[row], y: v.y[row] });
                 let child = job.spawn((body, Charge { q: 0 }, Cell { key: 0 }));
                 job.add(child, Near { other: child, distance: 0.0 });
             }
         }
     })
-    .destroys()
+    .despawns()
     .spawns::<(Position, Velocity, Charge, Cell)>()
     .adds::<Near>());
     add(System::rows::<(Write<Velocity>, Changed<Charge>)>("echo", |_, (mut v, ())| {
@@ -221,7 +221,7 @@ fn allocations_in_frames(simulation: &mut Simulation, publish_every: u64) -> (u6
     let after = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
     assert_eq!(published, FRAMES / publish_every, "every due generation was published");
     let total = simulation.report().total();
-    assert!(total.spawned > 0 && total.destroyed == total.spawned && total.applied > 500 && total.refused == 0);
+    assert!(total.spawned > 0 && total.despawned == total.spawned && total.applied > 500 && total.refused == 0);
     (after.0 - before.0, after.1 - before.1)
 }
 

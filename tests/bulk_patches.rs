@@ -28,7 +28,7 @@ struct Other {
 struct Order {
     target: Entity,
     value: u32,
-    /// 0, 1: set Plain · 2: set Tracked · 3: remove Other · 4: destroy · 5: add Other
+    /// 0, 1: set Plain · 2: set Tracked · 3: remove Other · 4: despawn · 5: add Other
     kind: u8,
 }
 
@@ -106,8 +106,8 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
         false => overwritten += 1,
     };
     let mut others = 0u64;
-    // destroys and structural changes are carried out at the end; what is set meanwhile is set
-    let mut destroyed = Vec::new();
+    // despawns and structural changes are carried out at the end; what is set meanwhile is set
+    let mut despawned = Vec::new();
     for order in &orders {
         let Some(entry) = model.get_mut(&order.target) else {
             stale += 1;
@@ -129,14 +129,14 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
                 others += 1;
             }
             3 => absent += 1,
-            4 if destroyed.contains(&order.target) => stale += 1,
-            4 => (destroyed.push(order.target), others += 1).0,
+            4 if despawned.contains(&order.target) => stale += 1,
+            4 => (despawned.push(order.target), others += 1).0,
             // an add of what is there is a set
             _ if entry.other => set(order.target, "other"),
             _ => (entry.other = true, others += 1).0,
         }
     }
-    for entity in destroyed {
+    for entity in despawned {
         model.remove(&entity);
     }
     let mut schedule = Schedule::new();
@@ -147,12 +147,12 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
                 0 | 1 => job.set(target, Plain { a: value as f32, b: value as u16 }),
                 2 => job.set(target, Tracked { key: u64::from(value) }),
                 3 => job.remove::<Other>(target),
-                4 => job.destroy(target),
+                4 => job.despawn(target),
                 _ => job.add(target, Other { x: 1 }),
             }
         }
     });
-    schedule.add(obey.sets::<Plain>().sets::<Tracked>().adds::<Other>().removes::<Other>().destroys());
+    schedule.add(obey.sets::<Plain>().sets::<Tracked>().adds::<Other>().removes::<Other>().despawns());
     let mut simulation = Simulation::new(world, schedule, Workers::Local).expect("the schedule is sound");
     let total = simulation.step(1.0).expect("nothing fails").total();
     let got = (total.applied, total.overwritten, total.stale, total.refused, total.absent);

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
 use hypostyle::{
-    Comparison, Component, Loop, NamedQuery, Read, Resource, Schedule, ScheduleError, Simulation, StepError, System,
-    Workers, World, Write,
+    Component, Loop, Read, Resource, Schedule, ScheduleError, Simulation, StepError, System, Workers, World, Write,
+    dynamic,
 };
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -78,7 +78,7 @@ fn every_nth_frame_is_the_same_however_frames_are_run() {
 fn a_system_runs_where_a_resource_says_so_and_touches_nothing_else() {
     let mut schedule = Schedule::new();
     schedule.add(mark("typed", b't').run_if::<Control>(|control| control.on));
-    schedule.add(mark("named", b'n').run_if_named("control.level", Comparison::AtLeast, 2.0));
+    schedule.add(mark("named", b'n').run_if_named("control.level", dynamic::Comparison::AtLeast, 2.0));
     schedule.add(
         System::once("switch", |job| {
             job.set_resource(Control { on: job.frame() == 2, passes: 0, level: job.frame() as f32 })
@@ -212,8 +212,8 @@ fn what_is_declared_wrongly_is_said_when_the_schedule_is_built() {
             "is a cycle: x -> loop l -> x",
         ),
         (vec![], vec![mark("a", b'a').every(0)], "every 0 frames"),
-        (vec![], vec![mark("a", b'a').run_if_named("control.passes", Comparison::Less, 0.5)], "is an integer"),
-        (vec![], vec![mark("a", b'a').run_if_named("control", Comparison::Less, 1.0)], "`resource.field`"),
+        (vec![], vec![mark("a", b'a').run_if_named("control.passes", dynamic::Comparison::Less, 0.5)], "is an integer"),
+        (vec![], vec![mark("a", b'a').run_if_named("control", dynamic::Comparison::Less, 1.0)], "`resource.field`"),
     ] {
         let error = with(loops, systems);
         assert!(error.contains(part), "{part}: {error}");
@@ -244,9 +244,11 @@ fn random_numbers_belong_to_the_entity_and_not_to_its_row() {
                 }
             })
             .job_rows(rows),
-            true => System::by_name("draw", NamedQuery::new().write("body"), |job| {
+            true => dynamic::system("draw", dynamic::Query::new().write("body"), |job| {
                 let values: Vec<f64> = (0..job.len()).map(|row| job.random(row).f64()).collect();
-                let hypostyle::ColumnBytes::Write(v) = &mut job.columns()[1].bytes else { return Err("v".into()) };
+                let hypostyle::dynamic::ColumnBytes::Write(v) = &mut job.columns()[1].bytes else {
+                    return Err("v".into());
+                };
                 for (out, value) in v.as_chunks_mut::<8>().0.iter_mut().zip(values) {
                     *out = value.to_le_bytes();
                 }

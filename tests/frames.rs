@@ -57,7 +57,7 @@ fn schedule() -> Schedule {
             for i in 0..job.len() {
                 match (p.x[i] as u64 + job.frame()) % 5 {
                     0 => job.remove_row::<Hot>(i),
-                    1 => job.destroy_row(i),
+                    1 => job.despawn_row(i),
                     2 => {
                         let e = job.spawn((Position { x: p.x[i], y: 1.0 }, Velocity { x: 2.0, y: 0.0 }));
                         job.add(e, Frozen { since: 0.0 });
@@ -67,7 +67,7 @@ fn schedule() -> Schedule {
             }
         })
         .removes::<Hot>()
-        .destroys()
+        .despawns()
         .spawns::<(Position, Velocity)>()
         .adds::<Frozen>(),
     );

@@ -101,13 +101,13 @@ fn run(case: Case, frames: u64) -> (Outcome, f64) {
         System::rows::<Read<B>>("churn", move |job, _| {
             let mine = (churn as usize).saturating_sub(job.first_row()).min(job.len());
             for row in 0..mine {
-                job.destroy_row(row);
+                job.despawn_row(row);
             }
             for v in 0..mine as u32 {
                 job.spawn((A { v }, B { v: 0.0, w: 0.0 }));
             }
         })
-        .destroys()
+        .despawns()
         .spawns::<(A, B)>(),
     );
     let mut simulation = match Simulation::new(world, schedule, Workers::Local) {
@@ -194,10 +194,10 @@ fn tables_that_nothing_writes_fill_most_of_the_memory() {
     schedule.add(System::rows::<Write<A>>("count", |_, mut a| a.v.map(|v| v + 1)));
     schedule.add(
         System::rows::<Read<B>>("churn", |job, _| {
-            job.destroy_row(0);
+            job.despawn_row(0);
             job.spawn((A { v: 1 }, B { v: 0.0, w: 0.0 }));
         })
-        .destroys()
+        .despawns()
         .spawns::<(A, B)>(),
     );
     let mut simulation = Simulation::new(world, schedule, Workers::Local).expect("there is room");

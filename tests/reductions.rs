@@ -5,8 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hypostyle::{
-    Component, Entities, Entity, FieldJoin, JobFailure, NamedQuery, Read, Reduce, Resource, Schedule, ScheduleError,
-    Simulation, StepError, System, Without, Workers, World,
+    Component, Entities, Entity, FieldJoin, JobFailure, Read, Reduce, Resource, Schedule, ScheduleError, Simulation,
+    StepError, System, Without, Workers, World, dynamic,
 };
 
 #[derive(Component, Clone, Copy)]
@@ -170,10 +170,10 @@ fn of_no_rows_is_the_empty_value_and_not_the_last_one() {
 
 /// Sums an array of doubles, as another language would.
 fn by_name(name: &str) -> System {
-    let query = NamedQuery::new().read("charge").without("hidden");
-    System::by_name(name, query, |job| {
+    let query = dynamic::Query::new().read("charge").without("hidden");
+    dynamic::system(name, query, |job| {
         let column = &mut job.columns()[0];
-        let hypostyle::ColumnBytes::Read(bytes) = column.bytes else { return Err("it reads".into()) };
+        let hypostyle::dynamic::ColumnBytes::Read(bytes) = column.bytes else { return Err("it reads".into()) };
         let values: Vec<f64> = bytes.as_chunks::<8>().0.iter().map(|value| f64::from_le_bytes(*value)).collect();
         let total = total(&values);
         let mut packed = Vec::new();

@@ -1,8 +1,8 @@
 //! Faults that were there once, each as the smallest program that shows it.
 
 use hypostyle::{
-    Bool, Changed, ColumnBytes, Component, Entities, Entity, NamedJob, NamedQuery, Publication, Read, Resource,
-    Schedule, Simulation, System, With, Without, Workers, World, WorldError, Write,
+    Bool, Changed, Component, Entities, Entity, Publication, Read, Resource, Schedule, Simulation, System, With,
+    Without, Workers, World, WorldError, Write, dynamic,
 };
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -336,11 +336,11 @@ fn a_handle_of_a_spawn_that_is_written_densely_is_the_real_one() {
                     let ends = job.frame().is_multiple_of(2);
                     for to in links.to.iter().filter(|_| ends) {
                         job.spawn(Key { value: 5000 });
-                        job.destroy(to[1]);
+                        job.despawn(to[1]);
                     }
                 })
                 .spawns::<Key>()
-                .destroys()
+                .despawns()
                 .stage("late"),
             );
             let builder = Simulation::builder().workers(workers).publish_every(publish_every);
@@ -356,7 +356,7 @@ fn a_handle_of_a_spawn_that_is_written_densely_is_the_real_one() {
                 }
             }
             let report = simulation.step(0.1).expect("nothing fails").clone();
-            assert_eq!((report.total().destroyed, report.total().stale), (200, 0));
+            assert_eq!((report.total().despawned, report.total().stale), (200, 0));
             let left: Vec<u32> = keys(simulation.world()).into_iter().filter(|key| *key < 1000).collect();
             assert_eq!(left, [0; 0], "the children ended, and no one else");
             assert_eq!(keys(simulation.world()).len(), 100 + 200);
@@ -369,20 +369,22 @@ fn a_handle_written_densely_by_name_is_the_real_one() {
     let mut world = linked_world();
     let parents = world.spawn_batch((0..300).map(|_| Links { to: [Entity::NULL; 2] })).expect("there is room");
     let mut schedule = Schedule::new();
-    let query = NamedQuery::new().write("links").write("heat");
-    schedule.add(System::by_name("idle", query, |_| Ok(())).job_rows(64));
-    let query = NamedQuery::new().write("links");
-    let kernel = |job: &mut NamedJob<'_, '_, '_>| {
+    let query = dynamic::Query::new().write("links").write("heat");
+    schedule.add(dynamic::system("idle", query, |_| Ok(())).job_rows(64));
+    let query = dynamic::Query::new().write("links");
+    let kernel = |job: &mut dynamic::Job<'_, '_, '_>| {
         for row in 0..job.len() {
             let handle = job.reserved(0);
             let made = job.spawn_named(&["key"], 1, &(row as u32).to_le_bytes())?;
             assert_eq!(made, [handle]);
-            let ColumnBytes::Write(bytes) = &mut job.columns()[0].bytes else { return Err("it is written".into()) };
+            let dynamic::ColumnBytes::Write(bytes) = &mut job.columns()[0].bytes else {
+                return Err("it is written".into());
+            };
             bytes[16 * row..16 * row + 8].copy_from_slice(&handle.to_bits().to_le_bytes());
         }
         Ok(())
     };
-    schedule.add(System::by_name("spawn", query, kernel).spawns_named("key").job_rows(64));
+    schedule.add(dynamic::system("spawn", query, kernel).spawns_named("key").job_rows(64));
     let mut simulation = simulation(world, schedule);
     let report = simulation.step(0.1).expect("nothing fails");
     assert_eq!((report.patches[0].dense_rows, report.patches[1].dense_rows), (0, 300));
@@ -406,7 +408,7 @@ fn a_reserved_handle_of_another_job_or_frame_is_stale() {
             let kept = *KEPT.lock().expect("no kernel panics").get_or_insert(fresh);
             match job.frame() {
                 1 => {}
-                2 => job.destroy(kept),
+                2 => job.despawn(kept),
                 3 => job.set(kept, Key { value: 77 }),
                 4 => job.add(kept, Key { value: 78 }),
                 5 => job.set(own, Links { to: [kept, fresh] }),
@@ -418,15 +420,15 @@ fn a_reserved_handle_of_another_job_or_frame_is_stale() {
         .spawns::<(Key, Links)>()
         .sets::<(Key, Links)>()
         .adds::<Key>()
-        .destroys()
+        .despawns()
         .sets_resource::<Best>(),
     );
-    schedule.add(System::rows::<Read<Links>>("use", |job, links| job.destroy(links.to[0][0])).destroys().stage("late"));
+    schedule.add(System::rows::<Read<Links>>("use", |job, links| job.despawn(links.to[0][0])).despawns().stage("late"));
     let mut simulation = simulation(world, schedule);
     for frame in 1..=5u32 {
         let report = simulation.step(0.1).expect("nothing fails");
         assert_eq!(report.patches[0].stale, u64::from(frame > 1), "frame {frame}");
-        assert_eq!(report.patches[0].destroyed, 0);
+        assert_eq!(report.patches[0].despawned, 0);
         assert_eq!(keys(simulation.world()), (1..=frame).collect::<Vec<_>>(), "nobody else is meant");
     }
     let to = simulation.world().get::<Links>(own).expect("it has links").to;
@@ -435,11 +437,11 @@ fn a_reserved_handle_of_another_job_or_frame_is_stale() {
     assert_eq!(simulation.step(0.1).expect("nothing fails").patches[0].stale, 2, "two handles of one value");
     // the new one has links too, from now on
     let report = simulation.step(0.1).expect("nothing fails");
-    assert_eq!((report.patches[0].stale, report.patches[0].destroyed), (1, 0));
+    assert_eq!((report.patches[0].stale, report.patches[0].despawned), (1, 0));
     assert_eq!(simulation.world().resource::<Best>().expect("it was set").who, Entity::NULL);
     // written densely it names nobody, whoever uses it
     let report = simulation.step(0.1).expect("nothing fails");
-    assert!(report.patches[1].stale > 0 && report.patches[1].destroyed == 0);
+    assert!(report.patches[1].stale > 0 && report.patches[1].despawned == 0);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 use hypostyle::{
-    AnyOf, Bool, Changed, Component, Entity, JobError, NamedQuery, Read, Resource, Schedule, ScheduleError, Simulation,
-    StepError, System, With, Without, Workers, World, WorldError, Write,
+    AnyOf, Bool, Changed, Component, Entity, JobError, Read, Resource, Schedule, ScheduleError, Simulation, StepError,
+    System, With, Without, Workers, World, WorldError, Write, dynamic,
 };
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -62,7 +62,7 @@ fn of_many_deposits_in_few_cells_the_last_one_counts() {
 #[test]
 fn a_set_is_overwritten_where_all_of_it_is() {
     for (commands, applied, overwritten) in [
-        // c: the cell, n: its count, l: its level, a: add what is there, r: remove, d: destroy
+        // c: the cell, n: its count, l: its level, a: add what is there, r: remove, d: despawn
         ("c", 1, 0),
         ("cc", 1, 1),
         ("cac", 1, 2),
@@ -78,12 +78,12 @@ fn a_set_is_overwritten_where_all_of_it_is() {
         ("dcc", 2, 1),
     ] {
         let (world, _) = world(1, 1);
-        let query = NamedQuery::new().read("from");
-        let system = System::by_name("obey", query, move |job| {
-            use hypostyle::Targets::Entities;
+        let query = dynamic::Query::new().read("from");
+        let system = dynamic::system("obey", query, move |job| {
+            use hypostyle::dynamic::Targets::Entities;
             let cell = match &job.columns()[0].bytes {
-                hypostyle::ColumnBytes::Read(bytes) => u64::from_le_bytes(bytes[..8].try_into()?),
-                hypostyle::ColumnBytes::Write(_) => return Err("it is read".into()),
+                hypostyle::dynamic::ColumnBytes::Read(bytes) => u64::from_le_bytes(bytes[..8].try_into()?),
+                hypostyle::dynamic::ColumnBytes::Write(_) => return Err("it is read".into()),
             };
             let cell = [Entity::from_bits(cell)];
             let (one, both) = ([7u8; 4], [7u8; 8]);
@@ -94,12 +94,12 @@ fn a_set_is_overwritten_where_all_of_it_is() {
                     'l' => job.set_named("cell.level", Entities(&cell), &one)?,
                     'a' => job.add_named("cell", Entities(&cell), &both)?,
                     'r' => job.remove_named("cell", Entities(&cell))?,
-                    _ => job.destroy_all(Entities(&cell))?,
+                    _ => job.despawn_all(Entities(&cell))?,
                 }
             }
             Ok(())
         });
-        let system = system.sets_named("cell").adds_named("cell").removes_named("cell").destroys();
+        let system = system.sets_named("cell").adds_named("cell").removes_named("cell").despawns();
         let (_, counts) = run_once(world, system);
         assert_eq!((counts.applied, counts.overwritten), (applied, overwritten), "{commands}: {counts:?}");
     }
@@ -182,7 +182,7 @@ fn a_query_that_nothing_can_match_names_the_contradiction() {
     let error = world.query::<(Changed<From>, Without<From>)>(|_, _| ()).unwrap_err();
     assert!(matches!(error, WorldError::Contradiction { component } if component == "from"));
     let typed = System::rows::<(With<Cell>, Without<Cell>)>("s", |_, _| ());
-    let named = System::by_name("s", NamedQuery::new().with("cell").without("cell"), |_| Ok(()));
+    let named = dynamic::system("s", dynamic::Query::new().with("cell").without("cell"), |_| Ok(()));
     for system in [typed, named] {
         let (world, _) = self::world(1, 1);
         let mut schedule = Schedule::new();
@@ -278,8 +278,8 @@ fn kernels_take_typed_errors_and_texts() {
         Ok(())
     }));
     assert!(said.contains("invalid digit"), "{said}");
-    let said = failure(System::by_name("s", NamedQuery::new().read("cell"), |job| {
-        let rows = hypostyle::Targets::Rows(&[9]);
+    let said = failure(dynamic::system("s", dynamic::Query::new().read("cell"), |job| {
+        let rows = hypostyle::dynamic::Targets::Rows(&[9]);
         assert!(matches!(job.set_named("cell", rows, &[0; 8]), Err(JobError::NoRow { row: 9, rows: 1 })));
         assert!(matches!(job.set_named("cell", rows, &[0; 3]), Err(JobError::Values { each: 8, got: 3, .. })));
         assert!(matches!(

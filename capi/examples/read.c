@@ -60,7 +60,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < 64 && argv[2][i] != 0 && argv[2][i] != '.'; i++)
         component[i] = argv[2][i];
 
-    hypostyle_region *region = NULL;
+    hypostyle_reader *region = NULL;
     if (hypostyle_open(argv[1], &region) != HYPOSTYLE_STATUS_OK)
         return failed(argv[1]);
 
@@ -79,7 +79,7 @@ int main(int argc, char **argv) {
         }
         seen = hypostyle_generation(snapshot);
         code = show(snapshot, argv[2], component);
-        hypostyle_unpin(snapshot);
+        hypostyle_release(snapshot);
     }
     hypostyle_close(region);
     return code;

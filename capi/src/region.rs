@@ -13,7 +13,7 @@ use crate::text::{c_string, check, put, text};
 
 /// An open region: a simulation's shared memory, read-only.
 #[allow(non_camel_case_types)]
-pub struct hypostyle_region {
+pub struct hypostyle_reader {
     _opaque: [u8; 0],
 }
 
@@ -37,7 +37,7 @@ pub extern "C" fn hypostyle_version() -> *const c_char {
 /// `target` is null or zero-terminated, `region` null or writable. The region's writer keeps to the protocol: regions
 /// belong to one user (mode 0600), and nobody else writes to their files.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn hypostyle_open(target: *const c_char, region: *mut *mut hypostyle_region) -> hypostyle_status {
+pub unsafe extern "C" fn hypostyle_open(target: *const c_char, region: *mut *mut hypostyle_reader) -> hypostyle_status {
     guard(|| {
         check(region, "region")?;
         // SAFETY: the caller's duty.
@@ -60,13 +60,13 @@ pub unsafe extern "C" fn hypostyle_open(target: *const c_char, region: *mut *mut
 /// Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned. Waits of other threads on it end
 /// within a fraction of a second, with HYPOSTYLE_STATUS_CLOSED.
 #[unsafe(no_mangle)]
-pub extern "C" fn hypostyle_close(region: *mut hypostyle_region) -> hypostyle_status {
+pub extern "C" fn hypostyle_close(region: *mut hypostyle_reader) -> hypostyle_status {
     guard(|| REGIONS.remove(region).map(drop))
 }
 
 /// The newest published generation; 0: none yet (or a region that is not open).
 #[unsafe(no_mangle)]
-pub extern "C" fn hypostyle_newest(region: *const hypostyle_region) -> u64 {
+pub extern "C" fn hypostyle_newest(region: *const hypostyle_reader) -> u64 {
     guard_value(0, || Ok(REGIONS.get(region)?.reader.newest()))
 }
 
@@ -75,7 +75,7 @@ pub extern "C" fn hypostyle_newest(region: *const hypostyle_region) -> u64 {
 /// # Safety
 /// `alive` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn hypostyle_is_alive(region: *const hypostyle_region, alive: *mut bool) -> hypostyle_status {
+pub unsafe extern "C" fn hypostyle_is_alive(region: *const hypostyle_reader, alive: *mut bool) -> hypostyle_status {
     guard(|| {
         check(alive, "alive")?;
         let answer = REGIONS.get(region)?.reader.is_alive()?;
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn hypostyle_is_alive(region: *const hypostyle_region, ali
 /// `generation` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hypostyle_wait(
-    region: *const hypostyle_region,
+    region: *const hypostyle_reader,
     after: u64,
     timeout_seconds: f64,
     generation: *mut u64,
@@ -168,19 +168,19 @@ fn wait(
 /// The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null where the region
 /// is not open. Valid until the region is closed.
 #[unsafe(no_mangle)]
-pub extern "C" fn hypostyle_layout_toml(region: *const hypostyle_region) -> *const c_char {
+pub extern "C" fn hypostyle_layout_toml(region: *const hypostyle_reader) -> *const c_char {
     guard_value(std::ptr::null(), || Ok(REGIONS.get(region)?.toml.as_ptr()))
 }
 
 /// How many columns the layout declares; 0 where the region is not open.
 #[unsafe(no_mangle)]
-pub extern "C" fn hypostyle_column_count(region: *const hypostyle_region) -> u32 {
+pub extern "C" fn hypostyle_column_count(region: *const hypostyle_reader) -> u32 {
     guard_value(0, || Ok(REGIONS.get(region)?.columns.len() as u32))
 }
 
 /// The name of a declared column (`position.x`); null beyond the last. Valid until the region is closed.
 #[unsafe(no_mangle)]
-pub extern "C" fn hypostyle_column_name(region: *const hypostyle_region, index: u32) -> *const c_char {
+pub extern "C" fn hypostyle_column_name(region: *const hypostyle_reader, index: u32) -> *const c_char {
     guard_value(std::ptr::null(), || {
         let region = REGIONS.get(region)?;
         let count = region.columns.len();

@@ -6,7 +6,7 @@ use std::ffi::{c_char, c_void};
 use hypostyle::{Entity, FieldType, Presence, ScalarType, TableView};
 
 use crate::handles::{REGIONS, SNAPSHOTS, Snapshot};
-use crate::region::hypostyle_region;
+use crate::region::hypostyle_reader;
 use crate::status::{Failure, guard, guard_value, hypostyle_status};
 use crate::text::{check, put, text};
 
@@ -79,14 +79,14 @@ pub struct hypostyle_presence {
     pub word_count: u64,
 }
 
-/// Pins the newest generation; the simulation goes on meanwhile. It is held until `hypostyle_unpin`: the memory that
+/// Pins the newest generation; the simulation goes on meanwhile. It is held until `hypostyle_release`: the memory that
 /// it names is not used again before. A process that dies unpins.
 ///
 /// # Safety
 /// `snapshot` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hypostyle_pin(
-    region: *const hypostyle_region,
+    region: *const hypostyle_reader,
     snapshot: *mut *mut hypostyle_snapshot,
 ) -> hypostyle_status {
     guard(|| {
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn hypostyle_pin(
 /// # Safety
 /// Nobody uses those pointers any more.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn hypostyle_unpin(snapshot: *mut hypostyle_snapshot) -> hypostyle_status {
+pub unsafe extern "C" fn hypostyle_release(snapshot: *mut hypostyle_snapshot) -> hypostyle_status {
     guard(|| SNAPSHOTS.remove(snapshot).map(drop))
 }
 

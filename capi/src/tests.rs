@@ -52,14 +52,14 @@ fn world(test: &str) -> (World, CString) {
     (world, CString::new(name).expect("no zero"))
 }
 
-fn open(name: &CStr) -> *mut hypostyle_region {
+fn open(name: &CStr) -> *mut hypostyle_reader {
     let mut region = null_mut();
     // SAFETY: a string, an output, and this process's own writer.
     assert_eq!(unsafe { hypostyle_open(name.as_ptr(), &mut region) }, Status::Ok, "{}", error());
     region
 }
 
-fn pin(region: *const hypostyle_region) -> *mut hypostyle_snapshot {
+fn pin(region: *const hypostyle_reader) -> *mut hypostyle_snapshot {
     let mut snapshot = null_mut();
     // SAFETY: an output.
     assert_eq!(unsafe { hypostyle_pin(region, &mut snapshot) }, Status::Ok, "{}", error());
@@ -132,7 +132,7 @@ fn what_changed_since_a_generation_is_told() {
     assert_eq!(changed(snapshot, table, c"position.z", since), Err(Status::UnknownName));
     assert_eq!(changed(snapshot, 99, c"position.x", since), Err(Status::BadArgument));
     // SAFETY: nothing of it is used any more.
-    assert_eq!(unsafe { hypostyle_unpin(snapshot) }, Status::Ok);
+    assert_eq!(unsafe { hypostyle_release(snapshot) }, Status::Ok);
     let since = hypostyle_newest(region);
     world.add_where::<(With<Position>, Without<Tag>), Tag>(Tag).expect("there is room");
     world.publish().expect("published");
@@ -141,7 +141,7 @@ fn what_changed_since_a_generation_is_told() {
     assert_eq!(changed(snapshot, full.expect("it went to another table"), c"position.x", since), Ok(vec![1, 1, 1]));
     assert_eq!(changed(snapshot, table, c"position.x", since), Ok(vec![]));
     // SAFETY: nothing of it is used any more.
-    assert_eq!(unsafe { hypostyle_unpin(snapshot) }, Status::Ok);
+    assert_eq!(unsafe { hypostyle_release(snapshot) }, Status::Ok);
     assert_eq!(hypostyle_close(region), Status::Ok);
 }
 
@@ -195,7 +195,7 @@ fn a_region_is_read_in_place() {
     assert_eq!(hypostyle_close(region), Status::Ok);
     assert_eq!(hypostyle_entity_count(snapshot), 3, "a snapshot outlives the region's handle");
     // SAFETY: nothing of it is used any more.
-    assert_eq!(unsafe { hypostyle_unpin(snapshot) }, Status::Ok);
+    assert_eq!(unsafe { hypostyle_release(snapshot) }, Status::Ok);
 }
 
 #[test]
@@ -250,8 +250,8 @@ fn wrong_arguments_are_answered() {
         let (mut index, mut row) = (0, 0);
         assert_eq!(hypostyle_locate(snapshot, u64::MAX, &mut index, &mut row), Status::Absent);
         assert_eq!(hypostyle_is_alive(region, null_mut()), Status::BadArgument);
-        assert_eq!(hypostyle_unpin(snapshot), Status::Ok);
-        assert_eq!(hypostyle_unpin(snapshot), Status::BadArgument, "a second time");
+        assert_eq!(hypostyle_release(snapshot), Status::Ok);
+        assert_eq!(hypostyle_release(snapshot), Status::BadArgument, "a second time");
     }
     assert!(error().contains("not open"), "{}", error());
     assert_eq!((hypostyle_generation(snapshot), hypostyle_table_count(snapshot)), (0, 0));
@@ -281,7 +281,7 @@ fn a_wait_ends_when_the_writer_does() {
         Some(hypostyle_table_rows(snapshot, 0))
     );
     // SAFETY: nothing of it is used any more.
-    assert_eq!(unsafe { hypostyle_unpin(snapshot) }, Status::Ok);
+    assert_eq!(unsafe { hypostyle_release(snapshot) }, Status::Ok);
     assert_eq!(hypostyle_close(region), Status::Ok);
 }
 

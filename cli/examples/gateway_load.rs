@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
-use hypostyle_gateway::{Gateway, Options, Stopper};
+use hypostyle_gateway::{Gateway, GatewayOptions, Stopper};
 use serde_json::{Value, json};
 
 #[derive(Component, Clone, Copy)]
@@ -76,9 +76,9 @@ struct Serving {
 impl Serving {
     fn of(world: &World) -> Serving {
         let reader = world.reader().unwrap();
-        let mut options = Options::new("127.0.0.1:0".parse().unwrap(), "load");
+        let mut options = GatewayOptions::new("127.0.0.1:0".parse().unwrap(), "load");
         options.clients_max = 1000;
-        let gateway = Gateway::bind(Box::new(move || reader.another()), options).unwrap();
+        let gateway = Gateway::bind(Box::new(move || reader.try_clone()), options).unwrap();
         let (address, stopper) = (gateway.address(), gateway.stopper());
         let thread = std::thread::Builder::new().name("gateway".to_owned()).spawn(move || gateway.run().unwrap());
         Serving { address, stopper, thread: Some(thread.unwrap()) }

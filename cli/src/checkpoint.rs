@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hypostyle::RegionTarget;
-use hypostyle::checkpoint::{self, CheckpointFile, Damage, Options, Report};
+use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, Damage, Report};
 use hypostyle::journal::Journal;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ fn parse_note(text: &str) -> Result<(String, String), String> {
 
 /// Runs `checkpoint`.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    let mut options = Options::default().level(args.level);
+    let mut options = CheckpointOptions::default().level(args.level);
     options.notes.clone_from(&args.note);
     options.check()?;
     let mut opened = args.source.open()?;
@@ -254,7 +254,7 @@ fn verify_journal(path: &Path, json: bool, out: &mut dyn Write, answers: &mut Ve
         "bytes": found.bytes,
         "frames": [first.frame, last.frame],
         "damaged": found.damaged,
-        "torn": journal.torn().map(ToString::to_string),
+        "truncated_tail": journal.truncated_tail().map(ToString::to_string),
         "finished": found.finished,
         "recording": format!("{:016x}", journal.recording_id()),
     }));
@@ -270,7 +270,7 @@ fn verify_journal(path: &Path, json: bool, out: &mut dyn Write, answers: &mut Ve
         )?;
         let unfinished = "it was not finished: its writer died or still records, and later frames may be missing";
         let unfinished = (!found.finished && found.damaged.is_empty()).then(|| unfinished.to_owned());
-        for line in found.damaged.iter().chain(&journal.torn().map(ToString::to_string)).chain(&unfinished) {
+        for line in found.damaged.iter().chain(&journal.truncated_tail().map(ToString::to_string)).chain(&unfinished) {
             writeln!(out, "  {line}")?;
         }
     }

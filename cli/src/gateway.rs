@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use hypostyle_gateway::{Gateway, GatewayError, Options};
+    use hypostyle_gateway::{Gateway, GatewayError, GatewayOptions};
 
     use crate::failure::{self, Failure};
     use crate::open::open;
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     use crate::{put_json, trace};
 
     let stop = Stop::catch()?;
-    let mut options = Options::new(args.listen, args.region.to_string());
+    let mut options = GatewayOptions::new(args.listen, args.region.to_string());
     options.rate_hz_max = args.rate;
     options.components = args.components.clone();
     options.inputs = args.inputs.clone();

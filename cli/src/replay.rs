@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use hypostyle::checkpoint::{self, Options};
+use hypostyle::checkpoint::{self, CheckpointOptions};
 use hypostyle::journal::Journal;
 use hypostyle::{Reader, World};
 use serde_json::{Value, json};
@@ -113,7 +113,7 @@ fn put(
     let report = match &args.output {
         None => None,
         Some(path) => {
-            let mut options = Options::default();
+            let mut options = CheckpointOptions::default();
             options.notes = notes.to_vec();
             Some(checkpoint::write(&snapshot, path, &options).map_err(Failure::from)?)
         }

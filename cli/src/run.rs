@@ -286,7 +286,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     }
     drop(reader);
     simulation.close();
-    simulation.set_keep(keep);
+    simulation.set_keep_region(keep);
     match report.checkpoints.and_then(|kept| kept.failure) {
         Some(error) => Err(Failure::from(error).before("the newest checkpoint was not written")),
         None if interrupted => Err(Failure::told(failure::INTERRUPTED)),
@@ -387,7 +387,7 @@ fn make(args: &Args, options: &SceneOptions) -> Outcome<World> {
 fn resume(args: &Args, schedule: &Schedule) -> Outcome<World> {
     let region = args.region.as_ref().ok_or_else(|| Failure::usage("--resume needs --region"))?;
     // kept until the run has ended well: whatever fails, nothing is lost
-    let world = World::builder().keep(true).resume(region)?;
+    let world = World::builder().keep_region(true).resume(region)?;
     check_scene(args, schedule, &world, &format!("region {region}"))?;
     Ok(world)
 }
@@ -460,7 +460,7 @@ fn frames(
         }
         if args.keep && simulation.world().generation() > 0 {
             // before there was a generation nobody could have gone on from it
-            simulation.set_keep(true);
+            simulation.set_keep_region(true);
         }
         let report = ran?;
         meter.add(&report, now, simulation.world().entity_count());

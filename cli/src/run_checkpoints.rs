@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hypostyle::checkpoint::{self, CheckpointFile, Keeper, KeeperOptions, Kept, Options};
-use hypostyle::journal::{Compress, Entry, Journal, Recorded, Recorder, RecorderOptions, WhenBehind};
+use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, Keeper, KeeperOptions, Kept};
+use hypostyle::journal::{Backpressure, Compress, Entry, Journal, Recorded, Recorder, RecorderOptions};
 use hypostyle::{Simulation, World, WorldBuilder};
 use serde_json::{Value, json};
 
@@ -49,17 +49,17 @@ pub(crate) struct CheckpointArgs {
     /// Leave generations out rather than wait when the recorder is behind.
     #[arg(long, requires = "record")]
     record_skip: bool,
-    /// Whether to compress what changes densely: where there is time to spare, never, or always.
+    /// When to compress records of columns that changed in many places.
     #[arg(long, requires = "record", value_enum, value_name = "WHEN", default_value_t)]
     record_compress: RecordCompress,
 }
 
-/// When to compress what changes densely.
+/// When to compress records of columns that changed in many places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum RecordCompress {
     /// Where it takes at most an eighth of the time.
     #[default]
-    Spare,
+    WhenIdle,
     /// Not at all.
     Never,
     /// However long it takes.
@@ -68,8 +68,8 @@ enum RecordCompress {
 
 impl CheckpointArgs {
     /// How to write states of a run.
-    fn how(&self, scene: &dyn Scene, options: &SceneOptions) -> Options {
-        let mut how = Options::default()
+    fn how(&self, scene: &dyn Scene, options: &SceneOptions) -> CheckpointOptions {
+        let mut how = CheckpointOptions::default()
             .level(self.checkpoint_level)
             .note("scene", scene.name())
             .note("seed", options.seed.to_string());
@@ -97,9 +97,9 @@ impl CheckpointArgs {
         };
         let mut how = RecorderOptions::new(directory);
         how.checkpoint_every = self.checkpoint_every.unwrap_or(how.checkpoint_every);
-        how.when_behind = if self.record_skip { WhenBehind::Skip } else { WhenBehind::Wait };
+        how.backpressure = if self.record_skip { Backpressure::Skip } else { Backpressure::Wait };
         how.compress = match self.record_compress {
-            RecordCompress::Spare => Compress::Spare,
+            RecordCompress::WhenIdle => Compress::WhenIdle,
             RecordCompress::Never => Compress::Never,
             RecordCompress::Always => Compress::Always,
         };

@@ -113,8 +113,9 @@ impl Report {
         }
         let notice = simulation.workers();
         let fallback = notice.fallback.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
-        let asked = if notice.asked == notice.got { String::new() } else { format!(", asked for {}", notice.asked) };
-        table.pair("workers", format!("{}{asked}{fallback}", notice.got));
+        let asked =
+            if notice.requested == notice.actual { String::new() } else { format!(", asked for {}", notice.requested) };
+        table.pair("workers", format!("{}{asked}{fallback}", notice.actual));
         let deaths =
             format!("{} workers died, {} jobs ran again", text::count(meter.deaths), text::count(meter.retries));
         table.pair("deaths", deaths);
@@ -169,7 +170,7 @@ impl Report {
             ">applied",
             ">overwritten",
             ">spawned",
-            ">destroyed",
+            ">despawned",
             ">stale",
             ">absent",
             ">refused",
@@ -181,7 +182,7 @@ impl Report {
                 counts.applied,
                 counts.overwritten,
                 counts.spawned,
-                counts.destroyed,
+                counts.despawned,
                 counts.stale,
                 counts.absent,
                 counts.refused,
@@ -226,8 +227,8 @@ impl Report {
             },
             "ns_per_entity": meter.ns_per_entity(),
             "workers": {
-                "asked": notice.asked.to_string(),
-                "got": notice.got.to_string(),
+                "requested": notice.requested.to_string(),
+                "actual": notice.actual.to_string(),
                 "fallback": notice.fallback,
                 "each": self.workers_json(),
             },
@@ -289,7 +290,7 @@ fn patches_json(system: &str, counts: &PatchCounts) -> Value {
         "applied": counts.applied,
         "overwritten": counts.overwritten,
         "spawned": counts.spawned,
-        "destroyed": counts.destroyed,
+        "despawned": counts.despawned,
         "stale": counts.stale,
         "absent": counts.absent,
         "refused": counts.refused,

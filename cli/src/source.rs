@@ -129,7 +129,7 @@ pub(crate) fn journal(text: &str) -> Option<Source> {
 /// Opens a journal; what its writer left unfinished is told.
 pub(crate) fn open_journal(path: &Path) -> Outcome<Journal> {
     let journal = Journal::open(path)?;
-    if let Some(torn) = journal.torn() {
+    if let Some(torn) = journal.truncated_tail() {
         tracing::warn!("{torn}");
     }
     for gap in journal.gaps() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use hypostyle::checkpoint::{self, CheckpointError, Keeper, KeeperOptions, Options};
+use hypostyle::checkpoint::{self, CheckpointError, CheckpointOptions, Keeper, KeeperOptions};
 use hypostyle::{Reader, RegionTarget, Simulation, Workers, World};
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ fn run(simulation: &mut Simulation, scene: &dyn Scene, frames: u64) -> Vec<u64> 
 /// A generation's bytes, without the time at which they were written: rows, their order, stamps, changed bits, free
 /// slots, capacities.
 fn bytes(reader: &mut Reader, path: &Path) -> Vec<u8> {
-    checkpoint::write(&reader.pin().unwrap(), path, &Options::default().level(0)).unwrap();
+    checkpoint::write(&reader.pin().unwrap(), path, &CheckpointOptions::default().level(0)).unwrap();
     let mut bytes = std::fs::read(path).unwrap();
     let end = bytes.len() - 8;
     bytes[96..104].fill(0);
@@ -63,7 +63,7 @@ fn every_scene_goes_on_bit_for_bit() {
         let mut whole = begin(scene, entities, Workers::Local);
         run(&mut whole, scene, frames);
         let mut reader = whole.world().reader().unwrap();
-        let report = checkpoint::write(&reader.pin().unwrap(), &file, &Options::default()).unwrap();
+        let report = checkpoint::write(&reader.pin().unwrap(), &file, &CheckpointOptions::default()).unwrap();
         assert_eq!((report.frame, report.generation), (frames, whole.world().generation()));
         // the original goes on undisturbed
         let hashes = run(&mut whole, scene, frames);
@@ -311,7 +311,7 @@ fn keeper(simulation: &Simulation, directory: &Path, every: u64) -> Keeper {
         every_frames: Some(every),
         every: None,
         keep: 2,
-        options: Options::default(),
+        options: CheckpointOptions::default(),
     };
     Keeper::start(simulation.world().reader().unwrap(), simulation.world().frame(), options).unwrap()
 }
@@ -374,7 +374,7 @@ fn a_slow_keeper_hurries_when_it_is_waited_for() {
         every_frames: Some(1),
         every: None,
         keep: 2,
-        options: Options::default().pace_percent(percent),
+        options: CheckpointOptions::default().pace_percent(percent),
     };
     for percent in [0, 101] {
         let refused = Keeper::start(reader(), 0, options(percent)).err().unwrap();
@@ -407,7 +407,8 @@ fn a_held_generation_is_written_as_it_was() {
     assert_eq!((pinned.snapshot().hash(), pinned.snapshot().frame()), (hash, 3));
     let file = directory.path().join("held");
     let written = std::thread::scope(|scope| {
-        let write = scope.spawn(|| checkpoint::write(&pinned.snapshot(), &file, &Options::default()).unwrap());
+        let write =
+            scope.spawn(|| checkpoint::write(&pinned.snapshot(), &file, &CheckpointOptions::default()).unwrap());
         run(&mut simulation, scene, 6);
         write.join().unwrap()
     });

@@ -8,7 +8,7 @@ use std::io::BufRead as _;
 use std::path::Path;
 use std::process::Stdio;
 
-use hypostyle::checkpoint::{self, Options};
+use hypostyle::checkpoint::{self, CheckpointOptions};
 use hypostyle::{Component, Resource, World};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ fn world() -> World {
 
 fn save(world: &mut World, path: &Path) -> String {
     world.publish().unwrap();
-    checkpoint::write(&world.reader().unwrap().pin().unwrap(), path, &Options::default()).unwrap();
+    checkpoint::write(&world.reader().unwrap().pin().unwrap(), path, &CheckpointOptions::default()).unwrap();
     path.to_str().unwrap().to_owned()
 }
 

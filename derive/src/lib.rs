@@ -62,7 +62,7 @@ pub fn derive_bundle(input: TokenStream) -> TokenStream {
 
 /// Says how two values of a resource become one, field by field: see the trait.
 ///
-/// On each field: `#[reduce(sum)]`, `#[reduce(min)]` or `#[reduce(max)]`.
+/// On each field: `#[reduce(sum)]`, `#[reduce(min)]`, `#[reduce(max)]` or `#[reduce(or)]`.
 #[proc_macro_derive(Reduce, attributes(reduce, resource))]
 pub fn derive_reduce(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

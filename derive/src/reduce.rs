@@ -27,6 +27,7 @@ pub fn reduce(input: &DeriveInput) -> syn::Result<TokenStream> {
         let (kind, value, function) = match join.to_string().as_str() {
             "sum" => ("Summed", "ZERO", "plus"),
             "min" => ("Ordered", "LARGEST", "least"),
+            "or" => ("Bits", "CLEAR", "with_bits"),
             _ => ("Ordered", "SMALLEST", "greatest"),
         };
         let [kind, value, function] = [kind, value, function].map(|text| Ident::new(text, ty.span()));
@@ -48,14 +49,16 @@ pub fn reduce(input: &DeriveInput) -> syn::Result<TokenStream> {
     })
 }
 
-/// `sum`, `min` or `max`.
+/// `sum`, `min`, `max` or `or`.
 fn join(field: &Field) -> syn::Result<Ident> {
     let mut found: Option<Ident> = None;
     for attribute in field.attrs.iter().filter(|attribute| attribute.path().is_ident("reduce")) {
         attribute.parse_nested_meta(|meta| {
-            let known = ["sum", "min", "max"].iter().any(|name| meta.path.is_ident(name));
+            let known = ["sum", "min", "max", "or"].iter().any(|name| meta.path.is_ident(name));
             let Some(ident) = meta.path.get_ident().filter(|_| known) else {
-                return Err(meta.error("unknown join; a field has #[reduce(sum)], #[reduce(min)] or #[reduce(max)]"));
+                return Err(meta.error(
+                    "unknown join; a field has #[reduce(sum)], #[reduce(min)], #[reduce(max)] or #[reduce(or)]",
+                ));
             };
             if found.replace(ident.clone()).is_some() {
                 return Err(meta.error("a field has one join"));
@@ -64,7 +67,8 @@ fn join(field: &Field) -> syn::Result<Ident> {
         })?;
     }
     found.ok_or_else(|| {
-        let text = "a field that rows are reduced to needs #[reduce(sum)], #[reduce(min)] or #[reduce(max)]";
+        let text =
+            "a field that rows are reduced to needs #[reduce(sum)], #[reduce(min)], #[reduce(max)] or #[reduce(or)]";
         syn::Error::new(field.span(), text)
     })
 }

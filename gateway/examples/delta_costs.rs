@@ -51,7 +51,7 @@ fn deltas() {
                 continue;
             }
             let mut shadow = Shadow::new(Selection::view());
-            let mut before = shadow.look(&reader.pin().unwrap()).look;
+            let mut before = shadow.update(&reader.pin().unwrap()).revision;
             let mut state = State::new();
             let full = shadow.delta(None, &Selection::view(), (None, None), MESSAGE).into_messages(0);
             state.apply(&full, None, 1 << 30).unwrap();
@@ -62,7 +62,7 @@ fn deltas() {
                 let mut laps = [0.0; 3];
                 let snapshot = reader.pin().unwrap();
                 let begun = Instant::now();
-                let look = shadow.look(&snapshot).look;
+                let look = shadow.update(&snapshot).revision;
                 laps[0] = begun.elapsed().as_secs_f64();
                 drop(snapshot);
                 let begun = Instant::now();

@@ -330,19 +330,19 @@ impl Client {
         if self.app.engine.world().session != self.world.session {
             return Err((Code::Gone, "the region was replaced".to_owned()));
         }
-        let patience = self.app.options.patience;
+        let timeouts = self.app.options.timeouts;
         let Some(subscription) = &self.subscription else {
-            let late = self.began.elapsed() >= patience.subscribe;
+            let late = self.began.elapsed() >= timeouts.subscribe;
             return if late { Err((Code::Protocol, "there was no SUBSCRIBE".to_owned())) } else { Ok(()) };
         };
         let is_full = subscription.in_flight.len() >= subscription.window;
-        if is_full && self.had_room.elapsed() >= patience.acknowledge {
+        if is_full && self.had_room.elapsed() >= timeouts.acknowledge {
             return Err((Code::TooSlow, "the client does not acknowledge".to_owned()));
         }
-        if self.heard.elapsed() >= 3 * patience.ping {
+        if self.heard.elapsed() >= 3 * timeouts.ping {
             return Err((Code::TooSlow, "the client is not heard of".to_owned()));
         }
-        if self.pinged.elapsed() >= patience.ping {
+        if self.pinged.elapsed() >= timeouts.ping {
             self.pinged = Instant::now();
             let ping = self.socket.send(Message::Ping(Default::default()));
             if timeout(self.app.options.send_timeout, ping).await.is_err() {

@@ -22,7 +22,7 @@ use super::buffers::Buffers;
 use super::hello::{Now, World};
 use super::inputs::{Contained, Inputs};
 use super::metrics::{Metrics, add};
-use super::{GatewayError, Open, Options, Stopper};
+use super::{GatewayError, GatewayOptions, Open, Stopper};
 
 /// Bytes of remembered masks of boxes.
 const MASK_BYTES_MAX: usize = 64 << 20;
@@ -204,7 +204,11 @@ fn newest_of(reader: &mut Reader, before: Now) -> Now {
 }
 
 impl Engine {
-    pub(super) fn new(mut open: Open, options: &Options, stop: Stopper) -> Result<(Engine, Handle), GatewayError> {
+    pub(super) fn new(
+        mut open: Open,
+        options: &GatewayOptions,
+        stop: Stopper,
+    ) -> Result<(Engine, Handle), GatewayError> {
         let mut reader = open()?;
         let world = world_of(&reader, options.components.as_deref())?;
         let shadow = Shadow::new(world.shown.clone());
@@ -282,8 +286,8 @@ impl Engine {
 
     /// Takes what was asked; false where nobody can ask any more.
     fn take_asks(&mut self) -> bool {
-        let patience = if self.waiting.is_empty() { Duration::from_millis(100) } else { Duration::ZERO };
-        let mut next = match self.asks.recv_timeout(patience) {
+        let timeouts = if self.waiting.is_empty() { Duration::from_millis(100) } else { Duration::ZERO };
+        let mut next = match self.asks.recv_timeout(timeouts) {
             Ok(ask) => Some(ask),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return false,
@@ -304,7 +308,7 @@ impl Engine {
             }
             // whoever does not wait for its answer any more does not mind
             Ask::Knows { generation, reply } => {
-                let _ = reply.send(self.shadow.look_at(generation).is_some());
+                let _ = reply.send(self.shadow.revision_at(generation).is_some());
             }
             Ask::Look { reply } => {
                 self.look_if_due();
@@ -331,7 +335,7 @@ impl Engine {
             }
             #[cfg(feature = "export")]
             Ask::Another { reply } => {
-                if let Ok(reader) = self.reader.another() {
+                if let Ok(reader) = self.reader.try_clone() {
                     let _ = reply.send(reader);
                 }
             }
@@ -367,7 +371,7 @@ impl Engine {
         }
         // while it is pinned: what it contains is known for so long at least
         self.contained = self.handle.inputs.contained(snapshot.generation(), self.contained);
-        let report = self.shadow.look(&snapshot);
+        let report = self.shadow.update(&snapshot);
         drop(snapshot);
         self.looked = Some(begun);
         self.answers.clear();
@@ -398,7 +402,7 @@ impl Engine {
     }
 
     fn update(&mut self, ask: &UpdateAsk) -> Arc<Update> {
-        let look = self.shadow.look_at(ask.since).filter(|_| ask.since > 0);
+        let look = self.shadow.revision_at(ask.since).filter(|_| ask.since > 0);
         let since = look.map_or(0, |look| look.generation());
         let key = (since, ask.view.key, ask.subscription, ask.zstd);
         if let Some(update) = self.answers.get(&key) {

@@ -25,7 +25,7 @@ use super::guard::{Guard, Query, Refused};
 use super::hello::{Bounds, hex};
 use super::message::{self, CLIENT_BYTES_MAX};
 use super::metrics::add;
-use super::{Options, client, page, wishes};
+use super::{GatewayOptions, client, page, wishes};
 
 /// Full states under way over HTTP at a time.
 const SNAPSHOTS_MAX: usize = 4;
@@ -39,7 +39,7 @@ const FRAMES_MAX: usize = 1000;
 
 /// What all requests share.
 pub(super) struct App {
-    pub options: Options,
+    pub options: GatewayOptions,
     pub engine: Handle,
     pub began: Instant,
     pub stop: watch::Receiver<bool>,
@@ -49,7 +49,12 @@ pub(super) struct App {
 }
 
 impl App {
-    pub(super) fn new(options: Options, engine: Handle, address: SocketAddr, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        options: GatewayOptions,
+        engine: Handle,
+        address: SocketAddr,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let origins = options.origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).collect();
         let guard = Guard { token: options.token.clone(), origins, loopback_only: address.ip().is_loopback() };
         let clients = Arc::new(Semaphore::new(options.clients_max));

@@ -55,7 +55,7 @@ pub type Open = Box<dyn FnMut() -> Result<Reader, SnapshotError> + Send>;
 /// How a gateway serves.
 #[derive(Clone)]
 #[non_exhaustive]
-pub struct Options {
+pub struct GatewayOptions {
     /// Where it listens. Port 0: any free one.
     pub listen: SocketAddr,
     /// The region's name, for people.
@@ -80,7 +80,7 @@ pub struct Options {
     /// A message must fit into a client's socket within this time.
     pub send_timeout: Duration,
     /// How long it waits for other things.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
     /// Where the same frames are published beside it; `None`: nowhere.
     #[cfg(feature = "nats")]
     pub publish: Option<nats::Place>,
@@ -88,11 +88,11 @@ pub struct Options {
     pub timeline: Option<TimelinePicture>,
 }
 
-impl Options {
+impl GatewayOptions {
     /// The defaults: 60 Hz, everything, no token, 64 clients, messages of 1 MiB.
     #[must_use]
     pub fn new(listen: SocketAddr, region: impl Into<String>) -> Self {
-        Options {
+        GatewayOptions {
             listen,
             region: region.into(),
             rate_hz_max: 60.0,
@@ -104,7 +104,7 @@ impl Options {
             clients_max: 64,
             message_bytes_max: 1 << 20,
             send_timeout: Duration::from_secs(20),
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
             #[cfg(feature = "nats")]
             publish: None,
             timeline: None,
@@ -115,7 +115,7 @@ impl Options {
 /// How long a gateway waits for what a client does, or does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Patience {
+pub struct Timeouts {
     /// A request's head must be there within this time, however slowly it comes; default 5 s.
     pub head: Duration,
     /// A connection that did not become a WebSocket ends after this time; default 120 s.
@@ -128,9 +128,9 @@ pub struct Patience {
     pub ping: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Patience {
+        Timeouts {
             head: Duration::from_secs(5),
             request: Duration::from_secs(120),
             subscribe: Duration::from_secs(10),
@@ -208,7 +208,7 @@ impl Gateway {
     ///
     /// # Errors
     /// The region cannot be opened; an unknown component; the address is taken; an option out of bounds.
-    pub fn bind(open: Open, options: Options) -> Result<Gateway, GatewayError> {
+    pub fn bind(open: Open, options: GatewayOptions) -> Result<Gateway, GatewayError> {
         let bad = |what, found: String, expected| Err(GatewayError::Option { what, found, expected });
         if !(options.rate_hz_max.is_finite() && (0.1..=1000.0).contains(&options.rate_hz_max)) {
             return bad("the rate", format!("{} Hz", options.rate_hz_max), "it may be 0.1 to 1000 Hz");

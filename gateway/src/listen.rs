@@ -22,7 +22,7 @@ pub(super) async fn serve(listener: std::net::TcpListener, app: Arc<App>) -> std
     let router = http::router(Arc::clone(&app));
     let places = Arc::new(Semaphore::new(app.options.clients_max + CONNECTIONS_BESIDE));
     let mut stop = app.stop.clone();
-    let patience = app.options.patience;
+    let timeouts = app.options.timeouts;
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -44,10 +44,10 @@ pub(super) async fn serve(listener: std::net::TcpListener, app: Arc<App>) -> std
         tokio::spawn(async move {
             let _ = stream.set_nodelay(true);
             let mut server = hyper::server::conn::http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(patience.head).max_buf_size(HEAD_BYTES_MAX);
+            server.timer(TokioTimer::new()).header_read_timeout(timeouts.head).max_buf_size(HEAD_BYTES_MAX);
             let connection = server.serve_connection(TokioIo::new(stream), service).with_upgrades();
             // what goes wrong here is the other side's doing
-            let _ = tokio::time::timeout(patience.request, connection).await;
+            let _ = tokio::time::timeout(timeouts.request, connection).await;
             drop(place);
         });
     }

@@ -6,7 +6,7 @@ import hypostyle
 
 
 @hypostyle.system(writes=["velocity", "turned"], reads="position")
-def swirl(rows: hypostyle.Work, frame: hypostyle.Frame) -> None:
+def swirl(rows: hypostyle.Job, frame: hypostyle.Frame) -> None:
     """Turns velocities around the origin, all of them in each second frame."""
     if frame.frame % 2:
         return

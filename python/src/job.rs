@@ -9,9 +9,7 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use hypostyle::{
-    ColumnBytes, Entity, FieldType, JobError, KernelError, Layout, NamedJob, RandomKey, ScalarType, Targets,
-};
+use hypostyle::{Entity, FieldType, JobError, KernelError, Layout, RandomKey, ScalarType, dynamic};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -64,11 +62,11 @@ struct Column {
 }
 
 impl Column {
-    fn of(column: &mut hypostyle::NamedColumn<'_>) -> Self {
+    fn of(column: &mut hypostyle::dynamic::Column<'_>) -> Self {
         let (component, field, ty) = (column.component().to_owned(), column.field().to_owned(), column.ty);
         let (before, address, bytes, writable) = match &mut column.bytes {
-            ColumnBytes::Read(bytes) => (None, bytes.as_ptr().expose_provenance(), bytes.len(), false),
-            ColumnBytes::Write(bytes) => {
+            dynamic::ColumnBytes::Read(bytes) => (None, bytes.as_ptr().expose_provenance(), bytes.len(), false),
+            dynamic::ColumnBytes::Write(bytes) => {
                 // a column that Python never asks for is not touched
                 let (old, new) = bytes.addresses();
                 let before = (!std::ptr::eq(old, new)).then(|| old.expose_provenance());
@@ -117,8 +115,9 @@ fn handles(entities: &[Entity]) -> Column {
 enum Patch {
     Set(String, Rows, Vec<u8>),
     Add(String, Rows, Vec<u8>),
+    Accumulate(String, Rows, Vec<u8>),
     Remove(String, Rows),
-    Destroy(Rows),
+    Despawn(Rows),
     Spawn(Vec<String>, usize, Vec<u8>),
     Resource(String, Vec<u8>),
     Reduce(String, Vec<u8>),
@@ -131,10 +130,10 @@ enum Rows {
 }
 
 impl Rows {
-    fn targets(&self) -> Targets<'_> {
+    fn targets(&self) -> dynamic::Targets<'_> {
         match self {
-            Rows::Own(rows) => Targets::Rows(rows),
-            Rows::Any(entities) => Targets::Entities(entities),
+            Rows::Own(rows) => dynamic::Targets::Rows(rows),
+            Rows::Any(entities) => dynamic::Targets::Entities(entities),
         }
     }
 }
@@ -160,7 +159,7 @@ struct Open {
 }
 
 impl Open {
-    fn of(job: &mut NamedJob<'_, '_, '_>, resources: &[String]) -> Result<Self, JobError> {
+    fn of(job: &mut dynamic::Job<'_, '_, '_>, resources: &[String]) -> Result<Self, JobError> {
         let tables = job.tables().map(|mut table| Table {
             entities: handles(table.entities),
             matches: (!table.matches_all())
@@ -294,7 +293,7 @@ impl Job {
         })
     }
 
-    /// Notes a patch: `set`, `add`, `remove` or `destroy`. Targets are rows (4 bytes each) or handles (8 bytes each);
+    /// Notes a patch: `set`, `add`, `remove` or `despawn`. dynamic::Targets are rows (4 bytes each) or handles (8 bytes each);
     /// values are packed, one for each target or one for all.
     fn patch(&self, what: &str, name: String, own: bool, targets: &[u8], values: &[u8]) -> PyResult<()> {
         self.with(|open| {
@@ -314,8 +313,9 @@ impl Job {
             open.patches.push(match what {
                 "set" => Patch::Set(name, rows, values.to_vec()),
                 "add" => Patch::Add(name, rows, values.to_vec()),
+                "accumulate" => Patch::Accumulate(name, rows, values.to_vec()),
                 "remove" => Patch::Remove(name, rows),
-                _ => Patch::Destroy(rows),
+                _ => Patch::Despawn(rows),
             });
             Ok(())
         })
@@ -378,7 +378,11 @@ impl Job {
 }
 
 /// Calls a kernel, `run(job)`, and makes its patches.
-pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &[String]) -> Result<(), KernelError> {
+pub(crate) fn call(
+    job: &mut dynamic::Job<'_, '_, '_>,
+    run: &Py<PyAny>,
+    resources: &[String],
+) -> Result<(), KernelError> {
     let open = Open::of(job, resources)?;
     let weak = Arc::downgrade(&open.token);
     let made = Job {
@@ -423,8 +427,8 @@ pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &
     });
     let is_kept = !kept.is_empty();
     for (column, _) in job.columns().iter_mut().zip(written).filter(|(_, written)| *written) {
-        if let ColumnBytes::Write(bytes) = &mut column.bytes {
-            bytes.set_whole();
+        if let dynamic::ColumnBytes::Write(bytes) = &mut column.bytes {
+            bytes.assume_written();
         }
     }
     if is_kept {
@@ -440,12 +444,13 @@ pub(crate) fn call(job: &mut NamedJob<'_, '_, '_>, run: &Py<PyAny>, resources: &
     Ok(patches.iter().try_for_each(|patch| make(job, patch))?)
 }
 
-fn make(job: &mut NamedJob<'_, '_, '_>, patch: &Patch) -> Result<(), JobError> {
+fn make(job: &mut dynamic::Job<'_, '_, '_>, patch: &Patch) -> Result<(), JobError> {
     match patch {
         Patch::Set(name, rows, values) => job.set_named(name, rows.targets(), values),
         Patch::Add(name, rows, values) => job.add_named(name, rows.targets(), values),
+        Patch::Accumulate(name, rows, values) => job.accumulate_named(name, rows.targets(), values),
         Patch::Remove(name, rows) => job.remove_named(name, rows.targets()),
-        Patch::Destroy(rows) => job.destroy_all(rows.targets()),
+        Patch::Despawn(rows) => job.despawn_all(rows.targets()),
         Patch::Spawn(components, count, values) => {
             let names: Vec<&str> = components.iter().map(String::as_str).collect();
             job.spawn_named(&names, *count, values).map(drop)

@@ -26,7 +26,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<region::Region>()?;
+    module.add_class::<region::Reader>()?;
     module.add_class::<pin::Pin>()?;
     module.add_class::<memory::Memory>()?;
     module.add_class::<world::World>()?;

@@ -182,7 +182,7 @@ impl Pin {
     /// Writes the generation into a checkpoint; how many bytes that has.
     fn checkpoint(&self, py: Python<'_>, path: std::path::PathBuf, level: i32) -> PyResult<u64> {
         let pin = self.held()?;
-        let options = checkpoint::Options::default().level(level);
+        let options = checkpoint::CheckpointOptions::default().level(level);
         let written = py.detach(|| checkpoint::write(&pin.snapshot(), &path, &options));
         Ok(written.map_err(|failed| error("RegionError", failed.to_string()))?.file_bytes)
     }

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hypostyle::{Reader, RegionInfo, RegionTarget, SharedReader};
+use hypostyle::{RegionInfo, RegionTarget, SharedReader};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -21,13 +21,13 @@ type Lease = (usize, u32, Option<u64>, bool);
 
 /// An open region.
 #[pyclass(frozen, module = "hypostyle._native")]
-pub(crate) struct Region {
+pub(crate) struct Reader {
     source: Source,
     /// None: closed.
     reader: Mutex<Option<SharedReader>>,
 }
 
-impl Region {
+impl Reader {
     fn reader(&self) -> PyResult<SharedReader> {
         let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         reader.clone().ok_or_else(|| error("ClosedError", format!("region {} was closed", self.source)))
@@ -35,19 +35,19 @@ impl Region {
 }
 
 #[pymethods]
-impl Region {
+impl Reader {
     /// Opens a region by its name or path, or loads the state of a checkpoint or a journal's frame.
     #[new]
     fn new(py: Python<'_>, target: &str) -> PyResult<Self> {
         let source = Source::parse(target)?;
         let Source::Region(target) = &source else {
             let loaded = py.detach(|| source.load())?;
-            return Ok(Region { source, reader: Mutex::new(loaded.map(SharedReader::from)) });
+            return Ok(Reader { source, reader: Mutex::new(loaded.map(SharedReader::from)) });
         };
         // SAFETY: regions belong to this user alone (mode 0600, the owner is checked), and their writers are programs
         // that use this library; whoever opens one vouches for both, as the package's documentation says.
-        let reader = py.detach(|| unsafe { Reader::open(target) }).map_err(|error| of_snapshot(&error))?;
-        Ok(Region { source, reader: Mutex::new(Some(reader.into())) })
+        let reader = py.detach(|| unsafe { hypostyle::Reader::open(target) }).map_err(|error| of_snapshot(&error))?;
+        Ok(Reader { source, reader: Mutex::new(Some(reader.into())) })
     }
 
     #[getter]

@@ -72,10 +72,10 @@ pub(crate) fn scene_world(
     entities: Option<u64>,
     seed: u64,
     region: Option<&str>,
-    keep: bool,
+    keep_region: bool,
 ) -> PyResult<World> {
     let Chosen { scene, options } = Chosen::new(name, entities, seed)?;
-    let builder = hypostyle::World::builder().region(target(region)?).keep(keep);
+    let builder = hypostyle::World::builder().region(target(region)?).keep_region(keep_region);
     let made = py.detach(|| scene.world(&options, builder).map_err(|failed| failed.to_string()));
     World::of(made.map_err(|failed| error("HypostyleError", failed))?)
 }

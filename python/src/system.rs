@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hypostyle::{Comparison, FieldJoin, Loop, NamedQuery, Schedule, System, Tolerance};
+use hypostyle::{FieldJoin, Loop, Schedule, System, Tolerance, dynamic};
 use pyo3::prelude::*;
 
 use crate::errors::error;
@@ -33,11 +33,14 @@ pub(crate) struct Declared {
     adds: Vec<String>,
     removes: Vec<String>,
     spawns: Vec<String>,
-    destroys: bool,
+    despawns: bool,
     resources: Vec<String>,
     sets_resources: Vec<String>,
     /// Resource, and each field's join.
     reduces: Vec<(String, Vec<(String, String)>)>,
+    accumulates_resource: Vec<(String, Vec<(String, String)>)>,
+    /// Component, and each field's join; of a field without a name: that of all fields.
+    accumulates: Vec<(String, Vec<(String, String)>)>,
     stage: String,
     before: Vec<String>,
     after: Vec<String>,
@@ -54,18 +57,29 @@ pub(crate) struct Declared {
     _call: Py<PyAny>,
 }
 
+/// Fields, each with the join of this name.
+fn joins_of(name: &str, joins: Vec<(String, String)>) -> PyResult<Vec<(String, FieldJoin)>> {
+    let join = |(field, join): (String, String)| match FieldJoin::from_name(&join) {
+        Some(join) => Ok((field, join)),
+        None => Err(pyo3::exceptions::PyValueError::new_err(format!(
+            "`{name}.{field}` is joined by `{join}`; the joins are `sum`, `min`, `max` and `or`"
+        ))),
+    };
+    joins.into_iter().map(join).collect()
+}
+
 impl Declared {
     fn system(self) -> PyResult<System> {
-        let mut query = NamedQuery::new();
-        query = self.reads.into_iter().fold(query, NamedQuery::read);
-        query = self.writes.into_iter().fold(query, NamedQuery::write);
-        query = self.with_.into_iter().fold(query, NamedQuery::with);
-        query = self.without.into_iter().fold(query, NamedQuery::without);
-        query = self.neighbours.into_iter().fold(query, NamedQuery::neighbours);
+        let mut query = dynamic::Query::new();
+        query = self.reads.into_iter().fold(query, dynamic::Query::read);
+        query = self.writes.into_iter().fold(query, dynamic::Query::write);
+        query = self.with_.into_iter().fold(query, dynamic::Query::with);
+        query = self.without.into_iter().fold(query, dynamic::Query::without);
+        query = self.neighbours.into_iter().fold(query, dynamic::Query::neighbours);
         let (call, resources) = (self._call, self.resources.clone());
         let mut system = match self.guard {
             Some(guard) => guard.system(self.name),
-            None => System::by_name(self.name, query, move |work| job::call(work, &call, &resources)),
+            None => dynamic::system(self.name, query, move |work| job::call(work, &call, &resources)),
         };
         system = system.stage(self.stage).payload(self.payload);
         system = self.sets.into_iter().fold(system, System::sets_named);
@@ -75,19 +89,24 @@ impl Declared {
         system = self.resources.into_iter().fold(system, System::reads_resource_named);
         system = self.sets_resources.into_iter().fold(system, System::sets_resource_named);
         for (resource, joins) in self.reduces {
-            let join = |(field, name): (String, String)| match FieldJoin::from_name(&name) {
-                Some(join) => Ok((field, join)),
-                None => Err(pyo3::exceptions::PyValueError::new_err(format!(
-                    "`{resource}.{field}` is reduced by `{name}`; the joins are `sum`, `min` and `max`"
-                ))),
-            };
-            let joins: Vec<_> = joins.into_iter().map(join).collect::<PyResult<_>>()?;
+            let joins = joins_of(&resource, joins)?;
             system = system.reduces_named(resource, joins);
+        }
+        for (resource, joins) in self.accumulates_resource {
+            let joins = joins_of(&resource, joins)?;
+            system = system.accumulates_resource_named(resource, joins);
+        }
+        for (component, joins) in self.accumulates {
+            let joins = joins_of(&component, joins)?;
+            system = match &joins[..] {
+                [(field, join)] if field.is_empty() => system.accumulates_all_named(component, *join),
+                _ => system.accumulates_named(component, joins),
+            };
         }
         system = self.before.into_iter().fold(system, System::before);
         system = self.after.into_iter().fold(system, System::after);
-        if self.destroys {
-            system = system.destroys();
+        if self.despawns {
+            system = system.despawns();
         }
         if let Some(seconds) = self.deadline {
             let deadline = Duration::try_from_secs_f64(seconds).ok().filter(|deadline| !deadline.is_zero());
@@ -105,7 +124,7 @@ impl Declared {
                 let text = format!("`{sign}` compares nothing; write ==, !=, <, <=, > or >=");
                 pyo3::exceptions::PyValueError::new_err(text)
             };
-            system = system.run_if_named(number, Comparison::from_sign(&sign).ok_or_else(wrong)?, with);
+            system = system.run_if_named(number, dynamic::Comparison::from_sign(&sign).ok_or_else(wrong)?, with);
         }
         if let Some((frames, first)) = self.every {
             system = system.every_from(frames, first);
@@ -190,7 +209,7 @@ pub(crate) fn schedule(systems: Vec<Listed>, stages: Vec<(String, String)>) -> P
 #[pyfunction]
 pub(crate) fn serve(py: Python<'_>, systems: Py<PyAny>, stages: Vec<(String, String)>) -> PyResult<bool> {
     let served = py.detach(|| {
-        hypostyle::serve_named(|names| {
+        hypostyle::dynamic::serve(|names| {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             Python::attach(|py| {
                 let found: Vec<Listed> = systems.call1(py, (names,))?.extract(py)?;

@@ -143,7 +143,7 @@ impl Total {
                 counts.absent,
                 counts.refused,
                 counts.spawned,
-                counts.destroyed,
+                counts.despawned,
             ];
             (numbers, counts.dense_rows, refusal)
         });
@@ -270,7 +270,7 @@ fn typed<'c>(layout: &Layout, columns: &'c [(String, Vec<u8>)]) -> Vec<(&'c str,
 #[pymethods]
 impl World {
     #[new]
-    fn new(py: Python<'_>, layout: &str, region: Option<&str>, keep: bool, replace: bool) -> PyResult<Self> {
+    fn new(py: Python<'_>, layout: &str, region: Option<&str>, keep_region: bool, replace: bool) -> PyResult<Self> {
         let target = target(region)?;
         let layout = Layout::parse(layout, "layout").map_err(|error| of_world(&error.into()))?;
         if replace && region.is_some() {
@@ -279,22 +279,23 @@ impl World {
                 Err(error) => return Err(of_region(&error)),
             }
         }
-        let made = py.detach(|| hypostyle::World::builder().layout(layout).region(target).keep(keep).build());
+        let made =
+            py.detach(|| hypostyle::World::builder().layout(layout).region(target).keep_region(keep_region).build());
         World::of(made.map_err(|error| of_world(&error))?)
     }
 
     #[staticmethod]
-    fn resume(py: Python<'_>, region: &str, keep: bool) -> PyResult<Self> {
+    fn resume(py: Python<'_>, region: &str, keep_region: bool) -> PyResult<Self> {
         let target = target(Some(region))?;
-        let made = py.detach(|| hypostyle::World::builder().keep(keep).resume(&target));
+        let made = py.detach(|| hypostyle::World::builder().keep_region(keep_region).resume(&target));
         World::of(made.map_err(|error| of_world(&error))?)
     }
 
     /// A world that goes on from a checkpoint, or from a frame of a journal.
     #[staticmethod]
-    fn restore(py: Python<'_>, source: &str, region: Option<&str>, keep: bool) -> PyResult<Self> {
+    fn restore(py: Python<'_>, source: &str, region: Option<&str>, keep_region: bool) -> PyResult<Self> {
         let source = Source::parse(source)?;
-        let builder = hypostyle::World::builder().region(target(region)?).keep(keep);
+        let builder = hypostyle::World::builder().region(target(region)?).keep_region(keep_region);
         let Some(made) = py.detach(|| source.restore(builder))? else {
             let message = format!("{source} is no checkpoint and no journal: to go on from a region, resume it");
             return Err(error("RegionNotFoundError", message));
@@ -538,7 +539,7 @@ impl World {
     fn workers(&self, py: Python<'_>) -> PyResult<(String, Option<String>)> {
         self.simulate(py, |simulation| {
             let notice = simulation.workers();
-            Ok((notice.got.to_string(), notice.fallback.clone()))
+            Ok((notice.actual.to_string(), notice.fallback.clone()))
         })
     }
 

@@ -43,7 +43,7 @@ class Run:
         command = [program(), "run", scene, "--workers", "local", "--region", self.name, *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
-    def open(self) -> hypostyle.Region:
+    def open(self) -> hypostyle.Reader:
         """Opens the region as soon as it has a generation."""
         deadline = time.monotonic() + 120
         while True:
@@ -91,7 +91,7 @@ def run() -> Iterator[Callable[..., Run]]:
 
 
 @pytest.fixture(scope="session")
-def spheres() -> Iterator[hypostyle.Region]:
+def spheres() -> Iterator[hypostyle.Reader]:
     """A live simulation in one table."""
     started = Run("spheres", "--entities", "3000", "--seconds", "3000")
     try:
@@ -101,7 +101,7 @@ def spheres() -> Iterator[hypostyle.Region]:
 
 
 @pytest.fixture(scope="session")
-def bodies() -> Iterator[hypostyle.Region]:
+def bodies() -> Iterator[hypostyle.Reader]:
     """A live simulation in one table that never comes to rest."""
     started = Run("nbody", "--entities", "400", "--seconds", "3000")
     try:
@@ -111,7 +111,7 @@ def bodies() -> Iterator[hypostyle.Region]:
 
 
 @pytest.fixture(scope="session")
-def particles() -> Iterator[hypostyle.Region]:
+def particles() -> Iterator[hypostyle.Reader]:
     """A live simulation in several tables, with toggles and tags."""
     started = Run("particles", "--entities", "5000", "--seconds", "3000")
     try:

@@ -74,10 +74,10 @@ def breed(rows, frame, patches):
     patches.set(rows.entities[born], "velocity", {"x": 0.25, "y": rows.position.y[born]})
 
 
-@hypostyle.system(reads="child", adds="heat", destroys=True, job_rows=64)
+@hypostyle.system(reads="child", adds="heat", despawns=True, job_rows=64)
 def age(rows, frame, patches):
     parents = rows.child.parent
-    patches.destroy_rows(rows.child.born < frame.frame - 3)
+    patches.despawn_rows(rows.child.born < frame.frame - 3)
     patches.add(parents, "heat", {"degrees": 20.0})
 
 
@@ -113,6 +113,21 @@ def steer(rows, frame):
     rows.velocity.x += np.float32(total.speed / total.rows)
 
 
+@hypostyle.system(
+    reads="velocity",
+    accumulates={"velocity": "max", "heat": {"degrees": "sum", "steps": "or"}},
+    accumulates_resource={"total": {"speed": "sum", "fastest": "max", "rows": "sum", "histogram": "or", "any": "or"}},
+    job_rows=256,
+)
+def deposit(rows, frame, patches):
+    x = rows.velocity.x
+    patches.accumulate_rows(np.arange(len(rows)) // 3, "heat.degrees", x.astype(np.float64) * 0.1)
+    patches.accumulate(rows.entities, "heat.steps", np.arange(len(rows), dtype=np.int32) % 16)
+    patches.accumulate(rows.entities[:2], "velocity", {"x": x[:2] * 0.5, "y": 0.25})
+    speed = float((x.astype(np.float64) * 0.1).sum())
+    patches.accumulate_resource("total", speed=speed, fastest=0, rows=1, histogram=[1, 2, 4, 8], any=True)
+
+
 LOOPS = [hypostyle.Loop("outer", times=2, divides_step=True)]
 
 
@@ -134,7 +149,7 @@ def spoil(rows, frame):
 
 whole = hypostyle.guard_finite("velocity")
 
-ALL = [fall, move, cool, breed, age, gather, weigh, steer, jitter, scatter]
+ALL = [fall, move, cool, breed, age, gather, weigh, steer, jitter, scatter, deposit]
 
 
 def reference(frames, dt):

@@ -116,11 +116,11 @@ def test_tables_are_selected_by_components(particles):
 def test_tags_and_toggles_are_masks(particles):
     with particles.pin() as snapshot:
         for chunk in snapshot["frozen"]:
-            mask = chunk.present
+            mask = chunk.presence
             assert mask.dtype == np.bool_ and len(mask) == chunk.rows
-        assert len(snapshot["frozen"]) == sum(int(chunk.present.sum()) for chunk in snapshot["frozen"].chunks)
+        assert len(snapshot["frozen"]) == sum(int(chunk.presence.sum()) for chunk in snapshot["frozen"].chunks)
         table = snapshot["velocity"].chunks[0].table
-        assert table.present("position").all() and not table.present("emitter").any()
+        assert table.presence("position").all() and not table.presence("emitter").any()
 
 
 def test_a_table_tells_what_it_lacks(particles):

@@ -44,7 +44,7 @@ def test_rows_without_a_component_are_null(particles):
         moving = len(snapshot["velocity"])
         assert table["velocity.x"].null_count == len(snapshot) - moving
         assert table["position.x"].null_count == 0
-        frozen = np.concatenate([t.present("frozen") for t in snapshot.tables if t.rows])
+        frozen = np.concatenate([t.presence("frozen") for t in snapshot.tables if t.rows])
         assert np.array_equal(table["frozen"].to_numpy(), frozen)
         chosen = snapshot.to_arrow("velocity", "hot")
         assert chosen.num_rows == len(snapshot.select("velocity", "hot"))

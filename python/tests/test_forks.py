@@ -79,7 +79,7 @@ def test_a_forked_process_cannot_change_or_step_its_parents_world(workers):
     with filled() as world, hypostyle.Simulation(world, [add], workers) as simulation:
         assert int(HANDLES[2]) in world
         first = simulation.step(0.1).generation
-        pids = [worker.pid for worker in simulation.worker_info]
+        pids = [worker.pid for worker in simulation.worker_status]
         with world.pin() as snapshot, hypostyle.open(world.region) as region:
             state, x = snapshot.hash(), snapshot["a"].x
             told = {what: in_child(lambda act=act: act(world, simulation)) for what, act in CHANGES.items()}
@@ -95,8 +95,8 @@ def test_a_forked_process_cannot_change_or_step_its_parents_world(workers):
             assert simulation.step(0.1).generation == first + 1 and snapshot.hash() == state
             with region.pin() as newest:
                 assert (newest["a"].x == 3.0).all()
-        assert [worker.pid for worker in simulation.worker_info] == pids
-        assert all(worker.is_alive and worker.deaths == 0 for worker in simulation.worker_info)
+        assert [worker.pid for worker in simulation.worker_status] == pids
+        assert all(worker.is_alive and worker.deaths == 0 for worker in simulation.worker_status)
 
 
 def test_a_forked_process_cannot_step_a_world_of_added_systems():
@@ -143,7 +143,7 @@ world = test_forks.filled()
 simulation = hypostyle.Simulation(world, [test_forks.add], workers)
 first = simulation.step(0.1).generation
 region = hypostyle.open(world.region)
-snapshot, pids = region.pin(), [worker.pid for worker in simulation.worker_info]
+snapshot, pids = region.pin(), [worker.pid for worker in simulation.worker_status]
 child = os.fork()
 if child == 0:
     signal.alarm(test_forks.SECONDS_MAX)
@@ -166,7 +166,7 @@ code = f"import hypostyle; print(hypostyle.open({world.region!r}).is_alive)"
 import subprocess
 assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "True\\n"
 assert simulation.run(3, 0.1).deaths == 0 and region.newest == first + 3
-assert [worker.pid for worker in simulation.worker_info] == pids
+assert [worker.pid for worker in simulation.worker_status] == pids
 world.close()
 print("whole", flush=True)
 """

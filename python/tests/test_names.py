@@ -20,7 +20,7 @@ def test_components_that_would_be_hidden_are_refused(name):
         hypostyle.World(layout_with(f'[components.{name}]\nfields = {{ x = "f32" }}'))
 
 
-@pytest.mark.parametrize("name", ["entities", "rows", "present", "changed", "chunks", "concat", "table", "to_arrow", "declared"])
+@pytest.mark.parametrize("name", ["entities", "rows", "presence", "changed", "chunks", "concat", "table", "to_arrow", "declared"])
 def test_fields_that_would_be_hidden_are_refused(name):
     with pytest.raises(hypostyle.LayoutError, match=f"field `a.{name}`"):
         hypostyle.World(layout_with(f'[components.a]\nfields = {{ {name} = "f32" }}'))

@@ -194,14 +194,14 @@ def test_handles_are_never_taken_for_rows(world, kind):
     sparks = world.spawn(spark={"parent": bodies[[4, 3, 2, 1, 0]]})
 
     def end(rows, frame, patches):
-        patches.destroy(HANDLES[kind](rows.spark.parent))
+        patches.despawn(HANDLES[kind](rows.spark.parent))
 
     if kind in ("array", "slice", "list", "scalars", "series"):
-        counts = run_once(world, end, reads="spark", destroys=True)
+        counts = run_once(world, end, reads="spark", despawns=True)
         assert counts.applied == 5 and not any(body in world for body in bodies)
     else:
-        with pytest.raises(hypostyle.FrameError, match=r"`destroy` takes handles .*write `destroy_rows`"):
-            run_once(world, end, reads="spark", destroys=True)
+        with pytest.raises(hypostyle.FrameError, match=r"`despawn` takes handles .*write `despawn_rows`"):
+            run_once(world, end, reads="spark", despawns=True)
         assert all(body in world for body in bodies)
     assert all(spark in world for spark in sparks)
 
@@ -212,26 +212,26 @@ def test_rows_are_never_taken_for_handles(world):
     seen = []
 
     def end(rows, frame, patches):
-        for call in (patches.destroy, lambda t: patches.set(t, "spark.parent", 0), lambda t: patches.add(t, "toggled")):
+        for call in (patches.despawn, lambda t: patches.set(t, "spark.parent", 0), lambda t: patches.add(t, "toggled")):
             for wrong in (slice(0, 2), 3, [1, 2], np.arange(3), rows.spark.parent == 0, True, np.uint32([1]), [[1, 2]]):
                 with pytest.raises(TypeError, match="takes handles .*_rows`"):
                     call(wrong)
         with pytest.raises(TypeError, match="takes handles"):
             patches.remove(np.flatnonzero(rows.spark.parent), "toggled") or patches.remove([0], "toggled")
-        for call in (patches.destroy_rows, lambda t: patches.set_rows(t, "spark.parent", 0)):
+        for call in (patches.despawn_rows, lambda t: patches.set_rows(t, "spark.parent", 0)):
             for wrong in (rows.entities, rows.entities[3], list(rows.entities), [1.5], [[1]], "1"):
                 with pytest.raises(TypeError, match="_rows` takes rows .*write `"):
                     call(wrong)
             for wrong in (-1, 10, [0, 10], np.ones(9, bool)):
                 with pytest.raises(IndexError):
                     call(wrong)
-        patches.destroy_rows([1, 2])
-        patches.destroy_rows(slice(3, 5))
+        patches.despawn_rows([1, 2])
+        patches.despawn_rows(slice(3, 5))
         patches.add_rows(np.arange(10) > 7, "toggled", {"q": [5, 6]})
         seen.append(True)
 
-    counts = run_once(world, end, reads="spark", sets="spark", adds="toggled", removes="toggled", destroys=True)
-    assert seen and (counts.applied, counts.refused, counts.destroyed) == (6, 0, 4)
+    counts = run_once(world, end, reads="spark", sets="spark", adds="toggled", removes="toggled", despawns=True)
+    assert seen and (counts.applied, counts.refused, counts.despawned) == (6, 0, 4)
     assert all(each in world for each in others)
     assert [each in world for each in sparks] == [True, False, False, False, False, *[True] * 5]
 

@@ -159,13 +159,51 @@ def test_reductions_that_do_not_fit_say_so(world):
     with pytest.raises(hypostyle.ScheduleError, match="needs a join"):
         hypostyle.Simulation(world, [partial])
 
-    @hypostyle.system(reads="velocity", destroys=True)
+    @hypostyle.system(reads="velocity", despawns=True)
     def undeclared(rows, frame, patches):
         patches.reduce("total", speed=1.0, fastest=0, rows=1, histogram=[0] * 4, any=False)
 
     with hypostyle.Simulation(world, [undeclared]) as simulation:
         with pytest.raises(hypostyle.FrameError, match="declare it in `reduces`"):
             simulation.step(0.125)
+
+
+def test_deposits_are_joined_to_what_is_there(world):
+    @hypostyle.system(reads="velocity", without="heat", accumulates={"velocity": "sum"}, job_rows=512)
+    def onto_all(rows, frame, patches):
+        patches.accumulate_rows([0, 0, 1], "velocity.y", [1.0, 2.0, 4.0])
+
+    @hypostyle.system(reads="velocity", accumulates_resource={"total": {
+        "speed": "sum", "fastest": "max", "rows": "sum", "histogram": "or", "any": "max"}})
+    def count(rows, frame, patches):
+        patches.accumulate_resource("total", speed=0.5, fastest=len(rows), rows=len(rows), histogram=[0, 1, 2, 4], any=True)
+
+    before = [float(each) for each in _first_y(world)]
+    with hypostyle.Simulation(world, [onto_all, count], workers="local") as simulation:
+        simulation.step(0.125)
+        simulation.step(0.125)
+    after = _first_y(world)
+    assert after[0] == np.float32(before[0] + 3.0) + 3 and after[1] == np.float32(before[1] + 4.0) + 4
+    total = world.resource("total")
+    assert total.rows == 2 * (kernels.ROWS + kernels.ROWS // 3) and list(total.histogram) == [0, 1, 2, 4]
+
+    with pytest.raises(ValueError, match="the joins are"):
+        hypostyle.system(reads="velocity", accumulates={"heat": "mean"})
+
+    @hypostyle.system(reads="velocity", accumulates={"heat": {"degrees": "sum"}})
+    def other_field(rows, frame, patches):
+        patches.accumulate_rows([0], "heat.steps", 1)
+
+    with hypostyle.Simulation(world, [other_field]) as simulation:
+        with pytest.raises(hypostyle.FrameError, match="accumulates on `heat.steps`"):
+            simulation.step(0.125)
+
+
+def _first_y(world):
+    world.publish()
+    with world.pin() as snapshot:
+        table = next(each for each in snapshot.tables if "velocity" in each)
+        return table["velocity"].y[:2].copy()
 
 
 def test_sets_that_are_replaced_are_counted(world):
@@ -207,18 +245,18 @@ def test_what_is_computed_is_what_numpy_computes(world):
 
 def test_patches_are_made_and_counted(world):
     with hypostyle.Simulation(world, kernels.ALL, workers="processes:2", loops=kernels.LOOPS) as simulation:
-        spawned = destroyed = 0
+        spawned = despawned = 0
         for _ in range(FRAMES):
             report = simulation.step(0.125)
             spawned += report.patches["breed"].spawned
-            destroyed += report.patches["age"].destroyed
+            despawned += report.patches["age"].despawned
             assert report.patches["breed"].refused == 0, report.patches["breed"].refusal
-        assert spawned > destroyed > 0
+        assert spawned > despawned > 0
         assert "breed" in simulation.plan and simulation.workers == "processes:2"
     world.publish()
     with world.pin() as snapshot:
         child = snapshot["child"]
-        assert len(child) == spawned - destroyed and child.up.all() and (child.at == [1, 2]).all()
+        assert len(child) == spawned - despawned and child.up.all() and (child.at == [1, 2]).all()
         assert snapshot.locate(child.parent[0]) is not None
 
 
@@ -227,7 +265,7 @@ def test_killed_workers_change_nothing_but_time(world):
     wanted = run("local", systems, 15)
     with hypostyle.Simulation(world, systems, workers="processes:2", main_helps=False) as simulation:
         deaths, over = 0, threading.Event()
-        pids = [info.pid for info in simulation.worker_info]
+        pids = [info.pid for info in simulation.worker_status]
 
         def kill():
             dice = random.Random(5)
@@ -243,7 +281,7 @@ def test_killed_workers_change_nothing_but_time(world):
         try:
             for _ in range(15):
                 deaths += simulation.step(0.125).deaths
-                pids[:] = [info.pid for info in simulation.worker_info if info.pid]
+                pids[:] = [info.pid for info in simulation.worker_status if info.pid]
         finally:
             over.set()
             killer.join()
@@ -394,7 +432,7 @@ def test_arrays_are_writable_where_declared_and_end_with_the_call(world):
 
 
 def test_targets_of_patches(world):
-    @hypostyle.system(reads=["position", "velocity"], sets="velocity", adds="heat", spawns="mark", destroys=True)
+    @hypostyle.system(reads=["position", "velocity"], sets="velocity", adds="heat", spawns="mark", despawns=True)
     def patch(rows, frame, patches):
         if len(rows) != kernels.ROWS + kernels.ROWS // 3:
             return
@@ -407,7 +445,7 @@ def test_targets_of_patches(world):
         mask = np.zeros(len(rows), bool)
         mask[6] = True
         patches.add_rows(mask, "heat", {"steps": 4})
-        patches.destroy(patches.spawn(3, mark=True)[1:])
+        patches.despawn(patches.spawn(3, mark=True)[1:])
         for wrong, kind in (
             (lambda: patches.set_rows(len(rows), "velocity.x", 1.0), IndexError),
             (lambda: patches.set_rows(-1, "velocity.x", 1.0), IndexError),
@@ -427,7 +465,7 @@ def test_targets_of_patches(world):
 
     with hypostyle.Simulation(world, [patch], publish_every=1) as simulation:
         counts = simulation.step(0.1).patches["patch"]
-        assert (counts.applied, counts.refused, counts.spawned, counts.destroyed) == (12, 0, 3, 2), counts
+        assert (counts.applied, counts.refused, counts.spawned, counts.despawned) == (12, 0, 3, 2), counts
     world.publish()
     with world.pin() as snapshot:
         velocity = snapshot["velocity"].x
@@ -453,7 +491,7 @@ def test_schedules_and_workers_that_do_not_fit(world):
     with pytest.raises(TypeError, match="is no system"):
         hypostyle.Simulation(world, [print])
     with pytest.raises(ValueError, match="takes a third argument"):
-        hypostyle.system(reads="position", destroys=True)(lambda rows, frame: None)
+        hypostyle.system(reads="position", despawns=True)(lambda rows, frame: None)
     with hypostyle.World(kernels.LAYOUT) as private, pytest.raises(hypostyle.WorkersError, match="private to its process"):
         hypostyle.Simulation(private, [move], workers="processes:1")
     with hypostyle.Simulation(world, [move], worker="kernels", workers="processes:1") as simulation:

@@ -142,7 +142,7 @@ def test_a_region_is_read_by_other_processes():
 
 
 def test_a_kept_world_is_resumed(tmp_path):
-    with hypostyle.World(LAYOUT, region=tmp_path / "kept", keep=True) as world:
+    with hypostyle.World(LAYOUT, region=tmp_path / "kept", keep_region=True) as world:
         world.spawn(position={"x": [1.0, 2.0]}, velocity={"x": 1.0})
         world.add_system(integrate)
         world.step(1.0)
@@ -157,7 +157,7 @@ def test_a_kept_world_is_resumed(tmp_path):
 
 def test_regions_are_replaced_and_cleaned(tmp_path):
     name = unique("replaced")
-    with hypostyle.World(LAYOUT, region=name, keep=True, replace=True) as first:
+    with hypostyle.World(LAYOUT, region=name, keep_region=True, replace=True) as first:
         first.spawn(3, marked=True)
         first.publish()
         with pytest.raises(hypostyle.RegionInUseError, match="writer"):
@@ -166,12 +166,12 @@ def test_regions_are_replaced_and_cleaned(tmp_path):
             hypostyle.clean(name)
     with pytest.raises(hypostyle.RegionInUseError):
         hypostyle.World(LAYOUT, region=name)
-    with hypostyle.World(LAYOUT, region=name, keep=True, replace=True) as second:
+    with hypostyle.World(LAYOUT, region=name, keep_region=True, replace=True) as second:
         assert len(second) == 0 and second.generation == 0
     hypostyle.clean(name)
     with pytest.raises(hypostyle.RegionNotFoundError):
         hypostyle.clean(name)
-    with hypostyle.World(LAYOUT, region=tmp_path / "kept", keep=True):
+    with hypostyle.World(LAYOUT, region=tmp_path / "kept", keep_region=True):
         pass
     assert hypostyle.clean_stale(tmp_path) == [], "what was kept stays"
     for wrong in ("nonsense", 'name = "w"\n[components.entities]\nfields = { x = "f32" }'):

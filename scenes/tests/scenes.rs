@@ -76,7 +76,7 @@ fn particles_are_steady_and_use_every_patch() {
         by_system.iter_mut().zip(&report.patches).for_each(|(sum, counts)| sum.add(counts));
         let counts = report.total();
         assert_eq!((counts.refused, &counts.example), (0, &None));
-        assert!(counts.spawned <= n / 100 && counts.destroyed <= n / 100, "{counts:?}");
+        assert!(counts.spawned <= n / 100 && counts.despawned <= n / 100, "{counts:?}");
         total.add(&counts);
         let entities = simulation.world().entity_count();
         assert!(entities.abs_diff(n) < n / 25, "{entities}");
@@ -89,10 +89,10 @@ fn particles_are_steady_and_use_every_patch() {
     assert!(newest_alive > 1000, "{newest_alive}");
     let world = simulation.world();
     let [.., die, heat_and_freeze, cool, hold_and_thaw, emit, count] = &by_system[..] else { panic!("{by_system:?}") };
-    assert!(die.destroyed > 0 && emit.spawned > 0, "{total:?}");
+    assert!(die.despawned > 0 && emit.spawned > 0, "{total:?}");
     assert!(heat_and_freeze.applied > 0 && cool.applied > 0 && hold_and_thaw.applied > 0, "{by_system:?}");
     // by handle: taken back, pushed, cooled; and each emitter's own row
-    assert!(emit.destroyed > 0 && emit.applied > emit.spawned + 3 * 1500, "{emit:?}");
+    assert!(emit.despawned > 0 && emit.applied > emit.spawned + 3 * 1500, "{emit:?}");
     assert_eq!(count.applied, 400, "a resource, once a frame");
     assert!(world.count::<With<particles::Hot>>().unwrap() > 0);
     assert!(world.count::<With<particles::Frozen>>().unwrap() > 0);

@@ -19,7 +19,7 @@ use crate::snapshot::{Pinned, Reader};
 use super::error::CheckpointError;
 use super::place;
 use super::read::{CheckpointFile, open};
-use super::write::{Options, Pace, Report, write_at_pace};
+use super::write::{CheckpointOptions, Pace, Report, write_at_pace};
 
 /// What checkpoints' names end with.
 const SUFFIX: &str = ".checkpoint";
@@ -42,7 +42,7 @@ pub struct KeeperOptions {
     /// How many to keep, at least 1. Those of other prefixes are left alone.
     pub keep: usize,
     /// How to write them.
-    pub options: Options,
+    pub options: CheckpointOptions,
 }
 
 /// What a keeper has done.
@@ -83,7 +83,7 @@ impl Keeper {
     /// the directory is removed.
     ///
     /// # Errors
-    /// Options that cannot be; what the system refuses.
+    /// CheckpointOptions that cannot be; what the system refuses.
     pub fn start(reader: Reader, frame: u64, options: KeeperOptions) -> Result<Keeper, CheckpointError> {
         options.options.check()?;
         let directory = &options.directory;

@@ -25,4 +25,4 @@ mod tests;
 pub use error::{CheckpointError, Damage, FormatError};
 pub use keeper::{Found, KEEPER_PACE_PERCENT, Keeper, KeeperOptions, Kept, in_directory, newest};
 pub use read::{CheckpointFile, Verification, open};
-pub use write::{Options, Report, write};
+pub use write::{CheckpointOptions, Report, write};

@@ -5,7 +5,7 @@ use crate::snapshot::Reader;
 use crate::{Component, Resource, World};
 
 use super::format::{self, Entry, HEADER_BYTES, Head, TRAILER_BYTES};
-use super::write::{Options, write};
+use super::write::{CheckpointOptions, write};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spot {
@@ -58,8 +58,10 @@ pub(crate) fn bytes_of(reader: &mut Reader, level: i32) -> Vec<u8> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("hypostyle-sample-{}-{}", crate::os::pid(), COUNT.fetch_add(1, Ordering::Relaxed));
     let path = std::env::temp_dir().join(name);
-    let options =
-        Options { chunk_bytes: 256, ..Options::default().level(level).note("scene", "none").note("seed", "7") };
+    let options = CheckpointOptions {
+        chunk_bytes: 256,
+        ..CheckpointOptions::default().level(level).note("scene", "none").note("seed", "7")
+    };
     let snapshot = reader.pin().expect("it is published");
     write(&snapshot, &path, &options).expect("a small file can be written");
     let bytes = std::fs::read(&path).expect("it was just written");

@@ -23,7 +23,7 @@ use super::place::NewFile;
 
 /// How to write a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct CheckpointOptions {
     /// How hard to compress: 0 not at all, 1 (the default) fast, up to 19.
     pub level: i32,
     /// How much of a core writing may take, in percent; the rest of the time it sleeps. `None`: all of one, and
@@ -35,13 +35,13 @@ pub struct Options {
     pub(crate) chunk_bytes: u64,
 }
 
-impl Default for Options {
+impl Default for CheckpointOptions {
     fn default() -> Self {
-        Options { level: 1, pace_percent: None, notes: Vec::new(), chunk_bytes: CHECKPOINT_CHUNK_BYTES }
+        CheckpointOptions { level: 1, pace_percent: None, notes: Vec::new(), chunk_bytes: CHECKPOINT_CHUNK_BYTES }
     }
 }
 
-impl Options {
+impl CheckpointOptions {
     /// Sets the level.
     #[must_use]
     pub fn level(mut self, level: i32) -> Self {
@@ -115,7 +115,7 @@ pub struct Report {
 /// let mut world = World::builder().component::<Mass>().build()?;
 /// let stone = world.spawn(Mass { kg: 2.5 })?;
 /// world.publish()?;
-/// checkpoint::write(&world.reader()?.pin()?, &path, &checkpoint::Options::default())?;
+/// checkpoint::write(&world.reader()?.pin()?, &path, &checkpoint::CheckpointOptions::default())?;
 ///
 /// let mut reader = checkpoint::open(&path)?.load()?;
 /// assert_eq!(reader.pin()?.get::<Mass>(stone)?, Mass { kg: 2.5 });
@@ -126,8 +126,8 @@ pub struct Report {
 /// ```
 ///
 /// # Errors
-/// Options that cannot be; what the system refuses. Then no file has changed.
-pub fn write(snapshot: &Snapshot<'_>, path: &Path, options: &Options) -> Result<Report, CheckpointError> {
+/// CheckpointOptions that cannot be; what the system refuses. Then no file has changed.
+pub fn write(snapshot: &Snapshot<'_>, path: &Path, options: &CheckpointOptions) -> Result<Report, CheckpointError> {
     write_at_pace(snapshot, path, options, &Pace::new(options.pace_percent.unwrap_or(100)))
 }
 
@@ -163,7 +163,7 @@ impl Pace {
 pub(super) fn write_at_pace(
     snapshot: &Snapshot<'_>,
     path: &Path,
-    options: &Options,
+    options: &CheckpointOptions,
     pace: &Pace,
 ) -> Result<Report, CheckpointError> {
     let begun = Instant::now();

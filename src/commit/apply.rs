@@ -10,6 +10,7 @@ use crate::table::{Location, RESOURCES, Registry};
 use std::ops::Range;
 
 use crate::Entity;
+use crate::accumulate::Accumulation;
 use crate::layout::Storage;
 use crate::limits::ENTITIES_MAX;
 use crate::patch::{Body, Op, RecordSizes, Records, SpawnRun, first_reserved};
@@ -19,6 +20,7 @@ use crate::world::store::Store;
 use super::marks::{Marks, SPAWNS};
 use super::pending::{Change, NONE, PendingSet};
 use super::report::{PatchCounts, Refusal};
+use super::sets::Way;
 
 /// What a system may change by patches. Component ids are sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +29,9 @@ pub(crate) struct Access {
     pub adds: Vec<u16>,
     pub removes: Vec<u16>,
     pub spawns: Vec<u16>,
-    pub destroys: bool,
+    pub despawns: bool,
+    /// What it accumulates on components, by component.
+    pub accumulates: Vec<Accumulation>,
     pub resources: Vec<u16>,
     /// Resources that its rows are reduced to.
     pub reduces: Vec<u16>,
@@ -218,18 +222,22 @@ impl Commit<'_> {
                 Body::Spawn(run) => self.spawn(&mut current, &run)?,
                 Body::SetResource { resource, value } => self.set_resource(&current, resource, value)?,
                 Body::Reduce { resource, value } => self.keep_partial(&current, resource, value),
+                Body::Rows { op: Op::Accumulate, component, field, entries } => {
+                    self.accumulate_rows(&current, component, field, &entries)?;
+                }
+                Body::Entities { op: Op::Accumulate, component, field, entries } => {
+                    self.accumulate_entities(&current, component, field, &entries)?;
+                }
                 Body::Rows { op, component, field, entries } => {
                     if !self.declared(&current, op, component, entries.len()) {
                         continue;
                     }
                     if op == Op::Set && self.plain_rows(&current, component) {
-                        self.set_plain_rows(&current, component, field, &entries)?;
+                        self.change_plain_rows(&current, Way::Set, component, field, &entries)?;
                         continue;
                     }
                     for (row, value) in entries.iter() {
-                        if !current.rows.contains(&row) {
-                            let (start, end) = (current.rows.start, current.rows.end);
-                            self.counts[current.system].refuse(1, || Refusal::ForeignRow { row, start, end });
+                        if self.refuse_foreign(&current, row) {
                             continue;
                         }
                         let target = Target::Row(Location { table: current.table, row });
@@ -240,8 +248,8 @@ impl Commit<'_> {
                     if !self.declared(&current, op, component, entries.len()) {
                         continue;
                     }
-                    if op == Op::Set && self.plain_entities(component) {
-                        self.set_plain_entities(&current, component, field, &entries)?;
+                    if op == Op::Set && self.plain_values(component) {
+                        self.change_plain_entities(&current, Way::Set, component, field, &entries)?;
                         continue;
                     }
                     for (entity, value) in entries.iter() {
@@ -257,7 +265,17 @@ impl Commit<'_> {
         Ok(())
     }
 
-    fn name(&self, component: u16) -> String {
+    /// Whether a row is not the job's own; then the patch is refused.
+    pub(super) fn refuse_foreign(&mut self, current: &Current, row: u32) -> bool {
+        let Range { start, end } = current.rows;
+        let foreign = !current.rows.contains(&row);
+        if foreign {
+            self.counts[current.system].refuse(1, || Refusal::ForeignRow { row, start, end });
+        }
+        foreign
+    }
+
+    pub(super) fn name(&self, component: u16) -> String {
         self.registry.layout.components()[usize::from(component)].name.clone()
     }
 
@@ -268,16 +286,18 @@ impl Commit<'_> {
             Op::Set => (&access.sets, "sets"),
             Op::Add => (&access.adds, "adds"),
             Op::Remove => (&access.removes, "removes"),
-            Op::Destroy => {
-                if !access.destroys {
+            Op::Despawn => {
+                if !access.despawns {
                     let why = || Refusal::Undeclared {
-                        what: "destroys entities of any component, not only",
+                        what: "despawns entities of any component, not only",
                         component: String::new(),
                     };
                     self.counts[current.system].refuse(count as u64, why);
                 }
-                return self.access[current.system].destroys;
+                return self.access[current.system].despawns;
             }
+            // their fields are looked at as well, elsewhere
+            Op::Accumulate => return false,
         };
         if allowed.binary_search(&component).is_ok() {
             return true;
@@ -320,7 +340,7 @@ impl Commit<'_> {
     }
 
     /// Checks bools and puts real handles in place of reserved ones. `None`: refused (and counted).
-    fn checked_value(&mut self, current: &Current, component: u16, field: u8, value: &[u8]) -> Option<()> {
+    pub(super) fn checked_value(&mut self, current: &Current, component: u16, field: u8, value: &[u8]) -> Option<()> {
         let registry = self.registry;
         let id = usize::from(component);
         // offsets are those of the whole value; a single field's value is its part of it
@@ -424,19 +444,19 @@ impl Commit<'_> {
         field: u8,
         value: &[u8],
     ) -> Result<(), RegionError> {
-        if op == Op::Destroy {
+        if op == Op::Despawn {
             let fresh = match target {
                 Target::Row(Location { table, row }) => {
                     let rows = self.store.tables[table as usize].rows;
-                    self.scratch.pending.destroy(table, row, rows)
+                    self.scratch.pending.despawn(table, row, rows)
                 }
-                Target::Spawn(spawn) => self.scratch.pending.destroy_spawn(spawn),
+                Target::Spawn(spawn) => self.scratch.pending.despawn_spawn(spawn),
             };
             let counts = &mut self.counts[current.system];
-            // a second destroy of the same entity finds it gone
+            // a second despawn of the same entity finds it gone
             if fresh {
                 counts.applied += 1;
-                counts.destroyed += 1;
+                counts.despawned += 1;
             } else {
                 counts.stale += 1;
             }
@@ -462,6 +482,7 @@ impl Commit<'_> {
             }
             _ => self.count(current, op, target, component, field, present),
         }
+        debug_assert!(op != Op::Accumulate, "these are applied elsewhere");
         match (target, entry) {
             // values and toggles of rows that stay where they are
             (Target::Row(Location { table, row }), None) if present && op != Op::Remove => {
@@ -511,7 +532,7 @@ impl Commit<'_> {
                 self.scratch.marks.remove(table, component, row);
                 counts.applied += 1;
             }
-            Op::Set | Op::Add | Op::Destroy => counts.applied += 1,
+            Op::Set | Op::Add | Op::Despawn | Op::Accumulate => counts.applied += 1,
         }
     }
 
@@ -532,7 +553,7 @@ impl Commit<'_> {
         self.counts[current.system].refuse(1, || Refusal::Absent { component, entity });
     }
 
-    fn is_present(&self, target: Target, entry: Option<u32>, component: u16, toggle: bool) -> bool {
+    pub(super) fn is_present(&self, target: Target, entry: Option<u32>, component: u16, toggle: bool) -> bool {
         match (target, entry) {
             (Target::Row(Location { table, row }), None) => self.store.has(table, row, component),
             (Target::Row(Location { table, row }), Some(_)) if toggle => self.store.has(table, row, component),
@@ -558,8 +579,8 @@ impl Commit<'_> {
 
     fn push_change(&mut self, entry: u32, op: Op, component: u16, field: u8) {
         let change = match op {
-            Op::Remove | Op::Destroy => Change::Removed,
-            Op::Set | Op::Add => {
+            Op::Remove | Op::Despawn => Change::Removed,
+            Op::Set | Op::Add | Op::Accumulate => {
                 let at = self.scratch.pending.keep(&self.scratch.value);
                 if field == 0 { Change::Value(at) } else { Change::Field(field, at) }
             }

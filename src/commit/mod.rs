@@ -3,6 +3,7 @@
 //!
 //! Architecture invariant: nothing here knows which worker made a patch or when, so the outcome cannot depend on it.
 
+mod accumulate;
 mod apply;
 mod marks;
 mod pending;

@@ -18,6 +18,8 @@ pub(crate) enum Change {
     Value(usize),
     /// One field of it is set.
     Field(u8, usize),
+    /// A value is joined to one field of it, or to all (0), by the rules of this system.
+    Joined(u8, usize, usize),
     /// It is taken.
     Removed,
 }
@@ -53,10 +55,10 @@ pub(crate) struct PendingSet {
     of_row: HashMap<u32, Vec<u32>>,
     /// The pending entry of each new entity.
     pub of_spawn: Vec<u32>,
-    /// Per table: the rows destroyed, as bits.
-    destroyed: HashMap<u32, Vec<u64>>,
-    /// Destroyed new entities, as bits.
-    destroyed_spawns: Vec<u64>,
+    /// Per table: the rows despawned, as bits.
+    despawned: HashMap<u32, Vec<u64>>,
+    /// Despawned new entities, as bits.
+    despawned_spawns: Vec<u64>,
 }
 
 impl PendingSet {
@@ -72,8 +74,8 @@ impl PendingSet {
         self.nodes.clear();
         self.values.clear();
         self.of_spawn.clear();
-        self.destroyed.values_mut().for_each(Vec::clear);
-        self.destroyed_spawns.clear();
+        self.despawned.values_mut().for_each(Vec::clear);
+        self.despawned_spawns.clear();
     }
 
     /// The pending entry of a row.
@@ -147,43 +149,43 @@ impl PendingSet {
             .filter_map(|node| match node.change {
                 Change::Value(_) => Some(true),
                 Change::Removed => Some(false),
-                Change::Field(..) => None,
+                Change::Field(..) | Change::Joined(..) => None,
             })
             .last()
     }
 
-    /// Marks a row as destroyed; false when it was already.
-    pub(crate) fn destroy(&mut self, table: u32, row: u32, rows: u32) -> bool {
-        let words = self.destroyed.entry(table).or_default();
+    /// Marks a row as despawned; false when it was already.
+    pub(crate) fn despawn(&mut self, table: u32, row: u32, rows: u32) -> bool {
+        let words = self.despawned.entry(table).or_default();
         if words.len() < (rows as usize).div_ceil(64) {
             words.resize((rows as usize).div_ceil(64), 0);
         }
         mark(words, row)
     }
 
-    /// Whether a row was destroyed.
-    pub(crate) fn is_destroyed(&self, table: u32, row: u32) -> bool {
-        self.destroyed.get(&table).is_some_and(|words| is_marked(words, row))
+    /// Whether a row was despawned.
+    pub(crate) fn is_despawned(&self, table: u32, row: u32) -> bool {
+        self.despawned.get(&table).is_some_and(|words| is_marked(words, row))
     }
 
-    /// Marks a new entity as destroyed; false when it was already.
-    pub(crate) fn destroy_spawn(&mut self, spawn: u32) -> bool {
+    /// Marks a new entity as despawned; false when it was already.
+    pub(crate) fn despawn_spawn(&mut self, spawn: u32) -> bool {
         let words = (spawn as usize + 1).div_ceil(64);
-        if self.destroyed_spawns.len() < words {
-            self.destroyed_spawns.resize(words, 0);
+        if self.despawned_spawns.len() < words {
+            self.despawned_spawns.resize(words, 0);
         }
-        mark(&mut self.destroyed_spawns, spawn)
+        mark(&mut self.despawned_spawns, spawn)
     }
 
-    /// Whether a new entity was destroyed.
-    pub(crate) fn is_spawn_destroyed(&self, spawn: u32) -> bool {
-        is_marked(&self.destroyed_spawns, spawn)
+    /// Whether a new entity was despawned.
+    pub(crate) fn is_spawn_despawned(&self, spawn: u32) -> bool {
+        is_marked(&self.despawned_spawns, spawn)
     }
 
-    /// The destroyed rows of a table, highest first.
-    pub(crate) fn destroyed_rows(&self, table: u32, out: &mut Vec<u32>) {
+    /// The despawned rows of a table, highest first.
+    pub(crate) fn despawned_rows(&self, table: u32, out: &mut Vec<u32>) {
         out.clear();
-        if let Some(words) = self.destroyed.get(&table) {
+        if let Some(words) = self.despawned.get(&table) {
             for (index, word) in words.iter().enumerate().rev() {
                 let mut word = *word;
                 while word != 0 {
@@ -195,10 +197,10 @@ impl PendingSet {
         }
     }
 
-    /// The tables with destroyed rows.
-    pub(crate) fn destroyed_tables(&self, out: &mut Vec<u32>) {
+    /// The tables with despawned rows.
+    pub(crate) fn despawned_tables(&self, out: &mut Vec<u32>) {
         out.clear();
-        out.extend(self.destroyed.iter().filter(|(_, words)| words.iter().any(|w| *w != 0)).map(|(table, _)| *table));
+        out.extend(self.despawned.iter().filter(|(_, words)| words.iter().any(|w| *w != 0)).map(|(table, _)| *table));
         out.sort_unstable();
     }
 

@@ -58,8 +58,8 @@ impl Commit<'_> {
         partials.found.push(Partial { system: current.system, resource, at, bytes });
     }
 
-    /// Sets a resource to what the rows of a system came to: the value of no rows where there were none. An error of text
-    /// is that of the join.
+    /// Sets a resource to what the rows of a system came to: the value of no rows where there were none. Or joins it to the
+    /// value that is there. An error of text is that of the join.
     pub(crate) fn reduce(&mut self, system: usize, reduction: &Reduction) -> Result<Result<(), String>, RegionError> {
         let Partials { found, values, joined } = &mut self.scratch.partials;
         joined.clear();
@@ -68,10 +68,23 @@ impl Commit<'_> {
         for partial in found.iter().filter(mine) {
             joined.extend_from_slice(&values[partial.at..partial.at + partial.bytes]);
         }
+        let id = usize::from(reduction.resource);
+        let offset = self.registry.layout.resource_offset(id) as usize;
+        let all = self.store.column_bytes_mut(RESOURCES, 0);
+        let before = (reduction.onto && all[id] == 1).then(|| all[offset..offset + bytes].to_vec());
         if joined.is_empty() {
+            if reduction.onto {
+                return Ok(Ok(()));
+            }
             joined.extend_from_slice(reduction.empty());
         }
-        let join = catch_unwind(AssertUnwindSafe(|| reduction.join_all(joined)));
+        let join = catch_unwind(AssertUnwindSafe(|| {
+            reduction.join_all(joined);
+            if let Some(mut before) = before {
+                reduction.join(&mut before, &joined[..bytes]);
+                joined[..bytes].copy_from_slice(&before);
+            }
+        }));
         if let Err(panic) = join {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
@@ -81,7 +94,6 @@ impl Commit<'_> {
             )));
         }
         joined.truncate(bytes);
-        let id = usize::from(reduction.resource);
         let mut stale = 0;
         for at in self.registry.resource_entity_offsets[id].iter().map(|at| *at as usize) {
             let null = Entity::NULL.to_bits().to_le_bytes();
@@ -92,7 +104,6 @@ impl Commit<'_> {
             }
         }
         self.store.write_partial(RESOURCES, 0)?;
-        let offset = self.registry.layout.resource_offset(id) as usize;
         let all = self.store.column_bytes_mut(RESOURCES, 0);
         all[id] = 1;
         all[offset..offset + bytes].copy_from_slice(joined);

@@ -15,7 +15,7 @@ pub enum Refusal {
     Undeclared {
         /// `sets`, `adds`, ...
         what: &'static str,
-        /// The component or resource; empty for destroys.
+        /// The component or resource; empty for despawns.
         component: String,
     },
     /// A row outside of the job's own.
@@ -67,8 +67,8 @@ pub struct PatchCounts {
     pub refused: u64,
     /// Entities spawned.
     pub spawned: u64,
-    /// Entities destroyed.
-    pub destroyed: u64,
+    /// Entities despawned.
+    pub despawned: u64,
     /// Rows of the jobs in which the system touched a column that it writes.
     pub dense_rows: u64,
     /// The first refusal.
@@ -90,7 +90,7 @@ impl PatchCounts {
         self.absent += other.absent;
         self.refused += other.refused;
         self.spawned += other.spawned;
-        self.destroyed += other.destroyed;
+        self.despawned += other.despawned;
         self.dense_rows += other.dense_rows;
         if self.example.is_none() {
             self.example.clone_from(&other.example);

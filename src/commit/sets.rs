@@ -1,9 +1,10 @@
 #![forbid(unsafe_code)]
-//! Runs of set patches whose values need no look: written block by block, column by column.
+//! Runs of patches whose values need no look, sets and deposits: written block by block, column by column.
 //!
 //! The outcome is that of applying them one by one: entries are written in their order within each column, and what
 //! is refused or stale is counted in the order of the entries.
 
+use crate::accumulate::Accumulation;
 use crate::layout::Storage;
 use crate::patch::{Entries, HANDLE_BYTES, Op, ROW_BYTES};
 use crate::region::RegionError;
@@ -15,6 +16,15 @@ use super::report::Refusal;
 
 /// Entries looked up and written at once.
 const BLOCK: usize = 128;
+
+/// How values become those of their rows.
+#[derive(Clone, Copy)]
+pub(super) enum Way<'w> {
+    /// They replace what is there.
+    Set,
+    /// They are joined to what is there.
+    Join(&'w Accumulation),
+}
 
 /// Lists kept for their memory.
 #[derive(Debug, Default)]
@@ -28,14 +38,14 @@ pub(crate) struct SetLists {
 
 impl Commit<'_> {
     /// Whether values of a component are written as they come: no bools, no handles, no bit that says it is there.
-    fn plain_values(&self, component: u16) -> bool {
+    pub(super) fn plain_values(&self, component: u16) -> bool {
         let id = usize::from(component);
         self.store.storage(component) == Storage::Table
             && self.registry.bool_offsets[id].is_empty()
             && self.registry.entity_offsets[id].is_empty()
     }
 
-    /// Whether sets of a component on the job's own rows need no look at each row: every row has it, none is pending,
+    /// Whether patches of a component on the job's own rows need no look at each row: every row has it, none is pending,
     /// and its values need no check.
     pub(super) fn plain_rows(&self, current: &Current, component: u16) -> bool {
         self.store.tables[current.table as usize].shape.slot(component).is_some()
@@ -43,10 +53,11 @@ impl Commit<'_> {
             && !self.scratch.pending.concerns(current.table)
     }
 
-    /// Sets a component of own rows ([`Self::plain_rows`] holds).
-    pub(super) fn set_plain_rows(
+    /// Changes a component of own rows ([`Self::plain_rows`] holds).
+    pub(super) fn change_plain_rows(
         &mut self,
         current: &Current,
+        way: Way<'_>,
         component: u16,
         field: u8,
         entries: &Entries<'_, ROW_BYTES>,
@@ -70,21 +81,17 @@ impl Commit<'_> {
             lists.rows.retain(|row| own.contains(row));
             Some(&lists.picks[..])
         };
-        self.count_sets(current, current.table, component, field, &lists.rows);
-        let done = self.set_rows_of(current.table, component, field, &lists.rows, values, picks);
+        self.count_changes(current, way, current.table, component, field, &lists.rows);
+        let done = self.change_rows_of(current.table, way, (component, field), &lists.rows, values, picks);
         self.scratch.sets = lists;
         done
     }
 
-    /// Whether sets of a component by handle can be written in bulk, pending rows aside.
-    pub(super) fn plain_entities(&self, component: u16) -> bool {
-        self.plain_values(component)
-    }
-
-    /// Sets a component of any entities ([`Self::plain_entities`] holds).
-    pub(super) fn set_plain_entities(
+    /// Changes a component of any entities ([`Self::plain_values`] holds).
+    pub(super) fn change_plain_entities(
         &mut self,
         current: &Current,
+        way: Way<'_>,
         component: u16,
         field: u8,
         entries: &Entries<'_, HANDLE_BYTES>,
@@ -96,7 +103,7 @@ impl Commit<'_> {
                 break Ok(());
             }
             let block = entries.slice(first, BLOCK);
-            if let Err(error) = self.set_block(current, component, field, &block, &mut lists) {
+            if let Err(error) = self.change_block(current, way, component, field, &block, &mut lists) {
                 break Err(error);
             }
             first += BLOCK;
@@ -105,9 +112,10 @@ impl Commit<'_> {
         done
     }
 
-    fn set_block(
+    fn change_block(
         &mut self,
         current: &Current,
+        way: Way<'_>,
         component: u16,
         field: u8,
         block: &Entries<'_, HANDLE_BYTES>,
@@ -121,8 +129,8 @@ impl Commit<'_> {
         if same && locations[0] != LOCATION_FREE && self.may_set(table, component) {
             rows.clear();
             rows.extend(locations.iter().map(|location| *location as u32));
-            self.count_sets(current, table, component, field, rows);
-            return self.set_rows_of(table, component, field, rows, values, None);
+            self.count_changes(current, way, table, component, field, rows);
+            return self.change_rows_of(table, way, (component, field), rows, values, None);
         }
         // reserved handles and rows with changes to come need a closer look, in the order of the entries
         let mixed = block.iter().zip(locations.iter()).any(|((entity, _), location)| {
@@ -131,9 +139,10 @@ impl Commit<'_> {
         });
         if mixed {
             for (entity, value) in block.iter() {
-                match self.target(current, entity) {
-                    Some(target) => self.apply_one(current, Op::Set, target, component, field, value)?,
-                    None => self.counts[current.system].stale += 1,
+                match (self.target(current, entity), way) {
+                    (Some(target), Way::Set) => self.apply_one(current, Op::Set, target, component, field, value)?,
+                    (Some(target), Way::Join(rules)) => self.accumulate_one(current, rules, target, field, value)?,
+                    (None, _) => self.counts[current.system].stale += 1,
                 }
             }
             return Ok(());
@@ -159,8 +168,8 @@ impl Commit<'_> {
                     *location = LOCATION_FREE;
                 }
             }
-            self.count_sets(current, table, component, field, rows);
-            self.set_rows_of(table, component, field, rows, values, Some(picks))?;
+            self.count_changes(current, way, table, component, field, rows);
+            self.change_rows_of(table, way, (component, field), rows, values, Some(picks))?;
         }
         Ok(())
     }
@@ -185,16 +194,23 @@ impl Commit<'_> {
         self.store.mark_changed(table, component, self.parity, first, rows.len() as u32)
     }
 
+    fn count_changes(&mut self, current: &Current, way: Way<'_>, table: u32, component: u16, field: u8, rows: &[u32]) {
+        match way {
+            Way::Set => self.count_sets(current, table, component, field, rows),
+            Way::Join(_) => self.counts[current.system].applied += rows.len() as u64,
+        }
+    }
+
     fn may_set(&self, table: u32, component: u16) -> bool {
         self.store.tables[table as usize].shape.slot(component).is_some() && !self.scratch.pending.concerns(table)
     }
 
-    /// Writes values of a component, or of one of its fields, to rows of a table that has it.
-    pub(super) fn set_rows_of(
+    /// Gives rows of a table that has it values of a component, or of one of its fields.
+    pub(super) fn change_rows_of(
         &mut self,
         table: u32,
-        component: u16,
-        field: u8,
+        way: Way<'_>,
+        (component, field): (u16, u8),
         rows: &[u32],
         mut values: Values<'_>,
         picks: Option<&[u32]>,
@@ -204,7 +220,13 @@ impl Commit<'_> {
         for index in fields {
             let column = usize::from(slot.first + index);
             self.store.write_partial(table, column)?;
-            self.store.scatter(table, column, rows, values, picks);
+            match way {
+                Way::Set => self.store.scatter(table, column, rows, values, picks),
+                Way::Join(rules) => {
+                    let rule = rules.rule(usize::from(index)).expect("the caller looked the rules up");
+                    self.store.scatter_joined(table, column, rule, rows, values, picks);
+                }
+            }
             values.at += self.sizes.value(component, index as u8 + 1).expect("the shape has only declared fields");
         }
         if slot.changed.is_some() {

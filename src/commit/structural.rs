@@ -92,7 +92,7 @@ impl Commit<'_> {
         lists.staying.clear();
         let mut last = 0;
         for (index, entry) in self.scratch.pending.entries.iter().enumerate() {
-            if entry.table == NONE || self.scratch.pending.is_destroyed(entry.table, entry.row) {
+            if entry.table == NONE || self.scratch.pending.is_despawned(entry.table, entry.row) {
                 continue;
             }
             if entry.table == entry.target {
@@ -177,7 +177,7 @@ impl Commit<'_> {
         for node in chain.iter() {
             let component = node.component;
             let toggle = self.store.storage(component) == Storage::Toggle;
-            if toggle && !matches!(node.change, Change::Field(..)) {
+            if toggle && !matches!(node.change, Change::Field(..) | Change::Joined(..)) {
                 let present = matches!(node.change, Change::Value(_));
                 if present {
                     self.store.attach_toggle(table, component)?;
@@ -192,6 +192,10 @@ impl Commit<'_> {
             let (field, at) = match node.change {
                 Change::Value(at) => (0, at),
                 Change::Field(field, at) => (field, at),
+                Change::Joined(field, at, system) => {
+                    self.join_kept(system, (table, row), component, field, at)?;
+                    continue;
+                }
                 Change::Removed => continue,
             };
             let bytes = self.sizes.value(component, field).expect("records were checked against the sizes");
@@ -212,7 +216,7 @@ impl Commit<'_> {
                 next += 1;
                 continue;
             }
-            if self.scratch.pending.is_spawn_destroyed(next as u32) {
+            if self.scratch.pending.is_spawn_despawned(next as u32) {
                 lists.released.push(self.scratch.spawned[next]);
                 next += 1;
                 continue;
@@ -222,7 +226,7 @@ impl Commit<'_> {
             while end < spawns {
                 let entry = self.scratch.pending.of_spawn[end];
                 if entry == NONE
-                    || self.scratch.pending.is_spawn_destroyed(end as u32)
+                    || self.scratch.pending.is_spawn_despawned(end as u32)
                     || self.scratch.pending.entries[entry as usize].target != table
                 {
                     break;
@@ -297,12 +301,12 @@ impl Commit<'_> {
 
     fn sweep(&mut self, lists: &mut Lists) -> Result<(), RegionError> {
         let Lists { removed, released, tables, rows, .. } = lists;
-        self.scratch.pending.destroyed_tables(tables);
+        self.scratch.pending.despawned_tables(tables);
         tables.extend(removed.iter().map(|(table, _)| *table));
         tables.sort_unstable();
         tables.dedup();
         for table in tables.iter().copied() {
-            self.scratch.pending.destroyed_rows(table, rows);
+            self.scratch.pending.despawned_rows(table, rows);
             released.extend(rows.iter().map(|row| self.store.handle(table, *row)));
             rows.extend(removed.iter().filter(|(other, _)| *other == table).map(|(_, row)| *row));
             rows.sort_unstable_by(|a, b| b.cmp(a));

@@ -122,7 +122,7 @@ fn frame(simulation: &mut Simulation, good: &mut InputSender, speed: f64) {
 /// What no input may change.
 fn look(simulation: &Simulation) {
     let world = simulation.world();
-    assert_eq!(world.entity_count(), u64::from(ROWS), "inputs spawn and destroy nothing");
+    assert_eq!(world.entity_count(), u64::from(ROWS), "inputs spawn and despawn nothing");
     assert_eq!(world.resource::<Frames>().expect("it stays"), Frames { count: 7 }, "it was not declared");
     let mut reader = world.reader().expect("a lease is free");
     let snapshot = reader.pin().expect("frames publish");

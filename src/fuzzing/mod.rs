@@ -51,13 +51,13 @@ fn files_of(
     fill: impl FnOnce(&mut World),
 ) -> Vec<(&'static str, Vec<u8>)> {
     let target = RegionTarget::Directory(parent.join("region"));
-    let mut world = builder.bytes_max(1 << 20).region(target).keep(true).build();
+    let mut world = builder.bytes_max(1 << 20).region(target).keep_region(true).build();
     let world = world.as_mut().expect("a small region can be made");
     fill(world);
     world.publish().expect("nobody holds anything");
     let files = ["descriptor", "control", "data", "leases", "lock"]
         .map(|name| (name, std::fs::read(parent.join("region").join(name)).expect("the region has this file")));
-    world.set_keep(false);
+    world.set_keep_region(false);
     files.to_vec()
 }
 
@@ -178,7 +178,7 @@ pub fn takeover(input: &[u8]) {
 #[cfg(unix)]
 fn take_over(target: &RegionTarget) -> bool {
     let Ok(mut world) = World::builder().component::<Sample>().resume(target) else { return false };
-    world.set_keep(false);
+    world.set_keep_region(false);
     {
         let mut reader = world.reader().expect("a lease is free");
         let snapshot = reader.pin().expect("what a writer accepted a reader accepts");
@@ -239,12 +239,18 @@ fn read_records(bytes: &[u8], sizes: &RecordSizes) -> u64 {
                 Body::Rows { op, entries, .. } => {
                     assert_eq!(entries.iter().count(), entries.len());
                     entries.iter().for_each(|(row, value)| add(u64::from(row), value));
-                    assert!(matches!(op, Op::Set | Op::Add) || entries.value_bytes() == 0, "only these carry values");
+                    assert!(
+                        matches!(op, Op::Set | Op::Add | Op::Accumulate) || entries.value_bytes() == 0,
+                        "only these carry values"
+                    );
                 }
                 Body::Entities { op, entries, .. } => {
                     assert_eq!(entries.iter().count(), entries.len());
                     entries.iter().for_each(|(entity, value)| add(entity.to_bits(), value));
-                    assert!(matches!(op, Op::Set | Op::Add) || entries.value_bytes() == 0, "only these carry values");
+                    assert!(
+                        matches!(op, Op::Set | Op::Add | Op::Accumulate) || entries.value_bytes() == 0,
+                        "only these carry values"
+                    );
                 }
             },
         }
@@ -432,13 +438,15 @@ mod tests {
         }
         writer.row(Op::Set, 4, 1, 9, 12, |value| value.fill(1));
         writer.row(Op::Add, 3, 0, 9, 8, |value| value.fill(2));
+        writer.row(Op::Accumulate, 0, 0, 8, 12, |value| value.fill(6));
+        writer.entity(Op::Accumulate, 2, 1, Entity::from_parts(3, 2), 1, |value| value.fill(1));
         writer.row(Op::Remove, 1, 0, 9, 0, |_| ());
-        writer.row(Op::Destroy, 0, 0, 4, 0, |_| ());
+        writer.row(Op::Despawn, 0, 0, 4, 0, |_| ());
         let entity = writer.spawn(&[0, 2], 13, |value| value.fill(3));
         writer.entity(Op::Set, 2, 1, entity, 1, |value| value.fill(4));
         writer.entity(Op::Add, 1, 0, entity, 0, |_| ());
         writer.entity(Op::Remove, 0, 0, Entity::from_parts(3, 2), 0, |_| ());
-        writer.entity(Op::Destroy, 0, 0, Entity::from_parts(3, 2), 0, |_| ());
+        writer.entity(Op::Despawn, 0, 0, Entity::from_parts(3, 2), 0, |_| ());
         writer.spawn(&[1], 0, |_| ());
         writer.resource(2, 12, |value| value.fill(5));
         writer.range(0, 0, 0..8192, (0, 1));
@@ -627,7 +635,7 @@ mod tests {
             assert!(said.is_none_or(|said| error.as_ref().is_some_and(|error| error.contains(said))), "{error:?}");
             drop(reader);
             let resumed = World::builder().component::<Red>().component::<Blue>().resume(&target);
-            let error = resumed.map(|mut world| world.set_keep(false)).err().map(|error| error.to_string());
+            let error = resumed.map(|mut world| world.set_keep_region(false)).err().map(|error| error.to_string());
             assert_eq!(error.is_some(), said.is_some(), "{error:?}");
             assert!(said.is_none_or(|said| error.as_ref().is_some_and(|error| error.contains(said))), "{error:?}");
         }

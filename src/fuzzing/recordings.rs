@@ -88,7 +88,7 @@ pub(super) fn sample_trace() -> Vec<(&'static str, Vec<u8>)> {
     let parent = scratch("traced");
     let _ = std::fs::remove_dir_all(parent.join("region"));
     let target = RegionTarget::Directory(parent.join("region"));
-    let builder = World::builder().component::<Sample>().bytes_max(1 << 20).region(target).keep(true);
+    let builder = World::builder().component::<Sample>().bytes_max(1 << 20).region(target).keep_region(true);
     let mut world = builder.build().expect("a small region can be made");
     world.spawn_batch((0..300).map(|i| Sample { x: 0.5, id: i })).expect("there is room");
     let mut schedule = crate::Schedule::new();
@@ -97,6 +97,6 @@ pub(super) fn sample_trace() -> Vec<(&'static str, Vec<u8>)> {
     simulation.run(5, 0.5).expect("it runs");
     let files = ["descriptor", "control", "data", "leases", "lock", "trace"]
         .map(|name| (name, std::fs::read(parent.join("region").join(name)).expect("the region has this file")));
-    simulation.world_mut().set_keep(false);
+    simulation.world_mut().set_keep_region(false);
     files.to_vec()
 }

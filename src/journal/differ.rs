@@ -124,7 +124,7 @@ impl Differ {
         match self.compress {
             Compress::Always => true,
             Compress::Never => false,
-            Compress::Spare => {
+            Compress::WhenIdle => {
                 // what was measured once may have been bad luck
                 self.ns_per_byte = self.ns_per_byte * 0.99 + NS_PER_BYTE * 0.01;
                 self.dense_bytes as f64 * self.ns_per_byte <= (since / SPARE).as_nanos() as f64

@@ -24,6 +24,6 @@ mod write;
 mod tests;
 
 pub use error::{Gap, JournalError, RecordDamage};
-pub use read::{Entry, Journal, Torn, Verification};
-pub use recorder::{Compress, Recorded, Recorder, RecorderOptions, WhenBehind};
+pub use read::{Entry, Journal, TruncatedTail, Verification};
+pub use recorder::{Backpressure, Compress, Recorded, Recorder, RecorderOptions};
 pub use replay::Replay;

@@ -38,7 +38,7 @@ impl From<Moment> for Entry {
 /// What a writer that died left unfinished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Torn {
+pub struct TruncatedTail {
     /// The segment.
     pub path: PathBuf,
     /// Where it begins, bytes.
@@ -47,9 +47,9 @@ pub struct Torn {
     pub bytes: u64,
 }
 
-impl std::fmt::Display for Torn {
+impl std::fmt::Display for TruncatedTail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Torn { path, offset, bytes } = self;
+        let TruncatedTail { path, offset, bytes } = self;
         write!(f, "the last {bytes} bytes of {} (from byte {offset}) are an unfinished record", path.display())?;
         f.write_str(": its writer died. Everything before it is whole")
     }
@@ -105,7 +105,7 @@ pub struct Journal {
     pub(super) segments: Vec<Segment>,
     layout: Arc<Layout>,
     notes: Vec<(String, String)>,
-    torn: Option<Torn>,
+    torn: Option<TruncatedTail>,
     /// What is missing behind the last segment.
     end_gap: Option<Gap>,
     /// What was not undone later: frames ascend.
@@ -254,7 +254,7 @@ impl Journal {
 
     /// What a writer that died left unfinished, if anything.
     #[must_use]
-    pub fn torn(&self) -> Option<&Torn> {
+    pub fn truncated_tail(&self) -> Option<&TruncatedTail> {
         self.torn.as_ref()
     }
 

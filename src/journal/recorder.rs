@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::Options;
+use crate::checkpoint::CheckpointOptions;
 use crate::generation::SnapshotError;
 use crate::os::Maker;
 use crate::region::forked;
@@ -28,7 +28,7 @@ const QUEUE: usize = 4;
 
 /// What to do when the recorder is behind by as many generations as may be on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WhenBehind {
+pub enum Backpressure {
     /// The frames wait, and every generation is recorded.
     #[default]
     Wait,
@@ -43,7 +43,7 @@ pub enum Compress {
     Never,
     /// Where that takes no more than an eighth of the time between generations.
     #[default]
-    Spare,
+    WhenIdle,
     /// Always, however long that takes.
     Always,
 }
@@ -58,11 +58,11 @@ pub struct RecorderOptions {
     /// How many generations may be on the way (default 4). Each is pinned meanwhile.
     pub queue: usize,
     /// What to do when so many are.
-    pub when_behind: WhenBehind,
+    pub backpressure: Backpressure,
     /// Whether to compress records.
     pub compress: Compress,
     /// How to compress, and notes to keep beside the states.
-    pub options: Options,
+    pub options: CheckpointOptions,
 }
 
 impl RecorderOptions {
@@ -73,9 +73,9 @@ impl RecorderOptions {
             directory: directory.into(),
             checkpoint_every: CHECKPOINT_EVERY,
             queue: QUEUE,
-            when_behind: WhenBehind::default(),
+            backpressure: Backpressure::default(),
             compress: Compress::default(),
-            options: Options::default(),
+            options: CheckpointOptions::default(),
         }
     }
 }
@@ -109,7 +109,7 @@ type Done = (Reader, Result<Recorded, JournalError>);
 /// Records a running simulation.
 pub struct Recorder {
     directory: PathBuf,
-    when_behind: WhenBehind,
+    backpressure: Backpressure,
     /// Tells which generation is the newest; never pins.
     watcher: Reader,
     idle: Vec<Reader>,
@@ -132,7 +132,7 @@ impl Recorder {
     /// Starts the thread. What is published already is the first generation that it records.
     ///
     /// # Errors
-    /// Options that cannot be; a directory with another journal; no free leases; what the system refuses.
+    /// CheckpointOptions that cannot be; a directory with another journal; no free leases; what the system refuses.
     pub fn start(world: &World, options: RecorderOptions) -> Result<Recorder, JournalError> {
         options.options.check()?;
         let directory = options.directory.clone();
@@ -162,7 +162,7 @@ impl Recorder {
         let idle = (0..queue).map(|_| world.reader()).collect::<Result<_, _>>()?;
         Ok(Recorder {
             directory,
-            when_behind: options.when_behind,
+            backpressure: options.backpressure,
             watcher,
             idle,
             sent: 0,
@@ -199,7 +199,7 @@ impl Recorder {
             return Ok(false);
         }
         if self.idle.is_empty() {
-            if self.when_behind == WhenBehind::Skip {
+            if self.backpressure == Backpressure::Skip {
                 return Ok(false);
             }
             let begun = Instant::now();
@@ -242,9 +242,9 @@ impl Recorder {
     /// # Errors
     /// As [`Recorder::look`].
     pub fn finish(mut self) -> Result<Recorded, JournalError> {
-        let when_behind = std::mem::replace(&mut self.when_behind, WhenBehind::Wait);
+        let backpressure = std::mem::replace(&mut self.backpressure, Backpressure::Wait);
         let looked = self.look();
-        self.when_behind = when_behind;
+        self.backpressure = backpressure;
         looked?;
         self.flush()?;
         self.sender = None;

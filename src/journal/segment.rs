@@ -13,7 +13,7 @@ use crate::checkpoint::{self, CheckpointError, FormatError};
 
 use super::error::{Gap, JournalError, RecordDamage};
 use super::format::{self, HEADER_BYTES, Header, INDEX_END_BYTES, Index, Place, RECORD_BYTES, Record};
-use super::read::Torn;
+use super::read::TruncatedTail;
 use super::state::{Moment, State};
 use super::write::{SEGMENT_SUFFIX, path_of};
 
@@ -60,13 +60,13 @@ pub(super) fn segments_in(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
 
 impl Segment {
     /// Reads header and places. Nothing: it was never begun.
-    pub(super) fn open(path: &Path, last: bool) -> Result<(Option<Segment>, Option<Torn>), JournalError> {
+    pub(super) fn open(path: &Path, last: bool) -> Result<(Option<Segment>, Option<TruncatedTail>), JournalError> {
         let io = |action| JournalError::io(action, path);
         let mut file = crate::os::open_regular(path).map_err(io("open"))?;
         let bytes = file.metadata().map_err(io("look at"))?.len();
         let mut header = [0; HEADER_BYTES];
         if bytes < HEADER_BYTES as u64 {
-            return Ok((None, last.then(|| Torn { path: path.to_owned(), offset: 0, bytes })));
+            return Ok((None, last.then(|| TruncatedTail { path: path.to_owned(), offset: 0, bytes })));
         }
         file.read_exact(&mut header).map_err(io("read"))?;
         let header =
@@ -103,7 +103,7 @@ impl Segment {
     }
 
     /// Finds the records one by one.
-    pub(super) fn scan(&mut self, file: &mut File, last: bool) -> std::io::Result<Option<Torn>> {
+    pub(super) fn scan(&mut self, file: &mut File, last: bool) -> std::io::Result<Option<TruncatedTail>> {
         let mut offset = HEADER_BYTES as u64;
         while offset < self.bytes {
             let left = self.bytes - offset;
@@ -113,7 +113,7 @@ impl Segment {
             if format::begins_like_index(&begin) {
                 self.records_end = offset;
                 // all records were written, and its index was not
-                let torn = last.then(|| Torn { path: self.path.clone(), offset, bytes: left });
+                let torn = last.then(|| TruncatedTail { path: self.path.clone(), offset, bytes: left });
                 return Ok(torn);
             }
             let lengths = begin.first_chunk::<RECORD_BYTES>().and_then(Record::lengths);
@@ -138,7 +138,7 @@ impl Segment {
             let next = find_record(file, offset + 1, self.bytes)?;
             self.records_end = offset;
             if next.is_none() && last {
-                return Ok(Some(Torn { path: self.path.clone(), offset, bytes: left }));
+                return Ok(Some(TruncatedTail { path: self.path.clone(), offset, bytes: left }));
             }
             let problem = "its head is not whole, and more records follow";
             let (path, part) = (self.path.clone(), "its head".to_owned());

@@ -130,7 +130,7 @@ proptest! {
     #[test]
     fn every_state_comes_back_to_the_byte(
         edits in prop::collection::vec((0u8..13, 0usize..2000), 1..40), every in 1u64..20,
-        compress in prop::sample::select(vec![Compress::Never, Compress::Spare, Compress::Always]),
+        compress in prop::sample::select(vec![Compress::Never, Compress::WhenIdle, Compress::Always]),
     ) {
         let directory = tempfile::tempdir().unwrap();
         let (_world, states) = record_so(directory.path(), &edits, every, compress);
@@ -187,7 +187,7 @@ fn whatever_is_cut_off_the_rest_is_there() {
         }
         assert_same(replay.state.as_ref().unwrap(), &states[count - 1]);
         seen.insert(count);
-        if let Some(torn) = journal.torn() {
+        if let Some(torn) = journal.truncated_tail() {
             assert_eq!(torn.offset + torn.bytes, cut as u64);
             assert!(torn.to_string().contains("unfinished record: its writer died"), "{torn}");
         }
@@ -236,7 +236,7 @@ fn no_damage_goes_unseen() {
             assert!(replay.advance().is_err() && replay.load().is_err(), "the walk is over");
         } else {
             // the index, or bytes that mean nothing
-            assert!(count == states.len() || journal.torn().is_some(), "byte {at}: {count} generations");
+            assert!(count == states.len() || journal.truncated_tail().is_some(), "byte {at}: {count} generations");
         }
     }
     assert!(told > 100, "{told}");
@@ -272,7 +272,7 @@ fn a_recording_is_gone_on_with() {
     let length = std::fs::metadata(&path).unwrap().len();
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 600).unwrap();
     let journal = Journal::open(directory.path()).unwrap();
-    let (last, torn) = (journal.last(), journal.torn().cloned());
+    let (last, torn) = (journal.last(), journal.truncated_tail().cloned());
     assert!(torn.is_some());
     let mut again = journal.replay_to(last).unwrap().restore(World::builder().component::<Spot>()).unwrap();
     states.truncate(states.iter().position(|state| state.moment.generation == last.generation).unwrap() + 1);
@@ -475,13 +475,13 @@ fn past_the_limit() {
     assert!(states.len() > 3, "{}", states.len());
     // no part of the record that did not fit
     let journal = Journal::open(directory.path()).unwrap();
-    assert!(journal.torn().is_none());
+    assert!(journal.truncated_tail().is_none());
     assert_replays(directory.path(), &states);
 
     // below a limit that the generation alone is above
     limit(Some(kept[1]));
     let path = directory.path().join("large");
-    let options = crate::checkpoint::Options::default().level(0);
+    let options = crate::checkpoint::CheckpointOptions::default().level(0);
     let mut reader = world.reader().unwrap();
     let error = crate::checkpoint::write(&reader.pin().unwrap(), &path, &options).unwrap_err();
     assert!(error.to_string().contains("RLIMIT_FSIZE"), "{error}");

@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{self, Options};
+use crate::checkpoint::{self, CheckpointOptions};
 use crate::os::Output;
 use crate::snapshot::Snapshot;
 
@@ -32,7 +32,7 @@ pub(crate) struct Writer {
     directory: PathBuf,
     every: u64,
     compress: Compress,
-    options: Options,
+    options: CheckpointOptions,
     recording: u64,
     /// The end of what is there already, to be gone on with.
     before: Option<Ended>,
@@ -81,7 +81,7 @@ impl Writer {
         from: Moment,
         every: u64,
         compress: Compress,
-        options: Options,
+        options: CheckpointOptions,
     ) -> Result<Writer, JournalError> {
         std::fs::create_dir_all(directory).map_err(JournalError::io("make", directory))?;
         let mut recording = crate::os::unix_time_ns() ^ (u64::from(crate::os::pid()) << 40);
@@ -99,7 +99,7 @@ impl Writer {
                     let (frame, own) = (last.frame, from.frame);
                     return Err(other(format!("goes to frame {frame} already, and this world stands at frame {own}")));
                 }
-                if let Some(torn) = journal.torn() {
+                if let Some(torn) = journal.truncated_tail() {
                     tracing::warn!(path = %torn.path.display(), offset = torn.offset, bytes = torn.bytes, "cut off: {torn}");
                     cut(&torn.path, torn.offset)?;
                 }

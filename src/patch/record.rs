@@ -26,8 +26,12 @@
 //! | 6 `Spawn`                  | component ids u16 × n, zeros to 8, then per entity its packed values       |
 //! | 7 `SetResource`            | packed value                                                               |
 //! | 9 `Reduce`                 | packed value: what the job's rows came to, of a resource                   |
-//! | 16..20 rows: set, add, remove, destroy     | entries, each: row of the job's table u32, packed value    |
-//! | 24..28 entities: set, add, remove, destroy | entries, each: handle u64, packed value                    |
+//! | 16..20 rows: set, add, remove, despawn     | entries, each: row of the job's table u32, packed value    |
+//! | 20 `AccumulateRows`                        | as a set of rows: what is joined to the value that is there |
+//! | 24..28 entities: set, add, remove, despawn | entries, each: handle u64, packed value                    |
+//! | 28 `AccumulateEntities`                    | as a set of entities: what is joined to the value there    |
+//!
+//! How the values of an accumulation are joined is no part of the record: the system declares it.
 //!
 //! Invariants: codes never change their meaning; 0 is no kind, so zeroed memory is no record. The writer
 //! (`writer.rs`) and the reader (`records.rs`) meet here and nowhere else.
@@ -68,17 +72,19 @@ pub(crate) enum Kind {
     SetRows = 16,
     AddRows = 17,
     RemoveRows = 18,
-    DestroyRows = 19,
+    DespawnRows = 19,
+    AccumulateRows = 20,
     SetEntities = 24,
     AddEntities = 25,
     RemoveEntities = 26,
-    DestroyEntities = 27,
+    DespawnEntities = 27,
+    AccumulateEntities = 28,
 }
 
 impl Kind {
     #[cfg(test)]
     /// All kinds.
-    pub(crate) const ALL: [Kind; 17] = [
+    pub(crate) const ALL: [Kind; 19] = [
         Kind::Pad,
         Kind::JobBegin,
         Kind::JobEnd,
@@ -91,11 +97,13 @@ impl Kind {
         Kind::SetRows,
         Kind::AddRows,
         Kind::RemoveRows,
-        Kind::DestroyRows,
+        Kind::DespawnRows,
+        Kind::AccumulateRows,
         Kind::SetEntities,
         Kind::AddEntities,
         Kind::RemoveEntities,
-        Kind::DestroyEntities,
+        Kind::DespawnEntities,
+        Kind::AccumulateEntities,
     ];
 
     /// The kind with this code, if there is one.
@@ -113,11 +121,13 @@ impl Kind {
             16 => Kind::SetRows,
             17 => Kind::AddRows,
             18 => Kind::RemoveRows,
-            19 => Kind::DestroyRows,
+            19 => Kind::DespawnRows,
+            20 => Kind::AccumulateRows,
             24 => Kind::SetEntities,
             25 => Kind::AddEntities,
             26 => Kind::RemoveEntities,
-            27 => Kind::DestroyEntities,
+            27 => Kind::DespawnEntities,
+            28 => Kind::AccumulateEntities,
             _ => return None,
         })
     }
@@ -133,7 +143,9 @@ pub(crate) enum Op {
     /// Takes a component away.
     Remove,
     /// Ends the entity.
-    Destroy,
+    Despawn,
+    /// Joins a value to the one of a component or a field that is present.
+    Accumulate,
 }
 
 impl Op {
@@ -144,7 +156,8 @@ impl Op {
             Op::Set => Kind::SetRows,
             Op::Add => Kind::AddRows,
             Op::Remove => Kind::RemoveRows,
-            Op::Destroy => Kind::DestroyRows,
+            Op::Despawn => Kind::DespawnRows,
+            Op::Accumulate => Kind::AccumulateRows,
         }
     }
 
@@ -155,7 +168,8 @@ impl Op {
             Op::Set => Kind::SetEntities,
             Op::Add => Kind::AddEntities,
             Op::Remove => Kind::RemoveEntities,
-            Op::Destroy => Kind::DestroyEntities,
+            Op::Despawn => Kind::DespawnEntities,
+            Op::Accumulate => Kind::AccumulateEntities,
         }
     }
 }

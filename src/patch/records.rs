@@ -326,11 +326,13 @@ impl<'a> Checked<'a> {
             Kind::SetRows => self.rows(Op::Set, self.value_bytes()?)?,
             Kind::AddRows => self.rows(Op::Add, self.whole_bytes()?)?,
             Kind::RemoveRows => self.rows(Op::Remove, self.whole_bytes().map(|_| 0)?)?,
-            Kind::DestroyRows => self.rows(Op::Destroy, self.no_component()?)?,
+            Kind::DespawnRows => self.rows(Op::Despawn, self.no_component()?)?,
+            Kind::AccumulateRows => self.rows(Op::Accumulate, self.value_bytes()?)?,
+            Kind::AccumulateEntities => self.entities(Op::Accumulate, self.value_bytes()?)?,
             Kind::SetEntities => self.entities(Op::Set, self.value_bytes()?)?,
             Kind::AddEntities => self.entities(Op::Add, self.whole_bytes()?)?,
             Kind::RemoveEntities => self.entities(Op::Remove, self.whole_bytes().map(|_| 0)?)?,
-            Kind::DestroyEntities => self.entities(Op::Destroy, self.no_component()?)?,
+            Kind::DespawnEntities => self.entities(Op::Despawn, self.no_component()?)?,
         })
     }
 

@@ -27,20 +27,20 @@ fn sizes() -> RecordSizes {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    prop_oneof![5 => Just(Op::Set), 2 => Just(Op::Add), 1 => Just(Op::Remove), 1 => Just(Op::Destroy)]
+    prop_oneof![5 => Just(Op::Set), 2 => Just(Op::Accumulate), 2 => Just(Op::Add), 1 => Just(Op::Remove), 1 => Just(Op::Despawn)]
 }
 
 /// Component, field and value bytes that suit an operation.
 fn place(op: Op, component: u16, field: u8) -> (u16, u8, usize) {
     let fields = [3, 0, 1, 1, 3][usize::from(component)];
     match op {
-        Op::Set => {
+        Op::Set | Op::Accumulate => {
             let field = field % (fields + 1);
             (component, field, sizes().value(component, field).unwrap())
         }
         Op::Add => (component, 0, sizes().value(component, 0).unwrap()),
         Op::Remove => (component, 0, 0),
-        Op::Destroy => (0, 0, 0),
+        Op::Despawn => (0, 0, 0),
     }
 }
 
@@ -252,7 +252,7 @@ fn a_run_is_these_bytes() {
     let mut writer = PatchWriter::new(&mut out, 4096, None);
     writer.row(Op::Set, 2, 1, 0x0102_0304, 1, |value| value[0] = 0xaa);
     writer.row(Op::Set, 2, 1, 7, 1, |value| value[0] = 0xbb);
-    writer.entity(Op::Destroy, 0, 0, Entity::from_parts(9, 3), 0, |_| ());
+    writer.entity(Op::Despawn, 0, 0, Entity::from_parts(9, 3), 0, |_| ());
     writer.spawn(&[2, 0x0103], 1, |value| value[0] = 0xcc);
     writer.end().unwrap();
     #[rustfmt::skip]

@@ -92,7 +92,7 @@ impl<'a> PatchWriter<'a> {
         }
     }
 
-    /// Records `op` on an absolute row of the job's table. `value_bytes` is 0 for `Remove` and `Destroy`; `write`
+    /// Records `op` on an absolute row of the job's table. `value_bytes` is 0 for `Remove` and `Despawn`; `write`
     /// fills exactly that many bytes, which hold rubbish before.
     #[inline]
     pub(crate) fn row(

@@ -233,8 +233,8 @@ impl System {
     /// with.
     ///
     /// ```
-    /// use hypostyle::{Comparison, NamedQuery, System};
-    /// let warm = System::by_name("warm", NamedQuery::new().write("heat"), |_| Ok(()));
+    /// use hypostyle::dynamic::{self, Comparison, Query};
+    /// let warm = dynamic::system("warm", Query::new().write("heat"), |_| Ok(()));
     /// let warm = warm.run_if_named("oven.on", Comparison::Equal, 1.0);
     /// # let _ = warm;
     /// ```

@@ -47,6 +47,22 @@ pub enum JobError {
         /// The resource.
         resource: String,
     },
+    /// A component or a field that the system does not accumulate on.
+    #[error("the system does not declare that it accumulates on `{name}`; add `.accumulates_named(...)` to it")]
+    UndeclaredAccumulation {
+        /// The component, or the field.
+        name: String,
+    },
+    /// A resource has no such field whose elements could be worked on.
+    #[error("field `{field}` of resource `{resource}` cannot be worked on in place: {why}")]
+    Elements {
+        /// The resource.
+        resource: String,
+        /// The field.
+        field: String,
+        /// What is not as it must be.
+        why: String,
+    },
     /// A bool that is neither 0 nor 1.
     #[error("a bool of resource `{resource}` is neither 0 nor 1")]
     NotABool {

@@ -9,8 +9,8 @@ use std::ops::RangeInclusive;
 use crate::layout::{FieldType, ScalarType};
 use crate::table::Registry;
 
-use super::by_name::{ColumnBytes, NamedJob, NamedQuery};
 use super::condition::{Number, Value, number_named};
+use super::dynamic;
 use super::error::KernelError;
 use super::system::System;
 
@@ -80,10 +80,10 @@ fn first_bad_of(
 }
 
 /// Looks at the rows of one job.
-fn look(job: &mut NamedJob<'_, '_, '_>, rule: &Rule) -> Result<(), KernelError> {
+fn look(job: &mut dynamic::Job<'_, '_, '_>, rule: &Rule) -> Result<(), KernelError> {
     let mut found: Option<(usize, String, f64, String)> = None;
     for column in job.columns() {
-        let ColumnBytes::Read(bytes) = column.bytes else { continue };
+        let dynamic::ColumnBytes::Read(bytes) = column.bytes else { continue };
         let (name, ty) = (format!("{}.{}", column.component(), column.field()), column.ty);
         let mut note = |bad: Option<(usize, f64)>, must: String| {
             if let Some((row, value)) = bad
@@ -152,7 +152,7 @@ fn check_finite(registry: &Registry, component: &str) -> Result<(), KernelError>
     Err(format!("component `{component}` has no floating-point field that could be infinite or not a number").into())
 }
 
-fn numbers(job: &NamedJob<'_, '_, '_>, resource: u16, number: Number) -> Result<f64, KernelError> {
+fn numbers(job: &dynamic::Job<'_, '_, '_>, resource: u16, number: Number) -> Result<f64, KernelError> {
     let registry = job.registry();
     let id = usize::from(resource);
     let declared = &registry.layout.resources()[id];
@@ -191,8 +191,8 @@ impl System {
     #[must_use]
     pub fn guard_finite(name: impl Into<String>, component: impl Into<String>) -> Self {
         let component = component.into();
-        let query = NamedQuery::new().read(component.clone());
-        let system = Self::by_name(name, query, |job| look(job, &Rule::Finite));
+        let query = dynamic::Query::new().read(component.clone());
+        let system = dynamic::system(name, query, |job| look(job, &Rule::Finite));
         system.check(move |registry| check_finite(registry, &component))
     }
 
@@ -219,8 +219,8 @@ impl System {
             })
             .collect();
         let rule = Rule::Within(named.clone().unwrap_or_default());
-        let query = NamedQuery::new().read(component.clone());
-        let system = Self::by_name(name, query, move |job| look(job, &rule));
+        let query = dynamic::Query::new().read(component.clone());
+        let system = dynamic::system(name, query, move |job| look(job, &rule));
         system.check(move |registry| match &named {
             Ok(bounds) => check_bounds(registry, &component, bounds),
             Err(error) => Err(error.clone().into()),
@@ -249,7 +249,7 @@ impl System {
         let resource = |name: &str| name.split_once('.').map_or(name, |(resource, _)| resource).to_owned();
         let (of_quantity, of_reference) = (resource(&quantity), resource(&reference));
         let names = (quantity.clone(), reference.clone());
-        let system = Self::once_by_name(name, move |job| conserved(job, &quantity, &reference, tolerance));
+        let system = dynamic::once(name, move |job| conserved(job, &quantity, &reference, tolerance));
         system
             .reads_resource_named(of_quantity)
             .reads_resource_named(of_reference.clone())
@@ -276,7 +276,7 @@ fn check_conserved(registry: &Registry, quantity: &str, reference: &str) -> Resu
 }
 
 fn conserved(
-    job: &mut NamedJob<'_, '_, '_>,
+    job: &mut dynamic::Job<'_, '_, '_>,
     quantity: &str,
     reference: &str,
     tolerance: Tolerance,

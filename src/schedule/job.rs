@@ -6,6 +6,7 @@ use std::any::TypeId;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use crate::accumulate::Combiner;
 use crate::patch::{Op, PatchWriter};
 use crate::random::{Random, RandomKey};
 use crate::reduce::{Reduce, Reduced};
@@ -13,8 +14,8 @@ use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::{Component, Entity, Resource};
 
 use super::error::JobError;
+use super::neighbours::EntityMap;
 use super::system::Compiled;
-use super::view::EntityMap;
 
 /// Which type is which component of one registry: the last few looked up.
 #[derive(Default)]
@@ -89,6 +90,8 @@ pub struct Job<'a, 'w> {
     pub(crate) cache: &'a mut IdCache,
     /// What the job's rows came to so far.
     pub(crate) reduced: &'a mut Reduced,
+    /// What it deposits on components, until it becomes patches.
+    pub(crate) combiner: &'a mut Combiner,
     /// The component that the last patch was of.
     pub(crate) last: Option<(TypeId, u16)>,
     pub(crate) writer: &'a mut PatchWriter<'w>,
@@ -172,7 +175,7 @@ impl<'a> Job<'a, '_> {
     }
 
     /// The chunk's first row in its table. For a system that looks at other rows too, row `i` of the chunk is row
-    /// `first_row() + i` of the table, and of that table's columns in a [`super::View`]. The rows of a row-local system
+    /// `first_row() + i` of the table, and of that table's columns in a [`super::Neighbours`]. The rows of a row-local system
     /// lie so as well, unless toggles leave gaps: see [`Job::table_row`].
     #[must_use]
     pub fn first_row(&self) -> usize {
@@ -214,7 +217,7 @@ impl<'a> Job<'a, '_> {
     }
 
     #[inline]
-    fn id<C: Component>(&mut self) -> Option<u16> {
+    pub(super) fn id<C: Component>(&mut self) -> Option<u16> {
         match self.last {
             Some((ty, id)) if ty == TypeId::of::<C>() => Some(id),
             _ => self.look_up::<C>(),
@@ -245,7 +248,7 @@ impl<'a> Job<'a, '_> {
     }
 
     #[inline]
-    fn row(&self, row: usize) -> u32 {
+    pub(super) fn row(&self, row: usize) -> u32 {
         assert!(row < self.entities.len(), "row {row} of a chunk of {} rows", self.entities.len());
         self.rows.place(row)
     }
@@ -282,9 +285,9 @@ impl<'a> Job<'a, '_> {
 
     /// Ends the life of the entity in an own row.
     #[inline]
-    pub fn destroy_row(&mut self, row: usize) {
+    pub fn despawn_row(&mut self, row: usize) {
         let row = self.row(row);
-        self.writer.row(Op::Destroy, 0, 0, row, 0, |_| {});
+        self.writer.row(Op::Despawn, 0, 0, row, 0, |_| {});
     }
 
     /// Sets a component of any entity.
@@ -313,8 +316,8 @@ impl<'a> Job<'a, '_> {
 
     /// Ends any entity's life.
     #[inline]
-    pub fn destroy(&mut self, entity: Entity) {
-        self.writer.entity(Op::Destroy, 0, 0, entity, 0, |_| {});
+    pub fn despawn(&mut self, entity: Entity) {
+        self.writer.entity(Op::Despawn, 0, 0, entity, 0, |_| {});
     }
 
     /// Spawns an entity. The handle is reserved: later patches of this job may name it, also as a value; it becomes a

@@ -6,13 +6,15 @@
 //!
 //! Architecture invariant: what a batch computes depends on the world and the schedule alone, never on the pool.
 
-mod by_name;
+mod accumulate;
 mod condition;
+pub(crate) mod dynamic;
 mod error;
 mod graph;
 mod guard;
 mod job;
 mod memory;
+mod neighbours;
 mod plan;
 mod program;
 mod recording;
@@ -22,22 +24,20 @@ mod runner;
 mod serve;
 mod simulation;
 mod system;
-mod view;
 
-pub use by_name::{ColumnBytes, NamedColumn, NamedJob, NamedQuery, NamedTable, Targets};
 pub use condition::Comparison;
 pub use error::{JobError, KernelError};
 pub use graph::ScheduleError;
 pub use guard::Tolerance;
 pub use job::Job;
+pub use neighbours::{NeighbourTable, Neighbours};
 pub use plan::{BatchPlan, Plan, StagePlan, SystemPlan};
 pub use repeat::{FixedStep, Loop};
 pub use report::FrameReport;
 #[cfg(unix)]
-pub use serve::{serve, serve_named};
+pub use serve::{serve, serve_by_name};
 pub use simulation::{Simulation, SimulationBuilder, StepError};
 pub use system::{STAGES, System};
-pub use view::{Table, View};
 
 /// Systems, in the order of their registration.
 ///

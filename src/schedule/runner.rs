@@ -22,10 +22,10 @@ use crate::world::access::query::{Fetch, bit_runs};
 use super::error::text_of;
 use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
+use super::neighbours::{EntityMap, NeighbourSet};
 use super::program::task::{Found, Task, TaskColumn, Used};
 use super::program::{Entry, Head, JobEntry, TaskHead, Words};
 use super::system::{Compiled, System};
-use super::view::{EntityMap, ViewSet};
 
 /// Rows of a job from which on each of its systems is timed by itself.
 const TIMED_ROWS_MIN: u32 = 2048;
@@ -131,6 +131,7 @@ impl SystemRunner {
         if len < TIMED_ROWS_MIN {
             trace.systems_ended(task.systems.iter().map(|system| system.system), head.frames.max(1));
         }
+        task.combiner.flush(out);
         record_writes(task, start..end, out);
         for (resource, value) in task.reduced.values() {
             out.reduced(resource, value);
@@ -189,6 +190,7 @@ impl SystemRunner {
             gathered,
             cache,
             reduced,
+            combiner,
             revoke,
             ..
         } = task;
@@ -223,7 +225,7 @@ impl SystemRunner {
                 task.saved.extend_from_slice(unsafe { std::slice::from_raw_parts(raw.old, len * raw.ty.bytes()) });
             }
         }
-        let views = ViewSet {
+        let views = NeighbourSet {
             tables: &task.views[this.views.clone()],
             columns: &task.view_columns,
             present: &task.view_present,
@@ -251,6 +253,7 @@ impl SystemRunner {
                 revoke,
                 cache,
                 reduced,
+                combiner,
                 last: None,
                 writer: out,
                 error: &mut error,

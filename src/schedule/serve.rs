@@ -44,7 +44,7 @@ pub fn serve(schedule: impl FnOnce() -> Schedule) -> Result<bool, WorkerError> {
 ///
 /// # Errors
 /// As for [`serve`]; so is what `schedule` returns.
-pub fn serve_named<E: Into<KernelError>>(
+pub fn serve_by_name<E: Into<KernelError>>(
     schedule: impl FnOnce(&[&str]) -> Result<Schedule, E>,
 ) -> Result<bool, WorkerError> {
     serve_as(|names| schedule(names).map_err(|error| text_of(&*error.into())), in_order)

@@ -21,7 +21,7 @@ use crate::patch::RecordSizes;
 use crate::region::{RegionError, worker_state};
 use crate::trace::{EventKind, Phase, Recorder, Timeline, Trace};
 use crate::worker::{
-    Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolNotice, RegionForWorkers, Staged,
+    Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolInfo, RegionForWorkers, Staged,
     WorkerCommand, WorkerKind, WorkerStatus, Workers,
 };
 use crate::world::store::expected::Writes;
@@ -365,7 +365,7 @@ impl SimulationBuilder {
             Some(Mailbox::create(&world.store.region, &registry.layout, &self.inputs)?)
         };
         let world = from.take().ok_or(StepError::Closed)?;
-        let undo_bytes = matches!(notice.got, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
+        let undo_bytes = matches!(notice.actual, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
         let mut simulation = Simulation {
             sizes: Arc::clone(&world.sizes),
             access: compiled.iter().map(|system| system.access.clone()).collect(),
@@ -404,12 +404,15 @@ impl SimulationBuilder {
 /// What a system is going to write, as far as its declaration tells.
 fn expected(system: &Compiled) -> Writes {
     let access = &system.access;
+    let mut sets = access.sets.clone();
+    sets.extend(access.accumulates.iter().map(|accumulation| accumulation.component));
+    sets.sort_unstable();
     Writes {
         query: system.own.clone(),
-        sets: access.sets.clone(),
+        sets,
         adds: access.adds.clone(),
         spawns: access.spawns.clone(),
-        moves_rows: access.destroys
+        moves_rows: access.despawns
             || !access.adds.is_empty()
             || !access.removes.is_empty()
             || system.sort_by.is_some(),
@@ -443,7 +446,7 @@ pub struct Simulation {
     stages: Vec<Stage>,
     plan: Plan,
     payloads: Vec<Vec<u8>>,
-    notice: PoolNotice,
+    notice: PoolInfo,
     publish_every: u64,
     /// Whether a refused patch fails its frame.
     strict: bool,
@@ -561,9 +564,9 @@ impl Simulation {
         &mut self.world
     }
 
-    /// Whether the world's region outlives this process's normal exit, as [`World::set_keep`] says.
-    pub fn set_keep(&mut self, keep: bool) {
-        self.world.set_keep(keep);
+    /// Whether the world's region outlives this process's normal exit, as [`World::set_keep_region`] says.
+    pub fn set_keep_region(&mut self, keep: bool) {
+        self.world.set_keep_region(keep);
     }
 
     /// Goes back by `frames` frames, as [`World::rollback`] does; the next step runs the frame after the one it landed
@@ -592,7 +595,7 @@ impl Simulation {
 
     /// Which workers were asked for and which there are.
     #[must_use]
-    pub fn workers(&self) -> &PoolNotice {
+    pub fn workers(&self) -> &PoolInfo {
         &self.notice
     }
 

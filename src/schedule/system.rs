@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use crate::Resource;
 use crate::commit::Access;
+use crate::join::FieldJoin;
 use crate::limits::JOB_ROWS;
 use crate::random::system_number;
-use crate::reduce::{FieldJoin, Reduce, Reduction};
+use crate::reduce::{Reduce, Reduction};
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::world::access::query::{Fetch, Query, QueryPlan};
 use crate::world::error::WorldError;
 
-use super::by_name::Names;
+use super::accumulate::{self, Accumulates};
 use super::condition::{self, Condition};
+use super::dynamic::Names;
 use super::error::KernelError;
 use super::job::Job;
-use super::view::{View, ViewSet};
+use super::neighbours::{NeighbourSet, Neighbours};
 
 /// The stages that every schedule has, in order. `startup` runs once in a world's life, before the first frame's `update`,
 /// whatever there is; not again in another simulation of that world, nor where it is resumed.
@@ -25,7 +27,8 @@ pub const STAGES: [&str; 5] = ["startup", "update", "late", "render", "cleanup"]
 
 /// What a kernel is called with, type-erased.
 pub(crate) trait Kernel: Send + Sync {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), KernelError>;
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: NeighbourSet<'a>)
+    -> Result<(), KernelError>;
 }
 
 struct RowsKernel<Q, F>(F, std::marker::PhantomData<fn() -> Q>);
@@ -35,7 +38,7 @@ where
     Q: Query,
     F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), KernelError> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), KernelError> {
+    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: NeighbourSet<'a>) -> Result<(), KernelError> {
         (self.0)(job, Q::fetch(fetch))
     }
 }
@@ -46,12 +49,17 @@ impl<Q, O, F> Kernel for NeighbourKernel<Q, O, F>
 where
     Q: Query,
     O: Query,
-    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), KernelError> + Send + Sync,
+    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) -> Result<(), KernelError> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), KernelError> {
+    fn run<'a>(
+        &self,
+        job: &mut Job<'a, '_>,
+        fetch: &mut Fetch<'a>,
+        views: NeighbourSet<'a>,
+    ) -> Result<(), KernelError> {
         let own = job.table();
         let (map, item) = (job.map(), Q::fetch(fetch));
-        (self.0)(job, item, View::new(views, own, map))
+        (self.0)(job, item, Neighbours::new(views, own, map))
     }
 }
 
@@ -92,7 +100,7 @@ impl ResourceId {
 }
 
 /// A resource that rows are reduced to, as a Rust type or by name.
-enum Reduces {
+pub(super) enum Reduces {
     Typed(fn(&Registry) -> Result<Reduction, UnknownName>),
     Named(String, Vec<(String, FieldJoin)>),
 }
@@ -167,10 +175,12 @@ pub struct System {
     own: Describe,
     others: Option<Describe>,
     changes: Vec<(Change, Ids)>,
-    destroys: bool,
+    despawns: bool,
     sets_resources: Vec<ResourceId>,
     reads_resources: Vec<ResourceId>,
-    reduces: Vec<Reduces>,
+    /// And whether what the rows came to is joined to the value that is there.
+    pub(super) reduces: Vec<(Reduces, bool)>,
+    pub(super) accumulates: Vec<Accumulates>,
     pub(super) conditions: Vec<condition::Declared>,
     pub(super) in_loop: Option<String>,
     checks: Vec<Check>,
@@ -209,10 +219,11 @@ impl System {
             own,
             others,
             changes: Vec::new(),
-            destroys: false,
+            despawns: false,
             sets_resources: Vec::new(),
             reads_resources: Vec::new(),
             reduces: Vec::new(),
+            accumulates: Vec::new(),
             conditions: Vec::new(),
             in_loop: None,
             checks: Vec::new(),
@@ -319,7 +330,7 @@ impl System {
     /// that `O` matches, as they were when the batch began. `O` only reads.
     pub fn neighbours<Q: Query, O: Query>(
         name: impl Into<String>,
-        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) + Send + Sync + 'static,
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) + Send + Sync + 'static,
     ) -> Self {
         Self::try_neighbours::<Q, O>(name, move |job, item, view| {
             kernel(job, item, view);
@@ -330,14 +341,14 @@ impl System {
     /// As [`System::neighbours`], with a kernel that can fail, as in [`System::try_rows`].
     pub fn try_neighbours<Q: Query, O: Query>(
         name: impl Into<String>,
-        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), KernelError>
+        kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) -> Result<(), KernelError>
         + Send
         + Sync
         + 'static,
     ) -> Self {
         fn boxed<Q: Query, O: Query, F>(kernel: F) -> Box<dyn Kernel>
         where
-            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, View<'a, O>) -> Result<(), KernelError>
+            F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) -> Result<(), KernelError>
                 + Send
                 + Sync
                 + 'static,
@@ -427,10 +438,10 @@ impl System {
         self
     }
 
-    /// Declares that the kernel destroys entities.
+    /// Declares that the kernel despawns entities.
     #[must_use]
-    pub fn destroys(mut self) -> Self {
-        self.destroys = true;
+    pub fn despawns(mut self) -> Self {
+        self.despawns = true;
         self
     }
 
@@ -455,15 +466,16 @@ impl System {
     /// depend on the rows, on [`System::job_rows`] and on nothing else.
     #[must_use]
     pub fn reduces<R: Reduce>(mut self) -> Self {
-        self.reduces.push(Reduces::Typed(|registry| registry.resource::<R>().map(Reduction::typed::<R>)));
+        self.reduces.push((Reduces::Typed(|registry| registry.resource::<R>().map(Reduction::typed::<R>)), false));
         self
     }
 
     /// As [`System::reduces`], by the resource's name and those of its fields, each with its join.
     ///
     /// ```
-    /// use hypostyle::{FieldJoin, NamedQuery, System};
-    /// let weigh = System::by_name("weigh", NamedQuery::new().read("mass"), |job| {
+    /// use hypostyle::FieldJoin;
+    /// use hypostyle::dynamic::{self, Query};
+    /// let weigh = dynamic::system("weigh", Query::new().read("mass"), |job| {
     ///     let rows = job.len() as u64;
     ///     job.reduce_named("total", &rows.to_le_bytes())?;
     ///     Ok(())
@@ -478,7 +490,7 @@ impl System {
         joins: impl IntoIterator<Item = (N, FieldJoin)>,
     ) -> Self {
         let joins = joins.into_iter().map(|(field, join)| (field.into(), join)).collect();
-        self.reduces.push(Reduces::Named(resource.into(), joins));
+        self.reduces.push((Reduces::Named(resource.into(), joins), false));
         self
     }
 
@@ -667,7 +679,7 @@ impl System {
                 Some(plan)
             }
         };
-        let mut access = Access { destroys: self.destroys, ..Access::default() };
+        let mut access = Access { despawns: self.despawns, ..Access::default() };
         for (change, ids) in &self.changes {
             let list = match change {
                 Change::Sets => &mut access.sets,
@@ -683,8 +695,11 @@ impl System {
         for resource in &self.sets_resources {
             access.resources.push(resource.find(registry)?);
         }
-        let reductions: Vec<Reduction> =
-            self.reduces.iter().map(|reduces| reduces.find(registry)).collect::<Result<_, _>>()?;
+        let reductions: Vec<Reduction> = self
+            .reduces
+            .iter()
+            .map(|(to, onto)| Ok(to.find(registry)?.onto(*onto)))
+            .collect::<Result<_, KernelError>>()?;
         for reduction in &reductions {
             let resource = reduction.resource;
             if access.reduces.contains(&resource) || access.resources.contains(&resource) {
@@ -696,6 +711,7 @@ impl System {
             }
             access.reduces.push(resource);
         }
+        accumulate::compile(&self.accumulates, registry, &mut access)?;
         let mut reads_resources: Vec<u16> =
             self.reads_resources.iter().map(|resource| resource.find(registry)).collect::<Result<_, _>>()?;
         let conditions: Vec<Condition> =
@@ -718,6 +734,7 @@ impl System {
         let mut writes: Vec<u16> =
             own.columns.iter().filter(|column| column.write).map(|column| column.component).collect();
         writes.extend(access.sets.iter().chain(&access.adds).chain(&access.removes));
+        writes.extend(access.accumulates.iter().map(|accumulation| accumulation.component));
         for list in [
             &mut reads,
             &mut writes,

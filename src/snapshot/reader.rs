@@ -120,7 +120,7 @@ impl Reader {
     ///
     /// # Errors
     /// The region is gone.
-    pub fn another(&self) -> Result<Reader, SnapshotError> {
+    pub fn try_clone(&self) -> Result<Reader, SnapshotError> {
         let map = Arc::new(self.map.again()?);
         let registry = Arc::clone(&self.registry);
         let (layout_hash, cached) = (self.layout_hash, self.cached.clone());

@@ -148,11 +148,11 @@ pub(crate) struct RegionForWorkers {
 
 /// What was asked for and what it became.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PoolNotice {
+pub struct PoolInfo {
     /// The configuration.
-    pub asked: Workers,
+    pub requested: Workers,
     /// The workers there are; never [`Workers::Auto`].
-    pub got: Workers,
+    pub actual: Workers,
     /// Why the two differ, where they do and it was not simply chosen.
     pub fallback: Option<String>,
 }

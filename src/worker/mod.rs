@@ -33,7 +33,7 @@ mod status;
 mod tests;
 
 pub(crate) use batch::{Batch, BatchReport, Place, Runner};
-pub use config::{ParseWorkersError, PoolNotice, WorkerCommand, Workers};
+pub use config::{ParseWorkersError, PoolInfo, WorkerCommand, Workers};
 pub(crate) use config::{PoolConfig, RegionForWorkers};
 pub use error::{JobFailure, MemoryError, PoolError, WorkerError};
 pub(crate) use main::pool::Pool;

@@ -157,7 +157,7 @@ impl World {
     }
 
     /// Whether the region outlives this process's normal exit (default: no).
-    pub fn set_keep(&mut self, keep: bool) {
+    pub fn set_keep_region(&mut self, keep: bool) {
         self.store.region.set_keep(keep);
     }
 

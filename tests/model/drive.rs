@@ -559,7 +559,7 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
     let target = place.as_ref().map(|place| RegionTarget::Directory(place.path().join("region")));
     let mut builder = engine::builder(if settings.tight { TIGHT_BYTES } else { 1 << 28 });
     if let Some(target) = &target {
-        builder = builder.region(target.clone()).keep(true);
+        builder = builder.region(target.clone()).keep_region(true);
     }
     let mut world = builder.build().expect("the layout is valid");
     world.set_publish_wait(settings.patience());
@@ -584,7 +584,7 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
     for (number, spec) in program.frames.iter().enumerate() {
         if let Some(target) = target.as_ref().filter(|_| spec.resume && simulation.world().generation() > 0) {
             drop(simulation);
-            let mut world = engine::builder(1 << 20).keep(true).resume(target).expect("its writer has ended");
+            let mut world = engine::builder(1 << 20).keep_region(true).resume(target).expect("its writer has ended");
             world.set_publish_wait(settings.patience());
             driver.model = saved.clone();
             compare(&world, &driver.model, &format!("taken over before step {number}"));
@@ -637,7 +637,7 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
                         absent: got.absent,
                         refused: got.refused,
                         spawned: got.spawned,
-                        destroyed: got.destroyed,
+                        despawned: got.despawned,
                     };
                     let want = report.get(name).cloned().unwrap_or_default();
                     assert_eq!(got, want, "patches of `{name}` in step {number}");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use hypostyle::{
-    AnyOf, Changed, Entities, Entity, Job, KernelError, Read, Schedule, System, View, With, Without, World,
+    AnyOf, Changed, Entities, Entity, Job, KernelError, Neighbours, Read, Schedule, System, With, Without, World,
     WorldBuilder, Write,
 };
 
@@ -53,8 +53,8 @@ fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired, spawned: &mut Vec<Entit
         Op::Add => with_component!(what, C => job.add(target, C::made(seed, link))),
         Op::Remove if by_row => with_component!(what, C => job.remove_row::<C>(row)),
         Op::Remove => with_component!(what, C => job.remove::<C>(target)),
-        Op::Destroy if by_row => job.destroy_row(row),
-        Op::Destroy => job.destroy(target),
+        Op::Despawn if by_row => job.despawn_row(row),
+        Op::Despawn => job.despawn(target),
         Op::Spawn => {
             let entity = spawn_in_job(job, what, seed, link);
             assert!(entity.is_reserved());
@@ -85,7 +85,7 @@ fn patch(job: &mut Job<'_, '_>, counters: Option<&[u64]>, total: u64) -> Result<
 }
 
 /// The sum of all counters in view that match.
-fn total(view: View<'_, (Read<Counter>, Without<Asleep>)>) -> u64 {
+fn total(view: Neighbours<'_, (Read<Counter>, Without<Asleep>)>) -> u64 {
     let mut total = 0u64;
     for table in view.tables() {
         for (row, value) in table.columns.0.value.iter().enumerate() {
@@ -111,7 +111,7 @@ type Everything = (Entities, Option<Read<Counter>>);
 type Counters = (Read<Counter>, Without<Asleep>);
 
 /// The place of the job's table among all; a view of everything has it.
-fn own_table(view: View<'_, ()>) -> usize {
+fn own_table(view: Neighbours<'_, ()>) -> usize {
     view.own().expect("a view of everything has every table")
 }
 
@@ -175,7 +175,7 @@ pub fn schedule(log: &Log, sort: bool) -> Schedule {
         .removes::<(Health, Charge, Mark)>()
         .spawns::<(Position, Counter, Link, Flag, Grid, Tag, Shield, Asleep)>()
         .spawns::<(Health, Charge, Mark)>()
-        .destroys()
+        .despawns()
         .sets_resource::<Score>());
     // neighbours, written densely
     let l = log.clone();
@@ -236,7 +236,7 @@ pub fn schedule(log: &Log, sort: bool) -> Schedule {
     .adds::<(Tag, Asleep, Shield, Health)>()
     .removes::<(Mark, Health)>()
     .spawns::<(Position, Counter, Link, Health)>()
-    .destroys());
+    .despawns());
     let l = log.clone();
     add(System::rows::<(Changed<Mark>, Without<Tag>)>("watch", move |job, _| l.note_rows("watch", job)).after("react"));
     // one batch of a dense writer and two patching systems
@@ -257,7 +257,7 @@ pub fn schedule(log: &Log, sort: bool) -> Schedule {
     .removes::<(Flag, Tag)>()
     .spawns::<(Position, Counter, Link, Flag, Grid, Tag, Shield, Asleep)>()
     .spawns::<(Health, Charge, Mark)>()
-    .destroys());
+    .despawns());
     let l = log.clone();
     add(System::try_neighbours::<Everything, ()>("right", move |job, (_, counters), view| {
         l.note("right", own_table(view), job);
@@ -269,7 +269,7 @@ pub fn schedule(log: &Log, sort: bool) -> Schedule {
     .removes::<(Shield, Mark)>()
     .spawns::<(Position, Counter, Link, Flag, Grid, Tag, Shield, Asleep)>()
     .spawns::<(Health, Charge, Mark)>()
-    .destroys());
+    .despawns());
     let l = log.clone();
     let last = System::rows::<(Read<Counter>, AnyOf<(Health, Mark, Shield)>)>("last", move |job, _| {
         l.note_rows("last", job);

@@ -1,4 +1,4 @@
-//! Worlds of random layouts, driven by name: bulk spawns by columns, despawns, frames that destroy, pinned generations.
+//! Worlds of random layouts, driven by name: bulk spawns by columns, despawns, frames that despawn, pinned generations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -218,13 +218,13 @@ pub fn run(plan: &Plan) {
         System::rows::<Entities>("cull", |job, entities| {
             for (row, entity) in entities.iter().enumerate() {
                 if culled(*entity, job.frame(), job.payload()[0]) {
-                    job.destroy_row(row);
+                    job.despawn_row(row);
                 }
             }
         })
         .job_rows(64)
         .payload([1])
-        .destroys(),
+        .despawns(),
     );
     let mut simulation = Simulation::builder()
         .workers(Workers::Local)

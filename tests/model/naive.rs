@@ -33,7 +33,7 @@ pub struct Counts {
     pub absent: u64,
     pub refused: u64,
     pub spawned: u64,
-    pub destroyed: u64,
+    pub despawned: u64,
 }
 
 /// Entities by handle, in the order of slots; free slots; resources.
@@ -138,7 +138,7 @@ pub enum Wish {
     Set(usize, Vec<u8>),
     Add(usize, Vec<u8>),
     Remove(usize),
-    Destroy,
+    Despawn,
 }
 
 /// What a system may do.
@@ -148,7 +148,7 @@ pub struct Allowed {
     pub adds: Vec<usize>,
     pub removes: Vec<usize>,
     pub spawns: Vec<usize>,
-    pub destroys: bool,
+    pub despawns: bool,
     pub score: bool,
 }
 
@@ -156,7 +156,7 @@ impl Allowed {
     /// Everything.
     pub fn all() -> Self {
         let all: Vec<usize> = (0..COMPONENTS).collect();
-        Allowed { sets: all.clone(), adds: all.clone(), removes: all.clone(), spawns: all, destroys: true, score: true }
+        Allowed { sets: all.clone(), adds: all.clone(), removes: all.clone(), spawns: all, despawns: true, score: true }
     }
 }
 
@@ -174,7 +174,7 @@ pub struct Batch<'w> {
     /// Real handles of this batch's new entities: nobody can know them yet.
     fresh: BTreeSet<(u32, u32)>,
     refused: Vec<Entity>,
-    destroyed: Vec<Entity>,
+    despawned: Vec<Entity>,
     /// Sets of this batch that nothing has replaced: entity and component.
     live_sets: BTreeSet<((u32, u32), usize)>,
     score_is_set: bool,
@@ -183,7 +183,7 @@ pub struct Batch<'w> {
 impl<'w> Batch<'w> {
     pub fn new(world: &'w mut Naive, parity: usize) -> Self {
         let (fresh, live_sets) = (BTreeSet::new(), BTreeSet::new());
-        Batch { world, parity, call: vec![], fresh, refused: vec![], destroyed: vec![], live_sets, score_is_set: false }
+        Batch { world, parity, call: vec![], fresh, refused: vec![], despawned: vec![], live_sets, score_is_set: false }
     }
 
     pub fn begin_call(&mut self) {
@@ -244,7 +244,7 @@ impl<'w> Batch<'w> {
             Wish::Set(component, _) => allowed.sets.contains(component),
             Wish::Add(component, _) => allowed.adds.contains(component),
             Wish::Remove(component) => allowed.removes.contains(component),
-            Wish::Destroy => allowed.destroys,
+            Wish::Despawn => allowed.despawns,
         };
         if !declared {
             counts.refused += 1;
@@ -258,11 +258,11 @@ impl<'w> Batch<'w> {
             counts.stale += handles_stale(*component, stale && !has_bad_bool(*component, bytes));
         }
         match wish {
-            Wish::Destroy if self.destroyed.contains(&entity) => counts.stale += 1,
-            Wish::Destroy => {
+            Wish::Despawn if self.despawned.contains(&entity) => counts.stale += 1,
+            Wish::Despawn => {
                 counts.applied += 1;
-                counts.destroyed += 1;
-                self.destroyed.push(entity);
+                counts.despawned += 1;
+                self.despawned.push(entity);
             }
             Wish::Set(component, bytes) | Wish::Add(component, bytes) if has_bad_bool(component, &bytes) => {
                 counts.refused += 1;
@@ -303,9 +303,9 @@ impl<'w> Batch<'w> {
         }
     }
 
-    /// Destroyed entities end, freed handles become free.
+    /// Despawned entities end, freed handles become free.
     pub fn finish(self) {
-        for entity in self.destroyed {
+        for entity in self.despawned {
             self.world.kill(entity);
         }
         for entity in self.refused {

@@ -131,7 +131,7 @@ fn batches() -> Vec<Vec<Spec>> {
         adds: vec![5, 7, 6, 8],
         removes: vec![10, 8],
         spawns: vec![0, 1, 2, 8],
-        destroys: true,
+        despawns: true,
         score: false,
     };
     let left = Allowed {
@@ -139,7 +139,7 @@ fn batches() -> Vec<Vec<Spec>> {
         adds: vec![5, 4],
         removes: vec![3, 5],
         spawns: any_spawn(),
-        destroys: true,
+        despawns: true,
         score: false,
     };
     let right = Allowed {
@@ -147,7 +147,7 @@ fn batches() -> Vec<Vec<Spec>> {
         adds: vec![6, 9, 2],
         removes: vec![6, 10],
         spawns: any_spawn(),
-        destroys: true,
+        despawns: true,
         score: false,
     };
     let mut late = dense("drift", all(&[0]), 0, drift);
@@ -311,7 +311,7 @@ fn patch(batch: &mut Batch<'_>, allowed: &Allowed, own: Entity, fired: super::pr
         Op::Set => batch.apply(allowed, target, Wish::Set(fired.what, value()), stale, counts),
         Op::Add => batch.apply(allowed, target, Wish::Add(fired.what, value()), stale, counts),
         Op::Remove => batch.apply(allowed, target, Wish::Remove(fired.what), false, counts),
-        Op::Destroy => batch.apply(allowed, target, Wish::Destroy, false, counts),
+        Op::Despawn => batch.apply(allowed, target, Wish::Despawn, false, counts),
         Op::Spawn => {
             let components = BUNDLES[fired.what];
             batch.spawn(allowed, components, fired.seed, fired.link, counts);

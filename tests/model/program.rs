@@ -13,7 +13,7 @@ pub enum Op {
     Set,
     Add,
     Remove,
-    Destroy,
+    Despawn,
     Spawn,
     SetScore,
     Fail,
@@ -49,7 +49,7 @@ pub struct Instruction {
     pub seed: u32,
 }
 
-const OPS: [Op; 7] = [Op::Set, Op::Add, Op::Remove, Op::Destroy, Op::Spawn, Op::SetScore, Op::Fail];
+const OPS: [Op; 7] = [Op::Set, Op::Add, Op::Remove, Op::Despawn, Op::Spawn, Op::SetScore, Op::Fail];
 const TARGETS: [Target; 4] = [Target::Row, Target::Own, Target::Known, Target::Spawned];
 
 /// A system's payload: instructions and handles.
@@ -249,7 +249,7 @@ fn instruction() -> impl Strategy<Value = Instruction> {
         120 => Just(Op::Set),
         160 => Just(Op::Add),
         120 => Just(Op::Remove),
-        60 => Just(Op::Destroy),
+        60 => Just(Op::Despawn),
         100 => Just(Op::Spawn),
         15 => Just(Op::SetScore),
         10 => Just(Op::Fail),
@@ -257,7 +257,7 @@ fn instruction() -> impl Strategy<Value = Instruction> {
     (op, target(), any::<u8>(), any::<u8>(), target(), any::<u8>(), 1u8..12, any::<u32>()).prop_map(
         |(op, target, what, which, link, link_which, one_in, seed)| {
             let one_in = match op {
-                Op::Destroy | Op::Spawn => one_in.saturating_mul(6).saturating_add(4),
+                Op::Despawn | Op::Spawn => one_in.saturating_mul(6).saturating_add(4),
                 Op::Fail => 150,
                 _ => one_in,
             };

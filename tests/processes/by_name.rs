@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use hypostyle::{
-    ColumnBytes, Component, JobFailure, KernelError, NamedJob, NamedQuery, PoolError, Read, RegionTarget, Schedule,
-    ScheduleError, Simulation, StepError, System, Targets, WorkerCommand, Workers, World, Write,
+    Component, JobFailure, KernelError, PoolError, Read, RegionTarget, Schedule, ScheduleError, Simulation, StepError,
+    System, WorkerCommand, Workers, World, Write, dynamic,
 };
 
 use crate::support::{fresh_region, own, worker_command};
@@ -57,8 +57,8 @@ fn typed_move() -> System {
     .job_rows(256)
 }
 
-fn query() -> NamedQuery {
-    NamedQuery::new().write("place").read("speed")
+fn query() -> dynamic::Query {
+    dynamic::Query::new().write("place").read("speed")
 }
 
 fn declared(system: System) -> System {
@@ -66,14 +66,15 @@ fn declared(system: System) -> System {
 }
 
 /// The same as [`typed_move`], on bytes.
-fn move_bytes(job: &mut NamedJob<'_, '_, '_>) -> Result<(), KernelError> {
+fn move_bytes(job: &mut dynamic::Job<'_, '_, '_>) -> Result<(), KernelError> {
     let dt = job.dt() as f32;
     let first = job.entities()[0];
     let columns = job.columns();
     let names: Vec<_> = columns.iter().map(|column| (column.component(), column.field())).collect();
     assert_eq!(names, [("place", "x"), ("place", "y"), ("speed", "x"), ("speed", "y")]);
     let [place, _, speed, _] = columns else { return Err("four columns are wanted".into()) };
-    let (ColumnBytes::Write(place), ColumnBytes::Read(speed)) = (&mut place.bytes, &speed.bytes) else {
+    let (dynamic::ColumnBytes::Write(place), dynamic::ColumnBytes::Read(speed)) = (&mut place.bytes, &speed.bytes)
+    else {
         return Err("one is written, one read".into());
     };
     for (x, v) in place.as_chunks_mut::<4>().0.iter_mut().zip(speed.as_chunks::<4>().0) {
@@ -81,7 +82,7 @@ fn move_bytes(job: &mut NamedJob<'_, '_, '_>) -> Result<(), KernelError> {
     }
     if job.first_row().is_multiple_of(512) {
         let packed: Vec<u8> = [1.5_f32, 2.5].iter().flat_map(|value| value.to_le_bytes()).collect();
-        job.set_named("speed", Targets::Entities(&[first]), &packed)?;
+        job.set_named("speed", dynamic::Targets::Entities(&[first]), &packed)?;
         let reserved = job.reserved(0);
         let born = job.spawn_named(&["born"], 1, &job.frame().to_le_bytes())?;
         assert_eq!(born, [reserved]);
@@ -93,8 +94,8 @@ fn move_bytes(job: &mut NamedJob<'_, '_, '_>) -> Result<(), KernelError> {
 pub fn kernels(names: &[&str]) -> Result<Schedule, String> {
     assert_eq!(names, ["move"], "main's own systems are not wanted here");
     let mut schedule = Schedule::new();
-    schedule.add(System::by_name("unwanted", NamedQuery::new(), |_| Ok(())));
-    schedule.add(declared(System::by_name("move", query(), move_bytes)));
+    schedule.add(dynamic::system("unwanted", dynamic::Query::new(), |_| Ok(())));
+    schedule.add(declared(dynamic::system("move", query(), move_bytes)));
     Ok(schedule)
 }
 
@@ -125,12 +126,12 @@ fn both(other: System) -> Schedule {
 pub fn the_same_bytes() {
     let (typed, ..) = run(both(typed_move()), Workers::Local, None);
     for workers in [Workers::Local, Workers::Threads(2)] {
-        let named = declared(System::by_name("move", query(), move_bytes));
+        let named = declared(dynamic::system("move", query(), move_bytes));
         assert_eq!(run(both(named), workers, None).0, typed, "{workers}");
     }
     let jobs = (ROWS as u64).div_ceil(256) * FRAMES;
     for (count, fault) in [(1, None), (2, None), (2, Some("published:4")), (2, Some("ran:5"))] {
-        let external = declared(System::external("move", query()));
+        let external = declared(dynamic::external("move", query()));
         let (hash, on_main, deaths) = run(both(external), Workers::Processes(count), fault);
         assert_eq!(hash, typed, "{count} {fault:?}");
         assert_eq!(on_main, jobs, "main runs its own systems and no others");
@@ -147,19 +148,19 @@ fn start_error(schedule: Schedule, workers: Workers, command: WorkerCommand) -> 
 
 /// Main never runs such a kernel, and says what is missing.
 pub fn what_is_missing() {
-    let external = || both(declared(System::external("move", query())));
+    let external = || both(declared(dynamic::external("move", query())));
     let error = start_error(external(), Workers::Threads(1), worker_command("by-name", None));
     assert!(matches!(&error, StepError::Schedule(ScheduleError::External { system }) if system == "move"), "{error}");
-    let others = both(System::external("move", query().with("born")));
+    let others = both(dynamic::external("move", query().with("born")));
     let error = start_error(others, Workers::Processes(1), worker_command("by-name", None));
     assert!(matches!(error, StepError::Start(PoolError::RegistrationsDiffer { line: 2, .. })), "{error}");
     let mut schedule = Schedule::new();
-    schedule.add(declared(System::external("move", query())));
+    schedule.add(declared(dynamic::external("move", query())));
     let gone = WorkerCommand { program: own(), args: vec!["role".to_owned(), "deaf".to_owned()] };
     let error = start_error(schedule, Workers::Processes(1), gone);
     assert!(matches!(error, StepError::Start(PoolError::Exited { .. })), "{error}");
 
-    let schedule = both(declared(System::external("move", query())));
+    let schedule = both(declared(dynamic::external("move", query())));
     let builder = Simulation::builder()
         .workers(Workers::Processes(1))
         .worker_command(worker_command("by-name", Some("claimed:1")));

@@ -56,7 +56,7 @@ impl Course {
         let mut total = hypostyle::PatchCounts::default();
         self.patches.iter().flatten().for_each(|counts| total.add(counts));
         let counts =
-            [total.applied, total.stale, total.absent, total.refused, total.spawned, total.destroyed, total.dense_rows];
+            [total.applied, total.stale, total.absent, total.refused, total.spawned, total.despawned, total.dense_rows];
         assert!(counts.iter().all(|count| *count > 10), "{total:?}");
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hypostyle::{
-    JobFailure, PoolError, Publication, RegionTarget, RunnerName, Simulation, StepError, WorkerCommand, Workers,
+    JobFailure, PoolError, Publication, RegionTarget, Simulation, StepError, WorkerCommand, Workers, errors::RunnerName,
 };
 
 use crate::equality::undisturbed;

@@ -2,7 +2,7 @@
 //! it ends.
 #![expect(unsafe_code, reason = "forks")]
 
-use hypostyle::checkpoint::{Keeper, KeeperOptions, Options};
+use hypostyle::checkpoint::{CheckpointOptions, Keeper, KeeperOptions};
 use hypostyle::journal::{Recorder, RecorderOptions};
 use hypostyle::{InputError, RegionError, RegionTarget, SnapshotError, StepError, Workers, World, WorldError};
 
@@ -104,7 +104,7 @@ fn child_of(workers: Workers, region: &RegionTarget) {
         every_frames: Some(1),
         every: None,
         keep: 2,
-        options: Options::default(),
+        options: CheckpointOptions::default(),
     };
     let mut keeper = Keeper::start(simulation.world().reader().unwrap(), 0, keeping).unwrap();
     let mut recorder = Recorder::start(simulation.world(), RecorderOptions::new(files.path().join("journal"))).unwrap();

@@ -76,7 +76,7 @@ fn main() {
     // A worker's arguments name its schedule.
     let schedule = args.get(1).cloned().unwrap_or_default();
     let served = if schedule == "by-name" {
-        hypostyle::serve_named(by_name::kernels)
+        hypostyle::dynamic::serve(by_name::kernels)
     } else {
         hypostyle::serve(|| {
             support::enter_worker();

@@ -20,7 +20,7 @@ const FILES: [&str; 5] = ["descriptor", "control", "data", "leases", "lock"];
 /// Makes a small kept region in a directory.
 fn make(path: &Path) {
     let mut world = scenes::world("mixed", RegionTarget::Directory(path.to_owned()), 120, 3);
-    world.set_keep(true);
+    world.set_keep_region(true);
     let mut simulation = Setting::new("mixed", Workers::Local).start(world, 3);
     simulation.run(4, scenes::DT).unwrap();
 }

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, Field, Job, Loop, Read, Reduce, RegionTarget, Resource, Schedule,
-    Simulation, System, With, Without, World, Write,
+    AnyOf, Changed, Component, Entities, Entity, Field, FieldJoin, Job, Loop, Read, Reduce, RegionTarget, Resource,
+    Schedule, Simulation, System, With, Without, World, Write,
 };
 
 use crate::hostile;
@@ -85,6 +85,15 @@ pub struct Census {
     pub rows: u64,
     #[reduce(sum)]
     pub histogram: [u32; 5],
+}
+
+/// What all frames have left, joined to what was there.
+#[derive(Resource, Reduce, Clone, Copy, Debug)]
+pub struct Ledger {
+    #[reduce(sum)]
+    pub drift: [f64; 7],
+    #[reduce(or)]
+    pub seen: u32,
 }
 
 /// A row whose every field is sealed by one of them; written whole in each frame.
@@ -207,6 +216,7 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
         .component::<Cell>()
         .resource::<Weather>()
         .resource::<Census>()
+        .resource::<Ledger>()
         .bytes_max(1 << 30)
         .region(region)
         .build()
@@ -420,15 +430,51 @@ fn mixed(schedule: &mut Schedule) {
                 job.add(own, Link { to: own, strength: 1 });
             }
             if first == 128 {
-                job.destroy_row(0);
+                job.despawn_row(0);
             }
         })
         .spawns::<(Position, Cell)>()
         .adds::<Link>()
         .sets::<Energy>()
-        .destroys()
+        .despawns()
         .in_loop("settle")
         .run_if::<Census>(|census| census.rows % 3 != 0)
+        .job_rows(64),
+    );
+    // deposits on rows of many tables, on hot ones, on rows that move, on births, on what is not there
+    schedule.add(
+        System::rows::<(Read<Link>, Read<Velocity>)>("strain", |job, (link, v)| {
+            for row in 0..job.len() {
+                job.accumulate(link.to[row], Energy { value: f64::from(v.x[row]) * 0.1 });
+                job.accumulate(job.entities()[row / 9], Energy { value: f64::from(v.y[row]) * 0.1 });
+                job.accumulate_row(row / 5, Charge { q: row as i32, on: v.x[row] > 0.0 });
+                job.accumulate(link.to[row], Frozen { since: v.y[row] });
+                if row == 7 {
+                    let own = job.spawn((Energy { value: 0.1 }, Frozen { since: 0.5 }));
+                    job.accumulate(own, Energy { value: 0.3 });
+                    job.accumulate(own, Frozen { since: 0.75 });
+                    job.add_row(row, Hot);
+                    job.despawn(link.to[row]);
+                }
+            }
+        })
+        .accumulates::<Energy>(FieldJoin::Sum)
+        .accumulates::<Charge>(FieldJoin::Max)
+        .accumulates_named("frozen", [("since", FieldJoin::Min)])
+        .spawns::<(Energy, Frozen)>()
+        .adds::<Hot>()
+        .despawns()
+        .job_rows(64),
+    );
+    schedule.add(
+        System::try_rows::<Read<Velocity>>("ledger", |job, v| {
+            let first = job.first_row();
+            let drift = job.elements::<Ledger, f64>("drift")?;
+            v.x.iter().enumerate().for_each(|(row, x)| drift[(first + row) % 7] += f64::from(*x) * 0.1);
+            job.elements::<Ledger, u32>("seen")?[0] |= 1 << (first / 64 % 32);
+            Ok(())
+        })
+        .accumulates_resource::<Ledger>()
         .job_rows(64),
     );
     schedule.add(
@@ -503,12 +549,12 @@ fn births() -> System {
                     }
                     6 if fertile => {
                         let lost = job.spawn((position, velocity, Energy { value: 0.0 }));
-                        job.destroy(lost);
+                        job.despawn(lost);
                     }
-                    8..10 => job.destroy_row(row),
+                    8..10 => job.despawn_row(row),
                     10..12 => {
                         if let Some(link) = &link {
-                            job.destroy(link.to[row]);
+                            job.despawn(link.to[row]);
                         }
                     }
                     12..16 => {
@@ -526,7 +572,7 @@ fn births() -> System {
     .adds::<(Link, Seen, Frozen, Mass)>()
     .sets::<Energy>()
     .removes::<(Cell, Charge)>()
-    .destroys()
+    .despawns()
     .job_rows(64)
 }
 
@@ -562,7 +608,7 @@ fn wrong() -> System {
                 0 => job.set_row(row, Position { x: 1.0, y: 1.0 }),
                 1 => job.set_row(row, Charge { q: 1, on: false }),
                 2 => job.remove_row::<Hot>(row),
-                3 => job.destroy_row(row),
+                3 => job.despawn_row(row),
                 4..8 => {
                     if let Some(link) = &link {
                         job.set(link.to[row], Charge { q: 99, on: true });
@@ -748,13 +794,13 @@ fn sealed(schedule: &mut Schedule) {
             let seed = seed_of(job);
             for row in 0..job.len() {
                 if roll(job, seed, row, 3).is_multiple_of(100) {
-                    job.destroy_row(row);
+                    job.despawn_row(row);
                     let id = mix(sealed.id[row]);
                     job.spawn((Sealed::new(id, 1.0, sealed.x[row], job.frame()), Sparse::new(sparse.value[row])));
                 }
             }
         })
-        .destroys()
+        .despawns()
         .spawns::<(Sealed, Sparse)>(),
     );
     schedule.add(

@@ -181,7 +181,7 @@ pub fn live_and_stale() {
     let at = |name: &str| RegionTarget::Directory(parent.path().join(name));
     let (mut dead, _) = writer(&at("dead"), Workers::Local, 1, 1);
     let (mut live, _) = writer(&at("live"), Workers::Local, 1, 1);
-    drop(World::builder().region(at("kept")).keep(true).build().unwrap());
+    drop(World::builder().region(at("kept")).keep_region(true).build().unwrap());
     dead.hear().unwrap();
     live.hear().unwrap();
     dead.kill();

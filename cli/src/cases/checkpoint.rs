@@ -8,7 +8,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use hypostyle::checkpoint::{self, Keeper, KeeperOptions, Options as How};
+use hypostyle::checkpoint::{self, CheckpointOptions as How, Keeper, KeeperOptions};
 use hypostyle::{Simulation, Workers, World};
 
 use crate::scenes::{SceneOptions, find};

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use hypostyle::checkpoint::{self, Options as How};
+use hypostyle::checkpoint::{self, CheckpointOptions as How};
 use hypostyle::journal::{Compress, Recorder, RecorderOptions};
 use hypostyle::{Simulation, Workers, World};
 

@@ -6,7 +6,7 @@ mod client;
 mod commands;
 mod edges;
 mod inputs;
-mod patience;
+mod timeouts;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use hypostyle::{Component, Entity, RegionTarget, Resource, World};
 use hypostyle_gateway::delta::{Selection, Shadow, State};
-use hypostyle_gateway::{Gateway, GatewayError, Options, Stopper};
+use hypostyle_gateway::{Gateway, GatewayError, GatewayOptions, Stopper};
 use serde_json::json;
 
 use client::{Came, Client, Socket, get, json_of, request};
@@ -59,16 +59,16 @@ struct Serving {
 }
 
 impl Serving {
-    fn of(world: &World, change: impl FnOnce(&mut Options)) -> Serving {
+    fn of(world: &World, change: impl FnOnce(&mut GatewayOptions)) -> Serving {
         Serving::try_of(world, change).unwrap()
     }
 
-    fn try_of(world: &World, change: impl FnOnce(&mut Options)) -> Result<Serving, GatewayError> {
+    fn try_of(world: &World, change: impl FnOnce(&mut GatewayOptions)) -> Result<Serving, GatewayError> {
         let reader = world.reader().unwrap();
-        let mut options = Options::new("127.0.0.1:0".parse().unwrap(), "test");
+        let mut options = GatewayOptions::new("127.0.0.1:0".parse().unwrap(), "test");
         options.rate_hz_max = 1000.0;
         change(&mut options);
-        let gateway = Gateway::bind(Box::new(move || reader.another()), options)?;
+        let gateway = Gateway::bind(Box::new(move || reader.try_clone()), options)?;
         let (address, stopper) = (gateway.address(), gateway.stopper());
         let thread = Some(std::thread::spawn(move || gateway.run().unwrap()));
         Ok(Serving { address, stopper, thread })
@@ -101,7 +101,7 @@ impl Drop for Serving {
 /// What a selection holds of a world's newest generation.
 fn truth(world: &World, selection: Selection) -> State {
     let mut shadow = Shadow::new(selection);
-    shadow.look(&world.reader().unwrap().pin().unwrap());
+    shadow.update(&world.reader().unwrap().pin().unwrap());
     shadow.state().clone()
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use hypostyle::{Component, Entity, RegionTarget, Resource, World};
 use hypostyle_gateway::delta::{Selection, Shadow, State};
 use hypostyle_gateway::nats::{Follower, Place};
-use hypostyle_gateway::{Gateway, Options, Stopper};
+use hypostyle_gateway::{Gateway, GatewayOptions, Stopper};
 
 /// Only ends a hang.
 const LONG: Duration = Duration::from_secs(120);
@@ -129,10 +129,10 @@ struct Serving {
 impl Serving {
     fn of(world: &World, place: Place) -> Serving {
         let reader = world.reader().unwrap();
-        let mut options = Options::new("127.0.0.1:0".parse().unwrap(), "test");
+        let mut options = GatewayOptions::new("127.0.0.1:0".parse().unwrap(), "test");
         options.rate_hz_max = 200.0;
         options.publish = Some(place);
-        let gateway = Gateway::bind(Box::new(move || reader.another()), options).unwrap();
+        let gateway = Gateway::bind(Box::new(move || reader.try_clone()), options).unwrap();
         let stopper = gateway.stopper();
         let thread = Some(std::thread::spawn(move || gateway.run().unwrap()));
         Serving { stopper, thread }
@@ -149,7 +149,7 @@ impl Drop for Serving {
 
 fn truth(world: &World) -> State {
     let mut shadow = Shadow::new(Selection::view());
-    shadow.look(&world.reader().unwrap().pin().unwrap());
+    shadow.update(&world.reader().unwrap().pin().unwrap());
     shadow.state().clone()
 }
 

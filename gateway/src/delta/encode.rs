@@ -11,7 +11,7 @@ use super::head::{FLAG_FULL, FLAG_LAST, HEAD_BYTES, Head};
 use super::quantise;
 use super::rows::{Part, Rows, SAME};
 use super::select::Selection;
-use super::shadow::{Look, Shadow, TableTrack};
+use super::shadow::{Revision, Shadow, TableTrack};
 use super::state::{FIRST_DATA, Role, StateColumn, StateTable};
 use super::track::Track;
 
@@ -80,7 +80,7 @@ impl Shadow {
     #[must_use]
     pub fn delta(
         &self,
-        since: Option<Look>,
+        since: Option<Revision>,
         selection: &Selection,
         masks: (Option<&AreaMasks>, Option<&AreaMasks>),
         message_bytes_max: usize,
@@ -93,7 +93,7 @@ impl Shadow {
     #[must_use]
     pub(crate) fn delta_in(
         &self,
-        since: Option<Look>,
+        since: Option<Revision>,
         selection: &Selection,
         masks: (Option<&AreaMasks>, Option<&AreaMasks>),
         message_bytes_max: usize,

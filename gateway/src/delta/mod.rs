@@ -37,5 +37,5 @@ pub(crate) use encode::MESSAGE_BYTES_MIN;
 pub use error::DeltaError;
 pub use head::{FLAG_FULL, FLAG_LAST, FLAG_ZSTD, HEAD_BYTES, Head};
 pub use select::{SelectError, Selection};
-pub use shadow::{Look, LookReport, Shadow};
+pub use shadow::{Revision, Shadow, UpdateReport};
 pub use state::{Role, State, StateColumn, StateTable};

@@ -15,27 +15,27 @@ use super::track::{CHUNK, Changed, Track, take_over};
 /// How many looks can be found again by their generation.
 const LOOKS_KEPT: usize = 1 << 14;
 
-/// One look at a world. Looks of one shadow count from 1.
+/// The state of a shadow after one update. Revisions of one shadow count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Look {
+pub struct Revision {
     pub(super) number: u32,
     pub(super) generation: u64,
 }
 
-impl Look {
-    /// The generation that was looked at.
+impl Revision {
+    /// The generation that it holds.
     #[must_use]
     pub fn generation(self) -> u64 {
         self.generation
     }
 }
 
-/// What a look came to.
+/// Result of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct LookReport {
-    /// The look.
-    pub look: Look,
+pub struct UpdateReport {
+    /// The state after it.
+    pub revision: Revision,
     /// Bytes that were compared or copied.
     pub bytes_read: u64,
     /// Chunks of columns in which something changed.
@@ -62,7 +62,7 @@ pub struct Shadow {
     /// Tables that vanished, and when.
     pub(super) dropped: BTreeMap<u32, u32>,
     number: u32,
-    looks: VecDeque<Look>,
+    looks: VecDeque<Revision>,
 }
 
 impl Shadow {
@@ -87,23 +87,23 @@ impl Shadow {
 
     /// The last look.
     #[must_use]
-    pub fn newest(&self) -> Option<Look> {
+    pub fn newest(&self) -> Option<Revision> {
         self.looks.back().copied()
     }
 
-    /// The look at a generation; `None` where there was none, or too long ago.
+    /// The revision at a generation; `None` where there was none, or too long ago.
     #[must_use]
-    pub fn look_at(&self, generation: u64) -> Option<Look> {
+    pub fn revision_at(&self, generation: u64) -> Option<Revision> {
         let index = self.looks.binary_search_by_key(&generation, |look| look.generation).ok()?;
         self.looks.get(index).copied()
     }
 
     /// Takes over what changed since the last look. Snapshots must be of one region (and, after a writer's death, of
     /// its next writer); another one takes another shadow. The same generation, or an older one, changes nothing.
-    pub fn look(&mut self, snapshot: &Snapshot<'_>) -> LookReport {
+    pub fn update(&mut self, snapshot: &Snapshot<'_>) -> UpdateReport {
         let (seen, generation) = (self.state.generation, snapshot.generation());
-        if let Some(look) = self.newest().filter(|_| generation <= seen) {
-            return LookReport { look, bytes_read: 0, chunks_changed: 0 };
+        if let Some(revision) = self.newest().filter(|_| generation <= seen) {
+            return UpdateReport { revision, bytes_read: 0, chunks_changed: 0 };
         }
         if self.number == u32::MAX {
             // numbers have run out: what went before is forgotten
@@ -111,8 +111,8 @@ impl Shadow {
         }
         let seen = self.state.generation;
         self.number += 1;
-        let look = Look { number: self.number, generation };
-        let mut report = LookReport { look, bytes_read: 0, chunks_changed: 0 };
+        let revision = Revision { number: self.number, generation };
+        let mut report = UpdateReport { revision, bytes_read: 0, chunks_changed: 0 };
         let entries: Vec<Source<'_>> =
             sources(snapshot).filter(|entry| self.follows.has_table(entry.id, entry.components)).collect();
         let followed = |id: u32| entries.binary_search_by_key(&id, |entry| entry.id).is_ok();
@@ -120,17 +120,17 @@ impl Shadow {
         for id in gone {
             self.state.tables.remove(&id);
             self.tracks.remove(&id);
-            self.dropped.insert(id, look.number);
+            self.dropped.insert(id, revision.number);
         }
         for entry in &entries {
             let table = self.state.tables.entry(entry.id).or_default();
             let track = self.tracks.entry(entry.id).or_insert_with(|| TableTrack {
-                created: look.number,
-                head: look.number,
+                created: revision.number,
+                head: revision.number,
                 ..TableTrack::default()
             });
             self.dropped.remove(&entry.id);
-            let columns = reshape(table, track, entry, &self.follows, look.number);
+            let columns = reshape(table, track, entry, &self.follows, revision.number);
             for ((column, track), source) in table.columns.iter_mut().zip(&mut track.columns).zip(columns) {
                 take_column(column, track, &source, (entry.rows, seen), &mut report);
             }
@@ -141,7 +141,7 @@ impl Shadow {
         if self.looks.len() == LOOKS_KEPT {
             self.looks.pop_front();
         }
-        self.looks.push_back(look);
+        self.looks.push_back(revision);
         report
     }
 }
@@ -187,9 +187,9 @@ fn take_column(
     track: &mut Track,
     new: &RawColumn<'_>,
     (rows, seen): (u32, u64),
-    report: &mut LookReport,
+    report: &mut UpdateReport,
 ) {
-    let look = report.look.number;
+    let look = report.revision.number;
     let unit = column.unit();
     let before = column.bytes.len() / unit;
     let items = column.items(rows);

@@ -49,7 +49,7 @@ fn world() -> World {
 #[derive(Clone, Debug)]
 enum Step {
     Spawn { count: usize, kind: u8 },
-    Destroy { every: usize, from: usize },
+    Despawn { every: usize, from: usize },
     Write { every: usize, from: usize, value: f32 },
     Toggle { every: usize, on: bool },
     Move { every: usize, add: bool },
@@ -62,7 +62,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let value = || (-2i8..3).prop_map(f32::from);
     let step = prop_oneof![
         2 => (1usize..1700, 0u8..4).prop_map(|(count, kind)| Step::Spawn { count, kind }),
-        2 => (every(), 0usize..50).prop_map(|(every, from)| Step::Destroy { every: every + 1, from }),
+        2 => (every(), 0usize..50).prop_map(|(every, from)| Step::Despawn { every: every + 1, from }),
         4 => (every(), 0usize..2000, value()).prop_map(|(every, from, value)| Step::Write { every, from, value }),
         2 => (every(), any::<bool>()).prop_map(|(every, on)| Step::Toggle { every, on }),
         2 => (every(), any::<bool>()).prop_map(|(every, add)| Step::Move { every, add }),
@@ -95,7 +95,7 @@ fn change(world: &mut World, step: &Step) {
             }
             spawn.spawn().unwrap();
         }
-        Step::Destroy { every, from } => {
+        Step::Despawn { every, from } => {
             chosen(world, every, from).into_iter().for_each(|entity| world.despawn(entity).unwrap());
         }
         Step::Write { every, from, value } => {
@@ -144,7 +144,7 @@ fn projected(state: &State, selection: &Selection) -> State {
 struct Client {
     selection: Selection,
     state: State,
-    look: Option<Look>,
+    revision: Option<Revision>,
     /// It takes every so many generations.
     every: usize,
 }
@@ -159,7 +159,7 @@ proptest! {
         let names = |names: &[&str]| Selection::columns(&layout, names.iter().copied()).unwrap();
         let few = names(&["position.y", "hot"]);
         let mut shadows = [Shadow::new(Selection::view()), Shadow::new(few.clone())];
-        let client = |selection, every| Client { selection, state: State::new(), look: None, every };
+        let client = |selection, every| Client { selection, state: State::new(), revision: None, every };
         let mut clients = [
             client(Selection::view(), 1),
             client(Selection::view(), 3),
@@ -183,20 +183,20 @@ proptest! {
             let snapshot = reader.pin().unwrap();
             let whole = State::of(&snapshot);
             for shadow in &mut shadows {
-                let look = shadow.look(&snapshot).look;
+                let look = shadow.update(&snapshot).revision;
                 prop_assert_eq!(look.generation(), snapshot.generation());
-                prop_assert_eq!(shadow.look_at(look.generation()), Some(look));
+                prop_assert_eq!(shadow.revision_at(look.generation()), Some(look));
             }
             prop_assert!(shadows[0].state() == &whole, "a shadow of all is the state");
             prop_assert!(shadows[1].state() == &projected(&whole, &few), "one of few columns holds these");
             for client in clients.iter_mut().filter(|client| count.is_multiple_of(client.every)) {
                 let shadow = &shadows[usize::from(client.selection == few)];
-                let delta = shadow.delta(client.look, &client.selection, (None, None), MESSAGE);
+                let delta = shadow.delta(client.revision, &client.selection, (None, None), MESSAGE);
                 let messages = delta.into_messages(0);
                 client.state.apply(&messages, None, BYTES_MAX).unwrap();
                 let expected = projected(&whole, &client.selection);
                 prop_assert!(client.state == expected, "{:?}", client.selection);
-                client.look = shadow.newest();
+                client.revision = shadow.newest();
             }
         }
     }
@@ -212,7 +212,7 @@ proptest! {
         change(&mut world, &Step::Toggle { every: 3, on: true });
         world.publish().unwrap();
         let mut shadow = Shadow::new(Selection::view());
-        shadow.look(&world.reader().unwrap().pin().unwrap());
+        shadow.update(&world.reader().unwrap().pin().unwrap());
         let mut message = shadow.delta(None, &Selection::view(), (None, None), MESSAGE).into_messages(0).remove(0);
         for (place, value) in edits {
             // lengths and kinds stand in words
@@ -244,16 +244,16 @@ fn a_small_change_is_a_small_delta() {
     let mut world = line(100_000);
     let mut reader = world.reader().unwrap();
     let mut shadow = Shadow::new(Selection::view());
-    let first = shadow.look(&reader.pin().unwrap());
+    let first = shadow.update(&reader.pin().unwrap());
     let entities = world.table_entities(0).to_vec();
     for row in [5, 5_000, 77_777] {
         world.set(entities[row], Position { x: -1.0, y: 0.5 }).unwrap();
     }
     world.publish().unwrap();
-    let second = shadow.look(&reader.pin().unwrap());
+    let second = shadow.update(&reader.pin().unwrap());
     assert!(second.bytes_read < first.bytes_read / 20, "unchanged chunks are not read: {second:?}");
     assert_eq!(second.chunks_changed, 3);
-    let delta = shadow.delta(Some(first.look), &Selection::view(), (None, None), MESSAGE);
+    let delta = shadow.delta(Some(first.revision), &Selection::view(), (None, None), MESSAGE);
     assert_eq!(delta.items, 3, "y has the value that it had");
     let messages = delta.into_messages(0);
     // three rows as a list, and one value for all of them
@@ -266,7 +266,7 @@ fn large_states_come_in_parts() {
     let mut reader = world.reader().unwrap();
     let snapshot = reader.pin().unwrap();
     let mut shadow = Shadow::new(Selection::view());
-    shadow.look(&snapshot);
+    shadow.update(&snapshot);
     let messages = shadow.delta(None, &Selection::view(), (None, None), MESSAGE).into_messages(0);
     assert!(messages.len() > 7 && messages.iter().all(|m| m.len() <= MESSAGE && m.len().is_multiple_of(8)));
     let mut state = State::new();
@@ -282,7 +282,7 @@ fn large_states_come_in_parts() {
 fn values_start_where_typed_arrays_can() {
     let world = line(3_000);
     let mut shadow = Shadow::new(Selection::view());
-    shadow.look(&world.reader().unwrap().pin().unwrap());
+    shadow.update(&world.reader().unwrap().pin().unwrap());
     let messages = shadow.delta(None, &Selection::view(), (None, None), MESSAGE).into_messages(1);
     let (head, body) = Head::decode(&messages[0]).unwrap();
     assert_eq!((head.flags, head.subscription, head.parts), (FLAG_FULL | FLAG_LAST, 1, 1));
@@ -306,7 +306,7 @@ fn rows_outside_the_box_stay_as_they_were() {
     let (mut look, mut before) = (None, None);
     for round in 0..4 {
         let snapshot = reader.pin().unwrap();
-        let report = shadow.look(&snapshot);
+        let report = shadow.update(&snapshot);
         let masks = area.masks(shadow.state());
         let delta = shadow.delta(look, &selection, (Some(&masks), before.as_ref()), MESSAGE);
         assert!(round == 0 || delta.items < 200, "{}", delta.items);
@@ -325,7 +325,7 @@ fn rows_outside_the_box_stay_as_they_were() {
             }
         }
         assert!(count > 0);
-        (look, before) = (Some(report.look), Some(masks));
+        (look, before) = (Some(report.revision), Some(masks));
         drop(snapshot);
         // some come in, some go out, some move outside
         for row in 0..50 {
@@ -344,7 +344,7 @@ fn rounded_values_stay_within_their_bound() {
     let exact = Selection::view();
     let rounded = Selection::view().quantise(&layout, "position.x", 0.25).unwrap();
     let mut shadow = Shadow::new(Selection::view());
-    shadow.look(&world.reader().unwrap().pin().unwrap());
+    shadow.update(&world.reader().unwrap().pin().unwrap());
     let messages = shadow.delta(None, &rounded, (None, None), MESSAGE).into_messages(0);
     let plain = shadow.delta(None, &exact, (None, None), MESSAGE).into_messages(0);
     assert!(messages[0].len() + 2 * 5_000 <= plain[0].len() + 64, "two bytes instead of four");
@@ -384,13 +384,13 @@ fn rows_of_a_relabelled_table_are_seen() {
     world.publish().unwrap();
     let mut reader = world.reader().unwrap();
     let mut shadow = Shadow::new(Selection::view());
-    shadow.look(&reader.pin().unwrap());
+    shadow.update(&reader.pin().unwrap());
     // the table of both components is emptied, and the other one's columns become its own
     others.into_iter().for_each(|entity| world.despawn(entity).unwrap());
     assert_eq!(world.add_where::<hypostyle::Read<Spin>, Small>(Small { a: 2 }).unwrap(), 100);
     world.publish().unwrap();
     let snapshot = reader.pin().unwrap();
     let whole = State::of(&snapshot);
-    shadow.look(&snapshot);
+    shadow.update(&snapshot);
     assert!(shadow.state() == &whole);
 }

@@ -22,7 +22,7 @@ class RegionError(HypostyleError, OSError):
 
 
 class NothingPublishedError(HypostyleError):
-    """The region has no generation yet: :meth:`Region.wait` for one."""
+    """The region has no generation yet: :meth:`Reader.wait` for one."""
 
 
 class WriterGoneError(HypostyleError):

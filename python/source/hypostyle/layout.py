@@ -134,12 +134,12 @@ class Layout:
 def taken_names(layout: Layout) -> list[str]:
     """What in a layout has the name of an attribute of this package, each with how it is reached all the same."""
     from .snapshot import Chunk, Component, Resource, Rows
-    from .system import NeighbourTable, Work
+    from .system import NeighbourTable, Job
 
     def public(*kinds: type) -> set[str]:
         return {name for kind in kinds for name in (*dir(kind), *getattr(kind, "__annotations__", ())) if name[0] != "_"}
 
-    of_rows, of_fields, of_values = public(Work, NeighbourTable), public(Component, Chunk, Rows), public(Resource)
+    of_rows, of_fields, of_values = public(Job, NeighbourTable), public(Component, Chunk, Rows), public(Resource)
     found = [f'component `{name}`, reached by rows["{name}"]' for name in layout.components if name in of_rows]
     for owners, names in ((layout.components, of_fields), (layout.resources, of_values)):
         for owner in owners.values():

@@ -15,7 +15,7 @@ from .snapshot import Changes, Snapshot
 #: How long a thread waits for a task that may be cancelled meanwhile, in seconds.
 _LOOK = 0.1
 
-__all__ = ["Lease", "Region", "RegionInfo", "Residue", "clean", "clean_stale", "list_regions", "open_region"]
+__all__ = ["LeaseInfo", "Reader", "RegionInfo", "Residue", "clean", "clean_stale", "list_regions", "open_region"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class RegionInfo:
 
 
 @dataclass(frozen=True)
-class Lease:
+class LeaseInfo:
     """A reader's claim to a generation."""
 
     index: int
@@ -63,7 +63,7 @@ class Lease:
     is_alive: bool
 
 
-class Region:
+class Reader:
     """A live simulation's shared memory, or the state of a file, read-only. Made by :func:`hypostyle.open`.
 
     It may be used by any number of threads. A process that was forked off may pin by itself, but must not use
@@ -71,7 +71,7 @@ class Region:
     """
 
     def __init__(self, name: Union[str, os.PathLike[str]]) -> None:
-        self._native = _native.Region(_target(name))
+        self._native = _native.Reader(_target(name))
         self._layout = layout_of(self._native.layout())
         warn_of_names(self._layout)
 
@@ -96,9 +96,9 @@ class Region:
         return self._native.is_alive()
 
     @property
-    def leases(self) -> list[Lease]:
+    def leases(self) -> list[LeaseInfo]:
         """The leases of all readers, this one's included."""
-        return [Lease(*parts) for parts in self._native.leases()]
+        return [LeaseInfo(*parts) for parts in self._native.leases()]
 
     def pin(self) -> Snapshot:
         """Pins the newest generation. Use it in a ``with`` block, or :meth:`Snapshot.release` it."""
@@ -182,7 +182,7 @@ class Region:
         """Closes the region. Snapshots and arrays of it stay as they are."""
         self._native.close()
 
-    def __enter__(self) -> Region:
+    def __enter__(self) -> Reader:
         return self
 
     def __exit__(
@@ -195,7 +195,7 @@ class Region:
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"generation {self.newest}"
-        return f"<Region {self.name}: {state}>"
+        return f"<Reader {self.name}: {state}>"
 
 
 def _target(name: Union[str, os.PathLike[str]]) -> str:
@@ -238,7 +238,7 @@ def clean_stale(
     return [Residue(**residue) for residue in removed]
 
 
-def open_region(name: Union[str, os.PathLike[str]]) -> Region:
+def open_region(name: Union[str, os.PathLike[str]]) -> Reader:
     """Opens the region of a simulation, whether its writer lives or not; or a state in a file.
 
     ``name`` is a region's name, or the path of its directory (anything with a ``/`` or a leading ``.``); or a checkpoint,
@@ -248,7 +248,7 @@ def open_region(name: Union[str, os.PathLike[str]]) -> Region:
     Open only regions whose writers you trust: everything in them is checked but that bytes stay as they are while
     they are pinned. Regions belong to one user, and those of others are refused.
     """
-    return Region(name)
+    return Reader(name)
 
 
 def list_regions(directory: Union[str, os.PathLike[str], None] = None) -> list[RegionInfo]:

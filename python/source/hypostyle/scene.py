@@ -114,7 +114,7 @@ class Scene:
         hint = _native.did_you_mean(name, [each.name for each in self._systems])
         raise UnknownNameError(f"scene `{self._name}` has no system `{name}`{hint}; it has {known}")
 
-    def world(self, region: Union[str, os.PathLike[str], None] = None, *, keep: bool = False) -> World:
+    def world(self, region: Union[str, os.PathLike[str], None] = None, *, keep_region: bool = False) -> World:
         """A world with the scene's layout and its initial state."""
         from .region import _target
         from .world import World, check_not_reading
@@ -122,7 +122,7 @@ class Scene:
         if region is not None:
             check_not_reading("a world is made in a region")
         where = None if region is None else _target(region)
-        return World._of(_native.scene_world(self._name, self._asked, self._seed, where, keep))
+        return World._of(_native.scene_world(self._name, self._asked, self._seed, where, keep_region))
 
     def simulation(self, world: World, workers: str = "auto", **options: Any) -> Simulation:
         """The world with all systems of the scene; ``options`` as for :class:`Simulation`."""

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 AnySystem = Union[System, NativeSystem]
 
-__all__ = ["FrameReport", "Loop", "PatchReport", "Simulation", "WorkerInfo"]
+__all__ = ["FrameReport", "Loop", "PatchCounts", "Simulation", "WorkerStatus"]
 
 
 @dataclass(frozen=True)
-class PatchReport:
+class PatchCounts:
     """What became of a system's changes in one call of :meth:`Simulation.step` or :meth:`Simulation.run`."""
 
     #: Patches that took effect.
@@ -39,7 +39,7 @@ class PatchReport:
     #: Patches that were refused, and why the first one was.
     refused: int
     spawned: int
-    destroyed: int
+    despawned: int
     #: Rows that were written in place.
     dense_rows: int
     refusal: Optional[str]
@@ -68,11 +68,11 @@ class FrameReport:
     seconds: float
     busy_seconds: float
     #: By system.
-    patches: Mapping[str, PatchReport]
+    patches: Mapping[str, PatchCounts]
 
 
 @dataclass(frozen=True)
-class WorkerInfo:
+class WorkerStatus:
     """How a worker is doing."""
 
     index: int
@@ -123,7 +123,7 @@ class Simulation:
     has a deadline; with ``main_helps=False`` it runs none that a worker can run. ``stages`` names further stages, each with the one that it follows.
 
     ``loops`` declares loops (:class:`Loop`) that systems name with ``in_loop``. ``seed``, from 0 to 2^64 - 1, is what
-    :meth:`Work.random` depends on, beside frame, system and entity; it is not part of the world.
+    :meth:`Job.random` depends on, beside frame, system and entity; it is not part of the world.
 
     Refused patches are counted in the report; a ``strict`` simulation fails the frame with :class:`FrameError`, which names
     the system and the reason.
@@ -196,7 +196,7 @@ class Simulation:
         parts = self._native.run(integer_of("the number of frames", frames), float(dt), publish_every)
         patches = {}
         for each, (numbers, dense_rows, refusal) in zip(self._systems, parts.pop("patches")):
-            patches[each.name] = PatchReport(*(*numbers, dense_rows, refusal))
+            patches[each.name] = PatchCounts(*(*numbers, dense_rows, refusal))
         self._report = FrameReport(patches=patches, **parts)
         return self._report
 
@@ -216,9 +216,9 @@ class Simulation:
         return self._native.workers()[0]
 
     @property
-    def worker_info(self) -> list[WorkerInfo]:
+    def worker_status(self) -> list[WorkerStatus]:
         """How each worker is doing."""
-        return [WorkerInfo(*parts) for parts in self._native.worker_status()]
+        return [WorkerStatus(*parts) for parts in self._native.worker_status()]
 
     def set_payload(self, system: str, payload: bytes) -> None:
         """Replaces what a system finds in :attr:`Frame.payload`, from the next frame on."""

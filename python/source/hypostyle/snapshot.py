@@ -94,7 +94,7 @@ class Table:
         self._columns[key] = array
         return array
 
-    def present(self, component: str) -> npt.NDArray[np.bool_]:
+    def presence(self, component: str) -> npt.NDArray[np.bool_]:
         """Which rows have a component."""
         self._core.check()
         mask = self._masks.get(component)
@@ -171,9 +171,9 @@ class Chunk:
         return self.table.entities
 
     @property
-    def present(self) -> npt.NDArray[np.bool_]:
+    def presence(self) -> npt.NDArray[np.bool_]:
         """Which rows have the component."""
-        return self.table.present(self.declared.name)
+        return self.table.presence(self.declared.name)
 
     @property
     def changed(self) -> Optional[npt.NDArray[np.bool_]]:
@@ -193,7 +193,7 @@ class Chunk:
         column = self.table.column(f"{self.declared.name}.{field}")
         if self.declared.storage == "table":
             return column
-        absent = ~self.present
+        absent = ~self.presence
         if column.ndim == 2:
             absent = np.broadcast_to(absent[:, None], column.shape)
         masked: Array = np.ma.MaskedArray(column, absent, copy=False)
@@ -358,9 +358,9 @@ class Component:
         return self._single(lambda chunk: chunk.entities, "entities", np.dtype("<u8"), ())
 
     @property
-    def present(self) -> npt.NDArray[np.bool_]:
+    def presence(self) -> npt.NDArray[np.bool_]:
         """Which rows have the component, where there is one table."""
-        return self._single(lambda chunk: chunk.present, "present", np.dtype(np.bool_), ())
+        return self._single(lambda chunk: chunk.presence, "presence", np.dtype(np.bool_), ())
 
     def _single(self, get: Any, what: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
         self._selection._core.check()
@@ -404,8 +404,8 @@ class Component:
         parts = []
         for chunk in self.chunks:
             values = get(chunk)
-            if self.declared.storage == "toggle" and not chunk.present.all():
-                values = values[chunk.present]
+            if self.declared.storage == "toggle" and not chunk.presence.all():
+                values = values[chunk.presence]
             parts.append(values)
         if len(parts) == 1:
             whole: Array = parts[0]
@@ -443,7 +443,7 @@ class Component:
         """How many entities have the component."""
         if self.declared.storage == "table":
             return sum(chunk.rows for chunk in self.chunks)
-        return sum(int(chunk.present.sum()) for chunk in self.chunks)
+        return sum(int(chunk.presence.sum()) for chunk in self.chunks)
 
     def __bool__(self) -> bool:
         return True
@@ -572,7 +572,7 @@ class Snapshot(Selection):
             handle = handle_of(entity)
             raise AbsentError(f"entity {handle & 0xFFFFFFFF}v{handle >> 32} is dead")
         table, row = found
-        has = (self.layout.components[name] for name in table.components if table.present(name)[row])
+        has = (self.layout.components[name] for name in table.components if table.presence(name)[row])
         return {c.name: {f.name: table.column(f"{c.name}.{f.name}")[row] for f in c.fields} for c in has}
 
     def checkpoint(self, path: Union[str, os.PathLike[str]], *, level: int = 1) -> int:

@@ -19,11 +19,11 @@ from .values import Array, count_of, fit, payload_of, target_handles, target_row
 
 __all__ = [
     "Frame",
+    "Job",
+    "JobComponent",
     "NeighbourTable",
     "Patches",
     "System",
-    "Work",
-    "WorkComponent",
     "guard_conserved",
     "guard_finite",
     "guard_within",
@@ -74,7 +74,7 @@ class Frame:
         return f"<frame {self.frame}: time {self.time}, dt {self.dt}>"
 
 
-class WorkComponent:
+class JobComponent:
     """A component in a system's rows: its fields are arrays in place, attributes or items.
 
     Fields of components that the system writes can be changed in place (``position.x += 1``) or assigned
@@ -93,7 +93,7 @@ class WorkComponent:
         _set_arrays(self, {})
 
     @classmethod
-    def _of(cls, declared: ComponentLayout, writes: bool) -> type[WorkComponent]:
+    def _of(cls, declared: ComponentLayout, writes: bool) -> type[JobComponent]:
         """The class of a component in a system's rows."""
         fields = (each.name for each in declared.fields)
         return _with_properties(cls, fields, _field, _declared=declared, _writes=writes)
@@ -153,14 +153,14 @@ class WorkComponent:
 
 
 # attributes are the component's fields: these two are set past that
-_set_take: Callable[[WorkComponent, Optional[_Take]], None] = vars(WorkComponent)["_take"].__set__
-_set_arrays: Callable[[WorkComponent, dict[str, Array]], None] = vars(WorkComponent)["_arrays"].__set__
+_set_take: Callable[[JobComponent, Optional[_Take]], None] = vars(JobComponent)["_take"].__set__
+_set_arrays: Callable[[JobComponent, dict[str, Array]], None] = vars(JobComponent)["_arrays"].__set__
 
 
 def _field(name: str) -> property:
     """A field as a property: an attribute that is found need not be missed first."""
 
-    def get(component: WorkComponent) -> Array:
+    def get(component: JobComponent) -> Array:
         found = component._arrays.get(name)
         return component[name] if found is None else found
 
@@ -168,7 +168,7 @@ def _field(name: str) -> property:
 
 
 def _component(name: str) -> property:
-    def get(rows: Work) -> WorkComponent:
+    def get(rows: Job) -> JobComponent:
         found = rows._components.get(name)
         return rows[name] if found is None else found
 
@@ -189,7 +189,7 @@ class NeighbourTable:
 
     __slots__ = ("_layout", "_columns", "_parts", "_entities", "_matches", "is_own")
 
-    #: Whether the system's own rows are among its rows: those from :attr:`Work.first_row` on.
+    #: Whether the system's own rows are among its rows: those from :attr:`Job.first_row` on.
     is_own: bool
 
     def __init__(self, layout: Layout, parts: tuple[Any, ...]) -> None:
@@ -198,7 +198,7 @@ class NeighbourTable:
         self._entities: Optional[Array] = np.asarray(entities)
         self._columns = {(component, field): memory for component, field, memory in columns}
         self._matches: Optional[bytes] = matches
-        self._parts: dict[str, WorkComponent] = {}
+        self._parts: dict[str, JobComponent] = {}
 
     def __len__(self) -> int:
         return len(self._handles())
@@ -220,16 +220,16 @@ class NeighbourTable:
             return np.broadcast_to(np.bool_(True), (len(self),))
         return np.frombuffer(self._matches, np.bool_)
 
-    def __getitem__(self, component: str) -> WorkComponent:
+    def __getitem__(self, component: str) -> JobComponent:
         found = self._parts.get(component)
         if found is None:
             declared = self._layout.component(component)
             if declared.fields and (component, declared.fields[0].name) not in self._columns:
                 raise AbsentError(f"to look at `{component}` of others, declare it in `neighbours`")
-            found = self._parts[component] = WorkComponent._of(declared, False)(self._take)
+            found = self._parts[component] = JobComponent._of(declared, False)(self._take)
         return found
 
-    def __getattr__(self, component: str) -> WorkComponent:
+    def __getattr__(self, component: str) -> JobComponent:
         if component.startswith("_"):
             raise AttributeError(component)
         return self[component]
@@ -245,19 +245,19 @@ class NeighbourTable:
         self._entities = None
 
 
-class Work:
+class Job:
     """Rows of one table that a system works on. Components are attributes, or items: ``rows.position.x``."""
 
     __slots__ = ("_job", "_rows", "_components", "_neighbours")
     # of a class for each system
     _system: System
     _layout: Layout
-    _kinds: Mapping[str, type[WorkComponent]]
+    _kinds: Mapping[str, type[JobComponent]]
 
     def __init__(self, job: _native.Job) -> None:
         self._job = job
         self._rows = len(job)
-        self._components: dict[str, WorkComponent] = {}
+        self._components: dict[str, JobComponent] = {}
         self._neighbours: Optional[list[NeighbourTable]] = None
 
     def __len__(self) -> int:
@@ -288,7 +288,7 @@ class Work:
             self._neighbours = [NeighbourTable(self._layout, parts) for parts in self._job.tables()]
         return self._neighbours
 
-    def __getitem__(self, component: str) -> WorkComponent:
+    def __getitem__(self, component: str) -> JobComponent:
         found = self._components.get(component)
         if found is None:
             kind = self._kinds.get(component)
@@ -299,7 +299,7 @@ class Work:
             found = self._components[component] = kind(self._job.column)
         return found
 
-    def __getattr__(self, component: str) -> WorkComponent:
+    def __getattr__(self, component: str) -> JobComponent:
         found = self._components.get(component)
         if found is not None:
             return found
@@ -316,7 +316,7 @@ class Patches:
     """Changes beyond a system's own rows and columns. They are made when all rows have been worked on, in one order
     that does not depend on who did the work: spawns, ends of entities, components that come and go.
 
-    Targets are entities, by their handles: ``uint64`` arrays or scalars, as :attr:`Work.entities` and fields of type
+    Targets are entities, by their handles: ``uint64`` arrays or scalars, as :attr:`Job.entities` and fields of type
     ``entity`` are, also after slicing and in compiled functions. The methods that end in ``_rows`` take rows of the system
     instead, counted from 0: integers of any other type, masks of bools, or slices. Neither takes what the other does, so
     handles that went through a list of Python's are an error and never rows. Values are one for each target, or one for all
@@ -347,6 +347,21 @@ class Patches:
         """As :meth:`add`, to the system's own rows."""
         self._add(True, target_rows("add", rows, self._rows), component, values)
 
+    def accumulate(self, entities: Any, name: str, values: Any) -> None:
+        """Joins values to a field, ``"heat.degrees"``, of entities that have the component, or to all fields, by a mapping;
+        as the system declares in ``accumulates``. An entity may be named as often as one likes, and by any rows: what comes of
+        it does not depend on who did the work.
+
+        >>> @hypostyle.system(reads="hit", accumulates={"damage": "sum"})
+        ... def hits(rows, frame, patches):
+        ...     patches.accumulate(rows.hit.target, "damage.points", rows.hit.points)
+        """
+        self._set(False, target_handles("accumulate", entities), name, values, "accumulate")
+
+    def accumulate_rows(self, rows: Any, name: str, values: Any) -> None:
+        """As :meth:`accumulate`, on the system's own rows."""
+        self._set(True, target_rows("accumulate", rows, self._rows), name, values, "accumulate")
+
     def remove(self, entities: Any, component: str) -> None:
         """Takes a component from entities."""
         self._check("removes", component)
@@ -357,15 +372,15 @@ class Patches:
         self._check("removes", component)
         self._job.patch("remove", component, True, target_rows("remove", rows, self._rows).tobytes(), b"")
 
-    def destroy(self, entities: Any) -> None:
+    def despawn(self, entities: Any) -> None:
         """Ends the lives of entities."""
-        self._check_destroys()
-        self._job.patch("destroy", "", False, target_handles("destroy", entities).tobytes(), b"")
+        self._check_despawns()
+        self._job.patch("despawn", "", False, target_handles("despawn", entities).tobytes(), b"")
 
-    def destroy_rows(self, rows: Any) -> None:
-        """As :meth:`destroy`, of the entities of the system's own rows."""
-        self._check_destroys()
-        self._job.patch("destroy", "", True, target_rows("destroy", rows, self._rows).tobytes(), b"")
+    def despawn_rows(self, rows: Any) -> None:
+        """As :meth:`despawn`, of the entities of the system's own rows."""
+        self._check_despawns()
+        self._job.patch("despawn", "", True, target_rows("despawn", rows, self._rows).tobytes(), b"")
 
     def spawn(self, count: Optional[int] = None, /, **components: Any) -> Array:
         """Spawns entities, as :meth:`World.spawn` does, and returns their handles.
@@ -401,18 +416,30 @@ class Patches:
             raise HypostyleError(f"to reduce rows to resource `{name}`, declare it in `reduces`")
         self._job.reduce(name, _pack_whole(declared, fields))
 
-    def _set(self, own: bool, targets: Array, name: str, values: Any) -> None:
+    def accumulate_resource(self, name: str, /, **fields: Any) -> None:
+        """As :meth:`reduce`, of a resource that the system declares in ``accumulates_resource``: what all rows come to is
+        joined to the value that is there."""
+        declared = self._layout.resource(name)
+        if name not in dict(self._system.accumulates_resource):
+            raise HypostyleError(f"to accumulate on resource `{name}`, declare it in `accumulates_resource`")
+        self._job.reduce(name, _pack_whole(declared, fields))
+
+    def _set(self, own: bool, targets: Array, name: str, values: Any, what: str = "set") -> None:
         component, dot, _ = name.partition(".")
-        self._check("sets", component)
+        if what == "set":
+            self._check("sets", component)
+        elif component not in dict(self._system.accumulates):
+            self._layout.component(component)
+            raise HypostyleError(f"the system does not declare that it accumulates on `{component}`: name it in `accumulates`")
         if not dot:
             given = _values(self._layout, {component: values})
             rows = _rows_of(self._layout, {component: values}, len(targets), given, complete=True)
-            return self._job.patch("set", component, own, targets.tobytes(), rows)
+            return self._job.patch(what, component, own, targets.tobytes(), rows)
         declared = self._layout.field(name)
         fitting = fit(name, values, declared)
         many = fitting.ndim > len(declared.shape)
         fitting = _broadcast(name, fitting, (len(targets), *declared.shape) if many else declared.shape)
-        self._job.patch("set", name, own, targets.tobytes(), fitting.tobytes())
+        self._job.patch(what, name, own, targets.tobytes(), fitting.tobytes())
 
     def _add(self, own: bool, targets: Array, component: str, values: Optional[Mapping[str, Any]]) -> None:
         self._check("adds", component)
@@ -420,9 +447,9 @@ class Patches:
         rows = _rows_of(self._layout, given, len(targets), _values(self._layout, given))
         self._job.patch("add", component, own, targets.tobytes(), rows)
 
-    def _check_destroys(self) -> None:
-        if not self._system.destroys:
-            raise HypostyleError("to end entities' lives, declare `destroys=True`")
+    def _check_despawns(self) -> None:
+        if not self._system.despawns:
+            raise HypostyleError("to end entities' lives, declare `despawns=True`")
 
     def _check(self, what: str, component: str) -> None:
         self._layout.component(component)
@@ -430,7 +457,9 @@ class Patches:
             raise HypostyleError(f"the system does not declare that it {what} `{component}`: name it in `{what}`")
 
 
-Kernel = Union[Callable[[Work, Frame], None], Callable[[Work, Frame, Patches], None]]
+#: Names, each with fields and their joins.
+Joins = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+Kernel = Union[Callable[[Job, Frame], None], Callable[[Job, Frame, Patches], None]]
 
 
 @dataclass(frozen=True)
@@ -448,10 +477,12 @@ class System:
     adds: tuple[str, ...] = ()
     removes: tuple[str, ...] = ()
     spawns: tuple[str, ...] = ()
-    destroys: bool = False
+    despawns: bool = False
     resources: tuple[str, ...] = ()
     sets_resources: tuple[str, ...] = ()
-    reduces: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
+    reduces: Joins = ()
+    accumulates_resource: Joins = ()
+    accumulates: Joins = ()
     stage: str = "update"
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -488,12 +519,12 @@ class _Caller:
         self._system = made
         self._layout: Optional[Layout] = None
         #: The class of its rows.
-        self._rows: type[Work] = Work
+        self._rows: type[Job] = Job
 
     def _look(self, layout: Layout) -> Layout:
         made = self._system
-        kinds = {name: WorkComponent._of(layout.component(name), name in made.writes) for name in (*made.reads, *made.writes)}
-        self._rows = _with_properties(Work, kinds, _component, _system=made, _layout=layout, _kinds=kinds)
+        kinds = {name: JobComponent._of(layout.component(name), name in made.writes) for name in (*made.reads, *made.writes)}
+        self._rows = _with_properties(Job, kinds, _component, _system=made, _layout=layout, _kinds=kinds)
         # last: other threads go by it
         self._layout = layout
         return layout
@@ -603,10 +634,12 @@ def system(
     adds: Names = (),
     removes: Names = (),
     spawns: Names = (),
-    destroys: bool = False,
+    despawns: bool = False,
     resources: Names = (),
     sets_resources: Names = (),
     reduces: Optional[Mapping[str, Mapping[str, str]]] = None,
+    accumulates: Optional[Mapping[str, Union[str, Mapping[str, str]]]] = None,
+    accumulates_resource: Optional[Mapping[str, Mapping[str, str]]] = None,
     name: Optional[str] = None,
     stage: str = "update",
     before: Names = (),
@@ -634,9 +667,11 @@ def system(
     (:class:`FieldValueError`); what numpy does to the arrays themselves, ``rows.hits.count[0] = 300``, is by numpy's rules.
 
     A function that takes three arguments gets :class:`Patches` as the third: for what it declares in ``sets``, ``adds``,
-    ``removes``, ``spawns`` and ``destroys``. With ``neighbours`` it sees the whole columns of these components
-    (:attr:`Work.neighbours`), with ``resources`` values that there are once (:meth:`Frame.resource`). ``reduces`` names
-    resources that all rows are reduced to (:meth:`Patches.reduce`), and each field's join: ``"sum"``, ``"min"`` or ``"max"``.
+    ``removes``, ``spawns`` and ``despawns``. With ``neighbours`` it sees the whole columns of these components
+    (:attr:`Job.neighbours`), with ``resources`` values that there are once (:meth:`Frame.resource`). ``reduces`` names
+    resources that all rows are reduced to (:meth:`Patches.reduce`), and each field's join: ``"sum"``, ``"min"``, ``"max"`` or
+    ``"or"``; ``accumulates_resource`` those that what rows come to is joined to. ``accumulates`` names components of any entity
+    on which there are deposits (:meth:`Patches.accumulate`), each with a join, or with one for each of some fields.
 
     ``stage``, ``before`` and ``after`` order it where what is read and written does not; ``deadline`` is how many seconds
     one call may take in a worker process before that is given up; ``sort_by`` names a column by which the rows are sorted
@@ -647,7 +682,10 @@ def system(
     ``every=(10, 1)``; or several times in each frame, ``in_loop="solve"`` (:class:`Loop`).
     """
 
-    joins = _joins(reduces or {})
+    joins = _joins("reduces", reduces or {})
+    joins_onto = _joins("accumulates_resource", accumulates_resource or {})
+    deposits = {name: {"": each} if isinstance(each, str) else each for name, each in (accumulates or {}).items()}
+    joins_of_deposits = _joins("accumulates", deposits)
 
     def make(run: Kernel) -> System:
         if inspect.iscoroutinefunction(run) or inspect.isgeneratorfunction(run) or inspect.isasyncgenfunction(run):
@@ -666,10 +704,12 @@ def system(
             adds=_names(adds),
             removes=_names(removes),
             spawns=_names(spawns),
-            destroys=destroys,
+            despawns=despawns,
             resources=_names(resources),
             sets_resources=_names(sets_resources),
             reduces=joins,
+            accumulates_resource=joins_onto,
+            accumulates=joins_of_deposits,
             stage=stage,
             before=_names(before),
             after=_names(after),
@@ -687,7 +727,8 @@ def system(
             raise ValueError(f"system `{called}` declares {', '.join(sorted(twice))} in reads and in writes; writes will do")
         if not (made.reads or made.writes or made.with_):
             raise ValueError(f"system `{called}` declares nothing that it reads or writes")
-        changes = made.sets or made.adds or made.removes or made.spawns or made.destroys or made.sets_resources or made.reduces
+        changes = made.sets or made.adds or made.removes or made.spawns or made.despawns or made.sets_resources or made.reduces
+        changes = changes or made.accumulates or made.accumulates_resource
         if changes and not made._wants_patches:
             raise ValueError(f"system `{called}` declares patches: its function takes a third argument, which makes them")
         return made
@@ -779,14 +820,15 @@ def _conditions(given: Union[Condition, Sequence[Condition]]) -> tuple[tuple[str
 _SIGNS = ("==", "!=", "<", "<=", ">", ">=")
 
 
-def _joins(reduces: Mapping[str, Mapping[str, str]]) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-    for resource, fields in reduces.items():
+def _joins(what: str, given: Mapping[str, Mapping[str, str]]) -> Joins:
+    for owner, fields in given.items():
         if not isinstance(fields, Mapping):
-            raise TypeError(f'`reduces` maps each field of `{resource}` to its join, such as {{"{resource}": {{"field": "sum"}}}}')
+            raise TypeError(f'`{what}` maps each field of `{owner}` to its join, such as {{"{owner}": {{"field": "sum"}}}}')
         for name, join in fields.items():
-            if join not in ("sum", "min", "max"):
-                raise ValueError(f"`{resource}.{name}` is reduced by {join!r}; the joins are 'sum', 'min' and 'max'")
-    return tuple((resource, tuple(fields.items())) for resource, fields in reduces.items())
+            if join not in ("sum", "min", "max", "or"):
+                called = f"{owner}.{name}" if name else owner
+                raise ValueError(f"`{called}` is joined by {join!r}; the joins are 'sum', 'min', 'max' and 'or'")
+    return tuple((owner, tuple(fields.items())) for owner, fields in given.items())
 
 
 def _pack_whole(declared: ResourceLayout, fields: Mapping[str, Any]) -> bytes:

@@ -46,7 +46,7 @@ class World:
     """A world of this process: entities with components, from a layout in TOML.
 
     With a ``region``, a name or a path, its published states can be read by any process; without, by this one. With
-    ``keep`` the region stays when the world is closed. With ``replace`` a region of that name goes first, where its writer is
+    ``keep_region`` the region stays when the world is closed. With ``replace`` a region of that name goes first, where its writer is
     gone: what was in it is lost; a live writer is :class:`RegionInUseError`.
     """
 
@@ -55,20 +55,20 @@ class World:
         layout: str,
         region: Union[str, os.PathLike[str], None] = None,
         *,
-        keep: bool = False,
+        keep_region: bool = False,
         replace: bool = False,
     ) -> None:
         if region is not None:
             check_not_reading("a world is made in a region")
         # before anything is made or replaced
         check_names(layout_of(_native.parse_layout(layout)))
-        self._start(_native.World(layout, None if region is None else _target(region), keep, replace))
+        self._start(_native.World(layout, None if region is None else _target(region), keep_region, replace))
 
     @classmethod
-    def resume(cls, region: Union[str, os.PathLike[str]], *, keep: bool = False) -> World:
+    def resume(cls, region: Union[str, os.PathLike[str]], *, keep_region: bool = False) -> World:
         """Takes over a region whose writer is gone, and goes on from its newest generation."""
         check_not_reading("a region is resumed")
-        world = cls._of(_native.World.resume(_target(region), keep))
+        world = cls._of(_native.World.resume(_target(region), keep_region))
         warn_of_names(world.layout)
         return world
 
@@ -78,13 +78,13 @@ class World:
         source: Union[str, os.PathLike[str]],
         region: Union[str, os.PathLike[str], None] = None,
         *,
-        keep: bool = False,
+        keep_region: bool = False,
     ) -> World:
         """A world that goes on, bit for bit, from a checkpoint (``"run.checkpoint"``) or from a frame of a journal
         (``"history@12"``; without a frame its last)."""
         if region is not None:
             check_not_reading("a world is made in a region")
-        world = cls._of(_native.World.restore(os.fspath(source), None if region is None else _target(region), keep))
+        world = cls._of(_native.World.restore(os.fspath(source), None if region is None else _target(region), keep_region))
         warn_of_names(world.layout)
         return world
 
@@ -264,7 +264,7 @@ class World:
         return self._native.publish()
 
     def pin(self) -> Snapshot:
-        """Pins the newest published generation, as :meth:`Region.pin` does."""
+        """Pins the newest published generation, as :meth:`Reader.pin` does."""
         return Snapshot(self._native.pin(), self._layout)
 
     def close(self) -> None:

@@ -132,7 +132,7 @@ pub(super) struct Forest<'a> {
 
 impl<'a> Forest<'a> {
     /// Finds the two tables.
-    fn find(all: &hypostyle::View<'a, All>, shape: &Shape) -> Result<Forest<'a>, String> {
+    fn find(all: &hypostyle::Neighbours<'a, All>, shape: &Shape) -> Result<Forest<'a>, String> {
         let (mut bodies, mut nodes): (Vec<(PositionColumns<'a>, MassColumns<'a>)>, Vec<_>) = (Vec::new(), Vec::new());
         for table in all.tables() {
             match table.columns {

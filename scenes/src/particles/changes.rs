@@ -33,9 +33,9 @@ pub(super) fn changes(schedule: &mut Schedule, seed: u64) {
         .add(
             System::rows::<(Read<Age>, Read<Lifetime>)>("die", |job, (age, lifetime)| {
                 let (age, lifetime) = (age.seconds, &lifetime.seconds[..age.seconds.len()]);
-                for_rare(age.len(), |row| age[row] >= lifetime[row], |row| job.destroy_row(row));
+                for_rare(age.len(), |row| age[row] >= lifetime[row], |row| job.despawn_row(row));
             })
-            .destroys()
+            .despawns()
             .stage("late"),
         )
         .add(

@@ -29,7 +29,7 @@ pub(super) fn emission(schedule: &mut Schedule) {
             .sets::<(Velocity, Offspring)>()
             .adds::<Hot>()
             .removes::<Hot>()
-            .destroys()
+            .despawns()
             .job_rows(64)
             .stage("late"),
         )
@@ -62,7 +62,7 @@ fn emit(job: &mut Job<'_, '_>, row: usize, at: Position, (speed, seed): (f32, u6
     let mut count = due;
     if before.newest != Entity::NULL {
         if of_all.bits().is_multiple_of(64) {
-            job.destroy(before.newest);
+            job.despawn(before.newest);
             count += 1;
         } else {
             job.remove::<Hot>(before.newest);

@@ -1,7 +1,7 @@
 //! Particles in a box: emitted, pulled, slowed, thrown back by the walls, and gone when their time is up.
 //!
 //! Most of the work is dense and row-local; the rest shows every kind of patch: emitters spawn, name what they spawned,
-//! set and destroy by handle; particles die by row, become hot and cool (a tag: they change tables), freeze and thaw (a
+//! set and despawn by handle; particles die by row, become hot and cool (a tag: they change tables), freeze and thaw (a
 //! toggle: one bit). The population stays near its initial size: emission makes up for deaths, and the initial ages are
 //! those of a population that has always been there.
 #![forbid(unsafe_code)]

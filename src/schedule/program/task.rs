@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use crate::Entity;
+use crate::accumulate::Combiner;
 use crate::column::{RawColumn, RowState};
 use crate::gather::Gathered;
 use crate::layout::FieldType;
@@ -12,7 +13,7 @@ use crate::reduce::Reduced;
 
 use crate::schedule::job::IdCache;
 use crate::schedule::memory::JobMemory;
-use crate::schedule::view::{ViewMask, ViewTable};
+use crate::schedule::neighbours::{NeighbourMask, NeighbourRows};
 
 use super::entries::{ColumnEntry, ColumnUse, Head, JobEntry, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead};
 use super::words::{Entry, Words};
@@ -79,10 +80,10 @@ pub(crate) struct Task {
     pub present: Vec<bool>,
     pub masks: Vec<Mask>,
     pub offsets: Vec<u64>,
-    pub views: Vec<ViewTable>,
+    pub views: Vec<NeighbourRows>,
     pub view_columns: Vec<RawColumn>,
     pub view_present: Vec<bool>,
-    pub view_masks: Vec<ViewMask>,
+    pub view_masks: Vec<NeighbourMask>,
     pub view_words: Vec<*const u64>,
     // one system's call
     pub raw: Vec<RawColumn>,
@@ -103,6 +104,7 @@ pub(crate) struct Task {
     pub gathered: Gathered,
     pub cache: IdCache,
     pub reduced: Reduced,
+    pub combiner: Combiner,
     /// Whether a kernel asked for its memory to be closed after it.
     pub revoke: Cell<bool>,
 }
@@ -157,6 +159,7 @@ impl Task {
         self.changed.clear();
         self.changed_words.clear();
         self.reduced.clear();
+        self.combiner.clear();
         for _ in 0..found.task.columns {
             let column = Self::column(ColumnEntry::decode(&mut found.words)?, rows, memory)?;
             self.columns.push(column);
@@ -282,9 +285,9 @@ impl Task {
             for _ in 0..bits {
                 self.view_words.push(memory.read(words.next()?, bytes)?.cast::<u64>());
             }
-            self.view_masks.push(ViewMask { negated, words: from..self.view_words.len() as u32 });
+            self.view_masks.push(NeighbourMask { negated, words: from..self.view_words.len() as u32 });
         }
-        self.views.push(ViewTable {
+        self.views.push(NeighbourRows {
             table,
             rows,
             handles,

@@ -13,7 +13,7 @@ use crate::worker::error::{JobFailure, PoolError};
 use crate::worker::main::own::run_all;
 use crate::worker::main::set::WorkerSet;
 use crate::worker::{
-    Batch, BatchReport, HostedWorker, Place, PoolConfig, PoolNotice, RegionForWorkers, Runner, Staged, WorkerKind,
+    Batch, BatchReport, HostedWorker, Place, PoolConfig, PoolInfo, RegionForWorkers, Runner, Staged, WorkerKind,
     WorkerStatus, Workers,
 };
 
@@ -40,14 +40,14 @@ impl Pool {
         runner: Arc<dyn Runner>,
         region: Option<RegionForWorkers>,
         registrations: &str,
-    ) -> Result<(Pool, PoolNotice), PoolError> {
+    ) -> Result<(Pool, PoolInfo), PoolError> {
         let ring =
             |error: crate::patch::RingError| PoolError::Ring { bytes: config.ring_bytes, message: error.to_string() };
         Ring::bytes_needed(config.ring_bytes).map_err(ring)?;
         let (hands, got, fallback) = hands(config, &runner, region.as_ref(), registrations)?;
         let recorder = config.trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0));
         let pool = Pool { hands, runner, record_bytes_max: config.ring_bytes / 2, recorder };
-        Ok((pool, PoolNotice { asked: config.workers, got, fallback }))
+        Ok((pool, PoolInfo { requested: config.workers, actual: got, fallback }))
     }
 
     /// Runs all jobs of a batch and stages their records. When it returns, no job is running.

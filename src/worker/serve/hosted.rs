@@ -148,7 +148,7 @@ impl DeathNotice {
     ///
     /// # Safety
     /// - The thread that was in [`HostedWorker::run`] executes nothing of it any more, and never will.
-    pub unsafe fn give(&self, reason: impl Into<String>) {
+    pub unsafe fn report_death(&self, reason: impl Into<String>) {
         if self.link.is_serving() {
             *lock(&self.link.reason) = Some(reason.into());
             self.link.end();

@@ -210,7 +210,7 @@ impl Setting {
         }
     }
 
-    pub(super) fn start(&mut self) -> (Pool, PoolNotice) {
+    pub(super) fn start(&mut self) -> (Pool, PoolInfo) {
         pool(self).unwrap()
     }
 
@@ -248,7 +248,7 @@ impl Setting {
     }
 }
 
-pub(super) fn pool(setting: &Setting) -> Result<(Pool, PoolNotice), PoolError> {
+pub(super) fn pool(setting: &Setting) -> Result<(Pool, PoolInfo), PoolError> {
     let data = setting.runner_data.as_ref().and_then(|data| {
         #[cfg(unix)]
         return Memory::open(data.id()?, Plan { futexes: 0, words: usize::MAX, tail_bytes: 0 }).ok();

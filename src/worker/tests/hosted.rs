@@ -14,8 +14,8 @@ fn setting(workers: usize) -> Setting {
 fn main_works_alone_until_threads_come() {
     let mut setting = setting(2);
     let (mut pool, notice) = setting.start();
-    assert_eq!((notice.got, notice.fallback), (Workers::Hosted(2), None));
-    assert_eq!(notice.got.to_string(), "hosted:2");
+    assert_eq!((notice.actual, notice.fallback), (Workers::Hosted(2), None));
+    assert_eq!(notice.actual.to_string(), "hosted:2");
     let mut staged = Staged::new();
     let report = setting.run(&mut pool, &Order::plain(3), 20, &mut staged).unwrap();
     assert_eq!((report.jobs_on_main, report.jobs_on_workers), (20, 0));
@@ -72,7 +72,7 @@ fn a_thread_that_stops_in_a_job_fails_the_batch_and_the_next_one_works() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             // SAFETY: the thread is parked for good.
-            unsafe { notice.give("it met a trap") };
+            unsafe { notice.report_death("it met a trap") };
         });
     }
     while !pool.status()[0].alive {

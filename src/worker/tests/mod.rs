@@ -200,8 +200,8 @@ fn impossible_configurations_are_refused() {
 #[test]
 fn auto_says_what_it_became() {
     let (_pool, notice) = Setting::of(Workers::Auto).start();
-    assert_eq!(notice.asked, Workers::Auto);
-    match notice.got {
+    assert_eq!(notice.requested, Workers::Auto);
+    match notice.actual {
         Workers::Threads(_) => assert_eq!(notice.fallback, None),
         Workers::Local => assert!(notice.fallback.is_some()),
         other => panic!("{other}"),

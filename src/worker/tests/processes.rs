@@ -79,7 +79,7 @@ pub(super) fn assert_written(setting: &Setting, jobs: u32, times: u64) {
 fn processes_stage_the_same_records_as_main_alone() {
     let mut setting = setting(2, 50, "");
     let (mut pool, notice) = setting.start();
-    assert_eq!(notice.got, Workers::Processes(2));
+    assert_eq!(notice.actual, Workers::Processes(2));
     let mut staged = Staged::new();
     let mut on_workers = 0;
     for round in 0..20 {

@@ -166,7 +166,7 @@ impl WorldBuilder {
 
     /// Whether the region outlives this process's normal exit (default: no).
     #[must_use]
-    pub fn keep(mut self, keep: bool) -> Self {
+    pub fn keep_region(mut self, keep: bool) -> Self {
         self.keep = keep;
         self
     }
@@ -266,7 +266,7 @@ impl WorldBuilder {
         world.store.set_keep(self.keep_generations);
         world.restore_newest()?;
         super::verify::check(&world.store, world.store.published, world.frame)?;
-        world.set_keep(self.keep);
+        world.set_keep_region(self.keep);
         Ok(world)
     }
 }

@@ -104,7 +104,7 @@ impl WorldBuilder {
             });
         }
         world.finish(tables, head)?;
-        world.set_keep(keep);
+        world.set_keep_region(keep);
         Ok(world)
     }
 

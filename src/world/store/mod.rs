@@ -11,6 +11,7 @@ mod compact;
 mod dense;
 pub(crate) mod expected;
 mod free;
+mod joined;
 mod plan;
 mod room;
 mod rows;

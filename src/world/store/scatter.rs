@@ -22,7 +22,7 @@ pub(crate) struct Values<'v> {
 
 impl<'v> Values<'v> {
     #[inline]
-    fn get(self, index: usize, bytes: usize) -> &'v [u8] {
+    pub(super) fn get(self, index: usize, bytes: usize) -> &'v [u8] {
         let start = index * self.stride + self.at;
         &self.bytes[start..start + bytes]
     }
@@ -94,7 +94,7 @@ fn runs(rows: &[u32], mut f: impl FnMut(u32, u32)) {
     }
 }
 
-fn note(stamps: &mut [u64], stale: &mut Stale, stamp: u64, rows_total: u32, rows: &[u32], in_order: bool) {
+pub(super) fn note(stamps: &mut [u64], stale: &mut Stale, stamp: u64, rows_total: u32, rows: &[u32], in_order: bool) {
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return };
     if in_order {
         stamps[*first as usize / CHUNK_ROWS..=*last as usize / CHUNK_ROWS].fill(stamp);

@@ -1,6 +1,6 @@
-//! A scene that runs: frames, hashes, and looks at pinned generations.
+//! A scene that runs: frames, hashes, and snapshots of pinned generations.
 //!
-//! Invariant: an address that was told stays what it is until its look is released.
+//! Invariant: an address that was told stays what it is until its snapshot is released.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ pub(crate) struct Engine {
     scene: &'static dyn Scene,
     simulation: Simulation,
     reader: SharedReader,
-    looks: BTreeMap<u32, OwnedSnapshot>,
-    looks_ever: u32,
+    snapshots: BTreeMap<u32, OwnedSnapshot>,
+    snapshots_ever: u32,
     jobs_on_workers: u64,
 }
 
@@ -48,7 +48,7 @@ impl Engine {
             .build(world, scene.schedule(&options))
             .map_err(|error| error.to_string())?;
         let reader = simulation.world().reader().map_err(|error| error.to_string())?.into();
-        Ok(Engine { scene, simulation, reader, looks: BTreeMap::new(), looks_ever: 0, jobs_on_workers: 0 })
+        Ok(Engine { scene, simulation, reader, snapshots: BTreeMap::new(), snapshots_ever: 0, jobs_on_workers: 0 })
     }
 
     /// What the host's threads are to run.
@@ -85,7 +85,9 @@ impl Engine {
             }
         }
         match self.simulation.world_mut().publish().map_err(|error| error.to_string())? {
-            Publication::Skipped { .. } => Err("looks hold all that a new generation needs: release some".to_owned()),
+            Publication::Skipped { .. } => {
+                Err("snapshots hold all that a new generation needs: release some".to_owned())
+            }
             _ => Ok(()),
         }
     }
@@ -98,15 +100,15 @@ impl Engine {
     }
 
     /// Pins the newest generation and says where its columns are.
-    pub(crate) fn look(&mut self) -> Result<String, String> {
+    pub(crate) fn pin(&mut self) -> Result<String, String> {
         if self.reader.newest() == 0 {
             self.publish()?;
         }
         let pinned = self.reader.pin().map_err(|error| error.to_string())?;
-        self.looks_ever += 1;
+        self.snapshots_ever += 1;
         let snapshot = pinned.snapshot();
         let answer = Object::new()
-            .number("id", u64::from(self.looks_ever))
+            .number("id", u64::from(self.snapshots_ever))
             .number("generation", snapshot.generation())
             .number("frame", snapshot.frame())
             .seconds("time", snapshot.time())
@@ -114,15 +116,15 @@ impl Engine {
             .list("tables", snapshot.tables().map(|table| describe(&table, snapshot.layout())))
             .end();
         drop(snapshot);
-        self.looks.insert(self.looks_ever, pinned);
+        self.snapshots.insert(self.snapshots_ever, pinned);
         Ok(answer)
     }
 
-    /// Lets a look's generation go.
-    pub(crate) fn release(&mut self, look: u32) -> Result<String, String> {
-        match self.looks.remove(&look) {
+    /// Lets a snapshot's generation go.
+    pub(crate) fn release(&mut self, snapshot: u32) -> Result<String, String> {
+        match self.snapshots.remove(&snapshot) {
             Some(_) => Ok(String::new()),
-            None => Err(format!("there is no look {look}, or it was released before")),
+            None => Err(format!("there is no snapshot {snapshot}, or it was released before")),
         }
     }
 

@@ -136,14 +136,14 @@ pub extern "C" fn engine_hash() -> u32 {
 
 /// Pins the newest generation and answers with where its columns are; they stay as they are until it is released.
 #[unsafe(no_mangle)]
-pub extern "C" fn engine_look() -> u32 {
-    with(Engine::look)
+pub extern "C" fn engine_pin() -> u32 {
+    with(Engine::pin)
 }
 
-/// Releases what a look has pinned.
+/// Releases what a snapshot has pinned.
 #[unsafe(no_mangle)]
-pub extern "C" fn engine_release(look: u32) -> u32 {
-    with(|engine| engine.release(look))
+pub extern "C" fn engine_release(snapshot: u32) -> u32 {
+    with(|engine| engine.release(snapshot))
 }
 
 /// Answers with how frames and workers are doing.
@@ -177,6 +177,6 @@ pub extern "C" fn worker_died(index: u32) {
     if let Some((_, notice)) = workers().get(index as usize) {
         // SAFETY: this is the instance whose thread was in `worker_run`: it is here now, and goes back there no more
         // (the host's promise).
-        unsafe { notice.give(reason) };
+        unsafe { notice.report_death(reason) };
     }
 }

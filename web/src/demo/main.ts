@@ -1,6 +1,6 @@
 //! A page that runs a scene itself and draws it from the engine's own columns. `?scene=particles&entities=50000&workers=2`
 
-import { Engine, type EngineOptions, type Look } from "../engine/index.ts";
+import { Engine, type EngineOptions, type Snapshot } from "../engine/index.ts";
 
 const asked = new URLSearchParams(location.search);
 const number = (name: string) => asked.has(name) ? { [name]: Number(asked.get(name)) } : {};
@@ -12,9 +12,9 @@ const say = (id: string, text: string) => { document.getElementById(id)!.textCon
 let low = [0, 0], high = [1, 1];
 
 /** What columns of positions hold, over all tables. */
-function bounds(look: Look, name: string): [number, number] {
+function bounds(snapshot: Snapshot, name: string): [number, number] {
   let least = Infinity, most = -Infinity;
-  for (const { array } of look.column(name)) {
+  for (const { array } of snapshot.column(name)) {
     for (const value of array as Float32Array) {
       if (value < least) least = value;
       if (value > most) most = value;
@@ -23,9 +23,9 @@ function bounds(look: Look, name: string): [number, number] {
   return least < most ? [least, most] : [least - 1, least + 1];
 }
 
-function draw(look: Look): void {
+function draw(snapshot: Snapshot): void {
   pixels.fill(0);
-  const { width, height } = canvas, xs = look.column("position.x"), ys = look.column("position.y");
+  const { width, height } = canvas, xs = snapshot.column("position.x"), ys = snapshot.column("position.y");
   const [across, up] = [(width - 1) / (high[0]! - low[0]!), (height - 1) / (high[1]! - low[1]!)];
   xs.forEach((part, index) => {
     const x = part.array as Float32Array, y = ys[index]!.array as Float32Array;
@@ -43,17 +43,17 @@ try {
   say("why", engine.why);
   let ns = 0;
   for (;;) {
-    const done = await engine.step(), look = await engine.look();
+    const done = await engine.step(), snapshot = await engine.pin();
     if (done.frame % 60 === 1) {
-      const [x, y] = [bounds(look, "position.x"), bounds(look, "position.y")];
+      const [x, y] = [bounds(snapshot, "position.x"), bounds(snapshot, "position.y")];
       [low, high] = [[x[0], y[0]], [x[1], y[1]]];
     }
-    draw(look);
-    ns += (done.elapsedNs / look.entities - ns) * (ns === 0 ? 1 : 0.05);
+    draw(snapshot);
+    ns += (done.elapsedNs / snapshot.entities - ns) * (ns === 0 ? 1 : 0.05);
     say("frame", String(done.frame));
-    say("entities", look.entities.toLocaleString("en"));
+    say("entities", snapshot.entities.toLocaleString("en"));
     say("speed", `${ns.toFixed(1)} ns a frame`);
-    await look.release();
+    await snapshot.release();
     await new Promise(requestAnimationFrame);
   }
 } catch (error) {

@@ -3,11 +3,11 @@
 
 import { Instance, EngineError, type Block } from "./instance.ts";
 import { compile, cores, thread, whyNotShared, type Thread } from "./host.ts";
-import { Look, type Described } from "./look.ts";
+import { Snapshot, type Described } from "./snapshot.ts";
 import type { Message, Request, Role } from "./thread.ts";
 
 export { EngineError } from "./instance.ts";
-export { Look, type EngineArray, type EnginePart, type EngineTable } from "./look.ts";
+export { Snapshot, type EngineArray, type EnginePart, type EngineTable } from "./snapshot.ts";
 
 /** What is to run, and how. */
 export interface EngineOptions {
@@ -239,9 +239,9 @@ export class Engine {
   }
 
   /** Pins the newest generation: its columns in place, as they are until it is released. */
-  async look(): Promise<Look> {
-    const described = JSON.parse(await this.call("engine_look")) as Described;
-    return new Look(described, this.callee.memory, async () => void await this.call("engine_release", described.id));
+  async pin(): Promise<Snapshot> {
+    const described = JSON.parse(await this.call("engine_pin")) as Described;
+    return new Snapshot(described, this.callee.memory, async () => void await this.call("engine_release", described.id));
   }
 
   async status(): Promise<EngineStatus> {

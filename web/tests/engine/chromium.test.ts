@@ -57,14 +57,14 @@ async function run(url: string, options: Record<string, unknown>, frames: number
   const seen = await page.evaluate(`(async () => {
     const engine = await Engine.start(${JSON.stringify(options)});
     await engine.step(${frames - 20});
-    const look = await engine.look(), values = () => look.column("position.y").map(part => part.array.slice());
+    const snapshot = await engine.pin(), values = () => snapshot.column("position.y").map(part => part.array.slice());
     const before = values(), equal = (a, b) => a.length === b.length && a.every((part, i) => part.length === b[i].length && part.every((value, k) => value === b[i][k]));
     await engine.step(20);
-    const later = await engine.look();
+    const later = await engine.pin();
     const seen = {
       isolated: crossOriginIsolated, mode: engine.mode, why: engine.why, workers: engine.workers, hash: await engine.hash(),
       alive: (await engine.status()).workers.map(worker => worker.alive),
-      shared: typeof SharedArrayBuffer !== "undefined" && look.column("position.y")[0].array.buffer instanceof SharedArrayBuffer,
+      shared: typeof SharedArrayBuffer !== "undefined" && snapshot.column("position.y")[0].array.buffer instanceof SharedArrayBuffer,
       pinned: equal(values(), before), moved: !equal(later.column("position.y").map(part => part.array.slice()), before),
     };
     await engine.stop();

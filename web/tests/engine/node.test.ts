@@ -1,4 +1,4 @@
-//! The engine in node: the native program's states whoever does the work, looks in place, and threads that break.
+//! The engine in node: the native program's states whoever does the work, snapshots in place, and threads that break.
 
 import assert from "node:assert/strict";
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -48,29 +48,29 @@ describe("the native program's states", () => {
 });
 
 for (const options of [{ mode: "in-process" }, { workers: 1 }] as const) {
-  test(`a look is in place and stays as it is while frames go on: ${JSON.stringify(options)}`, async () => {
+  test(`a snapshot is in place and stays as it is while frames go on: ${JSON.stringify(options)}`, async () => {
     const engine = await start({ scene: "particles", entities: 5_000, seed: 3, ...options });
     await engine.step(10);
-    const look = await engine.look();
-    assert.deepEqual([look.frame, look.entities], [10, (await engine.status()).entities]);
-    const parts = look.column("position.y");
+    const snapshot = await engine.pin();
+    assert.deepEqual([snapshot.frame, snapshot.entities], [10, (await engine.status()).entities]);
+    const parts = snapshot.column("position.y");
     assert.equal(parts.reduce((sum, part) => sum + part.rows, 0) > 4_900, true);
     for (const { array, rows } of parts) {
       assert.ok(array instanceof Float32Array && array.length === rows);
       assert.equal(array.buffer instanceof SharedArrayBuffer, engine.mode === "workers", "no copy");
     }
     const before = parts.map(part => part.array.slice());
-    const table = look.tables.find(table => table.columns.has("frozen (presence)"))!;
+    const table = snapshot.tables.find(table => table.columns.has("frozen (presence)"))!;
     assert.ok(table.columns.get("frozen (presence)")!.array instanceof Uint8Array);
-    const handles = look.tables.flatMap(table => [...(table.columns.get("(entity)")!.array as BigUint64Array)]);
-    assert.equal(new Set(handles).size, look.entities, "each entity once");
+    const handles = snapshot.tables.flatMap(table => [...(table.columns.get("(entity)")!.array as BigUint64Array)]);
+    assert.equal(new Set(handles).size, snapshot.entities, "each entity once");
     await engine.step(10);
-    assert.deepEqual(look.column("position.y").map(part => part.array), before, "pinned");
-    const later = await engine.look();
+    assert.deepEqual(snapshot.column("position.y").map(part => part.array), before, "pinned");
+    const later = await engine.pin();
     assert.equal(later.frame, 20);
     assert.notDeepEqual(later.column("position.y").map(part => part.array.slice()), before);
-    await look.release();
-    await assert.rejects(look.release(), /there is no look 1/);
+    await snapshot.release();
+    await assert.rejects(snapshot.release(), /there is no snapshot 1/);
     await engine.stop();
   });
 }

@@ -269,9 +269,9 @@ fn despawn(field: &mut Field<'_>, n: usize, order: Vec<u32>) {
     let make = || {
         let mut schedule = Schedule::new();
         let system = System::rows::<Read<Target>>("despawn", |job, target| {
-            target.entity.iter().for_each(|entity| job.destroy(*entity));
+            target.entity.iter().for_each(|entity| job.despawn(*entity));
         });
-        schedule.add(system.destroys());
+        schedule.add(system.despawns());
         (Doomed::new(simulation(empty(n), schedule, Workers::Local, 1), order), columns(n))
     };
     let prepare = |(doomed, columns): &mut (Doomed<Simulation, Entity>, Columns)| {
@@ -293,9 +293,9 @@ fn despawn(field: &mut Field<'_>, n: usize, order: Vec<u32>) {
         let make = || {
             let mut schedule = Schedule::new();
             let system = System::rows::<With<Position>>("despawn", |job, ()| {
-                (0..job.len()).for_each(|row| job.destroy_row(row));
+                (0..job.len()).for_each(|row| job.despawn_row(row));
             });
-            schedule.add(system.destroys());
+            schedule.add(system.despawns());
             (simulation(empty(n), schedule, Workers::Local, 1), columns(n))
         };
         let prepare = |(simulation, columns): &mut (Simulation, Columns)| {

@@ -5,8 +5,7 @@
 #![expect(unsafe_code, reason = "opening a region is a promise about its writer")]
 
 use hypostyle::{
-    Component, Entity, Job, Read, RegionTarget, Resource, Schedule, Simulation, Snapshot, System, Workers,
-    World, Write,
+    Component, Entity, Job, Read, RegionTarget, Resource, Schedule, Simulation, Snapshot, System, Workers, World, Write,
 };
 
 use super::{Failure, Outcome, Reader, Spec, Stamp, View, Writer};

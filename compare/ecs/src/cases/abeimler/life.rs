@@ -220,9 +220,9 @@ fn destroy(field: &mut Field<'_>, n: usize) {
     let make = || {
         let mut schedule = Schedule::new();
         let system = System::rows::<With<Place>>("destroy", |job, ()| {
-            (0..job.len()).for_each(|row| job.destroy_row(row));
+            (0..job.len()).for_each(|row| job.despawn_row(row));
         });
-        schedule.add(system.destroys());
+        schedule.add(system.despawns());
         simulation(empty(n), schedule, Workers::Local, 1)
     };
     let prepare = move |simulation: &mut Simulation| {

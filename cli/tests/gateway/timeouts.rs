@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use hypostyle_gateway::Patience;
+use hypostyle_gateway::Timeouts;
 use serde_json::json;
 
 use super::client::{self, Came, Client, Socket, get};
@@ -15,9 +15,9 @@ const SHORT: Duration = Duration::from_millis(400);
 /// Only ends a hang.
 const LONG: Duration = Duration::from_secs(60);
 
-fn serving(change: impl FnOnce(&mut Patience)) -> (hypostyle::World, Serving) {
+fn serving(change: impl FnOnce(&mut Timeouts)) -> (hypostyle::World, Serving) {
     let world = world(100);
-    let serving = Serving::of(&world, |options| change(&mut options.patience));
+    let serving = Serving::of(&world, |options| change(&mut options.timeouts));
     (world, serving)
 }
 
@@ -48,7 +48,7 @@ fn still_serves(address: SocketAddr) {
 
 #[test]
 fn a_request_that_comes_byte_by_byte_is_cut_off() {
-    let (_world, serving) = serving(|patience| patience.head = SHORT);
+    let (_world, serving) = serving(|timeouts| timeouts.head = SHORT);
     let mut streams: Vec<TcpStream> = (0..20).map(|_| client::connect(serving.address)).collect();
     for stream in &mut streams {
         stream.write_all(b"GET /layout HTTP/1.1\r\nHost: ").unwrap();
@@ -67,7 +67,7 @@ fn a_request_that_comes_byte_by_byte_is_cut_off() {
 
 #[test]
 fn a_connection_that_asks_for_nothing_more_ends() {
-    let (_world, serving) = serving(|patience| (patience.head, patience.request) = (LONG, SHORT));
+    let (_world, serving) = serving(|timeouts| (timeouts.head, timeouts.request) = (LONG, SHORT));
     let mut stream = client::connect(serving.address);
     write!(stream, "GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", serving.address).unwrap();
     let mut all = Vec::new();
@@ -79,14 +79,14 @@ fn a_connection_that_asks_for_nothing_more_ends() {
 
 #[test]
 fn who_never_subscribes_is_told_and_cut_off() {
-    let (_world, serving) = serving(|patience| patience.subscribe = SHORT);
+    let (_world, serving) = serving(|timeouts| timeouts.subscribe = SHORT);
     let mut socket = Socket::open(serving.address, "/live", "").unwrap();
     assert_eq!(socket.end(), (1002, Some(3)));
 }
 
 #[test]
 fn half_open_connections_end() {
-    let (_world, serving) = serving(|patience| patience.ping = Duration::from_secs(1));
+    let (_world, serving) = serving(|timeouts| timeouts.ping = Duration::from_secs(1));
     // one that answers no pings, and one that sends a message byte by byte without an end
     let mut silent = Socket::open(serving.address, "/live", "").unwrap();
     silent.send(0x81, b"{}");
@@ -119,7 +119,7 @@ fn bytes_of_bye(bytes: &[u8]) -> u8 {
 
 #[test]
 fn a_window_that_is_never_acknowledged_ends() {
-    let (mut world, serving) = serving(|patience| patience.acknowledge = SHORT);
+    let (mut world, serving) = serving(|timeouts| timeouts.acknowledge = SHORT);
     let layout = world.layout().clone();
     let mut client = Client::open(serving.address, json!({"window": 1}));
     client.receive(&layout);

@@ -35,7 +35,7 @@ const ARRAYS: Record<string, new (buffer: ArrayBufferLike, at: number, length: n
 };
 
 /** A generation that stays as it is until it is released. */
-export class Look {
+export class Snapshot {
   readonly generation: number;
   readonly frame: number;
   /** Simulated seconds. */

@@ -28,14 +28,14 @@ impl EntityMap<'_> {
 
 /// A condition on rows: whether the bits must be clear, and which of the set's words decide it.
 #[derive(Clone, Debug)]
-pub(crate) struct ViewMask {
+pub(crate) struct NeighbourMask {
     pub negated: bool,
     pub words: Range<u32>,
 }
 
 /// A table as a view shows it: parts of its set's lists.
 #[derive(Clone, Debug)]
-pub(crate) struct ViewTable {
+pub(crate) struct NeighbourRows {
     pub table: u32,
     pub rows: u32,
     pub handles: *const Entity,
@@ -49,17 +49,17 @@ pub(crate) struct ViewTable {
 /// Invariant: every address of a table names `rows` rows (bits) that stay mapped and frozen for `'a`; `new` is null in
 /// every column.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ViewSet<'a> {
-    pub tables: &'a [ViewTable],
+pub(crate) struct NeighbourSet<'a> {
+    pub tables: &'a [NeighbourRows],
     pub columns: &'a [RawColumn],
     pub present: &'a [bool],
-    pub masks: &'a [ViewMask],
+    pub masks: &'a [NeighbourMask],
     pub words: &'a [*const u64],
 }
 
-impl<'a> ViewSet<'a> {
+impl<'a> NeighbourSet<'a> {
     /// One of the tables: what it is made of, the handles of its rows, its columns.
-    pub(crate) fn table(&self, index: usize) -> (&'a ViewTable, &'a [Entity], ColumnCursor<'a>) {
+    pub(crate) fn table(&self, index: usize) -> (&'a NeighbourRows, &'a [Entity], ColumnCursor<'a>) {
         let table = &self.tables[index];
         // SAFETY: the set's invariant.
         let entities = unsafe { std::slice::from_raw_parts(table.handles, table.rows as usize) };
@@ -69,10 +69,10 @@ impl<'a> ViewSet<'a> {
     }
 
     /// Whether a row in use of one of the tables matches.
-    pub(crate) fn matches(&self, table: &ViewTable, row: usize) -> bool {
+    pub(crate) fn matches(&self, table: &NeighbourRows, row: usize) -> bool {
         self.masks[places(&table.masks)].iter().all(|term| {
             let any = self.words[places(&term.words)].iter().any(|words| {
-                // SAFETY: the row is one of the table's, and the bits are mapped and frozen (ViewSet's invariant).
+                // SAFETY: the row is one of the table's, and the bits are mapped and frozen (NeighbourSet's invariant).
                 unsafe { *words.add(row / 64) >> (row % 64) & 1 != 0 }
             });
             any != term.negated
@@ -86,32 +86,32 @@ fn places(range: &Range<u32>) -> Range<usize> {
 }
 
 /// Everything that a query matches, whole tables, as it was when the batch began.
-pub struct View<'a, Q> {
-    set: ViewSet<'a>,
+pub struct Neighbours<'a, Q> {
+    set: NeighbourSet<'a>,
     own: Option<usize>,
     map: EntityMap<'a>,
     query: PhantomData<fn() -> Q>,
 }
 
-impl<Q> Clone for View<'_, Q> {
+impl<Q> Clone for Neighbours<'_, Q> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<Q> Copy for View<'_, Q> {}
+impl<Q> Copy for Neighbours<'_, Q> {}
 
 /// One table of a view.
-pub struct Table<'a, Q: Query> {
+pub struct NeighbourTable<'a, Q: Query> {
     /// The handles of its rows.
     pub entities: &'a [Entity],
     /// Its columns.
     pub columns: Q::Item<'a>,
-    table: &'a ViewTable,
-    set: ViewSet<'a>,
+    table: &'a NeighbourRows,
+    set: NeighbourSet<'a>,
 }
 
-impl<Q: Query> Table<'_, Q> {
+impl<Q: Query> NeighbourTable<'_, Q> {
     /// Whether a row matches: in tables with toggles not every row need.
     #[must_use]
     pub fn matches(&self, row: usize) -> bool {
@@ -120,9 +120,9 @@ impl<Q: Query> Table<'_, Q> {
     }
 }
 
-impl<'a, Q: Query> View<'a, Q> {
-    pub(crate) fn new(set: ViewSet<'a>, own_table: u32, map: EntityMap<'a>) -> Self {
-        View { set, own: set.tables.iter().position(|table| table.table == own_table), map, query: PhantomData }
+impl<'a, Q: Query> Neighbours<'a, Q> {
+    pub(crate) fn new(set: NeighbourSet<'a>, own_table: u32, map: EntityMap<'a>) -> Self {
+        Neighbours { set, own: set.tables.iter().position(|table| table.table == own_table), map, query: PhantomData }
     }
 
     /// Tables in the view.
@@ -148,15 +148,15 @@ impl<'a, Q: Query> View<'a, Q> {
     /// # Panics
     /// When there is no such table.
     #[must_use]
-    pub fn table(&self, index: usize) -> Table<'a, Q> {
+    pub fn table(&self, index: usize) -> NeighbourTable<'a, Q> {
         let (table, entities, columns) = self.set.table(index);
         let mut fetch =
             Fetch { columns, entities, present: &self.set.present[places(&table.present)], next_optional: 0 };
-        Table { entities, columns: Q::fetch(&mut fetch), table, set: self.set }
+        NeighbourTable { entities, columns: Q::fetch(&mut fetch), table, set: self.set }
     }
 
     /// All tables in order.
-    pub fn tables(&self) -> impl Iterator<Item = Table<'a, Q>> + use<'a, Q> {
+    pub fn tables(&self) -> impl Iterator<Item = NeighbourTable<'a, Q>> + use<'a, Q> {
         let view = *self;
         (0..view.len()).map(move |index| view.table(index))
     }

@@ -2,7 +2,7 @@
 //! Systems whose components are known by name only: kernels of other languages, in this process or in worker processes
 //! alone.
 //!
-//! Such a system is a query by names ([`NamedQuery`]) and a kernel on bytes ([`NamedJob`]). To the schedule it is like
+//! Such a system is a query by names ([`Query`]) and a kernel on bytes ([`Job`]). To the schedule it is like
 //! any other: it knows neither what language a kernel is written in, nor who calls it.
 
 use crate::table::Registry;
@@ -19,23 +19,23 @@ use crate::world::access::query::{Fetch, QueryPlan};
 use crate::world::error::WorldError;
 
 use super::error::{JobError, KernelError};
-use super::job::Job;
+use super::job::Job as TypedJob;
+use super::neighbours::{NeighbourRows, NeighbourSet};
 use super::system::{Describe, Home, JobRows, Kernel, System};
-use super::view::{ViewSet, ViewTable};
 
 /// Rows per job of a system that is declared by names and looks at neighbours.
 const NAMED_NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(4096);
 
-/// A query by names: what a system that has no Rust types looks at.
+/// A query by names: the components of a system that has no Rust types.
 ///
 /// ```
-/// use hypostyle::{NamedQuery, System};
-/// let query = NamedQuery::new().read("velocity").write("position").without("frozen");
-/// let push = System::external("push", query);
+/// use hypostyle::dynamic;
+/// let query = dynamic::Query::new().read("velocity").write("position").without("frozen");
+/// let push = dynamic::external("push", query);
 /// # let _ = push;
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct NamedQuery {
+pub struct Query {
     own: Names,
     others: Option<Names>,
 }
@@ -70,11 +70,11 @@ impl Names {
     }
 }
 
-impl NamedQuery {
+impl Query {
     /// A query that matches every entity.
     #[must_use]
     pub fn new() -> Self {
-        NamedQuery::default()
+        Query::default()
     }
 
     /// Has the component, and its columns are read.
@@ -114,13 +114,18 @@ impl NamedQuery {
     }
 }
 
-struct NamedKernel<F>(F);
+struct BytesKernel<F>(F);
 
-impl<F> Kernel for NamedKernel<F>
+impl<F> Kernel for BytesKernel<F>
 where
-    F: for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), KernelError> + Send + Sync,
+    F: for<'j, 'a, 'w> Fn(&mut Job<'j, 'a, 'w>) -> Result<(), KernelError> + Send + Sync,
 {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: ViewSet<'a>) -> Result<(), KernelError> {
+    fn run<'a>(
+        &self,
+        job: &mut TypedJob<'a, '_>,
+        fetch: &mut Fetch<'a>,
+        views: NeighbourSet<'a>,
+    ) -> Result<(), KernelError> {
         let registry: &'a Registry = job.registry;
         let mut columns = Vec::with_capacity(job.compiled.own.columns.len());
         for access in &job.compiled.own.columns {
@@ -130,14 +135,9 @@ where
                 fetch.columns.read_bytes().map(|(ty, bytes)| (ty, ColumnBytes::Read(bytes)))
             };
             let (ty, bytes) = taken.ok_or("the program has fewer columns than the query")?;
-            columns.push(NamedColumn {
-                declared: declared(registry, access.component),
-                field: access.field,
-                ty,
-                bytes,
-            });
+            columns.push(Column { declared: declared(registry, access.component), field: access.field, ty, bytes });
         }
-        (self.0)(&mut NamedJob { job, columns, views })
+        (self.0)(&mut Job { job, columns, views })
     }
 }
 
@@ -145,7 +145,7 @@ where
 struct NoKernel;
 
 impl Kernel for NoKernel {
-    fn run<'a>(&self, _: &mut Job<'a, '_>, _: &mut Fetch<'a>, _: ViewSet<'a>) -> Result<(), KernelError> {
+    fn run<'a>(&self, _: &mut TypedJob<'a, '_>, _: &mut Fetch<'a>, _: NeighbourSet<'a>) -> Result<(), KernelError> {
         Err("this process has no kernel for the system".into())
     }
 }
@@ -154,44 +154,44 @@ fn declared(registry: &Registry, component: u16) -> &ComponentLayout {
     &registry.layout.components()[usize::from(component)]
 }
 
+/// A system that knows components by name only. A call of its kernel is taken to be dear: by default a job has an 8th
+/// of its table's rows, but from 8,192 to 131,072; where it has neighbours, 4,096.
+pub fn system(
+    name: impl Into<String>,
+    query: Query,
+    kernel: impl for<'j, 'a, 'w> Fn(&mut Job<'j, 'a, 'w>) -> Result<(), KernelError> + Send + Sync + 'static,
+) -> System {
+    System::of_names(name.into(), query, Box::new(BytesKernel(kernel)))
+}
+
+/// As [`System::once`], for kernels that know resources by name only.
+pub fn once(
+    name: impl Into<String>,
+    kernel: impl for<'j, 'a, 'w> Fn(&mut Job<'j, 'a, 'w>) -> Result<(), KernelError> + Send + Sync + 'static,
+) -> System {
+    System::of_names(name.into(), Query::new(), Box::new(BytesKernel(kernel))).without_rows()
+}
+
+/// A system whose kernel exists in the worker processes only, which run another program: the one that
+/// [`SimulationBuilder::worker_command`](crate::SimulationBuilder::worker_command) names. That program registers the
+/// system under the same name and with the same query, and calls [`serve`](crate::dynamic::serve).
+///
+/// A simulation that has such systems runs all others on main alone.
+pub fn external(name: impl Into<String>, query: Query) -> System {
+    let mut system = System::of_names(name.into(), query, Box::new(NoKernel));
+    system.home = Home::Workers;
+    system
+}
+
 impl System {
-    fn of_names(name: String, query: NamedQuery, kernel: Box<dyn Kernel>) -> Self {
+    fn of_names(name: String, query: Query, kernel: Box<dyn Kernel>) -> Self {
         let rows = if query.others.is_some() { NAMED_NEIGHBOUR_JOB_ROWS } else { JobRows::ByTable };
         System::new(name, Describe::Named(query.own), query.others.map(Describe::Named), kernel, rows)
     }
 
-    /// A system that knows components by name only. A call of its kernel is taken to be dear: by default a job has an
-    /// 8th of its table's rows, but from 8,192 to 131,072; where it looks at neighbours, 4,096.
-    pub fn by_name(
-        name: impl Into<String>,
-        query: NamedQuery,
-        kernel: impl for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), KernelError> + Send + Sync + 'static,
-    ) -> Self {
-        Self::of_names(name.into(), query, Box::new(NamedKernel(kernel)))
-    }
-
-    /// As [`System::once`], for kernels that know resources by name only.
-    pub fn once_by_name(
-        name: impl Into<String>,
-        kernel: impl for<'j, 'a, 'w> Fn(&mut NamedJob<'j, 'a, 'w>) -> Result<(), KernelError> + Send + Sync + 'static,
-    ) -> Self {
-        Self::of_names(name.into(), NamedQuery::new(), Box::new(NamedKernel(kernel))).without_rows()
-    }
-
-    /// A system whose kernel is in the worker processes only, which another program is: the one that
-    /// [`SimulationBuilder::worker_command`](super::SimulationBuilder::worker_command) names. There it is registered
-    /// under the same name and with the same query, and served with [`serve_named`](super::serve_named).
-    ///
-    /// A simulation that has such systems runs all others on main alone.
-    pub fn external(name: impl Into<String>, query: NamedQuery) -> Self {
-        let mut system = Self::of_names(name.into(), query, Box::new(NoKernel));
-        system.home = Home::Workers;
-        system
-    }
-
     /// The place of a system that runs in main only, in a worker process.
     pub(super) fn absent(name: &str) -> Self {
-        let mut system = Self::of_names(name.to_owned(), NamedQuery::default(), Box::new(NoKernel));
+        let mut system = Self::of_names(name.to_owned(), Query::default(), Box::new(NoKernel));
         system.home = Home::Main;
         system
     }
@@ -206,7 +206,7 @@ pub enum ColumnBytes<'a> {
 }
 
 /// One column of a job, or of a table that it looks at.
-pub struct NamedColumn<'a> {
+pub struct Column<'a> {
     declared: &'a ComponentLayout,
     field: u8,
     /// The type of its values.
@@ -215,7 +215,7 @@ pub struct NamedColumn<'a> {
     pub bytes: ColumnBytes<'a>,
 }
 
-impl<'a> NamedColumn<'a> {
+impl<'a> Column<'a> {
     /// Its component's name.
     #[must_use]
     pub fn component(&self) -> &'a str {
@@ -230,19 +230,19 @@ impl<'a> NamedColumn<'a> {
 }
 
 /// A table that a kernel looks at.
-pub struct NamedTable<'a> {
+pub struct Table<'a> {
     /// The handles of its rows.
     pub entities: &'a [Entity],
     /// Its columns, to read.
-    pub columns: Vec<NamedColumn<'a>>,
+    pub columns: Vec<Column<'a>>,
     /// Whether the job's own rows are among its rows.
     pub is_own: bool,
-    table: &'a ViewTable,
-    set: ViewSet<'a>,
+    table: &'a NeighbourRows,
+    set: NeighbourSet<'a>,
 }
 
-impl NamedTable<'_> {
-    /// Whether all of its rows match; else [`NamedTable::matches`] tells.
+impl Table<'_> {
+    /// Whether all of its rows match; else [`Table::matches`] tells.
     #[must_use]
     pub fn matches_all(&self) -> bool {
         self.table.masks.is_empty()
@@ -269,7 +269,7 @@ pub enum Targets<'t> {
 }
 
 impl Targets<'_> {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Targets::Rows(rows) => rows.len(),
             Targets::Entities(entities) => entities.len(),
@@ -277,27 +277,27 @@ impl Targets<'_> {
     }
 }
 
-/// A job whose columns are bytes with names. All of [`Job`] is there as well.
-pub struct NamedJob<'j, 'a, 'w> {
-    job: &'j mut Job<'a, 'w>,
-    columns: Vec<NamedColumn<'a>>,
-    views: ViewSet<'a>,
+/// A job whose columns are bytes with names. All of [`TypedJob`] is there as well.
+pub struct Job<'j, 'a, 'w> {
+    pub(super) job: &'j mut TypedJob<'a, 'w>,
+    columns: Vec<Column<'a>>,
+    views: NeighbourSet<'a>,
 }
 
-impl<'a, 'w> Deref for NamedJob<'_, 'a, 'w> {
-    type Target = Job<'a, 'w>;
-    fn deref(&self) -> &Job<'a, 'w> {
+impl<'a, 'w> Deref for Job<'_, 'a, 'w> {
+    type Target = TypedJob<'a, 'w>;
+    fn deref(&self) -> &TypedJob<'a, 'w> {
         self.job
     }
 }
 
-impl<'a, 'w> DerefMut for NamedJob<'_, 'a, 'w> {
-    fn deref_mut(&mut self) -> &mut Job<'a, 'w> {
+impl<'a, 'w> DerefMut for Job<'_, 'a, 'w> {
+    fn deref_mut(&mut self) -> &mut TypedJob<'a, 'w> {
         self.job
     }
 }
 
-impl<'a> NamedJob<'_, 'a, '_> {
+impl<'a> Job<'_, 'a, '_> {
     /// The world's layout.
     #[must_use]
     pub fn layout(&self) -> Arc<Layout> {
@@ -314,12 +314,12 @@ impl<'a> NamedJob<'_, 'a, '_> {
     }
 
     /// The columns of the components that the system writes, then of those that it reads, in the order of its query.
-    pub fn columns(&mut self) -> &mut [NamedColumn<'a>] {
+    pub fn columns(&mut self) -> &mut [Column<'a>] {
         &mut self.columns
     }
 
     /// The tables of what the system looks at beside its own rows.
-    pub fn tables(&self) -> impl Iterator<Item = NamedTable<'a>> {
+    pub fn tables(&self) -> impl Iterator<Item = Table<'a>> {
         let (set, own, compiled, registry) = (self.views, self.job.table(), self.job.compiled, self.job.registry);
         (0..set.tables.len()).map(move |index| {
             let (table, entities, mut cursor) = set.table(index);
@@ -327,9 +327,9 @@ impl<'a> NamedJob<'_, 'a, '_> {
             let columns = accesses.iter().map_while(|access| {
                 let (ty, bytes) = cursor.read_bytes()?;
                 let bytes = ColumnBytes::Read(bytes);
-                Some(NamedColumn { declared: declared(registry, access.component), field: access.field, ty, bytes })
+                Some(Column { declared: declared(registry, access.component), field: access.field, ty, bytes })
             });
-            NamedTable { entities, columns: columns.collect(), is_own: table.table == own, table, set }
+            Table { entities, columns: columns.collect(), is_own: table.table == own, table, set }
         })
     }
 
@@ -357,20 +357,14 @@ impl<'a> NamedJob<'_, 'a, '_> {
     /// # Errors
     /// An unknown name, values of another length, a row that the chunk has not. So for all patches by name.
     pub fn set_named(&mut self, name: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), JobError> {
-        let (component, field, bytes) = if name.contains('.') {
-            let (component, field, ty) = find_field(self.job.registry, name)?;
-            (component, field + 1, ty.bytes())
-        } else {
-            let component = self.job.registry.component_named(name)?;
-            (component, 0, declared(self.job.registry, component).packed_bytes())
-        };
+        let (component, field, bytes) = self.place(name)?;
         self.patch(Op::Set, (component, field), targets, bytes, values)
     }
 
     /// Gives entities a component, or sets it where present: packed values, one for each target, or one for all.
     ///
     /// # Errors
-    /// As [`NamedJob::set_named`].
+    /// As [`Job::set_named`].
     pub fn add_named(&mut self, component: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), JobError> {
         let component = self.component(component)?;
         let bytes = declared(self.job.registry, component).packed_bytes();
@@ -380,7 +374,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
     /// Takes a component from entities.
     ///
     /// # Errors
-    /// As [`NamedJob::set_named`].
+    /// As [`Job::set_named`].
     pub fn remove_named(&mut self, component: &str, targets: Targets<'_>) -> Result<(), JobError> {
         let component = self.component(component)?;
         self.patch(Op::Remove, (component, 0), targets, 0, &[])
@@ -390,8 +384,8 @@ impl<'a> NamedJob<'_, 'a, '_> {
     ///
     /// # Errors
     /// A row that the chunk has not.
-    pub fn destroy_all(&mut self, targets: Targets<'_>) -> Result<(), JobError> {
-        self.patch(Op::Destroy, (0, 0), targets, 0, &[])
+    pub fn despawn_all(&mut self, targets: Targets<'_>) -> Result<(), JobError> {
+        self.patch(Op::Despawn, (0, 0), targets, 0, &[])
     }
 
     /// The handle that the `ordinal`th entity gets that this kernel spawns from now on, counted from 0.
@@ -413,7 +407,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
         Ok((0..count).map(spawn).collect())
     }
 
-    /// As [`Job::reduce`], by the resource's name: a packed value of all its fields, which is joined as the system declares
+    /// As [`TypedJob::reduce`], by the resource's name: a packed value of all its fields, which is joined as the system declares
     /// with [`System::reduces_named`].
     ///
     /// # Errors
@@ -455,6 +449,16 @@ impl<'a> NamedJob<'_, 'a, '_> {
         self.job.revoke.set(true);
     }
 
+    /// A component (`position`), or a field of it (`position.x`): its id, the field counted from 1, its bytes.
+    pub(super) fn place(&self, name: &str) -> Result<(u16, u8, usize), JobError> {
+        if name.contains('.') {
+            let (component, field, ty) = find_field(self.job.registry, name)?;
+            return Ok((component, field + 1, ty.bytes()));
+        }
+        let component = self.job.registry.component_named(name)?;
+        Ok((component, 0, declared(self.job.registry, component).packed_bytes()))
+    }
+
     fn component(&self, name: &str) -> Result<u16, JobError> {
         Ok(self.job.registry.component_named(name)?)
     }
@@ -468,7 +472,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
         values: &[u8],
     ) -> Result<(), JobError> {
         let values = Values::new(values, targets.len(), bytes)?;
-        let Job { writer, entities, rows: own, .. } = &mut *self.job;
+        let TypedJob { writer, entities, rows: own, .. } = &mut *self.job;
         match targets {
             Targets::Rows(rows) => {
                 if let Some(row) = rows.iter().find(|row| **row as usize >= entities.len()) {
@@ -491,7 +495,7 @@ impl<'a> NamedJob<'_, 'a, '_> {
 }
 
 /// Packed values, one for each target, or one for all of them.
-struct Values<'v> {
+pub(super) struct Values<'v> {
     bytes: &'v [u8],
     /// Bytes of one.
     each: usize,
@@ -499,7 +503,7 @@ struct Values<'v> {
 }
 
 impl<'v> Values<'v> {
-    fn new(bytes: &'v [u8], count: usize, each: usize) -> Result<Self, JobError> {
+    pub(super) fn new(bytes: &'v [u8], count: usize, each: usize) -> Result<Self, JobError> {
         let one = bytes.len() == each;
         if one || Some(bytes.len()) == count.checked_mul(each) {
             return Ok(Values { bytes, each, one });
@@ -508,7 +512,7 @@ impl<'v> Values<'v> {
     }
 
     #[inline]
-    fn get(&self, index: usize) -> &'v [u8] {
+    pub(super) fn get(&self, index: usize) -> &'v [u8] {
         if self.one { self.bytes } else { &self.bytes[index * self.each..][..self.each] }
     }
 }
