@@ -29,6 +29,7 @@ mod run_checkpoints;
 mod run_report;
 mod scene_list;
 mod scene_options;
+mod series;
 mod signals;
 mod source;
 mod stats;

@@ -20,6 +20,7 @@ use crate::run_checkpoints::Start;
 use crate::run_report::{Report, TraceFile};
 use crate::scene_options::OwnOptions;
 use crate::scenes::{Line, Scene, SceneOptions, Watch};
+use crate::series::Series;
 use crate::signals::Stop;
 use crate::trace::Collector;
 use crate::{numbers, put_json, run_checkpoints, text, worker};
@@ -92,6 +93,12 @@ pub(crate) struct Args {
     /// Keep the newest so many events of a trace.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "trace", value_parser = numbers::positive::<usize>)]
     trace_events: usize,
+    /// Write what the scene observes (energies, counts) to a CSV file, a line every --series-every frames.
+    #[arg(long, value_name = "FILE")]
+    series: Option<PathBuf>,
+    /// Frames between two lines of --series.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "series", value_parser = numbers::positive::<u64>)]
+    series_every: u64,
     /// Take the region over from its last writer, who is gone, and go on. It knows its --seed and --entities, and stays if it
     /// was kept.
     #[arg(long, requires = "region")]
@@ -211,6 +218,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     };
     let keep = args.keep || resumed.is_some_and(|region| region.kept);
     let mut watches = args.scene.watches(&options).map_err(|error| Failure::of(error.as_ref()))?;
+    if let Some(path) = &args.series {
+        watches.push(Box::new(Series::create(path, args.series_every, args.scene)?));
+    }
     let mut simulation = build(args, &options, from.as_ref(), &stop)?;
     if let Some(fallback) = &simulation.workers().fallback {
         tracing::info!(%fallback, "the workers are not those that were asked for");

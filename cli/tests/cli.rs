@@ -239,6 +239,23 @@ fn a_scene_has_options_of_its_own() {
 }
 
 #[test]
+fn what_a_scene_observes_goes_to_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("series.csv");
+    let file = path.to_str().unwrap();
+    let run = ["run", "field", "--entities", "1000", "--frames", "25", "--series", file, "--series-every", "10"];
+    stdout(&run);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0], ["frame", "time", "electrons", "charge", "field_energy", "total_energy"]);
+    assert_eq!(rows[1..].iter().map(|row| row[0]).collect::<Vec<_>>(), ["0", "10", "20"], "{text}");
+    assert!(rows[1..].iter().all(|row| row.len() == 6 && row[2] == "1000"), "{text}");
+    let absent = directory.path().join("none").join("series.csv");
+    let (code, message) = failure(&["run", "field", "--frames", "1", "--series", absent.to_str().unwrap()]);
+    assert!(code != 0 && message.contains("series.csv"), "{code} {message}");
+}
+
+#[test]
 fn a_tree_has_the_same_bytes_in_processes() {
     let run = |workers: &[&str]| {
         let begin = ["run", "nbody", "--entities", "2000", "--theta", "0.7", "--frames", "18", "--print-hash"];

@@ -26,7 +26,7 @@ def state_of(world: hypostyle.World) -> str:
         return f"{snapshot.hash():016x}"
 
 
-@pytest.mark.parametrize("name", ["particles", "spheres", "nbody"])
+@pytest.mark.parametrize("name", ["particles", "spheres", "nbody", "field", "epidemic"])
 def test_states_are_those_of_the_program(name):
     command = [program(), "run", name, "--entities", "300", "--seed", "5", "--frames", "7", "--workers", "local"]
     ran = subprocess.run([*command, "--print-hash"], capture_output=True, text=True, check=True, timeout=300)
@@ -76,8 +76,8 @@ def test_a_world_steps_native_systems_by_itself():
 
 
 def test_names_that_are_none():
-    assert hypostyle.scenes() == ["particles", "spheres", "nbody", "lj"]
-    with pytest.raises(hypostyle.UnknownNameError, match="there are particles, spheres, nbody, lj"):
+    assert hypostyle.scenes() == ["particles", "spheres", "nbody", "lj", "field", "epidemic"]
+    with pytest.raises(hypostyle.UnknownNameError, match="there are particles, spheres, nbody, lj, field, epidemic"):
         hypostyle.Scene("ants")
     with pytest.raises(hypostyle.UnknownNameError, match="it has .*`integrate`"):
         hypostyle.Scene("particles")["fly"]

@@ -5,6 +5,8 @@
 //! ([`random`]). A scene's schedule is built from its options alone, so a worker process builds the same one.
 #![forbid(unsafe_code)]
 
+pub mod epidemic;
+pub mod field;
 pub mod lj;
 pub mod nbody;
 mod options;
@@ -18,18 +20,24 @@ use hypostyle::{Resource, Schedule, World, WorldBuilder, WorldError};
 
 pub use options::{SceneError, SceneOption, SceneOptions};
 
-/// A line of the closing table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something that a scene observes: a line of the closing table, a column of a time series.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Line {
     /// What it is.
     pub label: String,
-    /// Its value, with its unit.
+    /// Its value for people, with its unit.
     pub value: String,
+    /// Its value for programs.
+    pub number: f64,
 }
 
 impl Line {
-    fn new(label: impl Into<String>, value: impl Into<String>) -> Self {
-        Line { label: label.into(), value: value.into() }
+    fn number(label: impl Into<String>, number: f64, text: impl FnOnce(f64) -> String) -> Self {
+        Line { label: label.into(), value: text(number), number }
+    }
+
+    fn count(label: impl Into<String>, count: u64) -> Self {
+        Line { label: label.into(), value: count.to_string(), number: count as f64 }
     }
 }
 
@@ -84,7 +92,7 @@ pub trait Watch {
 
 /// Every scene.
 pub fn all() -> &'static [&'static dyn Scene] {
-    &[&particles::Particles, &spheres::Spheres, &nbody::NBody, &lj::LennardJones]
+    &[&particles::Particles, &spheres::Spheres, &nbody::NBody, &lj::LennardJones, &field::Plasma, &epidemic::Epidemic]
 }
 
 /// The scene of a name.

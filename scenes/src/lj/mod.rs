@@ -256,12 +256,12 @@ impl Scene for LennardJones {
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {
         let seen = thermo(world)?;
         Ok(vec![
-            Line::new("atoms", seen.atoms.to_string()),
-            Line::new("temperature", format!("{:.9}", seen.temperature)),
-            Line::new("potential energy", format!("{:.9} per atom", seen.potential)),
-            Line::new("total energy", format!("{:.9} per atom", seen.total)),
-            Line::new("pressure", format!("{:.9}", seen.pressure)),
-            Line::new("lists made", world.resource::<Rebuild>()?.count.to_string()),
+            Line::count("atoms", seen.atoms),
+            Line::number("temperature", seen.temperature, |x| format!("{x:.9}")),
+            Line::number("potential energy", seen.potential, |x| format!("{x:.9} per atom")),
+            Line::number("total energy", seen.total, |x| format!("{x:.9} per atom")),
+            Line::number("pressure", seen.pressure, |x| format!("{x:.9}")),
+            Line::count("lists made", world.resource::<Rebuild>()?.count),
         ])
     }
 

@@ -178,10 +178,12 @@ impl Scene for NBody {
     }
 
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {
-        let mut lines = vec![Line::new("bodies", world.count::<With<Mass>>()?.to_string())];
+        let mut lines = vec![Line::count("bodies", world.count::<With<Mass>>()?)];
         match energy(world)? {
-            (kinetic, Some(potential)) => lines.push(Line::new("energy", format!("{:.9}", kinetic + potential))),
-            (kinetic, None) => lines.push(Line::new("kinetic energy", format!("{kinetic:.9}"))),
+            (kinetic, Some(potential)) => {
+                lines.push(Line::number("energy", kinetic + potential, |x| format!("{x:.9}")))
+            }
+            (kinetic, None) => lines.push(Line::number("kinetic energy", kinetic, |x| format!("{x:.9}"))),
         }
         Ok(lines)
     }

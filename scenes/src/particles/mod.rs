@@ -194,13 +194,13 @@ impl Scene for Particles {
         })?;
         let each = particles.max(1) as f64;
         Ok(vec![
-            Line::new("particles", particles.to_string()),
-            Line::new("hot", world.count::<With<Hot>>()?.to_string()),
-            Line::new("frozen", world.count::<With<Frozen>>()?.to_string()),
-            Line::new("emitters", world.count::<With<Emitter>>()?.to_string()),
-            Line::new("emitted so far", census.emitted.to_string()),
-            Line::new("kinetic energy", format!("{:.3} J/kg", kinetic / each)),
-            Line::new("mean height", format!("{:.3} m", height / each)),
+            Line::count("particles", particles),
+            Line::count("hot", world.count::<With<Hot>>()?),
+            Line::count("frozen", world.count::<With<Frozen>>()?),
+            Line::count("emitters", world.count::<With<Emitter>>()?),
+            Line::count("emitted so far", census.emitted),
+            Line::number("kinetic energy", kinetic / each, |x| format!("{x:.3} J/kg")),
+            Line::number("mean height", height / each, |x| format!("{x:.3} m")),
         ])
     }
 }

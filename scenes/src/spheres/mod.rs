@@ -267,11 +267,11 @@ impl Scene for Spheres {
         let seen = look(world)?;
         let each = seen.spheres.max(1) as f64;
         Ok(vec![
-            Line::new("spheres", seen.spheres.to_string()),
-            Line::new("contacts", seen.contacts.to_string()),
-            Line::new("total energy", format!("{:.6} J each", seen.energy() / each)),
-            Line::new("kinetic energy", format!("{:.6} J each", seen.kinetic / each)),
-            Line::new("deepest overlap", format!("{:.2e} of the smaller radius", seen.overlap)),
+            Line::count("spheres", seen.spheres),
+            Line::count("contacts", seen.contacts),
+            Line::number("total energy", seen.energy() / each, |x| format!("{x:.6} J each")),
+            Line::number("kinetic energy", seen.kinetic / each, |x| format!("{x:.6} J each")),
+            Line::number("deepest overlap", seen.overlap, |x| format!("{x:.2e} of the smaller radius")),
         ])
     }
 }
