@@ -287,11 +287,11 @@ fn a_wait_ends_when_the_writer_does() {
 
 /// What a wait without end came to, once `end` was called from another thread: again and again, as the wait may not
 /// have begun at first.
-fn ended_by(region: *const hypostyle_region, mut end: impl FnMut()) -> (Status, String) {
+fn ended_by(region: *const hypostyle_reader, mut end: impl FnMut()) -> (Status, String) {
     let (send, receive) = std::sync::mpsc::channel();
     let handle = region.addr();
     std::thread::spawn(move || {
-        let region = std::ptr::without_provenance::<hypostyle_region>(handle);
+        let region = std::ptr::without_provenance::<hypostyle_reader>(handle);
         // SAFETY: no output.
         let status = unsafe { hypostyle_wait(region, 1, f64::INFINITY, null_mut()) };
         send.send((status, error())).expect("the test listens");
