@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 
 use crate::layout::FieldType;
-use crate::simd;
+use crate::simd::map as simd;
 use crate::value::ColumnItem;
 
 /// One column of one job: addresses of its first own row, type and length.
@@ -348,5 +348,4 @@ pub(crate) fn note_changes(before: &[u8], after: &[u8], row_bytes: usize, words:
 }
 
 #[cfg(test)]
-#[path = "column_tests.rs"]
 mod tests;

@@ -146,19 +146,7 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
                     "checkpoint": file_json(&file),
                 }));
                 if !json {
-                    let (path, raw) = (path.display(), text::bytes(verification.raw_bytes));
-                    let (frame, chunks) = (text::count(file.frame()), text::count(chunks));
-                    match damaged {
-                        0 if verification.contradiction.is_some() => writeln!(out, "{path}: cannot be loaded")?,
-                        0 => writeln!(out, "{path}: whole, frame {frame}, {raw} in {chunks} chunks")?,
-                        _ => writeln!(out, "{path}: {} of {chunks} chunks are damaged", text::count(damaged))?,
-                    }
-                    for damage in &verification.damaged {
-                        writeln!(out, "  {damage}")?;
-                    }
-                    if let Some(contradiction) = &verification.contradiction {
-                        writeln!(out, "  {contradiction}")?;
-                    }
+                    put_verification(path, &file, &verification, out)?;
                 }
                 if damaged > 0 {
                     let message = format!("{} is damaged: {damaged} of {chunks} chunks", path.display());
@@ -186,6 +174,29 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
         put_json(out, &json!({ "checkpoints": answers, "journals": journals, "regions": regions }))?;
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// What was found in a checkpoint, for people.
+fn put_verification(
+    path: &Path,
+    file: &checkpoint::CheckpointFile,
+    verification: &checkpoint::Verification,
+    out: &mut dyn Write,
+) -> Outcome {
+    let (path, raw) = (path.display(), text::bytes(verification.raw_bytes));
+    let (frame, chunks) = (text::count(file.frame()), text::count(verification.chunks));
+    match verification.damaged.len() as u64 {
+        0 if verification.contradiction.is_some() => writeln!(out, "{path}: cannot be loaded")?,
+        0 => writeln!(out, "{path}: whole, frame {frame}, {raw} in {chunks} chunks")?,
+        damaged => writeln!(out, "{path}: {} of {chunks} chunks are damaged", text::count(damaged))?,
+    }
+    for damage in &verification.damaged {
+        writeln!(out, "  {damage}")?;
+    }
+    if let Some(contradiction) = &verification.contradiction {
+        writeln!(out, "  {contradiction}")?;
+    }
+    Ok(())
 }
 
 /// The region that a user names, if it is one: a directory with a region's files, or a word that is no file.

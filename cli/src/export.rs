@@ -2,7 +2,7 @@
 //! `export SOURCE -o FILE`: the newest generation as an Arrow, Parquet or CSV file. `export DIR -o OUTDIR --every N`: the
 //! frames of a journal as a data set of such files.
 //!
-//! What it takes is heavy to build; a program without the feature `export` says so when it is asked.
+//! What it takes is in the default build; a program without the feature `export` says so when it is asked.
 
 use std::io::Write;
 use std::path::PathBuf;

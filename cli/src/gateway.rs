@@ -59,21 +59,12 @@ pub(crate) fn run(_args: &Args, _json: bool, _out: &mut dyn Write) -> Outcome {
     ))
 }
 
-/// Runs the command.
+/// What the arguments say of how to serve.
 #[cfg(feature = "gateway")]
-pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    use std::sync::Arc;
-    use std::time::Duration;
+fn options(args: &Args) -> Result<hypostyle_gateway::GatewayOptions, crate::failure::Failure> {
+    use crate::failure::Failure;
 
-    use hypostyle_gateway::{Gateway, GatewayError, GatewayOptions};
-
-    use crate::failure::{self, Failure};
-    use crate::open::open;
-    use crate::signals::Stop;
-    use crate::{put_json, trace};
-
-    let stop = Stop::catch()?;
-    let mut options = GatewayOptions::new(args.listen, args.region.to_string());
+    let mut options = hypostyle_gateway::GatewayOptions::new(args.listen, args.region.to_string());
     options.rate_hz_max = args.rate;
     options.components = args.components.clone();
     options.inputs = args.inputs.clone();
@@ -90,7 +81,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         let how = "cargo build --release --features nats";
         return Err(Failure::usage(format!("this program was built without `nats`: build it with `{how}`")));
     }
-    options.timeline = Some(Arc::new(trace::page_data));
+    options.timeline = Some(std::sync::Arc::new(crate::trace::page_data));
     if let Some(path) = &args.token_file {
         let read = hypostyle::read_regular(path, TOKEN_FILE_BYTES_MAX);
         let text = read
@@ -98,6 +89,23 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
             .map_err(|error| Failure::from(error).before(&format!("cannot read the token in {}", path.display())))?;
         options.token = Some(text.lines().next().unwrap_or_default().trim().to_owned());
     }
+    Ok(options)
+}
+
+/// Runs the command.
+#[cfg(feature = "gateway")]
+pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    use std::time::Duration;
+
+    use hypostyle_gateway::{Gateway, GatewayError};
+
+    use crate::failure::{self, Failure};
+    use crate::open::open;
+    use crate::put_json;
+    use crate::signals::Stop;
+
+    let stop = Stop::catch()?;
+    let options = options(args)?;
     if !args.listen.ip().is_loopback() && options.token.is_none() {
         tracing::warn!("anyone who reaches {} can look: think of --token-file", args.listen);
     }

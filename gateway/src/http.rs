@@ -306,8 +306,8 @@ async fn snapshot_bin(State(app): Shared, headers: HeaderMap, uri: Uri) -> Resul
 
 #[cfg(not(feature = "export"))]
 async fn snapshot_arrow(State(_): Shared) -> Failure {
-    let why = "this gateway was built without `export`: build it with \
-               `cargo build --release --features gateway,export`; /snapshot.bin is always there";
+    let why = "this gateway was built without `export`, which is on by default: leave `--no-default-features` out, or add \
+               `--features export`; /snapshot.bin is always there";
     Failure(StatusCode::NOT_IMPLEMENTED, why.to_owned())
 }
 

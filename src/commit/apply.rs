@@ -189,6 +189,18 @@ impl Commit<'_> {
         Ok(total as u32)
     }
 
+    /// The job that is applied, of which nothing is yet.
+    fn current(&self, index: usize, job: &JobRows, spawns: Range<u32>) -> Current {
+        Current {
+            system: job.system,
+            table: job.table,
+            rows: job.rows.clone(),
+            reserved: first_reserved(self.batch_tag, index as u32),
+            spawns,
+            spawned: 0,
+        }
+    }
+
     fn apply_job(
         &mut self,
         index: usize,
@@ -196,14 +208,7 @@ impl Commit<'_> {
         records: &[u8],
         spawns: Range<u32>,
     ) -> Result<(), RegionError> {
-        let mut current = Current {
-            system: job.system,
-            table: job.table,
-            rows: job.rows.clone(),
-            reserved: first_reserved(self.batch_tag, index as u32),
-            spawns,
-            spawned: 0,
-        };
+        let mut current = self.current(index, job, spawns);
         for record in Records::new(records, self.sizes) {
             let body = match record {
                 Ok(record) => record.body,

@@ -403,5 +403,4 @@ fn line_and_column(text: &str, at: usize) -> (u32, u32) {
 }
 
 #[cfg(test)]
-#[path = "parse_tests.rs"]
 mod tests;

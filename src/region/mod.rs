@@ -34,8 +34,6 @@ mod worker;
 
 #[cfg(test)]
 mod tests;
-#[cfg(all(test, target_os = "linux", not(miri)))]
-mod tests_shared;
 
 pub use error::{HeaderError, RegionError};
 pub use lease::LeaseInfo;

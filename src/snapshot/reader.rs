@@ -471,7 +471,7 @@ impl<'r> Snapshot<'r> {
         &self.reader.registry.layout
     }
 
-    #[cfg(any(test, feature = "checkpoint"))]
+    #[cfg(feature = "checkpoint")]
     pub(crate) fn directory(&self) -> &'r Directory {
         self.directory
     }

@@ -34,7 +34,7 @@ cargo xtask COMMAND
   test [--fail-fast] [--only STEP[,STEP...]] [--minutes-max N]
                           everything that decides whether the repository is sound (default bound: 40 minutes)
   steps                   the names of the steps of `test`
-  house                   the house rules alone (headers, unsafe list, words, lengths)
+  house                   the house rules alone, and figures: floors, crates, names, long functions
   loom                    the loom models alone
   miri [FILTER...]        the unit tests under Miri; without filters the list that `test` runs
   fuzz TARGET [--minutes N]
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "test" => test(args),
         "steps" => steps(args),
-        "house" => alone(args, "house", |_| house::check()),
+        "house" => alone(args, "house", |_| house::check_and_print()),
         "loom" => alone(args, "loom", loom::run),
         "miri" => Ok(Runner::alone("miri", |left| miri::long(args, left))),
         "fuzz" => fuzz(args),

@@ -19,7 +19,7 @@ pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "house",
-        what: "file headers, the list of unsafe files, forbidden words",
+        what: "headers, the list of unsafe files, words, floors, long functions, wide text",
         wants_minutes: 0,
         run: |_| house::check(),
     },
@@ -166,7 +166,7 @@ fn doc_tests(left: Duration) -> Outcome {
 }
 
 #[cfg(test)]
-mod tests_of_steps {
+mod tests {
     use super::STEPS;
 
     #[test]

@@ -4,12 +4,18 @@
 //! - `unsafe` stands in the files that `xtask/unsafe-files.txt` lists, in all of them, and nowhere else.
 //! - Words that do not belong into the repository: unfinished code, notes to oneself, one machine's paths.
 //! - The folders of `src/` import one another without circles.
+//! - `//!` comes before `#![...]`; unit tests stand in `mod tests` or in `tests.rs` of a folder.
+//! - Functions have at most 70 lines, but for those that `xtask/long-functions.txt` names with a reason; text in Markdown has
+//!   at most 120 characters a line.
+//! - What is `pub(crate)` or `pub(super)` is used.
 //! - Long files are reported; that is a warning and fails nothing.
 #![forbid(unsafe_code)]
 
+mod facts;
 mod files;
 mod floors;
 mod rules;
+mod shape;
 mod source;
 
 use crate::report::Outcome;
@@ -19,6 +25,15 @@ use crate::tools::root;
 const LINES_MAX: usize = 700;
 /// The list of files that may hold unsafe code: a path in each line, `#` begins a comment.
 const UNSAFE_LIST: &str = "xtask/unsafe-files.txt";
+
+/// Checks all rules on all files of the repository, and prints the figures of the house.
+pub(crate) fn check_and_print() -> Outcome {
+    match files::collect(root()) {
+        Ok(files) => print!("{}", facts::table(&files)),
+        Err(error) => return Outcome::Failed(format!("cannot read the repository: {error}")),
+    }
+    check()
+}
 
 /// Checks all rules on all files of the repository.
 pub(crate) fn check() -> Outcome {
@@ -36,7 +51,16 @@ pub(crate) fn check() -> Outcome {
     for file in &files {
         faults.extend(rules::header(file));
         faults.extend(rules::words(file));
+        faults.extend(shape::tests_place(file));
     }
+    let heads = files.iter().filter_map(shape::head).count();
+    let wide = files.iter().flat_map(shape::width).count();
+    println!("warning: {heads} files begin with `#![...]` before `//!`; {wide} lines of text are too wide");
+    let list = files.iter().find(|file| file.path == shape::LONG_FUNCTIONS).map_or("", |file| file.text.as_str());
+    let (long_functions, listed) = shape::long_functions(list, &files);
+    println!("functions over 70 lines: {listed} with a reason, {} without", long_functions.len());
+    faults.extend(long_functions);
+    faults.extend(shape::dead(&files));
     let long: Vec<String> = files
         .iter()
         .filter(|file| file.is_rust())

@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(count("src/a.rs", format!("    /// As {temporary}.")), 0);
         assert_eq!(count("src/a.rs", format!("#[cfg(test)]\nmod tests {{ const A: &str = \"{temporary}\"; }}")), 0);
         assert_eq!(count("tests/a.rs", format!("const A: &str = \"{temporary}\";")), 0);
-        assert_eq!(count("src/x/tests_shared.rs", format!("const A: &str = \"{temporary}\";")), 0);
+        assert_eq!(count("src/x/tests/shared.rs", format!("const A: &str = \"{temporary}\";")), 0);
         let fault = &words(&file("src/a.rs", &format!("\n\n// {note}")))[0];
         assert!(fault.starts_with("src/a.rs:3: "), "{fault}");
     }

@@ -208,7 +208,7 @@ fn a_missing_file_is_named() {
 /// The README's example parses, and its error lines are what is said.
 #[test]
 fn the_readme_tells_the_truth() {
-    let readme = include_str!("../../layouts/README.md");
+    let readme = include_str!("../../../layouts/README.md");
     let block = |fence: &str| readme.split(fence).nth(1).unwrap().split("```").next().unwrap();
     let layout = Layout::parse(block("```toml\n"), "README.md").unwrap();
     assert_eq!((layout.components().len(), layout.resources().len(), layout.tables().len()), (6, 1, 1));

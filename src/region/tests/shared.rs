@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use super::files::{CONTROL, DATA, DESCRIPTOR, FILES, LEASES, LOCK, TEMPORARY_PREFIX};
-use super::tests::{BYTES_MAX, HASH, LAYOUT, Place, create, holds, read, write};
+use super::super::files::{CONTROL, DATA, DESCRIPTOR, FILES, LEASES, LOCK, TEMPORARY_PREFIX};
 use super::*;
 use crate::limits::{LEASES_MAX, PAGE_BYTES};
 use crate::os::inject;
@@ -30,7 +29,7 @@ fn names(path: &Path) -> Vec<String> {
 /// This test program again, running one of the `child_*` tests on `target`; it says "ready" when it is.
 fn spawn(test: &str, target: &RegionTarget) -> Child {
     let mut child = Command::new(std::env::current_exe().expect("a program"))
-        .args(["--exact", &format!("region::tests_shared::{test}"), "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--exact", &format!("region::tests::shared::{test}"), "--ignored", "--nocapture", "--test-threads=1"])
         .env("HYPOSTYLE_TEST_TARGET", target.path().expect("a target").expect("is shared"))
         .stdout(Stdio::piped())
         .stdin(Stdio::piped())

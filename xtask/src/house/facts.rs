@@ -1,0 +1,78 @@
+//! Figures of the house that `cargo xtask house` prints: crates, public names, examples.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::files::File;
+use super::source::code;
+use crate::process::ask;
+use crate::tools::cargo;
+
+/// How long cargo may take to list crates.
+const ASK: Duration = Duration::from_mins(1);
+
+/// The figures, a line each.
+pub(super) fn table(files: &[File]) -> String {
+    let crates = |words: &str| crates(words).map_or_else(|| "not known".to_owned(), |count| count.to_string());
+    let names = files.iter().find(|file| file.path == "src/lib.rs").map(|lib| root_names(&code(&lib.text)));
+    let examples = files.iter().filter(|file| is_example(&file.path)).count();
+    format!(
+        "crates that the library is built of, itself included: {}\n\
+         crates that the command is built of: {}; without default features: {}; with `query`: {}\n\
+         public names at the root: {}\n\
+         examples: {examples}\n",
+        crates("hypostyle"),
+        crates("hypostyle-cli"),
+        crates("hypostyle-cli --no-default-features"),
+        crates("hypostyle-cli --features query"),
+        names.unwrap_or_default().len(),
+    )
+}
+
+fn is_example(path: &str) -> bool {
+    path.ends_with(".rs") && (path.starts_with("examples/") || path.contains("/examples/"))
+}
+
+/// How many crates a package is built of for this machine.
+fn crates(words: &str) -> Option<usize> {
+    let words = format!("tree --locked --offline --edges normal --prefix none --format {{p}} --package {words}");
+    let text = ask(&mut cargo(&words), ASK)?;
+    let names = text.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some((words.next()?, words.next()?))
+    });
+    Some(names.collect::<BTreeSet<_>>().len())
+}
+
+/// The names that `lib.rs` makes public: modules, and what it takes from them.
+fn root_names(code: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for statement in code.split(';') {
+        let statement = statement.trim_start_matches(|c: char| c.is_whitespace());
+        let Some(at) = statement.rfind("\npub ").map(|at| at + 1).or(statement.starts_with("pub ").then_some(0)) else {
+            continue;
+        };
+        let item = &statement[at + "pub ".len()..];
+        if let Some(module) = item.strip_prefix("mod ") {
+            names.insert(module.trim().to_owned());
+        } else if let Some(path) = item.strip_prefix("use ") {
+            let list = path.split_once('{').map_or(path, |(_, list)| list.trim_end().trim_end_matches('}'));
+            let last = |name: &str| name.rsplit([':', ' ']).next().unwrap_or_default().to_owned();
+            names.extend(list.split(',').map(|name| last(name.trim())).filter(|name| !name.is_empty()));
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_at_the_root_are_counted() {
+        let lib = "mod a;\npub mod limits;\npub use a::{B, C as D,\n    E};\n#[cfg(unix)]\npub use f::G;\npub(crate) use h::I;\n";
+        let names: Vec<String> = root_names(lib).into_iter().collect();
+        assert_eq!(names, ["B", "D", "E", "G", "limits"]);
+    }
+}
