@@ -46,7 +46,7 @@ def test_names_that_are_none(spheres):
         (lambda: hypostyle.open(spheres.name + "x"), spheres.name),
         (lambda: hypostyle.Scene("partciles"), "particles"),
         (lambda: hypostyle.Scene("particles")[first.name[:-1]], first.name),
-        (lambda: hypostyle.World("name = 'a'\n[components.a]\nfields = { x = 'f23' }"), "f32"),
+        (lambda: hypostyle.World("name = 'a'\n[components.a]\nfields = { x = 'f322' }"), "f32"),
         (lambda: hypostyle.World("name = 'a'\n[componets.a]\nfields = { x = 'f32' }"), "components"),
     ):
         with pytest.raises(hypostyle.HypostyleError, match=rf"did you mean `{meant}`\?"):
