@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Ctrl-C and its like: a flag that is looked at between frames; the second time the process ends at once.
 //!
 //! Invariant: a signal that was ignored when the process began stays ignored: `nohup` and shells that start something in
 //! the background mean it.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
