@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::process::run;
 use crate::report::{Outcome, Step};
-use crate::tools::{cargo, target};
+use crate::tools::{cargo, cargo_deny, target};
 use crate::{compare, engine_web, fuzz, house, loom, miri, nats, package, python, web};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
@@ -41,6 +41,7 @@ pub(crate) const STEPS: &[Step] = &[
         wants_minutes: 0,
         run: |left| plain("clippy --locked --package hypostyle --lib --no-default-features -- -D warnings", left),
     },
+    Step { name: "licences", what: "licences and sources of all crates (cargo-deny)", wants_minutes: 0, run: licences },
     Step { name: "wasm", what: "the core compiles without an operating system", wants_minutes: 0, run: wasm },
     Step { name: "docs", what: "the documentation has no broken parts", wants_minutes: 0, run: docs },
     Step { name: "tests", what: "unit and integration tests, with fault injection", wants_minutes: 0, run: tests },
@@ -124,6 +125,13 @@ pub(crate) const STEPS: &[Step] = &[
 
 fn plain(words: &str, left: Duration) -> Outcome {
     run(&mut cargo(words), left).outcome()
+}
+
+fn licences(left: Duration) -> Outcome {
+    match cargo_deny() {
+        Ok(()) => plain("deny --offline --locked check licenses bans sources", left),
+        Err(why) => Outcome::Skipped(why),
+    }
 }
 
 fn wasm(left: Duration) -> Outcome {
