@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 
 use crate::layout::FieldType;
-use crate::simd;
+use crate::simd::map as simd;
 use crate::value::ColumnItem;
 
 /// One column of one job: addresses of its first own row, type and length.

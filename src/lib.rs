@@ -64,6 +64,9 @@ pub mod layout;
 mod simd;
 mod value;
 
+// places, cells, pairs: on plain slices
+pub mod space;
+
 mod column;
 
 mod component;
@@ -153,7 +156,7 @@ pub use schedule::{
     BatchPlan, FixedStep, FrameReport, Job, JobError, KernelError, Loop, NeighbourTable, Neighbours, Plan, STAGES,
     Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan, Tolerance,
 };
-pub use simd::{WideKernel, wide};
+pub use simd::{Vectors, WideKernel, wide};
 pub use snapshot::{
     ColumnMemory, ColumnRole, OwnedSnapshot, Pinned, RawColumn, Reader, SharedReader, Snapshot, TableView, WorkerInfo,
     WorkerState,

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use hypostyle::{Entity, Read, Simulation, Workers, World};
+use hypostyle::{Entity, Read, Simulation, Vectors, Workers, World};
 use hypostyle_scenes::lj::{Atom, Image, LennardJones, Position, Rebuild, Thermo, Velocity, thermo};
 use hypostyle_scenes::{Scene, SceneOptions};
 
@@ -101,6 +101,21 @@ fn the_same_bytes_for_all_workers_and_any_publish_rate() {
     }
     assert_eq!(local, hashes(&options, Workers::Threads(2), 7), "published every 7 frames");
     assert_ne!(local, hashes(&SceneOptions::new(Some(4 * 5 * 6 * 8), 4), Workers::Local, 7), "seeds make a difference");
+}
+
+#[test]
+fn the_same_bytes_with_any_vectors() {
+    let options = SceneOptions::new(Some(4 * 5 * 6 * 8), 3);
+    let hashes: Vec<Vec<u64>> = Vectors::ALL
+        .into_iter()
+        .map(|vectors| {
+            // other tests go on with these for a moment: their bytes are the same, too
+            vectors.limit();
+            hashes(&options, Workers::Threads(1), 1)
+        })
+        .collect();
+    Vectors::Avx512.limit();
+    assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "{hashes:?}");
 }
 
 /// A pair that a list loses shows in the energy: the skins differ in nothing but how often lists are made.

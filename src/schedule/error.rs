@@ -85,6 +85,17 @@ pub enum JobError {
         /// Bytes given.
         got: usize,
     },
+    /// Keys that are no whole column of a view.
+    #[error(
+        "the {rows} keys are not a whole column of u32 that a view shows: declare a system of neighbours that reads it, and give the column of `others.table(...)`"
+    )]
+    NoWholeColumn {
+        /// Keys given.
+        rows: usize,
+    },
+    /// Keys of which no cells come.
+    #[error(transparent)]
+    Space(#[from] crate::space::SpaceError),
     /// A row that the chunk does not have.
     #[error("there is no row {row} in a chunk of {rows} rows")]
     NoRow {

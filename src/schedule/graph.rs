@@ -158,7 +158,7 @@ fn conflict(a: &Compiled, b: &Compiled, layout: &Layout) -> Option<String> {
     if let Some(id) = common(&a.looks_at_resources, &b_sets) {
         return Some(format!("{} reads resource {}, {} sets it", a.name, resource(id), b.name));
     }
-    if a.sort_by.is_some() || b.sort_by.is_some() {
+    if a.sort.is_some() || b.sort.is_some() {
         return Some("one of them sorts tables at its end".to_owned());
     }
     None

@@ -4,16 +4,21 @@
 use crate::table::Registry;
 use std::any::TypeId;
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::accumulate::Combiner;
+use crate::column::RawColumn;
+use crate::layout::ScalarType;
 use crate::patch::{Op, PatchWriter};
 use crate::random::{Random, RandomKey};
 use crate::reduce::{Reduce, Reduced};
+use crate::space::CellStarts;
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::{Component, Entity, Resource};
 
 use super::error::JobError;
+use super::kept_starts::KeptStarts;
 use super::neighbours::EntityMap;
 use super::system::Compiled;
 
@@ -88,6 +93,11 @@ pub struct Job<'a, 'w> {
     /// Whether the memory of the job's columns is to be closed after it.
     pub(crate) revoke: &'a Cell<bool>,
     pub(crate) cache: &'a mut IdCache,
+    pub(crate) starts: &'a mut KeptStarts,
+    /// The columns that views show.
+    pub(crate) frozen: &'a [RawColumn],
+    /// Of the batch's program.
+    pub(crate) serial: u64,
     /// What the job's rows came to so far.
     pub(crate) reduced: &'a mut Reduced,
     /// What it deposits on components, until it becomes patches.
@@ -214,6 +224,24 @@ impl<'a> Job<'a, '_> {
         }
         let at = self.registry.layout.resource_offset(usize::from(id)) as usize;
         Ok(R::unpack(&self.resources[at..at + R::PACKED_BYTES]))
+    }
+
+    /// The first rows of the cells of a table that is sorted by their numbers ([`super::System::sort_by`]), from its whole
+    /// column of keys as a view shows it. A worker makes them once for all of its jobs of a batch.
+    ///
+    /// # Errors
+    /// Keys that are not such a column, are not in order, or are of no cell of `cells`.
+    pub fn cell_starts(&mut self, keys: &[u32], cells: usize) -> Result<Rc<CellStarts>, JobError> {
+        let whole = self.frozen.iter().any(|column| {
+            column.old == keys.as_ptr().cast()
+                && column.len == keys.len()
+                && column.ty.scalar == ScalarType::U32
+                && column.ty.array_len == 0
+        });
+        if !whole && !keys.is_empty() {
+            return Err(JobError::NoWholeColumn { rows: keys.len() });
+        }
+        Ok(self.starts.of(self.serial, keys, cells)?)
     }
 
     #[inline]

@@ -13,6 +13,7 @@ mod error;
 mod graph;
 mod guard;
 mod job;
+mod kept_starts;
 mod memory;
 mod neighbours;
 mod plan;
@@ -167,7 +168,7 @@ pub(crate) fn registrations(compiled: &[system::Compiled]) -> String {
             system.others,
             system.access,
             system.reads_resources,
-            system.sort_by,
+            system.sort,
             system.reductions
         );
     }

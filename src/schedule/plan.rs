@@ -8,7 +8,7 @@ use crate::layout::Layout;
 
 use super::graph::{self, Stage};
 use super::repeat::compile_loops;
-use super::system::Compiled;
+use super::system::{Compiled, Sort};
 use super::{Schedule, ScheduleError, compile};
 
 /// What a system looks at and changes.
@@ -66,9 +66,9 @@ impl Plan {
                 writes: names(&system.writes),
                 row_local: system.others.is_none(),
                 patches: system.access != crate::commit::Access::default(),
-                sort_by: system.sort_by.map(|(component, field)| {
-                    let component = &layout.components()[usize::from(component)];
-                    format!("{}.{}", component.name, component.fields[usize::from(field)].name)
+                sort_by: system.sort.as_ref().map(|Sort { component, field, .. }| {
+                    let component = &layout.components()[usize::from(*component)];
+                    format!("{}.{}", component.name, component.fields[usize::from(*field)].name)
                 }),
             }
         };

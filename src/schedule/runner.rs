@@ -53,6 +53,7 @@ struct JobContext<'a> {
     resources: &'a [u8],
     map: EntityMap<'a>,
     program: &'a [u64],
+    serial: u64,
 }
 
 impl Runner for SystemRunner {
@@ -67,6 +68,7 @@ impl Runner for SystemRunner {
         // taken out, so that a kernel which runs a simulation of its own finds an empty one
         let mut task = TASK.take().unwrap_or_default();
         task.cache.serve(&self.registry);
+        task.starts.serve(&self.registry);
         let done = self.run_task(&mut task, program, job, out, undo, trace);
         let revoked = if task.revoke.take() { self.memory.revoke() } else { Ok(false) };
         TASK.set(Some(task));
@@ -110,7 +112,7 @@ impl SystemRunner {
             save_in_place(&task.columns, start, len, undo)?;
         }
         out.reserve_from(first_reserved(head.batch_tag, job));
-        let around = JobContext { job, table, start, end, entities, resources, map, program };
+        let around = JobContext { job, table, start, end, entities, resources, map, program, serial: head.serial };
         task.stream(rows, head.frames);
         let mut info =
             FrameInfo { frame: head.frame, time: head.time, dt: head.dt, iteration: head.iteration, seed: head.seed };
@@ -189,6 +191,7 @@ impl SystemRunner {
             bits,
             gathered,
             cache,
+            starts,
             reduced,
             combiner,
             revoke,
@@ -252,6 +255,9 @@ impl SystemRunner {
                 registry: &self.registry,
                 revoke,
                 cache,
+                starts,
+                frozen: views.columns,
+                serial: around.serial,
                 reduced,
                 combiner,
                 last: None,

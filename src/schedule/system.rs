@@ -168,6 +168,8 @@ pub struct System {
     pub(crate) deadline: Option<Duration>,
     pub(crate) job_rows: Option<u32>,
     pub(crate) sort_by: Option<String>,
+    sort_every: u64,
+    sort_leaves: Vec<Ids>,
     pub(crate) kernel: Box<dyn Kernel>,
     pub(super) home: Home,
     once: bool,
@@ -215,6 +217,8 @@ impl System {
             deadline: None,
             job_rows: None,
             sort_by: None,
+            sort_every: 1,
+            sort_leaves: Vec::new(),
             kernel,
             own,
             others,
@@ -567,6 +571,29 @@ impl System {
         self.sort_by = Some(column.into());
         self
     }
+
+    /// Sorts in frames whose number `n` divides alone, where it sorts ([`System::sort_by`]): rows that drift out of their
+    /// order slowly need no more.
+    #[must_use]
+    pub fn sort_every(mut self, n: u64) -> Self {
+        self.sort_every = n.max(1);
+        self
+    }
+
+    /// Leaves the values of a component where they are when it sorts ([`System::sort_by`]): row `i` keeps what row `i` had,
+    /// which then is another entity's. For what is made anew from the rows anyhow, as lists of neighbours: it costs no copy.
+    #[must_use]
+    pub fn sort_leaves<B: Bundle>(mut self) -> Self {
+        self.sort_leaves.push(Ids::Typed(B::ids));
+        self
+    }
+
+    /// As [`System::sort_leaves`], by the component's name.
+    #[must_use]
+    pub fn sort_leaves_named(mut self, component: impl Into<String>) -> Self {
+        self.sort_leaves.push(Ids::Named(component.into()));
+        self
+    }
 }
 
 /// A system with its names looked up.
@@ -594,8 +621,8 @@ pub(crate) struct Compiled {
     /// Whether the kernel only gets its own rows and emits no patches, so that it can run back to back with others.
     pub fusable: bool,
     pub deadline: Option<Duration>,
-    /// Component and field of the sort key.
-    pub sort_by: Option<(u16, u8)>,
+    /// What it sorts by.
+    pub sort: Option<Sort>,
     pub home: Home,
     /// Whether it has no rows, and one job a frame.
     pub once: bool,
@@ -613,6 +640,19 @@ impl Compiled {
         all.sort_unstable();
         all
     }
+}
+
+/// How a system sorts the tables that it matches.
+#[derive(Debug)]
+pub(crate) struct Sort {
+    /// The component of the key.
+    pub component: u16,
+    /// Its field.
+    pub field: u8,
+    /// Only in frames that this divides.
+    pub every: u64,
+    /// Components whose values stay where they are, sorted.
+    pub leaves: Vec<u16>,
 }
 
 /// How a table's rows are cut into the jobs of a system. It depends on the data and the schedule, never on the workers.
@@ -660,6 +700,30 @@ impl std::fmt::Display for JobRows {
 const NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(512);
 
 impl System {
+    /// How it sorts.
+    fn sort(&self, registry: &Registry) -> Result<Option<Sort>, KernelError> {
+        let Some(name) = &self.sort_by else {
+            if self.sort_every > 1 || !self.sort_leaves.is_empty() {
+                return Err("it says how to sort, and not by what: add `.sort_by(\"component.field\")`".into());
+            }
+            return Ok(None);
+        };
+        let (component, field, _) = crate::world::access::bulk::find_field(registry, name)?;
+        let mut leaves = Vec::new();
+        for ids in &self.sort_leaves {
+            match ids {
+                Ids::Typed(ids) => ids(&RegistryRef(registry), &mut leaves)?,
+                Ids::Named(name) => leaves.push(registry.component_named(name)?),
+            }
+        }
+        leaves.sort_unstable();
+        leaves.dedup();
+        if leaves.binary_search(&component).is_ok() {
+            return Err(format!("it sorts by `{name}` and leaves that component where it is: leave it out").into());
+        }
+        Ok(Some(Sort { component, field, every: self.sort_every, leaves }))
+    }
+
     /// Looks up every name and type.
     pub(crate) fn compile(&self, registry: &Registry) -> Result<Compiled, KernelError> {
         self.checks.iter().try_for_each(|check| check(registry))?;
@@ -718,13 +782,7 @@ impl System {
             self.conditions.iter().map(|declared| Condition::find(declared, registry)).collect::<Result<_, _>>()?;
         let mut looks_at_resources = reads_resources.clone();
         looks_at_resources.extend(conditions.iter().filter_map(Condition::resource));
-        let sort_by = match &self.sort_by {
-            None => None,
-            Some(name) => {
-                let (component, field, _) = crate::world::access::bulk::find_field(registry, name)?;
-                Some((component, field))
-            }
-        };
+        let sort = self.sort(registry)?;
         let mut reads: Vec<u16> = Vec::new();
         for plan in [Some(&own), others.as_ref()].into_iter().flatten() {
             reads.extend(plan.columns.iter().filter(|column| !column.write).map(|column| column.component));
@@ -753,7 +811,7 @@ impl System {
         let fusable = others.is_none()
             && !self.once
             && access == Access::default()
-            && sort_by.is_none()
+            && sort.is_none()
             && own.changed.is_empty()
             && self.deadline.is_none();
         Ok(Compiled {
@@ -772,7 +830,7 @@ impl System {
             reductions,
             job_rows: self.job_rows.map_or(self.default_rows, JobRows::Fixed),
             deadline: self.deadline,
-            sort_by,
+            sort,
             home: self.home,
             once: self.once,
         })

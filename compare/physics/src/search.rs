@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
+use hypostyle::space::CellStarts;
 use hypostyle::{Read, World};
-use hypostyle_scenes::lj::kernel::{Grid, Lists, list};
+use hypostyle_scenes::lj::kernel;
 use hypostyle_scenes::lj::{LennardJones, Melt, NEIGHBOURS_MAX, Position};
 use hypostyle_scenes::{Scene, SceneOptions};
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
@@ -45,17 +46,17 @@ fn cells(atoms: u64) -> Result<Sample, Box<dyn Error>> {
     let n = at[0].len();
     let mut found = 0;
     let sample = timed(|| {
-        let grid = Grid::new(&melt);
+        let grid = melt.grid()?;
         let mut order: Vec<(u32, u32)> = (0..n).map(|i| (grid.key([at[0][i], at[1][i], at[2][i]]), i as u32)).collect();
         order.sort_unstable();
         let keys: Vec<u32> = order.iter().map(|(key, _)| *key).collect();
         let sorted: [Vec<f64>; 3] =
             std::array::from_fn(|axis| order.iter().map(|(_, row)| at[axis][*row as usize]).collect());
         let mut rows = vec![[0; NEIGHBOURS_MAX]; n];
-        let (mut count, mut crosses) = (vec![0; n], vec![0; n]);
-        let lists = Lists { rows: &mut rows, count: &mut count, crosses: &mut crosses };
-        list(&melt, &keys, [&sorted[0], &sorted[1], &sorted[2]], 0, lists)
-            .map_err(|row| format!("row {row} has too many neighbours"))?;
+        let mut count = vec![0; n];
+        let starts = CellStarts::of_sorted(&keys, grid.count())?;
+        let at = [&sorted[0][..], &sorted[1], &sorted[2]];
+        kernel::lists(&melt, (&grid, &starts), at, 0, (&mut rows, &mut count))?;
         found = count.iter().map(|count| u64::from(*count)).sum();
         Ok(())
     })?;

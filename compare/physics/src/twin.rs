@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
+use hypostyle::space::{CellStarts, Skin, SpaceError};
 use hypostyle::{Read, World};
-use hypostyle_scenes::lj::kernel::{Grid, Lists, forces, list, wrapped};
+use hypostyle_scenes::lj::kernel;
 use hypostyle_scenes::lj::{Atom, Melt as Law, NEIGHBOURS_MAX, Position, Velocity};
 use rayon::prelude::*;
 
@@ -24,7 +25,6 @@ pub struct Melt {
     key: Vec<u32>,
     lists: Vec<[u32; NEIGHBOURS_MAX]>,
     count: Vec<u32>,
-    crosses: Vec<u32>,
     begun: bool,
 }
 
@@ -54,22 +54,21 @@ impl Melt {
             key: vec![0; n],
             lists: vec![[0; NEIGHBOURS_MAX]; n],
             count: vec![0; n],
-            crosses: vec![0; n],
             begun: false,
         })
     }
 
     /// A step of velocity Verlet.
-    pub fn step(&mut self, dt: f64) -> Result<(), String> {
+    pub fn step(&mut self, dt: f64) -> Result<(), SpaceError> {
         if !self.begun {
             self.begun = true;
             self.rebuild()?;
-            self.forces();
+            self.forces()?;
         }
         if self.drift(dt) {
             self.rebuild()?;
         }
-        self.forces();
+        self.forces()?;
         let half = 0.5 * dt;
         let [vx, vy, vz] = &mut self.velocity;
         let [fx, fy, fz] = &self.force;
@@ -83,7 +82,7 @@ impl Melt {
     fn drift(&mut self, dt: f64) -> bool {
         let ([x, y, z], [vx, vy, vz], [fx, fy, fz], [ax, ay, az]) =
             (&mut self.at, &mut self.velocity, &self.force, &self.anchor);
-        let limit = 0.25 * self.law.skin * self.law.skin;
+        let skin = Skin(self.law.skin);
         let half = 0.5 * dt;
         let places = (x.par_chunks_mut(ROWS), y.par_chunks_mut(ROWS), z.par_chunks_mut(ROWS)).into_par_iter();
         let speeds = (vx.par_chunks_mut(ROWS), vy.par_chunks_mut(ROWS), vz.par_chunks_mut(ROWS)).into_par_iter();
@@ -96,20 +95,19 @@ impl Melt {
             kick(x, vx, dt);
             kick(y, vy, dt);
             kick(z, vz, dt);
-            hypostyle::wide(Moved { at: [x, y, z], anchor: [a.0, a.1, a.2], limit })
+            skin.is_used_up([x, y, z], [a.0, a.1, a.2])
         });
         // every part is to be moved, whatever the others found
         moved.reduce(|| false, |a, b| a | b)
     }
 
     /// Wraps atoms into the box, sorts them by their cells, and makes the lists.
-    fn rebuild(&mut self) -> Result<(), String> {
-        let grid = Grid::new(&self.law);
+    fn rebuild(&mut self) -> Result<(), SpaceError> {
+        let (bounds, grid) = (self.law.bounds()?, self.law.grid()?);
         for axis in 0..3 {
-            let side = self.law.side[axis];
             let columns = (self.at[axis].par_iter_mut(), self.image[axis].par_iter_mut());
             columns.into_par_iter().for_each(|(at, image)| {
-                let (inside, boxes) = wrapped(*at, side);
+                let (inside, boxes) = bounds.wrap_axis(axis, *at);
                 (*at, *image) = (inside, *image + boxes);
             });
         }
@@ -127,31 +125,29 @@ impl Melt {
             gather(&mut self.at[axis], &order);
             gather(&mut self.image[axis], &order);
             gather(&mut self.velocity[axis], &order);
-            gather(&mut self.force[axis], &order);
             self.anchor[axis].copy_from_slice(&self.at[axis]);
         }
         let (law, key) = (&self.law, &self.key);
         let at = [&self.at[0][..], &self.at[1], &self.at[2]];
-        let parts =
-            (self.lists.par_chunks_mut(ROWS), self.count.par_chunks_mut(ROWS), self.crosses.par_chunks_mut(ROWS));
+        let starts = CellStarts::of_sorted(key, grid.count())?;
+        let parts = (self.lists.par_chunks_mut(ROWS), self.count.par_chunks_mut(ROWS));
         parts
             .into_par_iter()
             .enumerate()
-            .try_for_each(|(part, (rows, count, crosses))| {
-                list(law, key, at, part * ROWS, Lists { rows, count, crosses })
+            .try_for_each(|(part, (rows, count))| {
+                kernel::lists(law, (&grid, &starts), at, part * ROWS, (rows, count))
             })
-            .map_err(|row| format!("atom {} has too many neighbours", self.id[row]))
     }
 
-    fn forces(&mut self) {
+    fn forces(&mut self) -> Result<(), SpaceError> {
         let at = [&self.at[0][..], &self.at[1], &self.at[2]];
-        let (law, lists, count, crosses) = (&self.law, &self.lists, &self.count, &self.crosses);
+        let (law, lists, count) = (&self.law, &self.lists, &self.count);
         let [x, y, z] = &mut self.force;
         let parts = (x.par_chunks_mut(ROWS), y.par_chunks_mut(ROWS), z.par_chunks_mut(ROWS)).into_par_iter();
-        parts.enumerate().for_each(|(part, (x, y, z))| {
+        parts.enumerate().try_for_each(|(part, (x, y, z))| {
             let (from, to) = (part * ROWS, part * ROWS + x.len());
-            forces(law, at, from, (&lists[from..to], &count[from..to], &crosses[from..to]), [x, y, z]);
-        });
+            kernel::forces(law, at, from, (&lists[from..to], &count[from..to]), [x, y, z])
+        })
     }
 
     /// The atoms with their places, in the order of the table.
@@ -169,25 +165,4 @@ fn kick(values: &mut [f64], by: &[f64], times: f64) {
 
 fn gather<T: Copy + Send + Sync>(column: &mut Vec<T>, order: &[u32]) {
     *column = order.par_iter().map(|row| column[*row as usize]).collect();
-}
-
-struct Moved<'a> {
-    at: [&'a [f64]; 3],
-    anchor: [&'a [f64]; 3],
-    limit: f64,
-}
-
-impl hypostyle::WideKernel for Moved<'_> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run(self) -> bool {
-        let Moved { at: [x, y, z], anchor: [ax, ay, az], limit } = self;
-        let mut moved = false;
-        for row in 0..x.len() {
-            let d = [x[row] - ax[row], y[row] - ay[row], z[row] - az[row]];
-            moved |= !(d[0] * d[0] + d[1] * d[1] + d[2] * d[2] <= limit);
-        }
-        moved
-    }
 }

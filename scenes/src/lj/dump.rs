@@ -8,7 +8,7 @@ use std::io::{BufWriter, Write as _};
 use hypostyle::{Read, World};
 
 use super::super::{SceneError, Watch};
-use super::{Atom, Image, Melt, Position, Velocity, cells};
+use super::{Atom, Image, Melt, Position, Velocity};
 
 /// A file of snapshots.
 pub(super) struct Dump {
@@ -68,11 +68,11 @@ impl Watch for Dump {
 
     fn look(&mut self, world: &World) -> Result<(), Box<dyn Error>> {
         let melt = world.resource::<Melt>()?;
-        let mut atoms = Vec::new();
+        let (bounds, mut atoms) = (melt.bounds()?, Vec::new());
         world.query::<(Read<Atom>, Read<Position>, Read<Image>, Read<Velocity>)>(|entities, (atom, p, image, v)| {
             for row in 0..entities.len() {
                 let inside: [_; 3] = std::array::from_fn(|axis| {
-                    let (at, boxes) = cells::wrapped([p.x, p.y, p.z][axis][row], melt.side[axis]);
+                    let (at, boxes) = bounds.wrap_axis(axis, [p.x, p.y, p.z][axis][row]);
                     (at, boxes + [image.x, image.y, image.z][axis][row])
                 });
                 atoms.push(Row {

@@ -1,53 +1,46 @@
 //! What the systems compute, on plain slices: for programs that compare the engine with loops of their own.
 #![forbid(unsafe_code)]
 
-use hypostyle::wide;
+use hypostyle::space::{CellGrid, CellStarts, NeighbourSearch, PairForces, SpaceError};
 
-use super::force::Forces;
-use super::list::{Search, Starts};
-use super::{LANES, Melt, NEIGHBOURS_MAX};
-
-pub use super::cells::{Grid, wrapped};
-
-/// The neighbours of consecutive rows: a list for each, filled up with the own row, and its length.
-#[derive(Debug)]
-pub struct Lists<'a> {
-    /// Rows.
-    pub rows: &'a mut [[u32; NEIGHBOURS_MAX]],
-    /// How many of them are neighbours.
-    pub count: &'a mut [u32],
-    /// Whether one is across the border of the box.
-    pub crosses: &'a mut [u32],
-}
+use super::{Melt, NEIGHBOURS_MAX};
 
 /// Makes the lists of rows from `first_row` on, in a table that is sorted by cells.
 ///
 /// # Errors
-/// The row of an atom with more neighbours than a list holds, or at the place of another one.
-pub fn list(melt: &Melt, keys: &[u32], at: [&[f64]; 3], first_row: usize, lists: Lists<'_>) -> Result<(), usize> {
-    let grid = Grid::new(melt);
-    let mut starts = Starts::default();
-    starts.begin(&grid);
-    for (index, list) in lists.rows.iter_mut().enumerate() {
-        let row = first_row + index;
-        let found = wide(Search { melt, grid: &grid, keys, at, row, starts: &mut starts, list });
-        if found.count > NEIGHBOURS_MAX || found.same.is_some() {
-            return Err(row);
-        }
-        list[found.count..found.count.next_multiple_of(LANES)].fill(row as u32);
-        lists.count[index] = found.count as u32;
-        lists.crosses[index] = u32::from(found.crosses);
-    }
-    Ok(())
+/// An atom with more neighbours than a list holds, or at the place of another one.
+pub fn lists(
+    melt: &Melt,
+    (grid, starts): (&CellGrid<f64, 3>, &CellStarts),
+    at: [&[f64]; 3],
+    first_row: usize,
+    (rows, counts): (&mut [[u32; NEIGHBOURS_MAX]], &mut [u32]),
+) -> Result<(), SpaceError> {
+    NeighbourSearch::new(grid, starts, at, melt.reach()).lists(first_row, rows, counts)
 }
 
 /// The forces on rows from `first_row` on.
+///
+/// # Errors
+/// A box that is none.
 pub fn forces(
     melt: &Melt,
     at: [&[f64]; 3],
     first_row: usize,
-    (lists, counts, crosses): (&[[u32; NEIGHBOURS_MAX]], &[u32], &[u32]),
+    (rows, counts): (&[[u32; NEIGHBOURS_MAX]], &[u32]),
     force: [&mut [f64]; 3],
-) {
-    wide(Forces { melt, at, first_row, lists, counts, crosses, force });
+) -> Result<(), SpaceError> {
+    // what both atoms of a pair have moved since the lists were made is less than a skin
+    let margin = melt.reach() + melt.skin;
+    let pairs = PairForces::new(&melt.bounds()?, at, melt.cutoff, margin);
+    pairs.set(first_row, |row| &rows[row][..counts[row] as usize], force, factor);
+    Ok(())
+}
+
+/// Force over distance, for a square of the distance: 24 (2 r^-12 - r^-6) / r^2.
+#[inline(always)]
+pub(super) fn factor(square: f64) -> f64 {
+    let inverse = 1.0 / square;
+    let sixth = inverse * inverse * inverse;
+    sixth * (48.0 * sixth - 24.0) * inverse
 }

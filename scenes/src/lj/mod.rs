@@ -4,14 +4,14 @@
 //! 1.44, a potential cut at 2.5 (unshifted), a periodic box, velocity Verlet with a step of 0.005: Swope, Andersen, Berens
 //! and Wilson, "A computer simulation method for the calculation of equilibrium constants", 1982.
 //!
-//! A frame: `drift` (half a kick and the movement; says when an atom has moved so far that the lists must be made anew),
+//! A frame: `drift` (half a kick and the movement; finds out whether an atom has moved so far that the lists must be made anew),
 //! `bin` (wraps atoms into the box, gives each the key of its cell, by which the table is sorted) and `list` (Verlet
 //! lists) in such frames alone, `force`, `kick` (the other half). Lists, forces and order are made a first time in stage
 //! `startup`. Every pair is treated from both sides: the two forces are exact opposites, and each atom sums its own in
-//! the order of its list, in four lanes. So nothing depends on who runs what, nor on the machine's vectors.
+//! the order of its list, in eight lanes (`hypostyle::space`). So nothing depends on who runs what, nor on the machine's
+//! vectors.
 #![forbid(unsafe_code)]
 
-mod cells;
 mod dump;
 mod force;
 mod input;
@@ -23,7 +23,8 @@ mod thermo;
 
 use std::error::Error;
 
-use hypostyle::{Component, Layout, Resource, Schedule, World, WorldBuilder};
+use hypostyle::space::{Box3, CellGrid, SpaceError};
+use hypostyle::{Component, Layout, Reduce, Resource, Schedule, World, WorldBuilder};
 
 use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Watch, bytes_max, put};
 
@@ -96,7 +97,6 @@ pub struct Cell {
 pub struct Neighbours {
     rows: [u32; NEIGHBOURS_MAX],
     count: u32,
-    crosses: u32,
 }
 
 /// The box and the potential's range.
@@ -117,9 +117,29 @@ impl Melt {
         self.cutoff + self.skin
     }
 
-    fn volume(&self) -> f64 {
-        self.side[0] * self.side[1] * self.side[2]
+    /// The box.
+    ///
+    /// # Errors
+    /// A side that is not above 0.
+    pub fn bounds(&self) -> Result<Box3, SpaceError> {
+        Box3::periodic(self.side)
     }
+
+    /// Its cells: half as wide as lists reach, at least.
+    ///
+    /// # Errors
+    /// As [`Melt::bounds`], and a reach that is not above 0.
+    pub fn grid(&self) -> Result<CellGrid<f64, 3>, SpaceError> {
+        CellGrid::new(&self.bounds()?, 0.5 * self.reach())
+    }
+}
+
+/// What an atom's way since the lists were made came to.
+#[derive(Clone, Copy, Debug, PartialEq, Resource, Reduce)]
+pub struct Drift {
+    /// 1 where one has moved more than half of the skin in this frame.
+    #[reduce(max)]
+    pub moved: u32,
 }
 
 /// When the lists were made.
@@ -133,8 +153,6 @@ pub struct Rebuild {
 
 /// Atoms that one list can hold. A melt of density 0.8442 has about 86 within 2.9.
 pub const NEIGHBOURS_MAX: usize = 128;
-/// Distances are computed for so many neighbours side by side; lists are filled up to a multiple of it.
-const LANES: usize = 4;
 const CUTOFF: f64 = 2.5;
 const SKIN: f64 = 0.4;
 /// An fcc crystal of this density has 86 atoms within 3.1, and 134 within 3.2: more than a list holds.
@@ -233,10 +251,12 @@ impl Scene for LennardJones {
             .component::<Neighbours>()
             .resource::<Melt>()
             .resource::<Rebuild>()
+            .resource::<Drift>()
             .bytes_max_default(bytes_max(atoms.len() as u64, 8192))
             .build()?;
         put(&mut world, melt)?;
         put(&mut world, Rebuild { frame: 0, count: 0 })?;
+        put(&mut world, Drift { moved: 0 })?;
         spawn(&mut world, &melt, &atoms)?;
         Ok(world)
     }
@@ -247,7 +267,7 @@ impl Scene for LennardJones {
             if !first {
                 schedule.add(motion::drift());
             }
-            schedule.add(cells::bin(first)).add(list::list(first)).add(force::force(first));
+            schedule.add(list::bin(first)).add(list::list(first)).add(force::force(first));
         }
         schedule.add(motion::kick());
         schedule
@@ -287,14 +307,14 @@ struct Start {
 }
 
 fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn Error>> {
-    let n = atoms.len();
+    let (n, bounds) = (atoms.len(), melt.bounds()?);
     world.reserve::<(Atom, Position, Image, Velocity, Force, Anchor, Cell, Neighbours)>(n as u64)?;
     let id: Vec<u32> = atoms.iter().map(|atom| atom.id).collect();
     let mut image: [Vec<i32>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     let mut at: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     for atom in atoms {
         for axis in 0..3 {
-            let (inside, boxes) = cells::wrapped(atom.at[axis], melt.side[axis]);
+            let (inside, boxes) = bounds.wrap_axis(axis, atom.at[axis]);
             at[axis].push(inside);
             image[axis].push(boxes);
         }

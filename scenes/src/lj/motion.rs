@@ -1,12 +1,12 @@
 //! Velocity Verlet: half a kick, the movement, and the other half once the new forces are known.
 #![forbid(unsafe_code)]
 
+use hypostyle::space::Skin;
 use hypostyle::{Read, System, Write};
 
-use super::{Anchor, Force, Melt, Position, Rebuild, Velocity};
+use super::{Anchor, Drift, Force, Melt, Position, Velocity};
 
-/// Half a kick and the movement. The job that finds an atom more than half of the skin from where the lists were made
-/// says so: all jobs would say the same, so their order does not count.
+/// Half a kick and the movement; and whether an atom is more than half of the skin from where the lists were made.
 pub(super) fn drift() -> System {
     System::try_rows::<(Write<Position>, Write<Velocity>, Read<Force>, Read<Anchor>)>(
         "drift",
@@ -19,19 +19,12 @@ pub(super) fn drift() -> System {
             position.x.map_with(&velocity.x, |x, v| x + dt * v);
             position.y.map_with(&velocity.y, |y, v| y + dt * v);
             position.z.map_with(&velocity.z, |z, v| z + dt * v);
-            let limit = 0.25 * melt.skin * melt.skin;
-            let (x, y, z): (&[f64], &[f64], &[f64]) = (&position.x, &position.y, &position.z);
-            let mut moved = false;
-            for row in 0..job.len() {
-                let d = [x[row] - anchor.x[row], y[row] - anchor.y[row], z[row] - anchor.z[row]];
-                let within = d[0] * d[0] + d[1] * d[1] + d[2] * d[2] <= limit;
-                moved |= !within;
-            }
-            if !moved {
+            let at: [&[f64]; 3] = [&position.x, &position.y, &position.z];
+            if !Skin(melt.skin).is_used_up(at, [anchor.x, anchor.y, anchor.z]) {
                 return Ok(());
             }
             for row in 0..job.len() {
-                let at = [x[row], y[row], z[row]];
+                let at = at.map(|column| column[row]);
                 if !at.iter().all(|x| x.abs() < FARTHEST) {
                     let entity = job.entities()[row];
                     return Err(format!(
@@ -41,14 +34,12 @@ pub(super) fn drift() -> System {
                     .into());
                 }
             }
-            let before = job.resource::<Rebuild>()?;
-            job.set_resource(Rebuild { frame: job.frame(), count: before.count + 1 });
+            job.reduce(Drift { moved: 1 });
             Ok(())
         },
     )
     .reads_resource::<Melt>()
-    .reads_resource::<Rebuild>()
-    .sets_resource::<Rebuild>()
+    .reduces::<Drift>()
 }
 
 /// Coordinates beyond this are a simulation that has gone wrong: an atom crosses less than a box between two lists.

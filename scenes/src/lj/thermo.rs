@@ -11,8 +11,7 @@ use std::io::{BufWriter, Write as _};
 use hypostyle::{Read, World};
 
 use super::super::{SceneError, Watch};
-use super::list::nearest;
-use super::{Melt, Position, Velocity, cells};
+use super::{Box3, Melt, Position, Velocity, kernel};
 
 /// What is to be seen, in reduced units.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -35,16 +34,17 @@ pub struct Thermo {
 /// A world of another scene.
 pub fn thermo(world: &World) -> Result<Thermo, Box<dyn Error>> {
     let melt = world.resource::<Melt>()?;
+    let bounds = melt.bounds()?;
     let mut places: Vec<[f64; 3]> = Vec::new();
     let mut twice_kinetic = 0.0;
     world.query::<(Read<Position>, Read<Velocity>)>(|entities, (p, v)| {
         for row in 0..entities.len() {
-            places.push(std::array::from_fn(|axis| cells::wrapped([p.x, p.y, p.z][axis][row], melt.side[axis]).0));
+            places.push(std::array::from_fn(|axis| bounds.wrap_axis(axis, [p.x, p.y, p.z][axis][row]).0));
             twice_kinetic += v.x[row] * v.x[row] + v.y[row] * v.y[row] + v.z[row] * v.z[row];
         }
     })?;
     let n = places.len() as f64;
-    let (potential, virial) = pairs(&places, &melt);
+    let (potential, virial) = pairs(&places, &melt, &bounds);
     let freedom = 3.0 * n - 3.0;
     let temperature = twice_kinetic / freedom;
     Ok(Thermo {
@@ -52,12 +52,12 @@ pub fn thermo(world: &World) -> Result<Thermo, Box<dyn Error>> {
         temperature,
         potential: potential / n,
         total: potential / n + 0.5 * twice_kinetic / n,
-        pressure: (freedom * temperature + virial) / (3.0 * melt.volume()),
+        pressure: (freedom * temperature + virial) / (3.0 * bounds.volume()),
     })
 }
 
 /// Potential energy and virial (the sum of distance times force over pairs).
-fn pairs(places: &[[f64; 3]], melt: &Melt) -> (f64, f64) {
+fn pairs(places: &[[f64; 3]], melt: &Melt, bounds: &Box3) -> (f64, f64) {
     let cells = melt.side.map(|side| ((side / melt.cutoff) as usize).clamp(1, 1024));
     let cell = |at: &[f64; 3]| -> [usize; 3] {
         std::array::from_fn(|axis| ((at[axis] / melt.side[axis] * cells[axis] as f64) as usize).min(cells[axis] - 1))
@@ -82,7 +82,7 @@ fn pairs(places: &[[f64; 3]], melt: &Melt) -> (f64, f64) {
         let list = if n < 3 { [0, 1, 2] } else { [(at + n - 1) % n, at, (at + 1) % n] };
         list.into_iter().take(n.min(3))
     };
-    let (inverse, square_max) = (melt.side.map(|side| 1.0 / side), melt.cutoff * melt.cutoff);
+    let square_max = melt.cutoff * melt.cutoff;
     let (mut energy, mut virial) = (0.0, 0.0);
     for (row, at) in places.iter().enumerate() {
         let [x, y, z] = cell(at);
@@ -92,15 +92,12 @@ fn pairs(places: &[[f64; 3]], melt: &Melt) -> (f64, f64) {
                 for x in around(0, x) {
                     let index = number([x, y, z]);
                     for (other, place) in &sorted[starts[index]..starts[index + 1]] {
-                        let d: [f64; 3] = std::array::from_fn(|axis| {
-                            nearest::<true>(at[axis] - place[axis], melt.side[axis], inverse[axis])
-                        });
-                        let square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
+                        let square = bounds.distance_square(*at, *place);
                         if *other > row && square < square_max {
                             let inverse = 1.0 / square;
                             let sixth = inverse * inverse * inverse;
                             own_energy += 4.0 * sixth * (sixth - 1.0);
-                            own_virial += square * super::force::factor(square);
+                            own_virial += square * kernel::factor(square);
                         }
                     }
                 }

@@ -3,6 +3,7 @@
 //! jobs have ended. Row ranges depend on the tables' rows alone.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::commit::JobRows;
 use crate::layout::{FieldType, ScalarType};
@@ -17,6 +18,9 @@ use crate::world::store::Store;
 use super::entries::{ColumnEntry, ColumnUse, Head, JobEntry, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead};
 use super::matches::Matches;
 use super::words::{Entry, push_bytes};
+
+/// The next program's serial number.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// A column that a batch writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -388,6 +392,7 @@ impl Work {
             batch_tag: around.batch_tag,
             seed: around.info.seed,
             iteration: around.info.iteration,
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
         };
         head.encode(&mut self.words);
         for (job, task) in self.jobs.iter().zip(&self.job_tasks) {

@@ -18,6 +18,7 @@ const NO_OFFSET: u64 = u64::MAX;
 /// 0 magic · 1 frame · 2 time f64 · 3 dt f64 · 4 frames · 5 jobs · 6 tasks · 7 where the tasks' index begins
 /// 8 resources offset · 9 resources bytes · 10 locations offset · 11 generations offset · 12 slots
 /// 13 words in all · 14 names frame and batch: reserved handles come of it · 15 seed · 16 pass of a loop
+/// 17 serial number of the program
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Head {
@@ -44,10 +45,12 @@ pub(crate) struct Head {
     pub seed: u64,
     /// Which pass of a loop it is.
     pub iteration: u32,
+    /// No other program of this main process has it: what a worker keeps from job to job is kept for one program.
+    pub serial: u64,
 }
 
 impl Entry for Head {
-    const WORDS: usize = 17;
+    const WORDS: usize = 18;
 
     fn encode(&self, words: &mut Vec<u64>) {
         words.extend([
@@ -68,6 +71,7 @@ impl Entry for Head {
             self.batch_tag,
             self.seed,
             u64::from(self.iteration),
+            self.serial,
         ]);
     }
 
@@ -93,6 +97,7 @@ impl Entry for Head {
             batch_tag: words.next()?,
             seed: words.next()?,
             iteration: words.next()? as u32,
+            serial: words.next()?,
         };
         Ok(head)
     }

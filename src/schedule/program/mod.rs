@@ -1,7 +1,7 @@
 //! A batch as plain words: what every worker needs to run any of its jobs, in offsets and never in pointers.
 //!
 //! ```text
-//! Head                                                 17 words
+//! Head                                                 18 words
 //! JobEntry      one for each job                        2 words each
 //! task index    one for each task: where it begins      1 word each
 //! tasks, each:

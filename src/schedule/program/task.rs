@@ -12,6 +12,7 @@ use crate::layout::FieldType;
 use crate::reduce::Reduced;
 
 use crate::schedule::job::IdCache;
+use crate::schedule::kept_starts::KeptStarts;
 use crate::schedule::memory::JobMemory;
 use crate::schedule::neighbours::{NeighbourMask, NeighbourRows};
 
@@ -103,6 +104,7 @@ pub(crate) struct Task {
     pub any: Vec<u64>,
     pub gathered: Gathered,
     pub cache: IdCache,
+    pub starts: KeptStarts,
     pub reduced: Reduced,
     pub combiner: Combiner,
     /// Whether a kernel asked for its memory to be closed after it.

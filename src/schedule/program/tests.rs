@@ -62,6 +62,7 @@ proptest! {
             batch_tag: at[11],
             seed: at[0],
             iteration: n[0],
+            serial: at[1],
         })?;
         comes_back(&JobEntry { task: n[0], system: n[1], start: n[2], end: n[3] })?;
         comes_back(&TaskHead { table: n[0], rows: n[1], handles: at[0], columns: n[2], systems: n[3] })?;

@@ -15,6 +15,7 @@ use super::dense::Around;
 
 use super::*;
 use crate::schedule::graph::LoopSpan;
+use crate::schedule::system::Sort;
 use crate::table::RESOURCES;
 
 /// One pass over groups of a stage.
@@ -257,8 +258,8 @@ impl Simulation {
         if reduces {
             self.reduce(group)?;
         }
-        if group.systems().any(|system| !self.skips[system] && self.compiled[system].sort_by.is_some()) {
-            self.sort_tables(group)?;
+        if group.systems().any(|system| self.sort_of(system, info.frame).is_some()) {
+            self.sort_tables(group, info.frame)?;
             lap(Phase::Sort);
         }
         Ok(())
@@ -359,15 +360,24 @@ impl Simulation {
         Ok(())
     }
 
-    fn sort_tables(&mut self, group: &Group) -> Result<(), RegionError> {
-        let store = &mut self.world.store;
-        for system in group.systems().filter(|system| !self.skips[*system]) {
-            let Some((component, field)) = self.compiled[system].sort_by else { continue };
+    /// How a system sorts in this frame, if it does.
+    fn sort_of(&self, system: usize, frame: u64) -> Option<&Sort> {
+        self.compiled[system].sort.as_ref().filter(|sort| !self.skips[system] && frame.is_multiple_of(sort.every))
+    }
+
+    fn sort_tables(&mut self, group: &Group, frame: u64) -> Result<(), RegionError> {
+        let compiled = Arc::clone(&self.compiled);
+        for system in group.systems() {
+            if self.sort_of(system, frame).is_none() {
+                continue;
+            }
+            let Some(Sort { component, field, leaves, .. }) = &compiled[system].sort else { continue };
+            let store = &mut self.world.store;
             for table in 0..store.tables.len() as u32 {
                 let shape = Arc::clone(&store.tables[table as usize].shape);
-                let Some(slot) = shape.slot(component) else { continue };
-                if crate::world::access::query::concerns(&self.compiled[system].own, &shape) {
-                    store.sort_table(table, usize::from(slot.first) + usize::from(field))?;
+                let Some(slot) = shape.slot(*component) else { continue };
+                if crate::world::access::query::concerns(&compiled[system].own, &shape) {
+                    store.sort_table(table, usize::from(slot.first) + usize::from(*field), leaves)?;
                 }
             }
         }

@@ -79,8 +79,9 @@ fn radix(keys: &[u64], order: &mut Vec<u32>, next: &mut Vec<u32>) {
 }
 
 impl Store {
-    /// Puts a table's rows in the order of an integer column, stably; true when any row moved.
-    pub(crate) fn sort_table(&mut self, table: u32, key_column: usize) -> Result<bool, RegionError> {
+    /// Puts a table's rows in the order of a column, stably; true when any row moved. Values of the components `leaves`
+    /// (sorted) stay where they are.
+    pub(crate) fn sort_table(&mut self, table: u32, key_column: usize, leaves: &[u16]) -> Result<bool, RegionError> {
         let t = table as usize;
         let ColumnKind::Field { component, field } = self.tables[t].columns[key_column].kind else {
             return Ok(false);
@@ -89,17 +90,22 @@ impl Store {
         let mut scratch = std::mem::take(&mut self.scratch.sort);
         let order = order(ty.scalar, self.column_bytes(table, key_column), &mut scratch);
         let moves = !order.is_sorted();
-        let done = if moves { self.put_in_order(table, order) } else { Ok(()) };
+        let done = if moves { self.put_in_order(table, order, leaves) } else { Ok(()) };
         self.scratch.sort = scratch;
         done.map(|()| moves)
     }
 
     /// Puts a table's rows in this order: row `i` becomes what row `order[i]` was.
-    fn put_in_order(&mut self, table: u32, order: &[u32]) -> Result<(), RegionError> {
+    fn put_in_order(&mut self, table: u32, order: &[u32], leaves: &[u16]) -> Result<(), RegionError> {
         let t = table as usize;
         let rows = self.tables[t].rows;
         self.write_partial(ENTITIES, 0)?;
         for c in 0..self.tables[t].columns.len() {
+            if let ColumnKind::Field { component, .. } = self.tables[t].columns[c].kind
+                && leaves.binary_search(&component).is_ok()
+            {
+                continue;
+            }
             let (from, to) = self.write_whole(table, c, false)?;
             match self.tables[t].columns[c].item {
                 Item::Bytes(bytes) => {

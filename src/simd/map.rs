@@ -11,6 +11,9 @@ use std::ops::Range;
 
 use bytemuck::Pod;
 
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+use super::Vectors;
+
 /// Makes a function whose body is compiled for AVX2, too.
 macro_rules! wide {
     ($(#[$attribute:meta])* fn $name:ident<$($t:ident),*>($($arg:ident: $ty:ty),*; $f:ident: $bound:path) $body:block) => {
@@ -18,7 +21,7 @@ macro_rules! wide {
         #[inline]
         pub(crate) fn $name<$($t: Copy),*>($($arg: $ty,)* mut $f: impl $bound) {
             #[cfg(all(target_arch = "x86_64", not(target_feature = "avx2"), not(miri)))]
-            if std::arch::is_x86_feature_detected!("avx2") {
+            if Vectors::in_use() >= Vectors::Avx2 {
                 #[target_feature(enable = "avx2")]
                 fn avx2<$($t: Copy),*>($($arg: $ty,)* mut $f: impl $bound) $body
                 // SAFETY: the processor has AVX2.
@@ -83,50 +86,6 @@ wide! {
     }
 }
 
-/// A computation that [`wide`] runs with the widest vectors that this processor has.
-///
-/// Mark `run` and what it calls `#[inline(always)]`: only what is inlined is compiled anew for the wide vectors.
-pub trait WideKernel {
-    /// What it computes.
-    type Output;
-    /// Computes it.
-    fn run(self) -> Self::Output;
-}
-
-/// Runs a kernel in a version for AVX2 where the processor has it, else as the rest of the program is compiled. The bits
-/// are the same: nothing is fused or reordered, so a kernel that sums in lanes of its own has one result everywhere.
-///
-/// ```
-/// struct Dot<'a>(&'a [f64], &'a [f64]);
-/// impl hypostyle::WideKernel for Dot<'_> {
-///     type Output = f64;
-///     #[inline(always)]
-///     fn run(self) -> f64 {
-///         let mut lanes = [0.0; 4];
-///         for (a, b) in self.0.as_chunks::<4>().0.iter().zip(self.1.as_chunks::<4>().0) {
-///             for lane in 0..4 {
-///                 lanes[lane] += a[lane] * b[lane];
-///             }
-///         }
-///         (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
-///     }
-/// }
-/// assert_eq!(hypostyle::wide(Dot(&[1.0, 2.0, 3.0, 4.0], &[1.0; 4])), 10.0);
-/// ```
-#[inline]
-pub fn wide<K: WideKernel>(kernel: K) -> K::Output {
-    #[cfg(all(target_arch = "x86_64", not(target_feature = "avx2"), not(miri)))]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        #[target_feature(enable = "avx2")]
-        fn avx2<K: WideKernel>(kernel: K) -> K::Output {
-            kernel.run()
-        }
-        // SAFETY: the processor has AVX2.
-        return unsafe { avx2(kernel) };
-    }
-    kernel.run()
-}
-
 /// Bytes that are made in the first cache before they are streamed out.
 const BLOCK_BYTES: usize = 4096;
 
@@ -138,7 +97,7 @@ struct Block([u8; BLOCK_BYTES]);
 #[inline]
 fn streamed<T: Pod>(new: &mut [T], mut make: impl FnMut(&mut [T], Range<usize>)) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    if new.as_ptr().addr().is_multiple_of(64) && align_of::<T>() <= 64 && is_x86_feature_detected!("avx2") {
+    if new.as_ptr().addr().is_multiple_of(64) && align_of::<T>() <= 64 && Vectors::in_use() >= Vectors::Avx2 {
         // whole lines, so that every block but the last begins at one
         let rows = BLOCK_BYTES / size_of::<T>().max(1) / 64 * 64;
         if rows > 0 {

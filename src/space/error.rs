@@ -1,0 +1,62 @@
+#![forbid(unsafe_code)]
+//! What can be wrong with boxes, cells and lists.
+
+/// Why a tool of space refuses.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpaceError {
+    /// A side of a box.
+    #[error("axis {axis} of a box goes from {low} on and is {side} long: both must be finite, and the side above 0")]
+    Side {
+        /// Which axis, from 0.
+        axis: usize,
+        /// Where it begins.
+        low: f64,
+        /// Its length.
+        side: f64,
+    },
+    /// The width of cells.
+    #[error("cells of width {width}: it must be finite and above 0")]
+    Width {
+        /// The width.
+        width: f64,
+    },
+    /// The keys of a table are not in order.
+    #[error("row {row} has the key {key} after {before}: sort the table by its keys first (`System::sort_by`)")]
+    Unsorted {
+        /// The first row that is out of order.
+        row: usize,
+        /// Its key.
+        key: u32,
+        /// The key of the row before.
+        before: u32,
+    },
+    /// A key that no cell has.
+    #[error("row {row} has the key {key}, and there are {cells} cells: give it the key of the same grid")]
+    NoCell {
+        /// The row.
+        row: usize,
+        /// Its key.
+        key: u32,
+        /// Cells of the grid.
+        cells: usize,
+    },
+    /// A list of a fixed length is too short.
+    #[error("row {row} has {found} neighbours, and a list holds {room}: make the lists longer, or their reach shorter")]
+    TooMany {
+        /// The row.
+        row: usize,
+        /// Its neighbours.
+        found: usize,
+        /// What a list holds.
+        room: usize,
+    },
+    /// Two rows at one place have no direction between them.
+    #[error("rows {row} and {other} are at the same place: their force has no direction")]
+    SamePlace {
+        /// One.
+        row: usize,
+        /// The other.
+        other: usize,
+    },
+}

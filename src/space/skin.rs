@@ -1,0 +1,46 @@
+#![forbid(unsafe_code)]
+//! For how long a list of neighbours holds.
+
+use super::Real;
+use crate::simd::{WideKernel, wide};
+
+/// How much further than the cutoff lists reach. While nobody has moved more than half of it since they were made, every pair
+/// within the cutoff is in a list (L. Verlet, Physical Review 159, 98, 1967).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Skin<T>(pub T);
+
+impl<T: Real> Skin<T> {
+    /// Whether any of some particles has moved so far from where the lists were made that they must be made anew. True,
+    /// too, where a place is no number.
+    #[must_use]
+    pub fn is_used_up<const N: usize>(self, at: [&[T]; N], made_at: [&[T]; N]) -> bool {
+        wide(Moved { at, made_at, limit: T::from_f64(0.25) * self.0 * self.0 })
+    }
+}
+
+struct Moved<'a, T, const N: usize> {
+    at: [&'a [T]; N],
+    made_at: [&'a [T]; N],
+    limit: T,
+}
+
+impl<T: Real, const N: usize> WideKernel for Moved<'_, T, N> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run(self) -> bool {
+        let rows = self.at.iter().chain(&self.made_at).map(|column| column.len()).min().unwrap_or(0);
+        let (at, made_at) = (self.at.map(|column| &column[..rows]), self.made_at.map(|column| &column[..rows]));
+        let mut moved = 0u32;
+        for row in 0..rows {
+            let mut square = T::ZERO;
+            for axis in 0..N {
+                let d = at[axis][row] - made_at[axis][row];
+                square = square + d * d;
+            }
+            let stays = square <= self.limit;
+            moved |= u32::from(!stays);
+        }
+        moved != 0
+    }
+}
