@@ -40,6 +40,7 @@ pub(crate) fn parts<'py>(py: Python<'py>, layout: &Layout) -> LayoutParts<'py> {
         let storage = match component.storage {
             Storage::Table => "table",
             Storage::Toggle => "toggle",
+            Storage::Scratch => "scratch",
         };
         (component.name.clone(), storage, component.track_changes, fields(py, &component.fields))
     });

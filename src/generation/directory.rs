@@ -90,7 +90,7 @@ pub(crate) fn kind_code(kind: ColumnKind) -> (u8, u8, u16) {
 
 /// Appends the directory of these tables to `out`.
 pub(crate) fn encode(meta: &Meta, tables: &[Table], out: &mut Vec<u8>) {
-    let columns: usize = tables.iter().map(|table| table.columns.len()).sum();
+    let columns: usize = tables.iter().map(|table| table.published_columns().len()).sum();
     let components: usize = tables.iter().map(|table| table.shape.components.len()).sum();
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
@@ -108,11 +108,17 @@ pub(crate) fn encode(meta: &Meta, tables: &[Table], out: &mut Vec<u8>) {
             TableKind::Resources => 1,
             TableKind::Data => 2,
         };
-        let words =
-            [kind, table.shape.components.len() as u32, table.columns.len() as u32, table.rows, table.capacity, 0];
+        let words = [
+            kind,
+            table.shape.components.len() as u32,
+            table.published_columns().len() as u32,
+            table.rows,
+            table.capacity,
+            0,
+        ];
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
     }
-    for column in tables.iter().flat_map(|table| &table.columns) {
+    for column in tables.iter().flat_map(Table::published_columns) {
         let (kind, field, component) = kind_code(column.kind);
         out.extend_from_slice(&[kind, field]);
         out.extend_from_slice(&component.to_le_bytes());
@@ -258,7 +264,7 @@ impl Directory {
             let shape = match kind {
                 TableKind::Entities => Shape::entities(),
                 TableKind::Resources => Shape::resources(),
-                TableKind::Data => Shape::new(layout, &ids),
+                TableKind::Data => Shape::published(layout, &ids),
             };
             if shape.columns.len() != n_columns {
                 return Err(SnapshotError::directory("a table's columns are not its components'"));

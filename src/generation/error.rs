@@ -29,6 +29,12 @@ pub enum SnapshotError {
     /// Entities that contradict each other.
     #[error("the generation's entities are damaged: {0}")]
     Entities(String),
+    /// Values of a scratch component, which no generation has.
+    #[error("the values of component `{component}` are scratch: they are no part of a generation")]
+    Scratch {
+        /// The component.
+        component: String,
+    },
     /// No such component or field.
     #[error("there is no column `{name}`; the layout has {known}")]
     UnknownColumn {

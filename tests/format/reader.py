@@ -158,6 +158,7 @@ class Component:
     name: str
     toggle: bool
     tracked: bool
+    scratch: bool
     fields: list
 
 
@@ -207,7 +208,7 @@ def layout_of(data):
     layout = Layout(cursor.name(), [], [])
     for _ in range(components):
         name, flags = cursor.name(), cursor.unpack("B")
-        layout.components.append(Component(name, bool(flags & 1), bool(flags & 2), fields()))
+        layout.components.append(Component(name, bool(flags & 1), bool(flags & 2), bool(flags & 4), fields()))
     for _ in range(resources):
         layout.resources.append((cursor.name(), fields()))
     for _ in range(tables):
@@ -247,7 +248,7 @@ def columns_of(layout, table):
         return [Column(RESOURCES, 0, 0, 1)]
     columns = [Column(HANDLE, 0, 0, 8)]
     for c in table.components:
-        fields = layout.components[c].fields
+        fields = [] if layout.components[c].scratch else layout.components[c].fields
         columns += [Column(FIELD, i, c, f.bytes) for i, f in enumerate(fields)]
     columns += [Column(PRESENCE, 0, c, 0) for c in table.components if layout.components[c].toggle]
     for c in table.components:

@@ -181,10 +181,13 @@ fn docs(left: Duration) -> Outcome {
 
 /// Libraries, binaries and integration tests; benches only have to compile, which `lint` shows.
 fn tests(left: Duration) -> Outcome {
-    let words = format!(
-        "test --locked --workspace --lib --bins --tests --examples --no-fail-fast {TEST_PROFILE} \
-         --features hypostyle/fault-injection,hypostyle-cli/fault-injection"
-    );
+    const FEATURES: &str = "--features hypostyle/fault-injection,hypostyle-cli/fault-injection";
+    // a test runs the examples, as the programs that they are
+    let examples = plain(&format!("build --locked --workspace --examples {TEST_PROFILE} {FEATURES}"), left);
+    if !matches!(examples, Outcome::Passed(_)) {
+        return examples;
+    }
+    let words = format!("test --locked --workspace --lib --bins --tests --no-fail-fast {TEST_PROFILE} {FEATURES}");
     run(&mut cargo(&words), left).tests_outcome()
 }
 

@@ -59,10 +59,16 @@ class ComponentLayout:
 
     name: str
     #: ``table``: having it decides the entity's table. ``toggle``: one bit a row says who has it.
+    #: ``scratch``: as ``table``, but its values are in memory alone: snapshots have none of them.
     storage: str
     #: Whether the rows that the newest frame changed are known exactly.
     track_changes: bool
     fields: tuple[FieldLayout, ...]
+
+    @property
+    def published_fields(self) -> tuple[FieldLayout, ...]:
+        """The fields that snapshots have: none of a scratch component."""
+        return () if self.storage == "scratch" else self.fields
 
     def field(self, name: str) -> FieldLayout:
         """A field by name."""

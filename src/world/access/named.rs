@@ -112,7 +112,7 @@ impl World {
         let id = self.registry.component_named(component)?;
         let entry = &self.store.tables[table + FIRST_DATA as usize];
         let Some(slot) = entry.shape.slot(id) else { return Ok(Presence::None) };
-        if self.store.storage(id) == Storage::Table {
+        if self.store.storage(id) != Storage::Toggle {
             return Ok(Presence::All);
         }
         Ok(slot.presence.map_or(Presence::None, |column| {
