@@ -8,7 +8,7 @@ use crate::table::{FIRST_DATA, RESOURCES};
 use std::sync::Arc;
 
 use crate::Entity;
-use crate::layout::{FieldType, Storage};
+use crate::layout::{FieldType, Storage, did_you_mean};
 use crate::table::Presence;
 
 use super::bulk::find_field;
@@ -152,7 +152,10 @@ impl World {
 
     fn find_resource(&self, name: &str) -> Result<(usize, usize, usize), WorldError> {
         let layout = self.layout();
-        let unknown = || WorldError::UnknownResource { name: name.to_owned() };
+        let unknown = || {
+            let hint = did_you_mean(name, layout.resources().iter().map(|resource| resource.name.as_str()));
+            WorldError::UnknownResource { name: name.to_owned(), hint }
+        };
         let (index, declared) = layout.resource(name).ok_or_else(unknown)?;
         Ok((index, layout.resource_offset(index) as usize, declared.packed_bytes()))
     }
