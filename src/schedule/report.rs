@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! The result of a frame.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
