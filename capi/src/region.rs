@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "exports symbols, and follows the caller's pointers")]
 
 use std::ffi::c_char;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hypostyle::{Reader, RegionTarget, SharedReader};
@@ -10,14 +11,17 @@ use crate::handles::{REGIONS, Region};
 use crate::status::{Failure, guard, guard_value, hypostyle_status};
 use crate::text::{c_string, check, put, text};
 
-/// An open region: a simulation's shared memory, read-only.
+/// A reader of an open region: a simulation's shared memory, read-only.
 #[allow(non_camel_case_types)]
 pub struct hypostyle_reader {
     _opaque: [u8; 0],
 }
 
-/// How long a wait goes without looking whether the writer lives.
+/// How long a wait goes without looking whether the writer lives, the region is open, and nobody interrupts.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How often waits were interrupted.
+static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 
 /// The version of this library, as `major.minor.patch`.
 #[unsafe(no_mangle)]
@@ -26,8 +30,8 @@ pub extern "C" fn hypostyle_version() -> *const c_char {
     VERSION.as_ptr().cast()
 }
 
-/// Opens a region: a name, or a directory's path (anything with a `/` or a leading `.`). Its writer may live or not.
-/// It is closed with `hypostyle_close`.
+/// Opens a region: a name, or a directory's path (anything with a `/` or a leading `.`). Its writer may be live or
+/// not. Close it with `hypostyle_close`.
 ///
 /// # Safety
 /// `target` is null or zero-terminated, `region` null or writable. The region's writer keeps to the protocol: regions
@@ -53,7 +57,8 @@ pub unsafe extern "C" fn hypostyle_open(target: *const c_char, region: *mut *mut
     })
 }
 
-/// Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned.
+/// Closes a reader. Its snapshots stay pinned and valid until they are released. Waits of other threads on it end within
+/// a fraction of a second, with HYPOSTYLE_STATUS_CLOSED.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_close(region: *mut hypostyle_reader) -> hypostyle_status {
     guard(|| REGIONS.remove(region).map(drop))
@@ -65,7 +70,7 @@ pub extern "C" fn hypostyle_newest(region: *const hypostyle_reader) -> u64 {
     guard_value(0, || Ok(REGIONS.get(region)?.reader.newest()))
 }
 
-/// Whether a process writes the region at this moment.
+/// Whether the region has a live writer.
 ///
 /// # Safety
 /// `alive` is null or writable.
@@ -82,7 +87,9 @@ pub unsafe extern "C" fn hypostyle_is_alive(region: *const hypostyle_reader, ali
 
 /// Waits until a generation newer than `after` is published, and writes the newest one to `generation` (which may be
 /// null). It ends with HYPOSTYLE_STATUS_TIMEOUT after `timeout_seconds` (INFINITY: never), and with
-/// HYPOSTYLE_STATUS_WRITER_GONE as soon as nobody is there to publish one.
+/// HYPOSTYLE_STATUS_WRITER_GONE as soon as the region has no writer. Another thread ends the wait with `hypostyle_close`
+/// (HYPOSTYLE_STATUS_CLOSED), another thread or a signal handler with `hypostyle_interrupt`
+/// (HYPOSTYLE_STATUS_INTERRUPTED).
 ///
 /// # Safety
 /// `generation` is null or writable.
@@ -101,8 +108,18 @@ pub unsafe extern "C" fn hypostyle_wait(
             return Err(Failure::argument("timeout_seconds is negative or not a number"));
         }
         let timeout = Duration::try_from_secs_f64(timeout_seconds).unwrap_or(Duration::MAX);
-        let region = REGIONS.get(region)?;
-        let newest = wait(&region.reader, after, timeout)?;
+        let interrupts = INTERRUPTS.load(Ordering::Relaxed);
+        let opened = REGIONS.get(region)?;
+        let newest = wait(&opened.reader, after, timeout, || {
+            if REGIONS.get(region).is_err() {
+                let message = "the region was closed while it was waited for";
+                return Err(Failure::new(hypostyle_status::Closed, message));
+            }
+            if INTERRUPTS.load(Ordering::Relaxed) != interrupts {
+                return Err(Failure::new(hypostyle_status::Interrupted, "the wait was interrupted"));
+            }
+            Ok(())
+        })?;
         if !generation.is_null() {
             // SAFETY: checked, and the caller's duty.
             unsafe { put(generation, newest) };
@@ -111,13 +128,28 @@ pub unsafe extern "C" fn hypostyle_wait(
     })
 }
 
-fn wait(reader: &SharedReader, after: u64, timeout: Duration) -> Result<u64, Failure> {
+/// Ends every `hypostyle_wait` that is in progress in this process, within a fraction of a second. One that begins later
+/// is not ended: a program that is told to end by a signal sets a flag of its own too, and looks at it before it waits
+/// again. May be called from a signal handler.
+#[unsafe(no_mangle)]
+pub extern "C" fn hypostyle_interrupt() {
+    // nothing but an atomic: a handler may have stopped a thread anywhere
+    INTERRUPTS.fetch_add(1, Ordering::Relaxed);
+}
+
+fn wait(
+    reader: &SharedReader,
+    after: u64,
+    timeout: Duration,
+    go_on: impl Fn() -> Result<(), Failure>,
+) -> Result<u64, Failure> {
     let begun = Instant::now();
     loop {
         let left = timeout.saturating_sub(begun.elapsed());
         if let Some(newest) = reader.wait(after, left.min(LOOK)) {
             return Ok(newest);
         }
+        go_on()?;
         if !reader.is_alive()? {
             // Its last publication may have come in between.
             return reader.wait(after, Duration::ZERO).ok_or_else(|| {
@@ -133,14 +165,14 @@ fn wait(reader: &SharedReader, after: u64, timeout: Duration) -> Result<u64, Fai
     }
 }
 
-/// The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null where the region
+/// The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null if the region
 /// is not open. Valid until the region is closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_layout_toml(region: *const hypostyle_reader) -> *const c_char {
     guard_value(std::ptr::null(), || Ok(REGIONS.get(region)?.toml.as_ptr()))
 }
 
-/// How many columns the layout declares; 0 where the region is not open.
+/// Number of columns that the layout declares; 0 if the region is not open.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_column_count(region: *const hypostyle_reader) -> u32 {
     guard_value(0, || Ok(REGIONS.get(region)?.columns.len() as u32))

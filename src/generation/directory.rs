@@ -226,6 +226,8 @@ impl Directory {
         tables.truncate(table_count);
         tables.reserve(table_count - tables.len());
         let (mut columns_left, mut components_left) = (column_count, component_count);
+        // of the tables that are known no two have the same components
+        let mut all_known = true;
         for index in 0..table_count {
             let kind = match (head.u32()?, index) {
                 (0, 0) => TableKind::Entities,
@@ -256,10 +258,14 @@ impl Directory {
                 (known.rows, known.capacity) = (rows, capacity);
                 continue;
             }
+            all_known = false;
             let ids: Vec<u16> = (0..n_components).map(|_| components.u16()).collect::<Result<_, _>>()?;
             let ordered = ids.windows(2).all(|pair| pair[0] < pair[1]);
             if !ordered || ids.last().is_some_and(|id| usize::from(*id) >= layout.components().len()) {
                 return Err(SnapshotError::directory("a table's components are not the layout's, in order"));
+            }
+            if kind != TableKind::Data && n_components > 0 {
+                return Err(SnapshotError::directory("one of the engine's own tables has components"));
             }
             let shape = match kind {
                 TableKind::Entities => Shape::entities(),
@@ -282,6 +288,9 @@ impl Directory {
         }
         if columns_left > 0 || components_left > 0 || tables.len() < 2 {
             return Err(SnapshotError::directory("its counts do not add up"));
+        }
+        if !all_known && !super::check::components_differ(tables[2..].iter().map(|table| &*table.components)) {
+            return Err(SnapshotError::directory("two of its tables have the same components"));
         }
         // a row is an entity, and an entity has a slot
         let rows: u64 = tables[2..].iter().map(|table| u64::from(table.rows)).sum();

@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! What can go wrong with a snapshot.
 
-use crate::layout::{FieldType, LayoutError};
+use crate::layout::{FieldType, LayoutError, did_you_mean};
 use crate::region::RegionError;
 
 /// What can go wrong with a snapshot.
@@ -36,7 +36,7 @@ pub enum SnapshotError {
         component: String,
     },
     /// No such component or field.
-    #[error("there is no column `{name}`; the layout has {known}")]
+    #[error("there is no column `{name}`{}; the layout has {known}", did_you_mean(name, known.split(", ")))]
     UnknownColumn {
         /// What was asked for.
         name: String,
@@ -44,7 +44,7 @@ pub enum SnapshotError {
         known: String,
     },
     /// No such resource.
-    #[error("there is no resource `{name}`; the layout has {known}")]
+    #[error("there is no resource `{name}`{}; the layout has {known}", did_you_mean(name, known.split(", ")))]
     UnknownResource {
         /// What was asked for.
         name: String,

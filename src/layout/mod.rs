@@ -19,6 +19,7 @@ mod validate;
 
 pub use difference::{Difference, Part, PartKind};
 pub use error::{LayoutError, LayoutProblem};
+pub use nearest::did_you_mean;
 pub use parse::parse_bytes;
 
 use crate::limits::ARRAY_LEN_MAX;

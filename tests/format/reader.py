@@ -363,6 +363,13 @@ def region(path):
     return _directory(layout, layout_hash, directory, data, generation)
 
 
+def expect_own_components(tables):
+    """Each set of components has one table; the entity map and the resources have no components."""
+    expect(not any(table.components for table in tables[:2]), "one of the engine's own tables has components")
+    sets = [tuple(table.components) for table in tables[2:]]
+    expect(len(set(sets)) == len(sets), "two tables have the same components")
+
+
 def _directory(layout, layout_hash, directory, data, generation):
     cursor = Cursor(directory)
     magic, version, count, number, frame, time, its_hash = cursor.unpack("8sIIQQdQ")
@@ -395,6 +402,7 @@ def _directory(layout, layout_hash, directory, data, generation):
         tables.append(table)
     taken.sort()
     expect(all(a[1] <= b[0] for a, b in zip(taken, taken[1:])), "two extents overlap")
+    expect_own_components(tables)
     return State(layout, generation, frame, time, tables)
 
 
@@ -467,6 +475,7 @@ def _tables(cursor, layout, end):
         tables.append(Table(kind, rows, capacity, [cursor.unpack("H") for _ in range(n)]))
         expect(all(c < len(layout.components) for c in tables[-1].components), "a component is unknown")
         tables[-1].columns = columns_of(layout, tables[-1])
+    expect_own_components(tables)
     return tables
 
 

@@ -8,6 +8,7 @@ from typing import Any, Iterator, Mapping, Union
 
 import numpy as np
 
+from . import _native
 from .errors import LayoutError, NameCollisionWarning, UnknownNameError
 
 __all__ = ["ComponentLayout", "FieldLayout", "Layout", "ResourceLayout"]
@@ -173,7 +174,7 @@ def warn_of_names(layout: Layout) -> None:
 
 def _unknown(what: str, name: str, known: Union[Mapping[str, Any], list[str]]) -> str:
     names = ", ".join(known) or "none"
-    return f"there is no {what} `{name}`; there are: {names}"
+    return f"there is no {what} `{name}`{_native.did_you_mean(str(name), list(known))}; there are: {names}"
 
 
 def layout_of(parts: tuple[Any, ...]) -> Layout:

@@ -66,7 +66,7 @@ class World:
 
     @classmethod
     def resume(cls, region: Union[str, os.PathLike[str]], *, keep_region: bool = False) -> World:
-        """Takes over a region whose writer is gone, and goes on from its newest generation."""
+        """Resumes a region whose writer has exited, from its newest generation."""
         check_not_reading("a region is resumed")
         world = cls._of(_native.World.resume(_target(region), keep_region))
         warn_of_names(world.layout)
@@ -80,7 +80,7 @@ class World:
         *,
         keep_region: bool = False,
     ) -> World:
-        """A world that goes on, bit for bit, from a checkpoint (``"run.checkpoint"``) or from a frame of a journal
+        """A world that continues, bit for bit, from a checkpoint (``"run.checkpoint"``) or from a frame of a journal
         (``"history@12"``; without a frame its last)."""
         if region is not None:
             check_not_reading("a world is made in a region")
@@ -148,10 +148,7 @@ class World:
         count = count_of(self.layout, components, _count(self.layout, values) if count is None else count)
         # before anything is made of that length
         self._native.reserve(count, list(components))
-        columns = []
-        for name, array in values.items():
-            columns.append((name, _broadcast(name, array, (count, *self.layout.field(name).shape)).tobytes()))
-        return np.frombuffer(self._native.spawn(count, list(components), columns), np.uint64)
+        return np.frombuffer(self._native.spawn(count, list(components), self._columns(count, values)), np.uint64)
 
     def set(self, entities: npt.ArrayLike, name: str, values: Any) -> None:
         """Sets a field, ``"position.x"``, of entities that have its component; or several fields, by a mapping.
@@ -167,13 +164,33 @@ class World:
             given = {name: fit(name, values, self.layout.field(name))}
         else:
             given = _values(self.layout, {name: values})
-        columns = []
-        for each, array in given.items():
-            columns.append((each, _broadcast(each, array, (len(handles), *self.layout.field(each).shape)).tobytes()))
-        self._native.set(handles.tobytes(), columns)
+        self._native.set(handles.tobytes(), self._columns(len(handles), given))
+
+    def add(self, entities: npt.ArrayLike, component: str, values: Optional[Mapping[str, Any]] = None) -> None:
+        """Gives entities a component, or sets it where present. Fields that are left out have the layout's defaults.
+
+        >>> world.add(handles, "heat", {"degrees": temperatures})
+
+        Values are one for each entity, or one for all of them. All of it happens or nothing: every entity must live
+        (:class:`AbsentError`), every value must fit (:class:`FieldValueError`), and the world must have room
+        (:class:`NoSpaceError`).
+        """
+        handles = handles_of(entities)
+        given = _values(self.layout, {component: {} if values is None else values})
+        self._native.add(handles.tobytes(), component, self._columns(len(handles), given))
+
+    def remove(self, entities: npt.ArrayLike, component: str) -> int:
+        """Takes a component from entities, and returns how many had it. Every entity must live, else nothing happens."""
+        self.layout.component(component)
+        return self._native.remove(handles_of(entities).tobytes(), component)
+
+    def _columns(self, count: int, given: Mapping[str, Array]) -> list[tuple[str, bytes]]:
+        """The bytes of values, by whole name: one value for each of so many entities."""
+        shape = lambda name: (count, *self.layout.field(name).shape)
+        return [(name, _broadcast(name, array, shape(name)).tobytes()) for name, array in given.items()]
 
     def despawn(self, entities: npt.ArrayLike) -> None:
-        """Ends the lives of entities. All of them must live, else nothing happens."""
+        """Despawns entities. All of them must be alive; otherwise nothing changes."""
         self._native.despawn(np.unique(handles_of(entities)).tobytes())
 
     def __contains__(self, entity: int) -> bool:
@@ -197,7 +214,7 @@ class World:
         self._native.set_resource(name, _pack(declared, self._native.resource(name), fields))
 
     def add_system(self, added: AnySystem) -> AnySystem:
-        """Adds a system that :meth:`step` runs, in this process. :class:`Simulation` is for more than that."""
+        """Adds a system that :meth:`step` runs in this process. For workers and plans use :class:`Simulation`."""
         if isinstance(added, System):
             for component in (*added.reads, *added.writes, *added.with_, *added.without):
                 self.layout.component(component)
@@ -240,7 +257,7 @@ class World:
         self._own = self._simulation = None
 
     def publish(self) -> int:
-        """Publishes the world as it is, and returns the generation's number.
+        """Publishes the current state of the world, and returns the generation's number.
 
         Raises :class:`NotPublishedError` where readers hold the memory that it needs; the message names them.
         """
@@ -251,7 +268,7 @@ class World:
         return Snapshot(self._native.pin(), self._layout)
 
     def close(self) -> None:
-        """Closes the world, and removes its region unless it is to be kept. Snapshots stay as they are."""
+        """Closes the world, and removes its region unless ``keep_region`` was given. Snapshots stay valid."""
         self._native.close()
 
     def __enter__(self) -> World:

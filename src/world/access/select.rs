@@ -1,5 +1,5 @@
-//! Queries on the world itself, between frames: looking, changing values, and structural change of everything that
-//! matches. Where a query matches whole tables, structural change relabels tables and moves no row.
+//! Queries on the world itself, between frames: reading, changing values, and structural changes of all matching
+//! entities. Where a query matches whole tables, structural change relabels tables and moves no row.
 #![forbid(unsafe_code)]
 
 use crate::component::Component;
@@ -8,6 +8,7 @@ use crate::table::{Column, ENTITIES, Item};
 use crate::{Entity, limits::JOB_ROWS};
 
 use super::bundle::RegistryRef;
+use super::compare::Compared;
 use super::query::{Query, QueryPlan, mask_runs, matches};
 use crate::world::World;
 use crate::world::error::WorldError;
@@ -16,13 +17,13 @@ use crate::world::error::WorldError;
 type Runs = Vec<(u32, u32)>;
 
 /// A table's matching rows.
-struct Selection {
-    table: u32,
-    runs: Runs,
+pub(super) struct Selection {
+    pub(super) table: u32,
+    pub(super) runs: Runs,
 }
 
 impl Selection {
-    fn rows(&self) -> u64 {
+    pub(super) fn rows(&self) -> u64 {
         self.runs.iter().map(|(start, end)| u64::from(end - start)).sum()
     }
 
@@ -74,8 +75,8 @@ impl World {
         self.layout().components()[usize::from(component)].fields[usize::from(field)].ty
     }
 
-    /// Looks at everything that matches, a chunk at a time: rows of one table, in order, without those that a toggle leaves
-    /// out.
+    /// Calls `f` once per chunk of matching rows, table by table. A chunk holds rows of one table, in order. For one row at
+    /// a time use [`World::for_each`].
     ///
     /// ```
     /// use hypostyle::{Component, Read, World};
@@ -102,24 +103,24 @@ impl World {
         Ok(())
     }
 
-    /// Changes values of everything that matches, a chunk at a time: rows of one table, in order, without those that a
-    /// toggle leaves out. A panic of `f` goes through; what `f` had written until then stays written, all other values
-    /// are as they were, and all rows that the query writes count as changed.
+    /// Calls `f` once per chunk of matching rows, table by table, to change values. A chunk holds rows of one table, in
+    /// order. For one row at a time use [`World::for_each_mut`]. Rows of tracked components whose values differ afterwards
+    /// count as changed. If `f` panics, the panic is passed on: values that `f` wrote before it stay written, all others are
+    /// unchanged.
     ///
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
     pub fn query_mut<Q: Query>(&mut self, f: impl FnMut(&[Entity], Q::Item<'_>)) -> Result<(), WorldError> {
         self.check_maker()?;
         let prepared = self.prepared::<Q>()?;
-        let done = self.secure_matches(&prepared);
-        if done.is_ok() {
-            self.visit::<Q>(&prepared, f);
-        }
+        let secured = self.secure_matches(&prepared).and_then(|written| Compared::new(self, &written));
+        // the rows that `f` changes are marked where `compared` ends, as it does where `f` panics
+        let done = secured.map(|compared| compared.world.visit::<Q>(&prepared, f));
         self.queries.put::<Q>(prepared);
         done
     }
 
-    /// How many entities match.
+    /// Number of matching entities.
     ///
     /// # Errors
     /// An unknown component.
@@ -128,7 +129,7 @@ impl World {
         Ok(self.select(&plan).iter().flat_map(|s| &s.runs).map(|(start, end)| u64::from(end - start)).sum())
     }
 
-    /// Ends the lives of everything that matches; how many that were. Tables that become empty take no memory for it.
+    /// Despawns every matching entity, and returns how many there were.
     ///
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
@@ -168,8 +169,7 @@ impl World {
         Ok(())
     }
 
-    /// Gives everything that matches a component with this value, or sets it where present; how many entities that
-    /// were.
+    /// Adds the component to every matching entity, or sets it if the entity has it, and returns how many matched.
     ///
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
@@ -180,13 +180,23 @@ impl World {
         let mut packed = vec![0; C::PACKED_BYTES];
         value.pack(&mut packed);
         let selections = self.select(&plan);
+        self.add_selected(selections, component, &packed)
+    }
+
+    /// Gives selected rows a component with this value, or sets it where present; how many rows that were.
+    pub(super) fn add_selected(
+        &mut self,
+        selections: Vec<Selection>,
+        component: u16,
+        packed: &[u8],
+    ) -> Result<u64, WorldError> {
+        let toggle = self.store.storage(component) == Storage::Toggle;
         let has = |world: &World, selection: &Selection| {
-            C::STORAGE == Storage::Toggle
-                || world.store.tables[selection.table as usize].shape.slot(component).is_some()
+            toggle || world.store.tables[selection.table as usize].shape.slot(component).is_some()
         };
         let (staying, leaving): (Vec<_>, Vec<_>) = selections.into_iter().partition(|s| has(self, s));
         for selection in &staying {
-            if C::STORAGE == Storage::Toggle {
+            if toggle {
                 self.store.attach_toggle(selection.table, component)?;
             }
             self.store.secure_component(selection.table, component)?;
@@ -205,13 +215,13 @@ impl World {
             };
             for (start, end) in runs {
                 count += u64::from(end - start);
-                self.fill(table, component, start, end - start, &packed)?;
+                self.fill(table, component, start, end - start, packed)?;
             }
         }
         Ok(count)
     }
 
-    /// Takes a component from everything that matches; how many entities had it.
+    /// Removes the component from every matching entity, and returns how many had it.
     ///
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
@@ -221,8 +231,13 @@ impl World {
         let mut plan = self.plan_of::<Q>()?;
         plan.all.push(component);
         let selections = self.select(&plan);
+        self.remove_selected(selections, component)
+    }
+
+    /// Takes a component from selected rows, which have it; how many those were.
+    pub(super) fn remove_selected(&mut self, selections: Vec<Selection>, component: u16) -> Result<u64, WorldError> {
         let count = selections.iter().map(Selection::rows).sum();
-        if C::STORAGE == Storage::Toggle {
+        if self.store.storage(component) == Storage::Toggle {
             for selection in &selections {
                 self.store.secure_component(selection.table, component)?;
             }
