@@ -8,7 +8,9 @@ use std::io::Write;
 
 use hypostyle::checkpoint::CheckpointError;
 use hypostyle::journal::JournalError;
-use hypostyle::{InputError, LayoutError, PoolError, RegionError, ScheduleError, SnapshotError, StepError, WorldError};
+use hypostyle::{
+    InputError, LayoutError, PoolError, RegionError, RegionTarget, ScheduleError, SnapshotError, StepError, WorldError,
+};
 
 use crate::scenes::SceneError;
 
@@ -62,11 +64,7 @@ impl Failure {
         let mut code = None;
         let mut message = error.to_string();
         let mut next = Some(error);
-        let mut similar = None;
         while let Some(cause) = next {
-            if let Some(RegionError::NotFound { target }) = cause.downcast_ref() {
-                similar = target.similar();
-            }
             code = code.or_else(|| code_of(cause));
             let text = cause.to_string();
             if !message.contains(&text) {
@@ -79,7 +77,7 @@ impl Failure {
             return Failure::told(0);
         }
         if code == NOT_FOUND && message.starts_with("there is no region") {
-            if let Some(name) = similar {
+            if let Some(name) = similar(&message) {
                 message = format!("{message} (did you mean `{name}`?)");
             }
             message.push_str("; `hypostyle list` shows those there are");
@@ -107,6 +105,12 @@ impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
         Failure::of(&error)
     }
+}
+
+/// The region that may have been meant where there is none of the name in this message.
+fn similar(message: &str) -> Option<String> {
+    let name = message.strip_prefix("there is no region ")?.split([' ', ':', ';']).next()?;
+    name.parse::<RegionTarget>().ok()?.similar()
 }
 
 fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
