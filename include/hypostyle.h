@@ -80,6 +80,14 @@ typedef enum hypostyle_status {
      * A fault of this library. Nothing is broken that the caller could see.
      */
     HYPOSTYLE_STATUS_INTERNAL = 11,
+    /**
+     * Another thread closed the region while this one waited.
+     */
+    HYPOSTYLE_STATUS_CLOSED = 12,
+    /**
+     * `hypostyle_interrupt` was called while this thread waited.
+     */
+    HYPOSTYLE_STATUS_INTERRUPTED = 13,
 } hypostyle_status;
 
 /**
@@ -199,7 +207,8 @@ const char *hypostyle_version(void);
 enum hypostyle_status hypostyle_open(const char *target, struct hypostyle_reader **region);
 
 /**
- * Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned.
+ * Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned. Waits of other threads on it end
+ * within a fraction of a second, with HYPOSTYLE_STATUS_CLOSED.
  */
 enum hypostyle_status hypostyle_close(struct hypostyle_reader *region);
 
@@ -219,7 +228,9 @@ enum hypostyle_status hypostyle_is_alive(const struct hypostyle_reader *region, 
 /**
  * Waits until a generation newer than `after` is published, and writes the newest one to `generation` (which may be
  * null). It ends with HYPOSTYLE_STATUS_TIMEOUT after `timeout_seconds` (INFINITY: never), and with
- * HYPOSTYLE_STATUS_WRITER_GONE as soon as nobody is there to publish one.
+ * HYPOSTYLE_STATUS_WRITER_GONE as soon as nobody is there to publish one. Another thread ends it by `hypostyle_close`
+ * (HYPOSTYLE_STATUS_CLOSED), another thread or a signal handler by `hypostyle_interrupt`
+ * (HYPOSTYLE_STATUS_INTERRUPTED).
  *
  * # Safety
  * `generation` is null or writable.
@@ -228,6 +239,13 @@ enum hypostyle_status hypostyle_wait(const struct hypostyle_reader *region,
                                      uint64_t after,
                                      double timeout_seconds,
                                      uint64_t *generation);
+
+/**
+ * Ends every `hypostyle_wait` that is in progress in this process, within a fraction of a second. One that begins later
+ * is not ended: a program that is told to end by a signal sets a flag of its own too, and looks at it before it waits
+ * again. May be called from a signal handler.
+ */
+void hypostyle_interrupt(void);
 
 /**
  * The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null where the region

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Accumulating patches: what a system declares of them, and what a job joins before it makes patches of it.
 //!
 //! Deposits on one target that come near each other in a job are joined in the job ([`Combiner`]), so that a target
 //! which all rows hit costs no patch each. What is joined where follows from the job's deposits alone.
+#![forbid(unsafe_code)]
 
 use crate::component::Entity;
 use crate::join::{FieldJoin, FieldRule};

@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! How two values become one: sums, minima, maxima and bits, typed or packed.
 //!
 //! Reductions and accumulating patches join by these and by nothing else, so that a sum has the same bits everywhere.
+#![forbid(unsafe_code)]
 
 use crate::component::Field;
 use crate::layout::{FieldType, ScalarType};

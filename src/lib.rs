@@ -31,6 +31,7 @@
 //!
 //! The modules below stand in floors: each imports those above it only.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     // such builds make the standard library anew, which takes a nightly compiler anyway
     all(target_arch = "wasm32", target_feature = "atomics"),

@@ -1,6 +1,6 @@
-#![forbid(unsafe_code)]
 //! Tests that measure their whole process (its memory, its descriptors) run in one of their own: what other tests do
 //! in other threads is not theirs.
+#![forbid(unsafe_code)]
 
 /// Set in the process that runs a single test.
 const ALONE: &str = "HYPOSTYLE_TEST_ALONE";

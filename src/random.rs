@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! Random numbers by counter: a number is a function of seed, frame, system and entity, and of nothing else.
 //!
 //! The generator is Philox4x32-10 of J. K. Salmon, M. A. Moraes, R. O. Dror and D. E. Shaw, "Parallel random numbers: as
@@ -11,6 +10,7 @@
 //!   `iteration` its pass in a loop;
 //! - a row's numbers are the blocks with that key and counter `(block, 0, index, generation)` of its entity, block by block,
 //!   each its four words in order.
+#![forbid(unsafe_code)]
 
 use crate::component::Entity;
 

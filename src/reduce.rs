@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! Reductions: many rows become one value, whose bits depend on the rows alone.
 //!
 //! A job joins what its rows give in row order; what the jobs came to is joined by one tree over the jobs in their
@@ -6,6 +5,7 @@
 //! follows from the number of jobs and from nothing else.
 //!
 //! This file knows values, packed or typed, and never who computed them.
+#![forbid(unsafe_code)]
 
 use crate::component::Resource;
 use crate::join::{FieldJoin, FieldRule};

@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! What one row of a column can hold: scalars, and fixed arrays of them.
 //!
 //! It never knows a component or a column: those stand on it.
+#![forbid(unsafe_code)]
 
 use bytemuck::Pod;
 

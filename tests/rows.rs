@@ -317,3 +317,75 @@ fn values_that_do_not_change_touch_no_column() {
     named.dedup();
     assert_eq!(named, ["position.x"]);
 }
+
+/// A declared write is no change: rows of tracked components have changed where their bytes differ, whichever door wrote
+/// them, and also where the visitor panics half-way.
+#[test]
+fn rows_that_a_query_does_not_write_have_not_changed() {
+    #[derive(Component, Clone, Copy)]
+    #[component(track_changes)]
+    struct Heat {
+        degrees: f64,
+        limit: [i32; 3],
+    }
+    #[derive(Component, Clone, Copy)]
+    #[component(storage = "toggle", track_changes)]
+    struct Lit {
+        colour: u8,
+    }
+    let mut world = World::builder().component::<Heat>().component::<Lit>().build().unwrap();
+    let all = world.spawn_batch((0..3000).map(|i| Heat { degrees: f64::from(i), limit: [0; 3] })).unwrap();
+    for entity in all.iter().step_by(3) {
+        world.add(*entity, Lit { colour: 1 }).unwrap();
+    }
+    world.publish().unwrap();
+    let settle = |world: &mut World| {
+        for _ in 0..2 {
+            world.begin_frame().unwrap();
+            world.end_frame(0.5);
+        }
+        world.publish().unwrap();
+        assert_eq!(world.count::<Changed<Heat>>().unwrap() + world.count::<Changed<Lit>>().unwrap(), 0);
+    };
+    let changed = |world: &World| {
+        let mut rows = Vec::new();
+        world.query::<(Entities, Changed<Heat>)>(|entities, _| rows.extend_from_slice(entities)).unwrap();
+        rows
+    };
+    settle(&mut world);
+    world.query_mut::<(Write<Heat>, Write<Lit>)>(|_, _| {}).unwrap();
+    world.query_mut::<Write<Heat>>(|_, mut heat| heat.degrees.map(|degrees| degrees)).unwrap();
+    world.for_each_mut::<Write<Heat>>(|_, _| {}).unwrap();
+    world.query_one_mut::<Write<Heat>>(all[5], |_| {}).unwrap();
+    assert_eq!(
+        world.count::<Changed<Heat>>().unwrap() + world.count::<Changed<Lit>>().unwrap(),
+        0,
+        "nothing was written"
+    );
+
+    world
+        .query_mut::<Write<Heat>>(|entities, mut heat| {
+            let of = |wanted: Entity| entities.iter().position(|entity| *entity == wanted);
+            heat.degrees[of(all[70]).unwrap()] = -1.0;
+            heat.limit[of(all[2999]).unwrap()][2] = 7;
+        })
+        .unwrap();
+    world.query_one_mut::<Write<Heat>>(all[130], |heat| heat.limit[0] = 9).unwrap();
+    assert_eq!(changed(&world), [all[70], all[130], all[2999]]);
+
+    settle(&mut world);
+    // short pieces, which are gathered, and a panic in the midst of them
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        world.query_mut::<(Write<Heat>, Write<Lit>)>(|entities, (mut heat, mut lit)| {
+            let place = entities.iter().position(|entity| *entity == all[9]).unwrap();
+            heat.degrees[place] = 0.5;
+            lit.colour[place + 1] = 2;
+            panic!("as it should");
+        })
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(changed(&world), [all[9]]);
+    let mut lit = Vec::new();
+    world.query::<(Entities, Changed<Lit>)>(|entities, _| lit.extend_from_slice(entities)).unwrap();
+    assert_eq!(lit, [all[12]]);
+}

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "exports symbols, and follows the caller's pointers")]
 
 use std::ffi::c_char;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hypostyle::{Reader, RegionTarget, SharedReader};
@@ -16,8 +17,11 @@ pub struct hypostyle_reader {
     _opaque: [u8; 0],
 }
 
-/// How long a wait goes without looking whether the writer lives.
+/// How long a wait goes without looking whether the writer lives, the region is open, and nobody interrupts.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How often waits were interrupted.
+static INTERRUPTS: AtomicU64 = AtomicU64::new(0);
 
 /// The version of this library, as `major.minor.patch`.
 #[unsafe(no_mangle)]
@@ -53,7 +57,8 @@ pub unsafe extern "C" fn hypostyle_open(target: *const c_char, region: *mut *mut
     })
 }
 
-/// Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned.
+/// Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned. Waits of other threads on it end
+/// within a fraction of a second, with HYPOSTYLE_STATUS_CLOSED.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_close(region: *mut hypostyle_reader) -> hypostyle_status {
     guard(|| REGIONS.remove(region).map(drop))
@@ -82,7 +87,9 @@ pub unsafe extern "C" fn hypostyle_is_alive(region: *const hypostyle_reader, ali
 
 /// Waits until a generation newer than `after` is published, and writes the newest one to `generation` (which may be
 /// null). It ends with HYPOSTYLE_STATUS_TIMEOUT after `timeout_seconds` (INFINITY: never), and with
-/// HYPOSTYLE_STATUS_WRITER_GONE as soon as nobody is there to publish one.
+/// HYPOSTYLE_STATUS_WRITER_GONE as soon as nobody is there to publish one. Another thread ends it by `hypostyle_close`
+/// (HYPOSTYLE_STATUS_CLOSED), another thread or a signal handler by `hypostyle_interrupt`
+/// (HYPOSTYLE_STATUS_INTERRUPTED).
 ///
 /// # Safety
 /// `generation` is null or writable.
@@ -101,8 +108,18 @@ pub unsafe extern "C" fn hypostyle_wait(
             return Err(Failure::argument("timeout_seconds is negative or not a number"));
         }
         let timeout = Duration::try_from_secs_f64(timeout_seconds).unwrap_or(Duration::MAX);
-        let region = REGIONS.get(region)?;
-        let newest = wait(&region.reader, after, timeout)?;
+        let interrupts = INTERRUPTS.load(Ordering::Relaxed);
+        let opened = REGIONS.get(region)?;
+        let newest = wait(&opened.reader, after, timeout, || {
+            if REGIONS.get(region).is_err() {
+                let message = "the region was closed while it was waited for";
+                return Err(Failure::new(hypostyle_status::Closed, message));
+            }
+            if INTERRUPTS.load(Ordering::Relaxed) != interrupts {
+                return Err(Failure::new(hypostyle_status::Interrupted, "the wait was interrupted"));
+            }
+            Ok(())
+        })?;
         if !generation.is_null() {
             // SAFETY: checked, and the caller's duty.
             unsafe { put(generation, newest) };
@@ -111,13 +128,28 @@ pub unsafe extern "C" fn hypostyle_wait(
     })
 }
 
-fn wait(reader: &SharedReader, after: u64, timeout: Duration) -> Result<u64, Failure> {
+/// Ends every `hypostyle_wait` that is in progress in this process, within a fraction of a second. One that begins later
+/// is not ended: a program that is told to end by a signal sets a flag of its own too, and looks at it before it waits
+/// again. May be called from a signal handler.
+#[unsafe(no_mangle)]
+pub extern "C" fn hypostyle_interrupt() {
+    // nothing but an atomic: a handler may have stopped a thread anywhere
+    INTERRUPTS.fetch_add(1, Ordering::Relaxed);
+}
+
+fn wait(
+    reader: &SharedReader,
+    after: u64,
+    timeout: Duration,
+    go_on: impl Fn() -> Result<(), Failure>,
+) -> Result<u64, Failure> {
     let begun = Instant::now();
     loop {
         let left = timeout.saturating_sub(begun.elapsed());
         if let Some(newest) = reader.wait(after, left.min(LOOK)) {
             return Ok(newest);
         }
+        go_on()?;
         if !reader.is_alive()? {
             // Its last publication may have come in between.
             return reader.wait(after, Duration::ZERO).ok_or_else(|| {

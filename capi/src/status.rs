@@ -36,6 +36,10 @@ pub enum hypostyle_status {
     System = 10,
     /// A fault of this library. Nothing is broken that the caller could see.
     Internal = 11,
+    /// Another thread closed the region while this one waited.
+    Closed = 12,
+    /// `hypostyle_interrupt` was called while this thread waited.
+    Interrupted = 13,
 }
 
 /// A failure on its way out.

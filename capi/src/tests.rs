@@ -284,3 +284,47 @@ fn a_wait_ends_when_the_writer_does() {
     assert_eq!(unsafe { hypostyle_release(snapshot) }, Status::Ok);
     assert_eq!(hypostyle_close(region), Status::Ok);
 }
+
+/// What a wait without end came to, once `end` was called from another thread: again and again, as the wait may not
+/// have begun at first.
+fn ended_by(region: *const hypostyle_reader, mut end: impl FnMut()) -> (Status, String) {
+    let (send, receive) = std::sync::mpsc::channel();
+    let handle = region.addr();
+    std::thread::spawn(move || {
+        let region = std::ptr::without_provenance::<hypostyle_reader>(handle);
+        // SAFETY: no output.
+        let status = unsafe { hypostyle_wait(region, 1, f64::INFINITY, null_mut()) };
+        send.send((status, error())).expect("the test listens");
+    });
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        end();
+        if let Ok(ended) = receive.recv_timeout(std::time::Duration::from_secs(1)) {
+            return ended;
+        }
+    }
+    panic!("the wait goes on")
+}
+
+#[test]
+fn a_wait_is_ended_from_another_thread() {
+    let (mut world, name) = world("ended");
+    world.publish().expect("published");
+    let region = open(&name);
+    let interrupted = ended_by(region, || hypostyle_interrupt());
+    assert_eq!(interrupted, (Status::Interrupted, "the wait was interrupted".to_owned()));
+    assert_eq!(hypostyle_newest(region), 1, "it is open");
+    assert_eq!(hypostyle_close(region), Status::Ok);
+    for _ in 0..10 {
+        let region = open(&name);
+        let (status, message) = ended_by(region, || {
+            let _ = hypostyle_close(region);
+        });
+        // a thread that comes too late finds it closed
+        if status != Status::BadArgument {
+            assert_eq!((status, &*message), (Status::Closed, "the region was closed while it was waited for"));
+            return;
+        }
+    }
+    panic!("no thread waited in time");
+}

@@ -62,7 +62,11 @@ impl Failure {
         let mut code = None;
         let mut message = error.to_string();
         let mut next = Some(error);
+        let mut similar = None;
         while let Some(cause) = next {
+            if let Some(RegionError::NotFound { target }) = cause.downcast_ref() {
+                similar = target.similar();
+            }
             code = code.or_else(|| code_of(cause));
             let text = cause.to_string();
             if !message.contains(&text) {
@@ -75,6 +79,9 @@ impl Failure {
             return Failure::told(0);
         }
         if code == NOT_FOUND && message.starts_with("there is no region") {
+            if let Some(name) = similar {
+                message = format!("{message} (did you mean `{name}`?)");
+            }
             message.push_str("; `hypostyle list` shows those there are");
         }
         Failure::new(code, message)

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Tables and lines that fit into their area on a terminal.
 //!
 //! Invariant: no number loses a digit. A column that has no room is left out whole, the least important one first; a
 //! text that is cut ends with `…`.
+#![forbid(unsafe_code)]
 
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Modifier, Style};

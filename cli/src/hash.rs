@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! `hash REGION|FILE`: the newest generation's logical content as one number, the same as `run --print-hash` prints.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 

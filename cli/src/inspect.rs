@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! `inspect REGION|FILE`: all that can be told of a region without stopping its writer, or of a checkpoint.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 

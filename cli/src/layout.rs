@@ -61,6 +61,7 @@ fn put_layout(file: &str, layout: &Layout, out: &mut dyn Write) -> Outcome {
         let storage = match (component.storage, component.track_changes) {
             (Storage::Table, false) => "table",
             (Storage::Table, true) => "table, tracked",
+            (Storage::Scratch, _) => "scratch",
             (Storage::Toggle, false) => "toggle",
             (Storage::Toggle, true) => "toggle, tracked",
         };
@@ -90,7 +91,11 @@ pub(crate) fn layout_json(layout: &Layout) -> Value {
     let components = layout.components().iter().map(|component| {
         json!({
             "name": component.name,
-            "storage": if component.storage == Storage::Toggle { "toggle" } else { "table" },
+            "storage": match component.storage {
+                Storage::Table => "table",
+                Storage::Toggle => "toggle",
+                Storage::Scratch => "scratch",
+            },
             "track_changes": component.track_changes,
             "bytes": component.packed_bytes(),
             "fields": fields_json(&component.fields),

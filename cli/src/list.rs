@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! `list`: regions, and how they are doing.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What a run measures: frame times in fixed memory, patches, entities.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 

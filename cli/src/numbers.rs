@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Numbers on the command line: counts and bytes as people write them.
 //!
 //! `5000`, `5_000`, `5e3` and `5k` are the same count; `65536`, `64k` and `64KiB` the same number of bytes. What is
 //! no whole number is refused: nothing is rounded.
+#![forbid(unsafe_code)]
 
 /// Powers of ten that a count may end with.
 const DECIMAL: [(&str, u128); 4] = [("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("T", 1_000_000_000_000)];

@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Frames between the checkpoints of a run: the same systems on the same state, again.
 //!
 //! What `run` does follows from the scene, its entities, its seed and the number of frames alone, and checkpoints keep
 //! all of these. So any frame can be had from the newest checkpoint before it, or from the scene's beginning, at the cost
 //! of running the frames between.
+#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 

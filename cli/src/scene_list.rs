@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use hypostyle::layout::did_you_mean;
 use serde_json::json;
 
 use crate::failure::Outcome;
@@ -17,7 +18,8 @@ use crate::{put_json, text};
 pub(crate) fn parse(name: &str) -> Result<&'static dyn Scene, String> {
     scenes::find(name).ok_or_else(|| {
         let known: Vec<_> = scenes::all().iter().map(|scene| scene.name()).collect();
-        format!("there is no such scene; there are {}", known.join(", "))
+        let hint = did_you_mean(name, known.iter().copied());
+        format!("there is no such scene{hint}; there are {}", known.join(", "))
     })
 }
 

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! The options that only one scene has, as options of the commands that take a scene.
 //!
 //! All scenes' options are declared on the command line, under a heading of their own; those of another scene than the
 //! chosen one are refused with the scene that has them.
+#![forbid(unsafe_code)]
 
 use clap::{Arg, ArgMatches, Command};
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! `run --series FILE`: what a scene observes, every so many frames, as a CSV file for plots.
+#![forbid(unsafe_code)]
 
 use std::error::Error;
 use std::fs::File;

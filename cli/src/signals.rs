@@ -1,12 +1,14 @@
-#![forbid(unsafe_code)]
 //! Ctrl-C and its like: a flag that is looked at between frames; the second time the process ends at once.
 //!
 //! Invariant: a signal that was ignored when the process began stays ignored: `nohup` and shells that start something in
 //! the background mean it.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use crossbeam_utils::sync::{Parker, Unparker};
 
 /// How often who watches looks at the flag.
 const LOOK: Duration = Duration::from_millis(20);
@@ -46,15 +48,18 @@ impl Stop {
     /// than `grace`, `clear_up` is called, on another thread, and the process ends.
     pub(crate) fn over<T>(&self, grace: Duration, clear_up: impl FnOnce() + Send, work: impl FnOnce() -> T) -> T {
         let done = AtomicBool::new(false);
+        let parker = Parker::new();
+        let watcher = parker.unparker().clone();
         std::thread::scope(|scope| {
-            let watcher = scope.spawn(|| {
+            scope.spawn(|| {
+                let parker = parker;
                 let is_done = || done.load(Ordering::Acquire);
                 while !is_done() && !self.is_asked() {
-                    std::thread::park_timeout(LOOK);
+                    parker.park_timeout(LOOK);
                 }
                 let asked = std::time::Instant::now();
                 while !is_done() && asked.elapsed() < grace {
-                    std::thread::park_timeout(LOOK);
+                    parker.park_timeout(LOOK);
                 }
                 if !is_done() {
                     clear_up();
@@ -62,7 +67,7 @@ impl Stop {
                 }
             });
             // also where `work` panics
-            let _ended = Ended { done: &done, watcher: watcher.thread().clone() };
+            let _ended = Ended { done: &done, watcher };
             work()
         })
     }
@@ -70,7 +75,7 @@ impl Stop {
 
 struct Ended<'a> {
     done: &'a AtomicBool,
-    watcher: std::thread::Thread,
+    watcher: Unparker,
 }
 
 impl Drop for Ended<'_> {

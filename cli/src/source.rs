@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! What a command looks at: a region of another process, a checkpoint, or a frame of a journal or of a run with
 //! checkpoints. From then on all are
 //! the same.
+#![forbid(unsafe_code)]
 
 use std::convert::Infallible;
 use std::fmt;

@@ -6,6 +6,7 @@
 
 use std::io::Write;
 
+use hypostyle::layout::did_you_mean;
 use hypostyle::{FieldType, Layout, ScalarType, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
@@ -87,10 +88,13 @@ pub(crate) fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String,
     if asked.is_empty() {
         return Ok(all);
     }
-    let known = || all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    let known = || all.iter().map(|(name, _)| name.as_str());
     let find = |name: &String| {
         let found = all.iter().find(|(other, _)| other == name).cloned();
-        found.ok_or_else(|| Failure::usage(format!("there is no column `{name}`; the region has {}", known())))
+        found.ok_or_else(|| {
+            let (hint, known) = (did_you_mean(name, known()), known().collect::<Vec<_>>().join(", "));
+            Failure::usage(format!("there is no column `{name}`{hint}; the region has {known}"))
+        })
     };
     asked.iter().map(find).collect()
 }

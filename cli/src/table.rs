@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Tables of text: columns as wide as their widest cell, numbers to the right.
+#![forbid(unsafe_code)]
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Numbers as people read them.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Values of fields from their bytes.
+#![forbid(unsafe_code)]
 
 use hypostyle::{Entity, FieldLayout, FieldType, ScalarType};
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
-#![forbid(unsafe_code)]
 //! `worker`: this executable as one of the workers of `run`. It builds the schedule from the same words as `run` did,
 //! and prints nothing.
+#![forbid(unsafe_code)]
 
 use clap::Parser;
 use hypostyle::{Schedule, WorkerCommand};

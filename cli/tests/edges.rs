@@ -75,7 +75,7 @@ fn a_recording_past_the_limit_of_files_is_an_error_and_no_death() {
     let ran = limited("ulimit -f 1024", &format!("{run} {}", journal.display()));
     // a signal would leave no code
     assert!(ran.status.code().is_some_and(|code| code != 0), "{}: {}", ran.status, stderr(&ran));
-    assert!(stderr(&ran).starts_with("error: "), "{}", stderr(&ran));
+    assert!(stderr(&ran).starts_with("error: ") && stderr(&ran).contains("RLIMIT_FSIZE"), "{}", stderr(&ran));
 }
 
 #[test]
@@ -99,6 +99,26 @@ fn what_was_kept_stays_kept_and_knows_what_it_was_made_with() {
     assert_eq!(listed["regions"][0]["notes"]["seed"], "7");
     stdout(&[&resume[..], &["--frames", "1", "--seed", "7", "--entities", "500"]].concat());
     assert!(path.exists());
+}
+
+/// Names that are not there, and those that were meant.
+#[test]
+fn a_name_that_is_nearly_one_is_told() {
+    let name = format!("edges-meant-{}", std::process::id());
+    let run = ["run", "particles", "--entities", "100", "--frames", "1", "--workers", "local"];
+    stdout(&[&run[..], &["--region", &name, "--keep"]].concat());
+    let nearly = name.replace("meant", "ment");
+    for (words, meant) in [
+        (vec!["inspect", &nearly], name.as_str()),
+        (vec!["run", "partciles"], "particles"),
+        (vec!["plan", "sphere"], "spheres"),
+        (vec!["stats", &name, "positon.x"], "position.x"),
+        (vec!["watch", &name, "position.xx"], "position.x"),
+    ] {
+        let (_, message) = failure(&words);
+        assert!(message.contains(&format!("did you mean `{meant}`?")), "{words:?}: {message}");
+    }
+    stdout(&["clean", &name]);
 }
 
 #[test]
@@ -132,6 +152,33 @@ fn a_signal_that_was_ignored_stays_ignored() {
     assert!(running.0.try_wait().unwrap().is_none(), "it ended by a signal that it was to ignore");
     running.signal(rustix::process::Signal::TERM);
     assert_eq!(running.0.wait().unwrap().code(), Some(130));
+}
+
+/// A signal while a large scene is being made is not kept for later: the process ends, and takes along what it had begun.
+#[test]
+fn a_signal_ends_a_scene_that_is_being_made() {
+    let (directory, path, region) = place();
+    let run =
+        ["run", "particles", "--entities", "3000000", "--seconds", "600", "--workers", "local", "--region", &region];
+    let mut running = Running(commands::command(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let begun = Instant::now();
+    while left_in(directory.path()).is_empty() {
+        assert!(
+            running.0.try_wait().unwrap().is_none() && begun.elapsed() < Duration::from_secs(120),
+            "it never begins"
+        );
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let published = path.exists() && output(&["hash", &region]).status.success();
+    assert!(!published, "the scene was made before anybody could say stop");
+    running.signal(rustix::process::Signal::INT);
+    let asked = Instant::now();
+    while running.0.try_wait().unwrap().is_none() {
+        assert!(asked.elapsed() < Duration::from_secs(60), "it goes on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(running.0.wait().unwrap().code(), Some(130));
+    assert_eq!(left_in(directory.path()), Vec::<String>::new());
 }
 
 #[test]

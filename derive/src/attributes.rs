@@ -32,8 +32,8 @@ impl Kind {
 pub struct StructAttributes {
     /// The name given, if one is.
     pub name: Option<LitStr>,
-    /// Whether presence is a bit.
-    pub toggle: bool,
+    /// Where its presence and its values are kept: a name of the engine's.
+    pub storage: &'static str,
     /// Whether exact changed rows are kept.
     pub track_changes: bool,
     /// Where the engine's crate is.
@@ -43,9 +43,11 @@ pub struct StructAttributes {
 impl StructAttributes {
     pub fn read(attributes: &[Attribute], kind: Kind) -> syn::Result<Self> {
         let krate = parse_quote!(::hypostyle);
-        let mut out = StructAttributes { name: None, toggle: false, track_changes: false, krate };
+        let mut out = StructAttributes { name: None, storage: "Table", track_changes: false, krate };
         let known = match kind {
-            Kind::Component => "name = \"...\", storage = \"table\" or \"toggle\", track_changes, crate = \"...\"",
+            Kind::Component => {
+                "name = \"...\", storage = \"table\", \"toggle\" or \"scratch\", track_changes, crate = \"...\""
+            }
             Kind::Resource => "name = \"...\", crate = \"...\"",
             Kind::Field | Kind::Bundle => "crate = \"...\"",
         };
@@ -61,10 +63,14 @@ impl StructAttributes {
                 out.krate = meta.value()?.parse::<LitStr>()?.parse()?;
             } else if kind == Kind::Component && meta.path.is_ident("storage") {
                 let storage: LitStr = meta.value()?.parse()?;
-                out.toggle = match storage.value().as_str() {
-                    "toggle" => true,
-                    "table" => false,
-                    _ => return Err(syn::Error::new(storage.span(), "storage is \"table\" or \"toggle\"")),
+                out.storage = match storage.value().as_str() {
+                    "toggle" => "Toggle",
+                    "table" => "Table",
+                    "scratch" => "Scratch",
+                    _ => {
+                        let text = "storage is \"table\", \"toggle\" or \"scratch\"";
+                        return Err(syn::Error::new(storage.span(), text));
+                    }
                 };
             } else if kind == Kind::Component && meta.path.is_ident("track_changes") {
                 out.track_changes = true;

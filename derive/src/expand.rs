@@ -20,7 +20,7 @@ pub fn component(input: &DeriveInput) -> syn::Result<TokenStream> {
     // a tag has nothing to store in a field
     let field = if fields.is_empty() { quote!() } else { field_impl(input, &fields, &columns, &krate) };
     let ident = &input.ident;
-    let storage = if attributes.toggle { quote!(Toggle) } else { quote!(Table) };
+    let storage = syn::Ident::new(attributes.storage, proc_macro2::Span::call_site());
     let track_changes = attributes.track_changes;
     let Columns { structs, read, write, take, take_mut, value_at, value_at_mut, store_at } = columns;
     Ok(quote! {
@@ -287,7 +287,7 @@ mod tests {
             ("struct P { names: [String; 3] }", "text is of any length"),
             ("struct Größe { x: f32 }", "is not snake_case"),
             ("#[component(name = \"Pos\")] struct P { x: f32 }", "`Pos` is not snake_case"),
-            ("#[component(storage = \"sparse\")] struct P;", "\"table\" or \"toggle\""),
+            ("#[component(storage = \"sparse\")] struct P;", "\"toggle\" or \"scratch\""),
             ("#[component(stroage = \"toggle\")] struct P;", "unknown attribute"),
             ("#[component(default = 1.0)] struct P { x: f32 }", "belongs on a field"),
             ("struct P { #[component(track_changes)] x: f32 }", "a component field has: name"),

@@ -64,7 +64,7 @@ impl World {
         let components = layout.components().iter().enumerate().filter(|(id, _)| self.shown.has_component(*id as u16));
         let components = components.map(|(id, component)| {
             let shown = |index: usize| self.shown.has_field(id as u16, index as u8);
-            let fields = component.fields.iter().enumerate().map(|(index, declared)| {
+            let fields = component.published_fields().iter().enumerate().map(|(index, declared)| {
                 let mut value = field(declared);
                 value["index"] = index.into();
                 (index, value)

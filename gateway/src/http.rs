@@ -327,7 +327,7 @@ async fn snapshot_arrow(State(app): Shared, headers: HeaderMap, uri: Uri) -> Res
     wishes::columns(names.as_deref(), &world.layout, &world.shown).map_err(bad)?;
     let shown = world.layout.components().iter().enumerate();
     let shown = shown.filter(|(id, c)| {
-        let all = (0..c.fields.len()).all(|field| world.shown.has_field(*id as u16, field as u8));
+        let all = (0..c.published_fields().len()).all(|field| world.shown.has_field(*id as u16, field as u8));
         world.shown.has_component(*id as u16) && all && names.as_ref().is_none_or(|names| names.contains(&c.name))
     });
     let options = ExportOptions::default().components(shown.map(|(_, component)| component.name.clone()));

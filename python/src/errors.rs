@@ -30,7 +30,12 @@ pub(crate) fn of_region(error_: &RegionError) -> PyErr {
         | RegionError::Limit { .. } => "NoSpaceError",
         _ => "RegionError",
     };
-    error(class, error_.to_string())
+    let similar = match error_ {
+        RegionError::NotFound { target } => target.similar(),
+        _ => None,
+    };
+    let hint = similar.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default();
+    error(class, format!("{error_}{hint}"))
 }
 
 pub(crate) fn of_snapshot(error_: &SnapshotError) -> PyErr {

@@ -35,11 +35,18 @@ pub(crate) fn parse_layout<'py>(py: Python<'py>, layout: &str) -> PyResult<Layou
     Ok(parts(py, &layout))
 }
 
+/// The end of a message about a name that is not there.
+#[pyfunction]
+pub(crate) fn did_you_mean(name: &str, known: Vec<String>) -> String {
+    hypostyle::layout::did_you_mean(name, known.iter().map(String::as_str))
+}
+
 pub(crate) fn parts<'py>(py: Python<'py>, layout: &Layout) -> LayoutParts<'py> {
     let components = layout.components().iter().map(|component| {
         let storage = match component.storage {
             Storage::Table => "table",
             Storage::Toggle => "toggle",
+            Storage::Scratch => "scratch",
         };
         (component.name.clone(), storage, component.track_changes, fields(py, &component.fields))
     });

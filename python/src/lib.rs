@@ -34,6 +34,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(system::serve, module)?)?;
     module.add_function(wrap_pyfunction!(region::regions, module)?)?;
     module.add_function(wrap_pyfunction!(layout::parse_layout, module)?)?;
+    module.add_function(wrap_pyfunction!(layout::did_you_mean, module)?)?;
     module.add_function(wrap_pyfunction!(region::clean, module)?)?;
     module.add_function(wrap_pyfunction!(region::clean_stale, module)?)?;
     module.add_function(wrap_pyfunction!(scene::scene_names, module)?)?;

@@ -1,6 +1,7 @@
 //! The scenes that come with the engine: their worlds and their systems, to be run from Python.
 #![forbid(unsafe_code)]
 
+use hypostyle::layout::did_you_mean;
 use hypostyle::{Schedule, System};
 use pyo3::prelude::*;
 
@@ -19,7 +20,8 @@ impl Chosen {
     fn new(name: &str, entities: Option<u64>, seed: u64) -> PyResult<Self> {
         let scene = scenes::find(name).ok_or_else(|| {
             let known: Vec<&str> = scenes::all().iter().map(|scene| scene.name()).collect();
-            error("UnknownNameError", format!("there is no scene `{name}`; there are {}", known.join(", ")))
+            let hint = did_you_mean(name, known.iter().copied());
+            error("UnknownNameError", format!("there is no scene `{name}`{hint}; there are {}", known.join(", ")))
         })?;
         Ok(Chosen { scene, options: SceneOptions::new(entities, seed) })
     }

@@ -53,6 +53,7 @@ pub(crate) struct Declared {
     /// Frames, and the first one.
     every: Option<(u64, u64)>,
     in_loop: Option<String>,
+    rebuilds: Vec<String>,
     guard: Option<Guard>,
     _call: Py<PyAny>,
 }
@@ -103,6 +104,7 @@ impl Declared {
                 _ => system.accumulates_named(component, joins),
             };
         }
+        system = self.rebuilds.into_iter().fold(system, System::rebuilds_named);
         system = self.before.into_iter().fold(system, System::before);
         system = self.after.into_iter().fold(system, System::after);
         if self.despawns {
@@ -145,6 +147,9 @@ impl Guard {
     fn system(self, name: String) -> System {
         let Guard(kind, what, bounds, reference, most, relative) = self;
         match kind.as_str() {
+            "cascade" => System::relation_cascade(name, what),
+            "clear" => System::relation_clear(name, what),
+            "events" => System::ends_events_named(name, what),
             "finite" => System::guard_finite(name, what),
             "within" => {
                 let bounds = bounds.into_iter().map(|(field, least, most)| (field, least..=most));

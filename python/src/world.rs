@@ -257,6 +257,16 @@ fn handles(bytes: &[u8]) -> Vec<Entity> {
     bytes.as_chunks::<8>().0.iter().map(|bits| Entity::from_bits(u64::from_le_bytes(*bits))).collect()
 }
 
+/// Columns of values, which no other thread of Python changes any more.
+fn owned(columns: Vec<(String, Bound<'_, PyBytes>)>) -> Vec<(String, Vec<u8>)> {
+    columns.into_iter().map(|(name, bytes)| (name, bytes.as_bytes().to_vec())).collect()
+}
+
+/// The same with the types of their fields.
+fn typed<'c>(layout: &Layout, columns: &'c [(String, Vec<u8>)]) -> Vec<(&'c str, FieldType, &'c [u8])> {
+    columns.iter().map(|(name, bytes)| (name.as_str(), field(layout, name), bytes.as_slice())).collect()
+}
+
 #[pymethods]
 impl World {
     #[new]
@@ -334,8 +344,7 @@ impl World {
         components: Vec<String>,
         columns: Vec<(String, Bound<'py, PyBytes>)>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let columns: Vec<(String, Vec<u8>)> =
-            columns.into_iter().map(|(name, bytes)| (name, bytes.as_bytes().to_vec())).collect();
+        let columns = owned(columns);
         let spawned = self.change(py, |world| {
             let fields: Vec<FieldType> = columns.iter().map(|(name, _)| field(world.layout(), name)).collect();
             let mut spawn = world.spawn_columns(count);
@@ -352,16 +361,32 @@ impl World {
 
     /// Sets columns of entities, 8 bytes each: of each one value for each of them. All of it, or nothing.
     fn set(&self, py: Python<'_>, entities: &[u8], columns: Vec<(String, Bound<'_, PyBytes>)>) -> PyResult<()> {
-        let entities = handles(entities);
-        let columns: Vec<(String, Vec<u8>)> =
-            columns.into_iter().map(|(name, bytes)| (name, bytes.as_bytes().to_vec())).collect();
+        let (entities, columns) = (handles(entities), owned(columns));
         self.change(py, |world| {
-            let columns: Vec<(&str, FieldType, &[u8])> = columns
-                .iter()
-                .map(|(name, bytes)| (name.as_str(), field(world.layout(), name), bytes.as_slice()))
-                .collect();
+            let columns = typed(world.layout(), &columns);
             world.set_columns(&entities, &columns)
         })
+    }
+
+    /// Gives entities a component, 8 bytes each, with one value for each of them in the columns. All of it, or nothing.
+    fn add(
+        &self,
+        py: Python<'_>,
+        entities: &[u8],
+        component: &str,
+        columns: Vec<(String, Bound<'_, PyBytes>)>,
+    ) -> PyResult<()> {
+        let (entities, columns) = (handles(entities), owned(columns));
+        self.change(py, |world| {
+            let columns = typed(world.layout(), &columns);
+            world.add_columns(&entities, component, &columns)
+        })
+    }
+
+    /// Takes a component from entities; how many had it. All of it, or nothing.
+    fn remove(&self, py: Python<'_>, entities: &[u8], component: &str) -> PyResult<u64> {
+        let entities = handles(entities);
+        self.change(py, |world| world.remove_named(&entities, component))
     }
 
     /// Ends the lives of entities, 8 bytes each. All of them must live.

@@ -32,15 +32,25 @@ def test_damaged_regions(tmp_path):
 
 def test_names_that_are_none(spheres):
     with spheres.pin() as snapshot:
-        with pytest.raises(KeyError, match="no component `positon`; there are: position, velocity"):
+        with pytest.raises(KeyError, match=r"no component `positon` \(did you mean `position`\?\); there are: position, velocity"):
             snapshot["positon"]
-        with pytest.raises(AttributeError, match="no field `position.w`; there are: position.x, position.y, position.z"):
+        with pytest.raises(AttributeError, match=r"no field `position.w` \(did you mean `position.x`\?\); there are: position.x, "):
             snapshot["position"].w
         with pytest.raises(hypostyle.UnknownNameError, match="position.w"):
             snapshot["position.w"]
         with pytest.raises(hypostyle.UnknownNameError):
             snapshot["position"].concat("w")
         assert not hasattr(snapshot["position"], "w")
+    first = hypostyle.Scene("particles").systems[0]
+    for wrong, meant in (
+        (lambda: hypostyle.open(spheres.name + "x"), spheres.name),
+        (lambda: hypostyle.Scene("partciles"), "particles"),
+        (lambda: hypostyle.Scene("particles")[first.name[:-1]], first.name),
+        (lambda: hypostyle.World("name = 'a'\n[components.a]\nfields = { x = 'f322' }"), "f32"),
+        (lambda: hypostyle.World("name = 'a'\n[componets.a]\nfields = { x = 'f32' }"), "components"),
+    ):
+        with pytest.raises(hypostyle.HypostyleError, match=rf"did you mean `{meant}`\?"):
+            wrong()
 
 
 def test_all_errors_are_of_one_family():

@@ -60,6 +60,8 @@ def in_child(act):
 CHANGES = {
     "spawn": lambda world, simulation: world.spawn(10, a={"x": 7.0}),
     "set": lambda world, simulation: world.set(HANDLES, "a.x", 7.0),
+    "add": lambda world, simulation: world.add(HANDLES, "a", {"x": 7.0}),
+    "remove": lambda world, simulation: world.remove(HANDLES, "a"),
     "despawn": lambda world, simulation: world.despawn(HANDLES),
     "set_resource": lambda world, simulation: world.set_resource("gravity", y=7.0),
     "publish": lambda world, simulation: world.publish(),

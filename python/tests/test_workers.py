@@ -199,6 +199,76 @@ def test_deposits_are_joined_to_what_is_there(world):
             simulation.step(0.125)
 
 
+def test_scratch_is_rebuilt_and_no_part_of_snapshots():
+    layout = """
+    name = "scratch"
+    bytes_max = "16 MiB"
+    [components.place]
+    fields = { x = "f64" }
+    [components.near]
+    storage = "scratch"
+    fields = { count = "u32", cells = "[u16; 4]" }
+    """
+
+    @hypostyle.system(reads="place", writes="near", every=1000, rebuilds="near")
+    def look(rows, frame):
+        rows.near.count[:] = rows.place.x.astype(np.uint32) + 1
+
+    @hypostyle.system(reads="near", writes="place")
+    def use(rows, frame):
+        rows.place.x += rows.near.count
+
+    with hypostyle.World(layout, region=unique("scratch")) as world:
+        world.spawn(place={"x": np.arange(100.0)}, near={})
+        with hypostyle.Simulation(world, [look, use], workers="threads:1") as simulation:
+            simulation.step(1.0)
+            simulation.step(1.0)
+        world.publish()
+        with world.pin() as snapshot:
+            table = snapshot.tables[0]
+            assert "near" in table and list(table["place"].x[:3]) == [2.0, 5.0, 8.0]
+            assert snapshot.layout.components["near"].storage == "scratch"
+            with pytest.raises((AttributeError, KeyError, hypostyle.HypostyleError)):
+                table["near"].count
+        with pytest.raises(hypostyle.ScheduleError, match="is state"):
+            hypostyle.Simulation(world, [hypostyle.system(writes="place", rebuilds="place")(lambda rows, frame: None)])
+
+
+def test_relations_cascade_and_are_forgotten():
+    layout = """
+    name = "relations"
+    bytes_max = "16 MiB"
+    [components.child]
+    fields = { parent = "entity" }
+    [components.bond]
+    fields = { to = "[entity; 2]" }
+    [components.crash]
+    fields = { who = "entity" }
+    """
+
+    for workers in ("local", "processes:1"):
+        with hypostyle.World(layout, region=unique("relations")) as world:
+            parents = world.spawn(50, bond={})
+            world.spawn(child={"parent": parents})
+            world.spawn(bond={"to": np.stack([parents, parents[::-1]], axis=1)})
+            world.spawn(3, crash={})
+            world.despawn(parents[:10])
+            systems = [
+                hypostyle.relation_cascade("child.parent"),
+                hypostyle.relation_clear("bond.to"),
+                hypostyle.ends_events("crash"),
+            ]
+            with hypostyle.Simulation(world, systems, workers=workers) as simulation:
+                simulation.step(1.0)
+            world.publish()
+            with world.pin() as snapshot:
+                assert sum(table.rows for table in snapshot.tables if "child" in table) == 40
+                assert sum(table.rows for table in snapshot.tables if "crash" in table) == 0
+                to = np.concatenate([table["bond"].to for table in snapshot.tables if "bond" in table])
+                gone = np.isin(to, parents[:10])
+                assert not gone.any() and (to != hypostyle.NULL_ENTITY).sum() == 80
+
+
 def _first_y(world):
     world.publish()
     with world.pin() as snapshot:

@@ -293,6 +293,54 @@ def test_values_are_set_between_frames(world):
         assert snapshot["heat"].degrees.tolist() == [1.0, 1.0]
 
 
+def test_components_come_and_go_between_frames(world):
+    handles = world.spawn(position={"x": np.arange(10.0), "y": 7})
+    other = world.spawn(3, velocity={"x": 1.0})
+    world.publish()
+    # to a table of their own, to a toggle, to both of two tables; twice of one entity: the last counts
+    world.add(handles[::-2], "velocity", {"x": np.arange(5.0)})
+    world.add([*handles[:3], handles[0]], "heat", {"degrees": [1.0, 2.0, 3.0, 4.0]})
+    world.add([handles[9], other[2]], "marked")
+    world.add(other[1:], "velocity", {"y": 5.0})
+    world.publish()
+    with world.pin() as snapshot:
+
+        def values(name, *fields):
+            rows = snapshot[name].concat()
+            return dict(zip(rows.entities.tolist(), zip(*(rows[field].tolist() for field in fields))))
+
+        assert values("velocity", "x", "y") == {
+            **{int(handles[9 - 2 * i]): (i, -1.0) for i in range(5)},
+            int(other[0]): (1.0, -1.0),
+            int(other[1]): (0.0, 5.0),
+            int(other[2]): (0.0, 5.0),
+        }
+        assert values("heat", "degrees", "steps") == dict(zip(handles[:3].tolist(), [(4.0, 0), (2.0, 0), (3.0, 0)]))
+        assert values("position", "x", "y") == {int(handle): (i, 7.0) for i, handle in enumerate(handles)}
+        assert sorted(snapshot["marked"].concat().entities.tolist()) == sorted([int(handles[9]), int(other[2])])
+    gone = world.spawn(1, position={})
+    world.despawn(gone)
+    before = world.publish()
+    for wrong, kind in (
+        (lambda: world.add([*handles, gone[0]], "heat", {"degrees": 9.0}), hypostyle.AbsentError),
+        (lambda: world.add(handles, "heat", {"degrees": [1.0, 2.0]}), ValueError),
+        (lambda: world.add(handles, "heat", {"kelvin": 1.0}), hypostyle.UnknownNameError),
+        (lambda: world.add(handles, "cold"), hypostyle.UnknownNameError),
+        (lambda: world.add(handles, "heat", {"degrees": "warm"}), (hypostyle.FieldValueError, TypeError)),
+        (lambda: world.remove(handles, "cold"), hypostyle.UnknownNameError),
+        (lambda: world.remove([*handles, gone[0]], "heat"), hypostyle.AbsentError),
+    ):
+        with pytest.raises(kind):
+            wrong()
+    assert world.remove(handles, "heat") == 3 and world.remove(handles, "heat") == 0
+    assert world.remove([other[1], other[1]], "velocity") == 1
+    world.add([], "heat")
+    world.publish()
+    with world.pin() as snapshot:
+        assert snapshot.generation > before and len(snapshot["heat"]) == 0
+        assert len(snapshot["velocity"]) == 7 and len(snapshot["position"]) == 10
+
+
 def test_resources_are_set_by_fields(world):
     with pytest.raises(hypostyle.AbsentError):
         world.resource("gravity")

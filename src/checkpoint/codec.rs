@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! One chunk's bytes, smaller: zstd, over byte planes where the bytes are numbers.
 //!
 //! The bytes of numbers compress better apart: all first bytes, then all second bytes, and so on. A chunk that does not
 //! get smaller is kept as it is. What is mostly zeros can be kept without them, which takes no time to speak of.
+#![forbid(unsafe_code)]
 
 use std::io;
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What can go wrong with a checkpoint, and what would be right.
+#![forbid(unsafe_code)]
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -314,6 +314,9 @@ pub(crate) fn decode_tables(mut bytes: &[u8], layout: &Layout) -> Result<Vec<Tab
     if tables.len() < 2 {
         return Err(wrong("the entity map or the resources are missing"));
     }
+    if !crate::generation::check::components_differ(tables[2..].iter().map(|table| &*table.components)) {
+        return Err(wrong("two tables have the same components"));
+    }
     // a row is an entity, and an entity has a slot
     let rows: u64 = tables[2..].iter().map(|table| u64::from(table.rows)).sum();
     if rows > u64::from(tables[0].rows) {

@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Checkpoints from time to time while a simulation runs, and the newest of them in a directory.
 //!
 //! Whoever runs the frames calls [`Keeper::look`] between them: it pins the newest generation when one is due, which
 //! costs next to nothing, and hands it to a thread that writes. While that is at work nothing further is due; frames go
 //! on: the thread sleeps most of the time and lets others go first, until somebody waits for it. The oldest files go when a newer one is whole, so a death at any instant leaves one that is.
+#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

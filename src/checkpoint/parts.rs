@@ -28,7 +28,7 @@ impl TableHead {
         match self.kind {
             TableKind::Entities => Shape::entities(),
             TableKind::Resources => Shape::resources(),
-            TableKind::Data => Shape::new(layout, &self.components),
+            TableKind::Data => Shape::published(layout, &self.components),
         }
     }
 }

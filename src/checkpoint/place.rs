@@ -9,6 +9,8 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::os::Output;
+
 use super::error::CheckpointError;
 
 /// What files in the making begin with.
@@ -19,7 +21,7 @@ const ATTEMPTS_MAX: u32 = 1000;
 /// A file in the making. Dropped before [`NewFile::appear`], it is gone.
 pub(crate) struct NewFile {
     /// To write to.
-    pub(crate) file: File,
+    pub(crate) file: Output,
     temporary: PathBuf,
     path: PathBuf,
     appeared: bool,
@@ -46,9 +48,10 @@ impl NewFile {
             let temporary = path.with_file_name(name);
             match options.open(&temporary) {
                 Ok(file) => {
+                    let file = Output::new(file).map_err(CheckpointError::io("look at", &temporary))?;
                     let new = NewFile { file, temporary, path: path.to_owned(), appeared: false };
                     // where a file system has no locks, the file is only not told from a dead one's
-                    if let Err(error) = new.file.try_lock() {
+                    if let Err(error) = new.file.file().try_lock() {
                         tracing::debug!(%error, "a file in the making is not locked");
                     }
                     return Ok(new);
@@ -66,7 +69,7 @@ impl NewFile {
     /// # Errors
     /// What the system refuses; then nothing has changed.
     pub(crate) fn appear(mut self) -> Result<(), CheckpointError> {
-        self.file.sync_all().map_err(CheckpointError::io("write out", &self.temporary))?;
+        self.file.file().sync_all().map_err(CheckpointError::io("write out", &self.temporary))?;
         std::fs::rename(&self.temporary, &self.path).map_err(CheckpointError::io("make", &self.path))?;
         self.appeared = true;
         sync_directory(&self.path)

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Reading a checkpoint: checked before it is believed, then made into a world or looked at.
 //!
 //! [`open`] checks header, layout, tables and index. Each chunk is checked when it is read. What the chunks hold is
 //! checked as a region's is that another process left: handles and the entity map must lead to each other.
+#![forbid(unsafe_code)]
 
 use crate::table::Shape;
 use std::fs::File;

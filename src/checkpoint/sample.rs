@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! A small checkpoint with everything in it, and forged ones: for tests and fuzzing.
+#![forbid(unsafe_code)]
 
 use crate::snapshot::Reader;
 use crate::{Component, Resource, World};

@@ -235,6 +235,30 @@ fn contradictions_are_found() {
     }
 }
 
+/// Each set of components has one table: a file with two of the same is refused, though all checksums are right.
+#[test]
+fn tables_of_the_same_components_are_refused() {
+    #[derive(crate::Component, Clone, Copy)]
+    struct Red;
+    #[derive(crate::Component, Clone, Copy)]
+    struct Blue;
+    let mut world = World::builder().component::<Red>().component::<Blue>().build().unwrap();
+    world.spawn_batch((0..3).map(|_| Red)).unwrap();
+    world.spawn_batch((0..2).map(|_| Blue)).unwrap();
+    world.publish().unwrap();
+    let bytes = sample::bytes_of(&mut world.reader().unwrap(), 0);
+    let layout_bytes = u64::from_le_bytes(*bytes[40..].first_chunk().unwrap()) as usize;
+    // the entity map and the resources have no components: 16 bytes each, then 16 and an id
+    let id = format::HEADER_BYTES + layout_bytes + 3 * 16 + 2 + 16;
+    assert_eq!(bytes[id - 4..id + 2], [1, 0, 0, 0, 1, 0], "the second table's components");
+    assert_eq!(problem(bytes.clone()), None);
+    let mut forged = bytes;
+    forged[id] = 0;
+    sample::mend(&mut forged).unwrap();
+    let said = problem(forged).unwrap();
+    assert!(said.contains("its table list is wrong: two tables have the same components"), "{said}");
+}
+
 #[test]
 fn notes_have_bounds() {
     let note = |name: &str, value: &str| (name.to_owned(), value.to_owned());

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Writing a checkpoint: a pinned generation, streamed into a file.
 //!
 //! Invariants: memory is bounded by a few chunks and the index; the columns are read where they are; the file appears
 //! whole or not at all. The writer of the region neither waits nor knows.
+#![forbid(unsafe_code)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Deposits on components, joined to the values that are there in canonical order.
 //!
 //! What needs no look at each value goes the way of sets, block by block; all else comes here one by one. How values are
 //! joined is the system's declaration, which a record cannot change.
+#![forbid(unsafe_code)]
 
 use crate::accumulate::Accumulation;
 use crate::layout::Storage;

@@ -367,7 +367,7 @@ impl Commit<'_> {
         let undeclared = components.iter().copied().find(|c| access.spawns.binary_search(c).is_err());
         let mut tables = std::mem::take(&mut self.scratch.tables);
         tables.clear();
-        tables.extend(components.iter().copied().filter(|c| self.store.storage(*c) == Storage::Table));
+        tables.extend(components.iter().copied().filter(|c| self.store.storage(*c) != Storage::Toggle));
         tables.sort_unstable();
         let sorted = &mut self.scratch.sorted;
         sorted.clear();

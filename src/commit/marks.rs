@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! Which values a batch has set so far, so that a set that a later one replaces is counted as overwritten.
 //!
 //! A set of a whole component replaces every earlier set of that component of that entity, also those of single fields;
@@ -8,6 +7,7 @@
 //!
 //! For each table and component there are bits by row: is there a set that nothing has replaced yet? A list of rows
 //! costs a bit each, a run of rows a word for 64 of them. Rows stand still until all patches were read.
+#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! The only writer: a batch's patches become the world's next state.
 //!
 //! Architecture invariant: nothing here knows which worker made a patch or when, so the outcome cannot depend on it.
+#![forbid(unsafe_code)]
 
 mod accumulate;
 mod apply;

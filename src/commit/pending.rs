@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Structural changes of a batch, collected while its patches are read and carried out afterwards.
 //!
 //! A pending entity has a target set of components (a table) and a chain of values, in canonical order, that are
 //! written once it stands in its new row. Rows stay where they are until every patch was read, so that patches may
 //! name them.
+#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::ops::Range;

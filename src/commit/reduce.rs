@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! What the jobs of a batch have reduced their rows to becomes the value of a resource.
 //!
 //! Values come in canonical order of the jobs and are joined by one tree over it. They come from workers and are checked
 //! before they are kept; a join is a program's own code, and its panic is an error.
+#![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -40,7 +40,7 @@ impl Commit<'_> {
     /// Whether values of a component are written as they come: no bools, no handles, no bit that says it is there.
     pub(super) fn plain_values(&self, component: u16) -> bool {
         let id = usize::from(component);
-        self.store.storage(component) == Storage::Table
+        self.store.storage(component) != Storage::Toggle
             && self.registry.bool_offsets[id].is_empty()
             && self.registry.entity_offsets[id].is_empty()
     }

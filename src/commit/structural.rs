@@ -143,7 +143,7 @@ impl Commit<'_> {
             component = Some(node.component);
             kept.push(u32::try_from(at).ok()?);
         }
-        component.filter(|component| self.store.storage(*component) == Storage::Table)
+        component.filter(|component| self.store.storage(*component) != Storage::Toggle)
     }
 
     /// Writes the chains of entries that stand in consecutive rows: where all are one value of one component, column
@@ -246,7 +246,7 @@ impl Commit<'_> {
         let n = spawns.len();
         chain.clear();
         chain.extend(pending.chain(pending.of_spawn[spawns.start]));
-        if chain.iter().any(|node| self.store.storage(node.component) != Storage::Table) {
+        if chain.iter().any(|node| self.store.storage(node.component) == Storage::Toggle) {
             return false;
         }
         kept.clear();

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Record batches over a generation: table after table, each in slices.
+#![forbid(unsafe_code)]
 
 use std::ops::Range;
 use std::sync::Arc;

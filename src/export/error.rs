@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use crate::checkpoint::CheckpointError;
 use crate::generation::SnapshotError;
 use crate::journal::JournalError;
+use crate::layout::did_you_mean;
 
 /// What can go wrong with an export.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// No such component.
-    #[error("there is no component `{name}`; the layout has {known}")]
+    #[error("there is no component `{name}`{}; the layout has {known}", did_you_mean(name, known.split(", ")))]
     UnknownComponent {
         /// What was asked for.
         name: String,

@@ -89,9 +89,8 @@ pub fn write_batches(
     schema: SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
 ) -> Result<Exported, ExportError> {
-    let new = NewFile::create(path, format.alike())?;
-    let handle = new.file.try_clone().map_err(CheckpointError::io("write", path))?;
-    let mut file = BufWriter::with_capacity(1 << 20, handle);
+    let mut new = NewFile::create(path, format.alike())?;
+    let mut file = BufWriter::with_capacity(1 << 20, &mut new.file);
     let mut exported =
         Exported { path: path.to_owned(), format, rows: 0, columns: schema.fields().len(), batches: 0, bytes: 0 };
     let mut count = |batch: &RecordBatch| {
@@ -128,8 +127,33 @@ pub fn write_batches(
         }
     }
     file.flush().map_err(CheckpointError::io("write", path))?;
-    exported.bytes = new.file.metadata().map_err(CheckpointError::io("look at", path))?.len();
     drop(file);
+    exported.bytes = new.file.file().metadata().map_err(CheckpointError::io("look at", path))?.len();
     new.appear()?;
     Ok(exported)
+}
+
+#[cfg(all(test, target_os = "linux", not(miri)))]
+mod tests {
+    use super::*;
+    use crate::checkpoint::sample;
+
+    /// Past the process's limit of a file's length an export is an error that names it, in every format.
+    #[test]
+    fn exports_past_the_limit_of_the_process_are_errors() {
+        crate::own_process::run("export::files::tests::exports_past_the_limit_of_the_process_are_errors", || {
+            use rustix::process::{Resource, Rlimit, setrlimit};
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let limit = Rlimit { current: Some(2 << 10), maximum: None };
+            setrlimit(Resource::Fsize, limit).expect("a limit");
+            let world = sample::world();
+            for (format, name) in [(Format::Arrow, "a.arrow"), (Format::Parquet, "a.parquet"), (Format::Csv, "a.csv")] {
+                let path = directory.path().join(name);
+                let reader = world.reader().expect("a lease");
+                let error = write(reader, &path, format, &ExportOptions::default()).expect_err("it is longer");
+                assert!(error.to_string().contains("RLIMIT_FSIZE"), "{name}: {error}");
+            }
+            assert_eq!(std::fs::read_dir(directory.path()).expect("it is there").count(), 0);
+        });
+    }
 }

@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Questions in SQL about a pinned generation, answered by DataFusion over the record batches that exports are made of.
 //!
 //! The one table is `world`: the entity, then every component's columns, null where an entity lacks the component.
 //! Names of columns have a dot in them, which SQL would take for a table's: they stand in quotation marks,
 //! `"position.x"`. Columns are read where they are.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! Parquet: row groups of many batches, whose columns are encoded side by side.
 //!
 //! Invariants: what is in the file does not depend on how many threads encode it; memory is bounded by a row group.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::sync::Arc;

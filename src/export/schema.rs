@@ -62,18 +62,18 @@ pub(super) fn schema(
     let mut sources = vec![Source::Entity];
     if options.time {
         // a component without fields is a column of its own name
-        let taken = layout.component("time").is_some_and(|(_, component)| component.fields.is_empty());
+        let taken = layout.component("time").is_some_and(|(_, component)| component.published_fields().is_empty());
         let name = if taken { "hypostyle.time" } else { "time" };
         fields.push(Field::new(name, DataType::Float64, false));
         sources.push(Source::Time);
     }
     let wanted = |name: &String| options.components.as_ref().is_none_or(|names| names.contains(name));
     for component in layout.components().iter().filter(|component| wanted(&component.name)) {
-        if component.fields.is_empty() {
+        if component.published_fields().is_empty() {
             fields.push(Field::new(&component.name, DataType::Boolean, false));
             sources.push(Source::Presence { component: component.name.clone() });
         }
-        for field in &component.fields {
+        for field in component.published_fields() {
             let name = format!("{}.{}", component.name, field.name);
             let source = |element| Source::Field {
                 component: component.name.clone(),

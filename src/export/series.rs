@@ -83,7 +83,7 @@ fn claim(directory: &Path, recording: &str) -> Result<(), ExportError> {
             if entries.next().is_some() {
                 return other(format!("has files, and no `{RECORDING}` that says whose they are"));
             }
-            std::fs::write(&marker, recording).map_err(io("write", &marker))?;
+            crate::os::write_whole(&marker, recording.as_bytes()).map_err(io("write", &marker))?;
             Ok(())
         }
         Err(error) => Err(io("read", &marker)(error).into()),

@@ -36,13 +36,24 @@ pub fn inputs_mailbox(bytes: &[u8]) {
 /// A kept region with two generations, as bytes of its files.
 #[cfg(unix)]
 fn sample_region() -> Vec<(&'static str, Vec<u8>)> {
-    let parent = scratch("template");
+    files_of(&scratch("template"), World::builder().component::<Sample>(), |world| {
+        world.spawn_batch((0..300).map(|i| Sample { x: 0.5, id: i })).expect("there is room");
+        world.publish().expect("nobody holds anything");
+        world.spawn(Sample { x: 1.5, id: 7 }).expect("there is room");
+    })
+}
+
+/// The files of a small world's region after it was filled and published.
+#[cfg(unix)]
+fn files_of(
+    parent: &std::path::Path,
+    builder: crate::WorldBuilder,
+    fill: impl FnOnce(&mut World),
+) -> Vec<(&'static str, Vec<u8>)> {
     let target = RegionTarget::Directory(parent.join("region"));
-    let mut world = World::builder().component::<Sample>().bytes_max(1 << 20).region(target).keep_region(true).build();
+    let mut world = builder.bytes_max(1 << 20).region(target).keep_region(true).build();
     let world = world.as_mut().expect("a small region can be made");
-    world.spawn_batch((0..300).map(|i| Sample { x: 0.5, id: i })).expect("there is room");
-    world.publish().expect("nobody holds anything");
-    world.spawn(Sample { x: 1.5, id: 7 }).expect("there is room");
+    fill(world);
     world.publish().expect("nobody holds anything");
     let files = ["descriptor", "control", "data", "leases", "lock"]
         .map(|name| (name, std::fs::read(parent.join("region").join(name)).expect("the region has this file")));
@@ -593,6 +604,41 @@ mod tests {
             }
         }
         assert!(refused > 20, "{refused}");
+    }
+
+    /// Two tables of the same components, with every checksum right: no reader and no writer takes them.
+    #[cfg(unix)]
+    #[cfg_attr(miri, ignore = "regions of files")]
+    #[test]
+    fn tables_of_the_same_components_are_refused() {
+        #[derive(Component, Clone, Copy)]
+        struct Red;
+        #[derive(Component, Clone, Copy)]
+        struct Blue;
+        let builder = World::builder().component::<Red>().component::<Blue>();
+        let whole = files_of(&own_scratch("twins"), builder, |world| {
+            world.spawn_batch((0..3).map(|_| Red)).expect("there is room");
+            world.spawn_batch((0..2).map(|_| Blue)).expect("there is room");
+        });
+        let directory = directory_place(&whole);
+        let ids = directory.end - 8;
+        assert_eq!(whole[2].1[ids..directory.end], [0, 0, 1, 0, 0, 0, 0, 0], "a tag each");
+        for (twin, said) in [(None, None), (Some(0), Some("two of its tables have the same components"))] {
+            let mut files = whole.clone();
+            files[2].1[ids + 2] = twin.unwrap_or(1);
+            mend_checksum(&mut files);
+            let target = lay_out(&files);
+            // SAFETY: nobody else writes to the files.
+            let mut reader = unsafe { Reader::open(&target) }.expect("the files are whole");
+            let error = reader.pin().err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), said.is_some(), "{error:?}");
+            assert!(said.is_none_or(|said| error.as_ref().is_some_and(|error| error.contains(said))), "{error:?}");
+            drop(reader);
+            let resumed = World::builder().component::<Red>().component::<Blue>().resume(&target);
+            let error = resumed.map(|mut world| world.set_keep_region(false)).err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), said.is_some(), "{error:?}");
+            assert!(said.is_none_or(|said| error.as_ref().is_some_and(|error| error.contains(said))), "{error:?}");
+        }
     }
 
     #[cfg(unix)]

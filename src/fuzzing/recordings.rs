@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Recordings as files: journals that were damaged, and a region with a timeline.
+#![forbid(unsafe_code)]
 
 #[cfg(feature = "checkpoint")]
 use super::own_scratch;

@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! What changed since a generation: the one answer, for readers, deltas, journals and rollbacks.
 //!
 //! A column's extent tells, for each chunk of 1024 rows, the generation in which it was last written (its *stamp*). When a
@@ -9,6 +8,7 @@
 //! Invariant: where the bytes of a chunk's rows in a later generation differ from those in an earlier one that had the
 //! same row numbers, the chunk has changed since the earlier one. The reverse need not hold: a chunk that was written
 //! with what it held before counts as changed.
+#![forbid(unsafe_code)]
 
 use std::ops::Range;
 

@@ -38,6 +38,14 @@ pub(crate) fn counts_fit(kind: TableKind, rows: u32, capacity: u32, resources_by
     }
 }
 
+/// Whether no two tables have the same components: a set of components leads to one table, and a query would find the
+/// entities of the other one under another row order than the world that wrote them.
+pub(crate) fn components_differ<'t>(tables: impl Iterator<Item = &'t [u16]>) -> bool {
+    let mut sorted: Vec<&[u16]> = tables.collect();
+    sorted.sort_unstable();
+    sorted.windows(2).all(|pair| pair[0] != pair[1])
+}
+
 /// What is looked at in a column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Looked {

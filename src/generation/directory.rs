@@ -90,7 +90,7 @@ pub(crate) fn kind_code(kind: ColumnKind) -> (u8, u8, u16) {
 
 /// Appends the directory of these tables to `out`.
 pub(crate) fn encode(meta: &Meta, tables: &[Table], out: &mut Vec<u8>) {
-    let columns: usize = tables.iter().map(|table| table.columns.len()).sum();
+    let columns: usize = tables.iter().map(|table| table.published_columns().len()).sum();
     let components: usize = tables.iter().map(|table| table.shape.components.len()).sum();
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
@@ -108,11 +108,17 @@ pub(crate) fn encode(meta: &Meta, tables: &[Table], out: &mut Vec<u8>) {
             TableKind::Resources => 1,
             TableKind::Data => 2,
         };
-        let words =
-            [kind, table.shape.components.len() as u32, table.columns.len() as u32, table.rows, table.capacity, 0];
+        let words = [
+            kind,
+            table.shape.components.len() as u32,
+            table.published_columns().len() as u32,
+            table.rows,
+            table.capacity,
+            0,
+        ];
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
     }
-    for column in tables.iter().flat_map(|table| &table.columns) {
+    for column in tables.iter().flat_map(Table::published_columns) {
         let (kind, field, component) = kind_code(column.kind);
         out.extend_from_slice(&[kind, field]);
         out.extend_from_slice(&component.to_le_bytes());
@@ -220,6 +226,8 @@ impl Directory {
         tables.truncate(table_count);
         tables.reserve(table_count - tables.len());
         let (mut columns_left, mut components_left) = (column_count, component_count);
+        // of the tables that are known no two have the same components
+        let mut all_known = true;
         for index in 0..table_count {
             let kind = match (head.u32()?, index) {
                 (0, 0) => TableKind::Entities,
@@ -250,15 +258,19 @@ impl Directory {
                 (known.rows, known.capacity) = (rows, capacity);
                 continue;
             }
+            all_known = false;
             let ids: Vec<u16> = (0..n_components).map(|_| components.u16()).collect::<Result<_, _>>()?;
             let ordered = ids.windows(2).all(|pair| pair[0] < pair[1]);
             if !ordered || ids.last().is_some_and(|id| usize::from(*id) >= layout.components().len()) {
                 return Err(SnapshotError::directory("a table's components are not the layout's, in order"));
             }
+            if kind != TableKind::Data && n_components > 0 {
+                return Err(SnapshotError::directory("one of the engine's own tables has components"));
+            }
             let shape = match kind {
                 TableKind::Entities => Shape::entities(),
                 TableKind::Resources => Shape::resources(),
-                TableKind::Data => Shape::new(layout, &ids),
+                TableKind::Data => Shape::published(layout, &ids),
             };
             if shape.columns.len() != n_columns {
                 return Err(SnapshotError::directory("a table's columns are not its components'"));
@@ -276,6 +288,9 @@ impl Directory {
         }
         if columns_left > 0 || components_left > 0 || tables.len() < 2 {
             return Err(SnapshotError::directory("its counts do not add up"));
+        }
+        if !all_known && !super::check::components_differ(tables[2..].iter().map(|table| &*table.components)) {
+            return Err(SnapshotError::directory("two of its tables have the same components"));
         }
         // a row is an entity, and an entity has a slot
         let rows: u64 = tables[2..].iter().map(|table| u64::from(table.rows)).sum();

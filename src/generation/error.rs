@@ -1,7 +1,7 @@
 #![forbid(unsafe_code)]
 //! What can go wrong with a snapshot.
 
-use crate::layout::{FieldType, LayoutError};
+use crate::layout::{FieldType, LayoutError, did_you_mean};
 use crate::region::RegionError;
 
 /// What can go wrong with a snapshot.
@@ -29,8 +29,14 @@ pub enum SnapshotError {
     /// Entities that contradict each other.
     #[error("the generation's entities are damaged: {0}")]
     Entities(String),
+    /// Values of a scratch component, which no generation has.
+    #[error("the values of component `{component}` are scratch: they are no part of a generation")]
+    Scratch {
+        /// The component.
+        component: String,
+    },
     /// No such component or field.
-    #[error("there is no column `{name}`; the layout has {known}")]
+    #[error("there is no column `{name}`{}; the layout has {known}", did_you_mean(name, known.split(", ")))]
     UnknownColumn {
         /// What was asked for.
         name: String,
@@ -38,7 +44,7 @@ pub enum SnapshotError {
         known: String,
     },
     /// No such resource.
-    #[error("there is no resource `{name}`; the layout has {known}")]
+    #[error("there is no resource `{name}`{}; the layout has {known}", did_you_mean(name, known.split(", ")))]
     UnknownResource {
         /// What was asked for.
         name: String,

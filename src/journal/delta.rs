@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! What a record says, applied to the state that it follows.
 //!
 //! A record tells runs of pieces, and of each part either the difference of their bytes or the bytes as they are
@@ -8,6 +7,7 @@
 //!
 //! Invariants: what is not told has not changed; pieces beyond what a part had before are always told. A record is
 //! hostile until checked.
+#![forbid(unsafe_code)]
 
 use xxhash_rust::xxh3::xxh3_64;
 

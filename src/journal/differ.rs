@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! What differs between two states: found by what changed since, and by a copy of the state before where that is worth it.
 //!
 //! Most parts change either in a few of their rows or in nearly all of them. The first are compared with the state before,
@@ -7,6 +6,7 @@
 //! spare all differences are made, and compressed.
 //!
 //! Invariant: a part of the state that is not up to date is marked, and never compared with.
+#![forbid(unsafe_code)]
 
 use crate::table::ColumnKind;
 use std::collections::HashMap;

@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! A segment's own bytes: header, records, index.
 //!
 //! ```text
@@ -56,6 +55,7 @@
 //! the record's head, 16 bytes. So it depends on all that was recorded.
 //!
 //! All integers are little-endian. Everything here takes any bytes whatever and never panics.
+#![forbid(unsafe_code)]
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! A walk through a journal: record by record, from a checkpoint on.
+#![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};

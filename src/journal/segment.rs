@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! A segment of a journal: its header, where its records are, and what is missing before it.
 //!
 //! A segment that was ended as it should has an index; of others the records are found one by one.
+#![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! A whole state in plain memory: what a checkpoint holds, uncompressed, to be changed record by record.
+#![forbid(unsafe_code)]
 
 use crate::table::{ColumnKind, TableKind};
 use std::collections::HashMap;

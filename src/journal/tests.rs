@@ -440,3 +440,55 @@ fn a_recording_that_was_gone_on_with_misses_its_last_segment() {
     let verified = Journal::open(directory.path()).unwrap().verify().unwrap();
     assert!(!verified.finished && verified.damaged[0].contains("is missing"), "{verified:?}");
 }
+
+/// Past the process's limit of a file's length a recording ends as an error that names the limit, with what was recorded
+/// before whole; the same for checkpoints.
+#[cfg(all(target_os = "linux", not(miri)))]
+#[test]
+fn files_past_the_limit_of_the_process_are_errors() {
+    crate::own_process::run("journal::tests::files_past_the_limit_of_the_process_are_errors", past_the_limit);
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+fn past_the_limit() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let directory = tempfile::tempdir().unwrap();
+    let limit = |bytes: Option<u64>| setrlimit(Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+    let kept = [100 << 10, 30 << 10];
+    limit(Some(kept[0]));
+    let mut world = sample::world_of(64 << 20);
+    let options = RecorderOptions { compress: Compress::Never, ..RecorderOptions::new(directory.path()) };
+    let mut recorder = Recorder::start(&world, options).unwrap();
+    let mut states = vec![whole(&world)];
+    recorder.look().unwrap();
+    let error = loop {
+        edit(&mut world, (5, 200));
+        let said = recorder.look().and_then(|_| recorder.flush());
+        match said {
+            Ok(()) => states.push(whole(&world)),
+            Err(error) => break error,
+        }
+        assert!(states.len() < 100, "nothing was in the way");
+    };
+    assert!(error.to_string().contains("RLIMIT_FSIZE (`ulimit -f`) allows 102400 bytes"), "{error}");
+    drop(recorder);
+    assert!(states.len() > 3, "{}", states.len());
+    // no part of the record that did not fit
+    let journal = Journal::open(directory.path()).unwrap();
+    assert!(journal.truncated_tail().is_none());
+    assert_replays(directory.path(), &states);
+
+    // below a limit that the generation alone is above
+    limit(Some(kept[1]));
+    let path = directory.path().join("large");
+    let options = crate::checkpoint::CheckpointOptions::default().level(0);
+    let mut reader = world.reader().unwrap();
+    let error = crate::checkpoint::write(&reader.pin().unwrap(), &path, &options).unwrap_err();
+    assert!(error.to_string().contains("RLIMIT_FSIZE"), "{error}");
+    assert!(std::fs::read_dir(directory.path()).unwrap().all(|entry| {
+        let name = entry.unwrap().file_name();
+        !name.to_string_lossy().contains("large") && !name.to_string_lossy().contains("tmp")
+    }));
+    limit(None);
+    crate::checkpoint::write(&reader.pin().unwrap(), &path, &options).unwrap();
+}

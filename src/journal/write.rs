@@ -4,11 +4,12 @@
 //! Invariants: a record is appended and nothing before it is touched, so that a death at any instant leaves what
 //! was there; a segment's checkpoint is whole before the segment exists.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{self, CheckpointOptions};
+use crate::os::Output;
 use crate::snapshot::Snapshot;
 
 use super::differ::{Bytes, Differ, Payload};
@@ -44,7 +45,7 @@ pub(crate) struct Writer {
 
 struct Segment {
     path: PathBuf,
-    file: File,
+    file: Output,
     bytes: u64,
     header: Header,
     places: Vec<Place>,
@@ -139,9 +140,10 @@ impl Writer {
                 let record = record.map_err(JournalError::io("compress for", directory))?;
                 let head = record.encode(payload.total);
                 let segment = self.segment.as_mut().ok_or(JournalError::Gone)?;
-                let done = put(&mut segment.file, &head, &payload);
-                done.map_err(JournalError::io("write", &segment.path))?;
                 let written = head.len() as u64 + payload.total;
+                let room = segment.file.check_room(written);
+                let done = room.and_then(|()| put(&mut segment.file, &head, &payload));
+                done.map_err(JournalError::io("write", &segment.path))?;
                 self.memory = payload.own;
                 segment.chain = format::link(segment.chain, format::checksum_of(&head));
                 segment.places.push(Place { offset: segment.bytes, moment: record.moment });
@@ -179,12 +181,12 @@ impl Writer {
         options.append(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path).map_err(JournalError::io("make", &path))?;
+        let mut file = options.open(&path).and_then(Output::new).map_err(JournalError::io("make", &path))?;
         let base = Moment { generation: meta.generation, frame: meta.frame, time: meta.time };
         let recording = self.recording;
         let header =
             Header { layout_hash: meta.layout_hash, recording, base, previous, chain, checkpoint: report.identity };
-        let written = file.write_all(&header.encode()).and_then(|()| file.sync_all());
+        let written = file.write_all(&header.encode()).and_then(|()| file.file().sync_all());
         written.map_err(JournalError::io("write", &path))?;
         checkpoint::place::sync_directory(&path)?;
         if let Some(old) = old {
@@ -211,7 +213,8 @@ impl Segment {
     fn reopen(ended: Ended) -> Result<Segment, JournalError> {
         let Ended { path, header, bytes, places, chain } = ended;
         cut(&path, bytes)?;
-        let file = OpenOptions::new().append(true).open(&path).map_err(JournalError::io("open", &path))?;
+        let file = OpenOptions::new().append(true).open(&path).and_then(Output::new);
+        let file = file.map_err(JournalError::io("open", &path))?;
         Ok(Segment { path, file, bytes, header, places, chain })
     }
 
@@ -219,7 +222,7 @@ impl Segment {
     /// begins with; 0: none follows.
     fn end(mut self, next: u64) -> Result<u64, JournalError> {
         let index = format::encode_index(&Index { places: self.places, next, chain: self.chain });
-        let done = self.file.write_all(&index).and_then(|()| self.file.sync_all());
+        let done = self.file.write_all(&index).and_then(|()| self.file.file().sync_all());
         done.map_err(JournalError::io("write out", &self.path))?;
         Ok(index.len() as u64)
     }

@@ -172,6 +172,7 @@ fn storage_name(storage: Storage) -> &'static str {
     match storage {
         Storage::Table => "\"table\"",
         Storage::Toggle => "\"toggle\"",
+        Storage::Scratch => "\"scratch\"",
     }
 }
 

@@ -17,7 +17,7 @@
 //! name       1  u8 length in bytes   (at most NAME_BYTES_MAX)
 //!            .  ASCII: a-z, then a-z 0-9 _
 //! component  .  name
-//!            1  u8 flags: bit 0 toggle storage, bit 1 tracks changes; the others 0
+//!            1  u8 flags: bit 0 toggle storage, bit 1 tracks changes, bit 2 scratch storage; the others 0
 //!            1  u8 fields            (at most FIELDS_MAX)
 //!            .  fields
 //! resource   .  name
@@ -55,6 +55,7 @@ const HEADER_BYTES: usize = 32;
 const LENGTH_OFFSET: usize = 8;
 const FLAG_TOGGLE: u8 = 1;
 const FLAG_TRACK_CHANGES: u8 = 2;
+const FLAG_SCRATCH: u8 = 4;
 /// Begins what is hashed, so that a change of the rules changes every hash.
 const HASH_PREFIX: &[u8] = b"hypostyle layout 1";
 
@@ -136,8 +137,12 @@ fn put_name(out: &mut Vec<u8>, name: &str) {
 
 fn put_component(out: &mut Vec<u8>, component: &ComponentLayout, defaults: bool) {
     put_name(out, &component.name);
-    let toggle = if component.storage == Storage::Toggle { FLAG_TOGGLE } else { 0 };
-    out.push(toggle | if component.track_changes { FLAG_TRACK_CHANGES } else { 0 });
+    let storage = match component.storage {
+        Storage::Table => 0,
+        Storage::Toggle => FLAG_TOGGLE,
+        Storage::Scratch => FLAG_SCRATCH,
+    };
+    out.push(storage | if component.track_changes { FLAG_TRACK_CHANGES } else { 0 });
     put_fields(out, &component.fields, defaults);
 }
 
@@ -224,10 +229,15 @@ impl<'a> Reader<'a> {
     fn component(&mut self) -> Result<ComponentLayout, LayoutProblem> {
         let name = self.name()?;
         let [flags] = self.array("a component's flags")?;
-        if flags & !(FLAG_TOGGLE | FLAG_TRACK_CHANGES) != 0 {
-            return Err(wrong("a component's flags", flags.into(), "only bits 0 and 1 are known"));
+        if flags & !(FLAG_TOGGLE | FLAG_TRACK_CHANGES | FLAG_SCRATCH) != 0 {
+            return Err(wrong("a component's flags", flags.into(), "only bits 0 to 2 are known"));
         }
-        let storage = if flags & FLAG_TOGGLE != 0 { Storage::Toggle } else { Storage::Table };
+        let storage = match flags & (FLAG_TOGGLE | FLAG_SCRATCH) {
+            0 => Storage::Table,
+            FLAG_TOGGLE => Storage::Toggle,
+            FLAG_SCRATCH => Storage::Scratch,
+            _ => return Err(wrong("a component's flags", flags.into(), "it is a toggle or scratch, not both")),
+        };
         let fields = self.fields()?;
         Ok(ComponentLayout { name, fields, storage, track_changes: flags & FLAG_TRACK_CHANGES != 0 })
     }

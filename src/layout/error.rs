@@ -181,6 +181,14 @@ pub enum LayoutProblem {
         /// The resource.
         subject: String,
     },
+    /// A scratch component that has nothing to keep, or whose changes are to be kept.
+    #[error(
+        "{subject} is scratch: it needs fields, and cannot track changes, as what is told of changes is part of the state"
+    )]
+    Scratch {
+        /// The component.
+        subject: String,
+    },
     /// A default whose kind does not fit the type.
     #[error("the default of {subject} must be {}, but is {found}", default_form(*ty))]
     DefaultKind {

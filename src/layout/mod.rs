@@ -19,6 +19,7 @@ mod validate;
 
 pub use difference::{Difference, Part, PartKind};
 pub use error::{LayoutError, LayoutProblem};
+pub use nearest::did_you_mean;
 pub use parse::parse_bytes;
 
 use crate::limits::ARRAY_LEN_MAX;
@@ -218,6 +219,9 @@ pub enum Storage {
     Table,
     /// One presence bit per row; adding or removing it is a bit.
     Toggle,
+    /// As a table component, but its values belong to the run and not to the state: they are in memory once, are never
+    /// published, hashed, recorded or sent, and are as new (the fields' defaults) wherever a state is taken up again.
+    Scratch,
 }
 
 /// One component: a named set of fields. No fields: a tag.
@@ -244,6 +248,12 @@ impl ComponentLayout {
     #[must_use]
     pub fn packed_default(&self) -> Vec<u8> {
         packed_default(&self.fields)
+    }
+
+    /// The fields whose values are part of a generation: none of a scratch component, which readers see as a tag.
+    #[must_use]
+    pub fn published_fields(&self) -> &[FieldLayout] {
+        if self.storage == Storage::Scratch { &[] } else { &self.fields }
     }
 }
 

@@ -13,6 +13,18 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     (best.0 <= reach).then_some(best.1)
 }
 
+/// The end of a message about a name that is not there: the known one that may have been meant, if any is close enough.
+///
+/// ```
+/// use hypostyle::layout::did_you_mean;
+/// assert_eq!(did_you_mean("positon", ["position", "velocity"]), " (did you mean `position`?)");
+/// assert_eq!(did_you_mean("charge", ["position", "velocity"]), "");
+/// ```
+#[must_use]
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, known).map(|nearest| format!(" (did you mean `{nearest}`?)")).unwrap_or_default()
+}
+
 /// Single-character edits (insert, delete, replace) from one string to the other.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();

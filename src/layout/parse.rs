@@ -154,6 +154,7 @@ impl Parser {
                     component.storage = match string(value, &format!("`storage` of {subject}"))? {
                         "table" => Storage::Table,
                         "toggle" => Storage::Toggle,
+                        "scratch" => Storage::Scratch,
                         other => {
                             let name = other.to_owned();
                             return Err(Wrong::new(value.span(), LayoutProblem::UnknownStorage { subject, name }));

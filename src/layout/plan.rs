@@ -100,7 +100,7 @@ pub fn table_columns(
     };
     let mut columns = vec![items(ColumnRole::Handles, HANDLE_BYTES)?];
     for &component in components {
-        for (field, declared) in layout.components[component].fields.iter().enumerate() {
+        for (field, declared) in layout.components[component].published_fields().iter().enumerate() {
             columns.push(items(ColumnRole::Field { component, field }, declared.ty.bytes() as u64)?);
         }
     }
@@ -112,6 +112,13 @@ pub fn table_columns(
     for &component in components {
         if layout.components[component].track_changes {
             columns.push(bits(ColumnRole::Changed { component })?);
+        }
+    }
+    for &component in components {
+        if layout.components[component].storage == Storage::Scratch {
+            for (field, declared) in layout.components[component].fields.iter().enumerate() {
+                columns.push(items(ColumnRole::Field { component, field }, declared.ty.bytes() as u64)?);
+            }
         }
     }
     Ok(columns)

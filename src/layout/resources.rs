@@ -29,7 +29,8 @@ impl Layout {
     #[must_use]
     pub fn nearest_column(&self, name: &str) -> Option<String> {
         let known = self.components().iter().flat_map(|component| {
-            let fields = component.fields.iter().map(move |field| format!("{}.{}", component.name, field.name));
+            let fields =
+                component.published_fields().iter().map(move |field| format!("{}.{}", component.name, field.name));
             std::iter::once(component.name.clone()).chain(fields)
         });
         let known: Vec<String> = known.collect();

@@ -68,6 +68,9 @@ pub(super) fn check(layout: &Layout) -> Result<(), Misplaced> {
         if component.fields.is_empty() && EXPORT_COLUMNS.contains(&component.name.as_str()) {
             return Err((Place::Component(id), LayoutProblem::ExportColumn { subject }.into()));
         }
+        if component.storage == super::Storage::Scratch && (component.track_changes || component.fields.is_empty()) {
+            return Err((Place::Component(id), LayoutProblem::Scratch { subject }.into()));
+        }
         check_fields(&component.name, &component.fields).map_err(|(i, p)| (Place::ComponentField(id, i), p))?;
         check_packed(&subject, &component.fields).map_err(|p| (Place::Component(id), p))?;
     }

@@ -254,8 +254,16 @@ pub(crate) fn allocate_first_pages(file: &File, range: std::ops::Range<u64>) -> 
 
 /// Past the process's limit the kernel would send a signal that kills.
 pub(crate) fn check_file_limit(end: u64) -> io::Result<()> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if limit.is_some_and(|limit| end > limit) { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
+    match rustix::process::getrlimit(rustix::process::Resource::Fsize).current {
+        Some(limit) if end > limit => {
+            let what = format!(
+                "RLIMIT_FSIZE (`ulimit -f`) allows {limit} bytes of one file, and it would have {end}: raise it, or write \
+                 less"
+            );
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Backs `at..end` by writing zeros; the bytes there are free or do not exist yet.

@@ -37,6 +37,13 @@ mod portable;
 #[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
 pub(crate) use portable::*;
 
+#[cfg(feature = "checkpoint")]
+mod output;
+#[cfg(feature = "checkpoint")]
+pub(crate) use output::Output;
+#[cfg(feature = "export")]
+pub(crate) use output::write_whole;
+
 /// Bytes of a huge page.
 pub(crate) const HUGE_PAGE_BYTES: u64 = 2 << 20;
 

@@ -26,6 +26,7 @@
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
 #[cfg(unix)]
 use parking_lot::Mutex;
 
@@ -65,8 +66,7 @@ impl LeaseWords {
     }
 }
 
-/// A lease of a private region, on cache lines of its own.
-#[repr(align(128))]
+/// A lease of a private region. It is nobody else's, so that its place among others is not a format.
 struct HeapLease {
     words: LeaseWords,
     taken: AtomicU32,
@@ -74,18 +74,20 @@ struct HeapLease {
 
 /// All leases of a private region.
 pub(super) struct HeapLeases {
-    leases: Box<[HeapLease]>,
+    leases: Box<[CachePadded<HeapLease>]>,
 }
 
 impl HeapLeases {
     pub(super) fn new() -> Self {
-        let lease = |_| HeapLease { words: LeaseWords::new(), taken: AtomicU32::new(0) };
+        let lease = |_| CachePadded::new(HeapLease { words: LeaseWords::new(), taken: AtomicU32::new(0) });
         HeapLeases { leases: (0..LEASES_MAX).map(lease).collect() }
     }
 
     /// Takes a free lease; gives its number.
     pub(super) fn take(&self) -> Result<usize, RegionError> {
-        let free = |lease: &HeapLease| lease.taken.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        let free = |lease: &CachePadded<HeapLease>| {
+            lease.taken.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        };
         let index = self.leases.iter().position(free).ok_or(RegionError::NoLease)?;
         self.leases[index].words.pid.store(os::pid(), Ordering::Relaxed);
         self.leases[0].words.raise_used(index);
@@ -104,7 +106,7 @@ impl HeapLeases {
 
     /// All leases that are taken.
     pub(super) fn infos(&self) -> Vec<LeaseInfo> {
-        let info = |(index, lease): (usize, &HeapLease)| {
+        let info = |(index, lease): (usize, &CachePadded<HeapLease>)| {
             let pid = lease.words.pid.load(Ordering::Relaxed);
             LeaseInfo::new(index, pid, lease.words.pin.load(Ordering::Relaxed), true)
         };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::RegionError;
 use super::target::RegionTarget;
+use crate::layout::nearest::nearest;
 use crate::os;
 
 /// What can be told of a region from outside.
@@ -72,6 +73,18 @@ impl RegionInfo {
     pub fn is_stale(&self) -> bool {
         let is_readable = self.temporary || self.writer_epoch > 0;
         is_readable && !self.alive && !self.kept
+    }
+}
+
+impl RegionTarget {
+    /// The name of a region that there is, closest to this one's that there is not: for messages. None: no name is close
+    /// enough to have been meant.
+    #[must_use]
+    pub fn similar(&self) -> Option<String> {
+        let RegionTarget::Named(name) = self else { return None };
+        let known = list().unwrap_or_default();
+        let known = known.iter().filter(|region| !region.temporary && region.name != *name);
+        nearest(name, known.map(|region| region.name.as_str())).map(str::to_owned)
     }
 }
 

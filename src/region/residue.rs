@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! What dead processes left behind: regions, half-made regions, memory of workers, files in the making.
 //!
 //! Invariants: what a living process holds is locked, and is never residue; what is too young to be locked yet is none
 //! either; a file is looked at and removed by way of one open directory, and never through a link.
+#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

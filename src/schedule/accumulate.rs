@@ -218,19 +218,61 @@ impl Job<'_, '_> {
     /// element's size.
     pub fn elements<R: Resource, T: Scalar>(&mut self, field: &str) -> Result<&mut [T], JobError> {
         let id = self.registry.resource::<R>()?;
-        let wrong = |why: String| JobError::Elements { resource: R::NAME.to_owned(), field: field.to_owned(), why };
         let (at, bytes) = place_of(&self.registry.layout.resources()[usize::from(id)], field, Some(T::TYPE.name()))?;
         let Some(reduction) = self.compiled.reduction(id) else {
             return Err(JobError::UndeclaredReduction { resource: R::NAME.to_owned() });
         };
         let packed = self.reduced.value(id, reduction.empty());
-        bytemuck::try_cast_slice_mut(&mut packed[at..at + bytes]).map_err(|_| {
-            let size = T::TYPE.bytes();
-            wrong(format!(
-                "it begins at byte {at}, which is no multiple of {size}; put the fields of larger types first"
-            ))
-        })
+        bytemuck::try_cast_slice_mut(&mut packed[at..at + bytes]).map_err(|_| misplaced::<T>(R::NAME, field, at))
     }
+}
+
+impl<'a> Job<'a, '_> {
+    /// One field of a resource in place, element by element, without a copy: a grid or a table that kernels read, declared with
+    /// [`System::reads_resource`].
+    ///
+    /// ```
+    /// use hypostyle::{Component, Resource, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Ion { x: f64, pull: f64 }
+    /// #[derive(Resource, Clone, Copy)]
+    /// struct Mesh { field: [f64; 64] }
+    ///
+    /// let mut world = World::builder().component::<Ion>().resource::<Mesh>().build()?;
+    /// let ion = world.spawn(Ion { x: 2.25, pull: 0.0 })?;
+    /// world.insert_resource(Mesh { field: std::array::from_fn(|cell| cell as f64) })?;
+    /// let mut schedule = Schedule::new();
+    /// schedule.add(
+    ///     System::try_rows::<Write<Ion>>("pull", |job, mut ion| {
+    ///         let field = job.resource_elements::<Mesh, f64>("field")?;
+    ///         for row in 0..job.len() {
+    ///             ion.pull[row] = field[ion.x[row] as usize];
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .reads_resource::<Mesh>(),
+    /// );
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.step(1.0)?;
+    /// assert_eq!(simulation.world().get::<Ion>(ion)?.pull, 2.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Job::resource`]; a field as in [`Job::elements`].
+    pub fn resource_elements<R: Resource, T: Scalar>(&self, field: &str) -> Result<&'a [T], JobError> {
+        let id = usize::from(self.registry.resource::<R>()?);
+        let (at, bytes) = place_of(&self.registry.layout.resources()[id], field, Some(T::TYPE.name()))?;
+        let packed = self.packed_resource::<R>()?;
+        bytemuck::try_cast_slice(&packed[at..at + bytes]).map_err(|_| misplaced::<T>(R::NAME, field, at))
+    }
+}
+
+/// What is said of elements that lie where they cannot be looked at in place.
+fn misplaced<T: Scalar>(resource: &str, field: &str, at: usize) -> JobError {
+    let size = T::TYPE.bytes();
+    let why = format!("it begins at byte {at}, which is no multiple of {size}; put the fields of larger types first");
+    JobError::Elements { resource: resource.to_owned(), field: field.to_owned(), why }
 }
 
 /// Where a field of a resource lies in its packed value.

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What a kernel can be told that it asked for in vain.
+#![forbid(unsafe_code)]
 
 use crate::WorldError;
 use crate::table::UnknownName;

@@ -1,10 +1,10 @@
-#![forbid(unsafe_code)]
 //! Systems into stages, batches and groups.
 //!
 //! Within a stage, explicit order (`before`, `after`) is sorted topologically, ties by registration; along that order
 //! every two systems that conflict (one writes what the other reads or writes) are ordered, too. A system's batch is
 //! 1 + the highest batch among its predecessors. Consecutive batches of row-local systems without patches are one
 //! *group*: their kernels run back to back on one range of rows.
+#![forbid(unsafe_code)]
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;

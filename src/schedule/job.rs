@@ -215,6 +215,11 @@ impl<'a> Job<'a, '_> {
     /// # Errors
     /// A resource that is unknown, undeclared or without a value.
     pub fn resource<R: Resource>(&self) -> Result<R, JobError> {
+        self.packed_resource::<R>().map(R::unpack)
+    }
+
+    /// The packed value of a resource that the system declares to read, where it is.
+    pub(super) fn packed_resource<R: Resource>(&self) -> Result<&'a [u8], JobError> {
         let id = self.registry.resource::<R>()?;
         if self.compiled.reads_resources.binary_search(&id).is_err() {
             return Err(JobError::Undeclared { resource: R::NAME.to_owned() });
@@ -223,7 +228,7 @@ impl<'a> Job<'a, '_> {
             return Err(JobError::NoValue { resource: R::NAME.to_owned() });
         }
         let at = self.registry.layout.resource_offset(usize::from(id)) as usize;
-        Ok(R::unpack(&self.resources[at..at + R::PACKED_BYTES]))
+        Ok(&self.resources[at..at + R::PACKED_BYTES])
     }
 
     /// The first rows of the cells of a table that is sorted by their numbers ([`super::System::sort_by`]), from its whole

@@ -17,6 +17,11 @@ pub(crate) struct EntityMap<'a> {
 }
 
 impl EntityMap<'_> {
+    /// Whether an entity lives.
+    pub(super) fn has(&self, entity: Entity) -> bool {
+        self.locate(entity).is_some()
+    }
+
     fn locate(&self, entity: Entity) -> Option<Location> {
         let slot = entity.index() as usize;
         if *self.generations.get(slot)? != entity.generation() {

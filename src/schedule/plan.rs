@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! A schedule's plan, for people: stages, groups, batches, and why two systems are apart.
+#![forbid(unsafe_code)]
 
 use crate::table::Registry;
 use std::fmt;

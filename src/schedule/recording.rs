@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What a simulation's timeline begins with: its memory, and the names of what its events number.
+#![forbid(unsafe_code)]
 
 use crate::region::Region;
 use crate::trace::{Names, Trace};

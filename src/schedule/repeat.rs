@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Loops: groups of systems that run several times within a frame, for substeps and iterations of solvers.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What a frame came to.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! The worker process's side: the same systems, registered again, on the region of the process that started it.
+#![forbid(unsafe_code)]
 #![cfg(unix)]
 
 use crate::table::Registry;

@@ -185,6 +185,8 @@ pub struct System {
     pub(super) accumulates: Vec<Accumulates>,
     pub(super) conditions: Vec<condition::Declared>,
     pub(super) in_loop: Option<String>,
+    /// Whether it runs where scratch components are as new.
+    pub(super) rebuilds: bool,
     checks: Vec<Check>,
 }
 
@@ -230,6 +232,7 @@ impl System {
             accumulates: Vec::new(),
             conditions: Vec::new(),
             in_loop: None,
+            rebuilds: false,
             checks: Vec::new(),
         }
     }
@@ -611,6 +614,8 @@ pub(crate) struct Compiled {
     pub reads_resources: Vec<u16>,
     /// What must hold for it to run.
     pub conditions: Vec<Condition>,
+    /// Whether it runs whatever they say where scratch components are as new.
+    pub rebuilds: bool,
     /// Resources that its kernel or a condition of it looks at, sorted.
     pub looks_at_resources: Vec<u16>,
     /// What its random numbers depend on.
@@ -825,6 +830,7 @@ impl System {
             writes,
             reads_resources,
             conditions,
+            rebuilds: self.rebuilds,
             looks_at_resources,
             number: system_number(&self.name),
             reductions,

@@ -1,6 +1,6 @@
-#![forbid(unsafe_code)]
 //! A generation's logical content as one number: entities with their components and values in handle order, the free
 //! slots, the resources. Where rows, tables and extents lie does not matter.
+#![forbid(unsafe_code)]
 
 use crate::table::{FIRST_DATA, Location};
 use xxhash_rust::xxh3::Xxh3;

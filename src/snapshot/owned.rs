@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! Snapshots that own what they need: for other languages, other threads, and everything that outlives a borrow.
 //!
 //! A [`SharedReader`] is a reader that any number of threads share. Each [`OwnedSnapshot`] of it has a lease of its own
@@ -8,6 +7,7 @@
 //!
 //! Invariants: a reader in `idle` has no pin; a process that was forked off never ends a pin of its maker's and never
 //! uses its maker's leases, nor a lock that another thread of the maker may have held.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 use std::time::Duration;

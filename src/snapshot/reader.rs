@@ -598,6 +598,9 @@ impl<'r> Snapshot<'r> {
     /// An unknown component, a dead entity, an entity without the component.
     pub fn get<C: Component>(&self, entity: Entity) -> Result<C, WorldError> {
         let component = self.registry().component::<C>()?;
+        if C::STORAGE == crate::layout::Storage::Scratch {
+            return Err(SnapshotError::Scratch { component: C::NAME.to_owned() }.into());
+        }
         let (table, row) = self.locate(entity).ok_or(WorldError::Stale { entity })?;
         let table = self.table(table + FIRST_DATA as usize);
         let mut packed = vec![0; C::PACKED_BYTES];

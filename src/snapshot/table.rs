@@ -135,12 +135,12 @@ impl<'s> TableView<'s> {
         let layout = self.snapshot.layout();
         let found = name.split_once('.').and_then(|(component, field)| {
             let (id, declared) = layout.component(component)?;
-            let index = declared.fields.iter().position(|other| other.name == field)?;
+            let index = declared.published_fields().iter().position(|other| other.name == field)?;
             Some((id as u16, index as u8, declared.fields[index].ty))
         });
         found.ok_or_else(|| {
             let names = layout.components().iter().flat_map(|component| {
-                component.fields.iter().map(move |field| format!("{}.{}", component.name, field.name))
+                component.published_fields().iter().map(move |field| format!("{}.{}", component.name, field.name))
             });
             SnapshotError::UnknownColumn { name: name.to_owned(), known: names.collect::<Vec<_>>().join(", ") }
         })
@@ -201,7 +201,7 @@ impl<'s> TableView<'s> {
             let component = id as u16;
             let has = self.entry.components.binary_search(&component).is_ok();
             has.then_some(match declared.storage {
-                Storage::Table => ColumnKind::Handle,
+                Storage::Table | Storage::Scratch => ColumnKind::Handle,
                 Storage::Toggle => ColumnKind::Presence { component },
             })
         } else {
@@ -274,7 +274,7 @@ impl<'s> TableView<'s> {
             return Presence::None;
         }
         match (storage, self.find(ColumnKind::Presence { component })) {
-            (Storage::Table, _) => Presence::All,
+            (Storage::Table | Storage::Scratch, _) => Presence::All,
             (Storage::Toggle, Some(column)) => Presence::Bits(bytemuck::cast_slice(self.rows_of(column))),
             (Storage::Toggle, None) => Presence::None,
         }
@@ -289,6 +289,9 @@ impl<'s> TableView<'s> {
             let known = self.snapshot.layout().components().iter().map(|c| c.name.as_str()).collect::<Vec<_>>();
             return Err(SnapshotError::UnknownColumn { name: C::NAME.to_owned(), known: known.join(", ") });
         };
+        if C::STORAGE == Storage::Scratch {
+            return Err(SnapshotError::Scratch { component: C::NAME.to_owned() });
+        }
         if self.entry.components.binary_search(&component).is_err() {
             return Ok(None);
         }

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Readers of a world in the process that writes it.
+#![forbid(unsafe_code)]
 
 use crate::World;
 use crate::generation::SnapshotError;

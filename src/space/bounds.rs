@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Boxes: open or periodic along each axis.
+#![forbid(unsafe_code)]
 
 use super::{Real, SpaceError};
 use crate::simd::lanes::Lanes;

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Keys along curves that fill space: a table sorted by them has near things near each other.
+#![forbid(unsafe_code)]
 
 /// The key of a cell along Morton's curve in three dimensions: the bits of the coordinates in turn, those of the first lowest;
 /// 21 bits of each count.

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What can be wrong with boxes, cells and lists.
+#![forbid(unsafe_code)]
 
 /// Why a tool of space refuses.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Cells of one size that fill a box.
+#![forbid(unsafe_code)]
 
 use super::curves::{hilbert2, hilbert3, morton2, morton3};
 use super::{Bounds, Real, SpaceError};

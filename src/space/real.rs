@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! The two types of numbers that space is measured in.
+#![forbid(unsafe_code)]
 
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};

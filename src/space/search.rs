@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! The rows within reach of a row.
+#![forbid(unsafe_code)]
 
 use super::bounds::Across;
 use super::{CellGrid, CellStarts, Real, SpaceError};

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! For how long a list of neighbours holds.
+#![forbid(unsafe_code)]
 
 use super::Real;
 use crate::simd::{WideKernel, wide};

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Which rows of a sorted table are in which cell.
+#![forbid(unsafe_code)]
 
 use std::ops::Range;
 

@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! One column of one table: what it holds and which extents hold it.
 //!
 //! A column has a *live* extent (its content now) and, once it was written in two generations, a *spare* one: the
 //! other half of the double buffer. `stale` says in which rows the spare differs from the live extent; it is all that
 //! a catch-up has to copy. A live extent that no generation names is *building*: it may be written in place.
+#![forbid(unsafe_code)]
 
 use crate::layout::plan;
 use crate::region::Extent;

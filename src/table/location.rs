@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Where the tables stand in their list, and where an entity stands in them.
+#![forbid(unsafe_code)]
 
 /// The entity map's place among the tables.
 pub(crate) const ENTITIES: u32 = 0;

@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! Which rows were written, listed once for several columns: cheap to note, row by row.
 //!
 //! Invariant: no row that was written is missing; where too many are apart to be listed, their chunks are exact.
+#![forbid(unsafe_code)]
 
 use crate::limits::CHUNK_ROWS;
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Which rows of a table have a component.
+#![forbid(unsafe_code)]
 
 /// Which rows of a table have a component.
 #[derive(Clone, Copy, Debug)]

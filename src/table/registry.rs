@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash as _, Hasher};
 use std::sync::Arc;
 
-use crate::layout::{ComponentLayout, FieldLayout, Layout, ScalarType};
+use crate::layout::{ComponentLayout, FieldLayout, Layout, ScalarType, did_you_mean};
 use crate::{Component, Resource};
 
 use super::error::UnknownName;
@@ -185,7 +185,7 @@ impl Registry {
     #[cold]
     #[inline(never)]
     fn component_by_declaration<C: Component>(&self) -> Result<u16, UnknownName> {
-        self.by_declaration::<C>().ok_or_else(|| UnknownName::Component(C::NAME.to_owned()))
+        self.by_declaration::<C>().ok_or_else(|| UnknownName::Component(C::NAME.to_owned(), String::new()))
     }
 
     /// A type that was never registered still stands for a component that is declared exactly alike.
@@ -200,13 +200,19 @@ impl Registry {
 
     /// The id of a component by name.
     pub(crate) fn component_named(&self, name: &str) -> Result<u16, UnknownName> {
-        self.layout.component(name).map(|(id, _)| id as u16).ok_or_else(|| UnknownName::Component(name.to_owned()))
+        self.layout.component(name).map(|(id, _)| id as u16).ok_or_else(|| {
+            let known = self.layout.components().iter().map(|component| component.name.as_str());
+            UnknownName::Component(name.to_owned(), did_you_mean(name, known))
+        })
     }
 
     /// The id of a resource by name.
     pub(crate) fn resource_named(&self, name: &str) -> Result<u16, UnknownName> {
         let found = self.layout.resource(name).map(|(id, _)| id as u16);
-        found.ok_or_else(|| UnknownName::Resource(name.to_owned()))
+        found.ok_or_else(|| {
+            let known = self.layout.resources().iter().map(|resource| resource.name.as_str());
+            UnknownName::Resource(name.to_owned(), did_you_mean(name, known))
+        })
     }
 
     /// The id of a resource type.
@@ -214,7 +220,7 @@ impl Registry {
         if let Some(id) = self.resources.get(&TypeId::of::<R>()) {
             return Ok(*id);
         }
-        let unknown = || UnknownName::Resource(R::NAME.to_owned());
+        let unknown = || UnknownName::Resource(R::NAME.to_owned(), String::new());
         let (id, declared) = self.layout.resource(R::NAME).ok_or_else(unknown)?;
         let own = R::fields();
         let same = declared.fields.len() == own.len()

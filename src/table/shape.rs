@@ -2,11 +2,11 @@
 //! A table: all entities that have the same components, as dense columns.
 //!
 //! Invariants: `components` is sorted; columns stand in the order handle, fields by component, presence by component,
-//! changed bits by component; every column has room for `capacity` rows and holds `rows`.
+//! changed bits by component, fields of scratch components; every column has room for `capacity` rows and holds `rows`.
 
 use std::sync::Arc;
 
-use crate::layout::{Layout, Storage};
+use crate::layout::{FieldLayout, Layout, Storage};
 
 use super::column::{Column, ColumnKind, Item};
 use super::notes::Unnoted;
@@ -49,25 +49,40 @@ pub(crate) struct Shape {
     pub slots: Box<[Slot]>,
     /// Kind and row size of each column.
     pub columns: Box<[(ColumnKind, Item)]>,
+    /// How many of the columns, the first ones, are part of a generation. Those after them are scratch: one extent each, which
+    /// nothing names.
+    pub published: usize,
     /// By component, for the lowest numbers: one more than its place in `slots`, or 0.
     places: Box<[u16]>,
     /// By component, for the lowest numbers: its first field's column, or 0.
     firsts: Box<[u16]>,
 }
 
+fn push_fields(columns: &mut Vec<(ColumnKind, Item)>, component: u16, fields: &[FieldLayout]) {
+    for (index, field) in fields.iter().enumerate() {
+        columns.push((ColumnKind::Field { component, field: index as u8 }, Item::Bytes(field.ty.bytes() as u32)));
+    }
+}
+
 impl Shape {
-    /// The shape of a table with these (sorted) components.
+    /// The shape of a table with these (sorted) components, as its writer has it.
     pub(crate) fn new(layout: &Layout, components: &[u16]) -> Self {
+        Self::of(layout, components, true)
+    }
+
+    /// The same as generations have it: without the columns of scratch components.
+    pub(crate) fn published(layout: &Layout, components: &[u16]) -> Self {
+        Self::of(layout, components, false)
+    }
+
+    fn of(layout: &Layout, components: &[u16], with_scratch: bool) -> Self {
         let mut columns = vec![(ColumnKind::Handle, Item::Bytes(8))];
         let mut slots = Vec::with_capacity(components.len());
         for &component in components {
-            let declared = &layout.components()[usize::from(component)];
+            let fields = layout.components()[usize::from(component)].published_fields();
             let first = columns.len() as u16;
-            for (index, field) in declared.fields.iter().enumerate() {
-                columns
-                    .push((ColumnKind::Field { component, field: index as u8 }, Item::Bytes(field.ty.bytes() as u32)));
-            }
-            slots.push(Slot { component, first, fields: declared.fields.len() as u16, presence: None, changed: None });
+            push_fields(&mut columns, component, fields);
+            slots.push(Slot { component, first, fields: fields.len() as u16, presence: None, changed: None });
         }
         for slot in &mut slots {
             if layout.components()[usize::from(slot.component)].storage == Storage::Toggle {
@@ -83,6 +98,14 @@ impl Shape {
                 }
             }
         }
+        let published = columns.len();
+        for slot in slots.iter_mut().filter(|_| with_scratch) {
+            let declared = &layout.components()[usize::from(slot.component)];
+            if declared.storage == Storage::Scratch {
+                (slot.first, slot.fields) = (columns.len() as u16, declared.fields.len() as u16);
+                push_fields(&mut columns, slot.component, &declared.fields);
+            }
+        }
         let direct = components.iter().take_while(|component| **component < DIRECT_COMPONENTS);
         let mut places = vec![0; direct.clone().last().map_or(0, |last| usize::from(*last) + 1)];
         let mut firsts = places.clone();
@@ -94,6 +117,7 @@ impl Shape {
             components: components.into(),
             slots: slots.into(),
             columns: columns.into(),
+            published,
             places: places.into(),
             firsts: firsts.into(),
         }
@@ -105,6 +129,7 @@ impl Shape {
             components: Box::default(),
             slots: Box::default(),
             columns: Box::new([(ColumnKind::Location, Item::Bytes(8)), (ColumnKind::Generation, Item::Bytes(4))]),
+            published: 2,
             places: Box::default(),
             firsts: Box::default(),
         }
@@ -116,6 +141,7 @@ impl Shape {
             components: Box::default(),
             slots: Box::default(),
             columns: Box::new([(ColumnKind::Resources, Item::Bytes(1))]),
+            published: 1,
             places: Box::default(),
             firsts: Box::default(),
         }
@@ -130,8 +156,8 @@ impl Shape {
     /// Whether there is nothing but columns of bytes.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        // bits stand last
-        matches!(self.columns.last(), Some((_, Item::Bytes(_))))
+        // bits stand last, but for scratch
+        matches!(self.columns[..self.published].last(), Some((_, Item::Bytes(_))))
     }
 
     /// A component's first field's column; where the next one would stand if it has no fields.
@@ -183,4 +209,16 @@ pub(crate) struct Table {
     pub gains_rows: bool,
     /// What direct changes of single rows wrote, until the columns note it.
     pub unnoted: Unnoted,
+}
+
+impl Table {
+    /// The columns that are part of a generation: all but those of scratch components.
+    pub(crate) fn published_columns(&self) -> &[Column] {
+        &self.columns[..self.shape.published]
+    }
+
+    /// Whether a column is of a scratch component.
+    pub(crate) fn is_scratch(&self, column: usize) -> bool {
+        column >= self.shape.published
+    }
 }

@@ -22,27 +22,35 @@ pub enum WorldError {
     Snapshot(#[from] SnapshotError),
     /// No such component.
     #[error(
-        "this world has no component `{name}` declared like that; register it with the builder, or add it to the layout"
+        "this world has no component `{name}` declared like that{hint}; register it with the builder, or add it to the \
+         layout"
     )]
     UnknownComponent {
         /// What was asked for.
         name: String,
+        /// A name that may have been meant, as [`did_you_mean`](crate::layout::did_you_mean) says it.
+        hint: String,
     },
     /// No such field.
-    #[error("component `{component}` has no field `{field}`")]
+    #[error("component `{component}` has no field `{field}`{hint}")]
     UnknownField {
         /// The component.
         component: String,
         /// What was asked for.
         field: String,
+        /// A name that may have been meant, as [`did_you_mean`](crate::layout::did_you_mean) says it.
+        hint: String,
     },
     /// No such resource.
     #[error(
-        "this world has no resource `{name}` declared like that; register it with the builder, or add it to the layout"
+        "this world has no resource `{name}` declared like that{hint}; register it with the builder, or add it to the \
+         layout"
     )]
     UnknownResource {
         /// What was asked for.
         name: String,
+        /// A name that may have been meant, as [`did_you_mean`](crate::layout::did_you_mean) says it.
+        hint: String,
     },
     /// The resource was never inserted.
     #[error("resource `{name}` has no value yet; insert it first")]
@@ -198,8 +206,8 @@ impl WorldError {
 impl From<UnknownName> for WorldError {
     fn from(unknown: UnknownName) -> Self {
         match unknown {
-            UnknownName::Component(name) => WorldError::UnknownComponent { name },
-            UnknownName::Resource(name) => WorldError::UnknownResource { name },
+            UnknownName::Component(name, hint) => WorldError::UnknownComponent { name, hint },
+            UnknownName::Resource(name, hint) => WorldError::UnknownResource { name, hint },
         }
     }
 }

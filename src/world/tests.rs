@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Direct changes of single entities, against a plain list.
+#![forbid(unsafe_code)]
 
 use proptest::prelude::*;
 

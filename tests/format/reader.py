@@ -158,6 +158,7 @@ class Component:
     name: str
     toggle: bool
     tracked: bool
+    scratch: bool
     fields: list
 
 
@@ -207,7 +208,7 @@ def layout_of(data):
     layout = Layout(cursor.name(), [], [])
     for _ in range(components):
         name, flags = cursor.name(), cursor.unpack("B")
-        layout.components.append(Component(name, bool(flags & 1), bool(flags & 2), fields()))
+        layout.components.append(Component(name, bool(flags & 1), bool(flags & 2), bool(flags & 4), fields()))
     for _ in range(resources):
         layout.resources.append((cursor.name(), fields()))
     for _ in range(tables):
@@ -247,7 +248,7 @@ def columns_of(layout, table):
         return [Column(RESOURCES, 0, 0, 1)]
     columns = [Column(HANDLE, 0, 0, 8)]
     for c in table.components:
-        fields = layout.components[c].fields
+        fields = [] if layout.components[c].scratch else layout.components[c].fields
         columns += [Column(FIELD, i, c, f.bytes) for i, f in enumerate(fields)]
     columns += [Column(PRESENCE, 0, c, 0) for c in table.components if layout.components[c].toggle]
     for c in table.components:
@@ -362,6 +363,13 @@ def region(path):
     return _directory(layout, layout_hash, directory, data, generation)
 
 
+def expect_own_components(tables):
+    """Each set of components has one table; the entity map and the resources have no components."""
+    expect(not any(table.components for table in tables[:2]), "one of the engine's own tables has components")
+    sets = [tuple(table.components) for table in tables[2:]]
+    expect(len(set(sets)) == len(sets), "two tables have the same components")
+
+
 def _directory(layout, layout_hash, directory, data, generation):
     cursor = Cursor(directory)
     magic, version, count, number, frame, time, its_hash = cursor.unpack("8sIIQQdQ")
@@ -394,6 +402,7 @@ def _directory(layout, layout_hash, directory, data, generation):
         tables.append(table)
     taken.sort()
     expect(all(a[1] <= b[0] for a, b in zip(taken, taken[1:])), "two extents overlap")
+    expect_own_components(tables)
     return State(layout, generation, frame, time, tables)
 
 
@@ -466,6 +475,7 @@ def _tables(cursor, layout, end):
         tables.append(Table(kind, rows, capacity, [cursor.unpack("H") for _ in range(n)]))
         expect(all(c < len(layout.components) for c in tables[-1].components), "a component is unknown")
         tables[-1].columns = columns_of(layout, tables[-1])
+    expect_own_components(tables)
     return tables
 
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hypostyle::{
-    AnyOf, Changed, Entities, Entity, Prefab, Publication, Query, Reader, Simulation, Snapshot, StepError, With,
-    Without, Workers, World, WorldError, Write,
+    AnyOf, Changed, Entities, Entity, Prefab, Publication, Query, Reader, RegionTarget, Simulation, Snapshot,
+    StepError, With, Without, Workers, World, WorldError, Write,
 };
 
 use super::components::*;
@@ -23,6 +23,13 @@ pub struct Settings {
     pub fuse: bool,
     /// The world has little memory: changes and frames may fail for want of it, whole.
     pub tight: bool,
+}
+
+impl Settings {
+    /// How long a publication waits for readers.
+    fn patience(self) -> Duration {
+        if self.tight { Duration::ZERO } else { Duration::from_millis(100) }
+    }
 }
 
 /// Frame, hash of the state, hash of the rows' order: of every generation published after a frame.
@@ -257,14 +264,6 @@ impl Driver {
     }
 
     fn edit(&mut self, world: &mut World, edit: &Edit) {
-        // what goes through many tables may stop half-way where there is no memory
-        let wide = matches!(
-            edit,
-            Edit::AddWhere { .. } | Edit::RemoveWhere { .. } | Edit::DespawnWhere { .. } | Edit::QueryMut { .. }
-        );
-        if self.tight && wide {
-            return;
-        }
         // direct changes make no bad bools
         let even = |seed: u32| mix(u64::from(seed)) & !0xff00_00ff;
         let parity = self.model.parity();
@@ -391,6 +390,9 @@ impl Driver {
                 let (seed, link) = (even(*seed), self.pick(*seed as u16));
                 let got = with_query!(q, Q => with_component!(c, C => world.add_where::<Q, C>(C::made(seed, link))));
                 let matching = self.model.matching(&QUERIES[q]);
+                if no_room(self.tight, &got) {
+                    return;
+                }
                 assert_eq!(got.expect("there is room"), matching.len() as u64);
                 for entity in matching {
                     self.model.write(entity, c, packed(c, seed, link), parity);
@@ -399,6 +401,9 @@ impl Driver {
             Edit::RemoveWhere { query, component } => {
                 let (q, c) = (usize::from(*query) % QUERIES.len(), usize::from(*component) % COMPONENTS);
                 let got = with_query!(q, Q => with_component!(c, C => world.remove_where::<Q, C>()));
+                if no_room(self.tight, &got) {
+                    return;
+                }
                 let matching = self.model.matching(&QUERIES[q]);
                 let had = matching.into_iter().filter(|entity| self.model.remove(*entity, c)).count();
                 assert_eq!(got.expect("there is room"), had as u64);
@@ -406,6 +411,9 @@ impl Driver {
             Edit::DespawnWhere { query } => {
                 let q = [2, 3, 5, 6, 7, 8][usize::from(*query) % 6];
                 let got = with_query!(q, Q => world.despawn_where::<Q>());
+                if no_room(self.tight, &got) {
+                    return;
+                }
                 let matching = self.model.matching(&QUERIES[q]);
                 assert_eq!(got.expect("there is room"), matching.len() as u64);
                 matching.into_iter().for_each(|entity| self.model.kill(entity));
@@ -449,7 +457,7 @@ impl Driver {
     fn query_mut(&mut self, world: &mut World, which: u8) {
         let parity = self.model.parity();
         let wanted = |all, none, any, changed| Wanted { all, none, any, changed };
-        let (wanted, component, done) = match which % 4 {
+        let (wanted, component, done) = match which % 6 {
             0 => {
                 let done = world.query_mut::<(Write<Counter>, Without<Asleep>)>(|_, (mut counter, ())| {
                     counter.value.map(|value| value ^ 0x55);
@@ -470,6 +478,20 @@ impl Driver {
                 });
                 (wanted(&[2], &[], &[5, 6], &[]), 2, done)
             }
+            // some rows of all
+            3 => {
+                let done = world.query_mut::<Write<Health>>(|entities, mut health| {
+                    for (points, entity) in health.points.iter_mut().zip(entities) {
+                        *points ^= i32::from(entity.index() % 3 == 0);
+                    }
+                });
+                (wanted(&[8], &[], &[], &[]), 8, done)
+            }
+            // none
+            4 => {
+                let done = world.query_mut::<(Write<Mark>, Write<Charge>)>(|_, _| {});
+                (wanted(&[10, 9], &[], &[], &[]), 10, done)
+            }
             _ => {
                 let done = world.query_mut::<(Changed<Health>, Write<Health>)>(|_, ((), mut health)| {
                     health.points.map(|points| !points);
@@ -477,10 +499,16 @@ impl Driver {
                 (wanted(&[8], &[], &[], &[8]), 8, done)
             }
         };
+        if no_room(self.tight, &done) {
+            return;
+        }
         done.expect("there is room");
         for entity in self.model.matching(&wanted) {
             let mut bytes = self.model.bytes(entity, component).expect("it matched").to_vec();
+            let before = bytes.clone();
             match component {
+                8 if which % 6 == 3 => bytes[0] ^= u8::from(entity.index() % 3 == 0),
+                10 => {}
                 1 => bytes[0] ^= 0x55,
                 9 => {
                     let amount = f64::from_le_bytes(bytes[..].try_into().expect("8 bytes")) + 1.0;
@@ -489,7 +517,10 @@ impl Driver {
                 2 => bytes[8..].copy_from_slice(&(entity.index() as u16).to_le_bytes()),
                 _ => bytes.iter_mut().for_each(|byte| *byte = !*byte),
             }
-            self.model.write(entity, component, bytes, parity);
+            // a row that is what it was did not change
+            if bytes != before {
+                self.model.write(entity, component, bytes, parity);
+            }
         }
     }
 }
@@ -505,11 +536,33 @@ fn hash_of(order: &[(Vec<usize>, Vec<Entity>)]) -> u64 {
 /// Memory of tight worlds: some programs do not fit, and are refused; most run and meet its end.
 const TIGHT_BYTES: u64 = 3 << 19;
 
+/// A simulation of the program's systems; nothing: the world has no room for what they write.
+fn simulate(world: World, program: &Program, settings: Settings, log: &Log) -> Option<Simulation> {
+    let built = Simulation::builder()
+        .workers(settings.workers)
+        .ring_bytes(settings.ring_bytes)
+        .publish_every(settings.publish_every)
+        .fuse(settings.fuse)
+        .build(world, engine::schedule(log, program.sort));
+    match built {
+        Ok(simulation) => Some(simulation),
+        // refused before anything ran
+        Err(StepError::Memory { .. }) if settings.tight => None,
+        Err(error) => panic!("the schedule is sound: {error}"),
+    }
+}
+
 /// Runs a program.
 pub fn run(program: &Program, settings: Settings) -> Trace {
     let log = Log::default();
-    let mut world = engine::world(if settings.tight { TIGHT_BYTES } else { 1 << 28 });
-    world.set_publish_wait(if settings.tight { Duration::ZERO } else { Duration::from_millis(100) });
+    let place = program.resumes().then(|| tempfile::tempdir().expect("a temporary directory"));
+    let target = place.as_ref().map(|place| RegionTarget::Directory(place.path().join("region")));
+    let mut builder = engine::builder(if settings.tight { TIGHT_BYTES } else { 1 << 28 });
+    if let Some(target) = &target {
+        builder = builder.region(target.clone()).keep_region(true);
+    }
+    let mut world = builder.build().expect("the layout is valid");
+    world.set_publish_wait(settings.patience());
     let mut driver = Driver { model: Naive::default(), history: vec![], tight: settings.tight };
     driver.model.resources[1] = Some((-9.5f32).to_le_bytes().to_vec());
     for (kind, count, seed) in &program.initial {
@@ -520,18 +573,7 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
         // not even room for a second extent of what there is
         return Trace::new();
     }
-    let built = Simulation::builder()
-        .workers(settings.workers)
-        .ring_bytes(settings.ring_bytes)
-        .publish_every(settings.publish_every)
-        .fuse(settings.fuse)
-        .build(world, engine::schedule(&log, program.sort));
-    let mut simulation = match built {
-        Ok(simulation) => simulation,
-        // no room for what the schedule writes: refused before anything ran
-        Err(StepError::Memory { .. }) if settings.tight => return Trace::new(),
-        Err(error) => panic!("the schedule is sound: {error}"),
-    };
+    let Some(mut simulation) = simulate(world, program, settings, &log) else { return Trace::new() };
     let mut readers: Vec<Reader> =
         (0..=program.frames.len()).map(|_| simulation.world().reader().expect("there are leases")).collect();
     let (newest, readers) = readers.split_first_mut().expect("there is one more than frames");
@@ -540,6 +582,15 @@ pub fn run(program: &Program, settings: Settings) -> Trace {
     let mut saved = driver.model.clone();
     let mut trace = Trace::new();
     for (number, spec) in program.frames.iter().enumerate() {
+        if let Some(target) = target.as_ref().filter(|_| spec.resume && simulation.world().generation() > 0) {
+            drop(simulation);
+            let mut world = engine::builder(1 << 20).keep_region(true).resume(target).expect("its writer has ended");
+            world.set_publish_wait(settings.patience());
+            driver.model = saved.clone();
+            compare(&world, &driver.model, &format!("taken over before step {number}"));
+            let Some(again) = simulate(world, program, settings, &log) else { return trace };
+            simulation = again;
+        }
         for edit in &spec.edits {
             let before = simulation.world().generation();
             driver.edit(simulation.world_mut(), edit);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use hypostyle::{
-    AnyOf, Changed, Entities, Entity, Job, KernelError, Neighbours, Read, Schedule, System, With, Without, World, Write,
+    AnyOf, Changed, Entities, Entity, Job, KernelError, Neighbours, Read, Schedule, System, With, Without, World,
+    WorldBuilder, Write,
 };
 
 use super::components::*;
@@ -278,8 +279,8 @@ pub fn schedule(log: &Log, sort: bool) -> Schedule {
     schedule
 }
 
-/// An empty world of all components, with so much memory at most.
-pub fn world(bytes_max: u64) -> World {
+/// Of all components, with so much memory at most.
+pub fn builder(bytes_max: u64) -> WorldBuilder {
     World::builder()
         .component::<Position>()
         .component::<Counter>()
@@ -295,6 +296,4 @@ pub fn world(bytes_max: u64) -> World {
         .resource::<Score>()
         .resource::<Gravity>()
         .bytes_max(bytes_max)
-        .build()
-        .expect("the layout is valid")
 }

@@ -211,6 +211,8 @@ pub struct FrameSpec {
     pub pin: bool,
     /// Lets go of one of the pins.
     pub unpin: Option<u8>,
+    /// The writer ends before this frame, and another one takes the region over: what was not published is gone.
+    pub resume: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -222,8 +224,18 @@ pub struct Program {
 }
 
 impl Program {
-    /// Whether a frame may fail.
-    pub fn may_fail(&self) -> bool {
+    /// Whether the world goes back to its last generation, which depends on how often it publishes: a frame may fail, or
+    /// another writer takes over.
+    pub fn may_go_back(&self) -> bool {
+        self.resumes() || self.may_fail()
+    }
+
+    /// Whether another writer takes over.
+    pub fn resumes(&self) -> bool {
+        self.frames.iter().any(|frame| frame.resume)
+    }
+
+    fn may_fail(&self) -> bool {
         self.frames.iter().flat_map(|f| f.payloads.iter().flatten()).any(|i| i.op == Op::Fail)
     }
 }
@@ -281,8 +293,16 @@ fn frame() -> impl Strategy<Value = FrameSpec> {
         prop::collection::vec(any::<u16>(), 0..6),
         any::<bool>(),
         prop::option::of(any::<u8>()),
+        prop::bool::weighted(0.07),
     )
-        .prop_map(|(edits, payloads, known, pin, unpin)| FrameSpec { edits, payloads, known, pin, unpin })
+        .prop_map(|(edits, payloads, known, pin, unpin, resume)| FrameSpec {
+            edits,
+            payloads,
+            known,
+            pin,
+            unpin,
+            resume,
+        })
 }
 
 /// Any program.

@@ -59,6 +59,17 @@ fn changes(world: &mut World) -> Result<(), String> {
     refused("add", world.add(entity, Hot))?;
     refused("remove", world.remove::<Hot>(entity))?;
     refused("despawn", world.despawn(entity))?;
+    refused("despawn_batch", world.despawn_batch(&[entity]))?;
+    let real = hypostyle::FieldType::scalar(hypostyle::ScalarType::F32);
+    refused("set_columns", world.set_columns(&[entity], &[("position.x", real, &[0; 4])]))?;
+    refused("add_columns", world.add_columns(&[entity], "hot", &[]))?;
+    refused("remove_named", world.remove_named(&[entity], "hot"))?;
+    refused("query_one_mut", world.query_one_mut::<hypostyle::Write<Position>>(entity, |_| {}))?;
+    refused("get_mut", world.get_mut::<Position>(entity).map(drop))?;
+    refused("add_where", world.add_where::<hypostyle::Read<Position>, Hot>(Hot))?;
+    refused("remove_where", world.remove_where::<hypostyle::Read<Position>, Hot>())?;
+    refused("table_column_mut", world.table_column_mut(0, "position.x").map(drop))?;
+    refused("reserve", world.reserve::<Hot>(5))?;
     refused("despawn_where", world.despawn_where::<hypostyle::Read<Position>>())?;
     refused("query_mut", world.query_mut::<hypostyle::Write<Position>>(|_, _| {}))?;
     refused("prefault", world.prefault(1 << 20, |_, _| {}))?;

@@ -67,6 +67,12 @@ pub struct Seen;
 pub struct Cell {
     pub key: u32,
 }
+#[derive(Component, Clone, Copy, Debug)]
+#[component(storage = "scratch")]
+pub struct Near {
+    pub sums: [f64; 5],
+    pub places: [u32; 3],
+}
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct Weather {
     #[resource(default = 0.25)]
@@ -214,6 +220,7 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
         .component::<Frozen>()
         .component::<Seen>()
         .component::<Cell>()
+        .component::<Near>()
         .resource::<Weather>()
         .resource::<Census>()
         .resource::<Ledger>()
@@ -230,7 +237,9 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
     let mass = |i: usize| Mass { kg: 1.0 + f64::from(number(i, 5)), parts: [i as u16, 7, (i * 3) as u16] };
     let rotor = |i: usize| Rotor(Spin { axis: [0.0, number(i, 6), 1.0], rate: 0.25 }, i as u32);
     let link = |to: Entity, i: usize| Link { to, strength: i as i32 };
-    let first = world.spawn_batch((0..rows / 2).map(|i| (body(i), Cell { key: 0 }))).unwrap();
+    let first = world
+        .spawn_batch((0..rows / 2).map(|i| (body(i), Cell { key: 0 }, Near { sums: [0.5; 5], places: [7; 3] })))
+        .unwrap();
     let at = |i: usize| first[mix(seed ^ i as u64) as usize % first.len()];
     world.spawn_batch((0..rows / 4).map(|i| (body(i + 7), link(at(i), i), mass(i), rotor(i)))).unwrap();
     let linked = world.spawn_batch((0..rows / 4).map(|i| (body(i + 9), link(at(i + 1), i)))).unwrap();
@@ -439,6 +448,49 @@ fn mixed(schedule: &mut Schedule) {
         .despawns()
         .in_loop("settle")
         .run_if::<Census>(|census| census.rows % 3 != 0)
+        .job_rows(64),
+    );
+    // scratch: computed of the state, changed in place in systems of its own, used
+    schedule.add(
+        System::rows::<(Write<Near>, Read<Position>)>("near", |job, (mut near, p)| {
+            for row in 0..job.len() {
+                near.sums[row] = [f64::from(p.x[row]) * 0.1; 5];
+                near.places[row] = [job.entities()[row].index(), 1, 2];
+            }
+        })
+        .rebuilds::<Near>()
+        .job_rows(64),
+    );
+    schedule.add(
+        System::rows::<(Write<Near>, Read<Velocity>)>("nearer", |job, (mut near, v)| {
+            for row in 0..job.len() {
+                near.sums[row] = [f64::from(v.x[row]) * 0.1; 5];
+            }
+        })
+        .after("near")
+        .job_rows(64),
+    );
+    schedule.add(
+        System::rows::<(Write<Near>, Read<Velocity>)>("nearest", |job, (mut near, v)| {
+            for row in 0..job.len() {
+                near.sums[row].iter_mut().for_each(|sum| *sum = *sum * 3.0 + f64::from(v.y[row]));
+            }
+        })
+        .after("nearer")
+        .job_rows(64),
+    );
+    schedule.add(
+        System::neighbours::<Write<Energy>, Read<Near>>("draw", |job, mut energy, view| {
+            let (first, tables) = (job.first_row(), view.len());
+            for row in 0..job.len() {
+                let table = view.table((first + row) % tables.max(1));
+                let Some(sums) = table.columns.sums.get((first + row * 7) % table.columns.sums.len().max(1)) else {
+                    continue;
+                };
+                energy.value[row] += sums[row % 5] * 1e-3;
+            }
+        })
+        .after("nearest")
         .job_rows(64),
     );
     // deposits on rows of many tables, on hot ones, on rows that move, on births, on what is not there

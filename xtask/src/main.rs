@@ -11,6 +11,7 @@ mod engine_web;
 mod failures;
 mod fuzz;
 mod house;
+mod install_c;
 mod loom;
 mod miri;
 mod nats;
@@ -43,6 +44,7 @@ cargo xtask COMMAND
                           the ignored soak tests, again and again with new seeds (default: 60 minutes, 1000 kills each)
   compare [--native] [ARGS...]
                           hypostyle beside other engines; `cargo xtask compare --help` names the arguments
+  install-c --prefix DIR  the C interface: header, libraries, files for pkg-config and CMake
   physics [ARGS...]       the scenes beside LAMMPS, rapier3d and loops by hand; `--help` names the arguments
 
 Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong.
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         "soak" => soak(args),
         "compare" => Ok(compare::full(args)),
         "physics" => Ok(compare::physics(args)),
+        "install-c" => install_c(args),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(true)
@@ -153,6 +156,15 @@ fn soak(args: &[String]) -> Result<bool, String> {
         }
     }
     Ok(Runner::alone("soak", |_| soak::run(time, kills)))
+}
+
+fn install_c(args: &[String]) -> Result<bool, String> {
+    match args {
+        [option, prefix] if option == "--prefix" => {
+            Ok(Runner::alone("install-c", |_| install_c::install(std::path::Path::new(prefix))))
+        }
+        _ => Err("`install-c` wants `--prefix DIR`".to_owned()),
+    }
 }
 
 fn minutes(option: &str, text: Option<&String>) -> Result<Duration, String> {

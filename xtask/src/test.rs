@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
-use crate::process::run;
+use crate::process::{ask, run};
 use crate::report::{Outcome, Step};
-use crate::tools::{cargo, target};
-use crate::{compare, engine_web, fuzz, house, loom, miri, nats, package, python, web};
+use crate::tools::{cargo, cargo_deny, target};
+use crate::{compare, engine_web, fuzz, house, install_c, loom, miri, nats, package, python, web};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
+/// How long cargo may take to list files.
+const ASK: Duration = Duration::from_mins(1);
 /// Where the core must compile without an operating system.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
@@ -41,6 +43,7 @@ pub(crate) const STEPS: &[Step] = &[
         wants_minutes: 0,
         run: |left| plain("clippy --locked --package hypostyle --lib --no-default-features -- -D warnings", left),
     },
+    Step { name: "licences", what: "licences and sources of all crates (cargo-deny)", wants_minutes: 0, run: licences },
     Step { name: "wasm", what: "the core compiles without an operating system", wants_minutes: 0, run: wasm },
     Step { name: "docs", what: "the documentation has no broken parts", wants_minutes: 0, run: docs },
     Step { name: "tests", what: "unit and integration tests, with fault injection", wants_minutes: 0, run: tests },
@@ -49,6 +52,12 @@ pub(crate) const STEPS: &[Step] = &[
         what: "every example in the documentation and the README",
         wants_minutes: 0,
         run: doc_tests,
+    },
+    Step {
+        name: "install-c",
+        what: "the C interface, installed and found by pkg-config; what `cargo package` holds",
+        wants_minutes: 0,
+        run: |left| packaged().map_or_else(Outcome::Failed, |()| install_c::test(left)),
     },
     Step {
         name: "loom",
@@ -126,6 +135,34 @@ fn plain(words: &str, left: Duration) -> Outcome {
     run(&mut cargo(words), left).outcome()
 }
 
+/// The packages hold what a user needs to build them, and no more.
+fn packaged() -> Result<(), String> {
+    for (package, wanted) in [
+        ("hypostyle", &["README.md", "LICENSE-MIT", "LICENSE-APACHE", "src/lib.rs"][..]),
+        ("hypostyle-derive", &["README.md", "LICENSE-MIT", "LICENSE-APACHE", "src/lib.rs"][..]),
+    ] {
+        let words = format!("package --list --allow-dirty --offline --package {package}");
+        let list = ask(&mut cargo(&words), ASK).ok_or(format!("`cargo {words}` fails"))?;
+        let missing = wanted.iter().find(|file| !list.lines().any(|line| line == **file));
+        let odd =
+            list.lines().find(|line| ["xtask/", "web/", "compare/", "tests/"].iter().any(|f| line.starts_with(f)));
+        if let Some(file) = missing {
+            return Err(format!("the package {package} has no {file}"));
+        }
+        if let Some(file) = odd {
+            return Err(format!("the package {package} holds {file}, which is of no use there"));
+        }
+    }
+    Ok(())
+}
+
+fn licences(left: Duration) -> Outcome {
+    match cargo_deny() {
+        Ok(()) => plain("deny --offline --locked check licenses bans sources", left),
+        Err(why) => Outcome::Skipped(why),
+    }
+}
+
 fn wasm(left: Duration) -> Outcome {
     match target(WASM) {
         Ok(()) => {
@@ -144,10 +181,13 @@ fn docs(left: Duration) -> Outcome {
 
 /// Libraries, binaries and integration tests; benches only have to compile, which `lint` shows.
 fn tests(left: Duration) -> Outcome {
-    let words = format!(
-        "test --locked --workspace --lib --bins --tests --examples --no-fail-fast {TEST_PROFILE} \
-         --features hypostyle/fault-injection,hypostyle-cli/fault-injection"
-    );
+    const FEATURES: &str = "--features hypostyle/fault-injection,hypostyle-cli/fault-injection";
+    // a test runs the examples, as the programs that they are
+    let examples = plain(&format!("build --locked --workspace --examples {TEST_PROFILE} {FEATURES}"), left);
+    if !matches!(examples, Outcome::Passed(_)) {
+        return examples;
+    }
+    let words = format!("test --locked --workspace --lib --bins --tests --no-fail-fast {TEST_PROFILE} {FEATURES}");
     run(&mut cargo(&words), left).tests_outcome()
 }
 

@@ -123,3 +123,13 @@ pub(crate) fn cargo_fuzz() -> Result<(), String> {
         .map(drop)
         .ok_or_else(|| "cargo-fuzz is not installed (`cargo install cargo-fuzz --locked`)".to_owned())
 }
+
+/// Checks that cargo-deny is here.
+///
+/// # Errors
+/// That it is not.
+pub(crate) fn cargo_deny() -> Result<(), String> {
+    ask(&mut cargo("deny --version"), ASK)
+        .map(drop)
+        .ok_or_else(|| "cargo-deny is not installed (`cargo install cargo-deny --locked`)".to_owned())
+}

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Timelines as files of Chrome's trace event format, which Perfetto and `chrome://tracing` open, and back.
 //!
 //! One event a line. What that format has no place for (names by number, lost events) stands under `hypostyle`, and
 //! an event's numbers under `args`, so that a timeline is read back as it was. Files of other programs are refused.
+#![forbid(unsafe_code)]
 
 use std::io::{BufWriter, Write};
 use std::path::Path;

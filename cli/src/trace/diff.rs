@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! `trace diff A B`: two runs, system by system. Ratios are B to A: below 1, B is quicker.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 

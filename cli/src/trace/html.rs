@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! A Gantt chart as one HTML file that needs nothing else: `gantt.html` with the picture's numbers in it.
+#![forbid(unsafe_code)]
 
 use std::fmt::Write;
 

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! A timeline as boxes in lanes, for whatever draws them: which colour, from when to when, what it says when asked.
 //!
 //! Times count from the picture's begin. Boxes of one lane are sorted by their begins; those of kernels and commits do
 //! not overlap, waits for a ring lie upon jobs.
+#![forbid(unsafe_code)]
 
 use hypostyle::trace::{Event, EventKind, Phase, Timeline, Wait};
 

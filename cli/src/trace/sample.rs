@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! A made-up timeline for tests: three systems, two of which run as one; a death and what follows from it.
+#![forbid(unsafe_code)]
 
 use hypostyle::trace::{Event, EventKind, Lane, Phase, Timeline, TimelineBatch, Wait};
 

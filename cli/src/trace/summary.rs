@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! What a timeline comes to: numbers per system, per lane, and where the time of all runners went.
 //!
 //! Only the part of the timeline counts in which no lane lacks events. In a batch's time, from its build to its end,
 //! each runner either runs kernels, or waits, or does the rest: build, commit, claims. A system's *parallel* is the
 //! kernels' part of all runners' time in the batches that it is in, its *waiting* is the waits' part.
+#![forbid(unsafe_code)]
 
 use hypostyle::trace::{Event, EventKind, Timeline, Wait};
 use serde_json::{Value, json};

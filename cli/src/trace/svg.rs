@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! A Gantt chart as an SVG file: one lane per runner, readable at two and at sixty-four.
 //!
 //! What is narrower than a pixel is not drawn box by box: each column of pixels shows how much of it was what, from
 //! the bottom up.
+#![forbid(unsafe_code)]
 
 use std::fmt::Write;
 

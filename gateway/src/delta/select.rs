@@ -72,7 +72,8 @@ impl Selection {
             match field {
                 Some(field) => drop(fields.insert((component, field))),
                 None => fields.extend(
-                    (0..layout.components()[usize::from(component)].fields.len()).map(|f| (component, f as u8)),
+                    (0..layout.components()[usize::from(component)].published_fields().len())
+                        .map(|f| (component, f as u8)),
                 ),
             }
         }
@@ -232,7 +233,9 @@ fn find(layout: &Layout, name: &str) -> Result<Column, SelectError> {
     let (id, declared) = layout.component(component).ok_or_else(unknown)?;
     let field = match field {
         None => None,
-        Some(field) => Some(declared.fields.iter().position(|f| f.name == field).ok_or_else(unknown)? as u8),
+        Some(field) => {
+            Some(declared.published_fields().iter().position(|f| f.name == field).ok_or_else(unknown)? as u8)
+        }
     };
     Ok((id as u16, field))
 }

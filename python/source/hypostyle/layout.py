@@ -8,6 +8,7 @@ from typing import Any, Iterator, Mapping, Union
 
 import numpy as np
 
+from . import _native
 from .errors import LayoutError, NameCollisionWarning, UnknownNameError
 
 __all__ = ["ComponentLayout", "FieldLayout", "Layout", "ResourceLayout"]
@@ -59,10 +60,16 @@ class ComponentLayout:
 
     name: str
     #: ``table``: having it decides the entity's table. ``toggle``: one bit a row says who has it.
+    #: ``scratch``: as ``table``, but its values are in memory alone: snapshots have none of them.
     storage: str
     #: Whether the rows that the newest frame changed are known exactly.
     track_changes: bool
     fields: tuple[FieldLayout, ...]
+
+    @property
+    def published_fields(self) -> tuple[FieldLayout, ...]:
+        """The fields that snapshots have: none of a scratch component."""
+        return () if self.storage == "scratch" else self.fields
 
     def field(self, name: str) -> FieldLayout:
         """A field by name."""
@@ -167,7 +174,7 @@ def warn_of_names(layout: Layout) -> None:
 
 def _unknown(what: str, name: str, known: Union[Mapping[str, Any], list[str]]) -> str:
     names = ", ".join(known) or "none"
-    return f"there is no {what} `{name}`; there are: {names}"
+    return f"there is no {what} `{name}`{_native.did_you_mean(str(name), list(known))}; there are: {names}"
 
 
 def layout_of(parts: tuple[Any, ...]) -> Layout:

@@ -111,7 +111,8 @@ class Scene:
             if each.name == name:
                 return each
         known = ", ".join(f"`{each.name}`" for each in self._systems)
-        raise UnknownNameError(f"scene `{self._name}` has no system `{name}`; it has {known}")
+        hint = _native.did_you_mean(name, [each.name for each in self._systems])
+        raise UnknownNameError(f"scene `{self._name}` has no system `{name}`{hint}; it has {known}")
 
     def world(self, region: Union[str, os.PathLike[str], None] = None, *, keep_region: bool = False) -> World:
         """A world with the scene's layout and its initial state."""

@@ -129,7 +129,7 @@ class Table:
         self._core.check()
         declared = self._core.layout.components
         if not names:
-            fields = (f"{c}.{f.name}" for c in self.components for f in declared[c].fields)
+            fields = (f"{c}.{f.name}" for c in self.components for f in declared[c].published_fields)
             names = ("(entity)", *self.components, *fields)
         found = self._core.pin.changed_since(self.index, list(names), max(int(generation), 0))
         if found is None:
@@ -183,7 +183,7 @@ class Chunk:
     def changed_since(self, generation: int) -> list[slice]:
         """Runs of rows in which the component, or who has it, changed after a generation, by chunks of 1024 rows."""
         name = self.declared.name
-        return self.table.changed_since(generation, name, *(f"{name}.{f.name}" for f in self.declared.fields))
+        return self.table.changed_since(generation, name, *(f"{name}.{f.name}" for f in self.declared.published_fields))
 
     def __len__(self) -> int:
         return self.table.rows
@@ -191,7 +191,7 @@ class Chunk:
     def __getitem__(self, field: str) -> Array:
         self.declared.field(name_of(field, "a field", "write chunk.x[row] for a row"))
         column = self.table.column(f"{self.declared.name}.{field}")
-        if self.declared.storage == "table":
+        if self.declared.storage != "toggle":
             return column
         absent = ~self.presence
         if column.ndim == 2:
@@ -205,7 +205,7 @@ class Chunk:
         return self[field]
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *(f.name for f in self.declared.fields)]
+        return [*super().__dir__(), *(f.name for f in self.declared.published_fields)]
 
     def __repr__(self) -> str:
         return f"<Chunk of {self.declared.name}: {self.rows} rows of table {self.table.index}>"
@@ -441,7 +441,7 @@ class Component:
 
     def __len__(self) -> int:
         """How many entities have the component."""
-        if self.declared.storage == "table":
+        if self.declared.storage != "toggle":
             return sum(chunk.rows for chunk in self.chunks)
         return sum(int(chunk.presence.sum()) for chunk in self.chunks)
 
@@ -449,10 +449,10 @@ class Component:
         return True
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *(f.name for f in self.declared.fields)]
+        return [*super().__dir__(), *(f.name for f in self.declared.published_fields)]
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{f.name}: {f.type}" for f in self.declared.fields)
+        fields = ", ".join(f"{f.name}: {f.type}" for f in self.declared.published_fields)
         return f"<Component {self.declared.name} ({fields}): {len(self)} entities in {len(self.chunks)} tables>"
 
 
@@ -573,7 +573,7 @@ class Snapshot(Selection):
             raise AbsentError(f"entity {handle & 0xFFFFFFFF}v{handle >> 32} is dead")
         table, row = found
         has = (self.layout.components[name] for name in table.components if table.presence(name)[row])
-        return {c.name: {f.name: table.column(f"{c.name}.{f.name}")[row] for f in c.fields} for c in has}
+        return {c.name: {f.name: table.column(f"{c.name}.{f.name}")[row] for f in c.published_fields} for c in has}
 
     def checkpoint(self, path: Union[str, os.PathLike[str]], *, level: int = 1) -> int:
         """Writes the state into a file, and returns how many bytes that has. ``level`` says how hard to compress: 0 not at
@@ -645,7 +645,7 @@ class Changes:
         self._columns: dict[str, list[ChangedRows]] = {}
         for table in snapshot.tables:
             for component in table.components:
-                for field in snapshot.layout.components[component].fields:
+                for field in snapshot.layout.components[component].published_fields:
                     self._look(table, f"{component}.{field.name}")
 
     def _look(self, table: Table, name: str) -> None:

@@ -493,6 +493,7 @@ class System:
     run_if: tuple[tuple[str, str, float], ...] = ()
     every: Optional[tuple[int, int]] = None
     in_loop: Optional[str] = None
+    rebuilds: tuple[str, ...] = ()
     #: Of a guard: what it looks at. It has no function.
     guard: Optional[tuple[str, str, tuple[tuple[str, float, float], ...], str, float, bool]] = None
     _wants_patches: bool = field(default=False, repr=False)
@@ -593,6 +594,26 @@ def guard_conserved(
     return _guard(name or f"{quantity} is conserved", given, options)
 
 
+def relation_cascade(relation: str, *, name: Optional[str] = None, **options: Any) -> System:
+    """A system that ends every entity whose handle in a field, ``"moon.planet"``, names one that is gone. Entities that are led
+    to by those go with its next run: in the next frame, or in the next pass of a :class:`Loop`. ``options`` are as of
+    :func:`guard_finite`.
+    """
+    return _guard(name or f"{relation} cascades", ("cascade", relation, (), "", 0.0, False), options)
+
+
+def relation_clear(relation: str, *, name: Optional[str] = None, **options: Any) -> System:
+    """A system that makes handles in a field the null handle where they name an entity that is gone. See
+    :func:`relation_cascade`."""
+    return _guard(name or f"{relation} forgets", ("clear", relation, (), "", 0.0, False), options)
+
+
+def ends_events(component: str, *, name: Optional[str] = None, **options: Any) -> System:
+    """A system that ends every entity with a component, in the stage ``cleanup``: those are events, which one system spawns and
+    others of the same frame have as their rows."""
+    return _guard(name or f"{component} ends", ("events", component, (), "", 0.0, False), {"stage": "cleanup", **options})
+
+
 _GUARD_PLACE = "guard "
 
 
@@ -651,6 +672,7 @@ def system(
     run_if: Union[Condition, Sequence[Condition]] = (),
     every: Union[int, tuple[int, int], None] = None,
     in_loop: Optional[str] = None,
+    rebuilds: Names = (),
 ) -> Callable[[Kernel], System]:
     """Makes a system of a function.
 
@@ -679,7 +701,8 @@ def system(
 
     It runs in every frame, or where a number of a resource says so, ``run_if=("oven.kelvin", ">=", 300)`` (or several of
     these; ``run_if="oven.on"``: it is not 0), as its batch is due; in every n-th frame, ``every=10``, or from a frame on,
-    ``every=(10, 1)``; or several times in each frame, ``in_loop="solve"`` (:class:`Loop`).
+    ``every=(10, 1)``; or several times in each frame, ``in_loop="solve"`` (:class:`Loop`). One that ``rebuilds`` scratch
+    components also runs where they are as new: in a world's first frame, and after a resume or a frame that failed.
     """
 
     joins = _joins("reduces", reduces or {})
@@ -720,6 +743,7 @@ def system(
             run_if=_conditions(run_if),
             every=(every, every) if isinstance(every, int) else every,
             in_loop=in_loop,
+            rebuilds=_names(rebuilds),
             _wants_patches=_takes(run) >= 3,
         )
         twice = set(made.reads) & set(made.writes)

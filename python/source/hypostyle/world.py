@@ -148,10 +148,7 @@ class World:
         count = count_of(self.layout, components, _count(self.layout, values) if count is None else count)
         # before anything is made of that length
         self._native.reserve(count, list(components))
-        columns = []
-        for name, array in values.items():
-            columns.append((name, _broadcast(name, array, (count, *self.layout.field(name).shape)).tobytes()))
-        return np.frombuffer(self._native.spawn(count, list(components), columns), np.uint64)
+        return np.frombuffer(self._native.spawn(count, list(components), self._columns(count, values)), np.uint64)
 
     def set(self, entities: npt.ArrayLike, name: str, values: Any) -> None:
         """Sets a field, ``"position.x"``, of entities that have its component; or several fields, by a mapping.
@@ -167,10 +164,30 @@ class World:
             given = {name: fit(name, values, self.layout.field(name))}
         else:
             given = _values(self.layout, {name: values})
-        columns = []
-        for each, array in given.items():
-            columns.append((each, _broadcast(each, array, (len(handles), *self.layout.field(each).shape)).tobytes()))
-        self._native.set(handles.tobytes(), columns)
+        self._native.set(handles.tobytes(), self._columns(len(handles), given))
+
+    def add(self, entities: npt.ArrayLike, component: str, values: Optional[Mapping[str, Any]] = None) -> None:
+        """Gives entities a component, or sets it where present. Fields that are left out have the layout's defaults.
+
+        >>> world.add(handles, "heat", {"degrees": temperatures})
+
+        Values are one for each entity, or one for all of them. All of it happens or nothing: every entity must live
+        (:class:`AbsentError`), every value must fit (:class:`FieldValueError`), and the world must have room
+        (:class:`NoSpaceError`).
+        """
+        handles = handles_of(entities)
+        given = _values(self.layout, {component: {} if values is None else values})
+        self._native.add(handles.tobytes(), component, self._columns(len(handles), given))
+
+    def remove(self, entities: npt.ArrayLike, component: str) -> int:
+        """Takes a component from entities, and returns how many had it. Every entity must live, else nothing happens."""
+        self.layout.component(component)
+        return self._native.remove(handles_of(entities).tobytes(), component)
+
+    def _columns(self, count: int, given: Mapping[str, Array]) -> list[tuple[str, bytes]]:
+        """The bytes of values, by whole name: one value for each of so many entities."""
+        shape = lambda name: (count, *self.layout.field(name).shape)
+        return [(name, _broadcast(name, array, shape(name)).tobytes()) for name, array in given.items()]
 
     def despawn(self, entities: npt.ArrayLike) -> None:
         """Ends the lives of entities. All of them must live, else nothing happens."""

@@ -1,6 +1,6 @@
-#![forbid(unsafe_code)]
 //! A group of systems and the tables of the moment become a program: tasks, jobs, and what is to be done once all
 //! jobs have ended. Row ranges depend on the tables' rows alone.
+#![forbid(unsafe_code)]
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};

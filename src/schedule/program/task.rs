@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! A task's words, decoded into lists that are kept from job to job: nothing is allocated once they have grown.
+#![forbid(unsafe_code)]
 
 use std::cell::Cell;
 use std::ops::Range;

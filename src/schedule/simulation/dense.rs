@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! What the jobs of a batch say that they wrote densely: which columns, in whose rows, and which rows of tracked
 //! components differ from what they were.
 //!
 //! The records come from workers and are not believed: a column that the system does not write, or rows that are not the
 //! job's own, are refused and change nothing. It never looks at column bytes.
+#![forbid(unsafe_code)]
 
 use std::ops::Range;
 

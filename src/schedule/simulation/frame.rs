@@ -60,6 +60,7 @@ impl Simulation {
         }
         self.stages = stages;
         done?;
+        self.world.store.scratch_is_new = false;
         self.world.frame += frames;
         // added one by one, as frames of their own would
         for _ in 0..frames {
@@ -117,6 +118,7 @@ impl Simulation {
         let mut any = false;
         for system in group.systems() {
             let mut holds = true;
+            let anyway = compiled[system].rebuilds && world.store.scratch_is_new;
             for condition in &compiled[system].conditions {
                 let resources = world.store.column_bytes(RESOURCES, 0);
                 let asked = condition.holds(frame, resources, &world.store.layout);
@@ -126,6 +128,7 @@ impl Simulation {
                         message,
                     })?;
             }
+            holds |= anyway;
             skips[system] = !holds;
             any |= holds;
         }

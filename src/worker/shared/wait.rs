@@ -3,9 +3,10 @@
 //! Spinning costs 0.1-1 us to hear news, any sleep 5-130 us. Where there are more runners than cores, spinning yields.
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 use std::time::Duration;
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
+use crossbeam_utils::Backoff;
 
 use crate::os::Instant;
 
@@ -69,8 +70,12 @@ fn sleep_on(_bell: &AtomicU32, timeout: Duration) {
 #[cfg(not(any(target_os = "linux", all(target_arch = "wasm32", target_feature = "atomics"))))]
 fn wake_up(_bell: &AtomicU32) {}
 
+/// Turns after which a spinner that does not yield begins again with short pauses: news is heard within 8 of them.
+const SHORT_TURNS: u32 = 4;
+
 /// Counts the turns of a waiting loop and spends each one fittingly.
 pub(in crate::worker) struct Spinner {
+    backoff: Backoff,
     turns: u32,
     yielding: bool,
     since: Option<Instant>,
@@ -79,7 +84,7 @@ pub(in crate::worker) struct Spinner {
 impl Spinner {
     /// `yielding`: there are more runners than cores.
     pub(in crate::worker) fn new(yielding: bool) -> Spinner {
-        Spinner { turns: 0, yielding, since: None }
+        Spinner { backoff: Backoff::new(), turns: 0, yielding, since: None }
     }
 
     /// Something happened: be quick again.
@@ -90,15 +95,20 @@ impl Spinner {
     /// Spends one turn. True once spinning has lasted `limit` and sleeping is due.
     pub(in crate::worker) fn turn(&mut self, limit: Duration) -> bool {
         self.turns = self.turns.wrapping_add(1);
-        if self.turns <= 32 || !self.yielding {
-            std::hint::spin_loop();
-        } else if cfg!(target_family = "wasm") {
-            // Nothing yields there but sleep.
-            return true;
+        if self.yielding {
+            if cfg!(target_family = "wasm") && self.turns > 2 * SHORT_TURNS {
+                // Nothing yields there but sleep.
+                return true;
+            }
+            // pauses that double, then yields
+            self.backoff.snooze();
         } else {
-            std::thread::yield_now();
+            if self.turns.is_multiple_of(SHORT_TURNS) {
+                self.backoff.reset();
+            }
+            self.backoff.spin();
         }
-        if !self.turns.is_multiple_of(if self.yielding { 16 } else { 128 }) {
+        if !self.turns.is_multiple_of(if self.yielding { 16 } else { 32 }) {
             return false;
         }
         match self.since {

@@ -1,10 +1,11 @@
 #![forbid(unsafe_code)]
 //! Spawning by columns: the fastest way in.
 
+use crate::Entity;
 use crate::component::Component;
+use crate::layout::{FieldType, did_you_mean};
 use crate::table::Registry;
 use crate::value::ColumnItem;
-use crate::{Entity, layout::FieldType};
 
 use crate::world::World;
 use crate::world::error::WorldError;
@@ -14,10 +15,10 @@ pub(crate) fn find_field(registry: &Registry, name: &str) -> Result<(u16, u8, Fi
     let (component, field) = name.split_once('.').unwrap_or((name, ""));
     let id = registry.component_named(component)?;
     let fields = &registry.layout.components()[usize::from(id)].fields;
-    let index = fields
-        .iter()
-        .position(|declared| declared.name == field)
-        .ok_or_else(|| WorldError::UnknownField { component: component.to_owned(), field: field.to_owned() })?;
+    let index = fields.iter().position(|declared| declared.name == field).ok_or_else(|| {
+        let hint = did_you_mean(field, fields.iter().map(|field| field.name.as_str()));
+        WorldError::UnknownField { component: component.to_owned(), field: field.to_owned(), hint }
+    })?;
     Ok((id, index as u8, fields[index].ty))
 }
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Bundles: what an entity is spawned with. A component, or a tuple of bundles.
+#![forbid(unsafe_code)]
 
 use crate::table::{Registry, Table};
 use crate::{Component, Entity};

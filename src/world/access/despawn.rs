@@ -24,6 +24,7 @@ impl World {
     /// # Errors
     /// [`WorldError::Stale`] names a dead entity among them; no memory. Nothing has changed then.
     pub fn despawn_batch(&mut self, entities: &[Entity]) -> Result<(), WorldError> {
+        self.check_maker()?;
         let locate = |entity: &Entity| self.store.locate(*entity).ok_or_else(|| WorldError::stale(*entity));
         let located = entities.iter().map(|entity| Ok((locate(entity)?, *entity)));
         let mut gone: Vec<_> = located.collect::<Result<_, WorldError>>()?;

@@ -94,7 +94,7 @@ impl World {
         let store = &mut self.store;
         let mut tables = std::mem::take(&mut self.edit.sorted);
         tables.clear();
-        tables.extend(ids.iter().copied().filter(|id| store.storage(*id) == Storage::Table));
+        tables.extend(ids.iter().copied().filter(|id| store.storage(*id) != Storage::Toggle));
         tables.sort_unstable();
         let table = store.table_for(&tables);
         self.edit.sorted = tables;

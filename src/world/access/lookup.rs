@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! Looking up many entities' components one by one: where their columns lie is found once for all of them.
 //!
 //! Invariant: the world is borrowed for as long as a [`Lookup`] lives, so that no extent of it changes hands.
+#![forbid(unsafe_code)]
 
 use crate::table::{ENTITIES, Location};
 use std::marker::PhantomData;

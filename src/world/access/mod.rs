@@ -6,6 +6,7 @@
 
 pub(crate) mod bulk;
 pub(crate) mod bundle;
+mod compare;
 mod despawn;
 pub(crate) mod edit;
 pub(crate) mod lookup;

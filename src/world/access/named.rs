@@ -8,7 +8,7 @@ use crate::table::{FIRST_DATA, RESOURCES};
 use std::sync::Arc;
 
 use crate::Entity;
-use crate::layout::{FieldType, Storage};
+use crate::layout::{FieldType, Storage, did_you_mean};
 use crate::table::Presence;
 
 use super::bulk::find_field;
@@ -112,7 +112,7 @@ impl World {
         let id = self.registry.component_named(component)?;
         let entry = &self.store.tables[table + FIRST_DATA as usize];
         let Some(slot) = entry.shape.slot(id) else { return Ok(Presence::None) };
-        if self.store.storage(id) == Storage::Table {
+        if self.store.storage(id) != Storage::Toggle {
             return Ok(Presence::All);
         }
         Ok(slot.presence.map_or(Presence::None, |column| {
@@ -152,7 +152,10 @@ impl World {
 
     fn find_resource(&self, name: &str) -> Result<(usize, usize, usize), WorldError> {
         let layout = self.layout();
-        let unknown = || WorldError::UnknownResource { name: name.to_owned() };
+        let unknown = || {
+            let hint = did_you_mean(name, layout.resources().iter().map(|resource| resource.name.as_str()));
+            WorldError::UnknownResource { name: name.to_owned(), hint }
+        };
         let (index, declared) = layout.resource(name).ok_or_else(unknown)?;
         Ok((index, layout.resource_offset(index) as usize, declared.packed_bytes()))
     }

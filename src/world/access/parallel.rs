@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Looking at all of a world between frames, on all cores: what is found does not depend on how many there are.
 //!
 //! Rows are cut into the ranges that a system's jobs have by default, threads take them one by one, and what they give is
 //! joined in the order of the ranges by the tree of reductions.
+#![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

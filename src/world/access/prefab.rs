@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Prefabs: named lists of components with values or per-index functions, spawned in bulk, with overrides.
+#![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;

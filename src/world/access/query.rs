@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Queries: which entities, and which of their columns.
 //!
 //! A [`Query`] is a type: `(Write<Position>, Read<Velocity>, Without<Frozen>)`. It is described once as a
 //! [`QueryPlan`] (plain component ids, so that a query can also be made by name) and matched against each table's
 //! shape; toggles and changed rows that a shape cannot decide become a bit mask over rows.
+#![forbid(unsafe_code)]
 
 use crate::column::ColumnCursor;
 use crate::component::{Component, Entity};

@@ -8,6 +8,7 @@ use std::ops::{Deref, DerefMut};
 use crate::table::Location;
 use crate::{Component, Entity};
 
+use super::compare::Compared;
 use super::query::Query;
 use crate::world::World;
 use crate::world::error::WorldError;
@@ -112,7 +113,8 @@ impl World {
         done
     }
 
-    /// Changes values of one entity that a query asks for. All that the query writes counts as changed.
+    /// Changes values of one entity that a query asks for. Tracked components whose values differ afterwards count as
+    /// changed.
     ///
     /// ```
     /// use hypostyle::{Component, Read, World, Write};
@@ -135,14 +137,16 @@ impl World {
         let done = match self.store.locate(entity) {
             None => Err(WorldError::stale(entity)),
             Some(at) if !self.matches_row(&prepared, at) => Err(WorldError::NoMatch { entity }),
-            Some(at) => self.secure_one(&prepared, at).map(|()| {
-                self.visit_one::<Q>(&prepared, at, |item| {
-                    let before = Q::values(item, 0);
-                    let mut after = before;
-                    f(Q::row(&mut after));
-                    Q::store(item, 0, &before, &after);
-                });
-            }),
+            Some(at) => {
+                self.secure_one(&prepared, at).and_then(|written| Compared::new(self, &written)).map(|compared| {
+                    compared.world.visit_one::<Q>(&prepared, at, |item| {
+                        let before = Q::values(item, 0);
+                        let mut after = before;
+                        f(Q::row(&mut after));
+                        Q::store(item, 0, &before, &after);
+                    });
+                })
+            }
         };
         self.queries.put::<Q>(prepared);
         done
@@ -175,8 +179,9 @@ impl World {
         })
     }
 
-    /// Calls `f` with every matching entity and its values to change, row by row, table by table. All rows that the query
-    /// writes count as changed. [`World::query_mut`] gives whole chunks of columns, which is faster.
+    /// Calls `f` with every matching entity and its values to change, row by row, table by table. Rows of tracked
+    /// components whose values differ afterwards count as changed. [`World::query_mut`] gives whole chunks of columns, which
+    /// is faster.
     ///
     /// ```
     /// use hypostyle::{Component, Read, World, Write};

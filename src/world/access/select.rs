@@ -8,6 +8,7 @@ use crate::table::{Column, ENTITIES, Item};
 use crate::{Entity, limits::JOB_ROWS};
 
 use super::bundle::RegistryRef;
+use super::compare::Compared;
 use super::query::{Query, QueryPlan, mask_runs, matches};
 use crate::world::World;
 use crate::world::error::WorldError;
@@ -16,13 +17,13 @@ use crate::world::error::WorldError;
 type Runs = Vec<(u32, u32)>;
 
 /// A table's matching rows.
-struct Selection {
-    table: u32,
-    runs: Runs,
+pub(super) struct Selection {
+    pub(super) table: u32,
+    pub(super) runs: Runs,
 }
 
 impl Selection {
-    fn rows(&self) -> u64 {
+    pub(super) fn rows(&self) -> u64 {
         self.runs.iter().map(|(start, end)| u64::from(end - start)).sum()
     }
 
@@ -103,18 +104,17 @@ impl World {
     }
 
     /// Changes values of everything that matches, a chunk at a time: rows of one table, in order, without those that a
-    /// toggle leaves out. A panic of `f` goes through; what `f` had written until then stays written, all other values
-    /// are as they were, and all rows that the query writes count as changed.
+    /// toggle leaves out. Rows of tracked components whose values differ afterwards count as changed. A panic of `f` goes
+    /// through; what `f` had written until then stays written, and all other values are as they were.
     ///
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
     pub fn query_mut<Q: Query>(&mut self, f: impl FnMut(&[Entity], Q::Item<'_>)) -> Result<(), WorldError> {
         self.check_maker()?;
         let prepared = self.prepared::<Q>()?;
-        let done = self.secure_matches(&prepared);
-        if done.is_ok() {
-            self.visit::<Q>(&prepared, f);
-        }
+        let secured = self.secure_matches(&prepared).and_then(|written| Compared::new(self, &written));
+        // the rows that `f` changes are marked where `compared` ends, as it does where `f` panics
+        let done = secured.map(|compared| compared.world.visit::<Q>(&prepared, f));
         self.queries.put::<Q>(prepared);
         done
     }
@@ -180,13 +180,23 @@ impl World {
         let mut packed = vec![0; C::PACKED_BYTES];
         value.pack(&mut packed);
         let selections = self.select(&plan);
+        self.add_selected(selections, component, &packed)
+    }
+
+    /// Gives selected rows a component with this value, or sets it where present; how many rows that were.
+    pub(super) fn add_selected(
+        &mut self,
+        selections: Vec<Selection>,
+        component: u16,
+        packed: &[u8],
+    ) -> Result<u64, WorldError> {
+        let toggle = self.store.storage(component) == Storage::Toggle;
         let has = |world: &World, selection: &Selection| {
-            C::STORAGE == Storage::Toggle
-                || world.store.tables[selection.table as usize].shape.slot(component).is_some()
+            toggle || world.store.tables[selection.table as usize].shape.slot(component).is_some()
         };
         let (staying, leaving): (Vec<_>, Vec<_>) = selections.into_iter().partition(|s| has(self, s));
         for selection in &staying {
-            if C::STORAGE == Storage::Toggle {
+            if toggle {
                 self.store.attach_toggle(selection.table, component)?;
             }
             self.store.secure_component(selection.table, component)?;
@@ -205,7 +215,7 @@ impl World {
             };
             for (start, end) in runs {
                 count += u64::from(end - start);
-                self.fill(table, component, start, end - start, &packed)?;
+                self.fill(table, component, start, end - start, packed)?;
             }
         }
         Ok(count)
@@ -221,8 +231,13 @@ impl World {
         let mut plan = self.plan_of::<Q>()?;
         plan.all.push(component);
         let selections = self.select(&plan);
+        self.remove_selected(selections, component)
+    }
+
+    /// Takes a component from selected rows, which have it; how many those were.
+    pub(super) fn remove_selected(&mut self, selections: Vec<Selection>, component: u16) -> Result<u64, WorldError> {
         let count = selections.iter().map(Selection::rows).sum();
-        if C::STORAGE == Storage::Toggle {
+        if self.store.storage(component) == Storage::Toggle {
             for selection in &selections {
                 self.store.secure_component(selection.table, component)?;
             }

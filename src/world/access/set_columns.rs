@@ -1,4 +1,4 @@
-//! Fields of many entities at once, by name: all of them, or none.
+//! Fields and components of many entities at once, by name: all of them, or none.
 //!
 //! Invariant: nothing changes before every handle is known to have the components, every length is right, and every
 //! column that is to change is writable.
@@ -8,8 +8,19 @@ use crate::component::Entity;
 use crate::layout::FieldType;
 
 use super::bulk::find_field;
+use super::select::Selection;
+use crate::table::Location;
 use crate::world::World;
 use crate::world::error::WorldError;
+
+/// A column that was looked up, and values for it.
+struct Found<'c> {
+    component: u16,
+    field: usize,
+    /// Bytes of a value.
+    size: usize,
+    bytes: &'c [u8],
+}
 
 impl World {
     /// Sets fields (`position.x`) of entities that have their components: of each column one value for each entity, as
@@ -31,43 +42,138 @@ impl World {
     /// # Errors
     /// No such field, another type, another number of values; a dead entity, or one without a component; no memory.
     pub fn set_columns(&mut self, entities: &[Entity], columns: &[(&str, FieldType, &[u8])]) -> Result<(), WorldError> {
-        let located = entities.iter().map(|entity| self.store.locate(*entity).ok_or(WorldError::stale(*entity)));
-        let located = located.collect::<Result<Vec<_>, _>>()?;
+        self.check_maker()?;
+        let located = self.locate_all(entities)?;
+        let found = self.find_columns(entities.len(), columns)?;
+        for Found { component, .. } in &found {
+            let lacks = located.iter().zip(entities).find(|(at, _)| !self.store.has(at.table, at.row, *component));
+            if let Some((_, entity)) = lacks {
+                let component = self.layout().components()[usize::from(*component)].name.clone();
+                return Err(WorldError::Absent { entity: *entity, component });
+            }
+        }
+        self.set_found(&located, &found)
+    }
+
+    /// Gives entities a component, or sets it where present: of each column one value for each entity, as their bytes one
+    /// after the other; fields without a column get their defaults. All of it happens, or nothing. Where an entity stands
+    /// there twice, its last values count.
+    ///
+    /// ```
+    /// # use hypostyle::{Component, FieldType, ScalarType, World};
+    /// # #[derive(Component, Clone, Copy)]
+    /// # struct Mass { kg: f32 }
+    /// # #[derive(Component, Clone, Copy)]
+    /// # struct Name { number: u32 }
+    /// # let mut world = World::builder().component::<Mass>().component::<Name>().build()?;
+    /// let entities = world.spawn_batch([Mass { kg: 1.0 }, Mass { kg: 2.0 }])?;
+    /// let values = [7_u32.to_le_bytes(), 8_u32.to_le_bytes()].concat();
+    /// world.add_columns(&entities, "name", &[("name.number", FieldType::scalar(ScalarType::U32), &values)])?;
+    /// assert_eq!(world.get::<Name>(entities[1])?.number, 8);
+    /// assert_eq!(world.remove_named(&entities[..1], "name")?, 1);
+    /// assert!(!world.has::<Name>(entities[0]));
+    /// # Ok::<(), hypostyle::WorldError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No such component or field, a field of another component, another type, another number of values; a dead entity; no
+    /// memory.
+    pub fn add_columns(
+        &mut self,
+        entities: &[Entity],
+        component: &str,
+        columns: &[(&str, FieldType, &[u8])],
+    ) -> Result<(), WorldError> {
+        self.check_maker()?;
+        let id = self.registry.component_named(component)?;
+        let located = self.locate_all(entities)?;
+        let found = self.find_columns(entities.len(), columns)?;
+        if let Some((_, (name, ..))) = found.iter().zip(columns).find(|(found, _)| found.component != id) {
+            let (component, field) = (component.to_owned(), (*name).to_owned());
+            return Err(WorldError::UnknownField { component, field, hint: String::new() });
+        }
+        let defaults = self.layout().components()[usize::from(id)].packed_default();
+        self.add_selected(selections(located), id, &defaults)?;
+        // the rows may have moved; all that is written now was made writable there, so that no memory is needed
+        let located = self.locate_all(entities)?;
+        self.set_found(&located, &found)
+    }
+
+    /// Takes a component from entities, where they have it; how many had it. All of it happens, or nothing.
+    ///
+    /// # Errors
+    /// No such component, a dead entity, no memory.
+    pub fn remove_named(&mut self, entities: &[Entity], component: &str) -> Result<u64, WorldError> {
+        self.check_maker()?;
+        let id = self.registry.component_named(component)?;
+        let mut located = self.locate_all(entities)?;
+        located.retain(|at| self.store.has(at.table, at.row, id));
+        self.remove_selected(selections(located), id)
+    }
+
+    fn locate_all(&self, entities: &[Entity]) -> Result<Vec<Location>, WorldError> {
+        entities.iter().map(|entity| self.store.locate(*entity).ok_or(WorldError::stale(*entity))).collect()
+    }
+
+    /// Looks columns up, with as many values as there are entities.
+    fn find_columns<'c>(
+        &self,
+        entities: usize,
+        columns: &[(&str, FieldType, &'c [u8])],
+    ) -> Result<Vec<Found<'c>>, WorldError> {
         let mut found = Vec::with_capacity(columns.len());
         for (name, ty, bytes) in columns {
             let (component, field, declared) = find_field(&self.registry, name)?;
             if declared != *ty {
                 return Err(WorldError::ColumnType { column: (*name).to_owned(), declared, asked: *ty });
             }
-            if bytes.len() != entities.len() * ty.bytes() {
-                let (got, want) = (bytes.len() / ty.bytes(), entities.len());
+            if bytes.len() != entities * ty.bytes() {
+                let (got, want) = (bytes.len() / ty.bytes(), entities);
                 return Err(WorldError::ColumnLength { column: (*name).to_owned(), got, want });
             }
-            let lacks = located.iter().zip(entities).find(|(at, _)| !self.store.has(at.table, at.row, component));
-            if let Some((_, entity)) = lacks {
-                let component = self.layout().components()[usize::from(component)].name.clone();
-                return Err(WorldError::Absent { entity: *entity, component });
-            }
-            found.push((component, usize::from(field), ty.bytes(), *bytes));
+            found.push(Found { component, field: usize::from(field), size: ty.bytes(), bytes });
         }
+        Ok(found)
+    }
+
+    /// Sets columns of rows that have their components.
+    fn set_found(&mut self, located: &[Location], found: &[Found<'_>]) -> Result<(), WorldError> {
         let mut tables: Vec<u32> = located.iter().map(|at| at.table).collect();
         tables.sort_unstable();
         tables.dedup();
         for table in tables {
-            for (component, ..) in &found {
+            for Found { component, .. } in found {
                 self.store.secure_component(table, *component)?;
             }
         }
         let parity = self.parity();
-        for (component, field, size, bytes) in found {
-            for (at, value) in located.iter().zip(bytes.chunks_exact(size)) {
-                let slot = *self.store.tables[at.table as usize].shape.slot(component).expect("looked up above");
+        for Found { component, field, size, bytes } in found {
+            for (at, value) in located.iter().zip(bytes.chunks_exact(*size)) {
+                let slot =
+                    *self.store.tables[at.table as usize].shape.slot(*component).expect("the caller looked it up");
                 let (column, start) = (usize::from(slot.first) + field, at.row as usize * size);
                 self.store.column_bytes_mut(at.table, column)[start..start + size].copy_from_slice(value);
                 self.store.touched(at.table, column, at.row, 1);
-                self.store.mark_changed(at.table, component, parity, at.row, 1)?;
+                self.store.mark_changed(at.table, *component, parity, at.row, 1)?;
             }
         }
         Ok(())
     }
+}
+
+/// Rows, table by table.
+fn selections(mut located: Vec<Location>) -> Vec<Selection> {
+    located.sort_unstable_by_key(|at| (at.table, at.row));
+    located.dedup();
+    let mut selections: Vec<Selection> = Vec::new();
+    for Location { table, row } in located {
+        match selections.last_mut().filter(|last| last.table == table) {
+            Some(last) => match last.runs.last_mut().filter(|(_, end)| *end == row) {
+                Some((_, end)) => *end += 1,
+                None => last.runs.push((row, row + 1)),
+            },
+            None => selections.push(Selection { table, runs: vec![(row, row + 1)] }),
+        }
+    }
+    selections
 }

@@ -18,6 +18,7 @@ use crate::column::{ColumnCursor, RawColumn, RowState};
 use crate::gather::{Gathered, Pieces};
 use crate::layout::FieldType;
 
+use super::compare::Written;
 use super::query::{Fetch, MaskTerm, Matched, Query, QueryPlan, bit_runs, matches};
 use crate::world::World;
 use crate::world::error::WorldError;
@@ -144,10 +145,11 @@ impl World {
         Pieces::of(bits, len)
     }
 
-    /// Makes the columns that a query writes ready to be written, and notes the rows that it will write.
-    pub(in crate::world) fn secure_matches(&mut self, prepared: &Prepared) -> Result<(), WorldError> {
+    /// Makes the columns that a query writes ready to be written, and notes the rows that it will write; those of tracked
+    /// components.
+    pub(super) fn secure_matches(&mut self, prepared: &Prepared) -> Result<Vec<Written>, WorldError> {
         if !prepared.plan.writes() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut visit = VISIT.take().unwrap_or_default();
         let done = self.secure_tables(prepared, &mut visit.bits);
@@ -155,8 +157,8 @@ impl World {
         done
     }
 
-    fn secure_tables(&mut self, prepared: &Prepared, bits: &mut Vec<u64>) -> Result<(), WorldError> {
-        let parity = self.parity();
+    fn secure_tables(&mut self, prepared: &Prepared, bits: &mut Vec<u64>) -> Result<Vec<Written>, WorldError> {
+        let mut written = Vec::new();
         for index in &prepared.matching {
             let matched = prepared.matched(*index);
             let table = &self.store.tables[*index as usize];
@@ -177,24 +179,20 @@ impl World {
                 if pieces != Pieces::Long {
                     self.store.touched(*index, usize::from(*column), span.0, span.1 - span.0);
                 }
-                let tracked = table_tracks(&self.store.tables[*index as usize], access.component);
-                if pieces == Pieces::All {
-                    if tracked {
-                        self.store.mark_changed(*index, access.component, parity, 0, rows)?;
-                    }
-                } else if tracked || pieces == Pieces::Long {
+                if pieces == Pieces::Long {
                     let mut runs = Vec::new();
                     bit_runs(0, rows, |word| bits[word as usize], |from, to| runs.push((from, to)));
                     for (from, to) in runs {
-                        if pieces == Pieces::Long {
-                            self.store.touched(*index, usize::from(*column), from, to - from);
-                        }
-                        self.store.mark_changed(*index, access.component, parity, from, to - from)?;
+                        self.store.touched(*index, usize::from(*column), from, to - from);
                     }
+                }
+                if table_tracks(&self.store.tables[*index as usize], access.component) {
+                    let (component, column) = (access.component, usize::from(*column));
+                    written.push(Written { table: *index, component, column, rows: span });
                 }
             }
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Whether the entity in a row matches.
@@ -212,17 +210,21 @@ impl World {
         matched.mask.iter().all(|term| term.word(word) >> (at.row % 64) & 1 == 1).then_some(matched)
     }
 
-    /// Makes what a query writes of a row that matches ready to be written, and notes that it will be.
-    pub(super) fn secure_one(&mut self, prepared: &Prepared, at: Location) -> Result<(), WorldError> {
-        let parity = self.parity();
+    /// Makes what a query writes of a row that matches ready to be written, and notes that it will be; what is of tracked
+    /// components.
+    pub(super) fn secure_one(&mut self, prepared: &Prepared, at: Location) -> Result<Vec<Written>, WorldError> {
+        let mut written = Vec::new();
         let columns = prepared.plan.columns.iter().zip(&prepared.matched(at.table).columns);
         for (access, column) in columns.filter(|(access, _)| access.write) {
             let Some(column) = column else { continue };
             self.store.write_partial(at.table, usize::from(*column))?;
             self.store.touched(at.table, usize::from(*column), at.row, 1);
-            self.store.mark_changed(at.table, access.component, parity, at.row, 1)?;
+            if table_tracks(&self.store.tables[at.table as usize], access.component) {
+                let (component, column) = (access.component, usize::from(*column));
+                written.push(Written { table: at.table, component, column, rows: (at.row, at.row + 1) });
+            }
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Calls `f` with the chunk of one row, if it matches; what the query writes was secured.

@@ -374,6 +374,7 @@ fn tables_of(directory: &Directory, layout: &crate::Layout) -> Vec<Table> {
                 TableKind::Resources => Shape::resources(),
                 TableKind::Data => Shape::new(layout, &entry.components),
             };
+            // without scratch: that is renewed when they are the world's
             let columns = entry
                 .columns
                 .iter()

@@ -53,7 +53,7 @@ type Fill<'a, E> = dyn FnMut(Piece, &mut [u8]) -> Result<(), E> + 'a;
 pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
     let mut bytes = 1 << 20;
     for table in &head.tables {
-        for (_, item) in &table.shape.columns {
+        for (_, item) in &whole_shape(head.layout, table).columns {
             let extent = item.extent_bytes(table.capacity).1.max(PAGE_BYTES);
             let extent = extent.checked_next_multiple_of(PAGE_BYTES).unwrap_or(u64::MAX);
             let times = if table.kind == TableKind::Data { 1 } else { 2 };
@@ -62,6 +62,14 @@ pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
         bytes = bytes.saturating_add(PAGE_BYTES + 32 * table.shape.columns.len() as u64);
     }
     bytes.saturating_mul(2).min(WORLD_BYTES_MAX)
+}
+
+/// A table's shape with its scratch, which no state has.
+fn whole_shape(layout: &Layout, table: &TableHead) -> Arc<Shape> {
+    match table.kind {
+        TableKind::Data => Arc::new(Shape::new(layout, &table.shape.components)),
+        TableKind::Entities | TableKind::Resources => Arc::clone(&table.shape),
+    }
 }
 
 /// Region and `bytes_max` that a builder was given.
@@ -85,7 +93,7 @@ impl WorldBuilder {
         let mut tables = Vec::with_capacity(head.tables.len());
         for (index, table) in head.tables.iter().enumerate() {
             let mut columns = Vec::with_capacity(table.shape.columns.len());
-            for (column, &(kind, item)) in table.shape.columns.iter().enumerate() {
+            for (column, &(kind, item)) in table.shape.columns[..table.shape.published].iter().enumerate() {
                 let piece = Piece { table: index, column, stamps: false };
                 let live = place(&mut world.store, table, piece, fill)?;
                 // frozen, as if it had been there for long
@@ -93,7 +101,7 @@ impl WorldBuilder {
             }
             tables.push(Table {
                 kind: table.kind,
-                shape: Arc::clone(&table.shape),
+                shape: whole_shape(head.layout, table),
                 rows: table.rows,
                 capacity: table.capacity,
                 columns,

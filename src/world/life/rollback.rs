@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! Going back to a generation that was kept: for prediction and for undo.
 //!
 //! The state that the world goes back to is published anew, as the next generation: numbers keep growing, so nobody
@@ -7,6 +6,7 @@
 //! generations that were undone keep them.
 //!
 //! Invariant: where it fails, the world stands at its newest generation, as after a frame that failed.
+#![forbid(unsafe_code)]
 
 use crate::generation::{ChangedChunks, Directory};
 use crate::limits::CHUNK_ROWS;

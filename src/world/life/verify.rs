@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Whether the state of a world that was made of foreign bytes is one: see [`crate::generation::check`].
+#![forbid(unsafe_code)]
 
 use crate::generation::SnapshotError;
 use crate::generation::check::{Check, Looked};

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Single cells of tables: where an entity is, which entity a row is, bits.
+#![forbid(unsafe_code)]
 
 use super::Store;
 use crate::table::Location;

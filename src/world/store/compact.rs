@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Compaction: frozen columns move towards the beginning of the data.
 //!
 //! What a generation names is never moved while it is named. So a move is a copy, which the next generation names in the
 //! place of the old extent; that is free once the older generation has no reader.
+#![forbid(unsafe_code)]
 
 use crate::region::{Extent, RegionError};
 use crate::table::Spare;

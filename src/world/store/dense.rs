@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Columns that jobs wrote: their rows become the content, those of all other jobs stay what they were.
 //!
 //! Where a column was written in another extent, that extent lacks the rows of the jobs that did not touch it. Of those
 //! only what is stale is copied: the cost follows what changed, not the table.
+#![forbid(unsafe_code)]
 
 use super::Store;
 

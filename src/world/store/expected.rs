@@ -134,7 +134,10 @@ impl Store {
             TableKind::Entities => expected.0.iter().any(|writes| !writes.spawns.is_empty()),
             TableKind::Resources => false,
         };
-        for column in &mut table.columns {
+        let published = table.shape.published;
+        // scratch is written in place
+        table.columns[published..].iter_mut().for_each(|column| column.expected = false);
+        for column in &mut table.columns[..published] {
             column.expected = all
                 || column.kind.is_always_expected()
                 || match column.kind {

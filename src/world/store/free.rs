@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Free entity slots: a bitmap with two summary levels, so that the lowest free slot is found in three word scans.
+#![forbid(unsafe_code)]
 
 /// A set of slot indices that gives up its lowest member first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Many values at once, joined to those of scattered rows: as [`super::scatter`], which replaces them.
+#![forbid(unsafe_code)]
 
 use crate::join::{FieldRule, WithJoin};
 use crate::table::Item;

@@ -13,6 +13,7 @@ pub(crate) mod expected;
 mod free;
 mod joined;
 mod plan;
+mod renew;
 mod room;
 mod rows;
 pub(crate) mod scatter;
@@ -83,6 +84,8 @@ pub(crate) struct Store {
     pub(in crate::world) directories_ready: usize,
     /// What a simulation's schedule is going to write.
     pub(in crate::world) expected: Expected,
+    /// Whether columns of scratch components are as new: nothing was computed in them yet.
+    pub(crate) scratch_is_new: bool,
 }
 
 /// Lists kept for their memory.
@@ -131,6 +134,7 @@ impl Store {
             promises: Vec::new(),
             directories_ready: 0,
             expected: Expected::default(),
+            scratch_is_new: true,
         }
     }
 
@@ -145,7 +149,7 @@ impl Store {
         named.extend(tables.iter().flat_map(|table| table.columns.iter().map(|column| column.live)));
         self.region.rebuild(&named)?;
         // found by what entities are: toggles that a table has got columns for since do not count
-        let is_table = |component: &u16| self.storage(*component) == Storage::Table;
+        let is_table = |component: &u16| self.storage(*component) != Storage::Toggle;
         self.by_components = tables
             .iter()
             .enumerate()
@@ -170,7 +174,7 @@ impl Store {
                 self.free_slots.insert(slot);
             }
         }
-        Ok(())
+        self.renew_scratch()
     }
 
     fn push_table(&mut self, kind: TableKind, shape: Arc<Shape>, capacity: u32) -> Result<u32, RegionError> {
@@ -240,7 +244,7 @@ impl Store {
         let mut components = std::mem::take(&mut self.scratch.components);
         components.clear();
         let others = self.tables[table as usize].shape.components.iter().copied();
-        components.extend(others.filter(|c| self.storage(*c) == Storage::Table && *c != component));
+        components.extend(others.filter(|c| self.storage(*c) != Storage::Toggle && *c != component));
         if add {
             components.insert(components.partition_point(|c| *c < component), component);
         }
@@ -453,7 +457,9 @@ impl Store {
             return Ok((live, live));
         }
         self.close(table);
-        self.tables[table as usize].columns[column].expected = true;
+        if !self.tables[table as usize].is_scratch(column) {
+            self.tables[table as usize].columns[column].expected = true;
+        }
         self.ready_spare(table, column)?;
         let column = &self.tables[table as usize].columns[column];
         let spare = column.spare.as_ref().expect("ready_spare leaves a spare");
@@ -630,10 +636,15 @@ impl Store {
     /// Freezes every building column: generation `generation` names them from now on.
     pub(crate) fn freeze(&mut self, generation: u64) {
         debug_assert!(self.opened.is_empty(), "a publication closes what is open");
-        for column in self.tables.iter_mut().flat_map(|table| &mut table.columns) {
-            if column.building {
+        for table in &mut self.tables {
+            let published = table.shape.published;
+            for column in table.columns[..published].iter_mut().filter(|column| column.building) {
                 column.building = false;
                 column.named_since = generation;
+            }
+            // what systems that look at neighbours wrote beside the old rows is not needed any more
+            for spare in table.columns[published..].iter_mut().filter_map(|column| column.spare.take()) {
+                self.region.free(spare.extent);
             }
         }
         self.published = generation;

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! A plan: memory found on a copy of the allocator, and not yet taken.
 //!
 //! Invariant: a plan's steps are carried out in its order; each one's target was free of everything but its own source
 //! when it was planned, so it is when it is copied.
+#![forbid(unsafe_code)]
 
 use crate::limits::PAGE_BYTES;
 use crate::region::{Extent, ExtentPool};

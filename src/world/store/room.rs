@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! Room: what a world may hold, and how memory is found for it.
 //!
 //! The rule of admission: every column is held once; a column that is *expected* to be written (the entity map, the
@@ -10,6 +9,7 @@
 //! A plan that finds memory in pieces heals it: spares that no generation names are dropped and made again, extents that
 //! no generation names (building ones) slide towards the beginning, tables that are larger than their rows get exact
 //! sizes. What a generation names is never moved.
+#![forbid(unsafe_code)]
 
 use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
 use crate::region::{Extent, ExtentPool, RegionError};

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Rows coming, going and moving: what commits and direct changes are made of.
 //!
 //! All functions keep the entity map and the handle columns in step, mark what they touch for catch-ups, stamps and
 //! changed bits, and leave the store as it was when they fail for want of memory.
+#![forbid(unsafe_code)]
 
 use crate::table::{Column, ColumnKind, ENTITIES, Item, LOCATION_FREE, Location, Shape};
 use std::sync::Arc;

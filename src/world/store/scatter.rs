@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Many values at once: entities looked up in bulk, values written to scattered rows column by column.
 //!
 //! A set patch is a few bytes; what costs is waiting for memory. Here every pass does one kind of access for a whole
 //! block of entries, so that the machine has many of them in flight, and what the store keeps beside the bytes (chunk
 //! stamps, catch-up notes) is noted once per block where the rows follow one another.
+#![forbid(unsafe_code)]
 
 use crate::Entity;
 use crate::limits::CHUNK_ROWS;

@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! One row at a time, fast: what direct changes of single entities do to tables that have nothing but field columns, and
 //! to components that are not tracked.
 //!
@@ -10,6 +9,7 @@
 //! Invariants: an open table's columns are all building, and none of them is bits; so are an open component's, but for
 //! its presence bits. Whatever reads what columns have noted, or gives a table other columns, closes it first:
 //! publications, frames, catch-ups, resizes, relabels, sorts.
+#![forbid(unsafe_code)]
 
 use crate::table::{Column, ColumnKind, ENTITIES, Item, LOCATION_FREE, Location, Notes, Shape, Slot, Table};
 use std::ops::Range;

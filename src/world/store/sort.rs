@@ -106,6 +106,10 @@ impl Store {
             {
                 continue;
             }
+            if self.tables[t].is_scratch(c) {
+                self.put_scratch_in_order(table, c, order);
+                continue;
+            }
             let (from, to) = self.write_whole(table, c, false)?;
             match self.tables[t].columns[c].item {
                 Item::Bytes(bytes) => {
@@ -132,6 +136,19 @@ impl Store {
         }
         self.place_rows(table, 0, rows);
         Ok(())
+    }
+
+    /// The same of one column that has one extent.
+    fn put_scratch_in_order(&mut self, table: u32, column: usize, order: &[u32]) {
+        let rows = self.tables[table as usize].rows;
+        let Item::Bytes(bytes) = self.tables[table as usize].columns[column].item else {
+            unreachable!("fields are bytes")
+        };
+        let total = u64::from(rows) * u64::from(bytes);
+        let live = self.tables[table as usize].columns[column].live.offset;
+        let before = self.arena.bytes(live, total).to_vec();
+        gather(bytes as usize, &before, order, self.arena.bytes_mut(live, total));
+        self.touched(table, column, 0, rows);
     }
 }
 
