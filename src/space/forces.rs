@@ -226,8 +226,8 @@ impl<T: Real, const N: usize> Gather<T, N> for &[[T; 4]] {
         // SAFETY: every row is less than the length of the column (as above).
         let three = unsafe { lanes.gather_three(self, rows) };
         let mut all = [three[0]; N];
-        for axis in 1..N {
-            all[axis] = three[axis];
+        for (place, at) in all.iter_mut().zip(three) {
+            *place = at;
         }
         all
     }
