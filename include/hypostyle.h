@@ -12,12 +12,12 @@
  *
  * Rules that hold for every function:
  * - A function that can fail returns a hypostyle_status, and leaves a sentence about it in hypostyle_last_error().
- *   Where it fails, its outputs are as they were.
- * - A null pointer, a string that is not UTF-8, a handle that was closed or never opened, and a table that there is
- *   not are answered with an error.
+ *   If it fails, its outputs are unchanged.
+ * - A null pointer, a string that is not UTF-8, a handle that was closed or never opened, and a table that does not
+ *   exist are errors.
  * - Strings are zero-terminated UTF-8. Those that the library returns belong to it.
  * - Every function may be called from any thread at any time, also with the same handle.
- * - Whoever opens a region trusts its writer to keep to the protocol, as every writer does that uses this library.
+ * - A program that opens a region trusts its writer to keep to the protocol, as every writer with this library does.
  *
  * Written by cbindgen from capi/src; do not edit. */
 
@@ -29,11 +29,11 @@
 #include <stdint.h>
 
 /**
- * How a function ended.
+ * The result of a function.
  */
 typedef enum hypostyle_status {
     /**
-     * As wanted.
+     * Success.
      */
     HYPOSTYLE_STATUS_OK = 0,
     /**
@@ -49,11 +49,11 @@ typedef enum hypostyle_status {
      */
     HYPOSTYLE_STATUS_NOTHING_PUBLISHED = 3,
     /**
-     * The time is over, and nothing newer was published.
+     * The timeout ended, and no newer generation was published.
      */
     HYPOSTYLE_STATUS_TIMEOUT = 4,
     /**
-     * Nobody writes the region any more, and nothing newer was published. What there is can be pinned and read.
+     * The writer has exited, and no newer generation was published. The last one can still be pinned and read.
      */
     HYPOSTYLE_STATUS_WRITER_GONE = 5,
     /**
@@ -73,11 +73,11 @@ typedef enum hypostyle_status {
      */
     HYPOSTYLE_STATUS_BAD_REGION = 9,
     /**
-     * The operating system refused.
+     * An error of the operating system.
      */
     HYPOSTYLE_STATUS_SYSTEM = 10,
     /**
-     * A fault of this library. Nothing is broken that the caller could see.
+     * A fault of this library. The caller's handles and memory are still valid.
      */
     HYPOSTYLE_STATUS_INTERNAL = 11,
     /**
@@ -95,15 +95,15 @@ typedef enum hypostyle_status {
  */
 typedef enum hypostyle_presence_kind {
     /**
-     * None has.
+     * No row has it.
      */
     HYPOSTYLE_PRESENCE_KIND_NONE = 0,
     /**
-     * All have.
+     * All rows have it.
      */
     HYPOSTYLE_PRESENCE_KIND_ALL = 1,
     /**
-     * Those whose bit is set.
+     * Rows whose bit is set have it.
      */
     HYPOSTYLE_PRESENCE_KIND_BITS = 2,
 } hypostyle_presence_kind;
@@ -128,17 +128,17 @@ typedef enum hypostyle_type {
 } hypostyle_type;
 
 /**
- * An open region: a simulation's shared memory, read-only.
+ * A reader of an open region: a simulation's shared memory, read-only.
  */
 typedef struct hypostyle_reader hypostyle_reader;
 
 /**
- * A pinned generation: a consistent state that does not change until it is unpinned.
+ * A pinned generation: a consistent state that does not change until it is released.
  */
 typedef struct hypostyle_snapshot hypostyle_snapshot;
 
 /**
- * A column of one table, in place. Valid until its snapshot is unpinned.
+ * A column of one table, in place. Valid until its snapshot is released.
  */
 typedef struct hypostyle_column {
     /**
@@ -146,7 +146,7 @@ typedef struct hypostyle_column {
      */
     const void *data;
     /**
-     * Rows.
+     * Number of rows.
      */
     uint64_t rows;
     /**
@@ -158,13 +158,13 @@ typedef struct hypostyle_column {
      */
     uint32_t type;
     /**
-     * Values in each row, side by side; 0: a single one (the field is no array).
+     * Number of values in each row; 0: a single value (the field is not an array).
      */
     uint32_t array_len;
 } hypostyle_column;
 
 /**
- * Which rows of a table have a component. Valid until the snapshot is unpinned.
+ * Which rows of a table have a component. Valid until the snapshot is released.
  */
 typedef struct hypostyle_presence {
     /**
@@ -172,11 +172,11 @@ typedef struct hypostyle_presence {
      */
     enum hypostyle_presence_kind kind;
     /**
-     * By bits: row `r` has it where bit `r % 64` of word `r / 64` is set. Else null.
+     * By bits: row `r` has it if bit `r % 64` of word `r / 64` is set. Otherwise null.
      */
     const uint64_t *words;
     /**
-     * Words there are.
+     * Number of words.
      */
     uint64_t word_count;
 } hypostyle_presence;
@@ -186,8 +186,8 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * What went wrong in this thread's last call that failed; empty where none did. Valid until the thread's next call
- * that fails, or its end.
+ * The error message of this thread's last call that failed; empty if none did. Valid until the thread's next call that
+ * fails, or until the thread ends.
  */
 const char *hypostyle_last_error(void);
 
@@ -197,8 +197,8 @@ const char *hypostyle_last_error(void);
 const char *hypostyle_version(void);
 
 /**
- * Opens a region: a name, or a directory's path (anything with a `/` or a leading `.`). Its writer may live or not.
- * It is closed with `hypostyle_close`.
+ * Opens a region: a name, or a directory's path (anything with a `/` or a leading `.`). Its writer may be live or
+ * not. Close it with `hypostyle_close`.
  *
  * # Safety
  * `target` is null or zero-terminated, `region` null or writable. The region's writer keeps to the protocol: regions
@@ -207,8 +207,8 @@ const char *hypostyle_version(void);
 enum hypostyle_status hypostyle_open(const char *target, struct hypostyle_reader **region);
 
 /**
- * Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned. Waits of other threads on it end
- * within a fraction of a second, with HYPOSTYLE_STATUS_CLOSED.
+ * Closes a reader. Its snapshots stay pinned and valid until they are released. Waits of other threads on it end within
+ * a fraction of a second, with HYPOSTYLE_STATUS_CLOSED.
  */
 enum hypostyle_status hypostyle_close(struct hypostyle_reader *region);
 
@@ -218,7 +218,7 @@ enum hypostyle_status hypostyle_close(struct hypostyle_reader *region);
 uint64_t hypostyle_newest(const struct hypostyle_reader *region);
 
 /**
- * Whether a process writes the region at this moment.
+ * Whether the region has a live writer.
  *
  * # Safety
  * `alive` is null or writable.
@@ -228,8 +228,8 @@ enum hypostyle_status hypostyle_is_alive(const struct hypostyle_reader *region, 
 /**
  * Waits until a generation newer than `after` is published, and writes the newest one to `generation` (which may be
  * null). It ends with HYPOSTYLE_STATUS_TIMEOUT after `timeout_seconds` (INFINITY: never), and with
- * HYPOSTYLE_STATUS_WRITER_GONE as soon as nobody is there to publish one. Another thread ends it by `hypostyle_close`
- * (HYPOSTYLE_STATUS_CLOSED), another thread or a signal handler by `hypostyle_interrupt`
+ * HYPOSTYLE_STATUS_WRITER_GONE as soon as the region has no writer. Another thread ends the wait with `hypostyle_close`
+ * (HYPOSTYLE_STATUS_CLOSED), another thread or a signal handler with `hypostyle_interrupt`
  * (HYPOSTYLE_STATUS_INTERRUPTED).
  *
  * # Safety
@@ -248,13 +248,13 @@ enum hypostyle_status hypostyle_wait(const struct hypostyle_reader *region,
 void hypostyle_interrupt(void);
 
 /**
- * The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null where the region
+ * The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null if the region
  * is not open. Valid until the region is closed.
  */
 const char *hypostyle_layout_toml(const struct hypostyle_reader *region);
 
 /**
- * How many columns the layout declares; 0 where the region is not open.
+ * Number of columns that the layout declares; 0 if the region is not open.
  */
 uint32_t hypostyle_column_count(const struct hypostyle_reader *region);
 
@@ -264,8 +264,8 @@ uint32_t hypostyle_column_count(const struct hypostyle_reader *region);
 const char *hypostyle_column_name(const struct hypostyle_reader *region, uint32_t index);
 
 /**
- * Pins the newest generation; the simulation goes on meanwhile. It is held until `hypostyle_release`: the memory that
- * it names is not used again before. A process that dies unpins.
+ * Pins the newest generation, while the simulation continues. It is held until `hypostyle_release`: its memory is not
+ * reused before. The pins of a process that dies are released.
  *
  * # Safety
  * `snapshot` is null or writable.
@@ -273,46 +273,46 @@ const char *hypostyle_column_name(const struct hypostyle_reader *region, uint32_
 enum hypostyle_status hypostyle_pin(const struct hypostyle_reader *region, struct hypostyle_snapshot **snapshot);
 
 /**
- * Ends a pin. Every pointer that came from the snapshot is invalid from now on.
+ * Releases a snapshot. Every pointer that came from it is invalid from now on.
  *
  * # Safety
- * Nobody uses those pointers any more.
+ * Those pointers are not used any more.
  */
 enum hypostyle_status hypostyle_release(struct hypostyle_snapshot *snapshot);
 
 /**
- * The generation, from 1 on; 0 where the snapshot is not pinned.
+ * The generation, from 1 on; 0 if the snapshot is not pinned.
  */
 uint64_t hypostyle_generation(const struct hypostyle_snapshot *snapshot);
 
 /**
- * The frame after which the generation was published; 0 also where the snapshot is not pinned.
+ * The frame after which the generation was published; 0 also if the snapshot is not pinned.
  */
 uint64_t hypostyle_frame(const struct hypostyle_snapshot *snapshot);
 
 /**
- * Simulated time after that frame, in the simulation's unit; not a number where the snapshot is not pinned.
+ * Simulated time after that frame, in the simulation's unit; NaN if the snapshot is not pinned.
  */
 double hypostyle_time(const struct hypostyle_snapshot *snapshot);
 
 /**
- * Live entities of all tables together.
+ * Number of live entities in all tables.
  */
 uint64_t hypostyle_entity_count(const struct hypostyle_snapshot *snapshot);
 
 /**
- * How many tables there are. A table holds all entities with the same components.
+ * Number of tables. A table holds all entities with the same components.
  */
 uint32_t hypostyle_table_count(const struct hypostyle_snapshot *snapshot);
 
 /**
- * Rows of a table; 0 also where there is no such table.
+ * Number of rows of a table; 0 also if there is no such table.
  */
 uint64_t hypostyle_table_rows(const struct hypostyle_snapshot *snapshot, uint32_t index);
 
 /**
- * A column of a table by name (`position.x`), in place. HYPOSTYLE_STATUS_ABSENT where the table lacks the component.
- * Rows without a toggle component hold leftovers in its columns: ask `hypostyle_get_presence`.
+ * A column of a table by name (`position.x`), in place. HYPOSTYLE_STATUS_ABSENT if the table lacks the component.
+ * Rows that lack a toggle component hold arbitrary values in its columns: ask `hypostyle_get_presence`.
  *
  * # Safety
  * `name` is null or zero-terminated, `column` null or writable.
@@ -324,13 +324,13 @@ enum hypostyle_status hypostyle_get_column(const struct hypostyle_snapshot *snap
 
 /**
  * Which chunks of 1024 rows of a column changed after a generation: were written, or got rows of another table, as
- * happens when a component is added or removed by query. For each chunk `changed` gets 1 where it changed, else 0;
- * `chunk_count` says how many chunks there are (rows / 1024, rounded up), `changed_count` how many of them changed.
+ * happens when a component is added or removed by query. For each chunk `changed` gets 1 if it changed, else 0;
+ * `chunk_count` gets the number of chunks (rows / 1024, rounded up), `changed_count` the number of changed ones.
  * `name` is a field (`position.x`); or a component, to ask who has it; or `(entity)`, to ask which entities the rows are.
- * HYPOSTYLE_STATUS_ABSENT where the table lacks the component. Where rows are gone, the row count tells.
+ * HYPOSTYLE_STATUS_ABSENT if the table lacks the component. Removed rows are seen from the row count.
  *
- * With `changed` null and `changed_room` 0 it only counts. Room for fewer chunks than there are is
- * HYPOSTYLE_STATUS_BAD_ARGUMENT, and nothing is written.
+ * With `changed` null and `changed_room` 0 it only counts. If `changed_room` is less than the number of chunks, the
+ * result is HYPOSTYLE_STATUS_BAD_ARGUMENT and nothing is written.
  *
  * # Safety
  * `name` is null or zero-terminated; `changed` is null, or there are `changed_room` writable bytes at it; `chunk_count` and
@@ -357,7 +357,7 @@ enum hypostyle_status hypostyle_get_presence(const struct hypostyle_snapshot *sn
                                              struct hypostyle_presence *presence);
 
 /**
- * The handles of a table's rows, in place: as many as the table has rows. Valid until the snapshot is unpinned.
+ * The handles of a table's rows, in place: as many as the table has rows. Valid until the snapshot is released.
  *
  * # Safety
  * `handles` and `rows` are null or writable; `rows` may be null.
@@ -368,7 +368,7 @@ enum hypostyle_status hypostyle_get_entities(const struct hypostyle_snapshot *sn
                                              uint64_t *rows);
 
 /**
- * Where an entity is: its table and its row. HYPOSTYLE_STATUS_ABSENT where it is dead.
+ * The table and row of an entity. HYPOSTYLE_STATUS_ABSENT if it is dead.
  *
  * # Safety
  * `index` and `row` are null or writable.
@@ -380,7 +380,7 @@ enum hypostyle_status hypostyle_locate(const struct hypostyle_snapshot *snapshot
 
 /**
  * A field of a resource by name (`gravity.y`), as a column of one row. Its data is not aligned: copy it with memcpy.
- * HYPOSTYLE_STATUS_ABSENT where the resource has no value.
+ * HYPOSTYLE_STATUS_ABSENT if the resource has no value.
  *
  * # Safety
  * `name` is null or zero-terminated, `column` null or writable.

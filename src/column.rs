@@ -140,7 +140,7 @@ impl<'a> ColumnCursor<'a> {
     }
 }
 
-/// The own rows of one written column: a `[T]` that keeps every row a kernel does not touch.
+/// The rows of one written column: a `[T]` in which rows that a kernel does not write keep their values.
 ///
 /// Dereferences to `&[T]` and `&mut [T]`. Reading it changes nothing; a column that a kernel never dereferences mutably is
 /// left as it is, at no cost. The `map` methods write every row from the old rows and other columns in
@@ -181,8 +181,8 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
         unsafe { (std::slice::from_raw_parts(self.old, self.len), std::slice::from_raw_parts_mut(self.new, self.len)) }
     }
 
-    /// The rows as they were and the rows that are built, where the two are apart: for whoever writes every row in his own
-    /// way, and says so with [`Mut::assume_written`]. The rows that are built hold leftovers until then.
+    /// The old rows and the new rows, if they are in different memory: for kernels that write every new row themselves and
+    /// call [`Mut::assume_written`] afterwards. Until then the new rows hold arbitrary old values.
     #[must_use]
     pub fn split_new(&mut self) -> Option<(&[T], &mut [T])> {
         if self.in_place() {
@@ -192,14 +192,14 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
         Some(self.split())
     }
 
-    /// Says that every row was written through [`Mut::split_new`]. Else its rows are thrown away for what they were.
+    /// Declares that every row was written through [`Mut::split_new`]. Without this call the old rows are kept.
     pub fn assume_written(&mut self) {
         self.state.set(RowState::Touched);
     }
 
-    /// The addresses of the rows as they were and of the rows that are built, for other languages; they are equal where both
-    /// are the same rows. Nothing is touched by asking. Who writes behind the second address writes every row, says so with
-    /// [`Mut::assume_written`], and fails the job where it cannot.
+    /// The addresses of the old and of the new rows, for other languages; they are equal if both are the same memory. The
+    /// call itself changes nothing. Code that writes to the second address must write every row and then call
+    /// [`Mut::assume_written`], or fail the job.
     #[must_use]
     pub fn addresses(&mut self) -> (*const T, *mut T) {
         if self.in_place() { (self.new.cast_const(), self.new) } else { (self.old, self.new) }

@@ -184,7 +184,7 @@ pub use world::{
 /// use hypostyle::dynamic::{self, ColumnBytes};
 /// use hypostyle::{Layout, Schedule, Simulation, Workers, World};
 ///
-/// let layout = Layout::parse("[component.heat]\ndegrees = \"f32\"\n", "heat.toml")?;
+/// let layout = Layout::parse("[components.heat]\nfields = { degrees = \"f32\" }\n", "heat.toml")?;
 /// let mut world = World::builder().layout(layout).build()?;
 /// world.spawn_columns(100).with_named("heat").spawn()?;
 ///

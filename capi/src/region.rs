@@ -11,7 +11,7 @@ use crate::handles::{REGIONS, Region};
 use crate::status::{Failure, guard, guard_value, hypostyle_status};
 use crate::text::{c_string, check, put, text};
 
-/// An open region: a simulation's shared memory, read-only.
+/// A reader of an open region: a simulation's shared memory, read-only.
 #[allow(non_camel_case_types)]
 pub struct hypostyle_reader {
     _opaque: [u8; 0],
@@ -30,8 +30,8 @@ pub extern "C" fn hypostyle_version() -> *const c_char {
     VERSION.as_ptr().cast()
 }
 
-/// Opens a region: a name, or a directory's path (anything with a `/` or a leading `.`). Its writer may live or not.
-/// It is closed with `hypostyle_close`.
+/// Opens a region: a name, or a directory's path (anything with a `/` or a leading `.`). Its writer may be live or
+/// not. Close it with `hypostyle_close`.
 ///
 /// # Safety
 /// `target` is null or zero-terminated, `region` null or writable. The region's writer keeps to the protocol: regions
@@ -57,8 +57,8 @@ pub unsafe extern "C" fn hypostyle_open(target: *const c_char, region: *mut *mut
     })
 }
 
-/// Closes a region. Snapshots of it stay pinned, and whole, until they are unpinned. Waits of other threads on it end
-/// within a fraction of a second, with HYPOSTYLE_STATUS_CLOSED.
+/// Closes a reader. Its snapshots stay pinned and valid until they are released. Waits of other threads on it end within
+/// a fraction of a second, with HYPOSTYLE_STATUS_CLOSED.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_close(region: *mut hypostyle_reader) -> hypostyle_status {
     guard(|| REGIONS.remove(region).map(drop))
@@ -70,7 +70,7 @@ pub extern "C" fn hypostyle_newest(region: *const hypostyle_reader) -> u64 {
     guard_value(0, || Ok(REGIONS.get(region)?.reader.newest()))
 }
 
-/// Whether a process writes the region at this moment.
+/// Whether the region has a live writer.
 ///
 /// # Safety
 /// `alive` is null or writable.
@@ -87,8 +87,8 @@ pub unsafe extern "C" fn hypostyle_is_alive(region: *const hypostyle_reader, ali
 
 /// Waits until a generation newer than `after` is published, and writes the newest one to `generation` (which may be
 /// null). It ends with HYPOSTYLE_STATUS_TIMEOUT after `timeout_seconds` (INFINITY: never), and with
-/// HYPOSTYLE_STATUS_WRITER_GONE as soon as nobody is there to publish one. Another thread ends it by `hypostyle_close`
-/// (HYPOSTYLE_STATUS_CLOSED), another thread or a signal handler by `hypostyle_interrupt`
+/// HYPOSTYLE_STATUS_WRITER_GONE as soon as the region has no writer. Another thread ends the wait with `hypostyle_close`
+/// (HYPOSTYLE_STATUS_CLOSED), another thread or a signal handler with `hypostyle_interrupt`
 /// (HYPOSTYLE_STATUS_INTERRUPTED).
 ///
 /// # Safety
@@ -165,14 +165,14 @@ fn wait(
     }
 }
 
-/// The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null where the region
+/// The region's layout as a layout file declares it (TOML): components, fields, types, resources. Null if the region
 /// is not open. Valid until the region is closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_layout_toml(region: *const hypostyle_reader) -> *const c_char {
     guard_value(std::ptr::null(), || Ok(REGIONS.get(region)?.toml.as_ptr()))
 }
 
-/// How many columns the layout declares; 0 where the region is not open.
+/// Number of columns that the layout declares; 0 if the region is not open.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_column_count(region: *const hypostyle_reader) -> u32 {
     guard_value(0, || Ok(REGIONS.get(region)?.columns.len() as u32))

@@ -10,7 +10,7 @@ use crate::region::hypostyle_reader;
 use crate::status::{Failure, guard, guard_value, hypostyle_status};
 use crate::text::{check, put, text};
 
-/// A pinned generation: a consistent state that does not change until it is unpinned.
+/// A pinned generation: a consistent state that does not change until it is released.
 #[allow(non_camel_case_types)]
 pub struct hypostyle_snapshot {
     _opaque: [u8; 0],
@@ -36,20 +36,20 @@ pub enum hypostyle_type {
     Entity = 12,
 }
 
-/// A column of one table, in place. Valid until its snapshot is unpinned.
+/// A column of one table, in place. Valid until its snapshot is released.
 #[allow(non_camel_case_types)]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct hypostyle_column {
     /// The first row's value. A table's column begins at a multiple of 64 bytes.
     pub data: *const c_void,
-    /// Rows.
+    /// Number of rows.
     pub rows: u64,
     /// Bytes from one row to the next.
     pub stride_bytes: u64,
     /// The type of its values: one of hypostyle_type.
     pub r#type: u32,
-    /// Values in each row, side by side; 0: a single one (the field is no array).
+    /// Number of values in each row; 0: a single value (the field is not an array).
     pub array_len: u32,
 }
 
@@ -58,29 +58,29 @@ pub struct hypostyle_column {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum hypostyle_presence_kind {
-    /// None has.
+    /// No row has it.
     None = 0,
-    /// All have.
+    /// All rows have it.
     All = 1,
-    /// Those whose bit is set.
+    /// Rows whose bit is set have it.
     Bits = 2,
 }
 
-/// Which rows of a table have a component. Valid until the snapshot is unpinned.
+/// Which rows of a table have a component. Valid until the snapshot is released.
 #[allow(non_camel_case_types)]
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct hypostyle_presence {
     /// None, all, or by bits.
     pub kind: hypostyle_presence_kind,
-    /// By bits: row `r` has it where bit `r % 64` of word `r / 64` is set. Else null.
+    /// By bits: row `r` has it if bit `r % 64` of word `r / 64` is set. Otherwise null.
     pub words: *const u64,
-    /// Words there are.
+    /// Number of words.
     pub word_count: u64,
 }
 
-/// Pins the newest generation; the simulation goes on meanwhile. It is held until `hypostyle_release`: the memory that
-/// it names is not used again before. A process that dies unpins.
+/// Pins the newest generation, while the simulation continues. It is held until `hypostyle_release`: its memory is not
+/// reused before. The pins of a process that dies are released.
 ///
 /// # Safety
 /// `snapshot` is null or writable.
@@ -99,40 +99,40 @@ pub unsafe extern "C" fn hypostyle_pin(
     })
 }
 
-/// Ends a pin. Every pointer that came from the snapshot is invalid from now on.
+/// Releases a snapshot. Every pointer that came from it is invalid from now on.
 ///
 /// # Safety
-/// Nobody uses those pointers any more.
+/// Those pointers are not used any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn hypostyle_release(snapshot: *mut hypostyle_snapshot) -> hypostyle_status {
     guard(|| SNAPSHOTS.remove(snapshot).map(drop))
 }
 
-/// The generation, from 1 on; 0 where the snapshot is not pinned.
+/// The generation, from 1 on; 0 if the snapshot is not pinned.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_generation(snapshot: *const hypostyle_snapshot) -> u64 {
     guard_value(0, || Ok(SNAPSHOTS.get(snapshot)?.pinned.snapshot().generation()))
 }
 
-/// The frame after which the generation was published; 0 also where the snapshot is not pinned.
+/// The frame after which the generation was published; 0 also if the snapshot is not pinned.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_frame(snapshot: *const hypostyle_snapshot) -> u64 {
     guard_value(0, || Ok(SNAPSHOTS.get(snapshot)?.pinned.snapshot().frame()))
 }
 
-/// Simulated time after that frame, in the simulation's unit; not a number where the snapshot is not pinned.
+/// Simulated time after that frame, in the simulation's unit; NaN if the snapshot is not pinned.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_time(snapshot: *const hypostyle_snapshot) -> f64 {
     guard_value(f64::NAN, || Ok(SNAPSHOTS.get(snapshot)?.pinned.snapshot().time()))
 }
 
-/// Live entities of all tables together.
+/// Number of live entities in all tables.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_entity_count(snapshot: *const hypostyle_snapshot) -> u64 {
     guard_value(0, || Ok(SNAPSHOTS.get(snapshot)?.pinned.snapshot().entity_count()))
 }
 
-/// How many tables there are. A table holds all entities with the same components.
+/// Number of tables. A table holds all entities with the same components.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_table_count(snapshot: *const hypostyle_snapshot) -> u32 {
     guard_value(0, || Ok(SNAPSHOTS.get(snapshot)?.pinned.snapshot().tables().count() as u32))
@@ -151,14 +151,14 @@ fn with_table<T>(
     look(table)
 }
 
-/// Rows of a table; 0 also where there is no such table.
+/// Number of rows of a table; 0 also if there is no such table.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_table_rows(snapshot: *const hypostyle_snapshot, index: u32) -> u64 {
     guard_value(0, || with_table(&*SNAPSHOTS.get(snapshot)?, index, |table| Ok(table.rows() as u64)))
 }
 
-/// A column of a table by name (`position.x`), in place. HYPOSTYLE_STATUS_ABSENT where the table lacks the component.
-/// Rows without a toggle component hold leftovers in its columns: ask `hypostyle_get_presence`.
+/// A column of a table by name (`position.x`), in place. HYPOSTYLE_STATUS_ABSENT if the table lacks the component.
+/// Rows that lack a toggle component hold arbitrary values in its columns: ask `hypostyle_get_presence`.
 ///
 /// # Safety
 /// `name` is null or zero-terminated, `column` null or writable.
@@ -187,13 +187,13 @@ pub unsafe extern "C" fn hypostyle_get_column(
 }
 
 /// Which chunks of 1024 rows of a column changed after a generation: were written, or got rows of another table, as
-/// happens when a component is added or removed by query. For each chunk `changed` gets 1 where it changed, else 0;
-/// `chunk_count` says how many chunks there are (rows / 1024, rounded up), `changed_count` how many of them changed.
+/// happens when a component is added or removed by query. For each chunk `changed` gets 1 if it changed, else 0;
+/// `chunk_count` gets the number of chunks (rows / 1024, rounded up), `changed_count` the number of changed ones.
 /// `name` is a field (`position.x`); or a component, to ask who has it; or `(entity)`, to ask which entities the rows are.
-/// HYPOSTYLE_STATUS_ABSENT where the table lacks the component. Where rows are gone, the row count tells.
+/// HYPOSTYLE_STATUS_ABSENT if the table lacks the component. Removed rows are seen from the row count.
 ///
-/// With `changed` null and `changed_room` 0 it only counts. Room for fewer chunks than there are is
-/// HYPOSTYLE_STATUS_BAD_ARGUMENT, and nothing is written.
+/// With `changed` null and `changed_room` 0 it only counts. If `changed_room` is less than the number of chunks, the
+/// result is HYPOSTYLE_STATUS_BAD_ARGUMENT and nothing is written.
 ///
 /// # Safety
 /// `name` is null or zero-terminated; `changed` is null, or there are `changed_room` writable bytes at it; `chunk_count` and
@@ -298,7 +298,7 @@ pub unsafe extern "C" fn hypostyle_get_presence(
     })
 }
 
-/// The handles of a table's rows, in place: as many as the table has rows. Valid until the snapshot is unpinned.
+/// The handles of a table's rows, in place: as many as the table has rows. Valid until the snapshot is released.
 ///
 /// # Safety
 /// `handles` and `rows` are null or writable; `rows` may be null.
@@ -329,7 +329,7 @@ pub unsafe extern "C" fn hypostyle_get_entities(
     })
 }
 
-/// Where an entity is: its table and its row. HYPOSTYLE_STATUS_ABSENT where it is dead.
+/// The table and row of an entity. HYPOSTYLE_STATUS_ABSENT if it is dead.
 ///
 /// # Safety
 /// `index` and `row` are null or writable.
@@ -357,7 +357,7 @@ pub unsafe extern "C" fn hypostyle_locate(
 }
 
 /// A field of a resource by name (`gravity.y`), as a column of one row. Its data is not aligned: copy it with memcpy.
-/// HYPOSTYLE_STATUS_ABSENT where the resource has no value.
+/// HYPOSTYLE_STATUS_ABSENT if the resource has no value.
 ///
 /// # Safety
 /// `name` is null or zero-terminated, `column` null or writable.

@@ -7,12 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hypostyle::{RegionError, SnapshotError};
 
-/// How a function ended.
+/// The result of a function.
 #[allow(non_camel_case_types)]
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum hypostyle_status {
-    /// As wanted.
+    /// Success.
     Ok = 0,
     /// An argument is null, not UTF-8, a handle that is closed, or a number out of range.
     BadArgument = 1,
@@ -20,9 +20,9 @@ pub enum hypostyle_status {
     NotFound = 2,
     /// The region has no generation yet: wait for one.
     NothingPublished = 3,
-    /// The time is over, and nothing newer was published.
+    /// The timeout ended, and no newer generation was published.
     Timeout = 4,
-    /// Nobody writes the region any more, and nothing newer was published. What there is can be pinned and read.
+    /// The writer has exited, and no newer generation was published. The last one can still be pinned and read.
     WriterGone = 5,
     /// The layout has no component, field or resource of this name.
     UnknownName = 6,
@@ -32,9 +32,9 @@ pub enum hypostyle_status {
     NoLease = 8,
     /// The region is damaged, of another version, or not this user's.
     BadRegion = 9,
-    /// The operating system refused.
+    /// An error of the operating system.
     System = 10,
-    /// A fault of this library. Nothing is broken that the caller could see.
+    /// A fault of this library. The caller's handles and memory are still valid.
     Internal = 11,
     /// Another thread closed the region while this one waited.
     Closed = 12,
@@ -123,8 +123,8 @@ fn remember(message: &str) {
     }
 }
 
-/// What went wrong in this thread's last call that failed; empty where none did. Valid until the thread's next call
-/// that fails, or its end.
+/// The error message of this thread's last call that failed; empty if none did. Valid until the thread's next call that
+/// fails, or until the thread ends.
 #[unsafe(no_mangle)]
 pub extern "C" fn hypostyle_last_error() -> *const c_char {
     LAST_ERROR.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())

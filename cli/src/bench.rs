@@ -14,7 +14,7 @@ pub(crate) struct Args {
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000,10000000",
         value_parser = crate::numbers::positive::<usize>)]
     entities: Vec<usize>,
-    /// Rounds of each comparison; of fewer than three a spread says nothing.
+    /// Rounds of each comparison; use at least three for a meaningful spread.
     #[arg(long, default_value_t = 15, value_parser = crate::numbers::positive::<u16>)]
     rounds: u16,
     /// Only comparisons whose name contains this.

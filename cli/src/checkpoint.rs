@@ -18,16 +18,16 @@ use crate::{open, put_json, text};
 /// What to write.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region; or a checkpoint, to write it anew.
+    /// The region; or a checkpoint, to write it again with other options.
     #[arg(value_name = "REGION")]
     source: Source,
-    /// The file. A checkpoint that is there is replaced.
+    /// The file. An existing checkpoint is replaced.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// How hard to compress: 0 not at all, 1 fast, up to 19.
+    /// Compression level: 0 none, 1 fast, up to 19.
     #[arg(long, value_name = "L", default_value_t = 1, allow_negative_numbers = true)]
     level: i32,
-    /// A text to keep beside the state; `run --from` heeds scene, seed and entities. Can be given again.
+    /// A text to store with the state; `run --from` uses scene, seed and entities. May be given several times.
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_note)]
     note: Vec<(String, String)>,
 }
@@ -35,8 +35,8 @@ pub(crate) struct Args {
 /// What to check.
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// Checkpoints, journals' directories, directories with checkpoints, and regions: of these the newest generation's
-    /// columns are read.
+    /// Checkpoints, directories of journals, directories with checkpoints, and regions (their newest generation's columns
+    /// are read).
     #[arg(value_name = "FILE|DIR|REGION", required = true)]
     files: Vec<PathBuf>,
 }

@@ -18,17 +18,17 @@ pub(crate) struct Args {
     /// Remove this region: stale, kept or unreadable, but not live.
     #[arg(value_name = "NAME|DIR", conflicts_with_all = ["all_stale", "directory", "older_than"])]
     region: Option<RegionTarget>,
-    /// Remove all that dead processes left: regions that they did not keep, half-made ones, memory of workers, half-written
-    /// checkpoints. Without it, and without a region, they are listed only.
+    /// Remove everything that dead processes left: regions that were not kept, unfinished regions, memory of workers,
+    /// unfinished checkpoints. Without this option and without a region they are only listed.
     #[arg(long)]
     all_stale: bool,
-    /// Remove nothing: say what would be.
+    /// Remove nothing; print what would be removed.
     #[arg(long)]
     dry_run: bool,
-    /// Only what did not change for so long: 90s, 30m, 12h, 7d.
+    /// Only what has not changed for this long: 90s, 30m, 12h, 7d.
     #[arg(long, value_name = "AGE", value_parser = parse_age, default_value = "0s")]
     older_than: Duration,
-    /// Look in this directory (default: among the named regions).
+    /// Search this directory (default: the named regions).
     #[arg(long = "in", value_name = "DIR")]
     directory: Option<PathBuf>,
 }

@@ -23,10 +23,10 @@ const TROUBLE: u8 = failure::USAGE;
 /// What to compare.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A region, or a checkpoint.
+    /// The first source: a region, or a checkpoint.
     #[arg(value_name = "A")]
     a: Source,
-    /// Another, or the same.
+    /// The second source.
     #[arg(value_name = "B")]
     b: Source,
     /// How many differences of each kind to show.

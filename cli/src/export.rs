@@ -20,16 +20,16 @@ pub(crate) struct Args {
     /// The file; its name ends with .arrow, .parquet or .csv. With --every the directory of the data set.
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// The files' format: arrow, parquet or csv (default: what the output's name says, else parquet).
+    /// File format: arrow, parquet or csv (default: from the output's name, else parquet).
     #[arg(long, value_name = "FORMAT", value_parser = ["arrow", "parquet", "csv"])]
     format: Option<String>,
-    /// Of a journal every frame that is a multiple of N, as `frame=123/part-0.parquet`.
+    /// Export every frame of a journal that is a multiple of N, as `frame=123/part-0.parquet`.
     #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     every: Option<u64>,
-    /// These components alone, and the entities of tables that have any of them.
+    /// Export only these components, and only entities of tables that have at least one of them.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     components: Option<Vec<String>>,
-    /// Each element of an array as a column of its own, rather than a list. CSV files are always so.
+    /// Write each element of an array as its own column instead of a list. CSV files always do.
     #[arg(long)]
     flat: bool,
 }

@@ -18,32 +18,32 @@ pub(crate) struct Args {
     /// The region.
     #[arg(value_name = "NAME|DIR")]
     region: RegionTarget,
-    /// Where to listen; port 0 takes any free one. Other addresses than loopback ones are reachable for others.
+    /// Address to listen on; port 0 takes any free port. Addresses other than loopback can be reached by other machines.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// Updates a second, at most.
+    /// Maximum updates per second.
     #[arg(long, value_name = "HZ", default_value_t = 60.0)]
     rate: f64,
-    /// These components alone, or single fields (position.x).
+    /// Show only these components, or single fields (position.x).
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     components: Option<Vec<String>>,
-    /// Take inputs from clients: all that the simulation takes (run with --inputs), or these of them.
+    /// Accept inputs from clients: all that the simulation accepts (run with --inputs), or only these.
     #[arg(long, value_name = "A,B", value_delimiter = ',', num_args = 0.., require_equals = true)]
     inputs: Option<Vec<String>>,
-    /// Inputs a second from one client, at most.
+    /// Maximum inputs per second from one client.
     #[arg(long, value_name = "HZ", default_value_t = 240.0, requires = "inputs")]
     inputs_rate: f64,
-    /// The first line of this file is a token that clients must know.
+    /// File whose first line is a token that clients must send.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Publish the same frames on a NATS broker with JetStream too (in builds with `nats`). The prefix of its subjects
-    /// is hypostyle.REGION unless it is given.
+    /// Also publish the same frames on a NATS broker with JetStream (in builds with `nats`). The default prefix of its
+    /// subjects is hypostyle.REGION.
     #[arg(long, value_name = "nats://HOST:PORT[/PREFIX]")]
     publish: Option<String>,
-    /// Pages of this origin may connect too, as https://example.org. May be given several times.
+    /// Allow pages of this origin to connect, such as https://example.org. May be given several times.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
-    /// Clients at a time.
+    /// Maximum number of clients at a time.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = crate::numbers::positive::<usize>)]
     clients_max: usize,
 }

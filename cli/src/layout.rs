@@ -14,7 +14,7 @@ use crate::{put_json, text, values};
 /// What to do with layout files.
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// Check layout files and print what they declare.
+    /// Check layout files and print their components, resources and tables.
     Check(Args),
 }
 

@@ -69,7 +69,7 @@ struct Cli {
     /// Print data as JSON.
     #[arg(long, global = true)]
     json: bool,
-    /// Say more on stderr (twice: still more).
+    /// Print more on stderr (twice: debug output).
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
 }
@@ -90,13 +90,13 @@ enum Command {
     Stats(stats::Args),
     /// Write a region's newest generation to a file, while its simulation runs.
     Checkpoint(checkpoint::Args),
-    /// Bring a frame of a journal back: its hash, or a checkpoint of it.
+    /// Restore a frame from a journal: print its hash, or write it as a checkpoint.
     Replay(replay::Args),
     /// Check whether checkpoints and journals are whole.
     Verify(checkpoint::VerifyArgs),
-    /// Describe columns again for every generation, until the writer is gone.
+    /// Describe columns for every generation, until the writer exits.
     Watch(watch::Args),
-    /// Look at a region as it lives.
+    /// Show a live region on a terminal, refreshed.
     Top(top::Args),
     /// Compare two states: regions, checkpoints, or one of each.
     Diff(diff::Args),
@@ -104,16 +104,16 @@ enum Command {
     Export(export::Args),
     /// Show a live region to browsers and tools.
     Gateway(gateway::Args),
-    /// Ask a state for rows: a condition, or SQL.
+    /// Select rows of a state: by a condition, or with SQL.
     Query(query::Args),
     /// Work with layout files.
     #[command(subcommand)]
     Layout(layout::Command),
-    /// Show a scene's plan: stages, batches, why two systems are apart.
+    /// Show a scene's plan: stages, batches, and why two systems cannot run together.
     Plan(plan::Args),
-    /// Show who did what when: tables, Gantt charts, the comparison of two runs.
+    /// Show which worker ran which system when: tables, Gantt charts, a comparison of two runs.
     Trace(trace::Args),
-    /// Remove regions whose writer is gone; never a live one.
+    /// Remove regions whose writer has exited; never a live one.
     Clean(clean::Args),
     /// Measure: frames, patches, spawning, pins, beside hand-written loops.
     Bench(bench::Args),

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Entities to begin with (default: the scene's own number).
     #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
     entities: Option<u64>,
-    /// The seed of everything random.
+    /// Seed of all random numbers.
     #[arg(long, default_value_t = 0, value_parser = crate::numbers::count::<u64>)]
     seed: u64,
     #[command(flatten)]

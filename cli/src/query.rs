@@ -16,17 +16,17 @@ pub(crate) struct Args {
     /// The region, a checkpoint, or a journal's frame: DIR@FRAME.
     #[arg(value_name = "REGION|FILE|DIR@FRAME")]
     source: Source,
-    /// Which rows, as SQL says it: "position.x > 10 and velocity.y < 0".
+    /// Condition on rows, as in SQL: "position.x > 10 and velocity.y < 0".
     #[arg(value_name = "CONDITION", required_unless_present = "sql", conflicts_with = "sql")]
     condition: Option<String>,
-    /// A whole question; the table is `world`, its columns are `entity`, those of all components, and for components
-    /// without fields whether they are there.
+    /// A complete SQL query. The table is `world`; its columns are `entity`, the fields of all components, and for components
+    /// without fields a bool: whether the entity has it.
     #[arg(long, value_name = "SQL")]
     sql: Option<String>,
-    /// At most so many rows of a condition (default: 100 in a table, all of them elsewhere).
+    /// Maximum number of rows for a condition (default: 100 in a printed table, else all).
     #[arg(long, value_name = "N", conflicts_with = "sql", value_parser = crate::numbers::count::<u64>)]
     limit: Option<u64>,
-    /// These components' columns alone.
+    /// Show only the columns of these components.
     #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "sql")]
     components: Option<Vec<String>>,
     /// Write the answer to a file; its name ends with .arrow, .parquet or .csv.

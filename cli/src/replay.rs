@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// The journal, or a run's checkpoints.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// The frame; where that was not published, the newest before it (default: the last).
+    /// The frame; if it was not published, the newest one before it (default: the last).
     #[arg(long, value_name = "FRAME", value_parser = crate::numbers::count::<u64>)]
     to: Option<u64>,
     /// Print `state <hex>`, the hash of the frame.

@@ -48,30 +48,30 @@ pub(crate) struct Args {
     /// Frames to run (further ones, with --resume and --from). Default: the scene's own number, or else 5 seconds.
     #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = numbers::count::<u64>)]
     frames: Option<u64>,
-    /// Run for so many seconds of real time.
+    /// Run for this many seconds of real time.
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     seconds: Option<f64>,
-    /// Who runs the systems: auto, local, threads:N or processes:N.
+    /// Workers that run the systems: auto, local, threads:N or processes:N.
     #[arg(long, value_name = "WORKERS", default_value_t = Workers::Auto)]
     workers: Workers,
-    /// The seed of everything random (default: 0, or with --from what the checkpoint's run had).
+    /// Seed of all random numbers (default: 0; with --from the seed of the checkpoint's run).
     #[arg(long, value_name = "S", value_parser = numbers::count::<u64>)]
     seed: Option<u64>,
     /// Run in shared memory of this name, or in this directory, for other processes to read.
     #[arg(long, value_name = "NAME|DIR")]
     region: Option<RegionTarget>,
-    /// Take inputs of other processes (a gateway with --inputs): sets of these components, fields (velocity.x) and
+    /// Accept inputs from other processes (a gateway with --inputs): values of these components, fields (velocity.x) and
     /// resources.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     inputs: Vec<String>,
-    /// The most bytes that the world may take, as in `2 GiB` (default: by the number of entities, and less where the process's
+    /// Upper limit of the world's memory, as in `2 GiB` (default: from the number of entities; less where the process's
     /// address space is limited).
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, conflicts_with = "resume")]
     bytes_max: Option<u64>,
-    /// Publish a generation every so many frames.
+    /// Publish a generation every N frames.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = numbers::positive::<u64>)]
     publish_every: u64,
-    /// Leave the region for readers and for --resume.
+    /// Keep the region after the run, for readers and for --resume.
     #[arg(long, requires = "region")]
     keep: bool,
     /// Print `state <hex>`, the hash of the last frame, on stdout; the table goes to stderr. With =every also a line
@@ -84,13 +84,14 @@ pub(crate) struct Args {
     /// Bytes of each worker's ring: a power of two, at least 256 (default 1 MiB).
     #[arg(long, value_name = "N", value_parser = numbers::bytes::<usize>)]
     ring_bytes: Option<usize>,
-    /// Take so many MiB of memory before the first entity, with all processors; the columns of a world are there twice.
+    /// Touch this many MiB of memory before the first entity is made, on all processors; a world needs twice the bytes of
+    /// its columns.
     #[arg(long, value_name = "MIB", conflicts_with_all = ["resume", "from"], value_parser = numbers::count::<u64>)]
     prefault: Option<u64>,
-    /// Write who did what when to a file, for `hypostyle trace`, Perfetto or chrome://tracing.
+    /// Write a timeline of all workers to a file, for `hypostyle trace`, Perfetto or chrome://tracing.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Keep the newest so many events of a trace.
+    /// Number of events that the trace keeps; the newest ones.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, requires = "trace", value_parser = numbers::positive::<usize>)]
     trace_events: usize,
     /// Write what the scene observes (energies, counts) to a CSV file, a line every --series-every frames.
@@ -99,12 +100,11 @@ pub(crate) struct Args {
     /// Frames between two lines of --series.
     #[arg(long, value_name = "N", default_value_t = 100, requires = "series", value_parser = numbers::positive::<u64>)]
     series_every: u64,
-    /// Take the region over from its last writer, who is gone, and go on. It knows its --seed and --entities, and stays if it
-    /// was kept.
+    /// Resume a region whose writer has exited. Its --seed and --entities are stored in it; a kept region stays kept.
     #[arg(long, requires = "region")]
     resume: bool,
-    /// Go on from this checkpoint, from the scene's newest whole one in this directory, from the last frame of a journal,
-    /// or from another one: DIR@FRAME. What `run` made knows its --seed and --entities.
+    /// Continue from this checkpoint, from the scene's newest valid checkpoint in this directory, from the last frame of a
+    /// journal, or from another frame: DIR@FRAME. Files made by `run` store their --seed and --entities.
     #[arg(long, value_name = "FILE|DIR|DIR@FRAME", conflicts_with = "resume")]
     from: Option<PathBuf>,
     #[command(flatten)]

@@ -22,31 +22,30 @@ const SECONDS_DEFAULT: f64 = 60.0;
 /// Where to write checkpoints, and how often.
 #[derive(clap::Args)]
 pub(crate) struct CheckpointArgs {
-    /// Write checkpoints to this directory while it runs, and one at the end.
+    /// Write checkpoints to this directory during the run, and one at its end.
     #[arg(long = "checkpoint", value_name = "DIR")]
     checkpoints: Option<PathBuf>,
-    /// A checkpoint whenever a multiple of so many frames was reached; in a journal after so many generations (default:
-    /// 1000).
+    /// Write a checkpoint at every multiple of N frames; in a journal, after every N generations (default: 1000).
     #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     checkpoint_every: Option<u64>,
-    /// A checkpoint every so many seconds (default: 60, where --checkpoint-every is not given).
+    /// Write a checkpoint every S seconds (default: 60, if --checkpoint-every is not given).
     #[arg(long, value_name = "S", requires = "checkpoints", value_parser = super::run::parse_seconds)]
     checkpoint_seconds: Option<f64>,
-    /// How many checkpoints of the scene to keep.
+    /// Number of the scene's checkpoints to keep.
     #[arg(long, value_name = "K", requires = "checkpoints", default_value_t = 3,
         value_parser = crate::numbers::positive::<u64>)]
     checkpoint_keep: u64,
-    /// How hard to compress checkpoints: 0 not at all, 1 fast, up to 19.
+    /// Compression level of checkpoints: 0 none, 1 fast, up to 19.
     #[arg(long, value_name = "L", default_value_t = 1, allow_negative_numbers = true)]
     checkpoint_level: i32,
-    /// How much of a core writing checkpoints takes while frames run, in percent (default: 25). At 100 it is done sooner, and
-    /// slows frames more.
+    /// Share of one core that writing checkpoints may use while frames run, in percent (default: 25). At 100 a checkpoint is
+    /// written sooner, but slows frames more.
     #[arg(long, value_name = "P", requires = "checkpoints", value_parser = clap::value_parser!(u8).range(1..=100))]
     checkpoint_pace: Option<u8>,
-    /// Record every generation to a journal in this directory; one that is there is gone on with.
+    /// Record every generation to a journal in this directory; an existing journal is appended to.
     #[arg(long, value_name = "DIR")]
     record: Option<PathBuf>,
-    /// Leave generations out rather than wait when the recorder is behind.
+    /// Skip generations instead of waiting when the recorder is behind.
     #[arg(long, requires = "record")]
     record_skip: bool,
     /// When to compress records of columns that changed in many places.
@@ -57,12 +56,12 @@ pub(crate) struct CheckpointArgs {
 /// When to compress records of columns that changed in many places.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum RecordCompress {
-    /// Where it takes at most an eighth of the time.
+    /// If compression takes at most an eighth of the time between generations.
     #[default]
     WhenIdle,
-    /// Not at all.
+    /// No compression.
     Never,
-    /// However long it takes.
+    /// Always, at any cost in time.
     Always,
 }
 

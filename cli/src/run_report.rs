@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! What a run came to, as tables and as JSON.
+//! The result of a run, as tables and as JSON.
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// The region.
     #[arg(value_name = "NAME|DIR")]
     region: RegionTarget,
-    /// Seconds between two pictures.
+    /// Seconds between two refreshes.
     #[arg(long, value_name = "S", value_parser = crate::run::parse_seconds, default_value_t = 0.5)]
     interval: f64,
     /// Draw once, as text.

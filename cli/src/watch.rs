@@ -30,10 +30,10 @@ pub(crate) struct Args {
     /// Columns, as `position.x`.
     #[arg(value_name = "COLUMN", required = true)]
     columns: Vec<String>,
-    /// End after so many generations.
+    /// Stop after N generations.
     #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     count: Option<u64>,
-    /// At most one generation in so many seconds (default: every one).
+    /// Show at most one generation per S seconds (default: every generation).
     #[arg(long, value_name = "S", value_parser = crate::run::parse_seconds, default_value_t = 0.0)]
     interval: f64,
 }

@@ -58,7 +58,7 @@ pub struct CheckpointFile {
     identity: u64,
 }
 
-/// What a check of all chunks came to.
+/// Result of the check of all chunks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {

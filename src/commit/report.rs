@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! What a commit did with the patches of each system: nothing is dropped silently.
+//! Counts of what a commit did with the patches of each system; no patch is dropped silently.
 
 use crate::Entity;
 
@@ -7,7 +7,7 @@ use crate::Entity;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// A record that is none.
+    /// An invalid record.
     #[error("malformed record: {0}")]
     Malformed(String),
     /// The system did not declare this kind of change.
@@ -53,15 +53,15 @@ pub enum Refusal {
 /// Counts of one system's patches in one batch, frame or run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PatchCounts {
-    /// Patches that took effect (or would have, had their entity or component not gone in the same batch).
+    /// Patches that took effect (or would have, if their entity or component had not been removed in the same batch).
     pub applied: u64,
-    /// Sets that a later set in the same batch replaced, in canonical order: of the same component of the same entity, of
-    /// the same field where only fields were set, or of the same resource. They were carried out and left no trace. An add
-    /// of a component that is there counts as a set.
+    /// Sets that a later set of the same batch, in canonical order, replaced: of the same component of the same entity, of
+    /// the same field if only fields were set, or of the same resource. An add of a component that the entity has counts as
+    /// a set.
     pub overwritten: u64,
-    /// Patches on handles whose entity is gone, and reserved handles of other jobs in values of patches (which become null).
+    /// Patches on handles of dead entities, and reserved handles of other jobs in values of patches (which become null).
     pub stale: u64,
-    /// Removes of components that were absent.
+    /// Removes of components that the entity did not have.
     pub absent: u64,
     /// Patches that were refused.
     pub refused: u64,
@@ -69,7 +69,7 @@ pub struct PatchCounts {
     pub spawned: u64,
     /// Entities despawned.
     pub despawned: u64,
-    /// Rows of the jobs in which the system touched a column that it writes.
+    /// Rows of the jobs in which the system accessed a written column mutably.
     pub dense_rows: u64,
     /// The first refusal.
     pub example: Option<Refusal>,

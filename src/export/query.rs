@@ -17,7 +17,7 @@ use crate::snapshot::Reader;
 
 use super::{Batches, ExportError, ExportOptions};
 
-/// What a question came to.
+/// Result of a query.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Answer {

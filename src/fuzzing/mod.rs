@@ -1,6 +1,6 @@
 //! Doors for fuzzing: each takes arbitrary bytes to a place that must survive them. Not part of the public interface.
 //!
-//! A door returns normally for every input; a panic, a hang or an access outside its memory is a bug. The same doors
+//! An entry point returns normally for every input; a panic, a hang or an access outside its memory is a bug. The same entry points
 //! run over seeded inputs in the ordinary tests.
 #![expect(unsafe_code, reason = "lays rings over its own heap memory; opens a region of its own")]
 

@@ -55,7 +55,7 @@ impl std::fmt::Display for TruncatedTail {
     }
 }
 
-/// What a check of a whole journal came to.
+/// Result of the check of a whole journal.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Verification {

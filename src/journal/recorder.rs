@@ -26,38 +26,38 @@ const CHECKPOINT_EVERY: u64 = 1000;
 /// Generations on the way where nothing else is said.
 const QUEUE: usize = 4;
 
-/// What to do when the recorder is behind by as many generations as may be on the way.
+/// What to do when the recorder is behind by the maximum number of queued generations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backpressure {
-    /// The frames wait, and every generation is recorded.
+    /// Frames wait; every generation is recorded.
     #[default]
     Wait,
-    /// The generation is left out, and counted. What it changed is in the next record.
+    /// The generation is skipped and counted. Its changes are in the next record.
     Skip,
 }
 
-/// Whether to compress what changed densely. What changed in few places only is always kept short.
+/// When to compress records of columns that changed in many places. Records of few changes are always small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compress {
-    /// Not at all: such bytes are written as they are, from where they lie.
+    /// Never: the bytes are written as they are.
     Never,
-    /// Where that takes no more than an eighth of the time between generations.
+    /// If compression takes at most an eighth of the time between generations.
     #[default]
     WhenIdle,
-    /// Always, however long that takes.
+    /// Always, at any cost in time.
     Always,
 }
 
 /// How to record, and where to.
 #[derive(Clone, Debug)]
 pub struct RecorderOptions {
-    /// The directory; it is made where it is missing.
+    /// The directory; it is created if it does not exist.
     pub directory: PathBuf,
-    /// A checkpoint, and with it a new segment, every so many generations (default 1000).
+    /// Number of generations between two checkpoints, each of which begins a new segment (default 1000).
     pub checkpoint_every: u64,
-    /// How many generations may be on the way (default 4). Each is pinned meanwhile.
+    /// Maximum number of queued generations (default 4). Each is pinned until it is written.
     pub queue: usize,
-    /// What to do when so many are.
+    /// What to do when the queue is full.
     pub backpressure: Backpressure,
     /// Whether to compress records.
     pub compress: Compress,
@@ -86,13 +86,13 @@ impl RecorderOptions {
 pub struct Recorded {
     /// Generations.
     pub generations: u64,
-    /// Published generations that were left out.
+    /// Published generations that were skipped.
     pub skipped: u64,
-    /// How often the caller had to wait.
+    /// Number of times that the caller had to wait.
     pub waits: u64,
-    /// For how long, in all.
+    /// Total time of these waits.
     pub waited: Duration,
-    /// How long the thread was at work.
+    /// Time that the recorder's thread was busy.
     pub busy: Duration,
     /// Bytes of all files.
     pub bytes: u64,

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! When a system runs: in every n-th frame, or where a resource says so.
+//! When a system runs: in every n-th frame, or if a condition on a resource holds.
 //!
 //! Conditions are asked on main when the system's batch is due, and see what earlier batches left. A system that does not
 //! run costs nothing: no job is made for it, no column is touched.
@@ -208,9 +208,9 @@ pub(super) fn number_named(name: &str, registry: &Registry) -> Result<(u16, Numb
 }
 
 impl System {
-    /// Runs only where a resource says so. It is asked on main when the system's batch is due, and sees what earlier batches
-    /// left. Where it says no, nothing is done: no job is made, no column touched, nothing sorted, nothing reduced. Of several
-    /// conditions all must hold.
+    /// Runs only if a condition on a resource holds. It is evaluated on main when the system's batch begins, and sees the
+    /// changes of earlier batches. If it does not hold, the system costs nothing: no job is made, no column is touched,
+    /// sorted or reduced. All of several conditions must hold.
     ///
     /// ```
     /// use hypostyle::{Component, Resource, System, Write};

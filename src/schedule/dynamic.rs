@@ -77,36 +77,36 @@ impl Query {
         Query::default()
     }
 
-    /// Has the component, and its columns are read.
+    /// The entity has the component; its columns are read.
     #[must_use]
     pub fn read(mut self, component: impl Into<String>) -> Self {
         self.own.reads.push(component.into());
         self
     }
 
-    /// Has the component, and its columns are written.
+    /// The entity has the component; its columns are written.
     #[must_use]
     pub fn write(mut self, component: impl Into<String>) -> Self {
         self.own.writes.push(component.into());
         self
     }
 
-    /// Has the component; its values are not looked at.
+    /// The entity has the component; its columns are not used.
     #[must_use]
     pub fn with(mut self, component: impl Into<String>) -> Self {
         self.own.with.push(component.into());
         self
     }
 
-    /// Lacks the component.
+    /// The entity lacks the component.
     #[must_use]
     pub fn without(mut self, component: impl Into<String>) -> Self {
         self.own.without.push(component.into());
         self
     }
 
-    /// The kernel also looks at the whole columns of all entities that have this component (and all others that are
-    /// named so), as they were when the batch began.
+    /// The kernel also reads the whole columns of all entities that have this component (and all others named with this
+    /// method), with their values at the beginning of the batch.
     #[must_use]
     pub fn neighbours(mut self, component: impl Into<String>) -> Self {
         self.others.get_or_insert_default().reads.push(component.into());
@@ -154,8 +154,8 @@ fn declared(registry: &Registry, component: u16) -> &ComponentLayout {
     &registry.layout.components()[usize::from(component)]
 }
 
-/// A system that knows components by name only. A call of its kernel is taken to be dear: by default a job has an 8th
-/// of its table's rows, but from 8,192 to 131,072; where it has neighbours, 4,096.
+/// A system that knows components by name only. A call of its kernel is assumed to be expensive: by default a job has an
+/// 8th of its table's rows, at least 8,192 and at most 131,072; with neighbours 4,096.
 pub fn system(
     name: impl Into<String>,
     query: Query,
@@ -205,7 +205,7 @@ pub enum ColumnBytes<'a> {
     Write(Mut<'a, u8>),
 }
 
-/// One column of a job, or of a table that it looks at.
+/// One column of a job, or of a table of its neighbours.
 pub struct Column<'a> {
     declared: &'a ComponentLayout,
     field: u8,
@@ -229,7 +229,7 @@ impl<'a> Column<'a> {
     }
 }
 
-/// A table that a kernel looks at.
+/// One table of a job's neighbours.
 pub struct Table<'a> {
     /// The handles of its rows.
     pub entities: &'a [Entity],
@@ -242,7 +242,7 @@ pub struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// Whether all of its rows match; else [`Table::matches`] tells.
+    /// Whether all of its rows match; if not, ask [`Table::matches`].
     #[must_use]
     pub fn matches_all(&self) -> bool {
         self.table.masks.is_empty()
@@ -251,7 +251,7 @@ impl Table<'_> {
     /// Whether a row matches: in tables with toggles not every row need.
     ///
     /// # Panics
-    /// When there is no such row.
+    /// If there is no such row.
     #[must_use]
     pub fn matches(&self, row: usize) -> bool {
         assert!(row < self.entities.len(), "row {row} of a table of {} rows", self.entities.len());
@@ -259,12 +259,12 @@ impl Table<'_> {
     }
 }
 
-/// What a patch is about.
+/// The targets of a patch.
 #[derive(Clone, Copy, Debug)]
 pub enum Targets<'t> {
-    /// Rows of the job's chunk, as places in it.
+    /// Rows of the job's chunk, by index.
     Rows(&'t [u32]),
-    /// Any entities; handles that this job's spawns gave out among them.
+    /// Any entities, also those that this job spawned.
     Entities(&'t [Entity]),
 }
 
@@ -318,7 +318,7 @@ impl<'a> Job<'_, 'a, '_> {
         &mut self.columns
     }
 
-    /// The tables of what the system looks at beside its own rows.
+    /// The tables of the system's neighbours.
     pub fn tables(&self) -> impl Iterator<Item = Table<'a>> {
         let (set, own, compiled, registry) = (self.views, self.job.table(), self.job.compiled, self.job.registry);
         (0..set.tables.len()).map(move |index| {
@@ -355,13 +355,13 @@ impl<'a> Job<'_, 'a, '_> {
     /// all of them.
     ///
     /// # Errors
-    /// An unknown name, values of another length, a row that the chunk has not. So for all patches by name.
+    /// An unknown name, values of another length, a row that the chunk does not have. The same holds for all patches by name.
     pub fn set_named(&mut self, name: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), JobError> {
         let (component, field, bytes) = self.place(name)?;
         self.patch(Op::Set, (component, field), targets, bytes, values)
     }
 
-    /// Gives entities a component, or sets it where present: packed values, one for each target, or one for all.
+    /// Adds a component to entities, or sets it if they have it: packed values, one for each target, or one for all.
     ///
     /// # Errors
     /// As [`Job::set_named`].
@@ -371,7 +371,7 @@ impl<'a> Job<'_, 'a, '_> {
         self.patch(Op::Add, (component, 0), targets, bytes, values)
     }
 
-    /// Takes a component from entities.
+    /// Removes a component from entities.
     ///
     /// # Errors
     /// As [`Job::set_named`].
@@ -380,15 +380,15 @@ impl<'a> Job<'_, 'a, '_> {
         self.patch(Op::Remove, (component, 0), targets, 0, &[])
     }
 
-    /// Ends the lives of entities.
+    /// Despawns entities.
     ///
     /// # Errors
-    /// A row that the chunk has not.
+    /// A row that the chunk does not have.
     pub fn despawn_all(&mut self, targets: Targets<'_>) -> Result<(), JobError> {
         self.patch(Op::Despawn, (0, 0), targets, 0, &[])
     }
 
-    /// The handle that the `ordinal`th entity gets that this kernel spawns from now on, counted from 0.
+    /// The reserved handle of the `ordinal`th entity that this kernel spawns from now on, counted from 0.
     #[must_use]
     pub fn reserved(&self, ordinal: u32) -> Entity {
         self.job.writer.next_handle(ordinal)
@@ -443,8 +443,8 @@ impl<'a> Job<'_, 'a, '_> {
         Ok(())
     }
 
-    /// In a worker process: makes the addresses of all columns to write useless once this job has ended, and for ever. Who
-    /// kept one, beyond what this language can see, is killed by the system when he uses it. In main this has no effect.
+    /// In a worker process: invalidates the addresses of all written columns when this job has ended. Code of another
+    /// language that kept such an address and uses it later is killed by the operating system. In main this has no effect.
     pub fn revoke(&mut self) {
         self.job.revoke.set(true);
     }

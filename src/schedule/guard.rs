@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! Guards: systems that look at values and fail their frame where one is not as it must be.
+//! Guards: systems that check values and fail the frame if a check fails.
 //!
 //! They are kernels on bytes, so that all languages have the same ones. A guard changes nothing and is row-local: it runs
 //! on rows that are in the cache, right after the system that wrote them.
@@ -14,12 +14,12 @@ use super::dynamic;
 use super::error::KernelError;
 use super::system::System;
 
-/// How far a number may be from what it was.
+/// How far a number may be from its reference value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tolerance {
-    /// By so much, in its own unit.
+    /// Absolute difference, in the number's unit.
     Absolute(f64),
-    /// By this part of what it was.
+    /// Difference relative to the reference value.
     Relative(f64),
 }
 
@@ -167,11 +167,11 @@ fn numbers(job: &dynamic::Job<'_, '_, '_>, resource: u16, number: Number) -> Res
     })
 }
 
-/// Guards. Registered after the systems whose values they look at, they see what those wrote in the same frame; a frame in
-/// which one is broken is abandoned, with an error that names entity, component, field, row and frame of the first one. The
-/// world stands at its last generation.
+/// Guards. Register them after the systems whose values they check; they see the values of the same frame. If a check
+/// fails, the frame is abandoned with an error that names entity, component, field, row and frame of the first failure. The
+/// world is then at its last generation.
 impl System {
-    /// A guard: every floating-point number of a component is finite, arrays' elements too.
+    /// A guard: every floating-point number of a component is finite, elements of arrays included.
     ///
     /// ```
     /// use hypostyle::{Component, Schedule, Simulation, System, Workers, World, Write};
@@ -196,8 +196,8 @@ impl System {
         system.check(move |registry| check_finite(registry, &component))
     }
 
-    /// A guard: fields of a component (`x`, or `at[2]` for an element of an array) lie within bounds; what is not a number does
-    /// not. A box of positions, a speed limit, a colour from 0 to 1.
+    /// A guard: fields of a component (`x`, or `at[2]` for an element of an array) lie within bounds; NaN fails the check. Examples: a
+    /// box of positions, a speed limit, a colour from 0 to 1.
     ///
     /// ```
     /// use hypostyle::System;
@@ -227,10 +227,10 @@ impl System {
         })
     }
 
-    /// A guard: a number of a resource, such as the energy that a reduction came to, stays what it was.
+    /// A guard: a number of a resource, such as an energy from a reduction, keeps its value within a tolerance.
     ///
-    /// `reference` is a floating-point number of another resource, and says what it was. While that is not a number
-    /// ([`f64::NAN`]), the guard sets it to what it finds: so it belongs to the world's state, and holds after a resume, too.
+    /// `reference` is a floating-point number of another resource: the expected value. As long as it is [`f64::NAN`], the guard
+    /// sets it to the current value. It is part of the world's state, so it is still valid after a resume.
     ///
     /// ```
     /// use hypostyle::{System, Tolerance};

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! What a kernel gets beside its columns: the frame, its rows, its payload, resources, and the patch writer.
+//! What a kernel gets in addition to its columns: the frame, its rows, its payload, resources, and the patch writer.
 
 use crate::table::Registry;
 use std::any::TypeId;
@@ -74,8 +74,8 @@ impl OwnRows<'_> {
 
 /// A kernel's view of its job, and its patch writer.
 ///
-/// Rows are given as places in the chunk that the kernel got; entities by handle. A patch is checked and applied when
-/// the batch is committed: nothing changes under the kernel.
+/// Rows are given by their index in the chunk, entities by handle. A patch is checked and applied when the batch is
+/// committed: no value changes while the kernel runs.
 pub struct Job<'a, 'w> {
     pub(crate) frame: FrameInfo,
     /// Its number in the batch.
@@ -115,25 +115,25 @@ impl<'a> Job<'a, '_> {
         self.frame.frame
     }
 
-    /// Simulated time when the frame began.
+    /// Simulated time at the beginning of the frame, seconds.
     #[must_use]
     pub fn time(&self) -> f64 {
         self.frame.time
     }
 
-    /// The frame's step of simulated time.
+    /// The frame's time step, seconds.
     #[must_use]
     pub fn dt(&self) -> f64 {
         self.frame.dt
     }
 
-    /// Which pass of its loop this is, from 0; the innermost loop's where they are nested ([`super::Loop`]).
+    /// The number of the current pass of the system's loop, from 0; of the innermost one if loops are nested ([`super::Loop`]).
     #[must_use]
     pub fn iteration(&self) -> u32 {
         self.frame.iteration
     }
 
-    /// The job's number in its batch, from 0: it follows from the tables' rows and the schedule, never from the workers.
+    /// The job's number in its batch, from 0. It depends on the tables' rows and the schedule, never on the workers.
     #[must_use]
     pub fn index(&self) -> usize {
         self.index as usize
@@ -151,7 +151,7 @@ impl<'a> Job<'a, '_> {
         self.random_key().of(entity)
     }
 
-    /// Where the random numbers of this call come from: for those of other entities, or of none.
+    /// The key of this call's random numbers: for numbers of other entities, or of no entity.
     #[inline]
     #[must_use]
     pub fn random_key(&mut self) -> RandomKey {
@@ -178,22 +178,22 @@ impl<'a> Job<'a, '_> {
         self.entities.len()
     }
 
-    /// Whether the chunk has no rows: that of [`super::System::once`], and of the empty query while nothing lives.
+    /// Whether the chunk has no rows: true for [`super::System::once`], and for the empty query in an empty world.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entities.is_empty()
     }
 
-    /// The chunk's first row in its table. For a system that looks at other rows too, row `i` of the chunk is row
-    /// `first_row() + i` of the table, and of that table's columns in a [`super::Neighbours`]. The rows of a row-local system
-    /// lie so as well, unless toggles leave gaps: see [`Job::table_row`].
+    /// The chunk's first row in its table. For a system with neighbours, row `i` of the chunk is row `first_row() + i` of
+    /// the table, and of that table's columns in a [`super::Neighbours`]. The same holds for a row-local system, unless its
+    /// query skips rows because of toggles: see [`Job::table_row`].
     #[must_use]
     pub fn first_row(&self) -> usize {
         self.rows.place(0) as usize
     }
 
-    /// The place of one of the chunk's rows in its table; they ascend. Where a query's toggles leave every other row, say,
-    /// a row-local system gets those rows side by side, in one chunk.
+    /// The table row of one of the chunk's rows; they ascend. A row-local system gets the matching rows side by side in one
+    /// chunk, also if its query matches, say, only every other row of the table.
     ///
     /// # Panics
     /// When the chunk has no such row.
@@ -286,10 +286,10 @@ impl<'a> Job<'a, '_> {
         self.rows.place(row)
     }
 
-    /// Sets a component of an own row.
+    /// Sets a component of the entity in a row of the chunk.
     ///
     /// # Panics
-    /// When the chunk has no such row; so for all patches on rows.
+    /// If the chunk has no such row. The same holds for all patches on rows.
     #[inline]
     pub fn set_row<C: Component>(&mut self, row: usize, value: C) {
         let row = self.row(row);
@@ -298,7 +298,7 @@ impl<'a> Job<'a, '_> {
         }
     }
 
-    /// Gives the entity in an own row a component, or sets it where present.
+    /// Adds a component to the entity in a row of the chunk; if the entity has it, sets it.
     #[inline]
     pub fn add_row<C: Component>(&mut self, row: usize, value: C) {
         let row = self.row(row);
@@ -307,7 +307,7 @@ impl<'a> Job<'a, '_> {
         }
     }
 
-    /// Takes a component from the entity in an own row.
+    /// Removes a component from the entity in a row of the chunk.
     #[inline]
     pub fn remove_row<C: Component>(&mut self, row: usize) {
         let row = self.row(row);
@@ -316,7 +316,7 @@ impl<'a> Job<'a, '_> {
         }
     }
 
-    /// Ends the life of the entity in an own row.
+    /// Despawns the entity in a row of the chunk.
     #[inline]
     pub fn despawn_row(&mut self, row: usize) {
         let row = self.row(row);
@@ -331,7 +331,7 @@ impl<'a> Job<'a, '_> {
         }
     }
 
-    /// Gives any entity a component, or sets it where present.
+    /// Adds a component to any entity; if the entity has it, sets it.
     #[inline]
     pub fn add<C: Component>(&mut self, entity: Entity, value: C) {
         if let Some(id) = self.id::<C>() {
@@ -339,7 +339,7 @@ impl<'a> Job<'a, '_> {
         }
     }
 
-    /// Takes a component from any entity.
+    /// Removes a component from any entity.
     #[inline]
     pub fn remove<C: Component>(&mut self, entity: Entity) {
         if let Some(id) = self.id::<C>() {
@@ -347,14 +347,14 @@ impl<'a> Job<'a, '_> {
         }
     }
 
-    /// Ends any entity's life.
+    /// Despawns any entity.
     #[inline]
     pub fn despawn(&mut self, entity: Entity) {
         self.writer.entity(Op::Despawn, 0, 0, entity, 0, |_| {});
     }
 
-    /// Spawns an entity. The handle is reserved: later patches of this job may name it, also as a value; it becomes a
-    /// real one when the batch is committed.
+    /// Spawns an entity. The returned handle is reserved: later patches of this job may use it, also as a value. It becomes
+    /// the real handle when the batch is committed.
     #[inline]
     pub fn spawn<B: Bundle>(&mut self, bundle: B) -> Entity {
         let ty = TypeId::of::<B>();
@@ -384,11 +384,11 @@ impl<'a> Job<'a, '_> {
         }
     }
 
-    /// Joins a value to what earlier rows of the job came to. Once all jobs of the batch have ended, the resource that the
-    /// system declares with [`super::System::reduces`] gets what all rows came to.
+    /// Combines a value with those of the job's earlier rows. When all jobs of the batch have ended, the resource that the
+    /// system declares with [`super::System::reduces`] gets the combined value of all rows.
     ///
-    /// It costs about 10 ns. A kernel that joins its rows itself, in a loop, and calls this once is the fastest; its
-    /// result has the bits that its loop gives it.
+    /// A call costs about 10 ns. It is fastest to combine the rows in a loop of the kernel and to call this once per job;
+    /// the bits of the result are then those of that loop.
     #[inline]
     pub fn reduce<R: Reduce>(&mut self, value: R) {
         match self.registry.resource::<R>() {

@@ -1,4 +1,4 @@
-//! Whole read columns, for kernels that look at neighbours.
+//! Whole read-only columns of other rows, for kernels with neighbours.
 #![expect(unsafe_code, reason = "frozen columns of other rows become shared slices here")]
 
 use crate::table::Location;
@@ -38,7 +38,7 @@ pub(crate) struct NeighbourMask {
     pub words: Range<u32>,
 }
 
-/// A table as a view shows it: parts of its set's lists.
+/// A table: ranges of the set's lists.
 #[derive(Clone, Debug)]
 pub(crate) struct NeighbourRows {
     pub table: u32,
@@ -49,7 +49,7 @@ pub(crate) struct NeighbourRows {
     pub masks: Range<u32>,
 }
 
-/// The tables of a view and what they are made of.
+/// The tables of [`Neighbours`] and their columns.
 ///
 /// Invariant: every address of a table names `rows` rows (bits) that stay mapped and frozen for `'a`; `new` is null in
 /// every column.
@@ -90,7 +90,8 @@ fn places(range: &Range<u32>) -> Range<usize> {
     range.start as usize..range.end as usize
 }
 
-/// Everything that a query matches, whole tables, as it was when the batch began.
+/// All tables that a query matches, with their values at the beginning of the batch: what a kernel of
+/// [`System::neighbours`](crate::System::neighbours) reads beside its own rows.
 pub struct Neighbours<'a, Q> {
     set: NeighbourSet<'a>,
     own: Option<usize>,
@@ -106,7 +107,7 @@ impl<Q> Clone for Neighbours<'_, Q> {
 
 impl<Q> Copy for Neighbours<'_, Q> {}
 
-/// One table of a view.
+/// One table of [`Neighbours`].
 pub struct NeighbourTable<'a, Q: Query> {
     /// The handles of its rows.
     pub entities: &'a [Entity],
@@ -117,7 +118,7 @@ pub struct NeighbourTable<'a, Q: Query> {
 }
 
 impl<Q: Query> NeighbourTable<'_, Q> {
-    /// Whether a row matches: in tables with toggles not every row need.
+    /// Whether a row matches the query: in tables with toggles some rows may not.
     #[must_use]
     pub fn matches(&self, row: usize) -> bool {
         assert!(row < self.entities.len(), "row {row} of a table of {} rows", self.entities.len());
@@ -130,19 +131,19 @@ impl<'a, Q: Query> Neighbours<'a, Q> {
         Neighbours { set, own: set.tables.iter().position(|table| table.table == own_table), map, query: PhantomData }
     }
 
-    /// Tables in the view.
+    /// Number of tables.
     #[must_use]
     pub fn len(&self) -> usize {
         self.set.tables.len()
     }
 
-    /// Whether nothing matches.
+    /// Whether no table matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.set.tables.is_empty()
     }
 
-    /// Which of the tables holds the job's own rows, if the view has it.
+    /// The index of the table that holds the job's own rows, if it is among them.
     #[must_use]
     pub fn own(&self) -> Option<usize> {
         self.own
@@ -151,7 +152,7 @@ impl<'a, Q: Query> Neighbours<'a, Q> {
     /// One of the tables.
     ///
     /// # Panics
-    /// When there is no such table.
+    /// If the index is out of range.
     #[must_use]
     pub fn table(&self, index: usize) -> NeighbourTable<'a, Q> {
         let (table, entities, columns) = self.set.table(index);
@@ -160,13 +161,13 @@ impl<'a, Q: Query> Neighbours<'a, Q> {
         NeighbourTable { entities, columns: Q::fetch(&mut fetch), table, set: self.set }
     }
 
-    /// All tables in order.
+    /// All tables, in order.
     pub fn tables(&self) -> impl Iterator<Item = NeighbourTable<'a, Q>> + use<'a, Q> {
         let view = *self;
         (0..view.len()).map(move |index| view.table(index))
     }
 
-    /// Where an entity is in the view: which table and which row. `None` where it is dead or does not match.
+    /// Table and row of an entity; `None` if it is dead or does not match.
     #[must_use]
     pub fn locate(&self, entity: Entity) -> Option<(usize, usize)> {
         let at = self.map.locate(entity)?;

@@ -19,9 +19,9 @@ enum Times {
     Named(String),
 }
 
-/// Systems that run several times within a frame: those that name it with [`System::in_loop`], in the order that their
-/// accesses and `before` and `after` give them. To the rest of its stage a loop is like one system: what is to run before
-/// or after one of its systems runs before the first pass or after the last.
+/// Systems that run several times within a frame: those that name the loop with [`System::in_loop`], in the order of their
+/// accesses, `before` and `after`. For the rest of its stage a loop is like one system: a system that is ordered before (or
+/// after) one of its systems runs before the first (or after the last) pass.
 ///
 /// ```
 /// use hypostyle::{Component, Loop, Schedule, Simulation, System, Workers, World, Write};
@@ -60,20 +60,20 @@ impl std::fmt::Debug for Loop {
 }
 
 impl Loop {
-    /// A loop that runs once.
+    /// A loop with one pass.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Loop { name: name.into(), times: Times::Fixed(1), inside: None, divides_step: false }
     }
 
-    /// Runs so often in each frame; 0: not at all.
+    /// Number of passes in each frame; with 0 its systems do not run.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Times::Fixed(times);
         self
     }
 
-    /// Runs as often as a resource says, which is asked on main when the loop is due.
+    /// Number of passes from a resource, evaluated on main when the loop begins.
     #[must_use]
     pub fn times_of<R: Resource>(mut self, times: impl Fn(&R) -> u32 + Send + Sync + 'static) -> Self {
         self.times =
@@ -81,22 +81,22 @@ impl Loop {
         self
     }
 
-    /// Runs as often as an integer of a resource says (`solver.iterations`).
+    /// Number of passes from an integer field of a resource (`solver.iterations`).
     #[must_use]
     pub fn times_named(mut self, number: impl Into<String>) -> Self {
         self.times = Times::Named(number.into());
         self
     }
 
-    /// Lies within another loop, and runs whole in each pass of it.
+    /// Nests it in another loop: all its passes run in each pass of the outer loop.
     #[must_use]
     pub fn inside(mut self, outer: impl Into<String>) -> Self {
         self.inside = Some(outer.into());
         self
     }
 
-    /// Each pass is a part of the frame's step: [`Job::dt`](crate::Job::dt) is that of what surrounds the loop, divided by the
-    /// number of passes, and [`Job::time`](crate::Job::time) goes on by it.
+    /// Divides the time step: in each pass [`Job::dt`](crate::Job::dt) is the step outside of the loop divided by the number of
+    /// passes, and [`Job::time`](crate::Job::time) advances by it.
     #[must_use]
     pub fn divides_step(mut self) -> Self {
         self.divides_step = true;
@@ -191,7 +191,7 @@ impl System {
 pub struct FixedStep {
     dt: f64,
     frames_max: u64,
-    /// Time that no frame has run for yet.
+    /// Time for which no frame has run yet.
     owed: f64,
 }
 
@@ -206,8 +206,8 @@ impl FixedStep {
         FixedStep { dt, frames_max: 8, owed: 0.0 }
     }
 
-    /// The most frames at once (default 8): a simulation that is slower than the clock falls behind instead of stopping
-    /// everything else.
+    /// Maximum number of frames at once (default 8): a simulation that is slower than the clock falls behind instead of
+    /// blocking the program.
     #[must_use]
     pub fn frames_max(mut self, frames: u64) -> Self {
         self.frames_max = frames.max(1);
@@ -220,8 +220,8 @@ impl FixedStep {
         self.dt
     }
 
-    /// How many frames are due after so much more time. What is beyond the most at once is forgotten. Time that is negative
-    /// or no number counts as none.
+    /// Number of frames that are due after this much more time. Frames beyond the maximum are dropped. Negative times and
+    /// NaN count as 0.
     #[must_use = "these frames are counted as run"]
     pub fn frames(&mut self, elapsed: f64) -> u64 {
         if elapsed.is_finite() && elapsed > 0.0 {
@@ -236,7 +236,7 @@ impl FixedStep {
         due as u64
     }
 
-    /// The part of a step, from 0 to 1, that no frame has run for yet: to draw between the last two frames.
+    /// Fraction of a step, from 0 to 1, for which no frame has run yet: for interpolation between the last two frames.
     #[must_use]
     pub fn fraction(&self) -> f64 {
         (self.owed / self.dt).clamp(0.0, 1.0)

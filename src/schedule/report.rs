@@ -1,4 +1,4 @@
-//! What a frame came to.
+//! The result of a frame.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::commit::PatchCounts;
 use crate::world::Publication;
 
-/// What one call of [`super::Simulation::step`] came to.
+/// The result of one call of [`super::Simulation::step`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct FrameReport {
     /// The number of the newest frame.
     pub frame: u64,
-    /// What became of the publication, where one was due.
+    /// Result of the publication, if one was due.
     pub publication: Option<Publication>,
     /// Jobs run.
     pub jobs: u64,
@@ -22,13 +22,13 @@ pub struct FrameReport {
     pub rows: u64,
     /// Workers that died.
     pub deaths: u64,
-    /// Jobs given out again after a death.
+    /// Jobs that were run again after a worker died.
     pub retries: u64,
     /// Time the frame took.
     pub elapsed: Duration,
     /// Time that kernels ran, on all workers together.
     pub busy: Duration,
-    /// Inputs of other processes, where the simulation takes them.
+    /// Inputs of other processes, if the simulation accepts them.
     pub inputs: PatchCounts,
     /// Patches of each system, in the order of registration.
     pub patches: Vec<PatchCounts>,
@@ -43,7 +43,7 @@ impl FrameReport {
         *self = FrameReport { patches, ..FrameReport::default() };
     }
 
-    /// All systems' patches together.
+    /// The sum over all systems.
     #[must_use]
     pub fn total(&self) -> PatchCounts {
         let mut total = PatchCounts::default();

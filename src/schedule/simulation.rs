@@ -93,7 +93,7 @@ pub enum StepError {
         /// The frame of the generation that the world stands at.
         frame: u64,
     },
-    /// What the rows of a system came to could not be joined: the frame was abandoned.
+    /// The values that a system reduces its rows to could not be combined: the frame was abandoned.
     #[error(
         "system `{system}` reduces its rows to resource `{resource}`: {message}; {undone} frame(s) undone, the world stands \
          at frame {frame}"
@@ -110,7 +110,7 @@ pub enum StepError {
         /// The frame of the generation that the world stands at.
         frame: u64,
     },
-    /// What says whether a system runs, or how often a loop does, could not be asked: the frame was abandoned.
+    /// A condition or a loop's number of passes could not be evaluated: the frame was abandoned.
     #[error("{what}: {message}; {undone} frame(s) undone, the world stands at frame {frame}")]
     Condition {
         /// The system or the loop.
@@ -561,7 +561,7 @@ impl Simulation {
         &mut self.world
     }
 
-    /// Whether the world's region outlives this process's normal exit, as [`World::set_keep_region`] says.
+    /// Whether the world's region stays after this process's normal exit, as [`World::set_keep_region`] says.
     pub fn set_keep_region(&mut self, keep: bool) {
         self.world.set_keep_region(keep);
     }
@@ -576,7 +576,7 @@ impl Simulation {
         self.world.rollback(frames)
     }
 
-    /// Ends the simulation; the world goes on without workers.
+    /// Ends the simulation and its workers, and returns the world.
     #[must_use]
     pub fn into_world(mut self) -> World {
         self.close();
@@ -633,7 +633,7 @@ impl Simulation {
         self.pool.status()
     }
 
-    /// What the newest frame came to.
+    /// Result of the newest frame.
     #[must_use]
     pub fn report(&self) -> &FrameReport {
         &self.report

@@ -21,8 +21,8 @@ use super::error::KernelError;
 use super::job::Job;
 use super::neighbours::{NeighbourSet, Neighbours};
 
-/// The stages that every schedule has, in order. `startup` runs once in a world's life, before the first frame's `update`,
-/// whatever there is; not again in another simulation of that world, nor where it is resumed.
+/// The stages that every schedule has, in order. `startup` runs once per world, before `update` of its first frame; it does
+/// not run again in another simulation of that world or after a resume.
 pub const STAGES: [&str; 5] = ["startup", "update", "late", "render", "cleanup"];
 
 /// What a kernel is called with, type-erased.
@@ -145,7 +145,7 @@ pub(crate) struct Neighbour {
     pub optional: bool,
 }
 
-/// A declared kernel: what it reads and writes, when it runs, what it may change by patches.
+/// A kernel and its declarations: what it reads and writes, when it runs, what it may change by patches.
 ///
 /// ```
 /// use hypostyle::{Component, Read, System, Write};
@@ -237,10 +237,10 @@ impl System {
         }
     }
 
-    /// A row-local system: its kernel gets chunks of its own rows and nothing else.
+    /// A row-local system: its kernel gets chunks of matching rows and no other rows.
     ///
-    /// The empty query `()` matches every entity; while none lives, the kernel of such a system gets one chunk without rows.
-    /// [`System::once`] is for what has nothing to do with rows.
+    /// The empty query `()` matches every entity; in an empty world the kernel of such a system gets one chunk without rows.
+    /// For work that does not concern rows use [`System::once`].
     pub fn rows<Q: Query>(
         name: impl Into<String>,
         kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) + Send + Sync + 'static,
@@ -251,7 +251,7 @@ impl System {
         })
     }
 
-    /// As [`System::rows`], with a kernel that can fail, with any error or a text ([`KernelError`]): its frame is then
+    /// As [`System::rows`], with a kernel that can fail with any error or a text ([`KernelError`]). If it fails, the frame is
     /// abandoned.
     pub fn try_rows<Q: Query>(
         name: impl Into<String>,
@@ -301,8 +301,8 @@ impl System {
         })
     }
 
-    /// A system without rows: its kernel runs once a frame, whatever there is. It may spawn, set resources, and patch entities
-    /// whose handles it knows.
+    /// A system without rows: its kernel runs once per frame. It may spawn, set resources, and patch entities whose handles
+    /// it knows.
     ///
     /// ```
     /// # use hypostyle::{Component, System};
@@ -323,7 +323,7 @@ impl System {
         })
     }
 
-    /// As [`System::once`], with a kernel that can fail: its frame is then abandoned.
+    /// As [`System::once`], with a kernel that can fail. If it fails, the frame is abandoned.
     pub fn try_once(
         name: impl Into<String>,
         kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>) -> Result<(), KernelError> + Send + Sync + 'static,
@@ -333,8 +333,8 @@ impl System {
         system
     }
 
-    /// A system that looks at neighbours: its kernel gets chunks of its own rows, and the whole columns of everything
-    /// that `O` matches, as they were when the batch began. `O` only reads.
+    /// A system with neighbours: its kernel gets chunks of its own rows, and the whole columns of all entities that `O`
+    /// matches, with their values at the beginning of the batch. `O` only reads.
     pub fn neighbours<Q: Query, O: Query>(
         name: impl Into<String>,
         kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) + Send + Sync + 'static,
@@ -395,8 +395,8 @@ impl System {
         self
     }
 
-    /// As [`System::before`], where the schedule has such a system, in whatever stage: no error where it has none, and
-    /// nothing to say where it is in another stage. For plugins that come in any combination.
+    /// As [`System::before`], but without an error if the schedule has no such system, or has it in another stage. For
+    /// plugins that are used in any combination.
     #[must_use]
     pub fn before_if_present(mut self, system: impl Into<String>) -> Self {
         self.before.push(Neighbour { system: system.into(), optional: true });
@@ -410,7 +410,7 @@ impl System {
         self
     }
 
-    /// As [`System::after`], where the schedule has such a system: see [`System::before_if_present`].
+    /// As [`System::after`], but without an error if the schedule has no such system: see [`System::before_if_present`].
     #[must_use]
     pub fn after_if_present(mut self, system: impl Into<String>) -> Self {
         self.after.push(Neighbour { system: system.into(), optional: true });
@@ -466,18 +466,18 @@ impl System {
         self
     }
 
-    /// Declares that the kernel reduces its rows to a resource ([`Job::reduce`], [`Reduce`]): once all jobs of the batch
-    /// have ended it gets what they came to, or [`Reduce::empty`] where none gave anything. The next batch sees it.
+    /// Declares that the kernel reduces its rows to a resource ([`Job::reduce`], [`Reduce`]). When all jobs of the batch have
+    /// ended, the resource gets the combined value, or [`Reduce::empty`] if no job gave one. The next batch sees it.
     ///
-    /// Each job's values are joined in row order, those of the jobs by one tree over their canonical order. So the bits
-    /// depend on the rows, on [`System::job_rows`] and on nothing else.
+    /// The values of a job are combined in row order, those of the jobs by one tree over the canonical order of jobs. So the
+    /// bits of the result depend only on the rows and on [`System::job_rows`].
     #[must_use]
     pub fn reduces<R: Reduce>(mut self) -> Self {
         self.reduces.push((Reduces::Typed(|registry| registry.resource::<R>().map(Reduction::typed::<R>)), false));
         self
     }
 
-    /// As [`System::reduces`], by the resource's name and those of its fields, each with its join.
+    /// As [`System::reduces`], by the names of the resource and of its fields, each with its join.
     ///
     /// ```
     /// use hypostyle::FieldJoin;
@@ -543,32 +543,31 @@ impl System {
         self
     }
 
-    /// Plain bytes that the kernel gets with every job ([`Job::payload`]).
+    /// Bytes that the kernel gets with every job ([`Job::payload`]).
     #[must_use]
     pub fn payload(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.payload = bytes.into();
         self
     }
 
-    /// How long one job may run before its worker is given up.
+    /// Maximum time of one job. A worker process that needs longer is killed and its job fails.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
         self
     }
 
-    /// Rows per job, rounded up to a multiple of 64. Default: 512 where it looks at neighbours, 8192 where row-local. A
-    /// row-local system that emits no patches and runs alone gets more of a large table, as its cost is memory and
-    /// nothing else: 2 MiB of the columns it uses, an 8th of the rows at most.
-    /// It is part of what decides the canonical order.
+    /// Rows per job, rounded up to a multiple of 64. Default: 512 with neighbours, 8192 if row-local. A
+    /// row-local system without patches that runs alone gets larger jobs of a large table: 2 MiB of the columns that it
+    /// uses, at most an 8th of the rows. The canonical order of patches depends on this number.
     #[must_use]
     pub fn job_rows(mut self, rows: u32) -> Self {
         self.job_rows = Some(rows.clamp(64, 1 << 20).next_multiple_of(64));
         self
     }
 
-    /// After the system's batch, puts the rows of every table that it matches in the order of this column
-    /// (`cell.key`), stably. Handles stay valid.
+    /// After the system's batch, sorts the rows of every matching table by this column (`cell.key`), stably. Handles stay
+    /// valid.
     #[must_use]
     pub fn sort_by(mut self, column: impl Into<String>) -> Self {
         self.sort_by = Some(column.into());

@@ -44,7 +44,7 @@ pub struct Reader {
     buffer: Vec<u8>,
 }
 
-/// What a worker of another process's simulation does.
+/// The state of a worker of another process's simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -67,9 +67,9 @@ pub struct WorkerInfo {
     pub pid: Option<u32>,
     /// What it does.
     pub state: WorkerState,
-    /// Jobs it ran to the end, its predecessors' included.
+    /// Jobs that it completed, those of workers that it replaced included.
     pub jobs: u64,
-    /// How often it died.
+    /// Number of times that it died.
     pub deaths: u64,
 }
 

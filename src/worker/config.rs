@@ -1,4 +1,4 @@
-//! Which workers there are to be, how they are started, and what became of that.
+//! Which workers to start and how; which were started.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -11,23 +11,23 @@ use std::time::Duration;
 use crate::limits::{RING_BYTES_DEFAULT, WORKERS_MAX};
 use crate::trace::Trace;
 
-/// Which workers to use. As text: `auto`, `local`, `threads:N`, `processes:N`; also `hosted:N`, which is shown but not
-/// read, as a text brings no threads.
+/// Which workers to use. As text: `auto`, `local`, `threads:N`, `processes:N`. `hosted:N` is printed but cannot be parsed,
+/// as its threads come from the program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Workers {
-    /// One thread for each core but main's; main alone where there are no threads or no further core. The frame
-    /// report says what it became.
+    /// One thread for each core except main's; main alone if there are no threads or only one core.
+    /// [`Simulation::workers`](crate::Simulation::workers) tells which were started.
     #[default]
     Auto,
-    /// Main alone, on the caller's thread.
+    /// Only main, on the caller's thread.
     Local,
     /// Main and this many threads.
     Threads(usize),
     /// Main and this many processes.
     Processes(usize),
-    /// Main and this many threads that the embedder brings, where it starts threads its own way or only it can: a web
-    /// page's workers. See `Simulation::hosted_workers`.
+    /// Main and this many threads that the program starts itself, such as a web page's workers. See
+    /// `Simulation::hosted_workers`.
     Hosted(usize),
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Workers {
     }
 }
 
-/// A text that names no workers.
+/// A text that is not a valid [`Workers`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{text}` names no workers: it must be `auto`, `local`, `threads:N` or `processes:N` with N from 1 to {WORKERS_MAX}"
@@ -81,7 +81,7 @@ impl FromStr for Workers {
     }
 }
 
-/// What a worker process is started as.
+/// The command that starts a worker process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerCommand {
     /// The program; it must call `serve` first thing in its `main`.
@@ -146,13 +146,13 @@ pub(crate) struct RegionForWorkers {
     pub workers_lock: Option<Arc<std::fs::File>>,
 }
 
-/// What was asked for and what it became.
+/// Which workers were requested, and which there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolInfo {
-    /// The configuration.
+    /// The workers that were configured.
     pub requested: Workers,
-    /// The workers there are; never [`Workers::Auto`].
+    /// The workers that were started; never [`Workers::Auto`].
     pub actual: Workers,
-    /// Why the two differ, where they do and it was not simply chosen.
+    /// Why the two differ, if it was not the choice of `auto`.
     pub fallback: Option<String>,
 }

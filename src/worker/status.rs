@@ -1,4 +1,4 @@
-//! How workers are doing, and how they are called in messages.
+//! The status of workers, and their names in messages.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -7,13 +7,13 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WorkerKind {
-    /// A thread of the main process, the pool's own or the embedder's.
+    /// A thread of the main process, started by the pool or by the program.
     Thread,
-    /// A process of its own.
+    /// A separate process.
     Process,
 }
 
-/// How one worker is doing, for reports.
+/// The status of one worker of this simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerStatus {
@@ -25,15 +25,15 @@ pub struct WorkerStatus {
     pub pid: Option<u32>,
     /// Whether it takes jobs now; a worker that is being replaced does not.
     pub alive: bool,
-    /// Jobs it ran to the end, its predecessors' included.
+    /// Jobs that it completed, those of workers that it replaced included.
     pub jobs: u64,
-    /// How often it died.
+    /// Number of times that it died.
     pub deaths: u64,
     /// Time it spent in kernels, nanoseconds.
     pub busy_ns: u64,
 }
 
-/// Who ran something, for messages.
+/// The worker that ran a job, for messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunnerName {

@@ -6,7 +6,7 @@
 // what the tables hold, and the rules by which their bytes are written, moved and freed
 pub(crate) mod store;
 
-// doors to the tables: one entity, many, those that a query matches, by type or by name
+// access to the tables: one entity, many, those that a query matches, by type or by name
 pub(crate) mod access;
 
 // how worlds begin, are published, go back, and begin again
@@ -77,10 +77,10 @@ impl World {
         WorldBuilder::default()
     }
 
-    /// Takes over a region whose writer is gone and goes on from its last published generation, bit for bit.
+    /// Resumes a region whose writer has exited, from its newest published generation, bit for bit.
     ///
     /// # Errors
-    /// No such region, a live writer, a damaged region, or one in which nothing was published yet.
+    /// No such region, a live writer, a damaged region, or a region in which nothing has been published yet.
     pub fn resume(region: &RegionTarget) -> Result<World, WorldError> {
         World::builder().resume(region)
     }
@@ -244,7 +244,7 @@ impl World {
         self.write_resource(value)
     }
 
-    /// Gives a resource a value, whether it had one or not.
+    /// Sets a resource, whether it had a value or not.
     ///
     /// # Errors
     /// An unknown resource; no memory.

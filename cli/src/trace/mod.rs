@@ -47,7 +47,7 @@ pub(crate) struct Args {
     /// Write a Gantt chart (.svg, .html) or a trace file for Perfetto (.json). May be given several times.
     #[arg(short, long, value_name = "FILE")]
     output: Vec<PathBuf>,
-    /// Draw the last so many frames. Default: 3 in an SVG, all in an HTML page.
+    /// Draw the last N frames. Default: 3 in an SVG, all in an HTML page.
     #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>, conflicts_with = "frames")]
     last: Option<u64>,
     /// Draw frames A to B.

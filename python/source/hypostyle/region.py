@@ -20,7 +20,7 @@ __all__ = ["LeaseInfo", "Reader", "RegionInfo", "Residue", "clean", "clean_stale
 
 @dataclass(frozen=True)
 class RegionInfo:
-    """What can be told of a region from outside."""
+    """What is known about a region without opening it."""
 
     #: Its name, or its path: what :func:`hypostyle.open` takes.
     name: str
@@ -116,7 +116,7 @@ class Reader:
         return self._native.wait(self.newest if after is None else after, timeout)
 
     async def wait_async(self, after: Optional[int] = None, timeout: Optional[float] = None) -> Optional[int]:
-        """As :meth:`wait`, for programs of ``asyncio``: where its task is cancelled, nothing goes on waiting."""
+        """As :meth:`wait`, for ``asyncio``. If its task is cancelled, the wait ends."""
         import asyncio
 
         after = self.newest if after is None else after
@@ -143,14 +143,14 @@ class Reader:
                 yield snapshot
 
     def changed_since(self, generation: int) -> Changes:
-        """Pins the newest generation and tells what was written after an older one.
+        """Pins the newest generation and returns what was written after an older one.
 
         Use it in a ``with`` block, or release its ``snapshot``.
         """
         return Changes(self.pin(), generation)
 
     def follow(self, timeout: Optional[float] = None) -> Iterator[Snapshot]:
-        """Snapshots, one after the other, each of the newest generation and released before the next.
+        """Yields snapshots, each of the newest generation; each is released before the next one.
 
         Generations that were published while the loop was busy are skipped. It ends when the writer does, or when
         nothing new came for ``timeout`` seconds.
@@ -170,16 +170,16 @@ class Reader:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is the state of a file, which nobody writes."""
+        """Whether it is the state of a file, which has no writer."""
         return self._native.is_file
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether it has been closed."""
         return self._native.closed
 
     def close(self) -> None:
-        """Closes the region. Snapshots and arrays of it stay as they are."""
+        """Closes the reader. Its snapshots and arrays stay valid."""
         self._native.close()
 
     def __enter__(self) -> Reader:
@@ -205,7 +205,7 @@ def _target(name: Union[str, os.PathLike[str]]) -> str:
 
 
 def clean(name: Union[str, os.PathLike[str]]) -> None:
-    """Removes a region whose writer is gone, kept or not.
+    """Removes a region whose writer has exited, kept or not.
 
     Raises :class:`RegionInUseError` where its writer lives, and :class:`RegionNotFoundError` where there is none.
     """
@@ -239,7 +239,7 @@ def clean_stale(
 
 
 def open_region(name: Union[str, os.PathLike[str]]) -> Reader:
-    """Opens the region of a simulation, whether its writer lives or not; or a state in a file.
+    """Opens the region of a simulation, with a live writer or without; or a state in a file.
 
     ``name`` is a region's name, or the path of its directory (anything with a ``/`` or a leading ``.``); or a checkpoint,
     ``"run.checkpoint"``, or a frame of a journal, ``"history@12"`` (``"history"``: its last). Files are loaded into memory,

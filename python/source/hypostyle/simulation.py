@@ -26,7 +26,7 @@ __all__ = ["FrameReport", "Loop", "PatchCounts", "Simulation", "WorkerStatus"]
 
 @dataclass(frozen=True)
 class PatchCounts:
-    """What became of a system's changes in one call of :meth:`Simulation.step` or :meth:`Simulation.run`."""
+    """Counts of a system's patches in one call of :meth:`Simulation.step` or :meth:`Simulation.run`."""
 
     #: Patches that took effect.
     applied: int
@@ -47,7 +47,7 @@ class PatchCounts:
 
 @dataclass(frozen=True)
 class FrameReport:
-    """What a call of :meth:`Simulation.step` or :meth:`Simulation.run` came to."""
+    """The result of a call of :meth:`Simulation.step` or :meth:`Simulation.run`."""
 
     #: The newest frame.
     frame: int
@@ -61,10 +61,10 @@ class FrameReport:
     jobs_on_main: int
     #: Rows of all jobs.
     rows: int
-    #: Workers that died, and jobs that were run again for it.
+    #: Workers that died, and jobs that were run again because of it.
     deaths: int
     retries: int
-    #: Time that it took, and that all workers together spent in systems.
+    #: Time of the call, and time of all workers together in systems.
     seconds: float
     busy_seconds: float
     #: By system.
@@ -73,16 +73,16 @@ class FrameReport:
 
 @dataclass(frozen=True)
 class WorkerStatus:
-    """How a worker is doing."""
+    """The status of a worker."""
 
     index: int
     #: The process id of a live worker process.
     pid: Optional[int]
     #: Whether it takes jobs; one that is being replaced does not.
     is_alive: bool
-    #: Jobs that it, or one whose place it took, ran to the end.
+    #: Jobs that it completed, those of workers that it replaced included.
     jobs: int
-    #: How often it died.
+    #: Number of times that it died.
     deaths: int
     busy_seconds: float
 
@@ -202,22 +202,22 @@ class Simulation:
 
     @property
     def report(self) -> Optional[FrameReport]:
-        """What the newest call that succeeded came to."""
+        """The result of the newest call that succeeded; None before the first."""
         return self._report
 
     @property
     def plan(self) -> str:
-        """Stages and batches, and why two systems are apart, to read."""
+        """Stages and batches as text, and why two systems cannot run together."""
         return self._native.plan()
 
     @property
     def workers(self) -> str:
-        """The workers that there are: what ``auto`` became."""
+        """The workers that were started, such as ``threads:3`` for ``auto``."""
         return self._native.workers()[0]
 
     @property
     def worker_status(self) -> list[WorkerStatus]:
-        """How each worker is doing."""
+        """The status of each worker."""
         return [WorkerStatus(*parts) for parts in self._native.worker_status()]
 
     def set_payload(self, system: str, payload: bytes) -> None:
@@ -225,7 +225,7 @@ class Simulation:
         self._native.set_payload(system, payload_of(payload))
 
     def publish(self) -> int:
-        """Publishes the world as it is, as :meth:`World.publish` does."""
+        """Publishes the current state, as :meth:`World.publish` does."""
         return self._world.publish()
 
     def pin(self) -> Snapshot:
@@ -241,7 +241,7 @@ class Simulation:
         return self._world._native
 
     def close(self) -> None:
-        """Ends the workers. The world goes on without systems."""
+        """Ends the workers. The world stays open, without systems."""
         if not self._closed:
             self._world._unschedule()
             self._closed = True

@@ -449,7 +449,7 @@ class Patches:
 
     def _check_despawns(self) -> None:
         if not self._system.despawns:
-            raise HypostyleError("to end entities' lives, declare `despawns=True`")
+            raise HypostyleError("to despawn entities, declare `despawns=True`")
 
     def _check(self, what: str, component: str) -> None:
         self._layout.component(component)

@@ -66,7 +66,7 @@ class World:
 
     @classmethod
     def resume(cls, region: Union[str, os.PathLike[str]], *, keep_region: bool = False) -> World:
-        """Takes over a region whose writer is gone, and goes on from its newest generation."""
+        """Resumes a region whose writer has exited, from its newest generation."""
         check_not_reading("a region is resumed")
         world = cls._of(_native.World.resume(_target(region), keep_region))
         warn_of_names(world.layout)
@@ -80,7 +80,7 @@ class World:
         *,
         keep_region: bool = False,
     ) -> World:
-        """A world that goes on, bit for bit, from a checkpoint (``"run.checkpoint"``) or from a frame of a journal
+        """A world that continues, bit for bit, from a checkpoint (``"run.checkpoint"``) or from a frame of a journal
         (``"history@12"``; without a frame its last)."""
         if region is not None:
             check_not_reading("a world is made in a region")
@@ -190,7 +190,7 @@ class World:
         return [(name, _broadcast(name, array, shape(name)).tobytes()) for name, array in given.items()]
 
     def despawn(self, entities: npt.ArrayLike) -> None:
-        """Ends the lives of entities. All of them must live, else nothing happens."""
+        """Despawns entities. All of them must be alive; otherwise nothing changes."""
         self._native.despawn(np.unique(handles_of(entities)).tobytes())
 
     def __contains__(self, entity: int) -> bool:
@@ -214,7 +214,7 @@ class World:
         self._native.set_resource(name, _pack(declared, self._native.resource(name), fields))
 
     def add_system(self, added: AnySystem) -> AnySystem:
-        """Adds a system that :meth:`step` runs, in this process. :class:`Simulation` is for more than that."""
+        """Adds a system that :meth:`step` runs in this process. For workers and plans use :class:`Simulation`."""
         if isinstance(added, System):
             for component in (*added.reads, *added.writes, *added.with_, *added.without):
                 self.layout.component(component)
@@ -257,7 +257,7 @@ class World:
         self._own = self._simulation = None
 
     def publish(self) -> int:
-        """Publishes the world as it is, and returns the generation's number.
+        """Publishes the current state of the world, and returns the generation's number.
 
         Raises :class:`NotPublishedError` where readers hold the memory that it needs; the message names them.
         """
@@ -268,7 +268,7 @@ class World:
         return Snapshot(self._native.pin(), self._layout)
 
     def close(self) -> None:
-        """Closes the world, and removes its region unless it is to be kept. Snapshots stay as they are."""
+        """Closes the world, and removes its region unless ``keep_region`` was given. Snapshots stay valid."""
         self._native.close()
 
     def __enter__(self) -> World:

@@ -1,5 +1,5 @@
 #![forbid(unsafe_code)]
-//! Spawning by columns: the fastest way in.
+//! Spawning by columns: the fastest way to fill a world.
 
 use crate::Entity;
 use crate::component::Component;
@@ -28,7 +28,7 @@ struct Given<'a> {
     bytes: &'a [u8],
 }
 
-/// A bulk spawn being put together: columns of values, one per field; a field without a column gets its default.
+/// A builder for spawning many entities from columns of values, one per field; a field without a column gets its default.
 ///
 /// ```
 /// use hypostyle::{Component, World};
@@ -50,14 +50,14 @@ pub struct BulkSpawn<'w, 'a> {
 }
 
 impl World {
-    /// Begins to spawn `count` entities by columns.
+    /// Spawns `count` entities from columns: returns a builder, whose [`BulkSpawn::spawn`] does it.
     pub fn spawn_columns<'a>(&mut self, count: usize) -> BulkSpawn<'_, 'a> {
         BulkSpawn { world: self, count, components: Vec::new(), given: Vec::new(), error: None }
     }
 }
 
 impl<'a> BulkSpawn<'_, 'a> {
-    /// The entities have this component.
+    /// Adds a component to the entities.
     pub fn with<C: Component>(mut self) -> Self {
         match self.world.registry.component::<C>() {
             Ok(id) => self.components.push(id),
@@ -66,7 +66,7 @@ impl<'a> BulkSpawn<'_, 'a> {
         self
     }
 
-    /// The entities have the component of this name.
+    /// Adds a component to the entities, by name.
     pub fn with_named(mut self, component: &str) -> Self {
         match self.world.registry.component_named(component) {
             Ok(id) => self.components.push(id),
@@ -75,12 +75,12 @@ impl<'a> BulkSpawn<'_, 'a> {
         self
     }
 
-    /// The values of a field (`position.x`), one per entity; its component is implied.
+    /// Gives the values of a field (`position.x`), one per entity; the component is added, too.
     pub fn column<T: ColumnItem>(self, name: &str, values: &'a [T]) -> Self {
         self.column_bytes(name, T::TYPE, bytemuck::cast_slice(values))
     }
 
-    /// The same of values whose type is known only at run time, as their bytes one after the other.
+    /// As [`BulkSpawn::column`], for values whose type is known only at run time: their bytes one after the other.
     pub fn column_bytes(mut self, name: &str, ty: FieldType, bytes: &'a [u8]) -> Self {
         let checked = find_field(&self.world.registry, name).and_then(|(component, field, declared)| {
             if declared != ty {
@@ -104,10 +104,10 @@ impl<'a> BulkSpawn<'_, 'a> {
         self
     }
 
-    /// Spawns; the handles in order.
+    /// Spawns the entities, and returns their handles in order.
     ///
     /// # Errors
-    /// The first thing that was wrong with the components or columns given, or no memory; nothing is half-spawned.
+    /// The first invalid component or column, or no memory; no entity is spawned then.
     pub fn spawn(self) -> Result<Vec<Entity>, WorldError> {
         if let Some(error) = self.error {
             return Err(error);

@@ -1,4 +1,4 @@
-//! Ends of many entities at once: all of them, or none.
+//! Despawning many entities at once: all of them, or none.
 //!
 //! Invariant: nothing changes before every handle is known to be alive and every column that is to change is writable.
 #![forbid(unsafe_code)]
@@ -8,7 +8,7 @@ use crate::component::Entity;
 use crate::world::{World, WorldError};
 
 impl World {
-    /// Ends the lives of these entities, all of them or none. A handle may stand there more than once.
+    /// Despawns these entities, all of them or none. A handle may occur more than once.
     ///
     /// ```
     /// # use hypostyle::{Component, World};

@@ -140,8 +140,8 @@ impl World {
         Ok((table, first))
     }
 
-    /// Makes room for `count` more entities of this bundle, so that what was promised elsewhere can be kept: spawning so many
-    /// cannot fail for want of memory then, unless something else takes it first.
+    /// Reserves memory for `count` more entities of this bundle: spawning them then cannot fail for lack of memory, unless
+    /// other changes use that memory first.
     ///
     /// ```
     /// use hypostyle::{Component, World};
@@ -161,7 +161,7 @@ impl World {
         self.reserve_ids(&ids, count)
     }
 
-    /// The same for components by name.
+    /// As [`World::reserve`], for components by name.
     ///
     /// # Errors
     /// As for [`World::reserve`].
@@ -244,10 +244,10 @@ impl World {
         Ok(entity)
     }
 
-    /// Spawns an entity per bundle; their handles in order.
+    /// Spawns one entity per bundle, and returns their handles in order.
     ///
     /// # Errors
-    /// As [`World::spawn`]; nothing is half-spawned.
+    /// As [`World::spawn`]; no entity is spawned then.
     pub fn spawn_batch<B: Bundle>(&mut self, bundles: impl IntoIterator<Item = B>) -> Result<Vec<Entity>, WorldError> {
         self.check_maker()?;
         let mut handles = Vec::new();
@@ -337,7 +337,7 @@ impl World {
         }
     }
 
-    /// Ends an entity's life.
+    /// Despawns an entity.
     ///
     /// # Errors
     /// A dead entity, no memory.
@@ -354,7 +354,7 @@ impl World {
         Ok(())
     }
 
-    /// Changes a component that the entity has.
+    /// Sets a component that the entity has. To add one that it may lack use [`World::add`].
     ///
     /// # Errors
     /// An unknown component, a dead entity, an entity without the component.
@@ -410,7 +410,7 @@ impl World {
         Ok(self.store.mark_changed(at.table, component, self.parity(), at.row, 1)?)
     }
 
-    /// Gives an entity a component, or changes it where it has it.
+    /// Adds a component to an entity; if the entity has it, sets it.
     ///
     /// # Errors
     /// An unknown component, a dead entity, no memory.
@@ -448,7 +448,7 @@ impl World {
         self.write_component(at, component, value)
     }
 
-    /// Takes a component from an entity; false when it had none.
+    /// Removes a component from an entity; returns false if the entity did not have it.
     ///
     /// # Errors
     /// An unknown component, a dead entity, no memory.

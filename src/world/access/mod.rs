@@ -1,7 +1,7 @@
 //! Doors to the tables, for the world's owner between frames: one entity or many, by type or by name, and what a query
 //! matches.
 //!
-//! Invariant: a door checks what it is asked before it changes anything, and changes tables through the store alone. It
+//! Invariant: every access checks its arguments before it changes anything, and changes tables through the store alone. It
 //! never publishes.
 
 pub(crate) mod bulk;

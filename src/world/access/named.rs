@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
-//! Worlds whose components are known by name only, and frames that are computed outside of a simulation: what other
-//! languages need to drive a world by themselves.
+//! Worlds whose components are known by name only, and frames that are computed outside of a simulation: for programs in
+//! other languages.
 //!
-//! A frame of theirs is `begin_frame`, any number of looks at columns, and `end_frame`; who fails in between goes back.
+//! Such a frame is `begin_frame`, any number of accesses to columns, and `end_frame`; after an error in between call `go_back`.
 
 use crate::table::{FIRST_DATA, RESOURCES};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::world::World;
 use crate::world::error::WorldError;
 
 impl World {
-    /// Tables of entities. The tables of a world only become more.
+    /// Number of tables. It never decreases.
     #[must_use]
     pub fn table_count(&self) -> usize {
         self.store.tables.len() - FIRST_DATA as usize
@@ -25,7 +25,7 @@ impl World {
     /// Rows of a table.
     ///
     /// # Panics
-    /// When there is no such table; so do all methods that take one.
+    /// If there is no such table. The same holds for all methods that take a table.
     #[must_use]
     pub fn table_rows(&self, table: usize) -> usize {
         self.store.tables[table + FIRST_DATA as usize].rows as usize
@@ -51,7 +51,7 @@ impl World {
         Ok(slot.map(|slot| (component, usize::from(slot.first) + usize::from(field), ty)))
     }
 
-    /// A column by name (`position.x`), as bytes; `None` where the table lacks the component.
+    /// A column by name (`position.x`), as bytes; `None` if the table lacks the component.
     ///
     /// # Errors
     /// No such component or field.
@@ -60,10 +60,10 @@ impl World {
         Ok(found.map(|(_, column, ty)| (ty, self.store.column_bytes(table as u32 + FIRST_DATA, column))))
     }
 
-    /// The same to write. All rows that have the component count as changed.
+    /// As [`World::table_column`], to write. All rows that have the component count as changed.
     ///
-    /// The bytes stay where they are until the world is changed in any way but through columns: by a publication, a
-    /// spawn, the end of an entity.
+    /// The bytes keep their address until the world is changed in another way than through columns: by a publication, a
+    /// spawn or a despawn.
     ///
     /// # Errors
     /// As for [`World::table_column`]; no memory.
@@ -121,7 +121,7 @@ impl World {
         }))
     }
 
-    /// The packed bytes of a resource by name; `None` where it has no value.
+    /// The packed bytes of a resource by name; `None` if it has no value.
     ///
     /// # Errors
     /// No such resource.
@@ -160,8 +160,7 @@ impl World {
         Ok((index, layout.resource_offset(index) as usize, declared.packed_bytes()))
     }
 
-    /// Begins a frame that is computed outside of a simulation: it is the frame from now on, and nothing has changed
-    /// in it yet.
+    /// Begins a frame that is computed outside of a simulation. Changes from now on belong to it.
     ///
     /// # Errors
     /// No memory.
@@ -186,16 +185,15 @@ impl World {
         Ok(())
     }
 
-    /// Ends it: so much time has passed.
+    /// Ends the frame, and advances the simulated time by `dt` seconds.
     pub fn end_frame(&mut self, dt: f64) {
         self.time += dt;
     }
 
-    /// Puts the newest published generation in place of the world's state, after a frame that failed; how many frames
-    /// that undid.
+    /// Restores the newest published generation after a frame that failed, and returns how many frames that undid.
     ///
     /// # Errors
-    /// Nothing was published yet; the region is damaged.
+    /// Nothing has been published yet; the region is damaged.
     pub fn go_back(&mut self) -> Result<u64, WorldError> {
         self.check_maker()?;
         let frame = self.frame;

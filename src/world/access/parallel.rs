@@ -39,13 +39,13 @@ impl World {
     /// An unknown component; a query that writes.
     ///
     /// # Panics
-    /// Where `f` does.
+    /// If `f` panics.
     pub fn par_query<Q: Query>(&self, f: impl Fn(&[Entity], Q::Item<'_>) + Sync) -> Result<(), WorldError> {
         self.by_range::<Q, ()>(|entities, item, _| f(entities, item)).map(drop)
     }
 
-    /// Reduces everything that matches to one value, on all cores. `f` gives that of at most 8,192 rows of one table; the
-    /// bits are those that a system with the same kernel comes to ([`System::reduces`](crate::System::reduces), with
+    /// Reduces all matching entities to one value, on all cores. `f` returns the value of at most 8,192 rows of one table; the
+    /// result has the same bits as that of a system with the same kernel ([`System::reduces`](crate::System::reduces), with
     /// [`job_rows(8192)`](crate::System::job_rows)), whatever the number of cores.
     ///
     /// ```
@@ -67,7 +67,7 @@ impl World {
     /// An unknown component; a query that writes.
     ///
     /// # Panics
-    /// Where `f` or a join does.
+    /// If `f` or a join panics.
     pub fn reduce<Q: Query, R: Reduce>(&self, f: impl Fn(&[Entity], Q::Item<'_>) -> R + Sync) -> Result<R, WorldError> {
         let mut found = self.by_range::<Q, R>(|entities, item, so_far: &mut Option<R>| {
             let value = f(entities, item);

@@ -51,13 +51,13 @@ impl Prefab {
         Prefab::default()
     }
 
-    /// Every entity has this value; it wins over an earlier one of the same component.
+    /// Gives every entity this value; it replaces an earlier one of the same component.
     #[must_use]
     pub fn with<C: Component>(self, value: C) -> Self {
         self.with_each(move |_| value)
     }
 
-    /// The entity with index `i` of a spawn has the value `f(i)`.
+    /// Gives the entity with index `i` of a spawn the value `f(i)`.
     #[must_use]
     pub fn with_each<C: Component>(mut self, f: impl Fn(usize) -> C + Send + Sync + 'static) -> Self {
         let part = Part {
@@ -80,7 +80,7 @@ impl std::fmt::Debug for Prefab {
     }
 }
 
-/// A prefab being spawned: overrides first, then [`PrefabSpawn::spawn`].
+/// A builder for spawning a prefab: overrides first, then [`PrefabSpawn::spawn`].
 #[must_use = "nothing is spawned before `spawn`"]
 pub struct PrefabSpawn<'w> {
     world: &'w mut World,
@@ -89,12 +89,12 @@ pub struct PrefabSpawn<'w> {
 }
 
 impl World {
-    /// Names a prefab; a second one of the same name takes the first one's place.
+    /// Defines a prefab; a second one of the same name replaces the first.
     pub fn define_prefab(&mut self, name: impl Into<String>, prefab: Prefab) {
         self.prefabs.insert(name.into(), prefab);
     }
 
-    /// Begins to spawn `count` entities of a prefab.
+    /// Spawns `count` entities of a prefab: returns a builder, whose [`PrefabSpawn::spawn`] does it.
     ///
     /// # Errors
     /// No prefab of that name.
@@ -109,22 +109,22 @@ impl World {
 }
 
 impl PrefabSpawn<'_> {
-    /// Every entity has this value, whatever the prefab says.
+    /// Gives every entity this value instead of the prefab's.
     pub fn with<C: Component>(mut self, value: C) -> Self {
         self.prefab = self.prefab.with(value);
         self
     }
 
-    /// The entity with index `i` has the value `f(i)`, whatever the prefab says.
+    /// Gives the entity with index `i` the value `f(i)` instead of the prefab's.
     pub fn with_each<C: Component>(mut self, f: impl Fn(usize) -> C + Send + Sync + 'static) -> Self {
         self.prefab = self.prefab.with_each(f);
         self
     }
 
-    /// Spawns; the handles in order.
+    /// Spawns the entities, and returns their handles in order.
     ///
     /// # Errors
-    /// A component that the world does not have, no memory; nothing is half-spawned.
+    /// A component that the world does not have, no memory; no entity is spawned then.
     pub fn spawn(self) -> Result<Vec<Entity>, WorldError> {
         let world = self.world;
         let ids: Vec<u16> =

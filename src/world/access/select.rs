@@ -1,5 +1,5 @@
-//! Queries on the world itself, between frames: looking, changing values, and structural change of everything that
-//! matches. Where a query matches whole tables, structural change relabels tables and moves no row.
+//! Queries on the world itself, between frames: reading, changing values, and structural changes of all matching
+//! entities. Where a query matches whole tables, structural change relabels tables and moves no row.
 #![forbid(unsafe_code)]
 
 use crate::component::Component;
@@ -75,8 +75,8 @@ impl World {
         self.layout().components()[usize::from(component)].fields[usize::from(field)].ty
     }
 
-    /// Looks at everything that matches, a chunk at a time: rows of one table, in order, without those that a toggle leaves
-    /// out.
+    /// Calls `f` once per chunk of matching rows, table by table. A chunk holds rows of one table, in order. For one row at
+    /// a time use [`World::for_each`].
     ///
     /// ```
     /// use hypostyle::{Component, Read, World};
@@ -103,9 +103,10 @@ impl World {
         Ok(())
     }
 
-    /// Changes values of everything that matches, a chunk at a time: rows of one table, in order, without those that a
-    /// toggle leaves out. Rows of tracked components whose values differ afterwards count as changed. A panic of `f` goes
-    /// through; what `f` had written until then stays written, and all other values are as they were.
+    /// Calls `f` once per chunk of matching rows, table by table, to change values. A chunk holds rows of one table, in
+    /// order. For one row at a time use [`World::for_each_mut`]. Rows of tracked components whose values differ afterwards
+    /// count as changed. If `f` panics, the panic is passed on: values that `f` wrote before it stay written, all others are
+    /// unchanged.
     ///
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
@@ -119,7 +120,7 @@ impl World {
         done
     }
 
-    /// How many entities match.
+    /// Number of matching entities.
     ///
     /// # Errors
     /// An unknown component.
@@ -128,7 +129,7 @@ impl World {
         Ok(self.select(&plan).iter().flat_map(|s| &s.runs).map(|(start, end)| u64::from(end - start)).sum())
     }
 
-    /// Ends the lives of everything that matches; how many that were. Tables that become empty take no memory for it.
+    /// Despawns every matching entity, and returns how many there were.
     ///
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
@@ -168,8 +169,7 @@ impl World {
         Ok(())
     }
 
-    /// Gives everything that matches a component with this value, or sets it where present; how many entities that
-    /// were.
+    /// Adds the component to every matching entity, or sets it if the entity has it, and returns how many matched.
     ///
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.
@@ -221,7 +221,7 @@ impl World {
         Ok(count)
     }
 
-    /// Takes a component from everything that matches; how many entities had it.
+    /// Removes the component from every matching entity, and returns how many had it.
     ///
     /// # Errors
     /// An unknown component, no memory; nothing has changed then.

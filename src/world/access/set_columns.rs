@@ -23,9 +23,8 @@ struct Found<'c> {
 }
 
 impl World {
-    /// Sets fields (`position.x`) of entities that have their components: of each column one value for each entity, as
-    /// their bytes one after the other. All of it happens, or nothing. Where an entity stands there twice, its last values
-    /// count.
+    /// Sets fields (`position.x`) of entities that have the components: each column gives one value per entity, as bytes one
+    /// after the other. Either all values are set or none. If an entity is named twice, its last values count.
     ///
     /// ```
     /// # use hypostyle::{Component, FieldType, ScalarType, World};

@@ -75,7 +75,7 @@ impl WorldBuilder {
         self
     }
 
-    /// Takes the layout from a file's declaration; Rust types that are registered too are checked against it.
+    /// Uses the layout of a file; registered Rust types are checked against it.
     #[must_use]
     pub fn layout(mut self, layout: Layout) -> Self {
         self.layout = Some(layout);
@@ -118,7 +118,7 @@ impl WorldBuilder {
         }
     }
 
-    /// Expects a table of entities with these components, and makes room for `rows`.
+    /// Declares that there will be a table of entities with these components, and reserves memory for `rows` of them.
     #[must_use]
     pub fn table(mut self, components: &[&str], rows: u64) -> Self {
         let components = components.iter().map(|name| (*name).to_owned()).collect();
@@ -126,24 +126,24 @@ impl WorldBuilder {
         self
     }
 
-    /// The most bytes the world may take (default 16 GiB of address space, or as much of it as the process's limit of address
-    /// space leaves room for; memory is taken as it is needed).
+    /// Upper limit of the world's memory in bytes (default 16 GiB of address space, or less if the process's address space
+    /// is limited; memory itself is allocated when it is needed).
     #[must_use]
     pub fn bytes_max(mut self, bytes: u64) -> Self {
         self.bytes_max = Some(bytes);
         self
     }
 
-    /// The most bytes the world may take where [`WorldBuilder::bytes_max`] does not say; less where the process's address
-    /// space is limited.
+    /// Upper limit of the world's memory if [`WorldBuilder::bytes_max`] is not given; less if the process's address space is
+    /// limited.
     #[must_use]
     pub fn bytes_max_default(mut self, bytes: u64) -> Self {
         self.bytes_max_default = Some(bytes);
         self
     }
 
-    /// Notes something in the region, for [`World::note`] and [`RegionInfo::notes`](crate::RegionInfo): what the world was
-    /// made from, and whoever resumes it must know. Neither may have an end of a line, nor the name a `=`.
+    /// Stores a text in the region, for [`World::note`] and [`RegionInfo::notes`](crate::RegionInfo): for example the
+    /// parameters that a later resume needs. Name and text must be single lines; the name must not contain `=`.
     ///
     /// ```
     /// # use hypostyle::World;
@@ -157,21 +157,21 @@ impl WorldBuilder {
         self
     }
 
-    /// Where the world lives (default: private heap memory).
+    /// Where the world's memory is (default: private heap memory).
     #[must_use]
     pub fn region(mut self, region: RegionTarget) -> Self {
         self.region = region;
         self
     }
 
-    /// Whether the region outlives this process's normal exit (default: no).
+    /// Whether the region stays after this process's normal exit (default: no).
     #[must_use]
     pub fn keep_region(mut self, keep: bool) -> Self {
         self.keep = keep;
         self
     }
 
-    /// How many published generations to keep beside the newest, for [`World::rollback`] (default 0; at most
+    /// Number of published generations to keep in addition to the newest, for [`World::rollback`] (default 0; at most
     /// [`KEPT_GENERATIONS_MAX`](crate::limits::KEPT_GENERATIONS_MAX)). Each keeps the columns that were written in it.
     #[must_use]
     pub fn keep_generations(mut self, generations: usize) -> Self {
@@ -179,8 +179,8 @@ impl WorldBuilder {
         self
     }
 
-    /// Takes so many bytes of memory while the world is made: see [`World::prefault`], which says what `progress` hears.
-    /// For new worlds; one that is taken over or restored can be given its memory then.
+    /// Touches this many bytes of memory while the world is made: see [`World::prefault`], also for `progress`. For new
+    /// worlds only; call [`World::prefault`] for a resumed or restored one.
     #[must_use]
     pub fn prefault(mut self, bytes: u64, progress: impl FnMut(u64, u64) + Send + 'static) -> Self {
         self.prefault = Some(Prefault { bytes, progress: Box::new(progress) });
@@ -217,10 +217,10 @@ impl WorldBuilder {
         Registry::new(Arc::new(layout), &self.components, &resources)
     }
 
-    /// Makes the world.
+    /// Builds the world.
     ///
     /// # Errors
-    /// A layout that is none, types that differ from it, a region that cannot be made.
+    /// An invalid layout, types that differ from it, a region that cannot be created.
     pub fn build(mut self) -> Result<World, WorldError> {
         self.check_misfits()?;
         let declared = self.layout.is_some();
@@ -246,7 +246,7 @@ impl WorldBuilder {
         Ok(world)
     }
 
-    /// Takes over a region whose writer is gone, with the Rust types registered here checked against its layout.
+    /// Resumes a region whose writer has exited. Registered Rust types are checked against its layout.
     ///
     /// # Errors
     /// As for [`World::resume`], and types that differ from the region's layout.

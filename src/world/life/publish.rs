@@ -55,12 +55,13 @@ impl Default for Publisher {
     }
 }
 
-/// What a publication came to.
+/// Result of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Publication {
-    /// Readers see this generation now.
+    /// Readers see this generation from now on.
     Published(u64),
-    /// Readers hold the memory that the frames after it would need; the world goes on unpublished until they let go.
+    /// Nothing was published: readers hold the memory that the next frames would need. Frames continue; the next
+    /// publication tries again.
     Skipped {
         /// The process of the reader that holds the oldest generation.
         process: u32,
@@ -68,7 +69,7 @@ pub enum Publication {
 }
 
 impl Publication {
-    /// Whether readers see a new generation.
+    /// Whether a new generation was published.
     #[must_use]
     pub fn is_published(self) -> bool {
         matches!(self, Publication::Published(_))
@@ -79,10 +80,10 @@ impl Publication {
 const SPARE_DIRECTORIES: usize = 4;
 
 impl World {
-    /// Publishes the world as it is as a generation.
+    /// Publishes the current state of the world as a generation.
     ///
     /// # Errors
-    /// The region failed, or the world has no room that it can go on in. Readers that hold too much are no error:
+    /// An error of the region, or no memory for further frames. Readers that hold too much memory are no error:
     /// [`Publication::Skipped`].
     pub fn publish(&mut self) -> Result<Publication, WorldError> {
         self.check_maker()?;

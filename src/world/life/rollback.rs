@@ -28,17 +28,17 @@ pub struct KeptGeneration {
     pub frame: u64,
 }
 
-/// Where a rollback landed.
+/// Result of a rollback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rollback {
-    /// The frame at which the world stands now.
+    /// The world's frame after the rollback.
     pub frame: u64,
     /// Frames that were undone.
     pub undone: u64,
-    /// The generation whose content it is.
+    /// The generation that was restored.
     pub source: u64,
-    /// The number under which that content is the newest generation now.
+    /// The number of the new generation with that content.
     pub generation: u64,
 }
 
@@ -46,20 +46,20 @@ pub struct Rollback {
 type Stamps = Vec<(u32, usize, Vec<u32>)>;
 
 impl World {
-    /// Generations that [`World::rollback`] can reach, oldest first; the last is the newest published one.
+    /// Generations that [`World::rollback`] can restore, oldest first; the last is the newest published one.
     pub fn kept_generations(&self) -> impl ExactSizeIterator<Item = KeptGeneration> {
         self.store.kept().iter().map(|kept| KeptGeneration { generation: kept.generation, frame: kept.frame })
     }
 
-    /// Sets how many published generations to keep beside the newest, as
+    /// Sets the number of published generations to keep in addition to the newest, as
     /// [`WorldBuilder::keep_generations`](crate::WorldBuilder::keep_generations).
     pub fn set_keep_generations(&mut self, generations: usize) {
         self.store.set_keep(generations);
     }
 
-    /// Goes back by `frames` frames: to the newest kept generation at or before that frame, which is exactly that frame
-    /// where every frame is published. The answer says which it was. What happened since, published or not, is undone;
-    /// stepping again gives the same bytes as it did the first time. In a simulation, call
+    /// Goes back by `frames` frames: to the newest kept generation at or before that frame (exactly that frame if every
+    /// frame is published); the result says which. All later changes, published or not, are undone. The same steps then
+    /// give the same bytes again. In a simulation, call
     /// [`Simulation::rollback`](crate::Simulation::rollback).
     ///
     /// ```
@@ -76,8 +76,8 @@ impl World {
     /// ```
     ///
     /// # Errors
-    /// [`WorldError::NotKept`]: nothing so old is kept, and nothing has changed. Readers that hold all memory: the world
-    /// stands at its newest generation then.
+    /// [`WorldError::NotKept`]: no generation of that age is kept; nothing has changed. No memory because readers hold it: the
+    /// world is then at its newest generation.
     pub fn rollback(&mut self, frames: u64) -> Result<Rollback, WorldError> {
         self.check_maker()?;
         let from = self.frame;
