@@ -35,6 +35,11 @@ pub(crate) trait Lanes<T>: Copy {
     /// # Safety
     /// - Each of `rows` is less than the column's length.
     unsafe fn gather(self, column: &[T], rows: &[u32; WIDTH]) -> Self::V;
+    /// The first three numbers of rows of four.
+    ///
+    /// # Safety
+    /// - Each of `rows` is less than the column's length.
+    unsafe fn gather_three(self, column: &[[T; 4]], rows: &[u32; WIDTH]) -> [Self::V; 3];
 }
 
 /// A number type that has lanes.
@@ -85,6 +90,18 @@ pub(crate) fn on_lanes<T: LaneItem, K: LaneKernel<T>>(kernel: K) -> K::Output {
         }
     }
     kernel.run(T::plain())
+}
+
+/// Asks for rows that are about to be read. A hint: nothing depends on it.
+#[inline(always)]
+pub(crate) fn prefetch(rows: &[u32]) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    for line in rows.chunks(16) {
+        // SAFETY: a prefetch reads nothing that the program sees, and the address is a slice's.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = rows;
 }
 
 /// Lanes that the compiler makes of plain operations.
@@ -140,6 +157,16 @@ macro_rules! plain {
             unsafe fn gather(self, column: &[$t], rows: &[u32; WIDTH]) -> Self::V {
                 // SAFETY: the caller's rows are in the column.
                 rows.map(|row| unsafe { *column.get_unchecked(row as usize) })
+            }
+            #[inline(always)]
+            unsafe fn gather_three(self, column: &[[$t; 4]], rows: &[u32; WIDTH]) -> [Self::V; 3] {
+                let mut all = [[0.0; WIDTH]; 3];
+                for lane in 0..WIDTH {
+                    // SAFETY: the caller's rows are in the column.
+                    let row = unsafe { column.get_unchecked(rows[lane] as usize) };
+                    (all[0][lane], all[1][lane], all[2][lane]) = (row[0], row[1], row[2]);
+                }
+                all
             }
         }
     };
@@ -256,6 +283,25 @@ impl Lanes<f64> for Avx2 {
         unsafe { all_within_avx2(rows, len) }
     }
     #[inline(always)]
+    unsafe fn gather_three(self, column: &[[f64; 4]], rows: &[u32; WIDTH]) -> [Self::V; 3] {
+        // SAFETY: as above; the caller's rows are in the column, and each has the 32 bytes that are read.
+        unsafe {
+            let row = |lane: usize| _mm256_loadu_pd(column.get_unchecked(rows[lane] as usize).as_ptr());
+            // x x | z z, and y y | w w, of two rows
+            let (a, b, c, d) = (row(0), row(1), row(2), row(3));
+            let (xz, yw) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+            let (xz_more, yw_more) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
+            let (a, b, c, d) = (row(4), row(5), row(6), row(7));
+            let (xz_high, yw_high) = (_mm256_unpacklo_pd(a, b), _mm256_unpackhi_pd(a, b));
+            let (xz_last, yw_last) = (_mm256_unpacklo_pd(c, d), _mm256_unpackhi_pd(c, d));
+            [
+                [_mm256_permute2f128_pd::<0x20>(xz, xz_more), _mm256_permute2f128_pd::<0x20>(xz_high, xz_last)],
+                [_mm256_permute2f128_pd::<0x20>(yw, yw_more), _mm256_permute2f128_pd::<0x20>(yw_high, yw_last)],
+                [_mm256_permute2f128_pd::<0x31>(xz, xz_more), _mm256_permute2f128_pd::<0x31>(xz_high, xz_last)],
+            ]
+        }
+    }
+    #[inline(always)]
     unsafe fn gather(self, column: &[f64], rows: &[u32; WIDTH]) -> Self::V {
         // SAFETY: the caller's rows are in the column.
         let at = |lane: usize| unsafe { *column.get_unchecked(rows[lane] as usize) };
@@ -311,6 +357,23 @@ impl Lanes<f32> for Avx2 {
     fn all_within(self, rows: &[u32; WIDTH], len: u32) -> bool {
         // SAFETY: as above.
         unsafe { all_within_avx2(rows, len) }
+    }
+    #[inline(always)]
+    unsafe fn gather_three(self, column: &[[f32; 4]], rows: &[u32; WIDTH]) -> [Self::V; 3] {
+        // SAFETY: as above; the caller's rows are in the column, and each has the 16 bytes that are read.
+        unsafe {
+            let row = |lane: usize| _mm_loadu_ps(column.get_unchecked(rows[lane] as usize).as_ptr());
+            let two = |lane: usize| _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(row(lane)), row(lane + 4));
+            let (a, b, c, d) = (two(0), two(1), two(2), two(3));
+            // x x y y, and z z w w, of two rows and the two that are four further
+            let (xy, zw) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let (xy_more, zw_more) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+            [
+                _mm256_shuffle_ps::<0x44>(xy, xy_more),
+                _mm256_shuffle_ps::<0xee>(xy, xy_more),
+                _mm256_shuffle_ps::<0x44>(zw, zw_more),
+            ]
+        }
     }
     #[inline(always)]
     unsafe fn gather(self, column: &[f32], rows: &[u32; WIDTH]) -> Self::V {
@@ -378,6 +441,25 @@ impl Lanes<f64> for Avx512 {
         unsafe {
             let rows = _mm256_loadu_si256(rows.as_ptr().cast());
             _mm256_cmpge_epu32_mask(rows, _mm256_set1_epi32(len as i32)) == 0
+        }
+    }
+    #[inline(always)]
+    unsafe fn gather_three(self, column: &[[f64; 4]], rows: &[u32; WIDTH]) -> [Self::V; 3] {
+        // SAFETY: as above; the caller's rows are in the column, and each has the 32 bytes that are read.
+        unsafe {
+            let row = |lane: usize| _mm256_loadu_pd(column.get_unchecked(rows[lane] as usize).as_ptr());
+            let two = |lane: usize| _mm512_insertf64x4::<1>(_mm512_castpd256_pd512(row(lane)), row(lane + 4));
+            let (a, b, c, d) = (two(0), two(1), two(2), two(3));
+            // x x | z z, and y y | w w, of two rows and the two that are four further
+            let (xz, yw) = (_mm512_unpacklo_pd(a, b), _mm512_unpackhi_pd(a, b));
+            let (xz_more, yw_more) = (_mm512_unpacklo_pd(c, d), _mm512_unpackhi_pd(c, d));
+            let first = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+            let second = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+            [
+                _mm512_permutex2var_pd(xz, first, xz_more),
+                _mm512_permutex2var_pd(yw, first, yw_more),
+                _mm512_permutex2var_pd(xz, second, xz_more),
+            ]
         }
     }
     #[inline(always)]

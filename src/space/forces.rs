@@ -3,10 +3,12 @@
 
 use super::bounds::Across;
 use super::{Bounds, Real};
-use crate::simd::lanes::{LaneKernel, Lanes, WIDTH, on_lanes};
+use crate::simd::lanes::{LaneKernel, Lanes, WIDTH, on_lanes, prefetch};
 
 /// Eights of neighbours whose distances are known before their forces are computed.
 const EIGHTS: usize = 32;
+/// So many rows ahead lists are asked for: longer than memory takes.
+const AHEAD: usize = 2;
 
 /// Sums forces between pairs: for each row of a job over its list of neighbours. Every pair is computed from both sides; the
 /// two forces are exact opposites, so momentum is kept to rounding.
@@ -17,9 +19,18 @@ const EIGHTS: usize = 32;
 #[derive(Clone, Copy, Debug)]
 pub struct PairForces<'a, T, const N: usize> {
     bounds: Bounds<T, N>,
-    at: [&'a [T]; N],
+    at: Places<'a, T, N>,
     cutoff: T,
     margin: T,
+}
+
+/// Where the rows of a table are.
+#[derive(Clone, Copy, Debug)]
+enum Places<'a, T, const N: usize> {
+    /// A column for each axis.
+    Columns([&'a [T]; N]),
+    /// The axes of a row side by side.
+    Packed(&'a [[T; 4]]),
 }
 
 impl<'a, T: Real, const N: usize> PairForces<'a, T, N> {
@@ -31,7 +42,18 @@ impl<'a, T: Real, const N: usize> PairForces<'a, T, N> {
     #[must_use]
     pub fn new(bounds: &Bounds<T, N>, at: [&'a [T]; N], cutoff: T, margin: T) -> Self {
         assert!(at.iter().all(|column| column.len() == at[0].len()), "columns of one table");
-        PairForces { bounds: *bounds, at, cutoff, margin }
+        PairForces { bounds: *bounds, at: Places::Columns(at), cutoff, margin }
+    }
+
+    /// As [`PairForces::new`], of places that stand side by side, in the first `N` numbers of each row's four: a neighbour is
+    /// then one piece of memory and not one for each axis, which is faster where there are many. The bits are the same.
+    ///
+    /// # Panics
+    /// In more than three dimensions.
+    #[must_use]
+    pub fn packed(bounds: &Bounds<T, N>, at: &'a [[T; 4]], cutoff: T, margin: T) -> Self {
+        assert!(N <= 3, "three axes at most stand side by side");
+        PairForces { bounds: *bounds, at: Places::Packed(at), cutoff, margin }
     }
 
     /// Sets the forces on the rows from `first_row` on. `lists(i)` has the neighbours of row `first_row + i`; `law` gives
@@ -95,8 +117,12 @@ where
         let zero = [[T::ZERO; WIDTH]; EIGHTS];
         let mut block = Block { d: [zero; N], square: zero, value: zero, quantities: [zero; K] };
         let mut totals = [T::ZERO; K];
-        for index in 0..force[0].len() {
+        let rows = force[0].len();
+        for index in 0..rows {
             let list = lists(index);
+            if index + AHEAD < rows {
+                prefetch(lists(index + AHEAD));
+            }
             let mut sums = [lanes.splat(T::ZERO); N];
             let mut others = [lanes.splat(T::ZERO); K];
             for part in list.chunks(EIGHTS * WIDTH) {
@@ -148,55 +174,114 @@ fn distances<T: Real, L: Lanes<T>, const N: usize, const K: usize>(
 ) -> usize {
     let mut centre = [T::ZERO; N];
     for axis in 0..N {
-        centre[axis] = pairs.at[axis][row];
+        centre[axis] = match pairs.at {
+            Places::Columns(at) => at[axis][row],
+            Places::Packed(at) => at[row][axis],
+        };
     }
     let across = Across::of(&pairs.bounds, centre, pairs.margin);
     let (whole, rest) = others.as_chunks::<WIDTH>();
-    if across.any {
-        for (eight, rows) in whole.iter().enumerate() {
-            distances_of_eight::<true, _, _, _, _>(lanes, &pairs.at, &centre, &across, rows, eight, block);
-        }
-    } else {
-        for (eight, rows) in whole.iter().enumerate() {
-            distances_of_eight::<false, _, _, _, _>(lanes, &pairs.at, &centre, &across, rows, eight, block);
-        }
+    let filled: [u32; WIDTH] = std::array::from_fn(|lane| rest.get(lane).copied().unwrap_or(row as u32));
+    let filled = if rest.is_empty() { &[][..] } else { std::slice::from_ref(&filled) };
+    let row = Row { centre, across };
+    match (pairs.at, across.any) {
+        (Places::Columns(at), true) => row.all::<true, L, _, K>(lanes, &at, whole, filled, block),
+        (Places::Columns(at), false) => row.all::<false, L, _, K>(lanes, &at, whole, filled, block),
+        (Places::Packed(at), true) => row.all::<true, L, _, K>(lanes, &at, whole, filled, block),
+        (Places::Packed(at), false) => row.all::<false, L, _, K>(lanes, &at, whole, filled, block),
     }
-    if rest.is_empty() {
-        return whole.len();
-    }
-    let mut filled = [row as u32; WIDTH];
-    filled[..rest.len()].copy_from_slice(rest);
-    distances_of_eight::<true, _, _, _, _>(lanes, &pairs.at, &centre, &across, &filled, whole.len(), block);
-    whole.len() + 1
+    whole.len() + filled.len()
 }
 
-/// The distances of a row to eight others; to their nearest images where `CROSSES` says that some axis may ask for them.
-#[inline(always)]
-fn distances_of_eight<const CROSSES: bool, T: Real, L: Lanes<T>, const N: usize, const K: usize>(
-    lanes: L,
-    at: &[&[T]; N],
-    centre: &[T; N],
-    across: &Across<T, N>,
-    rows: &[u32; WIDTH],
-    eight: usize,
-    block: &mut Block<T, N, K>,
-) {
-    let table = at[0].len();
-    let within = lanes.all_within(rows, table as u32) && at.iter().all(|column| column.len() == table);
-    assert!(within, "rows {rows:?} of a list are in a table of {table}");
-    let mut square = lanes.splat(T::ZERO);
-    for axis in 0..N {
-        // SAFETY: every row is less than the length of each column (asserted above; the low bits of a length are no more
-        // than it).
-        let other = unsafe { lanes.gather(at[axis], rows) };
-        let mut d = lanes.sub(lanes.splat(centre[axis]), other);
-        if CROSSES {
-            d = across.nearest(lanes, axis, d);
+/// Places of rows, however they stand.
+trait Gather<T, const N: usize> {
+    /// Those of eight rows along each axis.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    fn eight<L: Lanes<T>>(&self, lanes: L, rows: &[u32; WIDTH]) -> [L::V; N];
+}
+
+impl<T: Real, const N: usize> Gather<T, N> for [&[T]; N] {
+    #[inline(always)]
+    fn eight<L: Lanes<T>>(&self, lanes: L, rows: &[u32; WIDTH]) -> [L::V; N] {
+        let table = self[0].len();
+        let within = lanes.all_within(rows, table as u32) && self.iter().all(|column| column.len() == table);
+        assert!(within, "rows {rows:?} of a list are in a table of {table}");
+        let mut all = [lanes.splat(T::ZERO); N];
+        for axis in 0..N {
+            // SAFETY: every row is less than the length of each column (asserted above; the low bits of a length are no
+            // more than it).
+            all[axis] = unsafe { lanes.gather(self[axis], rows) };
         }
-        square = lanes.add(square, lanes.mul(d, d));
-        lanes.store(d, &mut block.d[axis][eight]);
+        all
     }
-    lanes.store(square, &mut block.square[eight]);
+}
+
+impl<T: Real, const N: usize> Gather<T, N> for &[[T; 4]] {
+    #[inline(always)]
+    fn eight<L: Lanes<T>>(&self, lanes: L, rows: &[u32; WIDTH]) -> [L::V; N] {
+        let table = self.len();
+        assert!(lanes.all_within(rows, table as u32), "rows {rows:?} of a list are in a table of {table}");
+        // SAFETY: every row is less than the length of the column (as above).
+        let three = unsafe { lanes.gather_three(self, rows) };
+        let mut all = [three[0]; N];
+        for (place, at) in all.iter_mut().zip(three) {
+            *place = at;
+        }
+        all
+    }
+}
+
+/// A row whose distances are asked for.
+#[derive(Clone, Copy)]
+struct Row<T, const N: usize> {
+    centre: [T; N],
+    across: Across<T, N>,
+}
+
+impl<T: Real, const N: usize> Row<T, N> {
+    /// The distances to all rows of some eights; to their nearest images where `CROSSES` says that some axis may ask for
+    /// them.
+    #[inline(always)]
+    fn all<const CROSSES: bool, L: Lanes<T>, G: Gather<T, N>, const K: usize>(
+        &self,
+        lanes: L,
+        at: &G,
+        whole: &[[u32; WIDTH]],
+        filled: &[[u32; WIDTH]],
+        block: &mut Block<T, N, K>,
+    ) {
+        for (eight, rows) in whole.iter().enumerate() {
+            self.one::<CROSSES, L, G, K>(lanes, at, rows, eight, block);
+        }
+        for rows in filled {
+            self.one::<CROSSES, L, G, K>(lanes, at, rows, whole.len(), block);
+        }
+    }
+
+    /// The distances to eight rows.
+    #[inline(always)]
+    fn one<const CROSSES: bool, L: Lanes<T>, G: Gather<T, N>, const K: usize>(
+        &self,
+        lanes: L,
+        at: &G,
+        rows: &[u32; WIDTH],
+        eight: usize,
+        block: &mut Block<T, N, K>,
+    ) {
+        let others = at.eight(lanes, rows);
+        let mut square = lanes.splat(T::ZERO);
+        for axis in 0..N {
+            let mut d = lanes.sub(lanes.splat(self.centre[axis]), others[axis]);
+            if CROSSES {
+                d = self.across.nearest(lanes, axis, d);
+            }
+            square = lanes.add(square, lanes.mul(d, d));
+            lanes.store(d, &mut block.d[axis][eight]);
+        }
+        lanes.store(square, &mut block.square[eight]);
+    }
 }
 
 /// The law for each square within the cutoff; nothing for the others.

@@ -109,6 +109,12 @@ fn check<T: Real, const N: usize>(
         let mut forces: [Vec<T>; N] = std::array::from_fn(|_| vec![T::ONE; n]);
         let pairs = PairForces::new(&table.bounds, table.columns(), cutoff, reach);
         let sums = pairs.set_and_sum(0, |row| &lists[row], forces.each_mut().map(|column| &mut column[..]), law);
+        let packed: Vec<[T; 4]> =
+            (0..n).map(|row| std::array::from_fn(|axis| if axis < N { table.at[axis][row] } else { T::ONE })).collect();
+        let mut beside: [Vec<T>; N] = std::array::from_fn(|_| vec![T::ONE; n]);
+        let pairs = PairForces::packed(&table.bounds, &packed, cutoff, reach);
+        pairs.set(0, |row| &lists[row], beside.each_mut().map(|column| &mut column[..]), |square| law(square).0);
+        assert_eq!(forces, beside, "side by side");
         (
             forces.map(|column| column.into_iter().map(T::to_f64).map(f64::to_bits).collect::<Vec<_>>()),
             sums.map(T::to_f64),

@@ -22,6 +22,7 @@ pub struct Melt {
     velocity: Axes,
     force: Axes,
     anchor: Axes,
+    place: Vec<[f64; 4]>,
     key: Vec<u32>,
     lists: Vec<[u32; NEIGHBOURS_MAX]>,
     count: Vec<u32>,
@@ -51,6 +52,7 @@ impl Melt {
             velocity,
             force: zeros(),
             anchor: zeros(),
+            place: vec![[0.0; 4]; n],
             key: vec![0; n],
             lists: vec![[0; NEIGHBOURS_MAX]; n],
             count: vec![0; n],
@@ -140,7 +142,9 @@ impl Melt {
     }
 
     fn forces(&mut self) -> Result<(), SpaceError> {
-        let at = [&self.at[0][..], &self.at[1], &self.at[2]];
+        let at = (self.at[0].par_chunks(ROWS), self.at[1].par_chunks(ROWS), self.at[2].par_chunks(ROWS));
+        (self.place.par_chunks_mut(ROWS), at).into_par_iter().for_each(|(place, (x, y, z))| kernel::pack(place, [x, y, z]));
+        let at = &self.place[..];
         let (law, lists, count) = (&self.law, &self.lists, &self.count);
         let [x, y, z] = &mut self.force;
         let parts = (x.par_chunks_mut(ROWS), y.par_chunks_mut(ROWS), z.par_chunks_mut(ROWS)).into_par_iter();

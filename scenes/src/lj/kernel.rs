@@ -25,16 +25,23 @@ pub fn lists(
 /// A box that is none.
 pub fn forces(
     melt: &Melt,
-    at: [&[f64]; 3],
+    at: &[[f64; 4]],
     first_row: usize,
     (rows, counts): (&[[u32; NEIGHBOURS_MAX]], &[u32]),
     force: [&mut [f64]; 3],
 ) -> Result<(), SpaceError> {
     // what both atoms of a pair have moved since the lists were made is less than a skin
     let margin = melt.reach() + melt.skin;
-    let pairs = PairForces::new(&melt.bounds()?, at, melt.cutoff, margin);
+    let pairs = PairForces::packed(&melt.bounds()?, at, melt.cutoff, margin);
     pairs.set(first_row, |row| &rows[row][..counts[row] as usize], force, factor);
     Ok(())
+}
+
+/// Places side by side, as forces want them.
+pub fn pack(places: &mut [[f64; 4]], [x, y, z]: [&[f64]; 3]) {
+    for (((place, x), y), z) in places.iter_mut().zip(x).zip(y).zip(z) {
+        *place = [*x, *y, *z, 0.0];
+    }
 }
 
 /// Force over distance, for a square of the distance: 24 (2 r^-12 - r^-6) / r^2.

@@ -3,7 +3,7 @@
 
 use hypostyle::{Read, System, Write};
 
-use super::{Anchor, Cell, Drift, Force, Image, Melt, Neighbours, Position, Rebuild, SpaceError, kernel};
+use super::{Anchor, Cell, Drift, Force, Image, Melt, Neighbours, Place, Position, Rebuild, SpaceError, kernel};
 
 /// Brings atoms into the box and gives each its cell; then the table is sorted by them.
 pub(super) fn bin(first: bool) -> System {
@@ -36,7 +36,7 @@ pub(super) fn bin(first: bool) -> System {
     .sets_resource::<Rebuild>()
     .sort_by("cell.key")
     // made anew from the rows before anybody reads them
-    .sort_leaves::<(Neighbours, Anchor, Force)>();
+    .sort_leaves::<(Neighbours, Anchor, Place, Force)>();
     where_due(system, first)
 }
 

@@ -86,6 +86,13 @@ pub struct Anchor {
     z: f64,
 }
 
+/// The position once more, its coordinates side by side: neighbours are read so.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Place {
+    /// Three coordinates, and nothing.
+    at: [f64; 4],
+}
+
 /// Its cell of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 pub struct Cell {
@@ -247,6 +254,7 @@ impl Scene for LennardJones {
             .component::<Velocity>()
             .component::<Force>()
             .component::<Anchor>()
+            .component::<Place>()
             .component::<Cell>()
             .component::<Neighbours>()
             .resource::<Melt>()
@@ -267,7 +275,8 @@ impl Scene for LennardJones {
             if !first {
                 schedule.add(motion::drift());
             }
-            schedule.add(list::bin(first)).add(list::list(first)).add(force::force(first));
+            schedule.add(list::bin(first)).add(list::list(first));
+            schedule.add(force::pack(first)).add(force::force(first));
         }
         schedule.add(motion::kick());
         schedule
@@ -308,7 +317,7 @@ struct Start {
 
 fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn Error>> {
     let (n, bounds) = (atoms.len(), melt.bounds()?);
-    world.reserve::<(Atom, Position, Image, Velocity, Force, Anchor, Cell, Neighbours)>(n as u64)?;
+    world.reserve::<(Atom, Position, Image, Velocity, Force, Anchor, Place, Cell, Neighbours)>(n as u64)?;
     let id: Vec<u32> = atoms.iter().map(|atom| atom.id).collect();
     let mut image: [Vec<i32>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     let mut at: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
@@ -334,6 +343,7 @@ fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn 
         .column("velocity.z", &velocity[2])
         .with::<Force>()
         .with::<Anchor>()
+        .with::<Place>()
         .with::<Cell>()
         .with::<Neighbours>()
         .spawn()?;
