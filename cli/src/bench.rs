@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! `bench`: the benchmarks of `cases`, in turn, with medians and spread.
+#![forbid(unsafe_code)]
 
 use std::io::{IsTerminal, Write};
 

@@ -1,6 +1,6 @@
-#![forbid(unsafe_code)]
 //! `checkpoint REGION -o FILE`: the newest generation in a file, while the simulation runs. `verify FILE`: whether a
 //! checkpoint is whole.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-#![forbid(unsafe_code)]
 //! `clean`: lists what dead processes left behind, and removes it where that is asked for. What a living process holds is
 //! never touched: the library refuses.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::path::PathBuf;

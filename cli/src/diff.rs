@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! `diff A B`: what two states have in common and what not: entities, components, values, resources.
 //!
 //! Entities are matched by their handles, values compared bit by bit. Where rows lie does not matter, nor do frame and
 //! time: two states are the same exactly where their hashes are.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 

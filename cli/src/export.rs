@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! `export SOURCE -o FILE`: the newest generation as an Arrow, Parquet or CSV file. `export DIR -o OUTDIR --every N`: the
 //! frames of a journal as a data set of such files.
 //!
 //! What it takes is in the default build; a program without the feature `export` says so when it is asked.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::path::PathBuf;

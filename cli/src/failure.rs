@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! What ends a command early: one line for people and an exit code for programs.
 //!
 //! The code follows from the first known error in the chain of causes; docs/cli.md lists them.
+#![forbid(unsafe_code)]
 
 use std::error::Error;
 use std::io::Write;

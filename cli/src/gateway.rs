@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! `gateway REGION`: shows a live region to browsers and tools.
 //!
 //! What it takes is not in every build; a program without the feature `gateway` says so when it is asked.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::net::SocketAddr;

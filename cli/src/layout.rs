@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! `layout check FILE...`: what layout files declare, or what is wrong with them.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::path::PathBuf;

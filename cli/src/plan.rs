@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! `plan SCENE`: stages, batches, and why two systems are apart.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 

@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! `query SOURCE CONDITION`, `query SOURCE --sql SQL`: rows of a state.
 //!
 //! What it takes is very heavy to build; a program without the feature `query` says so when it is asked.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::path::PathBuf;

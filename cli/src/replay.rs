@@ -1,6 +1,6 @@
-#![forbid(unsafe_code)]
 //! `replay DIR --to FRAME`: a frame of a journal again: the nearest checkpoint before it, and the records up to it; or,
 //! of a run that left checkpoints alone, the frames up to it.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! `run SCENE`: a scene's frames, with a line of progress on a terminal and a table at the end.
 //!
 //! Invariants: a region that was made here goes with this command unless it is to be kept; one that was resumed goes
 //! only when the run ended as it should.
+#![forbid(unsafe_code)]
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;

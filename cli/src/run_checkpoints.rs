@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! The checkpoints and the journal of `run`: where from, where to, how often.
+#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! The result of a run, as tables and as JSON.
+#![forbid(unsafe_code)]
 
 use std::fmt::Write;
 use std::path::PathBuf;

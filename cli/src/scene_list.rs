@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! `scenes`: the scenes there are.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! `stats REGION|FILE [COLUMN...]`: columns of the newest generation in a few numbers.
 //!
 //! A column is gathered over all tables; rows whose toggle is off do not count. Two passes: the mean first, then
 //! deviation and histogram around it.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! `top REGION`: a region as it lives: frames, rows, columns, readers, workers.
 //!
 //! On a terminal a picture that is drawn again and again; elsewhere it is drawn once, as text. It is a reader that holds
 //! a generation only while it counts.
+#![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};

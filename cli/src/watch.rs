@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! `watch REGION COLUMN...`: columns in a few numbers, again for every generation, until the writer is gone.
 //!
 //! A reader that is slower than the writer misses generations; how many is told. It holds a generation only while it
 //! looks at it.
+#![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! A checkpoint's own bytes: the header with layout, tables and notes, the index of chunks, and the trailer.
 //!
 //! ```text
@@ -32,6 +31,7 @@
 //! ```
 //!
 //! All integers are little-endian. Everything here takes any bytes whatever and never panics.
+#![forbid(unsafe_code)]
 
 use crate::table::TableKind;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Which bytes of a world a checkpoint holds, in which order, and how they are cut into chunks.
 //!
 //! Invariant: the order follows from the layout, the tables and the chunk size alone, so a reader knows what every
 //! chunk must be before it looks at one. Rows beyond those in use are left out; stamps are those of the chunks of rows
 //! in use.
+#![forbid(unsafe_code)]
 
 use crate::table::{ColumnKind, Item, Shape, TableKind};
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! How a file comes to its place: whole or not at all.
 //!
 //! It is written under another name in the same directory, brought to disk, renamed, and the directory brought to disk.
 //! Whoever looks at any instant, or after a loss of power, finds the file that was there before or the new one. While
 //! it is written it is locked, so that what a dead process left is told from what a living one makes.
+#![forbid(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;

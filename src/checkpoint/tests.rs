@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Checkpoints as bytes: whole ones, damaged ones, forged ones.
+#![forbid(unsafe_code)]
 
 use proptest::prelude::*;
 

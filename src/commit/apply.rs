@@ -1,10 +1,10 @@
-#![forbid(unsafe_code)]
 //! Applying a batch's patches in canonical order.
 //!
 //! Jobs come in canonical order (system, table, row range), records within a job in sequence. Values are written at
 //! once; structural changes are collected ([`PendingSet`]) and carried out by [`super::structural`] when every record
 //! was read. Records are untrusted: kind, component, row, handle and the system's declared changes are checked here,
 //! on a private copy of the bytes.
+#![forbid(unsafe_code)]
 
 use crate::table::{Location, RESOURCES, Registry};
 use std::ops::Range;

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Counts of what a commit did with the patches of each system; no patch is dropped silently.
+#![forbid(unsafe_code)]
 
 use crate::Entity;
 

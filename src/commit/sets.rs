@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Runs of patches whose values need no look, sets and deposits: written block by block, column by column.
 //!
 //! The outcome is that of applying them one by one: entries are written in their order within each column, and what
 //! is refused or stale is counted in the order of the entries.
+#![forbid(unsafe_code)]
 
 use crate::accumulate::Accumulation;
 use crate::layout::Storage;

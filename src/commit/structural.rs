@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Carrying out a batch's structural changes: moves, then new entities, then the sweep.
 //!
 //! Moves are grouped by pair of tables, in the order in which the pairs first appear; new entities append to their
 //! tables in canonical order; removed rows are swept last, highest first, each replaced by its table's last row. So
 //! all rows stay valid until the sweep, and row order depends on the patches alone.
+#![forbid(unsafe_code)]
 
 use crate::Entity;
 use crate::layout::Storage;

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What can go wrong with an export.
+#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Exports as files: Arrow IPC, Parquet, CSV. A file appears whole or not at all.
+#![forbid(unsafe_code)]
 
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! The schema of an export: which Arrow columns there are, and of what they are made.
+#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::sync::Arc;

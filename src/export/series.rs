@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! A journal as a data set: a file for every so many frames, in directories that say which.
+#![forbid(unsafe_code)]
 
 use std::path::Path;
 

@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! Whether a state is one: what the engine relies on in the columns of a generation, whoever wrote them.
 //!
 //! A directory has a checksum; the columns that it names have none, and a checksum only tells that bytes are those that
@@ -10,6 +9,7 @@
 //! - no row was written in a generation that is still to come.
 //!
 //! What fields hold is any bytes, and means no harm. This file never knows where the bytes come from.
+#![forbid(unsafe_code)]
 
 use crate::component::Entity;
 use crate::table::{ColumnKind, Item, LOCATION_FREE, Location, TableKind};

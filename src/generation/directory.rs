@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! The directory of a generation: which extents hold which columns, as bytes.
 //!
 //! ```text
@@ -17,6 +16,7 @@
 //! All integers are little-endian. Its checksum (xxh3) stands in the directory slot of the control page. A directory
 //! is untrusted until [`Directory::decode`] has checked it: lengths, kinds, extents inside the data segment, and that
 //! every column has room for its rows.
+#![forbid(unsafe_code)]
 
 use crate::layout::Layout;
 use crate::limits::PAGE_BYTES;

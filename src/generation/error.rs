@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What can go wrong with a snapshot.
+#![forbid(unsafe_code)]
 
 use crate::layout::{FieldType, LayoutError, did_you_mean};
 use crate::region::RegionError;

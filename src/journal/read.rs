@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Reading a journal: which generations it has, and any state of them again.
 //!
 //! A segment that was ended as it should has an index; of others the records are found one by one. What is not whole at
 //! the end of the last segment is what a writer left that died, and counts as not written; anything else that is not
 //! whole is damage.
+#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

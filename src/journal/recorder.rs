@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Recording beside a running simulation: generations are pinned between frames and written by a thread.
 //!
 //! Whoever runs the frames calls [`Recorder::look`] after each: it pins the newest generation, which costs next to
 //! nothing, and hands it over. How many may be on the way is bounded; beyond it the caller waits, or the generation is
 //! left out and counted, as was asked for.
+#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

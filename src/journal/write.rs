@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Writing a journal: generations, one after the other, to the end of the newest segment.
 //!
 //! Invariants: a record is appended and nothing before it is touched, so that a death at any instant leaves what
 //! was there; a segment's checkpoint is whole before the segment exists.
+#![forbid(unsafe_code)]
 
 use std::fs::OpenOptions;
 use std::io::Write;

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Where resources stand among the bytes of the resources table: one presence byte each, then 8-aligned packed values.
+#![forbid(unsafe_code)]
 
 use super::Layout;
 

@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! A file that is written from its end on, and that the process's limit of a file's length does not kill.
 //!
 //! Past `RLIMIT_FSIZE` the kernel sends SIGXFSZ, which ends a process that does not ignore it. A library may not change
 //! what signals do, so the limit is looked at before each write: what does not fit is an error that names it, and none
 //! of it is written.
+#![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Accumulating: deposits on components of any entity and on resources, declared by systems and made by jobs.
+#![forbid(unsafe_code)]
 
 use crate::Component;
 use crate::Resource;

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! When a system runs: in every n-th frame, or if a condition on a resource holds.
 //!
 //! Conditions are asked on main when the system's batch is due, and see what earlier batches left. A system that does not
 //! run costs nothing: no job is made for it, no column is touched.
+#![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Systems whose components are known by name only: kernels of other languages, in this process or in worker processes
 //! alone.
 //!
 //! Such a system is a query by names ([`Query`]) and a kernel on bytes ([`Job`]). To the schedule it is like
 //! any other: it knows neither what language a kernel is written in, nor who calls it.
+#![forbid(unsafe_code)]
 
 use crate::table::Registry;
 use std::ops::{Deref, DerefMut};

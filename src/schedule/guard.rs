@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Guards: systems that check values and fail the frame if a check fails.
 //!
 //! They are kernels on bytes, so that all languages have the same ones. A guard changes nothing and is row-local: it runs
 //! on rows that are in the cache, right after the system that wrote them.
+#![forbid(unsafe_code)]
 
 use std::ops::RangeInclusive;
 

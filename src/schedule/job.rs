@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What a kernel gets in addition to its columns: the frame, its rows, its payload, resources, and the patch writer.
+#![forbid(unsafe_code)]
 
 use crate::table::Registry;
 use std::any::TypeId;

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Scratch components: who computes them anew where a state is taken up without them.
+#![forbid(unsafe_code)]
 
 use crate::Component;
 use crate::layout::Storage;

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Relations: fields of handles that lead from one entity to another, kept right by ready-made systems; and events, which
 //! are entities of one frame.
 //!
 //! They are kernels on bytes, as guards are, so that all languages have the same ones.
+#![forbid(unsafe_code)]
 
 use crate::Component;
 use crate::component::Entity;

@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! A world, a schedule and a pool of workers: frames.
 //!
 //! A frame runs every group of every stage: build its program, run its jobs, make what they wrote live, apply their
 //! patches in canonical order. Every few frames the world is published. Whatever fails, the world goes back to its
 //! last generation, and the error says how many frames that undid.
+#![forbid(unsafe_code)]
 
 mod dense;
 mod frame;

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Declaring a system: its kernel, what it reads and writes, when it runs.
+#![forbid(unsafe_code)]
 
 use crate::table::{Registry, UnknownName};
 use std::time::Duration;

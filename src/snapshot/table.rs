@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! A table of a snapshot: columns by name and by type, presence, handles, what changed.
+#![forbid(unsafe_code)]
 
 use crate::column::ColumnCursor;
 use crate::component::{Component, Entity};

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Names and types that a layout does not have.
+#![forbid(unsafe_code)]
 
 /// A component or a resource that the layout does not have, or not as the Rust type declares it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Which Rust type is which component or resource of the layout, and the sizes that patches are checked by.
+#![forbid(unsafe_code)]
 
 use std::any::TypeId;
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! A table: all entities that have the same components, as dense columns.
 //!
 //! Invariants: `components` is sorted; columns stand in the order handle, fields by component, presence by component,
 //! changed bits by component, fields of scratch components; every column has room for `capacity` rows and holds `rows`.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! What can go wrong with a world.
+#![forbid(unsafe_code)]
 
 use crate::Entity;
 use crate::generation::SnapshotError;

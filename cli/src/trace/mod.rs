@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! `trace`: what a run did when, from a file that `run --trace` wrote or live from a region: tables, Gantt charts, and
 //! the comparison of two runs.
 //!
@@ -8,6 +7,7 @@
 //! | [`summary`], [`diff`] | numbers per system and runner; of two runs |
 //! | [`picture`] | boxes in lanes |
 //! | [`svg`], [`html`] | a picture, drawn |
+#![forbid(unsafe_code)]
 
 mod chrome;
 mod diff;

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! One pass over the schedule: stages, groups, and what becomes of what their jobs did.
 //!
 //! A group is built into words and jobs, its jobs run, what they wrote becomes the columns' content, and their patches
 //! are applied, in this order. It does not know of publications; when one is due is told by its callers.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Spawning by columns: the fastest way to fill a world.
+#![forbid(unsafe_code)]
 
 use crate::Entity;
 use crate::component::Component;

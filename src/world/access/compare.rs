@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Which rows of tracked components a visit changed: their bytes are kept before it and compared after it, as with rows
 //! that a job writes. Components that are not tracked cost nothing.
 //!
 //! Invariant: room for the changed bits was made before the visit, so that its end cannot fail.
+#![forbid(unsafe_code)]
 
 use crate::column::note_changes;
 use crate::table::Item;

@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Direct changes by the world's owner, between frames: one entity at a time.
 //!
 //! What one row of plain columns takes is done by [`crate::world::store::single`]; what takes more (toggles, tracked components, room)
 //! goes the general way, which makes the plans for the next time.
+#![forbid(unsafe_code)]
 
 use crate::table::{ENTITIES, IdMap, Location, TypeMap};
 use std::any::TypeId;

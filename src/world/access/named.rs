@@ -1,8 +1,8 @@
-#![forbid(unsafe_code)]
 //! Worlds whose components are known by name only, and frames that are computed outside of a simulation: for programs in
 //! other languages.
 //!
 //! Such a frame is `begin_frame`, any number of accesses to columns, and `end_frame`; after an error in between call `go_back`.
+#![forbid(unsafe_code)]
 
 use crate::table::{FIRST_DATA, RESOURCES};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
-#![forbid(unsafe_code)]
 //! One entity's row, or all rows one by one: what queries give chunk by chunk, here as values of components.
 //!
 //! Invariant: what a [`ValueMut`] writes when it ends was made writable when it was made, so that its end cannot fail.
+#![forbid(unsafe_code)]
 
 use std::ops::{Deref, DerefMut};
 

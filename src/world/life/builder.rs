@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Declaring a world: Rust types, a layout file, a region.
+#![forbid(unsafe_code)]
 
 use crate::table::{RESOURCES, Registry};
 use std::any::TypeId;

@@ -1,4 +1,3 @@
-#![forbid(unsafe_code)]
 //! Publishing generations, and going back to one.
 //!
 //! A publication writes the next directory into an extent of its own, fills a free slot of the control page with it and
@@ -6,6 +5,7 @@
 //! can be written after it (`room`). Where what readers and kept generations hold is in the way, it gives up generations
 //! that are kept to go back to, waits for readers for a bounded time, then skips. Without a reader, lack of memory is an
 //! error.
+#![forbid(unsafe_code)]
 
 use crate::table::{Column, Shape, Table, TableKind};
 use std::collections::HashMap;

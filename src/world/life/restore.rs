@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! A world made of what another one was: tables with their rows and stamps, put into a new region.
 //!
 //! It is made as if it had just gone back to its newest generation: every column frozen, the entity map deciding which
 //! slots are free. Its first publication is that generation again, under the same number, so whatever counts
 //! generations goes on as it was. This file never knows where the bytes come from.
+#![forbid(unsafe_code)]
 
 use crate::table::{Column, Item, Shape, Table, TableKind};
 use std::sync::Arc;

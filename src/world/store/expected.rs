@@ -1,9 +1,9 @@
-#![forbid(unsafe_code)]
 //! Which columns a simulation's schedule is going to write: those get room for two extents, and the tables that get rows
 //! get room for some more of them.
 //!
 //! It is a forecast from declarations. What it leaves out (entities of tables that a system does not match, ended by
 //! their handles) is looked at when it happens: it fits, or the frame is refused.
+#![forbid(unsafe_code)]
 
 use crate::layout::Storage;
 use crate::region::RegionError;

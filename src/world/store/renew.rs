@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! Columns of scratch components: as new wherever a state is taken up, as no generation has them.
+#![forbid(unsafe_code)]
 
 use crate::region::RegionError;
 use crate::table::{Column, ColumnKind, Item};

@@ -1,5 +1,5 @@
-#![forbid(unsafe_code)]
 //! The order of rows by an integer key: stable, the same on every machine.
+#![forbid(unsafe_code)]
 
 use crate::layout::ScalarType;
 use crate::region::RegionError;

@@ -53,9 +53,8 @@ pub(crate) fn check() -> Outcome {
         faults.extend(rules::words(file));
         faults.extend(shape::tests_place(file));
     }
-    let heads = files.iter().filter_map(shape::head).count();
-    let wide = files.iter().flat_map(shape::width).count();
-    println!("warning: {heads} files begin with `#![...]` before `//!`; {wide} lines of text are too wide");
+    faults.extend(files.iter().filter_map(shape::head));
+    faults.extend(files.iter().flat_map(shape::width));
     let list = files.iter().find(|file| file.path == shape::LONG_FUNCTIONS).map_or("", |file| file.text.as_str());
     let (long_functions, listed) = shape::long_functions(list, &files);
     println!("functions over 70 lines: {listed} with a reason, {} without", long_functions.len());
