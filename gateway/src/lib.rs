@@ -1,7 +1,7 @@
 //! A process that shows a live region to browsers and tools: `hypostyle gateway`.
 //!
 //! It is a reader like any other, and read-only, unless it is told to pass inputs on. One thread, the *engine*, follows
-//! the region with a [`delta::Shadow`](crate::delta::Shadow); it pins a generation for as long as a look takes, never per client. Each
+//! the region with a [`delta::Shadow`]; it pins a generation for as long as a look takes, never per client. Each
 //! client has a task that asks the engine for one update at a time, and only once it may send one: so nothing is queued,
 //! a slow client gets fewer and larger updates, and clients that want the same are given the same bytes.
 //!
