@@ -482,8 +482,12 @@ fn mixed(schedule: &mut Schedule) {
     schedule.add(
         System::neighbours::<Write<Energy>, Read<Near>>("draw", |job, mut energy, view| {
             let (first, tables) = (job.first_row(), view.len());
+            if tables == 0 {
+                // all that had one are gone
+                return;
+            }
             for row in 0..job.len() {
-                let table = view.table((first + row) % tables.max(1));
+                let table = view.table((first + row) % tables);
                 let Some(sums) = table.columns.sums.get((first + row * 7) % table.columns.sums.len().max(1)) else {
                     continue;
                 };
