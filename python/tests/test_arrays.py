@@ -153,7 +153,8 @@ def test_the_layout_says_what_there_is(particles):
     assert layout.components["frozen"].storage == "toggle"
     assert layout.resource("walls").fields[0].type == "[f32; 3]"
     assert "position.x" in layout.columns and "[components.position]" in str(layout)
-    with pytest.raises(hypostyle.UnknownNameError, match="`positon`; there are: position, velocity"):
+    wanted = r"`positon` \(did you mean `position`\?\); there are: position, velocity"
+    with pytest.raises(hypostyle.UnknownNameError, match=wanted):
         layout.component("positon")
 
 

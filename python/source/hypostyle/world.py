@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -186,8 +187,11 @@ class World:
 
     def _columns(self, count: int, given: Mapping[str, Array]) -> list[tuple[str, bytes]]:
         """The bytes of values, by whole name: one value for each of so many entities."""
-        shape = lambda name: (count, *self.layout.field(name).shape)
-        return [(name, _broadcast(name, array, shape(name)).tobytes()) for name, array in given.items()]
+
+        def packed(name: str, array: Array) -> bytes:
+            return _broadcast(name, array, (count, *self.layout.field(name).shape)).tobytes()
+
+        return [(name, packed(name, array)) for name, array in given.items()]
 
     def despawn(self, entities: npt.ArrayLike) -> None:
         """Despawns entities. All of them must be alive; otherwise nothing changes."""
