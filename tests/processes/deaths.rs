@@ -13,16 +13,16 @@ use crate::scenes;
 use crate::support::{Course, Random, Setting, newest, setting_of};
 
 /// Every named point of the worker protocol, and passings of it at which a worker dies. Three dead workers fail a job:
-/// the numbers are so far above a job's passings that no job meets three workers which are all about to die.
+/// the numbers are above the jobs of a batch, so that a worker that was started in it has none left to die of.
 const POINTS: [(&str, &[u64]); 8] = [
-    ("claimed", &[12, 13, 40]),
-    ("begun", &[12, 13, 40]),
+    ("claimed", &[131, 132, 199]),
+    ("begun", &[131, 132, 199]),
     ("undo-saved", &[40, 41, 42, 77]),
     ("mid-record", &[11, 12, 17]),
-    ("ran", &[12, 13, 40]),
-    ("end-pushed", &[12, 13, 40]),
-    ("published", &[12, 13, 40]),
-    ("disarmed", &[12, 13, 40]),
+    ("ran", &[131, 132, 199]),
+    ("end-pushed", &[131, 132, 199]),
+    ("published", &[131, 132, 199]),
+    ("disarmed", &[131, 132, 199]),
 ];
 
 /// Steps until so many frames and deaths have been, or the undisturbed course ends; checks every generation.
