@@ -12,11 +12,11 @@ const FILTERS: &[&str] = &[
     "column::",
     "region::pin::",
     "region::tests::",
-    "worker::undo::",
+    "worker::shared::undo::",
     "patch::",
     "fuzzing::",
-    "world::query::",
-    "world::rows::",
+    "world::access::query::",
+    "world::store::rows::",
     "region::control::",
 ];
 /// How long they may take together. Filters that do not get their turn are named; one that takes all of it has failed.
