@@ -17,11 +17,14 @@ use hypostyle_scenes as scenes;
 use scenes::{Scene, SceneOptions};
 
 /// Scenes with a small world each, and with one that has several tables.
-const SCENES: [(&dyn Scene, u64, u64); 4] = [
+const SCENES: [(&dyn Scene, u64, u64); 7] = [
     (&scenes::particles::Particles, 3000, 9),
     (&scenes::spheres::Spheres, 200, 40),
     (&scenes::nbody::NBody, 60, 6),
     (&scenes::lj::LennardJones, 256, 20),
+    (&scenes::fluids::Fluids, 600, 8),
+    (&scenes::field::Plasma, 3000, 10),
+    (&scenes::epidemic::Epidemic, 2000, 12),
 ];
 
 fn options(entities: u64) -> SceneOptions {
@@ -59,8 +62,12 @@ fn bytes(reader: &mut Reader, path: &Path) -> Vec<u8> {
 fn every_scene_goes_on_bit_for_bit() {
     let directory = tempfile::tempdir().unwrap();
     let (file, dump) = (directory.path().join("file"), directory.path().join("dump"));
-    for (scene, entities, frames) in SCENES {
-        let mut whole = begin(scene, entities, Workers::Local);
+    let mut cases: Vec<_> = SCENES.map(|(scene, entities, frames)| (scene, options(entities), frames)).into();
+    // over a tree, in the middle between two sorts
+    cases.push((&scenes::nbody::NBody, options(2000).with("theta", 0.6), 11));
+    for (scene, options, frames) in cases {
+        let world = scene.world(&options, World::builder()).unwrap();
+        let mut whole = Simulation::new(world, scene.schedule(&options), Workers::Local).unwrap();
         run(&mut whole, scene, frames);
         let mut reader = whole.world().reader().unwrap();
         let report = checkpoint::write(&reader.pin().unwrap(), &file, &CheckpointOptions::default()).unwrap();
@@ -71,7 +78,7 @@ fn every_scene_goes_on_bit_for_bit() {
         for workers in [Workers::Local, Workers::Threads(2)] {
             let world = World::restore(&file, &RegionTarget::Heap).unwrap();
             assert_eq!((world.frame(), world.generation()), (report.frame, report.generation));
-            let mut again = Simulation::new(world, scene.schedule(&options(entities)), workers).unwrap();
+            let mut again = Simulation::new(world, scene.schedule(&options), workers).unwrap();
             assert_eq!(run(&mut again, scene, frames), hashes, "{} with {workers}", scene.name());
             let mut reader = again.world().reader().unwrap();
             assert!(bytes(&mut reader, &dump) == state, "{} with {workers}: other bytes", scene.name());

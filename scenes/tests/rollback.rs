@@ -12,11 +12,14 @@ use proptest::prelude::*;
 use scenes::{Scene, SceneOptions};
 
 /// Scenes with a small world each, and frames in which much happens.
-const SCENES: [(&dyn Scene, u64, u64); 4] = [
+const SCENES: [(&dyn Scene, u64, u64); 7] = [
     (&scenes::particles::Particles, 3000, 12),
     (&scenes::spheres::Spheres, 200, 30),
     (&scenes::nbody::NBody, 60, 9),
     (&scenes::lj::LennardJones, 256, 20),
+    (&scenes::fluids::Fluids, 600, 9),
+    (&scenes::field::Plasma, 3000, 12),
+    (&scenes::epidemic::Epidemic, 2000, 12),
 ];
 
 fn begin(scene: &dyn Scene, entities: u64, workers: Workers, keep: usize, publish_every: u64) -> Simulation {

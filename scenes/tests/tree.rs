@@ -78,7 +78,7 @@ fn a_cluster_over_a_tree_keeps_its_energy() {
 }
 
 #[test]
-fn the_same_bytes_for_threads_and_from_any_frame() {
+fn the_same_bytes_for_threads() {
     let run = |workers: Workers| -> Vec<u64> {
         let mut simulation = cluster(3000, Some(0.7), workers);
         let mut reader = simulation.world().reader().unwrap();

@@ -116,7 +116,7 @@ mod tests {
     fn a_path_leads_back_to_its_target() {
         let named = RegionTarget::Named("ants".into());
         assert_eq!(RegionTarget::from_path(&named.path().expect("a path").expect("has one")), named);
-        let path = Path::new("/tmp/hypostyle.ants");
+        let path = Path::new("elsewhere/hypostyle.ants");
         assert_eq!(RegionTarget::from_path(path), RegionTarget::Directory(path.into()));
     }
 }

@@ -224,6 +224,43 @@ unsafe fn all_within_avx2(rows: &[u32; WIDTH], len: u32) -> bool {
     }
 }
 
+/// The arithmetic of eight numbers in one register.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
+macro_rules! one_register {
+    ($t:ty: $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident) => {
+        #[inline(always)]
+        fn splat(self, value: $t) -> Self::V {
+            // SAFETY: the processor has what the type stands for (a value of it says so); so everywhere below.
+            unsafe { $splat(value) }
+        }
+        #[inline(always)]
+        fn load(self, from: &[$t; WIDTH]) -> Self::V {
+            // SAFETY: as above; 8 numbers are there.
+            unsafe { $load(from.as_ptr()) }
+        }
+        #[inline(always)]
+        fn store(self, value: Self::V, to: &mut [$t; WIDTH]) {
+            // SAFETY: as above; there is room for 8 numbers.
+            unsafe { $store(to.as_mut_ptr(), value) };
+        }
+        #[inline(always)]
+        fn add(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as above.
+            unsafe { $add(a, b) }
+        }
+        #[inline(always)]
+        fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as above.
+            unsafe { $sub(a, b) }
+        }
+        #[inline(always)]
+        fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as above.
+            unsafe { $mul(a, b) }
+        }
+    };
+}
+
 /// Two registers of four, or one of eight.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 #[derive(Clone, Copy)]
@@ -313,36 +350,7 @@ impl Lanes<f64> for Avx2 {
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 impl Lanes<f32> for Avx2 {
     type V = __m256;
-    #[inline(always)]
-    fn splat(self, value: f32) -> Self::V {
-        // SAFETY: the processor has AVX2 (a value of the type says so); so everywhere below.
-        unsafe { _mm256_set1_ps(value) }
-    }
-    #[inline(always)]
-    fn load(self, from: &[f32; WIDTH]) -> Self::V {
-        // SAFETY: as above; 8 numbers are there.
-        unsafe { _mm256_loadu_ps(from.as_ptr()) }
-    }
-    #[inline(always)]
-    fn store(self, value: Self::V, to: &mut [f32; WIDTH]) {
-        // SAFETY: as above.
-        unsafe { _mm256_storeu_ps(to.as_mut_ptr(), value) };
-    }
-    #[inline(always)]
-    fn add(self, a: Self::V, b: Self::V) -> Self::V {
-        // SAFETY: as above.
-        unsafe { _mm256_add_ps(a, b) }
-    }
-    #[inline(always)]
-    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
-        // SAFETY: as above.
-        unsafe { _mm256_sub_ps(a, b) }
-    }
-    #[inline(always)]
-    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
-        // SAFETY: as above.
-        unsafe { _mm256_mul_ps(a, b) }
-    }
+    one_register!(f32: _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps);
     #[inline(always)]
     fn below(self, a: Self::V, b: Self::V) -> u8 {
         // SAFETY: as above.
@@ -392,36 +400,7 @@ pub(crate) struct Avx512(());
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 impl Lanes<f64> for Avx512 {
     type V = __m512d;
-    #[inline(always)]
-    fn splat(self, value: f64) -> Self::V {
-        // SAFETY: the processor has AVX-512 F, VL, DQ and BW (a value of the type says so); so everywhere below.
-        unsafe { _mm512_set1_pd(value) }
-    }
-    #[inline(always)]
-    fn load(self, from: &[f64; WIDTH]) -> Self::V {
-        // SAFETY: as above; 8 numbers are there.
-        unsafe { _mm512_loadu_pd(from.as_ptr()) }
-    }
-    #[inline(always)]
-    fn store(self, value: Self::V, to: &mut [f64; WIDTH]) {
-        // SAFETY: as above.
-        unsafe { _mm512_storeu_pd(to.as_mut_ptr(), value) };
-    }
-    #[inline(always)]
-    fn add(self, a: Self::V, b: Self::V) -> Self::V {
-        // SAFETY: as above.
-        unsafe { _mm512_add_pd(a, b) }
-    }
-    #[inline(always)]
-    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
-        // SAFETY: as above.
-        unsafe { _mm512_sub_pd(a, b) }
-    }
-    #[inline(always)]
-    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
-        // SAFETY: as above.
-        unsafe { _mm512_mul_pd(a, b) }
-    }
+    one_register!(f64: _mm512_set1_pd, _mm512_loadu_pd, _mm512_storeu_pd, _mm512_add_pd, _mm512_sub_pd, _mm512_mul_pd);
     #[inline(always)]
     fn below(self, a: Self::V, b: Self::V) -> u8 {
         // SAFETY: as above.

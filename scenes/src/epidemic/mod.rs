@@ -3,10 +3,10 @@
 //! The model of Reed and Frost, "chain binomial", on a random network, with births and deaths (Keeling and Rohani, "Modeling
 //! Infectious Diseases in Humans and Animals", 2008). A person is susceptible, infected or recovered; a contact is an entity that
 //! names two people. A frame is a day:
-//! - `meet`: over each contact between an infected and a susceptible one the disease passes with a probability; a contact of
-//!   somebody who is gone ends;
+//! - `meet`: over each contact between an infected and a susceptible one the disease passes with a probability;
 //! - `sicken`: who was infected falls ill; who was ill before recovers with a probability; and people are counted;
-//! - `live`: everyone dies with a probability, and is replaced by a child with contacts of its own.
+//! - `live`: everyone dies with a probability, and is replaced by a child with contacts of its own; a contact of somebody who
+//!   is gone ends (a relation with cascade).
 //!
 //! Without births and deaths the part z of all who were ever ill is known: z = 1 - exp(-T d z), with d contacts each on the mean and
 //! T = p / (p + r - p r), for the probabilities p of passing and r of recovering: Newman, "Spread of epidemic disease on networks",
@@ -165,6 +165,10 @@ impl Scene for Epidemic {
     fn schedule(&self, _: &SceneOptions) -> Schedule {
         let mut schedule = Schedule::new();
         schedule.add(meet()).add(sicken()).add(live());
+        // a contact of somebody who is gone ends
+        for field in ["contact.a", "contact.b"] {
+            schedule.add(System::relation_cascade(format!("part from {field}"), field).after("live"));
+        }
         schedule
     }
 
@@ -202,20 +206,16 @@ fn pick(unit: f64, count: usize) -> usize {
     ((unit * count as f64) as usize).min(count.saturating_sub(1))
 }
 
-/// Passes the disease over contacts, and ends those of people who are gone.
+/// Passes the disease over contacts.
 fn meet() -> System {
     System::try_neighbours::<Read<Contact>, Read<Person>>("meet", |job, contact, people| {
         let rules: Rules = job.resource()?;
         let state = |entity| people.locate(entity).map(|(table, row)| people.table(table).columns.state[row]);
         for row in 0..job.len() {
             let (a, b) = (contact.a[row], contact.b[row]);
-            let (Some(state_a), Some(state_b)) = (state(a), state(b)) else {
-                job.despawn_row(row);
-                continue;
-            };
-            let target = match (state_a, state_b) {
-                (INFECTED, SUSCEPTIBLE) => b,
-                (SUSCEPTIBLE, INFECTED) => a,
+            let target = match (state(a), state(b)) {
+                (Some(INFECTED), Some(SUSCEPTIBLE)) => b,
+                (Some(SUSCEPTIBLE), Some(INFECTED)) => a,
                 _ => continue,
             };
             if job.random(row).f64() < rules.infect {
@@ -226,7 +226,6 @@ fn meet() -> System {
     })
     .reads_resource::<Rules>()
     .accumulates::<Person>(FieldJoin::Sum)
-    .despawns()
 }
 
 /// Exposed people fall ill, ill ones recover; counts everyone.
@@ -273,7 +272,7 @@ fn live() -> System {
             }
             job.despawn_row(row);
             let child = job.spawn(Person::default());
-            // with somebody who dies today, too, the contact ends tomorrow
+            // with somebody who dies today, too, the contact ends at once
             for _ in 0..rules.degree as u32 {
                 let known = all[pick(random.f64(), all.len())];
                 if known != job.entities()[row] {

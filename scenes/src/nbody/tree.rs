@@ -12,6 +12,7 @@
 //! and its quadrupole. What is nearer is opened, down to the bodies. The order of every sum follows from rows alone.
 #![forbid(unsafe_code)]
 
+use hypostyle::space::morton3;
 use hypostyle::{Component, Loop, Read, Reduce, Resource, System, Write};
 
 use super::walk::{Group, Sources};
@@ -194,29 +195,14 @@ fn order() -> System {
 /// Cells along each axis: 2^21.
 const CELLS: f64 = 2_097_152.0;
 
-/// The place along the curve: bits of the three cells, one of each in turn.
+/// The place along Morton's curve through the box.
 fn key_of(at: [f64; 3], bounds: &Bounds) -> u64 {
-    (0..3).fold(0, |key, axis| {
+    morton3(std::array::from_fn(|axis| {
         let width = bounds.max[axis] - bounds.min[axis];
         // casts saturate, and take what is no number for 0
-        let cell = ((at[axis] - bounds.min[axis]) / width * CELLS) as u64;
-        key | spread(cell.min(CELLS as u64 - 1)) << axis
-    })
-}
-
-/// The lowest 21 bits, each in the place of three.
-fn spread(cell: u64) -> u64 {
-    let mut bits = cell & 0x1f_ffff;
-    for (shift, mask) in [
-        (32, 0x001f_0000_0000_ffff),
-        (16, 0x001f_0000_ff00_00ff),
-        (8, 0x100f_00f0_0f00_f00f),
-        (4, 0x10c3_0c30_c30c_30c3),
-        (2, 0x1249_2492_4924_9249),
-    ] {
-        bits = (bits | bits << shift) & mask;
-    }
-    bits
+        let cell = ((at[axis] - bounds.min[axis]) / width * CELLS) as u32;
+        cell.min(CELLS as u32 - 1)
+    }))
 }
 
 /// The moments of one level in each pass of the loop.
@@ -343,7 +329,6 @@ mod tests {
         assert_eq!(key_of([1.0; 3], &bounds), (1 << 63) - 1);
         assert_eq!(key_of([0.5, 0.0, 0.0], &bounds), 1 << 60);
         assert_eq!(key_of([0.0, 0.5, 0.25], &bounds), 1 << 61 | 1 << 59);
-        assert_eq!(spread(0b1011), 0b1_000_001_001);
         // all at one place, and what is no number
         assert_eq!(key_of([2.0; 3], &Bounds { min: [2.0; 3], max: [2.0; 3] }), 0);
     }

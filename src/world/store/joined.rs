@@ -2,11 +2,10 @@
 #![forbid(unsafe_code)]
 
 use crate::join::{FieldRule, WithJoin};
-use crate::table::Item;
 
 use super::Store;
 use super::arena::Arena;
-use super::scatter::{Values, consecutive, note};
+use super::scatter::Values;
 
 /// Values that are joined to rows of a column.
 struct Scattered<'s> {
@@ -61,24 +60,9 @@ impl Store {
         values: Values<'_>,
         picks: Option<&[u32]>,
     ) {
-        if rows.is_empty() {
-            return;
-        }
-        let stamp = self.published + 1;
-        let Store { tables, arena, .. } = self;
-        let table = &mut tables[table as usize];
-        let (rows_total, capacity) = (table.rows, table.capacity);
-        let column = &mut table.columns[column];
-        debug_assert!(column.building, "only a building column is written");
-        let Item::Bytes(bytes) = column.item else { unreachable!("values are stored in bytes") };
-        let bytes = bytes as usize;
-        debug_assert_eq!(bytes, rule.bytes(), "the rule is the column's");
-        let (stamps_at, total) = column.item.extent_bytes(capacity);
-        let (data, stamps) = arena.bytes_mut(column.live.offset, total).split_at_mut(stamps_at as usize);
-        let data = &mut data[..rows_total as usize * bytes];
-        let in_order = consecutive(rows);
-        rule.with(Scattered { data, bytes, rows, values, picks, in_order });
-        note(bytemuck::cast_slice_mut(stamps), &mut column.stale, stamp, rows_total, rows, in_order);
-        self.dirty = true;
+        self.change_rows(table, column, rows, |data, bytes, in_order| {
+            debug_assert_eq!(bytes, rule.bytes(), "the rule is the column's");
+            rule.with(Scattered { data, bytes, rows, values, picks, in_order });
+        });
     }
 }

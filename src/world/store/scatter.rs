@@ -164,22 +164,7 @@ impl Store {
         values: Values<'_>,
         picks: Option<&[u32]>,
     ) {
-        if rows.is_empty() {
-            return;
-        }
-        let stamp = self.published + 1;
-        let Store { tables, arena, .. } = self;
-        let table = &mut tables[table as usize];
-        let (rows_total, capacity) = (table.rows, table.capacity);
-        let column = &mut table.columns[column];
-        debug_assert!(column.building, "only a building column is written");
-        let Item::Bytes(bytes) = column.item else { unreachable!("values are stored in bytes") };
-        let bytes = bytes as usize;
-        let (stamps_at, total) = column.item.extent_bytes(capacity);
-        let (data, stamps) = arena.bytes_mut(column.live.offset, total).split_at_mut(stamps_at as usize);
-        let data = &mut data[..rows_total as usize * bytes];
-        let in_order = consecutive(rows);
-        match bytes {
+        self.change_rows(table, column, rows, |data, bytes, in_order| match bytes {
             1 => write::<1>(data, rows, values, picks, in_order),
             2 => write::<2>(data, rows, values, picks, in_order),
             4 => write::<4>(data, rows, values, picks, in_order),
@@ -193,7 +178,33 @@ impl Store {
                     data[start..start + bytes].copy_from_slice(values.get(entry, bytes));
                 }
             }
+        });
+    }
+
+    /// Has `change` write to rows in use of a (building) byte column, and notes them for stamps and catch-up. It gets the
+    /// column's bytes, those of one value, and whether each row follows the one before.
+    pub(super) fn change_rows(
+        &mut self,
+        table: u32,
+        column: usize,
+        rows: &[u32],
+        change: impl FnOnce(&mut [u8], usize, bool),
+    ) {
+        if rows.is_empty() {
+            return;
         }
+        let stamp = self.published + 1;
+        let Store { tables, arena, .. } = self;
+        let table = &mut tables[table as usize];
+        let (rows_total, capacity) = (table.rows, table.capacity);
+        let column = &mut table.columns[column];
+        debug_assert!(column.building, "only a building column is written");
+        let Item::Bytes(bytes) = column.item else { unreachable!("values are stored in bytes") };
+        let bytes = bytes as usize;
+        let (stamps_at, total) = column.item.extent_bytes(capacity);
+        let (data, stamps) = arena.bytes_mut(column.live.offset, total).split_at_mut(stamps_at as usize);
+        let in_order = consecutive(rows);
+        change(&mut data[..rows_total as usize * bytes], bytes, in_order);
         note(bytemuck::cast_slice_mut(stamps), &mut column.stale, stamp, rows_total, rows, in_order);
         self.dirty = true;
     }
