@@ -133,6 +133,9 @@ const WINDOW: u32 = 4096;
 const PASSED_ON: u32 = 16 * WINDOW;
 
 /// The deposits of one job, joined by target. Kept from job to job for its memory.
+///
+/// Invariant: kinds are in the order of their keys, whatever jobs came before. They become patches in that order, and patches
+/// of two kinds may be on one value.
 #[derive(Debug, Default)]
 pub(crate) struct Combiner {
     kinds: Vec<Deposits>,
@@ -208,6 +211,11 @@ impl Deposits {
         }
     }
 
+    /// What makes it another kind than others.
+    fn key(&self) -> (u16, u8, bool, usize) {
+        (self.component, self.field, self.by_row, self.bytes)
+    }
+
     /// The same kind of another world may be joined in another way.
     fn learn(&mut self, accumulation: &Accumulation) {
         self.sums = accumulation.sums(self.field);
@@ -270,13 +278,11 @@ impl Combiner {
     #[inline]
     fn kind(&mut self, accumulation: &Accumulation, field: u8, by_row: bool, bytes: usize) -> &mut Deposits {
         let component = accumulation.component;
-        let same = |kind: &Deposits| {
-            (kind.component, kind.field, kind.by_row, kind.bytes) == (component, field, by_row, bytes)
-        };
-        if self.kinds.get(self.last).is_none_or(|kind| !same(kind)) {
-            self.last = self.kinds.iter().position(same).unwrap_or_else(|| {
-                self.kinds.push(Deposits::new(accumulation, field, by_row, bytes));
-                self.kinds.len() - 1
+        let key = (component, field, by_row, bytes);
+        if self.kinds.get(self.last).is_none_or(|kind| kind.key() != key) {
+            self.last = self.kinds.binary_search_by_key(&key, Deposits::key).unwrap_or_else(|place| {
+                self.kinds.insert(place, Deposits::new(accumulation, field, by_row, bytes));
+                place
             });
         }
         &mut self.kinds[self.last]

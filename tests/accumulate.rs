@@ -356,6 +356,43 @@ fn own_rows_written_by_the_same_system_come_first() {
     assert_eq!((x(0).x, x(50).x, x(99).x, x(50).y), (1.0, 0.75, -0.25, 7.0));
 }
 
+/// Deposits by handle and by row, this one or that one first; what comes of them depends on their order.
+fn both_ways(by_row_first: bool) -> f64 {
+    let mut world = World::builder().component::<Plain>().build().unwrap();
+    let entity = world.spawn(Plain { x: -1e16, y: 0.0 }).unwrap();
+    let mut schedule = Schedule::new();
+    schedule.add(
+        System::rows::<Read<Plain>>("deposit", move |job, _| {
+            if by_row_first {
+                job.accumulate_row(0, Plain { x: 1e16, y: 0.0 });
+                job.accumulate(job.entities()[0], Plain { x: 1.0, y: 0.0 });
+            } else {
+                job.accumulate(job.entities()[0], Plain { x: 1.0, y: 0.0 });
+                job.accumulate_row(0, Plain { x: 1e16, y: 0.0 });
+            }
+        })
+        .accumulates::<Plain>(FieldJoin::Sum),
+    );
+    let mut simulation = Simulation::new(world, schedule, Workers::Local).unwrap();
+    simulation.step(1.0).unwrap();
+    simulation.world().get::<Plain>(entity).unwrap().x
+}
+
+#[test]
+fn what_a_worker_did_before_makes_no_difference() {
+    let fresh = |by_row_first| std::thread::spawn(move || both_ways(by_row_first)).join().unwrap();
+    let after = |by_row_first: bool| {
+        let worked = move || {
+            both_ways(!by_row_first);
+            both_ways(by_row_first)
+        };
+        std::thread::spawn(worked).join().unwrap()
+    };
+    for by_row_first in [false, true] {
+        assert_eq!(after(by_row_first), fresh(by_row_first), "by row first: {by_row_first}");
+    }
+}
+
 #[test]
 fn by_name_a_field_alone_takes_deposits() {
     let mut world = World::builder().component::<Facts>().component::<Source>().resource::<Mesh>().build().unwrap();
