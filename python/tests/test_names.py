@@ -43,7 +43,7 @@ def test_a_refused_layout_leaves_no_region():
 @pytest.mark.parametrize("name", ["entity", "frame", "time", "generation"])
 def test_no_component_is_called_as_a_column_of_exports(name):
     for part in (f"[components.{name}]", f'[components.{name}]\nstorage = "toggle"'):
-        with pytest.raises(hypostyle.LayoutError, match=f"component `{name}` has no fields, so exports have a column"):
+        with pytest.raises(hypostyle.LayoutError, match=f"component `{name}` has no published fields, so exports have a column"):
             hypostyle.World(layout_with(part))
     hypostyle.World(layout_with(f'[components.{name}]\nfields = {{ x = "f32" }}')).close()
 

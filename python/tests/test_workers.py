@@ -228,6 +228,10 @@ def test_scratch_is_rebuilt_and_no_part_of_snapshots():
             table = snapshot.tables[0]
             assert "near" in table and list(table["place"].x[:3]) == [2.0, 5.0, 8.0]
             assert snapshot.layout.components["near"].storage == "scratch"
+            # who has it is state, and a column of exports
+            table = snapshot.to_arrow()
+            assert "near" in table.schema.names and not any(name.startswith("near.") for name in table.schema.names)
+            assert set(snapshot.layout.columns) <= set(table.schema.names)
             with pytest.raises((AttributeError, KeyError, hypostyle.HypostyleError)):
                 table["near"].count
         with pytest.raises(hypostyle.ScheduleError, match="is state"):

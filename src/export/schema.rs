@@ -61,10 +61,8 @@ pub(super) fn schema(
     let mut fields = vec![Field::new("entity", DataType::UInt64, false)];
     let mut sources = vec![Source::Entity];
     if options.time {
-        // a component without fields is a column of its own name
-        let taken = layout.component("time").is_some_and(|(_, component)| component.published_fields().is_empty());
-        let name = if taken { "hypostyle.time" } else { "time" };
-        fields.push(Field::new(name, DataType::Float64, false));
+        // no column of a component has this name
+        fields.push(Field::new("time", DataType::Float64, false));
         sources.push(Source::Time);
     }
     let wanted = |name: &String| options.components.as_ref().is_none_or(|names| names.contains(name));

@@ -138,9 +138,9 @@ pub enum LayoutProblem {
         /// The part, with its name.
         subject: String,
     },
-    /// A component without fields that is called as a column which exports have of their own.
+    /// A component without published fields that is called as a column which exports have of their own.
     #[error(
-        "{subject} has no fields, so exports have a column of that name, and `{}` are columns of their own; rename it",
+        "{subject} has no published fields, so exports have a column of that name, and `{}` are columns of their own; rename it",
         EXPORT_COLUMNS.join("`, `")
     )]
     ExportColumn {
@@ -240,7 +240,7 @@ pub enum LayoutProblem {
         rule: &'static str,
     },
     /// A storage that does not exist.
-    #[error("{subject} has the unknown storage \"{name}\"; use \"table\" or \"toggle\"")]
+    #[error("{subject} has the unknown storage \"{name}\"; use \"table\", \"toggle\" or \"scratch\"")]
     UnknownStorage {
         /// The component.
         subject: String,

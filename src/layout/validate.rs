@@ -65,7 +65,7 @@ pub(super) fn check(layout: &Layout) -> Result<(), Misplaced> {
     for (id, component) in layout.components.iter().enumerate() {
         let subject = format!("component `{}`", component.name);
         check_part(&subject, &component.name, &component.fields, &mut names).map_err(|p| (Place::Component(id), p))?;
-        if component.fields.is_empty() && EXPORT_COLUMNS.contains(&component.name.as_str()) {
+        if component.published_fields().is_empty() && EXPORT_COLUMNS.contains(&component.name.as_str()) {
             return Err((Place::Component(id), LayoutProblem::ExportColumn { subject }.into()));
         }
         if component.storage == super::Storage::Scratch && (component.track_changes || component.fields.is_empty()) {

@@ -89,10 +89,10 @@ def to_arrow(core: _Core, tables: list[Table], names: tuple[str, ...]) -> pa.Tab
     columns.append([pa.Array.from_buffers(pa.uint64(), t.rows, [None, pa.py_buffer(t.entities)]) for t in tables])
     for name in names or core.layout.components:
         component = core.layout.component(name)
-        if not component.fields:
+        if not component.published_fields:
             kinds.append(pa.field(name, pa.bool_(), nullable=False))
             columns.append([_tag(table, name) for table in tables])
-        for field in component.fields:
+        for field in component.published_fields:
             kinds.append(arrow_field(f"{name}.{field.name}", field))
             columns.append([_column(table, name, field) for table in tables])
     about = {

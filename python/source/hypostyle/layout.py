@@ -123,8 +123,8 @@ class Layout:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of all fields of all components: ``position.x``, ..."""
-        return tuple(f"{c.name}.{f.name}" for c in self.components.values() for f in c.fields)
+        """The names of all columns that snapshots have: ``position.x``, ..."""
+        return tuple(f"{c.name}.{f.name}" for c in self.components.values() for f in c.published_fields)
 
     def to_toml(self) -> str:
         """The declaration as a layout file."""

@@ -101,12 +101,19 @@ fn every_wrong_part_is_refused() {
         ("a = { fields = { x = \"[f32; 9999999999999]\" } }", "array of 9999999999999 elements"),
         ("a = { fields = { x = \"f33\" } }", "did you mean `f32`?"),
         ("a = { fields = { \"x.y\" = \"f32\" } }", "did you mean `x_y`?"),
-        ("a = { storage = \"sparse\" }", "use \"table\" or \"toggle\""),
+        ("a = { storage = \"sparse\" }", "use \"table\", \"toggle\" or \"scratch\""),
         ("a = { storage = 1 }", "`storage` of component `a` must be a string, but is the integer 1"),
         ("a = { track_changes = 1 }", "must be true or false"),
         ("a = {}\na = {}", "not valid TOML: duplicate key"),
         ("a = ", "not valid TOML"),
-        ("entity = {}", "w.toml:3:1: component `entity` has no fields, so exports have a column of that name"),
+        (
+            "entity = {}",
+            "w.toml:3:1: component `entity` has no published fields, so exports have a column of that name",
+        ),
+        (
+            "frame = { storage = \"scratch\", fields = { x = \"f32\" } }",
+            "w.toml:3:1: component `frame` has no published fields, so exports have a column of that name",
+        ),
         (
             "time = { storage = \"toggle\" }",
             "`entity`, `frame`, `time`, `generation` are columns of their own; rename it",
