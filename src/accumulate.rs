@@ -38,6 +38,11 @@ impl Accumulation {
         joins: &[(String, FieldJoin)],
     ) -> Result<Self, String> {
         let name = &declared.name;
+        if declared.storage.is_list() {
+            return Err(format!(
+                "component `{name}` is a list: nothing is accumulated on it; set it with `sets_lists`"
+            ));
+        }
         let mut rules = vec![None; declared.fields.len()];
         if joins.is_empty() {
             return Err(format!("nothing can be accumulated on component `{name}` without a field"));

@@ -72,6 +72,7 @@ mod column;
 mod component;
 mod gather;
 mod join;
+mod lists;
 mod random;
 mod reduce;
 
@@ -140,6 +141,7 @@ pub use join::FieldJoin;
 pub use layout::{
     ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
 };
+pub use lists::Lists;
 #[cfg(target_family = "wasm")]
 pub use os::{Host, set_host};
 pub use os::{open_regular, read_regular};
@@ -158,8 +160,8 @@ pub use schedule::{
 };
 pub use simd::{Vectors, WideKernel, wide};
 pub use snapshot::{
-    ColumnMemory, ColumnRole, OwnedSnapshot, Pinned, RawColumn, Reader, SharedReader, Snapshot, TableView, WorkerInfo,
-    WorkerState,
+    ColumnMemory, ColumnRole, OwnedSnapshot, Pinned, RawColumn, RawLists, Reader, SharedReader, Snapshot, TableView,
+    WorkerInfo, WorkerState,
 };
 pub use table::Presence;
 pub use trace::Timeline;
@@ -169,8 +171,8 @@ pub use worker::{
     WorkerKind, WorkerStatus, Workers,
 };
 pub use world::{
-    AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Lookup, Prefab, PrefabSpawn, Publication, Query, Read,
-    Rollback, ValueMut, With, Without, World, WorldBuilder, WorldError, Write,
+    AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, List, Lookup, Prefab, PrefabSpawn, Publication, Query,
+    Read, Rollback, ValueMut, With, Without, World, WorldBuilder, WorldError, Write,
 };
 
 /// Systems whose components are known by name only, at run time: kernels of other languages, in this process or in worker
@@ -202,6 +204,7 @@ pub use world::{
 /// ```
 pub mod dynamic {
     pub use crate::schedule::Comparison;
+    pub use crate::schedule::ListBytes;
     pub use crate::schedule::dynamic::{Column, ColumnBytes, Job, Query, Table, Targets, external, once, system};
     #[cfg(unix)]
     pub use crate::schedule::serve_by_name as serve;
@@ -217,8 +220,8 @@ pub mod errors {
 /// The names that most programs need: `use hypostyle::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        AnyOf, Bool, Bundle, Changed, Component, Entities, Entity, Job, Neighbours, Query, Read, Reader, Reduce,
-        RegionTarget, Resource, Schedule, Simulation, System, With, Without, Workers, World, Write,
+        AnyOf, Bool, Bundle, Changed, Component, Entities, Entity, Job, List, Lists, Neighbours, Query, Read, Reader,
+        Reduce, RegionTarget, Resource, Schedule, Simulation, System, With, Without, Workers, World, Write,
     };
 }
 

@@ -46,7 +46,7 @@ pub unsafe extern "C" fn hypostyle_open(target: *const c_char, region: *mut *mut
         let reader = SharedReader::from(unsafe { Reader::open(&target) }?);
         let layout = reader.layout();
         let names = layout.components().iter().flat_map(|component| {
-            component.fields.iter().map(|field| c_string(&format!("{}.{}", component.name, field.name)))
+            component.published_fields().iter().map(|field| c_string(&format!("{}.{}", component.name, field.name)))
         });
         let columns = names.collect();
         let toml = c_string(&layout.to_toml());

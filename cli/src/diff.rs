@@ -6,7 +6,7 @@
 
 use std::io::Write;
 
-use hypostyle::{Entity, FieldType, ScalarType, Snapshot, SnapshotError, TableView};
+use hypostyle::{Entity, FieldType, RawLists, ScalarType, Snapshot, SnapshotError, Storage, TableView};
 use serde_json::{Value, json};
 
 use crate::failure::{self, Failure, Outcome};
@@ -63,6 +63,8 @@ struct ComponentDiff {
 struct ColumnDiff {
     name: String,
     ty: FieldType,
+    /// Whether an entity has a list of values rather than one.
+    list: bool,
     compared: u64,
     differ: Found<(Entity, Value, Value)>,
     /// The largest absolute difference of two finite numbers.
@@ -150,11 +152,14 @@ fn difference(a: &Snapshot<'_>, b: &Snapshot<'_>, show: usize) -> Outcome<Differ
         let Some((_, other)) = b.layout().component(&component.name) else { continue };
         let name = component.name.clone();
         found.components.push(ComponentDiff { name, only_a: Found::default(), only_b: Found::default() });
-        for field in &component.fields {
+        let list = component.storage == Storage::List && other.storage == Storage::List;
+        let fields = if list { &component.fields } else { component.published_fields() };
+        for field in fields {
             if other.fields.iter().any(|theirs| theirs.name == field.name && theirs.ty == field.ty) {
                 found.columns.push(ColumnDiff {
                     name: format!("{}.{}", component.name, field.name),
                     ty: field.ty,
+                    list,
                     compared: 0,
                     differ: Found::default(),
                     largest: None,
@@ -176,7 +181,7 @@ fn difference(a: &Snapshot<'_>, b: &Snapshot<'_>, show: usize) -> Outcome<Differ
             pairs.presence(component)?;
         }
         for column in &mut found.columns {
-            pairs.values(column)?;
+            if column.list { pairs.lists(column)? } else { pairs.values(column)? }
         }
     }
     for entity in tables.iter().flat_map(|table| table.entities()) {
@@ -221,6 +226,28 @@ impl Pairs<'_> {
         Ok(())
     }
 
+    /// One field of the elements of lists.
+    fn lists(&self, found: &mut ColumnDiff) -> Result<(), SnapshotError> {
+        let (component, field) = found.name.split_once('.').unwrap_or((&found.name, ""));
+        let Some(mine) = self.a.lists_named(component)? else { return Ok(()) };
+        let theirs = self.b.iter().map(|table| table.lists_named(component)).collect::<Result<Vec<_>, _>>()?;
+        let bytes = found.ty.bytes();
+        for (row, at) in self.at.iter().enumerate() {
+            let Some((table, place)) = at else { continue };
+            let Some(other) = &theirs[*table] else { continue };
+            found.compared += 1;
+            let (x, y) = (list_of(&mine, field, row, bytes), list_of(other, field, *place, bytes));
+            if x != y {
+                let value = |list: &[u8]| list.chunks_exact(bytes).map(|one| values::field(found.ty, one)).collect();
+                found.differ.add(self.show, || (self.a.entities()[row], value(x), value(y)));
+                if x.len() == y.len() {
+                    found.largest = found.largest.into_iter().chain(distance(found.ty, x, y)).reduce(f64::max);
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn values(&self, found: &mut ColumnDiff) -> Result<(), SnapshotError> {
         let component = found.name.split_once('.').map_or(found.name.as_str(), |(component, _)| component);
         let Some((_, mine)) = self.a.column_bytes(&found.name)? else { return Ok(()) };
@@ -248,6 +275,13 @@ impl Pairs<'_> {
         }
         Ok(())
     }
+}
+
+/// The bytes of one field of a row's list.
+fn list_of<'s>(lists: &RawLists<'s>, field: &str, row: usize, bytes: usize) -> &'s [u8] {
+    let column = lists.columns().find(|(name, ..)| *name == field).map_or(&[][..], |(.., column)| column);
+    let start = lists.starts()[row] as usize * bytes;
+    &column[start..start + lists.lengths()[row] as usize * bytes]
 }
 
 /// The largest distance between two values' finite numbers.

@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use hypostyle::{FieldLayout, Layout, Storage};
+use hypostyle::{FieldLayout, Layout};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
@@ -58,15 +58,10 @@ fn put_layout(file: &str, layout: &Layout, out: &mut dyn Write) -> Outcome {
     writeln!(out, "{file}: {}, hash {}, at most {bytes_max}", layout.name(), text::hash(layout.hash()))?;
     let mut table = Table::new(&["  component", "storage", ">bytes", "fields"]);
     for component in layout.components() {
-        let storage = match (component.storage, component.track_changes) {
-            (Storage::Table, false) => "table",
-            (Storage::Table, true) => "table, tracked",
-            (Storage::Scratch, _) => "scratch",
-            (Storage::Toggle, false) => "toggle",
-            (Storage::Toggle, true) => "toggle, tracked",
-        };
+        let tracked = if component.track_changes { ", tracked" } else { "" };
+        let storage = format!("{}{tracked}", component.storage.name());
         let name = format!("  {}", component.name);
-        table.row([name, storage.to_owned(), component.packed_bytes().to_string(), fields_text(&component.fields)]);
+        table.row([name, storage, component.packed_bytes().to_string(), fields_text(&component.fields)]);
     }
     for resource in layout.resources() {
         let (bytes, fields) = (resource.packed_bytes().to_string(), fields_text(&resource.fields));
@@ -91,11 +86,7 @@ pub(crate) fn layout_json(layout: &Layout) -> Value {
     let components = layout.components().iter().map(|component| {
         json!({
             "name": component.name,
-            "storage": match component.storage {
-                Storage::Table => "table",
-                Storage::Toggle => "toggle",
-                Storage::Scratch => "scratch",
-            },
+            "storage": component.storage.name(),
             "track_changes": component.track_changes,
             "bytes": component.packed_bytes(),
             "fields": fields_json(&component.fields),

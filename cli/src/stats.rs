@@ -82,7 +82,10 @@ pub(crate) fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String,
         .components()
         .iter()
         .flat_map(|component| {
-            component.fields.iter().map(move |field| (format!("{}.{}", component.name, field.name), field.ty))
+            component
+                .published_fields()
+                .iter()
+                .map(move |field| (format!("{}.{}", component.name, field.name), field.ty))
         })
         .collect();
     if asked.is_empty() {

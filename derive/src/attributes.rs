@@ -46,7 +46,8 @@ impl StructAttributes {
         let mut out = StructAttributes { name: None, storage: "Table", track_changes: false, krate };
         let known = match kind {
             Kind::Component => {
-                "name = \"...\", storage = \"table\", \"toggle\" or \"scratch\", track_changes, crate = \"...\""
+                "name = \"...\", storage = \"table\", \"toggle\", \"scratch\", \"list\" or \"scratch_list\", track_changes, \
+                 crate = \"...\""
             }
             Kind::Resource => "name = \"...\", crate = \"...\"",
             Kind::Field | Kind::Bundle => "crate = \"...\"",
@@ -67,8 +68,10 @@ impl StructAttributes {
                     "toggle" => "Toggle",
                     "table" => "Table",
                     "scratch" => "Scratch",
+                    "list" => "List",
+                    "scratch_list" => "ScratchList",
                     _ => {
-                        let text = "storage is \"table\", \"toggle\" or \"scratch\"";
+                        let text = "storage is \"table\", \"toggle\", \"scratch\", \"list\" or \"scratch_list\"";
                         return Err(syn::Error::new(storage.span(), text));
                     }
                 };

@@ -1,7 +1,7 @@
 //! A layout as tuples, of which Python makes its own objects.
 #![forbid(unsafe_code)]
 
-use hypostyle::{FieldLayout, Layout, Storage};
+use hypostyle::{FieldLayout, Layout};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -43,12 +43,7 @@ pub(crate) fn did_you_mean(name: &str, known: Vec<String>) -> String {
 
 pub(crate) fn parts<'py>(py: Python<'py>, layout: &Layout) -> LayoutParts<'py> {
     let components = layout.components().iter().map(|component| {
-        let storage = match component.storage {
-            Storage::Table => "table",
-            Storage::Toggle => "toggle",
-            Storage::Scratch => "scratch",
-        };
-        (component.name.clone(), storage, component.track_changes, fields(py, &component.fields))
+        (component.name.clone(), component.storage.name(), component.track_changes, fields(py, &component.fields))
     });
     let resources = layout.resources().iter().map(|resource| (resource.name.clone(), fields(py, &resource.fields)));
     (

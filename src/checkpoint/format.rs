@@ -33,7 +33,7 @@
 //! All integers are little-endian. Everything here takes any bytes whatever and never panics.
 #![forbid(unsafe_code)]
 
-use crate::table::TableKind;
+use crate::table::{FIRST_POOL, TableKind};
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -276,6 +276,7 @@ pub(crate) fn encode_tables(tables: &[TableHead]) -> Vec<u8> {
             TableKind::Entities => 0,
             TableKind::Resources => 1,
             TableKind::Data => 2,
+            TableKind::Pool => 3,
         };
         for word in [kind, table.rows, table.capacity, table.components.len() as u32] {
             out.extend_from_slice(&word.to_le_bytes());
@@ -287,15 +288,13 @@ pub(crate) fn encode_tables(tables: &[TableHead]) -> Vec<u8> {
 
 pub(crate) fn decode_tables(mut bytes: &[u8], layout: &Layout) -> Result<Vec<TableHead>, FormatError> {
     let wrong = |what| FormatError::Content { part: "table list", what };
+    let lists: Vec<u16> = layout.lists().collect();
+    let first_data = FIRST_POOL as usize + lists.len();
     let mut tables: Vec<TableHead> = Vec::new();
     while !bytes.is_empty() {
         let (words, rest) = bytes.split_first_chunk::<16>().ok_or_else(|| wrong("it ends early"))?;
-        let kind = match (u32_at(words, 0), tables.len()) {
-            (0, 0) => TableKind::Entities,
-            (1, 1) => TableKind::Resources,
-            (2, 2..) => TableKind::Data,
-            _ => return Err(wrong("a table's kind is out of place")),
-        };
+        let kind = crate::generation::check::kind_at(u32_at(words, 0), tables.len(), lists.len())
+            .ok_or_else(|| wrong("a table's kind is out of place"))?;
         let (rows, capacity, count) = (u32_at(words, 4), u32_at(words, 8), u32_at(words, 12) as usize);
         let ids = count.checked_mul(2).and_then(|length| rest.split_at_checked(length));
         let (ids, rest) = ids.ok_or_else(|| wrong("it ends early"))?;
@@ -305,20 +304,20 @@ pub(crate) fn decode_tables(mut bytes: &[u8], layout: &Layout) -> Result<Vec<Tab
             return Err(wrong("a table's components are not the layout's, in order"));
         }
         let fits = crate::generation::check::counts_fit(kind, rows, capacity, layout.resources_bytes());
-        if !fits || (kind != TableKind::Data && count > 0) {
+        if !fits || !crate::generation::check::components_fit(kind, tables.len(), &components, &lists) {
             return Err(wrong("a table's numbers do not fit each other"));
         }
         tables.push(TableHead { kind, rows, capacity, components });
         bytes = rest;
     }
-    if tables.len() < 2 {
-        return Err(wrong("the entity map or the resources are missing"));
+    if tables.len() < first_data {
+        return Err(wrong("the entity map, the resources or the elements of a list are missing"));
     }
-    if !crate::generation::check::components_differ(tables[2..].iter().map(|table| &*table.components)) {
+    if !crate::generation::check::components_differ(tables[first_data..].iter().map(|table| &*table.components)) {
         return Err(wrong("two tables have the same components"));
     }
     // a row is an entity, and an entity has a slot
-    let rows: u64 = tables[2..].iter().map(|table| u64::from(table.rows)).sum();
+    let rows: u64 = tables[first_data..].iter().map(|table| u64::from(table.rows)).sum();
     if rows > u64::from(tables[0].rows) {
         return Err(wrong("it has more rows than entities"));
     }

@@ -29,6 +29,7 @@ impl TableHead {
             TableKind::Entities => Shape::entities(),
             TableKind::Resources => Shape::resources(),
             TableKind::Data => Shape::published(layout, &self.components),
+            TableKind::Pool => Shape::published_pool(layout, self.components[0]),
         }
     }
 }
@@ -88,6 +89,7 @@ impl Parts {
         let shape = &self.shapes[part.table];
         let component = |id: u16| layout.components()[usize::from(id)].name.as_str();
         let table = match shape.columns[0].0 {
+            ColumnKind::Field { component: id, .. } => format!("(elements of {})", component(id)),
             ColumnKind::Location => "(entities)".to_owned(),
             ColumnKind::Resources => "(resources)".to_owned(),
             _ => shape.components.iter().map(|id| component(*id)).collect::<Vec<_>>().join(", "),
@@ -98,6 +100,8 @@ impl Parts {
                 let declared = &layout.components()[usize::from(id)];
                 format!("{}.{}", declared.name, declared.fields[usize::from(field)].name)
             }
+            ColumnKind::Span { component: id, part: 0 } => format!("{} (places)", component(id)),
+            ColumnKind::Span { component: id, .. } => format!("{} (lengths)", component(id)),
             ColumnKind::Presence { component: id } => format!("{} (presence)", component(id)),
             ColumnKind::Changed { component: id, .. } => format!("{} (changed)", component(id)),
             ColumnKind::Location => "(locations)".to_owned(),
@@ -123,7 +127,7 @@ impl Parts {
         frame: u64,
         bytes: &[Vec<u8>],
     ) -> Result<(), SnapshotError> {
-        let mut check = Check::new(generation, frame)?;
+        let mut check = Check::new(generation, frame, pools(tables))?;
         for (part, bytes) in self.parts.iter().zip(bytes) {
             if part.stamps {
                 check.stamps(bytes)?;
@@ -147,11 +151,16 @@ impl Part {
     }
 }
 
+/// The lists and how many elements each one has.
+pub(crate) fn pools(tables: &[TableHead]) -> impl Iterator<Item = (u16, u32)> + '_ {
+    tables.iter().filter(|table| table.kind == TableKind::Pool).map(|table| (table.components[0], table.rows))
+}
+
 /// Bytes of the scalars in a column; 1 where their bytes are no numbers.
 fn width(layout: &Layout, kind: ColumnKind) -> usize {
     match kind {
         ColumnKind::Handle | ColumnKind::Location => ScalarType::U64.bytes(),
-        ColumnKind::Generation => ScalarType::U32.bytes(),
+        ColumnKind::Generation | ColumnKind::Span { .. } => ScalarType::U32.bytes(),
         ColumnKind::Field { component, field } => {
             layout.components()[usize::from(component)].fields[usize::from(field)].ty.scalar.bytes()
         }

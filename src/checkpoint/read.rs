@@ -220,7 +220,7 @@ impl CheckpointFile {
         let mut reading = Reading::new(self)?;
         let mut raw = Vec::new();
         let mut chunk = 0;
-        let mut check = Check::new(self.head.generation, self.head.frame);
+        let mut check = Check::new(self.head.generation, self.head.frame, super::parts::pools(&self.head.tables));
         for part in &self.parts.parts {
             let looked = self.parts.looked(part, &self.head.tables);
             let mut content = (part.stamps || looked.wants_rows()).then(Vec::new);

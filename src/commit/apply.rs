@@ -29,6 +29,8 @@ pub(crate) struct Access {
     pub adds: Vec<u16>,
     pub removes: Vec<u16>,
     pub spawns: Vec<u16>,
+    /// Components whose lists it sets.
+    pub lists: Vec<u16>,
     pub despawns: bool,
     /// What it accumulates on components, by component.
     pub accumulates: Vec<Accumulation>,
@@ -69,7 +71,7 @@ pub(crate) struct Scratch {
     components: Vec<u16>,
     tables: Vec<u16>,
     sorted: Vec<u16>,
-    value: Vec<u8>,
+    pub(super) value: Vec<u8>,
     pub(super) structural: super::structural::Lists,
     pub(super) sets: super::sets::SetLists,
     pub(super) marks: Marks,
@@ -105,11 +107,13 @@ pub(super) struct Current {
     pub table: u32,
     pub rows: Range<u32>,
     /// The handle of its first spawn.
-    reserved: Entity,
+    pub(super) reserved: Entity,
     /// Its new entities, as places among the batch's.
-    spawns: Range<u32>,
+    pub(super) spawns: Range<u32>,
     /// How many of them were reached.
-    spawned: u32,
+    pub(super) spawned: u32,
+    /// The list whose pieces are being read.
+    pub list: Option<super::lists::OpenList>,
 }
 
 impl Commit<'_> {
@@ -137,7 +141,8 @@ impl Commit<'_> {
             let end = self.scratch.bases.get(index + 1).copied().unwrap_or(total);
             self.apply_job(index, job, records(index), self.scratch.bases[index]..end)?;
         }
-        self.finish()
+        self.finish()?;
+        self.store.settle_lists()
     }
 
     /// Puts real handles in place of the reserved ones of its own that a job wrote densely. Rows are where they were when it
@@ -198,6 +203,7 @@ impl Commit<'_> {
             reserved: first_reserved(self.batch_tag, index as u32),
             spawns,
             spawned: 0,
+            list: None,
         }
     }
 
@@ -225,6 +231,9 @@ impl Commit<'_> {
                 | Body::Range { .. }
                 | Body::Changed { .. } => {}
                 Body::Spawn(run) => self.spawn(&mut current, &run)?,
+                Body::List { component, target, begins, ends, elements } => {
+                    self.list(&mut current, component, target, (begins, ends), elements)?;
+                }
                 Body::SetResource { resource, value } => self.set_resource(&current, resource, value)?,
                 Body::Reduce { resource, value } => self.keep_partial(&current, resource, value),
                 Body::Rows { op: Op::Accumulate, component, field, entries } => {
@@ -396,6 +405,13 @@ impl Commit<'_> {
             let mut at = 0;
             for &component in &components {
                 let bytes = self.sizes.value(component, 0).expect("the record was checked against the sizes");
+                if self.sizes.element(component).is_some() {
+                    // it begins without elements, whatever the record says
+                    let empty = self.scratch.pending.keep(&crate::world::store::lists::span_bytes(0, 0));
+                    self.scratch.pending.push(entry, component, Change::Value(empty));
+                    at += bytes;
+                    continue;
+                }
                 // a spawn whose value is refused still exists, with what the component has where none is given
                 let kept = match self.checked_value(current, component, 0, &value[at..at + bytes]) {
                     Some(()) => self.scratch.pending.keep(&self.scratch.value),
@@ -523,7 +539,15 @@ impl Commit<'_> {
     }
 
     /// Counts a patch on one entity that takes effect.
-    fn count(&mut self, current: &Current, op: Op, target: Target, component: u16, field: u8, present: bool) {
+    pub(super) fn count(
+        &mut self,
+        current: &Current,
+        op: Op,
+        target: Target,
+        component: u16,
+        field: u8,
+        present: bool,
+    ) {
         let (table, row, total) = match target {
             Target::Row(Location { table, row }) => (table, row, self.store.tables[table as usize].rows),
             Target::Spawn(spawn) => (SPAWNS, spawn, self.scratch.spawned.len() as u32),
@@ -574,7 +598,7 @@ impl Commit<'_> {
     }
 
     /// Writes the checked value to a row that has the component.
-    fn write_value(&mut self, table: u32, row: u32, component: u16, field: u8) -> Result<(), RegionError> {
+    pub(super) fn write_value(&mut self, table: u32, row: u32, component: u16, field: u8) -> Result<(), RegionError> {
         let value = std::mem::take(&mut self.scratch.value);
         let done = super::structural::write_value(self.store, table, row, component, field, &value);
         self.scratch.value = value;
@@ -593,7 +617,7 @@ impl Commit<'_> {
         self.scratch.pending.push(entry, component, change);
     }
 
-    fn change_pending(
+    pub(super) fn change_pending(
         &mut self,
         entry: u32,
         op: Op,

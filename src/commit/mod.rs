@@ -5,6 +5,7 @@
 
 mod accumulate;
 mod apply;
+mod lists;
 mod marks;
 mod pending;
 mod reduce;

@@ -99,10 +99,10 @@ impl Iterator for Batches {
 }
 
 /// Some rows of a table.
-struct Columns<'t> {
-    held: &'t Held,
-    table: &'t TableView<'t>,
-    rows: Range<usize>,
+pub(super) struct Columns<'t> {
+    pub(super) held: &'t Held,
+    pub(super) table: &'t TableView<'t>,
+    pub(super) rows: Range<usize>,
 }
 
 impl Columns<'_> {
@@ -125,6 +125,7 @@ impl Columns<'_> {
                 };
                 Ok(Arc::new(BooleanArray::new(present, None)))
             }
+            Source::List { component, field, ty } => self.lists(component, field, *ty),
             Source::Field { component, name, ty, element } => self.field(component, name, *ty, *element),
         }
     }
@@ -182,7 +183,7 @@ impl Columns<'_> {
         self.scalars(buffer, ty.scalar, nulls)
     }
 
-    fn scalars(&self, values: Buffer, scalar: ScalarType, nulls: Option<NullBuffer>) -> ArrayRef {
+    pub(super) fn scalars(&self, values: Buffer, scalar: ScalarType, nulls: Option<NullBuffer>) -> ArrayRef {
         match scalar {
             ScalarType::F32 => primitive::<Float32Type>(values, nulls),
             ScalarType::F64 => primitive::<Float64Type>(values, nulls),

@@ -20,6 +20,14 @@ pub enum ExportError {
         /// What there is.
         known: String,
     },
+    /// A list in a table of plain columns, as CSV is.
+    #[error(
+        "component `{component}` is a list, for which flat columns have no place: leave it out, or export to Arrow or Parquet"
+    )]
+    FlatList {
+        /// The component.
+        component: String,
+    },
     /// A name that does not say which format.
     #[error("{} does not say which format: use a name that ends with .arrow, .parquet or .csv", path.display())]
     UnknownFormat {

@@ -1,7 +1,7 @@
 //! States for analysts: Arrow record batches over a pinned generation's columns, and files of them.
 //!
 //! One schema for all tables: the entity's handle, then each component's fields. A row whose entity lacks a component
-//! has nulls there; a component without fields is a column of its presence. [`Batches`] gives each table as one or
+//! has nulls there; a component without fields is a column of its presence. A list is one Arrow list for each field. [`Batches`] gives each table as one or
 //! more record batches. Columns are not copied: the batches hold the generation for as long as they live. What has
 //! other bytes in Arrow is (bools are bits there, null handles are nulls).
 //!
@@ -10,6 +10,7 @@
 mod batches;
 mod error;
 mod files;
+mod lists;
 mod memory;
 #[cfg(feature = "query")]
 pub mod query;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use crate::layout::{FieldType, Layout, ScalarType};
+use crate::layout::{FieldType, Layout, ScalarType, Storage};
 use crate::snapshot::Snapshot;
 
+use super::lists::list_type;
 use super::{ExportError, ExportOptions};
 
 /// What an Arrow column is made of.
@@ -20,6 +21,8 @@ pub(super) enum Source {
     Time,
     /// Whether the rows have a component.
     Presence { component: String },
+    /// A field of the elements of a list.
+    List { component: String, field: String, ty: FieldType },
     /// A field; of an array one element, or all.
     Field { component: String, name: String, ty: FieldType, element: Option<usize> },
 }
@@ -67,6 +70,19 @@ pub(super) fn schema(
     }
     let wanted = |name: &String| options.components.as_ref().is_none_or(|names| names.contains(name));
     for component in layout.components().iter().filter(|component| wanted(&component.name)) {
+        if component.storage == Storage::List {
+            for field in &component.fields {
+                let name = format!("{}.{}", component.name, field.name);
+                if options.flat {
+                    return Err(ExportError::FlatList { component: component.name.clone() });
+                }
+                let told = [("hypostyle.type".to_owned(), format!("list<{}>", field.ty))];
+                fields.push(Field::new(name, list_type(field.ty), true).with_metadata(HashMap::from(told)));
+                let (component, field, ty) = (component.name.clone(), field.name.clone(), field.ty);
+                sources.push(Source::List { component, field, ty });
+            }
+            continue;
+        }
         if component.published_fields().is_empty() {
             fields.push(Field::new(&component.name, DataType::Boolean, false));
             sources.push(Source::Presence { component: component.name.clone() });

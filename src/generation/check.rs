@@ -6,13 +6,14 @@
 //!
 //! - every row's handle leads to that row, by way of the entity map, and nothing else is alive;
 //! - bits for rows that there are not are 0;
-//! - no row was written in a generation that is still to come.
+//! - no row was written in a generation that is still to come;
+//! - the elements of every list are in the list's pool.
 //!
 //! What fields hold is any bytes, and means no harm. This file never knows where the bytes come from.
 #![forbid(unsafe_code)]
 
 use crate::component::Entity;
-use crate::table::{ColumnKind, Item, LOCATION_FREE, Location, TableKind};
+use crate::table::{ColumnKind, FIRST_POOL, Item, LOCATION_FREE, Location, TableKind};
 
 use super::SnapshotError;
 
@@ -30,11 +31,35 @@ pub(crate) fn meta(generation: u64, frame: u64) -> Result<(), SnapshotError> {
     Ok(())
 }
 
+/// The kind of the table at a place, if one of this code may stand there: the entity map, the resources, the pool of each
+/// list, then tables of entities.
+pub(crate) fn kind_at(code: u32, place: usize, lists: usize) -> Option<TableKind> {
+    let pools = FIRST_POOL as usize..FIRST_POOL as usize + lists;
+    match code {
+        0 if place == 0 => Some(TableKind::Entities),
+        1 if place == 1 => Some(TableKind::Resources),
+        2 if place >= pools.end => Some(TableKind::Data),
+        3 if pools.contains(&place) => Some(TableKind::Pool),
+        _ => None,
+    }
+}
+
+/// Whether the table at a place may have these components: a pool its list's, the engine's other tables none.
+pub(crate) fn components_fit(kind: TableKind, place: usize, components: &[u16], lists: &[u16]) -> bool {
+    match kind {
+        TableKind::Data => true,
+        TableKind::Pool => *components == [lists[place - FIRST_POOL as usize]],
+        TableKind::Entities | TableKind::Resources => components.is_empty(),
+    }
+}
+
 /// Whether a table may have so many rows and so much room for them. `resources_bytes` is what the layout's resources take.
 pub(crate) fn counts_fit(kind: TableKind, rows: u32, capacity: u32, resources_bytes: u32) -> bool {
     match kind {
         TableKind::Resources => rows == resources_bytes && capacity == rows.max(1),
-        TableKind::Entities | TableKind::Data => rows <= capacity && capacity > 0 && capacity.is_multiple_of(64),
+        TableKind::Entities | TableKind::Data | TableKind::Pool => {
+            rows <= capacity && capacity > 0 && capacity.is_multiple_of(64)
+        }
     }
 }
 
@@ -60,7 +85,10 @@ impl Looked {
     #[cfg(feature = "checkpoint")]
     pub(crate) fn wants_rows(&self) -> bool {
         self.item == Item::Bit
-            || matches!(self.kind, ColumnKind::Handle | ColumnKind::Location | ColumnKind::Generation)
+            || matches!(
+                self.kind,
+                ColumnKind::Handle | ColumnKind::Location | ColumnKind::Generation | ColumnKind::Span { .. }
+            )
     }
 }
 
@@ -71,16 +99,24 @@ pub(crate) struct Check<'b> {
     locations: Bytes<'b>,
     generations: Bytes<'b>,
     rows: u64,
+    /// The lists and how many elements each one's pool has.
+    pools: Vec<(u16, u32)>,
+    /// The places of the lists of the table that is looked at.
+    starts: Bytes<'b>,
 }
 
 /// Bytes that are lent, or that were read for the check.
 pub(crate) type Bytes<'b> = std::borrow::Cow<'b, [u8]>;
 
 impl<'b> Check<'b> {
-    /// Begins with what the state says of itself.
-    pub(crate) fn new(generation: u64, frame: u64) -> Result<Check<'b>, SnapshotError> {
+    /// Begins with what the state says of itself; `pools`: the lists, and how many elements each one's pool has.
+    pub(crate) fn new(
+        generation: u64,
+        frame: u64,
+        pools: impl IntoIterator<Item = (u16, u32)>,
+    ) -> Result<Check<'b>, SnapshotError> {
         meta(generation, frame)?;
-        Ok(Check { generation, ..Check::default() })
+        Ok(Check { generation, pools: pools.into_iter().collect(), ..Check::default() })
     }
 
     /// Stamps of the chunks in use: words of 8 bytes.
@@ -110,6 +146,8 @@ impl<'b> Check<'b> {
             ColumnKind::Location => self.locations = bytes,
             ColumnKind::Generation => self.generations = bytes,
             ColumnKind::Handle => self.handles(looked.table, &bytes)?,
+            ColumnKind::Span { part: 0, .. } => self.starts = bytes,
+            ColumnKind::Span { component, .. } => self.spans(looked.table, component, &bytes)?,
             _ => {}
         }
         Ok(())
@@ -131,6 +169,21 @@ impl<'b> Check<'b> {
                 )));
             }
             self.rows += 1;
+        }
+        Ok(())
+    }
+
+    fn spans(&mut self, table: usize, component: u16, lengths: &[u8]) -> Result<(), SnapshotError> {
+        let pool = self.pools.iter().find(|(list, _)| *list == component).map_or(0, |(_, elements)| *elements);
+        let (starts, lengths) = (self.starts.as_chunks::<4>().0, lengths.as_chunks::<4>().0);
+        for (row, length) in lengths.iter().enumerate() {
+            let start = starts.get(row).map_or(u32::MAX, |start| u32::from_le_bytes(*start));
+            let end = u64::from(start) + u64::from(u32::from_le_bytes(*length));
+            if end > u64::from(pool) {
+                return Err(SnapshotError::Entities(format!(
+                    "the list in row {row} of table {table} ends at element {end}, and its component has {pool}"
+                )));
+            }
         }
         Ok(())
     }

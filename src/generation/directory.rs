@@ -21,7 +21,7 @@
 use crate::layout::Layout;
 use crate::limits::PAGE_BYTES;
 use crate::region::Extent;
-use crate::table::{ColumnKind, Item, Shape, Table, TableKind};
+use crate::table::{ColumnKind, FIRST_POOL, Item, Shape, Table, TableKind};
 
 use super::error::SnapshotError;
 
@@ -71,6 +71,8 @@ pub(crate) struct TableEntry {
 pub(crate) struct Directory {
     pub meta: Meta,
     pub tables: Vec<TableEntry>,
+    /// Where the tables of entities begin: before them stand the engine's own.
+    pub first_data: usize,
     /// Its own extent and all those that it names, by offset.
     sorted: Vec<Extent>,
 }
@@ -85,6 +87,7 @@ pub(crate) fn kind_code(kind: ColumnKind) -> (u8, u8, u16) {
         ColumnKind::Location => (4, 0, 0),
         ColumnKind::Generation => (5, 0, 0),
         ColumnKind::Resources => (6, 0, 0),
+        ColumnKind::Span { component, part } => (7, part, component),
     }
 }
 
@@ -107,15 +110,11 @@ pub(crate) fn encode(meta: &Meta, tables: &[Table], out: &mut Vec<u8>) {
             TableKind::Entities => 0,
             TableKind::Resources => 1,
             TableKind::Data => 2,
+            TableKind::Pool => 3,
         };
-        let words = [
-            kind,
-            table.shape.components.len() as u32,
-            table.published_columns().len() as u32,
-            table.rows,
-            table.capacity,
-            0,
-        ];
+        let (rows, capacity) = table.published_rows();
+        let (components, columns) = (table.shape.components.len(), table.published_columns().len());
+        let words = [kind, components as u32, columns as u32, rows, capacity, 0];
         words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
     }
     for column in tables.iter().flat_map(Table::published_columns) {
@@ -223,18 +222,16 @@ impl Directory {
         let mut components = Cursor(&bytes[columns_at + column_count * COLUMN_BYTES..]);
         let (mut tables, sorted) = previous.map(|previous| (previous.tables, previous.sorted)).unwrap_or_default();
         let resources_bytes = layout.resources_bytes();
+        let lists: Vec<u16> = layout.lists().collect();
+        let first_data = FIRST_POOL as usize + lists.len();
         tables.truncate(table_count);
         tables.reserve(table_count - tables.len());
         let (mut columns_left, mut components_left) = (column_count, component_count);
         // of the tables that are known no two have the same components
         let mut all_known = true;
         for index in 0..table_count {
-            let kind = match (head.u32()?, index) {
-                (0, 0) => TableKind::Entities,
-                (1, 1) => TableKind::Resources,
-                (2, 2..) => TableKind::Data,
-                _ => return Err(SnapshotError::directory("a table's kind is out of place")),
-            };
+            let kind = super::check::kind_at(head.u32()?, index, lists.len())
+                .ok_or(SnapshotError::directory("a table's kind is out of place"))?;
             let (n_components, n_columns) = (head.u32()? as usize, head.u32()? as usize);
             let (rows, capacity) = (head.u32()?, head.u32()?);
             head.u32()?;
@@ -264,13 +261,16 @@ impl Directory {
             if !ordered || ids.last().is_some_and(|id| usize::from(*id) >= layout.components().len()) {
                 return Err(SnapshotError::directory("a table's components are not the layout's, in order"));
             }
-            if kind != TableKind::Data && n_components > 0 {
-                return Err(SnapshotError::directory("one of the engine's own tables has components"));
+            if !super::check::components_fit(kind, index, &ids, &lists) {
+                return Err(SnapshotError::directory(
+                    "one of the engine's own tables has other components than it should",
+                ));
             }
             let shape = match kind {
                 TableKind::Entities => Shape::entities(),
                 TableKind::Resources => Shape::resources(),
                 TableKind::Data => Shape::published(layout, &ids),
+                TableKind::Pool => Shape::published_pool(layout, lists[index - FIRST_POOL as usize]),
             };
             if shape.columns.len() != n_columns {
                 return Err(SnapshotError::directory("a table's columns are not its components'"));
@@ -286,14 +286,14 @@ impl Directory {
                 None => tables.push(entry),
             }
         }
-        if columns_left > 0 || components_left > 0 || tables.len() < 2 {
+        if columns_left > 0 || components_left > 0 || tables.len() < first_data {
             return Err(SnapshotError::directory("its counts do not add up"));
         }
-        if !all_known && !super::check::components_differ(tables[2..].iter().map(|table| &*table.components)) {
+        if !all_known && !super::check::components_differ(tables[first_data..].iter().map(|table| &*table.components)) {
             return Err(SnapshotError::directory("two of its tables have the same components"));
         }
         // a row is an entity, and an entity has a slot
-        let rows: u64 = tables[2..].iter().map(|table| u64::from(table.rows)).sum();
+        let rows: u64 = tables[first_data..].iter().map(|table| u64::from(table.rows)).sum();
         if rows > u64::from(tables[0].rows) {
             return Err(SnapshotError::directory("it has more rows than slots for entities"));
         }
@@ -301,7 +301,7 @@ impl Directory {
         if moved {
             return Err(SnapshotError::directory("a column came from another table in a generation still to come"));
         }
-        let mut directory = Directory { meta, tables, sorted };
+        let mut directory = Directory { meta, tables, first_data, sorted };
         directory.check_overlaps(Extent { offset: at, bytes: bytes.len() as u64 })?;
         Ok(directory)
     }

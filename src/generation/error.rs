@@ -1,7 +1,7 @@
 //! What can go wrong with a snapshot.
 #![forbid(unsafe_code)]
 
-use crate::layout::{FieldType, LayoutError, did_you_mean};
+use crate::layout::{FieldType, LayoutError, Storage, did_you_mean};
 use crate::region::RegionError;
 
 /// What can go wrong with a snapshot.
@@ -29,6 +29,21 @@ pub enum SnapshotError {
     /// Entities that contradict each other.
     #[error("the generation's entities are damaged: {0}")]
     Entities(String),
+    /// The one value of a component that is a list.
+    #[error(
+        "component `{component}` is a list: an entity has any number of values of it; ask for them with `TableView::lists` \
+         or `Snapshot::list`"
+    )]
+    List {
+        /// The component.
+        component: String,
+    },
+    /// The lists of a component that is none.
+    #[error("component `{component}` is no list; ask for its columns, or declare it with `storage = \"list\"`")]
+    NoList {
+        /// The component.
+        component: String,
+    },
     /// Values of a scratch component, which no generation has.
     #[error("the values of component `{component}` are scratch: they are no part of a generation")]
     Scratch {
@@ -64,6 +79,16 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// Refuses to give the one value of a component that has none in a generation.
+    pub(crate) fn refuse_valueless(name: &str, storage: Storage) -> Result<(), SnapshotError> {
+        let component = || name.to_owned();
+        match storage {
+            Storage::Table | Storage::Toggle => Ok(()),
+            Storage::List => Err(SnapshotError::List { component: component() }),
+            Storage::Scratch | Storage::ScratchList => Err(SnapshotError::Scratch { component: component() }),
+        }
+    }
+
     pub(crate) fn directory(what: &str) -> Self {
         SnapshotError::Directory(what.to_owned())
     }

@@ -20,6 +20,12 @@ pub enum InputError {
         /// The name.
         name: String,
     },
+    /// Inputs have one length, and lists any.
+    #[error("`{name}` is a list, which no input can set; send what a system makes it from")]
+    List {
+        /// The component.
+        name: String,
+    },
     /// More than a mailbox can declare.
     #[error("{found} inputs are declared; a mailbox has at most {INPUTS_MAX}")]
     TooMany {

@@ -57,6 +57,7 @@ pub(super) fn target_of(layout: &Layout, name: &str) -> Result<Target, InputErro
     let no_target = || InputError::NoTarget { name: name.to_owned() };
     let (component, field) = name.split_once('.').map_or((name, None), |(component, field)| (component, Some(field)));
     match (layout.component(component), field) {
+        (Some((_, declared)), _) if declared.storage.is_list() => Err(InputError::List { name: component.to_owned() }),
         (Some((_, declared)), None) if declared.fields.is_empty() => Err(InputError::NoValue { name: name.to_owned() }),
         (Some((id, _)), None) => Ok(Target::Component { id: id as u16, field: 0 }),
         (Some((id, declared)), Some(field)) => {

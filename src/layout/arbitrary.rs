@@ -11,10 +11,12 @@ use crate::limits::{WORLD_BYTES_MAX, WORLD_BYTES_MIN};
 /// Any valid layout with up to six components, five fields each.
 pub(crate) fn layouts() -> impl Strategy<Value = Layout> {
     let components = prop::collection::vec(
-        (name(), fields(0..5), 0..3_u8, any::<bool>()).prop_map(|(name, fields, storage, track_changes)| {
+        (name(), fields(0..5), 0..5_u8, any::<bool>()).prop_map(|(name, fields, storage, track_changes)| {
             let storage = match storage {
                 1 => Storage::Toggle,
                 2 if !fields.is_empty() && !track_changes => Storage::Scratch,
+                3 if !fields.is_empty() && !track_changes => Storage::List,
+                4 if !fields.is_empty() && !track_changes => Storage::ScratchList,
                 _ => Storage::Table,
             };
             ComponentLayout { name, fields, storage, track_changes }

@@ -173,6 +173,8 @@ fn storage_name(storage: Storage) -> &'static str {
         Storage::Table => "\"table\"",
         Storage::Toggle => "\"toggle\"",
         Storage::Scratch => "\"scratch\"",
+        Storage::List => "\"list\"",
+        Storage::ScratchList => "\"scratch_list\"",
     }
 }
 

@@ -56,6 +56,8 @@ const LENGTH_OFFSET: usize = 8;
 const FLAG_TOGGLE: u8 = 1;
 const FLAG_TRACK_CHANGES: u8 = 2;
 const FLAG_SCRATCH: u8 = 4;
+const FLAG_LIST: u8 = 8;
+const LIST_AND_SCRATCH: u8 = FLAG_LIST | FLAG_SCRATCH;
 /// Begins what is hashed, so that a change of the rules changes every hash.
 const HASH_PREFIX: &[u8] = b"hypostyle layout 1";
 
@@ -141,6 +143,8 @@ fn put_component(out: &mut Vec<u8>, component: &ComponentLayout, defaults: bool)
         Storage::Table => 0,
         Storage::Toggle => FLAG_TOGGLE,
         Storage::Scratch => FLAG_SCRATCH,
+        Storage::List => FLAG_LIST,
+        Storage::ScratchList => LIST_AND_SCRATCH,
     };
     out.push(storage | if component.track_changes { FLAG_TRACK_CHANGES } else { 0 });
     put_fields(out, &component.fields, defaults);
@@ -229,14 +233,16 @@ impl<'a> Reader<'a> {
     fn component(&mut self) -> Result<ComponentLayout, LayoutProblem> {
         let name = self.name()?;
         let [flags] = self.array("a component's flags")?;
-        if flags & !(FLAG_TOGGLE | FLAG_TRACK_CHANGES | FLAG_SCRATCH) != 0 {
-            return Err(wrong("a component's flags", flags.into(), "only bits 0 to 2 are known"));
+        if flags & !(FLAG_TOGGLE | FLAG_TRACK_CHANGES | FLAG_SCRATCH | FLAG_LIST) != 0 {
+            return Err(wrong("a component's flags", flags.into(), "only bits 0 to 3 are known"));
         }
-        let storage = match flags & (FLAG_TOGGLE | FLAG_SCRATCH) {
+        let storage = match flags & (FLAG_TOGGLE | FLAG_SCRATCH | FLAG_LIST) {
             0 => Storage::Table,
             FLAG_TOGGLE => Storage::Toggle,
             FLAG_SCRATCH => Storage::Scratch,
-            _ => return Err(wrong("a component's flags", flags.into(), "it is a toggle or scratch, not both")),
+            FLAG_LIST => Storage::List,
+            LIST_AND_SCRATCH => Storage::ScratchList,
+            _ => return Err(wrong("a component's flags", flags.into(), "a toggle is neither scratch nor a list")),
         };
         let fields = self.fields()?;
         Ok(ComponentLayout { name, fields, storage, track_changes: flags & FLAG_TRACK_CHANGES != 0 })

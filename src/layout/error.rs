@@ -181,6 +181,12 @@ pub enum LayoutProblem {
         /// The resource.
         subject: String,
     },
+    /// A list that has nothing to keep, or whose changes are to be kept.
+    #[error("{subject} is a list: it needs fields, those of its elements, and cannot track changes")]
+    List {
+        /// The component.
+        subject: String,
+    },
     /// A scratch component that has nothing to keep, or whose changes are to be kept.
     #[error(
         "{subject} is scratch: it needs fields, and cannot track changes, as what is told of changes is part of the state"

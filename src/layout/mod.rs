@@ -199,6 +199,9 @@ impl FieldLayout {
     }
 }
 
+/// Bytes of what a row holds of a list: the place of its first element and how many there are, u32 each.
+pub(crate) const SPAN_BYTES: usize = 8;
+
 /// The packed defaults of a list of fields.
 fn packed_default(fields: &[FieldLayout]) -> Vec<u8> {
     let mut out = vec![0; fields.iter().map(|f| f.ty.bytes()).sum()];
@@ -222,6 +225,44 @@ pub enum Storage {
     /// As a table component, but its values belong to the run and not to the state: they are in memory once, are never
     /// published, hashed, recorded or sent, and are as new (the fields' defaults) wherever a state is taken up again.
     Scratch,
+    /// A list per entity, of any length: the fields are those of its elements. Having it decides the entity's table.
+    List,
+    /// As a list, but it belongs to the run and not to the state, as what is scratch: in memory once, empty wherever a
+    /// state is taken up again.
+    ScratchList,
+}
+
+impl Storage {
+    /// Whether an entity has a list of values rather than one.
+    #[must_use]
+    pub const fn is_list(self) -> bool {
+        matches!(self, Storage::List | Storage::ScratchList)
+    }
+
+    /// Whether the values are in no generation.
+    #[must_use]
+    pub const fn is_scratch(self) -> bool {
+        matches!(self, Storage::Scratch | Storage::ScratchList)
+    }
+
+    /// Its name in layout files: `table`, `toggle`, `scratch`, `list`, `scratch_list`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Storage::Table => "table",
+            Storage::Toggle => "toggle",
+            Storage::Scratch => "scratch",
+            Storage::List => "list",
+            Storage::ScratchList => "scratch_list",
+        }
+    }
+
+    /// The storage with this name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Storage::Table, Storage::Toggle, Storage::Scratch, Storage::List, Storage::ScratchList];
+        all.into_iter().find(|storage| storage.name() == name)
+    }
 }
 
 /// One component: a named set of fields. No fields: a tag.
@@ -250,10 +291,23 @@ impl ComponentLayout {
         packed_default(&self.fields)
     }
 
-    /// The fields whose values are part of a generation: none of a scratch component, which readers see as a tag.
+    /// The fields that are columns of the rows in a generation, one value each: none of a scratch component, which readers
+    /// see as a tag, and none of a list, of which an entity has any number of values.
     #[must_use]
     pub fn published_fields(&self) -> &[FieldLayout] {
-        if self.storage == Storage::Scratch { &[] } else { &self.fields }
+        if self.storage.is_scratch() || self.storage.is_list() { &[] } else { &self.fields }
+    }
+
+    /// Bytes of what a row holds of it: of a list where its elements are ([`SPAN_BYTES`]), else the packed value.
+    #[must_use]
+    pub(crate) fn row_bytes(&self) -> usize {
+        if self.storage.is_list() { SPAN_BYTES } else { self.packed_bytes() }
+    }
+
+    /// What a row holds of it where nothing is given: of a list that it is empty, else the packed default.
+    #[must_use]
+    pub(crate) fn row_default(&self) -> Vec<u8> {
+        if self.storage.is_list() { vec![0; SPAN_BYTES] } else { self.packed_default() }
     }
 }
 
@@ -347,6 +401,11 @@ impl Layout {
     #[must_use]
     pub fn bytes_max(&self) -> u64 {
         self.bytes_max
+    }
+
+    /// The ids of the components that are lists, ascending.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = u16> + '_ {
+        (0u16..).zip(&self.components).filter(|(_, component)| component.storage.is_list()).map(|(id, _)| id)
     }
 
     /// The id and declaration of a component.

@@ -151,15 +151,11 @@ impl Parser {
                     component.fields = self.fields(value, &component.name, |i| Place::ComponentField(id, i))?;
                 }
                 "storage" => {
-                    component.storage = match string(value, &format!("`storage` of {subject}"))? {
-                        "table" => Storage::Table,
-                        "toggle" => Storage::Toggle,
-                        "scratch" => Storage::Scratch,
-                        other => {
-                            let name = other.to_owned();
-                            return Err(Wrong::new(value.span(), LayoutProblem::UnknownStorage { subject, name }));
-                        }
-                    };
+                    let name = string(value, &format!("`storage` of {subject}"))?;
+                    component.storage = Storage::from_name(name).ok_or_else(|| {
+                        let (subject, name) = (subject.clone(), name.to_owned());
+                        Wrong::new(value.span(), LayoutProblem::UnknownStorage { subject, name })
+                    })?;
                 }
                 "track_changes" => {
                     component.track_changes = value

@@ -11,7 +11,7 @@
 //! and the sizes depend on the layout, the set of components and the capacity, and on nothing else.
 #![forbid(unsafe_code)]
 
-use crate::layout::{Layout, LayoutProblem, Storage};
+use crate::layout::{Layout, LayoutProblem, SPAN_BYTES, Storage};
 use crate::limits::{CHUNK_ROWS, COLUMN_ALIGN};
 
 /// Bytes of one chunk's change stamp.
@@ -30,6 +30,13 @@ pub enum ColumnRole {
         component: usize,
         /// The field's place in the component.
         field: usize,
+    },
+    /// Where the elements of a row's list are: the place of the first one, then how many there are.
+    Span {
+        /// The component's id.
+        component: usize,
+        /// 0: the place; 1: the number.
+        part: usize,
     },
     /// One bit per row: whether it has a toggle component.
     Presence {
@@ -103,6 +110,11 @@ pub fn table_columns(
         for (field, declared) in layout.components[component].published_fields().iter().enumerate() {
             columns.push(items(ColumnRole::Field { component, field }, declared.ty.bytes() as u64)?);
         }
+        if layout.components[component].storage == Storage::List {
+            for part in 0..2 {
+                columns.push(items(ColumnRole::Span { component, part }, SPAN_BYTES as u64 / 2)?);
+            }
+        }
     }
     for &component in components {
         if layout.components[component].storage == Storage::Toggle {
@@ -118,6 +130,11 @@ pub fn table_columns(
         if layout.components[component].storage == Storage::Scratch {
             for (field, declared) in layout.components[component].fields.iter().enumerate() {
                 columns.push(items(ColumnRole::Field { component, field }, declared.ty.bytes() as u64)?);
+            }
+        }
+        if layout.components[component].storage == Storage::ScratchList {
+            for part in 0..2 {
+                columns.push(items(ColumnRole::Span { component, part }, SPAN_BYTES as u64 / 2)?);
             }
         }
     }

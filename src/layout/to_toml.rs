@@ -17,10 +17,8 @@ impl Layout {
         let mut out = format!("name = \"{}\"\nbytes_max = {}\n", self.name, bytes_text(self.bytes_max));
         for component in &self.components {
             let _ = writeln!(out, "\n[components.{}]", component.name);
-            match component.storage {
-                Storage::Table => {}
-                Storage::Toggle => out.push_str("storage = \"toggle\"\n"),
-                Storage::Scratch => out.push_str("storage = \"scratch\"\n"),
+            if component.storage != Storage::Table {
+                let _ = writeln!(out, "storage = \"{}\"", component.storage.name());
             }
             if component.track_changes {
                 out.push_str("track_changes = true\n");

@@ -68,7 +68,10 @@ pub(super) fn check(layout: &Layout) -> Result<(), Misplaced> {
         if component.published_fields().is_empty() && EXPORT_COLUMNS.contains(&component.name.as_str()) {
             return Err((Place::Component(id), LayoutProblem::ExportColumn { subject }.into()));
         }
-        if component.storage == super::Storage::Scratch && (component.track_changes || component.fields.is_empty()) {
+        if component.storage.is_list() && (component.track_changes || component.fields.is_empty()) {
+            return Err((Place::Component(id), LayoutProblem::List { subject }.into()));
+        }
+        if component.storage.is_scratch() && (component.track_changes || component.fields.is_empty()) {
             return Err((Place::Component(id), LayoutProblem::Scratch { subject }.into()));
         }
         check_fields(&component.name, &component.fields).map_err(|(i, p)| (Place::ComponentField(id, i), p))?;

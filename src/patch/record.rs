@@ -30,6 +30,10 @@
 //! | 20 `AccumulateRows`                        | as a set of rows: what is joined to the value that is there |
 //! | 24..28 entities: set, add, remove, despawn | entries, each: handle u64, packed value                    |
 //! | 28 `AccumulateEntities`                    | as a set of entities: what is joined to the value there    |
+//! | 32 `ListRow`, 33 `ListEntity`              | row u32 and 0 u32, or handle u64; then `count` packed elements |
+//!
+//! A list that is longer than a record goes in pieces, one record after the other: of a piece that begins a list bit 0 of
+//! `field` is set, of one that ends it bit 1.
 //!
 //! How the values of an accumulation are joined is no part of the record: the system declares it.
 //!
@@ -38,7 +42,7 @@
 //! This file never sees a table, an entity map or shared memory.
 #![forbid(unsafe_code)]
 
-use crate::layout::Layout;
+use crate::layout::{ComponentLayout, Layout, SPAN_BYTES};
 
 /// Records start and end at multiples of this.
 pub(crate) const RECORD_ALIGN: usize = 8;
@@ -79,12 +83,21 @@ pub(crate) enum Kind {
     RemoveEntities = 26,
     DespawnEntities = 27,
     AccumulateEntities = 28,
+    ListRow = 32,
+    ListEntity = 33,
 }
+
+/// In the header's `field` of a piece of a list: it is the first one.
+pub(crate) const LIST_BEGINS: u8 = 1;
+/// The same: it is the last one.
+pub(crate) const LIST_ENDS: u8 = 2;
+/// Bytes before the elements of a piece.
+pub(crate) const LIST_TARGET_BYTES: usize = 8;
 
 impl Kind {
     #[cfg(test)]
     /// All kinds.
-    pub(crate) const ALL: [Kind; 19] = [
+    pub(crate) const ALL: [Kind; 21] = [
         Kind::Pad,
         Kind::JobBegin,
         Kind::JobEnd,
@@ -104,6 +117,8 @@ impl Kind {
         Kind::RemoveEntities,
         Kind::DespawnEntities,
         Kind::AccumulateEntities,
+        Kind::ListRow,
+        Kind::ListEntity,
     ];
 
     /// The kind with this code, if there is one.
@@ -128,6 +143,8 @@ impl Kind {
             26 => Kind::RemoveEntities,
             27 => Kind::DespawnEntities,
             28 => Kind::AccumulateEntities,
+            32 => Kind::ListRow,
+            33 => Kind::ListEntity,
             _ => return None,
         })
     }
@@ -227,13 +244,21 @@ pub(crate) struct RecordSizes {
     /// Per component: the packed value, then each field.
     sizes: Vec<u32>,
     resources: Vec<u32>,
+    /// Per component: bytes of a list's element; 0: it is no list.
+    elements: Vec<u32>,
 }
 
 impl RecordSizes {
     /// The sizes that a layout declares.
     pub(crate) fn new(layout: &Layout) -> Self {
-        let components = layout.components().iter().map(|c| c.fields.iter().map(|f| f.ty.bytes()));
-        Self::from_parts(components, layout.resources().iter().map(|r| r.packed_bytes()))
+        let components = layout.components().iter().map(|c| {
+            let (list, span) = (c.storage.is_list(), [SPAN_BYTES / 2; 2]);
+            let fields = c.fields.iter().filter(move |_| !list).map(|f| f.ty.bytes());
+            span.into_iter().filter(move |_| list).chain(fields)
+        });
+        let sizes = Self::from_parts(components, layout.resources().iter().map(|r| r.packed_bytes()));
+        let element = |c: &ComponentLayout| if c.storage.is_list() { c.packed_bytes() as u32 } else { 0 };
+        RecordSizes { elements: layout.components().iter().map(element).collect(), ..sizes }
     }
 
     /// Sizes from the field sizes of each component and the packed size of each resource.
@@ -261,6 +286,13 @@ impl RecordSizes {
         let start = *self.starts.get(usize::from(component))? as usize;
         let end = *self.starts.get(usize::from(component) + 1)? as usize;
         self.sizes.get(start..end)?.get(usize::from(field)).map(|bytes| *bytes as usize)
+    }
+
+    /// Bytes of an element of a component that is a list; `None`: it is none.
+    #[inline]
+    pub(crate) fn element(&self, component: u16) -> Option<usize> {
+        let bytes = *self.elements.get(usize::from(component))?;
+        (bytes > 0).then_some(bytes as usize)
     }
 
     /// Bytes of a resource's packed value; `None`: there is no such resource.

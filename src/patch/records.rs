@@ -10,8 +10,8 @@ use crate::component::Entity;
 use crate::limits::COMPONENTS_MAX;
 use crate::patch::error::RecordError;
 use crate::patch::record::{
-    HANDLE_BYTES, HEADER_BYTES, Header, JOB_BEGIN_BYTES, JOB_END_BYTES, Kind, Op, RANGE_BYTES, RECORD_ALIGN, ROW_BYTES,
-    RecordSizes, padded,
+    HANDLE_BYTES, HEADER_BYTES, Header, JOB_BEGIN_BYTES, JOB_END_BYTES, Kind, LIST_BEGINS, LIST_ENDS,
+    LIST_TARGET_BYTES, Op, RANGE_BYTES, RECORD_ALIGN, ROW_BYTES, RecordSizes, padded,
 };
 
 /// The last record of a job.
@@ -71,6 +71,14 @@ pub(crate) enum Body<'a> {
         resource: u16,
         value: &'a [u8],
     },
+    /// A piece of a list that is set: packed elements.
+    List {
+        component: u16,
+        target: ListTarget,
+        begins: bool,
+        ends: bool,
+        elements: &'a [u8],
+    },
     Rows {
         op: Op,
         component: u16,
@@ -83,6 +91,15 @@ pub(crate) enum Body<'a> {
         field: u8,
         entries: Entries<'a, HANDLE_BYTES>,
     },
+}
+
+/// Whose list is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListTarget {
+    /// A row of the job's table.
+    Row(u32),
+    /// Any entity.
+    Entity(Entity),
 }
 
 /// The entries of a run: a target of `T` bytes and a packed value each, interleaved and unaligned.
@@ -323,6 +340,7 @@ impl<'a> Checked<'a> {
             Kind::Spawn => Body::Spawn(self.spawn()?),
             Kind::SetResource => Body::SetResource { resource: component, value: self.resource()? },
             Kind::Reduce => Body::Reduce { resource: component, value: self.resource()? },
+            Kind::ListRow | Kind::ListEntity => self.list(kind)?,
             Kind::SetRows => self.rows(Op::Set, self.value_bytes()?)?,
             Kind::AddRows => self.rows(Op::Add, self.whole_bytes()?)?,
             Kind::RemoveRows => self.rows(Op::Remove, self.whole_bytes().map(|_| 0)?)?,
@@ -342,6 +360,22 @@ impl<'a> Checked<'a> {
         let bytes = self.sizes.resource(resource).ok_or(RecordError::Resource { at: self.at, resource })?;
         self.plain(resource, 0, padded(HEADER_BYTES + bytes))?;
         Ok(&self.payload[..bytes])
+    }
+
+    fn list(&self, kind: Kind) -> Result<Body<'a>, RecordError> {
+        let Header { field, component, .. } = self.header;
+        let element =
+            self.sizes.element(component).ok_or(RecordError::Component { at: self.at, component, field: 0 })?;
+        if field > LIST_BEGINS | LIST_ENDS {
+            return Err(self.bad_header());
+        }
+        let used = LIST_TARGET_BYTES + self.length(LIST_TARGET_BYTES, element)?;
+        let target = match kind {
+            Kind::ListRow => ListTarget::Row(self.word(0)),
+            _ => ListTarget::Entity(Entity::from_bits(u64::from(self.word(0)) | u64::from(self.word(1)) << 32)),
+        };
+        let (begins, ends) = (field & LIST_BEGINS != 0, field & LIST_ENDS != 0);
+        Ok(Body::List { component, target, begins, ends, elements: &self.payload[LIST_TARGET_BYTES..used] })
     }
 
     fn rows(&self, op: Op, value_bytes: usize) -> Result<Body<'a>, RecordError> {

@@ -13,7 +13,11 @@
 use crate::component::Entity;
 use crate::limits::{COMPONENTS_MAX, FAILURE_BYTES_MAX, PATCH_SPILL_BYTES, RECORD_BYTES_MIN};
 use crate::patch::error::PatchError;
-use crate::patch::record::{HANDLE_BYTES, HEADER_BYTES, Header, Kind, Op, RECORD_ALIGN, ROW_BYTES, padded};
+use crate::patch::record::{
+    HANDLE_BYTES, HEADER_BYTES, Header, Kind, LIST_BEGINS, LIST_ENDS, LIST_TARGET_BYTES, Op, RECORD_ALIGN, ROW_BYTES,
+    padded,
+};
+use crate::patch::records::ListTarget;
 
 /// Sends the whole records in the buffer and takes them out of it. It may wait for room.
 pub(crate) type Spill<'a> = dyn FnMut(&mut Vec<u8>) -> Result<(), PatchError> + 'a;
@@ -163,6 +167,42 @@ impl<'a> PatchWriter<'a> {
         self.cursor = end;
         self.spawned += 1;
         entity
+    }
+
+    /// Records that the list of a row or an entity becomes `count` elements of `element_bytes` each: `write` fills in the
+    /// packed ones from an index on. A list that is longer than a record goes in pieces.
+    pub(crate) fn list(
+        &mut self,
+        target: ListTarget,
+        component: u16,
+        (count, element_bytes): (usize, usize),
+        mut write: impl FnMut(usize, &mut [u8]),
+    ) {
+        let room = self.record_bytes_max.min(PATCH_SPILL_BYTES) - HEADER_BYTES - LIST_TARGET_BYTES;
+        let most = match room / element_bytes {
+            0 => (self.record_bytes_max - HEADER_BYTES - LIST_TARGET_BYTES) / element_bytes,
+            most => most,
+        };
+        // an element that no record takes is refused by the first
+        let most = most.max(1);
+        let mut first = 0;
+        loop {
+            let n = most.min(count - first);
+            let begins = if first == 0 { LIST_BEGINS } else { 0 };
+            let ends = if first + n == count { LIST_ENDS } else { 0 };
+            let bytes = LIST_TARGET_BYTES + n * element_bytes;
+            let (kind, word) = match target {
+                ListTarget::Row(row) => (Kind::ListRow, u64::from(row)),
+                ListTarget::Entity(entity) => (Kind::ListEntity, entity.to_bits()),
+            };
+            let Some(payload) = self.record_of_field(kind, component, begins | ends, n as u32, bytes) else { return };
+            payload[..LIST_TARGET_BYTES].copy_from_slice(&word.to_le_bytes());
+            write(first, &mut payload[LIST_TARGET_BYTES..]);
+            first += n;
+            if first == count {
+                return;
+            }
+        }
     }
 
     /// Records a new value of a resource.
@@ -409,7 +449,11 @@ impl<'a> PatchWriter<'a> {
         self.limit = 0;
         let header = Header { bytes: bytes as u32, kind: kind as u8, field, component, count, sequence: self.sequence };
         let record = &mut self.buffer[start..][..bytes];
-        record.fill(0);
+        // whoever asks for a list fills it
+        if !matches!(kind, Kind::ListRow | Kind::ListEntity) {
+            record.fill(0);
+        }
+        record[HEADER_BYTES + payload_bytes..].fill(0);
         record[..HEADER_BYTES].copy_from_slice(&header.encode());
         self.cursor += bytes;
         self.sequence = self.sequence.wrapping_add(1);

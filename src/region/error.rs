@@ -62,6 +62,16 @@ pub enum RegionError {
         /// The most there can be.
         limit: u64,
     },
+    /// The elements of a list have no room.
+    #[error("the list `{component}` cannot have {elements} elements: {source}")]
+    List {
+        /// The component.
+        component: String,
+        /// How many elements there would be.
+        elements: u64,
+        /// Why.
+        source: Box<RegionError>,
+    },
     /// The data would outgrow the region's limit.
     #[error(
         "the region is full: {requested} bytes are needed, {available} are left of {bytes_max}; give the world a \

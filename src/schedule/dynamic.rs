@@ -128,7 +128,7 @@ where
     ) -> Result<(), KernelError> {
         let registry: &'a Registry = job.registry;
         let mut columns = Vec::with_capacity(job.compiled.own.columns.len());
-        for access in &job.compiled.own.columns {
+        for access in job.compiled.own_columns() {
             let taken = if access.write {
                 fetch.columns.write_bytes().map(|(ty, bytes)| (ty, ColumnBytes::Write(bytes)))
             } else {
@@ -366,7 +366,7 @@ impl<'a> Job<'_, 'a, '_> {
     /// # Errors
     /// As [`Job::set_named`].
     pub fn add_named(&mut self, component: &str, targets: Targets<'_>, values: &[u8]) -> Result<(), JobError> {
-        let component = self.component(component)?;
+        let component = self.valued(component)?;
         let bytes = declared(self.job.registry, component).packed_bytes();
         self.patch(Op::Add, (component, 0), targets, bytes, values)
     }
@@ -401,7 +401,7 @@ impl<'a> Job<'_, 'a, '_> {
     /// An unknown name, values of another length.
     pub fn spawn_named(&mut self, components: &[&str], count: usize, values: &[u8]) -> Result<Vec<Entity>, JobError> {
         let ids: Vec<u16> = components.iter().map(|name| self.component(name)).collect::<Result<_, _>>()?;
-        let bytes = ids.iter().map(|id| declared(self.job.registry, *id).packed_bytes()).sum();
+        let bytes = ids.iter().map(|id| declared(self.job.registry, *id).row_bytes()).sum();
         let values = Values::new(values, count, bytes)?;
         let spawn = |index| self.job.writer.spawn(&ids, bytes, |out| out.copy_from_slice(values.get(index)));
         Ok((0..count).map(spawn).collect())
@@ -455,8 +455,17 @@ impl<'a> Job<'_, 'a, '_> {
             let (component, field, ty) = find_field(self.job.registry, name)?;
             return Ok((component, field + 1, ty.bytes()));
         }
-        let component = self.job.registry.component_named(name)?;
+        let component = self.valued(name)?;
         Ok((component, 0, declared(self.job.registry, component).packed_bytes()))
+    }
+
+    /// A component of which an entity has one value.
+    fn valued(&self, name: &str) -> Result<u16, JobError> {
+        let id = self.component(name)?;
+        if declared(self.job.registry, id).storage.is_list() {
+            return Err(crate::WorldError::list(name).into());
+        }
+        Ok(id)
     }
 
     fn component(&self, name: &str) -> Result<u16, JobError> {

@@ -39,6 +39,27 @@ pub enum JobError {
         /// The resource.
         resource: String,
     },
+    /// Elements that do not fit their lists.
+    #[error(
+        "lists of `{component}` for {targets} targets were given {count} lengths and {got} bytes of elements: there is a \
+         length for each target, and as many packed elements as they come to"
+    )]
+    ListLengths {
+        /// The component.
+        component: String,
+        /// Targets.
+        targets: usize,
+        /// Lengths given.
+        count: usize,
+        /// Bytes given.
+        got: usize,
+    },
+    /// Lists that the system did not declare.
+    #[error("the system does not declare that it reads lists of `{component}`; add `.reads_lists::<...>()` to it")]
+    UndeclaredList {
+        /// The component.
+        component: String,
+    },
     /// A resource that the system does not reduce its rows to.
     #[error(
         "the system does not declare that it reduces its rows to resource `{resource}`; add `.reduces_named(...)` to it"

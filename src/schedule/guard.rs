@@ -145,7 +145,11 @@ fn check_bounds(
 
 fn check_finite(registry: &Registry, component: &str) -> Result<(), KernelError> {
     let id = registry.component_named(component)?;
-    let fields = &registry.layout.components()[usize::from(id)].fields;
+    let declared = &registry.layout.components()[usize::from(id)];
+    if declared.storage.is_list() {
+        return Err(crate::WorldError::list(component).into());
+    }
+    let fields = &declared.fields;
     if fields.iter().any(|field| matches!(field.ty.scalar, ScalarType::F32 | ScalarType::F64)) {
         return Ok(());
     }

@@ -15,11 +15,11 @@ use crate::random::{Random, RandomKey};
 use crate::reduce::{Reduce, Reduced};
 use crate::space::CellStarts;
 use crate::world::access::bundle::{Bundle, RegistryRef};
-use crate::{Component, Entity, Resource};
+use crate::{Component, Entity, Resource, WorldError};
 
 use super::error::JobError;
 use super::kept_starts::KeptStarts;
-use super::neighbours::EntityMap;
+use super::neighbours::{EntityMap, ListSet};
 use super::system::Compiled;
 
 /// Which type is which component of one registry: the last few looked up.
@@ -94,6 +94,8 @@ pub struct Job<'a, 'w> {
     pub(crate) revoke: &'a Cell<bool>,
     pub(crate) cache: &'a mut IdCache,
     pub(crate) starts: &'a mut KeptStarts,
+    /// The lists of its rows.
+    pub(crate) lists: ListSet<'a>,
     /// The columns that views show.
     pub(crate) frozen: &'a [RawColumn],
     /// Of the batch's program.
@@ -257,6 +259,16 @@ impl<'a> Job<'a, '_> {
         }
     }
 
+    /// The id of a component of which an entity has one value.
+    #[inline]
+    pub(super) fn valued<C: Component>(&mut self) -> Option<u16> {
+        if C::STORAGE.is_list() {
+            self.error.get_or_insert_with(|| WorldError::list(C::NAME).to_string());
+            return None;
+        }
+        self.id::<C>()
+    }
+
     fn look_up<C: Component>(&mut self) -> Option<u16> {
         let id = self.known::<C>()?;
         self.last = Some((TypeId::of::<C>(), id));
@@ -293,7 +305,7 @@ impl<'a> Job<'a, '_> {
     #[inline]
     pub fn set_row<C: Component>(&mut self, row: usize, value: C) {
         let row = self.row(row);
-        if let Some(id) = self.id::<C>() {
+        if let Some(id) = self.valued::<C>() {
             self.writer.row(Op::Set, id, 0, row, C::PACKED_BYTES, |out| value.pack(out));
         }
     }
@@ -302,7 +314,7 @@ impl<'a> Job<'a, '_> {
     #[inline]
     pub fn add_row<C: Component>(&mut self, row: usize, value: C) {
         let row = self.row(row);
-        if let Some(id) = self.id::<C>() {
+        if let Some(id) = self.valued::<C>() {
             self.writer.row(Op::Add, id, 0, row, C::PACKED_BYTES, |out| value.pack(out));
         }
     }
@@ -326,7 +338,7 @@ impl<'a> Job<'a, '_> {
     /// Sets a component of any entity.
     #[inline]
     pub fn set<C: Component>(&mut self, entity: Entity, value: C) {
-        if let Some(id) = self.id::<C>() {
+        if let Some(id) = self.valued::<C>() {
             self.writer.entity(Op::Set, id, 0, entity, C::PACKED_BYTES, |out| value.pack(out));
         }
     }
@@ -334,7 +346,7 @@ impl<'a> Job<'a, '_> {
     /// Adds a component to any entity; if the entity has it, sets it.
     #[inline]
     pub fn add<C: Component>(&mut self, entity: Entity, value: C) {
-        if let Some(id) = self.id::<C>() {
+        if let Some(id) = self.valued::<C>() {
             self.writer.entity(Op::Add, id, 0, entity, C::PACKED_BYTES, |out| value.pack(out));
         }
     }

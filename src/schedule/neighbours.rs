@@ -85,6 +85,40 @@ impl<'a> NeighbourSet<'a> {
     }
 }
 
+/// The elements of a list that a system looks at: a range of the set's columns.
+#[derive(Clone, Debug)]
+pub(crate) struct ListElements {
+    pub component: u32,
+    pub elements: u32,
+    pub columns: Range<u32>,
+}
+
+/// The lists of a job's rows.
+///
+/// Invariant: every address names `elements` elements, or one word for each of the job's rows in the call, that stay mapped
+/// and frozen for `'a`; `new` is null in every column.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListSet<'a> {
+    pub lists: &'a [ListElements],
+    pub columns: &'a [RawColumn],
+    /// Two columns for each list: places and lengths.
+    pub spans: &'a [RawColumn],
+}
+
+impl<'a> ListSet<'a> {
+    /// The elements of a component's lists, how many there are, and the places and lengths of the rows' lists; none where the
+    /// system does not look at it.
+    pub(crate) fn get(&self, component: u16) -> Option<(ColumnCursor<'a>, usize, (&'a [u32], &'a [u32]))> {
+        let index = self.lists.iter().position(|list| list.component == u32::from(component))?;
+        let list = &self.lists[index];
+        // SAFETY: frozen columns that are only read (the set's invariant).
+        let elements = unsafe { ColumnCursor::new(&self.columns[places(&list.columns)], &[]) };
+        // SAFETY: as above.
+        let mut spans = unsafe { ColumnCursor::new(&self.spans[2 * index..2 * index + 2], &[]) };
+        Some((elements, list.elements as usize, (spans.read(), spans.read())))
+    }
+}
+
 /// A range of places as places.
 fn places(range: &Range<u32>) -> Range<usize> {
     range.start as usize..range.end as usize

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use crate::Component;
-use crate::layout::Storage;
 use crate::table::Registry;
 
 use super::error::KernelError;
@@ -11,7 +10,7 @@ use super::system::System;
 /// Whether a component is scratch.
 fn is_scratch(registry: &Registry, id: u16) -> Result<(), KernelError> {
     let declared = &registry.layout.components()[usize::from(id)];
-    if declared.storage == Storage::Scratch {
+    if declared.storage.is_scratch() {
         return Ok(());
     }
     Err(format!("component `{}` is state, which needs no rebuilding; only `storage = \"scratch\"` does", declared.name)

@@ -22,7 +22,7 @@ use crate::world::access::query::{Fetch, bit_runs};
 use super::error::text_of;
 use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
-use super::neighbours::{EntityMap, NeighbourSet};
+use super::neighbours::{EntityMap, ListSet, NeighbourSet};
 use super::program::task::{Found, Task, TaskColumn, Used};
 use super::program::{Entry, Head, JobEntry, TaskHead, Words};
 use super::system::{Compiled, System};
@@ -235,12 +235,16 @@ impl SystemRunner {
             masks: &task.view_masks,
             words: &task.view_words,
         };
+        let lists = (&task.lists[this.lists.clone()], &task.list_columns[..]);
         let kernel = &self.systems[this.system as usize].kernel;
         let compiled = &self.compiled[this.system as usize];
         let payload = Words::at(around.program, this.payload.0 as u64)?.bytes(this.payload.1)?;
         let present = &present[this.present.clone()];
         let mut error = None;
-        let mut call = |raw: &[RawColumn], states: &[Cell<RowState>], rows: OwnRows<'_>, entities: &[Entity]| {
+        let mut call = |all: &[RawColumn], states: &[Cell<RowState>], rows: OwnRows<'_>, entities: &[Entity]| {
+            // those of lists come last, and are only read
+            let (raw, spans) = all.split_at(all.len() - 2 * lists.0.len());
+            let states = &states[..raw.len()];
             let mut job = Job {
                 frame: info,
                 index: around.job,
@@ -256,6 +260,7 @@ impl SystemRunner {
                 revoke,
                 cache,
                 starts,
+                lists: ListSet { lists: lists.0, columns: lists.1, spans },
                 frozen: views.columns,
                 serial: around.serial,
                 reduced,

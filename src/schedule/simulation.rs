@@ -412,6 +412,7 @@ fn expected(system: &Compiled) -> Writes {
         sets,
         adds: access.adds.clone(),
         spawns: access.spawns.clone(),
+        lists: access.lists.clone(),
         moves_rows: access.despawns || !access.adds.is_empty() || !access.removes.is_empty() || system.sort.is_some(),
     }
 }

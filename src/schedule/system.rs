@@ -187,6 +187,7 @@ pub struct System {
     pub(super) in_loop: Option<String>,
     /// Whether it runs where scratch components are as new.
     pub(super) rebuilds: bool,
+    pub(super) lists: super::lists::Declared,
     checks: Vec<Check>,
 }
 
@@ -233,6 +234,7 @@ impl System {
             conditions: Vec::new(),
             in_loop: None,
             rebuilds: false,
+            lists: super::lists::Declared::default(),
             checks: Vec::new(),
         }
     }
@@ -611,6 +613,8 @@ pub(crate) struct Compiled {
     /// Components it changes, dense or by patches, sorted.
     pub writes: Vec<u16>,
     pub reads_resources: Vec<u16>,
+    /// Components whose lists of its own rows it looks at, in the order in which their columns follow those of the query.
+    pub reads_lists: Vec<u16>,
     /// What must hold for it to run.
     pub conditions: Vec<Condition>,
     /// Whether it runs whatever they say where scratch components are as new.
@@ -633,6 +637,11 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
+    /// The columns of its query, without those of its lists.
+    pub(super) fn own_columns(&self) -> &[crate::world::access::query::ColumnAccess] {
+        &self.own.columns[..self.own.columns.len() - 2 * self.reads_lists.len()]
+    }
+
     /// How the system's rows are reduced to a resource, if they are.
     pub(crate) fn reduction(&self, resource: u16) -> Option<&Reduction> {
         self.reductions.iter().find(|reduction| reduction.resource == resource)
@@ -734,6 +743,7 @@ impl System {
         let types = RegistryRef(registry);
         let mut own = QueryPlan::default();
         self.own.describe(&types, &mut own)?;
+        let reads_lists = self.lists.reads(&types, &mut own)?;
         own.check(&types)?;
         let others = match &self.others {
             None => None,
@@ -780,6 +790,8 @@ impl System {
             access.reduces.push(resource);
         }
         accumulate::compile(&self.accumulates, registry, &mut access)?;
+        access.lists = self.lists.sets(&types)?;
+        super::lists::refuse_values(&access, registry)?;
         let mut reads_resources: Vec<u16> =
             self.reads_resources.iter().map(|resource| resource.find(registry)).collect::<Result<_, _>>()?;
         let conditions: Vec<Condition> =
@@ -795,7 +807,7 @@ impl System {
         }
         let mut writes: Vec<u16> =
             own.columns.iter().filter(|column| column.write).map(|column| column.component).collect();
-        writes.extend(access.sets.iter().chain(&access.adds).chain(&access.removes));
+        writes.extend(access.sets.iter().chain(&access.adds).chain(&access.removes).chain(&access.lists));
         writes.extend(access.accumulates.iter().map(|accumulation| accumulation.component));
         for list in [
             &mut reads,
@@ -828,6 +840,7 @@ impl System {
             reads,
             writes,
             reads_resources,
+            reads_lists,
             conditions,
             rebuilds: self.rebuilds,
             looks_at_resources,

@@ -2,7 +2,8 @@
 //! slots, the resources. Where rows, tables and extents lie does not matter.
 #![forbid(unsafe_code)]
 
-use crate::table::{FIRST_DATA, Location};
+use crate::layout::Storage;
+use crate::table::Location;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::reader::Snapshot;
@@ -33,11 +34,15 @@ impl Snapshot<'_> {
             match Location::from_bits(*bits) {
                 None => packed.extend_from_slice(b"free"),
                 Some(at) => {
-                    let index = (at.table as usize).wrapping_sub(FIRST_DATA as usize);
+                    let index = (at.table as usize).wrapping_sub(self.first_data());
                     let Some(table) = tables.get(index) else { continue };
                     for component in &ids[index] {
                         let start = packed.len();
                         packed.extend_from_slice(&component.to_le_bytes());
+                        if layout.components()[usize::from(*component)].storage == Storage::List {
+                            table.pack_list(*component, at.row as usize, &mut packed);
+                            continue;
+                        }
                         packed.resize(start + 2 + sizes[usize::from(*component)], 0);
                         if !table.pack_row(*component, at.row as usize, &mut packed[start + 2..]) {
                             packed.truncate(start);

@@ -3,12 +3,14 @@
 //! Architecture invariant: nothing here imports the commit; the two meet at words in the region's control page.
 
 mod hash;
+mod lists;
 mod owned;
 mod raw;
 mod reader;
 mod table;
 mod world_reader;
 
+pub use lists::RawLists;
 pub use owned::{OwnedSnapshot, SharedReader};
 pub use raw::{ColumnRole, RawColumn};
 pub use reader::{Pinned, Reader, Snapshot, WorkerInfo, WorkerState};

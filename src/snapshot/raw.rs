@@ -52,7 +52,9 @@ impl<'s> RawColumn<'s> {
             ColumnKind::Field { component, field } => ColumnRole::Field { component, field },
             ColumnKind::Presence { component } => ColumnRole::Presence { component },
             ColumnKind::Resources => ColumnRole::Resources,
-            ColumnKind::Changed { .. } | ColumnKind::Location | ColumnKind::Generation => return None,
+            ColumnKind::Changed { .. } | ColumnKind::Location | ColumnKind::Generation | ColumnKind::Span { .. } => {
+                return None;
+            }
         };
         let (bytes, stamps) = snapshot.column_parts(table, column);
         Some(RawColumn { role, item: column.item, rows: table.rows as usize, bytes, stamps, moved: column.moved })

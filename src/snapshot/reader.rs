@@ -5,7 +5,7 @@
 //! writes nothing but its lease and takes no lock.
 #![expect(unsafe_code, reason = "bytes of a pinned generation become slices here")]
 
-use crate::table::{ENTITIES, FIRST_DATA, Location, RESOURCES, Registry};
+use crate::table::{ENTITIES, Location, RESOURCES, Registry, TableKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -484,13 +484,30 @@ impl<'r> Snapshot<'r> {
 
     /// The tables of entities.
     pub fn tables(&self) -> impl Iterator<Item = TableView<'_>> {
-        (FIRST_DATA as usize..self.directory.tables.len()).map(|index| self.table(index))
+        (self.directory.first_data..self.directory.tables.len()).map(|index| self.table(index))
     }
 
     /// The columns in which something changed after a generation, table by table: [`TableView::changed_since`] of each.
     /// Tables and rows that are gone are told by the tables and their row counts.
     pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = ChangedColumn<'_>> {
         self.tables().enumerate().flat_map(move |(index, table)| table.changed_columns(index, generation))
+    }
+
+    /// The lists, and how many elements each one's pool has.
+    fn pools(&self) -> impl Iterator<Item = (u16, u32)> + '_ {
+        let pools = self.directory.tables.iter().filter(|table| table.kind == TableKind::Pool);
+        pools.map(|table| (table.components[0], table.rows))
+    }
+
+    /// Where the tables of entities begin among all tables.
+    pub(super) fn first_data(&self) -> usize {
+        self.directory.first_data
+    }
+
+    /// The pool of a list's elements: none of a scratch list, or of what is no list.
+    pub(super) fn pool(&self, component: u16) -> Option<&'r TableEntry> {
+        let mut pools = self.directory.tables.iter().filter(|table| table.kind == TableKind::Pool);
+        pools.find(|table| *table.components == [component] && !table.columns.is_empty())
     }
 
     fn table(&self, index: usize) -> TableView<'_> {
@@ -532,7 +549,7 @@ impl<'r> Snapshot<'r> {
     /// [`SnapshotError::Entities`]: what contradicts what.
     pub fn check(&self) -> Result<(), SnapshotError> {
         let meta = self.directory.meta;
-        let mut check = Check::new(meta.generation, meta.frame)?;
+        let mut check = Check::new(meta.generation, meta.frame, self.pools())?;
         for (index, table) in self.directory.tables.iter().enumerate() {
             for column in &table.columns {
                 let (rows, stamps) = self.column_parts(table, column);
@@ -588,7 +605,7 @@ impl<'r> Snapshot<'r> {
         }
         let at = Location::from_bits(self.locations()[slot])?;
         let table = self.directory.tables.get(at.table as usize)?;
-        let index = (at.table as usize).checked_sub(FIRST_DATA as usize)?;
+        let index = (at.table as usize).checked_sub(self.directory.first_data)?;
         (at.row < table.rows).then_some((index, at.row as usize))
     }
 
@@ -598,11 +615,9 @@ impl<'r> Snapshot<'r> {
     /// An unknown component, a dead entity, an entity without the component.
     pub fn get<C: Component>(&self, entity: Entity) -> Result<C, WorldError> {
         let component = self.registry().component::<C>()?;
-        if C::STORAGE == crate::layout::Storage::Scratch {
-            return Err(SnapshotError::Scratch { component: C::NAME.to_owned() }.into());
-        }
+        SnapshotError::refuse_valueless(C::NAME, C::STORAGE)?;
         let (table, row) = self.locate(entity).ok_or(WorldError::Stale { entity })?;
-        let table = self.table(table + FIRST_DATA as usize);
+        let table = self.table(table + self.directory.first_data);
         let mut packed = vec![0; C::PACKED_BYTES];
         if !table.pack_row(component, row, &mut packed) {
             return Err(WorldError::Absent { entity, component: C::NAME.to_owned() });

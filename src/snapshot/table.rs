@@ -4,9 +4,11 @@
 use crate::column::ColumnCursor;
 use crate::component::{Component, Entity};
 use crate::layout::{FieldType, Storage};
+use crate::lists::Lists;
 use crate::table::{ColumnKind, Item, Presence};
 use crate::value::ColumnItem;
 
+use super::lists::RawLists;
 use super::raw::RawColumn;
 use super::reader::Snapshot;
 use crate::generation::SnapshotError;
@@ -105,6 +107,8 @@ impl<'s> TableView<'s> {
                 let component = &components[usize::from(component)];
                 format!("{}.{}", component.name, component.fields[usize::from(field)].name)
             }
+            ColumnKind::Span { component, part: 0 } => format!("{} (places)", components[usize::from(component)].name),
+            ColumnKind::Span { component, .. } => format!("{} (lengths)", components[usize::from(component)].name),
             ColumnKind::Presence { component } => format!("{} (presence)", components[usize::from(component)].name),
             ColumnKind::Changed { component, .. } => format!("{} (changed)", components[usize::from(component)].name),
             ColumnKind::Handle => ENTITY_COLUMN.to_owned(),
@@ -201,7 +205,7 @@ impl<'s> TableView<'s> {
             let component = id as u16;
             let has = self.entry.components.binary_search(&component).is_ok();
             has.then_some(match declared.storage {
-                Storage::Table | Storage::Scratch => ColumnKind::Handle,
+                Storage::Table | Storage::Scratch | Storage::List | Storage::ScratchList => ColumnKind::Handle,
                 Storage::Toggle => ColumnKind::Presence { component },
             })
         } else {
@@ -274,7 +278,7 @@ impl<'s> TableView<'s> {
             return Presence::None;
         }
         match (storage, self.find(ColumnKind::Presence { component })) {
-            (Storage::Table | Storage::Scratch, _) => Presence::All,
+            (Storage::Table | Storage::Scratch | Storage::List | Storage::ScratchList, _) => Presence::All,
             (Storage::Toggle, Some(column)) => Presence::Bits(bytemuck::cast_slice(self.rows_of(column))),
             (Storage::Toggle, None) => Presence::None,
         }
@@ -289,9 +293,7 @@ impl<'s> TableView<'s> {
             let known = self.snapshot.layout().components().iter().map(|c| c.name.as_str()).collect::<Vec<_>>();
             return Err(SnapshotError::UnknownColumn { name: C::NAME.to_owned(), known: known.join(", ") });
         };
-        if C::STORAGE == Storage::Scratch {
-            return Err(SnapshotError::Scratch { component: C::NAME.to_owned() });
-        }
+        SnapshotError::refuse_valueless(C::NAME, C::STORAGE)?;
         if self.entry.components.binary_search(&component).is_err() {
             return Ok(None);
         }
@@ -304,6 +306,111 @@ impl<'s> TableView<'s> {
             })
             .collect();
         Ok(Some(C::columns(&mut ColumnCursor::of_bytes(&columns, self.rows()))))
+    }
+
+    /// The lists of a component, typed; `None` where the table lacks it.
+    ///
+    /// # Errors
+    /// A type that the layout does not have, or that is no list; a scratch list; spans that leave the elements, as only a damaged
+    /// region has them.
+    pub fn lists<C: Component>(&self) -> Result<Option<Lists<'s, C>>, SnapshotError> {
+        if !C::STORAGE.is_list() {
+            return Err(SnapshotError::NoList { component: C::NAME.to_owned() });
+        }
+        let Ok(component) = self.snapshot.registry().component::<C>() else {
+            let known = self.snapshot.layout().components().iter().map(|c| c.name.as_str()).collect::<Vec<_>>();
+            return Err(SnapshotError::UnknownColumn { name: C::NAME.to_owned(), known: known.join(", ") });
+        };
+        let Some(raw) = self.raw_lists(component)? else { return Ok(None) };
+        let columns = C::columns(&mut ColumnCursor::of_bytes(&raw.columns, raw.elements));
+        Ok(Some(Lists::new(columns, (raw.starts, raw.lengths), raw.elements)))
+    }
+
+    /// The lists of a component by name, as the memory that they are in; `None` where the table lacks it.
+    ///
+    /// ```
+    /// use hypostyle::{Component, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// #[component(storage = "list")]
+    /// struct Near { entity: u32 }
+    /// let mut world = World::builder().component::<Near>().build()?;
+    /// let body = world.spawn(())?;
+    /// world.set_list(body, &[Near { entity: 7 }, Near { entity: 9 }])?;
+    /// world.publish()?;
+    /// let mut reader = world.reader()?;
+    /// let snapshot = reader.pin()?;
+    /// let table = snapshot.tables().find(|table| table.components().next() == Some("near")).expect("a body");
+    /// let near = table.lists_named("near")?.expect("it has a list");
+    /// assert_eq!((near.starts(), near.lengths()), (&[0][..], &[2][..]));
+    /// assert_eq!(near.column::<u32>("entity")?, [7, 9]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`TableView::lists`].
+    pub fn lists_named(&self, component: &str) -> Result<Option<RawLists<'s>>, SnapshotError> {
+        let layout = self.snapshot.layout();
+        let Some((id, declared)) = layout.component(component) else {
+            let known = layout.components().iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(SnapshotError::UnknownColumn { name: component.to_owned(), known });
+        };
+        if !declared.storage.is_list() {
+            return Err(SnapshotError::NoList { component: component.to_owned() });
+        }
+        self.raw_lists(id as u16)
+    }
+
+    fn raw_lists(&self, component: u16) -> Result<Option<RawLists<'s>>, SnapshotError> {
+        let declared = &self.snapshot.layout().components()[usize::from(component)];
+        if declared.storage.is_scratch() {
+            return Err(SnapshotError::Scratch { component: declared.name.clone() });
+        }
+        let (Some((starts, lengths)), Some(pool)) = (self.spans(component), self.snapshot.pool(component)) else {
+            return Ok(None);
+        };
+        let elements = pool.rows as usize;
+        let inside = |(start, length): (&u32, &u32)| *start as usize + *length as usize <= elements;
+        if !starts.iter().zip(lengths).all(inside) {
+            return Err(SnapshotError::Entities(format!("lists of `{}` leave their elements", declared.name)));
+        }
+        let columns = pool.columns.iter().zip(&declared.fields);
+        let columns = columns.map(|(column, field)| (field.ty, self.snapshot.column_parts(pool, column).0)).collect();
+        Ok(Some(RawLists { declared, starts, lengths, columns, elements }))
+    }
+
+    /// Appends how many elements a row's list has, and their packed values.
+    pub(crate) fn pack_list(&self, component: u16, row: usize, out: &mut Vec<u8>) {
+        let range = self.span(component, row).unwrap_or(0..0);
+        out.extend_from_slice(&(range.len() as u32).to_le_bytes());
+        let Some(pool) = self.snapshot.pool(component) else { return };
+        let columns: Vec<(&[u8], usize)> = pool
+            .columns
+            .iter()
+            .map(|column| (self.snapshot.column_parts(pool, column).0, column.item.row_bytes() as usize))
+            .collect();
+        for element in range {
+            for (column, bytes) in &columns {
+                out.extend_from_slice(&column[element * bytes..(element + 1) * bytes]);
+            }
+        }
+    }
+
+    /// Where a row's list is among the elements of its component; none where the row is none or lacks the component, or
+    /// where the region says what cannot be.
+    fn span(&self, component: u16, row: usize) -> Option<std::ops::Range<usize>> {
+        let (starts, lengths) = self.spans(component)?;
+        let start = *starts.get(row)? as usize;
+        let end = start + *lengths.get(row)? as usize;
+        (end <= self.snapshot.pool(component)?.rows as usize).then_some(start..end)
+    }
+
+    /// The places and the lengths of the rows' lists.
+    fn spans(&self, component: u16) -> Option<(&'s [u32], &'s [u32])> {
+        let part = |part| {
+            let column = self.find(ColumnKind::Span { component, part })?;
+            Some(bytemuck::cast_slice(self.rows_of(column)))
+        };
+        Some((part(0)?, part(1)?))
     }
 
     /// Writes the packed value of a row's component; false where the row lacks it.

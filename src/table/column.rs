@@ -20,6 +20,13 @@ pub(crate) enum ColumnKind {
         /// Field index.
         field: u8,
     },
+    /// Where the elements of each row's list are in the pool of the component (u32).
+    Span {
+        /// Component id.
+        component: u16,
+        /// 0: the place of the first one, 1: how many there are.
+        part: u8,
+    },
     /// One presence bit per row of a toggle component.
     Presence {
         /// Component id.

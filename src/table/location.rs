@@ -5,8 +5,9 @@
 pub(crate) const ENTITIES: u32 = 0;
 /// The resources' place among the tables.
 pub(crate) const RESOURCES: u32 = 1;
-/// The first table of entities.
-pub(crate) const FIRST_DATA: u32 = 2;
+/// The place of the first pool of list elements among the tables: one for each component that is a list, in their order.
+/// The tables of entities follow.
+pub(crate) const FIRST_POOL: u32 = 2;
 /// A slot that no entity uses.
 pub(crate) const LOCATION_FREE: u64 = u64::MAX;
 

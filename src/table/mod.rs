@@ -13,7 +13,7 @@ mod shape;
 
 pub(crate) use column::{Column, ColumnKind, Item, Spare, Stale};
 pub(crate) use error::UnknownName;
-pub(crate) use location::{ENTITIES, FIRST_DATA, LOCATION_FREE, Location, RESOURCES};
+pub(crate) use location::{ENTITIES, FIRST_POOL, LOCATION_FREE, Location, RESOURCES};
 pub(crate) use notes::{Notes, Unnoted};
 pub use presence::Presence;
 pub(crate) use registry::{IdMap, Registry, TypeMap};

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::layout::{FieldLayout, Layout, Storage};
+use crate::layout::{FieldLayout, Layout, SPAN_BYTES, Storage};
 
 use super::column::{Column, ColumnKind, Item};
 use super::notes::Unnoted;
@@ -23,6 +23,8 @@ pub(crate) enum TableKind {
     Resources,
     /// Entities with the same components.
     Data,
+    /// The elements of all lists of one component: one row per element.
+    Pool,
 }
 
 /// Where a component's columns stand in a table.
@@ -64,6 +66,11 @@ fn push_fields(columns: &mut Vec<(ColumnKind, Item)>, component: u16, fields: &[
     }
 }
 
+fn push_span(columns: &mut Vec<(ColumnKind, Item)>, component: u16) {
+    let part = |part| (ColumnKind::Span { component, part }, Item::Bytes(SPAN_BYTES as u32 / 2));
+    columns.extend([part(0), part(1)]);
+}
+
 impl Shape {
     /// The shape of a table with these (sorted) components, as its writer has it.
     pub(crate) fn new(layout: &Layout, components: &[u16]) -> Self {
@@ -79,10 +86,14 @@ impl Shape {
         let mut columns = vec![(ColumnKind::Handle, Item::Bytes(8))];
         let mut slots = Vec::with_capacity(components.len());
         for &component in components {
-            let fields = layout.components()[usize::from(component)].published_fields();
-            let first = columns.len() as u16;
-            push_fields(&mut columns, component, fields);
-            slots.push(Slot { component, first, fields: fields.len() as u16, presence: None, changed: None });
+            let declared = &layout.components()[usize::from(component)];
+            let first = columns.len();
+            match declared.storage {
+                Storage::List => push_span(&mut columns, component),
+                _ => push_fields(&mut columns, component, declared.published_fields()),
+            }
+            let fields = (columns.len() - first) as u16;
+            slots.push(Slot { component, first: first as u16, fields, presence: None, changed: None });
         }
         for slot in &mut slots {
             if layout.components()[usize::from(slot.component)].storage == Storage::Toggle {
@@ -101,9 +112,13 @@ impl Shape {
         let published = columns.len();
         for slot in slots.iter_mut().filter(|_| with_scratch) {
             let declared = &layout.components()[usize::from(slot.component)];
-            if declared.storage == Storage::Scratch {
-                (slot.first, slot.fields) = (columns.len() as u16, declared.fields.len() as u16);
-                push_fields(&mut columns, slot.component, &declared.fields);
+            if declared.storage.is_scratch() {
+                slot.first = columns.len() as u16;
+                match declared.storage {
+                    Storage::ScratchList => push_span(&mut columns, slot.component),
+                    _ => push_fields(&mut columns, slot.component, &declared.fields),
+                }
+                slot.fields = columns.len() as u16 - slot.first;
             }
         }
         let direct = components.iter().take_while(|component| **component < DIRECT_COMPONENTS);
@@ -145,6 +160,27 @@ impl Shape {
             places: Box::default(),
             firsts: Box::default(),
         }
+    }
+
+    /// The shape of the pool of a list's elements, as its writer has it. No slot leads to it: its rows are no entities.
+    pub(crate) fn pool(layout: &Layout, component: u16) -> Self {
+        let declared = &layout.components()[usize::from(component)];
+        let mut columns = Vec::new();
+        push_fields(&mut columns, component, &declared.fields);
+        Shape {
+            components: Box::new([component]),
+            slots: Box::default(),
+            published: if declared.storage.is_scratch() { 0 } else { columns.len() },
+            columns: columns.into(),
+            places: Box::default(),
+            firsts: Box::default(),
+        }
+    }
+
+    /// The same as generations have it: without columns, if the list is scratch.
+    pub(crate) fn published_pool(layout: &Layout, component: u16) -> Self {
+        let whole = Shape::pool(layout, component);
+        Shape { columns: whole.columns[..whole.published].into(), ..whole }
     }
 
     /// Where a component's columns stand.
@@ -215,6 +251,11 @@ impl Table {
     /// The columns that are part of a generation: all but those of scratch components.
     pub(crate) fn published_columns(&self) -> &[Column] {
         &self.columns[..self.shape.published]
+    }
+
+    /// Rows and capacity as a generation tells them: elements of scratch lists are not there.
+    pub(crate) fn published_rows(&self) -> (u32, u32) {
+        if self.kind == TableKind::Pool && self.shape.published == 0 { (0, 64) } else { (self.rows, self.capacity) }
     }
 
     /// Whether a column is of a scratch component.

@@ -169,6 +169,31 @@ pub enum WorldError {
         /// What there is.
         known: String,
     },
+    /// The one value of a component that is a list.
+    #[error(
+        "component `{component}` is a list, of which an entity has any number of values: spawn with `List::<...>::new()`, \
+         write with `set_list`, read with `list` or, in a system, `reads_lists`"
+    )]
+    List {
+        /// The component.
+        component: String,
+    },
+    /// The list of a component that is none.
+    #[error("component `{component}` is no list; declare it with `storage = \"list\"`, or use it as a value")]
+    NoList {
+        /// The component.
+        component: String,
+    },
+    /// Bytes that are no elements.
+    #[error("{got} bytes are no whole elements of list `{component}`, which take {element} bytes each")]
+    ListBytes {
+        /// The component.
+        component: String,
+        /// Bytes of an element.
+        element: usize,
+        /// Bytes given.
+        got: usize,
+    },
     /// No generation so old is kept.
     #[error(
         "the world stands at frame {frame} and cannot go back {frames} frame(s): {kept}; `keep_generations` says how many \
@@ -193,6 +218,13 @@ impl WorldError {
     #[inline(never)]
     pub(super) fn stale(entity: Entity) -> Self {
         WorldError::Stale { entity }
+    }
+
+    /// A component is a list, which has no value of its own.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn list(component: &str) -> Self {
+        WorldError::List { component: component.to_owned() }
     }
 
     /// The entity lacks this component.

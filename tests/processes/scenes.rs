@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, Field, FieldJoin, Job, Loop, Read, Reduce, RegionTarget, Resource,
-    Schedule, Simulation, System, With, Without, World, Write,
+    AnyOf, Changed, Component, Entities, Entity, Field, FieldJoin, Job, List, Loop, Read, Reduce, RegionTarget,
+    Resource, Schedule, Simulation, System, With, Without, World, Write,
 };
 
 use crate::hostile;
@@ -72,6 +72,18 @@ pub struct Cell {
 pub struct Near {
     pub sums: [f64; 5],
     pub places: [u32; 3],
+}
+#[derive(Component, Clone, Copy, Debug)]
+#[component(storage = "list")]
+pub struct Contact {
+    pub other: Entity,
+    pub spring: [f32; 3],
+    pub on: bool,
+}
+#[derive(Component, Clone, Copy, Debug)]
+#[component(storage = "scratch_list")]
+pub struct Draft {
+    pub value: u32,
 }
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct Weather {
@@ -161,8 +173,8 @@ impl Marked {
 }
 
 /// Systems of every schedule that have a seed as their payload.
-const SEEDED: [&str; 11] =
-    ["heat", "charges", "births", "adopts", "leaks", "weather", "wrong", "stir", "poke", "flip", "swap"];
+const SEEDED: [&str; 12] =
+    ["touch", "heat", "charges", "births", "adopts", "leaks", "weather", "wrong", "stir", "poke", "flip", "swap"];
 
 /// Gives all systems their seed.
 pub fn seed(simulation: &mut Simulation, seed: u64) {
@@ -221,6 +233,8 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
         .component::<Seen>()
         .component::<Cell>()
         .component::<Near>()
+        .component::<Contact>()
+        .component::<Draft>()
         .resource::<Weather>()
         .resource::<Census>()
         .resource::<Ledger>()
@@ -238,15 +252,75 @@ fn mixed_world(region: RegionTarget, rows: usize, seed: u64) -> World {
     let rotor = |i: usize| Rotor(Spin { axis: [0.0, number(i, 6), 1.0], rate: 0.25 }, i as u32);
     let link = |to: Entity, i: usize| Link { to, strength: i as i32 };
     let first = world
-        .spawn_batch((0..rows / 2).map(|i| (body(i), Cell { key: 0 }, Near { sums: [0.5; 5], places: [7; 3] })))
+        .spawn_batch((0..rows / 2).map(|i| {
+            let lists = (List::<Contact>::new(), List::<Draft>::new());
+            (body(i), Cell { key: 0 }, Near { sums: [0.5; 5], places: [7; 3] }, lists)
+        }))
         .unwrap();
     let at = |i: usize| first[mix(seed ^ i as u64) as usize % first.len()];
     world.spawn_batch((0..rows / 4).map(|i| (body(i + 7), link(at(i), i), mass(i), rotor(i)))).unwrap();
-    let linked = world.spawn_batch((0..rows / 4).map(|i| (body(i + 9), link(at(i + 1), i)))).unwrap();
+    let linked = world.spawn_batch((0..rows / 4).map(|i| (body(i + 9), link(at(i + 1), i), List::<Contact>::new())));
+    let linked = linked.unwrap();
     for (i, entity) in linked.iter().enumerate().step_by(5) {
         world.add(*entity, Charge { q: i as i32, on: i % 2 == 0 }).unwrap();
     }
     world
+}
+
+/// Lists that are set, grown, emptied and read: of own rows, of others, and of rows that are new.
+fn lists(schedule: &mut Schedule) {
+    let contact = |other: Entity, n: u64| Contact { other, spring: [n as f32, 0.5, -1.0], on: n.is_multiple_of(3) };
+    let touch = System::try_rows::<(Read<Position>, Option<Read<Link>>)>("touch", move |job, (p, link)| {
+        let seed = seed_of(job);
+        let contacts = job.lists::<Contact>()?;
+        for row in 0..job.len() {
+            let own = job.entities()[row];
+            let roll = roll(job, seed, row, 9);
+            let mut list: Vec<Contact> = contacts.iter(row).collect();
+            match roll % 16 {
+                // longer than the smallest ring
+                0 => list = (0..roll / 16 % 90).map(|n| contact(own, n)).collect(),
+                1..=4 => list.push(contact(own, roll)),
+                5 => list.clear(),
+                6 => {
+                    let child =
+                        job.spawn((Position { x: p.x[row], y: 0.0 }, List::<Contact>::new(), List::<Draft>::new()));
+                    job.set_list(child, &[contact(child, 1), contact(own, roll % 1000)]);
+                    job.set_list(child, &[Draft { value: roll as u32 }; 5]);
+                    list.push(contact(child, 7));
+                }
+                7 => {
+                    if let Some(link) = &link {
+                        job.set_list(link.to[row], &[contact(own, roll % 100); 3]);
+                    }
+                    continue;
+                }
+                _ => continue,
+            }
+            job.set_list_row(row, &list);
+        }
+        Ok(())
+    });
+    let touch = touch.reads_lists::<Contact>().sets_lists::<Contact>().sets_lists::<Draft>().job_rows(64);
+    schedule.add(touch.spawns::<(Position, List<Contact>, List<Draft>)>());
+    let draft = System::rows::<(Read<Position>, With<Draft>)>("draft", |job, (p, ())| {
+        for row in 0..job.len() {
+            let value = p.x[row].to_bits();
+            job.set_list_row(row, &vec![Draft { value }; (value % 20) as usize]);
+        }
+    });
+    schedule.add(draft.sets_lists::<Draft>().after("touch").job_rows(128));
+    let pull = System::try_rows::<Write<Velocity>>("pull", |job, mut v| {
+        let (contacts, drafts) = (job.lists::<Contact>()?, job.lists::<Draft>()?);
+        for row in 0..job.len() {
+            let pull: f32 = contacts.columns().spring[contacts.range(row)].iter().map(|spring| spring[0] * 0.125).sum();
+            let known = contacts.iter(row).filter(|contact| contact.on && !contact.other.is_reserved()).count();
+            let draft: u32 = drafts.columns().value[drafts.range(row)].iter().fold(0, |sum, value| sum ^ value);
+            v.y[row] += (pull % 8.0) + known as f32 + (draft % 3) as f32;
+        }
+        Ok(())
+    });
+    schedule.add(pull.reads_lists::<Contact>().reads_lists::<Draft>().after("draft").job_rows(64));
 }
 
 /// Every kind of system and of patch.
@@ -352,6 +426,7 @@ fn mixed(schedule: &mut Schedule) {
         .sets::<(Charge, Velocity)>()
         .job_rows(64),
     );
+    lists(schedule);
     schedule.add(spins());
     schedule.add(births());
     schedule.add(adopts());

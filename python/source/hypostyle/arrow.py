@@ -68,6 +68,30 @@ def _column(table: Table, component: str, field: FieldLayout) -> Any:
     return pa.Array.from_buffers(arrow_type(field), table.rows, [_both(validity, somebody), *rest])
 
 
+def list_type(field: FieldLayout) -> pa.DataType:
+    """The Arrow type of lists of a field's values."""
+    return pa.large_list(pa.field("item", arrow_type(field)))
+
+
+def _list(table: Table, component: str, field: FieldLayout) -> Any:
+    """Lists of one field: their values in place where they stand one after the other."""
+    if component not in table.components:
+        return pa.nulls(table.rows, list_type(field))
+    starts, lengths, values = table.list(f"{component}.{field.name}")
+    offsets = np.zeros(table.rows + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    some = np.flatnonzero(lengths)
+    first = int(starts[some[0]]) if len(some) else 0
+    if (starts[some] == first + offsets[some]).all():
+        own = values[first : first + int(offsets[-1])]
+    else:
+        own = values[np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])]
+    items = _values(field, own)
+    if field.array_len:
+        items = pa.Array.from_buffers(arrow_type(field), len(own), [None], children=[items])
+    return pa.Array.from_buffers(list_type(field), table.rows, [None, pa.py_buffer(offsets)], children=[items])
+
+
 def _bits(table: Table, component: str) -> Any:
     """Who has a component: True or False for all or none, or a buffer of bits, in place."""
     found = table._core.pin.presence(table.index, component)
@@ -89,6 +113,12 @@ def to_arrow(core: _Core, tables: list[Table], names: tuple[str, ...]) -> pa.Tab
     columns.append([pa.Array.from_buffers(pa.uint64(), t.rows, [None, pa.py_buffer(t.entities)]) for t in tables])
     for name in names or core.layout.components:
         component = core.layout.component(name)
+        if component.storage == "list":
+            for field in component.fields:
+                told = {"hypostyle.type": f"list<{field.type}>"}
+                kinds.append(pa.field(f"{name}.{field.name}", list_type(field), metadata=told))
+                columns.append([_list(table, name, field) for table in tables])
+            continue
         if not component.published_fields:
             kinds.append(pa.field(name, pa.bool_(), nullable=False))
             columns.append([_tag(table, name) for table in tables])

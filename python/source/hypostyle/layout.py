@@ -60,7 +60,8 @@ class ComponentLayout:
 
     name: str
     #: ``table``: having it decides the entity's table. ``toggle``: one bit a row says who has it.
-    #: ``scratch``: as ``table``, but its values are in memory alone: snapshots have none of them.
+    #: ``scratch``: as ``table``, but its values are in memory alone: snapshots have none of them. ``list``: any number of
+    #: elements per entity, which have the fields (:meth:`Table.list`); ``scratch_list``: the same in memory alone.
     storage: str
     #: Whether the rows that the newest frame changed are known exactly.
     track_changes: bool
@@ -68,8 +69,8 @@ class ComponentLayout:
 
     @property
     def published_fields(self) -> tuple[FieldLayout, ...]:
-        """The fields that snapshots have: none of a scratch component."""
-        return () if self.storage == "scratch" else self.fields
+        """The fields that are columns of a snapshot's rows: none of a scratch component, none of a list."""
+        return self.fields if self.storage in ("table", "toggle") else ()
 
     def field(self, name: str) -> FieldLayout:
         """A field by name."""

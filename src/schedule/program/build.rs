@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::commit::JobRows;
 use crate::layout::{FieldType, ScalarType};
+use crate::lists::SPAN_TYPE;
 use crate::region::RegionError;
 use crate::schedule::graph::Group;
 use crate::schedule::job::FrameInfo;
 use crate::schedule::system::Compiled;
-use crate::table::{ENTITIES, FIRST_DATA, RESOURCES};
+use crate::table::{ENTITIES, RESOURCES};
 use crate::world::access::query::{MaskTerm, Matched};
 use crate::world::store::Store;
 
-use super::entries::{ColumnEntry, ColumnUse, Head, JobEntry, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead};
+use super::entries::{
+    ColumnEntry, ColumnUse, Head, JobEntry, ListHead, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead,
+};
 use super::matches::Matches;
 use super::words::{Entry, push_bytes};
 
@@ -85,7 +88,9 @@ pub(crate) struct BuildContext<'a> {
 }
 
 fn field_type(store: &Store, component: u16, field: u8) -> FieldType {
-    store.layout.components()[usize::from(component)].fields[usize::from(field)].ty
+    let declared = &store.layout.components()[usize::from(component)];
+    // rows have the places of lists
+    if declared.storage.is_list() { SPAN_TYPE } else { declared.fields[usize::from(field)].ty }
 }
 
 impl Work {
@@ -119,7 +124,7 @@ impl Work {
         members: &mut Vec<usize>,
         around: &mut BuildContext<'_>,
     ) -> Result<(), RegionError> {
-        let tables = FIRST_DATA..around.store.tables.len() as u32;
+        let tables = around.store.first_data..around.store.tables.len() as u32;
         let takes_part = |system: usize, table: u32, around: &BuildContext<'_>| {
             around.store.tables[table as usize].rows > 0
                 && !around.skips[system]
@@ -323,6 +328,7 @@ impl Work {
             conditions: matched.mask.len() as u32,
             views: views().count() as u32,
             payload_bytes: payload.len() as u32,
+            lists: compiled.reads_lists.len() as u32,
         };
         head.encode(&mut self.task_words);
         for (access, column) in compiled.own.columns.iter().zip(&matched.columns) {
@@ -353,6 +359,20 @@ impl Work {
                 ViewColumn { offset, ty }.encode(&mut self.task_words);
             }
             self.push_mask(index, &view.mask, around.store);
+        }
+        for component in &compiled.reads_lists {
+            self.push_list(*component, around.store);
+        }
+    }
+
+    /// Where the elements of a list are.
+    fn push_list(&mut self, component: u16, store: &Store) {
+        let pool = &store.tables[store.pool(component) as usize];
+        let fields = &store.layout.components()[usize::from(component)].fields;
+        let columns = pool.columns.len() as u32;
+        ListHead { component: u32::from(component), columns, elements: pool.rows }.encode(&mut self.task_words);
+        for (column, field) in pool.columns.iter().zip(fields) {
+            ViewColumn { offset: column.live.offset, ty: field.ty }.encode(&mut self.task_words);
         }
     }
 

@@ -190,7 +190,7 @@ impl Entry for ColumnEntry {
 }
 
 /// The head of a system in a task. Words: `system | columns << 32`, `optionals | conditions << 32`,
-/// `views | payload bytes << 32`.
+/// `views | payload bytes << 32`, `lists`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SystemHead {
     pub system: u32,
@@ -199,16 +199,19 @@ pub(crate) struct SystemHead {
     pub conditions: u32,
     pub views: u32,
     pub payload_bytes: u32,
+    /// The last of its columns are the spans of so many lists; the elements come after the views.
+    pub lists: u32,
 }
 
 impl Entry for SystemHead {
-    const WORDS: usize = 3;
+    const WORDS: usize = 4;
 
     fn encode(&self, words: &mut Vec<u64>) {
         words.extend([
             halves(self.system, self.columns),
             halves(self.optionals, self.conditions),
             halves(self.views, self.payload_bytes),
+            u64::from(self.lists),
         ]);
     }
 
@@ -217,7 +220,8 @@ impl Entry for SystemHead {
         let (system, columns) = words.pair()?;
         let (optionals, conditions) = words.pair()?;
         let (views, payload_bytes) = words.pair()?;
-        Ok(SystemHead { system, columns, optionals, conditions, views, payload_bytes })
+        let lists = u32::try_from(words.next()?).map_err(|_| rubbish())?;
+        Ok(SystemHead { system, columns, optionals, conditions, views, payload_bytes, lists })
     }
 }
 
@@ -297,6 +301,30 @@ impl Entry for ViewHead {
         let (columns, conditions) = words.pair()?;
         let optionals = u32::try_from(words.next()?).map_err(|_| rubbish())?;
         Ok(ViewHead { table, rows, handles, columns, conditions, optionals })
+    }
+}
+
+/// The head of the elements of a list that a system looks at; a [`ViewColumn`] for each field follows. Words:
+/// `component | columns << 32`, elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ListHead {
+    pub component: u32,
+    pub columns: u32,
+    pub elements: u32,
+}
+
+impl Entry for ListHead {
+    const WORDS: usize = 2;
+
+    fn encode(&self, words: &mut Vec<u64>) {
+        words.extend([halves(self.component, self.columns), u64::from(self.elements)]);
+    }
+
+    #[inline]
+    fn decode(words: &mut Words<'_>) -> Result<ListHead, String> {
+        let (component, columns) = words.pair()?;
+        let elements = u32::try_from(words.next()?).map_err(|_| rubbish())?;
+        Ok(ListHead { component, columns, elements })
     }
 }
 

@@ -14,9 +14,11 @@ use crate::reduce::Reduced;
 use crate::schedule::job::IdCache;
 use crate::schedule::kept_starts::KeptStarts;
 use crate::schedule::memory::JobMemory;
-use crate::schedule::neighbours::{NeighbourMask, NeighbourRows};
+use crate::schedule::neighbours::{ListElements, NeighbourMask, NeighbourRows};
 
-use super::entries::{ColumnEntry, ColumnUse, Head, JobEntry, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead};
+use super::entries::{
+    ColumnEntry, ColumnUse, Head, JobEntry, ListHead, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead,
+};
 use super::words::{Entry, Words};
 
 /// Bytes of a table's columns, old and new, from which on new rows are written past the caches: more than most processors'
@@ -52,6 +54,8 @@ pub(crate) struct TaskSystem {
     pub payload: (usize, u32),
     /// Into `views`.
     pub views: Range<usize>,
+    /// Into `lists`.
+    pub lists: Range<usize>,
     /// Passes in which it touched a column.
     pub passes: u32,
 }
@@ -86,6 +90,8 @@ pub(crate) struct Task {
     pub view_present: Vec<bool>,
     pub view_masks: Vec<NeighbourMask>,
     pub view_words: Vec<*const u64>,
+    pub lists: Vec<ListElements>,
+    pub list_columns: Vec<RawColumn>,
     // one system's call
     pub raw: Vec<RawColumn>,
     pub part: Vec<RawColumn>,
@@ -158,6 +164,8 @@ impl Task {
         self.view_present.clear();
         self.view_masks.clear();
         self.view_words.clear();
+        self.lists.clear();
+        self.list_columns.clear();
         self.changed.clear();
         self.changed_words.clear();
         self.reduced.clear();
@@ -248,6 +256,10 @@ impl Task {
         for _ in 0..head.views {
             self.view(words, memory)?;
         }
+        let lists_from = self.lists.len();
+        for _ in 0..head.lists {
+            self.list(words, memory)?;
+        }
         self.systems.push(TaskSystem {
             system,
             columns: columns_from..self.columns_used.len(),
@@ -255,8 +267,23 @@ impl Task {
             masks: masks_from..self.masks.len(),
             payload: (payload_at, head.payload_bytes),
             views: views_from..self.views.len(),
+            lists: lists_from..self.lists.len(),
             passes: 0,
         });
+        Ok(())
+    }
+
+    fn list(&mut self, words: &mut Words<'_>, memory: &JobMemory) -> Result<(), String> {
+        let ListHead { component, columns, elements } = ListHead::decode(words)?;
+        let from = self.list_columns.len() as u32;
+        for _ in 0..columns {
+            let ViewColumn { offset, ty } = ViewColumn::decode(words)?;
+            let old = memory.read(offset, u64::from(elements) * ty.bytes() as u64)?;
+            let new = std::ptr::null_mut();
+            self.list_columns.push(RawColumn { old, new, ty, len: elements as usize, streams: false });
+        }
+        let columns = from..self.list_columns.len() as u32;
+        self.lists.push(ListElements { component, elements, columns });
         Ok(())
     }
 

@@ -14,7 +14,11 @@ use crate::world::error::WorldError;
 pub(crate) fn find_field(registry: &Registry, name: &str) -> Result<(u16, u8, FieldType), WorldError> {
     let (component, field) = name.split_once('.').unwrap_or((name, ""));
     let id = registry.component_named(component)?;
-    let fields = &registry.layout.components()[usize::from(id)].fields;
+    let declared = &registry.layout.components()[usize::from(id)];
+    if declared.storage.is_list() {
+        return Err(WorldError::list(component));
+    }
+    let fields = &declared.fields;
     let index = fields.iter().position(|declared| declared.name == field).ok_or_else(|| {
         let hint = did_you_mean(field, fields.iter().map(|field| field.name.as_str()));
         WorldError::UnknownField { component: component.to_owned(), field: field.to_owned(), hint }
@@ -124,6 +128,10 @@ impl<'a> BulkSpawn<'_, 'a> {
             let layout = std::sync::Arc::clone(&world.registry.layout);
             let declared = &layout.components()[usize::from(*component)];
             let slot = *world.store.tables[table as usize].shape.slot(*component).expect("append_entities made it");
+            if declared.storage.is_list() {
+                world.store.fill_rows(table, *component, first, n);
+                continue;
+            }
             for (index, field) in declared.fields.iter().enumerate() {
                 let bytes = field.ty.bytes();
                 let column = usize::from(slot.first) + index;

@@ -83,10 +83,19 @@ pub struct RowRef<'a> {
     pub(in crate::world) entity: Entity,
 }
 
+/// The id of a component of which an entity has one value: of all but lists.
+#[inline(always)]
+pub(crate) fn valued<C: Component>(registry: &Registry) -> Result<u16, WorldError> {
+    if C::STORAGE.is_list() {
+        return Err(WorldError::list(C::NAME));
+    }
+    Ok(registry.component::<C>()?)
+}
+
 impl<C: Component> Bundle for C {
     const PACKED_BYTES: usize = C::PACKED_BYTES;
     fn ids(registry: &RegistryRef<'_>, out: &mut Vec<u16>) -> Result<(), WorldError> {
-        out.push(registry.0.component::<C>()?);
+        out.push(valued::<C>(registry.0)?);
         Ok(())
     }
     #[inline]
@@ -99,7 +108,7 @@ impl<C: Component> Bundle for C {
     }
     #[inline(always)]
     fn fetch(row: &RowRef<'_>) -> Result<Self, WorldError> {
-        let component = row.world.registry.component::<C>()?;
+        let component = valued::<C>(&row.world.registry)?;
         match row.world.store.read_single(row.table, row.row, component) {
             Some(value) => Ok(value),
             None => Err(WorldError::absent::<C>(row.entity)),

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::{Component, Entity};
 
-use super::bundle::{Bundle, RegistryRef};
+use super::bundle::{Bundle, RegistryRef, valued};
 use crate::layout::Storage;
 use crate::world::World;
 use crate::world::error::WorldError;
@@ -361,7 +361,7 @@ impl World {
     #[inline]
     pub fn set<C: Component>(&mut self, entity: Entity, value: C) -> Result<(), WorldError> {
         self.check_maker()?;
-        let component = self.registry.component::<C>()?;
+        let component = valued::<C>(&self.registry)?;
         let at = self.find(entity)?;
         match self.store.write_single(at, component, &value) {
             Written::Done => Ok(()),
@@ -417,7 +417,7 @@ impl World {
     #[inline]
     pub fn add<C: Component>(&mut self, entity: Entity, value: C) -> Result<(), WorldError> {
         self.check_maker()?;
-        let component = self.registry.component::<C>()?;
+        let component = valued::<C>(&self.registry)?;
         let at = self.find(entity)?;
         let done = if C::STORAGE == Storage::Toggle {
             self.store.toggle_single(at, component, Some(&value))
@@ -490,7 +490,7 @@ impl World {
     }
 
     /// Moves a row the general way, and makes the plan for the next one.
-    fn move_one(&mut self, at: Location, component: u16, add: bool) -> Result<Location, WorldError> {
+    pub(super) fn move_one(&mut self, at: Location, component: u16, add: bool) -> Result<Location, WorldError> {
         let to = self.store.neighbour(at.table, component, add)?;
         self.edit.moves.set(move_key(at.table, component, add), self.store.move_plan(at.table, to, component));
         self.store.secure_table(at.table)?;

@@ -4,7 +4,7 @@
 //! Such a frame is `begin_frame`, any number of accesses to columns, and `end_frame`; after an error in between call `go_back`.
 #![forbid(unsafe_code)]
 
-use crate::table::{FIRST_DATA, RESOURCES};
+use crate::table::RESOURCES;
 use std::sync::Arc;
 
 use crate::Entity;
@@ -19,7 +19,7 @@ impl World {
     /// Number of tables. It never decreases.
     #[must_use]
     pub fn table_count(&self) -> usize {
-        self.store.tables.len() - FIRST_DATA as usize
+        self.store.tables.len() - self.store.first_data as usize
     }
 
     /// Rows of a table.
@@ -28,26 +28,26 @@ impl World {
     /// If there is no such table. The same holds for all methods that take a table.
     #[must_use]
     pub fn table_rows(&self, table: usize) -> usize {
-        self.store.tables[table + FIRST_DATA as usize].rows as usize
+        self.store.tables[table + self.store.first_data as usize].rows as usize
     }
 
     /// Names of the components that a table has columns for, toggles included.
     pub fn table_components(&self, table: usize) -> impl Iterator<Item = &str> {
         let components = self.layout().components();
-        let ids = self.store.tables[table + FIRST_DATA as usize].shape.components.iter();
+        let ids = self.store.tables[table + self.store.first_data as usize].shape.components.iter();
         ids.map(|id| components[usize::from(*id)].name.as_str())
     }
 
     /// The handles of a table's rows.
     #[must_use]
     pub fn table_entities(&self, table: usize) -> &[Entity] {
-        bytemuck::cast_slice(self.store.column_bytes(table as u32 + FIRST_DATA, 0))
+        bytemuck::cast_slice(self.store.column_bytes(table as u32 + self.store.first_data, 0))
     }
 
     /// The column of a field (`position.x`) in a table: its component, place and type.
     fn find_column(&self, table: usize, name: &str) -> Result<Option<(u16, usize, FieldType)>, WorldError> {
         let (component, field, ty) = find_field(&self.registry, name)?;
-        let slot = self.store.tables[table + FIRST_DATA as usize].shape.slot(component);
+        let slot = self.store.tables[table + self.store.first_data as usize].shape.slot(component);
         Ok(slot.map(|slot| (component, usize::from(slot.first) + usize::from(field), ty)))
     }
 
@@ -57,7 +57,7 @@ impl World {
     /// No such component or field.
     pub fn table_column(&self, table: usize, name: &str) -> Result<Option<(FieldType, &[u8])>, WorldError> {
         let found = self.find_column(table, name)?;
-        Ok(found.map(|(_, column, ty)| (ty, self.store.column_bytes(table as u32 + FIRST_DATA, column))))
+        Ok(found.map(|(_, column, ty)| (ty, self.store.column_bytes(table as u32 + self.store.first_data, column))))
     }
 
     /// As [`World::table_column`], to write. All rows that have the component count as changed.
@@ -70,7 +70,7 @@ impl World {
     pub fn table_column_mut(&mut self, table: usize, name: &str) -> Result<Option<(FieldType, &mut [u8])>, WorldError> {
         self.check_maker()?;
         let Some((component, column, ty)) = self.find_column(table, name)? else { return Ok(None) };
-        let (at, rows, parity) = (table as u32 + FIRST_DATA, self.table_rows(table) as u32, self.parity());
+        let (at, rows, parity) = (table as u32 + self.store.first_data, self.table_rows(table) as u32, self.parity());
         self.store.fixed = true;
         let done = self.write_column(at, component, column, rows, parity);
         self.store.fixed = false;
@@ -110,7 +110,7 @@ impl World {
     /// No such component.
     pub fn table_presence(&self, table: usize, component: &str) -> Result<Presence<'_>, WorldError> {
         let id = self.registry.component_named(component)?;
-        let entry = &self.store.tables[table + FIRST_DATA as usize];
+        let entry = &self.store.tables[table + self.store.first_data as usize];
         let Some(slot) = entry.shape.slot(id) else { return Ok(Presence::None) };
         if self.store.storage(id) != Storage::Toggle {
             return Ok(Presence::All);
@@ -172,7 +172,7 @@ impl World {
         }
         self.frame += 1;
         let parity = self.parity();
-        for table in FIRST_DATA..self.store.tables.len() as u32 {
+        for table in self.store.first_data..self.store.tables.len() as u32 {
             let rows = self.store.tables[table as usize].rows;
             let shape = Arc::clone(&self.store.tables[table as usize].shape);
             for changed in shape.slots.iter().filter_map(|slot| slot.changed) {

@@ -8,7 +8,6 @@ use crate::Entity;
 use crate::component::Component;
 
 use super::edit::BLOCK;
-use crate::table::UnknownName;
 use crate::world::World;
 use crate::world::error::WorldError;
 use crate::world::store::scatter::Values;
@@ -20,7 +19,7 @@ type Make = Arc<dyn Fn(usize, &mut [u8]) + Send + Sync>;
 struct Part {
     name: &'static str,
     bytes: usize,
-    id: fn(&crate::table::Registry) -> Result<u16, UnknownName>,
+    id: fn(&crate::table::Registry) -> Result<u16, WorldError>,
     make: Make,
 }
 
@@ -63,7 +62,7 @@ impl Prefab {
         let part = Part {
             name: C::NAME,
             bytes: C::PACKED_BYTES,
-            id: crate::table::Registry::component::<C>,
+            id: super::bundle::valued::<C>,
             make: Arc::new(move |index, out| f(index).pack(out)),
         };
         match self.parts.iter_mut().find(|other| other.name == C::NAME) {

@@ -48,11 +48,22 @@ impl QueryPlan {
             let component = registry.0.layout.components()[usize::from(component)].name.clone();
             return Err(WorldError::DuplicateComponent { component });
         }
-        let fields = registry.0.layout.components()[usize::from(component)].fields.len();
+        let declared = &registry.0.layout.components()[usize::from(component)];
+        if declared.storage.is_list() {
+            return Err(WorldError::list(&declared.name));
+        }
+        let fields = declared.fields.len();
         for field in 0..fields as u8 {
             self.columns.push(ColumnAccess { component, field, write, optional });
         }
         Ok(())
+    }
+
+    /// Adds a list, which rows must have: where the elements of their lists are. It comes after all other columns.
+    pub(crate) fn spans_of(&mut self, component: u16) {
+        self.all.push(component);
+        let part = |field| ColumnAccess { component, field, write: false, optional: false };
+        self.columns.extend([part(0), part(1)]);
     }
 
     /// What is asked for can be had: nothing must be there and not be there.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::component::Component;
-use crate::layout::{FieldType, Storage};
+use crate::layout::Storage;
 use crate::table::{Column, ENTITIES, Item};
 use crate::{Entity, limits::JOB_ROWS};
 
@@ -69,10 +69,6 @@ impl World {
             }
         }
         selections
-    }
-
-    fn field_type(&self, component: u16, field: u8) -> FieldType {
-        self.layout().components()[usize::from(component)].fields[usize::from(field)].ty
     }
 
     /// Calls `f` once per chunk of matching rows, table by table. A chunk holds rows of one table, in order. For one row at
@@ -175,7 +171,7 @@ impl World {
     /// An unknown component, no memory; nothing has changed then.
     pub fn add_where<Q: Query, C: Component>(&mut self, value: C) -> Result<u64, WorldError> {
         self.check_maker()?;
-        let component = self.registry.component::<C>()?;
+        let component = super::bundle::valued::<C>(&self.registry)?;
         let plan = self.plan_of::<Q>()?;
         let mut packed = vec![0; C::PACKED_BYTES];
         value.pack(&mut packed);
@@ -323,8 +319,8 @@ impl World {
         self.store.secure_component(table, component)?;
         let mut at = 0;
         for index in 0..slot.fields {
-            let bytes = self.field_type(component, index as u8).bytes();
             let column = usize::from(slot.first + index);
+            let bytes = self.store.tables[table as usize].columns[column].item.row_bytes() as usize;
             let value = &packed[at..at + bytes];
             let from = start as usize * bytes;
             let rows = &mut self.store.column_bytes_mut(table, column)[from..from + len as usize * bytes];

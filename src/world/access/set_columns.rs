@@ -91,7 +91,7 @@ impl World {
             let (component, field) = (component.to_owned(), (*name).to_owned());
             return Err(WorldError::UnknownField { component, field, hint: String::new() });
         }
-        let defaults = self.layout().components()[usize::from(id)].packed_default();
+        let defaults = self.layout().components()[usize::from(id)].row_default();
         self.add_selected(selections(located), id, &defaults)?;
         // the rows may have moved; all that is written now was made writable there, so that no memory is needed
         let located = self.locate_all(entities)?;

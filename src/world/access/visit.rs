@@ -4,7 +4,7 @@
 //! Invariant: a kept match belongs to the very shape that it was made from; shapes never change, tables get new ones.
 #![expect(unsafe_code, reason = "hands out column slices of the writer's own tables")]
 
-use crate::table::{FIRST_DATA, Location, Shape, Table};
+use crate::table::{Location, Shape, Table};
 use std::any::TypeId;
 use std::cell::Cell;
 use std::ops::Range;
@@ -34,6 +34,8 @@ pub(in crate::world) struct Prepared {
     types: Vec<FieldType>,
     /// Of all data tables, in order.
     tables: Vec<Known>,
+    /// The place of the first data table.
+    first_data: u32,
     /// Tables that match.
     matching: Vec<u32>,
 }
@@ -46,7 +48,7 @@ struct Known {
 
 impl Prepared {
     fn matched(&self, table: u32) -> &Matched {
-        let known = &self.tables[(table - FIRST_DATA) as usize];
+        let known = &self.tables[(table - self.first_data) as usize];
         known.matched.as_ref().expect("`matching` lists tables that match")
     }
 }
@@ -96,7 +98,8 @@ impl World {
                 let components = self.layout().components();
                 let ty = |component: u16, field: u8| components[usize::from(component)].fields[usize::from(field)].ty;
                 let types = plan.columns.iter().map(|access| ty(access.component, access.field)).collect();
-                Box::new(Prepared { plan, types, tables: Vec::new(), matching: Vec::new() })
+                let first_data = self.store.first_data;
+                Box::new(Prepared { plan, types, tables: Vec::new(), first_data, matching: Vec::new() })
             }
         };
         let Prepared { plan, tables, matching, .. } = &mut *prepared;
@@ -113,11 +116,11 @@ impl World {
             }
         }
         // a world that was restored or went back may have fewer tables
-        let count = self.store.tables.len() - FIRST_DATA as usize;
+        let count = self.store.tables.len() - self.store.first_data as usize;
         if news || tables.len() > count {
             tables.truncate(count);
             matching.clear();
-            let those = (FIRST_DATA..).zip(tables.iter()).filter(|(_, known)| known.matched.is_some());
+            let those = (self.store.first_data..).zip(tables.iter()).filter(|(_, known)| known.matched.is_some());
             matching.extend(those.map(|(table, _)| table));
         }
         Ok(prepared)
@@ -201,7 +204,7 @@ impl World {
     }
 
     fn matched_row<'p>(&self, prepared: &'p Prepared, at: Location) -> Option<&'p Matched> {
-        let matched = prepared.tables.get((at.table - FIRST_DATA) as usize)?.matched.as_ref()?;
+        let matched = prepared.tables.get((at.table - prepared.first_data) as usize)?.matched.as_ref()?;
         let table = &self.store.tables[at.table as usize];
         let word = |column: u16| {
             let offset = table.columns[usize::from(column)].live.offset + 8 * u64::from(at.row / 64);

@@ -374,6 +374,7 @@ fn tables_of(directory: &Directory, layout: &crate::Layout) -> Vec<Table> {
                 TableKind::Entities => Shape::entities(),
                 TableKind::Resources => Shape::resources(),
                 TableKind::Data => Shape::new(layout, &entry.components),
+                TableKind::Pool => Shape::pool(layout, entry.components[0]),
             };
             // without scratch: that is renewed when they are the world's
             let columns = entry

@@ -68,6 +68,7 @@ pub(crate) fn bytes_needed(head: &Head<'_>) -> u64 {
 fn whole_shape(layout: &Layout, table: &TableHead) -> Arc<Shape> {
     match table.kind {
         TableKind::Data => Arc::new(Shape::new(layout, &table.shape.components)),
+        TableKind::Pool => Arc::new(Shape::pool(layout, table.shape.components[0])),
         TableKind::Entities | TableKind::Resources => Arc::clone(&table.shape),
     }
 }

@@ -10,10 +10,10 @@ use crate::world::store::Store;
 
 /// Checks the store of a world that was restored or taken over, as generation `generation` after `frame`.
 pub(in crate::world) fn check(store: &Store, generation: u64, frame: u64) -> Result<(), SnapshotError> {
-    let mut check = Check::new(generation, frame)?;
+    let mut check = Check::new(generation, frame, store.pools())?;
     for (index, table) in store.tables.iter().enumerate() {
         let rows = u64::from(table.rows);
-        for column in &table.columns {
+        for column in table.published_columns() {
             let used = match column.item {
                 Item::Bytes(bytes) => rows * u64::from(bytes),
                 Item::Bit => rows.div_ceil(64) * 8,

@@ -34,6 +34,8 @@ pub(crate) struct Writes {
     pub adds: Vec<u16>,
     /// Components of what it spawns, sorted.
     pub spawns: Vec<u16>,
+    /// Components whose lists it sets, sorted.
+    pub lists: Vec<u16>,
     /// Whether its own rows leave their table, or are sorted.
     pub moves_rows: bool,
 }
@@ -53,6 +55,10 @@ impl Writes {
             |slot: &crate::table::Slot| slot.presence.is_some() || self.spawns.binary_search(&slot.component).is_ok();
         let spawned = !self.spawns.is_empty() && shape.slots.iter().all(is_spawned);
         spawned || shape.components.iter().any(|component| self.adds.binary_search(component).is_ok())
+    }
+
+    fn sets_list(&self, component: u16) -> bool {
+        self.lists.binary_search(&component).is_ok()
     }
 
     fn writes_field(&self, shape: &Shape, component: u16, field: u8) -> bool {
@@ -133,11 +139,17 @@ impl Store {
             TableKind::Data => expected.0.iter().any(|writes| writes.gains_rows(&shape)),
             TableKind::Entities => expected.0.iter().any(|writes| !writes.spawns.is_empty()),
             TableKind::Resources => false,
+            TableKind::Pool => expected.0.iter().any(|writes| writes.sets_list(shape.components[0])),
         };
+        let is_pool = table.kind == TableKind::Pool;
         let published = table.shape.published;
         // scratch is written in place
         table.columns[published..].iter_mut().for_each(|column| column.expected = false);
         for column in &mut table.columns[..published] {
+            if is_pool {
+                column.expected = table.gains_rows;
+                continue;
+            }
             column.expected = all
                 || column.kind.is_always_expected()
                 || match column.kind {
@@ -148,6 +160,7 @@ impl Store {
                         debug_assert_eq!(layout.components()[usize::from(component)].storage, Storage::Toggle);
                         expected.0.iter().any(|writes| writes.sets.binary_search(&component).is_ok())
                     }
+                    ColumnKind::Span { component, .. } => expected.0.iter().any(|writes| writes.sets_list(component)),
                     // cleared in every frame
                     ColumnKind::Changed { .. } => !expected.0.is_empty(),
                     _ => false,

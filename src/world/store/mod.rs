@@ -12,6 +12,7 @@ mod dense;
 pub(crate) mod expected;
 mod free;
 mod joined;
+pub(crate) mod lists;
 mod plan;
 mod renew;
 mod room;
@@ -27,13 +28,14 @@ use crate::layout::{Layout, Storage};
 use crate::limits::{CHUNK_ROWS, KEPT_GENERATIONS_MAX};
 use crate::region::{Extent, Region, RegionError};
 use crate::table::{
-    Column, ColumnKind, ENTITIES, FIRST_DATA, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare, Table, TableKind,
+    Column, ColumnKind, ENTITIES, FIRST_POOL, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare, Table, TableKind,
     Unnoted,
 };
 
 use self::arena::Arena;
 use self::expected::Expected;
 use self::free::FreeSlots;
+use self::lists::StagedList;
 
 /// Rows of a new table.
 const CAPACITY_MIN: u32 = 64;
@@ -72,6 +74,10 @@ pub(crate) struct Store {
     /// Whether anything changed since the last publication.
     pub dirty: bool,
     pub scratch: RowScratch,
+    /// The components that are lists, ascending, and elements on their way into the pools.
+    pub(in crate::world) lists: Vec<StagedList>,
+    /// The place of the first table of entities, behind the pools of the lists.
+    pub first_data: u32,
     /// Tables that are open for changes of single rows.
     pub opened: Vec<u32>,
     /// Whether somebody looks at columns or writes spares by address: they stay where they are.
@@ -107,12 +113,19 @@ impl Store {
         let bytes = store.layout.resources_bytes();
         store.push_table(TableKind::Resources, Arc::new(Shape::resources()), bytes.max(1))?;
         store.tables[RESOURCES as usize].rows = bytes;
+        let layout = Arc::clone(&store.layout);
+        for component in layout.lists() {
+            store.push_table(TableKind::Pool, Arc::new(Shape::pool(&layout, component)), CAPACITY_MIN)?;
+        }
         Ok(store)
     }
 
     /// A store without tables, for them to be made or restored.
     pub(crate) fn empty(region: Region, arena: Arena, layout: Arc<Layout>) -> Self {
+        let lists: Vec<StagedList> = layout.lists().map(|list| StagedList::new(&layout, list)).collect();
         Store {
+            first_data: FIRST_POOL + lists.len() as u32,
+            lists,
             region,
             arena,
             layout,
@@ -167,6 +180,7 @@ impl Store {
         self.published = published;
         self.limbo.clear();
         self.dirty = false;
+        self.unstage();
         self.free_slots.clear();
         let slots = self.tables[ENTITIES as usize].rows;
         for slot in 0..slots {
@@ -257,7 +271,7 @@ impl Store {
 
     /// The tables of entities with their places.
     pub(crate) fn data_tables(&self) -> impl Iterator<Item = (u32, &Table)> {
-        self.tables.iter().enumerate().skip(FIRST_DATA as usize).map(|(index, table)| (index as u32, table))
+        self.tables.iter().enumerate().skip(self.first_data as usize).map(|(index, table)| (index as u32, table))
     }
 
     /// Storage of a component.
@@ -656,7 +670,7 @@ impl Store {
         if self.is_roomy(0) {
             return;
         }
-        for t in FIRST_DATA as usize..self.tables.len() {
+        for t in FIRST_POOL as usize..self.tables.len() {
             let table = &self.tables[t];
             if u64::from(table.rows) * 4 < u64::from(table.capacity) && table.capacity > CAPACITY_MIN {
                 let capacity = (table.rows + table.rows / 2).max(CAPACITY_MIN).next_multiple_of(64);
@@ -670,7 +684,7 @@ impl Store {
     /// Gives back the memory of tables that have been mostly empty for long.
     pub(crate) fn shrink(&mut self) -> Result<(), RegionError> {
         let mut shrunk = false;
-        for t in FIRST_DATA as usize..self.tables.len() {
+        for t in FIRST_POOL as usize..self.tables.len() {
             let table = &mut self.tables[t];
             if table.capacity > 4096 && u64::from(table.rows) * 4 < u64::from(table.capacity) {
                 table.slack += 1;

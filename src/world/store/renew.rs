@@ -19,6 +19,9 @@ impl Store {
                 let extent = self.allocate(bytes)?;
                 let (data, stamps) = self.arena.bytes_mut(extent.offset, bytes).split_at_mut(stamps_at as usize);
                 stamps.fill(0);
+                if let (ColumnKind::Span { .. }, Item::Bytes(bytes)) = (kind, item) {
+                    data[..rows * bytes as usize].fill(0);
+                }
                 if let (ColumnKind::Field { component, field }, Item::Bytes(bytes)) = (kind, item) {
                     let field = &self.layout.components()[usize::from(component)].fields[usize::from(field)];
                     let mut value = vec![0; bytes as usize];

@@ -13,7 +13,7 @@
 
 use crate::limits::{CHUNK_ROWS, PAGE_BYTES};
 use crate::region::{Extent, ExtentPool, RegionError};
-use crate::table::{Column, ColumnKind, ENTITIES, FIRST_DATA, Item, Spare, Table};
+use crate::table::{Column, ColumnKind, ENTITIES, FIRST_POOL, Item, Spare, Table};
 
 use super::Store;
 use super::plan::{Ask, Cell, Effort, Other, Plan, Step, Wanted, What};
@@ -298,7 +298,7 @@ impl Store {
     /// Tables of rows with the least capacities that they need, where they have another one.
     pub(in crate::world) fn exact_capacities(&self) -> Vec<(u32, u32)> {
         let tables = self.tables.iter().enumerate().map(|(index, table)| (index as u32, table));
-        let rows = tables.filter(|(index, _)| *index == ENTITIES || *index >= FIRST_DATA);
+        let rows = tables.filter(|(index, _)| *index == ENTITIES || *index >= FIRST_POOL);
         let exact = rows.map(|(index, table)| (index, table.capacity, Self::exact_capacity(table)));
         exact.filter(|(_, old, exact)| old != exact).map(|(index, _, exact)| (index, exact)).collect()
     }
@@ -308,7 +308,7 @@ impl Store {
         let tables = self.tables.iter().enumerate().filter_map(|(index, table)| {
             let exact = Self::exact_capacity(table);
             let movable = table.columns.iter().all(|column| column.building) && !table.unnoted.is_listed();
-            let is_rows = index as u32 == ENTITIES || index as u32 >= FIRST_DATA;
+            let is_rows = index as u32 == ENTITIES || index as u32 >= FIRST_POOL;
             (Some(index as u32) != growing && is_rows && movable && exact + exact / 64 < table.capacity)
                 .then_some((index as u32, exact))
         });

@@ -1,0 +1,156 @@
+//! Lists that jobs set: pieces of packed elements become staged elements, and the span of the row that has them.
+//!
+//! Pieces of one list follow each other in one job's records; nothing of a list counts before its last piece. Elements are
+//! untrusted as any value: flags are checked, and handles that the job reserved become real ones.
+#![forbid(unsafe_code)]
+
+use crate::Entity;
+use crate::patch::{ListTarget, Op};
+use crate::region::RegionError;
+use crate::table::Location;
+use crate::world::store::lists::span_bytes;
+
+use super::apply::{Commit, Current, Target};
+use super::report::Refusal;
+
+/// A list of which some pieces were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OpenList {
+    component: u16,
+    target: ListTarget,
+    /// Elements so far; none: it is refused, and so is what follows of it.
+    elements: Option<u32>,
+}
+
+impl Commit<'_> {
+    /// Takes one piece of a list.
+    pub(super) fn list(
+        &mut self,
+        current: &mut Current,
+        component: u16,
+        target: ListTarget,
+        (begins, ends): (bool, bool),
+        elements: &[u8],
+    ) -> Result<(), RegionError> {
+        if begins {
+            let elements = self.may_set_list(current, component, target).then_some(0);
+            current.list = Some(OpenList { component, target, elements });
+        }
+        let open = current.list.as_mut().filter(|list| (list.component, list.target) == (component, target));
+        let Some(open) = open else {
+            let component = self.name(component);
+            let why =
+                || Refusal::Malformed(format!("a piece of a list `{component}` that does not follow its first one"));
+            self.counts[current.system].refuse(1, why);
+            return Ok(());
+        };
+        if let Some(before) = open.elements {
+            let bytes = self.sizes.element(component).expect("the record was checked against the sizes");
+            let whole = self.stage(current, component, bytes, elements)?;
+            let now = whole.then_some(before + (elements.len() / bytes) as u32);
+            current.list = Some(OpenList { component, target, elements: now });
+        }
+        if !ends {
+            return Ok(());
+        }
+        match current.list.take() {
+            Some(OpenList { elements: Some(length), .. }) => self.set_span(current, component, target, length),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the system may set this list; if not, that is counted.
+    fn may_set_list(&mut self, current: &Current, component: u16, target: ListTarget) -> bool {
+        if self.access[current.system].lists.binary_search(&component).is_err() {
+            let component = self.name(component);
+            self.counts[current.system].refuse(1, || Refusal::Undeclared { what: "sets lists of", component });
+            return false;
+        }
+        let found = match target {
+            ListTarget::Row(row) if self.refuse_foreign(current, row) => return false,
+            ListTarget::Row(row) => Some(Target::Row(Location { table: current.table, row })),
+            ListTarget::Entity(entity) => self.target(current, entity),
+        };
+        let Some(found) = found else {
+            self.counts[current.system].stale += 1;
+            return false;
+        };
+        let present = self.is_present(found, self.entry_of(found), component, false);
+        if !present {
+            self.refuse_absent(current, found, component);
+        }
+        present
+    }
+
+    /// What is pending of a target.
+    fn entry_of(&self, target: Target) -> Option<u32> {
+        match target {
+            Target::Row(Location { table, row }) => self.scratch.pending.find(table, row),
+            Target::Spawn(spawn) => Some(self.scratch.pending.of_spawn[spawn as usize]),
+        }
+    }
+
+    /// Stages elements; false: one of them is refused.
+    fn stage(&mut self, current: &Current, component: u16, bytes: usize, elements: &[u8]) -> Result<bool, RegionError> {
+        let registry = self.registry;
+        let (bools, handles) =
+            (&registry.bool_offsets[usize::from(component)], &registry.entity_offsets[usize::from(component)]);
+        let at = |offset: &u32| *offset as usize;
+        if elements.chunks_exact(bytes).any(|element| bools.iter().any(|offset| element[at(offset)] > 1)) {
+            let component = self.name(component);
+            self.counts[current.system].refuse(1, || Refusal::NotABool { component });
+            return Ok(false);
+        }
+        let handle = |element: &[u8], offset: &u32| {
+            let bytes = element[at(offset)..at(offset) + 8].try_into().expect("a handle is 8 bytes");
+            Entity::from_bits(u64::from_le_bytes(bytes))
+        };
+        let is_reserved = |element: &[u8]| handles.iter().any(|offset| handle(element, offset).is_reserved());
+        if !elements.chunks_exact(bytes).any(is_reserved) {
+            self.store.stage(component, elements)?;
+            return Ok(true);
+        }
+        let mut resolved = elements.to_vec();
+        for element in resolved.chunks_exact_mut(bytes) {
+            for offset in handles {
+                let entity = handle(element, offset);
+                if entity.is_reserved() {
+                    let spawn = entity.ordinal(current.reserved, current.spawned);
+                    let real = spawn.map(|ordinal| self.scratch.spawned[(current.spawns.start + ordinal) as usize]);
+                    self.counts[current.system].stale += u64::from(real.is_none());
+                    let real = real.unwrap_or(Entity::NULL);
+                    element[at(offset)..at(offset) + 8].copy_from_slice(&real.to_bits().to_le_bytes());
+                }
+            }
+        }
+        self.store.stage(component, &resolved)?;
+        Ok(true)
+    }
+
+    /// Gives a row the last `length` staged elements.
+    fn set_span(
+        &mut self,
+        current: &Current,
+        component: u16,
+        target: ListTarget,
+        length: u32,
+    ) -> Result<(), RegionError> {
+        let end = self.store.stage(component, &[])?;
+        let start = if length == 0 { 0 } else { end - length };
+        let target = match target {
+            ListTarget::Row(row) => Target::Row(Location { table: current.table, row }),
+            ListTarget::Entity(entity) => match self.target(current, entity) {
+                Some(target) => target,
+                None => return Ok(()),
+            },
+        };
+        self.count(current, Op::Set, target, component, 0, true);
+        self.scratch.value.clear();
+        self.scratch.value.extend_from_slice(&span_bytes(start, length));
+        match (target, self.entry_of(target)) {
+            (Target::Row(Location { table, row }), None) => self.write_value(table, row, component, 0),
+            (_, Some(entry)) => self.change_pending(entry, Op::Set, component, 0, true),
+            (Target::Spawn(_), None) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! Lists per row, against a naive model: one vector per entity.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "all of it is test code")]
+
+use std::collections::BTreeMap;
+
+use hypostyle::{
+    Component, Entities, Entity, JobError, Layout, List, Read, Schedule, Simulation, SnapshotError, System, Workers,
+    World, WorldError, Write,
+};
+use proptest::prelude::*;
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Body {
+    key: u32,
+    sum: u64,
+}
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Extra {
+    x: u8,
+}
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[component(storage = "list")]
+struct Contact {
+    other: Entity,
+    spring: [f32; 3],
+    on: bool,
+}
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[component(storage = "list")]
+struct Near {
+    place: u32,
+}
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[component(storage = "scratch_list")]
+struct Draft {
+    value: u64,
+}
+
+fn contact(other: Entity, n: u32) -> Contact {
+    Contact { other, spring: [n as f32, 0.5, -(n as f32)], on: n % 3 == 0 }
+}
+
+fn builder() -> hypostyle::WorldBuilder {
+    World::builder()
+        .component::<Body>()
+        .component::<Extra>()
+        .component::<Contact>()
+        .component::<Near>()
+        .component::<Draft>()
+}
+
+fn near(n: u32, length: u32) -> Vec<Near> {
+    (0..length).map(|i| Near { place: n.wrapping_mul(31) + i }).collect()
+}
+
+#[test]
+fn a_list_is_what_it_was_set_to() {
+    let mut world = builder().build().unwrap();
+    let one = world.spawn((Body { key: 1, sum: 0 }, List::<Near>::new())).unwrap();
+    let other = world.spawn(Body { key: 2, sum: 0 }).unwrap();
+    assert_eq!(world.list::<Near>(one).unwrap(), []);
+    assert!(matches!(world.list::<Near>(other), Err(WorldError::Absent { .. })));
+    world.set_list(one, &near(1, 5)).unwrap();
+    world.set_list(other, &near(2, 3000)).unwrap();
+    world.set_list(other, &[contact(one, 3)]).unwrap();
+    world.set_list(one, &near(3, 70_000)).unwrap();
+    assert_eq!(world.list::<Near>(one).unwrap(), near(3, 70_000));
+    assert_eq!(world.list::<Near>(other).unwrap(), near(2, 3000));
+    assert_eq!(world.list::<Contact>(other).unwrap(), [contact(one, 3)]);
+    assert!(matches!(world.get::<Near>(one), Err(WorldError::List { .. })));
+    assert!(matches!(world.set(one, Near { place: 1 }), Err(WorldError::List { .. })));
+    assert!(matches!(world.add(one, Near { place: 1 }), Err(WorldError::List { .. })));
+    assert!(matches!(world.spawn(Near { place: 1 }), Err(WorldError::List { .. })));
+    assert!(matches!(world.set_list(one, &[Extra { x: 1 }]), Err(WorldError::NoList { .. })));
+    assert!(matches!(world.query::<Read<Near>>(|_, _| {}), Err(WorldError::List { .. })));
+    world.publish().unwrap();
+    let mut reader = world.reader().unwrap();
+    let snapshot = reader.pin().unwrap();
+    snapshot.check().unwrap();
+    assert!(matches!(snapshot.get::<Near>(one).unwrap_err(), WorldError::Snapshot(SnapshotError::List { .. })));
+    let (table, row) = snapshot.locate(other).unwrap();
+    let table = snapshot.tables().nth(table).unwrap();
+    let lists = table.lists::<Near>().unwrap().unwrap();
+    assert_eq!(lists.iter(row).collect::<Vec<_>>(), near(2, 3000));
+    assert!(matches!(table.lists::<Body>(), Err(SnapshotError::NoList { .. })));
+    assert!(matches!(table.lists::<Draft>(), Err(SnapshotError::Scratch { .. })));
+    assert!(table.column::<u32>("near.place").is_err(), "a list is no column of the rows");
+    assert!(world.remove::<Near>(one).unwrap() && !world.has::<Near>(one));
+}
+
+#[test]
+fn the_hash_is_that_of_the_content() {
+    let worlds = [0, 1].map(|history| {
+        let mut world = builder().build().unwrap();
+        let all = world.spawn_batch((0..100).map(|key| (Body { key, sum: 0 }, List::<Near>::new()))).unwrap();
+        if history == 1 {
+            // garbage, another order, and a table in between
+            for entity in all.iter().rev() {
+                world.set_list(*entity, &near(9, 7)).unwrap();
+            }
+            world.add(all[3], Extra { x: 1 }).unwrap();
+            world.remove::<Extra>(all[3]).unwrap();
+        }
+        for (n, entity) in (0..).zip(&all) {
+            world.set_list(*entity, &near(n, n % 5)).unwrap();
+        }
+        (world, all)
+    });
+    let hashes = worlds.map(|(mut world, all)| {
+        world.publish().unwrap();
+        let mut reader = world.reader().unwrap();
+        let before = reader.pin().unwrap().hash();
+        world.set_list(all[50], &near(51, 1)).unwrap();
+        world.publish().unwrap();
+        let after = reader.pin().unwrap().hash();
+        (before, after)
+    });
+    assert_eq!(hashes[0], hashes[1]);
+    assert_ne!(hashes[0].0, hashes[0].1, "an element is part of the state");
+}
+
+#[test]
+fn scratch_lists_are_as_new_where_a_state_is_taken_up() {
+    let mut world = builder().build().unwrap();
+    let all = world.spawn_batch((0..50).map(|key| (Body { key, sum: 0 }, List::<Draft>::new()))).unwrap();
+    world.publish().unwrap();
+    let mut reader = world.reader().unwrap();
+    let before = reader.pin().unwrap().hash();
+    for (n, entity) in (0..).zip(&all) {
+        world.set_list(*entity, &vec![Draft { value: n }; n as usize]).unwrap();
+    }
+    world.set(all[0], Body { key: 7, sum: 7 }).unwrap();
+    world.set(all[0], Body { key: 0, sum: 0 }).unwrap();
+    world.publish().unwrap();
+    assert_eq!(reader.pin().unwrap().hash(), before, "no part of a state");
+    assert_eq!(world.list::<Draft>(all[9]).unwrap(), [Draft { value: 9 }; 9]);
+    world.rollback(0).unwrap();
+    assert_eq!(world.list::<Draft>(all[9]).unwrap(), []);
+    world.set_list(all[9], &[Draft { value: 1 }; 3]).unwrap();
+    assert_eq!(world.list::<Draft>(all[9]).unwrap(), [Draft { value: 1 }; 3]);
+}
+
+#[test]
+fn a_full_world_names_the_list_and_the_limit_and_stays_as_it_is() {
+    let mut world = builder().bytes_max(4 << 20).build().unwrap();
+    let body = world.spawn((Body { key: 1, sum: 0 }, List::<Near>::new())).unwrap();
+    world.set_list(body, &near(4, 1000)).unwrap();
+    world.publish().unwrap();
+    let error = world.set_list(body, &near(5, 2_000_000)).unwrap_err().to_string();
+    assert!(error.contains("list `near`") && error.contains("bytes_max"), "{error}");
+    assert_eq!(world.list::<Near>(body).unwrap(), near(4, 1000));
+
+    let mut schedule = Schedule::new();
+    let grow = System::rows::<Read<Body>>("grow", |job, _| {
+        let length = if job.frame() == 2 { 3_000_000 } else { 2000 };
+        for row in 0..job.len() {
+            job.set_list_row(row, &near(6, length));
+        }
+    });
+    schedule.add(grow.sets_lists::<Near>());
+    let mut simulation = Simulation::new(world, schedule, Workers::Local).unwrap();
+    simulation.step(1.0).unwrap();
+    let error = simulation.step(1.0).unwrap_err();
+    let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    let text: Vec<String> = chain.map(ToString::to_string).collect();
+    assert!(text.iter().any(|text| text.contains("list `near`") && text.contains("bytes_max")), "{text:?}");
+    assert_eq!(simulation.world().list::<Near>(body).unwrap(), near(6, 2000));
+}
+
+#[test]
+fn what_is_undeclared_is_refused() {
+    let world = || {
+        let mut world = builder().build().unwrap();
+        world.spawn_batch((0..10).map(|key| (Body { key, sum: 0 }, List::<Near>::new()))).unwrap();
+        world
+    };
+    let run = |system: System| {
+        let mut schedule = Schedule::new();
+        schedule.add(system);
+        let mut simulation = Simulation::new(world(), schedule, Workers::Local).unwrap();
+        simulation.step(1.0).unwrap();
+        (
+            simulation.report().patches[0].refused,
+            simulation.report().patches[0].example.clone().map(|why| why.to_string()),
+        )
+    };
+    let set = || System::rows::<Read<Body>>("set", |job, _| job.set_list_row(0, &near(1, 2)));
+    let (refused, why) = run(set());
+    assert!(refused == 1 && why.unwrap().contains("lists of"));
+    assert_eq!(run(set().sets_lists::<Near>()).0, 0);
+    let foreign = System::rows::<(Read<Body>, Entities)>("foreign", |job, (_, entities)| {
+        let own = entities[0];
+        job.set_list(own, &[contact(own, 1)]);
+    });
+    assert!(run(foreign.sets_lists::<Contact>()).1.unwrap().contains("contact"), "an absent list is not set");
+
+    let build = |system: System| {
+        let mut schedule = Schedule::new();
+        schedule.add(system);
+        Simulation::new(world(), schedule, Workers::Local).map(drop).unwrap_err().to_string()
+    };
+    assert!(build(System::rows::<Write<Near>>("w", |_, _| {})).contains("list"));
+    assert!(build(set().sets::<Near>()).contains("list"));
+    assert!(build(set().sets_named("near")).contains("sets_lists"));
+    assert!(build(set().reads_lists::<Body>()).contains("no list"));
+    assert!(build(set().sort_by("near.place")).contains("list"));
+    assert!(build(set().accumulates::<Near>(hypostyle::FieldJoin::Sum)).contains("list"));
+    let mut schedule = Schedule::new();
+    schedule.add(System::try_rows::<Read<Body>>("look", |job, _| match job.lists::<Near>() {
+        Err(JobError::UndeclaredList { .. }) => Ok(()),
+        _ => Err("it was not declared".into()),
+    }));
+    Simulation::new(world(), schedule, Workers::Local).unwrap().step(1.0).unwrap();
+    let wrong = "name = \"w\"\n[components.near]\nstorage = \"list\"\ntrack_changes = true\nfields = { x = \"u32\" }\n";
+    assert!(Layout::parse(wrong, "w.toml").unwrap_err().to_string().contains("is a list"));
+}
+
+/// What happens to a world.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A frame whose systems rebuild lists, push to them, spawn, despawn and move rows.
+    Frame,
+    Set(usize, u32, u32),
+    Contacts(usize, u32),
+    Despawn(usize),
+    Toggle(usize),
+    Remove(usize),
+    Publish,
+    Back,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Frame),
+        3 => (any::<usize>(), any::<u32>(), prop_oneof![0u32..9, Just(3000)]).prop_map(|(e, n, l)| Step::Set(e, n % 1000, l)),
+        2 => (any::<usize>(), 0u32..7).prop_map(|(e, n)| Step::Contacts(e, n)),
+        1 => any::<usize>().prop_map(Step::Despawn),
+        1 => any::<usize>().prop_map(Step::Toggle),
+        1 => any::<usize>().prop_map(Step::Remove),
+        1 => Just(Step::Publish),
+        1 => Just(Step::Back),
+    ]
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Model {
+    near: BTreeMap<u64, Vec<Near>>,
+    contacts: BTreeMap<u64, Vec<Contact>>,
+    key: BTreeMap<u64, u32>,
+}
+
+/// What a frame with this seed does to a row with this key: `None`: nothing.
+fn rebuilt(seed: u32, key: u32) -> Option<Vec<Near>> {
+    let mixed = key.wrapping_mul(0x9E37_79B9).wrapping_add(seed).rotate_left(11);
+    match seed % 4 {
+        // all of them, some thousands of elements at once in some rows
+        0 => Some(near(mixed, if mixed % 97 == 0 { 5000 } else { mixed % 12 })),
+        1 => (mixed % 3 == 0).then(|| near(mixed, mixed % 5)),
+        2 => (mixed % 40 == 0).then(Vec::new),
+        _ => None,
+    }
+}
+
+fn schedule() -> Schedule {
+    let mut schedule = Schedule::new();
+    let rebuild = System::rows::<Read<Body>>("rebuild", |job, body| {
+        let seed = (job.time() as u32).wrapping_mul(2_654_435_761);
+        for row in 0..job.len() {
+            if let Some(list) = rebuilt(seed, body.key[row]) {
+                job.set_list_row(row, &list);
+            }
+        }
+    });
+    schedule.add(rebuild.sets_lists::<Near>().job_rows(64));
+    let push = System::try_rows::<Read<Body>>("push", |job, body| {
+        let lists = job.lists::<Near>()?;
+        for row in 0..job.len() {
+            if body.key[row] % 5 == 0 {
+                let mut list: Vec<Near> = lists.iter(row).collect();
+                list.push(Near { place: body.key[row] });
+                job.set_list_row(row, &list);
+            }
+        }
+        Ok(())
+    });
+    schedule.add(push.reads_lists::<Near>().sets_lists::<Near>().after("rebuild").job_rows(64));
+    let move_rows = System::rows::<Read<Body>>("move", |job, body| {
+        let seed = job.time() as u32;
+        for row in 0..job.len() {
+            match (body.key[row] ^ seed) % 31 {
+                0 => job.despawn_row(row),
+                1 => job.add_row(row, Extra { x: 1 }),
+                2 => job.remove_row::<Extra>(row),
+                3 => {
+                    let body = Body { key: body.key[row].wrapping_add(17), sum: 0 };
+                    let child = job.spawn((body, List::<Near>::new(), List::<Contact>::new()));
+                    job.set_list(child, &near(body.key, 2));
+                    let own = job.entities()[row];
+                    job.set_list(child, &[contact(child, 1), contact(own, body.key)]);
+                }
+                _ => {}
+            }
+        }
+    });
+    let move_rows =
+        move_rows.adds::<Extra>().removes::<Extra>().despawns().spawns::<(Body, List<Near>, List<Contact>)>();
+    schedule.add(move_rows.sets_lists::<Near>().sets_lists::<Contact>().after("push").sort_by("body.key").job_rows(64));
+    let sum = System::try_rows::<Write<Body>>("sum", |job, mut body| {
+        let lists = job.lists::<Near>()?;
+        for row in 0..job.len() {
+            body.sum[row] = lists.columns().place[lists.range(row)].iter().map(|place| u64::from(*place)).sum();
+        }
+        Ok(())
+    });
+    schedule.add(sum.reads_lists::<Near>().after("move"));
+    schedule
+}
+
+impl Model {
+    fn of(world: &World, entities: &[Entity]) -> Model {
+        let mut model = Model::default();
+        for entity in entities.iter().filter(|entity| world.contains(**entity)) {
+            let bits = entity.to_bits();
+            model.key.insert(bits, world.get::<Body>(*entity).unwrap().key);
+            if world.has::<Near>(*entity) {
+                model.near.insert(bits, world.list(*entity).unwrap());
+            }
+            if world.has::<Contact>(*entity) {
+                model.contacts.insert(bits, world.list(*entity).unwrap());
+            }
+        }
+        model
+    }
+
+    /// What the schedule does, row by row; spawned entities are looked up in the world, as their handles are its own.
+    fn frame(&mut self, time: u32, world: &World, before: &[Entity]) -> Vec<Entity> {
+        let seed = time.wrapping_mul(2_654_435_761);
+        for (bits, key) in &self.key {
+            if let (Some(list), Some(own)) = (rebuilt(seed, *key), self.near.get_mut(bits)) {
+                *own = list;
+            }
+            if let (0, Some(own)) = (key % 5, self.near.get_mut(bits)) {
+                own.push(Near { place: *key });
+            }
+        }
+        let mut children = Vec::new();
+        for entity in before {
+            let bits = entity.to_bits();
+            let Some(key) = self.key.get(&bits).copied() else { continue };
+            match (key ^ time) % 31 {
+                0 => {
+                    self.key.remove(&bits);
+                    self.near.remove(&bits);
+                    self.contacts.remove(&bits);
+                }
+                3 => children.push((bits, key.wrapping_add(17))),
+                _ => {}
+            }
+        }
+        // a child is known by its second contact: its parent
+        let mut spawned = Vec::new();
+        for slot in 0..world.entity_count() + 4096 {
+            for generation in 0..64 {
+                let entity = Entity::from_bits(slot | generation << 32);
+                if world.contains(entity) && !before.contains(&entity) {
+                    spawned.push(entity);
+                }
+            }
+        }
+        assert_eq!(spawned.len(), children.len());
+        for child in &spawned {
+            let contacts = world.list::<Contact>(*child).unwrap();
+            let parent = contacts[1].other.to_bits();
+            let at = children.iter().position(|(bits, _)| *bits == parent).expect("its parent spawned it");
+            let (_, key) = children.swap_remove(at);
+            self.key.insert(child.to_bits(), key);
+            self.near.insert(child.to_bits(), near(key, 2));
+            self.contacts.insert(child.to_bits(), vec![contact(*child, 1), contact(contacts[1].other, key)]);
+        }
+        spawned
+    }
+}
+
+/// The hash of the newest generation, which is one that a world can go on from.
+fn look(simulation: &Simulation) -> u64 {
+    let mut reader = simulation.world().reader().unwrap();
+    let snapshot = reader.pin().unwrap();
+    snapshot.check().unwrap();
+    snapshot.hash()
+}
+
+fn run(workers: Workers, rows: u32, steps: &[Step]) -> Vec<u64> {
+    let mut world = builder().build().unwrap();
+    let body = |key: u32| (Body { key: key.wrapping_mul(7919) % 1000, sum: 0 }, List::<Near>::new());
+    let mut entities = world.spawn_batch((0..rows).map(body)).unwrap();
+    let mut simulation = Simulation::new(world, schedule(), workers).unwrap();
+    let mut model = Model::of(simulation.world(), &entities);
+    let mut published = (model.clone(), entities.clone());
+    let mut hashes = Vec::new();
+    simulation.world_mut().publish().unwrap();
+    for step in steps {
+        let pick = |n: &usize| entities.get(n % entities.len().max(1)).copied();
+        let world = simulation.world_mut();
+        match step {
+            Step::Frame => {
+                let time = simulation.world().time() as u32;
+                simulation.step(1.0).unwrap();
+                let spawned = model.frame(time, simulation.world(), &entities);
+                entities.extend(spawned);
+                published = (model.clone(), entities.clone());
+            }
+            Step::Set(n, seed, length) => {
+                let Some(entity) = pick(n) else { continue };
+                world.set_list(entity, &near(*seed, *length)).unwrap();
+                model.near.insert(entity.to_bits(), near(*seed, *length));
+            }
+            Step::Contacts(n, length) => {
+                let Some(entity) = pick(n) else { continue };
+                let list: Vec<Contact> =
+                    (0..*length).map(|i| contact(entities[i as usize % entities.len()], i)).collect();
+                world.set_list(entity, &list).unwrap();
+                model.contacts.insert(entity.to_bits(), list);
+            }
+            Step::Despawn(n) => {
+                let Some(entity) = pick(n) else { continue };
+                world.despawn(entity).unwrap();
+                let bits = entity.to_bits();
+                model.key.remove(&bits);
+                model.near.remove(&bits);
+                model.contacts.remove(&bits);
+            }
+            Step::Toggle(n) => {
+                let Some(entity) = pick(n) else { continue };
+                if !world.remove::<Extra>(entity).unwrap() {
+                    world.add(entity, Extra { x: 3 }).unwrap();
+                }
+            }
+            Step::Remove(n) => {
+                let Some(entity) = pick(n) else { continue };
+                world.remove::<Near>(entity).unwrap();
+                model.near.remove(&entity.to_bits());
+            }
+            Step::Publish => {
+                world.publish().unwrap();
+                published = (model.clone(), entities.clone());
+            }
+            Step::Back => {
+                simulation.rollback(0).unwrap();
+                (model, entities) = published.clone();
+            }
+        }
+        entities.retain(|entity| simulation.world().contains(*entity));
+        assert_eq!(Model::of(simulation.world(), &entities), model, "after {step:?}");
+        if matches!(step, Step::Frame | Step::Publish | Step::Back) {
+            hashes.push(look(&simulation));
+        }
+    }
+    simulation.world_mut().publish().unwrap();
+    hashes.push(look(&simulation));
+    hashes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn a_world_has_the_lists_of_the_model(rows in 1u32..300, steps in prop::collection::vec(step(), 1..14)) {
+        let alone = run(Workers::Local, rows, &steps);
+        prop_assert_eq!(run(Workers::Threads(3), rows, &steps), alone);
+    }
+}
