@@ -12,7 +12,7 @@ use super::palette::{self, Bond, Control, Energy, Hit, KINDS, Mesh, Near, Owner,
 pub struct Spec {
     pub kind: u8,
     pub salt: u32,
-    /// 0: as the system has it.
+    /// 3: as the system has it.
     pub job_rows: u8,
     pub condition: u8,
     pub stage: u8,
@@ -56,8 +56,8 @@ impl Program {
         let kind = spec.kind % KINDS;
         let name = format!("s{number} of kind {kind}");
         let mut system = palette::system(kind, &name, spec.salt);
-        if spec.job_rows % 4 > 0 && kind != 13 {
-            system = system.job_rows([64, 128, 1024][usize::from(spec.job_rows % 4 - 1)]);
+        if let Some(rows) = [64, 128, 1024].get(usize::from(spec.job_rows % 4)).filter(|_| kind != 13) {
+            system = system.job_rows(*rows);
         }
         system = match spec.condition % 12 {
             0 => system.every(2),

@@ -112,7 +112,7 @@ pub fn run_and_count(program: &Program, settings: &Settings) -> (Trace, u64) {
                 let text = error.to_string();
                 // all but who ran the job
                 let (before, after) = text.split_once(" (on ").unwrap_or((&text, ""));
-                trace.error = Some(format!("{before}{}", after.split_once(')').map_or("", |(_, rest)| rest)));
+                trace.error = Some(format!("{before}{}", after.split_once("; ").map_or("", |(_, rest)| rest)));
                 break;
             }
         };
