@@ -53,11 +53,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             now.clear();
             let own = job.first_row() + row;
             // rows are in the order of the circle: neighbours are those before and after
-            for other in (1..rows).map(|step| (own + step) % rows).take_while(|other| near(&disc, row, &table.columns, *other))
+            for other in
+                (1..rows).map(|step| (own + step) % rows).take_while(|other| near(&disc, row, &table.columns, *other))
             {
                 now.push(grown(&before, row, table.entities[other]));
             }
-            for other in (1..rows).map(|step| (own + rows - step) % rows)
+            for other in (1..rows)
+                .map(|step| (own + rows - step) % rows)
                 .take_while(|other| near(&disc, row, &table.columns, *other))
             {
                 now.push(grown(&before, row, table.entities[other]));

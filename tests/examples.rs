@@ -57,8 +57,7 @@ fn a_walk_spreads_as_its_steps() {
 #[test]
 fn contacts_grow_old() {
     let out = output_of("lists");
-    let ages: Vec<u32> =
-        out.lines().map(|line| line.rsplit(' ').nth(1).unwrap().parse().unwrap()).collect();
+    let ages: Vec<u32> = out.lines().map(|line| line.rsplit(' ').nth(1).unwrap().parse().unwrap()).collect();
     assert_eq!(ages.len(), 3, "{out}");
     assert!(ages[0] > 10 && ages[1] > ages[0] && ages[2] <= 60, "{out}");
 }
