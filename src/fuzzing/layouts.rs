@@ -22,7 +22,7 @@ fn check_layout(layout: &Layout) {
     assert_eq!(decoded.hash(), layout.hash());
     let sizes = RecordSizes::new(layout);
     for (id, component) in layout.components().iter().enumerate() {
-        assert_eq!(sizes.value(id as u16, 0), Some(component.packed_bytes()));
+        assert_eq!(sizes.value(id as u16, 0), Some(component.row_bytes()));
     }
 }
 

@@ -8,7 +8,7 @@ use crate::patch::{Body, Consumer, DrainError, Op, RecordSizes, Records, Ring, R
 /// Sizes that give every kind of value a chance: a vector, a tag, odd sizes, many fields.
 fn sizes() -> RecordSizes {
     let components = [vec![4, 4, 4], vec![], vec![1], vec![8], vec![12, 1, 2], vec![4; 16]];
-    RecordSizes::from_parts(components, [0, 8, 12])
+    RecordSizes::from_parts(components, [0, 8, 12]).with_elements(vec![0, 0, 0, 0, 0, 12])
 }
 
 /// Reads every record and every entry of `bytes`; a sum, so that nothing is optimised away.
@@ -34,6 +34,10 @@ fn read_records(bytes: &[u8], sizes: &RecordSizes) -> u64 {
                     // A spawn of tags has no bytes per entity and any count; looking at a few is enough.
                     (0..run.count().min(4096)).for_each(|i| add(3, run.value(i).expect("inside the count")));
                     assert!(run.value(run.count()).is_none(), "one past the end");
+                }
+                Body::List { elements, .. } => {
+                    assert!(elements.len().is_multiple_of(12), "whole elements");
+                    add(4, elements);
                 }
                 Body::Rows { op, entries, .. } => {
                     assert_eq!(entries.iter().count(), entries.len());

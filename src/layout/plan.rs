@@ -205,6 +205,7 @@ mod tests {
                     ColumnRole::Field { component, field } => {
                         format!("{}.{}", name(component), layout.components()[component].fields[field].name)
                     }
+                    ColumnRole::Span { component, part } => format!("span {part} of {}", name(component)),
                     ColumnRole::Presence { component } => format!("presence of {}", name(component)),
                     ColumnRole::Changed { component } => format!("changed of {}", name(component)),
                 };

@@ -280,6 +280,12 @@ impl RecordSizes {
         out
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
+    /// The same, where components are lists with elements of so many bytes (0: no list).
+    pub(crate) fn with_elements(self, elements: Vec<u32>) -> Self {
+        RecordSizes { elements, ..self }
+    }
+
     /// Bytes of a component's packed value (`field` 0) or of its field `field - 1`; `None`: there is no such thing.
     #[inline]
     pub(crate) fn value(&self, component: u16, field: u8) -> Option<usize> {

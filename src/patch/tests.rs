@@ -117,7 +117,7 @@ fn read(bytes: &[u8], record_bytes_max: usize) -> Vec<Patch> {
                 assert_eq!(end, JobEnd { job: 5, attempt: 2, records, spawned, ok: true });
             }
             Body::Failure { .. } => unreachable!("none was written"),
-            Body::Changed { .. } | Body::Reduce { .. } => unreachable!("none was written"),
+            Body::Changed { .. } | Body::Reduce { .. } | Body::List { .. } => unreachable!("none was written"),
             Body::Range { component, field, start, end, member, passes } => {
                 assert_eq!((field, member, passes), (0, 1, 2));
                 out.push(Patch::Range(component, start, end));
@@ -191,6 +191,54 @@ fn drain_all(consumer: &mut Consumer) -> Result<Vec<Vec<u8>>, DrainError<()>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 4 } else { 256 }, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lists_of_any_length_are_read_back(
+        lists in prop::collection::vec((any::<u64>(), 0..3u16, prop_oneof![0..9usize, 0..900usize]), 0..9),
+        record_bytes_max in 128..600usize,
+        spills in any::<bool>(),
+    ) {
+        let sizes = sizes().with_elements(vec![4, 21, 96]);
+        let mut sent = Vec::new();
+        let mut out = Vec::new();
+        let mut spill = |bytes: &mut Vec<u8>| {
+            sent.append(bytes);
+            Ok(())
+        };
+        let mut writer = PatchWriter::new(&mut out, record_bytes_max, spills.then_some(&mut spill as &mut Spill<'_>));
+        let byte = |handle: u64, at: usize| (handle as usize ^ at.wrapping_mul(7)) as u8;
+        for (handle, component, count) in &lists {
+            let bytes = sizes.element(*component).unwrap();
+            let target = ListTarget::Entity(Entity::from_bits(*handle));
+            writer.list(target, *component, (*count, bytes), |first, out| {
+                out.iter_mut().enumerate().for_each(|(at, out)| *out = byte(*handle, first * bytes + at));
+            });
+        }
+        writer.end().unwrap();
+        sent.append(&mut out);
+        let mut found: Vec<(u64, u16, Vec<u8>)> = Vec::new();
+        let mut open = false;
+        for record in Records::new(&sent, &sizes) {
+            let Body::List { component, target: ListTarget::Entity(entity), begins, ends, elements } = record.unwrap().body
+            else {
+                panic!("a list is a list");
+            };
+            prop_assert_eq!(begins, !open);
+            if begins {
+                found.push((entity.to_bits(), component, Vec::new()));
+            }
+            let (handle, of, all) = found.last_mut().unwrap();
+            prop_assert_eq!((*handle, *of), (entity.to_bits(), component));
+            all.extend_from_slice(elements);
+            open = !ends;
+        }
+        prop_assert!(!open);
+        let want = lists.into_iter().map(|(handle, component, count)| {
+            let bytes = count * sizes.element(component).unwrap();
+            (handle, component, (0..bytes).map(|at| byte(handle, at)).collect::<Vec<u8>>())
+        });
+        prop_assert_eq!(found, want.collect::<Vec<_>>());
+    }
 
     #[test]
     fn written_patches_are_read_back(patches in patches(), record_bytes_max in 128..600usize) {

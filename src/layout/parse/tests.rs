@@ -218,7 +218,7 @@ fn the_readme_tells_the_truth() {
     let readme = include_str!("../../../layouts/README.md");
     let block = |fence: &str| readme.split(fence).nth(1).unwrap().split("```").next().unwrap();
     let layout = Layout::parse(block("```toml\n"), "README.md").unwrap();
-    assert_eq!((layout.components().len(), layout.resources().len(), layout.tables().len()), (6, 1, 1));
+    assert_eq!((layout.components().len(), layout.resources().len(), layout.tables().len()), (7, 1, 1));
     let errors = block("```text\n").replace("\n    ", " ");
     for error in [
         component_error("a = { fields = { x = \"float\" } }"),

@@ -69,8 +69,9 @@ proptest! {
         let new = new.filter(|offset| *offset != u64::MAX);
         comes_back(&ColumnEntry { old: at[0], new, ty, component: n[0] as u16, field: n[1] as u8 })?;
         comes_back(&SystemHead {
-            system: n[0], columns: n[1], optionals: n[2], conditions: n[3], views: n[4], payload_bytes: n[5],
+            system: n[0], columns: n[1], optionals: n[2], conditions: n[3], views: n[4], payload_bytes: n[5], lists: n[1],
         })?;
+        comes_back(&ListHead { component: n[0], columns: n[1], elements: n[2] })?;
         comes_back(&ColumnUse { place: n[0], write: flag })?;
         comes_back(&MaskHead { negated: flag, bits: n[0] })?;
         comes_back(&ViewHead {

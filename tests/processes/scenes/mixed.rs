@@ -73,7 +73,8 @@ fn lists(schedule: &mut Schedule) {
                 0 => list = (0..roll / 16 % 90).map(|n| contact(own, n)).collect(),
                 1..=4 => list.push(contact(own, roll)),
                 5 => list.clear(),
-                6 => {
+                // few, so that long runs stay small
+                6 if link.is_some() && roll % 256 == 6 => {
                     let child =
                         job.spawn((Position { x: p.x[row], y: 0.0 }, List::<Contact>::new(), List::<Draft>::new()));
                     job.set_list(child, &[contact(child, 1), contact(own, roll % 1000)]);
