@@ -91,12 +91,6 @@ pub(crate) const STEPS: &[Step] = &[
         run: package::test,
     },
     Step {
-        name: "export",
-        what: "exports, read back with the Arrow and Parquet crates",
-        wants_minutes: 7,
-        run: export,
-    },
-    Step {
         name: "format-page",
         what: "regions, files and traces read in Python from docs/format.md alone",
         wants_minutes: 3,
@@ -179,9 +173,11 @@ fn docs(left: Duration) -> Outcome {
     run(command.env("RUSTDOCFLAGS", "-D warnings"), left).outcome()
 }
 
-/// Libraries, binaries and integration tests; benches only have to compile, which `lint` shows.
+/// Libraries, binaries and integration tests; benches only have to compile, which `lint` shows. Exports are among them, as
+/// they are among what the command has by default: the Arrow and Parquet crates read them back, the gateway sends them.
 fn tests(left: Duration) -> Outcome {
-    const FEATURES: &str = "--features hypostyle/fault-injection,hypostyle-cli/fault-injection";
+    const FEATURES: &str = "--features hypostyle/fault-injection,hypostyle/export,hypostyle-cli/export,\
+         hypostyle-cli/gateway,hypostyle-cli/fault-injection";
     // a test runs the examples, as the programs that they are
     let examples = plain(&format!("build --locked --workspace --examples {TEST_PROFILE} {FEATURES}"), left);
     if !matches!(examples, Outcome::Passed(_)) {
@@ -191,17 +187,8 @@ fn tests(left: Duration) -> Outcome {
     run(&mut cargo(&words), left).tests_outcome()
 }
 
-/// A step of its own: what it builds is built for nothing else. The gateway answers with a state as an Arrow stream then.
-fn export(left: Duration) -> Outcome {
-    let words = format!(
-        "test --locked --package hypostyle --package hypostyle-cli --test export --test gateway {TEST_PROFILE} \
-         --features hypostyle/export,hypostyle-cli/export"
-    );
-    run(&mut cargo(&words), left).tests_outcome()
-}
-
 fn doc_tests(left: Duration) -> Outcome {
-    let words = format!("test --locked --package hypostyle --doc {TEST_PROFILE} --features fault-injection,checkpoint");
+    let words = format!("test --locked --package hypostyle --doc {TEST_PROFILE} --features fault-injection,export");
     run(&mut cargo(&words), left).tests_outcome()
 }
 
