@@ -161,7 +161,7 @@ pub use world::{
 ///
 /// ```
 /// for info in hypostyle::regions::list()? {
-///     println!("{} {} MB", info.name, info.data_bytes / 1_000_000);
+///     println!("{} {}", info.name, if info.alive { "is being written" } else { "has no writer" });
 /// }
 /// # Ok::<(), hypostyle::RegionError>(())
 /// ```
