@@ -6,7 +6,9 @@
 
 use std::io::Write;
 
-use hypostyle::{Entity, FieldType, RawLists, ScalarType, Snapshot, SnapshotError, Storage, TableView};
+use hypostyle::columns::RawLists;
+use hypostyle::layout::Storage;
+use hypostyle::{Entity, FieldType, ScalarType, Snapshot, SnapshotError, TableView};
 use serde_json::{Value, json};
 
 use crate::failure::{self, Failure, Outcome};
