@@ -1,6 +1,7 @@
 //! Contacts with a history: each disc keeps, in a list, how long it has touched each of its neighbours. The lists follow
 //! their rows, which are sorted in every frame, and are keyed by the other disc's handle, which never changes.
 #![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
 
 use hypostyle::prelude::*;
 

@@ -11,6 +11,9 @@ use crate::layout::{FieldType, ScalarType};
 /// What a row holds of a list: two columns of this type.
 pub(crate) const SPAN_TYPE: FieldType = FieldType::scalar(ScalarType::U32);
 
+/// The places and the lengths of rows' lists.
+pub(crate) type Spans<'a> = (&'a [u32], &'a [u32]);
+
 /// The lists of a chunk's or a table's rows, of a component with `#[component(storage = "list")]` whose fields are those of
 /// the elements.
 ///
@@ -61,7 +64,7 @@ impl<C: Component> Copy for Lists<'_, C> {}
 
 impl<'a, C: Component> Lists<'a, C> {
     /// The lists of rows that have these spans among so many elements.
-    pub(crate) fn new(columns: C::Columns<'a>, (starts, lengths): (&'a [u32], &'a [u32]), elements: usize) -> Self {
+    pub(crate) fn new(columns: C::Columns<'a>, (starts, lengths): Spans<'a>, elements: usize) -> Self {
         debug_assert_eq!(starts.len(), lengths.len(), "one of each for every row");
         Lists { columns, starts, lengths, elements }
     }

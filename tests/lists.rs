@@ -38,7 +38,7 @@ struct Draft {
 }
 
 fn contact(other: Entity, n: u32) -> Contact {
-    Contact { other, spring: [n as f32, 0.5, -(n as f32)], on: n % 3 == 0 }
+    Contact { other, spring: [n as f32, 0.5, -(n as f32)], on: n.is_multiple_of(3) }
 }
 
 fn builder() -> hypostyle::WorldBuilder {
@@ -255,9 +255,9 @@ fn rebuilt(seed: u32, key: u32) -> Option<Vec<Near>> {
     let mixed = key.wrapping_mul(0x9E37_79B9).wrapping_add(seed).rotate_left(11);
     match seed % 4 {
         // all of them, some thousands of elements at once in some rows
-        0 => Some(near(mixed, if mixed % 97 == 0 { 5000 } else { mixed % 12 })),
-        1 => (mixed % 3 == 0).then(|| near(mixed, mixed % 5)),
-        2 => (mixed % 40 == 0).then(Vec::new),
+        0 => Some(near(mixed, if mixed.is_multiple_of(97) { 5000 } else { mixed % 12 })),
+        1 => mixed.is_multiple_of(3).then(|| near(mixed, mixed % 5)),
+        2 => mixed.is_multiple_of(40).then(Vec::new),
         _ => None,
     }
 }
@@ -276,7 +276,7 @@ fn schedule() -> Schedule {
     let push = System::try_rows::<Read<Body>>("push", |job, body| {
         let lists = job.lists::<Near>()?;
         for row in 0..job.len() {
-            if body.key[row] % 5 == 0 {
+            if body.key[row].is_multiple_of(5) {
                 let mut list: Vec<Near> = lists.iter(row).collect();
                 list.push(Near { place: body.key[row] });
                 job.set_list_row(row, &list);
@@ -468,4 +468,102 @@ proptest! {
         let alone = run(Workers::Local, rows, &steps);
         prop_assert_eq!(run(Workers::Threads(3), rows, &steps), alone);
     }
+}
+
+/// A simulation that is taken up from a file goes on to the same lists, and its history has them.
+#[cfg(feature = "checkpoint")]
+#[test]
+fn files_have_the_lists() {
+    use hypostyle::checkpoint::{self, CheckpointOptions};
+    use hypostyle::journal::{Journal, Recorder, RecorderOptions};
+
+    let directory = std::env::temp_dir().join(format!("hypostyle-lists-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir(&directory).unwrap();
+    let file = directory.join("lists.checkpoint");
+    let mut world = builder().build().unwrap();
+    let body = |key: u32| (Body { key: key.wrapping_mul(7919) % 1000, sum: 0 }, List::<Near>::new());
+    world.spawn_batch((0..400).map(body)).unwrap();
+    let mut simulation = Simulation::new(world, schedule(), Workers::Threads(2)).unwrap();
+    let mut recorder = Recorder::start(simulation.world(), RecorderOptions::new(directory.join("journal"))).unwrap();
+    let mut hashes = Vec::new();
+    for frame in 1..=9 {
+        simulation.step(1.0).unwrap();
+        recorder.look().unwrap();
+        hashes.push(look(&simulation));
+        if frame == 4 {
+            let mut reader = simulation.world().reader().unwrap();
+            checkpoint::write(&reader.pin().unwrap(), &file, &CheckpointOptions::default()).unwrap();
+        }
+    }
+    recorder.finish().unwrap();
+
+    let world = checkpoint::open(&file).unwrap().restore(builder()).unwrap();
+    let mut resumed = Simulation::new(world, schedule(), Workers::Local).unwrap();
+    for hash in &hashes[4..] {
+        resumed.step(1.0).unwrap();
+        assert_eq!(look(&resumed), *hash);
+    }
+    let journal = Journal::open(directory.join("journal")).unwrap();
+    for (frame, hash) in (1..).zip(&hashes) {
+        let state = journal.replay_to(journal.at(frame).unwrap()).unwrap();
+        assert_eq!(state.load().unwrap().pin().unwrap().hash(), *hash, "frame {frame}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// Arrow has a list per field; elements that stand in the order of the rows are not copied.
+#[cfg(feature = "export")]
+#[test]
+fn arrow_has_the_lists() {
+    use arrow_array::Array as _;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Float32Type, UInt32Type, UInt64Type};
+    use hypostyle::export::{Batches, ExportError, ExportOptions};
+
+    let mut world = builder().build().unwrap();
+    let all = world.spawn_batch((0..20).map(|key| (Body { key, sum: 0 }, List::<Near>::new()))).unwrap();
+    for in_order in [true, false] {
+        let order: Vec<usize> = if in_order { (0..20).collect() } else { (0..20).rev().collect() };
+        for n in order {
+            world.set_list(all[n], &near(n as u32, n as u32 % 4)).unwrap();
+        }
+        world.set_list(all[3], &[contact(all[5], 3), contact(Entity::default(), 4)]).unwrap();
+        world.publish().unwrap();
+        let mut rows = 0;
+        let mut springs = Vec::new();
+        for batch in Batches::new(world.reader().unwrap(), &ExportOptions::default()).unwrap() {
+            let batch = batch.unwrap();
+            let lists = batch.column_by_name("near.place").unwrap().as_list::<i64>();
+            let entities = batch.column_by_name("entity").unwrap().as_primitive::<UInt64Type>();
+            for row in 0..batch.num_rows() {
+                let entity = Entity::from_bits(entities.value(row));
+                let list = lists.value(row);
+                let found: Vec<Near> =
+                    list.as_primitive::<UInt32Type>().values().iter().map(|place| Near { place: *place }).collect();
+                assert_eq!(found, world.list::<Near>(entity).unwrap());
+                rows += 1;
+                let contacts = batch.column_by_name("contact.spring").unwrap().as_list::<i64>();
+                if !contacts.is_null(row) {
+                    let spring = contacts.value(row);
+                    let flat = spring.as_fixed_size_list().values().as_primitive::<Float32Type>().values().to_vec();
+                    springs.extend(flat);
+                    let others = batch.column_by_name("contact.other").unwrap().as_list::<i64>().value(row);
+                    let others = others.as_primitive::<UInt64Type>();
+                    assert!(others.value(0) == all[5].to_bits() && others.is_null(1), "no handle is a null");
+                }
+            }
+        }
+        assert_eq!((rows, springs), (20, vec![3.0, 0.5, -3.0, 4.0, 0.5, -4.0]));
+    }
+    let flat = Batches::new(world.reader().unwrap(), &ExportOptions::default().flat(true));
+    assert!(matches!(flat.map(drop), Err(ExportError::FlatList { component }) if component == "contact"));
+    let csv = std::env::temp_dir().join(format!("hypostyle-lists-{}.csv", std::process::id()));
+    let error = hypostyle::export::write(world.reader().unwrap(), &csv, None, &ExportOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("is a list"), "{error}");
+    let parquet = csv.with_extension("parquet");
+    let done = hypostyle::export::write(world.reader().unwrap(), &parquet, None, &ExportOptions::default()).unwrap();
+    assert_eq!(done.rows, 20);
+    std::fs::remove_file(&parquet).unwrap();
+    let _ = std::fs::remove_file(&csv);
 }

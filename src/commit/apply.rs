@@ -231,9 +231,7 @@ impl Commit<'_> {
                 | Body::Range { .. }
                 | Body::Changed { .. } => {}
                 Body::Spawn(run) => self.spawn(&mut current, &run)?,
-                Body::List { component, target, begins, ends, elements } => {
-                    self.list(&mut current, component, target, (begins, ends), elements)?;
-                }
+                Body::List(piece) => self.list(&mut current, &piece)?,
                 Body::SetResource { resource, value } => self.set_resource(&current, resource, value)?,
                 Body::Reduce { resource, value } => self.keep_partial(&current, resource, value),
                 Body::Rows { op: Op::Accumulate, component, field, entries } => {

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::Entity;
-use crate::patch::{ListTarget, Op};
+use crate::patch::{ListPiece, ListTarget, Op};
 use crate::region::RegionError;
 use crate::table::Location;
 use crate::world::store::lists::span_bytes;
@@ -24,14 +24,8 @@ pub(super) struct OpenList {
 
 impl Commit<'_> {
     /// Takes one piece of a list.
-    pub(super) fn list(
-        &mut self,
-        current: &mut Current,
-        component: u16,
-        target: ListTarget,
-        (begins, ends): (bool, bool),
-        elements: &[u8],
-    ) -> Result<(), RegionError> {
+    pub(super) fn list(&mut self, current: &mut Current, piece: &ListPiece<'_>) -> Result<(), RegionError> {
+        let ListPiece { component, target, begins, ends, elements } = *piece;
         if begins {
             let elements = self.may_set_list(current, component, target).then_some(0);
             current.list = Some(OpenList { component, target, elements });

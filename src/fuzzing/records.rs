@@ -35,9 +35,9 @@ fn read_records(bytes: &[u8], sizes: &RecordSizes) -> u64 {
                     (0..run.count().min(4096)).for_each(|i| add(3, run.value(i).expect("inside the count")));
                     assert!(run.value(run.count()).is_none(), "one past the end");
                 }
-                Body::List { elements, .. } => {
-                    assert!(elements.len().is_multiple_of(12), "whole elements");
-                    add(4, elements);
+                Body::List(piece) => {
+                    assert!(piece.elements.len().is_multiple_of(12), "whole elements");
+                    add(4, piece.elements);
                 }
                 Body::Rows { op, entries, .. } => {
                     assert_eq!(entries.iter().count(), entries.len());

@@ -71,14 +71,8 @@ pub(crate) enum Body<'a> {
         resource: u16,
         value: &'a [u8],
     },
-    /// A piece of a list that is set: packed elements.
-    List {
-        component: u16,
-        target: ListTarget,
-        begins: bool,
-        ends: bool,
-        elements: &'a [u8],
-    },
+    /// A piece of a list that is set.
+    List(ListPiece<'a>),
     Rows {
         op: Op,
         component: u16,
@@ -100,6 +94,19 @@ pub(crate) enum ListTarget {
     Row(u32),
     /// Any entity.
     Entity(Entity),
+}
+
+/// A piece of a list that is set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ListPiece<'a> {
+    pub component: u16,
+    pub target: ListTarget,
+    /// Whether it is the first one.
+    pub begins: bool,
+    /// Whether it is the last one.
+    pub ends: bool,
+    /// Packed elements.
+    pub elements: &'a [u8],
 }
 
 /// The entries of a run: a target of `T` bytes and a packed value each, interleaved and unaligned.
@@ -375,7 +382,8 @@ impl<'a> Checked<'a> {
             _ => ListTarget::Entity(Entity::from_bits(u64::from(self.word(0)) | u64::from(self.word(1)) << 32)),
         };
         let (begins, ends) = (field & LIST_BEGINS != 0, field & LIST_ENDS != 0);
-        Ok(Body::List { component, target, begins, ends, elements: &self.payload[LIST_TARGET_BYTES..used] })
+        let elements = &self.payload[LIST_TARGET_BYTES..used];
+        Ok(Body::List(ListPiece { component, target, begins, ends, elements }))
     }
 
     fn rows(&self, op: Op, value_bytes: usize) -> Result<Body<'a>, RecordError> {

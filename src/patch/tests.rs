@@ -117,7 +117,7 @@ fn read(bytes: &[u8], record_bytes_max: usize) -> Vec<Patch> {
                 assert_eq!(end, JobEnd { job: 5, attempt: 2, records, spawned, ok: true });
             }
             Body::Failure { .. } => unreachable!("none was written"),
-            Body::Changed { .. } | Body::Reduce { .. } | Body::List { .. } => unreachable!("none was written"),
+            Body::Changed { .. } | Body::Reduce { .. } | Body::List(_) => unreachable!("none was written"),
             Body::Range { component, field, start, end, member, passes } => {
                 assert_eq!((field, member, passes), (0, 1, 2));
                 out.push(Patch::Range(component, start, end));
@@ -219,7 +219,8 @@ proptest! {
         let mut found: Vec<(u64, u16, Vec<u8>)> = Vec::new();
         let mut open = false;
         for record in Records::new(&sent, &sizes) {
-            let Body::List { component, target: ListTarget::Entity(entity), begins, ends, elements } = record.unwrap().body
+            let Body::List(ListPiece { component, target: ListTarget::Entity(entity), begins, ends, elements }) =
+                record.unwrap().body
             else {
                 panic!("a list is a list");
             };

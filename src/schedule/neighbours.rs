@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::Entity;
 use crate::column::{ColumnCursor, RawColumn};
+use crate::lists::Spans;
 use crate::world::access::query::{Fetch, Query};
 
 /// The entity map as it was when the batch began.
@@ -108,7 +109,7 @@ pub(crate) struct ListSet<'a> {
 impl<'a> ListSet<'a> {
     /// The elements of a component's lists, how many there are, and the places and lengths of the rows' lists; none where the
     /// system does not look at it.
-    pub(crate) fn get(&self, component: u16) -> Option<(ColumnCursor<'a>, usize, (&'a [u32], &'a [u32]))> {
+    pub(crate) fn get(&self, component: u16) -> Option<(ColumnCursor<'a>, usize, Spans<'a>)> {
         let index = self.lists.iter().position(|list| list.component == u32::from(component))?;
         let list = &self.lists[index];
         // SAFETY: frozen columns that are only read (the set's invariant).
