@@ -504,7 +504,7 @@ fn files_have_the_lists() {
         resumed.step(1.0).unwrap();
         assert_eq!(look(&resumed), *hash);
     }
-    let journal = Journal::open(directory.join("journal")).unwrap();
+    let journal = Journal::open(&directory.join("journal")).unwrap();
     for (frame, hash) in (1..).zip(&hashes) {
         let state = journal.replay_to(journal.at(frame).unwrap()).unwrap();
         assert_eq!(state.load().unwrap().pin().unwrap().hash(), *hash, "frame {frame}");
@@ -519,7 +519,7 @@ fn arrow_has_the_lists() {
     use arrow_array::Array as _;
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Float32Type, UInt32Type, UInt64Type};
-    use hypostyle::export::{Batches, ExportError, ExportOptions};
+    use hypostyle::export::{Batches, ExportError, ExportOptions, Format};
 
     let mut world = builder().build().unwrap();
     let all = world.spawn_batch((0..20).map(|key| (Body { key, sum: 0 }, List::<Near>::new()))).unwrap();
@@ -559,10 +559,12 @@ fn arrow_has_the_lists() {
     let flat = Batches::new(world.reader().unwrap(), &ExportOptions::default().flat(true));
     assert!(matches!(flat.map(drop), Err(ExportError::FlatList { component }) if component == "contact"));
     let csv = std::env::temp_dir().join(format!("hypostyle-lists-{}.csv", std::process::id()));
-    let error = hypostyle::export::write(world.reader().unwrap(), &csv, None, &ExportOptions::default()).unwrap_err();
+    let error =
+        hypostyle::export::write(world.reader().unwrap(), &csv, Format::Csv, &ExportOptions::default()).unwrap_err();
     assert!(error.to_string().contains("is a list"), "{error}");
     let parquet = csv.with_extension("parquet");
-    let done = hypostyle::export::write(world.reader().unwrap(), &parquet, None, &ExportOptions::default()).unwrap();
+    let done = hypostyle::export::write(world.reader().unwrap(), &parquet, Format::Parquet, &ExportOptions::default())
+        .unwrap();
     assert_eq!(done.rows, 20);
     std::fs::remove_file(&parquet).unwrap();
     let _ = std::fs::remove_file(&csv);
