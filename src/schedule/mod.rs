@@ -36,7 +36,7 @@ pub use guard::Tolerance;
 pub use job::Job;
 pub use lists::ListBytes;
 pub use neighbours::{NeighbourTable, Neighbours};
-pub use plan::{BatchPlan, Plan, StagePlan, SystemPlan};
+pub use plan::{BatchPlan, LoopPlan, Plan, StagePlan, SystemPlan};
 pub use repeat::{FixedStep, Loop};
 pub use report::FrameReport;
 #[cfg(unix)]
