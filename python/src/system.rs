@@ -1,10 +1,12 @@
 //! Systems whose kernels are functions of Python, in a list with those that are not.
 #![forbid(unsafe_code)]
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use hypostyle::{FieldJoin, Loop, Schedule, System, Tolerance, dynamic};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::errors::error;
 use crate::job;
@@ -38,6 +40,8 @@ pub(crate) struct Declared {
     sets_resources: Vec<String>,
     /// Resource, and each field's join.
     reduces: Vec<(String, Vec<(String, String)>)>,
+    /// Resource, its packed value of no rows, and what joins two packed values.
+    _reduces_own: Vec<(String, Vec<u8>, Py<PyAny>)>,
     accumulates_resource: Vec<(String, Vec<(String, String)>)>,
     /// Component, and each field's join; of a field without a name: that of all fields.
     accumulates: Vec<(String, Vec<(String, String)>)>,
@@ -48,6 +52,8 @@ pub(crate) struct Declared {
     deadline: Option<f64>,
     job_rows: Option<u32>,
     sort_by: Option<String>,
+    sort_every: u64,
+    sort_leaves: Vec<String>,
     /// A number of a resource, a sign, and what it is compared with.
     run_if: Vec<(String, String, f64)>,
     /// Frames, and the first one.
@@ -71,6 +77,7 @@ fn joins_of(name: &str, joins: Vec<(String, String)>) -> PyResult<Vec<(String, F
 
 impl Declared {
     fn system(self) -> PyResult<System> {
+        let is_once = self.reads.is_empty() && self.writes.is_empty() && self.with_.is_empty();
         let mut query = dynamic::Query::new();
         query = self.reads.into_iter().fold(query, dynamic::Query::read);
         query = self.writes.into_iter().fold(query, dynamic::Query::write);
@@ -80,6 +87,7 @@ impl Declared {
         let (call, resources) = (self._call, self.resources.clone());
         let mut system = match self.guard {
             Some(guard) => guard.system(self.name),
+            None if is_once => dynamic::once(self.name, move |work| job::call(work, &call, &resources)),
             None => dynamic::system(self.name, query, move |work| job::call(work, &call, &resources)),
         };
         system = system.stage(self.stage).payload(self.payload);
@@ -92,6 +100,9 @@ impl Declared {
         for (resource, joins) in self.reduces {
             let joins = joins_of(&resource, joins)?;
             system = system.reduces_named(resource, joins);
+        }
+        for (resource, empty, join) in self._reduces_own {
+            system = system.reduces_packed_named(resource, empty, move |earlier, later| join_of(&join, earlier, later));
         }
         for (resource, joins) in self.accumulates_resource {
             let joins = joins_of(&resource, joins)?;
@@ -119,8 +130,9 @@ impl Declared {
             system = system.job_rows(rows);
         }
         if let Some(column) = self.sort_by {
-            system = system.sort_by(column);
+            system = system.sort_by(column).sort_every(self.sort_every);
         }
+        system = self.sort_leaves.into_iter().fold(system, System::sort_leaves_named);
         for (number, sign, with) in self.run_if {
             let wrong = || {
                 let text = format!("`{sign}` compares nothing; write ==, !=, <, <=, > or >=");
@@ -135,6 +147,19 @@ impl Declared {
             system = system.in_loop(name);
         }
         Ok(system)
+    }
+}
+
+/// Joins a packed value to an earlier one by a function of Python. What it raises is the join's panic, which is an error of the
+/// frame.
+fn join_of(join: &Py<PyAny>, earlier: &mut [u8], later: &[u8]) {
+    let joined = Python::attach(|py| -> PyResult<Vec<u8>> {
+        join.call1(py, (PyBytes::new(py, earlier), PyBytes::new(py, later)))?.extract(py)
+    });
+    match joined {
+        Ok(joined) if joined.len() == earlier.len() => earlier.copy_from_slice(&joined),
+        Ok(joined) => resume_unwind(Box::new(format!("it gave {} bytes for {}", joined.len(), earlier.len()))),
+        Err(raised) => resume_unwind(Box::new(raised.to_string())),
     }
 }
 

@@ -204,6 +204,13 @@ impl World {
         self.with(py, |world| Ok(look(world)))
     }
 
+    /// The same, on this thread alone.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&hypostyle::World) -> T) -> PyResult<T> {
+        check_outside()?;
+        self.check_free()?;
+        self.lock().world().map(look).ok_or_else(|| self.closed())
+    }
+
     /// The same for what moves or publishes columns: not while anybody has arrays of them.
     fn change<T: Send>(
         &self,

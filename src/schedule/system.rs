@@ -9,7 +9,7 @@ use crate::commit::Access;
 use crate::join::FieldJoin;
 use crate::limits::JOB_ROWS;
 use crate::random::system_number;
-use crate::reduce::{Reduce, Reduction};
+use crate::reduce::{PackedJoin, Reduce, Reduction};
 use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::world::access::query::{Fetch, Query, QueryPlan};
 use crate::world::error::WorldError;
@@ -103,6 +103,8 @@ impl ResourceId {
 pub(super) enum Reduces {
     Typed(fn(&Registry) -> Result<Reduction, UnknownName>),
     Named(String, Vec<(String, FieldJoin)>),
+    /// The packed value of no rows, and a join of packed values.
+    Packed(String, Vec<u8>, PackedJoin),
 }
 
 impl Reduces {
@@ -112,6 +114,10 @@ impl Reduces {
             Reduces::Named(name, joins) => {
                 let id = registry.resource_named(name)?;
                 Ok(Reduction::named(id, &registry.layout.resources()[usize::from(id)], joins)?)
+            }
+            Reduces::Packed(name, empty, join) => {
+                let id = registry.resource_named(name)?;
+                Ok(Reduction::packed(id, &registry.layout.resources()[usize::from(id)], empty, join)?)
             }
         }
     }
