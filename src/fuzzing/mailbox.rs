@@ -135,8 +135,9 @@ fn look(simulation: &Simulation) {
     std::hint::black_box(snapshot.hash());
 }
 
-/// Bytes as what a hostile process does with a mailbox, beside a simulation and a sender that keep to the rules.
-pub(super) fn hostile(mut input: &[u8]) {
+/// Bytes as what a hostile process does with the mailbox of a simulation that takes inputs: records, rubbish in its ring,
+/// words of the mailbox, frames between them.
+pub fn inputs_mailbox(mut input: &[u8]) {
     let mut simulation = simulation();
     simulation.step(0.1).expect("an empty frame");
     let mut hostile = Hostile::of(&simulation);
@@ -192,4 +193,45 @@ pub(super) fn hostile(mut input: &[u8]) {
         assert_eq!(simulation.world().resource::<Wind>().expect("it stays"), Wind { speed: 7.5 });
     }
     const { assert!(MAILBOX_BYTES > 3 * PAGE_BYTES) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Random;
+    use super::*;
+
+    #[test]
+    fn mailboxes_survive_hostile_senders() {
+        inputs_mailbox(&[]);
+        for seed in 0..if cfg!(miri) { 3 } else { 300 } {
+            let mut random = Random(seed);
+            let mut input = Vec::new();
+            for _ in 0..random.below(12) {
+                let operation = random.next() as u8;
+                input.push(operation);
+                match operation % 4 {
+                    // kinds, components and counts that exist, mostly; entities of low slots
+                    0 => {
+                        let length = random.below(48);
+                        input.extend([14, 3, 6, 4].map(|bound| random.below(bound) as u8));
+                        input.push(length as u8);
+                        let small = random.below(2) == 0;
+                        input.extend(
+                            (0..length).map(|_| if small { random.below(3) as u8 } else { random.next() as u8 }),
+                        );
+                    }
+                    1 => input.extend((0..operation / 4).map(|_| random.next() as u8)),
+                    // the head's first words, and the ring's
+                    2 => {
+                        let place = random.below(2) * 512 + random.below(2) * 2 * random.below(32);
+                        input.extend((place as u16).to_le_bytes());
+                        let word = if random.below(2) == 0 { random.next() } else { random.below(4096) as u64 * 8 };
+                        input.extend(word.to_le_bytes());
+                    }
+                    _ => {}
+                }
+            }
+            inputs_mailbox(&input);
+        }
+    }
 }

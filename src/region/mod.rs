@@ -24,6 +24,7 @@ pub(crate) mod pin;
 mod prefault;
 mod reader;
 mod residue;
+mod runs;
 mod target;
 mod writer;
 
@@ -42,10 +43,11 @@ pub use residue::{Residue, ResidueKind, clean_stale, residue};
 pub use target::RegionTarget;
 
 pub(crate) use control::worker_state;
-pub(crate) use extent::{Extent, ExtentPool};
+pub(crate) use extent::ExtentPool;
 pub(crate) use lease::Lease;
 pub(crate) use mapping::Mapping;
 pub(crate) use reader::ReaderMap;
+pub(crate) use runs::Extent;
 #[cfg(unix)]
 pub(crate) use worker::WorkerMap;
 pub use writer::Usage;

@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use super::control::Control;
 use super::error::RegionError;
-use super::extent::{Extent, ExtentPool};
+use super::extent::ExtentPool;
 use super::mapping::{Mapping, whole_pages};
 use super::reader::{MailboxParts, ReaderMap};
+use super::runs::Extent;
 use super::target::RegionTarget;
 use crate::limits::{
     LAYOUT_BYTES_MAX, NOTES_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN,

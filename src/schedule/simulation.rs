@@ -5,7 +5,9 @@
 //! last generation, and the error says how many frames that undid.
 #![forbid(unsafe_code)]
 
+mod builder;
 mod dense;
+mod error;
 mod frame;
 
 use std::ops::Range;
@@ -13,32 +15,29 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::commit::{Access, Commit, PatchCounts, Refusal, Scratch};
-use crate::inputs::{InputError, Mailbox};
-use crate::limits::{TIME_MAX, TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
+use crate::commit::{Access, Commit, Scratch};
+use crate::inputs::Mailbox;
+use crate::limits::TIME_MAX;
 use crate::os;
 use crate::patch::RecordSizes;
-use crate::region::{RegionError, worker_state};
+use crate::region::worker_state;
 use crate::trace::{EventKind, Phase, Recorder, Timeline, Trace};
-use crate::worker::{
-    Batch, HostedWorker, JobFailure, Place, Pool, PoolConfig, PoolError, PoolInfo, RegionForWorkers, Staged,
-    WorkerCommand, WorkerKind, WorkerStatus, Workers,
-};
-use crate::world::store::expected::Writes;
+use crate::worker::{Batch, HostedWorker, Place, Pool, PoolInfo, Staged, WorkerKind, WorkerStatus, Workers};
 use crate::world::{Publication, Rollback, World, WorldError};
 
-use super::graph::{self, Group, ScheduleError, Stage};
+use super::Schedule;
+use super::graph::{Group, ScheduleError, Stage};
 use super::job::FrameInfo;
-use super::memory::JobMemory;
 use super::plan::Plan;
 use super::program::build::{BuildContext, Work};
-use super::recording::{self, SystemNames, names};
-use super::repeat::{CompiledLoop, compile_loops};
+use super::recording::SystemNames;
+use super::repeat::CompiledLoop;
 use super::report::FrameReport;
-use super::runner::SystemRunner;
-use super::system::{Compiled, Home};
-use super::{Schedule, compile, registrations};
+use super::system::Compiled;
+pub use builder::SimulationBuilder;
 use dense::Dense;
+use error::Failed;
+pub use error::StepError;
 
 /// Work in nanoseconds below which a batch stays on main.
 const SPLIT_NS_MIN: u64 = 20_000;
@@ -46,387 +45,6 @@ const SPLIT_NS_MIN: u64 = 20_000;
 const LOOK_NS: u64 = 50_000_000;
 /// Calls of [`Simulation::run`] after which the region's worker slots are noted anew.
 const NOTE_WORKERS_EVERY: u32 = 64;
-
-/// What can go wrong with a frame.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StepError {
-    /// A system's job failed: the frame was abandoned.
-    #[error("system `{system}`, rows {}..{} of the table of ({table}): {failure}; {undone} frame(s) undone, the world stands at frame {frame}", rows.start, rows.end)]
-    Job {
-        /// The system (several, where they are fused).
-        system: String,
-        /// The components of the table.
-        table: String,
-        /// The job's rows.
-        rows: Range<u32>,
-        /// What happened, and to which worker.
-        failure: Box<JobFailure>,
-        /// Frames undone, the abandoned one included.
-        undone: u64,
-        /// The frame of the generation that the world stands at.
-        frame: u64,
-    },
-    /// The pool failed as a whole.
-    #[error("{failure}; {undone} frame(s) undone, the world stands at frame {frame}")]
-    Pool {
-        /// What happened.
-        failure: Box<JobFailure>,
-        /// Frames undone, the abandoned one included.
-        undone: u64,
-        /// The frame of the generation that the world stands at.
-        frame: u64,
-    },
-    /// Patches were refused, and the simulation is strict ([`SimulationBuilder::strict`]).
-    #[error(
-        "{refused} patch(es) of system `{system}` were refused, the first one because {reason}; {undone} frame(s) undone, the world stands at frame {frame}"
-    )]
-    Refused {
-        /// The system.
-        system: String,
-        /// Patches of it that were refused, in this call.
-        refused: u64,
-        /// Why the first one was.
-        reason: Box<Refusal>,
-        /// Frames undone, the abandoned one included.
-        undone: u64,
-        /// The frame of the generation that the world stands at.
-        frame: u64,
-    },
-    /// The values that a system reduces its rows to could not be combined: the frame was abandoned.
-    #[error(
-        "system `{system}` reduces its rows to resource `{resource}`: {message}; {undone} frame(s) undone, the world stands \
-         at frame {frame}"
-    )]
-    Reduction {
-        /// The system.
-        system: String,
-        /// The resource.
-        resource: String,
-        /// What happened.
-        message: String,
-        /// Frames undone, the abandoned one included.
-        undone: u64,
-        /// The frame of the generation that the world stands at.
-        frame: u64,
-    },
-    /// A condition or a loop's number of passes could not be evaluated: the frame was abandoned.
-    #[error("{what}: {message}; {undone} frame(s) undone, the world stands at frame {frame}")]
-    Condition {
-        /// The system or the loop.
-        what: String,
-        /// What happened.
-        message: String,
-        /// Frames undone, the abandoned one included.
-        undone: u64,
-        /// The frame of the generation that the world stands at.
-        frame: u64,
-    },
-    /// The world could not take the frame in.
-    #[error("{source}; {undone} frame(s) undone, the world stands at frame {frame}")]
-    World {
-        /// What happened.
-        source: Box<WorldError>,
-        /// Frames undone, the abandoned one included.
-        undone: u64,
-        /// The frame of the generation that the world stands at.
-        frame: u64,
-    },
-    /// The world could not go back to its last generation, either.
-    #[error("the frame failed ({failure}), and the world could not go back to its last generation: {source}")]
-    Unrecoverable {
-        /// Why the frame failed.
-        failure: String,
-        /// Why going back failed.
-        source: Box<WorldError>,
-    },
-    /// The world has no room for what the schedule writes: every column that it writes is held twice.
-    #[error("the world does not fit its schedule, which writes columns that are held twice: {source}")]
-    Memory {
-        /// What is needed.
-        source: Box<WorldError>,
-    },
-    /// The simulation was closed.
-    #[error("the simulation is closed; make a new one to run frames")]
-    Closed,
-    /// A time step that is no number.
-    #[error("dt is {dt}; it must be a finite number")]
-    TimeStep {
-        /// What was given.
-        dt: f64,
-    },
-    /// Time would leave the range of numbers.
-    #[error(
-        "{frames} frame(s) of dt {dt} from time {time} would lead beyond {TIME_MAX:e}, the most that time may be; run fewer \
-         frames, or a smaller dt"
-    )]
-    TimeRange {
-        /// The world's time.
-        time: f64,
-        /// Frames that were asked for.
-        frames: u64,
-        /// What was given.
-        dt: f64,
-    },
-    /// The schedule does not fit.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
-    /// The pool could not be started.
-    #[error(transparent)]
-    Start(#[from] PoolError),
-    /// The world's region refuses: in a process that was forked off the one that made the world nothing is stepped.
-    #[error(transparent)]
-    Region(RegionError),
-    /// The simulation cannot take these inputs.
-    #[error("inputs: {0}")]
-    Inputs(#[from] InputError),
-}
-
-/// Settings of a simulation. Made by [`Simulation::builder`].
-#[derive(Debug)]
-pub struct SimulationBuilder {
-    config: PoolConfig,
-    publish_every: u64,
-    fuse: bool,
-    strict: bool,
-    seed: u64,
-    tracing: bool,
-    trace_events: u64,
-    inputs: Vec<String>,
-}
-
-impl SimulationBuilder {
-    /// Who runs jobs (default: automatic).
-    #[must_use]
-    pub fn workers(mut self, workers: Workers) -> Self {
-        self.config.workers = workers;
-        self
-    }
-
-    /// Publishes a generation every so many frames (default 1).
-    #[must_use]
-    pub fn publish_every(mut self, frames: u64) -> Self {
-        self.publish_every = frames.max(1);
-        self
-    }
-
-    /// Bytes of each worker's ring; a power of two, at least 256 (default 1 MiB).
-    #[must_use]
-    pub fn ring_bytes(mut self, bytes: usize) -> Self {
-        self.config.ring_bytes = bytes;
-        self
-    }
-
-    /// What to start as a worker process (default: this same executable without arguments).
-    #[must_use]
-    pub fn worker_command(mut self, command: WorkerCommand) -> Self {
-        self.config.command = Some(command);
-        self
-    }
-
-    /// Whether consecutive row-local systems run back to back on one range of rows (default: yes). The result is the
-    /// same.
-    #[must_use]
-    pub fn fuse(mut self, fuse: bool) -> Self {
-        self.fuse = fuse;
-        self
-    }
-
-    /// Whether a refused patch fails its frame, with an error that names the system and the reason
-    /// ([`StepError::Refused`]); default: no, refused patches are counted ([`PatchCounts::refused`]) and the frame goes on.
-    /// Patches on entities that are gone, and inputs of other processes, are counted in either case.
-    ///
-    /// ```
-    /// use hypostyle::{Component, Schedule, Simulation, StepError, System, With, World};
-    /// #[derive(Component, Clone, Copy)]
-    /// struct Fuel { litres: f32 }
-    /// #[derive(Component, Clone, Copy)]
-    /// struct Rocket;
-    /// let mut world = World::builder().component::<Fuel>().component::<Rocket>().build()?;
-    /// world.spawn(Rocket)?; // without a tank
-    /// let mut schedule = Schedule::new();
-    /// let burn = System::rows::<With<Rocket>>("burn", |job, ()| job.set_row(0, Fuel { litres: 0.0 }));
-    /// schedule.add(burn.sets::<Fuel>());
-    /// let mut simulation = Simulation::builder().strict(true).build(world, schedule)?;
-    /// assert!(matches!(simulation.step(0.1), Err(StepError::Refused { system, .. }) if system == "burn"));
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn strict(mut self, strict: bool) -> Self {
-        self.strict = strict;
-        self
-    }
-
-    /// What the numbers of [`Job::random`](crate::Job::random) depend on, beside frame, system and entity (default 0). It is not
-    /// part of the world: a simulation that goes on from a saved state gets it again.
-    #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Whether main runs jobs, too, where there are workers (default: yes). Where kernels may kill their process, say
-    /// no.
-    #[must_use]
-    pub fn main_helps(mut self, helps: bool) -> Self {
-        self.config.main_helps = helps;
-        self
-    }
-
-    /// Whether it is recorded who does what when (default: yes): see [`Simulation::timeline`]. It costs well below a
-    /// hundredth of the time of frames that are worth workers.
-    #[must_use]
-    pub fn tracing(mut self, tracing: bool) -> Self {
-        self.tracing = tracing;
-        self
-    }
-
-    /// How many events main and each worker keep of their timeline, 32 bytes each: rounded up to a power of two from
-    /// [`TRACE_EVENTS_MIN`] to [`TRACE_EVENTS_MAX`] (default [`TRACE_EVENTS_DEFAULT`](crate::limits::TRACE_EVENTS_DEFAULT)).
-    #[must_use]
-    pub fn trace_events(mut self, events: u64) -> Self {
-        self.trace_events = events.clamp(TRACE_EVENTS_MIN, TRACE_EVENTS_MAX).next_power_of_two();
-        self
-    }
-
-    /// Takes inputs of other processes (and of this one): sets of these components, single fields (`velocity.x`) and
-    /// resources. They come through a mailbox beside the region, are applied when frames begin, and are counted in
-    /// [`FrameReport::inputs`]; see [`Reader::inputs`](crate::Reader::inputs). Default: none.
-    #[must_use]
-    pub fn inputs<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.inputs = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Starts the workers.
-    ///
-    /// # Errors
-    /// A schedule that does not fit the world, workers that cannot be had.
-    pub fn build(self, world: World, schedule: Schedule) -> Result<Simulation, StepError> {
-        self.build_from(&mut Some(world), schedule)
-    }
-
-    /// As [`SimulationBuilder::build`]; the world is taken only where it succeeds.
-    ///
-    /// # Errors
-    /// As for [`SimulationBuilder::build`]; there is no world.
-    pub fn build_from(self, from: &mut Option<World>, schedule: Schedule) -> Result<Simulation, StepError> {
-        let registry = Arc::clone(&from.as_ref().ok_or(StepError::Closed)?.registry);
-        let mut compiled = compile(&schedule, &registry)?;
-        divide(&mut compiled, self.config.workers)?;
-        let world = from.as_mut().ok_or(StepError::Closed)?;
-        let writes: Vec<_> = compiled.iter().map(expected).collect();
-        world.expect(writes).map_err(|error| StepError::Memory { source: Box::new(error) })?;
-        let done = self.join(from, schedule, compiled, registry);
-        if let (Some(world), Err(_)) = (from, &done) {
-            world.store.forget_expected();
-        }
-        done
-    }
-
-    fn join(
-        mut self,
-        from: &mut Option<World>,
-        schedule: Schedule,
-        compiled: Vec<Compiled>,
-        registry: Arc<crate::table::Registry>,
-    ) -> Result<Simulation, StepError> {
-        let world = from.as_ref().ok_or(StepError::Closed)?;
-        let compiled: Arc<[Compiled]> = compiled.into();
-        let loops = compile_loops(&schedule.loops, &registry)?;
-        let stages = graph::plan(&schedule, &compiled, &loops, &registry.layout, self.fuse)?;
-        let plan = Plan::new(&stages, &compiled, &registry.layout);
-        let payloads = schedule.systems.iter().map(|system| system.payload.clone()).collect();
-        let runner = SystemRunner {
-            systems: schedule.systems.into(),
-            compiled: Arc::clone(&compiled),
-            registry: Arc::clone(&registry),
-            memory: JobMemory::Shared(Arc::clone(world.store.region.mapping())),
-        };
-        world.store.region.check_maker().map_err(StepError::Region)?;
-        #[cfg(unix)]
-        let workers_lock = world.store.region.workers_lock_file().map_err(StepError::Region)?.map(Arc::new);
-        let region = world.store.region.path().map(|path| RegionForWorkers {
-            path: path.to_string_lossy().into_owned(),
-            layout_hash: world.layout_hash,
-            #[cfg(unix)]
-            workers_lock: workers_lock.clone(),
-        });
-        let rings = 1 + self.config.workers.count_max() as u32;
-        let events = self.tracing.then_some(self.trace_events);
-        let trace = recording::make(&world.store.region, names(&stages, &compiled), rings, events);
-        self.config.trace.clone_from(&trace);
-        let (pool, notice) = Pool::start(&self.config, Arc::new(runner), region, &registrations(&compiled))?;
-        let mailbox = if self.inputs.is_empty() {
-            // an earlier simulation's would be filled in vain
-            world.store.region.remove_inputs().map_err(InputError::from)?;
-            None
-        } else {
-            Some(Mailbox::create(&world.store.region, &registry.layout, &self.inputs)?)
-        };
-        let world = from.take().ok_or(StepError::Closed)?;
-        let undo_bytes = matches!(notice.actual, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
-        let mut simulation = Simulation {
-            sizes: Arc::clone(&world.sizes),
-            access: compiled.iter().map(|system| system.access.clone()).collect(),
-            report: FrameReport { patches: vec![PatchCounts::default(); compiled.len()], ..FrameReport::default() },
-            world,
-            skips: vec![false; compiled.len()],
-            compiled,
-            loops,
-            seed: self.seed,
-            stages,
-            plan,
-            payloads,
-            pool,
-            notice,
-            publish_every: self.publish_every,
-            strict: self.strict,
-            mailbox,
-            undo_bytes,
-            work: Work::default(),
-            staged: Staged::new(),
-            scratch: Scratch::default(),
-            closed: false,
-            since_publication: 0,
-            status: Vec::with_capacity(WORKERS_MAX),
-            unnoted: 0,
-            runs: Vec::new(),
-            dense: Dense::default(),
-            recorder: trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),
-            trace,
-        };
-        simulation.note_workers();
-        Ok(simulation)
-    }
-}
-
-/// What a system is going to write, as far as its declaration tells.
-fn expected(system: &Compiled) -> Writes {
-    let access = &system.access;
-    let mut sets = access.sets.clone();
-    sets.extend(access.accumulates.iter().map(|accumulation| accumulation.component));
-    sets.sort_unstable();
-    Writes {
-        query: system.own.clone(),
-        sets,
-        adds: access.adds.clone(),
-        spawns: access.spawns.clone(),
-        moves_rows: access.despawns || !access.adds.is_empty() || !access.removes.is_empty() || system.sort.is_some(),
-    }
-}
-
-/// Where some kernels are in worker processes only, those are another program's: they have no others.
-fn divide(compiled: &mut [Compiled], workers: Workers) -> Result<(), ScheduleError> {
-    let Some(external) = compiled.iter().find(|system| system.home == Home::Workers) else { return Ok(()) };
-    if !matches!(workers, Workers::Processes(_)) {
-        return Err(ScheduleError::External { system: external.name.clone() });
-    }
-    for system in compiled.iter_mut().filter(|system| system.home == Home::Everywhere) {
-        system.home = Home::Main;
-    }
-    Ok(())
-}
 
 /// A world with a schedule and the workers that run it.
 pub struct Simulation {
@@ -496,35 +114,6 @@ impl Looks<'_> {
     }
 }
 
-/// Why a frame failed, before the world went back.
-enum Failed {
-    Job(JobFailure),
-    /// Patches of this system were refused.
-    Refused {
-        system: usize,
-        refused: u64,
-        reason: Refusal,
-    },
-    /// What the rows of this system came to could not be joined.
-    Reduction {
-        system: usize,
-        resource: u16,
-        message: String,
-    },
-    /// What says whether a system or loop runs could not be asked.
-    Condition {
-        what: String,
-        message: String,
-    },
-    World(WorldError),
-}
-
-impl From<RegionError> for Failed {
-    fn from(error: RegionError) -> Self {
-        Failed::World(error.into())
-    }
-}
-
 impl Simulation {
     /// Joins a world and a schedule, with everything else as it is by default.
     ///
@@ -537,16 +126,7 @@ impl Simulation {
     /// Settings.
     #[must_use]
     pub fn builder() -> SimulationBuilder {
-        SimulationBuilder {
-            config: PoolConfig::default(),
-            publish_every: 1,
-            fuse: true,
-            strict: false,
-            seed: 0,
-            tracing: true,
-            trace_events: TRACE_EVENTS_DEFAULT,
-            inputs: Vec::new(),
-        }
+        SimulationBuilder::default()
     }
 
     /// The world.

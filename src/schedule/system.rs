@@ -1,127 +1,33 @@
 //! Declaring a system: its kernel, what it reads and writes, when it runs.
 #![forbid(unsafe_code)]
 
-use crate::table::{Registry, UnknownName};
+mod compiled;
+mod kernel;
+mod names;
+
 use std::time::Duration;
 
 use crate::Resource;
-use crate::commit::Access;
 use crate::join::FieldJoin;
-use crate::limits::JOB_ROWS;
-use crate::random::system_number;
-use crate::reduce::{PackedJoin, Reduce, Reduction};
-use crate::world::access::bundle::{Bundle, RegistryRef};
-use crate::world::access::query::{Fetch, Query, QueryPlan};
-use crate::world::error::WorldError;
+use crate::reduce::{Reduce, Reduction};
+use crate::table::Registry;
+use crate::world::access::bundle::Bundle;
+use crate::world::access::query::Query;
 
-use super::accumulate::{self, Accumulates};
-use super::condition::{self, Condition};
-use super::dynamic::Names;
+use super::accumulate::Accumulates;
+use super::condition;
 use super::error::KernelError;
 use super::job::Job;
-use super::neighbours::{NeighbourSet, Neighbours};
+use super::neighbours::Neighbours;
+pub(crate) use compiled::{Compiled, JobRows, Sort};
+pub(crate) use kernel::Kernel;
+use kernel::{NeighbourKernel, RowsKernel};
+pub(super) use names::{Describe, Reduces};
+use names::{Ids, ResourceId};
 
 /// The stages that every schedule has, in order. `startup` runs once per world, before `update` of its first frame; it does
 /// not run again in another simulation of that world or after a resume.
 pub const STAGES: [&str; 5] = ["startup", "update", "late", "render", "cleanup"];
-
-/// What a kernel is called with, type-erased.
-pub(crate) trait Kernel: Send + Sync {
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, views: NeighbourSet<'a>)
-    -> Result<(), KernelError>;
-}
-
-struct RowsKernel<Q, F>(F, std::marker::PhantomData<fn() -> Q>);
-
-impl<Q, F> Kernel for RowsKernel<Q, F>
-where
-    Q: Query,
-    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), KernelError> + Send + Sync,
-{
-    fn run<'a>(&self, job: &mut Job<'a, '_>, fetch: &mut Fetch<'a>, _: NeighbourSet<'a>) -> Result<(), KernelError> {
-        (self.0)(job, Q::fetch(fetch))
-    }
-}
-
-struct NeighbourKernel<Q, O, F>(F, std::marker::PhantomData<fn() -> (Q, O)>);
-
-impl<Q, O, F> Kernel for NeighbourKernel<Q, O, F>
-where
-    Q: Query,
-    O: Query,
-    F: for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) -> Result<(), KernelError> + Send + Sync,
-{
-    fn run<'a>(
-        &self,
-        job: &mut Job<'a, '_>,
-        fetch: &mut Fetch<'a>,
-        views: NeighbourSet<'a>,
-    ) -> Result<(), KernelError> {
-        let own = job.table();
-        let (map, item) = (job.map(), Q::fetch(fetch));
-        (self.0)(job, item, Neighbours::new(views, own, map))
-    }
-}
-
-/// A query, as a Rust type or by names.
-pub(super) enum Describe {
-    Typed(fn(&RegistryRef<'_>, &mut QueryPlan) -> Result<(), WorldError>),
-    Named(Names),
-}
-
-impl Describe {
-    fn describe(&self, types: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
-        match self {
-            Describe::Typed(describe) => describe(types, plan),
-            Describe::Named(names) => names.describe(types, plan),
-        }
-    }
-}
-
-/// Components, as a Rust type or by name.
-enum Ids {
-    Typed(fn(&RegistryRef<'_>, &mut Vec<u16>) -> Result<(), WorldError>),
-    Named(String),
-}
-
-/// A resource, as a Rust type or by name.
-enum ResourceId {
-    Typed(fn(&Registry) -> Result<u16, UnknownName>),
-    Named(String),
-}
-
-impl ResourceId {
-    fn find(&self, registry: &Registry) -> Result<u16, UnknownName> {
-        match self {
-            ResourceId::Typed(find) => find(registry),
-            ResourceId::Named(name) => registry.resource_named(name),
-        }
-    }
-}
-
-/// A resource that rows are reduced to, as a Rust type or by name.
-pub(super) enum Reduces {
-    Typed(fn(&Registry) -> Result<Reduction, UnknownName>),
-    Named(String, Vec<(String, FieldJoin)>),
-    /// The packed value of no rows, and a join of packed values.
-    Packed(String, Vec<u8>, PackedJoin),
-}
-
-impl Reduces {
-    fn find(&self, registry: &Registry) -> Result<Reduction, KernelError> {
-        match self {
-            Reduces::Typed(find) => Ok(find(registry)?),
-            Reduces::Named(name, joins) => {
-                let id = registry.resource_named(name)?;
-                Ok(Reduction::named(id, &registry.layout.resources()[usize::from(id)], joins)?)
-            }
-            Reduces::Packed(name, empty, join) => {
-                let id = registry.resource_named(name)?;
-                Ok(Reduction::packed(id, &registry.layout.resources()[usize::from(id)], empty, join)?)
-            }
-        }
-    }
-}
 
 /// Where a system's kernel is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,6 +48,9 @@ enum Change {
     Removes,
     Spawns,
 }
+
+/// Rows per job of a system that looks at neighbours.
+const NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(512);
 
 /// A system that another is ordered by.
 #[derive(Clone, Debug)]
@@ -601,267 +510,5 @@ impl System {
     pub fn sort_leaves_named(mut self, component: impl Into<String>) -> Self {
         self.sort_leaves.push(Ids::Named(component.into()));
         self
-    }
-}
-
-/// A system with its names looked up.
-#[derive(Debug)]
-pub(crate) struct Compiled {
-    pub name: String,
-    pub stage: String,
-    pub own: QueryPlan,
-    pub others: Option<QueryPlan>,
-    pub access: Access,
-    /// Components it looks at, sorted.
-    pub reads: Vec<u16>,
-    /// Components it changes, dense or by patches, sorted.
-    pub writes: Vec<u16>,
-    pub reads_resources: Vec<u16>,
-    /// What must hold for it to run.
-    pub conditions: Vec<Condition>,
-    /// Whether it runs whatever they say where scratch components are as new.
-    pub rebuilds: bool,
-    /// Resources that its kernel or a condition of it looks at, sorted.
-    pub looks_at_resources: Vec<u16>,
-    /// What its random numbers depend on.
-    pub number: u64,
-    /// By resource.
-    pub reductions: Vec<Reduction>,
-    pub job_rows: JobRows,
-    /// Whether the kernel only gets its own rows and emits no patches, so that it can run back to back with others.
-    pub fusable: bool,
-    pub deadline: Option<Duration>,
-    /// What it sorts by.
-    pub sort: Option<Sort>,
-    pub home: Home,
-    /// Whether it has no rows, and one job a frame.
-    pub once: bool,
-}
-
-impl Compiled {
-    /// How the system's rows are reduced to a resource, if they are.
-    pub(crate) fn reduction(&self, resource: u16) -> Option<&Reduction> {
-        self.reductions.iter().find(|reduction| reduction.resource == resource)
-    }
-
-    /// Resources that it changes, by patches or reductions, sorted.
-    pub(crate) fn changes_resources(&self) -> Vec<u16> {
-        let mut all = [&self.access.resources[..], &self.access.reduces].concat();
-        all.sort_unstable();
-        all
-    }
-}
-
-/// How a system sorts the tables that it matches.
-#[derive(Debug)]
-pub(crate) struct Sort {
-    /// The component of the key.
-    pub component: u16,
-    /// Its field.
-    pub field: u8,
-    /// Only in frames that this divides.
-    pub every: u64,
-    /// Components whose values stay where they are, sorted.
-    pub leaves: Vec<u16>,
-}
-
-/// How a table's rows are cut into the jobs of a system. It depends on the data and the schedule, never on the workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobRows {
-    /// So many each.
-    Fixed(u32),
-    /// For kernels that are dear to call: few jobs, and enough to share.
-    ByTable,
-    /// For kernels that cost what their bytes cost.
-    ByBytes,
-}
-
-/// Bytes of columns, old rows and new, that a job of a system that runs alone should not exceed.
-const JOB_BYTES: u64 = 2 << 20;
-
-impl JobRows {
-    /// Rows per job in a table of `rows` rows, of which a row takes `row_bytes` bytes of the columns in use. `alone`:
-    /// the rows are used once, so that nothing is gained by their staying in a cache.
-    pub(crate) fn rows(self, rows: u32, row_bytes: u64, alone: bool) -> u32 {
-        let unit = JOB_ROWS as u32;
-        match self {
-            JobRows::Fixed(rows) => rows,
-            JobRows::ByTable => rows.div_ceil(8).clamp(unit, 16 * unit).next_multiple_of(unit),
-            JobRows::ByBytes if alone => {
-                let by_bytes = (JOB_BYTES / row_bytes.max(1)).min(u64::from(16 * unit)) as u32;
-                (by_bytes.min(rows / 8) / unit * unit).max(unit)
-            }
-            JobRows::ByBytes => unit,
-        }
-    }
-}
-
-impl std::fmt::Display for JobRows {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            JobRows::Fixed(rows) => write!(f, "{rows}"),
-            JobRows::ByTable => f.write_str("by-table"),
-            JobRows::ByBytes => f.write_str("by-bytes"),
-        }
-    }
-}
-
-/// Rows per job of a system that looks at neighbours.
-const NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(512);
-
-impl System {
-    /// How it sorts.
-    fn sort(&self, registry: &Registry) -> Result<Option<Sort>, KernelError> {
-        let Some(name) = &self.sort_by else {
-            if self.sort_every > 1 || !self.sort_leaves.is_empty() {
-                return Err("it says how to sort, and not by what: add `.sort_by(\"component.field\")`".into());
-            }
-            return Ok(None);
-        };
-        let (component, field, _) = crate::world::access::bulk::find_field(registry, name)?;
-        let mut leaves = Vec::new();
-        for ids in &self.sort_leaves {
-            match ids {
-                Ids::Typed(ids) => ids(&RegistryRef(registry), &mut leaves)?,
-                Ids::Named(name) => leaves.push(registry.component_named(name)?),
-            }
-        }
-        leaves.sort_unstable();
-        leaves.dedup();
-        if leaves.binary_search(&component).is_ok() {
-            return Err(format!("it sorts by `{name}` and leaves that component where it is: leave it out").into());
-        }
-        Ok(Some(Sort { component, field, every: self.sort_every, leaves }))
-    }
-
-    /// Looks up every name and type.
-    pub(crate) fn compile(&self, registry: &Registry) -> Result<Compiled, KernelError> {
-        self.checks.iter().try_for_each(|check| check(registry))?;
-        let types = RegistryRef(registry);
-        let mut own = QueryPlan::default();
-        self.own.describe(&types, &mut own)?;
-        own.check(&types)?;
-        let others = match &self.others {
-            None => None,
-            Some(others) => {
-                let mut plan = QueryPlan::default();
-                others.describe(&types, &mut plan)?;
-                plan.check(&types)?;
-                if plan.writes() {
-                    return Err(WorldError::QueryWrites.into());
-                }
-                Some(plan)
-            }
-        };
-        let mut access = Access { despawns: self.despawns, ..Access::default() };
-        for (change, ids) in &self.changes {
-            let list = match change {
-                Change::Sets => &mut access.sets,
-                Change::Adds => &mut access.adds,
-                Change::Removes => &mut access.removes,
-                Change::Spawns => &mut access.spawns,
-            };
-            match ids {
-                Ids::Typed(ids) => ids(&types, list)?,
-                Ids::Named(name) => list.push(registry.component_named(name)?),
-            }
-        }
-        for resource in &self.sets_resources {
-            access.resources.push(resource.find(registry)?);
-        }
-        let reductions: Vec<Reduction> = self
-            .reduces
-            .iter()
-            .map(|(to, onto)| Ok(to.find(registry)?.onto(*onto)))
-            .collect::<Result<_, KernelError>>()?;
-        for reduction in &reductions {
-            let resource = reduction.resource;
-            if access.reduces.contains(&resource) || access.resources.contains(&resource) {
-                let name = &registry.layout.resources()[usize::from(resource)].name;
-                return Err(format!(
-                    "it declares twice that it changes resource `{name}`: reduce to it once, or set it"
-                )
-                .into());
-            }
-            access.reduces.push(resource);
-        }
-        accumulate::compile(&self.accumulates, registry, &mut access)?;
-        let mut reads_resources: Vec<u16> =
-            self.reads_resources.iter().map(|resource| resource.find(registry)).collect::<Result<_, _>>()?;
-        let conditions: Vec<Condition> =
-            self.conditions.iter().map(|declared| Condition::find(declared, registry)).collect::<Result<_, _>>()?;
-        let mut looks_at_resources = reads_resources.clone();
-        looks_at_resources.extend(conditions.iter().filter_map(Condition::resource));
-        let sort = self.sort(registry)?;
-        let mut reads: Vec<u16> = Vec::new();
-        for plan in [Some(&own), others.as_ref()].into_iter().flatten() {
-            reads.extend(plan.columns.iter().filter(|column| !column.write).map(|column| column.component));
-            reads.extend(&plan.optional);
-            reads.extend(plan.all.iter().chain(&plan.none).chain(&plan.changed).chain(plan.any.iter().flatten()));
-        }
-        let mut writes: Vec<u16> =
-            own.columns.iter().filter(|column| column.write).map(|column| column.component).collect();
-        writes.extend(access.sets.iter().chain(&access.adds).chain(&access.removes));
-        writes.extend(access.accumulates.iter().map(|accumulation| accumulation.component));
-        for list in [
-            &mut reads,
-            &mut writes,
-            &mut access.sets,
-            &mut access.adds,
-            &mut access.removes,
-            &mut access.spawns,
-            &mut access.resources,
-            &mut access.reduces,
-            &mut reads_resources,
-            &mut looks_at_resources,
-        ] {
-            list.sort_unstable();
-            list.dedup();
-        }
-        let fusable = others.is_none()
-            && !self.once
-            && access == Access::default()
-            && sort.is_none()
-            && own.changed.is_empty()
-            && self.deadline.is_none();
-        Ok(Compiled {
-            fusable,
-            name: self.name.clone(),
-            stage: self.stage.clone(),
-            own,
-            others,
-            access,
-            reads,
-            writes,
-            reads_resources,
-            conditions,
-            rebuilds: self.rebuilds,
-            looks_at_resources,
-            number: system_number(&self.name),
-            reductions,
-            job_rows: self.job_rows.map_or(self.default_rows, JobRows::Fixed),
-            deadline: self.deadline,
-            sort,
-            home: self.home,
-            once: self.once,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::JobRows;
-
-    #[test]
-    fn ranges_follow_the_bytes_of_a_row_where_rows_are_used_once() {
-        let rows = |rows, bytes, alone| JobRows::ByBytes.rows(rows, bytes, alone);
-        assert_eq!(rows(10_000_000, 36, true), 57_344);
-        assert_eq!(rows(10_000_000, 12, true), 131_072, "never more than 16 times the smallest");
-        assert_eq!(rows(10_000_000, 1 << 20, true), 8192, "never less");
-        assert_eq!(rows(10_000_000, 0, true), 131_072, "no columns, no bytes");
-        assert_eq!(rows(200_000, 12, true), 24_576, "an eighth");
-        assert_eq!((rows(65_536, 12, true), rows(20, 12, true)), (8192, 8192));
-        assert_eq!(rows(10_000_000, 12, false), 8192, "a range that several systems share stays in the cache");
-        assert_eq!(JobRows::Fixed(64).rows(10_000_000, 12, true), 64);
     }
 }

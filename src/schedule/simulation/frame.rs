@@ -14,8 +14,9 @@ use crate::world::access::query::bit_runs;
 use super::dense::Around;
 
 use super::*;
+use crate::region::RegionError;
 use crate::schedule::graph::LoopSpan;
-use crate::schedule::system::Sort;
+use crate::schedule::system::{Home, Sort};
 use crate::table::RESOURCES;
 
 /// One pass over groups of a stage.

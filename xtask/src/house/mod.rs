@@ -8,7 +8,7 @@
 //! - Functions have at most 70 lines, but for those that `xtask/long-functions.txt` names with a reason; text in Markdown has
 //!   at most 120 characters a line.
 //! - What is `pub(crate)` or `pub(super)` is used.
-//! - Long files are reported; that is a warning and fails nothing.
+//! - Rust files have at most 700 lines.
 #![forbid(unsafe_code)]
 
 mod facts;
@@ -21,8 +21,6 @@ mod source;
 use crate::report::Outcome;
 use crate::tools::root;
 
-/// Lines from which a file is reported as long.
-const LINES_MAX: usize = 700;
 /// The list of files that may hold unsafe code: a path in each line, `#` begins a comment.
 const UNSAFE_LIST: &str = "xtask/unsafe-files.txt";
 
@@ -60,18 +58,10 @@ pub(crate) fn check() -> Outcome {
     println!("functions over 70 lines: {listed} with a reason, {} without", long_functions.len());
     faults.extend(long_functions);
     faults.extend(shape::dead(&files));
-    let long: Vec<String> = files
-        .iter()
-        .filter(|file| file.is_rust())
-        .map(|file| (file, file.text.lines().count()))
-        .filter(|(_, lines)| *lines > LINES_MAX)
-        .map(|(file, lines)| format!("{}: {lines} lines; files stay below {LINES_MAX}", file.path))
-        .collect();
-    long.iter().for_each(|warning| println!("warning: {warning}"));
+    faults.extend(files.iter().filter_map(shape::length));
     faults.iter().for_each(|fault| println!("error: {fault}"));
     if faults.is_empty() {
-        let warnings = if long.is_empty() { String::new() } else { format!(", {} too long (warning)", long.len()) };
-        Outcome::Passed(format!("{} files{warnings}", files.len()))
+        Outcome::Passed(format!("{} files", files.len()))
     } else {
         Outcome::Failed(format!("{} faults", faults.len()))
     }

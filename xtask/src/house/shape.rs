@@ -8,6 +8,8 @@ use super::source::{code, positions};
 
 /// Lines of the longest function.
 const FUNCTION_LINES_MAX: usize = 70;
+/// Lines that a file may have.
+const FILE_LINES_MAX: usize = 700;
 /// Characters of the longest line of text.
 const WIDTH_MAX: usize = 120;
 /// Functions that may be longer: `path function  # why`, sorted.
@@ -85,6 +87,13 @@ pub(super) fn long_functions(list: &str, files: &[File]) -> (Vec<String>, usize)
     }));
     faults.sort();
     (faults, listed.len())
+}
+
+/// A file is short enough to be read in one go.
+pub(super) fn length(file: &File) -> Option<String> {
+    let lines = file.text.lines().count();
+    (file.is_rust() && lines > FILE_LINES_MAX)
+        .then(|| format!("{}: {lines} lines; a file has {FILE_LINES_MAX} at most: split it by its nouns", file.path))
 }
 
 /// The description comes first, then the attributes of the file.
@@ -184,6 +193,13 @@ mod tests {
         assert!(long_functions("", &[long(71)]).0[0].contains("src/a.rs:1: f has 71 lines"));
         assert_eq!(long_functions("src/a.rs f  # one table\n", &[long(71)]), (vec![], 1));
         assert!(long_functions("src/a.rs f  # one table\n", &[long(70)]).0[0].contains("take it off"));
+    }
+
+    #[test]
+    fn long_files_are_faults() {
+        let of = |lines: usize| length(&file("tests/a.rs", "f();\n".repeat(lines)));
+        assert_eq!(of(700), None);
+        assert!(of(701).is_some_and(|fault| fault.starts_with("tests/a.rs: 701 lines")));
     }
 
     #[test]
