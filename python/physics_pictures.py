@@ -67,7 +67,7 @@ def melt_energy(quick: bool) -> Any:
         steps, energy = runs[0]
         axes.plot(steps, energy, color=colour, label=label, linewidth=1.2)
     axes.set(xlabel="step", ylabel="energy per atom / epsilon", title="4,000 atoms of the melt, from one state")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper right")
     return figure
 
 
@@ -137,16 +137,16 @@ def epidemic_course(quick: bool) -> Any:
 
 def tank(quick: bool) -> Any:
     """Columns of water and oil that fall towards each other, from the side."""
-    scene = hypostyle.Scene("fluids", entities=2_000 if quick else 20_000)
+    scene = hypostyle.Scene("fluids", entities=2_000 if quick else 6_000)
     figure, panels = plt.subplots(1, 3, figsize=(7.6, 2.2), sharey=True)
     with scene.world() as world, scene.simulation(world, publish_every=100_000) as simulation:
-        for panel, seconds in zip(panels, (0.0, 0.02, 0.04) if quick else (0.0, 0.3, 1.0)):
+        for panel, seconds in zip(panels, (0.0, 0.02, 0.04) if quick else (0.0, 0.3, 0.8)):
             simulation.run(round(seconds / scene.dt) - world.frame, scene.dt)
             simulation.publish()
             with simulation.pin() as snapshot:
                 at, kind = snapshot["position"], snapshot["fluid"].kind
                 for fluid, colour in ((0, COLOURS[0]), (1, COLOURS[1])):
-                    panel.scatter(at.x[kind == fluid], at.y[kind == fluid], s=0.6, color=colour, linewidths=0)
+                    panel.scatter(at.x[kind == fluid], at.y[kind == fluid], s=1.2, color=colour, linewidths=0)
             panel.set(title=f"{seconds} s", xlabel="m", xlim=(0, 3), ylim=(0, 1.3), aspect="equal")
     panels[0].set_ylabel("m")
     return figure

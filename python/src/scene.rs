@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use hypostyle::layout::did_you_mean;
-use hypostyle::{Schedule, System};
+use hypostyle::Schedule;
 use pyo3::prelude::*;
 
 use crate::errors::error;
@@ -45,13 +45,30 @@ pub(crate) struct Native {
 }
 
 impl Native {
-    pub(crate) fn system(self) -> PyResult<System> {
+    /// Adds the system to a schedule. The scene's own schedule, from which others of its systems can be taken, is kept.
+    pub(crate) fn add_to(self, schedule: &mut Schedule, kept: &mut Vec<Kept>) -> PyResult<()> {
         let chosen = Chosen::new(&self.scene, self.entities, self.seed, self.options)?;
-        let mut schedule: Schedule = chosen.scene.schedule(&chosen.options);
-        schedule
-            .take(&self.name)
-            .ok_or_else(|| error("UnknownNameError", format!("scene `{}` has no system `{}`", self.scene, self.name)))
+        let at = kept.iter().position(|each| each.scene == self.scene && each.options == chosen.options);
+        let at = at.unwrap_or_else(|| {
+            let schedule = chosen.scene.schedule(&chosen.options);
+            kept.push(Kept { scene: self.scene.clone(), options: chosen.options, schedule });
+            kept.len() - 1
+        });
+        let kept = &mut kept[at];
+        let system = kept.schedule.take(&self.name);
+        // one that is listed twice is the schedule's error
+        let system = system.or_else(|| chosen.scene.schedule(&kept.options).take(&self.name));
+        let none = || error("UnknownNameError", format!("scene `{}` has no system `{}`", self.scene, self.name));
+        schedule.add(system.ok_or_else(none)?).take_loops(&mut kept.schedule);
+        Ok(())
     }
+}
+
+/// A scene's schedule, without the systems that were taken from it.
+pub(crate) struct Kept {
+    scene: String,
+    options: SceneOptions,
+    schedule: Schedule,
 }
 
 /// Options that only one scene has, as text, by name.

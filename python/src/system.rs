@@ -219,17 +219,26 @@ impl DeclaredLoop {
     }
 }
 
-/// A schedule of these systems, in this order.
-pub(crate) fn schedule(systems: Vec<Listed>, stages: Vec<(String, String)>) -> PyResult<Schedule> {
-    let mut schedule = Schedule::new();
+/// A schedule of these systems, in this order; with loops that systems of scenes name, where there are none of these names.
+pub(crate) fn schedule(
+    systems: Vec<Listed>,
+    stages: Vec<(String, String)>,
+    loops: Vec<DeclaredLoop>,
+) -> PyResult<Schedule> {
+    let (mut schedule, mut kept) = (Schedule::new(), Vec::new());
+    for each in loops {
+        schedule.add_loop(each.made());
+    }
     for (name, after) in stages {
         schedule.add_stage(name, after);
     }
     for listed in systems {
-        schedule.add(match listed {
-            Listed::Native(native) => native.system()?,
-            Listed::Python(declared) => declared.system()?,
-        });
+        match listed {
+            Listed::Native(native) => native.add_to(&mut schedule, &mut kept)?,
+            Listed::Python(declared) => {
+                schedule.add(declared.system()?);
+            }
+        }
     }
     Ok(schedule)
 }
@@ -243,7 +252,7 @@ pub(crate) fn serve(py: Python<'_>, systems: Py<PyAny>, stages: Vec<(String, Str
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             Python::attach(|py| {
                 let found: Vec<Listed> = systems.call1(py, (names,))?.extract(py)?;
-                schedule(found, stages)
+                schedule(found, stages, Vec::new())
             })
             .map_err(|raised: PyErr| raised.to_string())
         })

@@ -437,10 +437,7 @@ impl World {
         self.check_maker()?;
         check_not_lent()?;
         let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
-        let mut schedule = schedule(systems, stages)?;
-        for each in loops {
-            schedule.add_loop(each.made());
-        }
+        let schedule = schedule(systems, stages, loops)?;
         let mut builder = Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse);
         builder = builder.main_helps(main_helps).tracing(tracing).strict(strict).seed(seed);
         if let Some((program, args)) = command {

@@ -75,6 +75,42 @@ def test_a_world_steps_native_systems_by_itself():
             assert snapshot["position"].y.tolist() == [0.25] * 3
 
 
+def test_scenes_have_options_and_write_files(tmp_path):
+    near = hypostyle.Scene("nbody", entities=300, seed=2)
+    tree = hypostyle.Scene("nbody", entities=300, seed=2, theta=0.5)
+    assert "theta" in tree.options and [each.name for each in near.systems] != [each.name for each in tree.systems]
+    states = []
+    for workers in ("local", "processes:1"):
+        with tree.world(unique("scene")) as world:
+            tree.run(5, workers, world=world)
+            states.append(state_of(world))
+    assert states[0] == states[1]
+    thermo, dump = tmp_path / "thermo.csv", tmp_path / "atoms.xyz"
+    melt = hypostyle.Scene("lj", entities=256, skin=0.3, thermo=thermo, thermo_every=4, dump=str(dump), dump_every=5)
+    measured = melt.run(10, "local")
+    assert measured and all(isinstance(number, float) for number in measured.values())
+    series = np.genfromtxt(thermo, delimiter=",", names=True)
+    assert series["step"].tolist() == [0, 4, 8]
+    assert dump.read_text().count("Lattice=") == 3
+    with melt.world() as world:
+        assert melt.measure(world).keys() == melt.observe(world).keys() == measured.keys()
+    with pytest.raises(ValueError, match="give `frames`"):
+        hypostyle.Scene("particles", entities=10).run()
+
+
+def test_options_that_are_none():
+    with pytest.raises(hypostyle.UnknownNameError, match="scene `lj` has no option `skim`.*skin"):
+        hypostyle.Scene("lj", skim=0.3)
+    with pytest.raises(hypostyle.UnknownNameError, match="has no option `theta`"):
+        hypostyle.Scene("field", theta=0.3)
+    with pytest.raises(hypostyle.HypostyleError, match="--skin 9: it must be a number from"):
+        hypostyle.Scene("lj", entities=256, skin=9).world()
+    with pytest.raises(hypostyle.HypostyleError, match="none/such"):
+        hypostyle.Scene("lj", entities=256, dump="/none/such.xyz").run(1)
+    with pytest.raises(TypeError, match="option `skin` is a number or a text; not None"):
+        hypostyle.Scene("lj", skin=None)
+
+
 def test_names_that_are_none():
     assert hypostyle.scenes() == ["particles", "spheres", "nbody", "lj", "fluids", "field", "epidemic"]
     with pytest.raises(hypostyle.UnknownNameError, match="there are particles, spheres, nbody, lj, fluids, field, epidemic"):

@@ -41,6 +41,7 @@ from .errors import (
 )
 from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
 from . import space
+from .clock import FixedStep
 from .reduction import Reduction
 from .region import LeaseInfo, Reader, RegionInfo, Residue, clean, clean_stale, list_regions, open_region
 from .scene import NativeSystem, Scene, scenes
@@ -95,6 +96,7 @@ __all__ = [
     "ComponentLayout",
     "FieldLayout",
     "FieldValueError",
+    "FixedStep",
     "ForkedError",
     "Frame",
     "FrameError",

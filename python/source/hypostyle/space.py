@@ -113,6 +113,15 @@ class Box:
             total = total + d * d
         return np.asarray(total)
 
+    def _key(self) -> tuple[Any, ...]:
+        return self.low, self.side, self.periodic, self.dtype
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Box) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
     def __repr__(self) -> str:
         return f"<box of {' x '.join(map(str, self.side))} from {self.low}, periodic {self.periodic}, {self.dtype}>"
 
@@ -162,6 +171,12 @@ class CellGrid:
 
     def _keys(self, curve: str, at: Places) -> Array:
         return np.frombuffer(_native.space_keys(self.box, self.width_min, curve, self.box._columns(at)), np.uint32)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CellGrid) and (self.box, self.width_min) == (other.box, other.width_min)
+
+    def __hash__(self) -> int:
+        return hash((self.box, self.width_min))
 
     def __repr__(self) -> str:
         return f"<grid of {' x '.join(map(str, self.cells))} cells>"
