@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
+mod any_schedule;
 mod by_name;
 mod deaths;
 mod equality;
@@ -20,6 +21,9 @@ mod roles;
 mod rubbish;
 mod runner;
 mod scenes;
+/// What the test of random schedules is made of, which knows no processes.
+#[path = "../schedules/mod.rs"]
+mod schedules;
 mod support;
 mod takeover;
 mod timeline;
@@ -32,6 +36,7 @@ const TESTS: &[Test] = &[
     test("equality::the_same_bytes_where_main_helps", equality::where_main_helps),
     test("equality::many_frames_in_one_pass_are_frames_one_by_one", equality::many_frames_in_one_pass),
     test("equality::frames_gone_back_and_run_again", equality::gone_back_and_run_again),
+    test("any_schedule::the_same_bytes_by_processes_that_die", any_schedule::by_processes_that_die),
     test("deaths::at_every_named_point", deaths::at_every_named_point),
     test("deaths::at_random_points", deaths::at_random_points),
     test("deaths::at_random_instants", deaths::at_random_instants),
@@ -80,7 +85,7 @@ fn main() {
     } else {
         hypostyle::serve(|| {
             support::enter_worker();
-            scenes::schedule(&schedule)
+            any_schedule::named(&schedule).unwrap_or_else(|| scenes::schedule(&schedule))
         })
     };
     match served {
