@@ -168,7 +168,9 @@ impl Reduction {
         let (name, bytes) = (&declared.name, declared.packed_bytes());
         if empty.len() != bytes {
             let got = empty.len();
-            return Err(format!("the value of no rows for resource `{name}` has {got} bytes; the resource has {bytes}"));
+            return Err(format!(
+                "the value of no rows for resource `{name}` has {got} bytes; the resource has {bytes}"
+            ));
         }
         Ok(Reduction { resource, onto: false, empty: empty.to_vec(), join: Join::Packed(Arc::clone(join)) })
     }

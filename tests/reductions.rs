@@ -210,10 +210,12 @@ fn by_name_the_bits_are_those_of_rust_types() {
 
 /// As [`highest`], by packed values.
 fn highest_packed(empty: &[u8]) -> System {
-    let query = Query::new().read("charge");
+    let query = dynamic::Query::new().read("charge");
     let system = dynamic::system("highest", query, |job| {
         let entities: Vec<Entity> = job.entities().to_vec();
-        let hypostyle::dynamic::ColumnBytes::Read(bytes) = job.columns()[0].bytes else { return Err("it reads".into()) };
+        let hypostyle::dynamic::ColumnBytes::Read(bytes) = job.columns()[0].bytes else {
+            return Err("it reads".into());
+        };
         for (value, who) in bytes.as_chunks::<8>().0.iter().zip(entities) {
             job.reduce_named("highest", &[*value, who.to_bits().to_le_bytes()].concat())?;
         }

@@ -1,8 +1,8 @@
 //! The scenes that come with the engine: their worlds and their systems, to be run from Python.
 #![forbid(unsafe_code)]
 
-use hypostyle::layout::did_you_mean;
 use hypostyle::Schedule;
+use hypostyle::layout::did_you_mean;
 use pyo3::prelude::*;
 
 use crate::errors::error;
@@ -139,10 +139,11 @@ impl Watches {
 
     /// Lets those look whose turn it is.
     fn look(&mut self, world: &World) -> PyResult<()> {
-        world.look(|world| {
-            let mut due = self.0.iter_mut().filter(|watch| world.frame().is_multiple_of(watch.every()));
-            due.try_for_each(|watch| watch.look(world)).map_err(|failed| failed.to_string())
-        })?
-        .map_err(|failed| error("HypostyleError", failed))
+        world
+            .look(|world| {
+                let mut due = self.0.iter_mut().filter(|watch| world.frame().is_multiple_of(watch.every()));
+                due.try_for_each(|watch| watch.look(world)).map_err(|failed| failed.to_string())
+            })?
+            .map_err(|failed| error("HypostyleError", failed))
     }
 }

@@ -247,14 +247,7 @@ pub(crate) struct Search(Box<dyn Lists>);
 #[pymethods]
 impl Search {
     #[new]
-    fn new(
-        py: Python<'_>,
-        parts: BoxParts,
-        width: f64,
-        keys: &[u8],
-        at: Columns<'_>,
-        reach: f64,
-    ) -> PyResult<Self> {
+    fn new(py: Python<'_>, parts: BoxParts, width: f64, keys: &[u8], at: Columns<'_>, reach: f64) -> PyResult<Self> {
         fn run<T: Number, const N: usize>(
             py: Python<'_>,
             parts: &BoxParts,
@@ -323,12 +316,7 @@ pub(crate) fn space_is_used_up(
 
 /// Keys of cells along a curve, 64 bits each; `bits` of each coordinate count along Hilbert's.
 #[pyfunction]
-pub(crate) fn space_curve<'py>(
-    py: Python<'py>,
-    curve: &str,
-    cells: Columns<'py>,
-    bits: u32,
-) -> PyResult<Array<'py>> {
+pub(crate) fn space_curve<'py>(py: Python<'py>, curve: &str, cells: Columns<'py>, bits: u32) -> PyResult<Array<'py>> {
     let keys: Vec<u64> = match cells.len() {
         2 => {
             let cells = columns::<u32, 2>(&cells)?;

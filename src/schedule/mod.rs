@@ -99,7 +99,9 @@ impl Schedule {
             let named = self.systems.iter().filter_map(|system| system.in_loop.as_ref());
             let named = named.chain(self.loops.iter().filter_map(|each| each.inside.as_ref()));
             let mut missing = named.filter(|name| !self.loops.iter().any(|own| own.name == **name));
-            let Some(at) = missing.find_map(|name| from.loops.iter().position(|each| each.name == *name)) else { break };
+            let Some(at) = missing.find_map(|name| from.loops.iter().position(|each| each.name == *name)) else {
+                break;
+            };
             self.loops.push(from.loops.remove(at));
         }
         for (name, after) in std::mem::take(&mut from.extra_stages) {

@@ -67,7 +67,8 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
 
 /// Gets what some tests need; what is missing afterwards.
 fn more_tools(python: &Path, left: &dyn Fn() -> Duration) -> Vec<&'static str> {
-    let is_there = |tool: &str| ask(Command::new(python).args(["-c", &format!("import {tool}; print(1)")]), ASK).is_some();
+    let is_there =
+        |tool: &str| ask(Command::new(python).args(["-c", &format!("import {tool}; print(1)")]), ASK).is_some();
     let mut missing = MORE_TOOLS.to_vec();
     missing.retain(|tool| {
         if is_there(tool) {
