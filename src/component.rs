@@ -383,7 +383,8 @@ pub trait Resource: Plain {}
 /// component's name is the struct's in snake_case, or `#[component(name = "...")]`.
 ///
 /// ```
-/// use hypostyle::{Component, Entity, Storage};
+/// use hypostyle::{Component, Entity};
+/// use hypostyle::layout::Storage;
 ///
 /// #[derive(Clone, Copy, Component)]
 /// #[component(track_changes)]

@@ -61,7 +61,7 @@ mod tracked;
 // what the bytes mean, and what the layout's types are in Rust
 pub mod layout;
 
-mod simd;
+pub mod simd;
 mod value;
 
 // places, cells, pairs: on plain slices
@@ -72,7 +72,7 @@ mod column;
 mod component;
 mod gather;
 mod join;
-mod random;
+pub mod random;
 mod reduce;
 
 // where the bytes live, and how changes travel
@@ -130,48 +130,71 @@ pub struct Toolbox;
 
 extern crate self as hypostyle;
 
-pub use column::{ColumnCursor, Mut};
-pub use commit::{PatchCounts, Refusal};
+pub use column::Mut;
+pub use commit::PatchCounts;
 pub use component::{Bool, Component, Entity, Field, Plain, Resource};
-pub use generation::{ChangedChunks, ChangedColumn, SnapshotError};
+pub use generation::SnapshotError;
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
 pub use inputs::{InputError, InputSender};
 pub use join::FieldJoin;
-pub use layout::{
-    ComponentLayout, FieldLayout, FieldType, Layout, LayoutError, ResourceLayout, ScalarType, Storage, TableHint,
-};
+pub use layout::{FieldType, Layout, LayoutError, ScalarType};
 #[cfg(target_family = "wasm")]
 pub use os::{Host, set_host};
-pub use os::{open_regular, read_regular};
-pub use patch::PatchError;
-pub use random::{Random, RandomKey};
 pub use reduce::Reduce;
-pub use region::{
-    LeaseInfo, RegionError, RegionInfo, RegionTarget, Residue, ResidueKind, Usage, abandon, clean, clean_stale,
-    inspect, list, list_in, residue,
-};
+pub use region::{RegionError, RegionTarget};
 #[cfg(unix)]
 pub use schedule::serve;
 pub use schedule::{
-    BatchPlan, FixedStep, FrameReport, Job, JobError, KernelError, Loop, NeighbourTable, Neighbours, Plan, STAGES,
-    Schedule, ScheduleError, Simulation, SimulationBuilder, StagePlan, StepError, System, SystemPlan, Tolerance,
+    FixedStep, FrameReport, Job, JobError, KernelError, Loop, NeighbourTable, Neighbours, STAGES, Schedule,
+    ScheduleError, Simulation, SimulationBuilder, StepError, System, Tolerance,
 };
-pub use simd::{Vectors, WideKernel, wide};
-pub use snapshot::{
-    ColumnMemory, ColumnRole, OwnedSnapshot, Pinned, RawColumn, Reader, SharedReader, Snapshot, TableView, WorkerInfo,
-    WorkerState,
-};
+pub use snapshot::{OwnedSnapshot, Reader, SharedReader, Snapshot, TableView};
 pub use table::Presence;
 pub use trace::Timeline;
-pub use value::{ColumnItem, Scalar};
-pub use worker::{
-    DeathNotice, HostedWorker, JobFailure, ParseWorkersError, PoolError, PoolInfo, WorkerCommand, WorkerError,
-    WorkerKind, WorkerStatus, Workers,
-};
+pub use worker::{WorkerCommand, Workers};
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, Lookup, Prefab, PrefabSpawn, Publication, Query, Read,
     Rollback, ValueMut, With, Without, World, WorldBuilder, WorldError, Write,
 };
+
+/// Regions as a whole: which there are, who writes and reads them, what stopped programs left, and how it is removed.
+///
+/// ```
+/// for info in hypostyle::regions::list()? {
+///     println!("{} {}", info.name, if info.alive { "is being written" } else { "has no writer" });
+/// }
+/// # Ok::<(), hypostyle::RegionError>(())
+/// ```
+pub mod regions {
+    pub use crate::region::{
+        LeaseInfo, RegionInfo, Residue, ResidueKind, Usage, abandon, clean, clean_stale, inspect, list, list_in,
+        residue,
+    };
+}
+
+/// Workers one by one: how each is doing, and workers whose threads the embedder brings.
+pub mod workers {
+    pub use crate::snapshot::{WorkerInfo, WorkerState};
+    pub use crate::worker::{DeathNotice, HostedWorker, PoolInfo, WorkerKind, WorkerStatus};
+}
+
+/// What a schedule becomes: stages, their batches and the systems in them ([`Simulation::plan`]).
+pub mod plan {
+    pub use crate::schedule::{BatchPlan, Plan, StagePlan, SystemPlan};
+}
+
+/// Columns as memory, for tools that copy, send or show a state: their bytes, their parts in it, what changed of them.
+pub mod columns {
+    pub use crate::column::ColumnCursor;
+    pub use crate::generation::{ChangedChunks, ChangedColumn};
+    pub use crate::snapshot::{ColumnMemory, ColumnRole, Pinned, RawColumn};
+    pub use crate::value::{ColumnItem, Scalar};
+}
+
+/// Files that another program may have made: opened and read without waiting for what is no file.
+pub mod files {
+    pub use crate::os::{open_regular, read_regular};
+}
 
 /// Systems whose components are known by name only, at run time: kernels of other languages, in this process or in worker
 /// processes that run another program.
@@ -207,11 +230,12 @@ pub mod dynamic {
     pub use crate::schedule::serve_by_name as serve;
 }
 
-/// Parts of errors: what their sources and fields are made of.
+/// Errors that few programs name: what others have in their fields and as their sources.
 pub mod errors {
-    pub use crate::patch::{RecordError, RingError};
+    pub use crate::commit::Refusal;
+    pub use crate::patch::{PatchError, RecordError, RingError};
     pub use crate::region::HeaderError;
-    pub use crate::worker::{MemoryError, RunnerName};
+    pub use crate::worker::{JobFailure, MemoryError, ParseWorkersError, PoolError, RunnerName, WorkerError};
 }
 
 /// The names that most programs need: `use hypostyle::prelude::*;`.

@@ -1,7 +1,8 @@
 //! What changed since a generation, against copies of all generations that there were.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
-use hypostyle::{ChangedColumn, Component, Schedule, Simulation, Snapshot, With, Without, Workers, World};
+use hypostyle::columns::ChangedColumn;
+use hypostyle::{Component, Schedule, Simulation, Snapshot, With, Without, Workers, World};
 use proptest::prelude::*;
 
 #[derive(Component, Clone, Copy)]

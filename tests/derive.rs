@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 use hypostyle::layout::BYTES_MAX_DEFAULT;
+use hypostyle::layout::{ResourceLayout, Storage};
 use hypostyle::{
-    Bool, Component, Entity, Field, FieldType, Layout, Mut, Plain, Read, Resource, ResourceLayout, ScalarType, Storage,
-    World, Write,
+    Bool, Component, Entity, Field, FieldType, Layout, Mut, Plain, Read, Resource, ScalarType, World, Write,
 };
 
 /// A component with every kind of field; `rest`, `bytes` and `r#type` are names that generated code must not trip over.
@@ -199,7 +199,7 @@ struct Sun {
 #[derive(Clone, Copy, Debug, PartialEq, Resource)]
 struct Gravity(f32);
 
-fn names(fields: Vec<hypostyle::FieldLayout>) -> String {
+fn names(fields: Vec<hypostyle::layout::FieldLayout>) -> String {
     fields.into_iter().map(|field| field.name).collect::<Vec<_>>().join(" ")
 }
 

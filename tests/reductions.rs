@@ -4,9 +4,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use hypostyle::errors::JobFailure;
 use hypostyle::{
-    Component, Entities, Entity, FieldJoin, JobFailure, Read, Reduce, Resource, Schedule, ScheduleError, Simulation,
-    StepError, System, Without, Workers, World, dynamic,
+    Component, Entities, Entity, FieldJoin, Read, Reduce, Resource, Schedule, ScheduleError, Simulation, StepError,
+    System, Without, Workers, World, dynamic,
 };
 
 #[derive(Component, Clone, Copy)]

@@ -220,7 +220,7 @@ fn order_may_be_by_systems_that_are_missing() {
         }
         Simulation::new(world, schedule, Workers::Local).map(|simulation| {
             let update = simulation.plan().stages.iter().find(|stage| stage.name == "update").unwrap();
-            let names = |batch: &hypostyle::BatchPlan| {
+            let names = |batch: &hypostyle::plan::BatchPlan| {
                 batch.systems.iter().map(|system| system.name.clone()).collect::<Vec<_>>()
             };
             update.batches.iter().map(names).collect::<Vec<_>>()

@@ -6,7 +6,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hypostyle::{RegionTarget, Residue};
+use hypostyle::RegionTarget;
+use hypostyle::regions::Residue;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
@@ -54,8 +55,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let removes = args.all_stale && !args.dry_run;
     let directory = args.directory.as_deref();
     let found = match removes {
-        true => hypostyle::clean_stale(directory, args.older_than)?,
-        false => hypostyle::residue(directory, args.older_than)?,
+        true => hypostyle::regions::clean_stale(directory, args.older_than)?,
+        false => hypostyle::regions::residue(directory, args.older_than)?,
     };
     if json {
         let told: Vec<_> = found.iter().map(residue_json).collect();
@@ -76,9 +77,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
 }
 
 fn one(args: &Args, target: &RegionTarget, json: bool, out: &mut dyn Write) -> Outcome {
-    let info = hypostyle::inspect(target);
+    let info = hypostyle::regions::inspect(target);
     if !args.dry_run {
-        hypostyle::clean(target).map_err(|error| Failure::from(error).before("not removed"))?;
+        hypostyle::regions::clean(target).map_err(|error| Failure::from(error).before("not removed"))?;
     }
     if json {
         let told = vec![json!({ "name": info.name, "path": info.path, "kind": "region", "bytes": info.bytes_backed })];
@@ -93,7 +94,7 @@ fn one(args: &Args, target: &RegionTarget, json: bool, out: &mut dyn Write) -> O
 fn residue_json(residue: &Residue) -> Value {
     let name = residue.path.file_name().map(|name| name.to_string_lossy().into_owned());
     let name = match &residue.kind {
-        hypostyle::ResidueKind::Region(info) => Some(info.name.clone()),
+        hypostyle::regions::ResidueKind::Region(info) => Some(info.name.clone()),
         _ => name,
     };
     json!({

@@ -7,9 +7,10 @@ use std::error::Error;
 use std::io::Write;
 
 use hypostyle::checkpoint::CheckpointError;
+use hypostyle::errors::PoolError;
 use hypostyle::journal::JournalError;
 use hypostyle::{
-    InputError, LayoutError, PoolError, RegionError, RegionTarget, ScheduleError, SnapshotError, StepError, WorldError,
+    InputError, LayoutError, RegionError, RegionTarget, ScheduleError, SnapshotError, StepError, WorldError,
 };
 
 use crate::scenes::SceneError;

@@ -83,7 +83,7 @@ fn options(args: &Args) -> Result<hypostyle_gateway::GatewayOptions, crate::fail
     }
     options.timeline = Some(std::sync::Arc::new(crate::trace::page_data));
     if let Some(path) = &args.token_file {
-        let read = hypostyle::read_regular(path, TOKEN_FILE_BYTES_MAX);
+        let read = hypostyle::files::read_regular(path, TOKEN_FILE_BYTES_MAX);
         let text = read
             .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
             .map_err(|error| Failure::from(error).before(&format!("cannot read the token in {}", path.display())))?;

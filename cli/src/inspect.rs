@@ -4,7 +4,10 @@
 use std::io::Write;
 
 use hypostyle::checkpoint::CheckpointFile;
-use hypostyle::{ColumnMemory, Layout, LeaseInfo, Reader, RegionInfo, Snapshot, SnapshotError, WorkerInfo};
+use hypostyle::columns::ColumnMemory;
+use hypostyle::regions::{LeaseInfo, RegionInfo};
+use hypostyle::workers::WorkerInfo;
+use hypostyle::{Layout, Reader, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
 use crate::failure::Outcome;
@@ -48,7 +51,7 @@ impl Generation {
             capacity: table.capacity(),
             columns: table.column_memory(),
         });
-        let resource = |resource: &hypostyle::ResourceLayout| {
+        let resource = |resource: &hypostyle::layout::ResourceLayout| {
             let bytes = snapshot.resource_bytes(&resource.name)?;
             let value = bytes.map_or(Value::Null, |bytes| values::packed(&resource.fields, bytes));
             Ok((resource.name.clone(), value))
@@ -70,7 +73,7 @@ impl Generation {
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let Opened { mut reader, file } = args.source.open()?;
     let Source::Region(target) = &args.source else { return checkpoint(&mut reader, file.as_ref(), json, out) };
-    let info = hypostyle::inspect(target);
+    let info = hypostyle::regions::inspect(target);
     // before this reader pins anything itself
     let own = std::process::id();
     let leases: Vec<LeaseInfo> = reader.leases()?.into_iter().filter(|lease| lease.pid != own).collect();
@@ -236,9 +239,9 @@ fn put_workers(workers: &[WorkerInfo], out: &mut dyn Write) -> Outcome {
     let mut table = Table::new(&["worker", "what", ">jobs", ">deaths"]);
     for worker in workers {
         let what = match (worker.state, worker.pid) {
-            (hypostyle::WorkerState::Thread, _) => "thread".to_owned(),
-            (hypostyle::WorkerState::Process, Some(pid)) => format!("process {pid}"),
-            (hypostyle::WorkerState::Process, None) => "process".to_owned(),
+            (hypostyle::workers::WorkerState::Thread, _) => "thread".to_owned(),
+            (hypostyle::workers::WorkerState::Process, Some(pid)) => format!("process {pid}"),
+            (hypostyle::workers::WorkerState::Process, None) => "process".to_owned(),
             (_, _) => "being replaced".to_owned(),
         };
         table.row([worker.index.to_string(), what, text::count(worker.jobs), text::count(worker.deaths)]);

@@ -4,7 +4,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use hypostyle::{FieldLayout, Layout, Storage};
+use hypostyle::Layout;
+use hypostyle::layout::{FieldLayout, Storage};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};

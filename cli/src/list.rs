@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use hypostyle::RegionInfo;
+use hypostyle::regions::RegionInfo;
 use serde_json::{Value, json};
 
 use crate::failure::Outcome;
@@ -21,8 +21,8 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let regions = match &args.directory {
-        Some(directory) => hypostyle::list_in(directory)?,
-        None => hypostyle::list()?,
+        Some(directory) => hypostyle::regions::list_in(directory)?,
+        None => hypostyle::regions::list()?,
     };
     if json {
         return put_json(out, &json!({ "regions": regions.iter().map(info_json).collect::<Vec<_>>() }));

@@ -3,7 +3,8 @@
 
 use std::io::Write;
 
-use hypostyle::{BatchPlan, Plan, StagePlan, SystemPlan, World};
+use hypostyle::World;
+use hypostyle::plan::{BatchPlan, Plan, StagePlan, SystemPlan};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};

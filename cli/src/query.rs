@@ -136,7 +136,7 @@ fn columns(components: Option<&[String]>, layout: &hypostyle::Layout) -> Outcome
 
 /// The columns' names that SQL would misread: all but those of handles and of components without fields.
 #[cfg_attr(not(feature = "query"), allow(dead_code, reason = "tested all the same"))]
-fn names<'l>(components: impl IntoIterator<Item = &'l hypostyle::ComponentLayout>) -> Vec<String> {
+fn names<'l>(components: impl IntoIterator<Item = &'l hypostyle::layout::ComponentLayout>) -> Vec<String> {
     let mut names = Vec::new();
     for component in components {
         for field in &component.fields {

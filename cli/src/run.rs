@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use hypostyle::checkpoint::Keeper;
 use hypostyle::journal::Recorder;
-use hypostyle::{Plan, Reader, RegionInfo, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder};
+use hypostyle::plan::Plan;
+use hypostyle::regions::RegionInfo;
+use hypostyle::{Reader, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
@@ -211,7 +213,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         return Err(Failure::usage("--inputs needs --region: inputs come from other processes"));
     }
     let from = args.from.as_deref().map(|path| run_checkpoints::open(path, args.scene)).transpose()?;
-    let resumed = args.region.as_ref().filter(|_| args.resume).map(hypostyle::inspect);
+    let resumed = args.region.as_ref().filter(|_| args.resume).map(hypostyle::regions::inspect);
     let options = match &resumed {
         Some(region) => args.options_of(region)?,
         None => args.options(from.as_ref())?,
@@ -323,7 +325,7 @@ fn build(args: &Args, options: &SceneOptions, from: Option<&Start>, stop: &Stop)
     let new = region(args);
     // the region of a world that is being made goes with the process
     let abandon = || {
-        if let Err(error) = hypostyle::abandon(&new) {
+        if let Err(error) = hypostyle::regions::abandon(&new) {
             tracing::debug!(%error, "nothing to take along");
         }
     };

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use hypostyle::checkpoint::Kept;
 use hypostyle::journal::Recorded;
-use hypostyle::{PatchCounts, RegionTarget, Simulation, WorkerKind, WorkerStatus};
+use hypostyle::workers::{WorkerKind, WorkerStatus};
+use hypostyle::{PatchCounts, RegionTarget, Simulation};
 use serde_json::{Value, json};
 
 use crate::meter::Meter;

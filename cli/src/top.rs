@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use hypostyle::{LeaseInfo, Reader, RegionInfo, RegionTarget, SnapshotError, WorkerInfo, WorkerState};
+use hypostyle::regions::{LeaseInfo, RegionInfo};
+use hypostyle::workers::{WorkerInfo, WorkerState};
+use hypostyle::{Reader, RegionTarget, SnapshotError};
 use ratatui::Frame;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
@@ -100,7 +102,7 @@ impl Pace {
 impl Picture {
     fn take(target: &RegionTarget, reader: &mut Reader) -> Result<Picture, SnapshotError> {
         let own = std::process::id();
-        let info = hypostyle::inspect(target);
+        let info = hypostyle::regions::inspect(target);
         let leases = reader.leases()?.into_iter().filter(|lease| lease.pid != own).collect();
         let workers = if info.alive { reader.workers() } else { Vec::new() };
         let mut picture = Picture {
@@ -390,7 +392,7 @@ mod tests {
 
     #[test]
     fn no_number_loses_a_digit_at_any_width() {
-        let mut info = hypostyle::inspect(&RegionTarget::Directory("/no/such/region".into()));
+        let mut info = hypostyle::regions::inspect(&RegionTarget::Directory("/no/such/region".into()));
         (info.alive, info.error, info.writer_pid, info.publish_skipped) = (true, None, 1_234_567, 98_765_432);
         (info.bytes_backed, info.bytes_max) = (205_824 << 10, 1023 << 30);
         let table = |rows: usize, components: &str| TableRow {

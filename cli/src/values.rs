@@ -1,7 +1,8 @@
 //! Values of fields from their bytes.
 #![forbid(unsafe_code)]
 
-use hypostyle::{Entity, FieldLayout, FieldType, ScalarType};
+use hypostyle::layout::FieldLayout;
+use hypostyle::{Entity, FieldType, ScalarType};
 use serde_json::{Map, Value, json};
 
 /// One number of a column.

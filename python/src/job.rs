@@ -9,7 +9,8 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use hypostyle::{Entity, FieldType, JobError, KernelError, Layout, RandomKey, ScalarType, dynamic};
+use hypostyle::random::RandomKey;
+use hypostyle::{Entity, FieldType, JobError, KernelError, Layout, ScalarType, dynamic};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;

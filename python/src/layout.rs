@@ -1,7 +1,8 @@
 //! A layout as tuples, of which Python makes its own objects.
 #![forbid(unsafe_code)]
 
-use hypostyle::{FieldLayout, Layout, Storage};
+use hypostyle::Layout;
+use hypostyle::layout::{FieldLayout, Storage};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 

@@ -4,7 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hypostyle::{RegionInfo, RegionTarget, SharedReader};
+use hypostyle::regions::RegionInfo;
+use hypostyle::{RegionTarget, SharedReader};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -165,7 +166,9 @@ pub(crate) fn regions<'py>(
     py: Python<'py>,
     directory: Option<std::path::PathBuf>,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let list = py.detach(|| directory.map_or_else(hypostyle::list, |directory| hypostyle::list_in(&directory)));
+    let list = py.detach(|| {
+        directory.map_or_else(hypostyle::regions::list, |directory| hypostyle::regions::list_in(&directory))
+    });
     list.map_err(|error| of_region(&error))?.iter().map(|info| dict(py, info)).collect()
 }
 
@@ -173,7 +176,7 @@ pub(crate) fn regions<'py>(
 #[pyfunction]
 pub(crate) fn clean(py: Python<'_>, target: &str) -> PyResult<()> {
     let target: RegionTarget = target.parse().map_err(|error| of_region(&error))?;
-    py.detach(|| hypostyle::clean(&target)).map_err(|error| of_region(&error))
+    py.detach(|| hypostyle::regions::clean(&target)).map_err(|error| of_region(&error))
 }
 
 /// Removes what dead processes left and did not touch for so many seconds, and says what it was.
@@ -185,8 +188,8 @@ pub(crate) fn clean_stale<'py>(
     older_than_seconds: u64,
 ) -> PyResult<Vec<Bound<'py, PyDict>>> {
     let age = std::time::Duration::from_secs(older_than_seconds);
-    let removed = py.detach(|| hypostyle::clean_stale(directory.as_deref(), age));
-    let told = |residue: &hypostyle::Residue| {
+    let removed = py.detach(|| hypostyle::regions::clean_stale(directory.as_deref(), age));
+    let told = |residue: &hypostyle::regions::Residue| {
         let dict = PyDict::new(py);
         dict.set_item("path", residue.path.display().to_string())?;
         dict.set_item("kind", residue.kind.to_string())?;

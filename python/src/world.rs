@@ -281,7 +281,7 @@ impl World {
         let target = target(region)?;
         let layout = Layout::parse(layout, "layout").map_err(|error| of_world(&error.into()))?;
         if replace && region.is_some() {
-            match py.detach(|| hypostyle::clean(&target)) {
+            match py.detach(|| hypostyle::regions::clean(&target)) {
                 Ok(()) | Err(RegionError::NotFound { .. }) => {}
                 Err(error) => return Err(of_region(&error)),
             }

@@ -8,7 +8,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use hypostyle::{Entity, Read, Simulation, Vectors, Workers, World};
+use hypostyle::simd::Vectors;
+use hypostyle::{Entity, Read, Simulation, Workers, World};
 use hypostyle_scenes::lj::{Atom, Image, LennardJones, Position, Rebuild, Thermo, Velocity, thermo};
 use hypostyle_scenes::{Scene, SceneOptions};
 

@@ -5,7 +5,7 @@ use super::Layout;
 
 impl Layout {
     /// Where the packed value of a resource begins among the bytes of all resources
-    /// ([`ColumnRole::Resources`](crate::ColumnRole::Resources)); of their number: where the last one's ends, aligned to 8.
+    /// ([`ColumnRole::Resources`](crate::columns::ColumnRole::Resources)); of their number: where the last one's ends, aligned to 8.
     ///
     /// # Panics
     /// A number above that of the resources.

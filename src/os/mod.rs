@@ -106,8 +106,8 @@ pub(crate) fn is_no_space(error: &std::io::Error) -> bool {
 /// ```
 /// # let path = std::env::temp_dir().join(format!("hypostyle-regular-{}", std::process::id()));
 /// std::fs::write(&path, "f32")?;
-/// assert_eq!(hypostyle::read_regular(&path, 1 << 20)?, b"f32");
-/// assert!(hypostyle::open_regular(&std::env::temp_dir()).is_err());
+/// assert_eq!(hypostyle::files::read_regular(&path, 1 << 20)?, b"f32");
+/// assert!(hypostyle::files::open_regular(&std::env::temp_dir()).is_err());
 /// # std::fs::remove_file(&path)?;
 /// # Ok::<(), std::io::Error>(())
 /// ```

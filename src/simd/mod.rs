@@ -2,8 +2,8 @@
 //! program runs.
 //!
 //! Invariant: the bytes are those of the plain version. Each element is computed by the same correctly rounded
-//! operations in the same order at every width; sums go by a fixed number of lanes ([`lanes::WIDTH`]), however many of them
-//! a register holds. Nothing that fuses or reorders floating-point operations (FMA, fast-math) is ever switched on here.
+//! operations in the same order at every width; sums go by eight lanes, however many of them a register holds. Nothing that
+//! fuses or reorders floating-point operations (FMA, fast-math) is ever switched on here.
 
 pub(crate) mod lanes;
 pub(crate) mod map;

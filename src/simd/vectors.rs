@@ -70,7 +70,7 @@ pub trait WideKernel {
 ///
 /// ```
 /// struct Dot<'a>(&'a [f64], &'a [f64]);
-/// impl hypostyle::WideKernel for Dot<'_> {
+/// impl hypostyle::simd::WideKernel for Dot<'_> {
 ///     type Output = f64;
 ///     #[inline(always)]
 ///     fn run(self) -> f64 {
@@ -83,7 +83,7 @@ pub trait WideKernel {
 ///         (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
 ///     }
 /// }
-/// assert_eq!(hypostyle::wide(Dot(&[1.0, 2.0, 3.0, 4.0], &[1.0; 4])), 10.0);
+/// assert_eq!(hypostyle::simd::wide(Dot(&[1.0, 2.0, 3.0, 4.0], &[1.0; 4])), 10.0);
 /// ```
 #[inline]
 pub fn wide<K: WideKernel>(kernel: K) -> K::Output {

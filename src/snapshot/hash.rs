@@ -15,7 +15,7 @@ impl Snapshot<'_> {
         let layout = self.layout();
         let mut hash = Xxh3::new();
         let tables: Vec<_> = self.tables().collect();
-        let sizes: Vec<usize> = layout.components().iter().map(crate::ComponentLayout::packed_bytes).collect();
+        let sizes: Vec<usize> = layout.components().iter().map(crate::layout::ComponentLayout::packed_bytes).collect();
         let ids: Vec<Vec<u16>> = tables
             .iter()
             .map(|table| {

@@ -67,7 +67,8 @@ impl<'s> TableView<'s> {
     /// presence bits. What else the engine keeps is left out.
     ///
     /// ```
-    /// use hypostyle::{ColumnRole, Component, World};
+    /// use hypostyle::{Component, World};
+    /// use hypostyle::columns::ColumnRole;
     /// #[derive(Component, Clone, Copy)]
     /// struct Mass { kg: f32 }
     /// let mut world = World::builder().component::<Mass>().build()?;

@@ -10,7 +10,7 @@
 //! Everything is for `f32` and `f64`, two and three dimensions, and plain slices: the columns of a job, or any others.
 //!
 //! **The same bits everywhere.** Numbers are computed by correctly rounded operations in one order; sums go by
-//! eight lanes, joined by one tree, whatever vectors the processor has (see [`Vectors`](crate::Vectors)). So a run has the
+//! eight lanes, joined by one tree, whatever vectors the processor has (see [`Vectors`](crate::simd::Vectors)). So a run has the
 //! same bytes on any x86-64 processor and any other machine.
 //!
 //! ```

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Vectors;
+use crate::simd::Vectors;
 
 /// Places of some particles, in and a little out of a box, and which axes are periodic.
 fn cloud<const N: usize>() -> impl Strategy<Value = (Vec<[f64; N]>, [f64; N], [bool; N], f64)> {

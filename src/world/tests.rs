@@ -333,9 +333,9 @@ fn columns_of_many_entities_are_set_whole_or_not_at_all() {
         .collect();
     world.publish().unwrap();
     let (kg, frames): (Vec<f32>, Vec<u32>) = (0..40_u32).map(|index| (index as f32, 100 + index)).unzip();
-    let masses = ("mass.kg", <f32 as crate::ColumnItem>::TYPE, bytemuck::cast_slice(&kg));
-    let ages = ("age.frames", <u32 as crate::ColumnItem>::TYPE, bytemuck::cast_slice(&frames));
-    let since = ("hot.since", <f32 as crate::ColumnItem>::TYPE, bytemuck::cast_slice(&kg));
+    let masses = ("mass.kg", <f32 as crate::columns::ColumnItem>::TYPE, bytemuck::cast_slice(&kg));
+    let ages = ("age.frames", <u32 as crate::columns::ColumnItem>::TYPE, bytemuck::cast_slice(&frames));
+    let since = ("hot.since", <f32 as crate::columns::ColumnItem>::TYPE, bytemuck::cast_slice(&kg));
     let dead = world.spawn(Mass { kg: 9.0 }).unwrap();
     world.despawn(dead).unwrap();
     let mut some_dead = entities.clone();
@@ -445,7 +445,7 @@ struct Liar<const BYTES: usize, const TIMES: usize>;
 impl<const BYTES: usize, const TIMES: usize> Plain for Liar<BYTES, TIMES> {
     const NAME: &'static str = "liar";
     const PACKED_BYTES: usize = 4;
-    fn fields() -> Vec<crate::FieldLayout> {
+    fn fields() -> Vec<crate::layout::FieldLayout> {
         Mass::fields()
     }
     fn pack(&self, out: &mut [u8]) {
@@ -466,10 +466,10 @@ impl<const BYTES: usize, const TIMES: usize> Plain for Liar<BYTES, TIMES> {
 impl<const BYTES: usize, const TIMES: usize> Component for Liar<BYTES, TIMES> {
     type Columns<'a> = MassColumns<'a>;
     type ColumnsMut<'a> = MassColumnsMut<'a>;
-    fn columns<'a>(cursor: &mut crate::ColumnCursor<'a>) -> MassColumns<'a> {
+    fn columns<'a>(cursor: &mut crate::columns::ColumnCursor<'a>) -> MassColumns<'a> {
         Mass::columns(cursor)
     }
-    fn columns_mut<'a>(cursor: &mut crate::ColumnCursor<'a>) -> MassColumnsMut<'a> {
+    fn columns_mut<'a>(cursor: &mut crate::columns::ColumnCursor<'a>) -> MassColumnsMut<'a> {
         Mass::columns_mut(cursor)
     }
     fn row_of(_: &MassColumns<'_>, _: usize) -> Self {
@@ -540,7 +540,7 @@ fn packed_bytes_by_hand_are_those_of_the_fields() {
     impl Plain for Vast {
         const NAME: &'static str = "vast";
         const PACKED_BYTES: usize = 4096;
-        fn fields() -> Vec<crate::FieldLayout> {
+        fn fields() -> Vec<crate::layout::FieldLayout> {
             Mass::fields()
         }
         fn pack(&self, _: &mut [u8]) {}

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hypostyle::layout::{ComponentLayout, FieldLayout, Storage, TableHint};
 use hypostyle::{
-    BulkSpawn, ComponentLayout, Entities, Entity, FieldLayout, FieldType, Layout, ScalarType, Schedule, Simulation,
-    Snapshot, Storage, System, TableHint, Workers, World,
+    BulkSpawn, Entities, Entity, FieldType, Layout, ScalarType, Schedule, Simulation, Snapshot, System, Workers, World,
 };
 use proptest::prelude::*;
 
@@ -112,7 +112,7 @@ struct Values {
 }
 
 impl Values {
-    fn of<T: hypostyle::ColumnItem>(&self) -> &[T] {
+    fn of<T: hypostyle::columns::ColumnItem>(&self) -> &[T] {
         bytemuck::cast_slice(&bytemuck::cast_slice::<u64, u8>(&self.words)[..self.bytes])
     }
 

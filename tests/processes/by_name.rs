@@ -1,9 +1,10 @@
 //! Systems by name: the same bytes as those of Rust types, and kernels that only another program has.
 #![forbid(unsafe_code)]
 
+use hypostyle::errors::{JobFailure, PoolError};
 use hypostyle::{
-    Component, JobFailure, KernelError, PoolError, Read, RegionTarget, Schedule, ScheduleError, Simulation, StepError,
-    System, WorkerCommand, Workers, World, Write, dynamic,
+    Component, KernelError, Read, RegionTarget, Schedule, ScheduleError, Simulation, StepError, System, WorkerCommand,
+    Workers, World, Write, dynamic,
 };
 
 use crate::support::{fresh_region, own, worker_command};

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use hypostyle::{
-    JobFailure, PoolError, Publication, RegionTarget, Simulation, StepError, WorkerCommand, Workers, errors::RunnerName,
-};
+use hypostyle::errors::{JobFailure, PoolError};
+use hypostyle::{Publication, RegionTarget, Simulation, StepError, WorkerCommand, Workers, errors::RunnerName};
 
 use crate::equality::undisturbed;
 use crate::scenes::{self, FAULTY_ROW, Fault};

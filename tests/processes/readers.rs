@@ -168,7 +168,7 @@ pub fn a_live_holder_makes_publications_skip() {
     }
     assert!(skipped >= 10, "only {skipped} of 20 publications were skipped");
     assert_eq!(simulation.world().skipped_publications(), skipped);
-    assert_eq!(hypostyle::inspect(&region).publish_skipped, skipped);
+    assert_eq!(hypostyle::regions::inspect(&region).publish_skipped, skipped);
     assert!(simulation.world().generation() <= pinned + 20 - skipped);
     assert_eq!(reader.ask("hash"), before, "it was not robbed");
     assert!(reader.ask("check").starts_with("Ok("));

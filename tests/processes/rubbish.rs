@@ -8,7 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use hypostyle::{RegionTarget, Workers, World, inspect};
+use hypostyle::regions::inspect;
+use hypostyle::{RegionTarget, Workers, World};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::hostile;

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use hypostyle::{RegionError, RegionTarget, Workers, World, WorldError, clean, clean_stale, inspect};
+use hypostyle::regions::{clean, clean_stale, inspect};
+use hypostyle::{RegionError, RegionTarget, Workers, World, WorldError};
 
 use crate::equality::undisturbed;
 use crate::hostile;
@@ -169,7 +170,7 @@ pub fn live_and_stale() {
     first.kill();
     let again = World::builder().region(region.clone()).build();
     assert!(matches!(again, Err(WorldError::Region(RegionError::Exists { alive: false, .. }))), "never silently");
-    let listed = hypostyle::list().unwrap();
+    let listed = hypostyle::regions::list().unwrap();
     let own = listed.iter().find(|info| info.name == region.to_string()).unwrap();
     assert!(own.is_stale() && !own.alive && own.generation > 0, "{own:?}");
     clean(&region).unwrap();

@@ -12,6 +12,10 @@ use crate::{compare, engine_web, fuzz, house, install_c, loom, miri, nats, packa
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
+/// Features of the tests: the command's by default, by name so that no test is left out where they change, and points at which
+/// processes can be killed.
+const TEST_FEATURES: &str = "--features hypostyle/fault-injection,hypostyle/export,hypostyle-cli/export,\
+     hypostyle-cli/gateway,hypostyle-cli/fault-injection";
 /// How long cargo may take to list files.
 const ASK: Duration = Duration::from_mins(1);
 /// Where the core must compile without an operating system.
@@ -89,12 +93,6 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the Python package: lints, wheel, tests on live simulations",
         wants_minutes: 12,
         run: package::test,
-    },
-    Step {
-        name: "export",
-        what: "exports, read back with the Arrow and Parquet crates",
-        wants_minutes: 7,
-        run: export,
     },
     Step {
         name: "format-page",
@@ -179,29 +177,21 @@ fn docs(left: Duration) -> Outcome {
     run(command.env("RUSTDOCFLAGS", "-D warnings"), left).outcome()
 }
 
-/// Libraries, binaries and integration tests; benches only have to compile, which `lint` shows.
+/// Libraries, binaries and integration tests; benches only have to compile, which `lint` shows. Exports are among them, as
+/// they are among what the command has by default: the Arrow and Parquet crates read them back, the gateway sends them.
 fn tests(left: Duration) -> Outcome {
-    const FEATURES: &str = "--features hypostyle/fault-injection,hypostyle-cli/fault-injection";
     // a test runs the examples, as the programs that they are
-    let examples = plain(&format!("build --locked --workspace --examples {TEST_PROFILE} {FEATURES}"), left);
+    let examples = plain(&format!("build --locked --workspace --examples {TEST_PROFILE} {TEST_FEATURES}"), left);
     if !matches!(examples, Outcome::Passed(_)) {
         return examples;
     }
-    let words = format!("test --locked --workspace --lib --bins --tests --no-fail-fast {TEST_PROFILE} {FEATURES}");
+    let words = format!("test --locked --workspace --lib --bins --tests --no-fail-fast {TEST_PROFILE} {TEST_FEATURES}");
     run(&mut cargo(&words), left).tests_outcome()
 }
 
-/// A step of its own: what it builds is built for nothing else. The gateway answers with a state as an Arrow stream then.
-fn export(left: Duration) -> Outcome {
-    let words = format!(
-        "test --locked --package hypostyle --package hypostyle-cli --test export --test gateway {TEST_PROFILE} \
-         --features hypostyle/export,hypostyle-cli/export"
-    );
-    run(&mut cargo(&words), left).tests_outcome()
-}
-
+/// With the features of `tests`, so that nothing is built twice.
 fn doc_tests(left: Duration) -> Outcome {
-    let words = format!("test --locked --package hypostyle --doc {TEST_PROFILE} --features fault-injection,checkpoint");
+    let words = format!("test --locked --workspace --doc {TEST_PROFILE} {TEST_FEATURES}");
     run(&mut cargo(&words), left).tests_outcome()
 }
 

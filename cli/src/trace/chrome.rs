@@ -288,7 +288,7 @@ const TRACE_BYTES_MAX: u64 = 4 << 30;
 
 /// Reads a timeline from a file.
 pub(super) fn read(path: &Path) -> Outcome<Timeline> {
-    let text = hypostyle::read_regular(path, TRACE_BYTES_MAX).map_err(|error| failed("read", path, &error))?;
+    let text = hypostyle::files::read_regular(path, TRACE_BYTES_MAX).map_err(|error| failed("read", path, &error))?;
     parse(&text).map_err(|what| Failure::new(failure::NOT_USABLE, format!("{}: {what}", path.display())))
 }
 

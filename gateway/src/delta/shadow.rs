@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use hypostyle::{RawColumn, Snapshot};
+use hypostyle::Snapshot;
+use hypostyle::columns::RawColumn;
 
 use super::select::Selection;
 use super::state::{Role, Source, State, StateColumn, StateTable, sources};

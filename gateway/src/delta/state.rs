@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use hypostyle::{ColumnRole, RawColumn, Snapshot};
+use hypostyle::Snapshot;
+use hypostyle::columns::{ColumnRole, RawColumn};
 
 /// The id of the table of resources.
 pub(super) const RESOURCES: u32 = 1;

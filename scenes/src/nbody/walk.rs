@@ -1,7 +1,7 @@
 //! A group of bodies walks the tree: what pulls on it, and how strongly.
 #![forbid(unsafe_code)]
 
-use hypostyle::{WideKernel, wide};
+use hypostyle::simd::{WideKernel, wide};
 
 use super::tree::{Forest, GROUP, Shape};
 

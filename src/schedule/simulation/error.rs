@@ -41,7 +41,8 @@ pub enum StepError {
         /// The frame of the generation that the world stands at.
         frame: u64,
     },
-    /// Patches were refused, and the simulation is strict ([`SimulationBuilder::strict`]).
+    /// Patches were refused, and the simulation is strict
+    /// ([`SimulationBuilder::strict`](crate::SimulationBuilder::strict)).
     #[error(
         "{refused} patch(es) of system `{system}` were refused, the first one because {reason}; {undone} frame(s) undone, the world stands at frame {frame}"
     )]

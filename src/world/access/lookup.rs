@@ -6,7 +6,8 @@
 use crate::table::{ENTITIES, Location};
 use std::marker::PhantomData;
 
-use crate::{Component, Entity, Storage};
+use crate::layout::Storage;
+use crate::{Component, Entity};
 
 use super::bundle::{Bundle, RegistryRef};
 use crate::world::World;

@@ -142,7 +142,7 @@ impl WorldBuilder {
         self
     }
 
-    /// Stores a text in the region, for [`World::note`] and [`RegionInfo::notes`](crate::RegionInfo): for example the
+    /// Stores a text in the region, for [`World::note`] and [`RegionInfo::notes`](crate::regions::RegionInfo): for example the
     /// parameters that a later resume needs. Name and text must be single lines; the name must not contain `=`.
     ///
     /// ```

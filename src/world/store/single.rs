@@ -15,9 +15,10 @@ use crate::table::{Column, ColumnKind, ENTITIES, Item, LOCATION_FREE, Location, 
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::layout::Storage;
 use crate::limits::ENTITIES_MAX;
 use crate::region::RegionError;
-use crate::{Component, Entity, Storage};
+use crate::{Component, Entity};
 
 use super::Store;
 use super::arena::Arena;

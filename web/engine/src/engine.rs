@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use hypostyle::workers::HostedWorker;
 use hypostyle::{
-    HostedWorker, OwnedSnapshot, Presence, Publication, ScalarType, SharedReader, Simulation, TableView, Workers, World,
+    OwnedSnapshot, Presence, Publication, ScalarType, SharedReader, Simulation, TableView, Workers, World,
 };
 
 use crate::answer::Object;
@@ -131,7 +132,7 @@ impl Engine {
     /// How frames and workers are doing.
     pub(crate) fn status(&self) -> String {
         let workers = self.simulation.worker_status();
-        let worker = |status: &hypostyle::WorkerStatus| {
+        let worker = |status: &hypostyle::workers::WorkerStatus| {
             let about = Object::new().number("index", status.index as u64).number("alive", u64::from(status.alive));
             about.number("jobs", status.jobs).number("busyNs", status.busy_ns)
         };

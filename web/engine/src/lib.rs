@@ -15,7 +15,8 @@ use std::alloc::{Layout, alloc_zeroed};
 use std::cell::RefCell;
 use std::sync::{Mutex, Once, PoisonError};
 
-use hypostyle::{DeathNotice, Host, HostedWorker, set_host};
+use hypostyle::workers::{DeathNotice, HostedWorker};
+use hypostyle::{Host, set_host};
 
 use engine::Engine;
 

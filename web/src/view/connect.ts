@@ -3,7 +3,7 @@
 //! Invariants: the world is only ever changed by whole updates; an acknowledgement is sent after its update was applied;
 //! whatever the server sends, the page gets a state and a reason, never an exception out of an event handler.
 
-import { ProtocolError, ViewError, messageOf } from "./errors.ts";
+import { NoWebSocketError, ProtocolError, ViewError, messageOf } from "./errors.ts";
 import {
   SUBPROTOCOL, decode, encodeAck, encodeInput, encodePing, encodeSubscribe,
   type Hello, type Message, type Resume, type Subscribed, type UpdatePart, type Wishes,
@@ -42,7 +42,7 @@ export interface FrameEvent extends Applied {
   readonly applyMs: number;
 }
 
-/** Opens a view of a live region. */
+/** Opens a view of a live region. Throws a `NoWebSocketError` where the platform has no `WebSocket` and `socket` is not given. */
 export function connect(url: string | URL, options: ConnectOptions = {}): Connection {
   return new Connection(String(url), options);
 }
@@ -93,6 +93,7 @@ export class Connection {
   #over = 0;
 
   constructor(url: string, options: ConnectOptions) {
+    if (!options.socket && typeof globalThis.WebSocket !== "function") throw new NoWebSocketError();
     this.#url = withToken(url, options.token);
     this.#options = options;
     this.#wishes = options;

@@ -10,6 +10,18 @@ export class ViewError extends Error {
   override readonly name = "ViewError";
 }
 
+/** The platform has no `WebSocket`, and the options bring none. No new attempt can mend that. */
+export class NoWebSocketError extends Error {
+  override readonly name = "NoWebSocketError";
+
+  constructor() {
+    super(
+      "there is no WebSocket here: use node 22 or newer, or start node 20 with --experimental-websocket, or install the package `ws` and "
+      + "pass `socket: (url, protocol) => new WebSocket(url, protocol)` with its class",
+    );
+  }
+}
+
 /** The error's message, whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

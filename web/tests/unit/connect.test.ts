@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { connect, type Connection, type ConnectOptions, type ConnectionState } from "../../src/view/connect.ts";
+import { NoWebSocketError } from "../../src/view/errors.ts";
 import { sameAsModel } from "../support/compare.ts";
 import { Random } from "../support/random.ts";
 import { HELLO, columnsOf, copy, difference, json, mutate, reason, resize, update, type Model } from "../support/server.ts";
@@ -96,6 +97,21 @@ test("a first state makes it live, and is acknowledged", async () => {
   assert.deepEqual(states, ["live", "closed"]);
   socket.says(...full(8, model(3)));
   assert.equal(connection.world.generation, 7);
+});
+
+test("without a WebSocket it throws at once, and says what to do", () => {
+  const platform = globalThis as { WebSocket?: unknown }, own = Object.getOwnPropertyDescriptor(globalThis, "WebSocket");
+  Object.defineProperty(globalThis, "WebSocket", { value: undefined, configurable: true, writable: true });
+  try {
+    assert.throws(() => connect("ws://test/live"), (error: Error) => {
+      assert.ok(error instanceof NoWebSocketError && error.name === "NoWebSocketError");
+      assert.match(error.message, /node 22.*--experimental-websocket.*`socket: /);
+      return true;
+    });
+  } finally {
+    if (own) Object.defineProperty(globalThis, "WebSocket", own);
+    else delete platform.WebSocket;
+  }
 });
 
 test("a lost connection is resumed from the generation that is held", async () => {

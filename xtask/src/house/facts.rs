@@ -45,10 +45,10 @@ fn crates(words: &str) -> Option<usize> {
     Some(names.collect::<BTreeSet<_>>().len())
 }
 
-/// The names that `lib.rs` makes public: modules, and what it takes from them.
+/// The names that `lib.rs` makes public: modules, and what it takes from them. Names in its modules are not at the root.
 fn root_names(code: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for statement in code.split(';') {
+    for statement in outermost(code).split(';') {
         let statement = statement.trim_start_matches(|c: char| c.is_whitespace());
         let Some(at) = statement.rfind("\npub ").map(|at| at + 1).or(statement.starts_with("pub ").then_some(0)) else {
             continue;
@@ -65,14 +65,34 @@ fn root_names(code: &str) -> BTreeSet<String> {
     names
 }
 
+/// The code with each module's body as one `;`.
+fn outermost(code: &str) -> String {
+    let mut out = String::new();
+    let (mut rest, mut open) = (code, 0_usize);
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, brace) = (&rest[..at], rest.as_bytes()[at]);
+        // lists of names are no bodies
+        let opens = brace == b'{' && (open > 0 || !before.trim_end().ends_with("::"));
+        let closes = brace == b'}' && open > 0;
+        if open == 0 {
+            out += before;
+            out += if opens { ";" } else { &rest[at..=at] };
+        }
+        open = open + usize::from(opens) - usize::from(closes);
+        rest = &rest[at + 1..];
+    }
+    out + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_at_the_root_are_counted() {
-        let lib = "mod a;\npub mod limits;\npub use a::{B, C as D,\n    E};\n#[cfg(unix)]\npub use f::G;\npub(crate) use h::I;\n";
+        let lib = "mod a;\npub mod limits;\npub use a::{B, C as D,\n    E};\n#[cfg(unix)]\npub use f::G;\npub(crate) use h::I;\n\
+                   pub mod errors {\n    pub use a::{J, K};\n    pub fn f() { {} }\n    pub use a::L;\n}\npub use a::M;\n";
         let names: Vec<String> = root_names(lib).into_iter().collect();
-        assert_eq!(names, ["B", "D", "E", "G", "limits"]);
+        assert_eq!(names, ["B", "D", "E", "G", "M", "errors", "limits"]);
     }
 }
