@@ -158,6 +158,37 @@ pub(crate) fn space_cells(parts: BoxParts, width: f64) -> PyResult<(Vec<i32>, Ve
     of_kind!(&parts, run(&parts, width))
 }
 
+/// What keys of places follow.
+#[derive(Clone, Copy)]
+enum Key {
+    Cell,
+    Morton,
+    Hilbert,
+}
+
+impl Key {
+    fn named(name: &str) -> PyResult<Self> {
+        match name {
+            "cell" => Ok(Key::Cell),
+            "morton" => Ok(Key::Morton),
+            "hilbert" => Ok(Key::Hilbert),
+            other => Err(PyValueError::new_err(format!("there is no curve `{other}`"))),
+        }
+    }
+
+    /// As the methods of grids in two and in three dimensions: all keys fit 30 bits.
+    fn of<T: Number, const N: usize>(self, grid: &CellGrid<T, N>, at: [T; N]) -> u32 {
+        let cell = grid.cell(at).map(|cell| cell as u32);
+        match (self, &cell[..]) {
+            (Key::Morton, &[x, y]) => morton2([x, y]) as u32,
+            (Key::Morton, &[x, y, z]) => morton3([x, y, z]) as u32,
+            (Key::Hilbert, &[x, y]) => hilbert2([x, y], 15) as u32,
+            (Key::Hilbert, &[x, y, z]) => hilbert3([x, y, z], 10) as u32,
+            _ => grid.key(at),
+        }
+    }
+}
+
 /// The keys of places, 32 bits each: `cell`, the number of the cell, `morton` or `hilbert`.
 #[pyfunction]
 pub(crate) fn space_keys<'py>(
@@ -167,23 +198,6 @@ pub(crate) fn space_keys<'py>(
     curve: &str,
     at: Columns<'py>,
 ) -> PyResult<Array<'py>> {
-    fn curve_key<T: Number, const N: usize>(curve: &str) -> PyResult<fn(&CellGrid<T, N>, [T; N]) -> u32> {
-        match curve {
-            "cell" => Ok(|grid, at| grid.key(at)),
-            "morton" => Ok(|grid, at| {
-                let cell = grid.cell(at);
-                let at = |axis: usize| cell[axis] as u32;
-                if N == 2 { morton2([at(0), at(1)]) as u32 } else { morton3([at(0), at(1), at(2)]) as u32 }
-            }),
-            "hilbert" => Ok(|grid, at| {
-                let cell = grid.cell(at);
-                let at = |axis: usize| cell[axis] as u32;
-                // as `CellGrid::hilbert`: all keys fit 30 bits
-                if N == 2 { hilbert2([at(0), at(1)], 15) as u32 } else { hilbert3([at(0), at(1), at(2)], 10) as u32 }
-            }),
-            other => Err(PyValueError::new_err(format!("there is no curve `{other}`"))),
-        }
-    }
     fn run<'py, T: Number, const N: usize>(
         py: Python<'py>,
         parts: &BoxParts,
@@ -192,8 +206,8 @@ pub(crate) fn space_keys<'py>(
         at: &Columns<'py>,
     ) -> PyResult<Array<'py>> {
         let (grid, at) = (grid::<T, N>(parts, width)?, columns::<T, N>(at)?);
-        let key = curve_key::<T, N>(curve)?;
-        let keys: Vec<u32> = py.detach(|| (0..at[0].len()).map(|row| key(&grid, place(&at, row))).collect());
+        let key = Key::named(curve)?;
+        let keys: Vec<u32> = py.detach(|| (0..at[0].len()).map(|row| key.of(&grid, place(&at, row))).collect());
         Ok(array(py, &keys))
     }
     of_kind!(&parts, run(py, &parts, width, curve, &at))

@@ -22,6 +22,9 @@ pub(crate) enum Listed {
     Python(Declared),
 }
 
+/// What is joined, and each field's join.
+type Joins = Vec<(String, Vec<(String, String)>)>;
+
 /// A `hypostyle.System`, attribute by attribute.
 #[derive(FromPyObject)]
 pub(crate) struct Declared {
@@ -39,12 +42,12 @@ pub(crate) struct Declared {
     resources: Vec<String>,
     sets_resources: Vec<String>,
     /// Resource, and each field's join.
-    reduces: Vec<(String, Vec<(String, String)>)>,
+    reduces: Joins,
     /// Resource, its packed value of no rows, and what joins two packed values.
     _reduces_own: Vec<(String, Vec<u8>, Py<PyAny>)>,
-    accumulates_resource: Vec<(String, Vec<(String, String)>)>,
+    accumulates_resource: Joins,
     /// Component, and each field's join; of a field without a name: that of all fields.
-    accumulates: Vec<(String, Vec<(String, String)>)>,
+    accumulates: Joins,
     stage: String,
     before: Vec<String>,
     after: Vec<String>,
@@ -75,6 +78,35 @@ fn joins_of(name: &str, joins: Vec<(String, String)>) -> PyResult<Vec<(String, F
     joins.into_iter().map(join).collect()
 }
 
+/// A system with what it reduces its rows to, by named joins and by those of Python, and what it accumulates on.
+fn reducing(
+    mut system: System,
+    reduces: Joins,
+    reduces_own: Vec<(String, Vec<u8>, Py<PyAny>)>,
+    accumulates_resource: Joins,
+    accumulates: Joins,
+) -> PyResult<System> {
+    for (resource, joins) in reduces {
+        let joins = joins_of(&resource, joins)?;
+        system = system.reduces_named(resource, joins);
+    }
+    for (resource, empty, join) in reduces_own {
+        system = system.reduces_packed_named(resource, empty, move |earlier, later| join_of(&join, earlier, later));
+    }
+    for (resource, joins) in accumulates_resource {
+        let joins = joins_of(&resource, joins)?;
+        system = system.accumulates_resource_named(resource, joins);
+    }
+    for (component, joins) in accumulates {
+        let joins = joins_of(&component, joins)?;
+        system = match &joins[..] {
+            [(field, join)] if field.is_empty() => system.accumulates_all_named(component, *join),
+            _ => system.accumulates_named(component, joins),
+        };
+    }
+    Ok(system)
+}
+
 impl Declared {
     fn system(self) -> PyResult<System> {
         let is_once = self.reads.is_empty() && self.writes.is_empty() && self.with_.is_empty();
@@ -97,24 +129,7 @@ impl Declared {
         system = self.spawns.into_iter().fold(system, System::spawns_named);
         system = self.resources.into_iter().fold(system, System::reads_resource_named);
         system = self.sets_resources.into_iter().fold(system, System::sets_resource_named);
-        for (resource, joins) in self.reduces {
-            let joins = joins_of(&resource, joins)?;
-            system = system.reduces_named(resource, joins);
-        }
-        for (resource, empty, join) in self._reduces_own {
-            system = system.reduces_packed_named(resource, empty, move |earlier, later| join_of(&join, earlier, later));
-        }
-        for (resource, joins) in self.accumulates_resource {
-            let joins = joins_of(&resource, joins)?;
-            system = system.accumulates_resource_named(resource, joins);
-        }
-        for (component, joins) in self.accumulates {
-            let joins = joins_of(&component, joins)?;
-            system = match &joins[..] {
-                [(field, join)] if field.is_empty() => system.accumulates_all_named(component, *join),
-                _ => system.accumulates_named(component, joins),
-            };
-        }
+        system = reducing(system, self.reduces, self._reduces_own, self.accumulates_resource, self.accumulates)?;
         system = self.rebuilds.into_iter().fold(system, System::rebuilds_named);
         system = self.before.into_iter().fold(system, System::before);
         system = self.after.into_iter().fold(system, System::after);
