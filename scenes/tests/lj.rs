@@ -183,7 +183,6 @@ fn energy_drifts_no_more_than_in_lammps() {
         below += (index as f64 - middle) * (index as f64 - middle);
     }
     let drift = above / below * 100.0;
-    println!("energy per atom rises by {drift:e} in 10,000 steps");
     // LAMMPS's as `bench/in.lj` runs is 1.3e-3, with lists as exact as the scene's 2e-4: `python python/physics.py drift`
     assert!(drift.abs() < 1.0e-3, "{drift}: {series:?}");
 }
