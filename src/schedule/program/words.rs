@@ -84,9 +84,9 @@ impl<'a> Words<'a> {
     }
 
     /// The next bytes, padded to words.
-    pub(crate) fn bytes(&mut self, bytes: u32) -> Result<&'a [u8], String> {
-        let bytes = bytes as usize;
-        let end = self.at + bytes.div_ceil(8);
+    pub(crate) fn bytes(&mut self, bytes: u64) -> Result<&'a [u8], String> {
+        let bytes = usize::try_from(bytes).map_err(|_| rubbish())?;
+        let end = self.at.checked_add(bytes.div_ceil(8)).ok_or_else(rubbish)?;
         let words = self.words.get(self.at..end).ok_or_else(rubbish)?;
         self.at = end;
         Ok(&bytemuck::cast_slice(words)[..bytes])
@@ -101,7 +101,11 @@ impl<'a> Words<'a> {
 
 /// Appends bytes, padded to words.
 pub(crate) fn push_bytes(words: &mut Vec<u64>, bytes: &[u8]) {
-    let at = words.len();
-    words.resize(at + bytes.len().div_ceil(8), 0);
-    bytemuck::cast_slice_mut::<u64, u8>(&mut words[at..])[..bytes.len()].copy_from_slice(bytes);
+    let (whole, rest) = bytes.as_chunks::<8>();
+    words.extend(whole.iter().map(|bytes| u64::from_ne_bytes(*bytes)));
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        words.push(u64::from_ne_bytes(last));
+    }
 }
