@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["ChangedRows", "Changes", "Chunk", "Component", "Resource", "Rows", "Selection", "Snapshot", "Table"]
 
 
+#: Storages whose values snapshots have.
+_READ = ("table", "toggle", "list")
+
+
 class _Core:
     """What the parts of a snapshot share. Nothing refers back to the snapshot, so that it goes when it is let go of."""
 
@@ -96,6 +100,13 @@ class Table:
             raise AbsentError(f"table {self.index} has no component `{component}`; it has {has}")
         starts, lengths, values = found
         return np.asarray(starts), np.asarray(lengths), np.asarray(values)
+
+    def _value(self, component: ComponentLayout, field: str, row: int) -> Any:
+        name = f"{component.name}.{field}"
+        if component.storage != "list":
+            return self.column(name)[row]
+        starts, lengths, values = self.list(name)
+        return values[starts[row] : starts[row] + lengths[row]]
 
     def _memory(self, key: str, ask: Any) -> Array:
         try:
@@ -289,7 +300,7 @@ class Selection:
         without = (without,) if isinstance(without, str) else tuple(without)
         for name in (*components, *without):
             self.layout.component(name)
-        deciding = {name for name in without if self.layout.components[name].storage == "table"}
+        deciding = {name for name in without if self.layout.components[name].storage != "toggle"}
         tables = [t for t in self._tables if set(components) <= set(t.components) and not deciding & set(t.components)]
         return Selection(self._core, tables, components)
 
@@ -583,14 +594,14 @@ class Snapshot(Selection):
         return None if found is None else (self._tables[found[0]], found[1])
 
     def get(self, entity: int) -> dict[str, dict[str, Any]]:
-        """All components of an entity, with the values of their fields."""
+        """All components of an entity, with the values of their fields; of a list an array for each field."""
         found = self.locate(entity)
         if found is None:
             handle = handle_of(entity)
             raise AbsentError(f"entity {handle & 0xFFFFFFFF}v{handle >> 32} is dead")
         table, row = found
         has = (self.layout.components[name] for name in table.components if table.presence(name)[row])
-        return {c.name: {f.name: table.column(f"{c.name}.{f.name}")[row] for f in c.published_fields} for c in has}
+        return {c.name: {f.name: table._value(c, f.name, row) for f in c.fields if c.storage in _READ} for c in has}
 
     def checkpoint(self, path: Union[str, os.PathLike[str]], *, level: int = 1) -> int:
         """Writes the state into a file, and returns how many bytes that has. ``level`` says how hard to compress: 0 not at
