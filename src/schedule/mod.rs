@@ -14,6 +14,7 @@ mod graph;
 mod guard;
 mod job;
 mod kept_starts;
+mod known;
 mod lists;
 mod memory;
 mod neighbours;
