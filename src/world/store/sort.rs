@@ -132,7 +132,7 @@ impl Store {
                 }
             }
             self.flip(table, c);
-            self.touched(table, c, 0, rows);
+            self.mark_dirty(table, c, 0, rows);
         }
         self.place_rows(table, 0, rows);
         Ok(())
@@ -148,7 +148,7 @@ impl Store {
         let live = self.tables[table as usize].columns[column].live.offset;
         let before = self.arena.bytes(live, total).to_vec();
         gather(bytes as usize, &before, order, self.arena.bytes_mut(live, total));
-        self.touched(table, column, 0, rows);
+        self.mark_dirty(table, column, 0, rows);
     }
 }
 
