@@ -12,7 +12,9 @@ def program() -> Path | None:
     """The command of this installation; `None` where the package was built without it."""
     for file in importlib.metadata.files("hypostyle") or []:
         if file.name in ("hypostyle", "hypostyle.exe") and file.parent.name in ("bin", "Scripts"):
-            return Path(str(file.locate())).resolve()
+            # `pip install --target` puts scripts beside the package, and not where its own list says
+            beside = Path(__file__).parents[1] / file.parent.name / file.name
+            return next((path.resolve() for path in (Path(str(file.locate())), beside) if path.is_file()), None)
     return None
 
 
