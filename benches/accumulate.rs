@@ -1,5 +1,5 @@
 //! What deposits cost beside sets: 1 M patches on 1 M cells, on 1,000 and on one, and 1 M deposits on the same. Frames are
-//! interleaved; ratios of the process's user time, medians of rounds. `cargo bench --bench accumulate`.
+//! interleaved; ratios of the thread's own time, medians of rounds. `cargo bench --bench accumulate`.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints")]
 
@@ -16,14 +16,13 @@ struct Cell {
 }
 
 const ROWS: usize = 1 << 20;
-const ROUNDS: usize = 9;
-/// Frames of a round: enough for the clock's ticks.
-const FRAMES: u64 = 12;
+const ROUNDS: usize = 15;
+const FRAMES: u64 = 6;
 
-/// The process's user time, in ticks.
-fn user_ticks() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(11).unwrap().parse().unwrap()
+/// Nanoseconds that this thread has run.
+fn own_ns() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    stat.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 fn simulation(cells: usize, scattered: bool, system: System) -> Simulation {
@@ -52,22 +51,22 @@ fn main() {
         })
         .accumulates::<Cell>(FieldJoin::Sum)
     };
-    println!("{ROWS} patches; user time of deposits over that of sets, median of {ROUNDS} (least, greatest)");
+    println!("{ROWS} patches; time of deposits over that of sets, median of {ROUNDS} (least, greatest)");
     for (cells, scattered) in [(ROWS, false), (ROWS, true), (1000, false), (1000, true), (1, false)] {
         let mut both = [simulation(cells, scattered, set()), simulation(cells, scattered, accumulate())];
         let mut ratios = Vec::new();
         let mut best = [u64::MAX; 2];
         for _ in 0..ROUNDS {
-            let ticks = both.each_mut().map(|simulation| {
-                let before = user_ticks();
+            let times = both.each_mut().map(|simulation| {
+                let before = own_ns();
                 simulation.run(FRAMES, 1.0).unwrap();
-                user_ticks() - before
+                own_ns() - before
             });
-            best = [best[0].min(ticks[0]), best[1].min(ticks[1])];
-            ratios.push(ticks[1] as f64 / ticks[0].max(1) as f64);
+            best = [best[0].min(times[0]), best[1].min(times[1])];
+            ratios.push(times[1] as f64 / times[0].max(1) as f64);
         }
         ratios.sort_by(f64::total_cmp);
-        let per_patch = best.map(|ticks| ticks as f64 * 1e7 / (ROWS as u64 * FRAMES) as f64);
+        let per_patch = best.map(|ns| ns as f64 / (ROWS as u64 * FRAMES) as f64);
         let order = if scattered { "scattered" } else { "in order" };
         println!(
             "{cells:>8} cells, {order:<9}  {:.2} ({:.2}, {:.2})   set {:.1} ns, deposit {:.1} ns a patch",

@@ -127,10 +127,15 @@ const NOBODY: u64 = u64::MAX;
 const KEPT_BYTES: usize = 1 << 16;
 const SLOTS_MAX: usize = 4096;
 const SLOTS_MIN: usize = 16;
-/// After so many deposits it is asked whether joining pays: whether one in four met an earlier one.
-const WINDOW: u32 = 4096;
+/// After so many deposits it is asked whether joining pays: whether at least one in so many met an earlier one. A deposit that
+/// is kept in vain costs twice what one costs that is passed on at once, so the first look comes soon. By then few of a
+/// thousand targets have been met twice, which is enough to go on; later it has to pay.
+const FIRST_WINDOW: (u32, u32) = (256, 16);
+const WINDOW: (u32, u32) = (2048, 4);
+/// Slots that are in use until then, of a kind that has more.
+const FIRST_SLOTS: usize = 1024;
 /// If not, so many are passed on as they come before it is tried again.
-const PASSED_ON: u32 = 16 * WINDOW;
+const PASSED_ON: u32 = 1 << 14;
 
 /// The deposits of one job, joined by target. Kept from job to job for its memory.
 ///
@@ -141,6 +146,16 @@ pub(crate) struct Combiner {
     kinds: Vec<Deposits>,
     /// The kind that was deposited last.
     last: usize,
+    /// The kind of which deposits are passed on at the moment, as one word; 0: none. How many are left of it stands here then,
+    /// and not with the kind.
+    passing: u64,
+    left: u32,
+}
+
+/// A kind of deposit as one word, which is not 0.
+#[inline]
+const fn word(component: u16, field: u8, by_row: bool, bytes: usize) -> u64 {
+    1 | (by_row as u64) << 1 | (field as u64) << 8 | (component as u64) << 16 | (bytes as u32 as u64) << 32
 }
 
 /// Deposits on one component, or on one field of it, by row or by handle.
@@ -153,12 +168,16 @@ struct Deposits {
     sums: Sums,
     targets: Vec<u64>,
     values: Vec<u8>,
+    /// How many of them are in use: a power of two.
+    slots: usize,
     /// Whether there may be any.
     used: bool,
     /// Whether `sums` is this job's.
     known: bool,
     asked: u32,
     joined: u32,
+    /// After how many deposits it is asked whether joining pays, and which part of them must have been joined.
+    window: (u32, u32),
     /// Deposits to pass on as they come.
     pass_on: u32,
 }
@@ -203,10 +222,12 @@ impl Deposits {
             sums: accumulation.sums(field),
             targets: vec![NOBODY; slots],
             values: vec![0; slots * bytes],
+            slots: slots.min(FIRST_SLOTS),
             used: false,
             known: true,
             asked: 0,
             joined: 0,
+            window: FIRST_WINDOW,
             pass_on: 0,
         }
     }
@@ -225,9 +246,10 @@ impl Deposits {
     fn clear(&mut self) {
         self.known = false;
         if std::mem::take(&mut self.used) {
-            self.targets.fill(NOBODY);
+            self.targets[..self.slots].fill(NOBODY);
         }
         (self.asked, self.joined, self.pass_on) = (0, 0, 0);
+        self.begin();
     }
 
     fn write(&self, target: u64, value: &[u8], writer: &mut PatchWriter<'_>) {
@@ -250,7 +272,7 @@ impl Deposits {
         if !std::mem::take(&mut self.used) {
             return;
         }
-        for slot in 0..self.targets.len() {
+        for slot in 0..self.slots {
             let target = std::mem::replace(&mut self.targets[slot], NOBODY);
             if target != NOBODY {
                 self.write(target, &self.values[slot * self.bytes..][..self.bytes], writer);
@@ -261,18 +283,85 @@ impl Deposits {
     /// Whether joining pays, after a window of deposits.
     #[cold]
     fn judge(&mut self, writer: &mut PatchWriter<'_>) {
-        if self.joined < self.asked / 4 {
+        let pays = self.joined >= self.asked / self.window.1;
+        if !pays {
             self.pass_on = PASSED_ON;
             self.flush(writer);
         }
         (self.asked, self.joined) = (0, 0);
+        if pays {
+            self.window = WINDOW;
+            self.spread();
+        } else {
+            self.begin();
+        }
+    }
+
+    /// Nothing is known of the deposits to come. There are none in the slots.
+    fn begin(&mut self) {
+        self.window = FIRST_WINDOW;
+        self.slots = self.targets.len().min(FIRST_SLOTS);
+    }
+
+    /// Takes all slots in use. No two targets come to want the same one: they had different ones when there were fewer.
+    fn spread(&mut self) {
+        let few = std::mem::replace(&mut self.slots, self.targets.len());
+        for slot in if few < self.slots { 0..few } else { 0..0 } {
+            let target = self.targets[slot];
+            if target == NOBODY {
+                continue;
+            }
+            let number = if self.by_row { target as usize } else { Entity::from_bits(target).index() as usize };
+            let place = number & (self.slots - 1);
+            if place != slot {
+                self.targets[slot] = NOBODY;
+                self.targets[place] = target;
+                self.values.copy_within(slot * self.bytes..(slot + 1) * self.bytes, place * self.bytes);
+            }
+        }
+    }
+}
+
+/// Makes a patch of a deposit as it comes.
+#[inline(always)]
+pub(crate) fn pass_on(
+    component: u16,
+    field: u8,
+    onto: Onto,
+    bytes: usize,
+    put: impl FnOnce(&mut [u8]),
+    writer: &mut PatchWriter<'_>,
+) {
+    match onto {
+        Onto::Row(row) => writer.row(Op::Accumulate, component, field, row, bytes, put),
+        Onto::Entity(entity) => writer.entity(Op::Accumulate, component, field, entity, bytes, put),
     }
 }
 
 impl Combiner {
     /// A job begins.
     pub(crate) fn clear(&mut self) {
+        self.passing = 0;
         self.kinds.iter_mut().for_each(Deposits::clear);
+    }
+
+    /// Whether the next deposit of this kind is passed on as it comes; then it counts as passed on, and its system has
+    /// declared it. What [`Combiner::deposit`] finds out anyhow, for those who are in a hurry.
+    #[inline(always)]
+    pub(crate) fn passes(&mut self, component: u16, field: u8, by_row: bool, bytes: usize) -> bool {
+        let passes = self.passing == word(component, field, by_row, bytes) && self.left > 0;
+        self.left -= u32::from(passes);
+        passes
+    }
+
+    /// Gives the number of deposits to pass on back to its kind.
+    #[inline]
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.passing) != 0
+            && let Some(kind) = self.kinds.get_mut(self.last)
+        {
+            kind.pass_on = self.left;
+        }
     }
 
     #[inline]
@@ -300,23 +389,21 @@ impl Combiner {
         put: impl FnOnce(&mut [u8]),
         writer: &mut PatchWriter<'_>,
     ) {
-        let kind = self.kind(accumulation, field, matches!(onto, Onto::Row(_)), bytes);
+        self.settle();
+        let by_row = matches!(onto, Onto::Row(_));
+        let kind = self.kind(accumulation, field, by_row, bytes);
         let target = onto.bits();
         if kind.pass_on > 0 || target == NOBODY {
-            kind.pass_on = kind.pass_on.saturating_sub(1);
-            return match onto {
-                Onto::Row(row) => writer.row(Op::Accumulate, accumulation.component, field, row, bytes, put),
-                Onto::Entity(entity) => {
-                    writer.entity(Op::Accumulate, accumulation.component, field, entity, bytes, put);
-                }
-            };
+            let left = kind.pass_on.saturating_sub(1);
+            (self.left, self.passing) = (left, word(accumulation.component, field, by_row, bytes));
+            return pass_on(accumulation.component, field, onto, bytes, put, writer);
         }
         if !kind.known {
             kind.learn(accumulation);
         }
         kind.used = true;
         kind.asked += 1;
-        let slot = onto.number() & (kind.targets.len() - 1);
+        let slot = onto.number() & (kind.slots - 1);
         let values = &mut kind.values[slot * bytes..][..bytes];
         if kind.targets[slot] == target {
             kind.joined += 1;
@@ -341,7 +428,7 @@ impl Combiner {
             kind.targets[slot] = target;
             put(&mut kind.values[slot * bytes..][..bytes]);
         }
-        if kind.asked == WINDOW {
+        if kind.asked == kind.window.0 {
             kind.judge(writer);
         }
     }

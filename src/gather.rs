@@ -138,7 +138,7 @@ impl Gathered {
 ///
 /// # Safety
 /// One side has every place as a row, the other as many rows as there are places; they do not overlap.
-unsafe fn copy_rows(places: &[u32], bytes: usize, from: *const u8, gather: bool, to: *mut u8) {
+pub(crate) unsafe fn copy_rows(places: &[u32], bytes: usize, from: *const u8, gather: bool, to: *mut u8) {
     macro_rules! rows {
         ($($size:literal)*) => {
             match bytes {

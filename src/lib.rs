@@ -180,7 +180,7 @@ pub mod workers {
 
 /// What a schedule becomes: stages, their batches and the systems in them ([`Simulation::plan`]).
 pub mod plan {
-    pub use crate::schedule::{BatchPlan, Plan, StagePlan, SystemPlan};
+    pub use crate::schedule::{BatchPlan, LoopPlan, Plan, StagePlan, SystemPlan};
 }
 
 /// Columns as memory, for tools that copy, send or show a state: their bytes, their parts in it, what changed of them.

@@ -10,8 +10,8 @@ use std::alloc::{GlobalAlloc, Layout as Block, System as Heap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, Publication, Read, RegionTarget, Resource, Schedule, Simulation,
-    System, Without, Workers, World, Write,
+    AnyOf, Changed, Component, Entities, Entity, FieldJoin, Publication, Read, RegionTarget, Resource, Schedule,
+    Simulation, System, Without, Workers, World, Write,
 };
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -91,6 +91,15 @@ struct Seen;
 struct Cell {
     key: u32,
 }
+#[derive(Component, Clone, Copy)]
+struct Heat {
+    joules: f64,
+}
+#[derive(Component, Clone, Copy)]
+#[component(storage = "scratch")]
+struct Trail {
+    x: f32,
+}
 #[derive(Resource, Clone, Copy)]
 struct Wind {
     #[resource(default = 1.0)]
@@ -109,13 +118,16 @@ fn world(region: RegionTarget) -> World {
         .component::<Frozen>()
         .component::<Seen>()
         .component::<Cell>()
+        .component::<Heat>()
+        .component::<Trail>()
         .resource::<Wind>()
         .region(region)
         .build()
         .unwrap();
     let row = |i: usize| {
         let body = (Position { x: i as f32, y: 1.0 }, Velocity { x: 0.5, y: 0.25 });
-        (body, Charge { q: i as i32 }, Near { other: Entity::NULL, distance: 0.0 }, Cell { key: 0 })
+        let state = (body, Charge { q: i as i32 }, Near { other: Entity::NULL, distance: 0.0 }, Cell { key: 0 });
+        (state, Heat { joules: 0.0 }, Trail { x: 0.0 })
     };
     let all = world.spawn_batch((0..ROWS).map(row)).unwrap();
     for (i, entity) in all.iter().enumerate() {
@@ -150,8 +162,15 @@ fn schedule() -> Schedule {
     add(System::rows::<(Read<Charge>, Entities)>("patches", |job, (charge, own)| {
         for row in 0..job.len() {
             match (u64::from(own[row].index()) + job.frame()) % 32 {
-                0 => job.add_row(row, Hot),
-                1 => job.remove_row::<Hot>(row),
+                // deposits on entities that move, too
+                0 => {
+                    job.accumulate(own[row], Heat { joules: 1.0 });
+                    job.add_row(row, Hot);
+                }
+                1 => {
+                    job.remove_row::<Hot>(row);
+                    job.accumulate(own[row], Heat { joules: 1.0 });
+                }
                 2 => job.add_row(row, Frozen { since: 1.0 }),
                 3 => job.set_row(row, Charge { q: charge.q[row] ^ 1 }),
                 4 => job.add_row(row, Seen),
@@ -165,19 +184,20 @@ fn schedule() -> Schedule {
     })
     .adds::<(Hot, Frozen, Seen)>()
     .removes::<(Hot, Frozen, Seen)>()
-    .sets::<(Charge, Near)>());
+    .sets::<(Charge, Near)>()
+    .accumulates::<Heat>(FieldJoin::Sum));
     add(System::rows::<(Read<Position>, Read<Velocity>)>("renew", |job, (p, v)| {
         for row in 0..job.len() {
             if (u64::from(job.entities()[row].index()) + job.frame()) % 64 == 40 {
                 job.despawn_row(row);
                 let body = (Position { x: p.x[row], y: 0.0 }, Velocity { x: v.x[row], y: v.y[row] });
-                let child = job.spawn((body, Charge { q: 0 }, Cell { key: 0 }));
+                let child = job.spawn((body, Charge { q: 0 }, Cell { key: 0 }, Heat { joules: 0.0 }, Trail { x: 0.0 }));
                 job.add(child, Near { other: child, distance: 0.0 });
             }
         }
     })
     .despawns()
-    .spawns::<(Position, Velocity, Charge, Cell)>()
+    .spawns::<(Position, Velocity, Charge, Cell, Heat, Trail)>()
     .adds::<Near>());
     add(System::rows::<(Write<Velocity>, Changed<Charge>)>("echo", |_, (mut v, ())| {
         v.y.iter_mut().for_each(|y| *y = -*y);

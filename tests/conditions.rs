@@ -182,6 +182,30 @@ fn schedule_error(schedule: Schedule) -> ScheduleError {
 }
 
 #[test]
+fn the_plan_says_when_systems_run() {
+    let world = world(OFF);
+    let mut schedule = Schedule::new();
+    schedule.add_loop(Loop::new("steps").times(4).divides_step());
+    schedule.add_loop(Loop::new("solve").times_named("control.passes").inside("steps"));
+    schedule.add(mark("first", b'a').every(20).run_if::<Control>(|control| control.on));
+    schedule.add(mark("again", b'b').in_loop("steps"));
+    let solver = mark("solver", b'c').in_loop("solve").run_if_named("control.level", dynamic::Comparison::AtMost, 1.5);
+    schedule.add(solver.every_from(5, 2));
+    schedule.add(System::guard_within("bodies are near", "body", [("x", -1.0..=1e3), ("v", -1.0..=1.0)]));
+    let plan = hypostyle::plan::Plan::of(&schedule, &world).unwrap().to_string();
+    let lines = [
+        "; every 20 frames; if resource control says so\n",
+        "  loop steps: batches 2 to 3; 4 passes, which share the step\n",
+        "  loop solve: batch 3; as many passes as resource control says\n",
+        "; if control.level <= 1.5; every 5 frames from 2\n",
+        "; guards that body.x, body.v is within bounds\n",
+    ];
+    for line in lines {
+        assert!(plan.contains(line), "no `{line}` in\n{plan}");
+    }
+}
+
+#[test]
 fn what_is_declared_wrongly_is_said_when_the_schedule_is_built() {
     let with = |loops: Vec<Loop>, systems: Vec<System>| {
         let mut schedule = Schedule::new();

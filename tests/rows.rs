@@ -389,3 +389,77 @@ fn rows_that_a_query_does_not_write_have_not_changed() {
     world.query::<(Entities, Changed<Lit>)>(|entities, _| lit.extend_from_slice(entities)).unwrap();
     assert_eq!(lit, [all[12]]);
 }
+
+/// Each row takes the sum of its neighbours' places, of those who are poisoned (any table), and of all health: three views, one
+/// of the very column that is written.
+fn look_around() -> System {
+    System::try_rows::<Write<Position>>("look around", |job, mut own| {
+        let all = job.view::<Read<Position>>()?;
+        let poisoned = job.view::<(Read<Position>, With<Poisoned>)>()?;
+        let health = job.view::<Read<Health>>()?;
+        let health: i32 = health.tables().flat_map(|table| table.columns.0).sum();
+        let Some(own_table) = all.own() else { return Ok(()) };
+        let (at, first) = (all.table(own_table).columns.x, job.first_row());
+        let sick: f64 = poisoned
+            .tables()
+            .map(|table| {
+                let rows = (0..table.entities.len()).filter(|row| table.matches(*row));
+                rows.map(|row| table.columns.0.x[row]).sum::<f64>()
+            })
+            .sum();
+        own.x.iter_mut().enumerate().for_each(|(row, x)| *x = 0.5 * at[(first + row + 1) % at.len()]);
+        own.y.iter_mut().for_each(|y| *y += sick + f64::from(health));
+        Ok(())
+    })
+    .reads_view::<Read<Position>>()
+    .reads_view::<(Read<Position>, With<Poisoned>)>()
+    .reads_view::<Read<Health>>()
+}
+
+#[test]
+fn a_system_may_have_several_views_and_sees_what_was_there_before() {
+    let run = |workers: Workers, publish_every: u64| {
+        let builder = World::builder().component::<Position>().component::<Health>().component::<Poisoned>();
+        let mut world = builder.component::<Hidden>().build().unwrap();
+        let place = |i: i32| Position { x: f64::from(i), y: 0.0 };
+        let all = world.spawn_batch((0..5000).map(place)).unwrap();
+        world.spawn_batch((0..1000).map(|i| (place(i), Health(i % 3)))).unwrap();
+        world.spawn_batch((0..10).map(Health)).unwrap();
+        for entity in all.iter().step_by(3) {
+            world.add(*entity, Poisoned { by: Entity::NULL }).unwrap();
+        }
+        let mut schedule = Schedule::new();
+        schedule.add(look_around().job_rows(256));
+        let builder = Simulation::builder().workers(workers).publish_every(publish_every);
+        let mut simulation = builder.build(world, schedule).unwrap();
+        simulation.run(4, 1.0).unwrap();
+        let mut found = Vec::new();
+        simulation.world().query::<Read<Position>>(|_, at| found.extend(at.x.iter().chain(at.y).copied())).unwrap();
+        found
+    };
+    // by hand: two tables, and health that stands still
+    let mut tables = [(0..5000).map(f64::from).collect::<Vec<f64>>(), (0..1000).map(f64::from).collect()];
+    let health = f64::from((0..1000).map(|i| i % 3).sum::<i32>() + (0..10).sum::<i32>());
+    let mut y = 0.0;
+    for _ in 0..4 {
+        y += tables[0].iter().step_by(3).sum::<f64>() + health;
+        tables = tables.map(|x| (0..x.len()).map(|row| 0.5 * x[(row + 1) % x.len()]).collect());
+    }
+    let want: Vec<f64> = tables.iter().flat_map(|x| x.iter().copied().chain(vec![y; x.len()])).collect();
+    for (workers, publish_every) in [(Workers::Local, 1), (Workers::Local, 4), (Workers::Threads(2), 3)] {
+        assert!(run(workers, publish_every) == want, "{workers:?}, published every {publish_every}");
+    }
+}
+
+#[test]
+fn a_view_that_is_not_declared_is_an_error_of_its_job() {
+    let mut world = World::builder().component::<Position>().component::<Health>().build().unwrap();
+    world.spawn(Position { x: 0.0, y: 0.0 }).unwrap();
+    let mut schedule = Schedule::new();
+    schedule.add(
+        System::try_rows::<Read<Position>>("look", |job, _| Ok(job.view::<Read<Health>>().map(drop)?))
+            .reads_view::<Read<Position>>(),
+    );
+    let error = Simulation::new(world, schedule, Workers::Local).unwrap().step(1.0).unwrap_err().to_string();
+    assert!(error.contains("does not declare that it looks at") && error.contains("Health"), "{error}");
+}

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use hypostyle::World;
-use hypostyle::plan::{BatchPlan, Plan, StagePlan, SystemPlan};
+use hypostyle::plan::{BatchPlan, LoopPlan, Plan, StagePlan, SystemPlan};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
@@ -46,8 +46,14 @@ fn stage_json(stage: &StagePlan) -> Value {
     json!({
         "name": stage.name,
         "batches": stage.batches.iter().map(batch_json).collect::<Vec<_>>(),
+        "loops": stage.loops.iter().map(loop_json).collect::<Vec<_>>(),
         "apart": stage.apart.iter().map(apart).collect::<Vec<_>>(),
     })
+}
+
+fn loop_json(each: &LoopPlan) -> Value {
+    let LoopPlan { name, passes, batches } = each;
+    json!({ "name": name, "passes": passes, "batches": [batches.start, batches.end] })
 }
 
 fn batch_json(batch: &BatchPlan) -> Value {
@@ -59,6 +65,9 @@ fn batch_json(batch: &BatchPlan) -> Value {
             "row_local": system.row_local,
             "patches": system.patches,
             "sort_by": system.sort_by,
+            "conditions": system.conditions,
+            "rebuilds": system.rebuilds,
+            "guards": system.guards,
         })
     };
     json!({ "group": batch.group, "systems": batch.systems.iter().map(system).collect::<Vec<_>>() })

@@ -123,8 +123,12 @@ impl<'a> Commit<'a> {
         let rules = access[system].accumulates.iter().find(|other| other.component == component);
         let rules = rules.expect("the value was kept for a declaration");
         let bytes = self.sizes.value(component, field).expect("records were checked against the sizes");
-        let value = self.scratch.pending.value(at..at + bytes).to_vec();
+        let mut value = std::mem::take(&mut self.scratch.value);
+        value.clear();
+        value.extend_from_slice(self.scratch.pending.value(at..at + bytes));
         let values = Values { bytes: &value, stride: bytes, at: 0 };
-        self.change_rows_of(table, Way::Join(rules), (component, field), &[row], values, None)
+        let done = self.change_rows_of(table, Way::Join(rules), (component, field), &[row], values, None);
+        self.scratch.value = value;
+        done
     }
 }

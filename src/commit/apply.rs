@@ -69,7 +69,7 @@ pub(crate) struct Scratch {
     components: Vec<u16>,
     tables: Vec<u16>,
     sorted: Vec<u16>,
-    value: Vec<u8>,
+    pub(super) value: Vec<u8>,
     pub(super) structural: super::structural::Lists,
     pub(super) sets: super::sets::SetLists,
     pub(super) marks: Marks,

@@ -3,7 +3,7 @@
 
 use crate::Component;
 use crate::Resource;
-use crate::accumulate::{Accumulation, Onto};
+use crate::accumulate::{Accumulation, Onto, pass_on};
 use crate::commit::Access;
 use crate::component::Entity;
 use crate::join::FieldJoin;
@@ -161,6 +161,16 @@ impl Job<'_, '_> {
     #[inline]
     fn deposit<C: Component>(&mut self, onto: Onto, value: C) {
         let Some(id) = self.id::<C>() else { return };
+        let by_row = matches!(onto, Onto::Row(_));
+        if self.combiner.passes(id, 0, by_row, C::PACKED_BYTES) {
+            return pass_on(id, 0, onto, C::PACKED_BYTES, |out| value.pack(out), self.writer);
+        }
+        self.deposit_closely(id, onto, value);
+    }
+
+    /// The same where more is to be asked.
+    #[inline]
+    fn deposit_closely<C: Component>(&mut self, id: u16, onto: Onto, value: C) {
         let declared = self.compiled.access.accumulates.iter().find(|other| other.component == id);
         let Some(rules) = declared.filter(|rules| rules.is_whole()) else { return self.refuse_deposit(C::NAME) };
         self.combiner.deposit(rules, 0, onto, C::PACKED_BYTES, |out| value.pack(out), self.writer);

@@ -46,6 +46,17 @@ impl Comparison {
         })
     }
 
+    fn sign(self) -> &'static str {
+        match self {
+            Comparison::Equal => "==",
+            Comparison::NotEqual => "!=",
+            Comparison::Less => "<",
+            Comparison::AtMost => "<=",
+            Comparison::Greater => ">",
+            Comparison::AtLeast => ">=",
+        }
+    }
+
     fn holds<T: PartialOrd>(self, found: &T, than: &T) -> bool {
         match self {
             Comparison::Equal => found == than,
@@ -75,15 +86,15 @@ pub(super) enum Declared {
 pub(crate) enum Condition {
     /// In the frame `first` and every `frames`th after it.
     Every { frames: u64, first: u64 },
-    /// Where a resource's packed value says so.
-    Resource(u16, Look<bool>),
+    /// Where a resource's packed value says so. The text is for people.
+    Resource(u16, Look<bool>, String),
 }
 
 impl std::fmt::Debug for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Condition::Every { frames, first } => write!(f, "every {frames} from {first}"),
-            Condition::Resource(resource, _) => write!(f, "if resource {resource}"),
+            Condition::Resource(resource, ..) => write!(f, "if resource {resource}"),
         }
     }
 }
@@ -93,7 +104,11 @@ impl Condition {
         Ok(match declared {
             Declared::Every { frames: 0, .. } => return Err("it runs every 0 frames; the least is 1".into()),
             Declared::Every { frames, first } => Condition::Every { frames: *frames, first: *first },
-            Declared::Typed(find, look) => Condition::Resource(find(registry)?, Arc::clone(look)),
+            Declared::Typed(find, look) => {
+                let resource = find(registry)?;
+                let name = &registry.layout.resources()[usize::from(resource)].name;
+                Condition::Resource(resource, Arc::clone(look), format!("if resource {name} says so"))
+            }
             Declared::Named(name, comparison, value) => {
                 let (resource, number) = number_named(name, registry)?;
                 let (comparison, value) = (*comparison, *value);
@@ -104,7 +119,7 @@ impl Condition {
                     Value::Integer(found) => comparison.holds(&found, &(value as i128)),
                     Value::Float(found) => comparison.holds(&found, &value),
                 });
-                Condition::Resource(resource, look)
+                Condition::Resource(resource, look, format!("if {name} {} {value}", comparison.sign()))
             }
         })
     }
@@ -113,7 +128,16 @@ impl Condition {
     pub(crate) fn resource(&self) -> Option<u16> {
         match self {
             Condition::Every { .. } => None,
-            Condition::Resource(resource, _) => Some(*resource),
+            Condition::Resource(resource, ..) => Some(*resource),
+        }
+    }
+
+    /// What it says, for people.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Condition::Every { frames, first } if frames == first => format!("every {frames} frames"),
+            Condition::Every { frames, first } => format!("every {frames} frames from {first}"),
+            Condition::Resource(_, _, text) => text.clone(),
         }
     }
 
@@ -121,7 +145,7 @@ impl Condition {
     pub(crate) fn holds(&self, frame: u64, resources: &[u8], layout: &Layout) -> Result<bool, String> {
         match self {
             Condition::Every { frames, first } => Ok(frame >= *first && (frame - first).is_multiple_of(*frames)),
-            Condition::Resource(resource, look) => look_at(*resource, look, resources, layout),
+            Condition::Resource(resource, look, _) => look_at(*resource, look, resources, layout),
         }
     }
 }

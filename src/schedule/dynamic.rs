@@ -186,7 +186,13 @@ pub fn external(name: impl Into<String>, query: Query) -> System {
 impl System {
     fn of_names(name: String, query: Query, kernel: Box<dyn Kernel>) -> Self {
         let rows = if query.others.is_some() { NAMED_NEIGHBOUR_JOB_ROWS } else { JobRows::ByTable };
-        System::new(name, Describe::Named(query.own), query.others.map(Describe::Named), kernel, rows)
+        System::new(
+            name,
+            Describe::Named(query.own),
+            query.others.map(|others| (None, Describe::Named(others))),
+            kernel,
+            rows,
+        )
     }
 
     /// The place of a system that runs in main only, in a worker process.
@@ -323,7 +329,7 @@ impl<'a> Job<'_, 'a, '_> {
         let (set, own, compiled, registry) = (self.views, self.job.table(), self.job.compiled, self.job.registry);
         (0..set.tables.len()).map(move |index| {
             let (table, entities, mut cursor) = set.table(index);
-            let accesses = compiled.others.as_ref().map_or(&[][..], |others| &others.columns);
+            let accesses = compiled.others.first().map_or(&[][..], |others| &others.columns);
             let columns = accesses.iter().map_while(|access| {
                 let (ty, bytes) = cursor.read_bytes()?;
                 let bytes = ColumnBytes::Read(bytes);

@@ -39,6 +39,12 @@ pub enum JobError {
         /// The resource.
         resource: String,
     },
+    /// A view that the system did not declare.
+    #[error("the system does not declare that it looks at `{query}`; add `.reads_view::<{query}>()` to it")]
+    UndeclaredView {
+        /// The query's type.
+        query: &'static str,
+    },
     /// A resource that the system does not reduce its rows to.
     #[error(
         "the system does not declare that it reduces its rows to resource `{resource}`; add `.reduces_named(...)` to it"

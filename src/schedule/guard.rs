@@ -193,7 +193,8 @@ impl System {
         let component = component.into();
         let query = dynamic::Query::new().read(component.clone());
         let system = dynamic::system(name, query, |job| look(job, &Rule::Finite));
-        system.check(move |registry| check_finite(registry, &component))
+        let what = format!("that {component} is finite");
+        system.guards(what).check(move |registry| check_finite(registry, &component))
     }
 
     /// A guard: fields of a component (`x`, or `at[2]` for an element of an array) lie within bounds; NaN fails the check. Examples: a
@@ -218,10 +219,12 @@ impl System {
                 Err(error) => Err(error.to_string()),
             })
             .collect();
+        let fields: Vec<&str> = named.iter().flatten().map(|(field, ..)| field.as_str()).collect();
+        let what = format!("that {component}.{} is within bounds", fields.join(&format!(", {component}.")));
         let rule = Rule::Within(named.clone().unwrap_or_default());
         let query = dynamic::Query::new().read(component.clone());
         let system = dynamic::system(name, query, move |job| look(job, &rule));
-        system.check(move |registry| match &named {
+        system.guards(what).check(move |registry| match &named {
             Ok(bounds) => check_bounds(registry, &component, bounds),
             Err(error) => Err(error.clone().into()),
         })
@@ -248,9 +251,11 @@ impl System {
         let (quantity, reference) = (quantity.into(), reference.into());
         let resource = |name: &str| name.split_once('.').map_or(name, |(resource, _)| resource).to_owned();
         let (of_quantity, of_reference) = (resource(&quantity), resource(&reference));
+        let what = format!("that {quantity} is {reference}");
         let names = (quantity.clone(), reference.clone());
         let system = dynamic::once(name, move |job| conserved(job, &quantity, &reference, tolerance));
         system
+            .guards(what)
             .reads_resource_named(of_quantity)
             .reads_resource_named(of_reference.clone())
             .sets_resource_named(of_reference)

@@ -8,18 +8,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::accumulate::Combiner;
-use crate::column::RawColumn;
 use crate::layout::ScalarType;
 use crate::patch::{Op, PatchWriter};
 use crate::random::{Random, RandomKey};
 use crate::reduce::{Reduce, Reduced};
 use crate::space::CellStarts;
 use crate::world::access::bundle::{Bundle, RegistryRef};
+use crate::world::access::query::Query;
 use crate::{Component, Entity, Resource};
 
 use super::error::JobError;
 use super::kept_starts::KeptStarts;
-use super::neighbours::EntityMap;
+use super::neighbours::{EntityMap, NeighbourSet, Neighbours};
 use super::system::Compiled;
 
 /// Which type is which component of one registry: the last few looked up.
@@ -94,8 +94,8 @@ pub struct Job<'a, 'w> {
     pub(crate) revoke: &'a Cell<bool>,
     pub(crate) cache: &'a mut IdCache,
     pub(crate) starts: &'a mut KeptStarts,
-    /// The columns that views show.
-    pub(crate) frozen: &'a [RawColumn],
+    /// What its system's views show.
+    pub(crate) views: NeighbourSet<'a>,
     /// Of the batch's program.
     pub(crate) serial: u64,
     /// The result of the job's rows so far.
@@ -202,6 +202,19 @@ impl<'a> Job<'a, '_> {
         self.row(row) as usize
     }
 
+    /// Whole columns of all entities that a query matches, with their values at the beginning of the batch: a view that the
+    /// system declares with [`super::System::reads_view`].
+    ///
+    /// # Errors
+    /// A view that is not declared.
+    pub fn view<O: Query>(&self) -> Result<Neighbours<'a, O>, JobError> {
+        let ty = Some(TypeId::of::<O>());
+        match self.compiled.views.iter().position(|view| *view == ty) {
+            Some(view) => Ok(Neighbours::new(self.views.of_view(view as u32), self.table, self.map)),
+            None => Err(JobError::UndeclaredView { query: std::any::type_name::<O>() }),
+        }
+    }
+
     pub(crate) fn table(&self) -> u32 {
         self.table
     }
@@ -237,7 +250,7 @@ impl<'a> Job<'a, '_> {
     /// # Errors
     /// Keys that are not such a column, are not in order, or are of no cell of `cells`.
     pub fn cell_starts(&mut self, keys: &[u32], cells: usize) -> Result<Rc<CellStarts>, JobError> {
-        let whole = self.frozen.iter().any(|column| {
+        let whole = self.views.columns.iter().any(|column| {
             column.old == keys.as_ptr().cast()
                 && column.len == keys.len()
                 && column.ty.scalar == ScalarType::U32

@@ -34,7 +34,7 @@ pub use graph::ScheduleError;
 pub use guard::Tolerance;
 pub use job::Job;
 pub use neighbours::{NeighbourTable, Neighbours};
-pub use plan::{BatchPlan, Plan, StagePlan, SystemPlan};
+pub use plan::{BatchPlan, LoopPlan, Plan, StagePlan, SystemPlan};
 pub use repeat::{FixedStep, Loop};
 pub use report::FrameReport;
 #[cfg(unix)]

@@ -41,6 +41,8 @@ pub(crate) struct NeighbourMask {
 /// A table: ranges of the set's lists.
 #[derive(Clone, Debug)]
 pub(crate) struct NeighbourRows {
+    /// Which of its system's views it is of.
+    pub view: u32,
     pub table: u32,
     pub rows: u32,
     pub handles: *const Entity,
@@ -50,6 +52,8 @@ pub(crate) struct NeighbourRows {
 }
 
 /// The tables of [`Neighbours`] and their columns.
+///
+/// Tables stand in the order of their views.
 ///
 /// Invariant: every address of a table names `rows` rows (bits) that stay mapped and frozen for `'a`; `new` is null in
 /// every column.
@@ -63,6 +67,13 @@ pub(crate) struct NeighbourSet<'a> {
 }
 
 impl<'a> NeighbourSet<'a> {
+    /// The tables of one view.
+    pub(crate) fn of_view(self, view: u32) -> Self {
+        let from = self.tables.partition_point(|table| table.view < view);
+        let to = self.tables.partition_point(|table| table.view <= view);
+        NeighbourSet { tables: &self.tables[from..to], ..self }
+    }
+
     /// One of the tables: what it is made of, the handles of its rows, its columns.
     pub(crate) fn table(&self, index: usize) -> (&'a NeighbourRows, &'a [Entity], ColumnCursor<'a>) {
         let table = &self.tables[index];

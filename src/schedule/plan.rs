@@ -3,11 +3,13 @@
 
 use crate::table::Registry;
 use std::fmt;
+use std::ops::Range;
 
 use crate::layout::Layout;
 
-use super::graph::{self, Stage};
-use super::repeat::compile_loops;
+use super::condition::Condition;
+use super::graph::{self, LoopSpan, Stage};
+use super::repeat::{CompiledLoop, compile_loops};
 use super::system::{Compiled, Sort};
 use super::{Schedule, ScheduleError, compile};
 
@@ -26,6 +28,12 @@ pub struct SystemPlan {
     pub patches: bool,
     /// The column that tables are sorted by after it.
     pub sort_by: Option<String>,
+    /// What must hold for it to run, in words: `every 20 frames`, `if oven.on == 1`.
+    pub conditions: Vec<String>,
+    /// Whether it runs whatever they say where scratch components are as new.
+    pub rebuilds: bool,
+    /// What it guards, in words, if it is a guard.
+    pub guards: Option<String>,
 }
 
 /// Systems that run together.
@@ -37,6 +45,17 @@ pub struct BatchPlan {
     pub systems: Vec<SystemPlan>,
 }
 
+/// Batches that run several times within a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoopPlan {
+    /// Its name.
+    pub name: String,
+    /// How often they run, in words: `4 passes, which share the step`.
+    pub passes: String,
+    /// Places of its batches among the stage's.
+    pub batches: Range<usize>,
+}
+
 /// A stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StagePlan {
@@ -44,6 +63,8 @@ pub struct StagePlan {
     pub name: String,
     /// Its batches in order.
     pub batches: Vec<BatchPlan>,
+    /// Its loops, each before those inside of it.
+    pub loops: Vec<LoopPlan>,
     /// Pairs of systems that are apart, earlier first, and why.
     pub apart: Vec<(String, String, String)>,
 }
@@ -56,7 +77,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(stages: &[Stage], compiled: &[Compiled], layout: &Layout) -> Plan {
+    pub(crate) fn new(stages: &[Stage], compiled: &[Compiled], loops: &[CompiledLoop], layout: &Layout) -> Plan {
         let names = |ids: &[u16]| ids.iter().map(|id| layout.components()[usize::from(*id)].name.clone()).collect();
         let system = |index: usize| {
             let system = &compiled[index];
@@ -64,13 +85,26 @@ impl Plan {
                 name: system.name.clone(),
                 reads: names(&system.reads),
                 writes: names(&system.writes),
-                row_local: system.others.is_none(),
+                row_local: system.others.is_empty(),
                 patches: system.access != crate::commit::Access::default(),
                 sort_by: system.sort.as_ref().map(|Sort { component, field, .. }| {
                     let component = &layout.components()[usize::from(*component)];
                     format!("{}.{}", component.name, component.fields[usize::from(*field)].name)
                 }),
+                conditions: system.conditions.iter().map(Condition::text).collect(),
+                rebuilds: system.rebuilds,
+                guards: system.guards.clone(),
             }
+        };
+        let loops_of = |stage: &Stage| {
+            let batches_before =
+                |group: usize| stage.groups[..group].iter().map(|members| members.batches.len()).sum::<usize>();
+            let plan = |span: &LoopSpan| LoopPlan {
+                name: loops[span.number].name.clone(),
+                passes: loops[span.number].text(layout),
+                batches: batches_before(span.groups.start)..batches_before(span.groups.end),
+            };
+            stage.loops.iter().map(plan).collect()
         };
         let stages = stages
             .iter()
@@ -87,6 +121,7 @@ impl Plan {
                         systems: batch.systems.iter().map(|index| system(*index)).collect(),
                     })
                     .collect(),
+                loops: loops_of(stage),
                 apart: stage
                     .reasons
                     .iter()
@@ -104,11 +139,9 @@ impl Plan {
     pub fn of(schedule: &Schedule, world: &crate::World) -> Result<Plan, ScheduleError> {
         let registry: &Registry = &world.registry;
         let compiled = compile(schedule, registry)?;
-        let stages = {
-            let loops = compile_loops(&schedule.loops, registry)?;
-            graph::plan(schedule, &compiled, &loops, &registry.layout, true)?
-        };
-        Ok(Plan::new(&stages, &compiled, &registry.layout))
+        let loops = compile_loops(&schedule.loops, registry)?;
+        let stages = graph::plan(schedule, &compiled, &loops, &registry.layout, true)?;
+        Ok(Plan::new(&stages, &compiled, &loops, &registry.layout))
     }
 }
 
@@ -118,6 +151,13 @@ impl fmt::Display for Plan {
             writeln!(f, "stage {}", stage.name)?;
             let mut last_group = None;
             for (number, batch) in stage.batches.iter().enumerate() {
+                for each in stage.loops.iter().filter(|each| each.batches.start == number && !each.batches.is_empty()) {
+                    let LoopPlan { name, passes, batches } = each;
+                    let (first, last) = (batches.start + 1, batches.end);
+                    let which =
+                        if first == last { format!("batch {first}") } else { format!("batches {first} to {last}") };
+                    writeln!(f, "  loop {name}: {which}; {passes}")?;
+                }
                 let members = stage.batches.iter().filter(|other| other.group == batch.group).count();
                 if members > 1 && last_group != Some(batch.group) {
                     writeln!(f, "  fused: the next {members} batches run back to back on one range of rows")?;
@@ -130,6 +170,13 @@ impl fmt::Display for Plan {
                     write!(f, "{}", if system.row_local { "own rows" } else { "neighbours" })?;
                     write!(f, "{}", if system.patches { " + patches" } else { "" })?;
                     write!(f, "; reads {}; writes {}", list(&system.reads), list(&system.writes))?;
+                    if let Some(what) = &system.guards {
+                        write!(f, "; guards {what}")?;
+                    }
+                    for condition in &system.conditions {
+                        write!(f, "; {condition}")?;
+                    }
+                    write!(f, "{}", if system.rebuilds { "; anyhow where scratch is new" } else { "" })?;
                     match &system.sort_by {
                         Some(column) => writeln!(f, "; then sorts by {column}")?,
                         None => writeln!(f)?,

@@ -147,6 +147,18 @@ impl CompiledLoop {
         }
     }
 
+    /// How often it runs, for people.
+    pub(super) fn text(&self, layout: &Layout) -> String {
+        let passes = match self.times {
+            Count::Fixed(1) => "1 pass".to_owned(),
+            Count::Fixed(times) => format!("{times} passes"),
+            Count::Resource(resource, _) => {
+                format!("as many passes as resource {} says", layout.resources()[usize::from(resource)].name)
+            }
+        };
+        if self.divides_step { passes + ", which share the step" } else { passes }
+    }
+
     /// How often it runs now; else what is wrong.
     pub(super) fn passes(&self, resources: &[u8], layout: &Layout) -> Result<u32, String> {
         let times = match &self.times {

@@ -24,7 +24,7 @@ use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
 use super::neighbours::{EntityMap, NeighbourSet};
 use super::program::task::{Found, Task, TaskColumn, Used};
-use super::program::{Entry, Head, JobEntry, TaskHead, Words};
+use super::program::{Entry, Head, JobEntry, TaskHead, Words, order};
 use super::system::{Compiled, System};
 
 /// Rows of a job from which on each of its systems is timed by itself.
@@ -65,6 +65,11 @@ impl Runner for SystemRunner {
         undo: Option<&mut Undo<'_>>,
         trace: &mut JobTrace<'_>,
     ) -> Result<(), String> {
+        if order::is_order(program) {
+            let done = order::run(program, job, &self.memory, trace);
+            self.memory.trim();
+            return done;
+        }
         // taken out, so that a kernel which runs a simulation of its own finds an empty one
         let mut task = TASK.take().unwrap_or_default();
         task.cache.serve(&self.registry);
@@ -237,7 +242,7 @@ impl SystemRunner {
         };
         let kernel = &self.systems[this.system as usize].kernel;
         let compiled = &self.compiled[this.system as usize];
-        let payload = Words::at(around.program, this.payload.0 as u64)?.bytes(this.payload.1)?;
+        let payload = Words::at(around.program, this.payload.0 as u64)?.bytes(u64::from(this.payload.1))?;
         let present = &present[this.present.clone()];
         let mut error = None;
         let mut call = |raw: &[RawColumn], states: &[Cell<RowState>], rows: OwnRows<'_>, entities: &[Entity]| {
@@ -256,7 +261,7 @@ impl SystemRunner {
                 revoke,
                 cache,
                 starts,
-                frozen: views.columns,
+                views,
                 serial: around.serial,
                 reduced,
                 combiner,
@@ -268,7 +273,7 @@ impl SystemRunner {
             // alone, each written column once per system (the query sees to that), all mapped while the job runs.
             let columns = unsafe { ColumnCursor::new(raw, states) };
             let mut fetch = Fetch { columns, entities, present, next_optional: 0 };
-            let done = kernel.run(&mut job, &mut fetch, views).map_err(|error| text_of(&*error));
+            let done = kernel.run(&mut job, &mut fetch, views.of_view(0)).map_err(|error| text_of(&*error));
             // SAFETY: the kernel has returned, its slices are gone.
             unsafe { settle(raw, states) };
             done

@@ -5,6 +5,7 @@ mod compiled;
 mod kernel;
 mod names;
 
+use std::any::TypeId;
 use std::time::Duration;
 
 use crate::Resource;
@@ -90,7 +91,8 @@ pub struct System {
     once: bool,
     default_rows: JobRows,
     own: Describe,
-    others: Option<Describe>,
+    /// What its views show: that of its kernel first, each with the type of its query.
+    others: Vec<(Option<TypeId>, Describe)>,
     changes: Vec<(Change, Ids)>,
     despawns: bool,
     sets_resources: Vec<ResourceId>,
@@ -103,6 +105,8 @@ pub struct System {
     /// Whether it runs where scratch components are as new.
     pub(super) rebuilds: bool,
     checks: Vec<Check>,
+    /// What it guards, for people.
+    guards: Option<String>,
 }
 
 /// Something that must be so of a world's names.
@@ -118,7 +122,7 @@ impl System {
     pub(super) fn new(
         name: impl Into<String>,
         own: Describe,
-        others: Option<Describe>,
+        others: Option<(Option<TypeId>, Describe)>,
         kernel: Box<dyn Kernel>,
         default_rows: JobRows,
     ) -> Self {
@@ -138,7 +142,7 @@ impl System {
             sort_leaves: Vec::new(),
             kernel,
             own,
-            others,
+            others: others.into_iter().collect(),
             changes: Vec::new(),
             despawns: false,
             sets_resources: Vec::new(),
@@ -149,6 +153,7 @@ impl System {
             in_loop: None,
             rebuilds: false,
             checks: Vec::new(),
+            guards: None,
         }
     }
 
@@ -277,8 +282,15 @@ impl System {
         {
             Box::new(NeighbourKernel::<Q, O, F>(kernel, std::marker::PhantomData))
         }
-        let (own, others) = (Describe::Typed(Q::describe), Some(Describe::Typed(O::describe)));
+        let (own, others) =
+            (Describe::Typed(Q::describe), Some((Some(TypeId::of::<O>()), Describe::Typed(O::describe))));
         Self::new(name, own, others, boxed::<Q, O, _>(kernel), NEIGHBOUR_JOB_ROWS)
+    }
+
+    /// Says what it guards.
+    pub(super) fn guards(mut self, what: String) -> Self {
+        self.guards = Some(what);
+        self
     }
 
     /// Checks names when the schedule is built.
@@ -371,6 +383,47 @@ impl System {
     #[must_use]
     pub fn sets_resource<R: Resource>(mut self) -> Self {
         self.sets_resources.push(ResourceId::Typed(Registry::resource::<R>));
+        self
+    }
+
+    /// Declares that the kernel looks at whole columns of other entities ([`Job::view`]), as [`System::neighbours`] does, which
+    /// has one such view. A system of any kind may have several, each of a query that only reads.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Fish { x: f64, fear: f64 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Shark { x: f64 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Reef { x: f64 }
+    /// let mut world = World::builder().component::<Fish>().component::<Shark>().component::<Reef>().build()?;
+    /// let fish = world.spawn(Fish { x: 1.0, fear: 0.0 })?;
+    /// world.spawn_batch([Shark { x: 3.0 }, Shark { x: 5.0 }])?;
+    /// world.spawn(Reef { x: 1.5 })?;
+    /// let mut schedule = Schedule::new();
+    /// schedule.add(
+    ///     System::try_rows::<Write<Fish>>("fear", |job, mut fish| {
+    ///         let (sharks, reefs) = (job.view::<Read<Shark>>()?, job.view::<Read<Reef>>()?);
+    ///         for row in 0..job.len() {
+    ///             let own = fish.x[row];
+    ///             let near = sharks.tables().flat_map(|table| table.columns.x).map(|x| (x - own).abs());
+    ///             let safe = reefs.tables().flat_map(|table| table.columns.x).any(|x| (x - own).abs() < 0.1);
+    ///             fish.fear[row] = if safe { 0.0 } else { 1.0 / near.fold(f64::INFINITY, f64::min) };
+    ///         }
+    ///         Ok(())
+    ///     })
+    ///     .reads_view::<Read<Shark>>()
+    ///     .reads_view::<Read<Reef>>(),
+    /// );
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.step(1.0)?;
+    /// assert_eq!(simulation.world().get::<Fish>(fish)?.fear, 0.5);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn reads_view<O: Query>(mut self) -> Self {
+        self.others.push((Some(TypeId::of::<O>()), Describe::Typed(O::describe)));
         self
     }
 

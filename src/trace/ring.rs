@@ -167,6 +167,8 @@ pub(crate) struct JobTrace<'a> {
     table: u16,
     rows: u32,
     fused: bool,
+    /// Whether it is part of what main records as a whole.
+    hidden: bool,
     lap: u64,
 }
 
@@ -174,7 +176,7 @@ impl<'a> JobTrace<'a> {
     /// A job that begins now.
     pub(crate) fn begin(recorder: &'a Recorder, job: u32, now: u64) -> JobTrace<'a> {
         recorder.open_job(now, job);
-        JobTrace { recorder, job, system: u32::MAX, table: 0, rows: 0, fused: false, lap: now }
+        JobTrace { recorder, job, system: u32::MAX, table: 0, rows: 0, fused: false, hidden: false, lap: now }
     }
 
     /// The runner: what it is. `fused`: it has several systems, of which this is the first.
@@ -213,10 +215,17 @@ impl<'a> JobTrace<'a> {
         }
     }
 
+    /// The runner: it is part of a sort, which main records as a phase of the batch; its rows were those of other jobs.
+    pub(crate) fn hide(&mut self) {
+        self.hidden = true;
+    }
+
     /// The job has ended.
     pub(crate) fn end(self, start: u64, end: u64, attempt: u8, failed: bool) {
-        let JobTrace { recorder, job, system, table, rows, fused, .. } = self;
-        recorder.record(start, end, EventKind::Job { system, table, job, rows, attempt, fused, failed });
+        let JobTrace { recorder, job, system, table, rows, fused, hidden, .. } = self;
+        if !hidden {
+            recorder.record(start, end, EventKind::Job { system, table, job, rows, attempt, fused, failed });
+        }
         recorder.close_job();
     }
 }

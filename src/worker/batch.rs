@@ -54,6 +54,8 @@ pub(crate) struct Batch<'a> {
     pub undo_allowed: &'a dyn Fn(u32, u64, u64) -> bool,
     /// Writes undo bytes back into the data segment.
     pub restore: &'a mut dyn FnMut(u64, &[u8]),
+    /// What main does beside, once, before it takes jobs itself. It touches nothing that a job reads or writes.
+    pub beside: Option<&'a mut dyn FnMut()>,
 }
 
 /// How a batch went.

@@ -13,10 +13,11 @@ use crate::schedule::job::FrameInfo;
 use crate::schedule::system::Compiled;
 use crate::table::{ENTITIES, FIRST_DATA, RESOURCES};
 use crate::world::access::query::{MaskTerm, Matched};
-use crate::world::store::Store;
+use crate::world::store::{MovedColumn, Store};
 
 use super::entries::{ColumnEntry, ColumnUse, Head, JobEntry, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead};
 use super::matches::Matches;
+use super::order::{self, OrderHead};
 use super::words::{Entry, push_bytes};
 
 /// The next program's serial number.
@@ -53,6 +54,10 @@ pub(crate) struct Work {
     pub task_members: Vec<(u32, u32)>,
     /// Systems of all tasks, those of one task in a row.
     pub task_systems: Vec<usize>,
+    /// Jobs of the batch: a sort that follows it has others.
+    pub batch_jobs: u32,
+    /// Columns that a sort moves.
+    pub moved: Vec<MovedColumn>,
     /// Rows of all jobs, and an estimate of their work in nanoseconds.
     pub rows: u64,
     pub estimate_ns: u64,
@@ -67,6 +72,8 @@ pub(crate) struct Work {
 /// What a row costs, roughly: for telling a batch that is worth waking workers from one that is not.
 const ROW_LOCAL_NS: u64 = 1;
 const NEIGHBOUR_NS: u64 = 100;
+/// Rows of a job that puts a table in order: some for everybody, and no more than what stays in a cache.
+const SORT_JOB_ROWS: (u32, u32) = (1024, 16 * 1024);
 
 /// What the builder needs to know beside the systems.
 pub(crate) struct BuildContext<'a> {
@@ -100,7 +107,7 @@ impl Work {
         self.task_systems.clear();
         self.tasks.clear();
         self.task_words.clear();
-        (self.rows, self.estimate_ns) = (0, 0);
+        (self.rows, self.estimate_ns, self.batch_jobs) = (0, 0, 0);
         let mut matches = std::mem::take(&mut self.matches);
         let mut members = std::mem::take(&mut self.members);
         matches.refresh(group, around.compiled, around.store);
@@ -108,6 +115,7 @@ impl Work {
         self.matches = matches;
         self.members = members;
         built?;
+        self.batch_jobs = self.jobs.len() as u32;
         self.assemble(around);
         Ok(())
     }
@@ -243,7 +251,7 @@ impl Work {
         self.task_members.push((members_from, self.task_systems.len() as u32));
         self.task_written.push((written_from, self.written.len() as u32));
         let task = self.tasks.len() as u32 - 1;
-        let neighbours = around.compiled[systems[0]].others.is_some();
+        let neighbours = !around.compiled[systems[0]].others.is_empty();
         self.rows += u64::from(rows);
         let per_row = if neighbours { NEIGHBOUR_NS } else { ROW_LOCAL_NS };
         self.estimate_ns += u64::from(rows) * per_row * systems.len() as u64 * around.frames;
@@ -284,8 +292,8 @@ impl Work {
     ) -> bool {
         let looked_at = systems.iter().any(|system| {
             let compiled = &around.compiled[*system];
-            compiled.others.as_ref().is_some_and(|others| {
-                matches.others(*system, table).is_some()
+            compiled.others.iter().enumerate().any(|(view, others)| {
+                matches.others(*system, view, table).is_some()
                     && others.columns.iter().any(|other| {
                         self.columns.iter().any(|(_, write, component, _)| *write && *component == other.component)
                     })
@@ -305,15 +313,13 @@ impl Work {
 
     fn system(&mut self, system: usize, table: u32, matched: &Matched, matches: &Matches, around: &BuildContext<'_>) {
         let compiled = &around.compiled[system];
-        // not a look at every table for every table where there is nothing to see
-        let tables = if compiled.others.is_some() { usize::MAX } else { 0 };
         let views = || {
-            around
-                .store
-                .data_tables()
-                .take(tables)
-                .filter(|(_, data)| data.rows > 0)
-                .filter_map(|(index, _)| matches.others(system, index).map(|matched| (index, matched)))
+            compiled.others.iter().enumerate().flat_map(|(view, others)| {
+                let tables = around.store.data_tables().filter(|(_, data)| data.rows > 0);
+                tables.filter_map(move |(index, _)| {
+                    matches.others(system, view, index).map(|matched| (view, others, index, matched))
+                })
+            })
         };
         let payload = &around.payloads[system];
         let head = SystemHead {
@@ -333,9 +339,8 @@ impl Work {
         self.task_words.extend(matched.present.iter().map(|present| u64::from(*present)));
         self.push_mask(table, &matched.mask, around.store);
         push_bytes(&mut self.task_words, payload);
-        for (index, view) in views() {
+        for (number, others, index, view) in views() {
             let data = &around.store.tables[index as usize];
-            let others = compiled.others.as_ref().map(|others| &others.columns[..]).unwrap_or_default();
             let head = ViewHead {
                 table: index,
                 rows: data.rows,
@@ -343,10 +348,11 @@ impl Work {
                 columns: view.columns.iter().flatten().count() as u32,
                 conditions: view.mask.len() as u32,
                 optionals: view.present.len() as u32,
+                view: number as u32,
             };
             head.encode(&mut self.task_words);
             self.task_words.extend(view.present.iter().map(|present| u64::from(*present)));
-            for (access, column) in others.iter().zip(&view.columns) {
+            for (access, column) in others.columns.iter().zip(&view.columns) {
                 let Some(column) = column else { continue };
                 let offset = data.columns[usize::from(*column)].live.offset;
                 let ty = field_type(around.store, access.component, access.field);
@@ -401,6 +407,33 @@ impl Work {
         }
         self.words.extend(self.tasks.iter().map(|at| at + base as u64));
         self.words.extend_from_slice(&self.task_words);
+    }
+
+    /// Puts the program together by which the columns in `moved` of a table come to stand in the order that its store has
+    /// found, after a system that sorts.
+    pub(crate) fn build_order(&mut self, system: usize, table: u32, store: &Store) {
+        let rows = store.tables[table as usize].rows;
+        let job_rows = (rows / 16).clamp(SORT_JOB_ROWS.0, SORT_JOB_ROWS.1).next_multiple_of(64);
+        self.jobs.clear();
+        self.job_tasks.clear();
+        self.written.clear();
+        let cuts = (0..rows).step_by(job_rows as usize);
+        self.jobs.extend(cuts.map(|start| JobRows {
+            system,
+            table,
+            rows: start..start.saturating_add(job_rows).min(rows),
+        }));
+        self.job_tasks.resize(self.jobs.len(), 0);
+        self.task_written.clear();
+        self.task_written.push((0, 0));
+        self.task_members.clear();
+        self.task_members.push((0, 1));
+        self.task_systems.clear();
+        self.task_systems.push(system);
+        let columns = self.moved.len() as u32;
+        self.estimate_ns = u64::from(rows) * u64::from(columns);
+        let head = OrderHead { rows, job_rows, columns };
+        order::encode(head, &self.moved, store.order(), &mut self.words);
     }
 
     /// Whether a job's dead worker may have these bytes undone: own rows of a column it wrote in place.

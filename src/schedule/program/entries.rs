@@ -276,6 +276,8 @@ pub(crate) struct ViewHead {
     pub columns: u32,
     pub conditions: u32,
     pub optionals: u32,
+    /// Which of the system's views it is of.
+    pub view: u32,
 }
 
 impl Entry for ViewHead {
@@ -286,7 +288,7 @@ impl Entry for ViewHead {
             halves(self.table, self.rows),
             self.handles,
             halves(self.columns, self.conditions),
-            u64::from(self.optionals),
+            halves(self.optionals, self.view),
         ]);
     }
 
@@ -295,8 +297,8 @@ impl Entry for ViewHead {
         let (table, rows) = words.pair()?;
         let handles = words.next()?;
         let (columns, conditions) = words.pair()?;
-        let optionals = u32::try_from(words.next()?).map_err(|_| rubbish())?;
-        Ok(ViewHead { table, rows, handles, columns, conditions, optionals })
+        let (optionals, view) = words.pair()?;
+        Ok(ViewHead { table, rows, handles, columns, conditions, optionals, view })
     }
 }
 

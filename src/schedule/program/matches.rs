@@ -15,7 +15,8 @@ use crate::world::store::Store;
 struct Match {
     shape: Arc<Shape>,
     own: Option<Matched>,
-    others: Option<Matched>,
+    /// By view.
+    others: Vec<Option<Matched>>,
 }
 
 /// How systems match tables: by system, then by table.
@@ -31,8 +32,8 @@ impl Matches {
         self.get(system, table)?.own.as_ref()
     }
 
-    pub(super) fn others(&self, system: usize, table: u32) -> Option<&Matched> {
-        self.get(system, table)?.others.as_ref()
+    pub(super) fn others(&self, system: usize, view: usize, table: u32) -> Option<&Matched> {
+        self.get(system, table)?.others.get(view)?.as_ref()
     }
 
     fn set(&mut self, system: usize, table: u32, found: Match) {
@@ -55,7 +56,7 @@ impl Matches {
                     continue;
                 }
                 let own = matches(&compiled.own, &data.shape);
-                let others = compiled.others.as_ref().and_then(|others| matches(others, &data.shape));
+                let others = compiled.others.iter().map(|others| matches(others, &data.shape)).collect();
                 self.set(system, table, Match { shape: Arc::clone(&data.shape), own, others });
             }
         }

@@ -27,6 +27,7 @@
 //! | [`matches`] | how systems' queries match tables, kept from batch to batch |
 //! | [`build`] | a group of systems and the tables of the moment become a program |
 //! | [`task`] | a program's task becomes columns of mapped memory |
+//! | [`order`] | the other kind of program: a table's rows are put in another order |
 //!
 //! Invariant: a worker process gets the words through memory that others can write, so every access is checked. No other
 //! file knows the order of an entry's words.
@@ -34,6 +35,7 @@
 pub(crate) mod build;
 mod entries;
 mod matches;
+pub(crate) mod order;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;

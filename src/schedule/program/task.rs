@@ -243,10 +243,13 @@ impl Task {
             self.masks.push(Mask { negated, offsets: from..self.offsets.len() });
         }
         let payload_at = words.place();
-        words.bytes(head.payload_bytes)?;
+        words.bytes(u64::from(head.payload_bytes))?;
         let views_from = self.views.len();
         for _ in 0..head.views {
             self.view(words, memory)?;
+        }
+        if !self.views[views_from..].is_sorted_by_key(|rows| rows.view) {
+            return Err("the program's views are in no order".to_owned());
         }
         self.systems.push(TaskSystem {
             system,
@@ -261,7 +264,7 @@ impl Task {
     }
 
     fn view(&mut self, words: &mut Words<'_>, memory: &JobMemory) -> Result<(), String> {
-        let ViewHead { table, rows, handles, columns, conditions, optionals } = ViewHead::decode(words)?;
+        let ViewHead { table, rows, handles, columns, conditions, optionals, view } = ViewHead::decode(words)?;
         let present_from = self.view_present.len() as u32;
         for _ in 0..optionals {
             self.view_present.push(words.flag()?);
@@ -290,6 +293,7 @@ impl Task {
             self.view_masks.push(NeighbourMask { negated, words: from..self.view_words.len() as u32 });
         }
         self.views.push(NeighbourRows {
+            view,
             table,
             rows,
             handles,

@@ -193,7 +193,7 @@ impl SimulationBuilder {
         let compiled: Arc<[Compiled]> = compiled.into();
         let loops = compile_loops(&schedule.loops, &registry)?;
         let stages = graph::plan(&schedule, &compiled, &loops, &registry.layout, self.fuse)?;
-        let plan = Plan::new(&stages, &compiled, &registry.layout);
+        let plan = Plan::new(&stages, &compiled, &loops, &registry.layout);
         let payloads = schedule.systems.iter().map(|system| system.payload.clone()).collect();
         let runner = SystemRunner {
             systems: schedule.systems.into(),

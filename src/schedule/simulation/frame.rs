@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::commit::JobRows;
 use crate::patch::batch_tag;
-use crate::world::access::query::bit_runs;
+use crate::world::access::query::{bit_runs, concerns};
 
 use super::dense::Around;
 
@@ -201,8 +201,8 @@ impl Simulation {
         let mut work = std::mem::take(&mut self.work);
         let begun = *pass.at;
         let done = self.run_group(&mut work, group, batch, pass);
-        if !work.jobs.is_empty() {
-            let (jobs, rows) = (work.jobs.len() as u32, u32::try_from(work.rows).unwrap_or(u32::MAX));
+        if work.batch_jobs > 0 {
+            let (jobs, rows) = (work.batch_jobs, u32::try_from(work.rows).unwrap_or(u32::MAX));
             self.recorder.record(begun, *pass.at, EventKind::Batch { batch, jobs, rows });
         }
         self.work = work;
@@ -263,7 +263,7 @@ impl Simulation {
             self.reduce(group)?;
         }
         if group.systems().any(|system| self.sort_of(system, info.frame).is_some()) {
-            self.sort_tables(group, info.frame)?;
+            self.sort_tables(work, group, info.frame)?;
             lap(Phase::Sort);
         }
         Ok(())
@@ -285,6 +285,7 @@ impl Simulation {
                 deadline: &|job| compiled[work.jobs[job as usize].system].deadline,
                 undo_allowed: &|job, offset, bytes| work.undo_allowed(job, offset, bytes),
                 restore: &mut |offset, bytes| arena.bytes_mut(offset, bytes.len() as u64).copy_from_slice(bytes),
+                beside: None,
             },
             &mut self.staged,
         );
@@ -369,22 +370,58 @@ impl Simulation {
         self.compiled[system].sort.as_ref().filter(|sort| !self.skips[system] && frame.is_multiple_of(sort.every))
     }
 
-    fn sort_tables(&mut self, group: &Group, frame: u64) -> Result<(), RegionError> {
+    fn sort_tables(&mut self, work: &mut Work, group: &Group, frame: u64) -> Result<(), Failed> {
         let compiled = Arc::clone(&self.compiled);
         for system in group.systems() {
             if self.sort_of(system, frame).is_none() {
                 continue;
             }
-            let Some(Sort { component, field, leaves, .. }) = &compiled[system].sort else { continue };
-            let store = &mut self.world.store;
-            for table in 0..store.tables.len() as u32 {
-                let shape = Arc::clone(&store.tables[table as usize].shape);
-                let Some(slot) = shape.slot(*component) else { continue };
-                if crate::world::access::query::concerns(&compiled[system].own, &shape) {
-                    store.sort_table(table, usize::from(slot.first) + usize::from(*field), leaves)?;
+            let Some(sort) = &compiled[system].sort else { continue };
+            for table in 0..self.world.store.tables.len() as u32 {
+                let shape = Arc::clone(&self.world.store.tables[table as usize].shape);
+                let Some(slot) = shape.slot(sort.component) else { continue };
+                if concerns(&compiled[system].own, &shape) {
+                    self.sort_table(work, system, (table, usize::from(slot.first) + usize::from(sort.field)), sort)?;
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Puts a table in the order of a column: main finds it and moves what is its own, all move the rest.
+    fn sort_table(
+        &mut self,
+        work: &mut Work,
+        system: usize,
+        (table, key_column): (u32, usize),
+        sort: &Sort,
+    ) -> Result<(), Failed> {
+        let Simulation { world, pool, staged, report, compiled, .. } = self;
+        let store = &mut world.store;
+        if !store.find_order(table, key_column) {
+            return Ok(());
+        }
+        store.begin_order(table, &sort.leaves, &mut work.moved)?;
+        work.build_order(system, table, store);
+        store.fixed = true;
+        let ran = pool.run(
+            &mut Batch {
+                program: &work.words,
+                jobs: work.jobs.len() as u32,
+                main_only: work.jobs.len() == 1 || work.estimate_ns < SPLIT_NS_MIN,
+                place: if compiled[system].home == Home::Main { Place::Main } else { Place::Anywhere },
+                deadline: &|_| None,
+                undo_allowed: &|_, _, _| false,
+                restore: &mut |_, _| {},
+                beside: Some(&mut || store.order_rest(table, &sort.leaves)),
+            },
+            staged,
+        );
+        store.fixed = false;
+        let ran = ran.map_err(Failed::Job)?;
+        report.deaths += u64::from(ran.deaths);
+        report.retries += u64::from(ran.retries);
+        store.end_order(table, &sort.leaves);
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! A system with its names looked up in a world: what the graph, the program and the runner need of it.
 #![forbid(unsafe_code)]
 
+use std::any::TypeId;
 use std::time::Duration;
 
 use crate::commit::Access;
@@ -15,7 +16,7 @@ use crate::world::access::bundle::RegistryRef;
 use crate::world::access::query::QueryPlan;
 use crate::world::error::WorldError;
 
-use super::{Change, Home, Ids, System};
+use super::{Change, Describe, Home, Ids, System};
 
 /// A system with its names looked up.
 #[derive(Debug)]
@@ -23,7 +24,10 @@ pub(crate) struct Compiled {
     pub name: String,
     pub stage: String,
     pub own: QueryPlan,
-    pub others: Option<QueryPlan>,
+    /// What its views show, that of its kernel first.
+    pub others: Vec<QueryPlan>,
+    /// By view: the type of its query, if it is one.
+    pub views: Vec<Option<TypeId>>,
     pub access: Access,
     /// Components it looks at, sorted.
     pub reads: Vec<u16>,
@@ -49,6 +53,8 @@ pub(crate) struct Compiled {
     pub home: Home,
     /// Whether it has no rows, and one job a frame.
     pub once: bool,
+    /// What it guards, for people.
+    pub guards: Option<String>,
 }
 
 impl Compiled {
@@ -151,18 +157,13 @@ impl System {
         let mut own = QueryPlan::default();
         self.own.describe(&types, &mut own)?;
         own.check(&types)?;
-        let others = match &self.others {
-            None => None,
-            Some(others) => {
-                let mut plan = QueryPlan::default();
-                others.describe(&types, &mut plan)?;
-                plan.check(&types)?;
-                if plan.writes() {
-                    return Err(WorldError::QueryWrites.into());
-                }
-                Some(plan)
-            }
+        let view = |(_, others): &(Option<TypeId>, Describe)| {
+            let mut plan = QueryPlan::default();
+            others.describe(&types, &mut plan)?;
+            plan.check(&types)?;
+            if plan.writes() { Err(WorldError::QueryWrites) } else { Ok(plan) }
         };
+        let others: Vec<QueryPlan> = self.others.iter().map(view).collect::<Result<_, _>>()?;
         let mut access = Access { despawns: self.despawns, ..Access::default() };
         for (change, ids) in &self.changes {
             let list = match change {
@@ -204,7 +205,7 @@ impl System {
         looks_at_resources.extend(conditions.iter().filter_map(Condition::resource));
         let sort = self.sort(registry)?;
         let mut reads: Vec<u16> = Vec::new();
-        for plan in [Some(&own), others.as_ref()].into_iter().flatten() {
+        for plan in std::iter::once(&own).chain(&others) {
             reads.extend(plan.columns.iter().filter(|column| !column.write).map(|column| column.component));
             reads.extend(&plan.optional);
             reads.extend(plan.all.iter().chain(&plan.none).chain(&plan.changed).chain(plan.any.iter().flatten()));
@@ -228,7 +229,7 @@ impl System {
             list.sort_unstable();
             list.dedup();
         }
-        let fusable = others.is_none()
+        let fusable = others.is_empty()
             && !self.once
             && access == Access::default()
             && sort.is_none()
@@ -240,6 +241,7 @@ impl System {
             stage: self.stage.clone(),
             own,
             others,
+            views: self.others.iter().map(|(query, _)| *query).collect(),
             access,
             reads,
             writes,
@@ -254,6 +256,7 @@ impl System {
             sort,
             home: self.home,
             once: self.once,
+            guards: self.guards.clone(),
         })
     }
 }

@@ -13,11 +13,14 @@ use super::staged::{JobRun, Staged};
 /// Runs all jobs on main, in order.
 pub(super) fn run_all(
     runner: &dyn Runner,
-    batch: &Batch<'_>,
+    batch: &mut Batch<'_>,
     record_bytes_max: usize,
     staged: &mut Staged,
     recorder: &Recorder,
 ) -> Result<BatchReport, JobFailure> {
+    if let Some(beside) = batch.beside.take() {
+        beside();
+    }
     for job in 0..batch.jobs {
         run_on_main(runner, batch, job, record_bytes_max, staged, recorder)?;
     }

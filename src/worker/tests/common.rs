@@ -243,6 +243,7 @@ impl Setting {
                 offset >= own && offset.checked_add(bytes).is_some_and(|end| end <= own + JOB_WORDS as u64 * 8)
             },
             restore: &mut restore,
+            beside: None,
         };
         pool.run(&mut batch, staged)
     }

@@ -20,6 +20,8 @@ pub(crate) mod scatter;
 pub(crate) mod single;
 mod sort;
 
+pub(crate) use sort::MovedColumn;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 

@@ -1,27 +1,52 @@
 //! The order of rows by an integer key: stable, the same on every machine.
+//!
+//! A table is put in order in three steps: [`Store::find_order`] says where each row goes, [`Store::begin_order`] gives its
+//! columns other extents, [`Store::end_order`] makes these the content. What lies between moves the rows: columns of
+//! values by anybody, range by range ([`MovedColumn`]); what the writer trusts, handles and the entity map among it, by
+//! [`Store::order_rest`].
 #![forbid(unsafe_code)]
 
+use crate::Entity;
 use crate::layout::ScalarType;
+use crate::limits::CHUNK_ROWS;
 use crate::region::RegionError;
-use crate::table::{ColumnKind, ENTITIES, Item};
+use crate::table::{ColumnKind, ENTITIES, Item, Location};
 
 use super::Store;
+use super::arena::Arena;
 use super::rows::gather;
+
+/// Bits of a key that one pass of the sort looks at, at most.
+const DIGIT_BITS: u32 = 11;
+/// Rows ahead of which the entity map is asked for.
+const AHEAD: usize = 16;
 
 /// Lists that sorting needs, kept for their memory.
 #[derive(Debug, Default)]
 pub(crate) struct SortScratch {
     keys: Vec<u64>,
+    next_keys: Vec<u64>,
     order: Vec<u32>,
     next: Vec<u32>,
+    /// A column of one extent, as it was.
+    column: Vec<u8>,
 }
 
-/// Row indices in the order of their keys; equal keys keep their order. Floats order as `total_cmp` does.
-pub(crate) fn order<'s>(scalar: ScalarType, column: &[u8], scratch: &'s mut SortScratch) -> &'s [u32] {
-    let SortScratch { keys, order, next } = scratch;
+/// A column of values whose rows are to stand in another order: where they are and where they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MovedColumn {
+    pub from: u64,
+    pub to: u64,
+    /// Bytes of a row.
+    pub bytes: u32,
+}
+
+/// Finds the order of rows by their keys, stably; false: it is the one that they have. Floats order as `total_cmp` does.
+pub(crate) fn find(scalar: ScalarType, column: &[u8], scratch: &mut SortScratch) -> bool {
+    let keys = &mut scratch.keys;
     keys.clear();
     fn collect<const N: usize>(keys: &mut Vec<u64>, column: &[u8], key: impl Fn([u8; N]) -> u64) {
-        keys.extend(column.chunks_exact(N).map(|bytes| key(bytes.try_into().expect("chunks are N bytes"))));
+        keys.extend(column.as_chunks::<N>().0.iter().map(|bytes| key(*bytes)));
     }
     /// Floats in an order that integers have.
     fn float_key(bits: u64, width: u32) -> u64 {
@@ -40,35 +65,74 @@ pub(crate) fn order<'s>(scalar: ScalarType, column: &[u8], scratch: &'s mut Sort
         ScalarType::F32 => collect::<4>(keys, column, |b| float_key(u64::from(u32::from_le_bytes(b)), 32)),
         ScalarType::F64 => collect::<8>(keys, column, |b| float_key(u64::from_le_bytes(b), 64)),
     }
-    radix(keys, order, next);
-    order
+    if keys.is_sorted() {
+        return false;
+    }
+    let (least, most) = keys.iter().fold((u64::MAX, 0), |(least, most), key| (least.min(*key), most.max(*key)));
+    match u32::try_from(most - least) {
+        Ok(span) => radix_packed(scratch, least, span),
+        Err(_) => radix(&scratch.keys, &mut scratch.order, &mut scratch.next),
+    }
+    true
 }
 
-/// Least-significant-digit radix order, 11 bits a pass, passes without any differing bit left out.
+/// The places at which the values of a digit begin, from how many there are of each.
+fn starts_of(counts: &mut [u32]) {
+    let mut sum = 0;
+    for count in counts {
+        sum += std::mem::replace(count, sum);
+    }
+}
+
+/// Least-significant-digit radix order of keys that differ by `span` at most: key and row side by side in a word, so that
+/// each pass reads one row after the other.
+fn radix_packed(scratch: &mut SortScratch, least: u64, span: u32) {
+    let SortScratch { keys, next_keys, order, .. } = scratch;
+    let bits = u32::BITS - span.leading_zeros();
+    let passes = bits.div_ceil(DIGIT_BITS);
+    let digit_bits = bits.div_ceil(passes);
+    let mask = (1u64 << digit_bits) - 1;
+    let digit = |word: u64, pass: u32| (word >> (32 + pass * digit_bits) & mask) as usize;
+    let mut counts = [[0u32; 1 << DIGIT_BITS]; 3];
+    for (key, row) in keys.iter_mut().zip(0u64..) {
+        *key = (*key - least) << 32 | row;
+        for pass in 0..passes {
+            counts[pass as usize][digit(*key, pass)] += 1;
+        }
+    }
+    next_keys.resize(keys.len(), 0);
+    for pass in 0..passes {
+        let starts = &mut counts[pass as usize];
+        starts_of(starts);
+        for word in keys.iter() {
+            let place = &mut starts[digit(*word, pass)];
+            next_keys[*place as usize] = *word;
+            *place += 1;
+        }
+        std::mem::swap(keys, next_keys);
+    }
+    order.clear();
+    order.extend(keys.iter().map(|word| *word as u32));
+}
+
+/// The same of any keys, digits in which all agree left out.
 fn radix(keys: &[u64], order: &mut Vec<u32>, next: &mut Vec<u32>) {
-    const BITS: u32 = 11;
     order.clear();
     order.extend(0..keys.len() as u32);
-    if keys.is_sorted() {
-        return;
-    }
     let differing = keys.iter().fold(0, |bits, key| bits | (key ^ keys[0]));
     next.clear();
     next.resize(keys.len(), 0);
-    for shift in (0..64).step_by(BITS as usize) {
-        let mask = (1u64 << BITS) - 1;
+    for shift in (0..64).step_by(DIGIT_BITS as usize) {
+        let mask = (1u64 << DIGIT_BITS) - 1;
         if differing >> shift & mask == 0 {
             continue;
         }
         let digit = |row: u32| (keys[row as usize] >> shift & mask) as usize;
-        let mut starts = [0u32; 1 << BITS];
+        let mut starts = [0u32; 1 << DIGIT_BITS];
         for row in 0..keys.len() as u32 {
             starts[digit(row)] += 1;
         }
-        let mut sum = 0;
-        for start in &mut starts {
-            sum += std::mem::replace(start, sum);
-        }
+        starts_of(&mut starts);
         for row in order.iter() {
             let place = &mut starts[digit(*row)];
             next[*place as usize] = *row;
@@ -79,77 +143,158 @@ fn radix(keys: &[u64], order: &mut Vec<u32>, next: &mut Vec<u32>) {
 }
 
 impl Store {
-    /// Puts a table's rows in the order of a column, stably; true when any row moved. Values of the components `leaves`
-    /// (sorted) stay where they are.
-    pub(crate) fn sort_table(&mut self, table: u32, key_column: usize, leaves: &[u16]) -> Result<bool, RegionError> {
-        let t = table as usize;
-        let ColumnKind::Field { component, field } = self.tables[t].columns[key_column].kind else {
-            return Ok(false);
+    /// Finds how the rows of a table stand in the order of a column, stably ([`Self::order`]); false: they do already.
+    pub(crate) fn find_order(&mut self, table: u32, key_column: usize) -> bool {
+        let ColumnKind::Field { component, field } = self.tables[table as usize].columns[key_column].kind else {
+            return false;
         };
         let ty = self.layout.components()[usize::from(component)].fields[usize::from(field)].ty;
         let mut scratch = std::mem::take(&mut self.scratch.sort);
-        let order = order(ty.scalar, self.column_bytes(table, key_column), &mut scratch);
-        let moves = !order.is_sorted();
-        let done = if moves { self.put_in_order(table, order, leaves) } else { Ok(()) };
+        let moves = find(ty.scalar, self.column_bytes(table, key_column), &mut scratch);
         self.scratch.sort = scratch;
-        done.map(|()| moves)
+        moves
     }
 
-    /// Puts a table's rows in this order: row `i` becomes what row `order[i]` was.
-    fn put_in_order(&mut self, table: u32, order: &[u32], leaves: &[u16]) -> Result<(), RegionError> {
-        let t = table as usize;
-        let rows = self.tables[t].rows;
-        self.write_partial(ENTITIES, 0)?;
-        for c in 0..self.tables[t].columns.len() {
-            if let ColumnKind::Field { component, .. } = self.tables[t].columns[c].kind
-                && leaves.binary_search(&component).is_ok()
-            {
-                continue;
-            }
-            if self.tables[t].is_scratch(c) {
-                self.put_scratch_in_order(table, c, order);
-                continue;
-            }
-            let (from, to) = self.write_whole(table, c, false)?;
-            match self.tables[t].columns[c].item {
-                Item::Bytes(bytes) => {
-                    let total = u64::from(rows) * u64::from(bytes);
-                    let (source, target) = self.arena.disjoint(from, total, to, total);
-                    gather(bytes as usize, source, order, target);
-                }
-                Item::Bit => {
-                    // bits beyond the rows are zero, here as in every bit column
-                    let words = self.tables[t].capacity.div_ceil(64) as usize;
-                    let mut bits = std::mem::take(&mut self.scratch.words);
-                    bits.clear();
-                    bits.extend(order.chunks(64).map(|rows| {
-                        let bit = |(index, row): (usize, &u32)| u64::from(self.bit(table, c, *row)) << index;
-                        rows.iter().enumerate().map(bit).fold(0, |word, bit| word | bit)
-                    }));
-                    bits.resize(words, 0);
-                    self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
-                    self.scratch.words = bits;
-                }
-            }
-            self.flip(table, c);
-            self.mark_dirty(table, c, 0, rows);
+    /// The order that was found last: row `i` becomes what row `order[i]` was.
+    pub(crate) fn order(&self) -> &[u32] {
+        &self.scratch.sort.order
+    }
+
+    /// How a column takes part in an order that leaves the values of some components (sorted) where they are.
+    fn part(&self, table: u32, column: usize, leaves: &[u16]) -> Part {
+        let t = &self.tables[table as usize];
+        match (t.columns[column].kind, t.columns[column].item) {
+            (ColumnKind::Field { component, .. }, _) if leaves.binary_search(&component).is_ok() => Part::Stays,
+            (_, Item::Bytes(bytes)) if t.is_scratch(column) => Part::OneExtent(bytes),
+            (ColumnKind::Field { .. }, Item::Bytes(bytes)) => Part::Values(bytes),
+            (_, Item::Bytes(_)) => Part::Handles,
+            (_, Item::Bit) => Part::Bits,
         }
-        self.place_rows(table, 0, rows);
-        Ok(())
     }
 
-    /// The same of one column that has one extent.
-    fn put_scratch_in_order(&mut self, table: u32, column: usize, order: &[u32]) {
-        let rows = self.tables[table as usize].rows;
-        let Item::Bytes(bytes) = self.tables[table as usize].columns[column].item else {
-            unreachable!("fields are bytes")
-        };
-        let total = u64::from(rows) * u64::from(bytes);
-        let live = self.tables[table as usize].columns[column].live.offset;
-        let before = self.arena.bytes(live, total).to_vec();
-        gather(bytes as usize, &before, order, self.arena.bytes_mut(live, total));
-        self.mark_dirty(table, column, 0, rows);
+    /// Gives the columns of a table other extents for their rows in the order found; those of values are left to the caller.
+    pub(crate) fn begin_order(
+        &mut self,
+        table: u32,
+        leaves: &[u16],
+        moved: &mut Vec<MovedColumn>,
+    ) -> Result<(), RegionError> {
+        loop {
+            let arrangements = self.arrangements;
+            moved.clear();
+            self.write_partial(ENTITIES, 0)?;
+            for column in 0..self.tables[table as usize].columns.len() {
+                match self.part(table, column, leaves) {
+                    Part::Values(bytes) => {
+                        let (from, to) = self.write_whole(table, column, false)?;
+                        moved.push(MovedColumn { from, to, bytes });
+                    }
+                    Part::Handles | Part::Bits => {
+                        self.write_whole(table, column, false)?;
+                    }
+                    Part::Stays | Part::OneExtent(_) => {}
+                }
+            }
+            // where columns were moved to make room, what was noted of them first is void; they have all they need by now
+            if arrangements == self.arrangements {
+                return Ok(());
+            }
+        }
     }
+
+    /// Moves all rows but those of [`MovedColumn`]s. It looks at none of these columns.
+    pub(crate) fn order_rest(&mut self, table: u32, leaves: &[u16]) {
+        let mut scratch = std::mem::take(&mut self.scratch.sort);
+        let rows = self.tables[table as usize].rows;
+        for c in 0..self.tables[table as usize].columns.len() {
+            let column = &self.tables[table as usize].columns[c];
+            let live = column.live.offset;
+            let to = column.spare.as_ref().map_or(live, |spare| spare.extent.offset);
+            match self.part(table, c, leaves) {
+                Part::Handles => self.order_handles(table, (live, to), &scratch.order),
+                Part::Bits => self.order_bits(table, c, to, &scratch.order),
+                Part::OneExtent(bytes) => {
+                    let data = self.arena.bytes_mut(live, u64::from(rows) * u64::from(bytes));
+                    scratch.column.clear();
+                    scratch.column.extend_from_slice(data);
+                    gather(bytes as usize, &scratch.column, &scratch.order, data);
+                }
+                Part::Stays | Part::Values(_) => {}
+            }
+        }
+        self.scratch.sort = scratch;
+    }
+
+    fn order_bits(&mut self, table: u32, column: usize, to: u64, order: &[u32]) {
+        // bits beyond the rows are zero, here as in every bit column
+        let words = self.tables[table as usize].capacity.div_ceil(64) as usize;
+        let mut bits = std::mem::take(&mut self.scratch.words);
+        bits.clear();
+        bits.extend(order.chunks(64).map(|rows| {
+            let bit = |(index, row): (usize, &u32)| u64::from(self.bit(table, column, *row)) << index;
+            rows.iter().enumerate().map(bit).fold(0, |word, bit| word | bit)
+        }));
+        bits.resize(words, 0);
+        self.arena.items_mut::<u64>(to, words).copy_from_slice(&bits);
+        self.scratch.words = bits;
+    }
+
+    /// Moves the handles, and points the entity map to their new rows.
+    fn order_handles(&mut self, table: u32, (from, to): (u64, u64), order: &[u32]) {
+        let stamp = self.published + 1;
+        let Store { tables, arena, .. } = self;
+        let bytes = 8 * order.len() as u64;
+        let (source, target) = arena.disjoint(from, bytes, to, bytes);
+        gather(8, source, order, target);
+        let entities = &mut tables[ENTITIES as usize];
+        let (slots, capacity) = (entities.rows, entities.capacity);
+        let map = &mut entities.columns[0];
+        debug_assert!(map.building, "the map was made writable");
+        let (stamps_at, total) = map.item.extent_bytes(capacity);
+        let (handles, map_bytes) = arena.disjoint(to, bytes, map.live.offset, total);
+        let handles: &[Entity] = bytemuck::cast_slice(handles);
+        let (locations, stamps) = map_bytes.split_at_mut(stamps_at as usize);
+        let locations: &mut [u64] = bytemuck::cast_slice_mut(&mut locations[..8 * slots as usize]);
+        let stamps: &mut [u64] = bytemuck::cast_slice_mut(stamps);
+        for (index, handle) in handles.iter().enumerate() {
+            if let Some(later) = handles.get(index + AHEAD) {
+                Arena::prefetch(locations, later.index() as usize);
+            }
+            let slot = handle.index() as usize;
+            locations[slot] = Location { table, row: index as u32 }.to_bits();
+            stamps[slot / CHUNK_ROWS] = stamp;
+        }
+        if handles.len() as u64 * 16 > u64::from(slots) {
+            map.stale.set_all();
+        } else {
+            handles.iter().for_each(|handle| map.stale.add(handle.index(), 1, slots));
+        }
+    }
+
+    /// All rows are where they go: that is the table's content now.
+    pub(crate) fn end_order(&mut self, table: u32, leaves: &[u16]) {
+        let rows = self.tables[table as usize].rows;
+        for column in 0..self.tables[table as usize].columns.len() {
+            match self.part(table, column, leaves) {
+                Part::Stays => continue,
+                Part::OneExtent(_) => {}
+                Part::Values(_) | Part::Handles | Part::Bits => self.flip(table, column),
+            }
+            self.mark_dirty(table, column, 0, rows);
+        }
+    }
+}
+
+/// How a column's rows are put in another order.
+enum Part {
+    /// They are not.
+    Stays,
+    /// Values of so many bytes, into another extent.
+    Values(u32),
+    /// Values of so many bytes, in the only extent that there is.
+    OneExtent(u32),
+    Handles,
+    Bits,
 }
 
 #[cfg(test)]
@@ -160,13 +305,25 @@ mod tests {
 
     /// With lists that are left from another column.
     fn order_of(scalar: ScalarType, column: &[u8]) -> Vec<u32> {
-        let mut scratch = SortScratch { keys: vec![3; 9], order: vec![7; 5], next: vec![1; 2] };
-        order(scalar, column, &mut scratch).to_vec()
+        let mut scratch = SortScratch {
+            keys: vec![3; 9],
+            next_keys: vec![4; 700],
+            order: vec![7; 5],
+            next: vec![1; 2],
+            column: Vec::new(),
+        };
+        let rows = (column.len() / scalar.bytes()) as u32;
+        if find(scalar, column, &mut scratch) { scratch.order } else { (0..rows).collect() }
     }
 
     proptest! {
         #[test]
-        fn integers_order_as_a_stable_sort(keys in prop::collection::vec(any::<u64>().prop_map(|k| k % 5000), 0..500)) {
+        fn integers_order_as_a_stable_sort(
+            keys in prop::collection::vec(any::<u64>().prop_map(|k| k % 5000), 0..500),
+            first in prop::sample::select(vec![0, 1 << 20, u64::MAX - 5000]),
+            factor in prop::sample::select(vec![1, 1 << 9, 1 << 18, 1 << 19, 1 << 30]),
+        ) {
+            let keys: Vec<u64> = keys.iter().map(|key| first.wrapping_add(key * factor)).collect();
             let mut want: Vec<u32> = (0..keys.len() as u32).collect();
             want.sort_by_key(|row| keys[*row as usize]);
             prop_assert_eq!(order_of(ScalarType::U64, bytemuck::cast_slice(&keys)), want);

@@ -339,6 +339,9 @@ impl WorkerSet {
         self.place = batch.place;
         self.running = true;
         self.wake(jobs);
+        if let Some(beside) = batch.beside.take() {
+            beside();
+        }
         let mut spinner = Spinner::new(self.yielding);
         // since when main has no job of its own
         let mut idle_since = None;
