@@ -236,7 +236,7 @@ impl Store {
         }
         self.tables[p].rows = live;
         for column in 0..self.tables[p].columns.len() {
-            self.touched(pool, column, 0, live);
+            self.mark_dirty(pool, column, 0, live);
         }
         self.dirty = true;
         self.number(component)
@@ -281,7 +281,7 @@ impl Store {
             let columns = &self.tables[table as usize].columns;
             let (starts, lengths) = (columns[first].live.offset, columns[first + 1].live.offset);
             number_rows(&mut self.arena, starts, lengths, rows, &mut next);
-            self.touched(table, first, 0, rows);
+            self.mark_dirty(table, first, 0, rows);
         }
         Ok(())
     }
