@@ -242,7 +242,7 @@ impl SystemRunner {
         };
         let kernel = &self.systems[this.system as usize].kernel;
         let compiled = &self.compiled[this.system as usize];
-        let payload = Words::at(around.program, this.payload.0 as u64)?.bytes(this.payload.1)?;
+        let payload = Words::at(around.program, this.payload.0 as u64)?.bytes(u64::from(this.payload.1))?;
         let present = &present[this.present.clone()];
         let mut error = None;
         let mut call = |raw: &[RawColumn], states: &[Cell<RowState>], rows: OwnRows<'_>, entities: &[Entity]| {

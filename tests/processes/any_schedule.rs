@@ -35,7 +35,7 @@ pub fn by_processes_that_die() {
         for fault in [None, Some(format!("random:{seed}:0.002"))] {
             let settings = Settings {
                 ring_bytes: 1024,
-                main_helps: seed % 2 == 0,
+                main_helps: seed % 8 == 0,
                 command: Some(worker_command(&name, fault.as_deref())),
                 ..Settings::of(Workers::Processes(2))
             };

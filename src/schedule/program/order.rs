@@ -89,7 +89,7 @@ pub(crate) fn run(program: &[u64], job: u32, memory: &JobMemory, trace: &mut Job
     for _ in 0..head.columns {
         MovedColumn::decode(&mut words)?;
     }
-    let order = words.bytes(head.rows.checked_mul(4).ok_or_else(rubbish)?)?;
+    let order = words.bytes(4 * rows)?;
     let order = &bytemuck::cast_slice::<u8, u32>(order)[start..end];
     // no early exit: this way it is a vector loop
     if order.iter().fold(0, |most, row| most.max(*row)) >= head.rows {

@@ -243,7 +243,7 @@ impl Task {
             self.masks.push(Mask { negated, offsets: from..self.offsets.len() });
         }
         let payload_at = words.place();
-        words.bytes(head.payload_bytes)?;
+        words.bytes(u64::from(head.payload_bytes))?;
         let views_from = self.views.len();
         for _ in 0..head.views {
             self.view(words, memory)?;

@@ -87,7 +87,7 @@ proptest! {
         words.push(7);
         let mut reader = Words::at(&words, 0).map_err(TestCaseError::fail)?;
         prop_assert_eq!(reader.pair(), Ok((low, high)));
-        prop_assert_eq!(reader.bytes(bytes.len() as u32), Ok(&bytes[..]));
+        prop_assert_eq!(reader.bytes(bytes.len() as u64), Ok(&bytes[..]));
         prop_assert_eq!(reader.next(), Ok(7));
         prop_assert!(reader.next().is_err());
     }
@@ -222,8 +222,8 @@ impl Made {
         }
         for system in &task.systems {
             let declared = &schedule.systems[system.system as usize];
-            let payload =
-                Words::at(&self.work.words, system.payload.0 as u64).and_then(|mut w| w.bytes(system.payload.1));
+            let payload = Words::at(&self.work.words, system.payload.0 as u64)
+                .and_then(|mut w| w.bytes(u64::from(system.payload.1)));
             prop_assert_eq!(payload, Ok(&declared.payload[..]), "{}", &declared.name);
             let used = &task.columns_used[system.columns.clone()];
             let writes = |used: &super::task::Used| used.write;

@@ -84,9 +84,9 @@ impl<'a> Words<'a> {
     }
 
     /// The next bytes, padded to words.
-    pub(crate) fn bytes(&mut self, bytes: u32) -> Result<&'a [u8], String> {
-        let bytes = bytes as usize;
-        let end = self.at + bytes.div_ceil(8);
+    pub(crate) fn bytes(&mut self, bytes: u64) -> Result<&'a [u8], String> {
+        let bytes = usize::try_from(bytes).map_err(|_| rubbish())?;
+        let end = self.at.checked_add(bytes.div_ceil(8)).ok_or_else(rubbish)?;
         let words = self.words.get(self.at..end).ok_or_else(rubbish)?;
         self.at = end;
         Ok(&bytemuck::cast_slice(words)[..bytes])
