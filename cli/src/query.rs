@@ -126,7 +126,7 @@ fn columns(components: Option<&[String]>, layout: &hypostyle::Layout) -> Outcome
             let message = format!("there is no component `{name}`; the layout has {}", known.join(", "));
             return Err(crate::failure::Failure::usage(message));
         };
-        match component.fields.is_empty() || component.storage == Storage::Scratch {
+        match component.fields.is_empty() || component.storage == hypostyle::layout::Storage::Scratch {
             true => columns.push(format!("\"{name}\"")),
             false => columns.extend(names([component]).iter().map(|name| format!("\"{name}\""))),
         }
@@ -139,7 +139,8 @@ fn columns(components: Option<&[String]>, layout: &hypostyle::Layout) -> Outcome
 fn names<'l>(components: impl IntoIterator<Item = &'l hypostyle::layout::ComponentLayout>) -> Vec<String> {
     let mut names = Vec::new();
     // scratch is no part of a generation: a component without fields to those who read
-    for component in components.into_iter().filter(|component| component.storage != Storage::Scratch) {
+    for component in components.into_iter().filter(|component| component.storage != hypostyle::layout::Storage::Scratch)
+    {
         for field in &component.fields {
             let name = format!("{}.{}", component.name, field.name);
             if field.ty.array_len == 0 {
