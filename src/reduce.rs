@@ -7,6 +7,8 @@
 //! This file knows values, packed or typed, and never who computed them.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use crate::component::Resource;
 use crate::join::{FieldJoin, FieldRule};
 use crate::layout::ResourceLayout;
@@ -73,11 +75,15 @@ pub trait Reduce: Resource {
     fn join(self, later: Self) -> Self;
 }
 
+/// A join of packed values: the later one into the earlier one.
+pub(crate) type PackedJoin = Arc<dyn Fn(&mut [u8], &[u8]) + Send + Sync>;
+
 /// How packed values are joined.
 #[derive(Clone)]
 enum Join {
     Typed(fn(&mut [u8], &[u8])),
     Named(Vec<FieldRule>),
+    Packed(PackedJoin),
 }
 
 /// What a system reduces its rows to.
@@ -96,7 +102,7 @@ impl std::fmt::Debug for Reduction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let onto = if self.onto { " onto" } else { "" };
         match &self.join {
-            Join::Typed(_) => write!(f, "{}{onto}", self.resource),
+            Join::Typed(_) | Join::Packed(_) => write!(f, "{}{onto}", self.resource),
             Join::Named(parts) => write!(f, "{}{onto} {parts:?}", self.resource),
         }
     }
@@ -149,6 +155,26 @@ impl Reduction {
         Ok(Reduction { resource, onto: false, empty, join: Join::Named(parts) })
     }
 
+    /// To a resource by a join of its packed values.
+    ///
+    /// # Errors
+    /// A value of no rows that is none of the resource.
+    pub(crate) fn packed(
+        resource: u16,
+        declared: &ResourceLayout,
+        empty: &[u8],
+        join: &PackedJoin,
+    ) -> Result<Self, String> {
+        let (name, bytes) = (&declared.name, declared.packed_bytes());
+        if empty.len() != bytes {
+            let got = empty.len();
+            return Err(format!(
+                "the value of no rows for resource `{name}` has {got} bytes; the resource has {bytes}"
+            ));
+        }
+        Ok(Reduction { resource, onto: false, empty: empty.to_vec(), join: Join::Packed(Arc::clone(join)) })
+    }
+
     /// The same, joined to the value that is there or not.
     pub(crate) fn onto(self, onto: bool) -> Self {
         Reduction { onto, ..self }
@@ -163,6 +189,7 @@ impl Reduction {
     pub(crate) fn join(&self, earlier: &mut [u8], later: &[u8]) {
         match &self.join {
             Join::Typed(join) => join(earlier, later),
+            Join::Packed(join) => join(earlier, later),
             Join::Named(parts) => {
                 let mut at = 0;
                 for part in parts {

@@ -271,22 +271,35 @@ fn the_bits_are_the_same_for_all_workers_however_hot_the_cells() {
     }
 }
 
-#[test]
-fn a_hot_cell_costs_few_patches() {
+/// How many patches deposits of a frame become: `rows` of them, on cells that `place` names.
+fn patches(rows: usize, cells: usize, place: impl Fn(usize) -> usize) -> u64 {
     let mut world = World::builder().component::<Source>().component::<Plain>().build().unwrap();
-    let cell = world.spawn(Plain { x: 0.0, y: 0.0 }).unwrap();
-    world.spawn_batch((0..20_000).map(|_| Source { to: cell, value: 0.5 })).unwrap();
+    let targets = world.spawn_batch((0..cells).map(|_| Plain { x: 0.0, y: 0.0 })).unwrap();
+    world.spawn_batch((0..rows).map(|i| Source { to: targets[place(i) % cells], value: 0.5 })).unwrap();
     let mut schedule = Schedule::new();
     let spread = System::rows::<Read<Source>>("spread", |job, source| {
         for (to, value) in source.to.iter().zip(source.value) {
             job.accumulate(*to, Plain { x: *value, y: 0.0 });
         }
     });
-    schedule.add(spread.accumulates::<Plain>(FieldJoin::Sum));
+    schedule.add(spread.accumulates::<Plain>(FieldJoin::Sum).job_rows(16_384));
     let mut simulation = Simulation::new(world, schedule, Workers::Local).unwrap();
     let applied = simulation.step(1.0).unwrap().patches[0].applied;
-    assert_eq!(simulation.world().get::<Plain>(cell).unwrap().x, 10_000.0);
-    assert!((1..=3).contains(&applied), "a patch for each job, not {applied}");
+    let world = simulation.world();
+    let sum: f64 = targets.iter().map(|cell| world.get::<Plain>(*cell).unwrap().x).sum();
+    assert_eq!(sum, 0.5 * rows as f64);
+    applied
+}
+
+/// In one job of 16,384 deposits: what cells cost is patches, and what is joined in vain costs time.
+#[test]
+fn hot_cells_cost_few_patches_and_others_one_for_each_deposit() {
+    let scattered = |i: usize| i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20;
+    assert_eq!(patches(16_384, 1, |i| i), 1);
+    let thousand = patches(16_384, 1000, scattered);
+    assert!((1000..1200).contains(&thousand), "{thousand} for 1000 cells");
+    assert_eq!(patches(16_384, 16_384, |i| i), 16_384);
+    assert_eq!(patches(20_000, 1, |i| i), 2, "in two jobs");
 }
 
 #[derive(Resource, Reduce, Clone, Copy, Debug, PartialEq)]

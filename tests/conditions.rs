@@ -145,6 +145,33 @@ fn loops_nest_and_count_by_numbers_and_resources() {
 }
 
 #[test]
+fn loops_come_with_the_systems_that_name_them() {
+    let taken = |names: &[&str]| {
+        let (mut from, mut schedule) = (looped(Loop::new("outer").times(2)), Schedule::new());
+        // a loop of a resource that this world has not: it is left where it is
+        from.add_loop(Loop::new("other").times_named("nothing.count"));
+        for name in names {
+            schedule.add(from.take(name).unwrap());
+            schedule.take_loops(&mut from);
+        }
+        schedule
+    };
+    for (names, expected) in [(&["a", "b", "last"][..], "abbabb)"), (&["b"], "bbbb"), (&["first", "last"], "()")] {
+        let mut simulation = simulate(world(OFF), taken(names), Workers::Local, true, 1);
+        simulation.step(1.0).unwrap();
+        assert_eq!(trail(simulation.world()), expected);
+    }
+    // one that is there already stays
+    let mut schedule = Schedule::new();
+    schedule.add_loop(Loop::new("outer").times(3));
+    let mut from = looped(Loop::new("outer").times(2));
+    schedule.add(from.take("a").unwrap()).take_loops(&mut from);
+    let mut simulation = simulate(world(OFF), schedule, Workers::Local, true, 1);
+    simulation.step(1.0).unwrap();
+    assert_eq!(trail(simulation.world()), "aaa");
+}
+
+#[test]
 fn substeps_divide_the_frames_step() {
     let oscillate = || {
         System::rows::<Write<Body>>("oscillate", |job, mut body| {

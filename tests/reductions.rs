@@ -209,6 +209,52 @@ fn by_name_the_bits_are_those_of_rust_types() {
     assert_eq!((found.value.to_bits(), found), (expected.value.to_bits(), expected));
 }
 
+/// As [`highest`], by packed values.
+fn highest_packed(empty: &[u8]) -> System {
+    let query = dynamic::Query::new().read("charge");
+    let system = dynamic::system("highest", query, |job| {
+        let entities: Vec<Entity> = job.entities().to_vec();
+        let hypostyle::dynamic::ColumnBytes::Read(bytes) = job.columns()[0].bytes else {
+            return Err("it reads".into());
+        };
+        for (value, who) in bytes.as_chunks::<8>().0.iter().zip(entities) {
+            job.reduce_named("highest", &[*value, who.to_bits().to_le_bytes()].concat())?;
+        }
+        Ok(())
+    });
+    let value = |packed: &[u8]| f64::from_le_bytes(packed[..8].try_into().unwrap());
+    let system = system.reduces_packed_named("highest", empty, move |earlier, later| {
+        assert!(value(later) < 1e13, "a value out of range");
+        if value(later) > value(earlier) {
+            earlier.copy_from_slice(later);
+        }
+    });
+    system.job_rows(64)
+}
+
+#[test]
+fn packed_values_have_joins_of_ones_own() {
+    let empty = [f64::NEG_INFINITY.to_le_bytes(), Entity::NULL.to_bits().to_le_bytes()].concat();
+    let step = |world: World, workers| {
+        let mut schedule = Schedule::new();
+        schedule.add(highest_packed(&empty));
+        let mut simulation = Simulation::new(world, schedule, workers).unwrap();
+        simulation.step(1.0).map(drop)?;
+        Ok::<Highest, StepError>(simulation.world().resource().unwrap())
+    };
+    let (_, expected, _) = run(Workers::Local, ROWS);
+    for workers in [Workers::Local, Workers::Threads(2)] {
+        assert_eq!(step(world(ROWS), workers).unwrap(), expected);
+    }
+    let none = World::builder().component::<Charge>().component::<Hidden>().resource::<Highest>().build().unwrap();
+    assert_eq!(step(none, Workers::Local).unwrap(), Highest::empty());
+    let mut wrong = world(1000);
+    wrong.spawn(Charge { value: 1e18 }).unwrap();
+    assert!(step(wrong, Workers::Local).unwrap_err().to_string().contains("a value out of range"));
+    let error = build_error(highest_packed(&empty[1..]));
+    assert!(error.contains("for resource `highest` has 15 bytes; the resource has 16"), "{error}");
+}
+
 fn build_error(system: System) -> String {
     let mut schedule = Schedule::new();
     schedule.add(system);

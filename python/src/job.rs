@@ -157,6 +157,7 @@ struct Open {
     patches: Vec<Patch>,
     random: RandomKey,
     iteration: u32,
+    serial: u64,
 }
 
 impl Open {
@@ -185,6 +186,7 @@ impl Open {
             patches: Vec::new(),
             random: job.random_key(),
             iteration: job.iteration(),
+            serial: job.batch_serial(),
             columns: job.columns().iter_mut().map(Column::of).collect(),
         })
     }
@@ -352,6 +354,11 @@ impl Job {
     /// Which pass of its loop this is.
     fn iteration(&self) -> PyResult<u32> {
         self.with(|open| Ok(open.iteration))
+    }
+
+    /// The number of this run of the batch, which no other run in this process has.
+    fn serial(&self) -> PyResult<u64> {
+        self.with(|open| Ok(open.serial))
     }
 
     /// The first `count` random numbers of each of these entities (8 bytes each), as doubles from 0 to below 1.

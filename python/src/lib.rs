@@ -17,6 +17,7 @@ mod memory;
 mod pin;
 mod region;
 mod scene;
+mod space;
 mod system;
 mod world;
 
@@ -41,5 +42,15 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(scene::scene_about, module)?)?;
     module.add_function(wrap_pyfunction!(scene::scene_world, module)?)?;
     module.add_function(wrap_pyfunction!(scene::scene_observe, module)?)?;
+    module.add_class::<scene::Watches>()?;
+    module.add_function(wrap_pyfunction!(space::space_box, module)?)?;
+    module.add_function(wrap_pyfunction!(space::space_wrap, module)?)?;
+    module.add_function(wrap_pyfunction!(space::space_between, module)?)?;
+    module.add_function(wrap_pyfunction!(space::space_cells, module)?)?;
+    module.add_function(wrap_pyfunction!(space::space_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(space::space_starts, module)?)?;
+    module.add_class::<space::Search>()?;
+    module.add_function(wrap_pyfunction!(space::space_is_used_up, module)?)?;
+    module.add_function(wrap_pyfunction!(space::space_curve, module)?)?;
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! Systems whose kernels are functions of Python, in a list with those that are not.
 #![forbid(unsafe_code)]
 
+use std::panic::resume_unwind;
 use std::time::Duration;
 
 use hypostyle::{FieldJoin, Loop, Schedule, System, Tolerance, dynamic};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use crate::errors::error;
 use crate::job;
@@ -19,6 +21,9 @@ pub(crate) enum Listed {
     /// A function.
     Python(Declared),
 }
+
+/// What is joined, and each field's join.
+type Joins = Vec<(String, Vec<(String, String)>)>;
 
 /// A `hypostyle.System`, attribute by attribute.
 #[derive(FromPyObject)]
@@ -37,10 +42,12 @@ pub(crate) struct Declared {
     resources: Vec<String>,
     sets_resources: Vec<String>,
     /// Resource, and each field's join.
-    reduces: Vec<(String, Vec<(String, String)>)>,
-    accumulates_resource: Vec<(String, Vec<(String, String)>)>,
+    reduces: Joins,
+    /// Resource, its packed value of no rows, and what joins two packed values.
+    _reduces_own: Vec<(String, Vec<u8>, Py<PyAny>)>,
+    accumulates_resource: Joins,
     /// Component, and each field's join; of a field without a name: that of all fields.
-    accumulates: Vec<(String, Vec<(String, String)>)>,
+    accumulates: Joins,
     stage: String,
     before: Vec<String>,
     after: Vec<String>,
@@ -48,6 +55,8 @@ pub(crate) struct Declared {
     deadline: Option<f64>,
     job_rows: Option<u32>,
     sort_by: Option<String>,
+    sort_every: u64,
+    sort_leaves: Vec<String>,
     /// A number of a resource, a sign, and what it is compared with.
     run_if: Vec<(String, String, f64)>,
     /// Frames, and the first one.
@@ -69,8 +78,38 @@ fn joins_of(name: &str, joins: Vec<(String, String)>) -> PyResult<Vec<(String, F
     joins.into_iter().map(join).collect()
 }
 
+/// A system with what it reduces its rows to, by named joins and by those of Python, and what it accumulates on.
+fn reducing(
+    mut system: System,
+    reduces: Joins,
+    reduces_own: Vec<(String, Vec<u8>, Py<PyAny>)>,
+    accumulates_resource: Joins,
+    accumulates: Joins,
+) -> PyResult<System> {
+    for (resource, joins) in reduces {
+        let joins = joins_of(&resource, joins)?;
+        system = system.reduces_named(resource, joins);
+    }
+    for (resource, empty, join) in reduces_own {
+        system = system.reduces_packed_named(resource, empty, move |earlier, later| join_of(&join, earlier, later));
+    }
+    for (resource, joins) in accumulates_resource {
+        let joins = joins_of(&resource, joins)?;
+        system = system.accumulates_resource_named(resource, joins);
+    }
+    for (component, joins) in accumulates {
+        let joins = joins_of(&component, joins)?;
+        system = match &joins[..] {
+            [(field, join)] if field.is_empty() => system.accumulates_all_named(component, *join),
+            _ => system.accumulates_named(component, joins),
+        };
+    }
+    Ok(system)
+}
+
 impl Declared {
     fn system(self) -> PyResult<System> {
+        let is_once = self.reads.is_empty() && self.writes.is_empty() && self.with_.is_empty();
         let mut query = dynamic::Query::new();
         query = self.reads.into_iter().fold(query, dynamic::Query::read);
         query = self.writes.into_iter().fold(query, dynamic::Query::write);
@@ -80,6 +119,7 @@ impl Declared {
         let (call, resources) = (self._call, self.resources.clone());
         let mut system = match self.guard {
             Some(guard) => guard.system(self.name),
+            None if is_once => dynamic::once(self.name, move |work| job::call(work, &call, &resources)),
             None => dynamic::system(self.name, query, move |work| job::call(work, &call, &resources)),
         };
         system = system.stage(self.stage).payload(self.payload);
@@ -89,21 +129,7 @@ impl Declared {
         system = self.spawns.into_iter().fold(system, System::spawns_named);
         system = self.resources.into_iter().fold(system, System::reads_resource_named);
         system = self.sets_resources.into_iter().fold(system, System::sets_resource_named);
-        for (resource, joins) in self.reduces {
-            let joins = joins_of(&resource, joins)?;
-            system = system.reduces_named(resource, joins);
-        }
-        for (resource, joins) in self.accumulates_resource {
-            let joins = joins_of(&resource, joins)?;
-            system = system.accumulates_resource_named(resource, joins);
-        }
-        for (component, joins) in self.accumulates {
-            let joins = joins_of(&component, joins)?;
-            system = match &joins[..] {
-                [(field, join)] if field.is_empty() => system.accumulates_all_named(component, *join),
-                _ => system.accumulates_named(component, joins),
-            };
-        }
+        system = reducing(system, self.reduces, self._reduces_own, self.accumulates_resource, self.accumulates)?;
         system = self.rebuilds.into_iter().fold(system, System::rebuilds_named);
         system = self.before.into_iter().fold(system, System::before);
         system = self.after.into_iter().fold(system, System::after);
@@ -119,8 +145,9 @@ impl Declared {
             system = system.job_rows(rows);
         }
         if let Some(column) = self.sort_by {
-            system = system.sort_by(column);
+            system = system.sort_by(column).sort_every(self.sort_every);
         }
+        system = self.sort_leaves.into_iter().fold(system, System::sort_leaves_named);
         for (number, sign, with) in self.run_if {
             let wrong = || {
                 let text = format!("`{sign}` compares nothing; write ==, !=, <, <=, > or >=");
@@ -135,6 +162,19 @@ impl Declared {
             system = system.in_loop(name);
         }
         Ok(system)
+    }
+}
+
+/// Joins a packed value to an earlier one by a function of Python. What it raises is the join's panic, which is an error of the
+/// frame.
+fn join_of(join: &Py<PyAny>, earlier: &mut [u8], later: &[u8]) {
+    let joined = Python::attach(|py| -> PyResult<Vec<u8>> {
+        join.call1(py, (PyBytes::new(py, earlier), PyBytes::new(py, later)))?.extract(py)
+    });
+    match joined {
+        Ok(joined) if joined.len() == earlier.len() => earlier.copy_from_slice(&joined),
+        Ok(joined) => resume_unwind(Box::new(format!("it gave {} bytes for {}", joined.len(), earlier.len()))),
+        Err(raised) => resume_unwind(Box::new(raised.to_string())),
     }
 }
 
@@ -194,17 +234,26 @@ impl DeclaredLoop {
     }
 }
 
-/// A schedule of these systems, in this order.
-pub(crate) fn schedule(systems: Vec<Listed>, stages: Vec<(String, String)>) -> PyResult<Schedule> {
-    let mut schedule = Schedule::new();
+/// A schedule of these systems, in this order; with loops that systems of scenes name, where there are none of these names.
+pub(crate) fn schedule(
+    systems: Vec<Listed>,
+    stages: Vec<(String, String)>,
+    loops: Vec<DeclaredLoop>,
+) -> PyResult<Schedule> {
+    let (mut schedule, mut kept) = (Schedule::new(), Vec::new());
+    for each in loops {
+        schedule.add_loop(each.made());
+    }
     for (name, after) in stages {
         schedule.add_stage(name, after);
     }
     for listed in systems {
-        schedule.add(match listed {
-            Listed::Native(native) => native.system()?,
-            Listed::Python(declared) => declared.system()?,
-        });
+        match listed {
+            Listed::Native(native) => native.add_to(&mut schedule, &mut kept)?,
+            Listed::Python(declared) => {
+                schedule.add(declared.system()?);
+            }
+        }
     }
     Ok(schedule)
 }
@@ -218,7 +267,7 @@ pub(crate) fn serve(py: Python<'_>, systems: Py<PyAny>, stages: Vec<(String, Str
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             Python::attach(|py| {
                 let found: Vec<Listed> = systems.call1(py, (names,))?.extract(py)?;
-                schedule(found, stages)
+                schedule(found, stages, Vec::new())
             })
             .map_err(|raised: PyErr| raised.to_string())
         })

@@ -204,6 +204,13 @@ impl World {
         self.with(py, |world| Ok(look(world)))
     }
 
+    /// The same, on this thread alone.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&hypostyle::World) -> T) -> PyResult<T> {
+        check_outside()?;
+        self.check_free()?;
+        self.lock().world().map(look).ok_or_else(|| self.closed())
+    }
+
     /// The same for what moves or publishes columns: not while anybody has arrays of them.
     fn change<T: Send>(
         &self,
@@ -430,10 +437,7 @@ impl World {
         self.check_maker()?;
         check_not_lent()?;
         let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
-        let mut schedule = schedule(systems, stages)?;
-        for each in loops {
-            schedule.add_loop(each.made());
-        }
+        let schedule = schedule(systems, stages, loops)?;
         let mut builder = Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse);
         builder = builder.main_helps(main_helps).tracing(tracing).strict(strict).seed(seed);
         if let Some((program, args)) = command {

@@ -26,11 +26,13 @@ def state_of(world: hypostyle.World) -> str:
         return f"{snapshot.hash():016x}"
 
 
-@pytest.mark.parametrize("name", ["particles", "spheres", "nbody", "fluids", "field", "epidemic"])
+@pytest.mark.parametrize("name", hypostyle.scenes())
 def test_states_are_those_of_the_program(name):
-    command = [program(), "run", name, "--entities", "300", "--seed", "5", "--frames", "7", "--workers", "local"]
+    # a lattice has 4 atoms in each cell
+    entities = 256 if name == "lj" else 300
+    command = [program(), "run", name, "--entities", str(entities), "--seed", "5", "--frames", "7", "--workers", "local"]
     ran = subprocess.run([*command, "--print-hash"], capture_output=True, text=True, check=True, timeout=300)
-    scene = hypostyle.Scene(name, entities=300, seed=5)
+    scene = hypostyle.Scene(name, entities=entities, seed=5)
     with scene.world() as world:
         before = scene.observe(world)
         with scene.simulation(world) as simulation:
@@ -73,6 +75,42 @@ def test_a_world_steps_native_systems_by_itself():
         world.step(0.25)
         with world.pin() as snapshot:
             assert snapshot["position"].y.tolist() == [0.25] * 3
+
+
+def test_scenes_have_options_and_write_files(tmp_path):
+    near = hypostyle.Scene("nbody", entities=300, seed=2)
+    tree = hypostyle.Scene("nbody", entities=300, seed=2, theta=0.5)
+    assert "theta" in tree.options and [each.name for each in near.systems] != [each.name for each in tree.systems]
+    states = []
+    for workers in ("local", "processes:1"):
+        with tree.world(unique("scene")) as world:
+            tree.run(5, workers, world=world)
+            states.append(state_of(world))
+    assert states[0] == states[1]
+    thermo, dump = tmp_path / "thermo.csv", tmp_path / "atoms.xyz"
+    melt = hypostyle.Scene("lj", entities=256, skin=0.3, thermo=thermo, thermo_every=4, dump=str(dump), dump_every=5)
+    measured = melt.run(10, "local")
+    assert measured and all(isinstance(number, float) for number in measured.values())
+    series = np.genfromtxt(thermo, delimiter=",", names=True)
+    assert series["step"].tolist() == [0, 4, 8]
+    assert dump.read_text().count("Lattice=") == 3
+    with melt.world() as world:
+        assert melt.measure(world).keys() == melt.observe(world).keys() == measured.keys()
+    with pytest.raises(ValueError, match="give `frames`"):
+        hypostyle.Scene("particles", entities=10).run()
+
+
+def test_options_that_are_none():
+    with pytest.raises(hypostyle.UnknownNameError, match="scene `lj` has no option `skim`.*skin"):
+        hypostyle.Scene("lj", skim=0.3)
+    with pytest.raises(hypostyle.UnknownNameError, match="has no option `theta`"):
+        hypostyle.Scene("field", theta=0.3)
+    with pytest.raises(hypostyle.HypostyleError, match="--skin 9: it must be a number from"):
+        hypostyle.Scene("lj", entities=256, skin=9).world()
+    with pytest.raises(hypostyle.HypostyleError, match="none/such"):
+        hypostyle.Scene("lj", entities=256, dump="/none/such.xyz").run(1)
+    with pytest.raises(TypeError, match="option `skin` is a number or a text; not None"):
+        hypostyle.Scene("lj", skin=None)
 
 
 def test_names_that_are_none():

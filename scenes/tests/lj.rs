@@ -168,13 +168,23 @@ fn momentum_stays_nothing_and_energy_stays() {
 #[ignore = "takes minutes"]
 fn energy_drifts_no_more_than_in_lammps() {
     let mut simulation = begin(&reference(), Workers::Local, 1000);
+    // the lattice has melted by then
+    simulation.run(1000, LennardJones.dt()).unwrap();
     let mut series = Vec::new();
-    for _ in 0..20 {
-        simulation.run(500, LennardJones.dt()).unwrap();
+    for _ in 0..90 {
+        simulation.run(100, LennardJones.dt()).unwrap();
         series.push(thermo(simulation.world()).unwrap().total);
     }
-    let drift = series[19] - series[0];
-    assert!(drift.abs() < 5e-3, "{drift}: {series:?}");
+    // the slope of the line through them
+    let middle = 0.5 * (series.len() - 1) as f64;
+    let (mut above, mut below) = (0.0, 0.0);
+    for (index, energy) in series.iter().enumerate() {
+        above += (index as f64 - middle) * energy;
+        below += (index as f64 - middle) * (index as f64 - middle);
+    }
+    let drift = above / below * 100.0;
+    // LAMMPS's as `bench/in.lj` runs is 1.3e-3, with lists as exact as the scene's 2e-4: `python python/physics.py drift`
+    assert!(drift.abs() < 1.0e-3, "{drift}: {series:?}");
 }
 
 #[test]

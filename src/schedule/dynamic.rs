@@ -21,7 +21,7 @@ use crate::world::error::WorldError;
 use super::error::{JobError, KernelError};
 use super::job::Job as TypedJob;
 use super::neighbours::{NeighbourRows, NeighbourSet};
-use super::system::{Describe, Home, JobRows, Kernel, System};
+use super::system::{Describe, Home, JobRows, Kernel, Reduces, System};
 
 /// Rows per job of a system that is declared by names and looks at neighbours.
 const NAMED_NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(4096);
@@ -195,6 +195,35 @@ impl System {
         )
     }
 
+    /// As [`System::reduces`], by the resource's name, its packed value where no row gave anything, and a join of packed
+    /// values: the later one into the earlier one. It is called on main, and where a job reduces more than once. It must
+    /// depend on the two values alone; its panic is the frame's error.
+    ///
+    /// ```
+    /// use hypostyle::dynamic::{self, Query};
+    /// let nearest = dynamic::system("nearest", Query::new().read("position"), |job| {
+    ///     job.reduce_named("nearest", &4.5_f64.to_le_bytes())?;
+    ///     Ok(())
+    /// });
+    /// let nearest = nearest.reduces_packed_named("nearest", f64::INFINITY.to_le_bytes(), |earlier, later| {
+    ///     let metres = |packed: &[u8]| packed.try_into().map_or(f64::NAN, f64::from_le_bytes);
+    ///     if metres(later) < metres(earlier) {
+    ///         earlier.copy_from_slice(later);
+    ///     }
+    /// });
+    /// # let _ = nearest;
+    /// ```
+    #[must_use]
+    pub fn reduces_packed_named(
+        mut self,
+        resource: impl Into<String>,
+        empty: impl Into<Vec<u8>>,
+        join: impl Fn(&mut [u8], &[u8]) + Send + Sync + 'static,
+    ) -> Self {
+        self.reduces.push((Reduces::Packed(resource.into(), empty.into(), Arc::new(join)), false));
+        self
+    }
+
     /// The place of a system that runs in main only, in a worker process.
     pub(super) fn absent(name: &str) -> Self {
         let mut system = Self::of_names(name.to_owned(), Query::default(), Box::new(NoKernel));
@@ -308,6 +337,13 @@ impl<'a> Job<'_, 'a, '_> {
     #[must_use]
     pub fn layout(&self) -> Arc<Layout> {
         Arc::clone(&self.job.registry.layout)
+    }
+
+    /// The number of this run of the job's batch: all jobs of the run have it, and no other run in this process. What is made
+    /// of whole columns of neighbours may be kept under it for further jobs.
+    #[must_use]
+    pub fn batch_serial(&self) -> u64 {
+        self.job.serial
     }
 
     pub(super) fn registry(&self) -> &'a Registry {

@@ -81,6 +81,37 @@ impl Schedule {
         Some(self.systems.remove(at))
     }
 
+    /// Takes the loops that systems of this schedule name and it lacks, those around them, and further stages, out of the
+    /// schedule from which the systems were taken ([`Schedule::take`]).
+    ///
+    /// ```
+    /// use hypostyle::{Loop, Schedule, System};
+    /// let mut ready = Schedule::new();
+    /// ready.add_loop(Loop::new("solve").times(8));
+    /// ready.add(System::once("relax", |_| {}).in_loop("solve"));
+    /// let mut own = Schedule::new();
+    /// own.add(ready.take("relax").ok_or("no such system")?);
+    /// own.take_loops(&mut ready);
+    /// # Ok::<(), &str>(())
+    /// ```
+    pub fn take_loops(&mut self, from: &mut Schedule) -> &mut Self {
+        loop {
+            let named = self.systems.iter().filter_map(|system| system.in_loop.as_ref());
+            let named = named.chain(self.loops.iter().filter_map(|each| each.inside.as_ref()));
+            let mut missing = named.filter(|name| !self.loops.iter().any(|own| own.name == **name));
+            let Some(at) = missing.find_map(|name| from.loops.iter().position(|each| each.name == *name)) else {
+                break;
+            };
+            self.loops.push(from.loops.remove(at));
+        }
+        for (name, after) in std::mem::take(&mut from.extra_stages) {
+            if !self.extra_stages.iter().any(|(own, _)| *own == name) {
+                self.extra_stages.push((name, after));
+            }
+        }
+        self
+    }
+
     /// The systems' names, in the order of their registration.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
         self.systems.iter().map(|system| system.name.as_ref())

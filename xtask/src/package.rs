@@ -11,6 +11,8 @@ use crate::tools::{cargo, root};
 
 /// What the tests need beside the package itself.
 const TOOLS: &[&str] = &["maturin>=1.9,<2", "numpy", "pyarrow", "pandas", "polars", "matplotlib", "mypy", "pytest"];
+/// What some tests need: those that cannot be had are named, and their tests are skipped.
+const MORE_TOOLS: &[&str] = &["numba", "ase", "ovito"];
 /// How long Python may take to say its version.
 const ASK: Duration = Duration::from_mins(1);
 
@@ -27,6 +29,7 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
     let target = root().join("target");
     let environment = environment(&target, left)?;
     let python = environment.join("bin/python");
+    let missing = more_tools(&python, left);
     let crate_path = root().join("python");
     let manifest = "--manifest-path python/Cargo.toml";
     done("the crate's format", &run(&mut cargo(&format!("fmt {manifest} --check")), left()))?;
@@ -58,7 +61,24 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
     tests.env("HYPOSTYLE_EXAMPLE", target.join("release/examples/python_workers"));
     done("the tests", &run(&mut tests, left()))?;
     let name = wheel.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok(Outcome::Passed(name.unwrap_or_default()))
+    let skipped = missing.iter().map(|tool| format!("; SKIPPED what needs {tool}, which cannot be had"));
+    Ok(Outcome::Passed(name.unwrap_or_default() + &skipped.collect::<String>()))
+}
+
+/// Gets what some tests need; what is missing afterwards.
+fn more_tools(python: &Path, left: &dyn Fn() -> Duration) -> Vec<&'static str> {
+    let is_there =
+        |tool: &str| ask(Command::new(python).args(["-c", &format!("import {tool}; print(1)")]), ASK).is_some();
+    let mut missing = MORE_TOOLS.to_vec();
+    missing.retain(|tool| {
+        if is_there(tool) {
+            return false;
+        }
+        let mut install = Command::new(python);
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", tool]);
+        run(&mut install, left()).error().is_some() || !is_there(tool)
+    });
+    missing
 }
 
 fn done(what: &str, finished: &Finished) -> Result<(), String> {

@@ -40,6 +40,9 @@ from .errors import (
     WriterGoneError,
 )
 from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
+from . import space
+from .clock import FixedStep
+from .reduction import Reduction
 from .region import LeaseInfo, Reader, RegionInfo, Residue, clean, clean_stale, list_regions, open_region
 from .scene import NativeSystem, Scene, scenes
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
@@ -93,6 +96,7 @@ __all__ = [
     "ComponentLayout",
     "FieldLayout",
     "FieldValueError",
+    "FixedStep",
     "ForkedError",
     "Frame",
     "FrameError",
@@ -115,6 +119,7 @@ __all__ = [
     "PatchCounts",
     "Patches",
     "Reader",
+    "Reduction",
     "RegionError",
     "RegionInUseError",
     "RegionInfo",
@@ -147,6 +152,7 @@ __all__ = [
     "relation_cascade",
     "relation_clear",
     "scenes",
+    "space",
     "system",
     "worker_command",
 ]

@@ -158,6 +158,8 @@ class Simulation:
         for each in self._systems:
             if not isinstance(each, (System, NativeSystem)):
                 raise TypeError(f"{each!r} is no system: decorate it with hypostyle.system(...), or take it from a hypostyle.Scene")
+            for resource, reduction in each.reductions if isinstance(each, System) else ():
+                reduction.check(world.layout.resource(resource))
         processes = workers.startswith("processes")
         command = worker_command(self._systems, worker) if processes else None
         stage_list = [*(stages or {}).items()]

@@ -6,7 +6,7 @@ import inspect
 import json
 import traceback
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Iterable, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Optional, Sequence, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,12 @@ import numpy.typing as npt
 from . import _native
 from .errors import AbsentError, ClosedError, HypostyleError, UnknownNameError
 from .layout import ComponentLayout, Layout, ResourceLayout, _unknown, layout_of
+from .reduction import Reduction, kept
 from .snapshot import Resource
-from .values import Array, count_of, fit, payload_of, target_handles, target_rows
+from .values import Array, count_of, fit, handles_of, integer_of, payload_of, target_handles, target_rows
+
+if TYPE_CHECKING:
+    from .space import CellGrid, Search
 
 __all__ = [
     "Frame",
@@ -34,6 +38,9 @@ Names = Union[str, Iterable[str]]
 
 #: A column's array, and its rows as they were, if those are elsewhere.
 _Take = Callable[[str, str], Optional[tuple[Array, Optional[Array]]]]
+
+#: The null handle.
+_NOBODY = b"\xff" * 8
 
 _ENDED = "a system's rows are of no use after it has ended"
 
@@ -64,6 +71,11 @@ class Frame:
         if packed is None:
             raise AbsentError(f"to read resource `{name}`, declare it in `resources`")
         return Resource(declared, packed)
+
+    def random(self, count: int) -> npt.NDArray[np.float64]:
+        """Random numbers from 0 to below 1 that belong to no entity: every job of the system draws the same. See
+        :meth:`Job.random`."""
+        return np.frombuffer(self._job.random(_NOBODY, count), np.float64).copy()
 
     @property
     def iteration(self) -> int:
@@ -187,13 +199,14 @@ def _with_properties(
 class NeighbourTable:
     """A table of entities that a system looks at: whole columns, as they were when the system began. To read."""
 
-    __slots__ = ("_layout", "_columns", "_parts", "_entities", "_matches", "is_own")
+    __slots__ = ("_layout", "_columns", "_parts", "_entities", "_matches", "_place", "is_own")
 
     #: Whether the system's own rows are among its rows: those from :attr:`Job.first_row` on.
     is_own: bool
 
-    def __init__(self, layout: Layout, parts: tuple[Any, ...]) -> None:
+    def __init__(self, layout: Layout, parts: tuple[Any, ...], serial: int) -> None:
         entities, columns, self.is_own, matches = parts
+        self._place = (serial, entities.address)
         self._layout = layout
         self._entities: Optional[Array] = np.asarray(entities)
         self._columns = {(component, field): memory for component, field, memory in columns}
@@ -220,6 +233,55 @@ class NeighbourTable:
             return np.broadcast_to(np.bool_(True), (len(self),))
         return np.frombuffer(self._matches, np.bool_)
 
+    def locate(self, handles: Any) -> npt.NDArray[np.int64]:
+        """The rows of entities; -1 for those that are not in the table, or have not the components. A worker looks through the
+        table once for all of its jobs.
+
+        >>> @hypostyle.system(reads="spring", neighbours="position")
+        ... def pull(rows, frame):
+        ...     for table in rows.neighbours:
+        ...         ends = table.locate(rows.spring.end)
+        ...         x = table.position.x[ends[ends >= 0]]
+        """
+        entities = self._handles()
+        wanted = handles_of(handles)
+        rows = kept((*self._place, "rows"), lambda: _rows_by_slot(entities, self._matches))
+        slots = (wanted & np.uint64(0xFFFF_FFFF)).astype(np.int64)
+        found: npt.NDArray[np.int64] = rows[np.minimum(slots, len(rows) - 1)]
+        # an entity that had the slot before has another generation
+        found[(found < 0) | (entities[found] != wanted if len(entities) else True)] = -1
+        return found
+
+    def cell_starts(self, key: str, cells: int) -> Array:
+        """The first row of each cell, and where the last one ends, in a table that is sorted by ``key``, ``"cell.key"``: see
+        :func:`hypostyle.space.cell_starts`. A worker makes them once for all of its jobs."""
+        from .space import cell_starts
+
+        component, _, field = key.partition(".")
+        return kept((*self._place, key, cells), lambda: cell_starts(self[component][field], cells))
+
+    def search(self, grid: CellGrid, reach: float, places: Sequence[str], key: Optional[str] = None) -> Search:
+        """A search for the rows within ``reach``, by the columns of the places, ``("position.x", "position.y")``, and of the cells'
+        keys: see :class:`hypostyle.space.Search`. A worker makes it once for all of its jobs.
+
+        >>> @hypostyle.system(writes="near", neighbours=["position", "cell"])
+        ... def find(rows, frame):
+        ...     for table in rows.neighbours:
+        ...         if table.is_own:
+        ...             search = table.search(grid, 1.25, ["position.x", "position.y"], "cell.key")
+        ...             rows.near.others, rows.near.count = search.lists(rows.first_row, len(rows)).padded(32)
+        """
+        from .space import Search
+
+        def column(name: str) -> Array:
+            component, _, field = name.partition(".")
+            return self[component][field]
+
+        def make() -> Search:
+            return Search(grid, [column(each) for each in places], reach, None if key is None else column(key))
+
+        return kept((*self._place, grid, reach, tuple(places), key), make)
+
     def __getitem__(self, component: str) -> JobComponent:
         found = self._parts.get(component)
         if found is None:
@@ -245,6 +307,18 @@ class NeighbourTable:
         self._entities = None
 
 
+def _rows_by_slot(entities: Array, matches: Optional[bytes]) -> npt.NDArray[np.int64]:
+    """The row of each slot's entity; -1: there is none. One more slot than there is need for."""
+    slots = (entities & np.uint64(0xFFFF_FFFF)).astype(np.int64)
+    found = np.full(int(slots.max()) + 2 if len(slots) else 1, -1, np.int64)
+    rows = np.arange(len(slots), dtype=np.int64)
+    if matches is not None:
+        there = np.frombuffer(matches, np.bool_)
+        slots, rows = slots[there], rows[there]
+    found[slots] = rows
+    return found
+
+
 class Job:
     """Rows of one table that a system works on. Components are attributes, or items: ``rows.position.x``."""
 
@@ -268,6 +342,12 @@ class Job:
         """The handles of the rows' entities, a copy."""
         return np.asarray(self._job.entities()).copy()
 
+    def random_of(self, handles: Any, count: Optional[int] = None) -> npt.NDArray[np.float64]:
+        """As :meth:`random`, for any entities, by their handles."""
+        wanted = handles_of(handles)
+        drawn = np.frombuffer(self._job.random(wanted.tobytes(), 1 if count is None else count), np.float64).copy()
+        return drawn if count is None else drawn.reshape(len(wanted), count)
+
     def random(self, count: Optional[int] = None) -> npt.NDArray[np.float64]:
         """Random numbers from 0 to below 1, one for each row, or ``count`` (an array of rows by ``count``). They depend on the
         simulation's ``seed``, the frame, the system's name and each row's entity, and on nothing else; a second call gives the
@@ -285,7 +365,8 @@ class Job:
     def neighbours(self) -> Sequence[NeighbourTable]:
         """The tables of all entities that have the components which the system declares in ``neighbours``."""
         if self._neighbours is None:
-            self._neighbours = [NeighbourTable(self._layout, parts) for parts in self._job.tables()]
+            serial = self._job.serial()
+            self._neighbours = [NeighbourTable(self._layout, parts, serial) for parts in self._job.tables()]
         return self._neighbours
 
     def __getitem__(self, component: str) -> JobComponent:
@@ -410,9 +491,11 @@ class Patches:
         >>> @hypostyle.system(reads="mass", reduces={"total": {"kg": "sum", "heaviest": "max"}})
         ... def weigh(rows, frame, patches):
         ...     patches.reduce("total", kg=rows.mass.kg.sum(), heaviest=rows.mass.kg.max())
+
+        A join of one's own is a :class:`Reduction`.
         """
         declared = self._layout.resource(name)
-        if name not in dict(self._system.reduces):
+        if name not in dict(self._system.reduces) and name not in dict(self._system.reductions):
             raise HypostyleError(f"to reduce rows to resource `{name}`, declare it in `reduces`")
         self._job.reduce(name, _pack_whole(declared, fields))
 
@@ -481,6 +564,8 @@ class System:
     resources: tuple[str, ...] = ()
     sets_resources: tuple[str, ...] = ()
     reduces: Joins = ()
+    #: Resources that are reduced to by a join of one's own.
+    reductions: tuple[tuple[str, Reduction], ...] = ()
     accumulates_resource: Joins = ()
     accumulates: Joins = ()
     stage: str = "update"
@@ -490,6 +575,8 @@ class System:
     deadline: Optional[float] = None
     job_rows: Optional[int] = None
     sort_by: Optional[str] = None
+    sort_every: int = 1
+    sort_leaves: tuple[str, ...] = ()
     run_if: tuple[tuple[str, str, float], ...] = ()
     every: Optional[tuple[int, int]] = None
     in_loop: Optional[str] = None
@@ -509,6 +596,10 @@ class System:
     @property
     def _call(self) -> _Caller:
         return _Caller(self)
+
+    @property
+    def _reduces_own(self) -> list[tuple[str, bytes, Reduction]]:
+        return [(name, each.packed, each) for name, each in self.reductions]
 
 
 class _Caller:
@@ -658,7 +749,7 @@ def system(
     despawns: bool = False,
     resources: Names = (),
     sets_resources: Names = (),
-    reduces: Optional[Mapping[str, Mapping[str, str]]] = None,
+    reduces: Optional[Mapping[str, Union[Mapping[str, str], Reduction]]] = None,
     accumulates: Optional[Mapping[str, Union[str, Mapping[str, str]]]] = None,
     accumulates_resource: Optional[Mapping[str, Mapping[str, str]]] = None,
     name: Optional[str] = None,
@@ -669,6 +760,8 @@ def system(
     deadline: Optional[float] = None,
     job_rows: Optional[int] = None,
     sort_by: Optional[str] = None,
+    sort_every: int = 1,
+    sort_leaves: Names = (),
     run_if: Union[Condition, Sequence[Condition]] = (),
     every: Union[int, tuple[int, int], None] = None,
     in_loop: Optional[str] = None,
@@ -692,12 +785,15 @@ def system(
     ``removes``, ``spawns`` and ``despawns``. With ``neighbours`` it sees the whole columns of these components
     (:attr:`Job.neighbours`), with ``resources`` values that there are once (:meth:`Frame.resource`). ``reduces`` names
     resources that all rows are reduced to (:meth:`Patches.reduce`), and each field's join: ``"sum"``, ``"min"``, ``"max"`` or
-    ``"or"``; ``accumulates_resource`` those that what rows come to is joined to. ``accumulates`` names components of any entity
+    ``"or"``, or one of your own (:class:`Reduction`); ``accumulates_resource`` those that what rows come to is joined to. ``accumulates`` names components of any entity
     on which there are deposits (:meth:`Patches.accumulate`), each with a join, or with one for each of some fields.
 
     ``stage``, ``before`` and ``after`` order it where what is read and written does not; ``deadline`` is how many seconds
-    one call may take in a worker process before that is given up; ``sort_by`` names a column by which the rows are sorted
-    afterwards.
+    one call may take in a worker process before that is given up. ``sort_by`` names a column, ``"cell.key"``, by which the rows
+    of every table that it matches are sorted afterwards, in frames whose number ``sort_every`` divides; values of the components
+    ``sort_leaves`` stay where they are, as what is made anew from the rows may (:mod:`hypostyle.space`).
+
+    A system that names no component runs once in each frame, rows or none: for what is computed of resources.
 
     It runs in every frame, or where a number of a resource says so, ``run_if=("oven.kelvin", ">=", 300)`` (or several of
     these; ``run_if="oven.on"``: it is not 0), as its batch is due; in every n-th frame, ``every=10``, or from a frame on,
@@ -705,7 +801,9 @@ def system(
     components also runs where they are as new: in a world's first frame, and after a resume or a frame that failed.
     """
 
-    joins = _joins("reduces", reduces or {})
+    given = reduces or {}
+    own = tuple((resource, each) for resource, each in given.items() if isinstance(each, Reduction))
+    joins = _joins("reduces", {resource: each for resource, each in given.items() if not isinstance(each, Reduction)})
     joins_onto = _joins("accumulates_resource", accumulates_resource or {})
     deposits = {name: {"": each} if isinstance(each, str) else each for name, each in (accumulates or {}).items()}
     joins_of_deposits = _joins("accumulates", deposits)
@@ -731,6 +829,7 @@ def system(
             resources=_names(resources),
             sets_resources=_names(sets_resources),
             reduces=joins,
+            reductions=own,
             accumulates_resource=joins_onto,
             accumulates=joins_of_deposits,
             stage=stage,
@@ -740,6 +839,8 @@ def system(
             deadline=deadline,
             job_rows=job_rows,
             sort_by=sort_by,
+            sort_every=integer_of("sort_every (frames)", sort_every, 1),
+            sort_leaves=_names(sort_leaves),
             run_if=_conditions(run_if),
             every=(every, every) if isinstance(every, int) else every,
             in_loop=in_loop,
@@ -749,10 +850,14 @@ def system(
         twice = set(made.reads) & set(made.writes)
         if twice:
             raise ValueError(f"system `{called}` declares {', '.join(sorted(twice))} in reads and in writes; writes will do")
+        changes: Any = made.sets or made.adds or made.removes or made.spawns or made.despawns or made.sets_resources or made.reduces
+        changes = changes or made.accumulates or made.accumulates_resource or made.reductions
         if not (made.reads or made.writes or made.with_):
-            raise ValueError(f"system `{called}` declares nothing that it reads or writes")
-        changes = made.sets or made.adds or made.removes or made.spawns or made.despawns or made.sets_resources or made.reduces
-        changes = changes or made.accumulates or made.accumulates_resource
+            if not (made.resources or changes):
+                raise ValueError(f"system `{called}` declares nothing that it reads or writes")
+            rows = [what for what in ("without", "neighbours", "sort_by", "job_rows") if getattr(made, what)]
+            if rows:
+                raise ValueError(f"system `{called}` has no rows, as it names no component that they have; and {rows[0]} needs them")
         if changes and not made._wants_patches:
             raise ValueError(f"system `{called}` declares patches: its function takes a third argument, which makes them")
         return made
@@ -844,7 +949,7 @@ def _conditions(given: Union[Condition, Sequence[Condition]]) -> tuple[tuple[str
 _SIGNS = ("==", "!=", "<", "<=", ">", ">=")
 
 
-def _joins(what: str, given: Mapping[str, Mapping[str, str]]) -> Joins:
+def _joins(what: str, given: Mapping[str, Any]) -> Joins:
     for owner, fields in given.items():
         if not isinstance(fields, Mapping):
             raise TypeError(f'`{what}` maps each field of `{owner}` to its join, such as {{"{owner}": {{"field": "sum"}}}}')

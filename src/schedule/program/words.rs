@@ -101,7 +101,11 @@ impl<'a> Words<'a> {
 
 /// Appends bytes, padded to words.
 pub(crate) fn push_bytes(words: &mut Vec<u64>, bytes: &[u8]) {
-    let at = words.len();
-    words.resize(at + bytes.len().div_ceil(8), 0);
-    bytemuck::cast_slice_mut::<u64, u8>(&mut words[at..])[..bytes.len()].copy_from_slice(bytes);
+    let (whole, rest) = bytes.as_chunks::<8>();
+    words.extend(whole.iter().map(|bytes| u64::from_ne_bytes(*bytes)));
+    if !rest.is_empty() {
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        words.push(u64::from_ne_bytes(last));
+    }
 }

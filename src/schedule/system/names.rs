@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::join::FieldJoin;
-use crate::reduce::Reduction;
+use crate::reduce::{PackedJoin, Reduction};
 use crate::schedule::dynamic::Names;
 use crate::schedule::error::KernelError;
 use crate::table::{Registry, UnknownName};
@@ -50,6 +50,8 @@ impl ResourceId {
 pub(in crate::schedule) enum Reduces {
     Typed(fn(&Registry) -> Result<Reduction, UnknownName>),
     Named(String, Vec<(String, FieldJoin)>),
+    /// The packed value of no rows, and a join of packed values.
+    Packed(String, Vec<u8>, PackedJoin),
 }
 
 impl Reduces {
@@ -59,6 +61,10 @@ impl Reduces {
             Reduces::Named(name, joins) => {
                 let id = registry.resource_named(name)?;
                 Ok(Reduction::named(id, &registry.layout.resources()[usize::from(id)], joins)?)
+            }
+            Reduces::Packed(name, empty, join) => {
+                let id = registry.resource_named(name)?;
+                Ok(Reduction::packed(id, &registry.layout.resources()[usize::from(id)], empty, join)?)
             }
         }
     }

@@ -18,6 +18,8 @@ use super::rows::gather;
 
 /// Bits of a key that one pass of the sort looks at, at most.
 const DIGIT_BITS: u32 = 11;
+/// Keys are counted one by one where there are no more of them than so many times the rows.
+const COUNTED_MAX: usize = 2;
 /// Rows ahead of which the entity map is asked for.
 const AHEAD: usize = 16;
 
@@ -43,35 +45,42 @@ pub(crate) struct MovedColumn {
 
 /// Finds the order of rows by their keys, stably; false: it is the one that they have. Floats order as `total_cmp` does.
 pub(crate) fn find(scalar: ScalarType, column: &[u8], scratch: &mut SortScratch) -> bool {
-    let keys = &mut scratch.keys;
-    keys.clear();
-    fn collect<const N: usize>(keys: &mut Vec<u64>, column: &[u8], key: impl Fn([u8; N]) -> u64) {
-        keys.extend(column.as_chunks::<N>().0.iter().map(|bytes| key(*bytes)));
-    }
     /// Floats in an order that integers have.
     fn float_key(bits: u64, width: u32) -> u64 {
         let sign = 1 << (width - 1);
         if bits & sign == 0 { bits | sign } else { !bits & (u64::MAX >> (64 - width)) }
     }
     match scalar {
-        ScalarType::U8 | ScalarType::Bool => collect::<1>(keys, column, |b| u64::from(b[0])),
-        ScalarType::I8 => collect::<1>(keys, column, |b| u64::from(b[0] ^ 0x80)),
-        ScalarType::U16 => collect::<2>(keys, column, |b| u64::from(u16::from_le_bytes(b))),
-        ScalarType::I16 => collect::<2>(keys, column, |b| u64::from(u16::from_le_bytes(b) ^ 0x8000)),
-        ScalarType::U32 => collect::<4>(keys, column, |b| u64::from(u32::from_le_bytes(b))),
-        ScalarType::I32 => collect::<4>(keys, column, |b| u64::from(u32::from_le_bytes(b) ^ (1 << 31))),
-        ScalarType::U64 | ScalarType::Entity => collect::<8>(keys, column, u64::from_le_bytes),
-        ScalarType::I64 => collect::<8>(keys, column, |b| u64::from_le_bytes(b) ^ (1 << 63)),
-        ScalarType::F32 => collect::<4>(keys, column, |b| float_key(u64::from(u32::from_le_bytes(b)), 32)),
-        ScalarType::F64 => collect::<8>(keys, column, |b| float_key(u64::from_le_bytes(b), 64)),
+        ScalarType::U8 | ScalarType::Bool => find_by::<1>(column, scratch, |b| u64::from(b[0])),
+        ScalarType::I8 => find_by::<1>(column, scratch, |b| u64::from(b[0] ^ 0x80)),
+        ScalarType::U16 => find_by::<2>(column, scratch, |b| u64::from(u16::from_le_bytes(b))),
+        ScalarType::I16 => find_by::<2>(column, scratch, |b| u64::from(u16::from_le_bytes(b) ^ 0x8000)),
+        ScalarType::U32 => find_by::<4>(column, scratch, |b| u64::from(u32::from_le_bytes(b))),
+        ScalarType::I32 => find_by::<4>(column, scratch, |b| u64::from(u32::from_le_bytes(b) ^ (1 << 31))),
+        ScalarType::U64 | ScalarType::Entity => find_by::<8>(column, scratch, u64::from_le_bytes),
+        ScalarType::I64 => find_by::<8>(column, scratch, |b| u64::from_le_bytes(b) ^ (1 << 63)),
+        ScalarType::F32 => find_by::<4>(column, scratch, |b| float_key(u64::from(u32::from_le_bytes(b)), 32)),
+        ScalarType::F64 => find_by::<8>(column, scratch, |b| float_key(u64::from_le_bytes(b), 64)),
     }
-    if keys.is_sorted() {
+}
+
+fn find_by<const N: usize>(column: &[u8], scratch: &mut SortScratch, key: impl Fn([u8; N]) -> u64 + Copy) -> bool {
+    let keys = column.as_chunks::<N>().0.iter().map(move |bytes| key(*bytes));
+    if keys.clone().is_sorted() {
         return false;
     }
-    let (least, most) = keys.iter().fold((u64::MAX, 0), |(least, most), key| (least.min(*key), most.max(*key)));
+    let (least, most) = keys.clone().fold((u64::MAX, 0), |(least, most), key| (least.min(key), most.max(key)));
+    let rows = keys.len();
     match u32::try_from(most - least) {
-        Ok(span) => radix_packed(scratch, least, span),
-        Err(_) => radix(&scratch.keys, &mut scratch.order, &mut scratch.next),
+        Ok(span) if (span as usize) < COUNTED_MAX * rows => {
+            count(scratch, keys.map(move |key| (key - least) as usize), span)
+        }
+        Ok(span) => radix_packed(scratch, keys.map(|key| key - least), span),
+        Err(_) => {
+            scratch.keys.clear();
+            scratch.keys.extend(keys);
+            radix(&scratch.keys, &mut scratch.order, &mut scratch.next);
+        }
     }
     true
 }
@@ -84,9 +93,25 @@ fn starts_of(counts: &mut [u32]) {
     }
 }
 
-/// Least-significant-digit radix order of keys that differ by `span` at most: key and row side by side in a word, so that
-/// each pass reads one row after the other.
-fn radix_packed(scratch: &mut SortScratch, least: u64, span: u32) {
+/// The order of keys up to `span` in one pass, with a place for each key. Rows that are nearly in order, as those of a table
+/// that was sorted some frames ago, touch places one after the other.
+fn count(scratch: &mut SortScratch, keys: impl ExactSizeIterator<Item = usize> + Clone, span: u32) {
+    let SortScratch { order, next: places, .. } = scratch;
+    places.clear();
+    places.resize(span as usize + 1, 0);
+    keys.clone().for_each(|key| places[key] += 1);
+    starts_of(places);
+    order.resize(keys.len(), 0);
+    for (key, row) in keys.zip(0..) {
+        let place = &mut places[key];
+        order[*place as usize] = row;
+        *place += 1;
+    }
+}
+
+/// Least-significant-digit radix order of keys up to `span`: key and row side by side in a word, so that each pass reads one
+/// row after the other. The last pass writes the rows alone.
+fn radix_packed(scratch: &mut SortScratch, from: impl ExactSizeIterator<Item = u64>, span: u32) {
     let SortScratch { keys, next_keys, order, .. } = scratch;
     let bits = u32::BITS - span.leading_zeros();
     let passes = bits.div_ceil(DIGIT_BITS);
@@ -94,14 +119,17 @@ fn radix_packed(scratch: &mut SortScratch, least: u64, span: u32) {
     let mask = (1u64 << digit_bits) - 1;
     let digit = |word: u64, pass: u32| (word >> (32 + pass * digit_bits) & mask) as usize;
     let mut counts = [[0u32; 1 << DIGIT_BITS]; 3];
-    for (key, row) in keys.iter_mut().zip(0u64..) {
-        *key = (*key - least) << 32 | row;
+    let rows = from.len();
+    keys.clear();
+    keys.extend(from.zip(0..rows as u64).map(|(key, row)| {
+        let word = key << 32 | row;
         for pass in 0..passes {
-            counts[pass as usize][digit(*key, pass)] += 1;
+            counts[pass as usize][digit(word, pass)] += 1;
         }
-    }
-    next_keys.resize(keys.len(), 0);
-    for pass in 0..passes {
+        word
+    }));
+    next_keys.resize(if passes > 1 { rows } else { 0 }, 0);
+    for pass in 0..passes - 1 {
         let starts = &mut counts[pass as usize];
         starts_of(starts);
         for word in keys.iter() {
@@ -111,8 +139,14 @@ fn radix_packed(scratch: &mut SortScratch, least: u64, span: u32) {
         }
         std::mem::swap(keys, next_keys);
     }
-    order.clear();
-    order.extend(keys.iter().map(|word| *word as u32));
+    let starts = &mut counts[passes as usize - 1];
+    starts_of(starts);
+    order.resize(rows, 0);
+    for word in keys.iter() {
+        let place = &mut starts[digit(*word, passes - 1)];
+        order[*place as usize] = *word as u32;
+        *place += 1;
+    }
 }
 
 /// The same of any keys, digits in which all agree left out.
