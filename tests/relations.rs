@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
 use hypostyle::{
-    Component, Entities, Entity, JobError, Loop, Read, Resource, Schedule, Simulation, System, Workers, World, Write,
+    Component, Entities, Entity, JobError, Loop, Read, Resource, Schedule, Simulation, System, With, Without, Workers,
+    World, Write,
 };
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -179,4 +180,84 @@ fn resources_are_looked_at_where_they_are() {
     let mut number = 0;
     simulation.world().query::<Read<Name>>(|_, name| number = name.number[0]).unwrap();
     assert_eq!(number, 703);
+}
+
+#[derive(Component, Clone, Copy)]
+struct Armed {
+    at: u32,
+}
+#[derive(Component, Clone, Copy)]
+#[component(storage = "toggle")]
+struct Noted;
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Seen {
+    gained: u32,
+    lost: u32,
+}
+
+/// Whether an entity is armed after a frame.
+fn armed(number: u32, frame: u64) -> bool {
+    (u64::from(number) * 7 + frame * frame / 3) % 5 < 2
+}
+
+#[test]
+fn each_gain_and_each_loss_is_seen_once() {
+    for (workers, publish_every) in [(Workers::Local, 1), (Workers::Threads(2), 3)] {
+        let builder = World::builder().component::<Armed>().component::<Noted>().component::<Seen>();
+        let mut world = builder.component::<Name>().build().unwrap();
+        let row = |number| (Name { number }, Seen { gained: 0, lost: 0 });
+        let all = world.spawn_batch((0..20_000).map(row)).unwrap();
+        for (number, entity) in all.iter().enumerate().filter(|(number, _)| armed(*number as u32, 0)) {
+            world.add(*entity, Armed { at: number as u32 }).unwrap();
+        }
+        let mut schedule = Schedule::new();
+        schedule.add(System::rows::<(Write<Seen>, With<Armed>, Without<Noted>)>("gained", |_, (mut seen, (), ())| {
+            seen.gained.map(|count| count + 1);
+        }));
+        schedule.add(System::rows::<(Write<Seen>, Without<Armed>, With<Noted>)>("lost", |_, (mut seen, (), ())| {
+            seen.lost.map(|count| count + 1);
+        }));
+        schedule.add(System::marks_gained("note", "armed", "noted").after("gained"));
+        schedule.add(System::marks_lost("forget", "armed", "noted").after("lost"));
+        // some change before those who look, some after
+        let turn = |name: &str, part: u32| {
+            System::rows::<Read<Name>>(name, move |job, names| {
+                for (row, number) in names.number.iter().enumerate().filter(|(_, number)| *number % 2 == part) {
+                    match armed(*number, job.frame()) {
+                        true => job.add_row(row, Armed { at: *number }),
+                        false => job.remove_row::<Armed>(row),
+                    }
+                }
+            })
+            .adds::<Armed>()
+            .removes::<Armed>()
+        };
+        schedule.add(turn("early", 0).before("gained").before("lost"));
+        schedule.add(turn("late", 1).after("note").after("forget"));
+        let mut simulation =
+            Simulation::builder().workers(workers).publish_every(publish_every).build(world, schedule).unwrap();
+        const FRAMES: u64 = 12;
+        simulation.run(FRAMES, 1.0).unwrap();
+        for (number, entity) in all.iter().enumerate() {
+            let number = number as u32;
+            // what those who look have seen: in each frame what it came to, or what the frame before did
+            let states = (1..=FRAMES).map(|frame| armed(number, frame - u64::from(number % 2 == 1)));
+            let (mut want, mut before) = (Seen { gained: 0, lost: 0 }, false);
+            for state in states {
+                want.gained += u32::from(state && !before);
+                want.lost += u32::from(!state && before);
+                before = state;
+            }
+            assert_eq!(simulation.world().get::<Seen>(*entity).unwrap(), want, "entity {number}, {workers}");
+        }
+    }
+}
+
+#[test]
+fn what_marks_is_a_tag() {
+    let mut schedule = Schedule::new();
+    schedule.add(System::marks_gained("note", "child", "name"));
+    let Err(error) = Simulation::new(world(), schedule, Workers::Local) else { panic!("a field is no tag") };
+    let error = error.to_string();
+    assert!(error.contains("component `name` has 1 field(s); what marks who is known is a tag"), "{error}");
 }

@@ -14,6 +14,7 @@ mod graph;
 mod guard;
 mod job;
 mod kept_starts;
+mod known;
 mod memory;
 mod neighbours;
 mod plan;
