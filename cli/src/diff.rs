@@ -155,7 +155,12 @@ fn difference(a: &Snapshot<'_>, b: &Snapshot<'_>, show: usize) -> Outcome<Differ
         let name = component.name.clone();
         found.components.push(ComponentDiff { name, only_a: Found::default(), only_b: Found::default() });
         let list = component.storage == Storage::List && other.storage == Storage::List;
-        let fields = if list { &component.fields } else { component.published_fields() };
+        let fields = match () {
+            () if list => &component.fields[..],
+            // no part of a generation
+            () if other.published_fields().is_empty() => &[],
+            () => component.published_fields(),
+        };
         for field in fields {
             if other.fields.iter().any(|theirs| theirs.name == field.name && theirs.ty == field.ty) {
                 found.columns.push(ColumnDiff {
