@@ -126,7 +126,7 @@ impl Gathered {
         }
     }
 
-    /// Leaves the memory to whoever still holds it, for ever.
+    /// Leaves the memory to its remaining holders for ever.
     pub(crate) fn abandon(&mut self) {
         std::mem::take(&mut self.memory).into_iter().for_each(std::mem::forget);
         std::mem::forget(std::mem::take(&mut self.entities));

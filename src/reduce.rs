@@ -1,6 +1,6 @@
 //! Reductions: many rows become one value, whose bits depend on the rows alone.
 //!
-//! A job joins what its rows give in row order; what the jobs came to is joined by one tree over the jobs in their
+//! A job joins the values of its rows in row order; the results of the jobs are joined by one tree over the jobs in their
 //! canonical order. Joins are associative by decree: floating-point sums are not, and so the tree has one shape, which
 //! follows from the number of jobs and from nothing else.
 //!
@@ -90,7 +90,7 @@ enum Join {
 #[derive(Clone)]
 pub(crate) struct Reduction {
     pub resource: u16,
-    /// Whether what the rows came to is joined to the resource's value. Else it takes its place.
+    /// Whether the rows' result is joined to the resource's value. Else it replaces it.
     pub onto: bool,
     /// The value where no row gave anything.
     empty: Vec<u8>,
@@ -289,7 +289,7 @@ impl Reduced {
         slot
     }
 
-    /// What the job came to, by resource.
+    /// The job's results, by resource.
     pub(crate) fn values(&self) -> impl Iterator<Item = (u16, &[u8])> {
         let filled = self.0.iter().filter(|slot| slot.filled);
         filled.map(|slot| (slot.resource, &bytemuck::cast_slice(&slot.words)[..slot.bytes]))

@@ -118,7 +118,7 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
     if let Some(error) = error.downcast_ref::<std::io::Error>() {
         use std::io::ErrorKind;
         return match error.kind() {
-            // whoever read stdout has seen enough
+            // the reader of stdout has seen enough
             ErrorKind::BrokenPipe => Some(0),
             ErrorKind::NotFound => Some(NOT_FOUND),
             ErrorKind::AddrInUse | ErrorKind::AlreadyExists => Some(IN_USE),

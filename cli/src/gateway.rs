@@ -127,7 +127,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     } else {
         writeln!(out, "{} at http://{address}/", args.region)?;
     }
-    // whoever started it may wait for this line
+    // the process that started it may wait for this line
     out.flush()?;
     let stopper = gateway.stopper();
     let watcher = stop.clone();

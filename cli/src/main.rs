@@ -20,6 +20,8 @@ mod list;
 mod meter;
 mod numbers;
 mod open;
+#[cfg(feature = "pages")]
+mod pages;
 mod plan;
 mod query;
 mod replay;
@@ -57,7 +59,7 @@ const EXIT_CODES: &str = "Exit codes:
   4    a layout that is not valid, or that does not fit
   5    the simulation failed: a frame was abandoned, or the schedule is wrong
   6    in use: the region has a live writer, or a name or a port is taken
-  7    not usable: the region, checkpoint or journal is damaged, foreign, of another version, or none
+  7    unusable: the region, checkpoint or journal is damaged, not a hypostyle file, or of an unsupported version
   130  interrupted: the frame was finished and everything cleaned up";
 
 /// Worlds in shared memory: run them, watch them from other processes.
@@ -117,6 +119,10 @@ enum Command {
     Clean(clean::Args),
     /// Measure: frames, patches, spawning, pins, beside hand-written loops.
     Bench(bench::Args),
+    /// Write completions for shells and manual pages.
+    #[cfg(feature = "pages")]
+    #[command(hide = true)]
+    Pages(pages::Args),
     /// Serve `bench` as a worker process. Not for use by hand.
     #[command(hide = true)]
     BenchWorker {
@@ -181,6 +187,8 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Trace(args) => trace::run(&args, json, out),
         Command::Clean(args) => clean::run(&args, json, out),
         Command::Bench(args) => bench::run(&args, json, out),
+        #[cfg(feature = "pages")]
+        Command::Pages(args) => pages::run(&args, out),
         Command::Worker(_) | Command::BenchWorker { .. } => {
             Err(Failure::usage("workers are started by `run --workers processes:N` and `bench`, not by hand"))
         }

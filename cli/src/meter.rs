@@ -95,7 +95,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Takes in what `frames` frames came to, after which there were so many entities.
+    /// Adds the results of `frames` frames, with the number of entities after them.
     pub(crate) fn add(&mut self, report: &FrameReport, frames: u64, entities: u64) {
         self.times.add(report.elapsed / u32::try_from(frames.max(1)).unwrap_or(u32::MAX), frames);
         self.frames += frames;

@@ -9,6 +9,6 @@ use hypostyle::{Reader, RegionTarget, SnapshotError};
 /// As [`Reader::open`].
 pub(crate) fn open(target: &RegionTarget) -> Result<Reader, SnapshotError> {
     // SAFETY: regions belong to this user alone (mode 0600, the owner is checked), and their writers are programs that
-    // use this library; whoever runs the command vouches for both.
+    // use this library; the user of the command vouches for both.
     unsafe { Reader::open(target) }
 }

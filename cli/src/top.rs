@@ -270,7 +270,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     }
     let stop = Stop::catch()?;
     let mut terminal = ratatui::try_init()?;
-    // a terminal that is gone may hold whoever reads from it
+    // a terminal that is gone may block a process that reads from it
     let done = stop.over(GRACE, || drop(ratatui::try_restore()), || live(args, &mut reader, &stop, &mut terminal));
     // whatever happened, the terminal is as it was; one that is gone cannot be, and must not be told so: who prints to it
     // panics

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         } else {
             put(seen, frame, missed, &all, out)?;
         }
-        // whoever reads along wants it now
+        // a reader that follows wants it now
         out.flush()?;
         seen += 1;
         if args.count.is_some_and(|count| seen >= count) {

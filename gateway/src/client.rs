@@ -18,7 +18,7 @@ use super::http::App;
 use super::inputs::ClientInputs;
 use super::message::{self, ClientMessage, Code};
 use super::metrics::add;
-use super::wishes::Wishes;
+use super::subscribe::Subscribe;
 
 /// Time between looks at what a client has to do in time.
 const TICK: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ const MESSAGES_MAX: u32 = 5_000;
 /// Why a client ends: what it is told.
 type End = (Code, String);
 
-/// The wishes of a client that were granted.
+/// A subscription as it was granted.
 struct Subscription {
     number: u32,
     view: Arc<View>,
@@ -275,13 +275,13 @@ impl Client {
 
     async fn subscribe(&mut self, json: &[u8]) -> Result<(), End> {
         let rate_max = self.app.options.rate_hz_max;
-        let wishes = match Wishes::parse(json, &self.world.layout, &self.world.shown, rate_max) {
-            Ok(wishes) => wishes,
+        let asked = match Subscribe::parse(json, &self.world.layout, &self.world.shown, rate_max) {
+            Ok(asked) => asked,
             Err(why) => return self.send(message::error(Code::Subscription, &why)).await,
         };
-        let view = View::new(wishes.selection);
+        let view = View::new(asked.selection);
         let mut sent = 0;
-        if let Some(resume) = wishes.resume
+        if let Some(resume) = asked.resume
             && resume.session == hex(self.world.session)
             && resume.view == hex(view.key)
             && self.knows(resume.generation).await
@@ -294,9 +294,9 @@ impl Client {
             "subscription": self.numbers,
             "view": hex(view.key),
             "resumed": sent != 0,
-            "rate_hz": wishes.rate_hz,
-            "window": wishes.window,
-            "compression": wishes.zstd.then_some("zstd"),
+            "rate_hz": asked.rate_hz,
+            "window": asked.window,
+            "compression": asked.zstd.then_some("zstd"),
             "quantised": quantised,
         });
         let now = Instant::now();
@@ -307,9 +307,9 @@ impl Client {
         self.subscription = Some(Subscription {
             number: self.numbers,
             view,
-            period: Duration::from_secs_f64(1.0 / wishes.rate_hz),
-            window: wishes.window as usize,
-            zstd: wishes.zstd,
+            period: Duration::from_secs_f64(1.0 / asked.rate_hz),
+            window: asked.window as usize,
+            zstd: asked.zstd,
             sent,
             in_flight: VecDeque::new(),
             due,

@@ -102,7 +102,7 @@ pub(super) enum Ask {
         subscription: u32,
         reply: oneshot::Sender<Whole>,
     },
-    /// A reader of its own, for whoever must hold a generation for longer.
+    /// A separate reader, for callers that must hold a generation for longer.
     #[cfg(feature = "export")]
     Another {
         reply: oneshot::Sender<Reader>,
@@ -306,7 +306,7 @@ impl Engine {
                     self.waiting.push(ask);
                 }
             }
-            // whoever does not wait for its answer any more does not mind
+            // a caller that no longer waits for its answer does not mind
             Ask::Knows { generation, reply } => {
                 let _ = reply.send(self.shadow.revision_at(generation).is_some());
             }

@@ -4,9 +4,9 @@ use crate::delta::Selection;
 use hypostyle::layout::Layout;
 
 use super::message::ClientMessage;
-use super::wishes::Wishes;
+use super::subscribe::Subscribe;
 
-/// Bytes as a client's message and, where it is a SUBSCRIBE, as wishes; else the bytes as JSON of one.
+/// Bytes as a client's message and, where it is a SUBSCRIBE, as what it asks for; else the bytes as JSON of one.
 pub fn gateway_message(bytes: &[u8]) {
     static LAYOUT: std::sync::OnceLock<Layout> = std::sync::OnceLock::new();
     let layout = LAYOUT.get_or_init(|| {
@@ -22,9 +22,9 @@ pub fn gateway_message(bytes: &[u8]) {
         Ok(_) => return,
         Err(_) => bytes,
     };
-    if let Ok(wishes) = Wishes::parse(json, layout, &Selection::view(), 60.0) {
-        assert!(wishes.selection.is_within(&Selection::view()));
-        assert!(wishes.rate_hz > 0.0 && wishes.rate_hz <= 60.0);
+    if let Ok(asked) = Subscribe::parse(json, layout, &Selection::view(), 60.0) {
+        assert!(asked.selection.is_within(&Selection::view()));
+        assert!(asked.rate_hz > 0.0 && asked.rate_hz <= 60.0);
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::delta::Selection;
 
 use super::message::CLIENT_BYTES_MAX;
-use super::wishes::WINDOW_MAX;
+use super::subscribe::WINDOW_MAX;
 
 /// What never changes while a region is the same.
 #[derive(Clone, Debug)]

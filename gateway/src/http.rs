@@ -25,7 +25,7 @@ use super::guard::{Guard, Query, Refused};
 use super::hello::{Bounds, hex};
 use super::message::{self, CLIENT_BYTES_MAX};
 use super::metrics::add;
-use super::{GatewayOptions, client, page, wishes};
+use super::{GatewayOptions, client, page, subscribe};
 
 /// Full states under way over HTTP at a time.
 const SNAPSHOTS_MAX: usize = 4;
@@ -278,7 +278,7 @@ async fn snapshot_bin(State(app): Shared, headers: HeaderMap, uri: Uri) -> Resul
     let bad = |why| Failure(StatusCode::BAD_REQUEST, why);
     let world = app.engine.world();
     let names = Query::parse(&uri, &["columns"]).and_then(|query| query.list("columns")).map_err(bad)?;
-    let selection = wishes::columns(names.as_deref(), &world.layout, &world.shown).map_err(bad)?;
+    let selection = subscribe::columns(names.as_deref(), &world.layout, &world.shown).map_err(bad)?;
     let view = View::new(selection);
     let tag_of = |generation: u64| format!("\"{}-{generation}-{}\"", hex(world.session), hex(view.key));
     let generation = app.ask(|reply| Ask::Look { reply }).await?;
@@ -324,7 +324,7 @@ async fn snapshot_arrow(State(app): Shared, headers: HeaderMap, uri: Uri) -> Res
         let why = "columns of /snapshot are components; /snapshot.bin takes single fields".to_owned();
         return Err(Failure(StatusCode::BAD_REQUEST, why));
     }
-    wishes::columns(names.as_deref(), &world.layout, &world.shown).map_err(bad)?;
+    subscribe::columns(names.as_deref(), &world.layout, &world.shown).map_err(bad)?;
     let shown = world.layout.components().iter().enumerate();
     let shown = shown.filter(|(id, c)| {
         let all = (0..c.published_fields().len()).all(|field| world.shown.has_field(*id as u16, field as u8));

@@ -23,8 +23,8 @@ pub(super) const INPUTS_PENDING_MAX: usize = 4_096;
 pub(super) struct Inputs(Option<Arc<Shared>>);
 
 struct Shared {
-    /// What is wished for; empty: all.
-    wishes: Vec<String>,
+    /// What clients may send; empty: all.
+    allowed: Vec<String>,
     sender: Mutex<Option<InputSender>>,
     /// One more with every sender: positions of another mean nothing.
     epoch: AtomicU64,
@@ -45,15 +45,15 @@ pub(super) struct Contained {
 }
 
 impl Inputs {
-    /// Takes a ring of the simulation's mailbox, where inputs are wished for.
-    pub(super) fn open(reader: &Reader, wishes: Option<&[String]>) -> Result<Inputs, GatewayError> {
-        let Some(wishes) = wishes else { return Ok(Inputs(None)) };
+    /// Takes a ring of the simulation's mailbox, where inputs are asked for.
+    pub(super) fn open(reader: &Reader, allowed: Option<&[String]>) -> Result<Inputs, GatewayError> {
+        let Some(allowed) = allowed else { return Ok(Inputs(None)) };
         let sender = reader.inputs()?.ok_or(GatewayError::NoInputs)?;
-        if let Some(name) = wishes.iter().find(|name| !sender.names().contains(name)) {
+        if let Some(name) = allowed.iter().find(|name| !sender.names().contains(name)) {
             return Err(InputError::Undeclared { name: name.clone() }.into());
         }
-        let (wishes, sender) = (wishes.to_vec(), Mutex::new(Some(sender)));
-        Ok(Inputs(Some(Arc::new(Shared { wishes, sender, epoch: AtomicU64::new(1) }))))
+        let (allowed, sender) = (allowed.to_vec(), Mutex::new(Some(sender)));
+        Ok(Inputs(Some(Arc::new(Shared { allowed, sender, epoch: AtomicU64::new(1) }))))
     }
 
     /// What clients may send now.
@@ -61,7 +61,7 @@ impl Inputs {
         let Some(shared) = &self.0 else { return Vec::new() };
         let sender = shared.sender.lock();
         let names = sender.iter().flat_map(InputSender::names);
-        names.filter(|name| shared.wishes.is_empty() || shared.wishes.contains(name)).cloned().collect()
+        names.filter(|name| shared.allowed.is_empty() || shared.allowed.contains(name)).cloned().collect()
     }
 
     /// Looks for the mailbox of another simulation where this one has ended.
@@ -93,7 +93,7 @@ impl Inputs {
 
     fn send(&self, name: &str, payload: &[u8]) -> Result<Place, String> {
         let Some(shared) = &self.0 else { return Err(format!("this gateway takes no inputs, {name:?} neither")) };
-        if !shared.wishes.is_empty() && !shared.wishes.iter().any(|wish| covers(wish, name)) {
+        if !shared.allowed.is_empty() && !shared.allowed.iter().any(|allowed| covers(allowed, name)) {
             return Err(format!("this gateway takes no input {name:?}"));
         }
         let mut sender = shared.sender.lock();
@@ -103,9 +103,9 @@ impl Inputs {
     }
 }
 
-/// Whether who may send `wish` may send `name`: the same, or a field of it.
-fn covers(wish: &str, name: &str) -> bool {
-    name.strip_prefix(wish).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+/// Whether permission for `allowed` is permission for `name`: the same, or a field of it.
+fn covers(allowed: &str, name: &str) -> bool {
+    name.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The inputs of one client.

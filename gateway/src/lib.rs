@@ -35,7 +35,7 @@ mod metrics;
 #[cfg(feature = "nats")]
 pub mod nats;
 mod page;
-mod wishes;
+mod subscribe;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -223,7 +223,7 @@ impl Gateway {
             return bad("the rate of inputs", format!("{} Hz", options.inputs_hz_max), "it may be 0.1 to 5000 Hz");
         }
         if options.inputs.is_some() && options.token.is_none() && !options.listen.ip().is_loopback() {
-            let expected = "whoever is to change a simulation from elsewhere must know one: give --token-file";
+            let expected = "clients on other machines that change a simulation must know a token: give --token-file";
             return bad("the token", "missing".to_owned(), expected);
         }
         let io = |what: String| move |source| GatewayError::Io { what, source };

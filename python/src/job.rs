@@ -376,7 +376,7 @@ impl Job {
         })
     }
 
-    /// Notes what the rows came to: a resource's packed bytes.
+    /// Records the rows' result: a resource's packed bytes.
     fn reduce(&self, name: String, packed: &[u8]) -> PyResult<()> {
         self.with(|open| {
             open.patches.push(Patch::Reduce(name, packed.to_vec()));

@@ -85,7 +85,7 @@ fn check_not_lent() -> PyResult<()> {
     Ok(())
 }
 
-/// What several runs came to together.
+/// Results of several runs together.
 #[derive(Default)]
 struct Total {
     frame: u64,
@@ -488,7 +488,7 @@ impl World {
         Ok(())
     }
 
-    /// Runs frames, and says what the call came to. `publish_every`: how often generations are made meanwhile. Signals
+    /// Runs frames and returns the call's result. `publish_every`: how often generations are made meanwhile. Signals
     /// are looked at several times a second, between frames.
     fn run<'py>(&self, py: Python<'py>, frames: u64, dt: f64, publish_every: u64) -> PyResult<Bound<'py, PyDict>> {
         check_outside()?;

@@ -431,7 +431,7 @@ impl Commit<'_> {
         bytes[id] = 1;
         bytes[offset..offset + value.len()].copy_from_slice(&self.scratch.value);
         let rows = self.store.tables[RESOURCES as usize].rows;
-        self.store.touched(RESOURCES, 0, 0, rows);
+        self.store.mark_dirty(RESOURCES, 0, 0, rows);
         let replaced = self.scratch.marks.set_resource(resource, registry.layout.resources().len());
         self.counts[current.system].set(1, replaced);
         Ok(())

@@ -14,7 +14,7 @@ use crate::table::RESOURCES;
 use super::apply::{Commit, Current};
 use super::report::Refusal;
 
-/// What jobs came to. Kept for its memory.
+/// Results of jobs. Kept for its memory.
 #[derive(Debug, Default)]
 pub(crate) struct Partials {
     found: Vec<Partial>,
@@ -39,7 +39,7 @@ impl Partials {
 }
 
 impl Commit<'_> {
-    /// Keeps what a job's rows came to.
+    /// Keeps the result of a job's rows.
     pub(super) fn keep_partial(&mut self, current: &Current, resource: u16, value: &[u8]) {
         let name = || self.registry.layout.resources()[usize::from(resource)].name.clone();
         if self.access[current.system].reduces.binary_search(&resource).is_err() {
@@ -58,7 +58,7 @@ impl Commit<'_> {
         partials.found.push(Partial { system: current.system, resource, at, bytes });
     }
 
-    /// Sets a resource to what the rows of a system came to: the value of no rows where there were none. Or joins it to the
+    /// Sets a resource to the result of a system's rows, the empty value if there were none. Or joins it to the
     /// value that is there. An error of text is that of the join.
     pub(crate) fn reduce(&mut self, system: usize, reduction: &Reduction) -> Result<Result<(), String>, RegionError> {
         let Partials { found, values, joined } = &mut self.scratch.partials;
@@ -108,7 +108,7 @@ impl Commit<'_> {
         all[id] = 1;
         all[offset..offset + bytes].copy_from_slice(joined);
         let rows = self.store.tables[RESOURCES as usize].rows;
-        self.store.touched(RESOURCES, 0, 0, rows);
+        self.store.mark_dirty(RESOURCES, 0, 0, rows);
         let counts = &mut self.counts[system];
         counts.applied += 1;
         counts.stale += stale;

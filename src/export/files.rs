@@ -11,7 +11,7 @@ use crate::checkpoint::CheckpointError;
 use crate::checkpoint::place::NewFile;
 use crate::snapshot::Reader;
 
-use super::{Batches, ExportError, ExportOptions, row_groups};
+use super::{Batches, ExportError, ExportOptions, csv, row_groups};
 
 /// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,13 +116,12 @@ pub fn write_batches(
             row_groups::write(&mut file, schema, counted)?;
         }
         Format::Csv => {
-            let mut writer = arrow_csv::WriterBuilder::new().with_header(true).build(&mut file);
             // a file of nothing still has its line of names
-            writer.write(&RecordBatch::new_empty(schema))?;
+            csv::names(&mut file, &schema).map_err(CheckpointError::io("write", path))?;
             for batch in batches {
                 let batch = batch?;
                 count(&batch);
-                writer.write(&batch)?;
+                csv::rows(&mut file, &batch)?;
             }
         }
     }

@@ -8,6 +8,7 @@
 //! Architecture invariant: an ordinary reader; nothing here knows extents or directories.
 
 mod batches;
+mod csv;
 mod error;
 mod files;
 mod memory;

@@ -1,4 +1,4 @@
-//! Whether a state is one: what the engine relies on in the columns of a generation, whoever wrote them.
+//! Whether a generation is a valid state: what the engine relies on in its columns, checked for any writer.
 //!
 //! A directory has a checksum; the columns that it names have none, and a checksum only tells that bytes are those that
 //! were written. One check serves who writes a file, who verifies one, who loads one and who takes a region over, so that

@@ -79,7 +79,7 @@ impl Target {
         }
     }
 
-    /// Whether whoever may set this may set `other`.
+    /// Whether permission to set this is permission to set `other`.
     pub(crate) fn covers(self, other: Target) -> bool {
         self == other
             || matches!((self, other), (Target::Component { id, field: 0 }, Target::Component { id: of, .. }) if id == of)
@@ -121,7 +121,7 @@ impl Words {
         store(2, INPUT_RING_BYTES as u64);
         targets.iter().zip(TARGETS_AT..).for_each(|(target, at)| store(at, target.encode()));
         store(3, self.check(targets.len()));
-        // SYNC POINT mailbox: whoever sees the magic sees all of the head
+        // SYNC POINT mailbox: a sender that sees the magic sees all of the head
         self.word(0).store(MAGIC, Ordering::Release);
     }
 

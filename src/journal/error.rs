@@ -57,7 +57,7 @@ pub enum JournalError {
         /// What is missing.
         gap: Gap,
     },
-    /// A walk came to a place where something is missing.
+    /// A walk reached a place where records are missing.
     #[error("the journal has a gap: {0}")]
     Broken(Gap),
     /// No such frame.

@@ -1,7 +1,7 @@
 //! The limits of this process: which one refuses what was asked for, and what it allows.
 //!
 //! Invariant: nothing here changes a limit; what cannot be read is no limit. Numbers are a moment's: they explain a refusal
-//! and choose defaults, and whoever asks the system must take its answer all the same.
+//! and choose defaults, and a caller that asks the system must still accept its answer.
 #![forbid(unsafe_code)]
 
 use std::io;

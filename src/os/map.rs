@@ -109,7 +109,7 @@ impl FileMap {
 
 impl Drop for FileMap {
     fn drop(&mut self) {
-        // SAFETY: the whole range is this map's, and nobody may use it any more (duty of whoever has its address).
+        // SAFETY: the whole range is this map's, and nobody may use it any more (the duty of those who have its address).
         if let Err(error) = unsafe { rustix::mm::munmap(self.reserved.as_ptr().cast(), self.reserved_len) } {
             tracing::warn!(%error, "a map of a region's file could not be ended");
         }

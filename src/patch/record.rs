@@ -25,7 +25,7 @@
 //! | 5 `Range`                  | first row u32, end row u32: a dense write of the job's own rows            |
 //! | 6 `Spawn`                  | component ids u16 × n, zeros to 8, then per entity its packed values       |
 //! | 7 `SetResource`            | packed value                                                               |
-//! | 9 `Reduce`                 | packed value: what the job's rows came to, of a resource                   |
+//! | 9 `Reduce`                 | packed value: the result of the job's rows, of a resource                  |
 //! | 16..20 rows: set, add, remove, despawn     | entries, each: row of the job's table u32, packed value    |
 //! | 20 `AccumulateRows`                        | as a set of rows: what is joined to the value that is there |
 //! | 24..28 entities: set, add, remove, despawn | entries, each: handle u64, packed value                    |

@@ -66,7 +66,7 @@ pub(crate) enum Body<'a> {
         resource: u16,
         value: &'a [u8],
     },
-    /// What the job's rows came to, of a resource that its system reduces to.
+    /// The result of the job's rows, of a resource that its system reduces to.
     Reduce {
         resource: u16,
         value: &'a [u8],

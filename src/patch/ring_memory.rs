@@ -120,7 +120,7 @@ impl RawMemory {
         Ok(memory)
     }
 
-    /// The ring that is in the memory, whoever wrote it.
+    /// The ring that is in the memory, written by any process.
     ///
     /// # Errors
     /// What is wrong with the alignment, the length or the ring's head.
@@ -242,7 +242,7 @@ impl Ring {
         unsafe { RawMemory::init(base, capacity) }.map(Ring::new)
     }
 
-    /// The ring that is in memory, whoever wrote it.
+    /// The ring that is in memory, written by any process.
     ///
     /// # Errors
     /// What is wrong with the alignment, the length or the ring's head.

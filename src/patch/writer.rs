@@ -7,7 +7,7 @@
 //! Invariants: `buffer[..cursor]` is written, and whole records but for the open run at `run_start`; `cursor` never
 //! passes `limit`, which keeps room for a run's closing zeros; with no run open `key` is 0, so the next entry takes
 //! the slow path. However the writer goes away (a panicking kernel included), the caller's vector holds whole records.
-//! This file never knows a layout: sizes are the caller's word, and whoever reads the records checks them.
+//! This file never knows a layout: sizes are the caller's word, and the reader of the records checks them.
 #![forbid(unsafe_code)]
 
 use crate::component::Entity;
@@ -172,7 +172,7 @@ impl<'a> PatchWriter<'a> {
         }
     }
 
-    /// Records what the job's rows came to, of a resource.
+    /// Records the result of the job's rows, of a resource.
     pub(crate) fn reduced(&mut self, resource: u16, value: &[u8]) {
         if let Some(payload) = self.record(Kind::Reduce, resource, 0, value.len()) {
             payload.copy_from_slice(value);

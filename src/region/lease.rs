@@ -1,6 +1,6 @@
 //! Leases: where readers say which generation they hold.
 //!
-//! A lease is one page of the `leases` file; whoever holds the OFD lock on the byte of its number owns it.
+//! A lease is one page of the `leases` file; the process that holds the OFD lock on the byte of its number owns it.
 //!
 //! ```text
 //! offset bytes
@@ -114,7 +114,7 @@ impl HeapLeases {
         taken.map(info).collect()
     }
 
-    /// Says that somebody reads, who may have no lease yet: whoever waits is woken from now on.
+    /// Says that somebody reads, which may have no lease yet: its waits are woken from now on.
     pub(super) fn announce(&self) {
         self.leases[0].words.raise_used(0);
         fence(Ordering::SeqCst);
@@ -200,7 +200,8 @@ impl SharedLeases {
 }
 
 /// A lease that a reader has, as anyone may see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct LeaseInfo {
     /// Its number.
@@ -313,7 +314,7 @@ impl Lease {
         Ok(lease)
     }
 
-    /// Says in the leases file that somebody reads, who may have no lease yet: whoever waits is woken from now on.
+    /// Says in the leases file that somebody reads, which may have no lease yet: its waits are woken from now on.
     #[cfg(unix)]
     pub(super) fn announce(file: &std::fs::File) -> std::io::Result<()> {
         let first = memmap2::MmapOptions::new().len(PAGE_BYTES as usize).map_raw(file)?;

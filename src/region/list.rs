@@ -12,7 +12,8 @@ use crate::layout::nearest::nearest;
 use crate::os;
 
 /// What can be told of a region from outside.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct RegionInfo {
     /// Its name, or its path.

@@ -98,7 +98,7 @@ pub struct Job<'a, 'w> {
     pub(crate) views: NeighbourSet<'a>,
     /// Of the batch's program.
     pub(crate) serial: u64,
-    /// What the job's rows came to so far.
+    /// The result of the job's rows so far.
     pub(crate) reduced: &'a mut Reduced,
     /// What it deposits on components, until it becomes patches.
     pub(crate) combiner: &'a mut Combiner,

@@ -58,7 +58,7 @@ impl KeptStarts {
         self.next = (place + 1) % KEPT_MAX;
         let kept = &mut self.kept[place];
         kept.key = None;
-        // whoever still holds the old ones keeps them
+        // holders of the old ones keep them
         Rc::make_mut(&mut kept.starts).refill(keys, cells)?;
         kept.key = Some(key);
         Ok(Rc::clone(&kept.starts))

@@ -66,7 +66,7 @@ impl JobMemory {
         }
     }
 
-    /// Makes addresses to write that were given out useless, for life: whoever kept one cannot touch the world by it. False: that
+    /// Makes addresses to write that were given out useless, for life: a caller that kept one cannot touch the world by it. False: that
     /// is not possible here, as main's own memory lies there.
     pub(crate) fn revoke(&self) -> Result<bool, String> {
         match self {

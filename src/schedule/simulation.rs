@@ -271,7 +271,7 @@ impl Simulation {
         }
     }
 
-    /// Notes in the region's control words how each worker is doing, for whoever looks at the region.
+    /// Notes in the region's control words how each worker is doing, for observers of the region.
     fn note_workers(&mut self) {
         self.unnoted = 0;
         self.pool.status_into(&mut self.status);

@@ -97,7 +97,7 @@ pub struct System {
     despawns: bool,
     sets_resources: Vec<ResourceId>,
     reads_resources: Vec<ResourceId>,
-    /// And whether what the rows came to is joined to the value that is there.
+    /// And whether the rows' result is joined to the value that is there.
     pub(super) reduces: Vec<(Reduces, bool)>,
     pub(super) accumulates: Vec<Accumulates>,
     pub(super) conditions: Vec<condition::Declared>,

@@ -4,17 +4,17 @@
 //! owns memory, reads a generation or changes a world.
 
 mod column;
+mod dirty;
 mod error;
 mod location;
-mod notes;
 mod presence;
 mod registry;
 mod shape;
 
 pub(crate) use column::{Column, ColumnKind, Item, Spare, Stale};
+pub(crate) use dirty::{DirtyRows, RowRuns};
 pub(crate) use error::UnknownName;
 pub(crate) use location::{ENTITIES, FIRST_DATA, LOCATION_FREE, Location, RESOURCES};
-pub(crate) use notes::{Notes, Unnoted};
 pub use presence::Presence;
 pub(crate) use registry::{IdMap, Registry, TypeMap};
 pub(crate) use shape::{Shape, Slot, Table, TableKind};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::layout::{FieldLayout, Layout, Storage};
 
 use super::column::{Column, ColumnKind, Item};
-use super::notes::Unnoted;
+use super::dirty::DirtyRows;
 
 /// Components below are found by their number, others by a search.
 const DIRECT_COMPONENTS: u16 = 512;
@@ -208,7 +208,7 @@ pub(crate) struct Table {
     /// Whether a schedule is going to give it rows: then it has room for some more than it has.
     pub gains_rows: bool,
     /// What direct changes of single rows wrote, until the columns note it.
-    pub unnoted: Unnoted,
+    pub dirty: DirtyRows,
 }
 
 impl Table {

@@ -51,7 +51,7 @@ impl Block {
             #[cfg(unix)]
             Backing::File { map, words } => {
                 // SAFETY: the map has 8 × `words` bytes, which the file had when it was mapped and nobody cuts (duty of
-                // whoever opens a region), begins at a page, lives as long as `self`, and is reached by nothing but
+                // every opener of a region), begins at a page, lives as long as `self`, and is reached by nothing but
                 // 64-bit atomics, of which any bytes are a value.
                 unsafe { std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicU64>(), *words) }
             }

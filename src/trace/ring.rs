@@ -79,7 +79,7 @@ impl Ring {
         slot[3].store(words[3], Ordering::Relaxed);
         // SYNC POINT: trace head. Whoever sees the head sees the event,
         all[HEAD].store(number, Ordering::Release);
-        // and whoever sees any part of the next event sees this head when it looks again.
+        // and a reader that sees any part of the next event sees this head when it looks again.
         fence(Ordering::Release);
     }
 }

@@ -283,7 +283,7 @@ impl World {
         bytes[resource] = 1;
         value.pack(&mut bytes[at..at + R::PACKED_BYTES]);
         let rows = self.store.tables[RESOURCES as usize].rows;
-        self.store.touched(RESOURCES, 0, 0, rows);
+        self.store.mark_dirty(RESOURCES, 0, 0, rows);
         Ok(())
     }
 

@@ -36,8 +36,10 @@ pub(crate) fn test(left: Duration) -> Outcome {
     let begun = Instant::now();
     let prefix = root().join("target/c-prefix");
     let _ = std::fs::remove_dir_all(&prefix);
-    match installed(&prefix, "dev", left).and_then(|()| uses(&prefix, left.saturating_sub(begun.elapsed()))) {
-        Ok(how) => Outcome::Passed(how.to_owned()),
+    let left = || left.saturating_sub(begun.elapsed());
+    let used = installed(&prefix, "dev", left()).and_then(|()| uses(&prefix, left()));
+    match used.and_then(|how| Ok(format!("{how}; {}", cmake(&prefix, left())?))) {
+        Ok(how) => Outcome::Passed(how),
         Err(why) => Outcome::Failed(why),
     }
 }
@@ -152,11 +154,59 @@ fn uses(prefix: &Path, left: Duration) -> Result<&'static str, String> {
     if let Some(error) = run(&mut compile, left).error() {
         return Err(format!("the example does not compile: {error}"));
     }
-    // without arguments it says how it is called, code 2: then the loader found the library by its SONAME
-    let started = Command::new(&program).env("LD_LIBRARY_PATH", prefix.join("lib")).output();
-    let started = started.map_err(|error| format!("the example does not start: {error}"))?;
+    starts(Command::new(&program).env("LD_LIBRARY_PATH", prefix.join("lib")))?;
+    Ok(how)
+}
+
+/// Without arguments the example says how it is called, code 2: then the loader found the library by its SONAME.
+fn starts(example: &mut Command) -> Result<(), String> {
+    let started = example.output().map_err(|error| format!("the example does not start: {error}"))?;
     match started.status.code() {
-        Some(2) => Ok(how),
+        Some(2) => Ok(()),
         code => Err(format!("the example ends with {code:?}: {}", String::from_utf8_lossy(&started.stderr).trim())),
     }
+}
+
+/// Two programs that find the libraries, shared and static, and one that wants another version; `@NAME@` is filled in.
+const CMAKE_USER: &str = r#"cmake_minimum_required(VERSION 3.13)
+project(user C)
+set(CMAKE_C_STANDARD 11)
+find_package(Hypostyle 99 QUIET PATHS @PREFIX@ NO_DEFAULT_PATH)
+if(Hypostyle_FOUND)
+  message(FATAL_ERROR "version 99 was found")
+endif()
+find_package(Hypostyle @VERSION@ EXACT REQUIRED PATHS @PREFIX@ NO_DEFAULT_PATH)
+add_executable(shared @SOURCE@)
+target_link_libraries(shared Hypostyle::hypostyle)
+add_executable(static @SOURCE@)
+target_link_libraries(static Hypostyle::hypostyle_static)
+"#;
+
+/// Builds and starts the example as a project of CMake does; how it went.
+fn cmake(prefix: &Path, left: Duration) -> Result<&'static str, String> {
+    if Command::new("cmake").arg("--version").output().is_err() {
+        return Ok("NOT by CMake, which is not installed");
+    }
+    let project = prefix.join("cmake-user");
+    let lists = CMAKE_USER
+        .replace("@PREFIX@", &prefix.display().to_string())
+        .replace("@VERSION@", VERSION)
+        .replace("@SOURCE@", &root().join("capi/examples/read.c").display().to_string());
+    std::fs::create_dir_all(&project)
+        .and_then(|()| std::fs::write(project.join("CMakeLists.txt"), lists))
+        .map_err(|error| format!("{}: {error}", project.display()))?;
+    let build = project.join("build");
+    let mut configure = Command::new("cmake");
+    configure.arg("-S").arg(&project).arg("-B").arg(&build);
+    let mut make = Command::new("cmake");
+    make.arg("--build").arg(&build);
+    for (what, command) in [("is not configured", &mut configure), ("is not built", &mut make)] {
+        if let Some(error) = run(command, left).error() {
+            return Err(format!("the example {what} by CMake: {error}"));
+        }
+    }
+    for program in ["shared", "static"] {
+        starts(&mut Command::new(build.join(program))).map_err(|error| format!("by CMake, {program}: {error}"))?;
+    }
+    Ok("by CMake, shared and static")
 }

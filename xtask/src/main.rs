@@ -45,6 +45,7 @@ cargo xtask COMMAND
   compare [--native] [ARGS...]
                           hypostyle beside other engines; `cargo xtask compare --help` names the arguments
   install-c --prefix DIR  the C interface: header, libraries, files for pkg-config and CMake
+  wheel                   a wheel of the Python package, with the command in it
   physics [ARGS...]       the scenes beside LAMMPS, rapier3d and loops by hand; `--help` names the arguments
 
 Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong.
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         "compare" => Ok(compare::full(args)),
         "physics" => Ok(compare::physics(args)),
         "install-c" => install_c(args),
+        "wheel" => alone(args, "wheel", |_| package::wheel_alone()),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(true)

@@ -16,6 +16,19 @@ const MORE_TOOLS: &[&str] = &["numba", "ase", "ovito"];
 /// How long Python may take to say its version.
 const ASK: Duration = Duration::from_mins(1);
 
+/// How long building a wheel may take.
+const BUILD: Duration = Duration::from_mins(30);
+
+/// Builds a wheel, with the command in it.
+pub(crate) fn wheel_alone() -> Outcome {
+    let begun = Instant::now();
+    let left = || BUILD.saturating_sub(begun.elapsed());
+    match environment(&root().join("target"), &left).and_then(|environment| wheel(&environment, &left)) {
+        Ok(wheel) => Outcome::Passed(wheel.display().to_string()),
+        Err(why) => Outcome::Failed(why),
+    }
+}
+
 /// Builds and tests the package.
 pub(crate) fn test(left: Duration) -> Outcome {
     let begun = Instant::now();
@@ -38,22 +51,13 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
     lint.env("CARGO_TARGET_DIR", target.join("python-crate"));
     done("the crate's lints", &run(&mut lint, left()))?;
 
-    let wheels = target.join("python-crate/wheels");
-    let _ = std::fs::remove_dir_all(&wheels);
-    let mut build = Command::new(environment.join("bin/maturin"));
-    build.args(["build", "--release", "--locked", "--interpreter"]).arg(&python).arg("--out").arg(&wheels);
-    done(
-        "the wheel",
-        &run(build.current_dir(&crate_path).env("CARGO_TARGET_DIR", target.join("python-crate")), left()),
-    )?;
-    let wheel = newest_wheel(&wheels)?;
+    let wheel = wheel(&environment, left)?;
     let mut install = Command::new(&python);
     install.args(["-m", "pip", "install", "--quiet", "--force-reinstall", "--no-deps"]).arg(&wheel);
     done("installing the wheel", &run(&mut install, left()))?;
 
-    let programs =
-        "build --locked --release --package hypostyle --package hypostyle-cli --bin hypostyle --example python_workers";
-    done("the programs", &run(&mut cargo(programs), left()))?;
+    let example = "build --locked --release --package hypostyle --package hypostyle-cli --example python_workers";
+    done("the example", &run(&mut cargo(example), left()))?;
     let mut tests = Command::new(&python);
     // From `tests`, so that nothing finds the package's sources instead of what was installed.
     tests.args(["-m", "pytest", "--config-file", "../pyproject.toml", "."]).current_dir(crate_path.join("tests"));
@@ -105,10 +109,73 @@ fn environment(target: &Path, left: &dyn Fn() -> Duration) -> Result<PathBuf, St
     Ok(environment)
 }
 
+/// Builds the command and the wheel that carries it, as a file of its scripts.
+fn wheel(environment: &Path, left: &dyn Fn() -> Duration) -> Result<PathBuf, String> {
+    let (target, crate_path) = (root().join("target"), root().join("python"));
+    let program = "build --locked --release --package hypostyle-cli --bin hypostyle";
+    done("the command", &run(&mut cargo(program), left()))?;
+    let scripts = crate_path.join("hypostyle.data/scripts");
+    let command = scripts.join("hypostyle");
+    std::fs::create_dir_all(&scripts)
+        .and_then(|()| std::fs::copy(target.join("release/hypostyle"), &command))
+        .map_err(|error| format!("{}: {error}", command.display()))?;
+    // a smaller wheel; without the tool the command is the same but for names in backtraces
+    let _ = ask(Command::new("strip").arg(&command), ASK);
+    let wheels = target.join("python-crate/wheels");
+    let _ = std::fs::remove_dir_all(&wheels);
+    let mut build = Command::new(environment.join("bin/maturin"));
+    build.args(["build", "--release", "--locked", "--interpreter"]).arg(environment.join("bin/python"));
+    build.arg("--out").arg(&wheels).current_dir(&crate_path).env("CARGO_TARGET_DIR", target.join("python-crate"));
+    let built = run(&mut build, left());
+    done("the wheel", &built)?;
+    let wheel = newest_wheel(&wheels)?;
+    // maturin looks at the library alone
+    let needed = std::fs::read(&command).ok().and_then(|bytes| glibc(&bytes));
+    let name = wheel.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    match (needed, promised(&name)) {
+        (Some(needed), Some(promised)) if needed > promised => {
+            Err(format!("{name} promises glibc 2.{promised}, and the command in it needs 2.{needed}"))
+        }
+        _ => Ok(wheel),
+    }
+}
+
+/// The minor version of glibc 2 that a wheel's tag promises to do with.
+fn promised(wheel: &str) -> Option<u32> {
+    let (_, tag) = wheel.split_once("manylinux_2_")?;
+    tag.split('_').next()?.parse().ok()
+}
+
+/// The highest minor version of glibc 2 whose symbols a program names.
+fn glibc(program: &[u8]) -> Option<u32> {
+    const NAME: &[u8] = b"GLIBC_2.";
+    let minor = |at: usize| {
+        let digits = program[at + NAME.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+        digits
+            .take(4)
+            .fold(None, |number: Option<u32>, digit| Some(number.unwrap_or(0) * 10 + u32::from(*digit - b'0')))
+    };
+    let named = program.windows(NAME.len()).enumerate().filter(|(_, window)| *window == NAME);
+    named.filter_map(|(at, _)| minor(at)).max()
+}
+
 fn newest_wheel(directory: &Path) -> Result<PathBuf, String> {
     let files = std::fs::read_dir(directory).map_err(|error| format!("no wheels: {error}"))?;
     let mut wheels = files.filter_map(Result::ok).map(|file| file.path());
     wheels
         .find(|path| path.extension().is_some_and(|end| end == "whl"))
         .ok_or_else(|| "maturin left no wheel".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_wheel_promises_is_compared_with_what_the_command_needs() {
+        assert_eq!(promised("hypostyle-0.1.0-cp310-abi3-manylinux_2_34_x86_64.whl"), Some(34));
+        assert_eq!(promised("hypostyle-0.1.0-cp310-abi3-linux_x86_64.whl"), None);
+        assert_eq!(glibc(b"\0GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.17\0"), Some(34));
+        assert_eq!(glibc(b"GLIBC_2. GLIB"), None);
+    }
 }

@@ -15,7 +15,7 @@ const TEST_PROFILE: &str = "--profile test";
 /// Features of the tests: the command's by default, by name so that no test is left out where they change, and points at which
 /// processes can be killed.
 const TEST_FEATURES: &str = "--features hypostyle/fault-injection,hypostyle/export,hypostyle-cli/export,\
-     hypostyle-cli/gateway,hypostyle-cli/fault-injection";
+     hypostyle-cli/gateway,hypostyle-cli/pages,hypostyle-cli/fault-injection";
 /// How long cargo may take to list files.
 const ASK: Duration = Duration::from_mins(1);
 /// Where the core must compile without an operating system.
@@ -121,7 +121,7 @@ pub(crate) const STEPS: &[Step] = &[
         run: |left| {
             plain(
                 "clippy --locked --package hypostyle --package hypostyle-cli --all-targets \
-                 --features hypostyle/fault-injection,hypostyle/fuzzing,hypostyle-cli/export -- -D warnings",
+                 --features hypostyle/fault-injection,hypostyle/fuzzing,hypostyle-cli/pages -- -D warnings",
                 left,
             )
         },

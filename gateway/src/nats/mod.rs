@@ -9,7 +9,7 @@
 //! | subject `PREFIX.delta.begin` | an UPDATE message, or its first bytes, where it is longer than the broker's `max_payload` |
 //! | subject `PREFIX.delta.more` | the bytes that follow |
 //! | subject `PREFIX.state.newest` | once a second, in the body of an ACK: subscription and generation of the newest UPDATE |
-//! | subject `PREFIX.state.stored` | the same of the state in the store: after each, and to whoever asks |
+//! | subject `PREFIX.state.stored` | the same of the state in the store: after each, and on request |
 //! | subject `PREFIX.state.want` | empty, of a follower that lacks something: the newest state is stored |
 //!
 //! Each UPDATE leads on from where the one before ended, so a follower that sees another `from` has missed something.

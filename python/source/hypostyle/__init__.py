@@ -6,7 +6,7 @@
     ...     print(snapshot.frame, snapshot["position"].x.mean())
 
 A snapshot is a finished state that another process published. Its columns are read-only numpy arrays on the
-simulation's own bytes: nothing is copied, and the simulation goes on meanwhile.
+simulation's own bytes: nothing is copied, and the simulation is not stopped.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def _column(table: Table, component: str, field: FieldLayout) -> Any:
 
 
 def _bits(table: Table, component: str) -> Any:
-    """Who has a component: True or False for all or none, or a buffer of bits, in place."""
+    """Presence of a component: True or False for all or none, or a buffer of bits, in place."""
     found = table._core.pin.presence(table.index, component)
     return found if isinstance(found, bool) else pa.py_buffer(np.asarray(found).view(np.uint8))
 

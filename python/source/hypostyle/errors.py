@@ -26,7 +26,7 @@ class NothingPublishedError(HypostyleError):
 
 
 class WriterGoneError(HypostyleError):
-    """Nobody writes the region any more. What was published last can still be pinned."""
+    """The region's writer has ended. The last published generation can still be pinned."""
 
 
 class NoLeaseError(HypostyleError):

@@ -59,7 +59,7 @@ class ComponentLayout:
     """A component: a named set of fields. Without fields it is a tag."""
 
     name: str
-    #: ``table``: having it decides the entity's table. ``toggle``: one bit a row says who has it.
+    #: ``table``: having it decides the entity's table. ``toggle``: one bit per row says whether the row has it.
     #: ``scratch``: as ``table``, but its values are in memory alone: snapshots have none of them.
     storage: str
     #: Whether the rows that the newest frame changed are known exactly.

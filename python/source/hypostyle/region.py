@@ -30,7 +30,7 @@ class RegionInfo:
     is_alive: bool
     #: Whether its last writer left it on purpose.
     is_kept: bool
-    #: Whether nobody needs it any more: `hypostyle clean` removes it.
+    #: Whether no process needs it any more: `hypostyle clean` removes it.
     is_stale: bool
     #: The writer's process id; 0: none.
     writer_pid: int
@@ -44,7 +44,7 @@ class RegionInfo:
     bytes_backed: int
     #: The most bytes its data may have.
     bytes_max: int
-    #: The name of the user whose it is; of another user's region nothing else can be told, not even whether it lives.
+    #: The name of its owner; of another user's region nothing else is known, not even whether it is alive.
     owner: str
     #: Why it cannot be read, if so.
     error: Optional[str]
@@ -111,7 +111,7 @@ class Reader:
         meanwhile. Ctrl-C ends it in the main thread, :meth:`close` in any, by :class:`ClosedError`. In a program of
         ``asyncio`` use :meth:`wait_async`: a thread that waits outlives its task.
 
-        Raises :class:`WriterGoneError` where nobody is there who would publish one.
+        Raises :class:`WriterGoneError` if no writer is left to publish one.
         """
         return self._native.wait(self.newest if after is None else after, timeout)
 

@@ -103,7 +103,7 @@ class Loop:
     times: Union[int, str] = 1
     #: The loop in each of whose passes it runs whole.
     inside: Optional[str] = None
-    #: Whether each pass is a part of the frame's step: ``frame.dt`` is divided, and ``frame.time`` goes on by it.
+    #: Whether each pass is a part of the frame's step: ``frame.dt`` is divided, and ``frame.time`` advances by it.
     divides_step: bool = False
 
 
@@ -119,11 +119,11 @@ class Simulation:
     crash in a system's library or by ``kill -9``, costs time and nothing else.
 
     A generation is published every ``publish_every`` frames. ``fuse`` lets systems that see their own rows only run back to
-    back on some rows before the next. This process runs systems beside its workers, but none that killed a worker or that
+    back on some rows before the next. This process runs systems together with its workers, but none that killed a worker or that
     has a deadline; with ``main_helps=False`` it runs none that a worker can run. ``stages`` names further stages, each with the one that it follows.
 
     ``loops`` declares loops (:class:`Loop`) that systems name with ``in_loop``. ``seed``, from 0 to 2^64 - 1, is what
-    :meth:`Job.random` depends on, beside frame, system and entity; it is not part of the world.
+    :meth:`Job.random` depends on, in addition to frame, system and entity; it is not part of the world.
 
     Refused patches are counted in the report; a ``strict`` simulation fails the frame with :class:`FrameError`, which names
     the system and the reason.
@@ -187,7 +187,7 @@ class Simulation:
         return self.run(1, dt)
 
     def run(self, frames: int, dt: float) -> FrameReport:
-        """Runs so many frames of ``dt``. Where every system sees its own rows only, and nothing is published between, all
+        """Runs ``frames`` frames of ``dt``. If every system sees its own rows only, and nothing is published between, all
         of them are run on some rows before the next; the result is the same.
 
         Signals are looked at between frames, so that Ctrl-C ends it: the world stands at the frame that it has reached.

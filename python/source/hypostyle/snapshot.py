@@ -123,7 +123,7 @@ class Table:
         """Runs of rows in which any of these columns (default: all) changed after a generation.
 
         They were written, or came from another table, as happens when a component is added or removed by query. A name is
-        a field, ``position.x``; or a component, to ask who has it; or ``(entity)``, to ask which entities the rows are.
+        a field, ``position.x``; or a component, for its presence; or ``(entity)``, for which entities the rows are.
         Changes are known by chunks of 1024 rows, so a run can hold rows that did not change.
         """
         self._core.check()
@@ -181,7 +181,7 @@ class Chunk:
         return self.table.changed(self.declared.name)
 
     def changed_since(self, generation: int) -> list[slice]:
-        """Runs of rows in which the component, or who has it, changed after a generation, by chunks of 1024 rows."""
+        """Runs of rows in which the component, or its presence, changed after a generation, by chunks of 1024 rows."""
         name = self.declared.name
         return self.table.changed_since(generation, name, *(f"{name}.{f.name}" for f in self.declared.published_fields))
 
@@ -266,7 +266,7 @@ class Selection:
     def select(self, *components: str, without: Union[str, tuple[str, ...], list[str]] = ()) -> Selection:
         """The tables whose entities have all of these components, and none of those ``without``.
 
-        Components that are stored as toggles decide nothing here: which rows have them is told by their presence.
+        Components that are stored as toggles decide nothing here: their presence says which rows have them.
         """
         self._core.check()
         without = (without,) if isinstance(without, str) else tuple(without)
@@ -296,7 +296,7 @@ class Selection:
     def to_arrow(self, *components: str) -> pyarrow.Table:
         """A ``pyarrow.Table`` of these components, one row per entity that has them (default: all of the selection).
 
-        Columns are named as in the layout, ``position.x``, beside ``entity``; components without fields are columns of
+        Columns are named as in the layout, ``position.x``, and ``entity``; components without fields are columns of
         bool. Numbers, handles and arrays of numbers stay where they are, a chunk for each table; bools are packed
         into bits, as Arrow asks. Rows that lack a component are null, and so are handles of no entity. Columns and
         metadata are those that ``hypostyle export`` writes.
@@ -577,7 +577,7 @@ class Snapshot(Selection):
 
     def checkpoint(self, path: Union[str, os.PathLike[str]], *, level: int = 1) -> int:
         """Writes the state into a file, and returns how many bytes that has. ``level`` says how hard to compress: 0 not at
-        all, up to 19. :func:`hypostyle.open` reads it like a region, :meth:`World.restore` goes on from it.
+        all, up to 19. :func:`hypostyle.open` reads it like a region, :meth:`World.restore` continues from it.
         """
         self._core.check()
         return self._core.pin.checkpoint(os.fspath(path), integer_of("level", level))
@@ -634,7 +634,7 @@ class Changes:
     """What was written after a generation, by columns: ``changes["position.x"]`` is a list of :class:`ChangedRows`.
 
     Changes are known by chunks of 1024 rows, so a run can hold rows that did not change. An entity that moved to
-    another row counts as written there. What is gone is told by the tables' row counts and entities, not here.
+    another row counts as written there. Removed rows show in the tables' row counts and entities, not here.
     """
 
     def __init__(self, snapshot: Snapshot, since: int) -> None:

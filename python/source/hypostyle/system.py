@@ -395,7 +395,7 @@ class Job:
 
 class Patches:
     """Changes beyond a system's own rows and columns. They are made when all rows have been worked on, in one order
-    that does not depend on who did the work: spawns, ends of entities, components that come and go.
+    that does not depend on the workers: spawning, despawning, adding and removing components.
 
     Targets are entities, by their handles: ``uint64`` arrays or scalars, as :attr:`Job.entities` and fields of type
     ``entity`` are, also after slicing and in compiled functions. The methods that end in ``_rows`` take rows of the system
@@ -431,7 +431,7 @@ class Patches:
     def accumulate(self, entities: Any, name: str, values: Any) -> None:
         """Joins values to a field, ``"heat.degrees"``, of entities that have the component, or to all fields, by a mapping;
         as the system declares in ``accumulates``. An entity may be named as often as one likes, and by any rows: what comes of
-        it does not depend on who did the work.
+        it does not depend on the workers.
 
         >>> @hypostyle.system(reads="hit", accumulates={"damage": "sum"})
         ... def hits(rows, frame, patches):
@@ -467,7 +467,7 @@ class Patches:
         """Spawns entities, as :meth:`World.spawn` does, and returns their handles.
 
         The handles are reserved: other patches of this call may name them, also as values, and they may be written to
-        own columns of handles; they become real ones when the patches are made. In any later call they name nobody.
+        own columns of handles; they become real ones when the patches are applied. In any later call they are stale.
         """
         for component in components:
             self._check("spawns", component)
@@ -484,9 +484,9 @@ class Patches:
         self._job.set_resource(name, _pack_whole(declared, fields))
 
     def reduce(self, name: str, /, **fields: Any) -> None:
-        """Joins what these rows come to, all fields of a resource, to what other rows came to, as the system declares in
+        """Joins the result of these rows, all fields of a resource, to that of other rows, as the system declares in
         ``reduces``. When all rows have been worked on, the resource has the value of all of them; its bits do not depend on
-        who did the work.
+        the workers.
 
         >>> @hypostyle.system(reads="mass", reduces={"total": {"kg": "sum", "heaviest": "max"}})
         ... def weigh(rows, frame, patches):
@@ -709,7 +709,7 @@ _GUARD_PLACE = "guard "
 
 
 def guard_place(made: System) -> str:
-    """A guard as an argument of a worker process, which makes it anew: it has no function that would have to be found."""
+    """A guard as an argument of a worker process, which makes it again: it has no function that would have to be found."""
     return _GUARD_PLACE + json.dumps([made.name, made.guard, made.stage, made.job_rows])
 
 

@@ -17,7 +17,7 @@ from .layout import FieldLayout, Layout
 
 Array = npt.NDArray[Any]
 
-#: Bytes that each entity takes beside its components: its handle.
+#: Bytes that each entity takes in addition to its components: its handle.
 _HANDLE_BYTES = 8
 
 

@@ -38,7 +38,7 @@ def check_not_reading(what: str) -> None:
     """Refuses what a script must not do where a worker process reads it for its systems."""
     if _reading is not None:
         raise WorkersError(
-            f"{what} while a worker process reads `{_reading}` for its systems: each worker process runs the script anew, "
+            f"{what} while a worker process reads `{_reading}` for its systems: each worker process runs the script again, "
             f'so put all that makes worlds and runs them under `if __name__ == "__main__":`'
         )
 
@@ -143,7 +143,7 @@ class World:
         them; fields that are left out have the layout's defaults. ``count`` is needed where no array tells it.
 
         All of it happens or nothing. Raises :class:`FieldValueError` where a value does not fit its field, and
-        :class:`NoSpaceError` where the world cannot hold so many.
+        :class:`NoSpaceError` if the world cannot hold that many.
         """
         values = _values(self.layout, components)
         count = count_of(self.layout, components, _count(self.layout, values) if count is None else count)
@@ -186,7 +186,7 @@ class World:
         return self._native.remove(handles_of(entities).tobytes(), component)
 
     def _columns(self, count: int, given: Mapping[str, Array]) -> list[tuple[str, bytes]]:
-        """The bytes of values, by whole name: one value for each of so many entities."""
+        """The bytes of values, by full name: one value for each entity."""
 
         def packed(name: str, array: Array) -> bytes:
             return _broadcast(name, array, (count, *self.layout.field(name).shape)).tobytes()

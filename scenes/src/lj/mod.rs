@@ -141,7 +141,7 @@ impl Melt {
     }
 }
 
-/// What an atom's way since the lists were made came to.
+/// The distance that an atom moved since the lists were made.
 #[derive(Clone, Copy, Debug, PartialEq, Resource, Reduce)]
 pub struct Drift {
     /// 1 where one has moved more than half of the skin in this frame.

@@ -156,13 +156,13 @@ pub(super) enum Failed {
         refused: u64,
         reason: Refusal,
     },
-    /// What the rows of this system came to could not be joined.
+    /// The results of this system's rows could not be joined.
     Reduction {
         system: usize,
         resource: u16,
         message: String,
     },
-    /// What says whether a system or loop runs could not be asked.
+    /// The condition of a system or loop could not be evaluated.
     Condition {
         what: String,
         message: String,

@@ -187,7 +187,7 @@ impl Simulation {
                 store.write_partial(table, column)?;
                 for (start, end) in &self.runs {
                     store.set_bits(table, column, *start, end - start, false);
-                    store.touched(table, column, *start, end - start);
+                    store.mark_dirty(table, column, *start, end - start);
                 }
             }
         }
@@ -341,7 +341,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Resources get what the rows of the group's systems came to.
+    /// Resources get the results of the rows of the group's systems.
     fn reduce(&mut self, group: &Group) -> Result<(), Failed> {
         let Simulation { world, compiled, skips, sizes, access, report, scratch, .. } = self;
         let mut commit = Commit {

@@ -27,7 +27,7 @@ pub(in crate::worker) struct Collector {
     open: Option<Open>,
 }
 
-/// A job that came to its end.
+/// A job that has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::worker) struct Ended {
     pub job: u32,

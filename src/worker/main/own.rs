@@ -40,7 +40,7 @@ pub(super) fn run_on_main(
     let start = arena.len();
     out.clear();
     // As a worker sends: a writer that may spill cuts its records elsewhere than one that may not, and the staged bytes
-    // are to be the same whoever ran the job.
+    // must be the same for any worker.
     let mut spill = |records: &mut Vec<u8>| {
         arena.append(records);
         Ok(())

@@ -1,6 +1,6 @@
 //! The pool as the schedule sees it: start, run a batch, end of frame, close.
 //!
-//! Invariant: the records that `run` stages are the same whoever ran the jobs; after a failure the next `run` works.
+//! Invariant: the records that `run` stages are the same for any workers; after a failure the next `run` works.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What the jobs of a batch left behind: records whose job's end was published, in job order whoever ran them.
+//! What the jobs of a batch left behind: records whose job's end was published, in job order for any workers.
 //!
 //! Each runner's records lie one job after the other in an arena of that runner; a table leads from job to arena.
 //! Reused from batch to batch: nothing is allocated once the arenas have grown.

@@ -1,4 +1,4 @@
-//! One job, whoever runs it: its begin, its kernel with errors and panics caught, its end.
+//! One job, on main or on a worker: its begin, its kernel with errors and panics caught, its end.
 //!
 //! Invariant: whatever the kernel does short of ending the process, the writer holds whole records and the job's end.
 #![forbid(unsafe_code)]

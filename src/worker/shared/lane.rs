@@ -209,7 +209,7 @@ pub(in crate::worker) struct UndoArea {
 impl UndoArea {
     /// Arms the area for a job.
     pub(in crate::worker) fn begin(&mut self, window: &Window, job: usize) -> Undo<'_> {
-        // SAFETY: this worker is the only one on its lane (duty of whoever made it, in `on`), it has one UndoArea
+        // SAFETY: this worker is the only one on its lane (the duty of its maker, in `on`), it has one UndoArea
         // and borrows it mutably for each job; the area follows the ring, as main sees it too.
         unsafe { Undo::begin(&self.memory, self.at, self.bytes, window, job) }
     }

@@ -1,4 +1,4 @@
-//! Doors to the tables, for the world's owner between frames: one entity or many, by type or by name, and what a query
+//! Access to the tables, for the world's owner between frames: one entity or many, by type or by name, and what a query
 //! matches.
 //!
 //! Invariant: every access checks its arguments before it changes anything, and changes tables through the store alone. It

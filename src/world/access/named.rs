@@ -88,7 +88,7 @@ impl World {
         parity: u8,
     ) -> Result<(), WorldError> {
         self.store.write_partial(at, column)?;
-        self.store.touched(at, column, 0, rows);
+        self.store.mark_dirty(at, column, 0, rows);
         let shape = Arc::clone(&self.store.tables[at as usize].shape);
         match shape.slot(component).and_then(|slot| slot.presence) {
             None => self.store.mark_changed(at, component, parity, 0, rows)?,
@@ -146,7 +146,7 @@ impl World {
         all[index] = 1;
         all[at..at + bytes].copy_from_slice(packed);
         let rows = self.store.tables[RESOURCES as usize].rows;
-        self.store.touched(RESOURCES, 0, 0, rows);
+        self.store.mark_dirty(RESOURCES, 0, 0, rows);
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl World {
                 let column = usize::from(changed) + usize::from(parity);
                 self.store.write_partial(table, column)?;
                 self.store.set_bits(table, column, 0, rows, false);
-                self.store.touched(table, column, 0, rows);
+                self.store.mark_dirty(table, column, 0, rows);
             }
         }
         Ok(())

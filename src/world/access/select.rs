@@ -331,13 +331,13 @@ impl World {
             for block in rows.chunks_mut(JOB_ROWS * bytes) {
                 block.chunks_exact_mut(bytes).for_each(|row| row.copy_from_slice(value));
             }
-            self.store.touched(table, column, start, len);
+            self.store.mark_dirty(table, column, start, len);
             at += bytes;
         }
         if let Some(presence) = slot.presence {
             let column = usize::from(presence);
             self.store.set_bits(table, column, start, len, true);
-            self.store.touched(table, column, start, len);
+            self.store.mark_dirty(table, column, start, len);
         }
         Ok(self.store.mark_changed(table, component, self.parity(), start, len)?)
     }

@@ -152,7 +152,7 @@ impl World {
                     *self.store.tables[at.table as usize].shape.slot(*component).expect("the caller looked it up");
                 let (column, start) = (usize::from(slot.first) + field, at.row as usize * size);
                 self.store.column_bytes_mut(at.table, column)[start..start + size].copy_from_slice(value);
-                self.store.touched(at.table, column, at.row, 1);
+                self.store.mark_dirty(at.table, column, at.row, 1);
                 self.store.mark_changed(at.table, *component, parity, at.row, 1)?;
             }
         }

@@ -177,13 +177,13 @@ impl World {
                 let (true, Some(column)) = (access.write, column) else { continue };
                 self.store.write_partial(*index, usize::from(*column))?;
                 if pieces != Pieces::Long {
-                    self.store.touched(*index, usize::from(*column), span.0, span.1 - span.0);
+                    self.store.mark_dirty(*index, usize::from(*column), span.0, span.1 - span.0);
                 }
                 if pieces == Pieces::Long {
                     let mut runs = Vec::new();
                     bit_runs(0, rows, |word| bits[word as usize], |from, to| runs.push((from, to)));
                     for (from, to) in runs {
-                        self.store.touched(*index, usize::from(*column), from, to - from);
+                        self.store.mark_dirty(*index, usize::from(*column), from, to - from);
                     }
                 }
                 if table_tracks(&self.store.tables[*index as usize], access.component) {
@@ -218,7 +218,7 @@ impl World {
         for (access, column) in columns.filter(|(access, _)| access.write) {
             let Some(column) = column else { continue };
             self.store.write_partial(at.table, usize::from(*column))?;
-            self.store.touched(at.table, usize::from(*column), at.row, 1);
+            self.store.mark_dirty(at.table, usize::from(*column), at.row, 1);
             if table_tracks(&self.store.tables[at.table as usize], access.component) {
                 let (component, column) = (access.component, usize::from(*column));
                 written.push(Written { table: at.table, component, column, rows: (at.row, at.row + 1) });

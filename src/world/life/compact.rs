@@ -51,7 +51,7 @@ impl World {
             return Ok(false);
         }
         for (table, capacity) in capacities {
-            // what does not fit yet is asked for again, by whoever needs it
+            // what does not fit yet is asked for again by the code that needs it
             if let Err(error) = self.store.resize(*table, *capacity) {
                 tracing::debug!(%error, table, capacity, "a table stays as it is");
             }

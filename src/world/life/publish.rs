@@ -90,7 +90,7 @@ impl World {
         self.store.close_all();
         self.store.begin_change();
         self.store.refresh_pins();
-        self.store.sweep_limbo();
+        self.store.free_deferred();
         self.free_directories();
         self.store.shrink_tight();
         if let Some((process, generation)) = self.secure()? {
@@ -106,7 +106,7 @@ impl World {
         }
         let generation = self.issue(|_| ())?;
         self.store.directories_ready = self.publisher.spare.len();
-        self.store.sweep_limbo();
+        self.store.free_deferred();
         self.store.shrink()?;
         if let Err(error) = self.store.take_expected() {
             // a reader that came this moment; the next write asks again
@@ -128,7 +128,7 @@ impl World {
             if !self.store.give_up_oldest(0) {
                 return self.wait_for_readers();
             }
-            self.store.sweep_limbo();
+            self.store.free_deferred();
             self.free_directories();
         }
     }
@@ -176,7 +176,7 @@ impl World {
         let begin = Instant::now();
         loop {
             self.store.refresh_living_pins();
-            self.store.sweep_limbo();
+            self.store.free_deferred();
             self.free_directories();
             if self.has_room()? {
                 return Ok(None);
@@ -395,7 +395,7 @@ fn tables_of(directory: &Directory, layout: &crate::Layout) -> Vec<Table> {
                 slack: 0,
                 promised: 0,
                 gains_rows: false,
-                unnoted: Default::default(),
+                dirty: Default::default(),
             }
         })
         .collect()

@@ -108,7 +108,7 @@ impl WorldBuilder {
                 slack: 0,
                 promised: 0,
                 gains_rows: false,
-                unnoted: Default::default(),
+                dirty: Default::default(),
             });
         }
         world.finish(tables, head)?;

@@ -14,7 +14,7 @@ impl Store {
     pub(in crate::world) fn move_frozen_down(&mut self) -> Result<bool, RegionError> {
         self.close_all();
         self.begin_change();
-        self.sweep_limbo();
+        self.free_deferred();
         let mut pool = self.region.pool().clone();
         let mut fresh = Vec::new();
         for table in 0..self.tables.len() {

@@ -21,7 +21,7 @@ impl Store {
             self.flip(table, column);
         }
         for (start, end) in ranges {
-            self.touched(table, column, *start, end - start);
+            self.mark_dirty(table, column, *start, end - start);
         }
     }
 

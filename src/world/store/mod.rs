@@ -1,7 +1,7 @@
 //! The writer's state: tables, their columns' extents, and the rules by which extents are written, grown and freed.
 //!
 //! Everything here is private to the writing process and can be rebuilt from the newest directory (`restore`).
-//! Invariants: an extent is owned by exactly one column (as live or spare), by the limbo list, by a directory slot or
+//! Invariants: an extent is owned by exactly one column (as live or spare), by the list of deferred frees, by a directory slot or
 //! by the allocator; an extent that a published or pinned generation names is never written below its named rows and
 //! never freed.
 
@@ -29,8 +29,8 @@ use crate::layout::{Layout, Storage};
 use crate::limits::{CHUNK_ROWS, KEPT_GENERATIONS_MAX};
 use crate::region::{Extent, Region, RegionError};
 use crate::table::{
-    Column, ColumnKind, ENTITIES, FIRST_DATA, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare, Table, TableKind,
-    Unnoted,
+    Column, ColumnKind, DirtyRows, ENTITIES, FIRST_DATA, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare, Table,
+    TableKind,
 };
 
 use self::arena::Arena;
@@ -69,7 +69,7 @@ pub(crate) struct Store {
     /// How many generations to keep beside the newest.
     keep: usize,
     /// Extents that nothing will write again, with the generations that name them.
-    limbo: Vec<(Extent, (u64, u64))>,
+    deferred_free: Vec<(Extent, (u64, u64))>,
     pub free_slots: FreeSlots,
     /// Whether anything changed since the last publication.
     pub dirty: bool,
@@ -126,7 +126,7 @@ impl Store {
             pins: Vec::new(),
             kept: VecDeque::new(),
             keep: 0,
-            limbo: Vec::new(),
+            deferred_free: Vec::new(),
             free_slots: FreeSlots::default(),
             dirty: false,
             scratch: RowScratch::default(),
@@ -167,7 +167,7 @@ impl Store {
         self.last_table = None;
         self.edges.clear();
         self.published = published;
-        self.limbo.clear();
+        self.deferred_free.clear();
         self.dirty = false;
         self.free_slots.clear();
         let slots = self.tables[ENTITIES as usize].rows;
@@ -206,7 +206,7 @@ impl Store {
             slack: 0,
             promised: 0,
             gains_rows: false,
-            unnoted: Unnoted::default(),
+            dirty: DirtyRows::default(),
         });
         self.mark_expected_table(index);
         // each may be promised room in one frame
@@ -343,18 +343,18 @@ impl Store {
     }
 
     /// What waits until no generation names it.
-    pub(in crate::world) fn limbo(&self) -> &[(Extent, (u64, u64))] {
-        &self.limbo
+    pub(in crate::world) fn deferred_free(&self) -> &[(Extent, (u64, u64))] {
+        &self.deferred_free
     }
 
     /// Keeps an extent until no generation names it.
     pub(in crate::world) fn hold_one(&mut self, extent: Extent, named: (u64, u64)) {
-        self.limbo.push((extent, named));
+        self.deferred_free.push((extent, named));
     }
 
     /// Keeps extents until no reader holds a generation that names them.
     pub(crate) fn hold(&mut self, held: Vec<(Extent, (u64, u64))>) {
-        self.limbo.extend(held);
+        self.deferred_free.extend(held);
     }
 
     /// Whether these generations hold nothing any more once the next one is out, as far as readers were looked at.
@@ -372,23 +372,23 @@ impl Store {
     }
 
     /// Frees what no generation needs any more. True when anything was freed.
-    pub(crate) fn sweep_limbo(&mut self) -> bool {
-        let before = self.limbo.len();
-        let mut limbo = std::mem::take(&mut self.limbo);
-        limbo.retain(|(extent, named)| {
+    pub(crate) fn free_deferred(&mut self) -> bool {
+        let before = self.deferred_free.len();
+        let mut deferred_free = std::mem::take(&mut self.deferred_free);
+        deferred_free.retain(|(extent, named)| {
             let free = self.reusable(*named);
             if free {
                 self.region.free(*extent);
             }
             !free
         });
-        self.limbo = limbo;
-        self.limbo.len() < before
+        self.deferred_free = deferred_free;
+        self.deferred_free.len() < before
     }
 
     /// Lets go of an extent, now or as soon as no generation names it.
     fn retire(&mut self, extent: Extent, named: (u64, u64)) {
-        if named == (0, 0) { self.region.free(extent) } else { self.limbo.push((extent, named)) }
+        if named == (0, 0) { self.region.free(extent) } else { self.deferred_free.push((extent, named)) }
     }
 
     /// Lets go of a column's extents.
@@ -438,11 +438,11 @@ impl Store {
         if self.tables[table as usize].columns[column].building {
             return Ok(());
         }
-        self.thaw(table, column)
+        self.make_writable(table, column)
     }
 
     #[cold]
-    fn thaw(&mut self, table: u32, column: usize) -> Result<(), RegionError> {
+    fn make_writable(&mut self, table: u32, column: usize) -> Result<(), RegionError> {
         self.close(table);
         self.ready_spare(table, column)?;
         self.catch_up(table, column);
@@ -517,7 +517,7 @@ impl Store {
 
     /// Notes that rows of a building column were written: for the catch-up of its spare and in its chunk stamps.
     #[inline]
-    pub(crate) fn touched(&mut self, table: u32, column: usize, start: u32, len: u32) {
+    pub(crate) fn mark_dirty(&mut self, table: u32, column: usize, start: u32, len: u32) {
         if len == 0 {
             return;
         }
@@ -544,8 +544,8 @@ impl Store {
         self.dirty = true;
     }
 
-    /// As [`Self::touched`] of all rows, but stamps are given to the chunks that `chunk` names only.
-    pub(crate) fn touched_chunks(&mut self, table: u32, column: usize, chunk: impl Fn(usize) -> bool) {
+    /// As [`Self::mark_dirty`] of all rows, but stamps are given to the chunks that `chunk` names only.
+    pub(crate) fn mark_dirty_chunks(&mut self, table: u32, column: usize, chunk: impl Fn(usize) -> bool) {
         let stamp = self.published + 1;
         let Store { tables, arena, .. } = self;
         let table = &mut tables[table as usize];

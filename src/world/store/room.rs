@@ -45,7 +45,7 @@ impl Store {
                 Err(_) => self.refresh_living_pins(),
                 done => return done,
             }
-            while self.sweep_limbo() || self.give_up_oldest(1) {
+            while self.free_deferred() || self.give_up_oldest(1) {
                 if let Ok(extent) = self.region.allocate(bytes) {
                     return Ok(extent);
                 }
@@ -104,7 +104,7 @@ impl Store {
             if !looked {
                 looked = true;
                 self.refresh_living_pins();
-                if self.sweep_limbo() {
+                if self.free_deferred() {
                     continue;
                 }
             }
@@ -122,7 +122,7 @@ impl Store {
             if !self.give_up_oldest(1) {
                 break;
             }
-            self.sweep_limbo();
+            self.free_deferred();
         }
         let asked: u64 = match ask.grow {
             Some((table, capacity, _)) => {
@@ -171,7 +171,7 @@ impl Store {
     pub(in crate::world) fn is_held_by_readers(&self) -> bool {
         let pinned = |(first, last): (u64, u64)| self.pins().iter().any(|pin| (first..=last).contains(pin));
         let spares = self.tables.iter().flat_map(|table| &table.columns).filter_map(|column| column.spare.as_ref());
-        self.limbo().iter().any(|(_, named)| pinned(*named)) || spares.map(|spare| spare.named).any(pinned)
+        self.deferred_free().iter().any(|(_, named)| pinned(*named)) || spares.map(|spare| spare.named).any(pinned)
     }
 
     /// Directories that there is room for before the next publication: two of them take turns.
@@ -247,7 +247,7 @@ impl Store {
             steps: Vec::new(),
             extents: Vec::new(),
             spares: Vec::new(),
-            later: self.limbo().iter().filter(|(_, named)| later(*named)).map(|(extent, _)| *extent).collect(),
+            later: self.deferred_free().iter().filter(|(_, named)| later(*named)).map(|(extent, _)| *extent).collect(),
             fresh: Vec::new(),
             kept: ask.grow.map(|(table, _, kept)| (table, kept)),
         };
@@ -307,7 +307,7 @@ impl Store {
     fn oversized(&self, growing: Option<u32>) -> Vec<(u32, u32)> {
         let tables = self.tables.iter().enumerate().filter_map(|(index, table)| {
             let exact = Self::exact_capacity(table);
-            let movable = table.columns.iter().all(|column| column.building) && !table.unnoted.is_listed();
+            let movable = table.columns.iter().all(|column| column.building) && !table.dirty.is_listed();
             let is_rows = index as u32 == ENTITIES || index as u32 >= FIRST_DATA;
             (Some(index as u32) != growing && is_rows && movable && exact + exact / 64 < table.capacity)
                 .then_some((index as u32, exact))

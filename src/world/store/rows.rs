@@ -114,7 +114,7 @@ impl Store {
         }
         self.tables[t].rows = first + n;
         for c in 0..self.tables[t].columns.len() {
-            self.touched(table, c, first, n);
+            self.mark_dirty(table, c, first, n);
         }
         Ok(first)
     }
@@ -166,7 +166,7 @@ impl Store {
         let column = usize::from(changed) + usize::from(parity);
         self.write_partial(table, column)?;
         self.set_bits(table, column, start, len, true);
-        self.touched(table, column, start, len);
+        self.mark_dirty(table, column, start, len);
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl Store {
         for column in [Some(presence), slot.changed, slot.changed.map(|first| first + 1)].into_iter().flatten() {
             let column = usize::from(column);
             self.set_bits(table, column, start, len, false);
-            self.touched(table, column, start, len);
+            self.mark_dirty(table, column, start, len);
         }
         Ok(())
     }
@@ -247,13 +247,13 @@ impl Store {
                 Some((start, len)) if *start + *len == slot => *len += 1,
                 _ => {
                     if let Some((start, len)) = run.replace((slot, 1)) {
-                        self.touched(ENTITIES, 0, start, len);
+                        self.mark_dirty(ENTITIES, 0, start, len);
                     }
                 }
             }
         }
         if let Some((start, len)) = run {
-            self.touched(ENTITIES, 0, start, len);
+            self.mark_dirty(ENTITIES, 0, start, len);
         }
     }
 
@@ -282,7 +282,7 @@ impl Store {
         for (slot, row) in slots.iter().zip(rows) {
             map[*slot as usize] = Location { table, row: *row }.to_bits();
         }
-        self.touched_rows(ENTITIES, 0, &slots);
+        self.mark_dirty_rows(ENTITIES, 0, &slots);
         self.scratch.slots = slots;
     }
 
@@ -312,7 +312,7 @@ impl Store {
             used_up += usize::from(*generation >= Entity::GENERATIONS_END);
         }
         for column in 0..2 {
-            self.touched_rows(ENTITIES, column, &slots);
+            self.mark_dirty_rows(ENTITIES, column, &slots);
         }
         if used_up > 0 {
             slots.retain(|slot| self.generation(*slot) < Entity::GENERATIONS_END);
@@ -360,7 +360,7 @@ impl Store {
         let rows = table.rows;
         for c in 0..self.tables[t].columns.len() {
             if self.tables[t].columns[c].building {
-                self.touched(t as u32, c, 0, rows);
+                self.mark_dirty(t as u32, c, 0, rows);
             }
         }
         self.dirty = true;
@@ -509,7 +509,7 @@ impl Store {
         (self.tables[f].rows, self.tables[f].capacity) = (0, small);
         for c in 0..self.tables[t].columns.len() {
             if self.tables[t].columns[c].building {
-                self.touched(to, c, 0, rows);
+                self.mark_dirty(to, c, 0, rows);
             }
         }
         self.dirty = true;
@@ -531,7 +531,7 @@ impl Store {
                 if self.tables[t].columns[c].item == Item::Bit {
                     self.write_partial(table, c)?;
                     self.set_bits(table, c, 0, rows, false);
-                    self.touched(table, c, 0, rows);
+                    self.mark_dirty(table, c, 0, rows);
                 }
             }
             self.tables[t].rows = 0;
@@ -559,10 +559,10 @@ impl Store {
                         self.set_bit(table, c, *hole, bit);
                     }
                     self.set_bits(table, c, left, rows - left, false);
-                    self.touched(table, c, left, rows - left);
+                    self.mark_dirty(table, c, left, rows - left);
                 }
             }
-            self.touched_rows(table, c, holes);
+            self.mark_dirty_rows(table, c, holes);
         }
         self.place_scattered(table, holes);
         self.scratch.sources = sources;
@@ -583,16 +583,16 @@ impl Store {
                     let (offset, bytes) = (self.tables[t].columns[c].live.offset, u64::from(bytes));
                     let (from, to) = (offset + u64::from(last) * bytes, offset + u64::from(row) * bytes);
                     self.arena.copy_value(from, to, bytes);
-                    self.touched(table, c, row, 1);
+                    self.mark_dirty(table, c, row, 1);
                 }
                 Item::Bytes(_) => {}
                 Item::Bit => {
                     let bit = self.bit(table, c, last);
                     self.set_bit(table, c, last, false);
-                    self.touched(table, c, last, 1);
+                    self.mark_dirty(table, c, last, 1);
                     if row != last {
                         self.set_bit(table, c, row, bit);
-                        self.touched(table, c, row, 1);
+                        self.mark_dirty(table, c, row, 1);
                     }
                 }
             }
@@ -624,7 +624,7 @@ impl Store {
             let bytes = bytes as usize;
             let start = row as usize * bytes;
             self.column_bytes_mut(table, c)[start..start + bytes].copy_from_slice(&value[at..at + bytes]);
-            self.touched(table, c, row, 1);
+            self.mark_dirty(table, c, row, 1);
             at += bytes;
         }
         Ok(())
@@ -645,7 +645,7 @@ impl Store {
         let column = usize::from(slot.presence.expect("a toggle has a presence column"));
         self.write_partial(table, column)?;
         self.set_bit(table, column, row, true);
-        self.touched(table, column, row, 1);
+        self.mark_dirty(table, column, row, 1);
         Ok(())
     }
 }

@@ -140,8 +140,8 @@ pub(crate) fn copy_runs(bytes: usize, from: &[u8], to: &mut [u8], runs: &[(u32, 
 }
 
 impl Store {
-    /// Notes that scattered rows of a building column were written: as [`Store::touched`] for each of them.
-    pub(crate) fn touched_rows(&mut self, table: u32, column: usize, rows: &[u32]) {
+    /// Notes that scattered rows of a building column were written: as [`Store::mark_dirty`] for each of them.
+    pub(crate) fn mark_dirty_rows(&mut self, table: u32, column: usize, rows: &[u32]) {
         let stamp = self.published + 1;
         let Store { tables, arena, .. } = self;
         let table = &mut tables[table as usize];

@@ -11,7 +11,7 @@
 //! publications, frames, catch-ups, resizes, relabels, sorts.
 #![forbid(unsafe_code)]
 
-use crate::table::{Column, ColumnKind, ENTITIES, Item, LOCATION_FREE, Location, Notes, Shape, Slot, Table};
+use crate::table::{Column, ColumnKind, ENTITIES, Item, LOCATION_FREE, Location, RowRuns, Shape, Slot, Table};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Store {
     /// Opens a table of byte columns: its columns may be written, and rows need no notes.
     #[inline(always)]
     fn open(&mut self, table: u32) -> Result<(), RegionError> {
-        if self.tables[table as usize].unnoted.open { Ok(()) } else { self.open_slowly(table) }
+        if self.tables[table as usize].dirty.open { Ok(()) } else { self.open_slowly(table) }
     }
 
     #[cold]
@@ -81,8 +81,8 @@ impl Store {
             self.write_partial(table, column)?;
         }
         let table_ = &mut self.tables[table as usize];
-        table_.unnoted.open = true;
-        table_.unnoted.appended = table_.rows;
+        table_.dirty.open = true;
+        table_.dirty.appended = table_.rows;
         self.list_open(table);
         Ok(())
     }
@@ -93,19 +93,19 @@ impl Store {
         let slot = shape.slot(component).filter(|slot| slot.changed.is_none());
         let Some(mark) = slot.and_then(Slot::mark) else { return Ok(()) };
         self.secure_component(table, component)?;
-        let unnoted = &mut self.tables[table as usize].unnoted;
-        unnoted.components.resize(shape.columns.len(), None);
-        if unnoted.components[mark].is_none() {
-            unnoted.components[mark] = Some(unnoted.spare.pop().unwrap_or_default());
+        let dirty = &mut self.tables[table as usize].dirty;
+        dirty.components.resize(shape.columns.len(), None);
+        if dirty.components[mark].is_none() {
+            dirty.components[mark] = Some(dirty.spare.pop().unwrap_or_default());
         }
         self.list_open(table);
         Ok(())
     }
 
     fn list_open(&mut self, table: u32) {
-        let unnoted = &mut self.tables[table as usize].unnoted;
-        if !unnoted.listed {
-            unnoted.listed = true;
+        let dirty = &mut self.tables[table as usize].dirty;
+        if !dirty.listed {
+            dirty.listed = true;
             self.opened.push(table);
         }
         self.dirty = true;
@@ -114,7 +114,7 @@ impl Store {
     /// Closes a table, if anything of it is open: its columns note what was written.
     #[inline]
     pub(crate) fn close(&mut self, table: u32) {
-        if self.tables[table as usize].unnoted.listed {
+        if self.tables[table as usize].dirty.listed {
             self.close_listed(table);
         }
     }
@@ -122,37 +122,37 @@ impl Store {
     #[inline(never)]
     fn close_listed(&mut self, table: u32) {
         self.opened.retain(|open| *open != table);
-        let mut unnoted = std::mem::take(&mut self.tables[table as usize].unnoted);
+        let mut dirty = std::mem::take(&mut self.tables[table as usize].dirty);
         let shape = Arc::clone(&self.tables[table as usize].shape);
-        if unnoted.open {
+        if dirty.open {
             let rows = self.tables[table as usize].rows;
             for column in 0..shape.columns.len() {
-                self.note(table, column, &unnoted.rows);
-                self.touched(table, column, unnoted.appended, rows.saturating_sub(unnoted.appended));
+                self.note(table, column, &dirty.rows);
+                self.mark_dirty(table, column, dirty.appended, rows.saturating_sub(dirty.appended));
             }
         }
-        unnoted.rows.clear();
+        dirty.rows.clear();
         for slot in &shape.slots {
-            let notes = slot.mark().and_then(|mark| unnoted.components.get_mut(mark)?.take());
+            let notes = slot.mark().and_then(|mark| dirty.components.get_mut(mark)?.take());
             let Some(mut notes) = notes else { continue };
             for column in (slot.first..slot.first + slot.fields).chain(slot.presence) {
                 self.note(table, usize::from(column), &notes);
             }
             notes.clear();
-            unnoted.spare.push(notes);
+            dirty.spare.push(notes);
         }
-        unnoted.components.clear();
-        (unnoted.listed, unnoted.open) = (false, false);
-        self.tables[table as usize].unnoted = unnoted;
+        dirty.components.clear();
+        (dirty.listed, dirty.open) = (false, false);
+        self.tables[table as usize].dirty = dirty;
     }
 
     /// A building column notes rows that were written.
-    fn note(&mut self, table: u32, column: usize, notes: &Notes) {
+    fn note(&mut self, table: u32, column: usize, notes: &RowRuns) {
         let rows = self.tables[table as usize].rows;
         if notes.in_runs() {
-            notes.each_run(rows, |start, len| self.touched(table, column, start, len));
+            notes.each_run(rows, |start, len| self.mark_dirty(table, column, start, len));
         } else {
-            self.touched_chunks(table, column, |chunk| notes.has_chunk(chunk));
+            self.mark_dirty_chunks(table, column, |chunk| notes.has_chunk(chunk));
         }
     }
 
@@ -203,18 +203,18 @@ impl Store {
         let generations = generations.live.offset;
         let entity = if reused {
             let slot = free_slots.take_one()?;
-            map.unnoted.write(slot, map.rows);
+            map.dirty.write(slot, map.rows);
             Entity::from_parts(slot, arena.item::<u32>(generations + 4 * u64::from(slot)))
         } else {
             let slot = map.rows;
             map.rows += 1;
-            map.unnoted.append(slot);
+            map.dirty.append(slot);
             arena.set_item(generations + 4 * u64::from(slot), 0u32);
             Entity::from_parts(slot, 0)
         };
         let row = table.rows;
         table.rows += 1;
-        table.unnoted.append(row);
+        table.dirty.append(row);
         let at = Location { table: plan.table, row };
         arena.set_word(locations.live.offset + 8 * u64::from(entity.index()), at.to_bits());
         arena.set_item(table.columns[0].live.offset + 8 * u64::from(row), entity);
@@ -238,7 +238,7 @@ impl Store {
         let slot = entity.index();
         let Store { tables, arena, free_slots, .. } = self;
         let map = &mut tables[ENTITIES as usize];
-        map.unnoted.write(slot, map.rows);
+        map.dirty.write(slot, map.rows);
         arena.set_word(map.columns[0].live.offset + 8 * u64::from(slot), LOCATION_FREE);
         let next = entity.generation().saturating_add(1);
         arena.set_item(map.columns[1].live.offset + 4 * u64::from(slot), next);
@@ -259,12 +259,12 @@ impl Store {
         if row != last {
             let moved = arena.item::<Entity>(table.columns[0].live.offset + 8 * last).index();
             arena.set_word(map.columns[0].live.offset + 8 * u64::from(moved), at.to_bits());
-            map.unnoted.write(moved, map.rows);
+            map.dirty.write(moved, map.rows);
             for column in &table.columns {
                 let bytes = bytes_of(column.item);
                 arena.copy_value(column.live.offset + last * bytes, column.live.offset + row * bytes, bytes);
             }
-            table.unnoted.write(at.row, table.rows);
+            table.dirty.write(at.row, table.rows);
         }
         table.rows = last as u32;
     }
@@ -329,11 +329,11 @@ impl Store {
         }
         let moved = Location { table: plan.to, row: to.rows };
         let to = &mut tables[plan.to as usize];
-        to.unnoted.append(to.rows);
+        to.dirty.append(to.rows);
         to.rows += 1;
         let map = &mut tables[ENTITIES as usize];
         arena.set_word(map.columns[0].live.offset + 8 * u64::from(slot), moved.to_bits());
-        map.unnoted.write(slot, map.rows);
+        map.dirty.write(slot, map.rows);
         self.close_gap(at);
         Ok(Written::Done)
     }
@@ -387,7 +387,7 @@ impl Store {
         };
         let Store { tables, arena, .. } = self;
         let table = &mut tables[at.table as usize];
-        let Some(Some(notes)) = table.unnoted.components.get_mut(mark) else { return Written::Not };
+        let Some(Some(notes)) = table.dirty.components.get_mut(mark) else { return Written::Not };
         notes.write(at.row, table.rows);
         let own = |column: &&Column| matches!(column.kind, ColumnKind::Field { component: of, .. } if of == component);
         let mut columns = table.columns[first..].iter();
@@ -405,7 +405,7 @@ impl Store {
         let table = &mut tables[at.table as usize];
         let Some(slot) = table.shape.slot(component) else { return Written::Not };
         let Some(presence) = slot.presence.map(usize::from) else { return Written::Not };
-        let Some(Some(notes)) = table.unnoted.components.get_mut(presence) else { return Written::Not };
+        let Some(Some(notes)) = table.dirty.components.get_mut(presence) else { return Written::Not };
         notes.write(at.row, table.rows);
         let offset = table.columns[presence].live.offset + 8 * u64::from(at.row / 64);
         let (word, bit) = (arena.item::<u64>(offset), 1 << (at.row % 64));

@@ -314,7 +314,7 @@ impl Store {
                 Part::OneExtent(_) => {}
                 Part::Values(_) | Part::Handles | Part::Bits => self.flip(table, column),
             }
-            self.touched(table, column, 0, rows);
+            self.mark_dirty(table, column, 0, rows);
         }
     }
 }

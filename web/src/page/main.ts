@@ -77,7 +77,7 @@ class Page {
       ...(token !== null ? { token } : {}),
       choose: () => {
         if (this.#panel.announce()) this.#layoutChanged();
-        return this.#panel.wishes();
+        return this.#panel.wanted();
       },
     });
     this.#panel = new Panel(this.connection, what => this.#chosen(what));
@@ -85,7 +85,7 @@ class Page {
       this.#updateMs += event.applyMs;
       this.applyMs.push(event.applyMs);
       if (this.applyMs.length > 600) this.applyMs.shift();
-      if (event.full) this.#received = new Set(this.connection.wishes.columns);
+      if (event.full) this.#received = new Set(this.connection.asked.columns);
       this.#dirty = true;
     });
     this.connection.onState(() => {

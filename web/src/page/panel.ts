@@ -1,4 +1,4 @@
-//! The choosers at the side: what is shown, what is received. They show and change a `Chosen` and `Wishes`, and tell.
+//! The choosers at the side: what is shown, what is received. They show and change a `Chosen` and `SubscribeOptions`, and tell.
 
 import type { Connection } from "../view/connect.ts";
 import { messageOf } from "../view/errors.ts";
@@ -79,7 +79,7 @@ export class Panel {
   }
 
   /** What to ask the server for. */
-  wishes(): { columns: string[]; rateHz: number } {
+  wanted(): { columns: string[]; rateHz: number } {
     const needed = this.#needed(), known = this.#connection.world.components.map(component => component.name);
     return { columns: known.filter(name => needed.has(name) || this.#components.has(name)), rateHz: this.rate };
   }
@@ -113,9 +113,9 @@ export class Panel {
   /** Asks anew, where what is asked for has changed. */
   #subscribe(always = false): void {
     this.#fill();
-    const wishes = this.wishes(), before = this.#connection.wishes.columns ?? [];
-    if (!always && wishes.columns.every(name => before.includes(name))) return;
-    this.#connection.subscribe(wishes).catch((error: unknown) => console.warn(messageOf(error)));
+    const wanted = this.wanted(), before = this.#connection.asked.columns ?? [];
+    if (!always && wanted.columns.every(name => before.includes(name))) return;
+    this.#connection.subscribe(wanted).catch((error: unknown) => console.warn(messageOf(error)));
   }
 }
 

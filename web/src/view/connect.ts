@@ -6,7 +6,7 @@
 import { NoWebSocketError, ProtocolError, ViewError, messageOf } from "./errors.ts";
 import {
   SUBPROTOCOL, decode, encodeAck, encodeInput, encodePing, encodeSubscribe,
-  type Hello, type Message, type Resume, type Subscribed, type UpdatePart, type Wishes,
+  type Hello, type Message, type Resume, type Subscribed, type UpdatePart, type SubscribeOptions,
 } from "./protocol.ts";
 import { Stats } from "./stats.ts";
 import { Assembler, World, type Applied } from "./world.ts";
@@ -18,7 +18,7 @@ import { Assembler, World, type Applied } from "./world.ts";
  */
 export type ConnectionState = "connecting" | "live" | "waiting" | "paused" | "closed";
 
-export interface ConnectOptions extends Wishes {
+export interface ConnectOptions extends SubscribeOptions {
   /** Bytes of columns that the world may have; default 1 GiB. Growing tables take up to half as much on top. */
   readonly memoryBytesMax?: number;
   /** The pause before the first new attempt and the longest one, milliseconds; default 250 and 10,000. */
@@ -26,8 +26,8 @@ export interface ConnectOptions extends Wishes {
   readonly retryMsMax?: number;
   /** A connection that is silent for so long is given up, milliseconds; default 10,000. */
   readonly silenceMsMax?: number;
-  /** Decides what to ask for when the server has said what it has; instead of the wishes in these options. */
-  readonly choose?: (hello: Hello) => Wishes;
+  /** Decides what to ask for when the server has said what it has; instead of what these options ask for. */
+  readonly choose?: (hello: Hello) => SubscribeOptions;
   /** Sent as `?token=`. */
   readonly token?: string;
   /** Asks over HTTP why a socket was refused, which it does not tell itself; default: the platform's `fetch`. */
@@ -75,7 +75,7 @@ export class Connection {
   readonly #assembler: Assembler;
   readonly #onFrame = new Set<(event: FrameEvent) => void>();
   readonly #onState = new Set<(state: ConnectionState) => void>();
-  #wishes: Wishes;
+  #asked: SubscribeOptions;
   #state: ConnectionState = "connecting";
   #socket: WebSocket | undefined;
   #attempts = 0;
@@ -96,7 +96,7 @@ export class Connection {
     if (!options.socket && typeof globalThis.WebSocket !== "function") throw new NoWebSocketError();
     this.#url = withToken(url, options.token);
     this.#options = options;
-    this.#wishes = options;
+    this.#asked = options;
     const bytesMax = options.memoryBytesMax ?? 2 ** 30;
     this.world = new World(bytesMax);
     this.#assembler = new Assembler(bytesMax);
@@ -107,8 +107,8 @@ export class Connection {
     return this.#state;
   }
 
-  get wishes(): Wishes {
-    return this.#wishes;
+  get asked(): SubscribeOptions {
+    return this.#asked;
   }
 
   /** The newest input that the state contains. */
@@ -129,15 +129,15 @@ export class Connection {
   }
 
   /** Asks for something else from now on. Resolves when the server agreed, rejects when it refused. */
-  subscribe(wishes: Wishes): Promise<Subscribed> {
-    const before = this.#wishes;
-    this.#wishes = wishes;
+  subscribe(asked: SubscribeOptions): Promise<Subscribed> {
+    const before = this.#asked;
+    this.#asked = asked;
     this.#pending?.reject(new ViewError("another subscription took its place"));
     return new Promise((resolve, reject) => {
       this.#pending = {
         resolve,
         reject: error => {
-          if (this.#wishes === wishes) this.#wishes = before;
+          if (this.#asked === asked) this.#asked = before;
           reject(error);
         },
       };
@@ -377,13 +377,13 @@ export class Connection {
       this.world.announce(hello);
     }
     this.#session = hello.session;
-    if (this.#options.choose && !this.#pending) this.#wishes = this.#options.choose(hello);
+    if (this.#options.choose && !this.#pending) this.#asked = this.#options.choose(hello);
     this.#send(encodeSubscribe(this.#known(hello), resume));
   }
 
-  /** The wishes, as far as the server goes. */
-  #known(hello: Hello): Wishes {
-    const { columns, resources, rateHz, window, box, quantise } = this.#wishes;
+  /** What was asked for, as far as the server has it. */
+  #known(hello: Hello): SubscribeOptions {
+    const { columns, resources, rateHz, window, box, quantise } = this.#asked;
     return {
       ...(columns ? { columns } : {}),
       ...(resources !== undefined ? { resources } : {}),

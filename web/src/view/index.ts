@@ -6,7 +6,7 @@ export { ColumnView, type Part } from "./column.ts";
 export { NoWebSocketError, ProtocolError, ViewError } from "./errors.ts";
 export { Predictor, type Kernel, type KernelJob, type PredictOptions } from "./predict.ts";
 export {
-  decode, type ComponentInfo, type FieldInfo, type Hello, type Message, type ResourceInfo, type Subscribed, type UpdatePart, type Wishes,
+  decode, type ComponentInfo, type FieldInfo, type Hello, type Message, type ResourceInfo, type Subscribed, type UpdatePart, type SubscribeOptions,
 } from "./protocol.ts";
 export { Stats } from "./stats.ts";
 export { Bits, CHUNK_ROWS, Column, Table, type ColumnSpec } from "./table.ts";

@@ -95,7 +95,7 @@ export type Message =
   | { readonly kind: "bye" | "error"; readonly code: number; readonly text: string };
 
 /** What a client asks for. */
-export interface Wishes {
+export interface SubscribeOptions {
   /** Components or single fields; all where left out. */
   readonly columns?: readonly string[];
   readonly resources?: boolean;
@@ -321,14 +321,14 @@ function putU53(view: DataView, at: number, value: number): void {
   view.setUint32(at + 4, Math.floor(value / 0x1_0000_0000), true);
 }
 
-export function encodeSubscribe(wishes: Wishes, resume?: Resume): Uint8Array<ArrayBuffer> {
+export function encodeSubscribe(asked: SubscribeOptions, resume?: Resume): Uint8Array<ArrayBuffer> {
   const body: Record<string, unknown> = {};
-  if (wishes.columns) body["columns"] = wishes.columns;
-  if (wishes.resources !== undefined) body["resources"] = wishes.resources;
-  if (wishes.rateHz !== undefined) body["rate_hz"] = wishes.rateHz;
-  if (wishes.window !== undefined) body["window"] = wishes.window;
-  if (wishes.box) body["box"] = wishes.box;
-  if (wishes.quantise) body["quantise"] = wishes.quantise;
+  if (asked.columns) body["columns"] = asked.columns;
+  if (asked.resources !== undefined) body["resources"] = asked.resources;
+  if (asked.rateHz !== undefined) body["rate_hz"] = asked.rateHz;
+  if (asked.window !== undefined) body["window"] = asked.window;
+  if (asked.box) body["box"] = asked.box;
+  if (asked.quantise) body["quantise"] = asked.quantise;
   if (resume) body["resume"] = resume;
   const bytes = ENCODER.encode(JSON.stringify(body));
   const [out] = message(Kind.SUBSCRIBE, HEADER_BYTES + bytes.length);

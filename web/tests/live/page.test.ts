@@ -36,7 +36,7 @@ test(`the page shows the running simulation, through drops and to its end (seed 
     for (const shown of [page, lossy.page]) {
       await shown.waitForFunction(to => hypostyle.connection.world.generation === to && hypostyle.connection.state === "live", last.generation);
       assert.equal(await shown.evaluate(() => hypostyle.connection.world.entities.count), inspected.entities);
-      const wanted = await shown.evaluate(() => [...hypostyle.connection.wishes.columns ?? []]);
+      const wanted = await shown.evaluate(() => [...hypostyle.connection.asked.columns ?? []]);
       assert.deepEqual(await held(shown), hashes(await snapshot(real.port, wanted)), `seed ${SEED}`);
     }
     await page.waitForFunction(() => document.getElementById("state-text")!.textContent === "the simulation has ended");

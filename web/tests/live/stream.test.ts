@@ -72,7 +72,7 @@ test(`drops, stalls and reconnects end in the server's bytes (${GENERATIONS} gen
     await real.run.stop();
     proxy.calm();
     for (const connection of [all, some]) {
-      const last = await snapshot(real.port, connection.wishes.columns);
+      const last = await snapshot(real.port, connection.asked.columns);
       await until("the last generation", () => connection.world.generation === last.generation && connection.state === "live");
       sameWorlds(connection.world, last, `at the end, seed ${SEED}`);
       assert.deepEqual(hashes(connection.world), hashes(last));

@@ -41,7 +41,7 @@ test(`two tabs hold the server's bytes (${GENERATIONS} generations, seed ${SEED}
     const last = await snapshot(real.port);
     for (const { page, errors } of tabs) {
       await page.waitForFunction(to => hypostyle.connection.world.generation === to && hypostyle.connection.state === "live", last.generation);
-      const wanted = await page.evaluate(() => hypostyle.connection.wishes.columns && [...hypostyle.connection.wishes.columns]);
+      const wanted = await page.evaluate(() => hypostyle.connection.asked.columns && [...hypostyle.connection.asked.columns]);
       assert.deepEqual(await held(page), hashes(wanted ? await snapshot(real.port, wanted) : last), `seed ${SEED}`);
       assert.deepEqual(errors, []);
     }

@@ -173,7 +173,7 @@ test("a refused subscription rejects, and the old one goes on", async () => {
   const asked = connection.subscribe({ columns: ["nothing"] });
   socket.says(reason(7, 8, "there is no component nothing"));
   await assert.rejects(asked, /there is no component nothing/);
-  assert.equal(connection.wishes.columns, undefined);
+  assert.equal(connection.asked.columns, undefined);
   socket.says(...update({ subscription: 1, from: 7, to: 8, frame: 8, time: 8, full: false }, []));
   assert.equal(connection.world.generation, 8);
   const other = connection.subscribe({ columns: ["position"], rateHz: 5 });

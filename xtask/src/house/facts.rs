@@ -14,18 +14,25 @@ const ASK: Duration = Duration::from_mins(1);
 
 /// The figures, a line each.
 pub(super) fn table(files: &[File]) -> String {
-    let crates = |words: &str| crates(words).map_or_else(|| "not known".to_owned(), |count| count.to_string());
+    let list = |words: &str| crates(words).unwrap_or_default();
+    let crates = |words: &str| match list(words).len() {
+        0 => "not known".to_owned(),
+        count => count.to_string(),
+    };
     let names = files.iter().find(|file| file.path == "src/lib.rs").map(|lib| root_names(&code(&lib.text)));
     let examples = files.iter().filter(|file| is_example(&file.path)).count();
     format!(
         "crates that the library is built of, itself included: {}\n\
          crates that the command is built of: {}; without default features: {}; with `query`: {}\n\
+         in several versions: of the library's {}; of the command's {}\n\
          public names at the root: {}\n\
          examples: {examples}\n",
         crates("hypostyle"),
         crates("hypostyle-cli"),
         crates("hypostyle-cli --no-default-features"),
         crates("hypostyle-cli --features query"),
+        several(&list("hypostyle")),
+        several(&list("hypostyle-cli")),
         names.unwrap_or_default().len(),
     )
 }
@@ -34,15 +41,22 @@ fn is_example(path: &str) -> bool {
     path.ends_with(".rs") && (path.starts_with("examples/") || path.contains("/examples/"))
 }
 
-/// How many crates a package is built of for this machine.
-fn crates(words: &str) -> Option<usize> {
+/// The names that stand there with more than one version.
+fn several(crates: &BTreeSet<(String, String)>) -> String {
+    let names: Vec<&str> = crates.iter().map(|(name, _)| name.as_str()).collect();
+    let twice: BTreeSet<&str> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+    if twice.is_empty() { "none".to_owned() } else { twice.into_iter().collect::<Vec<_>>().join(" ") }
+}
+
+/// The crates that a package is built of for this machine, with their versions.
+fn crates(words: &str) -> Option<BTreeSet<(String, String)>> {
     let words = format!("tree --locked --offline --edges normal --prefix none --format {{p}} --package {words}");
     let text = ask(&mut cargo(&words), ASK)?;
     let names = text.lines().filter_map(|line| {
         let mut words = line.split(' ');
-        Some((words.next()?, words.next()?))
+        Some((words.next()?.to_owned(), words.next()?.to_owned()))
     });
-    Some(names.collect::<BTreeSet<_>>().len())
+    Some(names.collect())
 }
 
 /// The names that `lib.rs` makes public: modules, and what it takes from them. Names in its modules are not at the root.
@@ -87,6 +101,13 @@ fn outermost(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn crates_in_several_versions_are_named() {
+        let crates = |list: &[(&str, &str)]| list.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        assert_eq!(several(&crates(&[("a", "v1"), ("b", "v1"), ("b", "v2"), ("b", "v3"), ("c", "v2")])), "b");
+        assert_eq!(several(&crates(&[("a", "v1"), ("b", "v1")])), "none");
+    }
 
     #[test]
     fn names_at_the_root_are_counted() {

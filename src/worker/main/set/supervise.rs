@@ -246,7 +246,7 @@ impl WorkerSet {
         self.ledger.report.retries += 1;
         let (now, worker) = (self.recorder.now(), index as u32);
         self.recorder.record(now, now, EventKind::Retried { worker, job: number, attempt: attempts });
-        // Release: whoever claims it next sees what was undone.
+        // Release: the worker that claims it next sees what was undone.
         self.board.claim(job).store(free.pack(), Ordering::Release);
         self.announce_retries();
     }

@@ -24,8 +24,8 @@
 //! A window is at most [`WINDOW_JOBS`] jobs; a larger batch is several windows, so that the board need not grow with
 //! the world. The program lies in a block of its own that is replaced by a larger one when a program outgrows it.
 //!
-//! Invariants: every access is an atomic; every value that a worker process may have written is checked by whoever
-//! reads it, and no index is ever taken from a word unchecked.
+//! Invariants: every access is an atomic; every value that a worker process may have written is checked by its
+//! reader, and no index is ever taken from a word unchecked.
 #![forbid(unsafe_code)]
 
 mod slots;
@@ -434,7 +434,7 @@ impl Board {
         if claim != Claim::free(window.tag(), claim.attempt) {
             return None;
         }
-        // Acquire: what main undid before it freed the job again is seen by whoever runs it next.
+        // Acquire: what main undid before it freed the job again is seen by the worker that runs it next.
         word.compare_exchange(seen, claim.taken_by(runner).pack(), Ordering::AcqRel, Ordering::Relaxed).ok()?;
         Some(claim.attempt)
     }

@@ -46,7 +46,7 @@ pub(super) struct Resume {
 
 /// What a client asks for.
 #[derive(Clone, Debug)]
-pub(super) struct Wishes {
+pub(super) struct Subscribe {
     pub(super) selection: Selection,
     pub(super) rate_hz: f64,
     pub(super) window: u32,
@@ -54,9 +54,9 @@ pub(super) struct Wishes {
     pub(super) resume: Option<Resume>,
 }
 
-impl Wishes {
+impl Subscribe {
     /// Reads a SUBSCRIBE. The bytes may be anything.
-    pub(super) fn parse(json: &[u8], layout: &Layout, shown: &Selection, rate_max: f64) -> Result<Wishes, String> {
+    pub(super) fn parse(json: &[u8], layout: &Layout, shown: &Selection, rate_max: f64) -> Result<Subscribe, String> {
         if json.trim_ascii_start().first() != Some(&b'{') {
             return Err("the subscription must be a JSON object".to_owned());
         }
@@ -91,7 +91,7 @@ impl Wishes {
             Some("zstd") => true,
             Some(_) => return Err("compression may be \"zstd\", or null".to_owned()),
         };
-        Ok(Wishes { selection, rate_hz: rate_hz.min(rate_max), window, zstd, resume: document.resume })
+        Ok(Subscribe { selection, rate_hz: rate_hz.min(rate_max), window, zstd, resume: document.resume })
     }
 }
 
@@ -115,14 +115,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wishes_are_checked() {
+    fn subscriptions_are_checked() {
         let text = include_str!("../../layouts/particles.toml");
         let layout = Layout::parse(text, "particles").expect("a good layout");
         let all = Selection::view();
-        let parse = |json: &str| Wishes::parse(json.as_bytes(), &layout, &all, 30.0);
-        let wishes = parse("{}").expect("all are optional");
-        assert_eq!((wishes.rate_hz, wishes.window, wishes.zstd), (30.0, 2, false));
-        assert_eq!(wishes.selection, all);
+        let parse = |json: &str| Subscribe::parse(json.as_bytes(), &layout, &all, 30.0);
+        let asked = parse("{}").expect("all are optional");
+        assert_eq!((asked.rate_hz, asked.window, asked.zstd), (30.0, 2, false));
+        assert_eq!(asked.selection, all);
         assert_eq!(parse("{\"rate_hz\": 1e9}").expect("as fast as can be").rate_hz, 30.0);
         let name = &layout.components()[0].name;
         let some = parse(&format!("{{\"columns\": [\"{name}\"], \"compression\": \"zstd\"}}")).expect("a component");
@@ -144,8 +144,8 @@ mod tests {
         }
         let shown = some.selection;
         let other = &layout.components()[1].name;
-        let hidden = Wishes::parse(format!("{{\"columns\": [\"{other}\"]}}").as_bytes(), &layout, &shown, 30.0);
+        let hidden = Subscribe::parse(format!("{{\"columns\": [\"{other}\"]}}").as_bytes(), &layout, &shown, 30.0);
         assert!(hidden.is_err_and(|why| why.contains("not shown")));
-        assert!(Wishes::parse(b"{}", &layout, &shown, 30.0).expect("what is shown").selection.is_within(&shown));
+        assert!(Subscribe::parse(b"{}", &layout, &shown, 30.0).expect("what is shown").selection.is_within(&shown));
     }
 }

@@ -7,7 +7,7 @@ use crate::limits::CHUNK_ROWS;
 
 /// Rows that were written, in runs as long as they come in order.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Notes {
+pub(crate) struct RowRuns {
     /// The last run: rows from here,
     from: u32,
     /// up to here. `u32::MAX`, which no row is, where runs are not listed any more.
@@ -18,7 +18,7 @@ pub(crate) struct Notes {
     chunks: Option<Vec<u64>>,
 }
 
-impl Notes {
+impl RowRuns {
     /// Notes a row of a table of `total`.
     #[inline(always)]
     pub(crate) fn write(&mut self, row: u32, total: u32) {
@@ -98,7 +98,7 @@ fn set_chunks(chunks: &mut Vec<u64>, from: u32, to: u32) {
 
 /// What was written to a table row by row, and its columns have not noted yet.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unnoted {
+pub(crate) struct DirtyRows {
     /// Whether anything of it is open.
     pub(crate) listed: bool,
     /// Whether the table is open; no rows are noted for all its columns where it is not.
@@ -106,14 +106,14 @@ pub(crate) struct Unnoted {
     /// Rows from here on,
     pub(crate) appended: u32,
     /// and these below.
-    pub(crate) rows: Notes,
+    pub(crate) rows: RowRuns,
     /// Of open components, the rows that were written in their columns: where the first of them stands (`Slot::mark`).
-    pub(crate) components: Vec<Option<Notes>>,
+    pub(crate) components: Vec<Option<RowRuns>>,
     /// For the next one that is opened.
-    pub(crate) spare: Vec<Notes>,
+    pub(crate) spare: Vec<RowRuns>,
 }
 
-impl Unnoted {
+impl DirtyRows {
     /// Whether anything of the table is open.
     pub(crate) fn is_listed(&self) -> bool {
         self.listed
@@ -145,7 +145,7 @@ mod tests {
         fn every_row_is_noted_and_no_other_chunk(
             runs in prop::collection::vec((0u32..20_000, 1u32..40, 1u32..4), 0..200), total in 1u32..20_000
         ) {
-            let mut notes = Notes::default();
+            let mut notes = RowRuns::default();
             let mut rows = BTreeSet::new();
             for (start, len, step) in runs {
                 for row in (start..start + len * step).step_by(step as usize) {
