@@ -6,6 +6,7 @@
 
 use std::io::Write;
 
+use hypostyle::layout::Storage;
 use hypostyle::{Entity, FieldType, ScalarType, Snapshot, SnapshotError, TableView};
 use serde_json::{Value, json};
 
@@ -150,6 +151,10 @@ fn difference(a: &Snapshot<'_>, b: &Snapshot<'_>, show: usize) -> Outcome<Differ
         let Some((_, other)) = b.layout().component(&component.name) else { continue };
         let name = component.name.clone();
         found.components.push(ComponentDiff { name, only_a: Found::default(), only_b: Found::default() });
+        if [component, other].iter().any(|component| component.storage == Storage::Scratch) {
+            // no part of a generation
+            continue;
+        }
         for field in &component.fields {
             if other.fields.iter().any(|theirs| theirs.name == field.name && theirs.ty == field.ty) {
                 found.columns.push(ColumnDiff {

@@ -126,7 +126,7 @@ fn columns(components: Option<&[String]>, layout: &hypostyle::Layout) -> Outcome
             let message = format!("there is no component `{name}`; the layout has {}", known.join(", "));
             return Err(crate::failure::Failure::usage(message));
         };
-        match component.fields.is_empty() {
+        match component.fields.is_empty() || component.storage == hypostyle::layout::Storage::Scratch {
             true => columns.push(format!("\"{name}\"")),
             false => columns.extend(names([component]).iter().map(|name| format!("\"{name}\""))),
         }
@@ -138,7 +138,9 @@ fn columns(components: Option<&[String]>, layout: &hypostyle::Layout) -> Outcome
 #[cfg_attr(not(feature = "query"), allow(dead_code, reason = "tested all the same"))]
 fn names<'l>(components: impl IntoIterator<Item = &'l hypostyle::layout::ComponentLayout>) -> Vec<String> {
     let mut names = Vec::new();
-    for component in components {
+    // scratch is no part of a generation: a component without fields to those who read
+    for component in components.into_iter().filter(|component| component.storage != hypostyle::layout::Storage::Scratch)
+    {
         for field in &component.fields {
             let name = format!("{}.{}", component.name, field.name);
             if field.ty.array_len == 0 {

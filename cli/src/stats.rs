@@ -6,7 +6,7 @@
 
 use std::io::Write;
 
-use hypostyle::layout::did_you_mean;
+use hypostyle::layout::{Storage, did_you_mean};
 use hypostyle::{FieldType, Layout, ScalarType, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
@@ -81,6 +81,8 @@ pub(crate) fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String,
     let all: Vec<(String, FieldType)> = layout
         .components()
         .iter()
+        // scratch is no part of a generation
+        .filter(|component| component.storage != Storage::Scratch)
         .flat_map(|component| {
             component.fields.iter().map(move |field| (format!("{}.{}", component.name, field.name), field.ty))
         })

@@ -15,7 +15,7 @@ def test_a_column_is_an_array_on_the_shared_bytes(spheres):
         position = snapshot["position"]
         assert position.x.dtype == np.float64 and position.x.shape == (3000,)
         assert snapshot["velocity"].x.dtype == np.float64
-        for array in (position.x, snapshot["contact"].near, position.entities):
+        for array in (position.x, snapshot["springs"].partner, position.entities):
             line = mapping_of(array)
             assert f"hypostyle.{spheres.name}/data" in line, line
             assert line.split()[1].startswith("r--"), line
@@ -59,9 +59,9 @@ def test_looking_costs_no_private_memory(still):
 
 def test_arrays_of_a_field_are_matrices(spheres):
     with spheres.pin() as snapshot:
-        near = snapshot["contact"].near
-        assert near.dtype == np.uint32 and near.shape == (3000, 96) and near.strides == (384, 4)
-        assert mapping_of(near)
+        partner = snapshot["springs"].partner
+        assert partner.dtype == np.uint64 and partner.shape == (3000, 16) and partner.strides == (128, 8)
+        assert mapping_of(partner)
 
 
 def test_entities_are_handles(particles):

@@ -30,7 +30,7 @@ def test_arrow_columns_lie_on_the_shared_bytes(spheres):
             assert values.buffers()[1].address == address(column), name
             assert np.array_equal(values.to_numpy(), column.reshape(-1))
         assert table["entity"].chunks[0].buffers()[1].address == address(snapshot["position"].entities)
-        assert table.schema.field("contact.near").type == pa.list_(pa.uint32(), 96)
+        assert table.schema.field("springs.partner").type == pa.list_(pa.uint64(), 16)
         metadata = table.schema.metadata
         assert metadata[b"hypostyle.generation"] == str(snapshot.generation).encode()
         table.validate(full=True)
@@ -68,8 +68,8 @@ def test_pandas(spheres, particles):
         assert list(frame.columns) == ["entity", "position.x", "position.y", "position.z"]
         assert np.array_equal(frame["position.x"].to_numpy(), snapshot["position"].x)
         assert np.shares_memory(frame["position.x"].to_numpy(), snapshot["position"].x)
-        arrow = snapshot.to_pandas("velocity", "contact", dtype_backend="pyarrow")
-        assert isinstance(arrow["contact.count"].dtype, pandas.ArrowDtype)
+        arrow = snapshot.to_pandas("velocity", "springs", dtype_backend="pyarrow")
+        assert isinstance(arrow["springs.count"].dtype, pandas.ArrowDtype)
         with pytest.raises(ValueError, match="dtype_backend"):
             snapshot.to_pandas(dtype_backend="numpy2")
     with particles.pin() as snapshot:
@@ -84,8 +84,8 @@ def test_polars(spheres, particles):
         assert mapping_of(frame["position.y"].to_numpy(allow_copy=False)) == mapping_of(snapshot["position"].y)
         assert frame.schema["position.x"] == polars.Float64
         assert polars.DataFrame(snapshot["velocity"]).shape == (3000, 4)
-        matrix = snapshot["contact"].to_polars()["contact.near"]
-        assert matrix.dtype == polars.Array(polars.UInt32, 96)
+        matrix = snapshot["springs"].to_polars()["springs.partner"]
+        assert matrix.dtype == polars.Array(polars.UInt64, 16)
     with particles.pin() as snapshot:
         frame = snapshot.to_polars()
         assert frame["velocity.x"].null_count() == len(snapshot) - len(snapshot["velocity"])

@@ -30,7 +30,7 @@ def best(action, rounds):
 def open_and_look(name):
     with hypostyle.open(name) as region, region.pin() as snapshot:
         position = snapshot["position"]
-        return position.x.shape[0] + position.y.shape[0] + snapshot["contact"].near.shape[0]
+        return position.x.shape[0] + position.y.shape[0] + snapshot["springs"].partner.shape[0]
 
 
 def pin_and_look(region):

@@ -2,104 +2,15 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
+mod lab;
+
 use std::collections::BTreeMap;
 
 use hypostyle::{Entity, Read, Simulation, Workers, World};
-use hypostyle_scenes::spheres::{Observation, Position, Radius, Spheres, Spin, Velocity, Walls, look};
+use hypostyle_scenes::spheres::{Position, Spheres, Spin, Velocity, look};
 use hypostyle_scenes::{Scene, SceneOptions};
 
-type Vector = [f64; 3];
-
-/// A sphere as an experiment begins.
-#[derive(Clone, Copy)]
-struct Ball {
-    at: Vector,
-    velocity: Vector,
-    radius: f64,
-}
-
-fn ball(at: Vector, velocity: Vector) -> Ball {
-    Ball { at, velocity, radius: 0.5 }
-}
-
-struct Lab {
-    simulation: Simulation,
-    all: Vec<Entity>,
-}
-
-fn law(gravity: f64, restitution: f64, friction: f64) -> SceneOptions {
-    SceneOptions::new(None, 0)
-        .with("gravity", gravity)
-        .with("restitution", restitution)
-        .with("friction", friction)
-        .with("radii", "0.5,0.5")
-}
-
-impl Lab {
-    fn new(options: SceneOptions, side: f32, balls: &[Ball]) -> Lab {
-        let options = SceneOptions { entities: Some(balls.len() as u64), ..options };
-        let mut world = Spheres.world(&options, World::builder()).unwrap();
-        let all = entities(&world);
-        for (entity, ball) in all.iter().zip(balls) {
-            let ([x, y, z], [vx, vy, vz]) = (ball.at, ball.velocity);
-            world.set(*entity, Position { x, y, z }).unwrap();
-            world.set(*entity, Velocity { x: vx, y: vy, z: vz }).unwrap();
-            world.set(*entity, Radius { value: ball.radius }).unwrap();
-        }
-        world.set_resource(Walls { min: [0.0; 3], max: [side; 3] }).unwrap();
-        let builder = Simulation::builder().workers(Workers::Local).publish_every(10_000);
-        Lab { simulation: builder.build(world, Spheres.schedule(&options)).unwrap(), all }
-    }
-
-    fn run(&mut self, seconds: f64) -> &mut Self {
-        let frames = (seconds / Spheres.dt()).round() as u64;
-        self.simulation.run(frames, Spheres.dt()).unwrap();
-        self
-    }
-
-    fn look(&self) -> Observation {
-        look(self.simulation.world()).unwrap()
-    }
-
-    fn at(&self, index: usize) -> Vector {
-        let Position { x, y, z } = self.simulation.world().get::<Position>(self.all[index]).unwrap();
-        [x, y, z]
-    }
-
-    fn velocity(&self, index: usize) -> Vector {
-        let Velocity { x, y, z } = self.simulation.world().get::<Velocity>(self.all[index]).unwrap();
-        [x, y, z]
-    }
-
-    fn spin(&self, index: usize) -> Vector {
-        let Spin { x, y, z } = self.simulation.world().get::<Spin>(self.all[index]).unwrap();
-        [x, y, z]
-    }
-
-    fn error(&mut self, frames: u64) -> String {
-        self.simulation.run(frames, Spheres.dt()).unwrap_err().to_string()
-    }
-}
-
-fn entities(world: &World) -> Vec<Entity> {
-    let mut all = Vec::new();
-    world.query::<Read<Position>>(|entities, _| all.extend_from_slice(entities)).unwrap();
-    all.sort();
-    all
-}
-
-#[track_caller]
-fn near(got: f64, want: f64, tolerance: f64) {
-    assert!((got - want).abs() <= tolerance, "{got} instead of {want}, within {tolerance}");
-}
-
-/// Numbers from -1 to 1.
-fn numbers(mut state: u64) -> impl FnMut() -> f64 {
-    move || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 33) as f64 / 2f64.powi(30) - 1.0
-    }
-}
+use lab::{Ball, Lab, Vector, ball, entities, law, near, numbers};
 
 /// Slow approach comes back as fast approach does; momentum stays, whether the other one moves or rests, is of the same
 /// size or not.
@@ -124,6 +35,58 @@ fn central_impacts() {
     lab.run(0.5);
     near(lab.velocity(0)[0], 2.0 * (8.0 - 0.5) / 9.0, 0.01);
     near(lab.velocity(1)[0], 2.0 * 1.5 * 8.0 / 9.0, 0.04);
+}
+
+/// One that lies still is hit as any other: nothing sleeps.
+#[test]
+fn a_resting_sphere_is_hit() {
+    let floor = 0.5 - 9.81 / 20_000.0;
+    for v in [0.1, 1.0, 4.0, 20.0] {
+        let balls = [ball([50.0, floor, 50.0], [0.0; 3]), ball([54.2, floor, 50.0], [0.0; 3])];
+        let mut lab = Lab::new(law(9.81, 0.5, 0.0), 100.0, &balls);
+        lab.run(5.0);
+        lab.place(1, ball([51.2, floor, 50.0], [-v, 0.0, 0.0]));
+        lab.run(0.3 / v + 0.1);
+        near(lab.velocity(0)[0], -0.75 * v, 0.015 * v);
+        near(lab.velocity(1)[0], -0.25 * v, 0.015 * v);
+        near(lab.look().momentum[0], -v, 1e-12);
+    }
+}
+
+/// All six walls give back what the restitution says, at any speed.
+#[test]
+fn impacts_on_walls() {
+    for (e, v) in [(0.1, 0.02), (0.5, 0.3), (0.5, 10.0), (0.9, 2.0), (1.0, 0.4)] {
+        for axis in 0..3 {
+            for (at, v) in [(0.6, -v), (99.4, v)] {
+                let (mut place, mut velocity) = ([50.0; 3], [0.0; 3]);
+                (place[axis], velocity[axis]) = (at, v);
+                let mut lab = Lab::new(law(0.0, e, 0.3), 100.0, &[ball(place, velocity)]);
+                lab.run(0.2 / v.abs() + 0.1);
+                near(lab.velocity(0)[axis], -e * v, 0.03 * v.abs());
+            }
+        }
+    }
+}
+
+/// A column in balance stays: each contact carries what is above it.
+#[test]
+fn columns_stand() {
+    for n in [2, 10, 50] {
+        let deep = |above: usize| above as f64 * 9.81 / 20_000.0;
+        let mut y = -0.5;
+        let balls: Vec<Ball> = (0..n)
+            .map(|i| {
+                y += 1.0 - deep(n - i);
+                ball([5.0, y, 5.0], [0.0; 3])
+            })
+            .collect();
+        let mut lab = Lab::new(law(9.81, 0.3, 0.3), 100.0, &balls);
+        lab.run(2.0);
+        near(lab.at(n - 1)[1], y, 1e-9);
+        assert_eq!((lab.at(n - 1)[0], lab.at(n - 1)[2]), (5.0, 5.0));
+        near(lab.look().kinetic, 0.0, 1e-12);
+    }
 }
 
 /// Without friction the tangential velocities stay, and the normal ones are those of a central impact.

@@ -34,6 +34,9 @@ struct Options {
     /// Sizes of the melt: 4 k^3 atoms each.
     #[arg(long, value_delimiter = ',', default_values_t = [32_000, 256_000, 2_048_000])]
     sizes: Vec<u64>,
+    /// Spheres in a box.
+    #[arg(long, value_delimiter = ',', default_values_t = [200, 5_000, 50_000])]
+    spheres: Vec<u64>,
     /// Tiny sizes and one round, to see that everything works.
     #[arg(long)]
     quick: bool,
@@ -57,6 +60,7 @@ fn run(mut options: Options) -> Result<(), Box<dyn Error>> {
     if options.quick {
         options.rounds = 1;
         options.sizes = vec![4_000];
+        options.spheres = vec![200];
     }
     let known: [(&str, Cases); 4] =
         [("lj", lj::cases), ("spheres", spheres::cases), ("nbody", nbody::cases), ("search", search::cases)];

@@ -5,35 +5,40 @@
 //! rheology", 2001, which is `gran/hooke/history` of LAMMPS; `law` has the equations. The damping follows from the
 //! restitution, which does not depend on the speed nor on the masses.
 //!
-//! A frame: `measure` (the greatest speed, which bounds whom a sphere can meet), `bin` (cells, by which the table is
-//! sorted), `find` (who can be met), `force 0`, and then substeps of velocity Verlet: `drift n` and `force n`; `kick` ends
-//! the last one. The number of substeps follows from the stiffness: [`STEPS_PER_CONTACT`] of them in the shortest contact.
+//! A frame: `begin` (packs the state, numbers that belong together side by side), and then a loop of substeps of velocity
+//! Verlet: `move` (a kick and the movement), `keep`, `bin` and `find` where a sphere has moved too far (springs by entity, cells, by
+//! which the table is sorted, and lists of who may be touched), and `contacts`; `end` makes the last half of a kick. The number of substeps
+//! follows from the stiffness: [`STEPS_PER_CONTACT`] of them in the shortest contact. What is between substeps alone is scratch.
 //!
-//! Every pair is treated from both sides, each sphere changing only itself and reading everything else as it was when
-//! the batch began. Both sides compute the force of a pair from the same numbers in the same order, that on the smaller of
-//! the two, and the other one takes its opposite: forces are opposites to the last bit, so momentum and angular momentum
-//! change by rounding alone. The smaller of two keeps the spring between them (of equals the one with the lower
-//! handle): no more than a dozen spheres of its size or more fit around it, so a short list by entity is enough, and
-//! stays right when rows are sorted, when a run is resumed, and when a worker dies.
+//! Every contact is computed once, with others side by side in vectors, by the smaller of the two (of equals, by that with
+//! the lower handle), which keeps its spring: no more than a dozen spheres of its size or more fit around it, so a short
+//! list by entity is enough, and stays right when rows are sorted, when a run is resumed, and when a worker dies. The
+//! other one finds the force there in the next batch, and takes its opposite: momentum and angular momentum change by
+//! rounding alone.
 //!
 //! Nothing is limited in silence: what the model cannot follow (a sphere that moves too far in a substep, that overlaps
 //! too deeply, that is outside, whose numbers are none) fails its frame with an error that names the entity.
 #![forbid(unsafe_code)]
 
+mod contact;
 mod find;
 mod law;
 mod observe;
+mod start;
 mod step;
 mod vector;
+mod vessel;
 
 use std::error::Error;
 
-use hypostyle::{Component, Layout, Resource, Schedule, World, WorldBuilder};
+use hypostyle::{Component, Layout, Loop, Reduce, Resource, Schedule, World, WorldBuilder};
 
-use super::random::Random;
 use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
 
 pub use observe::{Observation, look};
+pub use vessel::{Vessel, Walls};
+
+use vessel::WALLS;
 
 /// Where its centre is, metres.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
@@ -93,38 +98,84 @@ pub struct Torque {
     z: f64,
 }
 
-/// Its cell of the grid.
+/// Its cell of the grid, when the lists were made.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 pub struct Cell {
     key: u32,
 }
 
-/// Who can be met in this frame, by rows.
+/// Where and how large it was when the lists were made.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
-pub struct Contact {
-    near: [u32; NEAR_MAX],
-    count: u32,
+pub struct Anchor {
+    x: f64,
+    y: f64,
+    z: f64,
+    radius: f64,
 }
 
-/// The history of contacts: with whom (the bits of their handles), and the stretch of each spring, metres; the walls'
-/// springs, in the order of [`walls_around`].
+/// Its row when the lists were made; none before.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Place {
+    #[component(default = 4294967295)]
+    row: u32,
+}
+
+/// What a substep works on, numbers that belong together side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+#[component(storage = "scratch")]
+pub struct Body {
+    /// The centre, and the radius.
+    at: [f64; 4],
+    /// And the inverse of the mass.
+    velocity: [f64; 4],
+    /// And nothing.
+    spin: [f64; 4],
+}
+
+/// Who may be touched until lists are made anew, by rows. The lists of a job's rows stand one after the other at the begin of
+/// the job's part of `rows`, so that they are read as one piece of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+#[component(storage = "scratch")]
+pub struct Near {
+    rows: [u32; NEAR_MAX],
+    /// Where in it the list of a row begins; where those end whose contacts this row keeps; where those end that keep theirs
+    /// with it; and nothing.
+    span: [u32; 4],
+}
+
+/// What gravity, walls and the contacts that a row keeps do to it.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+#[component(storage = "scratch")]
+pub struct Sum {
+    force: [f64; 4],
+    torque: [f64; 4],
+}
+
+/// The contacts that rows keep, those of a job one after the other: the others' rows, and with each the force on the one
+/// that keeps it and the torque on the other; and how far its spring is stretched, metres.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+#[component(storage = "scratch")]
+pub struct Pushes {
+    push: [f64; 6 * OWNED_MAX],
+    stretch: [f64; 3 * OWNED_MAX],
+    rows: [u32; OWNED_MAX],
+    /// Where those of a row begin in the whole table's, and how many they are.
+    span: [u32; 2],
+}
+
+/// The history of contacts, as frames end: with whom (the bits of their handles), and the stretch of each spring, metres.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 pub struct Springs {
-    with: [u64; OWNED_MAX],
+    partner: [u64; OWNED_MAX],
     stretch: [f64; 3 * OWNED_MAX],
-    walls: [f64; 18],
     count: u32,
 }
 
-/// The box, metres.
-#[derive(Clone, Copy, Debug, PartialEq, Resource)]
-pub struct Walls {
-    /// The corner with the least coordinates; its second is the floor.
-    #[resource(default = [0.0, 0.0, 0.0])]
-    pub min: [f32; 3],
-    /// The opposite one.
-    #[resource(default = [100.0, 100.0, 100.0])]
-    pub max: [f32; 3],
+/// The springs of walls, metres, and a bit for each wall that is touched.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+pub struct Sides {
+    stretch: [f64; 3 * WALLS],
+    touched: u32,
 }
 
 /// What contacts do.
@@ -145,17 +196,40 @@ pub struct ContactLaw {
     /// Kilograms per cubic metre; 6 / pi by default, so that a sphere of radius 0.5 m has 1 kg.
     #[resource(default = 1.909859317102744)]
     pub density: f64,
+    /// Of the overlap, what the arm of a tangential force lacks of the radius: 0.5, so that both end in one point; 0 in LAMMPS.
+    #[resource(default = 0.5)]
+    pub arm_share: f64,
 }
 
-/// What bounds a frame; measured when it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Resource)]
+/// What a frame begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Resource, Reduce)]
 pub struct Pace {
-    /// No sphere may become faster before the frame ends, metres per second.
+    /// The greatest speed, metres per second.
+    #[reduce(max)]
     pub speed_max: f64,
     /// The smallest sphere, metres.
+    #[reduce(min)]
     pub radius_min: f64,
     /// The largest one.
+    #[reduce(max)]
     pub radius_max: f64,
+}
+
+/// What lists were made for.
+#[derive(Clone, Copy, Debug, PartialEq, Resource)]
+pub struct Listed {
+    /// They reach so much further than touch, metres.
+    pub skin: f64,
+    /// The largest sphere, metres.
+    pub radius_max: f64,
+}
+
+/// Whether lists hold.
+#[derive(Clone, Copy, Debug, PartialEq, Resource, Reduce)]
+pub struct Drift {
+    /// 1 where a sphere has moved more than half of the skin, or is another one than when they were made.
+    #[reduce(max)]
+    pub moved: u32,
 }
 
 /// Substeps in the shortest contact that there can be: between two of the smallest spheres. A contact begins and ends
@@ -166,15 +240,14 @@ pub const RATIO_MAX: f64 = 4.0;
 /// An overlap of so much of the smaller radius is an error: springs are for small ones.
 pub const OVERLAP_MAX: f64 = 0.5;
 
-/// Spheres that one can meet in a frame.
-const NEAR_MAX: usize = 96;
+/// Spheres in a list, on the average of a job's rows.
+const NEAR_MAX: usize = 128;
+/// Rows of a job, of all systems that share lists.
+const JOB_ROWS: u32 = 512;
 /// Spheres that are not smaller and touch one: a dozen fit, and a few more where they overlap.
 const OWNED_MAX: usize = 16;
-/// The largest radius where the options do not say.
-const RADIUS: f64 = 0.5;
-/// Distance of centres at the beginning, and how much of it is random, in diameters of the largest sphere.
-const SPACING: f64 = 1.3;
-const JITTER: f64 = 0.1;
+/// The least and the greatest radius where the options do not say.
+const RADII: (f64, f64) = (0.4, 0.5);
 /// Of a frame.
 const DT: f64 = 1.0 / 240.0;
 
@@ -187,7 +260,7 @@ impl Scene for Spheres {
     }
 
     fn about(&self) -> &'static str {
-        "spheres fall into a box, collide, slide, roll and come to rest"
+        "spheres fall into a box, a turning drum or a hopper, collide, slide, roll and come to rest"
     }
 
     fn default_entities(&self) -> u64 {
@@ -213,6 +286,22 @@ impl Scene for Spheres {
                 value: "K",
                 about: "of contacts, N/m (default 20000); substeps follow from it and the smallest radius",
             },
+            SceneOption {
+                name: "shape",
+                value: "box|drum|hopper",
+                about: "what they fall into: a box (default), a drum that turns, a bin with an orifice above a floor",
+            },
+            SceneOption { name: "turn", value: "RAD/S", about: "of the drum (default 0.5)" },
+            SceneOption {
+                name: "orifice",
+                value: "D",
+                about: "diameter of the hopper's orifice, metres (default 6 of the largest sphere)",
+            },
+            SceneOption {
+                name: "funnel",
+                value: "SLOPE",
+                about: "of the hopper's bottom, rise over run, 0 to 4 (default 1; 0 is flat)",
+            },
         ];
         OPTIONS
     }
@@ -227,7 +316,8 @@ impl Scene for Spheres {
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
-        let (law, radii) = (law_of(options)?, radii_of(options)?);
+        let law = law_of(options)?;
+        let start = start::Start::new(options, usize::try_from(entities)?)?;
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/spheres.toml"), "spheres.toml")?)
             .component::<Position>()
@@ -237,29 +327,48 @@ impl Scene for Spheres {
             .component::<Force>()
             .component::<Torque>()
             .component::<Cell>()
-            .component::<Contact>()
+            .component::<Anchor>()
+            .component::<Place>()
+            .component::<Body>()
+            .component::<Near>()
+            .component::<Sum>()
+            .component::<Pushes>()
             .component::<Springs>()
+            .component::<Sides>()
             .resource::<Walls>()
+            .resource::<Vessel>()
             .resource::<ContactLaw>()
             .resource::<Pace>()
+            .resource::<Listed>()
+            .resource::<Drift>()
             .bytes_max_default(bytes_max(entities, 8192))
             .build()?;
         put(&mut world, law)?;
-        put(&mut world, Pace { speed_max: 0.0, radius_min: radii.0, radius_max: radii.1 })?;
-        spawn_lattice(&mut world, usize::try_from(entities)?, options.seed, radii)?;
+        let (radius_min, radius_max) = radii_of(options)?;
+        put(&mut world, Pace { speed_max: 0.0, radius_min, radius_max })?;
+        put(&mut world, Listed { skin: 0.0, radius_max })?;
+        put(&mut world, Drift { moved: 1 })?;
+        start.fill(&mut world, options.seed)?;
         Ok(world)
     }
 
     fn schedule(&self, options: &SceneOptions) -> Schedule {
         // options that are not valid make no world: nothing will run with this number
         let law = law_of(options).unwrap_or(LAW);
-        let substeps = law::substeps(&law, radii_of(options).unwrap_or((0.4, RADIUS)).0, DT);
+        let substeps = law::substeps(&law, radii_of(options).unwrap_or(RADII).0, DT);
         let mut schedule = Schedule::new();
-        schedule.add(find::measure(substeps)).add(find::bin()).add(find::find()).add(step::force(0, substeps));
-        for substep in 1..=substeps {
-            schedule.add(step::drift(substep, substeps)).add(step::force(substep, substeps));
+        for first in [true, false] {
+            schedule.add(step::begin(first, substeps));
+            if !first {
+                schedule.add_loop(Loop::new("substeps").times(substeps).divides_step());
+                schedule.add(step::movement());
+            }
+            if !first {
+                schedule.add(contact::keep());
+            }
+            schedule.add(find::bin(first, substeps)).add(find::find(first)).add(contact::contacts(first));
         }
-        schedule.add(step::kick(substeps));
+        schedule.add(step::first_end()).add(step::end(substeps));
         schedule
     }
 
@@ -272,12 +381,20 @@ impl Scene for Spheres {
             Line::number("total energy", seen.energy() / each, |x| format!("{x:.6} J each")),
             Line::number("kinetic energy", seen.kinetic / each, |x| format!("{x:.6} J each")),
             Line::number("deepest overlap", seen.overlap, |x| format!("{x:.2e} of the smaller radius")),
+            Line::number("slope of the bed", seen.slope(), |x| format!("{x:.4}, rise over run")),
+            Line::count("through the orifice", seen.passed),
         ])
     }
 }
 
-const LAW: ContactLaw =
-    ContactLaw { gravity: 9.81, restitution: 0.5, friction: 0.3, stiffness: 20_000.0, density: 1.909859317102744 };
+const LAW: ContactLaw = ContactLaw {
+    gravity: 9.81,
+    restitution: 0.5,
+    friction: 0.3,
+    stiffness: 20_000.0,
+    density: 1.909859317102744,
+    arm_share: 0.5,
+};
 
 /// The law that the options choose.
 fn law_of(options: &SceneOptions) -> Result<ContactLaw, SceneError> {
@@ -292,7 +409,7 @@ fn law_of(options: &SceneOptions) -> Result<ContactLaw, SceneError> {
 
 /// The least and the greatest radius that the options choose.
 fn radii_of(options: &SceneOptions) -> Result<(f64, f64), SceneError> {
-    let Some(text) = options.text("radii") else { return Ok((0.4, RADIUS)) };
+    let Some(text) = options.text("radii") else { return Ok(RADII) };
     let numbers: Option<Vec<f64>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
     match numbers.as_deref() {
         Some([min, max]) if *min >= 0.05 && min <= max && *max <= 10.0 && *max <= RATIO_MAX * min => Ok((*min, *max)),
@@ -302,57 +419,4 @@ fn radii_of(options: &SceneOptions) -> Result<(f64, f64), SceneError> {
             want: format!("MIN,MAX in metres, from 0.05 to 10, MAX at most {RATIO_MAX} times MIN"),
         }),
     }
-}
-
-/// Spheres on a cubic lattice, each a little off its place, in a box that fits, with some velocity.
-fn spawn_lattice(world: &mut World, n: usize, seed: u64, radii: (f64, f64)) -> Result<(), Box<dyn Error>> {
-    // before anything is made of that length
-    world.reserve::<(Position, Velocity, Spin, Radius, Force, Torque, Cell, Contact, Springs)>(n as u64)?;
-    let side = (1..).find(|side| side * side * side >= n).unwrap_or(1);
-    let diameter = 2.0 * radii.1;
-    let width = (side as f64 * SPACING * diameter) as f32;
-    put(world, Walls { min: [0.0; 3], max: [width, width + 2.0 * diameter as f32, width] })?;
-    let mut places: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
-    let mut velocities: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
-    let mut sizes = Vec::with_capacity(n);
-    for index in 0..n {
-        let mut random = Random::new(seed, index as u64, 0);
-        let place = [index % side, index / (side * side), index / side % side];
-        for axis in 0..3 {
-            let lift = if axis == 1 { 1.0 } else { 0.0 };
-            let centre = (place[axis] as f64 + 0.5) * SPACING + lift + JITTER * (2.0 * random.unit() - 1.0);
-            places[axis].push(centre * diameter);
-            velocities[axis].push(4.0 * random.unit() - 2.0);
-        }
-        sizes.push(radii.0 + (radii.1 - radii.0) * random.unit());
-    }
-    let ([x, y, z], [vx, vy, vz]) = (&places, &velocities);
-    world
-        .spawn_columns(n)
-        .column("position.x", x)
-        .column("position.y", y)
-        .column("position.z", z)
-        .column("velocity.x", vx)
-        .column("velocity.y", vy)
-        .column("velocity.z", vz)
-        .column("radius.value", &sizes)
-        .with::<Spin>()
-        .with::<Force>()
-        .with::<Torque>()
-        .with::<Cell>()
-        .with::<Contact>()
-        .with::<Springs>()
-        .spawn()?;
-    Ok(())
-}
-
-/// The six walls as a centre sees them: the outward normal and the distance.
-fn walls_around(at: vector::Vector, walls: &Walls) -> [(vector::Vector, f64); 6] {
-    std::array::from_fn(|index| {
-        let (axis, high) = (index / 2, index % 2 == 1);
-        let mut normal = [0.0; 3];
-        normal[axis] = if high { 1.0 } else { -1.0 };
-        let room = if high { f64::from(walls.max[axis]) - at[axis] } else { at[axis] - f64::from(walls.min[axis]) };
-        (normal, room)
-    })
 }
