@@ -4,8 +4,8 @@
 
 use hypostyle::dynamic::ColumnBytes;
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, Job, Neighbours, Read, Reduce, Resource, System, With, Without, Write,
-    dynamic,
+    AnyOf, Changed, Component, Entities, Entity, Job, List, Neighbours, Read, Reduce, Resource, System, With, Without,
+    Write, dynamic,
 };
 
 #[derive(Component, Clone, Copy, Debug)]
@@ -54,6 +54,14 @@ pub struct Owner {
     pub of: Entity,
 }
 
+/// Any number of entities that a row is tied to.
+#[derive(Component, Clone, Copy, Debug)]
+#[component(storage = "list")]
+pub struct Tie {
+    pub to: Entity,
+    pub pull: f64,
+}
+
 /// A sum in which the order shows.
 #[derive(Resource, Clone, Copy, Debug)]
 pub struct Total {
@@ -100,7 +108,7 @@ pub fn float(seed: u64) -> f64 {
     ((mix(seed) >> 40) as f64 / 7919.0 - 1000.0) * size
 }
 
-pub const KINDS: u8 = 31;
+pub const KINDS: u8 = 34;
 
 struct Salt(u64);
 
@@ -350,6 +358,61 @@ pub fn system(kind: u8, name: &str, salt: u32) -> System {
             Ok(())
         })
         .job_rows(64),
+        30 => System::try_rows::<(Read<Place>, Entities)>(name, move |job, (place, entities)| {
+            let before = job.lists::<Tie>()?;
+            let mut ties = Vec::new();
+            for row in 0..job.len() {
+                let n = s.of(job, u64::from(place.seed[row]));
+                // some stay, some are new; now and then many, in one system all
+                if s.0 & 3 > 0 && !n.is_multiple_of(5) {
+                    continue;
+                }
+                ties.clear();
+                ties.extend(before.iter(row).filter(|tie| tie.to.index() % 3 > 0));
+                let count = if n % 301 == 7 { 200 } else { n % 4 };
+                ties.extend(
+                    (0..count).map(|k| Tie { to: entities[mix(n ^ k) as usize % entities.len()], pull: float(k) }),
+                );
+                if n & 64 == 0 {
+                    job.set_list_row(row, &ties);
+                } else {
+                    job.set_list(entities[row], &ties);
+                }
+            }
+            Ok(())
+        })
+        .reads_lists::<Tie>()
+        .sets_lists::<Tie>()
+        .job_rows(128),
+        31 => System::try_rows::<Write<Energy>>(name, |job, mut energy| {
+            let ties = job.lists::<Tie>()?;
+            for row in 0..job.len() {
+                energy.level[row] += ties.iter(row).map(|tie| tie.pull).sum::<f64>();
+                energy.level[row] += ties.columns().pull[ties.range(row)].len() as f64;
+            }
+            Ok(())
+        })
+        .reads_lists::<Tie>(),
+        32 => System::rows::<(Read<Place>, Read<Owner>)>(name, move |job, (place, owner)| {
+            // the last one in canonical order stays; some have no list
+            for row in 0..job.len() {
+                let n = s.of(job, u64::from(place.seed[row]));
+                match n % 9 {
+                    0 => {
+                        let child = job.spawn((Energy { level: 0.5 }, Owner { of: owner.of[row] }, List::<Tie>::new()));
+                        job.set_list(child, &[Tie { to: child, pull: float(n) }, Tie { to: owner.of[row], pull: 1.0 }]);
+                    }
+                    1..4 => {
+                        job.set_list(owner.of[row], &vec![Tie { to: Entity::NULL, pull: float(n) }; n as usize % 6])
+                    }
+                    4 => job.remove_row::<Tie>(row),
+                    _ => {}
+                }
+            }
+        })
+        .spawns::<(Energy, Owner, List<Tie>)>()
+        .removes::<List<Tie>>()
+        .sets_lists::<Tie>(),
         _ => System::rows::<(Read<Place>, Write<Shield>)>(name, |job, (place, mut shield)| {
             let mut top = 0.0;
             for row in 0..job.len() {

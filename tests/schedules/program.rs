@@ -2,10 +2,10 @@
 //! a job; and the world that they start from.
 
 use hypostyle::dynamic::Comparison;
-use hypostyle::{Entity, Loop, Schedule, System, World, WorldBuilder};
+use hypostyle::{Entity, List, Loop, Schedule, System, World, WorldBuilder};
 use proptest::prelude::*;
 
-use super::palette::{self, Bond, Control, Energy, Hit, KINDS, Mesh, Near, Owner, Place, Shield, Total, mix};
+use super::palette::{self, Bond, Control, Energy, Hit, KINDS, Mesh, Near, Owner, Place, Shield, Tie, Total, mix};
 
 /// One system.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl Program {
         let kind = spec.kind % KINDS;
         let name = format!("s{number} of kind {kind}");
         let mut system = palette::system(kind, &name, spec.salt);
-        if let Some(rows) = [64, 128, 1024].get(usize::from(spec.job_rows % 4)).filter(|_| kind != 13) {
+        if let Some(rows) = [64, 128, 1024].get(usize::from(spec.job_rows % 4)).filter(|_| ![13, 30].contains(&kind)) {
             system = system.job_rows(*rows);
         }
         system = match spec.condition % 12 {
@@ -79,7 +79,12 @@ impl Program {
     /// The world's types.
     pub fn builder() -> WorldBuilder {
         let builder = World::builder().component::<Place>().component::<Energy>().component::<Near>();
-        let builder = builder.component::<Bond>().component::<Hit>().component::<Shield>().component::<Owner>();
+        let builder = builder
+            .component::<Bond>()
+            .component::<Hit>()
+            .component::<Shield>()
+            .component::<Owner>()
+            .component::<Tie>();
         builder.resource::<Total>().resource::<Mesh>().resource::<Control>().bytes_max(1 << 28)
     }
 
@@ -92,11 +97,13 @@ impl Program {
             seed: seed(row) as u32,
         };
         let all = |result: Result<Vec<Entity>, _>| -> Vec<Entity> { result.expect("there is room") };
-        let one = all(world.spawn_batch((0..rows).map(|row| (place(row), Energy { level: palette::float(row) }))));
+        let one = all(world
+            .spawn_batch((0..rows).map(|row| (place(row), Energy { level: palette::float(row) }, List::<Tie>::new()))));
         let two = all(world.spawn_batch((0..rows / 2).map(|row| (place(row + 7), Near { sum: 0.25, count: 3 }))));
         let three = all(world.spawn_batch((0..rows / 3).map(|row| {
             let of = one[mix(row) as usize % one.len()];
-            (place(row + 9), Owner { of }, Energy { level: 1.0 }, Near { sum: 0.75, count: 1 }, Shield { power: 1.0 })
+            let rest = (Near { sum: 0.75, count: 1 }, Shield { power: 1.0 }, List::<Tie>::new());
+            (place(row + 9), Owner { of }, Energy { level: 1.0 }, rest)
         })));
         all(world.spawn_batch((0..rows / 4).map(|row| {
             let end = |row: u64, from: &[Entity]| from[mix(row) as usize % from.len()];
