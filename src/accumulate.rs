@@ -351,7 +351,7 @@ impl Combiner {
     }
 
     /// Whether the next deposit of this kind is passed on as it comes; then it counts as passed on, and its system has
-    /// declared it. What [`Combiner::deposit`] finds out anyhow, for those who are in a hurry.
+    /// declared it. What [`Combiner::deposit`] finds out anyhow, on a shorter way.
     #[inline(always)]
     pub(crate) fn passes(&mut self, component: u16, field: u8, by_row: bool, bytes: usize) -> bool {
         let passes = self.passing == word(component, field, by_row, bytes) && self.left > 0;

@@ -90,7 +90,7 @@ mod table;
 
 mod generation;
 
-// the state and those who change it
+// the state and what changes it
 mod world;
 
 mod commit;
@@ -159,7 +159,7 @@ pub use world::{
     Read, Rollback, ValueMut, With, Without, World, WorldBuilder, WorldError, Write,
 };
 
-/// Regions as a whole: which there are, who writes and reads them, what stopped programs left, and how it is removed.
+/// Regions as a whole: which there are, which processes write and read them, what stopped programs left, and how it is removed.
 ///
 /// ```
 /// for info in hypostyle::regions::list()? {

@@ -259,5 +259,5 @@ fn what_marks_is_a_tag() {
     schedule.add(System::marks_gained("note", "child", "name"));
     let Err(error) = Simulation::new(world(), schedule, Workers::Local) else { panic!("a field is no tag") };
     let error = error.to_string();
-    assert!(error.contains("component `name` has 1 field(s); what marks who is known is a tag"), "{error}");
+    assert!(error.contains("component `name` has 1 field(s); what marks the known entities is a tag"), "{error}");
 }

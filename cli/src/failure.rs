@@ -96,7 +96,7 @@ impl Failure {
     pub(crate) fn print(&self) {
         if let Some(message) = &self.message {
             let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-            // who closed stderr does not want to know
+            // stderr was closed: nobody wants to know
             let _ = writeln!(std::io::stderr(), "error: {line}");
         }
     }

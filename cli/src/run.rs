@@ -288,7 +288,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     if json {
         put_json(out, &report.json(&simulation))?;
     } else if let Some(state) = state {
-        // stdout is for the hash alone; who closed stderr does not want the table
+        // stdout is for the hash alone; where stderr is closed nobody wants the table
         let _ = write!(std::io::stderr(), "{}", report.text(&simulation));
         writeln!(out, "state {}", text::hash(state))?;
     } else if hashes.print {

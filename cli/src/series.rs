@@ -42,7 +42,7 @@ impl Series {
             write!(self.out, ",{}", line.number)?;
         }
         writeln!(self.out)?;
-        // who follows the file wants it now
+        // a reader that follows the file wants it now
         self.out.flush()?;
         Ok(())
     }

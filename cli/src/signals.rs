@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_utils::sync::{Parker, Unparker};
 
-/// How often who watches looks at the flag.
+/// How often the watching thread looks at the flag.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Whether the process was asked to end.

@@ -314,7 +314,7 @@ fn live(args: &Args, reader: &mut Reader, stop: &Stop, terminal: &mut ratatui::D
 /// Waits a little for a key.
 ///
 /// # Errors
-/// The terminal is gone: who would read from it then could do so for ever.
+/// The terminal is gone: a read from it could wait for ever.
 fn is_key_waiting() -> Outcome<bool> {
     #[cfg(unix)]
     {

@@ -287,7 +287,7 @@ mod tests {
             ("struct P { names: [String; 3] }", "text is of any length"),
             ("struct Größe { x: f32 }", "is not snake_case"),
             ("#[component(name = \"Pos\")] struct P { x: f32 }", "`Pos` is not snake_case"),
-            ("#[component(storage = \"sparse\")] struct P;", "\"toggle\" or \"scratch\""),
+            ("#[component(storage = \"sparse\")] struct P;", "\"list\" or \"scratch_list\""),
             ("#[component(stroage = \"toggle\")] struct P;", "unknown attribute"),
             ("#[component(default = 1.0)] struct P { x: f32 }", "belongs on a field"),
             ("struct P { #[component(track_changes)] x: f32 }", "a component field has: name"),

@@ -34,7 +34,8 @@ fn of_name(name: &str) -> Option<&'static str> {
         "char" => "a char is no column; store it as u32",
         "String" | "str" => TEXT,
         "Vec" | "VecDeque" | "HashMap" | "BTreeMap" | "HashSet" | "BTreeSet" => {
-            "collections are of any length, and columns are not; use a fixed array, such as [f32; 3], or an entity for each"
+            "collections are of any length, and columns are not; use a fixed array, such as [f32; 3], a component of its own \
+             with storage = \"list\", or an entity for each"
         }
         "Box" | "Rc" | "Arc" => "addresses mean nothing in another process; store the value, or an Entity that has it",
         "Option" => {

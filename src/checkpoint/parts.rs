@@ -119,7 +119,7 @@ impl Parts {
         Looked { table: part.table, kind, item, rows: tables[part.table].rows }
     }
 
-    /// Checks a state whose parts' bytes are at hand, in their order: the same that who loads it does.
+    /// Checks a state whose parts' bytes are at hand, in their order: the same check as when it is loaded.
     pub(crate) fn check(
         &self,
         tables: &[TableHead],

@@ -150,7 +150,7 @@ impl Pace {
 
     /// To be called after some work that took so long.
     fn rest(&self, worked: Duration) {
-        /// A thread that was kept from its core has worked less than it took; and who begins to wait waits no longer.
+        /// A thread that was kept from its core has worked less than it took; and a thread that begins to wait waits no longer.
         const REST_MAX: Duration = Duration::from_millis(50);
         if self.percent < 100 && !self.hurry.load(Ordering::Relaxed) {
             let percent = u32::from(self.percent);

@@ -82,7 +82,7 @@ impl<'s> ChangedChunks<'s> {
 pub struct ChangedColumn<'s> {
     /// The table, in the order of [`Snapshot::tables`](crate::Snapshot::tables).
     pub table: usize,
-    /// `position.x` of a field, a toggle's name of who has it, `(entity)` of the rows' handles.
+    /// `position.x` of a field, a toggle's name for the entities that have it, `(entity)` of the rows' handles.
     pub name: String,
     /// The chunks.
     pub chunks: ChangedChunks<'s>,

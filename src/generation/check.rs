@@ -1,7 +1,7 @@
 //! Whether a generation is a valid state: what the engine relies on in its columns, checked for any writer.
 //!
 //! A directory has a checksum; the columns that it names have none, and a checksum only tells that bytes are those that
-//! were written. One check serves who writes a file, who verifies one, who loads one and who takes a region over, so that
+//! were written. One check serves writing a file, verifying one, loading one and taking a region over, so that
 //! what one of them accepts the others do not refuse:
 //!
 //! - every row's handle leads to that row, by way of the entity map, and nothing else is alive;

@@ -6,7 +6,7 @@
 //!      8     4  byte order mark 0x0A0B0C0D
 //!     12     4  format version: 2
 //!     16     8  compatible features: unknown ones do no harm
-//!     24     8  incompatible features: who does not know one must stay away
+//!     24     8  incompatible features: a reader that does not know one must not open the file
 //!     32     4  bytes of this header: 128
 //!     36     4  0
 //!     40     8  layout hash

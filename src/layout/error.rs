@@ -246,7 +246,9 @@ pub enum LayoutProblem {
         rule: &'static str,
     },
     /// A storage that does not exist.
-    #[error("{subject} has the unknown storage \"{name}\"; use \"table\", \"toggle\" or \"scratch\"")]
+    #[error(
+        "{subject} has the unknown storage \"{name}\"; use \"table\", \"toggle\", \"scratch\", \"list\" or \"scratch_list\""
+    )]
     UnknownStorage {
         /// The component.
         subject: String,

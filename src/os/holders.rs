@@ -54,7 +54,7 @@ impl Holders {
                 .split(|byte| *byte == 0)
                 .any(|entry| entry.strip_prefix(variable.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")));
             if is_worker && *pid != std::process::id() {
-                // the handle is that of a process that held the lock; who has its number by now is not hit
+                // the handle is that of a process that held the lock; the process that has its number by now is not hit
                 let _ = pidfd_send_signal(handle, Signal::KILL);
             }
         }

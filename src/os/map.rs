@@ -2,7 +2,7 @@
 //! the size of a huge page.
 //!
 //! Invariants: a map's address and length are fixed for life; it ends when the [`FileMap`] is dropped. Whether bytes
-//! are backed, and who else changes them, is the business of its users.
+//! are backed, and what else changes them, is the business of its users.
 #![expect(unsafe_code, reason = "maps at a chosen address, which no safe wrapper offers")]
 
 use std::fs::File;
@@ -16,7 +16,7 @@ use super::HUGE_PAGE_BYTES;
 /// `MADV_COLLAPSE` of Linux 6.1.
 const COLLAPSE: libc::c_int = 25;
 
-/// A part of a file in memory, shared with all who map it.
+/// A part of a file in memory, shared with every process that maps it.
 pub(crate) struct FileMap {
     start: NonNull<u8>,
     len: usize,
@@ -59,7 +59,7 @@ impl FileMap {
         Ok(map)
     }
 
-    /// Forbids every look at the bytes from now on, for as long as the process lives: who looks at them is killed. Their
+    /// Forbids every look at the bytes from now on, for as long as the process lives: an access to them kills it. Their
     /// addresses are never used again.
     pub(crate) fn revoke(self) -> io::Result<()> {
         // SAFETY: the whole range is this map's; that nobody may use it any more is what is wanted.
@@ -109,7 +109,7 @@ impl FileMap {
 
 impl Drop for FileMap {
     fn drop(&mut self) {
-        // SAFETY: the whole range is this map's, and nobody may use it any more (the duty of those who have its address).
+        // SAFETY: the whole range is this map's, and nobody may use it any more (the duty of the callers that have its address).
         if let Err(error) = unsafe { rustix::mm::munmap(self.reserved.as_ptr().cast(), self.reserved_len) } {
             tracing::warn!(%error, "a map of a region's file could not be ended");
         }

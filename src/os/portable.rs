@@ -95,7 +95,7 @@ fn unsupported<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "shared regions need Linux"))
 }
 
-/// A part of a file in memory, shared with all who map it.
+/// A part of a file in memory, shared with every process that maps it.
 #[cfg(unix)]
 pub(crate) struct FileMap(memmap2::MmapRaw);
 

@@ -1,6 +1,6 @@
-//! Which handles the spawns of a job reserve: who gives them out and who takes them in reckon them alike.
+//! Which handles the spawns of a job reserve: the job that gives them out and the commit that resolves them compute them alike.
 //!
-//! Invariant: they follow from frame, batch and job alone, never from who ran it or how often. Below its two highest bits a
+//! Invariant: they follow from frame, batch and job alone, never from which worker ran it or how often. Below its two highest bits a
 //! handle counts from a well-mixed number of 62 bits, so that a handle of one job is taken for another's with a chance of
 //! the spawns of that job in 2^62.
 #![forbid(unsafe_code)]

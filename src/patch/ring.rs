@@ -182,7 +182,7 @@ impl<M: RingMemory> Producer<M> {
     #[inline]
     pub(crate) fn publish(&mut self) {
         if self.published != self.tail {
-            // SYNC POINT ring-tail: what was written before is seen by who acquires this tail.
+            // SYNC POINT ring-tail: what was written before is seen by whatever acquires this tail.
             self.memory.tail().store(self.tail, ordering!(RingTail, Ordering::Release));
             self.published = self.tail;
         }

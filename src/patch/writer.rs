@@ -449,7 +449,7 @@ impl<'a> PatchWriter<'a> {
         self.limit = 0;
         let header = Header { bytes: bytes as u32, kind: kind as u8, field, component, count, sequence: self.sequence };
         let record = &mut self.buffer[start..][..bytes];
-        // whoever asks for a list fills it
+        // the caller fills the list it asks for
         if !matches!(kind, Kind::ListRow | Kind::ListEntity) {
             record.fill(0);
         }

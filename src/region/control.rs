@@ -291,9 +291,9 @@ impl Control {
         load_acquire(&self.published)
     }
 
-    /// Makes a generation the newest one and wakes who waits for it. SYNC POINT publish: pairs with
+    /// Makes a generation the newest one and wakes the readers that wait for it. SYNC POINT publish: pairs with
     /// [`Control::published`]; all that the generation names is written before. `waiters` is asked afterwards whether
-    /// anybody can be waiting: who waits has said so before it looks at the word.
+    /// any reader can be waiting: it has said so before it looks at the word.
     pub(crate) fn publish(&self, word: u64, waiters: impl FnOnce() -> bool) {
         pin::publish(&self.published, word);
         self.publications.fetch_add(1, Ordering::SeqCst);

@@ -6,8 +6,8 @@
 //!      8     4  byte order mark 0x0A0B0C0D
 //!     12     4  format version
 //!     16     8  compatible features: unknown ones do no harm
-//!     24     8  read-only-compatible features: who does not know one may read, not write
-//!     32     8  incompatible features: who does not know one must stay away
+//!     24     8  read-only-compatible features: a process that does not know one may read, not write
+//!     32     8  incompatible features: a process that does not know one must not open the region
 //!     40     4  bytes of this header (256); the layout follows it
 //!     44     4  page bytes
 //!     48     8  bytes_max: the most bytes the data may have

@@ -84,7 +84,7 @@ mod memory {
             Ok(())
         }
 
-        /// Gives back all but a beginning, with its claim on memory. The region is gone, and with it all who use the bytes.
+        /// Gives back all but a beginning, with its claim on memory. The region is gone, and with it every user of the bytes.
         fn shrink(&mut self, to: usize) -> io::Result<()> {
             if self.committed > to {
                 let (at, len) = (self.at(to), self.len - to);

@@ -16,7 +16,7 @@
 //! - A lock goes with its open file, so a reader that dies in any way gives its leases back. (A process that *forks
 //!   without exec* shares the open file with its child: the lease then lives until both are gone.) The child never stores
 //!   to it: it takes leases of its own.
-//! - A reader takes its lease with its first pin: who has only opened a region takes none, and who waits says so once, by
+//! - A reader takes its lease with its first pin: a reader that has only opened a region takes none, and one that waits says so once, by
 //!   the count in page 0.
 //!
 //! The private twin keeps the same words in memory, with a flag for the lock. What a pin means, and the fences that
@@ -319,7 +319,7 @@ impl Lease {
     pub(super) fn announce(file: &std::fs::File) -> std::io::Result<()> {
         let first = memmap2::MmapOptions::new().len(PAGE_BYTES as usize).map_raw(file)?;
         words_in(&first).raise_used(0);
-        // SYNC POINT waiters: who waits looks at the published word after this; the writer looks here after it published
+        // SYNC POINT waiters: a waiting reader looks at the published word after this; the writer looks here after it published
         fence(Ordering::SeqCst);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A region in this process's address space, as its writer has it: data, control words and leases.
 //!
 //! Invariants: addresses are fixed for life; the data's reserved range is `bytes_max` long, of which the first
-//! `backed()` bytes may be touched: there is memory behind them. Which of them by whom is decided above.
+//! `backed()` bytes may be touched: there is memory behind them. What touches which of them is decided above.
 #![expect(unsafe_code, reason = "sees the mapped control file as atomics")]
 
 use std::sync::Arc;
@@ -131,7 +131,7 @@ impl Mapping {
     /// Bytes of data that may be touched.
     #[inline(always)]
     pub(crate) fn backed(&self) -> u64 {
-        // who grows the data gives what lies there to others by other means, which order this
+        // growth hands what lies there to others by other means, which order this
         self.backed.load(Ordering::Relaxed)
     }
 

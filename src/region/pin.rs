@@ -86,7 +86,7 @@ pub(crate) fn unpin(lease: &AtomicU64) {
 /// Publishes a generation that is complete. Only the writer calls this.
 #[inline]
 pub(crate) fn publish(published: &AtomicU64, word: u64) {
-    // SYNC POINT published: everything written before is seen by who pins the word.
+    // SYNC POINT published: everything written before is seen by the reader that pins the word.
     published.store(word, ordering!(Publish, Ordering::Release));
 }
 

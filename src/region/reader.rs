@@ -189,7 +189,7 @@ impl ReaderMap {
             #[cfg(unix)]
             View::Shared(view) => {
                 if let Err(error) = view.announce() {
-                    tracing::debug!(%error, "the writer does not know of who waits");
+                    tracing::debug!(%error, "the writer does not know that this reader waits");
                 }
             }
         }

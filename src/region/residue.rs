@@ -112,7 +112,7 @@ impl Residue {
     }
 }
 
-/// Files of their own: locked by whom they belong to for as long as that lives.
+/// Files of their own: locked by the process that they belong to for as long as it lives.
 #[cfg(unix)]
 mod files {
     use std::fs::File;

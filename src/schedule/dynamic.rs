@@ -2,7 +2,7 @@
 //! alone.
 //!
 //! Such a system is a query by names ([`Query`]) and a kernel on bytes ([`Job`]). To the schedule it is like
-//! any other: it knows neither what language a kernel is written in, nor who calls it.
+//! any other: it knows neither what language a kernel is written in, nor what calls it.
 #![forbid(unsafe_code)]
 
 use crate::table::Registry;

@@ -1,4 +1,4 @@
-//! Who got a component, and who lost it: a tag says who was known to have it, and two ready-made systems keep it right.
+//! Which entities got or lost a component: a tag says which were known to have it, and two ready-made systems keep it right.
 //!
 //! The tag is state like any other, so that a resumed or rolled back world knows the same.
 #![forbid(unsafe_code)]
@@ -14,16 +14,18 @@ fn check_tag(registry: &Registry, tag: &str) -> Result<(), KernelError> {
     let declared = &registry.layout.components()[usize::from(registry.component_named(tag)?)];
     match declared.fields.len() {
         0 => Ok(()),
-        fields => Err(format!("component `{tag}` has {fields} field(s); what marks who is known is a tag").into()),
+        fields => {
+            Err(format!("component `{tag}` has {fields} field(s); what marks the known entities is a tag").into())
+        }
     }
 }
 
-/// Exactly who got or lost a component. `(With<Charge>, Without<Known>)` matches who got a charge since these systems ran
+/// Exactly which entities got or lost a component. `(With<Charge>, Without<Known>)` matches who got a charge since these systems ran
 /// last, `(Without<Charge>, With<Known>)` who lost it (and lives). The systems before them in the frame see each change
-/// once, whoever made it: patches of later systems or of earlier ones, or the owner between frames. Who loses a component
+/// once, whatever made it: patches of later systems or of earlier ones, or the owner between frames. Who loses a component
 /// and gets it back in between did not change. A tag with `storage = "toggle"` costs a bit for each row.
 impl System {
-    /// Gives a tag to all who have a component and not the tag.
+    /// Gives a tag to all entities that have a component and not the tag.
     ///
     /// ```
     /// use hypostyle::{Component, Schedule, Simulation, System, With, Without, Workers, World, Write};
@@ -66,7 +68,7 @@ impl System {
         system.adds_named(tag).check(move |registry| check_tag(registry, &checked))
     }
 
-    /// Takes a tag from all who have it and not the component: see [`System::marks_gained`].
+    /// Takes a tag from all entities that have it and not the component: see [`System::marks_gained`].
     #[must_use]
     pub fn marks_lost(name: impl Into<String>, component: impl Into<String>, tag: impl Into<String>) -> Self {
         let tag = tag.into();

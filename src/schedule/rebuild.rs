@@ -1,4 +1,4 @@
-//! Scratch components: who computes them anew where a state is taken up without them.
+//! Scratch components: which systems compute them anew where a state is taken up without them.
 #![forbid(unsafe_code)]
 
 use crate::Component;

@@ -204,7 +204,7 @@ impl SystemRunner {
         } = task;
         let this = &systems[system];
         if pieces == Pieces::Short && !this.views.is_empty() {
-            // who looks at whole columns finds his own rows there by their places, one after the other
+            // a kernel that looks at whole columns finds its own rows there by their places, one after the other
             pieces = Pieces::Long;
         }
         let used = &columns_used[this.columns.clone()];

@@ -3,7 +3,7 @@
 //! A [`SharedReader`] is a reader that any number of threads share. Each [`OwnedSnapshot`] of it has a lease of its own
 //! and keeps it, with the mapping, until it is dropped; then the lease is given back, but for [`IDLE_MAX`] that wait for
 //! the next snapshot. So many snapshots of different generations can be held at a time, as many as a region has leases,
-//! and who holds none is in nobody's way.
+//! and a reader that holds none delays nobody.
 //!
 //! Invariants: a reader in `idle` has no pin; a process that was forked off never ends a pin of its maker's and never
 //! uses its maker's leases, nor a lock that another thread of the maker may have held.

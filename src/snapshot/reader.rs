@@ -23,7 +23,7 @@ use crate::generation::SnapshotError;
 use crate::generation::check::{Check, Looked};
 use crate::generation::{ChangedColumn, ColumnEntry, Directory, TableEntry};
 
-/// How often who waits is asked whether to go on.
+/// How often a waiting caller is asked whether to go on.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A world in another process (or in this one), to look at.

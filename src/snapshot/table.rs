@@ -177,7 +177,7 @@ impl<'s> TableView<'s> {
     /// happens when a component is added or removed by query. `None` where the table lacks the component. What is gone
     /// is told by the row count.
     ///
-    /// `name` is a field (`position.x`); or a component, to ask who has it; or `(entity)`, to ask which entities the rows
+    /// `name` is a field (`position.x`); or a component, to ask which entities have it; or `(entity)`, to ask which entities the rows
     /// are. Without a generation that was seen ask with 0: all has changed since then.
     ///
     /// ```

@@ -29,7 +29,7 @@ use crate::metrics::add;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a whole state may take.
 const STATE_PATIENCE: Duration = Duration::from_secs(120);
-/// A state is stored so often where anything changed, and at most so often for who wants one.
+/// A state is stored so often where anything changed, and at most so often where a client wants one.
 const STORE_EVERY: Duration = Duration::from_secs(10);
 const STORE_WANTED_EVERY: Duration = Duration::from_secs(1);
 /// Time before what went wrong is tried again.

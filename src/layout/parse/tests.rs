@@ -101,7 +101,7 @@ fn every_wrong_part_is_refused() {
         ("a = { fields = { x = \"[f32; 9999999999999]\" } }", "array of 9999999999999 elements"),
         ("a = { fields = { x = \"f33\" } }", "did you mean `f32`?"),
         ("a = { fields = { \"x.y\" = \"f32\" } }", "did you mean `x_y`?"),
-        ("a = { storage = \"sparse\" }", "use \"table\", \"toggle\" or \"scratch\""),
+        ("a = { storage = \"sparse\" }", "\"toggle\", \"scratch\", \"list\" or \"scratch_list\""),
         ("a = { storage = 1 }", "`storage` of component `a` must be a string, but is the integer 1"),
         ("a = { track_changes = 1 }", "must be true or false"),
         ("a = {}\na = {}", "not valid TOML: duplicate key"),

@@ -131,7 +131,7 @@ impl SimulationBuilder {
         self
     }
 
-    /// Whether it is recorded who does what when (default: yes): see [`Simulation::timeline`]. It costs well below a
+    /// Whether a timeline of all jobs and phases is recorded (default: yes): see [`Simulation::timeline`]. It costs well below a
     /// hundredth of the time of frames that are worth workers.
     #[must_use]
     pub fn tracing(mut self, tracing: bool) -> Self {

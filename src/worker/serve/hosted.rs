@@ -53,7 +53,7 @@ impl HostedLink {
         ended.then(|| lock(&self.reason).clone().unwrap_or_else(|| "its thread ended".to_owned()))
     }
 
-    /// Lets nobody come any more, and waits until who is there has left, at most `grace`. What a thread that has not
+    /// Takes no new threads, and waits until those that are here have left, at most `grace`. What a thread that has not
     /// left by then still holds, it holds by counted references. The board says already that the pool is closing.
     pub(in crate::worker) fn close(&self, grace: Duration) {
         let begun = Instant::now();

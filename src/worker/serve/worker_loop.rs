@@ -208,7 +208,7 @@ impl WorkerLoop {
             }
         }
         self.board.set_idle(self.index, window, retries);
-        // What is left of the window is run by others, who wake main in turn.
+        // What is left of the window is run by others, which wake main in turn.
         if std::mem::take(&mut self.unheard) {
             wait::wake(self.board.main_bell());
         }

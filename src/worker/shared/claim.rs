@@ -1,4 +1,4 @@
-//! A job's claim word: who runs it. One 64-bit word, so that a claim is one compare-and-swap and a death between a
+//! A job's claim word: which worker runs it. One 64-bit word, so that a claim is one compare-and-swap and a death between a
 //! claim and anything else loses nothing.
 //!
 //! ```text

@@ -16,7 +16,7 @@ pub(in crate::worker) const ASLEEP: u32 = 1;
 pub(in crate::worker) const AWAKE: u32 = 0;
 
 /// Sleeps on `bell` until woken, at most `timeout`, unless `news` holds. Sleeping through is impossible: the sleeper
-/// declares itself, then looks for news; who has news stores it, then looks for sleepers (SYNC POINT: bell).
+/// declares itself, then looks for news; the sender stores its news, then looks for sleepers (SYNC POINT: bell).
 pub(in crate::worker) fn sleep(bell: &AtomicU32, timeout: Duration, news: impl FnOnce() -> bool) {
     bell.store(ASLEEP, Ordering::SeqCst);
     fence(Ordering::SeqCst);

@@ -65,7 +65,7 @@ impl RowOffsets<'_> {
         }
         let mut columns = own.iter().zip(own_sizes);
         Some(C::from_fields(&mut |value| {
-            // as many bytes as the field has, whatever who reads it would like
+            // as many bytes as the field has, whatever type the caller asks for
             let Some((offset, _)) = columns.next().filter(|(_, bytes)| **bytes as usize == value.len()) else {
                 lacks_columns()
             };

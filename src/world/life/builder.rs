@@ -35,7 +35,7 @@ pub struct WorldBuilder {
     prefault: Option<Prefault>,
 }
 
-/// Memory to take at once, and who hears how far it is.
+/// Memory to take at once, and what is called with its progress.
 struct Prefault {
     bytes: u64,
     progress: Box<dyn FnMut(u64, u64) + Send>,

@@ -2,7 +2,7 @@
 //!
 //! The state that the world goes back to is published anew, as the next generation: numbers keep growing, so nobody
 //! sees one number with two contents, and readers follow as they follow a frame. What differs from the generation that
-//! was the newest is stamped with the new number, so that "changed since" stays true across it. Readers who hold
+//! was the newest is stamped with the new number, so that "changed since" stays true across it. Readers that hold
 //! generations that were undone keep them.
 //!
 //! Invariant: where it fails, the world stands at its newest generation, as after a frame that failed.

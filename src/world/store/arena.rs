@@ -2,7 +2,7 @@
 //!
 //! Invariant: the [`Arena`] is the only way in which the writing process's own thread touches column bytes, and it is
 //! borrowed mutably for as long as workers run. What workers touch they reach through [`crate::schedule`]'s runner.
-//! It knows nothing of tables or generations: offsets come from its caller, who has them from the extent allocator.
+//! It knows nothing of tables or generations: offsets come from its caller, which has them from the extent allocator.
 //!
 //! What is checked here is that there is memory behind a range: it lies in the *backed* bytes of the data, which are fewer
 //! than `bytes_max`; past them an access would end the process. That a range stays within one extent is the caller's to

@@ -5,7 +5,7 @@
 //! *settled*: either what is staged is appended, or the pool is made anew with all elements in the order of tables and rows.
 //!
 //! Invariants: a span lies within the pool (within pool and staged elements, until they are settled); an empty list of a row
-//! that was never written is at 0. What is appended or made anew follows from rows and elements alone, never from who
+//! that was never written is at 0. What is appended or made anew follows from rows and elements alone, never from which worker
 //! computed them or from where there is room.
 #![forbid(unsafe_code)]
 

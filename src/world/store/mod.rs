@@ -344,7 +344,7 @@ impl Store {
         }
     }
 
-    /// Looks at the readers' leases, and whether those who hold the published generation live.
+    /// Looks at the readers' leases, and whether the processes that hold the published generation live.
     pub(crate) fn refresh_living_pins(&mut self) {
         self.region.pinned_by_living(&mut self.pins);
         for pin in &mut self.pins {

@@ -209,7 +209,7 @@ impl Store {
         self.dirty = true;
     }
 
-    /// Writes a component's packed values to rows from `row` on that are not in use yet, of a building table: who appends
+    /// Writes a component's packed values to rows from `row` on that are not in use yet, of a building table: the caller appends
     /// them notes them. The bytes of one value.
     pub(crate) fn write_unused(&mut self, table: u32, component: u16, row: u32, mut values: Values<'_>) -> usize {
         let Store { tables, arena, .. } = self;

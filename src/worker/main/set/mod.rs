@@ -274,7 +274,7 @@ impl WorkerSet {
         }
     }
 
-    /// Bytes of the longest record that fits the rings: main keeps to it too, so that no result depends on who ran.
+    /// Bytes of the longest record that fits the rings: main keeps to it too, so that no result depends on which process ran a job.
     pub(in crate::worker) fn record_bytes_max(&self) -> usize {
         self.plan.record_bytes_max()
     }

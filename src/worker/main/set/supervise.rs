@@ -1,4 +1,4 @@
-//! Looking after the workers: who is ready, who died, whose job is late, what becomes of a dead worker's job.
+//! Looking after the workers: which are ready, which died, whose job is late, what becomes of a dead worker's job.
 //!
 //! Invariants: what a dead worker published counts, and is collected before its job is looked at; its writes in place
 //! are undone before its job is free again; nothing that it left is used before all of it was checked.
@@ -43,7 +43,7 @@ impl WorkerSet {
         }
     }
 
-    /// Outside of jobs: notes who is ready, who is too late, and starts who is due.
+    /// Outside of jobs: notes which workers are ready or too late, and starts those that are due.
     pub(super) fn look_after(&mut self) {
         for index in 0..self.handles.len() {
             let handle = &mut self.handles[index];
