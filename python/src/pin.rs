@@ -122,12 +122,12 @@ impl Pin {
     fn list(&self, table: usize, component: &str, field: &str) -> PyResult<Option<(Memory, Memory, Memory)>> {
         self.with_table(table, |pin, table| {
             let Some(lists) = table.lists_named(component)? else { return Ok(None) };
-            let span = |words: &[u32]| Memory::new(pin, FieldType::scalar(ScalarType::U32), bytemuck::cast_slice(words));
+            let span =
+                |words: &[u32]| Memory::new(pin, FieldType::scalar(ScalarType::U32), bytemuck::cast_slice(words));
             let known = || lists.columns().map(|(name, ..)| name.to_owned()).collect::<Vec<_>>().join(", ");
             let name = || format!("{component}.{field}");
             let found = lists.columns().find(|(other, ..)| *other == field);
-            let (_, ty, bytes) =
-                found.ok_or_else(|| SnapshotError::UnknownColumn { name: name(), known: known() })?;
+            let (_, ty, bytes) = found.ok_or_else(|| SnapshotError::UnknownColumn { name: name(), known: known() })?;
             Ok(Some((span(lists.starts()), span(lists.lengths()), Memory::new(pin, ty, bytes))))
         })
     }
