@@ -136,14 +136,14 @@ impl Melt {
         parts
             .into_par_iter()
             .enumerate()
-            .try_for_each(|(part, (rows, count))| {
-                kernel::lists(law, (&grid, &starts), at, part * ROWS, (rows, count))
-            })
+            .try_for_each(|(part, (rows, count))| kernel::lists(law, (&grid, &starts), at, part * ROWS, (rows, count)))
     }
 
     fn forces(&mut self) -> Result<(), SpaceError> {
         let at = (self.at[0].par_chunks(ROWS), self.at[1].par_chunks(ROWS), self.at[2].par_chunks(ROWS));
-        (self.place.par_chunks_mut(ROWS), at).into_par_iter().for_each(|(place, (x, y, z))| kernel::pack(place, [x, y, z]));
+        (self.place.par_chunks_mut(ROWS), at)
+            .into_par_iter()
+            .for_each(|(place, (x, y, z))| kernel::pack(place, [x, y, z]));
         let at = &self.place[..];
         let (law, lists, count) = (&self.law, &self.lists, &self.count);
         let [x, y, z] = &mut self.force;
