@@ -84,23 +84,6 @@ class Table:
         found = self._memory(name, lambda pin: pin.column(self.index, name))
         return found
 
-    def list(self, name: str) -> tuple[Array, Array, Array]:
-        """One field of a component that is a list, in place: starts, lengths and values.
-
-        The list of row ``i`` is ``values[starts[i]:starts[i] + lengths[i]]``. ``values`` holds the elements of all rows of
-        all tables, and some that belong to no row any more.
-        """
-        name = name_of(name, "a field of a list", 'write starts[row] for a row')
-        self._core.layout.field(name)
-        component, _, field = name.partition(".")
-        self._core.check()
-        found = self._core.pin.list(self.index, component, field)
-        if found is None:
-            has = ", ".join(self.components) or "none"
-            raise AbsentError(f"table {self.index} has no component `{component}`; it has {has}")
-        starts, lengths, values = found
-        return np.asarray(starts), np.asarray(lengths), np.asarray(values)
-
     def _value(self, component: ComponentLayout, field: str, row: int) -> Any:
         name = f"{component.name}.{field}"
         if component.storage != "list":
@@ -164,6 +147,23 @@ class Table:
             has = ", ".join(self.components) or "none"
             raise AbsentError(f"table {self.index} lacks one of {', '.join(names)}; its components are {has}")
         return [slice(begin, end) for begin, end in found]
+
+    def list(self, name: str) -> tuple[Array, Array, Array]:
+        """One field of a component that is a list, in place: starts, lengths and values.
+
+        The list of row ``i`` is ``values[starts[i]:starts[i] + lengths[i]]``. ``values`` holds the elements of all rows of
+        all tables, and some that belong to no row any more.
+        """
+        name = name_of(name, "a field of a list", 'write starts[row] for a row')
+        self._core.layout.field(name)
+        component, _, field = name.partition(".")
+        self._core.check()
+        found = self._core.pin.list(self.index, component, field)
+        if found is None:
+            has = ", ".join(self.components) or "none"
+            raise AbsentError(f"table {self.index} has no component `{component}`; it has {has}")
+        starts, lengths, values = found
+        return np.asarray(starts), np.asarray(lengths), np.asarray(values)
 
     def _forget(self) -> None:
         self._columns.clear()

@@ -631,7 +631,12 @@ class _Caller:
             else:
                 made.run(rows, Frame(job, layout))  # type: ignore[call-arg]
         finally:
-            rows._end()
+            try:
+                rows._end()
+            except KeyboardInterrupt:
+                # it came in the middle: what is still held must be let go of all the same
+                rows._end()
+                raise
 
 
 def _forget(failure: Optional[BaseException]) -> None:

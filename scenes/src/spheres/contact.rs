@@ -84,7 +84,7 @@ pub(super) fn contacts(first: bool) -> System {
                 let [start, count] = pushes.span.last().copied().unwrap_or_default();
                 let used = (start + count) as usize - job.first_row() * OWNED_MAX;
                 Before::ByRow {
-                    rows: pushes.rows.as_flattened()[..used].to_vec(),
+                    rows: pushes.partners.as_flattened()[..used].to_vec(),
                     stretch: pushes.stretch.as_flattened().as_chunks().0[..used].to_vec(),
                 }
             };
@@ -106,14 +106,14 @@ pub(super) fn contacts(first: bool) -> System {
             let mut out = Out {
                 force: &mut sum.force,
                 torque: &mut sum.torque,
-                push_rows: pushes.rows.as_flattened_mut(),
+                push_rows: pushes.partners.as_flattened_mut(),
                 pushes: pushes.push.as_flattened_mut().as_chunks_mut().0,
                 push_span: &mut pushes.span,
                 stretch: pushes.stretch.as_flattened_mut().as_chunks_mut().0,
                 walls: &mut sides.stretch,
                 sides: &mut sides.touched,
             };
-            let lists = near.rows.as_flattened();
+            let lists = near.partners.as_flattened();
             for row in 0..job.len() {
                 if work.contacts.count > TOGETHER - (OWNED_MAX + WALLS) || work.rows.len() == TOGETHER {
                     work.push(&mut out);
@@ -360,7 +360,7 @@ pub(super) fn keep_springs(
     entities: &[Entity],
 ) {
     let (partners, stretches, counts) = (&mut springs.partner[..], &mut springs.stretch[..], &mut springs.count[..]);
-    let (rows, all) = (pushes.rows.as_flattened(), pushes.stretch.as_flattened().as_chunks::<3>().0);
+    let (rows, all) = (pushes.partners.as_flattened(), pushes.stretch.as_flattened().as_chunks::<3>().0);
     for row in 0..counts.len() {
         let [start, count] = pushes.span[first_row + row].map(|number| number as usize);
         let (partner, stretch) = (&mut partners[row], &mut stretches[row]);

@@ -85,7 +85,7 @@ pub(super) fn find(first: bool) -> System {
             let starts = job.cell_starts(cells.key, grid.count())?;
             let mut search = NeighbourSearch::new(&grid, &starts, [anchor.x, anchor.y, anchor.z], listed.reach());
             let place_rows = &mut place.row[..];
-            let (lists, spans) = (near.rows.as_flattened_mut(), &mut near.span[..]);
+            let (lists, spans) = (near.partners.as_flattened_mut(), &mut near.span[..]);
             let (mut next, mut theirs) = (0, Vec::with_capacity(NEAR_MAX));
             for row in 0..job.len() {
                 let i = job.first_row() + row;

@@ -137,7 +137,7 @@ pub struct Body {
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 #[component(storage = "scratch")]
 pub struct Near {
-    rows: [u32; NEAR_MAX],
+    partners: [u32; NEAR_MAX],
     /// Where in it the list of a row begins; where those end whose contacts this row keeps; where those end that keep theirs
     /// with it; and nothing.
     span: [u32; 4],
@@ -158,7 +158,7 @@ pub struct Sum {
 pub struct Pushes {
     push: [f64; 6 * OWNED_MAX],
     stretch: [f64; 3 * OWNED_MAX],
-    rows: [u32; OWNED_MAX],
+    partners: [u32; OWNED_MAX],
     /// Where those of a row begin in the whole table's, and how many they are.
     span: [u32; 2],
 }

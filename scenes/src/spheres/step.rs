@@ -74,8 +74,8 @@ impl Total<'_> {
         let ([fx, fy, fz, _], [tx, ty, tz, _]) = (self.own.force[row], self.own.torque[row]);
         let (mut force, mut torque) = ([fx, fy, fz], [tx, ty, tz]);
         let [_, from, to, _] = self.near.span[row];
-        let theirs = self.near.rows.as_flattened().get(from as usize..to as usize).unwrap_or_default();
-        let (rows, pushes) = (self.pushes.rows.as_flattened(), self.pushes.push.as_flattened().as_chunks::<6>().0);
+        let theirs = self.near.partners.as_flattened().get(from as usize..to as usize).unwrap_or_default();
+        let (rows, pushes) = (self.pushes.partners.as_flattened(), self.pushes.push.as_flattened().as_chunks::<6>().0);
         for j in theirs {
             // one that was despawned is in lists until they are made anew
             let Some([start, count]) = self.pushes.span.get(*j as usize) else { continue };
@@ -106,7 +106,7 @@ pub(super) fn movement() -> System {
             let kick = if begins { 0.5 * dt } else { dt };
             let skin = job.resource::<Listed>()?.skin;
             let (places, velocities, spins) = (&mut body.at[..], &mut body.velocity[..], &mut body.spin[..]);
-            let (mut stays, listed) = (true, near.rows.as_flattened().len());
+            let (mut stays, listed) = (true, near.partners.as_flattened().len());
             for row in 0..job.len() {
                 let i = job.first_row() + row;
                 let [force, torque] = if begins {
