@@ -76,7 +76,7 @@ def test_scenes_have_such_names_only_where_items_reach_them():
             with world.pin() as snapshot:
                 for component in world.layout:
                     for chunk in snapshot[component.name].chunks:
-                        for field in component.fields:
+                        for field in component.published_fields:
                             assert chunk[field.name].dtype == field.dtype
 
 
