@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use hypostyle::{
     Component, Entities, Entity, JobError, Layout, List, Read, Schedule, Simulation, SnapshotError, System, Workers,
@@ -568,4 +568,97 @@ fn arrow_has_the_lists() {
     assert_eq!(done.rows, 20);
     std::fs::remove_file(&parquet).unwrap();
     let _ = std::fs::remove_file(&csv);
+}
+
+/// The lists of a model: those of each entity, contacts by the number that they were made of.
+type Known = BTreeMap<Entity, (Vec<Near>, Vec<Contact>)>;
+
+fn assert_known(world: &World, known: &Known, of: &str) {
+    for (entity, (near, contacts)) in known {
+        assert_eq!(world.list::<Near>(*entity).unwrap(), *near, "{of}: {entity}");
+        assert_eq!(world.list::<Contact>(*entity).unwrap(), *contacts, "{of}: {entity}");
+    }
+}
+
+/// What the system sets in a frame: of some rows, of another length each time.
+fn in_frame(key: u32, frame: u64, other: Entity) -> Option<Vec<Contact>> {
+    let n = key.wrapping_mul(2_654_435_761) ^ (frame as u32).wrapping_mul(40_503);
+    let length = n >> 8 & if frame.is_multiple_of(4) { 511 } else { 31 };
+    (frame.is_multiple_of(3) || !n.is_multiple_of(3)).then(|| (0..length).map(|i| contact(other, n ^ i)).collect())
+}
+
+#[test]
+fn lists_are_whole_in_worlds_of_any_size() {
+    let (mut done, mut refused) = (0, 0);
+    for bytes_max in (1 << 20..3 << 20).step_by(160 << 10) {
+        let mut world = builder().bytes_max(bytes_max).build().unwrap();
+        world.set_publish_wait(std::time::Duration::ZERO);
+        let body = |key| (Body { key, sum: 0 }, List::<Near>::new(), List::<Contact>::new());
+        let all = world.spawn_batch((0..60).map(body)).unwrap();
+        all.iter().step_by(4).for_each(|entity| drop(world.add(*entity, Extra { x: 1 })));
+        let mut known: Known = all.iter().map(|entity| (*entity, Default::default())).collect();
+        let mut schedule = Schedule::new();
+        let set = System::rows::<(Read<Body>, Entities)>("set", |job, (body, entities)| {
+            for (row, entity) in entities.iter().enumerate() {
+                if let Some(contacts) = in_frame(body.key[row], job.frame(), *entity) {
+                    job.set_list_row(row, &contacts);
+                }
+            }
+        });
+        schedule.add(set.sets_lists::<Contact>());
+        let Ok(mut simulation) = Simulation::new(world, schedule, Workers::Local) else { continue };
+        let mut readers: Vec<_> = (0..60).map(|_| simulation.world().reader().unwrap()).collect();
+        let mut readers = readers.iter_mut();
+        let mut pins = VecDeque::new();
+        let mut saved = known.clone();
+        for turn in 0..60u32 {
+            let of = format!("{bytes_max} bytes, turn {turn}");
+            for change in 0..5u32 {
+                let n = (turn * 5 + change).wrapping_mul(747_796_405) >> 7;
+                let entity = all[n as usize % all.len()];
+                let length = n >> 6 & if n & 32 == 0 { 2047 } else { 127 };
+                let lists = known.get_mut(&entity).unwrap();
+                let world = simulation.world_mut();
+                let set = if n & 64 == 0 {
+                    let list = near(n, length);
+                    world.set_list(entity, &list).map(|()| lists.0 = list)
+                } else {
+                    let list: Vec<Contact> = (0..length).map(|i| contact(entity, i ^ n)).collect();
+                    world.set_list(entity, &list).map(|()| lists.1 = list)
+                };
+                *if set.is_ok() { &mut done } else { &mut refused } += 1;
+            }
+            assert_known(simulation.world(), &known, &of);
+            let generation = simulation.world().generation();
+            let before = known.clone();
+            let (frame, stepped) = (simulation.world().frame() + 1, simulation.step(1.0).is_ok());
+            *if stepped { &mut done } else { &mut refused } += 1;
+            if stepped {
+                for (key, entity) in (0..).zip(&all) {
+                    if let Some(contacts) = in_frame(key, frame, *entity) {
+                        known.get_mut(entity).unwrap().1 = contacts;
+                    }
+                }
+            }
+            let newest = simulation.world().generation();
+            if !stepped {
+                // what was changed before the frame may have been published first
+                known = if newest > generation { before } else { saved.clone() };
+            }
+            if newest > generation {
+                saved = known.clone();
+            }
+            assert_known(simulation.world(), &known, &of);
+            if turn % 5 < 3 && newest > 0 {
+                let snapshot = readers.next().unwrap().pin().unwrap();
+                let hash = snapshot.hash();
+                pins.push_back((snapshot, hash));
+            }
+            if pins.len() > 2 || turn % 7 == 0 {
+                pins.pop_front();
+            }
+            pins.iter().for_each(|(snapshot, hash)| assert_eq!(snapshot.hash(), *hash, "{of}: under its pin"));
+        }
+    }
+    assert!(done > 1000 && refused > 100, "{done} done, {refused} refused");
 }

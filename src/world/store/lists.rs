@@ -209,11 +209,15 @@ impl Store {
             // nothing of what is there is worth a copy
             self.tables[p].rows = 0;
         }
-        self.reserve(pool, u64::from(live))?;
-        let mut extents = Vec::with_capacity(self.tables[p].columns.len());
-        for column in 0..self.tables[p].columns.len() {
-            extents.push(self.write_whole(pool, column, census.kept == 0)?);
+        let mut extents = std::mem::take(&mut self.scratch.extents);
+        // all that can fail comes before the first element moves
+        let ready =
+            self.steadily(|store| store.ready_to_gather((pool, component), live, census.kept == 0, &mut extents));
+        if ready.is_err() {
+            // places of empty lists are among them still
+            self.tables[p].rows = rows;
         }
+        ready?;
         for (column, (from, to)) in extents.iter().enumerate() {
             let Item::Bytes(bytes) = self.tables[p].columns[column].item else { unreachable!("elements are bytes") };
             let bytes = bytes as usize;
@@ -229,17 +233,39 @@ impl Store {
             }
             debug_assert_eq!(at, total);
         }
-        for (column, (from, to)) in extents.into_iter().enumerate() {
+        self.tables[p].rows = live;
+        for (column, (from, to)) in extents.iter().enumerate() {
             if from != to {
                 self.flip(pool, column);
             }
-        }
-        self.tables[p].rows = live;
-        for column in 0..self.tables[p].columns.len() {
             self.mark_dirty(pool, column, 0, live);
         }
+        self.scratch.extents = extents;
         self.dirty = true;
-        self.number(component)
+        self.number(component);
+        Ok(())
+    }
+
+    /// Gets a pool extents for so many elements (`in_place`: those that it has will do), and the rows' places writable.
+    fn ready_to_gather(
+        &mut self,
+        (pool, component): (u32, u16),
+        elements: u32,
+        in_place: bool,
+        extents: &mut Vec<(u64, u64)>,
+    ) -> Result<(), RegionError> {
+        for table in self.first_data..self.tables.len() as u32 {
+            if let Some(slot) = self.tables[table as usize].shape.slot(component) {
+                self.write_partial(table, usize::from(slot.first))?;
+            }
+        }
+        self.reserve(pool, u64::from(elements))?;
+        extents.clear();
+        for column in 0..self.tables[pool as usize].columns.len() {
+            let ready = self.write_whole(pool, column, in_place)?;
+            extents.push(ready);
+        }
+        Ok(())
     }
 
     /// Copies one column of the elements of a table's rows behind those of the tables before it; where the next ones go.
@@ -257,6 +283,9 @@ impl Store {
         let offsets = [0, 1].map(|part| entry.columns[usize::from(slot.first + part)].live.offset);
         for row in 0..u64::from(entry.rows) {
             let [start, length] = offsets.map(|offset| arena.item::<u32>(offset + 4 * row));
+            if length == 0 {
+                continue;
+            }
             let total = u64::from(length) * bytes as u64;
             match start.checked_sub(pool_rows) {
                 Some(start) => {
@@ -270,20 +299,18 @@ impl Store {
         at
     }
 
-    /// Gives the rows' lists the places that they have in a pool that was made anew.
-    fn number(&mut self, component: u16) -> Result<(), RegionError> {
+    /// Gives the rows' lists the places that they have in a pool that was made anew. Places are writable.
+    fn number(&mut self, component: u16) {
         let mut next = 0;
         for table in self.first_data..self.tables.len() as u32 {
             let entry = &self.tables[table as usize];
             let Some(slot) = entry.shape.slot(component) else { continue };
             let (first, rows) = (usize::from(slot.first), entry.rows);
-            self.write_partial(table, first)?;
             let columns = &self.tables[table as usize].columns;
             let (starts, lengths) = (columns[first].live.offset, columns[first + 1].live.offset);
             number_rows(&mut self.arena, starts, lengths, rows, &mut next);
             self.mark_dirty(table, first, 0, rows);
         }
-        Ok(())
     }
 
     /// Makes sure that a row's list can be set to so many elements without a failure, by a direct change.
@@ -295,13 +322,10 @@ impl Store {
         let rows = self.tables[pool as usize].rows;
         let asked = u64::from(rows) + elements as u64;
         let doubles = asked >= u64::from(ELEMENTS_MIN) && rows.checked_ilog2() != asked.checked_ilog2();
-        if doubles
-            && let Census { live, .. } = self.census(component, rows)
-            && u64::from(rows) > 2 * live
-        {
+        let census = doubles.then(|| self.census(component, rows));
+        if let Some(census) = census.filter(|census| u64::from(rows) > 2 * census.live) {
             // what nobody has any more goes first
             let index = self.list_of(component);
-            let census = self.census(component, rows);
             self.gather(index, census).map_err(|error| self.in_list(component, asked, error))?;
         }
         let rows = self.tables[pool as usize].rows;

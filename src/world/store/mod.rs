@@ -106,6 +106,8 @@ pub(crate) struct RowScratch {
     pub components: Vec<u16>,
     pub sort: self::sort::SortScratch,
     pub words: Vec<u64>,
+    /// Where columns are read and written.
+    pub extents: Vec<(u64, u64)>,
 }
 
 impl Store {
@@ -481,6 +483,21 @@ impl Store {
         let column = &self.tables[table as usize].columns[column];
         let spare = column.spare.as_ref().expect("ready_spare leaves a spare");
         Ok((column.live.offset, spare.extent.offset))
+    }
+
+    /// Asks for extents, again where columns were moved to make room for the last ones: places that were noted of the first
+    /// ones are void then, and all have what they need by then.
+    pub(super) fn steadily(
+        &mut self,
+        mut ask: impl FnMut(&mut Store) -> Result<(), RegionError>,
+    ) -> Result<(), RegionError> {
+        loop {
+            let arrangements = self.arrangements;
+            ask(self)?;
+            if arrangements == self.arrangements {
+                return Ok(());
+            }
+        }
     }
 
     /// Swaps a column's extents: the spare, by now whole, becomes live.

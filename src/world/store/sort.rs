@@ -217,27 +217,23 @@ impl Store {
         leaves: &[u16],
         moved: &mut Vec<MovedColumn>,
     ) -> Result<(), RegionError> {
-        loop {
-            let arrangements = self.arrangements;
+        self.steadily(|store| {
             moved.clear();
-            self.write_partial(ENTITIES, 0)?;
-            for column in 0..self.tables[table as usize].columns.len() {
-                match self.part(table, column, leaves) {
+            store.write_partial(ENTITIES, 0)?;
+            for column in 0..store.tables[table as usize].columns.len() {
+                match store.part(table, column, leaves) {
                     Part::Values(bytes) => {
-                        let (from, to) = self.write_whole(table, column, false)?;
+                        let (from, to) = store.write_whole(table, column, false)?;
                         moved.push(MovedColumn { from, to, bytes });
                     }
                     Part::Handles | Part::Bits => {
-                        self.write_whole(table, column, false)?;
+                        store.write_whole(table, column, false)?;
                     }
                     Part::Stays | Part::OneExtent(_) => {}
                 }
             }
-            // where columns were moved to make room, what was noted of them first is void; they have all they need by now
-            if arrangements == self.arrangements {
-                return Ok(());
-            }
-        }
+            Ok(())
+        })
     }
 
     /// Moves all rows but those of [`MovedColumn`]s. It looks at none of these columns.
