@@ -16,17 +16,14 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Schema};
 
-/// Appends the text of a row's value to a line.
+/// Appends the text of a row's value.
 type Cell<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
 
 /// Writes the line of names.
 pub(super) fn names(file: &mut impl Write, schema: &Schema) -> io::Result<()> {
-    let mut line = Vec::new();
-    for field in schema.fields() {
-        text(field.name(), &mut line);
-        line.push(b',');
-    }
-    end(file, &mut line, schema.fields().len())
+    let mut lines = csv::Writer::from_writer(file);
+    lines.write_record(schema.fields().iter().map(|field| field.name()))?;
+    lines.flush()
 }
 
 /// Writes a batch's rows, each as a line.
@@ -36,28 +33,17 @@ pub(super) fn names(file: &mut impl Write, schema: &Schema) -> io::Result<()> {
 pub(super) fn rows(file: &mut impl Write, batch: &RecordBatch) -> Result<(), ArrowError> {
     let cells: Option<Vec<Cell<'_>>> = batch.columns().iter().map(|column| cell(column.as_ref())).collect();
     let Some(cells) = cells else { return others(file, batch) };
-    let mut line = Vec::new();
+    let mut lines = csv::Writer::from_writer(file);
+    let mut text = Vec::new();
     for row in 0..batch.num_rows() {
         for cell in &cells {
-            cell(row, &mut line);
-            line.push(b',');
+            text.clear();
+            cell(row, &mut text);
+            lines.write_field(&text).map_err(io::Error::from)?;
         }
-        end(file, &mut line, cells.len())?;
+        lines.write_record(None::<&[u8]>).map_err(io::Error::from)?;
     }
-    Ok(())
-}
-
-/// Ends a line of so many values, each with a comma after it, writes and clears it.
-fn end(file: &mut impl Write, line: &mut Vec<u8>, values: usize) -> io::Result<()> {
-    line.pop();
-    if values == 1 && line.is_empty() {
-        // an empty line would be no row
-        line.extend(b"\"\"");
-    }
-    line.push(b'\n');
-    file.write_all(line)?;
-    line.clear();
-    Ok(())
+    Ok(lines.flush()?)
 }
 
 fn cell(column: &dyn Array) -> Option<Cell<'_>> {
@@ -74,11 +60,11 @@ fn cell(column: &dyn Array) -> Option<Cell<'_>> {
         DataType::Float64 => float::<Float64Type>(column),
         DataType::Boolean => {
             let values = column.as_boolean();
-            valid(column, move |row, line| line.extend(if values.value(row) { &b"true"[..] } else { b"false" }))
+            valid(column, move |row, text| text.extend(if values.value(row) { &b"true"[..] } else { b"false" }))
         }
         DataType::Utf8 => {
             let values = column.as_string::<i32>();
-            valid(column, move |row, line| text(values.value(row), line))
+            valid(column, move |row, text| text.extend(values.value(row).as_bytes()))
         }
         _ => return None,
     })
@@ -86,34 +72,24 @@ fn cell(column: &dyn Array) -> Option<Cell<'_>> {
 
 fn integer<T: ArrowPrimitiveType<Native: Display>>(column: &dyn Array) -> Cell<'_> {
     let values = column.as_primitive::<T>();
-    valid(column, move |row, line| {
+    valid(column, move |row, text| {
         // memory takes every byte
-        let _ = write!(line, "{}", values.value(row));
+        let _ = write!(text, "{}", values.value(row));
     })
 }
 
 fn float<T: ArrowPrimitiveType<Native: ryu::Float>>(column: &dyn Array) -> Cell<'_> {
     let values = column.as_primitive::<T>();
-    valid(column, move |row, line| line.extend(ryu::Buffer::new().format(values.value(row)).as_bytes()))
+    valid(column, move |row, text| text.extend(ryu::Buffer::new().format(values.value(row)).as_bytes()))
 }
 
 /// A null has no text.
 fn valid<'a>(column: &'a dyn Array, cell: impl Fn(usize, &mut Vec<u8>) + 'a) -> Cell<'a> {
-    Box::new(move |row, line| {
+    Box::new(move |row, text| {
         if column.is_valid(row) {
-            cell(row, line);
+            cell(row, text);
         }
     })
-}
-
-/// A text, in quotes where it would be read as something else without.
-fn text(text: &str, line: &mut Vec<u8>) {
-    if !text.contains(['"', ',', '\n', '\r']) {
-        return line.extend(text.as_bytes());
-    }
-    line.push(b'"');
-    line.extend(text.replace('"', "\"\"").as_bytes());
-    line.push(b'"');
 }
 
 #[cfg(feature = "query")]
