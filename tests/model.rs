@@ -17,41 +17,14 @@ mod model {
 }
 
 use hypostyle::Workers;
+#[path = "seeds/mod.rs"]
+mod seeds;
+
 use std::cell::Cell;
 
 use model::drive::{Settings, run};
 use model::program::{Program, programs};
-use proptest::strategy::Strategy;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no whole number")))
-}
-
-/// Runs a property on so many cases, each with its own seed.
-fn check<S: Strategy>(test: &str, cases: u64, strategy: S, property: impl Fn(S::Value)) {
-    let times = number("HYPOSTYLE_CASES").unwrap_or(1);
-    let seeds = match number("HYPOSTYLE_SEED") {
-        Some(seed) => seed..seed + times,
-        None => 0..cases * times,
-    };
-    for seed in seeds {
-        let config = Config {
-            cases: 1,
-            rng_seed: RngSeed::Fixed(seed),
-            failure_persistence: None,
-            max_shrink_iters: 400,
-            ..Config::default()
-        };
-        let outcome = TestRunner::new(config).run(&strategy, |value| {
-            property(value);
-            Ok(())
-        });
-        if let Err(error) = outcome {
-            panic!("replay with: HYPOSTYLE_SEED={seed} cargo test --test model {test}\n{error}");
-        }
-    }
-}
+use seeds::check;
 
 fn same_under_all_settings(program: &Program) {
     let settings =
@@ -72,14 +45,14 @@ fn same_under_all_settings(program: &Program) {
 
 #[test]
 fn programs_do_what_the_model_does() {
-    check("programs_do_what_the_model_does", 80, programs(), |program| same_under_all_settings(&program));
+    check("model", "programs_do_what_the_model_does", 80, programs(), |program| same_under_all_settings(&program));
 }
 
 #[test]
 fn worlds_without_memory_do_things_whole_or_not_at_all() {
     let test = "worlds_without_memory_do_things_whole_or_not_at_all";
     let (begun, ran) = (Cell::new(0), Cell::new(0));
-    check(test, 25, programs(), |program| {
+    check("model", test, 25, programs(), |program| {
         let (workers, ring_bytes) = (Workers::Local, 1 << 16);
         let publish_every = 1 + program.frames.len() as u64 % 3;
         let trace = run(&program, Settings { workers, ring_bytes, publish_every, fuse: true, tight: true });
@@ -93,10 +66,12 @@ fn worlds_without_memory_do_things_whole_or_not_at_all() {
 #[test]
 fn worlds_of_any_layout_hold_what_they_are_given() {
     let test = "worlds_of_any_layout_hold_what_they_are_given";
-    check(test, 150, model::layouts::plans(), |plan| model::layouts::run(&plan));
+    check("model", test, 150, model::layouts::plans(), |plan| model::layouts::run(&plan));
 }
 
 #[test]
 fn many_frames_in_one_pass_are_as_many_steps() {
-    check("many_frames_in_one_pass_are_as_many_steps", 100, model::passes::plans(), |plan| model::passes::run(&plan));
+    check("model", "many_frames_in_one_pass_are_as_many_steps", 100, model::passes::plans(), |plan| {
+        model::passes::run(&plan)
+    });
 }

@@ -7,43 +7,15 @@
 
 #[path = "schedules/mod.rs"]
 mod schedules;
+#[path = "seeds/mod.rs"]
+mod seeds;
 
 use hypostyle::Workers;
-use proptest::strategy::Strategy;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use schedules::palette::KINDS;
 use schedules::program::{Program, programs};
 use schedules::run::{Settings, State, Trace, run};
-
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no whole number")))
-}
-
-/// Runs a property on so many cases, each with its own seed.
-fn check<S: Strategy>(test: &str, cases: u64, strategy: S, property: impl Fn(S::Value)) {
-    let times = number("HYPOSTYLE_CASES").unwrap_or(1);
-    let seeds = match number("HYPOSTYLE_SEED") {
-        Some(seed) => seed..seed + times,
-        None => 0..cases * times,
-    };
-    for seed in seeds {
-        let config = Config {
-            cases: 1,
-            rng_seed: RngSeed::Fixed(seed),
-            failure_persistence: None,
-            max_shrink_iters: 300,
-            ..Config::default()
-        };
-        let outcome = TestRunner::new(config).run(&strategy, |value| {
-            property(value);
-            Ok(())
-        });
-        if let Err(error) = outcome {
-            panic!("replay with: HYPOSTYLE_SEED={seed} cargo test --test schedules {test}\n{error}");
-        }
-    }
-}
+use seeds::check;
 
 /// Kinds whose outcome depends on how rows are cut into chunks, which fusion and passes of several frames change.
 const BY_CHUNK: [u8; 2] = [22, 23];
@@ -86,5 +58,7 @@ fn same_whoever_runs_it(program: &Program) {
 
 #[test]
 fn schedules_give_the_same_bytes_whoever_runs_them() {
-    check("schedules_give_the_same_bytes_whoever_runs_them", 80, programs(), |program| same_whoever_runs_it(&program));
+    check("schedules", "schedules_give_the_same_bytes_whoever_runs_them", 80, programs(), |program| {
+        same_whoever_runs_it(&program)
+    });
 }

@@ -325,8 +325,7 @@ impl Commit<'_> {
     }
 
     /// Keeps a value (the part from byte `from` of one with bools and entities at these offsets) in the scratch, with
-    /// real handles in place of reserved ones: of a spawn that was refused, one that is dead; of another job or frame, the
-    /// null handle, which is counted as stale. False: a bool is none.
+    /// real handles in place of reserved ones. False: a bool is none.
     fn resolve(&mut self, current: &Current, value: &[u8], from: usize, bools: &[u32], entities: &[u32]) -> bool {
         self.scratch.value.clear();
         self.scratch.value.extend_from_slice(value);
@@ -334,18 +333,23 @@ impl Commit<'_> {
         if bools.iter().filter_map(inside).any(|at| value[at] > 1) {
             return false;
         }
-        for at in entities.iter().filter_map(inside) {
-            let bits = u64::from_le_bytes(value[at..at + 8].try_into().expect("a handle is 8 bytes"));
-            let entity = Entity::from_bits(bits);
-            if entity.is_reserved() {
-                let spawn = entity.ordinal(current.reserved, current.spawned);
-                let real = spawn.map(|ordinal| self.scratch.spawned[(current.spawns.start + ordinal) as usize]);
-                self.counts[current.system].stale += u64::from(real.is_none());
-                let real = real.unwrap_or(Entity::NULL);
-                self.scratch.value[at..at + 8].copy_from_slice(&real.to_bits().to_le_bytes());
-            }
-        }
+        let mut kept = std::mem::take(&mut self.scratch.value);
+        entities.iter().filter_map(inside).for_each(|at| self.make_real(current, &mut kept[at..at + 8]));
+        self.scratch.value = kept;
         true
+    }
+
+    /// Puts the real handle in place of a reserved one: of a spawn that was refused, one that is dead; of another job or
+    /// frame, the null handle, which is counted as stale.
+    pub(super) fn make_real(&mut self, current: &Current, handle: &mut [u8]) {
+        let bits = u64::from_le_bytes((&*handle).try_into().expect("a handle is 8 bytes"));
+        let entity = Entity::from_bits(bits);
+        if entity.is_reserved() {
+            let spawn = entity.ordinal(current.reserved, current.spawned);
+            let real = spawn.map(|ordinal| self.scratch.spawned[(current.spawns.start + ordinal) as usize]);
+            self.counts[current.system].stale += u64::from(real.is_none());
+            handle.copy_from_slice(&real.unwrap_or(Entity::NULL).to_bits().to_le_bytes());
+        }
     }
 
     /// Checks bools and puts real handles in place of reserved ones. `None`: refused (and counted).

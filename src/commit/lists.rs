@@ -104,21 +104,15 @@ impl Commit<'_> {
             self.store.stage(component, elements)?;
             return Ok(true);
         }
-        let mut resolved = elements.to_vec();
+        let mut resolved = std::mem::take(&mut self.scratch.value);
+        resolved.clear();
+        resolved.extend_from_slice(elements);
         for element in resolved.chunks_exact_mut(bytes) {
-            for offset in handles {
-                let entity = handle(element, offset);
-                if entity.is_reserved() {
-                    let spawn = entity.ordinal(current.reserved, current.spawned);
-                    let real = spawn.map(|ordinal| self.scratch.spawned[(current.spawns.start + ordinal) as usize]);
-                    self.counts[current.system].stale += u64::from(real.is_none());
-                    let real = real.unwrap_or(Entity::NULL);
-                    element[at(offset)..at(offset) + 8].copy_from_slice(&real.to_bits().to_le_bytes());
-                }
-            }
+            handles.iter().for_each(|offset| self.make_real(current, &mut element[at(offset)..at(offset) + 8]));
         }
-        self.store.stage(component, &resolved)?;
-        Ok(true)
+        let staged = self.store.stage(component, &resolved);
+        self.scratch.value = resolved;
+        staged.map(|_| true)
     }
 
     /// Gives a row the last `length` staged elements.
