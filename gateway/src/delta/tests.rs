@@ -35,6 +35,14 @@ struct Hot {
 #[derive(Component, Clone, Copy)]
 struct Marked;
 
+/// Clients see which entities have it, and no elements.
+#[derive(Component, Clone, Copy)]
+#[component(storage = "list")]
+struct Tie {
+    to: Entity,
+    pull: f32,
+}
+
 #[derive(Resource, Clone, Copy)]
 struct Wind {
     v: [f32; 2],
@@ -42,7 +50,14 @@ struct Wind {
 
 fn world() -> World {
     let builder = World::builder().component::<Position>().component::<Spin>().component::<Small>();
-    builder.component::<Hot>().component::<Marked>().resource::<Wind>().bytes_max(1 << 26).build().unwrap()
+    builder
+        .component::<Hot>()
+        .component::<Marked>()
+        .component::<Tie>()
+        .resource::<Wind>()
+        .bytes_max(1 << 26)
+        .build()
+        .unwrap()
 }
 
 /// A change of a world.
@@ -53,6 +68,7 @@ enum Step {
     Write { every: usize, from: usize, value: f32 },
     Toggle { every: usize, on: bool },
     Move { every: usize, add: bool },
+    Tie { every: usize, length: usize },
     Resource { value: f32 },
     Publish,
 }
@@ -66,6 +82,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (every(), 0usize..2000, value()).prop_map(|(every, from, value)| Step::Write { every, from, value }),
         2 => (every(), any::<bool>()).prop_map(|(every, on)| Step::Toggle { every, on }),
         2 => (every(), any::<bool>()).prop_map(|(every, add)| Step::Move { every, add }),
+        1 => (every(), 0usize..40).prop_map(|(every, length)| Step::Tie { every: every + 20, length }),
         1 => value().prop_map(|value| Step::Resource { value }),
         5 => Just(Step::Publish),
     ];
@@ -97,6 +114,11 @@ fn change(world: &mut World, step: &Step) {
         }
         Step::Despawn { every, from } => {
             chosen(world, every, from).into_iter().for_each(|entity| world.despawn(entity).unwrap());
+        }
+        Step::Tie { every, length } => {
+            for entity in chosen(world, every, 0) {
+                world.set_list(entity, &vec![Tie { to: entity, pull: 0.5 }; length]).unwrap();
+            }
         }
         Step::Write { every, from, value } => {
             for entity in chosen(world, every, from) {
