@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout as Block, System as Heap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hypostyle::{
-    AnyOf, Changed, Component, Entities, Entity, FieldJoin, Publication, Read, RegionTarget, Resource, Schedule,
+    AnyOf, Changed, Component, Entities, Entity, FieldJoin, List, Publication, Read, RegionTarget, Resource, Schedule,
     Simulation, System, Without, Workers, World, Write,
 };
 
@@ -100,6 +100,17 @@ struct Heat {
 struct Trail {
     x: f32,
 }
+#[derive(Component, Clone, Copy)]
+#[component(storage = "list")]
+struct Tie {
+    to: Entity,
+    pull: f32,
+}
+#[derive(Component, Clone, Copy)]
+#[component(storage = "scratch_list")]
+struct Draft {
+    place: u32,
+}
 #[derive(Resource, Clone, Copy)]
 struct Wind {
     #[resource(default = 1.0)]
@@ -120,6 +131,8 @@ fn world(region: RegionTarget) -> World {
         .component::<Cell>()
         .component::<Heat>()
         .component::<Trail>()
+        .component::<Tie>()
+        .component::<Draft>()
         .resource::<Wind>()
         .region(region)
         .build()
@@ -127,7 +140,7 @@ fn world(region: RegionTarget) -> World {
     let row = |i: usize| {
         let body = (Position { x: i as f32, y: 1.0 }, Velocity { x: 0.5, y: 0.25 });
         let state = (body, Charge { q: i as i32 }, Near { other: Entity::NULL, distance: 0.0 }, Cell { key: 0 });
-        (state, Heat { joules: 0.0 }, Trail { x: 0.0 })
+        (state, Heat { joules: 0.0 }, Trail { x: 0.0 }, List::<Tie>::new(), List::<Draft>::new())
     };
     let all = world.spawn_batch((0..ROWS).map(row)).unwrap();
     for (i, entity) in all.iter().enumerate() {
@@ -186,18 +199,43 @@ fn schedule() -> Schedule {
     .removes::<(Hot, Frozen, Seen)>()
     .sets::<(Charge, Near)>()
     .accumulates::<Heat>(FieldJoin::Sum));
+    // some lists are set and others stay, all of the other kind are set
+    add(System::rows::<Entities>("tie", |job, own| {
+        for row in 0..job.len() {
+            if (u64::from(own[row].index()) + job.frame()).is_multiple_of(8) {
+                job.set_list_row(row, &[Tie { to: own[row], pull: 0.5 }; 3]);
+            }
+            job.set_list_row(row, &[Draft { place: own[row].index() }; 5]);
+        }
+    })
+    .sets_lists::<Tie>()
+    .sets_lists::<Draft>());
+    add(System::try_rows::<Write<Charge>>("untie", |job, mut charge| {
+        let ties = job.lists::<Tie>()?;
+        for row in 0..job.len() {
+            if ties.iter(row).any(|tie| tie.pull > 2.0) {
+                charge.q[row] += 1;
+            }
+        }
+        Ok(())
+    })
+    .reads_lists::<Tie>());
     add(System::rows::<(Read<Position>, Read<Velocity>)>("renew", |job, (p, v)| {
         for row in 0..job.len() {
             if (u64::from(job.entities()[row].index()) + job.frame()) % 64 == 40 {
                 job.despawn_row(row);
                 let body = (Position { x: p.x[row], y: 0.0 }, Velocity { x: v.x[row], y: v.y[row] });
-                let child = job.spawn((body, Charge { q: 0 }, Cell { key: 0 }, Heat { joules: 0.0 }, Trail { x: 0.0 }));
+                let state = (Charge { q: 0 }, Cell { key: 0 }, Heat { joules: 0.0 }, Trail { x: 0.0 });
+                let child = job.spawn((body, state, List::<Tie>::new(), List::<Draft>::new()));
                 job.add(child, Near { other: child, distance: 0.0 });
+                job.set_list(child, &[Tie { to: child, pull: 1.0 }; 3]);
             }
         }
     })
     .despawns()
     .spawns::<(Position, Velocity, Charge, Cell, Heat, Trail)>()
+    .spawns::<(List<Tie>, List<Draft>)>()
+    .sets_lists::<Tie>()
     .adds::<Near>());
     add(System::rows::<(Write<Velocity>, Changed<Charge>)>("echo", |_, (mut v, ())| {
         v.y.iter_mut().for_each(|y| *y = -*y);
