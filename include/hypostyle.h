@@ -273,6 +273,17 @@ const char *hypostyle_column_name(const struct hypostyle_reader *region, uint32_
 enum hypostyle_status hypostyle_pin(const struct hypostyle_reader *region, struct hypostyle_snapshot **snapshot);
 
 /**
+ * Pins the generation of a frame, as `hypostyle_pin` pins the newest: `HYPOSTYLE_STATUS_NOT_FOUND` if it is neither the
+ * newest nor one of those that the writer keeps beside it.
+ *
+ * # Safety
+ * `snapshot` is null or writable.
+ */
+enum hypostyle_status hypostyle_pin_frame(const struct hypostyle_reader *region,
+                                          uint64_t frame,
+                                          struct hypostyle_snapshot **snapshot);
+
+/**
  * Releases a snapshot. Every pointer that came from it is invalid from now on.
  *
  * # Safety

@@ -62,6 +62,8 @@ pub const LEASES_MAX: usize = 256;
 pub const DIRECTORY_SLOTS: usize = 512;
 /// Generations that a world can keep to go back to.
 pub const KEPT_GENERATIONS_MAX: usize = 128;
+/// Generations that readers can pin beside the newest: the newest ones of those that are kept.
+pub const PINNABLE_GENERATIONS_MAX: usize = 32;
 /// Workers in one pool.
 pub const WORKERS_MAX: usize = 64;
 

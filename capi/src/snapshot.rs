@@ -99,6 +99,27 @@ pub unsafe extern "C" fn hypostyle_pin(
     })
 }
 
+/// Pins the generation of a frame, as `hypostyle_pin` pins the newest: `HYPOSTYLE_STATUS_NOT_FOUND` if it is neither the
+/// newest nor one of those that the writer keeps beside it.
+///
+/// # Safety
+/// `snapshot` is null or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn hypostyle_pin_frame(
+    region: *const hypostyle_reader,
+    frame: u64,
+    snapshot: *mut *mut hypostyle_snapshot,
+) -> hypostyle_status {
+    guard(|| {
+        check(snapshot, "snapshot")?;
+        let pinned = REGIONS.get(region)?.reader.pin_frame(frame)?;
+        let handle = SNAPSHOTS.insert(Snapshot { pinned });
+        // SAFETY: checked, and the caller's duty.
+        unsafe { put(snapshot, handle) };
+        Ok(())
+    })
+}
+
 /// Releases a snapshot. Every pointer that came from it is invalid from now on.
 ///
 /// # Safety

@@ -62,6 +62,7 @@ impl From<SnapshotError> for Failure {
     fn from(error: SnapshotError) -> Self {
         let status = match &error {
             SnapshotError::NothingPublished => hypostyle_status::NothingPublished,
+            SnapshotError::NotKept { .. } => hypostyle_status::NotFound,
             SnapshotError::UnknownColumn { .. } | SnapshotError::UnknownResource { .. } => {
                 hypostyle_status::UnknownName
             }

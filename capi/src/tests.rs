@@ -156,6 +156,13 @@ fn a_region_is_read_in_place() {
     let mut newest = 0;
     // SAFETY: an output.
     assert_eq!(unsafe { hypostyle_wait(region, 0, 1.0, &mut newest) }, Status::Ok);
+    // SAFETY: an output.
+    assert_eq!(unsafe { hypostyle_pin_frame(region, 1, &mut snapshot) }, Status::NotFound);
+    assert!(error().contains("no generation of frame 1 to pin: there is that of frame 0"), "{}", error());
+    // SAFETY: an output.
+    assert_eq!(unsafe { hypostyle_pin_frame(region, 0, &mut snapshot) }, Status::Ok);
+    // SAFETY: nothing of it is used any more.
+    assert_eq!(unsafe { hypostyle_release(snapshot) }, Status::Ok);
     // SAFETY: no output.
     assert_eq!(unsafe { hypostyle_wait(region, newest, 0.0, null_mut()) }, Status::Timeout);
     assert_eq!((newest, hypostyle_newest(region)), (1, 1));

@@ -224,7 +224,9 @@ fn of_snapshot(error: &SnapshotError) -> Option<u8> {
     match error {
         SnapshotError::Region(error) => of_region(error),
         SnapshotError::Layout(_) | SnapshotError::Directory(_) | SnapshotError::Entities(_) => Some(NOT_USABLE),
-        SnapshotError::NothingPublished | SnapshotError::NoTimeline { .. } => Some(NOT_FOUND),
+        SnapshotError::NothingPublished | SnapshotError::NotKept { .. } | SnapshotError::NoTimeline { .. } => {
+            Some(NOT_FOUND)
+        }
         SnapshotError::UnknownColumn { .. } | SnapshotError::UnknownResource { .. } => Some(USAGE),
         _ => None,
     }

@@ -73,6 +73,9 @@ pub(crate) struct Args {
     /// Publish a generation every N frames.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = numbers::positive::<u64>)]
     publish_every: u64,
+    /// Keep N generations beside the newest: readers can pin each by its frame.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=hypostyle::limits::KEPT_GENERATIONS_MAX as u64))]
+    keep_generations: u64,
     /// Keep the region after the run, for readers and for --resume.
     #[arg(long, requires = "region")]
     keep: bool,
@@ -362,7 +365,8 @@ fn region(args: &Args) -> RegionTarget {
 /// The builder of a new world, which notes what decides the scene. It is kept, if at all, once it has a generation.
 fn builder(args: &Args, options: &SceneOptions) -> WorldBuilder {
     let entities = options.entities.unwrap_or(args.scene.default_entities());
-    let builder = World::builder().region(region(args)).note("scene", args.scene.name());
+    let builder = World::builder().region(region(args)).keep_generations(args.keep_generations as usize);
+    let builder = builder.note("scene", args.scene.name());
     let builder = builder.note("seed", options.seed).note("entities", entities);
     let own = options.own.iter();
     let builder = own.fold(builder, |builder, (name, value)| builder.note(format!("option.{name}"), value));
@@ -399,7 +403,8 @@ fn make(args: &Args, options: &SceneOptions) -> Outcome<World> {
 fn resume(args: &Args, schedule: &Schedule) -> Outcome<World> {
     let region = args.region.as_ref().ok_or_else(|| Failure::usage("--resume needs --region"))?;
     // kept until the run has ended well: whatever fails, nothing is lost
-    let world = World::builder().keep_region(true).resume(region)?;
+    let builder = World::builder().keep_region(true).keep_generations(args.keep_generations as usize);
+    let world = builder.resume(region)?;
     check_scene(args, schedule, &world, &format!("region {region}"))?;
     Ok(world)
 }

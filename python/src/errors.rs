@@ -42,6 +42,7 @@ pub(crate) fn of_snapshot(error_: &SnapshotError) -> PyErr {
     let class = match error_ {
         SnapshotError::Region(region) => return of_region(region),
         SnapshotError::NothingPublished => "NothingPublishedError",
+        SnapshotError::NotKept { .. } => "NotKeptError",
         SnapshotError::UnknownColumn { .. } | SnapshotError::UnknownResource { .. } => "UnknownNameError",
         _ => "RegionError",
     };

@@ -93,9 +93,19 @@ impl Reader {
         Ok(leases.iter().map(|lease| (lease.index, lease.pid, lease.generation, lease.alive)).collect())
     }
 
-    fn pin(&self, py: Python<'_>) -> PyResult<Pin> {
+    /// Pins the newest generation, or that of a frame.
+    #[pyo3(signature = (frame))]
+    fn pin(&self, py: Python<'_>, frame: Option<u64>) -> PyResult<Pin> {
         let reader = self.reader()?;
-        Ok(Pin::new(py.detach(|| reader.pin()).map_err(|error| of_snapshot(&error))?))
+        let pinned = py.detach(|| match frame {
+            None => reader.pin(),
+            Some(frame) => reader.pin_frame(frame),
+        });
+        Ok(Pin::new(pinned.map_err(|error| of_snapshot(&error))?))
+    }
+
+    fn frames(&self) -> PyResult<Vec<u64>> {
+        Ok(self.reader()?.frames().iter().map(|kept| kept.frame).collect())
     }
 
     /// Waits for a generation newer than `after`; None when the time is over.

@@ -27,6 +27,21 @@ def test_a_pinned_generation_does_not_change(bodies):
             assert newer.generation > generation and not np.array_equal(newer["position"].x, x)
 
 
+def test_kept_frames_can_be_pinned(run):
+    started = run("nbody", "--entities", "200", "--frames", "30", "--keep", "--keep-generations", "4")
+    assert started.process.wait(60) == 0
+    with started.open() as region:
+        assert region.frames == [26, 27, 28, 29, 30]
+        positions = []
+        for frame in region.frames:
+            with region.pin(frame) as snapshot:
+                assert snapshot.frame == frame
+                positions.append(snapshot["position"].x.copy())
+        assert len({array.tobytes() for array in positions}) == 5
+        with pytest.raises(hypostyle.NotKeptError, match="no generation of frame 25 to pin: there are those of frames 26, 27"):
+            region.pin(25)
+
+
 def test_arrays_outlive_their_snapshot(bodies):
     before = len(held(bodies))
     with bodies.pin() as snapshot:

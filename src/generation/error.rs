@@ -17,6 +17,16 @@ pub enum SnapshotError {
     /// Nothing was published yet.
     #[error("the region has no generation yet; wait for its writer's first frame")]
     NothingPublished,
+    /// No generation of that frame can be pinned.
+    #[error(
+        "the region has no generation of frame {frame} to pin: {kept}; its writer keeps as many as `keep_generations` says"
+    )]
+    NotKept {
+        /// The frame that was asked for.
+        frame: u64,
+        /// What there is.
+        kept: String,
+    },
     /// Nothing was recorded, or what is there is no timeline.
     #[error("the region has no timeline: {why}")]
     NoTimeline {

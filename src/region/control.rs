@@ -16,6 +16,8 @@
 //!    208     8  writer start, ns since 1970
 //!    216     8  frames that the writer has ended
 //!    224     8  publications that were skipped
+//!    232   512  generations that readers may pin by their frame, each at its number modulo 32, 16 bytes each:
+//!                generation << 16 | directory slot u64 (0: none), frame u64
 //!   1024     8  bytes of the notes
 //!   1032     8  XXH3-64 of the notes
 //!   1040  3056  what the region's maker noted, once: lines `name=value` in UTF-8
@@ -31,7 +33,7 @@
 use std::time::Duration;
 
 use super::pin;
-use crate::limits::{DIRECTORY_SLOTS, NOTES_BYTES_MAX, WORKERS_MAX};
+use crate::limits::{DIRECTORY_SLOTS, NOTES_BYTES_MAX, PINNABLE_GENERATIONS_MAX, WORKERS_MAX};
 use crate::os;
 use crate::primitive::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -48,6 +50,7 @@ const _: () = {
     assert!(offset_of!(Control, data_bytes) == 32 && offset_of!(Control, boot_id) == 48);
     assert!(offset_of!(Control, published) == 64 && offset_of!(Control, publications) == 128);
     assert!(offset_of!(Control, writer_epoch) == 192 && offset_of!(Control, publish_skipped) == 224);
+    assert!(offset_of!(Control, pinnable) == 232);
     assert!(offset_of!(Control, notes_bytes) == 1024 && offset_of!(Control, notes) == 1040);
     assert!(offset_of!(Control, workers) == 4096 && offset_of!(Control, slots) == 8192);
     assert!(cfg!(target_endian = "little"), "shared words are little-endian");
@@ -91,6 +94,15 @@ pub(crate) struct DirectorySlot {
     pub checksum: AtomicU64,
 }
 
+/// A generation that readers may pin, beside the newest one or that one itself.
+#[repr(C)]
+pub(crate) struct Pinnable {
+    /// See [`pin::word`]; 0: none.
+    pub word: AtomicU64,
+    /// The frame after which it was published: a hint, its directory says what is so.
+    pub frame: AtomicU64,
+}
+
 /// The control words.
 #[repr(C, align(4096))]
 pub(crate) struct Control {
@@ -119,7 +131,8 @@ pub(crate) struct Control {
     pub frames: AtomicU64,
     /// Publications skipped because readers held all memory.
     pub publish_skipped: AtomicU64,
-    reserved_5: [AtomicU64; 99],
+    pinnable: [Pinnable; PINNABLE_GENERATIONS_MAX],
+    reserved_5: [AtomicU64; 35],
     notes_bytes: AtomicU64,
     notes_checksum: AtomicU64,
     notes: [AtomicU64; NOTES_BYTES_MAX / 8],
@@ -166,6 +179,7 @@ impl Control {
             writer_started_ns: AtomicU64::new(0),
             frames: AtomicU64::new(0),
             publish_skipped: AtomicU64::new(0),
+            pinnable: std::array::from_fn(|_| Pinnable { word: AtomicU64::new(0), frame: AtomicU64::new(0) }),
             reserved_5: zeros(),
             notes_bytes: AtomicU64::new(0),
             notes_checksum: AtomicU64::new(0),
@@ -302,6 +316,28 @@ impl Control {
         }
     }
 
+    /// Offers a generation to readers that ask for its frame; the one that had its place is offered no longer. Only the
+    /// writer calls this, with generations that are published and stay until [`Control::withdraw`] and a scan after it.
+    pub(crate) fn offer(&self, word: u64, frame: u64) {
+        let place = &self.pinnable[pinnable_place(pin::generation(word))];
+        place.frame.store(frame, Ordering::Relaxed);
+        pin::publish(&place.word, word);
+    }
+
+    /// Ends the offer of a generation, if there is one.
+    pub(crate) fn withdraw(&self, generation: u64) {
+        let place = &self.pinnable[pinnable_place(generation)];
+        if pin::generation(place.word.load(Ordering::Relaxed)) == generation {
+            pin::withdraw(&place.word);
+        }
+    }
+
+    /// The generations that are offered, in no order.
+    pub(crate) fn offered(&self) -> impl Iterator<Item = (&AtomicU64, u64)> {
+        let there = |place: &&Pinnable| place.word.load(Ordering::Relaxed) != pin::NOTHING;
+        self.pinnable.iter().filter(there).map(|place| (&place.word, place.frame.load(Ordering::Relaxed)))
+    }
+
     /// Waits until `published` is another word than `seen`, for `timeout` at most, and returns it.
     ///
     /// May return early with `seen` itself, never late: callers that need more look at their own clock.
@@ -315,6 +351,12 @@ impl Control {
         os::wait_word(&self.publications, publications, timeout);
         self.published()
     }
+}
+
+/// Where a generation is offered.
+fn pinnable_place(generation: u64) -> usize {
+    // below the count, so it fits
+    (generation % PINNABLE_GENERATIONS_MAX as u64) as usize
 }
 
 fn store_id(words: &[AtomicU64; 2], id: [u8; 16]) {

@@ -13,7 +13,10 @@
 //! generation that was not the published one at the scan's fence, and is in no lease after it, is pinned by nobody,
 //! now or ever. SeqCst on the accesses alone is not enough; the models at the end run without each part and fail.
 //!
-//! Invariants: published words only grow; the writer never writes a lease, a reader nothing but its own.
+//! Generations that are kept have a word each that is pinned in the same way, for readers that ask for one frame: the writer
+//! withdraws it before it scans.
+//!
+//! Invariants: a word that is pinned never comes back once it was replaced; published words only grow; the writer never writes a lease, a reader nothing but its own.
 //! This file never knows what a generation holds or where the words live.
 #![forbid(unsafe_code)]
 
@@ -90,6 +93,14 @@ pub(crate) fn publish(published: &AtomicU64, word: u64) {
     published.store(word, ordering!(Publish, Ordering::Release));
 }
 
+/// Ends the offer of a kept generation: after the next [`scan`] it is pinned by those in the leases alone. Only the writer
+/// calls this.
+#[inline]
+pub(crate) fn withdraw(offered: &AtomicU64) {
+    // ordered before the scan's loads by its fence
+    offered.store(NOTHING, Ordering::Relaxed);
+}
+
 /// Calls `each` with the place and the word of every pin. After this, a generation that is neither published nor among
 /// them is free for good. Only the writer calls this, after it has published what replaces the generations that it wants
 /// to reuse. `leases` is asked for the leases after the fence: which there are may be a word that readers raise before
@@ -145,6 +156,15 @@ mod tests {
         publish(&published, NOTHING);
         assert_eq!(pin(&published, &leases[2]), None);
         assert_eq!(leases[2].load(Ordering::Relaxed), NOTHING, "a failed pin leaves an empty lease");
+    }
+
+    #[test]
+    fn a_withdrawn_generation_is_pinned_no_more() {
+        let (offered, leases) = (AtomicU64::new(word(7, 3)), [const { AtomicU64::new(NOTHING) }; 2]);
+        assert_eq!(pin(&offered, &leases[0]), Some(word(7, 3)));
+        withdraw(&offered);
+        assert_eq!(pin(&offered, &leases[1]), None);
+        assert_eq!(words(&leases), [word(7, 3)], "who has it keeps it");
     }
 
     #[test]
@@ -232,6 +252,46 @@ mod models {
 
     fn small() {
         reuse(3, 1);
+    }
+
+    /// Generation 1 is in slot 0 and kept; the writer lets go of it and writes 2 there.
+    fn let_go() {
+        loom::model(|| {
+            let slots = TrackedWords::new([1, 0]);
+            let world =
+                Arc::new(World { published: AtomicU64::new(word(1, 0)), lease: AtomicU64::new(NOTHING), slots });
+            let reader = {
+                let world = Arc::clone(&world);
+                loom::thread::spawn(move || {
+                    if let Some(word) = pin(&world.published, &world.lease) {
+                        assert_eq!(world.slots.get(usize::from(slot(word))), generation(word), "a pinned slot");
+                        unpin(&world.lease);
+                    }
+                })
+            };
+            withdraw(&world.published);
+            let mut free = true;
+            scan(|| [&world.lease].into_iter(), |_, _| free = false);
+            if free {
+                world.slots.set(0, 2);
+            }
+            reader.join().expect("the reader saw what it pinned");
+        });
+    }
+
+    #[test]
+    fn what_was_let_go_is_reused_only_where_nobody_has_it() {
+        let_go();
+    }
+
+    #[test]
+    fn without_the_readers_fence_a_kept_generation_is_lost() {
+        Mutant::PinFence.must_fail(let_go);
+    }
+
+    #[test]
+    fn without_the_writers_fence_a_kept_generation_is_lost() {
+        Mutant::ScanFence.must_fail(let_go);
     }
 
     fn two_pins() {

@@ -104,6 +104,16 @@ impl SharedReader {
         Ok(OwnedSnapshot { pinned: Some(reader.into_pinned()?), home: self.clone(), maker: os::Maker::this() })
     }
 
+    /// Pins the generation of a frame, as [`Reader::pin_frame`] does, for as long as the answer lives.
+    ///
+    /// # Errors
+    /// [`SnapshotError::NotKept`]; else as for [`SharedReader::pin`].
+    pub fn pin_frame(&self, frame: u64) -> Result<OwnedSnapshot, SnapshotError> {
+        let reader = self.idle_reader().unwrap_or_else(|| self.shared.first.beside());
+        let pinned = Some(reader.into_pinned_frame(frame)?);
+        Ok(OwnedSnapshot { pinned, home: self.clone(), maker: os::Maker::this() })
+    }
+
     /// Waits as [`SharedReader::wait`] does, for as long as `go_on` says: see [`Reader::wait_while`].
     #[must_use]
     pub fn wait_while(&self, after: u64, go_on: impl FnMut() -> bool) -> Option<u64> {

@@ -5,6 +5,8 @@
 //! writes nothing but its lease and takes no lock.
 #![expect(unsafe_code, reason = "bytes of a pinned generation become slices here")]
 
+mod frames;
+
 use crate::table::{ENTITIES, Location, RESOURCES, Registry, TableKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

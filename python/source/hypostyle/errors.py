@@ -25,6 +25,10 @@ class NothingPublishedError(HypostyleError):
     """The region has no generation yet: :meth:`Reader.wait` for one."""
 
 
+class NotKeptError(HypostyleError):
+    """The region has no generation of that frame, or none any more: its writer keeps few beside the newest."""
+
+
 class WriterGoneError(HypostyleError):
     """The region's writer has ended. The last published generation can still be pinned."""
 

@@ -100,9 +100,18 @@ class Reader:
         """The leases of all readers, this one's included."""
         return [LeaseInfo(*parts) for parts in self._native.leases()]
 
-    def pin(self) -> Snapshot:
-        """Pins the newest generation. Use it in a ``with`` block, or :meth:`Snapshot.release` it."""
-        return Snapshot(self._native.pin(), self._layout)
+    @property
+    def frames(self) -> list[int]:
+        """The frames that :meth:`pin` can pin at this moment, oldest first."""
+        return self._native.frames()
+
+    def pin(self, frame: Optional[int] = None) -> Snapshot:
+        """Pins the newest generation, or that of a frame. Use it in a ``with`` block, or :meth:`Snapshot.release` it.
+
+        Raises :class:`NotKeptError` if there is none of that frame: beside the newest there are those that the writer keeps
+        (``hypostyle run --keep-generations N``).
+        """
+        return Snapshot(self._native.pin(frame), self._layout)
 
     def wait(self, after: Optional[int] = None, timeout: Optional[float] = None) -> Optional[int]:
         """Waits until a generation newer than ``after`` (default: the newest at the moment) is published.

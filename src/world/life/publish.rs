@@ -165,8 +165,7 @@ impl World {
         control.frames.store(self.frame, Ordering::Relaxed);
         self.store.region.publish(pin::word(generation, slot));
         self.store.freeze(generation);
-        self.store.keep(Kept { generation, frame: self.frame });
-        self.store.refresh_pins();
+        self.store.keep(Kept { generation, frame: self.frame }, slot);
         Ok(generation)
     }
 
@@ -290,11 +289,42 @@ impl World {
             return Err(crate::SnapshotError::directory("its slot is beyond the last").into());
         }
         self.store.published = generation;
-        self.reinstate(generation, slot)?;
-        if self.store.kept().is_empty() {
-            self.store.keep(Kept { generation, frame: self.frame });
+        if !self.store.kept().is_empty() {
+            return self.reinstate(generation, slot).map(|_| ());
         }
+        self.adopt_kept();
+        self.reinstate(generation, slot)?;
+        self.store.keep(Kept { generation, frame: self.frame }, slot as u16);
         Ok(())
+    }
+
+    /// Keeps what the writer before has kept. What is not whole is let go.
+    fn adopt_kept(&mut self) {
+        let control = self.store.region.control();
+        let mut offered: Vec<(u64, u64)> =
+            control.offered().map(|(word, frame)| (word.load(Ordering::Acquire), frame)).collect();
+        offered.sort_unstable();
+        for (word, frame) in offered {
+            let (generation, slot) = (pin::generation(word), pin::slot(word));
+            let is_whole = |(directory, _): (Directory, Extent)| {
+                (directory.meta.generation, directory.meta.frame) == (generation, frame)
+            };
+            let older = generation < self.store.published && usize::from(slot) < DIRECTORY_SLOTS;
+            if older && self.directory_in(usize::from(slot)).is_ok_and(is_whole) {
+                self.store.keep(Kept { generation, frame }, slot);
+            } else {
+                self.store.region.control().withdraw(generation);
+            }
+        }
+    }
+
+    /// Offers all kept generations to readers, which a rollback that failed had withdrawn.
+    pub(in crate::world) fn offer_kept(&mut self) {
+        for kept in self.store.kept() {
+            if let Some(slot) = self.slot_of(kept.generation) {
+                self.store.region.control().offer(pin::word(kept.generation, slot as u16), kept.frame);
+            }
+        }
     }
 
     /// The slot of a generation that is kept or published.

@@ -86,9 +86,14 @@ impl World {
         let Some(&kept) = found else { return Err(self.not_kept(frames)) };
         if kept.generation == self.store.published {
             self.restore_newest()?;
-        } else if let Err(error) = self.return_to(kept.generation) {
-            self.restore_newest()?;
-            return Err(error);
+        } else {
+            // what nobody has pinned by now becomes the world's own
+            self.store.withdraw_from(kept.generation);
+            if let Err(error) = self.return_to(kept.generation) {
+                self.restore_newest()?;
+                self.offer_kept();
+                return Err(error);
+            }
         }
         let undone = from - self.frame;
         Ok(Rollback { frame: self.frame, undone, source: kept.generation, generation: self.store.published })

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use crate::layout::{Layout, Storage};
 use crate::limits::{CHUNK_ROWS, KEPT_GENERATIONS_MAX};
-use crate::region::{Extent, Region, RegionError};
+use crate::region::{Extent, Region, RegionError, pin};
 use crate::table::{
     Column, ColumnKind, DirtyRows, ENTITIES, FIRST_POOL, Ghosts, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare,
     Table, TableKind,
@@ -303,20 +303,33 @@ impl Store {
         &self.kept
     }
 
-    /// Forgets kept generations from `generation` on.
+    /// Offers no kept generation from `generation` on to readers any more. Who pinned one before has it: see
+    /// [`Store::refresh_pins`].
+    pub(crate) fn withdraw_from(&mut self, generation: u64) {
+        for kept in self.kept.iter().filter(|kept| kept.generation >= generation) {
+            self.region.control().withdraw(kept.generation);
+        }
+    }
+
+    /// Forgets kept generations from `generation` on, which are offered no longer.
     pub(crate) fn forget_from(&mut self, generation: u64) {
         self.kept.retain(|kept| kept.generation < generation);
     }
 
-    /// Notes a generation that was just published.
-    pub(crate) fn keep(&mut self, kept: Kept) {
+    /// Notes a generation that was just published, in a directory slot, and looks at the readers' leases.
+    pub(crate) fn keep(&mut self, kept: Kept, slot: u16) {
         self.kept.push_back(kept);
+        self.region.control().offer(pin::word(kept.generation, slot), kept.frame);
         self.trim_kept();
     }
 
+    /// Who pinned a generation while it was kept has it for as long as it likes: leases are looked at after it is kept no more.
     fn trim_kept(&mut self) {
         let beyond = self.kept.len().saturating_sub(self.keep + 1);
-        self.kept.drain(..beyond);
+        for kept in self.kept.drain(..beyond) {
+            self.region.control().withdraw(kept.generation);
+        }
+        self.refresh_pins();
     }
 
     /// Gives up the oldest kept generation, for its memory, unless there are but so few. False: none.
@@ -324,13 +337,13 @@ impl Store {
         if self.kept.len() <= least {
             return false;
         }
-        let given_up = self.kept.pop_front();
-        if let Some(Kept { generation, frame }) = given_up
-            && self.keep > 0
-        {
+        let Some(Kept { generation, frame }) = self.kept.pop_front() else { return false };
+        self.region.control().withdraw(generation);
+        self.refresh_pins();
+        if self.keep > 0 {
             tracing::warn!(generation, frame, "a kept generation is given up: memory is short");
         }
-        given_up.is_some()
+        true
     }
 
     /// Whether this generation is kept.
