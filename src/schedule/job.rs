@@ -17,6 +17,7 @@ use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::world::access::query::Query;
 use crate::{Component, Entity, Resource, WorldError};
 
+use super::built::Built;
 use super::error::JobError;
 use super::kept_starts::KeptStarts;
 use super::neighbours::{EntityMap, ListSet, NeighbourSet, Neighbours};
@@ -94,6 +95,8 @@ pub struct Job<'a, 'w> {
     pub(crate) revoke: &'a Cell<bool>,
     pub(crate) cache: &'a mut IdCache,
     pub(crate) starts: &'a mut KeptStarts,
+    /// The lists that it builds in place.
+    pub(crate) built: &'a mut Built,
     /// The lists of its rows.
     pub(crate) lists: ListSet<'a>,
     /// What its system's views show.

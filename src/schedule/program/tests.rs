@@ -9,6 +9,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::build::{BuildContext, Work};
+use super::build_lists::ListRooms;
 use super::entries::*;
 use super::task::{Found, Task};
 use super::words::{Entry, Words, halves, push_bytes, type_word, word_type};
@@ -17,6 +18,7 @@ use crate::schedule::graph::{self, Group};
 use crate::schedule::job::FrameInfo;
 use crate::schedule::memory::JobMemory;
 use crate::schedule::{Schedule, System, compile};
+use crate::world::store::built::ListRoom;
 use crate::{Component, Read, With, Without, World, Write};
 
 /// A structure's words are as many as it says, and give the structure back, whatever stands around them.
@@ -63,6 +65,7 @@ proptest! {
             seed: at[0],
             iteration: n[0],
             serial: at[1],
+            builds_at: at[2],
         })?;
         comes_back(&JobEntry { task: n[0], system: n[1], start: n[2], end: n[3] })?;
         comes_back(&TaskHead { table: n[0], rows: n[1], handles: at[0], columns: n[2], systems: n[3] })?;
@@ -79,6 +82,9 @@ proptest! {
             view: n[5],
         })?;
         comes_back(&ViewColumn { offset: at[0], ty })?;
+        comes_back(&BuildHead { component: n[0], columns: n[1], elements: n[2] })?;
+        comes_back(&BuildSpans { starts: at[0], lengths: at[1] })?;
+        comes_back(&ListRoom { first: n[0], room: n[1] })?;
     }
 
     #[test]
@@ -175,6 +181,7 @@ fn make(counts: &Counts, picked: &[usize], fused: bool) -> Made {
         batch_tag: 99,
         frames: 2,
         undo_bytes: None,
+        list_rooms: &mut ListRooms::default(),
     };
     // once more where columns were moved to make room, as a frame does
     for _ in 0..2 {

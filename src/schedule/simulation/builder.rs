@@ -24,6 +24,7 @@ use crate::world::store::expected::Writes;
 use super::Simulation;
 use super::dense::Dense;
 use super::error::StepError;
+use crate::schedule::program::build_lists::ListRooms;
 
 /// Settings of a simulation. Made by [`Simulation::builder`].
 #[derive(Debug)]
@@ -251,6 +252,7 @@ impl SimulationBuilder {
             unnoted: 0,
             runs: Vec::new(),
             dense: Dense::default(),
+            list_rooms: ListRooms::default(),
             recorder: trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),
             trace,
         };

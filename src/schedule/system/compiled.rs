@@ -37,6 +37,8 @@ pub(crate) struct Compiled {
     pub reads_resources: Vec<u16>,
     /// Components whose lists of its own rows it looks at, in the order in which their columns follow those of the query.
     pub reads_lists: Vec<u16>,
+    /// The component whose lists it builds in place, for all rows, and nothing else.
+    pub builds_lists: Option<u16>,
     /// What must hold for it to run.
     pub conditions: Vec<Condition>,
     /// Whether it runs whatever they say where scratch components are as new.
@@ -165,6 +167,7 @@ impl System {
         let mut own = QueryPlan::default();
         self.own.describe(&types, &mut own)?;
         let reads_lists = self.lists.reads(&types, &mut own)?;
+        let builds_lists = self.lists.builds(&types, &mut own)?;
         own.check(&types)?;
         let view = |(_, others): &(Option<TypeId>, Describe)| {
             let mut plan = QueryPlan::default();
@@ -215,6 +218,10 @@ impl System {
         let mut looks_at_resources = reads_resources.clone();
         looks_at_resources.extend(conditions.iter().filter_map(Condition::resource));
         let sort = self.sort(registry)?;
+        if let Some(component) = builds_lists {
+            let alone = access == Access::default() && !own.writes() && sort.is_none();
+            lists::refuse_other_work(alone, &reads_lists, component, registry)?;
+        }
         let mut reads: Vec<u16> = Vec::new();
         for plan in std::iter::once(&own).chain(&others) {
             reads.extend(plan.columns.iter().filter(|column| !column.write).map(|column| column.component));
@@ -224,6 +231,7 @@ impl System {
         let mut writes: Vec<u16> =
             own.columns.iter().filter(|column| column.write).map(|column| column.component).collect();
         writes.extend(access.sets.iter().chain(&access.adds).chain(&access.removes).chain(&access.lists));
+        writes.extend(builds_lists);
         writes.extend(access.accumulates.iter().map(|accumulation| accumulation.component));
         for list in [
             &mut reads,
@@ -244,6 +252,7 @@ impl System {
             && !self.once
             && access == Access::default()
             && sort.is_none()
+            && builds_lists.is_none()
             && own.changed.is_empty()
             && self.deadline.is_none();
         Ok(Compiled {
@@ -258,6 +267,7 @@ impl System {
             writes,
             reads_resources,
             reads_lists,
+            builds_lists,
             conditions,
             rebuilds: self.rebuilds,
             looks_at_resources,
