@@ -71,6 +71,7 @@ mod column;
 
 mod component;
 mod gather;
+mod global_id;
 mod join;
 mod lists;
 pub mod random;
@@ -135,6 +136,7 @@ pub use column::Mut;
 pub use commit::PatchCounts;
 pub use component::{Bool, Component, Entity, Field, Plain, Resource};
 pub use generation::SnapshotError;
+pub use global_id::GlobalId;
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
 pub use inputs::{InputError, InputSender};
 pub use join::FieldJoin;
@@ -185,10 +187,19 @@ pub mod plan {
     pub use crate::schedule::{BatchPlan, LoopPlan, Plan, StagePlan, SystemPlan};
 }
 
+/// A world that is one part of many, on other machines or in this process: what happens between the batches of its frames
+/// ([`SimulationBuilder::exchange`]), and what a schedule needs of it.
+pub mod exchange {
+    pub use crate::schedule::exchange::{
+        Exchange, ExchangeError, ExchangeNeeds, ReductionNeeds, SortNeeds, SortPoint, Stale, SystemNeeds, ViewNeeds,
+    };
+}
+
 /// Columns as memory, for tools that copy, send or show a state: their bytes, their parts in it, what changed of them.
 pub mod columns {
     pub use crate::column::ColumnCursor;
     pub use crate::generation::{ChangedChunks, ChangedColumn};
+    pub use crate::global_id::{GlobalIdColumns, GlobalIdColumnsMut};
     pub use crate::snapshot::{ColumnMemory, ColumnRole, Pinned, RawColumn, RawLists};
     pub use crate::value::{ColumnItem, Scalar};
 }
@@ -239,6 +250,7 @@ pub mod errors {
     pub use crate::patch::{PatchError, RecordError, RingError};
     pub use crate::region::HeaderError;
     pub use crate::worker::{JobFailure, MemoryError, ParseWorkersError, PoolError, RunnerName, WorkerError};
+    pub use crate::world::GhostError;
 }
 
 /// The names that most programs need: `use hypostyle::prelude::*;`.

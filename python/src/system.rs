@@ -34,6 +34,11 @@ pub(crate) struct Declared {
     with_: Vec<String>,
     without: Vec<String>,
     neighbours: Vec<String>,
+    /// Each with its name and its components.
+    views: Vec<(String, Vec<String>)>,
+    reads_lists: Vec<String>,
+    sets_lists: Vec<String>,
+    builds_lists: Vec<String>,
     sets: Vec<String>,
     adds: Vec<String>,
     removes: Vec<String>,
@@ -55,6 +60,7 @@ pub(crate) struct Declared {
     deadline: Option<f64>,
     job_rows: Option<u32>,
     sort_by: Option<String>,
+    sort_then_by: Option<String>,
     sort_every: u64,
     sort_leaves: Vec<String>,
     /// A number of a resource, a sign, and what it is compared with.
@@ -109,20 +115,33 @@ fn reducing(
 
 impl Declared {
     fn system(self) -> PyResult<System> {
-        let is_once = self.reads.is_empty() && self.writes.is_empty() && self.with_.is_empty();
+        let is_once = [&self.reads, &self.writes, &self.with_, &self.reads_lists].iter().all(|names| names.is_empty());
         let mut query = dynamic::Query::new();
         query = self.reads.into_iter().fold(query, dynamic::Query::read);
         query = self.writes.into_iter().fold(query, dynamic::Query::write);
         query = self.with_.into_iter().fold(query, dynamic::Query::with);
         query = self.without.into_iter().fold(query, dynamic::Query::without);
         query = self.neighbours.into_iter().fold(query, dynamic::Query::neighbours);
-        let (call, resources) = (self._call, self.resources.clone());
+        let (call, looks) = (
+            self._call,
+            job::Looks {
+                resources: self.resources.clone(),
+                lists: self.reads_lists.clone(),
+                views: self.views.iter().map(|(name, _)| name.clone()).collect(),
+            },
+        );
         let mut system = match self.guard {
             Some(guard) => guard.system(self.name),
-            None if is_once => dynamic::once(self.name, move |work| job::call(work, &call, &resources)),
-            None => dynamic::system(self.name, query, move |work| job::call(work, &call, &resources)),
+            None if is_once => dynamic::once(self.name, move |work| job::call(work, &call, &looks)),
+            None => dynamic::system(self.name, query, move |work| job::call(work, &call, &looks)),
         };
         system = system.stage(self.stage).payload(self.payload);
+        for (name, components) in self.views {
+            system = system.reads_view_named(name, components);
+        }
+        system = self.reads_lists.into_iter().fold(system, System::reads_lists_named);
+        system = self.sets_lists.into_iter().fold(system, System::sets_lists_named);
+        system = self.builds_lists.into_iter().fold(system, System::builds_lists_named);
         system = self.sets.into_iter().fold(system, System::sets_named);
         system = self.adds.into_iter().fold(system, System::adds_named);
         system = self.removes.into_iter().fold(system, System::removes_named);
@@ -146,6 +165,9 @@ impl Declared {
         }
         if let Some(column) = self.sort_by {
             system = system.sort_by(column).sort_every(self.sort_every);
+        }
+        if let Some(column) = self.sort_then_by {
+            system = system.sort_then_by(column);
         }
         system = self.sort_leaves.into_iter().fold(system, System::sort_leaves_named);
         for (number, sign, with) in self.run_if {

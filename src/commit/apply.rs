@@ -78,6 +78,13 @@ pub(crate) struct Scratch {
     pub(crate) partials: super::reduce::Partials,
 }
 
+impl Scratch {
+    /// Whether the commit that was applied last set a resource.
+    pub(crate) fn has_set_resource(&self, resource: u16) -> bool {
+        self.marks.has_set_resource(resource)
+    }
+}
+
 /// A commit in progress.
 pub(crate) struct Commit<'a> {
     pub store: &'a mut Store,
@@ -293,6 +300,8 @@ impl Commit<'_> {
         let access = &self.access[current.system];
         let (allowed, what) = match op {
             Op::Set => (&access.sets, "sets"),
+            // with its elements, never as a value
+            Op::Add if self.sizes.element(component).is_some() => (&access.sets, "adds a value of list"),
             Op::Add => (&access.adds, "adds"),
             Op::Remove => (&access.removes, "removes"),
             Op::Despawn => {

@@ -22,6 +22,7 @@ use super::error::JobError;
 use super::kept_starts::KeptStarts;
 use super::neighbours::{EntityMap, ListSet, NeighbourSet, Neighbours};
 use super::system::Compiled;
+use super::views::ViewId;
 
 /// Which type is which component of one registry: the last few looked up.
 #[derive(Default)]
@@ -213,8 +214,8 @@ impl<'a> Job<'a, '_> {
     /// # Errors
     /// A view that is not declared.
     pub fn view<O: Query>(&self) -> Result<Neighbours<'a, O>, JobError> {
-        let ty = Some(TypeId::of::<O>());
-        match self.compiled.views.iter().position(|view| *view == ty) {
+        let id = ViewId::Typed(TypeId::of::<O>());
+        match self.compiled.views.iter().position(|view| *view == id) {
             Some(view) => Ok(Neighbours::new(self.views.of_view(view as u32), self.table, self.map)),
             None => Err(JobError::UndeclaredView { query: std::any::type_name::<O>() }),
         }

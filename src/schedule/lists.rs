@@ -88,12 +88,11 @@ impl Declared {
 /// A list is set as a whole, never as a value.
 pub(super) fn refuse_values(access: &Access, registry: &Registry) -> Result<(), KernelError> {
     let components = registry.layout.components();
-    match access.sets.iter().chain(&access.adds).find(|id| components[usize::from(**id)].storage.is_list()) {
+    match access.sets.iter().find(|id| components[usize::from(**id)].storage.is_list()) {
         None => Ok(()),
         Some(id) => {
             let name = &components[usize::from(*id)].name;
-            Err(format!("component `{name}` is a list: declare `sets_lists` for it, in place of `sets` and `adds`")
-                .into())
+            Err(format!("component `{name}` is a list: declare `sets_lists` for it, in place of `sets`").into())
         }
     }
 }
@@ -261,16 +260,54 @@ impl<'a> Job<'a, '_> {
     #[inline]
     pub fn set_list_row_with<C: Component>(&mut self, row: usize, length: usize, element: impl Fn(usize) -> C) {
         let row = self.row(row);
-        self.put_list(ListTarget::Row(row), length, element);
+        self.put_list(ListTarget::Row(row), false, length, element);
+    }
+
+    /// Gives the entity in a row of the chunk a list, as the system declares with [`System::adds`]: where it has the component
+    /// already, its list is set.
+    ///
+    /// ```
+    /// use hypostyle::{Component, List, Read, Schedule, Simulation, System, Without, Workers, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Body { x: f64 }
+    /// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+    /// #[component(storage = "list")]
+    /// struct Visit { frame: u64 }
+    ///
+    /// let mut world = World::builder().component::<Body>().component::<Visit>().build()?;
+    /// let body = world.spawn(Body { x: 1.0 })?;
+    /// let mut schedule = Schedule::new();
+    /// let begin = System::rows::<(Read<Body>, Without<Visit>)>("begin", |job, _| {
+    ///     for row in 0..job.len() {
+    ///         job.add_list_row(row, &[Visit { frame: job.frame() }]);
+    ///     }
+    /// });
+    /// schedule.add(begin.adds::<List<Visit>>());
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.run(3, 1.0)?;
+    /// assert_eq!(simulation.world().list::<Visit>(body)?, [Visit { frame: 1 }]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// When the chunk has no such row.
+    pub fn add_list_row<C: Component>(&mut self, row: usize, elements: &[C]) {
+        let row = self.row(row);
+        self.put_list(ListTarget::Row(row), true, elements.len(), |index| elements[index]);
+    }
+
+    /// As [`Job::add_list_row`], of any entity, also of one that this job spawns.
+    pub fn add_list<C: Component>(&mut self, entity: Entity, elements: &[C]) {
+        self.put_list(ListTarget::Entity(entity), true, elements.len(), |index| elements[index]);
     }
 
     /// As [`Job::set_list_row`], of any entity, also of one that this job spawns.
     pub fn set_list<C: Component>(&mut self, entity: Entity, elements: &[C]) {
-        self.put_list(ListTarget::Entity(entity), elements.len(), |index| elements[index]);
+        self.put_list(ListTarget::Entity(entity), false, elements.len(), |index| elements[index]);
     }
 
     #[inline]
-    fn put_list<C: Component>(&mut self, target: ListTarget, length: usize, element: impl Fn(usize) -> C) {
+    fn put_list<C: Component>(&mut self, target: ListTarget, adds: bool, length: usize, element: impl Fn(usize) -> C) {
         if !C::STORAGE.is_list() {
             let why = || WorldError::NoList { component: C::NAME.to_owned() }.to_string();
             self.error.get_or_insert_with(why);
@@ -283,7 +320,7 @@ impl<'a> Job<'a, '_> {
             }
         };
         if !self.built.builds(id) {
-            return self.writer.list(target, id, (length, C::PACKED_BYTES), write);
+            return self.writer.list(target, (id, adds), (length, C::PACKED_BYTES), write);
         }
         if let Err(why) = build_list(self.built, target, length, write) {
             self.error.get_or_insert(why);
@@ -344,6 +381,30 @@ impl<'a> dynamic::Job<'_, 'a, '_> {
         lengths: &[u32],
         packed: &[u8],
     ) -> Result<(), JobError> {
+        self.put_lists_named((component, false), targets, lengths, packed)
+    }
+
+    /// As [`Job::add_list_row`] and [`Job::add_list`], by the component's name, with what [`Self::set_lists_named`] takes.
+    ///
+    /// # Errors
+    /// As [`Self::set_lists_named`].
+    pub fn add_lists_named(
+        &mut self,
+        component: &str,
+        targets: Targets<'_>,
+        lengths: &[u32],
+        packed: &[u8],
+    ) -> Result<(), JobError> {
+        self.put_lists_named((component, true), targets, lengths, packed)
+    }
+
+    fn put_lists_named(
+        &mut self,
+        (component, adds): (&str, bool),
+        targets: Targets<'_>,
+        lengths: &[u32],
+        packed: &[u8],
+    ) -> Result<(), JobError> {
         let registry = self.job.registry;
         let id = list_named(&RegistryRef(registry), component)?;
         let bytes = registry.layout.components()[usize::from(id)].packed_bytes();
@@ -367,7 +428,7 @@ impl<'a> dynamic::Job<'_, 'a, '_> {
             rest = later;
             let write = |first: usize, out: &mut [u8]| out.copy_from_slice(&elements[first * bytes..][..out.len()]);
             if !built.builds(id) {
-                writer.list(target, id, (*length as usize, bytes), write);
+                writer.list(target, (id, adds), (*length as usize, bytes), write);
             } else if let Err(why) = build_list(built, target, *length as usize, write) {
                 error.get_or_insert(why);
             }

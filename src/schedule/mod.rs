@@ -11,6 +11,7 @@ mod built;
 mod condition;
 pub(crate) mod dynamic;
 mod error;
+pub(crate) mod exchange;
 mod graph;
 mod guard;
 mod job;
@@ -30,6 +31,7 @@ mod runner;
 mod serve;
 mod simulation;
 mod system;
+mod views;
 
 pub use condition::Comparison;
 pub use error::{JobError, KernelError};

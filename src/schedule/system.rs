@@ -20,6 +20,7 @@ use super::condition;
 use super::error::KernelError;
 use super::job::Job;
 use super::neighbours::Neighbours;
+use super::views::ViewId;
 pub(crate) use compiled::{Compiled, JobRows, Sort};
 pub(crate) use kernel::Kernel;
 use kernel::{NeighbourKernel, RowsKernel};
@@ -84,6 +85,7 @@ pub struct System {
     pub(crate) deadline: Option<Duration>,
     pub(crate) job_rows: Option<u32>,
     pub(crate) sort_by: Option<String>,
+    sort_then_by: Option<String>,
     sort_every: u64,
     sort_leaves: Vec<Ids>,
     pub(crate) kernel: Box<dyn Kernel>,
@@ -92,7 +94,7 @@ pub struct System {
     default_rows: JobRows,
     own: Describe,
     /// What its views show: that of its kernel first, each with the type of its query.
-    others: Vec<(Option<TypeId>, Describe)>,
+    pub(super) others: Vec<(ViewId, Describe)>,
     changes: Vec<(Change, Ids)>,
     despawns: bool,
     sets_resources: Vec<ResourceId>,
@@ -123,7 +125,7 @@ impl System {
     pub(super) fn new(
         name: impl Into<String>,
         own: Describe,
-        others: Option<(Option<TypeId>, Describe)>,
+        others: Option<(ViewId, Describe)>,
         kernel: Box<dyn Kernel>,
         default_rows: JobRows,
     ) -> Self {
@@ -139,6 +141,7 @@ impl System {
             deadline: None,
             job_rows: None,
             sort_by: None,
+            sort_then_by: None,
             sort_every: 1,
             sort_leaves: Vec::new(),
             kernel,
@@ -285,7 +288,7 @@ impl System {
             Box::new(NeighbourKernel::<Q, O, F>(kernel, std::marker::PhantomData))
         }
         let (own, others) =
-            (Describe::Typed(Q::describe), Some((Some(TypeId::of::<O>()), Describe::Typed(O::describe))));
+            (Describe::Typed(Q::describe), Some((ViewId::Typed(TypeId::of::<O>()), Describe::Typed(O::describe))));
         Self::new(name, own, others, boxed::<Q, O, _>(kernel), NEIGHBOUR_JOB_ROWS)
     }
 
@@ -425,7 +428,7 @@ impl System {
     /// ```
     #[must_use]
     pub fn reads_view<O: Query>(mut self) -> Self {
-        self.others.push((Some(TypeId::of::<O>()), Describe::Typed(O::describe)));
+        self.others.push((ViewId::Typed(TypeId::of::<O>()), Describe::Typed(O::describe)));
         self
     }
 
@@ -541,6 +544,22 @@ impl System {
     #[must_use]
     pub fn sort_by(mut self, column: impl Into<String>) -> Self {
         self.sort_by = Some(column.into());
+        self
+    }
+
+    /// Where it sorts ([`System::sort_by`]), puts rows of equal keys in the order of another column. With a key and a column
+    /// whose values all differ, as those of [`GlobalId`](crate::GlobalId), the order of rows does not depend on the order
+    /// before. Tables without this column are sorted by the key alone.
+    ///
+    /// ```
+    /// # use hypostyle::{Component, GlobalId, System, Write};
+    /// # #[derive(Component, Clone, Copy)] struct Cell { key: u32 }
+    /// let bin = System::rows::<Write<Cell>>("bin", |_, _| {}).sort_by("cell.key").sort_then_by("global_id.value");
+    /// # let _ = bin;
+    /// ```
+    #[must_use]
+    pub fn sort_then_by(mut self, column: impl Into<String>) -> Self {
+        self.sort_then_by = Some(column.into());
         self
     }
 

@@ -19,6 +19,7 @@ pub fn cases(options: &Options) -> Result<Vec<Case>, Box<dyn Error>> {
         name: format!("search, all within 2.9 of each of {atoms} atoms, structure and lists from nothing, 1 thread"),
         unit: "atom",
         units: atoms as f64,
+        things: ("atom", atoms as f64),
         contenders: vec![
             ("kiddo, a k-d tree, within().unsorted()".to_owned(), Box::new(move || tree(atoms))),
             ("lj: sorted by cells, lists of rows".to_owned(), Box::new(move || cells(atoms))),

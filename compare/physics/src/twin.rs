@@ -160,6 +160,16 @@ impl Melt {
         })
     }
 
+    /// Bytes of all columns and lists.
+    pub fn bytes(&self) -> usize {
+        fn of<T>(column: &Vec<T>) -> usize {
+            column.capacity() * size_of::<T>()
+        }
+        let axes = [&self.at, &self.velocity, &self.force, &self.anchor].into_iter().flatten().map(of).sum::<usize>();
+        let lists = self.lists.iter().map(|(rows, begins)| of(rows) + of(begins)).sum::<usize>();
+        axes + self.image.iter().map(of).sum::<usize>() + of(&self.id) + of(&self.key) + of(&self.place) + lists
+    }
+
     /// The atoms with their places, in the order of the table.
     #[cfg(test)]
     pub fn places(&self) -> Vec<(u32, [f64; 3])> {

@@ -1,7 +1,7 @@
 //! Verlet lists: the order of the table, and who is within cutoff and skin. Made where an atom has moved too far.
 #![forbid(unsafe_code)]
 
-use hypostyle::{Read, System, Write};
+use hypostyle::{List, Read, System, Write};
 
 use super::{Anchor, Cell, Force, Image, Melt, Neighbour, Place, Position, Rebuild, SpaceError, kernel, where_due};
 
@@ -36,7 +36,7 @@ pub(super) fn bin(first: bool) -> System {
     .sets_resource::<Rebuild>()
     .sort_by("cell.key")
     // made anew from the rows before anybody reads them
-    .sort_leaves::<(Neighbour, Anchor, Place, Force)>();
+    .sort_leaves::<(List<Neighbour>, Anchor, Place, Force)>();
     where_due::atoms_moved(system, first)
 }
 

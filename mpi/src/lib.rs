@@ -1,0 +1,15 @@
+//! One hypostyle world over the ranks of MPI: each rank an ordinary world with a part of the rows.
+//!
+//! The modules stand in floors: each imports those above it only.
+
+mod error;
+
+pub mod launch;
+pub mod transport;
+
+mod comm;
+
+pub mod bricks;
+
+pub use comm::{Comm, DEADLINE_DEFAULT, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Traffic};
+pub use error::ClusterError;
