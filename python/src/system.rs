@@ -113,6 +113,13 @@ fn reducing(
     Ok(system)
 }
 
+/// A system with the lists that it reads, sets and builds.
+fn with_lists(mut system: System, reads: Vec<String>, sets: Vec<String>, builds: Vec<String>) -> System {
+    system = reads.into_iter().fold(system, System::reads_lists_named);
+    system = sets.into_iter().fold(system, System::sets_lists_named);
+    builds.into_iter().fold(system, System::builds_lists_named)
+}
+
 impl Declared {
     fn system(self) -> PyResult<System> {
         let is_once = [&self.reads, &self.writes, &self.with_, &self.reads_lists].iter().all(|names| names.is_empty());
@@ -136,12 +143,8 @@ impl Declared {
             None => dynamic::system(self.name, query, move |work| job::call(work, &call, &looks)),
         };
         system = system.stage(self.stage).payload(self.payload);
-        for (name, components) in self.views {
-            system = system.reads_view_named(name, components);
-        }
-        system = self.reads_lists.into_iter().fold(system, System::reads_lists_named);
-        system = self.sets_lists.into_iter().fold(system, System::sets_lists_named);
-        system = self.builds_lists.into_iter().fold(system, System::builds_lists_named);
+        system = with_lists(system, self.reads_lists, self.sets_lists, self.builds_lists);
+        system = self.views.into_iter().fold(system, |system, (name, all)| system.reads_view_named(name, all));
         system = self.sets.into_iter().fold(system, System::sets_named);
         system = self.adds.into_iter().fold(system, System::adds_named);
         system = self.removes.into_iter().fold(system, System::removes_named);

@@ -114,16 +114,7 @@ impl SystemRunner {
                 generations: std::slice::from_raw_parts(generations, slots),
             }
         };
-        if let Some(Building { component, room, starts, lengths }) =
-            task.building(program, &head, job, (entry, rows), &self.memory)?
-        {
-            let Task { built, built_columns, .. } = &mut *task;
-            let (rows, columns) = ((start, len), built_columns.iter().copied());
-            // SAFETY: words of the job's own rows and its own part of the pool, mapped (checked); no other job of the batch
-            // has them, and nobody reads them before it has ended. It ends with the job (below, or when the next one is
-            // decoded).
-            unsafe { built.begin(component, rows, (starts, lengths), room, columns) };
-        }
+        self.begin_lists(task, program, &head, (job, entry, rows))?;
         if let Some(undo) = undo {
             save_in_place(&task.columns, start, len, undo)?;
         }
@@ -155,6 +146,24 @@ impl SystemRunner {
         for (resource, value) in task.reduced.values() {
             out.reduced(resource, value);
         }
+        Ok(())
+    }
+
+    /// Makes ready for the lists that a job builds in place, if it does.
+    fn begin_lists(
+        &self,
+        task: &mut Task,
+        program: &[u64],
+        head: &Head,
+        (job, entry, rows): (u32, JobEntry, u32),
+    ) -> Result<(), String> {
+        let building = task.building(program, head, job, (entry, rows), &self.memory)?;
+        let Some(Building { component, room, starts, lengths }) = building else { return Ok(()) };
+        let Task { built, built_columns, .. } = task;
+        let (rows, columns) = ((entry.start, entry.end - entry.start), built_columns.iter().copied());
+        // SAFETY: words of the job's own rows and its own part of the pool, mapped (checked); no other job of the batch has
+        // them, and nobody reads them before it has ended. It ends with the job, or when the next one is decoded.
+        unsafe { built.begin(component, rows, (starts, lengths), room, columns) };
         Ok(())
     }
 

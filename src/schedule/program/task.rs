@@ -312,7 +312,10 @@ impl Task {
             ViewColumn::decode(&mut words)?;
         }
         let base = words.place() as u64;
-        let at = |tasks: u64, jobs: u64| base + BuildSpans::WORDS as u64 * tasks + ListRoom::WORDS as u64 * jobs;
+        let at = |tasks: u64, jobs: u64| {
+            let spans = tasks.saturating_mul(BuildSpans::WORDS as u64);
+            base.saturating_add(spans).saturating_add(ListRoom::WORDS as u64 * jobs)
+        };
         let spans = BuildSpans::decode(&mut Words::at(program, at(u64::from(job.task), 0))?)?;
         let room = ListRoom::decode(&mut Words::at(program, at(head.tasks, u64::from(number)))?)?;
         if u64::from(room.first) + u64::from(room.room) > u64::from(elements) {

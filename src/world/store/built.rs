@@ -57,8 +57,12 @@ impl Store {
         // nothing of what is there is worth a copy
         self.tables[pool as usize].rows = 0;
         if rows > self.tables[pool as usize].capacity {
-            let capacity = rows.next_multiple_of(64).max(rows);
-            self.resize_keeping(pool, capacity, 0).map_err(|error| self.in_list(component, elements, error))?;
+            let exact = rows.checked_next_multiple_of(64).unwrap_or(rows);
+            // lists that grow a little do not leave a hole behind; a tight world gets exactly what it asks for
+            let more = exact.saturating_add(exact / 8) & !63;
+            if self.resize_keeping(pool, more.max(exact), 0).is_err() {
+                self.resize_keeping(pool, exact, 0).map_err(|error| self.in_list(component, elements, error))?;
+            }
         }
         for column in 0..self.tables[pool as usize].columns.len() {
             self.write_partial(pool, column).map_err(|error| self.in_list(component, elements, error))?;
@@ -112,5 +116,50 @@ impl Store {
         let slot = entry.shape.slot(component)?;
         let at = |part: u16| entry.columns[usize::from(slot.first + part)].live.offset;
         Some((at(0), at(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Component, List, World};
+
+    #[derive(Component, Clone, Copy)]
+    #[component(storage = "scratch_list")]
+    struct Near {
+        #[allow(dead_code, reason = "a field of the element")]
+        row: u32,
+    }
+
+    #[test]
+    fn what_a_job_left_is_looked_at_before_it_counts() {
+        let mut world = World::builder().component::<Near>().build().expect("a world");
+        world.spawn_batch((0..70).map(|_| List::<Near>::new())).expect("rows");
+        let component = world.registry.component::<Near>().expect("it was declared");
+        let store = &mut world.store;
+        let table = store.data_tables().map(|(index, _)| index).last().expect("a table");
+        let (rows, room) = (64..67, ListRoom { first: 10, room: 5 });
+        let mut left = |spans: [(u32, u32); 3]| {
+            store.begin_lists(component, 20).expect("room");
+            let first = usize::from(store.tables[table as usize].shape.slot(component).expect("it has them").first);
+            for (row, (start, length)) in (64..).zip(spans) {
+                for (column, word) in [(first, start), (first + 1, length)] {
+                    store.column_bytes_mut(table, column)[4 * row..4 * row + 4].copy_from_slice(&word.to_le_bytes());
+                }
+            }
+            let found = store.built_lists(component, (table, &rows), room);
+            let (starts, lengths) = store.spans(table, component).expect("it has them");
+            assert!(starts[..64].iter().chain(&lengths[..64]).all(|word| *word == 0), "lists are empty at first");
+            (found, starts[64..67].to_vec())
+        };
+        assert_eq!(left([(12, 3), (10, 2), (NOT_PLACED, 0)]), (BuiltLists::Whole(5), vec![12, 10, 0]));
+        assert_eq!(left([(10, 5), (15, 0), (NOT_PLACED, 0)]).0, BuiltLists::Whole(5));
+        assert_eq!(left([(10, 4), (NOT_PLACED, 4), (14, 1)]).0, BuiltLists::Lacking(9));
+        assert_eq!(left([(10, 1), (9, 1), (11, 1)]).0, BuiltLists::Outside(65));
+        assert_eq!(left([(10, 1), (11, 1), (12, 4)]).0, BuiltLists::Outside(66));
+        assert_eq!(left([(12, u32::MAX), (NOT_PLACED, 0), (NOT_PLACED, 0)]).0, BuiltLists::Outside(64));
+        assert_eq!(left([(16, 0), (NOT_PLACED, 0), (NOT_PLACED, 0)]).0, BuiltLists::Outside(64));
+        let too_many = world.store.begin_lists(component, u64::from(u32::MAX)).expect_err("one more than has a place");
+        assert!(too_many.to_string().contains("near"), "{too_many}");
     }
 }
