@@ -9,6 +9,7 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use hypostyle::layout::FieldLayout;
 use hypostyle::random::RandomKey;
 use hypostyle::{Entity, FieldType, JobError, KernelError, Layout, ScalarType, dynamic};
 use pyo3::IntoPyObjectExt;
@@ -161,8 +162,8 @@ impl Listed {
         let lists = job.lists_named(name)?;
         let layout = job.layout();
         let declared = layout.components().iter().find(|component| component.name == name);
-        let fields = declared.map_or(&[][..], |component| &component.fields);
-        let column = |(field, (ty, bytes)): (&hypostyle::FieldLayout, &(FieldType, &[u8]))| Column {
+        let fields = declared.map_or(&[][..], |component| &component.fields[..]);
+        let column = |(field, (ty, bytes)): (&FieldLayout, &(FieldType, &[u8]))| Column {
             component: name.to_owned(),
             field: field.name.clone(),
             address: bytes.as_ptr().expose_provenance(),
