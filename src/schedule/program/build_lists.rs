@@ -1,9 +1,8 @@
 //! The room that jobs get for lists which they build in place, and what becomes of what they left there.
 //!
-//! How long lists become nobody knows before they are made. A system's jobs get the room that the lists of the same jobs took
-//! the last time, and a little more; the first time they get none. Where that is too little the jobs count what they
-//! lack, and run again with as much. So lists that change slowly are made in one pass, others in two, and what is made is
-//! the same. Where elements stand follows from the rows and from what was built before, never from workers.
+//! How long lists become nobody knows before they are made. A system's jobs get the room that they had the last time; the
+//! first time they get none. Where that is too little the jobs count what they lack, and run again with as much and an eighth
+//! more. So lists that change slowly are made in one pass, others in two, and what is made is the same. Where elements stand follows from the rows and from what was built before, never from workers.
 #![forbid(unsafe_code)]
 
 use crate::commit::{PatchCounts, Refusal};
@@ -22,10 +21,19 @@ const PASSES_MAX: u32 = 4;
 /// How many elements the jobs of each system had when they built lists last. Kept from batch to batch.
 #[derive(Debug, Default)]
 pub(crate) struct ListRooms {
-    by_system: Vec<Vec<u64>>,
+    by_system: Vec<Vec<Known>>,
     /// What the jobs of the batch at hand came to.
-    found: Vec<u64>,
+    found: Vec<Known>,
     passes: u32,
+}
+
+/// What is known of the lists of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Known {
+    /// Elements that it had.
+    elements: u64,
+    /// Those that there is to be room for.
+    room: u64,
 }
 
 /// The lists that the jobs of a batch build.
@@ -39,17 +47,21 @@ pub(crate) struct BuiltWork {
     pub words_at: u64,
 }
 
-/// Elements that a job gets room for, where it had so many the last time.
-fn with_slack(elements: u64) -> u64 {
-    if elements == 0 { 0 } else { elements + elements / 32 + 32 }
+impl Known {
+    /// The room stays what it was as long as it is neither too small nor twice as large as what is needed.
+    fn of(elements: u64, room: u64) -> Self {
+        let fits = elements <= room && room <= 2 * elements + 64;
+        let room = if fits { room } else { elements + elements / 8 + 32 };
+        Known { elements, room: if elements == 0 { 0 } else { room } }
+    }
 }
 
 /// Gives each of so many jobs its room, one behind the other; the elements of all of them.
-fn give_rooms(known: &[u64], jobs: usize, slack: fn(u64) -> u64, rooms: &mut Vec<ListRoom>) -> u64 {
+fn give_rooms(known: &[Known], jobs: usize, room: fn(&Known) -> u64, rooms: &mut Vec<ListRoom>) -> u64 {
     rooms.clear();
     let mut next = 0u64;
     for job in 0..jobs {
-        let room = known.get(job).map_or(0, |elements| slack(*elements));
+        let room = known.get(job).map_or(0, room);
         // a sum beyond 32 bits is refused with all of its rooms
         rooms.push(ListRoom { first: next as u32, room: room as u32 });
         next = next.saturating_add(room);
@@ -70,10 +82,10 @@ impl Work {
         }
         let mut rooms = kept.map_or_else(Vec::new, |built| built.rooms);
         let known = around.list_rooms.of(system, self.jobs.len());
-        let elements = give_rooms(known, self.jobs.len(), with_slack, &mut rooms);
+        let elements = give_rooms(known, self.jobs.len(), |known| known.room, &mut rooms);
         if around.store.begin_lists(component, elements).is_err() {
             // in a tight world what they took the last time must do
-            let elements = give_rooms(known, self.jobs.len(), |elements| elements, &mut rooms);
+            let elements = give_rooms(known, self.jobs.len(), |known| known.elements, &mut rooms);
             around.store.begin_lists(component, elements)?;
         }
         let words_at = self.task_words.len() as u64;
@@ -103,7 +115,7 @@ impl Work {
 
 impl ListRooms {
     /// What is known of a system that has so many jobs now: nothing, where it had another number of them.
-    fn of(&self, system: usize, jobs: usize) -> &[u64] {
+    fn of(&self, system: usize, jobs: usize) -> &[Known] {
         self.by_system.get(system).filter(|known| known.len() == jobs).map_or(&[], |known| known)
     }
 
@@ -120,14 +132,15 @@ impl ListRooms {
         let mut again = false;
         self.found.clear();
         for (job, room) in work.jobs.iter().zip(&built.rooms) {
+            let had = u64::from(room.room);
             let left = store.built_lists(built.component, (job.table, &job.rows), *room);
             let why = match left {
                 BuiltLists::Whole(elements) => {
-                    self.found.push(elements);
+                    self.found.push(Known::of(elements, had));
                     continue;
                 }
                 BuiltLists::Lacking(elements) => {
-                    self.found.push(elements);
+                    self.found.push(Known::of(elements, had));
                     if !last {
                         again = true;
                         continue;
@@ -135,7 +148,7 @@ impl ListRooms {
                     format!("lists of {elements} elements in all, and of other lengths each time they were made")
                 }
                 BuiltLists::Outside(row) => {
-                    self.found.push(0);
+                    self.found.push(Known::default());
                     format!("the list of row {row} is outside of its job's room")
                 }
             };

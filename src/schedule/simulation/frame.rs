@@ -266,7 +266,7 @@ impl Simulation {
         work: &mut Work,
         group: &Group,
         (info, batch_tag, frames): (FrameInfo, u64, u64),
-    ) -> Result<(), RegionError> {
+    ) -> Result<(), WorldError> {
         loop {
             let arrangements = self.world.store.arrangements;
             work.build(

@@ -59,7 +59,7 @@ impl Store {
         if rows > self.tables[pool as usize].capacity {
             let exact = rows.checked_next_multiple_of(64).unwrap_or(rows);
             // lists that grow a little do not leave a hole behind; a tight world gets exactly what it asks for
-            let more = exact.saturating_add(exact / 8) & !63;
+            let more = exact.saturating_add(exact / 16) & !63;
             if self.resize_keeping(pool, more.max(exact), 0).is_err() {
                 self.resize_keeping(pool, exact, 0).map_err(|error| self.in_list(component, elements, error))?;
             }
