@@ -189,6 +189,10 @@ fn what_is_undeclared_is_refused() {
     let (refused, why) = run(set());
     assert!(refused == 1 && why.unwrap().contains("lists of"));
     assert_eq!(run(set().sets_lists::<Near>()).0, 0);
+    let add = || System::rows::<Read<Body>>("add", |job, _| job.add_list_row(0, &[contact(Entity::NULL, 2)]));
+    assert!(run(add().sets_lists::<Contact>()).1.unwrap().contains("adds"), "to set is not to add");
+    assert_eq!(run(add().adds::<List<Contact>>()).0, 0);
+    assert_eq!(run(add().adds_named("contact")).0, 0);
     let foreign = System::rows::<(Read<Body>, Entities)>("foreign", |job, (_, entities)| {
         let own = entities[0];
         job.set_list(own, &[contact(own, 1)]);
@@ -299,12 +303,26 @@ fn schedule() -> Schedule {
                     let own = job.entities()[row];
                     job.set_list(child, &[contact(child, 1), contact(own, body.key)]);
                 }
+                // lists that come and go, of rows that move at the same time, and of rows that have one
+                4 | 5 => job.remove_row::<Near>(row),
+                6..9 => job.add_list_row(row, &near(body.key[row], body.key[row] % 7)),
+                9 => {
+                    let own = job.entities()[row];
+                    job.add_row(row, Extra { x: 2 });
+                    job.add_list(own, &[contact(own, 5); 3]);
+                    job.remove_row::<Near>(row);
+                    job.add_list(own, &near(body.key[row], 4));
+                }
+                10 => {
+                    job.add_list_row(row, &near(1, 9));
+                    job.remove_row::<Near>(row);
+                }
                 _ => {}
             }
         }
     });
-    let move_rows =
-        move_rows.adds::<Extra>().removes::<Extra>().despawns().spawns::<(Body, List<Near>, List<Contact>)>();
+    let move_rows = move_rows.adds::<(Extra, List<Near>, List<Contact>)>().removes::<(Extra, List<Near>)>().despawns();
+    let move_rows = move_rows.spawns::<(Body, List<Near>, List<Contact>)>();
     schedule.add(move_rows.sets_lists::<Near>().sets_lists::<Contact>().after("push").sort_by("body.key").job_rows(64));
     let sum = System::try_rows::<Write<Body>>("sum", |job, mut body| {
         let lists = job.lists::<Near>()?;
@@ -355,6 +373,12 @@ impl Model {
                     self.contacts.remove(&bits);
                 }
                 3 => children.push((bits, key.wrapping_add(17))),
+                4 | 5 | 10 => drop(self.near.remove(&bits)),
+                6..9 => drop(self.near.insert(bits, near(key, key % 7))),
+                9 => {
+                    self.contacts.insert(bits, vec![contact(*entity, 5); 3]);
+                    self.near.insert(bits, near(key, 4));
+                }
                 _ => {}
             }
         }

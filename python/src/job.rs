@@ -9,6 +9,7 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use hypostyle::layout::FieldLayout;
 use hypostyle::random::RandomKey;
 use hypostyle::{Entity, FieldType, JobError, KernelError, Layout, ScalarType, dynamic};
 use pyo3::IntoPyObjectExt;
@@ -117,6 +118,8 @@ enum Patch {
     Set(String, Rows, Vec<u8>),
     Add(String, Rows, Vec<u8>),
     Accumulate(String, Rows, Vec<u8>),
+    /// Lists that are set: how many elements each target gets, and all of them; or added.
+    Lists(String, Rows, Vec<u32>, Vec<u8>, bool),
     Remove(String, Rows),
     Despawn(Rows),
     Spawn(Vec<String>, usize, Vec<u8>),
@@ -139,6 +142,54 @@ impl Rows {
     }
 }
 
+/// The lists of the rows, of one component: where each begins, how long it is, and the fields of all elements.
+struct Listed {
+    component: String,
+    starts: Column,
+    lengths: Column,
+    fields: Vec<Column>,
+}
+
+fn words(words: &[u32]) -> Column {
+    let (address, bytes) = (words.as_ptr().expose_provenance(), size_of_val(words));
+    let ty = FieldType::scalar(ScalarType::U32);
+    let (component, field) = (String::new(), String::new());
+    Column { component, field, address, bytes, ty, writable: false, before: None, written: false }
+}
+
+impl Listed {
+    fn of(job: &dynamic::Job<'_, '_, '_>, name: &str) -> Result<Self, JobError> {
+        let lists = job.lists_named(name)?;
+        let layout = job.layout();
+        let declared = layout.components().iter().find(|component| component.name == name);
+        let fields = declared.map_or(&[][..], |component| &component.fields[..]);
+        let column = |(field, (ty, bytes)): (&FieldLayout, &(FieldType, &[u8]))| Column {
+            component: name.to_owned(),
+            field: field.name.clone(),
+            address: bytes.as_ptr().expose_provenance(),
+            bytes: bytes.len(),
+            ty: *ty,
+            writable: false,
+            before: None,
+            written: false,
+        };
+        Ok(Listed {
+            component: name.to_owned(),
+            starts: words(lists.starts),
+            lengths: words(lists.lengths),
+            fields: fields.iter().zip(&lists.columns).map(column).collect(),
+        })
+    }
+}
+
+/// What a system looks at, beside its columns.
+pub(crate) struct Looks {
+    pub(crate) resources: Vec<String>,
+    /// Components whose lists of its own rows it reads.
+    pub(crate) lists: Vec<String>,
+    pub(crate) views: Vec<String>,
+}
+
 /// All of a job, for as long as its kernel runs.
 struct Open {
     token: Arc<()>,
@@ -147,6 +198,8 @@ struct Open {
     entities: Column,
     columns: Vec<Column>,
     tables: Vec<Table>,
+    views: Vec<(String, Vec<Table>)>,
+    lists: Vec<Listed>,
     resources: Vec<(String, Vec<u8>)>,
     payload: Vec<u8>,
     layout: Arc<Layout>,
@@ -161,22 +214,27 @@ struct Open {
 }
 
 impl Open {
-    fn of(job: &mut dynamic::Job<'_, '_, '_>, resources: &[String]) -> Result<Self, JobError> {
-        let tables = job.tables().map(|mut table| Table {
+    fn of(job: &mut dynamic::Job<'_, '_, '_>, looks: &Looks) -> Result<Self, JobError> {
+        let look = |mut table: dynamic::Table<'_>| Table {
             entities: handles(table.entities),
             matches: (!table.matches_all())
                 .then(|| (0..table.entities.len()).map(|row| u8::from(table.matches(row))).collect()),
             columns: table.columns.iter_mut().map(Column::of).collect(),
             is_own: table.is_own,
-        });
-        let tables = tables.collect();
+        };
+        let tables = job.tables().map(look).collect();
+        let view = |name: &String| Ok((name.clone(), job.view_named(name)?.map(look).collect()));
+        let views = looks.views.iter().map(view).collect::<Result<_, JobError>>()?;
         let packed = |name: &String| Ok((name.clone(), job.resource_named(name)?.to_vec()));
-        let resources = resources.iter().map(packed).collect::<Result<_, JobError>>()?;
+        let resources = looks.resources.iter().map(packed).collect::<Result<_, JobError>>()?;
+        let lists = looks.lists.iter().map(|name| Listed::of(job, name)).collect::<Result<_, JobError>>()?;
         Ok(Open {
             token: Arc::new(()),
             lent: Vec::new(),
             entities: handles(job.entities()),
             tables,
+            views,
+            lists,
             resources,
             payload: job.payload().to_vec(),
             layout: job.layout(),
@@ -231,6 +289,19 @@ impl Job {
     }
 }
 
+/// Targets of patches: rows (4 bytes each) or handles (8 bytes each).
+fn rows_of(open: &Open, own: bool, targets: &[u8]) -> PyResult<Rows> {
+    if !own {
+        let handles = targets.as_chunks::<8>().0.iter();
+        return Ok(Rows::Any(handles.map(|bits| Entity::from_bits(u64::from_le_bytes(*bits))).collect()));
+    }
+    let rows: Vec<u32> = targets.as_chunks::<4>().0.iter().map(|row| u32::from_le_bytes(*row)).collect();
+    match rows.iter().find(|row| **row as usize >= open.rows) {
+        None => Ok(Rows::Own(rows)),
+        Some(row) => Err(PyIndexError::new_err(format!("there is no row {row}: the system has {} rows", open.rows))),
+    }
+}
+
 /// A column's array, and where its rows are as they were.
 type ColumnParts<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
 
@@ -274,9 +345,17 @@ impl Job {
         })
     }
 
-    /// The tables that the system looks at.
-    fn tables<'py>(&self, py: Python<'py>) -> PyResult<Vec<TableParts<'py>>> {
+    /// The tables that the system looks at: its neighbours, or those of a view; None: it does not declare the view.
+    #[pyo3(signature = (view=None))]
+    fn tables<'py>(&self, py: Python<'py>, view: Option<&str>) -> PyResult<Option<Vec<TableParts<'py>>>> {
         self.with(|open| {
+            let tables = match view {
+                None => &open.tables,
+                Some(view) => match open.views.iter().find(|(name, _)| name == view) {
+                    None => return Ok(None),
+                    Some((_, tables)) => tables,
+                },
+            };
             let token = &open.token;
             let column = |column: &Column| (column.component.clone(), column.field.clone(), column.memory(token));
             let parts = |table: &Table| {
@@ -284,7 +363,7 @@ impl Job {
                 let matches = table.matches.as_ref().map(|bytes| PyBytes::new(py, bytes));
                 (table.entities.memory(token), columns, table.is_own, matches)
             };
-            Ok(open.tables.iter().map(parts).collect())
+            Ok(Some(tables.iter().map(parts).collect()))
         })
     }
 
@@ -296,23 +375,40 @@ impl Job {
         })
     }
 
+    /// The lists of the rows, of one field: where each begins, how long it is, and the values of all elements; None: the system
+    /// does not declare it.
+    fn list(&self, component: &str, field: &str) -> PyResult<Option<(Memory, Memory, Memory)>> {
+        self.with(|open| {
+            let Open { lists, token, .. } = open;
+            let Some(list) = lists.iter().find(|list| list.component == component) else { return Ok(None) };
+            let values = list.fields.iter().find(|column| column.field == field);
+            Ok(values.map(|values| (list.starts.memory(token), list.lengths.memory(token), values.memory(token))))
+        })
+    }
+
+    /// Notes lists that are set, or added: how many elements each target gets (4 bytes each), and the packed elements of all.
+    fn set_lists(
+        &self,
+        component: String,
+        adds: bool,
+        own: bool,
+        targets: &[u8],
+        lengths: &[u8],
+        elements: &[u8],
+    ) -> PyResult<()> {
+        self.with(|open| {
+            let rows = rows_of(open, own, targets)?;
+            let lengths = lengths.as_chunks::<4>().0.iter().map(|length| u32::from_le_bytes(*length)).collect();
+            open.patches.push(Patch::Lists(component, rows, lengths, elements.to_vec(), adds));
+            Ok(())
+        })
+    }
+
     /// Notes a patch: `set`, `add`, `remove` or `despawn`. dynamic::Targets are rows (4 bytes each) or handles (8 bytes each);
     /// values are packed, one for each target or one for all.
     fn patch(&self, what: &str, name: String, own: bool, targets: &[u8], values: &[u8]) -> PyResult<()> {
         self.with(|open| {
-            let rows = if own {
-                let rows: Vec<u32> = targets.as_chunks::<4>().0.iter().map(|row| u32::from_le_bytes(*row)).collect();
-                if let Some(row) = rows.iter().find(|row| **row as usize >= open.rows) {
-                    return Err(PyIndexError::new_err(format!(
-                        "there is no row {row}: the system has {} rows",
-                        open.rows
-                    )));
-                }
-                Rows::Own(rows)
-            } else {
-                let handles = targets.as_chunks::<8>().0.iter();
-                Rows::Any(handles.map(|bits| Entity::from_bits(u64::from_le_bytes(*bits))).collect())
-            };
+            let rows = rows_of(open, own, targets)?;
             open.patches.push(match what {
                 "set" => Patch::Set(name, rows, values.to_vec()),
                 "add" => Patch::Add(name, rows, values.to_vec()),
@@ -386,12 +482,8 @@ impl Job {
 }
 
 /// Calls a kernel, `run(job)`, and makes its patches.
-pub(crate) fn call(
-    job: &mut dynamic::Job<'_, '_, '_>,
-    run: &Py<PyAny>,
-    resources: &[String],
-) -> Result<(), KernelError> {
-    let open = Open::of(job, resources)?;
+pub(crate) fn call(job: &mut dynamic::Job<'_, '_, '_>, run: &Py<PyAny>, looks: &Looks) -> Result<(), KernelError> {
+    let open = Open::of(job, looks)?;
     let weak = Arc::downgrade(&open.token);
     let made = Job {
         frame: job.frame(),
@@ -457,6 +549,12 @@ fn make(job: &mut dynamic::Job<'_, '_, '_>, patch: &Patch) -> Result<(), JobErro
         Patch::Set(name, rows, values) => job.set_named(name, rows.targets(), values),
         Patch::Add(name, rows, values) => job.add_named(name, rows.targets(), values),
         Patch::Accumulate(name, rows, values) => job.accumulate_named(name, rows.targets(), values),
+        Patch::Lists(name, rows, lengths, elements, false) => {
+            job.set_lists_named(name, rows.targets(), lengths, elements)
+        }
+        Patch::Lists(name, rows, lengths, elements, true) => {
+            job.add_lists_named(name, rows.targets(), lengths, elements)
+        }
         Patch::Remove(name, rows) => job.remove_named(name, rows.targets()),
         Patch::Despawn(rows) => job.despawn_all(rows.targets()),
         Patch::Spawn(components, count, values) => {

@@ -34,6 +34,11 @@ pub(crate) struct Declared {
     with_: Vec<String>,
     without: Vec<String>,
     neighbours: Vec<String>,
+    /// Each with its name and its components.
+    views: Vec<(String, Vec<String>)>,
+    reads_lists: Vec<String>,
+    sets_lists: Vec<String>,
+    builds_lists: Vec<String>,
     sets: Vec<String>,
     adds: Vec<String>,
     removes: Vec<String>,
@@ -108,22 +113,38 @@ fn reducing(
     Ok(system)
 }
 
+/// A system with the lists that it reads, sets and builds.
+fn with_lists(mut system: System, reads: Vec<String>, sets: Vec<String>, builds: Vec<String>) -> System {
+    system = reads.into_iter().fold(system, System::reads_lists_named);
+    system = sets.into_iter().fold(system, System::sets_lists_named);
+    builds.into_iter().fold(system, System::builds_lists_named)
+}
+
 impl Declared {
     fn system(self) -> PyResult<System> {
-        let is_once = self.reads.is_empty() && self.writes.is_empty() && self.with_.is_empty();
+        let is_once = [&self.reads, &self.writes, &self.with_, &self.reads_lists].iter().all(|names| names.is_empty());
         let mut query = dynamic::Query::new();
         query = self.reads.into_iter().fold(query, dynamic::Query::read);
         query = self.writes.into_iter().fold(query, dynamic::Query::write);
         query = self.with_.into_iter().fold(query, dynamic::Query::with);
         query = self.without.into_iter().fold(query, dynamic::Query::without);
         query = self.neighbours.into_iter().fold(query, dynamic::Query::neighbours);
-        let (call, resources) = (self._call, self.resources.clone());
+        let (call, looks) = (
+            self._call,
+            job::Looks {
+                resources: self.resources.clone(),
+                lists: self.reads_lists.clone(),
+                views: self.views.iter().map(|(name, _)| name.clone()).collect(),
+            },
+        );
         let mut system = match self.guard {
             Some(guard) => guard.system(self.name),
-            None if is_once => dynamic::once(self.name, move |work| job::call(work, &call, &resources)),
-            None => dynamic::system(self.name, query, move |work| job::call(work, &call, &resources)),
+            None if is_once => dynamic::once(self.name, move |work| job::call(work, &call, &looks)),
+            None => dynamic::system(self.name, query, move |work| job::call(work, &call, &looks)),
         };
         system = system.stage(self.stage).payload(self.payload);
+        system = with_lists(system, self.reads_lists, self.sets_lists, self.builds_lists);
+        system = self.views.into_iter().fold(system, |system, (name, all)| system.reads_view_named(name, all));
         system = self.sets.into_iter().fold(system, System::sets_named);
         system = self.adds.into_iter().fold(system, System::adds_named);
         system = self.removes.into_iter().fold(system, System::removes_named);

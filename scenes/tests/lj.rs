@@ -131,7 +131,7 @@ fn no_pair_is_lost_for_any_skin() {
     // the smallest box, where cells are few, and one of three different sides
     for atoms in [256, 4 * 5 * 6 * 7] {
         let (want, often) = run(0.05, atoms);
-        let skins: &[f64] = if atoms == 256 { &[0.3, 0.5] } else { &[0.3, 0.6] };
+        let skins: &[f64] = if atoms == 256 { &[0.3, 0.5] } else { &[0.3, 1.2] };
         for skin in skins {
             let (got, less_often) = run(*skin, atoms);
             assert!(less_often < often, "{skin}: {less_often} times, {often} with 0.05");
@@ -198,8 +198,8 @@ fn what_is_wrong_is_refused_and_named() {
     assert!(no_box.starts_with("--box : it must be with --input one side or three"), "{no_box}");
     let small = refusal(reference().with("box", "16,5,16"));
     assert!(small.starts_with("--box 16,5,16: it must be at least 5.8 sigma on each side"), "{small}");
-    let skin = refusal(SceneOptions::new(None, 0).with("skin", "2"));
-    assert_eq!(skin, "--skin 2: it must be a number from 0.05 to 0.6");
+    let skin = refusal(SceneOptions::new(None, 0).with("skin", "3"));
+    assert_eq!(skin, "--skin 3: it must be a number from 0.05 to 2");
     let both = refusal(SceneOptions { entities: Some(9), ..reference() });
     assert!(both.starts_with("--entities 9: with --input"), "{both}");
     let missing = refusal(SceneOptions::new(None, 0).with("input", "/none/such.csv").with("box", 10));

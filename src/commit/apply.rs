@@ -303,6 +303,8 @@ impl Commit<'_> {
         let access = &self.access[current.system];
         let (allowed, what) = match op {
             Op::Set => (&access.sets, "sets"),
+            // with its elements, never as a value
+            Op::Add if self.sizes.element(component).is_some() => (&access.sets, "adds a value of list"),
             Op::Add => (&access.adds, "adds"),
             Op::Remove => (&access.removes, "removes"),
             Op::Despawn => {

@@ -18,6 +18,8 @@ use super::report::Refusal;
 pub(super) struct OpenList {
     component: u16,
     target: ListTarget,
+    /// Whether the component is added where it is absent.
+    adds: bool,
     /// Elements so far; none: it is refused, and so is what follows of it.
     elements: Option<u32>,
 }
@@ -25,12 +27,13 @@ pub(super) struct OpenList {
 impl Commit<'_> {
     /// Takes one piece of a list.
     pub(super) fn list(&mut self, current: &mut Current, piece: &ListPiece<'_>) -> Result<(), RegionError> {
-        let ListPiece { component, target, begins, ends, elements } = *piece;
+        let ListPiece { component, target, begins, ends, adds, elements } = *piece;
         if begins {
-            let elements = self.may_set_list(current, component, target).then_some(0);
-            current.list = Some(OpenList { component, target, elements });
+            let elements = self.may_set_list(current, component, target, adds).then_some(0);
+            current.list = Some(OpenList { component, target, adds, elements });
         }
-        let open = current.list.as_mut().filter(|list| (list.component, list.target) == (component, target));
+        let open = current.list.as_mut();
+        let open = open.filter(|list| (list.component, list.target, list.adds) == (component, target, adds));
         let Some(open) = open else {
             let component = self.name(component);
             let why =
@@ -42,22 +45,27 @@ impl Commit<'_> {
             let bytes = self.sizes.element(component).expect("the record was checked against the sizes");
             let whole = self.stage(current, component, bytes, elements)?;
             let now = whole.then_some(before + (elements.len() / bytes) as u32);
-            current.list = Some(OpenList { component, target, elements: now });
+            current.list = Some(OpenList { component, target, adds, elements: now });
         }
         if !ends {
             return Ok(());
         }
         match current.list.take() {
-            Some(OpenList { elements: Some(length), .. }) => self.set_span(current, component, target, length),
+            Some(OpenList { elements: Some(length), .. }) => {
+                let op = if adds { Op::Add } else { Op::Set };
+                self.set_span(current, op, component, target, length)
+            }
             _ => Ok(()),
         }
     }
 
     /// Whether the system may set this list; if not, that is counted.
-    fn may_set_list(&mut self, current: &Current, component: u16, target: ListTarget) -> bool {
-        if self.access[current.system].lists.binary_search(&component).is_err() {
+    fn may_set_list(&mut self, current: &Current, component: u16, target: ListTarget, adds: bool) -> bool {
+        let access = &self.access[current.system];
+        let (declared, what) = if adds { (&access.adds, "adds") } else { (&access.lists, "sets lists of") };
+        if declared.binary_search(&component).is_err() {
             let component = self.name(component);
-            self.counts[current.system].refuse(1, || Refusal::Undeclared { what: "sets lists of", component });
+            self.counts[current.system].refuse(1, || Refusal::Undeclared { what, component });
             return false;
         }
         let found = match target {
@@ -71,7 +79,7 @@ impl Commit<'_> {
             }
             return false;
         };
-        let present = self.is_present(found, self.entry_of(found), component, false);
+        let present = adds || self.is_present(found, self.entry_of(found), component, false);
         if !present {
             self.refuse_absent(current, found, component);
         }
@@ -121,6 +129,7 @@ impl Commit<'_> {
     fn set_span(
         &mut self,
         current: &Current,
+        op: Op,
         component: u16,
         target: ListTarget,
         length: u32,
@@ -134,12 +143,19 @@ impl Commit<'_> {
                 None => return Ok(()),
             },
         };
-        self.count(current, Op::Set, target, component, 0, true);
+        let entry = self.entry_of(target);
+        let present = self.is_present(target, entry, component, false);
+        self.count(current, op, target, component, 0, present);
         self.scratch.value.clear();
         self.scratch.value.extend_from_slice(&span_bytes(start, length));
-        match (target, self.entry_of(target)) {
-            (Target::Row(Location { table, row }), None) => self.write_value(table, row, component, 0),
-            (_, Some(entry)) => self.change_pending(entry, Op::Set, component, 0, true),
+        match (target, entry) {
+            (Target::Row(Location { table, row }), None) if present => self.write_value(table, row, component, 0),
+            (Target::Row(Location { table, row }), None) => {
+                let rows = self.store.tables[table as usize].rows;
+                let entry = self.scratch.pending.find_or_insert(table, row, rows);
+                self.change_pending(entry, op, component, 0, present)
+            }
+            (_, Some(entry)) => self.change_pending(entry, op, component, 0, present),
             (Target::Spawn(_), None) => Ok(()),
         }
     }

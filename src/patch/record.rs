@@ -33,7 +33,7 @@
 //! | 32 `ListRow`, 33 `ListEntity`              | row u32 and 0 u32, or handle u64; then `count` packed elements |
 //!
 //! A list that is longer than a record goes in pieces, one record after the other: of a piece that begins a list bit 0 of
-//! `field` is set, of one that ends it bit 1.
+//! `field` is set, of one that ends it bit 1. Bit 2 is that of lists that are added where their target has none.
 //!
 //! How the values of an accumulation are joined is no part of the record: the system declares it.
 //!
@@ -91,6 +91,8 @@ pub(crate) enum Kind {
 pub(crate) const LIST_BEGINS: u8 = 1;
 /// The same: it is the last one.
 pub(crate) const LIST_ENDS: u8 = 2;
+/// The same: where the target lacks the component, it is added.
+pub(crate) const LIST_ADDS: u8 = 4;
 /// Bytes before the elements of a piece.
 pub(crate) const LIST_TARGET_BYTES: usize = 8;
 

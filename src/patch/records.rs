@@ -10,7 +10,7 @@ use crate::component::Entity;
 use crate::limits::COMPONENTS_MAX;
 use crate::patch::error::RecordError;
 use crate::patch::record::{
-    HANDLE_BYTES, HEADER_BYTES, Header, JOB_BEGIN_BYTES, JOB_END_BYTES, Kind, LIST_BEGINS, LIST_ENDS,
+    HANDLE_BYTES, HEADER_BYTES, Header, JOB_BEGIN_BYTES, JOB_END_BYTES, Kind, LIST_ADDS, LIST_BEGINS, LIST_ENDS,
     LIST_TARGET_BYTES, Op, RANGE_BYTES, RECORD_ALIGN, ROW_BYTES, RecordSizes, padded,
 };
 
@@ -105,6 +105,8 @@ pub(crate) struct ListPiece<'a> {
     pub begins: bool,
     /// Whether it is the last one.
     pub ends: bool,
+    /// Whether the component is added where the target lacks it.
+    pub adds: bool,
     /// Packed elements.
     pub elements: &'a [u8],
 }
@@ -373,7 +375,7 @@ impl<'a> Checked<'a> {
         let Header { field, component, .. } = self.header;
         let element =
             self.sizes.element(component).ok_or(RecordError::Component { at: self.at, component, field: 0 })?;
-        if field > LIST_BEGINS | LIST_ENDS {
+        if field > LIST_BEGINS | LIST_ENDS | LIST_ADDS {
             return Err(self.bad_header());
         }
         let used = LIST_TARGET_BYTES + self.length(LIST_TARGET_BYTES, element)?;
@@ -381,9 +383,10 @@ impl<'a> Checked<'a> {
             Kind::ListRow => ListTarget::Row(self.word(0)),
             _ => ListTarget::Entity(Entity::from_bits(u64::from(self.word(0)) | u64::from(self.word(1)) << 32)),
         };
-        let (begins, ends) = (field & LIST_BEGINS != 0, field & LIST_ENDS != 0);
+        let is = |bit| field & bit != 0;
+        let (begins, ends, adds) = (is(LIST_BEGINS), is(LIST_ENDS), is(LIST_ADDS));
         let elements = &self.payload[LIST_TARGET_BYTES..used];
-        Ok(Body::List(ListPiece { component, target, begins, ends, elements }))
+        Ok(Body::List(ListPiece { component, target, begins, ends, adds, elements }))
     }
 
     fn rows(&self, op: Op, value_bytes: usize) -> Result<Body<'a>, RecordError> {

@@ -210,7 +210,7 @@ proptest! {
         for (handle, component, count) in &lists {
             let bytes = sizes.element(*component).unwrap();
             let target = ListTarget::Entity(Entity::from_bits(*handle));
-            writer.list(target, *component, (*count, bytes), |first, out| {
+            writer.list(target, (*component, *count % 3 == 1), (*count, bytes), |first, out| {
                 out.iter_mut().enumerate().for_each(|(at, out)| *out = byte(*handle, first * bytes + at));
             });
         }
@@ -219,7 +219,7 @@ proptest! {
         let mut found: Vec<(u64, u16, Vec<u8>)> = Vec::new();
         let mut open = false;
         for record in Records::new(&sent, &sizes) {
-            let Body::List(ListPiece { component, target: ListTarget::Entity(entity), begins, ends, elements }) =
+            let Body::List(ListPiece { component, target: ListTarget::Entity(entity), begins, ends, adds, elements }) =
                 record.unwrap().body
             else {
                 panic!("a list is a list");
@@ -232,6 +232,10 @@ proptest! {
             prop_assert_eq!((*handle, *of), (entity.to_bits(), component));
             all.extend_from_slice(elements);
             open = !ends;
+            if ends {
+                let elements = all.len() / sizes.element(component).unwrap();
+                prop_assert_eq!(adds, elements % 3 == 1, "in each piece");
+            }
         }
         prop_assert!(!open);
         let want = lists.into_iter().map(|(handle, component, count)| {

@@ -14,8 +14,8 @@ use crate::component::Entity;
 use crate::limits::{COMPONENTS_MAX, FAILURE_BYTES_MAX, PATCH_SPILL_BYTES, RECORD_BYTES_MIN};
 use crate::patch::error::PatchError;
 use crate::patch::record::{
-    HANDLE_BYTES, HEADER_BYTES, Header, Kind, LIST_BEGINS, LIST_ENDS, LIST_TARGET_BYTES, Op, RECORD_ALIGN, ROW_BYTES,
-    padded,
+    HANDLE_BYTES, HEADER_BYTES, Header, Kind, LIST_ADDS, LIST_BEGINS, LIST_ENDS, LIST_TARGET_BYTES, Op, RECORD_ALIGN,
+    ROW_BYTES, padded,
 };
 use crate::patch::records::ListTarget;
 
@@ -170,11 +170,12 @@ impl<'a> PatchWriter<'a> {
     }
 
     /// Records that the list of a row or an entity becomes `count` elements of `element_bytes` each: `write` fills in the
-    /// packed ones from an index on. A list that is longer than a record goes in pieces.
+    /// packed ones from an index on. A list that is longer than a record goes in pieces. `adds`: the component, too, where
+    /// it is absent.
     pub(crate) fn list(
         &mut self,
         target: ListTarget,
-        component: u16,
+        (component, adds): (u16, bool),
         (count, element_bytes): (usize, usize),
         mut write: impl FnMut(usize, &mut [u8]),
     ) {
@@ -190,12 +191,13 @@ impl<'a> PatchWriter<'a> {
             let n = most.min(count - first);
             let begins = if first == 0 { LIST_BEGINS } else { 0 };
             let ends = if first + n == count { LIST_ENDS } else { 0 };
+            let bits = begins | ends | if adds { LIST_ADDS } else { 0 };
             let bytes = LIST_TARGET_BYTES + n * element_bytes;
             let (kind, word) = match target {
                 ListTarget::Row(row) => (Kind::ListRow, u64::from(row)),
                 ListTarget::Entity(entity) => (Kind::ListEntity, entity.to_bits()),
             };
-            let Some(payload) = self.record_of_field(kind, component, begins | ends, n as u32, bytes) else { return };
+            let Some(payload) = self.record_of_field(kind, component, bits, n as u32, bytes) else { return };
             payload[..LIST_TARGET_BYTES].copy_from_slice(&word.to_le_bytes());
             write(first, &mut payload[LIST_TARGET_BYTES..]);
             first += n;

@@ -22,6 +22,7 @@ use super::error::{JobError, KernelError};
 use super::job::Job as TypedJob;
 use super::neighbours::{NeighbourRows, NeighbourSet};
 use super::system::{Describe, Home, JobRows, Kernel, Reduces, System};
+use super::views::ViewId;
 
 /// Rows per job of a system that is declared by names and looks at neighbours.
 const NAMED_NEIGHBOUR_JOB_ROWS: JobRows = JobRows::Fixed(4096);
@@ -50,6 +51,11 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// Those of a view.
+    pub(super) fn of_view(components: Vec<String>) -> Self {
+        Names { reads: components, ..Names::default() }
+    }
+
     /// Adds what is named to a plan, as the Rust types would.
     pub(super) fn describe(&self, types: &RegistryRef<'_>, plan: &mut QueryPlan) -> Result<(), WorldError> {
         let id = |name: &String| types.0.component_named(name);
@@ -124,7 +130,7 @@ where
         &self,
         job: &mut TypedJob<'a, '_>,
         fetch: &mut Fetch<'a>,
-        views: NeighbourSet<'a>,
+        _: NeighbourSet<'a>,
     ) -> Result<(), KernelError> {
         let registry: &'a Registry = job.registry;
         let mut columns = Vec::with_capacity(job.compiled.own.columns.len());
@@ -137,7 +143,7 @@ where
             let (ty, bytes) = taken.ok_or("the program has fewer columns than the query")?;
             columns.push(Column { declared: declared(registry, access.component), field: access.field, ty, bytes });
         }
-        (self.0)(&mut Job { job, columns, views })
+        (self.0)(&mut Job { job, columns })
     }
 }
 
@@ -189,7 +195,7 @@ impl System {
         System::new(
             name,
             Describe::Named(query.own),
-            query.others.map(|others| (None, Describe::Named(others))),
+            query.others.map(|others| (ViewId::Neighbours, Describe::Named(others))),
             kernel,
             rows,
         )
@@ -318,7 +324,6 @@ impl Targets<'_> {
 pub struct Job<'j, 'a, 'w> {
     pub(super) job: &'j mut TypedJob<'a, 'w>,
     columns: Vec<Column<'a>>,
-    views: NeighbourSet<'a>,
 }
 
 impl<'a, 'w> Deref for Job<'_, 'a, 'w> {
@@ -362,12 +367,13 @@ impl<'a> Job<'_, 'a, '_> {
         &mut self.columns
     }
 
-    /// The tables of the system's neighbours.
-    pub fn tables(&self) -> impl Iterator<Item = Table<'a>> {
-        let (set, own, compiled, registry) = (self.views, self.job.table(), self.job.compiled, self.job.registry);
+    /// The tables of one of the system's views.
+    pub(super) fn tables_of(&self, view: usize) -> impl Iterator<Item = Table<'a>> + use<'a> {
+        let (own, compiled, registry) = (self.job.table(), self.job.compiled, self.job.registry);
+        let set = self.job.views.of_view(view as u32);
         (0..set.tables.len()).map(move |index| {
             let (table, entities, mut cursor) = set.table(index);
-            let accesses = compiled.others.first().map_or(&[][..], |others| &others.columns);
+            let accesses = compiled.others.get(view).map_or(&[][..], |others| &others.columns);
             let columns = accesses.iter().map_while(|access| {
                 let (ty, bytes) = cursor.read_bytes()?;
                 let bytes = ColumnBytes::Read(bytes);

@@ -66,6 +66,14 @@ pub enum JobError {
         /// The query's type.
         query: &'static str,
     },
+    /// The same, by its name.
+    #[error(
+        "the system does not declare that it looks at a view `{view}`; add `.reads_view_named(\"{view}\", ...)` to it"
+    )]
+    UndeclaredNamedView {
+        /// The view's name.
+        view: String,
+    },
     /// A resource that the system does not reduce its rows to.
     #[error(
         "the system does not declare that it reduces its rows to resource `{resource}`; add `.reduces_named(...)` to it"

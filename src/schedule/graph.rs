@@ -158,6 +158,9 @@ fn conflict(a: &Compiled, b: &Compiled, layout: &Layout) -> Option<String> {
     if let Some(id) = common(&a.looks_at_resources, &b_sets) {
         return Some(format!("{} reads resource {}, {} sets it", a.name, resource(id), b.name));
     }
+    if a.builds_lists.is_some() || b.builds_lists.is_some() {
+        return Some("one of them builds lists in place".to_owned());
+    }
     if a.sort.is_some() || b.sort.is_some() {
         return Some("one of them sorts tables at its end".to_owned());
     }

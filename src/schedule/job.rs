@@ -17,10 +17,12 @@ use crate::world::access::bundle::{Bundle, RegistryRef};
 use crate::world::access::query::Query;
 use crate::{Component, Entity, Resource, WorldError};
 
+use super::built::Built;
 use super::error::JobError;
 use super::kept_starts::KeptStarts;
 use super::neighbours::{EntityMap, ListSet, NeighbourRows, NeighbourSet, Neighbours};
 use super::system::Compiled;
+use super::views::ViewId;
 
 /// Which type is which component of one registry: the last few looked up.
 #[derive(Default)]
@@ -94,6 +96,8 @@ pub struct Job<'a, 'w> {
     pub(crate) revoke: &'a Cell<bool>,
     pub(crate) cache: &'a mut IdCache,
     pub(crate) starts: &'a mut KeptStarts,
+    /// The lists that it builds in place.
+    pub(crate) built: &'a mut Built,
     /// The lists of its rows.
     pub(crate) lists: ListSet<'a>,
     /// What its system's views show.
@@ -230,8 +234,8 @@ impl<'a> Job<'a, '_> {
     /// # Errors
     /// A view that is not declared.
     pub fn view<O: Query>(&self) -> Result<Neighbours<'a, O>, JobError> {
-        let ty = Some(TypeId::of::<O>());
-        match self.compiled.views.iter().position(|view| *view == ty) {
+        let id = ViewId::Typed(TypeId::of::<O>());
+        match self.compiled.views.iter().position(|view| *view == id) {
             Some(view) => Ok(Neighbours::new(self.views.of_view(view as u32), self.table, self.map)),
             None => Err(JobError::UndeclaredView { query: std::any::type_name::<O>() }),
         }

@@ -11,6 +11,7 @@ use crate::world::access::query::QueryPlan;
 use crate::world::error::WorldError;
 use crate::{Component, Entity};
 
+use super::built::Built;
 use super::dynamic::{self, Targets};
 use super::error::{JobError, KernelError};
 use super::job::Job;
@@ -36,6 +37,7 @@ impl ListId {
 pub(super) struct Declared {
     reads: Vec<ListId>,
     sets: Vec<ListId>,
+    builds: Vec<ListId>,
 }
 
 fn ids(lists: &[ListId], types: &RegistryRef<'_>) -> Result<Vec<u16>, WorldError> {
@@ -53,6 +55,30 @@ impl Declared {
         Ok(ids)
     }
 
+    /// What it builds in place, which rows must have.
+    pub(super) fn builds(&self, types: &RegistryRef<'_>, own: &mut QueryPlan) -> Result<Option<u16>, KernelError> {
+        let ids = ids(&self.builds, types)?;
+        let name = |id: &u16| types.0.layout.components()[usize::from(*id)].name.clone();
+        match &ids[..] {
+            [] => Ok(None),
+            [id] if types.0.layout.components()[usize::from(*id)].storage.is_scratch() => {
+                own.all.push(*id);
+                Ok(Some(*id))
+            }
+            [id] => Err(format!(
+                "the lists of component `{}` are state, which is not built in place: declare `sets_lists` for it, or give \
+                 it `storage = \"scratch_list\"`",
+                name(id)
+            )
+            .into()),
+            all => {
+                let names: Vec<String> = all.iter().map(name).collect();
+                Err(format!("it builds the lists of {}: one system builds those of one component", names.join(" and "))
+                    .into())
+            }
+        }
+    }
+
     /// What it sets, sorted.
     pub(super) fn sets(&self, types: &RegistryRef<'_>) -> Result<Vec<u16>, WorldError> {
         ids(&self.sets, types)
@@ -62,14 +88,38 @@ impl Declared {
 /// A list is set as a whole, never as a value.
 pub(super) fn refuse_values(access: &Access, registry: &Registry) -> Result<(), KernelError> {
     let components = registry.layout.components();
-    match access.sets.iter().chain(&access.adds).find(|id| components[usize::from(**id)].storage.is_list()) {
+    match access.sets.iter().find(|id| components[usize::from(**id)].storage.is_list()) {
         None => Ok(()),
         Some(id) => {
             let name = &components[usize::from(*id)].name;
-            Err(format!("component `{name}` is a list: declare `sets_lists` for it, in place of `sets` and `adds`")
-                .into())
+            Err(format!("component `{name}` is a list: declare `sets_lists` for it, in place of `sets`").into())
         }
     }
+}
+
+/// A system that builds lists may run its jobs twice, so it has no other result and does not look at what it builds.
+pub(super) fn refuse_other_work(
+    alone: bool,
+    reads_lists: &[u16],
+    component: u16,
+    registry: &Registry,
+) -> Result<(), KernelError> {
+    let name = &registry.layout.components()[usize::from(component)].name;
+    if reads_lists.contains(&component) {
+        return Err(format!(
+            "it reads the lists of `{name}` and builds them in place, where the old ones were: declare `sets_lists` in \
+             place of `builds_lists`"
+        )
+        .into());
+    }
+    if !alone {
+        return Err(format!(
+            "it builds the lists of `{name}` in place, and writes, sets or sorts something else, too: that belongs into a \
+             system of its own"
+        )
+        .into());
+    }
+    Ok(())
 }
 
 impl System {
@@ -102,6 +152,52 @@ impl System {
     #[must_use]
     pub fn sets_lists_named(mut self, component: impl Into<String>) -> Self {
         self.lists.sets.push(ListId::Named(component.into()));
+        self
+    }
+
+    /// Declares that the kernel makes all lists of a scratch component anew, in place: [`Job::set_list_row`], at most once for
+    /// each row. Rows of which it sets none, and those that the system does not match, have empty lists afterwards.
+    ///
+    /// Elements go to their place at once, in no record and with no copy; each job has its own part of the memory. It is as
+    /// large as the lists of the same jobs were the last time, and a little larger. Where lists do not fit, the jobs run again
+    /// with more room, so the kernel has no other result: no columns to write, no patches, no reductions. A system that does
+    /// not run in every frame needs [`System::rebuilds`] beside this, as for any scratch component.
+    ///
+    /// ```
+    /// use hypostyle::{Component, List, Read, Schedule, Simulation, System, Workers, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Place { x: f64 }
+    /// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+    /// #[component(storage = "scratch_list")]
+    /// struct Near { row: u32 }
+    ///
+    /// let mut world = World::builder().component::<Place>().component::<Near>().build()?;
+    /// let all = world.spawn_batch((0..9).map(|i| (Place { x: f64::from(i) }, List::<Near>::new())))?;
+    /// let mut schedule = Schedule::new();
+    /// let near = System::neighbours::<Read<Place>, Read<Place>>("near", |job, own, all| {
+    ///     let x = all.table(0).columns.x;
+    ///     for row in 0..job.len() {
+    ///         let is_near = |other: &usize| (x[*other] - own.x[row]).abs() < 1.5;
+    ///         let near: Vec<Near> = (0..x.len()).filter(is_near).map(|row| Near { row: row as u32 }).collect();
+    ///         job.set_list_row(row, &near);
+    ///     }
+    /// });
+    /// schedule.add(near.builds_lists::<Near>());
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.step(1.0)?;
+    /// assert_eq!(simulation.world().list::<Near>(all[4])?, [3, 4, 5].map(|row| Near { row }));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn builds_lists<C: Component>(mut self) -> Self {
+        self.lists.builds.push(ListId::Typed(list_id::<C>));
+        self
+    }
+
+    /// As [`System::builds_lists`], by the component's name.
+    #[must_use]
+    pub fn builds_lists_named(mut self, component: impl Into<String>) -> Self {
+        self.lists.builds.push(ListId::Named(component.into()));
         self
     }
 }
@@ -153,27 +249,98 @@ impl<'a> Job<'a, '_> {
     /// # Panics
     /// When the chunk has no such row.
     pub fn set_list_row<C: Component>(&mut self, row: usize, elements: &[C]) {
+        self.set_list_row_with(row, elements.len(), |index| elements[index]);
+    }
+
+    /// As [`Job::set_list_row`]; each element is made of its place in the list when it is written, so that no slice of them is
+    /// needed.
+    ///
+    /// # Panics
+    /// When the chunk has no such row.
+    #[inline]
+    pub fn set_list_row_with<C: Component>(&mut self, row: usize, length: usize, element: impl Fn(usize) -> C) {
         let row = self.row(row);
-        self.put_list(ListTarget::Row(row), elements);
+        self.put_list(ListTarget::Row(row), false, length, element);
+    }
+
+    /// Gives the entity in a row of the chunk a list, as the system declares with [`System::adds`]: where it has the component
+    /// already, its list is set.
+    ///
+    /// ```
+    /// use hypostyle::{Component, List, Read, Schedule, Simulation, System, Without, Workers, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Body { x: f64 }
+    /// #[derive(Component, Clone, Copy, Debug, PartialEq)]
+    /// #[component(storage = "list")]
+    /// struct Visit { frame: u64 }
+    ///
+    /// let mut world = World::builder().component::<Body>().component::<Visit>().build()?;
+    /// let body = world.spawn(Body { x: 1.0 })?;
+    /// let mut schedule = Schedule::new();
+    /// let begin = System::rows::<(Read<Body>, Without<Visit>)>("begin", |job, _| {
+    ///     for row in 0..job.len() {
+    ///         job.add_list_row(row, &[Visit { frame: job.frame() }]);
+    ///     }
+    /// });
+    /// schedule.add(begin.adds::<List<Visit>>());
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.run(3, 1.0)?;
+    /// assert_eq!(simulation.world().list::<Visit>(body)?, [Visit { frame: 1 }]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// When the chunk has no such row.
+    pub fn add_list_row<C: Component>(&mut self, row: usize, elements: &[C]) {
+        let row = self.row(row);
+        self.put_list(ListTarget::Row(row), true, elements.len(), |index| elements[index]);
+    }
+
+    /// As [`Job::add_list_row`], of any entity, also of one that this job spawns.
+    pub fn add_list<C: Component>(&mut self, entity: Entity, elements: &[C]) {
+        self.put_list(ListTarget::Entity(entity), true, elements.len(), |index| elements[index]);
     }
 
     /// As [`Job::set_list_row`], of any entity, also of one that this job spawns.
     pub fn set_list<C: Component>(&mut self, entity: Entity, elements: &[C]) {
-        self.put_list(ListTarget::Entity(entity), elements);
+        self.put_list(ListTarget::Entity(entity), false, elements.len(), |index| elements[index]);
     }
 
-    fn put_list<C: Component>(&mut self, target: ListTarget, elements: &[C]) {
+    #[inline]
+    fn put_list<C: Component>(&mut self, target: ListTarget, adds: bool, length: usize, element: impl Fn(usize) -> C) {
         if !C::STORAGE.is_list() {
             let why = || WorldError::NoList { component: C::NAME.to_owned() }.to_string();
             self.error.get_or_insert_with(why);
             return;
         }
         let Some(id) = self.id::<C>() else { return };
-        self.writer.list(target, id, (elements.len(), C::PACKED_BYTES), |first, out| {
-            for (out, element) in out.chunks_exact_mut(C::PACKED_BYTES).zip(&elements[first..]) {
-                element.pack(out);
+        let write = |first: usize, out: &mut [u8]| {
+            for (index, out) in out.chunks_exact_mut(C::PACKED_BYTES).enumerate() {
+                element(first + index).pack(out);
             }
-        });
+        };
+        if !self.built.builds(id) {
+            return self.writer.list(target, (id, adds), (length, C::PACKED_BYTES), write);
+        }
+        if let Err(why) = build_list(self.built, target, length, write) {
+            self.error.get_or_insert(why);
+        }
+    }
+}
+
+/// Puts a list in its place.
+#[inline]
+fn build_list(
+    built: &mut Built,
+    target: ListTarget,
+    length: usize,
+    write: impl FnMut(usize, &mut [u8]),
+) -> Result<(), String> {
+    match target {
+        ListTarget::Row(row) => built.put(row, length, write),
+        ListTarget::Entity(entity) => Err(format!(
+            "the list of entity {entity} is set by its handle: lists that are built in place are set by row"
+        )),
     }
 }
 
@@ -214,6 +381,30 @@ impl<'a> dynamic::Job<'_, 'a, '_> {
         lengths: &[u32],
         packed: &[u8],
     ) -> Result<(), JobError> {
+        self.put_lists_named((component, false), targets, lengths, packed)
+    }
+
+    /// As [`Job::add_list_row`] and [`Job::add_list`], by the component's name, with what [`Self::set_lists_named`] takes.
+    ///
+    /// # Errors
+    /// As [`Self::set_lists_named`].
+    pub fn add_lists_named(
+        &mut self,
+        component: &str,
+        targets: Targets<'_>,
+        lengths: &[u32],
+        packed: &[u8],
+    ) -> Result<(), JobError> {
+        self.put_lists_named((component, true), targets, lengths, packed)
+    }
+
+    fn put_lists_named(
+        &mut self,
+        (component, adds): (&str, bool),
+        targets: Targets<'_>,
+        lengths: &[u32],
+        packed: &[u8],
+    ) -> Result<(), JobError> {
         let registry = self.job.registry;
         let id = list_named(&RegistryRef(registry), component)?;
         let bytes = registry.layout.components()[usize::from(id)].packed_bytes();
@@ -222,7 +413,7 @@ impl<'a> dynamic::Job<'_, 'a, '_> {
             let (count, got) = (lengths.len(), packed.len());
             return Err(JobError::ListLengths { component: component.to_owned(), targets: targets.len(), count, got });
         }
-        let Job { writer, entities, rows: own, .. } = &mut *self.job;
+        let Job { writer, entities, rows: own, built, error, .. } = &mut *self.job;
         let rows = entities.len();
         let mut rest = packed;
         for (index, length) in lengths.iter().enumerate() {
@@ -235,9 +426,12 @@ impl<'a> dynamic::Job<'_, 'a, '_> {
             };
             let (elements, later) = rest.split_at(*length as usize * bytes);
             rest = later;
-            writer.list(target, id, (*length as usize, bytes), |first, out| {
-                out.copy_from_slice(&elements[first * bytes..][..out.len()]);
-            });
+            let write = |first: usize, out: &mut [u8]| out.copy_from_slice(&elements[first * bytes..][..out.len()]);
+            if !built.builds(id) {
+                writer.list(target, (id, adds), (*length as usize, bytes), write);
+            } else if let Err(why) = build_list(built, target, *length as usize, write) {
+                error.get_or_insert(why);
+            }
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 //! Architecture invariant: what a batch computes depends on the world and the schedule alone, never on the pool.
 
 mod accumulate;
+mod built;
 mod condition;
 pub(crate) mod dynamic;
 mod error;
@@ -30,6 +31,7 @@ mod runner;
 mod serve;
 mod simulation;
 mod system;
+mod views;
 
 pub use condition::Comparison;
 pub use error::{JobError, KernelError};

@@ -23,7 +23,7 @@ use super::error::text_of;
 use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
 use super::neighbours::{EntityMap, ListSet, NeighbourSet};
-use super::program::task::{Found, Task, TaskColumn, Used};
+use super::program::task::{Building, Found, Task, TaskColumn, Used};
 use super::program::{Entry, Head, JobEntry, TaskHead, Words, order};
 use super::system::{Compiled, System};
 
@@ -94,7 +94,8 @@ impl SystemRunner {
     ) -> Result<(), String> {
         let head = Head::decode(&mut Words::at(program, 0)?)?;
         let found = Found::of(program, &head, job)?;
-        let (JobEntry { start, end, .. }, TaskHead { table, rows, handles, .. }) = (found.job, found.task);
+        let (entry, TaskHead { table, rows, handles, .. }) = (found.job, found.task);
+        let JobEntry { start, end, .. } = entry;
         let len = end - start;
         task.decode(found, self.systems.len(), &self.memory)?;
         let entities = self.memory.read(handles, u64::from(rows) * 8)?.cast::<Entity>();
@@ -113,6 +114,7 @@ impl SystemRunner {
                 generations: std::slice::from_raw_parts(generations, slots),
             }
         };
+        self.begin_lists(task, program, &head, (job, entry, rows))?;
         if let Some(undo) = undo {
             save_in_place(&task.columns, start, len, undo)?;
         }
@@ -138,11 +140,30 @@ impl SystemRunner {
         if len < TIMED_ROWS_MIN {
             trace.systems_ended(task.systems.iter().map(|system| system.system), head.frames.max(1));
         }
+        task.built.end();
         task.combiner.flush(out);
         record_writes(task, start..end, out);
         for (resource, value) in task.reduced.values() {
             out.reduced(resource, value);
         }
+        Ok(())
+    }
+
+    /// Makes ready for the lists that a job builds in place, if it does.
+    fn begin_lists(
+        &self,
+        task: &mut Task,
+        program: &[u64],
+        head: &Head,
+        (job, entry, rows): (u32, JobEntry, u32),
+    ) -> Result<(), String> {
+        let building = task.building(program, head, job, (entry, rows), &self.memory)?;
+        let Some(Building { component, room, starts, lengths }) = building else { return Ok(()) };
+        let Task { built, built_columns, .. } = task;
+        let (rows, columns) = ((entry.start, entry.end - entry.start), built_columns.iter().copied());
+        // SAFETY: words of the job's own rows and its own part of the pool, mapped (checked); no other job of the batch has
+        // them, and nobody reads them before it has ended. It ends with the job, or when the next one is decoded.
+        unsafe { built.begin(component, rows, (starts, lengths), room, columns) };
         Ok(())
     }
 
@@ -197,6 +218,7 @@ impl SystemRunner {
             gathered,
             cache,
             starts,
+            built,
             reduced,
             combiner,
             revoke,
@@ -265,6 +287,7 @@ impl SystemRunner {
                 revoke,
                 cache,
                 starts,
+                built,
                 lists: ListSet { lists: lists.0, columns: lists.1, spans },
                 views,
                 serial: around.serial,

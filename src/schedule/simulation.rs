@@ -31,6 +31,7 @@ use super::graph::{Group, ScheduleError, Stage};
 use super::job::FrameInfo;
 use super::plan::Plan;
 use super::program::build::{BuildContext, Work};
+use super::program::build_lists::ListRooms;
 use super::recording::SystemNames;
 use super::repeat::CompiledLoop;
 use super::report::FrameReport;
@@ -87,6 +88,8 @@ pub struct Simulation {
     runs: Vec<(u32, u32)>,
     /// What the batch's jobs wrote densely.
     dense: Dense,
+    /// How much room jobs get for lists that they build.
+    list_rooms: ListRooms,
     /// Main's.
     recorder: Recorder,
     trace: Option<Trace>,

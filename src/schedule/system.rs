@@ -20,6 +20,7 @@ use super::condition;
 use super::error::KernelError;
 use super::job::Job;
 use super::neighbours::Neighbours;
+use super::views::ViewId;
 pub(crate) use compiled::{Compiled, JobRows, Sort};
 pub(crate) use kernel::Kernel;
 use kernel::{NeighbourKernel, RowsKernel};
@@ -93,7 +94,7 @@ pub struct System {
     default_rows: JobRows,
     own: Describe,
     /// What its views show: that of its kernel first, each with the type of its query.
-    others: Vec<(Option<TypeId>, Describe)>,
+    pub(super) others: Vec<(ViewId, Describe)>,
     changes: Vec<(Change, Ids)>,
     despawns: bool,
     sets_resources: Vec<ResourceId>,
@@ -124,7 +125,7 @@ impl System {
     pub(super) fn new(
         name: impl Into<String>,
         own: Describe,
-        others: Option<(Option<TypeId>, Describe)>,
+        others: Option<(ViewId, Describe)>,
         kernel: Box<dyn Kernel>,
         default_rows: JobRows,
     ) -> Self {
@@ -287,7 +288,7 @@ impl System {
             Box::new(NeighbourKernel::<Q, O, F>(kernel, std::marker::PhantomData))
         }
         let (own, others) =
-            (Describe::Typed(Q::describe), Some((Some(TypeId::of::<O>()), Describe::Typed(O::describe))));
+            (Describe::Typed(Q::describe), Some((ViewId::Typed(TypeId::of::<O>()), Describe::Typed(O::describe))));
         Self::new(name, own, others, boxed::<Q, O, _>(kernel), NEIGHBOUR_JOB_ROWS)
     }
 
@@ -427,7 +428,7 @@ impl System {
     /// ```
     #[must_use]
     pub fn reads_view<O: Query>(mut self) -> Self {
-        self.others.push((Some(TypeId::of::<O>()), Describe::Typed(O::describe)));
+        self.others.push((ViewId::Typed(TypeId::of::<O>()), Describe::Typed(O::describe)));
         self
     }
 

@@ -41,16 +41,6 @@ pub enum SpaceError {
         /// Cells of the grid.
         cells: usize,
     },
-    /// A list of a fixed length is too short.
-    #[error("row {row} has {found} neighbours, and a list holds {room}: make the lists longer, or their reach shorter")]
-    TooMany {
-        /// The row.
-        row: usize,
-        /// Its neighbours.
-        found: usize,
-        /// What a list holds.
-        room: usize,
-    },
     /// Two rows at one place have no direction between them.
     #[error("rows {row} and {other} are at the same place: their force has no direction")]
     SamePlace {

@@ -1,6 +1,8 @@
 //! The rows within reach of a row.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use super::bounds::Across;
 use super::{CellGrid, CellStarts, Real, SpaceError};
 use crate::simd::lanes::{LaneKernel, Lanes, WIDTH, on_lanes};
@@ -80,25 +82,17 @@ impl<'a, T: Real, const N: usize> NeighbourSearch<'a, T, N> {
         }
     }
 
-    /// The neighbours of the rows from `first_row` on, each row's as a list of a fixed length and their number.
+    /// Gives the rows within reach of each of some rows to `take`, with the row's place among these.
     ///
     /// # Errors
-    /// A row with more neighbours than a list holds; another row at the very same place.
+    /// Another row at the very same place; `take` has had the rows before it.
     ///
     /// # Panics
     /// When there is no such row.
-    pub fn lists<const M: usize>(
-        &mut self,
-        first_row: usize,
-        lists: &mut [[u32; M]],
-        counts: &mut [u32],
-    ) -> Result<(), SpaceError> {
-        for (index, (list, count)) in lists.iter_mut().zip(counts).enumerate() {
-            let row = first_row + index;
-            let found = self.of(row)?;
-            let list = list.get_mut(..found.len());
-            list.ok_or(SpaceError::TooMany { row, found: found.len(), room: M })?.copy_from_slice(found);
-            *count = found.len() as u32;
+    #[inline]
+    pub fn each(&mut self, rows: Range<usize>, mut take: impl FnMut(usize, &[u32])) -> Result<(), SpaceError> {
+        for (index, row) in rows.enumerate() {
+            take(index, self.of(row)?);
         }
         Ok(())
     }

@@ -187,15 +187,19 @@ fn the_same_place_is_an_error_with_all_vectors() {
 }
 
 #[test]
-fn lists_of_a_fixed_length_say_what_does_not_fit() {
-    let places: Vec<[f64; 3]> = (0..6).map(|i| [0.1 * f64::from(i), 1.0, 1.0]).collect();
+fn each_row_of_some_gets_its_list() {
+    let mut places: Vec<[f64; 3]> = (0..6).map(|i| [0.1 * f64::from(i), 1.0, 1.0]).collect();
     let table = sorted::<f64, 3>(&places, [4.0; 3], [true; 3], 0.5);
     let mut search = NeighbourSearch::new(&table.grid, &table.starts, table.columns(), 1.0);
-    let (mut lists, mut counts) = ([[0; 5]; 6], [0; 6]);
-    assert_eq!(search.lists(0, &mut lists, &mut counts), Ok(()));
-    assert_eq!((counts, lists[2]), ([5; 6], [0, 1, 3, 4, 5]));
-    let mut short = [[0; 4]; 6];
-    assert_eq!(search.lists(0, &mut short, &mut counts), Err(SpaceError::TooMany { row: 0, found: 5, room: 4 }));
+    let mut lists = Vec::new();
+    assert_eq!(search.each(2..4, |index, found| lists.push((index, found.to_vec()))), Ok(()));
+    assert_eq!(lists, [(0, vec![0, 1, 3, 4, 5]), (1, vec![0, 1, 2, 4, 5])]);
+    places[5] = places[4];
+    let table = sorted::<f64, 3>(&places, [4.0; 3], [true; 3], 0.5);
+    let mut search = NeighbourSearch::new(&table.grid, &table.starts, table.columns(), 1.0);
+    let mut taken = 0;
+    assert_eq!(search.each(0..6, |_, _| taken += 1), Err(SpaceError::SamePlace { row: 4, other: 5 }));
+    assert_eq!(taken, 4);
 }
 
 #[test]

@@ -61,7 +61,14 @@ fn sample(text: &str, steps: u32, atoms: u64, processes: u32) -> Option<Sample> 
     let wall: f64 = words.get(3)?.parse().ok()?;
     let share: f64 =
         text.lines().find(|line| line.contains("% CPU use with"))?.split('%').next()?.trim().parse().ok()?;
-    Some(Sample { wall, cpu: wall * share / 100.0 * f64::from(processes) })
+    let bytes = mebibytes(text).map(|each| each * 1024.0 * 1024.0 * f64::from(processes));
+    Some(Sample { wall, cpu: wall * share / 100.0 * f64::from(processes), bytes })
+}
+
+/// `Per MPI rank memory allocation (min/avg/max) = 13.82 | 13.82 | 13.82 Mbytes`: the mean.
+fn mebibytes(text: &str) -> Option<f64> {
+    let line = text.lines().find(|line| line.starts_with("Per MPI rank memory allocation"))?;
+    line.split('|').nth(1)?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -70,9 +77,10 @@ mod tests {
 
     #[test]
     fn times_are_read() {
-        let text = "x\nLoop time of 2.5 on 2 procs for 100 steps with 32000 atoms\n\n50.0% CPU use with 2 MPI tasks x no OpenMP threads\n";
+        let text = "Per MPI rank memory allocation (min/avg/max) = 1 | 1.5 | 2 Mbytes\nLoop time of 2.5 on 2 procs for 100 steps with 32000 atoms\n\n50.0% CPU use with 2 MPI tasks x no OpenMP threads\n";
         let read = sample(text, 100, 32_000, 2).expect("has both lines");
         assert!((read.wall - 2.5).abs() < 1e-12 && (read.cpu - 2.5).abs() < 1e-12);
+        assert_eq!(read.bytes, Some(3.0 * 1024.0 * 1024.0), "of both processes");
         assert!(sample(text, 10, 32_000, 2).is_none() && sample(text, 100, 4000, 2).is_none());
     }
 }

@@ -48,6 +48,7 @@ fn case(atoms: u64) -> Result<Case, Box<dyn Error>> {
         name: format!("lj, {atoms} atoms, {STEPS} steps"),
         unit: "atom and step",
         units: f64::from(STEPS) * atoms as f64,
+        things: ("atom", atoms as f64),
         contenders,
     })
 }
@@ -63,10 +64,11 @@ fn engine(atoms: u64, workers: Workers, every: u64) -> Result<crate::measure::Sa
     let mut simulation = builder.build(world, LennardJones.schedule(&options))?;
     // the first lists and forces, which LAMMPS's loop leaves out as well
     simulation.run(1, LennardJones.dt())?;
-    timed(|| {
+    let sample = timed(|| {
         simulation.run(u64::from(STEPS), LennardJones.dt())?;
         Ok(())
-    })
+    })?;
+    Ok(sample.with_bytes(simulation.world().usage().backed))
 }
 
 fn twin(atoms: u64, threads: usize) -> Result<crate::measure::Sample, Box<dyn Error>> {
@@ -75,10 +77,11 @@ fn twin(atoms: u64, threads: usize) -> Result<crate::measure::Sample, Box<dyn Er
     drop(world);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     pool.install(|| twin.step(LennardJones.dt()))?;
-    timed(|| {
+    let sample = timed(|| {
         pool.install(|| (0..STEPS).try_for_each(|_| twin.step(LennardJones.dt())))?;
         Ok(())
-    })
+    })?;
+    Ok(sample.with_bytes(twin.bytes() as u64))
 }
 
 #[cfg(test)]

@@ -14,6 +14,15 @@ pub struct Sample {
     pub wall: f64,
     /// Of all threads and processes.
     pub cpu: f64,
+    /// Bytes that the state takes at the end, by its own account.
+    pub bytes: Option<f64>,
+}
+
+impl Sample {
+    /// With what its state takes.
+    pub fn with_bytes(self, bytes: u64) -> Sample {
+        Sample { bytes: Some(bytes as f64), ..self }
+    }
 }
 
 /// One that runs a case: a round from a fresh state on.
@@ -27,6 +36,8 @@ pub struct Case {
     pub unit: &'static str,
     /// Units in a round.
     pub units: f64,
+    /// What memory is told of, as `atom`, and how many there are.
+    pub things: (&'static str, f64),
     /// By name.
     pub contenders: Vec<(String, Round)>,
 }
@@ -51,6 +62,8 @@ pub struct Row {
     pub wall: Spread,
     /// Of processors.
     pub cpu: Spread,
+    /// Bytes for each of the case's things, in the last round.
+    pub bytes: Option<f64>,
 }
 
 /// What a case came to.
@@ -60,6 +73,8 @@ pub struct Table {
     pub name: String,
     /// What times are per.
     pub unit: &'static str,
+    /// What memory is per.
+    pub thing: &'static str,
     /// Rounds of each.
     pub rounds: u32,
     /// One for each contender.
@@ -83,9 +98,10 @@ impl Case {
             let of = |time: fn(&Sample) -> f64| {
                 spread(samples.iter().map(|sample| time(sample) * 1e9 / self.units).collect())
             };
-            Row { name: name.clone(), wall: of(|sample| sample.wall), cpu: of(|sample| sample.cpu) }
+            let bytes = samples.last().and_then(|sample| sample.bytes).map(|bytes| bytes / self.things.1);
+            Row { name: name.clone(), wall: of(|sample| sample.wall), cpu: of(|sample| sample.cpu), bytes }
         });
-        Ok(Table { name: self.name, unit: self.unit, rounds, rows: rows.collect() })
+        Ok(Table { name: self.name, unit: self.unit, thing: self.things.0, rounds, rows: rows.collect() })
     }
 }
 
@@ -99,7 +115,7 @@ fn spread(mut times: Vec<f64>) -> Spread {
 pub fn timed(work: impl FnOnce() -> Result<(), Box<dyn Error>>) -> Result<Sample, Box<dyn Error>> {
     let (cpu, begin) = (cpu_seconds()?, Instant::now());
     work()?;
-    Ok(Sample { wall: begin.elapsed().as_secs_f64(), cpu: cpu_seconds()? - cpu })
+    Ok(Sample { wall: begin.elapsed().as_secs_f64(), cpu: cpu_seconds()? - cpu, bytes: None })
 }
 
 fn cpu_seconds() -> Result<f64, Box<dyn Error>> {

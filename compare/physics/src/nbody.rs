@@ -18,6 +18,7 @@ pub fn cases(options: &Options) -> Result<Vec<Case>, Box<dyn Error>> {
         name: format!("nbody, {bodies} bodies, {steps} steps by direct sum"),
         unit: "pair and step",
         units: f64::from(steps) * (bodies * bodies) as f64,
+        things: ("body", bodies as f64),
         contenders: vec![
             ("loop by hand over vectors".to_owned(), Box::new(move || by_hand(bodies, steps))),
             ("hypostyle, local, a generation each frame".to_owned(), Box::new(move || engine(bodies, steps))),

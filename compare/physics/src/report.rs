@@ -16,13 +16,17 @@ pub fn markdown(tables: &[Table]) -> String {
         // writing to a string cannot fail
         let _ = writeln!(text, "### {}\n", table.name);
         let _ = writeln!(text, "Nanoseconds per {}, medians of {} rounds with quartiles.\n", table.unit, table.rounds);
-        text.push_str("| contender | by the clock | processor time | processor time of the first over this |\n");
-        text.push_str("|---|---:|---:|---:|\n");
+        let told = table.rows.iter().any(|row| row.bytes.is_some());
+        text.push_str("| contender | by the clock | processor time | processor time of the first over this |");
+        text.push_str(&if told { format!(" bytes per {} |\n", table.thing) } else { "\n".to_owned() });
+        text.push_str(if told { "|---|---:|---:|---:|---:|\n" } else { "|---|---:|---:|---:|\n" });
         let first = table.rows.first().map_or(0.0, |row| row.cpu.median);
         for row in &table.rows {
+            let bytes =
+                row.bytes.map_or_else(|| if told { " |" } else { "" }.to_owned(), |bytes| format!(" {bytes:.0} |"));
             let _ = writeln!(
                 text,
-                "| {} | {} | {} | {:.2} |",
+                "| {} | {} | {} | {:.2} |{bytes}",
                 row.name,
                 spread(row.wall),
                 spread(row.cpu),

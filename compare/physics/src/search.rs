@@ -5,7 +5,7 @@ use std::error::Error;
 use hypostyle::space::CellStarts;
 use hypostyle::{Read, World};
 use hypostyle_scenes::lj::kernel;
-use hypostyle_scenes::lj::{LennardJones, Melt, NEIGHBOURS_MAX, Position};
+use hypostyle_scenes::lj::{LennardJones, Melt, Position};
 use hypostyle_scenes::{Scene, SceneOptions};
 use kiddo::{ImmutableKdTree, SquaredEuclidean};
 
@@ -19,6 +19,7 @@ pub fn cases(options: &Options) -> Result<Vec<Case>, Box<dyn Error>> {
         name: format!("search, all within 2.9 of each of {atoms} atoms, structure and lists from nothing, 1 thread"),
         unit: "atom",
         units: atoms as f64,
+        things: ("atom", atoms as f64),
         contenders: vec![
             ("kiddo, a k-d tree, within().unsorted()".to_owned(), Box::new(move || tree(atoms))),
             ("lj: sorted by cells, lists of rows".to_owned(), Box::new(move || cells(atoms))),
@@ -52,11 +53,13 @@ fn cells(atoms: u64) -> Result<Sample, Box<dyn Error>> {
         let keys: Vec<u32> = order.iter().map(|(key, _)| *key).collect();
         let sorted: [Vec<f64>; 3] =
             std::array::from_fn(|axis| order.iter().map(|(_, row)| at[axis][*row as usize]).collect());
-        let mut rows = vec![[0; NEIGHBOURS_MAX]; n];
-        let mut count = vec![0; n];
+        let (mut rows, mut count): (Vec<u32>, _) = (Vec::new(), vec![0; n]);
         let starts = CellStarts::of_sorted(&keys, grid.count())?;
         let at = [&sorted[0][..], &sorted[1], &sorted[2]];
-        kernel::lists(&melt, (&grid, &starts), at, 0, (&mut rows, &mut count))?;
+        kernel::lists(&melt, (&grid, &starts), at, 0..n, |row, found| {
+            rows.extend_from_slice(found);
+            count[row] = found.len() as u32;
+        })?;
         found = count.iter().map(|count| u64::from(*count)).sum();
         Ok(())
     })?;

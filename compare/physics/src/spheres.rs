@@ -42,6 +42,7 @@ pub fn cases(options: &Options) -> Result<Vec<Case>, Box<dyn Error>> {
                 ),
                 unit: "sphere and step",
                 units: f64::from(STEPS) * spheres as f64,
+                things: ("sphere", spheres as f64),
                 contenders: vec![
                     (format!("rapier3d, {threads} thread(s)"), contender(240)),
                     (format!("rapier3d, {threads} thread(s), the same time in steps of 1/60 s"), contender(60)),

@@ -5,7 +5,7 @@ use std::error::Error;
 use hypostyle::space::{CellStarts, Skin, SpaceError};
 use hypostyle::{GlobalId, Read, World};
 use hypostyle_scenes::lj::kernel;
-use hypostyle_scenes::lj::{Melt as Law, NEIGHBOURS_MAX, Position, Velocity};
+use hypostyle_scenes::lj::{Melt as Law, Position, Velocity};
 use rayon::prelude::*;
 
 /// Rows of one task.
@@ -24,8 +24,8 @@ pub struct Melt {
     anchor: Axes,
     place: Vec<[f64; 4]>,
     key: Vec<u32>,
-    lists: Vec<[u32; NEIGHBOURS_MAX]>,
-    count: Vec<u32>,
+    /// Of the rows of each task, one after the other, and where each row's begins.
+    lists: Vec<(Vec<u32>, Vec<u32>)>,
     begun: bool,
 }
 
@@ -54,8 +54,7 @@ impl Melt {
             anchor: zeros(),
             place: vec![[0.0; 4]; n],
             key: vec![0; n],
-            lists: vec![[0; NEIGHBOURS_MAX]; n],
-            count: vec![0; n],
+            lists: vec![Default::default(); n.div_ceil(ROWS)],
             begun: false,
         })
     }
@@ -132,11 +131,17 @@ impl Melt {
         let (law, key) = (&self.law, &self.key);
         let at = [&self.at[0][..], &self.at[1], &self.at[2]];
         let starts = CellStarts::of_sorted(key, grid.count())?;
-        let parts = (self.lists.par_chunks_mut(ROWS), self.count.par_chunks_mut(ROWS));
-        parts
-            .into_par_iter()
-            .enumerate()
-            .try_for_each(|(part, (rows, count))| kernel::lists(law, (&grid, &starts), at, part * ROWS, (rows, count)))
+        self.lists.par_iter_mut().enumerate().try_for_each(|(part, (rows, begins))| {
+            rows.clear();
+            begins.clear();
+            let part = part * ROWS..((part + 1) * ROWS).min(key.len());
+            kernel::lists(law, (&grid, &starts), at, part, |_, found| {
+                begins.push(rows.len() as u32);
+                rows.extend_from_slice(found);
+            })?;
+            begins.push(rows.len() as u32);
+            Ok(())
+        })
     }
 
     fn forces(&mut self) -> Result<(), SpaceError> {
@@ -145,13 +150,24 @@ impl Melt {
             .into_par_iter()
             .for_each(|(place, (x, y, z))| kernel::pack(place, [x, y, z]));
         let at = &self.place[..];
-        let (law, lists, count) = (&self.law, &self.lists, &self.count);
+        let (law, lists) = (&self.law, &self.lists);
         let [x, y, z] = &mut self.force;
         let parts = (x.par_chunks_mut(ROWS), y.par_chunks_mut(ROWS), z.par_chunks_mut(ROWS)).into_par_iter();
         parts.enumerate().try_for_each(|(part, (x, y, z))| {
-            let (from, to) = (part * ROWS, part * ROWS + x.len());
-            kernel::forces(law, at, from, (&lists[from..to], &count[from..to]), [x, y, z])
+            let (rows, begins) = &lists[part];
+            let list = |row: usize| &rows[begins[row] as usize..begins[row + 1] as usize];
+            kernel::forces(law, at, part * ROWS, list, [x, y, z])
         })
+    }
+
+    /// Bytes of all columns and lists.
+    pub fn bytes(&self) -> usize {
+        fn of<T>(column: &Vec<T>) -> usize {
+            column.capacity() * size_of::<T>()
+        }
+        let axes = [&self.at, &self.velocity, &self.force, &self.anchor].into_iter().flatten().map(of).sum::<usize>();
+        let lists = self.lists.iter().map(|(rows, begins)| of(rows) + of(begins)).sum::<usize>();
+        axes + self.image.iter().map(of).sum::<usize>() + of(&self.id) + of(&self.key) + of(&self.place) + lists
     }
 
     /// The atoms with their places, in the order of the table.

@@ -322,7 +322,7 @@ def _rows_by_slot(entities: Array, matches: Optional[bytes]) -> npt.NDArray[np.i
 class Job:
     """Rows of one table that a system works on. Components are attributes, or items: ``rows.position.x``."""
 
-    __slots__ = ("_job", "_rows", "_components", "_neighbours")
+    __slots__ = ("_job", "_rows", "_components", "_neighbours", "_views")
     # of a class for each system
     _system: System
     _layout: Layout
@@ -332,7 +332,8 @@ class Job:
         self._job = job
         self._rows = len(job)
         self._components: dict[str, JobComponent] = {}
-        self._neighbours: Optional[list[NeighbourTable]] = None
+        self._neighbours: Optional[Sequence[NeighbourTable]] = None
+        self._views: dict[str, Sequence[NeighbourTable]] = {}
 
     def __len__(self) -> int:
         return self._rows
@@ -361,13 +362,50 @@ class Job:
         """Where the rows begin in their table."""
         return self._job.first_row
 
+    def list(self, name: str) -> tuple[Array, Array, Array]:
+        """One field of a component that is a list, as the system declares in ``reads_lists``: starts, lengths and values, in
+        place. The list of row ``i`` is ``values[starts[i]:starts[i] + lengths[i]]``, as it was when the batch began.
+
+        >>> @hypostyle.system(writes="body", reads_lists="contact")
+        ... def pull(rows, frame):
+        ...     starts, lengths, spring = rows.list("contact.spring")
+        ...     sums = np.concatenate(([0.0], np.cumsum(spring)))
+        ...     rows.body.force = sums[starts + lengths] - sums[starts]
+        """
+        self._layout.field(name)
+        component, _, field = name.partition(".")
+        found = self._job.list(component, field)
+        if found is None:
+            raise AbsentError(f"the system does not declare that it reads lists of `{component}`: name it in `reads_lists`")
+        starts, lengths, values = found
+        return np.asarray(starts), np.asarray(lengths), np.asarray(values)
+
     @property
     def neighbours(self) -> Sequence[NeighbourTable]:
         """The tables of all entities that have the components which the system declares in ``neighbours``."""
         if self._neighbours is None:
-            serial = self._job.serial()
-            self._neighbours = [NeighbourTable(self._layout, parts, serial) for parts in self._job.tables()]
+            self._neighbours = self._tables(self._job.tables() or ())
         return self._neighbours
+
+    def _tables(self, tables: Sequence[Any]) -> Sequence[NeighbourTable]:
+        serial = self._job.serial()
+        return [NeighbourTable(self._layout, parts, serial) for parts in tables]
+
+    def view(self, name: str) -> Sequence[NeighbourTable]:
+        """The tables of all entities of a view that the system declares in ``views``.
+
+        >>> @hypostyle.system(writes="fish", views={"hunters": "shark", "shelter": "reef"})
+        ... def fear(rows, frame):
+        ...     for sharks in rows.view("hunters"):
+        ...         rows.fish.fear += 1.0 / np.abs(sharks.shark.x[:, None] - rows.fish.x).min(axis=0)
+        """
+        found = self._views.get(name)
+        if found is None:
+            tables = self._job.tables(name)
+            if tables is None:
+                raise AbsentError(f"the system does not declare a view `{name}`: name it in `views`")
+            found = self._views[name] = self._tables(tables)
+        return found
 
     def __getitem__(self, component: str) -> JobComponent:
         found = self._components.get(component)
@@ -389,7 +427,8 @@ class Job:
         return self[component]
 
     def _end(self) -> None:
-        for part in (*self._components.values(), *(self._neighbours or ())):
+        views = (table for tables in self._views.values() for table in tables)
+        for part in (*self._components.values(), *(self._neighbours or ()), *views):
             part._end()
 
 
@@ -442,6 +481,28 @@ class Patches:
     def accumulate_rows(self, rows: Any, name: str, values: Any) -> None:
         """As :meth:`accumulate`, on the system's own rows."""
         self._set(True, target_rows("accumulate", rows, self._rows), name, values, "accumulate")
+
+    def set_lists(self, entities: Any, component: str, lengths: Any, **fields: Any) -> None:
+        """Sets the lists of entities that have the component: how many elements each of them gets, and the fields of all
+        elements, one entity's after the other's. Fields that are left out have their defaults.
+
+        >>> @hypostyle.system(reads="body", sets_lists="contact")
+        ... def touch(rows, frame, patches):
+        ...     patches.set_lists(rows.entities[:2], "contact", [2, 1], spring=[0.5, 0.25, 1.0])
+        """
+        self._set_lists("sets_lists", False, target_handles("set_lists", entities), component, lengths, fields)
+
+    def set_lists_rows(self, rows: Any, component: str, lengths: Any, **fields: Any) -> None:
+        """As :meth:`set_lists`, of the system's own rows."""
+        self._set_lists("sets_lists", True, target_rows("set_lists", rows, self._rows), component, lengths, fields)
+
+    def add_lists(self, entities: Any, component: str, lengths: Any, **fields: Any) -> None:
+        """Gives entities a list, or sets it where present; with what :meth:`set_lists` takes."""
+        self._set_lists("adds", False, target_handles("add_lists", entities), component, lengths, fields)
+
+    def add_lists_rows(self, rows: Any, component: str, lengths: Any, **fields: Any) -> None:
+        """As :meth:`add_lists`, to the system's own rows."""
+        self._set_lists("adds", True, target_rows("add_lists", rows, self._rows), component, lengths, fields)
 
     def remove(self, entities: Any, component: str) -> None:
         """Takes a component from entities."""
@@ -530,6 +591,18 @@ class Patches:
         rows = _rows_of(self._layout, given, len(targets), _values(self._layout, given))
         self._job.patch("add", component, own, targets.tobytes(), rows)
 
+    def _set_lists(self, what: str, own: bool, targets: Array, component: str, lengths: Any, fields: Mapping[str, Any]) -> None:
+        if not (what == "sets_lists" and own and component in self._system.builds_lists):
+            self._check(what, component)
+        counts = np.asarray(lengths)
+        if counts.size and (counts.dtype.kind not in "iu" or counts.min() < 0 or counts.max() > 0xFFFF_FFFF):
+            raise ValueError(f"lengths of lists are whole numbers from 0 to 4294967295; they are {counts.dtype}")
+        counts = np.ascontiguousarray(np.broadcast_to(counts, targets.shape), np.uint32)
+        given = {component: fields}
+        total = int(counts.sum(dtype=np.uint64))
+        elements = _rows_of(self._layout, given, total, _values(self._layout, given), each=True)
+        self._job.set_lists(component, what == "adds", own, targets.tobytes(), counts.tobytes(), elements)
+
     def _check_despawns(self) -> None:
         if not self._system.despawns:
             raise HypostyleError("to despawn entities, declare `despawns=True`")
@@ -556,6 +629,12 @@ class System:
     without: tuple[str, ...] = ()
     with_: tuple[str, ...] = ()
     neighbours: tuple[str, ...] = ()
+    #: Views of further entities: a name for each, and the components that they have.
+    views: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    #: Components whose lists of the rows it reads; whose lists it sets; whose lists it makes anew in place.
+    reads_lists: tuple[str, ...] = ()
+    sets_lists: tuple[str, ...] = ()
+    builds_lists: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     adds: tuple[str, ...] = ()
     removes: tuple[str, ...] = ()
@@ -748,6 +827,10 @@ def system(
     with_: Names = (),
     without: Names = (),
     neighbours: Names = (),
+    views: Optional[Mapping[str, Names]] = None,
+    reads_lists: Names = (),
+    sets_lists: Names = (),
+    builds_lists: Names = (),
     sets: Names = (),
     adds: Names = (),
     removes: Names = (),
@@ -787,6 +870,11 @@ def system(
     ``writes``, and nothing else; it must not keep the arrays that it gets, and what it computes must depend on its
     arguments alone. Then the result is the same for any workers. Values that it assigns must fit their fields
     (:class:`FieldValueError`); what numpy does to the arrays themselves, ``rows.hits.count[0] = 300``, is by numpy's rules.
+
+    ``views`` gives names to what it sees of other entities beside these, ``views={"hunters": "shark", "food": ("fish", "small")}``:
+    :meth:`Job.view`. ``reads_lists`` names components that are lists, of which it reads those of its rows (:meth:`Job.list`), ``sets_lists`` those
+    whose lists it sets (:meth:`Patches.set_lists`), and ``builds_lists`` one scratch component whose lists it makes anew, of all
+    rows and in place: :meth:`Patches.set_lists_rows`, once for each row, and nothing else.
 
     A function that takes three arguments gets :class:`Patches` as the third: for what it declares in ``sets``, ``adds``,
     ``removes``, ``spawns`` and ``despawns``. With ``neighbours`` it sees the whole columns of these components
@@ -829,6 +917,10 @@ def system(
             with_=_names(with_),
             without=_names(without),
             neighbours=_names(neighbours),
+            views=tuple((each, _names(components)) for each, components in (views or {}).items()),
+            reads_lists=_names(reads_lists),
+            sets_lists=_names(sets_lists),
+            builds_lists=_names(builds_lists),
             sets=_names(sets),
             adds=_names(adds),
             removes=_names(removes),
@@ -861,7 +953,8 @@ def system(
             raise ValueError(f"system `{called}` declares {', '.join(sorted(twice))} in reads and in writes; writes will do")
         changes: Any = made.sets or made.adds or made.removes or made.spawns or made.despawns or made.sets_resources or made.reduces
         changes = changes or made.accumulates or made.accumulates_resource or made.reductions
-        if not (made.reads or made.writes or made.with_):
+        changes = changes or made.sets_lists or made.builds_lists
+        if not (made.reads or made.writes or made.with_ or made.reads_lists):
             if not (made.resources or changes):
                 raise ValueError(f"system `{called}` declares nothing that it reads or writes")
             rows = [what for what in ("without", "neighbours", "sort_by", "job_rows") if getattr(made, what)]
@@ -917,20 +1010,31 @@ def _count(layout: Layout, values: Mapping[str, Array]) -> int:
 
 
 def _rows_of(
-    layout: Layout, components: Mapping[str, Any], count: int, values: Mapping[str, Array], complete: bool = False
+    layout: Layout,
+    components: Mapping[str, Any],
+    count: int,
+    values: Mapping[str, Array],
+    complete: bool = False,
+    each: bool = False,
 ) -> bytes:
-    """Packed values of components, entity after entity; one where all entities have the same."""
-    many = any(array.ndim > len(layout.field(name).shape) for name, array in values.items())
+    """Packed values of components, entity after entity; one where all entities have the same, but with ``each``."""
+    many = each or any(array.ndim > len(layout.field(name).shape) for name, array in values.items())
     kinds = []
     for name in components:
-        for each in layout.component(name).fields:
-            kinds.append((f"{name}.{each.name}", each.dtype, each.shape))
-            if complete and f"{name}.{each.name}" not in values:
-                raise ValueError(f"`{name}.{each.name}` is missing: give all fields of `{name}`, or set them by one")
+        if not each and layout.component(name).storage.endswith("list"):
+            # a new list is empty
+            kinds.append((name, np.dtype(np.uint64), ()))
+            continue
+        for one in layout.component(name).fields:
+            kinds.append((f"{name}.{one.name}", one.dtype, one.shape))
+            if complete and f"{name}.{one.name}" not in values:
+                raise ValueError(f"`{name}.{one.name}` is missing: give all fields of `{name}`, or set them by one")
     rows = np.empty(count if many else 1, np.dtype(kinds))
     for name, _, shape in kinds:
         array = values.get(name)
-        if array is None:
+        if "." not in name:
+            rows[name] = 0
+        elif array is None:
             found = layout.field(name)
             rows[name] = np.frombuffer(found.default_bytes, found.dtype).reshape(shape)
         else:

@@ -1,39 +1,41 @@
 //! What the systems compute, on plain slices: for programs that compare the engine with loops of their own.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use hypostyle::space::{CellGrid, CellStarts, NeighbourSearch, PairForces, SpaceError};
 
-use super::{Melt, NEIGHBOURS_MAX};
+use super::Melt;
 
-/// Makes the lists of rows from `first_row` on, in a table that is sorted by cells.
+/// Gives the neighbours of each of some rows to `take`, with the row's place among these; in a table that is sorted by cells.
 ///
 /// # Errors
-/// An atom with more neighbours than a list holds, or at the place of another one.
+/// An atom at the place of another one.
 pub fn lists(
     melt: &Melt,
     (grid, starts): (&CellGrid<f64, 3>, &CellStarts),
     at: [&[f64]; 3],
-    first_row: usize,
-    (rows, counts): (&mut [[u32; NEIGHBOURS_MAX]], &mut [u32]),
+    rows: Range<usize>,
+    take: impl FnMut(usize, &[u32]),
 ) -> Result<(), SpaceError> {
-    NeighbourSearch::new(grid, starts, at, melt.reach()).lists(first_row, rows, counts)
+    NeighbourSearch::new(grid, starts, at, melt.reach()).each(rows, take)
 }
 
-/// The forces on rows from `first_row` on.
+/// The forces on rows from `first_row` on, each with its list.
 ///
 /// # Errors
 /// A box that is none.
-pub fn forces(
+pub fn forces<'l>(
     melt: &Melt,
     at: &[[f64; 4]],
     first_row: usize,
-    (rows, counts): (&[[u32; NEIGHBOURS_MAX]], &[u32]),
+    lists: impl Fn(usize) -> &'l [u32],
     force: [&mut [f64]; 3],
 ) -> Result<(), SpaceError> {
     // what both atoms of a pair have moved since the lists were made is less than a skin
     let margin = melt.reach() + melt.skin;
     let pairs = PairForces::packed(&melt.bounds()?, at, melt.cutoff, margin);
-    pairs.set(first_row, |row| &rows[row][..counts[row] as usize], force, factor);
+    pairs.set(first_row, lists, force, factor);
     Ok(())
 }
 

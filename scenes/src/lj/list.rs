@@ -1,9 +1,9 @@
 //! Verlet lists: the order of the table, and who is within cutoff and skin. Made where an atom has moved too far.
 #![forbid(unsafe_code)]
 
-use hypostyle::{Read, System, Write};
+use hypostyle::{List, Read, System, Write};
 
-use super::{Anchor, Cell, Drift, Force, Image, Melt, Neighbours, Place, Position, Rebuild, SpaceError, kernel};
+use super::{Anchor, Cell, Force, Image, Melt, Neighbour, Place, Position, Rebuild, SpaceError, kernel, where_due};
 
 /// Brings atoms into the box and gives each its cell; then the table is sorted by them.
 pub(super) fn bin(first: bool) -> System {
@@ -37,55 +37,45 @@ pub(super) fn bin(first: bool) -> System {
     .sort_by("cell.key")
     .sort_then_by("global_id.value")
     // made anew from the rows before anybody reads them
-    .sort_leaves::<(Neighbours, Anchor, Place, Force)>();
-    where_due(system, first)
+    .sort_leaves::<(List<Neighbour>, Anchor, Place, Force)>();
+    where_due::atoms_moved(system, first)
+}
+
+/// Notes where atoms are in this frame: of these places the lists are made, now and wherever the state is taken up.
+pub(super) fn anchor(first: bool) -> System {
+    let name = if first { "first anchor" } else { "anchor" };
+    let system = System::rows::<(Write<Anchor>, Read<Position>)>(name, |_, (mut anchor, p)| {
+        anchor.x.copy_from_slice(p.x);
+        anchor.y.copy_from_slice(p.y);
+        anchor.z.copy_from_slice(p.z);
+    });
+    where_due::atoms_moved(system, first)
 }
 
 /// Makes the lists.
-pub(super) fn list(first: bool) -> System {
-    let name = if first { "first list" } else { "list" };
-    let system = System::try_neighbours::<(Write<Neighbours>, Write<Anchor>), (Read<Position>, Read<Cell>)>(
-        name,
-        move |job, (mut own, mut anchor), others| {
-            let melt = job.resource::<Melt>()?;
-            let Some(table) = others.own() else { return Ok(()) };
-            let table = others.table(table);
-            let (p, cells) = table.columns;
-            let grid = melt.grid()?;
-            let starts = job.cell_starts(cells.key, grid.count())?;
-            let first_row = job.first_row();
-            let lists = (&mut own.rows[..], &mut own.count[..]);
-            kernel::lists(&melt, (&grid, &starts), [p.x, p.y, p.z], first_row, lists).map_err(|error| {
-                let name = |row: usize| table.entities[row];
-                match error {
-                    SpaceError::TooMany { row, found, room } => format!(
-                        "entity {} has {found} atoms within {} sigma, a list holds {room}: the melt is too dense here",
-                        name(row),
-                        melt.reach()
-                    ),
-                    SpaceError::SamePlace { row, other } => format!(
-                        "entities {} and {} are at the same place: their force has no direction",
-                        name(row),
-                        name(other)
-                    ),
-                    other => other.to_string(),
-                }
-            })?;
-            let rows = first_row..first_row + job.len();
-            anchor.x.copy_from_slice(&p.x[rows.clone()]);
-            anchor.y.copy_from_slice(&p.y[rows.clone()]);
-            anchor.z.copy_from_slice(&p.z[rows]);
-            Ok(())
-        },
-    )
+pub(super) fn list(anew: bool) -> System {
+    let name = if anew { "list anew" } else { "list" };
+    let system = System::try_neighbours::<Read<Cell>, (Read<Anchor>, Read<Cell>)>(name, |job, _, others| {
+        let melt = job.resource::<Melt>()?;
+        let Some(table) = others.own() else { return Ok(()) };
+        let table = others.table(table);
+        let (p, cells) = table.columns;
+        let grid = melt.grid()?;
+        let starts = job.cell_starts(cells.key, grid.count())?;
+        let rows = job.first_row()..job.first_row() + job.len();
+        let take = |row: usize, found: &[u32]| {
+            job.set_list_row_with(row, found.len(), |index| Neighbour { row: found[index] });
+        };
+        kernel::lists(&melt, (&grid, &starts), [p.x, p.y, p.z], rows, take).map_err(|error| match error {
+            SpaceError::SamePlace { row, other } => format!(
+                "entities {} and {} are at the same place: their force has no direction",
+                table.entities[row], table.entities[other]
+            ),
+            other => other.to_string(),
+        })?;
+        Ok(())
+    })
+    .builds_lists::<Neighbour>()
     .reads_resource::<Melt>();
-    where_due(system, first)
-}
-
-/// In the frame before the first, or where an atom has moved too far.
-fn where_due(system: System, first: bool) -> System {
-    match first {
-        true => system.stage("startup"),
-        false => system.run_if::<Drift>(|drift| drift.moved > 0),
-    }
+    if anew { where_due::lists_are_new(system).rebuilds::<Neighbour>() } else { where_due::atoms_moved(system, false) }
 }

@@ -5,9 +5,10 @@
 //! and Wilson, "A computer simulation method for the calculation of equilibrium constants", 1982.
 //!
 //! A frame: `drift` (half a kick and the movement; finds out whether an atom has moved so far that the lists must be made anew),
-//! `bin` (wraps atoms into the box, gives each the key of its cell, by which the table is sorted) and `list` (Verlet
-//! lists) in such frames alone, `force`, `kick` (the other half). Lists, forces and order are made a first time in stage
-//! `startup`. Every pair is treated from both sides: the two forces are exact opposites, and each atom sums its own in
+//! `bin` (wraps atoms into the box, gives each the key of its cell, by which the table is sorted), `anchor` (notes the
+//! places) and `list` (Verlet lists of the anchors) in such frames alone, `pack`, `force`, `kick` (the other half). Lists and
+//! forces are no state: where a state is taken up they are made of the anchors and positions that it has, with the same
+//! bits. Every pair is treated from both sides: the two forces are exact opposites, and each atom sums its own in
 //! the order of its list, in eight lanes (`hypostyle::space`). So nothing depends on who runs what, nor on the machine's
 //! vectors.
 #![forbid(unsafe_code)]
@@ -20,11 +21,12 @@ mod lattice;
 mod list;
 mod motion;
 mod thermo;
+mod where_due;
 
 use std::error::Error;
 
 use hypostyle::space::{Box3, CellGrid, SpaceError};
-use hypostyle::{Component, GlobalId, Layout, Reduce, Resource, Schedule, World, WorldBuilder};
+use hypostyle::{Component, GlobalId, Layout, List, Reduce, Resource, Schedule, World, WorldBuilder};
 
 use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Watch, bytes_max, put};
 
@@ -65,6 +67,7 @@ pub struct Velocity {
 
 /// The force on it, epsilon per sigma; the acceleration, too, as the mass is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
+#[component(storage = "scratch")]
 pub struct Force {
     x: f64,
     y: f64,
@@ -81,6 +84,7 @@ pub struct Anchor {
 
 /// The position once more, its coordinates side by side: neighbours are read so.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
+#[component(storage = "scratch")]
 pub struct Place {
     /// Three coordinates, and nothing.
     at: [f64; 4],
@@ -92,11 +96,12 @@ pub struct Cell {
     key: u32,
 }
 
-/// Rows of the atoms within cutoff and skin.
+/// An atom within cutoff and skin of another one: an element of that one's list.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
-pub struct Neighbours {
-    rows: [u32; NEIGHBOURS_MAX],
-    count: u32,
+#[component(storage = "scratch_list")]
+pub struct Neighbour {
+    /// Its row.
+    row: u32,
 }
 
 /// The box and the potential's range.
@@ -151,12 +156,10 @@ pub struct Rebuild {
     pub count: u64,
 }
 
-/// Atoms that one list can hold. A melt of density 0.8442 has about 86 within 2.9.
-pub const NEIGHBOURS_MAX: usize = 128;
 const CUTOFF: f64 = 2.5;
 const SKIN: f64 = 0.4;
-/// An fcc crystal of this density has 86 atoms within 3.1, and 134 within 3.2: more than a list holds.
-const SKIN_MAX: f64 = 0.6;
+/// Longer lists hold for more frames than they are worth.
+const SKIN_MAX: f64 = 2.0;
 const DT: f64 = 0.005;
 /// Frames between two lines of the thermo file, and between two dumps, where the options do not say.
 const EVERY: u64 = 100;
@@ -200,7 +203,7 @@ impl Scene for LennardJones {
             SceneOption {
                 name: "skin",
                 value: "S",
-                about: "lists reach so much further than the cutoff, sigma (0.05 to 0.6, default 0.4); no result but rounding depends on it",
+                about: "lists reach so much further than the cutoff, sigma (0.05 to 2, default 0.4); no result but rounding depends on it",
             },
         ];
         OPTIONS
@@ -249,7 +252,7 @@ impl Scene for LennardJones {
             .component::<Anchor>()
             .component::<Place>()
             .component::<Cell>()
-            .component::<Neighbours>()
+            .component::<Neighbour>()
             .resource::<Melt>()
             .resource::<Rebuild>()
             .resource::<Drift>()
@@ -264,13 +267,11 @@ impl Scene for LennardJones {
 
     fn schedule(&self, _: &SceneOptions) -> Schedule {
         let mut schedule = Schedule::new();
-        for first in [true, false] {
-            if !first {
-                schedule.add(motion::drift());
-            }
-            schedule.add(list::bin(first)).add(list::list(first));
-            schedule.add(force::pack(first)).add(force::force(first));
-        }
+        schedule.add(list::bin(true)).add(list::anchor(true));
+        schedule.add(list::list(true)).add(force::pack(true)).add(force::force(true));
+        schedule.add(motion::drift());
+        schedule.add(list::bin(false)).add(list::anchor(false)).add(list::list(false));
+        schedule.add(force::pack(false)).add(force::force(false));
         schedule.add(motion::kick());
         schedule
     }
@@ -310,7 +311,7 @@ struct Start {
 
 fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn Error>> {
     let (n, bounds) = (atoms.len(), melt.bounds()?);
-    world.reserve::<(GlobalId, Position, Image, Velocity, Force, Anchor, Place, Cell, Neighbours)>(n as u64)?;
+    world.reserve::<(GlobalId, Position, Image, Velocity, Force, Anchor, Place, Cell, List<Neighbour>)>(n as u64)?;
     let id: Vec<u64> = atoms.iter().map(|atom| GlobalId::root(u64::from(atom.id)).value).collect();
     let mut image: [Vec<i32>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     let mut at: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
@@ -338,7 +339,7 @@ fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn 
         .with::<Anchor>()
         .with::<Place>()
         .with::<Cell>()
-        .with::<Neighbours>()
+        .with::<Neighbour>()
         .spawn()?;
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::world::WorldError;
 use crate::world::access::query::{MaskTerm, Matched};
 use crate::world::store::{MovedColumn, Store};
 
+use super::build_lists::{BuiltWork, ListRooms};
 use super::entries::{
     ColumnEntry, ColumnUse, Head, JobEntry, ListHead, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead,
 };
@@ -61,6 +62,8 @@ pub(crate) struct Work {
     pub task_systems: Vec<usize>,
     /// Jobs of the batch: a sort that follows it has others.
     pub batch_jobs: u32,
+    /// The lists that its jobs build in place.
+    pub built: Option<BuiltWork>,
     /// Columns that a sort moves.
     pub moved: Vec<MovedColumn>,
     /// Rows of all jobs, and an estimate of their work in nanoseconds.
@@ -70,8 +73,8 @@ pub(crate) struct Work {
     /// Columns that show ghosts.
     ghosts: Vec<(u32, u16)>,
     members: Vec<usize>,
-    tasks: Vec<u64>,
-    task_words: Vec<u64>,
+    pub(super) tasks: Vec<u64>,
+    pub(super) task_words: Vec<u64>,
     /// Columns of the task being built: place in the table, whether written, component, field.
     columns: Vec<(u16, bool, u16, u8)>,
 }
@@ -96,6 +99,8 @@ pub(crate) struct BuildContext<'a> {
     pub frames: u64,
     /// Bytes that a job may write in place, where its worker must be able to undo them.
     pub undo_bytes: Option<u64>,
+    /// What is known of the lists that systems build.
+    pub list_rooms: &'a mut ListRooms,
 }
 
 fn field_type(store: &Store, component: u16, field: u8) -> FieldType {
@@ -126,6 +131,7 @@ impl Work {
         self.matches = matches;
         self.members = members;
         built?;
+        self.place_lists(group, around)?;
         self.batch_jobs = self.jobs.len() as u32;
         self.assemble(around);
         Ok(())
@@ -426,6 +432,7 @@ impl Work {
             seed: around.info.seed,
             iteration: around.info.iteration,
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
+            builds_at: self.built.as_ref().map_or(0, |built| built.words_at + base as u64),
         };
         head.encode(&mut self.words);
         for (job, task) in self.jobs.iter().zip(&self.job_tasks) {

@@ -6,6 +6,7 @@
 
 use super::words::{Entry, Words, halves, rubbish, type_word};
 use crate::layout::FieldType;
+use crate::world::store::built::ListRoom;
 
 /// First word of a program.
 const MAGIC: u64 = u64::from_le_bytes(*b"HYPOPROG");
@@ -18,7 +19,7 @@ const NO_OFFSET: u64 = u64::MAX;
 /// 0 magic · 1 frame · 2 time f64 · 3 dt f64 · 4 frames · 5 jobs · 6 tasks · 7 where the tasks' index begins
 /// 8 resources offset · 9 resources bytes · 10 locations offset · 11 generations offset · 12 slots
 /// 13 words in all · 14 names frame and batch: reserved handles come of it · 15 seed · 16 pass of a loop
-/// 17 serial number of the program
+/// 17 serial number of the program · 18 where the lists begin that its jobs build, or 0
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Head {
@@ -47,10 +48,12 @@ pub(crate) struct Head {
     pub iteration: u32,
     /// No other program of this main process has it: what a worker keeps from job to job is kept for one program.
     pub serial: u64,
+    /// The word where the lists begin that the jobs build in place ([`BuildHead`]); 0: they build none.
+    pub builds_at: u64,
 }
 
 impl Entry for Head {
-    const WORDS: usize = 18;
+    const WORDS: usize = 19;
 
     fn encode(&self, words: &mut Vec<u64>) {
         words.extend([
@@ -72,6 +75,7 @@ impl Entry for Head {
             self.seed,
             u64::from(self.iteration),
             self.serial,
+            self.builds_at,
         ]);
     }
 
@@ -98,6 +102,7 @@ impl Entry for Head {
             seed: words.next()?,
             iteration: words.next()? as u32,
             serial: words.next()?,
+            builds_at: words.next()?,
         };
         Ok(head)
     }
@@ -352,5 +357,65 @@ impl Entry for ViewColumn {
     #[inline]
     fn decode(words: &mut Words<'_>) -> Result<ViewColumn, String> {
         Ok(ViewColumn { offset: words.next()?, ty: words.ty()? })
+    }
+}
+
+/// The head of the lists that a program's jobs build in place. A [`ViewColumn`] for each field of the elements follows, then
+/// [`BuildSpans`] for each task, then a [`ListRoom`] for each job. Words: `component | columns << 32`, elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BuildHead {
+    pub component: u32,
+    pub columns: u32,
+    /// Elements of the whole pool.
+    pub elements: u32,
+}
+
+impl Entry for BuildHead {
+    const WORDS: usize = 2;
+
+    fn encode(&self, words: &mut Vec<u64>) {
+        words.extend([halves(self.component, self.columns), u64::from(self.elements)]);
+    }
+
+    #[inline]
+    fn decode(words: &mut Words<'_>) -> Result<BuildHead, String> {
+        let (component, columns) = words.pair()?;
+        let elements = u32::try_from(words.next()?).map_err(|_| rubbish())?;
+        Ok(BuildHead { component, columns, elements })
+    }
+}
+
+/// Where the spans of a task's rows are written. Words: offset of the places, of the lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BuildSpans {
+    pub starts: u64,
+    pub lengths: u64,
+}
+
+impl Entry for BuildSpans {
+    const WORDS: usize = 2;
+
+    fn encode(&self, words: &mut Vec<u64>) {
+        words.extend([self.starts, self.lengths]);
+    }
+
+    #[inline]
+    fn decode(words: &mut Words<'_>) -> Result<BuildSpans, String> {
+        Ok(BuildSpans { starts: words.next()?, lengths: words.next()? })
+    }
+}
+
+/// The part of a pool that is a job's. Word: `first | room << 32`.
+impl Entry for ListRoom {
+    const WORDS: usize = 1;
+
+    fn encode(&self, words: &mut Vec<u64>) {
+        words.push(halves(self.first, self.room));
+    }
+
+    #[inline]
+    fn decode(words: &mut Words<'_>) -> Result<ListRoom, String> {
+        let (first, room) = words.pair()?;
+        Ok(ListRoom { first, room })
     }
 }

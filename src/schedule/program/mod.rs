@@ -1,7 +1,7 @@
 //! A batch as plain words: what every worker needs to run any of its jobs, in offsets and never in pointers.
 //!
 //! ```text
-//! Head                                                 18 words
+//! Head                                                 19 words
 //! JobEntry      one for each job                        2 words each
 //! task index    one for each task: where it begins      1 word each
 //! tasks, each:
@@ -18,6 +18,11 @@
 //!       flag        one for each optional component     1 word each
 //!       ViewColumn  one for each column                 2 words each
 //!       MaskHead    one for each condition              1 word, then its offsets
+//! lists that jobs build in place, if they do:
+//!   BuildHead                                           2 words
+//!   ViewColumn    one for each field of an element      2 words each
+//!   BuildSpans    one for each task                     2 words each
+//!   ListRoom      one for each job                      1 word each
 //! ```
 //!
 //! | file | what |
@@ -27,6 +32,7 @@
 //! | [`matches`] | how systems' queries match tables, kept from batch to batch |
 //! | [`ghosts`] | which columns show ghosts behind their rows |
 //! | [`build`] | a group of systems and the tables of the moment become a program |
+//! | [`build_lists`] | the room that jobs get for lists which they build in place |
 //! | [`task`] | a program's task becomes columns of mapped memory |
 //! | [`order`] | the other kind of program: a table's rows are put in another order |
 //!
@@ -34,6 +40,7 @@
 //! file knows the order of an entry's words.
 
 pub(crate) mod build;
+pub(crate) mod build_lists;
 mod entries;
 mod ghosts;
 mod matches;

@@ -10,16 +10,19 @@ use crate::column::{RawColumn, RowState};
 use crate::gather::Gathered;
 use crate::layout::FieldType;
 use crate::reduce::Reduced;
+use crate::world::store::built::ListRoom;
 
+use crate::schedule::built::Built;
 use crate::schedule::job::IdCache;
 use crate::schedule::kept_starts::KeptStarts;
 use crate::schedule::memory::JobMemory;
 use crate::schedule::neighbours::{ListElements, NeighbourMask, NeighbourRows};
 
 use super::entries::{
-    ColumnEntry, ColumnUse, Head, JobEntry, ListHead, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead,
+    BuildHead, BuildSpans, ColumnEntry, ColumnUse, Head, JobEntry, ListHead, MaskHead, SystemHead, TaskHead,
+    ViewColumn, ViewHead,
 };
-use super::words::{Entry, Words};
+use super::words::{Entry, Words, rubbish};
 
 /// Bytes of a table's columns, old and new, from which on new rows are written past the caches: more than most processors'
 /// last cache. `cargo bench --bench streaming` shows from where on it pays in a loop; in a frame it is later.
@@ -92,6 +95,9 @@ pub(crate) struct Task {
     pub view_words: Vec<*const u64>,
     pub lists: Vec<ListElements>,
     pub list_columns: Vec<RawColumn>,
+    /// The lists that the job builds in place, and the columns of its part of their pool.
+    pub built: Built,
+    pub built_columns: Vec<(*mut u8, usize)>,
     // one system's call
     pub raw: Vec<RawColumn>,
     pub part: Vec<RawColumn>,
@@ -115,6 +121,14 @@ pub(crate) struct Task {
     pub combiner: Combiner,
     /// Whether a kernel asked for its memory to be closed after it.
     pub revoke: Cell<bool>,
+}
+
+/// Where a job builds lists.
+pub(crate) struct Building {
+    pub component: u16,
+    pub room: ListRoom,
+    pub starts: *mut u32,
+    pub lengths: *mut u32,
 }
 
 /// A job found in a program: the rows that it is for, and its task's words.
@@ -166,6 +180,8 @@ impl Task {
         self.view_words.clear();
         self.lists.clear();
         self.list_columns.clear();
+        self.built.end();
+        self.built_columns.clear();
         self.changed.clear();
         self.changed_words.clear();
         self.reduced.clear();
@@ -274,6 +290,55 @@ impl Task {
             passes: 0,
         });
         Ok(())
+    }
+
+    /// Where a job builds lists, if it does: the component, its part of the pool, and the spans of its rows. The columns of the
+    /// part go to `built_columns`.
+    pub(crate) fn building(
+        &mut self,
+        program: &[u64],
+        head: &Head,
+        number: u32,
+        (job, rows): (JobEntry, u32),
+        memory: &JobMemory,
+    ) -> Result<Option<Building>, String> {
+        if head.builds_at == 0 || job.start == job.end {
+            return Ok(None);
+        }
+        let mut words = Words::at(program, head.builds_at)?;
+        let BuildHead { component, columns, elements } = BuildHead::decode(&mut words)?;
+        let columns_at = words;
+        for _ in 0..columns {
+            ViewColumn::decode(&mut words)?;
+        }
+        let base = words.place() as u64;
+        let at = |tasks: u64, jobs: u64| {
+            let spans = tasks.saturating_mul(BuildSpans::WORDS as u64);
+            base.saturating_add(spans).saturating_add(ListRoom::WORDS as u64 * jobs)
+        };
+        let spans = BuildSpans::decode(&mut Words::at(program, at(u64::from(job.task), 0))?)?;
+        let room = ListRoom::decode(&mut Words::at(program, at(head.tasks, u64::from(number)))?)?;
+        if u64::from(room.first) + u64::from(room.room) > u64::from(elements) {
+            return Err("the program gives a job room outside of the elements".to_owned());
+        }
+        let mut words = columns_at;
+        for _ in 0..columns {
+            let ViewColumn { offset, ty } = ViewColumn::decode(&mut words)?;
+            let bytes = ty.bytes() as u64;
+            let column = match room.room {
+                0 => std::ptr::NonNull::dangling().as_ptr(),
+                _ => memory.write(offset, u64::from(elements) * bytes, u64::from(room.first) * bytes)?,
+            };
+            self.built_columns.push((column, ty.bytes()));
+        }
+        let span = |offset: u64| {
+            if !offset.is_multiple_of(64) {
+                return Err("a column does not begin at a multiple of 64 bytes".to_owned());
+            }
+            Ok(memory.write(offset, 4 * u64::from(rows), 4 * u64::from(job.start))?.cast::<u32>())
+        };
+        let component = u16::try_from(component).map_err(|_| rubbish())?;
+        Ok(Some(Building { component, room, starts: span(spans.starts)?, lengths: span(spans.lengths)? }))
     }
 
     fn list(&mut self, words: &mut Words<'_>, memory: &JobMemory) -> Result<(), String> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::build::{BuildContext, Work};
+use super::build_lists::ListRooms;
 use super::entries::*;
 use super::task::{Found, Task};
 use super::words::{Entry, Words, halves, push_bytes, type_word, word_type};
@@ -17,7 +18,8 @@ use crate::schedule::graph::{self, Group};
 use crate::schedule::job::FrameInfo;
 use crate::schedule::memory::JobMemory;
 use crate::schedule::{Schedule, System, compile};
-use crate::{Component, Read, With, Without, World, Write};
+use crate::world::store::built::ListRoom;
+use crate::{Component, List, Read, With, Without, World, Write};
 
 /// A structure's words are as many as it says, and give the structure back, whatever stands around them.
 fn comes_back<E: Entry + PartialEq + Debug>(entry: &E) -> Result<(), TestCaseError> {
@@ -63,6 +65,7 @@ proptest! {
             seed: at[0],
             iteration: n[0],
             serial: at[1],
+            builds_at: at[2],
         })?;
         comes_back(&JobEntry { task: n[0], system: n[1], start: n[2], end: n[3] })?;
         comes_back(&TaskHead { table: n[0], rows: n[1], handles: at[0], columns: n[2], systems: n[3] })?;
@@ -79,6 +82,9 @@ proptest! {
             view: n[5],
         })?;
         comes_back(&ViewColumn { offset: at[0], ty })?;
+        comes_back(&BuildHead { component: n[0], columns: n[1], elements: n[2] })?;
+        comes_back(&BuildSpans { starts: at[0], lengths: at[1] })?;
+        comes_back(&ListRoom { first: n[0], room: n[1] })?;
     }
 
     #[test]
@@ -118,6 +124,13 @@ struct Heat {
 #[component(storage = "toggle")]
 struct Awake {}
 
+#[derive(Component, Clone, Copy)]
+#[component(storage = "scratch_list")]
+struct Row {
+    #[allow(dead_code, reason = "a field of the elements")]
+    row: u32,
+}
+
 /// How many entities have which components: 0 to 7 are the sets of speed, heat and awake beside a place.
 type Counts = [u16; 8];
 
@@ -139,15 +152,16 @@ fn schedule() -> Schedule {
         |_, _, _| {},
     ));
     schedule.add(System::once("count", |_| {}));
+    schedule.add(System::rows::<Read<Place>>("build", |_, _| {}).builds_lists::<Row>().job_rows(64));
     schedule
 }
 
 fn make(counts: &Counts, picked: &[usize], fused: bool) -> Made {
     let builder = World::builder().component::<Place>().component::<Speed>().component::<Heat>();
-    let mut world = builder.component::<Awake>().build().expect("a world");
+    let mut world = builder.component::<Awake>().component::<Row>().build().expect("a world");
     for (set, count) in counts.iter().enumerate() {
         for _ in 0..*count {
-            let entity = world.spawn(Place { x: 0.0, tag: [1; 3] }).expect("a place");
+            let entity = world.spawn((Place { x: 0.0, tag: [1; 3] }, List::<Row>::new())).expect("a place");
             if set & 1 != 0 {
                 world.add(entity, Speed { x: 1.0 }).expect("a speed");
             }
@@ -175,6 +189,7 @@ fn make(counts: &Counts, picked: &[usize], fused: bool) -> Made {
         batch_tag: 99,
         frames: 2,
         undo_bytes: None,
+        list_rooms: &mut ListRooms::default(),
     };
     // once more where columns were moved to make room, as a frame does
     for _ in 0..2 {
@@ -190,6 +205,16 @@ impl Made {
         let found = Found::of(program, &head, job)?;
         let (entry, task_head) = (found.job, found.task);
         task.decode(found, self.systems, &self.memory)?;
+        let building = task.building(program, &head, job, (entry, task_head.rows), &self.memory)?;
+        let whole = std::ptr::eq(program, &raw const self.work.words[..]);
+        let builds = self.work.built.as_ref().map(|built| built.component).filter(|_| entry.start < entry.end);
+        assert!(!whole || building.as_ref().map(|building| building.component) == builds);
+        let spans = self.world.store.span_offsets(task_head.table, 4).filter(|_| whole);
+        if let Some((building, (starts, lengths))) = building.zip(spans) {
+            let skip = 4 * u64::from(entry.start);
+            assert_eq!(building.starts.cast_const().cast(), self.address(starts + skip));
+            assert_eq!(building.lengths.cast_const().cast(), self.address(lengths + skip));
+        }
         Ok((head, entry, task_head))
     }
 
@@ -243,6 +268,7 @@ impl Made {
                     let views = &task.views[system.views.clone()];
                     prop_assert_eq!(views.iter().map(|view| (view.table, view.rows)).collect::<Vec<_>>(), seen);
                 }
+                "build" => prop_assert_eq!((columns, written, masks, views), (2, 0, 0, 0)),
                 "count" => prop_assert_eq!((columns, written, masks, views), (0, 0, 0, 0)),
                 other => prop_assert!(false, "no system is called {}", other),
             }
@@ -255,7 +281,7 @@ fn worlds() -> impl Strategy<Value = (Counts, Vec<usize>, bool)> {
     let counts = prop::array::uniform8(prop_oneof![Just(0_u16), 1..70_u16, Just(64_u16), 100..300_u16]);
     // what runs back to back is row-local; the others are in a batch of their own
     let fused = prop_oneof![Just((vec![0, 1], true)), Just((vec![2, 1], true))];
-    let alone = (0..5_usize).prop_map(|system| (vec![system], false));
+    let alone = (0..6_usize).prop_map(|system| (vec![system], false));
     (counts, prop_oneof![fused, alone]).prop_map(|(counts, (picked, fused))| (counts, picked, fused))
 }
 
@@ -282,7 +308,7 @@ proptest! {
         for system in picked {
             for (table, data) in made.world.store.data_tables() {
                 let has = |component: u16| data.shape.slot(component).is_some();
-                let matches = match system { 0 => has(1), 1 | 3 => has(2), 2 => has(1) && has(3), _ => false };
+                let matches = match system { 0 => has(1), 1 | 3 => has(2), 2 => has(1) && has(3), 5 => true, _ => false };
                 let rows: u32 = seen.iter().filter(|(s, t, _)| (*s, *t) == (system, table)).map(|(.., rows)| rows).sum();
                 prop_assert_eq!(rows, if matches { data.rows } else { 0 }, "system {}, table {}", system, table);
             }

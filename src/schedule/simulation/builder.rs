@@ -11,6 +11,7 @@ use crate::schedule::graph::{self, ScheduleError};
 use crate::schedule::memory::JobMemory;
 use crate::schedule::plan::Plan;
 use crate::schedule::program::build::Work;
+use crate::schedule::program::build_lists::ListRooms;
 use crate::schedule::recording::{self, names};
 use crate::schedule::repeat::compile_loops;
 use crate::schedule::report::FrameReport;
@@ -281,6 +282,7 @@ impl SimulationBuilder {
             unnoted: 0,
             runs: Vec::new(),
             dense: Dense::default(),
+            list_rooms: ListRooms::default(),
             recorder: trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),
             trace,
         };

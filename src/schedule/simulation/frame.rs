@@ -222,26 +222,8 @@ impl Simulation {
             // reserved handles of an earlier pass are stale
             tag = batch_tag(tag, *count);
         }
-        loop {
-            let arrangements = self.world.store.arrangements;
-            work.build(
-                group,
-                &mut BuildContext {
-                    store: &mut self.world.store,
-                    compiled: &self.compiled,
-                    payloads: &self.payloads,
-                    info,
-                    batch_tag: tag,
-                    skips: &self.skips,
-                    frames,
-                    undo_bytes: self.undo_bytes,
-                },
-            )?;
-            // columns were moved to make room: what was noted of them first is void; they have all they need by now
-            if arrangements == self.world.store.arrangements {
-                break;
-            }
-        }
+        self.list_rooms.begin();
+        self.build(work, group, (info, tag, frames))?;
         let reduces = group.systems().any(|system| !self.skips[system] && !self.compiled[system].reductions.is_empty());
         if reduces && work.jobs.is_empty() {
             self.scratch.partials.clear();
@@ -249,7 +231,12 @@ impl Simulation {
         let mut patches = false;
         if !work.jobs.is_empty() {
             lap(Phase::Build);
-            let ran = self.run_jobs(work);
+            let mut ran = self.run_jobs(work);
+            while ran.is_ok() && self.list_rooms.settle(work, &mut self.world.store, &mut self.report.patches) {
+                // their lists did not fit
+                self.build(work, group, (info, tag, frames))?;
+                ran = self.run_jobs(work);
+            }
             lap(Phase::Run);
             ran?;
             // what jobs wrote beside the columns' content stays where it is until it is that
@@ -272,6 +259,36 @@ impl Simulation {
             lap(Phase::Sort);
         }
         Ok(())
+    }
+
+    /// Puts the program of a group together.
+    fn build(
+        &mut self,
+        work: &mut Work,
+        group: &Group,
+        (info, batch_tag, frames): (FrameInfo, u64, u64),
+    ) -> Result<(), WorldError> {
+        loop {
+            let arrangements = self.world.store.arrangements;
+            work.build(
+                group,
+                &mut BuildContext {
+                    store: &mut self.world.store,
+                    compiled: &self.compiled,
+                    payloads: &self.payloads,
+                    info,
+                    batch_tag,
+                    skips: &self.skips,
+                    frames,
+                    undo_bytes: self.undo_bytes,
+                    list_rooms: &mut self.list_rooms,
+                },
+            )?;
+            // columns were moved to make room: what was noted of them first is void; they have all they need by now
+            if arrangements == self.world.store.arrangements {
+                return Ok(());
+            }
+        }
     }
 
     fn run_jobs(&mut self, work: &Work) -> Result<(), Failed> {

@@ -1,7 +1,6 @@
 //! A system with its names looked up in a world: what the graph, the program and the runner need of it.
 #![forbid(unsafe_code)]
 
-use std::any::TypeId;
 use std::time::Duration;
 
 use crate::commit::Access;
@@ -12,6 +11,7 @@ use crate::schedule::accumulate;
 use crate::schedule::condition::Condition;
 use crate::schedule::error::KernelError;
 use crate::schedule::lists;
+use crate::schedule::views::ViewId;
 use crate::table::Registry;
 use crate::world::access::bundle::RegistryRef;
 use crate::world::access::query::QueryPlan;
@@ -27,8 +27,8 @@ pub(crate) struct Compiled {
     pub own: QueryPlan,
     /// What its views show, that of its kernel first.
     pub others: Vec<QueryPlan>,
-    /// By view: the type of its query, if it is one.
-    pub views: Vec<Option<TypeId>>,
+    /// By view: what the kernel asks for it by.
+    pub views: Vec<ViewId>,
     pub access: Access,
     /// Components it looks at, sorted.
     pub reads: Vec<u16>,
@@ -37,6 +37,8 @@ pub(crate) struct Compiled {
     pub reads_resources: Vec<u16>,
     /// Components whose lists of its own rows it looks at, in the order in which their columns follow those of the query.
     pub reads_lists: Vec<u16>,
+    /// The component whose lists it builds in place, for all rows, and nothing else.
+    pub builds_lists: Option<u16>,
     /// What must hold for it to run.
     pub conditions: Vec<Condition>,
     /// Whether it runs whatever they say where scratch components are as new.
@@ -181,8 +183,9 @@ impl System {
         let mut own = QueryPlan::default();
         self.own.describe(&types, &mut own)?;
         let reads_lists = self.lists.reads(&types, &mut own)?;
+        let builds_lists = self.lists.builds(&types, &mut own)?;
         own.check(&types)?;
-        let view = |(_, others): &(Option<TypeId>, Describe)| {
+        let view = |(_, others): &(ViewId, Describe)| {
             let mut plan = QueryPlan::default();
             others.describe(&types, &mut plan)?;
             plan.check(&types)?;
@@ -231,6 +234,10 @@ impl System {
         let mut looks_at_resources = reads_resources.clone();
         looks_at_resources.extend(conditions.iter().filter_map(Condition::resource));
         let sort = self.sort(registry)?;
+        if let Some(component) = builds_lists {
+            let alone = access == Access::default() && !own.writes() && sort.is_none();
+            lists::refuse_other_work(alone, &reads_lists, component, registry)?;
+        }
         let mut reads: Vec<u16> = Vec::new();
         for plan in std::iter::once(&own).chain(&others) {
             reads.extend(plan.columns.iter().filter(|column| !column.write).map(|column| column.component));
@@ -240,6 +247,7 @@ impl System {
         let mut writes: Vec<u16> =
             own.columns.iter().filter(|column| column.write).map(|column| column.component).collect();
         writes.extend(access.sets.iter().chain(&access.adds).chain(&access.removes).chain(&access.lists));
+        writes.extend(builds_lists);
         writes.extend(access.accumulates.iter().map(|accumulation| accumulation.component));
         for list in [
             &mut reads,
@@ -260,6 +268,7 @@ impl System {
             && !self.once
             && access == Access::default()
             && sort.is_none()
+            && builds_lists.is_none()
             && own.changed.is_empty()
             && self.deadline.is_none();
         Ok(Compiled {
@@ -268,12 +277,13 @@ impl System {
             stage: self.stage.clone(),
             own,
             others,
-            views: self.others.iter().map(|(query, _)| *query).collect(),
+            views: self.others.iter().map(|(view, _)| view.clone()).collect(),
             access,
             reads,
             writes,
             reads_resources,
             reads_lists,
+            builds_lists,
             conditions,
             rebuilds: self.rebuilds,
             looks_at_resources,

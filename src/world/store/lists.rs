@@ -113,7 +113,7 @@ impl Store {
     }
 
     /// An error about the elements of a list, with the list's name.
-    fn in_list(&self, component: u16, elements: u64, error: RegionError) -> RegionError {
+    pub(super) fn in_list(&self, component: u16, elements: u64, error: RegionError) -> RegionError {
         let component = self.layout.components()[usize::from(component)].name.clone();
         RegionError::List { component, elements, source: Box::new(error) }
     }

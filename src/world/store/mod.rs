@@ -6,6 +6,7 @@
 //! never freed.
 
 pub(crate) mod arena;
+pub(crate) mod built;
 mod cells;
 mod compact;
 mod dense;

@@ -113,6 +113,24 @@ fn lists(schedule: &mut Schedule) {
         Ok(())
     });
     schedule.add(pull.reads_lists::<Contact>().reads_lists::<Draft>().after("draft").job_rows(64));
+    // built in place, of rows that lie apart, and longer in some frames: then the jobs run twice
+    let sketch = System::rows::<(Read<Position>, Without<Frozen>)>("sketch", |job, (p, ())| {
+        let growth = 1 + job.frame() % 5;
+        for row in (0..job.len()).rev().filter(|row| row % 7 != 3) {
+            let value = p.y[row].to_bits();
+            job.set_list_row(row, &vec![Draft { value }; u64::from(value % 9).pow(2) as usize * growth as usize]);
+        }
+    });
+    schedule.add(sketch.builds_lists::<Draft>().after("pull").job_rows(64));
+    let recall = System::try_rows::<Write<Velocity>>("recall", |job, mut v| {
+        let drafts = job.lists::<Draft>()?;
+        for row in 0..job.len() {
+            let sum = drafts.iter(row).fold(0u32, |sum, draft| sum.wrapping_mul(3).wrapping_add(draft.value));
+            v.x[row] += (sum % 5) as f32;
+        }
+        Ok(())
+    });
+    schedule.add(recall.reads_lists::<Draft>().after("sketch").job_rows(128));
 }
 
 /// Every kind of system and of patch.

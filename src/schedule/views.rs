@@ -1,0 +1,84 @@
+//! Views by name: whole columns of other entities, as often as a system without Rust types wants them.
+#![forbid(unsafe_code)]
+
+use std::any::TypeId;
+
+use super::dynamic::{self, Names, Table};
+use super::error::JobError;
+use super::system::{Describe, System};
+
+/// What a kernel asks for a view by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ViewId {
+    /// The neighbours that it gets anyway, of a query by names.
+    Neighbours,
+    /// The type of the query.
+    Typed(TypeId),
+    Named(String),
+}
+
+impl System {
+    /// As [`System::reads_view`], by names: all entities that have these components, whose whole columns the kernel reads with
+    /// their values at the beginning of the batch ([`Job::view_named`](dynamic::Job::view_named)). The view has a name of the
+    /// system's own.
+    ///
+    /// ```
+    /// use hypostyle::dynamic::{self, ColumnBytes};
+    /// use hypostyle::{Component, Schedule, Simulation, Workers, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Fish { sharks: u32, reefs: u32 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Shark { x: f64 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Reef { x: f64 }
+    ///
+    /// let mut world = World::builder().component::<Fish>().component::<Shark>().component::<Reef>().build()?;
+    /// let fish = world.spawn(Fish { sharks: 0, reefs: 0 })?;
+    /// world.spawn_batch([Shark { x: 3.0 }, Shark { x: 5.0 }])?;
+    /// world.spawn(Reef { x: 1.5 })?;
+    /// let look = dynamic::system("look", dynamic::Query::new().with("fish"), |job| {
+    ///     let rows = |view: &str| Ok::<_, hypostyle::JobError>(job.view_named(view)?.map(|table| table.entities.len()).sum());
+    ///     let (sharks, reefs): (usize, usize) = (rows("hunters")?, rows("shelter")?);
+    ///     let packed = [(sharks as u32).to_le_bytes(), (reefs as u32).to_le_bytes()].concat();
+    ///     Ok(job.set_named("fish", dynamic::Targets::Rows(&[0]), &packed)?)
+    /// });
+    /// let mut schedule = Schedule::new();
+    /// schedule.add(look.sets_named("fish").reads_view_named("hunters", ["shark"]).reads_view_named("shelter", ["reef"]));
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.step(1.0)?;
+    /// let seen = simulation.world().get::<Fish>(fish)?;
+    /// assert_eq!((seen.sharks, seen.reefs), (2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn reads_view_named(
+        mut self,
+        view: impl Into<String>,
+        components: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let components = components.into_iter().map(Into::into).collect();
+        self.others.push((ViewId::Named(view.into()), Describe::Named(Names::of_view(components))));
+        self
+    }
+}
+
+impl<'a> dynamic::Job<'_, 'a, '_> {
+    /// The tables of the system's neighbours.
+    pub fn tables(&self) -> impl Iterator<Item = Table<'a>> {
+        // where the query names none, its first view is one of those that have names
+        let neighbours = self.job.compiled.views.first() == Some(&ViewId::Neighbours);
+        self.tables_of(0).filter(move |_| neighbours)
+    }
+
+    /// The tables of a view that the system declares with [`System::reads_view_named`].
+    ///
+    /// # Errors
+    /// A view that is not declared.
+    pub fn view_named(&self, view: &str) -> Result<impl Iterator<Item = Table<'a>>, JobError> {
+        let is_it = |id: &ViewId| matches!(id, ViewId::Named(name) if name == view);
+        match self.job.compiled.views.iter().position(is_it) {
+            Some(index) => Ok(self.tables_of(index)),
+            None => Err(JobError::UndeclaredNamedView { view: view.to_owned() }),
+        }
+    }
+}
