@@ -19,7 +19,7 @@ use std::error::Error;
 
 use hypostyle::{Resource, Schedule, World, WorldBuilder, WorldError};
 
-pub use options::{SceneError, SceneOption, SceneOptions};
+pub use options::{GLOBAL_IDS, SceneError, SceneOption, SceneOptions};
 
 /// Something that a scene observes: a line of the closing table, a column of a time series.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +70,22 @@ pub trait Scene: Sync {
     /// # Errors
     /// A world of another scene.
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>>;
+    /// How the scene's space is divided where its rows are spread over many ranks; `None`: its systems look at no rows but
+    /// their own, so any rank can have any row.
+    ///
+    /// # Errors
+    /// A world of another scene.
+    fn space(&self, _: &World) -> Result<Option<Space>, Box<dyn Error>> {
+        Ok(None)
+    }
+    /// Tells a world that its rows are at other places than when it was written: what holds numbers of rows is made anew in
+    /// the next frame, from what it was made from before.
+    ///
+    /// # Errors
+    /// A world of another scene.
+    fn rows_moved(&self, _: &mut World) -> Result<(), Box<dyn Error>> {
+        Ok(())
+    }
     /// What looks at the world while it runs, and writes what it sees to files.
     ///
     /// # Errors
@@ -77,6 +93,19 @@ pub trait Scene: Sync {
     fn watches(&self, _: &SceneOptions) -> Result<Vec<Box<dyn Watch>>, Box<dyn Error>> {
         Ok(Vec::new())
     }
+}
+
+/// The cells of a scene's space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Cells along each axis; 1 where there is no such axis.
+    pub along: [u32; 3],
+    /// Whether the last one is beside the first.
+    pub periodic: [bool; 3],
+    /// The column that has the number of a row's cell, consecutive along the first axis.
+    pub key: &'static str,
+    /// So many cells off a system looks for neighbours, along each axis.
+    pub reach: [u32; 3],
 }
 
 /// Something that looks at a world between frames: before the first one, and whenever the frame's number is a multiple

@@ -14,10 +14,10 @@
 
 use std::error::Error;
 
-use hypostyle::{Component, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write};
+use hypostyle::{Component, GlobalId, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write};
 
 use super::random::Random;
-use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
+use super::{GLOBAL_IDS, Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
 
 /// Where an electron is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Component)]
@@ -86,6 +86,7 @@ impl Scene for Plasma {
                 value: "A",
                 about: "of the first disturbance, in lengths, 0 to 0.5 (default 0.001)",
             },
+            GLOBAL_IDS,
         ];
         OPTIONS
     }
@@ -99,6 +100,7 @@ impl Scene for Plasma {
     }
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
+        options.check_global_ids()?;
         let entities = options.entities.unwrap_or(self.default_entities());
         if entities >= 1 << 30 {
             return Err(SceneError::Entities {
@@ -109,6 +111,7 @@ impl Scene for Plasma {
         }
         let speed = options.number("speed", 0.0, 2.0)?.unwrap_or(1.0);
         let amplitude = options.number("amplitude", 0.0, 0.5)?.unwrap_or(0.001);
+        let builder = if options.global_ids() { builder.component::<GlobalId>() } else { builder };
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/field.toml"), "field.toml")?)
             .component::<Position>()
@@ -122,7 +125,7 @@ impl Scene for Plasma {
         put(&mut world, Mesh { charge: [0; NODES] })?;
         put(&mut world, Field { strength: [0.0; NODES], energy: 0.0, charge: 0 })?;
         let seed = options.seed;
-        world.spawn_batch((0..entities).map(|index| {
+        let electron = |index: u64| {
             // evenly along the way, pairs of both beams at one place; the seed shifts the whole
             let shift = Random::new(seed, 0, 0).unit();
             let place = ((index / 2) as f64 + shift) / entities.div_ceil(2) as f64;
@@ -130,7 +133,12 @@ impl Scene for Plasma {
             let wave = 12.0 * 3.0_f64.sqrt() * place * (0.5 - place) * (1.0 - place);
             let sign = if index % 2 == 0 { 1.0 } else { -1.0 };
             (Position { x: wrapped(place * LENGTH + amplitude * wave) }, Velocity { x: sign * speed })
-        }))?;
+        };
+        if options.global_ids() {
+            world.spawn_batch((0..entities).map(|index| (GlobalId::root(index), electron(index))))?;
+        } else {
+            world.spawn_batch((0..entities).map(electron))?;
+        }
         Ok(world)
     }
 

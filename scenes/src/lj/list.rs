@@ -3,13 +3,46 @@
 
 use hypostyle::{Read, System, Write};
 
-use super::{Anchor, Cell, Drift, Force, Image, Melt, Neighbours, Place, Position, Rebuild, SpaceError, kernel};
+use super::{
+    Anchor, Cell, Drift, Force, Image, Melt, Neighbours, Place, Position, Rebuild, RowsMoved, SpaceError, kernel,
+};
 
-/// Brings atoms into the box and gives each its cell; then the table is sorted by them.
-pub(super) fn bin(first: bool) -> System {
-    let name = if first { "first bin" } else { "bin" };
+/// When lists are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    /// Before the first frame.
+    First,
+    /// In frames in which an atom has moved too far.
+    Due,
+    /// Once more from the anchors, where rows are at other places than before.
+    RowsMoved,
+}
+
+impl When {
+    /// The name of a system.
+    fn name(self, what: &str) -> String {
+        match self {
+            When::First => format!("first {what}"),
+            When::Due => what.to_owned(),
+            When::RowsMoved => format!("{what} again"),
+        }
+    }
+
+    fn on(self, system: System) -> System {
+        match self {
+            When::First => system.stage("startup"),
+            When::Due => system.run_if::<Drift>(|drift| drift.moved > 0),
+            When::RowsMoved => system.run_if::<RowsMoved>(|moved| moved.due > 0).before("drift"),
+        }
+    }
+}
+
+/// Brings atoms into the box and gives each its cell; then the table is sorted by them, and in a cell by ids where atoms have
+/// some.
+pub(super) fn bin(when: When, ids: bool) -> System {
+    let first = when == When::First;
     let system = System::try_rows::<(Write<Position>, Write<Image>, Write<Cell>)>(
-        name,
+        when.name("bin"),
         move |job, (mut position, mut image, mut cell)| {
             let melt = job.resource::<Melt>()?;
             let (bounds, grid) = (melt.bounds()?, melt.grid()?);
@@ -37,15 +70,34 @@ pub(super) fn bin(first: bool) -> System {
     .sort_by("cell.key")
     // made anew from the rows before anybody reads them
     .sort_leaves::<(Neighbours, Anchor, Place, Force)>();
-    where_due(system, first)
+    when.on(if ids { system.sort_then_by("global_id.value") } else { system })
 }
 
-/// Makes the lists.
-pub(super) fn list(first: bool) -> System {
-    let name = if first { "first list" } else { "list" };
-    let system = System::try_neighbours::<(Write<Neighbours>, Write<Anchor>), (Read<Position>, Read<Cell>)>(
-        name,
-        move |job, (mut own, mut anchor), others| {
+/// Notes where atoms are.
+pub(super) fn anchor(when: When) -> System {
+    let system =
+        System::rows::<(Write<Anchor>, Read<Position>)>(when.name("anchor"), |_, (mut anchor, position)| {
+            anchor.x.copy_from_slice(position.x);
+            anchor.y.copy_from_slice(position.y);
+            anchor.z.copy_from_slice(position.z);
+        });
+    when.on(system)
+}
+
+/// The lists of rows at other places are made.
+pub(super) fn made() -> System {
+    System::once("lists are made again", |job| job.set_resource(RowsMoved { due: 0 }))
+        .run_if::<RowsMoved>(|moved| moved.due > 0)
+        .sets_resource::<RowsMoved>()
+        .after(When::RowsMoved.name("list"))
+        .before("drift")
+}
+
+/// Makes the lists, of the anchors: they can be made again as long as these stand.
+pub(super) fn list(when: When) -> System {
+    let system = System::try_neighbours::<Write<Neighbours>, (Read<Anchor>, Read<Cell>)>(
+        when.name("list"),
+        move |job, mut own, others| {
             let melt = job.resource::<Melt>()?;
             let Some(table) = others.own() else { return Ok(()) };
             let table = others.table(table);
@@ -70,21 +122,9 @@ pub(super) fn list(first: bool) -> System {
                     other => other.to_string(),
                 }
             })?;
-            let rows = first_row..first_row + job.len();
-            anchor.x.copy_from_slice(&p.x[rows.clone()]);
-            anchor.y.copy_from_slice(&p.y[rows.clone()]);
-            anchor.z.copy_from_slice(&p.z[rows]);
             Ok(())
         },
     )
     .reads_resource::<Melt>();
-    where_due(system, first)
-}
-
-/// In the frame before the first, or where an atom has moved too far.
-fn where_due(system: System, first: bool) -> System {
-    match first {
-        true => system.stage("startup"),
-        false => system.run_if::<Drift>(|drift| drift.moved > 0),
-    }
+    when.on(system)
 }

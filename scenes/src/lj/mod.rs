@@ -5,8 +5,8 @@
 //! and Wilson, "A computer simulation method for the calculation of equilibrium constants", 1982.
 //!
 //! A frame: `drift` (half a kick and the movement; finds out whether an atom has moved so far that the lists must be made anew),
-//! `bin` (wraps atoms into the box, gives each the key of its cell, by which the table is sorted) and `list` (Verlet
-//! lists) in such frames alone, `force`, `kick` (the other half). Lists, forces and order are made a first time in stage
+//! `bin` (wraps atoms into the box, gives each the key of its cell, by which the table is sorted), `anchor` (notes where
+//! atoms are) and `list` (Verlet lists of the anchors) in such frames alone, `force`, `kick` (the other half). Lists, forces and order are made a first time in stage
 //! `startup`. Every pair is treated from both sides: the two forces are exact opposites, and each atom sums its own in
 //! the order of its list, in eight lanes (`hypostyle::space`). So nothing depends on who runs what, nor on the machine's
 //! vectors.
@@ -24,9 +24,9 @@ mod thermo;
 use std::error::Error;
 
 use hypostyle::space::{Box3, CellGrid, SpaceError};
-use hypostyle::{Component, Layout, Reduce, Resource, Schedule, World, WorldBuilder};
+use hypostyle::{Component, GlobalId, Layout, Reduce, Resource, Schedule, World, WorldBuilder};
 
-use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Watch, bytes_max, put};
+use super::{GLOBAL_IDS, Line, Scene, SceneError, SceneOption, SceneOptions, Space, Watch, bytes_max, put};
 
 pub use thermo::{Thermo, thermo};
 
@@ -158,6 +158,13 @@ pub struct Rebuild {
     pub count: u64,
 }
 
+/// Whether rows are at other places than when the lists were made. In worlds with global ids alone.
+#[derive(Clone, Copy, Debug, PartialEq, Resource)]
+pub struct RowsMoved {
+    /// 1 where they are: the lists are made anew, from the anchors.
+    pub due: u32,
+}
+
 /// Atoms that one list can hold. A melt of density 0.8442 has about 86 within 2.9.
 pub const NEIGHBOURS_MAX: usize = 128;
 const CUTOFF: f64 = 2.5;
@@ -209,6 +216,7 @@ impl Scene for LennardJones {
                 value: "S",
                 about: "lists reach so much further than the cutoff, sigma (0.05 to 0.6, default 0.4); no result but rounding depends on it",
             },
+            GLOBAL_IDS,
         ];
         OPTIONS
     }
@@ -222,6 +230,7 @@ impl Scene for LennardJones {
     }
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
+        options.check_global_ids()?;
         let skin = options.number("skin", 0.05, SKIN_MAX)?.unwrap_or(SKIN);
         let (side, atoms) = match options.text("input") {
             Some(path) => {
@@ -246,6 +255,10 @@ impl Scene for LennardJones {
             }
             .into());
         }
+        let builder = match options.global_ids() {
+            true => builder.component::<GlobalId>().resource::<RowsMoved>(),
+            false => builder,
+        };
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/lj.toml"), "lj.toml")?)
             .component::<Atom>()
@@ -265,21 +278,41 @@ impl Scene for LennardJones {
         put(&mut world, melt)?;
         put(&mut world, Rebuild { frame: 0, count: 0 })?;
         put(&mut world, Drift { moved: 0 })?;
-        spawn(&mut world, &melt, &atoms)?;
+        if options.global_ids() {
+            put(&mut world, RowsMoved { due: 0 })?;
+        }
+        spawn(&mut world, &melt, &atoms, options.global_ids())?;
         Ok(world)
     }
 
-    fn schedule(&self, _: &SceneOptions) -> Schedule {
+    fn schedule(&self, options: &SceneOptions) -> Schedule {
         let mut schedule = Schedule::new();
-        for first in [true, false] {
-            if !first {
+        if options.global_ids() {
+            schedule.add(list::list(list::When::RowsMoved)).add(list::made());
+        }
+        for when in [list::When::First, list::When::Due] {
+            if when == list::When::Due {
                 schedule.add(motion::drift());
             }
-            schedule.add(list::bin(first)).add(list::list(first));
+            schedule.add(list::bin(when, options.global_ids())).add(list::anchor(when)).add(list::list(when));
+            let first = when == list::When::First;
             schedule.add(force::pack(first)).add(force::force(first));
         }
         schedule.add(motion::kick());
         schedule
+    }
+
+    fn space(&self, world: &World) -> Result<Option<Space>, Box<dyn Error>> {
+        let melt = world.resource::<Melt>()?;
+        let (grid, bounds) = (melt.grid()?, melt.bounds()?);
+        let cells = grid.cells().map(|cells| cells as u32);
+        // as the search does: what rounding has moved across the border of a cell is found, too
+        let reach = std::array::from_fn(|axis| (1.000_01 * melt.reach() / grid.width()[axis]).ceil() as u32);
+        Ok(Some(Space { along: cells, periodic: bounds.is_periodic(), key: "cell.key", reach }))
+    }
+
+    fn rows_moved(&self, world: &mut World) -> Result<(), Box<dyn Error>> {
+        Ok(world.set_resource(RowsMoved { due: 1 })?)
     }
 
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {
@@ -315,7 +348,7 @@ struct Start {
     velocity: [f64; 3],
 }
 
-fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn Error>> {
+fn spawn(world: &mut World, melt: &Melt, atoms: &[Start], ids: bool) -> Result<(), Box<dyn Error>> {
     let (n, bounds) = (atoms.len(), melt.bounds()?);
     world.reserve::<(Atom, Position, Image, Velocity, Force, Anchor, Place, Cell, Neighbours)>(n as u64)?;
     let id: Vec<u32> = atoms.iter().map(|atom| atom.id).collect();
@@ -329,8 +362,12 @@ fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn 
         }
     }
     let velocity: [Vec<f64>; 3] = std::array::from_fn(|axis| atoms.iter().map(|atom| atom.velocity[axis]).collect());
-    world
-        .spawn_columns(n)
+    let global: Vec<u64> = atoms.iter().map(|atom| GlobalId::root(u64::from(atom.id)).value).collect();
+    let mut columns = world.spawn_columns(n);
+    if ids {
+        columns = columns.column("global_id.value", &global);
+    }
+    columns
         .column("atom.id", &id)
         .column("position.x", &at[0])
         .column("position.y", &at[1])

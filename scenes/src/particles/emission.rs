@@ -1,60 +1,71 @@
 //! Emitters, and the census.
 #![forbid(unsafe_code)]
 
-use hypostyle::{Entity, Job, Read, Schedule, System, Write};
+use hypostyle::{AnyOf, Entity, GlobalId, Job, Read, Schedule, System, Write};
 
 use super::super::random::Random;
-use super::{Age, Census, EMITTERS_MAX, Emitter, Hot, LIFETIME, Lifetime, Offspring, Position, Velocity};
+use super::{Age, Census, Emitter, Hot, LIFETIME, Lifetime, Offspring, Position, Velocity};
 
 /// Spawning, and counting.
-pub(super) fn emission(schedule: &mut Schedule) {
-    schedule
-        .add(
-            System::rows::<(Read<Position>, Write<Emitter>, Read<Offspring>)>(
-                "emit",
-                |job, (position, mut emitter, offspring)| {
-                    for row in 0..job.len() {
-                        let owed = emitter.carry[row] + emitter.rate[row] * job.dt() as f32;
-                        // truncates: what is owed is never negative
-                        let due = owed as u64;
-                        emitter.carry[row] = owed - due as f32;
-                        let at = Position { x: position.x[row], y: position.y[row], z: position.z[row] };
-                        let (speed, seed) = (emitter.speed[row], emitter.seed[row]);
-                        let before = Offspring { newest: offspring.newest[row], count: offspring.count[row] };
-                        emit(job, row, at, (speed, seed), due, before);
-                    }
-                },
-            )
-            .spawns::<(Position, Velocity, Age, Lifetime)>()
-            .sets::<(Velocity, Offspring)>()
-            .adds::<Hot>()
-            .removes::<Hot>()
-            .despawns()
-            .job_rows(64)
-            .stage("late"),
-        )
-        .add(
-            System::neighbours::<Read<Offspring>, (Read<Age>, Option<Read<Hot>>)>("count", |job, own, particles| {
-                let mut census = Census { frame: job.frame(), particles: 0, hot: 0, emitted: own.count.iter().sum() };
-                for table in particles.tables() {
-                    let rows = table.entities.len() as u64;
-                    census.particles += rows;
-                    if table.columns.1.is_some() {
-                        census.hot += rows;
-                    }
-                }
-                job.set_resource(census);
-            })
-            .sets_resource::<Census>()
-            // all emitters in one job
-            .job_rows(EMITTERS_MAX as u32)
-            .stage("render"),
-        );
+pub(super) fn emission(schedule: &mut Schedule, ids: bool) {
+    schedule.add(emitting(ids)).add(count());
+}
+
+fn emitting(ids: bool) -> System {
+    let system = System::rows::<(Read<Position>, Write<Emitter>, Read<Offspring>, Option<Read<GlobalId>>)>(
+        "emit",
+        |job, (position, mut emitter, offspring, ids)| {
+            for row in 0..job.len() {
+                let owed = emitter.carry[row] + emitter.rate[row] * job.dt() as f32;
+                // truncates: what is owed is never negative
+                let due = owed as u64;
+                emitter.carry[row] = owed - due as f32;
+                let at = Position { x: position.x[row], y: position.y[row], z: position.z[row] };
+                let (speed, seed) = (emitter.speed[row], emitter.seed[row]);
+                let before = Offspring { newest: offspring.newest[row], count: offspring.count[row] };
+                let id = ids.map(|ids| GlobalId { value: ids.value[row] });
+                emit(job, (row, id), at, (speed, seed), due, before);
+            }
+        },
+    )
+    .spawns::<(Position, Velocity, Age, Lifetime)>();
+    let system = if ids { system.spawns::<(GlobalId, Position, Velocity, Age, Lifetime)>() } else { system };
+    system
+        .sets::<(Velocity, Offspring)>()
+        .adds::<Hot>()
+        .removes::<Hot>()
+        .despawns()
+        .job_rows(64)
+        .stage("late")
+}
+
+fn count() -> System {
+    System::rows::<(Option<Read<Age>>, Option<Read<Hot>>, Option<Read<Offspring>>, AnyOf<(Age, Offspring)>)>(
+        "count",
+        |job, (age, hot, offspring, ())| {
+            let particles = age.map_or(0, |age| age.seconds.len() as u64);
+            job.reduce(Census {
+                frame: job.frame(),
+                particles,
+                hot: if hot.is_some() { particles } else { 0 },
+                emitted: offspring.map_or(0, |offspring| offspring.count.iter().sum()),
+            });
+        },
+    )
+    .reduces::<Census>()
+    .stage("render")
 }
 
 /// Emits what is due from one emitter. The newest particle glows; the one before it gets a last push, or (rarely) is
 /// taken back, and another one takes its place.
-fn emit(job: &mut Job<'_, '_>, row: usize, at: Position, (speed, seed): (f32, u64), due: u64, before: Offspring) {
+fn emit(
+    job: &mut Job<'_, '_>,
+    (row, id): (usize, Option<GlobalId>),
+    at: Position,
+    (speed, seed): (f32, u64),
+    due: u64,
+    before: Offspring,
+) {
     if due == 0 {
         return;
     }
@@ -78,7 +89,12 @@ fn emit(job: &mut Job<'_, '_>, row: usize, at: Position, (speed, seed): (f32, u6
             z: speed * random.range_f32(-0.5, 0.5),
         };
         let lifetime = Lifetime { seconds: random.range_f32(LIFETIME.0, LIFETIME.1) };
-        newest = job.spawn((at, velocity, Age { seconds: 0.0 }, lifetime));
+        let particle = (at, velocity, Age { seconds: 0.0 }, lifetime);
+        newest = match id {
+            // numbers of an emitter's particles name each once
+            Some(id) => job.spawn((id.child(0, number), particle)),
+            None => job.spawn(particle),
+        };
     }
     // the handles are reserved: they become real when the batch is committed, here and as a value
     job.add(newest, Hot);

@@ -12,10 +12,10 @@ mod motion;
 
 use std::error::Error;
 
-use hypostyle::{Component, Entity, Layout, Read, Resource, Schedule, With, World, WorldBuilder};
+use hypostyle::{Component, Entity, GlobalId, Layout, Read, Reduce, Resource, Schedule, With, World, WorldBuilder};
 
 use super::random::Random;
-use super::{Line, Scene, SceneOptions, bytes_max};
+use super::{GLOBAL_IDS, Line, Scene, SceneOption, SceneOptions, bytes_max};
 
 /// Where, metres.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
@@ -105,15 +105,19 @@ pub struct Walls {
 }
 
 /// What is there, counted once a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Resource)]
+#[derive(Clone, Copy, Debug, PartialEq, Resource, Reduce)]
 pub struct Census {
     /// The frame that counted.
+    #[reduce(max)]
     pub frame: u64,
     /// Particles.
+    #[reduce(sum)]
     pub particles: u64,
     /// Hot ones among them.
+    #[reduce(sum)]
     pub hot: u64,
     /// Emitted since the beginning.
+    #[reduce(sum)]
     pub emitted: u64,
 }
 
@@ -139,6 +143,10 @@ impl Scene for Particles {
         1_000_000
     }
 
+    fn options(&self) -> &'static [SceneOption] {
+        &[GLOBAL_IDS]
+    }
+
     fn dt(&self) -> f64 {
         1.0 / 60.0
     }
@@ -149,6 +157,8 @@ impl Scene for Particles {
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
+        options.check_global_ids()?;
+        let builder = if options.global_ids() { builder.component::<GlobalId>() } else { builder };
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/particles.toml"), "particles.toml")?)
             .component::<Position>()
@@ -167,16 +177,17 @@ impl Scene for Particles {
             .build()?;
         let emitters = (entities / PARTICLES_PER_EMITTER).clamp(1, EMITTERS_MAX).min(entities);
         let particles = entities - emitters;
-        spawn_emitters(&mut world, emitters, particles, options.seed)?;
-        spawn_particles(&mut world, usize::try_from(particles)?, options.seed)?;
+        let ids = options.global_ids();
+        spawn_emitters(&mut world, emitters, particles, options.seed, ids)?;
+        spawn_particles(&mut world, usize::try_from(particles)?, options.seed, ids.then_some(emitters))?;
         Ok(world)
     }
 
     fn schedule(&self, options: &SceneOptions) -> Schedule {
         let mut schedule = Schedule::new();
         motion::motion(&mut schedule);
-        changes::changes(&mut schedule, options.seed);
-        emission::emission(&mut schedule);
+        changes::changes(&mut schedule, options.seed, options.global_ids());
+        emission::emission(&mut schedule, options.global_ids());
         schedule
     }
 
@@ -206,11 +217,17 @@ impl Scene for Particles {
 }
 
 /// Emitters on the floor, which together make up for the particles' deaths.
-fn spawn_emitters(world: &mut World, emitters: u64, particles: u64, seed: u64) -> Result<(), Box<dyn Error>> {
+fn spawn_emitters(
+    world: &mut World,
+    emitters: u64,
+    particles: u64,
+    seed: u64,
+    ids: bool,
+) -> Result<(), Box<dyn Error>> {
     let walls = world.resource::<Walls>()?;
     let lifetime_mean = 0.5 * (LIFETIME.0 + LIFETIME.1);
     let rate = (particles as f64 / emitters.max(1) as f64) as f32 / lifetime_mean;
-    world.spawn_batch((0..emitters).map(|index| {
+    let emitter = |index: u64| {
         let mut random = Random::new(seed, index, u64::MAX);
         let position = Position {
             x: random.range_f32(walls.min[0], walls.max[0]),
@@ -220,12 +237,17 @@ fn spawn_emitters(world: &mut World, emitters: u64, particles: u64, seed: u64) -
         let (carry, speed) = (random.unit_f32(), random.range_f32(12.0, 24.0));
         let emitter = Emitter { rate, carry, speed, seed: random.bits() };
         (position, emitter, Offspring { newest: Entity::NULL, count: 0 })
-    }))?;
+    };
+    if ids {
+        world.spawn_batch((0..emitters).map(|index| (GlobalId::root(index), emitter(index))))?;
+    } else {
+        world.spawn_batch((0..emitters).map(emitter))?;
+    }
     Ok(())
 }
 
 /// A population that has always been there: whoever lives longer is met more often, at any age of its life.
-fn spawn_particles(world: &mut World, n: usize, seed: u64) -> Result<(), Box<dyn Error>> {
+fn spawn_particles(world: &mut World, n: usize, seed: u64, first_id: Option<u64>) -> Result<(), Box<dyn Error>> {
     // before anything is made of that length
     world.reserve::<(Position, Velocity, Age, Lifetime)>(n as u64)?;
     let walls = world.resource::<Walls>()?;
@@ -246,8 +268,12 @@ fn spawn_particles(world: &mut World, n: usize, seed: u64) -> Result<(), Box<dyn
         columns[7].push(lifetime);
     }
     let [x, y, z, vx, vy, vz, age, lifetime] = &columns;
-    world
-        .spawn_columns(n)
+    let ids: Vec<u64> = first_id.map(|first| (first..first + n as u64).collect()).unwrap_or_default();
+    let mut particles = world.spawn_columns(n);
+    if first_id.is_some() {
+        particles = particles.column("global_id.value", &ids);
+    }
+    particles
         .column("position.x", x)
         .column("position.y", y)
         .column("position.z", z)
