@@ -1,12 +1,12 @@
-//! What a spatial sort costs, on one core and on two, and after how many frames it has paid for itself. 1 M bodies of eleven
-//! columns drift through a box and are sorted by their cells; what gains is a kernel that looks at a few bodies around each.
+//! What a spatial sort costs, on one core and on two, and after how many frames it has paid for itself. 1 M bodies of twelve
+//! columns drift through a box and are sorted by their cells, with and without their ids; what gains is a kernel that looks at a few bodies around each.
 //! Times are those of main's lane (phase `sort`), in rounds that are interleaved: medians. `cargo bench --bench sort`.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints")]
 
 use hypostyle::space::{Box3, CellGrid};
 use hypostyle::trace::{Event, EventKind, Phase};
-use hypostyle::{Component, Read, Schedule, Simulation, System, Timeline, Workers, World, Write};
+use hypostyle::{Component, GlobalId, Read, Schedule, Simulation, System, Timeline, Workers, World, Write};
 
 #[derive(Component, Clone, Copy)]
 struct Position {
@@ -58,18 +58,20 @@ fn grid() -> CellGrid<f64, 3> {
 /// Bodies at random places. `drift`: how far they go in a frame.
 fn world() -> World {
     let builder = World::builder().component::<Position>().component::<Velocity>().component::<Force>();
-    let mut world = builder.component::<Cell>().build().unwrap();
+    let mut world = builder.component::<Cell>().component::<GlobalId>().build().unwrap();
     let part = |i: usize, axis: usize| (mixed(3 * i + axis) % (1 << 20)) as f64 / f64::from(1 << 20);
     let row = |i: usize| {
         let [x, y, z] = std::array::from_fn(|axis| part(i, axis) * SIDE as f64);
         let [vx, vy, vz] = std::array::from_fn(|axis| 2.0 * part(i + BODIES, axis) - 1.0);
-        (Position { x, y, z }, Velocity { x: vx, y: vy, z: vz }, Force { x, y, z }, Cell { key: 0 })
+        let velocity = Velocity { x: vx, y: vy, z: vz };
+        (Position { x, y, z }, velocity, Force { x, y, z }, Cell { key: 0 }, GlobalId::root(i as u64))
     };
     world.spawn_batch((0..BODIES).map(row)).unwrap();
     world
 }
 
-fn sorting(workers: Workers) -> Simulation {
+/// By cell, and within each by id with `by_id`.
+fn sorting(workers: Workers, by_id: bool) -> Simulation {
     let mut schedule = Schedule::new();
     let bin = System::rows::<(Write<Position>, Read<Velocity>, Write<Cell>)>("bin", |job, (mut at, v, mut cell)| {
         let (bounds, grid) = (Box3::periodic([SIDE as f64; 3]).unwrap(), grid());
@@ -80,7 +82,8 @@ fn sorting(workers: Workers) -> Simulation {
             cell.key[row] = grid.key(inside);
         }
     });
-    schedule.add(bin.sort_by("cell.key"));
+    let bin = bin.sort_by("cell.key");
+    schedule.add(if by_id { bin.sort_then_by("global_id.value") } else { bin });
     Simulation::builder().workers(workers).publish_every(1 << 20).build(world(), schedule).unwrap()
 }
 
@@ -134,8 +137,14 @@ fn look(ordered: bool) -> Simulation {
 }
 
 fn main() {
-    let counts = [Workers::Local, Workers::Threads(1), Workers::Threads(2)];
-    let mut all = counts.map(|workers| (sorting(workers), Vec::new()));
+    let counts = [
+        (Workers::Local, false),
+        (Workers::Local, true),
+        (Workers::Threads(1), false),
+        (Workers::Threads(2), false),
+        (Workers::Threads(2), true),
+    ];
+    let mut all = counts.map(|(workers, by_id)| (sorting(workers, by_id), Vec::new()));
     for (simulation, _) in &mut all {
         simulation.run(3, 1.0).unwrap();
     }
@@ -148,11 +157,12 @@ fn main() {
     }
     let times = all.map(|(_, times)| median(times));
     println!(
-        "{BODIES} bodies, 11 columns, sorted by cell after a drift of up to {DRIFT} of a cell; medians of {ROUNDS}"
+        "{BODIES} bodies, 12 columns, sorted by cell after a drift of up to {DRIFT} of a cell; medians of {ROUNDS}"
     );
-    for (workers, time) in counts.iter().zip(times) {
+    for ((workers, by_id), time) in counts.iter().zip(times) {
         let per_row = time / BODIES as f64;
-        println!("{workers:<10} {:6.2} ms, {per_row:.1} ns a row, {:.2} x local", time / 1e6, times[0] / time);
+        let by = if *by_id { "by cell and id" } else { "by cell" };
+        println!("{workers:<10} {by:<15} {:6.2} ms, {per_row:.1} ns a row, {:.2} x local", time / 1e6, times[0] / time);
     }
     let mut looks = [look(false), look(true)].map(|simulation| (simulation, Vec::new()));
     for _ in 0..ROUNDS {

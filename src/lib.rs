@@ -71,6 +71,7 @@ mod column;
 
 mod component;
 mod gather;
+mod global_id;
 mod join;
 mod lists;
 pub mod random;
@@ -135,6 +136,7 @@ pub use column::Mut;
 pub use commit::PatchCounts;
 pub use component::{Bool, Component, Entity, Field, Plain, Resource};
 pub use generation::SnapshotError;
+pub use global_id::GlobalId;
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
 pub use inputs::{InputError, InputSender};
 pub use join::FieldJoin;
@@ -189,6 +191,7 @@ pub mod plan {
 pub mod columns {
     pub use crate::column::ColumnCursor;
     pub use crate::generation::{ChangedChunks, ChangedColumn};
+    pub use crate::global_id::{GlobalIdColumns, GlobalIdColumnsMut};
     pub use crate::snapshot::{ColumnMemory, ColumnRole, Pinned, RawColumn, RawLists};
     pub use crate::value::{ColumnItem, Scalar};
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of it is test code")]
 
 use hypostyle::{
-    Component, Entities, Entity, Read, Schedule, Simulation, System, With, Workers, World, WorldError, Write,
+    Component, Entities, Entity, GlobalId, Read, Schedule, Simulation, System, With, Workers, World, WorldError, Write,
 };
 
 #[derive(Component, Clone, Copy)]
@@ -184,4 +184,95 @@ fn a_table_in_order_is_left_alone() {
     let mut reader = simulation.world().reader().unwrap();
     let snapshot = reader.pin().unwrap();
     assert_eq!(snapshot.changed_since(1).count(), 0, "no row was moved, so none was written");
+}
+
+#[derive(Component, Clone, Copy)]
+struct Block {
+    at: u16,
+}
+
+/// Rows of two tables and what they stand by: block and id.
+fn blocks(world: &World) -> Vec<(u16, u64)> {
+    let mut rows = Vec::new();
+    world
+        .query::<(Read<Block>, Read<GlobalId>)>(|_, (block, id)| {
+            rows.extend(block.at.iter().copied().zip(id.value.iter().copied()));
+        })
+        .unwrap();
+    rows
+}
+
+#[test]
+fn the_order_by_key_and_id_is_independent_of_the_order_before() {
+    let run = |shuffle: u64, workers| {
+        let builder = World::builder().component::<Block>().component::<GlobalId>().component::<Facts>();
+        let mut world = builder.component::<Extra>().build().unwrap();
+        let row = |i: u64| (Block { at: (i % 97) as u16 }, GlobalId::root(i), facts(Entity::from_parts(i as u32, 0)));
+        // each id once, in another order each time
+        let ids = |count: u64| (0..count).map(move |i| (i * shuffle + 5) % count);
+        world.spawn_batch(ids(10_007).map(row)).unwrap();
+        world.spawn_batch(ids(1009).map(|i| (row(i), Extra { of: 1 }))).unwrap();
+        let mut schedule = Schedule::new();
+        let next = System::rows::<(Write<Block>, Read<GlobalId>)>("next", |job, (mut block, id)| {
+            let frame = job.frame();
+            block.at.iter_mut().zip(id.value).for_each(|(at, id)| *at = ((id + id / 31 * frame) % 97) as u16);
+        });
+        schedule.add(next.sort_by("block.at").sort_then_by("global_id.value"));
+        let mut simulation = Simulation::new(world, schedule, workers).unwrap();
+        for frame in 1..=4 {
+            simulation.step(1.0).unwrap();
+            let rows = blocks(simulation.world());
+            let sorted = |rows: &[(u16, u64)]| rows.is_sorted();
+            assert!(sorted(&rows[..10_007]) && sorted(&rows[10_007..]), "frame {frame}");
+        }
+        let mut values = Vec::new();
+        let world = simulation.world();
+        world
+            .query::<(Read<GlobalId>, Read<Facts>)>(|_, (id, facts)| {
+                values.extend(id.value.iter().copied().zip(facts.place.iter().map(|place| place[1])));
+            })
+            .unwrap();
+        assert!(values.iter().all(|(id, half)| *half == 0.5 * *id as f32), "values follow their rows");
+        blocks(world)
+    };
+    let once = run(1, Workers::Local);
+    assert!(run(7919, Workers::Threads(2)) == once && run(5000, Workers::Local) == once);
+}
+
+#[test]
+fn a_table_in_order_by_both_is_left_alone() {
+    let builder = World::builder().component::<Key>().component::<GlobalId>();
+    let mut world = builder.build().unwrap();
+    world.spawn_batch((0..5000).map(|i| (Key { value: i / 3 }, GlobalId::root(u64::from(i))))).unwrap();
+    world.spawn((Key { value: 9000 }, GlobalId::root(1))).unwrap();
+    // without the second column: by the key alone
+    world.spawn_batch((0..50).map(|value| Key { value })).unwrap();
+    let mut schedule = Schedule::new();
+    let sort = System::rows::<With<Key>>("sort", |_, ()| {}).sort_by("key.value");
+    schedule.add(sort.sort_then_by("global_id.value"));
+    let mut simulation = Simulation::new(world, schedule, Workers::Threads(2)).unwrap();
+    simulation.step(1.0).unwrap();
+    let mut reader = simulation.world().reader().unwrap();
+    let snapshot = reader.pin().unwrap();
+    assert_eq!(snapshot.changed_since(1).count(), 0, "no row was moved, so none was written");
+}
+
+#[test]
+fn what_cannot_be_sorted_by_is_refused_when_the_schedule_is_built() {
+    let refusal = |system: fn(System) -> System| {
+        let world = World::builder().component::<Key>().component::<Facts>().component::<GlobalId>().build().unwrap();
+        let mut schedule = Schedule::new();
+        schedule.add(system(System::rows::<With<Key>>("sort", |_, ()| {})));
+        Simulation::new(world, schedule, Workers::Local).err().unwrap().to_string()
+    };
+    let alone = refusal(|system| system.sort_then_by("global_id.value"));
+    assert!(alone.contains("not by what: add `.sort_by("), "{alone}");
+    let place = refusal(|system| system.sort_by("facts.place"));
+    assert!(place.contains("`facts.place`, which is [f32; 3]: sort by a field of one value"), "{place}");
+    let wide = refusal(|system| system.sort_by("key.value").sort_then_by("facts.wide"));
+    assert!(wide.contains("`facts.wide`"), "{wide}");
+    let left = refusal(|system| system.sort_by("key.value").sort_then_by("global_id.value").sort_leaves::<GlobalId>());
+    assert!(left.contains("sorts by `global_id.value` and leaves that component"), "{left}");
+    let unknown = refusal(|system| system.sort_by("key.value").sort_then_by("global_id.valeu"));
+    assert!(unknown.contains("valeu"), "{unknown}");
 }

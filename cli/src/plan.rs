@@ -65,6 +65,7 @@ fn batch_json(batch: &BatchPlan) -> Value {
             "row_local": system.row_local,
             "patches": system.patches,
             "sort_by": system.sort_by,
+            "sort_then_by": system.sort_then_by,
             "conditions": system.conditions,
             "rebuilds": system.rebuilds,
             "guards": system.guards,

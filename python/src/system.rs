@@ -55,6 +55,7 @@ pub(crate) struct Declared {
     deadline: Option<f64>,
     job_rows: Option<u32>,
     sort_by: Option<String>,
+    sort_then_by: Option<String>,
     sort_every: u64,
     sort_leaves: Vec<String>,
     /// A number of a resource, a sign, and what it is compared with.
@@ -146,6 +147,9 @@ impl Declared {
         }
         if let Some(column) = self.sort_by {
             system = system.sort_by(column).sort_every(self.sort_every);
+        }
+        if let Some(column) = self.sort_then_by {
+            system = system.sort_then_by(column);
         }
         system = self.sort_leaves.into_iter().fold(system, System::sort_leaves_named);
         for (number, sign, with) in self.run_if {

@@ -28,6 +28,8 @@ pub struct SystemPlan {
     pub patches: bool,
     /// The column that tables are sorted by after it.
     pub sort_by: Option<String>,
+    /// The column that rows of equal keys are put in the order of.
+    pub sort_then_by: Option<String>,
     /// What must hold for it to run, in words: `every 20 frames`, `if oven.on == 1`.
     pub conditions: Vec<String>,
     /// Whether it runs whatever they say where scratch components are as new.
@@ -79,18 +81,21 @@ pub struct Plan {
 impl Plan {
     pub(crate) fn new(stages: &[Stage], compiled: &[Compiled], loops: &[CompiledLoop], layout: &Layout) -> Plan {
         let names = |ids: &[u16]| ids.iter().map(|id| layout.components()[usize::from(*id)].name.clone()).collect();
+        let column = |(component, field): (u16, u8)| {
+            let component = &layout.components()[usize::from(component)];
+            format!("{}.{}", component.name, component.fields[usize::from(field)].name)
+        };
         let system = |index: usize| {
             let system = &compiled[index];
+            let sort = system.sort.as_ref();
             SystemPlan {
                 name: system.name.clone(),
                 reads: names(&system.reads),
                 writes: names(&system.writes),
                 row_local: system.others.is_empty(),
                 patches: system.access != crate::commit::Access::default(),
-                sort_by: system.sort.as_ref().map(|Sort { component, field, .. }| {
-                    let component = &layout.components()[usize::from(*component)];
-                    format!("{}.{}", component.name, component.fields[usize::from(*field)].name)
-                }),
+                sort_by: sort.map(|Sort { component, field, .. }| column((*component, *field))),
+                sort_then_by: sort.and_then(|sort| sort.then).map(column),
                 conditions: system.conditions.iter().map(Condition::text).collect(),
                 rebuilds: system.rebuilds,
                 guards: system.guards.clone(),
@@ -177,10 +182,13 @@ impl fmt::Display for Plan {
                         write!(f, "; {condition}")?;
                     }
                     write!(f, "{}", if system.rebuilds { "; anyhow where scratch is new" } else { "" })?;
-                    match &system.sort_by {
-                        Some(column) => writeln!(f, "; then sorts by {column}")?,
-                        None => writeln!(f)?,
+                    if let Some(column) = &system.sort_by {
+                        write!(f, "; then sorts by {column}")?;
                     }
+                    if let Some(column) = &system.sort_then_by {
+                        write!(f, ", then {column}")?;
+                    }
+                    writeln!(f)?;
                 }
             }
             if !stage.apart.is_empty() {

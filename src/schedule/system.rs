@@ -84,6 +84,7 @@ pub struct System {
     pub(crate) deadline: Option<Duration>,
     pub(crate) job_rows: Option<u32>,
     pub(crate) sort_by: Option<String>,
+    sort_then_by: Option<String>,
     sort_every: u64,
     sort_leaves: Vec<Ids>,
     pub(crate) kernel: Box<dyn Kernel>,
@@ -139,6 +140,7 @@ impl System {
             deadline: None,
             job_rows: None,
             sort_by: None,
+            sort_then_by: None,
             sort_every: 1,
             sort_leaves: Vec::new(),
             kernel,
@@ -541,6 +543,22 @@ impl System {
     #[must_use]
     pub fn sort_by(mut self, column: impl Into<String>) -> Self {
         self.sort_by = Some(column.into());
+        self
+    }
+
+    /// Where it sorts ([`System::sort_by`]), puts rows of equal keys in the order of another column. With a key and a column
+    /// whose values all differ, as those of [`GlobalId`](crate::GlobalId), the order of rows does not depend on the order
+    /// before. Tables without this column are sorted by the key alone.
+    ///
+    /// ```
+    /// # use hypostyle::{Component, GlobalId, System, Write};
+    /// # #[derive(Component, Clone, Copy)] struct Cell { key: u32 }
+    /// let bin = System::rows::<Write<Cell>>("bin", |_, _| {}).sort_by("cell.key").sort_then_by("global_id.value");
+    /// # let _ = bin;
+    /// ```
+    #[must_use]
+    pub fn sort_then_by(mut self, column: impl Into<String>) -> Self {
+        self.sort_then_by = Some(column.into());
         self
     }
 

@@ -575,6 +575,7 @@ class System:
     deadline: Optional[float] = None
     job_rows: Optional[int] = None
     sort_by: Optional[str] = None
+    sort_then_by: Optional[str] = None
     sort_every: int = 1
     sort_leaves: tuple[str, ...] = ()
     run_if: tuple[tuple[str, str, float], ...] = ()
@@ -765,6 +766,7 @@ def system(
     deadline: Optional[float] = None,
     job_rows: Optional[int] = None,
     sort_by: Optional[str] = None,
+    sort_then_by: Optional[str] = None,
     sort_every: int = 1,
     sort_leaves: Names = (),
     run_if: Union[Condition, Sequence[Condition]] = (),
@@ -795,8 +797,9 @@ def system(
 
     ``stage``, ``before`` and ``after`` order it where what is read and written does not; ``deadline`` is how many seconds
     one call may take in a worker process before that is given up. ``sort_by`` names a column, ``"cell.key"``, by which the rows
-    of every table that it matches are sorted afterwards, in frames whose number ``sort_every`` divides; values of the components
-    ``sort_leaves`` stay where they are, as what is made anew from the rows may (:mod:`hypostyle.space`).
+    of every table that it matches are sorted afterwards, in frames whose number ``sort_every`` divides, and those of equal keys
+    by the column ``sort_then_by``; values of the components ``sort_leaves`` stay where they are, as what is made anew from the
+    rows may (:mod:`hypostyle.space`).
 
     A system that names no component runs once in each frame, rows or none: for what is computed of resources.
 
@@ -844,6 +847,7 @@ def system(
             deadline=deadline,
             job_rows=job_rows,
             sort_by=sort_by,
+            sort_then_by=sort_then_by,
             sort_every=integer_of("sort_every (frames)", sort_every, 1),
             sort_leaves=_names(sort_leaves),
             run_if=_conditions(run_if),

@@ -381,7 +381,11 @@ impl Simulation {
                 let shape = Arc::clone(&self.world.store.tables[table as usize].shape);
                 let Some(slot) = shape.slot(sort.component) else { continue };
                 if concerns(&compiled[system].own, &shape) {
-                    self.sort_table(work, system, (table, usize::from(slot.first) + usize::from(sort.field)), sort)?;
+                    let key = usize::from(slot.first) + usize::from(sort.field);
+                    let then = sort.then.and_then(|(component, field)| {
+                        shape.slot(component).map(|slot| usize::from(slot.first) + usize::from(field))
+                    });
+                    self.sort_table(work, system, (table, key, then), sort)?;
                 }
             }
         }
@@ -393,12 +397,12 @@ impl Simulation {
         &mut self,
         work: &mut Work,
         system: usize,
-        (table, key_column): (u32, usize),
+        (table, key, then): (u32, usize, Option<usize>),
         sort: &Sort,
     ) -> Result<(), Failed> {
         let Simulation { world, pool, staged, report, compiled, .. } = self;
         let store = &mut world.store;
-        if !store.find_order(table, key_column) {
+        if !store.find_order(table, key, then) {
             return Ok(());
         }
         store.begin_order(table, &sort.leaves, &mut work.moved)?;

@@ -86,6 +86,8 @@ pub(crate) struct Sort {
     pub component: u16,
     /// Its field.
     pub field: u8,
+    /// Component and field of what rows of equal keys are put in the order of.
+    pub then: Option<(u16, u8)>,
     /// Only in frames that this divides.
     pub every: u64,
     /// Components whose values stay where they are, sorted.
@@ -133,16 +135,26 @@ impl std::fmt::Display for JobRows {
     }
 }
 
+/// Looks up a column that rows can be sorted by.
+fn sort_column(registry: &Registry, name: &str) -> Result<(u16, u8), KernelError> {
+    let (component, field, ty) = crate::world::access::bulk::find_field(registry, name)?;
+    if ty.elements() != 1 {
+        return Err(format!("it sorts by `{name}`, which is {ty}: sort by a field of one value").into());
+    }
+    Ok((component, field))
+}
+
 impl System {
     /// How it sorts.
     fn sort(&self, registry: &Registry) -> Result<Option<Sort>, KernelError> {
         let Some(name) = &self.sort_by else {
-            if self.sort_every > 1 || !self.sort_leaves.is_empty() {
+            if self.sort_every > 1 || !self.sort_leaves.is_empty() || self.sort_then_by.is_some() {
                 return Err("it says how to sort, and not by what: add `.sort_by(\"component.field\")`".into());
             }
             return Ok(None);
         };
-        let (component, field, _) = crate::world::access::bulk::find_field(registry, name)?;
+        let (component, field) = sort_column(registry, name)?;
+        let then = self.sort_then_by.as_deref().map(|name| sort_column(registry, name)).transpose()?;
         let mut leaves = Vec::new();
         for ids in &self.sort_leaves {
             match ids {
@@ -152,10 +164,14 @@ impl System {
         }
         leaves.sort_unstable();
         leaves.dedup();
-        if leaves.binary_search(&component).is_ok() {
-            return Err(format!("it sorts by `{name}` and leaves that component where it is: leave it out").into());
+        for (component, name) in
+            [Some((component, name)), then.map(|(id, _)| id).zip(self.sort_then_by.as_ref())].into_iter().flatten()
+        {
+            if leaves.binary_search(&component).is_ok() {
+                return Err(format!("it sorts by `{name}` and leaves that component where it is: leave it out").into());
+            }
         }
-        Ok(Some(Sort { component, field, every: self.sort_every, leaves }))
+        Ok(Some(Sort { component, field, then, every: self.sort_every, leaves }))
     }
 
     /// Looks up every name and type.

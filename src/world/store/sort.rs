@@ -1,10 +1,12 @@
-//! The order of rows by an integer key: stable, the same on every machine.
+//! The order of rows by a key, and by a second column among rows of equal keys: stable, the same on every machine.
 //!
 //! A table is put in order in three steps: [`Store::find_order`] says where each row goes, [`Store::begin_order`] gives its
 //! columns other extents, [`Store::end_order`] makes these the content. What lies between moves the rows: columns of
 //! values by anybody, range by range ([`MovedColumn`]); what the writer trusts, handles and the entity map among it, by
 //! [`Store::order_rest`].
 #![forbid(unsafe_code)]
+
+mod ties;
 
 use crate::Entity;
 use crate::layout::ScalarType;
@@ -43,25 +45,47 @@ pub(crate) struct MovedColumn {
     pub bytes: u32,
 }
 
+/// Looks at a column's values as keys: `$call`, with `$n` the bytes of a value and `$key` a function that makes of them an
+/// integer in whose order the values stand.
+macro_rules! by_key {
+    ($scalar:expr, $n:ident, $key:ident => $call:expr) => {{
+        macro_rules! call {
+            ($bytes:literal, $make:expr) => {{
+                const $n: usize = $bytes;
+                let $key = $make;
+                $call
+            }};
+        }
+        match $scalar {
+            ScalarType::U8 | ScalarType::Bool => call!(1, |b: [u8; 1]| u64::from(b[0])),
+            ScalarType::I8 => call!(1, |b: [u8; 1]| u64::from(b[0] ^ 0x80)),
+            ScalarType::U16 => call!(2, |b: [u8; 2]| u64::from(u16::from_le_bytes(b))),
+            ScalarType::I16 => call!(2, |b: [u8; 2]| u64::from(u16::from_le_bytes(b) ^ 0x8000)),
+            ScalarType::U32 => call!(4, |b: [u8; 4]| u64::from(u32::from_le_bytes(b))),
+            ScalarType::I32 => call!(4, |b: [u8; 4]| u64::from(u32::from_le_bytes(b) ^ (1 << 31))),
+            ScalarType::U64 | ScalarType::Entity => call!(8, u64::from_le_bytes),
+            ScalarType::I64 => call!(8, |b: [u8; 8]| u64::from_le_bytes(b) ^ (1 << 63)),
+            ScalarType::F32 => call!(4, |b: [u8; 4]| float_key(u64::from(u32::from_le_bytes(b)), 32)),
+            ScalarType::F64 => call!(8, |b: [u8; 8]| float_key(u64::from_le_bytes(b), 64)),
+        }
+    }};
+}
+
+/// The bits of a float of `width` bits as an integer that orders as `total_cmp` does.
+fn float_key(bits: u64, width: u32) -> u64 {
+    let sign = 1 << (width - 1);
+    if bits & sign == 0 { bits | sign } else { !bits & (u64::MAX >> (64 - width)) }
+}
+
 /// Finds the order of rows by their keys, stably; false: it is the one that they have. Floats order as `total_cmp` does.
 pub(crate) fn find(scalar: ScalarType, column: &[u8], scratch: &mut SortScratch) -> bool {
-    /// Floats in an order that integers have.
-    fn float_key(bits: u64, width: u32) -> u64 {
-        let sign = 1 << (width - 1);
-        if bits & sign == 0 { bits | sign } else { !bits & (u64::MAX >> (64 - width)) }
-    }
-    match scalar {
-        ScalarType::U8 | ScalarType::Bool => find_by::<1>(column, scratch, |b| u64::from(b[0])),
-        ScalarType::I8 => find_by::<1>(column, scratch, |b| u64::from(b[0] ^ 0x80)),
-        ScalarType::U16 => find_by::<2>(column, scratch, |b| u64::from(u16::from_le_bytes(b))),
-        ScalarType::I16 => find_by::<2>(column, scratch, |b| u64::from(u16::from_le_bytes(b) ^ 0x8000)),
-        ScalarType::U32 => find_by::<4>(column, scratch, |b| u64::from(u32::from_le_bytes(b))),
-        ScalarType::I32 => find_by::<4>(column, scratch, |b| u64::from(u32::from_le_bytes(b) ^ (1 << 31))),
-        ScalarType::U64 | ScalarType::Entity => find_by::<8>(column, scratch, u64::from_le_bytes),
-        ScalarType::I64 => find_by::<8>(column, scratch, |b| u64::from_le_bytes(b) ^ (1 << 63)),
-        ScalarType::F32 => find_by::<4>(column, scratch, |b| float_key(u64::from(u32::from_le_bytes(b)), 32)),
-        ScalarType::F64 => find_by::<8>(column, scratch, |b| float_key(u64::from_le_bytes(b), 64)),
-    }
+    by_key!(scalar, N, key => find_by::<N>(column, scratch, key))
+}
+
+/// A column's values as integers in whose order they stand.
+fn keys_of(scalar: ScalarType, column: &[u8], keys: &mut Vec<u64>) {
+    keys.clear();
+    by_key!(scalar, N, key => keys.extend(column.as_chunks::<N>().0.iter().map(|bytes| key(*bytes))));
 }
 
 fn find_by<const N: usize>(column: &[u8], scratch: &mut SortScratch, key: impl Fn([u8; N]) -> u64 + Copy) -> bool {
@@ -177,16 +201,28 @@ fn radix(keys: &[u64], order: &mut Vec<u32>, next: &mut Vec<u32>) {
 }
 
 impl Store {
-    /// Finds how the rows of a table stand in the order of a column, stably ([`Self::order`]); false: they do already.
-    pub(crate) fn find_order(&mut self, table: u32, key_column: usize) -> bool {
-        let ColumnKind::Field { component, field } = self.tables[table as usize].columns[key_column].kind else {
-            return false;
-        };
-        let ty = self.layout.components()[usize::from(component)].fields[usize::from(field)].ty;
+    /// Finds how the rows of a table stand in the order of a column, and of a second one among rows of equal keys, stably
+    /// ([`Self::order`]); false: they do already.
+    pub(crate) fn find_order(&mut self, table: u32, key: usize, then: Option<usize>) -> bool {
         let mut scratch = std::mem::take(&mut self.scratch.sort);
-        let moves = find(ty.scalar, self.column_bytes(table, key_column), &mut scratch);
+        let of = |column| (self.scalar_of(table, column), self.column_bytes(table, column));
+        let (scalar, keys) = of(key);
+        let mut moves = find(scalar, keys, &mut scratch);
+        if let Some((second, values)) = then.map(of) {
+            moves = ties::order(scalar, keys, (second, values), moves, &mut scratch);
+        }
         self.scratch.sort = scratch;
         moves
+    }
+
+    /// The type of a field's column.
+    fn scalar_of(&self, table: u32, column: usize) -> ScalarType {
+        match self.tables[table as usize].columns[column].kind {
+            ColumnKind::Field { component, field } => {
+                self.layout.components()[usize::from(component)].fields[usize::from(field)].ty.scalar
+            }
+            kind => unreachable!("a schedule sorts by fields, not by {kind:?}"),
+        }
     }
 
     /// The order that was found last: row `i` becomes what row `order[i]` was.
