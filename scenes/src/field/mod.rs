@@ -131,7 +131,7 @@ impl Scene for Plasma {
             let place = ((index / 2) as f64 + shift) / entities.div_ceil(2) as f64;
             // a wave of polynomials, nearly a sine: 12 sqrt 3 u (1/2 - u) (1 - u)
             let wave = 12.0 * 3.0_f64.sqrt() * place * (0.5 - place) * (1.0 - place);
-            let sign = if index % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };
             (Position { x: wrapped(place * LENGTH + amplitude * wave) }, Velocity { x: sign * speed })
         };
         if options.global_ids() {

@@ -75,12 +75,11 @@ pub(super) fn bin(when: When, ids: bool) -> System {
 
 /// Notes where atoms are.
 pub(super) fn anchor(when: When) -> System {
-    let system =
-        System::rows::<(Write<Anchor>, Read<Position>)>(when.name("anchor"), |_, (mut anchor, position)| {
-            anchor.x.copy_from_slice(position.x);
-            anchor.y.copy_from_slice(position.y);
-            anchor.z.copy_from_slice(position.z);
-        });
+    let system = System::rows::<(Write<Anchor>, Read<Position>)>(when.name("anchor"), |_, (mut anchor, position)| {
+        anchor.x.copy_from_slice(position.x);
+        anchor.y.copy_from_slice(position.y);
+        anchor.z.copy_from_slice(position.z);
+    });
     when.on(system)
 }
 

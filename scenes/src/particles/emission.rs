@@ -30,13 +30,7 @@ fn emitting(ids: bool) -> System {
     )
     .spawns::<(Position, Velocity, Age, Lifetime)>();
     let system = if ids { system.spawns::<(GlobalId, Position, Velocity, Age, Lifetime)>() } else { system };
-    system
-        .sets::<(Velocity, Offspring)>()
-        .adds::<Hot>()
-        .removes::<Hot>()
-        .despawns()
-        .job_rows(64)
-        .stage("late")
+    system.sets::<(Velocity, Offspring)>().adds::<Hot>().removes::<Hot>().despawns().job_rows(64).stage("late")
 }
 
 fn count() -> System {
