@@ -100,6 +100,11 @@ impl Comm {
         self.traffic
     }
 
+    /// This rank cannot go on: the others are told why, where the transport can, and are not ended.
+    pub fn failed(&mut self, why: &str) {
+        self.transport.failed(why);
+    }
+
     /// Ends the run on all ranks.
     pub fn abort(&mut self, why: &str) {
         self.transport.abort(why);

@@ -19,7 +19,7 @@ pub mod spheres;
 
 use std::error::Error;
 
-use hypostyle::{Resource, Schedule, World, WorldBuilder, WorldError};
+use hypostyle::{Layout, Resource, Schedule, World, WorldBuilder, WorldError};
 
 pub use options::{GLOBAL_IDS, SceneError, SceneOption, SceneOptions};
 
@@ -144,6 +144,16 @@ pub fn find(name: &str) -> Option<&'static dyn Scene> {
 fn bytes_max(entities: u64, bytes_per_entity: u64) -> u64 {
     const LEAST: u64 = 4 << 30;
     entities.saturating_mul(bytes_per_entity).clamp(LEAST, hypostyle::limits::WORLD_BYTES_MAX)
+}
+
+/// The layout of a scene's file; with the component of ids, and `more`, where entities have global ids.
+fn layout_of(options: &SceneOptions, text: &str, path: &str, more: &str) -> Result<Layout, Box<dyn Error>> {
+    const IDS: &str = "[components.global_id]\nfields = { value = \"u64\" }\n";
+    options.check_global_ids()?;
+    Ok(match options.global_ids() {
+        true => Layout::parse(&format!("{text}\n{IDS}{more}"), path)?,
+        false => Layout::parse(text, path)?,
+    })
 }
 
 /// Gives a resource a value, whether it has one or not.

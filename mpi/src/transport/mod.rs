@@ -40,6 +40,8 @@ pub trait Transport: Send {
     fn pause(&mut self, round: u32) {
         pause(round);
     }
+    /// This rank cannot go on. The others learn it at their next call, where the transport can tell them.
+    fn failed(&mut self, _why: &str) {}
     /// Ends the run on all ranks: the others are told why, or are ended.
     fn abort(&mut self, why: &str);
 }

@@ -14,10 +14,10 @@
 
 use std::error::Error;
 
-use hypostyle::{Component, GlobalId, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write};
+use hypostyle::{Component, GlobalId, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write};
 
 use super::random::Random;
-use super::{GLOBAL_IDS, Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
+use super::{GLOBAL_IDS, Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, layout_of, put};
 
 /// Where an electron is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Component)]
@@ -100,7 +100,8 @@ impl Scene for Plasma {
     }
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
-        options.check_global_ids()?;
+        let text = include_str!("../../../layouts/field.toml");
+        let layout = layout_of(options, text, "field.toml", "")?;
         let entities = options.entities.unwrap_or(self.default_entities());
         if entities >= 1 << 30 {
             return Err(SceneError::Entities {
@@ -113,7 +114,7 @@ impl Scene for Plasma {
         let amplitude = options.number("amplitude", 0.0, 0.5)?.unwrap_or(0.001);
         let builder = if options.global_ids() { builder.component::<GlobalId>() } else { builder };
         let mut world = builder
-            .layout(Layout::parse(include_str!("../../../layouts/field.toml"), "field.toml")?)
+            .layout(layout)
             .component::<Position>()
             .component::<Velocity>()
             .resource::<Mesh>()

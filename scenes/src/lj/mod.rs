@@ -24,9 +24,9 @@ mod thermo;
 use std::error::Error;
 
 use hypostyle::space::{Box3, CellGrid, SpaceError};
-use hypostyle::{Component, GlobalId, Layout, Reduce, Resource, Schedule, World, WorldBuilder};
+use hypostyle::{Component, GlobalId, Reduce, Resource, Schedule, World, WorldBuilder};
 
-use super::{GLOBAL_IDS, Line, Scene, SceneError, SceneOption, SceneOptions, Space, Watch, bytes_max, put};
+use super::{GLOBAL_IDS, Line, Scene, SceneError, SceneOption, SceneOptions, Space, Watch, bytes_max, layout_of, put};
 
 pub use thermo::{Thermo, thermo};
 
@@ -230,7 +230,8 @@ impl Scene for LennardJones {
     }
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
-        options.check_global_ids()?;
+        let text = include_str!("../../../layouts/lj.toml");
+        let layout = layout_of(options, text, "lj.toml", "[resources.rows_moved]\nfields = { due = \"u32\" }\n")?;
         let skin = options.number("skin", 0.05, SKIN_MAX)?.unwrap_or(SKIN);
         let (side, atoms) = match options.text("input") {
             Some(path) => {
@@ -260,7 +261,7 @@ impl Scene for LennardJones {
             false => builder,
         };
         let mut world = builder
-            .layout(Layout::parse(include_str!("../../../layouts/lj.toml"), "lj.toml")?)
+            .layout(layout)
             .component::<Atom>()
             .component::<Position>()
             .component::<Image>()

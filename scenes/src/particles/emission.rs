@@ -1,7 +1,7 @@
 //! Emitters, and the census.
 #![forbid(unsafe_code)]
 
-use hypostyle::{AnyOf, Entity, GlobalId, Job, Read, Schedule, System, Write};
+use hypostyle::{AnyOf, Entity, GlobalId, Job, Query, Read, Schedule, System, Write};
 
 use super::super::random::Random;
 use super::{Age, Census, Emitter, Hot, LIFETIME, Lifetime, Offspring, Position, Velocity};
@@ -12,25 +12,39 @@ pub(super) fn emission(schedule: &mut Schedule, ids: bool) {
 }
 
 fn emitting(ids: bool) -> System {
-    let system = System::rows::<(Read<Position>, Write<Emitter>, Read<Offspring>, Option<Read<GlobalId>>)>(
-        "emit",
-        |job, (position, mut emitter, offspring, ids)| {
-            for row in 0..job.len() {
-                let owed = emitter.carry[row] + emitter.rate[row] * job.dt() as f32;
-                // truncates: what is owed is never negative
-                let due = owed as u64;
-                emitter.carry[row] = owed - due as f32;
-                let at = Position { x: position.x[row], y: position.y[row], z: position.z[row] };
-                let (speed, seed) = (emitter.speed[row], emitter.seed[row]);
-                let before = Offspring { newest: offspring.newest[row], count: offspring.count[row] };
-                let id = ids.map(|ids| GlobalId { value: ids.value[row] });
-                emit(job, (row, id), at, (speed, seed), due, before);
-            }
-        },
-    )
-    .spawns::<(Position, Velocity, Age, Lifetime)>();
-    let system = if ids { system.spawns::<(GlobalId, Position, Velocity, Age, Lifetime)>() } else { system };
-    system.sets::<(Velocity, Offspring)>().adds::<Hot>().removes::<Hot>().despawns().job_rows(64).stage("late")
+    let system = if ids {
+        System::rows::<(Own, Read<GlobalId>)>("emit", |job, (own, ids)| {
+            emit_all(job, own, |row| Some(GlobalId { value: ids.value[row] }));
+        })
+        .spawns::<(GlobalId, Position, Velocity, Age, Lifetime)>()
+    } else {
+        System::rows::<Own>("emit", |job, own| emit_all(job, own, |_| None))
+            .spawns::<(Position, Velocity, Age, Lifetime)>()
+    };
+    system
+        .sets::<(Velocity, Offspring)>()
+        .adds::<Hot>()
+        .removes::<Hot>()
+        .despawns()
+        .job_rows(64)
+        .stage("late")
+}
+
+/// What an emitter has.
+type Own = (Read<Position>, Write<Emitter>, Read<Offspring>);
+
+fn emit_all(job: &mut Job<'_, '_>, own: <Own as Query>::Item<'_>, id: impl Fn(usize) -> Option<GlobalId>) {
+    let (position, mut emitter, offspring) = own;
+    for row in 0..job.len() {
+        let owed = emitter.carry[row] + emitter.rate[row] * job.dt() as f32;
+        // truncates: what is owed is never negative
+        let due = owed as u64;
+        emitter.carry[row] = owed - due as f32;
+        let at = Position { x: position.x[row], y: position.y[row], z: position.z[row] };
+        let (speed, seed) = (emitter.speed[row], emitter.seed[row]);
+        let before = Offspring { newest: offspring.newest[row], count: offspring.count[row] };
+        emit(job, (row, id(row)), at, (speed, seed), due, before);
+    }
 }
 
 fn count() -> System {

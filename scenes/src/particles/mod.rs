@@ -12,10 +12,10 @@ mod motion;
 
 use std::error::Error;
 
-use hypostyle::{Component, Entity, GlobalId, Layout, Read, Reduce, Resource, Schedule, With, World, WorldBuilder};
+use hypostyle::{Component, Entity, GlobalId, Read, Reduce, Resource, Schedule, With, World, WorldBuilder};
 
 use super::random::Random;
-use super::{GLOBAL_IDS, Line, Scene, SceneOption, SceneOptions, bytes_max};
+use super::{GLOBAL_IDS, Line, Scene, SceneOption, SceneOptions, bytes_max, layout_of};
 
 /// Where, metres.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
@@ -157,10 +157,11 @@ impl Scene for Particles {
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
-        options.check_global_ids()?;
+        let text = include_str!("../../../layouts/particles.toml");
+        let layout = layout_of(options, text, "particles.toml", "")?;
         let builder = if options.global_ids() { builder.component::<GlobalId>() } else { builder };
         let mut world = builder
-            .layout(Layout::parse(include_str!("../../../layouts/particles.toml"), "particles.toml")?)
+            .layout(layout)
             .component::<Position>()
             .component::<Velocity>()
             .component::<Age>()
