@@ -79,6 +79,8 @@ pub trait Ordered: Field {
 pub trait Summed: Field {
     /// Nothing.
     const ZERO: Self;
+    /// Whether a sum has the same bits in any order and grouping, as long as it stays in the range of its type.
+    const EXACT: bool;
     /// Both together; integers stop at the ends of their range.
     #[must_use]
     fn plus(self, later: Self) -> Self;
@@ -120,6 +122,7 @@ macro_rules! arrays {
     ($($t:ty),*) => { $(
         impl<const N: usize> Summed for [$t; N] where [$t; N]: Field {
             const ZERO: Self = [<$t as Summed>::ZERO; N];
+            const EXACT: bool = <$t as Summed>::EXACT;
             #[inline]
             fn plus(mut self, later: Self) -> Self {
                 self.iter_mut().zip(later).for_each(|(own, later)| *own = own.plus(later));
@@ -150,6 +153,7 @@ macro_rules! integers {
     ($($t:ty),*) => { $(
         impl Summed for $t {
             const ZERO: Self = 0;
+            const EXACT: bool = true;
             #[inline]
             fn plus(self, later: Self) -> Self { self.saturating_add(later) }
         }
@@ -167,6 +171,7 @@ macro_rules! floats {
     ($($t:ty),*) => { $(
         impl Summed for $t {
             const ZERO: Self = 0.0;
+            const EXACT: bool = false;
             #[inline]
             fn plus(self, later: Self) -> Self { self + later }
         }
@@ -227,6 +232,11 @@ impl FieldRule {
     /// Whether it is a sum of numbers of this type.
     pub(crate) fn is_sum_of(self, scalar: ScalarType) -> bool {
         (self.join, self.ty.scalar) == (FieldJoin::Sum, scalar)
+    }
+
+    /// Whether the join has the same bits in any order and grouping: all but sums of floats.
+    pub(crate) fn is_exact(self) -> bool {
+        self.join != FieldJoin::Sum || !matches!(self.ty.scalar, ScalarType::F32 | ScalarType::F64)
     }
 
     /// Bytes of one value.

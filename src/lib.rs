@@ -187,6 +187,14 @@ pub mod plan {
     pub use crate::schedule::{BatchPlan, LoopPlan, Plan, StagePlan, SystemPlan};
 }
 
+/// A world that is one part of many, on other machines or in this process: what happens between the batches of its frames
+/// ([`SimulationBuilder::exchange`]), and what a schedule needs of it.
+pub mod exchange {
+    pub use crate::schedule::exchange::{
+        Exchange, ExchangeError, ExchangeNeeds, ReductionNeeds, SortNeeds, SortPoint, Stale, SystemNeeds, ViewNeeds,
+    };
+}
+
 /// Columns as memory, for tools that copy, send or show a state: their bytes, their parts in it, what changed of them.
 pub mod columns {
     pub use crate::column::ColumnCursor;
@@ -242,6 +250,7 @@ pub mod errors {
     pub use crate::patch::{PatchError, RecordError, RingError};
     pub use crate::region::HeaderError;
     pub use crate::worker::{JobFailure, MemoryError, ParseWorkersError, PoolError, RunnerName, WorkerError};
+    pub use crate::world::GhostError;
 }
 
 /// The names that most programs need: `use hypostyle::prelude::*;`.

@@ -68,6 +68,11 @@ use crate::layout::ResourceLayout;
             `#[reduce(min)]`, `#[reduce(max)]` or `#[reduce(or)]` on each field; or write `impl Reduce` with a join of your own"
 )]
 pub trait Reduce: Resource {
+    /// Whether the join gives the same bits whatever the order of the values and their grouping: minima, maxima, bits and
+    /// sums of integers do, as long as these stay in their range; sums of floats do not. The derive says it; by hand it is
+    /// `false` unless said otherwise. Only such resources can be reduced to over the parts of a spread world.
+    const EXACT: bool = false;
+
     /// What stands where no row gave anything.
     fn empty() -> Self;
     /// Two values become one; `self` is that of earlier rows.
@@ -95,6 +100,7 @@ pub(crate) struct Reduction {
     /// The value where no row gave anything.
     empty: Vec<u8>,
     join: Join,
+    exact: bool,
 }
 
 impl std::fmt::Debug for Reduction {
@@ -117,7 +123,7 @@ impl Reduction {
     pub(crate) fn typed<R: Reduce>(resource: u16) -> Self {
         let mut empty = vec![0; R::PACKED_BYTES];
         R::empty().pack(&mut empty);
-        Reduction { resource, onto: false, empty, join: Join::Typed(join_packed::<R>) }
+        Reduction { resource, onto: false, empty, join: Join::Typed(join_packed::<R>), exact: R::EXACT }
     }
 
     /// To a resource by the names of its fields, each of which needs a join.
@@ -152,7 +158,8 @@ impl Reduction {
             at += rule.bytes();
             parts.push(rule);
         }
-        Ok(Reduction { resource, onto: false, empty, join: Join::Named(parts) })
+        let exact = parts.iter().all(|part| part.is_exact());
+        Ok(Reduction { resource, onto: false, empty, join: Join::Named(parts), exact })
     }
 
     /// To a resource by a join of its packed values.
@@ -172,12 +179,18 @@ impl Reduction {
                 "the value of no rows for resource `{name}` has {got} bytes; the resource has {bytes}"
             ));
         }
-        Ok(Reduction { resource, onto: false, empty: empty.to_vec(), join: Join::Packed(Arc::clone(join)) })
+        let join = Join::Packed(Arc::clone(join));
+        Ok(Reduction { resource, onto: false, empty: empty.to_vec(), join, exact: false })
     }
 
     /// The same, joined to the value that is there or not.
     pub(crate) fn onto(self, onto: bool) -> Self {
         Reduction { onto, ..self }
+    }
+
+    /// Whether the join gives the same bits in any order and grouping.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.exact
     }
 
     /// The packed value where no row gave anything.

@@ -22,6 +22,7 @@ pub fn reduce(input: &DeriveInput) -> syn::Result<TokenStream> {
     };
     let mut empty = Vec::new();
     let mut joined = Vec::new();
+    let mut exact = Vec::new();
     for field in &fields.named {
         let (name, ty, join) = (&field.ident, &field.ty, join(field)?);
         let (kind, value, function) = match join.to_string().as_str() {
@@ -30,6 +31,9 @@ pub fn reduce(input: &DeriveInput) -> syn::Result<TokenStream> {
             "or" => ("Bits", "CLEAR", "with_bits"),
             _ => ("Ordered", "SMALLEST", "greatest"),
         };
+        if join == "sum" {
+            exact.push(quote!(&& <#ty as #krate::__private::Summed>::EXACT));
+        }
         let [kind, value, function] = [kind, value, function].map(|text| Ident::new(text, ty.span()));
         empty.push(quote!(#name: <#ty as #krate::__private::#kind>::#value));
         joined.push(quote!(#name: <#ty as #krate::__private::#kind>::#function(self.#name, later.#name)));
@@ -37,6 +41,7 @@ pub fn reduce(input: &DeriveInput) -> syn::Result<TokenStream> {
     Ok(quote! {
         #[automatically_derived]
         impl #krate::Reduce for #ident {
+            const EXACT: bool = true #(#exact)*;
             #[inline]
             fn empty() -> Self {
                 Self { #(#empty),* }

@@ -78,6 +78,13 @@ pub(crate) struct Scratch {
     pub(crate) partials: super::reduce::Partials,
 }
 
+impl Scratch {
+    /// Whether the commit that was applied last set a resource.
+    pub(crate) fn has_set_resource(&self, resource: u16) -> bool {
+        self.marks.has_set_resource(resource)
+    }
+}
+
 /// A commit in progress.
 pub(crate) struct Commit<'a> {
     pub store: &'a mut Store,

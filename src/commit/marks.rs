@@ -104,6 +104,12 @@ impl Marks {
     pub(super) fn set_resource(&mut self, resource: u16, total: usize) -> u64 {
         self.resources.put(&[u32::from(resource)], total as u32)
     }
+
+    /// Whether a resource was set.
+    pub(super) fn has_set_resource(&self, resource: u16) -> bool {
+        let row = usize::from(resource);
+        self.resources.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 != 0)
+    }
 }
 
 /// Bits by row, of which those that are set lie in a known part.

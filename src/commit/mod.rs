@@ -14,4 +14,5 @@ mod sets;
 mod structural;
 
 pub(crate) use apply::{Access, Commit, DenseHandles, JobRows, Scratch};
+pub(crate) use reduce::{Across, ReduceError};
 pub use report::{PatchCounts, Refusal};

@@ -4,6 +4,8 @@
 //! before they are kept; a join is a program's own code, and its panic is an error.
 #![forbid(unsafe_code)]
 
+use std::any::Any;
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::Entity;
@@ -28,6 +30,33 @@ struct Partial {
     resource: u16,
     at: usize,
     bytes: usize,
+}
+
+/// Other worlds whose rows are reduced to the same resources.
+pub(crate) trait Across {
+    /// Makes the value here that of all worlds.
+    fn reduce(
+        &mut self,
+        resource: &str,
+        value: &mut [u8],
+        join: &dyn Fn(&mut [u8], &[u8]),
+    ) -> Result<(), Box<dyn Error + Send + Sync>>;
+}
+
+/// Why a resource did not get the result of its rows.
+#[derive(Debug)]
+pub(crate) enum ReduceError {
+    Region(RegionError),
+    /// The join failed, as this text says.
+    Join(String),
+    /// Other worlds could not be reached.
+    Across(Box<dyn Error + Send + Sync>),
+}
+
+impl From<RegionError> for ReduceError {
+    fn from(error: RegionError) -> Self {
+        ReduceError::Region(error)
+    }
 }
 
 impl Partials {
@@ -59,8 +88,13 @@ impl Commit<'_> {
     }
 
     /// Sets a resource to the result of a system's rows, the empty value if there were none. Or joins it to the
-    /// value that is there. An error of text is that of the join.
-    pub(crate) fn reduce(&mut self, system: usize, reduction: &Reduction) -> Result<Result<(), String>, RegionError> {
+    /// value that is there. With `across`, rows of other worlds take part.
+    pub(crate) fn reduce(
+        &mut self,
+        system: usize,
+        reduction: &Reduction,
+        across: Option<&mut dyn Across>,
+    ) -> Result<(), ReduceError> {
         let Partials { found, values, joined } = &mut self.scratch.partials;
         joined.clear();
         let bytes = reduction.empty().len();
@@ -72,26 +106,29 @@ impl Commit<'_> {
         let offset = self.registry.layout.resource_offset(id) as usize;
         let all = self.store.column_bytes_mut(RESOURCES, 0);
         let before = (reduction.onto && all[id] == 1).then(|| all[offset..offset + bytes].to_vec());
-        if joined.is_empty() {
-            if reduction.onto {
-                return Ok(Ok(()));
+        let mut given = !joined.is_empty();
+        if !given {
+            if reduction.onto && across.is_none() {
+                return Ok(());
             }
             joined.extend_from_slice(reduction.empty());
         }
+        let name = &self.registry.layout.resources()[id].name;
         let join = catch_unwind(AssertUnwindSafe(|| {
             reduction.join_all(joined);
-            if let Some(mut before) = before {
+            if let Some(across) = across {
+                joined.truncate(bytes);
+                given = join_across(across, name, reduction, given, joined).map_err(ReduceError::Across)?;
+            }
+            if let Some(mut before) = before.filter(|_| given) {
                 reduction.join(&mut before, &joined[..bytes]);
                 joined[..bytes].copy_from_slice(&before);
             }
+            Ok(())
         }));
-        if let Err(panic) = join {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            return Ok(Err(format!(
-                "the join panicked: {}",
-                text.as_deref().unwrap_or("with a value that is no text")
-            )));
+        join.unwrap_or_else(|panic| Err(ReduceError::Join(text_of(&*panic))))?;
+        if reduction.onto && !given {
+            return Ok(());
         }
         joined.truncate(bytes);
         let mut stale = 0;
@@ -112,6 +149,32 @@ impl Commit<'_> {
         let counts = &mut self.counts[system];
         counts.applied += 1;
         counts.stale += stale;
-        Ok(Ok(()))
+        Ok(())
     }
+}
+
+/// Joins the result of this world's rows (`given`: there is one) to those of other worlds; whether any has one. The flag
+/// travels behind the value: a value of no rows is joined to nothing.
+fn join_across(
+    across: &mut dyn Across,
+    resource: &str,
+    reduction: &Reduction,
+    given: bool,
+    value: &mut Vec<u8>,
+) -> Result<bool, Box<dyn Error + Send + Sync>> {
+    let bytes = value.len();
+    value.push(u8::from(given));
+    across.reduce(resource, value, &|earlier, later| match (earlier[bytes], later[bytes]) {
+        (_, 0) => {}
+        (0, _) => earlier.copy_from_slice(later),
+        _ => reduction.join(&mut earlier[..bytes], &later[..bytes]),
+    })?;
+    Ok(value.pop() != Some(0))
+}
+
+/// What a panic says.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("the join panicked: {}", text.as_deref().unwrap_or("with a value that is no text"))
 }

@@ -10,6 +10,7 @@ mod accumulate;
 mod condition;
 pub(crate) mod dynamic;
 mod error;
+pub(crate) mod exchange;
 mod graph;
 mod guard;
 mod job;

@@ -8,6 +8,7 @@
 mod builder;
 mod dense;
 mod error;
+mod exchange;
 mod frame;
 
 use std::ops::Range;
@@ -38,6 +39,7 @@ pub use builder::SimulationBuilder;
 use dense::Dense;
 use error::Failed;
 pub use error::StepError;
+use exchange::Exchanging;
 
 /// Work in nanoseconds below which a batch stays on main.
 const SPLIT_NS_MIN: u64 = 20_000;
@@ -67,6 +69,8 @@ pub struct Simulation {
     strict: bool,
     /// Where inputs come from, if any are taken.
     mailbox: Option<Mailbox>,
+    /// What it does between batches, if it is one part of a spread world.
+    exchange: Option<Exchanging>,
     undo_bytes: Option<u64>,
     work: Work,
     staged: Staged,
@@ -138,6 +142,9 @@ impl Simulation {
     /// The world, to change it between frames. What is changed belongs to the frame that comes next: it is published with it
     /// and, should it fail, undone with it. Who wants it seen, or safe, before that publishes ([`World::publish`]).
     pub fn world_mut(&mut self) -> &mut World {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.forget();
+        }
         &mut self.world
     }
 
@@ -153,6 +160,9 @@ impl Simulation {
     /// As [`World::rollback`].
     pub fn rollback(&mut self, frames: u64) -> Result<Rollback, WorldError> {
         self.since_publication = 0;
+        if let Some(exchange) = &mut self.exchange {
+            exchange.forget();
+        }
         self.world.rollback(frames)
     }
 
@@ -423,25 +433,22 @@ impl Simulation {
         let tracked = self.world.layout().components().iter().any(|component| component.track_changes);
         let plain = |system: usize| self.compiled[system].fusable && self.compiled[system].conditions.is_empty();
         let looped = self.stages.iter().any(|stage| !stage.loops.is_empty());
-        started && !tracked && !looped && group.systems().all(plain)
+        started && !tracked && !looped && self.exchange.is_none() && group.systems().all(plain)
     }
 
     /// Takes the world back to its last generation and says what that undid.
     fn abandon(&mut self, failed: Failed) -> StepError {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.failed(&failed.to_string());
+        }
         let reached = self.world.frame;
         let place = match &failed {
             Failed::Job(failure) => failure.job().and_then(|job| self.job_place(job as usize)),
-            Failed::Refused { .. } | Failed::Reduction { .. } | Failed::Condition { .. } | Failed::World(_) => None,
+            _ => None,
         };
         if let Err(source) = self.world.restore_newest() {
-            let failure = match failed {
-                Failed::Job(failure) => failure.to_string(),
-                Failed::World(error) => error.to_string(),
-                Failed::Refused { reason, .. } => reason.to_string(),
-                Failed::Reduction { message, .. } | Failed::Condition { message, .. } => message,
-            };
             self.closed = true;
-            return StepError::Unrecoverable { failure, source: Box::new(source) };
+            return StepError::Unrecoverable { failure: failed.to_string(), source: Box::new(source) };
         }
         self.since_publication = 0;
         if let Some(mailbox) = &mut self.mailbox {
@@ -463,6 +470,7 @@ impl Simulation {
                 StepError::Reduction { system: self.compiled[system].name.clone(), resource, message, undone, frame }
             }
             (Failed::Condition { what, message }, _) => StepError::Condition { what, message, undone, frame },
+            (Failed::Exchange { at, source }, _) => StepError::Exchange { at, source, undone, frame },
             (Failed::World(source), _) => StepError::World { source: Box::new(source), undone, frame },
         }
     }

@@ -6,6 +6,7 @@
 mod column;
 mod dirty;
 mod error;
+mod ghosts;
 mod location;
 mod presence;
 mod registry;
@@ -14,6 +15,7 @@ mod shape;
 pub(crate) use column::{Column, ColumnKind, Item, Spare, Stale};
 pub(crate) use dirty::{DirtyRows, RowRuns};
 pub(crate) use error::UnknownName;
+pub(crate) use ghosts::Ghosts;
 pub(crate) use location::{ENTITIES, FIRST_POOL, LOCATION_FREE, Location, RESOURCES};
 pub use presence::Presence;
 pub(crate) use registry::{IdMap, Registry, TypeMap};

@@ -10,6 +10,7 @@ use crate::layout::{FieldLayout, Layout, SPAN_BYTES, Storage};
 
 use super::column::{Column, ColumnKind, Item};
 use super::dirty::DirtyRows;
+use super::ghosts::Ghosts;
 
 /// Components below are found by their number, others by a search.
 const DIRECT_COMPONENTS: u16 = 512;
@@ -245,6 +246,8 @@ pub(crate) struct Table {
     pub gains_rows: bool,
     /// What direct changes of single rows wrote, until the columns note it.
     pub dirty: DirtyRows,
+    /// Rows of others that views show behind its own.
+    pub ghosts: Ghosts,
 }
 
 impl Table {

@@ -7,6 +7,8 @@ use crate::layout::LayoutError;
 use crate::region::RegionError;
 use crate::table::UnknownName;
 
+use super::access::ghosts::GhostError;
+
 /// What can go wrong with a world.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -207,6 +209,9 @@ pub enum WorldError {
         /// What is kept, in words.
         kept: String,
     },
+    /// Ghosts cannot be as asked.
+    #[error(transparent)]
+    Ghosts(#[from] GhostError),
     /// A query that writes where only looking is possible.
     #[error("the query writes components; use `query_mut`, or ask with `Read` instead of `Write`")]
     QueryWrites,

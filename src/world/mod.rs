@@ -23,6 +23,7 @@ use std::time::Duration;
 
 pub use access::bulk::BulkSpawn;
 pub use access::bundle::Bundle;
+pub use access::ghosts::GhostError;
 pub use access::lists::List;
 pub use access::lookup::{Lookup, RowOffsets};
 pub use access::prefab::{Prefab, PrefabSpawn};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::commit::{PatchCounts, Scratch};
 use crate::inputs::{InputError, Mailbox};
 use crate::limits::{TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
+use crate::schedule::exchange::Exchange;
 use crate::schedule::graph::{self, ScheduleError};
 use crate::schedule::memory::JobMemory;
 use crate::schedule::plan::Plan;
@@ -24,9 +25,9 @@ use crate::world::store::expected::Writes;
 use super::Simulation;
 use super::dense::Dense;
 use super::error::StepError;
+use super::exchange::Exchanging;
 
 /// Settings of a simulation. Made by [`Simulation::builder`].
-#[derive(Debug)]
 pub struct SimulationBuilder {
     config: PoolConfig,
     publish_every: u64,
@@ -36,6 +37,22 @@ pub struct SimulationBuilder {
     tracing: bool,
     trace_events: u64,
     inputs: Vec<String>,
+    exchange: Option<Box<dyn Exchange>>,
+}
+
+impl std::fmt::Debug for SimulationBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let SimulationBuilder { config, publish_every, fuse, strict, seed, inputs, exchange, .. } = self;
+        f.debug_struct("SimulationBuilder")
+            .field("config", config)
+            .field("publish_every", publish_every)
+            .field("fuse", fuse)
+            .field("strict", strict)
+            .field("seed", seed)
+            .field("inputs", inputs)
+            .field("exchange", &exchange.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for SimulationBuilder {
@@ -49,6 +66,7 @@ impl Default for SimulationBuilder {
             tracing: true,
             trace_events: TRACE_EVENTS_DEFAULT,
             inputs: Vec::new(),
+            exchange: None,
         }
     }
 }
@@ -156,6 +174,14 @@ impl SimulationBuilder {
         self
     }
 
+    /// Makes it one part of a spread world: what is to be done between the batches of its frames (default: nothing). Its
+    /// frames never run several at once on one range of rows ([`Simulation::run`]).
+    #[must_use]
+    pub fn exchange(mut self, exchange: Box<dyn Exchange>) -> Self {
+        self.exchange = Some(exchange);
+        self
+    }
+
     /// Starts the workers.
     ///
     /// # Errors
@@ -189,12 +215,15 @@ impl SimulationBuilder {
         compiled: Vec<Compiled>,
         registry: Arc<crate::table::Registry>,
     ) -> Result<Simulation, StepError> {
-        let world = from.as_ref().ok_or(StepError::Closed)?;
+        let world = from.as_mut().ok_or(StepError::Closed)?;
         let compiled: Arc<[Compiled]> = compiled.into();
         let loops = compile_loops(&schedule.loops, &registry)?;
         let stages = graph::plan(&schedule, &compiled, &loops, &registry.layout, self.fuse)?;
         let plan = Plan::new(&stages, &compiled, &loops, &registry.layout);
         let payloads = schedule.systems.iter().map(|system| system.payload.clone()).collect();
+        let refused = |source| StepError::ExchangeRefused { source };
+        let exchange = self.exchange.take().map(|exchange| Exchanging::begin(exchange, world, &compiled, &self.inputs));
+        let exchange = exchange.transpose().map_err(refused)?;
         let runner = SystemRunner {
             systems: schedule.systems.into(),
             compiled: Arc::clone(&compiled),
@@ -241,6 +270,7 @@ impl SimulationBuilder {
             publish_every: self.publish_every,
             strict: self.strict,
             mailbox,
+            exchange,
             undo_bytes,
             work: Work::default(),
             staged: Staged::new(),

@@ -75,6 +75,20 @@ pub enum StepError {
         /// The frame of the generation that the world stands at.
         frame: u64,
     },
+    /// The exchange with other parts of the world failed ([`Exchange`](crate::exchange::Exchange)): the frame was abandoned.
+    #[error(
+        "exchange with other parts of the world, {at}: {source}; {undone} frame(s) undone, the world stands at frame {frame}"
+    )]
+    Exchange {
+        /// At which point.
+        at: String,
+        /// What it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Frames undone, the abandoned one included.
+        undone: u64,
+        /// The frame of the generation that the world stands at.
+        frame: u64,
+    },
     /// A condition or a loop's number of passes could not be evaluated: the frame was abandoned.
     #[error("{what}: {message}; {undone} frame(s) undone, the world stands at frame {frame}")]
     Condition {
@@ -133,6 +147,12 @@ pub enum StepError {
         /// What was given.
         dt: f64,
     },
+    /// The exchange with other parts of the world refuses the schedule.
+    #[error("exchange with other parts of the world: {source}")]
+    ExchangeRefused {
+        /// What it says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The schedule does not fit.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
@@ -167,11 +187,28 @@ pub(super) enum Failed {
         what: String,
         message: String,
     },
+    /// The exchange failed at this point.
+    Exchange {
+        at: String,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     World(WorldError),
 }
 
 impl From<RegionError> for Failed {
     fn from(error: RegionError) -> Self {
         Failed::World(error.into())
+    }
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failed::Job(failure) => failure.fmt(f),
+            Failed::World(error) => error.fmt(f),
+            Failed::Refused { reason, .. } => reason.fmt(f),
+            Failed::Exchange { at, source } => write!(f, "{at}: {source}"),
+            Failed::Reduction { message, .. } | Failed::Condition { message, .. } => f.write_str(message),
+        }
     }
 }

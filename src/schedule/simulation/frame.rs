@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::commit::JobRows;
+use crate::commit::{Across, JobRows, ReduceError};
 use crate::patch::batch_tag;
 use crate::world::access::query::{bit_runs, concerns};
 
@@ -61,6 +61,7 @@ impl Simulation {
         }
         self.stages = stages;
         done?;
+        self.end_exchange()?;
         self.world.store.scratch_is_new = false;
         self.world.frame += frames;
         // added one by one, as frames of their own would
@@ -198,6 +199,7 @@ impl Simulation {
         if !self.ask(group, pass.info.frame)? {
             return Ok(());
         }
+        self.refresh_ghosts(group)?;
         let mut work = std::mem::take(&mut self.work);
         let begun = *pass.at;
         let done = self.run_group(&mut work, group, batch, pass);
@@ -243,6 +245,7 @@ impl Simulation {
         if reduces && work.jobs.is_empty() {
             self.scratch.partials.clear();
         }
+        let mut patches = false;
         if !work.jobs.is_empty() {
             lap(Phase::Build);
             let ran = self.run_jobs(work);
@@ -252,13 +255,14 @@ impl Simulation {
             self.world.store.fixed = true;
             let live = self.make_live(work, parity);
             self.world.store.fixed = false;
-            let patches = live?;
+            patches = live?;
             lap(Phase::Live);
             if patches || reduces {
                 self.apply_patches(work, tag, parity)?;
                 lap(Phase::Apply);
             }
         }
+        self.agree(group, patches)?;
         if reduces {
             self.reduce(group)?;
         }
@@ -343,7 +347,7 @@ impl Simulation {
 
     /// Resources get the results of the rows of the group's systems.
     fn reduce(&mut self, group: &Group) -> Result<(), Failed> {
-        let Simulation { world, compiled, skips, sizes, access, report, scratch, .. } = self;
+        let Simulation { world, compiled, skips, sizes, access, report, scratch, exchange, .. } = self;
         let mut commit = Commit {
             store: &mut world.store,
             registry: &world.registry,
@@ -357,9 +361,15 @@ impl Simulation {
         };
         for system in group.systems().filter(|system| !skips[*system]) {
             for reduction in &compiled[system].reductions {
-                if let Err(message) = commit.reduce(system, reduction)? {
-                    return Err(Failed::Reduction { system, resource: reduction.resource, message });
-                }
+                let across = exchange.as_mut().map(|exchange| exchange as &mut dyn Across);
+                commit.reduce(system, reduction, across).map_err(|error| match error {
+                    ReduceError::Region(error) => error.into(),
+                    ReduceError::Join(message) => Failed::Reduction { system, resource: reduction.resource, message },
+                    ReduceError::Across(source) => Failed::Exchange {
+                        at: format!("what system `{}` reduces its rows to", compiled[system].name),
+                        source,
+                    },
+                })?;
             }
         }
         Ok(())
@@ -377,6 +387,7 @@ impl Simulation {
                 continue;
             }
             let Some(sort) = &compiled[system].sort else { continue };
+            self.at_sort(system, false)?;
             for table in 0..self.world.store.tables.len() as u32 {
                 let shape = Arc::clone(&self.world.store.tables[table as usize].shape);
                 let Some(slot) = shape.slot(sort.component) else { continue };
@@ -388,6 +399,7 @@ impl Simulation {
                     self.sort_table(work, system, (table, key, then), sort)?;
                 }
             }
+            self.at_sort(system, true)?;
         }
         Ok(())
     }

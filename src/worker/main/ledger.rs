@@ -27,8 +27,10 @@ pub(in crate::worker) struct JobLedger {
     open: usize,
     /// Where main goes on to look for free jobs once the cursor is through.
     pub scan: usize,
-    /// Whether the free jobs have been taken off the board after a failure.
-    pub withdrawn: bool,
+    /// Free jobs from this one on have been taken off the board after a failure.
+    pub withdrawn_from: usize,
+    /// Jobs from this one on need not run: it has failed, and of several failures the lowest job's is told.
+    wanted: usize,
     failure: Option<JobFailure>,
     /// The batch's report so far.
     pub report: BatchReport,
@@ -43,7 +45,8 @@ impl JobLedger {
             attempts: Vec::new(),
             open: 0,
             scan: 0,
-            withdrawn: false,
+            withdrawn_from: 0,
+            wanted: 0,
             failure: None,
             report: BatchReport::default(),
         }
@@ -58,7 +61,8 @@ impl JobLedger {
         self.attempts.resize(window.jobs, 0);
         self.open = window.jobs;
         self.scan = 0;
-        self.withdrawn = false;
+        self.withdrawn_from = window.jobs;
+        self.wanted = window.jobs;
         self.failure = None;
     }
 
@@ -112,17 +116,26 @@ impl JobLedger {
         }
     }
 
+    /// Whether a job has to run: so it is until it, or a job before it, has failed. The jobs before a failed one still
+    /// run, so that which failure is told does not depend on who ran what when.
+    pub(in crate::worker) fn is_wanted(&self, job: usize) -> bool {
+        job < self.wanted
+    }
+
+    /// The jobs that need not run any more.
+    pub(in crate::worker) fn unwanted(&self) -> std::ops::Range<usize> {
+        self.wanted..self.window.jobs
+    }
+
     /// Notes a failure; of several the one of the lowest job is told.
     pub(in crate::worker) fn fail(&mut self, failure: JobFailure) {
+        // a failure of no job of this window ends all of them
+        let job = failure.job().and_then(|number| self.local(number)).unwrap_or(0);
+        self.wanted = self.wanted.min(job);
         let key = |failure: &JobFailure| failure.job().unwrap_or(u32::MAX);
         if self.failure.as_ref().is_none_or(|known| key(&failure) < key(known)) {
             self.failure = Some(failure);
         }
-    }
-
-    /// Whether the batch has failed.
-    pub(in crate::worker) fn failing(&self) -> bool {
-        self.failure.is_some()
     }
 
     /// The failure, if there was one.

@@ -53,7 +53,8 @@ impl Pool {
     /// Runs all jobs of a batch and stages their records. When it returns, no job is running.
     ///
     /// # Errors
-    /// The first failure: of several jobs that failed, the lowest that was run. Then nothing that is staged counts.
+    /// The first failure: of several jobs that would fail, that of the lowest, whoever runs what. Then nothing that is
+    /// staged counts.
     pub(crate) fn run(&mut self, batch: &mut Batch<'_>, staged: &mut Staged) -> Result<BatchReport, JobFailure> {
         match &mut self.hands {
             Runners::Closed => Err(JobFailure::Closed),

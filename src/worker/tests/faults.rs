@@ -52,3 +52,22 @@ fn deaths_at_random_points_change_no_byte() {
         survive(&format!("random:{seed}:0.01"), 20);
     }
 }
+
+#[test]
+fn of_several_failures_the_first_jobs_is_told_whoever_dies() {
+    let mut setting = setting(2, JOBS, "");
+    setting.config.deaths_per_job_max = 60;
+    // every second job or so of a process ends with it: the first job's worker, too
+    setting.config.command = Some(command(Some("random:7:0.2")));
+    // main keeps out of jobs with a deadline
+    setting.deadline = Some(std::time::Duration::from_secs(1000));
+    let (mut pool, _) = setting.start();
+    let mut staged = Staged::new();
+    let order = Order::error(u64::from(u32::MAX));
+    for round in 0..40 {
+        let failure = setting.run(&mut pool, &order, JOBS, &mut staged).expect_err("all jobs fail");
+        assert!(matches!(failure, JobFailure::Error { job: 0, .. }), "round {round}: {failure:?}");
+    }
+    let deaths: u64 = pool.status().iter().map(|worker| worker.deaths).sum();
+    assert!(deaths >= 20, "{deaths} deaths");
+}

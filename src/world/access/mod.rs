@@ -9,6 +9,7 @@ pub(crate) mod bundle;
 mod compare;
 mod despawn;
 pub(crate) mod edit;
+pub(crate) mod ghosts;
 pub(crate) mod lists;
 pub(crate) mod lookup;
 mod named;

@@ -397,6 +397,7 @@ fn tables_of(directory: &Directory, layout: &crate::Layout) -> Vec<Table> {
                 promised: 0,
                 gains_rows: false,
                 dirty: Default::default(),
+                ghosts: Default::default(),
             }
         })
         .collect()

@@ -110,6 +110,7 @@ impl WorldBuilder {
                 promised: 0,
                 gains_rows: false,
                 dirty: Default::default(),
+                ghosts: Default::default(),
             });
         }
         world.finish(tables, head)?;

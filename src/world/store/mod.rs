@@ -11,6 +11,7 @@ mod compact;
 mod dense;
 pub(crate) mod expected;
 mod free;
+mod ghosts;
 mod joined;
 pub(crate) mod lists;
 mod plan;
@@ -31,8 +32,8 @@ use crate::layout::{Layout, Storage};
 use crate::limits::{CHUNK_ROWS, KEPT_GENERATIONS_MAX};
 use crate::region::{Extent, Region, RegionError};
 use crate::table::{
-    Column, ColumnKind, DirtyRows, ENTITIES, FIRST_POOL, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare, Table,
-    TableKind,
+    Column, ColumnKind, DirtyRows, ENTITIES, FIRST_POOL, Ghosts, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare,
+    Table, TableKind,
 };
 
 use self::arena::Arena;
@@ -95,6 +96,8 @@ pub(crate) struct Store {
     pub(in crate::world) expected: Expected,
     /// Whether columns of scratch components are as new: nothing was computed in them yet.
     pub(crate) scratch_is_new: bool,
+    /// Whether any table has ghosts.
+    pub(crate) has_ghosts: bool,
 }
 
 /// Lists kept for their memory.
@@ -153,6 +156,7 @@ impl Store {
             directories_ready: 0,
             expected: Expected::default(),
             scratch_is_new: true,
+            has_ghosts: false,
         }
     }
 
@@ -175,6 +179,7 @@ impl Store {
             .map(|(index, table)| (table.shape.components.iter().copied().filter(is_table).collect(), index as u32))
             .collect();
         self.tables = tables;
+        self.note_ghosts();
         self.promises.clear();
         self.promises.reserve(self.tables.len());
         self.directories_ready = 0;
@@ -224,6 +229,7 @@ impl Store {
             promised: 0,
             gains_rows: false,
             dirty: DirtyRows::default(),
+            ghosts: Ghosts::default(),
         });
         self.mark_expected_table(index);
         // each may be promised room in one frame

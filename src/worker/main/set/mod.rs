@@ -350,9 +350,8 @@ impl WorkerSet {
             if self.ledger.open() == 0 {
                 break;
             }
-            if self.ledger.failing() {
-                self.withdraw();
-            } else if let Some(job) = self.claim_for_main() {
+            self.withdraw();
+            if let Some(job) = self.claim_for_main() {
                 self.end_idle(&mut idle_since);
                 self.run_own(job, batch, staged);
                 progress = true;
@@ -455,13 +454,12 @@ impl WorkerSet {
         }
     }
 
-    /// Takes the free jobs off the board after a failure.
+    /// Takes the free jobs off the board that need not run after a failure.
     fn withdraw(&mut self) {
-        if std::mem::replace(&mut self.ledger.withdrawn, true) {
-            return;
-        }
+        let unwanted = self.ledger.unwanted();
+        let before = std::mem::replace(&mut self.ledger.withdrawn_from, unwanted.start);
         let tag = self.ledger.window().tag();
-        for job in 0..self.ledger.window().jobs {
+        for job in unwanted.start..before {
             if !self.ledger.is_open(job) {
                 continue;
             }
@@ -484,7 +482,8 @@ impl WorkerSet {
             return None;
         }
         let window = *self.ledger.window();
-        let may = |ledger: &JobLedger, job: usize| ledger.is_open(job) && ledger.attempts(job) == 0;
+        let may =
+            |ledger: &JobLedger, job: usize| ledger.is_open(job) && ledger.is_wanted(job) && ledger.attempts(job) == 0;
         while let Some(job) = self.board.next(&window) {
             if may(&self.ledger, job) && self.board.try_claim(&window, job, MAIN).is_some() {
                 return Some(job);

@@ -238,7 +238,7 @@ impl WorkerSet {
             });
         }
         let free = Claim::free(self.ledger.window().tag(), attempts);
-        if self.ledger.failing() {
+        if !self.ledger.is_wanted(job) {
             self.board.claim(job).store(free.withdrawn().pack(), Ordering::Release);
             self.ledger.settle(job, JobState::Dropped);
             return;
@@ -311,7 +311,7 @@ impl WorkerSet {
             let message = "the job was claimed and never run".to_owned();
             self.ledger.fail(JobFailure::Protocol { job: number, runner: RunnerName::Main, message });
             self.ledger.settle(job, JobState::Dropped);
-        } else if free && !self.ledger.failing() {
+        } else if free {
             self.announce_retries();
         }
     }
@@ -327,9 +327,7 @@ impl WorkerSet {
     /// No worker is left: jobs that main must not run fail, those that killed one among them.
     fn fail_orphans(&mut self, reason: &str) {
         let orphan = self.ledger.open_jobs().find(|&job| self.ledger.attempts(job) > 0 || self.place == Place::Workers);
-        if let Some(job) = orphan
-            && !self.ledger.failing()
-        {
+        if let Some(job) = orphan.filter(|job| self.ledger.is_wanted(*job)) {
             let job = self.ledger.number(job);
             self.ledger.fail(JobFailure::NoWorkers { job, reason: reason.to_owned() });
         }
