@@ -21,13 +21,7 @@ fn emitting(ids: bool) -> System {
         System::rows::<Own>("emit", |job, own| emit_all(job, own, |_| None))
             .spawns::<(Position, Velocity, Age, Lifetime)>()
     };
-    system
-        .sets::<(Velocity, Offspring)>()
-        .adds::<Hot>()
-        .removes::<Hot>()
-        .despawns()
-        .job_rows(64)
-        .stage("late")
+    system.sets::<(Velocity, Offspring)>().adds::<Hot>().removes::<Hot>().despawns().job_rows(64).stage("late")
 }
 
 /// What an emitter has.
