@@ -80,6 +80,10 @@ pub trait Scene: Sync {
     fn space(&self, _: &World) -> Result<Option<Space>, Box<dyn Error>> {
         Ok(None)
     }
+    /// Components that hold numbers of rows: hashes by global ids leave them out.
+    fn places(&self) -> &'static [&'static str] {
+        &[]
+    }
     /// Tells a world that its rows are at other places than when it was written: what holds numbers of rows is made anew in
     /// the next frame, from what it was made from before.
     ///

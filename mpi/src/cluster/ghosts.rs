@@ -182,10 +182,11 @@ fn put_head(world: &World, table: usize, keys: &[u32], cells: &[u32], message: &
     runs
 }
 
-/// The tables that have the key and something that views read.
+/// The tables with rows that have the key and something that views read.
 fn spread_tables(world: &World, domain: &Domain, viewed: &[String]) -> Vec<usize> {
     let has = |table: &usize| {
-        world.table_components(*table).any(|name| name == domain.key.0)
+        world.table_rows(*table) > 0
+            && world.table_components(*table).any(|name| name == domain.key.0)
             && world.table_components(*table).any(|name| viewed.iter().any(|viewed| viewed == name))
     };
     (0..world.table_count()).filter(has).collect()

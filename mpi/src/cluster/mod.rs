@@ -137,22 +137,23 @@ impl Cluster {
         builder.build(world, schedule).map_err(|error| engine(rank, error))
     }
 
-    /// The hash of all rows of all ranks by their global ids, on all ranks: equal to that of one process.
+    /// The hash of all rows of all ranks by their global ids, on all ranks: equal to that of one process. Components that
+    /// hold numbers of rows are left out by name.
     ///
     /// # Errors
-    /// Rows without a global id; a rank that is gone.
-    pub fn hash_by_id(&self, world: &World) -> Result<IdHash, ClusterError> {
+    /// Rows without a global id; a rank that is gone, or in another frame.
+    pub fn hash_by_id(&self, world: &World, without: &[&str]) -> Result<IdHash, ClusterError> {
         let mut state = self.state();
-        let mine = world.hash_by_id().map_err(|error| engine(state.comm.rank(), error))?;
+        let mine = world.hash_by_id_without(without).map_err(|error| engine(state.comm.rank(), error))?;
         let all = state.comm.all_gather("hash by id", &mine.to_bytes())?;
         let mut hash: Option<IdHash> = None;
         for (rank, bytes) in all.iter().enumerate() {
-            let bytes: [u8; IdHash::BYTES] = bytes.as_slice().try_into().map_err(|_| ClusterError::Message {
-                rank,
-                what: format!("a hash of {} bytes, not {}", bytes.len(), IdHash::BYTES),
-            })?;
+            let bad = |what: String| ClusterError::Message { rank, what };
+            let bytes: [u8; 32] =
+                bytes.as_slice().try_into().map_err(|_| bad(format!("a hash of {} bytes, not 32", bytes.len())))?;
             let one = IdHash::from_bytes(bytes);
-            hash = Some(hash.map_or(one, |hash| hash.combine(one)));
+            let all = hash.map_or(Some(one), |hash| hash.combine(one));
+            hash = Some(all.ok_or_else(|| bad(format!("its frame is {}, not {}", one.frame(), mine.frame())))?);
         }
         hash.ok_or_else(|| ClusterError::World("there are no ranks".to_owned()))
     }

@@ -312,6 +312,10 @@ impl Scene for LennardJones {
         Ok(Some(Space { along: cells, periodic: bounds.is_periodic(), key: "cell.key", reach }))
     }
 
+    fn places(&self) -> &'static [&'static str] {
+        &["neighbours"]
+    }
+
     fn rows_moved(&self, world: &mut World) -> Result<(), Box<dyn Error>> {
         Ok(world.set_resource(RowsMoved { due: 1 })?)
     }
