@@ -9,6 +9,8 @@ use crate::Component;
 ///
 /// Rows of one cell stand in the order of their ids where a system sorts by cell, then by id
 /// ([`System::sort_then_by`](crate::System::sort_then_by)): whatever their order was before, and in every world that has them.
+/// Ids say which entity is which in [`World::hash_by_id`](crate::World::hash_by_id), and are what handles become in rows that
+/// travel between worlds ([`World::take_rows`](crate::World::take_rows)).
 ///
 /// ```
 /// use hypostyle::{Component, GlobalId, World};

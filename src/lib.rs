@@ -89,6 +89,8 @@ mod worker;
 // what tables are; what a frozen state is
 mod table;
 
+mod id_hash;
+
 mod generation;
 
 // the state and what changes it
@@ -138,6 +140,7 @@ pub use component::{Bool, Component, Entity, Field, Plain, Resource};
 pub use generation::SnapshotError;
 pub use global_id::GlobalId;
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
+pub use id_hash::{IdHash, IdHashError};
 pub use inputs::{InputError, InputSender};
 pub use join::FieldJoin;
 pub use layout::{FieldType, Layout, LayoutError, ScalarType};
@@ -157,8 +160,9 @@ pub use table::Presence;
 pub use trace::Timeline;
 pub use worker::{WorkerCommand, Workers};
 pub use world::{
-    AnyOf, BulkSpawn, Bundle, Changed, Entities, KeptGeneration, List, Lookup, Prefab, PrefabSpawn, Publication, Query,
-    Read, Rollback, ValueMut, With, Without, World, WorldBuilder, WorldError, Write,
+    AnyOf, BulkSpawn, Bundle, Changed, Dangling, Entities, KeptGeneration, List, Lookup, Prefab, PrefabSpawn,
+    Publication, Query, Read, Rollback, RowBatch, RowBatchError, ValueMut, With, Without, World, WorldBuilder,
+    WorldError, Write,
 };
 
 /// Regions as a whole: which there are, which processes write and read them, what stopped programs left, and how it is removed.

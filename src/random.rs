@@ -9,7 +9,8 @@
 //!   `(frame low, frame high, system low, system high + iteration)`, where `system` is the XXH3 hash of the system's name and
 //!   `iteration` its pass in a loop;
 //! - a row's numbers are the blocks with that key and counter `(block, 0, index, generation)` of its entity, block by block,
-//!   each its four words in order.
+//!   each its four words in order;
+//! - those of a global id are the blocks with that key and counter `(block, 2^31, id low, id high)`.
 #![forbid(unsafe_code)]
 
 use crate::component::Entity;
@@ -57,7 +58,14 @@ impl RandomKey {
     #[inline]
     #[must_use]
     pub const fn of(self, entity: Entity) -> Random {
-        Random::new(self.0, entity.index(), entity.generation())
+        Random::new(self.0, 0, entity.index(), entity.generation())
+    }
+
+    /// The numbers of a global id, from the first one on.
+    #[inline]
+    #[must_use]
+    pub const fn of_id(self, id: u64) -> Random {
+        Random::new(self.0, 1 << 31, id as u32, (id >> 32) as u32)
     }
 }
 
@@ -93,8 +101,9 @@ pub struct Random {
 }
 
 impl Random {
-    const fn new(key: [u32; 2], index: u32, generation: u32) -> Self {
-        Random { key, counter: [0, 0, index, generation], block: [0; 4], used: 4 }
+    /// `kind`: 0 for a handle's numbers, 2^31 for those of a global id.
+    const fn new(key: [u32; 2], kind: u32, low: u32, high: u32) -> Self {
+        Random { key, counter: [0, kind, low, high], block: [0; 4], used: 4 }
     }
 
     /// The next 32 random bits.
@@ -176,14 +185,14 @@ mod tests {
     fn numbers_come_word_by_word_and_are_uniform() {
         let key = call_key(7, 3, system_number("walk"), 0);
         let blocks: Vec<u32> = (0..3).flat_map(|block| philox([block, 0, 5, 1], key)).collect();
-        let mut random = Random::new(key, 5, 1);
+        let mut random = Random::new(key, 0, 5, 1);
         assert_eq!((0..12).map(|_| random.u32()).collect::<Vec<_>>(), blocks);
-        let mut random = Random::new(key, 5, 1);
+        let mut random = Random::new(key, 0, 5, 1);
         assert_eq!(random.u64(), u64::from(blocks[0]) | u64::from(blocks[1]) << 32);
         assert_eq!(random.f32(), (blocks[2] >> 8) as f32 / 16_777_216.0);
         let (mut sum, mut counts) = (0.0, [0; 7]);
         for index in 0..70_000 {
-            let mut random = Random::new(key, index, 0);
+            let mut random = Random::new(key, 0, index, 0);
             sum += random.f64();
             counts[random.below(7) as usize] += 1;
         }
@@ -193,8 +202,8 @@ mod tests {
     }
 
     #[test]
-    fn seed_frame_system_pass_and_entity_each_decide() {
-        let first = |key, index, generation| Random::new(key, index, generation).u64();
+    fn seed_frame_system_pass_and_entity_or_id_each_decide() {
+        let first = |key, index, generation| Random::new(key, 0, index, generation).u64();
         let key = |seed, frame, name, pass| call_key(seed, frame, system_number(name), pass);
         let base = key(1, 1, "a", 0);
         let all = [
@@ -206,6 +215,9 @@ mod tests {
             first(key(1, 1, "b", 0), 1, 0),
             first(key(1, 1, "a", 1), 1, 0),
             first(key(1 << 32, 1, "a", 0), 1, 0),
+            RandomKey(base).of_id(1).u64(),
+            RandomKey(base).of_id(2).u64(),
+            RandomKey(base).of_id(1 | 1 << 32).u64(),
         ];
         let mut distinct = all.to_vec();
         distinct.sort_unstable();

@@ -1,4 +1,5 @@
-//! `hash REGION|FILE`: the newest generation's logical content as one number, the same as `run --print-hash` prints.
+//! `hash REGION|FILE`: the newest generation's logical content as one number, the same as `run --print-hash` prints; by global
+//! ids with `--by-id`.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
@@ -15,15 +16,19 @@ pub(crate) struct Args {
     /// The region, or a checkpoint.
     #[arg(value_name = "REGION|FILE")]
     source: Source,
+    /// Print `state-by-id <hex>`: entities by their global ids, in which neither handles nor the order of rows count.
+    #[arg(long)]
+    by_id: bool,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let mut opened = args.source.open()?;
     let snapshot = opened.reader.pin()?;
+    let by_id = args.by_id.then(|| snapshot.hash_by_id()).transpose()?;
     let state = text::hash(snapshot.hash());
     if json {
-        let data = json!({
+        let mut data = json!({
             "region": args.source.region(),
             "checkpoint": args.source.checkpoint(),
             "generation": snapshot.generation(),
@@ -31,7 +36,13 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
             "time": snapshot.time(),
             "state": state,
         });
+        if let Some(state) = by_id {
+            data["state_by_id"] = json!(state.to_string());
+        }
         return put_json(out, &data);
     }
-    Ok(writeln!(out, "state {state}")?)
+    match by_id {
+        Some(state) => Ok(writeln!(out, "state-by-id {state}")?),
+        None => Ok(writeln!(out, "state {state}")?),
+    }
 }

@@ -77,7 +77,7 @@ pub(crate) struct Args {
     #[arg(long, requires = "region")]
     keep: bool,
     /// Print `state <hex>`, the hash of the last frame, on stdout; the table goes to stderr. With =every also a line
-    /// per frame.
+    /// per frame. With =by-id print `state-by-id <hex>` instead: entities by their global ids.
     #[arg(long, value_enum, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "last")]
     print_hash: Option<PrintHash>,
     /// Print `frame N <hex>`, the hash of each frame.
@@ -115,13 +115,15 @@ pub(crate) struct Args {
     checkpoints: run_checkpoints::CheckpointArgs,
 }
 
-/// Which frames' hashes to print.
+/// Which hashes to print.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum PrintHash {
     /// The last frame's.
     Last,
     /// Every frame's.
     Every,
+    /// The last frame's by global ids, in which neither handles nor the order of rows count.
+    ById,
 }
 
 pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
@@ -260,7 +262,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let kept = keeper.map(Keeper::finish).transpose()?;
     let recorded = recorder.map(Recorder::finish).transpose()?;
     let state = match args.print_hash {
-        Some(_) => Some(reader.pin()?.hash()),
+        Some(PrintHash::ById) => Some(("state-by-id", reader.pin()?.hash_by_id()?.to_string())),
+        Some(PrintHash::Last | PrintHash::Every) => Some(("state", text::hash(reader.pin()?.hash()))),
         None => None,
     };
     let interrupted = stop.is_asked();
@@ -287,10 +290,10 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     };
     if json {
         put_json(out, &report.json(&simulation))?;
-    } else if let Some(state) = state {
+    } else if let Some((kind, state)) = &report.state {
         // stdout is for the hash alone; where stderr is closed nobody wants the table
         let _ = write!(std::io::stderr(), "{}", report.text(&simulation));
-        writeln!(out, "state {}", text::hash(state))?;
+        writeln!(out, "{kind} {state}")?;
     } else if hashes.print {
         let _ = write!(std::io::stderr(), "{}", report.text(&simulation));
     } else {

@@ -32,8 +32,8 @@ pub(crate) struct Report {
     pub after: Vec<Line>,
     /// Frames and their hashes, where they are asked for and were not printed.
     pub states: Vec<(u64, u64)>,
-    /// The last frame's hash, where it is asked for.
-    pub state: Option<u64>,
+    /// The last frame's hash, where it is asked for, and of which kind it is.
+    pub state: Option<(&'static str, String)>,
     /// Whether it took inputs of other processes.
     pub takes_inputs: bool,
     pub meter: Meter,
@@ -253,8 +253,8 @@ impl Report {
             "before": lines(&self.before),
             "after": lines(&self.after),
         });
-        if let Some(state) = self.state {
-            data["state"] = json!(text::hash(state));
+        if let Some((kind, state)) = &self.state {
+            data[kind.replace('-', "_")] = json!(state);
         }
         if !self.states.is_empty() {
             let state = |(frame, state): &(u64, u64)| json!({ "frame": frame, "state": text::hash(*state) });

@@ -153,6 +153,26 @@ impl<'a> Job<'a, '_> {
         self.random_key().of(entity)
     }
 
+    /// The random numbers of a global id ([`GlobalId`](crate::GlobalId)) in this frame, from the first one on: as those of
+    /// [`Job::random`], but the same whatever handle the entity has. They are none of those that handles give.
+    ///
+    /// ```
+    /// use hypostyle::{Component, GlobalId, Read, System, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Position { x: f64 }
+    /// let walk = System::rows::<(Write<Position>, Read<GlobalId>)>("walk", |job, (mut position, id)| {
+    ///     for row in 0..job.len() {
+    ///         position.x[row] += job.random_of_id(id.value[row]).f64();
+    ///     }
+    /// });
+    /// # let _ = walk;
+    /// ```
+    #[inline]
+    #[must_use]
+    pub fn random_of_id(&mut self, id: u64) -> Random {
+        self.random_key().of_id(id)
+    }
+
     /// The key of this call's random numbers: for numbers of other entities, or of no entity.
     #[inline]
     #[must_use]

@@ -1,9 +1,12 @@
 //! A generation's logical content as one number: entities with their components and values in handle order, the free
-//! slots, the resources. Where rows, tables and extents lie does not matter.
+//! slots, the resources. Where rows, tables and extents lie does not matter. And as one that handles do not matter to, either: by
+//! global ids.
 #![forbid(unsafe_code)]
 
-use crate::layout::Storage;
-use crate::table::Location;
+use crate::Entity;
+use crate::id_hash::{self, IdHash, IdHashError, State};
+use crate::layout::{Layout, Storage};
+use crate::table::{ColumnKind, Location};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::reader::Snapshot;
@@ -63,5 +66,49 @@ impl Snapshot<'_> {
             }
         }
         hash.digest()
+    }
+}
+
+impl Snapshot<'_> {
+    /// The hash of the generation by the [`GlobalId`](crate::GlobalId)s of its entities, as
+    /// [`World::hash_by_id`](crate::World::hash_by_id) gives it.
+    ///
+    /// # Errors
+    /// An entity without an id; an id that two entities have.
+    pub fn hash_by_id(&self) -> Result<IdHash, IdHashError> {
+        id_hash::hash(self)
+    }
+}
+
+impl State for Snapshot<'_> {
+    fn layout(&self) -> &Layout {
+        Snapshot::layout(self)
+    }
+
+    fn frame(&self) -> u64 {
+        Snapshot::frame(self)
+    }
+
+    fn tables(&self) -> usize {
+        Snapshot::tables(self).count()
+    }
+
+    fn components(&self, table: usize) -> &[u16] {
+        &self.data_entry(table).components
+    }
+
+    fn column(&self, table: usize, kind: ColumnKind) -> Option<&[u8]> {
+        let entry = self.data_entry(table);
+        let column = entry.columns.iter().find(|column| column.kind == kind)?;
+        Some(self.column_parts(entry, column).0)
+    }
+
+    fn elements(&self, component: u16) -> Vec<&[u8]> {
+        let Some(pool) = self.pool(component) else { return Vec::new() };
+        pool.columns.iter().map(|column| self.column_parts(pool, column).0).collect()
+    }
+
+    fn locate(&self, entity: Entity) -> Option<(usize, usize)> {
+        Snapshot::locate(self, entity)
     }
 }

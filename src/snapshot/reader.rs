@@ -511,6 +511,11 @@ impl<'r> Snapshot<'r> {
         pools.find(|table| *table.components == [component] && !table.columns.is_empty())
     }
 
+    /// The entry of a table of entities.
+    pub(super) fn data_entry(&self, table: usize) -> &'r TableEntry {
+        &self.directory.tables[self.directory.first_data + table]
+    }
+
     fn table(&self, index: usize) -> TableView<'_> {
         TableView::new(self, &self.directory.tables[index])
     }

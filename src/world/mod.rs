@@ -9,6 +9,9 @@ pub(crate) mod store;
 // access to the tables: one entity, many, those that a query matches, by type or by name
 pub(crate) mod access;
 
+// rows that leave for other worlds, and arrive from them
+pub(crate) mod rows;
+
 // how worlds begin, are published, go back, and begin again
 pub(crate) mod life;
 
@@ -33,6 +36,7 @@ pub use error::WorldError;
 pub use life::builder::WorldBuilder;
 pub use life::publish::Publication;
 pub use life::rollback::{KeptGeneration, Rollback};
+pub use rows::{Dangling, RowBatch, RowBatchError};
 
 use crate::layout::Layout;
 use crate::patch::RecordSizes;

@@ -12,6 +12,7 @@ use crate::{Component, Entity};
 
 use super::bundle::{Bundle, RegistryRef, valued};
 use crate::layout::Storage;
+use crate::region::RegionError;
 use crate::world::World;
 use crate::world::error::WorldError;
 use crate::world::store::scatter::Values;
@@ -121,14 +122,7 @@ impl World {
             self.give_back(table, before);
             return Err(error);
         }
-        handles.reserve(n as usize);
-        let from = handles.len();
-        self.store.take_handles(n, handles)?;
-        let handles = &handles[from..];
-        let first = self.store.append(table, n)?;
-        let offset = self.store.tables[table as usize].columns[0].live.offset + 8 * u64::from(first);
-        self.store.arena.items_mut::<Entity>(offset, n as usize).copy_from_slice(handles);
-        self.store.place(handles, table, first);
+        let first = self.append_rows(table, n, handles)?;
         for id in
             ids.iter().filter(|id| self.registry.layout.components()[usize::from(**id)].storage == Storage::Toggle)
         {
@@ -138,6 +132,25 @@ impl World {
         }
         self.store.mark_all_changed(table, self.parity(), first, n)?;
         Ok((table, first))
+    }
+
+    /// Appends `n` rows to a table that has room for them: their handles placed and appended to `handles`, fields anything, bits
+    /// zero. Returns the first.
+    pub(in crate::world) fn append_rows(
+        &mut self,
+        table: u32,
+        n: u32,
+        handles: &mut Vec<Entity>,
+    ) -> Result<u32, RegionError> {
+        handles.reserve(n as usize);
+        let from = handles.len();
+        self.store.take_handles(n, handles)?;
+        let handles = &handles[from..];
+        let first = self.store.append(table, n)?;
+        let offset = self.store.tables[table as usize].columns[0].live.offset + 8 * u64::from(first);
+        self.store.arena.items_mut::<Entity>(offset, n as usize).copy_from_slice(handles);
+        self.store.place(handles, table, first);
+        Ok(first)
     }
 
     /// Reserves memory for `count` more entities of this bundle: spawning them then cannot fail for lack of memory, unless
@@ -192,15 +205,20 @@ impl World {
 
     /// Room for `n` more entities in a table: nothing is half-spawned when memory runs out.
     pub(in crate::world) fn make_room(&mut self, table: u32, n: u32) -> Result<(), WorldError> {
+        let rows = self.store.tables[table as usize].rows;
+        self.reserve_handles(n)?;
+        self.store.reserve(table, u64::from(rows) + u64::from(n))?;
+        Ok(self.store.secure_table(table)?)
+    }
+
+    /// Room for `n` more handles.
+    pub(in crate::world) fn reserve_handles(&mut self, n: u32) -> Result<(), WorldError> {
         let slots = u64::from(self.store.tables[ENTITIES as usize].rows);
         let fresh = u64::from(n).saturating_sub(self.store.free_slots.len() as u64);
         if slots + fresh > u64::from(crate::limits::ENTITIES_MAX) {
             return Err(WorldError::TooManyEntities { asked: u64::from(n), max: crate::limits::ENTITIES_MAX });
         }
-        let rows = self.store.tables[table as usize].rows;
-        self.store.reserve(table, u64::from(rows) + u64::from(n))?;
-        self.store.reserve(ENTITIES, slots + fresh)?;
-        Ok(self.store.secure_table(table)?)
+        Ok(self.store.reserve(ENTITIES, slots + fresh)?)
     }
 
     /// Rows that there is room for in a table and in the entity map.

@@ -181,17 +181,30 @@ impl Store {
     }
 
     fn append_staged(&mut self, index: usize) -> Result<(), RegionError> {
-        let pool = FIRST_POOL + index as u32;
-        let staged = self.lists[index].elements;
-        if staged == 0 {
+        let (component, elements) = (self.lists[index].component, self.lists[index].elements);
+        if elements == 0 {
             return Ok(());
         }
-        let first = self.append(pool, staged)?;
-        let Store { tables, arena, lists, .. } = self;
-        for (column, (bytes, staged)) in tables[pool as usize].columns.iter().zip(&lists[index].columns) {
-            arena.write_value(column.live.offset + u64::from(first) * *bytes as u64, staged);
+        let columns = std::mem::take(&mut self.lists[index].columns);
+        let done = self.append_elements(component, elements, columns.iter().map(|(_, bytes)| &bytes[..]));
+        self.lists[index].columns = columns;
+        done.map(|_| ())
+    }
+
+    /// Puts elements, field by field, behind those of a list's pool; the place of the first one.
+    pub(in crate::world) fn append_elements<'c>(
+        &mut self,
+        component: u16,
+        elements: u32,
+        columns: impl Iterator<Item = &'c [u8]>,
+    ) -> Result<u32, RegionError> {
+        let pool = self.pool(component);
+        let first = self.append(pool, elements)?;
+        let Store { tables, arena, .. } = self;
+        for (column, bytes) in tables[pool as usize].columns.iter().zip(columns) {
+            arena.write_value(column.live.offset + u64::from(first) * u64::from(column.item.row_bytes()), bytes);
         }
-        Ok(())
+        Ok(first)
     }
 
     /// Makes the pool anew: all elements in the order of tables and rows, nothing else.

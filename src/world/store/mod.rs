@@ -18,7 +18,7 @@ mod plan;
 mod publication;
 mod renew;
 mod room;
-mod rows;
+pub(in crate::world) mod rows;
 pub(crate) mod scatter;
 pub(crate) mod single;
 mod sort;
