@@ -11,7 +11,7 @@ use crate::layout::{FieldType, ScalarType};
 /// | join | numbers | bool | where no row gave anything |
 /// |---|---|---|---|
 /// | sum | `+`; integers stop at the ends of their range | - | 0 |
-/// | min | the smaller one, the earlier of equal ones; not-a-number loses to any number | and | the largest value; infinity |
+/// | min | the smaller one, -0 before 0; not-a-number loses to any number | and | the largest value; infinity |
 /// | max | the larger one, likewise | or | the smallest value; minus infinity |
 /// | or | integers: each bit that is set in one of them; floats have none | or | 0 |
 ///
@@ -63,10 +63,10 @@ pub trait Ordered: Field {
     const LARGEST: Self;
     /// What is smaller than any other.
     const SMALLEST: Self;
-    /// The smaller one; `self` where they are equal.
+    /// The smaller one, in any order.
     #[must_use]
     fn least(self, later: Self) -> Self;
-    /// The larger one; `self` where they are equal.
+    /// The larger one, in any order.
     #[must_use]
     fn greatest(self, later: Self) -> Self;
 }
@@ -175,14 +175,21 @@ macro_rules! floats {
             #[inline]
             fn plus(self, later: Self) -> Self { self + later }
         }
-        // not the library's `min`, which may give either zero of 0 and -0
+        // not the library's `min`, which may give either zero of 0 and -0; of two that are no numbers one is chosen by its
+        // bits, so that the order does not matter
         impl Ordered for $t {
             const LARGEST: Self = <$t>::INFINITY;
             const SMALLEST: Self = <$t>::NEG_INFINITY;
             #[inline]
-            fn least(self, later: Self) -> Self { if later < self || self.is_nan() { later } else { self } }
+            fn least(self, later: Self) -> Self {
+                let before = later < self || (later == self && later.is_sign_negative());
+                if before || (self.is_nan() && (!later.is_nan() || later.to_bits() < self.to_bits())) { later } else { self }
+            }
             #[inline]
-            fn greatest(self, later: Self) -> Self { if later > self || self.is_nan() { later } else { self } }
+            fn greatest(self, later: Self) -> Self {
+                let before = later > self || (later == self && later.is_sign_positive());
+                if before || (self.is_nan() && (!later.is_nan() || later.to_bits() < self.to_bits())) { later } else { self }
+            }
         }
     )* };
 }

@@ -333,8 +333,12 @@ mod tests {
 
     #[test]
     fn zeros_and_what_is_no_number_have_one_answer() {
-        assert_eq!(0.0_f64.least(-0.0).to_bits(), 0.0_f64.to_bits(), "the earlier of equal ones");
-        assert_eq!((-0.0_f64).greatest(0.0).to_bits(), (-0.0_f64).to_bits());
+        let (other, nan) = (f64::from_bits(f64::NAN.to_bits() + 1), f64::NAN);
+        for (a, b, least, greatest) in [(0.0, -0.0, -0.0, 0.0), (3.0, nan, 3.0, 3.0), (nan, other, nan, nan)] {
+            let bits = |value: f64| value.to_bits();
+            assert_eq!((bits(a.least(b)), bits(b.least(a))), (bits(least), bits(least)));
+            assert_eq!((bits(a.greatest(b)), bits(b.greatest(a))), (bits(greatest), bits(greatest)));
+        }
         assert_eq!((f32::NAN.least(3.0), 3.0_f32.least(f32::NAN)), (3.0, 3.0));
         assert_eq!((f32::NAN.greatest(3.0), 3.0_f32.greatest(f32::NAN)), (3.0, 3.0));
         assert!(1.0_f64.plus(f64::NAN).is_nan());

@@ -272,6 +272,8 @@ pub struct Table<'a> {
     pub columns: Vec<Column<'a>>,
     /// Whether the job's own rows are among its rows.
     pub is_own: bool,
+    /// The table's own rows, the first ones; all others are ghosts ([`World::set_ghosts`](crate::World::set_ghosts)).
+    pub own_rows: usize,
     table: &'a NeighbourRows,
     set: NeighbourSet<'a>,
 }
@@ -371,7 +373,8 @@ impl<'a> Job<'_, 'a, '_> {
                 let bytes = ColumnBytes::Read(bytes);
                 Some(Column { declared: declared(registry, access.component), field: access.field, ty, bytes })
             });
-            Table { entities, columns: columns.collect(), is_own: table.table == own, table, set }
+            let own_rows = table.own_rows as usize;
+            Table { entities, columns: columns.collect(), is_own: table.table == own, own_rows, table, set }
         })
     }
 

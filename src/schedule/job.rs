@@ -19,7 +19,7 @@ use crate::{Component, Entity, Resource, WorldError};
 
 use super::error::JobError;
 use super::kept_starts::KeptStarts;
-use super::neighbours::{EntityMap, ListSet, NeighbourSet, Neighbours};
+use super::neighbours::{EntityMap, ListSet, NeighbourRows, NeighbourSet, Neighbours};
 use super::system::Compiled;
 
 /// Which type is which component of one registry: the last few looked up.
@@ -267,21 +267,25 @@ impl<'a> Job<'a, '_> {
     }
 
     /// The first rows of the cells of a table that is sorted by their numbers ([`super::System::sort_by`]), from its whole
-    /// column of keys as a view shows it. A worker makes them once for all of its jobs of a batch.
+    /// column of keys as a view shows it, with ghosts behind its own rows that are in order, too. A worker makes them once for
+    /// all of its jobs of a batch.
     ///
     /// # Errors
     /// Keys that are not such a column, are not in order, or are of no cell of `cells`.
     pub fn cell_starts(&mut self, keys: &[u32], cells: usize) -> Result<Rc<CellStarts>, JobError> {
-        let whole = self.views.columns.iter().any(|column| {
+        let column = self.views.columns.iter().position(|column| {
             column.old == keys.as_ptr().cast()
                 && column.len == keys.len()
                 && column.ty.scalar == ScalarType::U32
                 && column.ty.array_len == 0
         });
-        if !whole && !keys.is_empty() {
-            return Err(JobError::NoWholeColumn { rows: keys.len() });
-        }
-        Ok(self.starts.of(self.serial, keys, cells)?)
+        let holds = |table: &&NeighbourRows| column.is_some_and(|column| table.columns.contains(&(column as u32)));
+        let own = match self.views.tables.iter().find(holds) {
+            Some(table) => table.own_rows as usize,
+            None if keys.is_empty() => 0,
+            None => return Err(JobError::NoWholeColumn { rows: keys.len() }),
+        };
+        Ok(self.starts.of(self.serial, (keys, own), cells)?)
     }
 
     #[inline]

@@ -28,6 +28,7 @@ struct Key {
     serial: u64,
     column: usize,
     rows: usize,
+    own: usize,
     cells: usize,
 }
 
@@ -44,9 +45,14 @@ impl KeptStarts {
         }
     }
 
-    /// Those of a whole frozen column.
-    pub(crate) fn of(&mut self, serial: u64, keys: &[u32], cells: usize) -> Result<Rc<CellStarts>, SpaceError> {
-        let key = Key { serial, column: keys.as_ptr().addr(), rows: keys.len(), cells };
+    /// Those of a whole frozen column: the keys of all rows that it shows, and how many of them are its table's own.
+    pub(crate) fn of(
+        &mut self,
+        serial: u64,
+        (keys, own): (&[u32], usize),
+        cells: usize,
+    ) -> Result<Rc<CellStarts>, SpaceError> {
+        let key = Key { serial, column: keys.as_ptr().addr(), rows: keys.len(), own, cells };
         if let Some(kept) = self.kept.iter().find(|kept| kept.key.as_ref() == Some(&key)) {
             return Ok(Rc::clone(&kept.starts));
         }
@@ -59,7 +65,7 @@ impl KeptStarts {
         let kept = &mut self.kept[place];
         kept.key = None;
         // holders of the old ones keep them
-        Rc::make_mut(&mut kept.starts).refill(keys, cells)?;
+        Rc::make_mut(&mut kept.starts).refill_with_ghosts(keys, own, cells)?;
         kept.key = Some(key);
         Ok(Rc::clone(&kept.starts))
     }

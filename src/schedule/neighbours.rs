@@ -45,7 +45,9 @@ pub(crate) struct NeighbourRows {
     /// Which of its system's views it is of.
     pub view: u32,
     pub table: u32,
+    /// Those that are shown: the table's own ones, then its ghosts.
     pub rows: u32,
+    pub own_rows: u32,
     pub handles: *const Entity,
     pub columns: Range<u32>,
     pub present: Range<u32>,
@@ -138,6 +140,9 @@ fn places(range: &Range<u32>) -> Range<usize> {
 
 /// All tables that a query matches, with their values at the beginning of the batch: what a kernel of
 /// [`System::neighbours`](crate::System::neighbours) reads beside its own rows.
+///
+/// Where the world is one part of a spread world, a table shows its own rows and, behind them, its ghosts: copies of rows of
+/// other parts ([`World::set_ghosts`](crate::World::set_ghosts)).
 pub struct Neighbours<'a, Q> {
     set: NeighbourSet<'a>,
     own: Option<usize>,
@@ -155,7 +160,7 @@ impl<Q> Copy for Neighbours<'_, Q> {}
 
 /// One table of [`Neighbours`].
 pub struct NeighbourTable<'a, Q: Query> {
-    /// The handles of its rows.
+    /// The handles of its rows; null for ghosts.
     pub entities: &'a [Entity],
     /// Its columns.
     pub columns: Q::Item<'a>,
@@ -164,6 +169,12 @@ pub struct NeighbourTable<'a, Q: Query> {
 }
 
 impl<Q: Query> NeighbourTable<'_, Q> {
+    /// The table's own rows, the first ones; all others are ghosts.
+    #[must_use]
+    pub fn own_rows(&self) -> usize {
+        self.table.own_rows as usize
+    }
+
     /// Whether a row matches the query: in tables with toggles some rows may not.
     #[must_use]
     pub fn matches(&self, row: usize) -> bool {
@@ -219,6 +230,6 @@ impl<'a, Q: Query> Neighbours<'a, Q> {
         let at = self.map.locate(entity)?;
         let index = self.set.tables.iter().position(|table| table.table == at.table)?;
         let (table, row) = (&self.set.tables[index], at.row as usize);
-        (at.row < table.rows && self.set.matches(table, row)).then_some((index, row))
+        (at.row < table.own_rows && self.set.matches(table, row)).then_some((index, row))
     }
 }

@@ -8,7 +8,7 @@ use crate::simd::lanes::{LaneKernel, Lanes, WIDTH, on_lanes};
 /// Finds the rows within reach of a row, in a table that is sorted by the keys of a grid ([`CellGrid::key`]).
 ///
 /// Cells of half the reach are a good width. Particles must be in the box along its periodic axes ([`super::Bounds::wrap`]).
-/// The order of what is found follows from the cells and the rows alone. An atom meets its own image where the reach is
+/// The order of what is found follows from the cells and the rows alone: cell by cell, own rows before ghosts. An atom meets its own image where the reach is
 /// longer than half of a periodic side: then only the nearest image counts.
 #[derive(Debug)]
 pub struct NeighbourSearch<'a, T, const N: usize> {
@@ -42,7 +42,7 @@ impl<'a, T: Real, const N: usize> NeighbourSearch<'a, T, N> {
     pub fn new(grid: &'a CellGrid<T, N>, starts: &'a CellStarts, at: [&'a [T]; N], reach: T) -> Self {
         let rows = at[0].len();
         assert!(at.iter().all(|column| column.len() == rows), "columns of one table");
-        assert!(starts.run(0, starts.cells().saturating_sub(1) as u32).end <= rows, "the starts are of this table");
+        assert!(starts.end() <= rows, "the starts are of this table");
         let lines = lines(grid, reach);
         NeighbourSearch { grid, starts, at, reach, lines, cell: None, runs: Vec::new(), found: Vec::new() }
     }
@@ -128,11 +128,10 @@ impl<'a, T: Real, const N: usize> NeighbourSearch<'a, T, N> {
                 parts[2] = (0, to - cells[0]);
             }
             for (from, to) in parts.into_iter().filter(|(from, to)| from <= to) {
-                let run = self.starts.run(first + from as u32, first + to as u32);
-                if !run.is_empty() {
+                self.starts.each_run(first + from as u32, first + to as u32, |run| {
                     rows += run.len();
                     self.runs.push((run.start as u32, run.end as u32));
-                }
+                });
             }
         }
         if self.found.len() < rows + WIDTH {

@@ -261,6 +261,11 @@ impl Table {
         if self.kind == TableKind::Pool && self.shape.published == 0 { (0, 64) } else { (self.rows, self.capacity) }
     }
 
+    /// Rows that views show: its own ones, then its ghosts.
+    pub(crate) fn shown_rows(&self) -> u32 {
+        self.rows.saturating_add(self.ghosts.rows)
+    }
+
     /// Whether a column is of a scratch component.
     pub(crate) fn is_scratch(&self, column: usize) -> bool {
         column >= self.shape.published

@@ -13,12 +13,14 @@ use crate::schedule::graph::Group;
 use crate::schedule::job::FrameInfo;
 use crate::schedule::system::Compiled;
 use crate::table::{ENTITIES, RESOURCES};
+use crate::world::WorldError;
 use crate::world::access::query::{MaskTerm, Matched};
 use crate::world::store::{MovedColumn, Store};
 
 use super::entries::{
     ColumnEntry, ColumnUse, Head, JobEntry, ListHead, MaskHead, SystemHead, TaskHead, ViewColumn, ViewHead,
 };
+use super::ghosts;
 use super::matches::Matches;
 use super::order::{self, OrderHead};
 use super::words::{Entry, push_bytes};
@@ -65,6 +67,8 @@ pub(crate) struct Work {
     pub rows: u64,
     pub estimate_ns: u64,
     matches: Matches,
+    /// Columns that show ghosts.
+    ghosts: Vec<(u32, u16)>,
     members: Vec<usize>,
     tasks: Vec<u64>,
     task_words: Vec<u64>,
@@ -102,7 +106,7 @@ fn field_type(store: &Store, component: u16, field: u8) -> FieldType {
 
 impl Work {
     /// Puts the program of a group together and gets every written column an extent.
-    pub(crate) fn build(&mut self, group: &Group, around: &mut BuildContext<'_>) -> Result<(), RegionError> {
+    pub(crate) fn build(&mut self, group: &Group, around: &mut BuildContext<'_>) -> Result<(), WorldError> {
         self.words.clear();
         self.jobs.clear();
         self.job_tasks.clear();
@@ -116,7 +120,9 @@ impl Work {
         let mut matches = std::mem::take(&mut self.matches);
         let mut members = std::mem::take(&mut self.members);
         matches.refresh(group, around.compiled, around.store);
-        let built = self.tasks(group, &matches, &mut members, around);
+        let laid =
+            if around.store.has_ghosts { ghosts::lay(group, &matches, around, &mut self.ghosts) } else { Ok(()) };
+        let built = laid.and_then(|()| Ok(self.tasks(group, &matches, &mut members, around)?));
         self.matches = matches;
         self.members = members;
         built?;
@@ -320,7 +326,7 @@ impl Work {
         let compiled = &around.compiled[system];
         let views = || {
             compiled.others.iter().enumerate().flat_map(|(view, others)| {
-                let tables = around.store.data_tables().filter(|(_, data)| data.rows > 0);
+                let tables = around.store.data_tables().filter(|(_, data)| data.shown_rows() > 0);
                 tables.filter_map(move |(index, _)| {
                     matches.others(system, view, index).map(|matched| (view, others, index, matched))
                 })
@@ -350,6 +356,7 @@ impl Work {
             let head = ViewHead {
                 table: index,
                 rows: data.rows,
+                ghosts: data.ghosts.rows,
                 handles: data.columns[0].live.offset,
                 columns: view.columns.iter().flatten().count() as u32,
                 conditions: view.mask.len() as u32,

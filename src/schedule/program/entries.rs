@@ -270,11 +270,14 @@ impl Entry for MaskHead {
 }
 
 /// The head of another table that a system looks at. Words: `table | rows << 32`, handles offset,
-/// `columns | conditions << 32`, optionals.
+/// `columns | conditions << 32`, `optionals | view << 32`, ghosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ViewHead {
     pub table: u32,
+    /// The table's own rows.
     pub rows: u32,
+    /// Ghosts behind them.
+    pub ghosts: u32,
     /// Where the table's handles are.
     pub handles: u64,
     pub columns: u32,
@@ -285,7 +288,7 @@ pub(crate) struct ViewHead {
 }
 
 impl Entry for ViewHead {
-    const WORDS: usize = 4;
+    const WORDS: usize = 5;
 
     fn encode(&self, words: &mut Vec<u64>) {
         words.extend([
@@ -293,6 +296,7 @@ impl Entry for ViewHead {
             self.handles,
             halves(self.columns, self.conditions),
             halves(self.optionals, self.view),
+            u64::from(self.ghosts),
         ]);
     }
 
@@ -302,7 +306,8 @@ impl Entry for ViewHead {
         let handles = words.next()?;
         let (columns, conditions) = words.pair()?;
         let (optionals, view) = words.pair()?;
-        Ok(ViewHead { table, rows, handles, columns, conditions, optionals, view })
+        let ghosts = u32::try_from(words.next()?).map_err(|_| rubbish())?;
+        Ok(ViewHead { table, rows, ghosts, handles, columns, conditions, optionals, view })
     }
 }
 

@@ -14,7 +14,7 @@
 //!     MaskHead      one for each condition              1 word, then its offsets
 //!     payload                                           bytes, padded to words
 //!     views, each:
-//!       ViewHead                                        4 words
+//!       ViewHead                                        5 words
 //!       flag        one for each optional component     1 word each
 //!       ViewColumn  one for each column                 2 words each
 //!       MaskHead    one for each condition              1 word, then its offsets
@@ -25,6 +25,7 @@
 //! | [`entries`] | every structure of the program: its fields, and its two directions side by side |
 //! | [`words`] | reading words that may be rubbish |
 //! | [`matches`] | how systems' queries match tables, kept from batch to batch |
+//! | [`ghosts`] | which columns show ghosts behind their rows |
 //! | [`build`] | a group of systems and the tables of the moment become a program |
 //! | [`task`] | a program's task becomes columns of mapped memory |
 //! | [`order`] | the other kind of program: a table's rows are put in another order |
@@ -34,6 +35,7 @@
 
 pub(crate) mod build;
 mod entries;
+mod ghosts;
 mod matches;
 pub(crate) mod order;
 pub(crate) mod task;

@@ -291,7 +291,11 @@ impl Task {
     }
 
     fn view(&mut self, words: &mut Words<'_>, memory: &JobMemory) -> Result<(), String> {
-        let ViewHead { table, rows, handles, columns, conditions, optionals, view } = ViewHead::decode(words)?;
+        let ViewHead { table, rows: own_rows, ghosts, handles, columns, conditions, optionals, view } =
+            ViewHead::decode(words)?;
+        // ghosts have no bits
+        let rows = own_rows.checked_add(ghosts).filter(|_| ghosts == 0 || conditions == 0);
+        let rows = rows.ok_or("the program shows ghosts that a table cannot have")?;
         let present_from = self.view_present.len() as u32;
         for _ in 0..optionals {
             self.view_present.push(words.flag()?);
@@ -323,6 +327,7 @@ impl Task {
             view,
             table,
             rows,
+            own_rows,
             handles,
             columns: columns_from..self.view_columns.len() as u32,
             present: present_from..self.view_present.len() as u32,

@@ -75,7 +75,7 @@ proptest! {
         comes_back(&ColumnUse { place: n[0], write: flag })?;
         comes_back(&MaskHead { negated: flag, bits: n[0] })?;
         comes_back(&ViewHead {
-            table: n[0], rows: n[1], handles: at[0], columns: n[2], conditions: n[3], optionals: n[4],
+            table: n[0], rows: n[1], ghosts: n[3], handles: at[0], columns: n[2], conditions: n[3], optionals: n[4],
             view: n[5],
         })?;
         comes_back(&ViewColumn { offset: at[0], ty })?;

@@ -195,6 +195,12 @@ pub(super) enum Failed {
     World(WorldError),
 }
 
+impl From<WorldError> for Failed {
+    fn from(error: WorldError) -> Self {
+        Failed::World(error)
+    }
+}
+
 impl From<RegionError> for Failed {
     fn from(error: RegionError) -> Self {
         Failed::World(error.into())

@@ -1,7 +1,21 @@
 //! Ghosts behind the rows of tables, for the batches that look at them.
+//!
+//! Their own memory is private to the writer ([`Ghosts`](crate::table::Ghosts)). Before a batch that looks at a column it is
+//! copied into the column's live extent, behind the rows in use: there workers find rows and ghosts as one column. It is
+//! copied for each batch anew, as whatever writes, moves or grows a column takes its rows along and nothing behind them.
+//!
+//! Invariant: a byte of an extent that a generation names is never written. A frozen live extent has the rows that its table
+//! has, as rows come and go in building extents only, and ghosts come behind them; but for a table that was emptied at once,
+//! whose extents may have rows of generations, and which gets others.
 #![forbid(unsafe_code)]
 
+use crate::region::RegionError;
+use crate::table::Item;
+
 use super::Store;
+
+/// In every byte of the null handle.
+const NULL_BYTE: u8 = 0xFF;
 
 impl Store {
     /// Ghosts were set or taken away.
@@ -14,5 +28,36 @@ impl Store {
         let components = self.tables[table as usize].shape.components.iter();
         let names: Vec<&str> = components.map(|id| self.layout.components()[usize::from(*id)].name.as_str()).collect();
         names.join(", ")
+    }
+
+    /// Copies ghosts behind the rows of these columns, each a table and its place there; handles are columns like others.
+    /// The caller has checked that the ghosts have them. What is there stays until anything gets memory.
+    pub(crate) fn lay_ghosts(&mut self, columns: &[(u32, u16)]) -> Result<(), RegionError> {
+        self.steadily(|store| {
+            for &(table, column) in columns {
+                let shown =
+                    u64::from(store.tables[table as usize].rows) + u64::from(store.tables[table as usize].ghosts.rows);
+                store.reserve(table, shown)?;
+                if store.tables[table as usize].rows == 0 {
+                    store.write_partial(table, usize::from(column))?;
+                }
+            }
+            Ok(())
+        })?;
+        let Store { tables, arena, .. } = self;
+        for &(table, column) in columns {
+            let table = &tables[table as usize];
+            let column = &table.columns[usize::from(column)];
+            let Item::Bytes(bytes) = column.item else { continue };
+            let (at, size) =
+                (u64::from(table.rows) * u64::from(bytes), u64::from(table.ghosts.rows) * u64::from(bytes));
+            debug_assert!(table.shown_rows() <= table.capacity, "room was made");
+            let tail = arena.bytes_mut(column.live.offset + at, size);
+            match table.ghosts.column(column.kind) {
+                Some(ghosts) => tail.copy_from_slice(ghosts),
+                None => tail.fill(NULL_BYTE),
+            }
+        }
+        Ok(())
     }
 }

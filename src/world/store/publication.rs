@@ -32,8 +32,9 @@ impl Store {
         }
         for t in FIRST_POOL as usize..self.tables.len() {
             let table = &self.tables[t];
-            if u64::from(table.rows) * 4 < u64::from(table.capacity) && table.capacity > CAPACITY_MIN {
-                let capacity = (table.rows + table.rows / 2).max(CAPACITY_MIN).next_multiple_of(64);
+            let shown = table.shown_rows();
+            if u64::from(shown) * 4 < u64::from(table.capacity) && table.capacity > CAPACITY_MIN {
+                let capacity = (shown + shown / 2).max(CAPACITY_MIN).next_multiple_of(64);
                 if let Err(error) = self.resize(t as u32, capacity) {
                     tracing::debug!(%error, table = t, "a table keeps room that it does not need");
                 }
@@ -46,11 +47,12 @@ impl Store {
         let mut shrunk = false;
         for t in FIRST_POOL as usize..self.tables.len() {
             let table = &mut self.tables[t];
-            if table.capacity > 4096 && u64::from(table.rows) * 4 < u64::from(table.capacity) {
+            let shown = table.shown_rows();
+            if table.capacity > 4096 && u64::from(shown) * 4 < u64::from(table.capacity) {
                 table.slack += 1;
                 if table.slack >= SLACK_PUBLICATIONS {
                     table.slack = 0;
-                    let capacity = (table.rows + table.rows / 2).max(CAPACITY_MIN).next_multiple_of(64);
+                    let capacity = (shown + shown / 2).max(CAPACITY_MIN).next_multiple_of(64);
                     // a world too tight to hold both sizes at once keeps what it has
                     shrunk |= self.resize(t as u32, capacity).is_ok();
                 }

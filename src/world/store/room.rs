@@ -289,10 +289,11 @@ impl Store {
         plan.lasts(directories, self.directory_bytes(), if slack { SLACK_BYTES } else { 0 }).then_some(plan)
     }
 
-    /// The least capacity for its rows, those that it is expected to get, and those that were promised.
+    /// The least capacity for its rows, its ghosts, those that it is expected to get, and those that were promised.
     fn exact_capacity(table: &Table) -> u32 {
         let margin = if table.gains_rows { super::expected::margin_rows(table.rows) } else { 0 };
-        table.rows.saturating_add(margin).max(table.promised).max(1).next_multiple_of(64)
+        let shown = table.rows.saturating_add(table.ghosts.rows);
+        table.rows.saturating_add(margin).max(shown).max(table.promised).max(1).next_multiple_of(64)
     }
 
     /// Tables of rows with the least capacities that they need, where they have another one.
