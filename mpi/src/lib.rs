@@ -15,6 +15,8 @@ mod domain;
 
 mod cluster;
 
+pub mod set;
+
 pub use cluster::{Cluster, Report};
 pub use comm::{Comm, DEADLINE_DEFAULT, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Traffic};
 pub use domain::Domain;

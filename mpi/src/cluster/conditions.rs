@@ -128,7 +128,9 @@ fn patches(system: &SystemNeeds, domain: Option<&Domain>) -> Option<String> {
     }
     if domain.is_some() && !system.changed.is_empty() {
         let what = system.changed.join("`, `");
-        return Some(format!("its rows are those whose `{what}` changed, and rows that change ranks all count as changed"));
+        return Some(format!(
+            "its rows are those whose `{what}` changed, and rows that change ranks all count as changed"
+        ));
     }
     None
 }

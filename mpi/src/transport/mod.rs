@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::error::ClusterError;
 
 #[cfg(feature = "mpi")]
-pub use real::MpiRanks;
+pub use real::{Aborter, MpiJob, MpiRanks};
 pub use threads::{ThreadRank, run_threads};
 
 /// Carries messages between ranks, without ever blocking.
