@@ -135,7 +135,9 @@ fn under_launcher(args: &Args, _: u64) -> Result<(), Box<dyn Error>> {
     let rank = ranks.rank();
     let done = one_rank(args, args.comm(Box::new(ranks)));
     if let Err(error) = done {
-        eprintln!("error: rank {rank}: {}", chain(&error));
+        // one text, so that those of several ranks stay apart
+        let told = format!("error: {} (told by rank {rank})\n", chain(&error));
+        eprint!("{told}");
         // the others wait for this one: it ends them all
         abort.abort();
     }
