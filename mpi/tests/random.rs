@@ -78,7 +78,10 @@ impl Case {
 
     fn schedule(self) -> Schedule {
         let mut schedule = Schedule::new();
-        schedule.add(self.moving()).add(self.feeling()).add(self.living());
+        schedule.add(self.moving());
+        // the second looks at what the first wrote: it is forwarded between two batches
+        schedule.add(self.feeling("feel").after("move")).add(self.feeling("feel again").after("feel"));
+        schedule.add(self.living());
         schedule.add(
             System::rows::<Read<GlobalId>>("count", |job, id| {
                 let highest = id.value.iter().copied().max().unwrap_or(0);
@@ -114,9 +117,9 @@ impl Case {
         .sort_then_by("global_id.value")
     }
 
-    fn feeling(self) -> System {
+    fn feeling(self, name: &str) -> System {
         System::try_neighbours::<Write<Felt>, (Read<Position>, Read<Cell>, Read<Felt>)>(
-            "feel",
+            name,
             move |job, mut felt, others| {
                 let Some(own) = others.own() else { return Ok(()) };
                 let (at, cell, before) = others.table(own).columns;
@@ -134,7 +137,6 @@ impl Case {
                 Ok(())
             },
         )
-        .after("move")
     }
 
     fn living(self) -> System {

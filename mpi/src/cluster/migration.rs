@@ -5,7 +5,7 @@
 //! fails with the ids that are missing.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hypostyle::{Dangling, RowBatch, World};
 
@@ -63,7 +63,7 @@ impl State {
     /// Sends each row to the rank that owns its cell.
     pub(super) fn migrate(&mut self, world: &mut World) -> Result<(), ClusterError> {
         let (Some(domain), Some(bricks)) = (&self.domain, &self.bricks) else { return Ok(()) };
-        let (size, rank) = (self.comm.size(), self.comm.rank());
+        let rank = self.comm.rank();
         let before = world.entity_count();
         let mut messages: BTreeMap<usize, (Parcel, Vec<u8>)> = BTreeMap::new();
         let mut gone = Vec::new();
@@ -105,7 +105,7 @@ impl State {
         let send = messages.into_iter().map(|(to, (_, message))| (to, message)).collect();
         let arrived = self.comm.exchange("rows that move", send, &from)?;
         let came = self.take_in(world, &coming, &arrived)?;
-        self.count(world, total, &gone, &came, size)
+        self.count(world, total, &gone, &came)
     }
 
     /// Tells all ranks how many rows are here and who gets which parcel; gives all rows, and the parcels that come here.
@@ -168,34 +168,30 @@ impl State {
     }
 
     /// Whether all rows are still there.
-    fn count(
-        &mut self,
-        world: &World,
-        before: u64,
-        gone: &[u64],
-        came: &[u64],
-        size: usize,
-    ) -> Result<(), ClusterError> {
+    fn count(&mut self, world: &World, before: u64, gone: &[u64], came: &[u64]) -> Result<(), ClusterError> {
         let after = self.comm.sum("rows after moving", world.entity_count())?;
         if after == before {
             return Ok(());
         }
+        // of the ids that came, those that are here; of those that went, those that are not
+        let mut here = BTreeSet::new();
+        for table in 0..world.table_count() {
+            here.extend(ids_of(world, table));
+        }
+        let gone: Vec<u64> = gone.iter().copied().filter(|id| !here.contains(id)).collect();
+        let came: Vec<u64> = came.iter().copied().filter(|id| here.contains(id)).collect();
         let mut mine = Vec::new();
         for ids in [gone, came] {
             let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
             put_bytes(&mut mine, &bytes);
         }
-        let mut moved: BTreeMap<u64, i64> = BTreeMap::new();
-        for (rank, lists) in self.comm.all_gather("ids that moved", &mine)?.iter().enumerate().take(size) {
+        let mut moved = Moved::default();
+        for (rank, lists) in self.comm.all_gather("ids that moved", &mine)?.iter().enumerate() {
             let mut read = Read::new(rank, lists);
-            for id in words_u64(read.bytes()?) {
-                *moved.entry(id).or_default() += 1;
-            }
-            for id in words_u64(read.bytes()?) {
-                *moved.entry(id).or_default() -= 1;
-            }
+            moved.went(&words_u64(read.bytes()?));
+            moved.came(&words_u64(read.bytes()?));
         }
-        let ids = moved.into_iter().filter(|(_, count)| *count != 0).map(|(id, _)| id).take(IDS_NAMED_MAX).collect();
+        let ids = moved.unaccounted();
         Err(ClusterError::Lost { frame: world.frame(), before, after, ids })
     }
 }
@@ -211,7 +207,47 @@ pub(super) fn ids(batch: &RowBatch) -> Vec<u64> {
     batch.column("global_id.value").map(|(_, bytes)| words_u64(bytes)).unwrap_or_default()
 }
 
-fn id_of(world: &World, table: usize, row: usize) -> u64 {
+fn ids_of(world: &World, table: usize) -> Vec<u64> {
     let column = world.table_column(table, "global_id.value").ok().flatten();
-    column.and_then(|(_, bytes)| words_u64(bytes).get(row).copied()).unwrap_or_default()
+    column.map(|(_, bytes)| words_u64(bytes)).unwrap_or_default()
+}
+
+fn id_of(world: &World, table: usize, row: usize) -> u64 {
+    ids_of(world, table).get(row).copied().unwrap_or_default()
+}
+
+/// Which ids went and came, on all ranks.
+#[derive(Default)]
+struct Moved(BTreeMap<u64, i64>);
+
+impl Moved {
+    fn went(&mut self, ids: &[u64]) {
+        ids.iter().for_each(|id| *self.0.entry(*id).or_default() += 1);
+    }
+
+    fn came(&mut self, ids: &[u64]) {
+        ids.iter().for_each(|id| *self.0.entry(*id).or_default() -= 1);
+    }
+
+    /// The first few that went and did not come, or came twice.
+    fn unaccounted(self) -> Vec<u64> {
+        self.0.into_iter().filter(|(_, count)| *count != 0).map(|(id, _)| id).take(IDS_NAMED_MAX).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_are_lost_or_doubled_are_named() {
+        let mut moved = Moved::default();
+        moved.went(&[5, 6, 7]);
+        moved.came(&[6]);
+        moved.came(&[7, 7]);
+        assert_eq!(moved.unaccounted(), [5, 7]);
+        let mut many = Moved::default();
+        many.went(&(0..100).collect::<Vec<_>>());
+        assert_eq!(many.unaccounted().len(), IDS_NAMED_MAX);
+    }
 }
