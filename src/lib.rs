@@ -70,6 +70,7 @@ pub mod space;
 mod column;
 
 mod component;
+mod exact_sum;
 mod gather;
 mod global_id;
 mod join;
@@ -137,6 +138,7 @@ extern crate self as hypostyle;
 pub use column::Mut;
 pub use commit::PatchCounts;
 pub use component::{Bool, Component, Entity, Field, Plain, Resource};
+pub use exact_sum::ExactSum;
 pub use generation::SnapshotError;
 pub use global_id::GlobalId;
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};

@@ -216,7 +216,7 @@ proptest! {
         // tables are made where there are none
         let mut there = builder().build().unwrap();
         let batches = decoded(&there, &batches);
-        let names: Vec<u64> = batches.iter().flat_map(|batch| ids_of(batch)).collect();
+        let names: Vec<u64> = batches.iter().flat_map(ids_of).collect();
         let entities = there.put_rows(&batches, Dangling::Refuse).unwrap();
         let found: Vec<u64> = entities.iter().map(|entity| there.get::<GlobalId>(*entity).unwrap().value).collect();
         prop_assert_eq!(found, names, "entities are returned in the order of batches and rows");

@@ -112,13 +112,12 @@ impl RowBatch {
         let (id, declared) = self.layout.component(component)?;
         let index = declared.fields.iter().position(|other| other.name == field)?;
         let parts = parts_of(&self.layout, &self.shape);
-        let found = parts.iter().zip(&self.parts).find_map(|(part, bytes)| match part {
+        parts.iter().zip(&self.parts).find_map(|(part, bytes)| match part {
             Part::Field { component, field, ty } if (usize::from(*component), usize::from(*field)) == (id, index) => {
                 Some((*ty, &bytes[..]))
             }
             _ => None,
-        });
-        found
+        })
     }
 
     /// Appends the batch's bytes to `out`.
