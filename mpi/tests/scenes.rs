@@ -45,10 +45,14 @@ fn the_field_has_the_bytes_of_one_process() {
 }
 
 #[test]
+fn fluids_have_the_bytes_of_one_process() {
+    assert!(equal("fluids", 1200, 25) > 1000, "rows change ranks");
+}
+
+#[test]
 fn scenes_that_break_a_condition_are_refused_with_it() {
-    for (name, says) in [("spheres", "global_id"), ("epidemic", "global_id"), ("nbody", "global_id")] {
-        let options = hypostyle_scenes::SceneOptions::new(Some(100), 0);
-        let scene = hypostyle_scenes::find(name).unwrap();
+    for (name, says) in [("spheres", "no space"), ("epidemic", "`meet`"), ("nbody", "global_id")] {
+        let (scene, options) = scene(name, 100);
         let error = spread((scene, &options), 1, 2, Workers::Local, 0).unwrap_err();
         assert!(common::chain(&error).contains(says), "{name}: {}", common::chain(&error));
     }

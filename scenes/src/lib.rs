@@ -19,9 +19,10 @@ pub mod spheres;
 
 use std::error::Error;
 
-use hypostyle::{Layout, Resource, Schedule, World, WorldBuilder, WorldError};
+use hypostyle::space::CellGrid;
+use hypostyle::{Resource, Schedule, World, WorldBuilder, WorldError};
 
-pub use options::{GLOBAL_IDS, SceneError, SceneOption, SceneOptions};
+pub use options::{SceneError, SceneOption, SceneOptions};
 
 /// Something that a scene observes: a line of the closing table, a column of a time series.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,14 +151,19 @@ fn bytes_max(entities: u64, bytes_per_entity: u64) -> u64 {
     entities.saturating_mul(bytes_per_entity).clamp(LEAST, hypostyle::limits::WORLD_BYTES_MAX)
 }
 
-/// The layout of a scene's file; with the component of ids, and `more`, where entities have global ids.
-fn layout_of(options: &SceneOptions, text: &str, path: &str, more: &str) -> Result<Layout, Box<dyn Error>> {
-    const IDS: &str = "[components.global_id]\nfields = { value = \"u64\" }\n";
-    options.check_global_ids()?;
-    Ok(match options.global_ids() {
-        true => Layout::parse(&format!("{text}\n{IDS}{more}"), path)?,
-        false => Layout::parse(text, path)?,
-    })
+impl Space {
+    /// That of a grid in which systems look so far, and of the column that has the number of a row's cell.
+    fn of<const N: usize>(grid: &CellGrid<f64, N>, reach: f64, key: &'static str) -> Space {
+        let (cells, width, periodic) = (grid.cells(), grid.width(), grid.bounds().is_periodic());
+        // as searches do: what rounding has moved across the border of a cell is found, too
+        let far = |width: f64| (1.000_01 * reach / width).ceil() as u32;
+        Space {
+            along: std::array::from_fn(|axis| cells.get(axis).map_or(1, |cells| *cells as u32)),
+            periodic: std::array::from_fn(|axis| periodic.get(axis).copied().unwrap_or(false)),
+            key,
+            reach: std::array::from_fn(|axis| width.get(axis).map_or(0, |width| far(*width))),
+        }
+    }
 }
 
 /// Gives a resource a value, whether it has one or not.

@@ -14,13 +14,6 @@ pub struct SceneOption {
     pub about: &'static str,
 }
 
-/// Entities with global ids: for scenes that run on many ranks.
-pub const GLOBAL_IDS: SceneOption = SceneOption {
-    name: "global-ids",
-    value: "on|off",
-    about: "give each entity a global id, which decides the order of rows and random numbers (default off); `hash --by-id` and runs on many ranks need it",
-};
-
 /// What a run may choose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SceneOptions {
@@ -45,29 +38,9 @@ impl SceneOptions {
         self
     }
 
-    /// Whether entities get ids that no process decides: the option of [`GLOBAL_IDS`].
-    pub fn global_ids(&self) -> bool {
-        self.text(GLOBAL_IDS.name) == Some("on")
-    }
-
     /// The text of an option of the scene's own; the last one counts.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.own.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
-    }
-
-    /// Whether an option that is on or off is neither.
-    ///
-    /// # Errors
-    /// It is.
-    pub(crate) fn check_global_ids(&self) -> Result<(), SceneError> {
-        match self.text(GLOBAL_IDS.name) {
-            None | Some("on" | "off") => Ok(()),
-            Some(value) => Err(SceneError::Option {
-                name: GLOBAL_IDS.name.to_owned(),
-                value: value.to_owned(),
-                want: "on or off".to_owned(),
-            }),
-        }
     }
 
     /// An option of the scene's own as a number within bounds (both included).

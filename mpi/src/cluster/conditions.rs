@@ -54,7 +54,7 @@ fn check_world(world: &World, domain: Option<&Domain>) -> Result<(), ClusterErro
         let names: Vec<&str> = world.table_components(table).collect();
         if world.table_rows(table) > 0 && !names.contains(&GLOBAL_ID) {
             return Err(ClusterError::World(format!(
-                "entities of ({}) have no `{GLOBAL_ID}`: on many ranks each entity needs one; run the scene with --global-ids on",
+                "entities of ({}) have no `{GLOBAL_ID}`: on many ranks each entity needs one",
                 names.join(", ")
             )));
         }

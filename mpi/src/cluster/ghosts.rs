@@ -147,6 +147,9 @@ fn forward(comm: &mut Comm, world: &mut World, plan: &Plan, components: &[String
         let mut read = Read::new(neighbour.rank, message);
         for (table, pieces) in &neighbour.receive {
             let rows: usize = pieces.iter().map(|piece| piece.rows).sum();
+            if rows == 0 {
+                continue;
+            }
             for component in viewed_of(world, *table, components) {
                 for (name, size) in fields(world, &component) {
                     let values = read.take(rows.saturating_mul(size))?;

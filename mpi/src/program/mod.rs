@@ -88,14 +88,9 @@ pub(crate) enum PrintHash {
 }
 
 impl Args {
-    /// What decides the scene, as given; entities have global ids where the scene can give them.
+    /// What decides the scene, as given.
     pub(crate) fn options(&self) -> Result<SceneOptions, ClusterError> {
-        let mut own = self.own.of(self.scene).map_err(ClusterError::World)?;
-        let ids = hypostyle_scenes::GLOBAL_IDS.name;
-        let can = self.scene.options().iter().any(|option| option.name == ids);
-        if can && !own.iter().any(|(name, _)| name == ids) {
-            own.push((ids.to_owned(), "on".to_owned()));
-        }
+        let own = self.own.of(self.scene).map_err(ClusterError::World)?;
         Ok(SceneOptions { entities: self.entities, seed: self.seed.unwrap_or(0), own })
     }
 

@@ -12,7 +12,7 @@ use hypostyle_scenes::{Scene, SceneOptions, find};
 
 /// A scene with so many entities, and global ids.
 pub fn scene(name: &str, entities: u64) -> (&'static dyn Scene, SceneOptions) {
-    (find(name).unwrap(), SceneOptions::new(Some(entities), 7).with("global-ids", "on"))
+    (find(name).unwrap(), SceneOptions::new(Some(entities), 7))
 }
 
 /// How a world is spread.

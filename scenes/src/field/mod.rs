@@ -14,10 +14,10 @@
 
 use std::error::Error;
 
-use hypostyle::{Component, GlobalId, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write};
+use hypostyle::{Component, GlobalId, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write};
 
 use super::random::Random;
-use super::{GLOBAL_IDS, Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, layout_of, put};
+use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
 
 /// Where an electron is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Component)]
@@ -86,7 +86,6 @@ impl Scene for Plasma {
                 value: "A",
                 about: "of the first disturbance, in lengths, 0 to 0.5 (default 0.001)",
             },
-            GLOBAL_IDS,
         ];
         OPTIONS
     }
@@ -100,8 +99,6 @@ impl Scene for Plasma {
     }
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
-        let text = include_str!("../../../layouts/field.toml");
-        let layout = layout_of(options, text, "field.toml", "")?;
         let entities = options.entities.unwrap_or(self.default_entities());
         if entities >= 1 << 30 {
             return Err(SceneError::Entities {
@@ -112,9 +109,9 @@ impl Scene for Plasma {
         }
         let speed = options.number("speed", 0.0, 2.0)?.unwrap_or(1.0);
         let amplitude = options.number("amplitude", 0.0, 0.5)?.unwrap_or(0.001);
-        let builder = if options.global_ids() { builder.component::<GlobalId>() } else { builder };
         let mut world = builder
-            .layout(layout)
+            .layout(Layout::parse(include_str!("../../../layouts/field.toml"), "field.toml")?)
+            .component::<GlobalId>()
             .component::<Position>()
             .component::<Velocity>()
             .resource::<Mesh>()
@@ -122,24 +119,20 @@ impl Scene for Plasma {
             .bytes_max_default(bytes_max(entities, 128))
             .build()?;
         // before anything is made of that length
-        world.reserve::<(Position, Velocity)>(entities)?;
+        world.reserve::<(GlobalId, Position, Velocity)>(entities)?;
         put(&mut world, Mesh { charge: [0; NODES] })?;
         put(&mut world, Field { strength: [0.0; NODES], energy: 0.0, charge: 0 })?;
         let seed = options.seed;
-        let electron = |index: u64| {
+        world.spawn_batch((0..entities).map(|index| {
             // evenly along the way, pairs of both beams at one place; the seed shifts the whole
             let shift = Random::new(seed, 0, 0).unit();
             let place = ((index / 2) as f64 + shift) / entities.div_ceil(2) as f64;
             // a wave of polynomials, nearly a sine: 12 sqrt 3 u (1/2 - u) (1 - u)
             let wave = 12.0 * 3.0_f64.sqrt() * place * (0.5 - place) * (1.0 - place);
-            let sign = if index.is_multiple_of(2) { 1.0 } else { -1.0 };
-            (Position { x: wrapped(place * LENGTH + amplitude * wave) }, Velocity { x: sign * speed })
-        };
-        if options.global_ids() {
-            world.spawn_batch((0..entities).map(|index| (GlobalId::root(index), electron(index))))?;
-        } else {
-            world.spawn_batch((0..entities).map(electron))?;
-        }
+            let sign = if index % 2 == 0 { 1.0 } else { -1.0 };
+            let at = Position { x: wrapped(place * LENGTH + amplitude * wave) };
+            (GlobalId::root(index), at, Velocity { x: sign * speed })
+        }))?;
         Ok(world)
     }
 

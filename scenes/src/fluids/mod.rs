@@ -18,9 +18,9 @@ mod step;
 
 use std::error::Error;
 
-use hypostyle::{Component, Layout, Resource, Schedule, World, WorldBuilder};
+use hypostyle::{Component, GlobalId, Layout, Resource, Schedule, World, WorldBuilder};
 
-use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max};
+use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Space, bytes_max};
 
 pub use observe::{Observation, look};
 
@@ -157,6 +157,7 @@ impl Scene for Fluids {
         let start = start::Start::new(options, entities)?;
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/fluids.toml"), "fluids.toml")?)
+            .component::<GlobalId>()
             .component::<Position>()
             .component::<Velocity>()
             .component::<Fluid>()
@@ -173,6 +174,11 @@ impl Scene for Fluids {
         let mut schedule = Schedule::new();
         schedule.add(step::bin()).add(step::compress()).add(step::push()).add(step::drift());
         schedule
+    }
+
+    fn space(&self, world: &World) -> Result<Option<Space>, Box<dyn Error>> {
+        let tank = world.resource::<Tank>()?;
+        Ok(Some(Space::of(&step::grid(&tank)?, tank.reach(), "cell.key")))
     }
 
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {

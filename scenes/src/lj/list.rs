@@ -37,9 +37,8 @@ impl When {
     }
 }
 
-/// Brings atoms into the box and gives each its cell; then the table is sorted by them, and in a cell by ids where atoms have
-/// some.
-pub(super) fn bin(when: When, ids: bool) -> System {
+/// Brings atoms into the box and gives each its cell; then the table is sorted by them, and in a cell by ids.
+pub(super) fn bin(when: When) -> System {
     let first = when == When::First;
     let system = System::try_rows::<(Write<Position>, Write<Image>, Write<Cell>)>(
         when.name("bin"),
@@ -68,9 +67,10 @@ pub(super) fn bin(when: When, ids: bool) -> System {
     .reads_resource::<Rebuild>()
     .sets_resource::<Rebuild>()
     .sort_by("cell.key")
+    .sort_then_by("global_id.value")
     // made anew from the rows before anybody reads them
     .sort_leaves::<(Neighbours, Anchor, Place, Force)>();
-    when.on(if ids { system.sort_then_by("global_id.value") } else { system })
+    when.on(system)
 }
 
 /// Notes where atoms are.

@@ -24,18 +24,11 @@ mod thermo;
 use std::error::Error;
 
 use hypostyle::space::{Box3, CellGrid, SpaceError};
-use hypostyle::{Component, GlobalId, Reduce, Resource, Schedule, World, WorldBuilder};
+use hypostyle::{Component, GlobalId, Layout, Reduce, Resource, Schedule, World, WorldBuilder};
 
-use super::{GLOBAL_IDS, Line, Scene, SceneError, SceneOption, SceneOptions, Space, Watch, bytes_max, layout_of, put};
+use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Space, Watch, bytes_max, put};
 
 pub use thermo::{Thermo, thermo};
-
-/// The number of an atom in files.
-#[derive(Clone, Copy, Debug, PartialEq, Component)]
-pub struct Atom {
-    /// From 1.
-    pub id: u32,
-}
 
 /// Where an atom is; near the box.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
@@ -158,7 +151,7 @@ pub struct Rebuild {
     pub count: u64,
 }
 
-/// Whether rows are at other places than when the lists were made. In worlds with global ids alone.
+/// Whether rows are at other places than when the lists were made.
 #[derive(Clone, Copy, Debug, PartialEq, Resource)]
 pub struct RowsMoved {
     /// 1 where they are: the lists are made anew, from the anchors.
@@ -216,7 +209,6 @@ impl Scene for LennardJones {
                 value: "S",
                 about: "lists reach so much further than the cutoff, sigma (0.05 to 0.6, default 0.4); no result but rounding depends on it",
             },
-            GLOBAL_IDS,
         ];
         OPTIONS
     }
@@ -230,8 +222,6 @@ impl Scene for LennardJones {
     }
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
-        let text = include_str!("../../../layouts/lj.toml");
-        let layout = layout_of(options, text, "lj.toml", "[resources.rows_moved]\nfields = { due = \"u32\" }\n")?;
         let skin = options.number("skin", 0.05, SKIN_MAX)?.unwrap_or(SKIN);
         let (side, atoms) = match options.text("input") {
             Some(path) => {
@@ -256,13 +246,9 @@ impl Scene for LennardJones {
             }
             .into());
         }
-        let builder = match options.global_ids() {
-            true => builder.component::<GlobalId>().resource::<RowsMoved>(),
-            false => builder,
-        };
         let mut world = builder
-            .layout(layout)
-            .component::<Atom>()
+            .layout(Layout::parse(include_str!("../../../layouts/lj.toml"), "lj.toml")?)
+            .component::<GlobalId>()
             .component::<Position>()
             .component::<Image>()
             .component::<Velocity>()
@@ -274,28 +260,25 @@ impl Scene for LennardJones {
             .resource::<Melt>()
             .resource::<Rebuild>()
             .resource::<Drift>()
+            .resource::<RowsMoved>()
             .bytes_max_default(bytes_max(atoms.len() as u64, 8192))
             .build()?;
         put(&mut world, melt)?;
         put(&mut world, Rebuild { frame: 0, count: 0 })?;
         put(&mut world, Drift { moved: 0 })?;
-        if options.global_ids() {
-            put(&mut world, RowsMoved { due: 0 })?;
-        }
-        spawn(&mut world, &melt, &atoms, options.global_ids())?;
+        put(&mut world, RowsMoved { due: 0 })?;
+        spawn(&mut world, &melt, &atoms)?;
         Ok(world)
     }
 
-    fn schedule(&self, options: &SceneOptions) -> Schedule {
+    fn schedule(&self, _: &SceneOptions) -> Schedule {
         let mut schedule = Schedule::new();
-        if options.global_ids() {
-            schedule.add(list::list(list::When::RowsMoved)).add(list::made());
-        }
+        schedule.add(list::list(list::When::RowsMoved)).add(list::made());
         for when in [list::When::First, list::When::Due] {
             if when == list::When::Due {
                 schedule.add(motion::drift());
             }
-            schedule.add(list::bin(when, options.global_ids())).add(list::anchor(when)).add(list::list(when));
+            schedule.add(list::bin(when)).add(list::anchor(when)).add(list::list(when));
             let first = when == list::When::First;
             schedule.add(force::pack(first)).add(force::force(first));
         }
@@ -305,11 +288,7 @@ impl Scene for LennardJones {
 
     fn space(&self, world: &World) -> Result<Option<Space>, Box<dyn Error>> {
         let melt = world.resource::<Melt>()?;
-        let (grid, bounds) = (melt.grid()?, melt.bounds()?);
-        let cells = grid.cells().map(|cells| cells as u32);
-        // as the search does: what rounding has moved across the border of a cell is found, too
-        let reach = std::array::from_fn(|axis| (1.000_01 * melt.reach() / grid.width()[axis]).ceil() as u32);
-        Ok(Some(Space { along: cells, periodic: bounds.is_periodic(), key: "cell.key", reach }))
+        Ok(Some(Space::of(&melt.grid()?, melt.reach(), "cell.key")))
     }
 
     fn places(&self) -> &'static [&'static str] {
@@ -345,7 +324,7 @@ impl Scene for LennardJones {
     }
 }
 
-/// An atom as it begins: unwrapped position and velocity.
+/// An atom as it begins: its number in files, from 1, which is its global id; unwrapped position and velocity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Start {
     id: u32,
@@ -353,10 +332,10 @@ struct Start {
     velocity: [f64; 3],
 }
 
-fn spawn(world: &mut World, melt: &Melt, atoms: &[Start], ids: bool) -> Result<(), Box<dyn Error>> {
+fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn Error>> {
     let (n, bounds) = (atoms.len(), melt.bounds()?);
-    world.reserve::<(Atom, Position, Image, Velocity, Force, Anchor, Place, Cell, Neighbours)>(n as u64)?;
-    let id: Vec<u32> = atoms.iter().map(|atom| atom.id).collect();
+    world.reserve::<(GlobalId, Position, Image, Velocity, Force, Anchor, Place, Cell, Neighbours)>(n as u64)?;
+    let id: Vec<u64> = atoms.iter().map(|atom| GlobalId::root(u64::from(atom.id)).value).collect();
     let mut image: [Vec<i32>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     let mut at: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     for atom in atoms {
@@ -367,13 +346,9 @@ fn spawn(world: &mut World, melt: &Melt, atoms: &[Start], ids: bool) -> Result<(
         }
     }
     let velocity: [Vec<f64>; 3] = std::array::from_fn(|axis| atoms.iter().map(|atom| atom.velocity[axis]).collect());
-    let global: Vec<u64> = atoms.iter().map(|atom| GlobalId::root(u64::from(atom.id)).value).collect();
-    let mut columns = world.spawn_columns(n);
-    if ids {
-        columns = columns.column("global_id.value", &global);
-    }
-    columns
-        .column("atom.id", &id)
+    world
+        .spawn_columns(n)
+        .column("global_id.value", &id)
         .column("position.x", &at[0])
         .column("position.y", &at[1])
         .column("position.z", &at[2])

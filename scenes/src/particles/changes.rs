@@ -1,7 +1,7 @@
 //! Death, heat and frost: what happens to few particles in a frame.
 #![forbid(unsafe_code)]
 
-use hypostyle::{GlobalId, Job, Read, Schedule, System, With, Without};
+use hypostyle::{GlobalId, Read, Schedule, System, With, Without};
 
 use super::super::random::Random;
 use super::{Age, Frozen, Hot, Lifetime, Velocity, VelocityColumns};
@@ -28,7 +28,7 @@ fn square(v: VelocityColumns<'_>, row: usize) -> f32 {
 }
 
 /// What happens to few particles in a frame.
-pub(super) fn changes(schedule: &mut Schedule, seed: u64, ids: bool) {
+pub(super) fn changes(schedule: &mut Schedule, seed: u64) {
     schedule
         .add(
             System::rows::<(Read<Age>, Read<Lifetime>)>("die", |job, (age, lifetime)| {
@@ -62,36 +62,21 @@ pub(super) fn changes(schedule: &mut Schedule, seed: u64, ids: bool) {
             .removes::<Hot>()
             .stage("late"),
         )
-        .add(hold_and_thaw(seed, ids));
-}
-
-/// What is frozen stays where it is; one in eight thaws.
-fn hold_and_thaw(seed: u64, ids: bool) -> System {
-    let name = "hold and thaw";
-    let system = if ids {
-        System::rows::<(With<Frozen>, Read<GlobalId>)>(name, move |job, ((), ids)| {
-            for (row, &value) in ids.value.iter().enumerate() {
-                let random = Random::of_id(seed, GlobalId { value }, job.frame());
-                hold_or_thaw(job, row, random);
-            }
-        })
-    } else {
-        System::rows::<With<Frozen>>(name, move |job, ()| {
-            for row in 0..job.len() {
-                let random = Random::of_entity(seed, job.entities()[row], job.frame());
-                hold_or_thaw(job, row, random);
-            }
-        })
-    };
-    system.sets::<Velocity>().removes::<Frozen>().stage("late")
-}
-
-fn hold_or_thaw(job: &mut Job<'_, '_>, row: usize, mut random: Random) {
-    if random.bits().is_multiple_of(8) {
-        let [x, y, z] = random.direction().map(|x| 4.0 * x as f32);
-        job.set_row(row, Velocity { x, y, z });
-        job.remove_row::<Frozen>(row);
-    } else {
-        job.set_row(row, Velocity { x: 0.0, y: 0.0, z: 0.0 });
-    }
+        .add(
+            System::rows::<(Read<GlobalId>, With<Frozen>)>("hold and thaw", move |job, (id, ())| {
+                for row in 0..job.len() {
+                    let mut random = Random::new(seed, id.value[row], job.frame());
+                    if random.bits().is_multiple_of(8) {
+                        let [x, y, z] = random.direction().map(|x| 4.0 * x as f32);
+                        job.set_row(row, Velocity { x, y, z });
+                        job.remove_row::<Frozen>(row);
+                    } else {
+                        job.set_row(row, Velocity { x: 0.0, y: 0.0, z: 0.0 });
+                    }
+                }
+            })
+            .sets::<Velocity>()
+            .removes::<Frozen>()
+            .stage("late"),
+        );
 }

@@ -12,10 +12,10 @@ mod motion;
 
 use std::error::Error;
 
-use hypostyle::{Component, Entity, GlobalId, Read, Reduce, Resource, Schedule, With, World, WorldBuilder};
+use hypostyle::{Component, Entity, GlobalId, Layout, Read, Reduce, Resource, Schedule, With, World, WorldBuilder};
 
 use super::random::Random;
-use super::{GLOBAL_IDS, Line, Scene, SceneOption, SceneOptions, bytes_max, layout_of};
+use super::{Line, Scene, SceneOptions, bytes_max};
 
 /// Where, metres.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
@@ -143,10 +143,6 @@ impl Scene for Particles {
         1_000_000
     }
 
-    fn options(&self) -> &'static [SceneOption] {
-        &[GLOBAL_IDS]
-    }
-
     fn dt(&self) -> f64 {
         1.0 / 60.0
     }
@@ -157,11 +153,9 @@ impl Scene for Particles {
 
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
-        let text = include_str!("../../../layouts/particles.toml");
-        let layout = layout_of(options, text, "particles.toml", "")?;
-        let builder = if options.global_ids() { builder.component::<GlobalId>() } else { builder };
         let mut world = builder
-            .layout(layout)
+            .layout(Layout::parse(include_str!("../../../layouts/particles.toml"), "particles.toml")?)
+            .component::<GlobalId>()
             .component::<Position>()
             .component::<Velocity>()
             .component::<Age>()
@@ -178,17 +172,16 @@ impl Scene for Particles {
             .build()?;
         let emitters = (entities / PARTICLES_PER_EMITTER).clamp(1, EMITTERS_MAX).min(entities);
         let particles = entities - emitters;
-        let ids = options.global_ids();
-        spawn_emitters(&mut world, emitters, particles, options.seed, ids)?;
-        spawn_particles(&mut world, usize::try_from(particles)?, options.seed, ids.then_some(emitters))?;
+        spawn_emitters(&mut world, emitters, particles, options.seed)?;
+        spawn_particles(&mut world, usize::try_from(particles)?, emitters, options.seed)?;
         Ok(world)
     }
 
     fn schedule(&self, options: &SceneOptions) -> Schedule {
         let mut schedule = Schedule::new();
         motion::motion(&mut schedule);
-        changes::changes(&mut schedule, options.seed, options.global_ids());
-        emission::emission(&mut schedule, options.global_ids());
+        changes::changes(&mut schedule, options.seed);
+        emission::emission(&mut schedule);
         schedule
     }
 
@@ -218,17 +211,11 @@ impl Scene for Particles {
 }
 
 /// Emitters on the floor, which together make up for the particles' deaths.
-fn spawn_emitters(
-    world: &mut World,
-    emitters: u64,
-    particles: u64,
-    seed: u64,
-    ids: bool,
-) -> Result<(), Box<dyn Error>> {
+fn spawn_emitters(world: &mut World, emitters: u64, particles: u64, seed: u64) -> Result<(), Box<dyn Error>> {
     let walls = world.resource::<Walls>()?;
     let lifetime_mean = 0.5 * (LIFETIME.0 + LIFETIME.1);
     let rate = (particles as f64 / emitters.max(1) as f64) as f32 / lifetime_mean;
-    let emitter = |index: u64| {
+    world.spawn_batch((0..emitters).map(|index| {
         let mut random = Random::new(seed, index, u64::MAX);
         let position = Position {
             x: random.range_f32(walls.min[0], walls.max[0]),
@@ -237,20 +224,15 @@ fn spawn_emitters(
         };
         let (carry, speed) = (random.unit_f32(), random.range_f32(12.0, 24.0));
         let emitter = Emitter { rate, carry, speed, seed: random.bits() };
-        (position, emitter, Offspring { newest: Entity::NULL, count: 0 })
-    };
-    if ids {
-        world.spawn_batch((0..emitters).map(|index| (GlobalId::root(index), emitter(index))))?;
-    } else {
-        world.spawn_batch((0..emitters).map(emitter))?;
-    }
+        (GlobalId::root(index), position, emitter, Offspring { newest: Entity::NULL, count: 0 })
+    }))?;
     Ok(())
 }
 
 /// A population that has always been there: whoever lives longer is met more often, at any age of its life.
-fn spawn_particles(world: &mut World, n: usize, seed: u64, first_id: Option<u64>) -> Result<(), Box<dyn Error>> {
+fn spawn_particles(world: &mut World, n: usize, first_id: u64, seed: u64) -> Result<(), Box<dyn Error>> {
     // before anything is made of that length
-    world.reserve::<(Position, Velocity, Age, Lifetime)>(n as u64)?;
+    world.reserve::<(GlobalId, Position, Velocity, Age, Lifetime)>(n as u64)?;
     let walls = world.resource::<Walls>()?;
     let mut columns: [Vec<f32>; 8] = std::array::from_fn(|_| Vec::with_capacity(n));
     for index in 0..n as u64 {
@@ -269,12 +251,10 @@ fn spawn_particles(world: &mut World, n: usize, seed: u64, first_id: Option<u64>
         columns[7].push(lifetime);
     }
     let [x, y, z, vx, vy, vz, age, lifetime] = &columns;
-    let ids: Vec<u64> = first_id.map(|first| (first..first + n as u64).collect()).unwrap_or_default();
-    let mut particles = world.spawn_columns(n);
-    if first_id.is_some() {
-        particles = particles.column("global_id.value", &ids);
-    }
-    particles
+    let ids: Vec<u64> = (first_id..).take(n).map(|number| GlobalId::root(number).value).collect();
+    world
+        .spawn_columns(n)
+        .column("global_id.value", &ids)
         .column("position.x", x)
         .column("position.y", y)
         .column("position.z", z)
