@@ -309,8 +309,8 @@ fn settle(world: &mut World, plan: &mut Plan, mut arrived: Vec<Arrived<'_>>) -> 
         }
         let Some(first) = of_table.first() else { continue };
         let mut columns: Vec<(String, Vec<u8>)> = Vec::with_capacity(first.columns.len());
-        for (number, (name, values)) in first.columns.iter().enumerate() {
-            let size = if first.rows > 0 { values.len() / first.rows } else { size_of_column(world, name) };
+        for (number, (name, _)) in first.columns.iter().enumerate() {
+            let size = size_of_column(world, name);
             let mut column = vec![0; rows * size];
             for one in &of_table {
                 place(&mut column, one.columns[number].1, &one.pieces, size);
