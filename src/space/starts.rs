@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn cells_with_own_rows_and_ghosts_are_no_run() {
         let starts = CellStarts::with_ghosts(&[0, 2, /* ghosts */ 1, 2], 2, 4).expect("they are sorted");
-        assert_eq!((starts.rows(0), starts.rows(1), starts.rows(3)), (0..1, 2..3, 0..0));
+        assert_eq!((starts.rows(0), starts.rows(1), starts.rows(3).len()), (0..1, 2..3, 0));
         assert!(std::panic::catch_unwind(|| starts.rows(2)).is_err());
         assert!(std::panic::catch_unwind(|| starts.run(0, 1)).is_err());
         let refused = CellStarts::with_ghosts(&[0, 2, /* ghosts */ 2, 1], 2, 4);

@@ -1,7 +1,7 @@
 //! The same bytes, whoever runs the jobs, however small the rings, however often a generation is made.
 #![forbid(unsafe_code)]
 
-use hypostyle::{Simulation, Workers};
+use hypostyle::{Simulation, Workers, World};
 
 use crate::scenes;
 use crate::support::{Course, Random, Setting, course, newest};
@@ -69,6 +69,60 @@ pub fn where_main_helps() {
         let mut simulation = setting.start(scenes::world("mixed", setting.region(), 30_000, 5), 5);
         course(&mut simulation, 4).assert_like(&whole, &setting);
     }
+}
+
+/// Views show rows of others behind those of their tables: to every pool the same ones, while rows come and go.
+pub fn with_ghosts() {
+    let seed = 13;
+    let run = |setting: &Setting| {
+        let mut world = scenes::world("mixed", setting.region(), ROWS, seed);
+        let shown = give_ghosts(&mut world);
+        let mut simulation = setting.start(world, seed);
+        let found = course(&mut simulation, FRAMES);
+        assert!(shown > 3 && (0..shown).any(|table| simulation.world().ghosts(table) > 0));
+        (found, simulation)
+    };
+    let (whole, _) = run(&Setting::new("mixed", Workers::Local));
+    let without = undisturbed("mixed", ROWS, seed, FRAMES);
+    assert!(whole.hashes.iter().zip(&without.hashes).all(|(with, without)| with != without), "ghosts are seen");
+    let fault = Some("ran:131".to_owned());
+    for (workers, publish_every, fault) in [
+        (Workers::Threads(2), 1, None),
+        (Workers::Processes(2), 1, None),
+        (Workers::Processes(1), 3, None),
+        (Workers::Processes(2), 1, fault),
+    ] {
+        let dies = fault.is_some();
+        let setting = Setting { publish_every, fault, ..Setting::new("mixed", workers) };
+        let (found, simulation) = run(&setting);
+        found.assert_like(&whole, &setting);
+        assert_shared(&simulation, workers);
+        assert_eq!(simulation.worker_status().iter().any(|worker| worker.deaths > 0), dies);
+    }
+}
+
+/// Gives every table ghosts of all that the scene's views read; returns the number of tables.
+fn give_ghosts(world: &mut World) -> usize {
+    for table in 0..world.table_count() {
+        let has: Vec<String> = world.table_components(table).map(str::to_owned).collect();
+        let rows = 70 + 3 * table;
+        let floats: Vec<f32> = (0..rows).map(|row| row as f32 * 0.25).collect();
+        let masses: Vec<f64> = (0..rows).map(|row| 1.0 + row as f64).collect();
+        let (parts, places) = (vec![0; 6 * rows], vec![0; 12 * rows]);
+        let sums: Vec<f64> = (0..5 * rows).map(|at| at as f64 * 0.5).collect();
+        let columns: [(&str, &[u8]); 6] = [
+            ("position.x", bytemuck::cast_slice(&floats)),
+            ("position.y", bytemuck::cast_slice(&floats)),
+            ("mass.kg", bytemuck::cast_slice(&masses)),
+            ("mass.parts", &parts),
+            ("near.sums", bytemuck::cast_slice(&sums)),
+            ("near.places", &places),
+        ];
+        let columns =
+            columns.into_iter().filter(|(name, _)| has.iter().any(|has| name.starts_with(&format!("{has}."))));
+        world.set_ghosts(table, rows, &columns.collect::<Vec<_>>()).unwrap();
+    }
+    world.table_count()
 }
 
 /// Back in memory, with every pool, and on again.

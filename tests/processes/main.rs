@@ -34,6 +34,7 @@ use runner::{Test, soak, test};
 const TESTS: &[Test] = &[
     test("equality::the_same_bytes_for_every_pool_ring_and_cadence", equality::every_pool_ring_and_cadence),
     test("equality::the_same_bytes_where_main_helps", equality::where_main_helps),
+    test("equality::the_same_bytes_with_ghosts", equality::with_ghosts),
     test("equality::many_frames_in_one_pass_are_frames_one_by_one", equality::many_frames_in_one_pass),
     test("equality::frames_gone_back_and_run_again", equality::gone_back_and_run_again),
     test("any_schedule::the_same_bytes_by_processes_that_die", any_schedule::by_processes_that_die),

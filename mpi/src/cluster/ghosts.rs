@@ -80,7 +80,6 @@ struct Arrived<'a> {
     neighbour: usize,
     table: usize,
     pieces: Vec<Piece>,
-    rows: usize,
     /// Columns by name, in the order of the message.
     columns: Vec<(String, &'a [u8])>,
 }
@@ -283,7 +282,7 @@ fn read_new<'a>(
                 columns.push((name, read.take(rows.saturating_mul(size))?));
             }
         }
-        arrived.push(Arrived { neighbour: index, table, pieces, rows, columns });
+        arrived.push(Arrived { neighbour: index, table, pieces, columns });
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Ghosts for a batch: behind the rows of which columns they are needed.
 #![forbid(unsafe_code)]
 
+use crate::layout::Storage;
 use crate::schedule::graph::Group;
 use crate::table::ColumnKind;
 use crate::world::{GhostError, WorldError};
@@ -22,13 +23,13 @@ pub(super) fn lay(
         for view in 0..compiled.others.len() {
             for (index, data) in around.store.data_tables().filter(|(_, data)| data.ghosts.rows > 0) {
                 let Some(matched) = matches.others(system, view, index) else { continue };
-                if !matched.mask.is_empty() {
+                let kinds = || matched.columns.iter().flatten().map(|column| data.columns[usize::from(*column)].kind);
+                if !matched.mask.is_empty() || kinds().any(|kind| is_toggle(around, kind)) {
                     let (system, table) = (compiled.name.clone(), around.store.table_names(index));
                     return Err(GhostError::Bits { system, table }.into());
                 }
                 columns.push((index, 0));
-                for column in matched.columns.iter().flatten() {
-                    let kind = data.columns[usize::from(*column)].kind;
+                for (column, kind) in matched.columns.iter().flatten().zip(kinds()) {
                     if data.ghosts.column(kind).is_none() {
                         let (system, table) = (compiled.name.clone(), around.store.table_names(index));
                         return Err(GhostError::Missing { system, table, component: name(around, kind) }.into());
@@ -41,6 +42,11 @@ pub(super) fn lay(
     columns.sort_unstable();
     columns.dedup();
     Ok(around.store.lay_ghosts(columns)?)
+}
+
+/// Whether a column's component is there or not by a bit of each row.
+fn is_toggle(around: &BuildContext<'_>, kind: ColumnKind) -> bool {
+    matches!(kind, ColumnKind::Field { component, .. } if around.store.storage(component) == Storage::Toggle)
 }
 
 /// The component of a field's column.
