@@ -99,7 +99,7 @@ impl Case {
             move |job, (mut at, mut cell, felt, id)| {
                 let grid = self.grid();
                 for row in 0..job.len() {
-                    let mut random = Random::of_id(self.seed, GlobalId { value: id.value[row] }, job.frame());
+                    let mut random = Random::new(self.seed, id.value[row], job.frame());
                     let to = if random.bits() % 100 < self.jump {
                         self.place(&mut random)
                     } else {
@@ -143,7 +143,7 @@ impl Case {
         System::rows::<(Read<Position>, Read<Cell>, Read<GlobalId>)>("live", move |job, (at, cell, id)| {
             for row in 0..job.len() {
                 let own = GlobalId { value: id.value[row] };
-                let mut random = Random::of_id(self.seed ^ 1, own, job.frame());
+                let mut random = Random::new(self.seed ^ 1, own.value, job.frame());
                 if random.bits() % 100 >= self.turnover {
                     continue;
                 }
