@@ -6,7 +6,7 @@
 //! - the fields' bytes, of a list for each element; of a handle the global id of the entity that it names, and for null and dead
 //!   entities `u64::MAX`.
 //!
-//! Components that the entity lacks, and scratch components, are left out. So are handles, places of rows, resources and time. This
+//! Components that the entity lacks, scratch components, and those that the caller names are left out. So are handles, places of rows, resources and time. This
 //! file never knows whether the state is a world or a generation of one.
 #![forbid(unsafe_code)]
 
@@ -259,8 +259,8 @@ impl<'s> Part<'s> {
     }
 }
 
-/// The hash of a state.
-pub(crate) fn hash(state: &impl State) -> Result<IdHash, IdHashError> {
+/// The hash of a state; components named in `without` count as scratch.
+pub(crate) fn hash(state: &impl State, without: &[&str]) -> Result<IdHash, IdHashError> {
     let ids = Ids::of(state)?;
     let (mut sum, mut rows) = (0u128, 0u64);
     let mut packed = Vec::new();
@@ -268,6 +268,7 @@ pub(crate) fn hash(state: &impl State) -> Result<IdHash, IdHashError> {
     for (table, own) in ids.0.iter().enumerate() {
         let Some(own) = own else { continue };
         let mut components = state.components(table).to_vec();
+        components.retain(|component| !without.contains(&names[usize::from(*component)].name.as_str()));
         components.sort_unstable_by_key(|component| &names[usize::from(*component)].name);
         let parts: Vec<Part<'_>> =
             components.iter().filter_map(|component| Part::of(state, table, *component)).collect();

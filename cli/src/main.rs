@@ -18,7 +18,6 @@ mod inspect;
 mod layout;
 mod list;
 mod meter;
-mod numbers;
 mod open;
 #[cfg(feature = "pages")]
 mod pages;
@@ -30,7 +29,6 @@ mod run;
 mod run_checkpoints;
 mod run_report;
 mod scene_list;
-mod scene_options;
 mod series;
 mod signals;
 mod source;
@@ -50,6 +48,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use failure::{Failure, Outcome};
 use hypostyle_scenes as scenes;
+use hypostyle_scenes::command::numbers;
 
 const EXIT_CODES: &str = "Exit codes:
   0    done

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
 use crate::put_json;
-use crate::scene_options::OwnOptions;
 use crate::scenes::{Scene, SceneOptions};
+use hypostyle_scenes::command::OwnOptions;
 
 /// What to show.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The scene; `hypostyle scenes` lists them.
-    #[arg(value_parser = crate::scene_list::parse)]
+    #[arg(value_parser = hypostyle_scenes::command::scene)]
     scene: &'static dyn Scene,
     /// Entities to begin with (default: the scene's own number).
     #[arg(long, value_name = "N", value_parser = crate::numbers::count::<u64>)]
@@ -30,7 +30,11 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    let options = SceneOptions { entities: args.entities, seed: args.seed, own: args.own.of(args.scene)? };
+    let options = SceneOptions {
+        entities: args.entities,
+        seed: args.seed,
+        own: args.own.of(args.scene).map_err(Failure::usage)?,
+    };
     let world = args.scene.world(&options, World::builder()).map_err(|error| Failure::of(error.as_ref()))?;
     let plan = Plan::of(&args.scene.schedule(&options), &world)?;
     if json {

@@ -20,12 +20,12 @@ use crate::failure::{self, Failure, Outcome};
 use crate::meter::Meter;
 use crate::run_checkpoints::Start;
 use crate::run_report::{Report, TraceFile};
-use crate::scene_options::OwnOptions;
 use crate::scenes::{Line, Scene, SceneOptions, Watch};
 use crate::series::Series;
 use crate::signals::Stop;
 use crate::trace::Collector;
 use crate::{numbers, put_json, run_checkpoints, text, worker};
+use hypostyle_scenes::command::OwnOptions;
 
 /// Seconds that a scene runs where nothing else is said.
 const SECONDS_DEFAULT: f64 = 5.0;
@@ -42,7 +42,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The scene; `hypostyle scenes` lists them.
-    #[arg(value_parser = crate::scene_list::parse)]
+    #[arg(value_parser = hypostyle_scenes::command::scene)]
     scene: &'static dyn Scene,
     /// Entities to begin with (default: the scene's own number).
     #[arg(long, value_name = "N", value_parser = numbers::count::<u64>)]
@@ -156,7 +156,7 @@ impl Args {
                 ))),
                 (given, noted) => Ok(given.or(noted)),
             };
-        let mut own = self.own.of(self.scene)?;
+        let mut own = self.own.of(self.scene).map_err(Failure::usage)?;
         for option in self.scene.options() {
             let Some(noted) = noted(&format!("option.{}", option.name)) else { continue };
             match own.iter().find(|(name, _)| name == option.name) {
@@ -184,7 +184,7 @@ impl Args {
             }
             given.or(noted)
         };
-        let mut own = self.own.of(self.scene)?;
+        let mut own = self.own.of(self.scene).map_err(Failure::usage)?;
         for option in self.scene.options() {
             if !own.iter().any(|(name, _)| name == option.name)
                 && let Some(value) = from.and_then(|start| start.note(&format!("option.{}", option.name)))
@@ -265,7 +265,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let kept = keeper.map(Keeper::finish).transpose()?;
     let recorded = recorder.map(Recorder::finish).transpose()?;
     let state = match args.print_hash {
-        Some(PrintHash::ById) => Some(("state-by-id", reader.pin()?.hash_by_id()?.to_string())),
+        Some(PrintHash::ById) => {
+            Some(("state-by-id", reader.pin()?.hash_by_id()?.to_string()))
+        }
         Some(PrintHash::Last | PrintHash::Every) => Some(("state", text::hash(reader.pin()?.hash()))),
         None => None,
     };

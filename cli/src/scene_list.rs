@@ -3,25 +3,12 @@
 
 use std::io::Write;
 
-use hypostyle::layout::did_you_mean;
 use serde_json::json;
 
 use crate::failure::Outcome;
 use crate::scenes::{self, Scene};
 use crate::table::Table;
 use crate::{put_json, text};
-
-/// The scene of a name on the command line.
-///
-/// # Errors
-/// There is none; the message names those there are.
-pub(crate) fn parse(name: &str) -> Result<&'static dyn Scene, String> {
-    scenes::find(name).ok_or_else(|| {
-        let known: Vec<_> = scenes::all().iter().map(|scene| scene.name()).collect();
-        let hint = did_you_mean(name, known.iter().copied());
-        format!("there is no such scene{hint}; there are {}", known.join(", "))
-    })
-}
 
 /// Runs the command.
 pub(crate) fn run(json: bool, out: &mut dyn Write) -> Outcome {

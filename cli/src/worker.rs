@@ -5,13 +5,13 @@
 use clap::Parser;
 use hypostyle::{Schedule, WorkerCommand};
 
-use crate::scene_options::OwnOptions;
 use crate::scenes::{Scene, SceneOptions};
+use hypostyle_scenes::command::OwnOptions;
 
 /// What a worker must know to build the same schedule.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[arg(value_parser = crate::scene_list::parse)]
+    #[arg(value_parser = hypostyle_scenes::command::scene)]
     scene: &'static dyn Scene,
     #[arg(long)]
     entities: Option<u64>,

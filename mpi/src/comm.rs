@@ -100,9 +100,25 @@ impl Comm {
         self.traffic
     }
 
+    /// This rank cannot go on: the others are told why, where the transport can, and are not ended.
+    pub fn failed(&mut self, why: &str) {
+        self.transport.failed(why);
+    }
+
     /// Ends the run on all ranks.
     pub fn abort(&mut self, why: &str) {
         self.transport.abort(why);
+    }
+
+    /// Makes calls without a deadline: for what takes as long as it takes on each rank.
+    ///
+    /// # Errors
+    /// Those of the calls.
+    pub fn patient<T>(&mut self, calls: impl FnOnce(&mut Comm) -> T) -> T {
+        let deadline = std::mem::replace(&mut self.deadline, Duration::MAX / 100);
+        let done = calls(self);
+        self.deadline = deadline;
+        done
     }
 
     /// Sends a message to each of some ranks and takes one from each of some ranks: the messages of `from`, in its order.

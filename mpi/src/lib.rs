@@ -10,6 +10,14 @@ pub mod transport;
 mod comm;
 
 pub mod bricks;
+mod bytes;
+mod domain;
 
+mod cluster;
+
+pub mod set;
+
+pub use cluster::{Cluster, Report};
 pub use comm::{Comm, DEADLINE_DEFAULT, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Traffic};
+pub use domain::Domain;
 pub use error::ClusterError;

@@ -5,6 +5,8 @@
 //! ([`random`]). A scene's schedule is built from its options alone, so a worker process builds the same one.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "command")]
+pub mod command;
 pub mod epidemic;
 pub mod field;
 pub mod fluids;
@@ -17,6 +19,7 @@ pub mod spheres;
 
 use std::error::Error;
 
+use hypostyle::space::CellGrid;
 use hypostyle::{Resource, Schedule, World, WorldBuilder, WorldError};
 
 pub use options::{SceneError, SceneOption, SceneOptions};
@@ -70,6 +73,14 @@ pub trait Scene: Sync {
     /// # Errors
     /// A world of another scene.
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>>;
+    /// How the scene's space is divided where its rows are spread over many ranks; `None`: its systems look at no rows but
+    /// their own, so any rank can have any row.
+    ///
+    /// # Errors
+    /// A world of another scene.
+    fn space(&self, _: &World) -> Result<Option<Space>, Box<dyn Error>> {
+        Ok(None)
+    }
     /// What looks at the world while it runs, and writes what it sees to files.
     ///
     /// # Errors
@@ -77,6 +88,19 @@ pub trait Scene: Sync {
     fn watches(&self, _: &SceneOptions) -> Result<Vec<Box<dyn Watch>>, Box<dyn Error>> {
         Ok(Vec::new())
     }
+}
+
+/// The cells of a scene's space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Cells along each axis; 1 where there is no such axis.
+    pub along: [u32; 3],
+    /// Whether the last one is beside the first.
+    pub periodic: [bool; 3],
+    /// The column that has the number of a row's cell, consecutive along the first axis.
+    pub key: &'static str,
+    /// So many cells off a system looks for neighbours, along each axis.
+    pub reach: [u32; 3],
 }
 
 /// Something that looks at a world between frames: before the first one, and whenever the frame's number is a multiple
@@ -113,6 +137,21 @@ pub fn find(name: &str) -> Option<&'static dyn Scene> {
 fn bytes_max(entities: u64, bytes_per_entity: u64) -> u64 {
     const LEAST: u64 = 4 << 30;
     entities.saturating_mul(bytes_per_entity).clamp(LEAST, hypostyle::limits::WORLD_BYTES_MAX)
+}
+
+impl Space {
+    /// That of a grid in which systems look so far, and of the column that has the number of a row's cell.
+    fn of<const N: usize>(grid: &CellGrid<f64, N>, reach: f64, key: &'static str) -> Space {
+        let (cells, width, periodic) = (grid.cells(), grid.width(), grid.bounds().is_periodic());
+        // as searches do: what rounding has moved across the border of a cell is found, too
+        let far = |width: f64| (1.000_01 * reach / width).ceil() as u32;
+        Space {
+            along: std::array::from_fn(|axis| cells.get(axis).map_or(1, |cells| *cells as u32)),
+            periodic: std::array::from_fn(|axis| periodic.get(axis).copied().unwrap_or(false)),
+            key,
+            reach: std::array::from_fn(|axis| width.get(axis).map_or(0, |width| far(*width))),
+        }
+    }
 }
 
 /// Gives a resource a value, whether it has one or not.

@@ -14,6 +14,7 @@ mod house;
 mod install_c;
 mod loom;
 mod miri;
+mod mpi;
 mod nats;
 mod package;
 mod process;

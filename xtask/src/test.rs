@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::process::{ask, run};
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, cargo_deny, target};
-use crate::{compare, engine_web, fuzz, house, install_c, loom, miri, nats, package, python, web};
+use crate::{compare, engine_web, fuzz, house, install_c, loom, miri, mpi, nats, package, python, web};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 const TEST_PROFILE: &str = "--profile test";
@@ -107,6 +107,12 @@ pub(crate) const STEPS: &[Step] = &[
         what: "frames on a real nats-server: late followers, restarts, lost stores",
         wants_minutes: 8,
         run: nats::test,
+    },
+    Step {
+        name: "mpi",
+        what: "one world over the processes of a real MPI: equal states, deaths, restarts",
+        wants_minutes: 6,
+        run: mpi::test,
     },
     Step {
         name: "compare",

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::error::ClusterError;
 
 #[cfg(feature = "mpi")]
-pub use real::MpiRanks;
+pub use real::{Aborter, MpiJob, MpiRanks};
 pub use threads::{ThreadRank, run_threads};
 
 /// Carries messages between ranks, without ever blocking.
@@ -40,6 +40,8 @@ pub trait Transport: Send {
     fn pause(&mut self, round: u32) {
         pause(round);
     }
+    /// This rank cannot go on. The others learn it at their next call, where the transport can tell them.
+    fn failed(&mut self, _why: &str) {}
     /// Ends the run on all ranks: the others are told why, or are ended.
     fn abort(&mut self, why: &str);
 }

@@ -21,9 +21,30 @@ use crate::error::ClusterError;
 /// The tag of all messages: those between two ranks are in order.
 const TAG: c_int = 7;
 
-/// MPI is up as long as this lives. It is dropped on the thread that made it, after all ranks have done their last call.
+/// MPI is up as long as this lives. It is dropped on the thread that made it, after all ranks have done their last call; a
+/// panic leaves MPI as it is, so that the launcher sees this process fail and ends the others.
 pub struct MpiJob {
-    _universe: Universe,
+    universe: Option<Universe>,
+}
+
+impl Drop for MpiJob {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::mem::forget(self.universe.take());
+        }
+    }
+}
+
+/// Ends all processes of the job.
+#[derive(Clone, Copy, Debug)]
+pub struct Aborter(ffi::MPI_Comm);
+
+impl Aborter {
+    /// Ends all processes of the job, this one included.
+    pub fn abort(self) {
+        // SAFETY: the communicator is the world, which lives as long as MPI is up; the call ends this process.
+        unsafe { ffi::MPI_Abort(self.0, 1) };
+    }
 }
 
 /// A rank of the world of an MPI.
@@ -60,7 +81,7 @@ impl MpiRanks {
         let (rank, size) = (number(world.rank())?, number(world.size())?);
         crate::launch::check_size(size)?;
         let coming = (0..size).map(|_| None).collect();
-        Ok((MpiJob { _universe: universe }, MpiRanks { world, rank, size, sending: VecDeque::new(), coming }))
+        Ok((MpiJob { universe: Some(universe) }, MpiRanks { world, rank, size, sending: VecDeque::new(), coming }))
     }
 }
 
@@ -121,12 +142,17 @@ impl Transport for MpiRanks {
     }
 
     fn abort(&mut self, _: &str) {
-        // SAFETY: the communicator is the world; the call ends this process and the others.
-        unsafe { ffi::MPI_Abort(self.world.as_raw(), 1) };
+        self.aborter().abort();
     }
 }
 
 impl MpiRanks {
+    /// What ends the job where a run fails. It is used while MPI is up.
+    #[must_use]
+    pub fn aborter(&self) -> Aborter {
+        Aborter(self.world.as_raw())
+    }
+
     /// Begins to take a rank's next message, if there is one.
     fn probe(&mut self, from: usize) -> Result<Option<Open>, ClusterError> {
         let (mut here, mut message, mut status) = (0, MaybeUninit::uninit(), MaybeUninit::uninit());

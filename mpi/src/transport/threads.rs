@@ -50,7 +50,7 @@ impl ThreadRank {
         }
     }
 
-    fn failed(&self) -> bool {
+    fn any_failed(&self) -> bool {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
@@ -71,7 +71,7 @@ impl Transport for ThreadRank {
     fn take(&mut self, from: usize) -> Result<Option<Vec<u8>>, ClusterError> {
         match self.from[from].try_recv() {
             Ok(message) => Ok(Some(message)),
-            Err(TryRecvError::Empty) if self.failed() => Err(self.gone(from)),
+            Err(TryRecvError::Empty) if self.any_failed() => Err(self.gone(from)),
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) => Err(self.gone(from)),
         }
@@ -82,6 +82,10 @@ impl Transport for ThreadRank {
     }
 
     fn abort(&mut self, why: &str) {
+        self.failed(why);
+    }
+
+    fn failed(&mut self, why: &str) {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         failure.get_or_insert_with(|| (self.rank, why.to_owned()));
     }

@@ -20,7 +20,7 @@ use std::error::Error;
 
 use hypostyle::{Component, GlobalId, Layout, Resource, Schedule, World, WorldBuilder};
 
-use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max};
+use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Space, bytes_max};
 
 pub use observe::{Observation, look};
 
@@ -174,6 +174,11 @@ impl Scene for Fluids {
         let mut schedule = Schedule::new();
         schedule.add(step::bin()).add(step::compress()).add(step::push()).add(step::drift());
         schedule
+    }
+
+    fn space(&self, world: &World) -> Result<Option<Space>, Box<dyn Error>> {
+        let tank = world.resource::<Tank>()?;
+        Ok(Some(Space::of(&step::grid(&tank)?, tank.reach(), "cell.key")))
     }
 
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {

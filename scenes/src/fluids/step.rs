@@ -8,7 +8,7 @@ use super::law::{Law, Particle};
 use super::{Cell, Density, Fluid, Position, Tank, Velocity};
 
 /// Cells as wide as half of what a particle sees.
-fn grid(tank: &Tank) -> Result<CellGrid<f64, 3>, SpaceError> {
+pub(super) fn grid(tank: &Tank) -> Result<CellGrid<f64, 3>, SpaceError> {
     CellGrid::new(&Box3::open([0.0; 3], tank.side)?, 0.5 * tank.reach())
 }
 

@@ -28,7 +28,7 @@ use std::error::Error;
 use hypostyle::space::{Box3, CellGrid, SpaceError};
 use hypostyle::{Component, GlobalId, Layout, List, Reduce, Resource, Schedule, World, WorldBuilder};
 
-use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Watch, bytes_max, put};
+use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Space, Watch, bytes_max, put};
 
 pub use thermo::{Thermo, thermo};
 
@@ -274,6 +274,11 @@ impl Scene for LennardJones {
         schedule.add(force::pack(false)).add(force::force(false));
         schedule.add(motion::kick());
         schedule
+    }
+
+    fn space(&self, world: &World) -> Result<Option<Space>, Box<dyn Error>> {
+        let melt = world.resource::<Melt>()?;
+        Ok(Some(Space::of(&melt.grid()?, melt.reach(), "cell.key")))
     }
 
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {

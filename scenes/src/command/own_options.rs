@@ -6,12 +6,11 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use crate::failure::{Failure, Outcome};
-use crate::scenes::{self, Scene, SceneOption};
+use crate::{Scene, SceneOption};
 
 /// The options that were given.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct OwnOptions {
+pub struct OwnOptions {
     given: Vec<(String, String)>,
 }
 
@@ -20,15 +19,12 @@ impl OwnOptions {
     ///
     /// # Errors
     /// One that it does not have.
-    pub(crate) fn of(&self, scene: &dyn Scene) -> Outcome<Vec<(String, String)>> {
+    pub fn of(&self, scene: &dyn Scene) -> Result<Vec<(String, String)>, String> {
         for (name, _) in &self.given {
             if !scene.options().iter().any(|option| option.name == name) {
                 let having = declared().filter(|(_, option)| option.name == name).map(|(scene, _)| scene.name());
                 let having = having.collect::<Vec<_>>().join(", ");
-                return Err(Failure::usage(format!(
-                    "--{name} is an option of scene {having}, not of {}",
-                    scene.name()
-                )));
+                return Err(format!("--{name} is an option of scene {having}, not of {}", scene.name()));
             }
         }
         Ok(self.given.clone())
@@ -36,7 +32,7 @@ impl OwnOptions {
 }
 
 fn declared() -> impl Iterator<Item = (&'static dyn Scene, &'static SceneOption)> {
-    scenes::all().iter().flat_map(|scene| scene.options().iter().map(move |option| (*scene, option)))
+    crate::all().iter().flat_map(|scene| scene.options().iter().map(move |option| (*scene, option)))
 }
 
 impl clap::FromArgMatches for OwnOptions {

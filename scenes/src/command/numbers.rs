@@ -12,13 +12,19 @@ const BINARY: [(&str, u128); 4] = [("k", 1 << 10), ("M", 1 << 20), ("G", 1 << 30
 const DIGITS_MAX: usize = 40;
 
 /// A count: of entities, frames, rows.
-pub(crate) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+///
+/// # Errors
+/// It is no whole number, or too large.
+pub fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let number = whole(text, &DECIMAL).ok_or("it must be a whole number, such as 5000, 5_000, 5e3 or 5k")?;
     fit(number)
 }
 
 /// A count of at least 1.
-pub(crate) fn positive<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+///
+/// # Errors
+/// It is 0, no whole number, or too large.
+pub fn positive<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     match count::<u64>(text)? {
         0 => Err("it must be at least 1".to_owned()),
         number => fit(u128::from(number)),
@@ -26,7 +32,10 @@ pub(crate) fn positive<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
 }
 
 /// A number of bytes.
-pub(crate) fn bytes<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+///
+/// # Errors
+/// It is no whole number, or too large.
+pub fn bytes<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let plain = ["iB", "ib", "i"].iter().find_map(|end| text.strip_suffix(end)).unwrap_or(text);
     let number = whole(plain, &BINARY)
         .filter(|_| plain.len() == text.len() || plain.ends_with(|end: char| end.is_ascii_alphabetic()))

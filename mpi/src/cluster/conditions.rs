@@ -1,0 +1,151 @@
+//! The conditions under which many ranks give the bytes of one, as far as a schedule's declarations show them.
+//!
+//! What they cannot show is in docs/distributed.md: random numbers are drawn by global id, never by handle, and neighbours
+//! are combined in the order in which they are found.
+#![forbid(unsafe_code)]
+
+use hypostyle::World;
+use hypostyle::exchange::{ExchangeNeeds, SystemNeeds};
+use hypostyle::layout::{ComponentLayout, ScalarType, Storage};
+
+use crate::domain::Domain;
+use crate::error::ClusterError;
+
+/// The component of global ids.
+pub(crate) const GLOBAL_ID: &str = "global_id";
+
+/// Checks all conditions.
+///
+/// # Errors
+/// The first that a system, or the world, breaks.
+pub(crate) fn check(world: &World, needs: &ExchangeNeeds, domain: Option<&Domain>) -> Result<(), ClusterError> {
+    if let Some(input) = needs.inputs.first() {
+        let what = format!("inputs (`{input}`) are not accepted on many ranks: no rank knows which one has the entity");
+        return Err(ClusterError::World(what));
+    }
+    check_world(world, domain)?;
+    for system in &needs.systems {
+        let broken = once(system)
+            .or_else(|| reductions(system))
+            .or_else(|| views(world, system, domain))
+            .or_else(|| patches(system, domain));
+        if let Some(condition) = broken {
+            return Err(ClusterError::Condition { system: system.name.clone(), condition });
+        }
+    }
+    let Some(domain) = domain else { return Ok(()) };
+    let viewer = needs.systems.iter().find(|system| !system.views.is_empty());
+    let sorts = needs.systems.iter().any(|system| system.sort.as_ref().is_some_and(|sort| sort.key == domain.key));
+    match viewer {
+        Some(system) if !sorts => Err(ClusterError::Condition {
+            system: system.name.clone(),
+            condition: format!(
+                "it looks at neighbours, but no system sorts rows by `{}`, after which rows change ranks and ghosts are made",
+                domain.key_column()
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// All rows have ids; what names other rows cannot leave them behind.
+fn check_world(world: &World, domain: Option<&Domain>) -> Result<(), ClusterError> {
+    for table in 0..world.table_count() {
+        let names: Vec<&str> = world.table_components(table).collect();
+        if world.table_rows(table) > 0 && !names.contains(&GLOBAL_ID) {
+            return Err(ClusterError::World(format!(
+                "entities of ({}) have no `{GLOBAL_ID}`: on many ranks each entity needs one",
+                names.join(", ")
+            )));
+        }
+    }
+    let Some(domain) = domain else { return Ok(()) };
+    let components = world.layout().components();
+    if let Some(naming) = components.iter().find(|component| component.fields.iter().any(names_entities)) {
+        return Err(ClusterError::World(format!(
+            "component `{}` has handles of entities: rows that change ranks would leave those that they name behind",
+            naming.name
+        )));
+    }
+    let key = components.iter().find(|component| component.name == domain.key.0);
+    let field = key.and_then(|key| key.fields.iter().find(|field| field.name == domain.key.1));
+    match field {
+        Some(field) if field.ty.scalar == ScalarType::U32 && field.ty.bytes() == 4 => Ok(()),
+        _ => Err(ClusterError::World(format!("there is no column `{}` of u32, the key of cells", domain.key_column()))),
+    }
+}
+
+fn names_entities(field: &hypostyle::layout::FieldLayout) -> bool {
+    field.ty.scalar == ScalarType::Entity
+}
+
+/// A system without rows runs on each rank.
+fn once(system: &SystemNeeds) -> Option<String> {
+    let changes = patched(system)?;
+    (system.once || system.any_rows)
+        .then(|| format!("it has no rows of its own, so every rank runs it, and each would {changes}"))
+}
+
+fn reductions(system: &SystemNeeds) -> Option<String> {
+    let rounded = system.reductions.iter().find(|reduction| !reduction.exact)?;
+    Some(format!(
+        "it reduces to `{}` by a join that depends on the order of rows: write one of whole numbers, min, max or or, or an exact sum",
+        rounded.resource
+    ))
+}
+
+fn views(world: &World, system: &SystemNeeds, domain: Option<&Domain>) -> Option<String> {
+    if system.views.is_empty() {
+        return None;
+    }
+    if domain.is_none() {
+        return Some("it looks at rows of others, but the world names no space in which they are near".to_owned());
+    }
+    if let Some(changes) = patched(system) {
+        return Some(format!("it looks at rows of others and may {changes}, which may be on another rank"));
+    }
+    for view in &system.views {
+        if let Some(condition) = view.conditions.first() {
+            return Some(format!("which rows it looks at depends on `{condition}`, which ghosts do not have"));
+        }
+        let layout = |name: &String| world.layout().components().iter().find(|component| component.name == *name);
+        let odd = |component: &&ComponentLayout| !matches!(component.storage, Storage::Table | Storage::Scratch);
+        if let Some(odd) = view.components.iter().filter_map(layout).find(odd) {
+            return Some(format!("it looks at `{}` of others, a toggle or a list, which ghosts do not have", odd.name));
+        }
+    }
+    None
+}
+
+fn patches(system: &SystemNeeds, domain: Option<&Domain>) -> Option<String> {
+    if !system.accumulates.is_empty() {
+        let what = system.accumulates.join("`, `");
+        return Some(format!("it accumulates on `{what}` of entities that may be on another rank"));
+    }
+    let spawns = !system.spawns.is_empty();
+    if spawns && !system.spawns.iter().any(|component| component == GLOBAL_ID) {
+        return Some(format!("it spawns entities without a `{GLOBAL_ID}`: give them the id's child of who spawns"));
+    }
+    if domain.is_some() && !system.changed.is_empty() {
+        let what = system.changed.join("`, `");
+        return Some(format!(
+            "its rows are those whose `{what}` changed, and rows that change ranks all count as changed"
+        ));
+    }
+    None
+}
+
+/// What a system does to entities, beyond writing its own rows.
+fn patched(system: &SystemNeeds) -> Option<&'static str> {
+    [
+        (!system.spawns.is_empty(), "spawn entities"),
+        (system.despawns, "despawn entities"),
+        (!system.sets.is_empty(), "set components of entities"),
+        (!system.adds.is_empty(), "add components to entities"),
+        (!system.removes.is_empty(), "remove components of entities"),
+        (!system.accumulates.is_empty(), "accumulate on entities"),
+        (!system.lists.is_empty(), "set lists of entities"),
+    ]
+    .into_iter()
+    .find_map(|(does, what)| does.then_some(what))
+}

@@ -1,0 +1,344 @@
+//! Ghosts: which rows go to whom, and which columns of them.
+//!
+//! A message of new ghosts, for each table of the sender that has the key and something that views read:
+//!
+//! ```text
+//! u64  components; for each its name (u64 length, text)
+//! u32  rows in each cell that the receiver needs of the sender, in ascending order of cells
+//! for each component that views read and the table has, for each field: its values, row by row
+//! ```
+//!
+//! Later messages have, for each of these tables, the stale components' values of the same rows in the same order. Which
+//! cells go to whom both sides know from the bricks; all lengths are checked against that.
+//!
+//! Invariant: ghosts stand in the order of their cells, and within a cell in the order that they have on the rank that owns
+//! them; a cell is of one rank, so neighbours are met in the order that they have on one rank alone.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+
+use hypostyle::World;
+
+use super::{State, engine};
+use crate::bricks::Bricks;
+use crate::bytes::{Read, put_bytes, put_u32, put_u64, words_u32, words_u64};
+use crate::comm::Comm;
+use crate::domain::Domain;
+use crate::error::ClusterError;
+
+/// Who is near whom.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    neighbours: Vec<Neighbour>,
+    /// Ghosts that came.
+    pub(super) rows: u64,
+}
+
+/// What goes to and comes from a rank.
+#[derive(Debug)]
+struct Neighbour {
+    rank: usize,
+    /// Own cells that it needs, and its cells that are needed here, both ascending.
+    gives: Vec<u32>,
+    takes: Vec<u32>,
+    /// Rows that go, by table.
+    send: Vec<(usize, Vec<Range<usize>>)>,
+    /// Where rows that come stand among the ghosts of a table.
+    receive: Vec<(usize, Vec<Piece>)>,
+}
+
+/// Rows of a message that stand together.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    cell: u32,
+    /// First row in the message, and among the ghosts.
+    from: usize,
+    to: usize,
+    rows: usize,
+}
+
+impl Plan {
+    /// The neighbours of a rank.
+    pub(super) fn new(bricks: &Bricks, domain: &Domain, rank: usize) -> Self {
+        let neighbours = bricks.neighbours(rank, domain.reach).into_iter().map(|other| Neighbour {
+            rank: other,
+            gives: bricks.ghosts(rank, other, domain.reach),
+            takes: bricks.ghosts(other, rank, domain.reach),
+            send: Vec::new(),
+            receive: Vec::new(),
+        });
+        Plan { neighbours: neighbours.collect(), rows: 0 }
+    }
+
+    fn ranks(&self) -> Vec<usize> {
+        self.neighbours.iter().map(|neighbour| neighbour.rank).collect()
+    }
+}
+
+/// What came of one table from one neighbour.
+struct Arrived<'a> {
+    neighbour: usize,
+    table: usize,
+    pieces: Vec<Piece>,
+    /// Columns by name, in the order of the message.
+    columns: Vec<(String, &'a [u8])>,
+}
+
+impl State {
+    /// Makes all ghosts anew.
+    pub(super) fn make_ghosts(&mut self, world: &mut World) -> Result<(), ClusterError> {
+        let (Some(domain), Some(plan)) = (&self.domain, &mut self.plan) else { return Ok(()) };
+        let key = domain.key_column();
+        world.clear_ghosts();
+        let mut send = Vec::with_capacity(plan.neighbours.len());
+        let tables = spread_tables(world, domain, &self.viewed);
+        let mut keys = Vec::with_capacity(tables.len());
+        for table in &tables {
+            keys.push(ordered_keys(world, *table, &key)?);
+        }
+        for neighbour in &mut plan.neighbours {
+            neighbour.send.clear();
+            let mut message = Vec::new();
+            for (table, keys) in tables.iter().zip(&keys) {
+                let runs = put_head(world, *table, keys, &neighbour.gives, &mut message);
+                for component in viewed_of(world, *table, &self.viewed) {
+                    pack(world, *table, &component, &runs, &mut message)?;
+                }
+                neighbour.send.push((*table, runs));
+            }
+            self.report.ghost_rows_sent +=
+                neighbour.send.iter().flat_map(|(_, runs)| runs).map(|run| run.len() as u64).sum::<u64>();
+            send.push((neighbour.rank, message));
+        }
+        let ranks = plan.ranks();
+        let messages = self.comm.exchange("new ghosts", send, &ranks)?;
+        let mut arrived = Vec::new();
+        for (index, message) in messages.iter().enumerate() {
+            read_new(world, &self.viewed, &plan.neighbours[index], index, message, &mut arrived)?;
+        }
+        plan.rows = settle(world, plan, arrived)?;
+        Ok(())
+    }
+
+    /// Forwards components of the rows that are ghosts elsewhere.
+    pub(super) fn forward(&mut self, world: &mut World, components: &[String]) -> Result<(), ClusterError> {
+        let Some(plan) = &mut self.plan else { return Ok(()) };
+        forward(&mut self.comm, world, plan, components)?;
+        let rows = plan.neighbours.iter().flat_map(|neighbour| &neighbour.send).flat_map(|(_, runs)| runs);
+        self.report.ghost_rows_sent += rows.map(|run| run.len() as u64).sum::<u64>();
+        Ok(())
+    }
+}
+
+fn forward(comm: &mut Comm, world: &mut World, plan: &Plan, components: &[String]) -> Result<(), ClusterError> {
+    let mut send = Vec::with_capacity(plan.neighbours.len());
+    for neighbour in &plan.neighbours {
+        let mut message = Vec::new();
+        for (table, runs) in &neighbour.send {
+            for component in viewed_of(world, *table, components) {
+                pack(world, *table, &component, runs, &mut message)?;
+            }
+        }
+        send.push((neighbour.rank, message));
+    }
+    let messages = comm.exchange("ghosts", send, &plan.ranks())?;
+    for (neighbour, message) in plan.neighbours.iter().zip(&messages) {
+        let mut read = Read::new(neighbour.rank, message);
+        for (table, pieces) in &neighbour.receive {
+            let rows: usize = pieces.iter().map(|piece| piece.rows).sum();
+            if rows == 0 {
+                continue;
+            }
+            for component in viewed_of(world, *table, components) {
+                for (name, size) in fields(world, &component) {
+                    let values = read.take(rows.saturating_mul(size))?;
+                    let column = world.ghost_column_mut(*table, &name).map_err(|error| engine(comm.rank(), error))?;
+                    let Some(column) = column else { return Err(read.bad(format!("ghosts here have no `{name}`"))) };
+                    place(column, values, pieces, size);
+                }
+            }
+        }
+        read.end()?;
+    }
+    Ok(())
+}
+
+/// Puts a table's components and the rows in each of some cells, and gives the rows of these cells.
+fn put_head(world: &World, table: usize, keys: &[u32], cells: &[u32], message: &mut Vec<u8>) -> Vec<Range<usize>> {
+    let names: Vec<&str> = world.table_components(table).collect();
+    put_u64(message, names.len() as u64);
+    for name in names {
+        put_bytes(message, name.as_bytes());
+    }
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for cell in cells {
+        let start = keys.partition_point(|key| key < cell);
+        let rows = keys[start..].partition_point(|key| key == cell);
+        put_u32(message, rows as u32);
+        match runs.last_mut() {
+            Some(last) if last.end == start => last.end += rows,
+            _ if rows > 0 => runs.push(start..start + rows),
+            _ => {}
+        }
+    }
+    runs
+}
+
+/// The tables with rows that have the key and something that views read.
+fn spread_tables(world: &World, domain: &Domain, viewed: &[String]) -> Vec<usize> {
+    let has = |table: &usize| {
+        world.table_rows(*table) > 0
+            && world.table_components(*table).any(|name| name == domain.key.0)
+            && world.table_components(*table).any(|name| viewed.iter().any(|viewed| viewed == name))
+    };
+    (0..world.table_count()).filter(has).collect()
+}
+
+/// Those of some components that a table has, in the order of the given ones.
+fn viewed_of(world: &World, table: usize, components: &[String]) -> Vec<String> {
+    let has = |name: &&String| world.table_components(table).any(|other| other == name.as_str());
+    components.iter().filter(has).cloned().collect()
+}
+
+/// Names of a component's columns, and bytes of a value of each.
+fn fields(world: &World, component: &str) -> Vec<(String, usize)> {
+    let layout = world.layout().components().iter().find(|other| other.name == component);
+    let fields = layout.map(|layout| layout.fields.as_slice()).unwrap_or_default();
+    fields.iter().map(|field| (format!("{component}.{}", field.name), field.ty.bytes())).collect()
+}
+
+/// Puts the values of rows.
+fn pack(
+    world: &World,
+    table: usize,
+    component: &str,
+    runs: &[Range<usize>],
+    message: &mut Vec<u8>,
+) -> Result<(), ClusterError> {
+    for (name, size) in fields(world, component) {
+        let column = world.table_column(table, &name).map_err(|error| ClusterError::World(error.to_string()))?;
+        let Some((_, column)) = column else { continue };
+        for run in runs {
+            message.extend_from_slice(&column[run.start * size..run.end * size]);
+        }
+    }
+    Ok(())
+}
+
+/// The keys of a table's rows, which stand in the canonical order.
+fn ordered_keys(world: &World, table: usize, key: &str) -> Result<Vec<u32>, ClusterError> {
+    let column = |name: &str| {
+        let column = world.table_column(table, name).map_err(|error| ClusterError::World(error.to_string()))?;
+        let missing = || ClusterError::World(format!("a table has no column `{name}`"));
+        column.map(|(_, bytes)| bytes).ok_or_else(missing)
+    };
+    let keys = words_u32(column(key)?);
+    let ids = words_u64(column("global_id.value")?);
+    let place = |row: usize| (keys[row], ids.get(row).copied().unwrap_or_default());
+    match (1..keys.len()).find(|row| place(*row - 1) >= place(*row)) {
+        None => Ok(keys),
+        Some(row) => Err(ClusterError::World(format!(
+            "rows are not in the order of `{key}` and `global_id.value` where systems look at neighbours: row {row} has {:?} \
+             after {:?}; sort with `.sort_by(\"{key}\").sort_then_by(\"global_id.value\")`, and look at no neighbours \
+             between a spawn and the next sort",
+            place(row),
+            place(row - 1)
+        ))),
+    }
+}
+
+/// Reads what came from a neighbour.
+fn read_new<'a>(
+    world: &mut World,
+    viewed: &[String],
+    neighbour: &Neighbour,
+    index: usize,
+    message: &'a [u8],
+    arrived: &mut Vec<Arrived<'a>>,
+) -> Result<(), ClusterError> {
+    let mut read = Read::new(neighbour.rank, message);
+    while !read.is_empty() {
+        let components = read.u64()?;
+        if components > world.layout().components().len() as u64 {
+            return Err(read.bad(format!("{components} components are more than there are")));
+        }
+        let names = (0..components).map(|_| read.text()).collect::<Result<Vec<_>, _>>()?;
+        let table = world.table_with(&names).map_err(|error| read.bad(error.to_string()))?;
+        if arrived.iter().any(|other| other.neighbour == index && other.table == table) {
+            return Err(read.bad("a table comes twice"));
+        }
+        let mut pieces: Vec<Piece> = Vec::new();
+        let mut rows = 0_usize;
+        for cell in &neighbour.takes {
+            let count = read.u32()? as usize;
+            if count > 0 {
+                pieces.push(Piece { cell: *cell, from: rows, to: 0, rows: count });
+            }
+            rows += count;
+        }
+        let mut columns = Vec::new();
+        for component in viewed_of(world, table, viewed) {
+            for (name, size) in fields(world, &component) {
+                columns.push((name, read.take(rows.saturating_mul(size))?));
+            }
+        }
+        arrived.push(Arrived { neighbour: index, table, pieces, columns });
+    }
+    Ok(())
+}
+
+/// Gives tables their ghosts, in the order of cells, and notes where each neighbour's rows stand.
+fn settle(world: &mut World, plan: &mut Plan, mut arrived: Vec<Arrived<'_>>) -> Result<u64, ClusterError> {
+    let mut all = 0;
+    let mut tables: Vec<usize> = arrived.iter().map(|one| one.table).collect();
+    tables.sort_unstable();
+    tables.dedup();
+    for table in tables {
+        let mut of_table: Vec<&mut Arrived<'_>> = arrived.iter_mut().filter(|one| one.table == table).collect();
+        let mut order: Vec<(u32, usize, usize)> = Vec::new();
+        for (index, one) in of_table.iter().enumerate() {
+            order.extend(one.pieces.iter().enumerate().map(|(piece, at)| (at.cell, index, piece)));
+        }
+        order.sort_unstable();
+        let mut rows = 0;
+        for (_, index, piece) in order {
+            let piece = &mut of_table[index].pieces[piece];
+            piece.to = rows;
+            rows += piece.rows;
+        }
+        let Some(first) = of_table.first() else { continue };
+        let mut columns: Vec<(String, Vec<u8>)> = Vec::with_capacity(first.columns.len());
+        for (number, (name, _)) in first.columns.iter().enumerate() {
+            let size = size_of_column(world, name);
+            let mut column = vec![0; rows * size];
+            for one in &of_table {
+                place(&mut column, one.columns[number].1, &one.pieces, size);
+            }
+            columns.push((name.clone(), column));
+        }
+        let columns: Vec<(&str, &[u8])> =
+            columns.iter().map(|(name, column)| (name.as_str(), column.as_slice())).collect();
+        world.set_ghosts(table, rows, &columns).map_err(|error| ClusterError::World(error.to_string()))?;
+        all += rows as u64;
+    }
+    for neighbour in &mut plan.neighbours {
+        neighbour.receive.clear();
+    }
+    for one in arrived {
+        plan.neighbours[one.neighbour].receive.push((one.table, one.pieces));
+    }
+    Ok(all)
+}
+
+fn size_of_column(world: &World, name: &str) -> usize {
+    let (component, _) = name.split_once('.').unwrap_or((name, ""));
+    fields(world, component).into_iter().find(|(other, _)| other == name).map_or(0, |(_, size)| size)
+}
+
+/// Puts the values of a message where their rows stand.
+fn place(column: &mut [u8], values: &[u8], pieces: &[Piece], size: usize) {
+    for piece in pieces {
+        let (from, to, bytes) = (piece.from * size, piece.to * size, piece.rows * size);
+        column[to..to + bytes].copy_from_slice(&values[from..from + bytes]);
+    }
+}

@@ -1,0 +1,271 @@
+//! A world over many ranks: what each does between the batches of a frame.
+//!
+//! Every rank makes the whole world as one process does, and keeps a share of its rows. At each sort by the key of the
+//! [`Domain`] rows go to the rank that owns their cell, and ghosts of the cells around are made anew; before a batch whose
+//! systems look at neighbours the components that were written since are forwarded. Reductions are joined in the order of
+//! ranks, which is the same as any other order: only exact ones are accepted.
+//!
+//! Without a domain rows stay where they are: then no system looks at rows of others.
+
+mod conditions;
+mod ghosts;
+mod migration;
+mod share;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hypostyle::exchange::{Exchange, ExchangeError, ExchangeNeeds, SortPoint, Stale};
+use hypostyle::{IdHash, Schedule, Simulation, SimulationBuilder, World};
+
+use crate::bricks::Bricks;
+use crate::comm::{Comm, Traffic};
+use crate::domain::Domain;
+use crate::error::ClusterError;
+
+/// One rank of a world over many ranks. Clones are the same rank.
+#[derive(Clone)]
+pub struct Cluster {
+    state: Arc<Mutex<State>>,
+}
+
+/// What a rank did so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Rows that left this rank for others.
+    pub rows_moved: u64,
+    /// Rows that went to others as ghosts, at each forwarding once more.
+    pub ghost_rows_sent: u64,
+    /// Ghosts that this rank has now.
+    pub ghosts: u64,
+    /// Sorts by the key of the domain.
+    pub rebuilds: u64,
+    /// Times that space was cut anew.
+    pub balanced: u64,
+}
+
+struct State {
+    comm: Comm,
+    domain: Option<Domain>,
+    bricks: Option<Bricks>,
+    plan: Option<ghosts::Plan>,
+    /// Components that views read, in the order of the layout.
+    viewed: Vec<String>,
+    balance_every: u64,
+    report: Report,
+}
+
+impl Cluster {
+    /// A rank of a cluster. Space is cut anew at every `balance_every`-th sort by the key; 0: at the first alone.
+    #[must_use]
+    pub fn new(comm: Comm, balance_every: u64) -> Self {
+        let state = State {
+            comm,
+            domain: None,
+            bricks: None,
+            plan: None,
+            viewed: Vec::new(),
+            balance_every,
+            report: Report::default(),
+        };
+        Cluster { state: Arc::new(Mutex::new(state)) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This rank, from 0.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.state().comm.rank()
+    }
+
+    /// Ranks in all.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.state().comm.size()
+    }
+
+    /// Calls of all ranks, between frames.
+    pub fn comm<T>(&self, call: impl FnOnce(&mut Comm) -> T) -> T {
+        call(&mut self.state().comm)
+    }
+
+    /// What this rank did so far, and what went between it and others.
+    #[must_use]
+    pub fn report(&self) -> (Report, Traffic) {
+        let state = self.state();
+        let ghosts = state.plan.as_ref().map_or(0, |plan| plan.rows);
+        (Report { ghosts, ..state.report }, state.comm.traffic())
+    }
+
+    /// Time in calls of all ranks so far, waiting included.
+    #[must_use]
+    pub fn time_inside(&self) -> Duration {
+        self.report().1.inside
+    }
+
+    /// A simulation of this rank's share of a world, with the same schedule on all ranks.
+    ///
+    /// With `domain`, systems may look at neighbours within its reach. A world that has run before (of a checkpoint) is
+    /// brought into order first: each row goes to the rank of its cell. On one rank alone this is a plain simulation.
+    ///
+    /// # Errors
+    /// A condition that the schedule breaks, with the system's name; ranks with different schedules or options; what
+    /// [`SimulationBuilder::build`] refuses.
+    pub fn simulation(
+        &self,
+        mut world: World,
+        schedule: Schedule,
+        domain: Option<Domain>,
+        builder: SimulationBuilder,
+    ) -> Result<Simulation, ClusterError> {
+        let rank = self.rank();
+        let again = world.frame() > 0;
+        {
+            let mut state = self.state();
+            state.domain = domain;
+            if again {
+                state.order_again(&mut world)?;
+            }
+        }
+        let builder = match self.size() {
+            1 => builder,
+            _ => builder.exchange(Box::new(self.clone())),
+        };
+        builder.build(world, schedule).map_err(|error| engine(rank, error))
+    }
+
+    /// The hash of all rows of all ranks by their global ids, on all ranks: equal to that of one process. Components that
+    /// hold numbers of rows are left out by name.
+    ///
+    /// # Errors
+    /// Rows without a global id; a rank that is gone, or in another frame.
+    pub fn hash_by_id(&self, world: &World, without: &[&str]) -> Result<IdHash, ClusterError> {
+        let mut state = self.state();
+        let mine = world.hash_by_id_without(without).map_err(|error| engine(state.comm.rank(), error))?;
+        let all = state.comm.all_gather("hash by id", &mine.to_bytes())?;
+        let mut hash: Option<IdHash> = None;
+        for (rank, bytes) in all.iter().enumerate() {
+            let bad = |what: String| ClusterError::Message { rank, what };
+            let bytes: [u8; 32] =
+                bytes.as_slice().try_into().map_err(|_| bad(format!("a hash of {} bytes, not 32", bytes.len())))?;
+            let one = IdHash::from_bytes(bytes);
+            let all = hash.map_or(Some(one), |hash| hash.combine(one));
+            hash = Some(all.ok_or_else(|| bad(format!("its frame is {}, not {}", one.frame(), mine.frame())))?);
+        }
+        hash.ok_or_else(|| ClusterError::World("there are no ranks".to_owned()))
+    }
+}
+
+impl State {
+    fn refuse(&mut self, error: ClusterError) -> ExchangeError {
+        self.comm.failed(&error.to_string());
+        error.into()
+    }
+
+    fn begun(&mut self, world: &mut World, needs: &ExchangeNeeds) -> Result<(), ClusterError> {
+        // ranks that broke a condition alone would leave the others waiting
+        let told = match conditions::check(world, needs, self.domain.as_ref()) {
+            Ok(()) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        let all = self.comm.all_gather("conditions", told.as_bytes())?;
+        conditions::check(world, needs, self.domain.as_ref())?;
+        if let Some((rank, told)) = all.iter().enumerate().find(|(_, told)| !told.is_empty()) {
+            return Err(ClusterError::Gone { rank, why: String::from_utf8_lossy(told).into_owned() });
+        }
+        let same = format!("{needs:?} {:?} {} {}", self.domain, self.balance_every, world.layout().to_toml());
+        self.comm.all_equal("schedule, layout or options", same.as_bytes())?;
+        let views = || needs.systems.iter().flat_map(|system| &system.views).flat_map(|view| &view.components);
+        let components = world.layout().components().iter().map(|component| &component.name);
+        self.viewed = components.filter(|name| views().any(|viewed| viewed == *name)).cloned().collect();
+        Ok(())
+    }
+
+    /// Whether a sort is the one at which rows change ranks.
+    fn is_rebuild(&self, point: &SortPoint) -> bool {
+        self.domain.as_ref().is_some_and(|domain| domain.key == point.key)
+    }
+
+    fn sorting(&mut self, world: &mut World, point: &SortPoint) -> Result<(), ClusterError> {
+        if !self.is_rebuild(point) {
+            return Ok(());
+        }
+        self.report.rebuilds += 1;
+        self.balance(world)?;
+        self.migrate(world)
+    }
+
+    fn agreed(&mut self, resource: &str, wrote: bool, value: &mut [u8]) -> Result<bool, ClusterError> {
+        const NOBODY: u8 = 0;
+        const DIFFERENT: u8 = 2;
+        let mut all = vec![u8::from(wrote)];
+        all.extend_from_slice(value);
+        self.comm.all_reduce(&format!("agree on {resource}"), &mut all, &|a, b| {
+            if a[0] == NOBODY {
+                a.copy_from_slice(b);
+            } else if b[0] != NOBODY && a != b {
+                a[0] = DIFFERENT;
+            }
+        })?;
+        if all[0] == DIFFERENT {
+            return Err(ClusterError::World(format!(
+                "ranks set resource `{resource}` to different values: what sets a resource may read what all ranks have alone; \
+                 reduce rows to it instead"
+            )));
+        }
+        if all[0] != NOBODY {
+            value.copy_from_slice(&all[1..]);
+        }
+        Ok(all[0] != NOBODY)
+    }
+}
+
+impl Exchange for Cluster {
+    fn begin(&mut self, world: &mut World, needs: &ExchangeNeeds) -> Result<(), ExchangeError> {
+        let mut state = self.state();
+        state.begun(world, needs).map_err(|error| state.refuse(error))
+    }
+
+    fn before_sort(&mut self, world: &mut World, point: &SortPoint) -> Result<(), ExchangeError> {
+        Ok(self.state().sorting(world, point)?)
+    }
+
+    fn after_sort(&mut self, world: &mut World, point: &SortPoint) -> Result<(), ExchangeError> {
+        let mut state = self.state();
+        if state.is_rebuild(point) { Ok(state.make_ghosts(world)?) } else { Ok(()) }
+    }
+
+    fn refresh(&mut self, world: &mut World, stale: &Stale<'_>) -> Result<(), ExchangeError> {
+        let mut state = self.state();
+        if stale.rows_moved() {
+            return Ok(state.make_ghosts(world)?);
+        }
+        let components: Vec<String> = stale.components().map(str::to_owned).collect();
+        Ok(state.forward(world, &components)?)
+    }
+
+    fn reduce(
+        &mut self,
+        resource: &str,
+        value: &mut [u8],
+        join: &dyn Fn(&mut [u8], &[u8]),
+    ) -> Result<(), ExchangeError> {
+        Ok(self.state().comm.all_reduce(&format!("reduce to {resource}"), value, join)?)
+    }
+
+    fn agree(&mut self, resource: &str, wrote: bool, value: &mut [u8]) -> Result<bool, ExchangeError> {
+        Ok(self.state().agreed(resource, wrote, value)?)
+    }
+
+    fn failed(&mut self, message: &str) {
+        self.state().comm.failed(message);
+    }
+}
+
+/// An error of the engine on a rank.
+fn engine(rank: usize, error: impl std::error::Error + Send + Sync + 'static) -> ClusterError {
+    ClusterError::Engine { rank, source: Box::new(error) }
+}

@@ -1,0 +1,102 @@
+//! Sets of checkpoints: written on four ranks, restored on any number of them.
+#![forbid(unsafe_code)]
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{begin, chain, comm, domain, plain, scene};
+use hypostyle::{IdHash, Simulation, Workers, WorldBuilder};
+use hypostyle_mpi::set::{self, Origin};
+use hypostyle_mpi::transport::run_threads;
+use hypostyle_mpi::{Cluster, ClusterError};
+use hypostyle_scenes::{Scene, SceneOptions};
+
+type Chosen<'a> = (&'a dyn Scene, &'a SceneOptions);
+
+fn write((scene, options): Chosen<'_>, ranks: usize, frames: u64, directory: &Path) -> PathBuf {
+    let origin = Origin { scene: scene.name().to_owned(), ..Origin::default() };
+    let mut paths = run_threads(ranks, |rank| {
+        let cluster = Cluster::new(comm(rank), 3);
+        let mut simulation = begin(&cluster, (scene, options), Workers::Local)?;
+        simulation.run(frames, scene.dt()).map_err(|error| ClusterError::World(chain(&error)))?;
+        set::write(&cluster, &mut simulation, directory, &origin)
+    })
+    .unwrap();
+    paths.pop().unwrap()
+}
+
+fn go_on((scene, options): Chosen<'_>, path: &Path, ranks: usize, frames: u64) -> Result<Vec<IdHash>, ClusterError> {
+    let manifest = set::open(path)?;
+    let mut all = run_threads(ranks, |rank| {
+        let cluster = Cluster::new(comm(rank), 1);
+        let mut world = manifest.restore(path, &cluster, WorldBuilder::default)?;
+        let first = cluster.hash_by_id(&world, &[])?;
+        let domain = domain(scene, &world);
+        let builder = Simulation::builder().workers(Workers::Local);
+        let mut simulation = cluster.simulation(world, scene.schedule(options), domain, builder)?;
+        simulation.run(frames, scene.dt()).map_err(|error| ClusterError::World(chain(&error)))?;
+        Ok(vec![first, cluster.hash_by_id(simulation.world(), &[])?])
+    })?;
+    Ok(all.pop().unwrap())
+}
+
+/// Frames before and after, neither of them where lists are made.
+fn same_future(name: &str, entities: u64, before: u64, after: u64) {
+    let (scene, options) = scene(name, entities);
+    let want = [plain((scene, &options), before), plain((scene, &options), before + after)];
+    let directory = tempfile::tempdir().unwrap();
+    let path = write((scene, &options), 4, before, directory.path());
+    assert_eq!(set::newest(directory.path(), name).unwrap(), Some(path.clone()));
+    for ranks in [3, 1, 8] {
+        assert_eq!(go_on((scene, &options), &path, ranks, after).unwrap(), want, "{name} on {ranks} ranks");
+    }
+}
+
+#[test]
+fn lj_has_the_same_future_on_other_ranks() {
+    same_future("lj", 2048, 20, 25);
+}
+
+#[test]
+fn particles_have_the_same_future_on_other_ranks() {
+    same_future("particles", 5000, 30, 30);
+}
+
+#[test]
+fn sets_that_are_not_whole_are_refused() {
+    let (scene, options) = scene("field", 500);
+    let directory = tempfile::tempdir().unwrap();
+    let old = write((scene, &options), 3, 2, directory.path());
+    let new = write((scene, &options), 3, 4, directory.path());
+    assert_eq!(set::newest(directory.path(), "field").unwrap(), Some(new.clone()));
+    assert_eq!(set::newest(directory.path(), "lj").unwrap(), None);
+    // a file of another length is no file of the set: the older one is the newest that is whole
+    let file = directory.path().join(&set::open(&new).unwrap().files[1].file);
+    let mut bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[1..]).unwrap();
+    assert_eq!(set::newest(directory.path(), "field").unwrap(), Some(old.clone()));
+    // one of the same length with another byte is found by its hash, whoever reads it
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    for ranks in [1, 2, 3] {
+        let error = go_on((scene, &options), &new, ranks, 1).unwrap_err().to_string();
+        assert!(error.contains("another hash") && error.contains("rank-00001.ckpt"), "{ranks}: {error}");
+    }
+    // names that lead elsewhere
+    let text = std::fs::read_to_string(&old).unwrap();
+    for (from, to) in
+        [("rank-00002", "../rank-00002"), ("\"format\": 1", "\"format\": 2"), ("\"rows\": 500", "\"rows\": 501")]
+    {
+        let other = directory.path().join("other.json");
+        std::fs::write(&other, text.replacen(from, to, 1)).unwrap();
+        assert!(matches!(set::open(&other), Err(ClusterError::File { .. })), "{to}");
+        std::fs::write(&old, text.replacen(from, to, 1)).unwrap();
+        assert!(matches!(set::open(&old), Err(ClusterError::File { .. })), "{to}");
+    }
+    std::fs::write(&old, &text).unwrap();
+    set::prune(directory.path(), "field", 1);
+    assert!(!old.exists() && !old.with_extension("").exists() && new.exists() && file.exists());
+}
