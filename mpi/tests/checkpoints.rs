@@ -31,7 +31,7 @@ fn go_on((scene, options): Chosen<'_>, path: &Path, ranks: usize, frames: u64) -
     let manifest = set::open(path)?;
     let mut all = run_threads(ranks, |rank| {
         let cluster = Cluster::new(comm(rank), 1);
-        let mut world = manifest.restore(path, &cluster, WorldBuilder::default)?;
+        let world = manifest.restore(path, &cluster, WorldBuilder::default)?;
         let first = cluster.hash_by_id(&world, &[])?;
         let domain = domain(scene, &world);
         let builder = Simulation::builder().workers(Workers::Local);

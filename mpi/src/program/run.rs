@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
         return Err(ClusterError::World(what.to_owned()));
     }
     let (mut world, before) = match &from {
-        Some((path, manifest)) => (restored(args.scene, manifest, path, &cluster)?, Vec::new()),
+        Some((path, manifest)) => (manifest.restore(path, &cluster, WorldBuilder::default)?, Vec::new()),
         None => fresh(args, &options, &cluster)?,
     };
     let domain = domain(args.scene, &mut world)?;
@@ -139,11 +139,6 @@ fn fresh(args: &Args, options: &SceneOptions, cluster: &Cluster) -> Result<(Worl
         cluster.keep_share(&mut world)?;
     }
     Ok((world, before))
-}
-
-fn restored(scene: &dyn Scene, manifest: &Manifest, path: &Path, cluster: &Cluster) -> Result<World, ClusterError> {
-    let mut world = manifest.restore(path, cluster, WorldBuilder::default)?;
-    Ok(world)
 }
 
 fn domain(scene: &dyn Scene, world: &mut World) -> Result<Option<Domain>, ClusterError> {
