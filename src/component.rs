@@ -86,6 +86,9 @@ pub struct Entity(u64);
 impl Entity {
     /// The handle of no entity.
     pub const NULL: Entity = Entity(u64::MAX);
+    /// In views, the handle of a row that another part of a spread world owns ([`World::set_ghosts`](crate::World::set_ghosts)).
+    /// It names no entity here; a patch on it fails the frame.
+    pub const GHOST: Entity = Entity(u64::MAX - 1);
     /// The first generation that no entity has: a slot that comes so far is retired.
     pub(crate) const GENERATIONS_END: u32 = 1 << 31;
     /// The two highest bits of a handle, and what they are in one that a spawn reserved.
@@ -160,7 +163,11 @@ impl Default for Entity {
 
 impl std::fmt::Debug for Entity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if *self == Entity::NULL { f.write_str("null") } else { write!(f, "{}v{}", self.index(), self.generation()) }
+        match *self {
+            Entity::NULL => f.write_str("null"),
+            Entity::GHOST => f.write_str("ghost"),
+            Entity(_) => write!(f, "{}v{}", self.index(), self.generation()),
+        }
     }
 }
 

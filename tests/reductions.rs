@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hypostyle::errors::JobFailure;
 use hypostyle::{
-    Component, Entities, Entity, FieldJoin, Read, Reduce, Resource, Schedule, ScheduleError, Simulation, StepError,
-    System, Without, Workers, World, dynamic,
+    Component, Entities, Entity, ExactSum, FieldJoin, Read, Reduce, Resource, Schedule, ScheduleError, Simulation,
+    StepError, System, Without, Workers, World, dynamic,
 };
 
 #[derive(Component, Clone, Copy)]
@@ -304,4 +304,38 @@ fn what_goes_wrong_fails_the_frame_and_the_next_one_works() {
     );
     assert!(error.to_string().contains("a value out of range"), "{error}");
     assert_eq!((simulation.world().frame(), simulation.world().resource::<Highest>().unwrap().value), (1, 1.0));
+}
+
+#[derive(Resource, Reduce, Clone, Copy, Debug, PartialEq)]
+struct Exact {
+    #[reduce(sum)]
+    sum: ExactSum,
+    #[reduce(sum)]
+    rows: u64,
+}
+
+#[test]
+fn an_exact_sum_has_the_same_bits_for_any_jobs() {
+    let run = |job_rows: u32, workers| {
+        let builder = World::builder().component::<Charge>().resource::<Exact>();
+        let mut world = builder.build().unwrap();
+        world.spawn_batch((0..20_011).map(|index| Charge { value: number(index) })).unwrap();
+        let mut schedule = Schedule::new();
+        let sum = System::rows::<Read<Charge>>("sum", |job, charge| {
+            job.reduce(Exact { sum: charge.value.iter().copied().collect(), rows: job.len() as u64 });
+        });
+        schedule.add(sum.reduces::<Exact>().job_rows(job_rows));
+        let mut simulation = Simulation::new(world, schedule, workers).unwrap();
+        simulation.step(1.0).unwrap();
+        simulation.world().resource::<Exact>().unwrap()
+    };
+    let whole = run(1 << 20, Workers::Local);
+    assert_eq!(whole.sum, (0..20_011).rev().map(number).collect(), "the digits, not the value alone");
+    assert_eq!(whole.rows, 20_011);
+    for (job_rows, workers) in [(64, Workers::Local), (192, Workers::Threads(2)), (8192, Workers::Threads(1))] {
+        assert_eq!(run(job_rows, workers), whole);
+    }
+    let plain = |turn: usize| (0..20_011).map(|index| number((index + turn) % 20_011)).sum::<f64>();
+    assert!((1..50).any(|turn| plain(turn) != plain(0)), "the order decides otherwise");
+    const { assert!(Exact::EXACT && !Total::EXACT) };
 }

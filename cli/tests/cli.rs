@@ -65,6 +65,27 @@ fn the_hash_is_one_line_and_that_of_the_kept_region() {
 }
 
 #[test]
+fn the_hash_by_ids_is_that_of_the_kept_region_too() {
+    let (_directory, _, name) = place();
+    let run = [&["run", "particles", "--frames", "5", "--print-hash=by-id"][..], &SMALL].concat();
+    let state = stdout(&[&run[..], &["--region", &name, "--keep"]].concat());
+    let hex = state.strip_prefix("state-by-id ").unwrap().trim_end();
+    assert!(hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{state}");
+    assert_eq!(stdout(&["hash", "--by-id", &name]), state);
+    assert_eq!(json(&["hash", "--by-id", &name])["state_by_id"], hex);
+    assert_eq!(json(&run)["state_by_id"], hex);
+    assert_eq!(stdout(&[&run[..], &["--workers", "threads:2"]].concat()), state);
+    let other = [&["run", "particles", "--frames", "6", "--print-hash=by-id"][..], &SMALL].concat();
+    assert_ne!(stdout(&other), state);
+    for scene in ["lj", "field", "spheres", "fluids", "epidemic"] {
+        let run = ["run", scene, "--entities", "256", "--frames", "2", "--workers", "local", "--print-hash=by-id"];
+        assert!(stdout(&run).starts_with("state-by-id "), "{scene}");
+    }
+    let (_, message) = failure(&["run", "nbody", "--entities", "8", "--frames", "1", "--print-hash=by-id"]);
+    assert!(message.contains("no entity has a global id"), "{message}");
+}
+
+#[test]
 fn every_frame_is_the_same_for_all_workers() {
     let run = [&["run", "particles", "--frames", "8", "--hash-every-frame"][..], &SMALL].concat();
     let with = |further: &[&str]| stdout(&[&run[..], further].concat());

@@ -28,6 +28,9 @@ LAYOUT = """
 name = "field"
 bytes_max = "4 GiB"
 
+[components.global_id]
+fields = { value = "u64" }
+
 [components.position]
 fields = { x = "f64" }
 
@@ -153,7 +156,11 @@ def world(entities: int = 100_000, seed: int = 0, region: Any = None, speed: flo
     wave = 12.0 * np.sqrt(3.0) * place * (0.5 - place) * (1.0 - place)
     x = place * LENGTH + amplitude * wave
     x -= LENGTH * np.floor(x / LENGTH)
-    made.spawn(position={"x": np.where(x < LENGTH, x, 0.0)}, velocity={"x": np.where(index % 2 == 0, speed, -speed)})
+    made.spawn(
+        global_id={"value": index.astype(np.uint64)},
+        position={"x": np.where(x < LENGTH, x, 0.0)},
+        velocity={"x": np.where(index % 2 == 0, speed, -speed)},
+    )
     return made
 
 

@@ -19,11 +19,11 @@ class State:
     def __init__(self, world: hypostyle.World) -> None:
         with world.pin() as snapshot:
             melt = world.resource("melt")
-            order = np.argsort(snapshot["atom"].id)
+            order = np.argsort(snapshot["global_id"].value)
             columns = {
                 name: np.stack([snapshot[name][axis][order] for axis in "xyz"]) for name in ("position", "velocity", "image")
             }
-            self.ids, self.side = snapshot["atom"].id[order], melt.side
+            self.ids, self.side = snapshot["global_id"].value[order], melt.side
             self.frame, self.time = snapshot.frame, snapshot.time
         (x, y, z), more = hypostyle.space.Box(self.side).wrap(*columns["position"])
         self.at, self.velocity = np.stack([x, y, z], 1), columns["velocity"].T

@@ -1,8 +1,6 @@
 //! Random numbers that need no state: each one is a hash of the seed, of whom it is for, of when, and of its use.
 #![forbid(unsafe_code)]
 
-use hypostyle::Entity;
-
 /// Mixes 64 bits (the finaliser of SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
 /// 2014).
 const fn mix(mut bits: u64) -> u64 {
@@ -27,11 +25,6 @@ impl Random {
         let key = mix((key ^ who).wrapping_add(GOLDEN));
         let key = mix((key ^ when).wrapping_add(GOLDEN));
         Random { key, drawn: 0 }
-    }
-
-    /// The stream of an entity in a frame.
-    pub const fn of_entity(seed: u64, entity: Entity, frame: u64) -> Self {
-        Random::new(seed, entity.to_bits(), frame)
     }
 
     /// 64 random bits.

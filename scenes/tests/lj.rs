@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use hypostyle::simd::Vectors;
-use hypostyle::{Entity, Read, Simulation, Workers, World};
-use hypostyle_scenes::lj::{Atom, Image, LennardJones, Position, Rebuild, Thermo, Velocity, thermo};
+use hypostyle::{Entity, GlobalId, Read, Simulation, Workers, World};
+use hypostyle_scenes::lj::{Image, LennardJones, Position, Rebuild, Thermo, Velocity, thermo};
 use hypostyle_scenes::{Scene, SceneOptions};
 
 const SIDE: f64 = 16.795961913825074;
@@ -63,11 +63,11 @@ fn thermo_and_positions_are_those_of_lammps() {
     let mut places = HashMap::new();
     let world = simulation.world();
     world
-        .query::<(Read<Atom>, Read<Position>, Read<Image>)>(|entities, (atom, p, image)| {
+        .query::<(Read<GlobalId>, Read<Position>, Read<Image>)>(|entities, (id, p, image)| {
             for row in 0..entities.len() {
                 let boxes = [image.x[row], image.y[row], image.z[row]].map(f64::from);
                 let at = [p.x[row], p.y[row], p.z[row]];
-                places.insert(atom.id[row], std::array::from_fn::<f64, 3, _>(|axis| at[axis] + boxes[axis] * SIDE));
+                places.insert(id.value[row], std::array::from_fn::<f64, 3, _>(|axis| at[axis] + boxes[axis] * SIDE));
             }
         })
         .unwrap();
@@ -75,7 +75,7 @@ fn thermo_and_positions_are_those_of_lammps() {
     assert_eq!(after.len(), 400);
     for line in after {
         for axis in 0..3 {
-            let off = (places[&(line[0] as u32)][axis] - line[1 + axis]).abs();
+            let off = (places[&(line[0] as u64)][axis] - line[1 + axis]).abs();
             assert!(off < 1e-9, "atom {}, axis {axis}: {off}", line[0]);
         }
     }

@@ -67,7 +67,7 @@ impl<'a> Commit<'a> {
         for (entity, value) in entries.iter() {
             match self.target(current, entity) {
                 Some(target) => self.accumulate_one(current, rules, target, field, value)?,
-                None => self.counts[current.system].stale += 1,
+                None => self.miss(current, entity),
             }
         }
         Ok(())

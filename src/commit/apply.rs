@@ -76,6 +76,8 @@ pub(crate) struct Scratch {
     pub(super) sets: super::sets::SetLists,
     pub(super) marks: Marks,
     pub(crate) partials: super::reduce::Partials,
+    /// A system with a patch on an entity that another part of a spread world owns.
+    pub(crate) aimed_at_ghost: Option<usize>,
 }
 
 impl Scratch {
@@ -136,6 +138,7 @@ impl Commit<'_> {
         self.scratch.partials.clear();
         self.scratch.spawned.clear();
         self.scratch.bases.clear();
+        self.scratch.aimed_at_ghost = None;
         let total = self.count_spawns(jobs, records)?;
         if total > 0 {
             let mut spawned = std::mem::take(&mut self.scratch.spawned);
@@ -270,7 +273,7 @@ impl Commit<'_> {
                     }
                     for (entity, value) in entries.iter() {
                         let Some(target) = self.target(&current, entity) else {
-                            self.counts[current.system].stale += 1;
+                            self.miss(&current, entity);
                             continue;
                         };
                         self.apply_one(&current, op, target, component, field, value)?;
@@ -323,6 +326,14 @@ impl Commit<'_> {
         let component = self.name(component);
         self.counts[current.system].refuse(count as u64, || Refusal::Undeclared { what, component });
         false
+    }
+
+    /// Counts a patch on an entity that is not here.
+    pub(super) fn miss(&mut self, current: &Current, entity: Entity) {
+        self.counts[current.system].stale += 1;
+        if entity == Entity::GHOST {
+            self.scratch.aimed_at_ghost = Some(current.system);
+        }
     }
 
     pub(super) fn target(&self, current: &Current, entity: Entity) -> Option<Target> {

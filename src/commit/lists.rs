@@ -74,7 +74,9 @@ impl Commit<'_> {
             ListTarget::Entity(entity) => self.target(current, entity),
         };
         let Some(found) = found else {
-            self.counts[current.system].stale += 1;
+            if let ListTarget::Entity(entity) = target {
+                self.miss(current, entity);
+            }
             return false;
         };
         let present = adds || self.is_present(found, self.entry_of(found), component, false);

@@ -142,14 +142,14 @@ impl Commit<'_> {
                 match (self.target(current, entity), way) {
                     (Some(target), Way::Set) => self.apply_one(current, Op::Set, target, component, field, value)?,
                     (Some(target), Way::Join(rules)) => self.accumulate_one(current, rules, target, field, value)?,
-                    (None, _) => self.counts[current.system].stale += 1,
+                    (None, _) => self.miss(current, entity),
                 }
             }
             return Ok(());
         }
-        for location in locations.iter_mut() {
+        for (location, (entity, _)) in locations.iter_mut().zip(block.iter()) {
             let Some(Location { table, row }) = Location::from_bits(*location) else {
-                self.counts[current.system].stale += 1;
+                self.miss(current, entity);
                 continue;
             };
             if self.store.tables[table as usize].shape.slot(component).is_none() {

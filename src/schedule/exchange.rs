@@ -246,6 +246,8 @@ pub struct ReductionNeeds {
 pub struct SortNeeds {
     /// The column of the keys: component and field.
     pub key: (String, String),
+    /// The column that rows of equal keys are put in the order of.
+    pub then: Option<(String, String)>,
     /// It sorts in frames that this divides.
     pub every: u64,
     /// Components whose values stay where they are.

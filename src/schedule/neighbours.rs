@@ -160,7 +160,7 @@ impl<Q> Copy for Neighbours<'_, Q> {}
 
 /// One table of [`Neighbours`].
 pub struct NeighbourTable<'a, Q: Query> {
-    /// The handles of its rows; null for ghosts.
+    /// The handles of its rows; [`Entity::GHOST`] for ghosts.
     pub entities: &'a [Entity],
     /// Its columns.
     pub columns: Q::Item<'a>,

@@ -15,7 +15,7 @@ struct Mass {
 struct Total {
     kg: f64,
     rows: u32,
-    nulls: u32,
+    foreign: u32,
 }
 #[derive(Component, Clone, Copy)]
 #[component(storage = "scratch")]
@@ -38,7 +38,7 @@ struct Eye {
 const BODY: [&str; 3] = ["mass", "total", "note"];
 
 fn body(kg: f64) -> (Mass, Total, Note) {
-    (Mass { kg }, Total { kg: 0.0, rows: 0, nulls: 0 }, Note { number: kg as u32 })
+    (Mass { kg }, Total { kg: 0.0, rows: 0, foreign: 0 }, Note { number: kg as u32 })
 }
 
 fn world(rows: u32) -> (World, Vec<Entity>) {
@@ -60,7 +60,7 @@ fn set(world: &mut World, kg: &[f64]) -> usize {
 /// Sums all masses that it sees, in order; and checks that notes, which are scratch, go with them.
 fn sum() -> System {
     System::try_neighbours::<Write<Total>, (Read<Mass>, Read<Note>)>("sum", |job, mut total, others| {
-        let (mut kg, mut rows, mut nulls) = (0.0, 0, 0);
+        let (mut kg, mut rows, mut foreign) = (0.0, 0, 0);
         for table in others.tables() {
             let (mass, note) = &table.columns;
             if mass.kg.len() != table.entities.len() || note.number.iter().zip(mass.kg).any(|(n, kg)| *n != *kg as u32)
@@ -68,12 +68,12 @@ fn sum() -> System {
                 return Err("columns of one table".into());
             }
             let ghosts = &table.entities[table.own_rows()..];
-            if ghosts.iter().any(|ghost| *ghost != Entity::NULL || others.locate(*ghost).is_some()) {
-                return Err("ghosts have no handle".into());
+            if ghosts.iter().any(|ghost| *ghost != Entity::GHOST || others.locate(*ghost).is_some()) {
+                return Err("ghosts have no handle of their own".into());
             }
             kg += mass.kg.iter().sum::<f64>();
             rows += mass.kg.len() as u32;
-            nulls += ghosts.len() as u32;
+            foreign += ghosts.len() as u32;
         }
         let own = job.first_row()..job.first_row() + job.len();
         if job.entities().iter().zip(own).any(|(entity, row)| others.locate(*entity) != Some((0, row))) {
@@ -81,7 +81,7 @@ fn sum() -> System {
         }
         total.kg.fill(kg);
         total.rows.fill(rows);
-        total.nulls.fill(nulls);
+        total.foreign.fill(foreign);
         Ok(())
     })
     .job_rows(64)
@@ -91,7 +91,7 @@ fn totals(world: &World) -> Vec<(f64, u32, u32)> {
     let mut all = Vec::new();
     world
         .query::<Read<Total>>(|_, t| {
-            all.extend((0..t.kg.len()).map(|row| (t.kg[row], t.rows[row], t.nulls[row])));
+            all.extend((0..t.kg.len()).map(|row| (t.kg[row], t.rows[row], t.foreign[row])));
         })
         .unwrap();
     all
@@ -193,7 +193,7 @@ fn ghosts_stay_behind_rows_that_come_go_and_move() {
             let seen: Vec<Total> = before.iter().filter_map(|entity| world.get::<Total>(*entity).ok()).collect();
             assert!(!seen.is_empty());
             for total in &seen {
-                assert_eq!((total.rows as usize, total.nulls), (own.len() + 3, 3));
+                assert_eq!((total.rows as usize, total.foreign), (own.len() + 3, 3));
                 assert!((total.kg - want - 7000.0).abs() < 1e-6, "{} is not {want} and 7000", total.kg);
             }
             sizes.push(own.len());
@@ -232,7 +232,7 @@ fn what_a_generation_names_is_not_written() {
             ("mass.kg", bytemuck::cast_slice(&kg)),
             ("total.kg", bytemuck::cast_slice(&kg)),
             ("total.rows", bytemuck::cast_slice(&zeros)),
-            ("total.nulls", bytemuck::cast_slice(&zeros)),
+            ("total.foreign", bytemuck::cast_slice(&zeros)),
         ];
         world.set_ghosts(table, 28, &columns).unwrap();
         simulation.run(2, 1.0).unwrap();
@@ -246,6 +246,46 @@ fn what_a_generation_names_is_not_written() {
         assert_eq!((world.entity_count(), world.ghosts(table)), (101, 0), "ghosts of a later state are gone");
         assert_eq!(world.get::<Mass>(all[99]).unwrap().kg, 99.0);
         assert_eq!(pin(world).snapshot().hash(), hash);
+    }
+}
+
+/// A patch on a row of another part would be lost: it fails the frame, in whatever form it comes.
+#[test]
+fn a_patch_on_a_ghost_fails_the_frame() {
+    type Hit = fn(&mut hypostyle::Job<'_, '_>, Entity);
+    let hits: [(&str, Hit); 5] = [
+        ("sets", |job, ghost| job.set(ghost, Eye { kg: 1.0 })),
+        ("sets among others", |job, ghost| {
+            let own = job.entities()[0];
+            job.set(own, Eye { kg: 2.0 });
+            job.set(ghost, Eye { kg: 1.0 });
+        }),
+        ("adds", |job, ghost| job.add(ghost, Asleep)),
+        ("accumulates", |job, ghost| job.accumulate(ghost, Mass { kg: 1.0 })),
+        ("despawns", |job, ghost| job.despawn(ghost)),
+    ];
+    for (name, hit) in hits {
+        let (mut world, all) = world(3);
+        world.spawn(Eye { kg: 0.0 }).unwrap();
+        set(&mut world, &[10.0]);
+        let mut schedule = Schedule::new();
+        let system = System::neighbours::<Read<Eye>, Read<Mass>>(name, move |job, _, others| {
+            let table = others.table(0);
+            job.set(Entity::NULL, Eye { kg: 0.0 });
+            if job.frame() > 1 {
+                hit(job, table.entities[table.own_rows()]);
+            }
+        });
+        let system = system.sets::<Eye>().adds::<Asleep>().despawns();
+        schedule.add(system.accumulates::<Mass>(hypostyle::FieldJoin::Sum));
+        let mut simulation = Simulation::new(world, schedule, Workers::Local).unwrap();
+        simulation.step(1.0).unwrap();
+        let error = simulation.step(1.0).unwrap_err();
+        assert!(error.to_string().contains(&format!("system `{name}` has a patch on an entity")), "{error}");
+        let StepError::World { source, undone: 1, frame: 1 } = error else { panic!("{error}") };
+        assert!(matches!(*source, WorldError::Ghosts(GhostError::Patched { .. })));
+        assert_eq!(simulation.world().entity_count(), 4);
+        assert!(simulation.world().contains(all[0]));
     }
 }
 
@@ -302,7 +342,7 @@ fn what_ghosts_cannot_be_is_said() {
     let system = System::neighbours::<Write<Total>, (Read<Mass>, With<Asleep>)>("sleepers", |_, _, _| {});
     let (mut world, error) = fails(world, system);
     assert!(matches!(&error, GhostError::Bits { system, .. } if system == "sleepers"), "{error}");
-    world.spawn((Watched { number: 1 }, Total { kg: 0.0, rows: 0, nulls: 0 })).unwrap();
+    world.spawn((Watched { number: 1 }, Total { kg: 0.0, rows: 0, foreign: 0 })).unwrap();
     let watched = world.table_with(&["watched", "total"]).unwrap();
     world.set_ghosts(watched, 1, &[("watched.number", &[0; 4])]).unwrap();
     let system = System::neighbours::<Write<Total>, (Read<Watched>, Changed<Watched>)>("changes", |_, _, _| {});

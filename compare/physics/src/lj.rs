@@ -86,8 +86,8 @@ fn twin(atoms: u64, threads: usize) -> Result<crate::measure::Sample, Box<dyn Er
 
 #[cfg(test)]
 mod tests {
-    use hypostyle::Read;
-    use hypostyle_scenes::lj::{Atom, Position};
+    use hypostyle::{GlobalId, Read};
+    use hypostyle_scenes::lj::Position;
 
     use super::*;
 
@@ -105,8 +105,8 @@ mod tests {
         let mut places = Vec::new();
         simulation
             .world()
-            .query::<(Read<Atom>, Read<Position>)>(|_, (atom, at)| {
-                places.extend((0..atom.id.len()).map(|row| (atom.id[row], [at.x[row], at.y[row], at.z[row]])));
+            .query::<(Read<GlobalId>, Read<Position>)>(|_, (id, at)| {
+                places.extend((0..id.value.len()).map(|row| (id.value[row], [at.x[row], at.y[row], at.z[row]])));
             })
             .expect("a good query");
         assert_eq!(twin.places(), places);

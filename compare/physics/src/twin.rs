@@ -3,9 +3,9 @@
 use std::error::Error;
 
 use hypostyle::space::{CellStarts, Skin, SpaceError};
-use hypostyle::{Read, World};
+use hypostyle::{GlobalId, Read, World};
 use hypostyle_scenes::lj::kernel;
-use hypostyle_scenes::lj::{Atom, Melt as Law, Position, Velocity};
+use hypostyle_scenes::lj::{Melt as Law, Position, Velocity};
 use rayon::prelude::*;
 
 /// Rows of one task.
@@ -16,7 +16,7 @@ type Axes = [Vec<f64>; 3];
 /// All columns.
 pub struct Melt {
     law: Law,
-    id: Vec<u32>,
+    id: Vec<u64>,
     at: Axes,
     image: [Vec<i32>; 3],
     velocity: Axes,
@@ -33,8 +33,8 @@ impl Melt {
     /// What a world of the scene holds before its first frame.
     pub fn of(world: &World) -> Result<Melt, Box<dyn Error>> {
         let (mut id, mut at, mut velocity) = (Vec::new(), Axes::default(), Axes::default());
-        world.query::<(Read<Atom>, Read<Position>, Read<Velocity>)>(|_, (atom, p, v)| {
-            id.extend_from_slice(atom.id);
+        world.query::<(Read<GlobalId>, Read<Position>, Read<Velocity>)>(|_, (own, p, v)| {
+            id.extend_from_slice(own.value);
             for (all, some) in at.iter_mut().zip([p.x, p.y, p.z]) {
                 all.extend_from_slice(some);
             }
@@ -119,7 +119,7 @@ impl Melt {
             .for_each(|(row, key)| *key = grid.key([at[0][row], at[1][row], at[2][row]]));
         let mut order: Vec<u32> = (0..self.key.len() as u32).collect();
         let key = &self.key;
-        order.par_sort_by_key(|row| key[*row as usize]);
+        order.par_sort_by_key(|row| (key[*row as usize], self.id[*row as usize]));
         gather(&mut self.id, &order);
         gather(&mut self.key, &order);
         for axis in 0..3 {
@@ -172,7 +172,7 @@ impl Melt {
 
     /// The atoms with their places, in the order of the table.
     #[cfg(test)]
-    pub fn places(&self) -> Vec<(u32, [f64; 3])> {
+    pub fn places(&self) -> Vec<(u64, [f64; 3])> {
         (0..self.id.len()).map(|row| (self.id[row], [self.at[0][row], self.at[1][row], self.at[2][row]])).collect()
     }
 }

@@ -16,7 +16,8 @@
 use std::error::Error;
 
 use hypostyle::{
-    Component, Entity, FieldJoin, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write,
+    Component, Entity, FieldJoin, GlobalId, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder,
+    Write,
 };
 
 use super::random::Random;
@@ -136,6 +137,7 @@ impl Scene for Epidemic {
         let contacts = if people < 2 { 0 } else { (people as f64 * rules.degree / 2.0) as u64 };
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/epidemic.toml"), "epidemic.toml")?)
+            .component::<GlobalId>()
             .component::<Person>()
             .component::<Contact>()
             .resource::<Census>()
@@ -143,13 +145,14 @@ impl Scene for Epidemic {
             .bytes_max_default(bytes_max(people.saturating_add(contacts), 256))
             .build()?;
         // before anything is made of that length
-        world.reserve::<Person>(people)?;
-        world.reserve::<Contact>(contacts)?;
+        world.reserve::<(GlobalId, Person)>(people)?;
+        world.reserve::<(GlobalId, Contact)>(contacts)?;
         put(&mut world, rules)?;
         let ill = people.div_ceil(ILL_AT_FIRST);
-        let handles = world.spawn_batch(
-            (0..people).map(|index| Person { state: if index < ill { INFECTED } else { SUSCEPTIBLE }, exposures: 0 }),
-        )?;
+        let handles = world.spawn_batch((0..people).map(|index| {
+            let state = if index < ill { INFECTED } else { SUSCEPTIBLE };
+            (GlobalId::root(index), Person { state, exposures: 0 })
+        }))?;
         put(&mut world, Census { susceptible: people - ill, infected: ill, ..Census::default() })?;
         let seed = options.seed;
         world.spawn_batch((0..contacts).map(|index| {
@@ -157,7 +160,7 @@ impl Scene for Epidemic {
             let a = pick(random.unit(), handles.len());
             // somebody else
             let b = (a + 1 + pick(random.unit(), handles.len() - 1)) % handles.len();
-            Contact { a: handles[a], b: handles[b] }
+            (GlobalId::root(people + index), Contact { a: handles[a], b: handles[b] })
         }))?;
         Ok(world)
     }
@@ -208,7 +211,7 @@ fn pick(unit: f64, count: usize) -> usize {
 
 /// Passes the disease over contacts.
 fn meet() -> System {
-    System::try_neighbours::<Read<Contact>, Read<Person>>("meet", |job, contact, people| {
+    System::try_neighbours::<(Read<Contact>, Read<GlobalId>), Read<Person>>("meet", |job, (contact, id), people| {
         let rules: Rules = job.resource()?;
         let state = |entity| people.locate(entity).map(|(table, row)| people.table(table).columns.state[row]);
         for row in 0..job.len() {
@@ -218,7 +221,7 @@ fn meet() -> System {
                 (Some(SUSCEPTIBLE), Some(INFECTED)) => a,
                 _ => continue,
             };
-            if job.random(row).f64() < rules.infect {
+            if job.random_of_id(id.value[row]).f64() < rules.infect {
                 job.accumulate(target, Person { state: 0, exposures: 1 });
             }
         }
@@ -230,14 +233,14 @@ fn meet() -> System {
 
 /// Exposed people fall ill, ill ones recover; counts everyone.
 fn sicken() -> System {
-    System::try_rows::<Write<Person>>("sicken", |job, mut person| {
+    System::try_rows::<(Write<Person>, Read<GlobalId>)>("sicken", |job, (mut person, id)| {
         let rules: Rules = job.resource()?;
         let mut census = Census::default();
         for row in 0..job.len() {
             let before = person.state[row];
             let state = match before {
                 SUSCEPTIBLE if person.exposures[row] > 0 => INFECTED,
-                INFECTED if job.random(row).f64() < rules.recover => RECOVERED,
+                INFECTED if job.random_of_id(id.value[row]).f64() < rules.recover => RECOVERED,
                 _ => before,
             };
             if state != before {
@@ -261,29 +264,30 @@ fn sicken() -> System {
 
 /// People die and are replaced by children, who know some others.
 fn live() -> System {
-    System::try_neighbours::<Read<Person>, Read<Person>>("live", |job, _, people| {
+    System::try_neighbours::<(Read<Person>, Read<GlobalId>), Read<Person>>("live", |job, (_, id), people| {
         let rules: Rules = job.resource()?;
         let Some(own) = people.own() else { return Ok(()) };
         let all = people.table(own).entities;
         for row in 0..job.len() {
-            let mut random = job.random(row);
+            let mut random = job.random_of_id(id.value[row]);
             if random.f64() >= rules.turnover {
                 continue;
             }
             job.despawn_row(row);
-            let child = job.spawn(Person::default());
+            let child_id = GlobalId { value: id.value[row] }.child(job.frame(), 0);
+            let child = job.spawn((child_id, Person::default()));
             // with somebody who dies today, too, the contact ends at once
-            for _ in 0..rules.degree as u32 {
+            for number in 0..u64::from(rules.degree as u32) {
                 let known = all[pick(random.f64(), all.len())];
                 if known != job.entities()[row] {
-                    job.spawn(Contact { a: child, b: known });
+                    job.spawn((child_id.child(job.frame(), number), Contact { a: child, b: known }));
                 }
             }
         }
         Ok(())
     })
     .reads_resource::<Rules>()
-    .spawns::<Person>()
+    .spawns::<(GlobalId, Person)>()
     .spawns::<Contact>()
     .despawns()
     .after("sicken")

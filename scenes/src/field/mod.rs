@@ -14,7 +14,7 @@
 
 use std::error::Error;
 
-use hypostyle::{Component, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write};
+use hypostyle::{Component, GlobalId, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder, Write};
 
 use super::random::Random;
 use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
@@ -111,6 +111,7 @@ impl Scene for Plasma {
         let amplitude = options.number("amplitude", 0.0, 0.5)?.unwrap_or(0.001);
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/field.toml"), "field.toml")?)
+            .component::<GlobalId>()
             .component::<Position>()
             .component::<Velocity>()
             .resource::<Mesh>()
@@ -118,7 +119,7 @@ impl Scene for Plasma {
             .bytes_max_default(bytes_max(entities, 128))
             .build()?;
         // before anything is made of that length
-        world.reserve::<(Position, Velocity)>(entities)?;
+        world.reserve::<(GlobalId, Position, Velocity)>(entities)?;
         put(&mut world, Mesh { charge: [0; NODES] })?;
         put(&mut world, Field { strength: [0.0; NODES], energy: 0.0, charge: 0 })?;
         let seed = options.seed;
@@ -129,7 +130,8 @@ impl Scene for Plasma {
             // a wave of polynomials, nearly a sine: 12 sqrt 3 u (1/2 - u) (1 - u)
             let wave = 12.0 * 3.0_f64.sqrt() * place * (0.5 - place) * (1.0 - place);
             let sign = if index % 2 == 0 { 1.0 } else { -1.0 };
-            (Position { x: wrapped(place * LENGTH + amplitude * wave) }, Velocity { x: sign * speed })
+            let at = Position { x: wrapped(place * LENGTH + amplitude * wave) };
+            (GlobalId::root(index), at, Velocity { x: sign * speed })
         }))?;
         Ok(world)
     }

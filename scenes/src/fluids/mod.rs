@@ -18,7 +18,7 @@ mod step;
 
 use std::error::Error;
 
-use hypostyle::{Component, Layout, Resource, Schedule, World, WorldBuilder};
+use hypostyle::{Component, GlobalId, Layout, Resource, Schedule, World, WorldBuilder};
 
 use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max};
 
@@ -157,6 +157,7 @@ impl Scene for Fluids {
         let start = start::Start::new(options, entities)?;
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/fluids.toml"), "fluids.toml")?)
+            .component::<GlobalId>()
             .component::<Position>()
             .component::<Velocity>()
             .component::<Fluid>()

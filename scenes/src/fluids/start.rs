@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use hypostyle::World;
+use hypostyle::{GlobalId, World};
 
 use super::super::random::Random;
 use super::super::{SceneError, SceneOptions, put};
@@ -57,13 +57,13 @@ impl Start {
         let tank = &self.tank;
         put(world, *tank)?;
         // before anything is made of that length
-        world.reserve::<(Position, Velocity, Fluid, Density, Cell)>(self.particles as u64)?;
+        world.reserve::<(GlobalId, Position, Velocity, Fluid, Density, Cell)>(self.particles as u64)?;
         let law = Law::new(tank);
         world.spawn_batch((0..self.particles).map(|index| self.particle(index, seed, &law)))?;
         Ok(())
     }
 
-    fn particle(&self, index: usize, seed: u64, law: &Law) -> (Position, Velocity, Fluid, Density, Cell) {
+    fn particle(&self, index: usize, seed: u64, law: &Law) -> (GlobalId, Position, Velocity, Fluid, Density, Cell) {
         let tank = &self.tank;
         // one after the other for each column, layer by layer from the floor up
         let (kind, place) = (index % self.columns, index / self.columns);
@@ -78,6 +78,7 @@ impl Start {
         let depth = (layers * tank.spacing - at[1]).max(0.0);
         let pressure = tank.rest[kind] * tank.gravity * depth;
         (
+            GlobalId::root(index as u64),
             Position { x: at[0], y: at[1], z: at[2] },
             Velocity::default(),
             Fluid { kind: kind as u32 },

@@ -23,6 +23,7 @@ pub(super) fn bin() -> System {
     })
     .reads_resource::<Tank>()
     .sort_by("cell.key")
+    .sort_then_by("global_id.value")
 }
 
 /// What particles see of each other.

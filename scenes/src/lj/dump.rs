@@ -5,10 +5,10 @@ use std::error::Error;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 
-use hypostyle::{Read, World};
+use hypostyle::{GlobalId, Read, World};
 
 use super::super::{SceneError, Watch};
-use super::{Atom, Image, Melt, Position, Velocity};
+use super::{Image, Melt, Position, Velocity};
 
 /// A file of snapshots.
 pub(super) struct Dump {
@@ -20,7 +20,7 @@ pub(super) struct Dump {
 
 /// An atom as it is written: wrapped into the box.
 struct Row {
-    id: u32,
+    id: u64,
     at: [f64; 3],
     image: [i32; 3],
     velocity: [f64; 3],
@@ -69,20 +69,22 @@ impl Watch for Dump {
     fn look(&mut self, world: &World) -> Result<(), Box<dyn Error>> {
         let melt = world.resource::<Melt>()?;
         let (bounds, mut atoms) = (melt.bounds()?, Vec::new());
-        world.query::<(Read<Atom>, Read<Position>, Read<Image>, Read<Velocity>)>(|entities, (atom, p, image, v)| {
-            for row in 0..entities.len() {
-                let inside: [_; 3] = std::array::from_fn(|axis| {
-                    let (at, boxes) = bounds.wrap_axis(axis, [p.x, p.y, p.z][axis][row]);
-                    (at, boxes + [image.x, image.y, image.z][axis][row])
-                });
-                atoms.push(Row {
-                    id: atom.id[row],
-                    at: inside.map(|(at, _)| at),
-                    image: inside.map(|(_, boxes)| boxes),
-                    velocity: [v.x[row], v.y[row], v.z[row]],
-                });
-            }
-        })?;
+        world.query::<(Read<GlobalId>, Read<Position>, Read<Image>, Read<Velocity>)>(
+            |entities, (id, p, image, v)| {
+                for row in 0..entities.len() {
+                    let inside: [_; 3] = std::array::from_fn(|axis| {
+                        let (at, boxes) = bounds.wrap_axis(axis, [p.x, p.y, p.z][axis][row]);
+                        (at, boxes + [image.x, image.y, image.z][axis][row])
+                    });
+                    atoms.push(Row {
+                        id: id.value[row],
+                        at: inside.map(|(at, _)| at),
+                        image: inside.map(|(_, boxes)| boxes),
+                        velocity: [v.x[row], v.y[row], v.z[row]],
+                    });
+                }
+            },
+        )?;
         atoms.sort_by_key(|atom| atom.id);
         let written = match self.xyz {
             true => self.extended_xyz(world, &melt, &atoms),

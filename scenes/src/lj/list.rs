@@ -35,6 +35,7 @@ pub(super) fn bin(first: bool) -> System {
     .reads_resource::<Rebuild>()
     .sets_resource::<Rebuild>()
     .sort_by("cell.key")
+    .sort_then_by("global_id.value")
     // made anew from the rows before anybody reads them
     .sort_leaves::<(List<Neighbour>, Anchor, Place, Force)>();
     where_due::atoms_moved(system, first)

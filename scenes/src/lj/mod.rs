@@ -26,18 +26,11 @@ mod where_due;
 use std::error::Error;
 
 use hypostyle::space::{Box3, CellGrid, SpaceError};
-use hypostyle::{Component, Layout, List, Reduce, Resource, Schedule, World, WorldBuilder};
+use hypostyle::{Component, GlobalId, Layout, List, Reduce, Resource, Schedule, World, WorldBuilder};
 
 use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Watch, bytes_max, put};
 
 pub use thermo::{Thermo, thermo};
-
-/// The number of an atom in files.
-#[derive(Clone, Copy, Debug, PartialEq, Component)]
-pub struct Atom {
-    /// From 1.
-    pub id: u32,
-}
 
 /// Where an atom is; near the box.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
@@ -251,7 +244,7 @@ impl Scene for LennardJones {
         }
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/lj.toml"), "lj.toml")?)
-            .component::<Atom>()
+            .component::<GlobalId>()
             .component::<Position>()
             .component::<Image>()
             .component::<Velocity>()
@@ -308,7 +301,7 @@ impl Scene for LennardJones {
     }
 }
 
-/// An atom as it begins: unwrapped position and velocity.
+/// An atom as it begins: its number in files, from 1, which is its global id; unwrapped position and velocity.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Start {
     id: u32,
@@ -318,8 +311,8 @@ struct Start {
 
 fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn Error>> {
     let (n, bounds) = (atoms.len(), melt.bounds()?);
-    world.reserve::<(Atom, Position, Image, Velocity, Force, Anchor, Place, Cell, List<Neighbour>)>(n as u64)?;
-    let id: Vec<u32> = atoms.iter().map(|atom| atom.id).collect();
+    world.reserve::<(GlobalId, Position, Image, Velocity, Force, Anchor, Place, Cell, List<Neighbour>)>(n as u64)?;
+    let id: Vec<u64> = atoms.iter().map(|atom| GlobalId::root(u64::from(atom.id)).value).collect();
     let mut image: [Vec<i32>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     let mut at: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     for atom in atoms {
@@ -332,7 +325,7 @@ fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn 
     let velocity: [Vec<f64>; 3] = std::array::from_fn(|axis| atoms.iter().map(|atom| atom.velocity[axis]).collect());
     world
         .spawn_columns(n)
-        .column("atom.id", &id)
+        .column("global_id.value", &id)
         .column("position.x", &at[0])
         .column("position.y", &at[1])
         .column("position.z", &at[2])

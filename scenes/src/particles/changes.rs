@@ -1,7 +1,7 @@
 //! Death, heat and frost: what happens to few particles in a frame.
 #![forbid(unsafe_code)]
 
-use hypostyle::{Read, Schedule, System, With, Without};
+use hypostyle::{GlobalId, Read, Schedule, System, With, Without};
 
 use super::super::random::Random;
 use super::{Age, Frozen, Hot, Lifetime, Velocity, VelocityColumns};
@@ -63,9 +63,9 @@ pub(super) fn changes(schedule: &mut Schedule, seed: u64) {
             .stage("late"),
         )
         .add(
-            System::rows::<With<Frozen>>("hold and thaw", move |job, ()| {
+            System::rows::<(Read<GlobalId>, With<Frozen>)>("hold and thaw", move |job, (id, ())| {
                 for row in 0..job.len() {
-                    let mut random = Random::of_entity(seed, job.entities()[row], job.frame());
+                    let mut random = Random::new(seed, id.value[row], job.frame());
                     if random.bits().is_multiple_of(8) {
                         let [x, y, z] = random.direction().map(|x| 4.0 * x as f32);
                         job.set_row(row, Velocity { x, y, z });

@@ -1,18 +1,18 @@
 //! Emitters, and the census.
 #![forbid(unsafe_code)]
 
-use hypostyle::{Entity, Job, Read, Schedule, System, Write};
+use hypostyle::{Entity, GlobalId, Job, Read, Schedule, System, Write};
 
 use super::super::random::Random;
-use super::{Age, Census, EMITTERS_MAX, Emitter, Hot, LIFETIME, Lifetime, Offspring, Position, Velocity};
+use super::{Age, Census, Emitter, Hot, LIFETIME, Lifetime, Offspring, Position, Velocity};
 
 /// Spawning, and counting.
 pub(super) fn emission(schedule: &mut Schedule) {
     schedule
         .add(
-            System::rows::<(Read<Position>, Write<Emitter>, Read<Offspring>)>(
+            System::rows::<(Read<Position>, Write<Emitter>, Read<Offspring>, Read<GlobalId>)>(
                 "emit",
-                |job, (position, mut emitter, offspring)| {
+                |job, (position, mut emitter, offspring, id)| {
                     for row in 0..job.len() {
                         let owed = emitter.carry[row] + emitter.rate[row] * job.dt() as f32;
                         // truncates: what is owed is never negative
@@ -21,11 +21,11 @@ pub(super) fn emission(schedule: &mut Schedule) {
                         let at = Position { x: position.x[row], y: position.y[row], z: position.z[row] };
                         let (speed, seed) = (emitter.speed[row], emitter.seed[row]);
                         let before = Offspring { newest: offspring.newest[row], count: offspring.count[row] };
-                        emit(job, row, at, (speed, seed), due, before);
+                        emit(job, (row, GlobalId { value: id.value[row] }), at, (speed, seed), due, before);
                     }
                 },
             )
-            .spawns::<(Position, Velocity, Age, Lifetime)>()
+            .spawns::<(GlobalId, Position, Velocity, Age, Lifetime)>()
             .sets::<(Velocity, Offspring)>()
             .adds::<Hot>()
             .removes::<Hot>()
@@ -34,27 +34,33 @@ pub(super) fn emission(schedule: &mut Schedule) {
             .stage("late"),
         )
         .add(
-            System::neighbours::<Read<Offspring>, (Read<Age>, Option<Read<Hot>>)>("count", |job, own, particles| {
-                let mut census = Census { frame: job.frame(), particles: 0, hot: 0, emitted: own.count.iter().sum() };
-                for table in particles.tables() {
-                    let rows = table.entities.len() as u64;
-                    census.particles += rows;
-                    if table.columns.1.is_some() {
-                        census.hot += rows;
-                    }
-                }
-                job.set_resource(census);
-            })
-            .sets_resource::<Census>()
-            // all emitters in one job
-            .job_rows(EMITTERS_MAX as u32)
+            System::rows::<(Option<Read<Age>>, Option<Read<Hot>>, Option<Read<Offspring>>)>(
+                "count",
+                |job, (particles, hot, own)| {
+                    let rows = job.len() as u64;
+                    job.reduce(Census {
+                        frame: job.frame(),
+                        particles: if particles.is_some() { rows } else { 0 },
+                        hot: if hot.is_some() { rows } else { 0 },
+                        emitted: own.map_or(0, |own| own.count.iter().sum()),
+                    });
+                },
+            )
+            .reduces::<Census>()
             .stage("render"),
         );
 }
 
 /// Emits what is due from one emitter. The newest particle glows; the one before it gets a last push, or (rarely) is
 /// taken back, and another one takes its place.
-fn emit(job: &mut Job<'_, '_>, row: usize, at: Position, (speed, seed): (f32, u64), due: u64, before: Offspring) {
+fn emit(
+    job: &mut Job<'_, '_>,
+    (row, id): (usize, GlobalId),
+    at: Position,
+    (speed, seed): (f32, u64),
+    due: u64,
+    before: Offspring,
+) {
     if due == 0 {
         return;
     }
@@ -78,7 +84,7 @@ fn emit(job: &mut Job<'_, '_>, row: usize, at: Position, (speed, seed): (f32, u6
             z: speed * random.range_f32(-0.5, 0.5),
         };
         let lifetime = Lifetime { seconds: random.range_f32(LIFETIME.0, LIFETIME.1) };
-        newest = job.spawn((at, velocity, Age { seconds: 0.0 }, lifetime));
+        newest = job.spawn((id.child(job.frame(), number), at, velocity, Age { seconds: 0.0 }, lifetime));
     }
     // the handles are reserved: they become real when the batch is committed, here and as a value
     job.add(newest, Hot);

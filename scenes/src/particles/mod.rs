@@ -12,7 +12,7 @@ mod motion;
 
 use std::error::Error;
 
-use hypostyle::{Component, Entity, Layout, Read, Resource, Schedule, With, World, WorldBuilder};
+use hypostyle::{Component, Entity, GlobalId, Layout, Read, Reduce, Resource, Schedule, With, World, WorldBuilder};
 
 use super::random::Random;
 use super::{Line, Scene, SceneOptions, bytes_max};
@@ -105,15 +105,19 @@ pub struct Walls {
 }
 
 /// What is there, counted once a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Resource)]
+#[derive(Clone, Copy, Debug, PartialEq, Resource, Reduce)]
 pub struct Census {
     /// The frame that counted.
+    #[reduce(max)]
     pub frame: u64,
     /// Particles.
+    #[reduce(sum)]
     pub particles: u64,
     /// Hot ones among them.
+    #[reduce(sum)]
     pub hot: u64,
     /// Emitted since the beginning.
+    #[reduce(sum)]
     pub emitted: u64,
 }
 
@@ -151,6 +155,7 @@ impl Scene for Particles {
         let entities = options.entities.unwrap_or(self.default_entities());
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/particles.toml"), "particles.toml")?)
+            .component::<GlobalId>()
             .component::<Position>()
             .component::<Velocity>()
             .component::<Age>()
@@ -168,7 +173,7 @@ impl Scene for Particles {
         let emitters = (entities / PARTICLES_PER_EMITTER).clamp(1, EMITTERS_MAX).min(entities);
         let particles = entities - emitters;
         spawn_emitters(&mut world, emitters, particles, options.seed)?;
-        spawn_particles(&mut world, usize::try_from(particles)?, options.seed)?;
+        spawn_particles(&mut world, usize::try_from(particles)?, emitters, options.seed)?;
         Ok(world)
     }
 
@@ -219,15 +224,15 @@ fn spawn_emitters(world: &mut World, emitters: u64, particles: u64, seed: u64) -
         };
         let (carry, speed) = (random.unit_f32(), random.range_f32(12.0, 24.0));
         let emitter = Emitter { rate, carry, speed, seed: random.bits() };
-        (position, emitter, Offspring { newest: Entity::NULL, count: 0 })
+        (GlobalId::root(index), position, emitter, Offspring { newest: Entity::NULL, count: 0 })
     }))?;
     Ok(())
 }
 
 /// A population that has always been there: whoever lives longer is met more often, at any age of its life.
-fn spawn_particles(world: &mut World, n: usize, seed: u64) -> Result<(), Box<dyn Error>> {
+fn spawn_particles(world: &mut World, n: usize, first_id: u64, seed: u64) -> Result<(), Box<dyn Error>> {
     // before anything is made of that length
-    world.reserve::<(Position, Velocity, Age, Lifetime)>(n as u64)?;
+    world.reserve::<(GlobalId, Position, Velocity, Age, Lifetime)>(n as u64)?;
     let walls = world.resource::<Walls>()?;
     let mut columns: [Vec<f32>; 8] = std::array::from_fn(|_| Vec::with_capacity(n));
     for index in 0..n as u64 {
@@ -246,8 +251,10 @@ fn spawn_particles(world: &mut World, n: usize, seed: u64) -> Result<(), Box<dyn
         columns[7].push(lifetime);
     }
     let [x, y, z, vx, vy, vz, age, lifetime] = &columns;
+    let ids: Vec<u64> = (first_id..).take(n).map(|number| GlobalId::root(number).value).collect();
     world
         .spawn_columns(n)
+        .column("global_id.value", &ids)
         .column("position.x", x)
         .column("position.y", y)
         .column("position.z", z)

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use hypostyle::{Entity, Read, System, Write};
+use hypostyle::{Entity, GlobalId, Read, System, Write};
 
 use super::law::{Constants, Contacts, TOGETHER, get, put};
 use super::vector::{Vector, add, dot, subtract};
@@ -32,6 +32,7 @@ struct Row {
 struct Work<'a> {
     body: BodyColumns<'a>,
     entities: &'a [Entity],
+    ids: &'a [u64],
     constants: Constants,
     gravity: f64,
     walls: Walls,
@@ -71,7 +72,7 @@ enum Before<'a> {
 pub(super) fn contacts(first: bool) -> System {
     let name = if first { "first contacts" } else { "contacts" };
     type Own = (Write<Sum>, Write<Pushes>, Write<Sides>, Read<Springs>, Read<Near>);
-    let system = System::try_neighbours::<Own, Read<Body>>(
+    let system = System::try_neighbours::<Own, (Read<Body>, Read<GlobalId>)>(
         name,
         move |job, (mut sum, mut pushes, mut sides, springs, near), others| {
             let Some(table) = others.own() else { return Ok(()) };
@@ -89,8 +90,9 @@ pub(super) fn contacts(first: bool) -> System {
                 }
             };
             let mut work = Work {
-                body: table.columns,
+                body: table.columns.0,
                 entities: table.entities,
+                ids: table.columns.1.value,
                 constants: Constants::new(&law),
                 gravity: law.gravity,
                 walls: job.resource::<Walls>()?,
@@ -248,8 +250,8 @@ impl Work<'_> {
     fn stretch(&self, row: usize, old: &Range<usize>, j: usize, next: &mut usize) -> Vector {
         match &self.before {
             Before::ByEntity(springs) => {
-                let handle = self.entities[j].to_bits();
-                match springs.partner[row][old.clone()].iter().position(|other| *other == handle) {
+                let id = self.ids[j];
+                match springs.partner[row][old.clone()].iter().position(|other| *other == id) {
                     Some(place) => {
                         let stretch = &springs.stretch[row][3 * place..];
                         [stretch[0], stretch[1], stretch[2]]
@@ -335,15 +337,16 @@ struct One {
     stretch: Vector,
 }
 
-/// Keeps the springs of the substep before by entity: rows are about to be sorted.
+/// Keeps the springs of the substep before by the others' ids: rows are about to be sorted.
 pub(super) fn keep() -> System {
-    System::try_neighbours::<Write<Springs>, Read<Pushes>>("keep", |job, mut springs, others| {
+    System::try_neighbours::<Write<Springs>, (Read<Pushes>, Read<GlobalId>)>("keep", |job, mut springs, others| {
         // as a frame begins they are
         if job.iteration() > 0
             && let Some(table) = others.own()
         {
             let table = others.table(table);
-            keep_springs(&mut springs, job.first_row(), &table.columns, table.entities);
+            let (pushes, ids) = table.columns;
+            keep_springs(&mut springs, job.first_row(), &pushes, ids.value);
         }
         Ok(())
     })
@@ -352,12 +355,12 @@ pub(super) fn keep() -> System {
     .job_rows(JOB_ROWS)
 }
 
-/// Keeps the springs of a job's rows by entity.
+/// Keeps the springs of a job's rows by the others' ids.
 pub(super) fn keep_springs(
     springs: &mut SpringsColumnsMut<'_>,
     first_row: usize,
     pushes: &PushesColumns<'_>,
-    entities: &[Entity],
+    ids: &[u64],
 ) {
     let (partners, stretches, counts) = (&mut springs.partner[..], &mut springs.stretch[..], &mut springs.count[..]);
     let (rows, all) = (pushes.partners.as_flattened(), pushes.stretch.as_flattened().as_chunks::<3>().0);
@@ -365,7 +368,7 @@ pub(super) fn keep_springs(
         let [start, count] = pushes.span[first_row + row].map(|number| number as usize);
         let (partner, stretch) = (&mut partners[row], &mut stretches[row]);
         for index in 0..count {
-            partner[index] = entities[rows[start + index] as usize].to_bits();
+            partner[index] = ids[rows[start + index] as usize];
             stretch[3 * index..3 * index + 3].copy_from_slice(&all[start + index]);
         }
         let old = (counts[row] as usize).min(OWNED_MAX);

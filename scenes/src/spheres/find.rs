@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use hypostyle::space::{Box3, CellGrid, NeighbourSearch, SpaceError};
-use hypostyle::{Entity, Read, System, Write};
+use hypostyle::{Entity, GlobalId, Read, System, Write};
 
 use super::{
     Anchor, Body, Cell, ContactLaw, Drift, JOB_ROWS, Listed, NEAR_MAX, Near, Pace, Place, Pushes, RATIO_MAX, Sum,
@@ -65,22 +65,23 @@ pub(super) fn bin(first: bool, substeps: u32) -> System {
         .reads_resource::<Walls>()
         .sets_resource::<Listed>()
         .sort_by("cell.key")
+        .sort_then_by("global_id.value")
         // made anew from the rows before anybody reads them
         .sort_leaves::<(Near, Pushes, Sum)>();
     where_due(system, first)
 }
 
-/// Lists who may be touched: first those that are not smaller (of equals, those with a higher handle), whose contacts the
+/// Lists who may be touched: first those that are not smaller (of equals, those with a higher id), whose contacts the
 /// row keeps; then those that keep theirs with it.
 pub(super) fn find(first: bool) -> System {
     let name = if first { "first find" } else { "find" };
-    let system = System::try_neighbours::<(Write<Near>, Write<Place>), (Read<Anchor>, Read<Cell>)>(
+    let system = System::try_neighbours::<(Write<Near>, Write<Place>), (Read<Anchor>, Read<Cell>, Read<GlobalId>)>(
         name,
         |job, (mut near, mut place), others| {
             let (listed, walls) = (job.resource::<Listed>()?, job.resource::<Walls>()?);
             let Some(own) = others.own() else { return Ok(()) };
             let table = others.table(own);
-            let (anchor, cells) = table.columns;
+            let (anchor, cells, ids) = table.columns;
             let grid = listed.grid(&walls)?;
             let starts = job.cell_starts(cells.key, grid.count())?;
             let mut search = NeighbourSearch::new(&grid, &starts, [anchor.x, anchor.y, anchor.z], listed.reach());
@@ -100,7 +101,7 @@ pub(super) fn find(first: bool) -> System {
                     if d[0] * d[0] + d[1] * d[1] + d[2] * d[2] >= reach * reach {
                         continue;
                     }
-                    if (radius, table.entities[i]) < (anchor.radius[other], table.entities[other]) {
+                    if (radius, ids.value[i]) < (anchor.radius[other], ids.value[other]) {
                         if let Some(place) = lists.get_mut(next) {
                             *place = *j;
                         }

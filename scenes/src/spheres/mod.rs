@@ -11,7 +11,7 @@
 //! follows from the stiffness: [`STEPS_PER_CONTACT`] of them in the shortest contact. What is between substeps alone is scratch.
 //!
 //! Every contact is computed once, with others side by side in vectors, by the smaller of the two (of equals, by that with
-//! the lower handle), which keeps its spring: no more than a dozen spheres of its size or more fit around it, so a short
+//! the lower id), which keeps its spring: no more than a dozen spheres of its size or more fit around it, so a short
 //! list by entity is enough, and stays right when rows are sorted, when a run is resumed, and when a worker dies. The
 //! other one finds the force there in the next batch, and takes its opposite: momentum and angular momentum change by
 //! rounding alone.
@@ -31,7 +31,7 @@ mod vessel;
 
 use std::error::Error;
 
-use hypostyle::{Component, Layout, Loop, Reduce, Resource, Schedule, World, WorldBuilder};
+use hypostyle::{Component, GlobalId, Layout, Loop, Reduce, Resource, Schedule, World, WorldBuilder};
 
 use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
 
@@ -163,7 +163,7 @@ pub struct Pushes {
     span: [u32; 2],
 }
 
-/// The history of contacts, as frames end: with whom (the bits of their handles), and the stretch of each spring, metres.
+/// The history of contacts, as frames end: with whom (their global ids), and the stretch of each spring, metres.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 pub struct Springs {
     partner: [u64; OWNED_MAX],
@@ -320,6 +320,7 @@ impl Scene for Spheres {
         let start = start::Start::new(options, usize::try_from(entities)?)?;
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/spheres.toml"), "spheres.toml")?)
+            .component::<GlobalId>()
             .component::<Position>()
             .component::<Velocity>()
             .component::<Spin>()

@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use hypostyle::World;
+use hypostyle::{GlobalId, World};
 
 use super::super::random::Random;
 use super::{
@@ -115,6 +115,7 @@ impl Start {
         let n = self.places.len();
         // before anything is made of that length
         type All = (
+            GlobalId,
             Position,
             Velocity,
             Spin,
@@ -147,8 +148,10 @@ impl Start {
             sizes.push(self.radii.0 + (self.radii.1 - self.radii.0) * random.unit());
         }
         let ([x, y, z], [vx, vy, vz]) = (&places, &velocities);
+        let ids: Vec<u64> = (0..n as u64).map(|number| GlobalId::root(number).value).collect();
         world
             .spawn_columns(n)
+            .column("global_id.value", &ids)
             .column("position.x", x)
             .column("position.y", y)
             .column("position.z", z)

@@ -1,7 +1,7 @@
 //! Movement: the numbers of a sphere side by side, kicks, and the end of a frame.
 #![forbid(unsafe_code)]
 
-use hypostyle::{Entity, Read, System, Write};
+use hypostyle::{Entity, GlobalId, Read, System, Write};
 
 use super::contact::keep_springs;
 use super::find::enough;
@@ -169,15 +169,14 @@ pub(super) fn end(substeps: u32) -> System {
         Read<Sum>,
         Read<Near>,
     );
-    System::neighbours::<Ends, Read<Pushes>>(
+    System::neighbours::<Ends, (Read<Pushes>, Read<GlobalId>)>(
         "end",
         move |job,
               (mut position, mut velocity, mut spin, mut force, mut torque, mut springs, body, own, near),
               others| {
             let Some(table) = others.own() else { return };
-            let table = others.table(table);
-            let pushes = table.columns;
-            keep_springs(&mut springs, job.first_row(), &pushes, table.entities);
+            let (pushes, ids) = others.table(table).columns;
+            keep_springs(&mut springs, job.first_row(), &pushes, ids.value);
             let total = Total { own, near, pushes };
             let half = 0.5 * (job.dt() / f64::from(substeps));
             let (px, py, pz) = (&mut position.x[..], &mut position.y[..], &mut position.z[..]);

@@ -143,6 +143,7 @@ fn needs(system: &Compiled, layout: &Layout) -> SystemNeeds {
             .collect(),
         sort: system.sort.as_ref().map(|sort| SortNeeds {
             key: names(layout, sort.component, sort.field),
+            then: sort.then.map(|(component, field)| names(layout, component, field)),
             every: sort.every,
             leaves: all(&sort.leaves),
         }),

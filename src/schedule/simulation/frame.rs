@@ -18,6 +18,7 @@ use crate::region::RegionError;
 use crate::schedule::graph::LoopSpan;
 use crate::schedule::system::{Home, Sort};
 use crate::table::RESOURCES;
+use crate::world::GhostError;
 
 /// One pass over groups of a stage.
 struct Pass<'a> {
@@ -352,6 +353,10 @@ impl Simulation {
             counts: &mut report.patches,
         }
         .apply(&work.jobs, &|job| staged.records(job as u32))?;
+        if let Some(system) = scratch.aimed_at_ghost {
+            let system = self.compiled[system].name.clone();
+            return Err(WorldError::from(GhostError::Patched { system }).into());
+        }
         if self.strict
             && let Some((system, counts)) =
                 self.report.patches.iter().enumerate().find(|(_, counts)| counts.refused > 0)

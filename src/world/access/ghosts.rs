@@ -41,6 +41,15 @@ pub enum GhostError {
         /// The component.
         component: String,
     },
+    /// A system changes a row of another part.
+    #[error(
+        "system `{system}` has a patch on an entity that another part of the world owns: of the rows that a view shows it \
+         can change own ones only (`NeighbourTable::own_rows`)"
+    )]
+    Patched {
+        /// The system.
+        system: String,
+    },
     /// Which rows a view shows depends on bits, which ghosts do not have.
     #[error(
         "system `{system}` looks at those rows of the table of ({table}) that have a toggle or were changed; tables with \
@@ -84,8 +93,8 @@ impl World {
     }
 
     /// Gives a table ghosts, in place of those that it had: copies of rows that another part of a spread world owns. Views of
-    /// systems ([`System::neighbours`](crate::System::neighbours)) show them behind the table's own rows, with the null
-    /// handle. Nothing else sees them: they are not counted, not queried, not hashed, not published and not saved.
+    /// systems ([`System::neighbours`](crate::System::neighbours)) show them behind the table's own rows, with the handle
+    /// [`Entity::GHOST`](crate::Entity::GHOST). Nothing else sees them: they are not counted, not queried, not hashed, not published and not saved.
     ///
     /// A column is given by its name (`position.x`), with the bytes of `rows` values. A system that looks at a component that
     /// was not given fails its frame ([`GhostError::Missing`]). The columns are copied: they stay as they are, whatever

@@ -9,13 +9,11 @@
 //! whose extents may have rows of generations, and which gets others.
 #![forbid(unsafe_code)]
 
+use crate::Entity;
 use crate::region::RegionError;
 use crate::table::Item;
 
 use super::Store;
-
-/// In every byte of the null handle.
-const NULL_BYTE: u8 = 0xFF;
 
 impl Store {
     /// Ghosts were set or taken away.
@@ -52,10 +50,10 @@ impl Store {
             let (at, size) =
                 (u64::from(table.rows) * u64::from(bytes), u64::from(table.ghosts.rows) * u64::from(bytes));
             debug_assert!(table.shown_rows() <= table.capacity, "room was made");
-            let tail = arena.bytes_mut(column.live.offset + at, size);
+            let offset = column.live.offset + at;
             match table.ghosts.column(column.kind) {
-                Some(ghosts) => tail.copy_from_slice(ghosts),
-                None => tail.fill(NULL_BYTE),
+                Some(ghosts) => arena.bytes_mut(offset, size).copy_from_slice(ghosts),
+                None => arena.items_mut(offset, table.ghosts.rows as usize).fill(Entity::GHOST),
             }
         }
         Ok(())
