@@ -126,13 +126,14 @@ fn push() -> System {
         let table = others.table(others.own().ok_or("a view without the own table")?);
         let (at, cell) = &table.columns;
         let starts = job.cell_starts(cell.key, grid.count())?;
-        let (mut lists, mut counts) = (vec![[0u32; 64]; job.len()], vec![0u32; job.len()]);
+        let mut lists: Vec<Vec<u32>> = Vec::new();
         let places = [at.x, at.y];
-        NeighbourSearch::new(&grid, &starts, places, REACH).lists(job.first_row(), &mut lists, &mut counts)?;
+        let rows = job.first_row()..job.first_row() + job.len();
+        NeighbourSearch::new(&grid, &starts, places, REACH).each(rows, |_, found| lists.push(found.to_vec()))?;
         let (mut x, mut y) = (vec![0.0; job.len()], vec![0.0; job.len()]);
         PairForces::new(&bounds, places, REACH, REACH).set(
             job.first_row(),
-            |row| &lists[row][..counts[row] as usize],
+            |row| &lists[row],
             [&mut x, &mut y],
             |square| 3.0 * (REACH * REACH - square) / square,
         );
