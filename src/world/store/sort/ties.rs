@@ -39,29 +39,30 @@ pub(super) fn order(
 
 fn order_runs<const N: usize>(keys: &[u8], seconds: &[u64], moves: bool, order: &mut Vec<u32>) -> bool {
     let keys = keys.as_chunks::<N>().0;
+    let wrong = |row: usize, next: usize| (keys[row] == keys[next]) & (seconds[row] > seconds[next]);
     if !moves {
-        let in_order = |row: usize| keys[row - 1] != keys[row] || seconds[row - 1] <= seconds[row];
-        if (1..keys.len()).all(in_order) {
+        // to the end, and without a branch: nearly always it is true of all
+        let pairs = keys.array_windows::<2>().zip(seconds.array_windows::<2>());
+        let any_wrong = pairs.fold(false, |any, ([a, b], [c, d])| any | ((a == b) & (c > d)));
+        if !any_wrong {
             return false;
         }
         order.clear();
         order.extend(0..keys.len() as u32);
     }
-    let mut rest = &mut order[..];
-    while let Some((first, others)) = rest.split_first() {
-        let key = keys[*first as usize];
-        let (mut last, mut in_order, mut run) = (seconds[*first as usize], true, 1);
-        for row in others.iter().map(|row| *row as usize).take_while(|row| keys[*row] == key) {
-            in_order &= last <= seconds[row];
-            last = seconds[row];
-            run += 1;
+    let mut at = 1;
+    while at < order.len() {
+        if !wrong(order[at - 1] as usize, order[at] as usize) {
+            at += 1;
+            continue;
         }
-        let (rows, after) = rest.split_at_mut(run);
-        if !in_order {
-            // the sort by keys was stable: rows of a run ascend
-            rows.sort_unstable_by_key(|row| (seconds[*row as usize], *row));
-        }
-        rest = after;
+        let key = keys[order[at] as usize];
+        let has_key = |row: &&u32| keys[**row as usize] == key;
+        let first = at - order[..at].iter().rev().take_while(has_key).count();
+        let end = at + order[at..].iter().take_while(has_key).count();
+        // the sort by keys was stable: rows of a run ascend
+        order[first..end].sort_unstable_by_key(|row| (seconds[*row as usize], *row));
+        at = end + 1;
     }
     true
 }
