@@ -265,9 +265,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let kept = keeper.map(Keeper::finish).transpose()?;
     let recorded = recorder.map(Recorder::finish).transpose()?;
     let state = match args.print_hash {
-        Some(PrintHash::ById) => {
-            Some(("state-by-id", reader.pin()?.hash_by_id()?.to_string()))
-        }
+        Some(PrintHash::ById) => Some(("state-by-id", reader.pin()?.hash_by_id()?.to_string())),
         Some(PrintHash::Last | PrintHash::Every) => Some(("state", text::hash(reader.pin()?.hash()))),
         None => None,
     };

@@ -45,13 +45,9 @@ fn member(args: &Args, options: &SceneOptions) -> Result<Member, ClusterError> {
     let (simulation, frames, elapsed) = alone(args, options)?;
     let state = match args.print_hash {
         None => None,
-        Some(_) => Some(
-            simulation
-                .world()
-                .hash_by_id()
-                .map_err(|error| ClusterError::World(error.to_string()))?
-                .to_string(),
-        ),
+        Some(_) => {
+            Some(simulation.world().hash_by_id().map_err(|error| ClusterError::World(error.to_string()))?.to_string())
+        }
     };
     let mut lines = Vec::new();
     if !args.no_observe {
