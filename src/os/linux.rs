@@ -150,7 +150,7 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
 }
 
 /// The names in an open directory, whatever its path leads to by now, each with whether it is a regular file (a link is
-/// none).
+/// none). What is removed meanwhile may be missing.
 pub(crate) fn names_in(directory: &File) -> io::Result<Vec<(std::ffi::OsString, bool)>> {
     use std::os::unix::ffi::OsStrExt;
     let mut names = Vec::new();
@@ -160,7 +160,10 @@ pub(crate) fn names_in(directory: &File) -> io::Result<Vec<(std::ffi::OsString, 
         if name == b"." || name == b".." {
             continue;
         }
-        let stat = rustix::fs::statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+        let stat = match rustix::fs::statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+            Err(rustix::io::Errno::NOENT) => continue,
+            stat => stat?,
+        };
         let is_file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
         names.push((std::ffi::OsStr::from_bytes(name).to_owned(), is_file));
     }

@@ -684,3 +684,21 @@ fn residue_is_listed_by_kind_and_age() {
     memory.remove().expect("nobody holds it");
     assert!(!named.exists());
 }
+
+#[test]
+fn residue_is_listed_while_files_come_and_go() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let paths: Vec<_> = (0..50).map(|number| parent.path().join(format!("file-{number}"))).collect();
+            while !over.load(Ordering::Relaxed) {
+                paths.iter().for_each(|path| std::fs::write(path, "").expect("writes"));
+                paths.iter().for_each(|path| std::fs::remove_file(path).expect("removes"));
+            }
+        });
+        let found: Vec<_> = (0..2000).map(|_| residue(Some(parent.path()), Duration::ZERO)).collect();
+        over.store(true, Ordering::Relaxed);
+        assert!(found.iter().all(|found| found.as_ref().is_ok_and(Vec::is_empty)), "{found:?}");
+    });
+}
