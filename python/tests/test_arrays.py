@@ -126,7 +126,7 @@ def test_tags_and_toggles_are_masks(particles):
 def test_a_table_tells_what_it_lacks(particles):
     with particles.pin() as snapshot:
         table = snapshot.select("emitter").tables[0]
-        with pytest.raises(hypostyle.AbsentError, match="has no component `velocity`; it has position"):
+        with pytest.raises(hypostyle.AbsentError, match="has no component `velocity`; it has global_id, position"):
             table["velocity"]
         with pytest.raises(hypostyle.AbsentError, match="no column `velocity.x`"):
             table.column("velocity.x")
@@ -153,7 +153,7 @@ def test_the_layout_says_what_there_is(particles):
     assert layout.components["frozen"].storage == "toggle"
     assert layout.resource("walls").fields[0].type == "[f32; 3]"
     assert "position.x" in layout.columns and "[components.position]" in str(layout)
-    wanted = r"`positon` \(did you mean `position`\?\); there are: position, velocity"
+    wanted = r"`positon` \(did you mean `position`\?\); there are: global_id, position, velocity"
     with pytest.raises(hypostyle.UnknownNameError, match=wanted):
         layout.component("positon")
 

@@ -32,7 +32,7 @@ def test_damaged_regions(tmp_path):
 
 def test_names_that_are_none(spheres):
     with spheres.pin() as snapshot:
-        with pytest.raises(KeyError, match=r"no component `positon` \(did you mean `position`\?\); there are: position, velocity"):
+        with pytest.raises(KeyError, match=r"no component `positon` \(did you mean `position`\?\); there are: global_id, position, velocity"):
             snapshot["positon"]
         with pytest.raises(AttributeError, match=r"no field `position.w` \(did you mean `position.x`\?\); there are: position.x, "):
             snapshot["position"].w

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use crate::layout::Layout;
 use crate::os;
 use crate::region::LeaseInfo;
+use crate::world::KeptGeneration;
 
 use super::reader::{Pinned, Reader, Snapshot};
 use crate::generation::SnapshotError;
@@ -102,6 +103,12 @@ impl SharedReader {
     pub fn pin(&self) -> Result<OwnedSnapshot, SnapshotError> {
         let reader = self.idle_reader().unwrap_or_else(|| self.shared.first.beside());
         Ok(OwnedSnapshot { pinned: Some(reader.into_pinned()?), home: self.clone(), maker: os::Maker::this() })
+    }
+
+    /// The generations that [`SharedReader::pin_frame`] can pin: see [`Reader::frames`].
+    #[must_use]
+    pub fn frames(&self) -> Vec<KeptGeneration> {
+        self.shared.first.frames()
     }
 
     /// Pins the generation of a frame, as [`Reader::pin_frame`] does, for as long as the answer lives.

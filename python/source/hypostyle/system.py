@@ -427,9 +427,11 @@ class Job:
         return self[component]
 
     def _end(self) -> None:
-        views = (table for tables in self._views.values() for table in tables)
-        for part in (*self._components.values(), *(self._neighbours or ()), *views):
-            part._end()
+        for component in self._components.values():
+            component._end()
+        for tables in (self._neighbours or (), *self._views.values()):
+            for table in tables:
+                table._end()
 
 
 class Patches:
@@ -1019,7 +1021,7 @@ def _rows_of(
 ) -> bytes:
     """Packed values of components, entity after entity; one where all entities have the same, but with ``each``."""
     many = each or any(array.ndim > len(layout.field(name).shape) for name, array in values.items())
-    kinds = []
+    kinds: list[tuple[str, np.dtype[Any], tuple[int, ...]]] = []
     for name in components:
         if not each and layout.component(name).storage.endswith("list"):
             # a new list is empty
