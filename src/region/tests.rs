@@ -1,6 +1,8 @@
 //! The conformance suite: what every kind of region must do, run on all of them; then what only shared ones can.
 
 #[cfg(all(target_os = "linux", not(miri)))]
+mod residue;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod shared;
 
 use std::path::PathBuf;
