@@ -6,8 +6,8 @@
 //! - the fields' bytes, of a list for each element; of a handle the global id of the entity that it names, and for null and dead
 //!   entities `u64::MAX`.
 //!
-//! Components that the entity lacks, scratch components, and those that the caller names are left out. So are handles, places of rows, resources and time. This
-//! file never knows whether the state is a world or a generation of one.
+//! Components that the entity lacks and scratch components are left out. So are handles, places of rows, resources
+//! and time. This file never knows whether the state is a world or a generation of one.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -19,8 +19,8 @@ use crate::global_id::GlobalId;
 use crate::layout::{ComponentLayout, FieldType, Layout, ScalarType, Storage};
 use crate::table::ColumnKind;
 
-/// The hash of a state by global ids. Hashes of the parts of a state, one of each rank, combine to that of the whole. Its
-/// `Display` is 32 hex digits.
+/// The hash of a state by global ids. Hashes of the parts of a state, one of each rank, combine to that of the whole.
+/// Its `Display` is 32 hex digits.
 ///
 /// ```
 /// use hypostyle::{Component, GlobalId, World};
@@ -63,7 +63,8 @@ impl IdHash {
         (self.frame == other.frame).then_some(IdHash { sum, rows, frame: self.frame })
     }
 
-    /// The hash as bytes, to be sent to another process: the sum over entities, their number and the frame, little-endian.
+    /// The hash as bytes, to be sent to another process: the sum over entities, their number and the frame,
+    /// little-endian.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
@@ -232,6 +233,11 @@ impl<'s> Part<'s> {
         })
     }
 
+    /// Elements that all columns have.
+    fn elements(&self) -> usize {
+        self.fields.iter().map(|(bytes, _, column)| column.len() / bytes).min().unwrap_or(0)
+    }
+
     /// Appends what a row has of the component, if it has it.
     fn pack(&self, state: &impl State, ids: &Ids<'_>, row: usize, out: &mut Vec<u8>) {
         let is_on =
@@ -243,12 +249,13 @@ impl<'s> Part<'s> {
         let Some(spans) = self.spans else { return self.pack_values(state, ids, row, out) };
         let [start, length] = spans.map(|part| part.get(row).map_or(0, |number| u32::from_le_bytes(*number)) as usize);
         out.extend_from_slice(&(length as u64).to_le_bytes());
-        (start..start + length).for_each(|element| self.pack_values(state, ids, element, out));
+        // a damaged region's spans may lead anywhere
+        let end = (start + length).min(self.elements());
+        (start..end).for_each(|element| self.pack_values(state, ids, element, out));
     }
 
     fn pack_values(&self, state: &impl State, ids: &Ids<'_>, at: usize, out: &mut Vec<u8>) {
         for (bytes, handles, column) in &self.fields {
-            // a damaged region's spans may lead anywhere
             let value = column.get(at * bytes..(at + 1) * bytes).unwrap_or_default();
             if *handles {
                 words(value).iter().for_each(|bits| out.extend_from_slice(&ids.of_handle(state, *bits)));
@@ -259,8 +266,8 @@ impl<'s> Part<'s> {
     }
 }
 
-/// The hash of a state; components named in `without` count as scratch.
-pub(crate) fn hash(state: &impl State, without: &[&str]) -> Result<IdHash, IdHashError> {
+/// The hash of a state.
+pub(crate) fn hash(state: &impl State) -> Result<IdHash, IdHashError> {
     let ids = Ids::of(state)?;
     let (mut sum, mut rows) = (0u128, 0u64);
     let mut packed = Vec::new();
@@ -268,7 +275,6 @@ pub(crate) fn hash(state: &impl State, without: &[&str]) -> Result<IdHash, IdHas
     for (table, own) in ids.0.iter().enumerate() {
         let Some(own) = own else { continue };
         let mut components = state.components(table).to_vec();
-        components.retain(|component| !without.contains(&names[usize::from(*component)].name.as_str()));
         components.sort_unstable_by_key(|component| &names[usize::from(*component)].name);
         let parts: Vec<Part<'_>> =
             components.iter().filter_map(|component| Part::of(state, table, *component)).collect();

@@ -1,6 +1,6 @@
 //! The model test: random programs on the engine and on a naive world written from the contract alone, compared after
-//! every step; frames fail, memory ends, writers end and are followed by others at random; and the same programs under other workers, rings, publication rates and without fusion, which must give
-//! the same bytes.
+//! every step; frames fail, memory ends, writers end and are followed by others at random; and the same programs
+//! under other workers, rings, publication rates and without fusion, which must give the same bytes.
 //!
 //! Every case has a seed of its own. `HYPOSTYLE_SEED=<seed> cargo test --test model` runs that one case again and
 //! prints what it shrinks to; `HYPOSTYLE_CASES=<n>` multiplies the number of cases. A failure prints its command.

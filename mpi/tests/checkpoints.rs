@@ -32,12 +32,12 @@ fn go_on((scene, options): Chosen<'_>, path: &Path, ranks: usize, frames: u64) -
     let mut all = run_threads(ranks, |rank| {
         let cluster = Cluster::new(comm(rank), 1);
         let world = manifest.restore(path, &cluster, WorldBuilder::default)?;
-        let first = cluster.hash_by_id(&world, &[])?;
+        let first = cluster.hash_by_id(&world)?;
         let domain = domain(scene, &world);
         let builder = Simulation::builder().workers(Workers::Local);
         let mut simulation = cluster.simulation(world, scene.schedule(options), domain, builder)?;
         simulation.run(frames, scene.dt()).map_err(|error| ClusterError::World(chain(&error)))?;
-        Ok(vec![first, cluster.hash_by_id(simulation.world(), &[])?])
+        Ok(vec![first, cluster.hash_by_id(simulation.world())?])
     })?;
     Ok(all.pop().unwrap())
 }

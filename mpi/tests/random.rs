@@ -1,5 +1,5 @@
-//! Random worlds on random ranks: rows that jump anywhere, are born and die, and add up what is near them in the order in
-//! which they find it.
+//! Random worlds on random ranks: rows that jump anywhere, are born and die, and add up what is near them in the
+//! order in which they find it.
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -179,7 +179,7 @@ impl Case {
             let mut simulation = cluster.simulation(world, self.schedule(), Some(domain), builder)?;
             simulation.run(frames, 1.0).map_err(|error| ClusterError::World(common::chain(&error)))?;
             let count: Count = simulation.world().resource().unwrap();
-            Ok((cluster.hash_by_id(simulation.world(), &[])?, count, cluster.report().0.rows_moved))
+            Ok((cluster.hash_by_id(simulation.world())?, count, cluster.report().0.rows_moved))
         })
         .unwrap()
     }

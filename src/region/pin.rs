@@ -13,11 +13,12 @@
 //! generation that was not the published one at the scan's fence, and is in no lease after it, is pinned by nobody,
 //! now or ever. SeqCst on the accesses alone is not enough; the models at the end run without each part and fail.
 //!
-//! Generations that are kept have a word each that is pinned in the same way, for readers that ask for one frame: the writer
-//! withdraws it before it scans.
+//! Generations that are kept have a word each that is pinned in the same way, for readers that ask for one frame: the
+//! writer withdraws it before it scans.
 //!
-//! Invariants: a word that is pinned never comes back once it was replaced; published words only grow; the writer never writes a lease, a reader nothing but its own.
-//! This file never knows what a generation holds or where the words live.
+//! Invariants: a word that is pinned never comes back once it was replaced; published words only grow; the writer
+//! never writes a lease, a reader nothing but its own. This file never knows what a generation holds or where the
+//! words live.
 #![forbid(unsafe_code)]
 
 use crate::primitive::{AtomicU64, Ordering, fence_seq_cst, ordering};
@@ -93,8 +94,8 @@ pub(crate) fn publish(published: &AtomicU64, word: u64) {
     published.store(word, ordering!(Publish, Ordering::Release));
 }
 
-/// Ends the offer of a kept generation: after the next [`scan`] it is pinned by those in the leases alone. Only the writer
-/// calls this.
+/// Ends the offer of a kept generation: after the next [`scan`] it is pinned by those in the leases alone. Only the
+/// writer calls this.
 #[inline]
 pub(crate) fn withdraw(offered: &AtomicU64) {
     // ordered before the scan's loads by its fence
@@ -102,9 +103,9 @@ pub(crate) fn withdraw(offered: &AtomicU64) {
 }
 
 /// Calls `each` with the place and the word of every pin. After this, a generation that is neither published nor among
-/// them is free for good. Only the writer calls this, after it has published what replaces the generations that it wants
-/// to reuse. `leases` is asked for the leases after the fence: which there are may be a word that readers raise before
-/// they pin.
+/// them is free for good. Only the writer calls this, after it has published what replaces the generations that it
+/// wants to reuse. `leases` is asked for the leases after the fence: which there are may be a word that readers raise
+/// before they pin.
 pub(crate) fn scan<'a, I: Iterator<Item = &'a AtomicU64>>(
     leases: impl FnOnce() -> I,
     mut each: impl FnMut(usize, u64),

@@ -1,6 +1,6 @@
 //! A generation's logical content as one number: entities with their components and values in handle order, the free
-//! slots, the resources. Where rows, tables and extents lie does not matter. And as one that handles do not matter to, either: by
-//! global ids.
+//! slots, the resources. Where rows, tables and extents lie does not matter. And as one that handles do not matter
+//! to, either: by global ids.
 #![forbid(unsafe_code)]
 
 use crate::Entity;
@@ -76,15 +76,7 @@ impl Snapshot<'_> {
     /// # Errors
     /// An entity without an id; an id that two entities have.
     pub fn hash_by_id(&self) -> Result<IdHash, IdHashError> {
-        id_hash::hash(self, &[])
-    }
-
-    /// As `hash_by_id`, without some components: those that hold numbers of rows, which are others elsewhere.
-    ///
-    /// # Errors
-    /// As for `hash_by_id`.
-    pub fn hash_by_id_without(&self, components: &[&str]) -> Result<IdHash, IdHashError> {
-        id_hash::hash(self, components)
+        id_hash::hash(self)
     }
 }
 

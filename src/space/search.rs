@@ -9,9 +9,10 @@ use crate::simd::lanes::{LaneKernel, Lanes, WIDTH, on_lanes};
 
 /// Finds the rows within reach of a row, in a table that is sorted by the keys of a grid ([`CellGrid::key`]).
 ///
-/// Cells of half the reach are a good width. Particles must be in the box along its periodic axes ([`super::Bounds::wrap`]).
-/// The order of what is found follows from the cells and the rows alone: cell by cell, own rows before ghosts. An atom meets its own image where the reach is
-/// longer than half of a periodic side: then only the nearest image counts.
+/// Cells of half the reach are a good width. Particles must be in the box along its periodic axes
+/// ([`super::Bounds::wrap`]). The order of what is found follows from the cells and the rows alone: cell by cell, own
+/// rows before ghosts. An atom meets its own image where the reach is longer than half of a periodic side: then only
+/// the nearest image counts.
 #[derive(Debug)]
 pub struct NeighbourSearch<'a, T, const N: usize> {
     grid: &'a CellGrid<T, N>,

@@ -1,9 +1,9 @@
 //! A world over many ranks: what each does between the batches of a frame.
 //!
 //! Every rank makes the whole world as one process does, and keeps a share of its rows. At each sort by the key of the
-//! [`Domain`] rows go to the rank that owns their cell, and ghosts of the cells around are made anew; before a batch whose
-//! systems look at neighbours the components that were written since are forwarded. Reductions are joined in the order of
-//! ranks, which is the same as any other order: only exact ones are accepted.
+//! [`Domain`] rows go to the rank that owns their cell, and ghosts of the cells around are made anew; before a batch
+//! whose systems look at neighbours the components that were written since are forwarded. Reductions are joined in
+//! the order of ranks, which is the same as any other order: only exact ones are accepted.
 //!
 //! Without a domain rows stay where they are: then no system looks at rows of others.
 
@@ -137,14 +137,13 @@ impl Cluster {
         builder.build(world, schedule).map_err(|error| engine(rank, error))
     }
 
-    /// The hash of all rows of all ranks by their global ids, on all ranks: equal to that of one process. Components that
-    /// hold numbers of rows are left out by name.
+    /// The hash of all rows of all ranks by their global ids, on all ranks: equal to that of one process.
     ///
     /// # Errors
     /// Rows without a global id; a rank that is gone, or in another frame.
-    pub fn hash_by_id(&self, world: &World, without: &[&str]) -> Result<IdHash, ClusterError> {
+    pub fn hash_by_id(&self, world: &World) -> Result<IdHash, ClusterError> {
         let mut state = self.state();
-        let mine = world.hash_by_id_without(without).map_err(|error| engine(state.comm.rank(), error))?;
+        let mine = world.hash_by_id().map_err(|error| engine(state.comm.rank(), error))?;
         let all = state.comm.all_gather("hash by id", &mine.to_bytes())?;
         let mut hash: Option<IdHash> = None;
         for (rank, bytes) in all.iter().enumerate() {

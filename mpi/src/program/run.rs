@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     let frames = frames(args, &cluster, &mut simulation, &origin, &mut checkpoints)?;
     let (elapsed, inside) = (begun.elapsed(), cluster.time_inside() - inside);
     let hash = match args.print_hash {
-        Some(PrintHash::ById) => Some(cluster.hash_by_id(simulation.world(), &[])?),
+        Some(PrintHash::ById) => Some(cluster.hash_by_id(simulation.world())?),
         None => None,
     };
     let totals = report::totals(&cluster, &simulation, frames, (elapsed, inside))?;

@@ -59,7 +59,7 @@ pub fn spread(
         let mut simulation = begin(&cluster, (scene, options), workers)?;
         let ran = simulation.run(frames, scene.dt()).map(drop);
         ran.map_err(|error| ClusterError::World(chain(&error)))?;
-        let hash = cluster.hash_by_id(simulation.world(), &[])?;
+        let hash = cluster.hash_by_id(simulation.world())?;
         let moved = cluster.comm(|comm| comm.sum("rows moved", 0))?;
         Ok((hash, moved + cluster.report().0.rows_moved))
     })?;

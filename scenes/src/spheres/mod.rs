@@ -1,20 +1,21 @@
 //! Spheres in a box under gravity, with rotation, restitution and friction: a discrete element method.
 //!
-//! Contacts are springs and dashpots with a history of sliding: Cundall and Strack, "A discrete numerical model for granular
-//! assemblies", 1979, in the form of Silbert and others, "Granular flow down an inclined plane: Bagnold scaling and
-//! rheology", 2001, which is `gran/hooke/history` of LAMMPS; `law` has the equations. The damping follows from the
-//! restitution, which does not depend on the speed nor on the masses.
+//! Contacts are springs and dashpots with a history of sliding: Cundall and Strack, "A discrete numerical model for
+//! granular assemblies", 1979, in the form of Silbert and others, "Granular flow down an inclined plane: Bagnold
+//! scaling and rheology", 2001, which is `gran/hooke/history` of LAMMPS; `law` has the equations. The damping follows
+//! from the restitution, which does not depend on the speed nor on the masses.
 //!
-//! A frame: `begin` (packs the state, numbers that belong together side by side), and then a loop of substeps of velocity
-//! Verlet: `move` (a kick and the movement), `keep`, `bin` and `find` where a sphere has moved too far (springs by entity, cells, by
-//! which the table is sorted, and lists of who may be touched), and `contacts`; `end` makes the last half of a kick. The number of substeps
-//! follows from the stiffness: [`STEPS_PER_CONTACT`] of them in the shortest contact. What is between substeps alone is scratch.
+//! A frame: `begin` (packs the state, numbers that belong together side by side), and then a loop of substeps of
+//! velocity Verlet: `move` (a kick and the movement), `keep`, `bin` and `find` where a sphere has moved too far
+//! (springs by entity, cells, by which the table is sorted, and lists of who may be touched), and `contacts`; `end`
+//! makes the last half of a kick. The number of substeps follows from the stiffness: [`STEPS_PER_CONTACT`] of them in
+//! the shortest contact. What is between substeps alone is scratch.
 //!
-//! Every contact is computed once, with others side by side in vectors, by the smaller of the two (of equals, by that with
-//! the lower id), which keeps its spring: no more than a dozen spheres of its size or more fit around it, so a short
-//! list by entity is enough, and stays right when rows are sorted, when a run is resumed, and when a worker dies. The
-//! other one finds the force there in the next batch, and takes its opposite: momentum and angular momentum change by
-//! rounding alone.
+//! Every contact is computed once, with others side by side in vectors, by the smaller of the two (of equals, by that
+//! with the lower id), which keeps its spring: no more than a dozen spheres of its size or more fit around it, so a
+//! short list by entity is enough, and stays right when rows are sorted, when a run is resumed, and when a worker
+//! dies. The other one finds the force there in the next batch, and takes its opposite: momentum and angular momentum
+//! change by rounding alone.
 //!
 //! Nothing is limited in silence: what the model cannot follow (a sphere that moves too far in a substep, that overlaps
 //! too deeply, that is outside, whose numbers are none) fails its frame with an error that names the entity.
@@ -132,14 +133,14 @@ pub struct Body {
     spin: [f64; 4],
 }
 
-/// Who may be touched until lists are made anew, by rows. The lists of a job's rows stand one after the other at the begin of
-/// the job's part of `rows`, so that they are read as one piece of memory.
+/// Who may be touched until lists are made anew, by rows. The lists of a job's rows stand one after the other at the
+/// begin of the job's part of `rows`, so that they are read as one piece of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 #[component(storage = "scratch")]
 pub struct Near {
     partners: [u32; NEAR_MAX],
-    /// Where in it the list of a row begins; where those end whose contacts this row keeps; where those end that keep theirs
-    /// with it; and nothing.
+    /// Where in it the list of a row begins; where those end whose contacts this row keeps; where those end that keep
+    /// theirs with it; and nothing.
     span: [u32; 4],
 }
 
@@ -151,8 +152,8 @@ pub struct Sum {
     torque: [f64; 4],
 }
 
-/// The contacts that rows keep, those of a job one after the other: the others' rows, and with each the force on the one
-/// that keeps it and the torque on the other; and how far its spring is stretched, metres.
+/// The contacts that rows keep, those of a job one after the other: the others' rows, and with each the force on the
+/// one that keeps it and the torque on the other; and how far its spring is stretched, metres.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 #[component(storage = "scratch")]
 pub struct Pushes {
@@ -196,7 +197,8 @@ pub struct ContactLaw {
     /// Kilograms per cubic metre; 6 / pi by default, so that a sphere of radius 0.5 m has 1 kg.
     #[resource(default = 1.909859317102744)]
     pub density: f64,
-    /// Of the overlap, what the arm of a tangential force lacks of the radius: 0.5, so that both end in one point; 0 in LAMMPS.
+    /// Of the overlap, what the arm of a tangential force lacks of the radius: 0.5, so that both end in one point; 0
+    /// in LAMMPS.
     #[resource(default = 0.5)]
     pub arm_share: f64,
 }

@@ -1,8 +1,9 @@
 //! The room that jobs get for lists which they build in place, and what becomes of what they left there.
 //!
-//! How long lists become nobody knows before they are made. A system's jobs get the room that they had the last time; the
-//! first time they get none. Where that is too little the jobs count what they lack, and run again with as much and an eighth
-//! more. So lists that change slowly are made in one pass, others in two, and what is made is the same. Where elements stand follows from the rows and from what was built before, never from workers.
+//! How long lists become nobody knows before they are made. A system's jobs get the room that they had the last time;
+//! the first time they get none. Where that is too little the jobs count what they lack, and run again with as much
+//! and an eighth more. So lists that change slowly are made in one pass, others in two, and what is made is the same.
+//! Where elements stand follows from the rows and from what was built before, never from workers.
 #![forbid(unsafe_code)]
 
 use crate::commit::{PatchCounts, Refusal};
@@ -70,7 +71,8 @@ fn give_rooms(known: &[Known], jobs: usize, room: fn(&Known) -> u64, rooms: &mut
 }
 
 impl Work {
-    /// Finds room for the lists that a group's system builds, if it does, and tells of it at the end of the tasks' words.
+    /// Finds room for the lists that a group's system builds, if it does, and tells of it at the end of the tasks'
+    /// words.
     pub(super) fn place_lists(&mut self, group: &Group, around: &mut BuildContext<'_>) -> Result<(), RegionError> {
         let kept = self.built.take();
         let builds = |system: usize| {

@@ -64,7 +64,8 @@ pub enum GhostError {
 }
 
 impl World {
-    /// The table of the entities with exactly these components; made, if there is none yet. Toggles among them get columns.
+    /// The table of the entities with exactly these components; made, if there is none yet. Toggles among them get
+    /// columns.
     ///
     /// ```
     /// use hypostyle::{Component, World};
@@ -92,14 +93,15 @@ impl World {
         Ok((table - self.store.first_data) as usize)
     }
 
-    /// Gives a table ghosts, in place of those that it had: copies of rows that another part of a spread world owns. Views of
-    /// systems ([`System::neighbours`](crate::System::neighbours)) show them behind the table's own rows, with the handle
-    /// [`Entity::GHOST`](crate::Entity::GHOST). Nothing else sees them: they are not counted, not queried, not hashed, not published and not saved.
+    /// Gives a table ghosts, in place of those that it had: copies of rows that another part of a spread world owns.
+    /// Views of systems ([`System::neighbours`](crate::System::neighbours)) show them behind the table's own rows,
+    /// with the handle [`Entity::GHOST`](crate::Entity::GHOST). Nothing else sees them: they are not counted, not
+    /// queried, not hashed, not published and not saved.
     ///
-    /// A column is given by its name (`position.x`), with the bytes of `rows` values. A system that looks at a component that
-    /// was not given fails its frame ([`GhostError::Missing`]). The columns are copied: they stay as they are, whatever
-    /// becomes of the table's rows, until they are set anew, changed ([`World::ghost_column_mut`]) or cleared. They are
-    /// cleared when the world goes back to an earlier state.
+    /// A column is given by its name (`position.x`), with the bytes of `rows` values. A system that looks at a
+    /// component that was not given fails its frame ([`GhostError::Missing`]). The columns are copied: they stay as
+    /// they are, whatever becomes of the table's rows, until they are set anew, changed ([`World::ghost_column_mut`])
+    /// or cleared. They are cleared when the world goes back to an earlier state.
     ///
     /// ```
     /// use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
@@ -123,8 +125,8 @@ impl World {
     /// ```
     ///
     /// # Errors
-    /// No such component or field, or not one of this table; a column of another length; too many rows. The table has the
-    /// ghosts then that it had.
+    /// No such component or field, or not one of this table; a column of another length; too many rows. The table has
+    /// the ghosts then that it had.
     ///
     /// # Panics
     /// If there is no such table.

@@ -8,22 +8,14 @@ use crate::table::ColumnKind;
 use crate::world::World;
 
 impl World {
-    /// The hash of the world as it stands, published or not, by the [`GlobalId`](crate::GlobalId)s of its entities: of every value of
-    /// every component. Handles, the order of rows, resources and scratch components do not count. Worlds that hold parts of one
-    /// state have hashes that combine to that of the whole.
+    /// The hash of the world as it stands, published or not, by the [`GlobalId`](crate::GlobalId)s of its entities:
+    /// of every value of every component. Handles, the order of rows, resources and scratch components do not count.
+    /// Worlds that hold parts of one state have hashes that combine to that of the whole.
     ///
     /// # Errors
     /// An entity without an id; an id that two entities have.
     pub fn hash_by_id(&self) -> Result<IdHash, IdHashError> {
-        id_hash::hash(self, &[])
-    }
-
-    /// As `hash_by_id`, without some components: those that hold numbers of rows, which are others elsewhere.
-    ///
-    /// # Errors
-    /// As for `hash_by_id`.
-    pub fn hash_by_id_without(&self, components: &[&str]) -> Result<IdHash, IdHashError> {
-        id_hash::hash(self, components)
+        id_hash::hash(self)
     }
 }
 
