@@ -103,6 +103,8 @@ pub const FAILURE_BYTES_MAX: usize = 4096;
 pub const CHECKPOINT_CHUNK_BYTES: u64 = 1 << 20;
 /// The most that a checkpoint of another program may do so.
 pub const CHECKPOINT_CHUNK_BYTES_MAX: u64 = 1 << 26;
+/// Bytes of the manifest of a set of checkpoints: more is none.
+pub const CHECKPOINT_SET_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of all notes in a checkpoint.
 pub const CHECKPOINT_NOTES_BYTES_MAX: usize = 64 * 1024;
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hypostyle::RegionTarget;
-use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, Damage, Report};
+use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, CheckpointSet, Damage, Report};
 use hypostyle::journal::Journal;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use crate::{open, put_json, text};
 /// What to write.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region; or a checkpoint, to write it again with other options.
+    /// The region; or a checkpoint, to write it again with other options; or the manifest of a set, to write it as one.
     #[arg(value_name = "REGION")]
     source: Source,
     /// The file. An existing checkpoint is replaced.
@@ -35,8 +35,8 @@ pub(crate) struct Args {
 /// What to check.
 #[derive(clap::Args)]
 pub(crate) struct VerifyArgs {
-    /// Checkpoints, directories of journals, directories with checkpoints, and regions (their newest generation's columns
-    /// are read).
+    /// Checkpoints, manifests of sets of checkpoints, directories of journals, directories with checkpoints, and regions
+    /// (their newest generation's columns are read).
     #[arg(value_name = "FILE|DIR|REGION", required = true)]
     files: Vec<PathBuf>,
 }
@@ -52,10 +52,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     options.notes.clone_from(&args.note);
     options.check()?;
     let mut opened = args.source.open()?;
-    if let Some(file) = &opened.file {
-        let kept = file.notes().iter().filter(|(name, _)| args.note.iter().all(|(other, _)| other != name));
-        options.notes.extend(kept.cloned());
-    }
+    let kept = opened.notes().iter().filter(|(name, _)| args.note.iter().all(|(other, _)| other != name));
+    options.notes.extend(kept.cloned());
     let snapshot = opened.reader.pin()?;
     let report = checkpoint::write(&snapshot, &args.output, &options)?;
     drop(snapshot);
@@ -113,12 +111,45 @@ pub(crate) fn file_table(file: &CheckpointFile) -> Table {
     table
 }
 
+/// What is told of a set of checkpoints, as JSON.
+pub(crate) fn set_json(set: &CheckpointSet) -> Value {
+    json!({
+        "path": set.path(),
+        "frame": set.frame(),
+        "file_bytes": set.files().iter().map(|file| file.bytes).sum::<u64>(),
+        "files": set.files().iter().enumerate().map(|(rank, file)| {
+            json!({ "path": set.file_path(rank), "file_bytes": file.bytes, "rows": file.rows, "hash": format!("{:032x}", file.hash) })
+        }).collect::<Vec<_>>(),
+        "order": set.order(),
+        "notes": set.notes().iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+    })
+}
+
+/// What is told of a set of checkpoints, as tables.
+pub(crate) fn put_set(set: &CheckpointSet, out: &mut dyn Write) -> Outcome {
+    let mut table = Table::pairs();
+    table.pair("checkpoints", set.path().display());
+    table.pair("frame", text::count(set.frame()));
+    table.pair("entities", text::count(set.rows()));
+    table.pair("order", set.order().join(", "));
+    for (name, value) in set.notes() {
+        table.pair(&format!("note {name}"), value);
+    }
+    write!(out, "{table}")?;
+    let mut table = Table::new(&[">rank", ">entities", ">bytes"]);
+    for (rank, file) in set.files().iter().enumerate() {
+        table.row([rank.to_string(), text::count(file.rows), text::bytes(file.bytes)]);
+    }
+    Ok(write!(out, "\n{table}")?)
+}
+
 /// Runs `verify`.
 pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outcome {
     let mut worst: Option<Failure> = None;
     let mut answers = Vec::new();
     let mut journals = Vec::new();
     let mut regions = Vec::new();
+    let mut sets = Vec::new();
     for path in &parts(&args.files)? {
         if let Some(target) = region(path) {
             if let Err(failure) = verify_region(&target, json, out, &mut regions) {
@@ -128,6 +159,12 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
         }
         if path.is_dir() {
             if let Err(failure) = verify_journal(path, json, out, &mut journals) {
+                worst.get_or_insert(failure);
+            }
+            continue;
+        }
+        if is_set(path) {
+            if let Err(failure) = verify_set(path, json, out, &mut sets) {
                 worst.get_or_insert(failure);
             }
             continue;
@@ -171,7 +208,7 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
         }
     }
     if json {
-        put_json(out, &json!({ "checkpoints": answers, "journals": journals, "regions": regions }))?;
+        put_json(out, &json!({ "checkpoints": answers, "journals": journals, "regions": regions, "sets": sets }))?;
     }
     worst.map_or(Ok(()), Err)
 }
@@ -241,7 +278,7 @@ fn parts(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
             for entry in std::fs::read_dir(path)? {
                 inside.push(entry?.path());
             }
-            inside.retain(|path| path.extension().is_some_and(|end| end == "checkpoint"));
+            inside.retain(|path| path.extension().is_some_and(|end| end == "checkpoint" || end == "checkpoints"));
             inside.sort();
         }
         if inside.is_empty() {
@@ -250,6 +287,51 @@ fn parts(named: &[PathBuf]) -> Outcome<Vec<PathBuf>> {
         all.append(&mut inside);
     }
     Ok(all)
+}
+
+/// Whether a path is a manifest, or is called as one.
+fn is_set(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "checkpoints") || CheckpointSet::is_one(path)
+}
+
+/// Checks a manifest, each of its files, and that they are one world.
+fn verify_set(path: &Path, json: bool, out: &mut dyn Write, answers: &mut Vec<Value>) -> Outcome {
+    let set = CheckpointSet::open(path)?;
+    let mut problems = Vec::new();
+    for rank in 0..set.files().len() {
+        let found = set.file(rank).and_then(|file| file.verify());
+        let problem = match &found {
+            Ok(verification) => verification.problem().map(|what| format!("{}: {what}", set.file_path(rank).display())),
+            Err(error) => Some(error.to_string()),
+        };
+        problems.extend(problem);
+    }
+    if problems.is_empty() {
+        // whole files may still be of two worlds
+        problems.extend(set.load().err().map(|error| error.to_string()));
+    }
+    answers.push(json!({
+        "path": path,
+        "whole": problems.is_empty(),
+        "frame": set.frame(),
+        "entities": set.rows(),
+        "files": set.files().len(),
+        "problems": problems,
+        "notes": set.notes().iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+    }));
+    if !json {
+        let state = if problems.is_empty() { "whole" } else { "damaged" };
+        let (frame, entities) = (text::count(set.frame()), text::count(set.rows()));
+        let files = text::count(set.files().len() as u64);
+        writeln!(out, "{}: {state}, frame {frame}, {entities} entities in {files} files", path.display())?;
+        for problem in &problems {
+            writeln!(out, "  {problem}")?;
+        }
+    }
+    match problems.first() {
+        None => Ok(()),
+        Some(what) => Err(Failure::new(failure::NOT_USABLE, format!("{} is damaged: {what}", path.display()))),
+    }
 }
 
 /// Brings every state of a journal back.

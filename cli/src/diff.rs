@@ -1,9 +1,11 @@
 //! `diff A B`: what two states have in common and what not: entities, components, values, resources.
 //!
 //! Entities are matched by their handles, values compared bit by bit. Where rows lie does not matter, nor do frame and
-//! time: two states are the same exactly where their hashes are.
+//! time: two states are the same exactly where their hashes are. Of sets of checkpoints entities are matched by their
+//! global ids: handles are of the rank that wrote them.
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::io::Write;
 
 use hypostyle::columns::RawLists;
@@ -25,7 +27,7 @@ const TROUBLE: u8 = failure::USAGE;
 /// What to compare.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The first source: a region, or a checkpoint.
+    /// The first source: a region, a checkpoint, or the manifest of a set of them.
     #[arg(value_name = "A")]
     a: Source,
     /// The second source.
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     /// How many differences of each kind to show.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = crate::numbers::count::<usize>)]
     show: usize,
+    /// Match entities by their global ids instead of their handles; a set of checkpoints is always compared so.
+    #[arg(long)]
+    by_id: bool,
 }
 
 /// Entities that one of the two has, or two rows that differ.
@@ -83,7 +88,9 @@ struct Difference {
     components: Vec<ComponentDiff>,
     columns: Vec<ColumnDiff>,
     resources: Vec<(String, Value, Value)>,
-    /// Handles of free slots.
+    /// Whether entities were matched by their global ids.
+    by_id: bool,
+    /// The handles of free slots; by ids: where handles in fields lead.
     slots: bool,
 }
 
@@ -110,7 +117,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
 fn compare(args: &Args, json: bool, out: &mut dyn Write) -> Outcome<bool> {
     let (mut a, mut b) = (args.a.open()?, args.b.open()?);
     let (a, b) = (a.reader.pin()?, b.reader.pin()?);
-    let found = difference(&a, &b, args.show)?;
+    let is_set = |source: &Source| matches!(source, Source::Set(_));
+    let by_id = args.by_id || is_set(&args.a) || is_set(&args.b);
+    let found = difference(&a, &b, args.show, by_id)?;
     if json {
         let side = |source: &Source, snapshot: &Snapshot<'_>| {
             json!({
@@ -144,39 +153,12 @@ fn compare(args: &Args, json: bool, out: &mut dyn Write) -> Outcome<bool> {
     Ok(found.is_none())
 }
 
-fn difference(a: &Snapshot<'_>, b: &Snapshot<'_>, show: usize) -> Outcome<Difference> {
-    let parts = a.layout().difference(b.layout());
-    let mut found = Difference {
-        layout: parts.iter().filter(|part| part.changes_meaning()).map(ToString::to_string).collect(),
-        ..Difference::default()
-    };
-    for component in a.layout().components() {
-        let Some((_, other)) = b.layout().component(&component.name) else { continue };
-        let name = component.name.clone();
-        found.components.push(ComponentDiff { name, only_a: Found::default(), only_b: Found::default() });
-        let list = component.storage == Storage::List && other.storage == Storage::List;
-        let fields = match () {
-            () if list => &component.fields[..],
-            // no part of a generation
-            () if other.published_fields().is_empty() => &[],
-            () => component.published_fields(),
-        };
-        for field in fields {
-            if other.fields.iter().any(|theirs| theirs.name == field.name && theirs.ty == field.ty) {
-                found.columns.push(ColumnDiff {
-                    name: format!("{}.{}", component.name, field.name),
-                    ty: field.ty,
-                    list,
-                    compared: 0,
-                    differ: Found::default(),
-                    largest: None,
-                });
-            }
-        }
-    }
+fn difference(a: &Snapshot<'_>, b: &Snapshot<'_>, show: usize, by_id: bool) -> Outcome<Difference> {
+    let mut found = columns(a, b, by_id);
+    let (in_a, in_b) = (Places::of(a, by_id)?, Places::of(b, by_id)?);
     let tables: Vec<TableView<'_>> = b.tables().collect();
     for table in a.tables() {
-        let at: Vec<Option<(usize, usize)>> = table.entities().iter().map(|entity| b.locate(*entity)).collect();
+        let at = in_b.of_rows(&table)?;
         for (entity, at) in table.entities().iter().zip(&at) {
             match at {
                 Some(_) => found.both += 1,
@@ -191,9 +173,11 @@ fn difference(a: &Snapshot<'_>, b: &Snapshot<'_>, show: usize) -> Outcome<Differ
             if column.list { pairs.lists(column)? } else { pairs.values(column)? }
         }
     }
-    for entity in tables.iter().flat_map(|table| table.entities()) {
-        if a.locate(*entity).is_none() {
-            found.only_b.add(show, || *entity);
+    for table in &tables {
+        for (entity, at) in table.entities().iter().zip(in_a.of_rows(table)?) {
+            if at.is_none() {
+                found.only_b.add(show, || *entity);
+            }
         }
     }
     for resource in a.layout().resources() {
@@ -204,9 +188,94 @@ fn difference(a: &Snapshot<'_>, b: &Snapshot<'_>, show: usize) -> Outcome<Differ
             found.resources.push((resource.name.clone(), value(mine, &resource.fields), value(theirs, &other.fields)));
         }
     }
-    // what is left are the handles that free slots will give out next
-    found.slots = found.is_none() && a.hash() != b.hash();
+    // what is left are the handles that free slots will give out next, or where handles lead
+    found.slots = found.is_none()
+        && match by_id {
+            // the hash has the frame, which is none of a state's content
+            true => a.frame() == b.frame() && a.hash_by_id()? != b.hash_by_id()?,
+            false => a.hash() != b.hash(),
+        };
     Ok(found)
+}
+
+/// What both layouts have: the columns to compare.
+fn columns(a: &Snapshot<'_>, b: &Snapshot<'_>, by_id: bool) -> Difference {
+    let parts = a.layout().difference(b.layout());
+    let mut found = Difference {
+        layout: parts.iter().filter(|part| part.changes_meaning()).map(ToString::to_string).collect(),
+        by_id,
+        ..Difference::default()
+    };
+    for component in a.layout().components() {
+        let Some((_, other)) = b.layout().component(&component.name) else { continue };
+        let name = component.name.clone();
+        found.components.push(ComponentDiff { name, only_a: Found::default(), only_b: Found::default() });
+        let list = component.storage == Storage::List && other.storage == Storage::List;
+        let fields = match () {
+            () if list => &component.fields[..],
+            // no part of a generation
+            () if other.published_fields().is_empty() => &[],
+            () => component.published_fields(),
+        };
+        for field in fields {
+            // handles are of the rank that wrote them
+            if by_id && field.ty.scalar == ScalarType::Entity {
+                continue;
+            }
+            if other.fields.iter().any(|theirs| theirs.name == field.name && theirs.ty == field.ty) {
+                found.columns.push(ColumnDiff {
+                    name: format!("{}.{}", component.name, field.name),
+                    ty: field.ty,
+                    list,
+                    compared: 0,
+                    differ: Found::default(),
+                    largest: None,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// Where the entities of a state are: by their handles, or by their global ids.
+enum Places<'s> {
+    Handles(&'s Snapshot<'s>),
+    Ids(HashMap<u64, (usize, usize)>),
+}
+
+impl<'s> Places<'s> {
+    fn of(snapshot: &'s Snapshot<'s>, by_id: bool) -> Outcome<Places<'s>> {
+        if !by_id {
+            return Ok(Places::Handles(snapshot));
+        }
+        let mut places = HashMap::new();
+        for (index, table) in snapshot.tables().enumerate() {
+            for (row, id) in ids(&table)?.iter().enumerate() {
+                if places.insert(*id, (index, row)).is_some() {
+                    let what = format!("two entities have the global id {id}: they cannot be matched by it");
+                    return Err(Failure::new(failure::NOT_USABLE, what));
+                }
+            }
+        }
+        Ok(Places::Ids(places))
+    }
+
+    /// Where the entities of another state's table are here.
+    fn of_rows(&self, table: &TableView<'_>) -> Outcome<Vec<Option<(usize, usize)>>> {
+        Ok(match self {
+            Places::Handles(snapshot) => table.entities().iter().map(|entity| snapshot.locate(*entity)).collect(),
+            Places::Ids(places) => ids(table)?.iter().map(|id| places.get(id).copied()).collect(),
+        })
+    }
+}
+
+/// The global ids of a table's rows.
+fn ids<'s>(table: &TableView<'s>) -> Outcome<&'s [u64]> {
+    match table.column::<u64>("global_id.value") {
+        Ok(Some(ids)) => Ok(ids),
+        Ok(None) if table.rows() == 0 => Ok(&[]),
+        _ => Err(Failure::usage("entities are matched by their global ids, and some have none (`global_id`)")),
+    }
 }
 
 /// The rows of one table of A, and where their entities are in B.
@@ -359,7 +428,12 @@ impl Difference {
             write!(out, "\n{table}")?;
         }
         if self.slots {
-            writeln!(out, "\nthe handles of free slots differ")?;
+            let what = if self.by_id {
+                "handles in fields lead to other entities"
+            } else {
+                "the handles of free slots differ"
+            };
+            writeln!(out, "\n{what}")?;
         }
         Ok(())
     }
@@ -399,7 +473,9 @@ impl Difference {
             "components": self.components.iter().map(component).collect::<Vec<_>>(),
             "columns": self.columns.iter().map(column).collect::<Vec<_>>(),
             "resources": self.resources.iter().map(resource).collect::<Vec<_>>(),
-            "free_slots_differ": self.slots,
+            "by_id": self.by_id,
+            "free_slots_differ": self.slots && !self.by_id,
+            "handles_differ": self.slots && self.by_id,
         })
     }
 }

@@ -202,7 +202,7 @@ fn of_checkpoint(error: &CheckpointError) -> Option<u8> {
     match error {
         CheckpointError::Io { action: "open", source, .. } => of_open(source),
         CheckpointError::Empty { .. } => Some(NOT_FOUND),
-        CheckpointError::File { .. } => Some(NOT_USABLE),
+        CheckpointError::File { .. } | CheckpointError::Set { .. } | CheckpointError::Rows(_) => Some(NOT_USABLE),
         CheckpointError::Taken { .. } => Some(IN_USE),
         CheckpointError::Level { .. } | CheckpointError::Notes { .. } => Some(USAGE),
         CheckpointError::Snapshot(error) => of_snapshot(error),

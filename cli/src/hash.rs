@@ -13,7 +13,7 @@ use crate::{put_json, text};
 /// What to hash.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region, or a checkpoint.
+    /// The region, a checkpoint, or the manifest of a set of them.
     #[arg(value_name = "REGION|FILE")]
     source: Source,
     /// Print `state-by-id <hex>`: entities by their global ids, in which neither handles nor the order of rows count.

@@ -3,7 +3,6 @@
 
 use std::io::Write;
 
-use hypostyle::checkpoint::CheckpointFile;
 use hypostyle::columns::ColumnMemory;
 use hypostyle::regions::{LeaseInfo, RegionInfo};
 use hypostyle::workers::WorkerInfo;
@@ -19,7 +18,7 @@ use crate::{layout, put_json, text, values};
 /// What to show.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region, or a checkpoint.
+    /// The region, a checkpoint, or the manifest of a set of them.
     #[arg(value_name = "REGION|FILE")]
     source: Source,
 }
@@ -71,8 +70,9 @@ impl Generation {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    let Opened { mut reader, file } = args.source.open()?;
-    let Source::Region(target) = &args.source else { return checkpoint(&mut reader, file.as_ref(), json, out) };
+    let mut opened = args.source.open()?;
+    let Source::Region(target) = &args.source else { return from_file(&mut opened, json, out) };
+    let mut reader = opened.reader;
     let info = hypostyle::regions::inspect(target);
     // before this reader pins anything itself
     let own = std::process::id();
@@ -84,6 +84,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         let mut data = json!({
             "region": info_json(&info),
             "checkpoint": null,
+            "checkpoints": null,
             "layout": layout::layout_json(reader.layout()),
             "leases": leases,
             "workers": workers,
@@ -101,25 +102,30 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     put_workers(&workers, out)
 }
 
-/// The same of a checkpoint: it has no writer, no readers and no workers.
-fn checkpoint(reader: &mut Reader, file: Option<&CheckpointFile>, json: bool, out: &mut dyn Write) -> Outcome {
-    let generation = generation(reader)?;
+/// The same of a file: it has no writer, no readers and no workers.
+fn from_file(opened: &mut Opened, json: bool, out: &mut dyn Write) -> Outcome {
+    let generation = generation(&mut opened.reader)?;
+    let layout = opened.reader.layout();
     if json {
         let mut data = json!({
             "region": null,
-            "checkpoint": file.map(crate::checkpoint::file_json),
-            "layout": layout::layout_json(reader.layout()),
+            "checkpoint": opened.file.as_ref().map(crate::checkpoint::file_json),
+            "checkpoints": opened.set.as_ref().map(crate::checkpoint::set_json),
+            "layout": layout::layout_json(layout),
             "leases": [],
             "workers": [],
             "snapshot": generation.as_ref().map(generation_json),
         });
-        data["layout"]["toml"] = json!(reader.layout().to_toml());
+        data["layout"]["toml"] = json!(layout.to_toml());
         return put_json(out, &data);
     }
-    if let Some(file) = file {
+    if let Some(file) = &opened.file {
         write!(out, "{}", crate::checkpoint::file_table(file))?;
     }
-    put_layout(reader.layout(), out)?;
+    if let Some(set) = &opened.set {
+        crate::checkpoint::put_set(set, out)?;
+    }
+    put_layout(layout, out)?;
     generation.map_or(Ok(()), |generation| put_tables(&generation, out))
 }
 

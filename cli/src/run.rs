@@ -108,7 +108,8 @@ pub(crate) struct Args {
     /// Resume a region whose writer has exited. Its --seed and --entities are stored in it; a kept region stays kept.
     #[arg(long, requires = "region")]
     resume: bool,
-    /// Continue from this checkpoint, from the scene's newest valid checkpoint in this directory, from the last frame of a
+    /// Continue from this checkpoint, from a set of checkpoints of many ranks (its manifest), from the scene's newest valid
+    /// checkpoint in this directory, from the last frame of a
     /// journal, or from another frame: DIR@FRAME. Files made by `run` store their --seed and --entities.
     #[arg(long, value_name = "FILE|DIR|DIR@FRAME", conflicts_with = "resume")]
     from: Option<PathBuf>,

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, Keeper, KeeperOptions, Kept};
+use hypostyle::checkpoint::{
+    self, CheckpointError, CheckpointFile, CheckpointOptions, CheckpointSet, Keeper, KeeperOptions, Kept,
+};
 use hypostyle::journal::{Backpressure, Compress, Entry, Journal, Recorded, Recorder, RecorderOptions};
 use hypostyle::{Simulation, World, WorldBuilder};
 use serde_json::{Value, json};
@@ -131,6 +133,8 @@ impl CheckpointArgs {
 pub(crate) enum Start {
     /// A checkpoint.
     File(Box<CheckpointFile>),
+    /// A set of checkpoints of many ranks.
+    Set(Box<CheckpointSet>),
     /// A frame of a journal.
     Journal(Box<Journal>, Entry),
     /// A frame of a run that left checkpoints.
@@ -142,6 +146,7 @@ impl Start {
     pub(crate) fn note(&self, name: &str) -> Option<&str> {
         match self {
             Start::File(file) => file.note(name),
+            Start::Set(set) => set.note(name),
             Start::Journal(journal, _) => journal.note(name),
             Start::Rerun(run, ..) => {
                 run.notes().iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
@@ -153,6 +158,7 @@ impl Start {
     pub(crate) fn path(&self) -> PathBuf {
         match self {
             Start::File(file) => file.path().to_owned(),
+            Start::Set(set) => set.path().to_owned(),
             Start::Journal(journal, entry) => format!("{}@{}", journal.path().display(), entry.frame).into(),
             Start::Rerun(_, path, frame) => format!("{}@{frame}", path.display()).into(),
         }
@@ -162,6 +168,7 @@ impl Start {
     pub(crate) fn what(&self) -> String {
         let kind = match self {
             Start::File(_) => "checkpoint",
+            Start::Set(_) => "checkpoints",
             Start::Journal(..) => "journal",
             Start::Rerun(..) => "run",
         };
@@ -172,13 +179,15 @@ impl Start {
     pub(crate) fn restore(&self, builder: WorldBuilder) -> Outcome<World> {
         Ok(match self {
             Start::File(file) => file.restore(builder)?,
+            Start::Set(set) => set.restore(builder)?,
             Start::Journal(journal, entry) => journal.replay_to(*entry)?.restore(builder)?,
             Start::Rerun(run, _, frame) => run.at(*frame, builder)?.into_world(),
         })
     }
 }
 
-/// What to go on from: a checkpoint's file, the scene's newest whole one in a directory, a journal, or a frame of one.
+/// What to go on from: a checkpoint's file, the manifest of a set, the scene's newest whole one in a directory, a journal,
+/// or a frame of one.
 pub(crate) fn open(path: &Path, scene: &dyn Scene) -> Outcome<Start> {
     match path.to_str().and_then(source::journal) {
         Some(Source::Journal(directory, frame)) => {
@@ -191,8 +200,21 @@ pub(crate) fn open(path: &Path, scene: &dyn Scene) -> Outcome<Start> {
         }
         _ => {}
     }
-    let file = if path.is_dir() { checkpoint::newest(path, Some(scene.name()))? } else { checkpoint::open(path)? };
-    Ok(Start::File(Box::new(file)))
+    if !path.is_dir() && matches!(path.to_str().map(str::parse), Some(Ok(Source::Set(_)))) {
+        return Ok(Start::Set(Box::new(CheckpointSet::open(path)?)));
+    }
+    if !path.is_dir() {
+        return Ok(Start::File(Box::new(checkpoint::open(path)?)));
+    }
+    match checkpoint::newest(path, Some(scene.name())) {
+        Ok(file) => Ok(Start::File(Box::new(file))),
+        // many ranks may have run here
+        Err(error @ CheckpointError::Empty { .. }) => match CheckpointSet::newest(path, Some(scene.name()))? {
+            Some(set) => Ok(Start::Set(Box::new(set))),
+            None => Err(error.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// What was recorded, for a run's table.

@@ -1,6 +1,5 @@
-//! What a command looks at: a region of another process, a checkpoint, or a frame of a journal or of a run with
-//! checkpoints. From then on all are
-//! the same.
+//! What a command looks at: a region of another process, a checkpoint or a set of them, or a frame of a journal or of a
+//! run with checkpoints. From then on all are the same.
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
@@ -8,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use hypostyle::checkpoint::{self, CheckpointFile};
+use hypostyle::checkpoint::{self, CheckpointFile, CheckpointSet};
 use hypostyle::journal::Journal;
 use hypostyle::{Reader, RegionTarget, World};
 
@@ -23,6 +22,8 @@ pub(crate) enum Source {
     Region(RegionTarget),
     /// A file.
     Checkpoint(PathBuf),
+    /// The manifest of a set of checkpoints.
+    Set(PathBuf),
     /// A frame of a journal; none: its last.
     Journal(PathBuf, Option<u64>),
     /// A frame of a run that left checkpoints.
@@ -34,15 +35,19 @@ pub(crate) enum Source {
 impl FromStr for Source {
     type Err = Infallible;
 
-    /// A path that is a file, or ends like a checkpoint's, is one; a directory with a journal is that, and `DIR@FRAME` a
-    /// frame of it, or of the run whose checkpoints it has; all else is a region.
+    /// A path that is a file, or ends like a checkpoint's, is one, or a manifest; a directory with a journal is that, and
+    /// `DIR@FRAME` a frame of it, or of the run whose checkpoints it has; all else is a region.
     fn from_str(text: &str) -> Result<Source, Infallible> {
         if let Some(journal) = journal(text) {
             return Ok(journal);
         }
         let path = Path::new(text);
         let is_path = text.contains(['/', '.']);
-        if is_path && (path.is_file() || path.extension().is_some_and(|end| end == "checkpoint") && !path.is_dir()) {
+        let ends = |with: &str| path.extension().is_some_and(|end| end == with) && !path.is_dir();
+        if is_path && (ends("checkpoints") || path.is_file() && CheckpointSet::is_one(path)) {
+            return Ok(Source::Set(path.to_owned()));
+        }
+        if is_path && (path.is_file() || ends("checkpoint")) {
             return Ok(Source::Checkpoint(path.to_owned()));
         }
         Ok(text.parse().map_or_else(
@@ -57,6 +62,7 @@ impl fmt::Display for Source {
         match self {
             Source::Region(target) => write!(f, "region {target}"),
             Source::Checkpoint(path) => write!(f, "checkpoint {}", path.display()),
+            Source::Set(path) => write!(f, "checkpoints {}", path.display()),
             Source::Journal(path, None) => write!(f, "journal {}", path.display()),
             Source::Journal(path, Some(frame)) => write!(f, "journal {}@{frame}", path.display()),
             Source::Rerun(path, frame) => write!(f, "run {}@{frame}", path.display()),
@@ -71,25 +77,43 @@ pub(crate) struct Opened {
     pub reader: Reader,
     /// The checkpoint, if it is one.
     pub file: Option<CheckpointFile>,
+    /// The set of checkpoints, if it is one.
+    pub set: Option<CheckpointSet>,
+}
+
+impl Opened {
+    fn of(reader: Reader) -> Opened {
+        Opened { reader, file: None, set: None }
+    }
+
+    /// What was noted in the file.
+    pub(crate) fn notes(&self) -> &[(String, String)] {
+        let notes = self.file.as_ref().map(CheckpointFile::notes);
+        notes.or(self.set.as_ref().map(CheckpointSet::notes)).unwrap_or_default()
+    }
 }
 
 impl Source {
     /// Opens it; a checkpoint is loaded into memory.
     pub(crate) fn open(&self) -> Outcome<Opened> {
         match self {
-            Source::Region(target) => Ok(Opened { reader: open::open(target)?, file: None }),
+            Source::Region(target) => Ok(Opened::of(open::open(target)?)),
             Source::Checkpoint(path) => {
                 let file = checkpoint::open(path)?;
-                Ok(Opened { reader: file.load()?, file: Some(file) })
+                let reader = file.load()?;
+                Ok(Opened { file: Some(file), ..Opened::of(reader) })
+            }
+            Source::Set(path) => {
+                let set = CheckpointSet::open(path)?;
+                let reader = set.load()?;
+                Ok(Opened { set: Some(set), ..Opened::of(reader) })
             }
             Source::Journal(path, frame) => {
                 let journal = open_journal(path)?;
                 let entry = frame.map_or_else(|| Ok(journal.last()), |frame| journal.at(frame))?;
-                Ok(Opened { reader: journal.replay_to(entry)?.load()?, file: None })
+                Ok(Opened::of(journal.replay_to(entry)?.load()?))
             }
-            Source::Rerun(path, frame) => {
-                Ok(Opened { reader: Rerun::open(path)?.at(*frame, World::builder())?.reader()?, file: None })
-            }
+            Source::Rerun(path, frame) => Ok(Opened::of(Rerun::open(path)?.at(*frame, World::builder())?.reader()?)),
             Source::Neither(why) => Err(Failure::usage(why.clone())),
         }
     }
@@ -98,15 +122,15 @@ impl Source {
     pub(crate) fn region(&self) -> Option<String> {
         match self {
             Source::Region(target) => Some(target.to_string()),
-            Source::Checkpoint(_) | Source::Journal(..) | Source::Rerun(..) | Source::Neither(_) => None,
+            _ => None,
         }
     }
 
-    /// The checkpoint's path, if it is one.
+    /// The path of the checkpoint or the manifest, if it is one.
     pub(crate) fn checkpoint(&self) -> Option<&Path> {
         match self {
-            Source::Checkpoint(path) => Some(path),
-            Source::Region(_) | Source::Journal(..) | Source::Rerun(..) | Source::Neither(_) => None,
+            Source::Checkpoint(path) | Source::Set(path) => Some(path),
+            _ => None,
         }
     }
 }
@@ -148,6 +172,7 @@ mod tests {
         assert_eq!(parse("ants"), Source::Region(RegionTarget::Named("ants".to_owned())));
         assert_eq!(parse("./ants"), Source::Region(RegionTarget::Directory("./ants".into())));
         assert_eq!(parse("ants.checkpoint"), Source::Checkpoint("ants.checkpoint".into()));
+        assert_eq!(parse("ants.checkpoints"), Source::Set("ants.checkpoints".into()));
         assert_eq!(parse("./Cargo.toml"), Source::Checkpoint("./Cargo.toml".into()));
         assert_eq!(parse("Cargo.toml"), Source::Checkpoint("Cargo.toml".into()));
         assert!(matches!(parse("two words"), Source::Neither(why) if why.contains("no file `two words`")));

@@ -22,7 +22,7 @@ const BINS: usize = 16;
 /// What to describe.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region, or a checkpoint.
+    /// The region, a checkpoint, or the manifest of a set of them.
     #[arg(value_name = "REGION|FILE")]
     source: Source,
     /// Columns, as `position.x` (default: all).

@@ -1,32 +1,26 @@
-//! Checkpoints of many ranks: each rank its file, and a manifest that names them all.
+//! Checkpoints of many ranks: each rank its file, and a manifest that names them all ([`CheckpointSet`]).
 //!
-//! A set of frame 100 of `lj` in a directory is `lj-000000000100.json`, the manifest, and `lj-000000000100/rank-00000.ckpt`
-//! and so on, ordinary checkpoints. The manifest is written last, under another name, and renamed: where it is, the set is
-//! complete. It says what made the world, and size and hash (XXH3, 128 bits) of each file. All ranks see one directory.
+//! The manifest is written last: where it is, the set is complete. All ranks see one directory.
 //!
 //! A set is restored on any number of ranks: rank r takes the files r, r + n, r + 2 n and so on of n ranks. Where its rows
 //! belong is found when the simulation begins ([`crate::Cluster::simulation`]).
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use hypostyle::checkpoint::{self, CheckpointOptions};
-use hypostyle::{Dangling, Simulation, World, WorldBuilder};
-use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_128;
+use hypostyle::checkpoint::{self, CheckpointOptions, CheckpointSet, SetFile};
+use hypostyle::{Simulation, World, WorldBuilder};
 
+use crate::bytes::{Read, put_u64};
 use crate::cluster::Cluster;
 use crate::error::ClusterError;
 
-/// Bytes of a manifest: more is none.
-const MANIFEST_BYTES_MAX: u64 = 64 << 20;
-/// The only format there is.
-const FORMAT: u32 = 1;
+/// The column of global ids.
+const IDS: &str = "global_id.value";
 
-/// What decides a world, and where it stands.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What decides a world, and where it stands. In files it is notes, as those that `hypostyle run` writes.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origin {
     /// The scene.
     pub scene: String,
@@ -38,31 +32,44 @@ pub struct Origin {
     pub options: Vec<(String, String)>,
 }
 
-/// A complete set of checkpoints.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
-    format: u32,
-    /// What was run.
-    pub origin: Origin,
-    /// After this frame.
-    pub frame: u64,
-    /// Rows of all ranks.
-    pub rows: u64,
-    /// A file of each rank.
-    pub files: Vec<SetFile>,
+impl Origin {
+    /// As notes of a file or a region.
+    #[must_use]
+    pub fn notes(&self) -> Vec<(String, String)> {
+        let mut notes = vec![("scene".to_owned(), self.scene.clone()), ("seed".to_owned(), self.seed.to_string())];
+        notes.extend(self.entities.map(|entities| ("entities".to_owned(), entities.to_string())));
+        notes.extend(self.options.iter().map(|(name, value)| (format!("option.{name}"), value.clone())));
+        notes
+    }
+
+    fn of(notes: &[(String, String)]) -> Result<Origin, String> {
+        let mut origin = Origin::default();
+        let number = |name: &str, value: &str| {
+            value.parse::<u64>().map_err(|_| format!("its note `{name}` must be a whole number, not `{value}`"))
+        };
+        for (name, value) in notes {
+            match name.as_str() {
+                "scene" => origin.scene.clone_from(value),
+                "seed" => origin.seed = number(name, value)?,
+                "entities" => origin.entities = Some(number(name, value)?),
+                _ => {
+                    if let Some(name) = name.strip_prefix("option.") {
+                        origin.options.push((name.to_owned(), value.clone()));
+                    }
+                }
+            }
+        }
+        Ok(origin)
+    }
 }
 
-/// One rank's checkpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SetFile {
-    /// Its name beside the manifest, of the form `NAME/rank-00000.ckpt`.
-    pub file: String,
-    /// Its length.
-    pub bytes: u64,
-    /// XXH3 of 128 bits, hexadecimal.
-    pub hash: String,
-    /// Rows in it.
-    pub rows: u64,
+/// A complete set of checkpoints, and what was run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifest {
+    /// What was run.
+    pub origin: Origin,
+    /// The files.
+    pub set: CheckpointSet,
 }
 
 /// Writes a set of the newest frame: every rank its file, then rank 0 the manifest. Gives the manifest's path.
@@ -75,96 +82,77 @@ pub fn write(
     directory: &Path,
     origin: &Origin,
 ) -> Result<PathBuf, ClusterError> {
-    let rank = cluster.rank();
-    let name = format!("{}-{:012}", origin.scene, simulation.world().frame());
-    let file = format!("{name}/rank-{rank:05}.ckpt");
-    let written = write_own(simulation, directory, &name, &file, rank);
+    let (rank, frame) = (cluster.rank(), simulation.world().frame());
+    let path = CheckpointSet::path_of(directory, &origin.scene, frame);
+    let written = write_own(simulation, &path, rank, origin);
     // all ranks learn of a failure, so none waits
-    let told = match &written {
-        Ok(written) => serde_json::to_vec(written).unwrap_or_default(),
-        Err(_) => Vec::new(),
-    };
+    let mut told = Vec::new();
+    if let Ok(file) = &written {
+        put_u64(&mut told, file.bytes);
+        put_u64(&mut told, file.hash as u64);
+        put_u64(&mut told, (file.hash >> 64) as u64);
+        put_u64(&mut told, file.rows);
+    }
     let all = cluster.comm(|comm| comm.all_gather("checkpoints", &told))?;
     written?;
-    let path = directory.join(format!("{name}.json"));
     let mut files = Vec::with_capacity(all.len());
     for (rank, told) in all.iter().enumerate() {
-        let why = "it could not write its checkpoint".to_owned();
-        files.push(serde_json::from_slice::<SetFile>(told).map_err(|_| ClusterError::Gone { rank, why })?);
+        if told.is_empty() {
+            return Err(ClusterError::Gone { rank, why: "it could not write its checkpoint".to_owned() });
+        }
+        files.push(told_file(rank, told)?);
     }
-    let rows = files.iter().map(|file| file.rows).sum();
-    let manifest = Manifest { format: FORMAT, origin: origin.clone(), frame: simulation.world().frame(), rows, files };
-    let told = match rank {
-        0 => put_manifest(&manifest, &path).err().map(|error| error.to_string()).unwrap_or_default(),
-        _ => String::new(),
-    };
-    let mut told = told.into_bytes();
-    cluster.comm(|comm| comm.broadcast("manifest", &mut told))?;
-    match told.is_empty() {
+    let order = cluster.key_column().into_iter().chain([IDS.to_owned()]).collect();
+    let mut failed = match rank {
+        0 => CheckpointSet::write(&path, frame, files, order, origin.notes()).err().map(|error| error.to_string()),
+        _ => None,
+    }
+    .unwrap_or_default()
+    .into_bytes();
+    cluster.comm(|comm| comm.broadcast("manifest", &mut failed))?;
+    match failed.is_empty() {
         true => Ok(path),
-        false => Err(ClusterError::File { path, what: String::from_utf8_lossy(&told).into_owned() }),
+        false => Err(ClusterError::File { path, what: String::from_utf8_lossy(&failed).into_owned() }),
     }
+}
+
+fn told_file(rank: usize, told: &[u8]) -> Result<SetFile, ClusterError> {
+    let mut read = Read::new(rank, told);
+    let (bytes, low, high, rows) = (read.u64()?, read.u64()?, read.u64()?, read.u64()?);
+    read.end()?;
+    Ok(SetFile { bytes, hash: u128::from(high) << 64 | u128::from(low), rows })
 }
 
 fn write_own(
     simulation: &mut Simulation,
-    directory: &Path,
-    name: &str,
-    file: &str,
+    manifest: &Path,
     rank: usize,
+    origin: &Origin,
 ) -> Result<SetFile, ClusterError> {
-    let path = directory.join(file);
-    let io = |error: std::io::Error| ClusterError::File { path: path.clone(), what: error.to_string() };
-    fs::create_dir_all(directory.join(name)).map_err(io)?;
+    let path = CheckpointSet::file_path_of(manifest, rank);
+    let directory = manifest.with_extension("");
+    fs::create_dir_all(&directory)
+        .map_err(|error| ClusterError::File { path: directory.clone(), what: error.to_string() })?;
     if !simulation.world_mut().publish().map_err(|error| engine(rank, error))?.is_published() {
         return Err(ClusterError::World("the frame could not be published: readers hold all memory".to_owned()));
     }
     let mut reader = simulation.world().reader().map_err(|error| engine(rank, error))?;
     let snapshot = reader.pin().map_err(|error| engine(rank, error))?;
-    checkpoint::write(&snapshot, &path, &CheckpointOptions::default()).map_err(|error| engine(rank, error))?;
-    let bytes = fs::read(&path).map_err(io)?;
-    Ok(SetFile {
-        file: file.to_owned(),
-        bytes: bytes.len() as u64,
-        hash: format!("{:032x}", xxh3_128(&bytes)),
-        rows: simulation.world().entity_count(),
-    })
-}
-
-fn put_manifest(manifest: &Manifest, path: &Path) -> std::io::Result<()> {
-    let before = path.with_extension("json.new");
-    let mut file = fs::File::create(&before)?;
-    file.write_all(&serde_json::to_vec_pretty(manifest)?)?;
-    file.sync_all()?;
-    fs::rename(&before, path)
+    let mut options = CheckpointOptions::default();
+    options.notes = origin.notes();
+    checkpoint::write(&snapshot, &path, &options).map_err(|error| engine(rank, error))?;
+    SetFile::of(&path).map_err(|error| engine(rank, error))
 }
 
 /// Reads and checks a manifest.
 ///
 /// # Errors
-/// A file that is no manifest, or names files elsewhere.
+/// A file that is no manifest.
 pub fn open(path: &Path) -> Result<Manifest, ClusterError> {
     let bad = |what: String| ClusterError::File { path: path.to_owned(), what };
-    let length = fs::metadata(path).map_err(|error| bad(error.to_string()))?.len();
-    if length > MANIFEST_BYTES_MAX {
-        return Err(bad(format!("a manifest has at most {MANIFEST_BYTES_MAX} bytes, not {length}")));
-    }
-    let bytes = fs::read(path).map_err(|error| bad(error.to_string()))?;
-    let manifest: Manifest =
-        serde_json::from_slice(&bytes).map_err(|error| bad(format!("it is no manifest of checkpoints: {error}")))?;
-    if manifest.format != FORMAT {
-        return Err(bad(format!("its format is {}, this program knows {FORMAT}", manifest.format)));
-    }
-    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    for (rank, file) in manifest.files.iter().enumerate() {
-        if file.file != format!("{name}/rank-{rank:05}.ckpt") {
-            return Err(bad(format!("file {rank} is `{}`, not `{name}/rank-{rank:05}.ckpt`", file.file)));
-        }
-    }
-    match manifest.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.rows)) {
-        Some(rows) if rows == manifest.rows && !manifest.files.is_empty() => Ok(manifest),
-        _ => Err(bad("its files do not have the rows that it says".to_owned())),
-    }
+    let set = CheckpointSet::open(path).map_err(|error| bad(error.to_string()))?;
+    let origin = Origin::of(set.notes()).map_err(bad)?;
+    Ok(Manifest { origin, set })
 }
 
 /// The newest set of a scene in a directory of which all files are there with their lengths; `None`: there is none.
@@ -172,43 +160,17 @@ pub fn open(path: &Path) -> Result<Manifest, ClusterError> {
 /// # Errors
 /// A directory that cannot be read.
 pub fn newest(directory: &Path, scene: &str) -> Result<Option<PathBuf>, ClusterError> {
-    let bad = |error: std::io::Error| ClusterError::File { path: directory.to_owned(), what: error.to_string() };
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(bad(error)),
-    };
-    let mut found: Vec<(u64, PathBuf)> = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(bad)?.path();
-        if path.extension().is_none_or(|end| end != "json") {
-            continue;
-        }
-        let Ok(manifest) = open(&path) else { continue };
-        let whole =
-            |file: &SetFile| fs::metadata(directory.join(&file.file)).is_ok_and(|there| there.len() == file.bytes);
-        if manifest.origin.scene == scene && manifest.files.iter().all(whole) {
-            found.push((manifest.frame, path));
-        }
-    }
-    Ok(found.into_iter().max().map(|(_, path)| path))
+    let bad = |what: String| ClusterError::File { path: directory.to_owned(), what };
+    let newest = CheckpointSet::newest(directory, Some(scene)).map_err(|error| bad(error.to_string()))?;
+    Ok(newest.map(|set| set.path().to_owned()))
 }
 
 /// Removes all but the newest sets of a scene: the manifest first, then its files. What cannot be removed stays.
 pub fn prune(directory: &Path, scene: &str, keep: usize) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    let mut found: Vec<(u64, PathBuf)> = entries
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let manifest = open(&path).ok()?;
-            (manifest.origin.scene == scene).then_some((manifest.frame, path))
-        })
-        .collect();
-    found.sort_unstable_by(|a, b| b.cmp(a));
-    for (_, path) in found.iter().skip(keep.max(1)) {
-        if fs::remove_file(path).is_ok() {
-            let _ = fs::remove_dir_all(path.with_extension(""));
-        }
+    let Ok(all) = CheckpointSet::in_directory(directory, Some(scene)) else { return };
+    for old in all.into_iter().skip(keep.max(1)) {
+        // the next call tries again; files without a manifest are no set
+        let _ = old.remove();
     }
 }
 
@@ -224,7 +186,9 @@ impl Manifest {
         builder: impl Fn() -> WorldBuilder,
     ) -> Result<World, ClusterError> {
         let (rank, size) = (cluster.rank(), cluster.size());
-        let restored = self.restore_own(path, rank, size, builder);
+        let files: Vec<usize> = (rank..self.set.files().len()).step_by(size).collect();
+        let bad = |what: String| ClusterError::File { path: path.to_owned(), what };
+        let restored = self.set.restore_files(&files, builder()).map_err(|error| bad(error.to_string()));
         // all ranks learn of a failure, so none waits
         let told = restored.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let all = cluster.comm(|comm| comm.all_gather("restored", told.as_bytes()))?;
@@ -233,44 +197,8 @@ impl Manifest {
             return Err(ClusterError::Gone { rank, why: String::from_utf8_lossy(why).into_owned() });
         }
         let rows = cluster.comm(|comm| comm.sum("restored rows", world.entity_count()))?;
-        if rows != self.rows {
-            let what = format!("{rows} rows were restored, not {}", self.rows);
-            return Err(ClusterError::File { path: path.to_owned(), what });
-        }
-        Ok(world)
-    }
-
-    fn restore_own(
-        &self,
-        path: &Path,
-        rank: usize,
-        size: usize,
-        builder: impl Fn() -> WorldBuilder,
-    ) -> Result<World, ClusterError> {
-        let directory = path.parent().unwrap_or(Path::new("."));
-        let load = |index: usize| {
-            let file = &self.files[index];
-            let path = directory.join(&file.file);
-            let bad = |what: String| ClusterError::File { path: path.clone(), what };
-            let bytes = fs::read(&path).map_err(|error| bad(error.to_string()))?;
-            if bytes.len() as u64 != file.bytes || format!("{:032x}", xxh3_128(&bytes)) != file.hash {
-                return Err(bad("it is not the file that the manifest names: its bytes have another hash".to_owned()));
-            }
-            let opened = checkpoint::open(&path).map_err(|error| bad(error.to_string()))?;
-            opened.restore(builder()).map_err(|error| bad(error.to_string()))
-        };
-        let mut world = load(if rank < self.files.len() { rank } else { 0 })?;
-        if rank >= self.files.len() {
-            world.clear().map_err(|error| engine(rank, error))?;
-        }
-        for index in (rank + size..self.files.len()).step_by(size) {
-            let other = load(index)?;
-            let mut batches = Vec::new();
-            for table in 0..other.table_count() {
-                let rows: Vec<u32> = (0..other.table_rows(table) as u32).collect();
-                batches.push(other.copy_rows(table, &rows).map_err(|error| engine(rank, error))?);
-            }
-            world.put_rows(&batches, Dangling::Refuse).map_err(|error| engine(rank, error))?;
+        if rows != self.set.rows() {
+            return Err(bad(format!("{rows} rows were restored, not {}", self.set.rows())));
         }
         Ok(world)
     }

@@ -7,6 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{begin, chain, comm, domain, plain, scene};
+use hypostyle::checkpoint::CheckpointSet;
 use hypostyle::{IdHash, Simulation, Workers, WorldBuilder};
 use hypostyle_mpi::set::{self, Origin};
 use hypostyle_mpi::transport::run_threads;
@@ -42,6 +43,18 @@ fn go_on((scene, options): Chosen<'_>, path: &Path, ranks: usize, frames: u64) -
     Ok(all.pop().unwrap())
 }
 
+/// One plain process goes on from a set: the library alone reads it.
+fn go_on_alone((scene, options): Chosen<'_>, path: &Path, frames: u64) -> Vec<IdHash> {
+    let set = CheckpointSet::open(path).unwrap();
+    assert_eq!(set.note("scene"), Some(scene.name()));
+    let hash = set.load().unwrap().pin().unwrap().hash_by_id().unwrap();
+    let world = set.restore(WorldBuilder::default()).unwrap();
+    assert_eq!(world.hash_by_id().unwrap(), hash);
+    let mut simulation = Simulation::new(world, scene.schedule(options), Workers::Local).unwrap();
+    simulation.run(frames, scene.dt()).unwrap();
+    vec![hash, simulation.world().hash_by_id().unwrap()]
+}
+
 /// Frames before and after, neither of them where lists are made.
 fn same_future(name: &str, entities: u64, before: u64, after: u64) {
     let (scene, options) = scene(name, entities);
@@ -52,6 +65,7 @@ fn same_future(name: &str, entities: u64, before: u64, after: u64) {
     for ranks in [3, 1, 8] {
         assert_eq!(go_on((scene, &options), &path, ranks, after).unwrap(), want, "{name} on {ranks} ranks");
     }
+    assert_eq!(go_on_alone((scene, &options), &path, after), want, "{name} on one plain process");
 }
 
 #[test]
@@ -65,6 +79,11 @@ fn particles_have_the_same_future_on_other_ranks() {
 }
 
 #[test]
+fn fluids_have_the_same_future_on_other_ranks() {
+    same_future("fluids", 2000, 13, 12);
+}
+
+#[test]
 fn sets_that_are_not_whole_are_refused() {
     let (scene, options) = scene("field", 500);
     let directory = tempfile::tempdir().unwrap();
@@ -73,7 +92,7 @@ fn sets_that_are_not_whole_are_refused() {
     assert_eq!(set::newest(directory.path(), "field").unwrap(), Some(new.clone()));
     assert_eq!(set::newest(directory.path(), "lj").unwrap(), None);
     // a file of another length is no file of the set: the older one is the newest that is whole
-    let file = directory.path().join(&set::open(&new).unwrap().files[1].file);
+    let file = set::open(&new).unwrap().set.file_path(1);
     let mut bytes = std::fs::read(&file).unwrap();
     std::fs::write(&file, &bytes[1..]).unwrap();
     assert_eq!(set::newest(directory.path(), "field").unwrap(), Some(old.clone()));
@@ -83,19 +102,21 @@ fn sets_that_are_not_whole_are_refused() {
     std::fs::write(&file, &bytes).unwrap();
     for ranks in [1, 2, 3] {
         let error = go_on((scene, &options), &new, ranks, 1).unwrap_err().to_string();
-        assert!(error.contains("another hash") && error.contains("rank-00001.ckpt"), "{ranks}: {error}");
+        assert!(error.contains("another hash") && error.contains("rank-00001.checkpoint"), "{ranks}: {error}");
     }
-    // names that lead elsewhere
+    // numbers that contradict each other
     let text = std::fs::read_to_string(&old).unwrap();
     for (from, to) in
-        [("rank-00002", "../rank-00002"), ("\"format\": 1", "\"format\": 2"), ("\"rows\": 500", "\"rows\": 501")]
+        [("checkpoints = 1", "checkpoints = 2"), ("rows = 500", "rows = 501"), ("frame = 2", "frame = -2")]
     {
-        let other = directory.path().join("other.json");
-        std::fs::write(&other, text.replacen(from, to, 1)).unwrap();
-        assert!(matches!(set::open(&other), Err(ClusterError::File { .. })), "{to}");
+        assert!(text.contains(from), "{from}");
         std::fs::write(&old, text.replacen(from, to, 1)).unwrap();
         assert!(matches!(set::open(&old), Err(ClusterError::File { .. })), "{to}");
     }
+    // a frame that is not the files'
+    std::fs::write(&old, text.replacen("frame = 2", "frame = 3", 1)).unwrap();
+    let error = go_on((scene, &options), &old, 2, 1).unwrap_err().to_string();
+    assert!(error.contains("of frame 2, and the set of frame 3"), "{error}");
     std::fs::write(&old, &text).unwrap();
     set::prune(directory.path(), "field", 1);
     assert!(!old.exists() && !old.with_extension("").exists() && new.exists() && file.exists());

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use hypostyle::checkpoint::{self, CheckpointError};
+use hypostyle::checkpoint::{self, CheckpointError, CheckpointSet};
 use hypostyle::journal::{Journal, JournalError};
 use hypostyle::{Reader, RegionTarget, World, WorldBuilder};
 use pyo3::prelude::*;
@@ -17,6 +17,8 @@ use crate::errors::{error, of_region};
 pub(crate) enum Source {
     Region(RegionTarget),
     Checkpoint(PathBuf),
+    /// The manifest of a set of checkpoints.
+    Set(PathBuf),
     /// A frame; none: the last.
     Journal(PathBuf, Option<u64>),
 }
@@ -25,7 +27,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Region(target) => write!(f, "{target}"),
-            Source::Checkpoint(path) | Source::Journal(path, None) => write!(f, "{}", path.display()),
+            Source::Checkpoint(path) | Source::Set(path) | Source::Journal(path, None) => write!(f, "{}", path.display()),
             Source::Journal(path, Some(frame)) => write!(f, "{}@{frame}", path.display()),
         }
     }
@@ -44,12 +46,14 @@ impl Source {
         if Journal::is_journal(path) {
             return Ok(Source::Journal(path.into(), None));
         }
-        let ends_like_one = path.extension().is_some_and(|end| end == "checkpoint") && !path.is_dir();
+        let ends_like_one =
+            path.extension().is_some_and(|end| end == "checkpoint" || end == "checkpoints") && !path.is_dir();
         if text.contains(['/', '.']) && (path.is_file() || ends_like_one) {
             if !path.exists() {
                 return Err(error("RegionNotFoundError", format!("there is no file {}", path.display())));
             }
-            return Ok(Source::Checkpoint(path.into()));
+            let is_set = CheckpointSet::is_one(path);
+            return Ok(if is_set { Source::Set(path.into()) } else { Source::Checkpoint(path.into()) });
         }
         text.parse().map(Source::Region).map_err(|error| of_region(&error))
     }
@@ -59,6 +63,7 @@ impl Source {
         Ok(match self {
             Source::Region(_) => None,
             Source::Checkpoint(path) => Some(checkpoint::open(path)?.load()?),
+            Source::Set(path) => Some(CheckpointSet::open(path)?.load()?),
             Source::Journal(path, frame) => {
                 let journal = Journal::open(path)?;
                 let entry = frame.map_or_else(|| Ok(journal.last()), |frame| journal.at(frame))?;
@@ -72,6 +77,7 @@ impl Source {
         Ok(match self {
             Source::Region(_) => None,
             Source::Checkpoint(path) => Some(checkpoint::open(path)?.restore(builder)?),
+            Source::Set(path) => Some(CheckpointSet::open(path)?.restore(builder)?),
             Source::Journal(path, frame) => {
                 let journal = Journal::open(path)?;
                 let entry = frame.map_or_else(|| Ok(journal.last()), |frame| journal.at(frame))?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::generation::SnapshotError;
 use crate::layout::LayoutError;
+use crate::world::RowBatchError;
 use crate::world::error::WorldError;
 
 /// What can go wrong with a checkpoint.
@@ -64,6 +65,17 @@ pub enum CheckpointError {
         /// The directory.
         path: PathBuf,
     },
+    /// A manifest of a set of checkpoints, or a file that is not as it says.
+    #[error("{}: {what}", path.display())]
+    Set {
+        /// The manifest or the file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// Rows of a file could not be joined to those of others.
+    #[error(transparent)]
+    Rows(RowBatchError),
     /// The thread that writes checkpoints is gone.
     #[error("the thread that writes checkpoints is gone")]
     Gone,

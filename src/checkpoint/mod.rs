@@ -4,25 +4,31 @@
 //! simulation runs. A checkpoint holds all that a generation is: layout, tables, rows, presence, changed bits, chunk
 //! stamps, entity map (and with it the free slots), resources, frame and time. [`open`] gives a [`CheckpointFile`],
 //! which loads into private memory to be looked at like any region, or becomes a world in a new region.
-//! [`Keeper`] writes checkpoints from time to time while a simulation runs, and keeps the newest.
+//! [`Keeper`] writes checkpoints from time to time while a simulation runs, and keeps the newest. A [`CheckpointSet`] is
+//! one world in the files of several processes.
 //!
 //! Architecture invariant: nothing here changes a world, and no frame waits for it. A file is hostile until checked.
 
 pub(crate) mod codec;
 mod error;
 pub(crate) mod format;
+mod join;
 mod keeper;
 pub(crate) mod parts;
 pub(crate) mod place;
 mod read;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod sample;
+pub(crate) mod set;
 pub(crate) mod write;
 
+#[cfg(all(test, not(miri)))]
+mod set_tests;
 #[cfg(test)]
 mod tests;
 
 pub use error::{CheckpointError, Damage, FormatError};
 pub use keeper::{Found, KEEPER_PACE_PERCENT, Keeper, KeeperOptions, Kept, in_directory, newest};
 pub use read::{CheckpointFile, Verification, open};
+pub use set::{CheckpointSet, SetFile};
 pub use write::{CheckpointOptions, Report, write};

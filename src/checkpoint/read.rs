@@ -253,8 +253,7 @@ impl CheckpointFile {
     /// # Errors
     /// A damaged chunk; entities that contradict each other; no memory.
     pub fn load(&self) -> Result<Reader, CheckpointError> {
-        let bytes_max = restore::bytes_needed(&self.world_head());
-        let world = self.make(World::builder(), RegionTarget::Heap, Some(bytes_max))?;
+        let world = self.make(World::builder(), RegionTarget::Heap, Some(self.bytes_needed()))?;
         Ok(world.reader()?)
     }
 
@@ -265,6 +264,11 @@ impl CheckpointFile {
     pub fn restore(&self, builder: WorldBuilder) -> Result<World, CheckpointError> {
         let (region, bytes_max) = restore::region_of(&builder);
         self.make(builder, region, bytes_max)
+    }
+
+    /// The most bytes that a region of it alone may need.
+    pub(super) fn bytes_needed(&self) -> u64 {
+        restore::bytes_needed(&self.world_head())
     }
 
     /// The bytes of all parts, in their order.

@@ -26,6 +26,12 @@ impl Cluster {
         Ok(())
     }
 
+    /// The column that has the number of a row's cell; `None`: the simulation has no domain.
+    #[must_use]
+    pub fn key_column(&self) -> Option<String> {
+        self.state().domain.as_ref().map(crate::Domain::key_column)
+    }
+
     /// All rows of all ranks in the world of rank 0, in the order of `key` and their ids, or of their ids alone. The other
     /// ranks keep theirs. It takes the memory of the whole world on rank 0, and each row is sent once.
     ///

@@ -1,0 +1,155 @@
+//! Worlds of the files of a set: some of them, or all as one world.
+//!
+//! Invariant: what all files must have alike (layout, frame, time, resources) is compared, never believed.
+#![forbid(unsafe_code)]
+
+use crate::layout::ScalarType;
+use crate::limits::WORLD_BYTES_MAX;
+use crate::snapshot::Reader;
+use crate::world::{Dangling, RowBatch, RowBatchError, World, WorldBuilder};
+
+use super::error::CheckpointError;
+use super::read::CheckpointFile;
+use super::set::CheckpointSet;
+
+/// Address space of a joined world: a part of the bytes may be moved while rows come in, and room grows by doubling.
+const ROOM_TIMES: u64 = 4;
+
+impl CheckpointSet {
+    /// One world with the rows of all files, which goes on as one process would have gone on: in the order that the
+    /// manifest says, with frame, time and resources, which all files have alike. Handles lead where they led. The only
+    /// file of a set is restored bit for bit.
+    ///
+    /// # Errors
+    /// A file that is not as it was written, or contradicts another; what [`CheckpointFile::restore`] refuses.
+    pub fn restore(&self, builder: WorldBuilder) -> Result<World, CheckpointError> {
+        let ranks: Vec<usize> = (0..self.files().len()).collect();
+        let mut world = self.restore_files(&ranks, builder)?;
+        if ranks.len() > 1 {
+            self.sort(&mut world)?;
+        }
+        Ok(world)
+    }
+
+    /// One world with the rows of these ranks' files, file after file. Of no files it is a world without rows, with frame,
+    /// time and resources.
+    ///
+    /// # Errors
+    /// As [`CheckpointSet::restore`].
+    ///
+    /// # Panics
+    /// If there is no such rank.
+    pub fn restore_files(&self, ranks: &[usize], builder: WorldBuilder) -> Result<World, CheckpointError> {
+        let first = self.file(ranks.first().copied().unwrap_or(0))?;
+        // others pass through private memory, with the same Rust types or none
+        let mut world = first.restore(builder)?;
+        if ranks.is_empty() {
+            world.clear()?;
+        }
+        for rank in ranks.iter().skip(1) {
+            let file = self.file(*rank)?;
+            let other = file.restore(World::builder().bytes_max(file.bytes_needed()))?;
+            self.check_alike(&world, &first, &other, &file)?;
+            let mut batches = Vec::with_capacity(other.table_count());
+            for table in 0..other.table_count() {
+                let rows: Vec<u32> = (0..other.table_rows(table) as u32).collect();
+                batches.push(other.copy_rows(table, &rows)?);
+            }
+            world.put_rows(&batches, Dangling::Refuse)?;
+        }
+        Ok(world)
+    }
+
+    /// Loads all files into private memory, to be looked at as any region is: one state, in the order that the manifest
+    /// says.
+    ///
+    /// # Errors
+    /// As [`CheckpointSet::restore`]; no memory.
+    pub fn load(&self) -> Result<Reader, CheckpointError> {
+        let mut bytes = 0_u64;
+        for rank in 0..self.files().len() {
+            bytes = bytes.saturating_add(super::read::open(&self.file_path(rank))?.bytes_needed());
+        }
+        let bytes_max = bytes.saturating_mul(ROOM_TIMES).min(WORLD_BYTES_MAX);
+        let mut world = self.restore(World::builder().bytes_max(bytes_max))?;
+        if !world.publish()?.is_published() {
+            return Err(self.bad("its rows could not be published: no memory"));
+        }
+        Ok(world.reader()?)
+    }
+
+    fn check_alike(
+        &self,
+        world: &World,
+        first: &CheckpointFile,
+        other: &World,
+        file: &CheckpointFile,
+    ) -> Result<(), CheckpointError> {
+        let differs = |what: &str| {
+            let what = format!("it has another {what} than {}: they are not of one set", first.path().display());
+            Err(super::set::bad(file.path(), what))
+        };
+        if file.layout() != first.layout() {
+            return differs("layout");
+        }
+        if file.time().to_bits() != first.time().to_bits() {
+            return differs("time");
+        }
+        for resource in world.layout().resources() {
+            if world.resource_bytes(&resource.name)? != other.resource_bytes(&resource.name)? {
+                return differs(&format!("resource `{}`", resource.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the rows of each table that has all columns of the order into it.
+    fn sort(&self, world: &mut World) -> Result<(), CheckpointError> {
+        let mut batches: Vec<RowBatch> = Vec::with_capacity(world.table_count());
+        for table in 0..world.table_count() {
+            let mut rows: Vec<u32> = (0..world.table_rows(table) as u32).collect();
+            if let Some(places) = self.places(world, table)? {
+                rows.sort_by(|a, b| {
+                    let by = |column: &Vec<u64>| column[*a as usize].cmp(&column[*b as usize]);
+                    places.iter().map(by).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+                });
+            }
+            batches.push(world.copy_rows(table, &rows)?);
+        }
+        // all at once, so that handles between tables find their entities again
+        world.clear()?;
+        world.put_rows(&batches, Dangling::Refuse)?;
+        Ok(())
+    }
+
+    /// The columns of the order in a table, as numbers; `None`: it lacks one.
+    fn places(&self, world: &World, table: usize) -> Result<Option<Vec<Vec<u64>>>, CheckpointError> {
+        let mut all = Vec::with_capacity(self.order().len());
+        for name in self.order() {
+            let Some((ty, bytes)) = world.table_column(table, name)? else { return Ok(None) };
+            let whole = matches!(ty.scalar, ScalarType::U8 | ScalarType::U16 | ScalarType::U32 | ScalarType::U64)
+                && ty.array_len == 0;
+            if !whole {
+                return Err(
+                    self.bad(format!("rows cannot be ordered by `{name}`: it must be a whole number without a sign"))
+                );
+            }
+            let number = |bytes: &[u8]| {
+                let mut word = [0; 8];
+                word[..bytes.len()].copy_from_slice(bytes);
+                u64::from_le_bytes(word)
+            };
+            all.push(bytes.chunks_exact(ty.bytes()).map(number).collect());
+        }
+        Ok(Some(all))
+    }
+}
+
+impl From<RowBatchError> for CheckpointError {
+    fn from(error: RowBatchError) -> Self {
+        match error {
+            RowBatchError::World(error) => CheckpointError::World(error),
+            error => CheckpointError::Rows(error),
+        }
+    }
+}
