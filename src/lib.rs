@@ -157,7 +157,7 @@ pub use schedule::{
     FixedStep, FrameReport, Job, JobError, KernelError, Loop, NeighbourTable, Neighbours, STAGES, Schedule,
     ScheduleError, Simulation, SimulationBuilder, StepError, System, Tolerance,
 };
-pub use snapshot::{OwnedSnapshot, Reader, SharedReader, Snapshot, TableView};
+pub use snapshot::{ClusterReader, OwnedSnapshot, Reader, SharedReader, Snapshot, TableView};
 pub use table::Presence;
 pub use trace::Timeline;
 pub use worker::{WorkerCommand, Workers};
@@ -177,8 +177,8 @@ pub use world::{
 /// ```
 pub mod regions {
     pub use crate::region::{
-        LeaseInfo, RegionInfo, Residue, ResidueKind, Usage, abandon, clean, clean_stale, inspect, list, list_in,
-        residue,
+        LeaseInfo, RANKS_MAX, RegionInfo, Residue, ResidueKind, Usage, abandon, clean, clean_stale, inspect, list,
+        list_in, notes_of_rank, ranks, residue,
     };
 }
 

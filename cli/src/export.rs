@@ -14,7 +14,8 @@ use crate::source::Source;
 #[derive(clap::Args)]
 #[cfg_attr(not(feature = "export"), allow(dead_code, reason = "checked, and then refused"))]
 pub(crate) struct Args {
-    /// The region, a checkpoint, a journal's frame (DIR@FRAME), or a journal.
+    /// The region, or the world of several ranks; a checkpoint, or the manifest of a set; a journal's frame (DIR@FRAME), or
+    /// a journal.
     #[arg(value_name = "REGION|FILE|DIR[@FRAME]")]
     source: Source,
     /// The file; its name ends with .arrow, .parquet or .csv. With --every the directory of the data set.
@@ -46,7 +47,7 @@ pub(crate) fn run(_args: &Args, _json: bool, _out: &mut dyn Write) -> Outcome {
 #[cfg(feature = "export")]
 fn options(
     args: &Args,
-    reader: &mut hypostyle::Reader,
+    snapshot: &hypostyle::Snapshot<'_>,
 ) -> Result<hypostyle::export::ExportOptions, hypostyle::export::ExportError> {
     use crate::values;
 
@@ -54,7 +55,6 @@ fn options(
     if let Some(names) = &args.components {
         options = options.components(names.clone());
     }
-    let snapshot = reader.pin()?;
     let mut resources = serde_json::Map::new();
     for resource in snapshot.layout().resources() {
         let bytes = snapshot.resource_bytes(&resource.name)?;
@@ -67,8 +67,10 @@ fn options(
 /// Runs the command.
 #[cfg(feature = "export")]
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    use hypostyle::OwnedSnapshot;
     use hypostyle::export::{self, Format};
 
+    use crate::cluster::Cluster;
     use crate::failure::Failure;
     use crate::source::open_journal;
     use crate::{put_json, text};
@@ -83,7 +85,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
             return Err(Failure::usage("--every is for a journal: give its directory"));
         };
         let (journal, format) = (open_journal(directory)?, format.unwrap_or(Format::Parquet));
-        let done = export::series(&journal, &args.output, format, every, |reader| options(args, reader))?;
+        let done = export::series(&journal, &args.output, format, every, |reader| options(args, &reader.pin()?))?;
         if json {
             let data = serde_json::json!({
                 "path": args.output, "frames": done.frames, "rows": done.rows, "bytes": done.bytes,
@@ -95,9 +97,16 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         return Ok(writeln!(out, "{frames} frames of {rows} rows in all: {}, {path}", text::bytes(done.bytes))?);
     }
     let format = format.map_or_else(|| Format::of(&args.output), Ok)?;
-    let mut opened = args.source.open()?;
-    let options = options(args, &mut opened.reader)?;
-    let exported = export::write(opened.reader, &args.output, format, &options)?;
+    let exported = if let Source::Cluster(name) = &args.source {
+        let parts = Cluster::open(name)?.reader.pin()?;
+        let options = options(args, &parts[0].snapshot())?.metadata("hypostyle.ranks", parts.len().to_string());
+        let parts = parts.into_iter().map(OwnedSnapshot::into_pinned).collect();
+        export::write_parts(parts, &args.output, format, &options)?
+    } else {
+        let mut opened = args.source.open()?;
+        let options = options(args, &opened.reader.pin()?)?;
+        export::write(opened.reader, &args.output, format, &options)?
+    };
     if json {
         return put_json(
             out,

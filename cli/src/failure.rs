@@ -185,7 +185,7 @@ fn code_of(error: &(dyn Error + 'static)) -> Option<u8> {
 fn of_region(error: &RegionError) -> Option<u8> {
     match error {
         RegionError::BadName { .. } => Some(USAGE),
-        RegionError::NotFound { .. } => Some(NOT_FOUND),
+        RegionError::NotFound { .. } | RegionError::Ranks { .. } => Some(NOT_FOUND),
         RegionError::Exists { .. } | RegionError::Live { .. } | RegionError::Leftover { .. } => Some(IN_USE),
         RegionError::NotRegion { .. }
         | RegionError::Header { .. }
@@ -223,7 +223,10 @@ fn of_open(error: &std::io::Error) -> Option<u8> {
 fn of_snapshot(error: &SnapshotError) -> Option<u8> {
     match error {
         SnapshotError::Region(error) => of_region(error),
-        SnapshotError::Layout(_) | SnapshotError::Directory(_) | SnapshotError::Entities(_) => Some(NOT_USABLE),
+        SnapshotError::Layout(_)
+        | SnapshotError::Parts { .. }
+        | SnapshotError::Directory(_)
+        | SnapshotError::Entities(_) => Some(NOT_USABLE),
         SnapshotError::NothingPublished | SnapshotError::NotKept { .. } | SnapshotError::NoTimeline { .. } => {
             Some(NOT_FOUND)
         }

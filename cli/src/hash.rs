@@ -8,12 +8,12 @@ use serde_json::json;
 
 use crate::failure::Outcome;
 use crate::source::Source;
-use crate::{put_json, text};
+use crate::{cluster, put_json, text};
 
 /// What to hash.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region, a checkpoint, or the manifest of a set of them.
+    /// The region, or the world of several ranks; a checkpoint, or the manifest of a set of them.
     #[arg(value_name = "REGION|FILE")]
     source: Source,
     /// Print `state-by-id <hex>`: entities by their global ids, in which neither handles nor the order of rows count.
@@ -23,6 +23,9 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    if let Source::Cluster(name) = &args.source {
+        return cluster::hash(name, args.by_id, json, out);
+    }
     let mut opened = args.source.open()?;
     let snapshot = opened.reader.pin()?;
     let by_id = args.by_id.then(|| snapshot.hash_by_id()).transpose()?;

@@ -13,12 +13,12 @@ use crate::failure::Outcome;
 use crate::list::{info_json, state};
 use crate::source::{Opened, Source};
 use crate::table::Table;
-use crate::{layout, put_json, text, values};
+use crate::{cluster, layout, put_json, text, values};
 
 /// What to show.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region, a checkpoint, or the manifest of a set of them.
+    /// The region, or the world of several ranks; a checkpoint, or the manifest of a set of them.
     #[arg(value_name = "REGION|FILE")]
     source: Source,
 }
@@ -70,6 +70,9 @@ impl Generation {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    if let Source::Cluster(name) = &args.source {
+        return cluster::inspect(name, json, out);
+    }
     let mut opened = args.source.open()?;
     let Source::Region(target) = &args.source else { return from_file(&mut opened, json, out) };
     let mut reader = opened.reader;

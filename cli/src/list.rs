@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Outcome;
 use crate::table::Table;
-use crate::{put_json, text};
+use crate::{cluster, put_json, text};
 
 /// What to list.
 #[derive(clap::Args)]
@@ -25,7 +25,12 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         None => hypostyle::regions::list()?,
     };
     if json {
-        return put_json(out, &json!({ "regions": regions.iter().map(info_json).collect::<Vec<_>>() }));
+        let clusters = cluster::among(&regions).into_iter().map(|(name, ranks)| {
+            json!({ "name": name, "ranks": ranks.iter().map(|region| region.name.as_str()).collect::<Vec<_>>() })
+        });
+        let clusters: Vec<Value> = clusters.collect();
+        let regions: Vec<Value> = regions.iter().map(info_json).collect();
+        return put_json(out, &json!({ "regions": regions, "clusters": clusters }));
     }
     if regions.is_empty() {
         return Ok(writeln!(out, "no regions")?);
@@ -46,6 +51,10 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         ]);
     }
     write!(out, "{table}")?;
+    for (name, ranks) in cluster::among(&regions) {
+        let alive = ranks.iter().filter(|region| region.alive).count();
+        writeln!(out, "{name}: a world of {} ranks, {alive} of them live", ranks.len())?;
+    }
     for region in &regions {
         if let Some(error) = &region.error {
             writeln!(out, "{}: {error}", region.name)?;

@@ -8,6 +8,7 @@ mod bench;
 mod cases;
 mod checkpoint;
 mod clean;
+mod cluster;
 mod diff;
 mod export;
 mod failure;

@@ -12,14 +12,16 @@ use hypostyle::journal::Journal;
 use hypostyle::{Reader, RegionTarget, World};
 
 use crate::failure::{Failure, Outcome};
-use crate::open;
 use crate::rerun::Rerun;
+use crate::{cluster, open};
 
 /// What a user named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// A region.
     Region(RegionTarget),
+    /// The world of several ranks, each with a region.
+    Cluster(RegionTarget),
     /// A file.
     Checkpoint(PathBuf),
     /// The manifest of a set of checkpoints.
@@ -52,7 +54,7 @@ impl FromStr for Source {
         }
         Ok(text.parse().map_or_else(
             |error: hypostyle::RegionError| Source::Neither(format!("{error}; and there is no file `{text}`")),
-            Source::Region,
+            |target| if cluster::is_one(&target) { Source::Cluster(target) } else { Source::Region(target) },
         ))
     }
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Region(target) => write!(f, "region {target}"),
+            Source::Cluster(target) => write!(f, "ranks of {target}"),
             Source::Checkpoint(path) => write!(f, "checkpoint {}", path.display()),
             Source::Set(path) => write!(f, "checkpoints {}", path.display()),
             Source::Journal(path, None) => write!(f, "journal {}", path.display()),
@@ -98,6 +101,11 @@ impl Source {
     pub(crate) fn open(&self) -> Outcome<Opened> {
         match self {
             Source::Region(target) => Ok(Opened::of(open::open(target)?)),
+            Source::Cluster(target) => Err(Failure::usage(format!(
+                "{target} is the world of several ranks, which this command does not take: name one rank, as {}, or use \
+                 `inspect`, `stats`, `hash --by-id`, `export` or `top`",
+                target.of_rank(0)
+            ))),
             Source::Checkpoint(path) => {
                 let file = checkpoint::open(path)?;
                 let reader = file.load()?;
@@ -121,7 +129,7 @@ impl Source {
     /// The region's name, if it is one.
     pub(crate) fn region(&self) -> Option<String> {
         match self {
-            Source::Region(target) => Some(target.to_string()),
+            Source::Region(target) | Source::Cluster(target) => Some(target.to_string()),
             _ => None,
         }
     }

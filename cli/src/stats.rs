@@ -7,9 +7,10 @@
 use std::io::Write;
 
 use hypostyle::layout::{Storage, did_you_mean};
-use hypostyle::{FieldType, Layout, ScalarType, Snapshot, SnapshotError};
+use hypostyle::{FieldType, Layout, OwnedSnapshot, ScalarType, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
 use crate::failure::{Failure, Outcome};
 use crate::source::Source;
 use crate::table::Table;
@@ -22,7 +23,7 @@ const BINS: usize = 16;
 /// What to describe.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region, a checkpoint, or the manifest of a set of them.
+    /// The region, or the world of several ranks; a checkpoint, or the manifest of a set of them.
     #[arg(value_name = "REGION|FILE")]
     source: Source,
     /// Columns, as `position.x` (default: all).
@@ -50,12 +51,22 @@ pub(crate) struct Stats {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    if let Source::Cluster(name) = &args.source {
+        let pinned = Cluster::open(name)?.reader.pin()?;
+        let parts: Vec<Snapshot<'_>> = pinned.iter().map(OwnedSnapshot::snapshot).collect();
+        return describe(args, &parts, json, out);
+    }
     let mut opened = args.source.open()?;
-    let snapshot = opened.reader.pin()?;
+    describe(args, &[opened.reader.pin()?], json, out)
+}
+
+/// Describes a state, or the parts of one.
+fn describe(args: &Args, parts: &[Snapshot<'_>], json: bool, out: &mut dyn Write) -> Outcome {
+    let Some(snapshot) = parts.first() else { return Ok(()) };
     let columns = columns(snapshot.layout(), &args.columns)?;
     let mut all = Vec::new();
     for (name, ty) in &columns {
-        all.extend(stats(&snapshot, name, *ty)?);
+        all.extend(stats(parts, name, *ty)?);
     }
     if json {
         let data = json!({
@@ -73,7 +84,11 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         table.row(stats.cells());
     }
     let (generation, frame) = (text::count(snapshot.generation()), text::count(snapshot.frame()));
-    Ok(write!(out, "generation {generation}, frame {frame}\n{table}")?)
+    match parts.len() {
+        1 => writeln!(out, "generation {generation}, frame {frame}")?,
+        ranks => writeln!(out, "{ranks} ranks, frame {frame}")?,
+    }
+    Ok(write!(out, "{table}")?)
 }
 
 /// The columns that were asked for, or all.
@@ -105,28 +120,28 @@ pub(crate) fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String,
 }
 
 /// One [`Stats`] per element of the field.
-pub(crate) fn stats(snapshot: &Snapshot<'_>, name: &str, ty: FieldType) -> Result<Vec<Stats>, SnapshotError> {
+pub(crate) fn stats(parts: &[Snapshot<'_>], name: &str, ty: FieldType) -> Result<Vec<Stats>, SnapshotError> {
     let element = |index: usize| Stats {
         name: if ty.array_len == 0 { name.to_owned() } else { format!("{name}[{index}]") },
         is_entity: ty.scalar == ScalarType::Entity,
         ..Stats::default()
     };
     let mut all: Vec<Stats> = (0..ty.elements()).map(element).collect();
-    each(snapshot, name, ty, |element, number| all[element].add(number))?;
+    each(parts, name, ty, |element, number| all[element].add(number))?;
     all.iter_mut().for_each(|stats| stats.mean = stats.sum / stats.finite as f64);
-    each(snapshot, name, ty, |element, number| all[element].spread(number))?;
+    each(parts, name, ty, |element, number| all[element].spread(number))?;
     Ok(all)
 }
 
 /// Every value of a column whose row has the component, with the element's index.
 fn each(
-    snapshot: &Snapshot<'_>,
+    parts: &[Snapshot<'_>],
     name: &str,
     ty: FieldType,
     mut value: impl FnMut(usize, Number),
 ) -> Result<(), SnapshotError> {
     let component = name.split_once('.').map_or(name, |(component, _)| component);
-    for table in snapshot.tables() {
+    for table in parts.iter().flat_map(Snapshot::tables) {
         let Some((_, bytes)) = table.column_bytes(name)? else { continue };
         let presence = table.presence(component)?;
         for (row, bytes) in bytes.chunks_exact(ty.bytes()).enumerate().filter(|(row, _)| presence.contains(*row)) {

@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use hypostyle::regions::{LeaseInfo, RegionInfo};
+use hypostyle::regions::{LeaseInfo, RegionInfo, inspect};
 use hypostyle::workers::{WorkerInfo, WorkerState};
-use hypostyle::{Reader, RegionTarget, SnapshotError};
+use hypostyle::{Reader, RegionTarget, Snapshot, SnapshotError};
 use ratatui::Frame;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
@@ -18,6 +18,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, Sparkline, Table};
 
+use crate::cluster::{self, Cluster};
 use crate::failure::{Failure, INTERRUPTED, Outcome};
 use crate::fitted::{self, Column};
 use crate::list::state;
@@ -40,7 +41,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// What to look at.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region.
+    /// The region, or the world of several ranks.
     #[arg(value_name = "NAME|DIR")]
     region: RegionTarget,
     /// Seconds between two refreshes.
@@ -99,13 +100,73 @@ impl Pace {
     }
 }
 
-impl Picture {
-    fn take(target: &RegionTarget, reader: &mut Reader) -> Result<Picture, SnapshotError> {
+/// What is looked at.
+enum Looked {
+    Region(RegionTarget, Reader),
+    /// The ranks of one world, at one frame.
+    Ranks(Cluster),
+}
+
+impl Looked {
+    fn open(target: &RegionTarget) -> Outcome<Looked> {
+        Ok(match cluster::is_one(target) {
+            true => Looked::Ranks(Cluster::open(target)?),
+            false => Looked::Region(target.clone(), open(target)?),
+        })
+    }
+
+    fn picture(&mut self) -> Result<Picture, SnapshotError> {
         let own = std::process::id();
-        let info = hypostyle::regions::inspect(target);
-        let leases = reader.leases()?.into_iter().filter(|lease| lease.pid != own).collect();
-        let workers = if info.alive { reader.workers() } else { Vec::new() };
-        let mut picture = Picture {
+        match self {
+            Looked::Region(target, reader) => {
+                let info = hypostyle::regions::inspect(target);
+                let leases = reader.leases()?.into_iter().filter(|lease| lease.pid != own).collect();
+                let workers = if info.alive { reader.workers() } else { Vec::new() };
+                let mut picture = Picture::of(info, leases, workers);
+                match reader.pin() {
+                    Ok(snapshot) => picture.add(&snapshot),
+                    Err(SnapshotError::NothingPublished) => {}
+                    Err(error) => return Err(error),
+                }
+                Ok(picture.sorted())
+            }
+            Looked::Ranks(cluster) => {
+                let parts = match cluster.reader.pin() {
+                    Ok(parts) => parts,
+                    Err(SnapshotError::NothingPublished) => Vec::new(),
+                    Err(error) => return Err(error),
+                };
+                let mut leases = Vec::new();
+                for rank in cluster.reader.ranks() {
+                    leases.extend(rank.leases()?.into_iter().filter(|lease| lease.pid != own));
+                }
+                let regions = (0..cluster.regions.len()).map(|rank| inspect(&cluster.name.of_rank(rank)));
+                let mut picture = Picture::of(sum(&cluster.name, regions), leases, Vec::new());
+                parts.iter().for_each(|part| picture.add(&part.snapshot()));
+                Ok(picture.sorted())
+            }
+        }
+    }
+}
+
+/// The regions of all ranks as one: alive while all are.
+fn sum(name: &RegionTarget, regions: impl Iterator<Item = RegionInfo>) -> RegionInfo {
+    let joined = |mut all: RegionInfo, next: RegionInfo| {
+        all.alive &= next.alive;
+        all.bytes_backed += next.bytes_backed;
+        all.bytes_max = all.bytes_max.saturating_add(next.bytes_max);
+        all.publish_skipped += next.publish_skipped;
+        all.generation = all.generation.min(next.generation);
+        all
+    };
+    let mut all = regions.reduce(joined).unwrap_or_else(|| inspect(name));
+    all.name = name.to_string();
+    all
+}
+
+impl Picture {
+    fn of(info: RegionInfo, leases: Vec<LeaseInfo>, workers: Vec<WorkerInfo>) -> Picture {
+        Picture {
             info,
             generation: 0,
             frame: 0,
@@ -115,32 +176,42 @@ impl Picture {
             columns: Vec::new(),
             leases,
             workers,
-        };
-        let snapshot = match reader.pin() {
-            Ok(snapshot) => snapshot,
-            Err(SnapshotError::NothingPublished) => return Ok(picture),
-            Err(error) => return Err(error),
-        };
-        (picture.generation, picture.frame) = (snapshot.generation(), snapshot.frame());
-        (picture.time, picture.entities) = (snapshot.time(), snapshot.entity_count());
+        }
+    }
+
+    /// Adds a state, or a part of one.
+    fn add(&mut self, snapshot: &Snapshot<'_>) {
+        (self.generation, self.frame) = (snapshot.generation(), snapshot.frame());
+        self.time = snapshot.time();
+        self.entities += snapshot.entity_count();
         for table in snapshot.tables() {
             let memory = table.column_memory();
-            picture.tables.push(TableRow {
-                components: table.components().collect::<Vec<_>>().join(", "),
-                rows: table.rows(),
-                capacity: table.capacity(),
-                bytes: memory.iter().map(|column| column.bytes).sum(),
-            });
+            let components = table.components().collect::<Vec<_>>().join(", ");
+            let bytes: u64 = memory.iter().map(|column| column.bytes).sum();
+            match self.tables.iter_mut().find(|row| row.components == components) {
+                Some(row) => {
+                    row.rows += table.rows();
+                    row.capacity += table.capacity();
+                    row.bytes += bytes;
+                }
+                None => {
+                    let (rows, capacity) = (table.rows(), table.capacity());
+                    self.tables.push(TableRow { components, rows, capacity, bytes });
+                }
+            }
             for column in memory {
-                match picture.columns.iter_mut().find(|(name, _, _)| *name == column.name) {
+                match self.columns.iter_mut().find(|(name, _, _)| *name == column.name) {
                     Some((_, bytes, used)) => (*bytes, *used) = (*bytes + column.bytes, *used + column.used),
-                    None => picture.columns.push((column.name, column.bytes, column.used)),
+                    None => self.columns.push((column.name, column.bytes, column.used)),
                 }
             }
         }
-        picture.tables.sort_by_key(|table| std::cmp::Reverse(table.rows));
-        picture.columns.sort_by_key(|(_, bytes, _)| std::cmp::Reverse(*bytes));
-        Ok(picture)
+    }
+
+    fn sorted(mut self) -> Picture {
+        self.tables.sort_by_key(|table| std::cmp::Reverse(table.rows));
+        self.columns.sort_by_key(|(_, bytes, _)| std::cmp::Reverse(*bytes));
+        self
     }
 
     fn draw(&self, pace: &Pace, frame: &mut Frame<'_>) {
@@ -264,14 +335,14 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     if json {
         return Err(Failure::usage("`top` is for people; for JSON use `inspect` or `watch`"));
     }
-    let mut reader = open(&args.region)?;
+    let mut looked = Looked::open(&args.region)?;
     if args.once || !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        return plain(args, &mut reader, out);
+        return plain(args, &mut looked, out);
     }
     let stop = Stop::catch()?;
     let mut terminal = ratatui::try_init()?;
     // a terminal that is gone may block a process that reads from it
-    let done = stop.over(GRACE, || drop(ratatui::try_restore()), || live(args, &mut reader, &stop, &mut terminal));
+    let done = stop.over(GRACE, || drop(ratatui::try_restore()), || live(args, &mut looked, &stop, &mut terminal));
     // whatever happened, the terminal is as it was; one that is gone cannot be, and must not be told so: who prints to it
     // panics
     if ratatui::try_restore().and_then(|()| terminal.show_cursor()).is_err() {
@@ -280,12 +351,12 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     done
 }
 
-fn live(args: &Args, reader: &mut Reader, stop: &Stop, terminal: &mut ratatui::DefaultTerminal) -> Outcome {
+fn live(args: &Args, looked: &mut Looked, stop: &Stop, terminal: &mut ratatui::DefaultTerminal) -> Outcome {
     let interval = Duration::from_secs_f64(args.interval);
     let mut pace = Pace { last: None, history: VecDeque::new() };
     loop {
         let begun = Instant::now();
-        let picture = Picture::take(&args.region, reader)?;
+        let picture = looked.picture()?;
         pace.add(picture.frame, begun);
         terminal.draw(|frame| picture.draw(&pace, frame))?;
         while begun.elapsed() < interval.max(KEYS_EVERY) {
@@ -336,11 +407,11 @@ fn is_key_waiting() -> Outcome<bool> {
 }
 
 /// Draws once, without a terminal: over two looks, so that there is a pace.
-fn plain(args: &Args, reader: &mut Reader, out: &mut dyn Write) -> Outcome {
+fn plain(args: &Args, looked: &mut Looked, out: &mut dyn Write) -> Outcome {
     let mut pace = Pace { last: None, history: VecDeque::new() };
-    pace.add(Picture::take(&args.region, reader)?.frame, Instant::now());
+    pace.add(looked.picture()?.frame, Instant::now());
     std::thread::sleep(Duration::from_secs_f64(args.interval.min(10.0)));
-    let picture = Picture::take(&args.region, reader)?;
+    let picture = looked.picture()?;
     pace.add(picture.frame, Instant::now());
     Ok(write!(out, "{}", drawn(&picture, &pace)?)?)
 }

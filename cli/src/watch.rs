@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         last = snapshot.generation();
         let mut all = Vec::new();
         for (name, ty) in &columns {
-            all.extend(stats::stats(&snapshot, name, *ty)?);
+            all.extend(stats::stats(std::slice::from_ref(&snapshot), name, *ty)?);
         }
         let (frame, time) = (snapshot.frame(), snapshot.time());
         drop(snapshot);

@@ -15,9 +15,11 @@ mod domain;
 
 mod cluster;
 
+mod publish;
 pub mod set;
 
 pub use cluster::{Cluster, Report};
 pub use comm::{Comm, DEADLINE_DEFAULT, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Traffic};
 pub use domain::Domain;
 pub use error::ClusterError;
+pub use publish::Publication;

@@ -20,7 +20,7 @@ pub(crate) fn error(class: &str, message: String) -> PyErr {
 pub(crate) fn of_region(error_: &RegionError) -> PyErr {
     let class = match error_ {
         RegionError::BadName { .. } => "BadNameError",
-        RegionError::NotFound { .. } => "RegionNotFoundError",
+        RegionError::NotFound { .. } | RegionError::Ranks { .. } => "RegionNotFoundError",
         RegionError::Exists { .. } | RegionError::Live { .. } => "RegionInUseError",
         RegionError::NoLease => "NoLeaseError",
         RegionError::Forked { .. } => "ForkedError",

@@ -42,6 +42,9 @@ pub enum ExportError {
         /// What is in it.
         what: String,
     },
+    /// Parts of a world that do not give one table.
+    #[error("the parts have different columns, or there are none: give parts of one world, with the same components")]
+    Parts,
     /// The generation could not be read.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),

@@ -3,13 +3,14 @@
 
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
 
 use crate::checkpoint::CheckpointError;
 use crate::checkpoint::place::NewFile;
-use crate::snapshot::Reader;
+use crate::snapshot::{Pinned, Reader};
 
 use super::{Batches, ExportError, ExportOptions, csv, row_groups};
 
@@ -76,6 +77,32 @@ pub fn write(reader: Reader, path: &Path, format: Format, options: &ExportOption
     let options = ExportOptions { flat: options.flat || format == Format::Csv, ..options.clone() };
     let batches = Batches::new(reader, &options)?;
     let schema = batches.schema();
+    write_batches(path, format, schema, batches)
+}
+
+/// Writes generations that are parts of one world to a file, as [`write()`] does: part after part, each as record batches of
+/// its own. What the schema tells of a generation is told of the first one.
+///
+/// # Errors
+/// [`ExportError::Parts`]: there are none, or they have different columns; else as for [`write()`].
+pub fn write_parts(
+    parts: Vec<Pinned>,
+    path: &Path,
+    format: Format,
+    options: &ExportOptions,
+) -> Result<Exported, ExportError> {
+    let options = ExportOptions { flat: options.flat || format == Format::Csv, ..options.clone() };
+    let parts = parts.into_iter().map(|part| Batches::of(part, &options)).collect::<Result<Vec<_>, _>>()?;
+    let schema = parts.first().map(Batches::schema).ok_or(ExportError::Parts)?;
+    if parts.iter().any(|part| part.schema().fields() != schema.fields()) {
+        return Err(ExportError::Parts);
+    }
+    let own = Arc::clone(&schema);
+    let batches = parts.into_iter().flatten().map(move |batch| {
+        let batch = batch?;
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&own), batch.columns().to_vec(), &rows)?)
+    });
     write_batches(path, format, schema, batches)
 }
 

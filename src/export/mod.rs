@@ -21,7 +21,7 @@ mod series;
 
 pub use batches::Batches;
 pub use error::ExportError;
-pub use files::{Exported, Format, write, write_batches};
+pub use files::{Exported, Format, write, write_batches, write_parts};
 pub use series::{Series, series};
 
 /// What to export.

@@ -27,6 +27,12 @@ pub enum SnapshotError {
         /// What there is.
         kept: String,
     },
+    /// Parts of a world that do not give one state.
+    #[error("the parts of the world cannot be read as one: {what}")]
+    Parts {
+        /// Why not.
+        what: String,
+    },
     /// Nothing was recorded, or what is there is no timeline.
     #[error("the region has no timeline: {why}")]
     NoTimeline {

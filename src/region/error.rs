@@ -36,6 +36,16 @@ pub enum RegionError {
         /// The region.
         target: RegionTarget,
     },
+    /// A world that several processes write, of which one part cannot be read.
+    #[error("{target} is the world of several ranks, and rank {rank} cannot be read: {what}")]
+    Ranks {
+        /// The world.
+        target: RegionTarget,
+        /// The part.
+        rank: usize,
+        /// Why not.
+        what: String,
+    },
     /// Another process writes the region.
     #[error("region {target} has a live writer (process {pid}): only readers can join it")]
     Live {

@@ -22,6 +22,7 @@ mod list;
 mod mapping;
 pub(crate) mod pin;
 mod prefault;
+mod ranks;
 mod reader;
 mod residue;
 mod runs;
@@ -39,6 +40,7 @@ mod tests;
 pub use error::{HeaderError, RegionError};
 pub use lease::LeaseInfo;
 pub use list::{RegionInfo, abandon, clean, inspect, list, list_in};
+pub use ranks::{RANKS_MAX, notes_of_rank, ranks};
 pub use residue::{Residue, ResidueKind, clean_stale, residue};
 pub use target::RegionTarget;
 

@@ -2,6 +2,7 @@
 //!
 //! Architecture invariant: nothing here imports the commit; the two meet at words in the region's control page.
 
+mod cluster;
 mod hash;
 mod lists;
 mod owned;
@@ -10,6 +11,7 @@ mod reader;
 mod table;
 mod world_reader;
 
+pub use cluster::ClusterReader;
 pub use lists::RawLists;
 pub use owned::{OwnedSnapshot, SharedReader};
 pub use raw::{ColumnRole, RawColumn};

@@ -165,6 +165,15 @@ impl OwnedSnapshot {
         }
     }
 
+    /// The pinned generation alone, with a reader of its own.
+    #[must_use]
+    pub fn into_pinned(mut self) -> Pinned {
+        match self.pinned.take() {
+            Some(pinned) => pinned,
+            None => unreachable!("nobody looks at what is being dropped"),
+        }
+    }
+
     /// The reader that it was pinned with.
     #[must_use]
     pub fn reader(&self) -> &SharedReader {

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use hypostyle::Workers;
+use hypostyle::{RegionTarget, Workers};
 use hypostyle_mpi::transport::{Transport, run_threads};
 use hypostyle_mpi::{ClusterError, Comm, launch};
 use hypostyle_scenes::command::{self, OwnOptions, numbers};
@@ -40,6 +40,13 @@ pub(crate) struct Args {
     /// Publish a generation every N frames: each is what a failed frame goes back to.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = numbers::positive::<u64>)]
     pub(crate) publish_every: u64,
+    /// Publish the world under this name, or in directories beside this path, for other processes of this machine: each rank
+    /// in a region of its own, NAME-rank-00000 and so on, which readers find as one by NAME.
+    #[arg(long, value_name = "NAME|DIR", conflicts_with = "ensemble")]
+    pub(crate) region: Option<RegionTarget>,
+    /// Keep N generations beside the newest, so that readers find one frame on all ranks.
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "region", value_parser = clap::value_parser!(u64).range(1..=hypostyle::limits::KEPT_GENERATIONS_MAX as u64))]
+    pub(crate) keep_generations: u64,
     /// Ranks that are threads of this process, where there is no mpirun.
     #[arg(long, value_name = "N", value_parser = numbers::positive::<usize>)]
     pub(crate) ranks: Option<usize>,

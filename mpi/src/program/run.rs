@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use hypostyle::{IdHash, Simulation, World, WorldBuilder};
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::set::{self, Manifest, Origin};
-use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain};
+use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication};
 use hypostyle_scenes::{Line, Scene, SceneOptions};
 
 use super::report::{self, Totals};
@@ -46,20 +46,17 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
         let what = "options that write files during the run (a series, a dump) are for one rank: no rank has all rows";
         return Err(ClusterError::World(what.to_owned()));
     }
+    let origin = origin(args.scene, &options);
+    let publication = publication(args, &cluster, &origin)?;
+    let builder = || publication.as_ref().map_or_else(World::builder, Publication::builder);
     let (mut world, before) = match &from {
-        Some((path, manifest)) => (manifest.restore(path, &cluster, WorldBuilder::default)?, Vec::new()),
-        None => fresh(args, &options, &cluster)?,
+        Some((path, manifest)) => (manifest.restore(path, &cluster, builder)?, Vec::new()),
+        None => fresh(args, &options, &cluster, builder())?,
     };
     let domain = domain(args.scene, &mut world)?;
     let key = domain.as_ref().map(Domain::key_column);
     let builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
     let mut simulation = cluster.simulation(world, args.scene.schedule(&options), domain, builder)?;
-    let origin = Origin {
-        scene: args.scene.name().to_owned(),
-        entities: options.entities,
-        seed: options.seed,
-        options: options.own.clone(),
-    };
     let begun = Instant::now();
     let inside = cluster.time_inside();
     let mut checkpoints = Vec::new();
@@ -83,6 +80,21 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
         report::print(args, &Done { before, after, hash, totals, from, checkpoints, seed: options.seed });
     }
     cluster.comm(|comm| comm.barrier("end"))
+}
+
+fn origin(scene: &dyn Scene, options: &SceneOptions) -> Origin {
+    Origin {
+        scene: scene.name().to_owned(),
+        entities: options.entities,
+        seed: options.seed,
+        options: options.own.clone(),
+    }
+}
+
+/// Where the world is published, if it is.
+fn publication(args: &Args, cluster: &Cluster, origin: &Origin) -> Result<Option<Publication>, ClusterError> {
+    let Some(region) = &args.region else { return Ok(None) };
+    Publication::new(cluster, region, args.keep_generations as usize, origin.notes()).map(Some)
 }
 
 /// The set of checkpoints to go on from.
@@ -130,8 +142,13 @@ fn options_of(args: &Args, path: &Path, manifest: &Manifest) -> Result<SceneOpti
 }
 
 /// The world as one process makes it, seen whole, and then this rank's share.
-fn fresh(args: &Args, options: &SceneOptions, cluster: &Cluster) -> Result<(World, Vec<Line>), ClusterError> {
-    let made = args.scene.world(options, World::builder());
+fn fresh(
+    args: &Args,
+    options: &SceneOptions,
+    cluster: &Cluster,
+    builder: WorldBuilder,
+) -> Result<(World, Vec<Line>), ClusterError> {
+    let made = args.scene.world(options, builder);
     let mut world = made.map_err(|error| ClusterError::World(chain(error.as_ref())))?;
     let see = cluster.rank() == 0 && !args.no_observe;
     let before = if see { observe(args.scene, &world)? } else { Vec::new() };
