@@ -57,6 +57,7 @@ fn runs_of_an_ensemble_have_worker_processes_too() {
 }
 
 /// A run with worker processes, and those that its ranks have at last.
+#[expect(clippy::zombie_processes, reason = "the caller waits for it; where the workers do not come, the test fails")]
 fn with_workers(ranks: usize, frames: u64) -> (Child, Vec<String>) {
     let words = format!(
         "run lj --entities 20_000 --frames {frames} --no-observe --print-hash=by-id --ranks {ranks} --workers processes:2"
