@@ -11,6 +11,7 @@ use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication};
 use hypostyle_scenes::{Line, Scene, SceneOptions};
 
 use super::report::{self, Totals};
+use super::workers::{self, Regions};
 use super::{Args, PrintHash, chain};
 
 /// Frames of a run where neither the options nor the scene say.
@@ -48,14 +49,15 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     }
     let origin = origin(args.scene, &options);
     let publication = publication(args, &cluster, &origin)?;
-    let builder = || publication.as_ref().map_or_else(World::builder, Publication::builder);
+    let regions = cluster.comm(|comm| Regions::of(args, comm))?;
+    let builder = || publication.as_ref().map_or_else(|| regions.world(), Publication::builder);
     let (mut world, before) = match &from {
         Some((path, manifest)) => (manifest.restore(path, &cluster, builder)?, Vec::new()),
         None => fresh(args, &options, &cluster, builder())?,
     };
     let domain = domain(args.scene, &mut world)?;
     let key = domain.as_ref().map(Domain::key_column);
-    let builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    let builder = workers::builder(args, &options)?;
     let mut simulation = cluster.simulation(world, args.scene.schedule(&options), domain, builder)?;
     let begun = Instant::now();
     let inside = cluster.time_inside();
@@ -207,11 +209,15 @@ fn show_ranks(cluster: &Cluster) -> Result<(), ClusterError> {
 }
 
 /// Frames of one rank alone.
-pub(super) fn alone(args: &Args, options: &SceneOptions) -> Result<(Simulation, u64, Duration), ClusterError> {
+pub(super) fn alone(
+    args: &Args,
+    options: &SceneOptions,
+    regions: &Regions,
+) -> Result<(Simulation, u64, Duration), ClusterError> {
     let engine = |error: Box<dyn std::error::Error + Send + Sync>| ClusterError::Engine { rank: 0, source: error };
-    let made = args.scene.world(options, World::builder());
+    let made = args.scene.world(options, regions.world());
     let world = made.map_err(|error| ClusterError::World(chain(error.as_ref())))?;
-    let builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    let builder = workers::builder(args, options)?;
     let mut simulation = builder.build(world, args.scene.schedule(options)).map_err(|error| engine(Box::new(error)))?;
     let frames = args.frames.or(args.scene.default_frames()).unwrap_or(FRAMES_DEFAULT);
     let begun = Instant::now();
