@@ -24,12 +24,17 @@ pub(crate) struct Args {
     /// File format: arrow, parquet or csv (default: from the output's name, else parquet).
     #[arg(long, value_name = "FORMAT", value_parser = ["arrow", "parquet", "csv"])]
     format: Option<String>,
-    /// Export every frame of a journal that is a multiple of N, as `frame=123/part-0.parquet`.
+    /// Export every frame of a journal that is a multiple of N, as `frame=123/part-0.parquet`; of the journals of many ranks as
+    /// `frame=123/rank=0/part-0.parquet`.
     #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     every: Option<u64>,
     /// Export only these components, and only entities of tables that have at least one of them.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     components: Option<Vec<String>>,
+    /// Write rows in the order of these columns of whole numbers, as cell.key,global_id.value; Parquet files say so (default: that
+    /// of a set of checkpoints, or of the journals of many ranks).
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    order: Option<Vec<String>>,
     /// Write each element of an array as its own column instead of a list. CSV files always do.
     #[arg(long)]
     flat: bool,
@@ -48,6 +53,7 @@ pub(crate) fn run(_args: &Args, _json: bool, _out: &mut dyn Write) -> Outcome {
 fn options(
     args: &Args,
     snapshot: &hypostyle::Snapshot<'_>,
+    order: Option<&str>,
 ) -> Result<hypostyle::export::ExportOptions, hypostyle::export::ExportError> {
     use crate::values;
 
@@ -55,6 +61,16 @@ fn options(
     if let Some(names) = &args.components {
         options = options.components(names.clone());
     }
+    let exported = |column: &String| {
+        let component = column.split('.').next().unwrap_or_default();
+        args.components.as_ref().is_none_or(|names| names.iter().any(|name| name == component))
+    };
+    options = match (&args.order, order) {
+        (Some(columns), _) => options.order(columns.clone()),
+        // as ranks have them, as far as it is exported
+        (None, Some(noted)) => options.order(noted.split(',').map(str::to_owned).take_while(exported)),
+        (None, None) => options,
+    };
     let mut resources = serde_json::Map::new();
     for resource in snapshot.layout().resources() {
         let bytes = snapshot.resource_bytes(&resource.name)?;
@@ -72,7 +88,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
 
     use crate::cluster::Cluster;
     use crate::failure::Failure;
-    use crate::source::open_journal;
+    use crate::source::{open_journal, open_journals};
     use crate::{put_json, text};
 
     let format = args.format.as_deref().map(|name| match name {
@@ -81,11 +97,21 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         _ => Format::Parquet,
     });
     if let Some(every) = args.every {
-        let Source::Journal(directory, None) = &args.source else {
-            return Err(Failure::usage("--every is for a journal: give its directory"));
+        let format = format.unwrap_or(Format::Parquet);
+        let done = match &args.source {
+            Source::Journal(directory, None) => {
+                let journal = open_journal(directory)?;
+                export::series(&journal, &args.output, format, every, |reader| options(args, &reader.pin()?, None))?
+            }
+            Source::Journals(directory) => {
+                let journals = open_journals(directory)?;
+                let order = journals.first().and_then(|journal| journal.note("order"));
+                export::series_of_ranks(&journals, &args.output, format, every, |reader| {
+                    options(args, &reader.pin()?, order)
+                })?
+            }
+            _ => return Err(Failure::usage("--every is for a journal, or those of many ranks: give the directory")),
         };
-        let (journal, format) = (open_journal(directory)?, format.unwrap_or(Format::Parquet));
-        let done = export::series(&journal, &args.output, format, every, |reader| options(args, &reader.pin()?))?;
         if json {
             let data = serde_json::json!({
                 "path": args.output, "frames": done.frames, "rows": done.rows, "bytes": done.bytes,
@@ -99,12 +125,13 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let format = format.map_or_else(|| Format::of(&args.output), Ok)?;
     let exported = if let Source::Cluster(name) = &args.source {
         let parts = Cluster::open(name)?.reader.pin()?;
-        let options = options(args, &parts[0].snapshot())?.metadata("hypostyle.ranks", parts.len().to_string());
+        let options = options(args, &parts[0].snapshot(), None)?.metadata("hypostyle.ranks", parts.len().to_string());
         let parts = parts.into_iter().map(OwnedSnapshot::into_pinned).collect();
         export::write_parts(parts, &args.output, format, &options)?
     } else {
         let mut opened = args.source.open()?;
-        let options = options(args, &opened.reader.pin()?)?;
+        let order = opened.set.as_ref().map(|set| set.order().join(","));
+        let options = options(args, &opened.reader.pin()?, order.as_deref())?;
         export::write(opened.reader, &args.output, format, &options)?
     };
     if json {

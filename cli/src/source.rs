@@ -11,7 +11,7 @@ use hypostyle::checkpoint::{self, CheckpointFile, CheckpointSet};
 use hypostyle::journal::Journal;
 use hypostyle::{Reader, RegionTarget, World};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{self, Failure, Outcome};
 use crate::rerun::Rerun;
 use crate::{cluster, open};
 
@@ -28,6 +28,8 @@ pub(crate) enum Source {
     Set(PathBuf),
     /// A frame of a journal; none: its last.
     Journal(PathBuf, Option<u64>),
+    /// The directory of the journals of all ranks.
+    Journals(PathBuf),
     /// A frame of a run that left checkpoints.
     Rerun(PathBuf, u64),
     /// Neither: why it is no region.
@@ -66,6 +68,7 @@ impl fmt::Display for Source {
             Source::Cluster(target) => write!(f, "ranks of {target}"),
             Source::Checkpoint(path) => write!(f, "checkpoint {}", path.display()),
             Source::Set(path) => write!(f, "checkpoints {}", path.display()),
+            Source::Journals(path) => write!(f, "journals of ranks {}", path.display()),
             Source::Journal(path, None) => write!(f, "journal {}", path.display()),
             Source::Journal(path, Some(frame)) => write!(f, "journal {}@{frame}", path.display()),
             Source::Rerun(path, frame) => write!(f, "run {}@{frame}", path.display()),
@@ -122,6 +125,11 @@ impl Source {
                 Ok(Opened::of(journal.replay_to(entry)?.load()?))
             }
             Source::Rerun(path, frame) => Ok(Opened::of(Rerun::open(path)?.at(*frame, World::builder())?.reader()?)),
+            Source::Journals(path) => Err(Failure::usage(format!(
+                "{} has the journals of several ranks: name one, as {}, or export them with --every",
+                path.display(),
+                rank_journal(path, 0).display()
+            ))),
             Source::Neither(why) => Err(Failure::usage(why.clone())),
         }
     }
@@ -155,7 +163,29 @@ pub(crate) fn journal(text: &str) -> Option<Source> {
             false => Source::Journal(directory.into(), Some(frame)),
         });
     }
+    if Journal::is_journal(&rank_journal(Path::new(text), 0)) {
+        return Some(Source::Journals(text.into()));
+    }
     Journal::is_journal(Path::new(text)).then(|| Source::Journal(text.into(), None))
+}
+
+/// Where the journal of a rank is.
+fn rank_journal(directory: &Path, rank: usize) -> PathBuf {
+    directory.join(format!("rank-{rank:05}"))
+}
+
+/// Opens the journals of all ranks.
+pub(crate) fn open_journals(directory: &Path) -> Outcome<Vec<Journal>> {
+    let ranks = (0..).map(|rank| rank_journal(directory, rank)).take_while(|path| Journal::is_journal(path));
+    let journals = ranks.map(|path| open_journal(&path)).collect::<Outcome<Vec<_>>>()?;
+    let told = journals.first().and_then(|journal| journal.note("ranks")).map(str::to_owned);
+    match told {
+        Some(told) if told != journals.len().to_string() => {
+            let what = format!("{} has the journals of {} ranks of {told}", directory.display(), journals.len());
+            Err(Failure::new(failure::NOT_FOUND, what))
+        }
+        _ => Ok(journals),
+    }
 }
 
 /// Opens a journal; what its writer left unfinished is told.

@@ -96,6 +96,8 @@ struct Table {
     entities: Column,
     columns: Vec<Column>,
     is_own: bool,
+    /// All rows behind these are ghosts.
+    own_rows: usize,
     /// One byte a row; none: all of them match.
     matches: Option<Vec<u8>>,
 }
@@ -221,6 +223,7 @@ impl Open {
                 .then(|| (0..table.entities.len()).map(|row| u8::from(table.matches(row))).collect()),
             columns: table.columns.iter_mut().map(Column::of).collect(),
             is_own: table.is_own,
+            own_rows: table.own_rows,
         };
         let tables = job.tables().map(look).collect();
         let view = |name: &String| Ok((name.clone(), job.view_named(name)?.map(look).collect()));
@@ -306,7 +309,7 @@ fn rows_of(open: &Open, own: bool, targets: &[u8]) -> PyResult<Rows> {
 type ColumnParts<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyAny>>);
 
 /// Handles, entities and whole columns of a table; whether it is the job's own; a byte a row, where not all match.
-type TableParts<'py> = (Memory, Vec<(String, String, Memory)>, bool, Option<Bound<'py, PyBytes>>);
+type TableParts<'py> = (Memory, Vec<(String, String, Memory)>, bool, Option<Bound<'py, PyBytes>>, usize);
 
 #[pymethods]
 impl Job {
@@ -361,7 +364,7 @@ impl Job {
             let parts = |table: &Table| {
                 let columns = table.columns.iter().map(column).collect();
                 let matches = table.matches.as_ref().map(|bytes| PyBytes::new(py, bytes));
-                (table.entities.memory(token), columns, table.is_own, matches)
+                (table.entities.memory(token), columns, table.is_own, matches, table.own_rows)
             };
             Ok(Some(tables.iter().map(parts).collect()))
         })
@@ -457,15 +460,23 @@ impl Job {
         self.with(|open| Ok(open.serial))
     }
 
-    /// The first `count` random numbers of each of these entities (8 bytes each), as doubles from 0 to below 1.
-    fn random<'py>(&self, py: Python<'py>, entities: &[u8], count: usize) -> PyResult<Bound<'py, PyBytes>> {
+    /// The first `count` random numbers of each of these entities (8 bytes each), or of these global ids, as doubles from 0 to
+    /// below 1.
+    fn random<'py>(
+        &self,
+        py: Python<'py>,
+        entities: &[u8],
+        count: usize,
+        by_id: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let key = self.with(|open| Ok(open.random))?;
         let entities = entities.as_chunks::<8>().0;
         let bytes = entities.len().checked_mul(count).and_then(|numbers| numbers.checked_mul(8));
         let bytes = bytes.ok_or_else(|| error("NoSpaceError", "so many numbers do not fit memory".to_owned()))?;
         PyBytes::new_with(py, bytes, |out| {
             for (out, bits) in out.chunks_exact_mut((8 * count).max(1)).zip(entities) {
-                let mut random = key.of(Entity::from_bits(u64::from_le_bytes(*bits)));
+                let bits = u64::from_le_bytes(*bits);
+                let mut random = if by_id { key.of_id(bits) } else { key.of(Entity::from_bits(bits)) };
                 out.as_chunks_mut::<8>().0.iter_mut().for_each(|out| *out = random.f64().to_le_bytes());
             }
             Ok(())

@@ -34,6 +34,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<job::Job>()?;
     module.add_function(wrap_pyfunction!(system::serve, module)?)?;
     module.add_function(wrap_pyfunction!(region::regions, module)?)?;
+    module.add_function(wrap_pyfunction!(region::ranks, module)?)?;
+    module.add_function(wrap_pyfunction!(pin::joined_hash, module)?)?;
     module.add_function(wrap_pyfunction!(layout::parse_layout, module)?)?;
     module.add_function(wrap_pyfunction!(layout::did_you_mean, module)?)?;
     module.add_function(wrap_pyfunction!(region::clean, module)?)?;

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hypostyle::{Entity, FieldType, OwnedSnapshot, Presence, ScalarType, SnapshotError, TableView, checkpoint};
+use hypostyle::{Entity, FieldType, IdHash, OwnedSnapshot, Presence, ScalarType, SnapshotError, TableView, checkpoint};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -202,9 +202,28 @@ impl Pin {
         Ok(written.map_err(|failed| error("RegionError", failed.to_string()))?.file_bytes)
     }
 
+    /// The hash of the entities by their global ids, to be joined with those of other ranks.
+    fn hash_by_id<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let pin = self.held()?;
+        let hash = py.detach(|| pin.snapshot().hash_by_id());
+        Ok(PyBytes::new(py, &hash.map_err(|failed| error("AbsentError", failed.to_string()))?.to_bytes()))
+    }
+
     /// The hash of the generation's logical content.
     fn hash(&self, py: Python<'_>) -> PyResult<u64> {
         let pin = self.held()?;
         Ok(py.detach(|| pin.snapshot().hash()))
     }
+}
+
+/// The hash by global ids of parts of a world, as text.
+#[pyfunction]
+pub(crate) fn joined_hash(parts: Vec<[u8; 32]>) -> PyResult<String> {
+    let mut whole: Option<IdHash> = None;
+    for part in parts.into_iter().map(IdHash::from_bytes) {
+        let joined = whole.map_or(Some(part), |whole| whole.combine(part));
+        whole = Some(joined.ok_or_else(|| error("HypostyleError", "the parts are not of one frame".to_owned()))?);
+    }
+    let whole = whole.ok_or_else(|| error("HypostyleError", "there are no parts".to_owned()))?;
+    Ok(whole.to_string())
 }

@@ -182,6 +182,18 @@ pub(crate) fn regions<'py>(
     list.map_err(|error| of_region(&error))?.iter().map(|info| dict(py, info)).collect()
 }
 
+/// The paths of the regions of a world that several ranks write under this name, by rank; None: it is no such world.
+#[pyfunction]
+pub(crate) fn ranks(py: Python<'_>, target: &str) -> PyResult<Option<Vec<String>>> {
+    let Ok(Source::Region(target)) = Source::parse(target) else { return Ok(None) };
+    let found = py.detach(|| match target.path()?.is_some_and(|path| path.exists()) {
+        true => Ok(None),
+        false => hypostyle::regions::ranks(&target),
+    });
+    let names = |parts: Vec<RegionInfo>| parts.into_iter().map(|part| part.name).collect();
+    Ok(found.map_err(|error| of_region(&error))?.map(names))
+}
+
 /// Removes a region whose writer is gone.
 #[pyfunction]
 pub(crate) fn clean(py: Python<'_>, target: &str) -> PyResult<()> {

@@ -90,6 +90,25 @@ def test_random_numbers_are_those_of_the_published_generator(world):
             assert two[place].tolist() == expected
 
 
+def test_random_numbers_by_ids_depend_on_no_handle(world):
+    seen = []
+
+    @hypostyle.system(reads="velocity", name="draw", job_rows=1024)
+    def draw(rows, frame):
+        ids = np.arange(len(rows), dtype=np.uint64) + np.uint64(2**40)
+        seen.append((rows.random_of_id(ids, 2), rows.random_of_id(ids), rows.random()))
+
+    with hypostyle.Simulation(world, [draw], workers="local", seed=2**40 + 3) as simulation:
+        simulation.step(0.125)
+    system = 917081415086096985
+    key = philox([1, 0, system & 0xFFFFFFFF, system >> 32], [3, 2**8])[:2]
+    for two, one, by_handles in seen:
+        assert (two[:, 0] == one).all() and (one != by_handles).any()
+        for place in (0, len(one) - 1):
+            words = philox([0, 2**31, place, 2**8], key)
+            assert two[place].tolist() == [((words[at] | words[at + 1] << 32) >> 11) * 2.0**-53 for at in (0, 2)]
+
+
 def test_loops_and_conditions_from_python(world):
     calls = []
 

@@ -42,6 +42,22 @@ pub enum ExportError {
         /// What is in it.
         what: String,
     },
+    /// A column by which rows cannot be ordered.
+    #[error(
+        "rows cannot be ordered by `{column}`: name exported columns of whole numbers without a sign, as `global_id.value`"
+    )]
+    Order {
+        /// What was asked for.
+        column: String,
+    },
+    /// Journals of ranks that do not belong together.
+    #[error(
+        "the journal of rank {rank} has other frames than that of rank 0: they are not of one run, or one was cut off"
+    )]
+    Ranks {
+        /// The first that differs.
+        rank: usize,
+    },
     /// Parts of a world that do not give one table.
     #[error("the parts have different columns, or there are none: give parts of one world, with the same components")]
     Parts,

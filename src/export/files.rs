@@ -12,7 +12,7 @@ use crate::checkpoint::CheckpointError;
 use crate::checkpoint::place::NewFile;
 use crate::snapshot::{Pinned, Reader};
 
-use super::{Batches, ExportError, ExportOptions, csv, row_groups};
+use super::{Batches, ExportError, ExportOptions, csv, order, row_groups};
 
 /// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn write(reader: Reader, path: &Path, format: Format, options: &ExportOption
     let options = ExportOptions { flat: options.flat || format == Format::Csv, ..options.clone() };
     let batches = Batches::new(reader, &options)?;
     let schema = batches.schema();
-    write_batches(path, format, schema, batches)
+    write_in_order(path, format, schema, batches, &options.order)
 }
 
 /// Writes generations that are parts of one world to a file, as [`write()`] does: part after part, each as record batches of
@@ -103,7 +103,22 @@ pub fn write_parts(
         let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&own), batch.columns().to_vec(), &rows)?)
     });
-    write_batches(path, format, schema, batches)
+    write_in_order(path, format, schema, batches, &options.order)
+}
+
+/// Brings rows into the order that is asked for, and writes them.
+fn write_in_order(
+    path: &Path,
+    format: Format,
+    schema: SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
+    columns: &[String],
+) -> Result<Exported, ExportError> {
+    if columns.is_empty() {
+        return write_batches(path, format, schema, batches);
+    }
+    let batches = order::ordered(batches, &schema, columns)?;
+    write_sorted(path, format, schema, batches.into_iter().map(Ok), columns)
 }
 
 /// Writes any record batches of a schema to a file, as [`write()`] does.
@@ -115,6 +130,17 @@ pub fn write_batches(
     format: Format,
     schema: SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
+) -> Result<Exported, ExportError> {
+    write_sorted(path, format, schema, batches, &[])
+}
+
+/// The same of rows that stand in the order of these columns.
+fn write_sorted(
+    path: &Path,
+    format: Format,
+    schema: SchemaRef,
+    batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
+    columns: &[String],
 ) -> Result<Exported, ExportError> {
     let mut new = NewFile::create(path, format.alike())?;
     let mut file = BufWriter::with_capacity(1 << 20, &mut new.file);
@@ -140,7 +166,7 @@ pub fn write_batches(
                     count(batch);
                 }
             });
-            row_groups::write(&mut file, schema, counted)?;
+            row_groups::write(&mut file, schema, counted, columns)?;
         }
         Format::Csv => {
             // a file of nothing still has its line of names

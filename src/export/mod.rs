@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod lists;
 mod memory;
+mod order;
 #[cfg(feature = "query")]
 pub mod query;
 mod row_groups;
@@ -22,7 +23,7 @@ mod series;
 pub use batches::Batches;
 pub use error::ExportError;
 pub use files::{Exported, Format, write, write_batches, write_parts};
-pub use series::{Series, series};
+pub use series::{Series, series, series_of_ranks};
 
 /// What to export.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,10 @@ pub struct ExportOptions {
     pub flat: bool,
     /// Texts to add to the schema's metadata, beside the layout and what is told of the generation.
     pub metadata: Vec<(String, String)>,
+    /// Rows in the order of these columns, whole numbers without a sign (of cells, of global ids); rows without a value come last.
+    /// Parquet files say so, and have row groups of 128 k rows, so that readers leave out what a query cannot meet. What
+    /// stands in order is not copied; else the state is, once.
+    pub order: Vec<String>,
     /// Simulated time as a column beside the entities: of the frames of a data set.
     pub(crate) time: bool,
 }
@@ -50,6 +55,18 @@ impl ExportOptions {
     #[must_use]
     pub fn flat(mut self, flat: bool) -> Self {
         self.flat = flat;
+        self
+    }
+
+    /// Sets the order of rows.
+    ///
+    /// ```
+    /// let options = hypostyle::export::ExportOptions::default().order(["cell.key", "global_id.value"]);
+    /// assert_eq!(options.order.len(), 2);
+    /// ```
+    #[must_use]
+    pub fn order(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.order = columns.into_iter().map(Into::into).collect();
         self
     }
 

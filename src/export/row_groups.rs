@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
@@ -19,8 +20,10 @@ use super::ExportError;
 
 /// Rows of a row group, at most.
 const GROUP_ROWS: usize = 1 << 20;
+/// The same of rows in order: readers leave out groups by their least and largest values.
+const GROUP_ROWS_SORTED: usize = 1 << 17;
 
-/// Writes a file of these batches.
+/// Writes a file of these batches, whose rows stand in the order of columns, if any.
 ///
 /// # Errors
 /// What the batches' maker says; what cannot be written.
@@ -28,8 +31,10 @@ pub(super) fn write(
     file: &mut (impl Write + Send),
     schema: SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
+    order: &[String],
 ) -> Result<(), ExportError> {
-    write_groups(file, schema, batches, GROUP_ROWS)
+    let rows = if order.is_empty() { GROUP_ROWS } else { GROUP_ROWS_SORTED };
+    write_groups(file, schema, batches, order, rows)
 }
 
 /// With so many rows in each row group but the last.
@@ -37,9 +42,10 @@ fn write_groups(
     file: &mut (impl Write + Send),
     schema: SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
+    order: &[String],
     group_rows: usize,
 ) -> Result<(), ExportError> {
-    let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties(&schema)?))?;
+    let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties(&schema, order)?))?;
     let (mut writer, factory) = writer.into_serialized_writer()?;
     let mut write_group = |group: &[RecordBatch]| -> Result<(), ExportError> {
         let columns = factory.create_column_writers(writer.flushed_row_groups().len())?;
@@ -78,10 +84,21 @@ fn write_groups(
     Ok(())
 }
 
+/// The place of a plain column among the leaves of the file's columns: each field is one, lists are one, too.
+fn leaf(schema: &Schema, name: &str) -> Option<i32> {
+    schema.index_of(name).ok().and_then(|index| i32::try_from(index).ok())
+}
+
 /// zstd, fast. A dictionary is tried for small integers alone: other numbers seldom repeat, and trying takes longer than
 /// all else.
-fn properties(schema: &Schema) -> Result<WriterProperties, ExportError> {
+fn properties(schema: &Schema, order: &[String]) -> Result<WriterProperties, ExportError> {
+    let sorted = |name: &String| {
+        let index = leaf(schema, name).ok_or_else(|| ExportError::Order { column: name.clone() })?;
+        Ok(SortingColumn { column_idx: index, descending: false, nulls_first: false })
+    };
+    let sorted = order.iter().map(sorted).collect::<Result<Vec<_>, ExportError>>()?;
     let mut properties = WriterProperties::builder()
+        .set_sorting_columns(Some(sorted).filter(|sorted| !sorted.is_empty()))
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
         .set_dictionary_enabled(false);
     for field in schema.fields() {
@@ -171,7 +188,7 @@ mod tests {
             Ok(batch(*rows, first - rows))
         });
         let mut file = tempfile::tempfile().unwrap();
-        write_groups(&mut file, batch(0, 0).schema(), batches, 1000).unwrap();
+        write_groups(&mut file, batch(0, 0).schema(), batches, &[], 1000).unwrap();
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         let groups: Vec<_> = builder.metadata().row_groups().iter().map(|group| group.num_rows() as usize).collect();
         assert_eq!(groups, [1000, 1000, 1000, 73]);
@@ -188,7 +205,7 @@ mod tests {
     fn a_file_of_nothing_has_its_schema() {
         let mut file = tempfile::tempfile().unwrap();
         let schema = batch(0, 0).schema();
-        write(&mut file, schema.clone(), std::iter::empty()).unwrap();
+        write(&mut file, schema.clone(), std::iter::empty(), &[]).unwrap();
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         assert_eq!(builder.schema().fields(), schema.fields());
         assert_eq!(builder.metadata().num_row_groups(), 0);

@@ -37,33 +37,91 @@ pub fn series(
     directory: &Path,
     format: Format,
     every: u64,
+    options: impl FnMut(&mut Reader) -> Result<ExportOptions, ExportError>,
+) -> Result<Series, ExportError> {
+    let recording = format!("{:016x}", journal.recording_id());
+    claim(directory, &recording)?;
+    let mut done = Series::default();
+    let to = Destination { directory, format, every, recording: &recording, rank: None };
+    frames_of(journal, &to, options, &mut done)?;
+    Ok(done)
+}
+
+/// Writes the frames of the journals of all ranks of a cluster, by rank, as [`series`] does of one: each frame of each rank as
+/// `frame=123/rank=0/part-0.parquet`, so that the data set has a column `rank`, too.
+///
+/// # Errors
+/// As [`series`]; [`ExportError::Ranks`]: journals that do not have the same frames. Files that are whole by then stay.
+pub fn series_of_ranks(
+    journals: &[Journal],
+    directory: &Path,
+    format: Format,
+    every: u64,
     mut options: impl FnMut(&mut Reader) -> Result<ExportOptions, ExportError>,
 ) -> Result<Series, ExportError> {
-    let end = match format {
+    let frames = |journal: &Journal| {
+        let frames = journal.entries().map(|entry| entry.frame).filter(|frame| frame.is_multiple_of(every.max(1)));
+        frames.collect::<Vec<_>>()
+    };
+    let first = journals.first().map(frames).unwrap_or_default();
+    if let Some(rank) = journals.iter().position(|journal| frames(journal) != first) {
+        return Err(ExportError::Ranks { rank });
+    }
+    let ids: Vec<u8> = journals.iter().flat_map(|journal| journal.recording_id().to_le_bytes()).collect();
+    let recording = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&ids));
+    claim(directory, &recording)?;
+    let mut done = Series::default();
+    for (rank, journal) in journals.iter().enumerate() {
+        let to = Destination { directory, format, every, recording: &recording, rank: Some(rank) };
+        frames_of(journal, &to, &mut options, &mut done)?;
+    }
+    Ok(done)
+}
+
+/// Where frames of a journal go.
+struct Destination<'d> {
+    directory: &'d Path,
+    format: Format,
+    every: u64,
+    recording: &'d str,
+    rank: Option<usize>,
+}
+
+/// Writes the frames of one journal.
+fn frames_of(
+    journal: &Journal,
+    to: &Destination<'_>,
+    mut options: impl FnMut(&mut Reader) -> Result<ExportOptions, ExportError>,
+    done: &mut Series,
+) -> Result<(), ExportError> {
+    let end = match to.format {
         Format::Arrow => "arrow",
         Format::Parquet => "parquet",
         Format::Csv => "csv",
     };
-    let recording = format!("{:016x}", journal.recording_id());
-    claim(directory, &recording)?;
-    let mut done = Series::default();
     let mut replay = journal.replay()?;
     for entry in journal.entries() {
         while replay.entry()?.generation < entry.generation && replay.advance()? {}
-        if !entry.frame.is_multiple_of(every.max(1)) {
+        if !entry.frame.is_multiple_of(to.every.max(1)) {
             continue;
         }
         let mut reader = replay.load()?;
-        let mut options = options(&mut reader)?.metadata("hypostyle.recording", recording.clone());
+        let mut options = options(&mut reader)?.metadata("hypostyle.recording", to.recording);
         options.time = true;
-        let place = directory.join(format!("frame={}", entry.frame));
+        let mut place = to.directory.join(format!("frame={}", entry.frame));
+        if let Some(rank) = to.rank {
+            options = options.metadata("hypostyle.rank", rank.to_string());
+            place.push(format!("rank={rank}"));
+        }
         std::fs::create_dir_all(&place).map_err(CheckpointError::io("make", &place))?;
-        let exported = write(reader, &place.join(format!("part-0.{end}")), format, &options)?;
-        done.frames.push(entry.frame);
+        let exported = write(reader, &place.join(format!("part-0.{end}")), to.format, &options)?;
+        if to.rank.is_none_or(|rank| rank == 0) {
+            done.frames.push(entry.frame);
+        }
         done.rows += exported.rows;
         done.bytes += exported.bytes;
     }
-    Ok(done)
+    Ok(())
 }
 
 /// Makes the directory this recording's, where it is empty or missing; one that is this recording's already stays so.

@@ -58,10 +58,14 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
 
     let example = "build --locked --release --package hypostyle --package hypostyle-cli --example python_workers";
     done("the example", &run(&mut cargo(example), left()))?;
+    // its ranks are threads here, so that no MPI is needed
+    let ranks = "build --locked --release --package hypostyle-mpi --bin hypostyle-mpi";
+    done("the program of many ranks", &run(&mut cargo(ranks), left()))?;
     let mut tests = Command::new(&python);
     // From `tests`, so that nothing finds the package's sources instead of what was installed.
     tests.args(["-m", "pytest", "--config-file", "../pyproject.toml", "."]).current_dir(crate_path.join("tests"));
     tests.env("HYPOSTYLE_PROGRAM", target.join("release/hypostyle")).env("PYTHONDONTWRITEBYTECODE", "1");
+    tests.env("HYPOSTYLE_MPI_PROGRAM", target.join("release/hypostyle-mpi"));
     tests.env("HYPOSTYLE_EXAMPLE", target.join("release/examples/python_workers"));
     done("the tests", &run(&mut tests, left()))?;
     let name = wheel.file_name().map(|name| name.to_string_lossy().into_owned());

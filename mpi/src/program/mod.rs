@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod ensemble;
+mod record;
 mod report;
 mod run;
 mod workers;
@@ -76,6 +77,10 @@ pub(crate) struct Args {
     /// Number of sets to keep.
     #[arg(long, value_name = "K", requires = "checkpoints", default_value_t = 3, value_parser = numbers::positive::<usize>)]
     pub(crate) checkpoint_keep: usize,
+    /// Record every generation of each rank to a journal of its own in this directory; journals of as many ranks that are there
+    /// are appended to.
+    #[arg(long, value_name = "DIR", conflicts_with = "ensemble")]
+    pub(crate) record: Option<PathBuf>,
     /// Continue from the set of checkpoints of this manifest, on any number of ranks.
     #[arg(long, value_name = "MANIFEST")]
     pub(crate) from: Option<PathBuf>,

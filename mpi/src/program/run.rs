@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use hypostyle::journal::Recorder;
 use hypostyle::{IdHash, Simulation, World, WorldBuilder};
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::set::{self, Manifest, Origin};
@@ -12,7 +13,7 @@ use hypostyle_scenes::{Line, Scene, SceneOptions};
 
 use super::report::{self, Totals};
 use super::workers::{self, Regions};
-use super::{Args, PrintHash, chain};
+use super::{Args, PrintHash, chain, record};
 
 /// Frames of a run where neither the options nor the scene say.
 const FRAMES_DEFAULT: u64 = 300;
@@ -62,7 +63,9 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     let begun = Instant::now();
     let inside = cluster.time_inside();
     let mut checkpoints = Vec::new();
-    let frames = frames(args, &cluster, &mut simulation, &origin, &mut checkpoints)?;
+    let mut recorder = record::start(args, &cluster, &mut simulation, &origin)?;
+    let frames = frames(args, &cluster, &mut simulation, &origin, &mut checkpoints, &mut recorder)?;
+    record::finish(recorder, cluster.rank())?;
     let (elapsed, inside) = (begun.elapsed(), cluster.time_inside() - inside);
     let hash = match args.print_hash {
         Some(PrintHash::ById) => Some(cluster.hash_by_id(simulation.world())?),
@@ -176,6 +179,7 @@ fn frames(
     simulation: &mut Simulation,
     origin: &Origin,
     written: &mut Vec<PathBuf>,
+    recorder: &mut Option<Recorder>,
 ) -> Result<u64, ClusterError> {
     let frames = args.frames.or(args.scene.default_frames()).unwrap_or(FRAMES_DEFAULT);
     let mut left = frames;
@@ -183,10 +187,13 @@ fn frames(
     while left > 0 {
         let frame = simulation.world().frame();
         let until = args.checkpoint_every.map_or(u64::MAX, |every| every - frame % every);
-        let now = left.min(until).min(FRAMES_PER_CALL_MAX);
+        // each generation is recorded
+        let per_call = if recorder.is_some() { args.publish_every } else { FRAMES_PER_CALL_MAX };
+        let now = left.min(until).min(per_call).min(FRAMES_PER_CALL_MAX);
         let ran = simulation.run(now, args.scene.dt()).map(drop);
         ran.map_err(|error| ClusterError::Engine { rank, source: Box::new(error) })?;
         left -= now;
+        record::look(recorder, rank)?;
         let Some(directory) = &args.checkpoints else { continue };
         if left == 0 || now == until {
             written.push(set::write(cluster, simulation, directory, origin)?);

@@ -43,6 +43,7 @@ from .errors import (
 from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
 from . import space
 from .clock import FixedStep
+from .cluster import ClusterReader, ClusterSnapshot
 from .reduction import Reduction
 from .region import LeaseInfo, Reader, RegionInfo, Residue, clean, clean_stale, list_regions, open_region
 from .scene import NativeSystem, Scene, scenes
@@ -93,6 +94,8 @@ __all__ = [
     "Changes",
     "Chunk",
     "ClosedError",
+    "ClusterReader",
+    "ClusterSnapshot",
     "Component",
     "ComponentLayout",
     "FieldLayout",

@@ -248,16 +248,22 @@ def clean_stale(
 
 
 def open_region(name: Union[str, os.PathLike[str]]) -> Reader:
-    """Opens the region of a simulation, with a live writer or without; or a state in a file.
+    """Opens the region of a simulation, with a live writer or without; or a state in a file; or the regions of all ranks of
+    a cluster as one (:class:`ClusterReader`), by the name that they publish under.
 
     ``name`` is a region's name, or the path of its directory (anything with a ``/`` or a leading ``.``); or a checkpoint,
-    ``"run.checkpoint"``, or a frame of a journal, ``"history@12"`` (``"history"``: its last). Files are loaded into memory,
-    and have one generation.
+    ``"run.checkpoint"``, or a set of those of many ranks, ``"run.checkpoints"``, or a frame of a journal, ``"history@12"``
+    (``"history"``: its last). Files are loaded into memory, and have one generation.
 
     Open only regions whose writers you trust: everything in them is checked but that bytes stay as they are while
     they are pinned. Regions belong to one user, and those of others are refused.
     """
-    return Reader(name)
+    ranks = _native.ranks(_target(name))
+    if ranks is None:
+        return Reader(name)
+    from .cluster import ClusterReader
+
+    return ClusterReader(os.fspath(name), ranks)
 
 
 def list_regions(directory: Union[str, os.PathLike[str], None] = None) -> list[RegionInfo]:

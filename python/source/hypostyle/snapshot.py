@@ -615,6 +615,12 @@ class Snapshot(Selection):
         self._core.check()
         return self._core.pin.hash()
 
+    def hash_by_id(self) -> str:
+        """The hash of all entities by their global ids, in which neither handles nor the order of rows count: what
+        ``hypostyle hash --by-id`` prints."""
+        self._core.check()
+        return _native.joined_hash([self._core.pin.hash_by_id()])
+
     def changed_since(self, generation: int) -> Changes:
         """What was written after a generation, by columns and chunks of 1024 rows."""
         return Changes(self, generation)

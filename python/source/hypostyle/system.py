@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _native
-from .errors import AbsentError, ClosedError, HypostyleError, UnknownNameError
+from .errors import AbsentError, ClosedError, HypostyleError, ScheduleError, UnknownNameError
 from .layout import ComponentLayout, Layout, ResourceLayout, _unknown, layout_of
 from .reduction import Reduction, kept
 from .snapshot import Resource
@@ -75,7 +75,7 @@ class Frame:
     def random(self, count: int) -> npt.NDArray[np.float64]:
         """Random numbers from 0 to below 1 that belong to no entity: every job of the system draws the same. See
         :meth:`Job.random`."""
-        return np.frombuffer(self._job.random(_NOBODY, count), np.float64).copy()
+        return np.frombuffer(self._job.random(_NOBODY, count, False), np.float64).copy()
 
     @property
     def iteration(self) -> int:
@@ -199,13 +199,15 @@ def _with_properties(
 class NeighbourTable:
     """A table of entities that a system looks at: whole columns, as they were when the system began. To read."""
 
-    __slots__ = ("_layout", "_columns", "_parts", "_entities", "_matches", "_place", "is_own")
+    __slots__ = ("_layout", "_columns", "_parts", "_entities", "_matches", "_place", "is_own", "own_rows")
 
     #: Whether the system's own rows are among its rows: those from :attr:`Job.first_row` on.
     is_own: bool
+    #: The table's own rows, the first ones. All others are ghosts, copies of rows of other ranks, sorted for themselves.
+    own_rows: int
 
     def __init__(self, layout: Layout, parts: tuple[Any, ...], serial: int) -> None:
-        entities, columns, self.is_own, matches = parts
+        entities, columns, self.is_own, matches, self.own_rows = parts
         self._place = (serial, entities.address)
         self._layout = layout
         self._entities: Optional[Array] = np.asarray(entities)
@@ -257,8 +259,15 @@ class NeighbourTable:
         :func:`hypostyle.space.cell_starts`. A worker makes them once for all of its jobs."""
         from .space import cell_starts
 
+        self._refuse_ghosts("cell_starts")
         component, _, field = key.partition(".")
         return kept((*self._place, key, cells), lambda: cell_starts(self[component][field], cells))
+
+    def _refuse_ghosts(self, what: str) -> None:
+        ghosts = len(self) - self.own_rows
+        if ghosts:
+            message = f"`{what}` knows one sorted table, and behind the own rows there are {ghosts} ghosts, sorted for themselves:"
+            raise ScheduleError(f"{message} systems with neighbours on many ranks are written in Rust")
 
     def search(self, grid: CellGrid, reach: float, places: Sequence[str], key: Optional[str] = None) -> Search:
         """A search for the rows within ``reach``, by the columns of the places, ``("position.x", "position.y")``, and of the cells'
@@ -271,6 +280,7 @@ class NeighbourTable:
         ...             search = table.search(grid, 1.25, ["position.x", "position.y"], "cell.key")
         ...             rows.near.others, rows.near.count = search.lists(rows.first_row, len(rows)).padded(32)
         """
+        self._refuse_ghosts("search")
         from .space import Search
 
         def column(name: str) -> Array:
@@ -346,7 +356,14 @@ class Job:
     def random_of(self, handles: Any, count: Optional[int] = None) -> npt.NDArray[np.float64]:
         """As :meth:`random`, for any entities, by their handles."""
         wanted = handles_of(handles)
-        drawn = np.frombuffer(self._job.random(wanted.tobytes(), 1 if count is None else count), np.float64).copy()
+        drawn = np.frombuffer(self._job.random(wanted.tobytes(), 1 if count is None else count, False), np.float64).copy()
+        return drawn if count is None else drawn.reshape(len(wanted), count)
+
+    def random_of_id(self, ids: Any, count: Optional[int] = None) -> npt.NDArray[np.float64]:
+        """As :meth:`random`, by global ids in place of handles: the same numbers on any number of ranks, whatever handles
+        entities have there. ``rows.random_of_id(rows.global_id.value)`` are those of the rows."""
+        wanted = np.ascontiguousarray(ids, np.uint64).reshape(-1)
+        drawn = np.frombuffer(self._job.random(wanted.tobytes(), 1 if count is None else count, True), np.float64).copy()
         return drawn if count is None else drawn.reshape(len(wanted), count)
 
     def random(self, count: Optional[int] = None) -> npt.NDArray[np.float64]:
@@ -354,7 +371,7 @@ class Job:
         simulation's ``seed``, the frame, the system's name and each row's entity, and on nothing else; a second call gives the
         same ones. The generator is Philox4x32-10, as in Rust's ``job.random(row)``."""
         entities = np.asarray(self._job.entities()).tobytes()
-        drawn = np.frombuffer(self._job.random(entities, 1 if count is None else count), np.float64).copy()
+        drawn = np.frombuffer(self._job.random(entities, 1 if count is None else count, False), np.float64).copy()
         return drawn if count is None else drawn.reshape(len(self), count)
 
     @property
