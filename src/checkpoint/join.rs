@@ -5,12 +5,15 @@
 
 use crate::layout::ScalarType;
 use crate::limits::WORLD_BYTES_MAX;
+use crate::region::RegionTarget;
 use crate::snapshot::Reader;
+use crate::world::life::restore;
 use crate::world::{Dangling, RowBatch, RowBatchError, World, WorldBuilder};
 
 use super::error::CheckpointError;
 use super::read::CheckpointFile;
 use super::set::CheckpointSet;
+use super::write;
 
 /// Address space of a joined world: a part of the bytes may be moved while rows come in, and room grows by doubling.
 const ROOM_TIMES: u64 = 4;
@@ -23,12 +26,11 @@ impl CheckpointSet {
     /// # Errors
     /// A file that is not as it was written, or contradicts another; what [`CheckpointFile::restore`] refuses.
     pub fn restore(&self, builder: WorldBuilder) -> Result<World, CheckpointError> {
-        let ranks: Vec<usize> = (0..self.files().len()).collect();
-        let mut world = self.restore_files(&ranks, builder)?;
-        if ranks.len() > 1 {
-            self.sort(&mut world)?;
+        if self.files().len() == 1 {
+            return self.file(0)?.restore(builder);
         }
-        Ok(world)
+        let ranks: Vec<usize> = (0..self.files().len()).collect();
+        self.place(&ranks, true, builder)
     }
 
     /// One world with the rows of these ranks' files, file after file. Of no files it is a world without rows, with frame,
@@ -40,8 +42,25 @@ impl CheckpointSet {
     /// # Panics
     /// If there is no such rank.
     pub fn restore_files(&self, ranks: &[usize], builder: WorldBuilder) -> Result<World, CheckpointError> {
+        match ranks {
+            [only] => self.file(*only)?.restore(builder),
+            ranks => self.place(ranks, false, builder),
+        }
+    }
+
+    /// Joins files where the builder says. In a region, which others may read, the rows appear all at once.
+    fn place(&self, ranks: &[usize], sorted: bool, builder: WorldBuilder) -> Result<World, CheckpointError> {
+        if matches!(restore::region_of(&builder).0, RegionTarget::Heap) {
+            return self.join(ranks, sorted, builder);
+        }
+        let private = World::builder().bytes_max(self.bytes_needed(ranks)?);
+        let bytes = write::to_memory(&self.join(ranks, sorted, private)?.reader()?.pin()?, self.path())?;
+        CheckpointFile::in_memory(bytes, self.path())?.restore(builder)
+    }
+
+    /// Joins files; the newest generation has all rows.
+    fn join(&self, ranks: &[usize], sorted: bool, builder: WorldBuilder) -> Result<World, CheckpointError> {
         let first = self.file(ranks.first().copied().unwrap_or(0))?;
-        // others pass through private memory, with the same Rust types or none
         let mut world = first.restore(builder)?;
         if ranks.is_empty() {
             world.clear()?;
@@ -57,7 +76,23 @@ impl CheckpointSet {
             }
             world.put_rows(&batches, Dangling::Refuse)?;
         }
+        if sorted {
+            self.sort(&mut world)?;
+        }
+        // what a failed frame goes back to
+        if !world.publish()?.is_published() {
+            return Err(self.bad("its rows could not be published: no memory"));
+        }
         Ok(world)
+    }
+
+    /// The most bytes that a region of these files may need.
+    fn bytes_needed(&self, ranks: &[usize]) -> Result<u64, CheckpointError> {
+        let mut bytes: u64 = 1 << 20;
+        for rank in ranks {
+            bytes = bytes.saturating_add(super::read::open(&self.file_path(*rank))?.bytes_needed());
+        }
+        Ok(bytes.saturating_mul(ROOM_TIMES).min(WORLD_BYTES_MAX))
     }
 
     /// Loads all files into private memory, to be looked at as any region is: one state, in the order that the manifest
@@ -66,16 +101,8 @@ impl CheckpointSet {
     /// # Errors
     /// As [`CheckpointSet::restore`]; no memory.
     pub fn load(&self) -> Result<Reader, CheckpointError> {
-        let mut bytes = 0_u64;
-        for rank in 0..self.files().len() {
-            bytes = bytes.saturating_add(super::read::open(&self.file_path(rank))?.bytes_needed());
-        }
-        let bytes_max = bytes.saturating_mul(ROOM_TIMES).min(WORLD_BYTES_MAX);
-        let mut world = self.restore(World::builder().bytes_max(bytes_max))?;
-        if !world.publish()?.is_published() {
-            return Err(self.bad("its rows could not be published: no memory"));
-        }
-        Ok(world.reader()?)
+        let ranks: Vec<usize> = (0..self.files().len()).collect();
+        Ok(self.restore(World::builder().bytes_max(self.bytes_needed(&ranks)?))?.reader()?)
     }
 
     fn check_alike(

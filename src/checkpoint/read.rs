@@ -100,8 +100,13 @@ impl CheckpointFile {
     /// A checkpoint in memory.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn of_bytes(bytes: Vec<u8>) -> Result<CheckpointFile, CheckpointError> {
+        CheckpointFile::in_memory(bytes, Path::new("memory"))
+    }
+
+    /// A checkpoint in memory; `path` is told in errors.
+    pub(super) fn in_memory(bytes: Vec<u8>, path: &Path) -> Result<CheckpointFile, CheckpointError> {
         let length = bytes.len() as u64;
-        CheckpointFile::of(Box::new(bytes), length, Path::new("memory"))
+        CheckpointFile::of(Box::new(bytes), length, path)
     }
 
     fn of(source: Box<dyn Source>, bytes: u64, path: &Path) -> Result<CheckpointFile, CheckpointError> {

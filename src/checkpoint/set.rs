@@ -331,6 +331,15 @@ pub(super) fn bad(path: &Path, what: impl Into<String>) -> CheckpointError {
     CheckpointError::Set { path: path.to_owned(), what: what.into() }
 }
 
+/// What holds for every text that is taken for a manifest: it says the same once it is written again.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn check_text(text: &str) {
+    let path = Path::new("fuzz-000000000000.checkpoints");
+    let Ok(set) = CheckpointSet::parse(path, text) else { return };
+    assert_eq!(CheckpointSet::parse(path, &set.to_toml()).expect("what was accepted can be written"), set);
+    assert!((0..set.files.len()).all(|rank| set.file_path(rank).starts_with("fuzz-000000000000")));
+}
+
 fn begins_like_one(begin: &[u8]) -> bool {
     begin.len() >= 8 && BEGIN.as_bytes().starts_with(begin)
 }

@@ -75,6 +75,22 @@ fn handles_lead_where_they_led_and_rows_stand_in_order() {
     assert_eq!(one.load().unwrap().pin().unwrap().hash(), as_it_was.pin().unwrap().hash());
 }
 
+/// Whoever reads the region from its first generation on sees all rows.
+#[cfg(target_os = "linux")]
+#[test]
+fn in_a_region_rows_appear_all_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let set = set_of(directory.path(), &[rank(0..3), rank(3..5)], &["global_id.value"]).unwrap();
+    let region = crate::RegionTarget::Directory(directory.path().join("region"));
+    let world = set.restore(builder().region(region).keep_generations(8)).unwrap();
+    let mut reader = world.reader().unwrap();
+    let frames = reader.frames();
+    assert_eq!(frames.len(), 1, "{frames:?}");
+    assert_eq!(reader.pin().unwrap().entity_count(), 10);
+    let private = set.restore(builder()).unwrap();
+    assert_eq!(private.reader().unwrap().pin().unwrap().hash(), reader.pin().unwrap().hash());
+}
+
 #[test]
 fn an_order_that_is_none_is_refused() {
     let directory = tempfile::tempdir().unwrap();

@@ -4,7 +4,6 @@
 //! whole or not at all. The writer of the region neither waits nor knows.
 #![forbid(unsafe_code)]
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -170,6 +169,28 @@ pub(super) fn write_at_pace(
     options.check()?;
     // what could not be loaded is not written
     snapshot.check()?;
+    let mut new = NewFile::create(path, format::begins_like_one)?;
+    let written = write_into(&mut new.file, snapshot, path, options, pace)?;
+    new.appear()?;
+    Ok(Report { elapsed: begun.elapsed(), ..written })
+}
+
+/// The bytes of a checkpoint in memory.
+pub(super) fn to_memory(snapshot: &Snapshot<'_>, path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    snapshot.check()?;
+    let mut out = Vec::new();
+    write_into(&mut out, snapshot, path, &CheckpointOptions::default(), &Pace::new(100))?;
+    Ok(out)
+}
+
+/// Streams a generation out; `path` is told in errors.
+fn write_into(
+    out: &mut impl std::io::Write,
+    snapshot: &Snapshot<'_>,
+    path: &Path,
+    options: &CheckpointOptions,
+    pace: &Pace,
+) -> Result<Report, CheckpointError> {
     let directory = snapshot.directory();
     let tables = tables_of(snapshot);
     let layout = snapshot.layout_shared();
@@ -187,28 +208,26 @@ pub(super) fn write_at_pace(
     };
     let parts = Parts::new(layout, &head.tables);
     let (chunks, raw_bytes) = parts.count(options.chunk_bytes).expect("extents that exist have lengths of 64 bits");
-    let mut new = NewFile::create(path, format::begins_like_one)?;
     let io = CheckpointError::io;
     let mut encoder = Encoder::new(options.level).map_err(io("compress for", path))?;
     let begin = head.encode(chunks, raw_bytes);
     let mut file_bytes = begin.len() as u64;
-    new.file.write_all(&begin).map_err(io("write", path))?;
+    out.write_all(&begin).map_err(io("write", path))?;
     let mut index = Vec::with_capacity(chunks as usize * format::ENTRY_BYTES as usize);
     for part in &parts.parts {
         for raw in part_bytes(snapshot, part).chunks(options.chunk_bytes as usize) {
             let worked = Instant::now();
             let (encoding, stored) = encoder.encode(raw, part.width).map_err(io("compress for", path))?;
-            new.file.write_all(stored).map_err(io("write", path))?;
+            out.write_all(stored).map_err(io("write", path))?;
             file_bytes += stored.len() as u64;
             Entry { bytes: stored.len() as u32, encoding, checksum: xxh3_64(stored) }.encode(&mut index);
             pace.rest(worked.elapsed());
         }
     }
     file_bytes += (index.len() + format::TRAILER_BYTES) as u64;
-    new.file.write_all(&index).map_err(io("write", path))?;
+    out.write_all(&index).map_err(io("write", path))?;
     let trailer = format::encode_trailer(file_bytes, &index, head.checksum);
-    new.file.write_all(&trailer).map_err(io("write", path))?;
-    new.appear()?;
+    out.write_all(&trailer).map_err(io("write", path))?;
     Ok(Report {
         path: path.to_owned(),
         generation: head.generation,
@@ -217,7 +236,7 @@ pub(super) fn write_at_pace(
         entities: snapshot.entity_count(),
         raw_bytes,
         file_bytes,
-        elapsed: begun.elapsed(),
+        elapsed: Duration::ZERO,
         identity: xxh3_64(&trailer),
     })
 }

@@ -11,6 +11,7 @@ mod recordings;
 mod records;
 #[cfg(unix)]
 mod regions;
+mod rows;
 
 pub use layouts::layout_decode;
 pub use mailbox::inputs_mailbox;
@@ -23,6 +24,9 @@ pub use recordings::{checkpoint_decode, journal};
 pub use records::ring_records;
 #[cfg(unix)]
 pub use regions::{region_open, takeover};
+#[cfg(feature = "checkpoint")]
+pub use rows::checkpoint_set;
+pub use rows::row_batch;
 
 #[cfg(unix)]
 use crate::Component;
