@@ -18,7 +18,7 @@ mod cluster;
 mod publish;
 pub mod set;
 
-pub use cluster::{Cluster, Report};
+pub use cluster::{Balance, Cluster, Report};
 pub use comm::{Comm, DEADLINE_DEFAULT, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Traffic};
 pub use domain::Domain;
 pub use error::ClusterError;
