@@ -22,8 +22,6 @@ pub(crate) mod sample;
 pub(crate) mod set;
 pub(crate) mod write;
 
-#[cfg(all(test, not(miri)))]
-mod set_tests;
 #[cfg(test)]
 mod tests;
 

@@ -427,3 +427,6 @@ impl Manifest<'_> {
         }
     }
 }
+
+#[cfg(all(test, not(miri)))]
+mod tests;

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{CheckpointError, CheckpointOptions, CheckpointSet, SetFile, write};
+use super::super::{CheckpointError, CheckpointOptions, write};
+use super::{CheckpointSet, SetFile};
 use crate::{Component, Entity, GlobalId, World};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
@@ -156,7 +157,7 @@ fn sets_are_found_newest_first_and_removed_whole() {
     std::fs::remove_file(newer.file_path(1)).unwrap();
     assert_eq!(newest(None), Some(set.clone()), "the newer one is not complete");
     newer.remove().unwrap();
-    assert_eq!(CheckpointSet::in_directory(directory.path(), None).unwrap(), [set.clone()]);
+    assert_eq!(CheckpointSet::in_directory(directory.path(), None).unwrap(), std::slice::from_ref(&set));
     set.remove().unwrap();
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
