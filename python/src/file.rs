@@ -27,7 +27,9 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Region(target) => write!(f, "{target}"),
-            Source::Checkpoint(path) | Source::Set(path) | Source::Journal(path, None) => write!(f, "{}", path.display()),
+            Source::Checkpoint(path) | Source::Set(path) | Source::Journal(path, None) => {
+                write!(f, "{}", path.display())
+            }
             Source::Journal(path, Some(frame)) => write!(f, "{}@{frame}", path.display()),
         }
     }
