@@ -8,10 +8,10 @@ use hypostyle::journal::Recorder;
 use hypostyle::{IdHash, Simulation, World, WorldBuilder};
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::set::{self, Manifest, Origin};
-use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication};
+use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication, thread_cpu_time};
 use hypostyle_scenes::{Line, Scene, SceneOptions};
 
-use super::report::{self, Totals};
+use super::report::{self, Times, Totals};
 use super::workers::{self, Regions};
 use super::{Args, PrintHash, chain, record};
 
@@ -51,38 +51,35 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     let origin = origin(args.scene, &options);
     let publication = publication(args, &cluster, &origin)?;
     let regions = cluster.comm(|comm| Regions::of(args, comm))?;
-    let builder = || publication.as_ref().map_or_else(|| regions.world(), Publication::builder);
-    let (mut world, before) = match &from {
-        Some((path, manifest)) => (manifest.restore(path, &cluster, builder)?, Vec::new()),
-        None => fresh(args, &options, &cluster, builder())?,
+use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication, thread_cpu_time};
     };
     let domain = domain(args.scene, &mut world)?;
     let key = domain.as_ref().map(Domain::key_column);
     let builder = workers::builder(args, &options)?;
     let mut simulation = cluster.simulation(world, args.scene.schedule(&options), domain, builder)?;
     let begun = Instant::now();
-    let inside = cluster.time_inside();
+    let (before, cpu) = (cluster.report().1, thread_cpu_time());
     let mut checkpoints = Vec::new();
-    let mut recorder = record::start(args, &cluster, &mut simulation, &origin)?;
-    let frames = frames(args, &cluster, &mut simulation, &origin, &mut checkpoints, &mut recorder)?;
-    record::finish(recorder, cluster.rank())?;
-    let (elapsed, inside) = (begun.elapsed(), cluster.time_inside() - inside);
+use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication, thread_cpu_time};
     let hash = match args.print_hash {
         Some(PrintHash::ById) => Some(cluster.hash_by_id(simulation.world())?),
         None => None,
     };
-    let totals = report::totals(&cluster, &simulation, frames, (elapsed, inside))?;
-    let mut after = Vec::new();
+    let totals = report::totals(&cluster, &simulation, frames, Times { elapsed, inside, cpu, waiting })?;
+    let mut seen_after = Vec::new();
     if !args.no_observe {
         cluster.gather_rows(simulation.world_mut(), key.as_deref())?;
         if cluster.rank() == 0 {
-            after = observe(args.scene, simulation.world())?;
+            seen_after = observe(args.scene, simulation.world())?;
         }
     }
     simulation.close();
     if cluster.rank() == 0 {
         let from = from.map(|(path, _)| path);
-        report::print(args, &Done { before, after, hash, totals, from, checkpoints, seed: options.seed });
+        report::print(
+            args,
+            &Done { before: seen, after: seen_after, hash, totals, from, checkpoints, seed: options.seed },
+        );
     }
     cluster.comm(|comm| comm.barrier("end"))
 }

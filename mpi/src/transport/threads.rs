@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use super::Transport;
+use super::{Pool, Transport};
 use crate::error::ClusterError;
 
 /// Who failed first, and why.
@@ -22,6 +22,7 @@ pub struct ThreadRank {
     to: Vec<Sender<Vec<u8>>>,
     from: Vec<Receiver<Vec<u8>>>,
     failure: Failure,
+    pool: Pool,
 }
 
 impl ThreadRank {
@@ -39,7 +40,15 @@ impl ThreadRank {
             }
         }
         let lines = to.into_iter().zip(from).enumerate();
-        lines.map(|(rank, (to, from))| ThreadRank { rank, to, from, failure: Arc::clone(&failure) }).collect()
+        lines
+            .map(|(rank, (to, from))| ThreadRank {
+                rank,
+                to,
+                from,
+                failure: Arc::clone(&failure),
+                pool: Pool::default(),
+            })
+            .collect()
     }
 
     fn gone(&self, rank: usize) -> ClusterError {
@@ -79,6 +88,14 @@ impl Transport for ThreadRank {
 
     fn unsent(&mut self) -> Result<Option<usize>, ClusterError> {
         Ok(None)
+    }
+
+    fn memory(&mut self) -> Vec<u8> {
+        self.pool.take()
+    }
+
+    fn recycle(&mut self, memory: Vec<u8>) {
+        self.pool.put(memory);
     }
 
     fn abort(&mut self, why: &str) {
