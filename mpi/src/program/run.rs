@@ -51,7 +51,10 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     let origin = origin(args.scene, &options);
     let publication = publication(args, &cluster, &origin)?;
     let regions = cluster.comm(|comm| Regions::of(args, comm))?;
-use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication, thread_cpu_time};
+    let builder = || publication.as_ref().map_or_else(|| regions.world(), Publication::builder);
+    let (mut world, seen) = match &from {
+        Some((path, manifest)) => (manifest.restore(path, &cluster, builder)?, Vec::new()),
+        None => fresh(args, &options, &cluster, builder())?,
     };
     let domain = domain(args.scene, &mut world)?;
     let key = domain.as_ref().map(Domain::key_column);
@@ -60,7 +63,12 @@ use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication, thread_cpu
     let begun = Instant::now();
     let (before, cpu) = (cluster.report().1, thread_cpu_time());
     let mut checkpoints = Vec::new();
-use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication, thread_cpu_time};
+    let mut recorder = record::start(args, &cluster, &mut simulation, &origin)?;
+    let frames = frames(args, &cluster, &mut simulation, &origin, &mut checkpoints, &mut recorder)?;
+    record::finish(recorder, cluster.rank())?;
+    let cpu = thread_cpu_time().saturating_sub(cpu);
+    let (elapsed, after) = (begun.elapsed(), cluster.report().1);
+    let (inside, waiting) = (after.inside - before.inside, after.waiting - before.waiting);
     let hash = match args.print_hash {
         Some(PrintHash::ById) => Some(cluster.hash_by_id(simulation.world())?),
         None => None,
