@@ -186,10 +186,13 @@ impl Args {
         };
         let mut own = self.own.of(self.scene).map_err(Failure::usage)?;
         for option in self.scene.options() {
-            if !own.iter().any(|(name, _)| name == option.name)
-                && let Some(value) = from.and_then(|start| start.note(&format!("option.{}", option.name)))
-            {
-                own.push((option.name.to_owned(), value.to_owned()));
+            let Some(noted) = from.and_then(|start| start.note(&format!("option.{}", option.name))) else { continue };
+            match own.iter().find(|(name, _)| name == option.name) {
+                None => own.push((option.name.to_owned(), noted.to_owned())),
+                Some((_, given)) if given == noted => {}
+                Some((name, given)) => {
+                    tracing::warn!(given, noted, "--{name} is another than that of the checkpoint's run");
+                }
             }
         }
         let (entities, seed) = (decide("entities", self.entities), decide("seed", self.seed).unwrap_or(0));
