@@ -20,11 +20,24 @@ struct Cli {
 enum Command {
     /// Run a scene. Under mpirun each process is a rank; else --ranks says how many threads of this process are.
     Run(Box<program::Args>),
+    /// Serve `run` as a worker process. Not for use by hand.
+    #[command(hide = true)]
+    Worker(program::WorkerArgs),
 }
 
 fn main() -> ExitCode {
-    let Command::Run(args) = Cli::parse().command;
-    match program::main(&args) {
+    // Where this process was started as a worker, it is one and nothing else; its rank is told of errors.
+    #[cfg(unix)]
+    match hypostyle::serve(program::worker_schedule) {
+        Ok(true) => return ExitCode::SUCCESS,
+        Ok(false) => {}
+        Err(_) => return ExitCode::FAILURE,
+    }
+    let done = match Cli::parse().command {
+        Command::Run(args) => program::main(&args),
+        Command::Worker(_) => Err("workers are started by `run --workers processes:N`, not by hand".into()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", program::chain(error.as_ref()));

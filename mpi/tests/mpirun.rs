@@ -5,29 +5,19 @@
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Output, Stdio};
+mod common;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_hypostyle-mpi");
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::program::{PROGRAM, is_there, regions_of, signal, state, told};
 
 fn mpirun(ranks: usize, words: &str) -> Command {
     let mut command = Command::new("mpirun");
     command.args(["--allow-run-as-root", "--oversubscribe", "-n", &ranks.to_string(), PROGRAM]);
     command.args(words.split_whitespace());
     command
-}
-
-fn told(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
-/// The state that a command prints.
-fn state(mut command: Command) -> String {
-    let output = command.output().expect("an mpirun");
-    assert!(output.status.success(), "{}", told(&output));
-    let line = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(line.starts_with("state-by-id ") && line.lines().count() == 1, "{line}");
-    line
 }
 
 /// On one process without mpirun.
@@ -43,6 +33,7 @@ fn states_are_equal_on_one_to_four_processes() {
         "run lj --entities 2048 --frames 40 --print-hash=by-id --balance-every 2",
         "run particles --entities 10_000 --frames 60 --print-hash=by-id --workers threads:2",
         "run field --entities 2000 --frames 20 --print-hash=by-id",
+        "run lj --entities 20_000 --frames 10 --no-observe --print-hash=by-id --workers processes:1",
     ] {
         let want = alone(words);
         for ranks in 1..=4 {
@@ -77,18 +68,10 @@ fn long(ranks: usize, more: &str) -> (Child, BufReader<std::process::ChildStderr
     (child, lines, processes)
 }
 
-fn signal(signal: &str, process: &str) {
-    assert!(Command::new("kill").args([signal, process]).status().unwrap().success());
-}
-
-fn is_there(process: &str) -> bool {
-    std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
 #[test]
 fn the_death_of_a_process_ends_the_job() {
     let (mut child, mut lines, processes) = long(3, "--deadline 600");
-    signal("-KILL", &processes[1]);
+    assert!(signal("-KILL", &processes[1]));
     // it ends: a run of ten million frames, long before any deadline
     assert!(!child.wait().unwrap().success());
     let mut told = String::new();
@@ -98,9 +81,28 @@ fn the_death_of_a_process_ends_the_job() {
 }
 
 #[test]
+fn the_death_of_a_process_with_workers_leaves_nothing_that_the_next_run_does_not_take() {
+    let (mut child, _lines, processes) = long(3, "--deadline 600 --workers processes:1");
+    let regions = || processes.iter().map(|process| regions_of(process).len()).collect::<Vec<_>>();
+    let begun = Instant::now();
+    while regions() != [1, 1, 1] {
+        assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", regions());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(signal("-KILL", &processes[1]));
+    assert!(!child.wait().unwrap().success());
+    // workers see the end of their ranks by themselves, and hold the regions until then
+    let begun = Instant::now();
+    while regions() != [0, 0, 0] {
+        assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", regions());
+        state(mpirun(2, "run lj --entities 2048 --frames 1 --no-observe --print-hash=by-id --workers processes:1"));
+    }
+}
+
+#[test]
 fn a_process_that_is_silent_is_named_and_the_job_ends() {
     let (mut child, mut lines, processes) = long(3, "--deadline 8");
-    signal("-STOP", &processes[1]);
+    assert!(signal("-STOP", &processes[1]));
     assert!(!child.wait().unwrap().success());
     let mut told = String::new();
     lines.read_to_string(&mut told).unwrap();

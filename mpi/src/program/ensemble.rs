@@ -6,6 +6,7 @@ use hypostyle_scenes::SceneOptions;
 use serde::{Deserialize, Serialize};
 
 use super::run::alone;
+use super::workers::Regions;
 use super::{Args, chain, report};
 
 /// What one run of an ensemble says.
@@ -21,7 +22,8 @@ pub(super) struct Member {
 pub(super) fn run(args: &Args, mut comm: Comm) -> Result<(), ClusterError> {
     let options = args.options()?;
     let options = SceneOptions { seed: options.seed.wrapping_add(comm.rank() as u64), ..options };
-    let done = member(args, &options);
+    let regions = Regions::of(args, &mut comm)?;
+    let done = member(args, &options, &regions);
     // all ranks end in order, also where one failed
     let told = match &done {
         Ok(member) => serde_json::to_vec(member).unwrap_or_default(),
@@ -41,8 +43,8 @@ pub(super) fn run(args: &Args, mut comm: Comm) -> Result<(), ClusterError> {
     Ok(())
 }
 
-fn member(args: &Args, options: &SceneOptions) -> Result<Member, ClusterError> {
-    let (simulation, frames, elapsed) = alone(args, options)?;
+fn member(args: &Args, options: &SceneOptions, regions: &Regions) -> Result<Member, ClusterError> {
+    let (simulation, frames, elapsed) = alone(args, options, regions)?;
     let state = match args.print_hash {
         None => None,
         Some(_) => {

@@ -4,6 +4,7 @@
 mod ensemble;
 mod report;
 mod run;
+mod workers;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -15,6 +16,10 @@ use hypostyle_mpi::transport::{Transport, run_threads};
 use hypostyle_mpi::{ClusterError, Comm, launch};
 use hypostyle_scenes::command::{self, OwnOptions, numbers};
 use hypostyle_scenes::{Scene, SceneOptions};
+
+pub(crate) use workers::WorkerArgs;
+#[cfg(unix)]
+pub(crate) use workers::schedule as worker_schedule;
 
 /// Ranks as threads of one process, at most.
 const THREAD_RANKS_MAX: usize = 1024;
@@ -34,7 +39,7 @@ pub(crate) struct Args {
     /// Seed of all random numbers (default: 0, or that of the checkpoint's run).
     #[arg(long, value_name = "S", value_parser = numbers::count::<u64>)]
     pub(crate) seed: Option<u64>,
-    /// Workers of each rank: local, auto or threads:N.
+    /// Workers of each rank: local, auto, threads:N or processes:N.
     #[arg(long, value_name = "WORKERS", default_value_t = Workers::Local)]
     pub(crate) workers: Workers,
     /// Publish a generation every N frames: each is what a failed frame goes back to.
@@ -101,9 +106,6 @@ impl Args {
 
 /// Finds the ranks, and runs this process's.
 pub(crate) fn main(args: &Args) -> Result<(), Box<dyn Error>> {
-    if matches!(args.workers, Workers::Processes(_)) {
-        return Err("--workers: ranks have workers that are threads: local, auto or threads:N".into());
-    }
     let launched = launch::launched().filter(|processes| *processes > 1);
     if let (Some(processes), Some(_)) = (launched, args.ranks) {
         return Err(format!("--ranks is for runs without a launcher, which has started {processes} ranks here").into());

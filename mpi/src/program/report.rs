@@ -12,7 +12,7 @@ use super::ensemble::Member;
 use super::run::Done;
 
 /// Numbers of each rank.
-const NUMBERS: usize = 10;
+const NUMBERS: usize = 11;
 
 /// What all ranks did, as rank 0 knows it; on others it is empty.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(super) struct Totals {
     frames: u64,
     elapsed: Duration,
     /// Of each rank: rows, ghosts, rows that left, rows sent as ghosts, rebuilds, cuts, messages, bytes, microseconds in
-    /// calls, microseconds in all.
+    /// calls, microseconds in all, deaths of workers.
     ranks: Vec<[u64; NUMBERS]>,
 }
 
@@ -44,6 +44,7 @@ pub(super) fn totals(
         traffic.bytes,
         microseconds(inside),
         microseconds(elapsed),
+        simulation.worker_status().iter().map(|worker| worker.deaths).sum(),
     ];
     let bytes: Vec<u8> = mine.iter().flat_map(|number| number.to_le_bytes()).collect();
     let all = cluster.comm(|comm| comm.gather("totals", &bytes))?;
@@ -109,6 +110,9 @@ fn table(args: &Args, done: &Done) -> String {
         pair("rows sent", format!("{} changed ranks, {} as ghosts", totals.sum(2), totals.sum(3)));
         let (rebuilds, cuts) = (totals.ranks[0][4], totals.ranks[0][5]);
         pair("rebuilds", format!("{rebuilds}, space cut {cuts} times; {} ghosts now", totals.sum(1)));
+    }
+    if totals.sum(10) > 0 {
+        pair("workers that died", format!("{}, each replaced", totals.sum(10)));
     }
     if let Some(newest) = done.checkpoints.last() {
         pair("checkpoints", format!("{} sets; the newest is {}", done.checkpoints.len(), newest.display()));

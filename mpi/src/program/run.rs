@@ -11,6 +11,7 @@ use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain};
 use hypostyle_scenes::{Line, Scene, SceneOptions};
 
 use super::report::{self, Totals};
+use super::workers::{self, Regions};
 use super::{Args, PrintHash, chain};
 
 /// Frames of a run where neither the options nor the scene say.
@@ -46,13 +47,14 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
         let what = "options that write files during the run (a series, a dump) are for one rank: no rank has all rows";
         return Err(ClusterError::World(what.to_owned()));
     }
+    let regions = cluster.comm(|comm| Regions::of(args, comm))?;
     let (mut world, before) = match &from {
-        Some((path, manifest)) => (manifest.restore(path, &cluster, WorldBuilder::default)?, Vec::new()),
-        None => fresh(args, &options, &cluster)?,
+        Some((path, manifest)) => (manifest.restore(path, &cluster, regions.first())?, Vec::new()),
+        None => fresh(args, &options, &cluster, regions.world())?,
     };
     let domain = domain(args.scene, &mut world)?;
     let key = domain.as_ref().map(Domain::key_column);
-    let builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    let builder = workers::builder(args, &options)?;
     let mut simulation = cluster.simulation(world, args.scene.schedule(&options), domain, builder)?;
     let origin = Origin {
         scene: args.scene.name().to_owned(),
@@ -130,8 +132,13 @@ fn options_of(args: &Args, path: &Path, manifest: &Manifest) -> Result<SceneOpti
 }
 
 /// The world as one process makes it, seen whole, and then this rank's share.
-fn fresh(args: &Args, options: &SceneOptions, cluster: &Cluster) -> Result<(World, Vec<Line>), ClusterError> {
-    let made = args.scene.world(options, World::builder());
+fn fresh(
+    args: &Args,
+    options: &SceneOptions,
+    cluster: &Cluster,
+    builder: WorldBuilder,
+) -> Result<(World, Vec<Line>), ClusterError> {
+    let made = args.scene.world(options, builder);
     let mut world = made.map_err(|error| ClusterError::World(chain(error.as_ref())))?;
     let see = cluster.rank() == 0 && !args.no_observe;
     let before = if see { observe(args.scene, &world)? } else { Vec::new() };
@@ -190,11 +197,15 @@ fn show_ranks(cluster: &Cluster) -> Result<(), ClusterError> {
 }
 
 /// Frames of one rank alone.
-pub(super) fn alone(args: &Args, options: &SceneOptions) -> Result<(Simulation, u64, Duration), ClusterError> {
+pub(super) fn alone(
+    args: &Args,
+    options: &SceneOptions,
+    regions: &Regions,
+) -> Result<(Simulation, u64, Duration), ClusterError> {
     let engine = |error: Box<dyn std::error::Error + Send + Sync>| ClusterError::Engine { rank: 0, source: error };
-    let made = args.scene.world(options, World::builder());
+    let made = args.scene.world(options, regions.world());
     let world = made.map_err(|error| ClusterError::World(chain(error.as_ref())))?;
-    let builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    let builder = workers::builder(args, options)?;
     let mut simulation = builder.build(world, args.scene.schedule(options)).map_err(|error| engine(Box::new(error)))?;
     let frames = args.frames.or(args.scene.default_frames()).unwrap_or(FRAMES_DEFAULT);
     let begun = Instant::now();

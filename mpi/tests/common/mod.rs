@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code, missing_docs, clippy::unwrap_used)]
 
+pub mod program;
+
 use std::time::Duration;
 
 use hypostyle::{IdHash, Simulation, Workers, World};
