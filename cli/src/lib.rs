@@ -62,6 +62,7 @@ mod layout;
 mod list;
 mod meter;
 mod open;
+mod pace;
 #[cfg(feature = "pages")]
 mod pages;
 mod plan;

@@ -18,6 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
 use crate::meter::Meter;
+use crate::pace::{self, End, Pace};
 use crate::run_checkpoints::Start;
 use crate::run_report::{Report, TraceFile};
 use crate::scenes::{Line, Scene, SceneOptions, Watch};
@@ -53,6 +54,12 @@ pub(crate) struct Args {
     /// Run for this many seconds of real time.
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     seconds: Option<f64>,
+    /// Run until the simulation's time is this, in the scene's unit.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["frames", "seconds"], value_parser = pace::parse_time)]
+    until: Option<f64>,
+    /// Run at most this many frames per second of real time, for those who watch (default: as fast as it goes).
+    #[arg(long, value_name = "N", value_parser = pace::parse_pace)]
+    pace: Option<f64>,
     /// Workers that run the systems: auto, local, threads:N or processes:N.
     #[arg(long, value_name = "WORKERS", default_value_t = Workers::Auto)]
     workers: Workers,
@@ -203,13 +210,13 @@ impl Args {
         self.hash_every_frame || self.print_hash == Some(PrintHash::Every)
     }
 
-    /// Frames to run, and seconds to run at most.
-    fn length(&self) -> (Option<u64>, Option<f64>) {
-        match (self.frames, self.seconds, self.scene.default_frames()) {
-            (Some(frames), _, _) => (Some(frames), None),
-            (None, Some(seconds), _) => (None, Some(seconds)),
-            (None, None, Some(frames)) => (Some(frames), None),
-            (None, None, None) => (None, Some(SECONDS_DEFAULT)),
+    fn end(&self) -> End {
+        match (self.frames, self.seconds, self.until, self.scene.default_frames()) {
+            (Some(frames), _, _, _) => End::Frames(frames),
+            (_, Some(seconds), _, _) => End::Seconds(seconds),
+            (_, _, Some(time), _) => End::Time(time),
+            (_, _, _, Some(frames)) => End::Frames(frames),
+            (_, _, _, None) => End::Seconds(SECONDS_DEFAULT),
         }
     }
 }
@@ -462,7 +469,9 @@ fn frames(
     stop: &Stop,
     out: &mut dyn Write,
 ) -> Outcome {
-    let (frames, seconds) = args.length();
+    let end = args.end();
+    let (frames, seconds) = (end.frames(simulation.world(), args.scene.dt()), end.seconds());
+    let mut pace = args.pace.map(Pace::new);
     let mut reader = if args.prints_each() { Some(simulation.world().reader()?) } else { None };
     let per_call = if reader.is_some() { 1 } else { args.publish_every.min(FRAMES_PER_CALL_MAX) };
     let mut progress = Progress::new(frames);
@@ -476,7 +485,14 @@ fn frames(
         }
         let frame = simulation.world().frame();
         let until_look = beside.watches.iter().map(|watch| watch.every() - frame % watch.every()).min();
-        let now = per_call.min(left).min(until_look.unwrap_or(u64::MAX));
+        let mut now = per_call.min(left).min(until_look.unwrap_or(u64::MAX));
+        if let Some(pace) = &mut pace {
+            now = now.min(pace.per_call());
+            pace.wait(now, stop);
+            if stop.is_asked() {
+                continue;
+            }
+        }
         let ran = simulation.run(now, args.scene.dt()).cloned();
         if let Some(collector) = beside.collector {
             collector.collect(simulation);
