@@ -78,10 +78,10 @@ impl Bricks {
     pub fn new(cells: Cells, weights: &[u64], ranks: usize) -> Self {
         assert_eq!(weights.len(), cells.count(), "a weight for each cell");
         assert!(ranks > 0, "at least one rank");
-        // a row counts as much as all cells of a grid with as many cells as rows
+        // all cells together count a sixteenth of all weights
         let total: u128 = weights.iter().map(|weight| u128::from(*weight)).sum();
-        let scale = (cells.count() as u128 * 16).div_ceil(total.max(1)).max(1);
-        let weights: Vec<u128> = weights.iter().map(|weight| u128::from(*weight) * scale + 1).collect();
+        let (scale, each) = (cells.count() as u128 * 16, total.max(1));
+        let weights: Vec<u128> = weights.iter().map(|weight| u128::from(*weight) * scale + each).collect();
         let mut bricks = Bricks { cells, bricks: vec![Brick { cells: [0..0, 0..0, 0..0] }; ranks], owner: Vec::new() };
         bricks.cut(&weights, cells.along.map(|n| 0..n), 0..ranks);
         bricks.owner = vec![0; cells.count()];
@@ -287,7 +287,7 @@ mod tests {
             let worst = |at: usize| weights[..at].iter().sum::<u64>().max(weights[at..].iter().sum());
             let best = (1..weights.len()).map(worst).min().expect("two cells");
             let cut = bricks.brick(0).cells[0].end as usize;
-            // a cell without rows counts a sixteenth of a row at most, all cells together
+            // cells count a sixteenth of all weights, all cells together
             let slack = weights.iter().sum::<u64>() / 16 + 1;
             prop_assert!(worst(cut) <= best + slack, "cut at {}: {} of {}", cut, worst(cut), best);
         }

@@ -17,7 +17,7 @@ mod cluster;
 
 pub mod set;
 
-pub use cluster::{Cluster, Report};
+pub use cluster::{Balance, Cluster, Report};
 pub use comm::{Comm, DEADLINE_DEFAULT, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Traffic};
 pub use domain::Domain;
 pub use error::ClusterError;

@@ -11,7 +11,7 @@ use hypostyle::{
 };
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::transport::run_threads;
-use hypostyle_mpi::{Cluster, ClusterError, Domain};
+use hypostyle_mpi::{Balance, Cluster, ClusterError, Domain};
 use hypostyle_scenes::random::Random;
 use proptest::prelude::*;
 
@@ -167,9 +167,9 @@ impl Case {
         (simulation.world().hash_by_id().unwrap(), simulation.world().resource().unwrap())
     }
 
-    fn spread(self, frames: u64, ranks: usize, balance: u64) -> Vec<(IdHash, Count, u64)> {
+    fn spread(self, frames: u64, ranks: usize, (balance, by): (u64, Balance)) -> Vec<(IdHash, Count, u64)> {
         run_threads(ranks, |rank| {
-            let cluster = Cluster::new(common::comm(rank), balance);
+            let cluster = Cluster::new(common::comm(rank), balance).balance_by(by);
             let mut world = self.world();
             let grid = self.grid();
             let reach = grid.width().map(|width| (REACH * 1.001 / width).ceil() as u32);
@@ -194,7 +194,10 @@ fn cases() -> impl Strategy<Value = Case> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
-    fn any_ranks_give_the_bytes_of_one(case in cases(), ranks in 2usize..7, balance in 0u64..4, frames in 1u64..7) {
+    fn any_ranks_give_the_bytes_of_one(
+        case in cases(), ranks in 2usize..7, balance in (0u64..4, any::<bool>()), frames in 1u64..7,
+    ) {
+        let balance = (balance.0, if balance.1 { Balance::Time } else { Balance::Rows });
         let (hash, count) = case.plain(frames);
         for (rank, (other, counted, _)) in case.spread(frames, ranks, balance).into_iter().enumerate() {
             prop_assert_eq!(other, hash, "rank {}", rank);
@@ -208,7 +211,7 @@ fn rows_jump_over_bricks() {
     // everything jumps anywhere in each frame, among eight bricks along one line
     let case = Case { side: [24.0, 1.3, 1.3], rows: 200, seed: 3, jump: 100, turnover: 5 };
     let (hash, count) = case.plain(5);
-    let all = case.spread(5, 8, 1);
+    let all = case.spread(5, 8, (1, Balance::Rows));
     assert!(all.iter().all(|(other, counted, _)| *other == hash && *counted == count));
     let moved: u64 = all.iter().map(|(_, _, moved)| moved).sum();
     // seven of eight rows find their new place with another rank

@@ -5,6 +5,8 @@
 //! from resources alone, never from the rows of this world; so all parts make the same calls.
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use crate::World;
 use crate::layout::Layout;
 use crate::world::access::query::{QueryPlan, concerns};
@@ -106,6 +108,10 @@ pub trait Exchange: Send {
     fn agree(&mut self, resource: &str, wrote: bool, value: &mut [u8]) -> Result<bool, ExchangeError> {
         Ok(wrote)
     }
+
+    /// Kernels of a batch have run here, for so long, on all workers together: for shares of space by measured time. It
+    /// comes on parts that have rows alone, so it must not wait for others.
+    fn worked(&mut self, busy: Duration) {}
 
     /// The frame's last batch has run; a publication may come next.
     ///

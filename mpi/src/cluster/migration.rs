@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use hypostyle::{Dangling, RowBatch, World};
 
 use super::{State, engine};
-use crate::bricks::Bricks;
 use crate::bytes::{Read, put_bytes, put_u64, words_u32, words_u64};
 use crate::error::ClusterError;
 
@@ -26,40 +25,6 @@ struct Parcel {
 }
 
 impl State {
-    /// Cuts the space anew where it is time.
-    pub(super) fn balance(&mut self, world: &World) -> Result<(), ClusterError> {
-        let Some(domain) = &self.domain else { return Ok(()) };
-        let due = match self.balance_every {
-            0 => false,
-            every => self.report.rebuilds.is_multiple_of(every),
-        };
-        if self.bricks.is_some() && !due {
-            return Ok(());
-        }
-        let cells = domain.cells.count();
-        let mut counts = vec![0_u8; cells * 8];
-        for table in 0..world.table_count() {
-            let Some(keys) = keys(world, table, &domain.key_column())? else { continue };
-            for key in keys {
-                // a key of no cell is found when its row is to go somewhere
-                let Some(count) = counts.get_mut(key as usize * 8..key as usize * 8 + 8) else { continue };
-                let more = crate::comm::word(count) + 1;
-                count.copy_from_slice(&more.to_le_bytes());
-            }
-        }
-        self.comm.all_reduce("rows of cells", &mut counts, &|a, b| {
-            for (a, b) in a.chunks_exact_mut(8).zip(b.chunks_exact(8)) {
-                let sum = crate::comm::word(a).wrapping_add(crate::comm::word(b));
-                a.copy_from_slice(&sum.to_le_bytes());
-            }
-        })?;
-        let bricks = Bricks::new(domain.cells, &words_u64(&counts), self.comm.size());
-        self.report.balanced += 1;
-        self.plan = Some(super::ghosts::Plan::new(&bricks, domain, self.comm.rank()));
-        self.bricks = Some(bricks);
-        Ok(())
-    }
-
     /// Sends each row to the rank that owns its cell.
     pub(super) fn migrate(&mut self, world: &mut World) -> Result<(), ClusterError> {
         let (Some(domain), Some(bricks)) = (&self.domain, &self.bricks) else { return Ok(()) };

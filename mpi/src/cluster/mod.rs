@@ -7,6 +7,7 @@
 //!
 //! Without a domain rows stay where they are: then no system looks at rows of others.
 
+mod balance;
 mod conditions;
 mod ghosts;
 mod migration;
@@ -22,6 +23,8 @@ use crate::bricks::Bricks;
 use crate::comm::{Comm, Traffic};
 use crate::domain::Domain;
 use crate::error::ClusterError;
+
+pub use balance::Balance;
 
 /// One rank of a world over many ranks. Clones are the same rank.
 #[derive(Clone)]
@@ -42,6 +45,13 @@ pub struct Report {
     pub rebuilds: u64,
     /// Times that space was cut anew.
     pub balanced: u64,
+    /// Time that kernels ran here, on all workers together.
+    pub busy: Duration,
+    /// The same since space was cut last.
+    pub busy_since_cut: Duration,
+    /// Time of the kernels of the rank that took longest, over the mean of all ranks, between the first cut and the second;
+    /// 0: there was no second one. All ranks have the same number.
+    pub first_imbalance: f64,
 }
 
 struct State {
@@ -52,6 +62,9 @@ struct State {
     /// Components that views read, in the order of the layout.
     viewed: Vec<String>,
     balance_every: u64,
+    balance: Balance,
+    /// Of cells, at the last cut, where they are of measured time.
+    weights: Vec<u64>,
     report: Report,
 }
 
@@ -66,9 +79,18 @@ impl Cluster {
             plan: None,
             viewed: Vec::new(),
             balance_every,
+            balance: Balance::default(),
+            weights: Vec::new(),
             report: Report::default(),
         };
         Cluster { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// With other weights of cells. Bytes do not depend on them.
+    #[must_use]
+    pub fn balance_by(self, balance: Balance) -> Self {
+        self.state().balance = balance;
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -175,7 +197,13 @@ impl State {
         if let Some((rank, told)) = all.iter().enumerate().find(|(_, told)| !told.is_empty()) {
             return Err(ClusterError::Gone { rank, why: String::from_utf8_lossy(told).into_owned() });
         }
-        let same = format!("{needs:?} {:?} {} {}", self.domain, self.balance_every, world.layout().to_toml());
+        let same = format!(
+            "{needs:?} {:?} {} {:?} {}",
+            self.domain,
+            self.balance_every,
+            self.balance,
+            world.layout().to_toml()
+        );
         self.comm.all_equal("schedule, layout or options", same.as_bytes())?;
         let views = || needs.systems.iter().flat_map(|system| &system.views).flat_map(|view| &view.components);
         let components = world.layout().components().iter().map(|component| &component.name);
@@ -257,6 +285,12 @@ impl Exchange for Cluster {
 
     fn agree(&mut self, resource: &str, wrote: bool, value: &mut [u8]) -> Result<bool, ExchangeError> {
         Ok(self.state().agreed(resource, wrote, value)?)
+    }
+
+    fn worked(&mut self, busy: Duration) {
+        let mut state = self.state();
+        state.report.busy += busy;
+        state.report.busy_since_cut += busy;
     }
 
     fn failed(&mut self, message: &str) {

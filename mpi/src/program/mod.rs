@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use hypostyle::Workers;
 use hypostyle_mpi::transport::{Transport, run_threads};
-use hypostyle_mpi::{ClusterError, Comm, launch};
+use hypostyle_mpi::{Balance, ClusterError, Comm, launch};
 use hypostyle_scenes::command::{self, OwnOptions, numbers};
 use hypostyle_scenes::{Scene, SceneOptions};
 
@@ -51,6 +51,10 @@ pub(crate) struct Args {
     /// Cut space anew at every N-th time that rows change ranks; 0: at the first time alone.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = numbers::count::<u64>)]
     pub(crate) balance_every: u64,
+    /// What bricks of space are to have the same of: rows, or the time of the kernels, measured since the last cut. States
+    /// do not depend on it.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = BalanceBy::Rows)]
+    pub(crate) balance: BalanceBy,
     /// How long a rank waits for another one from which nothing comes, seconds.
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = numbers::positive::<u64>)]
     pub(crate) deadline: u64,
@@ -83,6 +87,24 @@ pub(crate) struct Args {
     pub(crate) show_ranks: bool,
     #[command(flatten)]
     pub(crate) own: OwnOptions,
+}
+
+/// What bricks are to have the same of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BalanceBy {
+    /// Rows.
+    Rows,
+    /// Time that kernels ran.
+    Time,
+}
+
+impl From<BalanceBy> for Balance {
+    fn from(by: BalanceBy) -> Balance {
+        match by {
+            BalanceBy::Rows => Balance::Rows,
+            BalanceBy::Time => Balance::Time,
+        }
+    }
 }
 
 /// Which hash to print.

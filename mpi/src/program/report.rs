@@ -12,15 +12,17 @@ use super::ensemble::Member;
 use super::run::Done;
 
 /// Numbers of each rank.
-const NUMBERS: usize = 11;
+const NUMBERS: usize = 13;
 
 /// What all ranks did, as rank 0 knows it; on others it is empty.
 #[derive(Default)]
 pub(super) struct Totals {
     frames: u64,
     elapsed: Duration,
+    /// Of the time of kernels, between the first two cuts.
+    first_imbalance: f64,
     /// Of each rank: rows, ghosts, rows that left, rows sent as ghosts, rebuilds, cuts, messages, bytes, microseconds in
-    /// calls, microseconds in all, deaths of workers.
+    /// calls, microseconds in all, deaths of workers, microseconds of kernels in all, and since the last cut.
     ranks: Vec<[u64; NUMBERS]>,
 }
 
@@ -45,6 +47,8 @@ pub(super) fn totals(
         microseconds(inside),
         microseconds(elapsed),
         simulation.worker_status().iter().map(|worker| worker.deaths).sum(),
+        microseconds(did.busy),
+        microseconds(did.busy_since_cut),
     ];
     let bytes: Vec<u8> = mine.iter().flat_map(|number| number.to_le_bytes()).collect();
     let all = cluster.comm(|comm| comm.gather("totals", &bytes))?;
@@ -55,7 +59,7 @@ pub(super) fn totals(
         let words: [[u8; 8]; NUMBERS] = words.try_into().map_err(|_| ClusterError::Message { rank, what })?;
         ranks.push(words.map(u64::from_le_bytes));
     }
-    Ok(Totals { frames, elapsed, ranks })
+    Ok(Totals { frames, elapsed, first_imbalance: did.first_imbalance, ranks })
 }
 
 impl Totals {
@@ -64,9 +68,9 @@ impl Totals {
     }
 
     /// The largest over the mean.
-    fn balance(&self) -> f64 {
-        let most = self.ranks.iter().map(|rank| rank[0]).max().unwrap_or(0);
-        most as f64 * self.ranks.len() as f64 / self.sum(0).max(1) as f64
+    fn balance(&self, which: usize) -> f64 {
+        let most = self.ranks.iter().map(|rank| rank[which]).max().unwrap_or(0);
+        most as f64 * self.ranks.len() as f64 / self.sum(which).max(1) as f64
     }
 
     /// Time in calls over time in all, of all ranks.
@@ -102,7 +106,12 @@ fn table(args: &Args, done: &Done) -> String {
     pair("frames", format!("{} in {seconds:.3} s, {:.3} ms each", totals.frames, per(totals.frames) / 1e6));
     pair("entities", format!("{}, {:.1} ns each and frame", totals.sum(0), per(totals.frames * totals.sum(0))));
     if totals.ranks.len() > 1 {
-        pair("balance", format!("the largest rank has {:.3} of the mean", totals.balance()));
+        pair("balance", format!("the largest rank has {:.3} of the mean", totals.balance(0)));
+        let before = match totals.first_imbalance {
+            0.0 => String::new(),
+            before => format!("{before:.3} of the mean between the first two cuts, "),
+        };
+        pair("balance of time", format!("the slowest rank's kernels took {before}{:.3} now", totals.balance(12)));
         pair("communication", format!("{:.2} % of the time of all ranks, waiting included", 100.0 * totals.share()));
         let frames = totals.frames.max(1) as f64;
         let (messages, kib) = (totals.sum(6) as f64 / frames, totals.sum(7) as f64 / frames / 1024.0);

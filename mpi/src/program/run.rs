@@ -31,7 +31,7 @@ pub(super) struct Done {
 }
 
 pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
-    let cluster = Cluster::new(comm, args.balance_every);
+    let cluster = Cluster::new(comm, args.balance_every).balance_by(args.balance.into());
     if args.show_ranks {
         show_ranks(&cluster)?;
     }

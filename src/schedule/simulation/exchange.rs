@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::commit::Across;
 use crate::layout::{Layout, Storage};
@@ -62,6 +63,11 @@ impl Exchanging {
     pub(super) fn failed(&mut self, message: &str) {
         self.forget();
         self.exchange.failed(message);
+    }
+
+    /// Kernels have run for so long.
+    pub(super) fn worked(&mut self, busy: Duration) {
+        self.exchange.worked(busy);
     }
 
     /// A system has run.

@@ -319,6 +319,9 @@ impl Simulation {
         self.report.retries += u64::from(report.retries);
         let busy: u64 = (0..work.jobs.len() as u32).map(|job| self.staged.run(job).elapsed_ns).sum();
         self.report.busy += Duration::from_nanos(busy);
+        if let Some(exchange) = &mut self.exchange {
+            exchange.worked(Duration::from_nanos(busy));
+        }
         Ok(())
     }
 
