@@ -181,6 +181,30 @@ typedef struct hypostyle_presence {
     uint64_t word_count;
 } hypostyle_presence;
 
+/**
+ * A field of the lists of a table's rows, in place. The list of row `r` is the elements from `starts[r]` on, `lengths[r]` of
+ * them; it never leaves `elements`, which are those of all tables' rows, and some that no row has any more.
+ * Valid until the snapshot is released.
+ */
+typedef struct hypostyle_list {
+    /**
+     * The place of each row's first element.
+     */
+    const uint32_t *starts;
+    /**
+     * How many elements each row has.
+     */
+    const uint32_t *lengths;
+    /**
+     * Number of rows.
+     */
+    uint64_t rows;
+    /**
+     * The field's values, one for each element.
+     */
+    struct hypostyle_column elements;
+} hypostyle_list;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -399,6 +423,19 @@ enum hypostyle_status hypostyle_locate(const struct hypostyle_snapshot *snapshot
 enum hypostyle_status hypostyle_get_resource(const struct hypostyle_snapshot *snapshot,
                                              const char *name,
                                              struct hypostyle_column *column);
+
+/**
+ * The lists of a table's rows: a field of a list component by name (`contact.spring`). HYPOSTYLE_STATUS_ABSENT if the table
+ * lacks the component, and for a component that is scratch: no generation has it. All fields of a component have the same
+ * starts and lengths.
+ *
+ * # Safety
+ * `name` is null or zero-terminated, `list` null or writable.
+ */
+enum hypostyle_status hypostyle_get_list(const struct hypostyle_snapshot *snapshot,
+                                         uint32_t index,
+                                         const char *name,
+                                         struct hypostyle_list *list);
 
 #ifdef __cplusplus
 }  // extern "C"

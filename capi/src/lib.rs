@@ -9,6 +9,7 @@
 //! - Only pointers that the caller vouches for are followed: strings to their end, outputs to write one value.
 
 mod handles;
+mod lists;
 mod region;
 mod snapshot;
 mod status;

@@ -160,7 +160,7 @@ pub extern "C" fn hypostyle_table_count(snapshot: *const hypostyle_snapshot) -> 
 }
 
 /// Looks at a table. What it gives out stays where it is for as long as the snapshot is pinned.
-fn with_table<T>(
+pub(crate) fn with_table<T>(
     snapshot: &Snapshot,
     index: u32,
     look: impl FnOnce(TableView<'_>) -> Result<T, Failure>,
@@ -279,7 +279,7 @@ fn type_of(scalar: ScalarType) -> hypostyle_type {
     }
 }
 
-fn plain(ty: FieldType, bytes: &[u8], rows: u64) -> hypostyle_column {
+pub(crate) fn plain(ty: FieldType, bytes: &[u8], rows: u64) -> hypostyle_column {
     hypostyle_column {
         data: bytes.as_ptr().cast(),
         rows,

@@ -66,6 +66,8 @@ impl From<SnapshotError> for Failure {
             SnapshotError::UnknownColumn { .. } | SnapshotError::UnknownResource { .. } => {
                 hypostyle_status::UnknownName
             }
+            SnapshotError::NoList { .. } => hypostyle_status::BadArgument,
+            SnapshotError::Scratch { .. } => hypostyle_status::Absent,
             SnapshotError::Region(region) => match region {
                 RegionError::BadName { .. } => hypostyle_status::BadArgument,
                 RegionError::NotFound { .. } => hypostyle_status::NotFound,

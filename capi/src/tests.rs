@@ -4,8 +4,9 @@
 use std::ffi::{CStr, CString};
 use std::ptr::{null, null_mut};
 
-use hypostyle::{Component, RegionTarget, With, Without, World};
+use hypostyle::{Component, Entity, List, RegionTarget, With, Without, World};
 
+use crate::lists::*;
 use crate::region::*;
 use crate::snapshot::*;
 use crate::status::{hypostyle_last_error, hypostyle_status as Status};
@@ -30,6 +31,19 @@ fn error() -> String {
 #[derive(Component, Clone, Copy)]
 struct Tag;
 
+#[derive(Component, Clone, Copy)]
+#[component(storage = "list")]
+struct Contact {
+    other: Entity,
+    slide: [f32; 3],
+}
+
+#[derive(Component, Clone, Copy)]
+#[component(storage = "scratch_list")]
+struct Near {
+    row: u32,
+}
+
 /// A live world of three rows and its name.
 fn world(test: &str) -> (World, CString) {
     let name = format!("capi-{test}-{}", std::process::id());
@@ -38,6 +52,8 @@ fn world(test: &str) -> (World, CString) {
         .component::<Position>()
         .component::<Hot>()
         .component::<Tag>()
+        .component::<Contact>()
+        .component::<Near>()
         .region(target)
         .build()
         .expect("a region");
@@ -110,6 +126,81 @@ fn changed(snapshot: *const hypostyle_snapshot, table: u32, name: &CStr, since: 
     assert_eq!(status, Status::Ok, "{}", error());
     assert_eq!(flags.iter().map(|flag| u64::from(*flag)).sum::<u64>(), count);
     Ok(flags)
+}
+
+fn list(snapshot: *const hypostyle_snapshot, table: u32, name: &CStr) -> Result<hypostyle_list, (Status, String)> {
+    let mut list = hypostyle_list { starts: null(), lengths: null(), rows: 7, elements: empty() };
+    // SAFETY: a string and an output.
+    match unsafe { hypostyle_get_list(snapshot, table, name.as_ptr(), &mut list) } {
+        Status::Ok => Ok(list),
+        status => {
+            assert_eq!((list.rows, list.elements.rows), (7, 7), "a failure leaves its outputs alone");
+            Err((status, error()))
+        }
+    }
+}
+
+#[test]
+fn lists_are_read_in_place() {
+    let (mut world, name) = world("lists");
+    let first = world.spawn((Tag, List::<Contact>::new(), List::<Near>::new())).expect("there is room");
+    let second = world.spawn((Tag, List::<Contact>::new(), List::<Near>::new())).expect("there is room");
+    let contact = |other, slide| Contact { other, slide: [slide, 0.0, -slide] };
+    world.set_list(second, &[contact(first, 1.0), contact(second, 2.0)]).expect("there is room");
+    world.set_list(second, &[contact(first, 3.0), contact(first, 4.0), contact(second, 5.0)]).expect("there is room");
+    world.set_list(first, &[contact(second, 6.0)]).expect("there is room");
+    world.publish().expect("published");
+    let region = open(&name);
+    let snapshot = pin(region);
+    // what happens later is no business of what is pinned
+    world.set_list(second, &[contact(second, 7.0)]).expect("there is room");
+    world.publish().expect("published");
+    let (mut table, mut row) = (7, 7);
+    for (entity, want) in [(first, vec![(second, 6.0)]), (second, vec![(first, 3.0), (first, 4.0), (second, 5.0)])] {
+        // SAFETY: outputs.
+        assert_eq!(unsafe { hypostyle_locate(snapshot, entity.to_bits(), &mut table, &mut row) }, Status::Ok);
+        let (others, slides) = (
+            list(snapshot, table, c"contact.other").expect("it has them"),
+            list(snapshot, table, c"contact.slide").expect("it has them"),
+        );
+        assert_eq!((others.rows, others.elements.r#type), (2, hypostyle_type::Entity as u32));
+        assert_eq!((slides.elements.stride_bytes, slides.elements.array_len), (12, 3));
+        assert_eq!((slides.starts, slides.lengths), (others.starts, others.lengths), "one place for all fields");
+        assert_eq!(slides.elements.rows, others.elements.rows);
+        // SAFETY: there are so many rows.
+        let (start, length) = unsafe { (*others.starts.add(row as usize), *others.lengths.add(row as usize)) };
+        let got: Vec<(Entity, f32)> = (start as usize..(start + length) as usize)
+            .map(|place| {
+                assert!((place as u64) < others.elements.rows);
+                // SAFETY: there are so many elements (looked at above).
+                let other = unsafe { others.elements.data.cast::<u64>().add(place).read() };
+                // SAFETY: as above.
+                (Entity::from_bits(other), unsafe { slides.elements.data.cast::<[f32; 3]>().add(place).read() }[0])
+            })
+            .collect();
+        assert_eq!(got, want);
+    }
+    let refused = |table, name| list(snapshot, table, name).expect_err("no such list");
+    for (at, name, status, says) in [
+        (table, c"contact.spring", Status::UnknownName, "`contact.other`, `contact.slide`"),
+        (table, c"contact", Status::UnknownName, "`contact.other`"),
+        (table, c"contacts.other", Status::UnknownName, "contacts"),
+        (table, c"tag.other", Status::BadArgument, "tag"),
+        (table, c"near.row", Status::Absent, "near"),
+        (99, c"contact.other", Status::BadArgument, "no table 99"),
+    ] {
+        let (got, message) = refused(at, name);
+        assert!(got == status && message.contains(says), "{name:?}: {got:?} {message}");
+    }
+    let bare = (0..table).find(|other| column(snapshot, *other, c"position.x").is_ok()).expect("three rows have one");
+    assert_eq!(refused(bare, c"contact.other").0, Status::Absent);
+    // SAFETY: a null output, which is refused; nothing of the snapshot is used any more.
+    unsafe {
+        assert_eq!(hypostyle_get_list(snapshot, table, c"contact.other".as_ptr(), null_mut()), Status::BadArgument);
+        assert_eq!(hypostyle_release(snapshot), Status::Ok);
+    }
+    assert_eq!(list(snapshot, table, c"contact.other").expect_err("it was released").0, Status::BadArgument);
+    assert_eq!(hypostyle_close(region), Status::Ok);
 }
 
 /// Rows of another table that came with their column are told, which no column's own stamps do.

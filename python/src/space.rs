@@ -319,8 +319,8 @@ pub(crate) fn space_is_used_up(
             return Err(PyValueError::new_err("there must be as many places on both sides"));
         }
         Ok(py.detach(|| {
-            let now = std::array::from_fn(|axis| &at[axis][..]);
-            Skin(T::from_f64(skin)).is_used_up::<N>(now, std::array::from_fn(|axis| &made_at[axis][..]))
+            let now: [&[T]; N] = std::array::from_fn(|axis| &at[axis][..]);
+            Skin(T::from_f64(skin)).is_used_up(now, std::array::from_fn(|axis| &made_at[axis][..]))
         }))
     }
     let ones = vec![1.0; at.len()];

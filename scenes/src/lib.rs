@@ -19,7 +19,7 @@ pub mod spheres;
 
 use std::error::Error;
 
-use hypostyle::space::CellGrid;
+use hypostyle::space::{CellGrid, Real};
 use hypostyle::{Resource, Schedule, World, WorldBuilder, WorldError};
 
 pub use options::{SceneError, SceneOption, SceneOptions};
@@ -145,10 +145,10 @@ fn bytes_max(entities: u64, bytes_per_entity: u64) -> u64 {
 
 impl Space {
     /// That of a grid in which systems look so far, and of the column that has the number of a row's cell.
-    fn of<const N: usize>(grid: &CellGrid<f64, N>, reach: f64, key: &'static str) -> Space {
-        let (cells, width, periodic) = (grid.cells(), grid.width(), grid.bounds().is_periodic());
-        // as searches do: what rounding has moved across the border of a cell is found, too
-        let far = |width: f64| (1.000_01 * reach / width).ceil() as u32;
+    fn of<T: Real, const N: usize>(grid: &CellGrid<T, N>, reach: T, key: &'static str) -> Space {
+        let (cells, width, periodic) = (grid.cells(), grid.width().map(T::to_f64), grid.bounds().is_periodic());
+        // as searches do, and no less: what rounding has moved across the border of a cell is found, too
+        let far = |width: f64| (1.000_02 * reach.to_f64() / width).ceil() as u32;
         Space {
             along: std::array::from_fn(|axis| cells.get(axis).map_or(1, |cells| *cells as u32)),
             periodic: std::array::from_fn(|axis| periodic.get(axis).copied().unwrap_or(false)),

@@ -94,9 +94,9 @@ pub(crate) fn on_lanes<T: LaneItem, K: LaneKernel<T>>(kernel: K) -> K::Output {
 
 /// Asks for rows that are about to be read. A hint: nothing depends on it.
 #[inline(always)]
-pub(crate) fn prefetch(rows: &[u32]) {
+pub(crate) fn prefetch<T>(rows: &[T]) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
-    for line in rows.chunks(16) {
+    for line in rows.chunks((64 / size_of::<T>()).max(1)) {
         // SAFETY: a prefetch reads nothing that the program sees, and the address is a slice's.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
     }

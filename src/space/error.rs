@@ -49,4 +49,12 @@ pub enum SpaceError {
         /// The other.
         other: usize,
     },
+    /// Words that are no packed list.
+    #[error("{words} words of a packed list are left where {wanted} must follow: `PackedRows::pack` makes such lists")]
+    NotPacked {
+        /// Words that are left.
+        words: usize,
+        /// Words that must be there.
+        wanted: usize,
+    },
 }

@@ -2,11 +2,12 @@
 #![expect(unsafe_code, reason = "gathers of rows that were compared with the column's length")]
 
 use super::bounds::Across;
-use super::{Bounds, Real};
-use crate::simd::lanes::{LaneKernel, Lanes, WIDTH, on_lanes, prefetch};
+use super::packed::{PART, RowList};
+use super::{Bounds, PackedRows, Real};
+use crate::simd::lanes::{LaneKernel, Lanes, WIDTH, on_lanes};
 
 /// Eights of neighbours whose distances are known before their forces are computed.
-const EIGHTS: usize = 32;
+const EIGHTS: usize = PART / WIDTH;
 /// So many rows ahead lists are asked for: longer than memory takes.
 const AHEAD: usize = 2;
 
@@ -83,6 +84,44 @@ impl<'a, T: Real, const N: usize> PairForces<'a, T, N> {
         force: [&mut [T]; N],
         law: impl Fn(T) -> (T, [T; K]),
     ) -> [T; K] {
+        self.sum(first_row, lists, force, law)
+    }
+
+    /// As [`PairForces::set`], of lists that are packed: with the same bits, and half of the memory to read.
+    ///
+    /// # Panics
+    /// As [`PairForces::set`], and a list that [`PackedRows::pack`] has not made.
+    pub fn set_packed<'l>(
+        &self,
+        first_row: usize,
+        lists: impl Fn(usize) -> PackedRows<'l>,
+        force: [&mut [T]; N],
+        law: impl Fn(T) -> T,
+    ) {
+        self.set_packed_and_sum(first_row, lists, force, |square| (law(square), []));
+    }
+
+    /// As [`PairForces::set_and_sum`], of lists that are packed.
+    ///
+    /// # Panics
+    /// As [`PairForces::set_packed`].
+    pub fn set_packed_and_sum<'l, const K: usize>(
+        &self,
+        first_row: usize,
+        lists: impl Fn(usize) -> PackedRows<'l>,
+        force: [&mut [T]; N],
+        law: impl Fn(T) -> (T, [T; K]),
+    ) -> [T; K] {
+        self.sum(first_row, lists, force, law)
+    }
+
+    fn sum<R: RowList, const K: usize>(
+        &self,
+        first_row: usize,
+        lists: impl Fn(usize) -> R,
+        force: [&mut [T]; N],
+        law: impl Fn(T) -> (T, [T; K]),
+    ) -> [T; K] {
         assert!(force.iter().all(|column| column.len() == force[0].len()), "forces of the same rows");
         on_lanes::<T, _>(Sums { pairs: *self, first_row, lists, force, law })
     }
@@ -104,9 +143,9 @@ struct Block<T, const N: usize, const K: usize> {
     quantities: [[[T; WIDTH]; EIGHTS]; K],
 }
 
-impl<'l, T: Real, const N: usize, const K: usize, S, F> LaneKernel<T> for Sums<'_, '_, T, N, S, F>
+impl<T: Real, R: RowList, const N: usize, const K: usize, S, F> LaneKernel<T> for Sums<'_, '_, T, N, S, F>
 where
-    S: Fn(usize) -> &'l [u32],
+    S: Fn(usize) -> R,
     F: Fn(T) -> (T, [T; K]),
 {
     type Output = [T; K];
@@ -117,15 +156,16 @@ where
         let zero = [[T::ZERO; WIDTH]; EIGHTS];
         let mut block = Block { d: [zero; N], square: zero, value: zero, quantities: [zero; K] };
         let mut totals = [T::ZERO; K];
+        let mut buffer = [0; PART];
         let rows = force[0].len();
         for index in 0..rows {
-            let list = lists(index);
+            let mut list = lists(index).begin();
             if index + AHEAD < rows {
-                prefetch(lists(index + AHEAD));
+                lists(index + AHEAD).ask();
             }
             let mut sums = [lanes.splat(T::ZERO); N];
             let mut others = [lanes.splat(T::ZERO); K];
-            for part in list.chunks(EIGHTS * WIDTH) {
+            while let Some(part) = R::next(&mut list, &mut buffer) {
                 let eights = distances(lanes, &pairs, first_row + index, part, &mut block);
                 values(&mut block, eights * WIDTH, pairs.cutoff * pairs.cutoff, &law);
                 let value = &block.value[..eights];

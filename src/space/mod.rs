@@ -5,7 +5,8 @@
 //! 2. A [`CellGrid`] gives each particle the key of its cell, by which the table is sorted
 //!    ([`System::sort_by`](crate::System::sort_by)): then a cell's particles are consecutive rows, which [`CellStarts`] knows.
 //! 3. A [`NeighbourSearch`] finds the rows within reach of a row; a [`Skin`] says for how long such a list holds.
-//! 4. [`PairForces`] sums a law of forces over the lists, in vectors.
+//! 4. [`PairForces`] sums a law of forces over the lists, in vectors; lists that are kept take half of the memory as
+//!    [`PackedRows`].
 //!
 //! Everything is for `f32` and `f64`, two and three dimensions, and plain slices: the columns of a job, or any others.
 //!
@@ -42,6 +43,7 @@ mod curves;
 mod error;
 mod forces;
 mod grid;
+mod packed;
 mod real;
 mod search;
 mod skin;
@@ -54,6 +56,7 @@ pub use curves::{hilbert2, hilbert3, morton2, morton3};
 pub use error::SpaceError;
 pub use forces::PairForces;
 pub use grid::CellGrid;
+pub use packed::PackedRows;
 pub use real::Real;
 pub use search::NeighbourSearch;
 pub use skin::Skin;

@@ -101,6 +101,14 @@ fn check<T: Real, const N: usize>(
         found.sort_unstable();
         prop_assert_eq!(found, table.near(row, reach), "row {} of {:?}", row, table.at);
     }
+    let words: Vec<Vec<u16>> = lists
+        .iter()
+        .map(|list| {
+            let mut words = Vec::new();
+            PackedRows::pack(list, &mut words);
+            words
+        })
+        .collect();
     // forces of a smooth law, beside a plain sum
     let n = lists.len();
     let cutoff = T::from_f64(0.9) * reach;
@@ -115,6 +123,9 @@ fn check<T: Real, const N: usize>(
         let pairs = PairForces::packed(&table.bounds, &packed, cutoff, reach);
         pairs.set(0, |row| &lists[row], beside.each_mut().map(|column| &mut column[..]), |square| law(square).0);
         assert_eq!(forces, beside, "side by side");
+        let packed = |row: usize| PackedRows(&words[row]);
+        let again = pairs.set_packed_and_sum(0, packed, beside.each_mut().map(|column| &mut column[..]), law);
+        assert_eq!((&forces, sums), (&beside, again), "packed lists");
         (
             forces.map(|column| column.into_iter().map(T::to_f64).map(f64::to_bits).collect::<Vec<_>>()),
             sums.map(T::to_f64),
@@ -209,6 +220,26 @@ fn a_list_that_names_no_row_is_refused() {
     let at = [&[0.0, 1.0][..], &[0.0; 2], &[0.0; 2]];
     let [mut x, mut y, mut z] = [[0.0; 2]; 3];
     PairForces::new(&bounds, at, 2.0, 2.0).set(0, |_| &[1, 2], [&mut x, &mut y, &mut z], |square| square);
+}
+
+#[test]
+#[should_panic(expected = "1 words of a packed list are left where 2 must follow")]
+fn a_packed_list_that_is_none_is_refused() {
+    let bounds = Box3::open([0.0; 3], [9.0; 3]).expect("a box");
+    let at = [&[0.0, 1.0][..], &[0.0; 2], &[0.0; 2]];
+    let [mut x, mut y, mut z] = [[0.0; 2]; 3];
+    let pairs = PairForces::new(&bounds, at, 2.0, 2.0);
+    pairs.set_packed(0, |_| PackedRows(&[2, 0, 0, 1]), [&mut x, &mut y, &mut z], |square| square);
+}
+
+#[test]
+fn movement_counts_from_rounded_places() {
+    let at = [0.1f64, 0.7, 123.456_789];
+    let rounded = at.map(|x| x as f32);
+    let off = (at[2] - f64::from(rounded[2])).abs();
+    assert!(off > 1e-6, "{off}");
+    let used = |skin: f64| with_all_vectors(|| Skin(skin).is_used_up([&at[..]], [&rounded[..]]));
+    assert!(used(1.99 * off) && !used(2.01 * off));
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn engine(atoms: u64, workers: Workers, every: u64) -> Result<crate::measure::Sa
         simulation.run(u64::from(STEPS), LennardJones.dt())?;
         Ok(())
     })?;
-    Ok(sample.with_bytes(simulation.world().usage().backed))
+    Ok(sample.with_bytes(simulation.world().usage().allocated))
 }
 
 fn twin(atoms: u64, threads: usize) -> Result<crate::measure::Sample, Box<dyn Error>> {

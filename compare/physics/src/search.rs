@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use hypostyle::space::CellStarts;
+use hypostyle::space::{CellGrid, CellStarts};
 use hypostyle::{Read, World};
 use hypostyle_scenes::lj::kernel;
 use hypostyle_scenes::lj::{LennardJones, Melt, Position};
@@ -47,7 +47,8 @@ fn cells(atoms: u64) -> Result<Sample, Box<dyn Error>> {
     let n = at[0].len();
     let mut found = 0;
     let sample = timed(|| {
-        let grid = melt.grid()?;
+        let reach = melt.cutoff + melt.skin;
+        let grid = CellGrid::new(&melt.bounds()?, 0.5 * reach)?;
         let mut order: Vec<(u32, u32)> = (0..n).map(|i| (grid.key([at[0][i], at[1][i], at[2][i]]), i as u32)).collect();
         order.sort_unstable();
         let keys: Vec<u32> = order.iter().map(|(key, _)| *key).collect();
@@ -56,7 +57,7 @@ fn cells(atoms: u64) -> Result<Sample, Box<dyn Error>> {
         let (mut rows, mut count): (Vec<u32>, _) = (Vec::new(), vec![0; n]);
         let starts = CellStarts::of_sorted(&keys, grid.count())?;
         let at = [&sorted[0][..], &sorted[1], &sorted[2]];
-        kernel::lists(&melt, (&grid, &starts), at, 0..n, |row, found| {
+        kernel::lists(reach, (&grid, &starts), at, 0..n, |row, found| {
             rows.extend_from_slice(found);
             count[row] = found.len() as u32;
         })?;

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use hypostyle::space::{CellStarts, Skin, SpaceError};
+use hypostyle::space::{CellStarts, PackedRows, Skin, SpaceError};
 use hypostyle::{GlobalId, Read, World};
 use hypostyle_scenes::lj::kernel;
 use hypostyle_scenes::lj::{Melt as Law, Position, Velocity};
@@ -18,14 +18,14 @@ pub struct Melt {
     law: Law,
     id: Vec<u64>,
     at: Axes,
-    image: [Vec<i32>; 3],
+    image: [Vec<i16>; 3],
     velocity: Axes,
     force: Axes,
-    anchor: Axes,
+    anchor: [Vec<f32>; 3],
     place: Vec<[f64; 4]>,
     key: Vec<u32>,
     /// Of the rows of each task, one after the other, and where each row's begins.
-    lists: Vec<(Vec<u32>, Vec<u32>)>,
+    lists: Vec<(Vec<u16>, Vec<u32>)>,
     begun: bool,
 }
 
@@ -51,7 +51,7 @@ impl Melt {
             image: std::array::from_fn(|_| vec![0; n]),
             velocity,
             force: zeros(),
-            anchor: zeros(),
+            anchor: std::array::from_fn(|_| vec![0.0; n]),
             place: vec![[0.0; 4]; n],
             key: vec![0; n],
             lists: vec![Default::default(); n.div_ceil(ROWS)],
@@ -109,14 +109,14 @@ impl Melt {
             let columns = (self.at[axis].par_iter_mut(), self.image[axis].par_iter_mut());
             columns.into_par_iter().for_each(|(at, image)| {
                 let (inside, boxes) = bounds.wrap_axis(axis, *at);
-                (*at, *image) = (inside, *image + boxes);
+                (*at, *image) = (inside, *image + boxes as i16);
             });
         }
         let at = &self.at;
         self.key
             .par_iter_mut()
             .enumerate()
-            .for_each(|(row, key)| *key = grid.key([at[0][row], at[1][row], at[2][row]]));
+            .for_each(|(row, key)| *key = grid.key([at[0][row], at[1][row], at[2][row]].map(|at| at as f32)));
         let mut order: Vec<u32> = (0..self.key.len() as u32).collect();
         let key = &self.key;
         order.par_sort_by_key(|row| (key[*row as usize], self.id[*row as usize]));
@@ -126,20 +126,21 @@ impl Melt {
             gather(&mut self.at[axis], &order);
             gather(&mut self.image[axis], &order);
             gather(&mut self.velocity[axis], &order);
-            self.anchor[axis].copy_from_slice(&self.at[axis]);
+            self.anchor[axis].iter_mut().zip(&self.at[axis]).for_each(|(anchor, at)| *anchor = *at as f32);
         }
         let (law, key) = (&self.law, &self.key);
-        let at = [&self.at[0][..], &self.at[1], &self.at[2]];
+        let at = [&self.anchor[0][..], &self.anchor[1], &self.anchor[2]];
+        let reach = law.reach() as f32;
         let starts = CellStarts::of_sorted(key, grid.count())?;
-        self.lists.par_iter_mut().enumerate().try_for_each(|(part, (rows, begins))| {
-            rows.clear();
+        self.lists.par_iter_mut().enumerate().try_for_each(|(part, (words, begins))| {
+            words.clear();
             begins.clear();
             let part = part * ROWS..((part + 1) * ROWS).min(key.len());
-            kernel::lists(law, (&grid, &starts), at, part, |_, found| {
-                begins.push(rows.len() as u32);
-                rows.extend_from_slice(found);
+            kernel::lists(reach, (&grid, &starts), at, part, |_, found| {
+                begins.push(words.len() as u32);
+                PackedRows::pack(found, words);
             })?;
-            begins.push(rows.len() as u32);
+            begins.push(words.len() as u32);
             Ok(())
         })
     }
@@ -154,8 +155,8 @@ impl Melt {
         let [x, y, z] = &mut self.force;
         let parts = (x.par_chunks_mut(ROWS), y.par_chunks_mut(ROWS), z.par_chunks_mut(ROWS)).into_par_iter();
         parts.enumerate().try_for_each(|(part, (x, y, z))| {
-            let (rows, begins) = &lists[part];
-            let list = |row: usize| &rows[begins[row] as usize..begins[row + 1] as usize];
+            let (words, begins) = &lists[part];
+            let list = |row: usize| PackedRows(&words[begins[row] as usize..begins[row + 1] as usize]);
             kernel::forces(law, at, part * ROWS, list, [x, y, z])
         })
     }
@@ -165,9 +166,10 @@ impl Melt {
         fn of<T>(column: &Vec<T>) -> usize {
             column.capacity() * size_of::<T>()
         }
-        let axes = [&self.at, &self.velocity, &self.force, &self.anchor].into_iter().flatten().map(of).sum::<usize>();
+        let axes = [&self.at, &self.velocity, &self.force].into_iter().flatten().map(of).sum::<usize>();
         let lists = self.lists.iter().map(|(rows, begins)| of(rows) + of(begins)).sum::<usize>();
-        axes + self.image.iter().map(of).sum::<usize>() + of(&self.id) + of(&self.key) + of(&self.place) + lists
+        let small = self.anchor.iter().map(of).sum::<usize>() + self.image.iter().map(of).sum::<usize>();
+        axes + small + of(&self.id) + of(&self.key) + of(&self.place) + lists
     }
 
     /// The atoms with their places, in the order of the table.

@@ -74,7 +74,7 @@ impl Watch for Dump {
                 for row in 0..entities.len() {
                     let inside: [_; 3] = std::array::from_fn(|axis| {
                         let (at, boxes) = bounds.wrap_axis(axis, [p.x, p.y, p.z][axis][row]);
-                        (at, boxes + [image.x, image.y, image.z][axis][row])
+                        (at, boxes + i32::from([image.x, image.y, image.z][axis][row]))
                     });
                     atoms.push(Row {
                         id: id.value[row],

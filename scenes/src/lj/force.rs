@@ -1,6 +1,7 @@
 //! Forces of the neighbours.
 #![forbid(unsafe_code)]
 
+use hypostyle::space::PackedRows;
 use hypostyle::{Read, System, Write};
 
 use super::{Force, Melt, Neighbour, Place, Position, kernel, where_due};
@@ -22,9 +23,9 @@ pub(super) fn force(anew: bool) -> System {
         let Some(own) = others.own() else { return Ok(()) };
         let places = others.table(own).columns.at;
         let (lists, first_row) = (job.lists::<Neighbour>()?, job.first_row());
-        let rows = lists.columns().row;
+        let words = lists.columns().packed;
         let force = [&mut force.x[..], &mut force.y, &mut force.z];
-        kernel::forces(&melt, places, first_row, |row| &rows[lists.range(row)], force)?;
+        kernel::forces(&melt, places, first_row, |row| PackedRows(&words[lists.range(row)]), force)?;
         Ok(())
     })
     .reads_lists::<Neighbour>()

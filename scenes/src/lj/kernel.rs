@@ -3,22 +3,23 @@
 
 use std::ops::Range;
 
-use hypostyle::space::{CellGrid, CellStarts, NeighbourSearch, PairForces, SpaceError};
+use hypostyle::space::{CellGrid, CellStarts, NeighbourSearch, PackedRows, PairForces, Real, SpaceError};
 
 use super::Melt;
 
-/// Gives the neighbours of each of some rows to `take`, with the row's place among these; in a table that is sorted by cells.
+/// Gives the rows within reach of each of some rows to `take`, with the row's place among these; in a table that is sorted by
+/// cells.
 ///
 /// # Errors
 /// An atom at the place of another one.
-pub fn lists(
-    melt: &Melt,
-    (grid, starts): (&CellGrid<f64, 3>, &CellStarts),
-    at: [&[f64]; 3],
+pub fn lists<T: Real>(
+    reach: T,
+    (grid, starts): (&CellGrid<T, 3>, &CellStarts),
+    at: [&[T]; 3],
     rows: Range<usize>,
     take: impl FnMut(usize, &[u32]),
 ) -> Result<(), SpaceError> {
-    NeighbourSearch::new(grid, starts, at, melt.reach()).each(rows, take)
+    NeighbourSearch::new(grid, starts, at, reach).each(rows, take)
 }
 
 /// The forces on rows from `first_row` on, each with its list.
@@ -29,13 +30,13 @@ pub fn forces<'l>(
     melt: &Melt,
     at: &[[f64; 4]],
     first_row: usize,
-    lists: impl Fn(usize) -> &'l [u32],
+    lists: impl Fn(usize) -> PackedRows<'l>,
     force: [&mut [f64]; 3],
 ) -> Result<(), SpaceError> {
     // what both atoms of a pair have moved since the lists were made is less than a skin
     let margin = melt.reach() + melt.skin;
     let pairs = PairForces::packed(&melt.bounds()?, at, melt.cutoff, margin);
-    pairs.set(first_row, lists, force, factor);
+    pairs.set_packed(first_row, lists, force, factor);
     Ok(())
 }
 

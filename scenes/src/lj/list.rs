@@ -1,6 +1,7 @@
 //! Verlet lists: the order of the table, and who is within cutoff and skin. Made where an atom has moved too far.
 #![forbid(unsafe_code)]
 
+use hypostyle::space::PackedRows;
 use hypostyle::{List, Read, System, Write};
 
 use super::{Anchor, Cell, Force, Image, Melt, Neighbour, Place, Position, Rebuild, SpaceError, kernel, where_due};
@@ -16,13 +17,15 @@ pub(super) fn bin(first: bool) -> System {
             let columns =
                 [(&mut position.x, &mut image.x), (&mut position.y, &mut image.y), (&mut position.z, &mut image.z)];
             for (axis, (at, image)) in columns.into_iter().enumerate() {
-                for (at, image) in at.iter_mut().zip(image.iter_mut()) {
+                for (row, (at, image)) in at.iter_mut().zip(image.iter_mut()).enumerate() {
                     let (inside, boxes) = bounds.wrap_axis(axis, *at);
-                    (*at, *image) = (inside, *image + boxes);
+                    let all =
+                        Image::of(*image, boxes).map_err(|why| format!("entity {}: {why}", job.entities()[row]))?;
+                    (*at, *image) = (inside, all);
                 }
             }
             for (row, key) in cell.key.iter_mut().enumerate() {
-                *key = grid.key([position.x[row], position.y[row], position.z[row]]);
+                *key = grid.key([position.x[row], position.y[row], position.z[row]].map(anchored));
             }
             if !first {
                 let before = job.resource::<Rebuild>()?;
@@ -45,11 +48,16 @@ pub(super) fn bin(first: bool) -> System {
 pub(super) fn anchor(first: bool) -> System {
     let name = if first { "first anchor" } else { "anchor" };
     let system = System::rows::<(Write<Anchor>, Read<Position>)>(name, |_, (mut anchor, p)| {
-        anchor.x.copy_from_slice(p.x);
-        anchor.y.copy_from_slice(p.y);
-        anchor.z.copy_from_slice(p.z);
+        for (anchor, p) in [(&mut anchor.x, p.x), (&mut anchor.y, p.y), (&mut anchor.z, p.z)] {
+            anchor.iter_mut().zip(p).for_each(|(anchor, p)| *anchor = anchored(*p));
+        }
     });
     where_due::atoms_moved(system, first)
+}
+
+/// A coordinate as an anchor has it.
+fn anchored(at: f64) -> f32 {
+    at as f32
 }
 
 /// Makes the lists.
@@ -63,16 +71,21 @@ pub(super) fn list(anew: bool) -> System {
         let grid = melt.grid()?;
         let starts = job.cell_starts(cells.key, grid.count())?;
         let rows = job.first_row()..job.first_row() + job.len();
+        let mut words = Vec::new();
         let take = |row: usize, found: &[u32]| {
-            job.set_list_row_with(row, found.len(), |index| Neighbour { row: found[index] });
+            words.clear();
+            PackedRows::pack(found, &mut words);
+            job.set_list_row_with(row, words.len(), |index| Neighbour { packed: words[index] });
         };
-        kernel::lists(&melt, (&grid, &starts), [p.x, p.y, p.z], rows, take).map_err(|error| match error {
-            SpaceError::SamePlace { row, other } => format!(
-                "entities {} and {} are at the same place: their force has no direction",
-                table.entities[row], table.entities[other]
-            ),
-            other => other.to_string(),
-        })?;
+        kernel::lists(melt.reach() as f32, (&grid, &starts), [p.x, p.y, p.z], rows, take).map_err(
+            |error| match error {
+                SpaceError::SamePlace { row, other } => format!(
+                    "entities {} and {} are at the same place: their force has no direction",
+                    table.entities[row], table.entities[other]
+                ),
+                other => other.to_string(),
+            },
+        )?;
         Ok(())
     })
     .builds_lists::<Neighbour>()

@@ -47,11 +47,21 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 pub struct Image {
     /// Along the first side.
-    pub x: i32,
+    pub x: i16,
     /// Along the second.
-    pub y: i32,
+    pub y: i16,
     /// Along the third.
-    pub z: i32,
+    pub z: i16,
+}
+
+impl Image {
+    /// So many boxes off, and `boxes` more.
+    fn of(image: i16, boxes: i32) -> Result<i16, String> {
+        i32::from(image).checked_add(boxes).and_then(|all| i16::try_from(all).ok()).ok_or_else(|| {
+            let (most, off) = (i16::MAX, i64::from(image) + i64::from(boxes));
+            format!("it is {off} boxes off: no atom of a melt goes further than {most}")
+        })
+    }
 }
 
 /// How fast it moves, sigma per unit of time.
@@ -74,12 +84,13 @@ pub struct Force {
     z: f64,
 }
 
-/// Where it was when the lists were made.
+/// Where it was when the lists were made, to the digits of an `f32`. Lists are made of these places and movement counts from
+/// them, so that they are rounded loses no pair.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 pub struct Anchor {
-    x: f64,
-    y: f64,
-    z: f64,
+    x: f32,
+    y: f32,
+    z: f32,
 }
 
 /// The position once more, its coordinates side by side: neighbours are read so.
@@ -96,12 +107,12 @@ pub struct Cell {
     key: u32,
 }
 
-/// An atom within cutoff and skin of another one: an element of that one's list.
+/// Atoms within cutoff and skin of another one: an element of that one's list.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 #[component(storage = "scratch_list")]
 pub struct Neighbour {
-    /// Its row.
-    row: u32,
+    /// A word of their packed rows ([`hypostyle::space::PackedRows`]).
+    packed: u16,
 }
 
 /// The box and the potential's range.
@@ -118,8 +129,13 @@ pub struct Melt {
 }
 
 impl Melt {
-    fn reach(&self) -> f64 {
-        self.cutoff + self.skin
+    /// How far lists reach: cutoff and skin, and what rounding to anchors, between them and across the border can make of a
+    /// distance (a unit of the last digit of a side is the most that one of these steps is off).
+    #[must_use]
+    pub fn reach(&self) -> f64 {
+        let reach = self.cutoff + self.skin;
+        let longest = self.side.into_iter().fold(reach, f64::max);
+        reach + 4.0 * f64::from(f32::EPSILON) * longest
     }
 
     /// The box.
@@ -130,12 +146,13 @@ impl Melt {
         Box3::periodic(self.side)
     }
 
-    /// Its cells: half as wide as lists reach, at least.
+    /// The cells of anchors: half as wide as lists reach, at least.
     ///
     /// # Errors
     /// As [`Melt::bounds`], and a reach that is not above 0.
-    pub fn grid(&self) -> Result<CellGrid<f64, 3>, SpaceError> {
-        CellGrid::new(&self.bounds()?, 0.5 * self.reach())
+    pub fn grid(&self) -> Result<CellGrid<f32, 3>, SpaceError> {
+        let bounds = Box3::periodic(self.side.map(|side| side as f32))?;
+        CellGrid::new(&bounds, 0.5 * self.reach() as f32)
     }
 }
 
@@ -231,13 +248,13 @@ impl Scene for LennardJones {
             None => lattice::melt(options.entities.unwrap_or(self.default_entities()), options.seed)?,
         };
         let melt = Melt { side, cutoff: CUTOFF, skin };
-        if side.iter().any(|side| *side < 2.0 * melt.reach()) {
+        let least = 2.0 * (melt.cutoff + melt.skin);
+        if side.iter().any(|side| *side < least) {
             return Err(SceneError::Option {
                 name: "box".to_owned(),
                 value: format!("{},{},{}", side[0], side[1], side[2]),
                 want: format!(
-                    "at least {} sigma on each side, twice the cutoff and the skin: else an atom meets an image of itself",
-                    2.0 * melt.reach()
+                    "at least {least} sigma on each side, twice the cutoff and the skin: else an atom meets an image of itself",
                 ),
             }
             .into());
@@ -278,7 +295,7 @@ impl Scene for LennardJones {
 
     fn space(&self, world: &World) -> Result<Option<Space>, Box<dyn Error>> {
         let melt = world.resource::<Melt>()?;
-        Ok(Some(Space::of(&melt.grid()?, melt.reach(), "cell.key")))
+        Ok(Some(Space::of(&melt.grid()?, melt.reach() as f32, "cell.key")))
     }
 
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {
@@ -318,13 +335,13 @@ fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn 
     let (n, bounds) = (atoms.len(), melt.bounds()?);
     world.reserve::<(GlobalId, Position, Image, Velocity, Force, Anchor, Place, Cell, List<Neighbour>)>(n as u64)?;
     let id: Vec<u64> = atoms.iter().map(|atom| GlobalId::root(u64::from(atom.id)).value).collect();
-    let mut image: [Vec<i32>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
+    let mut image: [Vec<i16>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     let mut at: [Vec<f64>; 3] = std::array::from_fn(|_| Vec::with_capacity(n));
     for atom in atoms {
         for axis in 0..3 {
             let (inside, boxes) = bounds.wrap_axis(axis, atom.at[axis]);
             at[axis].push(inside);
-            image[axis].push(boxes);
+            image[axis].push(Image::of(0, boxes).map_err(|why| format!("atom {}: {why}", atom.id))?);
         }
     }
     let velocity: [Vec<f64>; 3] = std::array::from_fn(|axis| atoms.iter().map(|atom| atom.velocity[axis]).collect());
@@ -347,4 +364,37 @@ fn spawn(world: &mut World, melt: &Melt, atoms: &[Start]) -> Result<(), Box<dyn 
         .with::<Neighbour>()
         .spawn()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_atom_that_leaves_all_boxes_is_an_error() {
+        assert_eq!((Image::of(-3, 5), Image::of(32_766, 1)), (Ok(2), Ok(i16::MAX)));
+        let refused = Image::of(32_767, 1).expect_err("one box more than there are");
+        assert_eq!(refused, "it is 32768 boxes off: no atom of a melt goes further than 32767");
+        assert!(Image::of(-1, i32::MIN).is_err());
+    }
+
+    /// What rounding makes of a distance is within what lists reach further, also across the border of a large box.
+    #[test]
+    fn no_pair_within_the_skin_is_lost_to_rounding() {
+        let side = [16.795_961_9, 167.959_619_1, 419.899_047];
+        let melt = Melt { side, cutoff: CUTOFF, skin: SKIN };
+        let (exact, rounded) = (melt.bounds().expect("a box"), *melt.grid().expect("cells").bounds());
+        let mut random = crate::random::Random::new(7, 0, 0);
+        let mut worst = 0.0f64;
+        for _ in 0..200_000 {
+            let a: [f32; 3] = std::array::from_fn(|axis| (random.unit() * side[axis]) as f32);
+            let off: [f64; 3] = std::array::from_fn(|_| 4.0 * random.unit() - 2.0);
+            let b: [f32; 3] =
+                std::array::from_fn(|axis| exact.wrap_axis(axis, f64::from(a[axis]) + off[axis]).0 as f32);
+            let want = exact.distance_square(a.map(f64::from), b.map(f64::from)).sqrt();
+            worst = worst.max(f64::from(rounded.distance_square(a, b)).sqrt() - want);
+        }
+        let more = melt.reach() - CUTOFF - SKIN;
+        assert!(worst > 0.01 * more && worst < more, "{worst}, and lists reach {more} further");
+    }
 }

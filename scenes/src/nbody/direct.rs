@@ -1,6 +1,7 @@
 //! The forces by direct sum: every body by every other.
 #![forbid(unsafe_code)]
 
+use hypostyle::simd::{WideKernel, wide};
 use hypostyle::{Read, System, Write};
 
 use super::{Acceleration, Gravitation, Mass, Position, PositionColumns};
@@ -19,7 +20,8 @@ pub(super) fn attract() -> System {
                 let mut sum = [0.0; 3];
                 for table in others.tables() {
                     let (at, mass) = table.columns;
-                    let pull = pull([own.x[row], own.y[row], own.z[row]], at, mass.value, square);
+                    let from = [own.x[row], own.y[row], own.z[row]];
+                    let pull = wide(Pull { from, at, mass: mass.value, softening_square: square });
                     sum = [sum[0] + pull[0], sum[1] + pull[1], sum[2] + pull[2]];
                 }
                 acceleration.x[row] = law.constant * sum[0];
@@ -34,6 +36,24 @@ pub(super) fn attract() -> System {
 }
 
 /// The pull of bodies on one place, per unit of its mass, for G = 1. A body at the very place does not pull.
+struct Pull<'a> {
+    from: [f64; 3],
+    at: PositionColumns<'a>,
+    mass: &'a [f64],
+    softening_square: f64,
+}
+
+impl WideKernel for Pull<'_> {
+    type Output = [f64; 3];
+
+    #[inline(always)]
+    fn run(self) -> [f64; 3] {
+        let Pull { from, at, mass, softening_square } = self;
+        pull(from, at, mass, softening_square)
+    }
+}
+
+#[inline(always)]
 fn pull(from: [f64; 3], at: PositionColumns<'_>, mass: &[f64], softening_square: f64) -> [f64; 3] {
     let ((x, x_end), (y, y_end), (z, z_end), (mass, mass_end)) =
         (at.x.as_chunks(), at.y.as_chunks(), at.z.as_chunks(), mass.as_chunks());
@@ -49,7 +69,7 @@ fn pull(from: [f64; 3], at: PositionColumns<'_>, mass: &[f64], softening_square:
 }
 
 /// Adds the pull of one body per lane.
-#[inline]
+#[inline(always)]
 fn pull_lanes(
     sums: &mut [[f64; LANES]; 3],
     from: [f64; 3],

@@ -2,7 +2,7 @@
 //!
 //! How long lists become nobody knows before they are made. A system's jobs get the room that they had the last time;
 //! the first time they get none. Where that is too little the jobs count what they lack, and run again with as much
-//! and an eighth more. So lists that change slowly are made in one pass, others in two, and what is made is the same.
+//! and a little more. So lists that change slowly are made in one pass, others in two, and what is made is the same.
 //! Where elements stand follows from the rows and from what was built before, never from workers.
 #![forbid(unsafe_code)]
 
@@ -52,9 +52,15 @@ impl Known {
     /// The room stays what it was as long as it is neither too small nor twice as large as what is needed.
     fn of(elements: u64, room: u64) -> Self {
         let fits = elements <= room && room <= 2 * elements + 64;
-        let room = if fits { room } else { elements + elements / 8 + 32 };
+        let room = if fits { room } else { elements + spare_room(elements) };
         Known { elements, room: if elements == 0 { 0 } else { room } }
     }
+}
+
+/// What lists that have so many elements now may have more the next time: a 32nd, and four standard deviations of a count
+/// of that many, which is most of it where they are few.
+fn spare_room(elements: u64) -> u64 {
+    elements / 32 + 4 * elements.isqrt() + 32
 }
 
 /// Gives each of so many jobs its room, one behind the other; the elements of all of them.
