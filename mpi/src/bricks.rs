@@ -154,7 +154,8 @@ impl Bricks {
             self.bricks[ranks.start] = Brick { cells };
             return;
         }
-        let longest = (0..3).max_by_key(|axis| (cells[*axis].len(), std::cmp::Reverse(*axis))).unwrap_or(0);
+        // of equally long ones the last: cells along the first are consecutive, and so rows of a border stand together
+        let longest = (0..3).max_by_key(|axis| (cells[*axis].len(), *axis)).unwrap_or(0);
         if cells[longest].len() < 2 {
             // fewer cells than ranks: the others have none
             self.bricks[ranks.start] = Brick { cells };

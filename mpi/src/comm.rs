@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::ClusterError;
+use crate::meter::thread_cpu_time;
 use crate::transport::Transport;
 
 /// Bytes of one part of a message.
@@ -41,6 +42,8 @@ pub struct Traffic {
     pub bytes: u64,
     /// Time in calls, waiting included.
     pub inside: Duration,
+    /// CPU time of this thread while nothing came: looking, again and again.
+    pub waiting: Duration,
 }
 
 /// A rank's line to all others.
@@ -55,9 +58,25 @@ pub struct Comm {
 /// Joins the bytes of a later rank, whose number it is told, into earlier ones.
 type JoinLater<'a> = &'a mut dyn FnMut(&mut Vec<u8>, Vec<u8>, usize) -> Result<(), ClusterError>;
 
+/// A message that is written, or that came: its bytes, with room for the header before them. Its memory is that of earlier
+/// ones, as long as it is given back ([`Comm::done`]).
+pub(crate) struct Message(Vec<u8>);
+
+impl Message {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0[HEADER_BYTES..]
+    }
+
+    /// To add to.
+    pub(crate) fn end(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
 /// A message of which some parts are here.
 struct Partial {
     total: usize,
+    /// The header, and what is here of the others.
     bytes: Vec<u8>,
 }
 
@@ -144,6 +163,42 @@ impl Comm {
         from: &[usize],
         patience: u32,
     ) -> Result<Vec<Vec<u8>>, ClusterError> {
+        let mut messages = Vec::with_capacity(send.len());
+        for (to, bytes) in send {
+            let mut message = self.message();
+            message.end().extend_from_slice(&bytes);
+            messages.push((to, message));
+        }
+        let came = self.exchange_messages(what, messages, from, patience)?;
+        let mut bytes = Vec::with_capacity(came.len());
+        for message in came {
+            bytes.push(message.bytes().to_vec());
+            self.done(message);
+        }
+        Ok(bytes)
+    }
+
+    /// A message to be written.
+    pub(crate) fn message(&mut self) -> Message {
+        let mut memory = self.transport.memory();
+        memory.clear();
+        memory.resize(HEADER_BYTES, 0);
+        Message(memory)
+    }
+
+    /// Takes the memory of a message that is read back, for other messages.
+    pub(crate) fn done(&mut self, message: Message) {
+        self.transport.recycle(message.0);
+    }
+
+    /// As [`Comm::exchange`], with more patience: and nothing is copied.
+    pub(crate) fn exchange_messages(
+        &mut self,
+        what: &str,
+        send: Vec<(usize, Message)>,
+        from: &[usize],
+        patience: u32,
+    ) -> Result<Vec<Message>, ClusterError> {
         let begun = Instant::now();
         let deadline = self.deadline + self.deadline / 10 * patience;
         let done = self.exchange_now(what, send, from, deadline);
@@ -295,35 +350,39 @@ impl Comm {
     fn exchange_now(
         &mut self,
         what: &str,
-        send: Vec<(usize, Vec<u8>)>,
+        send: Vec<(usize, Message)>,
         from: &[usize],
         deadline: Duration,
-    ) -> Result<Vec<Vec<u8>>, ClusterError> {
+    ) -> Result<Vec<Message>, ClusterError> {
         let call = xxh3_64(what.as_bytes());
-        for (to, bytes) in send {
-            self.post(call, to, &bytes)?;
+        for (to, message) in send {
+            self.post(call, to, message)?;
         }
         let mut partial: Vec<Option<Partial>> = from.iter().map(|_| None).collect();
         let mut open = from.len();
         let (mut heard, mut round) = (Instant::now(), 0);
         loop {
+            let looked = thread_cpu_time();
             let unsent = self.transport.unsent()?;
             let mut progress = false;
             for (slot, rank) in partial.iter_mut().zip(from) {
-                while slot.as_ref().is_none_or(|part| part.bytes.len() < part.total) {
+                while slot.as_ref().is_none_or(|part| !part.is_whole()) {
                     let Some(message) = self.transport.take(*rank)? else { break };
                     progress = true;
                     match slot {
-                        Some(part) => part.add(message, *rank)?,
+                        Some(part) => {
+                            part.add(&message, *rank)?;
+                            self.transport.recycle(message);
+                        }
                         None => *slot = Some(self.begin(call, what, *rank, message)?),
                     }
-                    if slot.as_ref().is_some_and(|part| part.bytes.len() == part.total) {
+                    if slot.as_ref().is_some_and(Partial::is_whole) {
                         open -= 1;
                     }
                 }
             }
             if open == 0 && unsent.is_none() {
-                return Ok(partial.into_iter().flatten().map(|part| part.bytes).collect());
+                return Ok(partial.into_iter().flatten().map(|part| Message(part.bytes)).collect());
             }
             if progress {
                 (heard, round) = (Instant::now(), 0);
@@ -333,29 +392,30 @@ impl Comm {
                 let late = partial
                     .iter()
                     .zip(from)
-                    .find(|(slot, _)| slot.as_ref().is_none_or(|part| part.bytes.len() < part.total))
+                    .find(|(slot, _)| slot.as_ref().is_none_or(|part| !part.is_whole()))
                     .map(|(_, rank)| *rank);
                 let rank = late.or(unsent).unwrap_or_default();
                 return Err(ClusterError::Deadline { rank, what: what.to_owned(), waited: deadline });
             }
             self.transport.pause(round);
+            self.traffic.waiting += thread_cpu_time().saturating_sub(looked);
             round = round.saturating_add(1);
         }
     }
 
-    fn post(&mut self, call: u64, to: usize, bytes: &[u8]) -> Result<(), ClusterError> {
-        let (first, rest) = bytes.split_at(bytes.len().min(PART_BYTES_MAX));
-        let mut message = Vec::with_capacity(HEADER_BYTES + first.len());
-        message.extend_from_slice(&MAGIC.to_le_bytes());
-        message.extend_from_slice(&0u32.to_le_bytes());
-        message.extend_from_slice(&call.to_le_bytes());
-        message.extend_from_slice(&self.sent[to].to_le_bytes());
-        message.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        message.extend_from_slice(first);
+    fn post(&mut self, call: u64, to: usize, message: Message) -> Result<(), ClusterError> {
+        let mut first = message.0;
+        let total = first.len() - HEADER_BYTES;
+        first[..4].copy_from_slice(&MAGIC.to_le_bytes());
+        first[4..8].fill(0);
+        for (at, word) in [call, self.sent[to], total as u64].into_iter().enumerate() {
+            first[8 + 8 * at..16 + 8 * at].copy_from_slice(&word.to_le_bytes());
+        }
         self.sent[to] += 1;
         self.traffic.messages += 1;
-        self.traffic.bytes += (HEADER_BYTES + bytes.len()) as u64;
-        self.transport.post(to, message)?;
+        self.traffic.bytes += first.len() as u64;
+        let rest = if total > PART_BYTES_MAX { first.split_off(HEADER_BYTES + PART_BYTES_MAX) } else { Vec::new() };
+        self.transport.post(to, first)?;
         for part in rest.chunks(PART_BYTES_MAX) {
             self.transport.post(to, part.to_vec())?;
         }
@@ -376,25 +436,31 @@ impl Comm {
         if total > MESSAGE_BYTES_MAX {
             return bad(format!("it says that it has {total} bytes, more than {MESSAGE_BYTES_MAX}"));
         }
-        let mut bytes = message;
-        bytes.drain(..HEADER_BYTES);
-        let part = Partial { total: total as usize, bytes };
+        let part = Partial { total: total as usize, bytes: message };
         part.check(rank)?;
         Ok(part)
     }
 }
 
 impl Partial {
-    fn add(&mut self, part: Vec<u8>, rank: usize) -> Result<(), ClusterError> {
+    fn here(&self) -> usize {
+        self.bytes.len() - HEADER_BYTES
+    }
+
+    fn is_whole(&self) -> bool {
+        self.here() == self.total
+    }
+
+    fn add(&mut self, part: &[u8], rank: usize) -> Result<(), ClusterError> {
         if part.is_empty() {
             return Err(ClusterError::Message { rank, what: "a part of a message is empty".to_owned() });
         }
-        self.bytes.extend_from_slice(&part);
+        self.bytes.extend_from_slice(part);
         self.check(rank)
     }
 
     fn check(&self, rank: usize) -> Result<(), ClusterError> {
-        let (here, total) = (self.bytes.len(), self.total);
+        let (here, total) = (self.here(), self.total);
         if here > total || (here < total && here < PART_BYTES_MAX) {
             let what = format!("it says that it has {total} bytes, but {here} came");
             return Err(ClusterError::Message { rank, what });
@@ -432,5 +498,32 @@ fn pieces(mut bytes: &[u8], count: usize) -> Result<Vec<Vec<u8>>, ClusterError> 
         Ok(all)
     } else {
         Err(ClusterError::Message { rank: 0, what: format!("{} bytes too many were gathered", bytes.len()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::run_threads;
+
+    #[test]
+    fn messages_use_the_memory_of_earlier_ones() {
+        const BYTES: usize = 100_000;
+        run_threads(2, |rank| {
+            let mut comm = Comm::new(Box::new(rank));
+            let other = 1 - comm.rank();
+            for round in 0..5 {
+                let mut message = comm.message();
+                assert_eq!(message.bytes(), [0; 0], "what was in it is gone");
+                assert!(round == 0 || message.0.capacity() >= BYTES, "round {round} takes new memory");
+                message.end().resize(HEADER_BYTES + BYTES, round);
+                for came in comm.exchange_messages("round", vec![(other, message)], &[other], 0)? {
+                    assert_eq!(came.bytes(), [round; BYTES]);
+                    comm.done(came);
+                }
+            }
+            Ok(())
+        })
+        .expect("two ranks");
     }
 }

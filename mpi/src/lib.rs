@@ -3,6 +3,7 @@
 //! The modules stand in floors: each imports those above it only.
 
 mod error;
+mod meter;
 
 pub mod launch;
 pub mod transport;
@@ -21,3 +22,4 @@ pub use cluster::{Balance, Cluster, Report};
 pub use comm::{Comm, DEADLINE_DEFAULT, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Traffic};
 pub use domain::Domain;
 pub use error::ClusterError;
+pub use meter::thread_cpu_time;

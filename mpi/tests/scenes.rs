@@ -31,7 +31,8 @@ fn equal(name: &str, entities: u64, frames: u64) -> u64 {
 
 #[test]
 fn lj_has_the_bytes_of_one_process() {
-    assert!(equal("lj", 4000, 60) > 10_000, "rows change ranks");
+    let moved = equal("lj", 4000, 60);
+    assert!(moved > 2000, "{moved} rows change ranks");
 }
 
 #[test]

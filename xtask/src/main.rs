@@ -19,6 +19,7 @@ mod nats;
 mod package;
 mod process;
 mod python;
+mod ranks;
 mod report;
 mod soak;
 mod test;
@@ -47,6 +48,8 @@ cargo xtask COMMAND
                           hypostyle beside other engines; `cargo xtask compare --help` names the arguments
   install-c --prefix DIR  the C interface: header, libraries, files for pkg-config and CMake
   wheel                   a wheel of the Python package, with the command in it
+  ranks [--atoms N] [--frames N] [--rounds N]
+                          what ranks of MPI cost in CPU time (default: 32000 atoms a rank, 200 frames, 3 rounds)
   physics [ARGS...]       the scenes beside LAMMPS, rapier3d and loops by hand; `--help` names the arguments
 
 Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         "soak" => soak(args),
         "compare" => Ok(compare::full(args)),
         "physics" => Ok(compare::physics(args)),
+        "ranks" => ranks(args),
         "install-c" => install_c(args),
         "wheel" => alone(args, "wheel", |_| package::wheel_alone()),
         "help" | "--help" | "-h" => {
@@ -131,6 +135,22 @@ fn test(args: &[String]) -> Result<bool, String> {
         }
     }
     Ok(runner.finish(only.is_some()))
+}
+
+fn ranks(args: &[String]) -> Result<bool, String> {
+    let mut size = ranks::Size { atoms: 32_000, frames: 200, rounds: 3 };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let which = match arg.as_str() {
+            "--atoms" => &mut size.atoms,
+            "--frames" => &mut size.frames,
+            "--rounds" => &mut size.rounds,
+            other => return Err(format!("`ranks` takes no `{other}`")),
+        };
+        let number = args.next().and_then(|text| text.parse().ok()).filter(|number| *number > 0);
+        *which = number.ok_or_else(|| format!("`{arg}` wants a number above 0"))?;
+    }
+    Ok(Runner::alone("ranks", |_| ranks::measure(&size)))
 }
 
 fn fuzz(args: &[String]) -> Result<bool, String> {

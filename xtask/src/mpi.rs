@@ -31,7 +31,7 @@ pub(crate) fn test(left: Duration) -> Outcome {
 }
 
 /// Whether there is an MPI; it is installed where there is none.
-fn installed() -> Result<(), String> {
+pub(crate) fn installed() -> Result<(), String> {
     let there = || {
         let says = |program: &str| ask(Command::new(program).arg("--version"), ASK).is_some();
         says("mpirun") && says("mpicc")

@@ -21,7 +21,7 @@ use hypostyle::World;
 
 use super::{State, engine};
 use crate::bricks::Bricks;
-use crate::bytes::{Read, put_bytes, put_u32, put_u64, words_u32, words_u64};
+use crate::bytes::{Read, put_bytes, put_u32, put_u64, words_u32};
 use crate::comm::Comm;
 use crate::domain::Domain;
 use crate::error::ClusterError;
@@ -50,6 +50,7 @@ struct Neighbour {
 /// Rows of a message that stand together.
 #[derive(Clone, Copy, Debug)]
 struct Piece {
+    /// Of the first.
     cell: u32,
     /// First row in the message, and among the ghosts.
     from: usize,
@@ -98,11 +99,11 @@ impl State {
         }
         for neighbour in &mut plan.neighbours {
             neighbour.send.clear();
-            let mut message = Vec::new();
+            let mut message = self.comm.message();
             for (table, keys) in tables.iter().zip(&keys) {
-                let runs = put_head(world, *table, keys, &neighbour.gives, &mut message);
+                let runs = put_head(world, *table, keys, &neighbour.gives, message.end());
                 for component in viewed_of(world, *table, &self.viewed) {
-                    pack(world, *table, &component, &runs, &mut message)?;
+                    pack(world, *table, &component, &runs, message.end())?;
                 }
                 neighbour.send.push((*table, runs));
             }
@@ -111,12 +112,13 @@ impl State {
             send.push((neighbour.rank, message));
         }
         let ranks = plan.ranks();
-        let messages = self.comm.exchange("new ghosts", send, &ranks)?;
+        let messages = self.comm.exchange_messages("new ghosts", send, &ranks, 0)?;
         let mut arrived = Vec::new();
         for (index, message) in messages.iter().enumerate() {
-            read_new(world, &self.viewed, &plan.neighbours[index], index, message, &mut arrived)?;
+            read_new(world, &self.viewed, &plan.neighbours[index], index, message.bytes(), &mut arrived)?;
         }
         plan.rows = settle(world, plan, arrived)?;
+        messages.into_iter().for_each(|message| self.comm.done(message));
         Ok(())
     }
 
@@ -133,17 +135,17 @@ impl State {
 fn forward(comm: &mut Comm, world: &mut World, plan: &Plan, components: &[String]) -> Result<(), ClusterError> {
     let mut send = Vec::with_capacity(plan.neighbours.len());
     for neighbour in &plan.neighbours {
-        let mut message = Vec::new();
+        let mut message = comm.message();
         for (table, runs) in &neighbour.send {
             for component in viewed_of(world, *table, components) {
-                pack(world, *table, &component, runs, &mut message)?;
+                pack(world, *table, &component, runs, message.end())?;
             }
         }
         send.push((neighbour.rank, message));
     }
-    let messages = comm.exchange("ghosts", send, &plan.ranks())?;
-    for (neighbour, message) in plan.neighbours.iter().zip(&messages) {
-        let mut read = Read::new(neighbour.rank, message);
+    let messages = comm.exchange_messages("ghosts", send, &plan.ranks(), 0)?;
+    for (neighbour, message) in plan.neighbours.iter().zip(messages) {
+        let mut read = Read::new(neighbour.rank, message.bytes());
         for (table, pieces) in &neighbour.receive {
             let rows: usize = pieces.iter().map(|piece| piece.rows).sum();
             if rows == 0 {
@@ -159,6 +161,7 @@ fn forward(comm: &mut Comm, world: &mut World, plan: &Plan, components: &[String
             }
         }
         read.end()?;
+        comm.done(message);
     }
     Ok(())
 }
@@ -233,8 +236,8 @@ fn ordered_keys(world: &World, table: usize, key: &str) -> Result<Vec<u32>, Clus
         column.map(|(_, bytes)| bytes).ok_or_else(missing)
     };
     let keys = words_u32(column(key)?);
-    let ids = words_u64(column("global_id.value")?);
-    let place = |row: usize| (keys[row], ids.get(row).copied().unwrap_or_default());
+    let ids = column("global_id.value")?;
+    let place = |row: usize| (keys[row], ids.get(row * 8..row * 8 + 8).map_or(0, crate::comm::word));
     match (1..keys.len()).find(|row| place(*row - 1) >= place(*row)) {
         None => Ok(keys),
         Some(row) => Err(ClusterError::World(format!(
@@ -325,9 +328,23 @@ fn settle(world: &mut World, plan: &mut Plan, mut arrived: Vec<Arrived<'_>>) -> 
         neighbour.receive.clear();
     }
     for one in arrived {
-        plan.neighbours[one.neighbour].receive.push((one.table, one.pieces));
+        plan.neighbours[one.neighbour].receive.push((one.table, joined(&one.pieces)));
     }
     Ok(all)
+}
+
+/// Pieces of which some stand beside each other in the message and among the ghosts, these as one.
+fn joined(pieces: &[Piece]) -> Vec<Piece> {
+    let mut joined: Vec<Piece> = Vec::new();
+    for piece in pieces {
+        match joined.last_mut() {
+            Some(last) if last.from + last.rows == piece.from && last.to + last.rows == piece.to => {
+                last.rows += piece.rows;
+            }
+            _ => joined.push(*piece),
+        }
+    }
+    joined
 }
 
 fn size_of_column(world: &World, name: &str) -> usize {

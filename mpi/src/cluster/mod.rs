@@ -23,6 +23,7 @@ use crate::bricks::Bricks;
 use crate::comm::{Comm, Traffic};
 use crate::domain::Domain;
 use crate::error::ClusterError;
+use crate::meter::thread_cpu_time;
 
 pub use balance::Balance;
 
@@ -49,6 +50,16 @@ pub struct Report {
     pub busy: Duration,
     /// The same since space was cut last.
     pub busy_since_cut: Duration,
+    /// CPU time of this thread for rows that move, bricks included, waiting left out.
+    pub moving: Duration,
+    /// The same for ghosts that are made anew.
+    pub renewing: Duration,
+    /// The same for values of ghosts that are forwarded.
+    pub forwarding: Duration,
+    /// The same for reductions and resources.
+    pub agreeing: Duration,
+    /// CPU time of this thread for the order of rows, at sorts by the key of the domain.
+    pub ordering: Duration,
     /// Time of the kernels of the rank that took longest, over the mean of all ranks, between the first cut and the second;
     /// 0: there was no second one. All ranks have the same number.
     pub first_imbalance: f64,
@@ -66,6 +77,8 @@ struct State {
     /// Of cells, at the last cut, where they are of measured time.
     weights: Vec<u64>,
     report: Report,
+    /// CPU time of this thread when a sort began.
+    sort_begun: Option<Duration>,
 }
 
 impl Cluster {
@@ -82,6 +95,7 @@ impl Cluster {
             balance: Balance::default(),
             weights: Vec::new(),
             report: Report::default(),
+            sort_begun: None,
         };
         Cluster { state: Arc::new(Mutex::new(state)) }
     }
@@ -250,6 +264,18 @@ impl State {
     }
 }
 
+impl Cluster {
+    /// A call of the simulation, whose CPU time counts.
+    fn metered<T>(&self, which: fn(&mut Report) -> &mut Duration, call: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        let (begun, waited) = (thread_cpu_time(), state.comm.traffic().waiting);
+        let done = call(&mut state);
+        let (took, waited) = (thread_cpu_time().saturating_sub(begun), state.comm.traffic().waiting - waited);
+        *which(&mut state.report) += took.saturating_sub(waited);
+        done
+    }
+}
+
 impl Exchange for Cluster {
     fn begin(&mut self, world: &mut World, needs: &ExchangeNeeds) -> Result<(), ExchangeError> {
         let mut state = self.state();
@@ -257,21 +283,33 @@ impl Exchange for Cluster {
     }
 
     fn before_sort(&mut self, world: &mut World, point: &SortPoint) -> Result<(), ExchangeError> {
-        Ok(self.state().sorting(world, point)?)
+        let done = self.metered(|report| &mut report.moving, |state| state.sorting(world, point));
+        self.state().sort_begun = Some(thread_cpu_time());
+        Ok(done?)
     }
 
     fn after_sort(&mut self, world: &mut World, point: &SortPoint) -> Result<(), ExchangeError> {
         let mut state = self.state();
-        if state.is_rebuild(point) { Ok(state.make_ghosts(world)?) } else { Ok(()) }
+        let begun = state.sort_begun.take();
+        if !state.is_rebuild(point) {
+            return Ok(());
+        }
+        state.report.ordering += begun.map_or(Duration::ZERO, |begun| thread_cpu_time().saturating_sub(begun));
+        drop(state);
+        Ok(self.metered(|report| &mut report.renewing, |state| state.make_ghosts(world))?)
     }
 
     fn refresh(&mut self, world: &mut World, stale: &Stale<'_>) -> Result<(), ExchangeError> {
-        let mut state = self.state();
         if stale.rows_moved() {
-            return Ok(state.make_ghosts(world)?);
+            return Ok(self.metered(|report| &mut report.renewing, |state| state.make_ghosts(world))?);
         }
-        let components: Vec<String> = stale.components().map(str::to_owned).collect();
-        Ok(state.forward(world, &components)?)
+        Ok(self.metered(
+            |report| &mut report.forwarding,
+            |state| {
+                let components: Vec<String> = stale.components().map(str::to_owned).collect();
+                state.forward(world, &components)
+            },
+        )?)
     }
 
     fn reduce(
@@ -280,11 +318,14 @@ impl Exchange for Cluster {
         value: &mut [u8],
         join: &dyn Fn(&mut [u8], &[u8]),
     ) -> Result<(), ExchangeError> {
-        Ok(self.state().comm.all_reduce(&format!("reduce to {resource}"), value, join)?)
+        Ok(self.metered(
+            |report| &mut report.agreeing,
+            |state| state.comm.all_reduce(&format!("reduce to {resource}"), value, join),
+        )?)
     }
 
     fn agree(&mut self, resource: &str, wrote: bool, value: &mut [u8]) -> Result<bool, ExchangeError> {
-        Ok(self.state().agreed(resource, wrote, value)?)
+        Ok(self.metered(|report| &mut report.agreeing, |state| state.agreed(resource, wrote, value))?)
     }
 
     fn worked(&mut self, busy: Duration) {

@@ -82,6 +82,9 @@ pub(crate) struct Args {
     /// Run each rank on its own, with a seed of its own: the seed of rank r is --seed + r.
     #[arg(long, conflicts_with_all = ["from", "checkpoints"])]
     pub(crate) ensemble: bool,
+    /// Print the table as JSON, on stdout, the hash in it.
+    #[arg(long, conflicts_with = "ensemble")]
+    pub(crate) json: bool,
     /// Say on stderr which process each rank is.
     #[arg(long)]
     pub(crate) show_ranks: bool,

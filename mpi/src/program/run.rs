@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use hypostyle::{IdHash, Simulation, World, WorldBuilder};
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::set::{self, Manifest, Origin};
-use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain};
+use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, thread_cpu_time};
 use hypostyle_scenes::{Line, Scene, SceneOptions};
 
-use super::report::{self, Totals};
+use super::report::{self, Times, Totals};
 use super::workers::{self, Regions};
 use super::{Args, PrintHash, chain};
 
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
         return Err(ClusterError::World(what.to_owned()));
     }
     let regions = cluster.comm(|comm| Regions::of(args, comm))?;
-    let (mut world, before) = match &from {
+    let (mut world, seen) = match &from {
         Some((path, manifest)) => (manifest.restore(path, &cluster, regions.first())?, Vec::new()),
         None => fresh(args, &options, &cluster, regions.world())?,
     };
@@ -63,26 +63,31 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
         options: options.own.clone(),
     };
     let begun = Instant::now();
-    let inside = cluster.time_inside();
+    let (before, cpu) = (cluster.report().1, thread_cpu_time());
     let mut checkpoints = Vec::new();
     let frames = frames(args, &cluster, &mut simulation, &origin, &mut checkpoints)?;
-    let (elapsed, inside) = (begun.elapsed(), cluster.time_inside() - inside);
+    let cpu = thread_cpu_time().saturating_sub(cpu);
+    let (elapsed, after) = (begun.elapsed(), cluster.report().1);
+    let (inside, waiting) = (after.inside - before.inside, after.waiting - before.waiting);
     let hash = match args.print_hash {
         Some(PrintHash::ById) => Some(cluster.hash_by_id(simulation.world())?),
         None => None,
     };
-    let totals = report::totals(&cluster, &simulation, frames, (elapsed, inside))?;
-    let mut after = Vec::new();
+    let totals = report::totals(&cluster, &simulation, frames, Times { elapsed, inside, cpu, waiting })?;
+    let mut seen_after = Vec::new();
     if !args.no_observe {
         cluster.gather_rows(simulation.world_mut(), key.as_deref())?;
         if cluster.rank() == 0 {
-            after = observe(args.scene, simulation.world())?;
+            seen_after = observe(args.scene, simulation.world())?;
         }
     }
     simulation.close();
     if cluster.rank() == 0 {
         let from = from.map(|(path, _)| path);
-        report::print(args, &Done { before, after, hash, totals, from, checkpoints, seed: options.seed });
+        report::print(
+            args,
+            &Done { before: seen, after: seen_after, hash, totals, from, checkpoints, seed: options.seed },
+        );
     }
     cluster.comm(|comm| comm.barrier("end"))
 }

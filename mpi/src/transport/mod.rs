@@ -36,6 +36,12 @@ pub trait Transport: Send {
     /// # Errors
     /// A rank is gone.
     fn unsent(&mut self) -> Result<Option<usize>, ClusterError>;
+    /// Memory for a message to be posted, with anything in it: that of an earlier message, where there is one.
+    fn memory(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+    /// Takes the memory of a message back that nobody needs any more.
+    fn recycle(&mut self, _memory: Vec<u8>) {}
     /// Lets the processor go for a moment; `round` counts from 0 while nothing comes.
     fn pause(&mut self, round: u32) {
         pause(round);
@@ -44,6 +50,26 @@ pub trait Transport: Send {
     fn failed(&mut self, _why: &str) {}
     /// Ends the run on all ranks: the others are told why, or are ended.
     fn abort(&mut self, why: &str);
+}
+
+/// Memory of messages, so that no frame takes new one. What is in it stays: only memory that grows is cleared.
+#[derive(Debug, Default)]
+struct Pool(Vec<Vec<u8>>);
+
+/// Pieces of memory that wait for a message, at most; and bytes of one.
+const POOLED_MAX: usize = 64;
+const POOLED_BYTES_MAX: usize = 16 << 20;
+
+impl Pool {
+    fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    fn put(&mut self, memory: Vec<u8>) {
+        if self.0.len() < POOLED_MAX && (1..=POOLED_BYTES_MAX).contains(&memory.capacity()) {
+            self.0.push(memory);
+        }
+    }
 }
 
 /// Rounds that spin, and rounds that let others run, before the first sleep.

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
+use std::time::Duration;
 
 use mpi::environment::Universe;
 use mpi::ffi;
@@ -15,8 +16,11 @@ use mpi::raw::AsRaw;
 use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::{Threading, initialize_with_threading};
 
-use super::Transport;
+use super::{Pool, Transport};
 use crate::error::ClusterError;
+
+/// How long the launcher may take to end the job.
+const ABORT_MAX: Duration = Duration::from_secs(2);
 
 /// The tag of all messages: those between two ranks are in order.
 const TAG: c_int = 7;
@@ -40,8 +44,17 @@ impl Drop for MpiJob {
 pub struct Aborter(ffi::MPI_Comm);
 
 impl Aborter {
-    /// Ends all processes of the job, this one included.
+    /// Ends all processes of the job, this one included. Where the launcher cannot be asked, as its line is cut, this
+    /// process is killed after two seconds: the launcher's side of the line sees that, too.
     pub fn abort(self) {
+        let killer = std::thread::Builder::new().name("abort".to_owned()).spawn(|| {
+            std::thread::sleep(ABORT_MAX);
+            // not `exit`: what the MPI does at the end would wait, too
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        });
+        if killer.is_err() {
+            std::process::abort();
+        }
         // SAFETY: the communicator is the world, which lives as long as MPI is up; the call ends this process.
         unsafe { ffi::MPI_Abort(self.0, 1) };
     }
@@ -55,6 +68,7 @@ pub struct MpiRanks {
     sending: VecDeque<Open>,
     /// A message of each rank that is on its way in.
     coming: Vec<Option<Open>>,
+    pool: Pool,
 }
 
 // SAFETY: MPI was started with at least `Threading::Serialized`: any thread may call it, one at a time. All calls here go
@@ -81,7 +95,10 @@ impl MpiRanks {
         let (rank, size) = (number(world.rank())?, number(world.size())?);
         crate::launch::check_size(size)?;
         let coming = (0..size).map(|_| None).collect();
-        Ok((MpiJob { universe: Some(universe) }, MpiRanks { world, rank, size, sending: VecDeque::new(), coming }))
+        Ok((
+            MpiJob { universe: Some(universe) },
+            MpiRanks { world, rank, size, sending: VecDeque::new(), coming, pool: Pool::default() },
+        ))
     }
 }
 
@@ -133,12 +150,22 @@ impl Transport for MpiRanks {
         let mut index = 0;
         while index < self.sending.len() {
             if self.sending[index].is_done()? {
-                drop(self.sending.swap_remove_back(index));
+                if let Some(open) = self.sending.swap_remove_back(index) {
+                    self.pool.put(open.into_message());
+                }
             } else {
                 index += 1;
             }
         }
         Ok(self.sending.front().map(|open| open.rank))
+    }
+
+    fn memory(&mut self) -> Vec<u8> {
+        self.pool.take()
+    }
+
+    fn recycle(&mut self, memory: Vec<u8>) {
+        self.pool.put(memory);
     }
 
     fn abort(&mut self, _: &str) {
@@ -179,7 +206,9 @@ impl MpiRanks {
             rank: from,
             what: "it has no length that is a number of bytes".to_owned(),
         })?;
-        let mut open = Open { rank: from, request: None, message: vec![0; bytes] };
+        let mut memory = self.pool.take();
+        memory.resize(bytes, 0);
+        let mut open = Open { rank: from, request: None, message: memory };
         let mut request = MaybeUninit::uninit();
         // SAFETY: the message was matched above and is taken once; the memory has its length, and stays until the request
         // is done (`Open`).

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use super::Transport;
+use super::{Pool, Transport};
 use crate::error::ClusterError;
 
 /// Who failed first, and why.
@@ -21,6 +21,7 @@ pub struct ThreadRank {
     rank: usize,
     lines: Arc<Lines>,
     failure: Failure,
+    pool: Pool,
 }
 
 /// Both ends of a rank's lines to all ranks.
@@ -45,7 +46,9 @@ impl ThreadRank {
             }
         }
         let lines = to.into_iter().zip(from).map(|(to, from)| Arc::new(Lines { to, from })).enumerate();
-        lines.map(|(rank, lines)| ThreadRank { rank, lines, failure: Arc::clone(&failure) }).collect()
+        lines
+            .map(|(rank, lines)| ThreadRank { rank, lines, failure: Arc::clone(&failure), pool: Pool::default() })
+            .collect()
     }
 
     fn gone(&self, rank: usize) -> ClusterError {
@@ -86,6 +89,14 @@ impl Transport for ThreadRank {
 
     fn unsent(&mut self) -> Result<Option<usize>, ClusterError> {
         Ok(None)
+    }
+
+    fn memory(&mut self) -> Vec<u8> {
+        self.pool.take()
+    }
+
+    fn recycle(&mut self, memory: Vec<u8>) {
+        self.pool.put(memory);
     }
 
     fn abort(&mut self, why: &str) {
