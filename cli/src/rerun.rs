@@ -47,7 +47,7 @@ impl Rerun {
         let (name, seed) = name.zip(seed).ok_or_else(|| {
             Failure::usage(format!("{} does not say of which scene and seed it is", file.path().display()))
         })?;
-        let scene = scenes::find(&name).ok_or_else(|| Failure::usage(format!("there is no scene `{name}`")))?;
+        let scene = scenes::command::scene(&name).map_err(|why| Failure::usage(format!("scene `{name}`: {why}")))?;
         let number = |text: String| {
             text.parse::<u64>().map_err(|_| Failure::usage(format!("a checkpoint's note `{text}` is no number")))
         };

@@ -18,6 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
 use crate::meter::Meter;
+use crate::pace::{self, End, Pace};
 use crate::run_checkpoints::Start;
 use crate::run_report::{Report, TraceFile};
 use crate::scenes::{Line, Scene, SceneOptions, Watch};
@@ -53,6 +54,12 @@ pub(crate) struct Args {
     /// Run for this many seconds of real time.
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     seconds: Option<f64>,
+    /// Run until the simulation's time is this, in the scene's unit.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["frames", "seconds"], value_parser = pace::parse_time)]
+    until: Option<f64>,
+    /// Run at most this many frames per second of real time, for those who watch (default: as fast as it goes).
+    #[arg(long, value_name = "N", value_parser = pace::parse_pace)]
+    pace: Option<f64>,
     /// Workers that run the systems: auto, local, threads:N or processes:N.
     #[arg(long, value_name = "WORKERS", default_value_t = Workers::Auto)]
     workers: Workers,
@@ -187,10 +194,13 @@ impl Args {
         };
         let mut own = self.own.of(self.scene).map_err(Failure::usage)?;
         for option in self.scene.options() {
-            if !own.iter().any(|(name, _)| name == option.name)
-                && let Some(value) = from.and_then(|start| start.note(&format!("option.{}", option.name)))
-            {
-                own.push((option.name.to_owned(), value.to_owned()));
+            let Some(noted) = from.and_then(|start| start.note(&format!("option.{}", option.name))) else { continue };
+            match own.iter().find(|(name, _)| name == option.name) {
+                None => own.push((option.name.to_owned(), noted.to_owned())),
+                Some((_, given)) if given == noted => {}
+                Some((name, given)) => {
+                    tracing::warn!(given, noted, "--{name} is another than that of the checkpoint's run");
+                }
             }
         }
         let (entities, seed) = (decide("entities", self.entities), decide("seed", self.seed).unwrap_or(0));
@@ -201,13 +211,13 @@ impl Args {
         self.hash_every_frame || self.print_hash == Some(PrintHash::Every)
     }
 
-    /// Frames to run, and seconds to run at most.
-    fn length(&self) -> (Option<u64>, Option<f64>) {
-        match (self.frames, self.seconds, self.scene.default_frames()) {
-            (Some(frames), _, _) => (Some(frames), None),
-            (None, Some(seconds), _) => (None, Some(seconds)),
-            (None, None, Some(frames)) => (Some(frames), None),
-            (None, None, None) => (None, Some(SECONDS_DEFAULT)),
+    fn end(&self) -> End {
+        match (self.frames, self.seconds, self.until, self.scene.default_frames()) {
+            (Some(frames), _, _, _) => End::Frames(frames),
+            (_, Some(seconds), _, _) => End::Seconds(seconds),
+            (_, _, Some(time), _) => End::Time(time),
+            (_, _, _, Some(frames)) => End::Frames(frames),
+            (_, _, _, None) => End::Seconds(SECONDS_DEFAULT),
         }
     }
 }
@@ -460,7 +470,9 @@ fn frames(
     stop: &Stop,
     out: &mut dyn Write,
 ) -> Outcome {
-    let (frames, seconds) = args.length();
+    let end = args.end();
+    let (frames, seconds) = (end.frames(simulation.world(), args.scene.dt()), end.seconds());
+    let mut pace = args.pace.map(Pace::new);
     let mut reader = if args.prints_each() { Some(simulation.world().reader()?) } else { None };
     let per_call = if reader.is_some() { 1 } else { args.publish_every.min(FRAMES_PER_CALL_MAX) };
     let mut progress = Progress::new(frames);
@@ -474,7 +486,14 @@ fn frames(
         }
         let frame = simulation.world().frame();
         let until_look = beside.watches.iter().map(|watch| watch.every() - frame % watch.every()).min();
-        let now = per_call.min(left).min(until_look.unwrap_or(u64::MAX));
+        let mut now = per_call.min(left).min(until_look.unwrap_or(u64::MAX));
+        if let Some(pace) = &mut pace {
+            now = now.min(pace.per_call());
+            pace.wait(now, stop);
+            if stop.is_asked() {
+                continue;
+            }
+        }
         let ran = simulation.run(now, args.scene.dt()).cloned();
         if let Some(collector) = beside.collector {
             collector.collect(simulation);

@@ -6,7 +6,8 @@ use std::io::Write;
 use serde_json::json;
 
 use crate::failure::Outcome;
-use crate::scenes::{self, Scene};
+use crate::scenes::Scene;
+use crate::scenes::command;
 use crate::table::Table;
 use crate::{put_json, text};
 
@@ -25,10 +26,10 @@ pub(crate) fn run(json: bool, out: &mut dyn Write) -> Outcome {
                 }).collect::<Vec<_>>(),
             })
         };
-        return put_json(out, &json!({ "scenes": scenes::all().iter().map(scene).collect::<Vec<_>>() }));
+        return put_json(out, &json!({ "scenes": command::all().iter().map(scene).collect::<Vec<_>>() }));
     }
     let mut table = Table::new(&["scene", ">entities", ">dt", ">frames", "about"]);
-    for scene in scenes::all() {
+    for scene in command::all() {
         let frames = scene.default_frames().map_or_else(|| "-".to_owned(), text::count);
         let dt = text::number(scene.dt());
         table.row([
@@ -40,7 +41,7 @@ pub(crate) fn run(json: bool, out: &mut dyn Write) -> Outcome {
         ]);
     }
     write!(out, "{table}")?;
-    for scene in scenes::all().iter().filter(|scene| !scene.options().is_empty()) {
+    for scene in command::all().iter().filter(|scene| !scene.options().is_empty()) {
         let mut table = Table::new(&["option", "about"]);
         for option in scene.options() {
             table.row([format!("--{} {}", option.name, option.value), option.about.to_owned()]);

@@ -379,3 +379,19 @@ fn a_closed_pipe_is_no_error() {
         assert!(output.stderr.is_empty(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn a_run_ends_at_a_time_and_keeps_its_pace() {
+    let run = |args: &[&str]| -> serde_json::Value {
+        let out = stdout(&[&["run", "nbody", "--workers", "local", "--json"], args].concat());
+        serde_json::from_str(&out).unwrap()
+    };
+    let until = run(&["--until", "0.25"]);
+    assert_eq!((until["frames"].as_u64(), until["frame"].as_u64()), (Some(25), Some(25)), "{until}");
+    let begun = std::time::Instant::now();
+    let paced = run(&["--frames", "11", "--pace", "50"]);
+    assert!(begun.elapsed() >= std::time::Duration::from_millis(200), "{:?}", begun.elapsed());
+    assert_eq!(paced["frames"], 11, "{paced}");
+    let failure = output(&["run", "nbody", "--until", "1", "--frames", "3"]);
+    assert_eq!(code(&failure), 2);
+}

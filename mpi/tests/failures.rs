@@ -5,6 +5,7 @@
 mod common;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use common::{begin, chain, comm, scene};
 use hypostyle::space::{Bounds, CellGrid};
@@ -12,7 +13,7 @@ use hypostyle::{
     Component, Entity, GlobalId, Read, Reduce, Resource, Schedule, Simulation, System, Workers, World, Write,
 };
 use hypostyle_mpi::bricks::Cells;
-use hypostyle_mpi::transport::run_threads;
+use hypostyle_mpi::transport::{Transport as _, run_threads};
 use hypostyle_mpi::{Cluster, ClusterError, Domain};
 
 #[test]
@@ -35,6 +36,36 @@ fn the_death_of_a_rank_ends_the_others_with_its_name() {
         .unwrap_err();
         assert!(matches!(&error, ClusterError::Gone { rank: 3, why } if why.contains("struck")), "{error}");
         assert_eq!(ended.load(Ordering::Relaxed), 3, "no rank goes on alone");
+    }
+}
+
+/// Ends a while after what was made later.
+struct Slow;
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn the_failure_of_a_rank_that_ends_slowly_is_the_first() {
+    for panics in [true, false] {
+        let error = run_threads(3, |rank| {
+            let _slow = (rank.rank() == 2).then_some(Slow);
+            let mut rank = rank;
+            if rank.rank() == 2 {
+                assert!(!panics, "struck");
+                return Err(ClusterError::World("struck".to_owned()));
+            }
+            while rank.take(2)?.is_none() {
+                rank.pause(0);
+            }
+            Ok(())
+        })
+        .unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("struck") && panics == told.contains("rank 2"), "{told}");
     }
 }
 

@@ -36,11 +36,13 @@ pub struct Line {
 }
 
 impl Line {
-    fn number(label: impl Into<String>, number: f64, text: impl FnOnce(f64) -> String) -> Self {
+    /// A number, and how people read it.
+    pub fn number(label: impl Into<String>, number: f64, text: impl FnOnce(f64) -> String) -> Self {
         Line { label: label.into(), value: text(number), number }
     }
 
-    fn count(label: impl Into<String>, count: u64) -> Self {
+    /// A number of things.
+    pub fn count(label: impl Into<String>, count: u64) -> Self {
         Line { label: label.into(), value: count.to_string(), number: count as f64 }
     }
 }
@@ -60,7 +62,9 @@ pub trait Scene: Sync {
     /// The step of simulated time, seconds (in `nbody` days or N-body units, in `lj` reduced units).
     fn dt(&self) -> f64;
     /// How many frames make a run; `None`: as many as fit its seconds.
-    fn default_frames(&self) -> Option<u64>;
+    fn default_frames(&self) -> Option<u64> {
+        None
+    }
     /// Makes the world with its initial state.
     ///
     /// # Errors

@@ -41,6 +41,25 @@ impl Region {
         in_parallel(0..to, |from, to| self.populate(from, to), &mut |done| progress(grown + done, total))
     }
 
+    /// Maps the pages of these bytes for the writer, all of them backed.
+    ///
+    /// # Errors
+    /// No memory, or a system that cannot; contents stay as they are.
+    pub(crate) fn touch(&self, mut ranges: Vec<std::ops::Range<u64>>) -> Result<(), RegionError> {
+        ranges.sort_unstable_by_key(|range| range.start);
+        let backed = self.usage().backed;
+        let mut pages: Vec<std::ops::Range<u64>> = Vec::new();
+        for range in ranges.iter().filter(|range| !range.is_empty()) {
+            let (from, to) =
+                (range.start / PAGE_BYTES * PAGE_BYTES, range.end.next_multiple_of(PAGE_BYTES).min(backed));
+            match pages.last_mut() {
+                Some(last) if from <= last.end => last.end = last.end.max(to),
+                _ => pages.push(from..to),
+            }
+        }
+        pages.into_iter().try_for_each(|run| in_parallel(run, |from, to| self.populate(from, to), &mut |_| {}))
+    }
+
     fn populate(&self, from: u64, to: u64) -> Result<(), RegionError> {
         let place = self.path().unwrap_or_else(|| std::path::Path::new("the process's memory"));
         self.mapping().populate(from, to).map_err(RegionError::io("map", place))

@@ -19,10 +19,16 @@ type Failure = Arc<Mutex<Option<(usize, String)>>>;
 #[derive(Debug)]
 pub struct ThreadRank {
     rank: usize,
-    to: Vec<Sender<Vec<u8>>>,
-    from: Vec<Receiver<Vec<u8>>>,
+    lines: Arc<Lines>,
     failure: Failure,
     pool: Pool,
+}
+
+/// Both ends of a rank's lines to all ranks.
+#[derive(Debug)]
+struct Lines {
+    to: Vec<Sender<Vec<u8>>>,
+    from: Vec<Mutex<Receiver<Vec<u8>>>>,
 }
 
 impl ThreadRank {
@@ -31,23 +37,17 @@ impl ThreadRank {
     pub fn all(size: usize) -> Vec<ThreadRank> {
         let failure = Failure::default();
         let mut to: Vec<Vec<Sender<Vec<u8>>>> = (0..size).map(|_| Vec::with_capacity(size)).collect();
-        let mut from: Vec<Vec<Receiver<Vec<u8>>>> = (0..size).map(|_| Vec::with_capacity(size)).collect();
+        let mut from: Vec<Vec<Mutex<Receiver<Vec<u8>>>>> = (0..size).map(|_| Vec::with_capacity(size)).collect();
         for to in &mut to {
             for from in &mut from {
                 let (sender, receiver) = channel();
                 to.push(sender);
-                from.push(receiver);
+                from.push(Mutex::new(receiver));
             }
         }
-        let lines = to.into_iter().zip(from).enumerate();
+        let lines = to.into_iter().zip(from).map(|(to, from)| Arc::new(Lines { to, from })).enumerate();
         lines
-            .map(|(rank, (to, from))| ThreadRank {
-                rank,
-                to,
-                from,
-                failure: Arc::clone(&failure),
-                pool: Pool::default(),
-            })
+            .map(|(rank, lines)| ThreadRank { rank, lines, failure: Arc::clone(&failure), pool: Pool::default() })
             .collect()
     }
 
@@ -70,15 +70,16 @@ impl Transport for ThreadRank {
     }
 
     fn size(&self) -> usize {
-        self.to.len()
+        self.lines.to.len()
     }
 
     fn post(&mut self, to: usize, message: Vec<u8>) -> Result<(), ClusterError> {
-        self.to[to].send(message).map_err(|_| self.gone(to))
+        self.lines.to[to].send(message).map_err(|_| self.gone(to))
     }
 
     fn take(&mut self, from: usize) -> Result<Option<Vec<u8>>, ClusterError> {
-        match self.from[from].try_recv() {
+        let line = self.lines.from[from].lock().unwrap_or_else(PoisonError::into_inner);
+        match line.try_recv() {
             Ok(message) => Ok(Some(message)),
             Err(TryRecvError::Empty) if self.any_failed() => Err(self.gone(from)),
             Err(TryRecvError::Empty) => Ok(None),
@@ -121,6 +122,8 @@ where
     let Some(failure) = ranks.first().map(|rank| Arc::clone(&rank.failure)) else { return Ok(Vec::new()) };
     let one = |rank: ThreadRank| {
         let number = rank.rank;
+        // the others learn of its end when it is known why: its lines hang up after that
+        let _lines = Arc::clone(&rank.lines);
         let done = match catch_unwind(AssertUnwindSafe(|| body(rank))) {
             Ok(done) => done,
             Err(panic) => Err(ClusterError::Gone { rank: number, why: format!("it panicked: {}", told(&*panic)) }),

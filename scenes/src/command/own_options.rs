@@ -32,7 +32,7 @@ impl OwnOptions {
 }
 
 fn declared() -> impl Iterator<Item = (&'static dyn Scene, &'static SceneOption)> {
-    crate::all().iter().flat_map(|scene| scene.options().iter().map(move |option| (*scene, option)))
+    super::all().iter().flat_map(|scene| scene.options().iter().map(move |option| (*scene, option)))
 }
 
 impl clap::FromArgMatches for OwnOptions {

@@ -148,10 +148,6 @@ impl Scene for Fluids {
         DT
     }
 
-    fn default_frames(&self) -> Option<u64> {
-        None
-    }
-
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
         let start = start::Start::new(options, entities)?;

@@ -147,10 +147,6 @@ impl Scene for Particles {
         1.0 / 60.0
     }
 
-    fn default_frames(&self) -> Option<u64> {
-        None
-    }
-
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
         let mut world = builder

@@ -312,10 +312,6 @@ impl Scene for Spheres {
         DT
     }
 
-    fn default_frames(&self) -> Option<u64> {
-        None
-    }
-
     fn world(&self, options: &SceneOptions, builder: WorldBuilder) -> Result<World, Box<dyn Error>> {
         let entities = options.entities.unwrap_or(self.default_entities());
         let law = law_of(options)?;

@@ -209,7 +209,7 @@ impl Made {
         let whole = std::ptr::eq(program, &raw const self.work.words[..]);
         let builds = self.work.built.as_ref().map(|built| built.component).filter(|_| entry.start < entry.end);
         assert!(!whole || building.as_ref().map(|building| building.component) == builds);
-        let spans = self.world.store.span_offsets(task_head.table, 4).filter(|_| whole);
+        let spans = whole.then(|| self.world.store.span_offsets(task_head.table, 4)).flatten();
         if let Some((building, (starts, lengths))) = building.zip(spans) {
             let skip = 4 * u64::from(entry.start);
             assert_eq!(building.starts.cast_const().cast(), self.address(starts + skip));

@@ -28,8 +28,12 @@ impl World {
             }
         }
         match done {
+            Ok(()) => {
+                self.store.prepare();
+                Ok(())
+            }
             // readers let go in time
-            Ok(()) | Err(RegionError::Held { .. }) => Ok(()),
+            Err(RegionError::Held { .. }) => Ok(()),
             Err(error) if self.frame > 0 => {
                 tracing::warn!(%error, "the world has less room than its schedule may need");
                 Ok(())

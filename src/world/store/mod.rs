@@ -5,6 +5,7 @@
 //! by the allocator; an extent that a published or pinned generation names is never written below its named rows and
 //! never freed.
 
+mod ahead;
 pub(crate) mod arena;
 pub(crate) mod built;
 mod cells;

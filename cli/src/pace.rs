@@ -1,0 +1,116 @@
+//! How far a run goes, and how fast: frames, seconds of real time, a time of the simulation, frames per second.
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use hypostyle::World;
+
+use crate::signals::Stop;
+
+/// How long it sleeps before it looks whether the run is asked to end.
+const LOOK: Duration = Duration::from_millis(20);
+/// A run with a pace does so much of a second in one call at most: watchers see it move.
+const CALL_SECONDS: f64 = 1.0 / 60.0;
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum End {
+    /// After so many frames.
+    Frames(u64),
+    /// After so many seconds of real time.
+    Seconds(f64),
+    /// When the simulation's time is this.
+    Time(f64),
+}
+
+impl End {
+    /// Frames to run from here, if that is known.
+    pub(crate) fn frames(self, world: &World, dt: f64) -> Option<u64> {
+        match self {
+            End::Frames(frames) => Some(frames),
+            End::Seconds(_) => None,
+            // a sum of steps may end a rounding before the time that is meant
+            End::Time(time) => Some(((time - world.time()) / dt - 1e-6).ceil().max(0.0) as u64),
+        }
+    }
+
+    /// Seconds of real time to run, if that is what ends it.
+    pub(crate) fn seconds(self) -> Option<f64> {
+        match self {
+            End::Seconds(seconds) => Some(seconds),
+            End::Frames(_) | End::Time(_) => None,
+        }
+    }
+}
+
+/// So many frames per second of real time at most.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    per_second: f64,
+    next: Instant,
+}
+
+impl Pace {
+    pub(crate) fn new(per_second: f64) -> Pace {
+        Pace { per_second, next: Instant::now() }
+    }
+
+    /// Frames in one call at most.
+    pub(crate) fn per_call(&self) -> u64 {
+        ((self.per_second * CALL_SECONDS) as u64).max(1)
+    }
+
+    /// Waits until so many frames may begin, or the run is asked to end. What was late is not caught up.
+    pub(crate) fn wait(&mut self, frames: u64, stop: &Stop) {
+        while let Some(left) = self.next.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if stop.is_asked() {
+                return;
+            }
+            std::thread::sleep(left.min(LOOK));
+        }
+        let length = Duration::from_secs_f64(frames as f64 / self.per_second);
+        self.next = (self.next + length).max(Instant::now());
+    }
+}
+
+/// A number of frames per second.
+pub(crate) fn parse_pace(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(pace) if (1e-3..=1e9).contains(&pace) => Ok(pace),
+        _ => Err("it must be a number of frames per second, from 0.001 to 1e9".to_owned()),
+    }
+}
+
+/// A time of the simulation.
+pub(crate) fn parse_time(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(time) if (0.0..=1e300).contains(&time) => Ok(time),
+        _ => Err("it must be a time of the simulation, 0 or later, in the scene's unit".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_reached_with_the_frame_that_comes_to_it() {
+        let world = World::builder().build().expect("an empty world");
+        let frames = |time, dt| End::Time(time).frames(&world, dt);
+        assert_eq!(frames(1.0, 0.1), Some(10));
+        assert_eq!(frames(1.05, 0.1), Some(11));
+        assert_eq!(frames(0.3, 0.1), Some(3));
+        assert_eq!(frames(0.0, 0.1), Some(0));
+        assert_eq!(End::Seconds(2.0).frames(&world, 0.1), None);
+    }
+
+    #[test]
+    fn a_pace_waits_and_is_asked_to_end() {
+        let stop = Stop::default();
+        let begun = Instant::now();
+        let mut pace = Pace::new(100.0);
+        (0..11).for_each(|_| pace.wait(1, &stop));
+        assert!(begun.elapsed() >= Duration::from_millis(100));
+        assert_eq!((pace.per_call(), Pace::new(6000.0).per_call()), (1, 100));
+    }
+}
