@@ -177,7 +177,7 @@ enum Command {
     },
     /// Serve `run` as a worker process. Not for use by hand.
     #[command(hide = true)]
-    Worker(worker::Args),
+    Worker(scenes::command::WorkerArgs),
 }
 
 /// Runs the command line of this process's arguments for these scenes, and gives its exit code. Call it first in `main`:

@@ -25,7 +25,7 @@ use crate::scenes::{Line, Scene, SceneOptions, Watch};
 use crate::series::Series;
 use crate::signals::Stop;
 use crate::trace::Collector;
-use crate::{numbers, put_json, run_checkpoints, text, worker};
+use crate::{numbers, put_json, run_checkpoints, scenes, text};
 use hypostyle_scenes::command::OwnOptions;
 
 /// Seconds that a scene runs where nothing else is said.
@@ -361,7 +361,7 @@ fn build(args: &Args, options: &SceneOptions, from: Option<&Start>, stop: &Stop)
     }
     #[cfg(unix)]
     {
-        builder = builder.worker_command(worker::command(args.scene, options)?);
+        builder = builder.worker_command(scenes::command::worker_command(args.scene, options)?);
     }
     Ok(builder.build(world, schedule)?)
 }

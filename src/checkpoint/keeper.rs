@@ -280,14 +280,7 @@ pub struct Found {
 /// What the system refuses.
 pub fn in_directory(directory: &Path, prefix: Option<&str>) -> Result<Vec<Found>, CheckpointError> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(CheckpointError::io("read", directory))? {
-        let path = entry.map_err(CheckpointError::io("read", directory))?.path();
-        let Some(stem) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(SUFFIX)) else { continue };
-        let frame = prefix.map_or(Some(stem), |prefix| stem.strip_prefix(prefix)?.strip_prefix('-'));
-        // another prefix may begin like this one
-        if frame.is_none_or(|frame| prefix.is_some() && !frame.bytes().all(|byte| byte.is_ascii_digit())) {
-            continue;
-        }
+    for path in place::of_prefix(directory, prefix, SUFFIX)? {
         match open(&path) {
             Ok(file) => found.push(Found {
                 generation: file.generation(),

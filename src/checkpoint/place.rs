@@ -115,6 +115,27 @@ fn check_free(path: &Path, alike: fn(&[u8]) -> bool) -> Result<(), CheckpointErr
     if alike(&begin) { Ok(()) } else { Err(taken()) }
 }
 
+/// The files of a directory whose names end with `suffix`, and where a prefix is given are `PREFIX-` and digits before it.
+///
+/// # Errors
+/// What the system refuses.
+pub(super) fn of_prefix(directory: &Path, prefix: Option<&str>, suffix: &str) -> Result<Vec<PathBuf>, CheckpointError> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(CheckpointError::io("read", directory))? {
+        let path = entry.map_err(CheckpointError::io("read", directory))?.path();
+        let Some(stem) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(suffix)) else { continue };
+        // another prefix may begin like this one
+        let of = |prefix| {
+            let frame = stem.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('-'));
+            frame.is_some_and(|frame| frame.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        if prefix.is_none_or(of) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
 /// Removes what dead processes left half made in a directory. Files of living ones are locked, and stay.
 ///
 /// # Errors

@@ -20,7 +20,7 @@ use crate::limits::CHECKPOINT_SET_BYTES_MAX;
 
 use super::error::CheckpointError;
 use super::format;
-use super::place::NewFile;
+use super::place::{self, NewFile};
 use super::read::{self, CheckpointFile};
 
 /// What names of manifests end with.
@@ -274,14 +274,7 @@ impl CheckpointSet {
     /// What the system refuses.
     pub fn in_directory(directory: &Path, prefix: Option<&str>) -> Result<Vec<CheckpointSet>, CheckpointError> {
         let mut found = Vec::new();
-        for entry in std::fs::read_dir(directory).map_err(CheckpointError::io("read", directory))? {
-            let path = entry.map_err(CheckpointError::io("read", directory))?.path();
-            let Some(stem) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(SUFFIX)) else { continue };
-            let frame = prefix.map_or(Some(stem), |prefix| stem.strip_prefix(prefix)?.strip_prefix('-'));
-            // another prefix may begin like this one
-            if frame.is_none_or(|frame| prefix.is_some() && !frame.bytes().all(|byte| byte.is_ascii_digit())) {
-                continue;
-            }
+        for path in place::of_prefix(directory, prefix, SUFFIX)? {
             match CheckpointSet::open(&path) {
                 Ok(set) => found.push(set),
                 Err(error) => tracing::debug!(%error, "left out"),

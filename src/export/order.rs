@@ -3,17 +3,16 @@
 //! Invariant: rows that stand in order already are not copied.
 #![forbid(unsafe_code)]
 
+use std::cmp::Ordering;
+
 use arrow_array::cast::AsArray as _;
 use arrow_array::types::{UInt8Type, UInt16Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, RecordBatch, UInt64Array};
+use arrow_array::{Array as _, ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::{DataType, SchemaRef};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 
 use super::ExportError;
-
-/// A row's place: its values of the columns; rows without a value come last.
-type Place = Vec<(bool, u64)>;
 
 /// Brings rows into the order of these columns, of which each is a whole number without a sign.
 ///
@@ -31,42 +30,27 @@ pub(super) fn ordered(
         }
     }
     let batches = batches.collect::<Result<Vec<_>, _>>()?;
-    let (mut last, mut sorted): (Option<Place>, bool) = (None, true);
-    for batch in &batches {
-        let keys = Keys::of(batch, columns);
-        for row in 0..batch.num_rows() {
-            let place = keys.place(row);
-            sorted &= last.as_ref().is_none_or(|last| *last <= place);
-            last = Some(place);
-        }
-    }
-    if sorted {
+    let keys: Vec<Vec<(bool, u64)>> = columns
+        .iter()
+        .map(|name| batches.iter().filter_map(|batch| batch.column_by_name(name)).flat_map(values).collect())
+        .collect();
+    let compare = |a: usize, b: usize| {
+        let by = |key: &Vec<(bool, u64)>| key[a].cmp(&key[b]);
+        keys.iter().map(by).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    if (1..count).all(|row| compare(row - 1, row).is_le()) {
         return Ok(batches);
     }
+    let mut rows: Vec<u64> = (0..count as u64).collect();
+    rows.sort_by(|a, b| compare(*a as usize, *b as usize));
     let whole = concat_batches(schema, &batches)?;
     drop(batches);
-    let keys = Keys::of(&whole, columns);
-    let mut rows: Vec<u64> = (0..whole.num_rows() as u64).collect();
-    rows.sort_by_cached_key(|row| keys.place(*row as usize));
     Ok(vec![take_record_batch(&whole, &UInt64Array::from(rows))?])
 }
 
-/// The values of the columns, as numbers of 64 bits.
-struct Keys(Vec<Vec<(bool, u64)>>);
-
-impl Keys {
-    fn of(batch: &RecordBatch, columns: &[String]) -> Keys {
-        let columns = columns.iter().filter_map(|name| batch.column_by_name(name));
-        Keys(columns.map(|column| values(column.as_ref())).collect())
-    }
-
-    fn place(&self, row: usize) -> Place {
-        self.0.iter().map(|column| column[row]).collect()
-    }
-}
-
-/// Numbers; of each whether there is none, then its value.
-fn values(column: &dyn Array) -> Vec<(bool, u64)> {
+/// Numbers; of each whether there is none, which comes last, then its value.
+fn values(column: &ArrayRef) -> Vec<(bool, u64)> {
     let value = |value: Option<u64>| (value.is_none(), value.unwrap_or(0));
     match column.data_type() {
         DataType::UInt8 => column.as_primitive::<UInt8Type>().iter().map(|v| value(v.map(u64::from))).collect(),
@@ -80,7 +64,7 @@ fn values(column: &dyn Array) -> Vec<(bool, u64)> {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Float32Array, UInt32Array};
+    use arrow_array::{Float32Array, UInt32Array};
 
     use super::*;
 

@@ -88,6 +88,28 @@ pub fn reads_and_changes_nothing() {
     }
 }
 
+/// A world that is not run yet: building a simulation would make room in it.
+pub fn builds_nothing() {
+    for region in [RegionTarget::Heap, fresh_region()] {
+        let world = scenes::world("faulty", region.clone(), ROWS, 0);
+        let before = world.usage();
+        forked(|| {
+            // SAFETY: a copy of what the parent goes on with; in this process it is used here alone, and never dropped.
+            let copy = unsafe { std::ptr::read(&world) };
+            let mut copy = Some(copy);
+            let built =
+                Setting::new("faulty", Workers::Local).builder().build_from(&mut copy, scenes::schedule("faulty"));
+            let usage = copy.as_ref().map(World::usage);
+            match built {
+                Err(StepError::Region(RegionError::Forked { .. })) if usage == Some(before) => Ok(()),
+                Err(error) => Err(format!("build: {error}; {before:?} became {usage:?}")),
+                Ok(_) => Err("a simulation was built".to_owned()),
+            }
+        })
+        .unwrap_or_else(|found| panic!("{region}: {found}"));
+    }
+}
+
 fn child_of(workers: Workers, region: &RegionTarget) {
     let whole = undisturbed("faulty", ROWS, 0, 6);
     let files = tempfile::tempdir().unwrap();

@@ -51,6 +51,7 @@ const TESTS: &[Test] = &[
     test("failures::an_executable_that_never_serves", failures::an_executable_that_never_serves),
     test("failures::a_worker_cannot_write_what_is_undeclared", failures::a_worker_cannot_write_what_is_undeclared),
     test("forks::a_forked_process_reads_and_changes_nothing", forks::reads_and_changes_nothing),
+    test("forks::a_forked_process_builds_nothing", forks::builds_nothing),
     test("by_name::the_same_bytes_as_of_rust_types", by_name::the_same_bytes),
     test("by_name::what_is_missing_is_said", by_name::what_is_missing),
     test("readers::every_row_of_every_pinned_generation", readers::every_row_of_every_pinned_generation),

@@ -18,7 +18,7 @@ use hypostyle_mpi::{Balance, ClusterError, Comm, launch};
 use hypostyle_scenes::command::{self, OwnOptions, numbers};
 use hypostyle_scenes::{Scene, SceneOptions};
 
-pub(crate) use workers::WorkerArgs;
+pub(crate) use command::WorkerArgs;
 #[cfg(unix)]
 pub(crate) use workers::schedule as worker_schedule;
 

@@ -9,38 +9,22 @@
 use std::hash::{BuildHasher, Hasher};
 
 use clap::Parser;
-use hypostyle::{RegionTarget, Schedule, Simulation, SimulationBuilder, Workers, World, WorldBuilder};
+use hypostyle::{RegionTarget, Simulation, SimulationBuilder, Workers, World, WorldBuilder};
 use hypostyle_mpi::{ClusterError, Comm};
-use hypostyle_scenes::command::{self, OwnOptions};
-use hypostyle_scenes::{Scene, SceneOptions};
+use hypostyle_scenes::SceneOptions;
+use hypostyle_scenes::command;
 
 use super::Args;
 
-/// What a region of a rank is noted to be.
-const NOTE: &str = "rank";
-
-/// What a worker must know to build the same schedule.
-#[derive(clap::Args)]
-pub(crate) struct WorkerArgs {
-    #[arg(value_parser = command::scene)]
-    scene: &'static dyn Scene,
-    #[arg(long)]
-    entities: Option<u64>,
-    #[arg(long)]
-    seed: u64,
-    #[command(flatten)]
-    own: OwnOptions,
-}
+/// The note of such a region: its name. No other program has notes of this name, and no other region is removed.
+const NOTE: &str = "hypostyle-mpi.job";
 
 /// The schedule that this process's arguments name. Without one the rank refuses this worker, and says so.
-pub(crate) fn schedule() -> Schedule {
+#[cfg(unix)]
+pub(crate) fn schedule() -> hypostyle::Schedule {
     match crate::Cli::try_parse() {
-        Ok(crate::Cli { command: crate::Command::Worker(args) }) => {
-            // the rank has refused options of other scenes
-            let own = args.own.of(args.scene).unwrap_or_default();
-            args.scene.schedule(&SceneOptions { entities: args.entities, seed: args.seed, own })
-        }
-        _ => Schedule::new(),
+        Ok(crate::Cli { command: crate::Command::Worker(args) }) => args.schedule(),
+        _ => hypostyle::Schedule::new(),
     }
 }
 
@@ -48,7 +32,6 @@ pub(crate) fn schedule() -> Schedule {
 pub(super) struct Regions {
     /// Where there are such workers.
     name: Option<String>,
-    rank: usize,
 }
 
 impl Regions {
@@ -57,21 +40,21 @@ impl Regions {
         let rank = comm.rank();
         // a world that is published has a region anyway
         if !matches!(args.workers, Workers::Processes(_)) || args.region.is_some() {
-            return Ok(Regions { name: None, rank });
+            return Ok(Regions { name: None });
         }
         remove_residue();
         let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
         let mut job = format!("{random:016x}").into_bytes();
         comm.broadcast("name of the job", &mut job)?;
         let job = String::from_utf8_lossy(&job).into_owned();
-        Ok(Regions { name: Some(format!("{}-{job}-r{rank}", args.scene.name())), rank })
+        Ok(Regions { name: Some(format!("{}-{job}-r{rank}", args.scene.name())) })
     }
 
     /// A new world where workers find it.
     pub(super) fn world(&self) -> WorldBuilder {
         match &self.name {
             None => World::builder(),
-            Some(name) => World::builder().region(RegionTarget::Named(name.clone())).note(NOTE, self.rank),
+            Some(name) => World::builder().region(RegionTarget::Named(name.clone())).note(NOTE, name.clone()),
         }
     }
 }
@@ -80,26 +63,13 @@ impl Regions {
 pub(super) fn builder(args: &Args, options: &SceneOptions) -> Result<SimulationBuilder, ClusterError> {
     let builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
     #[cfg(unix)]
-    let builder = builder.worker_command(hypostyle::WorkerCommand {
-        program: std::env::current_exe().map_err(|error| {
+    let builder =
+        builder.worker_command(command::worker_command(args.scene, options).map_err(|error| {
             ClusterError::World(format!("this program, which workers are, cannot be found: {error}"))
-        })?,
-        args: words(args.scene, options),
-    });
+        })?);
     #[cfg(not(unix))]
     let _ = options;
     Ok(builder)
-}
-
-/// What [`WorkerArgs`] are made from.
-#[cfg(unix)]
-fn words(scene: &dyn Scene, options: &SceneOptions) -> Vec<String> {
-    let mut words = vec!["worker".to_owned(), scene.name().to_owned(), "--seed".to_owned(), options.seed.to_string()];
-    if let Some(entities) = options.entities {
-        words.extend(["--entities".to_owned(), entities.to_string()]);
-    }
-    words.extend(options.own.iter().map(|(name, value)| format!("--{name}={value}")));
-    words
 }
 
 /// Removes what killed ranks of earlier jobs left: a share of a world, which nobody can go on from. Ranks of one machine
@@ -107,7 +77,7 @@ fn words(scene: &dyn Scene, options: &SceneOptions) -> Vec<String> {
 fn remove_residue() {
     let Ok(regions) = hypostyle::regions::list() else { return };
     for region in regions.iter().filter(|region| region.is_stale() && !region.temporary) {
-        if region.notes.iter().any(|(name, _)| name == NOTE) {
+        if region.notes.iter().any(|(note, name)| note == NOTE && *name == region.name) {
             // another rank was faster, or it is another user's
             let _ = hypostyle::regions::clean(&RegionTarget::from_path(&region.path));
         }

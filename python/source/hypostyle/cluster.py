@@ -79,10 +79,11 @@ class ClusterReader(Reader):
             return self._pin_all(frame)
         ends = time.monotonic() + _PATIENCE
         while True:
-            newest = self.newest
+            frames = self.frames
             try:
-                if newest:
-                    return self._pin_all(newest)
+                if frames:
+                    # a world that has not run yet is at frame 0
+                    return self._pin_all(frames[-1])
                 if any(rank.newest == 0 for rank in self._ranks):
                     raise NothingPublishedError(f"{self._name}: a rank has published nothing yet: wait for its first frame")
                 if time.monotonic() > ends:

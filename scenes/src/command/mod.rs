@@ -3,6 +3,7 @@
 
 pub mod numbers;
 mod own_options;
+mod worker;
 
 use std::sync::OnceLock;
 
@@ -11,6 +12,7 @@ use hypostyle::layout::did_you_mean;
 use crate::Scene;
 
 pub use own_options::OwnOptions;
+pub use worker::{WorkerArgs, worker_command};
 
 /// The scenes of this program's command line, where not all of this crate's.
 static OFFERED: OnceLock<&'static [&'static dyn Scene]> = OnceLock::new();

@@ -200,6 +200,8 @@ impl SimulationBuilder {
         let mut compiled = compile(&schedule, &registry)?;
         divide(&mut compiled, self.config.workers)?;
         let world = from.as_mut().ok_or(StepError::Closed)?;
+        // a world makes room for what is expected, which is its maker's to do
+        world.store.region.check_maker().map_err(StepError::Region)?;
         let writes: Vec<_> = compiled.iter().map(expected).collect();
         world.expect(writes).map_err(|error| StepError::Memory { source: Box::new(error) })?;
         let done = self.join(from, schedule, compiled, registry);
@@ -231,7 +233,6 @@ impl SimulationBuilder {
             registry: Arc::clone(&registry),
             memory: JobMemory::Shared(Arc::clone(world.store.region.mapping())),
         };
-        world.store.region.check_maker().map_err(StepError::Region)?;
         #[cfg(unix)]
         let workers_lock = world.store.region.workers_lock_file().map_err(StepError::Region)?.map(Arc::new);
         let region = world.store.region.path().map(|path| RegionForWorkers {
