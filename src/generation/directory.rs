@@ -95,6 +95,7 @@ pub(crate) fn kind_code(kind: ColumnKind) -> (u8, u8, u16) {
 pub(crate) fn encode(meta: &Meta, tables: &[Table], out: &mut Vec<u8>) {
     let columns: usize = tables.iter().map(|table| table.published_columns().len()).sum();
     let components: usize = tables.iter().map(|table| table.shape.components.len()).sum();
+    out.reserve(HEADER_BYTES + tables.len() * TABLE_BYTES + columns * COLUMN_BYTES + 2 * components + 8);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&(tables.len() as u32).to_le_bytes());
@@ -115,20 +116,18 @@ pub(crate) fn encode(meta: &Meta, tables: &[Table], out: &mut Vec<u8>) {
         let (rows, capacity) = table.published_rows();
         let (components, columns) = (table.shape.components.len(), table.published_columns().len());
         let words = [kind, components as u32, columns as u32, rows, capacity, 0];
-        words.iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
+        out.extend_from_slice(bytemuck::bytes_of(&words.map(u32::to_le)));
     }
     for column in tables.iter().flat_map(Table::published_columns) {
         let (kind, field, component) = kind_code(column.kind);
-        out.extend_from_slice(&[kind, field]);
-        out.extend_from_slice(&component.to_le_bytes());
         let bytes = match column.item {
             Item::Bytes(bytes) => bytes,
             Item::Bit => 0,
         };
-        out.extend_from_slice(&bytes.to_le_bytes());
-        out.extend_from_slice(&column.live.offset.to_le_bytes());
-        out.extend_from_slice(&column.live.bytes.to_le_bytes());
-        out.extend_from_slice(&column.moved.to_le_bytes());
+        let name = u64::from(kind) | u64::from(field) << 8 | u64::from(component) << 16 | u64::from(bytes) << 32;
+        // one entry at once
+        let words: [u64; COLUMN_BYTES / 8] = [name, column.live.offset, column.live.bytes, column.moved];
+        out.extend_from_slice(bytemuck::bytes_of(&words.map(u64::to_le)));
     }
     for component in tables.iter().flat_map(|table| &table.shape.components) {
         out.extend_from_slice(&component.to_le_bytes());

@@ -297,6 +297,19 @@ impl<'a> PatchWriter<'a> {
         self.error.as_ref()
     }
 
+    /// Whether nothing was recorded, nor tried.
+    #[inline]
+    pub(crate) fn is_unused(&self) -> bool {
+        self.cursor == 0 && self.key == NO_RUN && self.spawned == 0 && self.error.is_none()
+    }
+
+    /// Appends what was recorded to `to`, and begins anew.
+    pub(crate) fn take(&mut self, to: &mut Vec<u8>) {
+        self.close();
+        to.extend_from_slice(&self.buffer[..self.cursor]);
+        (self.cursor, self.sequence, self.spawned) = (0, 0, 0);
+    }
+
     #[cfg(test)]
     /// Closes the last run and hands the buffer back: `out` holds whole records.
     ///

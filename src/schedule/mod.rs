@@ -9,6 +9,7 @@
 mod accumulate;
 mod built;
 mod condition;
+mod direct;
 pub(crate) mod dynamic;
 mod error;
 pub(crate) mod exchange;

@@ -28,7 +28,7 @@ use super::program::{Entry, Head, JobEntry, TaskHead, Words, order};
 use super::system::{Compiled, System};
 
 /// Rows of a job from which on each of its systems is timed by itself.
-const TIMED_ROWS_MIN: u32 = 2048;
+pub(super) const TIMED_ROWS_MIN: u32 = 2048;
 
 thread_local! {
     static TASK: Cell<Option<Box<Task>>> = const { Cell::new(None) };

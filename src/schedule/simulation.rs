@@ -7,6 +7,7 @@
 
 mod builder;
 mod dense;
+mod direct;
 mod error;
 mod exchange;
 mod frame;
@@ -27,6 +28,7 @@ use crate::worker::{Batch, HostedWorker, Place, Pool, PoolInfo, Staged, WorkerKi
 use crate::world::{Publication, Rollback, World, WorldError};
 
 use super::Schedule;
+use super::direct::Direct;
 use super::graph::{Group, ScheduleError, Stage};
 use super::job::FrameInfo;
 use super::plan::Plan;
@@ -35,6 +37,7 @@ use super::program::build_lists::ListRooms;
 use super::recording::SystemNames;
 use super::repeat::CompiledLoop;
 use super::report::FrameReport;
+use super::runner::SystemRunner;
 use super::system::Compiled;
 pub use builder::SimulationBuilder;
 use dense::Dense;
@@ -73,6 +76,10 @@ pub struct Simulation {
     /// What it does between batches, if it is one part of a spread world.
     exchange: Option<Exchanging>,
     undo_bytes: Option<u64>,
+    /// What main's kernels run with.
+    runner: Arc<SystemRunner>,
+    /// What is kept of groups that it runs without a program.
+    direct: Direct,
     work: Work,
     staged: Staged,
     /// What commits keep for their memory.
@@ -92,6 +99,8 @@ pub struct Simulation {
     list_rooms: ListRooms,
     /// Main's.
     recorder: Recorder,
+    /// Where there is a timeline: when what was recorded last ended, and so what comes next begins.
+    recorded_ns: u64,
     trace: Option<Trace>,
 }
 
@@ -366,6 +375,7 @@ impl Simulation {
         }
         self.world.store.region.check_maker().map_err(StepError::Region)?;
         let begun = os::monotonic_ns();
+        self.recorded_ns = if self.recorder.is_on() { begun } else { 0 };
         self.report.reset();
         let done = self.run_frames(frames, dt, looks);
         self.pool.end_frame();
@@ -392,11 +402,11 @@ impl Simulation {
             let due = self.publish_every.saturating_sub(self.since_publication).max(1);
             let most = looks.as_ref().map_or(u64::MAX, |looks| looks.frames_max);
             let pass = if self.all_in_one() { left.min(due).min(most) } else { 1 };
-            let (begun, number) = (self.recorder.now(), self.world.frame + 1);
+            let (begun, number) = (self.recorded_ns, self.world.frame + 1);
             let span = tracing::debug_span!("frame", number, frames = pass);
             let done = span.in_scope(|| self.frame_and_publication(pass, dt));
             let (frames, failed) = (u16::try_from(pass).unwrap_or(u16::MAX), done.is_err());
-            self.recorder.lap(begun, EventKind::Frame { number, frames, failed });
+            self.recorded_ns = self.recorder.lap(begun, EventKind::Frame { number, frames, failed });
             done?;
             left -= pass;
         }
@@ -418,12 +428,12 @@ impl Simulation {
     }
 
     fn publish(&mut self) -> Result<Publication, Failed> {
-        let begun = self.recorder.now();
+        let begun = self.recorded_ns;
         let publication = self.world.publish().map_err(Failed::World)?;
         let store = &self.world.store;
         let pins = u16::try_from(store.pins().len()).unwrap_or(u16::MAX);
         let skipped = !publication.is_published();
-        self.recorder.lap(begun, EventKind::Publish { generation: store.published, pins, skipped });
+        self.recorded_ns = self.recorder.lap(begun, EventKind::Publish { generation: store.published, pins, skipped });
         Ok(publication)
     }
 

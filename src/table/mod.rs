@@ -19,4 +19,4 @@ pub(crate) use ghosts::Ghosts;
 pub(crate) use location::{ENTITIES, FIRST_POOL, LOCATION_FREE, Location, RESOURCES};
 pub use presence::Presence;
 pub(crate) use registry::{IdMap, Registry, TypeMap};
-pub(crate) use shape::{Shape, Slot, Table, TableKind};
+pub(crate) use shape::{Shape, Slot, Table, TableKind, next_shapes};

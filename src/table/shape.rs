@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::layout::{FieldLayout, Layout, SPAN_BYTES, Storage};
 
@@ -59,6 +60,12 @@ pub(crate) struct Shape {
     places: Box<[u16]>,
     /// By component, for the lowest numbers: its first field's column, or 0.
     firsts: Box<[u16]>,
+}
+
+/// A number for the shapes of a world's tables that no world had before.
+pub(crate) fn next_shapes() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn push_fields(columns: &mut Vec<(ColumnKind, Item)>, component: u16, fields: &[FieldLayout]) {

@@ -36,6 +36,7 @@ pub(crate) use batch::{Batch, BatchReport, Place, Runner};
 pub use config::{ParseWorkersError, PoolInfo, WorkerCommand, Workers};
 pub(crate) use config::{PoolConfig, RegionForWorkers};
 pub use error::{JobFailure, MemoryError, PoolError, WorkerError};
+pub(crate) use main::own::RunOnMain;
 pub(crate) use main::pool::Pool;
 pub(crate) use main::staged::Staged;
 pub use serve::hosted::{DeathNotice, HostedWorker};

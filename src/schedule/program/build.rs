@@ -103,15 +103,16 @@ pub(crate) struct BuildContext<'a> {
     pub list_rooms: &'a mut ListRooms,
 }
 
-fn field_type(store: &Store, component: u16, field: u8) -> FieldType {
+/// The type of a column that rows have of a component's field.
+pub(crate) fn field_type(store: &Store, component: u16, field: u8) -> FieldType {
     let declared = &store.layout.components()[usize::from(component)];
     // rows have the places of lists
     if declared.storage.is_list() { SPAN_TYPE } else { declared.fields[usize::from(field)].ty }
 }
 
 impl Work {
-    /// Puts the program of a group together and gets every written column an extent.
-    pub(crate) fn build(&mut self, group: &Group, around: &mut BuildContext<'_>) -> Result<(), WorldError> {
+    /// Lists the jobs of another batch from here on.
+    pub(crate) fn begin_jobs(&mut self) {
         self.words.clear();
         self.jobs.clear();
         self.job_tasks.clear();
@@ -122,6 +123,41 @@ impl Work {
         self.tasks.clear();
         self.task_words.clear();
         (self.rows, self.estimate_ns, self.batch_jobs) = (0, 0, 0);
+    }
+
+    /// Lists the jobs of systems on a table of `rows` rows, of a batch that has no program.
+    pub(crate) fn list_jobs(&mut self, table: u32, rows: u32, job_rows: u32, systems: impl Iterator<Item = usize>) {
+        let from = self.task_systems.len();
+        self.task_systems.extend(systems);
+        let (task, first) = (self.task_members.len() as u32, self.task_systems[from]);
+        self.task_members.push((from as u32, self.task_systems.len() as u32));
+        self.task_written.push((0, 0));
+        self.cut(task, first, (table, rows), job_rows);
+    }
+
+    fn cut(&mut self, task: u32, system: usize, (table, rows): (u32, u32), job_rows: u32) {
+        let mut start = 0;
+        while start < rows {
+            let end = start.saturating_add(job_rows).min(rows);
+            self.jobs.push(JobRows { system, table, rows: start..end });
+            self.job_tasks.push(task);
+            start = end;
+        }
+    }
+
+    /// Looks again at how a group's systems match tables that are new or have another shape.
+    pub(crate) fn refresh_matches(&mut self, group: &Group, compiled: &[Compiled], store: &Store) {
+        self.matches.refresh(group, compiled, store);
+    }
+
+    /// How a system matches a table, if it does.
+    pub(crate) fn own_match(&self, system: usize, table: u32) -> Option<&Matched> {
+        self.matches.own(system, table)
+    }
+
+    /// Puts the program of a group together and gets every written column an extent.
+    pub(crate) fn build(&mut self, group: &Group, around: &mut BuildContext<'_>) -> Result<(), WorldError> {
+        self.begin_jobs();
         let mut matches = std::mem::take(&mut self.matches);
         let mut members = std::mem::take(&mut self.members);
         matches.refresh(group, around.compiled, around.store);
@@ -272,13 +308,7 @@ impl Work {
         self.rows += u64::from(rows);
         let per_row = if neighbours { NEIGHBOUR_NS } else { ROW_LOCAL_NS };
         self.estimate_ns += u64::from(rows) * per_row * systems.len() as u64 * around.frames;
-        let mut start = 0;
-        while start < rows {
-            let end = start.saturating_add(job_rows).min(rows);
-            self.jobs.push(JobRows { system: systems[0], table, rows: start..end });
-            self.job_tasks.push(task);
-            start = end;
-        }
+        self.cut(task, systems[0], (table, rows), job_rows);
         Ok(())
     }
 

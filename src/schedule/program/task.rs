@@ -26,7 +26,7 @@ use super::words::{Entry, Words, rubbish};
 
 /// Bytes of a table's columns, old and new, from which on new rows are written past the caches: more than most processors'
 /// last cache. `cargo bench --bench streaming` shows from where on it pays in a loop; in a frame it is later.
-const STREAMED_BYTES_MIN: u64 = 96 << 20;
+pub(crate) const STREAMED_BYTES_MIN: u64 = 96 << 20;
 
 /// A column of a task, for the rows of one job.
 pub(crate) struct TaskColumn {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::commit::{PatchCounts, Scratch};
 use crate::inputs::{InputError, Mailbox};
 use crate::limits::{TRACE_EVENTS_DEFAULT, TRACE_EVENTS_MAX, TRACE_EVENTS_MIN, WORKERS_MAX};
+use crate::schedule::direct::Direct;
 use crate::schedule::exchange::Exchange;
 use crate::schedule::graph::{self, ScheduleError};
 use crate::schedule::memory::JobMemory;
@@ -227,12 +228,12 @@ impl SimulationBuilder {
         let refused = |source| StepError::ExchangeRefused { source };
         let exchange = self.exchange.take().map(|exchange| Exchanging::begin(exchange, world, &compiled, &self.inputs));
         let exchange = exchange.transpose().map_err(refused)?;
-        let runner = SystemRunner {
+        let runner = Arc::new(SystemRunner {
             systems: schedule.systems.into(),
             compiled: Arc::clone(&compiled),
             registry: Arc::clone(&registry),
             memory: JobMemory::Shared(Arc::clone(world.store.region.mapping())),
-        };
+        });
         #[cfg(unix)]
         let workers_lock = world.store.region.workers_lock_file().map_err(StepError::Region)?.map(Arc::new);
         let region = world.store.region.path().map(|path| RegionForWorkers {
@@ -245,7 +246,7 @@ impl SimulationBuilder {
         let events = self.tracing.then_some(self.trace_events);
         let trace = recording::make(&world.store.region, names(&stages, &compiled), rings, events);
         self.config.trace.clone_from(&trace);
-        let (pool, notice) = Pool::start(&self.config, Arc::new(runner), region, &registrations(&compiled))?;
+        let (pool, notice) = Pool::start(&self.config, runner.clone(), region, &registrations(&compiled))?;
         let mailbox = if self.inputs.is_empty() {
             // an earlier simulation's would be filled in vain
             world.store.region.remove_inputs().map_err(InputError::from)?;
@@ -274,6 +275,8 @@ impl SimulationBuilder {
             mailbox,
             exchange,
             undo_bytes,
+            runner,
+            direct: Direct::default(),
             work: Work::default(),
             staged: Staged::new(),
             scratch: Scratch::default(),
@@ -285,6 +288,7 @@ impl SimulationBuilder {
             dense: Dense::default(),
             list_rooms: ListRooms::default(),
             recorder: trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0)),
+            recorded_ns: 0,
             trace,
         };
         simulation.note_workers();

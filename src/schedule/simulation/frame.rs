@@ -21,17 +21,17 @@ use crate::table::RESOURCES;
 use crate::world::GhostError;
 
 /// One pass over groups of a stage.
-struct Pass<'a> {
+pub(super) struct Pass<'a> {
     stage: &'a Stage,
     /// The number of the stage's first batch.
     first: u32,
     /// When what was recorded last ended.
-    at: &'a mut u64,
-    info: FrameInfo,
+    pub(super) at: &'a mut u64,
+    pub(super) info: FrameInfo,
     /// Passes of loops that have ended in this stage and frame.
     count: u32,
-    frames: u64,
-    parity: u8,
+    pub(super) frames: u64,
+    pub(super) parity: u8,
 }
 
 impl Simulation {
@@ -44,8 +44,7 @@ impl Simulation {
         let stages = std::mem::take(&mut self.stages);
         let mut done = Ok(());
         let mut batch = 0;
-        // when what was recorded last ended, and so what comes next begins
-        let mut at = self.recorder.now();
+        let mut at = self.recorded_ns;
         for (number, stage) in stages.iter().enumerate() {
             let first = batch;
             batch += stage.groups.len() as u32;
@@ -61,6 +60,7 @@ impl Simulation {
             }
         }
         self.stages = stages;
+        self.recorded_ns = at;
         done?;
         self.end_exchange()?;
         self.world.store.scratch_is_new = false;
@@ -164,6 +164,9 @@ impl Simulation {
     /// The bits of this frame's parity begin the frame clear.
     fn clear_changed(&mut self, parity: u8) -> Result<(), RegionError> {
         let store = &mut self.world.store;
+        if !store.layout.components().iter().any(|component| component.track_changes) {
+            return Ok(());
+        }
         for table in 0..store.tables.len() as u32 {
             let rows = store.tables[table as usize].rows;
             let shape = Arc::clone(&store.tables[table as usize].shape);
@@ -213,15 +216,18 @@ impl Simulation {
     }
 
     fn run_group(&mut self, work: &mut Work, group: &Group, batch: u32, pass: &mut Pass<'_>) -> Result<(), Failed> {
-        let Pass { at, info, frames, parity, count, .. } = pass;
+        let mut tag = batch_tag(pass.info.frame, batch);
+        if pass.count > 0 {
+            // reserved handles of an earlier pass are stale
+            tag = batch_tag(tag, pass.count);
+        }
+        if self.run_direct(work, group, (batch, tag), pass)? {
+            return Ok(());
+        }
+        let Pass { at, info, frames, parity, .. } = pass;
         let (info, frames, parity) = (*info, *frames, *parity);
         let recorder = self.recorder.clone();
         let mut lap = |phase| **at = recorder.lap(**at, EventKind::Phase { phase, batch });
-        let mut tag = batch_tag(info.frame, batch);
-        if *count > 0 {
-            // reserved handles of an earlier pass are stale
-            tag = batch_tag(tag, *count);
-        }
         self.list_rooms.begin();
         self.build(work, group, (info, tag, frames))?;
         let reduces = group.systems().any(|system| !self.skips[system] && !self.compiled[system].reductions.is_empty());
@@ -342,7 +348,7 @@ impl Simulation {
         Ok(patches)
     }
 
-    fn apply_patches(&mut self, work: &Work, batch_tag: u64, parity: u8) -> Result<(), Failed> {
+    pub(super) fn apply_patches(&mut self, work: &Work, batch_tag: u64, parity: u8) -> Result<(), Failed> {
         let Simulation { world, staged, sizes, access, report, dense, scratch, .. } = self;
         Commit {
             store: &mut world.store,

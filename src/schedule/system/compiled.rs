@@ -111,6 +111,14 @@ pub(crate) enum JobRows {
 const JOB_BYTES: u64 = 2 << 20;
 
 impl JobRows {
+    /// So many rows are one job, in a table of any size.
+    pub(crate) fn least(self) -> u32 {
+        match self {
+            JobRows::Fixed(rows) => rows,
+            JobRows::ByTable | JobRows::ByBytes => JOB_ROWS as u32,
+        }
+    }
+
     /// Rows per job in a table of `rows` rows, of which a row takes `row_bytes` bytes of the columns in use. `alone`:
     /// the rows are used once, so that nothing is gained by their staying in a cache.
     pub(crate) fn rows(self, rows: u32, row_bytes: u64, alone: bool) -> u32 {

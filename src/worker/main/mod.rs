@@ -5,7 +5,7 @@
 mod collect;
 mod handle;
 mod ledger;
-mod own;
+pub(crate) mod own;
 pub(crate) mod pool;
 #[cfg(unix)]
 mod process;

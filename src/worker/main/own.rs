@@ -1,6 +1,7 @@
 //! Jobs that main runs itself, and their records, staged as those of a worker are.
 #![forbid(unsafe_code)]
 
+use crate::Entity;
 use crate::patch::PatchWriter;
 use crate::trace::Recorder;
 use crate::worker::error::JobFailure;
@@ -65,6 +66,62 @@ pub(super) fn run_on_main(
             Err(JobFailure::Deadline { job: number, deadline, tries: 1, runner })
         }
         _ => Ok(()),
+    }
+}
+
+/// Jobs that main runs without a program, one after the other: their records, of which there are hardly ever any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunOnMain {
+    record_bytes_max: usize,
+}
+
+impl RunOnMain {
+    pub(super) fn new(record_bytes_max: usize) -> RunOnMain {
+        RunOnMain { record_bytes_max }
+    }
+
+    /// What the jobs record with.
+    pub(crate) fn writer<'a>(&self, out: &'a mut Vec<u8>) -> PatchWriter<'a> {
+        PatchWriter::new(out, self.record_bytes_max, None)
+    }
+
+    /// Runs a job whose first spawn has the handle `reserved`. True: it recorded something.
+    ///
+    /// # Errors
+    /// The kernel failed, or what it recorded is no patch.
+    #[inline]
+    pub(crate) fn job(
+        &self,
+        number: u32,
+        reserved: Entity,
+        writer: &mut PatchWriter<'_>,
+        kernel: impl FnOnce(&mut PatchWriter<'_>) -> Result<(), String>,
+    ) -> Result<bool, JobFailure> {
+        writer.reserve_from(reserved);
+        let fault = match job::catch(|| kernel(writer)) {
+            Err(message) => Fault::Panic(message),
+            Ok(Err(message)) => Fault::Error(message),
+            Ok(Ok(())) if writer.is_unused() => return Ok(false),
+            Ok(Ok(())) => match writer.error() {
+                Some(error) => Fault::Error(error.to_string()),
+                None => return Ok(true),
+            },
+        };
+        Err(of_fault(fault, number, RunnerName::Main))
+    }
+
+    /// Begins a batch of so many jobs, none of which has left anything yet.
+    pub(crate) fn stage(&self, jobs: u32, staged: &mut Staged) {
+        staged.reset(jobs, 0);
+    }
+
+    /// Stages what a job recorded.
+    pub(crate) fn note(&self, number: u32, writer: &mut PatchWriter<'_>, staged: &mut Staged) {
+        let (arena, _) = staged.main_arena();
+        let start = arena.len();
+        writer.take(arena);
+        let end = arena.len();
+        staged.note(number, None, start, end, JobRun::default());
     }
 }
 

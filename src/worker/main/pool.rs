@@ -10,7 +10,7 @@ use crate::patch::Ring;
 use crate::trace::Recorder;
 
 use crate::worker::error::{JobFailure, PoolError};
-use crate::worker::main::own::run_all;
+use crate::worker::main::own::{RunOnMain, run_all};
 use crate::worker::main::set::WorkerSet;
 use crate::worker::{
     Batch, BatchReport, HostedWorker, Place, PoolConfig, PoolInfo, RegionForWorkers, Runner, Staged, WorkerKind,
@@ -75,6 +75,19 @@ impl Pool {
                 }
                 set.run(batch, staged)
             }
+        }
+    }
+
+    /// Whether main would run a batch alone, all of it: then it may do so without a program. `is_small`: it is not worth
+    /// sharing.
+    pub(crate) fn alone(&self, is_small: bool, place: Place) -> Option<RunOnMain> {
+        match &self.hands {
+            Runners::Local => Some(RunOnMain::new(self.record_bytes_max)),
+            Runners::Set(set) => {
+                let alone = place == Place::Main || (place == Place::Anywhere && is_small && !set.must_share_untimed());
+                alone.then(|| RunOnMain::new(set.record_bytes_max()))
+            }
+            Runners::Closed => None,
         }
     }
 

@@ -86,7 +86,7 @@ thread_local! {
 }
 
 /// Runs a kernel; a panic becomes its message and place, and nothing is printed.
-fn catch<T>(kernel: impl FnOnce() -> T) -> Result<T, String> {
+pub(in crate::worker) fn catch<T>(kernel: impl FnOnce() -> T) -> Result<T, String> {
     capture_panics();
     let outer = IN_KERNEL.replace(true);
     let result = catch_unwind(AssertUnwindSafe(kernel));

@@ -224,7 +224,7 @@ impl World {
 
     /// Room for the next directory, before it is decided what fits beside it.
     fn reserve_directory(&mut self) -> Result<(), RegionError> {
-        let bytes = self.store.directory_bytes();
+        let bytes = self.store.directory_bytes_kept();
         let is_fitting = |extent: &&Extent| extent.bytes >= bytes;
         loop {
             self.store.directories_ready = self.publisher.spare.iter().filter(is_fitting).count();

@@ -35,7 +35,7 @@ use crate::limits::{CHUNK_ROWS, KEPT_GENERATIONS_MAX};
 use crate::region::{Extent, Region, RegionError, pin};
 use crate::table::{
     Column, ColumnKind, DirtyRows, ENTITIES, FIRST_POOL, Ghosts, IdMap, Item, LOCATION_FREE, RESOURCES, Shape, Spare,
-    Table, TableKind,
+    Table, TableKind, next_shapes,
 };
 
 use self::arena::Arena;
@@ -90,6 +90,10 @@ pub(crate) struct Store {
     pub fixed: bool,
     /// How often extents were moved or dropped to put memory together: offsets that were looked up before are void.
     pub arrangements: u64,
+    /// Another number whenever a table comes or gets another shape: what was matched before is void.
+    pub shapes: u64,
+    /// For which shapes a directory takes how many bytes.
+    pub(in crate::world) directory_kept: (u64, u64),
     /// Tables that were promised room.
     pub(in crate::world) promises: Vec<u32>,
     /// Extents that the publisher has for directories to come.
@@ -154,6 +158,8 @@ impl Store {
             opened: Vec::new(),
             fixed: false,
             arrangements: 0,
+            shapes: next_shapes(),
+            directory_kept: (0, 0),
             promises: Vec::new(),
             directories_ready: 0,
             expected: Expected::default(),
@@ -181,6 +187,7 @@ impl Store {
             .map(|(index, table)| (table.shape.components.iter().copied().filter(is_table).collect(), index as u32))
             .collect();
         self.tables = tables;
+        self.shapes = next_shapes();
         self.note_ghosts();
         self.promises.clear();
         self.promises.reserve(self.tables.len());
@@ -233,6 +240,7 @@ impl Store {
             dirty: DirtyRows::default(),
             ghosts: Ghosts::default(),
         });
+        self.shapes = next_shapes();
         self.mark_expected_table(index);
         // each may be promised room in one frame
         self.promises.reserve(self.tables.len() - self.promises.len().min(self.tables.len()));

@@ -179,6 +179,14 @@ impl Store {
         if self.published == 0 { 2 } else { 1 }
     }
 
+    /// The same, summed up once for the tables' shapes.
+    pub(in crate::world) fn directory_bytes_kept(&mut self) -> u64 {
+        if self.directory_kept.0 != self.shapes {
+            self.directory_kept = (self.shapes, self.directory_bytes());
+        }
+        self.directory_kept.1
+    }
+
     /// Bytes of a generation's directory at most.
     pub(in crate::world) fn directory_bytes(&self) -> u64 {
         let words: usize = self.tables.iter().map(|table| 2 + table.shape.components.len() + table.columns.len()).sum();

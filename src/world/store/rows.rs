@@ -355,6 +355,7 @@ impl Store {
         columns.sort_by_key(|column| shape.columns.iter().position(|(kind, _)| *kind == column.kind));
         table.columns = columns;
         table.shape = Arc::new(shape);
+        self.shapes = crate::table::next_shapes();
         self.mark_expected_table(t as u32);
         let table = &self.tables[t];
         let rows = table.rows;

@@ -286,6 +286,11 @@ impl WorkerSet {
         (!self.main_helps || timed()) && self.handles.iter().any(|handle| handle.lost().is_none())
     }
 
+    /// The same for a batch whose jobs have no deadlines.
+    pub(in crate::worker) fn must_share_untimed(&self) -> bool {
+        !self.main_helps && self.handles.iter().any(|handle| handle.lost().is_none())
+    }
+
     /// How the workers are doing.
     pub(in crate::worker) fn status(&self, out: &mut Vec<WorkerStatus>) {
         out.extend(self.handles.iter().map(|handle| handle.status(&self.board)));

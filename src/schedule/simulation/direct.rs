@@ -1,0 +1,76 @@
+//! Groups that main runs without a program.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::os;
+use crate::schedule::direct::{DirectBatch, DirectError};
+use crate::schedule::system::Home;
+
+use super::frame::Pass;
+use super::*;
+
+impl Simulation {
+    /// Runs a group without a program where main would run all of it alone; false: it takes one.
+    pub(super) fn run_direct(
+        &mut self,
+        work: &mut Work,
+        group: &Group,
+        (batch, tag): (u32, u64),
+        pass: &mut Pass<'_>,
+    ) -> Result<bool, Failed> {
+        if self.exchange.is_some() || self.world.store.has_ghosts || group.systems().any(|system| self.skips[system]) {
+            return Ok(false);
+        }
+        let (info, frames, parity) = (pass.info, pass.frames, pass.parity);
+        let store = &self.world.store;
+        let looks = (&self.compiled[..], &self.payloads[..]);
+        let Some(plain) = self.direct.looks_plain((batch, group), looks, frames, store, work) else { return Ok(false) };
+        let place = match group.systems().next().map(|system| self.compiled[system].home) {
+            None | Some(Home::Everywhere) => Place::Anywhere,
+            Some(Home::Workers) => Place::Workers,
+            Some(Home::Main) => Place::Main,
+        };
+        let is_small = plain.one_job || plain.rows.saturating_mul(frames) < SPLIT_NS_MIN;
+        let Some(pool) = self.pool.alone(is_small, place) else { return Ok(false) };
+        let begun_ns = os::monotonic_ns();
+        let ran = self.direct.run(
+            batch,
+            DirectBatch {
+                runner: &self.runner,
+                store: &mut self.world.store,
+                payloads: &self.payloads,
+                info,
+                batch_tag: tag,
+                frames,
+                pool,
+                recorder: &self.recorder,
+                begun_ns,
+                staged: &mut self.staged,
+                counts: &mut self.report.patches,
+                handles: &mut self.dense.handles,
+            },
+            work,
+        );
+        let ran = ran.map_err(|error| match error {
+            DirectError::Region(error) => error.into(),
+            DirectError::Job(failure) => Failed::Job(failure),
+        })?;
+        let report = &mut self.report;
+        report.jobs += u64::from(ran.jobs);
+        report.jobs_on_main += u64::from(ran.jobs);
+        report.rows += ran.rows;
+        let ended_ns = if self.recorder.is_on() { ran.ended_ns } else { os::monotonic_ns() };
+        report.busy += Duration::from_nanos(ended_ns.saturating_sub(begun_ns));
+        (work.batch_jobs, work.rows) = (ran.jobs, ran.rows);
+        if self.recorder.is_on() {
+            let phase = EventKind::Phase { phase: Phase::Run, batch };
+            self.recorder.record(*pass.at, ended_ns, phase);
+            *pass.at = ended_ns;
+        }
+        if ran.records {
+            self.apply_patches(work, tag, parity)?;
+        }
+        Ok(true)
+    }
+}
