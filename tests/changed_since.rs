@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 use hypostyle::columns::ChangedColumn;
-use hypostyle::{Component, Schedule, Simulation, Snapshot, With, Without, Workers, World};
+use hypostyle::{Component, Read, Schedule, Simulation, Snapshot, System, With, Without, Workers, World, Write};
 use proptest::prelude::*;
 
 #[derive(Component, Clone, Copy)]
@@ -218,5 +218,84 @@ proptest! {
                 copies.push(copy(&snapshot));
             }
         }
+    }
+}
+
+/// A simulation whose frames write beside the old rows, and of which every fourth is published.
+fn halving() -> Simulation {
+    let mut schedule = Schedule::new();
+    schedule.add(System::neighbours::<Write<A>, Read<A>>("halve", |_, mut a, _| a.x.map(|x| x * 0.5 + 1.0)));
+    Simulation::builder().workers(Workers::Local).publish_every(4).build(world(), schedule).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn what_queries_write_between_frames_is_never_lost(
+        steps in prop::collection::vec((0u8..12, 0usize..5000), 10..60),
+    ) {
+        let mut simulation = halving();
+        let mut expected = Vec::new();
+        for rows in [3000, 20] {
+            let all = simulation.world_mut().spawn_batch((0..rows).map(|row| A { x: row as f32 })).unwrap();
+            expected.extend(all.into_iter().map(|entity| (entity, 0.0f32)));
+            simulation.world_mut().add_where::<(With<A>, Without<B>), B>(B { y: 0.0 }).unwrap();
+        }
+        for (entity, x) in &mut expected {
+            *x = simulation.world().get::<A>(*entity).unwrap().x;
+        }
+        for (what, number) in steps {
+            let world = simulation.world_mut();
+            let place = number % expected.len();
+            match what {
+                0..4 => {
+                    world.query_mut::<Write<A>>(|_, mut a| a.x.map(|x| x + 1.0)).unwrap();
+                    expected.iter_mut().for_each(|(_, x)| *x += 1.0);
+                }
+                4..7 => {
+                    simulation.step(1.0).unwrap();
+                    expected.iter_mut().for_each(|(_, x)| *x = *x * 0.5 + 1.0);
+                }
+                7 => drop(world.publish().unwrap()),
+                8..10 => {
+                    world.set(expected[place].0, A { x: number as f32 }).unwrap();
+                    expected[place].1 = number as f32;
+                }
+                10 => expected.push((world.spawn(A { x: 3.0 }).unwrap(), 3.0)),
+                _ => world.despawn(expected.swap_remove(place).0).unwrap(),
+            }
+            for (entity, x) in &expected {
+                prop_assert_eq!(simulation.world().get::<A>(*entity).unwrap().x, *x);
+            }
+        }
+    }
+
+    #[test]
+    fn entities_that_are_despawned_all_at_once_leave_what_single_ones_leave(
+        counts in prop::collection::vec((1usize..200, any::<bool>()), 1..8), again in 1usize..300,
+    ) {
+        let after = |at_once: bool| {
+            let mut world = world();
+            for (count, single) in &counts {
+                let all = world.spawn_batch((0..*count).map(|row| A { x: row as f32 })).unwrap();
+                if *single {
+                    world.despawn(all[count / 2]).unwrap();
+                }
+                world.spawn_batch((0..count / 3).map(|_| (B { y: 1.0 }, C { z: 2 }))).unwrap();
+            }
+            let mut gone = Vec::new();
+            world.query::<With<A>>(|entities, ()| gone.extend_from_slice(entities)).unwrap();
+            if at_once {
+                assert_eq!(world.despawn_where::<With<A>>().unwrap(), gone.len() as u64);
+            } else {
+                gone.iter().for_each(|entity| world.despawn(*entity).unwrap());
+            }
+            assert!(gone.iter().all(|entity| world.get::<A>(*entity).is_err()));
+            let new = world.spawn_batch((0..again).map(|row| A { x: row as f32 })).unwrap();
+            world.publish().unwrap();
+            let hash = world.reader().unwrap().pin().unwrap().hash();
+            (new, hash)
+        };
+        prop_assert_eq!(after(true), after(false));
     }
 }

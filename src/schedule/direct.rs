@@ -156,8 +156,27 @@ struct OneJob<'a> {
 pub(crate) struct Plain {
     /// Rows of its jobs, once for each system.
     pub rows: u64,
+    /// Its jobs at least.
+    pub jobs: u64,
     /// Whether it is one job.
     pub one_job: bool,
+    /// Whether it is left to workers for now, as they were found to be faster.
+    pub shared: bool,
+}
+
+/// What a job costs beside its kernel, in nanoseconds: with a program, and without.
+const PROGRAM_JOB_NS: u64 = 350;
+const DIRECT_JOB_NS: u64 = 60;
+/// What it costs to have workers begin, in nanoseconds.
+const WAKE_NS: u64 = 5_000;
+/// For so many frames a group is left to workers once they were found to be faster.
+const SHARED_LOOKS: u32 = 256;
+
+/// Whether main is sooner done alone than with so many workers: many small jobs cost more to hand over than to run.
+pub(crate) fn pays_alone(jobs: u64, kernels_ns: u64, workers: u64) -> bool {
+    let alone = jobs.saturating_mul(DIRECT_JOB_NS).saturating_add(kernels_ns);
+    let shared = jobs.saturating_mul(PROGRAM_JOB_NS).saturating_add(kernels_ns) / (workers + 1);
+    alone <= shared.saturating_add(WAKE_NS)
 }
 
 impl Direct {
@@ -182,7 +201,8 @@ impl Direct {
         if !kept.plain || !group.systems().all(aligned) {
             return None;
         }
-        let mut plain = Plain { rows: 0, one_job: false };
+        let mut plain = Plain { rows: 0, jobs: 0, one_job: false, shared: kept.shared > 0 };
+        kept.shared = kept.shared.saturating_sub(1);
         for task in &kept.tasks {
             let rows = store.tables[task.table as usize].rows;
             // of that size rows are written past the caches
@@ -190,9 +210,25 @@ impl Direct {
                 return None;
             }
             plain.rows += u64::from(rows) * u64::from(task.systems.end - task.systems.start);
+            plain.jobs += u64::from(rows > 0);
             plain.one_job = kept.tasks.len() == 1 && rows <= task.whole_rows;
         }
         (plain.rows > 0).then_some(plain)
+    }
+
+    /// Notes how long a group took that workers could have had: next time they get it, if they would have been faster.
+    pub(crate) fn took(&mut self, number: u32, jobs: u64, elapsed_ns: u64, workers: u64) {
+        let Some(kept) = self.groups.get_mut(number as usize) else { return };
+        let kernels = elapsed_ns.saturating_sub(jobs.saturating_mul(DIRECT_JOB_NS));
+        if pays_alone(jobs, kernels, workers) {
+            kept.slower = 0;
+            return;
+        }
+        kept.slower += 1;
+        // once may be a pause that the system made
+        if kept.slower > 2 {
+            (kept.slower, kept.shared) = (0, SHARED_LOOKS);
+        }
     }
 
     /// Runs a group that [looks plain](Direct::looks_plain).
@@ -217,6 +253,8 @@ impl Direct {
         batch.recorder.close_job();
         let report = DirectReport { ended_ns: running.lap, ..running.report };
         if done.is_err() {
+            // kernels that fail leave anything
+            *running.scratch = Scratch::default();
             kept.list(batch.store, &batch.runner.compiled, batch.frames, work);
         }
         done.map(|()| report)
@@ -236,14 +274,24 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn tasks(&mut self, batch: &mut DirectBatch<'_>, out: &mut Vec<u8>, work: &mut Work) -> Result<(), DirectError> {
-        let around = Around::of(batch)?;
+        let mut around = Around::of(batch)?;
+        let mut arrangements = batch.store.arrangements;
         let writer = &mut batch.pool.writer(out);
-        for task in 0..self.kept.tasks.len() as u32 {
-            self.task(task, &around, batch, writer, work)?;
+        for (number, task) in (0..).zip(&self.kept.tasks) {
+            if batch.store.tables[task.table as usize].rows == 0 {
+                continue;
+            }
+            self.open(task, batch)?;
+            if arrangements != batch.store.arrangements {
+                // the entity map may have been moved to make room
+                (around, arrangements) = (Around::of(batch)?, batch.store.arrangements);
+            }
+            self.task(number, &around, batch, writer, work)?;
         }
         Ok(())
     }
 
+    /// Runs a task whose columns are [open](Running::open).
     fn task(
         &mut self,
         number: u32,
@@ -255,10 +303,6 @@ impl Running<'_> {
         let kept = self.kept;
         let task = &kept.tasks[number as usize];
         let rows = batch.store.tables[task.table as usize].rows;
-        if rows == 0 {
-            return Ok(());
-        }
-        self.open(task, batch)?;
         let handles = batch.store.tables[task.table as usize].columns[0].live.offset;
         let handles = around.runner.memory.read(handles, u64::from(rows) * 8).map_err(out_of_place)?.cast::<Entity>();
         let job_rows = kept.job_rows(task, rows, &around.runner.compiled, around.frames);
@@ -290,6 +334,8 @@ impl Running<'_> {
         if self.ranges.len() < columns.len() {
             self.ranges.resize_with(columns.len(), Vec::new);
         }
+        // a batch that failed may have left some
+        self.ranges[..columns.len()].iter_mut().for_each(Vec::clear);
         let (store, memory) = (&mut *batch.store, &batch.runner.memory);
         let rows = u64::from(store.tables[task.table as usize].rows);
         loop {
@@ -563,4 +609,18 @@ impl<'a> Around<'a> {
 /// A column that lies where no memory is: the store's own books are wrong.
 fn out_of_place(message: String) -> DirectError {
     DirectError::Job(JobFailure::Error { job: 0, runner: RunnerName::Main, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pays_alone;
+
+    #[test]
+    fn many_small_jobs_are_run_and_large_ones_are_shared() {
+        assert!(pays_alone(2_600, 52_000, 1), "twenty rows each");
+        assert!(!pays_alone(2_600, 2_600_000, 1), "a microsecond each");
+        assert!(!pays_alone(12, 100_000, 1), "few that are worth waking somebody");
+        assert!(!pays_alone(100_000, 2_000_000, 63), "there is help enough");
+        assert!(pays_alone(u64::MAX, 0, 0) && pays_alone(1, u64::MAX, 0), "nobody to share with");
+    }
 }

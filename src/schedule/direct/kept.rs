@@ -43,6 +43,9 @@ pub(super) struct KeptSystem {
 pub(super) struct Kept {
     /// Which shapes: [`Store::shapes`]; 0: of none yet.
     pub(super) shapes: u64,
+    /// How often in a row workers would have been faster, and for how many more looks they get it.
+    pub(super) slower: u32,
+    pub(super) shared: u32,
     /// Whether the group can be run without a program.
     pub(super) plain: bool,
     pub(super) tasks: Vec<KeptTask>,
@@ -68,6 +71,7 @@ impl Kept {
     /// Looks again at how the group's systems match tables.
     pub(super) fn renew(&mut self, group: &Group, compiled: &[Compiled], store: &Store, work: &mut Work) {
         self.shapes = store.shapes;
+        (self.slower, self.shared) = (0, 0);
         self.tasks.clear();
         self.columns.clear();
         self.systems.clear();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::os;
-use crate::schedule::direct::{DirectBatch, DirectError};
+use crate::schedule::direct::{DirectBatch, DirectError, pays_alone};
 use crate::schedule::system::Home;
 
 use super::frame::Pass;
@@ -31,7 +31,10 @@ impl Simulation {
             Some(Home::Workers) => Place::Workers,
             Some(Home::Main) => Place::Main,
         };
-        let is_small = plain.one_job || plain.rows.saturating_mul(frames) < SPLIT_NS_MIN;
+        let estimate_ns = plain.rows.saturating_mul(frames);
+        let workers = self.pool.workers();
+        let is_tiny = plain.one_job || estimate_ns < SPLIT_NS_MIN;
+        let is_small = is_tiny || (!plain.shared && pays_alone(plain.jobs, estimate_ns, workers));
         let Some(pool) = self.pool.alone(is_small, place) else { return Ok(false) };
         let begun_ns = os::monotonic_ns();
         let ran = self.direct.run(
@@ -61,7 +64,11 @@ impl Simulation {
         report.jobs_on_main += u64::from(ran.jobs);
         report.rows += ran.rows;
         let ended_ns = if self.recorder.is_on() { ran.ended_ns } else { os::monotonic_ns() };
-        report.busy += Duration::from_nanos(ended_ns.saturating_sub(begun_ns));
+        let elapsed_ns = ended_ns.saturating_sub(begun_ns);
+        report.busy += Duration::from_nanos(elapsed_ns);
+        if !is_tiny && workers > 0 {
+            self.direct.took(batch, u64::from(ran.jobs), elapsed_ns, workers);
+        }
         (work.batch_jobs, work.rows) = (ran.jobs, ran.rows);
         if self.recorder.is_on() {
             let phase = EventKind::Phase { phase: Phase::Run, batch };

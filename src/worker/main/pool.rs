@@ -91,6 +91,14 @@ impl Pool {
         }
     }
 
+    /// Workers that it has beside main.
+    pub(crate) fn workers(&self) -> u64 {
+        match &self.hands {
+            Runners::Set(set) => set.count(),
+            Runners::Local | Runners::Closed => 0,
+        }
+    }
+
     /// No further batch is near: the workers may sleep.
     pub(crate) fn end_frame(&mut self) {
         if let Runners::Set(set) = &mut self.hands {

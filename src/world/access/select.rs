@@ -108,8 +108,8 @@ impl World {
     /// An unknown component, no memory; nothing has changed then.
     pub fn query_mut<Q: Query>(&mut self, f: impl FnMut(&[Entity], Q::Item<'_>)) -> Result<(), WorldError> {
         self.check_maker()?;
-        let prepared = self.prepared::<Q>()?;
-        let secured = self.secure_matches(&prepared).and_then(|written| Compared::new(self, &written));
+        let mut prepared = self.prepared::<Q>()?;
+        let secured = self.secure_matches(&mut prepared).and_then(|written| Compared::new(self, &written));
         // the rows that `f` changes are marked where `compared` ends, as it does where `f` panics
         let done = secured.map(|compared| compared.world.visit::<Q>(&prepared, f));
         self.queries.put::<Q>(prepared);
@@ -139,11 +139,16 @@ impl World {
         }
         let mut count = 0;
         for selection in selections {
+            let rows = self.store.tables[selection.table as usize].rows;
             let mut handles: Vec<Entity> = Vec::with_capacity(selection.rows() as usize);
             let column = self.store.column_bytes(selection.table, 0);
             let all: &[Entity] = bytemuck::cast_slice(column);
             selection.runs.iter().for_each(|(start, end)| handles.extend(&all[*start as usize..*end as usize]));
-            self.store.sweep(selection.table, &selection.descending())?;
+            if selection.is_all(rows) {
+                self.store.sweep_all(selection.table)?;
+            } else {
+                self.store.sweep(selection.table, &selection.descending())?;
+            }
             self.store.release_handles(&handles)?;
             count += selection.rows();
         }

@@ -22,6 +22,7 @@ use super::compare::Written;
 use super::query::{Fetch, MaskTerm, Matched, Query, QueryPlan, bit_runs, matches};
 use crate::world::World;
 use crate::world::error::WorldError;
+use crate::world::store::Store;
 
 /// Queries whose matches a world keeps.
 const KEPT_QUERIES_MAX: usize = 64;
@@ -38,6 +39,20 @@ pub(in crate::world) struct Prepared {
     first_data: u32,
     /// Tables that match.
     matching: Vec<u32>,
+    /// For which shapes that is ([`Store::shapes`](crate::world::store::Store)).
+    shapes: u64,
+    /// Per table that matches and column that is written there: that all of its rows were noted as written.
+    noted: Vec<Noted>,
+}
+
+/// All rows of a column were noted as written. It holds for as long as the column is what it was then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Noted {
+    /// In which extent.
+    offset: u64,
+    /// After which generation.
+    published: u64,
+    rows: u32,
 }
 
 #[derive(Debug)]
@@ -99,9 +114,15 @@ impl World {
                 let ty = |component: u16, field: u8| components[usize::from(component)].fields[usize::from(field)].ty;
                 let types = plan.columns.iter().map(|access| ty(access.component, access.field)).collect();
                 let first_data = self.store.first_data;
-                Box::new(Prepared { plan, types, tables: Vec::new(), first_data, matching: Vec::new() })
+                let (tables, matching, noted) = (Vec::new(), Vec::new(), Vec::new());
+                Box::new(Prepared { plan, types, tables, first_data, matching, shapes: 0, noted })
             }
         };
+        if prepared.shapes == self.store.shapes {
+            return Ok(prepared);
+        }
+        prepared.shapes = self.store.shapes;
+        prepared.noted.clear();
         let Prepared { plan, tables, matching, .. } = &mut *prepared;
         let mut news = false;
         for (index, (_, table)) in self.store.data_tables().enumerate() {
@@ -150,7 +171,7 @@ impl World {
 
     /// Makes the columns that a query writes ready to be written, and notes the rows that it will write; those of tracked
     /// components.
-    pub(super) fn secure_matches(&mut self, prepared: &Prepared) -> Result<Vec<Written>, WorldError> {
+    pub(super) fn secure_matches(&mut self, prepared: &mut Prepared) -> Result<Vec<Written>, WorldError> {
         if !prepared.plan.writes() {
             return Ok(Vec::new());
         }
@@ -160,12 +181,26 @@ impl World {
         done
     }
 
-    fn secure_tables(&mut self, prepared: &Prepared, bits: &mut Vec<u64>) -> Result<Vec<Written>, WorldError> {
+    fn secure_tables(&mut self, prepared: &mut Prepared, bits: &mut Vec<u64>) -> Result<Vec<Written>, WorldError> {
         let mut written = Vec::new();
+        let mut noted = std::mem::take(&mut prepared.noted);
+        let mut next = 0;
         for index in &prepared.matching {
             let matched = prepared.matched(*index);
             let table = &self.store.tables[*index as usize];
             let rows = table.rows;
+            if matched.mask.is_empty() && prepared.plan.columns.iter().all(|a| !table_tracks(table, a.component)) {
+                let columns = prepared.plan.columns.iter().zip(&matched.columns);
+                for (_, column) in columns.filter(|(access, _)| access.write) {
+                    let Some(column) = column else { continue };
+                    if noted.len() == next {
+                        noted.push(Noted::default());
+                    }
+                    self.secure_whole((*index, usize::from(*column)), rows, &mut noted[next])?;
+                    next += 1;
+                }
+                continue;
+            }
             let pieces = self.pieces(table, 0..rows, &matched.mask, bits);
             if pieces == Pieces::None {
                 continue;
@@ -195,7 +230,28 @@ impl World {
                 }
             }
         }
+        prepared.noted = noted;
         Ok(written)
+    }
+
+    /// Makes a column ready to be written and notes that all of its rows will be, unless that is as it was left.
+    #[inline]
+    fn secure_whole(&mut self, (table, column): (u32, usize), rows: u32, noted: &mut Noted) -> Result<(), WorldError> {
+        if rows == 0 {
+            return Ok(());
+        }
+        let published = self.store.published;
+        let now = |store: &Store| {
+            let column = &store.tables[table as usize].columns[column];
+            let is_noted = column.building && column.stale.runs().is_none();
+            (Noted { offset: column.live.offset, published, rows }, is_noted)
+        };
+        if now(&self.store) != (*noted, true) {
+            self.store.write_partial(table, column)?;
+            self.store.mark_dirty(table, column, 0, rows);
+            *noted = now(&self.store).0;
+        }
+        Ok(())
     }
 
     /// Whether the entity in a row matches.
@@ -253,10 +309,13 @@ impl World {
 
     /// Calls `f` with everything that matches; what the query writes was secured.
     pub(in crate::world) fn visit<Q: Query>(&self, prepared: &Prepared, mut f: impl FnMut(&[Entity], Q::Item<'_>)) {
+        // taken out: `f` may look at worlds
+        let mut visit = VISIT.take().unwrap_or_default();
         for index in &prepared.matching {
             let rows = self.store.tables[*index as usize].rows;
-            self.visit_rows::<Q>(prepared, *index, 0..rows, &mut f);
+            self.visit_rows::<Q>(prepared, (*index, 0..rows), &mut visit, &mut f);
         }
+        VISIT.set(Some(visit));
     }
 
     /// Calls `f` with the rows of a range of a matching table that match. The range begins at a multiple of 64 and ends in
@@ -264,13 +323,11 @@ impl World {
     fn visit_rows<Q: Query>(
         &self,
         prepared: &Prepared,
-        index: u32,
-        rows: Range<u32>,
+        (index, rows): (u32, Range<u32>),
+        visit: &mut Visit,
         f: &mut impl FnMut(&[Entity], Q::Item<'_>),
     ) {
-        // taken out: `f` may look at worlds
-        let mut visit = VISIT.take().unwrap_or_default();
-        let Visit { raw, part, states, bits, gathered } = &mut *visit;
+        let Visit { raw, part, states, bits, gathered } = visit;
         let table = &self.store.tables[index as usize];
         assert!(rows.start <= rows.end && rows.end <= table.rows && rows.start.is_multiple_of(64), "rows of the table");
         let matched = prepared.matched(index);
@@ -327,7 +384,6 @@ impl World {
                 },
             ),
         }
-        VISIT.set(Some(visit));
     }
 
     /// The matching tables' rows in ranges of so many, which is a multiple of 64, in canonical order.
@@ -349,7 +405,9 @@ impl World {
         f: &mut impl FnMut(&[Entity], Q::Item<'_>),
     ) {
         assert!(!prepared.plan.writes(), "rows that are written are one thread's");
-        self.visit_rows::<Q>(prepared, index, rows, f);
+        let mut visit = VISIT.take().unwrap_or_default();
+        self.visit_rows::<Q>(prepared, (index, rows), &mut visit, f);
+        VISIT.set(Some(visit));
     }
 }
 

@@ -4,6 +4,8 @@
 //! Invariant: no byte of a column changes, and nothing depends on whether it was done.
 #![forbid(unsafe_code)]
 
+use crate::table::ENTITIES;
+
 use super::Store;
 
 impl Store {
@@ -11,6 +13,10 @@ impl Store {
     /// many threads as there are processors. Where that cannot be had now, frames do it as they go.
     pub(in crate::world) fn prepare(&mut self) {
         for table in 0..self.tables.len() as u32 {
+            // as large as the world, and only written where rows come and go
+            if table == ENTITIES && !self.expected.moves_rows() {
+                continue;
+            }
             for column in 0..self.tables[table as usize].columns.len() {
                 let column_now = &self.tables[table as usize].columns[column];
                 if !column_now.expected || column_now.spare.is_some() {

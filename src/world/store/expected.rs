@@ -44,6 +44,14 @@ pub(crate) struct Writes {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Expected(Vec<Writes>);
 
+impl Expected {
+    /// Whether rows come, go or change their places.
+    pub(super) fn moves_rows(&self) -> bool {
+        let moves = |writes: &Writes| writes.moves_rows || !writes.spawns.is_empty() || !writes.adds.is_empty();
+        self.0.iter().any(moves)
+    }
+}
+
 impl Writes {
     fn is_all(&self, shape: &Shape) -> bool {
         self.moves_rows && concerns(&self.query, shape) || self.gains_rows(shape)

@@ -64,6 +64,22 @@ impl FreeSlots {
         }
     }
 
+    /// Adds a run of slots.
+    pub(crate) fn insert_run(&mut self, start: u32, len: u32) {
+        let Some(last) = len.checked_sub(1).map(|more| start + more) else { return };
+        self.make_room(last);
+        let (from, to) = (start as usize / 64, last as usize / 64);
+        for index in from..=to {
+            let low = if index == from { u64::MAX << (start % 64) } else { u64::MAX };
+            let high = if index == to { u64::MAX >> (63 - last % 64) } else { u64::MAX };
+            let bits = low & high;
+            self.summary[index / 64] |= 1 << (index % 64);
+            self.top[index / 4096] |= 1 << (index / 64 % 64);
+            self.len += (bits & !self.words[index]).count_ones() as usize;
+            self.words[index] |= bits;
+        }
+    }
+
     /// Takes out the `n` lowest slots, or all there are, lowest first.
     pub(crate) fn take_lowest(&mut self, n: usize, mut each: impl FnMut(u32)) {
         let mut left = n.min(self.len);
@@ -116,16 +132,19 @@ mod tests {
     proptest! {
         #[test]
         fn gives_the_lowest_like_an_ordered_set(
-            steps in prop::collection::vec((0u32..300_000, 1u32..400, any::<bool>()), 0..100)
+            steps in prop::collection::vec((0u32..300_000, 1u32..400, any::<bool>(), any::<bool>()), 0..100)
         ) {
             let mut slots = FreeSlots::default();
             let mut model = BTreeSet::new();
-            for (slot, count, take) in steps {
+            for (slot, count, take, run) in steps {
                 if take {
                     let (mut got, mut want) = (Vec::new(), Vec::new());
                     slots.take_lowest(count as usize, |slot| got.push(slot));
                     want.extend((0..count).map_while(|_| model.pop_first()));
                     prop_assert_eq!(got, want);
+                } else if run {
+                    slots.insert_run(slot, count);
+                    model.extend(slot..slot + count);
                 } else {
                     let new: Vec<u32> = (0..count).map(|i| if slot % 2 == 0 { slot + i } else { slot + 97 * (count - i) }).collect();
                     slots.insert_all(&new);

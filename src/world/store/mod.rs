@@ -18,6 +18,7 @@ mod joined;
 pub(crate) mod lists;
 mod plan;
 mod publication;
+mod release;
 mod renew;
 mod room;
 pub(in crate::world) mod rows;
@@ -112,6 +113,7 @@ pub(crate) struct RowScratch {
     pub handles: Vec<crate::Entity>,
     pub sources: Vec<u32>,
     pub slots: Vec<u32>,
+    pub runs: Vec<(u32, u32)>,
     pub components: Vec<u16>,
     pub sort: self::sort::SortScratch,
     pub words: Vec<u64>,

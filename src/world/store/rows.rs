@@ -82,7 +82,7 @@ fn replacements(rows: u32, removed: &[u32], sources: &mut Vec<u32>) {
 
 impl Store {
     /// Offset of a column's first row and bytes of its rows in use (of its room, with `all`).
-    fn span(&self, table: u32, column: usize, all: bool) -> (u64, u64) {
+    pub(super) fn span(&self, table: u32, column: usize, all: bool) -> (u64, u64) {
         let t = &self.tables[table as usize];
         let rows = u64::from(if all { t.capacity } else { t.rows });
         let bytes = match t.columns[column].item {
@@ -284,42 +284,6 @@ impl Store {
         }
         self.mark_dirty_rows(ENTITIES, 0, &slots);
         self.scratch.slots = slots;
-    }
-
-    /// Ends the lives of handles: their slots are free for the next batch, under the next generation; a slot whose
-    /// generations are used up is retired.
-    pub(crate) fn release_handles(&mut self, handles: &[Entity]) -> Result<(), RegionError> {
-        if handles.is_empty() {
-            return Ok(());
-        }
-        self.write_partial(ENTITIES, 0)?;
-        self.write_partial(ENTITIES, 1)?;
-        let mut slots = std::mem::take(&mut self.scratch.slots);
-        slots.clear();
-        slots.extend(handles.iter().map(|handle| handle.index()));
-        let total = self.tables[ENTITIES as usize].rows as usize;
-        let (offset, _) = self.span(ENTITIES, 0, false);
-        let locations = self.arena.items_mut::<u64>(offset, total);
-        for slot in &slots {
-            locations[*slot as usize] = LOCATION_FREE;
-        }
-        let (offset, _) = self.span(ENTITIES, 1, false);
-        let generations = self.arena.items_mut::<u32>(offset, total);
-        let mut used_up = 0;
-        for slot in &slots {
-            let generation = &mut generations[*slot as usize];
-            *generation = generation.saturating_add(1);
-            used_up += usize::from(*generation >= Entity::GENERATIONS_END);
-        }
-        for column in 0..2 {
-            self.mark_dirty_rows(ENTITIES, column, &slots);
-        }
-        if used_up > 0 {
-            slots.retain(|slot| self.generation(*slot) < Entity::GENERATIONS_END);
-        }
-        self.free_slots.insert_all(&slots);
-        self.scratch.slots = slots;
-        Ok(())
     }
 
     /// Gives a table the columns of a toggle component, absent in every row.
@@ -528,16 +492,7 @@ impl Store {
         let rows = self.tables[t].rows;
         let left = rows - removed.len() as u32;
         if left == 0 {
-            for c in 0..self.tables[t].columns.len() {
-                if self.tables[t].columns[c].item == Item::Bit {
-                    self.write_partial(table, c)?;
-                    self.set_bits(table, c, 0, rows, false);
-                    self.mark_dirty(table, c, 0, rows);
-                }
-            }
-            self.tables[t].rows = 0;
-            self.dirty = true;
-            return Ok(());
+            return self.sweep_all(table);
         }
         if let [row] = removed {
             return self.sweep_one(table, *row, left);

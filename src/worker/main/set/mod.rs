@@ -291,6 +291,11 @@ impl WorkerSet {
         !self.main_helps && self.handles.iter().any(|handle| handle.lost().is_none())
     }
 
+    /// How many there are that are not lost.
+    pub(in crate::worker) fn count(&self) -> u64 {
+        self.handles.iter().filter(|handle| handle.lost().is_none()).count() as u64
+    }
+
     /// How the workers are doing.
     pub(in crate::worker) fn status(&self, out: &mut Vec<WorkerStatus>) {
         out.extend(self.handles.iter().map(|handle| handle.status(&self.board)));
