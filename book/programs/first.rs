@@ -1,3 +1,6 @@
+//! One body on a spring.
+#![forbid(unsafe_code)]
+
 use hypostyle::prelude::*;
 
 #[derive(Component, Clone, Copy)]

@@ -15,7 +15,7 @@ from conftest import ROOT, program
 import hypostyle
 
 BOOK = ROOT / "docs" / "book"
-BLOCK = re.compile(r"^(?P<note><!-- .* -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^(?P<note><!-- [^\n]* -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def chapters() -> list[str]:
