@@ -196,7 +196,7 @@ fn kernels_that_fail_and_patches_that_were_not_declared_are_told_of_in_the_same_
         let words = |told: &Result<String, StepError>| match told {
             Ok(told) => told.clone(),
             // who ran it is another
-            Err(error) => format!("{error}").replace("on main)", "on worker thread 0)"),
+            Err(error) => format!("{error}").replace("on main", "on worker thread 0"),
         };
         assert_eq!(words(&told), words(&expected), "{name}");
         assert_eq!(hash, expected_hash, "{name}");
