@@ -214,7 +214,7 @@ impl Journal {
         segment.places.iter().map(|place| place.offset).chain([segment.records_end]).collect()
     }
 
-    /// The last segment, to be gone on with.
+    /// The last segment, to append to.
     pub(super) fn into_end(self) -> Option<Ended> {
         let Segment { path, header, records_end, places, chain, .. } = self.segments.into_iter().last()?;
         Some(Ended { path, header, bytes: records_end, places, chain })
