@@ -29,6 +29,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Where to go next: [`System`] and [`Job`] for kernels, [`World`] for what is done between frames, [`Reader`] for other
+//! processes, and the book in `docs/book` of the repository, of which every block is run by the tests.
+//!
 //! The modules below stand in floors: each imports those above it only.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

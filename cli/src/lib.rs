@@ -93,9 +93,17 @@ use failure::{Failure, Outcome};
 use hypostyle_scenes as scenes;
 use hypostyle_scenes::command::numbers;
 
+#[doc(inline)]
 pub use hypostyle_scenes::{Line, Scene, SceneError, SceneOption, SceneOptions, Space, Watch};
 
-const EXIT_CODES: &str = "Exit codes:
+const AFTER_HELP: &str = "First steps:
+  hypostyle scenes                                        what there is to run
+  hypostyle run particles --region demo --seconds 60      a million particles, for other processes to see
+  hypostyle top demo                                      watches them, from another terminal
+  hypostyle gateway demo                                  shows them in a browser
+The book is docs/book/README.md in the repository; `hypostyle COMMAND --help` has all options.
+
+Exit codes:
   0    done
   1    failed: the system refused something, or a case without a code of its own; of `diff`: they differ
   2    usage: an unknown option, scene, column, or a name that is none
@@ -108,7 +116,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 /// Worlds in shared memory: run them, watch them from other processes.
 #[derive(Parser)]
-#[command(name = "hypostyle", version, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "hypostyle", version, after_help = AFTER_HELP, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

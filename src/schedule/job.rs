@@ -77,7 +77,40 @@ impl OwnRows<'_> {
 /// A kernel's view of its job, and its patch writer.
 ///
 /// Rows are given by their index in the chunk, entities by handle. A patch is checked and applied when the batch is
-/// committed: no value changes while the kernel runs.
+/// committed: no value changes while the kernel runs. The system declares which kinds it makes.
+///
+/// ```
+/// use hypostyle::{Component, Entity, Read, Schedule, Simulation, System, With, Workers, World, Write};
+/// #[derive(Component, Clone, Copy)]
+/// struct Cell { mass: f64 }
+/// #[derive(Component, Clone, Copy)]
+/// struct Parent { cell: Entity }
+/// let mut world = World::builder().component::<Cell>().component::<Parent>().build()?;
+/// let first = world.spawn(Cell { mass: 4.0 })?;
+/// let mut schedule = Schedule::new();
+/// let divide = System::rows::<Read<Cell>>("divide", |job, cell| {
+///     for row in 0..job.len() {
+///         let own = job.entities()[row];
+///         if cell.mass[row] > 1.0 {
+///             let half = Cell { mass: 0.5 * cell.mass[row] };
+///             job.set_row(row, half);                            // a row of its own
+///             let child = job.spawn((half, Parent { cell: own })); // a new entity, whose handle can be used at once
+///             job.add(own, Parent { cell: child });              // any entity
+///         } else {
+///             job.despawn_row(row);
+///         }
+///     }
+/// });
+/// schedule.add(divide.sets::<Cell>().adds::<Parent>().spawns::<(Cell, Parent)>().despawns());
+/// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+/// let counts = simulation.step(1.0)?.patches[0].clone();
+/// assert_eq!((counts.spawned, counts.despawned, counts.refused), (1, 0, 0));
+/// let child = simulation.world().get::<Parent>(first)?.cell; // the real handle, now that the batch is committed
+/// assert_eq!(simulation.world().get::<Cell>(child)?.mass, 2.0);
+/// simulation.run(2, 1.0)?;
+/// assert_eq!(simulation.world().count::<With<Cell>>()?, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Job<'a, 'w> {
     pub(crate) frame: FrameInfo,
     /// Its number in the batch.
@@ -186,7 +219,8 @@ impl<'a> Job<'a, '_> {
         *self.random_key.get_or_insert_with(|| RandomKey::new(seed, frame, number, iteration))
     }
 
-    /// The system's plain bytes.
+    /// The system's plain bytes: what [`System::payload`](super::System::payload) and
+    /// [`Simulation::set_payload`](super::Simulation::set_payload) gave it.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         self.payload
@@ -229,7 +263,7 @@ impl<'a> Job<'a, '_> {
     }
 
     /// Whole columns of all entities that a query matches, with their values at the beginning of the batch: a view that the
-    /// system declares with [`super::System::reads_view`].
+    /// system declares with [`super::System::reads_view`], where an example stands.
     ///
     /// # Errors
     /// A view that is not declared.
@@ -442,6 +476,31 @@ impl<'a> Job<'a, '_> {
     ///
     /// A call costs about 10 ns. It is fastest to combine the rows in a loop of the kernel and to call this once per job;
     /// the bits of the result are then those of that loop.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Read, Reduce, Resource, Schedule, Simulation, System, Workers, World};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Velocity { x: f64 }
+    /// #[derive(Resource, Reduce, Clone, Copy)]
+    /// struct Gas {
+    ///     #[reduce(sum)]
+    ///     energy: f64,
+    ///     #[reduce(max)]
+    ///     fastest: f64,
+    /// }
+    /// let mut world = World::builder().component::<Velocity>().resource::<Gas>().build()?;
+    /// world.spawn_batch((0..100).map(|i| Velocity { x: f64::from(i) }))?;
+    /// let mut schedule = Schedule::new();
+    /// let measure = System::rows::<Read<Velocity>>("measure", |job, v| {
+    ///     let one = |x: &f64| Gas { energy: 0.5 * x * x, fastest: x.abs() };
+    ///     job.reduce(v.x.iter().fold(Gas::empty(), |all, x| all.join(one(x))));
+    /// });
+    /// schedule.add(measure.reduces::<Gas>());
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.step(1.0)?;
+    /// assert_eq!(simulation.world().resource::<Gas>()?.fastest, 99.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline]
     pub fn reduce<R: Reduce>(&mut self, value: R) {
         match self.registry.resource::<R>() {

@@ -252,7 +252,28 @@ impl Simulation {
         self.publish_every = frames.max(1);
     }
 
-    /// Replaces a system's payload from the next frame on.
+    /// Replaces a system's payload from the next frame on: plain bytes that are no state, such as where a viewer points.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Boat { x: f64 }
+    /// let mut world = World::builder().component::<Boat>().build()?;
+    /// let boat = world.spawn(Boat { x: 0.0 })?;
+    /// let mut schedule = Schedule::new();
+    /// let blow = System::try_rows::<Write<Boat>>("blow", |job, mut boat| {
+    ///     let wind = f64::from_le_bytes(job.payload().try_into()?);
+    ///     boat.x.map(|x| x + wind);
+    ///     Ok(())
+    /// });
+    /// schedule.add(blow.payload(1.0_f64.to_le_bytes()));
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.step(1.0)?;
+    /// simulation.set_payload("blow", 5.0_f64.to_le_bytes())?;
+    /// simulation.step(1.0)?;
+    /// assert_eq!(simulation.world().get::<Boat>(boat)?.x, 6.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// No such system.

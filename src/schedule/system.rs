@@ -177,7 +177,30 @@ impl System {
     }
 
     /// As [`System::rows`], with a kernel that can fail with any error or a text ([`KernelError`]). If it fails, the frame is
-    /// abandoned.
+    /// abandoned: the world stands at its last generation, and the next step works. Kernels that read resources or lists can
+    /// fail, so most are of this kind.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Tank { litres: f64 }
+    /// let mut world = World::builder().component::<Tank>().build()?;
+    /// let tank = world.spawn(Tank { litres: 1.5 })?;
+    /// let mut schedule = Schedule::new();
+    /// schedule.add(System::try_rows::<Write<Tank>>("burn", |job, mut tank| {
+    ///     tank.litres.map(|litres| litres - 1.0);
+    ///     match tank.litres.iter().position(|litres| *litres < 0.0) {
+    ///         Some(row) => Err(format!("the tank of {} is empty", job.entities()[row]).into()),
+    ///         None => Ok(()),
+    ///     }
+    /// }));
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Local)?;
+    /// simulation.step(1.0)?;
+    /// let error = simulation.step(1.0).unwrap_err();
+    /// assert!(error.to_string().contains("is empty"));
+    /// assert_eq!(simulation.world().get::<Tank>(tank)?.litres, 0.5); // nothing of that frame is left
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn try_rows<Q: Query>(
         name: impl Into<String>,
         kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>) -> Result<(), KernelError> + Send + Sync + 'static,
@@ -259,7 +282,31 @@ impl System {
     }
 
     /// A system with neighbours: its kernel gets chunks of its own rows, and the whole columns of all entities that `O`
-    /// matches, with their values at the beginning of the batch. `O` only reads.
+    /// matches, with their values at the beginning of the batch. `O` only reads. It may read what `Q` writes: the kernel then
+    /// sees the values from before.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Heat { kelvin: f64 }
+    /// let mut world = World::builder().component::<Heat>().build()?;
+    /// let rods = world.spawn_batch([0.0, 0.0, 90.0].map(|kelvin| Heat { kelvin }))?;
+    /// let mut schedule = Schedule::new();
+    /// schedule.add(System::neighbours::<Write<Heat>, Read<Heat>>("mix", |job, mut own, all| {
+    ///     let (mut sum, mut count) = (0.0, 0);
+    ///     for table in all.tables() {
+    ///         sum += table.columns.kelvin.iter().sum::<f64>();
+    ///         count += table.entities.len();
+    ///     }
+    ///     for row in 0..job.len() {
+    ///         own.kelvin[row] += 0.5 * (sum / count as f64 - own.kelvin[row]);
+    ///     }
+    /// }));
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.step(1.0)?;
+    /// assert_eq!(simulation.world().get::<Heat>(rods[2])?.kelvin, 60.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn neighbours<Q: Query, O: Query>(
         name: impl Into<String>,
         kernel: impl for<'a, 'w> Fn(&mut Job<'a, 'w>, Q::Item<'a>, Neighbours<'a, O>) + Send + Sync + 'static,
@@ -313,7 +360,31 @@ impl System {
         self
     }
 
-    /// Puts the system in a stage (default `update`).
+    /// Puts the system in a stage (default `update`). Stages run one after the other ([`STAGES`](crate::STAGES), and those
+    /// of [`Schedule::add_stage`](crate::Schedule::add_stage)); `startup` runs once in the life of a world.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Plant { size: f64 }
+    /// let mut schedule = Schedule::new();
+    /// let sow = System::once("sow", |job| {
+    ///     for i in 0..10 {
+    ///         job.spawn(Plant { size: f64::from(i) });
+    ///     }
+    /// });
+    /// schedule.add(sow.spawns::<Plant>().stage("startup"));
+    /// schedule.add(System::rows::<Write<Plant>>("grow", |_, mut plant| plant.size.map(|size| size + 1.0)));
+    /// schedule.add_stage("harvest", "late");
+    /// let cut = System::rows::<Read<Plant>>("cut", |job, plant| {
+    ///     (0..job.len()).filter(|row| plant.size[*row] > 9.0).for_each(|row| job.despawn_row(row));
+    /// });
+    /// schedule.add(cut.despawns().stage("harvest"));
+    /// let mut simulation = Simulation::new(World::builder().component::<Plant>().build()?, schedule, Workers::Auto)?;
+    /// simulation.step(1.0)?;
+    /// assert_eq!(simulation.world().entity_count(), 9);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn stage(mut self, stage: impl Into<String>) -> Self {
         self.stage = stage.into();
@@ -540,7 +611,29 @@ impl System {
     }
 
     /// After the system's batch, sorts the rows of every matching table by this column (`cell.key`), stably. Handles stay
-    /// valid.
+    /// valid. Neighbours in space become neighbours in memory; [`Job::cell_starts`] then says where each cell begins.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Position { x: f64 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Cell { key: u32 }
+    /// let mut world = World::builder().component::<Position>().component::<Cell>().build()?;
+    /// let dots = world.spawn_batch([2.5, 0.5, 1.5].map(|x| (Position { x }, Cell { key: 0 })))?;
+    /// let mut schedule = Schedule::new();
+    /// let bin = System::rows::<(Read<Position>, Write<Cell>)>("bin", |_, (at, mut cell)| {
+    ///     cell.key.map_with(at.x, |_, x| x as u32);
+    /// });
+    /// schedule.add(bin.sort_by("cell.key"));
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Auto)?;
+    /// simulation.step(1.0)?;
+    /// let mut order = Vec::new();
+    /// simulation.world().query::<Read<Position>>(|_, at| order.extend_from_slice(at.x))?;
+    /// assert_eq!(order, [0.5, 1.5, 2.5]);
+    /// assert_eq!(simulation.world().get::<Position>(dots[0])?.x, 2.5); // a handle leads to its entity
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn sort_by(mut self, column: impl Into<String>) -> Self {
         self.sort_by = Some(column.into());

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
+mod book;
 mod compare;
 mod engine_web;
 mod failures;
@@ -50,6 +51,7 @@ cargo xtask COMMAND
   wheel                   a wheel of the Python package, with the command in it
   ranks [--atoms N] [--frames N] [--rounds N]
                           what ranks of MPI cost in CPU time (default: 32000 atoms a rank, 200 frames, 3 rounds)
+  book                    the book's pages, by mdBook, with the library's documentation beside them
   physics [ARGS...]       the scenes beside LAMMPS, rapier3d and loops by hand; `--help` names the arguments
 
 Exit codes: 0 all is well, 1 something failed, 2 the command line is wrong.
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         "compare" => Ok(compare::full(args)),
         "physics" => Ok(compare::physics(args)),
         "ranks" => ranks(args),
+        "book" => alone(args, "book", book::alone),
         "install-c" => install_c(args),
         "wheel" => alone(args, "wheel", |_| package::wheel_alone()),
         "help" | "--help" | "-h" => {

@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::process::{ask, run};
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, cargo_deny, target};
-use crate::{compare, engine_web, fuzz, house, install_c, loom, miri, mpi, nats, package, python, web};
+use crate::{book, compare, engine_web, fuzz, house, install_c, loom, miri, mpi, nats, package, python, web};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
-const TEST_PROFILE: &str = "--profile test";
+pub(crate) const TEST_PROFILE: &str = "--profile test";
 /// Features of the tests: the command's by default, by name so that no test is left out where they change, and points at which
 /// processes can be killed.
-const TEST_FEATURES: &str = "--features hypostyle/fault-injection,hypostyle/export,hypostyle-cli/export,\
+pub(crate) const TEST_FEATURES: &str = "--features hypostyle/fault-injection,hypostyle/export,hypostyle-cli/export,\
      hypostyle-cli/gateway,hypostyle-cli/pages,hypostyle-cli/fault-injection";
 /// How long cargo may take to list files.
 const ASK: Duration = Duration::from_mins(1);
@@ -56,6 +56,12 @@ pub(crate) const STEPS: &[Step] = &[
         what: "every example in the documentation and the README",
         wants_minutes: 0,
         run: doc_tests,
+    },
+    Step {
+        name: "book",
+        what: "the book: its commands run in order and print what it shows, its links lead somewhere",
+        wants_minutes: 0,
+        run: book::test,
     },
     Step {
         name: "install-c",
@@ -176,9 +182,11 @@ fn wasm(left: Duration) -> Outcome {
     }
 }
 
-fn docs(left: Duration) -> Outcome {
+/// The documentation of what a program of one's own uses.
+pub(crate) fn docs(left: Duration) -> Outcome {
     let mut command = cargo(
-        "doc --locked --no-deps --lib --package hypostyle --package hypostyle-derive --package hypostyle-gateway",
+        "doc --locked --no-deps --lib --package hypostyle --package hypostyle-derive --package hypostyle-gateway \
+         --package hypostyle-cli",
     );
     run(command.env("RUSTDOCFLAGS", "-D warnings"), left).outcome()
 }
@@ -191,7 +199,10 @@ fn tests(left: Duration) -> Outcome {
     if !matches!(examples, Outcome::Passed(_)) {
         return examples;
     }
-    let words = format!("test --locked --workspace --lib --bins --tests --no-fail-fast {TEST_PROFILE} {TEST_FEATURES}");
+    // the book has a step of its own
+    let words = format!(
+        "test --locked --workspace --exclude hypostyle-book --lib --bins --tests --no-fail-fast {TEST_PROFILE} {TEST_FEATURES}"
+    );
     run(&mut cargo(&words), left).tests_outcome()
 }
 
