@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use hypostyle::RegionTarget;
@@ -18,8 +18,9 @@ pub(crate) struct Args {
     /// The region.
     #[arg(value_name = "NAME|DIR")]
     region: RegionTarget,
-    /// Address to listen on; port 0 takes any free port. Addresses other than loopback can be reached by other machines.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    /// Address to listen on, or the name of a host, as localhost:8080; port 0 takes any free port. Addresses other than
+    /// loopback can be reached by other machines.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     listen: SocketAddr,
     /// Maximum updates per second.
     #[arg(long, value_name = "HZ", default_value_t = 60.0)]
@@ -46,6 +47,22 @@ pub(crate) struct Args {
     /// Maximum number of clients at a time.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = crate::numbers::positive::<usize>)]
     clients_max: usize,
+}
+
+/// An address, or the first IPv4 address of a name, else its first one.
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let how = |why: &str| format!("{why}: write HOST:PORT, as in localhost:8080 or 127.0.0.1:8080");
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let Some((host, port)) = text.rsplit_once(':') else { return Err(how("it has no port")) };
+    if host.is_empty() || port.parse::<u16>().is_err() {
+        return Err(how("it is no address"));
+    }
+    let found: Vec<SocketAddr> =
+        text.to_socket_addrs().map_err(|error| how(&format!("no host {host}: {error}")))?.collect();
+    let chosen = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    chosen.copied().ok_or_else(|| how(&format!("{host} has no address")))
 }
 
 /// The longest file with a token that is read, bytes.
@@ -139,4 +156,21 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     });
     gateway.run().map_err(failed)?;
     if stop.is_asked() { Err(Failure::told(failure::INTERRUPTED)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_have_names() {
+        for text in ["localhost:8080", "127.0.0.1:8080"] {
+            let address = parse_listen(text).expect(text);
+            assert!(address.ip().is_loopback() && address.port() == 8080, "{text}: {address}");
+        }
+        assert_eq!(parse_listen("[::1]:0").map(|address| address.port()), Ok(0));
+        for text in ["localhost", "8080", ":8080", "localhost:http", "localhost:99999", "no-such-host.invalid:80"] {
+            assert!(parse_listen(text).expect_err(text).contains("localhost:8080"), "{text}");
+        }
+    }
 }

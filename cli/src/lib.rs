@@ -47,8 +47,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod bench;
-#[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
-mod cases;
 mod checkpoint;
 mod clean;
 mod cluster;
@@ -56,13 +54,16 @@ mod diff;
 mod export;
 mod failure;
 mod fitted;
+mod format;
 mod gateway;
 mod hash;
 mod inspect;
 mod layout;
 mod list;
+mod log;
 mod meter;
 mod open;
+mod options_file;
 mod pace;
 #[cfg(feature = "pages")]
 mod pages;
@@ -82,6 +83,7 @@ mod table;
 mod text;
 mod top;
 mod trace;
+mod usage;
 mod values;
 mod watch;
 mod worker;
@@ -208,15 +210,11 @@ pub fn main(scenes: &'static [&'static dyn Scene]) -> ExitCode {
     if let Err(error) = signals::survive_long_files() {
         tracing::debug!(%error, "the limit of a file's length stays deadly");
     }
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // a closed stdout is no reason to complain
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 });
-        }
+        Err(code) => return code,
     };
-    log(cli.verbose);
+    log_to_stderr(cli.verbose);
     let mut out = std::io::stdout().lock();
     let done = dispatch(cli.command, cli.json, &mut out).and_then(|()| Ok(out.flush()?));
     match done {
@@ -226,6 +224,25 @@ pub fn main(scenes: &'static [&'static dyn Scene]) -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// The command line of this process; else it is told what is wrong with it, or was asked for, and the exit code.
+fn parse() -> Result<Cli, ExitCode> {
+    let args = options_file::expanded(std::env::args_os().collect()).map_err(|failure| {
+        failure.print();
+        ExitCode::from(failure.code)
+    })?;
+    Cli::try_parse_from(&args).map_err(|error| {
+        let command = Cli::command();
+        let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+        let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+        // a closed stdout or stderr is no reason to complain
+        let _ = match usage::one_line(&error, &names, &words) {
+            Some(line) => writeln!(std::io::stderr(), "{line}"),
+            None => error.print(),
+        };
+        ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 })
+    })
 }
 
 /// Makes these the scenes of the command line.
@@ -278,7 +295,7 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
     }
 }
 
-fn log(verbose: u8) {
+fn log_to_stderr(verbose: u8) {
     let level = match verbose {
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,

@@ -17,6 +17,7 @@ use hypostyle::{Reader, RegionTarget, Schedule, Simulation, Workers, World, Worl
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
+use crate::log::Log;
 use crate::meter::Meter;
 use crate::pace::{self, End, Pace};
 use crate::run_checkpoints::Start;
@@ -112,6 +113,18 @@ pub(crate) struct Args {
     /// Frames between two lines of --series.
     #[arg(long, value_name = "N", default_value_t = 100, requires = "series", value_parser = numbers::positive::<u64>)]
     series_every: u64,
+    /// Write how the run is going to a file, a JSON object in each line: frame, time, time per frame, what the scene observes.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Seconds of real time between two lines of --log.
+    #[arg(long, value_name = "S", default_value_t = 1.0, requires = "log", value_parser = parse_seconds)]
+    log_every: f64,
+    /// Seconds between two lines on stderr about how the run is going, where stderr is no terminal; 0: none.
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = parse_seconds)]
+    say_every: f64,
+    /// Take options from a TOML file, as in `frames = 100`; those on the command line win.
+    #[arg(long, value_name = "FILE")]
+    options: Option<PathBuf>,
     /// Resume a region whose writer has exited. Its --seed and --entities are stored in it; a kept region stays kept.
     #[arg(long, requires = "region")]
     resume: bool,
@@ -260,14 +273,23 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         recorder.look()?;
     }
     let mut collector = args.trace.as_ref().map(|_| Collector::new(args.trace_events));
-    let beside =
-        Beside { keeper: &mut keeper, recorder: &mut recorder, collector: &mut collector, watches: &mut watches };
+    let plain = (!std::io::stderr().is_terminal()).then_some(args.say_every);
+    let mut log = Log::create(args.scene, plain, args.log.as_deref().map(|path| (path, args.log_every)))?;
+    log.look(simulation.world(), &meter, true)?;
+    let beside = Beside {
+        keeper: &mut keeper,
+        recorder: &mut recorder,
+        collector: &mut collector,
+        watches: &mut watches,
+        log: &mut log,
+    };
     let done = frames(args, &mut simulation, &mut meter, &mut hashes, beside, &stop, out);
     if done.is_err() {
         // what led to it is worth most
         let _ = write_trace(args, &mut simulation, &mut collector);
     }
     done?;
+    log.look(simulation.world(), &meter, true)?;
     let after = observe(args, simulation.world())?;
     let mut reader = simulation.world().reader()?;
     if keep || args.print_hash.is_some() || keeper.is_some() || recorder.is_some() {
@@ -459,6 +481,7 @@ struct Beside<'a> {
     recorder: &'a mut Option<Recorder>,
     collector: &'a mut Option<Collector>,
     watches: &'a mut [Box<dyn Watch>],
+    log: &'a mut Log,
 }
 
 fn frames(
@@ -518,6 +541,7 @@ fn frames(
         if let Some(recorder) = beside.recorder {
             recorder.look()?;
         }
+        beside.log.look(simulation.world(), meter, false)?;
         progress.show(simulation, meter);
     }
 }

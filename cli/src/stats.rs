@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::failure::{Failure, Outcome};
+use crate::format::Format;
 use crate::source::Source;
 use crate::table::Table;
 use crate::values::{Number, scalar};
@@ -20,15 +21,21 @@ use crate::{put_json, text};
 /// Bins of a histogram.
 const BINS: usize = 16;
 
+/// The first line of CSV.
+pub(crate) const CSV_HEAD: &str = "column,count,nan,infinite,null,min,max,mean,deviation";
+
 /// What to describe.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The region, or the world of several ranks; a checkpoint, or the manifest of a set of them.
     #[arg(value_name = "REGION|FILE")]
     source: Source,
-    /// Columns, as `position.x` (default: all).
+    /// Columns: `position.x`, a component's name for all of its columns, or a pattern, '*.x' (default: all).
     #[arg(value_name = "COLUMN")]
     columns: Vec<String>,
+    /// How to print them; --json is short for `json`.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 /// A column, or one element of a column of arrays.
@@ -68,15 +75,31 @@ fn describe(args: &Args, parts: &[Snapshot<'_>], json: bool, out: &mut dyn Write
     for (name, ty) in &columns {
         all.extend(stats(parts, name, *ty)?);
     }
-    if json {
-        let data = json!({
-            "region": args.source.region(),
-            "checkpoint": args.source.checkpoint(),
-            "generation": snapshot.generation(),
-            "frame": snapshot.frame(),
-            "columns": all.iter().map(Stats::json).collect::<Vec<_>>(),
-        });
-        return put_json(out, &data);
+    match args.format.or_json(json) {
+        Format::Json => {
+            let data = json!({
+                "region": args.source.region(),
+                "checkpoint": args.source.checkpoint(),
+                "generation": snapshot.generation(),
+                "frame": snapshot.frame(),
+                "columns": all.iter().map(Stats::json).collect::<Vec<_>>(),
+            });
+            return put_json(out, &data);
+        }
+        Format::Ndjson => {
+            for stats in &all {
+                writeln!(out, "{}", stats.json())?;
+            }
+            return Ok(());
+        }
+        Format::Csv => {
+            writeln!(out, "{CSV_HEAD}")?;
+            for stats in &all {
+                writeln!(out, "{}", stats.csv())?;
+            }
+            return Ok(());
+        }
+        Format::Table => {}
     }
     let mut table =
         Table::new(&["column", ">rows", ">min", ">max", ">mean", ">deviation", "histogram, min to max", "remarks"]);
@@ -109,14 +132,46 @@ pub(crate) fn columns(layout: &Layout, asked: &[String]) -> Outcome<Vec<(String,
         return Ok(all);
     }
     let known = || all.iter().map(|(name, _)| name.as_str());
-    let find = |name: &String| {
-        let found = all.iter().find(|(other, _)| other == name).cloned();
-        found.ok_or_else(|| {
-            let (hint, known) = (did_you_mean(name, known()), known().collect::<Vec<_>>().join(", "));
-            Failure::usage(format!("there is no column `{name}`{hint}; the region has {known}"))
-        })
-    };
-    asked.iter().map(find).collect()
+    let mut chosen: Vec<(String, FieldType)> = Vec::new();
+    for name in asked {
+        let meant = all.iter().filter(|(column, _)| is_meant(name, column));
+        let before = chosen.len();
+        let mut found = false;
+        for column in meant {
+            found = true;
+            // two patterns may name one column
+            if !chosen[..before].contains(column) {
+                chosen.push(column.clone());
+            }
+        }
+        if !found {
+            let components = layout.components().iter().map(|component| component.name.as_str());
+            let (hint, known) = (did_you_mean(name, known().chain(components)), known().collect::<Vec<_>>().join(", "));
+            return Err(Failure::usage(format!("there is no column `{name}`{hint}; the region has {known}")));
+        }
+    }
+    Ok(chosen)
+}
+
+/// Whether a word of the command line means a column: its name, its component's name, or a pattern with `*` and `?`.
+fn is_meant(word: &str, column: &str) -> bool {
+    word == column || column.strip_prefix(word).is_some_and(|rest| rest.starts_with('.')) || fits(word, column)
+}
+
+/// Whether a name fits a pattern: `*` stands for any characters, `?` for one.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut pattern = pattern.chars();
+    match pattern.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+            ends.into_iter().any(|at| fits(pattern.as_str(), &name[at..]))
+        }
+        Some(first) => {
+            let mut name = name.chars();
+            name.next().is_some_and(|c| first == '?' || first == c) && fits(pattern.as_str(), name.as_str())
+        }
+    }
 }
 
 /// One [`Stats`] per element of the field.
@@ -226,6 +281,19 @@ impl Stats {
         }
     }
 
+    /// A line of CSV under [`CSV_HEAD`]; what there is not is empty.
+    pub(crate) fn csv(&self) -> String {
+        let range =
+            |pick: fn((Number, Number)) -> Number| self.range.map_or_else(String::new, |range| pick(range).plain());
+        let some = |value: f64| self.range.map_or_else(String::new, |_| value.to_string());
+        let null = if self.is_entity { self.null.to_string() } else { String::new() };
+        let (low, high) = (range(|(low, _)| low), range(|(_, high)| high));
+        let (mean, deviation) = (some(self.mean), some(self.deviation()));
+        let Stats { name, rows, nan, infinite, .. } = self;
+        // names have neither commas nor quotes
+        format!("{name},{rows},{nan},{infinite},{null},{low},{high},{mean},{deviation}")
+    }
+
     pub(crate) fn json(&self) -> Value {
         let range = |pick: fn((Number, Number)) -> Number| self.range.map(|range| pick(range).json());
         let some = |value: f64| self.range.map(|_| value);
@@ -266,6 +334,32 @@ mod tests {
         assert_eq!(stats.bins.iter().sum::<u64>(), 3);
         assert_eq!((stats.bins[0], stats.bins[8], stats.bins[15]), (1, 1, 1));
         assert_eq!(stats.bar(), "█       █      █");
+    }
+
+    #[test]
+    fn patterns_name_columns() {
+        for (word, column) in [
+            ("position.x", "position.x"),
+            ("position", "position.x"),
+            ("*.x", "position.x"),
+            ("po*", "position.x"),
+            ("position.?", "position.x"),
+            ("*", "a.b"),
+        ] {
+            assert!(is_meant(word, column), "{word} {column}");
+        }
+        for (word, column) in
+            [("pos", "position.x"), ("position.", "position.x"), ("*.y", "position.x"), ("?", "a.b"), ("", "a.b")]
+        {
+            assert!(!is_meant(word, column), "{word} {column}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_csv_has_all_digits_and_leaves_out_what_is_not_there() {
+        assert_eq!(of(&[0.1, 0.3].map(Number::Float)).csv(), ",2,0,0,,0.1,0.3,0.2,0.09999999999999999");
+        assert_eq!(of(&[]).csv(), ",0,0,0,,,,,");
+        assert_eq!(CSV_HEAD.split(',').count(), of(&[]).csv().split(',').count());
     }
 
     #[test]

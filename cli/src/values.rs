@@ -36,6 +36,15 @@ impl Number {
         }
     }
 
+    /// With all digits, for other programs; nothing for no entity.
+    pub(crate) fn plain(self) -> String {
+        match self {
+            Number::Integer(value) => value.to_string(),
+            Number::Float(value) => value.to_string(),
+            Number::Entity(entity) => entity.map_or_else(String::new, |entity| entity.to_string()),
+        }
+    }
+
     /// As JSON; floats that are none (NaN, infinities) are null.
     pub(crate) fn json(self) -> Value {
         match self {

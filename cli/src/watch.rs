@@ -11,6 +11,7 @@ use hypostyle::{Reader, RegionTarget, SnapshotError};
 use serde_json::json;
 
 use crate::failure::{self, Failure, Outcome};
+use crate::format::Format;
 use crate::open::open;
 use crate::signals::Stop;
 use crate::stats::{self, Stats};
@@ -27,7 +28,7 @@ pub(crate) struct Args {
     /// The region.
     #[arg(value_name = "NAME|DIR")]
     region: RegionTarget,
-    /// Columns, as `position.x`.
+    /// Columns: `position.x`, a component's name for all of its columns, or a pattern, '*.x'.
     #[arg(value_name = "COLUMN", required = true)]
     columns: Vec<String>,
     /// Stop after N generations.
@@ -36,6 +37,9 @@ pub(crate) struct Args {
     /// Show at most one generation per S seconds (default: every generation).
     #[arg(long, value_name = "S", value_parser = crate::run::parse_seconds, default_value_t = 0.0)]
     interval: f64,
+    /// How to print them; --json is short for `ndjson`, as is `json`: an object in each line.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 /// Runs the command.
@@ -61,17 +65,26 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         }
         let (frame, time) = (snapshot.frame(), snapshot.time());
         drop(snapshot);
-        if json {
-            let data = json!({
-                "generation": last,
-                "frame": frame,
-                "time": time,
-                "missed": missed,
-                "columns": all.iter().map(Stats::json).collect::<Vec<_>>(),
-            });
-            writeln!(out, "{data}")?;
-        } else {
-            put(seen, frame, missed, &all, out)?;
+        match args.format.or_json(json) {
+            Format::Json | Format::Ndjson => {
+                let data = json!({
+                    "generation": last,
+                    "frame": frame,
+                    "time": time,
+                    "missed": missed,
+                    "columns": all.iter().map(Stats::json).collect::<Vec<_>>(),
+                });
+                writeln!(out, "{data}")?;
+            }
+            Format::Csv => {
+                if seen == 0 {
+                    writeln!(out, "generation,frame,time,missed,{}", stats::CSV_HEAD)?;
+                }
+                for stats in &all {
+                    writeln!(out, "{last},{frame},{time},{missed},{}", stats.csv())?;
+                }
+            }
+            Format::Table => put(seen, frame, missed, &all, out)?,
         }
         // a reader that follows wants it now
         out.flush()?;

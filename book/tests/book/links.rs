@@ -78,6 +78,9 @@ fn fault(page: &Path, text: &str, link: &str, listed: &[PathBuf], api: Option<&P
         let named = section.is_none_or(|section| html.contains(&format!("id=\"{section}\"")));
         return (!named).then(|| format!("{item} has no {}", section.unwrap_or_default()));
     }
+    if path.ends_with("README.md") {
+        return Some("mdBook makes an index of it: link to the folder".to_owned());
+    }
     if path.is_empty() {
         let section = section?;
         return (!sections(text).iter().any(|name| name == section)).then(|| format!("there is no section {section}"));
@@ -148,8 +151,16 @@ fn links_that_lead_nowhere_are_told() {
     for good in ["#one-two", "#three-four", "../toolbox.md", "../toolbox.md#guards", "https://example.org/"] {
         assert_eq!(why(good), None, "{good}");
     }
-    for bad in ["#three", "../toolbox.md#no-such", "../nothing.md", "../cli.md", "../../src/lib.rs", "/etc", "http://a"]
-    {
+    for bad in [
+        "#three",
+        "../toolbox.md#no-such",
+        "../nothing.md",
+        "../cli.md",
+        "../decisions/README.md",
+        "../../src/lib.rs",
+        "/etc",
+        "http://a",
+    ] {
         assert!(why(bad).is_some(), "{bad}");
     }
     assert_eq!(links("a [b](c) [d](e#f)\n```\n[g](h)\n```\n"), [(1, "c".to_owned()), (1, "e#f".to_owned())]);

@@ -1,0 +1,104 @@
+//! How data and errors are printed: formats, patterns, logs of runs, files of options, wrong command lines.
+#![cfg(target_os = "linux")]
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "all of it is test code")]
+
+mod commands;
+
+use commands::{code, failure, output, place, stdout};
+use serde_json::Value;
+
+#[test]
+fn columns_are_named_by_component_and_pattern_and_printed_for_programs() {
+    let (_directory, _, region) = place();
+    stdout(&["run", "particles", "--entities", "200", "--frames", "3", "--region", &region, "--keep"]);
+    let csv = stdout(&["stats", &region, "position", "*.rate", "position.?", "--format", "csv"]);
+    let names: Vec<&str> = csv.lines().map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(names, ["column", "position.x", "position.y", "position.z", "emitter.rate"]);
+    let json = stdout(&["stats", &region, "position", "--format", "json"]);
+    assert_eq!(json, stdout(&["stats", &region, "position", "--json"]));
+    let columns: Value = serde_json::from_str(&json).unwrap();
+    let lines = stdout(&["stats", &region, "position", "--format", "ndjson"]);
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(Value::Array(lines), columns["columns"]);
+    // the very digits
+    let max: f64 = csv.lines().nth(2).unwrap().split(',').nth(6).unwrap().parse().unwrap();
+    assert_eq!(Some(max), columns["columns"][1]["max"].as_f64());
+    let (status, message) = failure(&["stats", &region, "positon"]);
+    assert!(status == 2 && message.contains("did you mean `position`"), "{message}");
+    assert_eq!(failure(&["stats", &region, "*.nothing"]).0, 2);
+}
+
+#[test]
+fn a_wrong_command_line_is_told_in_one_line() {
+    for (args, told) in [
+        (&["run", "particles", "--frmaes", "3"][..], "a similar argument exists: '--frames'"),
+        (&["run"], "<SCENE>"),
+        (&["run", "particles", "--frames", "1", "--seconds", "1"], "cannot be used with"),
+        (&["inspekt"], "'inspect'"),
+        (&["gateway", "x", "--listen", "8080"], "write HOST:PORT, as in localhost:8080"),
+    ] {
+        let (status, message) = failure(args);
+        assert_eq!((status, message.lines().count()), (2, 1), "{message}");
+        assert!(
+            message.starts_with("error: ") && message.contains(told) && message.contains("--help` lists"),
+            "{message}"
+        );
+    }
+    assert!(stdout(&["run", "--help"]).contains("Usage: hypostyle run"));
+}
+
+#[test]
+fn a_log_has_a_line_for_beginning_and_end_and_what_is_observed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("run.ndjson");
+    let log = path.to_str().unwrap();
+    stdout(&["run", "particles", "--entities", "300", "--frames", "20", "--log", log, "--log-every", "1000"]);
+    let lines: Vec<Value> =
+        std::fs::read_to_string(&path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!((&lines[0]["frame"], &lines[1]["frame"]), (&Value::from(0), &Value::from(20)));
+    assert!(lines[0]["frame_seconds"].is_null() && lines[1]["frame_seconds"].as_f64().unwrap() > 0.0);
+    let particles = lines[1]["observed"]["particles"].as_f64().unwrap();
+    assert_eq!(particles + 1.0, lines[1]["entities"].as_f64().unwrap()); // and an emitter
+    let (status, message) = failure(&["run", "particles", "--frames", "1", "--log", "/no/such/folder/file"]);
+    assert!(status != 0 && message.contains("/no/such/folder/file"), "{message}");
+}
+
+#[test]
+fn a_run_without_a_terminal_says_how_it_is_going() {
+    let run = |every: &str| {
+        let args = ["run", "particles", "--entities", "300", "--seconds", "0.5", "--say-every", every];
+        let output = output(&args);
+        assert_eq!(code(&output), 0);
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = run("0.1");
+    let line = told.lines().next().unwrap();
+    assert!(line.starts_with("frame ") && line.contains("a frame, particles ") && line.contains("J/kg"), "{told}");
+    assert_eq!(run("0"), "");
+}
+
+#[test]
+fn options_come_from_a_file_and_the_command_line_wins() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("run.toml");
+    let file = path.to_str().unwrap();
+    std::fs::write(&path, "entities = 400\nframes = 10\nseed = 7\nprint-hash = true\n").unwrap();
+    let direct = |seed: &str| {
+        stdout(&["run", "particles", "--entities", "400", "--frames", "10", "--seed", seed, "--print-hash"])
+    };
+    assert_eq!(stdout(&["run", "particles", "--options", file]), direct("7"));
+    assert_eq!(stdout(&["run", "particles", "--options", file, "--seed", "8"]), direct("8"));
+    std::fs::write(&path, "restitution = 0.9\nframes = 1\n").unwrap();
+    stdout(&["run", "spheres", "--entities", "20", "--options", file]);
+    let (status, message) = failure(&["run", "particles", "--options", file]);
+    assert!(status == 2 && message.contains("--restitution is an option of scene spheres"), "{message}");
+    std::fs::write(&path, "frmaes = 1\n").unwrap();
+    let (status, message) = failure(&["run", "particles", "--options", file]);
+    assert!(status == 2 && message.contains("'--frmaes'"), "{message}");
+    std::fs::write(&path, "frames = \n").unwrap();
+    let (status, message) = failure(&["run", "particles", "--options", file]);
+    assert!(status == 2 && message.contains("run.toml: not a file of options"), "{message}");
+    assert_eq!(failure(&["run", "particles", "--options", "/no/such.toml"]).0, 3);
+}
