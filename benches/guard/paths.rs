@@ -51,9 +51,6 @@ pub const PATHS: &[Path] = &[
     Path { name: "pin and unpin", unit: "pin", make: pin },
     Path { name: "pin what is new", unit: "generation", make: pin_new },
     Path { name: "frame of 20 systems over 1,000 rows", unit: "frame", make: frame },
-    Path { name: "frame over small tables", unit: "table", make: small_tables },
-    Path { name: "query_mut over small tables", unit: "table", make: query_small_tables },
-    Path { name: "despawn all", unit: "entity", make: despawn_all },
     Path { name: "spawn one by one", unit: "entity", make: spawn },
     Path { name: "add and remove one by one", unit: "entity", make: add_remove },
 ];
@@ -193,59 +190,6 @@ fn frame() -> Result<Run, Box<dyn Error>> {
         simulation.step(0.01)?;
         Ok(1)
     }))
-}
-
-/// Tables of a few rows each.
-const TABLES: u64 = 8;
-
-fn fragmented() -> Result<Simulation, Box<dyn Error>> {
-    let builder = World::builder().component::<Position>().component::<Velocity>();
-    let mut world = builder.component::<Value>().component::<Target>().build()?;
-    for table in 0..TABLES {
-        for entity in world.spawn_batch((0..20).map(|_| POSITION))? {
-            if table & 1 != 0 {
-                world.add(entity, VELOCITY)?;
-            }
-            if table & 2 != 0 {
-                world.add(entity, Value { a: 1.0 })?;
-            }
-            if table & 4 != 0 {
-                world.add(entity, Target { entity })?;
-            }
-        }
-    }
-    let mut schedule = Schedule::new();
-    schedule.add(System::rows::<Write<Position>>("double", |_, mut position| position.x.map(|x| x * 2.0)));
-    let mut simulation = Simulation::builder().workers(Workers::Local).publish_every(FRAMES).build(world, schedule)?;
-    simulation.run(5 * FRAMES, 0.01)?;
-    Ok(simulation)
-}
-
-fn small_tables() -> Result<Run, Box<dyn Error>> {
-    let mut simulation = fragmented()?;
-    Ok(Box::new(move || {
-        for _ in 0..FRAMES {
-            simulation.step(0.01)?;
-        }
-        Ok(FRAMES * TABLES)
-    }))
-}
-
-fn query_small_tables() -> Result<Run, Box<dyn Error>> {
-    let mut simulation = fragmented()?;
-    let mut query = move || {
-        simulation.world_mut().query_mut::<Write<Position>>(|_, mut position| position.x.map(|x| x * 2.0))?;
-        Ok::<u64, Box<dyn Error>>(TABLES)
-    };
-    query()?;
-    Ok(Box::new(query))
-}
-
-fn despawn_all() -> Result<Run, Box<dyn Error>> {
-    let mut world = moving(2000)?;
-    world.despawn_where::<Read<Position>>()?;
-    world.spawn_batch((0..2000).map(|_| (POSITION, VELOCITY)))?;
-    Ok(Box::new(move || Ok(world.despawn_where::<Read<Position>>()?)))
 }
 
 fn spawn() -> Result<Run, Box<dyn Error>> {

@@ -11,6 +11,7 @@ mod direct;
 mod error;
 mod exchange;
 mod frame;
+mod sort;
 
 use std::ops::Range;
 use std::sync::Arc;
