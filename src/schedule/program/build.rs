@@ -130,10 +130,10 @@ impl Work {
         let (task, first) = (self.task_members.len() as u32, self.task_systems[from]);
         self.task_members.push((from as u32, self.task_systems.len() as u32));
         self.task_written.push((0, 0));
-        self.cut(task, first, (table, rows), job_rows);
+        self.cut_rows(task, first, (table, rows), job_rows);
     }
 
-    fn cut(&mut self, task: u32, system: usize, (table, rows): (u32, u32), job_rows: u32) {
+    fn cut_rows(&mut self, task: u32, system: usize, (table, rows): (u32, u32), job_rows: u32) {
         let mut start = 0;
         while start < rows {
             let end = start.saturating_add(job_rows).min(rows);
@@ -306,7 +306,7 @@ impl Work {
         self.rows += u64::from(rows);
         let per_row = if neighbours { NEIGHBOUR_NS } else { ROW_LOCAL_NS };
         self.estimate_ns += u64::from(rows) * per_row * systems.len() as u64 * around.frames;
-        self.cut(task, systems[0], (table, rows), job_rows);
+        self.cut_rows(task, systems[0], (table, rows), job_rows);
         Ok(())
     }
 
