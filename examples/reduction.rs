@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .reduces::<Thermo>(),
     );
-    // the next batch sees what all jobs of the one before came to
+    // the next batch sees the result of all jobs of the batch before
     schedule.add(
         System::try_rows::<Write<Velocity>>("rescale", |job, mut velocity| {
             let thermo: Thermo = job.resource()?;

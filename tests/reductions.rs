@@ -284,7 +284,7 @@ fn what_goes_wrong_fails_the_frame_and_the_next_one_works() {
         "{failure}"
     );
 
-    // a join that panics on main, where what the jobs came to is joined
+    // a join that panics on main, where the results of the jobs are joined
     let mut schedule = Schedule::new();
     schedule.add(
         System::rows::<Read<Charge>>("too high", |job, _| {

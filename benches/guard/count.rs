@@ -81,7 +81,7 @@ fn watch(child: &mut Child) -> Result<u64, Box<dyn Error>> {
         match waitpid(pid, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => steps += 1,
             WaitStatus::Stopped(_, Signal::SIGSTOP) => break,
-            other => return Err(format!("between the marks it came to {other:?}").into()),
+            other => return Err(format!("between the marks it stopped with {other:?}").into()),
         }
     }
     ptrace::detach(pid, None)?;
@@ -94,7 +94,7 @@ fn stopped(pid: Pid, signal: Signal) -> Result<(), Box<dyn Error>> {
             WaitStatus::Stopped(_, got) if got == signal => return Ok(()),
             // it was not yet this program when it was attached
             WaitStatus::Stopped(_, Signal::SIGTRAP) => ptrace::cont(pid, None)?,
-            other => return Err(format!("before a mark it came to {other:?}").into()),
+            other => return Err(format!("before a mark it stopped with {other:?}").into()),
         }
     }
 }

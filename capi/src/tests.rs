@@ -383,7 +383,7 @@ fn a_wait_ends_when_the_writer_does() {
     assert_eq!(hypostyle_close(region), Status::Ok);
 }
 
-/// What a wait without end came to, once `end` was called from another thread: again and again, as the wait may not
+/// How a wait without end ended, once `end` was called from another thread: again and again, as the wait may not
 /// have begun at first.
 fn ended_by(region: *const hypostyle_reader, mut end: impl FnMut()) -> (Status, String) {
     let (send, receive) = std::sync::mpsc::channel();

@@ -1,12 +1,8 @@
 //! The engine's benchmarks for `cargo bench`; `hypostyle bench` prints the same cases side by side.
 
-#[expect(dead_code, reason = "the command line uses the rest")]
-#[path = "../src/cases/mod.rs"]
-mod cases;
-
-use cases::{Options, integrate_simulation, worker_schedule};
 use hypostyle::Workers;
 use hypostyle_scenes as scenes;
+use hypostyle_scenes::cases::{Options, integrate_simulation, worker_schedule};
 
 const DT: f64 = 1.0 / 60.0;
 

@@ -3,7 +3,8 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::cases::{Figure, Options, run_all};
+use hypostyle_scenes::cases::{Figure, Options, run_all};
+
 use crate::failure::{Failure, Outcome};
 use crate::table::Table;
 

@@ -47,8 +47,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
 mod bench;
-#[allow(dead_code, unused_imports, reason = "`cargo bench` uses the rest")]
-mod cases;
 mod checkpoint;
 mod clean;
 mod cluster;

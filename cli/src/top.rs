@@ -251,7 +251,7 @@ impl Picture {
         frame.render_widget(self.columns(right), right);
         let [left, right] = Layout::horizontal(halves).areas(below);
         frame.render_widget(self.readers(left), left);
-        frame.render_widget(self.crew(right), right);
+        frame.render_widget(self.worker_table(right), right);
     }
 
     fn head(&self, pace: &Pace, cells: usize) -> Vec<String> {
@@ -313,7 +313,7 @@ impl Picture {
         fitted::table(columns, &format!(" {} other readers ", self.leases.len()), area)
     }
 
-    fn crew(&self, area: Rect) -> Table<'static> {
+    fn worker_table(&self, area: Rect) -> Table<'static> {
         let workers = || self.workers.iter();
         let what = |worker: &WorkerInfo| match (worker.state, worker.pid) {
             (WorkerState::Thread, _) => "thread".to_owned(),

@@ -8,7 +8,9 @@ use hypostyle::Schedule;
 pub(crate) fn schedule() -> Schedule {
     match crate::Cli::try_parse() {
         Ok(crate::Cli { command: crate::Command::Worker(args), .. }) => args.schedule(),
-        Ok(crate::Cli { command: crate::Command::BenchWorker { name }, .. }) => crate::cases::worker_schedule(&name),
+        Ok(crate::Cli { command: crate::Command::BenchWorker { name }, .. }) => {
+            hypostyle_scenes::cases::worker_schedule(&name)
+        }
         _ => Schedule::new(),
     }
 }

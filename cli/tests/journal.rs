@@ -147,7 +147,7 @@ fn a_killed_run_leaves_a_journal() {
         let last = found["frames"][1].as_u64().unwrap();
         longest = longest.max(last);
         kept.push((last, frames_of(&stdout(&["replay", &text, "--hash-every-frame"]))));
-        // it is gone on with in place
+        // appended to in place
         let on = ["run", "particles", "--from", &text, "--record", &text, "--frames", "3", "--print-hash"];
         let on = state_of(&stdout(&on)).to_owned();
         let whole = json(&["verify", &text])["journals"][0].clone();

@@ -11,7 +11,9 @@
 mod arrays;
 mod errors;
 mod file;
+mod inputs;
 mod job;
+mod journal;
 mod layout;
 mod memory;
 mod pin;
@@ -29,6 +31,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<region::Reader>()?;
     module.add_class::<pin::Pin>()?;
+    module.add_class::<inputs::InputSender>()?;
+    module.add_class::<journal::Journal>()?;
+    module.add_class::<journal::Walk>()?;
     module.add_class::<memory::Memory>()?;
     module.add_class::<world::World>()?;
     module.add_class::<job::Job>()?;

@@ -11,6 +11,7 @@ use pyo3::types::PyDict;
 
 use crate::errors::{error, of_region, of_snapshot};
 use crate::file::Source;
+use crate::inputs::{InputSender, of_input};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
 
@@ -106,6 +107,20 @@ impl Reader {
 
     fn frames(&self) -> PyResult<Vec<u64>> {
         Ok(self.reader()?.frames().iter().map(|kept| kept.frame).collect())
+    }
+
+    /// A way to send inputs to its simulation.
+    fn inputs(&self, py: Python<'_>) -> PyResult<InputSender> {
+        let reader = self.reader()?;
+        let sender = match self.is_file() {
+            true => None,
+            false => py.detach(|| reader.inputs()).map_err(|failed| of_input(&failed))?,
+        };
+        let none = || {
+            let message = format!("{} takes no inputs: its simulation declares none", self.source);
+            error("UnknownNameError", message)
+        };
+        sender.map(InputSender::new).ok_or_else(none)
     }
 
     /// Waits for a generation newer than `after`; None when the time is over.

@@ -1,9 +1,11 @@
 //! Worlds that Python makes, fills, steps and publishes.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use hypostyle::journal::{JournalError, Recorded, Recorder};
 use hypostyle::{
     Entity, FieldType, FrameReport, Layout, PatchCounts, Publication, RegionError, RegionTarget, ScalarType,
     SharedReader, Simulation, StepError, WorkerCommand, Workers, WorldError,
@@ -15,6 +17,7 @@ use pyo3::types::{PyBytes, PyDict};
 use crate::errors::{error, of_region, of_snapshot, of_step, of_world};
 use crate::file::Source;
 use crate::job::{in_kernel, is_lent, take_raised};
+use crate::journal::{of_journal, recorded, recorder_options};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
 use crate::system::{DeclaredLoop, Listed, schedule};
@@ -65,6 +68,8 @@ pub(crate) struct World {
     layout: Layout,
     reader: SharedReader,
     name: String,
+    /// Writes its generations down.
+    recorder: Mutex<Option<Recorder>>,
 }
 
 /// Not from within a system: there the world is as the system's rows show it.
@@ -98,6 +103,7 @@ struct Total {
     retries: u64,
     elapsed: Duration,
     busy: Duration,
+    inputs: PatchCounts,
     patches: Vec<PatchCounts>,
 }
 
@@ -116,6 +122,7 @@ impl Total {
         self.retries += report.retries;
         self.elapsed += report.elapsed;
         self.busy += report.busy;
+        self.inputs.add(&report.inputs);
         self.patches.resize_with(report.patches.len(), PatchCounts::default);
         for (sum, counts) in self.patches.iter_mut().zip(&report.patches) {
             sum.add(counts);
@@ -134,7 +141,7 @@ impl Total {
         dict.set_item("retries", self.retries)?;
         dict.set_item("seconds", self.elapsed.as_secs_f64())?;
         dict.set_item("busy_seconds", self.busy.as_secs_f64())?;
-        let patches = self.patches.iter().map(|counts| {
+        let numbers = |counts: &PatchCounts| {
             let refusal = counts.example.as_ref().map(ToString::to_string);
             let numbers = [
                 counts.applied,
@@ -146,8 +153,9 @@ impl Total {
                 counts.despawned,
             ];
             (numbers, counts.dense_rows, refusal)
-        });
-        dict.set_item("patches", patches.collect::<Vec<_>>())?;
+        };
+        dict.set_item("inputs", numbers(&self.inputs))?;
+        dict.set_item("patches", self.patches.iter().map(numbers).collect::<Vec<_>>())?;
         Ok(dict)
     }
 }
@@ -157,7 +165,8 @@ impl World {
         let reader = world.reader().map_err(|error| of_snapshot(&error))?.into();
         let name = world.region().to_string();
         let layout = world.layout().clone();
-        Ok(World { pid: std::process::id(), state: Mutex::new(State::World(Box::new(world))), layout, reader, name })
+        let (state, recorder) = (Mutex::new(State::World(Box::new(world))), Mutex::default());
+        Ok(World { pid: std::process::id(), state, layout, reader, name, recorder })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -250,6 +259,24 @@ impl World {
         )
     }
 
+    fn is_recorded(&self) -> bool {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Hands the newest generation to the recorder, if there is one.
+    fn record_newest(&self) -> Result<(), JournalError> {
+        match &mut *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(recorder) => recorder.look().map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down what there is, and closes the journal; none: nothing is recorded.
+    fn end_recording(&self) -> Result<Option<Recorded>, JournalError> {
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take();
+        recorder.map(|mut recorder| recorder.look().and_then(|_| recorder.finish())).transpose()
+    }
+
     fn closed(&self) -> PyErr {
         error("ClosedError", format!("the world in {} was closed", self.name))
     }
@@ -277,7 +304,14 @@ fn typed<'c>(layout: &Layout, columns: &'c [(String, Vec<u8>)]) -> Vec<(&'c str,
 #[pymethods]
 impl World {
     #[new]
-    fn new(py: Python<'_>, layout: &str, region: Option<&str>, keep_region: bool, replace: bool) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        layout: &str,
+        region: Option<&str>,
+        keep_region: bool,
+        replace: bool,
+        keep_generations: usize,
+    ) -> PyResult<Self> {
         let target = target(region)?;
         let layout = Layout::parse(layout, "layout").map_err(|error| of_world(&error.into()))?;
         if replace && region.is_some() {
@@ -286,8 +320,8 @@ impl World {
                 Err(error) => return Err(of_region(&error)),
             }
         }
-        let made =
-            py.detach(|| hypostyle::World::builder().layout(layout).region(target).keep_region(keep_region).build());
+        let builder = hypostyle::World::builder().layout(layout).region(target).keep_region(keep_region);
+        let made = py.detach(|| builder.keep_generations(keep_generations).build());
         World::of(made.map_err(|error| of_world(&error))?)
     }
 
@@ -325,8 +359,12 @@ impl World {
             check_not_lent()?;
         }
         // What closes a region, or ends workers, may take a while.
-        py.detach(|| drop(std::mem::replace(&mut *self.lock(), State::Closed)));
-        Ok(())
+        let ended = py.detach(|| {
+            let ended = self.end_recording();
+            drop(std::mem::replace(&mut *self.lock(), State::Closed));
+            ended
+        });
+        ended.map(drop).map_err(|failed| of_journal(&failed))
     }
 
     fn layout<'py>(&self, py: Python<'py>) -> LayoutParts<'py> {
@@ -416,7 +454,7 @@ impl World {
     }
 
     /// Joins the world with systems and workers: from now on it can be stepped.
-    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing, strict, loops, seed))]
+    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing, strict, loops, seed, inputs))]
     #[expect(clippy::too_many_arguments, reason = "Python's side of it names them")]
     fn schedule(
         &self,
@@ -432,6 +470,7 @@ impl World {
         strict: bool,
         loops: Vec<DeclaredLoop>,
         seed: u64,
+        inputs: Vec<String>,
     ) -> PyResult<()> {
         check_outside()?;
         self.check_maker()?;
@@ -439,7 +478,7 @@ impl World {
         let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
         let schedule = schedule(systems, stages, loops)?;
         let mut builder = Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse);
-        builder = builder.main_helps(main_helps).tracing(tracing).strict(strict).seed(seed);
+        builder = builder.main_helps(main_helps).tracing(tracing).strict(strict).seed(seed).inputs(inputs);
         if let Some((program, args)) = command {
             builder = builder.worker_command(WorkerCommand { program: program.into(), args });
         }
@@ -498,7 +537,8 @@ impl World {
         let (mut left, mut pass) = (frames, 1);
         loop {
             check_not_lent()?;
-            let now = left.min(pass);
+            // a recorder wants every generation, the newest of which it finds after a pass
+            let now = left.min(if self.is_recorded() { pass.min(publish_every.max(1)) } else { pass });
             let begun = Instant::now();
             let report = py.detach(|| {
                 let mut state = self.lock();
@@ -518,6 +558,7 @@ impl World {
                     }
                 }
             })?;
+            py.detach(|| self.record_newest()).map_err(|failed| of_journal(&failed))?;
             left -= now;
             if left == 0 {
                 break;
@@ -567,10 +608,59 @@ impl World {
 
     /// The generation's number.
     fn publish(&self, py: Python<'_>) -> PyResult<u64> {
-        match self.change(py, |world| Ok((world.publish()?, world.frame())))? {
+        let published = self.change(py, |world| Ok((world.publish()?, world.frame())))?;
+        py.detach(|| self.record_newest()).map_err(|failed| of_journal(&failed))?;
+        match published {
             (Publication::Published(generation), _) => Ok(generation),
             (Publication::Skipped { .. }, frame) => Err(error("NotPublishedError", self.skipped(py, frame))),
         }
+    }
+
+    /// Goes back by so many frames. The frame it stands at, and how many were undone.
+    fn rollback(&self, py: Python<'_>, frames: u64) -> PyResult<(u64, u64)> {
+        check_outside()?;
+        self.check_maker()?;
+        check_not_lent()?;
+        let done = py.detach(|| match &mut *self.lock() {
+            State::World(world) => Some(world.rollback(frames).map_err(|failed| of_world(&failed))),
+            State::Simulation(simulation) => Some(simulation.rollback(frames).map_err(|failed| of_world(&failed))),
+            State::Closed => None,
+        });
+        let back = done.ok_or_else(|| self.closed())??;
+        py.detach(|| self.record_newest()).map_err(|failed| of_journal(&failed))?;
+        Ok((back.frame, back.undone))
+    }
+
+    /// Begins to write every generation into a journal.
+    fn record(&self, py: Python<'_>, directory: PathBuf, checkpoint_every: u64, skip: bool) -> PyResult<()> {
+        check_outside()?;
+        self.check_maker()?;
+        let options = recorder_options(directory, checkpoint_every, skip);
+        let begun = py.detach(|| {
+            let state = self.lock();
+            let mut recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+            match (state.world(), &*recorder) {
+                (None, _) => return Err(self.closed()),
+                (_, Some(other)) => {
+                    let message = format!("the world is recorded to {} already", other.directory().display());
+                    return Err(error("HypostyleError", message));
+                }
+                (Some(world), None) => {
+                    *recorder = Some(Recorder::start(world, options).map_err(|failed| of_journal(&failed))?);
+                }
+            }
+            Ok(())
+        });
+        begun?;
+        py.detach(|| self.record_newest()).map_err(|failed| of_journal(&failed))
+    }
+
+    /// Ends a recording; None: there is none.
+    fn stop_recording<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        check_outside()?;
+        self.check_maker()?;
+        let done = py.detach(|| self.end_recording()).map_err(|failed| of_journal(&failed))?;
+        done.map(|done| recorded(py, &done)).transpose()
     }
 
     fn pin(&self, py: Python<'_>) -> PyResult<Pin> {

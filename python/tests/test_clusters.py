@@ -13,6 +13,7 @@ import pytest
 
 import hypostyle
 from conftest import ROOT, program, unique
+from hypostyle.cluster import ClusterReader
 from hypostyle.system import NeighbourTable
 
 RANKS = 3
@@ -133,3 +134,20 @@ def test_searches_refuse_ghosts():
     for search in (lambda: table.cell_starts("cell.key", 4), lambda: table.search(None, 1.0, ["position.x"], "cell.key")):
         with pytest.raises(hypostyle.ScheduleError, match="2 ghosts"):
             search()
+
+
+def test_a_world_that_has_not_run_is_at_frame_0():
+    layout = "name = 'parts'\n[components.mass]\nfields = { kg = 'f64' }\n"
+    regions = [unique("parts") for _ in range(2)]
+    worlds = [hypostyle.World(layout, region=region) for region in regions]
+    try:
+        for world in worlds:
+            world.spawn(3, mass={"kg": np.ones(3)})
+            world.publish()
+        reader = ClusterReader("parts", regions)
+        assert reader.frames == [0]
+        with reader.pin() as snapshot:
+            assert snapshot.frame == 0 and len(snapshot) == 6
+    finally:
+        for world in worlds:
+            world.close()

@@ -5,6 +5,8 @@
 //! ([`random`]). A scene's schedule is built from its options alone, so a worker process builds the same one.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "cases")]
+pub mod cases;
 #[cfg(feature = "command")]
 pub mod command;
 pub mod epidemic;

@@ -13,7 +13,7 @@ use crate::limits::INPUT_RINGS;
 use crate::os;
 use crate::patch::{HANDLE_BYTES, HEADER_BYTES, Header, Kind, Producer, Ring, padded};
 use crate::region::{ReaderMap, RegionError, forked};
-use crate::snapshot::Reader;
+use crate::snapshot::{Reader, SharedReader};
 
 use super::InputError;
 use super::mailbox::target_of;
@@ -48,6 +48,16 @@ impl Reader {
     pub fn inputs(&self) -> Result<Option<InputSender>, InputError> {
         let (map, layout) = self.parts();
         InputSender::open(map, layout)
+    }
+}
+
+impl SharedReader {
+    /// As [`Reader::inputs`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn inputs(&self) -> Result<Option<InputSender>, InputError> {
+        self.first().inputs()
     }
 }
 

@@ -214,7 +214,7 @@ impl Journal {
         segment.places.iter().map(|place| place.offset).chain([segment.records_end]).collect()
     }
 
-    /// The last segment, to be gone on with.
+    /// The last segment, to append to.
     pub(super) fn into_end(self) -> Option<Ended> {
         let Segment { path, header, records_end, places, chain, .. } = self.segments.into_iter().last()?;
         Some(Ended { path, header, bytes: records_end, places, chain })
@@ -301,30 +301,16 @@ impl Journal {
     ///
     /// # Errors
     /// A damaged checkpoint; what the system refuses.
-    pub fn replay(&self) -> Result<Replay<'_>, JournalError> {
-        Replay::begin(self, 0)
+    pub fn replay(&self) -> Result<Replay<&Journal>, JournalError> {
+        Replay::new(self)
     }
 
     /// The state of an entry of this journal: from the nearest checkpoint before it that is whole, forward.
     ///
     /// # Errors
     /// Damage on the way; what the system refuses.
-    pub fn replay_to(&self, entry: Entry) -> Result<Replay<'_>, JournalError> {
-        let mut segment = self.segments.partition_point(|segment| segment.header.base.generation <= entry.generation);
-        let mut failure = None;
-        while segment > 0 {
-            segment -= 1;
-            match Replay::begin(self, segment).and_then(|replay| replay.forward(entry.generation)) {
-                Ok(replay) => return Ok(replay),
-                Err(error) => {
-                    if segment > 0 {
-                        tracing::warn!(%error, "going on from an earlier checkpoint");
-                    }
-                    failure.get_or_insert(error);
-                }
-            }
-        }
-        Err(failure.unwrap_or(JournalError::Gone))
+    pub fn replay_to(&self, entry: Entry) -> Result<Replay<&Journal>, JournalError> {
+        Replay::at(self, entry)
     }
 
     /// Brings every state back, and compares it with every checkpoint.

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::ops::Deref;
 
 use crate::checkpoint::codec::Decoder;
 use crate::snapshot::Reader;
@@ -15,9 +16,10 @@ use super::read::{Entry, Journal};
 use super::segment::Segment;
 use super::state::State;
 
-/// A walk through a journal, generation by generation.
-pub struct Replay<'j> {
-    journal: &'j Journal,
+/// A walk through a journal, generation by generation. It borrows the journal, or holds a share of it:
+/// `Replay<Arc<Journal>>`.
+pub struct Replay<J> {
+    journal: J,
     segment: usize,
     /// The next record of the segment.
     next: usize,
@@ -30,12 +32,47 @@ pub struct Replay<'j> {
     buffer: Vec<u8>,
 }
 
-impl<'j> Replay<'j> {
-    pub(super) fn begin(journal: &'j Journal, segment: usize) -> Result<Replay<'j>, JournalError> {
-        Replay::of(journal, segment, journal.segments[segment].base()?)
+impl<J: Deref<Target = Journal>> Replay<J> {
+    /// Begins at the first generation of a journal: [`Journal::replay`], for a journal that is shared.
+    ///
+    /// # Errors
+    /// A damaged checkpoint; what the system refuses.
+    pub fn new(journal: J) -> Result<Self, JournalError> {
+        Replay::begin(journal, 0)
     }
 
-    pub(super) fn of(journal: &'j Journal, segment: usize, state: State) -> Result<Replay<'j>, JournalError> {
+    /// Begins at an entry of a journal: [`Journal::replay_to`], for a journal that is shared.
+    ///
+    /// # Errors
+    /// Damage on the way; what the system refuses.
+    pub fn at(journal: J, entry: Entry) -> Result<Self, JournalError>
+    where
+        J: Clone,
+    {
+        let begun_by_then = |segment: &Segment| segment.header.base.generation <= entry.generation;
+        let mut segment = journal.segments.partition_point(begun_by_then);
+        let mut failure = None;
+        while segment > 0 {
+            segment -= 1;
+            match Replay::begin(journal.clone(), segment).and_then(|replay| replay.forward(entry.generation)) {
+                Ok(replay) => return Ok(replay),
+                Err(error) => {
+                    if segment > 0 {
+                        tracing::warn!(%error, "going on from an earlier checkpoint");
+                    }
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        Err(failure.unwrap_or(JournalError::Gone))
+    }
+
+    pub(super) fn begin(journal: J, segment: usize) -> Result<Self, JournalError> {
+        let state = journal.segments[segment].base()?;
+        Replay::of(journal, segment, state)
+    }
+
+    pub(super) fn of(journal: J, segment: usize, state: State) -> Result<Self, JournalError> {
         let Segment { path, header, .. } = &journal.segments[segment];
         let file = crate::os::open_regular(path).map_err(JournalError::io("open", path))?;
         let chain = header.begin_chain();
@@ -43,7 +80,7 @@ impl<'j> Replay<'j> {
         Ok(Replay { journal, segment, next: 0, file, decoder, state: Some(state), chain, buffer: Vec::new() })
     }
 
-    pub(super) fn forward(mut self, generation: u64) -> Result<Replay<'j>, JournalError> {
+    fn forward(mut self, generation: u64) -> Result<Self, JournalError> {
         while self.state()?.moment.generation < generation {
             if !self.advance()? {
                 return Err(JournalError::Gone);

@@ -422,9 +422,9 @@ fn a_damaged_journal_gives_no_frame_for_another() {
     assert!(refused.to_string().contains("is damaged"), "{refused}");
 }
 
-/// A recording that was finished, and then gone on with, misses what came later.
+/// A recording that was finished and later appended to, without its last segment.
 #[test]
-fn a_recording_that_was_gone_on_with_misses_its_last_segment() {
+fn a_recording_that_was_appended_to_misses_its_last_segment() {
     let directory = tempfile::tempdir().unwrap();
     let (mut world, mut states) = record(directory.path(), &course(5), 100);
     assert!(Journal::open(directory.path()).unwrap().is_finished());

@@ -34,7 +34,7 @@ pub(crate) struct Writer {
     compress: Compress,
     options: CheckpointOptions,
     recording: u64,
-    /// The end of what is there already, to be gone on with.
+    /// The end of the journal that is there already, to append to.
     before: Option<Ended>,
     segment: Option<Segment>,
     differ: Option<Differ>,
@@ -52,7 +52,7 @@ struct Segment {
     chain: u64,
 }
 
-/// The last segment of a journal that is gone on with: its index is put at its end anew, as another one follows now.
+/// The last segment of a journal that is appended to: its index is written again at its end, as another segment follows.
 pub(crate) struct Ended {
     pub path: PathBuf,
     pub header: Header,

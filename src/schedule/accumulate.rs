@@ -116,7 +116,7 @@ impl System {
         self
     }
 
-    /// As [`System::reduces`], but what the rows came to is joined to the value that the resource has: a grid that particles
+    /// As [`System::reduces`], but the result of the rows is joined to the value that the resource has: a grid that particles
     /// leave their charge on, a score. Where no row gave anything it is left alone.
     #[must_use]
     pub fn accumulates_resource<R: Reduce>(mut self) -> Self {
@@ -186,14 +186,14 @@ impl Job<'_, '_> {
         });
     }
 
-    /// Joins a value to what earlier rows of the job came to, as [`Job::reduce`] does: for a resource that the system declares
+    /// Joins a value to the result of the job's earlier rows, as [`Job::reduce`] does: for a resource that the system declares
     /// with [`System::accumulates_resource`].
     #[inline]
     pub fn accumulate_resource<R: Reduce>(&mut self, value: R) {
         self.reduce(value);
     }
 
-    /// What the job came to so far of one field of a resource that its system reduces to or accumulates on, to be worked on in
+    /// The job's result so far for one field of a resource that its system reduces to or accumulates on, to be changed in
     /// place, element by element: at first the join's empty value (0 for a sum). For grids, histograms and tables of any kind
     /// this is the fastest way, as no deposit costs more than the kernel's own loop. Jobs are joined as with [`Job::reduce`].
     ///

@@ -53,6 +53,11 @@ impl SharedReader {
         self.shared.first.layout()
     }
 
+    /// The reader that never pins.
+    pub(crate) fn first(&self) -> &Reader {
+        &self.shared.first
+    }
+
     /// Whether the region has a live writer.
     ///
     /// # Errors

@@ -119,7 +119,7 @@ pub fn newest(reader: &mut Reader) -> (u64, u64) {
     (snapshot.frame(), snapshot.hash())
 }
 
-/// What a run came to, frame by frame.
+/// Results of a run, frame by frame.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Course {
     /// Frame and hash of every generation, once each; not of frame 0.

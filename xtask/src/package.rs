@@ -10,7 +10,8 @@ use crate::report::Outcome;
 use crate::tools::{cargo, root};
 
 /// What the tests need beside the package itself.
-const TOOLS: &[&str] = &["maturin>=1.9,<2", "numpy", "pyarrow", "pandas", "polars", "matplotlib", "mypy", "pytest"];
+const TOOLS: &[&str] =
+    &["maturin>=1.9,<2", "numpy", "pyarrow", "pandas", "polars", "matplotlib", "xarray", "mypy", "pytest"];
 /// What some tests need: those that cannot be had are named, and their tests are skipped.
 const MORE_TOOLS: &[&str] = &["numba", "ase", "ovito"];
 /// How long Python may take to say its version.

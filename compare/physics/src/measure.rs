@@ -1,4 +1,4 @@
-//! Contenders in turn, and what their rounds came to.
+//! Contenders in turn, and the results of their rounds.
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -66,7 +66,7 @@ pub struct Row {
     pub bytes: Option<f64>,
 }
 
-/// What a case came to.
+/// Results of a case.
 #[derive(Clone, Debug, Serialize)]
 pub struct Table {
     /// What was computed.

@@ -23,6 +23,7 @@ from .errors import (
     FieldValueError,
     FrameError,
     HypostyleError,
+    InputsFullError,
     LayoutError,
     NameCollisionWarning,
     NoLeaseError,
@@ -44,8 +45,11 @@ from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
 from . import space
 from .clock import FixedStep
 from .cluster import ClusterReader, ClusterSnapshot
+from .inputs import InputSender
+from .journal import Journal, Recorded
 from .reduction import Reduction
 from .region import LeaseInfo, Reader, RegionInfo, Residue, clean, clean_stale, list_regions, open_region
+from .series import to_xarray
 from .scene import NativeSystem, Scene, scenes
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
 from .simulation import FrameReport, Loop, PatchCounts, Simulation, WorkerStatus, worker_command
@@ -106,8 +110,11 @@ __all__ = [
     "FrameError",
     "FrameReport",
     "HypostyleError",
+    "InputSender",
+    "InputsFullError",
     "Job",
     "JobComponent",
+    "Journal",
     "Layout",
     "LayoutError",
     "LeaseInfo",
@@ -124,6 +131,7 @@ __all__ = [
     "PatchCounts",
     "Patches",
     "Reader",
+    "Recorded",
     "Reduction",
     "RegionError",
     "RegionInUseError",
@@ -159,5 +167,6 @@ __all__ = [
     "scenes",
     "space",
     "system",
+    "to_xarray",
     "worker_command",
 ]

@@ -50,6 +50,10 @@ class FieldValueError(HypostyleError, ValueError):
     """A value is none of its field's type: out of range, of another kind, or absent. The message says what to write."""
 
 
+class InputsFullError(HypostyleError):
+    """The simulation has not taken earlier inputs yet, or other senders hold all places of its mailbox: try again later."""
+
+
 class NotPublishedError(HypostyleError):
     """The world went on, but readers hold the memory that its next generation needs. The message names them."""
 

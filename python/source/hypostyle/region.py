@@ -6,11 +6,14 @@ import os
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import AsyncIterator, Iterator, Optional, Union
+from typing import TYPE_CHECKING, AsyncIterator, Iterator, Optional, Union
 
 from . import _native
 from .layout import Layout, layout_of, warn_of_names
 from .snapshot import Changes, Snapshot
+
+if TYPE_CHECKING:
+    from .inputs import InputSender
 
 #: How long a thread waits for a task that may be cancelled meanwhile, in seconds.
 _LOOK = 0.1
@@ -112,6 +115,15 @@ class Reader:
         (``hypostyle run --keep-generations N``).
         """
         return Snapshot(self._native.pin(frame), self._layout)
+
+    def inputs(self) -> InputSender:
+        """A way to send values to its simulation. Use it in a ``with`` block, or close it: a mailbox has few places.
+
+        Raises :class:`UnknownNameError` if the simulation takes none, and :class:`InputsFullError` if others hold all places.
+        """
+        from .inputs import InputSender
+
+        return InputSender(self._native.inputs(), self._layout)
 
     def wait(self, after: Optional[int] = None, timeout: Optional[float] = None) -> Optional[int]:
         """Waits until a generation newer than ``after`` (default: the newest at the moment) is published.

@@ -69,6 +69,8 @@ class FrameReport:
     busy_seconds: float
     #: By system.
     patches: Mapping[str, PatchCounts]
+    #: Inputs of other processes.
+    inputs: PatchCounts
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,9 @@ class Simulation:
     back on some rows before the next. This process runs systems together with its workers, but none that killed a worker or that
     has a deadline; with ``main_helps=False`` it runs none that a worker can run. ``stages`` names further stages, each with the one that it follows.
 
+    ``inputs`` are components, fields (``"velocity.x"``) and resources that other processes may set while it runs
+    (:meth:`Reader.inputs`).
+
     ``loops`` declares loops (:class:`Loop`) that systems name with ``in_loop``. ``seed``, from 0 to 2^64 - 1, is what
     :meth:`Job.random` depends on, in addition to frame, system and entity; it is not part of the world.
 
@@ -144,6 +149,7 @@ class Simulation:
         strict: bool = False,
         loops: Iterable[Loop] = (),
         seed: int = 0,
+        inputs: Iterable[str] = (),
     ) -> None:
         self._world = world
         self._systems = tuple(systems)
@@ -165,7 +171,7 @@ class Simulation:
         stage_list = [*(stages or {}).items()]
         world._schedule(
             self, self._systems, stage_list, workers, command, self._publish_every, fuse, main_helps, tracing, strict,
-            [*loops], seed
+            [*loops], seed, [*inputs]
         )
 
     @property
@@ -196,10 +202,8 @@ class Simulation:
 
     def _run(self, frames: int, dt: float, publish_every: int) -> FrameReport:
         parts = self._native.run(integer_of("the number of frames", frames), float(dt), publish_every)
-        patches = {}
-        for each, (numbers, dense_rows, refusal) in zip(self._systems, parts.pop("patches")):
-            patches[each.name] = PatchCounts(*(*numbers, dense_rows, refusal))
-        self._report = FrameReport(patches=patches, **parts)
+        patches = {each.name: _counts(*told) for each, told in zip(self._systems, parts.pop("patches"))}
+        self._report = FrameReport(patches=patches, inputs=_counts(*parts.pop("inputs")), **parts)
         return self._report
 
     @property
@@ -262,6 +266,10 @@ class Simulation:
     def __repr__(self) -> str:
         names = ", ".join(each.name for each in self._systems)
         return f"<simulation of {names or 'nothing'}{', closed' if self._closed else ''}>"
+
+
+def _counts(numbers: Any, dense_rows: int, refusal: Optional[str]) -> PatchCounts:
+    return PatchCounts(*(*numbers, dense_rows, refusal))
 
 
 def _workers(given: Any) -> str:

@@ -12,12 +12,13 @@ import numpy.typing as npt
 
 from . import _native
 from .errors import AbsentError, HypostyleError, NotPublishedError, WorkersError
+from .journal import Recorded
 from .layout import Layout, check_names, layout_of, warn_of_names
 from .region import _target
 from .scene import NativeSystem
 from .snapshot import Resource, Snapshot
 from .system import System, _broadcast, _count, _pack, _values
-from .values import count_of, fit, handle_of, handles_of
+from .values import count_of, fit, handle_of, handles_of, integer_of
 
 if TYPE_CHECKING:
     from .simulation import Simulation
@@ -58,12 +59,14 @@ class World:
         *,
         keep_region: bool = False,
         replace: bool = False,
+        keep_generations: int = 0,
     ) -> None:
         if region is not None:
             check_not_reading("a world is made in a region")
         # before anything is made or replaced
         check_names(layout_of(_native.parse_layout(layout)))
-        self._start(_native.World(layout, None if region is None else _target(region), keep_region, replace))
+        kept = integer_of("keep_generations", keep_generations, 0)
+        self._start(_native.World(layout, None if region is None else _target(region), keep_region, replace, kept))
 
     @classmethod
     def resume(cls, region: Union[str, os.PathLike[str]], *, keep_region: bool = False) -> World:
@@ -266,6 +269,31 @@ class World:
         Raises :class:`NotPublishedError` where readers hold the memory that it needs; the message names them.
         """
         return self._native.publish()
+
+    def rollback(self, frames: int) -> int:
+        """Goes back by ``frames`` frames, or to the newest kept state before that, and returns the frame at which the world
+        stands. The same steps then give the same bytes again.
+
+        A world keeps its newest published state, and as many before it as ``World(..., keep_generations=N)`` says.
+        """
+        return self._native.rollback(integer_of("the number of frames", frames, 0))[0]
+
+    def record(
+        self, directory: Union[str, os.PathLike[str]], *, checkpoint_every: int = 1000, skip: bool = False
+    ) -> None:
+        """Begins to write every published state into a journal, which :class:`Journal` opens; one that ends at this frame or
+        before is appended to.
+
+        Frames wait for the recorder where they are faster; with ``skip`` they leave states out instead. Every
+        ``checkpoint_every``-th state is written whole. It ends with :meth:`stop_recording`, or when the world is closed.
+        """
+        every = integer_of("checkpoint_every (states)", checkpoint_every, 1)
+        self._native.record(os.fspath(directory), every, bool(skip))
+
+    def stop_recording(self) -> Optional[Recorded]:
+        """Ends the recording and says what it wrote; None: there is none."""
+        done = self._native.stop_recording()
+        return None if done is None else Recorded(**done)
 
     def pin(self) -> Snapshot:
         """Pins the newest published generation, as :meth:`Reader.pin` does."""

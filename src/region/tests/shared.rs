@@ -374,7 +374,7 @@ fn kept_regions_stay_and_stale_ones_go() {
     assert_eq!(left, [&format!("{TEMPORARY_PREFIX}1-1"), "foreign", "kept", "live"]);
     drop(live);
 
-    // A kept one can be gone on with, and goes when it is asked for.
+    // A kept one can be taken over, and is removed on request.
     let (region, _) = Region::take_over(&target("kept")).expect("nobody has it");
     drop(region);
     clean(&target("kept")).expect("nobody has it");

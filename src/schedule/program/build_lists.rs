@@ -23,7 +23,7 @@ const PASSES_MAX: u32 = 4;
 #[derive(Debug, Default)]
 pub(crate) struct ListRooms {
     by_system: Vec<Vec<Known>>,
-    /// What the jobs of the batch at hand came to.
+    /// Results of the jobs of the current batch.
     found: Vec<Known>,
     passes: u32,
 }

@@ -9,7 +9,7 @@ use hypostyle::checkpoint::{self, CheckpointOptions as How};
 use hypostyle::journal::{Compress, Recorder, RecorderOptions};
 use hypostyle::{Simulation, Workers, World};
 
-use crate::scenes::{SceneOptions, find};
+use crate::{SceneOptions, find};
 
 use super::{Case, Figure, Options, compare};
 

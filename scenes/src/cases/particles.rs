@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use hypostyle::{RegionTarget, Schedule, Simulation, WorkerCommand, Workers, World};
 
-use crate::scenes::{Scene, SceneOptions, find};
+use crate::{Scene, SceneOptions, find};
 
 use super::{Case, Figure, Options, compare};
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use hypostyle::{RegionTarget, Simulation, Workers, World};
 
-use crate::scenes::{Scene, SceneOptions, find};
+use crate::{Scene, SceneOptions, find};
 
 use super::{Figure, Options, quantile};
 

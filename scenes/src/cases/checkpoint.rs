@@ -11,7 +11,7 @@ use std::time::Instant;
 use hypostyle::checkpoint::{self, CheckpointOptions as How, Keeper, KeeperOptions};
 use hypostyle::{Simulation, Workers, World};
 
-use crate::scenes::{SceneOptions, find};
+use crate::{SceneOptions, find};
 
 use super::{Case, Figure, Options, compare};
 
