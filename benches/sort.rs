@@ -1,7 +1,7 @@
 //! What a spatial sort costs, on one core and on two, and after how many frames it has paid for itself. 1 M bodies of
 //! twelve columns drift through a box and are sorted by their cells, with and without their ids; what gains is a
 //! kernel that looks at a few bodies around each. Times are those of main's lane (phase `sort`), in rounds that are
-//! interleaved: medians. `cargo bench --bench sort`.
+//! interleaved: medians. They are times of the clock: beside other programs they say nothing. `cargo bench --bench sort`.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints")]
 

@@ -186,3 +186,38 @@ def test_entities_are_located_by_their_handles():
             simulation.step(1.0)
             with simulation.pin() as snapshot:
                 assert snapshot["bond"].seen.tolist() == [3.0, -1.0, 999.0, -1.0, 199.0]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_forces_between_pairs_are_those_of_a_loop_in_the_order_of_eight_sums(dtype):
+    kind = np.dtype(dtype).type
+    box = space.Box([6.0, 6.0, 6.0], dtype=dtype)
+    grid = space.CellGrid(box, width_min=0.7)
+    random = np.random.default_rng(5)
+    at = random.uniform(0, 6, (3, 700)).astype(dtype)
+    at = at[:, np.argsort(grid.key(*at), kind="stable")]
+    charge = random.uniform(-1, 1, 700).astype(dtype)
+    found = space.Search(grid, at, 1.4).lists(100, 60)
+    force = found.forces(box, at, 1.3, lambda square, a, b: a * b / square, [charge])
+    assert max(len(each) for each in found) > 16 and all(column.dtype == dtype for column in force)
+    cutoff = kind(1.3)
+    for index in range(len(found)):
+        row, sums = 100 + index, [[kind(0)] * 8 for _ in range(3)]
+        for place, other in enumerate(found[index]):
+            d = [axis[0] for axis in box.between(at[:, row : row + 1], at[:, other : other + 1])]
+            square = (d[0] * d[0] + d[1] * d[1]) + d[2] * d[2]
+            value = charge[row] * charge[other] / square if square < cutoff * cutoff else kind(0)
+            for axis in range(3):
+                sums[axis][place % 8] = sums[axis][place % 8] + d[axis] * value
+        for axis in range(3):
+            a, b, c, d, e, f, g, h = sums[axis]
+            assert force[axis][index] == ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+def test_a_law_that_gives_something_else_is_refused():
+    box = space.Box([9.0, 9.0])
+    found = space.Neighbours(np.array([0, 1, 2]), np.array([1, 0], np.uint32))
+    with pytest.raises(ValueError, match=r"shape \(3,\) for one of \(2,\)"):
+        found.forces(box, ([1.0, 2.0], [1.0, 1.0]), 3.0, lambda square: [1.0, 2.0, 3.0])
+    with pytest.raises(IndexError):
+        found.forces(box, ([1.0], [1.0]), 3.0, lambda square: square)

@@ -24,7 +24,7 @@ use super::job::{FrameInfo, Job, OwnRows};
 use super::memory::JobMemory;
 use super::neighbours::{EntityMap, ListSet, NeighbourSet};
 use super::program::task::{Building, Found, Task, TaskColumn, Used};
-use super::program::{Entry, Head, JobEntry, TaskHead, Words, order};
+use super::program::{Entry, Head, JobEntry, TaskHead, Words, find_order, order};
 use super::system::{Compiled, System};
 
 /// Rows of a job from which on each of its systems is timed by itself.
@@ -65,8 +65,9 @@ impl Runner for SystemRunner {
         undo: Option<&mut Undo<'_>>,
         trace: &mut JobTrace<'_>,
     ) -> Result<(), String> {
-        if order::is_order(program) {
-            let done = order::run(program, job, &self.memory, trace);
+        if order::is_order(program) || find_order::is_find(program) {
+            let run = if order::is_order(program) { order::run } else { find_order::run };
+            let done = run(program, job, &self.memory, trace);
             self.memory.trim();
             return done;
         }

@@ -10,6 +10,7 @@ mod dense;
 mod error;
 mod exchange;
 mod frame;
+mod sort;
 
 use std::ops::Range;
 use std::sync::Arc;

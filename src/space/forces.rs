@@ -12,7 +12,8 @@ const EIGHTS: usize = PART / WIDTH;
 const AHEAD: usize = 2;
 
 /// Sums forces between pairs: for each row of a job over its list of neighbours. Every pair is computed from both sides; the
-/// two forces are exact opposites, so momentum is kept to rounding.
+/// two forces are exact opposites, so momentum is kept to rounding. With [`PairForces::once`], a pair of which both rows are
+/// the job's is computed once.
 ///
 /// The law is a plain function of the square of the distance; it runs on eight pairs at a time. A row's sum is made of eight
 /// partial sums (the list's first, second, .. eighth neighbour of each eight), joined as
@@ -23,6 +24,7 @@ pub struct PairForces<'a, T, const N: usize> {
     at: Places<'a, T, N>,
     cutoff: T,
     margin: T,
+    once: bool,
 }
 
 /// Where the rows of a table are.
@@ -43,7 +45,7 @@ impl<'a, T: Real, const N: usize> PairForces<'a, T, N> {
     #[must_use]
     pub fn new(bounds: &Bounds<T, N>, at: [&'a [T]; N], cutoff: T, margin: T) -> Self {
         assert!(at.iter().all(|column| column.len() == at[0].len()), "columns of one table");
-        PairForces { bounds: *bounds, at: Places::Columns(at), cutoff, margin }
+        PairForces { bounds: *bounds, at: Places::Columns(at), cutoff, margin, once: false }
     }
 
     /// As [`PairForces::new`], of places that stand side by side, in the first `N` numbers of each row's four: a neighbour is
@@ -54,7 +56,31 @@ impl<'a, T: Real, const N: usize> PairForces<'a, T, N> {
     #[must_use]
     pub fn packed(bounds: &Bounds<T, N>, at: &'a [[T; 4]], cutoff: T, margin: T) -> Self {
         assert!(N <= 3, "three axes at most stand side by side");
-        PairForces { bounds: *bounds, at: Places::Packed(at), cutoff, margin }
+        PairForces { bounds: *bounds, at: Places::Packed(at), cutoff, margin, once: false }
+    }
+
+    /// Computes a pair of which both rows are among those whose forces are set once: the second one gets the opposite force
+    /// (Newton's third law). Lists are those of [`NeighbourSearch::each_once`](super::NeighbourSearch::each_once), of the same
+    /// rows. What goes out to other jobs is computed from both sides, so no job writes the rows of another, and the bits depend
+    /// on the job's rows alone. It pays where the law costs more than to add three numbers to another row.
+    ///
+    /// ```
+    /// use hypostyle::space::{Box3, PairForces};
+    ///
+    /// let bounds = Box3::open([0.0; 3], [9.0; 3])?;
+    /// let (x, y, z) = ([1.0, 2.0, 3.5], [1.0; 3], [1.0; 3]);
+    /// let lists: [&[u32]; 3] = [&[1, 2], &[2], &[]];
+    /// let mut force = [[0.0; 3]; 3];
+    /// let [fx, fy, fz] = &mut force;
+    /// let pairs = PairForces::new(&bounds, [&x, &y, &z], 2.0, 2.0).once();
+    /// pairs.set(0, |row| lists[row], [fx, fy, fz], |_| 1.0);
+    /// assert_eq!(force[0], [-1.0, -0.5, 1.5]);
+    /// # Ok::<(), hypostyle::space::SpaceError>(())
+    /// ```
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.once = true;
+        self
     }
 
     /// Sets the forces on the rows from `first_row` on. `lists(i)` has the neighbours of row `first_row + i`; `law` gives
@@ -73,7 +99,8 @@ impl<'a, T: Real, const N: usize> PairForces<'a, T, N> {
     }
 
     /// As [`PairForces::set`]; the law gives further quantities, too, as a pair's energy. Returned are their sums over all
-    /// rows and their lists: twice over pairs of which both rows are the job's.
+    /// rows and their lists: twice over pairs of which both rows are the job's, also where these are computed
+    /// [once](Self::once).
     ///
     /// # Panics
     /// As [`PairForces::set`].
@@ -84,7 +111,53 @@ impl<'a, T: Real, const N: usize> PairForces<'a, T, N> {
         force: [&mut [T]; N],
         law: impl Fn(T) -> (T, [T; K]),
     ) -> [T; K] {
-        self.sum(first_row, lists, force, law)
+        self.sum(first_row, lists, force, [], |square, [], []| law(square))
+    }
+
+    /// As [`PairForces::set`], with a law that depends on numbers of both rows, too: charges, radii, kinds. It gets the square of
+    /// the distance, then the numbers of the row in `columns`, then those of the other one.
+    ///
+    /// ```
+    /// use hypostyle::space::{Box3, PairForces};
+    ///
+    /// let bounds = Box3::open([0.0; 3], [9.0; 3])?;
+    /// let (x, y, z, charge) = ([1.0, 2.0, 3.0], [1.0; 3], [1.0; 3], [1.0, -1.0, 2.0]);
+    /// let lists: [&[u32]; 3] = [&[1, 2], &[0, 2], &[0, 1]];
+    /// let mut force = [[0.0; 3]; 3];
+    /// let [fx, fy, fz] = &mut force;
+    /// PairForces::new(&bounds, [&x, &y, &z], 1.5, 1.5).set_by(0, |row| lists[row], [fx, fy, fz], [&charge], |square, [a], [b]| {
+    ///     a * b / (square * f64::sqrt(square))
+    /// });
+    /// assert_eq!(force[0], [1.0, 1.0, -2.0]);
+    /// # Ok::<(), hypostyle::space::SpaceError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// As [`PairForces::set`]; columns of other lengths than the table's.
+    pub fn set_by<'l, const M: usize>(
+        &self,
+        first_row: usize,
+        lists: impl Fn(usize) -> &'l [u32],
+        force: [&mut [T]; N],
+        columns: [&[T]; M],
+        law: impl Fn(T, [T; M], [T; M]) -> T,
+    ) {
+        self.set_by_and_sum(first_row, lists, force, columns, |square, own, other| (law(square, own, other), []));
+    }
+
+    /// As [`PairForces::set_by`] and [`PairForces::set_and_sum`].
+    ///
+    /// # Panics
+    /// As [`PairForces::set_by`].
+    pub fn set_by_and_sum<'l, const M: usize, const K: usize>(
+        &self,
+        first_row: usize,
+        lists: impl Fn(usize) -> &'l [u32],
+        force: [&mut [T]; N],
+        columns: [&[T]; M],
+        law: impl Fn(T, [T; M], [T; M]) -> (T, [T; K]),
+    ) -> [T; K] {
+        self.sum(first_row, lists, force, columns, law)
     }
 
     /// As [`PairForces::set`], of lists that are packed: with the same bits, and half of the memory to read.
@@ -112,26 +185,41 @@ impl<'a, T: Real, const N: usize> PairForces<'a, T, N> {
         force: [&mut [T]; N],
         law: impl Fn(T) -> (T, [T; K]),
     ) -> [T; K] {
-        self.sum(first_row, lists, force, law)
+        self.sum(first_row, lists, force, [], |square, [], []| law(square))
     }
 
-    fn sum<R: RowList, const K: usize>(
+    fn sum<R: RowList, const M: usize, const K: usize>(
         &self,
         first_row: usize,
         lists: impl Fn(usize) -> R,
         force: [&mut [T]; N],
-        law: impl Fn(T) -> (T, [T; K]),
+        columns: [&[T]; M],
+        law: impl Fn(T, [T; M], [T; M]) -> (T, [T; K]),
     ) -> [T; K] {
         assert!(force.iter().all(|column| column.len() == force[0].len()), "forces of the same rows");
-        on_lanes::<T, _>(Sums { pairs: *self, first_row, lists, force, law })
+        let rows = match self.at {
+            Places::Columns(at) => at[0].len(),
+            Places::Packed(at) => at.len(),
+        };
+        assert!(columns.iter().all(|column| column.len() == rows), "columns of the table of {rows} rows");
+        match self.once {
+            false => {
+                on_lanes::<T, _>(Sums::<T, _, _, N, M, false> { pairs: *self, first_row, lists, force, columns, law })
+            }
+            true => {
+                on_lanes::<T, _>(Sums::<T, _, _, N, M, true> { pairs: *self, first_row, lists, force, columns, law })
+            }
+        }
     }
 }
 
-struct Sums<'a, 'f, T, const N: usize, S, F> {
+/// `ONCE`: the opposite forces go to rows whose forces are set, too.
+struct Sums<'a, 'f, T, S, F, const N: usize, const M: usize, const ONCE: bool> {
     pairs: PairForces<'a, T, N>,
     first_row: usize,
     lists: S,
     force: [&'f mut [T]; N],
+    columns: [&'f [T]; M],
     law: F,
 }
 
@@ -143,31 +231,48 @@ struct Block<T, const N: usize, const K: usize> {
     quantities: [[[T; WIDTH]; EIGHTS]; K],
 }
 
-impl<T: Real, R: RowList, const N: usize, const K: usize, S, F> LaneKernel<T> for Sums<'_, '_, T, N, S, F>
+impl<T: Real, R: RowList, S, F, const N: usize, const M: usize, const K: usize, const ONCE: bool> LaneKernel<T>
+    for Sums<'_, '_, T, S, F, N, M, ONCE>
 where
     S: Fn(usize) -> R,
-    F: Fn(T) -> (T, [T; K]),
+    F: Fn(T, [T; M], [T; M]) -> (T, [T; K]),
 {
     type Output = [T; K];
 
     #[inline(always)]
     fn run<L: Lanes<T>>(self, lanes: L) -> [T; K] {
-        let Sums { pairs, first_row, lists, force, law } = self;
+        let Sums { pairs, first_row, lists, mut force, columns, law } = self;
         let zero = [[T::ZERO; WIDTH]; EIGHTS];
         let mut block = Block { d: [zero; N], square: zero, value: zero, quantities: [zero; K] };
         let mut totals = [T::ZERO; K];
         let mut buffer = [0; PART];
+        let mut numbers = [[T::ZERO; M]; PART];
         let rows = force[0].len();
+        if ONCE {
+            force.iter_mut().for_each(|column| column.fill(T::ZERO));
+        }
         for index in 0..rows {
             let mut list = lists(index).begin();
             if index + AHEAD < rows {
                 lists(index + AHEAD).ask();
             }
+            let row = first_row + index;
             let mut sums = [lanes.splat(T::ZERO); N];
             let mut others = [lanes.splat(T::ZERO); K];
             while let Some(part) = R::next(&mut list, &mut buffer) {
-                let eights = distances(lanes, &pairs, first_row + index, part, &mut block);
-                values(&mut block, eights * WIDTH, pairs.cutoff * pairs.cutoff, &law);
+                let eights = distances(lanes, &pairs, row, part, &mut block);
+                let own = columns.map(|column| column[row]);
+                if M > 0 {
+                    let (of, filled) = numbers[..eights * WIDTH].split_at_mut(part.len());
+                    of.iter_mut().zip(part).for_each(|(of, other)| *of = columns.map(|column| column[*other as usize]));
+                    filled.fill(own);
+                }
+                values(&mut block, eights * WIDTH, pairs.cutoff * pairs.cutoff, |pair, square| {
+                    law(square, own, if M > 0 { numbers[pair] } else { own })
+                });
+                if ONCE {
+                    give(&mut block, part, first_row, &mut force);
+                }
                 let value = &block.value[..eights];
                 let d: [_; N] = std::array::from_fn(|axis| &block.d[axis][..eights]);
                 for eight in 0..eights {
@@ -183,13 +288,39 @@ where
                 }
             }
             for axis in 0..N {
-                force[axis][index] = joined(lanes, sums[axis]);
+                let sum = joined(lanes, sums[axis]);
+                force[axis][index] = if ONCE { force[axis][index] + sum } else { sum };
             }
             for k in 0..K {
                 totals[k] = totals[k] + joined(lanes, others[k]);
             }
         }
         totals
+    }
+}
+
+/// Gives the opposite forces of a row's pairs to those of the others whose forces are set, too; quantities of such pairs
+/// count twice.
+#[inline(always)]
+fn give<T: Real, const N: usize, const K: usize>(
+    block: &mut Block<T, N, K>,
+    part: &[u32],
+    first_row: usize,
+    force: &mut [&mut [T]; N],
+) {
+    let rows = force[0].len();
+    let value = block.value.as_flattened();
+    for (pair, other) in part.iter().enumerate() {
+        let at = (*other as usize).wrapping_sub(first_row);
+        if at < rows {
+            for axis in 0..N {
+                force[axis][at] = force[axis][at] - block.d[axis].as_flattened()[pair] * value[pair];
+            }
+            for k in 0..K {
+                let quantity = &mut block.quantities[k].as_flattened_mut()[pair];
+                *quantity = *quantity + *quantity;
+            }
+        }
     }
 }
 
@@ -330,12 +461,12 @@ fn values<T: Real, const N: usize, const K: usize>(
     block: &mut Block<T, N, K>,
     count: usize,
     square_max: T,
-    law: &impl Fn(T) -> (T, [T; K]),
+    law: impl Fn(usize, T) -> (T, [T; K]),
 ) {
     let (square, value) = (&block.square.as_flattened()[..count], &mut block.value.as_flattened_mut()[..count]);
     for index in 0..count {
         let square = square[index];
-        let (force, quantities) = law(square);
+        let (force, quantities) = law(index, square);
         let counts = square < square_max && square > T::ZERO;
         value[index] = if counts { force } else { T::ZERO };
         for k in 0..K {

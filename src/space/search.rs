@@ -98,6 +98,25 @@ impl<'a, T: Real, const N: usize> NeighbourSearch<'a, T, N> {
         Ok(())
     }
 
+    /// As [`NeighbourSearch::each`], with each pair of which both are among the rows in the list of the first one alone: for
+    /// [`PairForces::once`](super::PairForces::once) of the same rows.
+    ///
+    /// # Errors
+    /// As [`NeighbourSearch::each`].
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn each_once(&mut self, rows: Range<usize>, mut take: impl FnMut(usize, &[u32])) -> Result<(), SpaceError> {
+        let mut kept = Vec::new();
+        for (index, row) in rows.clone().enumerate() {
+            kept.clear();
+            let before = |other: &u32| (rows.start..row).contains(&(*other as usize));
+            kept.extend(self.of(row)?.iter().copied().filter(|other| !before(other)));
+            take(index, &kept);
+        }
+        Ok(())
+    }
+
     /// The runs around a cell, and room for all of their rows.
     fn collect(&mut self, cell: [i32; N]) {
         let (cells, periodic) = (self.grid.cells(), self.grid.bounds().is_periodic());

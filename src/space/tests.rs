@@ -214,6 +214,58 @@ fn each_row_of_some_gets_its_list() {
 }
 
 #[test]
+fn a_pair_that_is_computed_once_has_the_forces_of_one_that_is_computed_twice() {
+    let places: Vec<[f64; 3]> =
+        (0..400).map(|i| [0.618 * f64::from(i), 0.37 * f64::from(i), 0.731 * f64::from(i)].map(|x| x % 4.0)).collect();
+    let table = sorted::<f64, 3>(&places, [4.0; 3], [true; 3], 0.6);
+    let at = table.columns();
+    let charge: Vec<f64> = (0..400).map(|i| f64::from(i % 7) - 3.0).collect();
+    let law = |square: f64, [a]: [f64; 1], [b]: [f64; 1]| (a * b / (0.1 + square), [a * b + square]);
+    // three jobs, the last one of fewer rows
+    let run = |once: bool| {
+        let (mut force, mut total) = (vec![[0.0; 400]; 3], 0.0);
+        for job in [0..150, 150..300, 300..400] {
+            let mut search = NeighbourSearch::new(&table.grid, &table.starts, at, 1.2);
+            let mut lists = Vec::new();
+            let mut take = |_: usize, found: &[u32]| lists.push(found.to_vec());
+            match once {
+                true => search.each_once(job.clone(), &mut take).expect("no two at one place"),
+                false => search.each(job.clone(), &mut take).expect("no two at one place"),
+            }
+            let pairs = PairForces::new(&table.bounds, at, 1.2, 1.2);
+            let pairs = if once { pairs.once() } else { pairs };
+            let [x, y, z] = &mut force[..] else { unreachable!("three axes") };
+            let own = [&mut x[job.clone()], &mut y[job.clone()], &mut z[job.clone()]];
+            let [sum] = pairs.set_by_and_sum(job.start, |row| &lists[row][..], own, [&charge], law);
+            total += sum;
+        }
+        (force, total)
+    };
+    let twice = with_all_vectors(|| run(false));
+    let once = with_all_vectors(|| run(true));
+    let mut own = 0.0f64;
+    for axis in 0..3 {
+        for row in 0..400 {
+            let (a, b) = (twice.0[axis][row], once.0[axis][row]);
+            assert!((a - b).abs() < 1e-11, "row {row}: {a} and {b}");
+            own = own.max(a.abs());
+        }
+    }
+    assert!(own > 1.0 && (twice.1 - once.1).abs() < 1e-9 * twice.1.abs(), "{own}, {} and {}", twice.1, once.1);
+    // by hand
+    let (row, bounds) = (170, &table.bounds);
+    let mut want = [0.0; 3];
+    for other in (0..400).filter(|other| *other != row) {
+        let d: [f64; 3] = std::array::from_fn(|axis| bounds.nearest_axis(axis, at[axis][row] - at[axis][other]));
+        let square = d.iter().map(|d| d * d).sum::<f64>();
+        if square < 1.44 {
+            (0..3).for_each(|axis| want[axis] += d[axis] * law(square, [charge[row]], [charge[other]]).0);
+        }
+    }
+    assert!((0..3).all(|axis| (want[axis] - once.0[axis][row]).abs() < 1e-11), "{want:?}");
+}
+
+#[test]
 #[should_panic(expected = "of a list are in a table of 2")]
 fn a_list_that_names_no_row_is_refused() {
     let bounds = Box3::open([0.0; 3], [9.0; 3]).expect("a box");

@@ -559,6 +559,41 @@ fn packed_bytes_by_hand_are_those_of_the_fields() {
     );
 }
 
+/// Neither one by one, nor in batches, nor where a state is taken up again.
+#[test]
+fn slots_whose_generations_are_used_up_are_retired() {
+    let mut world = world();
+    let slots = |entities: &[Entity]| entities.iter().map(|entity| entity.index()).collect::<Vec<_>>();
+    let mass = |kg| Mass { kg };
+    let first = world.spawn_batch((0..4).map(|i| mass(i as f32))).unwrap();
+    world.despawn_batch(&first).unwrap();
+    world.store.age_free_slot(0, Entity::GENERATIONS_END - 1);
+    world.store.age_free_slot(1, Entity::GENERATIONS_END - 2);
+
+    let second = [world.spawn(mass(0.0)).unwrap(), world.spawn(mass(1.0)).unwrap()];
+    assert_eq!(slots(&second), [0, 1]);
+    assert_eq!(second.map(Entity::generation), [Entity::GENERATIONS_END - 1, Entity::GENERATIONS_END - 2]);
+    for entity in second {
+        world.despawn(entity).unwrap();
+    }
+    // slot 0 had its last entity, slot 1 has one more
+    let third = world.spawn_batch((0..3).map(|i| mass(i as f32))).unwrap();
+    assert_eq!(slots(&third), [1, 2, 3]);
+    assert_eq!(third[0].generation(), Entity::GENERATIONS_END - 1);
+    world.despawn_batch(&third).unwrap();
+    world.publish().unwrap();
+
+    // what is taken up knows it, too
+    let unpublished = world.spawn_batch((0..3).map(|i| mass(i as f32))).unwrap();
+    assert_eq!(slots(&unpublished), [2, 3, 4]);
+    world.rollback(0).unwrap();
+    let fourth = world.spawn_batch((0..3).map(|i| mass(i as f32))).unwrap();
+    assert_eq!(slots(&fourth), [2, 3, 4]);
+    for gone in first.iter().chain(&second).chain(&third) {
+        assert!(!world.contains(*gone) && matches!(world.despawn(*gone), Err(WorldError::Stale { .. })), "{gone:?}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn the_arena_ends_where_its_memory_does() {

@@ -96,6 +96,30 @@ fn random_points(seed: u64, kills: u64) {
     }
 }
 
+/// Dies while workers find the order of a table and move its rows.
+pub fn in_a_sort() {
+    const ROWS: usize = 40_000;
+    let whole = undisturbed("sorted", ROWS, 0, 12);
+    let (mut deaths, mut round) = (0, 0);
+    while deaths < 60 {
+        let setting = Setting {
+            publish_every: 1 + round % 3,
+            main_helps: round % 3 == 2,
+            fault: Some(format!("random:{}:0.003", 71 + round)),
+            ..Setting::new("sorted", Workers::Processes(2 + round as usize % 2))
+        };
+        let mut simulation = setting.start(scenes::world("sorted", setting.region(), ROWS, 0), 0);
+        deaths += follow(&mut simulation, &whole, 12, 60 - deaths, &setting);
+        assert!(round < 100, "{deaths} deaths in {round} rounds");
+        round += 1;
+    }
+    for workers in [Workers::Threads(1), Workers::Threads(3), Workers::Processes(2)] {
+        let setting = Setting::new("sorted", workers);
+        let mut simulation = setting.start(scenes::world("sorted", setting.region(), ROWS, 0), 0);
+        follow(&mut simulation, &whole, 12, 0, &setting);
+    }
+}
+
 /// Kills a child of this process; false where it is none (any more). Never hits another process: the handle is
 /// opened first, and the parent compared then.
 fn kill_child(pid: u32) -> bool {

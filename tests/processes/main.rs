@@ -40,6 +40,7 @@ const TESTS: &[Test] = &[
     test("any_schedule::the_same_bytes_by_processes_that_die", any_schedule::by_processes_that_die),
     test("deaths::at_every_named_point", deaths::at_every_named_point),
     test("deaths::at_random_points", deaths::at_random_points),
+    test("deaths::in_a_sort", deaths::in_a_sort),
     test("deaths::at_random_instants", deaths::at_random_instants),
     test("deaths::from_their_first_instant_on", deaths::from_their_first_instant_on),
     soak("deaths::soak_at_random_instants_and_points", deaths::soak),

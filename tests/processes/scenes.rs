@@ -40,6 +40,7 @@ pub fn schedule(name: &str) -> Schedule {
         "mixed" => mixed::schedule(&mut schedule),
         "local" => plain::local(&mut schedule),
         "flood" => plain::flood(&mut schedule),
+        "sorted" => plain::sorted(&mut schedule),
         "sealed" => sealed::schedule(&mut schedule),
         "faulty" => plain::faulty(&mut schedule, None, 64),
         "faulty-otherwise" => plain::faulty(&mut schedule, None, 128),

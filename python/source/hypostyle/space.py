@@ -23,7 +23,7 @@ Nobody needs the lists anew while nobody has moved more than half of a skin by w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterable, Optional, Sequence, Union
+from typing import Any, Callable, Iterable, Optional, Sequence, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -211,6 +211,45 @@ class Neighbours:
         """Every pair, from both sides: the rows that lists are of, and those in the lists."""
         return np.repeat(np.arange(self.first_row, self.first_row + len(self)), self.counts), self.indices
 
+    def forces(
+        self,
+        box: Box,
+        at: Places,
+        cutoff: float,
+        law: Callable[..., Any],
+        columns: Sequence[Any] = (),
+    ) -> tuple[Array, ...]:
+        """The sum of the forces on each row that a list is of, along each axis, with the bits of Rust's ``PairForces``.
+
+        ``law`` gives force over distance, above 0 where a pair is pushed apart, for an array of squares of distances; with
+        ``columns`` (charges, radii), it gets an array of them of each row, and one of each other row, too. There is no force
+        at ``cutoff`` and beyond. ``at`` and ``columns`` are those of all rows of the table.
+
+        >>> box = Box([9.0, 9.0], periodic=False)
+        >>> found = Neighbours(np.array([0, 1, 3, 4]), np.array([1, 0, 2, 1], np.uint32))
+        >>> [f.tolist() for f in found.forces(box, ([1.0, 2.0, 4.0], [1.0, 1.0, 1.0]), 3.0, lambda square: 1.0 / square)]
+        [[-1.0, 0.5, 0.5], [0.0, 0.0, 0.0]]
+        >>> charge = [1.0, -1.0, 2.0]
+        >>> found.forces(box, ([1.0, 2.0, 4.0], [1.0, 1.0, 1.0]), 3.0, lambda square, a, b: a * b, [charge])[0].tolist()
+        [1.0, 3.0, -4.0]
+        """
+        own, others = self.pairs()
+        places = [np.asarray(column, box.dtype) for column in at]
+        d = box.between([column[own] for column in places], [column[others] for column in places])
+        square: Any = d[0] * d[0]
+        for along in d[1:]:
+            square = square + along * along
+        given = [np.asarray(column, box.dtype) for column in columns]
+        value = np.asarray(law(square, *(column[own] for column in given), *(column[others] for column in given)), box.dtype)
+        if value.shape != square.shape:
+            raise ValueError(f"the law gives an array of shape {value.shape} for one of {square.shape}")
+        limit = box.dtype.type(cutoff) * box.dtype.type(cutoff)
+        value = np.where((square < limit) & (square > 0), value, box.dtype.type(0))
+        # eight sums for each row, of the first, second, .. eighth neighbour of each eight, in the order of its list
+        lane = (np.arange(len(others)) - np.repeat(self.offsets[:-1] - self.offsets[0], self.counts)) % 8
+        place = (own - self.first_row) * 8 + lane
+        return tuple(_joined(place, along * value, len(self)) for along in d)
+
     def padded(self, width: int, fill: int = 0) -> tuple[Array, Array]:
         """The lists as an array of ``width`` columns, and how long they are (uint32): for fields of arrays, ``[u32; 64]``. A longer
         one is an error, and nothing is cut off."""
@@ -224,6 +263,17 @@ class Neighbours:
         lists = np.full((len(self), width), fill, np.uint32)
         lists[np.arange(width) < counts[:, None]] = self.indices
         return lists, counts.astype(np.uint32)
+
+
+def _joined(place: Array, values: Array, rows: int) -> Array:
+    """Sums of values by their places, eight for each row, joined in one order."""
+    if values.dtype == np.float64:
+        sums = np.bincount(place, values, 8 * rows)
+    else:
+        sums = np.zeros(8 * rows, values.dtype)
+        np.add.at(sums, place, values)
+    a, b, c, d, e, f, g, h = sums.reshape(rows, 8).T
+    return np.asarray(((a + b) + (c + d)) + ((e + f) + (g + h)))
 
 
 class Search:

@@ -15,7 +15,7 @@ use crate::schedule::system::Compiled;
 use crate::table::{ENTITIES, RESOURCES};
 use crate::world::WorldError;
 use crate::world::access::query::{MaskTerm, Matched};
-use crate::world::store::{MovedColumn, Store};
+use crate::world::store::Store;
 
 use super::build_lists::{BuiltWork, ListRooms};
 use super::entries::{
@@ -23,7 +23,7 @@ use super::entries::{
 };
 use super::ghosts;
 use super::matches::Matches;
-use super::order::{self, OrderHead};
+use super::sort_work::SortWork;
 use super::words::{Entry, push_bytes};
 
 /// The next program's serial number.
@@ -64,8 +64,8 @@ pub(crate) struct Work {
     pub batch_jobs: u32,
     /// The lists that its jobs build in place.
     pub built: Option<BuiltWork>,
-    /// Columns that a sort moves.
-    pub moved: Vec<MovedColumn>,
+    /// What a sort needs.
+    pub sort: SortWork,
     /// Rows of all jobs, and an estimate of their work in nanoseconds.
     pub rows: u64,
     pub estimate_ns: u64,
@@ -82,8 +82,6 @@ pub(crate) struct Work {
 /// What a row costs, roughly: for telling a batch that is worth waking workers from one that is not.
 const ROW_LOCAL_NS: u64 = 1;
 const NEIGHBOUR_NS: u64 = 100;
-/// Rows of a job that puts a table in order: some for everybody, and no more than what stays in a cache.
-const SORT_JOB_ROWS: (u32, u32) = (1024, 16 * 1024);
 
 /// What the builder needs to know beside the systems.
 pub(crate) struct BuildContext<'a> {
@@ -441,33 +439,6 @@ impl Work {
         }
         self.words.extend(self.tasks.iter().map(|at| at + base as u64));
         self.words.extend_from_slice(&self.task_words);
-    }
-
-    /// Puts the program together by which the columns in `moved` of a table come to stand in the order that its store has
-    /// found, after a system that sorts.
-    pub(crate) fn build_order(&mut self, system: usize, table: u32, store: &Store) {
-        let rows = store.tables[table as usize].rows;
-        let job_rows = (rows / 16).clamp(SORT_JOB_ROWS.0, SORT_JOB_ROWS.1).next_multiple_of(64);
-        self.jobs.clear();
-        self.job_tasks.clear();
-        self.written.clear();
-        let cuts = (0..rows).step_by(job_rows as usize);
-        self.jobs.extend(cuts.map(|start| JobRows {
-            system,
-            table,
-            rows: start..start.saturating_add(job_rows).min(rows),
-        }));
-        self.job_tasks.resize(self.jobs.len(), 0);
-        self.task_written.clear();
-        self.task_written.push((0, 0));
-        self.task_members.clear();
-        self.task_members.push((0, 1));
-        self.task_systems.clear();
-        self.task_systems.push(system);
-        let columns = self.moved.len() as u32;
-        self.estimate_ns = u64::from(rows) * u64::from(columns);
-        let head = OrderHead { rows, job_rows, columns };
-        order::encode(head, &self.moved, store.order(), &mut self.words);
     }
 
     /// Whether a job's dead worker may have these bytes undone: own rows of a column it wrote in place.

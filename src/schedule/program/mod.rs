@@ -34,7 +34,9 @@
 //! | [`build`] | a group of systems and the tables of the moment become a program |
 //! | [`build_lists`] | the room that jobs get for lists which they build in place |
 //! | [`task`] | a program's task becomes columns of mapped memory |
-//! | [`order`] | the other kind of program: a table's rows are put in another order |
+//! | [`sort_work`] | the programs of a sort |
+//! | [`find_order`] | another kind of program: how a table's rows stand in the order of a key |
+//! | [`order`] | the third kind: a table's rows are put in that order |
 //!
 //! Invariant: a worker process gets the words through memory that others can write, so every access is checked. No other
 //! file knows the order of an entry's words.
@@ -42,9 +44,11 @@
 pub(crate) mod build;
 pub(crate) mod build_lists;
 mod entries;
+pub(crate) mod find_order;
 mod ghosts;
 mod matches;
 pub(crate) mod order;
+pub(crate) mod sort_work;
 pub(crate) mod task;
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
 //! A table's rows are put in another order, as the jobs of a batch of its own.
 //!
 //! ```text
-//! OrderHead     magic · rows | rows of a job << 32 · columns                            3 words
+//! OrderHead     magic · rows | rows of a job << 32 · columns · order at, or 0            4 words
+//! order         for each row the one that comes to stand there, 32 bits each:           bytes, padded to words
+//!               here, where it is in no extent
 //! OrderColumn   one for each column: from · to · bytes of a row                         3 words each
-//! order         for each row the one that comes to stand there, 32 bits each            bytes, padded to words
 //! ```
 //!
-//! A job moves its rows of every column. It reads extents that nobody writes meanwhile and writes rows that are its own, so
+//! A job moves its rows of every column. Columns are moved group by group, by programs that differ in their columns alone. It reads extents that nobody writes meanwhile and writes rows that are its own, so
 //! it can run again. As any program its words may be rubbish for a worker process, and are checked.
 #![expect(unsafe_code, reason = "rows of columns are copied by address")]
 
@@ -27,14 +28,16 @@ pub(crate) struct OrderHead {
     /// Rows of a job.
     pub job_rows: u32,
     pub columns: u32,
+    /// Where the order is; 0, where nothing is, stands for the program itself.
+    pub order_at: u64,
 }
 
 impl Entry for OrderHead {
-    const WORDS: usize = 3;
+    const WORDS: usize = 4;
 
     fn encode(&self, words: &mut Vec<u64>) {
-        let OrderHead { rows, job_rows, columns } = *self;
-        words.extend([MAGIC, halves(rows, job_rows), u64::from(columns)]);
+        let OrderHead { rows, job_rows, columns, order_at } = *self;
+        words.extend([MAGIC, halves(rows, job_rows), u64::from(columns), order_at]);
     }
 
     fn decode(words: &mut Words<'_>) -> Result<Self, String> {
@@ -43,7 +46,7 @@ impl Entry for OrderHead {
         }
         let (rows, job_rows) = words.pair()?;
         let columns = u32::try_from(words.next()?).map_err(|_| rubbish())?;
-        Ok(OrderHead { rows, job_rows, columns })
+        Ok(OrderHead { rows, job_rows, columns, order_at: words.next()? })
     }
 }
 
@@ -61,12 +64,23 @@ impl Entry for MovedColumn {
     }
 }
 
-/// Puts a program together.
-pub(crate) fn encode(head: OrderHead, columns: &[MovedColumn], order: &[u32], words: &mut Vec<u64>) {
+/// Puts a program together that moves no column yet. `order` is for programs that hold it themselves.
+pub(crate) fn begin(head: OrderHead, order: &[u32], words: &mut Vec<u64>) {
     words.clear();
     head.encode(words);
+    if head.order_at == 0 {
+        push_bytes(words, bytemuck::cast_slice(order));
+    }
+}
+
+/// Makes these its columns, in place of those before.
+pub(crate) fn set_columns(columns: &[MovedColumn], words: &mut Vec<u64>) -> Result<(), String> {
+    let head = OrderHead::decode(&mut Words::at(words, 0)?)?;
+    let order = if head.order_at == 0 { (4 * head.rows as usize).div_ceil(8) } else { 0 };
+    words.truncate(OrderHead::WORDS + order);
     columns.iter().for_each(|column| column.encode(words));
-    push_bytes(words, bytemuck::cast_slice(order));
+    words[2] = columns.len() as u64;
+    Ok(())
 }
 
 /// Whether a program is such a one.
@@ -85,17 +99,18 @@ pub(crate) fn run(program: &[u64], job: u32, memory: &JobMemory, trace: &mut Job
     let (start, rows) = (first as usize, u64::from(head.rows));
     let end = start.saturating_add(head.job_rows as usize).min(head.rows as usize);
     trace.hide();
-    let columns = words;
-    for _ in 0..head.columns {
-        MovedColumn::decode(&mut words)?;
-    }
-    let order = words.bytes(4 * rows)?;
-    let order = &bytemuck::cast_slice::<u8, u32>(order)[start..end];
+    let order = if head.order_at == 0 {
+        bytemuck::cast_slice(words.bytes(4 * rows)?)
+    } else {
+        let order = memory.read(head.order_at, 4 * rows)?.cast::<u32>();
+        // SAFETY: as many rows, mapped (checked), aligned as extents are, which nobody writes while the batch runs.
+        unsafe { std::slice::from_raw_parts(order, head.rows as usize) }
+    };
+    let order: &[u32] = &order[start..end];
     // no early exit: this way it is a vector loop
     if order.iter().fold(0, |most, row| most.max(*row)) >= head.rows {
         return Err(rubbish());
     }
-    let mut words = columns;
     for _ in 0..head.columns {
         let MovedColumn { from, to, bytes } = MovedColumn::decode(&mut words)?;
         let total = rows * u64::from(bytes);
@@ -119,15 +134,25 @@ mod tests {
 
     #[test]
     fn entries_come_back_as_they_were_written() {
-        let head = OrderHead { rows: 5, job_rows: 64, columns: 2 };
         let columns = [MovedColumn { from: 64, to: 128, bytes: 4 }, MovedColumn { from: 192, to: 256, bytes: 12 }];
-        let mut words = vec![1, 2, 3];
-        encode(head, &columns, &[4, 3, 2, 1, 0], &mut words);
-        assert!(is_order(&words) && !is_order(&words[1..]));
-        assert_eq!(words.len(), OrderHead::WORDS + 2 * MovedColumn::WORDS + 3);
-        let mut reader = Words::at(&words, 0).unwrap();
-        assert_eq!(OrderHead::decode(&mut reader).unwrap(), head);
-        assert_eq!(columns.map(|_| MovedColumn::decode(&mut reader).unwrap()), columns);
-        assert_eq!(bytemuck::cast_slice::<u8, u32>(reader.bytes(20).unwrap()), [4, 3, 2, 1, 0]);
+        for order_at in [0, 640] {
+            let head = OrderHead { rows: 5, job_rows: 64, columns: 0, order_at };
+            let mut words = vec![1, 2, 3];
+            begin(head, &[4, 3, 2, 1, 0], &mut words);
+            assert!(is_order(&words) && !is_order(&words[1..]));
+            for columns in [&columns[..1], &columns] {
+                set_columns(columns, &mut words).unwrap();
+                let mut reader = Words::at(&words, 0).unwrap();
+                let said = OrderHead::decode(&mut reader).unwrap();
+                assert_eq!(said, OrderHead { columns: columns.len() as u32, ..head });
+                if order_at == 0 {
+                    assert_eq!(bytemuck::cast_slice::<u8, u32>(reader.bytes(20).unwrap()), [4, 3, 2, 1, 0]);
+                }
+                for column in columns {
+                    assert_eq!(MovedColumn::decode(&mut reader).unwrap(), *column);
+                }
+                assert_eq!(reader.place(), words.len());
+            }
+        }
     }
 }

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use crate::commit::{Across, JobRows, ReduceError};
 use crate::patch::batch_tag;
-use crate::world::access::query::{bit_runs, concerns};
+use crate::world::access::query::bit_runs;
 
 use super::dense::Around;
 
 use super::*;
 use crate::region::RegionError;
 use crate::schedule::graph::LoopSpan;
-use crate::schedule::system::{Home, Sort};
+use crate::schedule::system::Home;
 use crate::table::RESOURCES;
 use crate::world::GhostError;
 
@@ -397,72 +397,6 @@ impl Simulation {
                 })?;
             }
         }
-        Ok(())
-    }
-
-    /// How a system sorts in this frame, if it does.
-    fn sort_of(&self, system: usize, frame: u64) -> Option<&Sort> {
-        self.compiled[system].sort.as_ref().filter(|sort| !self.skips[system] && frame.is_multiple_of(sort.every))
-    }
-
-    fn sort_tables(&mut self, work: &mut Work, group: &Group, frame: u64) -> Result<(), Failed> {
-        let compiled = Arc::clone(&self.compiled);
-        for system in group.systems() {
-            if self.sort_of(system, frame).is_none() {
-                continue;
-            }
-            let Some(sort) = &compiled[system].sort else { continue };
-            self.at_sort(system, false)?;
-            for table in 0..self.world.store.tables.len() as u32 {
-                let shape = Arc::clone(&self.world.store.tables[table as usize].shape);
-                let Some(slot) = shape.slot(sort.component) else { continue };
-                if concerns(&compiled[system].own, &shape) {
-                    let key = usize::from(slot.first) + usize::from(sort.field);
-                    let then = sort.then.and_then(|(component, field)| {
-                        shape.slot(component).map(|slot| usize::from(slot.first) + usize::from(field))
-                    });
-                    self.sort_table(work, system, (table, key, then), sort)?;
-                }
-            }
-            self.at_sort(system, true)?;
-        }
-        Ok(())
-    }
-
-    /// Puts a table in the order of a column: main finds it and moves what is its own, all move the rest.
-    fn sort_table(
-        &mut self,
-        work: &mut Work,
-        system: usize,
-        (table, key, then): (u32, usize, Option<usize>),
-        sort: &Sort,
-    ) -> Result<(), Failed> {
-        let Simulation { world, pool, staged, report, compiled, .. } = self;
-        let store = &mut world.store;
-        if !store.find_order(table, key, then) {
-            return Ok(());
-        }
-        store.begin_order(table, &sort.leaves, &mut work.moved)?;
-        work.build_order(system, table, store);
-        store.fixed = true;
-        let ran = pool.run(
-            &mut Batch {
-                program: &work.words,
-                jobs: work.jobs.len() as u32,
-                main_only: work.jobs.len() == 1 || work.estimate_ns < SPLIT_NS_MIN,
-                place: if compiled[system].home == Home::Main { Place::Main } else { Place::Anywhere },
-                deadline: &|_| None,
-                undo_allowed: &|_, _, _| false,
-                restore: &mut |_, _| {},
-                beside: Some(&mut || store.order_rest(table, &sort.leaves)),
-            },
-            staged,
-        );
-        store.fixed = false;
-        let ran = ran.map_err(Failed::Job)?;
-        report.deaths += u64::from(ran.deaths);
-        report.retries += u64::from(ran.retries);
-        store.end_order(table, &sort.leaves);
         Ok(())
     }
 }

@@ -78,6 +78,11 @@ impl Pool {
         }
     }
 
+    /// Whether there are workers beside main.
+    pub(crate) fn has_workers(&self) -> bool {
+        matches!(self.hands, Runners::Set(_))
+    }
+
     /// No further batch is near: the workers may sleep.
     pub(crate) fn end_frame(&mut self) {
         if let Runners::Set(set) = &mut self.hands {

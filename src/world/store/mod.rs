@@ -25,7 +25,7 @@ pub(crate) mod scatter;
 pub(crate) mod single;
 mod sort;
 
-pub(crate) use sort::MovedColumn;
+pub(crate) use sort::{MovedColumn, OrderGroups, keys};
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -109,7 +109,7 @@ pub(crate) struct RowScratch {
     pub sources: Vec<u32>,
     pub slots: Vec<u32>,
     pub components: Vec<u16>,
-    pub sort: self::sort::SortScratch,
+    pub sort: self::sort::keys::SortScratch,
     pub words: Vec<u64>,
     /// Where columns are read and written.
     pub extents: Vec<(u64, u64)>,

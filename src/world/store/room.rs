@@ -58,7 +58,7 @@ impl Store {
 
     /// Whether there is so much room at the end of the data that whatever is asked for now and for the next generation
     /// fits there.
-    pub(in crate::world) fn is_roomy(&self, bytes: u64) -> bool {
+    pub(crate) fn is_roomy(&self, bytes: u64) -> bool {
         let pool = self.region.pool();
         let most = pool.allocated().saturating_add(ExtentPool::rounded(bytes));
         pool.end_room() / 2 > most.saturating_add(SLACK_BYTES)

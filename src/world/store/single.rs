@@ -436,3 +436,13 @@ fn put(arena: &mut Arena, column: &Column, row: u32, value: &[u8]) {
 pub(in crate::world) fn lacks_columns() -> ! {
     panic!("a component reads and writes its fields in their order, each with its bytes, and no more");
 }
+
+#[cfg(test)]
+impl Store {
+    /// As if a free slot had been used so often.
+    pub(crate) fn age_free_slot(&mut self, slot: u32, generation: u32) {
+        assert_eq!(self.location_bits(slot), LOCATION_FREE, "the slot is free");
+        let offset = self.tables[ENTITIES as usize].columns[1].live.offset;
+        self.arena.set_item(offset + 4 * u64::from(slot), generation);
+    }
+}

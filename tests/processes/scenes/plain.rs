@@ -7,6 +7,7 @@ use hypostyle::{Read, RegionTarget, Schedule, System, Without, World, Write};
 
 use super::components::{Frozen, Hot, Mass, Position, Velocity};
 use crate::hostile;
+use crate::support::mix;
 
 /// Row-local systems that all fuse.
 pub(super) fn local(schedule: &mut Schedule) {
@@ -41,6 +42,20 @@ pub(super) fn flood(schedule: &mut Schedule) {
     schedule.add(System::rows::<(Write<Position>, Read<Mass>)>("settle", |_, (mut p, mass)| {
         p.y.map_with(mass.kg, |y, kg| y + kg as f32);
     }));
+}
+
+/// A table that is put in another order in each frame, by keys of which many are equal.
+pub(super) fn sorted(schedule: &mut Schedule) {
+    type Columns = (Write<Position>, Write<Mass>, Write<Velocity>);
+    let stir = System::rows::<Columns>("stir up", |job, (mut p, mut mass, mut v)| {
+        for row in 0..job.len() {
+            let number = mix(u64::from(job.entities()[row].index()) ^ job.frame() << 32);
+            p.x[row] = (number % 5000) as f32 - 2000.0;
+            mass.kg[row] = (number >> 40) as f64;
+            v.y[row] += p.x[row];
+        }
+    });
+    schedule.add(stir.sort_by("position.x").sort_then_by("mass.kg"));
 }
 
 pub(super) fn world(region: RegionTarget, rows: usize) -> World {

@@ -9,8 +9,10 @@
 //!   at most 120 characters a line.
 //! - What is `pub(crate)` or `pub(super)` is used.
 //! - Rust files have at most 700 lines.
+//! - Tests that docs/TESTING.md names as evidence exist.
 #![forbid(unsafe_code)]
 
+mod evidence;
 mod facts;
 mod files;
 mod floors;
@@ -59,6 +61,7 @@ pub(crate) fn check() -> Outcome {
     faults.extend(long_functions);
     faults.extend(shape::dead(&files));
     faults.extend(files.iter().filter_map(shape::length));
+    faults.extend(evidence::missing(&files));
     faults.iter().for_each(|fault| println!("error: {fault}"));
     if faults.is_empty() {
         Outcome::Passed(format!("{} files", files.len()))

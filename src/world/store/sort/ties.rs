@@ -6,7 +6,7 @@
 
 use crate::layout::ScalarType;
 
-use super::{SortScratch, keys_of};
+use super::keys::{SortScratch, keys_of};
 
 /// Puts rows of equal keys in the order of a second column, stably. `moves`: the rows' order by their keys was found in
 /// `scratch`; otherwise they are in it. False: rows are in order by both.
@@ -71,12 +71,13 @@ fn order_runs<const N: usize>(keys: &[u8], seconds: &[u64], moves: bool, order: 
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::find;
+    use super::super::keys::find;
     use super::*;
 
     /// With lists that are left from another column.
     fn order_of(key: (ScalarType, &[u8]), second: (ScalarType, &[u8])) -> Option<Vec<u32>> {
-        let mut scratch = SortScratch { keys: vec![3; 9], order: vec![7; 5], ..SortScratch::default() };
+        let mut scratch = SortScratch::default();
+        (scratch.keys, scratch.order) = (vec![3; 9], vec![7; 5]);
         let moves = find(key.0, key.1, &mut scratch);
         order(key.0, key.1, second, moves, &mut scratch).then_some(scratch.order)
     }
