@@ -146,7 +146,7 @@ pub use generation::SnapshotError;
 pub use global_id::GlobalId;
 pub use hypostyle_derive::{Bundle, Component, Field, Reduce, Resource};
 pub use id_hash::{IdHash, IdHashError};
-pub use inputs::{InputError, InputSender};
+pub use inputs::{InputError, InputSender, Steering};
 pub use join::FieldJoin;
 pub use layout::{FieldType, Layout, LayoutError, ScalarType};
 pub use lists::Lists;

@@ -79,6 +79,7 @@ mod series;
 mod signals;
 mod source;
 mod stats;
+mod steer;
 mod table;
 mod text;
 mod top;
@@ -156,6 +157,8 @@ enum Command {
     Watch(watch::Args),
     /// Show a live region on a terminal, refreshed.
     Top(top::Args),
+    /// Pause a run that was started with --steer, let it run some frames, set its pace.
+    Steer(steer::Args),
     /// Compare two states: regions, checkpoints, or one of each.
     Diff(diff::Args),
     /// Write a state as an Arrow, Parquet or CSV file; the states of a journal as a data set.
@@ -277,6 +280,7 @@ fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
         Command::Verify(args) => checkpoint::verify(&args, json, out),
         Command::Watch(args) => watch::run(&args, json, out),
         Command::Top(args) => top::run(&args, json, out),
+        Command::Steer(args) => steer::run(&args, json, out),
         Command::Diff(args) => diff::run(&args, json, out),
         Command::Export(args) => export::run(&args, json, out),
         Command::Gateway(args) => gateway::run(&args, json, out),

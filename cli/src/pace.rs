@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use hypostyle::World;
+use hypostyle::{Steering, World};
 
 use crate::signals::Stop;
 
@@ -70,6 +70,48 @@ impl Pace {
         }
         let length = Duration::from_secs_f64(frames as f64 / self.per_second);
         self.next = (self.next + length).max(Instant::now());
+    }
+}
+
+/// How a run goes on: as its options say, and those who steer it.
+#[derive(Debug)]
+pub(crate) struct Drive {
+    steering: Option<Steering>,
+    pace: Option<Pace>,
+}
+
+impl Drive {
+    pub(crate) fn new(pace: Option<f64>, steering: Option<Steering>) -> Drive {
+        if let Some(steering) = &steering {
+            steering.set_pace(pace);
+        }
+        Drive { steering, pace: pace.map(Pace::new) }
+    }
+
+    /// Whether the run is to stand still.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.steering.as_ref().is_some_and(Steering::is_paused)
+    }
+
+    /// How many frames may begin now, at most `most`; 0: it is paused or asked to end, and a moment has passed.
+    pub(crate) fn allow(&mut self, most: u64, stop: &Stop) -> u64 {
+        if let Some(steering) = &self.steering {
+            let asked = steering.pace();
+            if asked != self.pace.as_ref().map(|pace| pace.per_second) {
+                self.pace = asked.map(Pace::new);
+            }
+            if steering.is_paused() {
+                let frames = steering.take_steps(most);
+                if frames == 0 {
+                    std::thread::sleep(LOOK);
+                }
+                return frames;
+            }
+        }
+        let Some(pace) = &mut self.pace else { return most };
+        let frames = most.min(pace.per_call());
+        pace.wait(frames, stop);
+        if stop.is_asked() { 0 } else { frames }
     }
 }
 

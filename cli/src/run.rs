@@ -19,7 +19,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::failure::{self, Failure, Outcome};
 use crate::log::Log;
 use crate::meter::Meter;
-use crate::pace::{self, End, Pace};
+use crate::pace::{self, Drive, End};
 use crate::run_checkpoints::Start;
 use crate::run_report::{Report, TraceFile};
 use crate::scenes::{Line, Scene, SceneOptions, Watch};
@@ -74,6 +74,9 @@ pub(crate) struct Args {
     /// resources.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     inputs: Vec<String>,
+    /// Let other processes pause the run, let it run some frames, and set its pace: `hypostyle steer`, keys of `top`.
+    #[arg(long, requires = "region")]
+    steer: bool,
     /// Upper limit of the world's memory, as in `2 GiB` (default: from the number of entities; less where the process's
     /// address space is limited).
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, conflicts_with = "resume")]
@@ -374,7 +377,7 @@ fn build(args: &Args, options: &SceneOptions, from: Option<&Start>, stop: &Stop)
         None => stop.over(MAKING_GRACE, abandon, || make(args, options))?,
     };
     let mut builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
-    builder = builder.inputs(args.inputs.iter().cloned());
+    builder = builder.inputs(args.inputs.iter().cloned()).steerable(args.steer);
     if args.trace.is_some() {
         builder = builder.trace_events(TRACE_RING_EVENTS);
     }
@@ -495,7 +498,8 @@ fn frames(
 ) -> Outcome {
     let end = args.end();
     let (frames, seconds) = (end.frames(simulation.world(), args.scene.dt()), end.seconds());
-    let mut pace = args.pace.map(Pace::new);
+    let mut drive = Drive::new(args.pace, simulation.steering());
+    let mut shown = None;
     let mut reader = if args.prints_each() { Some(simulation.world().reader()?) } else { None };
     let per_call = if reader.is_some() { 1 } else { args.publish_every.min(FRAMES_PER_CALL_MAX) };
     let mut progress = Progress::new(frames);
@@ -509,13 +513,14 @@ fn frames(
         }
         let frame = simulation.world().frame();
         let until_look = beside.watches.iter().map(|watch| watch.every() - frame % watch.every()).min();
-        let mut now = per_call.min(left).min(until_look.unwrap_or(u64::MAX));
-        if let Some(pace) = &mut pace {
-            now = now.min(pace.per_call());
-            pace.wait(now, stop);
-            if stop.is_asked() {
-                continue;
+        let now = drive.allow(per_call.min(left).min(until_look.unwrap_or(u64::MAX)), stop);
+        if now == 0 {
+            if drive.is_paused() && shown != Some(frame) {
+                // who paused it wants to see where it stands
+                show(simulation)?;
+                shown = Some(frame);
             }
+            continue;
         }
         let ran = simulation.run(now, args.scene.dt()).cloned();
         if let Some(collector) = beside.collector {
@@ -552,6 +557,16 @@ fn look(watches: &mut [Box<dyn Watch>], world: &World) -> Outcome {
         if world.frame().is_multiple_of(watch.every()) {
             watch.look(world).map_err(|error| Failure::of(error.as_ref()))?;
         }
+    }
+    Ok(())
+}
+
+/// Publishes the newest frame, unless that is done already, or readers hold all memory.
+fn show(simulation: &mut Simulation) -> Outcome {
+    let mut reader = simulation.world().reader()?;
+    let shown = reader.newest() > 0 && reader.pin()?.frame() == simulation.world().frame();
+    if !shown {
+        simulation.world_mut().publish()?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use hypostyle::regions::{LeaseInfo, RegionInfo, inspect};
 use hypostyle::workers::{WorkerInfo, WorkerState};
-use hypostyle::{Reader, RegionTarget, Snapshot, SnapshotError};
+use hypostyle::{Reader, RegionTarget, Snapshot, SnapshotError, Steering};
 use ratatui::Frame;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
@@ -32,6 +32,8 @@ const HISTORY: usize = 200;
 const PLAIN: (u16, u16) = (120, 40);
 /// Lines of a terminal from which on the picture of frame times has its full height.
 const HEIGHT_FULL: u16 = 26;
+/// The pace that `+` and `-` begin with where there is none, frames per second.
+const PACE_FIRST: f64 = 60.0;
 /// How often to look for keys.
 const KEYS_EVERY: Duration = Duration::from_millis(50);
 
@@ -72,6 +74,8 @@ struct Picture {
     columns: Vec<(String, u64, u64)>,
     leases: Vec<LeaseInfo>,
     workers: Vec<WorkerInfo>,
+    /// How the run is steered, if it is steerable.
+    steered: Option<String>,
 }
 
 /// Frames as they went by.
@@ -115,6 +119,14 @@ impl Looked {
         })
     }
 
+    /// Of a single region.
+    fn steering(&self) -> Outcome<Option<Steering>> {
+        match self {
+            Looked::Region(_, reader) => Ok(reader.steering()?),
+            Looked::Ranks(_) => Ok(None),
+        }
+    }
+
     fn picture(&mut self) -> Result<Picture, SnapshotError> {
         let own = std::process::id();
         match self {
@@ -123,6 +135,7 @@ impl Looked {
                 let leases = reader.leases()?.into_iter().filter(|lease| lease.pid != own).collect();
                 let workers = if info.alive { reader.workers() } else { Vec::new() };
                 let mut picture = Picture::of(info, leases, workers);
+                picture.steered = reader.steering().ok().flatten().map(|steering| crate::steer::told(&steering));
                 match reader.pin() {
                     Ok(snapshot) => picture.add(&snapshot),
                     Err(SnapshotError::NothingPublished) => {}
@@ -176,6 +189,7 @@ impl Picture {
             columns: Vec::new(),
             leases,
             workers,
+            steered: None,
         }
     }
 
@@ -227,7 +241,8 @@ impl Picture {
         ])
         .areas(area);
         let lines = head.into_iter().map(Line::from).collect::<Vec<_>>();
-        let title = format!(" {} ", self.info.name);
+        let steered = self.steered.as_ref().map_or_else(String::new, |told| format!(": {told}"));
+        let title = format!(" {}{steered} ", self.info.name);
         frame.render_widget(Paragraph::new(lines).block(fitted::block(&title, above.width)), above);
         draw_pace(pace, frame, spark);
         let halves = [Constraint::Percentage(50), Constraint::Percentage(50)];
@@ -372,6 +387,10 @@ fn live(args: &Args, looked: &mut Looked, stop: &Stop, terminal: &mut ratatui::D
                     if interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) {
                         return Ok(());
                     }
+                    if let Some(steering) = looked.steering()? {
+                        steer(&steering, key.code);
+                        break;
+                    }
                 }
                 Event::Resize(_, _) => {
                     terminal.draw(|frame| picture.draw(&pace, frame))?;
@@ -379,6 +398,20 @@ fn live(args: &Args, looked: &mut Looked, stop: &Stop, terminal: &mut ratatui::D
                 _ => {}
             }
         }
+    }
+}
+
+/// What a key says to the run.
+fn steer(steering: &Steering, key: KeyCode) {
+    let pace = steering.pace().unwrap_or(PACE_FIRST);
+    match key {
+        KeyCode::Char(' ') if steering.is_paused() => steering.resume(),
+        KeyCode::Char(' ') => steering.pause(),
+        KeyCode::Char('s') => steering.step(1),
+        KeyCode::Char('+') => steering.set_pace(Some(pace * 2.0)),
+        KeyCode::Char('-') => steering.set_pace(Some(pace / 2.0)),
+        KeyCode::Char('m') => steering.set_pace(None),
+        _ => {}
     }
 }
 
@@ -482,6 +515,7 @@ mod tests {
             columns: vec![("position.x".to_owned(), 205_824, 203_700), ("velocity.v".to_owned(), 201 << 20, 201 << 19)],
             leases: Vec::new(),
             workers: Vec::new(),
+            steered: None,
         };
         let mut pace = Pace { last: None, history: VecDeque::new() };
         pace.history.extend([12_345_678, 23_456_789]);

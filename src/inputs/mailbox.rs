@@ -80,7 +80,12 @@ impl Mailbox {
     ///
     /// # Errors
     /// Names that the layout does not have; no room; what the system refuses.
-    pub(crate) fn create(region: &Region, layout: &Layout, names: &[String]) -> Result<Self, InputError> {
+    pub(crate) fn create(
+        region: &Region,
+        layout: &Layout,
+        names: &[String],
+        steerable: bool,
+    ) -> Result<Self, InputError> {
         let mut targets = Vec::new();
         for name in names {
             let target = target_of(layout, name)?;
@@ -110,7 +115,7 @@ impl Mailbox {
             Ok::<_, InputError>(Lane { words, consumer, broken: false, waited: 0 })
         };
         let lanes = (0..INPUT_RINGS).map(lane).collect::<Result<_, _>>()?;
-        words.write_head(&targets);
+        words.write_head(&targets, steerable);
         Ok(Mailbox {
             maker: os::Maker::this(),
             words,
@@ -124,6 +129,11 @@ impl Mailbox {
             failures: 0,
             lost: 0,
         })
+    }
+
+    /// How the run is steered, if it is steerable.
+    pub(crate) fn steering(&self) -> Option<super::Steering> {
+        self.words.is_steerable().then(|| super::Steering::new(self.words.clone()))
     }
 
     /// Takes what the senders have published; what is to be applied now, in canonical order, and what it may change.

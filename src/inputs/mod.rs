@@ -26,6 +26,7 @@
 mod error;
 mod mailbox;
 mod sender;
+mod steering;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;
@@ -33,3 +34,4 @@ pub(crate) mod words;
 pub use error::InputError;
 pub(crate) use mailbox::Mailbox;
 pub use sender::InputSender;
+pub use steering::Steering;

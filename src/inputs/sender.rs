@@ -67,7 +67,8 @@ impl InputSender {
         let Some((block, file)) = map.inputs()? else { return Ok(None) };
         let words = Words::new(block)?;
         let declared = words.read_head()?;
-        if words.is_closed() {
+        // a mailbox may be there for steering alone
+        if words.is_closed() || declared.is_empty() {
             return Ok(None);
         }
         let names = declared.iter().map(|target| name_of(layout, *target)).collect::<Option<Vec<_>>>();

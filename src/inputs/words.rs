@@ -6,6 +6,9 @@
 //!        16  bytes of a ring's data u64
 //!        24  check u64: a hash of bytes 8 to 24 and of the targets
 //!        32  closed u64: not 0 once the simulation takes nothing any more
+//!        40  paused u64: 0: no; 1: yes; both only where the run is steerable, else all ones
+//!        48  steps u64: frames that it may run although it is paused
+//!        56  pace u64: an f64, frames per second of real time at most; 0: none
 //!        64  targets, 8 bytes each: kind u8 (1 component, 2 resource) · field u8 (0: all; else its index + 1)
 //!            · id u16 · 0 u32
 //!      4096  the rings, one after the other
@@ -34,6 +37,11 @@ const MAGIC: u64 = u64::from_le_bytes(*b"HYPOINP1");
 const PAGE_WORDS: usize = PAGE_BYTES as usize / 8;
 const TARGETS_AT: usize = 8;
 const CLOSED_AT: usize = 4;
+const PAUSED_AT: usize = 5;
+const STEPS_AT: usize = 6;
+const PACE_AT: usize = 7;
+/// In the place of [`PAUSED_AT`] where the run is not steerable.
+const NOT_STEERABLE: u64 = u64::MAX;
 const DATA_AT: usize = 2 * PAGE_WORDS;
 const RING_WORDS: usize = DATA_AT + INPUT_RING_BYTES / 8;
 
@@ -115,8 +123,9 @@ impl Words {
     }
 
     /// Writes the head: from now on senders find the mailbox.
-    pub(crate) fn write_head(&self, targets: &[Target]) {
+    pub(crate) fn write_head(&self, targets: &[Target], steerable: bool) {
         let store = |at: usize, word: u64| self.word(at).store(word, Ordering::Relaxed);
+        store(PAUSED_AT, if steerable { 0 } else { NOT_STEERABLE });
         store(1, INPUT_RINGS as u64 | (targets.len() as u64) << 32);
         store(2, INPUT_RING_BYTES as u64);
         targets.iter().zip(TARGETS_AT..).for_each(|(target, at)| store(at, target.encode()));
@@ -152,6 +161,22 @@ impl Words {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.word(CLOSED_AT).load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn is_steerable(&self) -> bool {
+        self.paused().load(Ordering::Acquire) != NOT_STEERABLE
+    }
+
+    pub(crate) fn paused(&self) -> &AtomicU64 {
+        self.word(PAUSED_AT)
+    }
+
+    pub(crate) fn steps(&self) -> &AtomicU64 {
+        self.word(STEPS_AT)
+    }
+
+    pub(crate) fn pace(&self) -> &AtomicU64 {
+        self.word(PACE_AT)
     }
 
     pub(crate) fn ring(&self, index: usize) -> RingWords {

@@ -301,6 +301,12 @@ impl Simulation {
         }
     }
 
+    /// How other processes want the run to go; `None`: it is not steerable ([`SimulationBuilder::steerable`]).
+    #[must_use]
+    pub fn steering(&self) -> Option<crate::Steering> {
+        self.mailbox.as_ref()?.steering()
+    }
+
     /// Ends every worker. After it, [`Simulation::step`] is an error.
     pub fn close(&mut self) {
         self.pool.close();

@@ -39,6 +39,7 @@ pub struct SimulationBuilder {
     tracing: bool,
     trace_events: u64,
     inputs: Vec<String>,
+    steerable: bool,
     exchange: Option<Box<dyn Exchange>>,
 }
 
@@ -68,6 +69,7 @@ impl Default for SimulationBuilder {
             tracing: true,
             trace_events: TRACE_EVENTS_DEFAULT,
             inputs: Vec::new(),
+            steerable: false,
             exchange: None,
         }
     }
@@ -176,6 +178,15 @@ impl SimulationBuilder {
         self
     }
 
+    /// Whether other processes may steer the run: pause it, let it run some frames, set its pace ([`Steering`](crate::Steering);
+    /// default: no). The simulation itself never waits: the program that calls [`Simulation::run`] asks
+    /// [`Simulation::steering`] between frames.
+    #[must_use]
+    pub fn steerable(mut self, steerable: bool) -> Self {
+        self.steerable = steerable;
+        self
+    }
+
     /// Makes it one part of a spread world: what is to be done between the batches of its frames (default: nothing). Its
     /// frames never run several at once on one range of rows ([`Simulation::run`]).
     #[must_use]
@@ -247,12 +258,12 @@ impl SimulationBuilder {
         let trace = recording::make(&world.store.region, names(&stages, &compiled), rings, events);
         self.config.trace.clone_from(&trace);
         let (pool, notice) = Pool::start(&self.config, runner.clone(), region, &registrations(&compiled))?;
-        let mailbox = if self.inputs.is_empty() {
+        let mailbox = if self.inputs.is_empty() && !self.steerable {
             // an earlier simulation's would be filled in vain
             world.store.region.remove_inputs().map_err(InputError::from)?;
             None
         } else {
-            Some(Mailbox::create(&world.store.region, &registry.layout, &self.inputs)?)
+            Some(Mailbox::create(&world.store.region, &registry.layout, &self.inputs, self.steerable)?)
         };
         let world = from.take().ok_or(StepError::Closed)?;
         let undo_bytes = matches!(notice.actual, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
