@@ -140,14 +140,16 @@ impl Simulation {
     ) -> Result<(), Failed> {
         let store = &mut self.world.store;
         let rows = store.tables[table as usize].rows;
-        store.begin_order(table, &sort.leaves)?;
         let mut groups = std::mem::take(&mut work.sort.groups);
         store.order_groups(table, &sort.leaves, &mut groups);
+        store.begin_order(table, &sort.leaves, groups.columns(0), &mut work.sort.moved)?;
         let order_at = if let Found::ByJobs(order) = found { order.offset } else { 0 };
         work.build_order(system, table, order_at, store);
         let mut is_order = true;
         for group in 0..groups.len() {
-            self.world.store.begin_group(table, groups.columns(group), &mut work.sort.moved)?;
+            if group > 0 && !self.world.store.begin_group(table, groups.columns(group), &mut work.sort.moved)? {
+                return Err(no_order("columns were moved to make room while rows were put in order".to_owned()));
+            }
             work.move_columns().map_err(no_order)?;
             let rest = groups.rest(group, rows);
             self.run_sort(work, system, &mut |store| {

@@ -188,8 +188,15 @@ impl Store {
         groups.ends.push((groups.columns.len(), bytes));
     }
 
-    /// Makes what the writer moves himself ready to be moved.
-    pub(crate) fn begin_order(&mut self, table: u32, leaves: &[u16]) -> Result<(), RegionError> {
+    /// Makes what the writer moves himself ready to be moved, and gives the columns of the first group other extents; where
+    /// they are. Both at once: room for the ones may be made by taking it from the others.
+    pub(crate) fn begin_order(
+        &mut self,
+        table: u32,
+        leaves: &[u16],
+        columns: &[GroupColumn],
+        moved: &mut Vec<MovedColumn>,
+    ) -> Result<(), RegionError> {
         self.steadily(|store| {
             store.write_partial(ENTITIES, 0)?;
             for column in 0..store.tables[table as usize].columns.len() {
@@ -197,25 +204,35 @@ impl Store {
                     store.write_whole(table, column, false)?;
                 }
             }
-            Ok(())
+            store.begin_columns(table, columns, moved)
         })
     }
 
-    /// Gives the columns of a group other extents, and says where they are.
+    /// Gives the columns of a later group other extents, and says where they are. False: columns were moved to make room, and
+    /// what the writer has moved by now may be lost. That takes memory that is short, where there is one group only.
     pub(crate) fn begin_group(
         &mut self,
         table: u32,
         columns: &[GroupColumn],
         moved: &mut Vec<MovedColumn>,
+    ) -> Result<bool, RegionError> {
+        let arrangements = self.arrangements;
+        self.begin_columns(table, columns, moved)?;
+        Ok(arrangements == self.arrangements)
+    }
+
+    fn begin_columns(
+        &mut self,
+        table: u32,
+        columns: &[GroupColumn],
+        moved: &mut Vec<MovedColumn>,
     ) -> Result<(), RegionError> {
-        self.steadily(|store| {
-            moved.clear();
-            for GroupColumn { column, bytes, .. } in columns {
-                let (from, to) = store.write_whole(table, *column, false)?;
-                moved.push(MovedColumn { from, to, bytes: *bytes });
-            }
-            Ok(())
-        })
+        moved.clear();
+        for GroupColumn { column, bytes, .. } in columns {
+            let (from, to) = self.write_whole(table, *column, false)?;
+            moved.push(MovedColumn { from, to, bytes: *bytes });
+        }
+        Ok(())
     }
 
     /// The rows of a group's columns are where they go: that is their content now.
