@@ -59,7 +59,6 @@ pub(crate) struct Direct {
     groups: Vec<Kept>,
     /// What the job at hand recorded.
     out: Vec<u8>,
-    scratch: Scratch,
     /// Per column of the table at hand: the rows of the jobs that touched it.
     ranges: Vec<Vec<(u32, u32)>>,
     /// Jobs that are not in the timeline yet.
@@ -73,7 +72,11 @@ struct Untimed {
     rows: u32,
 }
 
-/// What kernels get beside their rows.
+thread_local! {
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// What kernels get beside their rows. It is the thread's: of a simulation's own, a simulation could not go to another one.
 #[derive(Default)]
 struct Scratch {
     open: Vec<Open>,
@@ -241,21 +244,23 @@ impl Direct {
         mut batch: DirectBatch<'_>,
         work: &mut Work,
     ) -> Result<DirectReport, DirectError> {
-        let Direct { groups, out, scratch, ranges, untimed } = self;
+        let Direct { groups, out, ranges, untimed } = self;
         let kept = &groups[number as usize];
+        // taken out: a kernel may step a simulation of its own
+        let mut scratch = SCRATCH.take().unwrap_or_default();
         scratch.cache.serve(&batch.runner.registry);
         scratch.starts.serve(&batch.runner.registry);
         untimed.clear();
         let (report, lap) = (DirectReport::default(), batch.begun_ns);
-        let mut running = Running { kept, scratch, ranges, untimed, report, lap };
+        let mut running = Running { kept, scratch: &mut scratch, ranges, untimed, report, lap };
         let done = running.tasks(&mut batch, out, work);
         running.share_time(&batch, done.is_err());
         batch.recorder.close_job();
         let report = DirectReport { ended_ns: running.lap, ..running.report };
-        if done.is_err() {
-            // kernels that fail leave anything
-            *running.scratch = Scratch::default();
-            kept.list(batch.store, &batch.runner.compiled, batch.frames, work);
+        match done {
+            Ok(()) => SCRATCH.set(Some(scratch)),
+            // kernels that fail leave anything in it
+            Err(_) => kept.list(batch.store, &batch.runner.compiled, batch.frames, work),
         }
         done.map(|()| report)
     }

@@ -105,6 +105,12 @@ pub struct Simulation {
     trace: Option<Trace>,
 }
 
+/// Simulations go from thread to thread.
+const _: () = {
+    const fn goes<T: Send>() {}
+    goes::<Simulation>();
+};
+
 /// Looks between frames at whether to go on.
 struct Looks<'a> {
     go_on: &'a mut dyn FnMut() -> bool,
