@@ -55,12 +55,17 @@ fn directory_place(files: &[(&'static str, Vec<u8>)]) -> std::ops::Range<usize> 
     end.map_or(0..0, |end| offset..end)
 }
 
+/// The files of the sample region, which is made once.
+fn template() -> Vec<(&'static str, Vec<u8>)> {
+    static TEMPLATE: std::sync::OnceLock<Vec<(&'static str, Vec<u8>)>> = std::sync::OnceLock::new();
+    TEMPLATE.get_or_init(sample_region).clone()
+}
+
 /// A region whose files were damaged: each 4 bytes of the input pick a file, or the published directory, a place in it and
 /// a new value; an input that begins with an odd byte cuts the last file it names short; bit 1 of that byte mends the
 /// directory's checksum.
 fn damaged_region(input: &[u8]) -> RegionTarget {
-    static TEMPLATE: std::sync::OnceLock<Vec<(&'static str, Vec<u8>)>> = std::sync::OnceLock::new();
-    let mut files = TEMPLATE.get_or_init(sample_region).clone();
+    let mut files = template();
     let directory = directory_place(&files);
     let mut last = 0;
     for edit in input.get(1..).unwrap_or_default().chunks_exact(4) {
@@ -182,11 +187,27 @@ mod tests {
         }
     }
 
+    /// The slot of the published directory says that it has another generation's: no reader finds it, and no writer takes it.
+    #[cfg_attr(miri, ignore = "regions of files")]
+    #[test]
+    fn a_slot_that_does_not_name_its_directory_is_refused() {
+        takeover(&[0xff, 0x06, 0x80, 0x23, 0xff]);
+        let mut files = template();
+        let slot = 8192 + 32 * usize::from(u16::from_le_bytes([files[1].1[64], files[1].1[65]]));
+        files[1].1[slot + 2] ^= 1;
+        let target = lay_out(&files);
+        // SAFETY: nobody else writes to the files.
+        let mut reader = unsafe { Reader::open(&target) }.expect("the files are whole");
+        assert!(reader.pin().is_err());
+        drop(reader);
+        assert!(!take_over(&target));
+    }
+
     /// Two columns in one extent, with every checksum right: no reader and no writer takes them.
     #[cfg_attr(miri, ignore = "regions of files")]
     #[test]
     fn columns_that_share_bytes_are_refused() {
-        let whole = sample_region();
+        let whole = template();
         let at = directory_place(&whole).start;
         let count = |at: usize| whole[2].1[at..at + 4].try_into().map_or(0, u32::from_le_bytes) as usize;
         let (tables, columns) = (count(at + 12), count(at + 48));

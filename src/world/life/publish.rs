@@ -274,6 +274,10 @@ impl World {
             return Err(crate::SnapshotError::directory("its checksum is wrong").into());
         }
         let directory = Directory::decode(&content, offset, &self.registry.layout, self.layout_hash, backed)?;
+        // readers find it by that
+        if entry.generation.load(Ordering::Relaxed) != directory.meta.generation {
+            return Err(crate::SnapshotError::directory("its slot does not name it").into());
+        }
         Ok((directory, Extent { offset, bytes: rounded(bytes) }))
     }
 
