@@ -58,7 +58,10 @@ def cluster() -> Iterator[hypostyle.ClusterReader]:
 def test_every_look_is_of_one_frame(cluster):
     assert len(cluster.ranks) == RANKS and cluster.is_alive and not cluster.is_file
     states, total = {}, set()
-    for _ in range(LOOKS):
+    looks = 0
+    # until enough frames were seen, however slow the machine is
+    while looks < LOOKS or len(states) <= 10:
+        looks += 1
         with cluster.pin() as snapshot:
             assert {rank.frame for rank in snapshot.ranks} == {snapshot.frame}
             assert snapshot.frame == snapshot.generation
@@ -68,7 +71,7 @@ def test_every_look_is_of_one_frame(cluster):
             total.add(int(ids.sum(dtype=np.uint64)))
             # a frame has one state, and the parts of two frames have no hash
             assert states.setdefault(snapshot.frame, snapshot.hash_by_id()) == snapshot.hash_by_id()
-    assert len(states) > 10 and len(total) == 1, "rows were lost, or are there twice"
+    assert len(total) == 1, "rows were lost, or are there twice"
 
 
 def test_columns_are_chunks_of_the_ranks_in_place(cluster):
