@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use hypostyle::{Steering, World};
 
-use crate::signals::Stop;
-
-/// How long it sleeps before it looks whether the run is asked to end.
+/// How long it sleeps before it looks whether the run is asked to end, or steered.
 const LOOK: Duration = Duration::from_millis(20);
 /// A run with a pace does so much of a second in one call at most: watchers see it move.
 const CALL_SECONDS: f64 = 1.0 / 60.0;
@@ -60,16 +58,16 @@ impl Pace {
         ((self.per_second * CALL_SECONDS) as u64).max(1)
     }
 
-    /// Waits until so many frames may begin, or the run is asked to end. What was late is not caught up.
-    pub(crate) fn wait(&mut self, frames: u64, stop: &Stop) {
-        while let Some(left) = self.next.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-            if stop.is_asked() {
-                return;
-            }
-            std::thread::sleep(left.min(LOOK));
+    /// Whether so many frames may begin; if not, a moment has passed. What was late is not caught up.
+    pub(crate) fn is_due(&mut self, frames: u64) -> bool {
+        let left = self.next.saturating_duration_since(Instant::now());
+        std::thread::sleep(left.min(LOOK));
+        if left > LOOK {
+            return false;
         }
         let length = Duration::from_secs_f64(frames as f64 / self.per_second);
         self.next = (self.next + length).max(Instant::now());
+        true
     }
 }
 
@@ -93,8 +91,8 @@ impl Drive {
         self.steering.as_ref().is_some_and(Steering::is_paused)
     }
 
-    /// How many frames may begin now, at most `most`; 0: it is paused or asked to end, and a moment has passed.
-    pub(crate) fn allow(&mut self, most: u64, stop: &Stop) -> u64 {
+    /// How many frames may begin now, at most `most`; 0: it is paused or early, and a moment has passed.
+    pub(crate) fn allow(&mut self, most: u64) -> u64 {
         if let Some(steering) = &self.steering {
             let asked = steering.pace();
             if asked != self.pace.as_ref().map(|pace| pace.per_second) {
@@ -110,8 +108,7 @@ impl Drive {
         }
         let Some(pace) = &mut self.pace else { return most };
         let frames = most.min(pace.per_call());
-        pace.wait(frames, stop);
-        if stop.is_asked() { 0 } else { frames }
+        if pace.is_due(frames) { frames } else { 0 }
     }
 }
 
@@ -147,12 +144,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_waits_and_is_asked_to_end() {
-        let stop = Stop::default();
+    fn a_pace_lets_so_many_begin_and_never_waits_long() {
         let begun = Instant::now();
         let mut pace = Pace::new(100.0);
-        (0..11).for_each(|_| pace.wait(1, &stop));
+        let mut frames = 0;
+        while frames < 11 {
+            frames += u64::from(pace.is_due(1));
+        }
         assert!(begun.elapsed() >= Duration::from_millis(100));
+        // the next one begins in a quarter of an hour, and whoever asks has an answer
+        let mut slow = Pace::new(1e-3);
+        assert!(slow.is_due(1) && !slow.is_due(1) && !slow.is_due(1));
         assert_eq!((pace.per_call(), Pace::new(6000.0).per_call()), (1, 100));
     }
 }

@@ -513,7 +513,7 @@ fn frames(
         }
         let frame = simulation.world().frame();
         let until_look = beside.watches.iter().map(|watch| watch.every() - frame % watch.every()).min();
-        let now = drive.allow(per_call.min(left).min(until_look.unwrap_or(u64::MAX)), stop);
+        let now = drive.allow(per_call.min(left).min(until_look.unwrap_or(u64::MAX)));
         if now == 0 {
             if drive.is_paused() && shown != Some(frame) {
                 // who paused it wants to see where it stands

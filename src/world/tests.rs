@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use crate::{Bundle, Component, Entity, Plain, RegionTarget, With, World, WorldError};
+use crate::{Bundle, Component, Entity, Plain, Read, RegionTarget, With, World, WorldError};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 struct Mass {
@@ -589,7 +589,17 @@ fn slots_whose_generations_are_used_up_are_retired() {
     world.rollback(0).unwrap();
     let fourth = world.spawn_batch((0..3).map(|i| mass(i as f32))).unwrap();
     assert_eq!(slots(&fourth), [2, 3, 4]);
-    for gone in first.iter().chain(&second).chain(&third) {
+    // a run of slots that end their lives together, of which one is used up
+    world.despawn_batch(&fourth).unwrap();
+    let before = world.spawn_batch((0..40).map(|i| mass(i as f32))).unwrap();
+    world.despawn_batch(&before).unwrap();
+    world.store.age_free_slot(7, Entity::GENERATIONS_END - 1);
+    let many = world.spawn_batch((0..40).map(|i| mass(i as f32))).unwrap();
+    assert_eq!(slots(&many), (2..42).collect::<Vec<_>>());
+    assert_eq!(world.despawn_where::<Read<Mass>>().unwrap(), 40);
+    let fifth = world.spawn_batch((0..40).map(|i| mass(i as f32))).unwrap();
+    assert_eq!(slots(&fifth), (2..43).filter(|slot| *slot != 7).collect::<Vec<_>>());
+    for gone in first.iter().chain(&second).chain(&third).chain(&many) {
         assert!(!world.contains(*gone) && matches!(world.despawn(*gone), Err(WorldError::Stale { .. })), "{gone:?}");
     }
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any, Optional
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _native
+from .closing import Closes
 from .layout import FieldLayout, Layout
 from .snapshot import Snapshot
 from .system import _broadcast, _pack
@@ -17,7 +18,7 @@ from .values import fit, handles_of
 __all__ = ["InputSender"]
 
 
-class InputSender:
+class InputSender(Closes):
     """Sends values to a simulation that takes them (``Simulation(..., inputs=["velocity"])``). Made by
     :meth:`Reader.inputs`.
 
@@ -53,7 +54,7 @@ class InputSender:
         declared = self._layout.component(component)
         fields = (declared.field(field),) if field else declared.fields
         given: Mapping[str, Any] = {field: values} if field else values
-        if not isinstance(given, dict):
+        if not isinstance(given, Mapping):
             raise TypeError(f"`{name}` is a mapping of fields to values, not {type(values).__name__}")
         for other in given:
             declared.field(other)
@@ -79,17 +80,6 @@ class InputSender:
     def close(self) -> None:
         """Gives the place in the mailbox back."""
         self._native.close()
-
-    def __enter__(self) -> InputSender:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
 
 def _key(field: FieldLayout) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, AsyncIterator, Iterator, Optional, Union
 
 from . import _native
+from .closing import Closes
 from .layout import Layout, layout_of, warn_of_names
 from .snapshot import Changes, Snapshot
 
@@ -66,7 +66,7 @@ class LeaseInfo:
     is_alive: bool
 
 
-class Reader:
+class Reader(Closes):
     """A live simulation's shared memory, or the state of a file, read-only. Made by :func:`hypostyle.open`.
 
     It may be used by any number of threads. A process that was forked off may pin by itself, but must not use
@@ -202,17 +202,6 @@ class Reader:
     def close(self) -> None:
         """Closes the reader. Its snapshots and arrays stay valid."""
         self._native.close()
-
-    def __enter__(self) -> Reader:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"generation {self.newest}"

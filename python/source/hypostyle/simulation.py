@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Union
 
 from . import _native
+from .closing import Closes
 from .errors import WorkersError
 from .scene import NativeSystem
 from .system import System, guard_place
@@ -109,7 +109,7 @@ class Loop:
     divides_step: bool = False
 
 
-class Simulation:
+class Simulation(Closes):
     """A world with systems and the workers that run them; the world itself can be used between frames.
 
     >>> with hypostyle.Simulation(world, systems=[fall, move], workers="processes:2") as simulation:
@@ -251,17 +251,6 @@ class Simulation:
         if not self._closed:
             self._world._unschedule()
             self._closed = True
-
-    def __enter__(self) -> Simulation:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         names = ", ".join(each.name for each in self._systems)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
 
 from . import _native
+from .closing import Closes
 from .errors import AbsentError, HypostyleError, NotPublishedError, WorkersError
 from .journal import Recorded
 from .layout import Layout, check_names, layout_of, warn_of_names
@@ -44,7 +44,7 @@ def check_not_reading(what: str) -> None:
         )
 
 
-class World:
+class World(Closes):
     """A world of this process: entities with components, from a layout in TOML.
 
     With a ``region``, a name or a path, its published states can be read by any process; without, by this one. With
@@ -302,14 +302,3 @@ class World:
     def close(self) -> None:
         """Closes the world, and removes its region unless ``keep_region`` was given. Snapshots stay valid."""
         self._native.close()
-
-    def __enter__(self) -> World:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self.close()

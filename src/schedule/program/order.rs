@@ -7,8 +7,9 @@
 //! OrderColumn   one for each column: from · to · bytes of a row                         3 words each
 //! ```
 //!
-//! A job moves its rows of every column. Columns are moved group by group, by programs that differ in their columns alone. It reads extents that nobody writes meanwhile and writes rows that are its own, so
-//! it can run again. As any program its words may be rubbish for a worker process, and are checked.
+//! A job moves its rows of every column. Columns are moved group by group, by programs that differ in their columns
+//! alone. A job reads extents that nobody writes meanwhile and writes rows that are its own, so it can run again. As any
+//! program its words may be rubbish for a worker process, and are checked.
 #![expect(unsafe_code, reason = "rows of columns are copied by address")]
 
 use crate::gather::copy_rows;

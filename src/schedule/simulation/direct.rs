@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::os;
-use crate::schedule::direct::{DirectBatch, DirectError, pays_alone};
+use crate::schedule::direct::{DirectBatch, DirectError, Plain, pays_alone};
 use crate::schedule::system::Home;
 
 use super::frame::Pass;
@@ -31,10 +31,7 @@ impl Simulation {
             Some(Home::Workers) => Place::Workers,
             Some(Home::Main) => Place::Main,
         };
-        let estimate_ns = plain.rows.saturating_mul(frames);
-        let workers = self.pool.workers();
-        let is_tiny = plain.one_job || estimate_ns < SPLIT_NS_MIN;
-        let is_small = is_tiny || (!plain.shared && pays_alone(plain.jobs, estimate_ns, workers));
+        let (is_tiny, is_small) = self.is_small(plain, frames);
         let Some(pool) = self.pool.alone(is_small, place) else { return Ok(false) };
         let begun_ns = os::monotonic_ns();
         let ran = self.direct.run(
@@ -66,6 +63,7 @@ impl Simulation {
         let ended_ns = if self.recorder.is_on() { ran.ended_ns } else { os::monotonic_ns() };
         let elapsed_ns = ended_ns.saturating_sub(begun_ns);
         report.busy += Duration::from_nanos(elapsed_ns);
+        let workers = self.pool.workers();
         if !is_tiny && workers > 0 {
             self.direct.took(batch, u64::from(ran.jobs), elapsed_ns, workers);
         }
@@ -79,5 +77,15 @@ impl Simulation {
             self.apply_patches(work, tag, parity)?;
         }
         Ok(true)
+    }
+
+    /// Whether a group is too little work to share, whoever the workers are; and whether main is better off alone with it.
+    fn is_small(&self, plain: Plain, frames: u64) -> (bool, bool) {
+        let estimate_ns = plain.rows.saturating_mul(frames);
+        let is_tiny = plain.one_job || estimate_ns < SPLIT_NS_MIN;
+        // worker processes are there for kernels that may crash, too: what is worth sharing stays with them
+        let contains_crashes = matches!(self.notice.actual, Workers::Processes(_));
+        let pays_alone = || pays_alone(plain.jobs, estimate_ns, self.pool.workers());
+        (is_tiny, is_tiny || (!plain.shared && !contains_crashes && pays_alone()))
     }
 }
