@@ -265,6 +265,42 @@ fn a_pair_that_is_computed_once_has_the_forces_of_one_that_is_computed_twice() {
     assert!((0..3).all(|axis| (want[axis] - once.0[axis][row]).abs() < 1e-11), "{want:?}");
 }
 
+/// The order that the Python package has, too: its test has the same sums.
+#[test]
+fn the_force_on_a_row_is_eight_sums_joined_in_pairs() {
+    let places: Vec<[f64; 3]> =
+        (0..500).map(|i| [0.618 * f64::from(i), 0.37 * f64::from(i), 0.731 * f64::from(i)].map(|x| x % 4.0)).collect();
+    let table = sorted::<f64, 3>(&places, [4.0; 3], [true; 3], 0.7);
+    let at = table.columns();
+    let charge: Vec<f64> = (0..500).map(|i| 0.37 * f64::from(i) % 1.0 - 0.5).collect();
+    let mut lists = Vec::new();
+    let mut search = NeighbourSearch::new(&table.grid, &table.starts, at, 1.4);
+    search.each(100..160, |_, found| lists.push(found.to_vec())).expect("no two at one place");
+    let force = with_all_vectors(|| {
+        let mut force = vec![[0.0; 60]; 3];
+        let [x, y, z] = &mut force[..] else { unreachable!("three axes") };
+        let pairs = PairForces::new(&table.bounds, at, 1.3, 1.3);
+        pairs.set_by(100, |row| &lists[row][..], [x, y, z], [&charge], |square, [a], [b]| a * b / square);
+        force
+    });
+    assert!(lists.iter().any(|list| list.len() > 16));
+    for (index, list) in lists.iter().enumerate() {
+        let row = 100 + index;
+        let mut sums = [[0.0; 8]; 3];
+        for (place, other) in list.iter().map(|other| *other as usize).enumerate() {
+            let d: [f64; 3] =
+                std::array::from_fn(|axis| table.bounds.nearest_axis(axis, at[axis][row] - at[axis][other]));
+            let square = (d[0] * d[0] + d[1] * d[1]) + d[2] * d[2];
+            let value = if square < 1.3 * 1.3 { charge[row] * charge[other] / square } else { 0.0 };
+            (0..3).for_each(|axis| sums[axis][place % 8] += d[axis] * value);
+        }
+        for axis in 0..3 {
+            let [a, b, c, d, e, f, g, h] = sums[axis];
+            assert_eq!(force[axis][index], ((a + b) + (c + d)) + ((e + f) + (g + h)), "row {row}");
+        }
+    }
+}
+
 #[test]
 #[should_panic(expected = "of a list are in a table of 2")]
 fn a_list_that_names_no_row_is_refused() {
