@@ -262,6 +262,13 @@ pub mod errors {
     pub use crate::world::GhostError;
 }
 
+/// A stage on which tests let simulated workers and readers take turns. Not for programs.
+#[cfg(feature = "fault-injection")]
+#[doc(hidden)]
+pub mod stage {
+    pub use crate::fault::stage::{Actor, Curtain, Director, Fate, MAIN, give_way, raise};
+}
+
 /// The names that most programs need: `use hypostyle::prelude::*;`.
 pub mod prelude {
     pub use crate::{

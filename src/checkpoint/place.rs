@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use crate::fault;
 use crate::os::Output;
 
 use super::error::CheckpointError;
@@ -35,6 +36,7 @@ impl NewFile {
     /// [`CheckpointError::Taken`] where something else is there; what the system refuses.
     pub(crate) fn create(path: &Path, alike: fn(&[u8]) -> bool) -> Result<NewFile, CheckpointError> {
         check_free(path, alike)?;
+        fault::refusal("file-make").map_err(CheckpointError::io("make", path))?;
         if path.file_name().is_none() {
             return Err(CheckpointError::Taken { path: path.to_owned() });
         }
@@ -69,9 +71,12 @@ impl NewFile {
     /// # Errors
     /// What the system refuses; then nothing has changed.
     pub(crate) fn appear(mut self) -> Result<(), CheckpointError> {
-        self.file.file().sync_all().map_err(CheckpointError::io("write out", &self.temporary))?;
-        std::fs::rename(&self.temporary, &self.path).map_err(CheckpointError::io("make", &self.path))?;
+        let synced = fault::refusal("file-sync").and_then(|()| self.file.file().sync_all());
+        synced.map_err(CheckpointError::io("write out", &self.temporary))?;
+        let renamed = fault::refusal("file-rename").and_then(|()| std::fs::rename(&self.temporary, &self.path));
+        renamed.map_err(CheckpointError::io("make", &self.path))?;
         self.appeared = true;
+        fault::point("file-renamed");
         sync_directory(&self.path)
     }
 }

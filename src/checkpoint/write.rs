@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::fault;
 use crate::limits::CHECKPOINT_CHUNK_BYTES;
 use crate::snapshot::Snapshot;
 
@@ -218,7 +219,7 @@ fn write_into(
         for raw in part_bytes(snapshot, part).chunks(options.chunk_bytes as usize) {
             let worked = Instant::now();
             let (encoding, stored) = encoder.encode(raw, part.width).map_err(io("compress for", path))?;
-            out.write_all(stored).map_err(io("write", path))?;
+            fault::refusal("chunk-write").and_then(|()| out.write_all(stored)).map_err(io("write", path))?;
             file_bytes += stored.len() as u64;
             Entry { bytes: stored.len() as u32, encoding, checksum: xxh3_64(stored) }.encode(&mut index);
             pace.rest(worked.elapsed());
@@ -227,7 +228,7 @@ fn write_into(
     file_bytes += (index.len() + format::TRAILER_BYTES) as u64;
     out.write_all(&index).map_err(io("write", path))?;
     let trailer = format::encode_trailer(file_bytes, &index, head.checksum);
-    out.write_all(&trailer).map_err(io("write", path))?;
+    fault::refusal("trailer-write").and_then(|()| out.write_all(&trailer)).map_err(io("write", path))?;
     Ok(Report {
         path: path.to_owned(),
         generation: head.generation,

@@ -4,7 +4,9 @@
 //! once.
 #![forbid(unsafe_code)]
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(not(target_family = "wasm"), feature = "fault-injection"))]
+pub(crate) use crate::fault::stage::Instant;
+#[cfg(all(not(target_family = "wasm"), not(feature = "fault-injection")))]
 pub(crate) use std::time::Instant;
 
 #[cfg(target_family = "wasm")]

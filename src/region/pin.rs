@@ -67,6 +67,7 @@ pub(crate) fn pin(published: &AtomicU64, lease: &AtomicU64) -> Option<u64> {
         }
         // SYNC POINT lease: it may end an older pin, whose reads come before it.
         lease.store(word, ordering!(Pin, Ordering::Release));
+        crate::fault::point("lease-stored");
         fence_seq_cst!(PinFence);
         // SYNC POINT published: what the generation names was written before it was published. The fence acquires what
         // the first load saw; an acquiring load may not be done here, as readers map the word read-only.

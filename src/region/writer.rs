@@ -14,6 +14,7 @@ use super::mapping::{Mapping, whole_pages};
 use super::reader::{MailboxParts, ReaderMap};
 use super::runs::Extent;
 use super::target::RegionTarget;
+use crate::fault;
 use crate::limits::{
     LAYOUT_BYTES_MAX, NOTES_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN,
 };
@@ -201,6 +202,7 @@ impl Region {
         let directory = RegionDirectory::open(target)?;
         let writer = directory.lock()?;
         let lock = super::files::WriterLock { writer, workers: directory.workers_lock()? };
+        fault::point("locks-taken");
         let descriptor = directory.descriptor()?;
         descriptor.check_writable().map_err(|source| RegionError::Header { path: directory.path.clone(), source })?;
         let said = directory.control(&descriptor)?.get().data_bytes();
@@ -214,6 +216,7 @@ impl Region {
         let mapping =
             Mapping::shared(&data, &control, leases, said, bytes_max).map_err(unmappable(bytes_max, &path))?;
         mapping.control().sign_in(os::boot_id());
+        fault::point("signed-in");
         let region = Region {
             target: target.clone(),
             mapping: Arc::new(mapping),
@@ -519,6 +522,7 @@ impl Region {
         back: impl FnOnce(&Region, u64, u64) -> Result<(), RegionError>,
     ) -> Result<(), RegionError> {
         let from = self.pool.backed();
+        fault::refusal("grow").map_err(|error| RegionError::io("grow", &self.place())(error))?;
         // looking would take longer than all else
         if !(self.mapping.is_heap() && backed <= HEAP_UNCHECKED_BYTES) {
             check_memory(&self.target, backed - from)?;
@@ -530,8 +534,10 @@ impl Region {
             files.data.set_len(from).map_err(RegionError::io("cut", &files.directory.path))?;
         }
         done?;
+        fault::point("grown");
         self.pool.grow_to(backed);
         self.mapping.set_backed(backed);
+        fault::point("growth-said");
         tracing::debug!(from, backed, "the region's data has grown");
         Ok(())
     }
@@ -564,8 +570,14 @@ impl Region {
         }
     }
 
+    /// Where it is, for errors.
+    fn place(&self) -> std::path::PathBuf {
+        self.path().map_or_else(|| "the process's memory".into(), Path::to_path_buf)
+    }
+
     fn shrink_to(&mut self, tail: Extent) -> Result<(), RegionError> {
         self.mapping.set_backed(tail.offset);
+        fault::point("shrink-said");
         #[cfg(unix)]
         if let Some(files) = &self.files
             && let Err(error) = files.data.set_len(tail.offset)

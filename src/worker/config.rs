@@ -29,14 +29,29 @@ pub enum Workers {
     /// Main and this many threads that the program starts itself, such as a web page's workers. See
     /// `Simulation::hosted_workers`.
     Hosted(usize),
+    /// Main and this many workers on a stage that a test has set up on the calling thread: they are to main what
+    /// processes are, and one thing at a time happens.
+    #[cfg(feature = "fault-injection")]
+    #[doc(hidden)]
+    Simulated(usize),
 }
 
 impl Workers {
+    /// Whether they are simulated ones.
+    pub(crate) fn is_simulated(self) -> bool {
+        #[cfg(feature = "fault-injection")]
+        return matches!(self, Workers::Simulated(_));
+        #[cfg(not(feature = "fault-injection"))]
+        false
+    }
+
     /// Workers that there may be at most, beside main.
     pub(crate) fn count_max(self) -> usize {
         match self {
             Workers::Local => 0,
             Workers::Threads(count) | Workers::Processes(count) | Workers::Hosted(count) => count.min(WORKERS_MAX),
+            #[cfg(feature = "fault-injection")]
+            Workers::Simulated(count) => count.min(WORKERS_MAX),
             Workers::Auto if cfg!(target_family = "wasm") => 0,
             Workers::Auto => std::thread::available_parallelism().map_or(0, |cores| (cores.get() - 1).min(WORKERS_MAX)),
         }
@@ -51,6 +66,8 @@ impl fmt::Display for Workers {
             Workers::Threads(count) => write!(f, "threads:{count}"),
             Workers::Processes(count) => write!(f, "processes:{count}"),
             Workers::Hosted(count) => write!(f, "hosted:{count}"),
+            #[cfg(feature = "fault-injection")]
+            Workers::Simulated(count) => write!(f, "simulated:{count}"),
         }
     }
 }

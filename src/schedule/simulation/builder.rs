@@ -266,7 +266,8 @@ impl SimulationBuilder {
             Some(Mailbox::create(&world.store.region, &registry.layout, &self.inputs, self.steerable)?)
         };
         let world = from.take().ok_or(StepError::Closed)?;
-        let undo_bytes = matches!(notice.actual, Workers::Processes(_)).then_some(self.config.undo_bytes as u64);
+        let may_die = matches!(notice.actual, Workers::Processes(_)) || notice.actual.is_simulated();
+        let undo_bytes = may_die.then_some(self.config.undo_bytes as u64);
         let mut simulation = Simulation {
             sizes: Arc::clone(&world.sizes),
             access: compiled.iter().map(|system| system.access.clone()).collect(),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::commit::{Across, JobRows, ReduceError};
+use crate::fault;
 use crate::patch::batch_tag;
 use crate::world::access::query::bit_runs;
 
@@ -157,6 +158,7 @@ impl Simulation {
             }
             .apply(&[JobRows { system: 0, table: 0, rows: 0..0 }], &|_| records)?;
         }
+        fault::point("inputs-applied");
         mailbox.applied();
         Ok(())
     }
@@ -246,13 +248,16 @@ impl Simulation {
             lap(Phase::Run);
             ran?;
             // what jobs wrote beside the columns' content stays where it is until it is that
+            fault::point("batch-ran");
             self.world.store.fixed = true;
             let live = self.make_live(work, parity);
             self.world.store.fixed = false;
             patches = live?;
+            fault::point("flipped");
             lap(Phase::Live);
             if patches || reduces {
                 self.apply_patches(work, tag, parity)?;
+                fault::point("applied");
                 lap(Phase::Apply);
             }
         }

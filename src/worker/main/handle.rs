@@ -11,7 +11,9 @@ use std::time::Duration;
 use crate::os::Instant;
 
 use crate::worker::main::collect::Collector;
-#[cfg(unix)]
+#[cfg(all(unix, feature = "fault-injection"))]
+use crate::worker::main::any_process::AnyProcess as Process;
+#[cfg(all(unix, not(feature = "fault-injection")))]
 use crate::worker::main::process::Process;
 use crate::worker::serve::hosted::{HostedLink, HostedWorker};
 use crate::worker::shared::board::{Board, Window};
@@ -26,6 +28,10 @@ pub(in crate::worker) struct ProcessStart {
     #[cfg(unix)]
     pub workers_lock: Option<Arc<std::fs::File>>,
 }
+
+/// A worker's ends of a lane.
+#[cfg(all(unix, feature = "fault-injection"))]
+pub(in crate::worker) type Ends = (crate::worker::shared::lane::WorkerLane, crate::worker::shared::lane::UndoArea);
 
 /// Why main ends a worker.
 #[derive(Clone, Debug)]
@@ -192,6 +198,37 @@ impl WorkerHandle {
         board.reset_slot(self.index, self.epoch, self.lane.id());
         let board = board.id().unwrap_or("");
         let process = Process::start(&start.command, board, self.index, self.epoch, start.workers_lock.as_deref())?;
+        self.state = HandleState::Process { process, ready: false, since: Instant::now() };
+        self.termination = None;
+        self.watched = None;
+        Ok(())
+    }
+
+    /// Starts a simulated process that serves on this lane, which must be free.
+    #[cfg(all(unix, feature = "fault-injection"))]
+    pub(in crate::worker) fn start_simulated(
+        &mut self,
+        board: &Board,
+        serve: impl FnOnce(Ends) -> Result<(), crate::worker::WorkerError> + Send + 'static,
+    ) -> std::io::Result<()> {
+        assert!(!has_worker(&self.state), "one worker per lane");
+        // SAFETY: no worker is on the lane: its state says so, and becomes so by `take_dead` alone, after the end of
+        // the thread that stood for the process.
+        unsafe { self.lane.renew() };
+        self.collector.reset();
+        self.epoch += 1;
+        board.reset_slot(self.index, self.epoch, self.lane.id());
+        // SAFETY: the only worker on the lane, as above.
+        let ends = unsafe { self.lane.renewed() }.map_err(std::io::Error::other)?;
+        let (index, epoch, board) = (self.index, self.epoch, board.clone());
+        let process = Process::simulated(move || {
+            crate::fault::point("started");
+            let Some(attached) = board.attach(index, epoch, epoch) else { return };
+            crate::fault::point("attached");
+            attached.ready();
+            let served = serve(ends);
+            debug_assert!(served.is_ok(), "a simulated worker has all it needs");
+        })?;
         self.state = HandleState::Process { process, ready: false, since: Instant::now() };
         self.termination = None;
         self.watched = None;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what a worker process wrote is checked before it is used; what is done is what the ledger says.
 
+#[cfg(all(unix, feature = "fault-injection"))]
+mod any_process;
 mod collect;
 mod handle;
 mod ledger;

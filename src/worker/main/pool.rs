@@ -167,6 +167,8 @@ fn hands(
         Workers::Processes(_) if std::env::var_os(crate::worker::serve::process::VARIABLE).is_some() => {
             Err(PoolError::InsideWorker)
         }
+        #[cfg(feature = "fault-injection")]
+        Workers::Simulated(count) => Ok((start(WorkerKind::Process, count)?, config.workers, None)),
         Workers::Processes(count) => {
             if region.is_none() {
                 return Err(PoolError::PrivateRegion);

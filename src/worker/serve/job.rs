@@ -92,6 +92,10 @@ pub(in crate::worker) fn catch<T>(kernel: impl FnOnce() -> T) -> Result<T, Strin
     let result = catch_unwind(AssertUnwindSafe(kernel));
     IN_KERNEL.set(outer);
     result.map_err(|payload| {
+        #[cfg(feature = "fault-injection")]
+        if fault::stage::is_death(payload.as_ref()) {
+            std::panic::resume_unwind(payload);
+        }
         let message = PANIC.with_borrow_mut(Option::take).unwrap_or_else(|| text_of(payload.as_ref()).to_owned());
         // Dropping a payload is the kernel's code too.
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {

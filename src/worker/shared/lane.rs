@@ -94,6 +94,16 @@ impl MainLane {
         unsafe { WorkerLane::on(self.memory.clone(), self.plan) }.ok().map(|(lane, _)| lane)
     }
 
+    /// The other end, and the undo area, of a lane on the heap that was renewed just now.
+    ///
+    /// # Safety
+    /// - Nobody else is on this lane, or will be before it is renewed again.
+    #[cfg(feature = "fault-injection")]
+    pub(in crate::worker) unsafe fn renewed(&mut self) -> Result<(WorkerLane, UndoArea), RingError> {
+        // SAFETY: the only one (the caller's duty).
+        unsafe { WorkerLane::on(self.memory.clone(), self.plan) }
+    }
+
     /// Tells the worker that nobody will take its records any more.
     pub(in crate::worker) fn close(&self) {
         self.ring.close();

@@ -38,6 +38,10 @@ pub(in crate::worker) fn wake(bell: &AtomicU32) {
 
 #[cfg(target_os = "linux")]
 fn sleep_on(bell: &AtomicU32, timeout: Duration) {
+    #[cfg(feature = "fault-injection")]
+    if crate::fault::stage::sleep(std::ptr::from_ref(bell).addr(), timeout) {
+        return;
+    }
     use rustix::thread::futex;
     let timeout = futex::Timespec { tv_sec: timeout.as_secs() as i64, tv_nsec: i64::from(timeout.subsec_nanos()) };
     // Every way to return (woken, timed out, interrupted, word changed) means: look again.
@@ -46,6 +50,10 @@ fn sleep_on(bell: &AtomicU32, timeout: Duration) {
 
 #[cfg(target_os = "linux")]
 fn wake_up(bell: &AtomicU32) {
+    #[cfg(feature = "fault-injection")]
+    if crate::fault::stage::wake(std::ptr::from_ref(bell).addr()) {
+        return;
+    }
     let _ = rustix::thread::futex::wake(bell, rustix::thread::futex::Flags::empty(), 1);
 }
 
@@ -95,6 +103,10 @@ impl Spinner {
     /// Spends one turn. True once spinning has lasted `limit` and sleeping is due.
     pub(in crate::worker) fn turn(&mut self, limit: Duration) -> bool {
         self.turns = self.turns.wrapping_add(1);
+        #[cfg(feature = "fault-injection")]
+        if crate::fault::stage::give_way() {
+            return self.turns.is_multiple_of(2);
+        }
         if self.yielding {
             if cfg!(target_family = "wasm") && self.turns > 2 * SHORT_TURNS {
                 // Nothing yields there but sleep.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::fault;
 use crate::generation::{Directory, Meta, encode_directory};
 use crate::limits::DIRECTORY_SLOTS;
 use crate::os::{self, Instant};
@@ -106,6 +107,7 @@ impl World {
         }
         let generation = self.issue(|_| ())?;
         self.store.directories_ready = self.publisher.spare.len();
+        fault::point("reclaim");
         self.store.free_deferred();
         self.store.shrink()?;
         if let Err(error) = self.store.take_expected() {
@@ -149,11 +151,13 @@ impl World {
         }
         let checksum = xxhash_rust::xxh3::xxh3_64(&buffer);
         let bytes = buffer.len() as u64;
+        fault::point("directory-placed");
         if let Ok((_, extent)) = placed {
             self.store.arena.bytes_mut(extent.offset, bytes).copy_from_slice(&buffer);
         }
         self.publisher.buffer = buffer;
         let (slot, extent) = placed?;
+        fault::point("directory-written");
         last(&mut self.store);
         self.publisher.issued.push((slot, Issued { generation, extent }));
         let control = self.store.region.control();
@@ -163,7 +167,9 @@ impl World {
         entry.bytes.store(bytes, Ordering::Relaxed);
         entry.checksum.store(checksum, Ordering::Relaxed);
         control.frames.store(self.frame, Ordering::Relaxed);
+        fault::point("slot-filled");
         self.store.region.publish(pin::word(generation, slot));
+        fault::point("word-stored");
         self.store.freeze(generation);
         self.store.keep(Kept { generation, frame: self.frame }, slot);
         Ok(generation)

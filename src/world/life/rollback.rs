@@ -8,6 +8,7 @@
 //! Invariant: where it fails, the world stands at its newest generation, as after a frame that failed.
 #![forbid(unsafe_code)]
 
+use crate::fault;
 use crate::generation::{ChangedChunks, Directory};
 use crate::limits::CHUNK_ROWS;
 use crate::region::RegionError;
@@ -89,6 +90,7 @@ impl World {
         } else {
             // what nobody has pinned by now becomes the world's own
             self.store.withdraw_from(kept.generation);
+            fault::point("withdrawn");
             if let Err(error) = self.return_to(kept.generation) {
                 self.restore_newest()?;
                 self.offer_kept();
@@ -130,6 +132,7 @@ impl World {
                 self.store.tables[*table as usize].columns[*column].building = true;
             }
         }
+        fault::point("reinstated");
         if let Some((process, generation)) = self.secure()? {
             let usage = self.usage();
             let (available, bytes_max) = (usage.bytes_max.saturating_sub(usage.allocated), usage.bytes_max);

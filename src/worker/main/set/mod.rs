@@ -45,6 +45,8 @@ pub(in crate::worker) struct WorkerSet {
     kind: WorkerKind,
     /// For the embedder's threads, if it is to bring them.
     hosted: Option<Vec<HostedWorker>>,
+    /// They are simulated processes.
+    simulated: bool,
     plan: LanePlan,
     program: Program,
     handles: Vec<WorkerHandle>,
@@ -82,8 +84,9 @@ impl WorkerSet {
         region: Option<&RegionForWorkers>,
         registrations: &str,
     ) -> Result<WorkerSet, PoolError> {
-        let shared = kind == WorkerKind::Process;
-        let undo_bytes = if shared { config.undo_bytes } else { 0 };
+        let simulated = config.workers.is_simulated();
+        let shared = kind == WorkerKind::Process && !simulated;
+        let undo_bytes = if kind == WorkerKind::Process { config.undo_bytes } else { 0 };
         let ring =
             |error: crate::patch::RingError| PoolError::Ring { bytes: config.ring_bytes, message: error.to_string() };
         let plan = LanePlan::new(config.ring_bytes, undo_bytes).map_err(ring)?;
@@ -124,6 +127,7 @@ impl WorkerSet {
             yielding: board.yielding(),
             board,
             kind,
+            simulated,
             hosted: matches!(config.workers, Workers::Hosted(_)).then(Vec::new),
             plan,
             program: Program::new(shared)?,
@@ -159,6 +163,15 @@ impl WorkerSet {
     fn start_worker(&mut self, index: usize) -> std::io::Result<()> {
         let handle = &mut self.handles[index];
         match self.kind {
+            #[cfg(all(unix, feature = "fault-injection"))]
+            WorkerKind::Process if self.simulated => {
+                let (board, runner) = (self.board.clone(), Arc::clone(&self.runner));
+                let source = ProgramSource::Heap(Arc::clone(&self.program.heap));
+                let serve = move |(lane, undo)| {
+                    WorkerLoop::new(board, index, lane, Some(undo), runner, source, Recorder::off()).serve()
+                };
+                handle.start_simulated(&self.board, serve)
+            }
             #[cfg(unix)]
             WorkerKind::Process => handle.start_process(&self.board, &self.start),
             #[cfg(not(unix))]
@@ -283,12 +296,12 @@ impl WorkerSet {
     /// to kill.
     pub(in crate::worker) fn must_share(&self, batch: &Batch<'_>) -> bool {
         let timed = || self.kind == WorkerKind::Process && (0..batch.jobs).any(|job| (batch.deadline)(job).is_some());
-        (!self.main_helps || timed()) && self.handles.iter().any(|handle| handle.lost().is_none())
+        (!self.main_helps || self.simulated || timed()) && self.handles.iter().any(|handle| handle.lost().is_none())
     }
 
     /// The same for a batch whose jobs have no deadlines.
     pub(in crate::worker) fn must_share_untimed(&self) -> bool {
-        !self.main_helps && self.handles.iter().any(|handle| handle.lost().is_none())
+        (!self.main_helps || self.simulated) && self.handles.iter().any(|handle| handle.lost().is_none())
     }
 
     /// How many there are that are not lost.

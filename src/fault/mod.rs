@@ -1,13 +1,16 @@
-//! Named points of the worker protocol at which a test can kill the worker process. Without the feature
-//! `fault-injection` nothing of this is compiled.
+//! Named points of the engine's protocols at which a test can kill a worker, look at what a dead writer would have
+//! left, or have the system refuse something. Without the feature `fault-injection` nothing of this is compiled.
 //!
-//! `HYPOSTYLE_FAULT` holds either `point:n` (the n-th passing of that point in a process kills it) or
+//! Real processes: `HYPOSTYLE_FAULT` holds either `point:n` (the n-th passing of that point in a process kills it) or
 //! `random:seed:probability` (each passing of any point kills with that probability). Only worker processes obey.
 //!
-//! Points, in the order in which a job passes them: `claimed`, `begun`, `undo-saved` (some of a job's undo records are
-//! in place), `mid-record` (part of a job's records is written, unpublished), `ran` (the kernel is through, its end is
-//! not written), `end-pushed` (written, unpublished), `published` (before the undo area is disarmed), `disarmed`. Also
-//! `mid-event`, wherever an event of the timeline is half written.
+//! Simulated ones: where a [`stage`] is set up, whoever passes a point asks its director what comes next.
+//!
+//! Points of a worker, in the order in which a job passes them: `claimed`, `begun`, `undo-saved` (some of a job's undo
+//! records are in place), `mid-record` (part of a job's records is written, unpublished), `ran` (the kernel is through,
+//! its end is not written), `end-pushed` (written, unpublished), `published` (before the undo area is disarmed),
+//! `disarmed`. Also `mid-event`, wherever an event of the timeline is half written. The others are the writer's; they
+//! stand where it changes what outlives it.
 #![forbid(unsafe_code)]
 
 /// Passes a point. Compiles to nothing without the feature.
@@ -20,10 +23,25 @@ pub(crate) fn point(_name: &'static str) {}
 #[inline(always)]
 pub(crate) fn arm() {}
 
+/// What the system says at a point where a test may have it refuse. Without the feature it never does.
+///
+/// # Errors
+/// A test wants one.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub(crate) fn refusal(_name: &'static str) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(feature = "fault-injection")]
+pub mod stage;
+
 #[cfg(feature = "fault-injection")]
 pub(crate) use armed::arm;
 #[cfg(feature = "fault-injection")]
 pub(crate) use armed::point;
+#[cfg(feature = "fault-injection")]
+pub(crate) use stage::refusal;
 
 #[cfg(feature = "fault-injection")]
 mod armed {
@@ -62,6 +80,7 @@ mod armed {
 
     /// Passes a point: the process may end here, at once and without any clean-up.
     pub(crate) fn point(name: &'static str) {
+        super::stage::pass(name);
         let Some(fault) = FAULT.get() else { return };
         let hit = match &mut *fault.lock() {
             Fault::At { point, left } => {
