@@ -266,7 +266,7 @@ pub mod errors {
 #[cfg(feature = "fault-injection")]
 #[doc(hidden)]
 pub mod stage {
-    pub use crate::fault::stage::{Actor, Curtain, Director, Fate, MAIN, give_way, raise};
+    pub use crate::fault::stage::{Actor, Curtain, Director, Fate, MAIN, give_way, raise, rest};
 }
 
 /// The names that most programs need: `use hypostyle::prelude::*;`.

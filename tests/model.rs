@@ -14,6 +14,8 @@ mod model {
     pub mod oracle;
     pub mod passes;
     pub mod program;
+    #[cfg(all(target_os = "linux", feature = "fault-injection", feature = "checkpoint"))]
+    pub mod simulate;
 }
 
 use hypostyle::Workers;
@@ -74,4 +76,37 @@ fn many_frames_in_one_pass_are_as_many_steps() {
     check("model", "many_frames_in_one_pass_are_as_many_steps", 100, model::passes::plans(), |plan| {
         model::passes::run(&plan)
     });
+}
+
+#[cfg(all(target_os = "linux", feature = "fault-injection", feature = "checkpoint"))]
+mod simulated {
+    use super::model::simulate;
+
+    fn number(name: &str) -> Option<u64> {
+        std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no whole number")))
+    }
+
+    #[test]
+    fn seeds_play_as_promised() {
+        let tally = simulate::many(0..300, 2, false);
+        println!("{}", simulate::table(&tally));
+    }
+
+    #[test]
+    fn a_seed_plays_the_same_again() {
+        for seed in 0..30 {
+            let (one, again) = (simulate::seed(seed), simulate::seed(seed));
+            assert_eq!((one.digest, one.trace), (again.digest, again.trace), "seed {seed}");
+        }
+    }
+
+    #[test]
+    #[ignore = "as long as wanted: cargo xtask simulate"]
+    fn simulate_as_many_seeds_as_wanted() {
+        let first = number("HYPOSTYLE_SIMULATE_SEED").unwrap_or(0);
+        let seeds = number("HYPOSTYLE_SIMULATE_SEEDS").unwrap_or(10_000);
+        let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+        let tally = simulate::many(first..first + seeds, threads, true);
+        println!("{seeds} seeds from {first}, none failed\n{}", simulate::table(&tally));
+    }
 }

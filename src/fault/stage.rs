@@ -249,6 +249,11 @@ pub(crate) fn sleep(bell: usize, timeout: Duration) -> bool {
     true
 }
 
+/// Rests for a while, where the calling thread is on a stage.
+pub fn rest(time: Duration) {
+    sleep(0, time);
+}
+
 /// Wakes who sleeps on a bell; false: nobody is on a stage here.
 pub(crate) fn wake(bell: usize) -> bool {
     let Some((stage, _)) = here() else { return false };

@@ -92,9 +92,9 @@ const QUERIES: [Wanted; 9] = [
 ];
 
 /// What a world or a generation holds: by handle, by component.
-type Contents = BTreeMap<(u32, u32), BTreeMap<usize, Vec<u8>>>;
+pub type Contents = BTreeMap<(u32, u32), BTreeMap<usize, Vec<u8>>>;
 
-fn expected(model: &Naive) -> Contents {
+pub fn expected(model: &Naive) -> Contents {
     let bytes = |components: &BTreeMap<usize, super::naive::Value>| {
         components.iter().map(|(component, value)| (*component, value.bytes.clone())).collect()
     };
@@ -142,7 +142,7 @@ pub fn contents(snapshot: &Snapshot<'_>) -> (Contents, RowOrder) {
     (out, order)
 }
 
-fn same(got: &Contents, want: &Contents, what: &str) {
+pub fn same(got: &Contents, want: &Contents, what: &str) {
     if got == want {
         return;
     }
@@ -198,7 +198,7 @@ fn entities_of<Q: Query>(world: &World) -> Vec<Entity> {
     all
 }
 
-fn compare(world: &World, model: &Naive, what: &str) {
+pub fn compare(world: &World, model: &Naive, what: &str) {
     same(&contents_of_world(world), &expected(model), what);
     assert_eq!(world.entity_count(), model.entities.len() as u64);
     assert_eq!((world.frame(), world.time()), (model.frame, model.time), "{what}: frame and time");
@@ -211,11 +211,11 @@ fn compare(world: &World, model: &Naive, what: &str) {
     assert_eq!([score, gravity], model.resources, "{what}: resources");
 }
 
-struct Driver {
-    model: Naive,
+pub struct Driver {
+    pub model: Naive,
     /// Every handle there ever was.
-    history: Vec<Entity>,
-    tight: bool,
+    pub history: Vec<Entity>,
+    pub tight: bool,
 }
 
 /// Whether there was no memory for it; only where that may be.
@@ -230,7 +230,7 @@ fn no_room<T>(tight: bool, got: &Result<T, WorldError>) -> bool {
 }
 
 impl Driver {
-    fn pick(&self, who: u16) -> Entity {
+    pub fn pick(&self, who: u16) -> Entity {
         let live = self.model.handles();
         let number = usize::from(who);
         match number % 4 {
@@ -263,7 +263,7 @@ impl Driver {
         self.model.contains(entity) && !absent
     }
 
-    fn edit(&mut self, world: &mut World, edit: &Edit) {
+    pub fn edit(&mut self, world: &mut World, edit: &Edit) {
         // direct changes make no bad bools
         let even = |seed: u32| mix(u64::from(seed)) & !0xff00_00ff;
         let parity = self.model.parity();
@@ -525,7 +525,7 @@ impl Driver {
     }
 }
 
-fn hash_of(order: &[(Vec<usize>, Vec<Entity>)]) -> u64 {
+pub fn hash_of(order: &[(Vec<usize>, Vec<Entity>)]) -> u64 {
     let words = order.iter().flat_map(|(shape, entities)| {
         let shape = shape.iter().map(|component| *component as u64);
         shape.chain([u64::MAX]).chain(entities.iter().map(|entity| entity.to_bits()))
@@ -543,7 +543,7 @@ fn simulate(world: World, program: &Program, settings: Settings, log: &Log) -> O
         .ring_bytes(settings.ring_bytes)
         .publish_every(settings.publish_every)
         .fuse(settings.fuse)
-        .build(world, engine::schedule(log, program.sort));
+        .build(world, engine::schedule(log, program.sort, engine::JOB_ROWS));
     match built {
         Ok(simulation) => Some(simulation),
         // refused before anything ran

@@ -40,7 +40,7 @@ impl Log {
 pub const PATCHERS: [&str; 4] = ["patch", "react", "left", "right"];
 
 /// The rows of a job.
-pub const JOB_ROWS: usize = 64;
+pub const JOB_ROWS: u32 = 64;
 
 fn emit(job: &mut Job<'_, '_>, row: usize, fired: Fired, spawned: &mut Vec<Entity>) -> Result<(), KernelError> {
     let Fired { op, by_row, target, what, link, seed } = fired;
@@ -116,10 +116,10 @@ fn own_table(view: Neighbours<'_, ()>) -> usize {
 }
 
 /// All systems. `sort`: the last one sorts tables.
-pub fn schedule(log: &Log, sort: bool) -> Schedule {
+pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     let mut schedule = Schedule::new();
     let mut add = |system: System| {
-        schedule.add(system.job_rows(JOB_ROWS as u32));
+        schedule.add(system.job_rows(job_rows));
     };
     let l = log.clone();
     add(System::rows::<(Entities, With<Tag>)>("boot", move |job, (entities, ())| {

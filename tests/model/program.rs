@@ -244,7 +244,7 @@ fn target() -> impl Strategy<Value = Target> {
     prop_oneof![4 => Just(Target::Row), 1 => Just(Target::Own), 3 => Just(Target::Known), 2 => Just(Target::Spawned)]
 }
 
-fn instruction() -> impl Strategy<Value = Instruction> {
+pub fn instruction() -> impl Strategy<Value = Instruction> {
     let op = prop_oneof![
         120 => Just(Op::Set),
         160 => Just(Op::Add),
@@ -266,7 +266,7 @@ fn instruction() -> impl Strategy<Value = Instruction> {
     )
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+pub fn edit() -> impl Strategy<Value = Edit> {
     let (b, w, s) = (any::<u8>, any::<u16>, any::<u32>);
     prop_oneof![
         3 => (b(), 0u8..80, s(), w()).prop_map(|(kind, count, seed, link)| Edit::Spawn { kind, count, seed, link }),

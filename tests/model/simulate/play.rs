@@ -1,0 +1,554 @@
+//! Plays a story on the engine and on the naive world, and looks after each step at everything that is promised.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hypostyle::columns::Pinned;
+use hypostyle::errors::JobFailure;
+use hypostyle::{
+    Entity, Publication, Reader, RegionError, RegionTarget, Simulation, StepError, Workers, World, WorldError, checkpoint,
+    stage,
+};
+
+use super::director::{Dice, Shared, Tally, Trouble};
+use super::story::{Setup, Step, Story, Weather};
+use super::watch::Watcher;
+use crate::model::drive::{Driver, compare, contents, expected, hash_of, same};
+use crate::model::engine::{self, Log, PATCHERS};
+use crate::model::naive::{Counts, Naive};
+use crate::model::oracle::{self, Outcome, REGISTERED};
+use crate::model::program::{Edit, Instruction, Payload, mix};
+
+/// How a story went.
+#[derive(Clone, Debug, Default)]
+pub struct Ran {
+    pub tally: Tally,
+    /// Everything that was decided and passed: equal for equal runs.
+    pub digest: u64,
+    /// Seed of the step, frame, state and order of rows of what each frame published.
+    pub trace: Vec<(u64, u64, u64, u64)>,
+}
+
+/// How a story ended badly.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub message: String,
+    /// The step.
+    pub step: usize,
+    pub told: Vec<String>,
+}
+
+/// Memory of worlds.
+const BYTES_MAX: u64 = 1 << 25;
+/// More than the control page has slots for directories.
+const MANY: usize = 530;
+
+thread_local! {
+    static TOLD: RefCell<(usize, Vec<String>)> = const { RefCell::new((0, Vec::new())) };
+}
+
+fn tell(line: String) {
+    TOLD.with_borrow_mut(|told| told.1.push(line));
+}
+
+/// Plays a story, with its twin under other workers where it has one; a panic is the failure, and nothing is printed.
+pub fn quietly(story: &Story) -> Result<Ran, Failure> {
+    super::hush::hushed(|| {
+        TOLD.with_borrow_mut(|told| *told = (0, Vec::new()));
+        catch_unwind(AssertUnwindSafe(|| whole(story)))
+    })
+    .map_err(|message| TOLD.with_borrow_mut(|told| Failure { message, step: told.0, told: std::mem::take(&mut told.1) }))
+}
+
+fn whole(story: &Story) -> Ran {
+    let ran = play(story);
+    if story.seed.is_multiple_of(4) && matches!(story.setup.weather, Weather::Calm | Weather::Deaths) {
+        let setup = Setup { workers: Workers::Local, weather: Weather::Calm, readers: 0, ..story.setup };
+        let twin = play(&Story { setup, ..story.clone() });
+        assert_eq!(ran.trace, twin.trace, "the same bytes by main alone");
+    }
+    ran
+}
+
+fn play(story: &Story) -> Ran {
+    let shared = Shared::default();
+    shared.begin(story.seed, Trouble::default());
+    let curtain = stage::raise(shared.director());
+    let mut play = Play::new(story, shared.clone());
+    for (number, (seed, step)) in story.steps.iter().enumerate() {
+        TOLD.with_borrow_mut(|told| told.0 = number);
+        tell(format!("{:>3}  {step:?}", number + 1));
+        play.step(number, *seed, step);
+    }
+    let trace = play.end();
+    assert_eq!(curtain.workers(), 0, "nobody is left on the stage");
+    drop(curtain);
+    shared.with(|state| Ran { tally: std::mem::take(&mut state.tally), digest: state.digest, trace })
+}
+
+/// A generation as it was published.
+struct Published {
+    model: Naive,
+    hash: Option<u64>,
+}
+
+struct Play {
+    setup: Setup,
+    shared: Shared,
+    log: Log,
+    place: Option<tempfile::TempDir>,
+    /// Where the region is now.
+    at: Option<PathBuf>,
+    simulation: Option<Simulation>,
+    driver: Driver,
+    /// The newest generation's.
+    saved: Naive,
+    generations: BTreeMap<u64, Published>,
+    pins: Vec<(Pinned, u64)>,
+    watchers: Vec<Watcher>,
+    /// The hash and frame of the checkpoint that is there.
+    kept: Option<(u64, u64)>,
+    trace: Vec<(u64, u64, u64, u64)>,
+}
+
+impl Play {
+    fn new(story: &Story, shared: Shared) -> Play {
+        let setup = story.setup;
+        let place = setup.shared.then(|| tempfile::tempdir_in(memory_files()).expect("a temporary directory"));
+        let at = place.as_ref().map(|place| place.path().join("region"));
+        let mut builder = engine::builder(BYTES_MAX).keep_generations(setup.keep);
+        if let Some(at) = &at {
+            builder = builder.region(RegionTarget::Directory(at.clone())).keep_region(true);
+        }
+        let mut world = builder.build().expect("the layout is valid");
+        world.set_publish_wait(Duration::ZERO);
+        let mut driver = Driver { model: Naive::default(), history: vec![], tight: false };
+        driver.model.resources[1] = Some((-9.5f32).to_le_bytes().to_vec());
+        let saved = driver.model.clone();
+        let mut play = Play {
+            setup,
+            shared,
+            log: Log::default(),
+            place,
+            at,
+            simulation: None,
+            driver,
+            saved,
+            generations: BTreeMap::new(),
+            pins: Vec::new(),
+            watchers: Vec::new(),
+            kept: None,
+            trace: Vec::new(),
+        };
+        play.simulate(world);
+        play
+    }
+
+    /// Puts a simulation of all systems on a world.
+    fn simulate(&mut self, world: World) {
+        let setup = self.setup;
+        let built = Simulation::builder()
+            .workers(setup.workers)
+            .main_helps(setup.main_helps || setup.workers == Workers::Local)
+            .ring_bytes(setup.ring_bytes)
+            .publish_every(setup.publish_every)
+            .fuse(setup.fuse)
+            .build(world, engine::schedule(&self.log, setup.sort, setup.job_rows));
+        self.simulation = Some(built.expect("the schedule is sound"));
+        self.watchers = (0..setup.readers).map(|_| Watcher::start(self.reader())).collect();
+    }
+
+    fn simulation(&mut self) -> &mut Simulation {
+        self.simulation.as_mut().expect("there is a writer")
+    }
+
+    fn world(&self) -> &World {
+        self.simulation.as_ref().expect("there is a writer").world()
+    }
+
+    fn reader(&self) -> Reader {
+        self.world().reader().expect("there are leases")
+    }
+
+    fn trouble(&self, number: usize, seed: u64, step: &Step) -> Trouble {
+        let mut dice = Dice(seed ^ 0x7_0ab1e);
+        let mut trouble = Trouble::default();
+        let storm = self.setup.weather == Weather::Storm;
+        let any = |dice: &mut Dice, weather: Weather| self.setup.weather == weather || (storm && dice.one_in(3));
+        if any(&mut dice, Weather::Deaths) {
+            trouble.deaths = 1 + dice.below(2);
+            trouble.death_odds = 1 << (2 + dice.below(9));
+        }
+        if self.setup.weather == Weather::Slaughter {
+            trouble.deaths = 1 + dice.below(24);
+            trouble.death_odds = 1 << (1 + dice.below(7));
+        }
+        // a calm or a deadly frame's workers are started by it; files and growth are main's
+        if any(&mut dice, Weather::Refusals) {
+            trouble.refuse = Some((dice.below(if matches!(step, Step::Checkpoint) { 40 } else { 4 }), 1 + dice.below(3)));
+        }
+        let may_crash = self.world().generation() > 0 && !matches!(step, Step::TakeOver | Step::SecondOpener);
+        if any(&mut dice, Weather::Crashes)
+            && may_crash
+            && let (Some(at), Some(place)) = (&self.at, &self.place)
+        {
+            let to = place.path().join(format!("copy-{number}"));
+            trouble.crash = Some((dice.below(if matches!(step, Step::Frame { .. }) { 56 } else { 8 }), at.clone(), to));
+        }
+        trouble
+    }
+
+    fn step(&mut self, number: usize, seed: u64, step: &Step) {
+        let trouble = self.trouble(number, seed, step);
+        self.driver.tight = trouble.refuse.is_some();
+        let copy = trouble.crash.as_ref().map(|(_, _, to)| to.clone());
+        self.shared.begin(mix(seed), trouble);
+        let (before, begun) = (self.world().generation(), self.driver.model.clone());
+        match step {
+            Step::Edit(edit) => {
+                let simulation = self.simulation.as_mut().expect("there is a writer");
+                self.driver.edit(simulation.world_mut(), edit);
+                self.published(before, &begun);
+            }
+            Step::Frame { payloads, known, dt } => self.frame(seed, payloads, known, *dt),
+            Step::Pin => {
+                if self.pins.len() < 6
+                    && let Ok(pinned) = self.reader().into_pinned()
+                {
+                    let hash = pinned.snapshot().hash();
+                    self.pins.push((pinned, hash));
+                }
+            }
+            Step::Unpin(which) if !self.pins.is_empty() => {
+                drop(self.pins.swap_remove(usize::from(*which) % self.pins.len()));
+            }
+            Step::ReaderDies(which) if !self.pins.is_empty() => self.reader_dies(*which),
+            Step::Unpin(_) | Step::ReaderDies(_) => {}
+            Step::Rollback(frames) => self.rollback(u64::from(*frames)),
+            Step::TakeOver => self.take_over(),
+            Step::SecondOpener => self.second_opener(),
+            Step::Checkpoint => self.checkpoint(),
+            Step::ManyPublications => self.many_publications(),
+        }
+        for line in self.shared.with(|state| std::mem::take(&mut state.told)) {
+            tell(format!("       {line}"));
+        }
+        self.look(number);
+        if let Some(copy) = copy.filter(|copy| copy.exists()) {
+            self.inherit(&copy, before, &begun, Dice(seed ^ 0xdead).one_in(2));
+        }
+        assert_eq!(self.shared.with(|state| state.broken.take()), None);
+        self.shared.borne();
+    }
+
+    /// Whatever happened: the world is the model's, pins are what they were, readers saw whole generations.
+    fn look(&mut self, number: usize) {
+        compare(self.world(), &self.driver.model, &format!("after step {}", number + 1));
+        for (pinned, hash) in &self.pins {
+            let snapshot = pinned.snapshot();
+            assert_eq!(snapshot.hash(), *hash, "generation {} changed under its pin", snapshot.generation());
+        }
+        for watcher in &self.watchers {
+            for (generation, hash) in watcher.take() {
+                let known = self.generations.get_mut(&generation);
+                let known = known.unwrap_or_else(|| panic!("a reader saw generation {generation}, which nobody published"));
+                assert_eq!(*known.hash.get_or_insert(hash), hash, "a reader saw another generation {generation}");
+            }
+        }
+        let world = self.world();
+        if world.generation() > 0 {
+            let mut reader = self.reader();
+            let snapshot = reader.pin().expect("something is published");
+            assert_eq!((snapshot.frame(), snapshot.time()), (self.saved.frame, self.saved.time), "the newest generation");
+            assert_eq!(snapshot.generation(), world.generation());
+            same(&contents(&snapshot).0, &expected(&self.saved), "the newest generation");
+            snapshot.check().expect("it is whole");
+        }
+    }
+
+    /// Notes what was published since `before`, when the model was `begun`.
+    fn published(&mut self, before: u64, begun: &Naive) {
+        let now = self.world().generation();
+        assert!((before..=before + 2).contains(&now), "generations {before} to {now} in one step");
+        if now == before {
+            return;
+        }
+        let mut reader = self.reader();
+        let snapshot = reader.pin().expect("something is published");
+        let hash = Some(snapshot.hash());
+        self.saved = if snapshot.frame() == self.driver.model.frame { self.driver.model.clone() } else { begun.clone() };
+        if now == before + 2 {
+            self.generations.insert(before + 1, Published { model: begun.clone(), hash: None });
+        }
+        self.generations.insert(now, Published { model: self.saved.clone(), hash });
+    }
+
+    fn frame(&mut self, seed: u64, payloads: &[Vec<Instruction>; 4], known: &[u16], dt: f64) {
+        let known: Vec<Entity> = known.iter().map(|who| self.driver.pick(*who)).collect();
+        let payloads =
+            [0, 1, 2, 3].map(|index: usize| Payload { known: known.clone(), instructions: payloads[index].clone() });
+        for (name, payload) in PATCHERS.iter().zip(&payloads) {
+            self.simulation().set_payload(name, payload.encode()).expect("the system is there");
+        }
+        let before = self.world().generation();
+        let begun = self.driver.model.clone();
+        let stepped = self.simulation().step(dt).map(|report| report.patches.clone());
+        let log = self.log.take();
+        if let Err(error) = &stepped
+            && self.is_weather(error)
+        {
+            tell(format!("       {error}"));
+            return self.undone(before, &begun);
+        }
+        match (stepped, oracle::frame(&mut self.driver.model, &payloads, dt, &log)) {
+            (Ok(patches), Outcome::Done(report)) => {
+                for (name, got) in REGISTERED.iter().zip(&patches) {
+                    let got = Counts {
+                        applied: got.applied,
+                        overwritten: got.overwritten,
+                        stale: got.stale,
+                        absent: got.absent,
+                        refused: got.refused,
+                        spawned: got.spawned,
+                        despawned: got.despawned,
+                    };
+                    assert_eq!(got, report.get(name).cloned().unwrap_or_default(), "patches of `{name}`");
+                }
+            }
+            (Err(StepError::Job { undone, frame, .. }), Outcome::Failed(_)) => {
+                self.undone(before, &begun);
+                return assert_eq!((frame, undone), (self.saved.frame, begun.frame + 1 - self.saved.frame));
+            }
+            (Ok(_), Outcome::Failed(system)) => panic!("system `{system}` did not fail"),
+            (Err(error), _) => panic!("the frame failed: {error}"),
+        }
+        self.published(before, &begun);
+        let handles = self.driver.model.handles();
+        self.driver.history.extend(handles.iter().filter(|entity| entity.to_bits() % 7 == 0));
+        let mut reader = self.reader();
+        let snapshot = reader.pin().expect("something is published");
+        if snapshot.frame() == self.driver.model.frame {
+            self.trace.push((seed, snapshot.frame(), snapshot.hash(), hash_of(&contents(&snapshot).1)));
+        }
+    }
+
+    /// Whether a frame may fail so in this weather.
+    fn is_weather(&self, error: &StepError) -> bool {
+        match error {
+            StepError::Job { failure, .. } | StepError::Pool { failure, .. } => {
+                let killed = matches!(**failure, JobFailure::KilledWorkers { .. } | JobFailure::NoWorkers { .. });
+                let deadly = matches!(self.setup.weather, Weather::Slaughter);
+                assert!(!killed || deadly, "two deaths cost time alone: {error}");
+                killed
+            }
+            StepError::World { source, .. } => {
+                let refused = self.driver.tight && matches!(**source, WorldError::Region(_));
+                assert!(refused, "the frame failed: {error}");
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A frame failed: the world is at its last generation.
+    fn undone(&mut self, before: u64, begun: &Naive) {
+        let now = self.world().generation();
+        assert!((before..=before + 1).contains(&now), "generations {before} to {now} in a frame that failed");
+        if now > before {
+            // what was edited was published before the frame began
+            self.saved = begun.clone();
+            self.generations.insert(now, Published { model: begun.clone(), hash: None });
+        }
+        self.driver.model = self.saved.clone();
+    }
+
+    fn rollback(&mut self, frames: u64) {
+        let before = self.world().generation();
+        let target = self.world().frame().checked_sub(frames);
+        let kept: Vec<(u64, u64)> =
+            self.world().kept_generations().map(|kept| (kept.generation, kept.frame)).collect();
+        let found = target.and_then(|target| kept.iter().rev().find(|(_, frame)| *frame <= target));
+        match (self.simulation().rollback(frames), found) {
+            (Ok(back), Some((source, frame))) => {
+                assert_eq!((back.source, back.frame), (*source, *frame), "of {kept:?}");
+                let of = &self.generations[source];
+                let (model, hash) = (of.model.clone(), of.hash);
+                assert_eq!(back.generation, self.world().generation());
+                self.driver.model = model.clone();
+                self.saved = model.clone();
+                if back.generation > before {
+                    self.generations.insert(back.generation, Published { model, hash });
+                }
+            }
+            (Err(WorldError::NotKept { .. }), None) => {}
+            (Err(WorldError::Region(error)), Some(_)) if self.driver.tight => {
+                tell(format!("       {error}"));
+                self.driver.model = self.saved.clone();
+            }
+            (got, found) => panic!("rolled back by {frames} of {kept:?}: {got:?}, {found:?}"),
+        }
+    }
+
+    fn strike(&mut self) {
+        for watcher in std::mem::take(&mut self.watchers) {
+            watcher.end();
+        }
+        self.simulation = None;
+    }
+
+    fn resume(&mut self, at: &Path) -> World {
+        let builder = engine::builder(1 << 20).keep_region(true).keep_generations(self.setup.keep);
+        let mut world = builder.resume(&RegionTarget::Directory(at.to_owned())).expect("its writer has ended");
+        world.set_publish_wait(Duration::ZERO);
+        world
+    }
+
+    fn take_over(&mut self) {
+        let Some(at) = self.at.clone().filter(|_| self.world().generation() > 0) else { return };
+        self.strike();
+        let world = self.resume(&at);
+        self.driver.model = self.saved.clone();
+        self.simulate(world);
+    }
+
+    /// A writer died in this step, and left this: it is its last generation, can be gone on from, and nothing else is.
+    fn inherit(&mut self, copy: &Path, before: u64, begun: &Naive, goes_on: bool) {
+        let world = self.resume(copy);
+        let generation = world.generation();
+        let now = self.world().generation();
+        assert!((before..=now).contains(&generation), "a dead writer left generation {generation} of {before} to {now}");
+        let model = match self.generations.get(&generation) {
+            Some(published) => published.model.clone(),
+            None => begun.clone(),
+        };
+        compare(&world, &model, "what a dead writer left");
+        if goes_on {
+            tell(format!("       what the dead writer left is gone on with, generation {generation}"));
+            self.strike();
+            if let Some(old) = self.at.replace(copy.to_owned()) {
+                std::fs::remove_dir_all(old).expect("it is there");
+            }
+            self.generations.retain(|known, _| *known <= generation);
+            (self.driver.model, self.saved) = (model.clone(), model);
+            self.pins.clear();
+            return self.simulate(world);
+        }
+        let mut world = world;
+        assert!(matches!(world.publish(), Ok(Publication::Published(next)) if next == generation + 1));
+        let mut reader = world.reader().expect("there are leases");
+        same(&contents(&reader.pin().expect("it was published")).0, &expected(&model), "published by an heir");
+        drop(reader);
+        world.set_keep_region(false);
+        drop(world);
+        assert!(!copy.exists(), "a region that ends is gone");
+    }
+
+    fn second_opener(&mut self) {
+        let Some(at) = self.at.clone() else { return };
+        let refused = engine::builder(1 << 20).keep_region(true).resume(&RegionTarget::Directory(at));
+        let live = matches!(&refused, Err(WorldError::Region(RegionError::Live { .. })));
+        assert!(live, "a second writer beside a living one: {:?}", refused.err());
+    }
+
+    /// A reader dies: its pin stays on its lease, its lock is gone.
+    fn reader_dies(&mut self, which: u8) {
+        let (pinned, _) = self.pins.swap_remove(usize::from(which) % self.pins.len());
+        let Some(leases) = self.at.as_ref().map(|at| at.join("leases")) else { return };
+        let before = std::fs::read(&leases).unwrap_or_default();
+        drop(pinned);
+        let after = std::fs::read(&leases).unwrap_or_default();
+        let Ok(file) = std::fs::OpenOptions::new().write(true).open(&leases) else { return };
+        for (page, (old, new)) in before.chunks(4096).zip(after.chunks(4096)).enumerate() {
+            if old[..12] != new[..12] {
+                std::os::unix::fs::FileExt::write_all_at(&file, &old[..12], page as u64 * 4096).expect("it can be written");
+            }
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        if self.world().generation() == 0 {
+            return;
+        }
+        let Some(place) = &self.place else { return };
+        let directory = place.path().join("checkpoints");
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let path = directory.join("state");
+        let mut reader = self.reader();
+        let snapshot = reader.pin().expect("something is published");
+        let written = checkpoint::write(&snapshot, &path, &checkpoint::CheckpointOptions::default());
+        match written {
+            Ok(_) => self.kept = Some((snapshot.frame(), snapshot.hash())),
+            Err(error) => {
+                assert!(self.driver.tight, "a checkpoint could not be written: {error}");
+                tell(format!("       {error}"));
+                // the rename may have been the last thing that went well
+                if let Ok(file) = checkpoint::open(&path)
+                    && file.frame() == snapshot.frame()
+                {
+                    self.kept = Some((snapshot.frame(), snapshot.hash()));
+                }
+            }
+        }
+        let Some((frame, hash)) = self.kept else {
+            return assert!(!path.exists(), "a checkpoint that was refused is not there");
+        };
+        let file = checkpoint::open(&path).expect("the last one that was written is whole");
+        let mut loaded = file.load().expect("it is whole");
+        assert_eq!((file.frame(), loaded.pin().expect("it was loaded").hash()), (frame, hash));
+        let names = std::fs::read_dir(&directory).expect("it is there").count();
+        assert_eq!(names, 1, "files that were not finished are gone");
+    }
+
+    fn many_publications(&mut self) {
+        let held = self.pins.len();
+        for number in 0..MANY {
+            let before = self.world().generation();
+            let published = self.simulation().world_mut().publish();
+            let done = matches!(&published, Ok(Publication::Published(_)));
+            assert!(done || self.driver.tight, "publication {number} with {held} pins: {published:?}");
+            let begun = self.driver.model.clone();
+            self.published(before, &begun);
+        }
+    }
+
+    /// All let go; nothing is left of anybody.
+    fn end(mut self) -> Vec<(u64, u64, u64, u64)> {
+        self.shared.begin(0, Trouble::default());
+        self.driver.tight = false;
+        self.pins.clear();
+        for watcher in std::mem::take(&mut self.watchers) {
+            watcher.end();
+        }
+        for _ in 0..2 {
+            let (before, begun) = (self.world().generation(), self.driver.model.clone());
+            let published = self.simulation().world_mut().publish();
+            assert!(matches!(&published, Ok(Publication::Published(_))), "at the end: {published:?}");
+            self.published(before, &begun);
+        }
+        self.look(usize::MAX - 1);
+        let leases = self.reader().leases().expect("they can be read");
+        let newest = self.world().generation();
+        let held: Vec<_> = leases.iter().filter(|lease| lease.generation.is_some_and(|held| held < newest)).collect();
+        assert!(held.is_empty(), "leases that nobody has hold generations: {held:?}");
+        self.simulation().set_keep_region(false);
+        self.strike();
+        if let Some(at) = &self.at {
+            assert!(!at.exists(), "a region that ends is gone");
+        }
+        if let Some(place) = &self.place {
+            let names = std::fs::read_dir(place.path()).expect("it is there").filter_map(Result::ok);
+            let left: Vec<_> = names.map(|entry| entry.file_name()).filter(|name| name != "checkpoints").collect();
+            assert!(left.is_empty(), "left behind: {left:?}");
+        }
+        self.trace
+    }
+}
+
+/// A directory in memory where there is one.
+fn memory_files() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
