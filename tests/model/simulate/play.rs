@@ -20,7 +20,7 @@ use crate::model::drive::{Driver, compare, contents, expected, hash_of, same};
 use crate::model::engine::{self, Log, PATCHERS};
 use crate::model::naive::{Counts, Naive};
 use crate::model::oracle::{self, Outcome, REGISTERED};
-use crate::model::program::{Edit, Instruction, Payload, mix};
+use crate::model::program::{Instruction, Payload, mix};
 
 /// How a story went.
 #[derive(Clone, Debug, Default)]
