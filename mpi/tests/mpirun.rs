@@ -33,6 +33,7 @@ fn states_are_equal_on_one_to_four_processes() {
         "run lj --entities 2048 --frames 40 --print-hash=by-id --balance-every 2",
         "run particles --entities 10_000 --frames 60 --print-hash=by-id --workers threads:2",
         "run field --entities 2000 --frames 20 --print-hash=by-id",
+        "run nbody --entities 402 --frames 20 --print-hash=by-id --workers threads:2",
         "run lj --entities 20_000 --frames 10 --no-observe --print-hash=by-id --workers processes:1",
     ] {
         let want = alone(words);
@@ -50,6 +51,9 @@ fn a_restart_on_fewer_processes_ends_in_the_same_state() {
     let want = alone("run lj --entities 2048 --frames 30 --print-hash=by-id");
     state(mpirun(4, &run));
     assert_eq!(state(mpirun(3, &format!("{run} --restart"))), want);
+    // the newest in a directory, with which nothing but what was run is left to say
+    let from = format!("run lj --from {} --frames 0 --no-observe --print-hash=by-id", directory.path().display());
+    assert_eq!(state(mpirun(2, &from)), want);
 }
 
 /// A long run, and the processes of its ranks.
