@@ -126,7 +126,7 @@ impl Start {
             Anchor,
             Place,
             Body,
-            Near,
+            (Near, Slots),
             Sum,
             Pushes,
             Springs,
