@@ -53,7 +53,9 @@ export class Address {
 
   /** Whether an address was typed, and not written by this. */
   get isForeign(): boolean {
-    return decodeURIComponent(location.hash) !== decodeURIComponent(this.#written);
+    // read as `said` reads them, which takes any text
+    const plain = (hash: string): string => new URLSearchParams(hash.slice(1)).toString();
+    return plain(location.hash) !== plain(this.#written);
   }
 
   /** Takes the address as it is. */

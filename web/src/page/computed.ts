@@ -6,10 +6,6 @@ import { ONE, TWO, type Formula, type Node } from "./expression.ts";
 /** Computes a block: `rows` rows from row `from` on. The array is the computer's own, valid until the next call. */
 type Computer = (from: number, rows: number) => Float64Array;
 
-interface Input {
-  readonly part: Column | Bits;
-}
-
 /** A formula's values in one table. */
 export class Computed {
   data = new Float32Array(0);
@@ -18,7 +14,7 @@ export class Computed {
   readonly #table: Table;
   readonly #formula: Formula;
   #parts: Table["parts"] | undefined;
-  #inputs: Input[] = [];
+  #inputs: (Column | Bits)[] = [];
   #computer: Computer = () => new Float64Array(0);
   #rows = 0;
 
@@ -46,7 +42,7 @@ export class Computed {
     for (let chunk = 0; chunk < chunks; chunk++) {
       const from = chunk * CHUNK_ROWS, to = Math.min(from + CHUNK_ROWS, rows);
       let newest = -1;
-      for (const { part } of this.#inputs) newest = Math.max(newest, part.stamps[chunk] ?? version);
+      for (const part of this.#inputs) newest = Math.max(newest, part.stamps[chunk] ?? version);
       // rows that are new to this hold nothing yet
       if (to <= this.#rows && newest <= this.stamps[chunk]!) continue;
       this.data.set(this.#computer(from, to - from).subarray(0, to - from), from);
@@ -69,7 +65,7 @@ export class Computed {
           out.fill(this.#table.has(node.component) ? 1 : 0);
           return () => out;
         }
-        this.#inputs.push({ part: bits });
+        this.#inputs.push(bits);
         return (from, rows) => {
           for (let i = 0; i < rows; i++) out[i] = bits.has(from + i) ? 1 : 0;
           return out;
@@ -115,8 +111,8 @@ export class Computed {
       out.fill(NaN);
       return () => out;
     }
-    this.#inputs.push({ part: column });
-    if (bits) this.#inputs.push({ part: bits });
+    this.#inputs.push(column);
+    if (bits) this.#inputs.push(bits);
     return (from, rows) => {
       const { data, lanes } = column;
       for (let i = 0, at = from * lanes + lane; i < rows; i++, at += lanes) out[i] = Number(data[at]);

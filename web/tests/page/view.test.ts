@@ -324,6 +324,9 @@ test("the address holds the view, and gives it back", { skip }, async () => {
   const odd = await opened({}, "#x=nothing.x&colour=alert(1)&filter=(((&camera=3d,a&map=none&rate=-4&hidden=;;&entity=x&plots=;foo&size=1e9&low=y");
   assert.equal(await odd.page.locator("#axis-x").inputValue(), "position.x");
   assert.ok(await pixels(odd.page, "any") > 500);
+  // an address that somebody types is taken at once, and a lone % is only a character
+  await odd.page.evaluate(() => (location.hash = "#filter=position.x+>+40&plots=50%"));
+  await odd.page.waitForFunction(() => (document.getElementById("filter") as HTMLInputElement).value === "position.x > 40");
   await closed(odd.page, odd.errors);
 });
 
