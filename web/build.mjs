@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 const here = fileURLToPath(new URL(".", import.meta.url));
 process.chdir(here);
 const common = { bundle: true, format: "esm", target: "es2022", logLevel: "warning", charset: "utf8" };
-const page = { ...common, entryPoints: ["src/page/main.ts"], minify: true, legalComments: "none" };
+const page = { ...common, entryPoints: ["src/page/main.ts"], minify: true, legalComments: "none", loader: { ".css": "text" }, banner: { js: "/*! With uPlot 1.6.32, Copyright (c) 2025 Leon Sorokin, MIT licensed */" } };
 
 async function made() {
   const result = await build({ ...page, write: false });

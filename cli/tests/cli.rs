@@ -77,11 +77,11 @@ fn the_hash_by_ids_is_that_of_the_kept_region_too() {
     assert_eq!(stdout(&[&run[..], &["--workers", "threads:2"]].concat()), state);
     let other = [&["run", "particles", "--frames", "6", "--print-hash=by-id"][..], &SMALL].concat();
     assert_ne!(stdout(&other), state);
-    for scene in ["lj", "field", "spheres", "fluids", "epidemic"] {
+    for scene in ["lj", "field", "spheres", "fluids", "epidemic", "nbody"] {
         let run = ["run", scene, "--entities", "256", "--frames", "2", "--workers", "local", "--print-hash=by-id"];
         assert!(stdout(&run).starts_with("state-by-id "), "{scene}");
     }
-    let (_, message) = failure(&["run", "nbody", "--entities", "8", "--frames", "1", "--print-hash=by-id"]);
+    let (_, message) = failure(&["run", "nbody", "--theta", "0.5", "--frames", "1", "--print-hash=by-id"]);
     assert!(message.contains("no entity has a global id"), "{message}");
 }
 

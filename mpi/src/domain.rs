@@ -1,7 +1,42 @@
-//! How a world's rows are spread: by the cells of its space.
+//! Which rows of others systems look at, and how a world's rows are spread for it.
 #![forbid(unsafe_code)]
 
 use crate::bricks::Cells;
+
+/// Which rows of others the systems of a world look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Looks {
+    /// At none: any rank can have any row.
+    #[default]
+    Own,
+    /// At those that are near: space is cut into bricks.
+    Near(Domain),
+    /// At all: each rank has its share in the order of global ids, and copies of what views read of the rows of all others.
+    /// It takes that memory, and that message between any two ranks, on each.
+    All,
+}
+
+impl Looks {
+    /// The space of which systems look at a part.
+    pub(crate) fn near(&self) -> Option<&Domain> {
+        match self {
+            Looks::Near(domain) => Some(domain),
+            Looks::Own | Looks::All => None,
+        }
+    }
+}
+
+impl From<Domain> for Looks {
+    fn from(domain: Domain) -> Looks {
+        Looks::Near(domain)
+    }
+}
+
+impl From<Option<Domain>> for Looks {
+    fn from(domain: Option<Domain>) -> Looks {
+        domain.map_or(Looks::Own, Looks::Near)
+    }
+}
 
 /// The space of a world whose systems look at neighbours: cells, which column has a row's cell, how far systems look.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub mod set;
 
 pub use cluster::{Balance, Cluster, Report};
 pub use comm::{Comm, DEADLINE_DEFAULT, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Traffic};
-pub use domain::Domain;
+pub use domain::{Domain, Looks};
 pub use error::ClusterError;
 pub use meter::thread_cpu_time;
 pub use publish::Publication;

@@ -6,7 +6,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{begin, chain, comm, domain, plain, scene};
+use common::{begin, chain, comm, looks, plain, scene};
 use hypostyle::checkpoint::CheckpointSet;
 use hypostyle::{IdHash, Simulation, Workers, WorldBuilder};
 use hypostyle_mpi::set::{self, Origin};
@@ -34,9 +34,9 @@ fn go_on((scene, options): Chosen<'_>, path: &Path, ranks: usize, frames: u64) -
         let cluster = Cluster::new(comm(rank), 1);
         let world = manifest.restore(path, &cluster, WorldBuilder::default)?;
         let first = cluster.hash_by_id(&world)?;
-        let domain = domain(scene, &world);
+        let looks = looks((scene, options), &world);
         let builder = Simulation::builder().workers(Workers::Local);
-        let mut simulation = cluster.simulation(world, scene.schedule(options), domain, builder)?;
+        let mut simulation = cluster.simulation(world, scene.schedule(options), looks, builder)?;
         simulation.run(frames, scene.dt()).map_err(|error| ClusterError::World(chain(&error)))?;
         Ok(vec![first, cluster.hash_by_id(simulation.world())?])
     })?;
@@ -71,6 +71,11 @@ fn same_future(name: &str, entities: u64, before: u64, after: u64) {
 #[test]
 fn lj_has_the_same_future_on_other_ranks() {
     same_future("lj", 2048, 20, 25);
+}
+
+#[test]
+fn nbody_has_the_same_future_on_other_ranks() {
+    same_future("nbody", 103, 6, 7);
 }
 
 #[test]

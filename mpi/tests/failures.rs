@@ -14,7 +14,7 @@ use hypostyle::{
 };
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::transport::{Transport as _, run_threads};
-use hypostyle_mpi::{Cluster, ClusterError, Domain};
+use hypostyle_mpi::{Cluster, ClusterError, Domain, Looks};
 
 #[test]
 fn the_death_of_a_rank_ends_the_others_with_its_name() {
@@ -115,12 +115,16 @@ fn bin() -> System {
 
 /// What two ranks say to a schedule, when it is built and in its first frames.
 fn told(world: impl Fn() -> World + Sync, schedule: impl Fn() -> Schedule + Sync, domain: Option<Domain>) -> String {
+    told_where(world, schedule, &domain.into())
+}
+
+fn told_where(world: impl Fn() -> World + Sync, schedule: impl Fn() -> Schedule + Sync, looks: &Looks) -> String {
     let done = run_threads(2, |rank| {
         let cluster = Cluster::new(comm(rank), 1);
         let mut world = world();
         cluster.keep_share(&mut world)?;
         let builder = Simulation::builder().workers(Workers::Local);
-        let mut simulation = cluster.simulation(world, schedule(), domain.clone(), builder)?;
+        let mut simulation = cluster.simulation(world, schedule(), looks.clone(), builder)?;
         simulation.run(2, 1.0).map(drop).map_err(|error| ClusterError::World(chain(&error)))
     });
     done.err().map_or_else(|| "nothing".to_owned(), |error| chain(&error))
@@ -201,4 +205,42 @@ fn ranks_with_different_schedules_are_told() {
     })
     .unwrap_err();
     assert!(chain(&error).contains("rank 2 has another schedule"), "{}", chain(&error));
+}
+
+#[test]
+fn systems_that_look_at_all_rows_find_them_in_the_order_of_ids_or_are_refused() {
+    let look = || System::neighbours::<Write<Place>, (Read<Cell>, Read<GlobalId>)>("look", |_, _, _| {});
+    let says = |told: String, words: &[&str]| words.iter().for_each(|word| assert!(told.contains(word), "{told}"));
+    let ids = || world(true);
+    assert_eq!(told_where(ids, of(|| vec![look()]), &Looks::All), "nothing");
+    let breed = || System::rows::<Read<Place>>("breed", |_, _| {}).spawns::<(GlobalId, Place, Cell)>();
+    says(
+        told_where(ids, of(|| vec![look(), breed()]), &Looks::All),
+        &["`breed`", "spawns entities", "order of their ids"],
+    );
+    let kill = || System::rows::<Read<Place>>("kill", |_, _| {}).despawns();
+    says(told_where(ids, of(|| vec![look(), kill()]), &Looks::All), &["`kill`", "despawns entities"]);
+    // ids that fall from the first row to the last: each rank's are in order, once it has sorted them, and the ranks' are not
+    let falling = || {
+        let mut world =
+            World::builder().component::<GlobalId>().component::<Place>().component::<Cell>().build().unwrap();
+        let row = |n: u64| (GlobalId::root(20 - n), Place { x: 0.0 }, Cell { key: 0 });
+        world.spawn_batch((0..10).map(row)).unwrap();
+        world
+    };
+    says(
+        told_where(falling, of(|| vec![look()]), &Looks::All),
+        &["ids from", "higher than those of the ranks before it"],
+    );
+    // a sort by anything else puts rows where nobody expects them
+    let shuffle = || {
+        System::rows::<(Write<Cell>, Read<GlobalId>)>("shuffle", |job, (mut cell, id)| {
+            (0..job.len()).for_each(|row| cell.key[row] = 9 - id.value[row] as u32);
+        })
+        .sort_by("cell.key")
+    };
+    says(
+        told_where(ids, of(|| vec![shuffle(), look().after("shuffle")]), &Looks::All),
+        &["order of `global_id.value`"],
+    );
 }

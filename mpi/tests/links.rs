@@ -61,6 +61,23 @@ impl Hosts {
         Ok(hosts)
     }
 
+    /// Waits until both hosts see that the cable is in, and lets them forget that the other one was away: for a second or so
+    /// the kernel answers "no route to host", and a launcher takes that for an answer.
+    fn wait_for_link(&self) {
+        let begun = Instant::now();
+        for name in &self.names {
+            loop {
+                let output = Command::new("ip").args(["-n", name, "-o", "link", "show", "cable"]).output().unwrap();
+                if String::from_utf8_lossy(&output.stdout).contains("state UP") {
+                    break;
+                }
+                assert!(begun.elapsed() < PATIENCE, "the cable stays down");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            ip(&format!("-n {name} neigh flush dev cable")).unwrap();
+        }
+    }
+
     /// One rank on each. With `keepalive` a launcher that hears nothing from the other host for four seconds gives up.
     fn mpirun(&self, words: &str, keepalive: bool) -> Command {
         let mut command = Command::new("ip");
@@ -178,6 +195,7 @@ fn a_cable_that_is_pulled_ends_the_job_and_the_rank_is_named() {
 
     // a launcher that knows ends them before their deadline
     cable("up");
+    hosts.wait_for_link();
     let mut job = Job::start(&hosts, 600, true);
     std::thread::sleep(Duration::from_secs(1));
     cable("down");

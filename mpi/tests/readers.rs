@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{chain, comm, domain, plain, scene};
+use common::{chain, comm, looks, plain, scene};
 use hypostyle::regions::{notes_of_rank, ranks};
 use hypostyle::{ClusterReader, IdHash, Reader, RegionTarget, Simulation, Workers, World};
 use hypostyle_mpi::transport::run_threads;
@@ -57,10 +57,10 @@ fn three_hundred_looks_at_running_ranks_and_none_is_mixed() {
                 let cluster = Cluster::new(comm(rank), 3);
                 let publication = Publication::new(&cluster, &name, 3, Vec::new())?;
                 let mut world = scene.world(&options, publication.builder()).unwrap();
-                let domain = domain(scene, &world);
+                let looks = looks((scene, &options), &world);
                 cluster.keep_share(&mut world)?;
                 let builder = Simulation::builder().workers(Workers::Local);
-                let mut simulation = cluster.simulation(world, scene.schedule(&options), domain, builder)?;
+                let mut simulation = cluster.simulation(world, scene.schedule(&options), looks, builder)?;
                 for _ in 0..FRAMES_MAX {
                     let ran = simulation.run(1, scene.dt()).map(drop);
                     ran.map_err(|error| ClusterError::World(chain(&error)))?;

@@ -51,9 +51,19 @@ fn fluids_have_the_bytes_of_one_process() {
 }
 
 #[test]
+fn nbody_has_the_bytes_of_one_process() {
+    // no multiple of lanes nor of ranks; and the planets, of which some ranks have none
+    equal("nbody", 301, 12);
+    equal("nbody", 5, 40);
+}
+
+#[test]
 fn scenes_that_break_a_condition_are_refused_with_it() {
     for (name, says) in [("spheres", "no space"), ("epidemic", "`meet`"), ("nbody", "global_id")] {
-        let (scene, options) = scene(name, 100);
+        let (scene, mut options) = scene(name, 100);
+        if name == "nbody" {
+            options = options.with("theta", 0.5);
+        }
         let error = spread((scene, &options), 1, 2, Workers::Local, 0).unwrap_err();
         assert!(common::chain(&error).contains(says), "{name}: {}", common::chain(&error));
     }

@@ -87,6 +87,10 @@ pub trait Scene: Sync {
     fn space(&self, _: &World) -> Result<Option<Space>, Box<dyn Error>> {
         Ok(None)
     }
+    /// Whether its systems look at all rows, in the order of their ids: then each rank has copies of those of all others.
+    fn looks_at_all(&self, _: &SceneOptions) -> bool {
+        false
+    }
     /// What looks at the world while it runs, and writes what it sees to files.
     ///
     /// # Errors

@@ -141,6 +141,15 @@ fn bounces_off_the_floor() {
 }
 
 #[test]
+fn spheres_are_in_the_table_that_was_reserved_for_them() {
+    let options = SceneOptions { entities: Some(100), ..SceneOptions::default() };
+    let world = Spheres.world(&options, World::builder()).unwrap();
+    let with_bodies = |table: &usize| world.table_components(*table).any(|name| name == "body");
+    let rows: Vec<usize> = (0..world.table_count()).filter(with_bodies).map(|table| world.table_rows(table)).collect();
+    assert_eq!(rows, [100]);
+}
+
+#[test]
 fn a_fall_is_a_parabola() {
     let mut lab = Lab::new(law(9.81, 0.5, 0.3), 100.0, &[ball([50.0, 99.0, 50.0], [1.0, 0.0, 0.0])]);
     lab.run(4.0);

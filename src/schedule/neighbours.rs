@@ -175,6 +175,19 @@ impl<Q: Query> NeighbourTable<'_, Q> {
         self.table.own_rows as usize
     }
 
+    /// All rows in the order of some ids, of which `ids` is the column that this view shows: ranges, one after the other. Own
+    /// rows and ghosts must each stand in that order; then a kernel that adds up all rows range by range has the bits that it
+    /// has where all rows are own ones. Without ghosts it is one range, whatever the order.
+    ///
+    /// # Panics
+    /// If there are not as many ids as rows.
+    #[must_use]
+    pub fn ordered(&self, ids: &[u64]) -> Vec<Range<usize>> {
+        let (own, all) = (self.own_rows(), self.entities.len());
+        assert_eq!(ids.len(), all, "ids of a table of {all} rows");
+        merged(ids, own)
+    }
+
     /// Whether a row matches the query: in tables with toggles some rows may not.
     #[must_use]
     pub fn matches(&self, row: usize) -> bool {
@@ -231,5 +244,46 @@ impl<'a, Q: Query> Neighbours<'a, Q> {
         let index = self.set.tables.iter().position(|table| table.table == at.table)?;
         let (table, row) = (&self.set.tables[index], at.row as usize);
         (at.row < table.own_rows && self.set.matches(table, row)).then_some((index, row))
+    }
+}
+
+/// The ranges of two ascending sequences, of which the second begins at `second`, in the order of both together.
+fn merged(ids: &[u64], second: usize) -> Vec<Range<usize>> {
+    let mut ranges = Vec::with_capacity(3);
+    let (mut a, mut b) = (0..second, second..ids.len());
+    while !a.is_empty() && !b.is_empty() {
+        // the one that begins lower, up to where the other one begins
+        let (from, other) = if ids[a.start] < ids[b.start] { (&mut a, &b) } else { (&mut b, &a) };
+        let rows = ids[from.clone()].partition_point(|id| *id < ids[other.start]).max(1);
+        ranges.push(from.start..from.start + rows);
+        from.start += rows;
+    }
+    ranges.extend([a, b].into_iter().filter(|rest| !rest.is_empty()));
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn merged_sequences_are_in_order(ids in prop::collection::btree_map(0u64..60, any::<bool>(), 0..40)) {
+            let part = |which: bool| ids.iter().filter(move |(_, is)| **is == which).map(|(id, _)| *id);
+            let both: Vec<u64> = part(true).chain(part(false)).collect();
+            let ranges = merged(&both, part(true).count());
+            let found: Vec<u64> = ranges.iter().flat_map(|range| both[range.clone()].to_vec()).collect();
+            prop_assert_eq!(found, ids.keys().copied().collect::<Vec<_>>());
+            // as few as there can be: neighbours are of different sequences
+            prop_assert!(ranges.windows(2).all(|pair| pair[0].end != pair[1].start || pair[1].start == part(true).count()));
+        }
+    }
+
+    #[test]
+    fn sequences_that_are_in_no_order_end() {
+        let ranges = merged(&[5, 1, 4, 3, 3], 2);
+        assert_eq!(ranges.iter().map(ExactSizeIterator::len).sum::<usize>(), 5);
     }
 }

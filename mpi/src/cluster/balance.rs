@@ -31,7 +31,7 @@ const WEIGHT_MAX: u64 = 1 << 24;
 impl State {
     /// Cuts the space anew where it is time.
     pub(super) fn balance(&mut self, world: &World) -> Result<(), ClusterError> {
-        let Some(domain) = &self.domain else { return Ok(()) };
+        let Some(domain) = self.looks.near() else { return Ok(()) };
         let due = match self.balance_every {
             0 => false,
             every => self.report.rebuilds.is_multiple_of(every),
@@ -58,7 +58,7 @@ impl State {
             }
         })?;
         let weights = self.smoothed(words_u64(&weights));
-        let Some(domain) = &self.domain else { return Ok(()) };
+        let Some(domain) = self.looks.near() else { return Ok(()) };
         let bricks = Bricks::new(domain.cells, &weights, self.comm.size());
         self.weights = if self.balance == Balance::Time { weights } else { Vec::new() };
         self.report.balanced += 1;

@@ -8,7 +8,7 @@ use hypostyle::World;
 use hypostyle::exchange::{ExchangeNeeds, SystemNeeds};
 use hypostyle::layout::{ComponentLayout, ScalarType, Storage};
 
-use crate::domain::Domain;
+use crate::domain::Looks;
 use crate::error::ClusterError;
 
 /// The component of global ids.
@@ -18,22 +18,23 @@ pub(crate) const GLOBAL_ID: &str = "global_id";
 ///
 /// # Errors
 /// The first that a system, or the world, breaks.
-pub(crate) fn check(world: &World, needs: &ExchangeNeeds, domain: Option<&Domain>) -> Result<(), ClusterError> {
+pub(crate) fn check(world: &World, needs: &ExchangeNeeds, looks: &Looks) -> Result<(), ClusterError> {
     if let Some(input) = needs.inputs.first() {
         let what = format!("inputs (`{input}`) are not accepted on many ranks: no rank knows which one has the entity");
         return Err(ClusterError::World(what));
     }
-    check_world(world, domain)?;
+    check_world(world, looks)?;
     for system in &needs.systems {
         let broken = once(system)
             .or_else(|| reductions(system))
-            .or_else(|| views(world, system, domain))
-            .or_else(|| patches(system, domain));
+            .or_else(|| views(world, system, looks))
+            .or_else(|| patches(system, looks))
+            .or_else(|| comings(system, looks));
         if let Some(condition) = broken {
             return Err(ClusterError::Condition { system: system.name.clone(), condition });
         }
     }
-    let Some(domain) = domain else { return Ok(()) };
+    let Some(domain) = looks.near() else { return Ok(()) };
     let viewer = needs.systems.iter().find(|system| !system.views.is_empty());
     let sorts = needs.systems.iter().any(|system| system.sort.as_ref().is_some_and(|sort| sort.key == domain.key));
     match viewer {
@@ -49,7 +50,7 @@ pub(crate) fn check(world: &World, needs: &ExchangeNeeds, domain: Option<&Domain
 }
 
 /// All rows have ids; what names other rows cannot leave them behind.
-fn check_world(world: &World, domain: Option<&Domain>) -> Result<(), ClusterError> {
+fn check_world(world: &World, looks: &Looks) -> Result<(), ClusterError> {
     for table in 0..world.table_count() {
         let names: Vec<&str> = world.table_components(table).collect();
         if world.table_rows(table) > 0 && !names.contains(&GLOBAL_ID) {
@@ -59,7 +60,9 @@ fn check_world(world: &World, domain: Option<&Domain>) -> Result<(), ClusterErro
             )));
         }
     }
-    let Some(domain) = domain else { return Ok(()) };
+    if *looks == Looks::Own {
+        return Ok(());
+    }
     let components = world.layout().components();
     if let Some(naming) = components.iter().find(|component| component.fields.iter().any(names_entities)) {
         return Err(ClusterError::World(format!(
@@ -67,6 +70,7 @@ fn check_world(world: &World, domain: Option<&Domain>) -> Result<(), ClusterErro
             naming.name
         )));
     }
+    let Some(domain) = looks.near() else { return Ok(()) };
     let key = components.iter().find(|component| component.name == domain.key.0);
     let field = key.and_then(|key| key.fields.iter().find(|field| field.name == domain.key.1));
     match field {
@@ -94,11 +98,11 @@ fn reductions(system: &SystemNeeds) -> Option<String> {
     ))
 }
 
-fn views(world: &World, system: &SystemNeeds, domain: Option<&Domain>) -> Option<String> {
+fn views(world: &World, system: &SystemNeeds, looks: &Looks) -> Option<String> {
     if system.views.is_empty() {
         return None;
     }
-    if domain.is_none() {
+    if *looks == Looks::Own {
         return Some("it looks at rows of others, but the world names no space in which they are near".to_owned());
     }
     if let Some(changes) = patched(system) {
@@ -117,7 +121,7 @@ fn views(world: &World, system: &SystemNeeds, domain: Option<&Domain>) -> Option
     None
 }
 
-fn patches(system: &SystemNeeds, domain: Option<&Domain>) -> Option<String> {
+fn patches(system: &SystemNeeds, looks: &Looks) -> Option<String> {
     if !system.accumulates.is_empty() {
         let what = system.accumulates.join("`, `");
         return Some(format!("it accumulates on `{what}` of entities that may be on another rank"));
@@ -126,13 +130,27 @@ fn patches(system: &SystemNeeds, domain: Option<&Domain>) -> Option<String> {
     if spawns && !system.spawns.iter().any(|component| component == GLOBAL_ID) {
         return Some(format!("it spawns entities without a `{GLOBAL_ID}`: give them the id's child of who spawns"));
     }
-    if domain.is_some() && !system.changed.is_empty() {
+    if looks.near().is_some() && !system.changed.is_empty() {
         let what = system.changed.join("`, `");
         return Some(format!(
             "its rows are those whose `{what}` changed, and rows that change ranks all count as changed"
         ));
     }
     None
+}
+
+/// Where systems look at all rows, each rank has those of its share of the ids, from the beginning to the end.
+fn comings(system: &SystemNeeds, looks: &Looks) -> Option<String> {
+    let moves = [
+        (!system.spawns.is_empty(), "spawns entities"),
+        (system.despawns, "despawns entities"),
+        (!system.adds.is_empty(), "adds components"),
+        (!system.removes.is_empty(), "removes components"),
+    ];
+    let (_, what) = moves.into_iter().find(|(does, _)| *does && *looks == Looks::All)?;
+    Some(format!(
+        "it {what}, but systems look at all rows, which stand in the order of their ids on all ranks together"
+    ))
 }
 
 /// What a system does to entities, beyond writing its own rows.

@@ -4,12 +4,15 @@
 //!
 //! ```text
 //! u64  components; for each its name (u64 length, text)
+//! u64  the first id and the last, where systems look at all rows
 //! u32  rows in each cell that the receiver needs of the sender, in ascending order of cells
 //! for each component that views read and the table has, for each field: its values, row by row
 //! ```
 //!
 //! Later messages have, for each of these tables, the stale components' values of the same rows in the same order. Which
 //! cells go to whom both sides know from the bricks; all lengths are checked against that.
+//!
+//! Where systems look at all rows, each rank is a cell of its own, whose number is the rank's, and everybody needs it.
 //!
 //! Invariant: ghosts stand in the order of their cells, and within a cell in the order that they have on the rank that owns
 //! them; a cell is of one rank, so neighbours are met in the order that they have on one rank alone.
@@ -23,7 +26,7 @@ use super::{State, engine};
 use crate::bricks::Bricks;
 use crate::bytes::{Read, put_bytes, put_u32, put_u64, words_u32};
 use crate::comm::Comm;
-use crate::domain::Domain;
+use crate::domain::{Domain, Looks};
 use crate::error::ClusterError;
 
 /// Who is near whom.
@@ -71,6 +74,18 @@ impl Plan {
         Plan { neighbours: neighbours.collect(), rows: 0 }
     }
 
+    /// Everybody, where systems look at all rows.
+    pub(super) fn all(rank: usize, size: usize) -> Self {
+        let neighbours = (0..size).filter(|other| *other != rank).map(|other| Neighbour {
+            rank: other,
+            gives: vec![rank as u32],
+            takes: vec![other as u32],
+            send: Vec::new(),
+            receive: Vec::new(),
+        });
+        Plan { neighbours: neighbours.collect(), rows: 0 }
+    }
+
     fn ranks(&self) -> Vec<usize> {
         self.neighbours.iter().map(|neighbour| neighbour.rank).collect()
     }
@@ -88,20 +103,29 @@ struct Arrived<'a> {
 impl State {
     /// Makes all ghosts anew.
     pub(super) fn make_ghosts(&mut self, world: &mut World) -> Result<(), ClusterError> {
-        let (Some(domain), Some(plan)) = (&self.domain, &mut self.plan) else { return Ok(()) };
-        let key = domain.key_column();
+        let rank = self.comm.rank();
+        if self.looks == Looks::All && self.plan.is_none() {
+            self.plan = Some(Plan::all(rank, self.comm.size()));
+        }
+        let Some(plan) = &mut self.plan else { return Ok(()) };
         world.clear_ghosts();
         let mut send = Vec::with_capacity(plan.neighbours.len());
-        let tables = spread_tables(world, domain, &self.viewed);
+        let tables = spread_tables(world, &self.looks, &self.viewed);
         let mut keys = Vec::with_capacity(tables.len());
         for table in &tables {
-            keys.push(ordered_keys(world, *table, &key)?);
+            keys.push(ordered_keys(world, *table, &self.looks, rank)?);
         }
         for neighbour in &mut plan.neighbours {
             neighbour.send.clear();
             let mut message = self.comm.message();
             for (table, keys) in tables.iter().zip(&keys) {
-                let runs = put_head(world, *table, keys, &neighbour.gives, message.end());
+                put_names(world, *table, message.end());
+                if self.looks == Looks::All {
+                    let (first, last) = ends(world, *table)?.unwrap_or_default();
+                    put_u64(message.end(), first);
+                    put_u64(message.end(), last);
+                }
+                let runs = put_rows(keys, &neighbour.gives, message.end());
                 for component in viewed_of(world, *table, &self.viewed) {
                     pack(world, *table, &component, &runs, message.end())?;
                 }
@@ -115,7 +139,8 @@ impl State {
         let messages = self.comm.exchange_messages("new ghosts", send, &ranks, 0)?;
         let mut arrived = Vec::new();
         for (index, message) in messages.iter().enumerate() {
-            read_new(world, &self.viewed, &plan.neighbours[index], index, message.bytes(), &mut arrived)?;
+            let from = Sender { neighbour: &plan.neighbours[index], index, rank, looks: &self.looks };
+            read_new(world, &self.viewed, &from, message.bytes(), &mut arrived)?;
         }
         plan.rows = settle(world, plan, arrived)?;
         messages.into_iter().for_each(|message| self.comm.done(message));
@@ -166,13 +191,17 @@ fn forward(comm: &mut Comm, world: &mut World, plan: &Plan, components: &[String
     Ok(())
 }
 
-/// Puts a table's components and the rows in each of some cells, and gives the rows of these cells.
-fn put_head(world: &World, table: usize, keys: &[u32], cells: &[u32], message: &mut Vec<u8>) -> Vec<Range<usize>> {
+/// Puts a table's components.
+fn put_names(world: &World, table: usize, message: &mut Vec<u8>) {
     let names: Vec<&str> = world.table_components(table).collect();
     put_u64(message, names.len() as u64);
     for name in names {
         put_bytes(message, name.as_bytes());
     }
+}
+
+/// Puts the rows in each of some cells, and gives the rows of these cells.
+fn put_rows(keys: &[u32], cells: &[u32], message: &mut Vec<u8>) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for cell in cells {
         let start = keys.partition_point(|key| key < cell);
@@ -187,11 +216,12 @@ fn put_head(world: &World, table: usize, keys: &[u32], cells: &[u32], message: &
     runs
 }
 
-/// The tables with rows that have the key and something that views read.
-fn spread_tables(world: &World, domain: &Domain, viewed: &[String]) -> Vec<usize> {
+/// The tables with rows that have the key (where systems look at all rows: that is the id) and something that views read.
+fn spread_tables(world: &World, looks: &Looks, viewed: &[String]) -> Vec<usize> {
+    let key = looks.near().map_or(super::conditions::GLOBAL_ID, |domain| &domain.key.0);
     let has = |table: &usize| {
         world.table_rows(*table) > 0
-            && world.table_components(*table).any(|name| name == domain.key.0)
+            && world.table_components(*table).any(|name| name == key)
             && world.table_components(*table).any(|name| viewed.iter().any(|viewed| viewed == name))
     };
     (0..world.table_count()).filter(has).collect()
@@ -228,15 +258,38 @@ fn pack(
     Ok(())
 }
 
-/// The keys of a table's rows, which stand in the canonical order.
-fn ordered_keys(world: &World, table: usize, key: &str) -> Result<Vec<u32>, ClusterError> {
-    let column = |name: &str| {
-        let column = world.table_column(table, name).map_err(|error| ClusterError::World(error.to_string()))?;
-        let missing = || ClusterError::World(format!("a table has no column `{name}`"));
-        column.map(|(_, bytes)| bytes).ok_or_else(missing)
+/// A column that there must be.
+fn column<'a>(world: &'a World, table: usize, name: &str) -> Result<&'a [u8], ClusterError> {
+    let column = world.table_column(table, name).map_err(|error| ClusterError::World(error.to_string()))?;
+    let missing = || ClusterError::World(format!("a table has no column `{name}`"));
+    column.map(|(_, bytes)| bytes).ok_or_else(missing)
+}
+
+/// The first id of a table's rows, and the last; none where it has no rows.
+fn ends(world: &World, table: usize) -> Result<Option<(u64, u64)>, ClusterError> {
+    let ids = column(world, table, "global_id.value")?;
+    let ends = ids.first_chunk::<8>().zip(ids.last_chunk::<8>());
+    Ok(ends.map(|(first, last)| (u64::from_le_bytes(*first), u64::from_le_bytes(*last))))
+}
+
+/// The keys of a table's rows, which stand in the canonical order. Where systems look at all rows they all have the rank's.
+fn ordered_keys(world: &World, table: usize, looks: &Looks, rank: usize) -> Result<Vec<u32>, ClusterError> {
+    let ids = column(world, table, "global_id.value")?;
+    let Some(domain) = looks.near() else {
+        let id = |row: usize| ids.get(row * 8..row * 8 + 8).map_or(0, crate::comm::word);
+        let rows = ids.len() / 8;
+        return match (1..rows).find(|row| id(*row - 1) >= id(*row)) {
+            None => Ok(vec![rank as u32; rows]),
+            Some(row) => Err(ClusterError::World(format!(
+                "rows are not in the order of `global_id.value` where systems look at all rows: row {row} has {} after {}; \
+                 spawn them in that order, and sort by nothing else",
+                id(row),
+                id(row - 1)
+            ))),
+        };
     };
-    let keys = words_u32(column(key)?);
-    let ids = column("global_id.value")?;
+    let key = domain.key_column();
+    let keys = words_u32(column(world, table, &key)?);
     let place = |row: usize| (keys[row], ids.get(row * 8..row * 8 + 8).map_or(0, crate::comm::word));
     match (1..keys.len()).find(|row| place(*row - 1) >= place(*row)) {
         None => Ok(keys),
@@ -250,15 +303,44 @@ fn ordered_keys(world: &World, table: usize, key: &str) -> Result<Vec<u32>, Clus
     }
 }
 
+/// Who sent a message, and to whom.
+struct Sender<'a> {
+    neighbour: &'a Neighbour,
+    index: usize,
+    /// This rank.
+    rank: usize,
+    looks: &'a Looks,
+}
+
+impl Sender<'_> {
+    /// Reads a table's first id and last where systems look at all rows: shares of ranks stand one after the other.
+    fn check_ends(&self, world: &World, table: usize, read: &mut Read<'_>) -> Result<(), ClusterError> {
+        if *self.looks != Looks::All {
+            return Ok(());
+        }
+        let theirs = (read.u64()?, read.u64()?);
+        let Some(own) = ends(world, table)? else { return Ok(()) };
+        let (before, after) = if self.neighbour.rank < self.rank { (theirs, own) } else { (own, theirs) };
+        if before.1 < after.0 {
+            return Ok(());
+        }
+        Err(read.bad(format!(
+            "it has the ids from {} to {}, and this rank those from {} to {}: where systems look at all rows each rank has \
+             ids that are higher than those of the ranks before it",
+            theirs.0, theirs.1, own.0, own.1
+        )))
+    }
+}
+
 /// Reads what came from a neighbour.
 fn read_new<'a>(
     world: &mut World,
     viewed: &[String],
-    neighbour: &Neighbour,
-    index: usize,
+    from: &Sender<'_>,
     message: &'a [u8],
     arrived: &mut Vec<Arrived<'a>>,
 ) -> Result<(), ClusterError> {
+    let Sender { neighbour, index, .. } = *from;
     let mut read = Read::new(neighbour.rank, message);
     while !read.is_empty() {
         let components = read.u64()?;
@@ -270,6 +352,7 @@ fn read_new<'a>(
         if arrived.iter().any(|other| other.neighbour == index && other.table == table) {
             return Err(read.bad("a table comes twice"));
         }
+        from.check_ends(world, table, &mut read)?;
         let mut pieces: Vec<Piece> = Vec::new();
         let mut rows = 0_usize;
         for cell in &neighbour.takes {

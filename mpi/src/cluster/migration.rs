@@ -1,4 +1,5 @@
-//! Rows that change ranks: at a sort, when their keys are new, each goes to the rank that owns its cell.
+//! Rows that change ranks: at a sort, when their keys are new, each goes to the rank that owns its cell. Where systems look
+//! at all rows, they go to the rank of their share of the ids, once, when a simulation goes on from a file.
 //!
 //! A row may go to any rank, however far. Who sends to whom is gathered from all ranks first, as short lists; then each
 //! pair of ranks exchanges one message, of batches of rows. The sum of all rows is the same before and after, or the frame
@@ -11,6 +12,7 @@ use hypostyle::{Dangling, RowBatch, World};
 
 use super::{State, engine};
 use crate::bytes::{Read, put_bytes, put_u64, words_u32, words_u64};
+use crate::domain::Looks;
 use crate::error::ClusterError;
 
 /// Ids that an error names, at most.
@@ -25,25 +27,19 @@ struct Parcel {
 }
 
 impl State {
-    /// Sends each row to the rank that owns its cell.
+    /// Sends each row to the rank that owns it.
     pub(super) fn migrate(&mut self, world: &mut World) -> Result<(), ClusterError> {
-        let (Some(domain), Some(bricks)) = (&self.domain, &self.bricks) else { return Ok(()) };
+        let shares = match self.looks {
+            Looks::All => self.shares(world)?,
+            Looks::Own | Looks::Near(_) => Vec::new(),
+        };
         let rank = self.comm.rank();
         let before = world.entity_count();
         let mut messages: BTreeMap<usize, (Parcel, Vec<u8>)> = BTreeMap::new();
         let mut gone = Vec::new();
         for table in 0..world.table_count() {
-            let Some(keys) = keys(world, table, &domain.key_column())? else { continue };
             let mut leaving: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-            for (row, key) in keys.into_iter().enumerate() {
-                let Some(owner) = bricks.owner(key) else {
-                    return Err(ClusterError::World(format!(
-                        "the entity with global id {} has `{}` {key}, but there are {} cells",
-                        id_of(world, table, row),
-                        domain.key_column(),
-                        domain.cells.count()
-                    )));
-                };
+            for (row, owner) in self.owners(world, table, &shares)?.into_iter().enumerate() {
                 if owner != rank {
                     leaving.entry(owner).or_default().push(row as u32);
                 }
@@ -71,6 +67,44 @@ impl State {
         let arrived = self.comm.exchange("rows that move", send, &from)?;
         let came = self.take_in(world, &coming, &arrived)?;
         self.count(world, total, &gone, &came)
+    }
+
+    /// The rank to which each row of a table belongs; nothing for a table whose rows may be anywhere.
+    fn owners(&self, world: &World, table: usize, shares: &[u64]) -> Result<Vec<usize>, ClusterError> {
+        match (&self.looks, &self.bricks) {
+            (Looks::Near(domain), Some(bricks)) => {
+                let key_column = domain.key_column();
+                let keys = keys(world, table, &key_column)?.unwrap_or_default();
+                let owner = |(row, key): (usize, u32)| {
+                    bricks.owner(key).ok_or_else(|| {
+                        ClusterError::World(format!(
+                            "the entity with global id {} has `{key_column}` {key}, but there are {} cells",
+                            id_of(world, table, row),
+                            domain.cells.count()
+                        ))
+                    })
+                };
+                keys.into_iter().enumerate().map(owner).collect()
+            }
+            (Looks::All, _) => {
+                let owner = |id: u64| shares.partition_point(|first| *first <= id).saturating_sub(1);
+                Ok(ids_of(world, table).into_iter().map(owner).collect())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The first id of each rank's share, of all ids of all ranks: shares are as long as they can be alike. A rank without ids
+    /// has the first one of the next rank that has some.
+    fn shares(&mut self, world: &World) -> Result<Vec<u64>, ClusterError> {
+        let mine = (0..world.table_count()).flat_map(|table| ids_of(world, table));
+        let mine: Vec<u8> = mine.flat_map(u64::to_le_bytes).collect();
+        let mut all: Vec<u64> = Vec::new();
+        for ids in self.comm.all_gather("global ids", &mine)? {
+            all.extend(words_u64(&ids));
+        }
+        all.sort_unstable();
+        Ok(first_ids(&all, self.comm.size()))
     }
 
     /// Tells all ranks how many rows are here and who gets which parcel; gives all rows, and the parcels that come here.
@@ -161,6 +195,11 @@ impl State {
     }
 }
 
+/// The first of each of so many shares of ascending ids.
+fn first_ids(ids: &[u64], shares: usize) -> Vec<u64> {
+    (0..shares).map(|share| ids.get(ids.len() * share / shares).copied().unwrap_or(u64::MAX)).collect()
+}
+
 /// The keys of a table's rows; none of a table without the key.
 pub(super) fn keys(world: &World, table: usize, key: &str) -> Result<Option<Vec<u32>>, ClusterError> {
     let column = world.table_column(table, key).map_err(|error| ClusterError::World(error.to_string()))?;
@@ -203,6 +242,13 @@ impl Moved {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_of_ids_are_alike() {
+        assert_eq!(first_ids(&[3, 5, 9, 10, 20, 30, 31], 3), [3, 9, 20]);
+        assert_eq!(first_ids(&[7, 8], 4), [7, 7, 8, 8]);
+        assert_eq!(first_ids(&[], 2), [u64::MAX; 2]);
+    }
 
     #[test]
     fn ids_that_are_lost_or_doubled_are_named() {

@@ -5,7 +5,8 @@
 //! whose systems look at neighbours the components that were written since are forwarded. Reductions are joined in
 //! the order of ranks, which is the same as any other order: only exact ones are accepted.
 //!
-//! Without a domain rows stay where they are: then no system looks at rows of others.
+//! Where systems look at all rows, each rank has its share in the order of ids, and ghosts of all others. Where none looks at
+//! rows of others, rows stay where they are.
 
 mod balance;
 mod conditions;
@@ -21,7 +22,7 @@ use hypostyle::{IdHash, Schedule, Simulation, SimulationBuilder, World};
 
 use crate::bricks::Bricks;
 use crate::comm::{Comm, Traffic};
-use crate::domain::Domain;
+use crate::domain::{Domain, Looks};
 use crate::error::ClusterError;
 use crate::meter::thread_cpu_time;
 
@@ -67,7 +68,7 @@ pub struct Report {
 
 struct State {
     comm: Comm,
-    domain: Option<Domain>,
+    looks: Looks,
     bricks: Option<Bricks>,
     plan: Option<ghosts::Plan>,
     /// Components that views read, in the order of the layout.
@@ -87,7 +88,7 @@ impl Cluster {
     pub fn new(comm: Comm, balance_every: u64) -> Self {
         let state = State {
             comm,
-            domain: None,
+            looks: Looks::Own,
             bricks: None,
             plan: None,
             viewed: Vec::new(),
@@ -144,8 +145,9 @@ impl Cluster {
 
     /// A simulation of this rank's share of a world, with the same schedule on all ranks.
     ///
-    /// With `domain`, systems may look at neighbours within its reach. A world that has run before (of a checkpoint) is
-    /// brought into order first: each row goes to the rank of its cell. On one rank alone this is a plain simulation.
+    /// With a [`Domain`], systems may look at neighbours within its reach; with [`Looks::All`], at all rows. A world that has
+    /// run before (of a checkpoint) is brought into order first: each row goes to the rank of its cell, or of its share. On
+    /// one rank alone this is a plain simulation.
     ///
     /// # Errors
     /// A condition that the schedule breaks, with the system's name; ranks with different schedules or options; what
@@ -154,16 +156,19 @@ impl Cluster {
         &self,
         mut world: World,
         schedule: Schedule,
-        domain: Option<Domain>,
+        looks: impl Into<Looks>,
         builder: SimulationBuilder,
     ) -> Result<Simulation, ClusterError> {
         let rank = self.rank();
         let again = world.frame() > 0;
         {
             let mut state = self.state();
-            state.domain = domain;
+            state.looks = looks.into();
             if again {
                 state.order_again(&mut world)?;
+            } else if state.looks == Looks::All && state.comm.size() > 1 {
+                // rows that were taken out have left others in their places
+                share::order(&mut world, None, rank)?;
             }
         }
         let builder = match self.size() {
@@ -195,6 +200,10 @@ impl Cluster {
 }
 
 impl State {
+    fn domain(&self) -> Option<&Domain> {
+        self.looks.near()
+    }
+
     fn refuse(&mut self, error: ClusterError) -> ExchangeError {
         self.comm.failed(&error.to_string());
         error.into()
@@ -202,18 +211,18 @@ impl State {
 
     fn begun(&mut self, world: &mut World, needs: &ExchangeNeeds) -> Result<(), ClusterError> {
         // ranks that broke a condition alone would leave the others waiting
-        let told = match conditions::check(world, needs, self.domain.as_ref()) {
+        let told = match conditions::check(world, needs, &self.looks) {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
         };
         let all = self.comm.all_gather("conditions", told.as_bytes())?;
-        conditions::check(world, needs, self.domain.as_ref())?;
+        conditions::check(world, needs, &self.looks)?;
         if let Some((rank, told)) = all.iter().enumerate().find(|(_, told)| !told.is_empty()) {
             return Err(ClusterError::Gone { rank, why: String::from_utf8_lossy(told).into_owned() });
         }
         let same = format!(
             "{needs:?} {:?} {} {:?} {}",
-            self.domain,
+            self.looks,
             self.balance_every,
             self.balance,
             world.layout().to_toml()
@@ -227,7 +236,7 @@ impl State {
 
     /// Whether a sort is the one at which rows change ranks.
     fn is_rebuild(&self, point: &SortPoint) -> bool {
-        self.domain.as_ref().is_some_and(|domain| domain.key == point.key)
+        self.domain().is_some_and(|domain| domain.key == point.key)
     }
 
     fn sorting(&mut self, world: &mut World, point: &SortPoint) -> Result<(), ClusterError> {
@@ -292,7 +301,9 @@ impl Exchange for Cluster {
         let mut state = self.state();
         let begun = state.sort_begun.take();
         if !state.is_rebuild(point) {
-            return Ok(());
+            drop(state);
+            // rows may stand elsewhere: what goes to others is found anew, or the order is refused
+            return Ok(self.metered(|report| &mut report.renewing, |state| state.make_ghosts(world))?);
         }
         state.report.ordering += begun.map_or(Duration::ZERO, |begun| thread_cpu_time().saturating_sub(begun));
         drop(state);

@@ -7,11 +7,12 @@ use hypostyle::{Dangling, RowBatch, World};
 use super::migration::keys;
 use super::{Cluster, State, engine};
 use crate::bytes::{Read, put_bytes, words_u64};
+use crate::domain::Looks;
 use crate::error::ClusterError;
 
 impl Cluster {
     /// Keeps this rank's share of a world that every rank has made whole: of each table the rows from
-    /// `rows * rank / size` on. At the first sort by the key of the domain they go where their cells are.
+    /// `rows * rank / size` on. At the first sort by the key of a domain they go where their cells are.
     ///
     /// # Errors
     /// No memory.
@@ -29,7 +30,7 @@ impl Cluster {
     /// The column that has the number of a row's cell; `None`: the simulation has no domain.
     #[must_use]
     pub fn key_column(&self) -> Option<String> {
-        self.state().domain.as_ref().map(crate::Domain::key_column)
+        self.state().domain().map(crate::Domain::key_column)
     }
 
     /// All rows of all ranks in the world of rank 0, in the order of `key` and their ids, or of their ids alone. The other
@@ -60,12 +61,15 @@ impl Cluster {
 impl State {
     /// Brings a world that has run before into order: each row on the rank of its cell, in the canonical order.
     pub(super) fn order_again(&mut self, world: &mut World) -> Result<(), ClusterError> {
-        let Some(domain) = self.domain.clone() else { return Ok(()) };
+        if self.looks == Looks::Own {
+            return Ok(());
+        }
         if self.comm.size() > 1 {
             self.balance(world)?;
             self.migrate(world)?;
         }
-        order(world, Some(&domain.key_column()), self.comm.rank())
+        let key = self.domain().map(crate::Domain::key_column);
+        order(world, key.as_deref(), self.comm.rank())
     }
 }
 

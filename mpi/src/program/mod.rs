@@ -85,8 +85,9 @@ pub(crate) struct Args {
     /// are appended to.
     #[arg(long, value_name = "DIR", conflicts_with = "ensemble")]
     pub(crate) record: Option<PathBuf>,
-    /// Continue from the set of checkpoints of this manifest, on any number of ranks.
-    #[arg(long, value_name = "MANIFEST")]
+    /// Continue from the set of checkpoints of this manifest, or from the newest complete set in this directory, on any number
+    /// of ranks.
+    #[arg(long, value_name = "MANIFEST|DIR")]
     pub(crate) from: Option<PathBuf>,
     /// Continue from the newest complete set in the directory of --checkpoint, if there is one.
     #[arg(long, requires = "checkpoints", conflicts_with = "from")]

@@ -8,8 +8,8 @@ use hypostyle::journal::Recorder;
 use hypostyle::{IdHash, Simulation, World, WorldBuilder};
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::set::{self, Manifest, Origin};
-use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Publication, thread_cpu_time};
-use hypostyle_scenes::{Line, Scene, SceneOptions};
+use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Looks, Publication, thread_cpu_time};
+use hypostyle_scenes::{Line, Scene, SceneOptions, Space};
 
 use super::report::{self, Times, Totals};
 use super::workers::{self, Regions};
@@ -52,14 +52,13 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     let publication = publication(args, &cluster, &origin)?;
     let regions = cluster.comm(|comm| Regions::of(args, comm))?;
     let builder = || publication.as_ref().map_or_else(|| regions.world(), Publication::builder);
-    let (mut world, seen) = match &from {
+    let (world, seen) = match &from {
         Some((path, manifest)) => (manifest.restore(path, &cluster, builder)?, Vec::new()),
         None => fresh(args, &options, &cluster, builder())?,
     };
-    let domain = domain(args.scene, &mut world)?;
-    let key = domain.as_ref().map(Domain::key_column);
+    let looks = looks(args.scene, &options, &world)?;
     let builder = workers::builder(args, &options)?;
-    let mut simulation = cluster.simulation(world, args.scene.schedule(&options), domain, builder)?;
+    let mut simulation = cluster.simulation(world, args.scene.schedule(&options), looks, builder)?;
     let begun = Instant::now();
     let (before, cpu) = (cluster.report().1, thread_cpu_time());
     let mut checkpoints = Vec::new();
@@ -76,7 +75,7 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     let totals = report::totals(&cluster, &simulation, frames, Times { elapsed, inside, cpu, waiting })?;
     let mut seen_after = Vec::new();
     if !args.no_observe {
-        cluster.gather_rows(simulation.world_mut(), key.as_deref())?;
+        cluster.gather_rows(simulation.world_mut(), cluster.key_column().as_deref())?;
         if cluster.rank() == 0 {
             seen_after = observe(args.scene, simulation.world())?;
         }
@@ -110,21 +109,31 @@ fn publication(args: &Args, cluster: &Cluster, origin: &Origin) -> Result<Option
 /// The set of checkpoints to go on from.
 fn start(args: &Args, cluster: &Cluster) -> Result<Option<(PathBuf, Manifest)>, ClusterError> {
     let path = match (&args.from, &args.checkpoints) {
-        (Some(path), _) => Some(path.clone()),
-        (None, Some(directory)) if args.restart => {
-            // rank 0 decides, as directories of several machines may differ for a moment
-            let mut path = match cluster.rank() {
-                0 => set::newest(directory, args.scene.name())?,
-                _ => None,
-            }
-            .map_or_else(Vec::new, |path| path.to_string_lossy().into_owned().into_bytes());
-            cluster.comm(|comm| comm.broadcast("newest checkpoints", &mut path))?;
-            let path = String::from_utf8_lossy(&path).into_owned();
-            (!path.is_empty()).then(|| PathBuf::from(path))
+        (Some(path), _) if path.is_dir() => {
+            let none = || ClusterError::File {
+                path: path.clone(),
+                what: format!("there is no complete set of checkpoints of scene {} in it", args.scene.name()),
+            };
+            Some(newest(args, cluster, path)?.ok_or_else(none)?)
         }
+        (Some(path), _) => Some(path.clone()),
+        (None, Some(directory)) if args.restart => newest(args, cluster, directory)?,
         _ => None,
     };
     path.map(|path| set::open(&path).map(|manifest| (path, manifest))).transpose()
+}
+
+/// The newest complete set of the scene in a directory. Rank 0 decides, as directories of several machines may differ for a
+/// moment.
+fn newest(args: &Args, cluster: &Cluster, directory: &Path) -> Result<Option<PathBuf>, ClusterError> {
+    let found = match cluster.rank() {
+        0 => set::newest(directory, args.scene.name())?,
+        _ => None,
+    };
+    let mut path = found.map_or_else(Vec::new, |path| path.to_string_lossy().into_owned().into_bytes());
+    cluster.comm(|comm| comm.broadcast("newest checkpoints", &mut path))?;
+    let path = String::from_utf8_lossy(&path).into_owned();
+    Ok((!path.is_empty()).then(|| PathBuf::from(path)))
 }
 
 /// What the run of a checkpoint was made with; other options are refused.
@@ -168,9 +177,16 @@ fn fresh(
     Ok((world, before))
 }
 
-fn domain(scene: &dyn Scene, world: &mut World) -> Result<Option<Domain>, ClusterError> {
+fn looks(scene: &dyn Scene, options: &SceneOptions, world: &World) -> Result<Looks, ClusterError> {
+    if scene.looks_at_all(options) {
+        return Ok(Looks::All);
+    }
     let space = scene.space(world).map_err(|error| ClusterError::World(chain(error.as_ref())))?;
-    Ok(space.map(|space| Domain::new(Cells { along: space.along, periodic: space.periodic }, space.key, space.reach)))
+    let domain = |space: Space| {
+        let cells = Cells { along: space.along, periodic: space.periodic };
+        Domain::new(cells, space.key, space.reach)
+    };
+    Ok(space.map(domain).into())
 }
 
 fn observe(scene: &dyn Scene, world: &World) -> Result<Vec<Line>, ClusterError> {

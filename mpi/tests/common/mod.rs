@@ -9,7 +9,7 @@ use std::time::Duration;
 use hypostyle::{IdHash, Simulation, Workers, World};
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::transport::run_threads;
-use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain};
+use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Looks};
 use hypostyle_scenes::{Scene, SceneOptions, find};
 
 /// A scene with so many entities, and global ids.
@@ -18,9 +18,12 @@ pub fn scene(name: &str, entities: u64) -> (&'static dyn Scene, SceneOptions) {
 }
 
 /// How a world is spread.
-pub fn domain(scene: &dyn Scene, world: &World) -> Option<Domain> {
-    let space = scene.space(world).unwrap()?;
-    Some(Domain::new(Cells { along: space.along, periodic: space.periodic }, space.key, space.reach))
+pub fn looks((scene, options): (&dyn Scene, &SceneOptions), world: &World) -> Looks {
+    if scene.looks_at_all(options) {
+        return Looks::All;
+    }
+    let Some(space) = scene.space(world).unwrap() else { return Looks::Own };
+    Domain::new(Cells { along: space.along, periodic: space.periodic }, space.key, space.reach).into()
 }
 
 /// A line to the other ranks, with time for a slow machine.
@@ -35,9 +38,9 @@ pub fn begin(
     workers: Workers,
 ) -> Result<Simulation, ClusterError> {
     let mut world = scene.world(options, World::builder()).unwrap();
-    let domain = domain(scene, &world);
+    let looks = looks((scene, options), &world);
     cluster.keep_share(&mut world)?;
-    cluster.simulation(world, scene.schedule(options), domain, Simulation::builder().workers(workers))
+    cluster.simulation(world, scene.schedule(options), looks, Simulation::builder().workers(workers))
 }
 
 /// The hash of the scene after so many frames on one plain process.

@@ -14,7 +14,7 @@ mod walk;
 
 use std::error::Error;
 
-use hypostyle::{Component, Layout, Read, Resource, Schedule, System, With, World, WorldBuilder, Write};
+use hypostyle::{Component, GlobalId, Layout, Read, Resource, Schedule, System, With, World, WorldBuilder, Write};
 
 use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
 use tree::{Bounds, Moments, Node, Order, Shape};
@@ -120,11 +120,13 @@ impl Scene for NBody {
             .bytes_max_default(bytes_max(entities, 1024));
         if theta.is_some() {
             builder = builder.component::<Order>().component::<Node>().component::<Moments>().resource::<Bounds>();
+        } else {
+            builder = builder.component::<GlobalId>();
         }
         let mut world = builder.build()?;
         // before anything is made of that length
         match theta {
-            None => world.reserve::<(Position, Velocity, Mass, Acceleration)>(entities)?,
+            None => world.reserve::<(GlobalId, Position, Velocity, Mass, Acceleration)>(entities)?,
             Some(_) => world.reserve::<(Position, Velocity, Mass, Acceleration, Order)>(entities)?,
         }
         let bodies = usize::try_from(entities)?;
@@ -134,7 +136,10 @@ impl Scene for NBody {
         };
         put(&mut world, Gravitation { constant: 1.0, softening })?;
         if theta.is_none() {
-            world.spawn_batch(all)?;
+            // bodies are summed in the order of their ids
+            let ids = (0..).map(GlobalId::root);
+            let with = all.into_iter().zip(ids);
+            world.spawn_batch(with.map(|((at, velocity, mass, pull), id)| (id, at, velocity, mass, pull)))?;
         } else {
             world.spawn_batch(
                 all.into_iter().map(|(at, velocity, mass, pull)| (at, velocity, mass, pull, Order::default())),
@@ -175,6 +180,11 @@ impl Scene for NBody {
                 position.z.map_with(velocity.z, |z, v| z + dt * v);
             }));
         schedule
+    }
+
+    fn looks_at_all(&self, options: &SceneOptions) -> bool {
+        // a tree's nodes have no ids
+        matches!(theta_of(options), Ok(None))
     }
 
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {

@@ -9,8 +9,8 @@ use super::law::{Constants, Contacts, TOGETHER, get, put};
 use super::vector::{Vector, add, dot, subtract};
 use super::vessel::{Touch, Vessel, WALLS, Walls, touching};
 use super::{
-    Body, BodyColumns, ContactLaw, Drift, JOB_ROWS, Near, OVERLAP_MAX, OWNED_MAX, Pushes, PushesColumns, Sides,
-    Springs, SpringsColumns, SpringsColumnsMut, Sum,
+    Body, BodyColumns, ContactLaw, Drift, JOB_ROWS, KEPT_MAX, Near, OVERLAP_MAX, OWNED_MAX, Pushes, PushesColumns,
+    Sides, Springs, SpringsColumns, SpringsColumnsMut, Sum,
 };
 
 /// A row of the job whose contacts are among those that are computed together.
@@ -53,7 +53,7 @@ struct Out<'a> {
     torque: &'a mut [[f64; 4]],
     push_rows: &'a mut [u32],
     pushes: &'a mut [[f64; 6]],
-    push_span: &'a mut [[u32; 2]],
+    push_span: &'a mut [[u32; 4]],
     stretch: &'a mut [[f64; 3]],
     walls: &'a mut [[f64; 3 * WALLS]],
     sides: &'a mut [u32],
@@ -82,7 +82,7 @@ pub(super) fn contacts(first: bool) -> System {
             let before = if sorted {
                 Before::ByEntity(springs)
             } else {
-                let [start, count] = pushes.span.last().copied().unwrap_or_default();
+                let [start, count, ..] = pushes.span.last().copied().unwrap_or_default();
                 let used = (start + count) as usize - job.first_row() * OWNED_MAX;
                 Before::ByRow {
                     rows: pushes.partners.as_flattened()[..used].to_vec(),
@@ -145,23 +145,31 @@ impl Work<'_> {
         let (velocity, spin) = ([vx, vy, vz], [wx, wy, wz]);
         let old = self.old(row, out.push_span[row]);
         let from = self.contacts.count;
-        let (mut count, mut next) = (0, 0);
-        for j in list {
-            let j = *j as usize;
+        // first who is touched, without branches, whose outcome no processor foresees
+        let (mut found, mut count, mut touched) = ([0; KEPT_MAX], 0, 0_u64);
+        for (place, j) in list.iter().take(KEPT_MAX).enumerate() {
             // one that was despawned is in lists until they are made anew
-            let Some([xj, yj, zj, other]) = self.body.at.get(j) else { continue };
+            let Some([xj, yj, zj, other]) = self.body.at.get(*j as usize) else { continue };
+            let (away, touch) = ([xj - x, yj - y, zj - z], radius + other);
+            // a comparison with no number is false: such ones are found by who moved them
+            let touches = dot(away, away) < touch * touch;
+            found[count] = *j;
+            count += usize::from(touches);
+            touched |= u64::from(touches) << place;
+        }
+        if count > OWNED_MAX {
+            let entity = self.entities[i];
+            return Err(format!("entity {entity} touches more than {OWNED_MAX} that are not smaller"));
+        }
+        let mut next = 0;
+        for (index, j) in found[..count].iter().enumerate() {
+            let j = *j as usize;
+            let [xj, yj, zj, other] = &self.body.at[j];
             let away = [xj - x, yj - y, zj - z];
             let (square, touch) = (dot(away, away), radius + other);
-            if square >= touch * touch {
-                continue;
-            }
             let least = touch - OVERLAP_MAX * radius;
             if square < least * least {
                 return Err(self.too_near(i, j, touch - square.sqrt()));
-            }
-            if count == OWNED_MAX {
-                let entity = self.entities[i];
-                return Err(format!("entity {entity} touches more than {OWNED_MAX} that are not smaller"));
             }
             let stretch = self.stretch(row, &old, j, &mut next);
             let ([ux, uy, uz, inverse_other], [a, b, c, _]) = (self.body.velocity[j], self.body.spin[j]);
@@ -176,12 +184,12 @@ impl Work<'_> {
                 stretch,
             };
             self.add(&one);
-            out.push_rows[self.next_push + count] = j as u32;
-            count += 1;
+            out.push_rows[self.next_push + index] = j as u32;
         }
         let push = self.next_push;
         self.next_push += count;
-        out.push_span[row] = [(self.first_push + push) as u32, count as u32];
+        let span = [(self.first_push + push) as u32, count as u32, touched as u32, (touched >> 32) as u32];
+        out.push_span[row] = span;
         let (walls, wall_count) = self.gather_walls(row, i, out)?;
         self.rows.push(Row { row, from, spheres: count, push, walls, wall_count, mass: 1.0 / inverse });
         Ok(())
@@ -235,7 +243,7 @@ impl Work<'_> {
 
     /// The places of a row's springs in [`Before`].
     #[inline]
-    fn old(&self, row: usize, span: [u32; 2]) -> Range<usize> {
+    fn old(&self, row: usize, span: [u32; 4]) -> Range<usize> {
         match &self.before {
             Before::ByEntity(springs) => 0..(springs.count[row] as usize).min(OWNED_MAX),
             Before::ByRow { .. } => {
@@ -365,11 +373,11 @@ pub(super) fn keep_springs(
     let (partners, stretches, counts) = (&mut springs.partner[..], &mut springs.stretch[..], &mut springs.count[..]);
     let (rows, all) = (pushes.partners.as_flattened(), pushes.stretch.as_flattened().as_chunks::<3>().0);
     for row in 0..counts.len() {
-        let [start, count] = pushes.span[first_row + row].map(|number| number as usize);
+        let [start, count, ..] = pushes.span[first_row + row].map(|number| number as usize);
         let (partner, stretch) = (&mut partners[row], &mut stretches[row]);
-        for index in 0..count {
-            partner[index] = ids[rows[start + index] as usize];
-            stretch[3 * index..3 * index + 3].copy_from_slice(&all[start + index]);
+        let kept = rows[start..start + count].iter().zip(&all[start..start + count]);
+        for ((partner, to), (j, from)) in partner.iter_mut().zip(stretch.as_chunks_mut().0).zip(kept) {
+            (*partner, *to) = (ids[*j as usize], *from);
         }
         let old = (counts[row] as usize).min(OWNED_MAX);
         if old > count {

@@ -9,8 +9,8 @@ use hypostyle::space::{Box3, CellGrid, NeighbourSearch, SpaceError};
 use hypostyle::{Entity, GlobalId, Read, System, Write};
 
 use super::{
-    Anchor, Body, Cell, ContactLaw, Drift, JOB_ROWS, Listed, NEAR_MAX, Near, Pace, Place, Pushes, RATIO_MAX, Sum,
-    Walls, law,
+    Anchor, Body, Cell, ContactLaw, Drift, JOB_ROWS, KEPT_MAX, Listed, NEAR_MAX, Near, Pace, Place, Pushes, RATIO_MAX,
+    Slots, Sum, Walls, law,
 };
 
 /// How much further than touch lists reach, in radii of the smallest sphere: at rest, and at most.
@@ -67,7 +67,7 @@ pub(super) fn bin(first: bool, substeps: u32) -> System {
         .sort_by("cell.key")
         .sort_then_by("global_id.value")
         // made anew from the rows before anybody reads them
-        .sort_leaves::<(Near, Pushes, Sum)>();
+        .sort_leaves::<(Near, Slots, Pushes, Sum)>();
     where_due(system, first)
 }
 
@@ -111,6 +111,14 @@ pub(super) fn find(first: bool) -> System {
                     }
                 }
                 let own = next;
+                if own - start > KEPT_MAX {
+                    return Err(format!(
+                        "entity {} has more than {KEPT_MAX} that are not smaller within {} m of its surface, more than it \
+                         can keep contacts with: choose radii that differ less",
+                        table.entities[i], listed.skin
+                    )
+                    .into());
+                }
                 next += theirs.len();
                 let Some(place) = lists.get_mut(own..next) else {
                     return Err(format!(
@@ -121,7 +129,7 @@ pub(super) fn find(first: bool) -> System {
                     .into());
                 };
                 place.copy_from_slice(&theirs);
-                (spans[row], place_rows[row]) = ([start as u32, own as u32, next as u32, 0], i as u32);
+                (spans[row], place_rows[row]) = ([start as u32, own as u32, next as u32, job.first_row() as u32], i as u32);
             }
             Ok(())
         },
@@ -130,6 +138,34 @@ pub(super) fn find(first: bool) -> System {
     .reads_resource::<Walls>()
     .rebuilds::<Near>()
     .job_rows(JOB_ROWS);
+    where_due(system, first)
+}
+
+/// Tells each row which place it has in the lists of those that keep their contacts with it.
+pub(super) fn link(first: bool) -> System {
+    let name = if first { "first link" } else { "link" };
+    let system =
+        System::try_neighbours::<(Write<Slots>, Read<Near>), Read<Near>>(name, |job, (mut slots, near), others| {
+            let Some(own) = others.own() else { return Ok(()) };
+            let all = others.table(own).columns;
+            let (lists, all_lists) = (near.partners.as_flattened(), all.partners.as_flattened());
+            let slots = slots.slots.as_flattened_mut();
+            for row in 0..job.len() {
+                let i = (job.first_row() + row) as u32;
+                let [_, from, to, _] = near.span[row].map(|place| place as usize);
+                for (j, slot) in lists[from..to].iter().zip(&mut slots[from..to]) {
+                    let [start, own, _, first] = all.span[*j as usize].map(|place| place as usize);
+                    let kept = &all_lists[first * NEAR_MAX + start..first * NEAR_MAX + own];
+                    let Some(place) = kept.iter().position(|with| *with == i) else {
+                        return Err(format!("row {i} is not in the list of row {j}, which keeps their contact").into());
+                    };
+                    *slot = place as u8;
+                }
+            }
+            Ok(())
+        })
+        .rebuilds::<Slots>()
+        .job_rows(JOB_ROWS);
     where_due(system, first)
 }
 

@@ -140,8 +140,15 @@ pub struct Body {
 pub struct Near {
     partners: [u32; NEAR_MAX],
     /// Where in it the list of a row begins; where those end whose contacts this row keeps; where those end that keep
-    /// theirs with it; and nothing.
+    /// theirs with it; and the first row of the job.
     span: [u32; 4],
+}
+
+/// Of each in [`Near`] that keeps its contact with a row: which place the row has in that one's list.
+#[derive(Clone, Copy, Debug, PartialEq, Component)]
+#[component(storage = "scratch")]
+pub struct Slots {
+    slots: [u8; NEAR_MAX],
 }
 
 /// What gravity, walls and the contacts that a row keeps do to it.
@@ -160,8 +167,9 @@ pub struct Pushes {
     push: [f64; 6 * OWNED_MAX],
     stretch: [f64; 3 * OWNED_MAX],
     partners: [u32; OWNED_MAX],
-    /// Where those of a row begin in the whole table's, and how many they are.
-    span: [u32; 2],
+    /// Where those of a row begin in the whole table's, how many they are, and a bit for each place of the row's list that
+    /// is touched, the low half first.
+    span: [u32; 4],
 }
 
 /// The history of contacts, as frames end: with whom (their global ids), and the stretch of each spring, metres.
@@ -244,6 +252,8 @@ pub const OVERLAP_MAX: f64 = 0.5;
 
 /// Spheres in a list, on the average of a job's rows.
 const NEAR_MAX: usize = 128;
+/// Spheres whose contacts a row keeps if they come to touch it: a bit of [`Pushes`] each.
+const KEPT_MAX: usize = 64;
 /// Rows of a job, of all systems that share lists.
 const JOB_ROWS: u32 = 512;
 /// Spheres that are not smaller and touch one: a dozen fit, and a few more where they overlap.
@@ -330,6 +340,7 @@ impl Scene for Spheres {
             .component::<Place>()
             .component::<Body>()
             .component::<Near>()
+            .component::<Slots>()
             .component::<Sum>()
             .component::<Pushes>()
             .component::<Springs>()
@@ -365,7 +376,8 @@ impl Scene for Spheres {
             if !first {
                 schedule.add(contact::keep());
             }
-            schedule.add(find::bin(first, substeps)).add(find::find(first)).add(contact::contacts(first));
+            schedule.add(find::bin(first, substeps)).add(find::find(first)).add(find::link(first));
+            schedule.add(contact::contacts(first));
         }
         schedule.add(step::first_end()).add(step::end(substeps));
         schedule

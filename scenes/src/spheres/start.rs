@@ -7,8 +7,8 @@ use hypostyle::{GlobalId, World};
 
 use super::super::random::Random;
 use super::{
-    Anchor, Body, Cell, Force, Near, Place, Position, Pushes, Radius, SceneError, SceneOptions, Sides, Spin, Springs,
-    Sum, Torque, Velocity, Vessel, Walls, put, radii_of,
+    Anchor, Body, Cell, Force, Near, Place, Position, Pushes, Radius, SceneError, SceneOptions, Sides, Slots, Spin,
+    Springs, Sum, Torque, Velocity, Vessel, Walls, put, radii_of,
 };
 
 /// Distance of centres at the beginning, and how much of it is random, in diameters of the largest sphere.
@@ -126,7 +126,7 @@ impl Start {
             Anchor,
             Place,
             Body,
-            Near,
+            (Near, Slots),
             Sum,
             Pushes,
             Springs,
@@ -167,6 +167,7 @@ impl Start {
             .with::<Place>()
             .with::<Body>()
             .with::<Near>()
+            .with::<Slots>()
             .with::<Sum>()
             .with::<Pushes>()
             .with::<Springs>()

@@ -9,7 +9,7 @@ use super::law::Constants;
 use super::vector::{Vector, add, at, dot, scale};
 use super::{
     Anchor, Body, ContactLaw, Drift, Force, JOB_ROWS, Listed, Near, NearColumns, Pace, Place, Position, Pushes,
-    PushesColumns, Radius, Spin, Springs, Sum, SumColumns, Torque, Velocity,
+    PushesColumns, Radius, Slots, SlotsColumns, Spin, Springs, Sum, SumColumns, Torque, Velocity,
 };
 
 /// A sphere moves no more than this part of its radius in a substep: else it could pass through another one.
@@ -60,29 +60,40 @@ pub(super) fn begin(first: bool, substeps: u32) -> System {
     .stage(if first { "startup" } else { "update" })
 }
 
+/// Rows of a list that are looked at together.
+const AT_ONCE: usize = 32;
+
 /// What acts on a row: its own contacts, and those that others keep with it.
 struct Total<'a> {
     own: SumColumns<'a>,
     near: NearColumns<'a>,
+    slots: SlotsColumns<'a>,
     pushes: PushesColumns<'a>,
 }
 
 impl Total<'_> {
-    /// Force and torque on a row of the job, which is row `i` of the table.
+    /// Force and torque on a row of the job.
     #[inline]
-    fn on(&self, row: usize, i: usize) -> [Vector; 2] {
+    fn on(&self, row: usize) -> [Vector; 2] {
         let ([fx, fy, fz, _], [tx, ty, tz, _]) = (self.own.force[row], self.own.torque[row]);
         let (mut force, mut torque) = ([fx, fy, fz], [tx, ty, tz]);
         let [_, from, to, _] = self.near.span[row];
-        let theirs = self.near.partners.as_flattened().get(from as usize..to as usize).unwrap_or_default();
-        let (rows, pushes) = (self.pushes.partners.as_flattened(), self.pushes.push.as_flattened().as_chunks::<6>().0);
-        for j in theirs {
-            // one that was despawned is in lists until they are made anew
-            let Some([start, count]) = self.pushes.span.get(*j as usize) else { continue };
-            let start = *start as usize;
-            let kept = rows.get(start..start + *count as usize).unwrap_or_default();
-            if let Some(index) = kept.iter().position(|with| *with as usize == i) {
-                let [fx, fy, fz, tx, ty, tz] = pushes[start + index];
+        let theirs = from as usize..to as usize;
+        let slots = self.slots.slots.as_flattened().get(theirs.clone()).unwrap_or_default();
+        let theirs = self.near.partners.as_flattened().get(theirs).unwrap_or_default();
+        let pushes = self.pushes.push.as_flattened().as_chunks::<6>().0;
+        // first which ones touch it, without branches, whose outcome no processor foresees
+        for (theirs, slots) in theirs.chunks(AT_ONCE).zip(slots.chunks(AT_ONCE)) {
+            let (mut found, mut count) = ([0; AT_ONCE], 0);
+            for (j, slot) in theirs.iter().zip(slots) {
+                // one that was despawned is in lists until they are made anew
+                let Some([start, _, low, high]) = self.pushes.span.get(*j as usize) else { continue };
+                let (touched, slot) = (u64::from(*low) | u64::from(*high) << 32, u32::from(*slot) % u64::BITS);
+                found[count] = *start + (touched & !(u64::MAX << slot)).count_ones();
+                count += (touched >> slot & 1) as usize;
+            }
+            for index in &found[..count] {
+                let [fx, fy, fz, tx, ty, tz] = pushes[*index as usize];
                 force = [force[0] - fx, force[1] - fy, force[2] - fz];
                 torque = [torque[0] + tx, torque[1] + ty, torque[2] + tz];
             }
@@ -91,17 +102,17 @@ impl Total<'_> {
     }
 }
 
-type Moves = (Write<Body>, Read<Sum>, Read<Near>, Read<Anchor>, Read<Place>, Read<Force>, Read<Torque>);
+type Moves = (Write<Body>, Read<Sum>, (Read<Near>, Read<Slots>), Read<Anchor>, Read<Place>, Read<Force>, Read<Torque>);
 
 /// A kick and the movement; and whether lists must be made anew. The first substep of a frame begins with half a kick, of
 /// the forces that the last frame ended with; others take the two halves between them.
 pub(super) fn movement() -> System {
     System::try_neighbours::<Moves, Read<Pushes>>(
         "move",
-        |job, (mut body, own, near, anchor, place, force, torque), others| {
+        |job, (mut body, own, (near, slots), anchor, place, force, torque), others| {
             let Some(table) = others.own() else { return Ok(()) };
             let pushes = others.table(table).columns;
-            let total = Total { own, near, pushes };
+            let total = Total { own, near, slots, pushes };
             let (dt, begins) = (job.dt(), job.iteration() == 0);
             let kick = if begins { 0.5 * dt } else { dt };
             let skin = job.resource::<Listed>()?.skin;
@@ -112,7 +123,7 @@ pub(super) fn movement() -> System {
                 let [force, torque] = if begins {
                     [at(force.x, force.y, force.z, row), at(torque.x, torque.y, torque.z, row)]
                 } else {
-                    total.on(row, i)
+                    total.on(row)
                 };
                 let ([x, y, z, r], [vx, vy, vz, inverse], [wx, wy, wz, _]) = (places[row], velocities[row], spins[row]);
                 let light = kick * inverse;
@@ -167,17 +178,17 @@ pub(super) fn end(substeps: u32) -> System {
         Write<Springs>,
         Read<Body>,
         Read<Sum>,
-        Read<Near>,
+        (Read<Near>, Read<Slots>),
     );
     System::neighbours::<Ends, (Read<Pushes>, Read<GlobalId>)>(
         "end",
         move |job,
-              (mut position, mut velocity, mut spin, mut force, mut torque, mut springs, body, own, near),
+              (mut position, mut velocity, mut spin, mut force, mut torque, mut springs, body, own, (near, slots)),
               others| {
             let Some(table) = others.own() else { return };
             let (pushes, ids) = others.table(table).columns;
             keep_springs(&mut springs, job.first_row(), &pushes, ids.value);
-            let total = Total { own, near, pushes };
+            let total = Total { own, near, slots, pushes };
             let half = 0.5 * (job.dt() / f64::from(substeps));
             let (px, py, pz) = (&mut position.x[..], &mut position.y[..], &mut position.z[..]);
             let (vx, vy, vz) = (&mut velocity.x[..], &mut velocity.y[..], &mut velocity.z[..]);
@@ -185,7 +196,7 @@ pub(super) fn end(substeps: u32) -> System {
             let (fx, fy, fz) = (&mut force.x[..], &mut force.y[..], &mut force.z[..]);
             let (tx, ty, tz) = (&mut torque.x[..], &mut torque.y[..], &mut torque.z[..]);
             for row in 0..job.len() {
-                let [f, t] = total.on(row, job.first_row() + row);
+                let [f, t] = total.on(row);
                 let ([x, y, z, r], [u, v, w, inverse], [a, b, c, _]) =
                     (body.at[row], body.velocity[row], body.spin[row]);
                 let light = half * inverse;
@@ -204,13 +215,13 @@ pub(super) fn end(substeps: u32) -> System {
 
 /// The forces that the first frame begins with.
 pub(super) fn first_end() -> System {
-    System::neighbours::<(Write<Force>, Write<Torque>, Read<Sum>, Read<Near>), Read<Pushes>>(
+    System::neighbours::<(Write<Force>, Write<Torque>, Read<Sum>, Read<Near>, Read<Slots>), Read<Pushes>>(
         "first end",
-        |job, (mut force, mut torque, own, near), others| {
+        |job, (mut force, mut torque, own, near, slots), others| {
             let Some(table) = others.own() else { return };
-            let total = Total { own, near, pushes: others.table(table).columns };
+            let total = Total { own, near, slots, pushes: others.table(table).columns };
             for row in 0..job.len() {
-                let [f, t] = total.on(row, job.first_row() + row);
+                let [f, t] = total.on(row);
                 (force.x[row], force.y[row], force.z[row]) = (f[0], f[1], f[2]);
                 (torque.x[row], torque.y[row], torque.z[row]) = (t[0], t[1], t[2]);
             }

@@ -8,6 +8,9 @@ export type Bounds = [number, number, number, number, number, number];
 
 const FIELD = Math.PI / 4;
 
+/** Directions to look from: yaw and pitch, radians. */
+export const PRESETS = { front: [0, 0], side: [Math.PI / 2, 0], top: [0, 1.55], corner: [0.6, 0.42] } as const satisfies Record<string, readonly [number, number]>;
+
 export class Camera {
   orbit = false;
   /** The value at the middle of the view. */
@@ -112,6 +115,45 @@ export class Camera {
     out[14] = -depth * (far + near) / (near - far) + 2 * far * near / (near - far);
     out[15] = depth;
     return out;
+  }
+
+  /** The matrix in two parts: to the eye, and from there to the screen. */
+  parts(): { view: Matrix; projection: Matrix } {
+    const view = new Float32Array(16), projection = new Float32Array(16), [tx, ty, tz] = this.target;
+    view[0] = view[5] = view[10] = view[15] = 1;
+    if (!this.orbit) {
+      view[12] = -tx;
+      view[13] = -ty;
+      projection[0] = 2 / (this.width * this.scale);
+      projection[5] = 2 / (this.height * this.scale);
+      projection[15] = 1;
+      return { view, projection };
+    }
+    const axes = this.axes(), f = 1 / Math.tan(FIELD / 2), near = this.distance * 0.01, far = this.distance * 20;
+    axes.forEach((axis, row) => {
+      for (let k = 0; k < 3; k++) view[k * 4 + row] = axis[k] ?? 0;
+      view[12 + row] = -((axis[0] ?? 0) * tx + (axis[1] ?? 0) * ty + (axis[2] ?? 0) * tz) - (row === 2 ? this.distance : 0);
+    });
+    projection[0] = f / (this.width / this.height);
+    projection[5] = f;
+    projection[10] = (far + near) / (near - far);
+    projection[11] = -1;
+    projection[14] = 2 * far * near / (near - far);
+    return { view, projection };
+  }
+
+  /** Looks along an axis, or from a corner. */
+  preset(name: keyof typeof PRESETS): void {
+    [this.yaw, this.pitch] = PRESETS[name];
+    this.changes++;
+  }
+
+  /** Moves with what is looked at. */
+  move(dx: number, dy: number, dz: number): void {
+    this.target[0] += dx;
+    this.target[1] += dy;
+    this.target[2] += dz;
+    this.changes++;
   }
 
   /** Where a value stands, in CSS pixels; `undefined` behind the eye. */

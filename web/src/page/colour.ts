@@ -66,3 +66,10 @@ export function rgb(hex: string): [number, number, number] {
   const value = parseInt(hex.slice(1), 16);
   return [(value >> 16 & 255) / 255, (value >> 8 & 255) / 255, (value & 255) / 255];
 }
+
+/** The colours for kinds where the GPU looks for them: 256 of 4 bytes, of which the first 8 count. */
+export function kinds(): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(256 * 4).fill(255);
+  KINDS.forEach((hex, i) => rgb(hex).forEach((part, k) => (out[i * 4 + k] = byte(part))));
+  return out;
+}

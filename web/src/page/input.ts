@@ -59,25 +59,23 @@ export function listen(canvas: HTMLCanvasElement, camera: Camera, handlers: Hand
     camera.zoom(Math.exp(Math.max(-300, Math.min(300, event.deltaY * unit)) / 480), at.x, at.y);
     handlers.changed();
   }, { passive: false });
-  document.addEventListener("keydown", event => {
+  // single keys mean something only where the points have the focus
+  canvas.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const target = event.target as HTMLElement;
-    const typing = target.matches("input:not([type=checkbox]), select, textarea");
-    const view = target === canvas;
     const step = event.shiftKey ? 160 : 40;
     const move = (dx: number, dy: number): void => {
       if (camera.orbit && !event.shiftKey) camera.turn(-dx, -dy);
       else camera.pan(dx, dy);
     };
-    const own: Record<string, (() => void) | undefined> = view ? {
+    const own: Record<string, (() => void) | undefined> = {
       ArrowLeft: () => move(step, 0), ArrowRight: () => move(-step, 0), ArrowUp: () => move(0, step), ArrowDown: () => move(0, -step),
       "+": () => camera.zoom(0.8), "=": () => camera.zoom(0.8), "-": () => camera.zoom(1.25), _: () => camera.zoom(1.25),
-    } : {};
+    };
     const act = own[event.key];
     if (act) {
       act();
       handlers.changed();
-    } else if (typing || !handlers.key(event.key.toLowerCase())) {
+    } else if (!handlers.key(event.key.toLowerCase())) {
       return;
     }
     event.preventDefault();

@@ -1,21 +1,31 @@
 //! The page: one connection, one picture, one loop that draws when something changed.
 
 import { connect, type Connection } from "../view/connect.ts";
+import { messageOf } from "../view/errors.ts";
 import type { Table } from "../view/table.ts";
-import { Camera, type Bounds } from "./camera.ts";
-import { Theme, fit, FONT } from "./canvas.ts";
+import { Address, cameraText, placeCamera, said } from "./address.ts";
+import { Camera, PRESETS, type Bounds } from "./camera.ts";
+import { Theme } from "./canvas.ts";
 import { Chart } from "./charts.ts";
-import { table as colours } from "./colour.ts";
+import { kinds, table as colours } from "./colour.ts";
+import { Workshop } from "./computed.ts";
+import { rows, set, setText } from "./dom.ts";
 import { bytes, count, digits, handle as handleText, milliseconds, short, value } from "./format.ts";
 import { Gantt } from "./gantt.ts";
 import { listen } from "./input.ts";
-import { Panel } from "./panel.ts";
+import { Legend } from "./legend.ts";
+import { Panel, type What } from "./panel.ts";
+import { download, png } from "./picture.ts";
+import { Plots } from "./plots.ts";
 import { Points, type Batch } from "./points.ts";
 import { Pacer, kernelFor } from "./prediction.ts";
 import { drawScale } from "./scale.ts";
-import { FROM_DATA, conflict, rangeOfEnds, typed, type Ends } from "./range.ts";
-import { batches, boundsOf, missing, pick, placeOf, rangeOf, tableColour } from "./sources.ts";
+import { Selection } from "./selection.ts";
+import { batches, boundsOf, countShown, missing, pick, placeOf, sampleOf, spacing, tableColour, tableName, type Chosen, type Shown } from "./sources.ts";
+import { showState } from "./status.ts";
 import { remember, remembered } from "./storage.ts";
+import { TimeBar } from "./timebar.ts";
+import { Tabs } from "./tabs.ts";
 
 const $ = <T extends HTMLElement = HTMLElement>(id: string): T => document.getElementById(id) as T;
 const SAMPLE_MS = 200;
@@ -31,29 +41,32 @@ class Page {
   /** Script time of each drawn frame with the updates before it, milliseconds: the newest 600. */
   readonly scriptMs: number[] = [];
   readonly applyMs: number[] = [];
+  readonly selection: Selection;
+  readonly timebar: TimeBar;
+  readonly plots: Plots;
+  readonly legend: Legend;
   readonly #theme = new Theme();
   readonly #points: Points;
   readonly #panel: Panel;
   readonly #gantt: Gantt;
+  readonly #tabs = new Tabs();
+  readonly #address = new Address();
+  readonly #workshop = new Workshop();
   readonly #charts: Record<"script" | "rows" | "bytes" | "error", Chart>;
   readonly #view = $<HTMLCanvasElement>("view");
-  readonly #matrix = new Float32Array(16);
+  readonly #token = new URLSearchParams(location.search).get("token");
   #batches: Batch[] = [];
   #pacer: Pacer | undefined;
   #dirty = true;
-  #drawn = { version: -1, camera: -1, scale: -1 };
+  #drawn = { camera: -1, scale: -1 };
   #fitted = false;
   #bounds: Bounds | undefined;
-  /** The colours' range; none before the data say it. */
-  #range: [number, number] | undefined;
-  #ends: Ends = FROM_DATA;
   /** The components that the state at hand was sent with. */
   #received: ReadonlySet<string> = new Set();
   #hiding: ReturnType<typeof setTimeout> | undefined;
   /** Paused because nobody saw the tab. */
   #away = false;
   #pointer: { x: number; y: number } | undefined;
-  #pinned: bigint | undefined;
   #hover: { table: Table; row: number; handle: bigint } | undefined;
   #updateMs = 0;
   #sampledAt = 0;
@@ -62,6 +75,8 @@ class Page {
   #slowAt = 0;
   #lookedAt = 0;
   #moved = false;
+  /** The plots know what there is. */
+  #plotted = false;
 
   constructor() {
     this.#points = new Points(this.#view);
@@ -70,24 +85,25 @@ class Page {
       bytes: new Chart("bytes", "c3", value => `${bytes(value)}/s`), error: new Chart("error", "c4", digits),
     };
     this.#gantt = new Gantt(this.#theme);
-    const url = new URL("live", location.href), token = new URLSearchParams(location.search).get("token");
+    const url = this.#url("live");
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    url.search = url.hash = "";
+    url.search = "";
     this.connection = opened = connect(url, {
-      ...(token !== null ? { token } : {}),
-      choose: () => {
-        if (this.#panel.announce()) this.#layoutChanged();
-        return this.#panel.wanted();
-      },
+      ...(this.#token !== null ? { token: this.#token } : {}),
+      choose: () => this.#announced(),
     });
-    this.#panel = new Panel(this.connection, what => this.#chosen(what));
-    this.connection.onFrame(event => {
-      this.#updateMs += event.applyMs;
-      this.applyMs.push(event.applyMs);
-      if (this.applyMs.length > 600) this.applyMs.shift();
-      if (event.full) this.#received = new Set(this.connection.asked.columns);
+    this.timebar = new TimeBar(this.connection.world, () => this.#redraw());
+    this.selection = new Selection(this.camera, this.#theme, () => {
+      this.#dirty = true;
+      this.#entity();
+    });
+    this.legend = new Legend(this.#theme, () => {
+      this.#slowAt = 0;
       this.#dirty = true;
     });
+    this.#panel = new Panel(this.connection, what => this.#chosen(what));
+    this.plots = new Plots(this.#workshop, this.#theme, () => this.#panel.need(this.plots.components));
+    this.connection.onFrame(event => this.#updated(event.full, event.applyMs));
     this.connection.onState(() => {
       this.#state();
       if (this.#missing().length > 0) this.#redraw();
@@ -99,6 +115,60 @@ class Page {
     new ResizeObserver(() => this.#resize()).observe(this.#view);
     this.#resize();
     this.#state();
+    this.#listen();
+    setInterval(() => this.#tick(), SAMPLE_MS);
+    void this.#timeline();
+    const loop = (): void => {
+      this.#frame();
+      requestAnimationFrame(loop);
+    };
+    requestAnimationFrame(loop);
+  }
+
+  /** What is shown: the newest state, or one that was kept. */
+  get world(): Shown {
+    return this.timebar.state ? this.timebar.past : this.connection.world;
+  }
+
+  /** A path of the gateway's, with the token. */
+  #url(path: string): URL {
+    const url = new URL(path, location.href);
+    url.search = this.#token !== null ? `?token=${encodeURIComponent(this.#token)}` : "";
+    url.hash = "";
+    return url;
+  }
+
+  /** What to ask for, once the server has said what it has. */
+  #announced(): { columns: string[]; rateHz: number } {
+    const state = said();
+    if (this.#panel.announce(state)) {
+      this.#plotted = false;
+      this.#workshop.clear();
+      this.#layoutChanged(state);
+    }
+    return this.#panel.wanted();
+  }
+
+  /** An update was applied. */
+  #updated(full: boolean, applyMs: number): void {
+    this.#updateMs += applyMs;
+    this.applyMs.push(applyMs);
+    if (this.applyMs.length > 600) this.applyMs.shift();
+    const { world } = this.connection;
+    if (full) this.#received = new Set(this.connection.asked.columns);
+    if (!this.#plotted && world.generation > 0) {
+      this.#plotted = true;
+      const texts = said().get("plots");
+      this.plots.announce(world, texts === null ? undefined : texts.split(";").filter(text => text !== ""));
+    }
+    const begun = performance.now();
+    this.timebar.record(begun);
+    if (this.plots.components.every(name => this.#received.has(name))) this.plots.sample(world);
+    this.#updateMs += performance.now() - begun;
+    if (!this.timebar.state) this.#dirty = true;
+  }
+
+  #listen(): void {
     listen(this.#view, this.camera, {
       changed: () => (this.#dirty = true),
       hover: (x, y) => {
@@ -110,55 +180,29 @@ class Page {
         this.#dirty = true;
         $("tip").hidden = true;
       },
-      click: () => {
-        this.#pinned = this.#hover?.handle;
-        $<HTMLInputElement>("slot").value = this.#pinned === undefined ? "" : String(this.#pinned & 0xffff_ffffn);
-        this.#entity();
+      click: (x, y) => {
+        // a finger does not hover before
+        this.#pointer = { x, y };
+        this.#look();
+        this.selection.select(this.#hover?.handle);
       },
       key: key => this.#key(key),
     });
-    setInterval(() => this.#tick(), SAMPLE_MS);
-    void this.#timeline(token);
-    const loop = (): void => {
-      this.#frame();
-      requestAnimationFrame(loop);
-    };
-    requestAnimationFrame(loop);
   }
 
   /** Draws what changed, and notes what it cost. */
   #frame(): void {
-    const begun = performance.now(), { connection, camera } = this, { world } = connection;
+    const begun = performance.now(), { connection, camera } = this;
     const elapsed = Math.min(begun - this.#steppedAt, 250);
     this.#steppedAt = begun;
-    if (this.#pacer && connection.state === "live") {
+    this.timebar.tick(begun);
+    if (this.#pacer && connection.state === "live" && !this.timebar.state) {
       this.#pacer.step(elapsed);
       this.#dirty = true;
     }
     if (!this.#dirty && camera.changes === this.#drawn.camera) return;
     this.#dirty = false;
-    this.#batches = this.#gather();
-    if (!this.#fitted && world.generation > 0) this.#fit();
-    if (begun - this.#slowAt > 500) {
-      this.#slowAt = begun;
-      this.#autoRange();
-      if (camera.orbit) this.#bounds = boundsOf(this.#batches) ?? this.#bounds;
-      this.#drawn.scale = camera.orbit ? -1 : this.#drawn.scale;
-    }
-    const ratio = devicePixelRatio || 1, size = this.#panel.size * ratio;
-    camera.matrix(this.#matrix);
-    this.#points.draw(this.#batches, this.#matrix, {
-      size, reach: camera.orbit ? camera.distance : 0, low: this.#range?.[0] ?? 0, high: this.#range?.[1] ?? 1, version: world.version, alpha: camera.orbit ? 1 : 0.85,
-    });
-    if (this.#drawn.scale !== camera.changes) {
-      const { x, y, z } = this.#panel.chosen;
-      const named = (name: string): string => this.#missing().includes(name) ? `${name} (${this.#whyMissing()})` : name;
-      drawScale($("scale"), camera, this.#theme, [named(x), named(y), named(z || "0")], this.#bounds);
-      this.#view.setAttribute("aria-label", `The entities as points, by ${this.#axes().map(named).join(", ")}`);
-      this.#drawn.scale = camera.changes;
-    }
-    this.#drawn.camera = camera.changes;
-    this.#drawn.version = world.version;
+    this.#draw(begun, this.world);
     // looking through all points costs: at once where the pointer moved, else now and then
     if (this.#pointer && !this.#view.classList.contains("dragging") && (this.#moved || begun - this.#lookedAt > 120)) {
       this.#lookedAt = begun;
@@ -174,9 +218,34 @@ class Page {
     this.#sample.frames++;
   }
 
-  /** Five times a second: numbers, charts, tables. */
+  #draw(now: number, world: Shown): void {
+    const { camera } = this, { chosen, shape, mode, outside } = this.#panel;
+    this.#batches = this.#gather();
+    if (!this.#fitted && world.generation > 0) this.#fit();
+    if (now - this.#slowAt > 500) {
+      this.#slowAt = now;
+      this.legend.data(sampleOf(this.#batches));
+      if (camera.orbit) this.#bounds = boundsOf(this.#batches) ?? this.#bounds;
+      this.#drawn.scale = camera.orbit ? -1 : this.#drawn.scale;
+    }
+    this.selection.update(world, this.#batches);
+    const ratio = devicePixelRatio || 1;
+    this.#points.draw(this.#batches, camera, {
+      shape, mode, outside, size: this.#panel.size * ratio, reach: camera.orbit ? camera.distance : 0, ...this.legend.scaled, version: world.version, alpha: camera.orbit ? 1 : 0.85,
+    });
+    this.selection.draw($("trace"), shape === "spheres");
+    if (this.#drawn.scale !== camera.changes) {
+      const missing = this.#missing(), named = (name: string): string => missing.includes(name) ? `${name} (${this.#whyMissing()})` : name;
+      drawScale($("scale"), camera, this.#theme, [named(chosen.x), named(chosen.y), named(chosen.z || "0")], this.#bounds);
+      this.#view.setAttribute("aria-label", `The entities as ${shape}, by ${axesOf(chosen).map(named).join(", ")}`);
+      this.#drawn.scale = camera.changes;
+    }
+    this.#drawn.camera = camera.changes;
+  }
+
+  /** Five times a second: numbers, charts, tables, the address. */
   #tick(): void {
-    const { stats, world, writerAlive, state } = this.connection, now = performance.now();
+    const { stats, writerAlive, state } = this.connection, now = performance.now(), { world } = this;
     set("fact-generation", world.generation > 0 ? count(world.generation) : "–");
     set("fact-frame", world.generation > 0 ? count(world.frame) : "–");
     set("fact-time", world.generation > 0 ? `${world.time.toFixed(2)} s` : "–");
@@ -189,7 +258,8 @@ class Page {
     this.#charts.rows.add(stats.rowsPerSecond);
     this.#charts.bytes.add(stats.bytesPerSecond);
     this.#charts.error.add(error);
-    for (const chart of Object.values(this.#charts)) chart.draw(this.#theme);
+    if (this.#tabs.shown === "stream") for (const chart of Object.values(this.#charts)) chart.draw(this.#theme);
+    if (this.#tabs.shown === "plots") this.plots.draw();
     this.#sample = { sum: 0, frames: 0 };
     if (now - this.#sampledAt > 900) {
       this.#sampledAt = now;
@@ -197,65 +267,55 @@ class Page {
       this.#legend();
       set("predict-text", this.#pacer
         ? `off by ${digits(this.#pacer.predictor.errorRms)} (root mean square), at most ${digits(this.#pacer.predictor.errorMax)}; pace ${digits(this.#pacer.pace)} s/s`
-        : kernelFor(world, this.#axes()) ? "moves points by their velocity while no state comes" : "no axis has a namesake in a component `velocity`");
+        : kernelFor(this.connection.world, axesOf(this.#panel.chosen)) ? "moves points by their velocity while no state comes" : "no axis has a namesake in a component `velocity`");
     }
     this.#entity();
+    this.timebar.show();
+    if (this.#fitted) this.#address.write(this.#addressState(), now);
     if (state === "live" && !writerAlive) this.#state();
   }
 
   #state(): void {
-    const { connection } = this, { state, stats } = connection;
-    let shown: string = state, text: string = state;
-    if (state === "live") {
-      if (!connection.writerAlive) [shown, text] = ["ended", "the simulation has ended"];
-      else text = stats.ageMs > 3000 ? `live, nothing new for ${Math.round(stats.ageMs / 1000)} s` : "live";
-    } else if (state === "waiting") {
-      text = "disconnected";
-    }
-    $("state").dataset["state"] = shown;
-    set("state-text", text);
-    set("region", connection.hello ? `· ${connection.hello.region}` : $("region").textContent ?? "");
-    document.title = `${connection.hello?.region ?? "hypostyle"}${state === "live" ? "" : ` (${text})`}`;
-    const lost = state === "waiting" || state === "closed" || state === "connecting" && stats.updates > 0;
-    const banner = $("banner"), stage = banner.parentElement!;
-    banner.hidden = !lost;
-    stage.dataset["stale"] = String(lost);
-    if (lost) {
-      const left = Math.max(0, Math.ceil((connection.nextTryAt - performance.now()) / 1000));
-      setText(banner.querySelector("b")!, state === "closed" ? "Closed" : "Not connected");
-      setText(banner.querySelector("span")!, state === "waiting" ? `${connection.reason}; next try in ${left} s` : connection.reason);
-      $("retry").hidden = state !== "waiting";
-    }
-    $("pause").setAttribute("aria-pressed", String(state === "paused"));
-    setText($("pause"), state === "paused" ? "Go on" : "Pause");
+    showState(this.connection);
   }
 
   #buttons(): void {
-    $("pause").onclick = () => this.#key("p");
-    $("theme").onclick = () => this.#key("t");
-    $("mode").onclick = () => this.#key("o");
-    $("fit").onclick = () => this.#key("0");
+    for (const [id, key] of [["pause", "p"], ["theme", "t"], ["mode", "o"], ["fit", "0"], ["help-open", "?"], ["shot", "s"]] as const) $(id).onclick = () => this.#key(key);
+    $("share").onclick = () => void this.#share();
     $("retry").onclick = () => this.connection.resume();
+    $("help-close").onclick = () => $<HTMLDialogElement>("help").close();
+    for (const button of document.querySelectorAll<HTMLElement>("[data-preset]")) button.onclick = () => this.camera.preset(button.dataset["preset"] as keyof typeof PRESETS);
     for (const [id, factor] of [["closer", 0.75], ["farther", 1 / 0.75]] as const) $(id).onclick = () => this.camera.zoom(factor);
     $("predict").onchange = $("reconcile").onchange = () => this.#predict();
     const slot = $<HTMLInputElement>("slot");
     slot.oninput = () => {
-      const number = slot.value.trim() === "" ? NaN : Number(slot.value), place = Number.isInteger(number) && number >= 0 ? this.connection.world.entities.find(number) : undefined;
-      this.#pinned = place ? place.table.handles.data[place.row] as bigint : undefined;
+      const number = slot.value.trim() === "" ? NaN : Number(slot.value), place = Number.isInteger(number) && number >= 0 ? this.world.entities.find(number) : undefined;
+      this.selection.select(place ? place.table.handles.data[place.row] as bigint : undefined);
       slot.setCustomValidity(slot.value.trim() === "" || place ? "" : "no such entity");
-      this.#entity();
     };
-    for (const id of ["low", "high"] as const) {
-      $<HTMLInputElement>(id).onchange = () => this.#typedRange(id);
-    }
-    $("auto").onchange = () => {
-      const [low, high] = this.#range ?? [undefined, undefined];
-      this.#setEnds($<HTMLInputElement>("auto").checked ? FROM_DATA : { low, high });
+    $("keep").onchange = () => {
+      if ($<HTMLInputElement>("keep").checked) return;
+      this.timebar.go(undefined);
+      this.timebar.states.clear();
+      this.timebar.show();
     };
+    $<HTMLFormElement>("token-form").onsubmit = event => {
+      event.preventDefault();
+      const url = new URL(location.href);
+      url.searchParams.set("token", $<HTMLInputElement>("token").value);
+      location.replace(url);
+    };
+    addEventListener("hashchange", () => {
+      if (!this.#address.isForeign) return;
+      this.#address.accept();
+      const state = said();
+      this.#panel.restored(state);
+      this.#restore(state);
+    });
   }
 
   #key(key: string): boolean {
-    const { connection, camera } = this;
+    const { connection, camera } = this, presets = Object.keys(PRESETS) as (keyof typeof PRESETS)[];
     switch (key) {
       case "p":
         if (connection.state === "paused") connection.resume();
@@ -273,10 +333,29 @@ class Page {
       case "0":
         this.#fit();
         return true;
+      case "1": case "2": case "3": case "4":
+        if (camera.orbit) camera.preset(presets[Number(key) - 1]!);
+        return true;
+      case "f":
+        this.selection.follow(!this.selection.follows);
+        return true;
+      case "s":
+        void this.#shoot();
+        return true;
+      case "[": case "]":
+        this.timebar.step(key === "[" ? -1 : 1);
+        return true;
+      case " ":
+        this.timebar.play();
+        return true;
+      case "n":
+        this.timebar.go(undefined);
+        return true;
+      case "?":
+        $<HTMLDialogElement>("help").showModal();
+        return true;
       case "escape":
-        this.#pinned = undefined;
-        $<HTMLInputElement>("slot").value = "";
-        this.#entity();
+        this.selection.select(undefined);
         return true;
       default: return false;
     }
@@ -286,44 +365,101 @@ class Page {
     const mode = $<HTMLButtonElement>("mode"), flat = this.#panel.chosen.z === "";
     mode.setAttribute("aria-pressed", String(this.camera.orbit));
     mode.disabled = flat;
+    $("presets").hidden = !this.camera.orbit;
   }
 
-  #axes(): string[] {
-    return [this.#panel.chosen.x, this.#panel.chosen.y, this.#panel.chosen.z].filter(name => name !== "");
-  }
-
-  #layoutChanged(): void {
+  #layoutChanged(state: URLSearchParams): void {
     this.#fitted = false;
-    this.#pinned = this.#hover = this.#range = undefined;
-    this.#setEnds(FROM_DATA);
+    this.#hover = undefined;
+    this.legend.forget();
+    this.selection.select(undefined);
+    this.timebar.go(undefined);
     queueMicrotask(() => {
       this.#predict();
       this.#chosen("axes");
+      this.#chosen("look");
+      this.#restore(state);
     });
   }
 
-  #chosen(what: "axes" | "look" | "colour"): void {
+  /** Takes over what the address says of the camera, the range and the selection. */
+  #restore(state: URLSearchParams): void {
+    if (placeCamera(this.camera, state.get("camera"))) this.#fitted = true;
+    this.#modes();
+    const end = (name: string): number | undefined => state.get(name) !== null && Number.isFinite(Number(state.get(name))) ? Number(state.get(name)) : undefined;
+    this.legend.setEnds({ low: end("low"), high: end("high") });
+    const handle = /^(\d+)\.(\d+)$/.exec(state.get("entity") ?? "");
+    if (handle) this.selection.select(BigInt(handle[1]!) | BigInt(handle[2]!) << 32n);
+    if (state.get("follow") === "1") this.selection.follow(true);
+    this.#redraw();
+  }
+
+  /** What the address is to say. */
+  #addressState(): Record<string, string> {
+    const { low, high } = this.legend.ends, { handle, follows } = this.selection, state: Record<string, string> = this.#panel.state();
+    state["camera"] = cameraText(this.camera);
+    if (low !== undefined) state["low"] = String(low);
+    if (high !== undefined) state["high"] = String(high);
+    if (handle !== undefined) state["entity"] = `${handle & 0xffff_ffffn}.${handle >> 32n}`;
+    if (follows) state["follow"] = "1";
+    if (this.#plotted) state["plots"] = this.plots.texts.join(";");
+    return state;
+  }
+
+  async #share(): Promise<void> {
+    const link = Address.link(this.#addressState());
+    try {
+      await navigator.clipboard.writeText(link);
+      this.#say("The link to this view is in the clipboard; it holds no token");
+    } catch {
+      // no clipboard without https or permission: the link is there to be copied by hand
+      prompt("The link to this view", link);
+    }
+  }
+
+  async #shoot(): Promise<void> {
+    const { connection, world } = this, { chosen } = this.#panel;
+    this.#draw(performance.now(), world);
+    const colour = chosen.colour === "" ? "" : `, colour ${chosen.colour}${this.legend.range ? ` ${this.legend.range.map(digits).join(" to ")}` : ""}`;
+    const caption = `${connection.hello?.region ?? ""} · frame ${count(world.frame)} · time ${digits(world.time)} · ${axesOf(chosen).join(", ")}${colour}${chosen.filter ? ` · ${chosen.filter.text}` : ""}`;
+    try {
+      const blob = await png([this.#view, $<HTMLCanvasElement>("scale"), $<HTMLCanvasElement>("trace")], this.#theme.colour("field"), this.#theme.colour("ink"), caption);
+      download(blob, `${(connection.hello?.region ?? "hypostyle").replace(/[^\w.-]+/g, "-")}-${world.frame}.png`);
+      this.#say("The picture is among the downloads");
+    } catch (error) {
+      this.#say(messageOf(error));
+    }
+  }
+
+  /** Says something in passing. */
+  #say(text: string): void {
+    set("said", text);
+    setTimeout(() => {
+      if ($("said").textContent === text) set("said", "");
+    }, 4000);
+  }
+
+  #chosen(what: What): void {
     this.#redraw();
     this.#slowAt = 0;
-    if (what === "look") this.#points.palette(colours(this.#panel.map, this.#theme.dark));
-    if (what === "colour") {
-      // a range of other values says nothing of these
-      this.#range = undefined;
-      this.#setEnds(FROM_DATA);
-    }
+    this.#points.palette(this.#panel.mode === "kinds" ? kinds() : colours(this.#panel.map, this.#theme.dark));
+    // a range of other values says nothing of these
+    if (what === "colour") this.legend.forget();
     if (what === "axes") {
       if (this.#panel.chosen.z === "") this.camera.orbit = false;
       this.#fitted = false;
       this.#modes();
       this.#predict();
+      this.selection.forget();
     }
+    if (what === "shown") this.#tables();
     this.#legend();
   }
 
   #predict(): void {
     this.#pacer?.close();
     this.#pacer = undefined;
-    const kernel = kernelFor(this.connection.world, this.#axes()), box = $<HTMLInputElement>("predict");
+    const kernel = kernelFor(this.connection.world, axesOf(this.#panel.chosen)), box = $<HTMLInputElement>("predict");
     box.disabled = !kernel;
     if (kernel && box.checked) this.#pacer = new Pacer(this.connection, kernel, $<HTMLSelectElement>("reconcile").value === "snap" ? "snap" : "smooth");
     this.#sampledAt = 0;
@@ -334,6 +470,10 @@ class Page {
     this.#batches = this.#gather();
     this.#bounds = boundsOf(this.#batches);
     if (!this.#bounds) return;
+    if (!this.#fitted) {
+      this.#panel.setRadius(spacing(this.#batches) * 0.3);
+      this.#panel.setCount(this.world.entities.count);
+    }
     this.#fitted = true;
     this.camera.fit(this.#bounds);
     this.#slowAt = 0;
@@ -342,7 +482,7 @@ class Page {
 
   /** What is drawn: the chosen view of what is held. */
   #gather(): Batch[] {
-    return batches(this.connection.world, this.#panel.chosen, this.#pacer?.predictor, this.#received);
+    return batches(this.world, this.#panel.chosen, this.timebar.state ? undefined : this.#pacer?.predictor, this.#received, this.#workshop);
   }
 
   /** The chosen names of which nothing is received yet. */
@@ -375,122 +515,65 @@ class Page {
     }
   }
 
-  #autoRange(): void {
-    const { low, high } = this.#ends, isAuto = low === undefined && high === undefined;
-    const range = rangeOfEnds(rangeOf(this.#batches), this.#ends, this.#panel.map === "balance");
-    if (!range) return;
-    // a range that hardly changes stays: the legend is to be read
-    const [a, b] = this.#range ?? [0, 0], width = b - a;
-    if (isAuto && Math.abs(range[0] - a) < width * 0.04 && Math.abs(range[1] - b) < width * 0.04 && width > 0) return;
-    this.#range = range;
-    this.#legend();
-  }
-
-  /** Takes what was typed at an end: a number fixes it, nothing gives it back to the data; the rest is told and left. */
-  #typedRange(id: "low" | "high"): void {
-    const input = $<HTMLInputElement>(id), { value, fault } = typed(input.value), ends = { ...this.#ends, [id]: value };
-    const why = fault || conflict(ends);
-    input.setCustomValidity(why);
-    if (why === "") this.#setEnds(ends);
-    else input.reportValidity();
-  }
-
-  #setEnds(ends: Ends): void {
-    this.#ends = ends;
-    $<HTMLInputElement>("auto").checked = ends.low === undefined && ends.high === undefined;
-    for (const id of ["low", "high"] as const) {
-      const input = $<HTMLInputElement>(id), end = ends[id];
-      input.setCustomValidity("");
-      if (end === undefined) input.value = "";
-      else if (typed(input.value).value !== end) input.value = String(end);
-    }
-    this.#slowAt = 0;
-    this.#dirty = true;
-  }
-
   #legend(): void {
-    const { colour } = this.#panel.chosen, theme = this.#theme, { g, width } = fit($("legend")), { world } = this.connection;
-    g.font = FONT;
-    g.textBaseline = "middle";
-    $("legend").parentElement!.querySelector<HTMLElement>(".range")!.style.visibility = colour === "" ? "hidden" : "";
-    if (colour === "") {
-      world.tables.filter(table => table.columns.has(this.#panel.chosen.x)).slice(0, 8).forEach((table, i) => {
-        g.fillStyle = tableColour(world, table);
-        g.fillRect(i * 30, 2, 24, 12);
-        g.fillStyle = theme.colour("soft");
-        g.fillText(String(table.id), i * 30 + 8, 24);
-      });
-      return;
-    }
-    const map = colours(this.#panel.map, theme.dark), gradient = g.createLinearGradient(0, 0, width, 0);
-    for (let i = 0; i < 256; i += 15) gradient.addColorStop(i / 255, `rgb(${map[i * 4]} ${map[i * 4 + 1]} ${map[i * 4 + 2]})`);
-    g.fillStyle = gradient;
-    g.fillRect(0, 2, width, 13);
-    g.fillStyle = theme.colour("soft");
-    const range = this.#missing().includes(colour) ? undefined : this.#range;
-    $("legend").setAttribute("aria-label", `Colour scale: ${colour}, ${range ? `${digits(range[0])} to ${digits(range[1])}` : this.#missing().includes(colour) ? this.#whyMissing() : "no values yet"}`);
-    for (const [id, end] of [["low", range?.[0]], ["high", range?.[1]]] as const) $<HTMLInputElement>(id).placeholder = end === undefined ? "" : digits(end);
-    if (!range) {
-      g.textAlign = "left";
-      if (this.#missing().includes(colour)) g.fillText(this.#whyMissing(), 0, 27);
-      return;
-    }
-    const [low, high] = range;
-    for (let i = 0; i <= 4; i++) {
-      const x = Math.round(i / 4 * (width - 1));
-      g.fillRect(x, 15, 1, 4);
-      g.textAlign = i === 0 ? "left" : i === 4 ? "right" : "center";
-      g.fillText(digits(low + (high - low) * i / 4), x, 27);
-    }
+    const { chosen, map, mode } = this.#panel, { world } = this, of = world.tables.filter(table => table.columns.has(chosen.x.replace(/\[\d+\]$/, "")));
+    this.legend.show({
+      colour: chosen.colour, map, mode, missing: this.#missing().includes(chosen.colour) ? this.#whyMissing() : "",
+      tables: of.map(table => [tableColour(world, table), String(table.id)]),
+    });
   }
 
+  /** The tables with their names: shown or not, with how many of their entities the filter leaves. */
   #tables(): void {
-    const { world } = this.connection;
-    rows($<HTMLTableElement>("tables"), world.tables.map(table => [table.components.join(" · ") || "no components", count(table.rows)]));
+    const { world } = this, { chosen } = this.#panel, list = $<HTMLTableElement>("tables"), names = world.tables.map(tableName);
+    const shown = chosen.filter ? new Map(this.#batches.map(batch => [batch.table, countShown(batch)])) : undefined;
+    rows(list, world.tables.map((table, i) => [names[i]!, shown?.has(table) ? `${count(shown.get(table)!)} of ${count(table.rows)}` : count(table.rows)]), (cell, name) => {
+      const box = cell.querySelector("input") ?? this.#tableBox(cell, name);
+      box.checked = !chosen.hidden.has(name);
+    });
+    const all = this.#batches.reduce((sum, batch) => sum + (shown?.get(batch.table) ?? batch.table.rows), 0);
+    set("filter-text", chosen.filter ? `${count(all)} of ${count(world.entities.count)} entities are shown` : "");
   }
 
-  /** Reads the point under the pointer. */
+  #tableBox(cell: HTMLTableCellElement, name: string): HTMLInputElement {
+    const label = document.createElement("label"), box = document.createElement("input");
+    box.type = "checkbox";
+    box.onchange = () => this.#panel.toggle(box.dataset["name"] ?? name, box.checked);
+    label.append(box, ...cell.childNodes);
+    cell.append(label);
+    return box;
+  }
+
+  /** Reads the entity under the pointer. */
   #look(): void {
-    const { camera } = this, pointer = this.#pointer!, tip = $("tip");
-    const found = pick(this.#batches, this.#matrix, camera.width, camera.height, pointer.x, pointer.y, 12);
+    const { camera } = this, pointer = this.#pointer!, tip = $("tip"), { chosen } = this.#panel;
+    const found = pick(this.#batches, camera, this.#panel.shape === "spheres", pointer.x, pointer.y, 12);
     this.#hover = found && { ...found, handle: found.table.handles.data[found.row] as bigint };
     tip.hidden = !this.#hover;
     this.#view.style.cursor = this.#hover ? "pointer" : "";
     if (!this.#hover) return;
-    const { table, row, handle } = this.#hover, values = table.row(row), lines = [`entity ${handleText(handle)}`];
-    const { colour } = this.#panel.chosen;
-    for (const name of new Set([...this.#axes(), ...(colour ? [colour] : [])])) {
+    const { table, row, handle } = this.#hover, values = table.row(row), lines = [`entity ${handleText(handle)}`], { colour, formula } = chosen;
+    for (const name of new Set([...axesOf(chosen), ...(colour && !formula ? [colour] : [])])) {
       const [base, lane] = name.split("["), found = values.get(base!);
       const shown = Array.isArray(found) ? found[parseInt(lane ?? "0", 10)] : found;
       if (found !== undefined) lines.push(`${name}  ${value(shown, table.columns.get(base!)?.type)}`);
     }
+    if (formula?.components.every(name => this.#received.has(name))) lines.push(`${formula.text}  ${value(this.#workshop.values(table, formula, this.world.version).data[row], undefined)}`);
     const [head, ...rest] = lines, b = document.createElement("b");
     b.textContent = head!;
     tip.replaceChildren(b, `\n${rest.join("\n")}`);
-    const batch = this.#batches.find(batch => batch.table === table), at = batch && camera.project(...placeOf(batch, row), this.#matrix) || [pointer.x, pointer.y];
+    const batch = this.#batches.find(batch => batch.table === table), at = batch && camera.project(...placeOf(batch, row)) || [pointer.x, pointer.y];
     const x = at[0] + 14 + tip.offsetWidth > camera.width ? at[0] - 14 - tip.offsetWidth : at[0] + 14;
-    tip.style.transform = `translate(${Math.round(x)}px, ${Math.round(Math.min(Math.max(at[1] - 10, 4), camera.height - tip.offsetHeight - 4))}px)`;
+    tip.style.transform = `translate(${Math.round(Math.max(x, 4))}px, ${Math.round(Math.min(Math.max(at[1] - 10, 4), camera.height - tip.offsetHeight - 4))}px)`;
   }
 
   #entity(): void {
-    const { world } = this.connection, table = $<HTMLTableElement>("entity");
-    // rows move: an entity is its handle
-    const handle = this.#pinned ?? this.#hover?.handle, place = handle !== undefined ? world.entities.find(handle) : undefined;
-    if (handle === undefined || !place) {
-      rows(table, handle !== undefined ? [[`entity ${handleText(handle)}`, "is gone"]] : []);
-      return;
-    }
-    rows(table, [
-      ["slot · generation", `${handle & 0xffff_ffffn} · ${handle >> 32n}`], ["table, row", `${place.table.id}, ${count(place.row)}`],
-      ...[...place.table.row(place.row)].map(([name, of]) => [name, value(of, place.table.columns.get(name)?.type)] as [string, string]),
-    ]);
+    this.selection.list(this.world, this.#hover?.handle);
   }
 
-  async #timeline(token: string | null): Promise<void> {
-    const url = new URL("timeline", location.href);
-    url.search = token !== null ? `?token=${encodeURIComponent(token)}` : "";
+  async #timeline(): Promise<void> {
     for (;;) {
-      const wait = document.hidden || this.connection.state !== "live" ? 1000 : await this.#gantt.refresh(url);
+      const wait = document.hidden || this.connection.state !== "live" || this.#tabs.shown !== "lanes" ? 500 : await this.#gantt.refresh(this.#url("timeline"));
       await new Promise(done => setTimeout(done, wait));
     }
   }
@@ -500,11 +583,9 @@ class Page {
     remember("hypostyle-theme", name);
     this.#theme.refresh();
     setText($("theme"), this.#theme.dark ? "Light" : "Dark");
-    this.#points.palette(colours(this.#panel.map, this.#theme.dark));
-    this.#drawn.scale = -1;
-    this.#dirty = true;
-    this.#legend();
+    this.#chosen("look");
     this.#gantt.draw();
+    this.plots.repaint();
     for (const chart of Object.values(this.#charts)) chart.draw(this.#theme);
   }
 
@@ -517,29 +598,9 @@ class Page {
   }
 }
 
-function setText(element: Element, text: string): void {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function set(id: string, text: string): void {
-  setText($(id), text);
-}
-
-/** Fills a table's body; cells that hold their text already are left alone. */
-function rows(table: HTMLTableElement, all: readonly (readonly [string, string] | string[])[]): void {
-  const body = table.tBodies[0]!;
-  while (body.rows.length > all.length) body.deleteRow(-1);
-  all.forEach(([head, text], i) => {
-    let row = body.rows[i];
-    if (!row) {
-      row = body.insertRow();
-      const cell = document.createElement("th");
-      cell.scope = "row";
-      row.append(cell, document.createElement("td"));
-    }
-    setText(row.cells[0]!, head ?? "");
-    setText(row.cells[1]!, text ?? "");
-  });
+/** The axes that are chosen. */
+function axesOf({ x, y, z }: Chosen): string[] {
+  return [x, y, z].filter(name => name !== "");
 }
 
 declare global {
@@ -556,5 +617,5 @@ try {
   banner.hidden = false;
   setText(banner.querySelector("b")!, "This page cannot run here");
   setText(banner.querySelector("span")!, error instanceof Error ? error.message : String(error));
-  $("retry").hidden = true;
+  $("retry").hidden = $("token-form").hidden = true;
 }

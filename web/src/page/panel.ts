@@ -1,56 +1,93 @@
-//! The choosers at the side: what is shown, what is received. They show and change a `Chosen` and `SubscribeOptions`, and tell.
+//! The choosers at the side: what is shown and how, and what is received for it. They show and change what is chosen, and tell.
 
 import type { Connection } from "../view/connect.ts";
 import { messageOf } from "../view/errors.ts";
-import { choices, type Chosen } from "./sources.ts";
 import { MAP_NAMES, type MapName } from "./colour.ts";
+import { formula, type Formula } from "./expression.ts";
+import type { Look } from "./points.ts";
+import { choices, componentsOf, type Chosen } from "./sources.ts";
 
 const RATES = [1, 2, 5, 10, 20, 30, 60];
+/** The choice that stands for what is typed. */
+const TYPED = "=";
+const SHAPES = ["points", "spheres"] as const, MODES = ["linear", "log", "kinds"] as const, OUTSIDE = ["clamp", "grey", "hide"] as const;
 const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
+/** What changed: `axes` what stands where, `colour` what is coloured by, `shown` who is shown, `look` all else. */
+export type What = "axes" | "look" | "colour" | "shown";
+
 export class Panel {
-  chosen: { x: string; y: string; z: string; colour: string } = { x: "", y: "", z: "", colour: "" };
   map: MapName = MAP_NAMES[0]!;
   size = 2;
   rate = 20;
+  shape: Look["shape"] = "points";
+  mode: Look["mode"] = "linear";
+  outside: Look["outside"] = "clamp";
+  /** The radius where none is chosen. */
+  radiusDefault = 1;
   readonly #connection: Connection;
-  readonly #changed: (what: "axes" | "look" | "colour") => void;
+  readonly #changed: (what: What) => void;
+  #axes = { x: "", y: "", z: "" };
+  /** A choice, or {@link TYPED}. */
+  #colour = "";
+  readonly #formulas: Record<"formula" | "filter" | "radius", { text: string; formula: Formula | undefined }> = {
+    formula: { text: "", formula: undefined }, filter: { text: "", formula: undefined }, radius: { text: "", formula: undefined },
+  };
+  #hidden = new Set<string>();
   #components = new Set<string>();
+  /** Those that others need: what is plotted. */
+  #more: readonly string[] = [];
   #layout = "";
+  /** The points' size was chosen. */
+  #sized = false;
+  #defaults: Record<string, string> = {};
 
-  constructor(connection: Connection, changed: (what: "axes" | "look" | "colour") => void) {
+  constructor(connection: Connection, changed: (what: What) => void) {
     this.#connection = connection;
     this.#changed = changed;
     for (const axis of ["x", "y", "z"] as const) {
       $<HTMLSelectElement>(`axis-${axis}`).onchange = event => {
-        this.chosen[axis] = (event.target as HTMLSelectElement).value;
+        this.#axes[axis] = (event.target as HTMLSelectElement).value;
         this.#subscribe();
         this.#changed("axes");
       };
     }
     $<HTMLSelectElement>("colour").onchange = event => {
-      this.chosen.colour = (event.target as HTMLSelectElement).value;
+      this.#colour = (event.target as HTMLSelectElement).value;
+      $("formula-line").hidden = this.#colour !== TYPED;
       this.#subscribe();
       this.#changed("colour");
+      if (this.#colour === TYPED) $("formula").focus();
     };
-    options($("map"), MAP_NAMES.map(name => [name, name]), this.map);
-    $<HTMLSelectElement>("map").onchange = event => {
-      this.map = (event.target as HTMLSelectElement).value as MapName;
-      this.#changed("look");
-    };
+    for (const id of ["formula", "filter", "radius"] as const) $<HTMLInputElement>(id).oninput = () => this.#read(id, true);
+    this.#select("map", MAP_NAMES, "look");
+    this.#select("shape", SHAPES, "look");
+    this.#select("mode", MODES, "colour");
+    this.#select("outside", OUTSIDE, "look");
     $<HTMLInputElement>("size").oninput = event => {
       this.size = Number((event.target as HTMLInputElement).value);
-      $("size-text").textContent = `${this.size} px`;
+      this.#show();
       this.#changed("look");
     };
     $<HTMLSelectElement>("rate").onchange = event => {
       this.rate = Number((event.target as HTMLSelectElement).value);
       this.#subscribe(true);
     };
+    this.#show();
   }
 
-  /** Fills the choosers for the layout at hand. True where it is another one than before. */
-  announce(): boolean {
+  /** The chosen view. */
+  get chosen(): Chosen {
+    const { formula, filter, radius } = this.#formulas, typed = this.#colour === TYPED || this.#colour.startsWith("|");
+    const text = this.#colour === TYPED ? formula : { text: this.#colour, formula: this.#colour.startsWith("|") ? this.#parsed(this.#colour) : undefined };
+    return {
+      ...this.#axes, colour: typed ? (text.formula ? text.text : "") : this.#colour, formula: typed ? text.formula : undefined,
+      filter: filter.formula, radius: radius.formula ?? this.radiusDefault, hidden: this.#hidden,
+    };
+  }
+
+  /** Fills the choosers for the layout at hand, from `state` where it says something. True where it is another layout than before. */
+  announce(state: URLSearchParams): boolean {
     const { hello, world } = this.#connection;
     if (!hello || this.#layout === hello.layoutHash + hello.region) return false;
     this.#layout = hello.layoutHash + hello.region;
@@ -63,19 +100,77 @@ export class Panel {
     const find = (letter: string, place: number): string =>
       axes.find(name => name === `position.${letter}`) ?? axes.find(name => name.startsWith("position.") && name.endsWith(`[${place}]`))
       ?? axes.find(name => name.endsWith(`.${letter}`)) ?? "";
-    this.chosen = { x: find("x", 0) || axes[0] || "", y: find("y", 1) || axes[1] || axes[0] || "", z: find("z", 2), colour: "" };
-    this.chosen.colour = columns.find(choice => choice.component === "velocity")?.name ?? this.chosen.z;
+    this.#axes = { x: find("x", 0) || axes[0] || "", y: find("y", 1) || axes[1] || axes[0] || "", z: find("z", 2) };
+    this.#colour = columns.find(choice => choice.component === "velocity")?.name ?? this.#axes.z;
     for (const axis of ["x", "y", "z"] as const) {
-      options($(`axis-${axis}`), [...(axis === "z" ? [["", "none"] as const] : []), ...axes.map(name => [name, name] as const)], this.chosen[axis]);
+      options($(`axis-${axis}`), [...(axis === "z" ? [["", "none"] as const] : []), ...axes.map(name => [name, name] as const)], this.#axes[axis]);
     }
-    const presence = all.filter(choice => choice.kind === "presence");
-    options($("colour"), [["", "table"], ...columns.map(({ name }) => [name, name] as const), ...presence.map(({ name }) => [name, `${name}?`] as const)], this.chosen.colour);
+    options($("colour"), [["", "table"], [TYPED, "a formula …"], ...all.map(({ name, kind }) => [name, kind === "presence" ? `${name}?` : name] as const)], this.#colour);
+    $("names").replaceChildren(...all.map(({ name }) => new Option(name)));
     const rates = [...new Set([...RATES.filter(rate => rate < hello.rateMax), hello.rateMax])];
     if (!rates.includes(this.rate)) this.rate = rates.at(-1)!;
     options($("rate"), rates.map(rate => [String(rate), `${rate} per second`]), String(this.rate));
     this.#components = new Set(["velocity", ...world.components.filter(component => component.fields.length === 0).map(component => component.name)]);
+    this.#hidden = new Set();
+    // what has a radius is a sphere
+    const radius = columns.find(({ name }) => /(^|\.)radius(\.|$)/.test(name))?.name ?? "";
+    this.#write("radius", radius);
+    this.#write("filter", "");
+    this.#write("formula", "");
+    this.shape = radius === "" ? "points" : "spheres";
+    this.#sized = state.has("size");
+    this.#defaults = this.#state();
+    this.restore(state);
     this.#fill();
     return true;
+  }
+
+  /** What is chosen, where it is not what would be chosen anyway. */
+  state(): Record<string, string> {
+    return Object.fromEntries(Object.entries(this.#state()).filter(([name, text]) => text !== this.#defaults[name]));
+  }
+
+  #state(): Record<string, string> {
+    const { formula, filter, radius } = this.#formulas;
+    return {
+      ...this.#axes, colour: this.#colour, formula: this.#colour === TYPED ? formula.text : "", filter: filter.text, radius: radius.text, shape: this.shape, size: String(this.size),
+      map: this.map, scale: this.mode, outside: this.outside, hidden: [...this.#hidden].join(";"), rate: String(this.rate),
+    };
+  }
+
+  /** Takes over a state that was kept; names that this layout does not have are left out. */
+  restore(from: URLSearchParams): void {
+    const text = (name: string): string => from.get(name) ?? this.#defaults[name] ?? "";
+    const offered = (id: string, value: string): string | undefined => [...$<HTMLSelectElement>(id).options].some(option => option.value === value) ? value : undefined;
+    for (const axis of ["x", "y", "z"] as const) this.#axes[axis] = offered(`axis-${axis}`, text(axis)) ?? this.#axes[axis];
+    this.#colour = offered("colour", text("colour")) ?? this.#colour;
+    for (const id of ["formula", "filter", "radius"] as const) this.#write(id, text(id));
+    const one = <T extends string>(all: readonly T[], name: string, now: T): T => all.find(value => value === text(name)) ?? now;
+    this.shape = one(SHAPES, "shape", this.shape);
+    this.map = one(MAP_NAMES, "map", this.map);
+    this.mode = one(MODES, "scale", this.mode);
+    this.outside = one(OUTSIDE, "outside", this.outside);
+    const size = Number(text("size")), rate = offered("rate", text("rate"));
+    if (size >= 0.5 && size <= 8) this.size = size;
+    if (rate !== undefined) this.rate = Number(rate);
+    this.#hidden = new Set(text("hidden").split(";").filter(name => name !== ""));
+    this.#show();
+  }
+
+  /** Asks for what is chosen, where it is more than is asked for already; and tells. */
+  restored(from: URLSearchParams): void {
+    this.restore(from);
+    this.#subscribe(true);
+    this.#changed("axes");
+    this.#changed("colour");
+    this.#changed("look");
+  }
+
+  /** Shows or hides a table. */
+  toggle(name: string, shown: boolean): void {
+    if (shown) this.#hidden.delete(name);
+    else this.#hidden.add(name);
+    this.#changed("shown");
   }
 
   /** What to ask the server for. */
@@ -84,10 +179,88 @@ export class Panel {
     return { columns: known.filter(name => needed.has(name) || this.#components.has(name)), rateHz: this.rate };
   }
 
-  /** Components without which the chosen view cannot be drawn. */
   #needed(): Set<string> {
-    const { x, y, z, colour } = this.chosen;
-    return new Set([x, y, z, colour].filter(name => name !== "").map(name => name.split(".")[0]!));
+    return new Set([...componentsOf(this.chosen), ...this.#more]);
+  }
+
+  /** Components that are to be received for something else. */
+  need(components: readonly string[]): void {
+    this.#more = components;
+    this.#subscribe();
+  }
+
+  #select<K extends "map" | "shape" | "mode" | "outside">(id: K, all: readonly this[K][], what: What): void {
+    options($(ELEMENTS[id]), all.map(name => [name, NAMES[name] ?? name]), this[id]);
+    $<HTMLSelectElement>(ELEMENTS[id]).onchange = event => {
+      this[id] = (event.target as HTMLSelectElement).value as this[K];
+      this.#show();
+      this.#subscribe();
+      this.#changed(what);
+    };
+  }
+
+  #parsed(text: string): Formula | undefined {
+    try {
+      return formula(text, this.#connection.world.components);
+    } catch {
+      // a layout without that vector: it is not offered either
+      return undefined;
+    }
+  }
+
+  /** Sets a formula's field, and takes it in. */
+  #write(id: "formula" | "filter" | "radius", text: string): void {
+    $<HTMLInputElement>(id).value = text;
+    this.#read(id, false);
+  }
+
+  /** Takes what was typed: a formula that cannot be is told, and the one before stays in force. */
+  #read(id: "formula" | "filter" | "radius", tell: boolean): void {
+    const input = $<HTMLInputElement>(id), text = input.value.trim(), held = this.#formulas[id];
+    let fault = "";
+    try {
+      const read = text === "" ? undefined : formula(text, this.#connection.world.components);
+      held.text = text;
+      held.formula = read;
+    } catch (error) {
+      fault = messageOf(error);
+      if (!tell) Object.assign(held, { text: "", formula: undefined });
+    }
+    input.setCustomValidity(fault);
+    $(`${id}-fault`).textContent = fault;
+    if (fault !== "" || !tell) return;
+    this.#subscribe();
+    this.#changed(id === "formula" ? "colour" : id === "filter" ? "shown" : "look");
+  }
+
+  /** Puts into the fields what is chosen. */
+  #show(): void {
+    for (const axis of ["x", "y", "z"] as const) $<HTMLSelectElement>(`axis-${axis}`).value = this.#axes[axis];
+    for (const id of ["map", "shape", "mode", "outside"] as const) $<HTMLSelectElement>(ELEMENTS[id]).value = this[id];
+    $<HTMLSelectElement>("colour").value = this.#colour;
+    $("formula-line").hidden = this.#colour !== TYPED;
+    $<HTMLSelectElement>("rate").value = String(this.rate);
+    $<HTMLInputElement>("size").value = String(this.size);
+    $("size-text").textContent = `${this.size} px`;
+    $("size-line").hidden = this.shape === "spheres";
+    $("radius-line").hidden = this.shape !== "spheres";
+    $<HTMLInputElement>("radius").placeholder = `${Number(this.radiusDefault.toPrecision(2))}`;
+  }
+
+  /** Takes in how many entities there are: few points are large ones, where no size was chosen. */
+  setCount(count: number): void {
+    if (this.#sized) return;
+    this.#sized = true;
+    this.size = count <= 300 ? 7 : count <= 5000 ? 3 : 2;
+    this.#defaults["size"] = String(this.size);
+    this.#show();
+  }
+
+  /** Sets the radius for spheres that have none of their own. */
+  setRadius(radius: number): void {
+    if (!(radius > 0) || !Number.isFinite(radius)) return;
+    this.radiusDefault = radius;
+    $<HTMLInputElement>("radius").placeholder = `${Number(radius.toPrecision(2))}`;
   }
 
   #fill(): void {
@@ -98,7 +271,7 @@ export class Panel {
       input.type = "checkbox";
       input.checked = needed.has(name) || this.#components.has(name);
       input.disabled = needed.has(name);
-      label.title = needed.has(name) ? "needed for the axes or the colour" : fields.length > 0 ? fields.map(field => `${field.name} ${field.scalar}`).join(", ") : storage === "toggle" ? "toggle" : "tag";
+      label.title = needed.has(name) ? "needed for what is shown" : fields.length > 0 ? fields.map(field => `${field.name} ${field.scalar}`).join(", ") : storage === "toggle" ? "toggle" : "tag";
       if (fields.length === 0) label.className = "tag";
       input.onchange = () => {
         if (input.checked) this.#components.add(name);
@@ -112,6 +285,7 @@ export class Panel {
 
   /** Asks anew, where what is asked for has changed. */
   #subscribe(always = false): void {
+    if (!this.#layout) return;
     this.#fill();
     const wanted = this.wanted(), before = this.#connection.asked.columns ?? [];
     if (!always && wanted.columns.every(name => before.includes(name))) return;
@@ -119,8 +293,10 @@ export class Panel {
   }
 }
 
+/** Where the choosers are. */
+const ELEMENTS = { map: "map", shape: "shape", mode: "mode-scale", outside: "outside" } as const;
+const NAMES: Readonly<Record<string, string>> = { log: "logarithmic", kinds: "kinds 0, 1, 2 …", clamp: "end colour" };
+
 function options(select: HTMLSelectElement, items: readonly (readonly [string, string])[], chosen: string): void {
   select.replaceChildren(...items.map(([value, text]) => new Option(text, value, false, value === chosen)));
 }
-
-export type { Chosen };

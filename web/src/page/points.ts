@@ -5,13 +5,16 @@
 
 import { CHUNK_ROWS, Bits, Column, type Table } from "../view/table.ts";
 import { rgb } from "./colour.ts";
-import type { Matrix } from "./camera.ts";
+import type { Camera } from "./camera.ts";
+import type { Computed } from "./computed.ts";
+import { PLACES, POINT_FRAGMENT, POINT_VERTEX, SPHERE_FRAGMENT, SPHERE_VERTEX } from "./shaders.ts";
 
 /** Where the values of one axis, or of the colour, come from in a table. */
 export type Source =
   | { readonly kind: "column"; readonly column: Column; readonly lane: number }
   | { readonly kind: "bits"; readonly bits: Bits }
   | { readonly kind: "floats"; readonly data: Float32Array | Float64Array; readonly lanes: number; readonly lane: number; readonly version: number }
+  | { readonly kind: "computed"; readonly computed: Computed }
   | { readonly kind: "constant"; readonly value: number };
 
 /** A table to draw. */
@@ -23,6 +26,10 @@ export interface Batch {
   readonly colour: Source;
   /** All points in one colour: then `colour` does not count. */
   readonly plain: string | undefined;
+  /** Which rows are shown: those whose value is neither 0 nor none. */
+  readonly shown: Source;
+  /** In values: of spheres. */
+  readonly radius: Source;
 }
 
 interface GpuBuffer {
@@ -32,34 +39,38 @@ interface GpuBuffer {
   staging: Float32Array | Uint8Array | undefined;
 }
 
-const VERTEX = `#version 300 es
-layout(location=0) in float x; layout(location=1) in float y; layout(location=2) in float z; layout(location=3) in float value;
-uniform mat4 matrix; uniform float size; uniform float reach; uniform vec2 range; uniform vec4 plain; uniform sampler2D map;
-out vec4 colour;
-void main() {
-  gl_Position = matrix * vec4(x, y, z, 1.0);
-  gl_PointSize = reach > 0.0 ? clamp(size * reach / gl_Position.w, 1.0, 40.0) : size;
-  float t = clamp((value - range.x) * range.y, 0.0, 1.0);
-  colour = plain.a > 0.0 ? plain : texelFetch(map, ivec2(int(t * 255.0 + 0.5), 0), 0);
-  if (!(value == value) && plain.a == 0.0) colour = vec4(0.5, 0.5, 0.5, 1.0);
-}`;
+/** A program, with where its uniforms are. */
+interface Program {
+  readonly program: WebGLProgram;
+  readonly place: (name: string) => WebGLUniformLocation | null;
+}
 
-const FRAGMENT = `#version 300 es
-precision mediump float;
-in vec4 colour; uniform float round; uniform float alpha; out vec4 pixel;
-void main() {
-  float cover = alpha;
-  if (round > 0.0) { float r = length(gl_PointCoord - 0.5) * 2.0; cover *= clamp((1.0 - r) * round * 0.5 + 0.5, 0.0, 1.0); if (cover <= 0.01) discard; }
-  pixel = vec4(colour.rgb * cover, cover);
-}`;
+/** How to draw. */
+export interface Look {
+  /** Flat points, or shaded spheres with their radius in values. */
+  readonly shape: "points" | "spheres";
+  /** Points: pixels across. */
+  readonly size: number;
+  /** Points: 0, all have one size; else the distance at which they have it. */
+  readonly reach: number;
+  /** The ends of the colours' range; logarithms of them where `mode` is `log`. */
+  readonly low: number;
+  readonly high: number;
+  readonly mode: "linear" | "log" | "kinds";
+  /** What lies beyond an end: has its colour, is grey, is not shown. */
+  readonly outside: "clamp" | "grey" | "hide";
+  readonly version: number;
+  readonly alpha: number;
+}
 
 export class Points {
   readonly #gl: WebGL2RenderingContext;
   readonly #buffers = new Map<object, GpuBuffer>();
   #used = new Set<object>();
-  #program!: WebGLProgram;
-  #places!: Record<"matrix" | "size" | "reach" | "range" | "plain" | "map" | "round" | "alpha", WebGLUniformLocation | null>;
+  #flat!: Program;
+  #spheres!: Program;
   #map!: WebGLTexture;
+  readonly #matrix = new Float32Array(16);
   #palette: Uint8Array<ArrayBuffer> = new Uint8Array(1024);
   /** Bytes sent to the GPU and draw calls made by the last `draw`. */
   uploaded = 0;
@@ -85,8 +96,8 @@ export class Points {
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 256, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, colours);
   }
 
-  /** Draws all tables. `reach` 0: points have one size; else it is the distance at which they have it. */
-  draw(batches: readonly Batch[], matrix: Matrix, options: { size: number; reach: number; low: number; high: number; version: number; alpha: number }): void {
+  /** Draws all tables. */
+  draw(batches: readonly Batch[], camera: Camera, look: Look): void {
     const gl = this.#gl;
     this.uploaded = this.calls = 0;
     if (gl.isContextLost()) return;
@@ -94,31 +105,36 @@ export class Points {
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
-    gl.useProgram(this.#program);
-    if (options.reach > 0) gl.enable(gl.DEPTH_TEST);
+    if (camera.orbit) gl.enable(gl.DEPTH_TEST);
     else gl.disable(gl.DEPTH_TEST);
-    const { low, high, size } = options;
-    gl.uniformMatrix4fv(this.#places.matrix, false, matrix);
-    gl.uniform1f(this.#places.size, size);
-    gl.uniform1f(this.#places.reach, options.reach);
-    gl.uniform1f(this.#places.round, size >= 3 ? size : 0);
-    gl.uniform1f(this.#places.alpha, options.alpha);
-    gl.uniform2f(this.#places.range, low, high > low ? 1 / (high - low) : 0);
-    gl.uniform1i(this.#places.map, 0);
+    const spheres = look.shape === "spheres", { program, place } = spheres ? this.#spheres : this.#flat;
+    gl.useProgram(program);
+    if (spheres) this.#setSpheres(camera, place);
+    else this.#setPoints(camera, look, place);
+    const { low, high } = look;
+    gl.uniform2f(place("range"), low, high > low ? 1 / (high - low) : 0);
+    gl.uniform1i(place("mode"), look.mode === "log" ? 1 : look.mode === "kinds" ? 2 : 0);
+    gl.uniform1i(place("outside"), look.outside === "hide" ? 2 : look.outside === "grey" ? 1 : 0);
+    gl.uniform1i(place("map"), 0);
+    for (const at of Object.values(PLACES)) gl.vertexAttribDivisor(at, spheres ? 1 : 0);
     for (const batch of batches) {
       const { rows } = batch.table;
       if (rows === 0) continue;
-      this.#attribute(0, batch.x, rows, options.version);
-      this.#attribute(1, batch.y, rows, options.version);
-      this.#attribute(2, batch.z, rows, options.version);
+      this.#attribute(PLACES.x, batch.x, rows, look.version);
+      this.#attribute(PLACES.y, batch.y, rows, look.version);
+      this.#attribute(PLACES.z, batch.z, rows, look.version);
+      this.#attribute(PLACES.shown, batch.shown, rows, look.version);
+      if (spheres) this.#attribute(PLACES.radius, batch.radius, rows, look.version);
+      else gl.disableVertexAttribArray(PLACES.radius);
       if (batch.plain === undefined) {
-        gl.uniform4f(this.#places.plain, 0, 0, 0, 0);
-        this.#attribute(3, batch.colour, rows, options.version);
+        gl.uniform4f(place("plain"), 0, 0, 0, 0);
+        this.#attribute(PLACES.value, batch.colour, rows, look.version);
       } else {
-        gl.uniform4f(this.#places.plain, ...rgb(batch.plain), 1);
-        gl.disableVertexAttribArray(3);
+        gl.uniform4f(place("plain"), ...rgb(batch.plain), 1);
+        gl.disableVertexAttribArray(PLACES.value);
       }
-      gl.drawArrays(gl.POINTS, 0, rows);
+      if (spheres) gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, rows);
+      else gl.drawArrays(gl.POINTS, 0, rows);
       this.calls++;
     }
     for (const [key, { buffer }] of this.#buffers) {
@@ -128,23 +144,52 @@ export class Points {
     }
   }
 
-  #make(): void {
+  #setPoints(camera: Camera, { size, reach, alpha }: Look, place: Program["place"]): void {
+    const gl = this.#gl;
+    gl.uniformMatrix4fv(place("matrix"), false, camera.matrix(this.#matrix));
+    gl.uniform1f(place("size"), size);
+    gl.uniform1f(place("reach"), reach);
+    gl.uniform1f(place("round"), size >= 3 ? size : 0);
+    gl.uniform1f(place("alpha"), alpha);
+  }
+
+  #setSpheres(camera: Camera, place: Program["place"]): void {
+    const gl = this.#gl, { view, projection } = camera.parts();
+    gl.uniformMatrix4fv(place("view"), false, view);
+    gl.uniformMatrix4fv(place("projection"), false, projection);
+    gl.uniform1i(place("flatly"), camera.orbit ? 0 : 1);
+    // seven tenths of a pixel: a smaller square may miss every pixel's middle
+    gl.uniform1f(place("pixel"), 0.7 / (camera.pixels() * (camera.orbit ? camera.distance : 1)));
+  }
+
+  #compile(vertex: string, fragment: string): Program | undefined {
     const gl = this.#gl, program = gl.createProgram();
-    for (const [type, source] of [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT]] as const) {
+    for (const [type, source] of [[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]] as const) {
       const shader = gl.createShader(type);
-      if (!shader) return;
+      if (!shader) return undefined;
       gl.shaderSource(shader, source);
       gl.compileShader(shader);
+      if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS) && !gl.isContextLost()) throw new Error(`shaders: ${gl.getShaderInfoLog(shader)}`);
       gl.attachShader(program, shader);
     }
     gl.linkProgram(program);
     if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) throw new Error(`shaders: ${gl.getProgramInfoLog(program)}`);
-    this.#program = program;
-    const place = (name: string): WebGLUniformLocation | null => gl.getUniformLocation(program, name);
-    this.#places = {
-      matrix: place("matrix"), size: place("size"), reach: place("reach"), range: place("range"), plain: place("plain"), map: place("map"),
-      round: place("round"), alpha: place("alpha"),
+    const places = new Map<string, WebGLUniformLocation | null>();
+    return {
+      program,
+      place: name => {
+        let place = places.get(name);
+        if (place === undefined) places.set(name, place = gl.getUniformLocation(program, name));
+        return place;
+      },
     };
+  }
+
+  #make(): void {
+    const gl = this.#gl, flat = this.#compile(POINT_VERTEX, POINT_FRAGMENT), spheres = this.#compile(SPHERE_VERTEX, SPHERE_FRAGMENT);
+    if (!flat || !spheres) return;
+    this.#flat = flat;
+    this.#spheres = spheres;
     this.#map = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, this.#map);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
@@ -171,6 +216,11 @@ export class Points {
         gpu.version = source.version;
       }
       gl.vertexAttribPointer(place, 1, gl.FLOAT, false, lanes * 4, lane * 4);
+    } else if (source.kind === "computed") {
+      const { data, stamps } = source.computed, gpu = this.#buffer(source.computed, data.length * 4);
+      this.#changed(stamps, gpu.version, rows, (from, to) => this.#send(gpu, from * 4, data.subarray(from, to)));
+      gpu.version = version;
+      gl.vertexAttribPointer(place, 1, gl.FLOAT, false, 4, 0);
     } else if (source.kind === "bits") {
       const { bits } = source, gpu = this.#buffer(bits, bits.words.length * 32);
       this.#changed(bits.stamps, gpu.version, rows, (from, to) => {

@@ -10,6 +10,7 @@ export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Them
   g.font = FONT;
   if (camera.orbit) {
     if (bounds) drawBox(g, camera, theme, names, bounds);
+    drawTriad(g, camera, theme, names, height);
     return;
   }
   const [cx, cy] = camera.target, { scale } = camera;
@@ -72,4 +73,25 @@ function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, name
     g.fillStyle = theme.colour("soft");
     g.fillText(digits(bounds[i + 3]!), x, y + 13);
   });
+}
+
+/** The axes' directions in a corner, the ones that point away fainter. */
+function drawTriad(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, names: readonly [string, string, string], height: number): void {
+  const [right, up, back] = camera.axes(), x = 46, y = height - 46, length = 30;
+  g.textAlign = "center";
+  g.textBaseline = "middle";
+  g.lineWidth = 2;
+  for (const axis of [0, 1, 2].sort((a, b) => back[a]! - back[b]!)) {
+    const dx = right[axis]! * length, dy = -up[axis]! * length;
+    g.globalAlpha = back[axis]! < -0.05 ? 0.5 : 1;
+    g.strokeStyle = g.fillStyle = theme.colour(["dead", "good", "accent"][axis]!);
+    g.beginPath();
+    g.moveTo(x, y);
+    g.lineTo(x + dx, y + dy);
+    g.stroke();
+    // the letter is what tells the fields apart: position.x is x
+    g.fillText(/[.[](\w)\]?$/.exec(names[axis]!)?.[1] ?? "xyz"[axis]!, x + dx * 1.35, y + dy * 1.35);
+  }
+  g.lineWidth = 1;
+  g.globalAlpha = 1;
 }

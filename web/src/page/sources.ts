@@ -3,21 +3,29 @@
 import type { Predictor } from "../view/predict.ts";
 import type { Table } from "../view/table.ts";
 import type { World } from "../view/world.ts";
+import type { Bounds, Camera } from "./camera.ts";
+import type { Workshop } from "./computed.ts";
+import { holds, type Formula } from "./expression.ts";
 import type { Batch, Source } from "./points.ts";
-import type { Bounds } from "./camera.ts";
 import { KINDS } from "./colour.ts";
+
+/** A world that can be shown: what is received, or what was kept of it. */
+export type Shown = Pick<World, "tables" | "components" | "columns" | "entities" | "generation" | "frame" | "time" | "version" | "resource" | "resources">;
 
 /** Something that can be chosen, and the component that must be received for it. */
 export interface Choice {
   readonly name: string;
   readonly component: string;
-  readonly kind: "column" | "presence";
+  readonly kind: "column" | "norm" | "presence";
 }
 
-/** Columns (each value of an array apart), then toggles and tags. */
-export function choices(world: World): Choice[] {
-  const columns: Choice[] = [], presence: Choice[] = [];
+/** Columns (each value of an array apart), then lengths of vectors, then toggles and tags. */
+export function choices(world: Shown): Choice[] {
+  const columns: Choice[] = [], norms: Choice[] = [], presence: Choice[] = [];
   for (const component of world.components) {
+    const [first, ...others] = component.fields, values = component.fields.reduce((sum, field) => sum + Math.max(field.length, 1), 0);
+    const vector = first && (first.scalar === "f32" || first.scalar === "f64") && others.every(field => field.scalar === first.scalar);
+    if (vector && values > 1 && values <= 4) norms.push({ name: `|${component.name}|`, component: component.name, kind: "norm" });
     for (const field of component.fields) {
       if (field.scalar === "entity") continue;
       const name = `${component.name}.${field.name}`;
@@ -27,7 +35,7 @@ export function choices(world: World): Choice[] {
     }
     if (component.storage === "toggle" || component.fields.length === 0) presence.push({ name: component.name, component: component.name, kind: "presence" });
   }
-  return [...columns, ...presence];
+  return [...columns, ...norms, ...presence];
 }
 
 /** The chosen view. */
@@ -38,6 +46,19 @@ export interface Chosen {
   readonly z: string;
   /** Empty: by table. */
   readonly colour: string;
+  /** What `colour` is where it is no column and no component. */
+  readonly formula: Formula | undefined;
+  /** Only entities for which it holds are shown. */
+  readonly filter: Formula | undefined;
+  /** Spheres' radius in values: a formula, or one for all. */
+  readonly radius: Formula | number;
+  /** Tables that are not shown, by {@link tableName}. */
+  readonly hidden: ReadonlySet<string>;
+}
+
+/** A table by its components, which say what it is from run to run. */
+export function tableName(table: Table): string {
+  return table.components.join(" · ") || "no components";
 }
 
 function split(name: string): [base: string, lane: number] {
@@ -57,9 +78,18 @@ function source(table: Table, name: string, predictor: Predictor | undefined): S
   return undefined;
 }
 
+/** The components that a chosen view reads. */
+export function componentsOf(chosen: Chosen): string[] {
+  const { x, y, z, colour, formula, filter, radius } = chosen, names = formula ? [x, y, z] : [x, y, z, colour];
+  const formulas = [formula, filter, typeof radius === "number" ? undefined : radius];
+  return [...new Set([...names.filter(name => name !== "").map(componentOf), ...formulas.flatMap(formula => formula?.components ?? [])])];
+}
+
 /** The chosen names of which nothing is received: what is held of them is nothing, or old. */
 export function missing(chosen: Chosen, received: ReadonlySet<string>): string[] {
-  return [...new Set([chosen.x, chosen.y, chosen.z, chosen.colour])].filter(name => name !== "" && !received.has(componentOf(name)));
+  const { formula, filter } = chosen, names = [chosen.x, chosen.y, chosen.z, ...(formula ? [] : [chosen.colour])];
+  const formulas = [formula, filter].filter(formula => formula?.components.some(name => !received.has(name))).map(formula => formula!.text);
+  return [...new Set([...names.filter(name => name !== "" && !received.has(componentOf(name))), ...formulas])];
 }
 
 function componentOf(name: string): string {
@@ -67,30 +97,35 @@ function componentOf(name: string): string {
 }
 
 /** The tables that have the axes, with where their values are; `received`: the components that the server sends. */
-export function batches(world: World, chosen: Chosen, predictor: Predictor | undefined, received: ReadonlySet<string>): Batch[] {
-  if (missing({ ...chosen, colour: "" }, received).length > 0) return [];
-  const out: Batch[] = [];
-  const components = new Set(world.components.filter(component => component.fields.length === 0).map(component => component.name));
+export function batches(world: Shown, chosen: Chosen, predictor: Predictor | undefined, received: ReadonlySet<string>, workshop: Workshop): Batch[] {
+  if (missing({ ...chosen, colour: "", formula: undefined, filter: undefined }, received).length > 0) return [];
+  const out: Batch[] = [], { formula, filter, radius } = chosen;
+  const tags = new Set(world.components.filter(component => component.fields.length === 0).map(component => component.name));
+  const computed = (table: Table, formula: Formula): Source => ({ kind: "computed", computed: workshop.values(table, formula, world.version) });
   world.tables.forEach((table, i) => {
     const x = source(table, chosen.x, predictor), y = source(table, chosen.y, predictor);
     const z = chosen.z === "" ? { kind: "constant", value: 0 } as const : source(table, chosen.z, predictor);
-    if (!x || !y || !z) return;
+    if (!x || !y || !z || chosen.hidden.has(tableName(table))) return;
     let plain: string | undefined, colour: Source = { kind: "constant", value: 0 };
     if (chosen.colour === "") plain = KINDS[i % KINDS.length]!;
-    else if (!received.has(componentOf(chosen.colour))) plain = "#8a93a3";
+    else if (formula) {
+      if (formula.components.every(name => received.has(name))) colour = computed(table, formula);
+      else plain = "#8a93a3";
+    } else if (!received.has(componentOf(chosen.colour))) plain = "#8a93a3";
     else {
       const found = source(table, chosen.colour, undefined);
       if (found) colour = found;
-      else if (components.has(chosen.colour)) colour = { kind: "constant", value: table.has(chosen.colour) ? 1 : 0 };
+      else if (tags.has(chosen.colour)) colour = { kind: "constant", value: table.has(chosen.colour) ? 1 : 0 };
       else plain = "#8a93a3";
     }
-    out.push({ table, x, y, z, colour, plain });
+    const shown: Source = filter ? computed(table, filter) : table.inBox ? { kind: "bits", bits: table.inBox } : { kind: "constant", value: 1 };
+    out.push({ table, x, y, z, colour, plain, shown, radius: typeof radius === "number" ? { kind: "constant", value: radius } : computed(table, radius) });
   });
   return out;
 }
 
 /** The tables by their colours, where they are coloured by table. */
-export function tableColour(world: World, table: Table): string {
+export function tableColour(world: Shown, table: Table): string {
   return KINDS[Math.max(0, world.tables.indexOf(table)) % KINDS.length]!;
 }
 
@@ -104,6 +139,7 @@ interface Plain {
 function plain(source: Source): Plain | undefined {
   switch (source.kind) {
     case "constant": return { data: Float32Array.of(source.value), stride: 0, offset: 0 };
+    case "computed": return { data: source.computed.data, stride: 1, offset: 0 };
     case "floats": return { data: source.data, stride: source.lanes, offset: source.lane };
     case "bits": return undefined;
     case "column": {
@@ -117,17 +153,40 @@ function plain(source: Source): Plain | undefined {
   }
 }
 
-/** The smallest box around all points; of very many, around a part. */
+/** One row's value. */
+function valueAt(source: Source, row: number): number {
+  if (source.kind === "bits") return source.bits.has(row) ? 1 : 0;
+  if (source.kind === "column") return Number(source.column.data[row * source.column.lanes + source.lane]);
+  const values = plain(source);
+  return values ? values.data[row * values.stride + values.offset]! : NaN;
+}
+
+/** Whether a row of a batch is shown. */
+function isShown({ shown }: Batch, row: number): boolean {
+  return shown.kind === "constant" || holds(valueAt(shown, row));
+}
+
+/** How many entities a batch shows. */
+export function countShown(batch: Batch): number {
+  if (batch.shown.kind === "constant") return batch.table.rows;
+  let sum = 0;
+  for (let row = 0; row < batch.table.rows; row++) if (isShown(batch, row)) sum++;
+  return sum;
+}
+
+/** The smallest box around all points that are shown; of very many, around a part. */
 export function boundsOf(all: readonly Batch[]): Bounds | undefined {
   const bounds: Bounds = [Infinity, Infinity, Infinity, -Infinity, -Infinity, -Infinity];
   for (const batch of all) {
-    const axes = [plain(batch.x), plain(batch.y), plain(batch.z)];
-    const step = Math.max(1, Math.floor(batch.table.rows / 100_000));
+    const axes = [plain(batch.x), plain(batch.y), plain(batch.z)], { rows } = batch.table;
+    // filtered, the few that are left may be any
+    const step = batch.shown.kind === "constant" ? Math.max(1, Math.floor(rows / 100_000)) : 1;
     axes.forEach((axis, k) => {
       if (!axis) return;
       let low = bounds[k]!, high = bounds[k + 3]!;
-      for (let row = 0; row < batch.table.rows; row += step) {
+      for (let row = 0; row < rows; row += step) {
         const value = axis.data[row * axis.stride + axis.offset]!;
+        if (value >= low && value <= high || !isShown(batch, row)) continue;
         if (value < low && value > -Infinity) low = value;
         if (value > high && value < Infinity) high = value;
       }
@@ -139,30 +198,45 @@ export function boundsOf(all: readonly Batch[]): Bounds | undefined {
   return bounds;
 }
 
-/** Between which values almost all lie: the outermost hundredth at each end is left out. */
-export function rangeOf(all: readonly Batch[]): [number, number] | undefined {
+/** Some thousands of the colour's values of what is shown, sorted; without those that are no numbers. */
+export function sampleOf(all: readonly Batch[]): Float64Array | undefined {
   const sample: number[] = [];
   let rows = 0;
   for (const batch of all) if (batch.plain === undefined) rows += batch.table.rows;
+  const step = Math.max(1, Math.floor(rows / 8000));
   for (const batch of all) {
     if (batch.plain !== undefined) continue;
-    if (batch.colour.kind === "constant" || batch.colour.kind === "bits") return [0, 1];
-    const { column, lane } = batch.colour as Extract<Source, { kind: "column" }>, step = Math.max(1, Math.floor(rows / 4000));
     for (let row = 0; row < batch.table.rows; row += step) {
-      const value = Number(column.data[row * column.lanes + lane]);
-      if (Number.isFinite(value)) sample.push(value);
+      const value = valueAt(batch.colour, row);
+      if (Number.isFinite(value) && isShown(batch, row)) sample.push(value);
     }
   }
-  if (sample.length === 0) return undefined;
-  const sorted = Float64Array.from(sample).sort();
-  return [sorted[Math.floor(sorted.length * 0.01)]!, sorted[Math.ceil(sorted.length * 0.99) - 1]!];
+  return sample.length > 0 ? Float64Array.from(sample).sort() : undefined;
 }
 
-/** The point nearest to a pixel, not farther than `reach` pixels. */
-export function pick(all: readonly Batch[], matrix: Float32Array, width: number, height: number, px: number, py: number, reach: number): { table: Table; row: number } | undefined {
+/** Between which values almost all lie: the outermost hundredth at each end is left out. With `positive` of those above 0. */
+export function rangeOf(sorted: Float64Array | undefined, positive: boolean): [number, number] | undefined {
+  const from = positive && sorted ? sorted.findIndex(value => value > 0) : 0;
+  if (!sorted || from < 0) return undefined;
+  const count = sorted.length - from;
+  return [sorted[from + Math.floor(count * 0.01)]!, sorted[from + Math.ceil(count * 0.99) - 1]!];
+}
+
+/** A typical distance between neighbours, if all were spread evenly over the box: a third of it is a radius to begin with. */
+export function spacing(all: readonly Batch[]): number {
+  const bounds = boundsOf(all), rows = all.reduce((sum, { table }) => sum + table.rows, 0);
+  if (!bounds || rows === 0) return 1;
+  const sides = [0, 1, 2].map(k => bounds[k + 3]! - bounds[k]!).filter(side => side > 0);
+  const volume = sides.reduce((product, side) => product * side, 1);
+  return sides.length === 0 ? 1 : (volume / rows) ** (1 / sides.length);
+}
+
+/** The entity at a pixel: the foremost sphere there, else the nearest point, not farther than `reach` pixels. */
+export function pick(all: readonly Batch[], camera: Camera, spheres: boolean, px: number, py: number, reach: number): { table: Table; row: number } | undefined {
+  const matrix = camera.matrix(), { width, height } = camera, unit = camera.pixels() * (camera.orbit ? camera.distance : 1);
   const [m0, m1, , m3, m4, m5, , m7, m8, m9, , m11, m12, m13, , m15] = [...matrix] as [number, number, number, number, number, number, number, number, number, number, number, number, number, number, number, number];
   const nx = px / width * 2 - 1, ny = 1 - py / height * 2, sx = width / 2, sy = height / 2;
-  let best = reach * reach, found: { table: Table; row: number } | undefined;
+  let best = reach * reach, nearest = Infinity, found: { table: Table; row: number } | undefined;
   for (const batch of all) {
     const ax = plain(batch.x), ay = plain(batch.y), az = plain(batch.z);
     if (!ax || !ay || !az) continue;
@@ -171,11 +245,12 @@ export function pick(all: readonly Batch[], matrix: Float32Array, width: number,
       const x = xs[i]!, y = ys[j]!, z = zs[k]!, w = m3 * x + m7 * y + m11 * z + m15;
       if (w <= 0) continue;
       const dx = ((m0 * x + m4 * y + m8 * z + m12) / w - nx) * sx, dy = ((m1 * x + m5 * y + m9 * z + m13) / w - ny) * sy;
-      const distance = dx * dx + dy * dy;
-      if (distance < best) {
-        best = distance;
-        found = { table: batch.table, row };
-      }
+      const distance = dx * dx + dy * dy, radius = spheres ? valueAt(batch.radius, row) * unit / w : 0;
+      if (spheres && distance <= radius * radius ? w > nearest : nearest < Infinity || !(distance < best)) continue;
+      if (!isShown(batch, row)) continue;
+      if (spheres && distance <= radius * radius) nearest = w;
+      else best = distance;
+      found = { table: batch.table, row };
     }
   }
   return found;
@@ -183,9 +258,10 @@ export function pick(all: readonly Batch[], matrix: Float32Array, width: number,
 
 /** Where a row is drawn. */
 export function placeOf(batch: Batch, row: number): [number, number, number] {
-  const at = (source: Source): number => {
-    const values = plain(source);
-    return values ? values.data[row * values.stride + values.offset]! : 0;
-  };
-  return [at(batch.x), at(batch.y), at(batch.z)];
+  return [valueAt(batch.x, row), valueAt(batch.y, row), valueAt(batch.z, row)];
+}
+
+/** A row's radius, where spheres are drawn. */
+export function radiusOf(batch: Batch, row: number): number {
+  return valueAt(batch.radius, row);
 }

@@ -68,6 +68,11 @@ export class Connection {
   writerAlive = false;
   /** Why the state is not `live`. */
   reason = "";
+  /**
+   * The HTTP status with which the server refused the last attempt: 401, a token is missing or wrong; 403, pages of this
+   * origin may not connect; 503, it is full. `undefined`: it did not refuse, or nobody answered.
+   */
+  refused: 401 | 403 | 503 | undefined;
   /** While `waiting`: when the next attempt is due, on `performance.now()`'s clock. */
   nextTryAt = 0;
   readonly #url: string;
@@ -270,8 +275,13 @@ export class Connection {
     }
     // meanwhile it may have been closed, paused, or let in
     if (attempt !== this.#attempts || this.hello || this.#state !== "waiting" && this.#state !== "connecting") return;
-    if (status === 401 || status === 403) this.#refuse(text);
-    else if (status === 503) this.#wait(text, after >= 0 ? Math.min(after, PAUSE_MS_MAX) * (1 + Math.random() * 0.25) : this.nextTryAt - performance.now());
+    if (status === 401 || status === 403) {
+      this.refused = status;
+      this.#refuse(text);
+    } else if (status === 503) {
+      this.refused = status;
+      this.#wait(text, after >= 0 ? Math.min(after, PAUSE_MS_MAX) * (1 + Math.random() * 0.25) : this.nextTryAt - performance.now());
+    }
   }
 
   /** Ends it for a reason that no new attempt can mend. */
@@ -283,6 +293,7 @@ export class Connection {
   }
 
   #fail(reason: string): void {
+    this.refused = undefined;
     const { retryMsMin = 250, retryMsMax = 10_000 } = this.#options;
     const pause = Math.min(retryMsMax, retryMsMin * 2 ** Math.min(this.#attempts, 20)) * (0.75 + Math.random() * 0.5);
     this.#attempts++;
@@ -366,6 +377,7 @@ export class Connection {
   #hello(hello: Hello): void {
     if (this.hello) throw new ProtocolError("a second HELLO");
     this.hello = hello;
+    this.refused = undefined;
     this.#over = this.#sequence;
     this.writerAlive = hello.writerAlive;
     if (this.#connections++ > 0) this.stats.reconnects++;

@@ -1,0 +1,171 @@
+//! The entity that is looked at: its mark and its trail in the picture, its values at the side, the camera that goes with it.
+
+import { Theme, fit } from "./canvas.ts";
+import type { Camera } from "./camera.ts";
+import { count, handle as handleText, value } from "./format.ts";
+import type { Batch } from "./points.ts";
+import { placeOf, radiusOf, type Shown } from "./sources.ts";
+import { rows } from "./dom.ts";
+
+const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
+/** Places of a trail that are kept; of a longer one every second is dropped, again and again. */
+const TRAIL_MAX = 1200;
+
+interface Step {
+  readonly generation: number;
+  readonly at: readonly [number, number, number];
+}
+
+export class Selection {
+  /** The entity's handle. */
+  handle: bigint | undefined;
+  follows = false;
+  readonly #camera: Camera;
+  readonly #theme: Theme;
+  readonly #changed: () => void;
+  #trail: Step[] = [];
+  #place: [number, number, number] | undefined;
+  #radius = 0;
+  #drawnTrail = false;
+  #marked = "";
+
+  constructor(camera: Camera, theme: Theme, changed: () => void) {
+    this.#camera = camera;
+    this.#theme = theme;
+    this.#changed = changed;
+    $("follow").onclick = () => this.follow(!this.follows);
+    $("unselect").onclick = () => this.select(undefined);
+    $("trail").onchange = () => this.#changed();
+  }
+
+  select(handle: bigint | undefined): void {
+    if (handle !== this.handle) {
+      this.handle = handle;
+      this.#trail = [];
+      this.#place = undefined;
+    }
+    if (handle === undefined) this.follows = false;
+    const slot = $<HTMLInputElement>("slot");
+    if (document.activeElement !== slot) {
+      slot.value = handle === undefined ? "" : String(handle & 0xffff_ffffn);
+      slot.setCustomValidity("");
+    }
+    this.#buttons();
+    this.#changed();
+  }
+
+  /** The camera goes to the entity, and with it from then on; it can still be turned and moved. */
+  follow(follows: boolean): void {
+    this.follows = follows && this.handle !== undefined;
+    if (this.follows && this.#place) {
+      const [x, y, z] = this.#camera.target;
+      this.#camera.move(this.#place[0] - x, this.#place[1] - y, this.#place[2] - z);
+    }
+    this.#buttons();
+    this.#changed();
+  }
+
+  #buttons(): void {
+    $("follow").setAttribute("aria-pressed", String(this.follows));
+    $<HTMLButtonElement>("follow").disabled = $<HTMLButtonElement>("unselect").disabled = this.handle === undefined;
+  }
+
+  /** Other axes: places of before are none of these. */
+  forget(): void {
+    this.#trail = [];
+    this.#place = undefined;
+  }
+
+  /** Looks where the entity is now; the camera and the trail go with it. To be called before a picture is drawn. */
+  update(world: Shown, batches: readonly Batch[]): void {
+    const found = this.handle === undefined ? undefined : world.entities.find(this.handle), batch = found && batches.find(batch => batch.table === found.table);
+    if (!found || !batch) {
+      this.#place = undefined;
+      return;
+    }
+    const place = placeOf(batch, found.row), before = this.#place;
+    this.#radius = radiusOf(batch, found.row);
+    this.#place = place;
+    if (this.follows && before) this.#camera.move(place[0] - before[0], place[1] - before[1], place[2] - before[2]);
+    else if (this.follows) this.follow(true);
+    this.#note(world.generation, place);
+  }
+
+  /** Adds a place to the trail; going back in time takes away what came later. */
+  #note(generation: number, at: [number, number, number]): void {
+    while (this.#trail.length > 0 && this.#trail.at(-1)!.generation > generation) this.#trail.pop();
+    const last = this.#trail.at(-1);
+    if (last?.generation === generation) this.#trail.pop();
+    this.#trail.push({ generation, at });
+    if (this.#trail.length < TRAIL_MAX) return;
+    this.#trail = this.#trail.filter((_, i) => i % 2 === 1);
+  }
+
+  /** Where the trail goes. */
+  get trail(): readonly Step[] {
+    return this.#trail;
+  }
+
+  /** Draws the mark and the trail over the points. */
+  draw(canvas: HTMLCanvasElement, spheres: boolean): void {
+    const mark = $("mark"), camera = this.#camera, place = this.#place, trail = $<HTMLInputElement>("trail").checked && this.handle !== undefined ? this.#trail : [];
+    const at = place && camera.project(...place);
+    if (!at) {
+      if (this.#marked !== "") mark.hidden = true;
+      this.#marked = "";
+    } else {
+      const away = camera.orbit ? this.#away(place) : 1, pixels = spheres ? this.#radius * camera.pixels() * (camera.orbit ? camera.distance / away : 1) : 0;
+      const half = Math.round(Math.max(9, Math.min(pixels + 5, 4000))), text = `translate(${Math.round(at[0] - half)}px, ${Math.round(at[1] - half)}px) ${half}`;
+      if (text !== this.#marked) {
+        mark.hidden = false;
+        mark.style.transform = text.slice(0, text.lastIndexOf(" "));
+        mark.style.width = mark.style.height = `${half * 2}px`;
+      }
+      this.#marked = text;
+    }
+    if (trail.length < 2 && !this.#drawnTrail) return;
+    const { g } = fit(canvas, camera), matrix = camera.matrix();
+    this.#drawnTrail = trail.length >= 2;
+    g.strokeStyle = this.#theme.colour("mark");
+    g.lineWidth = 1.5;
+    g.lineJoin = "round";
+    // older parts are fainter
+    const parts = 6, points = trail.map(step => camera.project(...step.at, matrix));
+    for (let part = 0; part < parts; part++) {
+      const from = Math.floor(part / parts * points.length), to = Math.min(points.length - 1, Math.floor((part + 1) / parts * points.length));
+      g.globalAlpha = 0.2 + 0.75 * (part + 1) / parts;
+      g.beginPath();
+      let pen = false;
+      for (let i = from; i <= to; i++) {
+        const point = points[i];
+        if (!point) pen = false;
+        else if (pen) g.lineTo(...point);
+        else {
+          g.moveTo(...point);
+          pen = true;
+        }
+      }
+      g.stroke();
+    }
+    g.globalAlpha = 1;
+  }
+
+  /** From the eye to a place, along the view. */
+  #away([x, y, z]: readonly [number, number, number]): number {
+    const { target, distance } = this.#camera, [, , back] = this.#camera.axes();
+    return Math.max(1e-12, distance - ((x - target[0]) * back[0]! + (y - target[1]) * back[1]! + (z - target[2]) * back[2]!));
+  }
+
+  /** Fills the table at the side: of the selected entity, else of the one under the pointer. */
+  list(world: Shown, hover: bigint | undefined): void {
+    const table = $<HTMLTableElement>("entity"), handle = this.handle ?? hover, place = handle !== undefined ? world.entities.find(handle) : undefined;
+    if (handle === undefined || !place) {
+      rows(table, handle !== undefined ? [[`entity ${handleText(handle)}`, "is gone"]] : []);
+      return;
+    }
+    rows(table, [
+      ["slot · generation", `${handle & 0xffff_ffffn} · ${handle >> 32n}`], ["table, row", `${place.table.id}, ${count(place.row)}`],
+      ...[...place.table.row(place.row)].map(([name, of]) => [name, value(of, place.table.columns.get(name)?.type)] as [string, string]),
+    ]);
+  }
+}

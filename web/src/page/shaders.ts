@@ -1,0 +1,96 @@
+//! The programs of the GPU: flat points, and spheres that are cast ray by ray.
+
+/** Which attribute stands where. */
+export const PLACES = { x: 0, y: 1, z: 2, value: 3, shown: 4, radius: 5 } as const;
+
+/** The value's colour, and whether the point is shown; both programs have it. `mode`: 0 linear, 1 logarithmic, 2 kinds. */
+const COMMON = `#version 300 es
+precision highp float;
+layout(location=0) in float x; layout(location=1) in float y; layout(location=2) in float z; layout(location=3) in float value; layout(location=4) in float shown; layout(location=5) in float radius;
+uniform vec2 range; uniform vec4 plain; uniform sampler2D map; uniform int mode; uniform int outside;
+const vec4 GREY = vec4(0.5, 0.5, 0.5, 1.0);
+bool isShown() {
+  if (shown == 0.0 || !(shown == shown)) return false;
+  if (plain.a > 0.0 || outside != 2 || mode == 2) return true;
+  float t = ((mode == 1 ? log(value) : value) - range.x) * range.y;
+  return t >= -1e-5 && t <= 1.00001;
+}
+vec4 paint() {
+  if (plain.a > 0.0) return plain;
+  if (!(value == value) || mode == 1 && value <= 0.0) return GREY;
+  if (mode == 2) return texelFetch(map, ivec2(int(mod(floor(value), 8.0)), 0), 0);
+  float t = ((mode == 1 ? log(value) : value) - range.x) * range.y;
+  if (outside == 1 && (t < -1e-5 || t > 1.00001)) return GREY;
+  return texelFetch(map, ivec2(int(clamp(t, 0.0, 1.0) * 255.0 + 0.5), 0), 0);
+}`;
+
+export const POINT_VERTEX = `${COMMON}
+uniform mat4 matrix; uniform float size; uniform float reach;
+out vec4 colour;
+void main() {
+  gl_Position = isShown() ? matrix * vec4(x, y, z, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
+  gl_PointSize = reach > 0.0 ? clamp(size * reach / gl_Position.w, 1.0, 40.0) : size;
+  colour = paint();
+}`;
+
+export const POINT_FRAGMENT = `#version 300 es
+precision mediump float;
+in vec4 colour; uniform float round; uniform float alpha; out vec4 pixel;
+void main() {
+  float cover = alpha;
+  if (round > 0.0) { float r = length(gl_PointCoord - 0.5) * 2.0; cover *= clamp((1.0 - r) * round * 0.5 + 0.5, 0.0, 1.0); if (cover <= 0.01) discard; }
+  pixel = vec4(colour.rgb * cover, cover);
+}`;
+
+/**
+ * Four corners around each sphere, facing the eye and just as large as its outline. `pixel`: half a pixel's width, flat in
+ * values and in orbit per unit of distance: nothing is smaller than that.
+ */
+export const SPHERE_VERTEX = `${COMMON}
+uniform mat4 view; uniform mat4 projection; uniform bool flatly; uniform float pixel;
+out vec4 colour; out vec3 place; flat out vec3 centre; flat out float r; out vec2 corner;
+void main() {
+  corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
+  colour = paint();
+  centre = (view * vec4(x, y, z, 1.0)).xyz;
+  float away = length(centre);
+  r = max(radius, pixel * (flatly ? 1.0 : away));
+  gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
+  place = centre;
+  if (!isShown() || !(r == r)) return;
+  if (flatly) {
+    place = centre + vec3(corner * r, 0.0);
+  } else {
+    r = min(r, away * 0.98);
+    vec3 back = -centre / away, side = normalize(cross(abs(back.y) < 0.99 ? vec3(0.0, 1.0, 0.0) : vec3(1.0, 0.0, 0.0), back)), up = cross(back, side);
+    place = centre + (side * corner.x + up * corner.y) * (r * away / sqrt(away * away - r * r));
+  }
+  gl_Position = projection * vec4(place, 1.0);
+}`;
+
+export const SPHERE_FRAGMENT = `#version 300 es
+precision highp float;
+in vec4 colour; in vec3 place; flat in vec3 centre; flat in float r; in vec2 corner;
+uniform mat4 projection; uniform bool flatly; out vec4 pixel;
+const vec3 LIGHT = vec3(0.36, 0.62, 0.70);
+void main() {
+  vec3 normal;
+  gl_FragDepth = gl_FragCoord.z;
+  if (flatly) {
+    float l = dot(corner, corner);
+    if (l > 1.0) discard;
+    normal = vec3(corner, sqrt(1.0 - l));
+  } else {
+    // from the ray's foot beside the centre: squares of distances would lose a far sphere's digits
+    vec3 ray = normalize(place);
+    float along = dot(ray, centre);
+    vec3 beside = ray * along - centre;
+    float half2 = r * r - dot(beside, beside);
+    if (half2 < 0.0) discard;
+    vec3 hit = ray * (along - sqrt(half2));
+    normal = (hit - centre) / r;
+    gl_FragDepth = clamp((projection[2][2] * hit.z + projection[3][2]) / -hit.z * 0.5 + 0.5, 0.0, 1.0);
+  }
+  float light = 0.38 + 0.62 * max(dot(normal, LIGHT), 0.0), shine = 0.18 * pow(max(dot(normal, normalize(LIGHT + vec3(0.0, 0.0, 1.0))), 0.0), 30.0);
+  pixel = vec4(colour.rgb * light + shine, 1.0);
+}`;
