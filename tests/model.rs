@@ -88,15 +88,33 @@ mod simulated {
 
     #[test]
     fn seeds_play_as_promised() {
-        let tally = simulate::many(0..300, 2, false);
-        println!("{}", simulate::table(&tally));
+        let report = simulate::many(0..300, 2, false);
+        assert!(report.failed.is_none(), "{}", report.text());
+        // what was to go wrong went wrong, and was borne
+        for point in ["claimed", "undo-saved", "mid-record", "end-pushed", "published"] {
+            assert!(report.tally.points[point].deaths > 0, "nobody died at `{point}`\n{}", report.text());
+        }
+        for point in ["applied", "directory-written", "slot-filled", "word-stored", "grown"] {
+            assert!(report.tally.points[point].crashes > 0, "no writer died at `{point}`\n{}", report.text());
+        }
+        for point in ["grow", "chunk-write", "file-sync", "worker-start"] {
+            assert!(report.tally.points[point].refusals > 0, "nothing was refused at `{point}`\n{}", report.text());
+        }
+        println!("{}", report.text());
     }
 
     #[test]
     fn a_seed_plays_the_same_again() {
+        let play = |seed| simulate::seed(seed).unwrap_or_else(|failed| panic!("{}", failed.told));
         for seed in 0..30 {
-            let (one, again) = (simulate::seed(seed), simulate::seed(seed));
-            assert_eq!((one.digest, one.trace), (again.digest, again.trace), "seed {seed}");
+            let (one, again) = (play(seed), play(seed));
+            for (number, (one, again)) in one.told.iter().zip(&again.told).enumerate() {
+                assert_eq!(one, again, "line {number} of the story of seed {seed}");
+            }
+            assert_eq!(one.told.len(), again.told.len(), "lines of the story of seed {seed}");
+            assert_eq!(one.trace, again.trace, "bytes after each frame of seed {seed}");
+            assert_eq!(one.end, again.end, "bytes at the end of seed {seed}");
+            assert_eq!(one.digest, again.digest, "turns and points of seed {seed}");
         }
     }
 
@@ -106,7 +124,11 @@ mod simulated {
         let first = number("HYPOSTYLE_SIMULATE_SEED").unwrap_or(0);
         let seeds = number("HYPOSTYLE_SIMULATE_SEEDS").unwrap_or(10_000);
         let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-        let tally = simulate::many(first..first + seeds, threads, true);
-        println!("{seeds} seeds from {first}, none failed\n{}", simulate::table(&tally));
+        let report = simulate::many(first..first.saturating_add(seeds), threads, true);
+        if let Some(path) = std::env::var_os("HYPOSTYLE_SIMULATE_JSON") {
+            std::fs::write(&path, report.json()).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        }
+        println!("{}", report.text());
+        assert!(report.failed.is_none(), "a seed failed, see above");
     }
 }

@@ -33,6 +33,13 @@ pub(crate) fn refusal(_name: &'static str) -> std::io::Result<()> {
     Ok(())
 }
 
+/// A size, or the one that it has on a stage, where ends are met more often. Without the feature it is what it is.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub(crate) fn sized<T>(size: T, _on_stage: T) -> T {
+    size
+}
+
 #[cfg(feature = "fault-injection")]
 pub mod stage;
 
@@ -41,7 +48,7 @@ pub(crate) use armed::arm;
 #[cfg(feature = "fault-injection")]
 pub(crate) use armed::point;
 #[cfg(feature = "fault-injection")]
-pub(crate) use stage::refusal;
+pub(crate) use stage::{refusal, sized};
 
 #[cfg(feature = "fault-injection")]
 mod armed {

@@ -168,14 +168,14 @@ impl Stage {
         }
     }
 
-    /// A turn ends; returns when the next one of the same actor begins. `point`: it passes one.
-    fn turn(&self, id: usize, point: Option<&'static str>, sleep: Option<Sleeper>) -> Fate {
+    /// A turn ends at a point; returns when the next one of the same actor begins.
+    fn turn(&self, id: usize, point: &'static str, sleep: Option<Sleeper>) -> Fate {
         let mut inner = self.inner.lock();
         inner.turns += 1;
         let stuck = inner.turns > TURNS_MAX;
         let took = inner.director.elapsed();
         inner.clock_ns += took.as_nanos() as u64;
-        let mut fate = point.map_or(Fate::Live, |point| inner.director.pass(id, point));
+        let mut fate = inner.director.pass(id, point);
         if id == MAIN && fate == Fate::Die {
             fate = Fate::Live;
         }
@@ -211,7 +211,7 @@ fn die() -> ! {
 /// Passes a point.
 pub(crate) fn pass(point: &'static str) {
     let Some((stage, id)) = here() else { return };
-    if stage.turn(id, Some(point), None) == Fate::Die {
+    if stage.turn(id, point, None) == Fate::Die {
         die();
     }
 }
@@ -222,17 +222,22 @@ pub(crate) fn pass(point: &'static str) {
 /// The director wants one.
 pub(crate) fn refusal(point: &'static str) -> io::Result<()> {
     let Some((stage, id)) = here() else { return Ok(()) };
-    match stage.turn(id, Some(point), None) {
+    match stage.turn(id, point, None) {
         Fate::Live => Ok(()),
         Fate::Die => die(),
         Fate::Refuse => Err(io::Error::other(format!("refused for a test at `{point}`"))),
     }
 }
 
+/// A size, or the one that it has on a stage.
+pub(crate) fn sized<T>(size: T, on_stage: T) -> T {
+    if here().is_some() { on_stage } else { size }
+}
+
 /// Gives way; false: nobody is on a stage here.
 pub fn give_way() -> bool {
     let Some((stage, id)) = here() else { return false };
-    if stage.turn(id, None, None) == Fate::Die {
+    if stage.turn(id, "spins", None) == Fate::Die {
         die();
     }
     true
@@ -240,18 +245,22 @@ pub fn give_way() -> bool {
 
 /// Sleeps on a bell; false: nobody is on a stage here.
 pub(crate) fn sleep(bell: usize, timeout: Duration) -> bool {
-    let Some((stage, id)) = here() else { return false };
-    let now = stage.inner.lock().clock_ns;
-    let until_ns = now.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
-    if stage.turn(id, None, Some(Sleeper { bell, until_ns })) == Fate::Die {
-        die();
-    }
-    true
+    sleep_at("sleeps", bell, timeout)
 }
 
 /// Rests for a while, where the calling thread is on a stage.
 pub fn rest(time: Duration) {
-    sleep(0, time);
+    sleep_at("rests", 0, time);
+}
+
+fn sleep_at(point: &'static str, bell: usize, timeout: Duration) -> bool {
+    let Some((stage, id)) = here() else { return false };
+    let now = stage.inner.lock().clock_ns;
+    let until_ns = now.saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+    if stage.turn(id, point, Some(Sleeper { bell, until_ns })) == Fate::Die {
+        die();
+    }
+    true
 }
 
 /// Wakes who sleeps on a bell; false: nobody is on a stage here.

@@ -73,7 +73,7 @@ impl<'a> PatchWriter<'a> {
         debug_assert!(record_bytes_max >= RECORD_BYTES_MIN, "no ring takes so little");
         debug_assert!(out.len().is_multiple_of(RECORD_ALIGN), "the buffer holds whole records");
         let buffer = std::mem::take(out);
-        let spill_at = if spill.is_some() { buffer.len() + PATCH_SPILL_BYTES } else { usize::MAX };
+        let spill_at = if spill.is_some() { buffer.len() + spill_bytes() } else { usize::MAX };
         PatchWriter {
             out,
             cursor: buffer.len(),
@@ -373,7 +373,7 @@ impl<'a> PatchWriter<'a> {
             self.buffer.truncate(self.cursor);
             let sent = spill(&mut self.buffer);
             self.cursor = self.buffer.len();
-            self.spill_at = self.cursor + PATCH_SPILL_BYTES;
+            self.spill_at = self.cursor + spill_bytes();
             if let Err(error) = sent {
                 self.cut_off = true;
                 self.fail(error);
@@ -486,6 +486,11 @@ impl Drop for PatchWriter<'_> {
         self.buffer.truncate(self.cursor);
         *self.out = std::mem::take(&mut self.buffer);
     }
+}
+
+/// When what is recorded is sent.
+fn spill_bytes() -> usize {
+    crate::fault::sized(PATCH_SPILL_BYTES, 384)
 }
 
 fn put_words<const N: usize>(payload: &mut [u8], words: [u32; N]) {

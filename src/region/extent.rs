@@ -185,7 +185,7 @@ impl ExtentPool {
         if least > room {
             return Err(full());
         }
-        let step = (self.backed / 8).next_multiple_of(PAGE_BYTES).max(REGION_GROWTH_BYTES_MIN);
+        let step = (self.backed / 8).next_multiple_of(PAGE_BYTES).max(growth_bytes_min());
         Ok(Growth { least: self.backed + least, wanted: self.backed + least.max(step).min(room) })
     }
 
@@ -382,6 +382,11 @@ impl ExtentPool {
             self.partial[class].push(page);
         }
     }
+}
+
+/// What data grows by at least.
+pub(super) fn growth_bytes_min() -> u64 {
+    crate::fault::sized(REGION_GROWTH_BYTES_MIN, 4 * PAGE_BYTES)
 }
 
 /// The whole pages that an extent touches.

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use super::control::Control;
 use super::error::RegionError;
-use super::extent::ExtentPool;
+use super::extent::{ExtentPool, growth_bytes_min};
 use super::mapping::{Mapping, whole_pages};
 use super::reader::{MailboxParts, ReaderMap};
 use super::runs::Extent;
 use super::target::RegionTarget;
 use crate::fault;
 use crate::limits::{
-    LAYOUT_BYTES_MAX, NOTES_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL, REGION_GROWTH_BYTES_MIN,
+    LAYOUT_BYTES_MAX, NOTES_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL,
 };
 use crate::os;
 use crate::trace::Block;
@@ -94,7 +94,7 @@ impl Region {
             let (bytes, bytes_max) = (layout_bytes.len() as u64, LAYOUT_BYTES_MAX as u64);
             return Err(RegionError::LayoutTooLong { bytes, bytes_max });
         }
-        let data_bytes = REGION_BYTES_INITIAL.min(bytes_max);
+        let data_bytes = fault::sized(REGION_BYTES_INITIAL, 16 * PAGE_BYTES).min(bytes_max);
         if !matches!(target, RegionTarget::Heap) {
             return Self::create_shared(target, layout, layout_hash, bytes_max, data_bytes);
         }
@@ -410,7 +410,7 @@ impl Region {
     /// [`RegionError::NoSpace`]: the machine has no room for it; then nothing has changed.
     pub(crate) fn adopt(&mut self, mut plan: ExtentPool, fresh: &[Extent]) -> Result<(), RegionError> {
         if plan.backed() > self.pool.backed() {
-            let step = (self.pool.backed() / 8).next_multiple_of(PAGE_BYTES).max(REGION_GROWTH_BYTES_MIN);
+            let step = (self.pool.backed() / 8).next_multiple_of(PAGE_BYTES).max(growth_bytes_min());
             let aim = self.pool.backed().saturating_add(step).min(self.mapping.bytes_max()).max(plan.backed());
             if self.grow_to(aim).is_err() {
                 self.grow_to(plan.backed())?;
@@ -468,13 +468,13 @@ impl Region {
     /// What the system refuses; what was given back until then is given back.
     pub(crate) fn trim(&mut self) -> Result<u64, RegionError> {
         let before = self.pool.backed();
-        let stays = 2 * (before / 8).max(REGION_GROWTH_BYTES_MIN);
+        let stays = 2 * (before / 8).max(growth_bytes_min());
         if let Some(tail) = self.pool.free_tail().filter(|tail| tail.offset >= PAGE_BYTES && tail.bytes > stays) {
             self.shrink_to(tail)?;
         }
         let mut given = before - self.pool.backed();
         // what is left of the end stays
-        for run in self.pool.backed_runs(PUNCH_BYTES_MIN, self.pool.backed() - 1) {
+        for run in self.pool.backed_runs(fault::sized(PUNCH_BYTES_MIN, 2 * PAGE_BYTES), self.pool.backed() - 1) {
             if self.punch(run)? {
                 given += self.pool.punched(run);
             }

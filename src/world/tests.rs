@@ -633,3 +633,35 @@ fn components_by_hand_reach_no_bytes_but_their_own() {
     assert!(lie::<2, 1>());
     assert!(lie::<4, 2>());
 }
+
+#[test]
+#[cfg(unix)]
+#[cfg_attr(miri, ignore = "maps files")]
+fn a_slot_that_was_filled_and_not_published_is_nobodys() {
+    use std::sync::atomic::Ordering::Relaxed;
+    let directory = tempfile::tempdir().unwrap();
+    let target = RegionTarget::Directory(directory.path().join("region"));
+    let builder = || World::builder().component::<Age>().keep_generations(6).keep_region(true);
+    let mut world = builder().region(target.clone()).build().unwrap();
+    let entity = world.spawn(Age { frames: 0 }).unwrap();
+    world.publish().unwrap();
+    // a writer that dies between filling a slot and storing the word leaves this
+    let slot = &world.store.region.control().slots[100];
+    slot.offset.store(4096, Relaxed);
+    slot.bytes.store(64, Relaxed);
+    slot.checksum.store(1, Relaxed);
+    slot.generation.store(2, Relaxed);
+    drop(world);
+    let mut world = builder().resume(&target).unwrap();
+    for frames in 2..5 {
+        world.set(entity, Age { frames }).unwrap();
+        world.publish().unwrap();
+    }
+    drop(world);
+    // its number was given to another generation since, which is kept
+    let mut world = builder().resume(&target).unwrap();
+    let kept: Vec<u64> = world.kept_generations().map(|kept| kept.generation).collect();
+    assert_eq!(kept, [1, 2, 3, 4]);
+    assert_eq!(world.get::<Age>(entity).unwrap(), Age { frames: 4 });
+    world.set_keep_region(false);
+}

@@ -22,6 +22,7 @@ mod process;
 mod python;
 mod ranks;
 mod report;
+mod simulate;
 mod soak;
 mod test;
 mod tools;
@@ -43,6 +44,8 @@ cargo xtask COMMAND
   miri [FILTER...]        the unit tests under Miri; without filters the list that `test` runs
   fuzz TARGET [--minutes N]
                           one target of fuzz/ (default: 60 minutes)
+  simulate [--seeds N] [--seed S] [--json]
+                          the simulator: N seeds from S on (default: 10000 from 0), and the points that they passed
   soak [--minutes N] [--kills N]
                           the ignored soak tests, again and again with new seeds (default: 60 minutes, 1000 kills each)
   compare [--native] [ARGS...]
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         "loom" => alone(args, "loom", loom::run),
         "miri" => Ok(Runner::alone("miri", |left| miri::long(args, left))),
         "fuzz" => fuzz(args),
+        "simulate" => simulate::run(args),
         "soak" => soak(args),
         "compare" => Ok(compare::full(args)),
         "physics" => Ok(compare::physics(args)),

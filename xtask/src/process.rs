@@ -140,6 +140,15 @@ pub(crate) fn run(command: &mut Command, bound: Duration) -> Finished {
     Finished { end, tests }
 }
 
+/// Runs a program to its end, at most for `bound`, without its output: what it tells is in a file.
+pub(crate) fn run_aside(command: &mut Command, bound: Duration) -> Finished {
+    let tests = Tests::default();
+    match command.stdin(Stdio::null()).stdout(Stdio::null()).spawn() {
+        Ok(mut child) => Finished { end: wait(&mut child, bound), tests },
+        Err(error) => Finished { end: End::Absent(format!("cannot start it: {error}")), tests },
+    }
+}
+
 /// Runs a program silently; its output if it succeeded within `bound`.
 pub(crate) fn ask(command: &mut Command, bound: Duration) -> Option<String> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;

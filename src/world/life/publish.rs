@@ -302,10 +302,20 @@ impl World {
         if !self.store.kept().is_empty() {
             return self.reinstate(generation, slot).map(|_| ());
         }
+        self.forget_unpublished(generation, slot);
         self.adopt_kept();
         self.reinstate(generation, slot)?;
         self.store.keep(Kept { generation, frame: self.frame }, slot as u16);
         Ok(())
+    }
+
+    /// Empties slots that a writer filled and did not come to publish, as it died: the numbers in them are given anew.
+    fn forget_unpublished(&self, published: u64, slot: usize) {
+        for (index, entry) in self.store.region.control().slots.iter().enumerate() {
+            if index != slot && entry.generation.load(Ordering::Relaxed) >= published {
+                entry.generation.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Keeps what the writer before has kept. What is not whole is let go.

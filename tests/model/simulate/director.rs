@@ -1,7 +1,6 @@
 //! Who runs next, who dies, what the system refuses: one seed decides, step by step, so that a step that is left out
 //! changes nothing of the others. It notes where everybody passed, and copies what a dead writer would have left.
 
-use std::collections::BTreeMap;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use hypostyle::stage::{Director, Fate, MAIN};
 
+use super::tally::Tally;
 use crate::model::program::mix;
 
 /// A sequence of numbers from a seed.
@@ -26,6 +26,11 @@ impl Dice {
         self.roll() % bound.max(1)
     }
 
+    /// One of these.
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
     /// One time in so many.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
@@ -38,49 +43,20 @@ pub struct Trouble {
     /// Workers that may die, and how likely at each point: one in so many.
     pub deaths: u64,
     pub death_odds: u64,
-    /// The main thread's refusable points that pass before one is refused, and how many are refused then.
-    pub refuse: Option<(u64, u64)>,
-    /// Where what the writer would leave is copied: after so many of its points, from here to there.
-    pub crash: Option<(u64, PathBuf, PathBuf)>,
+    /// What of main's is refused, after so many that are not, and how many times then.
+    pub refuse: Option<(&'static str, u64, u64)>,
+    pub crash: Option<Crash>,
 }
 
-/// How often a point was passed, and what came of it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Passed {
-    pub times: u64,
-    pub deaths: u64,
-    pub crashes: u64,
-    pub refusals: u64,
-    pub recovered: u64,
-}
-
-/// What happened at all points; and of each two deaths, crashes or refusals that followed each other within a step.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    pub points: BTreeMap<&'static str, Passed>,
-    pub pairs: BTreeMap<(&'static str, &'static str), u64>,
-    pub switches: u64,
-}
-
-impl Tally {
-    pub fn add(&mut self, other: &Tally) {
-        for (point, passed) in &other.points {
-            let own = self.points.entry(point).or_default();
-            own.times += passed.times;
-            own.deaths += passed.deaths;
-            own.crashes += passed.crashes;
-            own.refusals += passed.refusals;
-            own.recovered += passed.recovered;
-        }
-        for (pair, times) in &other.pairs {
-            *self.pairs.entry(*pair).or_default() += times;
-        }
-        self.switches += other.switches;
-    }
-
-    fn at(&mut self, point: &'static str) -> &mut Passed {
-        self.points.entry(point).or_default()
-    }
+/// Where what the writer would leave is copied.
+#[derive(Clone, Debug)]
+pub struct Crash {
+    /// At this point, or at any of the writer's,
+    pub point: Option<&'static str>,
+    /// after so many.
+    pub after: u64,
+    pub from: PathBuf,
+    pub to: PathBuf,
 }
 
 /// What the test and its director share.
@@ -124,6 +100,11 @@ impl Shared {
         });
     }
 
+    /// Nothing more goes wrong in this step.
+    pub fn calm(&self) {
+        self.with(|state| state.trouble = Trouble::default());
+    }
+
     /// The step ended well: whoever died or was refused was borne.
     pub fn borne(&self) {
         self.with(|state| {
@@ -142,11 +123,33 @@ struct Seeded {
     shared: Shared,
 }
 
-/// Points at which main may be refused something.
-const REFUSABLE: [&str; 7] =
-    ["grow", "file-make", "chunk-write", "trailer-write", "file-sync", "file-rename", "worker-start"];
-/// Points of main that are no step of a writer towards what outlives it.
-const NOT_THE_WRITERS: [&str; 5] = ["begun", "lease-stored", "mid-event", "worker-start", "undo-saved"];
+/// What may be refused while a checkpoint is written,
+pub const REFUSED_FILES: [&str; 5] = ["file-make", "chunk-write", "trailer-write", "file-sync", "file-rename"];
+/// and at any time.
+pub const REFUSED: [&str; 2] = ["grow", "worker-start"];
+/// Points of a writer at which it may be killed.
+pub const CRASHES: [&str; 13] = [
+    "grow",
+    "grown",
+    "growth-said",
+    "shrink-said",
+    "batch-ran",
+    "flipped",
+    "applied",
+    "directory-placed",
+    "directory-written",
+    "slot-filled",
+    "word-stored",
+    "reclaim",
+    "inputs-applied",
+];
+/// The same of one that goes back.
+pub const CRASHES_BACK: [&str; 6] =
+    ["withdrawn", "reinstated", "directory-placed", "directory-written", "slot-filled", "word-stored"];
+/// Where those die who are no workers, which the stage cannot show: a reader that is thrown out lets go.
+const READERS: [&str; 2] = ["lease-stored", "rests"];
+/// Points at which a worker passes far more often than at others.
+const OFTEN: [&str; 2] = ["spins", "sleeps"];
 
 impl State {
     fn dice(&mut self) -> Dice {
@@ -166,8 +169,9 @@ impl State {
         self.tally.at(point).times += 1;
         let mut dice = self.dice();
         if actor != MAIN {
-            let may_die = point != "lease-stored" && self.trouble.deaths > 0;
-            if may_die && dice.one_in(self.trouble.death_odds) {
+            let may_die = self.trouble.deaths > 0 && !READERS.contains(&point);
+            let odds = if OFTEN.contains(&point) { 8 * self.trouble.death_odds } else { self.trouble.death_odds };
+            if may_die && dice.one_in(odds) {
                 self.trouble.deaths -= 1;
                 self.tally.at(point).deaths += 1;
                 self.goes_wrong(point);
@@ -176,10 +180,10 @@ impl State {
             }
             return Fate::Live;
         }
-        if !NOT_THE_WRITERS.contains(&point) {
-            self.crash(point);
-        }
-        if let (true, Some((after, times))) = (REFUSABLE.contains(&point), &mut self.trouble.refuse) {
+        self.crash(point);
+        if let Some((refused, after, times)) = &mut self.trouble.refuse
+            && *refused == point
+        {
             if *after > 0 {
                 *after -= 1;
             } else if *times > 0 {
@@ -195,20 +199,23 @@ impl State {
 
     /// Copies what is there where the writer is to be killed.
     fn crash(&mut self, point: &'static str) {
-        match &mut self.trouble.crash {
-            Some((after, ..)) if *after > 0 => *after -= 1,
-            Some(_) => {
-                let Some((_, from, to)) = self.trouble.crash.take() else { return };
-                match copy(&from, &to) {
-                    Ok(()) => self.crashed_at = Some(point),
-                    Err(error) => self.broken = Some(format!("copying {}: {error}", from.display())),
-                }
-                self.tally.at(point).crashes += 1;
-                self.goes_wrong(point);
-                self.told.push(format!("the writer is killed at `{point}`, in a copy"));
-            }
-            None => {}
+        let wanted = |crash: &&mut Crash| match crash.point {
+            Some(wanted) => wanted == point,
+            None => CRASHES.contains(&point) || CRASHES_BACK.contains(&point),
+        };
+        let Some(crash) = self.trouble.crash.as_mut().filter(wanted) else { return };
+        if crash.after > 0 {
+            crash.after -= 1;
+            return;
         }
+        let Some(Crash { from, to, .. }) = self.trouble.crash.take() else { return };
+        match copy(&from, &to) {
+            Ok(()) => self.crashed_at = Some(point),
+            Err(error) => self.broken = Some(format!("copying {}: {error}", from.display())),
+        }
+        self.tally.at(point).crashes += 1;
+        self.goes_wrong(point);
+        self.told.push(format!("the writer is killed at `{point}`, in a copy"));
     }
 }
 

@@ -6,74 +6,119 @@ mod hush;
 pub mod play;
 mod shorten;
 pub mod story;
+pub mod tally;
 mod watch;
 
+use std::io::{IsTerminal as _, Write as _};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use director::Tally;
 use play::Ran;
 use story::Story;
+use tally::{Tally, quoted};
 
-/// Plays one seed; panics with its story where something is wrong.
-pub fn seed(seed: u64) -> Ran {
-    let story = Story::new(seed);
-    match play::quietly(&story) {
-        Ok(ran) => ran,
-        Err(failure) => panic!("{}", shorten::told(&story, &failure)),
-    }
+/// A seed that failed, and what it came to.
+pub struct Failed {
+    pub seed: u64,
+    pub told: String,
 }
 
-/// Plays many seeds on several threads; what they passed.
-pub fn many(seeds: std::ops::Range<u64>, threads: u64, progress: bool) -> Tally {
-    let (next, tally, begun) = (AtomicU64::new(seeds.start), Mutex::new(Tally::default()), Instant::now());
+/// What became of many seeds.
+pub struct Report {
+    seeds: Range<u64>,
+    /// Those that were played.
+    done: u64,
+    seconds: f64,
+    pub tally: Tally,
+    pub failed: Option<Failed>,
+}
+
+/// Plays one seed.
+///
+/// # Errors
+/// Its shortened story where something is wrong.
+pub fn seed(seed: u64) -> Result<Ran, Failed> {
+    let story = Story::new(seed);
+    play::quietly(&story).map_err(|failure| Failed { seed, told: shorten::told(&story, &failure) })
+}
+
+/// Plays seeds on several threads, up to the first that fails. `progress`: how far it is, where anybody looks.
+pub fn many(seeds: Range<u64>, threads: u64, progress: bool) -> Report {
+    let (next, begun) = (AtomicU64::new(seeds.start), Instant::now());
     let said = AtomicU64::new(0);
+    let sum = Mutex::new(Report { seeds: seeds.clone(), done: 0, seconds: 0.0, tally: Tally::default(), failed: None });
+    let progress = progress && std::io::stderr().is_terminal();
+    let add = |tally: &Tally, done: u64, failed: Option<Failed>| {
+        let mut sum = sum.lock().expect("nobody panics with it");
+        sum.tally.add(tally);
+        sum.done += done;
+        if sum.failed.is_none() {
+            sum.failed = failed;
+        }
+    };
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let mut own = Tally::default();
+                let (mut own, mut done, mut failed) = (Tally::default(), 0, None);
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     if number >= seeds.end {
                         break;
                     }
-                    own.add(&seed(number).tally);
+                    done += 1;
+                    match seed(number) {
+                        Ok(ran) => own.add(&ran.tally),
+                        Err(failure) => {
+                            failed = Some(failure);
+                            // nobody goes on to others
+                            next.store(seeds.end, Ordering::Relaxed);
+                            break;
+                        }
+                    }
                     let seconds = begun.elapsed().as_secs();
-                    if progress && said.fetch_max(seconds / 10, Ordering::Relaxed) < seconds / 10 {
-                        let (done, all) = (number - seeds.start, seeds.end - seeds.start);
-                        eprintln!("{done} of {all} seeds in {seconds} s, none failed");
+                    if progress && said.fetch_max(seconds, Ordering::Relaxed) < seconds {
+                        let (played, all) = (number - seeds.start, seeds.end - seeds.start);
+                        let _ = write!(std::io::stderr(), "\r{played} of {all} seeds in {seconds} s, none failed ");
                     }
                 }
-                tally.lock().expect("no thread panics while it adds").add(&own);
+                add(&own, done, failed);
             });
         }
     });
-    tally.into_inner().expect("no thread panics while it adds")
+    if progress {
+        let _ = writeln!(std::io::stderr());
+    }
+    let sum = sum.into_inner().expect("nobody panics with it");
+    Report { seconds: begun.elapsed().as_secs_f64(), ..sum }
 }
 
-/// The table of points and the pairs of troubles.
-pub fn table(tally: &Tally) -> String {
-    use std::fmt::Write as _;
-    let mut out = format!(
-        "{:<18}{:>12}{:>9}{:>9}{:>10}{:>11}\n",
-        "point", "passed", "deaths", "crashes", "refusals", "recovered"
-    );
-    for (point, passed) in &tally.points {
-        let _ = writeln!(
-            out,
-            "{point:<18}{:>12}{:>9}{:>9}{:>10}{:>11}",
-            passed.times, passed.deaths, passed.crashes, passed.refusals, passed.recovered
-        );
+impl Report {
+    /// For people.
+    pub fn text(&self) -> String {
+        let Report { seeds, done, seconds, tally, failed } = self;
+        let each = seconds / (*done).max(1) as f64;
+        let first = seeds.start;
+        let how = if failed.is_some() { "one failed" } else { "none failed" };
+        let head = format!("{done} seeds from {first} in {seconds:.1} s, {each:.4} s each: {how}\n{}", tally.table());
+        match failed {
+            Some(failed) => format!("{head}\n{}\n", failed.told),
+            None => head,
+        }
     }
-    let troubled = tally.points.values().filter(|passed| passed.deaths + passed.crashes + passed.refusals > 0).count();
-    let pairs: u64 = tally.pairs.values().sum();
-    let _ = writeln!(
-        out,
-        "pairs of troubles within one step: {} of {} pairs of points, {pairs} times; {} changes of turn",
-        tally.pairs.len(),
-        troubled * troubled,
-        tally.switches
-    );
-    out
+
+    /// For programs.
+    pub fn json(&self) -> String {
+        let Report { seeds, done, seconds, tally, failed } = self;
+        let failed = failed.as_ref().map_or("null".to_owned(), |failed| {
+            format!("{{\"seed\":{},\"story\":{}}}", failed.seed, quoted(&failed.told))
+        });
+        format!(
+            "{{\"first\":{},\"seeds\":{done},\"seconds\":{seconds:.3},\"seconds_per_seed\":{:.6},\"failed\":{failed},{}}}\n",
+            seeds.start,
+            seconds / (*done).max(1) as f64,
+            tally.json()
+        )
+    }
 }

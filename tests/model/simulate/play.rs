@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,8 +14,9 @@ use hypostyle::{
     stage,
 };
 
-use super::director::{Dice, Shared, Tally, Trouble};
+use super::director::{CRASHES, CRASHES_BACK, Crash, Dice, REFUSED, REFUSED_FILES, Shared, Trouble};
 use super::story::{Setup, Step, Story, Weather};
+use super::tally::Tally;
 use super::watch::Watcher;
 use crate::model::drive::{Driver, compare, contents, expected, hash_of, same};
 use crate::model::engine::{self, Log, PATCHERS};
@@ -30,6 +32,10 @@ pub struct Ran {
     pub digest: u64,
     /// Seed of the step, frame, state and order of rows of what each frame published.
     pub trace: Vec<(u64, u64, u64, u64)>,
+    /// The hash of the last generation.
+    pub end: u64,
+    /// The story, line by line.
+    pub told: Vec<String>,
 }
 
 /// How a story ended badly.
@@ -46,27 +52,51 @@ const BYTES_MAX: u64 = 1 << 25;
 /// More than the control page has slots for directories.
 const MANY: usize = 530;
 
-thread_local! {
-    static TOLD: RefCell<(usize, Vec<String>)> = const { RefCell::new((0, Vec::new())) };
+/// A story as it is told while it is played.
+#[derive(Debug, Default)]
+struct Telling {
+    step: usize,
+    lines: Vec<String>,
+    /// Where its files are, which is another place each time.
+    place: Option<String>,
 }
 
-fn tell(line: String) {
-    TOLD.with_borrow_mut(|told| told.1.push(line));
+thread_local! {
+    static TELLING: RefCell<Telling> = RefCell::new(Telling::default());
+}
+
+fn tell(line: &str) {
+    TELLING.with_borrow_mut(|telling| {
+        let line = match &telling.place {
+            Some(place) => line.replace(place, "PLACE"),
+            None => line.to_owned(),
+        };
+        telling.lines.push(line);
+    });
+}
+
+/// What came of the step that was told last.
+fn tell_more(what: &dyn Display) {
+    tell(&format!("       {what}"));
 }
 
 /// Plays a story, with its twin under other workers where it has one; a panic is the failure, and nothing is printed.
 pub fn quietly(story: &Story) -> Result<Ran, Failure> {
-    super::hush::hushed(|| {
-        TOLD.with_borrow_mut(|told| *told = (0, Vec::new()));
+    let played = super::hush::hushed(|| {
+        TELLING.take();
         catch_unwind(AssertUnwindSafe(|| whole(story)))
+    });
+    played.map_err(|message| {
+        let Telling { step, lines, .. } = TELLING.take();
+        Failure { message, step, told: lines }
     })
-    .map_err(|message| TOLD.with_borrow_mut(|told| Failure { message, step: told.0, told: std::mem::take(&mut told.1) }))
 }
 
 fn whole(story: &Story) -> Ran {
     let ran = play(story);
     if story.seed.is_multiple_of(4) && matches!(story.setup.weather, Weather::Calm | Weather::Deaths) {
         let setup = Setup { workers: Workers::Local, weather: Weather::Calm, readers: 0, ..story.setup };
+        tell("by main alone:");
         let twin = play(&Story { setup, ..story.clone() });
         assert_eq!(ran.trace, twin.trace, "the same bytes by main alone");
     }
@@ -79,14 +109,15 @@ fn play(story: &Story) -> Ran {
     let curtain = stage::raise(shared.director());
     let mut play = Play::new(story, shared.clone());
     for (number, (seed, step)) in story.steps.iter().enumerate() {
-        TOLD.with_borrow_mut(|told| told.0 = number);
-        tell(format!("{:>3}  {step:?}", number + 1));
+        TELLING.with_borrow_mut(|telling| telling.step = number);
+        tell(&format!("{:>3}  {step:?}", number + 1));
         play.step(number, *seed, step);
     }
-    let trace = play.end();
+    let (trace, end) = play.end();
     assert_eq!(curtain.workers(), 0, "nobody is left on the stage");
     drop(curtain);
-    shared.with(|state| Ran { tally: std::mem::take(&mut state.tally), digest: state.digest, trace })
+    let told = TELLING.with_borrow(|telling| telling.lines.clone());
+    shared.with(|state| Ran { tally: std::mem::take(&mut state.tally), digest: state.digest, trace, end, told })
 }
 
 /// A generation as it was published.
@@ -118,6 +149,9 @@ impl Play {
     fn new(story: &Story, shared: Shared) -> Play {
         let setup = story.setup;
         let place = setup.shared.then(|| tempfile::tempdir_in(memory_files()).expect("a temporary directory"));
+        TELLING.with_borrow_mut(|telling| {
+            telling.place = place.as_ref().map(|place| place.path().display().to_string());
+        });
         let at = place.as_ref().map(|place| place.path().join("region"));
         let mut builder = engine::builder(BYTES_MAX).keep_generations(setup.keep);
         if let Some(at) = &at {
@@ -186,17 +220,26 @@ impl Play {
             trouble.deaths = 1 + dice.below(24);
             trouble.death_odds = 1 << (1 + dice.below(7));
         }
-        // a calm or a deadly frame's workers are started by it; files and growth are main's
         if any(&mut dice, Weather::Refusals) {
-            trouble.refuse = Some((dice.below(if matches!(step, Step::Checkpoint) { 40 } else { 4 }), 1 + dice.below(3)));
+            let times = 1 + dice.below(3);
+            trouble.refuse = Some(match step {
+                Step::Checkpoint => match dice.pick(&REFUSED_FILES) {
+                    chunk @ "chunk-write" => (chunk, dice.below(80), times),
+                    once => (once, 0, times),
+                },
+                _ => (dice.pick(&REFUSED), dice.below(3), times),
+            });
         }
         let may_crash = self.world().generation() > 0 && !matches!(step, Step::TakeOver | Step::SecondOpener);
         if any(&mut dice, Weather::Crashes)
             && may_crash
             && let (Some(at), Some(place)) = (&self.at, &self.place)
         {
+            let points: &[&str] = if matches!(step, Step::Rollback(_)) { &CRASHES_BACK } else { &CRASHES };
+            let point = dice.one_in(2).then(|| dice.pick(points));
+            let many = if point.is_none() && matches!(step, Step::Frame { .. }) { 56 } else { 4 };
             let to = place.path().join(format!("copy-{number}"));
-            trouble.crash = Some((dice.below(if matches!(step, Step::Frame { .. }) { 56 } else { 8 }), at.clone(), to));
+            trouble.crash = Some(Crash { point, after: dice.below(many), from: at.clone(), to });
         }
         trouble
     }
@@ -204,8 +247,25 @@ impl Play {
     fn step(&mut self, number: usize, seed: u64, step: &Step) {
         let trouble = self.trouble(number, seed, step);
         self.driver.tight = trouble.refuse.is_some();
-        let copy = trouble.crash.as_ref().map(|(_, _, to)| to.clone());
+        let copy = trouble.crash.as_ref().map(|crash| crash.to.clone());
         self.shared.begin(mix(seed), trouble);
+        self.shared.with(|state| *state.tally.steps.entry(step.name()).or_default() += 1);
+        let (before, begun) = (self.world().generation(), self.driver.model.clone());
+        self.act(seed, step);
+        for line in self.shared.with(|state| std::mem::take(&mut state.told)) {
+            tell_more(&line);
+        }
+        // what comes now is looked at in peace
+        self.shared.calm();
+        self.look(number);
+        if let Some(copy) = copy.filter(|copy| copy.exists()) {
+            self.inherit(&copy, before, &begun, Dice(seed ^ 0xdead).one_in(2));
+        }
+        assert_eq!(self.shared.with(|state| state.broken.take()), None);
+        self.shared.borne();
+    }
+
+    fn act(&mut self, seed: u64, step: &Step) {
         let (before, begun) = (self.world().generation(), self.driver.model.clone());
         match step {
             Step::Edit(edit) => {
@@ -233,15 +293,6 @@ impl Play {
             Step::Checkpoint => self.checkpoint(),
             Step::ManyPublications => self.many_publications(),
         }
-        for line in self.shared.with(|state| std::mem::take(&mut state.told)) {
-            tell(format!("       {line}"));
-        }
-        self.look(number);
-        if let Some(copy) = copy.filter(|copy| copy.exists()) {
-            self.inherit(&copy, before, &begun, Dice(seed ^ 0xdead).one_in(2));
-        }
-        assert_eq!(self.shared.with(|state| state.broken.take()), None);
-        self.shared.borne();
     }
 
     /// Whatever happened: the world is the model's, pins are what they were, readers saw whole generations.
@@ -300,7 +351,7 @@ impl Play {
         if let Err(error) = &stepped
             && self.is_weather(error)
         {
-            tell(format!("       {error}"));
+            tell_more(&error);
             return self.undone(before, &begun);
         }
         match (stepped, oracle::frame(&mut self.driver.model, &payloads, dt, &log)) {
@@ -385,7 +436,7 @@ impl Play {
             }
             (Err(WorldError::NotKept { .. }), None) => {}
             (Err(WorldError::Region(error)), Some(_)) if self.driver.tight => {
-                tell(format!("       {error}"));
+                tell_more(&error);
                 self.driver.model = self.saved.clone();
             }
             (got, found) => panic!("rolled back by {frames} of {kept:?}: {got:?}, {found:?}"),
@@ -409,6 +460,14 @@ impl Play {
     fn take_over(&mut self) {
         let Some(at) = self.at.clone().filter(|_| self.world().generation() > 0) else { return };
         self.strike();
+        let target = RegionTarget::Directory(at.clone());
+        let builder = engine::builder(1 << 20).keep_region(true).keep_generations(self.setup.keep);
+        // an attempt that the system refuses leaves the region as it was
+        if let Err(error) = builder.resume(&target) {
+            assert!(self.driver.tight && matches!(error, WorldError::Region(_)), "its writer has ended: {error}");
+            tell_more(&error);
+        }
+        self.shared.calm();
         let world = self.resume(&at);
         self.driver.model = self.saved.clone();
         self.simulate(world);
@@ -426,7 +485,7 @@ impl Play {
         };
         compare(&world, &model, "what a dead writer left");
         if goes_on {
-            tell(format!("       what the dead writer left is gone on with, generation {generation}"));
+            tell_more(&format!("what the dead writer left is gone on with, generation {generation}"));
             self.strike();
             if let Some(old) = self.at.replace(copy.to_owned()) {
                 std::fs::remove_dir_all(old).expect("it is there");
@@ -483,7 +542,7 @@ impl Play {
             Ok(_) => self.kept = Some((snapshot.frame(), snapshot.hash())),
             Err(error) => {
                 assert!(self.driver.tight, "a checkpoint could not be written: {error}");
-                tell(format!("       {error}"));
+                tell_more(&error);
                 // the rename may have been the last thing that went well
                 if let Ok(file) = checkpoint::open(&path)
                     && file.frame() == snapshot.frame()
@@ -515,7 +574,7 @@ impl Play {
     }
 
     /// All let go; nothing is left of anybody.
-    fn end(mut self) -> Vec<(u64, u64, u64, u64)> {
+    fn end(mut self) -> (Vec<(u64, u64, u64, u64)>, u64) {
         self.shared.begin(0, Trouble::default());
         self.driver.tight = false;
         self.pins.clear();
@@ -533,6 +592,7 @@ impl Play {
         let newest = self.world().generation();
         let held: Vec<_> = leases.iter().filter(|lease| lease.generation.is_some_and(|held| held < newest)).collect();
         assert!(held.is_empty(), "leases that nobody has hold generations: {held:?}");
+        let end = self.reader().pin().expect("it was published").hash();
         self.simulation().set_keep_region(false);
         self.strike();
         if let Some(at) = &self.at {
@@ -543,12 +603,12 @@ impl Play {
             let left: Vec<_> = names.map(|entry| entry.file_name()).filter(|name| name != "checkpoints").collect();
             assert!(left.is_empty(), "left behind: {left:?}");
         }
-        self.trace
+        (self.trace, end)
     }
 }
 
-/// A directory in memory where there is one.
+/// Where named regions are: in memory.
 fn memory_files() -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
-    if memory.is_dir() { memory } else { std::env::temp_dir() }
+    let path = RegionTarget::Named("simulated".to_owned()).path().expect("there are named regions");
+    path.and_then(|path| path.parent().map(Path::to_owned)).expect("they have a directory")
 }

@@ -32,6 +32,23 @@ pub enum Step {
     ManyPublications,
 }
 
+impl Step {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::Edit(_) => "edit",
+            Step::Frame { .. } => "frame",
+            Step::Pin => "pin",
+            Step::Unpin(_) => "unpin",
+            Step::ReaderDies(_) => "reader dies",
+            Step::Rollback(_) => "rollback",
+            Step::TakeOver => "take-over",
+            Step::SecondOpener => "second opener",
+            Step::Checkpoint => "checkpoint",
+            Step::ManyPublications => "many publications",
+        }
+    }
+}
+
 /// What may go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weather {
@@ -75,10 +92,6 @@ pub struct Story {
     pub steps: Vec<(u64, Step)>,
 }
 
-fn pick<T: Copy>(dice: &mut Dice, from: &[T]) -> T {
-    from[dice.below(from.len() as u64) as usize]
-}
-
 impl Story {
     pub fn new(seed: u64) -> Story {
         let mut dice = Dice(seed ^ 0x0051_3017);
@@ -93,18 +106,20 @@ impl Story {
             Weather::Storm,
             Weather::Storm,
         ];
-        let weather = pick(&mut dice, &weather);
+        let weather = dice.pick(&weather);
+        // enough entities for a region to grow
+        let crowd = dice.one_in(10);
         let setup = Setup {
-            workers: Workers::Simulated(pick(&mut dice, &[1, 2, 2, 3])),
+            workers: Workers::Simulated(dice.pick(&[1, 2, 2, 3])),
             main_helps: dice.one_in(2),
-            ring_bytes: pick(&mut dice, &[256, 256, 1024, 1 << 16]),
-            publish_every: pick(&mut dice, &[1, 1, 1, 2, 3]),
+            ring_bytes: dice.pick(&[256, 256, 1024, 1 << 16]),
+            publish_every: dice.pick(&[1, 1, 1, 2, 3]),
             fuse: dice.one_in(2),
             sort: dice.one_in(3),
-            job_rows: pick(&mut dice, &[3, 8, 8, 64]),
+            job_rows: if crowd { 64 } else { dice.pick(&[3, 8, 8, 64]) },
             shared: dice.one_in(2) || matches!(weather, Weather::Crashes),
-            keep: pick(&mut dice, &[0, 0, 2, 5]),
-            readers: pick(&mut dice, &[0, 1, 1, 2]),
+            keep: dice.pick(&[0, 0, 2, 5]),
+            readers: dice.pick(&[0, 1, 1, 2]),
             weather,
         };
         let rng_seed = RngSeed::Fixed(seed);
@@ -112,12 +127,13 @@ impl Story {
         let count = 4 + dice.below(14);
         let mut steps = Vec::new();
         // something to begin with
-        for _ in 0..1 + dice.below(4) {
-            let (kind, count, seed, link) = (dice.roll() as u8, 1 + dice.below(24) as u8, dice.roll() as u32, 0);
+        for _ in 0..1 + dice.below(if crowd { 12 } else { 4 }) {
+            let count = 1 + dice.below(if crowd { 255 } else { 24 }) as u8;
+            let (kind, seed, link) = (dice.roll() as u8, dice.roll() as u32, 0);
             steps.push((dice.roll(), Step::Edit(Edit::Spawn { kind, count, seed, link })));
         }
         for _ in 0..count {
-            steps.push((dice.roll(), step(&mut dice, &mut runner)));
+            steps.push((dice.roll(), step(&mut dice, &mut runner, crowd)));
         }
         if dice.one_in(48) {
             steps.push((dice.roll(), Step::ManyPublications));
@@ -130,7 +146,7 @@ fn draw<S: Strategy>(strategy: S, runner: &mut TestRunner) -> S::Value {
     strategy.new_tree(runner).expect("nothing is filtered").current()
 }
 
-fn step(dice: &mut Dice, runner: &mut TestRunner) -> Step {
+fn step(dice: &mut Dice, runner: &mut TestRunner, crowd: bool) -> Step {
     match dice.below(40) {
         0..=18 => {
             let mut payload = || {
@@ -142,7 +158,9 @@ fn step(dice: &mut Dice, runner: &mut TestRunner) -> Step {
             Step::Frame { payloads, known, dt: 0.125 * (1 + dice.below(8)) as f64 }
         }
         19..=29 => Step::Edit(match draw(edit(), runner) {
-            Edit::Spawn { kind, count, seed, link } => Edit::Spawn { kind, count: count % 24, seed, link },
+            Edit::Spawn { kind, count, seed, link } => {
+                Edit::Spawn { kind, count: if crowd { count.saturating_mul(4) } else { count % 24 }, seed, link }
+            }
             Edit::SpawnColumns { count, seed } => Edit::SpawnColumns { count: count % 24, seed },
             other => other,
         }),
