@@ -145,9 +145,8 @@ impl Stage {
     fn choose(&self, inner: &mut Inner, own: usize, rests: bool) {
         let ready = loop {
             let now = inner.clock_ns;
-            let is_ready = |actor: &&Entry| {
-                actor.doomed || actor.sleeps.as_ref().is_none_or(|sleeper| sleeper.until_ns <= now)
-            };
+            let is_ready =
+                |actor: &&Entry| actor.doomed || actor.sleeps.as_ref().is_none_or(|sleeper| sleeper.until_ns <= now);
             let ready: Vec<usize> = inner.actors.iter().filter(is_ready).map(|actor| actor.id).collect();
             if !ready.is_empty() {
                 break ready;
@@ -163,7 +162,9 @@ impl Stage {
         let actor = inner.actors.iter_mut().find(|actor| actor.id == next).expect("it was among them");
         actor.sleeps = None;
         self.running.store(next, Ordering::Release);
-        if next != own && let Some(thread) = &actor.thread {
+        if next != own
+            && let Some(thread) = &actor.thread
+        {
             thread.unpark();
         }
     }

@@ -15,9 +15,7 @@ use super::reader::{MailboxParts, ReaderMap};
 use super::runs::Extent;
 use super::target::RegionTarget;
 use crate::fault;
-use crate::limits::{
-    LAYOUT_BYTES_MAX, NOTES_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL,
-};
+use crate::limits::{LAYOUT_BYTES_MAX, NOTES_BYTES_MAX, PAGE_BYTES, PUNCH_BYTES_MIN, REGION_BYTES_INITIAL};
 use crate::os;
 use crate::trace::Block;
 

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use crate::os::Instant;
 
-use crate::worker::main::collect::Collector;
 #[cfg(all(unix, feature = "fault-injection"))]
 use crate::worker::main::any_process::AnyProcess as Process;
+use crate::worker::main::collect::Collector;
 #[cfg(all(unix, not(feature = "fault-injection")))]
 use crate::worker::main::process::Process;
 use crate::worker::serve::hosted::{HostedLink, HostedWorker};

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use hypostyle::columns::Pinned;
 use hypostyle::errors::JobFailure;
 use hypostyle::{
-    Entity, Publication, Reader, RegionError, RegionTarget, Simulation, StepError, Workers, World, WorldError, checkpoint,
-    stage,
+    Entity, Publication, Reader, RegionError, RegionTarget, Simulation, StepError, Workers, World, WorldError,
+    checkpoint, stage,
 };
 
 use super::director::{CRASHES, CRASHES_BACK, Crash, Dice, REFUSED, REFUSED_FILES, Shared, Trouble};
@@ -122,7 +123,7 @@ fn play(story: &Story) -> Ran {
 
 /// A generation as it was published.
 struct Published {
-    model: Naive,
+    model: Rc<Naive>,
     hash: Option<u64>,
 }
 
@@ -136,7 +137,7 @@ struct Play {
     simulation: Option<Simulation>,
     driver: Driver,
     /// The newest generation's.
-    saved: Naive,
+    saved: Rc<Naive>,
     generations: BTreeMap<u64, Published>,
     pins: Vec<(Pinned, u64)>,
     watchers: Vec<Watcher>,
@@ -161,7 +162,7 @@ impl Play {
         world.set_publish_wait(Duration::ZERO);
         let mut driver = Driver { model: Naive::default(), history: vec![], tight: false };
         driver.model.resources[1] = Some((-9.5f32).to_le_bytes().to_vec());
-        let saved = driver.model.clone();
+        let saved = Rc::new(driver.model.clone());
         let mut play = Play {
             setup,
             shared,
@@ -250,8 +251,8 @@ impl Play {
         let copy = trouble.crash.as_ref().map(|crash| crash.to.clone());
         self.shared.begin(mix(seed), trouble);
         self.shared.with(|state| *state.tally.steps.entry(step.name()).or_default() += 1);
-        let (before, begun) = (self.world().generation(), self.driver.model.clone());
-        self.act(seed, step);
+        let (before, begun) = (self.world().generation(), Rc::new(self.driver.model.clone()));
+        self.act(seed, step, before, &begun);
         for line in self.shared.with(|state| std::mem::take(&mut state.told)) {
             tell_more(&line);
         }
@@ -265,15 +266,15 @@ impl Play {
         self.shared.borne();
     }
 
-    fn act(&mut self, seed: u64, step: &Step) {
-        let (before, begun) = (self.world().generation(), self.driver.model.clone());
+    /// The step itself; `begun`: the world before it, with its newest generation.
+    fn act(&mut self, seed: u64, step: &Step, before: u64, begun: &Rc<Naive>) {
         match step {
             Step::Edit(edit) => {
                 let simulation = self.simulation.as_mut().expect("there is a writer");
                 self.driver.edit(simulation.world_mut(), edit);
-                self.published(before, &begun);
+                self.published(before, begun);
             }
-            Step::Frame { payloads, known, dt } => self.frame(seed, payloads, known, *dt),
+            Step::Frame { payloads, known, dt } => self.frame(seed, payloads, known, *dt, begun),
             Step::Pin => {
                 if self.pins.len() < 6
                     && let Ok(pinned) = self.reader().into_pinned()
@@ -305,7 +306,8 @@ impl Play {
         for watcher in &self.watchers {
             for (generation, hash) in watcher.take() {
                 let known = self.generations.get_mut(&generation);
-                let known = known.unwrap_or_else(|| panic!("a reader saw generation {generation}, which nobody published"));
+                let known =
+                    known.unwrap_or_else(|| panic!("a reader saw generation {generation}, which nobody published"));
                 assert_eq!(*known.hash.get_or_insert(hash), hash, "a reader saw another generation {generation}");
             }
         }
@@ -313,7 +315,11 @@ impl Play {
         if world.generation() > 0 {
             let mut reader = self.reader();
             let snapshot = reader.pin().expect("something is published");
-            assert_eq!((snapshot.frame(), snapshot.time()), (self.saved.frame, self.saved.time), "the newest generation");
+            assert_eq!(
+                (snapshot.frame(), snapshot.time()),
+                (self.saved.frame, self.saved.time),
+                "the newest generation"
+            );
             assert_eq!(snapshot.generation(), world.generation());
             same(&contents(&snapshot).0, &expected(&self.saved), "the newest generation");
             snapshot.check().expect("it is whole");
@@ -321,7 +327,7 @@ impl Play {
     }
 
     /// Notes what was published since `before`, when the model was `begun`.
-    fn published(&mut self, before: u64, begun: &Naive) {
+    fn published(&mut self, before: u64, begun: &Rc<Naive>) {
         let now = self.world().generation();
         assert!((before..=before + 2).contains(&now), "generations {before} to {now} in one step");
         if now == before {
@@ -330,14 +336,15 @@ impl Play {
         let mut reader = self.reader();
         let snapshot = reader.pin().expect("something is published");
         let hash = Some(snapshot.hash());
-        self.saved = if snapshot.frame() == self.driver.model.frame { self.driver.model.clone() } else { begun.clone() };
+        let is_now = snapshot.frame() == self.driver.model.frame;
+        self.saved = if is_now { Rc::new(self.driver.model.clone()) } else { Rc::clone(begun) };
         if now == before + 2 {
-            self.generations.insert(before + 1, Published { model: begun.clone(), hash: None });
+            self.generations.insert(before + 1, Published { model: Rc::clone(begun), hash: None });
         }
         self.generations.insert(now, Published { model: self.saved.clone(), hash });
     }
 
-    fn frame(&mut self, seed: u64, payloads: &[Vec<Instruction>; 4], known: &[u16], dt: f64) {
+    fn frame(&mut self, seed: u64, payloads: &[Vec<Instruction>; 4], known: &[u16], dt: f64, begun: &Rc<Naive>) {
         let known: Vec<Entity> = known.iter().map(|who| self.driver.pick(*who)).collect();
         let payloads =
             [0, 1, 2, 3].map(|index: usize| Payload { known: known.clone(), instructions: payloads[index].clone() });
@@ -345,14 +352,13 @@ impl Play {
             self.simulation().set_payload(name, payload.encode()).expect("the system is there");
         }
         let before = self.world().generation();
-        let begun = self.driver.model.clone();
         let stepped = self.simulation().step(dt).map(|report| report.patches.clone());
         let log = self.log.take();
         if let Err(error) = &stepped
             && self.is_weather(error)
         {
             tell_more(&error);
-            return self.undone(before, &begun);
+            return self.undone(before, begun);
         }
         match (stepped, oracle::frame(&mut self.driver.model, &payloads, dt, &log)) {
             (Ok(patches), Outcome::Done(report)) => {
@@ -370,13 +376,13 @@ impl Play {
                 }
             }
             (Err(StepError::Job { undone, frame, .. }), Outcome::Failed(_)) => {
-                self.undone(before, &begun);
+                self.undone(before, begun);
                 return assert_eq!((frame, undone), (self.saved.frame, begun.frame + 1 - self.saved.frame));
             }
             (Ok(_), Outcome::Failed(system)) => panic!("system `{system}` did not fail"),
             (Err(error), _) => panic!("the frame failed: {error}"),
         }
-        self.published(before, &begun);
+        self.published(before, begun);
         let handles = self.driver.model.handles();
         self.driver.history.extend(handles.iter().filter(|entity| entity.to_bits() % 7 == 0));
         let mut reader = self.reader();
@@ -405,22 +411,21 @@ impl Play {
     }
 
     /// A frame failed: the world is at its last generation.
-    fn undone(&mut self, before: u64, begun: &Naive) {
+    fn undone(&mut self, before: u64, begun: &Rc<Naive>) {
         let now = self.world().generation();
         assert!((before..=before + 1).contains(&now), "generations {before} to {now} in a frame that failed");
         if now > before {
             // what was edited was published before the frame began
-            self.saved = begun.clone();
-            self.generations.insert(now, Published { model: begun.clone(), hash: None });
+            self.saved = Rc::clone(begun);
+            self.generations.insert(now, Published { model: Rc::clone(begun), hash: None });
         }
-        self.driver.model = self.saved.clone();
+        self.driver.model = Naive::clone(&self.saved);
     }
 
     fn rollback(&mut self, frames: u64) {
         let before = self.world().generation();
         let target = self.world().frame().checked_sub(frames);
-        let kept: Vec<(u64, u64)> =
-            self.world().kept_generations().map(|kept| (kept.generation, kept.frame)).collect();
+        let kept: Vec<(u64, u64)> = self.world().kept_generations().map(|kept| (kept.generation, kept.frame)).collect();
         let found = target.and_then(|target| kept.iter().rev().find(|(_, frame)| *frame <= target));
         match (self.simulation().rollback(frames), found) {
             (Ok(back), Some((source, frame))) => {
@@ -428,8 +433,8 @@ impl Play {
                 let of = &self.generations[source];
                 let (model, hash) = (of.model.clone(), of.hash);
                 assert_eq!(back.generation, self.world().generation());
-                self.driver.model = model.clone();
-                self.saved = model.clone();
+                self.driver.model = Naive::clone(&model);
+                self.saved = Rc::clone(&model);
                 if back.generation > before {
                     self.generations.insert(back.generation, Published { model, hash });
                 }
@@ -437,7 +442,7 @@ impl Play {
             (Err(WorldError::NotKept { .. }), None) => {}
             (Err(WorldError::Region(error)), Some(_)) if self.driver.tight => {
                 tell_more(&error);
-                self.driver.model = self.saved.clone();
+                self.driver.model = Naive::clone(&self.saved);
             }
             (got, found) => panic!("rolled back by {frames} of {kept:?}: {got:?}, {found:?}"),
         }
@@ -469,19 +474,22 @@ impl Play {
         }
         self.shared.calm();
         let world = self.resume(&at);
-        self.driver.model = self.saved.clone();
+        self.driver.model = Naive::clone(&self.saved);
         self.simulate(world);
     }
 
     /// A writer died in this step, and left this: it is its last generation, can be gone on from, and nothing else is.
-    fn inherit(&mut self, copy: &Path, before: u64, begun: &Naive, goes_on: bool) {
+    fn inherit(&mut self, copy: &Path, before: u64, begun: &Rc<Naive>, goes_on: bool) {
         let world = self.resume(copy);
         let generation = world.generation();
         let now = self.world().generation();
-        assert!((before..=now).contains(&generation), "a dead writer left generation {generation} of {before} to {now}");
+        assert!(
+            (before..=now).contains(&generation),
+            "a dead writer left generation {generation} of {before} to {now}"
+        );
         let model = match self.generations.get(&generation) {
-            Some(published) => published.model.clone(),
-            None => begun.clone(),
+            Some(published) => Rc::clone(&published.model),
+            None => Rc::clone(begun),
         };
         compare(&world, &model, "what a dead writer left");
         if goes_on {
@@ -491,7 +499,7 @@ impl Play {
                 std::fs::remove_dir_all(old).expect("it is there");
             }
             self.generations.retain(|known, _| *known <= generation);
-            (self.driver.model, self.saved) = (model.clone(), model);
+            (self.driver.model, self.saved) = (Naive::clone(&model), model);
             self.pins.clear();
             return self.simulate(world);
         }
@@ -522,7 +530,8 @@ impl Play {
         let Ok(file) = std::fs::OpenOptions::new().write(true).open(&leases) else { return };
         for (page, (old, new)) in before.chunks(4096).zip(after.chunks(4096)).enumerate() {
             if old[..12] != new[..12] {
-                std::os::unix::fs::FileExt::write_all_at(&file, &old[..12], page as u64 * 4096).expect("it can be written");
+                std::os::unix::fs::FileExt::write_all_at(&file, &old[..12], page as u64 * 4096)
+                    .expect("it can be written");
             }
         }
     }
@@ -568,7 +577,7 @@ impl Play {
             let published = self.simulation().world_mut().publish();
             let done = matches!(&published, Ok(Publication::Published(_)));
             assert!(done || self.driver.tight, "publication {number} with {held} pins: {published:?}");
-            let begun = self.driver.model.clone();
+            let begun = Rc::new(self.driver.model.clone());
             self.published(before, &begun);
         }
     }
@@ -582,7 +591,7 @@ impl Play {
             watcher.end();
         }
         for _ in 0..2 {
-            let (before, begun) = (self.world().generation(), self.driver.model.clone());
+            let (before, begun) = (self.world().generation(), Rc::new(self.driver.model.clone()));
             let published = self.simulation().world_mut().publish();
             assert!(matches!(&published, Ok(Publication::Published(_))), "at the end: {published:?}");
             self.published(before, &begun);

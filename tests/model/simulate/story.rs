@@ -107,8 +107,8 @@ impl Story {
             Weather::Storm,
         ];
         let weather = dice.pick(&weather);
-        // enough entities for a region to grow
-        let crowd = dice.one_in(10);
+        // enough entities for a region to grow often
+        let crowd = dice.one_in(12);
         let setup = Setup {
             workers: Workers::Simulated(dice.pick(&[1, 2, 2, 3])),
             main_helps: dice.one_in(2),
@@ -128,7 +128,7 @@ impl Story {
         let mut steps = Vec::new();
         // something to begin with
         for _ in 0..1 + dice.below(if crowd { 12 } else { 4 }) {
-            let count = 1 + dice.below(if crowd { 255 } else { 24 }) as u8;
+            let count = 1 + dice.below(if crowd { 120 } else { 24 }) as u8;
             let (kind, seed, link) = (dice.roll() as u8, dice.roll() as u32, 0);
             steps.push((dice.roll(), Step::Edit(Edit::Spawn { kind, count, seed, link })));
         }
@@ -159,7 +159,7 @@ fn step(dice: &mut Dice, runner: &mut TestRunner, crowd: bool) -> Step {
         }
         19..=29 => Step::Edit(match draw(edit(), runner) {
             Edit::Spawn { kind, count, seed, link } => {
-                Edit::Spawn { kind, count: if crowd { count.saturating_mul(4) } else { count % 24 }, seed, link }
+                Edit::Spawn { kind, count: if crowd { count } else { count % 24 }, seed, link }
             }
             Edit::SpawnColumns { count, seed } => Edit::SpawnColumns { count: count % 24, seed },
             other => other,

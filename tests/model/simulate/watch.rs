@@ -24,13 +24,20 @@ impl Watcher {
             while !ends.load(Ordering::Relaxed) {
                 turns += 1;
                 if let Ok(snapshot) = reader.pin() {
-                    let look = || told.lock().expect("nobody panics with it").push((snapshot.generation(), snapshot.hash()));
-                    look();
+                    // most only hold what they pin
+                    let looks = turns % 3 == 1;
+                    let look =
+                        || told.lock().expect("nobody panics with it").push((snapshot.generation(), snapshot.hash()));
+                    if looks {
+                        look();
+                    }
                     stage::rest(Duration::from_micros(400 * (turns % 4)));
-                    // the same generation, later
-                    look();
+                    if looks {
+                        // the same generation, later
+                        look();
+                    }
                 }
-                stage::rest(Duration::from_micros(300 + 700 * (turns % 3)));
+                stage::rest(Duration::from_micros(300 + 900 * (turns % 4)));
             }
         });
         Watcher { actor: actor.expect("threads can be had"), seen, stop }
