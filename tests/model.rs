@@ -100,7 +100,6 @@ mod simulated {
         for point in ["grow", "chunk-write", "file-sync", "worker-start"] {
             assert!(report.tally.points[point].refusals > 0, "nothing was refused at `{point}`\n{}", report.text());
         }
-        println!("{}", report.text());
     }
 
     #[test]
@@ -120,6 +119,7 @@ mod simulated {
 
     #[test]
     #[ignore = "as long as wanted: cargo xtask simulate"]
+    #[expect(clippy::print_stdout, reason = "its table is for whoever runs it")]
     fn simulate_as_many_seeds_as_wanted() {
         let first = number("HYPOSTYLE_SIMULATE_SEED").unwrap_or(0);
         let seeds = number("HYPOSTYLE_SIMULATE_SEEDS").unwrap_or(10_000);

@@ -48,6 +48,13 @@ pub struct Failure {
     pub told: Vec<String>,
 }
 
+impl Failure {
+    /// Where it was seen.
+    pub fn place(&self) -> Option<&str> {
+        self.message.lines().next()
+    }
+}
+
 /// Memory of worlds.
 const BYTES_MAX: u64 = 1 << 25;
 /// More than the control page has slots for directories.

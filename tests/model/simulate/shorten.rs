@@ -1,10 +1,14 @@
 //! A story that fails, without the steps that it fails without.
 
+use std::time::{Duration, Instant};
+
 use super::play::{Failure, quietly};
 use super::story::Story;
 
-/// Plays at most for making a story shorter.
+/// Plays at most for making a story shorter,
 const TRIES: usize = 250;
+/// and how long they may take.
+const TIME: Duration = Duration::from_secs(90);
 
 /// The story as short as it was made, for people.
 pub fn told(story: &Story, failure: &Failure) -> String {
@@ -29,19 +33,21 @@ fn shorten(story: &Story, mut failure: Failure) -> (Story, Failure) {
         Err(again) => failure = again,
         Ok(_) => best = story.clone(),
     }
+    let begun = Instant::now();
+    let is_over = |tries: usize| tries >= TRIES || begun.elapsed() >= TIME;
     let (mut tries, mut size) = (0, best.steps.len().div_ceil(2).max(1));
     loop {
         let (mut at, mut shorter) = (0, false);
-        while at < best.steps.len() && tries < TRIES {
+        while at < best.steps.len() && !is_over(tries) {
             let mut candidate = best.clone();
             candidate.steps.drain(at..(at + size).min(candidate.steps.len()));
             tries += 1;
             match quietly(&candidate) {
-                Err(again) => (best, failure, shorter) = (candidate, again, true),
-                Ok(_) => at += size,
+                Err(again) if again.place() == failure.place() => (best, failure, shorter) = (candidate, again, true),
+                _ => at += size,
             }
         }
-        if tries >= TRIES || (size == 1 && !shorter) {
+        if is_over(tries) || (size == 1 && !shorter) {
             return (best, failure);
         }
         size = (size / 2).max(1);
