@@ -34,6 +34,9 @@ pub(crate) struct Args {
     /// Maximum inputs per second from one client.
     #[arg(long, value_name = "HZ", default_value_t = 240.0, requires = "inputs")]
     inputs_rate: f64,
+    /// Let clients steer the run (run with --steer): pause it, let it run some frames, set its pace.
+    #[arg(long)]
+    steer: bool,
     /// File whose first line is a token that clients must send.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -86,6 +89,7 @@ fn options(args: &Args) -> Result<hypostyle_gateway::GatewayOptions, crate::fail
     options.components = args.components.clone();
     options.inputs = args.inputs.clone();
     options.inputs_hz_max = args.inputs_rate;
+    options.steer = args.steer;
     options.origins = args.allow_origin.clone();
     options.clients_max = args.clients_max;
     #[cfg(feature = "nats")]

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use hypostyle::{Reader, SnapshotError, Timeline};
+use hypostyle::{InputError, Reader, SnapshotError, Steering, Timeline};
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
@@ -22,6 +22,7 @@ use super::buffers::Buffers;
 use super::hello::{Now, World};
 use super::inputs::{Contained, Inputs};
 use super::metrics::{Metrics, add};
+use super::steering::{self, Act, Run, Steered};
 use super::{GatewayError, GatewayOptions, Open, Stopper};
 
 /// Bytes of remembered masks of boxes.
@@ -92,6 +93,11 @@ pub(super) enum Ask {
     },
     Timeline {
         reply: oneshot::Sender<Result<Timeline, String>>,
+    },
+    /// How the run is steered, once it was steered so.
+    Steer {
+        act: Option<Act>,
+        reply: oneshot::Sender<steering::Answer>,
     },
     /// The newest state, and what leads there, both of one look.
     #[cfg(feature = "nats")]
@@ -214,6 +220,9 @@ impl Engine {
         let shadow = Shadow::new(world.shown.clone());
         let (sender, asks) = sync_channel(4 * options.clients_max + 64);
         let alive = reader.is_alive()?;
+        if options.steer && reader.steering()?.is_none() {
+            tracing::warn!("the run is not steerable, so clients cannot steer it: start it with --steer");
+        }
         let now = newest_of(&mut reader, Now { alive, ..Now::default() });
         let handle = Handle {
             asks: sender,
@@ -320,6 +329,9 @@ impl Engine {
             Ask::Timeline { reply } => {
                 let _ = reply.send(self.take_timeline());
             }
+            Ask::Steer { act, reply } => {
+                let _ = reply.send(self.steer(act));
+            }
             #[cfg(feature = "nats")]
             Ask::Whole { session, view, since, subscription, reply } => {
                 self.look_if_due();
@@ -346,6 +358,30 @@ impl Engine {
         self.reader.extend_timeline(&mut self.timeline).map_err(|error| error.to_string())?;
         self.timeline.keep_newest(1 << 16);
         Ok(self.timeline.clone())
+    }
+
+    /// Steers the run, where it can be steered; how it is steered then.
+    fn steer(&mut self, act: Option<Act>) -> steering::Answer {
+        let mut steering = self.steering()?;
+        if act.is_some() && steering.is_none() {
+            // another run may have the name, which is not looked at all the time
+            self.look_for_another();
+            steering = self.steering()?;
+        }
+        if let (Some(act), Some(steering)) = (act, &steering) {
+            act.apply(steering);
+        }
+        let alive = self.reader.is_alive().unwrap_or(false);
+        let before = Now { alive, ..*self.handle.now.read() };
+        let now = newest_of(&mut self.reader, before);
+        self.handle.note(now);
+        let Now { generation, frame, time, .. } = now;
+        Ok(Steered { run: steering.as_ref().map(Run::of), alive, generation, frame, time })
+    }
+
+    /// The run's mailbox; none where it is not steerable, or has ended: one that was killed cannot say so itself.
+    fn steering(&self) -> Result<Option<Steering>, InputError> {
+        if self.reader.is_alive().unwrap_or(false) { self.reader.steering() } else { Ok(None) }
     }
 
     /// Looks, unless the last look was just now.

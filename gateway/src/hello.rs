@@ -41,6 +41,7 @@ pub(super) struct Bounds<'a> {
     pub region: &'a str,
     pub rate_hz_max: f64,
     pub message_bytes_max: usize,
+    pub steer: bool,
 }
 
 fn field(field: &FieldLayout) -> Value {
@@ -116,6 +117,7 @@ impl World {
             "components": components.collect::<Vec<_>>(),
             "resources": resources.collect::<Vec<_>>(),
             "inputs": inputs,
+            "steer": bounds.steer,
         })
     }
 }

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -25,7 +25,7 @@ use super::guard::{Guard, Query, Refused};
 use super::hello::{Bounds, hex};
 use super::message::{self, CLIENT_BYTES_MAX};
 use super::metrics::add;
-use super::{GatewayOptions, client, page, subscribe};
+use super::{GatewayOptions, client, page, steering, subscribe};
 
 /// Full states under way over HTTP at a time.
 const SNAPSHOTS_MAX: usize = 4;
@@ -67,6 +67,7 @@ impl App {
             region: &self.options.region,
             rate_hz_max: self.options.rate_hz_max,
             message_bytes_max: self.options.message_bytes_max.max(1 << 20),
+            steer: self.options.steer,
         }
     }
 
@@ -76,7 +77,7 @@ impl App {
     }
 
     /// Asks the engine for something that it answers at once.
-    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Failure> {
+    pub(super) async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         if !self.engine.ask(ask(reply)) {
             return Err(Failure(StatusCode::SERVICE_UNAVAILABLE, "the gateway has too much to do".to_owned()));
@@ -91,7 +92,7 @@ impl App {
 type Shared = State<Arc<App>>;
 
 /// A request that fails, with why.
-struct Failure(StatusCode, String);
+pub(super) struct Failure(pub StatusCode, pub String);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -103,7 +104,7 @@ impl IntoResponse for Failure {
     }
 }
 
-fn reply(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
+pub(super) fn reply(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -118,7 +119,9 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/snapshot.bin", get(snapshot_bin))
         .route("/snapshot", get(snapshot_arrow))
         .route("/timeline", get(timeline))
+        .route("/steering", get(steering::show).post(steering::steer))
         .route("/metrics", get(metrics))
+        .layer(DefaultBodyLimit::max(steering::BODY_BYTES_MAX))
         .layer(from_fn_with_state(Arc::clone(&app), check_token));
     let mut open = Router::new().route("/healthz", get(healthz));
     for (path, kind, bytes) in page::FILES {

@@ -1,6 +1,6 @@
 //! A process that shows a live region to browsers and tools: `hypostyle gateway`.
 //!
-//! It is a reader like any other, and read-only, unless it is told to pass inputs on. One thread, the *engine*, follows
+//! It is a reader like any other, and read-only, unless it is told to pass inputs on or to let clients steer. One thread, the *engine*, follows
 //! the region with a [`delta::Shadow`]; it pins a generation for as long as a look takes, never per client. Each
 //! client has a task that asks the engine for one update at a time, and only once it may send one: so nothing is queued,
 //! a slow client gets fewer and larger updates, and clients that want the same are given the same bytes.
@@ -14,6 +14,7 @@
 //!
 //! Architecture invariant: an ordinary reader; nothing here writes to a region or knows extents. What clients send for
 //! the simulation goes through an [`InputSender`](hypostyle::InputSender), which checks it; the writer checks it again.
+//! How they steer goes through [`Steering`](hypostyle::Steering), which is no state.
 //! Memory for a client is bounded, whatever it does: one update in flight to its socket, one message from it, and the
 //! numbers of a few thousand inputs.
 #![forbid(unsafe_code)]
@@ -35,6 +36,7 @@ mod metrics;
 #[cfg(feature = "nats")]
 pub mod nats;
 mod page;
+mod steering;
 mod subscribe;
 
 use std::net::SocketAddr;
@@ -69,6 +71,8 @@ pub struct GatewayOptions {
     pub inputs: Option<Vec<String>>,
     /// Inputs a second that it takes from one client; in a burst, twice as many.
     pub inputs_hz_max: f64,
+    /// Whether clients may steer the run: pause it, let it run some frames, set its pace.
+    pub steer: bool,
     /// What clients must know; `None`: nothing.
     pub token: Option<String>,
     /// Origins of pages that may connect, beside its own: `https://example.org`.
@@ -99,6 +103,7 @@ impl GatewayOptions {
             components: None,
             inputs: None,
             inputs_hz_max: 240.0,
+            steer: false,
             token: None,
             origins: Vec::new(),
             clients_max: 64,
@@ -222,8 +227,10 @@ impl Gateway {
         if !(options.inputs_hz_max.is_finite() && (0.1..=5_000.0).contains(&options.inputs_hz_max)) {
             return bad("the rate of inputs", format!("{} Hz", options.inputs_hz_max), "it may be 0.1 to 5000 Hz");
         }
-        if options.inputs.is_some() && options.token.is_none() && !options.listen.ip().is_loopback() {
-            let expected = "clients on other machines that change a simulation must know a token: give --token-file";
+        let changes = options.inputs.is_some() || options.steer;
+        if changes && options.token.is_none() && !options.listen.ip().is_loopback() {
+            let expected =
+                "clients on other machines that change or steer a simulation must know a token: give --token-file";
             return bad("the token", "missing".to_owned(), expected);
         }
         let io = |what: String| move |source| GatewayError::Io { what, source };

@@ -49,6 +49,8 @@ metrics! {
     inputs_total: "counter",
     /// Inputs of clients that were refused.
     inputs_refused_total: "counter",
+    /// Requests that steered the run.
+    steered_total: "counter",
     /// Updates published on a broker.
     broker_updates_total: "counter",
     /// Bytes of them.

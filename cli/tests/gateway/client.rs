@@ -44,9 +44,18 @@ fn head(stream: &mut TcpStream) -> String {
 
 /// A request, `more` being lines of its head that end with CR LF.
 pub fn request(address: SocketAddr, method: &str, path: &str, more: &str) -> Answer {
+    send(address, method, path, more, "")
+}
+
+/// A request with a body.
+pub fn post(address: SocketAddr, path: &str, more: &str, body: &str) -> Answer {
+    send(address, "POST", path, &format!("{more}Content-Length: {}\r\n", body.len()), body)
+}
+
+fn send(address: SocketAddr, method: &str, path: &str, more: &str, body: &str) -> Answer {
     let mut stream = connect(address);
     let host = if more.contains("Host:") { String::new() } else { format!("Host: {address}\r\n") };
-    write!(stream, "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{more}\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{more}\r\n{body}").unwrap();
     let head = head(&mut stream);
     let status = head.split(' ').nth(1).map_or(0, |status| status.parse().unwrap());
     let mut body = Vec::new();

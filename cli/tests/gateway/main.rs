@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod edges;
 mod inputs;
+mod steering;
 mod timeouts;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -19,6 +19,7 @@ import { download, png } from "./picture.ts";
 import { Plots } from "./plots.ts";
 import { Points, type Batch } from "./points.ts";
 import { Pacer, kernelFor } from "./prediction.ts";
+import { RunBar } from "./run.ts";
 import { drawScale } from "./scale.ts";
 import { Selection } from "./selection.ts";
 import { batches, boundsOf, countShown, missing, pick, placeOf, sampleOf, spacing, tableColour, tableName, type Chosen, type Shown } from "./sources.ts";
@@ -43,6 +44,7 @@ class Page {
   readonly applyMs: number[] = [];
   readonly selection: Selection;
   readonly timebar: TimeBar;
+  readonly run: RunBar;
   readonly plots: Plots;
   readonly legend: Legend;
   readonly #theme = new Theme();
@@ -92,6 +94,7 @@ class Page {
       ...(this.#token !== null ? { token: this.#token } : {}),
       choose: () => this.#announced(),
     });
+    this.run = new RunBar(this.connection, text => this.#say(text));
     this.timebar = new TimeBar(this.connection.world, () => this.#redraw());
     this.selection = new Selection(this.camera, this.#theme, () => {
       this.#dirty = true;
@@ -276,7 +279,7 @@ class Page {
   }
 
   #state(): void {
-    showState(this.connection);
+    showState(this.connection, this.run.state);
   }
 
   #buttons(): void {
@@ -357,7 +360,7 @@ class Page {
       case "escape":
         this.selection.select(undefined);
         return true;
-      default: return false;
+      default: return this.run.key(key);
     }
   }
 

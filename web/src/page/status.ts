@@ -1,6 +1,7 @@
 //! How the connection is doing: the state in the header, and the banner over a picture that is old.
 
 import type { Connection } from "../view/connect.ts";
+import type { RunState } from "../view/steering.ts";
 import { set, setText } from "./dom.ts";
 
 const $ = (id: string): HTMLElement => document.getElementById(id)!;
@@ -18,11 +19,12 @@ function left(at: number): number {
   return Math.max(0, Math.ceil((at - performance.now()) / 1000));
 }
 
-export function showState(connection: Connection): void {
+export function showState(connection: Connection, run: RunState | undefined): void {
   const { state, stats } = connection;
   let shown: string = state, text: string = state;
   if (state === "live") {
     if (!connection.writerAlive) [shown, text] = ["ended", "the simulation has ended"];
+    else if (run?.paused) text = "run paused";
     else text = stats.ageMs > 3000 ? `live, nothing new for ${Math.round(stats.ageMs / 1000)} s` : "live";
   } else if (state === "waiting") {
     text = "disconnected";

@@ -9,6 +9,7 @@ import {
   type Hello, type Message, type Resume, type Subscribed, type UpdatePart, type SubscribeOptions,
 } from "./protocol.ts";
 import { Stats } from "./stats.ts";
+import { askRun, type RunState, type SteeringAction } from "./steering.ts";
 import { Assembler, World, type Applied } from "./world.ts";
 
 /**
@@ -30,7 +31,7 @@ export interface ConnectOptions extends SubscribeOptions {
   readonly choose?: (hello: Hello) => SubscribeOptions;
   /** Sent as `?token=`. */
   readonly token?: string;
-  /** Asks over HTTP why a socket was refused, which it does not tell itself; default: the platform's `fetch`. */
+  /** Asks over HTTP: why a socket was refused, which it does not tell itself, and how the run is steered; default: the platform's `fetch`. */
   readonly fetch?: (url: string, options: RequestInit) => Promise<Response>;
   /** Makes the socket: where the platform's `WebSocket` is not wanted. */
   readonly socket?: (url: string, protocol: string) => WebSocket;
@@ -112,6 +113,10 @@ export class Connection {
     return this.#state;
   }
 
+  get #fetch(): (url: string, options: RequestInit) => Promise<Response> {
+    return this.#options.fetch ?? ((url, options) => globalThis.fetch(url, options));
+  }
+
   get asked(): SubscribeOptions {
     return this.#asked;
   }
@@ -162,6 +167,20 @@ export class Connection {
     this.#sequence++;
     this.#send(bytes);
     return this.#sequence;
+  }
+
+  /** How the run is steered, by whomever. Rejects with a `SteeringError` where the server cannot tell. */
+  steering(): Promise<RunState> {
+    return askRun(this.#fetch, this.#url);
+  }
+
+  /**
+   * Steers the run: pauses it, lets it go on, lets it run some frames, sets its pace. Resolves with how it is steered then;
+   * rejects with a `SteeringError` where the server does not let its clients steer, or no run listens. It is no input: it
+   * changes no bytes of any state.
+   */
+  steer(action: SteeringAction): Promise<RunState> {
+    return askRun(this.#fetch, this.#url, action);
   }
 
   /** Lets go of the connection and keeps the world as it is. */
@@ -263,7 +282,7 @@ export class Connection {
 
   /** Asks why a socket was refused: what no new attempt can mend ends it, a full server says when to come again. */
   async #askWhy(): Promise<void> {
-    const ask = this.#options.fetch ?? globalThis.fetch, attempt = this.#attempts;
+    const ask = this.#fetch, attempt = this.#attempts;
     let status: number, text: string, after: number;
     try {
       const response = await ask(this.#url.replace(/^ws/, "http"), { cache: "no-store", signal: AbortSignal.timeout(WHY_MS_MAX) });

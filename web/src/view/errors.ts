@@ -10,6 +10,20 @@ export class ViewError extends Error {
   override readonly name = "ViewError";
 }
 
+/**
+ * A server that does not steer. `status` is HTTP's: 401, a token is missing or wrong; 403, it lets nobody steer, or not
+ * this origin; 409, no run listens; 400, what was asked for cannot be; 404, it knows nothing of steering.
+ */
+export class SteeringError extends Error {
+  override readonly name = "SteeringError";
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
 /** The platform has no `WebSocket`, and the options bring none. No new attempt can mend that. */
 export class NoWebSocketError extends Error {
   override readonly name = "NoWebSocketError";

@@ -58,6 +58,8 @@ export interface Hello {
   readonly components: readonly ComponentInfo[];
   readonly resources: readonly ResourceInfo[];
   readonly inputs: readonly string[];
+  /** Whether the server lets its clients steer the run. */
+  readonly steer: boolean;
 }
 
 export interface Subscribed {
@@ -293,6 +295,7 @@ function hello(from: Json): Hello {
       if (typeof value !== "string") throw new ProtocolError("an input's name that is no text");
       return value;
     }),
+    steer: from["steer"] === true,
   };
 }
 

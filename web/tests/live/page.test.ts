@@ -27,7 +27,8 @@ test(`the page shows the running simulation, through drops and to its end (seed 
 
     // the same page through a network that cuts and stalls
     const lossy = await open(browser, `http://127.0.0.1:${proxy.port}/`).catch(() => undefined) ?? await until("a page through the proxy", () => open(browser, `http://127.0.0.1:${proxy.port}/`).catch(() => undefined));
-    await until("three reconnects", () => lossy.page.evaluate(() => globalThis.hypostyle?.connection.stats.reconnects >= 3)
+    // a page whose script was cut off is loaded again
+    await until("three reconnects", () => lossy.page.evaluate(() => hypostyle.connection.stats.reconnects >= 3)
       .catch(() => lossy.page.reload().then(() => false, () => false)), 90_000);
     proxy.calm();
     await real.run.stop();
