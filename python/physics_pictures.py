@@ -170,7 +170,8 @@ def drum(quick: bool) -> Any:
             simulation.publish()
             with simulation.pin() as snapshot:
                 who = np.concatenate([table.entities for table in snapshot.tables if "radius" in table]).tolist()
-                x, y, radius = snapshot["position"].x.copy(), snapshot["position"].y.copy(), snapshot["radius"].value.copy()
+                at, radius = snapshot["position"], snapshot["radius"].value.copy()
+                x, y = at.x.copy(), at.y.copy()
             if not layers:
                 bounds = np.quantile(y, (0.25, 0.5, 0.75))
                 layers = dict(zip(who, np.searchsorted(bounds, y).tolist()))
