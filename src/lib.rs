@@ -204,11 +204,21 @@ pub mod exchange {
     };
 }
 
+/// Forces between pairs of rows that are near each other, as a few calls: [`System::pairs`].
+pub mod pairs {
+    pub use crate::schedule::pairs::{
+        Numbers, PAIR_SYSTEMS, PairAnchor, PairCell, PairLists, PairParts, PairRow, PairState, PairWatch,
+    };
+}
+
 /// Columns as memory, for tools that copy, send or show a state: their bytes, their parts in it, what changed of them.
 pub mod columns {
     pub use crate::column::ColumnCursor;
     pub use crate::generation::{ChangedChunks, ChangedColumn};
     pub use crate::global_id::{GlobalIdColumns, GlobalIdColumnsMut};
+    pub use crate::schedule::pairs::{
+        PairAnchorColumns, PairAnchorColumnsMut, PairCellColumns, PairCellColumnsMut, PairRowColumns, PairRowColumnsMut,
+    };
     pub use crate::snapshot::{ColumnMemory, ColumnRole, Pinned, RawColumn, RawLists};
     pub use crate::value::{ColumnItem, Scalar};
 }
@@ -279,6 +289,7 @@ pub mod __private {
     pub use crate::component::{Component, Field, Plain, Resource};
     pub use crate::join::{Bits, Ordered, Summed};
     pub use crate::layout::{FieldLayout, Storage};
+    pub use crate::schedule::pairs::Numbers;
     pub use crate::world::access::bundle::{Bundle, RegistryRef, RowRef, sealed::Sealed as SealedBundle};
     pub use crate::world::{RowOffsets, WorldError};
 

@@ -41,6 +41,16 @@ fn birds_agree_at_last() {
 }
 
 #[test]
+fn a_drop_keeps_its_energy() {
+    let out = output_of("pairs");
+    let words: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
+    let energies: Vec<f64> = words.iter().map(|words| words[3].parse().unwrap()).collect();
+    let made: u64 = words[2][7].parse().unwrap();
+    assert!(energies.iter().all(|energy| (energy - energies[0]).abs() < 0.003), "{out}");
+    assert!(energies[0] < -1.0 && made > 10 && made < 500, "{out}");
+}
+
+#[test]
 fn a_thermostat_sets_the_energy() {
     let out = output_of("reduction");
     assert!(out.lines().last().unwrap().starts_with("frame 2: energy 0.500000 each"), "{out}");

@@ -19,6 +19,7 @@ pub fn component(input: &DeriveInput) -> syn::Result<TokenStream> {
     let columns = Columns::of(input, &fields, &krate);
     // a tag has nothing to store in a field
     let field = if fields.is_empty() { quote!() } else { field_impl(input, &fields, &columns, &krate) };
+    let numbers = numbers(input, &fields, &krate);
     let ident = &input.ident;
     let storage = syn::Ident::new(attributes.storage, proc_macro2::Span::call_site());
     let track_changes = attributes.track_changes;
@@ -27,6 +28,7 @@ pub fn component(input: &DeriveInput) -> syn::Result<TokenStream> {
         #structs
         #plain
         #field
+        #numbers
         #[automatically_derived]
         impl #krate::Component for #ident {
             const STORAGE: #krate::Storage = #krate::Storage::#storage;
@@ -55,6 +57,34 @@ pub fn component(input: &DeriveInput) -> syn::Result<TokenStream> {
             }
         }
     })
+}
+
+/// Fields that are numbers of one type, at most: `x`, `y`, `z`, `w`.
+const NUMBERS_MAX: usize = 4;
+
+/// The impl of `Numbers`, where all fields are `f32` or all are `f64`.
+fn numbers(input: &DeriveInput, fields: &[Field<'_>], krate: &TokenStream) -> TokenStream {
+    let Some(ty) = fields.first().map(|field| field.ty) else { return quote!() };
+    let is = |ty: &syn::Type, name: &str| matches!(ty, syn::Type::Path(path) if path.path.is_ident(name));
+    let all = |name: &str| fields.iter().all(|field| is(field.ty, name));
+    if fields.len() > NUMBERS_MAX || !(all("f32") || all("f64")) {
+        return quote!();
+    }
+    let (ident, count) = (&input.ident, fields.len());
+    let members: Vec<_> = fields.iter().map(|field| &field.member).collect();
+    quote! {
+        #[automatically_derived]
+        impl #krate::Numbers<#ty, #count> for #ident {
+            #[inline]
+            fn numbers<'a>(__columns: &Self::Columns<'a>) -> [&'a [#ty]; #count] {
+                [#(__columns.#members),*]
+            }
+            #[inline]
+            fn numbers_mut<'s>(__columns: &'s mut Self::ColumnsMut<'_>) -> [&'s mut [#ty]; #count] {
+                [#(&mut __columns.#members[..]),*]
+            }
+        }
+    }
 }
 
 /// `#[derive(Resource)]`.

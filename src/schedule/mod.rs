@@ -21,6 +21,7 @@ mod known;
 mod lists;
 mod memory;
 mod neighbours;
+pub(crate) mod pairs;
 mod plan;
 mod program;
 mod rebuild;

@@ -21,6 +21,19 @@ pub enum SpaceError {
         /// The width.
         width: f64,
     },
+    /// A periodic side that is too short.
+    #[error(
+        "axis {axis} of a periodic box is {side} long: it must be longer than {least}, twice the cutoff and two skins, so that \
+         no row meets another one in two images"
+    )]
+    Narrow {
+        /// Which axis, from 0.
+        axis: usize,
+        /// Its length.
+        side: f64,
+        /// What it must be longer than.
+        least: f64,
+    },
     /// The keys of a table are not in order.
     #[error("row {row} has the key {key} after {before}: sort the table by its keys first (`System::sort_by`)")]
     Unsorted {
