@@ -152,10 +152,71 @@ def tank(quick: bool) -> Any:
     return figure
 
 
+def drum(quick: bool) -> Any:
+    """The bed of a turning drum, from its end: spheres have the colour of the layer in which they began to turn."""
+    from matplotlib.collections import EllipseCollection
+
+    options = {"shape": "drum", "turn": 0.2, "friction": 0.6}
+    scene = hypostyle.Scene("spheres", entities=400 if quick else 2_000, seed=1, **options)
+    settled, seconds = 0.5 if quick else 4.0, (0.0, 0.2, 0.4) if quick else (0.0, 8.0, 30.0)
+    figure, panels = plt.subplots(1, 3, figsize=(7.6, 2.5))
+    with scene.world() as world, scene.simulation(world, publish_every=100_000) as simulation:
+        vessel = world.resource("vessel")
+        axis, wall = vessel.axis[:2], 1.03 * vessel.radius
+        simulation.run(round(settled / scene.dt), scene.dt)
+        first, layers = world.frame, {}
+        for panel, time in zip(panels, seconds):
+            simulation.run(first + round(time / scene.dt) - world.frame, scene.dt)
+            simulation.publish()
+            with simulation.pin() as snapshot:
+                who = np.concatenate([table.entities for table in snapshot.tables if "radius" in table]).tolist()
+                at, radius = snapshot["position"], snapshot["radius"].value.copy()
+                x, y = at.x.copy(), at.y.copy()
+            if not layers:
+                bounds = np.quantile(y, (0.25, 0.5, 0.75))
+                layers = dict(zip(who, np.searchsorted(bounds, y).tolist()))
+            colours = [COLOURS[layers[one]] for one in who]
+            circles = EllipseCollection(
+                2 * radius, 2 * radius, np.zeros(len(who)), units="x", offsets=np.array([x, y]).T,
+                offset_transform=panel.transData, facecolors=colours, linewidths=0,
+            )
+            panel.add_collection(circles)
+            panel.add_patch(plt.Circle(tuple(axis), vessel.radius, fill=False, color=COLOURS[3], linewidth=1.0))
+            panel.set(xlim=(axis[0] - wall, axis[0] + wall), ylim=(axis[1] - wall, axis[1] + wall))
+            panel.set(title=f"{time:g} s", aspect="equal")
+            panel.axis("off")
+    return figure
+
+
+def plummer(quick: bool) -> Any:
+    """The density of a Plummer sphere, at first and after it has moved, beside the law."""
+    scene = hypostyle.Scene("nbody", entities=2_000 if quick else 20_000, seed=1, theta=0.6)
+    edges = np.logspace(-1.3, 1.0, 22)
+    shells, middle = 4 / 3 * np.pi * np.diff(edges**3), np.sqrt(edges[1:] * edges[:-1])
+    figure, axes = plt.subplots(figsize=(6.2, 2.8))
+    axes.plot(middle, 3 / (4 * np.pi) * (1 + middle**2) ** -2.5, color=COLOURS[3], linewidth=1.0, label="Plummer's law")
+    with scene.world() as world, scene.simulation(world, publish_every=100_000) as simulation:
+        for frames, colour, marker in ((0, COLOURS[0], "o"), (20 if quick else 300, COLOURS[1], "x")):
+            simulation.run(frames - world.frame, scene.dt)
+            simulation.publish()
+            with simulation.pin() as snapshot:
+                at = np.array([snapshot["position"][axis] for axis in "xyz"])
+            distance = np.sqrt((at**2).sum(axis=0))
+            density = np.histogram(distance, edges)[0] / (distance.size * shells)
+            label = f"time {frames * scene.dt:g}"
+            axes.plot(middle, density, marker, color=colour, markersize=4, markerfacecolor="none", label=label)
+    axes.set(xscale="log", yscale="log", xlabel="distance / scale radius", ylabel="density", ylim=(1e-6, 1))
+    axes.set_title(f"{scene.entities:,} bodies over a tree, theta 0.6")
+    axes.legend()
+    return figure
+
+
 PICTURES: dict[str, Callable[[bool], Any]] = {
     "physics-melt-energy.svg": melt_energy,
     "physics-melt-structure.svg": radial_distribution,
     "physics-field-phase-space.png": phase_space,
+    "physics-nbody-plummer.svg": plummer,
+    "physics-spheres-drum.png": drum,
     "physics-epidemic-course.svg": epidemic_course,
     "physics-fluids-tank.png": tank,
 }

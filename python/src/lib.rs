@@ -20,6 +20,7 @@ mod pin;
 mod region;
 mod scene;
 mod space;
+mod steering;
 mod system;
 mod world;
 
@@ -32,6 +33,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<region::Reader>()?;
     module.add_class::<pin::Pin>()?;
     module.add_class::<inputs::InputSender>()?;
+    module.add_class::<steering::Steering>()?;
     module.add_class::<journal::Journal>()?;
     module.add_class::<journal::Walk>()?;
     module.add_class::<memory::Memory>()?;

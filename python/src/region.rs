@@ -14,6 +14,7 @@ use crate::file::Source;
 use crate::inputs::{InputSender, of_input};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
+use crate::steering::Steering;
 
 /// How long a wait goes without looking at signals and at the writer.
 const LOOK: Duration = Duration::from_millis(50);
@@ -121,6 +122,17 @@ impl Reader {
             error("UnknownNameError", message)
         };
         sender.map(InputSender::new).ok_or_else(none)
+    }
+
+    /// Steers its run; None: it is not steerable, or has ended.
+    fn steering(&self, py: Python<'_>) -> PyResult<Option<Steering>> {
+        let reader = self.reader()?;
+        if !self.is_alive(py)? {
+            // one that was killed cannot say that it has ended
+            return Ok(None);
+        }
+        let steering = py.detach(|| reader.steering()).map_err(|failed| of_input(&failed))?;
+        Ok(steering.map(Steering::new))
     }
 
     /// Waits for a generation newer than `after`; None when the time is over.

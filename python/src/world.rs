@@ -20,6 +20,7 @@ use crate::job::{in_kernel, is_lent, take_raised};
 use crate::journal::{of_journal, recorded, recorder_options};
 use crate::layout::{LayoutParts, parts};
 use crate::pin::Pin;
+use crate::steering::Steering;
 use crate::system::{DeclaredLoop, Listed, schedule};
 
 /// How long frames run without a look at the signals, about.
@@ -454,7 +455,7 @@ impl World {
     }
 
     /// Joins the world with systems and workers: from now on it can be stepped.
-    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing, strict, loops, seed, inputs))]
+    #[pyo3(signature = (systems, stages, workers, command, publish_every, fuse, main_helps, tracing, strict, loops, seed, inputs, steerable))]
     #[expect(clippy::too_many_arguments, reason = "Python's side of it names them")]
     fn schedule(
         &self,
@@ -471,6 +472,7 @@ impl World {
         loops: Vec<DeclaredLoop>,
         seed: u64,
         inputs: Vec<String>,
+        steerable: bool,
     ) -> PyResult<()> {
         check_outside()?;
         self.check_maker()?;
@@ -478,7 +480,8 @@ impl World {
         let workers: Workers = workers.parse().map_err(|error| PyValueError::new_err(format!("{error}")))?;
         let schedule = schedule(systems, stages, loops)?;
         let mut builder = Simulation::builder().workers(workers).publish_every(publish_every).fuse(fuse);
-        builder = builder.main_helps(main_helps).tracing(tracing).strict(strict).seed(seed).inputs(inputs);
+        builder = builder.main_helps(main_helps).tracing(tracing).strict(strict).seed(seed);
+        builder = builder.inputs(inputs).steerable(steerable);
         if let Some((program, args)) = command {
             builder = builder.worker_command(WorkerCommand { program: program.into(), args });
         }
@@ -578,6 +581,11 @@ impl World {
     /// The plan, to read.
     fn plan(&self, py: Python<'_>) -> PyResult<String> {
         self.simulate(py, |simulation| Ok(simulation.plan().to_string()))
+    }
+
+    /// How the run is steered; None: it is not steerable.
+    fn steering(&self, py: Python<'_>) -> PyResult<Option<Steering>> {
+        self.simulate(py, |simulation| Ok(simulation.steering().map(Steering::new)))
     }
 
     /// The workers that there are, and why they are not those that were asked for.

@@ -8,7 +8,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::snapshot::Reader;
+use crate::snapshot::{Reader, SharedReader};
 
 use super::InputError;
 use super::words::Words;
@@ -111,5 +111,15 @@ impl Reader {
         let words = Words::new(block)?;
         words.read_head()?;
         Ok((words.is_steerable() && !words.is_closed()).then(|| Steering::new(words)))
+    }
+}
+
+impl SharedReader {
+    /// As [`Reader::steering`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn steering(&self) -> Result<Option<Steering>, InputError> {
+        self.first().steering()
     }
 }

@@ -31,6 +31,7 @@ from .errors import (
     NoSpaceError,
     NotPublishedError,
     NotKeptError,
+    NotSteerableError,
     NothingPublishedError,
     RegionError,
     RegionInUseError,
@@ -53,6 +54,7 @@ from .series import to_xarray
 from .scene import NativeSystem, Scene, scenes
 from .snapshot import ChangedRows, Changes, Chunk, Component, Resource, Rows, Selection, Snapshot, Table
 from .simulation import FrameReport, Loop, PatchCounts, Simulation, WorkerStatus, worker_command
+from .steering import Steering
 from .system import (
     Frame,
     Job,
@@ -127,6 +129,7 @@ __all__ = [
     "NoSpaceError",
     "NotPublishedError",
     "NotKeptError",
+    "NotSteerableError",
     "NothingPublishedError",
     "PatchCounts",
     "Patches",
@@ -147,6 +150,7 @@ __all__ = [
     "SeveralTablesError",
     "Simulation",
     "Snapshot",
+    "Steering",
     "System",
     "Table",
     "UnknownNameError",

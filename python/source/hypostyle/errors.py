@@ -54,6 +54,10 @@ class InputsFullError(HypostyleError):
     """The simulation has not taken earlier inputs yet, or other senders hold all places of its mailbox: try again later."""
 
 
+class NotSteerableError(HypostyleError):
+    """The run does not listen to steering. The message says how to start one that does."""
+
+
 class NotPublishedError(HypostyleError):
     """The world went on, but readers hold the memory that its next generation needs. The message names them."""
 

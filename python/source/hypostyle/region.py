@@ -14,6 +14,7 @@ from .snapshot import Changes, Snapshot
 
 if TYPE_CHECKING:
     from .inputs import InputSender
+    from .steering import Steering
 
 #: How long a thread waits for a task that may be cancelled meanwhile, in seconds.
 _LOOK = 0.1
@@ -124,6 +125,25 @@ class Reader(Closes):
         from .inputs import InputSender
 
         return InputSender(self._native.inputs(), self._layout)
+
+    def steering(self) -> Steering:
+        """Steers its run: pause, step, resume, pace.
+
+        Raises :class:`NotSteerableError` if it is not steerable, and :class:`WriterGoneError` if no process runs it.
+        """
+        from .errors import NotSteerableError, WriterGoneError
+        from .steering import Steering
+
+        found = self._native.steering()
+        if found is not None:
+            return Steering(found)
+        if self.is_alive:
+            raise NotSteerableError(
+                f"the run in region {self.name} is not steerable: start it with `hypostyle run --steer`, or in Python with "
+                "`Simulation(..., steerable=True)`"
+            )
+        what = "is the state of a file" if self.is_file else "has no writer"
+        raise WriterGoneError(f"{self.name} {what}: there is no run to be steered")
 
     def wait(self, after: Optional[int] = None, timeout: Optional[float] = None) -> Optional[int]:
         """Waits until a generation newer than ``after`` (default: the newest at the moment) is published.

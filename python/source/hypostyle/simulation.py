@@ -17,6 +17,7 @@ from .values import integer_of, payload_of
 
 if TYPE_CHECKING:
     from .snapshot import Snapshot
+    from .steering import Steering
     from .world import World
 
 AnySystem = Union[System, NativeSystem]
@@ -125,7 +126,8 @@ class Simulation(Closes):
     has a deadline; with ``main_helps=False`` it runs none that a worker can run. ``stages`` names further stages, each with the one that it follows.
 
     ``inputs`` are components, fields (``"velocity.x"``) and resources that other processes may set while it runs
-    (:meth:`Reader.inputs`).
+    (:meth:`Reader.inputs`). ``steerable`` lets them steer the run (:meth:`Reader.steering`): the program that steps it asks
+    :attr:`Simulation.steering` between frames, and goes by it.
 
     ``loops`` declares loops (:class:`Loop`) that systems name with ``in_loop``. ``seed``, from 0 to 2^64 - 1, is what
     :meth:`Job.random` depends on, in addition to frame, system and entity; it is not part of the world.
@@ -150,6 +152,7 @@ class Simulation(Closes):
         loops: Iterable[Loop] = (),
         seed: int = 0,
         inputs: Iterable[str] = (),
+        steerable: bool = False,
     ) -> None:
         self._world = world
         self._systems = tuple(systems)
@@ -171,7 +174,7 @@ class Simulation(Closes):
         stage_list = [*(stages or {}).items()]
         world._schedule(
             self, self._systems, stage_list, workers, command, self._publish_every, fuse, main_helps, tracing, strict,
-            [*loops], seed, [*inputs]
+            [*loops], seed, [*inputs], bool(steerable)
         )
 
     @property
@@ -220,6 +223,14 @@ class Simulation(Closes):
     def workers(self) -> str:
         """The workers that were started, such as ``threads:3`` for ``auto``."""
         return self._native.workers()[0]
+
+    @property
+    def steering(self) -> Optional[Steering]:
+        """How others want the run to go; None: it is not ``steerable``."""
+        from .steering import Steering
+
+        found = self._native.steering()
+        return None if found is None else Steering(found)
 
     @property
     def worker_status(self) -> list[WorkerStatus]:
