@@ -103,6 +103,15 @@ mod simulated {
     }
 
     #[test]
+    fn what_goes_wrong_is_told_as_short_as_it_can_be() {
+        for seed in 0..6 {
+            let told = simulate::wrong(seed);
+            let expected = ["wrong on purpose", "(1 of ", &format!("--seed {seed}\n")];
+            assert!(expected.iter().all(|part| told.contains(part)), "{told}");
+        }
+    }
+
+    #[test]
     fn a_seed_plays_the_same_again() {
         let play = |seed| simulate::seed(seed).unwrap_or_else(|failed| panic!("{}", failed.told));
         for seed in 0..20 {

@@ -15,7 +15,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -73,6 +73,8 @@ struct Inner {
 /// Where actors take turns.
 struct Stage {
     running: AtomicUsize,
+    /// Nobody takes turns any more: whoever is still there dies at once.
+    over: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -106,7 +108,8 @@ pub struct Curtain(Arc<Stage>);
 pub fn raise(director: Box<dyn Director>) -> Curtain {
     let main = Entry { id: MAIN, thread: Some(std::thread::current()), sleeps: None, doomed: false };
     let inner = Inner { director, actors: vec![main], next_id: MAIN + 1, clock_ns: 0, turns: 0 };
-    let stage = Arc::new(Stage { running: AtomicUsize::new(MAIN), inner: Mutex::new(inner) });
+    let stage =
+        Arc::new(Stage { running: AtomicUsize::new(MAIN), over: AtomicBool::new(false), inner: Mutex::new(inner) });
     HERE.with(|here| {
         let before = here.borrow_mut().replace((Arc::clone(&stage), MAIN));
         assert!(before.is_none(), "a thread is on one stage");
@@ -136,7 +139,7 @@ impl Drop for Curtain {
 
 impl Stage {
     fn await_turn(&self, id: usize) {
-        while self.running.load(Ordering::Acquire) != id {
+        while self.running.load(Ordering::Acquire) != id && !self.over.load(Ordering::Acquire) {
             std::thread::park();
         }
     }
@@ -171,6 +174,9 @@ impl Stage {
 
     /// A turn ends at a point; returns when the next one of the same actor begins.
     fn turn(&self, id: usize, point: &'static str, sleep: Option<Sleeper>) -> Fate {
+        if id != MAIN && self.over.load(Ordering::Acquire) {
+            return Fate::Die;
+        }
         let mut inner = self.inner.lock();
         inner.turns += 1;
         let stuck = inner.turns > TURNS_MAX;
@@ -189,7 +195,9 @@ impl Stage {
             drop(inner);
             self.await_turn(id);
             inner = self.inner.lock();
-            if inner.actors.iter().any(|actor| actor.id == id && actor.doomed) {
+            if id != MAIN && self.over.load(Ordering::Acquire)
+                || inner.actors.iter().any(|actor| actor.id == id && actor.doomed)
+            {
                 fate = Fate::Die;
             }
         }
@@ -201,7 +209,17 @@ impl Stage {
     fn leave(&self, id: usize) {
         let mut inner = self.inner.lock();
         inner.actors.retain(|actor| actor.id != id);
-        self.choose(&mut inner, id, true);
+        if !self.over.load(Ordering::Acquire) {
+            self.choose(&mut inner, id, true);
+        }
+    }
+
+    /// The play is over, or main unwinds: nobody hands on the turn any more.
+    fn close(&self) {
+        self.over.store(true, Ordering::Release);
+        for thread in self.inner.lock().actors.iter().filter_map(|actor| actor.thread.as_ref()) {
+            thread.unpark();
+        }
     }
 }
 
@@ -387,12 +405,7 @@ impl Actor {
                 self.kill();
             }
             if !give_way() {
-                // the play is over, or main unwinds: nobody else hands it its turn
-                self.kill();
-                self.stage.running.store(self.id, Ordering::Release);
-                if let Some(thread) = &self.thread {
-                    thread.thread().unpark();
-                }
+                self.stage.close();
                 break;
             }
         }

@@ -1,8 +1,6 @@
-//! The simulator for as many seeds as wanted: the ignored test of `tests/model.rs`, with every check that a debug build
-//! has, at the speed of a release build.
+//! The simulator for as many seeds as wanted: the ignored test of `tests/model.rs`, built as all tests are.
 #![forbid(unsafe_code)]
 
-use std::path::Path;
 use std::time::Duration;
 
 use crate::process;
@@ -11,8 +9,8 @@ use crate::tools::cargo;
 
 /// How long a run may take at most.
 const BOUND: Duration = Duration::from_hours(7 * 24);
-/// Where everything is built and told.
-const FOLDER: &str = "target/simulate";
+/// Where the report is.
+const REPORT: &str = "target/simulated.json";
 
 /// Which seeds, and for whom.
 struct Wanted {
@@ -63,20 +61,16 @@ pub(crate) fn run(args: &[String]) -> Result<bool, String> {
 
 /// What came of it, and what the simulator told for programs.
 fn play(wanted: &Wanted) -> (Outcome, Option<String>) {
-    let told = Path::new(FOLDER).join("report.json");
+    let told = crate::tools::root().join(REPORT);
     let _ = std::fs::remove_file(&told);
-    let mut command = cargo(
-        "test --locked --package hypostyle --release --features fault-injection --test model \
-         --config profile.release.debug-assertions=true --config profile.release.overflow-checks=true",
-    );
-    command.args(["--target-dir", FOLDER]);
+    let mut command = cargo("test --locked --package hypostyle --features fault-injection,export --test model");
     if wanted.json {
         command.arg("--quiet");
     }
     command.args(["--", "--ignored", "--nocapture", "--exact", "simulated::simulate_as_many_seeds_as_wanted"]);
     command.env("HYPOSTYLE_SIMULATE_SEED", wanted.first.to_string());
     command.env("HYPOSTYLE_SIMULATE_SEEDS", wanted.seeds.to_string());
-    command.env("HYPOSTYLE_SIMULATE_JSON", crate::tools::root().join(&told));
+    command.env("HYPOSTYLE_SIMULATE_JSON", &told);
     let outcome = if wanted.json {
         process::run_aside(&mut command, BOUND).outcome()
     } else {

@@ -44,6 +44,14 @@ pub fn seed(seed: u64) -> Result<Ran, Failed> {
     play::quietly(&story).map_err(|failure| Failed { seed, told: shorten::told(&story, &failure) })
 }
 
+/// The story of a seed at the end of which something is wrong, as it is told.
+pub fn wrong(seed: u64) -> String {
+    let mut story = Story::new(seed);
+    story.steps.push((seed, story::Step::Wrong));
+    let failure = play::quietly(&story).expect_err("it goes wrong");
+    shorten::told(&story, &failure)
+}
+
 /// Plays seeds on several threads, up to the first that fails. `progress`: how far it is, where anybody looks.
 pub fn many(seeds: Range<u64>, threads: u64, progress: bool) -> Report {
     let (next, begun) = (AtomicU64::new(seeds.start), Instant::now());

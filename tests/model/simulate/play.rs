@@ -300,6 +300,7 @@ impl Play {
             Step::SecondOpener => self.second_opener(),
             Step::Checkpoint => self.checkpoint(),
             Step::ManyPublications => self.many_publications(),
+            Step::Wrong => panic!("wrong on purpose"),
         }
     }
 

@@ -30,6 +30,8 @@ pub enum Step {
     Checkpoint,
     /// More publications than there are slots of directories.
     ManyPublications,
+    /// The test itself goes wrong: to see that it is told.
+    Wrong,
 }
 
 impl Step {
@@ -45,6 +47,7 @@ impl Step {
             Step::SecondOpener => "second opener",
             Step::Checkpoint => "checkpoint",
             Step::ManyPublications => "many publications",
+            Step::Wrong => "wrong",
         }
     }
 }
