@@ -13,7 +13,7 @@ use crate::source::Source;
 #[derive(clap::Args)]
 #[cfg_attr(not(feature = "query"), allow(dead_code, reason = "checked, and then refused"))]
 pub(crate) struct Args {
-    /// The region, a checkpoint, or a journal's frame: DIR@FRAME.
+    /// The region, the name of a world of several ranks, a checkpoint, or a journal's frame: DIR@FRAME.
     #[arg(value_name = "REGION|FILE|DIR@FRAME")]
     source: Source,
     /// Condition on rows, as in SQL: "position.x > 10 and velocity.y < 0".
@@ -50,8 +50,11 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     use crate::{put_json, text};
 
     let format = args.output.as_deref().map(Format::of).transpose()?;
-    let opened = args.source.open()?;
-    let columns = columns(args.components.as_deref(), opened.reader.layout())?;
+    let asked = match &args.source {
+        Source::Cluster(name) => Asked::Ranks(crate::cluster::Cluster::open(name)?.reader),
+        source => Asked::One(source.open()?.reader),
+    };
+    let columns = columns(args.components.as_deref(), asked.layout())?;
     let limit = args.limit.or((!json && args.output.is_none()).then_some(100));
     let sql = match (&args.sql, &args.condition) {
         (Some(sql), _) => sql.clone(),
@@ -60,8 +63,15 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
             format!("select {columns} from world where ({}){limit}", condition.as_deref().unwrap_or("true"))
         }
     };
-    let sql = quoted(&sql, names(opened.reader.layout().components()));
-    let answer = query::run(opened.reader, &sql, &ExportOptions::default())?;
+    let sql = quoted(&sql, names(asked.layout().components()));
+    let options = ExportOptions::default();
+    let answer = match asked {
+        Asked::One(reader) => query::run(reader, &sql, &options)?,
+        Asked::Ranks(ranks) => {
+            let parts = ranks.pin()?.into_iter().map(hypostyle::OwnedSnapshot::into_pinned).collect();
+            query::run_parts(parts, &sql, &options)?
+        }
+    };
     if let (Some(path), Some(format)) = (&args.output, format) {
         let batches = answer.batches.into_iter().map(Ok);
         let exported = export::write_batches(path, format, answer.schema, batches)?;
@@ -75,6 +85,24 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         return Ok(writeln!(out, "{}", query::json(&answer)?)?);
     }
     Ok(writeln!(out, "{}", query::table(&answer)?)?)
+}
+
+/// What is asked.
+#[cfg(feature = "query")]
+enum Asked {
+    One(hypostyle::Reader),
+    /// The ranks of one world, at one frame.
+    Ranks(hypostyle::ClusterReader),
+}
+
+#[cfg(feature = "query")]
+impl Asked {
+    fn layout(&self) -> &hypostyle::Layout {
+        match self {
+            Asked::One(reader) => reader.layout(),
+            Asked::Ranks(ranks) => ranks.layout(),
+        }
+    }
 }
 
 /// Puts the names of columns that have dots or brackets in quotation marks, outside of texts and names that are quoted

@@ -106,7 +106,7 @@ impl Source {
             Source::Region(target) => Ok(Opened::of(open::open(target)?)),
             Source::Cluster(target) => Err(Failure::usage(format!(
                 "{target} is the world of several ranks, which this command does not take: name one rank, as {}, or use \
-                 `inspect`, `stats`, `hash --by-id`, `export` or `top`",
+                 `inspect`, `stats`, `watch`, `hash --by-id`, `export`, `query` or `top`",
                 target.of_rank(0)
             ))),
             Source::Checkpoint(path) => {

@@ -1,15 +1,16 @@
 //! `watch REGION COLUMN...`: columns in a few numbers, again for every generation, until the writer is gone.
 //!
 //! A reader that is slower than the writer misses generations; how many is told. It holds a generation only while it
-//! looks at it.
+//! looks at it. Of a world of several ranks it looks at frames that all of them have.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use hypostyle::{Reader, RegionTarget, SnapshotError};
+use hypostyle::{ClusterReader, Layout, OwnedSnapshot, Reader, RegionTarget, Snapshot, SnapshotError};
 use serde_json::json;
 
+use crate::cluster::{self, Cluster};
 use crate::failure::{self, Failure, Outcome};
 use crate::format::Format;
 use crate::open::open;
@@ -19,13 +20,15 @@ use crate::text;
 
 /// How long to wait before looking whether the writer lives and whether to end.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How long to wait before looking whether all ranks have a newer frame.
+const RANKS_EVERY: Duration = Duration::from_millis(5);
 /// Lines between two lines of heads.
 const HEADS_EVERY: u64 = 40;
 
 /// What to watch.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region.
+    /// The region, or the name of a world of several ranks.
     #[arg(value_name = "NAME|DIR")]
     region: RegionTarget,
     /// Columns: `position.x`, a component's name for all of its columns, or a pattern, '*.x'.
@@ -45,26 +48,28 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let stop = Stop::catch()?;
-    let mut reader = open(&args.region)?;
+    let mut watched = Watched::open(&args.region)?;
     // a name that is none is told at once, not with the first generation
-    let columns = stats::columns(reader.layout(), &args.columns)?;
+    let columns = stats::columns(watched.layout(), &args.columns)?;
     let interval = Duration::from_secs_f64(args.interval);
-    let (mut last, mut seen) = (0, 0);
+    let (mut place, mut last, mut seen) = (0, 0, 0);
     while !stop.is_asked() {
-        let Some(newest) = next(&mut reader, last)? else { return Ok(()) };
-        if newest == last {
+        let Some(newest) = watched.next(place)? else { return Ok(()) };
+        if newest == place {
             continue;
         }
         let begun = Instant::now();
-        let snapshot = reader.pin()?;
-        let missed = if last == 0 { 0 } else { snapshot.generation().saturating_sub(last + 1) };
-        last = snapshot.generation();
         let mut all = Vec::new();
-        for (name, ty) in &columns {
-            all.extend(stats::stats(std::slice::from_ref(&snapshot), name, *ty)?);
-        }
-        let (frame, time) = (snapshot.frame(), snapshot.time());
-        drop(snapshot);
+        let (generation, frame, time) = watched.look(|parts| {
+            for (name, ty) in &columns {
+                all.extend(stats::stats(parts, name, *ty)?);
+            }
+            let first = &parts[0];
+            place = watched_place(parts);
+            Ok((first.generation(), first.frame(), first.time()))
+        })?;
+        let missed = if last == 0 { 0 } else { generation.saturating_sub(last + 1) };
+        last = generation;
         match args.format.or_json(json) {
             Format::Json | Format::Ndjson => {
                 let data = json!({
@@ -99,16 +104,80 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     Err(Failure::told(failure::INTERRUPTED))
 }
 
-/// The newest generation; `last` where there is none newer yet, and nothing once there never will be.
-fn next(reader: &mut Reader, last: u64) -> Result<Option<u64>, SnapshotError> {
-    if let Some(newest) = reader.wait(last, LOOK_EVERY) {
-        return Ok(Some(newest));
+/// Where a reader is that has seen these: behind a generation, or behind a frame of all ranks, which begin with 0.
+fn watched_place(parts: &[Snapshot<'_>]) -> u64 {
+    match parts {
+        [one] => one.generation(),
+        parts => parts[0].frame() + 1,
     }
-    if reader.is_alive()? {
-        return Ok(Some(last));
+}
+
+/// What is watched.
+enum Watched {
+    Region(Reader),
+    /// The ranks of one world, two at least.
+    Ranks(ClusterReader),
+}
+
+impl Watched {
+    fn open(target: &RegionTarget) -> Outcome<Watched> {
+        if !cluster::is_one(target) {
+            return Ok(Watched::Region(open(target)?));
+        }
+        let ranks = Cluster::open(target)?.reader;
+        match ranks.ranks().len() {
+            1 => Ok(Watched::Region(open(&target.of_rank(0))?)),
+            _ => Ok(Watched::Ranks(ranks)),
+        }
     }
-    // it may have published between the wait and its end
-    Ok(Some(reader.newest()).filter(|newest| *newest > last))
+
+    fn layout(&self) -> &Layout {
+        match self {
+            Watched::Region(reader) => reader.layout(),
+            Watched::Ranks(ranks) => ranks.layout(),
+        }
+    }
+
+    /// The newest place; `last` where there is none newer yet, and nothing once there never will be.
+    fn next(&self, last: u64) -> Result<Option<u64>, SnapshotError> {
+        let newest = || match self {
+            Watched::Region(reader) => reader.newest(),
+            Watched::Ranks(ranks) => ranks.frames().last().map_or(0, |frame| frame + 1),
+        };
+        let came = match self {
+            Watched::Region(reader) => reader.wait(last, LOOK_EVERY),
+            Watched::Ranks(_) => {
+                let begun = Instant::now();
+                while newest() <= last && begun.elapsed() < LOOK_EVERY {
+                    std::thread::sleep(RANKS_EVERY);
+                }
+                Some(newest()).filter(|newest| *newest > last)
+            }
+        };
+        if came.is_some() {
+            return Ok(came);
+        }
+        let alive = match self {
+            Watched::Region(reader) => reader.is_alive()?,
+            Watched::Ranks(ranks) => {
+                let alive = ranks.ranks().iter().map(|rank| rank.is_alive()).collect::<Result<Vec<_>, _>>()?;
+                alive.into_iter().all(|alive| alive)
+            }
+        };
+        // it may have published between the wait and its end
+        Ok(Some(if alive { last } else { newest() }).filter(|place| alive || *place > last))
+    }
+
+    /// Looks at the newest one.
+    fn look<T>(&mut self, look: impl FnOnce(&[Snapshot<'_>]) -> Outcome<T>) -> Outcome<T> {
+        match self {
+            Watched::Region(reader) => look(std::slice::from_ref(&reader.pin()?)),
+            Watched::Ranks(ranks) => {
+                let parts = ranks.pin()?;
+                look(&parts.iter().map(OwnedSnapshot::snapshot).collect::<Vec<_>>())
+            }
+        }
+    }
 }
 
 fn put(seen: u64, frame: u64, missed: u64, all: &[Stats], out: &mut dyn Write) -> Outcome {

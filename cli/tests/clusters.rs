@@ -7,7 +7,7 @@ mod commands;
 
 use commands::{failure, json, place, stdout};
 use hypostyle::regions::notes_of_rank;
-use hypostyle::{RegionTarget, World};
+use hypostyle::{RegionTarget, Schedule, Simulation, Workers, World};
 use hypostyle_scenes::{SceneOptions, find};
 
 const ENTITIES: u64 = 900;
@@ -54,6 +54,8 @@ fn commands_take_the_name_of_all_ranks() {
     let counted = json(&["stats", &name, "position.x"])["columns"][0]["count"].as_u64().unwrap();
     assert!(counted >= ENTITIES, "{counted}");
     assert!(stdout(&["stats", &name, "position.x"]).starts_with("3 ranks, frame 0"));
+    let watched = json(&["watch", &name, "position.x", "--count", "1"]);
+    assert_eq!((&watched["frame"], &watched["columns"][0]["count"]), (&0.into(), &counted.into()));
     let drawn = stdout(&["top", &name, "--once", "--interval", "0"]);
     assert!(drawn.contains(&format!("{} entities", entities)) || drawn.contains("entities in"), "{drawn}");
     let file = directory.path().join("all.csv");
@@ -67,6 +69,41 @@ fn commands_take_the_name_of_all_ranks() {
     assert!(ids.len() as u64 == counted && ids.is_sorted(), "{ids:?}");
     let (code, told) = failure(&["export", &name, "-o", file.to_str().unwrap(), "--order", "position.x"]);
     assert!(code != 0 && told.contains("rows cannot be ordered by `position.x`"), "{told}");
+}
+
+#[cfg(feature = "query")]
+#[test]
+fn rows_of_all_ranks_are_asked() {
+    let (_directory, path, name) = place();
+    let target = RegionTarget::Directory(path);
+    let _parts = [0, 1, 2].map(|rank| part(&target, rank, 7));
+    let answer =
+        json(&["query", &name, "--sql", "select count(*) as n, count(distinct global_id.value) as ids from world"]);
+    let entities = whole().entity_count();
+    assert_eq!((&answer[0]["n"], &answer[0]["ids"]), (&entities.into(), &entities.into()));
+}
+
+#[test]
+fn every_frame_that_all_ranks_have_is_watched_until_one_is_gone() {
+    let (_directory, path, name) = place();
+    let target = RegionTarget::Directory(path);
+    // a schedule without systems: frames pass
+    let simulation = |rank| Simulation::new(part(&target, rank, 7), Schedule::new(), Workers::Local).unwrap();
+    let mut parts = [0, 1, 2].map(simulation);
+    let watch = ["watch", &name, "position.x", "--json"];
+    let mut child = commands::command(&watch).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut next = || -> serde_json::Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    assert_eq!(next()["frame"], 0);
+    for frame in 1..=2_u64 {
+        for part in &mut parts {
+            part.step(0.1).unwrap();
+        }
+        let told = next();
+        assert_eq!((&told["frame"], &told["missed"]), (&frame.into(), &0.into()));
+    }
+    drop(parts);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

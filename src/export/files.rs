@@ -92,7 +92,19 @@ pub fn write_parts(
     options: &ExportOptions,
 ) -> Result<Exported, ExportError> {
     let options = ExportOptions { flat: options.flat || format == Format::Csv, ..options.clone() };
-    let parts = parts.into_iter().map(|part| Batches::of(part, &options)).collect::<Result<Vec<_>, _>>()?;
+    let (schema, batches) = joined(parts, &options)?;
+    write_in_order(path, format, schema, batches, &options.order)
+}
+
+/// The record batches of parts of one world, under the schema of the first.
+///
+/// # Errors
+/// [`ExportError::Parts`]: there are none, or they have different columns.
+pub(super) fn joined(
+    parts: Vec<Pinned>,
+    options: &ExportOptions,
+) -> Result<(SchemaRef, impl Iterator<Item = Result<RecordBatch, ExportError>> + use<>), ExportError> {
+    let parts = parts.into_iter().map(|part| Batches::of(part, options)).collect::<Result<Vec<_>, _>>()?;
     let schema = parts.first().map(Batches::schema).ok_or(ExportError::Parts)?;
     if parts.iter().any(|part| part.schema().fields() != schema.fields()) {
         return Err(ExportError::Parts);
@@ -103,7 +115,7 @@ pub fn write_parts(
         let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&own), batch.columns().to_vec(), &rows)?)
     });
-    write_in_order(path, format, schema, batches, &options.order)
+    Ok((schema, batches))
 }
 
 /// Brings rows into the order that is asked for, and writes them.

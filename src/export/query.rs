@@ -13,8 +13,9 @@ use datafusion::arrow;
 use datafusion::datasource::MemTable;
 use datafusion::execution::context::SessionContext;
 
-use crate::snapshot::Reader;
+use crate::snapshot::{Pinned, Reader};
 
+use super::files::joined;
 use super::{Batches, ExportError, ExportOptions};
 
 /// Result of a query.
@@ -46,8 +47,19 @@ fn refused(error: impl std::fmt::Display) -> ExportError {
 /// SQL that is none, names that do not exist; as [`Batches::new`].
 pub fn run(reader: Reader, sql: &str, options: &ExportOptions) -> Result<Answer, ExportError> {
     let batches = Batches::new(reader, &options.clone().flat(true))?;
-    let schema = batches.schema();
-    let batches = batches.collect::<Result<Vec<_>, _>>()?;
+    answer(batches.schema(), batches.collect::<Result<Vec<_>, _>>()?, sql)
+}
+
+/// Asks generations that are parts of one world, as [`run`] asks one: their rows are one table.
+///
+/// # Errors
+/// [`ExportError::Parts`]: there are none, or they have different columns; else as for [`run`].
+pub fn run_parts(parts: Vec<Pinned>, sql: &str, options: &ExportOptions) -> Result<Answer, ExportError> {
+    let (schema, batches) = joined(parts, &options.clone().flat(true))?;
+    answer(schema, batches.collect::<Result<Vec<_>, _>>()?, sql)
+}
+
+fn answer(schema: SchemaRef, batches: Vec<RecordBatch>, sql: &str) -> Result<Answer, ExportError> {
     let table = MemTable::try_new(Arc::clone(&schema), vec![batches]).map_err(refused)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(refused)?;
     runtime.block_on(async {

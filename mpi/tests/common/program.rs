@@ -4,6 +4,27 @@ use std::process::{Command, Output};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hypostyle-mpi");
 
+/// The launcher of the MPI that the program was built with: `HYPOSTYLE_MPIRUN`, or `mpirun`.
+pub fn launcher() -> String {
+    std::env::var("HYPOSTYLE_MPIRUN").unwrap_or_else(|_| "mpirun".to_owned())
+}
+
+/// Whether it is that of an Open MPI.
+pub fn is_open_mpi() -> bool {
+    let version = Command::new(launcher()).arg("--version").output().expect("a launcher");
+    String::from_utf8_lossy(&version.stdout).contains("Open MPI")
+}
+
+/// The program on so many ranks.
+pub fn mpirun(ranks: usize, words: &str) -> Command {
+    let mut command = Command::new(launcher());
+    if is_open_mpi() {
+        command.args(["--allow-run-as-root", "--oversubscribe"]);
+    }
+    command.args(["-n", &ranks.to_string(), PROGRAM]).args(words.split_whitespace());
+    command
+}
+
 pub fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
