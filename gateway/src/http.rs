@@ -11,7 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -33,6 +33,8 @@ const SNAPSHOTS_MAX: usize = 4;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// When to ask again where a place may be free by then, seconds.
 const RETRY_AFTER_SECONDS: u16 = 5;
+/// How long a browser may remember what a page may send.
+const PREFLIGHT_SECONDS: &str = "600";
 /// Frames of `/timeline`, where nothing else is asked.
 const FRAMES_DEFAULT: usize = 8;
 const FRAMES_MAX: usize = 1000;
@@ -136,6 +138,7 @@ async fn check_source(State(app): Shared, request: Request, next: Next) -> Respo
     let mut reader = app.guard.listed_origin(request.headers()).cloned();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match app.guard.check_source(request.headers()) {
+        Ok(()) if is_preflight(&request) => preflight(),
         Ok(()) => next.run(request).await,
         Err(refused) => {
             app.refuse();
@@ -151,7 +154,10 @@ async fn check_source(State(app): Shared, request: Request, next: Next) -> Respo
     let headers = response.headers_mut();
     if let Some(origin) = reader {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("etag, retry-after"));
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("allow, etag, retry-after, www-authenticate"),
+        );
     }
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     for (name, value) in [
@@ -165,6 +171,28 @@ async fn check_source(State(app): Shared, request: Request, next: Next) -> Respo
         headers.insert(name, HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// Whether a browser asks what a page of another origin may send.
+fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ORIGIN)
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// What pages of listed origins may send, at any path. It says nothing of what is there, so it asks for no token: browsers
+/// send none with it.
+fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, if-none-match"),
+        (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS),
+        (header::VARY, "access-control-request-method, access-control-request-headers"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 

@@ -104,8 +104,47 @@ fn refusals_can_be_told_apart_by_whoever_asks() {
     let refused = ask(&format!("{bearer}{evil}"));
     assert_eq!((refused.status, readable(&refused).as_deref()), (403, Some("https://evil.example")));
     assert!(refused.json()["error"].as_str().unwrap().contains("origin"));
+    // a token that is wrong is another thing than an origin that is
+    let unknown = ask(&format!("Authorization: Bearer another token\r\n{lab}"));
+    assert_eq!((unknown.status, readable(&unknown).as_deref()), (401, Some("https://lab.example")));
+    assert_eq!(unknown.header("www-authenticate"), Some("Bearer"));
+    assert!(unknown.json()["error"].as_str().unwrap().contains("token"));
     let _held = Socket::open(serving.address, "/live", bearer).unwrap();
     let full = ask(bearer);
     assert_eq!((full.status, full.header("retry-after")), (503, Some("5")));
     assert!(full.json()["error"].as_str().unwrap().contains("1 clients already"));
+}
+
+#[test]
+fn pages_of_listed_origins_learn_what_they_may_send() {
+    let world = world(10);
+    let serving = Serving::of(&world, |options| {
+        options.token = Some("a secret token".to_owned());
+        options.origins = vec!["https://lab.example/".to_owned()];
+        options.steer = true;
+    });
+    let ask = |path: &str, more: &str| request(serving.address, "OPTIONS", path, more);
+    let wants = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: authorization,content-type\r\n";
+    let lab = format!("Origin: https://lab.example\r\n{wants}");
+    for path in
+        ["/layout", "/snapshot", "/snapshot.bin", "/timeline", "/steering", "/metrics", "/healthz", "/live", "/"]
+    {
+        // without a token: browsers send none with such a question
+        let answer = ask(path, &lab);
+        assert_eq!((answer.status, answer.body.len()), (204, 0), "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("https://lab.example"), "{path}");
+        assert_eq!(answer.header("access-control-allow-methods"), Some("GET, HEAD, POST"));
+        let headers = answer.header("access-control-allow-headers").unwrap();
+        assert!(headers.contains("authorization") && headers.contains("content-type"), "{headers}");
+        let vary: Vec<&str> =
+            answer.head.lines().filter(|line| line.to_ascii_lowercase().starts_with("vary:")).collect();
+        assert!(vary.iter().any(|line| line.contains("origin")), "{vary:?}");
+    }
+    // others learn nothing, and a question that is none is a request like any other
+    let evil = ask("/steering", &format!("Origin: https://evil.example\r\n{wants}"));
+    assert_eq!((evil.status, evil.header("access-control-allow-methods")), (403, None));
+    let host = ask("/steering", &format!("Host: evil.example\r\nOrigin: http://evil.example\r\n{wants}"));
+    assert_eq!(host.status, 403);
+    assert_eq!(ask("/steering", "Origin: https://lab.example\r\n").status, 401);
+    assert_eq!(ask("/healthz", "").status, 405);
 }

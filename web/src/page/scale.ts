@@ -4,12 +4,20 @@ import { FONT, fit, type Theme } from "./canvas.ts";
 import type { Bounds, Camera } from "./camera.ts";
 import { digits, tickLabels, ticks } from "./format.ts";
 
+/** How far beyond the picture the end of an axis may be and have its name inside. */
+const EDGE = 40;
+
+/** The nearest place in a range; its middle where there is none. */
+function inside(at: number, low: number, high: number): number {
+  return low > high ? (low + high) / 2 : Math.min(Math.max(at, low), high);
+}
+
 /** Draws axes for what the camera sees. */
 export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Theme, names: readonly [string, string, string], bounds: Bounds | undefined): void {
   const { g, width, height } = fit(canvas, camera);
   g.font = FONT;
   if (camera.orbit) {
-    if (bounds) drawBox(g, camera, theme, names, bounds);
+    if (bounds) drawBox(g, camera, theme, names, bounds, { width, height });
     drawTriad(g, camera, theme, names, height);
     return;
   }
@@ -43,7 +51,7 @@ export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Them
   g.fillText(`↑ ${names[1]}${from(yLabels.offset)}   → ${names[0]}${from(xLabels.offset)}`, 8, 10);
 }
 
-function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, names: readonly [string, string, string], bounds: Bounds): void {
+function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, names: readonly [string, string, string], bounds: Bounds, size: { width: number; height: number }): void {
   const m = camera.matrix(), corner = (k: number): [number, number] | undefined =>
     camera.project(bounds[k & 1 ? 3 : 0]!, bounds[k & 2 ? 4 : 1]!, bounds[k & 4 ? 5 : 2]!, m);
   g.strokeStyle = theme.colour("soft");
@@ -67,11 +75,14 @@ function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, name
     const from = corner(0), to = corner(axis);
     if (!from || !to) return;
     const away = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
-    const x = to[0] + (to[0] - from[0]) / away * 18, y = to[1] + (to[1] - from[1]) / away * 14;
+    // an end that is out of sight has no name: at the edge it would name something else
+    if (to[0] < -EDGE || to[0] > size.width + EDGE || to[1] < -EDGE || to[1] > size.height + EDGE) return;
+    const end = digits(bounds[i + 3]!), half = Math.max(g.measureText(names[i]!).width, g.measureText(end).width) / 2 + 4;
+    const x = inside(to[0] + (to[0] - from[0]) / away * 18, half, size.width - half), y = inside(to[1] + (to[1] - from[1]) / away * 14, 10, size.height - 23);
     g.fillStyle = theme.colour("ink");
     g.fillText(names[i]!, x, y);
     g.fillStyle = theme.colour("soft");
-    g.fillText(digits(bounds[i + 3]!), x, y + 13);
+    g.fillText(end, x, y + 13);
   });
 }
 

@@ -6,9 +6,9 @@ import { chromium, type Browser, type Page } from "playwright-core";
 /** Where a Chromium may be: `HYPOSTYLE_CHROMIUM`, or Debian's. */
 export const CHROMIUM = [process.env["HYPOSTYLE_CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(path => path && existsSync(path));
 
-export function launch(): Promise<Browser> {
+export function launch(further: readonly string[] = []): Promise<Browser> {
   if (!CHROMIUM) throw new Error("there is no Chromium: set HYPOSTYLE_CHROMIUM to its path");
-  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"] });
+  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist", ...further] });
 }
 
 /** A page whose errors fail the test that looks at them. */

@@ -1,0 +1,74 @@
+//! axe-core looks at the page: dark and light, on a desk and on a phone, with all that can be opened open.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import type { AxeResults } from "axe-core";
+import type { Browser, Page } from "playwright-core";
+import { CHROMIUM, launch, open } from "../support/browser.ts";
+import { Particles, serveParticles, standIn, type StandIn } from "../support/standin.ts";
+
+const PAGE = new URL("../../../page", import.meta.url).pathname;
+const skip = CHROMIUM ? false : "there is no Chromium";
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const SIZES = { desk: { width: 1400, height: 900 }, phone: { width: 390, height: 844, mobile: true }, lying: { width: 844, height: 390, mobile: true } } as const;
+
+let browser: Browser, server: StandIn, timer: ReturnType<typeof setInterval>;
+
+before(async () => {
+  if (!CHROMIUM) return;
+  const particles = new Particles(1000);
+  timer = setInterval(() => particles.step(0.05), 50);
+  server = await standIn(PAGE, (socket, messages) => serveParticles(socket, particles, messages));
+  browser = await launch();
+});
+
+after(async () => {
+  clearInterval(timer);
+  await browser?.close();
+  await server?.close();
+});
+
+/** What is wrong, one line for each element. */
+async function faults(page: Page): Promise<string[]> {
+  const found = await page.evaluate(async () => {
+    const { axe } = globalThis as unknown as { axe: { run: (context: Document, options: object) => Promise<AxeResults> } };
+    return (await axe.run(document, { resultTypes: ["violations"] })).violations;
+  });
+  return found.flatMap(({ id, help, nodes }) => nodes.map(node => `${id} (${help}): ${node.target.join(" ")}: ${node.failureSummary?.replaceAll("\n", " ") ?? ""}`));
+}
+
+for (const theme of ["dark", "light"] as const) {
+  for (const [name, size] of Object.entries(SIZES)) {
+    test(`axe finds nothing: ${theme}, ${name}`, { skip }, async () => {
+      const { page, errors } = await open(browser, server.url, { ...size, theme });
+      await page.waitForFunction(() => hypostyle.connection.state === "live" && hypostyle.scriptMs.length > 3);
+      // as a gateway that steers shows it
+      await page.evaluate(() => {
+        for (const id of ["run", "run-tools"]) document.getElementById(id)!.hidden = false;
+        document.getElementById("run-text")!.textContent = "running, as fast as it goes";
+      });
+      await page.evaluate(AXE);
+      const all = new Set(await faults(page));
+      for (const tab of ["lanes", "stream", "plots"]) {
+        await page.locator(`#tab-${tab}`).click();
+        for (const fault of await faults(page)) all.add(fault);
+      }
+      await page.locator("#mode").click();
+      await page.fill("#slot", "17");
+      await page.selectOption("#colour", "=");
+      await page.fill("#formula", "|velocity");
+      await page.fill("#filter", "position.x > 0");
+      await page.selectOption("#shape", "spheres");
+      await page.waitForTimeout(300);
+      for (const fault of await faults(page)) all.add(fault);
+      await page.evaluate(() => (document.getElementById("help") as HTMLDialogElement).showModal());
+      for (const fault of await faults(page)) all.add(fault);
+      assert.deepEqual([...all], []);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "nothing sticks out");
+      assert.deepEqual(errors, []);
+      await page.context().close();
+    });
+  }
+}
