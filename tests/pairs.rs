@@ -32,6 +32,11 @@ struct Force {
 struct Charge {
     e: f64,
 }
+/// Another order.
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Mixed {
+    key: u32,
+}
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 struct Odd;
 #[derive(Resource, Reduce, Clone, Copy, Debug, PartialEq)]
@@ -62,17 +67,18 @@ fn unit(i: u64) -> f64 {
     (GlobalId::root(i).child(0, 0).value >> 11) as f64 / (1u64 << 53) as f64 * 2.0 - 1.0
 }
 
-fn body(i: u64) -> (GlobalId, Position, Velocity, Force, Charge) {
+fn body(i: u64) -> (GlobalId, Position, Velocity, Force, Charge, Mixed) {
     let at = Position { x: 6.0 * unit(3 * i) - 1.0, y: 5.0 * unit(3 * i + 1), z: 2.0 + 7.0 * unit(3 * i + 2) };
     let v = [3, 4, 5].map(|k| 3.0 * unit(1_000_000 * k + i) - 1.5);
     let velocity = Velocity { x: v[0], y: v[1], z: v[2] };
     let charge = Charge { e: if i.is_multiple_of(3) { 2.0 } else { -1.0 } };
-    (GlobalId::root(i), at, velocity, Force { x: 0.0, y: 0.0, z: 0.0 }, charge)
+    let mixed = Mixed { key: (i as u32).wrapping_mul(0x9E37_79B9) >> 12 };
+    (GlobalId::root(i), at, velocity, Force { x: 0.0, y: 0.0, z: 0.0 }, charge, mixed)
 }
 
 fn world(lists: &Lists, count: u64) -> World {
     let builder = World::builder().component::<GlobalId>().component::<Velocity>().component::<Charge>();
-    let builder = lists.register(builder.component::<Odd>()).resource::<Potential>();
+    let builder = lists.register(builder.component::<Odd>().component::<Mixed>()).resource::<Potential>();
     let mut world = builder.build().unwrap();
     world.spawn_batch((0..count).map(|i| (body(i), lists.parts()))).unwrap();
     world
@@ -202,6 +208,21 @@ fn who_comes_and_goes_is_noticed() {
 }
 
 #[test]
+fn lists_are_made_anew_where_somebody_else_has_sorted_the_table() {
+    let lists = lists();
+    let bounds = Bounds::new([-1.0, 0.0, 2.0], [6.0, 5.0, 7.0], [true, true, false]).unwrap();
+    let mut schedule = schedule(&lists);
+    schedule.add(System::rows::<Read<GlobalId>>("by id", |_, _| {}).sort_by("mixed.key").every(4).after("kick"));
+    let mut simulation = Simulation::new(world(&lists, 400), schedule, Workers::Local).unwrap();
+    for _ in 0..12 {
+        simulation.step(0.001).unwrap();
+        check(simulation.world(), &bounds, |square, _, _| law(square).0);
+    }
+    let made = simulation.world().resource::<PairState>().unwrap().made;
+    assert!((3..6).contains(&made), "lists were made {made} times in 12 frames");
+}
+
+#[test]
 fn charges_of_both_decide() {
     let lists = lists();
     let bounds = Bounds::new([-1.0, 0.0, 2.0], [6.0, 5.0, 7.0], [true, true, false]).unwrap();
@@ -246,7 +267,7 @@ fn a_run_that_is_resumed_has_the_bytes_of_one_that_was_not() {
     let lists = lists();
     let builder = |lists: &Lists| {
         let builder = World::builder().component::<GlobalId>().component::<Velocity>().component::<Charge>();
-        lists.register(builder.component::<Odd>()).resource::<Potential>()
+        lists.register(builder.component::<Odd>().component::<Mixed>()).resource::<Potential>()
     };
     let path = std::env::temp_dir().join(format!("hypostyle-pairs-{}.checkpoint", std::process::id()));
     let hash = |world: &mut World| {
@@ -311,9 +332,9 @@ fn what_is_wrong_is_named() {
             + &simulation.step(0.01).unwrap_err().to_string()
     };
     let spawn = |world: &mut World, x: f64, z: f64| {
-        let (id, at, velocity, force, charge) = body(77);
+        let (id, at, velocity, force, charge, mixed) = body(77);
         let at = Position { x, z, ..at };
-        world.spawn(((id, at, Velocity { x: 0.0, y: 0.0, ..velocity }, force, charge), lists().parts())).unwrap()
+        world.spawn(((id, at, Velocity { x: 0.0, y: 0.0, ..velocity }, force, charge, mixed), lists().parts())).unwrap()
     };
     let nowhere = step(&|world| _ = spawn(world, f64::NAN, 3.0));
     assert!(nowhere.contains("entity 50v0 is at [NaN") && nowhere.contains("that is no place"), "{nowhere}");

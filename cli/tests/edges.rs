@@ -248,19 +248,25 @@ fn as_nobody(args: &[&str]) -> Option<Output> {
 #[test]
 fn another_users_region_is_told_from_a_dead_one() {
     let name = format!("edges-{}", std::process::id());
-    let _run = Running::start(&name, &["--workers", "local"]);
-    let Some(listed) = as_nobody(&["list", "--json"]) else { return };
+    let run = Running::start(&name, &["--workers", "local"]);
+    // it is killed, and its region has a place of its own: for all users
+    let remove = |run: Running| {
+        drop(run);
+        assert!(output(&["clean", &name]).status.success(), "nothing is left");
+    };
+    let Some(listed) = as_nobody(&["list", "--json"]) else { return remove(run) };
     assert_eq!(code(&listed), 0, "{}", stderr(&listed));
     let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
     let found = listed["regions"].as_array().unwrap().iter().find(|region| region["name"] == name.as_str()).unwrap();
     assert_eq!((&found["owner_name"], &found["state"]), (&"root".into(), &"another_users".into()), "{found}");
     assert_eq!(found["stale"], false);
-    let run = ["run", "particles", "--entities", "10", "--frames", "1", "--workers", "local", "--region", &name];
-    for args in [&run[..], &["hash", &name], &["clean", &name]] {
+    let other = ["run", "particles", "--entities", "10", "--frames", "1", "--workers", "local", "--region", &name];
+    for args in [&other[..], &["hash", &name], &["clean", &name]] {
         let refused = as_nobody(args).unwrap();
         assert_ne!(code(&refused), 0);
         let said = stderr(&refused);
         assert!(said.contains("root (0)") && !said.contains("writer is gone"), "{args:?}: {said}");
     }
     assert!(output(&["hash", &name]).status.success(), "it lives");
+    remove(run);
 }

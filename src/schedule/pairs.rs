@@ -68,7 +68,8 @@ pub struct PairRow {
 /// What is looked at in every frame.
 #[derive(Resource, Reduce, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PairWatch {
-    /// 1 where a row has moved more than half of the skin since lists were made, or is new.
+    /// 1 where a row has moved more than half of the skin since lists were made, is new, or rows are no longer in the order of
+    /// their cells.
     #[reduce(max)]
     pub moved: u32,
     /// Rows that there are.
@@ -97,7 +98,7 @@ pub type PairParts = (PairCell, PairAnchor, List<PairRow>);
 /// rows of several tables would not see each other, and are refused.
 ///
 /// In a frame: the user's movement; the systems of [`PairLists::add_to`]; a force of [`System::pairs`]; what uses it. What
-/// spawns or despawns comes before the first of these or after the last. Places are brought back into the box along
+/// spawns, despawns or sorts comes before the first of these or after the last. Places are brought back into the box along
 /// periodic axes when lists are made.
 ///
 /// ```
@@ -253,13 +254,13 @@ where
         schedule.add(self.watch()).add(due()).add(self.bin()).add(self.anchor()).add(self.list())
     }
 
-    /// Whether somebody has moved too far, or is new; and how many there are.
+    /// Whether somebody has moved too far, is new, or stands elsewhere in the table; and how many there are.
     fn watch(&self) -> System {
         let skin = Skin(self.space.skin);
-        System::rows::<(Read<P>, Read<PairAnchor>)>(PAIR_SYSTEMS[0], move |job, (at, anchor)| {
+        System::rows::<(Read<P>, Read<PairAnchor>, Read<PairCell>)>(PAIR_SYSTEMS[0], move |job, (at, anchor, cell)| {
             let made_at: [&[f32]; N] = axes(&anchor);
-            let moved = u32::from(skin.is_used_up(P::numbers(&at), made_at));
-            job.reduce(PairWatch { moved, rows: job.len() as u64 });
+            let moved = skin.is_used_up(P::numbers(&at), made_at) || !cell.key.is_sorted();
+            job.reduce(PairWatch { moved: u32::from(moved), rows: job.len() as u64 });
         })
         .reduces::<PairWatch>()
     }
