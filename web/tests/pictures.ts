@@ -34,8 +34,9 @@ for (const theme of ["dark", "light"] as const) {
   await page.waitForFunction(() => hypostyle.connection.state === "live" && hypostyle.scriptMs.length > 3);
   await page.selectOption("#rate", "10");
   await page.selectOption("#colour", theme === "dark" ? "velocity.y" : "position.y");
+  await page.locator(theme === "dark" ? "#tab-lanes" : "#tab-plots").click();
   if (theme === "light") {
-    await page.keyboard.press("o");
+    await page.locator("#mode").click();
     await page.selectOption("#map", "plasma");
   }
   await page.waitForTimeout(15_000);
