@@ -164,8 +164,11 @@ impl Watched {
                 alive.into_iter().all(|alive| alive)
             }
         };
+        if alive {
+            return Ok(Some(last));
+        }
         // it may have published between the wait and its end
-        Ok(Some(if alive { last } else { newest() }).filter(|place| alive || *place > last))
+        Ok(Some(newest()).filter(|newest| *newest > last))
     }
 
     /// Looks at the newest one.

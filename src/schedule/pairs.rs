@@ -525,15 +525,9 @@ impl System {
             let (at, numbers) = table.columns;
             let near = job.lists::<PairRow>()?;
             let words = near.columns().packed;
-            let mut unpacked = Vec::new();
-            let mut ends = Vec::with_capacity(job.len());
-            for row in 0..job.len() {
-                PackedRows(&words[near.range(row)]).unpack(&mut unpacked)?;
-                ends.push(unpacked.len());
-            }
-            let list = |row: usize| &unpacked[row.checked_sub(1).map_or(0, |before| ends[before])..ends[row]];
+            let list = |row: usize| PackedRows(&words[near.range(row)]);
             let forces = F::numbers_mut(&mut force);
-            space.forces(P::numbers(&at)).set_by(job.first_row(), list, forces, C::numbers(&numbers), law);
+            space.forces(P::numbers(&at)).set_packed_by(job.first_row(), list, forces, C::numbers(&numbers), law);
             Ok(())
         })
         .reads_lists::<PairRow>()

@@ -188,6 +188,21 @@ impl<'a, T: Real, const N: usize> PairForces<'a, T, N> {
         self.sum(first_row, lists, force, [], |square, [], []| law(square))
     }
 
+    /// As [`PairForces::set_by`], of lists that are packed.
+    ///
+    /// # Panics
+    /// As [`PairForces::set_packed`] and [`PairForces::set_by`].
+    pub fn set_packed_by<'l, const M: usize>(
+        &self,
+        first_row: usize,
+        lists: impl Fn(usize) -> PackedRows<'l>,
+        force: [&mut [T]; N],
+        columns: [&[T]; M],
+        law: impl Fn(T, [T; M], [T; M]) -> T,
+    ) {
+        self.sum(first_row, lists, force, columns, |square, own, other| (law(square, own, other), []));
+    }
+
     fn sum<R: RowList, const M: usize, const K: usize>(
         &self,
         first_row: usize,

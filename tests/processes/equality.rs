@@ -71,6 +71,20 @@ pub fn where_main_helps() {
     }
 }
 
+/// Lists of pairs keep themselves while rows move, come and go, and while workers die.
+pub fn with_pairs() {
+    let whole = undisturbed("pairs", 1200, 9, 20);
+    let deaths = [None, Some("ran:57"), Some("undo-saved:9"), Some("published:31"), Some("claimed:40")];
+    let processes = deaths.map(|fault| (Workers::Processes(2), fault));
+    for (workers, fault) in [(Workers::Threads(1), None), (Workers::Threads(3), None)].into_iter().chain(processes) {
+        let setting = Setting { fault: fault.map(str::to_owned), ring_bytes: 4096, ..Setting::new("pairs", workers) };
+        let mut simulation = setting.start(scenes::world("pairs", setting.region(), 1200, 9), 9);
+        course(&mut simulation, 20).assert_like(&whole, &setting);
+        let died = simulation.worker_status().iter().map(|worker| worker.deaths).sum::<u64>();
+        assert_eq!(died > 0, fault.is_some(), "{died} workers died: {setting:?}");
+    }
+}
+
 /// Views show rows of others behind those of their tables: to every pool the same ones, while rows come and go.
 pub fn with_ghosts() {
     let seed = 13;

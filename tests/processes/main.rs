@@ -32,6 +32,7 @@ use runner::{Test, soak, test};
 
 /// All tests.
 const TESTS: &[Test] = &[
+    test("equality::pairs_that_keep_their_lists", equality::with_pairs),
     test("equality::the_same_bytes_for_every_pool_ring_and_cadence", equality::every_pool_ring_and_cadence),
     test("equality::the_same_bytes_where_main_helps", equality::where_main_helps),
     test("equality::the_same_bytes_with_ghosts", equality::with_ghosts),

@@ -5,6 +5,7 @@
 
 mod components;
 mod mixed;
+mod pairs;
 mod plain;
 mod sealed;
 
@@ -38,6 +39,7 @@ pub fn schedule(name: &str) -> Schedule {
     let mut schedule = Schedule::new();
     match name {
         "mixed" => mixed::schedule(&mut schedule),
+        "pairs" => pairs::schedule(&mut schedule),
         "local" => plain::local(&mut schedule),
         "flood" => plain::flood(&mut schedule),
         "sorted" => plain::sorted(&mut schedule),
@@ -54,6 +56,7 @@ pub fn schedule(name: &str) -> Schedule {
 pub fn world(scene: &str, region: RegionTarget, rows: usize, seed: u64) -> World {
     match scene {
         "mixed" => mixed::world(region, rows, seed),
+        "pairs" => pairs::world(region, rows, seed),
         "sealed" => sealed_world(region, rows, None),
         _ => plain::world(region, rows),
     }

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::process::{ask, run};
+use crate::process::{Finished, ask, run};
 use crate::report::Outcome;
 use crate::tools::cargo;
 
@@ -70,10 +70,15 @@ fn other_installed() -> bool {
     if there() {
         return true;
     }
-    let mut get = Command::new("apt-get");
-    get.args(["install", "--yes", "--no-install-recommends"]).args(OTHER_PACKAGES);
-    run(get.env("DEBIAN_FRONTEND", "noninteractive"), GET);
+    get(OTHER_PACKAGES);
     there()
+}
+
+/// Installs packages.
+fn get(packages: &[&str]) -> Finished {
+    let mut get = Command::new("apt-get");
+    get.args(["install", "--yes", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    run(&mut get, GET)
 }
 
 /// Whether there is an MPI; it is installed where there is none.
@@ -85,9 +90,7 @@ pub(crate) fn installed() -> Result<(), String> {
     if there() {
         return Ok(());
     }
-    let mut get = Command::new("apt-get");
-    get.args(["install", "--yes", "--no-install-recommends"]).args(PACKAGES).env("DEBIAN_FRONTEND", "noninteractive");
-    let finished = run(&mut get, GET);
+    let finished = get(PACKAGES);
     if there() {
         return Ok(());
     }
