@@ -94,7 +94,8 @@ fn read(path: &Path) -> (String, BTreeMap<String, Read>) {
     let mut arrays = BTreeMap::new();
     let mut end = 0;
     for line in text.lines().filter(|line| line.starts_with("<DataArray") && line.contains("appended")) {
-        let word = |name: &str| line.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let word =
+            |name: &str| line.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned();
         let offset: usize = word("offset").parse().unwrap();
         assert_eq!(offset, end, "arrays stand one after the other");
         let len = u64::from_le_bytes(appended[offset..offset + 8].try_into().unwrap()) as usize;

@@ -10,7 +10,7 @@ use crate::snapshot::Reader;
 use super::{ExportError, ExportOptions, Format, write};
 
 /// A data set that was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Series {
     /// The frames that it has, ascending.

@@ -15,7 +15,7 @@ use arrow_array::types::{
     Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
     UInt32Type, UInt64Type,
 };
-use arrow_array::{Array as _, ArrayRef, ArrowNativeTypeOp as _, RecordBatch};
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Schema};
 
 use crate::checkpoint::CheckpointError;
@@ -104,7 +104,9 @@ fn data(schema: &Schema) -> Result<Vec<Values>, ExportError> {
                 DataType::List(_) | DataType::LargeList(_) => {
                     ExportError::FlatList { component: component_of(name).to_owned() }
                 }
-                ty => ArrowError::SchemaError(format!("column `{name}` is {ty}, for which points have no place")).into(),
+                ty => {
+                    ArrowError::SchemaError(format!("column `{name}` is {ty}, for which points have no place")).into()
+                }
             });
         };
         let handles = field.metadata().get("hypostyle.type").is_some_and(|ty| ty.contains("entity"));
@@ -256,27 +258,28 @@ fn as_they_are(column: &ArrayRef, values: &Values) -> Vec<u8> {
 /// Numbers of any type as floats: those of points, and halves.
 fn floats(column: &ArrayRef, values: &Values) -> Vec<u8> {
     macro_rules! numbers {
-        ($($arrow:ident),*) => { $(
+        ($($arrow:ident $as_f64:expr),*) => { $(
             if let Some(column) = column.as_primitive_opt::<$arrow>() {
+                let numbers = column.values().iter().map($as_f64);
                 return match values.bytes {
-                    8 => column.values().iter().flat_map(|value| value.as_f64().to_le_bytes()).collect(),
-                    _ => column.values().iter().flat_map(|value| (value.as_f64() as f32).to_le_bytes()).collect(),
+                    8 => numbers.flat_map(f64::to_le_bytes).collect(),
+                    _ => numbers.flat_map(|value| (value as f32).to_le_bytes()).collect(),
                 };
             }
         )* };
     }
     numbers!(
-        Float16Type,
-        Float32Type,
-        Float64Type,
-        Int8Type,
-        Int16Type,
-        Int32Type,
-        Int64Type,
-        UInt8Type,
-        UInt16Type,
-        UInt32Type,
-        UInt64Type
+        Float16Type | v | f64::from(*v),
+        Float32Type | v | f64::from(*v),
+        Float64Type | v | *v,
+        Int8Type | v | f64::from(*v),
+        Int16Type | v | f64::from(*v),
+        Int32Type | v | f64::from(*v),
+        Int64Type | v | *v as f64,
+        UInt8Type | v | f64::from(*v),
+        UInt16Type | v | f64::from(*v),
+        UInt32Type | v | f64::from(*v),
+        UInt64Type | v | *v as f64
     );
     // `kind` knows no others, and bools are no axes
     vec![0; column.len() * values.bytes]
