@@ -17,8 +17,7 @@ use std::ops::{Deref, DerefMut, Range};
 
 use crate::layout::FieldType;
 use crate::simd::map as simd;
-use crate::simd::narrow as small;
-use crate::small::AsF32;
+use crate::small::{AsF32, narrow as small};
 use crate::value::ColumnItem;
 
 /// One column of one job: addresses of its first own row, type and length.

@@ -7,7 +7,6 @@
 
 pub(crate) mod lanes;
 pub(crate) mod map;
-pub(crate) mod narrow;
 mod vectors;
 
 pub use vectors::{Vectors, WideKernel, wide};

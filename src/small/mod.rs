@@ -34,12 +34,12 @@
 //! assert_eq!((spark.speed.to_f32(), spark.glow.to_f32()), (1.5, 0.8));
 //! # Ok::<(), hypostyle::WorldError>(())
 //! ```
-#![forbid(unsafe_code)]
 
 mod fractions;
 mod halves;
+pub(crate) mod narrow;
 
-pub use crate::simd::narrow::{narrow, widen};
+pub use narrow::{narrow, widen};
 
 use bytemuck::{Pod, Zeroable};
 

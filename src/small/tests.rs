@@ -1,3 +1,5 @@
+//! Conversions beside their definitions, and vectors beside plain code.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -147,7 +149,7 @@ proptest! {
         let bits = |values: &[F16]| values.iter().map(|value| value.0).collect::<Vec<_>>();
         let one: Vec<F16> = old.iter().map(|x| F16::from_f32(f(x.to_f32()))).collect();
         let two: Vec<F16> = old.iter().zip(&a).map(|(x, a)| F16::from_f32(g(x.to_f32(), *a))).collect();
-        use crate::simd::narrow as maps;
+        use super::narrow as maps;
         let mut memory = vec![F16(7); old.len() + skip];
         let new = &mut memory[skip..];
         maps::map(new, &old, f);

@@ -8,8 +8,8 @@
 
 use std::ops::Range;
 
-use super::map::streamed;
-use crate::small::AsF32;
+use super::AsF32;
+use crate::simd::map::streamed;
 
 /// Rows that are converted at once: they stay in the first cache.
 const BLOCK: usize = 256;
