@@ -9,7 +9,7 @@ use hypostyle::{
 };
 use proptest::prelude::*;
 
-use super::drive::{contents, rows};
+use super::look::{contents, rows};
 use super::program::mix;
 
 /// What happens next. Numbers pick from what there is.
