@@ -97,7 +97,7 @@ impl Failure {
         if let Some(message) = &self.message {
             let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
             // stderr was closed: nobody wants to know
-            let _ = writeln!(std::io::stderr(), "error: {line}");
+            let _ = writeln!(std::io::stderr(), "error: {}", crate::ascii::fitting(&line));
         }
     }
 }

@@ -46,6 +46,7 @@
 //! This is an ordinary user of the library: it knows nothing that another program could not know.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command prints")]
 
+mod ascii;
 mod bench;
 mod checkpoint;
 mod clean;
@@ -218,7 +219,8 @@ pub fn main(scenes: &'static [&'static dyn Scene]) -> ExitCode {
         Err(code) => return code,
     };
     log_to_stderr(cli.verbose);
-    let mut out = std::io::stdout().lock();
+    // JSON is read by programs, and stays as it is
+    let mut out = ascii::Output::new(std::io::stdout().lock(), !cli.json && ascii::is_wanted());
     let done = dispatch(cli.command, cli.json, &mut out).and_then(|()| Ok(out.flush()?));
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -90,7 +90,7 @@ impl Log {
             let line = for_people(world, before.frame_seconds(meter), &lines);
             before.now(meter);
             // nobody reads stderr any more: the run goes on
-            let _ = writeln!(std::io::stderr(), "{line}");
+            let _ = writeln!(std::io::stderr(), "{}", crate::ascii::fitting(&line));
         }
         if let (true, Some((path, out, _, before))) = (file, &mut self.file) {
             let data = for_programs(world, self.begun.elapsed(), before.frame_seconds(meter), &lines);

@@ -331,10 +331,10 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         put_json(out, &report.json(&simulation))?;
     } else if let Some((kind, state)) = &report.state {
         // stdout is for the hash alone; where stderr is closed nobody wants the table
-        let _ = write!(std::io::stderr(), "{}", report.text(&simulation));
+        let _ = write!(std::io::stderr(), "{}", crate::ascii::fitting(&report.text(&simulation)));
         writeln!(out, "{kind} {state}")?;
     } else if hashes.print {
-        let _ = write!(std::io::stderr(), "{}", report.text(&simulation));
+        let _ = write!(std::io::stderr(), "{}", crate::ascii::fitting(&report.text(&simulation)));
     } else {
         write!(out, "{}", report.text(&simulation))?;
     }
@@ -614,13 +614,14 @@ impl Progress {
         let usage = if time > 0.0 { (meter.busy - self.busy).as_secs_f64() / time } else { 0.0 };
         (self.shown, self.busy, self.elapsed) = (Instant::now(), meter.busy, meter.elapsed);
         bar.set_position(meter.frames);
-        bar.set_message(format!(
+        let message = format!(
             "frame {} · {} per entity · workers {} · {} patches",
             text::count(simulation.world().frame()),
             meter.ns_per_entity().map_or_else(|| "-".to_owned(), text::nanoseconds),
             text::percent(usage),
             text::count(meter.total().total()),
-        ));
+        );
+        bar.set_message(crate::ascii::fitting(&message).into_owned());
     }
 }
 

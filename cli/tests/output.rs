@@ -102,3 +102,30 @@ fn options_come_from_a_file_and_the_command_line_wins() {
     assert!(status == 2 && message.contains("run.toml: not a file of options"), "{message}");
     assert_eq!(failure(&["run", "particles", "--options", "/no/such.toml"]).0, 3);
 }
+
+#[test]
+fn locales_without_utf8_get_plain_letters() {
+    let told = |locale: &str, args: &[&str]| {
+        let done = commands::command(args).env("LC_ALL", locale).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let (_directory, _, region) = place();
+    let run = ["run", "particles", "--entities", "200", "--frames", "3", "--region", &region, "--keep"];
+    let (plain, own) = (told("C", &run), told("C.UTF-8", &["stats", &region, "position"]));
+    assert!(plain.is_ascii() && plain.contains(" us"), "{plain}");
+    // the bars of a histogram
+    assert!(!own.is_ascii(), "{own}");
+    let plain = told("POSIX", &["stats", &region, "position"]);
+    assert!(plain.is_ascii(), "{plain}");
+    assert_eq!(
+        plain.lines().map(|line| line.chars().count()).collect::<Vec<_>>(),
+        own.lines().map(|line| line.chars().count()).collect::<Vec<_>>(),
+        "columns stay where they are"
+    );
+    // JSON is for programs, and the same in all
+    assert_eq!(
+        told("C", &["stats", &region, "position", "--json"]),
+        told("C.UTF-8", &["stats", &region, "position", "--json"])
+    );
+}
