@@ -68,6 +68,7 @@ pub mod simd;
 mod value;
 
 // places, cells, pairs: on plain slices
+pub mod small;
 pub mod space;
 
 mod column;
