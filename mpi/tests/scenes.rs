@@ -4,8 +4,13 @@
 
 mod common;
 
-use common::{plain, scene, spread};
-use hypostyle::Workers;
+use std::collections::BTreeSet;
+
+use common::{begin, chain, comm, plain, scene, spread};
+use hypostyle::{Workers, World};
+use hypostyle_mpi::transport::run_threads;
+use hypostyle_mpi::{Cluster, ClusterError};
+use hypostyle_scenes::{Scene, SceneOptions};
 
 /// Ranks, workers of each, and at which sorts space is cut anew.
 const CASES: &[(usize, Workers, u64)] = &[
@@ -18,10 +23,16 @@ const CASES: &[(usize, Workers, u64)] = &[
 
 fn equal(name: &str, entities: u64, frames: u64) -> u64 {
     let (scene, options) = scene(name, entities);
-    let want = plain((scene, &options), frames);
+    equal_with((scene, &options), frames)
+}
+
+/// Gives the rows that changed ranks.
+fn equal_with((scene, options): (&'static dyn Scene, &SceneOptions), frames: u64) -> u64 {
+    let name = scene.name();
+    let want = plain((scene, options), frames);
     let mut moved = 0;
     for (ranks, workers, balance) in CASES {
-        let (hash, rows) = spread((scene, &options), frames, *ranks, *workers, *balance).unwrap();
+        let (hash, rows) = spread((scene, options), frames, *ranks, *workers, *balance).unwrap();
         assert_eq!(hash, want, "{name} on {ranks} ranks of {workers}, cut anew every {balance}");
         assert_eq!(hash.frame(), frames);
         moved += if *ranks > 1 { rows } else { 0 };
@@ -57,9 +68,66 @@ fn nbody_has_the_bytes_of_one_process() {
     equal("nbody", 5, 40);
 }
 
+/// Spheres that fall fast into a bed.
+fn spheres(shape: &str) -> (&'static dyn Scene, SceneOptions) {
+    let (scene, options) = scene("spheres", 500);
+    let options = options.with("shape", shape).with("radii", "0.3,0.8").with("restitution", "0.2");
+    (scene, options.with("gravity", "30").with("stiffness", "60000"))
+}
+
+fn words<const N: usize>(world: &World, column: &str) -> Vec<[u8; N]> {
+    let of = |table: usize| world.table_column(table, column).unwrap();
+    (0..world.table_count()).filter_map(of).flat_map(|(_, bytes)| bytes.as_chunks().0.to_vec()).collect()
+}
+
+/// Contacts that a rank's spheres keep with those of other ranks, and how many of their springs are stretched.
+fn across(world: &World) -> (u64, u64) {
+    let own: BTreeSet<u64> = words(world, "global_id.value").into_iter().map(u64::from_le_bytes).collect();
+    let counts = words(world, "springs.count").into_iter().map(u32::from_le_bytes);
+    let (partners, stretches) = (words::<128>(world, "springs.partner"), words::<384>(world, "springs.stretch"));
+    let (mut contacts, mut stretched) = (0, 0);
+    for ((count, partners), stretch) in counts.zip(&partners).zip(&stretches) {
+        let springs = partners.as_chunks::<8>().0.iter().zip(stretch.as_chunks::<24>().0).take(count as usize);
+        for (_, stretch) in springs.filter(|(partner, _)| !own.contains(&u64::from_le_bytes(**partner))) {
+            contacts += 1;
+            stretched += u64::from(stretch.iter().any(|byte| *byte != 0));
+        }
+    }
+    (contacts, stretched)
+}
+
+/// Contacts across the borders of four ranks, and stretched springs of them, summed over frames.
+fn borders((scene, options): (&'static dyn Scene, &SceneOptions), frames: u64) -> (u64, u64) {
+    let all = run_threads(4, |rank| {
+        let cluster = Cluster::new(comm(rank), 5);
+        let mut simulation = begin(&cluster, (scene, options), Workers::Local)?;
+        let (mut contacts, mut stretched) = (0, 0);
+        for _ in 0..frames / 10 {
+            let ran = simulation.run(10, scene.dt()).map(drop);
+            ran.map_err(|error| ClusterError::World(chain(&error)))?;
+            let seen = across(simulation.world());
+            (contacts, stretched) = (contacts + seen.0, stretched + seen.1);
+        }
+        Ok((contacts, stretched))
+    })
+    .unwrap();
+    all.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+}
+
+#[test]
+fn spheres_have_the_bytes_of_one_process_in_all_vessels() {
+    for (shape, least) in [("box", 300), ("drum", 300), ("hopper", 100)] {
+        let (scene, options) = spheres(shape);
+        let moved = equal_with((scene, &options), 220);
+        assert!(moved > 2000, "{shape}: {moved} rows change ranks");
+        let (contacts, stretched) = borders((scene, &options), 220);
+        assert!(contacts > least && stretched > least / 2, "{shape}: {contacts} across borders, {stretched} stretched");
+    }
+}
+
 #[test]
 fn scenes_that_break_a_condition_are_refused_with_it() {
-    for (name, says) in [("spheres", "no space"), ("epidemic", "`meet`"), ("nbody", "global_id")] {
+    for (name, says) in [("epidemic", "`meet`"), ("nbody", "global_id")] {
         let (scene, mut options) = scene(name, 100);
         if name == "nbody" {
             options = options.with("theta", 0.5);

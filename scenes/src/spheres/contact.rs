@@ -5,7 +5,9 @@ use std::ops::Range;
 
 use hypostyle::{Entity, GlobalId, Read, System, Write};
 
+use super::find::named;
 use super::law::{Constants, Contacts, TOGETHER, get, put};
+use super::mirror::Mirror;
 use super::vector::{Vector, add, dot, subtract};
 use super::vessel::{Touch, Vessel, WALLS, Walls, touching};
 use super::{
@@ -29,34 +31,37 @@ struct Row {
 }
 
 /// What the contacts of a job are computed from and with.
-struct Work<'a> {
-    body: BodyColumns<'a>,
-    entities: &'a [Entity],
-    ids: &'a [u64],
-    constants: Constants,
+pub(super) struct Work<'a> {
+    pub body: BodyColumns<'a>,
+    pub entities: &'a [Entity],
+    pub ids: &'a [u64],
+    pub constants: Constants,
     gravity: f64,
     walls: Walls,
     vessel: Vessel,
     dt: f64,
     frame: u64,
     /// The place of the job's first push in the table, and that of the next one in the job's.
-    first_push: usize,
-    next_push: usize,
+    pub first_push: usize,
+    pub next_push: usize,
     before: Before<'a>,
-    contacts: Contacts,
+    pub contacts: Contacts,
     rows: Vec<Row>,
+    /// Of contacts that copies of other ranks' spheres keep, where there are copies.
+    pub mirror: Option<Mirror<'a>>,
 }
 
 /// The columns that a job writes.
-struct Out<'a> {
+pub(super) struct Out<'a> {
     force: &'a mut [[f64; 4]],
     torque: &'a mut [[f64; 4]],
-    push_rows: &'a mut [u32],
-    pushes: &'a mut [[f64; 6]],
+    pub push_rows: &'a mut [u32],
+    pub pushes: &'a mut [[f64; 6]],
     push_span: &'a mut [[u32; 4]],
-    stretch: &'a mut [[f64; 3]],
+    pub stretch: &'a mut [[f64; 3]],
     walls: &'a mut [[f64; 3 * WALLS]],
     sides: &'a mut [u32],
+    pub copies: &'a mut [[u32; 2]],
 }
 
 /// Springs as they were.
@@ -72,7 +77,7 @@ enum Before<'a> {
 pub(super) fn contacts(first: bool) -> System {
     let name = if first { "first contacts" } else { "contacts" };
     type Own = (Write<Sum>, Write<Pushes>, Write<Sides>, Read<Springs>, Read<Near>);
-    let system = System::try_neighbours::<Own, (Read<Body>, Read<GlobalId>)>(
+    let system = System::try_neighbours::<Own, (Read<Body>, Read<GlobalId>, Read<Springs>)>(
         name,
         move |job, (mut sum, mut pushes, mut sides, springs, near), others| {
             let Some(table) = others.own() else { return Ok(()) };
@@ -104,7 +109,14 @@ pub(super) fn contacts(first: bool) -> System {
                 before,
                 contacts: Contacts::new(),
                 rows: Vec::with_capacity(TOGETHER),
+                mirror: None,
             };
+            if table.own_rows() < table.entities.len() {
+                let first = job.first_row() * OWNED_MAX;
+                work.mirror = Some(Mirror::new(table.own_rows(), table.columns.2, !sorted, (first, &pushes)));
+            } else if sorted && pushes.copies.iter().any(|copies| copies[1] > 0) {
+                pushes.copies.fill([0; 2]);
+            }
             let mut out = Out {
                 force: &mut sum.force,
                 torque: &mut sum.torque,
@@ -114,6 +126,7 @@ pub(super) fn contacts(first: bool) -> System {
                 stretch: pushes.stretch.as_flattened_mut().as_chunks_mut().0,
                 walls: &mut sides.stretch,
                 sides: &mut sides.touched,
+                copies: &mut pushes.copies,
             };
             let lists = near.partners.as_flattened();
             for row in 0..job.len() {
@@ -123,6 +136,13 @@ pub(super) fn contacts(first: bool) -> System {
                 let [from, to, ..] = near.span[row];
                 let list = lists.get(from as usize..to as usize).unwrap_or_default();
                 work.gather(row, job.first_row() + row, list, &mut out)?;
+            }
+            if work.mirror.is_some() {
+                for row in 0..job.len() {
+                    let [_, from, to, _] = near.span[row];
+                    let theirs = lists.get(from as usize..to as usize).unwrap_or_default();
+                    work.mirror(row, job.first_row() + row, theirs, &mut out)?;
+                }
             }
             work.push(&mut out);
             Ok(())
@@ -281,7 +301,7 @@ impl Work<'_> {
     }
 
     fn too_near(&self, i: usize, j: usize, overlap: f64) -> String {
-        let (one, other, frame) = (self.entities[i], self.entities[j], self.frame);
+        let (one, other, frame) = (self.entities[i], named(self.entities, self.ids, j), self.frame);
         if self.body.at[i][..3] == self.body.at[j][..3] {
             return format!("entities {one} and {other} are at one place: no direction to push");
         }
@@ -292,7 +312,7 @@ impl Work<'_> {
     }
 
     #[inline]
-    fn add(&mut self, one: &One) {
+    pub(super) fn add(&mut self, one: &One) {
         let to = &mut self.contacts;
         let index = to.count;
         put(&mut to.away, index, one.away);
@@ -306,7 +326,7 @@ impl Work<'_> {
     }
 
     /// Computes what was collected, and gives it to its rows.
-    fn push(&mut self, out: &mut Out<'_>) {
+    pub(super) fn push(&mut self, out: &mut Out<'_>) {
         self.contacts.push(&self.constants, self.dt);
         let contacts = &self.contacts;
         for Row { row, from, spheres, push, walls, wall_count, mass } in self.rows.drain(..) {
@@ -329,35 +349,40 @@ impl Work<'_> {
             out.force[row] = [force[0], force[1], force[2], 0.0];
             out.torque[row] = [torque[0], torque[1], torque[2], 0.0];
         }
+        if let Some(mirror) = &mut self.mirror {
+            mirror.give(&self.contacts, out);
+        }
         self.contacts.count = 0;
     }
 }
 
 /// A contact as it is collected.
-struct One {
-    away: Vector,
-    velocity: Vector,
-    spins: [Vector; 2],
-    radii: [f64; 2],
-    share: f64,
-    friction: f64,
-    inverse_mass: f64,
-    stretch: Vector,
+pub(super) struct One {
+    pub away: Vector,
+    pub velocity: Vector,
+    pub spins: [Vector; 2],
+    pub radii: [f64; 2],
+    pub share: f64,
+    pub friction: f64,
+    pub inverse_mass: f64,
+    pub stretch: Vector,
 }
 
 /// Keeps the springs of the substep before by the others' ids: rows are about to be sorted.
 pub(super) fn keep() -> System {
-    System::try_neighbours::<Write<Springs>, (Read<Pushes>, Read<GlobalId>)>("keep", |job, mut springs, others| {
+    System::try_neighbours::<Write<Springs>, Read<Pushes>>("keep", |job, mut springs, others| {
+        let all = job.view::<Read<GlobalId>>()?;
         // as a frame begins they are
         if job.iteration() > 0
-            && let Some(table) = others.own()
+            && let (Some(table), Some(of_ids)) = (others.own(), all.own())
         {
-            let table = others.table(table);
-            let (pushes, ids) = table.columns;
+            let (pushes, ids) = (others.table(table).columns, all.table(of_ids).columns);
             keep_springs(&mut springs, job.first_row(), &pushes, ids.value);
         }
         Ok(())
     })
+    .without_ghosts()
+    .reads_view::<Read<GlobalId>>()
     .run_if::<Drift>(|drift| drift.moved > 0)
     .in_loop("substeps")
     .job_rows(JOB_ROWS)
