@@ -7,7 +7,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{begin, chain, comm, plain, scene, spread};
-use hypostyle::{Workers, World};
+use hypostyle::{IdHash, Workers, World};
 use hypostyle_mpi::transport::run_threads;
 use hypostyle_mpi::{Cluster, ClusterError};
 use hypostyle_scenes::{Scene, SceneOptions};
@@ -23,15 +23,18 @@ const CASES: &[(usize, Workers, u64)] = &[
 
 fn equal(name: &str, entities: u64, frames: u64) -> u64 {
     let (scene, options) = scene(name, entities);
-    equal_with((scene, &options), frames)
+    equal_to(plain((scene, &options), frames), (scene, &options), CASES)
 }
 
 /// Gives the rows that changed ranks.
-fn equal_with((scene, options): (&'static dyn Scene, &SceneOptions), frames: u64) -> u64 {
-    let name = scene.name();
-    let want = plain((scene, options), frames);
+fn equal_to(
+    want: IdHash,
+    (scene, options): (&'static dyn Scene, &SceneOptions),
+    cases: &[(usize, Workers, u64)],
+) -> u64 {
+    let (name, frames) = (scene.name(), want.frame());
     let mut moved = 0;
-    for (ranks, workers, balance) in CASES {
+    for (ranks, workers, balance) in cases {
         let (hash, rows) = spread((scene, options), frames, *ranks, *workers, *balance).unwrap();
         assert_eq!(hash, want, "{name} on {ranks} ranks of {workers}, cut anew every {balance}");
         assert_eq!(hash.frame(), frames);
@@ -96,8 +99,8 @@ fn across(world: &World) -> (u64, u64) {
     (contacts, stretched)
 }
 
-/// Contacts across the borders of four ranks, and stretched springs of them, summed over frames.
-fn borders((scene, options): (&'static dyn Scene, &SceneOptions), frames: u64) -> (u64, u64) {
+/// Contacts across the borders of four ranks, stretched springs of them, both summed over frames, and the hash at last.
+fn borders((scene, options): (&'static dyn Scene, &SceneOptions), frames: u64) -> (u64, u64, IdHash) {
     let all = run_threads(4, |rank| {
         let cluster = Cluster::new(comm(rank), 5);
         let mut simulation = begin(&cluster, (scene, options), Workers::Local)?;
@@ -108,20 +111,22 @@ fn borders((scene, options): (&'static dyn Scene, &SceneOptions), frames: u64) -
             let seen = across(simulation.world());
             (contacts, stretched) = (contacts + seen.0, stretched + seen.1);
         }
-        Ok((contacts, stretched))
+        Ok((contacts, stretched, cluster.hash_by_id(simulation.world())?))
     })
     .unwrap();
-    all.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    all.into_iter().reduce(|sum, one| (sum.0 + one.0, sum.1 + one.1, one.2)).unwrap()
 }
 
 #[test]
 fn spheres_have_the_bytes_of_one_process_in_all_vessels() {
-    for (shape, least) in [("box", 300), ("drum", 300), ("hopper", 100)] {
+    for (shape, frames, cases) in [("box", 220, CASES), ("drum", 220, &CASES[3..]), ("hopper", 280, &CASES[2..3])] {
         let (scene, options) = spheres(shape);
-        let moved = equal_with((scene, &options), 220);
-        assert!(moved > 2000, "{shape}: {moved} rows change ranks");
-        let (contacts, stretched) = borders((scene, &options), 220);
-        assert!(contacts > least && stretched > least / 2, "{shape}: {contacts} across borders, {stretched} stretched");
+        let want = plain((scene, &options), frames);
+        let (contacts, stretched, hash) = borders((scene, &options), frames);
+        assert_eq!(hash, want, "{shape}");
+        assert!(contacts > 100 && stretched > 100, "{shape}: {contacts} across borders, {stretched} stretched");
+        let moved = equal_to(want, (scene, &options), cases);
+        assert!(moved > 1000, "{shape}: {moved} rows change ranks");
     }
 }
 
