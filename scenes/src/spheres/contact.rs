@@ -12,7 +12,7 @@ use super::vector::{Vector, add, dot, subtract};
 use super::vessel::{Touch, Vessel, WALLS, Walls, touching};
 use super::{
     Body, BodyColumns, ContactLaw, Drift, JOB_ROWS, KEPT_MAX, Near, OVERLAP_MAX, OWNED_MAX, Pushes, PushesColumns,
-    Sides, Springs, SpringsColumns, SpringsColumnsMut, Sum,
+    PushesColumnsMut, Sides, Springs, SpringsColumns, SpringsColumnsMut, Sum,
 };
 
 /// A row of the job whose contacts are among those that are computed together.
@@ -72,28 +72,37 @@ enum Before<'a> {
     ByRow { rows: Vec<u32>, stretch: Vec<[f64; 3]> },
 }
 
+impl<'a> Before<'a> {
+    /// Of a job whose pushes begin at `first_push` in the table's.
+    fn new(sorted: bool, springs: SpringsColumns<'a>, pushes: &PushesColumnsMut<'_>, first_push: usize) -> Self {
+        if sorted {
+            return Before::ByEntity(springs);
+        }
+        let [start, count, ..] = pushes.span.last().copied().unwrap_or_default();
+        let used = (start + count) as usize - first_push;
+        Before::ByRow {
+            rows: pushes.partners.as_flattened()[..used].to_vec(),
+            stretch: pushes.stretch.as_flattened().as_chunks().0[..used].to_vec(),
+        }
+    }
+}
+
+/// What the contacts of a job look at of all rows.
+pub(super) type All = (Read<Body>, Read<GlobalId>, Read<Springs>);
+
 /// Forces and torques of the contacts that each row keeps, and their springs. In stage `startup` for the state as the first
 /// frame finds it: no spring grows.
 pub(super) fn contacts(first: bool) -> System {
     let name = if first { "first contacts" } else { "contacts" };
     type Own = (Write<Sum>, Write<Pushes>, Write<Sides>, Read<Springs>, Read<Near>);
-    let system = System::try_neighbours::<Own, (Read<Body>, Read<GlobalId>, Read<Springs>)>(
+    let system = System::try_neighbours::<Own, All>(
         name,
         move |job, (mut sum, mut pushes, mut sides, springs, near), others| {
             let Some(table) = others.own() else { return Ok(()) };
             let table = others.table(table);
             let law = job.resource::<ContactLaw>()?;
             let sorted = first || job.iteration() == 0 || job.resource::<Drift>()?.moved > 0;
-            let before = if sorted {
-                Before::ByEntity(springs)
-            } else {
-                let [start, count, ..] = pushes.span.last().copied().unwrap_or_default();
-                let used = (start + count) as usize - job.first_row() * OWNED_MAX;
-                Before::ByRow {
-                    rows: pushes.partners.as_flattened()[..used].to_vec(),
-                    stretch: pushes.stretch.as_flattened().as_chunks().0[..used].to_vec(),
-                }
-            };
+            let first_push = job.first_row() * OWNED_MAX;
             let mut work = Work {
                 body: table.columns.0,
                 entities: table.entities,
@@ -104,19 +113,13 @@ pub(super) fn contacts(first: bool) -> System {
                 vessel: job.resource::<Vessel>()?,
                 dt: if first { 0.0 } else { job.dt() },
                 frame: job.frame(),
-                first_push: job.first_row() * OWNED_MAX,
+                first_push,
                 next_push: 0,
-                before,
+                before: Before::new(sorted, springs, &pushes, first_push),
                 contacts: Contacts::new(),
                 rows: Vec::with_capacity(TOGETHER),
-                mirror: None,
+                mirror: Mirror::new(&table, sorted, &mut pushes, first_push),
             };
-            if table.own_rows() < table.entities.len() {
-                let first = job.first_row() * OWNED_MAX;
-                work.mirror = Some(Mirror::new(table.own_rows(), table.columns.2, !sorted, (first, &pushes)));
-            } else if sorted && pushes.copies.iter().any(|copies| copies[1] > 0) {
-                pushes.copies.fill([0; 2]);
-            }
             let mut out = Out {
                 force: &mut sum.force,
                 torque: &mut sum.torque,
@@ -138,11 +141,7 @@ pub(super) fn contacts(first: bool) -> System {
                 work.gather(row, job.first_row() + row, list, &mut out)?;
             }
             if work.mirror.is_some() {
-                for row in 0..job.len() {
-                    let [_, from, to, _] = near.span[row];
-                    let theirs = lists.get(from as usize..to as usize).unwrap_or_default();
-                    work.mirror(row, job.first_row() + row, theirs, &mut out)?;
-                }
+                work.mirror_all(job.first_row(), &near, &mut out)?;
             }
             work.push(&mut out);
             Ok(())

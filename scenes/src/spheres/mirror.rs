@@ -4,10 +4,12 @@
 //! takes it from there, too: as a frame begins, and where lists are new.
 #![forbid(unsafe_code)]
 
-use super::contact::{One, Out, Work};
+use hypostyle::NeighbourTable;
+
+use super::contact::{All, One, Out, Work};
 use super::law::{Contacts, TOGETHER, get};
 use super::vector::{Vector, dot, subtract};
-use super::{OWNED_MAX, PushesColumnsMut, SpringsColumns};
+use super::{NearColumns, OWNED_MAX, PushesColumnsMut, SpringsColumns};
 
 /// The contacts that copies keep with a job's rows.
 pub(super) struct Mirror<'a> {
@@ -30,24 +32,33 @@ struct Before {
 }
 
 impl<'a> Mirror<'a> {
-    /// Of rows from `first_copy` on, whose springs are `springs`; `again`: the last substep had the same lists. The job's
-    /// pushes begin at `first` in the table's.
+    /// Of what a job with these pushes, which begin at `first_push` in the table's, looks at; `None`: there are no copies.
+    /// `sorted`: the lists are others than those of the last substep, or its frame is over.
     pub(super) fn new(
-        first_copy: usize,
-        springs: SpringsColumns<'a>,
-        again: bool,
-        (first, pushes): (usize, &PushesColumnsMut<'_>),
-    ) -> Self {
-        let before = again.then(|| {
+        table: &NeighbourTable<'a, All>,
+        sorted: bool,
+        pushes: &mut PushesColumnsMut<'_>,
+        first_push: usize,
+    ) -> Option<Self> {
+        let first_copy = table.own_rows();
+        if first_copy == table.entities.len() {
+            // there may have been some before rows were sorted
+            if sorted && pushes.copies.iter().any(|copies| copies[1] > 0) {
+                pushes.copies.fill([0; 2]);
+            }
+            return None;
+        }
+        let before = (!sorted).then(|| {
             let place = |[start, _]: [u32; 2]| start as usize;
-            let start = pushes.copies.first().copied().map_or(first, place);
-            let end = pushes.copies.last().map_or(first, |copies| place(*copies) + copies[1] as usize);
-            let used = start - first..end - first;
+            let start = pushes.copies.first().copied().map_or(first_push, place);
+            let end = pushes.copies.last().map_or(first_push, |copies| place(*copies) + copies[1] as usize);
+            let used = start - first_push..end - first_push;
             let stretch: &[[f64; 3]] = pushes.stretch.as_flattened().as_chunks().0;
             let rows = pushes.partners.as_flattened()[used.clone()].to_vec();
             Before { start, rows, stretch: stretch[used].to_vec() }
         });
-        Mirror { first_copy, springs, before, waiting: Vec::with_capacity(TOGETHER) }
+        let springs = table.columns.2;
+        Some(Mirror { first_copy, springs, before, waiting: Vec::with_capacity(TOGETHER) })
     }
 
     /// How far the spring that a copy keeps with a row was stretched; a new one is not. `old` are those of the row.
@@ -77,9 +88,24 @@ impl<'a> Mirror<'a> {
 }
 
 impl Work<'_> {
-    /// Collects the contacts that copies among `theirs` keep with a row; it is row `i` of the table.
+    /// Collects the contacts that copies keep with the rows of a job, of which `first_row` is the first.
     #[cold]
-    pub(super) fn mirror(&mut self, row: usize, i: usize, theirs: &[u32], out: &mut Out<'_>) -> Result<(), String> {
+    pub(super) fn mirror_all(
+        &mut self,
+        first_row: usize,
+        near: &NearColumns<'_>,
+        out: &mut Out<'_>,
+    ) -> Result<(), String> {
+        let lists = near.partners.as_flattened();
+        for (row, [_, from, to, _]) in near.span.iter().enumerate() {
+            let theirs = lists.get(*from as usize..*to as usize).unwrap_or_default();
+            self.mirror(row, first_row + row, theirs, out)?;
+        }
+        Ok(())
+    }
+
+    /// Collects the contacts that copies among `theirs` keep with a row; it is row `i` of the table.
+    fn mirror(&mut self, row: usize, i: usize, theirs: &[u32], out: &mut Out<'_>) -> Result<(), String> {
         let ([x, y, z, radius], [vx, vy, vz, inverse]) = (self.body.at[i], self.body.velocity[i]);
         let [wx, wy, wz, _] = self.body.spin[i];
         let Some(first_copy) = self.mirror.as_ref().map(|mirror| mirror.first_copy) else { return Ok(()) };
