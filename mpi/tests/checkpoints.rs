@@ -14,7 +14,7 @@ use hypostyle_mpi::transport::run_threads;
 use hypostyle_mpi::{Cluster, ClusterError};
 use hypostyle_scenes::{Scene, SceneOptions};
 
-type Chosen<'a> = (&'a dyn Scene, &'a SceneOptions);
+type Chosen<'a> = (&'static dyn Scene, &'a SceneOptions);
 
 fn write((scene, options): Chosen<'_>, ranks: usize, frames: u64, directory: &Path) -> PathBuf {
     let origin = Origin { scene: scene.name().to_owned(), ..Origin::default() };
@@ -58,14 +58,19 @@ fn go_on_alone((scene, options): Chosen<'_>, path: &Path, frames: u64) -> Vec<Id
 /// Frames before and after, neither of them where lists are made.
 fn same_future(name: &str, entities: u64, before: u64, after: u64) {
     let (scene, options) = scene(name, entities);
-    let want = [plain((scene, &options), before), plain((scene, &options), before + after)];
+    same_future_with((scene, &options), before, after);
+}
+
+fn same_future_with((scene, options): Chosen<'_>, before: u64, after: u64) {
+    let name = scene.name();
+    let want = [plain((scene, options), before), plain((scene, options), before + after)];
     let directory = tempfile::tempdir().unwrap();
-    let path = write((scene, &options), 4, before, directory.path());
+    let path = write((scene, options), 4, before, directory.path());
     assert_eq!(set::newest(directory.path(), name).unwrap(), Some(path.clone()));
     for ranks in [3, 1, 8] {
-        assert_eq!(go_on((scene, &options), &path, ranks, after).unwrap(), want, "{name} on {ranks} ranks");
+        assert_eq!(go_on((scene, options), &path, ranks, after).unwrap(), want, "{name} on {ranks} ranks");
     }
-    assert_eq!(go_on_alone((scene, &options), &path, after), want, "{name} on one plain process");
+    assert_eq!(go_on_alone((scene, options), &path, after), want, "{name} on one plain process");
 }
 
 #[test]
@@ -86,6 +91,14 @@ fn particles_have_the_same_future_on_other_ranks() {
 #[test]
 fn fluids_have_the_same_future_on_other_ranks() {
     same_future("fluids", 2000, 13, 12);
+}
+
+#[test]
+fn spheres_have_the_same_future_on_other_ranks() {
+    // while many touch, and then longer than lists hold
+    let (scene, options) = scene("spheres", 400);
+    let options = options.with("gravity", "30").with("stiffness", "60000").with("restitution", "0.2");
+    same_future_with((scene, &options.with("radii", "0.3,0.8")), 200, 40);
 }
 
 #[test]

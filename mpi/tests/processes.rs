@@ -23,6 +23,7 @@ fn states_are_equal_with_local_workers_threads_and_processes() {
         "run lj --entities 20_000 --frames 30 --balance-every 1",
         "run field --entities 20_000 --frames 20",
         "run fluids --entities 1200 --frames 6",
+        "run spheres --entities 1200 --frames 90 --gravity 40 --shape drum --balance-every 1",
     ] {
         let words = format!("{words} --no-observe --print-hash=by-id");
         let want = state(program(&words));

@@ -111,6 +111,8 @@ pub struct Space {
     pub key: &'static str,
     /// So many cells off a system looks for neighbours, along each axis.
     pub reach: [u32; 3],
+    /// Whether cells and reach follow from resources that change: they are to be asked for at each sort by the key.
+    pub changes: bool,
 }
 
 /// Something that looks at a world between frames: before the first one, and whenever the frame's number is a multiple
@@ -160,6 +162,7 @@ impl Space {
             periodic: std::array::from_fn(|axis| periodic.get(axis).copied().unwrap_or(false)),
             key,
             reach: std::array::from_fn(|axis| width.get(axis).map_or(0, |width| far(*width))),
+            changes: false,
         }
     }
 }

@@ -6,8 +6,8 @@ mod lab;
 
 use std::collections::BTreeMap;
 
-use hypostyle::{Entity, Read, Simulation, Workers, World};
-use hypostyle_scenes::spheres::{Position, Spheres, Spin, Velocity, look};
+use hypostyle::{Entity, Read, Simulation, Workers, World, checkpoint};
+use hypostyle_scenes::spheres::{Position, Radius, Spheres, Spin, Velocity, look};
 use hypostyle_scenes::{Scene, SceneOptions};
 
 use lab::{Ball, Lab, Vector, ball, entities, law, near, numbers};
@@ -355,4 +355,52 @@ fn the_same_bytes_for_all_workers_and_any_publish_rate() {
         assert_eq!(local, hashes(workers, 1), "{workers}");
     }
     assert_eq!(local, hashes(Workers::Threads(2), 15));
+}
+
+/// What somebody changes between frames is noticed in a state from a file as in the world that goes on, whose lists know the
+/// rows that they were made for: the last row goes, which leaves the others where they are; the first goes, whose place the
+/// last one takes; all but the last; one goes to another table and back.
+#[test]
+fn a_changed_world_has_the_same_future_from_a_file() {
+    let options = SceneOptions::new(Some(150), 5).with("radii", "0.3,0.8").with("gravity", "30");
+    let options = options.with("restitution", "0.2").with("stiffness", "60000");
+    let directory = tempfile::tempdir().unwrap();
+    let begin = |world| {
+        Simulation::builder().workers(Workers::Local).publish_every(1).build(world, Spheres.schedule(&options)).unwrap()
+    };
+    type Change<'a> = &'a dyn Fn(&mut World, &[Entity]);
+    let changes: [(&str, Change<'_>); 6] = [
+        ("nothing", &|_, _| {}),
+        ("the last goes", &|world, all| world.despawn(all[149]).unwrap()),
+        ("the first goes", &|world, all| world.despawn(all[0]).unwrap()),
+        ("one is left", &|world, all| all[..149].iter().for_each(|entity| world.despawn(*entity).unwrap())),
+        ("one goes to another table and comes back", &|world, all| {
+            let radius: Radius = world.get(all[7]).unwrap();
+            world.remove::<Radius>(all[7]).unwrap();
+            world.add(all[7], radius).unwrap();
+        }),
+        ("the last is another one", &|world, all| {
+            let radius: Radius = world.get(all[149]).unwrap();
+            world.set(all[149], Radius { value: 0.9 * radius.value }).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        let mut simulation = begin(Spheres.world(&options, World::builder()).unwrap());
+        // they lie in a heap, and lists hold for many frames
+        simulation.run(500, Spheres.dt()).unwrap();
+        let mut all = Vec::new();
+        simulation.world().query::<Read<Position>>(|entities, _| all.extend_from_slice(entities)).unwrap();
+        change(simulation.world_mut(), &all);
+        simulation.world_mut().publish().unwrap();
+        let path = directory.path().join(what.replace(' ', "-"));
+        let mut reader = simulation.world().reader().unwrap();
+        checkpoint::write(&reader.pin().unwrap(), &path, &checkpoint::CheckpointOptions::default()).unwrap();
+        let mut resumed = begin(checkpoint::open(&path).unwrap().restore(World::builder()).unwrap());
+        for frames in [1, 2, 20] {
+            simulation.run(frames, Spheres.dt()).unwrap();
+            resumed.run(frames, Spheres.dt()).unwrap();
+            let hash = |simulation: &Simulation| simulation.world().hash_by_id().unwrap();
+            assert_eq!(hash(&simulation), hash(&resumed), "{what}, {frames} frames later");
+        }
+    }
 }

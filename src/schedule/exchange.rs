@@ -232,6 +232,8 @@ pub struct ViewNeeds {
     pub components: Vec<String>,
     /// Toggles and tracked components on which it depends which rows match.
     pub conditions: Vec<String>,
+    /// Whether it shows ghosts ([`System::without_ghosts`](crate::System::without_ghosts)).
+    pub ghosts: bool,
 }
 
 /// A reduction of a system.

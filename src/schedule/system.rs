@@ -95,6 +95,10 @@ pub struct System {
     own: Describe,
     /// What its views show: that of its kernel first, each with the type of its query.
     pub(super) others: Vec<(ViewId, Describe)>,
+    /// Whether the first of them is its kernel's.
+    pub(super) looks: bool,
+    /// Whether that one shows no ghosts.
+    pub(super) without_ghosts: bool,
     changes: Vec<(Change, Ids)>,
     despawns: bool,
     sets_resources: Vec<ResourceId>,
@@ -146,7 +150,9 @@ impl System {
             sort_leaves: Vec::new(),
             kernel,
             own,
+            looks: others.is_some(),
             others: others.into_iter().collect(),
+            without_ghosts: false,
             changes: Vec::new(),
             despawns: false,
             sets_resources: Vec::new(),

@@ -5,7 +5,7 @@ use std::any::TypeId;
 
 use super::dynamic::{self, Names, Table};
 use super::error::JobError;
-use super::system::{Describe, System};
+use super::system::{Compiled, Describe, System};
 
 /// What a kernel asks for a view by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,57 @@ impl System {
         let components = components.into_iter().map(Into::into).collect();
         self.others.push((ViewId::Named(view.into()), Describe::Named(Names::of_view(components))));
         self
+    }
+}
+
+impl System {
+    /// Declares that what its kernel looks at of others ([`System::neighbours`]) is own rows alone: where the world is one part
+    /// of a spread world, that view shows no ghosts ([`World::set_ghosts`](crate::World::set_ghosts)), and its columns are sent to
+    /// nobody. Views that [`System::reads_view`] declares still show them.
+    ///
+    /// It is for values that a part makes of its rows for its rows: where each stands in an order of its own, or what another
+    /// row has computed for both, which the rows at the border compute once more of ghosts. What the kernel does must not
+    /// depend on which rows are own ones; nothing checks that.
+    ///
+    /// ```
+    /// use hypostyle::{Component, Read, Schedule, Simulation, System, Workers, World, Write};
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Mass { kg: f64 }
+    /// #[derive(Component, Clone, Copy)]
+    /// struct Total { kg: f64 }
+    /// let mut world = World::builder().component::<Mass>().component::<Total>().build()?;
+    /// let body = world.spawn((Mass { kg: 1.0 }, Total { kg: 0.0 }))?;
+    /// world.set_ghosts(0, 1, &[])?;
+    /// let sum = System::neighbours::<Write<Total>, Read<Mass>>("sum", |_, mut total, others| {
+    ///     total.kg.fill(others.tables().flat_map(|table| table.columns.kg).sum());
+    /// });
+    /// let mut schedule = Schedule::new();
+    /// schedule.add(sum.without_ghosts());
+    /// let mut simulation = Simulation::new(world, schedule, Workers::Local)?;
+    /// simulation.step(1.0)?;
+    /// assert_eq!(simulation.world().get::<Total>(body)?.kg, 1.0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A schedule with a system of another kind that declares it cannot be built.
+    #[must_use]
+    pub fn without_ghosts(mut self) -> Self {
+        self.without_ghosts = true;
+        let looks = self.looks;
+        self.check(move |_| match looks {
+            true => Ok(()),
+            false => {
+                Err("its kernel looks at no others, so no ghosts can be left out: make it with `System::neighbours`"
+                    .into())
+            }
+        })
+    }
+}
+
+impl Compiled {
+    /// Whether one of its views shows ghosts.
+    pub(crate) fn shows_ghosts(&self, view: usize) -> bool {
+        view > 0 || !self.without_ghosts
     }
 }
 

@@ -11,6 +11,7 @@ use super::State;
 use super::migration::keys;
 use crate::bricks::Bricks;
 use crate::bytes::{Read, put_u64, words_u64};
+use crate::domain::Looks;
 use crate::error::ClusterError;
 
 /// What bricks are to have the same of on all ranks.
@@ -29,8 +30,21 @@ const WEIGHT: u64 = 1 << 16;
 const WEIGHT_MAX: u64 = 1 << 24;
 
 impl State {
-    /// Cuts the space anew where it is time.
+    /// Takes the cells that the world has now. Space is to be cut anew where they are others.
+    fn follow(&mut self, world: &World) -> Result<(), ClusterError> {
+        let Looks::Near(domain) = &mut self.looks else { return Ok(()) };
+        let Some((cells, reach)) = domain.now(world)? else { return Ok(()) };
+        self.comm.all_equal("cells of space", format!("{cells:?} {reach:?}").as_bytes())?;
+        if (cells, reach) != (domain.cells, domain.reach) {
+            (domain.cells, domain.reach) = (cells, reach);
+            (self.bricks, self.weights) = (None, Vec::new());
+        }
+        Ok(())
+    }
+
+    /// Cuts the space anew where it is time, or its cells are others.
     pub(super) fn balance(&mut self, world: &World) -> Result<(), ClusterError> {
+        self.follow(world)?;
         let Some(domain) = self.looks.near() else { return Ok(()) };
         let due = match self.balance_every {
             0 => false,

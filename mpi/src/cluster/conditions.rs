@@ -108,7 +108,7 @@ fn views(world: &World, system: &SystemNeeds, looks: &Looks) -> Option<String> {
     if let Some(changes) = patched(system) {
         return Some(format!("it looks at rows of others and may {changes}, which may be on another rank"));
     }
-    for view in &system.views {
+    for view in system.views.iter().filter(|view| view.ghosts) {
         if let Some(condition) = view.conditions.first() {
             return Some(format!("which rows it looks at depends on `{condition}`, which ghosts do not have"));
         }

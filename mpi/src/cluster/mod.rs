@@ -228,7 +228,8 @@ impl State {
             world.layout().to_toml()
         );
         self.comm.all_equal("schedule, layout or options", same.as_bytes())?;
-        let views = || needs.systems.iter().flat_map(|system| &system.views).flat_map(|view| &view.components);
+        let views = || needs.systems.iter().flat_map(|system| &system.views).filter(|view| view.ghosts);
+        let views = || views().flat_map(|view| &view.components);
         let components = world.layout().components().iter().map(|component| &component.name);
         self.viewed = components.filter(|name| views().any(|viewed| viewed == *name)).cloned().collect();
         Ok(())

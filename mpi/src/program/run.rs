@@ -177,16 +177,26 @@ fn fresh(
     Ok((world, before))
 }
 
-fn looks(scene: &dyn Scene, options: &SceneOptions, world: &World) -> Result<Looks, ClusterError> {
+fn looks(scene: &'static dyn Scene, options: &SceneOptions, world: &World) -> Result<Looks, ClusterError> {
     if scene.looks_at_all(options) {
         return Ok(Looks::All);
     }
     let space = scene.space(world).map_err(|error| ClusterError::World(chain(error.as_ref())))?;
-    let domain = |space: Space| {
-        let cells = Cells { along: space.along, periodic: space.periodic };
-        Domain::new(cells, space.key, space.reach)
+    let Some(space) = space else { return Ok(Looks::Own) };
+    let domain = Domain::new(cells(&space), space.key, space.reach);
+    if !space.changes {
+        return Ok(domain.into());
+    }
+    let follow = move |world: &World| {
+        let space = scene.space(world).map_err(|error| chain(error.as_ref()))?;
+        let space = space.ok_or("the scene has no space any more")?;
+        Ok((cells(&space), space.reach))
     };
-    Ok(space.map(domain).into())
+    Ok(domain.follow(follow).into())
+}
+
+fn cells(space: &Space) -> Cells {
+    Cells { along: space.along, periodic: space.periodic }
 }
 
 fn observe(scene: &dyn Scene, world: &World) -> Result<Vec<Line>, ClusterError> {

@@ -10,7 +10,7 @@ use hypostyle::{IdHash, Simulation, Workers, World};
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::transport::run_threads;
 use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Looks};
-use hypostyle_scenes::{Scene, SceneOptions, find};
+use hypostyle_scenes::{Scene, SceneOptions, Space, find};
 
 /// A scene with so many entities, and global ids.
 pub fn scene(name: &str, entities: u64) -> (&'static dyn Scene, SceneOptions) {
@@ -18,12 +18,21 @@ pub fn scene(name: &str, entities: u64) -> (&'static dyn Scene, SceneOptions) {
 }
 
 /// How a world is spread.
-pub fn looks((scene, options): (&dyn Scene, &SceneOptions), world: &World) -> Looks {
+pub fn looks((scene, options): (&'static dyn Scene, &SceneOptions), world: &World) -> Looks {
     if scene.looks_at_all(options) {
         return Looks::All;
     }
     let Some(space) = scene.space(world).unwrap() else { return Looks::Own };
-    Domain::new(Cells { along: space.along, periodic: space.periodic }, space.key, space.reach).into()
+    let cells = |space: &Space| Cells { along: space.along, periodic: space.periodic };
+    let domain = Domain::new(cells(&space), space.key, space.reach);
+    if !space.changes {
+        return domain.into();
+    }
+    let follow = move |world: &World| {
+        let space = scene.space(world).unwrap().unwrap();
+        Ok((cells(&space), space.reach))
+    };
+    domain.follow(follow).into()
 }
 
 /// A line to the other ranks, with time for a slow machine.
@@ -34,7 +43,7 @@ pub fn comm(rank: hypostyle_mpi::transport::ThreadRank) -> Comm {
 /// This rank's simulation of a scene.
 pub fn begin(
     cluster: &Cluster,
-    (scene, options): (&dyn Scene, &SceneOptions),
+    (scene, options): (&'static dyn Scene, &SceneOptions),
     workers: Workers,
 ) -> Result<Simulation, ClusterError> {
     let mut world = scene.world(options, World::builder()).unwrap();
@@ -44,7 +53,7 @@ pub fn begin(
 }
 
 /// The hash of the scene after so many frames on one plain process.
-pub fn plain((scene, options): (&dyn Scene, &SceneOptions), frames: u64) -> IdHash {
+pub fn plain((scene, options): (&'static dyn Scene, &SceneOptions), frames: u64) -> IdHash {
     let world = scene.world(options, World::builder()).unwrap();
     let mut simulation = Simulation::new(world, scene.schedule(options), Workers::Local).unwrap();
     simulation.run(frames, scene.dt()).unwrap();
@@ -53,7 +62,7 @@ pub fn plain((scene, options): (&dyn Scene, &SceneOptions), frames: u64) -> IdHa
 
 /// The same on so many ranks; and rows that changed ranks.
 pub fn spread(
-    (scene, options): (&dyn Scene, &SceneOptions),
+    (scene, options): (&'static dyn Scene, &SceneOptions),
     frames: u64,
     ranks: usize,
     workers: Workers,

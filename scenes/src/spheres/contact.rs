@@ -5,12 +5,14 @@ use std::ops::Range;
 
 use hypostyle::{Entity, GlobalId, Read, System, Write};
 
+use super::find::named;
 use super::law::{Constants, Contacts, TOGETHER, get, put};
+use super::mirror::Mirror;
 use super::vector::{Vector, add, dot, subtract};
 use super::vessel::{Touch, Vessel, WALLS, Walls, touching};
 use super::{
     Body, BodyColumns, ContactLaw, Drift, JOB_ROWS, KEPT_MAX, Near, OVERLAP_MAX, OWNED_MAX, Pushes, PushesColumns,
-    Sides, Springs, SpringsColumns, SpringsColumnsMut, Sum,
+    PushesColumnsMut, Sides, Springs, SpringsColumns, SpringsColumnsMut, Sum,
 };
 
 /// A row of the job whose contacts are among those that are computed together.
@@ -29,34 +31,37 @@ struct Row {
 }
 
 /// What the contacts of a job are computed from and with.
-struct Work<'a> {
-    body: BodyColumns<'a>,
-    entities: &'a [Entity],
-    ids: &'a [u64],
-    constants: Constants,
+pub(super) struct Work<'a> {
+    pub body: BodyColumns<'a>,
+    pub entities: &'a [Entity],
+    pub ids: &'a [u64],
+    pub constants: Constants,
     gravity: f64,
     walls: Walls,
     vessel: Vessel,
     dt: f64,
     frame: u64,
     /// The place of the job's first push in the table, and that of the next one in the job's.
-    first_push: usize,
-    next_push: usize,
+    pub first_push: usize,
+    pub next_push: usize,
     before: Before<'a>,
-    contacts: Contacts,
+    pub contacts: Contacts,
     rows: Vec<Row>,
+    /// Of contacts that copies of other ranks' spheres keep, where there are copies.
+    pub mirror: Option<Mirror<'a>>,
 }
 
 /// The columns that a job writes.
-struct Out<'a> {
+pub(super) struct Out<'a> {
     force: &'a mut [[f64; 4]],
     torque: &'a mut [[f64; 4]],
-    push_rows: &'a mut [u32],
-    pushes: &'a mut [[f64; 6]],
+    pub push_rows: &'a mut [u32],
+    pub pushes: &'a mut [[f64; 6]],
     push_span: &'a mut [[u32; 4]],
-    stretch: &'a mut [[f64; 3]],
+    pub stretch: &'a mut [[f64; 3]],
     walls: &'a mut [[f64; 3 * WALLS]],
     sides: &'a mut [u32],
+    pub copies: &'a mut [[u32; 2]],
 }
 
 /// Springs as they were.
@@ -67,28 +72,37 @@ enum Before<'a> {
     ByRow { rows: Vec<u32>, stretch: Vec<[f64; 3]> },
 }
 
+impl<'a> Before<'a> {
+    /// Of a job whose pushes begin at `first_push` in the table's.
+    fn new(sorted: bool, springs: SpringsColumns<'a>, pushes: &PushesColumnsMut<'_>, first_push: usize) -> Self {
+        if sorted {
+            return Before::ByEntity(springs);
+        }
+        let [start, count, ..] = pushes.span.last().copied().unwrap_or_default();
+        let used = (start + count) as usize - first_push;
+        Before::ByRow {
+            rows: pushes.partners.as_flattened()[..used].to_vec(),
+            stretch: pushes.stretch.as_flattened().as_chunks().0[..used].to_vec(),
+        }
+    }
+}
+
+/// What the contacts of a job look at of all rows.
+pub(super) type All = (Read<Body>, Read<GlobalId>, Read<Springs>);
+
 /// Forces and torques of the contacts that each row keeps, and their springs. In stage `startup` for the state as the first
 /// frame finds it: no spring grows.
 pub(super) fn contacts(first: bool) -> System {
     let name = if first { "first contacts" } else { "contacts" };
     type Own = (Write<Sum>, Write<Pushes>, Write<Sides>, Read<Springs>, Read<Near>);
-    let system = System::try_neighbours::<Own, (Read<Body>, Read<GlobalId>)>(
+    let system = System::try_neighbours::<Own, All>(
         name,
         move |job, (mut sum, mut pushes, mut sides, springs, near), others| {
             let Some(table) = others.own() else { return Ok(()) };
             let table = others.table(table);
             let law = job.resource::<ContactLaw>()?;
             let sorted = first || job.iteration() == 0 || job.resource::<Drift>()?.moved > 0;
-            let before = if sorted {
-                Before::ByEntity(springs)
-            } else {
-                let [start, count, ..] = pushes.span.last().copied().unwrap_or_default();
-                let used = (start + count) as usize - job.first_row() * OWNED_MAX;
-                Before::ByRow {
-                    rows: pushes.partners.as_flattened()[..used].to_vec(),
-                    stretch: pushes.stretch.as_flattened().as_chunks().0[..used].to_vec(),
-                }
-            };
+            let first_push = job.first_row() * OWNED_MAX;
             let mut work = Work {
                 body: table.columns.0,
                 entities: table.entities,
@@ -99,11 +113,12 @@ pub(super) fn contacts(first: bool) -> System {
                 vessel: job.resource::<Vessel>()?,
                 dt: if first { 0.0 } else { job.dt() },
                 frame: job.frame(),
-                first_push: job.first_row() * OWNED_MAX,
+                first_push,
                 next_push: 0,
-                before,
+                before: Before::new(sorted, springs, &pushes, first_push),
                 contacts: Contacts::new(),
                 rows: Vec::with_capacity(TOGETHER),
+                mirror: Mirror::new(&table, sorted, &mut pushes, first_push),
             };
             let mut out = Out {
                 force: &mut sum.force,
@@ -114,6 +129,7 @@ pub(super) fn contacts(first: bool) -> System {
                 stretch: pushes.stretch.as_flattened_mut().as_chunks_mut().0,
                 walls: &mut sides.stretch,
                 sides: &mut sides.touched,
+                copies: &mut pushes.copies,
             };
             let lists = near.partners.as_flattened();
             for row in 0..job.len() {
@@ -123,6 +139,9 @@ pub(super) fn contacts(first: bool) -> System {
                 let [from, to, ..] = near.span[row];
                 let list = lists.get(from as usize..to as usize).unwrap_or_default();
                 work.gather(row, job.first_row() + row, list, &mut out)?;
+            }
+            if work.mirror.is_some() {
+                work.mirror_all(job.first_row(), &near, &mut out)?;
             }
             work.push(&mut out);
             Ok(())
@@ -281,7 +300,7 @@ impl Work<'_> {
     }
 
     fn too_near(&self, i: usize, j: usize, overlap: f64) -> String {
-        let (one, other, frame) = (self.entities[i], self.entities[j], self.frame);
+        let (one, other, frame) = (self.entities[i], named(self.entities, self.ids, j), self.frame);
         if self.body.at[i][..3] == self.body.at[j][..3] {
             return format!("entities {one} and {other} are at one place: no direction to push");
         }
@@ -292,7 +311,7 @@ impl Work<'_> {
     }
 
     #[inline]
-    fn add(&mut self, one: &One) {
+    pub(super) fn add(&mut self, one: &One) {
         let to = &mut self.contacts;
         let index = to.count;
         put(&mut to.away, index, one.away);
@@ -306,7 +325,7 @@ impl Work<'_> {
     }
 
     /// Computes what was collected, and gives it to its rows.
-    fn push(&mut self, out: &mut Out<'_>) {
+    pub(super) fn push(&mut self, out: &mut Out<'_>) {
         self.contacts.push(&self.constants, self.dt);
         let contacts = &self.contacts;
         for Row { row, from, spheres, push, walls, wall_count, mass } in self.rows.drain(..) {
@@ -329,35 +348,40 @@ impl Work<'_> {
             out.force[row] = [force[0], force[1], force[2], 0.0];
             out.torque[row] = [torque[0], torque[1], torque[2], 0.0];
         }
+        if let Some(mirror) = &mut self.mirror {
+            mirror.give(&self.contacts, out);
+        }
         self.contacts.count = 0;
     }
 }
 
 /// A contact as it is collected.
-struct One {
-    away: Vector,
-    velocity: Vector,
-    spins: [Vector; 2],
-    radii: [f64; 2],
-    share: f64,
-    friction: f64,
-    inverse_mass: f64,
-    stretch: Vector,
+pub(super) struct One {
+    pub away: Vector,
+    pub velocity: Vector,
+    pub spins: [Vector; 2],
+    pub radii: [f64; 2],
+    pub share: f64,
+    pub friction: f64,
+    pub inverse_mass: f64,
+    pub stretch: Vector,
 }
 
 /// Keeps the springs of the substep before by the others' ids: rows are about to be sorted.
 pub(super) fn keep() -> System {
-    System::try_neighbours::<Write<Springs>, (Read<Pushes>, Read<GlobalId>)>("keep", |job, mut springs, others| {
+    System::try_neighbours::<Write<Springs>, Read<Pushes>>("keep", |job, mut springs, others| {
+        let all = job.view::<Read<GlobalId>>()?;
         // as a frame begins they are
         if job.iteration() > 0
-            && let Some(table) = others.own()
+            && let (Some(table), Some(of_ids)) = (others.own(), all.own())
         {
-            let table = others.table(table);
-            let (pushes, ids) = table.columns;
+            let (pushes, ids) = (others.table(table).columns, all.table(of_ids).columns);
             keep_springs(&mut springs, job.first_row(), &pushes, ids.value);
         }
         Ok(())
     })
+    .without_ghosts()
+    .reads_view::<Read<GlobalId>>()
     .run_if::<Drift>(|drift| drift.moved > 0)
     .in_loop("substeps")
     .job_rows(JOB_ROWS)

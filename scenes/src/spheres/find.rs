@@ -25,12 +25,12 @@ impl Pace {
 }
 
 impl Listed {
-    fn reach(&self) -> f64 {
+    pub(super) fn reach(&self) -> f64 {
         2.0 * self.radius_max + self.skin
     }
 
     /// Cells as wide as lists reach.
-    fn grid(&self, walls: &Walls) -> Result<CellGrid<f64, 3>, SpaceError> {
+    pub(super) fn grid(&self, walls: &Walls) -> Result<CellGrid<f64, 3>, SpaceError> {
         let low = walls.min.map(f64::from);
         let side = std::array::from_fn(|axis| f64::from(walls.max[axis]) - low[axis]);
         CellGrid::new(&Box3::open(low, side)?, self.reach())
@@ -50,7 +50,7 @@ pub(super) fn bin(first: bool, substeps: u32) -> System {
                 );
             }
             let dt = if first { job.dt() } else { job.dt() * f64::from(substeps) };
-            let listed = Listed { skin: pace.skin(dt), radius_max: pace.radius_max };
+            let listed = Listed { skin: pace.skin(dt), radius_max: pace.radius_max, spheres: pace.spheres };
             if job.first_row() == 0 {
                 job.set_resource(listed);
             }
@@ -67,7 +67,7 @@ pub(super) fn bin(first: bool, substeps: u32) -> System {
         .sort_by("cell.key")
         .sort_then_by("global_id.value")
         // made anew from the rows before anybody reads them
-        .sort_leaves::<(Near, Slots, Pushes, Sum)>();
+        .sort_leaves::<(Near, Slots, Pushes, Sum, Place)>();
     where_due(system, first)
 }
 
@@ -90,7 +90,7 @@ pub(super) fn find(first: bool) -> System {
             let (mut next, mut theirs) = (0, Vec::with_capacity(NEAR_MAX));
             for row in 0..job.len() {
                 let i = job.first_row() + row;
-                let found = search.of(i).map_err(|error| same_place(error, table.entities))?;
+                let found = search.of(i).map_err(|error| same_place(error, table.entities, ids.value))?;
                 let (x, y, z, radius) = (anchor.x[i], anchor.y[i], anchor.z[i], anchor.radius[i]);
                 let start = next;
                 theirs.clear();
@@ -154,7 +154,9 @@ pub(super) fn link(first: bool) -> System {
                 let i = (job.first_row() + row) as u32;
                 let [_, from, to, _] = near.span[row].map(|place| place as usize);
                 for (j, slot) in lists[from..to].iter().zip(&mut slots[from..to]) {
-                    let [start, own, _, first] = all.span[*j as usize].map(|place| place as usize);
+                    // what a copy of another rank's keeps is computed here once more
+                    let Some(span) = all.span.get(*j as usize) else { continue };
+                    let [start, own, _, first] = span.map(|place| place as usize);
                     let kept = &all_lists[first * NEAR_MAX + start..first * NEAR_MAX + own];
                     let Some(place) = kept.iter().position(|with| *with == i) else {
                         return Err(format!("row {i} is not in the list of row {j}, which keeps their contact").into());
@@ -164,17 +166,27 @@ pub(super) fn link(first: bool) -> System {
             }
             Ok(())
         })
+        .without_ghosts()
         .rebuilds::<Slots>()
         .job_rows(JOB_ROWS);
     where_due(system, first)
 }
 
-fn same_place(error: SpaceError, entities: &[Entity]) -> String {
+fn same_place(error: SpaceError, entities: &[Entity], ids: &[u64]) -> String {
     match error {
         SpaceError::SamePlace { row, other } => {
-            format!("entities {} and {} are at one place: no direction to push", entities[row], entities[other])
+            let (one, other) = (named(entities, ids, row), named(entities, ids, other));
+            format!("entities {one} and {other} are at one place: no direction to push")
         }
         other => other.to_string(),
+    }
+}
+
+/// The name of a row's entity: its handle, or its global id if it is a copy of another rank's.
+pub(super) fn named(entities: &[Entity], ids: &[u64], row: usize) -> String {
+    match entities[row] {
+        Entity::GHOST => format!("of global id {} on another rank", ids[row]),
+        entity => entity.to_string(),
     }
 }
 

@@ -17,6 +17,9 @@
 //! dies. The other one finds the force there in the next batch, and takes its opposite: momentum and angular momentum
 //! change by rounding alone.
 //!
+//! Where the world is spread over ranks, the sphere that keeps a contact may be a copy of another rank's. What it does to an
+//! own one is computed here once more, from the same numbers (`mirror`), so that every sphere has the bytes of one process.
+//!
 //! Nothing is limited in silence: what the model cannot follow (a sphere that moves too far in a substep, that overlaps
 //! too deeply, that is outside, whose numbers are none) fails its frame with an error that names the entity.
 #![forbid(unsafe_code)]
@@ -24,6 +27,7 @@
 mod contact;
 mod find;
 mod law;
+mod mirror;
 mod observe;
 mod start;
 mod step;
@@ -34,7 +38,7 @@ use std::error::Error;
 
 use hypostyle::{Component, GlobalId, Layout, Loop, Reduce, Resource, Schedule, World, WorldBuilder};
 
-use super::{Line, Scene, SceneError, SceneOption, SceneOptions, bytes_max, put};
+use super::{Line, Scene, SceneError, SceneOption, SceneOptions, Space, bytes_max, put};
 
 pub use observe::{Observation, look};
 pub use vessel::{Vessel, Walls};
@@ -114,11 +118,17 @@ pub struct Anchor {
     radius: f64,
 }
 
-/// Its row when the lists were made; none before.
+/// Its row when the lists were made; none before, nor where a state was taken up.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
+#[component(storage = "scratch")]
 pub struct Place {
     #[component(default = 4294967295)]
     row: u32,
+}
+
+impl Place {
+    /// That of no row.
+    const NONE: u32 = u32::MAX;
 }
 
 /// What a substep works on, numbers that belong together side by side.
@@ -160,7 +170,8 @@ pub struct Sum {
 }
 
 /// The contacts that rows keep, those of a job one after the other: the others' rows, and with each the force on the
-/// one that keeps it and the torque on the other; and how far its spring is stretched, metres.
+/// one that keeps it and the torque on the other; and how far its spring is stretched, metres. Behind them those that copies
+/// of other ranks' spheres keep with the job's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Component)]
 #[component(storage = "scratch")]
 pub struct Pushes {
@@ -170,6 +181,8 @@ pub struct Pushes {
     /// Where those of a row begin in the whole table's, how many they are, and a bit for each place of the row's list that
     /// is touched, the low half first.
     span: [u32; 4],
+    /// Where those that copies keep with a row begin in the whole table's, and how many they are.
+    copies: [u32; 2],
 }
 
 /// The history of contacts, as frames end: with whom (their global ids), and the stretch of each spring, metres.
@@ -223,6 +236,9 @@ pub struct Pace {
     /// The largest one.
     #[reduce(max)]
     pub radius_max: f64,
+    /// Spheres.
+    #[reduce(sum)]
+    pub spheres: u64,
 }
 
 /// What lists were made for.
@@ -232,6 +248,8 @@ pub struct Listed {
     pub skin: f64,
     /// The largest sphere, metres.
     pub radius_max: f64,
+    /// Spheres.
+    pub spheres: u64,
 }
 
 /// Whether lists hold.
@@ -355,8 +373,8 @@ impl Scene for Spheres {
             .build()?;
         put(&mut world, law)?;
         let (radius_min, radius_max) = radii_of(options)?;
-        put(&mut world, Pace { speed_max: 0.0, radius_min, radius_max })?;
-        put(&mut world, Listed { skin: 0.0, radius_max })?;
+        put(&mut world, Pace { speed_max: 0.0, radius_min, radius_max, spheres: 0 })?;
+        put(&mut world, Listed { skin: 0.0, radius_max, spheres: 0 })?;
         put(&mut world, Drift { moved: 1 })?;
         start.fill(&mut world, options.seed)?;
         Ok(world)
@@ -381,6 +399,12 @@ impl Scene for Spheres {
         }
         schedule.add(step::first_end()).add(step::end(substeps));
         schedule
+    }
+
+    fn space(&self, world: &World) -> Result<Option<Space>, Box<dyn Error>> {
+        let (listed, walls) = (world.resource::<Listed>()?, world.resource::<Walls>()?);
+        let space = Space::of(&listed.grid(&walls)?, listed.reach(), "cell.key");
+        Ok(Some(Space { changes: true, ..space }))
     }
 
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {

@@ -8,7 +8,7 @@ use super::find::enough;
 use super::law::Constants;
 use super::vector::{Vector, add, at, dot, scale};
 use super::{
-    Anchor, Body, ContactLaw, Drift, Force, JOB_ROWS, Listed, Near, NearColumns, Pace, Place, Position, Pushes,
+    Anchor, Body, Cell, ContactLaw, Drift, Force, JOB_ROWS, Listed, Near, NearColumns, Pace, Place, Position, Pushes,
     PushesColumns, Radius, Slots, SlotsColumns, Spin, Springs, Sum, SumColumns, Torque, Velocity,
 };
 
@@ -51,7 +51,12 @@ pub(super) fn begin(first: bool, substeps: u32) -> System {
                 spins[row] = [w[0], w[1], w[2], 0.0];
             }
             enough(&law, min, job.dt(), substeps)?;
-            job.reduce(Pace { speed_max: square.sqrt(), radius_min: min, radius_max: max });
+            job.reduce(Pace {
+                speed_max: square.sqrt(),
+                radius_min: min,
+                radius_max: max,
+                spheres: job.len() as u64,
+            });
             Ok(())
         },
     )
@@ -68,7 +73,9 @@ struct Total<'a> {
     own: SumColumns<'a>,
     near: NearColumns<'a>,
     slots: SlotsColumns<'a>,
+    /// Of all own rows.
     pushes: PushesColumns<'a>,
+    first_row: usize,
 }
 
 impl Total<'_> {
@@ -81,6 +88,9 @@ impl Total<'_> {
         let theirs = from as usize..to as usize;
         let slots = self.slots.slots.as_flattened().get(theirs.clone()).unwrap_or_default();
         let theirs = self.near.partners.as_flattened().get(theirs).unwrap_or_default();
+        if self.pushes.copies[self.first_row + row][1] > 0 {
+            return self.at_border(row, theirs, slots, [force, torque]);
+        }
         let pushes = self.pushes.push.as_flattened().as_chunks::<6>().0;
         // first which ones touch it, without branches, whose outcome no processor foresees
         for (theirs, slots) in theirs.chunks(AT_ONCE).zip(slots.chunks(AT_ONCE)) {
@@ -100,24 +110,61 @@ impl Total<'_> {
         }
         [force, torque]
     }
+
+    /// The same for a row with which copies of other ranks' spheres keep contacts: of all others in the order of the list, as
+    /// where all are own rows.
+    #[cold]
+    fn at_border(&self, row: usize, theirs: &[u32], slots: &[u8], [mut force, mut torque]: [Vector; 2]) -> [Vector; 2] {
+        let pushes = self.pushes.push.as_flattened().as_chunks::<6>().0;
+        let [from, count] = self.pushes.copies[self.first_row + row].map(|number| number as usize);
+        let copies = &self.pushes.partners.as_flattened()[from..from + count];
+        let mut mirrored = copies.iter().zip(&pushes[from..from + count]).peekable();
+        for (j, slot) in theirs.iter().zip(slots) {
+            let push = match self.pushes.span.get(*j as usize) {
+                Some([start, _, low, high]) => {
+                    let (touched, slot) = (u64::from(*low) | u64::from(*high) << 32, u32::from(*slot) % u64::BITS);
+                    let index = *start + (touched & !(u64::MAX << slot)).count_ones();
+                    (touched >> slot & 1 != 0).then(|| &pushes[index as usize])
+                }
+                // those that touch stand there in the order of the list
+                None => mirrored.next_if(|(copy, _)| **copy == *j).map(|(_, push)| push),
+            };
+            let Some([fx, fy, fz, tx, ty, tz]) = push else { continue };
+            force = [force[0] - fx, force[1] - fy, force[2] - fz];
+            torque = [torque[0] + tx, torque[1] + ty, torque[2] + tz];
+        }
+        [force, torque]
+    }
 }
 
 type Moves = (Write<Body>, Read<Sum>, (Read<Near>, Read<Slots>), Read<Anchor>, Read<Place>, Read<Force>, Read<Torque>);
 
+/// Whether the rows of a job stand in the order in which lists were made, of which nothing but the state is left.
+#[cold]
+fn in_order(rows: std::ops::Range<usize>, keys: &[u32], ids: &[u64]) -> bool {
+    let at = |row: usize| (keys[row], ids[row]);
+    (rows.start.max(1)..rows.end).all(|row| at(row - 1) < at(row))
+}
+
 /// A kick and the movement; and whether lists must be made anew. The first substep of a frame begins with half a kick, of
 /// the forces that the last frame ended with; others take the two halves between them.
 pub(super) fn movement() -> System {
-    System::try_neighbours::<Moves, Read<Pushes>>(
+    System::try_neighbours::<Moves, (Read<Pushes>, Read<Cell>, Read<GlobalId>)>(
         "move",
         |job, (mut body, own, (near, slots), anchor, place, force, torque), others| {
             let Some(table) = others.own() else { return Ok(()) };
-            let pushes = others.table(table).columns;
-            let total = Total { own, near, slots, pushes };
+            let (pushes, cells, ids) = others.table(table).columns;
+            let total = Total { own, near, slots, pushes, first_row: job.first_row() };
             let (dt, begins) = (job.dt(), job.iteration() == 0);
             let kick = if begins { 0.5 * dt } else { dt };
-            let skin = job.resource::<Listed>()?.skin;
+            let Listed { skin, spheres, .. } = job.resource::<Listed>()?;
+            let mut stays = spheres == job.resource::<Pace>()?.spheres;
+            // where a state was taken up lists are made anew from it, if it is as it was when they were made
+            if begins && place.row.first() == Some(&Place::NONE) {
+                stays &= in_order(job.first_row()..job.first_row() + job.len(), cells.key, ids.value);
+            }
             let (places, velocities, spins) = (&mut body.at[..], &mut body.velocity[..], &mut body.spin[..]);
-            let (mut stays, listed) = (true, near.partners.as_flattened().len());
+            let listed = near.partners.as_flattened().len();
             for row in 0..job.len() {
                 let i = job.first_row() + row;
                 let [force, torque] = if begins {
@@ -141,7 +188,7 @@ pub(super) fn movement() -> System {
                 spins[row] = [w[0], w[1], w[2], 0.0];
                 let off = [p[0] - anchor.x[row], p[1] - anchor.y[row], p[2] - anchor.z[row]];
                 stays &= dot(off, off) <= 0.25 * skin * skin
-                    && place.row[row] as usize == i
+                    && (place.row[row] as usize == i || place.row[row] == Place::NONE)
                     && near.span[row][2] as usize <= listed
                     && r.to_bits() == anchor.radius[row].to_bits();
             }
@@ -149,7 +196,9 @@ pub(super) fn movement() -> System {
             Ok(())
         },
     )
+    .without_ghosts()
     .reads_resource::<Listed>()
+    .reads_resource::<Pace>()
     .reduces::<Drift>()
     .in_loop("substeps")
     .job_rows(JOB_ROWS)
@@ -180,15 +229,16 @@ pub(super) fn end(substeps: u32) -> System {
         Read<Sum>,
         (Read<Near>, Read<Slots>),
     );
-    System::neighbours::<Ends, (Read<Pushes>, Read<GlobalId>)>(
+    System::try_neighbours::<Ends, Read<Pushes>>(
         "end",
         move |job,
               (mut position, mut velocity, mut spin, mut force, mut torque, mut springs, body, own, (near, slots)),
               others| {
-            let Some(table) = others.own() else { return };
-            let (pushes, ids) = others.table(table).columns;
+            let all = job.view::<Read<GlobalId>>()?;
+            let (Some(table), Some(of_ids)) = (others.own(), all.own()) else { return Ok(()) };
+            let (pushes, ids) = (others.table(table).columns, all.table(of_ids).columns);
             keep_springs(&mut springs, job.first_row(), &pushes, ids.value);
-            let total = Total { own, near, slots, pushes };
+            let total = Total { own, near, slots, pushes, first_row: job.first_row() };
             let half = 0.5 * (job.dt() / f64::from(substeps));
             let (px, py, pz) = (&mut position.x[..], &mut position.y[..], &mut position.z[..]);
             let (vx, vy, vz) = (&mut velocity.x[..], &mut velocity.y[..], &mut velocity.z[..]);
@@ -208,25 +258,28 @@ pub(super) fn end(substeps: u32) -> System {
                 (fx[row], fy[row], fz[row]) = (f[0], f[1], f[2]);
                 (tx[row], ty[row], tz[row]) = (t[0], t[1], t[2]);
             }
+            Ok(())
         },
     )
+    .without_ghosts()
+    .reads_view::<Read<GlobalId>>()
     .job_rows(JOB_ROWS)
 }
 
 /// The forces that the first frame begins with.
 pub(super) fn first_end() -> System {
-    System::neighbours::<(Write<Force>, Write<Torque>, Read<Sum>, Read<Near>, Read<Slots>), Read<Pushes>>(
-        "first end",
-        |job, (mut force, mut torque, own, near, slots), others| {
-            let Some(table) = others.own() else { return };
-            let total = Total { own, near, slots, pushes: others.table(table).columns };
-            for row in 0..job.len() {
-                let [f, t] = total.on(row);
-                (force.x[row], force.y[row], force.z[row]) = (f[0], f[1], f[2]);
-                (torque.x[row], torque.y[row], torque.z[row]) = (t[0], t[1], t[2]);
-            }
-        },
-    )
+    type Ends = (Write<Force>, Write<Torque>, Read<Sum>, Read<Near>, Read<Slots>);
+    System::neighbours::<Ends, Read<Pushes>>("first end", |job, (mut force, mut torque, own, near, slots), others| {
+        let Some(table) = others.own() else { return };
+        let pushes = others.table(table).columns;
+        let total = Total { own, near, slots, pushes, first_row: job.first_row() };
+        for row in 0..job.len() {
+            let [f, t] = total.on(row);
+            (force.x[row], force.y[row], force.z[row]) = (f[0], f[1], f[2]);
+            (torque.x[row], torque.y[row], torque.z[row]) = (t[0], t[1], t[2]);
+        }
+    })
+    .without_ghosts()
     .stage("startup")
     .job_rows(JOB_ROWS)
 }

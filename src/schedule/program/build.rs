@@ -12,7 +12,7 @@ use crate::region::RegionError;
 use crate::schedule::graph::Group;
 use crate::schedule::job::FrameInfo;
 use crate::schedule::system::Compiled;
-use crate::table::{ENTITIES, RESOURCES};
+use crate::table::{ENTITIES, RESOURCES, Table};
 use crate::world::WorldError;
 use crate::world::access::query::{MaskTerm, Matched};
 use crate::world::store::Store;
@@ -360,7 +360,9 @@ impl Work {
         let compiled = &around.compiled[system];
         let views = || {
             compiled.others.iter().enumerate().flat_map(|(view, others)| {
-                let tables = around.store.data_tables().filter(|(_, data)| data.shown_rows() > 0);
+                let ghosts = compiled.shows_ghosts(view);
+                let shown = move |data: &Table| if ghosts { data.shown_rows() } else { data.rows };
+                let tables = around.store.data_tables().filter(move |(_, data)| shown(data) > 0);
                 tables.filter_map(move |(index, _)| {
                     matches.others(system, view, index).map(|matched| (view, others, index, matched))
                 })
@@ -390,7 +392,7 @@ impl Work {
             let head = ViewHead {
                 table: index,
                 rows: data.rows,
-                ghosts: data.ghosts.rows,
+                ghosts: if compiled.shows_ghosts(number) { data.ghosts.rows } else { 0 },
                 handles: data.columns[0].live.offset,
                 columns: view.columns.iter().flatten().count() as u32,
                 conditions: view.mask.len() as u32,

@@ -21,6 +21,9 @@ pub(super) fn lay(
     for system in group.systems().filter(|system| !around.skips[*system]) {
         let compiled = &around.compiled[system];
         for view in 0..compiled.others.len() {
+            if !compiled.shows_ghosts(view) {
+                continue;
+            }
             for (index, data) in around.store.data_tables().filter(|(_, data)| data.ghosts.rows > 0) {
                 let Some(matched) = matches.others(system, view, index) else { continue };
                 let kinds = || matched.columns.iter().flatten().map(|column| data.columns[usize::from(*column)].kind);

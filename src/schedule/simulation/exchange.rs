@@ -113,12 +113,13 @@ fn needs(system: &Compiled, layout: &Layout) -> SystemNeeds {
         ids
     };
     let written = system.own.columns.iter().filter(|column| column.write).map(|column| column.component);
-    let views = system.others.iter().map(|view| {
+    let views = system.others.iter().enumerate().map(|(number, view)| {
         let decides = view.all.iter().chain(&view.none).chain(view.any.iter().flatten());
         let toggles = decides.filter(|id| layout.components()[usize::from(**id)].storage == Storage::Toggle);
         ViewNeeds {
             components: all(&sorted(view.columns.iter().map(|column| column.component).collect())),
             conditions: all(&sorted(toggles.chain(&view.changed).copied().collect())),
+            ghosts: system.shows_ghosts(number),
         }
     });
     let access = &system.access;
@@ -164,7 +165,12 @@ impl Simulation {
         asked.clear();
         let systems = group.systems().filter(|system| !skips[*system]);
         let mut looks = false;
-        for view in systems.flat_map(|system| &compiled[system].others) {
+        let views =
+            |system: usize| compiled[system].others.iter().enumerate().map(move |(view, plan)| (system, view, plan));
+        for (system, number, view) in systems.flat_map(views) {
+            if !compiled[system].shows_ghosts(number) {
+                continue;
+            }
             looks = true;
             let read = view.columns.iter().map(|column| column.component);
             asked.extend(read.filter(|component| exchanging.rows_moved || exchanging.stale[usize::from(*component)]));

@@ -29,6 +29,7 @@ pub(crate) struct Compiled {
     pub others: Vec<QueryPlan>,
     /// By view: what the kernel asks for it by.
     pub views: Vec<ViewId>,
+    pub(in crate::schedule) without_ghosts: bool,
     pub access: Access,
     /// Components it looks at, sorted.
     pub reads: Vec<u16>,
@@ -286,6 +287,7 @@ impl System {
             own,
             others,
             views: self.others.iter().map(|(view, _)| view.clone()).collect(),
+            without_ghosts: self.without_ghosts,
             access,
             reads,
             writes,
