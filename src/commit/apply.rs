@@ -76,6 +76,7 @@ pub(crate) struct Scratch {
     pub(super) sets: super::sets::SetLists,
     pub(super) marks: Marks,
     pub(crate) partials: super::reduce::Partials,
+    pub(crate) abroad: super::abroad::Abroad,
     /// A system with a patch on an entity that another part of a spread world owns.
     pub(crate) aimed_at_ghost: Option<usize>,
 }
@@ -133,12 +134,23 @@ impl Commit<'_> {
         jobs: &[JobRows],
         records: &dyn Fn(usize) -> &'r [u8],
     ) -> Result<(), RegionError> {
+        self.read(jobs, records)?;
+        self.carry_out()
+    }
+
+    /// Reads the records of all jobs, and changes values; what is structural is still to be carried out.
+    pub(crate) fn read<'r>(
+        &mut self,
+        jobs: &[JobRows],
+        records: &dyn Fn(usize) -> &'r [u8],
+    ) -> Result<(), RegionError> {
         self.scratch.pending.clear();
         self.scratch.marks.clear();
         self.scratch.partials.clear();
         self.scratch.spawned.clear();
         self.scratch.bases.clear();
         self.scratch.aimed_at_ghost = None;
+        self.scratch.abroad.clear();
         let total = self.count_spawns(jobs, records)?;
         if total > 0 {
             let mut spawned = std::mem::take(&mut self.scratch.spawned);
@@ -151,6 +163,11 @@ impl Commit<'_> {
             let end = self.scratch.bases.get(index + 1).copied().unwrap_or(total);
             self.apply_job(index, job, records(index), self.scratch.bases[index]..end)?;
         }
+        Ok(())
+    }
+
+    /// Carries out what is structural.
+    pub(crate) fn carry_out(&mut self) -> Result<(), RegionError> {
         self.finish()?;
         self.store.settle_lists()
     }
@@ -272,6 +289,9 @@ impl Commit<'_> {
                         continue;
                     }
                     for (entity, value) in entries.iter() {
+                        if self.send(&current, entity, op, (component, field), value) {
+                            continue;
+                        }
                         let Some(target) = self.target(&current, entity) else {
                             self.miss(&current, entity);
                             continue;
@@ -331,7 +351,7 @@ impl Commit<'_> {
     /// Counts a patch on an entity that is not here.
     pub(super) fn miss(&mut self, current: &Current, entity: Entity) {
         self.counts[current.system].stale += 1;
-        if entity == Entity::GHOST {
+        if entity == Entity::GHOST || self.store.locate(entity).is_some_and(|at| self.is_elsewhere(at)) {
             self.scratch.aimed_at_ghost = Some(current.system);
         }
     }
@@ -341,7 +361,8 @@ impl Commit<'_> {
             let spawn = current.spawns.start + entity.ordinal(current.reserved, current.spawned)?;
             return (self.scratch.pending.of_spawn[spawn as usize] != NONE).then_some(Target::Spawn(spawn));
         }
-        self.store.locate(entity).map(Target::Row)
+        // what lives elsewhere is no row to change
+        self.store.locate(entity).filter(|at| !self.is_elsewhere(*at)).map(Target::Row)
     }
 
     /// Keeps a value (the part from byte `from` of one with bools and entities at these offsets) in the scratch, with

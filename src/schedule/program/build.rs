@@ -396,6 +396,7 @@ impl Work {
                 conditions: view.mask.len() as u32,
                 optionals: view.present.len() as u32,
                 view: number as u32,
+                elsewhere: data.ghosts.named.unwrap_or((u32::MAX, 0)),
             };
             head.encode(&mut self.task_words);
             self.task_words.extend(view.present.iter().map(|present| u64::from(*present)));
