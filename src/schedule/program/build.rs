@@ -185,7 +185,7 @@ impl Work {
                 && !around.compiled[system].once
                 && matches.own(system, table).is_some()
         };
-        let is_empty = around.store.data_tables().all(|(_, table)| table.rows == 0);
+        let is_empty = around.store.data_tables().all(|(_, table)| table.rows == 0 || table.shape.elsewhere);
         let without_rows = |system: usize, around: &BuildContext<'_>| {
             let compiled = &around.compiled[system];
             !around.skips[system] && (compiled.once || (is_empty && compiled.own.is_empty()))
