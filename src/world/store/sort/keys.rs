@@ -469,13 +469,13 @@ mod tests {
 
         #[test]
         fn a_few_rows_that_are_astray_come_into_order(
-            keys in prop::collection::vec(any::<u64>().prop_map(|k| k % 300 << 40), 0..700),
+            keys in prop::collection::vec(any::<u64>().prop_map(|k| (k % 300) << 40), 1..700),
             moved in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..24),
         ) {
             let mut keys = keys;
             keys.sort_unstable();
             // some take places of others, which go to the end
-            for (hole, from) in moved.iter().filter(|_| !keys.is_empty()) {
+            for (hole, from) in &moved {
                 let (hole, from) = (hole.index(keys.len()), from.index(keys.len()));
                 let gone = std::mem::replace(&mut keys[hole], 7 << 40);
                 keys.push(gone);
@@ -485,7 +485,7 @@ mod tests {
             want.sort_by_key(|row| keys[*row as usize]);
             let (mut order, mut astray) = (vec![3; 4], vec![5; 6]);
             let few = few_astray(&keys, &mut order, &mut astray);
-            prop_assert!(few || 4 * moved.len() > keys.len() / ASTRAY_ONE_IN);
+            prop_assert!(few || 8 * moved.len() > keys.len() / ASTRAY_ONE_IN);
             if few {
                 prop_assert_eq!(&order, &want);
             }
