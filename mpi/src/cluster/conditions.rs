@@ -68,7 +68,8 @@ fn check_world(world: &World, looks: &Looks, links: bool) -> Result<(), ClusterE
     }
     let components = world.layout().components();
     let naming = components.iter().find(|component| component.fields.iter().any(names_entities));
-    if let Some(naming) = naming.filter(|_| !links) {
+    // where no row changes ranks, none is left behind
+    if let Some(naming) = naming.filter(|_| !links && *looks != Looks::Own) {
         let name = &naming.name;
         return Err(ClusterError::World(match looks {
             Looks::All => format!(
