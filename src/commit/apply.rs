@@ -13,7 +13,7 @@ use crate::Entity;
 use crate::accumulate::Accumulation;
 use crate::layout::Storage;
 use crate::limits::ENTITIES_MAX;
-use crate::patch::{Body, Op, RecordSizes, Records, SpawnRun, first_reserved};
+use crate::patch::{Body, Entries, HANDLE_BYTES, Op, RecordSizes, Records, SpawnRun, first_reserved};
 use crate::region::RegionError;
 use crate::world::store::Store;
 
@@ -281,24 +281,34 @@ impl Commit<'_> {
                     }
                 }
                 Body::Entities { op, component, field, entries } => {
-                    if !self.declared(&current, op, component, entries.len()) {
-                        continue;
-                    }
-                    if op == Op::Set && self.plain_values(component) {
-                        self.change_plain_entities(&current, Way::Set, component, field, &entries)?;
-                        continue;
-                    }
-                    for (entity, value) in entries.iter() {
-                        if self.send(&current, entity, op, (component, field), value) {
-                            continue;
-                        }
-                        let Some(target) = self.target(&current, entity) else {
-                            self.miss(&current, entity);
-                            continue;
-                        };
-                        self.apply_one(&current, op, target, component, field, value)?;
-                    }
+                    self.change_entities(&current, op, (component, field), &entries)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies patches on any entities.
+    fn change_entities(
+        &mut self,
+        current: &Current,
+        op: Op,
+        (component, field): (u16, u8),
+        entries: &Entries<'_, HANDLE_BYTES>,
+    ) -> Result<(), RegionError> {
+        if !self.declared(current, op, component, entries.len()) {
+            return Ok(());
+        }
+        if op == Op::Set && self.plain_values(component) {
+            return self.change_plain_entities(current, Way::Set, component, field, entries);
+        }
+        for (entity, value) in entries.iter() {
+            if self.send(current, entity, op, (component, field), value) {
+                continue;
+            }
+            match self.target(current, entity) {
+                Some(target) => self.apply_one(current, op, target, component, field, value)?,
+                None => self.miss(current, entity),
             }
         }
         Ok(())
