@@ -125,6 +125,30 @@ typedef enum hypostyle_type {
     HYPOSTYLE_TYPE_U64 = 10,
     HYPOSTYLE_TYPE_BOOL = 11,
     HYPOSTYLE_TYPE_ENTITY = 12,
+    /**
+     * IEEE 754 binary16.
+     */
+    HYPOSTYLE_TYPE_F16 = 13,
+    /**
+     * The upper half of an `F32`.
+     */
+    HYPOSTYLE_TYPE_BF16 = 14,
+    /**
+     * A u8: its 255th part, 0 to 1.
+     */
+    HYPOSTYLE_TYPE_UNORM8 = 15,
+    /**
+     * A u16: its 65535th part, 0 to 1.
+     */
+    HYPOSTYLE_TYPE_UNORM16 = 16,
+    /**
+     * An i8: its 127th part, at least -1.
+     */
+    HYPOSTYLE_TYPE_SNORM8 = 17,
+    /**
+     * An i16: its 32767th part, at least -1.
+     */
+    HYPOSTYLE_TYPE_SNORM16 = 18,
 } hypostyle_type;
 
 /**

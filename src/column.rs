@@ -17,6 +17,7 @@ use std::ops::{Deref, DerefMut, Range};
 
 use crate::layout::FieldType;
 use crate::simd::map as simd;
+use crate::small::{AsF32, narrow as small};
 use crate::value::ColumnItem;
 
 /// One column of one job: addresses of its first own row, type and length.
@@ -262,6 +263,67 @@ impl<'a, T: ColumnItem> Mut<'a, T> {
             }
             self.state.set(RowState::Touched);
         }
+    }
+}
+
+impl<T: AsF32> Mut<'_, T> {
+    /// Sets every row to `f(row)`, which sees `f32`: small numbers are converted in registers.
+    ///
+    /// ```
+    /// use hypostyle::small::Bf16;
+    /// use hypostyle::{Component, System, Write};
+    /// #[derive(Clone, Copy, Component)]
+    /// struct Heat { kelvin: Bf16 }
+    /// let cool = System::rows::<Write<Heat>>("cool", |_, mut heat| heat.kelvin.map_f32(|kelvin| kelvin * 0.99));
+    /// # let _ = cool;
+    /// ```
+    #[inline]
+    pub fn map_f32(&mut self, f: impl FnMut(f32) -> f32) {
+        if self.in_place() {
+            return small::map_in_place(self, f);
+        }
+        let streams = self.streams;
+        let (old, new) = self.split();
+        if streams {
+            small::map_streamed(new, old, f)
+        } else {
+            small::map(new, old, f)
+        }
+        self.state.set(RowState::Touched);
+    }
+
+    /// Sets every row to `f(row, a's row)`, which sees `f32`.
+    ///
+    /// # Panics
+    /// When `a` has another length.
+    ///
+    /// ```
+    /// use hypostyle::small::F16;
+    /// use hypostyle::{Component, Read, System, Write};
+    /// #[derive(Clone, Copy, Component)]
+    /// struct Place { x: f32 }
+    /// #[derive(Clone, Copy, Component)]
+    /// struct Speed { x: F16 }
+    /// let fly = System::rows::<(Write<Place>, Read<Speed>)>("fly", |job, (mut place, speed)| {
+    ///     let dt = job.dt() as f32;
+    ///     place.x.map_f32_with(speed.x, |x, v| x + v * dt);
+    /// });
+    /// # let _ = fly;
+    /// ```
+    #[inline]
+    pub fn map_f32_with<A: AsF32>(&mut self, a: &[A], f: impl FnMut(f32, f32) -> f32) {
+        assert_eq!(a.len(), self.len, "columns of one chunk have one length");
+        if self.in_place() {
+            return small::map_with_in_place(self, a, f);
+        }
+        let streams = self.streams;
+        let (old, new) = self.split();
+        if streams {
+            small::map_with_streamed(new, old, a, f)
+        } else {
+            small::map_with(new, old, a, f)
+        }
+        self.state.set(RowState::Touched);
     }
 }
 

@@ -4,6 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::column::{ColumnCursor, Mut};
 use crate::layout::{ComponentLayout, FieldLayout, Storage};
+use crate::small::{Bf16, F16, Snorm8, Snorm16, Unorm8, Unorm16};
 use crate::value::ColumnItem;
 
 /// A bool as it is stored in a column: one byte; 0 is false, anything else is true.
@@ -218,6 +219,7 @@ crate::value::scalars!(Bool => Bool, Entity => Entity);
     message = "`{Self}` cannot be a field of a component or resource",
     label = "not a type that a column can hold",
     note = "a field is a number (f32, f64, i8 to i64, u8 to u64), bool, Entity, or a fixed array of them, such as `[f32; 3]`",
+    note = "or a small number of `hypostyle::small` (F16, Bf16, Unorm8, Unorm16, Snorm8, Snorm16)",
     note = "a struct of such fields can be one: add `#[derive(Clone, Copy, hypostyle::Field)]` to it",
     note = "text and collections stay outside of the world: store an index such as u32; an enum is stored as its number"
 )]
@@ -331,7 +333,7 @@ macro_rules! fields {
         field!([const N: usize] [$t; N], [$t; N], std::convert::identity, std::convert::identity);
     )* };
 }
-fields!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, Bool, Entity);
+fields!(f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, Bool, Entity, F16, Bf16, Unorm8, Unorm16, Snorm8, Snorm16);
 field!([] bool, Bool, Bool::from, Bool::get);
 field!([const N: usize] [bool; N], [Bool; N], |flags: [bool; N]| flags.map(Bool::from), |flags: [Bool; N]| flags.map(Bool::get));
 

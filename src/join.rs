@@ -231,6 +231,8 @@ impl FieldRule {
             ScalarType::Entity => false,
             ScalarType::Bool => join != FieldJoin::Sum,
             ScalarType::F32 | ScalarType::F64 => join != FieldJoin::Or,
+            // what is added up needs more digits than they have
+            small if small.is_small() => false,
             _ => true,
         };
         fits.then_some(FieldRule { ty, join })
@@ -259,7 +261,16 @@ impl FieldRule {
                 match (self.ty.scalar, self.join) {
                     $($((ScalarType::$scalar, FieldJoin::$join) => with.run::<$t>(<$t>::$empty, $function),)*)*
                     // no rule is made of these
-                    (ScalarType::Entity, _)
+                    (
+                        ScalarType::Entity
+                        | ScalarType::F16
+                        | ScalarType::Bf16
+                        | ScalarType::Unorm8
+                        | ScalarType::Unorm16
+                        | ScalarType::Snorm8
+                        | ScalarType::Snorm16,
+                        _,
+                    )
                     | (ScalarType::Bool, FieldJoin::Sum)
                     | (ScalarType::F32 | ScalarType::F64, FieldJoin::Or) => {}
                     // a byte of 0 or 1: its minimum is `and`, its maximum `or`

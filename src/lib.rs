@@ -68,6 +68,7 @@ pub mod simd;
 mod value;
 
 // places, cells, pairs: on plain slices
+pub mod small;
 pub mod space;
 
 mod column;
@@ -275,10 +276,11 @@ pub mod errors {
     pub use crate::world::GhostError;
 }
 
-/// A stage on which tests let simulated workers and readers take turns. Not for programs.
+/// A stage on which tests let simulated workers and readers take turns, and where processes die. Not for programs.
 #[cfg(feature = "fault-injection")]
 #[doc(hidden)]
 pub mod stage {
+    pub use crate::fault::kill_at;
     pub use crate::fault::stage::{Actor, Curtain, Director, Fate, MAIN, give_way, raise, rest};
 }
 

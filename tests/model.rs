@@ -10,6 +10,7 @@ mod model {
     pub mod drive;
     pub mod engine;
     pub mod layouts;
+    pub mod look;
     pub mod naive;
     pub mod oracle;
     pub mod passes;

@@ -34,6 +34,18 @@ pub enum hypostyle_type {
     U64 = 10,
     Bool = 11,
     Entity = 12,
+    /// IEEE 754 binary16.
+    F16 = 13,
+    /// The upper half of an `F32`.
+    Bf16 = 14,
+    /// A u8: its 255th part, 0 to 1.
+    Unorm8 = 15,
+    /// A u16: its 65535th part, 0 to 1.
+    Unorm16 = 16,
+    /// An i8: its 127th part, at least -1.
+    Snorm8 = 17,
+    /// An i16: its 32767th part, at least -1.
+    Snorm16 = 18,
 }
 
 /// A column of one table, in place. Valid until its snapshot is released.
@@ -276,6 +288,12 @@ fn type_of(scalar: ScalarType) -> hypostyle_type {
         ScalarType::U64 => hypostyle_type::U64,
         ScalarType::Bool => hypostyle_type::Bool,
         ScalarType::Entity => hypostyle_type::Entity,
+        ScalarType::F16 => hypostyle_type::F16,
+        ScalarType::Bf16 => hypostyle_type::Bf16,
+        ScalarType::Unorm8 => hypostyle_type::Unorm8,
+        ScalarType::Unorm16 => hypostyle_type::Unorm16,
+        ScalarType::Snorm8 => hypostyle_type::Snorm8,
+        ScalarType::Snorm16 => hypostyle_type::Snorm16,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `export SOURCE -o FILE`: the newest generation as an Arrow, Parquet or CSV file. `export DIR -o OUTDIR --every N`: the
+//! `export SOURCE -o FILE`: the newest generation as an Arrow, Parquet, CSV or VTK file. `export DIR -o OUTDIR --every N`: the
 //! frames of a journal as a data set of such files.
 //!
 //! What it takes is in the default build; a program without the feature `export` says so when it is asked.
@@ -18,11 +18,11 @@ pub(crate) struct Args {
     /// a journal.
     #[arg(value_name = "REGION|FILE|DIR[@FRAME]")]
     source: Source,
-    /// The file; its name ends with .arrow, .parquet or .csv. With --every the directory of the data set.
+    /// The file; its name ends with .arrow, .parquet, .csv or .vtp (VTK: ParaView, OVITO). With --every the directory of the data set.
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// File format: arrow, parquet or csv (default: from the output's name, else parquet).
-    #[arg(long, value_name = "FORMAT", value_parser = ["arrow", "parquet", "csv"])]
+    /// File format: arrow, parquet, csv or vtp (default: from the output's name, else parquet).
+    #[arg(long, value_name = "FORMAT", value_parser = ["arrow", "parquet", "csv", "vtp"])]
     format: Option<String>,
     /// Export every frame of a journal that is a multiple of N, as `frame=123/part-0.parquet`; of the journals of many ranks as
     /// `frame=123/rank=0/part-0.parquet`.
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// of a set of checkpoints, or of the journals of many ranks).
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     order: Option<Vec<String>>,
+    /// In .vtp files, the component whose x, y and z are the places of points (default: position, or the first that has them).
+    #[arg(long, value_name = "COMPONENT")]
+    points: Option<String>,
     /// Write each element of an array as its own column instead of a list. CSV files always do.
     #[arg(long)]
     flat: bool,
@@ -65,6 +68,9 @@ fn options(
         let component = column.split('.').next().unwrap_or_default();
         args.components.as_ref().is_none_or(|names| names.iter().any(|name| name == component))
     };
+    if let Some(points) = &args.points {
+        options = options.points(points);
+    }
     options = match (&args.order, order) {
         (Some(columns), _) => options.order(columns.clone()),
         // as ranks have them, as far as it is exported
@@ -94,6 +100,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let format = args.format.as_deref().map(|name| match name {
         "arrow" => Format::Arrow,
         "csv" => Format::Csv,
+        "vtp" => Format::Vtp,
         _ => Format::Parquet,
     });
     if let Some(every) = args.every {

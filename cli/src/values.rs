@@ -75,6 +75,12 @@ pub(crate) fn scalar(ty: ScalarType, bytes: &[u8]) -> Number {
         ScalarType::U8 | ScalarType::U16 | ScalarType::U32 | ScalarType::U64 | ScalarType::Bool => {
             Number::Integer(i128::from(bits))
         }
+        ScalarType::F16
+        | ScalarType::Bf16
+        | ScalarType::Unorm8
+        | ScalarType::Unorm16
+        | ScalarType::Snorm8
+        | ScalarType::Snorm16 => Number::Float(ty.small_value(&wide[..ty.bytes()]).map_or(f64::NAN, f64::from)),
         ScalarType::Entity => {
             let entity = Entity::from_bits(bits);
             Number::Entity((entity != Entity::default()).then_some(entity))
@@ -87,7 +93,9 @@ pub(crate) fn field(ty: FieldType, bytes: &[u8]) -> Value {
     let one = |bytes: &[u8]| match scalar(ty.scalar, bytes) {
         Number::Integer(value) if ty.scalar == ScalarType::Bool => json!(value != 0),
         // the shortest decimal that is this f32, not the longer one that is this f64
-        Number::Float(value) if ty.scalar == ScalarType::F32 => json!((value as f32).to_string().parse::<f64>().ok()),
+        Number::Float(value) if ty.scalar == ScalarType::F32 || ty.scalar.is_small() => {
+            json!((value as f32).to_string().parse::<f64>().ok())
+        }
         number => number.json(),
     };
     if ty.array_len == 0 {

@@ -19,6 +19,7 @@ mod memory;
 mod pin;
 mod region;
 mod scene;
+mod small;
 mod space;
 mod steering;
 mod system;
@@ -43,6 +44,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(region::regions, module)?)?;
     module.add_function(wrap_pyfunction!(region::ranks, module)?)?;
     module.add_function(wrap_pyfunction!(pin::joined_hash, module)?)?;
+    module.add_function(wrap_pyfunction!(small::small_values, module)?)?;
+    module.add_function(wrap_pyfunction!(small::small_nearest, module)?)?;
     module.add_function(wrap_pyfunction!(layout::parse_layout, module)?)?;
     module.add_function(wrap_pyfunction!(layout::did_you_mean, module)?)?;
     module.add_function(wrap_pyfunction!(region::clean, module)?)?;

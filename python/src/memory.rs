@@ -45,12 +45,14 @@ pub(crate) fn type_string(scalar: ScalarType) -> &'static str {
     match scalar {
         ScalarType::F32 => "<f4",
         ScalarType::F64 => "<f8",
-        ScalarType::I8 => "|i1",
-        ScalarType::I16 => "<i2",
+        ScalarType::F16 => "<f2",
+        ScalarType::I8 | ScalarType::Snorm8 => "|i1",
+        ScalarType::I16 | ScalarType::Snorm16 => "<i2",
         ScalarType::I32 => "<i4",
         ScalarType::I64 => "<i8",
-        ScalarType::U8 => "|u1",
-        ScalarType::U16 => "<u2",
+        ScalarType::U8 | ScalarType::Unorm8 => "|u1",
+        // numpy has no bfloat16: the bits, as of the fractions
+        ScalarType::U16 | ScalarType::Bf16 | ScalarType::Unorm16 => "<u2",
         ScalarType::U32 => "<u4",
         ScalarType::U64 | ScalarType::Entity => "<u8",
         ScalarType::Bool => "|b1",

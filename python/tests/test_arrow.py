@@ -172,14 +172,18 @@ def test_integers_with_nulls_are_never_floats(mixed):
         assert str(snapshot.to_polars()["a.u"].dtype) == "UInt64" and snapshot.to_polars()["a.u"][1] == BIG[1]
 
 
-def test_exports_of_the_command_line_say_the_same(mixed, tmp_path):
+@pytest.mark.parametrize("flat", [False, True])
+def test_exports_of_the_command_line_say_the_same(mixed, tmp_path, flat):
     path = tmp_path / "mixed.parquet"
-    ran = subprocess.run([program(), "export", mixed.region, "-o", str(path)], capture_output=True, text=True, check=False)
+    words = [program(), "export", mixed.region, "-o", str(path), *["--flat"] * flat]
+    ran = subprocess.run(words, capture_output=True, text=True, check=False)
     if "export" in ran.stderr and "feature" in ran.stderr:
         pytest.skip("the program was built without `--features export`")
     assert ran.returncode == 0, ran.stderr
     with mixed.pin() as snapshot:
-        own = snapshot.to_arrow()
+        own = snapshot.to_arrow(flat=flat)
+        assert ("a.all[1]" in own.column_names, "a.all" in own.column_names) == (flat, not flat)
+        own.validate(full=True)
     theirs = pa.parquet.read_table(path)
     own_fields = {field.name: field for field in own.schema}
     for field in theirs.schema:

@@ -73,11 +73,14 @@ impl NewFile {
     pub(crate) fn appear(mut self) -> Result<(), CheckpointError> {
         let synced = fault::refusal("file-sync").and_then(|()| self.file.file().sync_all());
         synced.map_err(CheckpointError::io("write out", &self.temporary))?;
+        fault::point("file-synced");
         let renamed = fault::refusal("file-rename").and_then(|()| std::fs::rename(&self.temporary, &self.path));
         renamed.map_err(CheckpointError::io("make", &self.path))?;
         self.appeared = true;
         fault::point("file-renamed");
-        sync_directory(&self.path)
+        sync_directory(&self.path)?;
+        fault::point("names-synced");
+        Ok(())
     }
 }
 
@@ -96,7 +99,7 @@ fn parent_of(path: &Path) -> &Path {
 }
 
 /// Brings the names in a file's directory to disk.
-pub(crate) fn sync_directory(path: &Path) -> Result<(), CheckpointError> {
+fn sync_directory(path: &Path) -> Result<(), CheckpointError> {
     if cfg!(unix) {
         let parent = parent_of(path);
         File::open(parent).and_then(|file| file.sync_all()).map_err(CheckpointError::io("write out", parent))?;
@@ -145,7 +148,7 @@ pub(super) fn of_prefix(directory: &Path, prefix: Option<&str>, suffix: &str) ->
 ///
 /// # Errors
 /// What the system refuses.
-pub(super) fn sweep(directory: &Path) -> Result<(), CheckpointError> {
+pub(crate) fn sweep(directory: &Path) -> Result<(), CheckpointError> {
     for entry in std::fs::read_dir(directory).map_err(CheckpointError::io("read", directory))? {
         let entry = entry.map_err(CheckpointError::io("read", directory))?;
         if !entry.file_name().as_encoded_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) {

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{
     ArrayRef, BooleanArray, FixedSizeListArray, PrimitiveArray, RecordBatch, RecordBatchOptions, new_null_array,
@@ -188,12 +188,13 @@ impl Columns<'_> {
         match scalar {
             ScalarType::F32 => primitive::<Float32Type>(values, nulls),
             ScalarType::F64 => primitive::<Float64Type>(values, nulls),
-            ScalarType::I8 => primitive::<Int8Type>(values, nulls),
-            ScalarType::I16 => primitive::<Int16Type>(values, nulls),
+            ScalarType::F16 => primitive::<Float16Type>(values, nulls),
+            ScalarType::I8 | ScalarType::Snorm8 => primitive::<Int8Type>(values, nulls),
+            ScalarType::I16 | ScalarType::Snorm16 => primitive::<Int16Type>(values, nulls),
             ScalarType::I32 => primitive::<Int32Type>(values, nulls),
             ScalarType::I64 => primitive::<Int64Type>(values, nulls),
-            ScalarType::U8 => primitive::<UInt8Type>(values, nulls),
-            ScalarType::U16 => primitive::<UInt16Type>(values, nulls),
+            ScalarType::U8 | ScalarType::Unorm8 => primitive::<UInt8Type>(values, nulls),
+            ScalarType::U16 | ScalarType::Unorm16 | ScalarType::Bf16 => primitive::<UInt16Type>(values, nulls),
             ScalarType::U32 => primitive::<UInt32Type>(values, nulls),
             ScalarType::U64 => primitive::<UInt64Type>(values, nulls),
             ScalarType::Bool => {

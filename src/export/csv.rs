@@ -10,11 +10,13 @@ use std::io::{self, Write};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Schema};
+
+use crate::layout::ScalarType;
 
 /// Appends the text of a row's value.
 type Cell<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
@@ -31,7 +33,7 @@ pub(super) fn names(file: &mut impl Write, schema: &Schema) -> io::Result<()> {
 /// # Errors
 /// A column is of a type that is not written; what the system refuses.
 pub(super) fn rows(file: &mut impl Write, batch: &RecordBatch) -> Result<(), ArrowError> {
-    let cells: Option<Vec<Cell<'_>>> = batch.columns().iter().map(|column| cell(column.as_ref())).collect();
+    let cells: Option<Vec<Cell<'_>>> = cells(batch);
     let Some(cells) = cells else { return others(file, batch) };
     let mut lines = csv::Writer::from_writer(file);
     let mut text = Vec::new();
@@ -46,6 +48,34 @@ pub(super) fn rows(file: &mut impl Write, batch: &RecordBatch) -> Result<(), Arr
     Ok(lines.flush()?)
 }
 
+/// `None`: a column is of a type that is not written.
+fn cells(batch: &RecordBatch) -> Option<Vec<Cell<'_>>> {
+    let schema = batch.schema_ref();
+    let told = schema.fields().iter().map(|field| field.metadata().get("hypostyle.type").map_or("", String::as_str));
+    batch
+        .columns()
+        .iter()
+        .zip(told)
+        .map(|(column, told)| small(column.as_ref(), told).or_else(|| cell(column.as_ref())))
+        .collect()
+}
+
+/// Small numbers, in Arrow their bits, as the numbers that they stand for.
+fn small<'a>(column: &'a dyn Array, told: &str) -> Option<Cell<'a>> {
+    // of one of them, or of the elements of an array of them
+    let scalar = ScalarType::from_name(told.trim_start_matches('[').split(';').next()?)?;
+    if !scalar.is_small() || scalar == ScalarType::F16 {
+        return None;
+    }
+    let data = column.to_data();
+    let (size, from) = (scalar.bytes(), data.offset() * scalar.bytes());
+    let bytes = data.buffers().first()?.as_slice().get(from..from + data.len() * size)?.to_vec();
+    Some(valid(column, move |row, text| {
+        let value = scalar.small_value(&bytes[row * size..(row + 1) * size]).unwrap_or(f32::NAN);
+        text.extend(ryu::Buffer::new().format(value).as_bytes());
+    }))
+}
+
 fn cell(column: &dyn Array) -> Option<Cell<'_>> {
     Some(match column.data_type() {
         DataType::Int8 => integer::<Int8Type>(column),
@@ -56,6 +86,11 @@ fn cell(column: &dyn Array) -> Option<Cell<'_>> {
         DataType::UInt16 => integer::<UInt16Type>(column),
         DataType::UInt32 => integer::<UInt32Type>(column),
         DataType::UInt64 => integer::<UInt64Type>(column),
+        DataType::Float16 => {
+            let values = column.as_primitive::<Float16Type>();
+            let text = |value: f32, text: &mut Vec<u8>| text.extend(ryu::Buffer::new().format(value).as_bytes());
+            valid(column, move |row, out| text(values.value(row).to_f32(), out))
+        }
         DataType::Float32 => float::<Float32Type>(column),
         DataType::Float64 => float::<Float64Type>(column),
         DataType::Boolean => {

@@ -22,14 +22,26 @@ pub enum ExportError {
     },
     /// A list in a table of plain columns, as CSV is.
     #[error(
-        "component `{component}` is a list, for which flat columns have no place: leave it out, or export to Arrow or Parquet"
+        "component `{component}` is a list, for which flat columns and points have no place: leave it out, or export to Arrow or Parquet"
     )]
     FlatList {
         /// The component.
         component: String,
     },
+    /// Nothing says where points are.
+    #[error(
+        "{}: name a component with numbers `x` and `y`, and perhaps `z`, of one type as the place of points{}",
+        named.as_ref().map_or_else(|| "no component has places".to_owned(), |named| format!("`{named}` has no places")),
+        if known.is_empty() { String::new() } else { format!("; there are: {known}") }
+    )]
+    Points {
+        /// What was asked for.
+        named: Option<String>,
+        /// Components that could be.
+        known: String,
+    },
     /// A name that does not say which format.
-    #[error("{} does not say which format: use a name that ends with .arrow, .parquet or .csv", path.display())]
+    #[error("{} does not say which format: use a name that ends with .arrow, .parquet, .csv or .vtp", path.display())]
     UnknownFormat {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! Exports as files: Arrow IPC, Parquet, CSV. A file appears whole or not at all.
+//! Exports as files: Arrow IPC, Parquet, CSV, VTK. A file appears whole or not at all.
 #![forbid(unsafe_code)]
 
 use std::io::{BufWriter, Write as _};
@@ -12,7 +12,7 @@ use crate::checkpoint::CheckpointError;
 use crate::checkpoint::place::NewFile;
 use crate::snapshot::{Pinned, Reader};
 
-use super::{Batches, ExportError, ExportOptions, csv, order, row_groups};
+use super::{Batches, ExportError, ExportOptions, csv, order, row_groups, vtp};
 
 /// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Format {
     Parquet,
     /// Comma-separated values with a line of names. Nulls are empty; arrays are columns of their own.
     Csv,
+    /// VTK's PolyData in XML: points with all columns, for ParaView and OVITO.
+    Vtp,
 }
 
 impl Format {
@@ -36,7 +38,19 @@ impl Format {
             Some("arrow" | "feather" | "ipc") => Ok(Format::Arrow),
             Some("parquet") => Ok(Format::Parquet),
             Some("csv") => Ok(Format::Csv),
+            Some("vtp") => Ok(Format::Vtp),
             _ => Err(ExportError::UnknownFormat { path: path.to_owned() }),
+        }
+    }
+
+    /// How names of its files end.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Format::Arrow => "arrow",
+            Format::Parquet => "parquet",
+            Format::Csv => "csv",
+            Format::Vtp => "vtp",
         }
     }
 
@@ -46,6 +60,7 @@ impl Format {
             Format::Arrow => |begin| begin.starts_with(b"ARROW1"),
             Format::Parquet => |begin| begin.starts_with(b"PAR1"),
             Format::Csv => |begin| begin.starts_with(b"entity"),
+            Format::Vtp => |begin| begin.starts_with(b"<?xml"),
         }
     }
 }
@@ -77,7 +92,7 @@ pub fn write(reader: Reader, path: &Path, format: Format, options: &ExportOption
     let options = ExportOptions { flat: options.flat || format == Format::Csv, ..options.clone() };
     let batches = Batches::new(reader, &options)?;
     let schema = batches.schema();
-    write_in_order(path, format, schema, batches, &options.order)
+    write_in_order(path, format, schema, batches, &options)
 }
 
 /// Writes generations that are parts of one world to a file, as [`write()`] does: part after part, each as record batches of
@@ -93,7 +108,7 @@ pub fn write_parts(
 ) -> Result<Exported, ExportError> {
     let options = ExportOptions { flat: options.flat || format == Format::Csv, ..options.clone() };
     let (schema, batches) = joined(parts, &options)?;
-    write_in_order(path, format, schema, batches, &options.order)
+    write_in_order(path, format, schema, batches, &options)
 }
 
 /// The record batches of parts of one world, under the schema of the first.
@@ -124,13 +139,14 @@ fn write_in_order(
     format: Format,
     schema: SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
-    columns: &[String],
+    options: &ExportOptions,
 ) -> Result<Exported, ExportError> {
-    if columns.is_empty() {
-        return write_batches(path, format, schema, batches);
+    let points = options.points.as_deref();
+    if options.order.is_empty() {
+        return write_sorted(path, format, schema, batches, &[], points);
     }
-    let batches = order::ordered(batches, &schema, columns)?;
-    write_sorted(path, format, schema, batches.into_iter().map(Ok), columns)
+    let batches = order::ordered(batches, &schema, &options.order)?;
+    write_sorted(path, format, schema, batches.into_iter().map(Ok), &options.order, points)
 }
 
 /// Writes any record batches of a schema to a file, as [`write()`] does.
@@ -143,7 +159,7 @@ pub fn write_batches(
     schema: SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
 ) -> Result<Exported, ExportError> {
-    write_sorted(path, format, schema, batches, &[])
+    write_sorted(path, format, schema, batches, &[], None)
 }
 
 /// The same of rows that stand in the order of these columns.
@@ -153,6 +169,7 @@ fn write_sorted(
     schema: SchemaRef,
     batches: impl Iterator<Item = Result<RecordBatch, ExportError>>,
     columns: &[String],
+    points: Option<&str>,
 ) -> Result<Exported, ExportError> {
     let mut new = NewFile::create(path, format.alike())?;
     let mut file = BufWriter::with_capacity(1 << 20, &mut new.file);
@@ -189,6 +206,12 @@ fn write_sorted(
                 csv::rows(&mut file, &batch)?;
             }
         }
+        Format::Vtp => {
+            // column by column: the batches only name the bytes of the generation
+            let batches = batches.collect::<Result<Vec<_>, _>>()?;
+            batches.iter().for_each(&mut count);
+            vtp::write(&mut file, &schema, &batches, points, path)?;
+        }
     }
     file.flush().map_err(CheckpointError::io("write", path))?;
     drop(file);
@@ -211,8 +234,9 @@ mod tests {
             let limit = Rlimit { current: Some(2 << 10), maximum: None };
             setrlimit(Resource::Fsize, limit).expect("a limit");
             let world = sample::world();
-            for (format, name) in [(Format::Arrow, "a.arrow"), (Format::Parquet, "a.parquet"), (Format::Csv, "a.csv")] {
-                let path = directory.path().join(name);
+            for format in [Format::Arrow, Format::Parquet, Format::Csv] {
+                let name = format!("a.{}", format.extension());
+                let path = directory.path().join(&name);
                 let reader = world.reader().expect("a lease");
                 let error = write(reader, &path, format, &ExportOptions::default()).expect_err("it is longer");
                 assert!(error.to_string().contains("RLIMIT_FSIZE"), "{name}: {error}");

@@ -19,6 +19,7 @@ pub mod query;
 mod row_groups;
 mod schema;
 mod series;
+mod vtp;
 
 pub use batches::Batches;
 pub use error::ExportError;
@@ -39,6 +40,9 @@ pub struct ExportOptions {
     /// Parquet files say so, and have row groups of 128 k rows, so that readers leave out what a query cannot meet. What
     /// stands in order is not copied; else the state is, once.
     pub order: Vec<String>,
+    /// Where the points of VTK's files are: a component with fields `x`, `y` and perhaps `z`. `None`: `position`, or the first that
+    /// has them.
+    pub points: Option<String>,
     /// Simulated time as a column beside the entities: of the frames of a data set.
     pub(crate) time: bool,
 }
@@ -55,6 +59,13 @@ impl ExportOptions {
     #[must_use]
     pub fn flat(mut self, flat: bool) -> Self {
         self.flat = flat;
+        self
+    }
+
+    /// Sets the component of the points of VTK's files.
+    #[must_use]
+    pub fn points(mut self, component: impl Into<String>) -> Self {
+        self.points = Some(component.into());
         self
     }
 

@@ -41,6 +41,12 @@ pub(super) fn data_type(scalar: ScalarType) -> DataType {
         ScalarType::U32 => DataType::UInt32,
         ScalarType::U64 | ScalarType::Entity => DataType::UInt64,
         ScalarType::Bool => DataType::Boolean,
+        ScalarType::F16 => DataType::Float16,
+        // as they are: what they mean is in the field's metadata
+        ScalarType::Bf16 | ScalarType::Unorm16 => DataType::UInt16,
+        ScalarType::Unorm8 => DataType::UInt8,
+        ScalarType::Snorm8 => DataType::Int8,
+        ScalarType::Snorm16 => DataType::Int16,
     }
 }
 

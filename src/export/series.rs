@@ -10,11 +10,13 @@ use crate::snapshot::Reader;
 use super::{ExportError, ExportOptions, Format, write};
 
 /// A data set that was written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Series {
     /// The frames that it has, ascending.
     pub frames: Vec<u64>,
+    /// Simulated seconds of each.
+    pub times: Vec<f64>,
     /// Rows of all of them.
     pub rows: u64,
     /// Bytes of all files.
@@ -44,6 +46,7 @@ pub fn series(
     let mut done = Series::default();
     let to = Destination { directory, format, every, recording: &recording, rank: None };
     frames_of(journal, &to, options, &mut done)?;
+    collection(&to, 1, &done)?;
     Ok(done)
 }
 
@@ -75,7 +78,28 @@ pub fn series_of_ranks(
         let to = Destination { directory, format, every, recording: &recording, rank: Some(rank) };
         frames_of(journal, &to, &mut options, &mut done)?;
     }
+    let to = Destination { directory, format, every, recording: &recording, rank: Some(0) };
+    collection(&to, journals.len(), &done)?;
     Ok(done)
+}
+
+/// Of VTK's files the one that says which are of which time, `frames.pvd`: what ParaView opens.
+fn collection(to: &Destination<'_>, parts: usize, done: &Series) -> Result<(), ExportError> {
+    if to.format != Format::Vtp {
+        return Ok(());
+    }
+    let mut text = "<?xml version=\"1.0\"?>\n<VTKFile type=\"Collection\" version=\"1.0\">\n<Collection>\n".to_owned();
+    for (frame, time) in done.frames.iter().zip(&done.times) {
+        for part in 0..parts {
+            let rank = to.rank.map_or_else(String::new, |_| format!("rank={part}/"));
+            text +=
+                &format!("<DataSet timestep=\"{time}\" part=\"{part}\" file=\"frame={frame}/{rank}part-0.vtp\"/>\n");
+        }
+    }
+    text += "</Collection>\n</VTKFile>\n";
+    let path = to.directory.join("frames.pvd");
+    crate::os::write_whole(&path, text.as_bytes()).map_err(CheckpointError::io("write", &path))?;
+    Ok(())
 }
 
 /// Where frames of a journal go.
@@ -94,11 +118,7 @@ fn frames_of(
     mut options: impl FnMut(&mut Reader) -> Result<ExportOptions, ExportError>,
     done: &mut Series,
 ) -> Result<(), ExportError> {
-    let end = match to.format {
-        Format::Arrow => "arrow",
-        Format::Parquet => "parquet",
-        Format::Csv => "csv",
-    };
+    let end = to.format.extension();
     let mut replay = journal.replay()?;
     for entry in journal.entries() {
         while replay.entry()?.generation < entry.generation && replay.advance()? {}
@@ -106,8 +126,10 @@ fn frames_of(
             continue;
         }
         let mut reader = replay.load()?;
+        let time = reader.pin()?.time();
         let mut options = options(&mut reader)?.metadata("hypostyle.recording", to.recording);
-        options.time = true;
+        // VTK's files have it in a place of its own
+        options.time = to.format != Format::Vtp;
         let mut place = to.directory.join(format!("frame={}", entry.frame));
         if let Some(rank) = to.rank {
             options = options.metadata("hypostyle.rank", rank.to_string());
@@ -117,6 +139,7 @@ fn frames_of(
         let exported = write(reader, &place.join(format!("part-0.{end}")), to.format, &options)?;
         if to.rank.is_none_or(|rank| rank == 0) {
             done.frames.push(entry.frame);
+            done.times.push(time);
         }
         done.rows += exported.rows;
         done.bytes += exported.bytes;

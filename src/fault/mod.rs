@@ -2,7 +2,8 @@
 //! left, or have the system refuse something. Without the feature `fault-injection` nothing of this is compiled.
 //!
 //! Real processes: `HYPOSTYLE_FAULT` holds either `point:n` (the n-th passing of that point in a process kills it) or
-//! `random:seed:probability` (each passing of any point kills with that probability). Only worker processes obey.
+//! `random:seed:probability` (each passing of any point kills with that probability). Only worker processes obey, and
+//! those that were told to by [`kill_at`].
 //!
 //! Simulated ones: where a [`stage`] is set up, whoever passes a point asks its director what comes next.
 //!
@@ -40,15 +41,32 @@ pub(crate) fn sized<T>(size: T, _on_stage: T) -> T {
     size
 }
 
+/// A thread that works while the one that started it waits. Without the feature it is nothing.
+#[cfg(not(feature = "fault-injection"))]
+pub(crate) struct Guest;
+
+#[cfg(not(feature = "fault-injection"))]
+impl Guest {
+    /// Of the calling thread.
+    #[inline(always)]
+    pub(crate) fn of_this_thread() -> Self {
+        Guest
+    }
+
+    /// The thread that calls this is the guest.
+    #[inline(always)]
+    pub(crate) fn enter(self) {}
+}
+
 #[cfg(feature = "fault-injection")]
 pub mod stage;
 
 #[cfg(feature = "fault-injection")]
-pub(crate) use armed::arm;
+pub use armed::kill_at;
 #[cfg(feature = "fault-injection")]
-pub(crate) use armed::point;
+pub(crate) use armed::{arm, point, refusal};
 #[cfg(feature = "fault-injection")]
-pub(crate) use stage::{refusal, sized};
+pub(crate) use stage::{Guest, sized};
 
 #[cfg(feature = "fault-injection")]
 mod armed {
@@ -78,6 +96,13 @@ mod armed {
         }
     }
 
+    /// This process dies as a text says that `HYPOSTYLE_FAULT` could have; false: it says nothing such, or it was told
+    /// before.
+    #[must_use]
+    pub fn kill_at(fault: &str) -> bool {
+        parse(fault).is_some_and(|fault| FAULT.set(Mutex::new(fault)).is_ok())
+    }
+
     /// Makes this process obey `HYPOSTYLE_FAULT`.
     pub(crate) fn arm() {
         if let Some(fault) = std::env::var("HYPOSTYLE_FAULT").ok().as_deref().and_then(parse) {
@@ -88,6 +113,19 @@ mod armed {
     /// Passes a point: the process may end here, at once and without any clean-up.
     pub(crate) fn point(name: &'static str) {
         super::stage::pass(name);
+        obey(name);
+    }
+
+    /// What the system says at a point where it can refuse, and where this process may end as well.
+    ///
+    /// # Errors
+    /// A test wants one.
+    pub(crate) fn refusal(name: &'static str) -> std::io::Result<()> {
+        obey(name);
+        super::stage::refusal(name)
+    }
+
+    fn obey(name: &'static str) {
         let Some(fault) = FAULT.get() else { return };
         let hit = match &mut *fault.lock() {
             Fault::At { point, left } => {

@@ -80,6 +80,8 @@ struct Stage {
 
 thread_local! {
     static HERE: RefCell<Option<(Arc<Stage>, usize)>> = const { RefCell::new(None) };
+    /// The stage whose main waits for what this thread does.
+    static VISITED: RefCell<Option<Arc<Stage>>> = const { RefCell::new(None) };
 }
 
 /// What a simulated worker is thrown out with.
@@ -223,13 +225,37 @@ impl Stage {
     }
 }
 
+/// A thread that works while main waits for it: it passes points as main does, and nobody takes a turn meanwhile.
+pub(crate) struct Guest(Option<Arc<Stage>>);
+
+impl Guest {
+    /// Of the calling thread, where that is main on a stage.
+    pub(crate) fn of_this_thread() -> Self {
+        Guest(here().filter(|(_, id)| *id == MAIN).map(|(stage, _)| stage))
+    }
+
+    /// The thread that calls this is the guest.
+    pub(crate) fn enter(self) {
+        VISITED.with(|visited| *visited.borrow_mut() = self.0);
+    }
+}
+
+/// What becomes of a guest; none: the calling thread is no guest.
+fn visit(point: &'static str) -> Option<Fate> {
+    let stage = VISITED.try_with(|visited| visited.borrow().clone()).ok().flatten()?;
+    Some(stage.inner.lock().director.pass(MAIN, point))
+}
+
 fn die() -> ! {
     resume_unwind(Box::new(Died))
 }
 
 /// Passes a point.
 pub(crate) fn pass(point: &'static str) {
-    let Some((stage, id)) = here() else { return };
+    let Some((stage, id)) = here() else {
+        visit(point);
+        return;
+    };
     if stage.turn(id, point, None) == Fate::Die {
         die();
     }
@@ -240,8 +266,11 @@ pub(crate) fn pass(point: &'static str) {
 /// # Errors
 /// The director wants one.
 pub(crate) fn refusal(point: &'static str) -> io::Result<()> {
-    let Some((stage, id)) = here() else { return Ok(()) };
-    match stage.turn(id, point, None) {
+    let fate = match here() {
+        Some((stage, id)) => stage.turn(id, point, None),
+        None => visit(point).unwrap_or(Fate::Live),
+    };
+    match fate {
         Fate::Live => Ok(()),
         Fate::Die => die(),
         Fate::Refuse => Err(io::Error::other(format!("refused for a test at `{point}`"))),

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::sync::atomic::Ordering;
 
 use crate::commit::{Access, PatchCounts, Refusal};
+use crate::fault;
 use crate::layout::Layout;
 use crate::limits::{INPUT_LOG_BYTES_MAX, INPUT_RINGS, INPUTS_MAX};
 use crate::os;
@@ -27,6 +28,9 @@ struct Lane {
     words: RingWords,
     consumer: Consumer<RingWords>,
     broken: bool,
+    /// Up to where its inputs are in the world, and up to where they are in the newest generation.
+    applied: u64,
+    kept: u64,
     /// Frames since a broken ring was looked at.
     waited: u32,
 }
@@ -108,11 +112,12 @@ impl Mailbox {
         access.resources.sort_unstable();
         let (block, file) = region.new_inputs(MAILBOX_BYTES)?;
         let words = Words::new(block)?;
+        fault::point("mailbox-made");
         let lane = |index: usize| {
             let words = words.ring(index);
             let consumer = Ring::new(words.clone()).consumer();
             let consumer = consumer.map_err(|_| InputError::Broken { what: "a new ring is not empty" })?;
-            Ok::<_, InputError>(Lane { words, consumer, broken: false, waited: 0 })
+            Ok::<_, InputError>(Lane { words, consumer, broken: false, applied: 0, kept: 0, waited: 0 })
         };
         let lanes = (0..INPUT_RINGS).map(lane).collect::<Result<_, _>>()?;
         words.write_head(&targets, steerable);
@@ -139,12 +144,7 @@ impl Mailbox {
     /// Takes what the senders have published; what is to be applied now, in canonical order, and what it may change.
     /// `published` is the newest generation.
     pub(crate) fn take(&mut self, published: u64, sizes: &RecordSizes, counts: &mut PatchCounts) -> (&[u8], &Access) {
-        if self.published != published {
-            // what was applied before is in there
-            self.published = published;
-            self.log.drain(..self.fresh);
-            (self.fresh, self.failures) = (0, 0);
-        }
+        self.settle(published);
         let lost = std::mem::take(&mut self.lost);
         if lost > 0 {
             counts.refuse(lost, || Refusal::Malformed("frames with these inputs failed twice".to_owned()));
@@ -172,21 +172,56 @@ impl Mailbox {
                 lane.broken = true;
             }
         }
+        fault::point("inputs-taken");
         (&self.log[self.fresh..], &self.access)
+    }
+
+    /// What was applied before the newest generation was published is in there.
+    fn settle(&mut self, published: u64) {
+        if self.published != published {
+            self.published = published;
+            self.log.drain(..self.fresh);
+            (self.fresh, self.failures) = (0, 0);
+            self.lanes.iter_mut().for_each(|lane| lane.kept = lane.applied);
+        }
+    }
+
+    /// Notes what the next generation will contain, whoever publishes it.
+    fn note(&self) {
+        for lane in self.lanes.iter().filter(|lane| !lane.broken && lane.consumer.position() > 0) {
+            lane.words.note(self.published + 1, lane.applied);
+        }
     }
 
     /// What was taken is in the world: the generation after `published` will contain it.
     pub(crate) fn applied(&mut self) {
         self.fresh = self.log.len();
-        for lane in self.lanes.iter().filter(|lane| !lane.broken && lane.consumer.position() > 0) {
-            lane.words.note(self.published + 1, lane.consumer.position());
-        }
+        self.lanes.iter_mut().for_each(|lane| lane.applied = lane.consumer.position());
+        self.note();
     }
 
-    /// The world went back to its newest generation: what was applied since is to be applied again. Once: no input
-    /// shall keep a simulation from going on.
-    pub(crate) fn undone(&mut self, sizes: &RecordSizes) {
+    /// The world is about to go back, at least to its newest generation: what was applied since is to be applied again.
+    /// What to say where it does not: [`Mailbox::stayed`].
+    pub(crate) fn goes_back(&mut self, published: u64) -> Undone {
+        self.settle(published);
+        let undone = Undone { fresh: self.fresh, applied: self.lanes.iter().map(|lane| lane.applied).collect() };
         self.fresh = 0;
+        self.lanes.iter_mut().for_each(|lane| lane.applied = lane.kept);
+        self.note();
+        undone
+    }
+
+    /// It did not go back.
+    pub(crate) fn stayed(&mut self, undone: Undone) {
+        self.fresh = undone.fresh;
+        self.lanes.iter_mut().zip(undone.applied).for_each(|(lane, applied)| lane.applied = applied);
+        self.note();
+    }
+
+    /// A frame failed, and the world went back to its newest generation. What was applied since is to be applied again,
+    /// once: no input shall keep a simulation from going on.
+    pub(crate) fn undone(&mut self, published: u64, sizes: &RecordSizes) {
+        self.goes_back(published);
         if self.log.is_empty() {
             return;
         }
@@ -212,6 +247,12 @@ impl Drop for Mailbox {
             self.words.close();
         }
     }
+}
+
+/// What was to be undone.
+pub(crate) struct Undone {
+    fresh: usize,
+    applied: Vec<u64>,
 }
 
 /// Whether a record may be applied. The bytes may be anything, but their length is that of the record's header.
@@ -252,6 +293,7 @@ impl Lane {
         self.words.renew();
         if let Ok(consumer) = Ring::new(self.words.clone()).consumer() {
             self.consumer = consumer;
+            (self.applied, self.kept) = (0, 0);
             self.broken = false;
         }
         if let Some(file) = file

@@ -17,8 +17,9 @@
 //! - Nothing that a sender writes is believed: only `set`s of declared components, fields and resources pass, and a
 //!   ring that is broken is left alone until its owner is gone.
 //! - The writer never waits for a sender. A full ring refuses, at the sender.
-//! - An input that was taken stays so: where a frame fails, the inputs of all frames that are undone are applied again
-//!   at the beginning of the next.
+//! - An input that was taken stays so: where a frame fails, or the world goes back, the inputs of all frames that are
+//!   undone and not in a generation yet are applied again at the beginning of the next. No generation is said to contain
+//!   an input that it does not.
 //!
 //! This module never knows what a value means, and nothing of clients or sockets.
 #![forbid(unsafe_code)]

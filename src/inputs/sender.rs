@@ -8,6 +8,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::fault;
 use crate::layout::{FieldLayout, Layout, ScalarType};
 use crate::limits::INPUT_RINGS;
 use crate::os;
@@ -78,6 +79,7 @@ impl InputSender {
             if !take(&ring, file.as_ref(), index)? {
                 continue;
             }
+            fault::point("ring-taken");
             let producer = match Ring::new(ring.clone()) {
                 ring if ring.is_poisoned() => None,
                 ring => ring.producer().ok(),
@@ -136,7 +138,9 @@ impl InputSender {
         if !self.producer.try_push(&self.record).map_err(broken)? {
             return Err(InputError::Full);
         }
+        fault::point("input-pushed");
         self.producer.publish();
+        fault::point("input-sent");
         self.sequence = self.sequence.wrapping_add(1);
         Ok(self.producer.position())
     }

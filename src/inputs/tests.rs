@@ -282,6 +282,36 @@ fn inputs_of_frames_that_failed_are_applied_again_once() {
     assert_eq!(simulation.world().get::<Push>(entities[0]).unwrap().x, 2.0);
 }
 
+/// Of what no generation contains none says that it does, and nothing is lost.
+#[test]
+fn inputs_that_a_rollback_undoes_before_they_are_published_are_applied_again() {
+    let (world, entities) = world();
+    let builder = Simulation::builder().workers(Workers::Local).publish_every(2).inputs(["push"]);
+    let mut simulation = builder.build(world, schedule()).unwrap();
+    let mut sender = sender(&simulation);
+    simulation.run(2, 0.1).unwrap();
+    let mut last = sender.send("push", &push(entities[0], 1.0, 0.0)).unwrap();
+    simulation.run(2, 0.1).unwrap();
+    for (way_back, number) in [(0, 2.0f32), (1, 3.0)] {
+        let before = last;
+        last = sender.send("push", &push(entities[0], number, 0.0)).unwrap();
+        simulation.step(0.1).unwrap();
+        assert!(simulation.rollback(99).is_err());
+        assert_eq!(simulation.world().get::<Push>(entities[0]).unwrap().x, number, "it did not go back");
+        assert_eq!(simulation.rollback(way_back).unwrap().undone, 1);
+        assert_eq!(simulation.world().get::<Push>(entities[0]).unwrap().x, number - 1.0, "undone");
+        // whoever publishes it, it is not in there
+        simulation.world_mut().publish().unwrap();
+        assert_eq!(sender.contained(simulation.world().generation()), Some(before));
+        assert_eq!(simulation.step(0.1).unwrap().inputs.applied, 1, "again");
+        simulation.step(0.1).unwrap();
+        assert_eq!(simulation.world().get::<Push>(entities[0]).unwrap().x, number);
+        assert_eq!(sender.contained(simulation.world().generation()), Some(last));
+        assert_eq!(simulation.step(0.1).unwrap().inputs.applied, 0, "once");
+        simulation.step(0.1).unwrap();
+    }
+}
+
 #[test]
 fn the_same_inputs_come_to_the_same_bytes_for_any_workers() {
     let run = |workers: Workers| {

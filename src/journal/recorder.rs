@@ -142,7 +142,9 @@ impl Recorder {
         let queue = options.queue.max(1);
         let (sender, to_write) = sync_channel::<Pinned>(queue);
         let (done, receiver) = sync_channel::<Done>(queue);
+        let guest = crate::fault::Guest::of_this_thread();
         let body = move || {
+            guest.enter();
             for pinned in to_write {
                 let begun = Instant::now();
                 let written = writer.record(&pinned.snapshot());

@@ -178,19 +178,24 @@ impl Segment {
 
     /// The state that it begins with: that of its checkpoint, which must be the one that was written with it.
     pub(super) fn base(&self) -> Result<State, JournalError> {
-        let file = checkpoint::open(&self.checkpoint)?;
-        let state = State::of_checkpoint(&file)?;
-        if file.identity() != self.header.checkpoint || state.moment != self.header.base {
-            let what = "it is not the checkpoint that the segment was begun with";
-            let source = FormatError::Content { part: "identity", what };
-            return Err(CheckpointError::File { path: self.checkpoint.clone(), source }.into());
-        }
-        Ok(state)
+        base_of(&self.header, &self.checkpoint)
     }
 
     pub(super) fn last(&self) -> Moment {
         self.places.last().map_or(self.header.base, |place| place.moment)
     }
+}
+
+/// The state that a segment with this header begins with, from its checkpoint.
+pub(super) fn base_of(header: &Header, checkpoint: &Path) -> Result<State, JournalError> {
+    let file = checkpoint::open(checkpoint)?;
+    let state = State::of_checkpoint(&file)?;
+    if file.identity() != header.checkpoint || state.moment != header.base {
+        let what = "it is not the checkpoint that the segment was begun with";
+        let source = FormatError::Content { part: "identity", what };
+        return Err(CheckpointError::File { path: checkpoint.to_owned(), source }.into());
+    }
+    Ok(state)
 }
 
 /// Whether a record's head is whole, and as many of its blocks as there are.

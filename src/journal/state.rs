@@ -72,6 +72,11 @@ impl State {
         })
     }
 
+    /// Whether it is the same state of the same moment.
+    pub(crate) fn is_like(&self, other: &State) -> bool {
+        self.moment == other.moment && self.tables == other.tables && self.bytes == other.bytes
+    }
+
     /// The column that a part belongs to.
     fn kind(parts: &Parts, part: &Part) -> ColumnKind {
         parts.shapes[part.table].columns[part.column].0

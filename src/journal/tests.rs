@@ -290,6 +290,63 @@ fn a_recording_is_gone_on_with() {
     drop(world);
 }
 
+/// A loss of power may leave holes in any record that was not on disk yet.
+#[test]
+fn what_stands_behind_a_hole_is_cut_off_where_a_recording_is_gone_on_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let (world, _states) = record(directory.path(), &EDITS, 100);
+    let path = segments(directory.path())[0].clone();
+    let bounds = Journal::open(directory.path()).unwrap().record_bounds(0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    // it was not ended, and its third record has a hole
+    bytes.truncate(*bounds.last().unwrap() as usize);
+    bytes[bounds[3] as usize - 8..bounds[3] as usize].fill(0);
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(Journal::open(directory.path()).unwrap().verify().unwrap().damaged.len(), 1);
+    let mut recorder = Recorder::start(&world, RecorderOptions::new(directory.path())).unwrap();
+    recorder.look().unwrap();
+    recorder.finish().unwrap();
+    let journal = Journal::open(directory.path()).unwrap();
+    assert_eq!(journal.verify().unwrap().damaged, [""; 0]);
+    assert_eq!((journal.record_bounds(0).len(), journal.last().generation), (3, world.generation()));
+}
+
+/// A death in between would leave neither the old segment nor the new one.
+#[test]
+fn a_segment_that_begins_where_a_recording_is_gone_on_with_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || RecorderOptions { checkpoint_every: 2, ..RecorderOptions::new(directory.path()) };
+    let mut world = sample::world_of(64 << 20);
+    let mut recorder = Recorder::start(&world, options()).unwrap();
+    let mut states = Vec::new();
+    let mut look = |recorder: &mut Recorder, world: &World| {
+        recorder.look().unwrap();
+        recorder.flush().unwrap();
+        states.push(whole(world));
+    };
+    look(&mut recorder, &world);
+    for _ in 0..2 {
+        edit(&mut world, (0, 1));
+        look(&mut recorder, &world);
+    }
+    recorder.finish().unwrap();
+    let last = segments(directory.path()).pop().unwrap();
+    let inodes = |path: &Path| {
+        let inode = |path: &Path| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
+        (inode(path), inode(&path.with_extension("checkpoint")))
+    };
+    let before = inodes(&last);
+    let mut recorder = Recorder::start(&world, options()).unwrap();
+    recorder.look().unwrap();
+    recorder.flush().unwrap();
+    assert_eq!((segments(directory.path()).pop(), inodes(&last)), (Some(last.clone()), before));
+    edit(&mut world, (1, 1));
+    recorder.look().unwrap();
+    recorder.finish().unwrap();
+    states.push(whole(&world));
+    assert_replays(directory.path(), &states);
+}
+
 #[test]
 fn generations_that_were_left_out_are_counted() {
     let directory = tempfile::tempdir().unwrap();

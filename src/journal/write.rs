@@ -1,22 +1,25 @@
 //! Writing a journal: generations, one after the other, to the end of the newest segment.
 //!
 //! Invariants: a record is appended and nothing before it is touched, so that a death at any instant leaves what
-//! was there; a segment's checkpoint is whole before the segment exists.
+//! was there; a segment's checkpoint is whole before the segment exists, and the records before it are on disk.
 #![forbid(unsafe_code)]
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::checkpoint::place::{self, NewFile};
 use crate::checkpoint::{self, CheckpointOptions};
+use crate::fault;
 use crate::os::Output;
 use crate::snapshot::Snapshot;
 
 use super::differ::{Bytes, Differ, Payload};
 use super::error::JournalError;
-use super::format::{self, Header, Index, Place};
+use super::format::{self, Header, Index, Place, Record};
 use super::read::Journal;
 use super::recorder::{Compress, Recorded};
+use super::segment;
 use super::state::{Moment, State};
 
 /// What segments' names end with.
@@ -62,6 +65,36 @@ pub(crate) struct Ended {
     pub chain: u64,
 }
 
+impl Ended {
+    /// Keeps the records before the first one that is not whole: a loss of power may have left holes in any that was not
+    /// on disk, and nothing behind it can be reached.
+    fn keep_whole(&mut self) -> std::io::Result<()> {
+        let mut file = std::fs::File::open(&self.path)?;
+        let (mut chain, mut offset) = (self.header.begin_chain(), format::HEADER_BYTES as u64);
+        let ends = self.places.iter().skip(1).map(|place| place.offset).chain([self.bytes]);
+        let mut whole = 0;
+        for (place, end) in self.places.iter().zip(ends) {
+            let mut record = vec![0; end.saturating_sub(offset) as usize];
+            file.seek(SeekFrom::Start(offset))?;
+            file.read_exact(&mut record)?;
+            let lengths = record.first_chunk().and_then(Record::lengths);
+            let head = lengths.filter(|lengths| lengths.record == record.len() as u64).map(|lengths| lengths.head);
+            if place.offset != offset || !head.is_some_and(|head| segment::is_whole(&record, head as usize)) {
+                break;
+            }
+            chain = format::link(chain, format::checksum_of(&record));
+            (offset, whole) = (end, whole + 1);
+        }
+        if whole < self.places.len() {
+            let (path, records) = (self.path.display(), self.places.len() - whole);
+            tracing::warn!(%path, offset, records, "cut off: a record is not whole, and those behind it cannot be reached");
+            self.places.truncate(whole);
+            (self.chain, self.bytes) = (chain, offset);
+        }
+        Ok(())
+    }
+}
+
 impl Segment {
     /// The generation that it ends with.
     fn last(&self) -> u64 {
@@ -84,6 +117,7 @@ impl Writer {
         options: CheckpointOptions,
     ) -> Result<Writer, JournalError> {
         std::fs::create_dir_all(directory).map_err(JournalError::io("make", directory))?;
+        place::sweep(directory)?;
         let mut recording = crate::os::unix_time_ns() ^ (u64::from(crate::os::pid()) << 40);
         let mut before = None;
         match Journal::open(directory) {
@@ -107,7 +141,11 @@ impl Writer {
                 if let Some(gap) = journal.gaps().next() {
                     return Err(other(format!("is damaged ({gap})")));
                 }
+                let finished = journal.is_finished();
                 before = journal.into_end();
+                if let Some(ended) = before.as_mut().filter(|_| !finished) {
+                    ended.keep_whole().map_err(JournalError::io("read", &ended.path.clone()))?;
+                }
             }
         }
         Ok(Writer {
@@ -141,9 +179,10 @@ impl Writer {
                 let head = record.encode(payload.total);
                 let segment = self.segment.as_mut().ok_or(JournalError::Gone)?;
                 let written = head.len() as u64 + payload.total;
-                let room = segment.file.check_room(written);
+                let room = fault::refusal("record-write").and_then(|()| segment.file.check_room(written));
                 let done = room.and_then(|()| put(&mut segment.file, &head, &payload));
                 done.map_err(JournalError::io("write", &segment.path))?;
+                fault::point("record-written");
                 self.memory = payload.own;
                 segment.chain = format::link(segment.chain, format::checksum_of(&head));
                 segment.places.push(Place { offset: segment.bytes, moment: record.moment });
@@ -169,26 +208,32 @@ impl Writer {
             Some(segment) => Some(segment),
             None => self.before.take().map(Segment::reopen).transpose()?,
         };
+        let checkpoint = path_of(&self.directory, meta.generation, ".checkpoint");
         let (mut previous, mut chain) = old.as_ref().map_or((0, 0), |old| (old.last(), old.chain));
         // one that begins here has no records: this generation is the newest
         if let Some(same) = old.take_if(|old| old.path == path) {
+            if segment::base_of(&same.header, &checkpoint).is_ok_and(|base| base.is_like(&State::of(snapshot))) {
+                // a death between the two files of another one would leave neither
+                self.segment = Some(same);
+                return Ok(());
+            }
             (previous, chain) = (same.header.previous, same.header.chain);
         }
-        let _ = std::fs::remove_file(&path);
-        let checkpoint = path_of(&self.directory, meta.generation, ".checkpoint");
+        // or else a loss of power could take records from the middle of the journal
+        if let Some(old) = &mut old {
+            old.sync()?;
+        }
         let report = checkpoint::write(snapshot, &checkpoint, &self.options)?;
-        let mut options = OpenOptions::new();
-        options.append(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path).and_then(Output::new).map_err(JournalError::io("make", &path))?;
         let base = Moment { generation: meta.generation, frame: meta.frame, time: meta.time };
         let recording = self.recording;
         let header =
             Header { layout_hash: meta.layout_hash, recording, base, previous, chain, checkpoint: report.identity };
-        let written = file.write_all(&header.encode()).and_then(|()| file.file().sync_all());
-        written.map_err(JournalError::io("write", &path))?;
-        checkpoint::place::sync_directory(&path)?;
+        // one that begins here already is there until it is replaced
+        let mut new = NewFile::create(&path, |_| true)?;
+        new.file.write_all(&header.encode()).map_err(JournalError::io("write", &path))?;
+        new.appear()?;
+        let file = OpenOptions::new().append(true).open(&path).and_then(Output::new);
+        let file = file.map_err(JournalError::io("open", &path))?;
         if let Some(old) = old {
             self.recorded.bytes += old.end(meta.generation)?;
         }
@@ -218,12 +263,21 @@ impl Segment {
         Ok(Segment { path, file, bytes, header, places, chain })
     }
 
+    /// Brings all of it to disk.
+    fn sync(&mut self) -> Result<(), JournalError> {
+        let synced = fault::refusal("segment-sync").and_then(|()| self.file.file().sync_all());
+        synced.map_err(JournalError::io("write out", &self.path))?;
+        fault::point("segment-synced");
+        Ok(())
+    }
+
     /// Writes its index, and brings all of it to disk; the index's bytes. `next`: the generation that the segment after it
     /// begins with; 0: none follows.
     fn end(mut self, next: u64) -> Result<u64, JournalError> {
-        let index = format::encode_index(&Index { places: self.places, next, chain: self.chain });
-        let done = self.file.write_all(&index).and_then(|()| self.file.file().sync_all());
-        done.map_err(JournalError::io("write out", &self.path))?;
+        let index = format::encode_index(&Index { places: std::mem::take(&mut self.places), next, chain: self.chain });
+        self.file.write_all(&index).map_err(JournalError::io("write", &self.path))?;
+        fault::point("index-written");
+        self.sync()?;
         Ok(index.len() as u64)
     }
 }

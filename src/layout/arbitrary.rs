@@ -82,6 +82,13 @@ fn scalar(scalar: ScalarType) -> BoxedStrategy<Vec<u8>> {
             .boxed(),
         ScalarType::Bool => any::<bool>().prop_map(|v| vec![u8::from(v)]).boxed(),
         ScalarType::Entity => Just(vec![0xff; 8]).boxed(),
+        small if small.is_small() => any::<f32>()
+            .prop_map(move |v| {
+                let mut bytes = Vec::new();
+                small.put_small(v, &mut bytes);
+                bytes
+            })
+            .boxed(),
         _ => prop_oneof![Just(0x00), Just(0xff), Just(0x80), any::<u8>()]
             .prop_flat_map(move |b| {
                 prop_oneof![Just(vec![b; scalar.bytes()]), prop::collection::vec(any::<u8>(), scalar.bytes())]

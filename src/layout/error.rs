@@ -355,6 +355,7 @@ fn type_names() -> String {
 fn default_form(ty: FieldType) -> String {
     let one = match ty.scalar {
         ScalarType::F32 | ScalarType::F64 => "a number",
+        small if small.is_small() => "a number",
         ScalarType::Bool => "true or false",
         ScalarType::Entity => "\"null\"",
         _ => "an integer",
@@ -368,10 +369,13 @@ fn scalar_range(scalar: ScalarType) -> String {
         ScalarType::F64 => format!("{:e} to {:e}; an integer only if it is exact", f64::MIN, f64::MAX),
         ScalarType::Bool => "true or false".to_owned(),
         ScalarType::Entity => "only \"null\"".to_owned(),
-        _ => {
-            let (min, max) = integer_range(scalar);
-            format!("{min} to {max}")
-        }
+        _ => match scalar.range() {
+            Some((min, max)) => format!("{min:e} to {max:e}"),
+            None => {
+                let (min, max) = integer_range(scalar);
+                format!("{min} to {max}")
+            }
+        },
     }
 }
 
@@ -386,6 +390,6 @@ pub(super) fn integer_range(scalar: ScalarType) -> (i128, i128) {
         ScalarType::U16 => (0, u16::MAX.into()),
         ScalarType::U32 => (0, u32::MAX.into()),
         ScalarType::U64 => (0, u64::MAX.into()),
-        ScalarType::F32 | ScalarType::F64 | ScalarType::Bool | ScalarType::Entity => (0, -1),
+        _ => (0, -1),
     }
 }

@@ -52,11 +52,23 @@ pub enum ScalarType {
     Bool = 11,
     /// An entity handle, 8 bytes.
     Entity = 12,
+    /// 16-bit IEEE 754 float ([`small`](crate::small)).
+    F16 = 13,
+    /// The upper half of a 32-bit float.
+    Bf16 = 14,
+    /// 0 to 1 in steps of 1/255.
+    Unorm8 = 15,
+    /// 0 to 1 in steps of 1/65535.
+    Unorm16 = 16,
+    /// -1 to 1 in steps of 1/127.
+    Snorm8 = 17,
+    /// -1 to 1 in steps of 1/32767.
+    Snorm16 = 18,
 }
 
 impl ScalarType {
     /// All scalar types, in the order of their codes.
-    pub const ALL: [ScalarType; 12] = [
+    pub const ALL: [ScalarType; 18] = [
         ScalarType::F32,
         ScalarType::F64,
         ScalarType::I8,
@@ -69,14 +81,25 @@ impl ScalarType {
         ScalarType::U64,
         ScalarType::Bool,
         ScalarType::Entity,
+        ScalarType::F16,
+        ScalarType::Bf16,
+        ScalarType::Unorm8,
+        ScalarType::Unorm16,
+        ScalarType::Snorm8,
+        ScalarType::Snorm16,
     ];
 
     /// Bytes of one value.
     #[must_use]
     pub const fn bytes(self) -> usize {
         match self {
-            ScalarType::I8 | ScalarType::U8 | ScalarType::Bool => 1,
-            ScalarType::I16 | ScalarType::U16 => 2,
+            ScalarType::I8 | ScalarType::U8 | ScalarType::Bool | ScalarType::Unorm8 | ScalarType::Snorm8 => 1,
+            ScalarType::I16
+            | ScalarType::U16
+            | ScalarType::F16
+            | ScalarType::Bf16
+            | ScalarType::Unorm16
+            | ScalarType::Snorm16 => 2,
             ScalarType::F32 | ScalarType::I32 | ScalarType::U32 => 4,
             ScalarType::F64 | ScalarType::I64 | ScalarType::U64 | ScalarType::Entity => 8,
         }
@@ -98,6 +121,12 @@ impl ScalarType {
             ScalarType::U64 => "u64",
             ScalarType::Bool => "bool",
             ScalarType::Entity => "entity",
+            ScalarType::F16 => "f16",
+            ScalarType::Bf16 => "bf16",
+            ScalarType::Unorm8 => "unorm8",
+            ScalarType::Unorm16 => "unorm16",
+            ScalarType::Snorm8 => "snorm8",
+            ScalarType::Snorm16 => "snorm16",
         }
     }
 

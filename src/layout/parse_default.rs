@@ -48,6 +48,10 @@ fn scalar_bytes(value: &Spanned<DeValue<'_>>, ty: FieldType, subject: &str, out:
         (ScalarType::F64, DeValue::Integer(i)) => {
             exact(i).filter(|i| i.unsigned_abs() <= 1 << 53).map(|i| (i as f64).to_le_bytes().to_vec())
         }
+        (small, DeValue::Float(f)) if small.is_small() => f32_of(f).and_then(|value| small_of(small, value)),
+        (small, DeValue::Integer(i)) if small.is_small() => {
+            exact(i).filter(|i| i.unsigned_abs() <= 1 << 24).and_then(|i| small_of(small, i as f32))
+        }
         (ScalarType::Bool | ScalarType::Entity | ScalarType::F32 | ScalarType::F64, _) => {
             return Err(wrong_kind(value, ty, subject));
         }
@@ -74,6 +78,15 @@ fn f32_of(float: &DeFloat<'_>) -> Option<f32> {
         return (!float.as_str().starts_with('-')).then_some(f32::from_bits(F32_NAN_BITS));
     }
     (value.is_finite() || float.as_str().contains("inf")).then_some(value)
+}
+
+/// The bytes of a small number within its range; infinities and NaN only where the type has them.
+fn small_of(scalar: ScalarType, value: f32) -> Option<Vec<u8>> {
+    let (min, max) = scalar.range()?;
+    let float = matches!(scalar, ScalarType::F16 | ScalarType::Bf16);
+    let fits = (min..=max).contains(&value) || (float && !value.is_finite());
+    let mut bytes = Vec::new();
+    (fits && scalar.put_small(value, &mut bytes)).then_some(bytes)
 }
 
 fn f64_of(float: &DeFloat<'_>) -> Option<f64> {

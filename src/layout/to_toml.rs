@@ -68,6 +68,13 @@ fn value_text(scalar: ScalarType, bytes: &[u8]) -> String {
     match scalar {
         ScalarType::F32 => float_text(format!("{:?}", f32::from_bits(bits as u32))),
         ScalarType::F64 => float_text(format!("{:?}", f64::from_bits(bits))),
+        // the shortest text of the f32 it is: what is read from that is this number again
+        ScalarType::F16
+        | ScalarType::Bf16
+        | ScalarType::Unorm8
+        | ScalarType::Unorm16
+        | ScalarType::Snorm8
+        | ScalarType::Snorm16 => float_text(format!("{:?}", scalar.small_value(bytes).unwrap_or_default())),
         ScalarType::Bool => (bits != 0).to_string(),
         ScalarType::Entity => "\"null\"".to_owned(),
         ScalarType::U8 | ScalarType::U16 | ScalarType::U32 | ScalarType::U64 => bits.to_string(),

@@ -171,6 +171,16 @@ fn check_default(subject: String, field: &FieldLayout) -> Result<(), Box<LayoutP
             |b| b.try_into().map(f64::from_le_bytes).is_ok_and(|v| !v.is_nan() || v.to_bits() == F64_NAN_BITS),
             "a NaN must be the plain one, f64::NAN",
         ),
+        ScalarType::F16 => (
+            |b| ScalarType::F16.small_value(b).is_some_and(|v| !v.is_nan() || b == F16_NAN_BITS.to_le_bytes()),
+            "a NaN must be the plain one, 0x7e00",
+        ),
+        ScalarType::Bf16 => (
+            |b| ScalarType::Bf16.small_value(b).is_some_and(|v| !v.is_nan() || b == BF16_NAN_BITS.to_le_bytes()),
+            "a NaN must be the plain one, 0x7fc0",
+        ),
+        ScalarType::Snorm8 => (|b| b != i8::MIN.to_le_bytes(), "-1 is written as -127"),
+        ScalarType::Snorm16 => (|b| b != i16::MIN.to_le_bytes(), "-1 is written as -32767"),
         _ => return Ok(()),
     };
     if !bytes.chunks_exact(scalar.bytes()).all(ok) {
@@ -183,6 +193,11 @@ fn check_default(subject: String, field: &FieldLayout) -> Result<(), Box<LayoutP
 pub(super) const F32_NAN_BITS: u32 = 0x7fc0_0000;
 /// The one NaN that a default may be: layout files cannot write others.
 pub(super) const F64_NAN_BITS: u64 = 0x7ff8_0000_0000_0000;
+
+/// The one NaN that a default may be: what all NaN become.
+const F16_NAN_BITS: u16 = 0x7e00;
+/// The one NaN that a default may be: what all NaN become.
+const BF16_NAN_BITS: u16 = 0x7fc0;
 
 fn check_tables(layout: &Layout) -> Result<(), Misplaced> {
     let known: HashSet<&str> = layout.components.iter().map(|c| c.name.as_str()).collect();

@@ -31,6 +31,7 @@ use super::header::{DESCRIPTOR_BYTES_MAX, Descriptor};
 use super::lease::LEASES_BYTES;
 use super::mapping::ControlMap;
 use super::target::RegionTarget;
+use crate::fault;
 use crate::limits::{PAGE_BYTES, WORKER_VARIABLE};
 use crate::os;
 use crate::trace::Block;
@@ -355,6 +356,7 @@ impl RegionDirectory {
         let temporary = temporary_path(&self.path)?;
         let was = std::mem::replace(&mut self.path, temporary);
         os::rename_no_replace(&was, &self.path).map_err(RegionError::io("rename", &was))?;
+        fault::point("region-renamed");
         if !self.is_in_place() {
             // another directory was put there since: it gets its name back
             os::rename_no_replace(&self.path, &was).map_err(RegionError::io("rename", &self.path))?;
@@ -370,9 +372,10 @@ impl RegionDirectory {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(RegionError::io("remove", &self.path.join(name))(error));
                 }
-                _ => {}
+                _ => fault::point("region-shrunk"),
             }
         }
+        fault::point("region-emptied");
         std::fs::remove_dir(&self.path).map_err(RegionError::io("remove", &self.path))
     }
 }
@@ -438,6 +441,7 @@ impl NewRegion {
                 if bytes > 0 {
                     allocate(&file, 0, bytes, &path)?;
                 }
+                fault::point("region-file-made");
                 Ok::<_, RegionError>(file)
             };
             let lock = create(LOCK, 0)?;
@@ -471,8 +475,10 @@ impl NewRegion {
         let data = again(&self.data)?;
         let lock = WriterLock { writer: again(&self.lock.writer)?, workers: again(&self.lock.workers)? };
         let mut directory = self.directory.take().expect("a new region has its directory until it appears");
+        fault::point("region-made");
         match os::rename_no_replace(&directory.path, &self.path) {
             Ok(()) => {
+                fault::point("region-named");
                 directory.path.clone_from(&self.path);
                 Ok((directory, data, lock))
             }

@@ -300,6 +300,7 @@ impl Lease {
             }
         }
         let index = taken.ok_or(RegionError::NoLease)?;
+        crate::fault::point("lease-locked");
         let map = |index: u64| {
             let options = memmap2::MmapOptions::new().offset(index * PAGE_BYTES).len(PAGE_BYTES as usize).clone();
             options.map_raw(&file).map_err(RegionError::io("map", path))
@@ -311,6 +312,7 @@ impl Lease {
         // Whoever had the lease before may have died with a pin.
         lease.words().pin.store(0, Ordering::Release);
         lease.words().pid.store(os::pid(), Ordering::Relaxed);
+        crate::fault::point("lease-taken");
         Ok(lease)
     }
 

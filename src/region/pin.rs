@@ -65,6 +65,7 @@ pub(crate) fn pin(published: &AtomicU64, lease: &AtomicU64) -> Option<u64> {
         if word == NOTHING {
             break;
         }
+        crate::fault::point("word-loaded");
         // SYNC POINT lease: it may end an older pin, whose reads come before it.
         lease.store(word, ordering!(Pin, Ordering::Release));
         crate::fault::point("lease-stored");

@@ -178,7 +178,7 @@ pub(super) enum Value {
 
 impl Number {
     pub(super) fn is_integer(self) -> bool {
-        !matches!(self.scalar, ScalarType::F32 | ScalarType::F64)
+        !matches!(self.scalar, ScalarType::F32 | ScalarType::F64) && !self.scalar.is_small()
     }
 
     /// Writes a floating-point number; others stay as they are.
@@ -186,7 +186,12 @@ impl Number {
         match self.scalar {
             ScalarType::F32 => packed[self.at..self.at + 4].copy_from_slice(&(value as f32).to_le_bytes()),
             ScalarType::F64 => packed[self.at..self.at + 8].copy_from_slice(&value.to_le_bytes()),
-            _ => {}
+            small => {
+                let mut bytes = Vec::new();
+                if small.put_small(value as f32, &mut bytes) {
+                    packed[self.at..self.at + bytes.len()].copy_from_slice(&bytes);
+                }
+            }
         }
     }
 
@@ -199,6 +204,10 @@ impl Number {
                         Value::$to(<$as>::from(value))
                     })*
                     ScalarType::Entity => Value::Integer(0),
+                    small => {
+                        let bytes = &packed[self.at..self.at + small.bytes()];
+                        Value::Float(small.small_value(bytes).map_or(f64::NAN, f64::from))
+                    }
                 }
             };
         }

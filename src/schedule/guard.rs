@@ -7,6 +7,7 @@
 use std::ops::RangeInclusive;
 
 use crate::layout::{FieldType, ScalarType};
+use crate::small::{Bf16, F16, Snorm8, Snorm16, Unorm8, Unorm16};
 use crate::table::Registry;
 
 use super::condition::{Number, Value, number_named};
@@ -75,6 +76,12 @@ fn first_bad_of(
         ScalarType::U8 => first_bad::<u8>(bytes, step, element, good),
         ScalarType::U16 => first_bad::<u16>(bytes, step, element, good),
         ScalarType::U32 => first_bad::<u32>(bytes, step, element, good),
+        ScalarType::F16 => first_bad::<F16>(bytes, step, element, good),
+        ScalarType::Bf16 => first_bad::<Bf16>(bytes, step, element, good),
+        ScalarType::Unorm8 => first_bad::<Unorm8>(bytes, step, element, good),
+        ScalarType::Unorm16 => first_bad::<Unorm16>(bytes, step, element, good),
+        ScalarType::Snorm8 => first_bad::<Snorm8>(bytes, step, element, good),
+        ScalarType::Snorm16 => first_bad::<Snorm16>(bytes, step, element, good),
         ScalarType::I64 | ScalarType::U64 | ScalarType::Bool | ScalarType::Entity => None,
     }
 }
@@ -150,7 +157,10 @@ fn check_finite(registry: &Registry, component: &str) -> Result<(), KernelError>
         return Err(crate::WorldError::list(component).into());
     }
     let fields = &declared.fields;
-    if fields.iter().any(|field| matches!(field.ty.scalar, ScalarType::F32 | ScalarType::F64)) {
+    if fields
+        .iter()
+        .any(|field| matches!(field.ty.scalar, ScalarType::F32 | ScalarType::F64 | ScalarType::F16 | ScalarType::Bf16))
+    {
         return Ok(());
     }
     Err(format!("component `{component}` has no floating-point field that could be infinite or not a number").into())

@@ -173,16 +173,30 @@ impl Simulation {
     }
 
     /// Goes back by `frames` frames, as [`World::rollback`] does; the next step runs the frame after the one it landed
-    /// on. Payloads stay as they are: they are not the world's.
+    /// on. Payloads stay as they are: they are not the world's. Inputs that were applied in frames that it undoes and that
+    /// no generation contains yet are applied again when that frame begins.
     ///
     /// # Errors
     /// As [`World::rollback`].
     pub fn rollback(&mut self, frames: u64) -> Result<Rollback, WorldError> {
-        self.since_publication = 0;
+        if self.world.store.region.check_maker().is_err() {
+            // the mailbox is the maker's as well
+            return self.world.rollback(frames);
+        }
         if let Some(exchange) = &mut self.exchange {
             exchange.forget();
         }
-        self.world.rollback(frames)
+        let published = self.world.store.published;
+        let undone = self.mailbox.as_mut().map(|mailbox| mailbox.goes_back(published));
+        let back = self.world.rollback(frames);
+        if matches!(back, Err(WorldError::NotKept { .. })) {
+            if let Some((mailbox, undone)) = self.mailbox.as_mut().zip(undone) {
+                mailbox.stayed(undone);
+            }
+        } else {
+            self.since_publication = 0;
+        }
+        back
     }
 
     /// Ends the simulation and its workers, and returns the world.
@@ -499,7 +513,7 @@ impl Simulation {
         }
         self.since_publication = 0;
         if let Some(mailbox) = &mut self.mailbox {
-            mailbox.undone(&self.sizes);
+            mailbox.undone(self.world.store.published, &self.sizes);
         }
         let frame = self.world.frame;
         let undone = reached - frame + 1;

@@ -95,7 +95,7 @@ struct Block([u8; BLOCK_BYTES]);
 /// Has `make(values, range)` make the new values of consecutive ranges, and writes them past the caches: old values and
 /// others' columns stay in them instead. For columns that do not fit and that nobody reads soon.
 #[inline]
-fn streamed<T: Pod>(new: &mut [T], mut make: impl FnMut(&mut [T], Range<usize>)) {
+pub(crate) fn streamed<T: Pod>(new: &mut [T], mut make: impl FnMut(&mut [T], Range<usize>)) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if new.as_ptr().addr().is_multiple_of(64) && align_of::<T>() <= 64 && Vectors::in_use() >= Vectors::Avx2 {
         // whole lines, so that every block but the last begins at one

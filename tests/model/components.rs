@@ -1,7 +1,7 @@
 //! The component and resource types of the model test, every shape that a component can have, and the bundles they
 //! are spawned in. A value is made from a seed and a handle, alike by kernels, by direct changes and by the model.
 
-use hypostyle::{Bool, Component, Entity, Job, Resource, World, WorldError};
+use hypostyle::{Bool, Component, Entity, Job, Reduce, Resource, World, WorldError};
 
 /// A component whose values come from seeds.
 pub trait Made: Component {
@@ -82,6 +82,88 @@ pub struct Score {
 pub struct Gravity {
     #[resource(default = -9.5)]
     pub y: f32,
+}
+
+/// A list, which the model has as the packed elements one after the other.
+#[derive(Component, Clone, Copy, Debug)]
+#[component(storage = "list")]
+pub struct Trail {
+    pub who: Entity,
+    pub seen: u32,
+}
+
+/// The place of lists in the layout, behind all others.
+pub const TRAIL: usize = COMPONENTS;
+
+impl Trail {
+    /// The elements that a seed makes, some of them handles.
+    pub fn made(seed: u64, who: Entity) -> Vec<Trail> {
+        (0..seed % 7).map(|number| Trail { who, seen: (seed >> 8) as u32 ^ number as u32 }).collect()
+    }
+
+    /// All of a list.
+    pub fn packed(list: &[Trail]) -> Vec<u8> {
+        list.iter().flat_map(|element| pack(*element)).collect()
+    }
+
+    /// What a frame makes of a list, by the row's counter; nothing: it stays.
+    pub fn renewed(mut list: Vec<Trail>, own: Entity, counter: u64) -> Option<Vec<Trail>> {
+        match counter % 5 {
+            0 => list.clear(),
+            1 | 2 => list.push(Trail { who: own, seen: counter as u32 }),
+            3 if counter.is_multiple_of(3) => list = vec![Trail { who: own, seen: 7 }; (counter >> 9) as usize % 40],
+            _ => return None,
+        }
+        Some(list)
+    }
+
+    /// The elements of a packed list.
+    pub fn unpacked(bytes: &[u8]) -> Vec<Trail> {
+        bytes.chunks_exact(Trail::PACKED_BYTES).map(Trail::unpack).collect()
+    }
+}
+
+/// What all counters that are awake are reduced to; the order of rows is part of it.
+#[derive(Resource, Clone, Copy, Debug, PartialEq)]
+pub struct Census {
+    pub rows: u64,
+    pub sum: u64,
+    pub first: Entity,
+    pub last: Entity,
+}
+
+impl Census {
+    /// Of one row.
+    pub fn of(entity: Entity, counter: u64) -> Census {
+        Census { rows: 1, sum: counter, first: entity, last: entity }
+    }
+}
+
+impl Reduce for Census {
+    fn empty() -> Self {
+        Census { rows: 0, sum: 0, first: Entity::NULL, last: Entity::NULL }
+    }
+
+    fn join(self, later: Self) -> Self {
+        match (self.rows, later.rows) {
+            (_, 0) => self,
+            (0, _) => later,
+            (earlier, rows) => {
+                let sum = self.sum ^ later.sum.rotate_left((earlier % 64) as u32);
+                Census { rows: earlier + rows, sum, first: self.first, last: later.last }
+            }
+        }
+    }
+}
+
+/// The name of a component.
+pub fn name_of(component: usize) -> &'static str {
+    NAMES.get(component).copied().unwrap_or(Trail::NAME)
+}
+
+/// Whether a component keeps changed rows.
+pub fn is_tracked(component: usize) -> bool {
+    TRACKED.get(component).copied().unwrap_or(false)
 }
 
 /// A small number as a float, so that sums stay exact.

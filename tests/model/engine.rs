@@ -239,6 +239,30 @@ pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     .despawns());
     let l = log.clone();
     add(System::rows::<(Changed<Mark>, Without<Tag>)>("watch", move |job, _| l.note_rows("watch", job)).after("react"));
+    let l = log.clone();
+    add(System::try_rows::<(Read<Counter>, With<Trail>)>("trail", move |job, (counter, ())| {
+        l.note_rows("trail", job);
+        let trails = job.lists::<Trail>()?;
+        for row in 0..job.len() {
+            let (own, before) = (job.entities()[row], trails.iter(row).collect());
+            if let Some(list) = Trail::renewed(before, own, counter.value[row]) {
+                job.set_list_row(row, &list);
+            }
+        }
+        Ok(())
+    })
+    .after("watch")
+    .reads_lists::<Trail>()
+    .sets_lists::<Trail>());
+    let l = log.clone();
+    add(System::neighbours::<(Read<Counter>, Without<Asleep>), ()>("census", move |job, (counter, ()), view| {
+        l.note("census", own_table(view), job);
+        for row in 0..job.len() {
+            job.reduce(Census::of(job.entities()[row], counter.value[row]));
+        }
+    })
+    .after("trail")
+    .reduces::<Census>());
     // one batch of a dense writer and two patching systems
     let l = log.clone();
     add(System::rows::<Write<Position>>("drift", move |job, mut position| {
@@ -294,6 +318,8 @@ pub fn builder(bytes_max: u64) -> WorldBuilder {
         .component::<Charge>()
         .component::<Mark>()
         .resource::<Score>()
+        .component::<Trail>()
         .resource::<Gravity>()
+        .resource::<Census>()
         .bytes_max(bytes_max)
 }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use hypostyle::layout::{ComponentLayout, FieldLayout, Storage, TableHint};
 use hypostyle::{
     BulkSpawn, Entities, Entity, FieldType, Layout, ScalarType, Schedule, Simulation, Snapshot, System, Workers, World,
+    small,
 };
 use proptest::prelude::*;
 
-use super::drive::{contents, rows};
+use super::look::{contents, rows};
 use super::program::mix;
 
 /// What happens next. Numbers pick from what there is.
@@ -42,6 +43,9 @@ fn bytes_of(ty: FieldType, seed: u64) -> Vec<u8> {
         ScalarType::Bool => out.iter_mut().for_each(|byte| *byte &= 1),
         // no NaN: only one of them may be a default
         ScalarType::F32 => out.iter_mut().skip(3).step_by(4).for_each(|byte| *byte &= 0x3f),
+        ScalarType::F16 | ScalarType::Bf16 => out.iter_mut().skip(1).step_by(2).for_each(|byte| *byte &= 0x3f),
+        // no -128 nor -32768, which a default may not be
+        ScalarType::Snorm8 | ScalarType::Snorm16 => out.iter_mut().for_each(|byte| *byte &= 0x7f),
         ScalarType::F64 => out.iter_mut().skip(7).step_by(8).for_each(|byte| *byte &= 0x3f),
         _ => {}
     }
@@ -129,7 +133,8 @@ impl Values {
             };
         }
         typed!(F32 => f32, F64 => f64, I8 => i8, I16 => i16, I32 => i32, I64 => i64, U8 => u8, U16 => u16, U32 => u32,
-            U64 => u64, Bool => hypostyle::Bool, Entity => Entity)
+            U64 => u64, Bool => hypostyle::Bool, Entity => Entity, F16 => small::F16, Bf16 => small::Bf16,
+            Unorm8 => small::Unorm8, Unorm16 => small::Unorm16, Snorm8 => small::Snorm8, Snorm16 => small::Snorm16)
     }
 }
 

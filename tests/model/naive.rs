@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hypostyle::Entity;
 
-use super::components::{COMPONENTS, TRACKED, has_bad_bool, packed, packed_default, seed_in_bundle};
+use super::components::{COMPONENTS, has_bad_bool, is_tracked, packed, packed_default, seed_in_bundle};
 use super::program::symbol;
 
 /// A component's value, and whether frames of either parity wrote it.
@@ -42,7 +42,7 @@ pub struct Naive {
     pub entities: BTreeMap<(u32, u32), BTreeMap<usize, Value>>,
     generations: Vec<u32>,
     free: BTreeSet<u32>,
-    pub resources: [Option<Vec<u8>>; 2],
+    pub resources: [Option<Vec<u8>>; 3],
     pub frame: u64,
     pub time: f64,
 }
@@ -98,7 +98,7 @@ impl Naive {
         let Some(components) = self.entities.get_mut(&key(entity)) else { panic!("{entity} is dead in the model") };
         let value = components.entry(component).or_default();
         value.bytes = bytes;
-        value.changed[parity] = TRACKED[component];
+        value.changed[parity] = is_tracked(component);
     }
 
     /// Takes a component; false where there was none.

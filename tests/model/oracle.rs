@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use hypostyle::Entity;
+use hypostyle::{Entity, Reduce as _};
 
 use super::components::*;
 use super::engine::{Chunks, seen};
@@ -26,6 +26,10 @@ enum Kind {
     Bind(usize, usize),
     /// Rows are noted only.
     Look,
+    /// Lists are made anew, row by row.
+    Trail,
+    /// Rows become one value.
+    Census,
     /// Adds a counter.
     Boot,
 }
@@ -174,6 +178,8 @@ fn batches() -> Vec<Vec<Spec>> {
             wanted: Wanted { changed: &[10], none: &[5], ..Wanted::default() },
             kind: Kind::Look,
         }],
+        vec![Spec { name: "trail", wanted: all(&[1, TRAIL]), kind: Kind::Trail }],
+        vec![Spec { name: "census", wanted: COUNTERS, kind: Kind::Census }],
         late,
         vec![Spec {
             name: "last",
@@ -184,7 +190,7 @@ fn batches() -> Vec<Vec<Spec>> {
 }
 
 /// The systems in the order of registration, as in the report.
-pub const REGISTERED: [&str; 16] = [
+pub const REGISTERED: [&str; 18] = [
     "boot",
     "integrate",
     "count",
@@ -197,6 +203,8 @@ pub const REGISTERED: [&str; 16] = [
     "diffuse",
     "react",
     "watch",
+    "trail",
+    "census",
     "drift",
     "left",
     "right",
@@ -225,12 +233,47 @@ pub enum Outcome {
     Failed(&'static str),
 }
 
+/// What somebody outside wants set: a component, with packed values by entity, or the score.
+#[derive(Clone, Debug)]
+pub enum Input {
+    Component(usize, Vec<(Entity, Vec<u8>)>),
+    Score(Vec<u8>),
+}
+
+/// Inputs are applied as one batch of patches that may set everything and nothing else.
+fn apply(world: &mut Naive, inputs: &[Input], parity: usize) -> Counts {
+    let allowed = Allowed { sets: (0..COMPONENTS).collect(), score: true, ..Allowed::default() };
+    let (mut batch, mut counts) = (Batch::new(world, parity), Counts::default());
+    for input in inputs {
+        match input {
+            Input::Component(component, values) => {
+                for (entity, bytes) in values {
+                    batch.apply(&allowed, *entity, Wish::Set(*component, bytes.clone()), false, &mut counts);
+                }
+            }
+            Input::Score(bytes) => batch.set_score(&allowed, bytes.clone(), false, &mut counts),
+        }
+    }
+    batch.finish();
+    counts
+}
+
+/// What inputs are reported as.
+pub const INPUTS: &str = "inputs";
+
 /// Runs a frame on the model.
-pub fn frame(world: &mut Naive, payloads: &[Payload; 4], dt: f64, log: &BTreeMap<&'static str, Chunks>) -> Outcome {
+pub fn frame(
+    world: &mut Naive,
+    payloads: &[Payload; 4],
+    dt: f64,
+    log: &BTreeMap<&'static str, Chunks>,
+    inputs: &[Input],
+) -> Outcome {
     let number = world.frame + 1;
     let parity = (number & 1) as usize;
     let mut report: BTreeMap<&'static str, Counts> = BTreeMap::new();
     world.clear_changed(parity);
+    report.insert(INPUTS, apply(world, inputs, parity));
     for batch in batches() {
         if matches!(batch[0].kind, Kind::Boot) && world.frame > 0 {
             assert!(!log.contains_key(batch[0].name), "startup runs once");
@@ -262,8 +305,10 @@ pub fn frame(world: &mut Naive, payloads: &[Payload; 4], dt: f64, log: &BTreeMap
             }
         }
         let mut applied = Batch::new(world, parity);
+        let mut census_of_batch = None;
         for (spec, rows) in batch.iter().zip(rows) {
             let counts = report.entry(spec.name).or_default();
+            let mut census = Census::empty();
             for entities in rows.into_iter().flatten().map(|(_, entities)| entities) {
                 applied.begin_call();
                 for entity in entities {
@@ -291,12 +336,31 @@ pub fn frame(world: &mut Naive, payloads: &[Payload; 4], dt: f64, log: &BTreeMap
                             bytes[*at..at + 8].copy_from_slice(&handle.to_bits().to_le_bytes());
                             applied.world.write(*entity, *component, bytes, parity);
                         }
+                        Kind::Trail => {
+                            let list = Trail::unpacked(&own(applied.world, *entity, TRAIL));
+                            let number = counter(&begun.world, *entity).expect("it is read");
+                            if let Some(list) = Trail::renewed(list, *entity, number) {
+                                counts.applied += 1;
+                                applied.world.write(*entity, TRAIL, Trail::packed(&list), parity);
+                            }
+                        }
+                        Kind::Census => {
+                            let number = counter(&begun.world, *entity).expect("it is read");
+                            census = census.join(Census::of(*entity, number));
+                        }
                         Kind::Dense(..) | Kind::Look => {}
                     }
                 }
             }
+            if matches!(spec.kind, Kind::Census) {
+                counts.applied += 1;
+                census_of_batch = Some(census);
+            }
         }
         applied.finish();
+        if let Some(census) = census_of_batch {
+            world.resources[2] = Some(pack(census));
+        }
     }
     world.frame += 1;
     world.time += dt;

@@ -186,18 +186,70 @@ pub fn fired(payload: &Payload, own: Entity, frame: u64, seen: u64) -> impl Iter
 /// A change by the owner between frames. Numbers pick from what there is.
 #[derive(Clone, Debug)]
 pub enum Edit {
-    Spawn { kind: u8, count: u8, seed: u32, link: u16 },
-    SpawnColumns { count: u8, seed: u32 },
-    SpawnPrefab { count: u8, seed: u32, over: bool },
-    Despawn { who: u16 },
-    Set { who: u16, component: u8, seed: u32, link: u16 },
-    Add { who: u16, component: u8, seed: u32, link: u16 },
-    Remove { who: u16, component: u8 },
-    AddWhere { query: u8, component: u8, seed: u32 },
-    RemoveWhere { query: u8, component: u8 },
-    DespawnWhere { query: u8 },
-    QueryMut { which: u8 },
-    Resource { which: u8, seed: u32, insert: bool },
+    Spawn {
+        kind: u8,
+        count: u8,
+        seed: u32,
+        link: u16,
+    },
+    SpawnColumns {
+        count: u8,
+        seed: u32,
+    },
+    SpawnPrefab {
+        count: u8,
+        seed: u32,
+        over: bool,
+    },
+    Despawn {
+        who: u16,
+    },
+    Set {
+        who: u16,
+        component: u8,
+        seed: u32,
+        link: u16,
+    },
+    Add {
+        who: u16,
+        component: u8,
+        seed: u32,
+        link: u16,
+    },
+    Remove {
+        who: u16,
+        component: u8,
+    },
+    AddWhere {
+        query: u8,
+        component: u8,
+        seed: u32,
+    },
+    RemoveWhere {
+        query: u8,
+        component: u8,
+    },
+    DespawnWhere {
+        query: u8,
+    },
+    QueryMut {
+        which: u8,
+    },
+    Resource {
+        which: u8,
+        seed: u32,
+        insert: bool,
+    },
+    /// An entity gets a list, in place of the one it has.
+    List {
+        who: u16,
+        seed: u32,
+        link: u16,
+    },
+    /// It loses it.
+    Unlist {
+        who: u16,
+    },
     Publish,
 }
 
@@ -281,6 +333,8 @@ pub fn edit() -> impl Strategy<Value = Edit> {
         2 => b().prop_map(|query| Edit::DespawnWhere { query }),
         2 => b().prop_map(|which| Edit::QueryMut { which }),
         1 => (b(), s(), any::<bool>()).prop_map(|(which, seed, insert)| Edit::Resource { which, seed, insert }),
+        3 => (w(), s(), w()).prop_map(|(who, seed, link)| Edit::List { who, seed, link }),
+        1 => w().prop_map(|who| Edit::Unlist { who }),
         1 => Just(Edit::Publish),
     ]
 }

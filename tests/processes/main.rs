@@ -16,6 +16,7 @@ mod equality;
 mod failures;
 mod forks;
 mod hostile;
+mod kills;
 mod readers;
 mod roles;
 mod rubbish;
@@ -27,6 +28,7 @@ mod schedules;
 mod support;
 mod takeover;
 mod timeline;
+mod torn;
 
 use runner::{Test, soak, test};
 
@@ -45,6 +47,10 @@ const TESTS: &[Test] = &[
     test("deaths::at_random_instants", deaths::at_random_instants),
     test("deaths::from_their_first_instant_on", deaths::from_their_first_instant_on),
     soak("deaths::soak_at_random_instants_and_points", deaths::soak),
+    test("kills::a_few_dozen", kills::a_few_dozen),
+    soak("kills::as_many_as_wanted", kills::as_many_as_wanted),
+    test("torn::a_few_million_rows", torn::a_few_million_rows),
+    soak("torn::as_many_rows_as_wanted", torn::as_many_rows_as_wanted),
     test("failures::a_job_that_always_kills_its_worker", failures::a_job_that_always_kills_its_worker),
     test("failures::a_kernel_that_panics_or_errs", failures::a_kernel_that_panics_or_errs),
     test("failures::a_kernel_that_hangs", failures::a_kernel_that_hangs),

@@ -7,10 +7,12 @@ use std::time::Duration;
 use hypostyle::{RegionTarget, Snapshot, Workers};
 
 use crate::hostile;
+use crate::kills;
 use crate::readers;
 use crate::rubbish;
 use crate::support::newest;
 use crate::takeover;
+use crate::torn;
 
 /// Plays a role.
 pub fn play(args: &[String]) {
@@ -25,6 +27,16 @@ pub fn play(args: &[String]) {
             publish_every.parse().unwrap(),
             seed.parse().unwrap(),
         ),
+        ["life", directory, workers, worker_fault, frames, last, fault] => {
+            let frames = frames.parse().unwrap();
+            kills::live(directory.as_ref(), workers, worker_fault, frames, last == "last", fault);
+        }
+        ["dying-reader", region, fault] => kills::read(&target(region), fault),
+        ["dying-sender", region, from, fault] => kills::send(&target(region), from.parse().unwrap(), fault),
+        ["torn-writer", region, workers, seed] => {
+            torn::write(target(region), workers.parse().unwrap(), seed.parse().unwrap());
+        }
+        ["torn-reader", region, rows] => torn::read(&target(region), rows.parse().unwrap()),
         ["stuck-writer", region] => takeover::write_and_hang(target(region)),
         ["rubbish-read", directory] => rubbish::read_all(directory.as_ref()),
         ["rubbish-resume", directory] => rubbish::resume_all(directory.as_ref()),

@@ -13,6 +13,7 @@ mod failures;
 mod fuzz;
 mod house;
 mod install_c;
+mod long;
 mod loom;
 mod miri;
 mod mpi;
@@ -46,6 +47,10 @@ cargo xtask COMMAND
                           one target of fuzz/ (default: 60 minutes)
   simulate [--seeds N] [--seed S] [--json]
                           the simulator: N seeds from S on (default: 10000 from 0), and the points that they passed
+  kills [--count N] [--seed S] [--json]
+                          processes killed at named points (default: 2000), and what became of each
+  torn [--rows N] [--seed S] [--json]
+                          rows that readers check while writers are flat out and killed (default: 100000000)
   soak [--minutes N] [--kills N]
                           the ignored soak tests, again and again with new seeds (default: 60 minutes, 1000 kills each)
   compare [--native] [ARGS...]
@@ -78,6 +83,8 @@ fn main() -> ExitCode {
         "miri" => Ok(Runner::alone("miri", |left| miri::long(args, left))),
         "fuzz" => fuzz(args),
         "simulate" => simulate::run(args),
+        "kills" => long::KILLS.run(args),
+        "torn" => long::TORN.run(args),
         "soak" => soak(args),
         "compare" => Ok(compare::full(args)),
         "physics" => Ok(compare::physics(args)),

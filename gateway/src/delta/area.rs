@@ -113,6 +113,15 @@ impl Side {
             ScalarType::U16 => narrow!(u16, 2),
             ScalarType::U32 => narrow!(u32, 4),
             ScalarType::U64 | ScalarType::Entity => narrow!(u64, 8),
+            small => {
+                // nobody has made a side of another type
+                let value = |bytes: &[u8]| small.small_value(bytes).map_or(f64::NAN, f64::from);
+                for (word, values) in words.iter_mut().zip(bytes.chunks(64 * small.bytes())) {
+                    let inside = |value: f64| value >= self.min && value <= self.max;
+                    let values = values.chunks_exact(small.bytes()).enumerate();
+                    *word &= values.fold(0, |bits, (i, bytes)| bits | u64::from(inside(value(bytes))) << i);
+                }
+            }
         }
     }
 }

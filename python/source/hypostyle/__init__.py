@@ -43,7 +43,7 @@ from .errors import (
     WriterGoneError,
 )
 from .layout import ComponentLayout, FieldLayout, Layout, ResourceLayout
-from . import space
+from . import small, space
 from .clock import FixedStep
 from .cluster import ClusterReader, ClusterSnapshot
 from .inputs import InputSender
@@ -169,6 +169,7 @@ __all__ = [
     "relation_cascade",
     "relation_clear",
     "scenes",
+    "small",
     "space",
     "system",
     "to_xarray",

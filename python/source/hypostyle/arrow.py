@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
@@ -105,7 +106,17 @@ def _tag(table: Table, component: str) -> Any:
     return pa.Array.from_buffers(pa.bool_(), table.rows, [None, bits])
 
 
-def to_arrow(core: _Core, tables: list[Table], names: tuple[str, ...]) -> pa.Table:
+def _element(table: Table, component: str, field: FieldLayout, index: int) -> Any:
+    """One element of each array. Its values are copied: they do not stand side by side."""
+    one = replace(field, array_len=0)
+    if component not in table.components:
+        return pa.nulls(table.rows, arrow_type(one))
+    validity, values = _bits(table, component), np.ascontiguousarray(table.column(f"{component}.{field.name}")[:, index])
+    somebody, *rest = _values(one, values).buffers()
+    return pa.Array.from_buffers(arrow_type(one), table.rows, [_both(None if validity is True else validity, somebody), *rest])
+
+
+def to_arrow(core: _Core, tables: list[Table], names: tuple[str, ...], flat: bool) -> pa.Table:
     """The rows of these tables: their entities and these components (default: all)."""
     core.check()
     tables = [table for table in tables if table.rows]
@@ -114,6 +125,8 @@ def to_arrow(core: _Core, tables: list[Table], names: tuple[str, ...]) -> pa.Tab
     for name in names or core.layout.components:
         component = core.layout.component(name)
         if component.storage == "list":
+            if flat:
+                raise ValueError(f"component `{name}` is a list, for which flat columns have no place: leave it out, or flat=False")
             for field in component.fields:
                 told = {"hypostyle.type": f"list<{field.type}>"}
                 kinds.append(pa.field(f"{name}.{field.name}", list_type(field), metadata=told))
@@ -123,6 +136,13 @@ def to_arrow(core: _Core, tables: list[Table], names: tuple[str, ...]) -> pa.Tab
             kinds.append(pa.field(name, pa.bool_(), nullable=False))
             columns.append([_tag(table, name) for table in tables])
         for field in component.published_fields:
+            if flat and field.array_len:
+                for index in range(field.array_len):
+                    kind = arrow_type(replace(field, array_len=0))
+                    told = {"hypostyle.type": field.type}
+                    kinds.append(pa.field(f"{name}.{field.name}[{index}]", kind, metadata=told))
+                    columns.append([_element(table, name, field, index) for table in tables])
+                continue
             kinds.append(arrow_field(f"{name}.{field.name}", field))
             columns.append([_column(table, name, field) for table in tables])
     about = {

@@ -321,20 +321,23 @@ class Selection:
     def __bool__(self) -> bool:
         return True
 
-    def to_arrow(self, *components: str) -> pyarrow.Table:
+    def to_arrow(self, *components: str, flat: bool = False) -> pyarrow.Table:
         """A ``pyarrow.Table`` of these components, one row per entity that has them (default: all of the selection).
 
         Columns are named as in the layout, ``position.x``, and ``entity``; components without fields are columns of
         bool. Numbers, handles and arrays of numbers stay where they are, a chunk for each table; bools are packed
         into bits, as Arrow asks. Rows that lack a component are null, and so are handles of no entity. Columns and
         metadata are those that ``hypostyle export`` writes.
+
+        ``flat=True`` makes each element of an array a column of its own, ``velocity.v[0]``; these are copied.
+        Lists have no such columns: leave them out.
         """
         from .arrow import to_arrow
 
         chosen = self.select(*components) if components else self
-        return to_arrow(self._core, chosen._tables, components or self._names)
+        return to_arrow(self._core, chosen._tables, components or self._names, flat)
 
-    def to_pandas(self, *components: str, dtype_backend: Optional[str] = None) -> pandas.DataFrame:
+    def to_pandas(self, *components: str, dtype_backend: Optional[str] = None, flat: bool = False) -> pandas.DataFrame:
         """A ``pandas.DataFrame`` of :meth:`to_arrow`.
 
         Columns of numbers without nulls stay in place where there is one table. Integers and bools with nulls are
@@ -343,13 +346,13 @@ class Selection:
         """
         from .arrow import to_pandas
 
-        return to_pandas(self.to_arrow(*components), dtype_backend)
+        return to_pandas(self.to_arrow(*components, flat=flat), dtype_backend)
 
-    def to_polars(self, *components: str) -> polars.DataFrame:
+    def to_polars(self, *components: str, flat: bool = False) -> polars.DataFrame:
         """A ``polars.DataFrame`` of :meth:`to_arrow`, its numbers in place."""
         from .arrow import to_polars
 
-        return to_polars(self.to_arrow(*components))
+        return to_polars(self.to_arrow(*components, flat=flat))
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """For everything that takes Arrow tables: ``polars.DataFrame(snapshot)``, ``duckdb``, ..."""
@@ -448,17 +451,17 @@ class Component:
         found = [(chunk, chunk.changed_since(generation)) for chunk in self.chunks]
         return [(chunk, runs) for chunk, runs in found if runs]
 
-    def to_arrow(self) -> pyarrow.Table:
+    def to_arrow(self, flat: bool = False) -> pyarrow.Table:
         """A ``pyarrow.Table`` of the component. See :meth:`Selection.to_arrow`."""
-        return self._selection.to_arrow(self.declared.name)
+        return self._selection.to_arrow(self.declared.name, flat=flat)
 
-    def to_pandas(self, dtype_backend: Optional[str] = None) -> pandas.DataFrame:
+    def to_pandas(self, dtype_backend: Optional[str] = None, flat: bool = False) -> pandas.DataFrame:
         """A ``pandas.DataFrame`` of the component. See :meth:`Selection.to_pandas`."""
-        return self._selection.to_pandas(self.declared.name, dtype_backend=dtype_backend)
+        return self._selection.to_pandas(self.declared.name, dtype_backend=dtype_backend, flat=flat)
 
-    def to_polars(self) -> polars.DataFrame:
+    def to_polars(self, flat: bool = False) -> polars.DataFrame:
         """A ``polars.DataFrame`` of the component. See :meth:`Selection.to_polars`."""
-        return self._selection.to_polars(self.declared.name)
+        return self._selection.to_polars(self.declared.name, flat=flat)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """For everything that takes Arrow tables."""

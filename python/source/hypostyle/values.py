@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from .errors import FieldValueError, NoSpaceError
 from .layout import FieldLayout, Layout
+from .small import FRACTIONS, narrow
 
 Array = npt.NDArray[Any]
 
@@ -41,6 +42,8 @@ def fit(name: str, given: Any, field: FieldLayout) -> Array:
         values = _of_objects(name, values, field)
     if not values.size:
         return np.empty(values.shape, dtype)
+    if field.scalar in FRACTIONS:
+        return _fractions(name, values, field)
     if dtype.kind in "iu":
         return _integers(name, values, field)
     if dtype.kind == "f" and values.dtype.kind in "iuf":
@@ -56,6 +59,22 @@ def _array(given: Any) -> Array:
         if all(isinstance(value, (int, np.integer)) for value in objects.reshape(-1).tolist()):
             return objects
     return values
+
+
+def _fractions(name: str, values: Array, field: FieldLayout) -> Array:
+    """Small numbers of which numpy has the bits alone: numbers become the nearest ones; bits are arrays of their own type."""
+    if values.dtype.kind != "f":
+        raise FieldValueError(
+            f"`{name}` is {field.type}; it was given values of {values.dtype}: write floats, or bits as an array of {field.dtype}"
+        )
+    low, high = FRACTIONS[field.scalar]
+    lost = ~((values >= low) & (values <= high) | (~np.isfinite(values) if field.scalar == "bf16" else False))
+    if lost.any():
+        raise FieldValueError(
+            f"`{name}` is {field.type}, which holds {low} to {high}; it was given {values[lost].flat[0] if values.ndim else values}: "
+            f"clip the values, or declare a wider type"
+        )
+    return narrow(values, field.scalar)
 
 
 def _integers(name: str, values: Array, field: FieldLayout) -> Array:

@@ -64,7 +64,7 @@ fn default_error(ty: &str, default: &str) -> String {
 
 #[test]
 fn errors_name_file_line_column_and_remedy() {
-    let types = "types: f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, bool, entity, and arrays such as \"[f32; 3]\"";
+    let types = "types: f32, f64, i8, i16, i32, i64, u8, u16, u32, u64, bool, entity, f16, bf16, unorm8, unorm16, snorm8, snorm16, and arrays such as \"[f32; 3]\"";
     assert_eq!(
         component_error("a = { fields = { x = \"float\" } }"),
         format!("w.toml:3:22: field `a.x` has the unknown type \"float\": did you mean `f32`?; {types}")

@@ -4,6 +4,7 @@
 //! Invariant: every access checks its arguments before it changes anything, and changes tables through the store alone. It
 //! never publishes.
 
+mod batch;
 pub(crate) mod bulk;
 pub(crate) mod bundle;
 mod compare;

@@ -7,11 +7,12 @@
 use crate::component::Entity;
 use crate::layout::FieldType;
 
+use super::batch::{by_table, selections};
 use super::bulk::find_field;
-use super::select::Selection;
 use crate::table::Location;
 use crate::world::World;
 use crate::world::error::WorldError;
+use crate::world::store::scatter::Values;
 
 /// A column that was looked up, and values for it.
 struct Found<'c> {
@@ -110,10 +111,6 @@ impl World {
         self.remove_selected(selections(located), id)
     }
 
-    fn locate_all(&self, entities: &[Entity]) -> Result<Vec<Location>, WorldError> {
-        entities.iter().map(|entity| self.store.locate(*entity).ok_or(WorldError::stale(*entity))).collect()
-    }
-
     /// Looks columns up, with as many values as there are entities.
     fn find_columns<'c>(
         &self,
@@ -137,42 +134,16 @@ impl World {
 
     /// Sets columns of rows that have their components.
     fn set_found(&mut self, located: &[Location], found: &[Found<'_>]) -> Result<(), WorldError> {
-        let mut tables: Vec<u32> = located.iter().map(|at| at.table).collect();
-        tables.sort_unstable();
-        tables.dedup();
-        for table in tables {
+        let groups = by_table(located);
+        for group in &groups {
             for Found { component, .. } in found {
-                self.store.secure_component(table, *component)?;
+                self.store.secure_component(group.table, *component)?;
             }
         }
-        let parity = self.parity();
         for Found { component, field, size, bytes } in found {
-            for (at, value) in located.iter().zip(bytes.chunks_exact(*size)) {
-                let slot =
-                    *self.store.tables[at.table as usize].shape.slot(*component).expect("the caller looked it up");
-                let (column, start) = (usize::from(slot.first) + field, at.row as usize * size);
-                self.store.column_bytes_mut(at.table, column)[start..start + size].copy_from_slice(value);
-                self.store.mark_dirty(at.table, column, at.row, 1);
-                self.store.mark_changed(at.table, *component, parity, at.row, 1)?;
-            }
+            let field = *field as u16;
+            self.write_groups(&groups, *component, field..field + 1, Values { bytes, stride: *size, at: 0 })?;
         }
         Ok(())
     }
-}
-
-/// Rows, table by table.
-fn selections(mut located: Vec<Location>) -> Vec<Selection> {
-    located.sort_unstable_by_key(|at| (at.table, at.row));
-    located.dedup();
-    let mut selections: Vec<Selection> = Vec::new();
-    for Location { table, row } in located {
-        match selections.last_mut().filter(|last| last.table == table) {
-            Some(last) => match last.runs.last_mut().filter(|(_, end)| *end == row) {
-                Some((_, end)) => *end += 1,
-                None => last.runs.push((row, row + 1)),
-            },
-            None => selections.push(Selection { table, runs: vec![(row, row + 1)] }),
-        }
-    }
-    selections
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hypostyle::stage::{Director, Fate, MAIN};
 
+use super::power::Disk;
 use super::tally::Tally;
 use crate::model::program::mix;
 
@@ -57,6 +58,18 @@ pub struct Crash {
     pub after: u64,
     pub from: PathBuf,
     pub to: PathBuf,
+    pub of: Crashed,
+}
+
+/// What ends there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crashed {
+    /// The writer of a region.
+    Writer,
+    /// Whoever writes files.
+    FileWriter,
+    /// The machine: what was not synced may be lost.
+    Power,
 }
 
 /// What the test and its director share.
@@ -72,6 +85,9 @@ pub struct State {
     wrong: Vec<&'static str>,
     /// A copy of the region was made in this step, at this point.
     pub crashed_at: Option<&'static str>,
+    /// Files that are written in this step, and what of them is on the disk.
+    pub files: Option<PathBuf>,
+    pub disk: Disk,
     /// What went wrong with copying.
     pub broken: Option<String>,
     dice: u64,
@@ -105,6 +121,36 @@ impl Shared {
         self.with(|state| state.trouble = Trouble::default());
     }
 
+    /// What goes wrong from here on in the step, while files of a directory are written, of which this is on the disk.
+    pub fn begin_files(&self, directory: &Path, disk: &Disk, trouble: Trouble) {
+        self.with(|state| {
+            state.disk = disk.clone();
+            state.files = Some(directory.to_owned());
+            state.trouble = trouble;
+        });
+    }
+
+    /// No files are written any more, and nothing more goes wrong; what is on the disk.
+    pub fn end_files(&self) -> Disk {
+        self.calm();
+        self.with(|state| {
+            state.files = None;
+            std::mem::take(&mut state.disk)
+        })
+    }
+
+    /// If the power was to fail and has not yet, it does now: whether it did.
+    pub fn power_fails_late(&self) -> bool {
+        self.with(|state| {
+            let pending = state.trouble.crash.as_mut().filter(|crash| crash.of == Crashed::Power);
+            let is_pending = pending.map(|crash| (crash.point, crash.after) = (None, 0)).is_some();
+            if is_pending {
+                state.crash("names-synced");
+            }
+            is_pending
+        })
+    }
+
     /// The step ended well: whoever died or was refused was borne.
     pub fn borne(&self) {
         self.with(|state| {
@@ -125,10 +171,27 @@ struct Seeded {
 
 /// What may be refused while a checkpoint is written,
 pub const REFUSED_FILES: [&str; 5] = ["file-make", "chunk-write", "trailer-write", "file-sync", "file-rename"];
-/// and at any time.
+/// while a generation is recorded,
+pub const REFUSED_RECORDS: [&str; 5] = ["record-write", "segment-sync", "file-make", "file-sync", "file-rename"];
+/// where the machine may lose its power meanwhile,
+pub const POWER_FAILS: [&str; 12] = [
+    "file-make",
+    "chunk-write",
+    "trailer-write",
+    "file-sync",
+    "file-synced",
+    "file-rename",
+    "file-renamed",
+    "names-synced",
+    "record-write",
+    "record-written",
+    "segment-synced",
+    "index-written",
+];
+/// and what at any time.
 pub const REFUSED: [&str; 2] = ["grow", "worker-start"];
 /// Points of a writer at which it may be killed.
-pub const CRASHES: [&str; 13] = [
+pub const CRASHES: [&str; 14] = [
     "grow",
     "grown",
     "growth-said",
@@ -141,13 +204,14 @@ pub const CRASHES: [&str; 13] = [
     "slot-filled",
     "word-stored",
     "reclaim",
+    "inputs-taken",
     "inputs-applied",
 ];
 /// The same of one that goes back.
 pub const CRASHES_BACK: [&str; 6] =
     ["withdrawn", "reinstated", "directory-placed", "directory-written", "slot-filled", "word-stored"];
 /// Where those die who are no workers, which the stage cannot show: a reader that is thrown out lets go.
-const READERS: [&str; 2] = ["lease-stored", "rests"];
+const READERS: [&str; 5] = ["lease-locked", "lease-taken", "word-loaded", "lease-stored", "rests"];
 /// Points at which a worker passes far more often than at others.
 const OFTEN: [&str; 2] = ["spins", "sleeps"];
 
@@ -180,6 +244,9 @@ impl State {
             }
             return Fate::Live;
         }
+        if let Err(error) = self.sync(point) {
+            self.broken = Some(format!("reading files: {error}"));
+        }
         self.crash(point);
         if let Some((refused, after, times)) = &mut self.trouble.refuse
             && *refused == point
@@ -197,25 +264,50 @@ impl State {
         Fate::Live
     }
 
+    /// Notes what is on the disk.
+    fn sync(&mut self, point: &'static str) -> std::io::Result<()> {
+        let Some(files) = &self.files else { return Ok(()) };
+        match point {
+            "file-synced" => self.disk.files_synced(files, |name| name.starts_with(".hypostyle-tmp-")),
+            // where one is synced, the others are
+            "segment-synced" => self.disk.files_synced(files, |name| name.ends_with(".journal")),
+            "names-synced" => self.disk.names_synced(files),
+            _ => Ok(()),
+        }
+    }
+
     /// Copies what is there where the writer is to be killed.
     fn crash(&mut self, point: &'static str) {
-        let wanted = |crash: &&mut Crash| match crash.point {
-            Some(wanted) => wanted == point,
-            None => CRASHES.contains(&point) || CRASHES_BACK.contains(&point),
+        let wanted = |crash: &&mut Crash| match (crash.point, crash.of) {
+            (Some(wanted), _) => wanted == point,
+            (None, Crashed::Writer) => CRASHES.contains(&point) || CRASHES_BACK.contains(&point),
+            (None, Crashed::FileWriter | Crashed::Power) => POWER_FAILS.contains(&point),
         };
         let Some(crash) = self.trouble.crash.as_mut().filter(wanted) else { return };
         if crash.after > 0 {
             crash.after -= 1;
             return;
         }
-        let Some(Crash { from, to, .. }) = self.trouble.crash.take() else { return };
-        match copy(&from, &to) {
+        let Some(Crash { from, to, of, .. }) = self.trouble.crash.take() else { return };
+        let left = match of {
+            Crashed::Power => {
+                let mut dice = self.dice();
+                self.disk.fail(&from, &to, &mut dice)
+            }
+            Crashed::Writer | Crashed::FileWriter => copy(&from, &to),
+        };
+        match left {
             Ok(()) => self.crashed_at = Some(point),
             Err(error) => self.broken = Some(format!("copying {}: {error}", from.display())),
         }
         self.tally.at(point).crashes += 1;
         self.goes_wrong(point);
-        self.told.push(format!("the writer is killed at `{point}`, in a copy"));
+        let what = match of {
+            Crashed::Writer => "the writer is killed",
+            Crashed::FileWriter => "whoever writes files is killed",
+            Crashed::Power => "the power fails",
+        };
+        self.told.push(format!("{what} at `{point}`, in a copy"));
     }
 }
 

@@ -2,12 +2,17 @@
 //! as one seed says, beside the naive world. A seed that fails is made shorter and told step by step.
 
 pub mod director;
+mod files;
+mod history;
 mod hush;
+mod mail;
 pub mod play;
+mod power;
 mod shorten;
 pub mod story;
 pub mod tally;
 mod watch;
+mod weather;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::ops::Range;
@@ -18,6 +23,9 @@ use std::time::Instant;
 use play::Ran;
 use story::Story;
 use tally::{Tally, quoted};
+
+/// The directory of checkpoints beside a region.
+const CHECKPOINTS: &str = "checkpoints";
 
 /// A seed that failed, and what it came to.
 pub struct Failed {

@@ -11,18 +11,22 @@ use std::time::Duration;
 use hypostyle::columns::Pinned;
 use hypostyle::errors::JobFailure;
 use hypostyle::{
-    Entity, Publication, Reader, RegionError, RegionTarget, Simulation, StepError, Workers, World, WorldError,
-    checkpoint, stage,
+    Entity, Publication, Reader, RegionError, RegionTarget, Simulation, StepError, Workers, World, WorldError, stage,
 };
 
-use super::director::{CRASHES, CRASHES_BACK, Crash, Dice, REFUSED, REFUSED_FILES, Shared, Trouble};
+use super::director::{Dice, Shared, Trouble};
+use super::history::History;
+use super::mail::{Mail, TAKEN};
+use super::power::Disk;
 use super::story::{Setup, Step, Story, Weather};
 use super::tally::Tally;
 use super::watch::Watcher;
-use crate::model::drive::{Driver, compare, contents, expected, hash_of, same};
+use super::{CHECKPOINTS, weather};
+use crate::model::drive::Driver;
 use crate::model::engine::{self, Log, PATCHERS};
+use crate::model::look::{compare, contents, expected, hash_of, same};
 use crate::model::naive::{Counts, Naive};
-use crate::model::oracle::{self, Outcome, REGISTERED};
+use crate::model::oracle::{self, INPUTS, Outcome, REGISTERED};
 use crate::model::program::{Instruction, Payload, mix};
 
 /// How a story went.
@@ -84,7 +88,7 @@ fn tell(line: &str) {
 }
 
 /// What came of the step that was told last.
-fn tell_more(what: &dyn Display) {
+pub(super) fn tell_more(what: &dyn Display) {
     tell(&format!("       {what}"));
 }
 
@@ -129,28 +133,35 @@ fn play(story: &Story) -> Ran {
 }
 
 /// A generation as it was published.
-struct Published {
+pub(super) struct Published {
     model: Rc<Naive>,
     hash: Option<u64>,
 }
 
-struct Play {
-    setup: Setup,
-    shared: Shared,
-    log: Log,
-    place: Option<tempfile::TempDir>,
+pub(super) struct Play {
+    pub(super) setup: Setup,
+    pub(super) shared: Shared,
+    pub(super) log: Log,
+    pub(super) place: Option<tempfile::TempDir>,
     /// Where the region is now.
-    at: Option<PathBuf>,
-    simulation: Option<Simulation>,
-    driver: Driver,
+    pub(super) at: Option<PathBuf>,
+    pub(super) simulation: Option<Simulation>,
+    pub(super) driver: Driver,
     /// The newest generation's.
-    saved: Rc<Naive>,
-    generations: BTreeMap<u64, Published>,
-    pins: Vec<(Pinned, u64)>,
-    watchers: Vec<Watcher>,
+    pub(super) saved: Rc<Naive>,
+    pub(super) generations: BTreeMap<u64, Published>,
+    pub(super) pins: Vec<(Pinned, u64)>,
+    pub(super) watchers: Vec<Watcher>,
+    pub(super) mail: Mail,
     /// The hash and frame of the checkpoint that is there.
-    kept: Option<(u64, u64)>,
-    trace: Vec<(u64, u64, u64, u64)>,
+    pub(super) kept: Option<(u64, u64)>,
+    /// What of the directory of checkpoints is on the disk.
+    pub(super) disk: Disk,
+    /// The power failed once the checkpoint was written.
+    pub(super) is_late: bool,
+    pub(super) history: Option<History>,
+    pub(super) histories: usize,
+    pub(super) trace: Vec<(u64, u64, u64, u64)>,
 }
 
 impl Play {
@@ -161,6 +172,9 @@ impl Play {
             telling.place = place.as_ref().map(|place| place.path().display().to_string());
         });
         let at = place.as_ref().map(|place| place.path().join("region"));
+        if let Some(place) = &place {
+            std::fs::create_dir(place.path().join(CHECKPOINTS)).expect("a directory");
+        }
         let mut builder = engine::builder(BYTES_MAX).keep_generations(setup.keep);
         if let Some(at) = &at {
             builder = builder.region(RegionTarget::Directory(at.clone())).keep_region(true);
@@ -182,10 +196,16 @@ impl Play {
             generations: BTreeMap::new(),
             pins: Vec::new(),
             watchers: Vec::new(),
+            mail: Mail::default(),
             kept: None,
+            disk: Disk::default(),
+            is_late: false,
+            history: None,
+            histories: 0,
             trace: Vec::new(),
         };
         play.simulate(world);
+        play.record();
         play
     }
 
@@ -198,67 +218,36 @@ impl Play {
             .ring_bytes(setup.ring_bytes)
             .publish_every(setup.publish_every)
             .fuse(setup.fuse)
+            .inputs(if setup.inputs { &TAKEN[..] } else { &[] }.iter().copied())
             .build(world, engine::schedule(&self.log, setup.sort, setup.job_rows));
         self.simulation = Some(built.expect("the schedule is sound"));
+        self.mail = if setup.inputs { Mail::open(self.world()) } else { Mail::default() };
         self.watchers = (0..setup.readers).map(|_| Watcher::start(self.reader())).collect();
     }
 
-    fn simulation(&mut self) -> &mut Simulation {
+    pub(super) fn simulation(&mut self) -> &mut Simulation {
         self.simulation.as_mut().expect("there is a writer")
     }
 
-    fn world(&self) -> &World {
+    pub(super) fn world(&self) -> &World {
         self.simulation.as_ref().expect("there is a writer").world()
     }
 
-    fn reader(&self) -> Reader {
+    pub(super) fn reader(&self) -> Reader {
         self.world().reader().expect("there are leases")
     }
 
-    fn trouble(&self, number: usize, seed: u64, step: &Step) -> Trouble {
-        let mut dice = Dice(seed ^ 0x7_0ab1e);
-        let mut trouble = Trouble::default();
-        let storm = self.setup.weather == Weather::Storm;
-        let any = |dice: &mut Dice, weather: Weather| self.setup.weather == weather || (storm && dice.one_in(3));
-        if any(&mut dice, Weather::Deaths) {
-            trouble.deaths = 1 + dice.below(2);
-            trouble.death_odds = 1 << (2 + dice.below(9));
-        }
-        if self.setup.weather == Weather::Slaughter {
-            trouble.deaths = 1 + dice.below(24);
-            trouble.death_odds = 1 << (1 + dice.below(7));
-        }
-        if any(&mut dice, Weather::Refusals) {
-            let times = 1 + dice.below(3);
-            trouble.refuse = Some(match step {
-                Step::Checkpoint => match dice.pick(&REFUSED_FILES) {
-                    chunk @ "chunk-write" => (chunk, dice.below(80), times),
-                    once => (once, 0, times),
-                },
-                _ => (dice.pick(&REFUSED), dice.below(3), times),
-            });
-        }
-        let may_crash = self.world().generation() > 0 && !matches!(step, Step::TakeOver | Step::SecondOpener);
-        if any(&mut dice, Weather::Crashes)
-            && may_crash
-            && let (Some(at), Some(place)) = (&self.at, &self.place)
-        {
-            let points: &[&str] = if matches!(step, Step::Rollback(_)) { &CRASHES_BACK } else { &CRASHES };
-            let point = dice.one_in(2).then(|| dice.pick(points));
-            let many = if point.is_none() && matches!(step, Step::Frame { .. }) { 56 } else { 4 };
-            let to = place.path().join(format!("copy-{number}"));
-            trouble.crash = Some(Crash { point, after: dice.below(many), from: at.clone(), to });
-        }
-        trouble
-    }
-
     fn step(&mut self, number: usize, seed: u64, step: &Step) {
-        let trouble = self.trouble(number, seed, step);
+        let places = self.at.as_deref().zip(self.place.as_ref().map(|place| place.path()));
+        let places = places.filter(|_| self.world().generation() > 0);
+        let trouble = weather::trouble(&self.setup, number, seed, step, places);
         self.driver.tight = trouble.refuse.is_some();
         let copy = trouble.crash.as_ref().map(|crash| crash.to.clone());
         self.shared.begin(mix(seed), trouble);
         self.shared.with(|state| *state.tally.steps.entry(step.name()).or_default() += 1);
         let (before, begun) = (self.world().generation(), Rc::new(self.driver.model.clone()));
+        let kept = self.kept;
+        self.is_late = false;
         self.act(seed, step, before, &begun);
         for line in self.shared.with(|state| std::mem::take(&mut state.told)) {
             tell_more(&line);
@@ -266,8 +255,11 @@ impl Play {
         // what comes now is looked at in peace
         self.shared.calm();
         self.look(number);
-        if let Some(copy) = copy.filter(|copy| copy.exists()) {
-            self.inherit(&copy, before, &begun, Dice(seed ^ 0xdead).one_in(2));
+        self.record_newest(number, seed);
+        match copy.filter(|copy| copy.exists()) {
+            Some(copy) if matches!(step, Step::Checkpoint) => self.after_files(&copy, kept),
+            Some(copy) => self.inherit(&copy, before, &begun, Dice(seed ^ 0xdead).one_in(2)),
+            None => {}
         }
         assert_eq!(self.shared.with(|state| state.broken.take()), None);
         self.shared.borne();
@@ -280,6 +272,9 @@ impl Play {
                 let simulation = self.simulation.as_mut().expect("there is a writer");
                 self.driver.edit(simulation.world_mut(), edit);
                 self.published(before, begun);
+                if self.world().generation() > before {
+                    self.mail.published();
+                }
             }
             Step::Frame { payloads, known, dt } => self.frame(seed, payloads, known, *dt, begun),
             Step::Pin => {
@@ -298,7 +293,12 @@ impl Play {
             Step::Rollback(frames) => self.rollback(u64::from(*frames)),
             Step::TakeOver => self.take_over(),
             Step::SecondOpener => self.second_opener(),
-            Step::Checkpoint => self.checkpoint(),
+            Step::Checkpoint => {
+                self.checkpoint();
+                self.look_back(seed);
+            }
+            Step::Send if self.setup.inputs => self.mail.send(&self.driver, seed),
+            Step::Send => {}
             Step::ManyPublications => self.many_publications(),
             Step::Wrong => panic!("wrong on purpose"),
         }
@@ -329,6 +329,7 @@ impl Play {
                 "the newest generation"
             );
             assert_eq!(snapshot.generation(), world.generation());
+            self.mail.check(world.generation());
             same(&contents(&snapshot).0, &expected(&self.saved), "the newest generation");
             snapshot.check().expect("it is whole");
         }
@@ -360,17 +361,20 @@ impl Play {
             self.simulation().set_payload(name, payload.encode()).expect("the system is there");
         }
         let before = self.world().generation();
-        let stepped = self.simulation().step(dt).map(|report| report.patches.clone());
+        let (inputs, takes) = (self.mail.next(), self.takes());
+        let stepped = self.simulation().step(dt).map(|report| (report.patches.clone(), report.inputs.clone()));
+        let took = self.takes() > takes;
         let log = self.log.take();
         if let Err(error) = &stepped
             && self.is_weather(error)
         {
             tell_more(&error);
-            return self.undone(before, begun);
+            return self.undone(before, begun, took);
         }
-        match (stepped, oracle::frame(&mut self.driver.model, &payloads, dt, &log)) {
-            (Ok(patches), Outcome::Done(report)) => {
-                for (name, got) in REGISTERED.iter().zip(&patches) {
+        match (stepped, oracle::frame(&mut self.driver.model, &payloads, dt, &log, &inputs)) {
+            (Ok((patches, inputs)), Outcome::Done(mut report)) => {
+                report.entry(INPUTS).or_default().refused += self.posted(before, took);
+                for (name, got) in REGISTERED.iter().zip(&patches).chain([(&INPUTS, &inputs)]) {
                     let got = Counts {
                         applied: got.applied,
                         overwritten: got.overwritten,
@@ -384,7 +388,7 @@ impl Play {
                 }
             }
             (Err(StepError::Job { undone, frame, .. }), Outcome::Failed(_)) => {
-                self.undone(before, begun);
+                self.undone(before, begun, took);
                 return assert_eq!((frame, undone), (self.saved.frame, begun.frame + 1 - self.saved.frame));
             }
             (Ok(_), Outcome::Failed(system)) => panic!("system `{system}` did not fail"),
@@ -418,15 +422,47 @@ impl Play {
         }
     }
 
+    /// How often inputs were taken.
+    fn takes(&self) -> u64 {
+        self.shared.with(|state| state.tally.at("inputs-taken").times)
+    }
+
+    /// What a frame that ended well did with inputs, where it was published or not. How many it says were given up.
+    fn posted(&mut self, before: u64, took: bool) -> u64 {
+        assert_eq!(took, self.setup.inputs, "every frame takes inputs, where there are any");
+        let now = self.world().generation();
+        let is_published = now > before && self.newest_frame() == self.driver.model.frame;
+        if now > before + u64::from(is_published) {
+            // what was edited was published before the frame began
+            self.mail.published();
+        }
+        let given_up = if took { self.mail.took() } else { 0 };
+        self.mail.applied();
+        if is_published {
+            self.mail.published();
+        }
+        given_up
+    }
+
+    fn newest_frame(&self) -> u64 {
+        self.reader().pin().expect("something is published").frame()
+    }
+
     /// A frame failed: the world is at its last generation.
-    fn undone(&mut self, before: u64, begun: &Rc<Naive>) {
+    fn undone(&mut self, before: u64, begun: &Rc<Naive>, took: bool) {
         let now = self.world().generation();
         assert!((before..=before + 1).contains(&now), "generations {before} to {now} in a frame that failed");
         if now > before {
             // what was edited was published before the frame began
+            self.mail.published();
             self.saved = Rc::clone(begun);
             self.generations.insert(now, Published { model: Rc::clone(begun), hash: None });
         }
+        if took {
+            // a frame that fails reports nothing
+            self.mail.took();
+        }
+        self.mail.failed();
         self.driver.model = Naive::clone(&self.saved);
     }
 
@@ -443,13 +479,16 @@ impl Play {
                 assert_eq!(back.generation, self.world().generation());
                 self.driver.model = Naive::clone(&model);
                 self.saved = Rc::clone(&model);
+                self.mail.went_back();
                 if back.generation > before {
+                    self.mail.published();
                     self.generations.insert(back.generation, Published { model, hash });
                 }
             }
             (Err(WorldError::NotKept { .. }), None) => {}
             (Err(WorldError::Region(error)), Some(_)) if self.driver.tight => {
                 tell_more(&error);
+                self.mail.went_back();
                 self.driver.model = Naive::clone(&self.saved);
             }
             (got, found) => panic!("rolled back by {frames} of {kept:?}: {got:?}, {found:?}"),
@@ -457,9 +496,13 @@ impl Play {
     }
 
     fn strike(&mut self) {
+        if let Some(history) = &mut self.history {
+            history.pause();
+        }
         for watcher in std::mem::take(&mut self.watchers) {
             watcher.end();
         }
+        self.mail = Mail::default();
         self.simulation = None;
     }
 
@@ -484,6 +527,9 @@ impl Play {
         let world = self.resume(&at);
         self.driver.model = Naive::clone(&self.saved);
         self.simulate(world);
+        if let Some(history) = &mut self.history {
+            history.resume(self.simulation.as_ref().expect("there is a writer").world());
+        }
     }
 
     /// A writer died in this step, and left this: it is its last generation, can be gone on from, and nothing else is.
@@ -509,7 +555,9 @@ impl Play {
             self.generations.retain(|known, _| *known <= generation);
             (self.driver.model, self.saved) = (Naive::clone(&model), model);
             self.pins.clear();
-            return self.simulate(world);
+            self.simulate(world);
+            // the old one has what this one never did
+            return self.record();
         }
         let mut world = world;
         assert!(matches!(world.publish(), Ok(Publication::Published(next)) if next == generation + 1));
@@ -544,40 +592,6 @@ impl Play {
         }
     }
 
-    fn checkpoint(&mut self) {
-        if self.world().generation() == 0 {
-            return;
-        }
-        let Some(place) = &self.place else { return };
-        let directory = place.path().join("checkpoints");
-        std::fs::create_dir_all(&directory).expect("a directory");
-        let path = directory.join("state");
-        let mut reader = self.reader();
-        let snapshot = reader.pin().expect("something is published");
-        let written = checkpoint::write(&snapshot, &path, &checkpoint::CheckpointOptions::default());
-        match written {
-            Ok(_) => self.kept = Some((snapshot.frame(), snapshot.hash())),
-            Err(error) => {
-                assert!(self.driver.tight, "a checkpoint could not be written: {error}");
-                tell_more(&error);
-                // the rename may have been the last thing that went well
-                if let Ok(file) = checkpoint::open(&path)
-                    && file.frame() == snapshot.frame()
-                {
-                    self.kept = Some((snapshot.frame(), snapshot.hash()));
-                }
-            }
-        }
-        let Some((frame, hash)) = self.kept else {
-            return assert!(!path.exists(), "a checkpoint that was refused is not there");
-        };
-        let file = checkpoint::open(&path).expect("the last one that was written is whole");
-        let mut loaded = file.load().expect("it is whole");
-        assert_eq!((file.frame(), loaded.pin().expect("it was loaded").hash()), (frame, hash));
-        let names = std::fs::read_dir(&directory).expect("it is there").count();
-        assert_eq!(names, 1, "files that were not finished are gone");
-    }
-
     fn many_publications(&mut self) {
         let held = self.pins.len();
         for number in 0..MANY {
@@ -587,6 +601,7 @@ impl Play {
             assert!(done || self.driver.tight, "publication {number} with {held} pins: {published:?}");
             let begun = Rc::new(self.driver.model.clone());
             self.published(before, &begun);
+            self.mail.published();
         }
     }
 
@@ -603,8 +618,10 @@ impl Play {
             let published = self.simulation().world_mut().publish();
             assert!(matches!(&published, Ok(Publication::Published(_))), "at the end: {published:?}");
             self.published(before, &begun);
+            self.mail.published();
         }
         self.look(usize::MAX - 1);
+        self.look_back(0);
         let leases = self.reader().leases().expect("they can be read");
         let newest = self.world().generation();
         let held: Vec<_> = leases.iter().filter(|lease| lease.generation.is_some_and(|held| held < newest)).collect();
@@ -617,7 +634,10 @@ impl Play {
         }
         if let Some(place) = &self.place {
             let names = std::fs::read_dir(place.path()).expect("it is there").filter_map(Result::ok);
-            let left: Vec<_> = names.map(|entry| entry.file_name()).filter(|name| name != "checkpoints").collect();
+            let left: Vec<_> = names
+                .map(|entry| entry.file_name())
+                .filter(|name| name != CHECKPOINTS && !name.to_string_lossy().starts_with("journal"))
+                .collect();
             assert!(left.is_empty(), "left behind: {left:?}");
         }
         (self.trace, end)

@@ -28,6 +28,8 @@ pub enum Step {
     SecondOpener,
     /// The newest generation goes to a file.
     Checkpoint,
+    /// Others send inputs.
+    Send,
     /// More publications than there are slots of directories.
     ManyPublications,
     /// The test itself goes wrong: to see that it is told.
@@ -46,6 +48,7 @@ impl Step {
             Step::TakeOver => "take-over",
             Step::SecondOpener => "second opener",
             Step::Checkpoint => "checkpoint",
+            Step::Send => "send",
             Step::ManyPublications => "many publications",
             Step::Wrong => "wrong",
         }
@@ -82,7 +85,11 @@ pub struct Setup {
     /// The region is a directory of files, and not in the memory of the process.
     pub shared: bool,
     pub keep: usize,
+    /// All that is published is recorded.
+    pub journal: bool,
     pub readers: usize,
+    /// It takes inputs.
+    pub inputs: bool,
     pub weather: Weather,
 }
 
@@ -112,6 +119,7 @@ impl Story {
         let weather = dice.pick(&weather);
         // enough entities for a region to grow often
         let crowd = dice.one_in(12);
+        let shared = dice.one_in(2) || matches!(weather, Weather::Crashes);
         let setup = Setup {
             workers: Workers::Simulated(dice.pick(&[1, 2, 2, 3])),
             main_helps: dice.one_in(2),
@@ -120,9 +128,11 @@ impl Story {
             fuse: dice.one_in(2),
             sort: dice.one_in(3),
             job_rows: if crowd { 64 } else { dice.pick(&[3, 8, 8, 64]) },
-            shared: dice.one_in(2) || matches!(weather, Weather::Crashes),
+            shared,
             keep: dice.pick(&[0, 0, 2, 5]),
+            journal: shared && dice.one_in(3),
             readers: dice.pick(&[0, 1, 1, 2]),
+            inputs: dice.one_in(2),
             weather,
         };
         let rng_seed = RngSeed::Fixed(seed);
@@ -150,7 +160,7 @@ fn draw<S: Strategy>(strategy: S, runner: &mut TestRunner) -> S::Value {
 }
 
 fn step(dice: &mut Dice, runner: &mut TestRunner, crowd: bool) -> Step {
-    match dice.below(40) {
+    match dice.below(43) {
         0..=18 => {
             let mut payload = || {
                 let count = dice.below(5);
@@ -174,6 +184,7 @@ fn step(dice: &mut Dice, runner: &mut TestRunner, crowd: bool) -> Step {
         35 => Step::TakeOver,
         36 => Step::SecondOpener,
         37 | 38 => Step::Checkpoint,
+        39..=41 => Step::Send,
         _ => Step::Edit(Edit::Publish),
     }
 }

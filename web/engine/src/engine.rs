@@ -153,7 +153,7 @@ fn describe(table: &TableView<'_>, layout: &hypostyle::Layout) -> Object {
         for field in &declared.fields {
             let name = format!("{component}.{}", field.name);
             if let Ok(Some((ty, bytes))) = table.column_bytes(&name) {
-                columns.push(column(&name, scalar(ty.scalar), u64::from(ty.array_len.max(1)), place(bytes)));
+                columns.push(column(&name, ty.scalar.name(), u64::from(ty.array_len.max(1)), place(bytes)));
             }
         }
         if let Ok(Presence::Bits(words)) = table.presence(component) {
@@ -178,21 +178,4 @@ fn bytes_of<T>(items: &[T]) -> (u64, u64) {
 
 fn place(bytes: &[u8]) -> (u64, u64) {
     bytes_of(bytes)
-}
-
-fn scalar(scalar: ScalarType) -> &'static str {
-    match scalar {
-        ScalarType::F32 => "f32",
-        ScalarType::F64 => "f64",
-        ScalarType::I8 => "i8",
-        ScalarType::I16 => "i16",
-        ScalarType::I32 => "i32",
-        ScalarType::I64 => "i64",
-        ScalarType::U8 => "u8",
-        ScalarType::U16 => "u16",
-        ScalarType::U32 => "u32",
-        ScalarType::U64 => "u64",
-        ScalarType::Bool => "bool",
-        _ => "entity",
-    }
 }

@@ -32,6 +32,7 @@ export interface Described {
 const ARRAYS: Record<string, new (buffer: ArrayBufferLike, at: number, length: number) => EngineArray> = {
   f32: Float32Array, f64: Float64Array, i8: Int8Array, i16: Int16Array, i32: Int32Array, i64: BigInt64Array,
   u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, u64: BigUint64Array, bool: Uint8Array, entity: BigUint64Array, bits: Uint8Array,
+  f16: Uint16Array, bf16: Uint16Array, unorm8: Uint8Array, unorm16: Uint16Array, snorm8: Int8Array, snorm16: Int16Array,
 };
 
 /** A generation that stays as it is until it is released. */

@@ -1,6 +1,7 @@
 //! What a formula gives for each row of a table, block by block: only blocks whose inputs changed are computed again.
 
 import { CHUNK_ROWS, type Bits, type Column, type Table } from "../view/table.ts";
+import { smallNumbers } from "../view/types.ts";
 import { ONE, TWO, type Formula, type Node } from "./expression.ts";
 
 /** Computes a block: `rows` rows from row `from` on. The array is the computer's own, valid until the next call. */
@@ -113,9 +114,11 @@ export class Computed {
     }
     this.#inputs.push(column);
     if (bits) this.#inputs.push(bits);
+    const small = smallNumbers(column.type);
     return (from, rows) => {
       const { data, lanes } = column;
-      for (let i = 0, at = from * lanes + lane; i < rows; i++, at += lanes) out[i] = Number(data[at]);
+      if (small) for (let i = 0, at = from * lanes + lane; i < rows; i++, at += lanes) out[i] = small(Number(data[at]));
+      else for (let i = 0, at = from * lanes + lane; i < rows; i++, at += lanes) out[i] = Number(data[at]);
       if (bits) for (let i = 0; i < rows; i++) if (!bits.has(from + i)) out[i] = NaN;
       return out;
     };

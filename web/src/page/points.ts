@@ -4,6 +4,7 @@
 //! it is (64-bit values, bits) is converted, changed chunks alone.
 
 import { CHUNK_ROWS, Bits, Column, type Table } from "../view/table.ts";
+import { smallNumbers } from "../view/types.ts";
 import { rgb } from "./colour.ts";
 import type { Camera } from "./camera.ts";
 import type { Computed } from "./computed.ts";
@@ -235,7 +236,7 @@ export class Points {
       const type = gpuType(gl, column.type), bytes = type.bytes * lanes;
       const gpu = this.#buffer(column, (column.bytes.length / column.itemBytes) * bytes);
       this.#changed(column.stamps, gpu.version, rows, (from, to) => {
-        this.#send(gpu, from * bytes, type.asIs ? data.subarray(from * lanes, to * lanes) : converted(gpu, data, from * lanes, to * lanes));
+        this.#send(gpu, from * bytes, type.asIs ? data.subarray(from * lanes, to * lanes) : converted(gpu, data, from * lanes, to * lanes, column.type));
       });
       gpu.version = version;
       gl.vertexAttribPointer(place, 1, type.type, false, bytes, lane * type.bytes);
@@ -290,11 +291,15 @@ function gpuType(gl: WebGL2RenderingContext, type: string): { type: number; byte
   }
 }
 
-/** 64-bit values as floats, in the buffer's own array. */
-function converted(gpu: GpuBuffer, data: ArrayBufferView & { length: number }, from: number, to: number): Float32Array {
+/** 64-bit values and small ones as floats, in the buffer's own array. */
+function converted(gpu: GpuBuffer, data: ArrayBufferView & { length: number }, from: number, to: number, kind = ""): Float32Array {
   if (!(gpu.staging instanceof Float32Array) || gpu.staging.length < data.length) gpu.staging = new Float32Array(data.length);
   const out = gpu.staging as Float32Array;
-  if (data instanceof Float64Array) {
+  const small = smallNumbers(kind);
+  if (small) {
+    const bits = data as unknown as ArrayLike<number>;
+    for (let i = from; i < to; i++) out[i] = small(bits[i]!);
+  } else if (data instanceof Float64Array) {
     for (let i = from; i < to; i++) out[i] = data[i]!;
   } else {
     const low = new Uint32Array(data.buffer, data.byteOffset, data.length * 2);

@@ -3,6 +3,7 @@
 import type { Predictor } from "../view/predict.ts";
 import type { Table } from "../view/table.ts";
 import type { World } from "../view/world.ts";
+import { numberOf, smallNumbers } from "../view/types.ts";
 import type { Bounds, Camera } from "./camera.ts";
 import type { Workshop } from "./computed.ts";
 import { holds, type Formula } from "./expression.ts";
@@ -24,7 +25,7 @@ export function choices(world: Shown): Choice[] {
   const columns: Choice[] = [], norms: Choice[] = [], presence: Choice[] = [];
   for (const component of world.components) {
     const [first, ...others] = component.fields, values = component.fields.reduce((sum, field) => sum + Math.max(field.length, 1), 0);
-    const vector = first && (first.scalar === "f32" || first.scalar === "f64") && others.every(field => field.scalar === first.scalar);
+    const vector = first && ["f32", "f64", "f16", "bf16", "snorm8", "snorm16"].includes(first.scalar) && others.every(field => field.scalar === first.scalar);
     if (vector && values > 1 && values <= 4) norms.push({ name: `|${component.name}|`, component: component.name, kind: "norm" });
     for (const field of component.fields) {
       if (field.scalar === "entity") continue;
@@ -143,11 +144,11 @@ function plain(source: Source): Plain | undefined {
     case "floats": return { data: source.data, stride: source.lanes, offset: source.lane };
     case "bits": return undefined;
     case "column": {
-      const { data, lanes } = source.column;
-      if (!(data instanceof BigInt64Array || data instanceof BigUint64Array)) return { data, stride: lanes, offset: source.lane };
+      const { data, lanes, type } = source.column;
+      if (!(data instanceof BigInt64Array || data instanceof BigUint64Array || smallNumbers(type))) return { data, stride: lanes, offset: source.lane };
       // converted for the few looks that are taken at them
       const out = new Float64Array(data.length);
-      for (let i = 0; i < data.length; i++) out[i] = Number(data[i]);
+      for (let i = 0; i < data.length; i++) out[i] = numberOf(type, data[i]!);
       return { data: out, stride: lanes, offset: source.lane };
     }
   }
@@ -156,7 +157,7 @@ function plain(source: Source): Plain | undefined {
 /** One row's value. */
 function valueAt(source: Source, row: number): number {
   if (source.kind === "bits") return source.bits.has(row) ? 1 : 0;
-  if (source.kind === "column") return Number(source.column.data[row * source.column.lanes + source.lane]);
+  if (source.kind === "column") return numberOf(source.column.type, source.column.data[row * source.column.lanes + source.lane]!);
   const values = plain(source);
   return values ? values.data[row * values.stride + values.offset]! : NaN;
 }

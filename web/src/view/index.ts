@@ -12,4 +12,5 @@ export { Stats } from "./stats.ts";
 export type { RunState, SteeringAction } from "./steering.ts";
 export { Bits, CHUNK_ROWS, Column, Table, type ColumnSpec } from "./table.ts";
 export type { BigArray, ColumnArray, NumberArray, Scalar, ScalarType } from "./types.ts";
+export { numberOf, smallNumbers } from "./types.ts";
 export { Assembler, Entities, World, type Applied, type Place } from "./world.ts";

@@ -2,7 +2,8 @@
 
 /** A field's type, as layouts name it. */
 export type ScalarType =
-  | "f32" | "f64" | "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "bool" | "entity";
+  | "f32" | "f64" | "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "bool" | "entity"
+  | "f16" | "bf16" | "unorm8" | "unorm16" | "snorm8" | "snorm16";
 
 /** An array of plain numbers. */
 export type NumberArray =
@@ -14,7 +15,7 @@ export type BigArray = BigInt64Array | BigUint64Array;
 /** What a column's bytes are seen as. */
 export type ColumnArray = NumberArray | BigArray;
 
-/** One value: 64-bit integers and handles are bigints, bools are booleans. */
+/** One value: 64-bit integers and handles are bigints, bools are booleans, small numbers are what they stand for. */
 export type Scalar = number | bigint | boolean;
 
 interface Kind {
@@ -35,7 +36,48 @@ const KINDS: Readonly<Record<ScalarType, Kind>> = {
   u64: { bytes: 8, make: (b, o, n) => new BigUint64Array(b, o, n) },
   bool: { bytes: 1, make: (b, o, n) => new Uint8Array(b, o, n) },
   entity: { bytes: 8, make: (b, o, n) => new BigUint64Array(b, o, n) },
+  f16: { bytes: 2, make: (b, o, n) => new Uint16Array(b, o, n) },
+  bf16: { bytes: 2, make: (b, o, n) => new Uint16Array(b, o, n) },
+  unorm8: { bytes: 1, make: (b, o, n) => new Uint8Array(b, o, n) },
+  unorm16: { bytes: 2, make: (b, o, n) => new Uint16Array(b, o, n) },
+  snorm8: { bytes: 1, make: (b, o, n) => new Int8Array(b, o, n) },
+  snorm16: { bytes: 2, make: (b, o, n) => new Int16Array(b, o, n) },
 };
+
+/** What the bits of small numbers, which are what their arrays hold, stand for. */
+const SMALL: Readonly<Partial<Record<string, (bits: number) => number>>> = {
+  f16: half,
+  bf16: bits => floatOf(bits << 16),
+  unorm8: bits => Math.fround(bits / 255),
+  unorm16: bits => Math.fround(bits / 65535),
+  snorm8: bits => Math.max(Math.fround(bits / 127), -1),
+  snorm16: bits => Math.max(Math.fround(bits / 32767), -1),
+};
+
+const WORD = new Int32Array(1), FLOAT = new Float32Array(WORD.buffer);
+
+function floatOf(bits: number): number {
+  WORD[0] = bits;
+  return FLOAT[0]!;
+}
+
+/** IEEE 754 binary16. */
+function half(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1, exponent = bits >> 10 & 31, fraction = bits & 1023;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+}
+
+/** Of a type of small numbers what makes numbers of its arrays' elements: `column.data` of an `f16` holds 15360, which is 1. */
+export function smallNumbers(type: string): ((bits: number) => number) | undefined {
+  return Object.hasOwn(SMALL, type) ? SMALL[type] : undefined;
+}
+
+/** An element of a column's array as a number. */
+export function numberOf(type: string, element: number | bigint): number {
+  const small = smallNumbers(type);
+  return small ? small(Number(element)) : Number(element);
+}
 
 /** Whether the text names a type. */
 export function isScalarType(text: unknown): text is ScalarType {
@@ -54,5 +96,7 @@ export function arrayOver(type: ScalarType, buffer: ArrayBufferLike, offset: num
 
 /** One value as its type says. */
 export function scalarOf(type: ScalarType, value: number | bigint): Scalar {
+  const small = smallNumbers(type);
+  if (small) return small(Number(value));
   return type === "bool" ? value !== 0 : value;
 }

@@ -9,7 +9,7 @@ import { ProtocolError, ViewError, messageOf } from "./errors.ts";
 import type { ComponentInfo, Hello, ResourceInfo, UpdatePart } from "./protocol.ts";
 import { Budget, Table, type ColumnSpec } from "./table.ts";
 import { RESOURCES, Names, apply, check } from "./update.ts";
-import type { Scalar } from "./types.ts";
+import { numberOf, type Scalar } from "./types.ts";
 
 /** Where an entity is. */
 export interface Place {
@@ -237,6 +237,10 @@ function scalarAt(view: DataView, type: string, at: number): Scalar {
     case "u16": return view.getUint16(at, true);
     case "u32": return view.getUint32(at, true);
     case "bool": return view.getUint8(at) !== 0;
+    case "f16": case "bf16": case "unorm16": return numberOf(type, view.getUint16(at, true));
+    case "snorm16": return numberOf(type, view.getInt16(at, true));
+    case "unorm8": return numberOf(type, view.getUint8(at));
+    case "snorm8": return numberOf(type, view.getInt8(at));
     default: return view.getBigUint64(at, true);
   }
 }

@@ -43,15 +43,19 @@ macro_rules! by_key {
             }};
         }
         match $scalar {
-            ScalarType::U8 | ScalarType::Bool => call!(1, |b: [u8; 1]| b[0]),
-            ScalarType::I8 => call!(1, |b: [u8; 1]| b[0] ^ 0x80),
-            ScalarType::U16 => call!(2, u16::from_le_bytes),
-            ScalarType::I16 => call!(2, |b: [u8; 2]| u16::from_le_bytes(b) ^ 0x8000),
+            ScalarType::U8 | ScalarType::Bool | ScalarType::Unorm8 => call!(1, |b: [u8; 1]| b[0]),
+            ScalarType::I8 | ScalarType::Snorm8 => call!(1, |b: [u8; 1]| b[0] ^ 0x80),
+            ScalarType::U16 | ScalarType::Unorm16 => call!(2, u16::from_le_bytes),
+            ScalarType::I16 | ScalarType::Snorm16 => call!(2, |b: [u8; 2]| u16::from_le_bytes(b) ^ 0x8000),
             ScalarType::U32 => call!(4, u32::from_le_bytes),
             ScalarType::I32 => call!(4, |b: [u8; 4]| u32::from_le_bytes(b) ^ (1 << 31)),
             ScalarType::U64 | ScalarType::Entity => call!(8, u64::from_le_bytes),
             ScalarType::I64 => call!(8, |b: [u8; 8]| u64::from_le_bytes(b) ^ (1 << 63)),
             ScalarType::F32 => call!(4, |b: [u8; 4]| float_key(u64::from(u32::from_le_bytes(b)), 32) as u32),
+            // the same form: sign and magnitude
+            ScalarType::F16 | ScalarType::Bf16 => {
+                call!(2, |b: [u8; 2]| float_key(u64::from(u16::from_le_bytes(b)), 16) as u16)
+            }
             ScalarType::F64 => call!(8, |b: [u8; 8]| float_key(u64::from_le_bytes(b), 64)),
         }
     }};
