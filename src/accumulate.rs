@@ -79,6 +79,11 @@ impl Accumulation {
         self.whole
     }
 
+    /// Whether its joins have the same bits in any order and grouping.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.rules.iter().flatten().all(|rule| rule.is_exact())
+    }
+
     /// The rule of a field, counted from 0.
     pub(crate) fn rule(&self, field: usize) -> Option<FieldRule> {
         self.rules.get(field).copied().flatten()

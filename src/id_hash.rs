@@ -4,7 +4,7 @@
 //! - 8 bytes, the XXH3 (64 bits) of the component's name and the names and types of its fields,
 //! - of a list its length (u64),
 //! - the fields' bytes, of a list for each element; of a handle the global id of the entity that it names, and for null and dead
-//!   entities `u64::MAX`.
+//!   entities `u64::MAX`. Of what lives elsewhere ([`Elsewhere`](crate::Elsewhere)) the id counts where a handle names it.
 //!
 //! Components that the entity lacks and scratch components are left out. So are handles, places of rows, resources
 //! and time. This file never knows whether the state is a world or a generation of one.
@@ -143,6 +143,11 @@ fn handles<'s>(state: &'s impl State, table: usize) -> impl Iterator<Item = Enti
     words(column).iter().map(|bits| Entity::from_bits(u64::from_le_bytes(*bits)))
 }
 
+/// Whether a table's rows stand for entities that live elsewhere: they lend their ids to handles, and are no part of the state.
+fn is_elsewhere(state: &impl State, table: usize) -> bool {
+    state.components(table).iter().any(|component| state.layout().components()[usize::from(*component)].is_elsewhere())
+}
+
 /// The ids of all rows, by table: none where a table lacks them.
 struct Ids<'s>(Vec<Option<&'s [[u8; 8]]>>);
 
@@ -162,7 +167,7 @@ impl<'s> Ids<'s> {
     /// Every row has an id, and none has another's.
     fn check(&self, state: &impl State) -> Result<(), IdHashError> {
         let mut all: Vec<(u64, Entity)> = Vec::new();
-        for (table, ids) in self.0.iter().enumerate() {
+        for (table, ids) in self.0.iter().enumerate().filter(|(table, _)| !is_elsewhere(state, *table)) {
             match ids {
                 Some(ids) => {
                     all.extend(ids.iter().zip(handles(state, table)).map(|(id, own)| (u64::from_le_bytes(*id), own)));
@@ -273,7 +278,7 @@ pub(crate) fn hash(state: &impl State) -> Result<IdHash, IdHashError> {
     let mut packed = Vec::new();
     let names = state.layout().components();
     for (table, own) in ids.0.iter().enumerate() {
-        let Some(own) = own else { continue };
+        let Some(own) = own.filter(|_| !is_elsewhere(state, table)) else { continue };
         let mut components = state.components(table).to_vec();
         components.sort_unstable_by_key(|component| &names[usize::from(*component)].name);
         let parts: Vec<Part<'_>> =

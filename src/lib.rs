@@ -74,6 +74,7 @@ pub mod space;
 mod column;
 
 mod component;
+mod elsewhere;
 mod exact_sum;
 mod gather;
 mod global_id;
@@ -142,6 +143,7 @@ extern crate self as hypostyle;
 pub use column::Mut;
 pub use commit::PatchCounts;
 pub use component::{Bool, Component, Entity, Field, Plain, Resource};
+pub use elsewhere::Elsewhere;
 pub use exact_sum::ExactSum;
 pub use generation::SnapshotError;
 pub use global_id::GlobalId;
@@ -201,7 +203,8 @@ pub mod plan {
 /// ([`SimulationBuilder::exchange`]), and what a schedule needs of it.
 pub mod exchange {
     pub use crate::schedule::exchange::{
-        Exchange, ExchangeError, ExchangeNeeds, ReductionNeeds, SortNeeds, SortPoint, Stale, SystemNeeds, ViewNeeds,
+        AccumulationNeeds, Exchange, ExchangeError, ExchangeNeeds, ReductionNeeds, SortNeeds, SortPoint, Stale,
+        SystemNeeds, ViewNeeds,
     };
 }
 

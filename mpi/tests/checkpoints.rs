@@ -102,6 +102,11 @@ fn spheres_have_the_same_future_on_other_ranks() {
 }
 
 #[test]
+fn epidemic_has_the_same_future_on_other_ranks() {
+    same_future("epidemic", 1500, 17, 20);
+}
+
+#[test]
 fn sets_that_are_not_whole_are_refused() {
     let (scene, options) = scene("field", 500);
     let directory = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 //! Invariant: what all files must have alike (layout, frame, time, resources) is compared, never believed.
 #![forbid(unsafe_code)]
 
-use crate::layout::ScalarType;
+use crate::layout::{ComponentLayout, ScalarType};
 use crate::limits::WORLD_BYTES_MAX;
 use crate::region::RegionTarget;
 use crate::snapshot::Reader;
@@ -65,16 +65,19 @@ impl CheckpointSet {
         if ranks.is_empty() {
             world.clear()?;
         }
+        // what a file's rows name may be in another one
+        let links = world.layout().components().iter().any(ComponentLayout::is_elsewhere);
+        let dangling = if links { Dangling::Elsewhere } else { Dangling::Refuse };
         for rank in ranks.iter().skip(1) {
             let file = self.file(*rank)?;
             let other = file.restore(World::builder().bytes_max(file.bytes_needed()))?;
             self.check_alike(&world, &first, &other, &file)?;
             let mut batches = Vec::with_capacity(other.table_count());
-            for table in 0..other.table_count() {
+            for table in (0..other.table_count()).filter(|table| !other.is_elsewhere(*table)) {
                 let rows: Vec<u32> = (0..other.table_rows(table) as u32).collect();
                 batches.push(other.copy_rows(table, &rows)?);
             }
-            world.put_rows(&batches, Dangling::Refuse)?;
+            world.put_rows(&batches, dangling)?;
         }
         if sorted {
             self.sort(&mut world)?;
@@ -133,7 +136,7 @@ impl CheckpointSet {
     /// Brings the rows of each table that has all columns of the order into it.
     fn sort(&self, world: &mut World) -> Result<(), CheckpointError> {
         let mut batches: Vec<RowBatch> = Vec::with_capacity(world.table_count());
-        for table in 0..world.table_count() {
+        for table in (0..world.table_count()).filter(|table| !world.is_elsewhere(*table)) {
             let mut rows: Vec<u32> = (0..world.table_rows(table) as u32).collect();
             if let Some(places) = self.places(world, table)? {
                 rows.sort_by(|a, b| {

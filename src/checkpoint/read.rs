@@ -195,7 +195,11 @@ impl CheckpointFile {
     /// Live entities.
     #[must_use]
     pub fn entity_count(&self) -> u64 {
-        self.head.tables[2..].iter().map(|table| u64::from(table.rows)).sum()
+        let components = self.head.layout.components();
+        let elsewhere = |table: &&super::parts::TableHead| {
+            table.components.iter().any(|id| components[usize::from(*id)].is_elsewhere())
+        };
+        self.head.tables[2..].iter().filter(|table| !elsewhere(table)).map(|table| u64::from(table.rows)).sum()
     }
 
     /// The texts that its maker kept beside the state.

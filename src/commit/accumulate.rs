@@ -6,7 +6,7 @@
 
 use crate::accumulate::Accumulation;
 use crate::layout::Storage;
-use crate::patch::{Entries, HANDLE_BYTES, ROW_BYTES};
+use crate::patch::{Entries, HANDLE_BYTES, Op, ROW_BYTES};
 use crate::region::RegionError;
 use crate::table::Location;
 use crate::world::store::scatter::Values;
@@ -65,6 +65,9 @@ impl<'a> Commit<'a> {
             return self.change_plain_entities(current, Way::Join(rules), component, field, entries);
         }
         for (entity, value) in entries.iter() {
+            if self.send(current, entity, Op::Accumulate, (component, field), value) {
+                continue;
+            }
             match self.target(current, entity) {
                 Some(target) => self.accumulate_one(current, rules, target, field, value)?,
                 None => self.miss(current, entity),

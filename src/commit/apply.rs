@@ -13,7 +13,7 @@ use crate::Entity;
 use crate::accumulate::Accumulation;
 use crate::layout::Storage;
 use crate::limits::ENTITIES_MAX;
-use crate::patch::{Body, Op, RecordSizes, Records, SpawnRun, first_reserved};
+use crate::patch::{Body, Entries, HANDLE_BYTES, Op, RecordSizes, Records, SpawnRun, first_reserved};
 use crate::region::RegionError;
 use crate::world::store::Store;
 
@@ -76,6 +76,7 @@ pub(crate) struct Scratch {
     pub(super) sets: super::sets::SetLists,
     pub(super) marks: Marks,
     pub(crate) partials: super::reduce::Partials,
+    pub(crate) abroad: super::abroad::Abroad,
     /// A system with a patch on an entity that another part of a spread world owns.
     pub(crate) aimed_at_ghost: Option<usize>,
 }
@@ -133,12 +134,23 @@ impl Commit<'_> {
         jobs: &[JobRows],
         records: &dyn Fn(usize) -> &'r [u8],
     ) -> Result<(), RegionError> {
+        self.read(jobs, records)?;
+        self.carry_out()
+    }
+
+    /// Reads the records of all jobs, and changes values; what is structural is still to be carried out.
+    pub(crate) fn read<'r>(
+        &mut self,
+        jobs: &[JobRows],
+        records: &dyn Fn(usize) -> &'r [u8],
+    ) -> Result<(), RegionError> {
         self.scratch.pending.clear();
         self.scratch.marks.clear();
         self.scratch.partials.clear();
         self.scratch.spawned.clear();
         self.scratch.bases.clear();
         self.scratch.aimed_at_ghost = None;
+        self.scratch.abroad.clear();
         let total = self.count_spawns(jobs, records)?;
         if total > 0 {
             let mut spawned = std::mem::take(&mut self.scratch.spawned);
@@ -151,6 +163,11 @@ impl Commit<'_> {
             let end = self.scratch.bases.get(index + 1).copied().unwrap_or(total);
             self.apply_job(index, job, records(index), self.scratch.bases[index]..end)?;
         }
+        Ok(())
+    }
+
+    /// Carries out what is structural.
+    pub(crate) fn carry_out(&mut self) -> Result<(), RegionError> {
         self.finish()?;
         self.store.settle_lists()
     }
@@ -264,21 +281,34 @@ impl Commit<'_> {
                     }
                 }
                 Body::Entities { op, component, field, entries } => {
-                    if !self.declared(&current, op, component, entries.len()) {
-                        continue;
-                    }
-                    if op == Op::Set && self.plain_values(component) {
-                        self.change_plain_entities(&current, Way::Set, component, field, &entries)?;
-                        continue;
-                    }
-                    for (entity, value) in entries.iter() {
-                        let Some(target) = self.target(&current, entity) else {
-                            self.miss(&current, entity);
-                            continue;
-                        };
-                        self.apply_one(&current, op, target, component, field, value)?;
-                    }
+                    self.change_entities(&current, op, (component, field), &entries)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies patches on any entities.
+    fn change_entities(
+        &mut self,
+        current: &Current,
+        op: Op,
+        (component, field): (u16, u8),
+        entries: &Entries<'_, HANDLE_BYTES>,
+    ) -> Result<(), RegionError> {
+        if !self.declared(current, op, component, entries.len()) {
+            return Ok(());
+        }
+        if op == Op::Set && self.plain_values(component) {
+            return self.change_plain_entities(current, Way::Set, component, field, entries);
+        }
+        for (entity, value) in entries.iter() {
+            if self.send(current, entity, op, (component, field), value) {
+                continue;
+            }
+            match self.target(current, entity) {
+                Some(target) => self.apply_one(current, op, target, component, field, value)?,
+                None => self.miss(current, entity),
             }
         }
         Ok(())
@@ -331,7 +361,7 @@ impl Commit<'_> {
     /// Counts a patch on an entity that is not here.
     pub(super) fn miss(&mut self, current: &Current, entity: Entity) {
         self.counts[current.system].stale += 1;
-        if entity == Entity::GHOST {
+        if entity == Entity::GHOST || self.store.locate(entity).is_some_and(|at| self.is_elsewhere(at)) {
             self.scratch.aimed_at_ghost = Some(current.system);
         }
     }
@@ -341,7 +371,8 @@ impl Commit<'_> {
             let spawn = current.spawns.start + entity.ordinal(current.reserved, current.spawned)?;
             return (self.scratch.pending.of_spawn[spawn as usize] != NONE).then_some(Target::Spawn(spawn));
         }
-        self.store.locate(entity).map(Target::Row)
+        // what lives elsewhere is no row to change
+        self.store.locate(entity).filter(|at| !self.is_elsewhere(*at)).map(Target::Row)
     }
 
     /// Keeps a value (the part from byte `from` of one with bools and entities at these offsets) in the scratch, with

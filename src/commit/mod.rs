@@ -3,6 +3,7 @@
 //! Architecture invariant: nothing here knows which worker made a patch or when, so the outcome cannot depend on it.
 #![forbid(unsafe_code)]
 
+mod abroad;
 mod accumulate;
 mod apply;
 mod lists;
@@ -13,6 +14,7 @@ mod report;
 mod sets;
 mod structural;
 
+pub(crate) use abroad::deaths;
 pub(crate) use apply::{Access, Commit, DenseHandles, JobRows, Scratch};
 pub(crate) use reduce::{Across, ReduceError};
 pub use report::{PatchCounts, Refusal};

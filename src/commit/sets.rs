@@ -26,6 +26,15 @@ pub(super) enum Way<'w> {
     Join(&'w Accumulation),
 }
 
+impl Way<'_> {
+    fn op(self) -> Op {
+        match self {
+            Way::Set => Op::Set,
+            Way::Join(_) => Op::Accumulate,
+        }
+    }
+}
+
 /// Lists kept for their memory.
 #[derive(Debug, Default)]
 pub(crate) struct SetLists {
@@ -139,6 +148,9 @@ impl Commit<'_> {
         });
         if mixed {
             for (entity, value) in block.iter() {
+                if self.send(current, entity, way.op(), (component, field), value) {
+                    continue;
+                }
                 match (self.target(current, entity), way) {
                     (Some(target), Way::Set) => self.apply_one(current, Op::Set, target, component, field, value)?,
                     (Some(target), Way::Join(rules)) => self.accumulate_one(current, rules, target, field, value)?,
@@ -147,12 +159,14 @@ impl Commit<'_> {
             }
             return Ok(());
         }
-        for (location, (entity, _)) in locations.iter_mut().zip(block.iter()) {
+        for (location, (entity, value)) in locations.iter_mut().zip(block.iter()) {
             let Some(Location { table, row }) = Location::from_bits(*location) else {
                 self.miss(current, entity);
                 continue;
             };
-            if self.store.tables[table as usize].shape.slot(component).is_none() {
+            if self.send(current, entity, way.op(), (component, field), value) {
+                *location = LOCATION_FREE;
+            } else if self.store.tables[table as usize].shape.slot(component).is_none() {
                 self.refuse_absent(current, Target::Row(Location { table, row }), component);
                 *location = LOCATION_FREE;
             }

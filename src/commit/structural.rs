@@ -8,6 +8,7 @@
 use crate::Entity;
 use crate::layout::Storage;
 use crate::region::RegionError;
+use crate::table::Location;
 use crate::world::store::Store;
 use crate::world::store::scatter::Values;
 
@@ -308,6 +309,12 @@ impl Commit<'_> {
         for table in tables.iter().copied() {
             self.scratch.pending.despawned_rows(table, rows);
             released.extend(rows.iter().map(|row| self.store.handle(table, *row)));
+            if self.scratch.abroad.open {
+                for row in rows.iter() {
+                    let id = self.id_at(Location { table, row: *row });
+                    id.into_iter().for_each(|id| self.scratch.abroad.died(id));
+                }
+            }
             rows.extend(removed.iter().filter(|(other, _)| *other == table).map(|(_, row)| *row));
             rows.sort_unstable_by(|a, b| b.cmp(a));
             rows.dedup();

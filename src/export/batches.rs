@@ -57,6 +57,7 @@ impl Batches {
             let snapshot = held.pinned().snapshot();
             let (schema, sources) = schema(&snapshot, options)?;
             let wanted = |table: &TableView<'_>| match &options.components {
+                _ if table.is_elsewhere() => false,
                 None => true,
                 Some(names) => table.components().any(|name| names.iter().any(|other| other == name)),
             };

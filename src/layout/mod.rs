@@ -308,6 +308,11 @@ pub struct ComponentLayout {
 }
 
 impl ComponentLayout {
+    /// Whether it is what entities have that live elsewhere ([`Elsewhere`](crate::Elsewhere)).
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.name == "elsewhere" && self.fields.is_empty() && self.storage == Storage::Table
+    }
+
     /// Bytes of a packed value: the fields' bytes one after the other.
     #[must_use]
     pub fn packed_bytes(&self) -> usize {

@@ -23,7 +23,8 @@ pub type ExchangeError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// In a frame, around each batch that runs: `refresh` where its views read what is stale; the batch; `agree` for each
 /// resource that its systems set; `reduce` for each resource that they reduce to; for each of its systems that sorts,
-/// `before_sort` and `after_sort`. Then, once, `end_frame`.
+/// `before_sort` and `after_sort`. Then, once, `end_frame`. Where systems of a batch change entities that live in other parts,
+/// two calls of `tell` come after it.
 ///
 /// An error fails the step ([`StepError::Exchange`](crate::StepError::Exchange)), and the world goes back.
 ///
@@ -107,6 +108,16 @@ pub trait Exchange: Send {
     /// Parts that wrote different bytes; whatever else fails the step.
     fn agree(&mut self, resource: &str, wrote: bool, value: &mut [u8]) -> Result<bool, ExchangeError> {
         Ok(wrote)
+    }
+
+    /// Systems of a batch may accumulate on entities, or despawn them, that live in another part ([`Elsewhere`](crate::Elsewhere)):
+    /// gives what each part told, in the order of parts, this one included. `what` names what is told. Bytes are the engine's,
+    /// which checks them; what it makes of them depends on no order. A world without handles makes no such call.
+    ///
+    /// # Errors
+    /// Whatever fails the step; that there are no other parts to tell.
+    fn tell(&mut self, what: &str, mine: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
+        Err(format!("this exchange tells no other part of {what}").into())
     }
 
     /// Kernels of a batch have run here, for so long, on all workers together: for shares of space by measured time. It
@@ -213,7 +224,7 @@ pub struct SystemNeeds {
     /// Whether it despawns entities.
     pub despawns: bool,
     /// Components on which it accumulates, of own rows or others.
-    pub accumulates: Vec<String>,
+    pub accumulates: Vec<AccumulationNeeds>,
     /// Components whose lists it sets.
     pub lists: Vec<String>,
     /// Resources that it sets.
@@ -234,6 +245,29 @@ pub struct ViewNeeds {
     pub conditions: Vec<String>,
     /// Whether it shows ghosts ([`System::without_ghosts`](crate::System::without_ghosts)).
     pub ghosts: bool,
+    /// Components that its tables must have, and those that they must not have; toggles left out.
+    pub required: Vec<String>,
+    /// As `required`.
+    pub excluded: Vec<String>,
+}
+
+impl ViewNeeds {
+    /// Whether it may show rows of a table with these components.
+    #[must_use]
+    pub fn may_show(&self, components: &[&str]) -> bool {
+        let has = |name: &String| components.contains(&name.as_str());
+        self.required.iter().all(has) && !self.excluded.iter().any(has)
+    }
+}
+
+/// What a system accumulates on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccumulationNeeds {
+    /// The component.
+    pub component: String,
+    /// Whether its joins give the same bits in any order and grouping.
+    pub exact: bool,
 }
 
 /// A reduction of a system.

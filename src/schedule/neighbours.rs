@@ -48,6 +48,8 @@ pub(crate) struct NeighbourRows {
     /// Those that are shown: the table's own ones, then its ghosts.
     pub rows: u32,
     pub own_rows: u32,
+    /// The table of what stands for its ghosts, and the first of these rows.
+    pub elsewhere: (u32, u32),
     pub handles: *const Entity,
     pub columns: Range<u32>,
     pub present: Range<u32>,
@@ -160,7 +162,7 @@ impl<Q> Copy for Neighbours<'_, Q> {}
 
 /// One table of [`Neighbours`].
 pub struct NeighbourTable<'a, Q: Query> {
-    /// The handles of its rows; [`Entity::GHOST`] for ghosts.
+    /// The handles of its rows; [`Entity::GHOST`] for ghosts without handles.
     pub entities: &'a [Entity],
     /// Its columns.
     pub columns: Q::Item<'a>,
@@ -237,13 +239,27 @@ impl<'a, Q: Query> Neighbours<'a, Q> {
         (0..view.len()).map(move |index| view.table(index))
     }
 
-    /// Table and row of an entity; `None` if it is dead or does not match.
+    /// Table and row of an entity; `None` if it is dead or does not match. Ghosts that have handles are found, too
+    /// ([`World::name_ghosts`](crate::World::name_ghosts)).
     #[must_use]
     pub fn locate(&self, entity: Entity) -> Option<(usize, usize)> {
         let at = self.map.locate(entity)?;
-        let index = self.set.tables.iter().position(|table| table.table == at.table)?;
+        let Some(index) = self.set.tables.iter().position(|table| table.table == at.table) else {
+            return self.locate_ghost(at);
+        };
         let (table, row) = (&self.set.tables[index], at.row as usize);
         (at.row < table.own_rows && self.set.matches(table, row)).then_some((index, row))
+    }
+
+    /// Table and row of the ghost that a row stands for.
+    #[cold]
+    fn locate_ghost(&self, at: Location) -> Option<(usize, usize)> {
+        self.set.tables.iter().enumerate().find_map(|(index, table)| {
+            let (elsewhere, first) = table.elsewhere;
+            let ghost = at.row.checked_sub(first).filter(|_| elsewhere == at.table)?;
+            // ghosts have no bits that could decide
+            (ghost < table.rows - table.own_rows).then_some((index, (table.own_rows + ghost) as usize))
+        })
     }
 }
 

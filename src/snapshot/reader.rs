@@ -482,7 +482,7 @@ impl<'r> Snapshot<'r> {
     /// Live entities.
     #[must_use]
     pub fn entity_count(&self) -> u64 {
-        self.tables().map(|table| table.rows() as u64).sum()
+        self.tables().filter(|table| !table.is_elsewhere()).map(|table| table.rows() as u64).sum()
     }
 
     /// The tables of entities.

@@ -65,6 +65,13 @@ impl<'s> TableView<'s> {
         &self.entry.components
     }
 
+    /// Whether its rows stand for entities that live elsewhere ([`Elsewhere`](crate::Elsewhere)): they are no part of the state.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        let components = self.snapshot.layout().components();
+        self.entry.components.iter().any(|id| components[usize::from(*id)].is_elsewhere())
+    }
+
     /// The columns as they lie in memory, for tools that copy or compare whole tables: the handles first, then fields and
     /// presence bits. What else the engine keeps is left out.
     ///

@@ -11,6 +11,8 @@ use super::ColumnKind;
 pub(crate) struct Ghosts {
     /// How many there are.
     pub rows: u32,
+    /// The table and the first row of what stands for them, in their order, where they have handles.
+    pub named: Option<(u32, u32)>,
     /// Their columns: what each holds, and the bytes of all of them.
     columns: Vec<(ColumnKind, Vec<u8>)>,
 }
@@ -19,6 +21,7 @@ impl Ghosts {
     /// From now on so many, with no column yet.
     pub(crate) fn reset(&mut self, rows: u32) {
         self.rows = rows;
+        self.named = None;
         // the columns keep their memory
         self.columns.iter_mut().for_each(|(_, bytes)| bytes.clear());
     }

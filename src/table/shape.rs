@@ -56,6 +56,8 @@ pub(crate) struct Shape {
     /// How many of the columns, the first ones, are part of a generation. Those after them are scratch: one extent each, which
     /// nothing names.
     pub published: usize,
+    /// Whether its rows stand for entities that live elsewhere ([`Elsewhere`](crate::Elsewhere)): no query sees them.
+    pub elsewhere: bool,
     /// By component, for the lowest numbers: one more than its place in `slots`, or 0.
     places: Box<[u16]>,
     /// By component, for the lowest numbers: its first field's column, or 0.
@@ -136,11 +138,13 @@ impl Shape {
             places[usize::from(*component)] = place;
             firsts[usize::from(*component)] = slots[usize::from(place) - 1].first;
         }
+        let elsewhere = components.iter().any(|component| layout.components()[usize::from(*component)].is_elsewhere());
         Shape {
             components: components.into(),
             slots: slots.into(),
             columns: columns.into(),
             published,
+            elsewhere,
             places: places.into(),
             firsts: firsts.into(),
         }
@@ -153,6 +157,7 @@ impl Shape {
             slots: Box::default(),
             columns: Box::new([(ColumnKind::Location, Item::Bytes(8)), (ColumnKind::Generation, Item::Bytes(4))]),
             published: 2,
+            elsewhere: false,
             places: Box::default(),
             firsts: Box::default(),
         }
@@ -165,6 +170,7 @@ impl Shape {
             slots: Box::default(),
             columns: Box::new([(ColumnKind::Resources, Item::Bytes(1))]),
             published: 1,
+            elsewhere: false,
             places: Box::default(),
             firsts: Box::default(),
         }
@@ -180,6 +186,7 @@ impl Shape {
             slots: Box::default(),
             published: if declared.storage.is_scratch() { 0 } else { columns.len() },
             columns: columns.into(),
+            elsewhere: false,
             places: Box::default(),
             firsts: Box::default(),
         }

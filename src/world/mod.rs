@@ -125,7 +125,11 @@ impl World {
     /// Live entities.
     #[must_use]
     pub fn entity_count(&self) -> u64 {
-        self.store.data_tables().map(|(_, table)| u64::from(table.rows)).sum()
+        self.store
+            .data_tables()
+            .filter(|(_, table)| !table.shape.elsewhere)
+            .map(|(_, table)| u64::from(table.rows))
+            .sum()
     }
 
     /// The region that holds the world.

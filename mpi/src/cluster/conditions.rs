@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use hypostyle::World;
-use hypostyle::exchange::{ExchangeNeeds, SystemNeeds};
+use hypostyle::exchange::{AccumulationNeeds, ExchangeNeeds, SystemNeeds};
 use hypostyle::layout::{ComponentLayout, ScalarType, Storage};
 
 use crate::domain::Looks;
@@ -14,22 +14,28 @@ use crate::error::ClusterError;
 /// The component of global ids.
 pub(crate) const GLOBAL_ID: &str = "global_id";
 
-/// Checks all conditions.
+/// Whether rows are sorted by their ids.
+pub(crate) fn is_by_id(key: &(String, String)) -> bool {
+    (key.0.as_str(), key.1.as_str()) == (GLOBAL_ID, "value")
+}
+
+/// Checks all conditions. `links`: entities may name each other by handles.
 ///
 /// # Errors
 /// The first that a system, or the world, breaks.
-pub(crate) fn check(world: &World, needs: &ExchangeNeeds, looks: &Looks) -> Result<(), ClusterError> {
+pub(crate) fn check(world: &World, needs: &ExchangeNeeds, looks: &Looks, links: bool) -> Result<(), ClusterError> {
     if let Some(input) = needs.inputs.first() {
         let what = format!("inputs (`{input}`) are not accepted on many ranks: no rank knows which one has the entity");
         return Err(ClusterError::World(what));
     }
-    check_world(world, looks)?;
+    check_world(world, looks, links)?;
+    let sorts_by_id = needs.systems.iter().any(|system| system.sort.as_ref().is_some_and(|sort| is_by_id(&sort.key)));
     for system in &needs.systems {
         let broken = once(system)
             .or_else(|| reductions(system))
-            .or_else(|| views(world, system, looks))
-            .or_else(|| patches(system, looks))
-            .or_else(|| comings(system, looks));
+            .or_else(|| views(world, system, looks, links))
+            .or_else(|| patches(system, looks, links))
+            .or_else(|| if links { linked_comings(system, sorts_by_id) } else { comings(system, looks) });
         if let Some(condition) = broken {
             return Err(ClusterError::Condition { system: system.name.clone(), condition });
         }
@@ -50,7 +56,7 @@ pub(crate) fn check(world: &World, needs: &ExchangeNeeds, looks: &Looks) -> Resu
 }
 
 /// All rows have ids; what names other rows cannot leave them behind.
-fn check_world(world: &World, looks: &Looks) -> Result<(), ClusterError> {
+fn check_world(world: &World, looks: &Looks, links: bool) -> Result<(), ClusterError> {
     for table in 0..world.table_count() {
         let names: Vec<&str> = world.table_components(table).collect();
         if world.table_rows(table) > 0 && !names.contains(&GLOBAL_ID) {
@@ -60,14 +66,27 @@ fn check_world(world: &World, looks: &Looks) -> Result<(), ClusterError> {
             )));
         }
     }
-    if *looks == Looks::Own {
-        return Ok(());
-    }
     let components = world.layout().components();
-    if let Some(naming) = components.iter().find(|component| component.fields.iter().any(names_entities)) {
+    let naming = components.iter().find(|component| component.fields.iter().any(names_entities));
+    // where no row changes ranks, none is left behind
+    if let Some(naming) = naming.filter(|_| !links && *looks != Looks::Own) {
+        let name = &naming.name;
+        return Err(ClusterError::World(match looks {
+            Looks::All => format!(
+                "component `{name}` has handles of entities, which may live on other ranks: give the layout the component \
+                 `elsewhere` (`hypostyle::Elsewhere`), by which they are known here"
+            ),
+            Looks::Own | Looks::Near(_) => format!(
+                "component `{name}` has handles of entities: rows that change ranks would leave those that they name behind; \
+                 handles are kept where systems look at all rows (`Looks::All`)"
+            ),
+        }));
+    }
+    let resource = world.layout().resources().iter().find(|resource| resource.fields.iter().any(names_entities));
+    if let Some(resource) = resource.filter(|_| links) {
         return Err(ClusterError::World(format!(
-            "component `{}` has handles of entities: rows that change ranks would leave those that they name behind",
-            naming.name
+            "resource `{}` has handles of entities, which are others on each rank: keep the global id",
+            resource.name
         )));
     }
     let Some(domain) = looks.near() else { return Ok(()) };
@@ -98,14 +117,15 @@ fn reductions(system: &SystemNeeds) -> Option<String> {
     ))
 }
 
-fn views(world: &World, system: &SystemNeeds, looks: &Looks) -> Option<String> {
+fn views(world: &World, system: &SystemNeeds, looks: &Looks, links: bool) -> Option<String> {
     if system.views.is_empty() {
         return None;
     }
     if *looks == Looks::Own {
         return Some("it looks at rows of others, but the world names no space in which they are near".to_owned());
     }
-    if let Some(changes) = patched(system) {
+    let changes = if links { patched_in_order(system) } else { patched(system) };
+    if let Some(changes) = changes {
         return Some(format!("it looks at rows of others and may {changes}, which may be on another rank"));
     }
     for view in system.views.iter().filter(|view| view.ghosts) {
@@ -121,22 +141,50 @@ fn views(world: &World, system: &SystemNeeds, looks: &Looks) -> Option<String> {
     None
 }
 
-fn patches(system: &SystemNeeds, looks: &Looks) -> Option<String> {
-    if !system.accumulates.is_empty() {
-        let what = system.accumulates.join("`, `");
-        return Some(format!("it accumulates on `{what}` of entities that may be on another rank"));
+fn patches(system: &SystemNeeds, looks: &Looks, links: bool) -> Option<String> {
+    let joined = |one: &&AccumulationNeeds| links && one.exact;
+    if let Some(one) = system.accumulates.iter().find(|one| !joined(one)) {
+        let why = if links {
+            ": by a sum of floats, which depends on the order; take whole numbers, min, max or or"
+        } else {
+            ""
+        };
+        return Some(format!("it accumulates on `{}` of entities that may be on another rank{why}", one.component));
+    }
+    let both = |one: &&AccumulationNeeds| {
+        [&system.sets, &system.adds, &system.removes].iter().any(|c| c.contains(&one.component))
+    };
+    if let Some(one) = system.accumulates.iter().find(both) {
+        return Some(format!(
+            "it accumulates on `{0}` and sets, adds or removes `{0}`: which comes first depends on who is on which rank; make it two systems",
+            one.component
+        ));
     }
     let spawns = !system.spawns.is_empty();
     if spawns && !system.spawns.iter().any(|component| component == GLOBAL_ID) {
         return Some(format!("it spawns entities without a `{GLOBAL_ID}`: give them the id's child of who spawns"));
     }
-    if looks.near().is_some() && !system.changed.is_empty() {
+    if (looks.near().is_some() || links) && !system.changed.is_empty() {
         let what = system.changed.join("`, `");
         return Some(format!(
             "its rows are those whose `{what}` changed, and rows that change ranks all count as changed"
         ));
     }
     None
+}
+
+/// Where entities name each other, rows that systems look at come into the order of their ids again, on all ranks together.
+fn linked_comings(system: &SystemNeeds, sorts_by_id: bool) -> Option<String> {
+    let what = patched(system).filter(|_| !sorts_by_id && moves_rows(system))?;
+    Some(format!(
+        "it may {what}, but no system sorts rows by `global_id.value`, after which rows stand in the order of their ids on all \
+         ranks together, as systems look at them"
+    ))
+}
+
+/// Whether rows come, go or change tables.
+fn moves_rows(system: &SystemNeeds) -> bool {
+    system.despawns || [&system.spawns, &system.adds, &system.removes].iter().any(|names| !names.is_empty())
 }
 
 /// Where systems look at all rows, each rank has those of its share of the ids, from the beginning to the end.
@@ -151,6 +199,15 @@ fn comings(system: &SystemNeeds, looks: &Looks) -> Option<String> {
     Some(format!(
         "it {what}, but systems look at all rows, which stand in the order of their ids on all ranks together"
     ))
+}
+
+/// What a system may do to entities of others whose outcome depends on the order in which it is done.
+fn patched_in_order(system: &SystemNeeds) -> Option<&'static str> {
+    let mut rest = system.clone();
+    rest.spawns.clear();
+    rest.accumulates.clear();
+    rest.despawns = false;
+    patched(&rest)
 }
 
 /// What a system does to entities, beyond writing its own rows.

@@ -21,6 +21,7 @@
 use std::ops::Range;
 
 use hypostyle::World;
+use hypostyle::exchange::ViewNeeds;
 
 use super::{State, engine};
 use crate::bricks::Bricks;
@@ -110,7 +111,7 @@ impl State {
         let Some(plan) = &mut self.plan else { return Ok(()) };
         world.clear_ghosts();
         let mut send = Vec::with_capacity(plan.neighbours.len());
-        let tables = spread_tables(world, &self.looks, &self.viewed);
+        let tables = spread_tables(world, &self.looks, &self.viewed, self.links.then_some(&self.views[..]));
         let mut keys = Vec::with_capacity(tables.len());
         for table in &tables {
             keys.push(ordered_keys(world, *table, &self.looks, rank)?);
@@ -144,7 +145,7 @@ impl State {
         }
         plan.rows = settle(world, plan, arrived)?;
         messages.into_iter().for_each(|message| self.comm.done(message));
-        Ok(())
+        if self.links { self.name_ghosts(world) } else { Ok(()) }
     }
 
     /// Forwards components of the rows that are ghosts elsewhere.
@@ -217,14 +218,23 @@ fn put_rows(keys: &[u32], cells: &[u32], message: &mut Vec<u8>) -> Vec<Range<usi
 }
 
 /// The tables with rows that have the key (where systems look at all rows: that is the id) and something that views read.
-fn spread_tables(world: &World, looks: &Looks, viewed: &[String]) -> Vec<usize> {
+pub(super) fn spread_tables(
+    world: &World,
+    looks: &Looks,
+    viewed: &[String],
+    views: Option<&[ViewNeeds]>,
+) -> Vec<usize> {
     let key = looks.near().map_or(super::conditions::GLOBAL_ID, |domain| &domain.key.0);
     let has = |table: &usize| {
         world.table_rows(*table) > 0
             && world.table_components(*table).any(|name| name == key)
             && world.table_components(*table).any(|name| viewed.iter().any(|viewed| viewed == name))
     };
-    (0..world.table_count()).filter(has).collect()
+    let shown = |table: &usize| {
+        let components: Vec<&str> = world.table_components(*table).collect();
+        !world.is_elsewhere(*table) && views.is_none_or(|views| views.iter().any(|view| view.may_show(&components)))
+    };
+    (0..world.table_count()).filter(has).filter(shown).collect()
 }
 
 /// Those of some components that a table has, in the order of the given ones.
@@ -349,6 +359,9 @@ fn read_new<'a>(
         }
         let names = (0..components).map(|_| read.text()).collect::<Result<Vec<_>, _>>()?;
         let table = world.table_with(&names).map_err(|error| read.bad(error.to_string()))?;
+        if world.is_elsewhere(table) {
+            return Err(read.bad("rows that stand for what lives elsewhere are nobody's ghosts"));
+        }
         if arrived.iter().any(|other| other.neighbour == index && other.table == table) {
             return Err(read.bad("a table comes twice"));
         }

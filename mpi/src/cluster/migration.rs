@@ -30,16 +30,21 @@ impl State {
     /// Sends each row to the rank that owns it.
     pub(super) fn migrate(&mut self, world: &mut World) -> Result<(), ClusterError> {
         let shares = match self.looks {
-            Looks::All => self.shares(world)?,
-            Looks::Own | Looks::Near(_) => Vec::new(),
+            Looks::All if !self.links => self.shares(world)?,
+            _ => Vec::new(),
         };
+        self.send_rows(world, &shares)
+    }
+
+    /// Sends each row to the rank that owns it; `shares` are those of all ids where there are no links.
+    pub(super) fn send_rows(&mut self, world: &mut World, shares: &[u64]) -> Result<(), ClusterError> {
         let rank = self.comm.rank();
         let before = world.entity_count();
         let mut messages: BTreeMap<usize, (Parcel, Vec<u8>)> = BTreeMap::new();
         let mut gone = Vec::new();
-        for table in 0..world.table_count() {
+        for table in (0..world.table_count()).filter(|table| !world.is_elsewhere(*table)).collect::<Vec<_>>() {
             let mut leaving: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-            for (row, owner) in self.owners(world, table, &shares)?.into_iter().enumerate() {
+            for (row, owner) in self.owners(world, table, shares)?.into_iter().enumerate() {
                 if owner != rank {
                     leaving.entry(owner).or_default().push(row as u32);
                 }
@@ -57,7 +62,9 @@ impl State {
                 all.extend_from_slice(&rows);
             }
             all.sort_unstable();
-            world.remove_rows(table, &all).map_err(|error| engine(rank, error))?;
+            // who stays may name who leaves
+            let taken = if self.links { world.leave_rows(table, &all) } else { world.remove_rows(table, &all) };
+            taken.map_err(|error| engine(rank, error))?;
         }
         self.report.rows_moved += gone.len() as u64;
         let parcels: Vec<(usize, Parcel)> = messages.iter().map(|(to, (parcel, _))| (*to, *parcel)).collect();
@@ -86,10 +93,8 @@ impl State {
                 };
                 keys.into_iter().enumerate().map(owner).collect()
             }
-            (Looks::All, _) => {
-                let owner = |id: u64| shares.partition_point(|first| *first <= id).saturating_sub(1);
-                Ok(ids_of(world, table).into_iter().map(owner).collect())
-            }
+            (Looks::All, _) if self.links => Ok(self.linked_owners(world, table)),
+            (Looks::All, _) => Ok(ids_of(world, table).into_iter().map(|id| owner_of(id, shares)).collect()),
             _ => Ok(Vec::new()),
         }
     }
@@ -162,7 +167,11 @@ impl State {
                 return Err(read.bad(what));
             }
         }
-        world.put_rows(&batches, Dangling::Refuse).map_err(|error| engine(self.comm.rank(), error))?;
+        let dangling = if self.links { Dangling::Elsewhere } else { Dangling::Refuse };
+        world.put_rows(&batches, dangling).map_err(|error| engine(self.comm.rank(), error))?;
+        if self.links {
+            super::links::check_once(world, &came)?;
+        }
         Ok(came)
     }
 
@@ -195,8 +204,13 @@ impl State {
     }
 }
 
+/// Whose share an id is in, by the first id of each.
+pub(super) fn owner_of(id: u64, firsts: &[u64]) -> usize {
+    firsts.partition_point(|first| *first <= id).saturating_sub(1)
+}
+
 /// The first of each of so many shares of ascending ids.
-fn first_ids(ids: &[u64], shares: usize) -> Vec<u64> {
+pub(super) fn first_ids(ids: &[u64], shares: usize) -> Vec<u64> {
     (0..shares).map(|share| ids.get(ids.len() * share / shares).copied().unwrap_or(u64::MAX)).collect()
 }
 
@@ -211,7 +225,7 @@ pub(super) fn ids(batch: &RowBatch) -> Vec<u64> {
     batch.column("global_id.value").map(|(_, bytes)| words_u64(bytes)).unwrap_or_default()
 }
 
-fn ids_of(world: &World, table: usize) -> Vec<u64> {
+pub(super) fn ids_of(world: &World, table: usize) -> Vec<u64> {
     let column = world.table_column(table, "global_id.value").ok().flatten();
     column.map(|(_, bytes)| words_u64(bytes)).unwrap_or_default()
 }

@@ -5,19 +5,21 @@
 //! whose systems look at neighbours the components that were written since are forwarded. Reductions are joined in
 //! the order of ranks, which is the same as any other order: only exact ones are accepted.
 //!
-//! Where systems look at all rows, each rank has its share in the order of ids, and ghosts of all others. Where none looks at
-//! rows of others, rows stay where they are.
+//! Where systems look at all rows, each rank has its share in the order of ids, and ghosts of all others. Entities may name each
+//! other there by handles (`links`). Where none looks at rows of others, rows stay where they are.
 
 mod balance;
 mod conditions;
 mod ghosts;
+mod links;
 mod migration;
 mod share;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hypostyle::exchange::{Exchange, ExchangeError, ExchangeNeeds, SortPoint, Stale};
+use hypostyle::exchange::{Exchange, ExchangeError, ExchangeNeeds, SortPoint, Stale, ViewNeeds};
 use hypostyle::{IdHash, Schedule, Simulation, SimulationBuilder, World};
 
 use crate::bricks::Bricks;
@@ -73,6 +75,14 @@ struct State {
     plan: Option<ghosts::Plan>,
     /// Components that views read, in the order of the layout.
     viewed: Vec<String>,
+    /// Handles may name rows of other ranks.
+    links: bool,
+    /// The views, where there are links.
+    views: Vec<ViewNeeds>,
+    /// Where there are links, the first id of each rank's share of a kind of rows, by the names of their components.
+    shares: BTreeMap<String, Vec<u64>>,
+    /// Rows that are named here and that no view shows are still to be looked for on other ranks.
+    asks: bool,
     balance_every: u64,
     balance: Balance,
     /// Of cells, at the last cut, where they are of measured time.
@@ -92,6 +102,10 @@ impl Cluster {
             bricks: None,
             plan: None,
             viewed: Vec::new(),
+            links: false,
+            views: Vec::new(),
+            shares: BTreeMap::new(),
+            asks: false,
             balance_every,
             balance: Balance::default(),
             weights: Vec::new(),
@@ -164,6 +178,8 @@ impl Cluster {
         {
             let mut state = self.state();
             state.looks = looks.into();
+            state.links = state.looks == Looks::All && world.knows_elsewhere();
+            state.asks = state.links;
             if again {
                 state.order_again(&mut world)?;
             } else if state.looks == Looks::All && state.comm.size() > 1 {
@@ -211,12 +227,12 @@ impl State {
 
     fn begun(&mut self, world: &mut World, needs: &ExchangeNeeds) -> Result<(), ClusterError> {
         // ranks that broke a condition alone would leave the others waiting
-        let told = match conditions::check(world, needs, &self.looks) {
+        let told = match conditions::check(world, needs, &self.looks, self.links) {
             Ok(()) => String::new(),
             Err(error) => error.to_string(),
         };
         let all = self.comm.all_gather("conditions", told.as_bytes())?;
-        conditions::check(world, needs, &self.looks)?;
+        conditions::check(world, needs, &self.looks, self.links)?;
         if let Some((rank, told)) = all.iter().enumerate().find(|(_, told)| !told.is_empty()) {
             return Err(ClusterError::Gone { rank, why: String::from_utf8_lossy(told).into_owned() });
         }
@@ -231,13 +247,17 @@ impl State {
         let views = || needs.systems.iter().flat_map(|system| &system.views).filter(|view| view.ghosts);
         let views = || views().flat_map(|view| &view.components);
         let components = world.layout().components().iter().map(|component| &component.name);
-        self.viewed = components.filter(|name| views().any(|viewed| viewed == *name)).cloned().collect();
+        let by_id = |name: &String| self.links && name == conditions::GLOBAL_ID;
+        self.viewed = components.filter(|name| by_id(name) || views().any(|viewed| viewed == *name)).cloned().collect();
+        if self.links {
+            self.views = needs.systems.iter().flat_map(|system| &system.views).cloned().collect();
+        }
         Ok(())
     }
 
     /// Whether a sort is the one at which rows change ranks.
     fn is_rebuild(&self, point: &SortPoint) -> bool {
-        self.domain().is_some_and(|domain| domain.key == point.key)
+        self.domain().is_some_and(|domain| domain.key == point.key) || (self.links && conditions::is_by_id(&point.key))
     }
 
     fn sorting(&mut self, world: &mut World, point: &SortPoint) -> Result<(), ClusterError> {
@@ -245,6 +265,9 @@ impl State {
             return Ok(());
         }
         self.report.rebuilds += 1;
+        if self.links {
+            return self.share_out(world, false);
+        }
         self.balance(world)?;
         self.migrate(world)
     }
@@ -338,6 +361,10 @@ impl Exchange for Cluster {
 
     fn agree(&mut self, resource: &str, wrote: bool, value: &mut [u8]) -> Result<bool, ExchangeError> {
         Ok(self.metered(|report| &mut report.agreeing, |state| state.agreed(resource, wrote, value))?)
+    }
+
+    fn tell(&mut self, what: &str, mine: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
+        Ok(self.metered(|report| &mut report.agreeing, |state| state.comm.all_gather(what, mine))?)
     }
 
     fn worked(&mut self, busy: Duration) {

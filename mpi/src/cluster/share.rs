@@ -18,11 +18,14 @@ impl Cluster {
     /// No memory.
     pub fn keep_share(&self, world: &mut World) -> Result<(), ClusterError> {
         let (rank, size) = (self.rank() as u64, self.size() as u64);
-        for table in 0..world.table_count() {
+        let links = world.knows_elsewhere();
+        for table in (0..world.table_count()).filter(|table| !world.is_elsewhere(*table)).collect::<Vec<_>>() {
             let rows = world.table_rows(table) as u64;
             let (from, to) = ((rows * rank / size) as u32, (rows * (rank + 1) / size) as u32);
             let others: Vec<u32> = (0..from).chain(to..rows as u32).collect();
-            world.remove_rows(table, &others).map_err(|error| engine(rank as usize, error))?;
+            // rows here may name them
+            let taken = if links { world.leave_rows(table, &others) } else { world.remove_rows(table, &others) };
+            taken.map_err(|error| engine(rank as usize, error))?;
         }
         Ok(())
     }
@@ -43,16 +46,18 @@ impl Cluster {
         let rank = state.comm.rank();
         let mut mine = Vec::new();
         if rank != 0 {
-            for table in 0..world.table_count() {
+            for table in (0..world.table_count()).filter(|table| !world.is_elsewhere(*table)) {
                 let rows: Vec<u32> = (0..world.table_rows(table) as u32).collect();
                 let batch = world.copy_rows(table, &rows).map_err(|error| engine(rank, error))?;
                 put_bytes(&mut mine, &batch.encode());
             }
         }
         let all = state.comm.gather("all rows", &mine)?;
+        // what a rank's rows name may come with a later one's
+        let dangling = if world.knows_elsewhere() { Dangling::Elsewhere } else { Dangling::Null };
         for (from, message) in all.iter().enumerate() {
             let batches = batches(world, from, message)?;
-            world.put_rows(&batches, Dangling::Null).map_err(|error| engine(rank, error))?;
+            world.put_rows(&batches, dangling).map_err(|error| engine(rank, error))?;
         }
         if rank == 0 { order(world, key, rank) } else { Ok(()) }
     }
@@ -64,12 +69,15 @@ impl State {
         if self.looks == Looks::Own {
             return Ok(());
         }
-        if self.comm.size() > 1 {
+        if self.links && self.comm.size() > 1 {
+            self.share_out(world, true)?;
+        } else if self.comm.size() > 1 {
             self.balance(world)?;
             self.migrate(world)?;
         }
         let key = self.domain().map(crate::Domain::key_column);
-        order(world, key.as_deref(), self.comm.rank())
+        order(world, key.as_deref(), self.comm.rank())?;
+        if self.links { self.name_ghosts(world) } else { Ok(()) }
     }
 }
 
@@ -85,7 +93,7 @@ fn batches(world: &World, from: usize, message: &[u8]) -> Result<Vec<RowBatch>, 
 
 /// Puts the rows of each table into the order of their keys and ids.
 pub(super) fn order(world: &mut World, key: Option<&str>, rank: usize) -> Result<(), ClusterError> {
-    for table in 0..world.table_count() {
+    for table in (0..world.table_count()).filter(|table| !world.is_elsewhere(*table)).collect::<Vec<_>>() {
         let ids = world.table_column(table, "global_id.value").map_err(|error| engine(rank, error))?;
         let Some(ids) = ids.map(|(_, bytes)| words_u64(bytes)) else { continue };
         let keys = match key {
@@ -98,7 +106,11 @@ pub(super) fn order(world: &mut World, key: Option<&str>, rank: usize) -> Result
             continue;
         }
         rows.sort_unstable_by_key(|row| place(*row));
-        let batch = world.take_rows(table, &rows).map_err(|error| engine(rank, error))?;
+        let batch = world.copy_rows(table, &rows).map_err(|error| engine(rank, error))?;
+        // handles of rows that may be named stay
+        let links = world.knows_elsewhere();
+        let taken = if links { world.leave_rows(table, &rows) } else { world.remove_rows(table, &rows) };
+        taken.map_err(|error| engine(rank, error))?;
         world.put_rows(&[batch], Dangling::Null).map_err(|error| engine(rank, error))?;
     }
     Ok(())

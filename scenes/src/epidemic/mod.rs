@@ -6,7 +6,8 @@
 //! - `meet`: over each contact between an infected and a susceptible one the disease passes with a probability;
 //! - `sicken`: who was infected falls ill; who was ill before recovers with a probability; and people are counted;
 //! - `live`: everyone dies with a probability, and is replaced by a child with contacts of its own; a contact of somebody who
-//!   is gone ends (a relation with cascade).
+//!   is gone ends (a relation with cascade);
+//! - `line up`: people stand in the order of their ids, so that whom a child knows does not depend on who died where.
 //!
 //! Without births and deaths the part z of all who were ever ill is known: z = 1 - exp(-T d z), with d contacts each on the mean and
 //! T = p / (p + r - p r), for the probabilities p of passing and r of recovering: Newman, "Spread of epidemic disease on networks",
@@ -14,10 +15,11 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::ops::Range;
 
 use hypostyle::{
-    Component, Entity, FieldJoin, GlobalId, Layout, Read, Reduce, Resource, Schedule, System, World, WorldBuilder,
-    Write,
+    Component, Elsewhere, Entity, FieldJoin, GlobalId, Layout, Read, Reduce, Resource, Schedule, System, World,
+    WorldBuilder, Write,
 };
 
 use super::random::Random;
@@ -138,6 +140,7 @@ impl Scene for Epidemic {
         let mut world = builder
             .layout(Layout::parse(include_str!("../../../layouts/epidemic.toml"), "epidemic.toml")?)
             .component::<GlobalId>()
+            .component::<Elsewhere>()
             .component::<Person>()
             .component::<Contact>()
             .resource::<Census>()
@@ -172,7 +175,12 @@ impl Scene for Epidemic {
         for field in ["contact.a", "contact.b"] {
             schedule.add(System::relation_cascade(format!("part from {field}"), field).after("live"));
         }
+        schedule.add(line_up());
         schedule
+    }
+
+    fn looks_at_all(&self, _: &SceneOptions) -> bool {
+        true
     }
 
     fn observe(&self, world: &World) -> Result<Vec<Line>, Box<dyn Error>> {
@@ -262,30 +270,54 @@ fn sicken() -> System {
     .after("meet")
 }
 
+/// The n-th of all rows that these ranges have, one after the other.
+fn nth(ranges: &[Range<usize>], mut n: usize) -> usize {
+    for range in ranges {
+        if n < range.len() {
+            return range.start + n;
+        }
+        n -= range.len();
+    }
+    ranges.last().map_or(0, |range| range.end - 1)
+}
+
+/// People who were born stand last, and those who died have left gaps: everyone goes back to the place of his id.
+fn line_up() -> System {
+    System::rows::<(Read<Person>, Read<GlobalId>)>("line up", |_, _| {})
+        .sort_by("global_id.value")
+        .after("part from contact.a")
+        .after("part from contact.b")
+}
+
 /// People die and are replaced by children, who know some others.
 fn live() -> System {
-    System::try_neighbours::<(Read<Person>, Read<GlobalId>), Read<Person>>("live", |job, (_, id), people| {
-        let rules: Rules = job.resource()?;
-        let Some(own) = people.own() else { return Ok(()) };
-        let all = people.table(own).entities;
-        for row in 0..job.len() {
-            let mut random = job.random_of_id(id.value[row]);
-            if random.f64() >= rules.turnover {
-                continue;
-            }
-            job.despawn_row(row);
-            let child_id = GlobalId { value: id.value[row] }.child(job.frame(), 0);
-            let child = job.spawn((child_id, Person::default()));
-            // with somebody who dies today, too, the contact ends at once
-            for number in 0..u64::from(rules.degree as u32) {
-                let known = all[pick(random.f64(), all.len())];
-                if known != job.entities()[row] {
-                    job.spawn((child_id.child(job.frame(), number), Contact { a: child, b: known }));
+    System::try_neighbours::<(Read<Person>, Read<GlobalId>), (Read<Person>, Read<GlobalId>)>(
+        "live",
+        |job, (_, id), people| {
+            let rules: Rules = job.resource()?;
+            let Some(own) = people.own() else { return Ok(()) };
+            let all = people.table(own);
+            // those of other ranks stand behind the own ones
+            let in_order = all.ordered(all.columns.1.value);
+            for row in 0..job.len() {
+                let mut random = job.random_of_id(id.value[row]);
+                if random.f64() >= rules.turnover {
+                    continue;
+                }
+                job.despawn_row(row);
+                let child_id = GlobalId { value: id.value[row] }.child(job.frame(), 0);
+                let child = job.spawn((child_id, Person::default()));
+                // with somebody who dies today, too, the contact ends at once
+                for number in 0..u64::from(rules.degree as u32) {
+                    let known = all.entities[nth(&in_order, pick(random.f64(), all.entities.len()))];
+                    if known != job.entities()[row] {
+                        job.spawn((child_id.child(job.frame(), number), Contact { a: child, b: known }));
+                    }
                 }
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        },
+    )
     .reads_resource::<Rules>()
     .spawns::<(GlobalId, Person)>()
     .spawns::<Contact>()

@@ -185,7 +185,7 @@ impl Work {
                 && !around.compiled[system].once
                 && matches.own(system, table).is_some()
         };
-        let is_empty = around.store.data_tables().all(|(_, table)| table.rows == 0);
+        let is_empty = around.store.data_tables().all(|(_, table)| table.rows == 0 || table.shape.elsewhere);
         let without_rows = |system: usize, around: &BuildContext<'_>| {
             let compiled = &around.compiled[system];
             !around.skips[system] && (compiled.once || (is_empty && compiled.own.is_empty()))
@@ -398,6 +398,7 @@ impl Work {
                 conditions: view.mask.len() as u32,
                 optionals: view.present.len() as u32,
                 view: number as u32,
+                elsewhere: data.ghosts.named.unwrap_or((u32::MAX, 0)),
             };
             head.encode(&mut self.task_words);
             self.task_words.extend(view.present.iter().map(|present| u64::from(*present)));

@@ -275,7 +275,7 @@ impl Entry for MaskHead {
 }
 
 /// The head of another table that a system looks at. Words: `table | rows << 32`, handles offset,
-/// `columns | conditions << 32`, `optionals | view << 32`, ghosts.
+/// `columns | conditions << 32`, `optionals | view << 32`, ghosts, `elsewhere | first << 32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ViewHead {
     pub table: u32,
@@ -290,10 +290,12 @@ pub(crate) struct ViewHead {
     pub optionals: u32,
     /// Which of the system's views it is of.
     pub view: u32,
+    /// The table of what stands for the ghosts, and the first of these rows; `u32::MAX`: they have no handles.
+    pub elsewhere: (u32, u32),
 }
 
 impl Entry for ViewHead {
-    const WORDS: usize = 5;
+    const WORDS: usize = 6;
 
     fn encode(&self, words: &mut Vec<u64>) {
         words.extend([
@@ -302,6 +304,7 @@ impl Entry for ViewHead {
             halves(self.columns, self.conditions),
             halves(self.optionals, self.view),
             u64::from(self.ghosts),
+            halves(self.elsewhere.0, self.elsewhere.1),
         ]);
     }
 
@@ -312,7 +315,8 @@ impl Entry for ViewHead {
         let (columns, conditions) = words.pair()?;
         let (optionals, view) = words.pair()?;
         let ghosts = u32::try_from(words.next()?).map_err(|_| rubbish())?;
-        Ok(ViewHead { table, rows, ghosts, handles, columns, conditions, optionals, view })
+        let elsewhere = words.pair()?;
+        Ok(ViewHead { table, rows, ghosts, handles, columns, conditions, optionals, view, elsewhere })
     }
 }
 

@@ -14,7 +14,7 @@
 //!     MaskHead      one for each condition              1 word, then its offsets
 //!     payload                                           bytes, padded to words
 //!     views, each:
-//!       ViewHead                                        5 words
+//!       ViewHead                                        6 words
 //!       flag        one for each optional component     1 word each
 //!       ViewColumn  one for each column                 2 words each
 //!       MaskHead    one for each condition              1 word, then its offsets

@@ -356,7 +356,7 @@ impl Task {
     }
 
     fn view(&mut self, words: &mut Words<'_>, memory: &JobMemory) -> Result<(), String> {
-        let ViewHead { table, rows: own_rows, ghosts, handles, columns, conditions, optionals, view } =
+        let ViewHead { table, rows: own_rows, ghosts, handles, columns, conditions, optionals, view, elsewhere } =
             ViewHead::decode(words)?;
         // ghosts have no bits
         let rows = own_rows.checked_add(ghosts).filter(|_| ghosts == 0 || conditions == 0);
@@ -393,6 +393,7 @@ impl Task {
             table,
             rows,
             own_rows,
+            elsewhere,
             handles,
             columns: columns_from..self.view_columns.len() as u32,
             present: present_from..self.view_present.len() as u32,

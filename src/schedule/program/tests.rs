@@ -79,7 +79,7 @@ proptest! {
         comes_back(&MaskHead { negated: flag, bits: n[0] })?;
         comes_back(&ViewHead {
             table: n[0], rows: n[1], ghosts: n[3], handles: at[0], columns: n[2], conditions: n[3], optionals: n[4],
-            view: n[5],
+            view: n[5], elsewhere: (n[4], n[0]),
         })?;
         comes_back(&ViewColumn { offset: at[0], ty })?;
         comes_back(&BuildHead { component: n[0], columns: n[1], elements: n[2] })?;

@@ -74,7 +74,7 @@ impl Simulation {
             *pass.at = ended_ns;
         }
         if ran.records {
-            self.apply_patches(work, tag, parity)?;
+            self.apply_patches(work, group, tag, parity)?;
         }
         Ok(true)
     }

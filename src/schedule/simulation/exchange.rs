@@ -7,10 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::commit::Across;
-use crate::layout::{Layout, Storage};
+use crate::accumulate::Accumulation;
+use crate::commit::{Across, deaths};
+use crate::layout::{ComponentLayout, Layout, Storage};
 use crate::schedule::exchange::{
-    Exchange, ExchangeError, ExchangeNeeds, ReductionNeeds, SortNeeds, SortPoint, Stale, SystemNeeds, ViewNeeds,
+    AccumulationNeeds, Exchange, ExchangeError, ExchangeNeeds, ReductionNeeds, SortNeeds, SortPoint, Stale,
+    SystemNeeds, ViewNeeds,
 };
 use crate::schedule::graph::Group;
 use crate::schedule::system::Compiled;
@@ -27,6 +29,8 @@ pub(super) struct Exchanging {
     points: Vec<Option<SortPoint>>,
     /// By component: whether it was written since ghosts got it.
     stale: Vec<bool>,
+    /// Whether handles may name what lives in another part.
+    links: bool,
     /// Whether rows came, went or moved since ghosts were made.
     rows_moved: bool,
     /// The stale components that a batch reads. Kept for its memory.
@@ -49,6 +53,7 @@ impl Exchanging {
             exchange,
             points: compiled.iter().map(|system| point(system, layout)).collect(),
             stale: vec![true; layout.components().len()],
+            links: layout.components().iter().any(ComponentLayout::is_elsewhere),
             rows_moved: true,
             asked: Vec::with_capacity(layout.components().len()),
         })
@@ -63,6 +68,11 @@ impl Exchanging {
     pub(super) fn failed(&mut self, message: &str) {
         self.forget();
         self.exchange.failed(message);
+    }
+
+    /// Tells other parts something, and gives what all told.
+    pub(super) fn tell(&mut self, what: &str, mine: &[u8]) -> Result<Vec<Vec<u8>>, ExchangeError> {
+        self.exchange.tell(what, mine)
     }
 
     /// Kernels have run for so long.
@@ -112,6 +122,10 @@ fn needs(system: &Compiled, layout: &Layout) -> SystemNeeds {
         ids.dedup();
         ids
     };
+    let no_toggles = |ids: &[u16]| {
+        let rest = ids.iter().filter(|id| layout.components()[usize::from(**id)].storage != Storage::Toggle);
+        rest.copied().collect::<Vec<u16>>()
+    };
     let written = system.own.columns.iter().filter(|column| column.write).map(|column| column.component);
     let views = system.others.iter().enumerate().map(|(number, view)| {
         let decides = view.all.iter().chain(&view.none).chain(view.any.iter().flatten());
@@ -120,9 +134,13 @@ fn needs(system: &Compiled, layout: &Layout) -> SystemNeeds {
             components: all(&sorted(view.columns.iter().map(|column| column.component).collect())),
             conditions: all(&sorted(toggles.chain(&view.changed).copied().collect())),
             ghosts: system.shows_ghosts(number),
+            required: all(&no_toggles(&view.all)),
+            excluded: all(&no_toggles(&view.none)),
         }
     });
     let access = &system.access;
+    let accumulation =
+        |one: &Accumulation| AccumulationNeeds { component: name(&one.component), exact: one.is_exact() };
     SystemNeeds {
         name: system.name.clone(),
         stage: system.stage.clone(),
@@ -136,7 +154,7 @@ fn needs(system: &Compiled, layout: &Layout) -> SystemNeeds {
         removes: all(&access.removes),
         spawns: all(&access.spawns),
         despawns: access.despawns,
-        accumulates: access.accumulates.iter().map(|accumulation| name(&accumulation.component)).collect(),
+        accumulates: access.accumulates.iter().map(accumulation).collect(),
         lists: all(&access.lists),
         resources: access.resources.iter().map(|id| resource(*id)).collect(),
         reductions: system
@@ -193,6 +211,25 @@ impl Simulation {
             exchanging.asked.iter().for_each(|component| exchanging.stale[usize::from(*component)] = false);
         }
         Ok(())
+    }
+
+    /// Whether systems of a group may change entities that live in other parts.
+    pub(super) fn changes_others(&self, group: &Group) -> bool {
+        let changes = |system: usize| {
+            let access = &self.compiled[system].access;
+            !self.skips[system] && (access.despawns || !access.accumulates.is_empty())
+        };
+        self.exchange.as_ref().is_some_and(|exchanging| exchanging.links) && group.systems().any(changes)
+    }
+
+    /// All parts' patches were told, and of `sent` so many have found their entities here: all have found theirs. What has died
+    /// in other parts ends here.
+    pub(super) fn end_elsewhere(&mut self, (sent, found): (u64, u64)) -> Result<(), Failed> {
+        let Simulation { world, scratch, exchange: Some(exchanging), .. } = self else { return Ok(()) };
+        let failed = |source: ExchangeError| Failed::Exchange { at: "who has died".to_owned(), source };
+        let all = exchanging.tell("deaths", &scratch.abroad.told_deaths(found)).map_err(failed)?;
+        let died = deaths(&all, sent).map_err(|error| failed(error.into()))?;
+        Ok(world.end_elsewhere(&died.into_iter().collect())?)
     }
 
     /// A batch has run: what its systems write is stale in ghosts; resources that they set become equal everywhere.

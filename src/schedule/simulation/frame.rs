@@ -16,6 +16,7 @@ use super::dense::Around;
 
 use super::*;
 use crate::region::RegionError;
+use crate::schedule::exchange::ExchangeError;
 use crate::schedule::graph::LoopSpan;
 use crate::schedule::system::Home;
 use crate::table::RESOURCES;
@@ -255,11 +256,15 @@ impl Simulation {
             patches = live?;
             fault::point("flipped");
             lap(Phase::Live);
-            if patches || reduces {
-                self.apply_patches(work, tag, parity)?;
+            if patches || reduces || self.changes_others(group) {
+                self.apply_patches(work, group, tag, parity)?;
                 fault::point("applied");
                 lap(Phase::Apply);
             }
+        }
+        if work.jobs.is_empty() && self.changes_others(group) {
+            // other parts may have patches for the rows here
+            self.apply_patches(work, group, tag, parity)?;
         }
         self.agree(group, patches)?;
         if reduces {
@@ -353,9 +358,17 @@ impl Simulation {
         Ok(patches)
     }
 
-    pub(super) fn apply_patches(&mut self, work: &Work, batch_tag: u64, parity: u8) -> Result<(), Failed> {
-        let Simulation { world, staged, sizes, access, report, dense, scratch, .. } = self;
-        Commit {
+    pub(super) fn apply_patches(
+        &mut self,
+        work: &Work,
+        group: &Group,
+        batch_tag: u64,
+        parity: u8,
+    ) -> Result<(), Failed> {
+        let others = self.changes_others(group);
+        let Simulation { world, staged, sizes, access, report, dense, scratch, exchange, .. } = self;
+        scratch.abroad.open = others;
+        let mut commit = Commit {
             store: &mut world.store,
             registry: &world.registry,
             sizes,
@@ -365,9 +378,21 @@ impl Simulation {
             dense: &dense.handles,
             scratch,
             counts: &mut report.patches,
+        };
+        commit.read(&work.jobs, &|job| staged.records(job as u32))?;
+        let mut told = None;
+        if let Some(exchanging) = exchange.as_mut().filter(|_| others) {
+            let failed =
+                |source: ExchangeError| Failed::Exchange { at: "patches on what lives elsewhere".to_owned(), source };
+            let all = exchanging.tell("patches", &commit.scratch.abroad.told()).map_err(failed)?;
+            told = Some(commit.receive(&all).map_err(|error| failed(error.into()))?);
         }
-        .apply(&work.jobs, &|job| staged.records(job as u32))?;
-        if let Some(system) = scratch.aimed_at_ghost {
+        commit.carry_out()?;
+        if let Some(told) = told {
+            self.end_elsewhere(told)?;
+        }
+        self.scratch.abroad.open = false;
+        if let Some(system) = self.scratch.aimed_at_ghost {
             let system = self.compiled[system].name.clone();
             return Err(WorldError::from(GhostError::Patched { system }).into());
         }

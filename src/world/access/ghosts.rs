@@ -50,6 +50,20 @@ pub enum GhostError {
         /// The system.
         system: String,
     },
+    /// Ghosts that are to have handles, without their ids.
+    #[error(
+        "ghosts of the table of ({table}) have no `global_id.value`, by which they get handles; set their ghosts with it"
+    )]
+    Unnamed {
+        /// The table's components.
+        table: String,
+    },
+    /// Two ghosts with the same id.
+    #[error("two ghosts have the same global id {id}: an entity lives in one part of the world")]
+    Twice {
+        /// The id.
+        id: u64,
+    },
     /// Which rows a view shows depends on bits, which ghosts do not have.
     #[error(
         "system `{system}` looks at those rows of the table of ({table}) that have a toggle or were changed; tables with \

@@ -31,6 +31,19 @@ impl World {
         self.store.tables[table + self.store.first_data as usize].rows as usize
     }
 
+    /// Whether a table's rows stand for entities that live elsewhere ([`Elsewhere`](crate::Elsewhere)): they are no part of the
+    /// state.
+    #[must_use]
+    pub fn is_elsewhere(&self, table: usize) -> bool {
+        self.store.tables[table + self.store.first_data as usize].shape.elsewhere
+    }
+
+    /// Whether handles may name what lives elsewhere: the layout has the component [`Elsewhere`](crate::Elsewhere).
+    #[must_use]
+    pub fn knows_elsewhere(&self) -> bool {
+        self.layout().components().iter().any(crate::layout::ComponentLayout::is_elsewhere)
+    }
+
     /// Names of the components that a table has columns for, toggles included.
     pub fn table_components(&self, table: usize) -> impl Iterator<Item = &str> {
         let components = self.layout().components();

@@ -510,7 +510,8 @@ pub(crate) struct Matched {
 /// Whether rows of tables of this shape can match: as [`matches`], but without saying how.
 pub(crate) fn concerns(plan: &QueryPlan, shape: &Shape) -> bool {
     let has = |component: &u16| shape.slot(*component).is_some();
-    plan.all.iter().all(has)
+    !shape.elsewhere
+        && plan.all.iter().all(has)
         && plan.none.iter().all(|component| shape.slot(*component).is_none_or(|slot| slot.presence.is_some()))
         && plan.any.iter().all(|group| group.iter().any(has))
         && (plan.changed.is_empty() || plan.changed.iter().any(has))
@@ -518,6 +519,9 @@ pub(crate) fn concerns(plan: &QueryPlan, shape: &Shape) -> bool {
 
 /// How a query matches a table of this shape, if at all.
 pub(crate) fn matches(plan: &QueryPlan, shape: &Shape) -> Option<Matched> {
+    if shape.elsewhere {
+        return None;
+    }
     let mut mask = Vec::new();
     for component in &plan.all {
         let slot = shape.slot(*component)?;

@@ -51,6 +51,14 @@ pub enum RowBatchError {
         /// The entity that the handle names.
         target: Entity,
     },
+    /// A row whose entity is to live elsewhere, and has no id.
+    #[error(
+        "entity {entity} has no `global_id`, by which what lives elsewhere is known here: give it one when it is spawned"
+    )]
+    Unnamed {
+        /// The entity.
+        entity: Entity,
+    },
     /// A handle in a field names an entity that is not here.
     #[error(
         "`{component}` of a row that arrived names the entity with global id {id}, which is not in this world: rows travel \

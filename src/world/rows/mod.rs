@@ -7,6 +7,7 @@
 //! anything is made of them.
 
 mod batch;
+mod elsewhere;
 mod error;
 mod hash;
 mod put;

@@ -9,6 +9,7 @@ use crate::table::{ColumnKind, ENTITIES, IdMap};
 use crate::{Entity, GlobalId};
 
 use super::batch::{Part, RowBatch, lengths, parts_of};
+use super::elsewhere::Stubs;
 use super::error::RowBatchError;
 use crate::world::World;
 use crate::world::error::WorldError;
@@ -20,6 +21,8 @@ pub enum Dangling {
     Refuse,
     /// It becomes null.
     Null,
+    /// It names an entity that lives elsewhere, of which only the id is known here ([`Elsewhere`](crate::Elsewhere)).
+    Elsewhere,
 }
 
 /// Where an entity that is named by its id is.
@@ -41,7 +44,8 @@ impl World {
     }
 
     /// Puts rows of other worlds in, each as a new entity, behind the rows of their table, which is made where there is none. Returns
-    /// the entities in the order of batches and rows. All rows come in, or none.
+    /// the entities in the order of batches and rows. All rows come in, or none. An entity that lived elsewhere and is known here
+    /// ([`World::leave_rows`]) is that entity, under the handle that it has here.
     ///
     /// Handles in fields and lists are found by the ids of the entities that they name, those that arrive in the same call
     /// included; null stays null. That no two entities have the same [`GlobalId`] is the caller's to see to.
@@ -55,14 +59,33 @@ impl World {
                 return Err(RowBatchError::Layout { got: batch.layout_hash, want: self.layout_hash });
             }
         }
-        let found = self.find_named(batches, dangling)?;
+        let mut found = self.find_named(batches, dangling)?;
+        let mut missing: Vec<u64> = Vec::new();
+        if dangling == Dangling::Elsewhere {
+            missing.extend(found.iter().filter(|(_, at)| matches!(at, Found::Nowhere)).map(|(id, _)| *id));
+            missing.sort_unstable();
+        }
+        let mut stubs = self.stubs();
+        let stub_table = if stubs.is_empty() && missing.is_empty() { None } else { Some(self.stub_table()?) };
         self.store.begin_change();
-        let tables = self.make_room_for(batches)?;
+        let tables = self.make_room_for(batches, stub_table.map(|table| (table, missing.len() as u64)))?;
+        if let Some(table) = stub_table {
+            let mut handles = Vec::with_capacity(missing.len());
+            self.store.take_handles(missing.len() as u32, &mut handles)?;
+            found.extend(missing.iter().copied().zip(handles.iter().map(|entity| Found::Here(*entity))));
+            let new: Vec<(Entity, u64)> = handles.into_iter().zip(missing).collect();
+            self.append_stubs(table, &new)?;
+        }
         let mut entities = Vec::new();
         let mut places = Vec::with_capacity(batches.len());
+        let mut back: Vec<u32> = Vec::new();
         for (batch, table) in batches.iter().zip(&tables) {
             let first = entities.len();
-            places.push((first, self.append_rows(*table, batch.rows, &mut entities)?));
+            places.push((first, self.append_batch(*table, batch, &mut stubs, (&mut entities, &mut back))?));
+        }
+        if let Some(table) = stub_table {
+            back.sort_unstable_by(|a, b| b.cmp(a));
+            self.take_stubs(table, &back)?;
         }
         let handle = |id: u64| match found.get(&id) {
             Some(Found::Here(entity)) => *entity,
@@ -73,6 +96,33 @@ impl World {
             self.fill_arrived(batch, *table, *row, &handle)?;
         }
         Ok(entities)
+    }
+
+    /// Appends the rows of a batch: those that are known as living elsewhere under their handles, others under new ones. `back`
+    /// gets the rows that stood for the former.
+    fn append_batch(
+        &mut self,
+        table: u32,
+        batch: &RowBatch,
+        stubs: &mut Stubs,
+        (entities, back): (&mut Vec<Entity>, &mut Vec<u32>),
+    ) -> Result<u32, RowBatchError> {
+        let ids = batch.column("global_id.value").map(|(_, ids)| ids).filter(|_| !stubs.is_empty());
+        let Some(ids) = ids else { return Ok(self.append_rows(table, batch.rows, entities)?) };
+        // one that comes twice is known once
+        let known: Vec<Option<(Entity, u32)>> = words(ids).map(|id| stubs.remove(&id)).collect();
+        back.extend(known.iter().flatten().map(|(_, row)| *row));
+        let mut fresh = Vec::new();
+        self.store.take_handles(known.iter().filter(|known| known.is_none()).count() as u32, &mut fresh)?;
+        let mut fresh = fresh.into_iter();
+        let from = entities.len();
+        entities.extend(known.into_iter().filter_map(|known| known.map(|(entity, _)| entity).or_else(|| fresh.next())));
+        let handles = &entities[from..];
+        let first = self.store.append(table, batch.rows)?;
+        let bytes = &mut self.store.column_bytes_mut(table, 0)[8 * first as usize..];
+        bytes.as_chunks_mut::<8>().0.iter_mut().zip(handles).for_each(|(to, e)| *to = e.to_bits().to_le_bytes());
+        self.store.place(handles, table, first);
+        Ok(first)
     }
 
     /// Where the entities are that the batches' handles name.
@@ -120,9 +170,11 @@ impl World {
     }
 
     /// Makes room for all rows and elements, and returns the table of each batch. What follows cannot fail for want of memory.
-    fn make_room_for(&mut self, batches: &[RowBatch]) -> Result<Vec<u32>, RowBatchError> {
+    fn make_room_for(&mut self, batches: &[RowBatch], stubs: Option<(u32, u64)>) -> Result<Vec<u32>, RowBatchError> {
         let mut tables = Vec::with_capacity(batches.len());
-        let mut rows: Vec<(u32, u64, u32)> = Vec::new();
+        let capacity = |table: u32| self.store.tables[table as usize].capacity;
+        let mut rows: Vec<(u32, u64, u32)> =
+            stubs.into_iter().map(|(table, new)| (table, new, capacity(table))).collect();
         let mut elements: Vec<(u16, u64)> = Vec::new();
         for batch in batches {
             let ids: Vec<u16> = batch.component_ids().iter().copied().filter(|id| batch.is_in_use(*id)).collect();

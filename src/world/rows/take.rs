@@ -99,7 +99,7 @@ impl World {
         Ok(self.despawn_batch(&gone)?)
     }
 
-    fn check_rows(&self, table: usize, rows: &[u32]) -> Result<(), RowBatchError> {
+    pub(super) fn check_rows(&self, table: usize, rows: &[u32]) -> Result<(), RowBatchError> {
         let known = self.table_rows(table) as u32;
         let mut sorted = rows.to_vec();
         sorted.sort_unstable();

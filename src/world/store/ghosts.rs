@@ -21,6 +21,11 @@ impl Store {
         self.has_ghosts = self.tables.iter().any(|table| table.ghosts.rows > 0);
     }
 
+    /// Ghosts have no handles any more: what stands for them may stand elsewhere.
+    pub(in crate::world) fn forget_ghost_names(&mut self) {
+        self.tables.iter_mut().for_each(|table| table.ghosts.named = None);
+    }
+
     /// Names of a table's components, for people.
     pub(crate) fn table_names(&self, table: u32) -> String {
         let components = self.tables[table as usize].shape.components.iter();

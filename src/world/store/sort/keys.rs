@@ -118,7 +118,10 @@ fn find_by<const N: usize, K: Copy + Ord + Into<u64>>(
         Err(_) => {
             scratch.keys.clear();
             scratch.keys.extend(keys);
-            radix(&scratch.keys, &mut scratch.order, &mut scratch.next);
+            let SortScratch { keys, order, next, .. } = scratch;
+            if !few_astray(keys, order, next) {
+                radix(keys, order, next);
+            }
         }
     }
     true
@@ -186,6 +189,51 @@ fn radix_packed(scratch: &mut SortScratch, from: impl ExactSizeIterator<Item = u
         order[*place as usize] = *word as u32;
         *place += 1;
     }
+}
+
+/// One in so many rows may be out of order, for the others to be left as they stand.
+const ASTRAY_ONE_IN: usize = 16;
+
+/// The order of keys of which all but a few stand in it, as in a table by ids from which some rows went and to which some came:
+/// those few are sorted, and merged with the others. False: they are too many.
+fn few_astray(keys: &[u64], order: &mut Vec<u32>, astray: &mut Vec<u32>) -> bool {
+    order.clear();
+    astray.clear();
+    let key = |row: u32| keys[row as usize];
+    let most = keys.len() / ASTRAY_ONE_IN;
+    for row in 0..keys.len() as u32 {
+        if let Some(last) = order.last().copied().filter(|last| key(*last) > key(row)) {
+            // whichever of the two is out of order: a high key that stands among low ones goes, too
+            order.pop();
+            astray.push(last);
+            let is_low = order.last().is_some_and(|last| key(*last) > key(row));
+            if is_low {
+                astray.push(row);
+            }
+            if astray.len() > most {
+                return false;
+            }
+            if is_low {
+                continue;
+            }
+        }
+        order.push(row);
+    }
+    astray.sort_unstable_by_key(|row| (key(*row), *row));
+    // from the end, where there is room
+    let mut kept = order.len();
+    order.resize(keys.len(), 0);
+    for at in (0..keys.len()).rev() {
+        let Some(last) = astray.last().copied() else { break };
+        if kept > 0 && (key(order[kept - 1]), order[kept - 1]) > (key(last), last) {
+            kept -= 1;
+            order[at] = order[kept];
+        } else {
+            order[at] = last;
+            astray.pop();
+        }
+    }
+    true
 }
 
 /// The same of any keys, digits in which all agree left out.
@@ -420,6 +468,31 @@ mod tests {
             let keys: Vec<u64> = keys.iter().map(|key| first.wrapping_add(key * factor)).collect();
             let mut want: Vec<u32> = (0..keys.len() as u32).collect();
             want.sort_by_key(|row| keys[*row as usize]);
+            prop_assert_eq!(order_of(ScalarType::U64, bytemuck::cast_slice(&keys)), want);
+        }
+
+        #[test]
+        fn a_few_rows_that_are_astray_come_into_order(
+            keys in prop::collection::vec(any::<u64>().prop_map(|k| (k % 300) << 40), 1..700),
+            moved in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..24),
+        ) {
+            let mut keys = keys;
+            keys.sort_unstable();
+            // some take places of others, which go to the end
+            for (hole, from) in &moved {
+                let (hole, from) = (hole.index(keys.len()), from.index(keys.len()));
+                let gone = std::mem::replace(&mut keys[hole], 7 << 40);
+                keys.push(gone);
+                keys.swap(from, hole);
+            }
+            let mut want: Vec<u32> = (0..keys.len() as u32).collect();
+            want.sort_by_key(|row| keys[*row as usize]);
+            let (mut order, mut astray) = (vec![3; 4], vec![5; 6]);
+            let few = few_astray(&keys, &mut order, &mut astray);
+            prop_assert!(few || 8 * moved.len() > keys.len() / ASTRAY_ONE_IN);
+            if few {
+                prop_assert_eq!(&order, &want);
+            }
             prop_assert_eq!(order_of(ScalarType::U64, bytemuck::cast_slice(&keys)), want);
         }
 
