@@ -250,7 +250,8 @@ impl State {
         let by_id = |name: &String| self.links && name == conditions::GLOBAL_ID;
         self.viewed = components.filter(|name| by_id(name) || views().any(|viewed| viewed == *name)).cloned().collect();
         if self.links {
-            self.views = needs.systems.iter().flat_map(|system| &system.views).cloned().collect();
+            let shown = needs.systems.iter().flat_map(|system| &system.views).filter(|view| view.ghosts);
+            self.views = shown.cloned().collect();
         }
         Ok(())
     }
