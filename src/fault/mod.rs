@@ -42,10 +42,10 @@ pub(crate) fn sized<T>(size: T, _on_stage: T) -> T {
 }
 
 /// A thread that works while the one that started it waits. Without the feature it is nothing.
-#[cfg(not(feature = "fault-injection"))]
+#[cfg(all(not(feature = "fault-injection"), feature = "checkpoint"))]
 pub(crate) struct Guest;
 
-#[cfg(not(feature = "fault-injection"))]
+#[cfg(all(not(feature = "fault-injection"), feature = "checkpoint"))]
 impl Guest {
     /// Of the calling thread.
     #[inline(always)]
@@ -65,8 +65,10 @@ pub mod stage;
 pub use armed::kill_at;
 #[cfg(feature = "fault-injection")]
 pub(crate) use armed::{arm, point, refusal};
+#[cfg(all(feature = "fault-injection", feature = "checkpoint"))]
+pub(crate) use stage::Guest;
 #[cfg(feature = "fault-injection")]
-pub(crate) use stage::{Guest, sized};
+pub(crate) use stage::sized;
 
 #[cfg(feature = "fault-injection")]
 mod armed {

@@ -226,8 +226,10 @@ impl Stage {
 }
 
 /// A thread that works while main waits for it: it passes points as main does, and nobody takes a turn meanwhile.
+#[cfg(feature = "checkpoint")]
 pub(crate) struct Guest(Option<Arc<Stage>>);
 
+#[cfg(feature = "checkpoint")]
 impl Guest {
     /// Of the calling thread, where that is main on a stage.
     pub(crate) fn of_this_thread() -> Self {

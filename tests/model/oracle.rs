@@ -235,6 +235,10 @@ pub enum Outcome {
 
 /// What somebody outside wants set: a component, with packed values by entity, or the score.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(all(target_os = "linux", feature = "fault-injection", feature = "checkpoint")),
+    expect(dead_code, reason = "senders are in the simulator's stories")
+)]
 pub enum Input {
     Component(usize, Vec<(Entity, Vec<u8>)>),
     Score(Vec<u8>),
