@@ -246,7 +246,7 @@ pub fn widen<T: AsF32>(from: &[T], to: &mut [f32]) {
 /// use hypostyle::small::{Bf16, narrow};
 /// let mut small = [Bf16::default(); 2];
 /// narrow(&[1.0, 1e30], &mut small);
-/// assert_eq!((small[0].to_f32(), small[1].to_f32()), (1.0, 1.0002556e30));
+/// assert_eq!((small[0].to_f32(), small[1].to_f32()), (1.0, 1.00025555e30));
 /// ```
 pub fn narrow<T: AsF32>(from: &[f32], to: &mut [T]) {
     assert_eq!(from.len(), to.len(), "as much room as there are numbers");
