@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// a journal.
     #[arg(value_name = "REGION|FILE|DIR[@FRAME]")]
     source: Source,
-    /// The file; its name ends with .arrow, .parquet, .csv or .vtp (VTK: ParaView, OVITO). With --every the directory of the data set.
+    /// The file; its name ends with .arrow, .parquet, .csv or .vtp (VTK: ParaView). With --every the directory of the data set.
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
     /// File format: arrow, parquet, csv or vtp (default: from the output's name, else parquet).

@@ -36,14 +36,6 @@ def truth(exported: Path) -> tuple[np.ndarray, np.ndarray]:
         return entities, np.stack([position.concat(axis) for axis in "xyz"], 1)
 
 
-def test_ovito_reads_points(exported):
-    io = pytest.importorskip("ovito.io", exc_type=ImportError)
-    entities, at = truth(exported)
-    data = io.import_file(str(exported / "last.vtp")).compute()
-    assert data.particles.count == len(entities) == len(at)
-    assert np.array_equal(np.asarray(data.particles.positions), at.astype(np.float64))
-
-
 def test_vtk_reads_points_and_what_they_have(exported):
     vtk = pytest.importorskip("vtk")
     from vtk.util.numpy_support import vtk_to_numpy

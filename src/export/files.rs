@@ -24,7 +24,7 @@ pub enum Format {
     Parquet,
     /// Comma-separated values with a line of names. Nulls are empty; arrays are columns of their own.
     Csv,
-    /// VTK's PolyData in XML: points with all columns, for ParaView and OVITO.
+    /// VTK's PolyData in XML: points with all columns, for ParaView and PyVista.
     Vtp,
 }
 

@@ -1,4 +1,4 @@
-//! VTK's PolyData in XML (.vtp): points for ParaView, VisIt, PyVista and OVITO, each entity one.
+//! VTK's PolyData in XML (.vtp): points for ParaView, VisIt and PyVista, each entity one.
 //!
 //! The file is XML with the values after it as they are ("appended", "raw"): for each array its length in bytes as u64, then
 //! its values, little-endian. <https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html>. VTK knows no nulls:

@@ -74,7 +74,8 @@ def _fractions(name: str, values: Array, field: FieldLayout) -> Array:
             f"`{name}` is {field.type}, which holds {low} to {high}; it was given {values[lost].flat[0] if values.ndim else values}: "
             f"clip the values, or declare a wider type"
         )
-    return narrow(values, field.scalar)
+    bits: Array = narrow(values, field.scalar)
+    return bits
 
 
 def _integers(name: str, values: Array, field: FieldLayout) -> Array:

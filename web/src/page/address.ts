@@ -38,7 +38,8 @@ export class Address {
   #at = 0;
 
   write(state: Record<string, string>, now: number): void {
-    if (now - this.#at < GAP_MS) return;
+    // what somebody has just typed is taken first: the browser tells of it a little later
+    if (now - this.#at < GAP_MS || this.isForeign) return;
     this.#at = now;
     // commas and bars are to be read
     const text = new URLSearchParams(state).toString().replaceAll("%2C", ",").replaceAll("%7C", "|"), hash = text === "" ? "" : `#${text}`;
