@@ -132,7 +132,7 @@ mod simulated {
     #[expect(clippy::print_stdout, reason = "its table is for whoever runs it")]
     fn simulate_as_many_seeds_as_wanted() {
         let first = number("HYPOSTYLE_SIMULATE_SEED").unwrap_or(0);
-        let seeds = number("HYPOSTYLE_SIMULATE_SEEDS").unwrap_or(10_000);
+        let seeds = number("HYPOSTYLE_SIMULATE_COUNT").unwrap_or(10_000);
         let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
         let report = simulate::many(first..first.saturating_add(seeds), threads, true);
         if let Some(path) = std::env::var_os("HYPOSTYLE_SIMULATE_JSON") {

@@ -134,5 +134,8 @@ mod tests {
         let single = FieldType { scalar: ScalarType::F32, array_len: 0 };
         assert_eq!(field(single, &9.81_f32.to_le_bytes()), json!(9.81));
         assert_eq!(field(single, &f32::NAN.to_le_bytes()), Value::Null);
+        assert_eq!(scalar(ScalarType::Snorm16, &[0x01, 0x80]), Number::Float(-1.0));
+        assert_eq!(field(FieldType { scalar: ScalarType::Unorm8, array_len: 0 }, &[51]), json!(0.2));
+        assert_eq!(field(FieldType { scalar: ScalarType::F16, array_len: 2 }, &[0, 0x3e, 0, 0x7e]), json!([1.5, null]));
     }
 }

@@ -69,9 +69,12 @@ fn small<'a>(column: &'a dyn Array, told: &str) -> Option<Cell<'a>> {
     }
     let data = column.to_data();
     let (size, from) = (scalar.bytes(), data.offset() * scalar.bytes());
-    let bytes = data.buffers().first()?.as_slice().get(from..from + data.len() * size)?.to_vec();
+    // the column's own bytes, held and not copied
+    let bytes = data.buffers().first()?.clone();
+    bytes.get(from..from + data.len() * size)?;
     Some(valid(column, move |row, text| {
-        let value = scalar.small_value(&bytes[row * size..(row + 1) * size]).unwrap_or(f32::NAN);
+        let at = from + row * size;
+        let value = scalar.small_value(&bytes[at..at + size]).unwrap_or(f32::NAN);
         text.extend(ryu::Buffer::new().format(value).as_bytes());
     }))
 }

@@ -1,4 +1,5 @@
-//! Tests of real processes that go on for as long as wanted: kills at named points, and readers that look for torn rows.
+//! Tests that go on for as long as wanted, ignored by the others and built as they are: simulated stories, kills at named
+//! points, readers that look for torn rows.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -15,17 +16,31 @@ pub(crate) struct Long {
     pub name: &'static str,
     /// The option that says how much.
     option: &'static str,
-    default: u64,
+    /// So much, and the seed to begin with, where nothing is said.
+    default: (u64, u64),
+    /// The target that has the test, and the test.
+    target: &'static str,
     test: &'static str,
     /// What the names of its settings begin with.
     settings: &'static str,
 }
 
+/// Stories of the simulator.
+pub(crate) const SIMULATE: Long = Long {
+    name: "simulate",
+    option: "--seeds",
+    default: (10_000, 0),
+    target: "model",
+    test: "simulated::simulate_as_many_seeds_as_wanted",
+    settings: "HYPOSTYLE_SIMULATE",
+};
+
 /// Kills at named points.
 pub(crate) const KILLS: Long = Long {
     name: "kills",
     option: "--count",
-    default: 2000,
+    default: (2000, 1),
+    target: "processes",
     test: "kills::as_many_as_wanted",
     settings: "HYPOSTYLE_KILLS",
 };
@@ -34,7 +49,8 @@ pub(crate) const KILLS: Long = Long {
 pub(crate) const TORN: Long = Long {
     name: "torn",
     option: "--rows",
-    default: 100_000_000,
+    default: (100_000_000, 1),
+    target: "processes",
     test: "torn::as_many_rows_as_wanted",
     settings: "HYPOSTYLE_TORN",
 };
@@ -48,7 +64,8 @@ struct Wanted {
 
 impl Long {
     fn wanted(&self, args: &[String]) -> Result<Wanted, String> {
-        let mut wanted = Wanted { count: self.default, seed: 1, json: false };
+        let (count, seed) = self.default;
+        let mut wanted = Wanted { count, seed, json: false };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let which = match arg.as_str() {
@@ -91,7 +108,8 @@ impl Long {
     fn play(&self, wanted: &Wanted) -> (Outcome, Option<String>) {
         let told = crate::tools::root().join("target").join(format!("{}.json", self.name));
         let _ = std::fs::remove_file(&told);
-        let mut command = cargo("test --locked --package hypostyle --features fault-injection,export --test processes");
+        let mut command = cargo("test --locked --package hypostyle --features fault-injection,export --test");
+        command.arg(self.target);
         if wanted.json {
             command.arg("--quiet");
         }
@@ -124,5 +142,7 @@ mod tests {
         assert_eq!(read(&TORN, "--count 5"), Err("`torn` takes no `--count`".to_owned()));
         assert_eq!(read(&KILLS, "--count 0"), Err("`--count` wants a number above 0".to_owned()));
         assert_eq!(read(&KILLS, "--count"), Err("`--count` wants a whole number".to_owned()));
+        assert_eq!(read(&SIMULATE, ""), Ok(Wanted { count: 10_000, seed: 0, json: false }));
+        assert_eq!(read(&SIMULATE, "--sed 1"), Err("`simulate` takes no `--sed`".to_owned()));
     }
 }

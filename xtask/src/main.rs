@@ -23,7 +23,6 @@ mod process;
 mod python;
 mod ranks;
 mod report;
-mod simulate;
 mod soak;
 mod test;
 mod tools;
@@ -82,7 +81,7 @@ fn main() -> ExitCode {
         "loom" => alone(args, "loom", loom::run),
         "miri" => Ok(Runner::alone("miri", |left| miri::long(args, left))),
         "fuzz" => fuzz(args),
-        "simulate" => simulate::run(args),
+        "simulate" => long::SIMULATE.run(args),
         "kills" => long::KILLS.run(args),
         "torn" => long::TORN.run(args),
         "soak" => soak(args),

@@ -1,5 +1,6 @@
 //! Random worlds, random changes: a delta applied to an old state is the new state, byte for byte.
 
+use hypostyle::small::{F16, Unorm8};
 use hypostyle::{Component, Entity, Resource, World};
 use proptest::prelude::*;
 
@@ -357,6 +358,31 @@ fn rows_outside_the_box_stay_as_they_were() {
         }
         world.publish().unwrap();
     }
+}
+
+#[test]
+fn boxes_are_in_numbers_and_not_in_bits() {
+    #[derive(Component, Clone, Copy)]
+    struct Spark {
+        x: F16,
+        glow: Unorm8,
+    }
+    let mut world = World::builder().component::<Spark>().build().unwrap();
+    let spark = |i: u8| Spark { x: F16::from_f32(f32::from(i) - 64.0), glow: Unorm8::from_f32(f32::from(i) / 128.0) };
+    world.spawn_batch((0..129).map(spark)).unwrap();
+    world.publish().unwrap();
+    let layout = world.layout().clone();
+    let mut shadow = Shadow::new(Selection::view());
+    shadow.update(&world.reader().unwrap().pin().unwrap());
+    let inside = |bounds: &[(&str, f64, f64)]| {
+        let selection = Selection::view().area(&layout, bounds.iter().copied()).unwrap();
+        let masks = selection.area_ref().unwrap().masks(shadow.state());
+        let words = masks.tables.values().next().unwrap();
+        (0..129).filter(|row| words[row / 64] >> (row % 64) & 1 != 0).collect::<Vec<_>>()
+    };
+    assert_eq!(inside(&[("spark.x", -2.0, 2.0)]), (62..=66).collect::<Vec<_>>());
+    assert_eq!(inside(&[("spark.glow", 0.995, 1.0)]), [128]);
+    assert_eq!(inside(&[("spark.glow", 0.49, 0.51), ("spark.x", 0.0, 9.0)]), [64, 65]);
 }
 
 #[test]
