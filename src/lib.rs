@@ -163,7 +163,7 @@ pub use schedule::{
     FixedStep, FrameReport, Job, JobError, KernelError, Loop, NeighbourTable, Neighbours, STAGES, Schedule,
     ScheduleError, Simulation, SimulationBuilder, StepError, System, Tolerance,
 };
-pub use snapshot::{ClusterReader, OwnedSnapshot, Reader, SharedReader, Snapshot, TableView};
+pub use snapshot::{ClusterReader, GlobalIds, OwnedSnapshot, Reader, SharedReader, Snapshot, TableView};
 pub use table::Presence;
 pub use trace::Timeline;
 pub use worker::{WorkerCommand, Workers};

@@ -78,7 +78,7 @@ impl Serving {
         let reader = world.reader().unwrap();
         let mut options = GatewayOptions::new("127.0.0.1:0".parse().unwrap(), "load");
         options.clients_max = 1000;
-        let gateway = Gateway::bind(Box::new(move || reader.try_clone()), options).unwrap();
+        let gateway = Gateway::bind(Box::new(move || Ok(reader.try_clone()?.into())), options).unwrap();
         let (address, stopper) = (gateway.address(), gateway.stopper());
         let thread = std::thread::Builder::new().name("gateway".to_owned()).spawn(move || gateway.run().unwrap());
         Serving { address, stopper, thread: Some(thread.unwrap()) }

@@ -1,4 +1,4 @@
-//! `gateway REGION`: shows a live region to browsers and tools.
+//! `gateway REGION`: shows a live region, or those of all ranks of a world, to browsers and tools.
 //!
 //! What it takes is not in every build; a program without the feature `gateway` says so when it is asked.
 #![forbid(unsafe_code)]
@@ -15,7 +15,7 @@ use crate::failure::Outcome;
 #[derive(clap::Args)]
 #[cfg_attr(not(feature = "gateway"), allow(dead_code, reason = "checked, and then refused"))]
 pub(crate) struct Args {
-    /// The region.
+    /// The region, or the world of several ranks.
     #[arg(value_name = "NAME|DIR")]
     region: RegionTarget,
     /// Address to listen on, or the name of a host, as localhost:8080; port 0 takes any free port. Addresses other than
@@ -113,6 +113,20 @@ fn options(args: &Args) -> Result<hypostyle_gateway::GatewayOptions, crate::fail
     Ok(options)
 }
 
+/// The region of this name; or those of all ranks of the world of this name.
+#[cfg(feature = "gateway")]
+fn source(target: &RegionTarget) -> Result<hypostyle_gateway::Source, hypostyle::SnapshotError> {
+    use crate::open::open;
+
+    if crate::cluster::is_one(target)
+        && let Some(ranks) = hypostyle::regions::ranks(target)?
+    {
+        let readers = (0..ranks.len()).map(|rank| open(&target.of_rank(rank))).collect::<Result<Vec<_>, _>>()?;
+        return hypostyle_gateway::Source::ranks(readers);
+    }
+    Ok(open(target)?.into())
+}
+
 /// Runs the command.
 #[cfg(feature = "gateway")]
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
@@ -121,7 +135,6 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     use hypostyle_gateway::{Gateway, GatewayError};
 
     use crate::failure::{self, Failure};
-    use crate::open::open;
     use crate::put_json;
     use crate::signals::Stop;
 
@@ -141,7 +154,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         GatewayError::Io { .. } | GatewayError::Engine => Failure::from(error),
         other => Failure::usage(other.to_string()),
     };
-    let gateway = Gateway::bind(Box::new(move || open(&target)), options).map_err(failed)?;
+    let gateway = Gateway::bind(Box::new(move || source(&target)), options).map_err(failed)?;
     let address = gateway.address();
     if json {
         put_json(out, &serde_json::json!({ "address": address.to_string(), "region": args.region.to_string() }))?;

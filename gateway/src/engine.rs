@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use hypostyle::{InputError, Reader, SnapshotError, Steering, Timeline};
+use hypostyle::{InputError, Snapshot, SnapshotError, Steering, Timeline};
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
@@ -22,6 +22,7 @@ use super::buffers::Buffers;
 use super::hello::{Now, World};
 use super::inputs::{Contained, Inputs};
 use super::metrics::{Metrics, add};
+use super::source::Source;
 use super::steering::{self, Act, Run, Steered};
 use super::{GatewayError, GatewayOptions, Open, Stopper};
 
@@ -111,7 +112,7 @@ pub(super) enum Ask {
     /// A separate reader, for callers that must hold a generation for longer.
     #[cfg(feature = "export")]
     Another {
-        reply: oneshot::Sender<Reader>,
+        reply: oneshot::Sender<Source>,
     },
 }
 
@@ -158,7 +159,7 @@ impl Handle {
 /// The thread's own.
 pub(super) struct Engine {
     open: Open,
-    reader: Reader,
+    source: Source,
     shadow: Shadow,
     components: Option<Vec<String>>,
     period: Duration,
@@ -190,23 +191,24 @@ impl Drop for Engine {
     }
 }
 
-fn world_of(reader: &Reader, components: Option<&[String]>) -> Result<World, GatewayError> {
-    let layout = reader.layout().clone();
+fn world_of(source: &Source, components: Option<&[String]>) -> Result<World, GatewayError> {
+    let layout = source.layout().clone();
     let shown = match components {
         None => Selection::view(),
         Some(names) => Selection::columns(&layout, names.iter().map(String::as_str))?,
     };
     let io = |source| GatewayError::Io { what: "make a session's number".to_owned(), source };
     let session = getrandom::u64().map_err(std::io::Error::from).map_err(io)? | 1;
-    Ok(World { session, layout, shown, epoch: Some(reader.writer_epoch()) })
+    let (epoch, ranks) = (Some(source.first().writer_epoch()), source.rank_count());
+    Ok(World { session, layout, shown, epoch, ranks })
 }
 
 /// The newest generation, as a pin shows it; `before` where that is the newest, or where it cannot be pinned.
-fn newest_of(reader: &mut Reader, before: Now) -> Now {
-    if reader.newest() == before.generation {
+fn newest_of(source: &mut Source, before: Now) -> Now {
+    if source.newest() == before.generation {
         return before;
     }
-    reader.pin().map_or(before, |snapshot| Now::of(before.alive, &snapshot))
+    source.look(|parts| Now::of(before.alive, parts)).unwrap_or(before)
 }
 
 impl Engine {
@@ -215,26 +217,26 @@ impl Engine {
         options: &GatewayOptions,
         stop: Stopper,
     ) -> Result<(Engine, Handle), GatewayError> {
-        let mut reader = open()?;
-        let world = world_of(&reader, options.components.as_deref())?;
+        let mut source = open()?;
+        let world = world_of(&source, options.components.as_deref())?;
         let shadow = Shadow::new(world.shown.clone());
         let (sender, asks) = sync_channel(4 * options.clients_max + 64);
-        let alive = reader.is_alive()?;
-        if options.steer && reader.steering()?.is_none() {
+        let alive = source.is_alive()?;
+        if options.steer && source.steering()?.is_none() {
             tracing::warn!("the run is not steerable, so clients cannot steer it: start it with --steer");
         }
-        let now = newest_of(&mut reader, Now { alive, ..Now::default() });
+        let now = newest_of(&mut source, Now { alive, ..Now::default() });
         let handle = Handle {
             asks: sender,
             world: Arc::new(RwLock::new(Arc::new(world))),
             now: Arc::new(RwLock::new(Now::default())),
             metrics: Arc::new(Metrics::default()),
-            inputs: Inputs::open(&reader, options.inputs.as_deref())?,
+            inputs: Inputs::open(&source, options.inputs.as_deref())?,
         };
         handle.note(now);
         let engine = Engine {
             open,
-            reader,
+            source,
             shadow,
             components: options.components.clone(),
             period: Duration::from_secs_f64(1.0 / options.rate_hz_max),
@@ -268,7 +270,7 @@ impl Engine {
             if self.waiting.is_empty() {
                 continue;
             }
-            let newest = self.reader.newest();
+            let newest = self.source.newest();
             let due = self.looked.is_none_or(|looked| looked.elapsed() >= self.period);
             if newest > self.shadow.state().generation && due {
                 self.look();
@@ -289,7 +291,7 @@ impl Engine {
         } else if self.quiet.1.elapsed() < QUIET {
             std::thread::sleep(POLL);
         } else {
-            let _ = self.reader.wait(newest, PATIENCE);
+            let _ = self.source.wait(newest, PATIENCE);
         }
     }
 
@@ -347,15 +349,15 @@ impl Engine {
             }
             #[cfg(feature = "export")]
             Ask::Another { reply } => {
-                if let Ok(reader) = self.reader.try_clone() {
-                    let _ = reply.send(reader);
+                if let Ok(source) = self.source.try_clone() {
+                    let _ = reply.send(source);
                 }
             }
         }
     }
 
     fn take_timeline(&mut self) -> Result<Timeline, String> {
-        self.reader.extend_timeline(&mut self.timeline).map_err(|error| error.to_string())?;
+        self.source.extend_timeline(&mut self.timeline).map_err(|error| error.to_string())?;
         self.timeline.keep_newest(1 << 16);
         Ok(self.timeline.clone())
     }
@@ -371,9 +373,9 @@ impl Engine {
         if let (Some(act), Some(steering)) = (act, &steering) {
             act.apply(steering);
         }
-        let alive = self.reader.is_alive().unwrap_or(false);
+        let alive = self.source.is_alive().unwrap_or(false);
         let before = Now { alive, ..*self.handle.now.read() };
-        let now = newest_of(&mut self.reader, before);
+        let now = newest_of(&mut self.source, before);
         self.handle.note(now);
         let Now { generation, frame, time, .. } = now;
         Ok(Steered { run: steering.as_ref().map(Run::of), alive, generation, frame, time })
@@ -381,7 +383,7 @@ impl Engine {
 
     /// The run's mailbox; none where it is not steerable, or has ended: one that was killed cannot say so itself.
     fn steering(&self) -> Result<Option<Steering>, InputError> {
-        if self.reader.is_alive().unwrap_or(false) { self.reader.steering() } else { Ok(None) }
+        if self.source.is_alive().unwrap_or(false) { self.source.steering() } else { Ok(None) }
     }
 
     /// Looks, unless the last look was just now.
@@ -393,22 +395,29 @@ impl Engine {
 
     fn look(&mut self) {
         let begun = Instant::now();
-        let snapshot = match self.reader.pin() {
-            Ok(snapshot) => snapshot,
-            Err(SnapshotError::NothingPublished) => return,
+        let (shadow, inputs, contained) = (&mut self.shadow, &self.handle.inputs, &mut self.contained);
+        let is_whole = self.source.rank_count().is_some();
+        let looked = self.source.look(|parts| {
+            let generation = parts.iter().map(Snapshot::generation).min().unwrap_or(0);
+            if generation <= shadow.state().generation {
+                return None;
+            }
+            // while it is pinned: what it contains is known for so long at least
+            *contained = inputs.contained(generation, *contained);
+            Some(match parts {
+                [snapshot] if !is_whole => shadow.update(snapshot),
+                parts => shadow.update_parts(parts),
+            })
+        });
+        let report = match looked {
+            Ok(Some(report)) => report,
+            Ok(None) | Err(SnapshotError::NothingPublished) => return,
             Err(error) => {
                 tracing::error!("cannot look at the region: {error}");
                 self.looked = Some(begun);
                 return;
             }
         };
-        if snapshot.generation() <= self.shadow.state().generation {
-            return;
-        }
-        // while it is pinned: what it contains is known for so long at least
-        self.contained = self.handle.inputs.contained(snapshot.generation(), self.contained);
-        let report = self.shadow.update(&snapshot);
-        drop(snapshot);
         self.looked = Some(begun);
         self.answers.clear();
         let state = self.shadow.state();
@@ -501,8 +510,8 @@ impl Engine {
     fn check_life(&mut self) {
         self.checked = Instant::now();
         self.buffers.tidy();
-        let mut alive = self.reader.is_alive().unwrap_or(false);
-        let newest = self.reader.newest();
+        let mut alive = self.is_alive();
+        let newest = self.source.newest();
         let is_quiet = !alive || self.quiet.0 == newest;
         if !is_quiet {
             self.quiet = (newest, self.checked);
@@ -510,16 +519,31 @@ impl Engine {
         if is_quiet && self.quiet.1.elapsed() >= QUIET {
             self.quiet.1 = self.checked;
             self.look_for_another();
-            alive = self.reader.is_alive().unwrap_or(false);
+            alive = self.is_alive();
         }
-        self.handle.inputs.look_again(&self.reader);
+        self.handle.inputs.look_again(&self.source);
         let before = Now { alive, ..*self.handle.now.read() };
-        self.handle.note(newest_of(&mut self.reader, before));
+        self.handle.note(newest_of(&mut self.source, before));
+    }
+
+    /// Whether the writer lives, or those of all ranks do. The first of these to die is named, once.
+    fn is_alive(&self) -> bool {
+        let dead = match self.source.dead() {
+            Ok(None) => return true,
+            Ok(dead) => dead,
+            Err(_) => None,
+        };
+        if let (Some(rank), Some(ranks), true) = (dead, self.source.rank_count(), self.handle.now.read().alive) {
+            tracing::warn!(
+                "rank {rank} of {ranks} is gone, and the run with it: the newest frame is what all ranks have"
+            );
+        }
+        false
     }
 
     fn look_for_another(&mut self) {
         let Ok(other) = (self.open)() else { return };
-        if self.reader.is_same_region(&other) || !other.is_alive().unwrap_or(false) {
+        if self.source.is_same(&other) || !other.is_alive().unwrap_or(false) {
             return;
         }
         match world_of(&other, self.components.as_deref()) {
@@ -529,9 +553,9 @@ impl Engine {
     }
 
     /// Goes on with another region. Whoever waits is told by the end of its ask.
-    fn replace(&mut self, reader: Reader, world: World) {
+    fn replace(&mut self, source: Source, world: World) {
         tracing::info!("the region was replaced: a new session begins");
-        self.reader = reader;
+        self.source = source;
         self.shadow = Shadow::new(world.shown.clone());
         self.answers.clear();
         self.masks.clear();
@@ -539,7 +563,7 @@ impl Engine {
         self.looked = None;
         self.timeline = Timeline::default();
         *self.handle.world.write() = Arc::new(world);
-        let now = newest_of(&mut self.reader, Now { alive: true, ..Now::default() });
+        let now = newest_of(&mut self.source, Now { alive: true, ..Now::default() });
         self.handle.note(now);
         self.waiting.clear();
     }

@@ -18,6 +18,8 @@ pub(super) struct World {
     /// What clients may see.
     pub shown: Selection,
     pub epoch: Option<u64>,
+    /// The ranks that write it together, if it is such a world.
+    pub ranks: Option<usize>,
 }
 
 /// What does. Generation, frame and time are always those of one generation.
@@ -30,9 +32,11 @@ pub(super) struct Now {
 }
 
 impl Now {
-    /// A generation that was pinned.
-    pub(super) fn of(alive: bool, snapshot: &Snapshot<'_>) -> Now {
-        Now { alive, generation: snapshot.generation(), frame: snapshot.frame(), time: snapshot.time() }
+    /// A generation that was pinned, on all ranks.
+    pub(super) fn of(alive: bool, parts: &[Snapshot<'_>]) -> Now {
+        let generation = parts.iter().map(Snapshot::generation).min().unwrap_or(0);
+        let (frame, time) = parts.first().map_or((0, 0.0), |first| (first.frame(), first.time()));
+        Now { alive, generation, frame, time }
     }
 }
 
@@ -104,6 +108,8 @@ impl World {
             "region": bounds.region,
             "world": layout.name(),
             "epoch": self.epoch,
+            "ranks": self.ranks,
+            "identity": if self.ranks.is_some() { "global_id" } else { "handle" },
             "writer_alive": now.alive,
             "generation": now.generation,
             "frame": now.frame,

@@ -344,7 +344,7 @@ async fn snapshot_arrow(State(_): Shared) -> Failure {
 
 #[cfg(feature = "export")]
 async fn snapshot_arrow(State(app): Shared, headers: HeaderMap, uri: Uri) -> Result<Response, Failure> {
-    use hypostyle::export::{Batches, ExportOptions};
+    use hypostyle::export::{ExportOptions, joined};
 
     const KIND: &str = "application/vnd.apache.arrow.stream";
     let fault = |why: String| Failure(StatusCode::INTERNAL_SERVER_ERROR, why);
@@ -371,14 +371,14 @@ async fn snapshot_arrow(State(app): Shared, headers: HeaderMap, uri: Uri) -> Res
         return Ok(tagged(&tag_of(generation), KIND, None));
     }
     let held = app.place()?;
-    let reader = app.ask(|reply| Ask::Another { reply }).await?;
+    let source = app.ask(|reply| Ask::Another { reply }).await?;
     let write = move || -> Result<(u64, Vec<u8>), String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
-        let pinned = reader.into_pinned().map_err(|error| text(&error))?;
-        let generation = pinned.snapshot().generation();
-        let batches = Batches::of(pinned, &options).map_err(|error| text(&error))?;
+        let parts = source.into_pinned().map_err(|error| text(&error))?;
+        let generation = parts.iter().map(|part| part.snapshot().generation()).min().unwrap_or(0);
+        let (schema, batches) = joined(parts, &options).map_err(|error| text(&error))?;
         let mut out = Vec::new();
-        let writer = arrow_ipc::writer::StreamWriter::try_new(&mut out, &batches.schema());
+        let writer = arrow_ipc::writer::StreamWriter::try_new(&mut out, &schema);
         let mut writer = writer.map_err(|error| text(&error))?;
         for batch in batches {
             let batch = batch.map_err(|error| text(&error))?;

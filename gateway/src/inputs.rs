@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use hypostyle::{InputError, InputSender, Reader};
+use hypostyle::{InputError, InputSender};
 
 use super::GatewayError;
+use super::source::Source;
 
 /// Inputs of one client that were sent on and are not yet in a generation. Those beyond it are refused.
 pub(super) const INPUTS_PENDING_MAX: usize = 4_096;
@@ -46,9 +47,9 @@ pub(super) struct Contained {
 
 impl Inputs {
     /// Takes a ring of the simulation's mailbox, where inputs are asked for.
-    pub(super) fn open(reader: &Reader, allowed: Option<&[String]>) -> Result<Inputs, GatewayError> {
+    pub(super) fn open(source: &Source, allowed: Option<&[String]>) -> Result<Inputs, GatewayError> {
         let Some(allowed) = allowed else { return Ok(Inputs(None)) };
-        let sender = reader.inputs()?.ok_or(GatewayError::NoInputs)?;
+        let sender = source.inputs()?.ok_or(GatewayError::NoInputs)?;
         if let Some(name) = allowed.iter().find(|name| !sender.names().contains(name)) {
             return Err(InputError::Undeclared { name: name.clone() }.into());
         }
@@ -65,14 +66,14 @@ impl Inputs {
     }
 
     /// Looks for the mailbox of another simulation where this one has ended.
-    pub(super) fn look_again(&self, reader: &Reader) {
+    pub(super) fn look_again(&self, source: &Source) {
         let Some(shared) = &self.0 else { return };
         let mut sender = shared.sender.lock();
         if sender.as_ref().is_some_and(InputSender::is_current) {
             return;
         }
         let had = sender.take().is_some();
-        match reader.inputs() {
+        match source.inputs() {
             Ok(found) => *sender = found,
             Err(error) => tracing::warn!(%error, "no inputs are taken"),
         }

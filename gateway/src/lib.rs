@@ -10,6 +10,8 @@
 //!                                     --the same bytes----->
 //! ```
 //!
+//! Where the ranks of a cluster write one world, a [`Source`] is all of their regions, and a look pins one frame on all.
+//!
 //! What goes over the wire is written down in `docs/protocol.md`.
 //!
 //! Architecture invariant: an ordinary reader; nothing here writes to a region or knows extents. What clients send for
@@ -36,6 +38,7 @@ mod metrics;
 #[cfg(feature = "nats")]
 pub mod nats;
 mod page;
+mod source;
 mod steering;
 mod subscribe;
 
@@ -43,16 +46,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hypostyle::{InputError, Reader, SnapshotError, Timeline};
+use hypostyle::{InputError, SnapshotError, Timeline};
 use tokio::sync::watch;
 
 use crate::delta::SelectError;
+pub use crate::source::Source;
 
 /// Makes the JSON of `/timeline` of the newest frames, at most so many; `None`: there are none.
 pub type TimelinePicture = Arc<dyn Fn(&Timeline, usize) -> Option<String> + Send + Sync>;
 
-/// Opens the region, at first and again where it was replaced.
-pub type Open = Box<dyn FnMut() -> Result<Reader, SnapshotError> + Send>;
+/// Opens the region, or those of all ranks; at first, and again where they were replaced.
+pub type Open = Box<dyn FnMut() -> Result<Source, SnapshotError> + Send>;
 
 /// How a gateway serves.
 #[derive(Clone)]

@@ -111,11 +111,11 @@ pub fn write_parts(
     write_in_order(path, format, schema, batches, &options)
 }
 
-/// The record batches of parts of one world, under the schema of the first.
+/// The record batches of parts of one world that are pinned already, part after part, under the schema of the first.
 ///
 /// # Errors
-/// [`ExportError::Parts`]: there are none, or they have different columns.
-pub(super) fn joined(
+/// [`ExportError::Parts`]: there are none, or they have different columns; else as for [`Batches::of`].
+pub fn joined(
     parts: Vec<Pinned>,
     options: &ExportOptions,
 ) -> Result<(SchemaRef, impl Iterator<Item = Result<RecordBatch, ExportError>> + use<>), ExportError> {

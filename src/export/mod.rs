@@ -23,7 +23,7 @@ mod vtp;
 
 pub use batches::Batches;
 pub use error::ExportError;
-pub use files::{Exported, Format, write, write_batches, write_parts};
+pub use files::{Exported, Format, joined, write, write_batches, write_parts};
 pub use series::{Series, series, series_of_ranks};
 
 /// What to export.

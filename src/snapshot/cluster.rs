@@ -91,6 +91,14 @@ impl ClusterReader {
     /// [`SnapshotError::NothingPublished`]: a part has published nothing; [`SnapshotError::Parts`]: no frame could be pinned
     /// in all parts; else as for [`SharedReader::pin`].
     pub fn pin(&self) -> Result<Vec<OwnedSnapshot>, SnapshotError> {
+        self.pin_within(PATIENCE)
+    }
+
+    /// As [`ClusterReader::pin`], which waits ten seconds for a frame that all parts have, but no longer than this.
+    ///
+    /// # Errors
+    /// As for [`ClusterReader::pin`].
+    pub fn pin_within(&self, patience: Duration) -> Result<Vec<OwnedSnapshot>, SnapshotError> {
         let begun = Instant::now();
         loop {
             match self.frames().last().map(|frame| self.pin_frame(*frame)) {
@@ -102,7 +110,7 @@ impl ClusterReader {
             if self.ranks.iter().any(|rank| rank.newest() == 0) {
                 return Err(SnapshotError::NothingPublished);
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > patience {
                 let newest = |rank: &SharedReader| rank.frames().last().map_or(0, |kept| kept.frame);
                 let newest: Vec<String> = self.ranks.iter().map(|rank| newest(rank).to_string()).collect();
                 let what = format!(

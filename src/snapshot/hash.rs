@@ -18,7 +18,7 @@ impl Snapshot<'_> {
     pub fn hash(&self) -> u64 {
         let layout = self.layout();
         let mut hash = Xxh3::new();
-        let tables: Vec<_> = self.tables().collect();
+        let tables: Vec<_> = self.all_tables().collect();
         let sizes: Vec<usize> = layout.components().iter().map(crate::layout::ComponentLayout::packed_bytes).collect();
         let ids: Vec<Vec<u16>> = tables
             .iter()

@@ -4,6 +4,7 @@
 
 mod cluster;
 mod hash;
+mod ids;
 mod lists;
 mod owned;
 mod raw;
@@ -12,6 +13,7 @@ mod table;
 mod world_reader;
 
 pub use cluster::ClusterReader;
+pub use ids::GlobalIds;
 pub use lists::RawLists;
 pub use owned::{OwnedSnapshot, SharedReader};
 pub use raw::{ColumnRole, RawColumn};

@@ -46,7 +46,11 @@ pub struct RawColumn<'s> {
 
 impl<'s> RawColumn<'s> {
     /// A column of a directory; `None`: one that the engine keeps for itself.
-    pub(super) fn of(snapshot: &'s Snapshot<'_>, table: &TableEntry, column: &ColumnEntry) -> Option<Self> {
+    pub(super) fn of(
+        snapshot: &'s Snapshot<'_>,
+        (table, rows): (&TableEntry, usize),
+        column: &ColumnEntry,
+    ) -> Option<Self> {
         let role = match column.kind {
             ColumnKind::Handle => ColumnRole::Handle,
             ColumnKind::Field { component, field } => ColumnRole::Field { component, field },
@@ -56,8 +60,8 @@ impl<'s> RawColumn<'s> {
                 return None;
             }
         };
-        let (bytes, stamps) = snapshot.column_parts(table, column);
-        Some(RawColumn { role, item: column.item, rows: table.rows as usize, bytes, stamps, moved: column.moved })
+        let (bytes, stamps) = snapshot.first_rows(table, column, rows);
+        Some(RawColumn { role, item: column.item, rows, bytes, stamps, moved: column.moved })
     }
 
     /// What it holds.

@@ -482,11 +482,17 @@ impl<'r> Snapshot<'r> {
     /// Live entities.
     #[must_use]
     pub fn entity_count(&self) -> u64 {
-        self.tables().filter(|table| !table.is_elsewhere()).map(|table| table.rows() as u64).sum()
+        self.tables().map(|table| table.rows() as u64).sum()
     }
 
-    /// The tables of entities.
+    /// The tables of entities. Rows that stand for what lives elsewhere ([`Elsewhere`](crate::Elsewhere)) are not shown: their
+    /// table is there, as if it were empty.
     pub fn tables(&self) -> impl Iterator<Item = TableView<'_>> {
+        self.all_tables().map(TableView::of_state)
+    }
+
+    /// As [`Snapshot::tables`], with all rows.
+    pub(super) fn all_tables(&self) -> impl Iterator<Item = TableView<'_>> {
         (self.directory.first_data..self.directory.tables.len()).map(|index| self.table(index))
     }
 
@@ -532,7 +538,11 @@ impl<'r> Snapshot<'r> {
 
     /// The rows in use of a column (of bits: the words that have any), and the stamps of their chunks.
     pub(crate) fn column_parts(&self, table: &TableEntry, column: &ColumnEntry) -> (&[u8], &[u64]) {
-        let rows = table.rows as usize;
+        self.first_rows(table, column, table.rows as usize)
+    }
+
+    /// As [`Snapshot::column_parts`], of so many rows, which the table has.
+    pub(super) fn first_rows(&self, table: &TableEntry, column: &ColumnEntry, rows: usize) -> (&[u8], &[u64]) {
         let used = match column.item {
             crate::table::Item::Bytes(bytes) => rows * bytes as usize,
             crate::table::Item::Bit => rows.div_ceil(64) * 8,
@@ -604,7 +614,8 @@ impl<'r> Snapshot<'r> {
         bytemuck::cast_slice(&self.extent_bytes(&table.columns[1])[..4 * table.rows as usize])
     }
 
-    /// Which table (in the order of [`Snapshot::tables`]) and row an entity is in; `None` where it is dead.
+    /// Which table (in the order of [`Snapshot::tables`]) and row an entity is in; `None` where it is dead. What lives elsewhere
+    /// is in a row that tables do not show.
     #[must_use]
     pub fn locate(&self, entity: Entity) -> Option<(usize, usize)> {
         let slot = entity.index() as usize;
@@ -655,7 +666,8 @@ impl<'r> Snapshot<'r> {
     #[must_use]
     pub fn raw_resources(&self) -> RawColumn<'_> {
         let table = &self.directory.tables[RESOURCES as usize];
-        RawColumn::of(self, table, &table.columns[0]).expect("the one column of the resources' table holds resources")
+        RawColumn::of(self, (table, table.rows as usize), &table.columns[0])
+            .expect("the one column of the resources' table holds resources")
     }
 
     /// Copies a resource out.

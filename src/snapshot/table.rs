@@ -22,6 +22,7 @@ const ENTITY_COLUMN: &str = "(entity)";
 pub struct TableView<'s> {
     snapshot: &'s Snapshot<'s>,
     entry: &'s TableEntry,
+    rows: usize,
 }
 
 /// Memory of one column of a table.
@@ -38,13 +39,19 @@ pub struct ColumnMemory {
 
 impl<'s> TableView<'s> {
     pub(crate) fn new(snapshot: &'s Snapshot<'_>, entry: &'s TableEntry) -> Self {
-        TableView { snapshot, entry }
+        TableView { snapshot, entry, rows: entry.rows as usize }
+    }
+
+    /// As readers see it: rows of what lives elsewhere are no part of the state.
+    pub(super) fn of_state(self) -> Self {
+        let rows = if self.is_elsewhere() { 0 } else { self.rows };
+        TableView { rows, ..self }
     }
 
     /// Rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.entry.rows as usize
+        self.rows
     }
 
     /// Rows there is room for.
@@ -65,7 +72,8 @@ impl<'s> TableView<'s> {
         &self.entry.components
     }
 
-    /// Whether its rows stand for entities that live elsewhere ([`Elsewhere`](crate::Elsewhere)): they are no part of the state.
+    /// Whether its rows stand for entities that live elsewhere ([`Elsewhere`](crate::Elsewhere)): they are no part of the state,
+    /// so it shows none.
     #[must_use]
     pub fn is_elsewhere(&self) -> bool {
         let components = self.snapshot.layout().components();
@@ -92,8 +100,8 @@ impl<'s> TableView<'s> {
     /// # Ok::<(), hypostyle::WorldError>(())
     /// ```
     pub fn raw_columns(&self) -> impl Iterator<Item = RawColumn<'s>> {
-        let (snapshot, entry) = (self.snapshot, self.entry);
-        entry.columns.iter().filter_map(move |column| RawColumn::of(snapshot, entry, column))
+        let (snapshot, entry, rows) = (self.snapshot, self.entry, self.rows);
+        entry.columns.iter().filter_map(move |column| RawColumn::of(snapshot, (entry, rows), column))
     }
 
     /// The memory of each column, those that the engine keeps for itself included.
@@ -225,7 +233,7 @@ impl<'s> TableView<'s> {
     }
 
     fn changed_chunks(&self, column: &'s ColumnEntry, generation: u64) -> ChangedChunks<'s> {
-        let (_, stamps) = self.snapshot.column_parts(self.entry, column);
+        let (_, stamps) = self.snapshot.first_rows(self.entry, column, self.rows);
         ChangedChunks::new(stamps, self.rows(), column.moved, generation)
     }
 
@@ -249,7 +257,7 @@ impl<'s> TableView<'s> {
     pub(crate) fn stamps(&self, name: &str) -> Result<Option<&'s [u64]>, SnapshotError> {
         let (component, field, _) = self.lookup(name)?;
         let column = self.find(ColumnKind::Field { component, field });
-        Ok(column.map(|column| self.snapshot.column_parts(self.entry, column).1))
+        Ok(column.map(|column| self.snapshot.first_rows(self.entry, column, self.rows).1))
     }
 
     /// Which rows have a component.

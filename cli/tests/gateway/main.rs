@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod edges;
 mod inputs;
+mod ranks;
 mod steering;
 mod timeouts;
 
@@ -69,7 +70,7 @@ impl Serving {
         let mut options = GatewayOptions::new("127.0.0.1:0".parse().unwrap(), "test");
         options.rate_hz_max = 1000.0;
         change(&mut options);
-        let gateway = Gateway::bind(Box::new(move || reader.try_clone()), options)?;
+        let gateway = Gateway::bind(Box::new(move || Ok(reader.try_clone()?.into())), options)?;
         let (address, stopper) = (gateway.address(), gateway.stopper());
         let thread = Some(std::thread::spawn(move || gateway.run().unwrap()));
         Ok(Serving { address, stopper, thread })

@@ -132,7 +132,7 @@ impl Serving {
         let mut options = GatewayOptions::new("127.0.0.1:0".parse().unwrap(), "test");
         options.rate_hz_max = 200.0;
         options.publish = Some(place);
-        let gateway = Gateway::bind(Box::new(move || reader.try_clone()), options).unwrap();
+        let gateway = Gateway::bind(Box::new(move || Ok(reader.try_clone()?.into())), options).unwrap();
         let stopper = gateway.stopper();
         let thread = Some(std::thread::spawn(move || gateway.run().unwrap()));
         Serving { stopper, thread }

@@ -4,13 +4,15 @@
 //! between two looks has a look number above the first one's. Row counts, shapes and components of tables have numbers of
 //! their own. A chunk whose stamp is not newer than the last look is not read; columns of bits are always compared.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
-use hypostyle::Snapshot;
 use hypostyle::columns::RawColumn;
+use hypostyle::layout::{Layout, ScalarType};
+use hypostyle::{Entity, GlobalIds, Snapshot};
 
 use super::select::Selection;
-use super::state::{Role, Source, State, StateColumn, StateTable, sources};
+use super::state::{Role, Source, State, StateColumn, StateTable, sources, sources_of_parts};
 use super::track::{CHUNK, Changed, Track, take_over};
 
 /// How many looks can be found again by their generation.
@@ -64,6 +66,8 @@ pub struct Shadow {
     pub(super) dropped: BTreeMap<u32, u32>,
     number: u32,
     looks: VecDeque<Revision>,
+    /// The generation of each part of the world at the last look.
+    seen: Vec<u64>,
 }
 
 impl Shadow {
@@ -77,6 +81,7 @@ impl Shadow {
             dropped: BTreeMap::new(),
             number: 0,
             looks: VecDeque::new(),
+            seen: Vec::new(),
         }
     }
 
@@ -102,20 +107,35 @@ impl Shadow {
     /// Takes over what changed since the last look. Snapshots must be of one region (and, after a writer's death, of
     /// its next writer); another one takes another shadow. The same generation, or an older one, changes nothing.
     pub fn update(&mut self, snapshot: &Snapshot<'_>) -> UpdateReport {
-        let (seen, generation) = (self.state.generation, snapshot.generation());
-        if let Some(revision) = self.newest().filter(|_| generation <= seen) {
+        self.look((std::slice::from_ref(snapshot), false))
+    }
+
+    /// As [`Shadow::update`], of all parts of a world, by rank, that are pinned at one frame
+    /// ([`ClusterReader`](hypostyle::ClusterReader)). Its generation is that of the part that has the least. Entities are known by
+    /// their global ids, in fields too: what names nobody is null. Where there are more parts, or less, than before, all that
+    /// was seen is forgotten.
+    pub fn update_parts(&mut self, parts: &[Snapshot<'_>]) -> UpdateReport {
+        self.look((parts, true))
+    }
+
+    fn look(&mut self, (parts, by_id): (&[Snapshot<'_>], bool)) -> UpdateReport {
+        let generation = parts.iter().map(Snapshot::generation).min().unwrap_or(0);
+        let others = !self.seen.is_empty() && self.seen.len() != parts.len();
+        if let Some(revision) = self.newest().filter(|_| generation <= self.state.generation && !others) {
             return UpdateReport { revision, bytes_read: 0, chunks_changed: 0 };
         }
-        if self.number == u32::MAX {
+        if self.number == u32::MAX || others {
             // numbers have run out: what went before is forgotten
             *self = Shadow::new(std::mem::replace(&mut self.follows, Selection::view()));
         }
-        let seen = self.state.generation;
+        let seen = std::mem::replace(&mut self.seen, parts.iter().map(Snapshot::generation).collect());
         self.number += 1;
         let revision = Revision { number: self.number, generation };
         let mut report = UpdateReport { revision, bytes_read: 0, chunks_changed: 0 };
+        let links = Links::of(parts, by_id);
+        let entries = if by_id { sources_of_parts(parts) } else { parts.iter().flat_map(sources).collect() };
         let entries: Vec<Source<'_>> =
-            sources(snapshot).filter(|entry| self.follows.has_table(entry.id, entry.components)).collect();
+            entries.into_iter().filter(|entry| self.follows.has_table(entry.id, entry.components)).collect();
         let followed = |id: u32| entries.binary_search_by_key(&id, |entry| entry.id).is_ok();
         let gone: Vec<u32> = self.state.tables.keys().copied().filter(|id| !followed(*id)).collect();
         for id in gone {
@@ -132,19 +152,55 @@ impl Shadow {
             });
             self.dropped.remove(&entry.id);
             let columns = reshape(table, track, entry, &self.follows, revision.number);
+            let seen = seen.get(entry.part).copied().unwrap_or(0);
             for ((column, track), source) in table.columns.iter_mut().zip(&mut track.columns).zip(columns) {
-                take_column(column, track, &source, (entry.rows, seen), &mut report);
+                let links = links.in_column(entry.part, column.role);
+                take_column(column, track, (&source, links), (entry.rows, seen), &mut report);
             }
         }
         self.state.generation = generation;
-        self.state.frame = snapshot.frame();
-        self.state.time = snapshot.time();
+        self.state.frame = parts.first().map_or(0, Snapshot::frame);
+        self.state.time = parts.first().map_or(0.0, Snapshot::time);
         if self.looks.len() == LOOKS_KEPT {
             self.looks.pop_front();
         }
         self.looks.push_back(revision);
         report
     }
+}
+
+/// Whom fields of handles name, in a world of many parts: handles are those of a part alone.
+struct Links<'s> {
+    layout: Option<&'s Layout>,
+    parts: Vec<Option<GlobalIds<'s>>>,
+}
+
+impl<'s> Links<'s> {
+    fn of(parts: &'s [Snapshot<'_>], by_id: bool) -> Self {
+        let layout = parts.first().filter(|_| by_id).map(Snapshot::layout);
+        let entity = |layout: &&Layout| {
+            let mut fields = layout.components().iter().flat_map(|component| &component.fields);
+            fields.any(|field| field.ty.scalar == ScalarType::Entity)
+        };
+        match layout.filter(entity) {
+            None => Links { layout: None, parts: Vec::new() },
+            layout => Links { layout, parts: parts.iter().map(Snapshot::global_ids).collect() },
+        }
+    }
+
+    /// Whom the handles in a column name; `None` where it has none.
+    fn in_column(&self, part: usize, role: Role) -> Option<&GlobalIds<'s>> {
+        let component = self.layout?.components().get(usize::from(role.component))?;
+        let field = component.fields.get(usize::from(role.field))?;
+        let is_link = role.code == Role::FIELD && field.ty.scalar == ScalarType::Entity;
+        self.parts.get(part).filter(|_| is_link)?.as_ref()
+    }
+}
+
+/// Handles as the ids that they name, or null.
+fn named(handles: &[u8], ids: &GlobalIds<'_>) -> Vec<u8> {
+    let id = |bits: &[u8; 8]| ids.of(Entity::from_bits(u64::from_le_bytes(*bits))).unwrap_or(Entity::NULL.to_bits());
+    handles.as_chunks::<8>().0.iter().flat_map(|bits| id(bits).to_le_bytes()).collect()
 }
 
 /// Brings a table's head and list of columns up to date; the snapshot's columns that it follows, in order.
@@ -186,7 +242,7 @@ fn reshape<'s>(
 fn take_column(
     column: &mut StateColumn,
     track: &mut Track,
-    new: &RawColumn<'_>,
+    (new, links): (&RawColumn<'_>, Option<&GlobalIds<'_>>),
     (rows, seen): (u32, u64),
     report: &mut UpdateReport,
 ) {
@@ -205,7 +261,8 @@ fn take_column(
             continue;
         }
         report.bytes_read += old.len() as u64;
-        let changed = take_over(old, new_rows, unit);
+        let new_rows = links.map_or(Cow::Borrowed(new_rows), |links| Cow::Owned(named(new_rows, links)));
+        let changed = take_over(old, &new_rows, unit);
         if !matches!(changed, Changed::None) {
             report.chunks_changed += 1;
             track.note(chunk, &changed, look);

@@ -155,6 +155,8 @@ impl State {
 /// A table of a snapshot.
 pub(super) struct Source<'s> {
     pub id: u32,
+    /// The part of the world that it is of.
+    pub part: usize,
     pub rows: u32,
     pub components: &'s [u16],
     pub columns: Vec<(Role, RawColumn<'s>)>,
@@ -162,19 +164,56 @@ pub(super) struct Source<'s> {
 
 /// The tables of a snapshot that views have, by ascending id.
 pub(super) fn sources<'s>(snapshot: &'s Snapshot<'_>) -> impl Iterator<Item = Source<'s>> {
-    let with_role = |column: RawColumn<'s>| Some((Role::of(column.role())?, column));
+    std::iter::once(resources(snapshot)).chain(tables(snapshot, (0, 1)))
+}
+
+/// The tables of all parts of a world, by ascending id: the resources are those of the first. Rows are who their global ids
+/// say; a table without them has handles.
+pub(super) fn sources_of_parts<'s>(parts: &'s [Snapshot<'_>]) -> Vec<Source<'s>> {
+    let count = parts.len();
+    let mut all: Vec<Source<'s>> = parts.first().map(resources).into_iter().collect();
+    for (part, snapshot) in parts.iter().enumerate() {
+        let id = snapshot.layout().component("global_id").map(|(id, _)| id as u16);
+        all.extend(tables(snapshot, (part, count)).map(|table| by_id(table, id)));
+    }
+    all.sort_unstable_by_key(|table| table.id);
+    all
+}
+
+fn with_role(column: RawColumn<'_>) -> Option<(Role, RawColumn<'_>)> {
+    Some((Role::of(column.role())?, column))
+}
+
+fn resources<'s>(snapshot: &'s Snapshot<'_>) -> Source<'s> {
     let resources = snapshot.raw_resources();
-    let resources = Source {
+    Source {
         id: RESOURCES,
+        part: 0,
         rows: resources.bytes().len() as u32,
         components: &[],
         columns: with_role(resources).into_iter().collect(),
-    };
-    let tables = (FIRST_DATA..).zip(snapshot.tables()).map(move |(id, table)| Source {
+    }
+}
+
+/// The tables of entities of one part of many. Ids of parts take turns, so that a part's new table changes no other's id.
+fn tables<'s>(snapshot: &'s Snapshot<'_>, (part, parts): (usize, usize)) -> impl Iterator<Item = Source<'s>> {
+    let ids = (FIRST_DATA + part as u32..).step_by(parts);
+    ids.zip(snapshot.tables()).filter(|(_, table)| !table.is_elsewhere()).map(move |(id, table)| Source {
         id,
+        part,
         rows: table.rows() as u32,
         components: table.component_ids(),
         columns: table.raw_columns().filter_map(with_role).collect(),
-    });
-    std::iter::once(resources).chain(tables)
+    })
+}
+
+/// A table with the ids of its rows in the place of their handles, where it has them.
+fn by_id(mut table: Source<'_>, component: Option<u16>) -> Source<'_> {
+    let id = component.map(|component| Role { code: Role::FIELD, field: 0, component });
+    let ids = table.columns.iter().find(|(role, _)| Some(*role) == id).map(|(_, raw)| *raw);
+    let ids = ids.filter(|raw| raw.row_bytes() == Some(8));
+    if let (Some(ids), Some(handles)) = (ids, table.columns.iter_mut().find(|(role, _)| role.code == Role::HANDLE)) {
+        handles.1 = ids;
+    }
+    table
 }
