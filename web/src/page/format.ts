@@ -36,9 +36,34 @@ export function count(value: number): string {
   return value.toLocaleString("en");
 }
 
-/** A handle: slot and generation; none where it is null. */
+/** Entities of many ranks are known by their global ids: a handle is one rank's. */
+let byId = false;
+
+/** Says what entities are called by from now on: their global ids, or slot and generation. */
+export function nameEntities(ids: boolean): void {
+  byId = ids;
+}
+
+/** An entity, by its handle: slot and generation; by its id where that is what is known of it; none where it is null. */
 export function handle(of: bigint): string {
-  return of === 0xffff_ffff_ffff_ffffn ? "none" : `${of & 0xffff_ffffn} · ${of >> 32n}`;
+  return of === 0xffff_ffff_ffff_ffffn ? "none" : byId ? String(of) : `${slotOf(of)} · ${of >> 32n}`;
+}
+
+/** What {@link handle} says. */
+export function handleName(): string {
+  return byId ? "global id" : "slot · generation";
+}
+
+/** What to type for an entity: {@link entityOf}. */
+export function slotOf(of: bigint): string {
+  return String(byId ? of : of & 0xffff_ffffn);
+}
+
+/** The slot, or the id, that was typed; `undefined` where it is none. */
+export function entityOf(text: string): number | bigint | undefined {
+  if (!/^\d{1,20}$/.test(text.trim())) return undefined;
+  const of = BigInt(text.trim());
+  return byId ? (of < 1n << 64n ? of : undefined) : Number(of);
 }
 
 /** A value of a column of this type: an integer of 64 bits is a handle only where the layout says so. */

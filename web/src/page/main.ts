@@ -10,7 +10,7 @@ import { Chart } from "./charts.ts";
 import { kinds, table as colours } from "./colour.ts";
 import { Workshop } from "./computed.ts";
 import { rows, set, setText } from "./dom.ts";
-import { bytes, count, digits, handle as handleText, milliseconds, short, value } from "./format.ts";
+import { bytes, count, digits, entityOf, handle as handleText, milliseconds, nameEntities, short, value } from "./format.ts";
 import { Gantt } from "./gantt.ts";
 import { listen } from "./input.ts";
 import { Legend } from "./legend.ts";
@@ -92,7 +92,11 @@ class Page {
     url.search = "";
     this.connection = opened = connect(url, {
       ...(this.#token !== null ? { token: this.#token } : {}),
-      choose: () => this.#announced(),
+      choose: hello => {
+        nameEntities(hello.identity === "global_id");
+        $("slot-name").textContent = hello.identity === "global_id" ? "id" : "slot";
+        return this.#announced();
+      },
     });
     this.run = new RunBar(this.connection, text => this.#say(text));
     this.timebar = new TimeBar(this.connection.world, () => this.#redraw());
@@ -292,7 +296,7 @@ class Page {
     $("predict").onchange = $("reconcile").onchange = () => this.#predict();
     const slot = $<HTMLInputElement>("slot");
     slot.oninput = () => {
-      const number = slot.value.trim() === "" ? NaN : Number(slot.value), place = Number.isInteger(number) && number >= 0 ? this.world.entities.find(number) : undefined;
+      const asked = entityOf(slot.value), place = asked !== undefined ? this.world.entities.find(asked) : undefined;
       this.selection.select(place ? place.table.handles.data[place.row] as bigint : undefined);
       slot.setCustomValidity(slot.value.trim() === "" || place ? "" : "no such entity");
     };
@@ -528,9 +532,15 @@ class Page {
 
   /** The tables with their names: shown or not, with how many of their entities the filter leaves. */
   #tables(): void {
-    const { world } = this, { chosen } = this.#panel, list = $<HTMLTableElement>("tables"), names = world.tables.map(tableName);
+    const { world } = this, { chosen } = this.#panel, list = $<HTMLTableElement>("tables"), names = [...new Set(world.tables.map(tableName))];
+    // those of several ranks have one name
+    const sum = (name: string, of: (table: Table) => number): number => world.tables.reduce((sum, table) => sum + (tableName(table) === name ? of(table) : 0), 0);
     const shown = chosen.filter ? new Map(this.#batches.map(batch => [batch.table, countShown(batch)])) : undefined;
-    rows(list, world.tables.map((table, i) => [names[i]!, shown?.has(table) ? `${count(shown.get(table)!)} of ${count(table.rows)}` : count(table.rows)]), (cell, name) => {
+    const told = (name: string): string => {
+      const all = count(sum(name, table => table.rows)), has = world.tables.some(table => tableName(table) === name && shown?.has(table));
+      return has ? `${count(sum(name, table => shown!.get(table) ?? 0))} of ${all}` : all;
+    };
+    rows(list, names.map(name => [name, told(name)]), (cell, name) => {
       const box = cell.querySelector("input") ?? this.#tableBox(cell, name);
       box.checked = !chosen.hidden.has(name);
     });

@@ -2,7 +2,7 @@
 
 import { Theme, fit } from "./canvas.ts";
 import type { Camera } from "./camera.ts";
-import { count, handle as handleText, value } from "./format.ts";
+import { count, handle as handleText, handleName, slotOf, value } from "./format.ts";
 import type { Batch } from "./points.ts";
 import { placeOf, radiusOf, type Shown } from "./sources.ts";
 import { rows } from "./dom.ts";
@@ -47,7 +47,7 @@ export class Selection {
     if (handle === undefined) this.follows = false;
     const slot = $<HTMLInputElement>("slot");
     if (document.activeElement !== slot) {
-      slot.value = handle === undefined ? "" : String(handle & 0xffff_ffffn);
+      slot.value = handle === undefined ? "" : slotOf(handle);
       slot.setCustomValidity("");
     }
     this.#buttons();
@@ -164,7 +164,7 @@ export class Selection {
       return;
     }
     rows(table, [
-      ["slot · generation", `${handle & 0xffff_ffffn} · ${handle >> 32n}`], ["table, row", `${place.table.id}, ${count(place.row)}`],
+      [handleName(), handleText(handle)], ["table, row", `${place.table.id}, ${count(place.row)}`],
       ...[...place.table.row(place.row)].map(([name, of]) => [name, value(of, place.table.columns.get(name)?.type)] as [string, string]),
     ]);
   }

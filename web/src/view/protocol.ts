@@ -60,6 +60,10 @@ export interface Hello {
   readonly inputs: readonly string[];
   /** Whether the server lets its clients steer the run. */
   readonly steer: boolean;
+  /** The ranks that write the world together; `undefined` where it is one process. */
+  readonly ranks: number | undefined;
+  /** What an entity is known by, in its place of the handle and in fields that name entities: its handle, or its global id. */
+  readonly identity: "handle" | "global_id";
 }
 
 export interface Subscribed {
@@ -296,6 +300,8 @@ function hello(from: Json): Hello {
       return value;
     }),
     steer: from["steer"] === true,
+    ranks: typeof from["ranks"] === "number" ? integer(from, "ranks", 1, 1_000_000) : undefined,
+    identity: from["identity"] === "global_id" ? "global_id" : "handle",
   };
 }
 

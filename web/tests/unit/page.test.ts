@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Camera } from "../../src/page/camera.ts";
-import { handle, tickLabels, ticks, value } from "../../src/page/format.ts";
+import { entityOf, handle, handleName, nameEntities, slotOf, tickLabels, ticks, value } from "../../src/page/format.ts";
 import { conflict, rangeOfEnds, typed } from "../../src/page/range.ts";
 import { missing } from "../../src/page/sources.ts";
 import { Random } from "../support/random.ts";
@@ -18,6 +18,22 @@ test("an integer of 64 bits is a handle only where the layout says so", () => {
   assert.equal(value([seed, 2n], "u64"), "30064771077  2");
   assert.equal(handle(3n << 32n), "0 · 3");
   assert.equal(value(true, undefined), "yes");
+});
+
+test("entities of many ranks are called by their ids", () => {
+  const id = 0xb3fe_8bd4_f9c5_7863n;
+  assert.equal(entityOf(" 17 "), 17);
+  assert.equal(slotOf(7n << 32n | 5n), "5");
+  nameEntities(true);
+  try {
+    assert.deepEqual([handle(id), value(id, "entity"), slotOf(id), handleName()], [String(id), String(id), String(id), "global id"]);
+    assert.equal(entityOf(String(id)), id);
+    assert.equal(handle(2n ** 64n - 1n), "none");
+    for (const text of ["", "-1", "1.5", "x", String(1n << 64n)]) assert.equal(entityOf(text), undefined);
+  } finally {
+    nameEntities(false);
+  }
+  assert.equal(handle(7n << 32n | 5n), "5 · 7");
 });
 
 test("an empty field of the range is the data's own, and what is no number is told", () => {
