@@ -291,7 +291,7 @@ impl Engine {
         } else if self.quiet.1.elapsed() < QUIET {
             std::thread::sleep(POLL);
         } else {
-            let _ = self.source.wait(newest, PATIENCE);
+            self.source.wait(newest, PATIENCE);
         }
     }
 

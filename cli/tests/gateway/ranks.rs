@@ -141,7 +141,7 @@ impl Parts {
 }
 
 /// The values of a table's column, each as its bytes.
-fn values<'t, const N: usize>(table: &'t StateTable, role: Role) -> Option<&'t [[u8; N]]> {
+fn values<const N: usize>(table: &StateTable, role: Role) -> Option<&[[u8; N]]> {
     table.column(role).map(|column| column.bytes.as_chunks::<N>().0)
 }
 
