@@ -6,10 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hypostyle::RegionTarget;
-use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, CheckpointSet, Damage, Report};
+use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, CheckpointSet, Damage, Report, SetFile};
 use hypostyle::journal::Journal;
 use serde_json::{Value, json};
 
+use crate::cluster::Cluster;
 use crate::failure::{self, Failure, Outcome};
 use crate::source::Source;
 use crate::table::Table;
@@ -18,10 +19,12 @@ use crate::{open, put_json, text};
 /// What to write.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region; or a checkpoint, to write it again with other options; or the manifest of a set, to write it as one.
+    /// The region, or the world of several ranks; or a checkpoint, to write it again with other options; or the manifest of a
+    /// set, to write it as one.
     #[arg(value_name = "REGION")]
     source: Source,
-    /// The file. An existing checkpoint is replaced.
+    /// The file. An existing checkpoint is replaced. Of several ranks a name that ends with .checkpoints is a set: a manifest, and
+    /// a file of each rank beside it.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Compression level: 0 none, 1 fast, up to 19.
@@ -51,19 +54,69 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let mut options = CheckpointOptions::default().level(args.level);
     options.notes.clone_from(&args.note);
     options.check()?;
+    if let Source::Cluster(name) = &args.source {
+        return of_ranks(&Cluster::open(name)?, args, options, json, out);
+    }
     let mut opened = args.source.open()?;
     let kept = opened.notes().iter().filter(|(name, _)| args.note.iter().all(|(other, _)| other != name));
     options.notes.extend(kept.cloned());
     let snapshot = opened.reader.pin()?;
     let report = checkpoint::write(&snapshot, &args.output, &options)?;
     drop(snapshot);
+    told(&report, json, out)
+}
+
+/// Says what was written.
+fn told(report: &Report, json: bool, out: &mut dyn Write) -> Outcome {
     if json {
-        return put_json(out, &report_json(&report));
+        return put_json(out, &report_json(report));
     }
     let (bytes, raw) = (text::bytes(report.file_bytes), text::bytes(report.raw_bytes));
     let (frame, entities) = (text::count(report.frame), text::count(report.entities));
     let path = report.path.display();
     Ok(writeln!(out, "frame {frame}, {entities} entities: {raw} in {bytes}, {path} ({})", text::time(report.elapsed))?)
+}
+
+/// Writes one frame of all ranks while they run: as a set, or as one file, as one process would have written it.
+fn of_ranks(
+    cluster: &Cluster,
+    args: &Args,
+    mut options: CheckpointOptions,
+    json: bool,
+    out: &mut dyn Write,
+) -> Outcome {
+    let noted = &cluster.regions[0].notes;
+    let order = noted.iter().find(|(name, _)| name == "order").map(|(_, order)| order.clone()).ok_or_else(|| {
+        let what = format!("the ranks of {} do not note in which order rows stand (`order`)", cluster.name);
+        Failure::new(failure::NOT_USABLE, what)
+    })?;
+    let order: Vec<String> = order.split(',').map(str::to_owned).collect();
+    let own = |name: &str| matches!(name, "rank" | "ranks" | "cluster" | "order");
+    let kept = noted.iter().filter(|(name, _)| !own(name) && args.note.iter().all(|(other, _)| other != name));
+    options.notes.extend(kept.cloned());
+    let parts = cluster.reader.pin()?;
+    if args.output.extension().is_none_or(|end| end != "checkpoints") {
+        let parts = parts.iter().map(|part| checkpoint::to_memory(&part.snapshot()));
+        let world = checkpoint::join(parts.collect::<Result<_, _>>()?, &order)?;
+        let report = checkpoint::write(&world.reader()?.pin()?, &args.output, &options)?;
+        return told(&report, json, out);
+    }
+    std::fs::create_dir_all(args.output.with_extension(""))?;
+    let mut files = Vec::with_capacity(parts.len());
+    for (rank, part) in parts.iter().enumerate() {
+        let path = CheckpointSet::file_path_of(&args.output, rank);
+        checkpoint::write(&part.snapshot(), &path, &options)?;
+        files.push(SetFile::of(&path)?);
+    }
+    let frame = parts[0].snapshot().frame();
+    let set = CheckpointSet::write(&args.output, frame, files, order, options.notes)?;
+    if json {
+        return put_json(out, &set_json(&set));
+    }
+    let (frame, entities) = (text::count(set.frame()), text::count(set.rows()));
+    let bytes = text::bytes(set.files().iter().map(|file| file.bytes).sum());
+    let (files, path) = (set.files().len(), set.path().display());
+    Ok(writeln!(out, "frame {frame}, {entities} entities in {files} files: {bytes}, {path}")?)
 }
 
 /// A checkpoint that was written, as JSON.

@@ -65,7 +65,6 @@ mod log;
 mod meter;
 mod open;
 mod options_file;
-mod pace;
 #[cfg(feature = "pages")]
 mod pages;
 mod plan;
@@ -76,7 +75,6 @@ mod run;
 mod run_checkpoints;
 mod run_report;
 mod scene_list;
-mod series;
 mod signals;
 mod source;
 mod stats;
@@ -97,7 +95,7 @@ use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
 
 use failure::{Failure, Outcome};
 use hypostyle_scenes as scenes;
-use hypostyle_scenes::command::numbers;
+use hypostyle_scenes::command::{numbers, pace};
 
 #[doc(inline)]
 pub use hypostyle_scenes::{Line, Scene, SceneError, SceneOption, SceneOptions, Space, Watch};

@@ -19,15 +19,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::failure::{self, Failure, Outcome};
 use crate::log::Log;
 use crate::meter::Meter;
-use crate::pace::{self, Drive, End};
 use crate::run_checkpoints::Start;
 use crate::run_report::{Report, TraceFile};
 use crate::scenes::{Line, Scene, SceneOptions, Watch};
-use crate::series::Series;
 use crate::signals::Stop;
 use crate::trace::Collector;
-use crate::{numbers, put_json, run_checkpoints, scenes, text};
-use hypostyle_scenes::command::OwnOptions;
+use crate::{numbers, pace, put_json, run_checkpoints, scenes, text};
+use hypostyle_scenes::command::pace::{Drive, End};
+use hypostyle_scenes::command::{OwnOptions, Series};
 
 /// Seconds that a scene runs where nothing else is said.
 const SECONDS_DEFAULT: f64 = 5.0;
@@ -253,7 +252,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let keep = args.keep || resumed.is_some_and(|region| region.kept);
     let mut watches = args.scene.watches(&options).map_err(|error| Failure::of(error.as_ref()))?;
     if let Some(path) = &args.series {
-        watches.push(Box::new(Series::create(path, args.series_every, args.scene)?));
+        let series = Series::create(path, args.series_every, args.scene);
+        watches.push(Box::new(series.map_err(|error| Failure::of(&error))?));
     }
     let mut simulation = build(args, &options, from.as_ref(), &stop)?;
     if let Some(fallback) = &simulation.workers().fallback {

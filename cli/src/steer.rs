@@ -8,12 +8,12 @@ use serde_json::json;
 
 use crate::failure::{Failure, Outcome};
 use crate::open::open;
-use crate::{pace, put_json, text};
+use crate::{cluster, pace, put_json, text};
 
 /// What to do.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The region.
+    /// The region, or the world of several ranks.
     #[arg(value_name = "NAME|DIR")]
     region: RegionTarget,
     /// Without one the state is printed.
@@ -54,7 +54,9 @@ fn parse_pace(text: &str) -> Result<PerSecond, String> {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
-    let reader = open(&args.region)?;
+    // of ranks it is rank 0 that is steered, and the others with it
+    let region = if cluster::is_one(&args.region) { args.region.of_rank(0) } else { args.region.clone() };
+    let reader = open(&region)?;
     let steering = reader.steering()?.ok_or_else(|| {
         let name = &args.region;
         Failure::usage(format!("the run in region {name} is not steerable, or has ended: start it with `run --steer`"))

@@ -119,11 +119,11 @@ impl Looked {
         })
     }
 
-    /// Of a single region.
+    /// Of ranks it is rank 0 that is steered, and the others with it.
     fn steering(&self) -> Outcome<Option<Steering>> {
         match self {
             Looked::Region(_, reader) => Ok(reader.steering()?),
-            Looked::Ranks(_) => Ok(None),
+            Looked::Ranks(cluster) => Ok(cluster.reader.ranks()[0].steering()?),
         }
     }
 

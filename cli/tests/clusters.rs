@@ -17,6 +17,7 @@ fn part(name: &RegionTarget, rank: usize, run: u64) -> World {
     let builder = World::builder().region(name.of_rank(rank)).keep_generations(2);
     let builder =
         notes_of_rank(rank, 3, run).into_iter().fold(builder, |builder, (name, value)| builder.note(name, value));
+    let builder = builder.note("scene", "particles").note("order", "global_id.value");
     let scene = find("particles").unwrap();
     let mut world = scene.world(&SceneOptions::new(Some(ENTITIES), 7), builder).unwrap();
     for table in 0..world.table_count() {
@@ -69,6 +70,36 @@ fn commands_take_the_name_of_all_ranks() {
     assert!(ids.len() as u64 == counted && ids.is_sorted(), "{ids:?}");
     let (code, told) = failure(&["export", &name, "-o", file.to_str().unwrap(), "--order", "position.x"]);
     assert!(code != 0 && told.contains("rows cannot be ordered by `position.x`"), "{told}");
+}
+
+#[test]
+fn a_checkpoint_of_all_ranks_is_a_set_or_one_file() {
+    let (directory, path, name) = place();
+    let target = RegionTarget::Directory(path);
+    let _parts = [0, 1, 2].map(|rank| part(&target, rank, 7));
+    let want = format!("state-by-id {}", whole().hash_by_id().unwrap());
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (one, set) = (file("melt.checkpoint"), file("particles-000000000000.checkpoints"));
+    let written = json(&["checkpoint", &name, "-o", &one, "--note", "why=test"]);
+    assert_eq!(written["entities"], whole().entity_count());
+    let written = json(&["checkpoint", &name, "-o", &set]);
+    assert_eq!(
+        (&written["files"].as_array().unwrap().len(), &written["order"]),
+        (&3, &serde_json::json!(["global_id.value"]))
+    );
+    for file in [&one, &set] {
+        assert_eq!(stdout(&["hash", "--by-id", file]).trim(), want, "{file}");
+        stdout(&["verify", file]);
+        // what is needed to go on is in it, and nothing that is of the ranks alone
+        let run = stdout(&["run", "particles", "--from", file, "--frames", "0", "--print-hash=by-id"]);
+        assert_eq!(run.trim(), want);
+    }
+    let noted = json(&["inspect", &one])["checkpoint"]["notes"].clone();
+    assert_eq!(noted, serde_json::json!({ "scene": "particles", "why": "test" }));
+    let (code, told) = failure(&["checkpoint", &name, "-o", "/nowhere/at/all.checkpoints"]);
+    assert!(code != 0 && told.contains("nowhere"), "{told}");
+    let (code, told) = failure(&["steer", &name, "pause"]);
+    assert!(code == 2 && told.contains("not steerable"), "{told}");
 }
 
 #[cfg(feature = "query")]

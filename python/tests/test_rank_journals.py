@@ -77,6 +77,30 @@ def test_polars_and_duckdb_read_it_too(frames):
     assert duckdb.sql(query).fetchall() == [(ENTITIES, RANKS, ENTITIES)]
 
 
+def test_dask_reads_it_too(frames):
+    want = truth(frames, 10)
+    dask = pytest.importorskip("dask.dataframe")
+    read = dask.read_parquet(frames / "set", filters=[("frame", "==", 10)])
+    assert read.npartitions >= RANKS, "a part of each rank, at least"
+    rows = read[["global_id.value", "position.x", "rank"]].compute()
+    assert dict(zip(rows["global_id.value"].tolist(), rows["position.x"].tolist())) == want
+    assert {int(rank) for rank in rows["rank"]} == set(range(RANKS))
+    # what is reduced of all frames is reduced part by part
+    assert len(dask.read_parquet(frames / "set")) == 3 * ENTITIES
+
+
+def test_ray_reads_it_too(frames):
+    ray = pytest.importorskip("ray")
+    data = pytest.importorskip("ray.data")
+    ray.init(num_cpus=1, include_dashboard=False, logging_level="ERROR")
+    try:
+        rows = [row for row in data.read_parquet(str(frames / "set")).take_all() if int(row["frame"]) == 10]
+    finally:
+        ray.shutdown()
+    assert {row["global_id.value"]: row["position.x"] for row in rows} == truth(frames, 10)
+    assert {int(row["rank"]) for row in rows} == set(range(RANKS))
+
+
 def test_journals_that_do_not_belong_together_are_refused(frames, tmp_path):
     again = [ranks_program(), "run", "lj", "--entities", str(ENTITIES), "--frames", "1", "--ranks", "2"]
     refused = subprocess.run([*again, "--record", str(frames / "ranks")], capture_output=True, text=True)

@@ -26,6 +26,7 @@ pub(crate) mod write;
 mod tests;
 
 pub use error::{CheckpointError, Damage, FormatError};
+pub use join::{join, to_memory};
 pub use keeper::{Found, KEEPER_PACE_PERCENT, Keeper, KeeperOptions, Kept, in_directory, newest};
 pub use read::{CheckpointFile, Verification, open};
 pub use set::{CheckpointSet, SetFile};

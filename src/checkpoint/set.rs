@@ -315,7 +315,7 @@ impl CheckpointSet {
         std::fs::remove_dir(&directory).map_err(CheckpointError::io("remove", &directory))
     }
 
-    pub(super) fn bad(&self, what: impl Into<String>) -> CheckpointError {
+    fn bad(&self, what: impl Into<String>) -> CheckpointError {
         bad(&self.path, what)
     }
 }

@@ -125,6 +125,11 @@ impl Schedule {
         self.systems.iter().map(|system| system.name.as_ref())
     }
 
+    /// The columns in whose order systems leave rows, system after system: [`System::sort_by`], [`System::sort_then_by`].
+    pub fn sorts(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.systems.iter().filter_map(|system| Some((system.sort_by.as_deref()?, system.sort_then_by_column())))
+    }
+
     /// Names a further stage, which runs right after another one.
     pub fn add_stage(&mut self, name: impl Into<String>, after: impl Into<String>) -> &mut Self {
         self.extra_stages.push((name.into(), after.into()));

@@ -646,6 +646,10 @@ impl System {
         self
     }
 
+    pub(super) fn sort_then_by_column(&self) -> Option<&str> {
+        self.sort_then_by.as_deref()
+    }
+
     /// Where it sorts ([`System::sort_by`]), puts rows of equal keys in the order of another column. With a key and a column
     /// whose values all differ, as those of [`GlobalId`](crate::GlobalId), the order of rows does not depend on the order
     /// before. Tables without this column are sorted by the key alone.

@@ -5,6 +5,8 @@ mod ensemble;
 mod record;
 mod report;
 mod run;
+mod steer;
+mod watches;
 mod workers;
 
 use std::error::Error;
@@ -15,7 +17,7 @@ use clap::ValueEnum;
 use hypostyle::{RegionTarget, Workers};
 use hypostyle_mpi::transport::{Transport, run_threads};
 use hypostyle_mpi::{Balance, ClusterError, Comm, launch};
-use hypostyle_scenes::command::{self, OwnOptions, numbers};
+use hypostyle_scenes::command::{self, OwnOptions, numbers, pace};
 use hypostyle_scenes::{Scene, SceneOptions};
 
 pub(crate) use command::WorkerArgs;
@@ -37,6 +39,16 @@ pub(crate) struct Args {
     /// Frames to run; further ones with --from and --restart. Default: the scene's own number, or 300.
     #[arg(long, value_name = "N", value_parser = numbers::count::<u64>)]
     pub(crate) frames: Option<u64>,
+    /// Run until the simulation's time is this, in the scene's unit.
+    #[arg(long, value_name = "TIME", conflicts_with = "frames", value_parser = pace::parse_time)]
+    pub(crate) until: Option<f64>,
+    /// Run at most N frames per second of real time.
+    #[arg(long, value_name = "N", conflicts_with = "ensemble", value_parser = pace::parse_pace)]
+    pub(crate) pace: Option<f64>,
+    /// Let other processes pause the run, let it run some frames, and set its pace: `hypostyle steer NAME`, keys of `top`, the
+    /// page of `gateway --steer`.
+    #[arg(long, requires = "region")]
+    pub(crate) steer: bool,
     /// Seed of all random numbers (default: 0, or that of the checkpoint's run).
     #[arg(long, value_name = "S", value_parser = numbers::count::<u64>)]
     pub(crate) seed: Option<u64>,
@@ -72,6 +84,13 @@ pub(crate) struct Args {
     /// Do not observe the scene at the end: that takes the memory of the whole world on rank 0, and sends each row once.
     #[arg(long)]
     pub(crate) no_observe: bool,
+    /// Write what the scene observes (energies, counts) to a CSV file, a line every --series-every frames. Each look takes the
+    /// memory of the whole world on rank 0, and sends each row once.
+    #[arg(long, value_name = "FILE", conflicts_with = "ensemble")]
+    pub(crate) series: Option<PathBuf>,
+    /// Frames between two lines of --series.
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "series", value_parser = numbers::positive::<u64>)]
+    pub(crate) series_every: u64,
     /// Write a set of checkpoints to this directory at the end, and every --checkpoint-every frames.
     #[arg(long = "checkpoint", value_name = "DIR")]
     pub(crate) checkpoints: Option<PathBuf>,

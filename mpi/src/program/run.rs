@@ -5,18 +5,23 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hypostyle::journal::Recorder;
-use hypostyle::{IdHash, Simulation, World, WorldBuilder};
+use hypostyle::{IdHash, Schedule, Simulation, World, WorldBuilder};
 use hypostyle_mpi::bricks::Cells;
 use hypostyle_mpi::set::{self, Manifest, Origin};
 use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Looks, Publication, thread_cpu_time};
+use hypostyle_scenes::command::pace::End;
 use hypostyle_scenes::{Line, Scene, SceneOptions, Space};
 
 use super::report::{self, Times, Totals};
+use super::steer::Steered;
+use super::watches::Watches;
 use super::workers::{self, Regions};
 use super::{Args, PrintHash, chain, record};
 
 /// Frames of a run where neither the options nor the scene say.
 const FRAMES_DEFAULT: u64 = 300;
+/// The column of global ids.
+const IDS: &str = "global_id.value";
 /// Frames between two looks at the clock, at most.
 const FRAMES_PER_CALL_MAX: u64 = 64;
 
@@ -43,27 +48,30 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     };
     let told = format!("{} {options:?} {:?} {:?}", args.scene.name(), args.frames, from.as_ref().map(|(path, _)| path));
     cluster.comm(|comm| comm.all_equal("scene, options or checkpoint", told.as_bytes()))?;
-    let watches = args.scene.watches(&options).map_err(|error| ClusterError::World(chain(error.as_ref())))?;
-    if !watches.is_empty() && cluster.size() > 1 {
-        let what = "options that write files during the run (a series, a dump) are for one rank: no rank has all rows";
-        return Err(ClusterError::World(what.to_owned()));
-    }
+    let schedule = args.scene.schedule(&options);
+    let order = order(&schedule);
+    let mut watches = Watches::create(args, &options, &cluster, &order)?;
     let origin = origin(args.scene, &options);
-    let publication = publication(args, &cluster, &origin)?;
+    let publication = publication(args, &cluster, &origin, &order)?;
     let regions = cluster.comm(|comm| Regions::of(args, comm))?;
     let builder = || publication.as_ref().map_or_else(|| regions.world(), Publication::builder);
     let (world, seen) = match &from {
         Some((path, manifest)) => (manifest.restore(path, &cluster, builder)?, Vec::new()),
-        None => fresh(args, &options, &cluster, builder())?,
+        None => fresh(args, &options, &cluster, builder(), &mut watches)?,
     };
     let looks = looks(args.scene, &options, &world)?;
-    let builder = workers::builder(args, &options)?;
-    let mut simulation = cluster.simulation(world, args.scene.schedule(&options), looks, builder)?;
+    let builder = workers::builder(args, &options, cluster.rank())?;
+    let mut simulation = cluster.simulation(world, schedule, looks, builder)?;
+    check_order(&cluster, &order)?;
+    if from.is_some() {
+        watches.look(&cluster, &mut simulation)?;
+    }
     let begun = Instant::now();
     let (before, cpu) = (cluster.report().1, thread_cpu_time());
-    let mut checkpoints = Vec::new();
-    let mut recorder = record::start(args, &cluster, &mut simulation, &origin)?;
-    let frames = frames(args, &cluster, &mut simulation, &origin, &mut checkpoints, &mut recorder)?;
+    let recorder = record::start(args, &cluster, &mut simulation, &origin)?;
+    let mut beside = Beside { origin: &origin, written: Vec::new(), recorder, watches };
+    let frames = frames(args, &cluster, &mut simulation, &mut beside)?;
+    let Beside { written: checkpoints, recorder, .. } = beside;
     record::finish(recorder, cluster.rank())?;
     let cpu = thread_cpu_time().saturating_sub(cpu);
     let (elapsed, after) = (begun.elapsed(), cluster.report().1);
@@ -101,9 +109,33 @@ fn origin(scene: &dyn Scene, options: &SceneOptions) -> Origin {
 }
 
 /// Where the world is published, if it is.
-fn publication(args: &Args, cluster: &Cluster, origin: &Origin) -> Result<Option<Publication>, ClusterError> {
+fn publication(
+    args: &Args,
+    cluster: &Cluster,
+    origin: &Origin,
+    order: &[String],
+) -> Result<Option<Publication>, ClusterError> {
     let Some(region) = &args.region else { return Ok(None) };
-    Publication::new(cluster, region, args.keep_generations as usize, origin.notes()).map(Some)
+    let mut notes = origin.notes();
+    notes.push(("order".to_owned(), order.join(",")));
+    Publication::new(cluster, region, args.keep_generations as usize, notes).map(Some)
+}
+
+/// The columns in whose order one process has rows: those by which systems sort, and ids.
+fn order(schedule: &Schedule) -> Vec<String> {
+    let mut sorts = schedule.sorts().filter(|(key, then)| *key == IDS || *then == Some(IDS));
+    let key = sorts.next().map(|(key, _)| key.to_owned()).filter(|key| key != IDS);
+    key.into_iter().chain([IDS.to_owned()]).collect()
+}
+
+/// What is noted must be what ranks go by.
+fn check_order(cluster: &Cluster, order: &[String]) -> Result<(), ClusterError> {
+    let goes_by = cluster.key_column();
+    if goes_by.as_ref().is_none_or(|key| order.first() == Some(key)) {
+        return Ok(());
+    }
+    let by = goes_by.unwrap_or_default();
+    Err(ClusterError::World(format!("systems sort by {}, and space has its cells in {by}", order.join(", then "))))
 }
 
 /// The set of checkpoints to go on from.
@@ -166,11 +198,13 @@ fn fresh(
     options: &SceneOptions,
     cluster: &Cluster,
     builder: WorldBuilder,
+    watches: &mut Watches,
 ) -> Result<(World, Vec<Line>), ClusterError> {
     let made = args.scene.world(options, builder);
     let mut world = made.map_err(|error| ClusterError::World(chain(error.as_ref())))?;
     let see = cluster.rank() == 0 && !args.no_observe;
     let before = if see { observe(args.scene, &world)? } else { Vec::new() };
+    watches.look_at(&world)?;
     if cluster.size() > 1 {
         cluster.keep_share(&mut world)?;
     }
@@ -203,33 +237,49 @@ fn observe(scene: &dyn Scene, world: &World) -> Result<Vec<Line>, ClusterError> 
     scene.observe(world).map_err(|error| ClusterError::World(chain(error.as_ref())))
 }
 
+/// What goes on beside the frames.
+struct Beside<'a> {
+    origin: &'a Origin,
+    written: Vec<PathBuf>,
+    recorder: Option<Recorder>,
+    watches: Watches,
+}
+
 /// Runs the frames, and writes checkpoints where they are due and at the end. Gives the number of frames.
 fn frames(
     args: &Args,
     cluster: &Cluster,
     simulation: &mut Simulation,
-    origin: &Origin,
-    written: &mut Vec<PathBuf>,
-    recorder: &mut Option<Recorder>,
+    beside: &mut Beside<'_>,
 ) -> Result<u64, ClusterError> {
-    let frames = args.frames.or(args.scene.default_frames()).unwrap_or(FRAMES_DEFAULT);
+    let frames = match args.until {
+        Some(time) => End::Time(time).frames(simulation.world(), args.scene.dt()).unwrap_or(0),
+        None => args.frames.or(args.scene.default_frames()).unwrap_or(FRAMES_DEFAULT),
+    };
     let mut left = frames;
     let rank = cluster.rank();
+    let mut steered = Steered::new(args, simulation, rank);
     while left > 0 {
         let frame = simulation.world().frame();
         let until = args.checkpoint_every.map_or(u64::MAX, |every| every - frame % every);
         // each generation is recorded
-        let per_call = if recorder.is_some() { args.publish_every } else { FRAMES_PER_CALL_MAX };
-        let now = left.min(until).min(per_call).min(FRAMES_PER_CALL_MAX);
+        let per_call = if beside.recorder.is_some() { args.publish_every } else { FRAMES_PER_CALL_MAX };
+        let until_look = beside.watches.until(frame).unwrap_or(u64::MAX);
+        let most = left.min(until).min(until_look).min(per_call).min(FRAMES_PER_CALL_MAX);
+        let now = steered.allow(cluster, simulation, most)?;
+        if now == 0 {
+            continue;
+        }
         let ran = simulation.run(now, args.scene.dt()).map(drop);
         ran.map_err(|error| ClusterError::Engine { rank, source: Box::new(error) })?;
         left -= now;
-        record::look(recorder, rank)?;
+        record::look(&mut beside.recorder, rank)?;
+        beside.watches.look(cluster, simulation)?;
         let Some(directory) = &args.checkpoints else { continue };
         if left == 0 || now == until {
-            written.push(set::write(cluster, simulation, directory, origin)?);
+            beside.written.push(set::write(cluster, simulation, directory, beside.origin)?);
             if rank == 0 {
-                set::prune(directory, &origin.scene, args.checkpoint_keep);
+                set::prune(directory, &beside.origin.scene, args.checkpoint_keep);
             }
         }
     }
@@ -255,7 +305,7 @@ pub(super) fn alone(
     let engine = |error: Box<dyn std::error::Error + Send + Sync>| ClusterError::Engine { rank: 0, source: error };
     let made = args.scene.world(options, regions.world());
     let world = made.map_err(|error| ClusterError::World(chain(error.as_ref())))?;
-    let builder = workers::builder(args, options)?;
+    let builder = workers::builder(args, options, 0)?;
     let mut simulation = builder.build(world, args.scene.schedule(options)).map_err(|error| engine(Box::new(error)))?;
     let frames = args.frames.or(args.scene.default_frames()).unwrap_or(FRAMES_DEFAULT);
     let begun = Instant::now();

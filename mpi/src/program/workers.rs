@@ -60,8 +60,10 @@ impl Regions {
 }
 
 /// A simulation's settings.
-pub(super) fn builder(args: &Args, options: &SceneOptions) -> Result<SimulationBuilder, ClusterError> {
+pub(super) fn builder(args: &Args, options: &SceneOptions, rank: usize) -> Result<SimulationBuilder, ClusterError> {
+    // who steers writes into rank 0's mailbox
     let builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
+    let builder = builder.steerable(args.steer && rank == 0);
     #[cfg(unix)]
     let builder =
         builder.worker_command(command::worker_command(args.scene, options).map_err(|error| {

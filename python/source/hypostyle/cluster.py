@@ -10,6 +10,7 @@ from . import _native
 from .errors import AbsentError, HypostyleError, NothingPublishedError, NotKeptError, WriterGoneError
 from .region import LeaseInfo, Reader
 from .snapshot import Changes, Selection, Snapshot, Table, _Core
+from .steering import Steering
 
 __all__ = ["ClusterReader", "ClusterSnapshot"]
 
@@ -69,6 +70,10 @@ class ClusterReader(Reader):
     def leases(self) -> list[LeaseInfo]:
         """The leases of all readers, this one's included, rank after rank."""
         return [lease for rank in self._ranks for lease in rank.leases]
+
+    def steering(self) -> Steering:
+        """Steers its run: rank 0 is asked, and the others go with it. See :meth:`Reader.steering`."""
+        return self._ranks[0].steering()
 
     def pin(self, frame: Optional[int] = None) -> ClusterSnapshot:
         """Pins the newest frame that all ranks have, or another one. Use it in a ``with`` block, or release it.

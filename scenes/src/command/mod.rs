@@ -3,6 +3,8 @@
 
 pub mod numbers;
 mod own_options;
+pub mod pace;
+mod series;
 mod worker;
 
 use std::sync::OnceLock;
@@ -12,6 +14,7 @@ use hypostyle::layout::did_you_mean;
 use crate::Scene;
 
 pub use own_options::OwnOptions;
+pub use series::Series;
 pub use worker::{WorkerArgs, worker_command};
 
 /// The scenes of this program's command line, where not all of this crate's.

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use hypostyle::World;
 
-use crate::failure::{Failure, Outcome};
-use crate::scenes::{Scene, SceneError, Watch};
+use crate::{Scene, SceneError, Watch};
 
 /// A time series of a run. The first line has the names of the columns: `frame`, `time`, and the scene's own.
-pub(crate) struct Series {
+pub struct Series {
     path: PathBuf,
     out: BufWriter<File>,
     every: u64,
@@ -22,9 +21,11 @@ pub(crate) struct Series {
 
 impl Series {
     /// Makes the file, or empties one that is there.
-    pub(crate) fn create(path: &Path, every: u64, scene: &'static dyn Scene) -> Outcome<Series> {
-        let file = File::create(path)
-            .map_err(|error| Failure::of(&SceneError::File { path: path.display().to_string(), error }))?;
+    ///
+    /// # Errors
+    /// What the system refuses.
+    pub fn create(path: &Path, every: u64, scene: &'static dyn Scene) -> Result<Series, SceneError> {
+        let file = File::create(path).map_err(|error| SceneError::File { path: path.display().to_string(), error })?;
         Ok(Series { path: path.to_owned(), out: BufWriter::new(file), every, scene, columns: Vec::new() })
     }
 

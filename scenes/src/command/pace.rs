@@ -12,7 +12,7 @@ const CALL_SECONDS: f64 = 1.0 / 60.0;
 
 /// When a run ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum End {
+pub enum End {
     /// After so many frames.
     Frames(u64),
     /// After so many seconds of real time.
@@ -23,7 +23,7 @@ pub(crate) enum End {
 
 impl End {
     /// Frames to run from here, if that is known.
-    pub(crate) fn frames(self, world: &World, dt: f64) -> Option<u64> {
+    pub fn frames(self, world: &World, dt: f64) -> Option<u64> {
         match self {
             End::Frames(frames) => Some(frames),
             End::Seconds(_) => None,
@@ -33,7 +33,7 @@ impl End {
     }
 
     /// Seconds of real time to run, if that is what ends it.
-    pub(crate) fn seconds(self) -> Option<f64> {
+    pub fn seconds(self) -> Option<f64> {
         match self {
             End::Seconds(seconds) => Some(seconds),
             End::Frames(_) | End::Time(_) => None,
@@ -43,23 +43,23 @@ impl End {
 
 /// So many frames per second of real time at most.
 #[derive(Debug)]
-pub(crate) struct Pace {
+struct Pace {
     per_second: f64,
     next: Instant,
 }
 
 impl Pace {
-    pub(crate) fn new(per_second: f64) -> Pace {
+    fn new(per_second: f64) -> Pace {
         Pace { per_second, next: Instant::now() }
     }
 
     /// Frames in one call at most.
-    pub(crate) fn per_call(&self) -> u64 {
+    fn per_call(&self) -> u64 {
         ((self.per_second * CALL_SECONDS) as u64).max(1)
     }
 
     /// Whether so many frames may begin; if not, a moment has passed. What was late is not caught up.
-    pub(crate) fn is_due(&mut self, frames: u64) -> bool {
+    fn is_due(&mut self, frames: u64) -> bool {
         let left = self.next.saturating_duration_since(Instant::now());
         std::thread::sleep(left.min(LOOK));
         if left > LOOK {
@@ -73,13 +73,14 @@ impl Pace {
 
 /// How a run goes on: as its options say, and those who steer it.
 #[derive(Debug)]
-pub(crate) struct Drive {
+pub struct Drive {
     steering: Option<Steering>,
     pace: Option<Pace>,
 }
 
 impl Drive {
-    pub(crate) fn new(pace: Option<f64>, steering: Option<Steering>) -> Drive {
+    /// With this pace, unless it is steered otherwise.
+    pub fn new(pace: Option<f64>, steering: Option<Steering>) -> Drive {
         if let Some(steering) = &steering {
             steering.set_pace(pace);
         }
@@ -87,12 +88,12 @@ impl Drive {
     }
 
     /// Whether the run is to stand still.
-    pub(crate) fn is_paused(&self) -> bool {
+    pub fn is_paused(&self) -> bool {
         self.steering.as_ref().is_some_and(Steering::is_paused)
     }
 
     /// How many frames may begin now, at most `most`; 0: it is paused or early, and a moment has passed.
-    pub(crate) fn allow(&mut self, most: u64) -> u64 {
+    pub fn allow(&mut self, most: u64) -> u64 {
         if let Some(steering) = &self.steering {
             let asked = steering.pace();
             if asked != self.pace.as_ref().map(|pace| pace.per_second) {
@@ -113,7 +114,10 @@ impl Drive {
 }
 
 /// A number of frames per second.
-pub(crate) fn parse_pace(text: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// It is none.
+pub fn parse_pace(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(pace) if (1e-3..=1e9).contains(&pace) => Ok(pace),
         _ => Err("it must be a number of frames per second, from 0.001 to 1e9".to_owned()),
@@ -121,7 +125,10 @@ pub(crate) fn parse_pace(text: &str) -> Result<f64, String> {
 }
 
 /// A time of the simulation.
-pub(crate) fn parse_time(text: &str) -> Result<f64, String> {
+///
+/// # Errors
+/// It is none.
+pub fn parse_time(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(time) if (0.0..=1e300).contains(&time) => Ok(time),
         _ => Err("it must be a time of the simulation, 0 or later, in the scene's unit".to_owned()),
