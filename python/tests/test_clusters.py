@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -154,3 +155,44 @@ def test_a_world_that_has_not_run_is_at_frame_0():
     finally:
         for world in worlds:
             world.close()
+
+
+def test_a_run_of_ranks_is_steered_by_their_name():
+    name = unique("steered")
+    run = [ranks_program(), "run", "lj", "--entities", "864", "--frames", "40", "--no-observe", "--print-hash=by-id"]
+    want = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    steered = [*run, "--ranks", str(RANKS), "--region", name, "--steer", "--pace", "20"]
+    process = subprocess.Popen(steered, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        ends = time.monotonic() + 120
+        while True:
+            try:
+                region = hypostyle.open(name)
+                wheel = region.steering()
+                break
+            except hypostyle.HypostyleError:
+                assert process.poll() is None and time.monotonic() < ends
+                time.sleep(0.01)
+        assert isinstance(region, hypostyle.ClusterReader) and wheel.pace == 20.0
+        wheel.pause()
+        while True:
+            # a frame takes 50 ms where it goes on
+            before = region.newest
+            time.sleep(0.4)
+            if region.newest == before:
+                break
+        assert before < 40
+        wheel.step(2)
+        assert region.wait(before + 1, timeout=60) == before + 2
+        time.sleep(0.4)
+        assert region.newest == before + 2
+        wheel.pace = None
+        wheel.resume()
+        assert process.communicate(timeout=120)[0] == want
+    finally:
+        process.kill()
+        process.wait()
+        for rank in range(RANKS):
+            # it is there where the run did not end by itself
+            with contextlib.suppress(hypostyle.RegionNotFoundError):
+                hypostyle.clean(f"{name}-rank-{rank:05}")

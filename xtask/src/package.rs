@@ -13,7 +13,7 @@ use crate::tools::{cargo, root};
 const TOOLS: &[&str] =
     &["maturin>=1.9,<2", "numpy", "pyarrow", "pandas", "polars", "matplotlib", "xarray", "mypy", "pytest"];
 /// What some tests need: those that cannot be had are named, and their tests are skipped.
-const MORE_TOOLS: &[&str] = &["numba", "ase", "ovito", "vtk"];
+const MORE_TOOLS: &[&str] = &["numba", "ase", "ovito", "vtk", "duckdb", "dask[dataframe]"];
 /// How long Python may take to say its version.
 const ASK: Duration = Duration::from_mins(1);
 
@@ -76,8 +76,10 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
 
 /// Gets what some tests need; what is missing afterwards.
 fn more_tools(python: &Path, left: &dyn Fn() -> Duration) -> Vec<&'static str> {
-    let is_there =
-        |tool: &str| ask(Command::new(python).args(["-c", &format!("import {tool}; print(1)")]), ASK).is_some();
+    let is_there = |tool: &str| {
+        let module = tool.split('[').next().unwrap_or(tool);
+        ask(Command::new(python).args(["-c", &format!("import {module}; print(1)")]), ASK).is_some()
+    };
     let mut missing = MORE_TOOLS.to_vec();
     missing.retain(|tool| {
         if is_there(tool) {
