@@ -155,6 +155,8 @@ impl Looked {
                 }
                 let regions = (0..cluster.regions.len()).map(|rank| inspect(&cluster.name.of_rank(rank)));
                 let mut picture = Picture::of(sum(&cluster.name, regions), leases, Vec::new());
+                let steering = cluster.reader.ranks()[0].steering().ok().flatten();
+                picture.steered = steering.map(|steering| crate::steer::told(&steering));
                 parts.iter().for_each(|part| picture.add(&part.snapshot()));
                 Ok(picture.sorted())
             }

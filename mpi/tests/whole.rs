@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -114,6 +115,16 @@ fn a_file_that_cannot_be_made_ends_all_ranks() {
     assert!(!output.status.success() && told(&output).contains("/nowhere/at/all.csv"), "{}", told(&output));
 }
 
+/// A run that ends with the test, however that ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The ranks under a name, once all are there and have published.
 fn wait_for(name: &RegionTarget, child: &mut Child) -> (ClusterReader, Steering) {
     let begun = Instant::now();
@@ -160,8 +171,8 @@ fn a_run_that_is_steered_ends_in_the_state_of_one_that_was_not() {
              --publish-every {publish_every}",
             directory.path().join("melt").display()
         );
-        let mut child = program(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (reader, wheel) = wait_for(&name, &mut child);
+        let mut child = Running(program(&words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+        let (reader, wheel) = wait_for(&name, &mut child.0);
         assert_eq!(wheel.pace(), Some(20.0));
         wheel.pause();
         let first = still(&reader);
@@ -175,9 +186,10 @@ fn a_run_that_is_steered_ends_in_the_state_of_one_that_was_not() {
         assert_eq!(still(&reader), first + 3, "three frames and no more, on all ranks");
         wheel.set_pace(None);
         wheel.resume();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", told(&output));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), want);
+        let mut printed = String::new();
+        child.0.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+        assert_eq!(printed, want);
+        assert!(child.0.wait().unwrap().success());
     }
 }
 
