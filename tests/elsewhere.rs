@@ -29,9 +29,14 @@ struct Friend {
     who: Entity,
 }
 
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+struct Mark {
+    number: u32,
+}
+
 fn empty() -> World {
     let builder = World::builder().component::<GlobalId>().component::<Elsewhere>().component::<Node>();
-    builder.component::<Edge>().component::<Friend>().build().unwrap()
+    builder.component::<Edge>().component::<Friend>().component::<Mark>().build().unwrap()
 }
 
 /// Nodes with the ids from 0 on, and edges between them with those from 100 on.
@@ -262,10 +267,10 @@ fn words(all: &[u64]) -> Vec<u8> {
     all.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
-/// A patch as it is told.
-fn patch(id: u64, system: u32, (component, field): (u16, u8), despawns: u8, value: &[u8]) -> Vec<u8> {
+/// A patch as it is told; it accumulates (0), despawns (1), sets (2), adds (3) or removes (4).
+fn patch(id: u64, system: u32, (component, field): (u16, u8), op: u8, value: &[u8]) -> Vec<u8> {
     let mut bytes = [&id.to_le_bytes()[..], &system.to_le_bytes(), &component.to_le_bytes()].concat();
-    bytes.extend([field, despawns]);
+    bytes.extend([field, op]);
     bytes.extend((value.len() as u32).to_le_bytes());
     [&bytes, value].concat()
 }
@@ -319,7 +324,10 @@ fn what_other_parts_tell_is_checked() {
         (words(&[1]), "1 were announced, 0 came"),
         (words(&[u64::MAX]), "were announced, 0 came"),
         ([words(&[1]), cut.to_vec()].concat(), "ends too early"),
-        (patches(&[patch(1, 0, (node(), 0), 2, &value)]), "of no kind"),
+        (patches(&[patch(1, 0, (node(), 0), 5, &value)]), "of no kind"),
+        (patches(&[patch(1, 0, (node(), 0), 2, &value)]), "does not set field 0"),
+        (patches(&[patch(1, 0, (node(), 0), 3, &value)]), "does not add field 0"),
+        (patches(&[patch(1, 0, (node(), 0), 4, &value)]), "does not remove field 0"),
         (patches(&[patch(1, 7, (node(), 0), 0, &value)]), "no system 7"),
         (patches(&[patch(1, 0, (0, 0), 0, &[0; 8])]), "does not accumulate"),
         (patches(&[patch(1, 0, (999, 0), 0, &value)]), "does not accumulate"),
@@ -347,14 +355,167 @@ fn what_other_parts_tell_is_checked() {
     }
 }
 
-#[test]
-fn a_set_on_a_row_of_others_fails_the_frame_by_name() {
+/// Edges with an id of at least `from` change their second end, and then each edge's job changes rows of its own, by row.
+fn change(op: Op, from: u64, own: bool) -> Schedule {
+    type Edges = (Read<Edge>, Read<GlobalId>);
+    let change = System::rows::<Edges>("change", move |job, (edge, id)| {
+        for row in (0..job.len()).filter(|row| id.value[*row] >= from) {
+            let end = edge.ends[row][1];
+            match op {
+                Op::Set => job.set(end, Node { sum: 70 + id.value[row] as u32 }),
+                Op::Mark => job.add(end, Mark { number: 70 + id.value[row] as u32 }),
+                Op::Unmark => job.remove::<Mark>(end),
+            }
+            match (own, op) {
+                (false, _) => {}
+                (true, Op::Set) => job.set_row(row, Edge { ends: [end; 2] }),
+                (true, Op::Mark) => job.add_row(row, Mark { number: 1 }),
+                (true, Op::Unmark) => job.remove_row::<Mark>(row),
+            }
+        }
+    });
     let mut schedule = Schedule::new();
-    let set = System::rows::<Read<Edge>>("overwrite", |job, edge| job.set(edge.ends[0][1], Node { sum: 3 }));
-    schedule.add(set.sets::<Node>());
-    let error = run(part().0, schedule, &Line::default()).map(drop).unwrap_err();
-    assert!(error.contains("`overwrite`") && error.contains("another part"), "{error}");
-    // and where nobody is there to tell, so does an accumulation
+    schedule.add(change.sets::<Node>().sets::<Edge>().adds::<Mark>().removes::<Mark>());
+    schedule
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Op {
+    Set,
+    Mark,
+    Unmark,
+}
+
+/// The number of a component in the layout.
+fn number_of(name: &str) -> u16 {
+    empty().layout().components().iter().position(|component| component.name == name).unwrap() as u16
+}
+
+#[test]
+fn sets_adds_and_removes_on_rows_of_others_are_told_and_carried_out() {
+    let mark = number_of("mark");
+    let value = |number: u32| number.to_le_bytes();
+    // the edge with the id 100 leads to node 2, which lives elsewhere, the others to node 3, which is here
+    let line = Line::default();
+    let (part_of, all) = part();
+    let world = run(part_of, change(Op::Set, 102, true), &line).unwrap();
+    assert_eq!(world.get::<Node>(all[3]).unwrap().sum, 172);
+    assert_eq!(line.told.lock().unwrap()["patches"], patches(&[]), "what is here is not told");
+    let line = Line::default();
+    run(part().0, change(Op::Mark, 100, false), &line).map(drop).unwrap_err();
+    let told = line.told.lock().unwrap()["patches"].clone();
+    assert_eq!(told, patches(&[patch(2, 0, (mark, 0), 3, &value(170))]), "it lives elsewhere");
+    // what others tell, one after the other
+    for (op, bytes, marks, sum) in [
+        (Op::Set, patch(3, 0, (node(), 1), 2, &value(172)), None, 172),
+        (Op::Set, patch(1, 0, (node(), 0), 2, &value(4)), None, 172),
+        (Op::Mark, patch(3, 0, (mark, 0), 3, &value(172)), Some(172), 3),
+        (Op::Mark, patch(0, 0, (mark, 0), 3, &value(9)), Some(172), 3),
+        (Op::Unmark, patch(3, 0, (mark, 0), 4, &[]), None, 3),
+    ] {
+        let mut line = Line::default();
+        line.others.insert("patches", patches(std::slice::from_ref(&bytes)));
+        line.others.insert("deaths", words(&[0]));
+        let (part, all) = part();
+        let world = run(part, change(op, 102, false), &line).unwrap();
+        let mark = |node: usize| world.get::<Mark>(all[node]).ok().map(|mark| mark.number);
+        assert_eq!((mark(3), world.get::<Node>(all[3]).unwrap().sum), (marks, sum), "{bytes:?}");
+        let others = (op, world.get::<Node>(all[1]).unwrap().sum, mark(0));
+        assert!(
+            [
+                (Op::Set, 1, None),
+                (Op::Set, 4, None),
+                (Op::Mark, 1, None),
+                (Op::Mark, 1, Some(9)),
+                (Op::Unmark, 1, None)
+            ]
+            .contains(&others),
+            "{others:?}"
+        );
+    }
+}
+
+#[test]
+fn patches_that_differ_fail_the_frame_whoever_they_are_of() {
+    let mark = number_of("mark");
+    let value = |number: u32| number.to_le_bytes();
+    let says = |schedule: Schedule, told: &[Vec<u8>]| {
+        let mut line = Line::default();
+        line.others.insert("patches", patches(told));
+        line.others.insert("deaths", words(&[0]));
+        run(part().0, schedule, &line).map(drop).unwrap_err()
+    };
+    // two rows that are here; one of others; set there and added here; once by its row
+    for (schedule, told, what) in [
+        (change(Op::Set, 101, false), vec![], "values that differ"),
+        (change(Op::Mark, 101, false), vec![], "values that differ"),
+        (change(Op::Set, 102, false), vec![patch(3, 0, (node(), 1), 2, &value(171))], "values that differ"),
+        (change(Op::Mark, 102, false), vec![patch(3, 0, (mark, 0), 4, &[])], "once set, once added or removed"),
+        (
+            change(Op::Unmark, 200, false),
+            vec![patch(1, 0, (node(), 0), 2, &value(1)), patch(1, 0, (node(), 1), 2, &value(2))],
+            "values that differ",
+        ),
+    ] {
+        let error = says(schedule, &told);
+        assert!(error.contains("`change`") && error.contains(what) && error.contains("global id"), "{error}");
+    }
+    // rows that are changed by themselves and by others
+    for (op, told, ends) in [
+        ("set", patch(3, 0, (node(), 0), 2, &value(5)), false),
+        ("set", patch(3, 0, (node(), 0), 2, &value(33)), true),
+        ("add", patch(3, 0, (mark, 0), 3, &value(33)), false),
+        ("remove", patch(3, 0, (mark, 0), 3, &value(33)), false),
+    ] {
+        let mut schedule = Schedule::new();
+        let own = System::rows::<(Read<Node>, Read<GlobalId>)>("own", move |job, (_, id)| {
+            let row = (0..job.len()).find(|row| id.value[*row] == 3);
+            match (op, row) {
+                ("set", Some(row)) => job.set_row(row, Node { sum: 33 }),
+                ("add", Some(row)) => job.add_row(row, Mark { number: 33 }),
+                (_, Some(row)) => job.remove_row::<Mark>(row),
+                (_, None) => {}
+            }
+        });
+        schedule.add(own.sets::<Node>().adds::<Mark>().removes::<Mark>());
+        let mut line = Line::default();
+        line.others.insert("patches", patches(&[told]));
+        line.others.insert("deaths", words(&[0]));
+        let ended = run(part().0, schedule, &line).map(drop);
+        match ends {
+            true => ended.unwrap(),
+            false => {
+                let error = ended.unwrap_err();
+                assert!(error.contains("`own`") && error.contains("once by its row"), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_no_other_part_can_carry_out_fails_the_frame_by_name() {
+    let ran = |system: System, line: &Line| {
+        let mut schedule = Schedule::new();
+        schedule.add(system);
+        run(part().0, schedule, line).map(drop)
+    };
+    // the first end of the edge 101 lives elsewhere, and 100 is an edge here: its value has handles
+    let line = Line::default();
+    let ends = |job: &mut hypostyle::Job<'_, '_>, entity| job.set(entity, Edge { ends: [Entity::NULL; 2] });
+    let set = System::rows::<Read<Edge>>("lead", move |job, edge| ends(job, edge.ends[1][0])).sets::<Edge>();
+    let error = ran(set, &line).unwrap_err();
+    assert!(error.contains("`lead`") && error.contains("`edge`") && error.contains("handles"), "{error}");
+    let set = System::rows::<Read<Edge>>("turn", move |job, _| ends(job, job.entities()[0])).sets::<Edge>();
+    ran(set, &line).unwrap();
+    for (name, to_own) in [("befriend", false), ("befriend own", true)] {
+        let befriend = System::rows::<Read<Edge>>(name, move |job, edge| {
+            let who = if to_own { job.entities()[0] } else { edge.ends[0][0] };
+            job.set_list(who, &[Friend { who: Entity::NULL }]);
+        });
+        let error = ran(befriend.sets_lists::<Friend>(), &line).unwrap_err();
+        assert!(error.contains(&format!("`{name}`")) && error.contains("list"), "{error}");
+    }
+    // where nobody is there to tell, an accumulation fails as well
     let error = step(Simulation::new(part().0, add(), Workers::Local).unwrap()).map(drop).unwrap_err();
     assert!(error.contains("`add`"), "{error}");
     let mut schedule = Schedule::new();

@@ -1,6 +1,7 @@
 //! A schedule of a user's own, of entities that name each other: equal bytes on any number of ranks, and from checkpoints.
 //!
 //! Nodes are looked at by all; edges name two of them, wherever they live; notes name an edge, which no view shows, and a node.
+//! Lamps, one for each node, set what their node has, light it and put it out.
 #![forbid(unsafe_code)]
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -43,6 +44,34 @@ struct Note {
     reader: Entity,
 }
 
+#[derive(Component, Clone, Copy, Debug)]
+struct Lamp {
+    of: Entity,
+}
+
+#[derive(Component, Clone, Copy, Debug, Default)]
+struct Shade {
+    depth: u32,
+    hue: u16,
+}
+
+#[derive(Component, Clone, Copy, Debug)]
+struct Lit {
+    power: u32,
+}
+
+#[derive(Component, Clone, Copy, Debug)]
+struct Dim;
+
+#[derive(Component, Clone, Copy, Debug)]
+#[component(storage = "toggle")]
+struct Warm;
+
+#[derive(Component, Clone, Copy, Debug, Default)]
+struct Gaze {
+    all: f64,
+}
+
 #[derive(Resource, Reduce, Clone, Copy, Debug, Default)]
 struct Count {
     #[reduce(sum)]
@@ -51,12 +80,18 @@ struct Count {
 
 fn builder(builder: WorldBuilder) -> WorldBuilder {
     let builder = builder.component::<GlobalId>().component::<Elsewhere>().component::<Node>().component::<Peak>();
+    let builder = builder.component::<Lamp>().component::<Shade>().component::<Lit>().component::<Dim>();
+    let builder = builder.component::<Warm>().component::<Gaze>();
     builder.component::<Edge>().component::<Note>().resource::<Count>()
 }
 
 const NODES: u64 = 120;
 const EDGES: u64 = 400;
 const NOTES: u64 = 150;
+
+fn node(id: GlobalId) -> (GlobalId, Node, Peak, Shade, Gaze) {
+    (id, Node::default(), Peak::default(), Shade::default(), Gaze::default())
+}
 
 fn world(builder_of: WorldBuilder) -> World {
     let mut world = builder(builder_of).build().unwrap();
@@ -65,7 +100,7 @@ fn world(builder_of: WorldBuilder) -> World {
         drawn += 1;
         (GlobalId::root(drawn).child(0, 0).value % count) as usize
     };
-    let nodes = world.spawn_batch((0..NODES).map(|id| (GlobalId::root(id), Node::default(), Peak::default()))).unwrap();
+    let nodes = world.spawn_batch((0..NODES).map(|id| node(GlobalId::root(id)))).unwrap();
     let edges = (0..EDGES).map(|index| {
         let (a, b) = (nodes[one_of(NODES)], nodes[one_of(NODES)]);
         (GlobalId::root(NODES + index), Edge { a, b, weight: index as u32 % 7 })
@@ -79,8 +114,28 @@ fn world(builder_of: WorldBuilder) -> World {
         })
         .collect();
     world.spawn_batch(notes).unwrap();
+    let lamps = (0..NODES).map(|id| (GlobalId::root(NODES + EDGES + NOTES + id), Lamp { of: nodes[id as usize] }));
+    world.spawn_batch(lamps.collect::<Vec<_>>()).unwrap();
     world.insert_resource(Count::default()).unwrap();
     world
+}
+
+/// Each node looks at all, table by table, in an order that the numbers depend on.
+fn gaze() -> System {
+    type All = (Read<Shade>, Read<GlobalId>);
+    System::try_neighbours::<(Write<Gaze>, Read<GlobalId>), All>("gaze", |job, (mut gaze, id), nodes| {
+        let mut all = 0.0_f64;
+        for table in nodes.tables() {
+            let (shade, ids) = table.columns;
+            for row in table.ordered(ids.value).into_iter().flatten() {
+                all = all * 0.999 + f64::from(shade.depth[row]) / (1 + ids.value[row] % 1000) as f64;
+            }
+        }
+        for row in 0..job.len() {
+            gaze.all[row] = all + id.value[row] as f64;
+        }
+        Ok(())
+    })
 }
 
 /// Looks along edges at nodes that may live anywhere, and adds to them.
@@ -138,20 +193,21 @@ fn strike() -> System {
 /// Nodes bring forth others, with edges to any node, and notes on these.
 fn grow() -> System {
     type Nodes = (Read<Node>, Read<GlobalId>);
-    System::try_neighbours::<(Write<Node>, Read<GlobalId>), Nodes>("grow", |job, (mut node, id), nodes| {
+    System::try_neighbours::<(Write<Node>, Read<GlobalId>), Nodes>("grow", |job, (mut of_node, id), nodes| {
         let Some(own) = nodes.own() else { return Ok(()) };
         let all = nodes.table(own);
         let ranges = all.ordered(all.columns.1.value);
         let nth = |n: usize| ranges.iter().cloned().flatten().nth(n).unwrap();
         let mut born = 0;
         for row in 0..job.len() {
-            node.flow[row] -= node.flow[row] / 16;
+            of_node.flow[row] -= of_node.flow[row] / 16;
             let mut random = job.random_of_id(id.value[row]);
             if random.f64() >= 0.06 {
                 continue;
             }
             let own_id = GlobalId { value: id.value[row] };
-            let child = job.spawn((own_id.child(job.frame(), 0), Node::default(), Peak::default()));
+            let child = job.spawn(node(own_id.child(job.frame(), 0)));
+            job.spawn((own_id.child(job.frame(), 16), Lamp { of: child }));
             born += 1;
             let mut any = || all.entities[nth((random.f64() * all.entities.len() as f64) as usize)];
             for number in 1..4 {
@@ -166,7 +222,8 @@ fn grow() -> System {
         job.reduce(Count { born });
         Ok(())
     })
-    .spawns::<(GlobalId, Node, Peak)>()
+    .spawns::<(GlobalId, Node, Peak, Shade, Gaze)>()
+    .spawns::<Lamp>()
     .spawns::<(GlobalId, Edge)>()
     .spawns::<Note>()
     .despawns()
@@ -174,18 +231,63 @@ fn grow() -> System {
     .after("peak")
 }
 
+/// Lamps give their nodes shades.
+fn shade() -> System {
+    System::rows::<(Read<Lamp>, Read<GlobalId>)>("shade", |job, (lamp, id)| {
+        for row in 0..job.len() {
+            let mut random = job.random_of_id(id.value[row]);
+            let depth = (random.f64() * 1e6) as u32;
+            if random.f64() < 0.7 {
+                job.set(lamp.of[row], Shade { depth, hue: id.value[row] as u16 });
+            }
+        }
+    })
+    .sets::<Shade>()
+}
+
+/// Lamps light their nodes, which go to another table, and put them out; where a lamp is on, its node gets warm.
+fn light() -> System {
+    System::rows::<(Read<Lamp>, Read<GlobalId>)>("light", |job, (lamp, id)| {
+        for row in 0..job.len() {
+            let mut random = job.random_of_id(id.value[row]);
+            match (random.f64() * 10.0) as u32 {
+                0 => {
+                    job.add(lamp.of[row], Lit { power: (random.f64() * 100.0) as u32 });
+                    job.add(lamp.of[row], Warm);
+                }
+                1 => job.remove::<Lit>(lamp.of[row]),
+                2 => job.remove::<Warm>(lamp.of[row]),
+                3 => job.add(lamp.of[row], Dim),
+                4 => job.remove::<Dim>(lamp.of[row]),
+                _ => {}
+            }
+        }
+    })
+    .adds::<(Lit, Dim, Warm)>()
+    .removes::<(Lit, Dim, Warm)>()
+    .after("shade")
+}
+
 fn schedule() -> Schedule {
     let mut schedule = Schedule::new();
-    schedule.add(flow()).add(peak()).add(grow()).add(strike());
+    schedule
+        .add(gaze())
+        .add(flow().after("gaze"))
+        .add(peak())
+        .add(grow())
+        .add(strike())
+        .add(shade().after("strike"))
+        .add(light());
+    schedule.add(System::relation_cascade("lamps end", "lamp.of").after("light"));
     // what led to a node that is gone; then what was written on such an edge; and a reader who is gone is forgotten
     for field in ["edge.a", "edge.b"] {
-        schedule.add(System::relation_cascade(format!("{field} ends"), field).after("strike"));
+        schedule.add(System::relation_cascade(format!("{field} ends"), field).after("light"));
     }
     let notes = System::relation_cascade("notes end", "note.edge").after("edge.a ends").after("edge.b ends");
     schedule.add(notes);
     schedule.add(System::relation_clear("readers go", "note.reader").after("notes end"));
     let line_up = System::rows::<(Read<Node>, Read<GlobalId>)>("line up", |_, _| {});
-    schedule.add(line_up.sort_by("global_id.value").after("readers go"));
+    schedule.add(line_up.sort_by("global_id.value").after("readers go").after("lamps end"));
     schedule
 }
 
@@ -218,6 +320,10 @@ fn a_network_has_the_bytes_of_one_process() {
     // what happens is what this is to be a test of
     let (nodes, edges, notes) = (rows_with(&whole, "node"), rows_with(&whole, "edge"), rows_with(&whole, "note"));
     let born = whole.resource::<Count>().unwrap().born;
+    let (lamps, lit) = (rows_with(&whole, "lamp"), rows_with(&whole, "lit"));
+    let tables = (0..whole.table_count()).filter(|table| whole.table_components(*table).any(|name| name == "node"));
+    assert_eq!(tables.count(), 4, "of all kinds, that are made in any order");
+    assert!(lamps == nodes && (10..nodes).contains(&lit), "{lamps} lamps, {lit} nodes lit of {nodes}");
     assert!(nodes > 150 && edges > 400 && notes > 150 && born > 0, "{nodes} nodes, {edges} edges, {notes} notes");
     assert!(edges < EDGES as usize + 3 * (nodes - NODES as usize) - 50, "edges of nodes that are gone have ended");
     for (ranks, workers, balance) in [
@@ -317,7 +423,7 @@ fn idle() -> World {
 
 #[test]
 fn ids_that_are_twice_or_nobodys_are_refused() {
-    let node = |id: u64| (GlobalId::root(id), Node::default(), Peak::default());
+    let node = |id: u64| node(GlobalId::root(id));
     let twice = begin_with(|rank| {
         let mut world = idle();
         world.spawn_batch((0..3).map(|id| node(id + 2 * rank as u64))).unwrap();
@@ -330,7 +436,7 @@ fn ids_that_are_twice_or_nobodys_are_refused() {
         world.spawn((GlobalId::root(100 + rank as u64), Edge { a: ends[0], b: ends[1], weight: 1 })).unwrap();
         if rank == 1 {
             // it lives on, but nowhere
-            let nodes = world.table_with(&["global_id", "node", "peak"]).unwrap();
+            let nodes = world.table_with(&["global_id", "node", "peak", "shade", "gaze"]).unwrap();
             world.leave_rows(nodes, &[1]).unwrap();
         }
         world
@@ -369,20 +475,45 @@ fn what_depends_on_the_order_is_refused_with_the_systems_name() {
     let told = chain(&refused(
         || {
             let mut schedule = Schedule::new();
-            let look = System::try_neighbours::<Read<Edge>, Read<Node>>("look", |_, _, _| Ok(()));
-            schedule.add(look.sets::<Node>());
-            schedule
-        },
-        true,
-    ));
-    assert!(told.contains("`look`") && told.contains("set components"), "{told}");
-    let told = chain(&refused(
-        || {
-            let mut schedule = Schedule::new();
             schedule.add(System::rows::<Read<Node>>("end", |_, _| {}).despawns());
             schedule
         },
         true,
     ));
     assert!(told.contains("`end`") && told.contains("sorts rows by `global_id.value`"), "{told}");
+}
+
+/// Two lamps of one node that want other shades: one process takes the last one, and ranks say that there are two.
+#[test]
+fn two_that_set_one_row_to_other_values_are_refused() {
+    let schedule = || {
+        let mut schedule = Schedule::new();
+        schedule.add(shade());
+        schedule
+    };
+    let mut plain = world(World::builder());
+    let two = |world: &mut World| {
+        let nodes = world.table_with(&["global_id", "node", "peak", "shade", "gaze"]).unwrap();
+        let of = world.table_entities(nodes)[0];
+        world.spawn((GlobalId::root(9000), Lamp { of })).unwrap();
+    };
+    two(&mut plain);
+    Simulation::new(plain, schedule(), Workers::Local).unwrap().run(8, 1.0).unwrap();
+    for ranks in [2, 4] {
+        let told = run_threads(ranks, |rank| {
+            let cluster = Cluster::new(comm(rank), 1);
+            let mut world = world(World::builder());
+            two(&mut world);
+            cluster.keep_share(&mut world)?;
+            let builder = Simulation::builder().workers(Workers::Local);
+            let mut simulation = cluster.simulation(world, schedule(), Looks::All, builder)?;
+            run(&mut simulation, 8)
+        })
+        .expect_err("it depends on the order");
+        let told = chain(&told);
+        assert!(
+            told.contains("`shade`") && told.contains("global id 0") && told.contains("values that differ"),
+            "{told}"
+        );
+    }
 }

@@ -224,3 +224,17 @@ def test_inputs_from_another_thread(world):
         simulation.step(1.0)
         with simulation.pin() as snapshot:
             assert snapshot.get(int(handles[0]))["a"]["x"] == 42.0
+
+
+def test_a_history_goes_to_zarr_and_comes_back(tmp_path):
+    """Arrays over (frame, entity) with their units, as any reader of Zarr sees them."""
+    pytest.importorskip("zarr")
+    xarray = pytest.importorskip("xarray")
+    recorded = tmp_path / "recorded"
+    words = ["run", "particles", "--entities", "300", "--frames", "6", "--record", str(recorded)]
+    subprocess.run([program(), *words], capture_output=True, check=True)
+    found = hypostyle.Journal(recorded).to_xarray("position", "velocity.y")
+    found.to_zarr(tmp_path / "history.zarr")
+    again = xarray.open_zarr(tmp_path / "history.zarr")
+    xarray.testing.assert_identical(again.load(), found)
+    assert again["position.x"].attrs.get("units") == found["position.x"].attrs.get("units")

@@ -1,14 +1,16 @@
 //! Patches on entities that live in another part of a spread world: they are told to all parts as bytes, and carried out by the
 //! one that has the row.
 //!
-//! What is told of a patch: id (u64), system (u32), component (u16), field (u8), 1 for a despawn and 0 for an accumulation (u8),
-//! bytes of the value (u32), the value. All numbers are little-endian.
+//! What is told of a patch: id (u64), system (u32), component (u16), field (u8), what it does (u8, a place in [`OPS`]), bytes
+//! of the value (u32), the value. All numbers are little-endian.
 //!
-//! Invariant: the outcome does not depend on the order of patches, and so on no part: exact joins and despawns have none. What
-//! comes from other parts is hostile until it was checked here, as records are.
+//! Invariant: the outcome does not depend on the order of patches, and so on no part. Exact joins and despawns have no order.
+//! Sets, adds and removes by handle wait, those on rows that are here as well, until those of all parts are here; then each
+//! entity gets one value of a component, or the frame fails ([`super::alike`]). What comes from other parts is hostile until
+//! it was checked here, as records are.
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use crate::Entity;
@@ -20,6 +22,8 @@ use super::apply::{Commit, Current, Target};
 
 /// Bytes of a patch without its value.
 const HEAD_BYTES: usize = 20;
+/// What a patch may do, by its number.
+const OPS: [Op; 5] = [Op::Accumulate, Op::Despawn, Op::Set, Op::Add, Op::Remove];
 
 /// What a batch has for other parts.
 #[derive(Debug, Default)]
@@ -31,6 +35,44 @@ pub(crate) struct Abroad {
     count: u64,
     /// Ids of the entities that have died here.
     died: Vec<u64>,
+    /// Sets, adds and removes of rows that are here, by handle.
+    own: Vec<Waiting>,
+    /// The values of these.
+    values: Vec<u8>,
+    /// Components that jobs added to rows of their own, or removed.
+    by_row: HashSet<(u32, u32, u16)>,
+    /// The first patch that no other part can carry out.
+    unsendable: Option<Unsendable>,
+}
+
+/// A patch of a system that is not sent.
+#[derive(Clone, Copy, Debug)]
+struct Unsendable {
+    system: usize,
+    component: u16,
+    what: &'static str,
+}
+
+/// A set, add or remove of a row that is here.
+#[derive(Clone, Debug)]
+struct Waiting {
+    at: Location,
+    system: usize,
+    op: Op,
+    component: u16,
+    field: u8,
+    value: Range<usize>,
+}
+
+/// A set, add or remove of a row that is here, whoever it is of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Aimed<'t> {
+    pub(super) at: Location,
+    pub(super) system: usize,
+    pub(super) op: Op,
+    pub(super) component: u16,
+    pub(super) field: u8,
+    pub(super) value: &'t [u8],
 }
 
 /// Why what other parts told cannot be carried out.
@@ -42,6 +84,23 @@ pub(crate) enum AbroadError {
     Told { part: usize, what: String },
     #[error("{sent} patches on entities that live in other parts were told, and {found} found theirs: {why}")]
     Lost { sent: u64, found: u64, why: &'static str },
+    #[error(
+        "`{component}` of the entity with global id {id} is changed twice in one batch, {what}: which comes last depends on who \
+         lives where; let one row decide, or accumulate"
+    )]
+    Differ { system: usize, component: String, id: u64, what: &'static str },
+    #[error("`{component}` of entities that may live in another part: {what}")]
+    Unsendable { system: usize, component: String, what: &'static str },
+}
+
+impl AbroadError {
+    /// The system whose patches it is about.
+    pub(crate) fn system(&self) -> Option<usize> {
+        match self {
+            AbroadError::Differ { system, .. } | AbroadError::Unsendable { system, .. } => Some(*system),
+            AbroadError::Region(_) | AbroadError::Told { .. } | AbroadError::Lost { .. } => None,
+        }
+    }
 }
 
 /// A patch as it was told.
@@ -50,7 +109,7 @@ struct Told<'t> {
     system: usize,
     component: u16,
     field: u8,
-    despawns: bool,
+    op: Op,
     value: &'t [u8],
 }
 
@@ -59,6 +118,10 @@ impl Abroad {
         self.sent.clear();
         self.count = 0;
         self.died.clear();
+        self.own.clear();
+        self.values.clear();
+        self.by_row.clear();
+        self.unsendable = None;
     }
 
     /// The patches: their number, then each.
@@ -79,10 +142,32 @@ impl Abroad {
         self.sent.extend_from_slice(&id.to_le_bytes());
         self.sent.extend_from_slice(&(system as u32).to_le_bytes());
         self.sent.extend_from_slice(&component.to_le_bytes());
-        self.sent.extend_from_slice(&[field, u8::from(op == Op::Despawn)]);
+        let number = OPS.iter().position(|other| *other == op).unwrap_or(OPS.len());
+        self.sent.extend_from_slice(&[field, number as u8]);
         self.sent.extend_from_slice(&(value.len() as u32).to_le_bytes());
         self.sent.extend_from_slice(value);
         self.count += 1;
+    }
+
+    /// Keeps a set, add or remove of a row that is here.
+    fn wait(&mut self, at: Location, system: usize, op: Op, (component, field): (u16, u8), value: &[u8]) {
+        let from = self.values.len();
+        self.values.extend_from_slice(value);
+        self.own.push(Waiting { at, system, op, component, field, value: from..self.values.len() });
+    }
+
+    /// A job added a component to a row of its own, or removed it.
+    pub(super) fn changed_by_row(&mut self, at: Location, component: u16) {
+        self.by_row.insert((at.table, at.row, component));
+    }
+
+    pub(super) fn is_changed_by_row(&self, at: Location, component: u16) -> bool {
+        self.by_row.contains(&(at.table, at.row, component))
+    }
+
+    /// There is a patch that is not sent.
+    pub(super) fn refuse(&mut self, system: usize, component: u16, what: &'static str) {
+        self.unsendable.get_or_insert(Unsendable { system, component, what });
     }
 }
 
@@ -120,11 +205,12 @@ impl<'t> Told<'t> {
         let id = u64::from_le_bytes(*split(bytes)?);
         let system = u32::from_le_bytes(*split(bytes)?) as usize;
         let component = u16::from_le_bytes(*split(bytes)?);
-        let [field, despawns] = *split(bytes)?;
+        let [field, op] = *split(bytes)?;
         let length = u32::from_le_bytes(*split(bytes)?) as usize;
         let (value, rest) = bytes.split_at_checked(length)?;
         *bytes = rest;
-        (despawns <= 1).then_some(Told { id, system, component, field, despawns: despawns == 1, value })
+        let op = *OPS.get(usize::from(op))?;
+        Some(Told { id, system, component, field, op, value })
     }
 
     /// All of what a part told.
@@ -141,14 +227,40 @@ impl<'t> Told<'t> {
 
 impl Commit<'_> {
     /// Whether an entity lives elsewhere: then the patch is kept for who has it, or refused as one of those that must not be
-    /// sent.
+    /// sent. A set, add or remove waits for those of other parts, whoever has the row.
     pub(super) fn send(&mut self, current: &Current, entity: Entity, op: Op, place: (u16, u8), value: &[u8]) -> bool {
         let at = if entity.is_reserved() { None } else { self.store.locate(entity) };
-        let Some(at) = at.filter(|at| self.is_elsewhere(*at)) else { return false };
-        let id = self.id_at(at);
-        match id.filter(|_| self.scratch.abroad.open && matches!(op, Op::Accumulate | Op::Despawn)) {
-            Some(id) => self.scratch.abroad.push(id, current.system, op, place, value),
-            None => self.miss(current, entity),
+        let Some(at) = at else { return false };
+        let (elsewhere, open) = (self.is_elsewhere(at), self.scratch.abroad.open);
+        let waits = open && matches!(op, Op::Set | Op::Add | Op::Remove);
+        if !elsewhere && !waits {
+            return false;
+        }
+        let Some(id) = self.id_at(at).filter(|_| open) else {
+            self.miss(current, entity);
+            return true;
+        };
+        if !waits {
+            self.scratch.abroad.push(id, current.system, op, place, value);
+            return true;
+        }
+        let (component, field) = place;
+        // handles of new entities become real ones while the job is known that made them
+        let given = op != Op::Remove;
+        if given && self.checked_value(current, component, field, value).is_none() {
+            return true;
+        }
+        let value = if given { std::mem::take(&mut self.scratch.value) } else { Vec::new() };
+        if !elsewhere {
+            self.scratch.abroad.wait(at, current.system, op, place, &value);
+        } else if given && !self.registry.entity_offsets[usize::from(component)].is_empty() {
+            let what = "a value with handles is given to no entity that lives elsewhere; keep the global id";
+            self.scratch.abroad.refuse(current.system, component, what);
+        } else {
+            self.scratch.abroad.push(id, current.system, op, place, &value);
+        }
+        if given {
+            self.scratch.value = value;
         }
         true
     }
@@ -165,9 +277,12 @@ impl Commit<'_> {
         ids.get(at.row as usize).map(|id| u64::from_le_bytes(*id))
     }
 
-    /// Applies the patches that all parts told to the rows that are here. Returns how many were told, and how many of them found
-    /// their row here.
+    /// Applies the patches that all parts told to the rows that are here, and those of its own that have waited. Returns how
+    /// many were told, and how many of them found their row here.
     pub(crate) fn receive(&mut self, all: &[Vec<u8>]) -> Result<(u64, u64), AbroadError> {
+        if let Some(Unsendable { system, component, what }) = self.scratch.abroad.unsendable {
+            return Err(AbroadError::Unsendable { system, component: self.name(component), what });
+        }
         let mut told: Vec<(usize, Told<'_>)> = Vec::new();
         for (part, bytes) in all.iter().enumerate() {
             let patches = Told::all(bytes).map_err(|what| AbroadError::Told { part, what })?;
@@ -180,12 +295,32 @@ impl Commit<'_> {
         if !places.is_empty() {
             self.find_ids(&mut places);
         }
+        let (own, values) =
+            (std::mem::take(&mut self.scratch.abroad.own), std::mem::take(&mut self.scratch.abroad.values));
+        let mut aimed: Vec<Aimed<'_>> = own
+            .iter()
+            .map(|Waiting { at, system, op, component, field, value }| Aimed {
+                at: *at,
+                system: *system,
+                op: *op,
+                component: *component,
+                field: *field,
+                value: &values[value.clone()],
+            })
+            .collect();
         let mut found = 0;
         for (_, patch) in &told {
             let Some(Some(at)) = places.get(&patch.id) else { continue };
             found += 1;
-            self.apply_told(patch, *at)?;
+            let Told { system, component, field, op, value, .. } = *patch;
+            match op {
+                Op::Accumulate | Op::Despawn => self.apply_told(patch, *at)?,
+                Op::Set | Op::Add | Op::Remove => aimed.push(Aimed { at: *at, system, op, component, field, value }),
+            }
         }
+        self.apply_alike(&mut aimed)?;
+        drop(aimed);
+        (self.scratch.abroad.own, self.scratch.abroad.values) = (own, values);
         Ok((told.len() as u64, found))
     }
 
@@ -205,35 +340,48 @@ impl Commit<'_> {
 
     /// Whether a system may do what was told of it.
     fn check_told(&self, patch: &Told<'_>) -> Result<(), String> {
-        let access = self.access.get(patch.system).ok_or_else(|| format!("there is no system {}", patch.system))?;
-        if patch.despawns {
-            let fits = access.despawns && patch.value.is_empty();
-            return fits.then_some(()).ok_or_else(|| format!("system {} has no such despawn", patch.system));
-        }
-        let rules = access.accumulates.iter().find(|rules| rules.component == patch.component);
-        let declared = rules.is_some_and(|rules| rules.rules(patch.field).is_some());
-        match self.sizes.value(patch.component, patch.field).filter(|_| declared) {
-            Some(bytes) if bytes == patch.value.len() => Ok(()),
-            Some(bytes) => Err(format!("a value has {} bytes, and not {bytes}", patch.value.len())),
-            None => Err(format!(
-                "system {} does not accumulate on field {} of component {}",
-                patch.system, patch.field, patch.component
-            )),
+        let Told { system, component, field, op, value, .. } = *patch;
+        let access = self.access.get(system).ok_or_else(|| format!("there is no system {system}"))?;
+        let rules = access.accumulates.iter().find(|rules| rules.component == component);
+        let among = |components: &[u16]| components.binary_search(&component).is_ok();
+        let no_handles =
+            self.registry.entity_offsets.get(usize::from(component)).is_some_and(|offsets| offsets.is_empty());
+        let value_type = self.sizes.element(component).is_none() && no_handles;
+        let (declared, does) = match op {
+            Op::Despawn => {
+                let fits = access.despawns && value.is_empty();
+                return fits.then_some(()).ok_or_else(|| format!("system {system} has no such despawn"));
+            }
+            Op::Accumulate => (rules.is_some_and(|rules| rules.rules(field).is_some()), "accumulate on"),
+            Op::Set => (among(&access.sets) && value_type, "set"),
+            Op::Add => (among(&access.adds) && value_type && field == 0, "add"),
+            Op::Remove => (among(&access.removes) && field == 0, "remove"),
+        };
+        let bytes = self.sizes.value(component, field).filter(|_| declared);
+        match bytes.map(|bytes| if op == Op::Remove { 0 } else { bytes }) {
+            Some(bytes) if bytes == value.len() => Ok(()),
+            Some(bytes) => Err(format!("a value has {} bytes, and not {bytes}", value.len())),
+            None => Err(format!("system {system} does not {does} field {field} of component {component}")),
         }
     }
 
-    /// Applies a patch that was checked.
-    fn apply_told(&mut self, patch: &Told<'_>, at: Location) -> Result<(), RegionError> {
-        let current = Current {
-            system: patch.system,
-            table: at.table,
+    /// What a patch is applied by that belongs to no job here.
+    pub(super) fn of_others(&self, system: usize, table: u32) -> Current {
+        Current {
+            system,
+            table,
             rows: Range::default(),
             reserved: Entity::NULL,
             spawns: Range::default(),
             spawned: 0,
             list: None,
-        };
-        if patch.despawns {
+        }
+    }
+
+    /// Applies an accumulation or a despawn that was checked.
+    fn apply_told(&mut self, patch: &Told<'_>, at: Location) -> Result<(), RegionError> {
+        let current = self.of_others(patch.system, at.table);
+        if patch.op == Op::Despawn {
             return self.apply_one(&current, Op::Despawn, Target::Row(at), 0, 0, &[]);
         }
         let access = self.access;

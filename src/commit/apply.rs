@@ -276,8 +276,11 @@ impl Commit<'_> {
                         if self.refuse_foreign(&current, row) {
                             continue;
                         }
-                        let target = Target::Row(Location { table: current.table, row });
-                        self.apply_one(&current, op, target, component, field, value)?;
+                        let at = Location { table: current.table, row };
+                        if self.scratch.abroad.open && matches!(op, Op::Add | Op::Remove) {
+                            self.scratch.abroad.changed_by_row(at, component);
+                        }
+                        self.apply_one(&current, op, Target::Row(at), component, field, value)?;
                     }
                 }
                 Body::Entities { op, component, field, entries } => {
@@ -299,7 +302,7 @@ impl Commit<'_> {
         if !self.declared(current, op, component, entries.len()) {
             return Ok(());
         }
-        if op == Op::Set && self.plain_values(component) {
+        if op == Op::Set && !self.scratch.abroad.open && self.plain_values(component) {
             return self.change_plain_entities(current, Way::Set, component, field, entries);
         }
         for (entity, value) in entries.iter() {
@@ -407,14 +410,18 @@ impl Commit<'_> {
     pub(super) fn checked_value(&mut self, current: &Current, component: u16, field: u8, value: &[u8]) -> Option<()> {
         let registry = self.registry;
         let id = usize::from(component);
-        // offsets are those of the whole value; a single field's value is its part of it
-        let from = (1..field).filter_map(|f| self.sizes.value(component, f)).sum::<usize>();
+        let from = self.field_offset(component, field);
         if self.resolve(current, value, from, &registry.bool_offsets[id], &registry.entity_offsets[id]) {
             return Some(());
         }
         let component = self.name(component);
         self.counts[current.system].refuse(1, || Refusal::NotABool { component });
         None
+    }
+
+    /// Where a field (counted from 1) begins in a component's packed value; 0 is the whole.
+    pub(super) fn field_offset(&self, component: u16, field: u8) -> usize {
+        (1..field).filter_map(|f| self.sizes.value(component, f)).sum()
     }
 
     fn spawn(&mut self, current: &mut Current, run: &SpawnRun<'_>) -> Result<(), RegionError> {

@@ -71,6 +71,11 @@ impl Commit<'_> {
         let found = match target {
             ListTarget::Row(row) if self.refuse_foreign(current, row) => return false,
             ListTarget::Row(row) => Some(Target::Row(Location { table: current.table, row })),
+            ListTarget::Entity(entity) if self.scratch.abroad.open && !entity.is_reserved() => {
+                let what = "a list is given to rows of the job's own alone";
+                self.scratch.abroad.refuse(current.system, component, what);
+                return false;
+            }
             ListTarget::Entity(entity) => self.target(current, entity),
         };
         let Some(found) = found else {

@@ -89,6 +89,14 @@ impl Marks {
         }
     }
 
+    /// Whether a field (counted from 1) of a component of a row was set, by itself or with all others.
+    pub(super) fn is_set(&self, table: u32, component: u16, field: u8, row: u32) -> bool {
+        let Some(place) = self.places.get(&(table, component)) else { return false };
+        let sets = &self.of[*place];
+        let one = usize::from(field).checked_sub(1).and_then(|field| sets.fields.get(field));
+        sets.whole.has(row) || one.is_some_and(|bits| bits.has(row))
+    }
+
     /// The component of a row was removed: what was set of it is gone.
     pub(super) fn remove(&mut self, table: u32, component: u16, row: u32) {
         if let Some(place) = self.places.get(&(table, component)) {
@@ -107,8 +115,7 @@ impl Marks {
 
     /// Whether a resource was set.
     pub(super) fn has_set_resource(&self, resource: u16) -> bool {
-        let row = usize::from(resource);
-        self.resources.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 != 0)
+        self.resources.has(u32::from(resource))
     }
 }
 
@@ -127,6 +134,10 @@ impl Bits {
             self.words[self.first..self.end].fill(0);
         }
         (self.first, self.end) = (0, 0);
+    }
+
+    fn has(&self, row: u32) -> bool {
+        self.words.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 != 0)
     }
 
     /// Marks rows below `total`; how many of them were marked already.

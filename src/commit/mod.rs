@@ -5,6 +5,7 @@
 
 mod abroad;
 mod accumulate;
+mod alike;
 mod apply;
 mod lists;
 mod marks;

@@ -12,6 +12,7 @@ mod records;
 #[cfg(unix)]
 mod regions;
 mod rows;
+mod told;
 
 pub use layouts::layout_decode;
 pub use mailbox::inputs_mailbox;
@@ -27,6 +28,7 @@ pub use regions::{region_open, takeover};
 #[cfg(feature = "checkpoint")]
 pub use rows::checkpoint_set;
 pub use rows::row_batch;
+pub use told::told_patches;
 
 #[cfg(unix)]
 use crate::Component;

@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use crate::{Bool, Component, Dangling, Entity, GlobalId, World};
+use crate::{Bool, Component, Dangling, Elsewhere, Entity, GlobalId, World};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 struct Spot {
@@ -33,6 +33,7 @@ const ROWS: u64 = 70;
 
 fn world() -> World {
     let builder = World::builder().component::<GlobalId>().component::<Spot>().component::<Warm>().component::<Bond>();
+    let builder = builder.component::<Elsewhere>();
     let mut world = builder.bytes_max(1 << 22).build().expect("a small world fits");
     let spot = |id: u64| (GlobalId::root(id), Spot { x: id as f32, trail: [1.0, -2.0, 1e300] });
     let all = world.spawn_batch((0..ROWS).map(spot)).expect("there is room").to_vec();
@@ -73,13 +74,18 @@ pub fn row_batch(input: &[u8]) {
     put_in(&bytes);
 }
 
-/// Puts rows into a world with others, as far as they get.
+/// Puts rows into a world with others, as far as they get, whatever becomes of handles of who is not there.
 fn put_in(bytes: &[u8]) {
+    put_in_or(bytes, &[Dangling::Refuse, Dangling::Null]);
+    put_in_or(bytes, &[Dangling::Refuse, Dangling::Elsewhere]);
+}
+
+fn put_in_or(bytes: &[u8], ways: &[Dangling]) {
     let mut world = world();
     let Ok(batch) = world.decode_rows(bytes) else { return };
     assert_eq!(batch.encode(), bytes, "what was accepted says the same once more");
     let before = (world.entity_count(), world.hash_by_id().expect("all have ids"));
-    for dangling in [Dangling::Refuse, Dangling::Null] {
+    for dangling in ways.iter().copied() {
         let rows = u64::from(batch.rows() as u32);
         match world.put_rows(std::slice::from_ref(&batch), dangling) {
             Ok(entities) => {

@@ -233,7 +233,7 @@ impl<'a, Q: Query> Neighbours<'a, Q> {
         NeighbourTable { entities, columns: Q::fetch(&mut fetch), table, set: self.set }
     }
 
-    /// All tables, in order.
+    /// All tables, in the order of their components (as the layout numbers them), whichever was there first.
     pub fn tables(&self) -> impl Iterator<Item = NeighbourTable<'a, Q>> + use<'a, Q> {
         let view = *self;
         (0..view.len()).map(move |index| view.table(index))

@@ -114,7 +114,8 @@ impl Compiled {
 }
 
 impl<'a> dynamic::Job<'_, 'a, '_> {
-    /// The tables of the system's neighbours.
+    /// The tables of the system's neighbours, in the order of their components (as the layout numbers them), whichever was
+    /// there first.
     pub fn tables(&self) -> impl Iterator<Item = Table<'a>> {
         // where the query names none, its first view is one of those that have names
         let neighbours = self.job.compiled.views.first() == Some(&ViewId::Neighbours);

@@ -12,7 +12,7 @@ use hypostyle::{
 use super::components::*;
 use super::program::{Bind, Fired, Op, Payload, bind, fired, foreign, mix, symbol};
 
-/// Where a chunk of rows stands in the canonical order of its system: table, first row; and its handles.
+/// Where a chunk of rows stands in the canonical order of its system: job, first row; and its handles.
 pub type Chunks = BTreeMap<(usize, usize), Vec<Entity>>;
 
 /// What each system got in the newest frame.
@@ -20,14 +20,18 @@ pub type Chunks = BTreeMap<(usize, usize), Vec<Entity>>;
 pub struct Log(Arc<Mutex<BTreeMap<&'static str, Chunks>>>);
 
 impl Log {
-    fn note(&self, system: &'static str, table: usize, job: &Job<'_, '_>) {
-        let mut log = self.0.lock().expect("no kernel panics while noting");
-        log.entry(system).or_default().insert((table, job.first_row()), job.entities().to_vec());
+    fn note(&self, system: &'static str, job: &Job<'_, '_>) {
+        self.note_at(system, job.index(), job);
     }
 
-    /// A row-local kernel does not know its table: its chunks are told apart by an entity.
+    fn note_at(&self, system: &'static str, at: usize, job: &Job<'_, '_>) {
+        let mut log = self.0.lock().expect("no kernel panics while noting");
+        log.entry(system).or_default().insert((at, job.first_row()), job.entities().to_vec());
+    }
+
+    /// Main alone may run row-local kernels without jobs: chunks are told apart by an entity.
     fn note_rows(&self, system: &'static str, job: &Job<'_, '_>) {
-        self.note(system, job.entities()[0].to_bits() as usize, job);
+        self.note_at(system, job.entities()[0].to_bits() as usize, job);
     }
 
     /// Takes out what was noted.
@@ -110,11 +114,6 @@ fn bound(job: &mut Job<'_, '_>, row: usize, was: Entity) -> Option<Entity> {
 type Everything = (Entities, Option<Read<Counter>>);
 type Counters = (Read<Counter>, Without<Asleep>);
 
-/// The place of the job's table among all; a view of everything has it.
-fn own_table(view: Neighbours<'_, ()>) -> usize {
-    view.own().expect("a view of everything has every table")
-}
-
 /// All systems. `sort`: the last one sorts tables.
 pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     let mut schedule = Schedule::new();
@@ -159,8 +158,8 @@ pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     // patches of every kind
     let l = log.clone();
     let every = |name| {
-        System::try_neighbours::<Everything, ()>(name, move |job, (_, counters), view| {
-            l.note("patch", own_table(view), job);
+        System::try_neighbours::<Everything, ()>(name, move |job, (_, counters), _| {
+            l.note("patch", job);
             patch(job, counters.map(|columns| columns.value), 0)
         })
     };
@@ -190,8 +189,8 @@ pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     .after("patch"));
     // handles, written densely: of the job's own spawns and of others; by some rows of all, and of a toggle's
     let l = log.clone();
-    add(System::neighbours::<Write<Link>, ()>("bind", move |job, mut link, view| {
-        l.note("bind", own_table(view), job);
+    add(System::neighbours::<Write<Link>, ()>("bind", move |job, mut link, _| {
+        l.note("bind", job);
         for row in 0..job.len() {
             if let Some(to) = bound(job, row, link.to[row]) {
                 link.to[row] = to;
@@ -201,8 +200,8 @@ pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     .after("relink")
     .spawns::<Counter>());
     let l = log.clone();
-    add(System::neighbours::<(Write<Shield>, Read<Counter>), ()>("guard", move |job, (mut shield, _), view| {
-        l.note("guard", own_table(view), job);
+    add(System::neighbours::<(Write<Shield>, Read<Counter>), ()>("guard", move |job, (mut shield, _), _| {
+        l.note("guard", job);
         for row in 0..job.len() {
             if let Some(owner) = bound(job, row, shield.owner[row]) {
                 shield.owner[row] = owner;
@@ -226,8 +225,8 @@ pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     let l = log.clone();
     add(System::try_neighbours::<(Changed<Health>, Changed<Charge>, Option<Read<Counter>>), ()>(
         "react",
-        move |job, ((), (), counters), view| {
-            l.note("react", own_table(view), job);
+        move |job, ((), (), counters), _| {
+            l.note("react", job);
             patch(job, counters.map(|columns| columns.value), 0)
         },
     )
@@ -255,8 +254,8 @@ pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     .reads_lists::<Trail>()
     .sets_lists::<Trail>());
     let l = log.clone();
-    add(System::neighbours::<(Read<Counter>, Without<Asleep>), ()>("census", move |job, (counter, ()), view| {
-        l.note("census", own_table(view), job);
+    add(System::neighbours::<(Read<Counter>, Without<Asleep>), ()>("census", move |job, (counter, ()), _| {
+        l.note("census", job);
         for row in 0..job.len() {
             job.reduce(Census::of(job.entities()[row], counter.value[row]));
         }
@@ -271,8 +270,8 @@ pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     })
     .stage("late"));
     let l = log.clone();
-    add(System::try_neighbours::<(Read<Counter>, Without<Asleep>), ()>("left", move |job, (counter, ()), view| {
-        l.note("left", own_table(view), job);
+    add(System::try_neighbours::<(Read<Counter>, Without<Asleep>), ()>("left", move |job, (counter, ()), _| {
+        l.note("left", job);
         patch(job, Some(counter.value), 0)
     })
     .stage("late")
@@ -283,8 +282,8 @@ pub fn schedule(log: &Log, sort: bool, job_rows: u32) -> Schedule {
     .spawns::<(Health, Charge, Mark)>()
     .despawns());
     let l = log.clone();
-    add(System::try_neighbours::<Everything, ()>("right", move |job, (_, counters), view| {
-        l.note("right", own_table(view), job);
+    add(System::try_neighbours::<Everything, ()>("right", move |job, (_, counters), _| {
+        l.note("right", job);
         patch(job, counters.map(|columns| columns.value), 0)
     })
     .stage("late")

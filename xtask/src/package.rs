@@ -13,7 +13,8 @@ use crate::tools::{cargo, root};
 const TOOLS: &[&str] =
     &["maturin>=1.9,<2", "numpy", "pyarrow", "pandas", "polars", "matplotlib", "xarray", "mypy", "pytest"];
 /// What some tests need: those that cannot be had are named, and their tests are skipped.
-const MORE_TOOLS: &[&str] = &["numba", "ase", "ovito", "vtk", "duckdb", "dask[dataframe]"];
+const MORE_TOOLS: &[&str] =
+    &["numba", "ase", "ovito", "vtk", "duckdb", "dask[dataframe]", "zarr", "anywidget", "nbclient", "ipykernel"];
 /// How long Python may take to say its version.
 const ASK: Duration = Duration::from_mins(1);
 

@@ -124,8 +124,8 @@ fn views(world: &World, system: &SystemNeeds, looks: &Looks, links: bool) -> Opt
     if *looks == Looks::Own {
         return Some("it looks at rows of others, but the world names no space in which they are near".to_owned());
     }
-    let changes = if links { patched_in_order(system) } else { patched(system) };
-    if let Some(changes) = changes {
+    // what is patched by handle is carried out by who has the row, and refused where the order would count
+    if let Some(changes) = patched(system).filter(|_| !links) {
         return Some(format!("it looks at rows of others and may {changes}, which may be on another rank"));
     }
     for view in system.views.iter().filter(|view| view.ghosts) {
@@ -199,15 +199,6 @@ fn comings(system: &SystemNeeds, looks: &Looks) -> Option<String> {
     Some(format!(
         "it {what}, but systems look at all rows, which stand in the order of their ids on all ranks together"
     ))
-}
-
-/// What a system may do to entities of others whose outcome depends on the order in which it is done.
-fn patched_in_order(system: &SystemNeeds) -> Option<&'static str> {
-    let mut rest = system.clone();
-    rest.spawns.clear();
-    rest.accumulates.clear();
-    rest.despawns = false;
-    patched(&rest)
 }
 
 /// What a system does to entities, beyond writing its own rows.

@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use hypostyle::World;
+use hypostyle::layout::Storage;
 
 use super::ghosts::spread_tables;
 use super::migration::{first_ids, ids_of, owner_of};
@@ -21,9 +22,11 @@ use crate::error::ClusterError;
 /// Ids that an error names, at most.
 const IDS_NAMED_MAX: usize = 16;
 
-/// What rows of a table are: the names of their components.
+/// What rows of a table are: the names of their components, without toggles, whose columns tables get when a row has one.
 fn kind_of(world: &World, table: usize) -> String {
-    let mut names: Vec<&str> = world.table_components(table).collect();
+    let components = world.layout().components();
+    let toggle = |name: &str| components.iter().any(|other| other.name == name && other.storage == Storage::Toggle);
+    let mut names: Vec<&str> = world.table_components(table).filter(|name| !toggle(name)).collect();
     names.sort_unstable();
     names.join(",")
 }

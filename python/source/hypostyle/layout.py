@@ -131,6 +131,18 @@ class Layout:
         """The declaration as a layout file."""
         return self._toml
 
+    def stubs(self) -> str:
+        """Types of this layout for editors and type checkers, as the text of a ``.pyi`` file.
+
+        Its ``Snapshot`` knows the components and columns by name, its ``Rows`` is what systems get::
+
+            if TYPE_CHECKING:
+                from demo_types import Rows, Snapshot
+        """
+        from .stubs import stubs_of
+
+        return stubs_of(self)
+
     def __str__(self) -> str:
         return self._toml
 

@@ -6,7 +6,7 @@ import inspect
 import json
 import traceback
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, Optional, Protocol, Sequence, TypeVar, Union, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -635,6 +635,16 @@ class Patches:
 #: Names, each with fields and their joins.
 Joins = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 Kernel = Union[Callable[[Job, Frame], None], Callable[[Job, Frame, Patches], None]]
+_OfLayout = TypeVar("_OfLayout", bound=Job)
+
+
+class _Makes(Protocol):
+    """Makes a system of a function, whose rows may be those of a layout (:meth:`Layout.stubs`)."""
+
+    def __call__(
+        self, run: Union[Callable[[_OfLayout, Frame], None], Callable[[_OfLayout, Frame, Patches], None]]
+    ) -> System: ...
+
 
 
 @dataclass(frozen=True)
@@ -875,7 +885,7 @@ def system(
     every: Union[int, tuple[int, int], None] = None,
     in_loop: Optional[str] = None,
     rebuilds: Names = (),
-) -> Callable[[Kernel], System]:
+) -> _Makes:
     """Makes a system of a function.
 
     >>> @hypostyle.system(reads=["velocity"], writes=["position"])
@@ -983,7 +993,8 @@ def system(
             raise ValueError(f"system `{called}` declares patches: its function takes a third argument, which makes them")
         return made
 
-    return make
+    # what a function's rows are called does not change what it gets
+    return cast(_Makes, make)
 
 
 def _takes(run: Kernel) -> int:

@@ -362,9 +362,10 @@ impl Work {
             compiled.others.iter().enumerate().flat_map(|(view, others)| {
                 let ghosts = compiled.shows_ghosts(view);
                 let shown = move |data: &Table| if ghosts { data.shown_rows() } else { data.rows };
-                let tables = around.store.data_tables().filter(move |(_, data)| shown(data) > 0);
-                tables.filter_map(move |(index, _)| {
-                    matches.others(system, view, index).map(|matched| (view, others, index, matched))
+                let tables = matches.order().iter().copied();
+                let tables = tables.filter(move |table| shown(&around.store.tables[*table as usize]) > 0);
+                tables.filter_map(move |table| {
+                    matches.others(system, view, table).map(|matched| (view, others, table, matched))
                 })
             })
         };

@@ -264,7 +264,13 @@ impl Made {
                 "look" => {
                     prop_assert_eq!((columns, written, masks), (1, 1, usize::from(awake)));
                     let seen = store.data_tables().filter(|(_, data)| data.rows > 0 && data.shape.slot(3).is_some());
-                    let seen: Vec<(u32, u32)> = seen.map(|(index, data)| (index, data.rows)).collect();
+                    // in the order of their components, whichever table came first
+                    let mut seen: Vec<_> = seen.collect();
+                    seen.sort_by_key(|(_, data)| {
+                        let toggle = |id: &&u16| store.storage(**id) == crate::layout::Storage::Toggle;
+                        data.shape.components.iter().filter(|id| !toggle(id)).collect::<Vec<_>>()
+                    });
+                    let seen: Vec<(u32, u32)> = seen.iter().map(|(index, data)| (*index, data.rows)).collect();
                     let views = &task.views[system.views.clone()];
                     prop_assert_eq!(views.iter().map(|view| (view.table, view.rows)).collect::<Vec<_>>(), seen);
                 }

@@ -217,9 +217,16 @@ impl Simulation {
     pub(super) fn changes_others(&self, group: &Group) -> bool {
         let changes = |system: usize| {
             let access = &self.compiled[system].access;
-            !self.skips[system] && (access.despawns || !access.accumulates.is_empty())
+            let components = [&access.sets, &access.adds, &access.removes, &access.lists];
+            let patches = access.despawns || !access.accumulates.is_empty();
+            !self.skips[system] && (patches || components.iter().any(|components| !components.is_empty()))
         };
         self.exchange.as_ref().is_some_and(|exchanging| exchanging.links) && group.systems().any(changes)
+    }
+
+    /// Whether systems of a group may end entities.
+    pub(super) fn ends_others(&self, group: &Group) -> bool {
+        group.systems().any(|system| !self.skips[system] && self.compiled[system].access.despawns)
     }
 
     /// All parts' patches were told, and of `sent` so many have found their entities here: all have found theirs. What has died

@@ -365,8 +365,8 @@ impl Simulation {
         batch_tag: u64,
         parity: u8,
     ) -> Result<(), Failed> {
-        let others = self.changes_others(group);
-        let Simulation { world, staged, sizes, access, report, dense, scratch, exchange, .. } = self;
+        let (others, ends) = (self.changes_others(group), self.ends_others(group));
+        let Simulation { world, compiled, staged, sizes, access, report, dense, scratch, exchange, .. } = self;
         scratch.abroad.open = others;
         let mut commit = Commit {
             store: &mut world.store,
@@ -382,13 +382,16 @@ impl Simulation {
         commit.read(&work.jobs, &|job| staged.records(job as u32))?;
         let mut told = None;
         if let Some(exchanging) = exchange.as_mut().filter(|_| others) {
-            let failed =
-                |source: ExchangeError| Failed::Exchange { at: "patches on what lives elsewhere".to_owned(), source };
-            let all = exchanging.tell("patches", &commit.scratch.abroad.told()).map_err(failed)?;
-            told = Some(commit.receive(&all).map_err(|error| failed(error.into()))?);
+            let failed = |system: Option<usize>, source: ExchangeError| {
+                let of = system.map(|system| format!(", of system `{}`", compiled[system].name)).unwrap_or_default();
+                Failed::Exchange { at: format!("patches on what may live elsewhere{of}"), source }
+            };
+            let all = exchanging.tell("patches", &commit.scratch.abroad.told()).map_err(|error| failed(None, error))?;
+            told = Some(commit.receive(&all).map_err(|error| failed(error.system(), error.into()))?);
         }
         commit.carry_out()?;
-        if let Some(told) = told {
+        // all parts know how many patches were told
+        if let Some(told) = told.filter(|(sent, _)| ends || *sent > 0) {
             self.end_elsewhere(told)?;
         }
         self.scratch.abroad.open = false;

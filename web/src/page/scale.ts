@@ -4,6 +4,9 @@ import { FONT, fit, type Theme } from "./canvas.ts";
 import type { Bounds, Camera } from "./camera.ts";
 import { digits, tickLabels, ticks } from "./format.ts";
 
+/** Where the colours come from: the page's theme, or a notebook's. */
+type Colours = Pick<Theme, "colour">;
+
 /** How far beyond the picture the end of an axis may be and have its name inside. */
 const EDGE = 40;
 
@@ -13,7 +16,7 @@ function inside(at: number, low: number, high: number): number {
 }
 
 /** Draws axes for what the camera sees. */
-export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Theme, names: readonly [string, string, string], bounds: Bounds | undefined): void {
+export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Colours, names: readonly [string, string, string], bounds: Bounds | undefined): void {
   const { g, width, height } = fit(canvas, camera);
   g.font = FONT;
   if (camera.orbit) {
@@ -51,7 +54,7 @@ export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Them
   g.fillText(`↑ ${names[1]}${from(yLabels.offset)}   → ${names[0]}${from(xLabels.offset)}`, 8, 10);
 }
 
-function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, names: readonly [string, string, string], bounds: Bounds, size: { width: number; height: number }): void {
+function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Colours, names: readonly [string, string, string], bounds: Bounds, size: { width: number; height: number }): void {
   const m = camera.matrix(), corner = (k: number): [number, number] | undefined =>
     camera.project(bounds[k & 1 ? 3 : 0]!, bounds[k & 2 ? 4 : 1]!, bounds[k & 4 ? 5 : 2]!, m);
   g.strokeStyle = theme.colour("soft");
@@ -87,7 +90,7 @@ function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, name
 }
 
 /** The axes' directions in a corner, the ones that point away fainter. */
-function drawTriad(g: CanvasRenderingContext2D, camera: Camera, theme: Theme, names: readonly [string, string, string], height: number): void {
+function drawTriad(g: CanvasRenderingContext2D, camera: Camera, theme: Colours, names: readonly [string, string, string], height: number): void {
   const [right, up, back] = camera.axes(), x = 46, y = height - 46, length = 30;
   g.textAlign = "center";
   g.textBaseline = "middle";
