@@ -2,7 +2,7 @@
 //!
 //! Two worlds at each size: one that moves rows (`position += velocity * dt`, 36 bytes a row and frame), and one in which
 //! rows also come and go, flags turn and patches are set. Of each: nanoseconds a row and frame, the longest of the first 100
-//! frames over the median, and memory of the process a row. Beside them a loop by hand over the same columns, on one thread
+//! frames over the median, and memory of the process a row. Beside them a loop by hand over such columns, on one thread
 //! and on all, whose bytes a second are the model's: frames are bytes over bandwidth, and a wake for each worker
 //! (docs/SCALING.md). The model is printed beside what was measured, and for as many cores as are asked for.
 //!
@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints")]
 
-use std::hint::black_box;
 use std::time::Instant;
 
 use hypostyle::{
@@ -169,23 +168,24 @@ fn cost(make: fn(usize) -> (World, Schedule), rows: usize, workers: Workers) -> 
     Cost { ns_per_row: middle / rows as f64, longest: longest / middle, memory_per_row }
 }
 
-/// Bytes a second of a loop by hand over columns of so many rows, on so many threads, each with columns of its own.
+/// Bytes a second of a loop by hand over the columns of worlds, on so many threads, each with a world and its share of the rows:
+/// no schedule, no generations, no workers.
 fn bandwidth(rows: usize, threads: usize) -> f64 {
     let each = rows.div_ceil(threads);
-    let rounds = (ROWS_MOVED / rows).clamp(3, 200);
+    let rounds = (ROWS_MOVED / rows).clamp(9, 200);
     let barrier = std::sync::Barrier::new(threads);
     let run = || {
-        let column = || (0..each).map(value).collect::<Vec<f32>>();
-        let mut moved = [column(), column(), column()];
-        let speed = [column(), column(), column()];
+        let (mut world, _) = moving(each);
         let mut times = Vec::new();
         for _ in 0..rounds {
             barrier.wait();
             let begun = Instant::now();
-            for (at, speed) in moved.iter_mut().zip(&speed) {
-                at.iter_mut().zip(speed).for_each(|(at, speed)| *at += speed * DT);
-            }
-            black_box(&mut moved);
+            let moved = world.query_mut::<(Write<Position>, Read<Velocity>)>(|_, (mut at, speed)| {
+                at.x.map_with(speed.x, |x, v| x + v * DT);
+                at.y.map_with(speed.y, |y, v| y + v * DT);
+                at.z.map_with(speed.z, |z, v| z + v * DT);
+            });
+            moved.unwrap();
             times.push(begun.elapsed().as_secs_f64());
         }
         median(&mut times)

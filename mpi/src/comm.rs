@@ -31,7 +31,7 @@ pub const MESSAGE_BYTES_MAX: u64 = 1 << 40;
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 
 const MAGIC: u32 = u32::from_le_bytes(*b"HYMP");
-const HEADER_BYTES: usize = 32;
+pub(crate) const HEADER_BYTES: usize = 32;
 
 /// What went between the ranks, as this one sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -16,6 +16,7 @@ mod domain;
 
 mod cluster;
 
+pub mod model;
 mod publish;
 pub mod set;
 

@@ -20,6 +20,8 @@ struct Cli {
 enum Command {
     /// Run a scene. Under mpirun each process is a rank; else --ranks says how many threads of this process are.
     Run(Box<program::Args>),
+    /// Print how long a frame of the melt takes on up to 1,024 ranks, by the model of docs/distributed.md.
+    Model(program::ModelArgs),
     /// Serve `run` as a worker process. Not for use by hand.
     #[command(hide = true)]
     Worker(program::WorkerArgs),
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     }
     let done = match Cli::parse().command {
         Command::Run(args) => program::main(&args),
+        Command::Model(args) => program::print_model(&args),
         Command::Worker(_) => Err("workers are started by `run --workers processes:N`, not by hand".into()),
     };
     match done {

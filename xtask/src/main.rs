@@ -13,6 +13,7 @@ mod failures;
 mod fuzz;
 mod house;
 mod install_c;
+mod lammps;
 mod long;
 mod loom;
 mod miri;
@@ -57,7 +58,8 @@ cargo xtask COMMAND
   install-c --prefix DIR  the C interface: header, libraries, files for pkg-config and CMake
   wheel                   a wheel of the Python package, with the command in it
   ranks [--atoms N] [--frames N] [--rounds N]
-                          what ranks of MPI cost in CPU time (default: 32000 atoms a rank, 200 frames, 3 rounds)
+                          what ranks of MPI cost in CPU time (default: 32000 atoms a rank, 200 frames, 3 rounds), beside
+                          LAMMPS
   book                    the book's pages, by mdBook, with the library's documentation beside them
   physics [ARGS...]       the scenes beside LAMMPS, rapier3d and loops by hand; `--help` names the arguments
 

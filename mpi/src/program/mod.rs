@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod ensemble;
+mod model;
 mod record;
 mod report;
 mod run;
@@ -21,6 +22,7 @@ use hypostyle_scenes::command::{self, OwnOptions, numbers, pace};
 use hypostyle_scenes::{Scene, SceneOptions};
 
 pub(crate) use command::WorkerArgs;
+pub(crate) use model::{ModelArgs, print as print_model};
 #[cfg(unix)]
 pub(crate) use workers::schedule as worker_schedule;
 
