@@ -30,7 +30,13 @@ pub(crate) struct ModelArgs {
 
 /// Prints the table.
 pub(crate) fn print(args: &ModelArgs) -> Result<(), Box<dyn std::error::Error>> {
-    for (name, number) in [("latency", args.latency), ("bandwidth", args.bandwidth), ("row-ns", args.row_ns)] {
+    let numbers = [
+        ("latency", args.latency),
+        ("bandwidth", args.bandwidth),
+        ("row-ns", args.row_ns),
+        ("byte-ns", args.byte_ns),
+    ];
+    for (name, number) in numbers {
         if !(number.is_finite() && number > 0.0) {
             return Err(format!("--{name} {number}: write a number above 0").into());
         }
