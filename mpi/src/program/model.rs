@@ -30,12 +30,8 @@ pub(crate) struct ModelArgs {
 
 /// Prints the table.
 pub(crate) fn print(args: &ModelArgs) -> Result<(), Box<dyn std::error::Error>> {
-    let numbers = [
-        ("latency", args.latency),
-        ("bandwidth", args.bandwidth),
-        ("row-ns", args.row_ns),
-        ("byte-ns", args.byte_ns),
-    ];
+    let numbers =
+        [("latency", args.latency), ("bandwidth", args.bandwidth), ("row-ns", args.row_ns), ("byte-ns", args.byte_ns)];
     for (name, number) in numbers {
         if !(number.is_finite() && number > 0.0) {
             return Err(format!("--{name} {number}: write a number above 0").into());
