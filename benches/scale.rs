@@ -30,6 +30,8 @@ const ROWS_MOVED: usize = 100_000_000;
 const FRAMES_MAX: usize = 2000;
 /// Bytes a row that is reckoned with before any was measured.
 const ROW_BYTES: u64 = 90;
+/// Rows of the frame that tells what waking workers costs: enough for jobs on all cores.
+const WAKE_ROWS: usize = 100_000;
 /// What of the memory that is free may be taken.
 const MEMORY_SHARE: f64 = 0.7;
 
@@ -284,12 +286,16 @@ fn predict(ask: &Ask, cores: usize, moved: &[(usize, usize, f64)]) {
     // past all caches, or as far as there are rows
     let most = moved.iter().map(|(rows, ..)| *rows).max().unwrap_or(10_000).min(20_000_000);
     let (of_one, of_all) = (bandwidth(most, 1), bandwidth(most, cores));
-    let empty = |workers| {
-        let tiny = cost(moving, 1_000, workers);
-        1_000.0 * tiny.ns_per_row
+    let frame = 1_000.0 * cost(moving, 1_000, Workers::Local).ns_per_row;
+    // what rows take on all cores beyond their share of one: few, as waking counts for little among many
+    let of = |cores: usize| moved.iter().find(|(rows, of, _)| (*rows, *of) == (WAKE_ROWS, cores));
+    let wake = match (of(1), of(cores)) {
+        (Some((.., one)), Some((.., all))) if cores > 1 => {
+            let (one, all) = (one * WAKE_ROWS as f64, all * WAKE_ROWS as f64);
+            (all - frame - (one - frame) / cores as f64).max(0.0) / (cores - 1) as f64
+        }
+        _ => 0.0,
     };
-    let frame = empty(Workers::Local);
-    let wake = if cores > 1 { (empty(Workers::Threads(cores - 1)) - frame).max(0.0) / (cores - 1) as f64 } else { 0.0 };
     let here = Model { of_one, of_all, frame, wake };
     println!(
         "\none core moves {:.1} GB/s, {cores} move {:.1}; a frame of hardly any rows takes {:.1} us, and {:.2} us more for each worker",
