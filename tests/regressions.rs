@@ -647,3 +647,42 @@ fn an_empty_world_starts() {
         }
     }
 }
+
+#[derive(Component, Clone, Copy, Debug, PartialEq)]
+#[component(storage = "toggle")]
+struct Secret {
+    text: u64,
+}
+
+#[test]
+fn rows_without_a_toggle_hold_nothing_of_rows_or_worlds_that_are_gone() {
+    let make = || World::builder().component::<Key>().component::<Secret>().bytes_max(1 << 24).build();
+    for _ in 0..2 {
+        // the second world's memory was the first one's
+        let mut world = make().expect("the layout is valid");
+        let secret = |value| (Key { value }, Secret { text: u64::MAX });
+        let old = world.spawn_batch((0..500).map(secret)).expect("there is room");
+        world.publish().expect("there is room");
+        for entity in &old[3..] {
+            world.despawn(*entity).expect("it lives");
+        }
+        world.publish().expect("there is room");
+        let new = world.spawn_batch((0..200).map(|value| Key { value })).expect("there is room");
+        world.spawn(Key { value: 1 }).expect("there is room");
+        let mut schedule = Schedule::new();
+        schedule.add(System::rows::<With<Secret>>("spawn", |job, ()| {
+            for value in 0..50 {
+                job.spawn((Key { value },));
+            }
+        }));
+        let mut simulation = simulation(world, schedule);
+        simulation.step(1.0).expect("nothing fails");
+        let world = simulation.world();
+        assert!(!world.has::<Secret>(new[0]));
+        for table in 0..world.table_count() {
+            let Ok(Some((_, bytes))) = world.table_column(table, "secret.text") else { continue };
+            let kept = bytes.chunks(8).filter(|value| **value != [0; 8]).count();
+            assert_eq!(kept, 3, "in table {table} of {} rows", world.table_rows(table));
+        }
+    }
+}

@@ -172,7 +172,7 @@ impl ReaderMap {
     /// Whether the region's mailbox is still this one.
     pub(crate) fn has_inputs(&self, block: &Arc<Block>, file: Option<&std::fs::File>) -> bool {
         match &self.view {
-            View::Heap(mapping) => mapping.inputs().is_some_and(|now| Arc::ptr_eq(&now, block)),
+            View::Heap(mapping) => file.is_none() && mapping.inputs().is_some_and(|now| Arc::ptr_eq(&now, block)),
             #[cfg(unix)]
             View::Shared(view) => file.is_some_and(|file| view.directory().has(super::files::INPUTS, file)),
         }

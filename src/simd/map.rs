@@ -5,7 +5,10 @@
 //!
 //! Invariant: the bytes are those of the plain version. AVX2 computes every element as SSE2 does; nothing that fuses or
 //! reorders floating-point operations (FMA, fast-math) is ever switched on here.
-#![expect(unsafe_code, reason = "calls a version for a processor feature that was looked for")]
+#![cfg_attr(
+    all(target_arch = "x86_64", not(miri)),
+    expect(unsafe_code, reason = "calls a version for a processor feature that was looked for")
+)]
 
 use std::ops::Range;
 
@@ -87,8 +90,10 @@ wide! {
 }
 
 /// Bytes that are made in the first cache before they are streamed out.
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 const BLOCK_BYTES: usize = 4096;
 
+#[cfg(all(target_arch = "x86_64", not(miri)))]
 #[repr(C, align(64))]
 struct Block([u8; BLOCK_BYTES]);
 

@@ -3,7 +3,7 @@
 //! Invariants: the words stay where they are while the block lives; everybody reaches them as aligned 64-bit atomics,
 //! in every process. A block of a file that was mapped to be read is never stored to: its users see to that, by
 //! making recorders of no such block.
-#![expect(unsafe_code, reason = "sees a mapped file as atomics")]
+#![cfg_attr(unix, expect(unsafe_code, reason = "sees a mapped file as atomics"))]
 
 use std::sync::atomic::AtomicU64;
 

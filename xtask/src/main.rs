@@ -16,6 +16,7 @@ mod install_c;
 mod lammps;
 mod long;
 mod loom;
+mod machines;
 mod miri;
 mod mpi;
 mod nats;
@@ -53,6 +54,7 @@ cargo xtask COMMAND
                           rows that readers check while writers are flat out and killed (default: 100000000)
   soak [--minutes N] [--kills N]
                           the ignored soak tests, again and again with new seeds (default: 60 minutes, 1000 kills each)
+  machines                the scenes' states and the library's unit tests on aarch64 (emulated) and with musl
   compare [--native] [ARGS...]
                           hypostyle beside other engines; `cargo xtask compare --help` names the arguments
   install-c --prefix DIR  the C interface: header, libraries, files for pkg-config and CMake
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         "kills" => long::KILLS.run(args),
         "torn" => long::TORN.run(args),
         "soak" => soak(args),
+        "machines" => alone(args, "machines", machines::states_and_units),
         "compare" => Ok(compare::full(args)),
         "physics" => Ok(compare::physics(args)),
         "ranks" => ranks(args),

@@ -4,12 +4,10 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::process::{Finished, ask, run};
+use crate::process::{ask, run};
 use crate::report::Outcome;
-use crate::tools::cargo;
+use crate::tools::{cargo, debian};
 
-/// How long packages may take to come.
-const GET: Duration = Duration::from_mins(3);
 /// An MPI, its compiler wrapper, and what its header is read with.
 const PACKAGES: &[&str] = &["openmpi-bin", "libopenmpi-dev", "libclang-dev"];
 /// Another one, under names of its own.
@@ -67,33 +65,11 @@ fn other_installed() -> bool {
         ask(Command::new(OTHER.1).arg("-v"), ASK).is_some()
             && ask(Command::new(OTHER.0).arg("--version"), ASK).is_some()
     };
-    if there() {
-        return true;
-    }
-    get(OTHER_PACKAGES);
-    there()
-}
-
-/// Installs packages.
-fn get(packages: &[&str]) -> Finished {
-    let mut get = Command::new("apt-get");
-    get.args(["install", "--yes", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
-    run(&mut get, GET)
+    debian("MPICH", OTHER_PACKAGES, there).is_ok()
 }
 
 /// Whether there is an MPI; it is installed where there is none.
 pub(crate) fn installed() -> Result<(), String> {
-    let there = || {
-        let says = |program: &str| ask(Command::new(program).arg("--version"), ASK).is_some();
-        says("mpirun") && says("mpicc")
-    };
-    if there() {
-        return Ok(());
-    }
-    let finished = get(PACKAGES);
-    if there() {
-        return Ok(());
-    }
-    let why = finished.error().unwrap_or_else(|| "mpirun or mpicc is still missing".to_owned());
-    Err(format!("there is no MPI, and apt-get did not help: {why}"))
+    let says = |program: &str| ask(Command::new(program).arg("--version"), ASK).is_some();
+    debian("MPI (mpirun, mpicc)", PACKAGES, || says("mpirun") && says("mpicc"))
 }

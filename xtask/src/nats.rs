@@ -2,15 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::process::run;
 use crate::report::Outcome;
-use crate::tools::cargo;
+use crate::tools::{cargo, debian};
 
-/// How long a package may take to come.
-const GET: Duration = Duration::from_mins(3);
 /// Where a nats-server may be.
 const SERVERS: &[&str] = &["/usr/sbin/nats-server", "/usr/bin/nats-server", "/usr/local/bin/nats-server"];
 
@@ -39,14 +36,6 @@ fn server() -> Result<PathBuf, String> {
         let known = SERVERS.iter().map(PathBuf::from);
         named.clone().into_iter().chain(known).find(|path| path.is_file())
     };
-    if let Some(path) = find() {
-        return Ok(path);
-    }
-    let mut get = Command::new("apt-get");
-    get.args(["install", "--yes", "--no-install-recommends", "nats-server"]).env("DEBIAN_FRONTEND", "noninteractive");
-    let finished = run(&mut get, GET);
-    find().ok_or_else(|| {
-        let why = finished.error().unwrap_or_else(|| "it is still missing".to_owned());
-        format!("there is no nats-server, and apt-get did not help: {why}")
-    })
+    debian("nats-server", &["nats-server"], || find().is_some())?;
+    find().ok_or_else(|| "nats-server went away".to_owned())
 }

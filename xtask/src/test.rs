@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::process::{ask, run};
 use crate::report::{Outcome, Step};
-use crate::tools::{cargo, cargo_deny, target};
-use crate::{book, compare, engine_web, fuzz, house, install_c, loom, miri, mpi, nats, package, python, web};
+use crate::tools::{cargo, cargo_deny};
+use crate::{book, compare, engine_web, fuzz, house, install_c, loom, machines, miri, mpi, nats, package, python, web};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 pub(crate) const TEST_PROFILE: &str = "--profile test";
@@ -48,7 +48,12 @@ pub(crate) const STEPS: &[Step] = &[
         run: |left| plain("clippy --locked --package hypostyle --lib --no-default-features -- -D warnings", left),
     },
     Step { name: "licences", what: "licences and sources of all crates (cargo-deny)", wants_minutes: 0, run: licences },
-    Step { name: "wasm", what: "the core compiles without an operating system", wants_minutes: 0, run: wasm },
+    Step {
+        name: "targets",
+        what: "no warnings: the library for Windows, macOS, musl, aarch64 and WebAssembly",
+        wants_minutes: 0,
+        run: machines::compiles,
+    },
     Step { name: "docs", what: "the documentation has no broken parts", wants_minutes: 0, run: docs },
     Step { name: "tests", what: "unit and integration tests, with fault injection", wants_minutes: 0, run: tests },
     Step {
@@ -121,6 +126,12 @@ pub(crate) const STEPS: &[Step] = &[
         run: mpi::test,
     },
     Step {
+        name: "machines",
+        what: "the scenes' states on aarch64 (emulated) and with musl are this machine's",
+        wants_minutes: 8,
+        run: machines::states,
+    },
+    Step {
         name: "compare",
         what: "other engines do the same work and end in equal states",
         wants_minutes: 14,
@@ -169,15 +180,6 @@ fn packaged() -> Result<(), String> {
 fn licences(left: Duration) -> Outcome {
     match cargo_deny() {
         Ok(()) => plain("deny --offline --locked check licenses bans sources", left),
-        Err(why) => Outcome::Skipped(why),
-    }
-}
-
-fn wasm(left: Duration) -> Outcome {
-    match target(WASM) {
-        Ok(()) => {
-            plain(&format!("check --locked --package hypostyle --lib --no-default-features --target {WASM}"), left)
-        }
         Err(why) => Outcome::Skipped(why),
     }
 }

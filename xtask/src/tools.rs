@@ -13,6 +13,27 @@ const ASK: Duration = Duration::from_mins(1);
 /// How long getting a toolchain's part may take.
 const GET: Duration = Duration::from_mins(3);
 
+/// How long Debian's packages may take to come.
+const DEBIAN: Duration = Duration::from_mins(5);
+
+/// Checks that a program is here, after an attempt to install Debian's packages where it is not.
+///
+/// # Errors
+/// Why it cannot be had.
+pub(crate) fn debian(program: &str, packages: &[&str], there: impl Fn() -> bool) -> Result<(), String> {
+    if there() {
+        return Ok(());
+    }
+    let mut get = Command::new("apt-get");
+    get.args(["install", "--yes", "--no-install-recommends"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    let finished = run(&mut get, DEBIAN);
+    if there() {
+        return Ok(());
+    }
+    let why = finished.error().unwrap_or_else(|| "it is still missing".to_owned());
+    Err(format!("there is no {program}, and apt-get did not help: {why}"))
+}
+
 /// The repository's root.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))

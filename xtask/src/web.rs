@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::process::{Finished, ask, run};
 use crate::report::Outcome;
-use crate::tools::{cargo, root};
+use crate::tools::{cargo, debian, root};
 
 /// How long a question to node may take.
 const ASK: Duration = Duration::from_mins(1);
@@ -93,14 +93,6 @@ pub(crate) fn chromium() -> Result<PathBuf, String> {
         let known = CHROMIUM.iter().map(PathBuf::from);
         named.clone().into_iter().chain(known).find(|path| path.is_file())
     };
-    if let Some(path) = find() {
-        return Ok(path);
-    }
-    let mut get = Command::new("apt-get");
-    get.args(["install", "--yes", "--no-install-recommends", "chromium"]).env("DEBIAN_FRONTEND", "noninteractive");
-    let finished = run(&mut get, GET);
-    find().ok_or_else(|| {
-        let why = finished.error().unwrap_or_else(|| "it is still missing".to_owned());
-        format!("there is no Chromium, and apt-get did not help: {why}")
-    })
+    debian("Chromium", &["chromium"], || find().is_some())?;
+    find().ok_or_else(|| "Chromium went away".to_owned())
 }

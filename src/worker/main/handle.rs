@@ -2,7 +2,10 @@
 //!
 //! Invariants: a handle's lane is used by the one worker that its `state` names, and by nobody while it names none; a
 //! process has ended for good before that.
-#![expect(unsafe_code, reason = "a lane is read and renewed after its worker's death, which is established here")]
+#![cfg_attr(
+    unix,
+    expect(unsafe_code, reason = "a lane is read and renewed after its worker's death, which is established here")
+)]
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -293,6 +296,7 @@ impl WorkerHandle {
     }
 
     /// Takes a worker that has ended off the lane; what it left to undo in this window. None: it has not ended.
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "threads leave nothing to undo"))]
     pub(in crate::worker) fn take_dead(&mut self, window: &Window) -> Option<Option<Result<PendingUndo, String>>> {
         match &mut self.state {
             HandleState::Thread(thread) if thread.is_finished() => {

@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Appends `n` new entities to the table of these components: handles placed and appended to `handles`, fields
-    /// anything, toggles on.
+    /// of these anything, toggles on.
     pub(crate) fn append_entities(
         &mut self,
         ids: &[u16],
@@ -123,6 +123,7 @@ impl World {
             return Err(error);
         }
         let first = self.append_rows(table, n, handles)?;
+        self.store.zero_toggles(table, first, n, ids);
         for id in
             ids.iter().filter(|id| self.registry.layout.components()[usize::from(**id)].storage == Storage::Toggle)
         {

@@ -81,7 +81,9 @@ impl World {
         let mut back: Vec<u32> = Vec::new();
         for (batch, table) in batches.iter().zip(&tables) {
             let first = entities.len();
-            places.push((first, self.append_batch(*table, batch, &mut stubs, (&mut entities, &mut back))?));
+            let row = self.append_batch(*table, batch, &mut stubs, (&mut entities, &mut back))?;
+            self.store.zero_toggles(*table, row, batch.rows, &[]);
+            places.push((first, row));
         }
         if let Some(table) = stub_table {
             back.sort_unstable_by(|a, b| b.cmp(a));

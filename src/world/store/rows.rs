@@ -119,14 +119,32 @@ impl Store {
         Ok(first)
     }
 
+    /// Zeroes the values of all toggles but those that new rows were `given`: the others may never get one, and what stood
+    /// in that memory before goes to no reader and into no file.
+    pub(crate) fn zero_toggles(&mut self, table: u32, start: u32, len: u32, given: &[u16]) {
+        if self.tables[table as usize].shape.is_plain() {
+            return;
+        }
+        let shape = Arc::clone(&self.tables[table as usize].shape);
+        for slot in shape.slots.iter().filter(|slot| slot.presence.is_some() && !given.contains(&slot.component)) {
+            for c in slot.first..slot.first + slot.fields {
+                self.zero_column(table, usize::from(c), start, len);
+            }
+        }
+    }
+
+    fn zero_column(&mut self, table: u32, column: usize, start: u32, len: u32) {
+        if let Item::Bytes(bytes) = self.tables[table as usize].columns[column].item {
+            let bytes = u64::from(bytes);
+            let (offset, _) = self.span(table, column, false);
+            self.arena.bytes_mut(offset + u64::from(start) * bytes, u64::from(len) * bytes).fill(0);
+        }
+    }
+
     /// Fills rows of every field column with zeros.
     pub(crate) fn zero_rows(&mut self, table: u32, start: u32, len: u32) {
         for c in 1..self.tables[table as usize].columns.len() {
-            if let Item::Bytes(bytes) = self.tables[table as usize].columns[c].item {
-                let bytes = u64::from(bytes);
-                let (offset, _) = self.span(table, c, false);
-                self.arena.bytes_mut(offset + u64::from(start) * bytes, u64::from(len) * bytes).fill(0);
-            }
+            self.zero_column(table, c, start, len);
         }
     }
 

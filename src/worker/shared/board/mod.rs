@@ -36,11 +36,14 @@ use crate::limits::WORKERS_MAX;
 use crate::trace::RingPlace;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+#[cfg(unix)]
 use crate::worker::error::WorkerError;
 use crate::worker::shared::claim::Claim;
 use crate::worker::shared::memory::{Memory, MemoryError, Plan};
 
-pub(in crate::worker) use slots::{Attached, Message, Stage};
+#[cfg(unix)]
+pub(in crate::worker) use slots::Attached;
+pub(in crate::worker) use slots::{Message, Stage};
 
 /// Jobs on the board at the same time.
 pub(in crate::worker) const WINDOW_JOBS: usize = 4096;
