@@ -117,6 +117,7 @@ fn note<'i>(info: &'i RegionInfo, name: &str) -> Option<&'i str> {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn parts_are_called_after_the_whole() {
         for text in ["melt", "a-rank-b", "/data/melt", "./melt"] {

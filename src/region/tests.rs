@@ -260,7 +260,8 @@ fn the_smallest_region_works_and_impossible_ones_are_refused() {
             let error = Region::create(&place.target, &[], 0, bytes_max).err().expect("no machine has that");
             assert!(matches!(error, RegionError::Unaddressable { .. }), "{error}");
         }
-        if !cfg!(miri) {
+        // elsewhere an allocator may promise that much
+        if cfg!(all(unix, not(miri))) {
             let error = Region::create(&place.target, &[], 0, 1 << 60).err().expect("no machine has that");
             assert!(matches!(error, RegionError::NoSpace { .. }), "{error}");
         }

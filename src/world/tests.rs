@@ -3,7 +3,9 @@
 
 use proptest::prelude::*;
 
-use crate::{Bundle, Component, Entity, Plain, Read, RegionTarget, With, World, WorldError};
+#[cfg(unix)]
+use crate::RegionTarget;
+use crate::{Bundle, Component, Entity, Plain, Read, With, World, WorldError};
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 struct Mass {

@@ -1,7 +1,8 @@
 //! Other machines: the library compiles for them without a warning, and the scenes end in the same states there.
 //!
 //! An aarch64 program runs in qemu's user mode. Where the kernel was told of it (binfmt_misc) it starts worker
-//! processes, too. A program that is linked with musl runs as it is.
+//! processes, too. A program that is linked with musl runs as it is. On Windows, which wine stands for, the library alone is
+//! tested: private worlds, with threads.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command-line program")]
 
@@ -39,6 +40,21 @@ const POOLS: &[&str] = &["local", "threads:2", "processes:2"];
 /// Unit tests of what qemu's user mode does not do: a program that cannot be started is seen to start there, and a file
 /// larger than its file system can be mapped and has room.
 const NOT_EMULATED: &[&str] = &["a_program_that_does_not_serve_is_named", "a_segment_larger_than_the_file_system"];
+
+/// What Debian's wine lacks of what Rust's standard library asks Windows for, in C: where its random numbers come from.
+const WINE_LACKS: &str = r"
+#include <windows.h>
+BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T length) {
+    return SystemFunction036(data, (ULONG)length);
+}
+";
+const WINDOWS: Machine = Machine {
+    triple: "x86_64-pc-windows-gnu",
+    packages: &["gcc-mingw-w64-x86-64", "wine64"],
+    compiler: "x86_64-w64-mingw32-gcc",
+    emulator: Some("/usr/lib/wine/wine64"),
+};
 
 /// A machine that the program is built for and runs on.
 struct Machine {
@@ -140,6 +156,13 @@ fn every(left: Duration, units: bool) -> Result<Outcome, String> {
             done.push(format!("{}: {} scenes with {} kinds of workers", machine.triple, SCENES.len(), pools.len()));
         }
     }
+    if units {
+        match windows(&left) {
+            Outcome::Passed(note) => done.push(format!("{}: {note}", WINDOWS.triple)),
+            Outcome::Skipped(why) => skipped.push(format!("{}: {why}", WINDOWS.triple)),
+            failed @ Outcome::Failed(_) => return Ok(failed),
+        }
+    }
     let done = done.join("; ");
     Ok(match skipped.as_slice() {
         [] => Outcome::Passed(done),
@@ -147,11 +170,41 @@ fn every(left: Duration, units: bool) -> Result<Outcome, String> {
     })
 }
 
+/// The library's unit tests under wine.
+fn windows(left: &dyn Fn() -> Duration) -> Outcome {
+    if let Err(why) = WINDOWS.installed() {
+        return Outcome::Skipped(why);
+    }
+    let mut tests = WINDOWS.cargo("test --package hypostyle --lib");
+    if let Err(why) = give_wine_what_it_lacks() {
+        return Outcome::Failed(why);
+    }
+    tests.args(["--", "--test-threads", "2"]);
+    run(tests.env("WINEDEBUG", "-all").env("WINEPREFIX", directory(Some(WINDOWS.triple)).join("wine")), left())
+        .tests_outcome()
+}
+
+/// Puts the library where programs that wine runs find it: beside the tests.
+fn give_wine_what_it_lacks() -> Result<(), String> {
+    let beside = directory(Some(WINDOWS.triple)).join("debug").join("deps");
+    let source = beside.join("bcryptprimitives.c");
+    let told = |error: std::io::Error| format!("{}: {error}", source.display());
+    std::fs::create_dir_all(&beside).map_err(told)?;
+    std::fs::write(&source, WINE_LACKS).map_err(told)?;
+    let mut compile = Command::new(WINDOWS.compiler);
+    compile.arg("-shared").arg("-o").arg(beside.join("bcryptprimitives.dll")).arg(&source).arg("-ladvapi32");
+    run(&mut compile, ASK).error().map_or(Ok(()), Err)
+}
+
 /// The path of the test profile's program, of another machine or of this one.
 fn program(triple: Option<&str>) -> Vec<String> {
+    vec![directory(triple).join("debug").join("hypostyle").display().to_string()]
+}
+
+/// Where cargo builds for a machine, or for this one.
+fn directory(triple: Option<&str>) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let path = target.join(triple.unwrap_or_default()).join("debug").join("hypostyle");
-    vec![path.display().to_string()]
+    target.join(triple.unwrap_or_default())
 }
 
 /// The state in which a scene ends.

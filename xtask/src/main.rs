@@ -54,7 +54,8 @@ cargo xtask COMMAND
                           rows that readers check while writers are flat out and killed (default: 100000000)
   soak [--minutes N] [--kills N]
                           the ignored soak tests, again and again with new seeds (default: 60 minutes, 1000 kills each)
-  machines                the scenes' states and the library's unit tests on aarch64 (emulated) and with musl
+  machines                the scenes' states and the library's unit tests on aarch64 (emulated) and with musl; the unit
+                          tests on Windows (wine)
   compare [--native] [ARGS...]
                           hypostyle beside other engines; `cargo xtask compare --help` names the arguments
   install-c --prefix DIR  the C interface: header, libraries, files for pkg-config and CMake

@@ -97,6 +97,7 @@ impl Runner for TestRunner {
         }
         let hit = u64::from(job) == *target || *target == u64::from(u32::MAX);
         let mut state = salt.wrapping_mul(31).wrapping_add(u64::from(job)).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        #[cfg(unix)]
         let in_worker = undo.is_some();
         let mut work = |out: &mut PatchWriter<'_>, words: u64| {
             for at in 0..words {
@@ -250,12 +251,11 @@ impl Setting {
 }
 
 pub(super) fn pool(setting: &Setting) -> Result<(Pool, PoolInfo), PoolError> {
-    let data = setting.runner_data.as_ref().and_then(|data| {
-        #[cfg(unix)]
-        return Memory::open(data.id()?, Plan { futexes: 0, words: usize::MAX, tail_bytes: 0 }).ok();
-        #[cfg(not(unix))]
-        None::<Memory>
-    });
+    #[cfg(unix)]
+    let open = |data: &Memory| Memory::open(data.id()?, Plan { futexes: 0, words: usize::MAX, tail_bytes: 0 }).ok();
+    #[cfg(not(unix))]
+    let open = |_: &Memory| None::<Memory>;
+    let data = setting.runner_data.as_ref().and_then(open);
     let runner = TestRunner { data, running: setting.running.clone() };
     let (mut pool, notice) =
         Pool::start(&setting.config, Arc::new(runner), setting.region.clone(), &setting.registrations)?;

@@ -1,7 +1,9 @@
 //! How long it takes to state out an empty batch and join it. Run by state: `cargo test --release -- --ignored speed`.
 #![expect(clippy::print_stdout, reason = "a measurement")]
 
-use std::time::{Duration, Instant};
+#[cfg(unix)]
+use std::time::Duration;
+use std::time::Instant;
 
 use super::common::{Order, Setting};
 use super::*;
