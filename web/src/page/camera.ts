@@ -156,6 +156,12 @@ export class Camera {
     this.changes++;
   }
 
+  /** Orbit: from the eye to a place, along the view. */
+  away([x, y, z]: readonly [number, number, number]): number {
+    const { target, distance } = this, [, , back] = this.axes();
+    return Math.max(1e-12, distance - ((x - target[0]) * back[0]! + (y - target[1]) * back[1]! + (z - target[2]) * back[2]!));
+  }
+
   /** Where a value stands, in CSS pixels; `undefined` behind the eye. */
   project(x: number, y: number, z: number, m = this.matrix()): [number, number] | undefined {
     const w = (m[3] ?? 0) * x + (m[7] ?? 0) * y + (m[11] ?? 0) * z + (m[15] ?? 0);

@@ -22,6 +22,17 @@ export function fit(canvas: HTMLCanvasElement, size: { width: number; height: nu
   return { g, width, height };
 }
 
+/** Draws within a part of a canvas, from that part's own corner on. */
+export function within(g: CanvasRenderingContext2D, { left, top, width, height }: { readonly left: number; readonly top: number; readonly width: number; readonly height: number }, draw: () => void): void {
+  g.save();
+  g.translate(left, top);
+  g.beginPath();
+  g.rect(0, 0, width, height);
+  g.clip();
+  draw();
+  g.restore();
+}
+
 /** Reads the theme's colours; to be asked again when the theme changes. */
 export class Theme {
   dark = true;

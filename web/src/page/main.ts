@@ -4,16 +4,19 @@ import { connect, type Connection } from "../view/connect.ts";
 import { messageOf } from "../view/errors.ts";
 import type { Table } from "../view/table.ts";
 import { Address, cameraText, placeCamera, said } from "./address.ts";
-import { Camera, PRESETS, type Bounds } from "./camera.ts";
-import { Theme } from "./canvas.ts";
+import { Boxer } from "./boxer.ts";
+import { PRESETS, type Bounds, type Camera } from "./camera.ts";
+import { Theme, fit, within } from "./canvas.ts";
 import { Chart } from "./charts.ts";
 import { kinds, table as colours } from "./colour.ts";
 import { Workshop } from "./computed.ts";
 import { rows, set, setText } from "./dom.ts";
 import { bytes, count, digits, entityOf, handle as handleText, milliseconds, nameEntities, short, value } from "./format.ts";
 import { Gantt } from "./gantt.ts";
+import { Group } from "./group.ts";
 import { listen } from "./input.ts";
 import { Legend } from "./legend.ts";
+import { Linker, arrowStep } from "./lines.ts";
 import { Panel, type What } from "./panel.ts";
 import { download, png } from "./picture.ts";
 import { Plots } from "./plots.ts";
@@ -22,11 +25,13 @@ import { Pacer, kernelFor } from "./prediction.ts";
 import { RunBar } from "./run.ts";
 import { drawScale } from "./scale.ts";
 import { Selection } from "./selection.ts";
-import { batches, boundsOf, countShown, missing, pick, placeOf, sampleOf, spacing, tableColour, tableName, type Chosen, type Shown } from "./sources.ts";
+import { arrowLength, batches, boundsOf, countShown, missing, pick, placeOf, sampleOf, spacing, tableColour, tableName, type Chosen, type Shown } from "./sources.ts";
 import { showState } from "./status.ts";
 import { remember, remembered } from "./storage.ts";
 import { TimeBar } from "./timebar.ts";
 import { Tabs } from "./tabs.ts";
+import { Camcorder } from "./camcorder.ts";
+import { COUNTS, Views, boundsBy, ordered, seen, type Count } from "./views.ts";
 
 const $ = <T extends HTMLElement = HTMLElement>(id: string): T => document.getElementById(id) as T;
 const SAMPLE_MS = 200;
@@ -38,17 +43,21 @@ let opened: Connection | undefined;
 
 class Page {
   readonly connection: Connection;
-  readonly camera = new Camera();
+  readonly views = new Views();
   /** Script time of each drawn frame with the updates before it, milliseconds: the newest 600. */
   readonly scriptMs: number[] = [];
   readonly applyMs: number[] = [];
   readonly selection: Selection;
+  readonly group: Group;
   readonly timebar: TimeBar;
   readonly run: RunBar;
   readonly plots: Plots;
   readonly legend: Legend;
   readonly #theme = new Theme();
   readonly #points: Points;
+  readonly #linker = new Linker();
+  readonly #boxer: Boxer;
+  readonly #camcorder: Camcorder;
   readonly #panel: Panel;
   readonly #gantt: Gantt;
   readonly #tabs = new Tabs();
@@ -62,6 +71,8 @@ class Page {
   #dirty = true;
   #drawn = { camera: -1, scale: -1 };
   #fitted = false;
+  /** The arrows' length is to be found. */
+  #measured = true;
   #bounds: Bounds | undefined;
   /** The components that the state at hand was sent with. */
   #received: ReadonlySet<string> = new Set();
@@ -100,10 +111,16 @@ class Page {
     });
     this.run = new RunBar(this.connection, text => this.#say(text));
     this.timebar = new TimeBar(this.connection.world, () => this.#redraw());
-    this.selection = new Selection(this.camera, this.#theme, () => {
+    this.selection = new Selection(this.views, this.#theme, () => {
       this.#dirty = true;
       this.#entity();
     });
+    this.group = new Group(() => {
+      this.#dirty = true;
+      this.#sampledAt = 0;
+    }, () => this.world, () => this.#fileName());
+    this.#boxer = new Boxer(this.views, (view, corners, add) => this.group.choose(view ? seen(view.order, this.#batches) : this.#batches, (view ?? this.views.active).camera, corners, add));
+    this.#camcorder = new Camcorder(this.#layers, () => this.#theme.colour("field"), () => this.#fileName(), text => this.#say(text));
     this.legend = new Legend(this.#theme, () => {
       this.#slowAt = 0;
       this.#dirty = true;
@@ -130,6 +147,11 @@ class Page {
       requestAnimationFrame(loop);
     };
     requestAnimationFrame(loop);
+  }
+
+  /** The main view's camera. */
+  get camera(): Camera {
+    return this.views.main;
   }
 
   /** What is shown: the newest state, or one that was kept. */
@@ -176,7 +198,11 @@ class Page {
   }
 
   #listen(): void {
-    listen(this.#view, this.camera, {
+    listen(this.#view, place => {
+      if (place) this.views.activate(this.views.at(place.x, place.y));
+      return this.views.active;
+    }, {
+      box: this.#boxer,
       changed: () => (this.#dirty = true),
       hover: (x, y) => {
         this.#pointer = { x, y };
@@ -199,7 +225,7 @@ class Page {
 
   /** Draws what changed, and notes what it cost. */
   #frame(): void {
-    const begun = performance.now(), { connection, camera } = this;
+    const begun = performance.now(), { connection, views } = this;
     const elapsed = Math.min(begun - this.#steppedAt, 250);
     this.#steppedAt = begun;
     this.timebar.tick(begun);
@@ -207,7 +233,7 @@ class Page {
       this.#pacer.step(elapsed);
       this.#dirty = true;
     }
-    if (!this.#dirty && camera.changes === this.#drawn.camera) return;
+    if (!this.#dirty && views.changes === this.#drawn.camera) return;
     this.#dirty = false;
     this.#draw(begun, this.world);
     // looking through all points costs: at once where the pointer moved, else now and then
@@ -226,28 +252,58 @@ class Page {
   }
 
   #draw(now: number, world: Shown): void {
-    const { camera } = this, { chosen, shape, mode, outside } = this.#panel;
+    const { views } = this, { shape, chosen } = this.#panel, orbit = views.all.some(({ camera }) => camera.orbit);
     this.#batches = this.#gather();
     if (!this.#fitted && world.generation > 0) this.#fit();
+    if (!this.#measured && this.#batches.some(({ arrow }) => arrow)) {
+      this.#measured = true;
+      this.#panel.setArrowLength(arrowLength(this.#batches));
+    }
     if (now - this.#slowAt > 500) {
       this.#slowAt = now;
       this.legend.data(sampleOf(this.#batches));
-      if (camera.orbit) this.#bounds = boundsOf(this.#batches) ?? this.#bounds;
-      this.#drawn.scale = camera.orbit ? -1 : this.#drawn.scale;
+      if (orbit) this.#bounds = boundsOf(this.#batches) ?? this.#bounds;
+      this.#drawn.scale = orbit ? -1 : this.#drawn.scale;
     }
     this.selection.update(world, this.#batches);
-    const ratio = devicePixelRatio || 1;
-    this.#points.draw(this.#batches, camera, {
-      shape, mode, outside, size: this.#panel.size * ratio, reach: camera.orbit ? camera.distance : 0, ...this.legend.scaled, version: world.version, alpha: camera.orbit ? 1 : 0.85,
-    });
+    this.#paint(world);
     this.selection.draw($("trace"), shape === "spheres");
-    if (this.#drawn.scale !== camera.changes) {
+    if (this.#drawn.scale !== views.changes) {
       const missing = this.#missing(), named = (name: string): string => missing.includes(name) ? `${name} (${this.#whyMissing()})` : name;
-      drawScale($("scale"), camera, this.#theme, [named(chosen.x), named(chosen.y), named(chosen.z || "0")], this.#bounds);
+      this.#scales([named(chosen.x), named(chosen.y), named(chosen.z || "0")]);
       this.#view.setAttribute("aria-label", `The entities as ${shape}, by ${axesOf(chosen).map(named).join(", ")}`);
-      this.#drawn.scale = camera.changes;
+      this.#drawn.scale = views.changes;
     }
-    this.#drawn.camera = camera.changes;
+    this.#drawn.camera = views.changes;
+    this.#camcorder.frame();
+  }
+
+  /** Draws the points of all views. */
+  #paint(world: Shown): void {
+    const { chosen, shape, mode, outside, size, arrowLength: length } = this.#panel, ratio = devicePixelRatio || 1, all = this.#batches;
+    if (!this.#points.begin()) return;
+    const look = { shape, mode, outside, size: size * ratio, perspective: true, ...this.legend.scaled, version: world.version };
+    const arrows = chosen.arrows.length > 0 ? { length } : undefined;
+    const group = this.group.size > 0 ? { of: (table: Table) => this.group.marks(table), colour: this.#theme.colour("mark") } : undefined;
+    const links = chosen.links !== "" ? this.#linker.links(all, chosen.links, world.version, this.#theme.colour("soft")) : undefined;
+    for (const view of this.views.all) {
+      this.#points.draw(seen(view.order, all), view.camera, { ...look, alpha: view.camera.orbit ? 1 : 0.85 }, { arrows, links: links && { ...links, order: view.order }, chosen: group }, view);
+    }
+    this.#points.end();
+  }
+
+  /** Draws the axes of all views, and where one ends. */
+  #scales(names: [string, string, string]): void {
+    const canvas = $<HTMLCanvasElement>("scale"), { g, width, height } = fit(canvas), { all, count, active } = this.views;
+    for (const { camera, order, ...rect } of all) within(g, rect, () => drawScale(g, camera, this.#theme, ordered(order, names), this.#bounds && boundsBy(order, this.#bounds)));
+    if (count === 1) return;
+    for (const view of all) {
+      g.fillStyle = this.#theme.colour("line");
+      if (view.left > 0) g.fillRect(view.left, 0, 1, height);
+      if (view.top > 0) g.fillRect(0, view.top, width, 1);
+    }
+    g.strokeStyle = this.#theme.colour("accent");
+    g.strokeRect(active.left + 1.5, active.top + 1.5, active.width - 2, active.height - 2);
   }
 
   /** Five times a second: numbers, charts, tables, the address. */
@@ -272,6 +328,9 @@ class Page {
       this.#sampledAt = now;
       this.#tables();
       this.#legend();
+      this.group.list(world);
+      const every = arrowStep(this.#batches);
+      set("lines-text", [every > 1 ? `every ${every}th entity has an arrow` : "", this.#panel.chosen.links !== "" ? `${count(this.#linker.count)} lines` : ""].filter(text => text !== "").join("; "));
       set("predict-text", this.#pacer
         ? `off by ${digits(this.#pacer.predictor.errorRms)} (root mean square), at most ${digits(this.#pacer.predictor.errorMax)}; pace ${digits(this.#pacer.pace)} s/s`
         : kernelFor(this.connection.world, axesOf(this.#panel.chosen)) ? "moves points by their velocity while no state comes" : "no axis has a namesake in a component `velocity`");
@@ -287,12 +346,14 @@ class Page {
   }
 
   #buttons(): void {
-    for (const [id, key] of [["pause", "p"], ["theme", "t"], ["mode", "o"], ["fit", "0"], ["help-open", "?"], ["shot", "s"]] as const) $(id).onclick = () => this.#key(key);
+    for (const [id, key] of [["pause", "p"], ["theme", "t"], ["mode", "o"], ["fit", "0"], ["help-open", "?"], ["shot", "s"], ["video", "v"], ["box", "b"]] as const) $(id).onclick = () => this.#key(key);
     $("share").onclick = () => void this.#share();
     $("retry").onclick = () => this.connection.resume();
     $("help-close").onclick = () => $<HTMLDialogElement>("help").close();
     for (const button of document.querySelectorAll<HTMLElement>("[data-preset]")) button.onclick = () => this.camera.preset(button.dataset["preset"] as keyof typeof PRESETS);
-    for (const [id, factor] of [["closer", 0.75], ["farther", 1 / 0.75]] as const) $(id).onclick = () => this.camera.zoom(factor);
+    for (const [id, factor] of [["closer", 0.75], ["farther", 1 / 0.75]] as const) $(id).onclick = () => this.views.active.camera.zoom(factor);
+    $("views").onchange = () => this.#show(Number($<HTMLSelectElement>("views").value) as Count);
+    $("group-all").onclick = () => this.group.choose(this.#batches, this.camera, undefined, false);
     $("predict").onchange = $("reconcile").onchange = () => this.#predict();
     const slot = $<HTMLInputElement>("slot");
     slot.oninput = () => {
@@ -349,6 +410,16 @@ class Page {
       case "s":
         void this.#shoot();
         return true;
+      case "v":
+        void this.#camcorder.toggle();
+        this.#dirty = true;
+        return true;
+      case "b":
+        this.#boxer.toggle();
+        return true;
+      case "w":
+        this.#show(COUNTS[(COUNTS.indexOf(this.views.count) + 1) % COUNTS.length]!);
+        return true;
       case "[": case "]":
         this.timebar.step(key === "[" ? -1 : 1);
         return true;
@@ -363,6 +434,7 @@ class Page {
         return true;
       case "escape":
         this.selection.select(undefined);
+        this.group.clear();
         return true;
       default: return this.run.key(key);
     }
@@ -371,8 +443,20 @@ class Page {
   #modes(): void {
     const mode = $<HTMLButtonElement>("mode"), flat = this.#panel.chosen.z === "";
     mode.setAttribute("aria-pressed", String(this.camera.orbit));
-    mode.disabled = flat;
+    mode.disabled = $<HTMLSelectElement>("views").disabled = flat;
+    if (flat) this.views.show(1);
+    $<HTMLSelectElement>("views").value = String(this.views.count);
     $("presets").hidden = !this.camera.orbit;
+  }
+
+  /** Shows one, two or four views. */
+  #show(count: Count): void {
+    if (this.#panel.chosen.z === "") return;
+    this.views.show(count);
+    if (count === 4) this.camera.orbit = true;
+    this.#modes();
+    this.#fit();
+    this.#redraw();
   }
 
   #layoutChanged(state: URLSearchParams): void {
@@ -380,10 +464,12 @@ class Page {
     this.#hover = undefined;
     this.legend.forget();
     this.selection.select(undefined);
+    this.group.clear();
     this.timebar.go(undefined);
     queueMicrotask(() => {
       this.#predict();
       this.#chosen("axes");
+      this.#chosen("arrows");
       this.#chosen("look");
       this.#restore(state);
     });
@@ -391,7 +477,12 @@ class Page {
 
   /** Takes over what the address says of the camera, the range and the selection. */
   #restore(state: URLSearchParams): void {
-    if (placeCamera(this.camera, state.get("camera"))) this.#fitted = true;
+    const views = COUNTS.find(count => String(count) === state.get("views")) ?? 1;
+    if (this.#panel.chosen.z !== "") this.views.show(views);
+    const placed = placeCamera(this.camera, state.get("camera")), all = this.views.count === 1 || this.views.place(state.get("cameras"));
+    if (placed) this.#fitted = true;
+    // what the address says of the main one stays, the others see everything
+    if (!all) this.#fitBeside();
     this.#modes();
     const end = (name: string): number | undefined => state.get(name) !== null && Number.isFinite(Number(state.get(name))) ? Number(state.get(name)) : undefined;
     this.legend.setEnds({ low: end("low"), high: end("high") });
@@ -405,6 +496,7 @@ class Page {
   #addressState(): Record<string, string> {
     const { low, high } = this.legend.ends, { handle, follows } = this.selection, state: Record<string, string> = this.#panel.state();
     state["camera"] = cameraText(this.camera);
+    if (this.views.count > 1) Object.assign(state, { views: String(this.views.count), cameras: this.views.text });
     if (low !== undefined) state["low"] = String(low);
     if (high !== undefined) state["high"] = String(high);
     if (handle !== undefined) state["entity"] = `${handle & 0xffff_ffffn}.${handle >> 32n}`;
@@ -430,12 +522,22 @@ class Page {
     const colour = chosen.colour === "" ? "" : `, colour ${chosen.colour}${this.legend.range ? ` ${this.legend.range.map(digits).join(" to ")}` : ""}`;
     const caption = `${connection.hello?.region ?? ""} · frame ${count(world.frame)} · time ${digits(world.time)} · ${axesOf(chosen).join(", ")}${colour}${chosen.filter ? ` · ${chosen.filter.text}` : ""}`;
     try {
-      const blob = await png([this.#view, $<HTMLCanvasElement>("scale"), $<HTMLCanvasElement>("trace")], this.#theme.colour("field"), this.#theme.colour("ink"), caption);
-      download(blob, `${(connection.hello?.region ?? "hypostyle").replace(/[^\w.-]+/g, "-")}-${world.frame}.png`);
+      const blob = await png(this.#layers, this.#theme.colour("field"), this.#theme.colour("ink"), caption);
+      download(blob, `${this.#fileName()}.png`);
       this.#say("The picture is among the downloads");
     } catch (error) {
       this.#say(messageOf(error));
     }
+  }
+
+  /** The canvases that make the picture, from below. */
+  get #layers(): HTMLCanvasElement[] {
+    return [this.#view, $<HTMLCanvasElement>("scale"), $<HTMLCanvasElement>("trace")];
+  }
+
+  /** What files are called, without their end. */
+  #fileName(): string {
+    return `${(this.connection.hello?.region ?? "hypostyle").replace(/[^\w.-]+/g, "-")}-${this.world.frame}`;
   }
 
   /** Says something in passing. */
@@ -459,6 +561,7 @@ class Page {
       this.#predict();
       this.selection.forget();
     }
+    if (what === "arrows") this.#measured = false;
     if (what === "shown") this.#tables();
     this.#legend();
   }
@@ -482,9 +585,16 @@ class Page {
       this.#panel.setCount(this.world.entities.count);
     }
     this.#fitted = true;
-    this.camera.fit(this.#bounds);
+    this.views.fit(this.#bounds);
     this.#slowAt = 0;
     this.#dirty = true;
+  }
+
+  /** Lets the flat views beside the main one show everything. */
+  #fitBeside(): void {
+    const bounds = this.#bounds = boundsOf(this.#gather());
+    if (bounds) for (const { camera, order } of this.views.all.slice(0, -1)) camera.fit(boundsBy(order, bounds));
+    else this.#fitted = false;
   }
 
   /** What is drawn: the chosen view of what is held. */
@@ -559,8 +669,8 @@ class Page {
 
   /** Reads the entity under the pointer. */
   #look(): void {
-    const { camera } = this, pointer = this.#pointer!, tip = $("tip"), { chosen } = this.#panel;
-    const found = pick(this.#batches, camera, this.#panel.shape === "spheres", pointer.x, pointer.y, 12);
+    const pointer = this.#pointer!, tip = $("tip"), { chosen } = this.#panel, { camera, order, left, top } = this.views.at(pointer.x, pointer.y), mine = seen(order, this.#batches);
+    const found = pick(mine, camera, this.#panel.shape === "spheres", pointer.x - left, pointer.y - top, 12);
     this.#hover = found && { ...found, handle: found.table.handles.data[found.row] as bigint };
     tip.hidden = !this.#hover;
     this.#view.style.cursor = this.#hover ? "pointer" : "";
@@ -575,9 +685,10 @@ class Page {
     const [head, ...rest] = lines, b = document.createElement("b");
     b.textContent = head!;
     tip.replaceChildren(b, `\n${rest.join("\n")}`);
-    const batch = this.#batches.find(batch => batch.table === table), at = batch && camera.project(...placeOf(batch, row)) || [pointer.x, pointer.y];
-    const x = at[0] + 14 + tip.offsetWidth > camera.width ? at[0] - 14 - tip.offsetWidth : at[0] + 14;
-    tip.style.transform = `translate(${Math.round(Math.max(x, 4))}px, ${Math.round(Math.min(Math.max(at[1] - 10, 4), camera.height - tip.offsetHeight - 4))}px)`;
+    const batch = mine.find(batch => batch.table === table), { clientWidth: width, clientHeight: height } = this.#view;
+    const at = batch && camera.project(...placeOf(batch, row)) || [pointer.x - left, pointer.y - top], right = left + at[0] + 14;
+    const x = right + tip.offsetWidth > width ? right - 28 - tip.offsetWidth : right;
+    tip.style.transform = `translate(${Math.round(Math.max(x, 4))}px, ${Math.round(Math.min(Math.max(top + at[1] - 10, 4), height - tip.offsetHeight - 4))}px)`;
   }
 
   #entity(): void {
@@ -606,7 +717,7 @@ class Page {
     const { clientWidth, clientHeight } = this.#view, ratio = devicePixelRatio || 1;
     this.#view.width = Math.max(1, Math.round(clientWidth * ratio));
     this.#view.height = Math.max(1, Math.round(clientHeight * ratio));
-    this.camera.resize(clientWidth, clientHeight);
+    this.views.resize(clientWidth, clientHeight);
     this.#dirty = true;
   }
 }

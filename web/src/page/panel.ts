@@ -5,7 +5,8 @@ import { messageOf } from "../view/errors.ts";
 import { MAP_NAMES, type MapName } from "./colour.ts";
 import { formula, type Formula } from "./expression.ts";
 import type { Look } from "./points.ts";
-import { choices, componentsOf, type Chosen } from "./sources.ts";
+import { digits } from "./format.ts";
+import { choices, componentsOf, linkFields, vectors, type Chosen } from "./sources.ts";
 
 const RATES = [1, 2, 5, 10, 20, 30, 60];
 /** The choice that stands for what is typed. */
@@ -13,8 +14,8 @@ const TYPED = "=";
 const SHAPES = ["points", "spheres"] as const, MODES = ["linear", "log", "kinds"] as const, OUTSIDE = ["clamp", "grey", "hide"] as const;
 const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
-/** What changed: `axes` what stands where, `colour` what is coloured by, `shown` who is shown, `look` all else. */
-export type What = "axes" | "look" | "colour" | "shown";
+/** What changed: `axes` what stands where, `colour` what is coloured by, `shown` who is shown, `arrows` whose vectors, `look` all else. */
+export type What = "axes" | "look" | "colour" | "shown" | "arrows";
 
 export class Panel {
   map: MapName = MAP_NAMES[0]!;
@@ -23,6 +24,8 @@ export class Panel {
   shape: Look["shape"] = "points";
   mode: Look["mode"] = "linear";
   outside: Look["outside"] = "clamp";
+  /** Arrows: a power of ten, of the length that they have to begin with. */
+  stretch = 0;
   /** The radius where none is chosen. */
   radiusDefault = 1;
   readonly #connection: Connection;
@@ -33,6 +36,11 @@ export class Panel {
   readonly #formulas: Record<"formula" | "filter" | "radius", { text: string; formula: Formula | undefined }> = {
     formula: { text: "", formula: undefined }, filter: { text: "", formula: undefined }, radius: { text: "", formula: undefined },
   };
+  /** A vector's name and a field of handles; empty: none. */
+  #arrows = "";
+  #links = "";
+  #vectors: ReadonlyMap<string, readonly string[]> = new Map();
+  #lengthDefault = 1;
   #hidden = new Set<string>();
   #components = new Set<string>();
   /** Those that others need: what is plotted. */
@@ -69,6 +77,13 @@ export class Panel {
       this.#show();
       this.#changed("look");
     };
+    $<HTMLSelectElement>("arrows").onchange = event => this.#lines("arrows", (event.target as HTMLSelectElement).value);
+    $<HTMLSelectElement>("links").onchange = event => this.#lines("links", (event.target as HTMLSelectElement).value);
+    $<HTMLInputElement>("stretch").oninput = event => {
+      this.stretch = Number((event.target as HTMLInputElement).value);
+      this.#show();
+      this.#changed("look");
+    };
     $<HTMLSelectElement>("rate").onchange = event => {
       this.rate = Number((event.target as HTMLSelectElement).value);
       this.#subscribe(true);
@@ -82,7 +97,7 @@ export class Panel {
     const text = this.#colour === TYPED ? formula : { text: this.#colour, formula: this.#colour.startsWith("|") ? this.#parsed(this.#colour) : undefined };
     return {
       ...this.#axes, colour: typed ? (text.formula ? text.text : "") : this.#colour, formula: typed ? text.formula : undefined,
-      filter: filter.formula, radius: radius.formula ?? this.radiusDefault, hidden: this.#hidden,
+      filter: filter.formula, radius: radius.formula ?? this.radiusDefault, arrows: this.#vectors.get(this.#arrows) ?? [], links: this.#links, hidden: this.#hidden,
     };
   }
 
@@ -106,6 +121,13 @@ export class Panel {
       options($(`axis-${axis}`), [...(axis === "z" ? [["", "none"] as const] : []), ...axes.map(name => [name, name] as const)], this.#axes[axis]);
     }
     options($("colour"), [["", "table"], [TYPED, "a formula …"], ...all.map(({ name, kind }) => [name, kind === "presence" ? `${name}?` : name] as const)], this.#colour);
+    this.#vectors = vectors(world);
+    this.#arrows = this.#links = "";
+    this.stretch = 0;
+    for (const [id, names] of [["arrows", [...this.#vectors.keys()]], ["links", linkFields(world)]] as const) {
+      options($(id), [["", "none"], ...names.map(name => [name, name] as const)], "");
+      $(`${id}-line`).hidden = names.length === 0;
+    }
     $("names").replaceChildren(...all.map(({ name }) => new Option(name)));
     const rates = [...new Set([...RATES.filter(rate => rate < hello.rateMax), hello.rateMax])];
     if (!rates.includes(this.rate)) this.rate = rates.at(-1)!;
@@ -134,7 +156,7 @@ export class Panel {
     const { formula, filter, radius } = this.#formulas;
     return {
       ...this.#axes, colour: this.#colour, formula: this.#colour === TYPED ? formula.text : "", filter: filter.text, radius: radius.text, shape: this.shape, size: String(this.size),
-      map: this.map, scale: this.mode, outside: this.outside, hidden: [...this.#hidden].join(";"), rate: String(this.rate),
+      arrows: this.#arrows, stretch: String(this.stretch), links: this.#links, map: this.map, scale: this.mode, outside: this.outside, hidden: [...this.#hidden].join(";"), rate: String(this.rate),
     };
   }
 
@@ -150,6 +172,10 @@ export class Panel {
     this.map = one(MAP_NAMES, "map", this.map);
     this.mode = one(MODES, "scale", this.mode);
     this.outside = one(OUTSIDE, "outside", this.outside);
+    this.#arrows = offered("arrows", text("arrows")) ?? this.#arrows;
+    this.#links = offered("links", text("links")) ?? this.#links;
+    const stretch = Number(text("stretch"));
+    if (stretch >= -2 && stretch <= 2) this.stretch = stretch;
     const size = Number(text("size")), rate = offered("rate", text("rate"));
     if (size >= 0.5 && size <= 8) this.size = size;
     if (rate !== undefined) this.rate = Number(rate);
@@ -163,7 +189,27 @@ export class Panel {
     this.#subscribe(true);
     this.#changed("axes");
     this.#changed("colour");
+    this.#changed("arrows");
     this.#changed("look");
+  }
+
+  /** How long one unit of a vector is drawn, in values. */
+  get arrowLength(): number {
+    return this.#lengthDefault * 10 ** this.stretch;
+  }
+
+  /** Sets the length that arrows have to begin with. */
+  setArrowLength(length: number): void {
+    this.#lengthDefault = length;
+    this.#show();
+  }
+
+  #lines(what: "arrows" | "links", name: string): void {
+    if (what === "arrows") this.#arrows = name;
+    else this.#links = name;
+    this.#show();
+    this.#subscribe();
+    this.#changed(what === "arrows" ? "arrows" : "look");
   }
 
   /** Shows or hides a table. */
@@ -242,6 +288,11 @@ export class Panel {
     $<HTMLSelectElement>("rate").value = String(this.rate);
     $<HTMLInputElement>("size").value = String(this.size);
     $("size-text").textContent = `${this.size} px`;
+    $<HTMLSelectElement>("arrows").value = this.#arrows;
+    $<HTMLSelectElement>("links").value = this.#links;
+    $<HTMLInputElement>("stretch").value = String(this.stretch);
+    $("stretch-text").textContent = `× ${digits(this.arrowLength)}`;
+    $("stretch-line").hidden = this.#arrows === "";
     $("size-line").hidden = this.shape === "spheres";
     $("radius-line").hidden = this.shape !== "spheres";
     $<HTMLInputElement>("radius").placeholder = `${Number(this.radiusDefault.toPrecision(2))}`;

@@ -1,6 +1,6 @@
 //! The canvas over the points: axes with round numbers when flat, a box with its edges named in orbit.
 
-import { FONT, fit, type Theme } from "./canvas.ts";
+import { FONT, type Theme } from "./canvas.ts";
 import type { Bounds, Camera } from "./camera.ts";
 import { digits, tickLabels, ticks } from "./format.ts";
 
@@ -15,9 +15,9 @@ function inside(at: number, low: number, high: number): number {
   return low > high ? (low + high) / 2 : Math.min(Math.max(at, low), high);
 }
 
-/** Draws axes for what the camera sees. */
-export function drawScale(canvas: HTMLCanvasElement, camera: Camera, theme: Colours, names: readonly [string, string, string], bounds: Bounds | undefined): void {
-  const { g, width, height } = fit(canvas, camera);
+/** Draws axes for what the camera sees, from the canvas' upper left corner on. */
+export function drawScale(g: CanvasRenderingContext2D, camera: Camera, theme: Colours, names: readonly [string, string, string], bounds: Bounds | undefined): void {
+  const { width, height } = camera;
   g.font = FONT;
   if (camera.orbit) {
     if (bounds) drawBox(g, camera, theme, names, bounds, { width, height });

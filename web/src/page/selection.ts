@@ -1,9 +1,9 @@
 //! The entity that is looked at: its mark and its trail in the picture, its values at the side, the camera that goes with it.
 
-import { Theme, fit } from "./canvas.ts";
-import type { Camera } from "./camera.ts";
+import { Theme, fit, within } from "./canvas.ts";
 import { count, handle as handleText, handleName, slotOf, value } from "./format.ts";
 import type { Batch } from "./points.ts";
+import { ordered, type View, type Views } from "./views.ts";
 import { placeOf, radiusOf, type Shown } from "./sources.ts";
 import { rows } from "./dom.ts";
 
@@ -20,7 +20,7 @@ export class Selection {
   /** The entity's handle. */
   handle: bigint | undefined;
   follows = false;
-  readonly #camera: Camera;
+  readonly #views: Views;
   readonly #theme: Theme;
   readonly #changed: () => void;
   #trail: Step[] = [];
@@ -29,8 +29,8 @@ export class Selection {
   #drawnTrail = false;
   #marked = "";
 
-  constructor(camera: Camera, theme: Theme, changed: () => void) {
-    this.#camera = camera;
+  constructor(views: Views, theme: Theme, changed: () => void) {
+    this.#views = views;
     this.#theme = theme;
     this.#changed = changed;
     $("follow").onclick = () => this.follow(!this.follows);
@@ -58,8 +58,10 @@ export class Selection {
   follow(follows: boolean): void {
     this.follows = follows && this.handle !== undefined;
     if (this.follows && this.#place) {
-      const [x, y, z] = this.#camera.target;
-      this.#camera.move(this.#place[0] - x, this.#place[1] - y, this.#place[2] - z);
+      for (const { camera, order } of this.#views.all) {
+        const at = ordered(order, this.#place);
+        camera.move(at[0] - camera.target[0], at[1] - camera.target[1], at[2] - camera.target[2]);
+      }
     }
     this.#buttons();
     this.#changed();
@@ -86,7 +88,7 @@ export class Selection {
     const place = placeOf(batch, found.row), before = this.#place;
     this.#radius = radiusOf(batch, found.row);
     this.#place = place;
-    if (this.follows && before) this.#camera.move(place[0] - before[0], place[1] - before[1], place[2] - before[2]);
+    if (this.follows && before) this.#views.move([place[0] - before[0], place[1] - before[1], place[2] - before[2]]);
     else if (this.follows) this.follow(true);
     this.#note(world.generation, place);
   }
@@ -108,52 +110,49 @@ export class Selection {
 
   /** Draws the mark and the trail over the points. */
   draw(canvas: HTMLCanvasElement, spheres: boolean): void {
-    const mark = $("mark"), camera = this.#camera, place = this.#place, trail = $<HTMLInputElement>("trail").checked && this.handle !== undefined ? this.#trail : [];
-    const at = place && camera.project(...place);
-    if (!at) {
-      if (this.#marked !== "") mark.hidden = true;
-      this.#marked = "";
-    } else {
-      const away = camera.orbit ? this.#away(place) : 1, pixels = spheres ? this.#radius * camera.pixels() * (camera.orbit ? camera.distance / away : 1) : 0;
-      const half = Math.round(Math.max(9, Math.min(pixels + 5, 4000))), text = `translate(${Math.round(at[0] - half)}px, ${Math.round(at[1] - half)}px) ${half}`;
-      if (text !== this.#marked) {
-        mark.hidden = false;
-        mark.style.transform = text.slice(0, text.lastIndexOf(" "));
-        mark.style.width = mark.style.height = `${half * 2}px`;
-      }
-      this.#marked = text;
-    }
-    if (trail.length < 2 && !this.#drawnTrail) return;
-    const { g } = fit(canvas, camera), matrix = camera.matrix();
-    this.#drawnTrail = trail.length >= 2;
+    const trail = $<HTMLInputElement>("trail").checked && this.handle !== undefined ? this.#trail : [], views = this.#views, beside = views.all.slice(0, -1);
+    this.#mark(views.all.at(-1)!, spheres);
+    const wanted = trail.length >= 2 || this.#place !== undefined && beside.length > 0;
+    if (!wanted && !this.#drawnTrail) return;
+    const all = { width: canvas.clientWidth, height: canvas.clientHeight }, { g } = fit(canvas, all);
+    this.#drawnTrail = wanted;
     g.strokeStyle = this.#theme.colour("mark");
-    g.lineWidth = 1.5;
     g.lineJoin = "round";
-    // older parts are fainter
-    const parts = 6, points = trail.map(step => camera.project(...step.at, matrix));
-    for (let part = 0; part < parts; part++) {
-      const from = Math.floor(part / parts * points.length), to = Math.min(points.length - 1, Math.floor((part + 1) / parts * points.length));
-      g.globalAlpha = 0.2 + 0.75 * (part + 1) / parts;
-      g.beginPath();
-      let pen = false;
-      for (let i = from; i <= to; i++) {
-        const point = points[i];
-        if (!point) pen = false;
-        else if (pen) g.lineTo(...point);
-        else {
-          g.moveTo(...point);
-          pen = true;
-        }
-      }
-      g.stroke();
+    for (const view of views.all) within(g, view, () => drawTrail(g, view, trail));
+    // the main view's mark is an element of its own
+    for (const view of beside) {
+      within(g, view, () => {
+        const at = this.#place && view.camera.project(...ordered(view.order, this.#place));
+        if (!at) return;
+        g.lineWidth = 2;
+        g.beginPath();
+        g.arc(at[0], at[1], this.#reach(view, spheres), 0, 2 * Math.PI);
+        g.stroke();
+      });
     }
     g.globalAlpha = 1;
   }
 
-  /** From the eye to a place, along the view. */
-  #away([x, y, z]: readonly [number, number, number]): number {
-    const { target, distance } = this.#camera, [, , back] = this.#camera.axes();
-    return Math.max(1e-12, distance - ((x - target[0]) * back[0]! + (y - target[1]) * back[1]! + (z - target[2]) * back[2]!));
+  #mark(view: View, spheres: boolean): void {
+    const mark = $("mark"), at = this.#place && view.camera.project(...this.#place), inside = at && at[0] >= -9 && at[1] >= -9;
+    if (!at || !inside) {
+      if (this.#marked !== "") mark.hidden = true;
+      this.#marked = "";
+      return;
+    }
+    const half = this.#reach(view, spheres), text = `translate(${Math.round(view.left + at[0] - half)}px, ${Math.round(view.top + at[1] - half)}px) ${half}`;
+    if (text !== this.#marked) {
+      mark.hidden = false;
+      mark.style.transform = text.slice(0, text.lastIndexOf(" "));
+      mark.style.width = mark.style.height = `${half * 2}px`;
+    }
+    this.#marked = text;
+  }
+
+  /** Half of a mark's width. */
+  #reach({ camera, order }: View, spheres: boolean): number {
+    const away = camera.orbit ? camera.away(ordered(order, this.#place!)) : 1, pixels = spheres ? this.#radius * camera.pixels() * (camera.orbit ? camera.distance / away : 1) : 0;
+    return Math.round(Math.max(9, Math.min(pixels + 5, 4000)));
   }
 
   /** Fills the table at the side: of the selected entity, else of the one under the pointer. */
@@ -168,4 +167,27 @@ export class Selection {
       ...[...place.table.row(place.row)].map(([name, of]) => [name, value(of, place.table.columns.get(name)?.type)] as [string, string]),
     ]);
   }
+}
+
+/** Draws a trail as a view shows it: older parts are fainter. */
+function drawTrail(g: CanvasRenderingContext2D, { camera, order }: View, trail: readonly Step[]): void {
+  const matrix = camera.matrix(), parts = 6, points = trail.map(step => camera.project(...ordered(order, step.at as [number, number, number]), matrix));
+  g.lineWidth = 1.5;
+  for (let part = 0; part < parts; part++) {
+    const from = Math.floor(part / parts * points.length), to = Math.min(points.length - 1, Math.floor((part + 1) / parts * points.length));
+    g.globalAlpha = 0.2 + 0.75 * (part + 1) / parts;
+    g.beginPath();
+    let pen = false;
+    for (let i = from; i <= to; i++) {
+      const point = points[i];
+      if (!point) pen = false;
+      else if (pen) g.lineTo(...point);
+      else {
+        g.moveTo(...point);
+        pen = true;
+      }
+    }
+    g.stroke();
+  }
+  g.globalAlpha = 1;
 }

@@ -1,22 +1,22 @@
-//! The programs of the GPU: flat points, and spheres that are cast ray by ray.
+//! The programs of the GPU: flat points, spheres that are cast ray by ray, arrows, and lines.
 
 /** Which attribute stands where. */
-export const PLACES = { x: 0, y: 1, z: 2, value: 3, shown: 4, radius: 5 } as const;
+export const PLACES = { x: 0, y: 1, z: 2, value: 3, shown: 4, radius: 5, marked: 6, vx: 7, vy: 8, vz: 9 } as const;
 
-/** The value's colour, and whether the point is shown; both programs have it. `mode`: 0 linear, 1 logarithmic, 2 kinds. */
+/** The value's colour (`plain`, where its alpha is not 0; where it is 2, values count for who is shown), and whether the point is shown; all programs of points have it. `mode`: 0 linear, 1 logarithmic, 2 kinds. */
 const COMMON = `#version 300 es
 precision highp float;
-layout(location=0) in float x; layout(location=1) in float y; layout(location=2) in float z; layout(location=3) in float value; layout(location=4) in float shown; layout(location=5) in float radius;
+layout(location=0) in float x; layout(location=1) in float y; layout(location=2) in float z; layout(location=3) in float value; layout(location=4) in float shown; layout(location=5) in float radius; layout(location=6) in float marked;
 uniform vec2 range; uniform vec4 plain; uniform sampler2D map; uniform int mode; uniform int outside;
 const vec4 GREY = vec4(0.5, 0.5, 0.5, 1.0);
 bool isShown() {
-  if (shown == 0.0 || !(shown == shown)) return false;
-  if (plain.a > 0.0 || outside != 2 || mode == 2) return true;
+  if (marked == 0.0 || shown == 0.0 || !(shown == shown)) return false;
+  if (plain.a == 1.0 || outside != 2 || mode == 2) return true;
   float t = ((mode == 1 ? log(value) : value) - range.x) * range.y;
   return t >= -1e-5 && t <= 1.00001;
 }
 vec4 paint() {
-  if (plain.a > 0.0) return plain;
+  if (plain.a > 0.0) return vec4(plain.rgb, 1.0);
   if (!(value == value) || mode == 1 && value <= 0.0) return GREY;
   if (mode == 2) return texelFetch(map, ivec2(int(mod(floor(value), 8.0)), 0), 0);
   float t = ((mode == 1 ? log(value) : value) - range.x) * range.y;
@@ -94,3 +94,42 @@ void main() {
   float light = 0.38 + 0.62 * max(dot(normal, LIGHT), 0.0), shine = 0.18 * pow(max(dot(normal, normalize(LIGHT + vec3(0.0, 0.0, 1.0))), 0.0), 30.0);
   pixel = vec4(colour.rgb * light + shine, 1.0);
 }`;
+
+/** Nine corners for each vector: two triangles of the shaft, one of the head. Lengths of heads and widths are in pixels. */
+export const ARROW_VERTEX = `${COMMON}
+layout(location=7) in float vx; layout(location=8) in float vy; layout(location=9) in float vz;
+uniform mat4 matrix; uniform vec2 half_size; uniform float unit; uniform float ratio;
+out vec4 colour;
+void main() {
+  colour = paint();
+  gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
+  vec4 tail = matrix * vec4(x, y, z, 1.0), tip = matrix * vec4(x + vx * unit, y + vy * unit, z + vz * unit, 1.0);
+  if (!isShown() || tail.w <= 0.0 || tip.w <= 0.0) return;
+  vec2 way = (tip.xy / tip.w - tail.xy / tail.w) * half_size;
+  float size = length(way);
+  if (!(size > 0.5)) return;
+  vec2 along = way / size, side = vec2(-along.y, along.x);
+  float head = min(7.0 * ratio, size * 0.5), width = min(0.7 * ratio, size * 0.12), s = 1.0 - head / size;
+  // on the line between both in space, where the head begins on the screen
+  vec4 neck = mix(tail, tip, s * tail.w / mix(tip.w, tail.w, s));
+  int k = gl_VertexID;
+  vec4 at = k == 6 ? tip : k == 0 || k == 1 || k == 5 ? tail : neck;
+  float by = k == 6 ? 0.0 : k == 7 ? head * 0.42 : k == 8 ? -head * 0.42 : k == 0 || k == 2 || k == 3 ? width : -width;
+  gl_Position = vec4(at.xy + side * by / half_size * at.w, at.z, at.w);
+}`;
+
+export const ARROW_FRAGMENT = `#version 300 es
+precision mediump float;
+in vec4 colour; out vec4 pixel;
+void main() { pixel = colour; }`;
+
+export const LINK_VERTEX = `#version 300 es
+precision highp float;
+layout(location=0) in float x; layout(location=1) in float y; layout(location=2) in float z;
+uniform mat4 matrix;
+void main() { gl_Position = matrix * vec4(x, y, z, 1.0); }`;
+
+export const LINK_FRAGMENT = `#version 300 es
+precision mediump float;
+uniform vec4 plain; out vec4 pixel;
+void main() { pixel = vec4(plain.rgb * plain.a, plain.a); }`;

@@ -7,7 +7,9 @@ import { Camera, type Bounds } from "../page/camera.ts";
 import { KINDS, MAP_NAMES, table as colours, type MapName } from "../page/colour.ts";
 import { digits } from "../page/format.ts";
 import { listen } from "../page/input.ts";
-import { Points, type Batch, type Source } from "../page/points.ts";
+import { fit as sized } from "../page/canvas.ts";
+import type { Source } from "../page/gpu.ts";
+import { Points, type Batch } from "../page/points.ts";
 import { drawScale } from "../page/scale.ts";
 import css from "./widget.css";
 
@@ -140,10 +142,11 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
       colour: coloured ? { kind: "floats", data: values, lanes: 1, lane: 0, version } : all, plain: coloured ? undefined : KINDS[0],
       shown: all, radius: { kind: "constant", value: size },
     };
-    points.draw([batch], camera, {
-      shape: model.get("spheres") ? "spheres" : "points", size: size * devicePixelRatio, reach: 0, low, high, mode: "linear", outside: "clamp", version, alpha: 1,
+    if (points.begin()) points.draw([batch], camera, {
+      shape: model.get("spheres") ? "spheres" : "points", size: size * devicePixelRatio, perspective: false, low, high, mode: "linear", outside: "clamp", version, alpha: 1,
     });
-    drawScale(over, camera, theme, [axes[0] ?? "x", axes[1] ?? "y", axes[2] ?? "z"], rows > 0 ? bounds : undefined);
+    points.end();
+    drawScale(sized(over, camera).g, camera, theme, [axes[0] ?? "x", axes[1] ?? "y", axes[2] ?? "z"], rows > 0 ? bounds : undefined);
     title.textContent = model.get("title");
     view.setAttribute("aria-label", `${rows} points: ${model.get("title")}`);
     legend.hidden = !coloured;
@@ -168,7 +171,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     ask();
     return true;
   };
-  listen(view, camera, { changed: ask, hover: () => {}, leave: () => {}, click: () => {}, key: key => key === "f" && fit() });
+  listen(view, () => ({ camera, left: 0, top: 0 }), { changed: ask, hover: () => {}, leave: () => {}, click: () => {}, key: key => key === "f" && fit() });
   view.addEventListener("dblclick", fit);
   const events = [["change:positions change:values change:axes", take], ["change:low change:high change:map change:size change:spheres change:title change:colour", ask], ["change:height", size]] as const;
   for (const [names, call] of events) for (const name of names.split(" ")) model.on(name, call);

@@ -3,32 +3,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import type { AxeResults } from "axe-core";
-import type { Browser, Page } from "playwright-core";
-import { CHROMIUM, launch, open } from "../support/browser.ts";
-import { Particles, serveParticles, standIn, type StandIn } from "../support/standin.ts";
+import type { Page } from "playwright-core";
+import { Stage, close, skip } from "../support/stage.ts";
 
-const PAGE = new URL("../../../page", import.meta.url).pathname;
-const skip = CHROMIUM ? false : "there is no Chromium";
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SIZES = { desk: { width: 1400, height: 900 }, phone: { width: 390, height: 844, mobile: true }, lying: { width: 844, height: 390, mobile: true } } as const;
 
-let browser: Browser, server: StandIn, timer: ReturnType<typeof setInterval>;
-
-before(async () => {
-  if (!CHROMIUM) return;
-  const particles = new Particles(1000);
-  timer = setInterval(() => particles.step(0.05), 50);
-  server = await standIn(PAGE, (socket, messages) => serveParticles(socket, particles, messages));
-  browser = await launch();
-});
-
-after(async () => {
-  clearInterval(timer);
-  await browser?.close();
-  await server?.close();
-});
+const stage = new Stage({ rows: 1000, bonds: true });
 
 /** What is wrong, one line for each element. */
 async function faults(page: Page): Promise<string[]> {
@@ -42,8 +25,7 @@ async function faults(page: Page): Promise<string[]> {
 for (const theme of ["dark", "light"] as const) {
   for (const [name, size] of Object.entries(SIZES)) {
     test(`axe finds nothing: ${theme}, ${name}`, { skip }, async () => {
-      const { page, errors } = await open(browser, server.url, { ...size, theme });
-      await page.waitForFunction(() => hypostyle.connection.state === "live" && hypostyle.scriptMs.length > 3);
+      const { page, errors } = await stage.open({ ...size, theme });
       // as a gateway that steers shows it
       await page.evaluate(() => {
         for (const id of ["run", "run-tools"]) document.getElementById(id)!.hidden = false;
@@ -67,8 +49,7 @@ for (const theme of ["dark", "light"] as const) {
       for (const fault of await faults(page)) all.add(fault);
       assert.deepEqual([...all], []);
       assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "nothing sticks out");
-      assert.deepEqual(errors, []);
-      await page.context().close();
+      await close({ page, errors });
     });
   }
 }

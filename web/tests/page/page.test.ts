@@ -1,63 +1,20 @@
 //! The page in Chromium, with a stand-in for the gateway: what is drawn, what is asked for, what the keyboard does.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import type { Browser, Page } from "playwright-core";
-import { CHROMIUM, launch, open } from "../support/browser.ts";
-import { Particles, serveParticles, standIn, type StandIn } from "../support/standin.ts";
+import { test } from "node:test";
+import { Stage, close, pixels, placeOf, skip } from "../support/stage.ts";
 
-const PAGE = new URL("../../../page", import.meta.url).pathname;
-const ROWS = 4000;
-const skip = CHROMIUM ? false : "there is no Chromium";
-
-let browser: Browser, server: StandIn, particles: Particles, timer: ReturnType<typeof setInterval>;
-
-before(async () => {
-  if (!CHROMIUM) return;
-  particles = new Particles(ROWS);
-  timer = setInterval(() => particles.step(0.05), 50);
-  server = await standIn(PAGE, (socket, messages) => serveParticles(socket, particles, messages), () => ({
+const stage = new Stage({
+  timeline: () => ({
     length: 3000, systems: [["integrate", "#4477aa"]], frames: [[0, 3000, "12", false]], rows: [{ name: "main", marks: [], spans: [0, 2000, 0, 1, 2, 3, 0, 0, 2000, 900, -7, 0, 0, 0, 0, 0] }],
-  }));
-  browser = await launch();
+  }),
 });
-
-after(async () => {
-  clearInterval(timer);
-  await browser?.close();
-  await server?.close();
-});
-
-async function opened(options: Parameters<typeof open>[2] = {}): Promise<{ page: Page; errors: string[] }> {
-  const made = await open(browser, server.url, { width: 1000, height: 640, ...options });
-  await made.page.waitForFunction(() => hypostyle.connection.state === "live" && hypostyle.scriptMs.length > 3);
-  return made;
-}
-
-/** Pixels of the points' canvas that are not empty. */
-function painted(page: Page): Promise<number> {
-  return page.evaluate(() => new Promise<number>(done => requestAnimationFrame(() => requestAnimationFrame(() => {
-    const view = document.getElementById("view") as HTMLCanvasElement, copy = document.createElement("canvas");
-    // the drawing buffer is only there right after a frame was drawn
-    hypostyle.camera.changes++;
-    requestAnimationFrame(() => {
-      copy.width = view.width;
-      copy.height = view.height;
-      const g = copy.getContext("2d")!;
-      g.drawImage(view, 0, 0);
-      const data = g.getImageData(0, 0, copy.width, copy.height).data;
-      let sum = 0;
-      for (let i = 3; i < data.length; i += 4) if (data[i]! > 0) sum++;
-      done(sum);
-    });
-  }))));
-}
 
 test("points are drawn, counted and move", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   // the facts are written now and then, not with the first picture
   await page.waitForFunction(() => document.getElementById("fact-entities")!.textContent === "4,000");
-  assert.ok(await painted(page) > 1500, "points are on the canvas");
+  assert.ok(await pixels(page) > 1500, "points are on the canvas");
   const x = (): Promise<number> => page.evaluate(() => Number(hypostyle.connection.world.column("position.x").at(5)));
   const before = await x(), uploads = await page.evaluate(() => hypostyle.connection.stats.updates);
   await page.waitForFunction(n => hypostyle.connection.stats.updates > n + 2, uploads);
@@ -65,12 +22,11 @@ test("points are drawn, counted and move", { skip }, async () => {
   assert.deepEqual(await page.locator("#tables tbody tr").allTextContents(), ["position · velocity · frozen3,200", "position · velocity · frozen · hot800"]);
   await page.locator("#tab-lanes").click();
   await page.waitForFunction(() => document.getElementById("lanes-text")!.textContent!.startsWith("1 newest"));
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  await close({ page, errors });
 });
 
 test("the keyboard turns, moves, zooms, pauses and changes the theme", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   await page.locator("#view").focus();
   const camera = (): Promise<{ orbit: boolean; scale: number; target: number[]; yaw: number }> =>
     page.evaluate(() => ({ orbit: hypostyle.camera.orbit, scale: hypostyle.camera.scale, target: [...hypostyle.camera.target], yaw: hypostyle.camera.yaw }));
@@ -86,7 +42,7 @@ test("the keyboard turns, moves, zooms, pauses and changes the theme", { skip },
   await page.keyboard.press("ArrowRight");
   assert.equal((await camera()).orbit, true);
   assert.notEqual((await camera()).yaw, yaw);
-  assert.ok(await painted(page) > 500);
+  assert.ok(await pixels(page) > 500);
   const theme = (): Promise<string | undefined> => page.evaluate(() => document.documentElement.dataset["theme"]);
   assert.equal(await theme(), "dark");
   await page.keyboard.press("t");
@@ -111,14 +67,13 @@ test("the keyboard turns, moves, zooms, pauses and changes the theme", { skip },
     return !element.getAttribute("aria-label") && !element.textContent?.trim() && !(labels && labels.length > 0) && element.getAttribute("aria-hidden") !== "true";
   }).map(element => element.id));
   assert.deepEqual(unnamed, [], "everything has a name");
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  await close({ page, errors });
 });
 
 test("choosers ask the server again, and draw what was chosen", { skip }, async () => {
-  const { page, errors } = await opened();
-  const asked = server.messages.length;
-  const subscribes = (): Record<string, unknown>[] => server.messages.slice(asked).filter(bytes => bytes[0] === 0x81).map(bytes => JSON.parse(bytes.subarray(8).toString()) as Record<string, unknown>);
+  const { page, errors } = await stage.open();
+  const asked = stage.server.messages.length;
+  const subscribes = (): Record<string, unknown>[] => stage.server.messages.slice(asked).filter(bytes => bytes[0] === 0x81).map(bytes => JSON.parse(bytes.subarray(8).toString()) as Record<string, unknown>);
   await page.selectOption("#rate", "5");
   await page.waitForFunction(() => hypostyle.connection.subscribed?.rateHz === 5);
   assert.deepEqual(subscribes().at(-1), { columns: ["position", "velocity", "frozen", "hot"], rate_hz: 5 });
@@ -128,36 +83,30 @@ test("choosers ask the server again, and draw what was chosen", { skip }, async 
   await page.selectOption("#axis-y", "velocity.y");
   await page.selectOption("#colour", "frozen");
   await page.waitForTimeout(700);
-  assert.ok(await painted(page) > 500);
+  assert.ok(await pixels(page) > 500);
   await page.selectOption("#axis-z", "");
   assert.equal(await page.locator("#mode").isDisabled(), true);
   await page.selectOption("#colour", "");
   await page.selectOption("#map", "balance");
   await page.waitForTimeout(300);
-  assert.ok(await painted(page) > 500);
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  assert.ok(await pixels(page) > 500);
+  await close({ page, errors });
 });
 
 test("a point under the pointer tells its values, and can be followed", { skip }, async () => {
-  const { page, errors } = await opened();
-  const at = await page.evaluate(() => {
-    const { connection: { world }, camera } = hypostyle, p = (axis: string): number => Number(world.column(`position.${axis}`).at(17));
-    const [x, y] = camera.project(p("x"), p("y"), p("z"))!, box = document.getElementById("view")!.getBoundingClientRect();
-    return { x: box.left + x, y: box.top + y };
-  });
+  const { page, errors } = await stage.open();
+  const at = await placeOf(page, 17);
   await page.mouse.move(at.x, at.y);
   await page.waitForFunction(() => !document.getElementById("tip")!.hidden);
   assert.match(await page.textContent("#tip") ?? "", /^entity \d+ · 1\nposition\.x {2}-?[\d.]+\nposition\.y/);
   await page.fill("#slot", "17");
   await page.waitForFunction(() => document.querySelector("#entity tbody")!.textContent!.includes("slot · generation17 · 1"));
   assert.match(await page.textContent("#entity tbody") ?? "", /velocity\.z/);
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  await close({ page, errors });
 });
 
 test("prediction moves points between states, and tells its error", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   await page.selectOption("#rate", "2");
   await page.check("#predict");
   await page.waitForTimeout(2500);
@@ -171,12 +120,11 @@ test("prediction moves points between states, and tells its error", { skip }, as
   }));
   assert.ok(frames.length === 8);
   await page.waitForFunction(() => /^off by \d/.test(document.getElementById("predict-text")!.textContent!));
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  await close({ page, errors });
 });
 
 test("a lost server is told and found again, on a small screen too", { skip }, async () => {
-  const { page, errors } = await opened({ width: 420, height: 800, mobile: true });
+  const { page, errors } = await stage.open({ width: 420, height: 800, mobile: true });
   assert.equal(await page.locator("#banner").isVisible(), false);
   await page.evaluate(() => {
     // no way back for a while
@@ -188,26 +136,25 @@ test("a lost server is told and found again, on a small screen too", { skip }, a
       }
     };
   });
-  for (const socket of server.sockets) socket.destroy();
+  for (const socket of stage.server.sockets) socket.destroy();
   await page.waitForFunction(() => hypostyle.connection.state === "waiting");
   await page.locator("#banner").waitFor({ state: "visible" });
   assert.match(await page.textContent("#banner") ?? "", /^Not connected.*Try now/);
   await page.waitForFunction(() => hypostyle.connection.state === "live", undefined, { timeout: 20_000 });
   await page.locator("#banner").waitFor({ state: "hidden" });
   assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "nothing sticks out");
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  await close({ page, errors });
 });
 
 test("a browser that refuses storage is no reason to end", { skip }, async () => {
-  const context = await browser.newContext({ viewport: { width: 1000, height: 640 }, colorScheme: "dark" }), page = await context.newPage(), errors: string[] = [];
+  const context = await stage.browser.newContext({ viewport: { width: 1000, height: 640 }, colorScheme: "dark" }), page = await context.newPage(), errors: string[] = [];
   // a busy machine draws in software, slowly
   page.setDefaultTimeout(120_000);
   page.on("pageerror", error => errors.push(String(error)));
   await page.addInitScript(() => Object.defineProperty(window, "localStorage", { get: () => { throw new DOMException("Access is denied for this document.", "SecurityError"); } }));
-  await page.goto(server.url);
+  await page.goto(stage.server.url);
   await page.waitForFunction(() => globalThis.hypostyle?.connection.state === "live" && hypostyle.scriptMs.length > 3);
-  assert.ok(await painted(page) > 1500);
+  assert.ok(await pixels(page) > 1500);
   await page.locator("#theme").click();
   assert.equal(await page.evaluate(() => document.documentElement.dataset["theme"]), "light");
   assert.equal(await page.locator("#banner").isVisible(), false);
@@ -225,18 +172,18 @@ function noMedia(): void {
 }
 
 test("a page that cannot run says why, and goes on saying it", { skip }, async () => {
-  const context = await browser.newContext({ viewport: { width: 1000, height: 640 } }), page = await context.newPage();
+  const context = await stage.browser.newContext({ viewport: { width: 1000, height: 640 } }), page = await context.newPage();
   await page.addInitScript(() => (HTMLCanvasElement.prototype.getContext = () => null));
   await page.addInitScript(noMedia);
-  await page.goto(server.url);
+  await page.goto(stage.server.url);
   await page.waitForTimeout(700);
   assert.match(await page.textContent("#banner") ?? "", /^This page cannot run here(this browser has no WebGL 2|no media here)/);
   assert.equal(await page.locator("#banner").isVisible(), true);
   await context.close();
   // also where the connection was there already
-  const other = await browser.newContext({ viewport: { width: 1000, height: 640 } }), late = await other.newPage();
+  const other = await stage.browser.newContext({ viewport: { width: 1000, height: 640 } }), late = await other.newPage();
   await late.addInitScript(noMedia);
-  await late.goto(server.url);
+  await late.goto(stage.server.url);
   await late.waitForTimeout(700);
   assert.match(await late.textContent("#banner") ?? "", /^This page cannot run hereno media here/);
   assert.equal(await late.locator("#retry").isVisible() || await late.locator("#token-form").isVisible(), false);
@@ -245,7 +192,7 @@ test("a page that cannot run says why, and goes on saying it", { skip }, async (
 });
 
 test("an end of the colour range is a number that was typed, or the data's own", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   const label = (): Promise<string> => page.evaluate(() => document.getElementById("legend")!.getAttribute("aria-label") ?? "");
   const field = (id: string): Promise<{ value: string; placeholder: string; fault: string }> => page.evaluate(id => {
     const input = document.getElementById(id) as HTMLInputElement;
@@ -275,12 +222,11 @@ test("an end of the colour range is a number that was typed, or the data's own",
   }
   assert.equal(await page.isChecked("#auto"), true);
   await page.waitForFunction(() => /, -[\d.]+ to [\d.]+$/.test(document.getElementById("legend")!.getAttribute("aria-label")!) && !document.getElementById("legend")!.getAttribute("aria-label")!.endsWith("500"));
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  await close({ page, errors });
 });
 
 test("a paused page shows nothing under the name of what it does not hold", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   await page.selectOption("#colour", "");
   // what is plotted is received
   await page.locator("#tab-plots").click();
@@ -297,18 +243,17 @@ test("a paused page shows nothing under the name of what it does not hold", { sk
   assert.deepEqual(await page.evaluate(() => ["low", "high"].map(id => (document.getElementById(id) as HTMLInputElement).placeholder)), ["", ""]);
   await page.selectOption("#axis-x", "velocity.x");
   await page.waitForFunction(() => document.getElementById("view")!.getAttribute("aria-label") === "The entities as points, by velocity.x (not received while paused), position.y, position.z");
-  assert.equal(await painted(page), 0, "no old points under a new name");
+  assert.equal(await pixels(page), 0, "no old points under a new name");
   // and once it goes on, everything comes
   await page.locator("#pause").click();
   await page.waitForFunction(() => /^Colour scale: velocity\.y, -[\d.]+ to [\d.]+$/.test(document.getElementById("legend")!.getAttribute("aria-label") ?? ""));
   await page.waitForFunction(() => document.getElementById("view")!.getAttribute("aria-label") === "The entities as points, by velocity.x, position.y, position.z");
-  assert.ok(await painted(page) > 500);
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  assert.ok(await pixels(page) > 500);
+  await close({ page, errors });
 });
 
 test("a tab that nobody sees receives nothing until it is seen again", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   const hide = (hidden: boolean): Promise<void> => page.evaluate(hidden => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
@@ -331,6 +276,5 @@ test("a tab that nobody sees receives nothing until it is seen again", { skip },
   await page.waitForTimeout(2500);
   await hide(false);
   assert.equal(await page.evaluate(() => hypostyle.connection.state), "paused");
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  await close({ page, errors });
 });

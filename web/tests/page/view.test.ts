@@ -1,74 +1,14 @@
 //! The page in Chromium: who is selected, filtered and coloured, spheres, plots, the last minutes, the address, pictures.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import type { Browser, Page } from "playwright-core";
-import { CHROMIUM, launch, open } from "../support/browser.ts";
-import { Particles, serveParticles, standIn, type StandIn } from "../support/standin.ts";
+import { test } from "node:test";
+import { Stage, bytesOf, close, live, pixels, placeOf, skip } from "../support/stage.ts";
 
-const PAGE = new URL("../../../page", import.meta.url).pathname, ROWS = 4000;
-const skip = CHROMIUM ? false : "there is no Chromium";
-
-let browser: Browser, server: StandIn, particles: Particles, timer: ReturnType<typeof setInterval>;
-
-before(async () => {
-  if (!CHROMIUM) return;
-  particles = new Particles(ROWS);
-  timer = setInterval(() => particles.step(0.05), 50);
-  server = await standIn(PAGE, (socket, messages) => serveParticles(socket, particles, messages));
-  browser = await launch();
-});
-
-after(async () => {
-  clearInterval(timer);
-  await browser?.close();
-  await server?.close();
-});
-
-async function opened(options: Parameters<typeof open>[2] = {}, hash = ""): Promise<{ page: Page; errors: string[] }> {
-  const made = await open(browser, server.url + hash, { width: 1100, height: 900, ...options });
-  await live(made.page);
-  return made;
-}
-
-function live(page: Page): Promise<unknown> {
-  return page.waitForFunction(() => globalThis.hypostyle?.connection.state === "live" && hypostyle.scriptMs.length > 3);
-}
-
-async function closed(page: Page, errors: string[]): Promise<void> {
-  assert.deepEqual(errors, []);
-  await page.context().close();
-}
-
-/** The view's pixels right after it was drawn, as counts of those that fulfil a test. */
-function pixels(page: Page, what: "any" | "grey" | "blue"): Promise<number> {
-  return page.evaluate(what => new Promise<number>(done => {
-    hypostyle.camera.changes++;
-    requestAnimationFrame(() => {
-      const view = document.getElementById("view") as HTMLCanvasElement, copy = document.createElement("canvas");
-      copy.width = view.width;
-      copy.height = view.height;
-      const g = copy.getContext("2d")!;
-      g.drawImage(view, 0, 0);
-      const { data } = g.getImageData(0, 0, copy.width, copy.height);
-      let sum = 0;
-      for (let i = 0; i < data.length; i += 4) {
-        const [r, green, b, a] = [data[i]!, data[i + 1]!, data[i + 2]!, data[i + 3]!];
-        if (a < 100) continue;
-        if (what === "any" || what === "grey" && Math.abs(r - green) < 6 && Math.abs(green - b) < 6 || what === "blue" && b > r + 30) sum++;
-      }
-      done(sum);
-    });
-  }), what);
-}
+const stage = new Stage({ width: 1100, height: 900 });
 
 test("a click selects: a mark, a trail, and a camera that goes with it", { skip }, async () => {
-  const { page, errors } = await opened();
-  const at = await page.evaluate(() => {
-    const { connection: { world }, camera } = hypostyle, place = world.entities.find(40)!, p = (axis: string): number => Number(place.table.columns.get(`position.${axis}`)!.data[place.row]);
-    const [x, y] = camera.project(p("x"), p("y"), p("z"))!, box = document.getElementById("view")!.getBoundingClientRect();
-    return { x: box.left + x, y: box.top + y };
-  });
+  const { page, errors } = await stage.open();
+  const at = await placeOf(page, 40);
   await page.mouse.click(at.x, at.y);
   await page.waitForFunction(() => hypostyle.selection.handle !== undefined && !document.getElementById("mark")!.hidden);
   await page.fill("#slot", "40");
@@ -112,11 +52,11 @@ test("a click selects: a mark, a trail, and a camera that goes with it", { skip 
   for (const { middle, at } of [first, later]) assert.ok(Math.hypot(middle[0]! - at[0]!, middle[1]! - at[1]!) < 1e-3, `${middle} is not ${at}`);
   await page.keyboard.press("Escape");
   await page.waitForFunction(() => hypostyle.selection.handle === undefined && document.getElementById("mark")!.hidden);
-  await closed(page, errors);
+  await close({ page, errors });
 });
 
 test("a filter shows who fulfils it, and nobody else", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   const all = await pixels(page, "any");
   await page.fill("#filter", "position.x > 50 and has(hot)");
   await page.waitForFunction(() => /^\d+ of 4,000 entities are shown$/.test(document.getElementById("filter-text")!.textContent!));
@@ -142,11 +82,11 @@ test("a filter shows who fulfils it, and nobody else", { skip }, async () => {
   await page.waitForTimeout(300);
   assert.ok(await pixels(page, "any") < all / 2, "one of two tables");
   await page.locator("#tables tbody tr").nth(0).locator("input").check();
-  await closed(page, errors);
+  await close({ page, errors });
 });
 
 test("colours by formula, on a logarithmic scale, and what lies beyond its ends", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   const label = (): Promise<string> => page.evaluate(() => document.getElementById("legend")!.getAttribute("aria-label") ?? "");
   await page.selectOption("#colour", "|velocity|");
   await page.waitForFunction(() => /^Colour scale: \|velocity\|, [\d.]+ to [\d.]+$/.test(document.getElementById("legend")!.getAttribute("aria-label")!));
@@ -177,11 +117,11 @@ test("colours by formula, on a logarithmic scale, and what lies beyond its ends"
   assert.ok(left > 20 && left < all * 0.8, `${left} of ${all}`);
   await page.selectOption("#mode-scale", "kinds");
   await page.waitForFunction(() => document.getElementById("legend")!.getAttribute("aria-label")!.startsWith("Colours of |velocity|^2 / 2: kinds"));
-  await closed(page, errors);
+  await close({ page, errors });
 });
 
 test("spheres have the radius that is asked for, flat and in orbit", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   await page.selectOption("#shape", "spheres");
   await page.fill("#filter", "position.x > 1e9");
   await page.waitForFunction(() => document.getElementById("filter-text")!.textContent === "0 of 4,000 entities are shown");
@@ -231,11 +171,11 @@ test("spheres have the radius that is asked for, flat and in orbit", { skip }, a
   assert.deepEqual(await page.locator("#presets button").allTextContents(), ["Front", "Side", "Top", "Corner"]);
   await page.locator("#presets button", { hasText: "Top" }).click();
   assert.ok(await page.evaluate(() => hypostyle.camera.pitch > 1.5));
-  await closed(page, errors);
+  await close({ page, errors });
 });
 
 test("the last minutes are stepped through, played, and left", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   await page.waitForFunction(() => hypostyle.timebar.states.all.length > 12, undefined, { timeout: 60_000 });
   await page.locator("#view").focus();
   await page.keyboard.press("[");
@@ -268,11 +208,11 @@ test("the last minutes are stepped through, played, and left", { skip }, async (
   await page.uncheck("#keep");
   assert.equal(await page.textContent("#moment-text"), "nothing is kept yet");
   assert.equal(await page.evaluate(() => hypostyle.timebar.states.bytes), 0);
-  await closed(page, errors);
+  await close({ page, errors });
 });
 
 test("resources and formulas are plotted over time", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   assert.deepEqual(await page.evaluate(() => hypostyle.plots.texts), ["mean(|velocity|)"]);
   await page.fill("#plot-what", "max(position.y)");
   await page.press("#plot-what", "Enter");
@@ -289,11 +229,11 @@ test("resources and formulas are plotted over time", { skip }, async () => {
   });
   assert.ok(drawn > 500, `${drawn} pixels of lines and axes`);
   assert.match(await page.getAttribute("#plot", "aria-label") ?? "", /mean\(\|velocity\|\), max\(position\.y\), count\(has\(hot\)\)$/);
-  await closed(page, errors);
+  await close({ page, errors });
 });
 
 test("the address holds the view, and gives it back", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   await page.selectOption("#colour", "|velocity|");
   await page.selectOption("#map", "plasma");
   await page.selectOption("#shape", "spheres");
@@ -310,8 +250,8 @@ test("the address holds the view, and gives it back", { skip }, async () => {
   await page.waitForFunction(() => /filter=.*hidden=.*camera=3d,.*high=60.*entity=17\.1.*plots=/.test(location.hash), undefined, { timeout: 20_000 });
   await page.waitForTimeout(1500);
   const hash = await page.evaluate(() => location.hash), before = await page.evaluate(() => ({ yaw: hypostyle.camera.yaw, distance: hypostyle.camera.distance, target: [...hypostyle.camera.target] }));
-  await closed(page, errors);
-  const again = await opened({}, hash);
+  await close({ page, errors });
+  const again = await stage.open({}, hash);
   const value = (id: string): Promise<string> => again.page.locator(id).inputValue();
   await again.page.waitForFunction(() => hypostyle.selection.handle === (17n | 1n << 32n));
   assert.deepEqual([await value("#colour"), await value("#map"), await value("#shape"), await value("#radius"), await value("#filter"), await value("#high")], ["|velocity|", "plasma", "spheres", "0.25 + |velocity| / 100", "position.x > 40", "60"]);
@@ -319,24 +259,22 @@ test("the address holds the view, and gives it back", { skip }, async () => {
   assert.ok(Math.abs(after.distance / before.distance - 1) < 1e-4 && after.target.every((x, k) => Math.abs(x - before.target[k]!) < 1e-3), `${JSON.stringify(after)} is not ${JSON.stringify(before)}`);
   assert.equal(await again.page.locator("#tables tbody tr").nth(1).locator("input").isChecked(), false);
   assert.deepEqual(await again.page.evaluate(() => hypostyle.plots.texts), ["mean(|velocity|)", "max(position.y)"]);
-  await closed(again.page, again.errors);
+  await close(again);
   // what this layout does not have, and what is nothing at all, is left out
-  const odd = await opened({}, "#x=nothing.x&colour=alert(1)&filter=(((&camera=3d,a&map=none&rate=-4&hidden=;;&entity=x&plots=;foo&size=1e9&low=y");
+  const odd = await stage.open({}, "#x=nothing.x&colour=alert(1)&filter=(((&camera=3d,a&map=none&rate=-4&hidden=;;&entity=x&plots=;foo&size=1e9&low=y");
   assert.equal(await odd.page.locator("#axis-x").inputValue(), "position.x");
   assert.ok(await pixels(odd.page, "any") > 500);
   // an address that somebody types is taken at once, and a lone % is only a character
   await odd.page.evaluate(() => (location.hash = "#filter=position.x+>+40&plots=50%"));
   await odd.page.waitForFunction(() => (document.getElementById("filter") as HTMLInputElement).value === "position.x > 40");
-  await closed(odd.page, odd.errors);
+  await close(odd);
 });
 
 test("a picture is a PNG of what is seen", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   const [download] = await Promise.all([page.waitForEvent("download"), page.locator("#shot").click()]);
   assert.match(download.suggestedFilename(), /^[\w.-]+-\d+\.png$/);
-  const stream = await download.createReadStream(), parts: Buffer[] = [];
-  for await (const part of stream) parts.push(part as Buffer);
-  const bytes = Buffer.concat(parts);
+  const bytes = await bytesOf(download);
   assert.equal(bytes.subarray(1, 4).toString(), "PNG");
   const box = (await page.locator("#view").boundingBox())!;
   assert.deepEqual([bytes.readUInt32BE(16), bytes.readUInt32BE(20)], [Math.round(box.width), Math.round(box.height) + 24]);
@@ -355,11 +293,11 @@ test("a picture is a PNG of what is seen", { skip }, async () => {
     return colours.size;
   }, bytes.toString("base64"));
   assert.ok(seen > 100, `${seen} colours`);
-  await closed(page, errors);
+  await close({ page, errors });
 });
 
 test("keys mean something only in the picture; ? tells which", { skip }, async () => {
-  const { page, errors } = await opened();
+  const { page, errors } = await stage.open();
   await page.locator("#pause").focus();
   for (const key of ["p", "o", "t", "?", "s", "n"]) await page.keyboard.press(key);
   await page.waitForTimeout(200);
@@ -370,12 +308,12 @@ test("keys mean something only in the picture; ? tells which", { skip }, async (
   assert.match(await page.textContent("#help") ?? "", /follow the selected entity/);
   await page.keyboard.press("Escape");
   assert.equal(await page.locator("#help").isVisible(), false);
-  await closed(page, errors);
+  await close({ page, errors });
 });
 
 for (const [width, height] of [[390, 844], [844, 390]] as const) {
   test(`on a phone of ${width} x ${height} the picture comes first, and a tap selects`, { skip }, async () => {
-    const { page, errors } = await opened({ width, height, mobile: true });
+    const { page, errors } = await stage.open({ width, height, mobile: true });
     const box = (await page.locator("#view").boundingBox())!;
     assert.ok(box.height > height * 0.6 && box.width === width, `the picture has ${box.width} x ${box.height}`);
     assert.ok((await page.locator("#moment").boundingBox())!.y < height, "the last minutes are in reach");
@@ -387,12 +325,12 @@ for (const [width, height] of [[390, 844], [844, 390]] as const) {
     });
     await page.touchscreen.tap(at.x, at.y);
     await page.waitForFunction(() => hypostyle.selection.handle !== undefined);
-    await closed(page, errors);
+    await close({ page, errors });
   });
 }
 
 test("names of axes stay inside the picture, on a phone too", { skip }, async () => {
-  const { page, errors } = await opened({ width: 390, height: 844, mobile: true });
+  const { page, errors } = await stage.open({ width: 390, height: 844, mobile: true });
   const drawn = await page.evaluate(async () => {
     const texts: { text: string; left: number; right: number; top: number; bottom: number }[] = [], own = CanvasRenderingContext2D.prototype.fillText;
     CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...more) {
@@ -414,6 +352,5 @@ test("names of axes stay inside the picture, on a phone too", { skip }, async ()
   for (const name of ["position.x", "position.y", "position.z"]) assert.ok(drawn.texts.some(one => one.text === name), `${name} is named`);
   const outside = drawn.texts.filter(one => one.left < 0 || one.right > drawn.width || one.top < 0 || one.bottom > drawn.height);
   assert.deepEqual(outside, []);
-  assert.deepEqual(errors, []);
-  await page.context().close();
+  await close({ page, errors });
 });

@@ -25,13 +25,14 @@ export type Model = Map<number, ModelTable>;
 
 const TYPES: [string, number][] = [["f32", 4], ["f64", 8], ["u8", 1], ["u16", 2], ["u64", 8], ["bool", 1], ["entity", 8], ["i32", 4]];
 
-/** Components: position (f32 × 3), odds (one field of each type, some arrays, every other place not shown), frozen (toggle), hot (tag), mood (toggle with a field). */
+/** Components: position (f32 × 3), odds (one field of each type, some arrays, every other place not shown), frozen (toggle), hot (tag), bond (a handle), mood (toggle with a field). */
 export const COMPONENTS = [
   { id: 0, name: "position", storage: "table", fields: ["x", "y", "z"].map(name => ({ name, scalar: "f32", length: 0, bytes: 4 })) },
   { id: 1, name: "velocity", storage: "table", fields: ["x", "y", "z"].map(name => ({ name, scalar: "f32", length: 0, bytes: 4 })) },
   { id: 2, name: "odds", storage: "table", fields: TYPES.map(([scalar, bytes], i) => ({ name: `f${i}`, index: i * 2 + 1, scalar, length: i % 3 === 2 ? 3 : 0, bytes: bytes * (i % 3 === 2 ? 3 : 1) })) },
   { id: 4, name: "frozen", storage: "toggle", fields: [] },
   { id: 5, name: "hot", storage: "table", fields: [] },
+  { id: 6, name: "bond", storage: "table", fields: [{ name: "to", scalar: "entity", length: 0, bytes: 8 }] },
   { id: 9, name: "mood", storage: "toggle", fields: [{ name: "level", scalar: "i16", length: 0, bytes: 2 }] },
 ];
 

@@ -105,15 +105,15 @@ export async function standIn(folder: string, live: (socket: WebSocketServerSide
   };
 }
 
-/** Particles in two tables, moving on circles; every row changes with every step. */
+/** Particles in two tables, moving on circles; every row changes with every step. With bonds those of the second table name one of the first each. */
 export class Particles {
   readonly tables: ModelTable[];
   generation = 1;
   time = 0;
   readonly #seeds: Float32Array[];
 
-  constructor(rows: number) {
-    this.tables = [[2, [0, 1, 4], Math.floor(rows * 0.8)], [3, [0, 1, 4, 5], rows - Math.floor(rows * 0.8)]].map(([id, components, count]) => {
+  constructor(rows: number, readonly bonds = false) {
+    this.tables = [[2, [0, 1, 4], Math.floor(rows * 0.8)], [3, bonds ? [0, 1, 4, 5, 6] : [0, 1, 4, 5], rows - Math.floor(rows * 0.8)]].map(([id, components, count]) => {
       const table: ModelTable = { id: id as number, columns: columnsOf(components as number[]), components: components as number[], rows: 0, data: [] };
       resize(table, count as number);
       return table;
@@ -123,6 +123,8 @@ export class Particles {
       const handles = new BigUint64Array(table.data[0]!.buffer);
       for (let row = 0; row < table.rows; row++) handles[row] = BigInt(slot++) | 1n << 32n;
     }
+    const bond = this.tables[1]!.columns.findIndex(({ role, component }) => role === 1 && component === 6);
+    if (bond >= 0) new BigUint64Array(this.tables[1]!.data[bond]!.buffer).forEach((_, row, all) => (all[row] = BigInt(row * 2) | 1n << 32n));
     this.#seeds = this.tables.map((table, t) => Float32Array.from({ length: table.rows * 3 }, (_, i) => {
       return new Random(i * 3 + t).u32() / 2 ** 32;
     }));
@@ -184,7 +186,7 @@ function dense(table: ModelTable, place: number, from: number, to: number): Uint
 /** Speaks the protocol on a socket: full state, then deltas at the asked rate, with a window of two. */
 export function serveParticles(socket: WebSocketServerSide, particles: Particles, messages: Buffer[]): void {
   let subscription = 0, from = 0, inFlight = 0, wanted: string[] = [], timer: ReturnType<typeof setInterval> | undefined;
-  const hello = { ...HELLO, components: COMPONENTS.filter(component => [0, 1, 4, 5].includes(component.id)), resources: [], region: "stand-in", message_bytes_max: 1 << 20, generation: particles.generation };
+  const hello = { ...HELLO, components: COMPONENTS.filter(component => [0, 1, 4, 5, ...(particles.bonds ? [6] : [])].includes(component.id)), resources: [], region: "stand-in", message_bytes_max: 1 << 20, generation: particles.generation };
   const close = socket.onclose;
   socket.onclose = () => {
     clearInterval(timer);

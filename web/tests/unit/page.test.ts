@@ -93,7 +93,7 @@ test("a flat camera goes no closer than numbers can tell apart", () => {
 });
 
 test("what is chosen and not received is missing", () => {
-  const chosen = { x: "position.x", y: "position.y", z: "", colour: "velocity.v[1]", formula: undefined, filter: undefined, radius: 1, hidden: new Set<string>() };
+  const chosen = { x: "position.x", y: "position.y", z: "", colour: "velocity.v[1]", formula: undefined, filter: undefined, radius: 1, arrows: [], links: "", hidden: new Set<string>() };
   assert.deepEqual(missing(chosen, new Set(["position"])), ["velocity.v[1]"]);
   assert.deepEqual(missing(chosen, new Set(["position", "velocity"])), []);
   assert.deepEqual(missing({ ...chosen, colour: "hot" }, new Set(["velocity"])), ["position.x", "position.y", "hot"]);
