@@ -15,7 +15,7 @@ export type Source =
   | { readonly kind: "column"; readonly column: Column; readonly lane: number }
   | { readonly kind: "bits"; readonly bits: Bits }
   | { readonly kind: "floats"; readonly data: Float32Array | Float64Array; readonly lanes: number; readonly lane: number; readonly version: number }
-  | { readonly kind: "computed"; readonly computed: Computed }
+  | { readonly kind: "computed"; readonly computed: Pick<Computed, "data" | "stamps"> }
   | { readonly kind: "constant"; readonly value: number };
 
 /** What reads a source's values row by row. */

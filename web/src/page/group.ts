@@ -6,8 +6,7 @@ import type { Camera } from "./camera.ts";
 import { set } from "./dom.ts";
 import { count, digits } from "./format.ts";
 import type { Source } from "./gpu.ts";
-import { HandleMap } from "./handles.ts";
-import { newest } from "./lines.ts";
+import { Members, type Rows } from "./members.ts";
 import { download } from "./picture.ts";
 import type { Batch } from "./points.ts";
 import { within, type Shown } from "./sources.ts";
@@ -24,12 +23,6 @@ export interface Sums {
   readonly min: number;
   readonly mean: number;
   readonly max: number;
-}
-
-/** The rows of a table, ascending. */
-export interface Rows {
-  readonly table: Table;
-  readonly rows: Uint32Array;
 }
 
 /** The numeric columns of some rows: of an array each value apart; of a toggle those who have it. */
@@ -109,18 +102,8 @@ export function csv(world: Pick<Shown, "components">, of: readonly Rows[]): stri
   return out;
 }
 
-interface Held {
-  readonly stamp: number;
-  readonly version: number;
-  readonly rows: Uint32Array;
-  readonly marks: Float32Array;
-}
-
 export class Group {
-  #members = new HandleMap();
-  /** One more with every other choice. */
-  #version = 0;
-  #held = new WeakMap<Table, Held>();
+  readonly #members = new Members();
   readonly #changed: () => void;
 
   /** `changed`: others are chosen. `name`: what files are called, without their end. */
@@ -142,50 +125,25 @@ export class Group {
 
   /** Chooses those who are shown between two corners of the picture, or all; `add`: besides those who are chosen already. */
   choose(batches: readonly Batch[], camera: Camera, corners: readonly [number, number, number, number] | undefined, add: boolean): void {
-    if (!add) this.#members = new HandleMap();
-    let table: Table | undefined, words = new Uint32Array(0);
-    within(batches, camera, corners, (of, row) => {
-      if (of !== table) {
-        table = of;
-        words = new Uint32Array(of.handles.bytes.buffer, of.handles.bytes.byteOffset, of.rows * 2);
-      }
-      this.#members.set(words[row * 2]!, words[row * 2 + 1]!, 0);
-    });
-    this.#version++;
+    if (!add) this.#members.clear();
+    this.#members.add(each => within(batches, camera, corners, each));
     this.#changed();
   }
 
   clear(): void {
     if (this.size === 0) return;
-    this.#members = new HandleMap();
-    this.#version++;
+    this.#members.clear();
     this.#changed();
   }
 
   /** Where the members are now. */
   of(world: Shown): Rows[] {
-    return this.size === 0 ? [] : world.tables.map(table => ({ table, rows: this.#look(table).rows })).filter(({ rows }) => rows.length > 0);
+    return this.#members.of(world.tables);
   }
 
   /** For each row of a table whether it is a member's; nothing where none is. */
   marks(table: Table): Source | undefined {
-    if (this.size === 0) return undefined;
-    const { marks, rows } = this.#look(table);
-    return rows.length > 0 ? { kind: "floats", data: marks, lanes: 1, lane: 0, version: 0 } : undefined;
-  }
-
-  #look(table: Table): Held {
-    const stamp = newest(table) + table.rows / 2 ** 33, before = this.#held.get(table);
-    if (before?.stamp === stamp && before.version === this.#version) return before;
-    const words = new Uint32Array(table.handles.bytes.buffer, table.handles.bytes.byteOffset, table.rows * 2), rows: number[] = [], marks = new Float32Array(table.rows);
-    for (let row = 0; row < table.rows; row++) {
-      if (this.#members.get(words[row * 2]!, words[row * 2 + 1]!) === undefined) continue;
-      rows.push(row);
-      marks[row] = 1;
-    }
-    const held = { stamp, version: this.#version, rows: Uint32Array.from(rows), marks };
-    this.#held.set(table, held);
-    return held;
+    return this.#members.marks(table);
   }
 
   /** Fills the table at the side. */

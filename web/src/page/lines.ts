@@ -155,7 +155,7 @@ function wordsOf({ bytes }: Column): Uint32Array {
 }
 
 /** The version in which a table's handles changed last. */
-export function newest({ handles, rows }: Table): number {
+function newest({ handles, rows }: Table): number {
   let stamp = -1;
   for (let chunk = 0; chunk * CHUNK_ROWS < rows; chunk++) stamp = Math.max(stamp, handles.stamps[chunk]!);
   return stamp;

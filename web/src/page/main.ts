@@ -70,6 +70,8 @@ class Page {
   #pacer: Pacer | undefined;
   #dirty = true;
   #drawn = { camera: -1, scale: -1 };
+  /** What is shown; known on when nothing more is received. */
+  #region = "hypostyle";
   #fitted = false;
   /** The arrows' length is to be found. */
   #measured = true;
@@ -104,6 +106,7 @@ class Page {
     this.connection = opened = connect(url, {
       ...(this.#token !== null ? { token: this.#token } : {}),
       choose: hello => {
+        this.#region = hello.region;
         nameEntities(hello.identity === "global_id");
         $("slot-name").textContent = hello.identity === "global_id" ? "id" : "slot";
         return this.#announced();
@@ -517,10 +520,10 @@ class Page {
   }
 
   async #shoot(): Promise<void> {
-    const { connection, world } = this, { chosen } = this.#panel;
+    const { world } = this, { chosen } = this.#panel;
     this.#draw(performance.now(), world);
     const colour = chosen.colour === "" ? "" : `, colour ${chosen.colour}${this.legend.range ? ` ${this.legend.range.map(digits).join(" to ")}` : ""}`;
-    const caption = `${connection.hello?.region ?? ""} · frame ${count(world.frame)} · time ${digits(world.time)} · ${axesOf(chosen).join(", ")}${colour}${chosen.filter ? ` · ${chosen.filter.text}` : ""}`;
+    const caption = `${this.#region} · frame ${count(world.frame)} · time ${digits(world.time)} · ${axesOf(chosen).join(", ")}${colour}${chosen.filter ? ` · ${chosen.filter.text}` : ""}`;
     try {
       const blob = await png(this.#layers, this.#theme.colour("field"), this.#theme.colour("ink"), caption);
       download(blob, `${this.#fileName()}.png`);
@@ -537,7 +540,7 @@ class Page {
 
   /** What files are called, without their end. */
   #fileName(): string {
-    return `${(this.connection.hello?.region ?? "hypostyle").replace(/[^\w.-]+/g, "-")}-${this.world.frame}`;
+    return `${this.#region.replace(/[^\w.-]+/g, "-")}-${this.world.frame}`;
   }
 
   /** Says something in passing. */

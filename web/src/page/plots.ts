@@ -13,6 +13,8 @@ import type { Shown } from "./sources.ts";
 import { messageOf } from "../view/errors.ts";
 
 const SAMPLES_MAX = 2000, SERIES_MAX = 6;
+/** Looking at all entities takes time: of a million four times a second are enough. */
+const GAP_MS_PER_ENTITY = 250 / 1e6;
 const COLOURS = ["c1", "c2", "c3", "c4", "dead", "accent"];
 const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
@@ -40,6 +42,8 @@ export class Plots {
   #every = 1;
   #seen = 0;
   #last = { time: -Infinity, generation: 0 };
+  /** When a sample was taken. */
+  #at = -Infinity;
   #plot: uPlot | undefined;
   #world: Shown | undefined;
   #offered = "";
@@ -151,6 +155,9 @@ export class Plots {
     if (world.time < this.#last.time || world.generation < this.#last.generation) this.#clear();
     if (world.time === this.#last.time) return;
     this.#last = { time: world.time, generation: world.generation };
+    const now = performance.now();
+    if (now - this.#at < GAP_MS_PER_ENTITY * world.entities.count) return;
+    this.#at = now;
     if (this.#seen++ % this.#every !== 0) return;
     this.#data[0]!.push(world.time);
     this.#series.forEach((series, i) => this.#data[i + 1]!.push(series.value(world)));

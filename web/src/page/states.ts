@@ -42,6 +42,8 @@ export interface Limits {
   readonly statesMax: number;
   /** Least time between two states, ms. */
   readonly gapMs: number;
+  /** For how long the bytes are to last, ms: large states are kept less often. */
+  readonly spanMs?: number;
 }
 
 export class States {
@@ -74,6 +76,7 @@ export class States {
     if (this.#layout !== world.columns || last && world.generation < last.generation) this.clear();
     this.#layout = world.columns;
     if (world.generation === 0 || this.newest?.generation === world.generation || this.newest && at - this.newest.at < this.#limits.gapMs) return false;
+    if (this.newest && at - this.newest.at < (this.#limits.spanMs ?? 0) * this.#need(world, false) / this.#limits.bytesMax) return false;
     if (this.#need(world, true) > this.#limits.bytesMax) {
       // one state is more than all of them may be
       this.clear();

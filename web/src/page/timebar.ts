@@ -6,8 +6,8 @@ import { Past, States, type State } from "./states.ts";
 import type { World } from "../view/world.ts";
 
 const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
-/** The last five minutes, at ten states a second; a quarter of a gigabyte at most. */
-const LIMITS = { bytesMax: 256 * 2 ** 20, statesMax: 3000, gapMs: 100 };
+/** The last five minutes, at ten states a second; a quarter of a gigabyte at most, which is to last for ten seconds. */
+const LIMITS = { bytesMax: 256 * 2 ** 20, statesMax: 3000, gapMs: 100, spanMs: 10_000 };
 
 export class TimeBar {
   readonly states = new States(LIMITS);

@@ -78,7 +78,7 @@ export function pixels(page: Page, what: Counted = "any", part: readonly [x: num
         const [r, green, b, a] = [data[i]!, data[i + 1]!, data[i + 2]!, data[i + 3]!];
         if (a < 100) continue;
         if (what === "any" || what === "grey" && Math.abs(r - green) < 6 && Math.abs(green - b) < 6 || what === "blue" && b > r + 30
-          || what === "mark" && r > 200 && r - b > 90 && green > 150 && r > green + 20) sum++;
+          || what === "mark" && Math.abs(r - 255) + Math.abs(green - 209) + Math.abs(b - 102) < 24) sum++;
       }
       done(sum);
     });

@@ -9,10 +9,9 @@ import { Camera } from "../../src/page/camera.ts";
 import { cameraText, placeCamera } from "../../src/page/address.ts";
 import { Past, States } from "../../src/page/states.ts";
 import { rangeOf } from "../../src/page/sources.ts";
-import { decode } from "../../src/view/protocol.ts";
-import { World } from "../../src/view/world.ts";
-import { Random } from "../support/random.ts";
-import { HELLO, columnsOf, copy, difference, json, mutate, resize, update, type Model, type ModelTable } from "../support/server.ts";
+import type { World } from "../../src/view/world.ts";
+import { Led } from "../support/led.ts";
+import { columnsOf, mutate, resize, type Model, type ModelTable } from "../support/server.ts";
 
 const layout = [
   { id: 0, name: "position", storage: "table", fields: ["x", "y", "z"].map((name, index) => ({ name, index, scalar: "f32", length: 0, bytes: 4 })) },
@@ -46,32 +45,6 @@ test("what is no formula is told, with what would be one", () => {
   ];
   for (const [text, why] of cases) assert.throws(() => formula(text, layout), (error: Error) => error instanceof FormulaError && why.test(error.message), text);
 });
-
-/** A world that is led from state to state as a server would. */
-class Led {
-  readonly world = new World(1 << 28);
-  #model: Model | undefined;
-  generation = 0;
-  readonly random: Random;
-
-  constructor(seed: number) {
-    this.random = new Random(seed);
-    const hello = decode(json(1, HELLO));
-    assert.equal(hello.kind, "hello");
-    if (hello.kind === "hello") this.world.announce(hello.hello);
-  }
-
-  lead(model: Model): void {
-    const full = this.#model === undefined, blocks = difference(this.#model, model, this.random);
-    const parts = update({ subscription: 1, from: this.generation, to: ++this.generation, frame: this.generation, time: this.generation / 10, full }, blocks, 1).map(bytes => {
-      const read = decode(bytes);
-      if (read.kind !== "update") throw new Error("no update");
-      return read.part;
-    });
-    this.world.apply(parts);
-    this.#model = copy(model);
-  }
-}
 
 /** A formula by hand, as plainly as can be. */
 function plainly(led: Led): Map<number, number[]> {
@@ -143,6 +116,19 @@ test("a column that does not change is kept once", () => {
   // handles and the five other columns once, x ten times
   assert.equal(states.bytes, 5000 * (8 + 5 * 4) + 10 * 5000 * 4);
   assert.equal(states.all.length, 10);
+});
+
+test("large states are kept less often, so that the memory lasts", () => {
+  const led = new Led(4), table: ModelTable = { id: 2, columns: columnsOf([0]), components: [0], rows: 0, data: [] }, model: Model = new Map([[2, table]]);
+  resize(table, 1000);
+  // a state is a tenth of the memory, which is to last for a second; further ones need less, as handles stay
+  const states = new States({ bytesMax: 200_000, statesMax: 100, gapMs: 5, spanMs: 1000 }), at: number[] = [];
+  for (let step = 0; step < 40; step++) {
+    for (const k of [1, 2, 3]) new Float32Array(table.data[k]!.buffer).fill(step + k);
+    led.lead(model);
+    if (states.record(led.world, step * 10)) at.push(step * 10);
+  }
+  assert.deepEqual(at, [0, 60, 120, 180, 240, 300, 360]);
 });
 
 test("histograms count every value that has a place", () => {

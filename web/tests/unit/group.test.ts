@@ -2,10 +2,16 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { csv, sums, type Rows } from "../../src/page/group.ts";
+import { csv, sums } from "../../src/page/group.ts";
 import { HandleMap } from "../../src/page/handles.ts";
+import { Members, type Rows } from "../../src/page/members.ts";
+import { Linker } from "../../src/page/lines.ts";
+import type { Batch } from "../../src/page/points.ts";
 import { along } from "../../src/page/sources.ts";
 import { tar } from "../../src/page/video.ts";
+import type { Table } from "../../src/view/table.ts";
+import { Led } from "../support/led.ts";
+import { columnsOf, mutate, resize, type Model, type ModelTable } from "../support/server.ts";
 import { Random } from "../support/random.ts";
 
 test("a table of handles is a Map of handles", () => {
@@ -25,6 +31,80 @@ test("a table of handles is a Map of handles", () => {
   const seen = new Map<bigint, number>();
   mine.each((low, high, value) => seen.set(BigInt(low) | BigInt(high) << 32n, value));
   assert.deepEqual(new Map([...seen].sort()), new Map([...theirs].sort()));
+});
+
+test("members are found wherever they go, and only chunks whose handles change are looked at", () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const led = new Led(seed), model: Model = new Map(), members = new Members(), chosen = new Set<bigint>();
+    for (let step = 0; step < 25; step++) {
+      mutate(model, led.random);
+      led.lead(model);
+      if (step % 8 === 3) {
+        if (led.random.chance(0.5)) {
+          members.clear();
+          chosen.clear();
+        }
+        members.add(each => {
+          for (const table of led.world.tables) {
+            for (let row = 0; row < table.rows; row++) {
+              if (!led.random.chance(0.3)) continue;
+              each(table, row);
+              chosen.add(table.handles.data[row] as bigint);
+            }
+          }
+        });
+      }
+      // the handles are random bytes: two may be the same
+      assert.equal(members.size, chosen.size);
+      if (led.random.chance(0.3)) continue;
+      const wanted = led.world.tables.map(table => Array.from({ length: table.rows }, (_, row) => row).filter(row => chosen.has(table.handles.data[row] as bigint)));
+      assert.deepEqual(members.of(led.world.tables).map(({ rows }) => [...rows]), wanted.filter(rows => rows.length > 0), `seed ${seed}, step ${step}`);
+      led.world.tables.forEach((table, i) => {
+        const marks = members.marks(table), data = marks?.kind === "computed" ? [...marks.computed.data.subarray(0, table.rows)] : [];
+        assert.deepEqual(data.flatMap((value, row) => value === 1 ? [row] : []), wanted[i]);
+      });
+    }
+  }
+  const led = new Led(9), table: ModelTable = { id: 2, columns: columnsOf([0]), components: [0], rows: 0, data: [] }, model: Model = new Map([[2, table]]), members = new Members();
+  resize(table, 8000);
+  new BigUint64Array(table.data[0]!.buffer).forEach((_, row, all) => (all[row] = BigInt(row)));
+  led.lead(model);
+  members.add(each => each(led.world.tables[0]!, 5000));
+  assert.deepEqual([members.of(led.world.tables).map(({ rows }) => [...rows]), members.looked], [[[5000]], 8]);
+  new Float32Array(table.data[1]!.buffer).fill(1);
+  new BigUint64Array(table.data[0]!.buffer)[3000] = 9000n;
+  led.lead(model);
+  members.of(led.world.tables);
+  assert.equal(members.looked, 9, "one chunk of eight");
+});
+
+test("lines lead from each entity to the one that it names, wherever both are", () => {
+  const batch = (table: Table): Batch => {
+    const of = (axis: string): Batch["x"] => ({ kind: "column", column: table.columns.get(`position.${axis}`)!, lane: 0 });
+    return { table, x: of("x"), y: of("y"), z: of("z"), colour: { kind: "constant", value: 0 }, plain: "#fff", shown: { kind: "constant", value: 1 }, radius: { kind: "constant", value: 1 } };
+  };
+  let lines = 0;
+  for (let seed = 1; seed <= 4; seed++) {
+    const led = new Led(seed), model: Model = new Map(), linker = new Linker();
+    for (let step = 0; step < 20; step++) {
+      mutate(model, led.random);
+      const all = [...model.values()].filter(({ id }) => id > 1), handles = all.flatMap(({ data, rows }) => [...new BigUint64Array(data[0]!.buffer, 0, rows)]);
+      for (const { columns, data, rows } of all) {
+        const place = columns.findIndex(({ role, component }) => role === 1 && component === 6);
+        for (let row = 0; place >= 0 && row < rows; row++) if (led.random.chance(0.7)) new BigUint64Array(data[place]!.buffer)[row] = handles[led.random.u32() % handles.length]!;
+      }
+      led.lead(model);
+      const batches = led.world.tables.filter(table => table.columns.has("position.x")).map(batch), at = (table: Table, row: number): number[] => ["x", "y", "z"].map(axis => Number(table.columns.get(`position.${axis}`)!.data[row]));
+      const wanted = batches.flatMap(({ table }) => Array.from({ length: table.columns.has("bond.to") ? table.rows : 0 }, (_, row) => {
+        const named = table.columns.get("bond.to")!.data[row] as bigint, found = batches.flatMap(({ table }) => Array.from({ length: table.rows }, (_, row) => ({ table, row })).filter(({ row }) => table.handles.data[row] === named)).at(-1);
+        return found ? [[...at(table, row), ...at(found.table, found.row)]] : [];
+      }).flat());
+      const { ends, count } = linker.links(batches, "bond.to", led.world.version, "#fff");
+      assert.deepEqual(Array.from({ length: count }, (_, i) => [...ends.subarray(i * 6, i * 6 + 6)]), wanted, `seed ${seed}, step ${step}`);
+      lines += count;
+    }
+  }
+  assert.ok(lines > 100, `${lines} lines`);
 });
 
 /** Five rows: a vector, a toggle with a small number, a handle, 64 bits, an array. */
