@@ -1,10 +1,42 @@
-//! Takes the pictures of the documentation, from a gateway that runs: `node build/tests/pictures.js URL FOLDER`.
+//! Takes the pictures of the documentation, from a gateway that runs: `npm run pictures -- URL FOLDER [NAME ...]`.
+//! With `PNG=1` also as PNG; with `SIZE=390x844` at another size, to be judged and not kept.
 
 import { writeFile } from "node:fs/promises";
 import type { Page } from "playwright-core";
 import { launch, open } from "./support/browser.ts";
 
-const [url = "http://127.0.0.1:8080/", folder = "."] = process.argv.slice(2);
+interface Shot {
+  readonly theme: "dark" | "light";
+  /** The state of the view, as the address has it. */
+  readonly view: string;
+  readonly act?: (page: Page) => Promise<void>;
+}
+
+const SHOTS: Readonly<Record<string, Shot>> = {
+  "page-dark": { theme: "dark", view: "colour=velocity.y&rate=10", act: page => page.locator("#tab-lanes").click() },
+  "page-light": {
+    theme: "light", view: "colour=position.y&map=plasma&rate=10", act: async page => {
+      await page.locator("#tab-plots").click();
+      await page.locator("#mode").click();
+    },
+  },
+  // of a cluster of stars (`run nbody --entities 3000`) those in the middle are chosen
+  "page-views": {
+    theme: "dark", view: "views=4&camera=3d,0,0,0,24,0.6,0.42&arrows=velocity&colour=|velocity|&rate=10", act: async page => {
+      for (const [view, factor] of [[0, 0.35], [1, 0.35], [2, 0.35], [3, 0.3]] as const) {
+        await page.evaluate(([view, factor]) => hypostyle.views.all[view]!.camera.zoom(factor), [view, factor] as const);
+      }
+      await page.fill("#filter", "|position| < 0.4");
+      await page.locator("#group-all").click();
+      await page.fill("#filter", "");
+      await page.locator("#group").scrollIntoViewIfNeeded();
+    },
+  },
+  // of a million particles
+  "page-million": { theme: "light", view: "colour=|velocity|&map=plasma&rate=5", act: page => page.locator("#mode").click() },
+};
+
+const [url = "http://127.0.0.1:8080/", folder = ".", ...names] = process.argv.slice(2);
 
 /** A picture of the page as WebP, which Chromium itself writes. */
 async function shoot(page: Page, name: string): Promise<void> {
@@ -19,7 +51,7 @@ async function shoot(page: Page, name: string): Promise<void> {
     canvas.width = image.width;
     canvas.height = image.height;
     canvas.getContext("2d")!.drawImage(image, 0, 0);
-    return canvas.toDataURL("image/webp", 0.76);
+    return canvas.toDataURL("image/webp", 0.62);
   }, png);
   await blank.close();
   const bytes = Buffer.from(webp.split(",")[1]!, "base64");
@@ -27,23 +59,16 @@ async function shoot(page: Page, name: string): Promise<void> {
   console.log(`${name}.webp: ${bytes.length} bytes`);
 }
 
-const browser = await launch();
-for (const theme of ["dark", "light"] as const) {
-  const { page } = await open(browser, url, { theme });
-  page.setDefaultTimeout(120_000);
-  await page.waitForFunction(() => hypostyle.connection.state === "live" && hypostyle.scriptMs.length > 3);
-  await page.selectOption("#rate", "10");
-  await page.selectOption("#colour", theme === "dark" ? "velocity.y" : "position.y");
-  await page.locator(theme === "dark" ? "#tab-lanes" : "#tab-plots").click();
-  if (theme === "light") {
-    await page.locator("#mode").click();
-    await page.selectOption("#map", "plasma");
-  }
+const browser = await launch(), [width, height] = (process.env["SIZE"] ?? "1400x900").split("x").map(Number) as [number, number];
+for (const name of names.length > 0 ? names : ["page-dark", "page-light"]) {
+  const shot = SHOTS[name];
+  if (!shot) throw new Error(`there is no picture ${name}; there are ${Object.keys(SHOTS).join(", ")}`);
+  const { page } = await open(browser, `${url}#${shot.view}`, { theme: shot.theme, width, height, mobile: width < 900 });
+  await page.waitForFunction(() => globalThis.hypostyle?.connection.state === "live" && hypostyle.scriptMs.length > 3);
+  await shot.act?.(page);
+  await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
   await page.waitForTimeout(15_000);
-  const box = (await page.locator("#view").boundingBox())!;
-  await page.mouse.move(box.x + box.width * 0.47, box.y + box.height * 0.5);
-  await page.waitForTimeout(4000);
-  await shoot(page, `page-${theme}`);
+  await shoot(page, name);
   await page.context().close();
 }
 await browser.close();

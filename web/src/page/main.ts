@@ -35,6 +35,8 @@ import { COUNTS, Views, boundsBy, ordered, seen, type Count } from "./views.ts";
 
 const $ = <T extends HTMLElement = HTMLElement>(id: string): T => document.getElementById(id) as T;
 const SAMPLE_MS = 200;
+/** What the names of two axes take beside the camera's buttons, pixels. */
+const NAMES_WIDTH = 190;
 /** A tab that is hidden for so long receives nothing more until it is seen again. */
 const HIDDEN_MS = 2000;
 
@@ -54,7 +56,7 @@ class Page {
   readonly plots: Plots;
   readonly legend: Legend;
   readonly #theme = new Theme();
-  readonly #points: Points;
+  readonly points: Points;
   readonly #linker = new Linker();
   readonly #boxer: Boxer;
   readonly #camcorder: Camcorder;
@@ -94,7 +96,7 @@ class Page {
   #plotted = false;
 
   constructor() {
-    this.#points = new Points(this.#view);
+    this.points = new Points(this.#view);
     this.#charts = {
       script: new Chart("script", "c1", milliseconds, 5), rows: new Chart("rows", "c2", value => short(value)),
       bytes: new Chart("bytes", "c3", value => `${bytes(value)}/s`), error: new Chart("error", "c4", digits),
@@ -284,21 +286,26 @@ class Page {
   /** Draws the points of all views. */
   #paint(world: Shown): void {
     const { chosen, shape, mode, outside, size, arrowLength: length } = this.#panel, ratio = devicePixelRatio || 1, all = this.#batches;
-    if (!this.#points.begin()) return;
+    if (!this.points.begin()) return;
     const look = { shape, mode, outside, size: size * ratio, perspective: true, ...this.legend.scaled, version: world.version };
     const arrows = chosen.arrows.length > 0 ? { length } : undefined;
     const group = this.group.size > 0 ? { of: (table: Table) => this.group.marks(table), colour: this.#theme.colour("mark") } : undefined;
     const links = chosen.links !== "" ? this.#linker.links(all, chosen.links, world.version, this.#theme.colour("soft")) : undefined;
     for (const view of this.views.all) {
-      this.#points.draw(seen(view.order, all), view.camera, { ...look, alpha: view.camera.orbit ? 1 : 0.85 }, { arrows, links: links && { ...links, order: view.order }, chosen: group }, view);
+      this.points.draw(seen(view.order, all), view.camera, { ...look, alpha: view.camera.orbit ? 1 : 0.85 }, { arrows, links: links && { ...links, order: view.order }, chosen: group }, view);
     }
-    this.#points.end();
+    this.points.end();
   }
 
   /** Draws the axes of all views, and where one ends. */
   #scales(names: [string, string, string]): void {
     const canvas = $<HTMLCanvasElement>("scale"), { g, width, height } = fit(canvas), { all, count, active } = this.views;
-    for (const { camera, order, ...rect } of all) within(g, rect, () => drawScale(g, camera, this.#theme, ordered(order, names), this.#bounds && boundsBy(order, this.#bounds)));
+    // the camera's buttons lie over the upper right one
+    const buttons = document.querySelector<HTMLElement>(".corner")!, under = buttons.offsetTop + buttons.offsetHeight;
+    for (const { camera, order, ...rect } of all) {
+      const inset = rect.top === 0 && rect.left + NAMES_WIDTH > buttons.offsetLeft ? under : 0;
+      within(g, rect, () => drawScale(g, camera, this.#theme, ordered(order, names), this.#bounds && boundsBy(order, this.#bounds), inset));
+    }
     if (count === 1) return;
     for (const view of all) {
       g.fillStyle = this.#theme.colour("line");
@@ -448,7 +455,7 @@ class Page {
     mode.setAttribute("aria-pressed", String(this.camera.orbit));
     mode.disabled = $<HTMLSelectElement>("views").disabled = flat;
     if (flat) this.views.show(1);
-    $<HTMLSelectElement>("views").value = String(this.views.count);
+    $<HTMLSelectElement>("views").value = this.#view.parentElement!.dataset["views"] = String(this.views.count);
     $("presets").hidden = !this.camera.orbit;
   }
 
@@ -554,7 +561,7 @@ class Page {
   #chosen(what: What): void {
     this.#redraw();
     this.#slowAt = 0;
-    this.#points.palette(this.#panel.mode === "kinds" ? kinds() : colours(this.#panel.map, this.#theme.dark));
+    this.points.palette(this.#panel.mode === "kinds" ? kinds() : colours(this.#panel.map, this.#theme.dark));
     // a range of other values says nothing of these
     if (what === "colour") this.legend.forget();
     if (what === "axes") {

@@ -5,7 +5,7 @@ import type { Table } from "../view/table.ts";
 import type { Camera } from "./camera.ts";
 import { Gpu, type Program, type Source } from "./gpu.ts";
 import { drawArrows, drawLinks, type Arrows, type Links } from "./lines.ts";
-import { ARROW_FRAGMENT, ARROW_VERTEX, LINK_FRAGMENT, LINK_VERTEX, PLACES, POINT_FRAGMENT, POINT_VERTEX, SPHERE_FRAGMENT, SPHERE_VERTEX } from "./shaders.ts";
+import { ARROW_FRAGMENT, ARROW_VERTEX, BALL_FRAGMENT, BALL_VERTEX, LINK_FRAGMENT, LINK_VERTEX, PLACES, POINT_FRAGMENT, POINT_VERTEX, SPHERE_FRAGMENT, SPHERE_VERTEX } from "./shaders.ts";
 
 /** A table to draw. */
 export interface Batch {
@@ -62,12 +62,15 @@ export interface Rect {
 interface Tools {
   readonly flat: Program;
   readonly spheres: Program;
+  readonly balls: Program;
   readonly arrows: Program;
   readonly links: Program;
   readonly map: WebGLTexture;
 }
 
 export class Points {
+  /** More spheres than these are drawn as shaded discs: a quarter of the corners, and no ray for each pixel. */
+  spheresMax = 100_000;
   readonly gpu: Gpu;
   #tools: Tools | undefined;
   readonly #matrix = new Float32Array(16);
@@ -117,9 +120,11 @@ export class Points {
 
   /** Draws points or spheres; with `chosen` those alone, over the others. */
   #points(batches: readonly Batch[], camera: Camera, look: Look, chosen: More["chosen"]): void {
-    const { gl } = this.gpu, spheres = look.shape === "spheres", { program, place } = spheres ? this.#tools!.spheres : this.#tools!.flat;
+    const { gl } = this.gpu, round = look.shape === "spheres", spheres = round && batches.reduce((sum, { table }) => sum + table.rows, 0) <= this.spheresMax, tools = this.#tools!;
+    const { program, place } = spheres ? tools.spheres : round ? tools.balls : tools.flat;
     gl.useProgram(program);
     if (spheres) this.#setSpheres(camera, place);
+    else if (round) this.#setBalls(camera, place);
     else this.#setPoints(camera, look, place);
     this.#colours(place, look);
     for (const at of Object.values(PLACES)) gl.vertexAttribDivisor(at, spheres ? 1 : 0);
@@ -132,7 +137,7 @@ export class Points {
       read(PLACES.z, batch.z);
       read(PLACES.shown, batch.shown);
       read(PLACES.marked, marked ?? { kind: "constant", value: 1 });
-      if (spheres) read(PLACES.radius, batch.radius);
+      if (round) read(PLACES.radius, batch.radius);
       else gl.disableVertexAttribArray(PLACES.radius);
       const plain = chosen ? chosen.colour : batch.plain;
       if (plain === undefined) {
@@ -177,15 +182,22 @@ export class Points {
     gl.uniform1f(place("pixel"), 0.7 / (camera.pixels() * (camera.orbit ? camera.distance : 1)));
   }
 
+  #setBalls(camera: Camera, place: Program["place"]): void {
+    const { gl } = this.gpu, ratio = this.canvas.width / Math.max(this.canvas.clientWidth, 1);
+    gl.uniformMatrix4fv(place("matrix"), false, this.#matrix);
+    gl.uniform1i(place("flatly"), camera.orbit ? 0 : 1);
+    gl.uniform1f(place("unit"), ratio * camera.pixels() * (camera.orbit ? camera.distance : 1));
+  }
+
   #make(gpu: Gpu): void {
-    const { gl } = gpu, flat = gpu.program(POINT_VERTEX, POINT_FRAGMENT), spheres = gpu.program(SPHERE_VERTEX, SPHERE_FRAGMENT);
+    const { gl } = gpu, balls = gpu.program(BALL_VERTEX, BALL_FRAGMENT), flat = gpu.program(POINT_VERTEX, POINT_FRAGMENT), spheres = gpu.program(SPHERE_VERTEX, SPHERE_FRAGMENT);
     const arrows = gpu.program(ARROW_VERTEX, ARROW_FRAGMENT), links = gpu.program(LINK_VERTEX, LINK_FRAGMENT);
-    if (!flat || !spheres || !arrows || !links) return;
+    if (!flat || !spheres || !balls || !arrows || !links) return;
     const map = gl.createTexture();
     gl.bindTexture(gl.TEXTURE_2D, map);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
-    this.#tools = { flat, spheres, arrows, links, map };
+    this.#tools = { flat, spheres, balls, arrows, links, map };
     this.#paint(gl, map);
     gl.enable(gl.BLEND);
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);

@@ -15,8 +15,8 @@ function inside(at: number, low: number, high: number): number {
   return low > high ? (low + high) / 2 : Math.min(Math.max(at, low), high);
 }
 
-/** Draws axes for what the camera sees, from the canvas' upper left corner on. */
-export function drawScale(g: CanvasRenderingContext2D, camera: Camera, theme: Colours, names: readonly [string, string, string], bounds: Bounds | undefined): void {
+/** Draws axes for what the camera sees, from the canvas' upper left corner on; `inset`: so far from above nothing is named. */
+export function drawScale(g: CanvasRenderingContext2D, camera: Camera, theme: Colours, names: readonly [string, string, string], bounds: Bounds | undefined, inset = 0): void {
   const { width, height } = camera;
   g.font = FONT;
   if (camera.orbit) {
@@ -46,12 +46,12 @@ export function drawScale(g: CanvasRenderingContext2D, camera: Camera, theme: Co
   });
   ys.forEach((y, i) => {
     const at = (y1 - y) / scale;
-    if (at > 22 && at < height - 24) g.fillText(yLabels.labels[i]!, 6, at - 2);
+    if (at > 37 + inset && at < height - 24) g.fillText(yLabels.labels[i]!, 6, at - 2);
   });
   g.fillStyle = theme.colour("ink");
   g.textBaseline = "top";
   const from = (offset: string): string => offset === "" ? "" : ` from ${offset}`;
-  g.fillText(`↑ ${names[1]}${from(yLabels.offset)}   → ${names[0]}${from(xLabels.offset)}`, 8, 10);
+  g.fillText(`↑ ${names[1]}${from(yLabels.offset)}   → ${names[0]}${from(xLabels.offset)}`, 8, 10 + inset);
 }
 
 function drawBox(g: CanvasRenderingContext2D, camera: Camera, theme: Colours, names: readonly [string, string, string], bounds: Bounds, size: { width: number; height: number }): void {

@@ -1,4 +1,4 @@
-//! The programs of the GPU: flat points, spheres that are cast ray by ray, arrows, and lines.
+//! The programs of the GPU: flat points, spheres that are cast ray by ray, discs that look like them, arrows, and lines.
 
 /** Which attribute stands where. */
 export const PLACES = { x: 0, y: 1, z: 2, value: 3, shown: 4, radius: 5, marked: 6, vx: 7, vy: 8, vz: 9 } as const;
@@ -42,6 +42,13 @@ void main() {
   pixel = vec4(colour.rgb * cover, cover);
 }`;
 
+/** How a sphere's colour looks where it has this normal. */
+const LIGHT = `const vec3 LIGHT = vec3(0.36, 0.62, 0.70);
+vec4 lit(vec3 normal) {
+  float light = 0.38 + 0.62 * max(dot(normal, LIGHT), 0.0), shine = 0.18 * pow(max(dot(normal, normalize(LIGHT + vec3(0.0, 0.0, 1.0))), 0.0), 30.0);
+  return vec4(colour.rgb * light + shine, 1.0);
+}`;
+
 /**
  * Four corners around each sphere, facing the eye and just as large as its outline. `pixel`: half a pixel's width, flat in
  * values and in orbit per unit of distance: nothing is smaller than that.
@@ -72,7 +79,7 @@ export const SPHERE_FRAGMENT = `#version 300 es
 precision highp float;
 in vec4 colour; in vec3 place; flat in vec3 centre; flat in float r; in vec2 corner;
 uniform mat4 projection; uniform bool flatly; out vec4 pixel;
-const vec3 LIGHT = vec3(0.36, 0.62, 0.70);
+${LIGHT}
 void main() {
   vec3 normal;
   gl_FragDepth = gl_FragCoord.z;
@@ -91,8 +98,32 @@ void main() {
     normal = (hit - centre) / r;
     gl_FragDepth = clamp((projection[2][2] * hit.z + projection[3][2]) / -hit.z * 0.5 + 0.5, 0.0, 1.0);
   }
-  float light = 0.38 + 0.62 * max(dot(normal, LIGHT), 0.0), shine = 0.18 * pow(max(dot(normal, normalize(LIGHT + vec3(0.0, 0.0, 1.0))), 0.0), 30.0);
-  pixel = vec4(colour.rgb * light + shine, 1.0);
+  pixel = lit(normal);
+}`;
+
+/** Of very many spheres: a square that faces the eye each, as large as the outline. `unit`: pixels of one value, flat, and in orbit at the distance 1. */
+export const BALL_VERTEX = `${COMMON}
+uniform mat4 matrix; uniform float unit; uniform bool flatly;
+out vec4 colour;
+void main() {
+  colour = paint();
+  gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
+  gl_PointSize = 1.0;
+  if (!isShown() || !(radius == radius)) return;
+  gl_Position = matrix * vec4(x, y, z, 1.0);
+  float away = gl_Position.w, r = min(radius, away * 0.98);
+  gl_PointSize = clamp(2.0 * unit * (flatly ? radius : r / sqrt(away * away - r * r)), 1.4, 2048.0);
+}`;
+
+export const BALL_FRAGMENT = `#version 300 es
+precision highp float;
+in vec4 colour; out vec4 pixel;
+${LIGHT}
+void main() {
+  vec2 corner = vec2(gl_PointCoord.x, 1.0 - gl_PointCoord.y) * 2.0 - 1.0;
+  float l = dot(corner, corner);
+  if (l > 1.0) discard;
+  pixel = lit(vec3(corner, sqrt(1.0 - l)));
 }`;
 
 /** Nine corners for each vector: two triangles of the shaft, one of the head. Lengths of heads and widths are in pixels. */
