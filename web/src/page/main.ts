@@ -6,12 +6,12 @@ import type { Table } from "../view/table.ts";
 import { Address, cameraText, placeCamera, said } from "./address.ts";
 import { Boxer } from "./boxer.ts";
 import { PRESETS, type Bounds, type Camera } from "./camera.ts";
-import { Theme, fit, within } from "./canvas.ts";
+import { Theme } from "./canvas.ts";
 import { Chart } from "./charts.ts";
 import { kinds, table as colours } from "./colour.ts";
 import { Workshop } from "./computed.ts";
-import { rows, set, setText } from "./dom.ts";
-import { bytes, count, digits, entityOf, handle as handleText, milliseconds, nameEntities, short, value } from "./format.ts";
+import { set, setText } from "./dom.ts";
+import { bytes, count, digits, entityOf, milliseconds, nameEntities, short } from "./format.ts";
 import { Gantt } from "./gantt.ts";
 import { Group } from "./group.ts";
 import { listen } from "./input.ts";
@@ -23,20 +23,20 @@ import { Plots } from "./plots.ts";
 import { Points, type Batch } from "./points.ts";
 import { Pacer, kernelFor } from "./prediction.ts";
 import { RunBar } from "./run.ts";
-import { drawScale } from "./scale.ts";
+import { drawScales } from "./scales.ts";
 import { Selection } from "./selection.ts";
-import { arrowLength, batches, boundsOf, countShown, missing, pick, placeOf, sampleOf, spacing, tableColour, tableName, type Chosen, type Shown } from "./sources.ts";
+import { arrowLength, batches, boundsOf, missing, pick, sampleOf, spacing, tableColour, type Chosen, type Shown } from "./sources.ts";
 import { showState } from "./status.ts";
 import { remember, remembered } from "./storage.ts";
+import { Tables } from "./tables.ts";
 import { TimeBar } from "./timebar.ts";
+import { placeIn, showTip, tipLines } from "./tip.ts";
 import { Tabs } from "./tabs.ts";
 import { Camcorder } from "./camcorder.ts";
-import { COUNTS, Views, boundsBy, ordered, seen, type Count } from "./views.ts";
+import { COUNTS, Views, boundsBy, seen, type Count } from "./views.ts";
 
 const $ = <T extends HTMLElement = HTMLElement>(id: string): T => document.getElementById(id) as T;
 const SAMPLE_MS = 200;
-/** What the names of two axes take beside the camera's buttons, pixels. */
-const NAMES_WIDTH = 190;
 /** A tab that is hidden for so long receives nothing more until it is seen again. */
 const HIDDEN_MS = 2000;
 
@@ -62,6 +62,7 @@ class Page {
   readonly #camcorder: Camcorder;
   readonly #panel: Panel;
   readonly #gantt: Gantt;
+  readonly #tables: Tables;
   readonly #tabs = new Tabs();
   readonly #address = new Address();
   readonly #workshop = new Workshop();
@@ -131,6 +132,7 @@ class Page {
       this.#dirty = true;
     });
     this.#panel = new Panel(this.connection, what => this.#chosen(what));
+    this.#tables = new Tables(this.#panel);
     this.plots = new Plots(this.#workshop, this.#theme, () => this.#panel.need(this.plots.components));
     this.connection.onFrame(event => this.#updated(event.full, event.applyMs));
     this.connection.onState(() => {
@@ -275,7 +277,7 @@ class Page {
     this.selection.draw($("trace"), shape === "spheres");
     if (this.#drawn.scale !== views.changes) {
       const missing = this.#missing(), named = (name: string): string => missing.includes(name) ? `${name} (${this.#whyMissing()})` : name;
-      this.#scales([named(chosen.x), named(chosen.y), named(chosen.z || "0")]);
+      drawScales($("scale"), document.querySelector<HTMLElement>(".corner")!, this.views, this.#theme, [named(chosen.x), named(chosen.y), named(chosen.z || "0")], this.#bounds);
       this.#view.setAttribute("aria-label", `The entities as ${shape}, by ${axesOf(chosen).map(named).join(", ")}`);
       this.#drawn.scale = views.changes;
     }
@@ -295,25 +297,6 @@ class Page {
       this.points.draw(seen(view.order, all), view.camera, { ...look, alpha: view.camera.orbit ? 1 : 0.85 }, { arrows, links: links && { ...links, order: view.order }, chosen: group }, view);
     }
     this.points.end();
-  }
-
-  /** Draws the axes of all views, and where one ends. */
-  #scales(names: [string, string, string]): void {
-    const canvas = $<HTMLCanvasElement>("scale"), { g, width, height } = fit(canvas), { all, count, active } = this.views;
-    // the camera's buttons lie over the upper right one
-    const buttons = document.querySelector<HTMLElement>(".corner")!, under = buttons.offsetTop + buttons.offsetHeight;
-    for (const { camera, order, ...rect } of all) {
-      const inset = rect.top === 0 && rect.left + NAMES_WIDTH > buttons.offsetLeft ? under : 0;
-      within(g, rect, () => drawScale(g, camera, this.#theme, ordered(order, names), this.#bounds && boundsBy(order, this.#bounds), inset));
-    }
-    if (count === 1) return;
-    for (const view of all) {
-      g.fillStyle = this.#theme.colour("line");
-      if (view.left > 0) g.fillRect(view.left, 0, 1, height);
-      if (view.top > 0) g.fillRect(0, view.top, width, 1);
-    }
-    g.strokeStyle = this.#theme.colour("accent");
-    g.strokeRect(active.left + 1.5, active.top + 1.5, active.width - 2, active.height - 2);
   }
 
   /** Five times a second: numbers, charts, tables, the address. */
@@ -336,7 +319,7 @@ class Page {
     this.#sample = { sum: 0, frames: 0 };
     if (now - this.#sampledAt > 900) {
       this.#sampledAt = now;
-      this.#tables();
+      this.#tables.show(this.world, this.#batches);
       this.#legend();
       this.group.list(world);
       const every = arrowStep(this.#batches);
@@ -572,7 +555,7 @@ class Page {
       this.selection.forget();
     }
     if (what === "arrows") this.#measured = false;
-    if (what === "shown") this.#tables();
+    if (what === "shown") this.#tables.show(this.world, this.#batches);
     this.#legend();
   }
 
@@ -650,55 +633,15 @@ class Page {
     });
   }
 
-  /** The tables with their names: shown or not, with how many of their entities the filter leaves. */
-  #tables(): void {
-    const { world } = this, { chosen } = this.#panel, list = $<HTMLTableElement>("tables"), names = [...new Set(world.tables.map(tableName))];
-    // those of several ranks have one name
-    const sum = (name: string, of: (table: Table) => number): number => world.tables.reduce((sum, table) => sum + (tableName(table) === name ? of(table) : 0), 0);
-    const shown = chosen.filter ? new Map(this.#batches.map(batch => [batch.table, countShown(batch)])) : undefined;
-    const told = (name: string): string => {
-      const all = count(sum(name, table => table.rows)), has = world.tables.some(table => tableName(table) === name && shown?.has(table));
-      return has ? `${count(sum(name, table => shown!.get(table) ?? 0))} of ${all}` : all;
-    };
-    rows(list, names.map(name => [name, told(name)]), (cell, name) => {
-      const box = cell.querySelector("input") ?? this.#tableBox(cell, name);
-      box.checked = !chosen.hidden.has(name);
-    });
-    const all = this.#batches.reduce((sum, batch) => sum + (shown?.get(batch.table) ?? batch.table.rows), 0);
-    set("filter-text", chosen.filter ? `${count(all)} of ${count(world.entities.count)} entities are shown` : "");
-  }
-
-  #tableBox(cell: HTMLTableCellElement, name: string): HTMLInputElement {
-    const label = document.createElement("label"), box = document.createElement("input");
-    box.type = "checkbox";
-    box.onchange = () => this.#panel.toggle(box.dataset["name"] ?? name, box.checked);
-    label.append(box, ...cell.childNodes);
-    cell.append(label);
-    return box;
-  }
-
   /** Reads the entity under the pointer. */
   #look(): void {
-    const pointer = this.#pointer!, tip = $("tip"), { chosen } = this.#panel, { camera, order, left, top } = this.views.at(pointer.x, pointer.y), mine = seen(order, this.#batches);
-    const found = pick(mine, camera, this.#panel.shape === "spheres", pointer.x - left, pointer.y - top, 12);
+    const { x, y } = this.#pointer!, { chosen, shape } = this.#panel, view = this.views.at(x, y), mine = seen(view.order, this.#batches);
+    const found = pick(mine, view.camera, shape === "spheres", x - view.left, y - view.top, 12);
     this.#hover = found && { ...found, handle: found.table.handles.data[found.row] as bigint };
-    tip.hidden = !this.#hover;
     this.#view.style.cursor = this.#hover ? "pointer" : "";
-    if (!this.#hover) return;
-    const { table, row, handle } = this.#hover, values = table.row(row), lines = [`entity ${handleText(handle)}`], { colour, formula } = chosen;
-    for (const name of new Set([...axesOf(chosen), ...(colour && !formula ? [colour] : [])])) {
-      const [base, lane] = name.split("["), found = values.get(base!);
-      const shown = Array.isArray(found) ? found[parseInt(lane ?? "0", 10)] : found;
-      if (found !== undefined) lines.push(`${name}  ${value(shown, table.columns.get(base!)?.type)}`);
-    }
-    if (formula?.components.every(name => this.#received.has(name))) lines.push(`${formula.text}  ${value(this.#workshop.values(table, formula, this.world.version).data[row], undefined)}`);
-    const [head, ...rest] = lines, b = document.createElement("b");
-    b.textContent = head!;
-    tip.replaceChildren(b, `\n${rest.join("\n")}`);
-    const batch = mine.find(batch => batch.table === table), { clientWidth: width, clientHeight: height } = this.#view;
-    const at = batch && camera.project(...placeOf(batch, row)) || [pointer.x - left, pointer.y - top], right = left + at[0] + 14;
-    const x = right + tip.offsetWidth > width ? right - 28 - tip.offsetWidth : right;
-    tip.style.transform = `translate(${Math.round(Math.max(x, 4))}px, ${Math.round(Math.min(Math.max(top + at[1] - 10, 4), height - tip.offsetHeight - 4))}px)`;
+    const { formula } = chosen, known = formula?.components.every(name => this.#received.has(name)) ? formula : undefined;
+    const lines = this.#hover ? tipLines(this.#hover, chosen, known && this.#workshop.values(this.#hover.table, known, this.world.version)) : undefined;
+    showTip($("tip"), lines, this.#hover && placeIn(view, mine, this.#hover) || [x, y], this.#view);
   }
 
   #entity(): void {

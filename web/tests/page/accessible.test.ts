@@ -22,6 +22,16 @@ async function faults(page: Page): Promise<string[]> {
   return found.flatMap(({ id, help, nodes }) => nodes.map(node => `${id} (${help}): ${node.target.join(" ")}: ${node.failureSummary?.replaceAll("\n", " ") ?? ""}`));
 }
 
+/** Controls of the picture and around it that lie over one another. */
+function overlaps(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const all = [...document.querySelectorAll<HTMLElement>(".tools > *, .corner > *, .corner span > *, .moments > *, .run button, [role=tab]")].filter(element => element.offsetWidth > 0 && element.id !== "presets");
+    const boxes = all.map(element => ({ name: element.id || element.textContent, box: element.getBoundingClientRect() }));
+    return boxes.flatMap(({ name, box }, i) => boxes.slice(i + 1).filter(({ box: other }) =>
+      Math.min(box.right, other.right) - Math.max(box.left, other.left) > 1 && Math.min(box.bottom, other.bottom) - Math.max(box.top, other.top) > 1).map(other => `${name} and ${other.name}`));
+  });
+}
+
 for (const theme of ["dark", "light"] as const) {
   for (const [name, size] of Object.entries(SIZES)) {
     test(`axe finds nothing: ${theme}, ${name}`, { skip }, async () => {
@@ -43,8 +53,13 @@ for (const theme of ["dark", "light"] as const) {
       await page.fill("#formula", "|velocity");
       await page.fill("#filter", "position.x > 0");
       await page.selectOption("#shape", "spheres");
-      await page.waitForTimeout(300);
+      await page.selectOption("#arrows", "velocity");
+      await page.selectOption("#links", "bond.to");
+      await page.selectOption("#views", "4");
+      await page.locator("#group-all").click();
+      await page.waitForFunction(() => document.querySelectorAll("#group tbody tr").length === 6);
       for (const fault of await faults(page)) all.add(fault);
+      assert.deepEqual(await overlaps(page), []);
       await page.evaluate(() => (document.getElementById("help") as HTMLDialogElement).showModal());
       for (const fault of await faults(page)) all.add(fault);
       assert.deepEqual([...all], []);
