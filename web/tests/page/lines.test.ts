@@ -111,6 +111,9 @@ test("four views of one world, each with its own camera, are kept in the address
   for (const [x, y] of corners) assert.ok(await pixels(page, "any", [x, y, 0.5, 0.5]) > 300, `something is drawn at ${x}, ${y}`);
   // each looks along its axis: the same entity stands where the view's own axes say
   assert.deepEqual(await page.evaluate(() => hypostyle.views.all.map(({ order, camera }) => [order.join(""), camera.orbit])), [["021", false], ["210", false], ["012", false], ["012", true]]);
+  // all is in sight, along each view's own axes: the world is 100 wide and deep, 50 high
+  const middles = await page.evaluate(() => hypostyle.views.all.map(({ camera }) => [...camera.target].slice(0, 2)));
+  for (const [i, wanted] of [[50, 50], [50, 25], [50, 25], [50, 25]].entries()) assert.ok(middles[i]!.every((at, k) => Math.abs(at - wanted[k]!) < 8), `view ${i} looks at ${middles[i]}`);
   // a drag moves the camera under it alone
   const box = (await page.locator("#view").boundingBox())!, targets = (): Promise<string[]> => page.evaluate(() => hypostyle.views.all.map(({ camera }) => [...camera.target].join()));
   const before = await targets();
