@@ -12,7 +12,9 @@ interface Shot {
   readonly act?: (page: Page) => Promise<void>;
 }
 
+/** Each with the run that it is of, `hypostyle run ... --steer`, whose gateway is started with `--steer`, too. */
 const SHOTS: Readonly<Record<string, Shot>> = {
+  // particles --entities 30000
   "page-dark": { theme: "dark", view: "colour=velocity.y&rate=10", act: page => page.locator("#tab-lanes").click() },
   "page-light": {
     theme: "light", view: "colour=position.y&map=plasma&rate=10", act: async page => {
@@ -20,7 +22,15 @@ const SHOTS: Readonly<Record<string, Shot>> = {
       await page.locator("#mode").click();
     },
   },
-  // of a cluster of stars (`run nbody --entities 3000`) those in the middle are chosen
+  // spheres --entities 3000
+  "page-spheres": {
+    theme: "dark", view: "colour=|velocity|&map=plasma&rate=10", act: async page => {
+      await page.locator("#tab-plots").click();
+      await page.locator("#mode").click();
+      await page.fill("#slot", "1200");
+    },
+  },
+  // nbody --entities 3000: those in the middle are chosen
   "page-views": {
     theme: "dark", view: "views=4&camera=3d,0,0,0,24,0.6,0.42&arrows=velocity&colour=|velocity|&rate=10", act: async page => {
       for (const [view, factor] of [[0, 0.35], [1, 0.35], [2, 0.35], [3, 0.3]] as const) {
@@ -32,7 +42,7 @@ const SHOTS: Readonly<Record<string, Shot>> = {
       await page.locator("#group").scrollIntoViewIfNeeded();
     },
   },
-  // of a million particles
+  // particles --entities 1000000
   "page-million": { theme: "light", view: "colour=|velocity|&map=plasma&rate=5", act: page => page.locator("#mode").click() },
 };
 
