@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use hypostyle::export::{self, ExportError, ExportOptions, Format};
 use hypostyle::journal::{Journal, Recorder, RecorderOptions};
 use hypostyle::small::{F16, Unorm8};
@@ -72,39 +73,36 @@ impl Read {
         match self.kind.as_str() {
             "Float64" => self.bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect(),
             "Float32" => self.bytes.as_chunks::<4>().0.iter().map(|b| f64::from(f32::from_le_bytes(*b))).collect(),
-            "Int16" => self.bytes.as_chunks::<2>().0.iter().map(|b| f64::from(i16::from_le_bytes(*b))).collect(),
-            "UInt32" => self.bytes.as_chunks::<4>().0.iter().map(|b| f64::from(u32::from_le_bytes(*b))).collect(),
-            "UInt8" => self.bytes.iter().map(|b| f64::from(*b)).collect(),
+            "Int32" => self.bytes.as_chunks::<4>().0.iter().map(|b| f64::from(i32::from_le_bytes(*b))).collect(),
+            "Int64" => self.bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b) as f64).collect(),
             other => panic!("{other}"),
         }
     }
     fn u64(&self) -> Vec<u64> {
-        assert!(matches!(self.kind.as_str(), "UInt64" | "Int64"), "{}", self.kind);
+        assert_eq!(self.kind, "Int64");
         self.bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect()
     }
 }
 
 /// The text of a file, and its arrays by name.
 fn read(path: &Path) -> (String, BTreeMap<String, Read>) {
-    let bytes = std::fs::read(path).unwrap();
-    let mark = b"<AppendedData encoding=\"raw\">\n_";
-    let at = bytes.windows(mark.len()).position(|window| window == mark).unwrap() + mark.len();
-    let text = String::from_utf8(bytes[..at].to_vec()).unwrap();
-    let appended = &bytes[at..];
+    let text = std::fs::read_to_string(path).unwrap();
     let mut arrays = BTreeMap::new();
-    let mut end = 0;
-    for line in text.lines().filter(|line| line.starts_with("<DataArray") && line.contains("appended")) {
+    for line in text.lines().filter(|line| line.starts_with("<DataArray")) {
         let word =
             |name: &str| line.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned();
-        let offset: usize = word("offset").parse().unwrap();
-        assert_eq!(offset, end, "arrays stand one after the other");
-        let len = u64::from_le_bytes(appended[offset..offset + 8].try_into().unwrap()) as usize;
-        end = offset + 8 + len;
-        let bytes = appended[offset + 8..end].to_vec();
+        assert_eq!(word("format"), "binary");
+        let (_, inside) = line.strip_suffix("</DataArray>").unwrap().split_once('>').unwrap();
+        let bytes = BASE64_STANDARD.decode(inside).unwrap();
+        let (length, bytes) = bytes.split_first_chunk::<8>().unwrap();
+        assert_eq!(u64::from_le_bytes(*length), bytes.len() as u64, "{}", word("Name"));
+        let bytes = bytes.to_vec();
         let read = Read { kind: word("type"), components: word("NumberOfComponents").parse().unwrap(), bytes };
+        assert!(["Int32", "Int64", "Float32", "Float64"].contains(&read.kind.as_str()), "{}", read.kind);
         assert!(arrays.insert(word("Name"), read).is_none());
     }
-    assert_eq!(&appended[end..], b"\n</AppendedData>\n</VTKFile>\n");
+    // OVITO looks for the points first
+    assert!(text.find("<Piece").unwrap() < text.find("<FieldData").unwrap());
     (text, arrays)
 }
 
@@ -117,7 +115,7 @@ fn points_have_all_that_entities_have() {
     let done = done.unwrap();
     assert_eq!((done.rows, done.bytes), (6, std::fs::metadata(&path).unwrap().len()));
     let (text, arrays) = read(&path);
-    assert!(text.contains("NumberOfPoints=\"6\" NumberOfVerts=\"1\""), "{text}");
+    assert!(text.contains("NumberOfPoints=\"6\" NumberOfVerts=\"6\""), "{text}");
     let entities = arrays["entity"].u64();
     assert_eq!(arrays["Points"].kind, "Float64");
     let points = arrays["Points"].f64();
@@ -140,7 +138,7 @@ fn points_have_all_that_entities_have() {
         assert_eq!(arrays["lit.by"].u64()[row], lit.map_or(Entity::NULL, |lit| lit.by).to_bits());
         assert_eq!(floats("cell.x")[row], f64::from(world.get::<Cell>(entity).unwrap().x));
     }
-    assert_eq!((arrays["connectivity"].u64(), arrays["offsets"].u64()), ((0..6).collect(), vec![6]));
+    assert_eq!((arrays["connectivity"].u64(), arrays["offsets"].u64()), ((0..6).collect(), (1..7).collect()));
     assert!(!arrays.contains_key("position.x") && arrays["position"].components == 3);
 }
 

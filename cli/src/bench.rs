@@ -6,7 +6,11 @@ use std::io::{IsTerminal, Write};
 use hypostyle_scenes::cases::{Figure, Options, run_all};
 
 use crate::failure::{Failure, Outcome};
+use crate::format::{Format, put_rows};
 use crate::table::Table;
+
+/// What CSV has of a figure, with the names that JSON has; the quartiles stand in one cell.
+const COLUMNS: &[&str] = &["group", "case", "unit", "median", "quartiles", "ratio"];
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -21,6 +25,9 @@ pub(crate) struct Args {
     /// Only comparisons whose name contains this.
     #[arg(long)]
     only: Option<String>,
+    /// How to print the figures; --json is short for `json`.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 fn worker_args(name: &str) -> Vec<String> {
@@ -50,6 +57,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         worker: cfg!(unix).then_some(worker_args),
         filter: args.only.clone(),
     };
+    let format = args.format.or_json(json);
     let shows_progress = std::io::stderr().is_terminal();
     let mut written = Ok(());
     let figures = run_all(&options, &mut |title, figures| {
@@ -59,28 +67,28 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         }
         // a call may bring several comparisons
         for figures in figures.chunk_by(|one, two| one.group == two.group) {
-            if !json && written.is_ok() {
+            if format == Format::Table && written.is_ok() {
                 written = writeln!(out, "{}\n{}", figures[0].group, as_table(figures));
             }
         }
     });
     written?;
     let figures = figures.map_err(|error| Failure::of(&*error))?;
-    if json {
-        let values: Vec<serde_json::Value> = figures
-            .iter()
-            .map(|figure| {
-                serde_json::json!({
-                    "group": figure.group,
-                    "case": figure.case,
-                    "unit": figure.unit,
-                    "median": figure.median,
-                    "quartiles": [figure.quartiles.0, figure.quartiles.1],
-                    "ratio": figure.ratio,
-                })
-            })
-            .collect();
-        crate::put_json(out, &serde_json::json!({ "figures": values }))?;
+    let values: Vec<serde_json::Value> = figures.iter().map(as_json).collect();
+    match format {
+        Format::Table => Ok(()),
+        Format::Json => crate::put_json(out, &serde_json::json!({ "figures": values })),
+        _ => put_rows(format, COLUMNS, &values, out),
     }
-    Ok(())
+}
+
+fn as_json(figure: &Figure) -> serde_json::Value {
+    serde_json::json!({
+        "group": figure.group,
+        "case": figure.case,
+        "unit": figure.unit,
+        "median": figure.median,
+        "quartiles": [figure.quartiles.0, figure.quartiles.1],
+        "ratio": figure.ratio,
+    })
 }

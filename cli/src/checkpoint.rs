@@ -5,9 +5,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use hypostyle::RegionTarget;
-use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, CheckpointSet, Damage, Report, SetFile};
+use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, CheckpointSet, Damage, Report};
 use hypostyle::journal::Journal;
+use hypostyle::{OwnedSnapshot, RegionTarget};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -91,8 +91,9 @@ fn of_ranks(
         Failure::new(failure::NOT_USABLE, what)
     })?;
     let order: Vec<String> = order.split(',').map(str::to_owned).collect();
-    let own = |name: &str| matches!(name, "rank" | "ranks" | "cluster" | "order");
-    let kept = noted.iter().filter(|(name, _)| !own(name) && args.note.iter().all(|(other, _)| other != name));
+    let kept = noted
+        .iter()
+        .filter(|(name, _)| !CheckpointSet::is_note_of_part(name) && args.note.iter().all(|(other, _)| other != name));
     options.notes.extend(kept.cloned());
     let parts = cluster.reader.pin()?;
     if args.output.extension().is_none_or(|end| end != "checkpoints") {
@@ -101,15 +102,8 @@ fn of_ranks(
         let report = checkpoint::write(&world.reader()?.pin()?, &args.output, &options)?;
         return told(&report, json, out);
     }
-    std::fs::create_dir_all(args.output.with_extension(""))?;
-    let mut files = Vec::with_capacity(parts.len());
-    for (rank, part) in parts.iter().enumerate() {
-        let path = CheckpointSet::file_path_of(&args.output, rank);
-        checkpoint::write(&part.snapshot(), &path, &options)?;
-        files.push(SetFile::of(&path)?);
-    }
-    let frame = parts[0].snapshot().frame();
-    let set = CheckpointSet::write(&args.output, frame, files, order, options.notes)?;
+    let parts: Vec<_> = parts.iter().map(OwnedSnapshot::snapshot).collect();
+    let set = CheckpointSet::write_parts(&args.output, &parts, order, &options)?;
     if json {
         return put_json(out, &set_json(&set));
     }

@@ -71,7 +71,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     match (found.is_empty(), removes) {
         (true, _) => writeln!(out, "no stale regions or files")?,
         (false, true) => {}
-        (false, false) => writeln!(out, "nothing was removed: `hypostyle clean --all-stale` removes these")?,
+        (false, false) => {
+            writeln!(out, "nothing was removed: `{} clean --all-stale` removes these", crate::usage::program())?;
+        }
     }
     Ok(())
 }

@@ -81,7 +81,7 @@ impl Failure {
             if let Some(name) = similar(&message) {
                 message = format!("{message} (did you mean `{name}`?)");
             }
-            message.push_str("; `hypostyle list` shows those there are");
+            message = format!("{message}; `{} list` shows those there are", crate::usage::program());
         }
         Failure::new(code, message)
     }
@@ -264,7 +264,11 @@ mod tests {
         let missing = Failure::from(WorldError::Snapshot(RegionError::NotFound { target: target() }.into()));
         assert_eq!(missing.code, NOT_FOUND);
         let message = missing.message.expect("there is one");
-        assert_eq!(message, "there is no region ants; `hypostyle list` shows those there are");
+        // the name under which a program was started: here that of the test
+        assert_eq!(
+            message,
+            format!("there is no region ants; `{} list` shows those there are", crate::usage::program())
+        );
         assert_eq!(Failure::from(RegionError::Live { target: target(), pid: 1 }).code, IN_USE);
         assert_eq!(Failure::from(SnapshotError::NothingPublished).code, NOT_FOUND);
         assert_eq!(Failure::from(StepError::Closed).code, SIMULATION);

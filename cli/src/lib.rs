@@ -91,7 +91,7 @@ mod worker;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{ArgAction, CommandFactory as _, Parser, Subcommand};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::{Failure, Outcome};
 use hypostyle_scenes as scenes;
@@ -100,14 +100,7 @@ use hypostyle_scenes::command::{numbers, pace};
 #[doc(inline)]
 pub use hypostyle_scenes::{Line, Scene, SceneError, SceneOption, SceneOptions, Space, Watch};
 
-const AFTER_HELP: &str = "First steps:
-  hypostyle scenes                                        what there is to run
-  hypostyle run particles --region demo --seconds 60      a million particles, for other processes to see
-  hypostyle top demo                                      watches them, from another terminal
-  hypostyle gateway demo                                  shows them in a browser
-The book is docs/book/README.md in the repository; `hypostyle COMMAND --help` has all options.
-
-Exit codes:
+const EXIT_CODES: &str = "Exit codes:
   0    done
   1    failed: the system refused something, or a case without a code of its own; of `diff`: they differ
   2    usage: an unknown option, scene, column, or a name that is none
@@ -120,7 +113,7 @@ Exit codes:
 
 /// Worlds in shared memory: run them, watch them from other processes.
 #[derive(Parser)]
-#[command(name = "hypostyle", version, after_help = AFTER_HELP, propagate_version = true)]
+#[command(name = "hypostyle", version, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -137,7 +130,7 @@ enum Command {
     /// Run a scene.
     Run(Box<run::Args>),
     /// List the scenes.
-    Scenes,
+    Scenes(scene_list::Args),
     /// List regions.
     List(list::Args),
     /// Show a region or a checkpoint: layout, generation, tables, memory, leases, workers.
@@ -235,17 +228,44 @@ fn parse() -> Result<Cli, ExitCode> {
         failure.print();
         ExitCode::from(failure.code)
     })?;
-    Cli::try_parse_from(&args).map_err(|error| {
+    let name = usage::program();
+    let matches = command(&name).try_get_matches_from(&args);
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
         let command = Cli::command();
         let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
         let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
         // a closed stdout or stderr is no reason to complain
-        let _ = match usage::one_line(&error, &names, &words) {
+        let _ = match usage::one_line(&error, &name, &names, &words) {
             Some(line) => writeln!(std::io::stderr(), "{line}"),
             None => error.print(),
         };
         ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 })
     })
+}
+
+/// The command line of a program of this name, for the scenes that it offers.
+fn command(program: &str) -> clap::Command {
+    Cli::command().name(program.to_owned()).after_help(format!("{}{EXIT_CODES}", first_steps(program)))
+}
+
+/// What to try first, with the program's own first scene.
+fn first_steps(program: &str) -> String {
+    use std::fmt::Write as _;
+    let Some(scene) = scenes::command::all().first() else { return String::new() };
+    let steps = [
+        ("scenes".to_owned(), "what there is to run".to_owned()),
+        (format!("run {} --region demo --seconds 60", scene.name()), "for other processes to see".to_owned()),
+        ("top demo".to_owned(), "watches it, from another terminal".to_owned()),
+        ("gateway demo".to_owned(), "shows it in a browser".to_owned()),
+    ];
+    let width = steps.iter().map(|(words, _)| words.chars().count()).max().unwrap_or(0);
+    let mut text = "First steps:\n".to_owned();
+    for (words, about) in steps {
+        let _ = writeln!(text, "  {program} {words:width$}  {about}");
+    }
+    let _ =
+        writeln!(text, "The book is docs/book/README.md of hypostyle; `{program} COMMAND --help` has all options.\n");
+    text
 }
 
 /// Makes these the scenes of the command line.
@@ -271,7 +291,7 @@ fn offer(scenes: &'static [&'static dyn Scene]) -> Result<(), String> {
 fn dispatch(command: Command, json: bool, out: &mut dyn Write) -> Outcome {
     match command {
         Command::Run(args) => run::run(&args, json, out),
-        Command::Scenes => scene_list::run(json, out),
+        Command::Scenes(args) => scene_list::run(&args, json, out),
         Command::List(args) => list::run(&args, json, out),
         Command::Inspect(args) => inspect::run(&args, json, out),
         Command::Hash(args) => hash::run(&args, json, out),

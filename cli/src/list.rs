@@ -8,14 +8,39 @@ use hypostyle::regions::RegionInfo;
 use serde_json::{Value, json};
 
 use crate::failure::Outcome;
+use crate::format::{Format, put_rows};
 use crate::table::Table;
 use crate::{cluster, put_json, text};
+
+/// What CSV has of a region, with the names that JSON has.
+const COLUMNS: &[&str] = &[
+    "name",
+    "path",
+    "state",
+    "alive",
+    "kept",
+    "stale",
+    "writer_pid",
+    "generation",
+    "frames",
+    "publish_skipped",
+    "reader_pids",
+    "bytes_backed",
+    "bytes_max",
+    "layout_hash",
+    "created_ns",
+    "owner_name",
+    "error",
+];
 
 /// What to list.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The directory whose regions to list (default: all named regions).
     directory: Option<PathBuf>,
+    /// How to print them; --json is short for `json`.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 /// Runs the command.
@@ -24,13 +49,17 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         Some(directory) => hypostyle::regions::list_in(directory)?,
         None => hypostyle::regions::list()?,
     };
-    if json {
+    let format = args.format.or_json(json);
+    if format == Format::Json {
         let clusters = cluster::among(&regions).into_iter().map(|(name, ranks)| {
             json!({ "name": name, "ranks": ranks.iter().map(|region| region.name.as_str()).collect::<Vec<_>>() })
         });
         let clusters: Vec<Value> = clusters.collect();
         let regions: Vec<Value> = regions.iter().map(info_json).collect();
         return put_json(out, &json!({ "regions": regions, "clusters": clusters }));
+    }
+    if format != Format::Table {
+        return put_rows(format, COLUMNS, &regions.iter().map(info_json).collect::<Vec<_>>(), out);
     }
     if regions.is_empty() {
         return Ok(writeln!(out, "no regions")?);
@@ -61,7 +90,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         }
     }
     if regions.iter().any(RegionInfo::is_stale) {
-        writeln!(out, "stale: the writer is gone and did not keep it; `hypostyle clean` removes such regions")?;
+        let program = crate::usage::program();
+        writeln!(out, "stale: the writer is gone and did not keep it; `{program} clean` removes such regions")?;
     }
     Ok(())
 }

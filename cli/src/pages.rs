@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, ValueEnum};
+use clap::ValueEnum;
 use clap_complete::Shell;
 
 use crate::failure::{Failure, Outcome};
@@ -16,21 +16,21 @@ pub struct Args {
 
 /// Writes the completions of all shells, and a manual page for each command.
 pub fn run(args: &Args, out: &mut dyn std::io::Write) -> Outcome {
-    let made = write(&args.directory);
+    let made = write(&args.directory, &crate::usage::program());
     let made = made.map_err(|error| Failure::from(error).before(&args.directory.display().to_string()))?;
     made.iter().try_for_each(|path| writeln!(out, "{}", path.display()))?;
     Ok(())
 }
 
-fn write(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn write(directory: &Path, program: &str) -> std::io::Result<Vec<PathBuf>> {
     let (completions, man) = (directory.join("completions"), directory.join("man/man1"));
     std::fs::create_dir_all(&completions)?;
     std::fs::create_dir_all(&man)?;
     let mut made = Vec::new();
     for shell in Shell::value_variants() {
-        made.push(clap_complete::generate_to(*shell, &mut crate::Cli::command(), "hypostyle", &completions)?);
+        made.push(clap_complete::generate_to(*shell, &mut crate::command(program), program, &completions)?);
     }
-    clap_mangen::generate_to(crate::Cli::command(), &man)?;
+    clap_mangen::generate_to(crate::command(program), &man)?;
     let mut pages = std::fs::read_dir(&man)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
     pages.sort();
     made.extend(pages);
@@ -52,12 +52,12 @@ mod tests {
     #[test]
     fn every_command_and_option_is_in_them() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let made = write(directory.path()).expect("it can be written");
+        let made = write(directory.path(), "hypostyle").expect("it can be written");
         let read = |path: &str| std::fs::read_to_string(directory.path().join(path)).expect(path);
         let shells =
             ["hypostyle.bash", "_hypostyle", "hypostyle.fish"].map(|file| read(&format!("completions/{file}")));
         let (mut commands, mut options) = (0, 0);
-        let mut command = crate::Cli::command();
+        let mut command = crate::command("hypostyle");
         command.build();
         walk(&command, "hypostyle", &mut |name, command| {
             commands += 1;

@@ -15,7 +15,7 @@ use hypostyle_scenes::command::OwnOptions;
 /// What to show.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The scene; `hypostyle scenes` lists them.
+    /// The scene; `scenes` lists them.
     #[arg(value_parser = hypostyle_scenes::command::scene)]
     scene: &'static dyn Scene,
     /// Entities to begin with (default: the scene's own number).

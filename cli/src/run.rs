@@ -42,7 +42,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// How to run what.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The scene; `hypostyle scenes` lists them.
+    /// The scene; `scenes` lists them.
     #[arg(value_parser = hypostyle_scenes::command::scene)]
     scene: &'static dyn Scene,
     /// Entities to begin with (default: the scene's own number).
@@ -73,7 +73,7 @@ pub(crate) struct Args {
     /// resources.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     inputs: Vec<String>,
-    /// Let other processes pause the run, let it run some frames, and set its pace: `hypostyle steer`, keys of `top`.
+    /// Let other processes pause the run, let it run some frames, and set its pace: `steer`, keys of `top`.
     #[arg(long, requires = "region")]
     steer: bool,
     /// Upper limit of the world's memory, as in `2 GiB` (default: from the number of entities; less where the process's
@@ -103,7 +103,7 @@ pub(crate) struct Args {
     /// its columns.
     #[arg(long, value_name = "MIB", conflicts_with_all = ["resume", "from"], value_parser = numbers::count::<u64>)]
     prefault: Option<u64>,
-    /// Write a timeline of all workers to a file, for `hypostyle trace`, Perfetto or chrome://tracing.
+    /// Write a timeline of all workers to a file, for `trace`, Perfetto or chrome://tracing.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Number of events that the trace keeps; the newest ones.

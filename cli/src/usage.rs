@@ -1,10 +1,20 @@
 //! A command line that is wrong, told in one line: what is wrong, what may be meant, where all options are listed.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
+
 use clap::error::ErrorKind;
 
+/// The name under which this program was started: that of a program of one's own, where it is one.
+pub(crate) fn program() -> String {
+    let started = std::env::args_os().next();
+    let name =
+        started.as_deref().map(Path::new).and_then(Path::file_stem).map(|name| name.to_string_lossy().into_owned());
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "hypostyle".to_owned())
+}
+
 /// The error in one line; nothing where it is a page of help.
-pub(crate) fn one_line(error: &clap::Error, subcommands: &[&str], args: &[String]) -> Option<String> {
+pub(crate) fn one_line(error: &clap::Error, program: &str, subcommands: &[&str], args: &[String]) -> Option<String> {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return None;
     }
@@ -26,7 +36,7 @@ pub(crate) fn one_line(error: &clap::Error, subcommands: &[&str], args: &[String
     }
     let command = args.iter().find(|arg| subcommands.contains(&arg.as_str()));
     let command = command.map_or_else(String::new, |command| format!(" {command}"));
-    Some(format!("{told}; `hypostyle{command} --help` lists all options"))
+    Some(format!("{told}; `{program}{command} --help` lists all options"))
 }
 
 #[cfg(test)]
@@ -40,7 +50,7 @@ mod tests {
         let run = run.arg(clap::Arg::new("scene").required(true));
         let command = clap::Command::new("hypostyle").subcommand(run).subcommand_required(true);
         let error = command.try_get_matches_from(std::iter::once("hypostyle".to_owned()).chain(args.clone())).err()?;
-        one_line(&error, &["run"], &args)
+        one_line(&error, "my-world", &["run"], &args)
     }
 
     #[test]
@@ -50,7 +60,7 @@ mod tests {
             !unknown.contains('\n') && unknown.contains("'--frmaes'") && unknown.contains("'--frames'"),
             "{unknown}"
         );
-        assert!(unknown.ends_with("; `hypostyle run --help` lists all options"), "{unknown}");
+        assert!(unknown.ends_with("; `my-world run --help` lists all options"), "{unknown}");
         let value = told("run x --frames many").expect("an error");
         assert!(!value.contains('\n') && value.contains("'many' for '--frames <frames>'"), "{value}");
         let missing = told("run").expect("an error");

@@ -29,6 +29,45 @@ fn columns_are_named_by_component_and_pattern_and_printed_for_programs() {
     assert_eq!(failure(&["stats", &region, "*.nothing"]).0, 2);
 }
 
+/// The first cell of a line of CSV; one with a comma stands in quotes.
+fn first_cell(line: &str) -> &str {
+    match line.strip_prefix('"') {
+        Some(rest) => rest.split("\",").next().unwrap(),
+        None => line.split(',').next().unwrap(),
+    }
+}
+
+#[test]
+fn tables_are_rows_for_programs() {
+    let (directory, _, region) = place();
+    let trace = directory.path().join("trace.json");
+    let trace = trace.to_str().unwrap();
+    let run =
+        ["run", "particles", "--entities", "200", "--frames", "3", "--region", &region, "--keep", "--trace", trace];
+    stdout(&run);
+    let folder = directory.path().to_str().unwrap();
+    for (args, list, first) in [
+        (&["list", folder][..], "regions", "name"),
+        (&["scenes"], "scenes", "name"),
+        (&["trace", trace], "systems", "system"),
+        (&["bench", "--only", "empty frame", "--entities", "1000", "--rounds", "1"], "figures", "group"),
+    ] {
+        let with = |format: &str| stdout(&[args, &["--format", format]].concat());
+        let whole: Value = serde_json::from_str(&with("json")).unwrap();
+        let objects = whole[list].as_array().unwrap();
+        let lines: Vec<Value> = with("ndjson").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let csv = with("csv");
+        let mut csv = csv.lines();
+        assert!(!objects.is_empty() && csv.next().unwrap().starts_with(first), "{args:?}: {whole}");
+        // what is measured anew is other numbers of the same cases
+        let names = |rows: &[Value]| rows.iter().map(|row| row[first].to_string()).collect::<Vec<_>>();
+        assert_eq!(names(&lines), names(objects), "{args:?}");
+        let cells: Vec<&str> = csv.map(first_cell).collect();
+        assert_eq!(cells.len(), objects.len(), "{args:?}");
+        assert!(objects.iter().zip(&cells).all(|(row, cell)| row[first].as_str() == Some(cell)), "{args:?}: {cells:?}");
+    }
+}
+
 #[test]
 fn a_wrong_command_line_is_told_in_one_line() {
     for (args, told) in [

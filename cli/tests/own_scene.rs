@@ -71,6 +71,17 @@ fn what_is_wrong_is_told_with_the_programs_own_scenes() {
     assert!(value.contains("a number from 0 to 1"), "{value}");
 }
 
+#[test]
+fn what_to_write_next_names_the_program_itself() {
+    let usage = stderr(&["run", "sparks", "--bouncy", "1"], 2);
+    assert!(usage.contains("`own_scene run --help` lists") && !usage.contains("hypostyle"), "{usage}");
+    let missing = stderr(&["stats", "nobody-is-here"], 3);
+    assert!(missing.contains("`own_scene list` shows"), "{missing}");
+    let help = stdout(&["--help"]);
+    assert!(help.contains("  own_scene run sparks --region demo") && !help.contains("particles"), "{help}");
+    assert!(help.contains("Exit codes:") && help.contains("`own_scene COMMAND --help`"), "{help}");
+}
+
 /// A scene with an option of this name.
 struct Odd(&'static [SceneOption]);
 

@@ -44,6 +44,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(region::regions, module)?)?;
     module.add_function(wrap_pyfunction!(region::ranks, module)?)?;
     module.add_function(wrap_pyfunction!(pin::joined_hash, module)?)?;
+    module.add_function(wrap_pyfunction!(pin::joined_checkpoint, module)?)?;
     module.add_function(wrap_pyfunction!(small::small_values, module)?)?;
     module.add_function(wrap_pyfunction!(small::small_nearest, module)?)?;
     module.add_function(wrap_pyfunction!(layout::parse_layout, module)?)?;

@@ -77,6 +77,14 @@ impl Reader {
         Ok(parts(py, self.reader()?.layout()))
     }
 
+    /// What its maker noted; nothing of a file.
+    fn notes(&self, py: Python<'_>) -> Vec<(String, String)> {
+        match &self.source {
+            Source::Region(target) => py.detach(|| hypostyle::regions::inspect(target)).notes,
+            _ => Vec::new(),
+        }
+    }
+
     fn newest(&self) -> PyResult<u64> {
         Ok(self.reader()?.newest())
     }
@@ -118,8 +126,8 @@ impl Reader {
             false => py.detach(|| reader.inputs()).map_err(|failed| of_input(&failed))?,
         };
         let none = || {
-            let message = format!("{} takes no inputs: its simulation declares none", self.source);
-            error("UnknownNameError", message)
+            let message = format!("{} takes no inputs: start its run with inputs (`run --inputs`, `Simulation(..., inputs=[...])`)", self.source);
+            error("NoInputsError", message)
         };
         sender.map(InputSender::new).ok_or_else(none)
     }

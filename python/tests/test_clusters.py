@@ -83,7 +83,7 @@ def test_columns_are_chunks_of_the_ranks_in_place(cluster):
         assert all(not chunk.x.flags.owndata for chunk in chunks)
         assert (position.concat("x") == np.concatenate([chunk.x for chunk in chunks])).all()
         assert snapshot.resources.keys() == snapshot.ranks[0].resources.keys()
-        for refused in (snapshot.hash, lambda: snapshot.locate(0), lambda: snapshot.checkpoint("x.checkpoint"), lambda: snapshot.changed_since(1)):
+        for refused in (snapshot.hash, lambda: snapshot.locate(0), lambda: snapshot.changed_since(1)):
             with pytest.raises(hypostyle.HypostyleError, match="rank"):
                 refused()
     with pytest.raises(hypostyle.ClosedError):
@@ -99,6 +99,23 @@ def test_arrow_has_a_chunk_of_each_rank_on_its_own_bytes(cluster):
             (own,) = [each for each in rank["position"].chunks if len(each)]
             assert chunk.buffers()[1].address == own.x.__array_interface__["data"][0], "nothing is copied"
         assert table.schema.metadata[b"hypostyle.frame"] == str(snapshot.frame).encode()
+
+
+def test_a_frame_of_all_ranks_is_a_checkpoint(cluster, tmp_path):
+    one, several = tmp_path / "one.checkpoint", tmp_path / "set.checkpoints"
+    with cluster.pin() as snapshot:
+        state, frame = snapshot.hash_by_id(), snapshot.frame
+        assert snapshot.checkpoint(one) == one.stat().st_size
+        assert snapshot.checkpoint(several) == sum(file.stat().st_size for file in (tmp_path / "set").iterdir())
+        assert len(list((tmp_path / "set").iterdir())) == RANKS
+    for path in (one, several):
+        with hypostyle.open(path) as region, region.pin() as restored:
+            assert (restored.hash_by_id(), restored.frame, len(restored)) == (state, frame, 864)
+    # one file stands in the order that one process gives its rows, whoever wrote it
+    with hypostyle.open(one) as region, region.pin() as whole, hypostyle.open(several) as other, other.pin() as joined:
+        assert np.array_equal(whole["global_id"].value, joined["global_id"].value) and whole.hash() == joined.hash()
+    with pytest.raises(hypostyle.ClosedError):
+        snapshot.checkpoint(one)
 
 
 def test_frames_are_waited_for_and_followed(cluster):
@@ -152,6 +169,9 @@ def test_a_world_that_has_not_run_is_at_frame_0():
         assert reader.frames == [0]
         with reader.pin() as snapshot:
             assert snapshot.frame == 0 and len(snapshot) == 6
+            # these worlds do not say in which order rows are one world
+            with pytest.raises(hypostyle.HypostyleError, match="`order`"):
+                snapshot.checkpoint("never.checkpoint")
     finally:
         for world in worlds:
             world.close()

@@ -193,7 +193,7 @@ def test_values_reach_a_running_simulation(world):
             assert simulation.step(1.0).inputs.stale == 1
         with pytest.raises(hypostyle.ClosedError, match="sender of inputs was closed"):
             inputs.set(handles, "a.x", 1.0)
-    with hypostyle.open(world.region) as region, pytest.raises(hypostyle.UnknownNameError, match="takes no inputs"):
+    with hypostyle.open(world.region) as region, pytest.raises(hypostyle.NoInputsError, match="takes no inputs: start its run with inputs"):
         region.inputs()
 
 

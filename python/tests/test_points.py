@@ -54,6 +54,19 @@ def test_vtk_reads_points_and_what_they_have(exported):
         assert time.tolist() == [snapshot.time]
 
 
+def test_ovito_reads_points_and_the_series(exported):
+    io = pytest.importorskip("ovito.io", exc_type=ImportError)
+    entities, at = truth(exported)
+    particles = io.import_file(str(exported / "last.vtp")).compute().particles
+    assert np.array_equal(particles.positions[...], at)
+    assert np.array_equal(particles["entity"][...].astype(np.uint64), entities)
+    assert particles["velocity"][...].shape == (len(entities), 3)
+    series = io.import_file(str(exported / "set" / "frames.pvd"))
+    assert series.num_frames == FRAMES // EVERY + 1
+    last = series.compute(series.num_frames - 1)
+    assert np.array_equal(last.particles.positions[...], at)
+
+
 def test_a_data_set_says_which_file_is_of_which_time(exported):
     text = (exported / "set" / "frames.pvd").read_text()
     assert text.count("<DataSet ") == FRAMES // EVERY + 1

@@ -1,8 +1,9 @@
-//! VTK's PolyData in XML (.vtp): points for ParaView, VisIt and PyVista, each entity one.
+//! VTK's PolyData in XML (.vtp): points for ParaView, VisIt, PyVista and OVITO, each entity one.
 //!
-//! The file is XML with the values after it as they are ("appended", "raw"): for each array its length in bytes as u64, then
-//! its values, little-endian. <https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html>. VTK knows no nulls:
-//! floats are NaN there, integers 0, and no entity has all bits set.
+//! <https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html>. What OVITO asks beyond that: arrays stand in
+//! their elements ("binary"), in base64, each with its length in bytes as u64 before it in one run; their types are
+//! `Int32`, `Int64`, `Float32` or `Float64`; each point is a cell of its own; and `FieldData` stands after the points.
+//! VTK knows no nulls: floats are NaN there, integers 0, and no entity has all bits set, which is -1.
 //!
 //! Three fields `x`, `y`, `z` of one type are one vector, as viewers want them: `velocity`.
 #![forbid(unsafe_code)]
@@ -17,6 +18,8 @@ use arrow_array::types::{
 };
 use arrow_array::{Array as _, ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Schema};
+use base64::prelude::BASE64_STANDARD;
+use base64::write::EncoderWriter;
 
 use crate::checkpoint::CheckpointError;
 
@@ -39,17 +42,14 @@ impl Values {
     }
 }
 
-/// VTK's name of a type, and the bytes of a value.
+/// VTK's name of the type that holds a column's values, and the bytes of one. There is no u64: one above the largest i64
+/// has the same bits, and a handle so is the same handle.
 fn kind(ty: &DataType) -> Option<(&'static str, usize)> {
     Some(match ty {
-        DataType::Int8 => ("Int8", 1),
-        DataType::Int16 => ("Int16", 2),
-        DataType::Int32 => ("Int32", 4),
-        DataType::Int64 => ("Int64", 8),
-        DataType::UInt8 | DataType::Boolean => ("UInt8", 1),
-        DataType::UInt16 => ("UInt16", 2),
-        DataType::UInt32 => ("UInt32", 4),
-        DataType::UInt64 => ("UInt64", 8),
+        DataType::Boolean | DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 => {
+            ("Int32", 4)
+        }
+        DataType::Int64 | DataType::UInt32 | DataType::UInt64 => ("Int64", 8),
         DataType::Float16 | DataType::Float32 => ("Float32", 4),
         DataType::Float64 => ("Float64", 8),
         _ => return None,
@@ -145,93 +145,80 @@ fn put(
 ) -> io::Result<()> {
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
     let time = schema.metadata().get("hypostyle.time").map_or("0", String::as_str);
-    head(file, rows, points, data, time)?;
+    writeln!(file, "<?xml version=\"1.0\"?>")?;
+    writeln!(file, "<VTKFile type=\"PolyData\" version=\"1.0\" byte_order=\"LittleEndian\" header_type=\"UInt64\">")?;
+    writeln!(
+        file,
+        "<PolyData>\n<Piece NumberOfPoints=\"{rows}\" NumberOfVerts=\"{rows}\" NumberOfLines=\"0\" NumberOfStrips=\"0\" NumberOfPolys=\"0\">"
+    )?;
+    writeln!(file, "<Points>")?;
     array(file, points, batches, rows)?;
+    writeln!(file, "</Points>\n<PointData>")?;
     for values in data {
         array(file, values, batches, rows)?;
     }
-    // one cell of all points, so that they are shown
-    block(file, 8 * rows as u64)?;
-    for row in 0..rows as u64 {
-        file.write_all(&row.to_le_bytes())?;
-    }
-    block(file, if rows == 0 { 0 } else { 8 })?;
-    if rows > 0 {
-        file.write_all(&(rows as u64).to_le_bytes())?;
-    }
-    file.write_all(b"\n</AppendedData>\n</VTKFile>\n")
-}
-
-fn block(file: &mut impl Write, bytes: u64) -> io::Result<()> {
-    file.write_all(&bytes.to_le_bytes())
-}
-
-/// The XML, up to the mark after which the arrays stand.
-fn head(file: &mut impl Write, rows: usize, points: &Values, data: &[Values], time: &str) -> io::Result<()> {
-    let mut offset = 0;
-    let mut told = |file: &mut dyn Write, kind: &str, name: &str, components: usize, bytes: u64| {
-        // those of a layout hold only a-z, 0-9, `_`, `.` and brackets
-        let name = name.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
-        let told = writeln!(
-            file,
-            "<DataArray type=\"{kind}\" Name=\"{name}\" NumberOfComponents=\"{components}\" format=\"appended\" offset=\"{offset}\"/>"
-        );
-        offset += 8 + bytes;
-        told
-    };
-    let cells = u8::from(rows > 0);
-    writeln!(file, "<?xml version=\"1.0\"?>")?;
-    writeln!(file, "<VTKFile type=\"PolyData\" version=\"1.0\" byte_order=\"LittleEndian\" header_type=\"UInt64\">")?;
-    writeln!(file, "<PolyData>")?;
-    writeln!(
-        file,
-        "<FieldData><DataArray type=\"Float64\" Name=\"TimeValue\" NumberOfTuples=\"1\" format=\"ascii\">{time}</DataArray></FieldData>"
-    )?;
-    writeln!(
-        file,
-        "<Piece NumberOfPoints=\"{rows}\" NumberOfVerts=\"{cells}\" NumberOfLines=\"0\" NumberOfStrips=\"0\" NumberOfPolys=\"0\">"
-    )?;
-    writeln!(file, "<Points>")?;
-    told(file, points.kind, &points.name, points.components, points.total(rows))?;
-    writeln!(file, "</Points>\n<PointData>")?;
-    for values in data {
-        told(file, values.kind, &values.name, values.components, values.total(rows))?;
-    }
     writeln!(file, "</PointData>\n<Verts>")?;
-    told(file, "Int64", "connectivity", 1, 8 * rows as u64)?;
-    told(file, "Int64", "offsets", 1, if rows == 0 { 0 } else { 8 })?;
-    write!(file, "</Verts>\n</Piece>\n</PolyData>\n<AppendedData encoding=\"raw\">\n_")
+    // each point a cell, so that it is shown
+    whole_numbers(file, "connectivity", rows, 0)?;
+    whole_numbers(file, "offsets", rows, 1)?;
+    write!(
+        file,
+        "</Verts>\n</Piece>\n<FieldData><DataArray type=\"Float64\" Name=\"TimeValue\" NumberOfTuples=\"1\" format=\"ascii\">{time}</DataArray></FieldData>\n</PolyData>\n</VTKFile>\n"
+    )
 }
 
-/// An array's length and values, row by row; a component that no column has is 0.
-fn array(file: &mut impl Write, values: &Values, batches: &[RecordBatch], rows: usize) -> io::Result<()> {
-    block(file, values.total(rows))?;
-    for batch in batches {
-        let columns: Vec<Vec<u8>> =
-            values.columns.iter().map(|column| bytes_of(batch.column(*column), values)).collect();
-        if let [own] = &columns[..] {
-            file.write_all(own)?;
-            continue;
-        }
-        let zero = [0; 8];
-        for row in 0..batch.num_rows() {
-            let at = row * values.bytes..(row + 1) * values.bytes;
-            for lane in 0..values.components {
-                file.write_all(columns.get(lane).map_or(&zero[..values.bytes], |column| &column[at.clone()]))?;
+/// An element with an array of so many bytes, which `fill` writes.
+fn element(
+    file: &mut dyn Write,
+    (kind, name, components): (&str, &str, usize),
+    bytes: u64,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    // those of a layout hold only a-z, 0-9, `_`, `.` and brackets
+    let name = name.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    write!(file, "<DataArray type=\"{kind}\" Name=\"{name}\" NumberOfComponents=\"{components}\" format=\"binary\">")?;
+    let mut encoder = EncoderWriter::new(&mut *file, &BASE64_STANDARD);
+    encoder.write_all(&bytes.to_le_bytes())?;
+    fill(&mut encoder)?;
+    encoder.finish()?;
+    drop(encoder);
+    writeln!(file, "</DataArray>")
+}
+
+/// An array of so many whole numbers, from `first`.
+fn whole_numbers(file: &mut dyn Write, name: &str, rows: usize, first: u64) -> io::Result<()> {
+    element(file, ("Int64", name, 1), 8 * rows as u64, |out| {
+        (0..rows as u64).try_for_each(|row| out.write_all(&(row + first).to_le_bytes()))
+    })
+}
+
+/// An array's values, row by row; a component that no column has is 0.
+fn array(file: &mut dyn Write, values: &Values, batches: &[RecordBatch], rows: usize) -> io::Result<()> {
+    element(file, (values.kind, &values.name, values.components), values.total(rows), |out| {
+        for batch in batches {
+            let columns: Vec<Vec<u8>> =
+                values.columns.iter().map(|column| bytes_of(batch.column(*column), values)).collect();
+            if let [own] = &columns[..] {
+                out.write_all(own)?;
+                continue;
+            }
+            let zero = [0; 8];
+            for row in 0..batch.num_rows() {
+                let at = row * values.bytes..(row + 1) * values.bytes;
+                for lane in 0..values.components {
+                    out.write_all(columns.get(lane).map_or(&zero[..values.bytes], |column| &column[at.clone()]))?;
+                }
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// A column's values as the file has them.
 fn bytes_of(column: &ArrayRef, values: &Values) -> Vec<u8> {
     let (mut own, elements) = match column.as_fixed_size_list_opt() {
         Some(list) => (bytes_of(list.values(), values), list.value_length() as usize),
-        None if kind(column.data_type()).is_some_and(|(kind, _)| kind == values.kind) => {
-            (as_they_are(column, values), 1)
-        }
-        None => (floats(column, values), 1),
+        None => (converted(column, values), 1),
     };
     let Some(nulls) = column.nulls() else { return own };
     for (row, bytes) in own.chunks_exact_mut(elements * values.bytes).enumerate() {
@@ -242,46 +229,38 @@ fn bytes_of(column: &ArrayRef, values: &Values) -> Vec<u8> {
     own
 }
 
-/// Values whose bytes are those of the file, but for bools, which are bits in Arrow, and halves.
-fn as_they_are(column: &ArrayRef, values: &Values) -> Vec<u8> {
-    match column.data_type() {
-        DataType::Boolean => column.as_boolean().values().iter().map(u8::from).collect(),
-        DataType::Float16 => floats(column, values),
-        _ => {
-            let data = column.to_data();
-            let from = data.offset() * values.bytes;
-            data.buffers()[0].as_slice()[from..from + data.len() * values.bytes].to_vec()
-        }
+/// Numbers of any type as the file's.
+fn converted(column: &ArrayRef, values: &Values) -> Vec<u8> {
+    if let Some(bools) = column.as_boolean_opt() {
+        return bools.values().iter().flat_map(|value| i32::from(value).to_le_bytes()).collect();
     }
-}
-
-/// Numbers of any type as floats: those of points, and halves.
-fn floats(column: &ArrayRef, values: &Values) -> Vec<u8> {
     macro_rules! numbers {
-        ($($arrow:ident $as_f64:expr),*) => { $(
+        ($($arrow:ident $float:expr, $whole:expr);*) => { $(
             if let Some(column) = column.as_primitive_opt::<$arrow>() {
-                let numbers = column.values().iter().map($as_f64);
-                return match values.bytes {
-                    8 => numbers.flat_map(f64::to_le_bytes).collect(),
-                    _ => numbers.flat_map(|value| (value as f32).to_le_bytes()).collect(),
+                let numbers = column.values().iter();
+                return match values.kind {
+                    "Float64" => numbers.map($float).flat_map(f64::to_le_bytes).collect(),
+                    "Float32" => numbers.map($float).flat_map(|value| (value as f32).to_le_bytes()).collect(),
+                    "Int64" => numbers.map($whole).flat_map(i64::to_le_bytes).collect(),
+                    _ => numbers.map($whole).flat_map(|value| (value as i32).to_le_bytes()).collect(),
                 };
             }
         )* };
     }
     numbers!(
-        Float16Type | v | f64::from(*v),
-        Float32Type | v | f64::from(*v),
-        Float64Type | v | *v,
-        Int8Type | v | f64::from(*v),
-        Int16Type | v | f64::from(*v),
-        Int32Type | v | f64::from(*v),
-        Int64Type | v | *v as f64,
-        UInt8Type | v | f64::from(*v),
-        UInt16Type | v | f64::from(*v),
-        UInt32Type | v | f64::from(*v),
-        UInt64Type | v | *v as f64
+        Float16Type |v| f64::from(*v), |v| f64::from(*v) as i64;
+        Float32Type |v| f64::from(*v), |v| *v as i64;
+        Float64Type |v| *v, |v| *v as i64;
+        Int8Type |v| f64::from(*v), |v| i64::from(*v);
+        Int16Type |v| f64::from(*v), |v| i64::from(*v);
+        Int32Type |v| f64::from(*v), |v| i64::from(*v);
+        Int64Type |v| *v as f64, |v| *v;
+        UInt8Type |v| f64::from(*v), |v| i64::from(*v);
+        UInt16Type |v| f64::from(*v), |v| i64::from(*v);
+        UInt32Type |v| f64::from(*v), |v| i64::from(*v);
+        UInt64Type |v| *v as f64, |v| v.cast_signed()
     );
-    // `kind` knows no others, and bools are no axes
+    // `kind` knows no others
     vec![0; column.len() * values.bytes]
 }
 

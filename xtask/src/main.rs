@@ -10,6 +10,7 @@ mod book;
 mod compare;
 mod engine_web;
 mod failures;
+mod first_hour;
 mod fuzz;
 mod house;
 mod install_c;
@@ -59,6 +60,7 @@ cargo xtask COMMAND
   compare [--native] [ARGS...]
                           hypostyle beside other engines; `cargo xtask compare --help` names the arguments
   install-c --prefix DIR  the C interface: header, libraries, files for pkg-config and CMake
+  first-hour              a newcomer's path in a clone where nothing is built, with its times
   wheel                   a wheel of the Python package, with the command in it
   ranks [--atoms N] [--frames N] [--rounds N]
                           what ranks of MPI cost in CPU time (default: 32000 atoms a rank, 200 frames, 3 rounds), beside
@@ -96,6 +98,7 @@ fn main() -> ExitCode {
         "ranks" => ranks(args),
         "book" => alone(args, "book", book::alone),
         "install-c" => install_c(args),
+        "first-hour" => alone(args, "first-hour", first_hour::cold),
         "wheel" => alone(args, "wheel", |_| package::wheel_alone()),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -8,7 +8,10 @@ use std::time::Duration;
 use crate::process::{ask, run};
 use crate::report::{Outcome, Step};
 use crate::tools::{cargo, cargo_deny};
-use crate::{book, compare, engine_web, fuzz, house, install_c, loom, machines, miri, mpi, nats, package, python, web};
+use crate::{
+    book, compare, engine_web, first_hour, fuzz, house, install_c, loom, machines, miri, mpi, nats, package, python,
+    web,
+};
 
 /// The profile that tests run in: cargo's flags. `test` is `dev`, which has `opt-level = 1`, overflow checks and debug assertions.
 pub(crate) const TEST_PROFILE: &str = "--profile test";
@@ -104,6 +107,12 @@ pub(crate) const STEPS: &[Step] = &[
         what: "the Python package: lints, wheel, tests on live simulations",
         wants_minutes: 12,
         run: package::test,
+    },
+    Step {
+        name: "first-hour",
+        what: "a newcomer's path from an empty directory: command, own world, wheel, tarball, bundlers, page",
+        wants_minutes: 5,
+        run: first_hour::test,
     },
     Step {
         name: "format-page",

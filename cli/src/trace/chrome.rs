@@ -294,7 +294,7 @@ pub(super) fn read(path: &Path) -> Outcome<Timeline> {
 
 fn parse(text: &[u8]) -> Result<Timeline, String> {
     let file: File = serde_json::from_slice(text).map_err(|error| format!("it is no trace: {error}"))?;
-    let own = file.hypostyle.ok_or("it is a trace of another program; write one with `hypostyle run --trace FILE`")?;
+    let own = file.hypostyle.ok_or("it is a trace of another program; write one with `run --trace FILE`")?;
     if own.format != FORMAT {
         return Err(format!("it has format {}, this program reads {FORMAT}", own.format));
     }

@@ -25,6 +25,7 @@ use hypostyle::RegionTarget;
 use hypostyle::trace::Timeline;
 
 use crate::failure::{Failure, Outcome};
+use crate::format::{Format, put_rows};
 use crate::{open, put_json, text};
 use picture::Window;
 
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     /// Draw frames A to B.
     #[arg(long, value_name = "A..B", value_parser = parse_frames)]
     frames: Option<(u64, u64)>,
+    /// How to print the numbers; --json is short for `json`. CSV and lines of JSON have those of systems.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 #[derive(clap::Subcommand)]
@@ -99,10 +103,11 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
             if kind == Kind::Svg { svg::svg(&picture, &summary) } else { html::html(&timeline, &picture, &summary) };
         std::fs::write(path, page).map_err(|error| chrome::failed("write", path, &error))?;
     }
-    if json {
-        return put_json(out, &summary.json(source));
+    match args.format.or_json(json) {
+        Format::Table => Ok(write!(out, "{}", summary.text())?),
+        Format::Json => put_json(out, &summary.json(source)),
+        format => put_rows(format, summary::SYSTEM_COLUMNS, &summary.systems_json(), out),
     }
-    Ok(write!(out, "{}", summary.text())?)
 }
 
 /// The numbers of a page about the newest frames, as `gantt.html` reads them; none: there are no frames.

@@ -12,6 +12,14 @@ use super::chrome::lane_name;
 use crate::table::Table;
 use crate::text;
 
+/// What CSV has of a system, with the names that JSON has.
+pub(super) const SYSTEM_COLUMNS: &[&str] =
+    &["system", "calls", "rows", "seconds", "p50_seconds", "p99_seconds", "ns_per_row", "parallel", "waiting"];
+
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
 /// One system's numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SystemRow {
@@ -281,26 +289,26 @@ impl Summary {
         format!("{}\n\n{systems}\n{lanes}{more}", self.head())
     }
 
-    /// The same for programs.
-    pub(super) fn json(&self, source: &str) -> Value {
-        let seconds = |ns: u64| ns as f64 / 1e9;
-        let systems: Vec<Value> = self
-            .systems
-            .iter()
-            .map(|row| {
-                json!({
-                    "system": row.name,
-                    "calls": row.calls,
-                    "rows": row.rows,
-                    "seconds": seconds(row.total_ns),
-                    "p50_seconds": seconds(row.p50_ns),
-                    "p99_seconds": seconds(row.p99_ns),
-                    "ns_per_row": row.ns_per_row(),
-                    "parallel": row.parallel,
-                    "waiting": row.waiting,
-                })
+    /// The numbers of systems for programs.
+    pub(super) fn systems_json(&self) -> Vec<Value> {
+        let row = |row: &SystemRow| {
+            json!({
+                "system": row.name,
+                "calls": row.calls,
+                "rows": row.rows,
+                "seconds": seconds(row.total_ns),
+                "p50_seconds": seconds(row.p50_ns),
+                "p99_seconds": seconds(row.p99_ns),
+                "ns_per_row": row.ns_per_row(),
+                "parallel": row.parallel,
+                "waiting": row.waiting,
             })
-            .collect();
+        };
+        self.systems.iter().map(row).collect()
+    }
+
+    /// All of it for programs.
+    pub(super) fn json(&self, source: &str) -> Value {
         let lanes: Vec<Value> = self
             .lanes
             .iter()
@@ -330,7 +338,7 @@ impl Summary {
             "retries": self.retries,
             "events": self.events,
             "lost": self.lost,
-            "systems": systems,
+            "systems": self.systems_json(),
             "lanes": lanes,
         })
     }

@@ -11,6 +11,7 @@ from .errors import AbsentError, HypostyleError, NothingPublishedError, NotKeptE
 from .region import LeaseInfo, Reader
 from .snapshot import Changes, Selection, Snapshot, Table, _Core
 from .steering import Steering
+from .values import integer_of
 
 __all__ = ["ClusterReader", "ClusterSnapshot"]
 
@@ -109,7 +110,7 @@ class ClusterReader(Reader):
             for snapshot in pinned:
                 snapshot.release()
             raise
-        return ClusterSnapshot(pinned)
+        return ClusterSnapshot(pinned, self._ranks[0]._native.notes())
 
     def wait(self, after: Optional[int] = None, timeout: Optional[float] = None) -> Optional[int]:
         """Waits until all ranks have published a frame after ``after`` (default: the newest at the moment); that frame, or None
@@ -167,10 +168,12 @@ class ClusterSnapshot(Snapshot):
     chunk for each; ``concat`` makes one array. Handles are of a rank: entities are named by their global ids.
     """
 
-    def __init__(self, ranks: list[Snapshot]) -> None:
+    def __init__(self, ranks: list[Snapshot], notes: list[tuple[str, str]]) -> None:
         first: _Core = ranks[0]._core
         Selection.__init__(self, first, [table for rank in ranks for table in rank.tables], ())
         self._ranks = ranks
+        # what rank 0's region says of the world
+        self._notes = notes
 
     @property
     def ranks(self) -> list[Snapshot]:
@@ -187,8 +190,13 @@ class ClusterSnapshot(Snapshot):
         raise AbsentError("handles are of a rank: ask one of `ranks`, or find `global_id.value`")
 
     def checkpoint(self, path: Union[str, os.PathLike[str]], *, level: int = 1) -> int:
-        """Not of a world of several ranks: write one for each of :attr:`ranks`, or run with ``--checkpoint``."""
-        raise HypostyleError("a checkpoint is of one rank: write one for each of `ranks`, or run with --checkpoint")
+        """Writes the frame as the one file that one process would have written; a path that ends with ``.checkpoints`` is
+        that of a set's manifest, with a file of each rank beside it. Returns how many bytes they have. Both are read and
+        continued from as any checkpoint, also by ranks (``hypostyle-mpi run --from``, of a set).
+        """
+        self._core.check()
+        pins = [rank._core.pin for rank in self._ranks]
+        return _native.joined_checkpoint(pins, self._notes, os.fspath(path), integer_of("level", level))
 
     def hash(self) -> int:
         """Not of a world of several ranks, whose handles are their own: see :meth:`hash_by_id`."""

@@ -54,6 +54,10 @@ class InputsFullError(HypostyleError):
     """The simulation has not taken earlier inputs yet, or other senders hold all places of its mailbox: try again later."""
 
 
+class NoInputsError(HypostyleError):
+    """The simulation takes no inputs at all. The message says how to start one that does."""
+
+
 class NotSteerableError(HypostyleError):
     """The run does not listen to steering. The message says how to start one that does."""
 

@@ -120,7 +120,7 @@ class Reader(Closes):
     def inputs(self) -> InputSender:
         """A way to send values to its simulation. Use it in a ``with`` block, or close it: a mailbox has few places.
 
-        Raises :class:`UnknownNameError` if the simulation takes none, and :class:`InputsFullError` if others hold all places.
+        Raises :class:`NoInputsError` if the simulation takes none, and :class:`InputsFullError` if others hold all places.
         """
         from .inputs import InputSender
 

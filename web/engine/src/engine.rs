@@ -6,12 +6,10 @@
 use std::collections::BTreeMap;
 
 use hypostyle::workers::HostedWorker;
-use hypostyle::{
-    OwnedSnapshot, Presence, Publication, ScalarType, SharedReader, Simulation, TableView, Workers, World,
-};
+use hypostyle::{OwnedSnapshot, Presence, Publication, SharedReader, Simulation, TableView, Workers, World};
 
 use crate::answer::Object;
-use hypostyle_scenes::{self as scenes, Scene, SceneOptions};
+use hypostyle_scenes::{Scene, SceneOptions};
 
 /// A scene under way.
 pub(crate) struct Engine {
@@ -32,8 +30,9 @@ impl Engine {
         threads: usize,
         publish_every: u64,
     ) -> Result<Engine, String> {
-        let scene = scenes::find(name).ok_or_else(|| {
-            let names: Vec<&str> = scenes::all().iter().map(|scene| scene.name()).collect();
+        let all = crate::offered();
+        let scene = all.iter().copied().find(|scene| scene.name() == name).ok_or_else(|| {
+            let names: Vec<&str> = all.iter().map(|scene| scene.name()).collect();
             format!("there is no scene `{name}`; there are {}", names.join(", "))
         })?;
         if !(entities.fract() == 0.0 && (0.0..=4e9).contains(&entities)) {

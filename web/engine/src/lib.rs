@@ -4,6 +4,8 @@
 //! engine, the others bring threads to its workers. The other build is for one thread. Functions that can fail return 0
 //! or 1 and leave a text: the answer or the error. A text from the host is written to where `text_make` says.
 //!
+//! A crate of its own with other scenes is built on this one: it names them in [`scenes!`], and exports the rest from here.
+//!
 //! Invariant: an instance's functions are called by its own thread alone, and not after one of them ended in a trap,
 //! but for `panic_text` and, on workers, `worker_died`.
 #![expect(unsafe_code, reason = "exports functions by name; the host's promises are its own")]
@@ -13,12 +15,41 @@ mod engine;
 
 use std::alloc::{Layout, alloc_zeroed};
 use std::cell::RefCell;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 
 use hypostyle::workers::{DeathNotice, HostedWorker};
 use hypostyle::{Host, set_host};
 
 use engine::Engine;
+
+#[doc(no_inline)]
+pub use hypostyle_scenes::{Line, Scene, SceneError, SceneOption, SceneOptions, Space};
+
+/// The scenes of this module, where they are not the engine's own.
+static OFFERED: OnceLock<&'static [&'static dyn Scene]> = OnceLock::new();
+
+/// Makes these the scenes of this module; later calls change nothing. [`scenes!`] calls it.
+pub fn offer(scenes: &'static [&'static dyn Scene]) {
+    let _ = OFFERED.set(scenes);
+}
+
+fn offered() -> &'static [&'static dyn Scene] {
+    OFFERED.get().copied().unwrap_or_else(hypostyle_scenes::all)
+}
+
+/// The scenes of a module of one's own, in place of the engine's: `hypostyle_web_engine::scenes!(Drops, Sparks);`, once in
+/// the crate.
+#[macro_export]
+macro_rules! scenes {
+    ($($scene:expr),+ $(,)?) => {
+        /// Makes the scenes known; the host calls it first.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn engine_scenes() {
+            static SCENES: &[&dyn $crate::Scene] = &[$(&$scene),+];
+            $crate::offer(SCENES);
+        }
+    };
+}
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {

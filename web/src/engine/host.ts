@@ -1,4 +1,4 @@
-//! What differs between pages and node: threads, files, cores.
+//! What differs between pages and node: threads, files, cores. Bundlers for pages are told to leave node's modules alone.
 
 import { EngineError } from "./instance.ts";
 
@@ -24,14 +24,14 @@ export function whyNotShared(): string | undefined {
 
 /** Threads that can run at the same time. */
 export async function cores(): Promise<number> {
-  if (NODE) return (await import("node:os")).availableParallelism();
+  if (NODE) return (await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:os")).availableParallelism();
   return navigator.hardwareConcurrency || 1;
 }
 
 /** Starts a thread. `failed` is called at most once, if it cannot start or breaks off. */
 export async function thread(script: URL, name: string, message: (data: unknown) => void, failed: (why: string) => void): Promise<Thread> {
   if (NODE) {
-    const { Worker } = await import("node:worker_threads"), worker = new Worker(script, { name });
+    const { Worker } = await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:worker_threads"), worker = new Worker(script, { name });
     worker.on("message", message);
     worker.once("error", error => failed(String(error)));
     return { post: data => worker.postMessage(data), end: () => void worker.terminate() };
@@ -48,7 +48,7 @@ export async function thread(script: URL, name: string, message: (data: unknown)
 /** Gets and compiles a module. */
 export async function compile(url: URL): Promise<WebAssembly.Module> {
   try {
-    if (NODE && url.protocol === "file:") return await WebAssembly.compile(new Uint8Array(await (await import("node:fs/promises")).readFile(url)));
+    if (NODE && url.protocol === "file:") return await WebAssembly.compile(new Uint8Array(await (await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:fs/promises")).readFile(url)));
     const response = await fetch(url);
     if (!response.ok) throw new Error(`the server says ${response.status}`);
     return await WebAssembly.compile(await response.arrayBuffer());

@@ -11,7 +11,7 @@ export { Snapshot, type EngineArray, type EnginePart, type EngineTable } from ".
 
 /** What is to run, and how. */
 export interface EngineOptions {
-  /** The scene's name: `particles`, `spheres`, `nbody` or `lj`. */
+  /** The scene's name: `particles`, `spheres`, `nbody`, `lj`, or one of the modules' own. */
   scene: string;
   /** How many entities; without it the scene's own number. */
   entities?: number;
@@ -59,6 +59,17 @@ export interface EngineScene {
 const PAGES = { initial: 256, maximum: 16_384 };
 /** How long a thread may take to begin. */
 const BEGIN_MS = 20_000;
+
+/** Where the modules and the threads' script are. Bundlers take files along whose names stand in `new URL`. */
+function places(base: string | URL | undefined): { plain: URL; shared: URL; thread: URL } {
+  if (base === undefined) {
+    return {
+      plain: new URL("./engine.wasm", import.meta.url), shared: new URL("./engine-shared.wasm", import.meta.url), thread: new URL("./thread.js", import.meta.url),
+    };
+  }
+  const folder = new URL(base, import.meta.url), at = (name: string) => new URL(name, folder);
+  return { plain: at("engine.wasm"), shared: at("engine-shared.wasm"), thread: at("thread.js") };
+}
 
 /** Who is called: an instance here, or a thread that has one. */
 interface Callee {
@@ -197,7 +208,7 @@ export class Engine {
    */
   static async start(options: EngineOptions): Promise<Engine> {
     const { scene, entities = 0, seed = 0, publishEvery = 1 } = options;
-    const base = new URL(options.base ?? ".", import.meta.url), at = (name: string) => new URL(name, base);
+    const at = places(options.base);
     const begin = async (callee: Callee, threads: number, runners: number) => {
       const numbers = [entities, BigInt.asUintN(64, BigInt(seed)), threads, runners, publishEvery];
       return JSON.parse(await callee.call("engine_start", numbers, scene)) as EngineScene;
@@ -206,7 +217,7 @@ export class Engine {
     const runners = await cores();
     if (why === undefined) {
       const threads = options.workers ?? Math.max(0, Math.min(runners, 16) - 1);
-      const there = new There(await compile(at("engine-shared.wasm")), at("thread.js"));
+      const there = new There(await compile(at.shared), at.thread);
       const started = await there.begin().then(() => true, (error: unknown) => {
         why = error instanceof Error ? error.message : String(error);
         return false;
@@ -224,7 +235,7 @@ export class Engine {
         }
       }
     }
-    const here = new Here(await Instance.make(await compile(at("engine.wasm")), performance.timeOrigin));
+    const here = new Here(await Instance.make(await compile(at.plain), performance.timeOrigin));
     return new Engine(here, "in-process", why ?? "", 0, await begin(here, 0, runners));
   }
 

@@ -22,6 +22,8 @@ interface Exports {
   text_bytes: () => number;
   memory_take: (bytes: number, align: number) => number;
   panic_text: () => number;
+  /** Only of modules with scenes of their own. */
+  engine_scenes?: () => void;
   worker_died: (index: number) => void;
   __stack_pointer: WebAssembly.Global;
   __wasm_init_tls?: (at: number) => void;
@@ -55,6 +57,7 @@ export class Instance {
       instance.exports.__stack_pointer.value = block.stack;
       instance.exports.__wasm_init_tls!(block.tls);
     }
+    instance.exports.engine_scenes?.();
     return instance;
   }
 

@@ -37,7 +37,7 @@ type Post = (message: Message) => void;
 /** Connects to the page; on a page at once, as messages do not wait. */
 function connect(receive: (data: unknown, post: Post) => void): void {
   if (NODE) {
-    void import("node:worker_threads").then(({ parentPort }) => {
+    void import(/* webpackIgnore: true */ /* @vite-ignore */ "node:worker_threads").then(({ parentPort }) => {
       const post: Post = message => parentPort!.postMessage(message);
       parentPort!.on("message", data => receive(data, post));
     });
