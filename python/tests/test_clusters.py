@@ -193,7 +193,11 @@ def test_a_run_of_ranks_is_steered_by_their_name():
             except hypostyle.HypostyleError:
                 assert process.poll() is None and time.monotonic() < ends
                 time.sleep(0.01)
-        assert isinstance(region, hypostyle.ClusterReader) and wheel.pace == 20.0
+        assert isinstance(region, hypostyle.ClusterReader)
+        # it is steerable a moment before it has its pace
+        while wheel.pace != 20.0:
+            assert process.poll() is None and time.monotonic() < ends
+            time.sleep(0.01)
         wheel.pause()
         while True:
             # a frame takes 50 ms where it goes on

@@ -192,14 +192,19 @@ impl Way<'_> {
     }
 
     /// What a newcomer does not have: the versions and the options with which other steps have built the same crates.
-    /// Crates of the repository are built with few optimisations, once for this step.
+    /// Crates of the repository, which know their workspace, are built anew: as quickly as can be.
     fn as_built(&self, folder: &Path) -> Result<(), String> {
         let workspace = read(&self.repository.join("Cargo.toml"))?;
         let (_, profile) = workspace.split_once("[profile.release]").ok_or("the workspace has no release profile")?;
         let profile = profile.split("\n\n").next().unwrap_or_default();
-        let kept = profile.lines().filter(|line| !line.starts_with("hypostyle"));
-        let kept = kept.map(|line| line.replace("opt-level = 1", "opt-level = 1\ndebug = false"));
-        let config = format!("[profile.release]{}\n", kept.collect::<Vec<_>>().join("\n"));
+        // "hypostyle-scenes = { opt-level = 3 }"
+        let lines = profile.lines().map(|line| match line.split_once(" = ") {
+            Some((name, _)) if name.starts_with("hypostyle") => format!("{name} = {{ opt-level = 0 }}"),
+            Some(("opt-level", _)) => format!("{line}\ndebug = false"),
+            _ => line.to_owned(),
+        });
+        let own = "hypostyle-cli = { opt-level = 0 }";
+        let config = format!("[profile.release]{}\n{own}\n", lines.collect::<Vec<_>>().join("\n"));
         std::fs::create_dir(folder.join(".cargo")).map_err(|error| error.to_string())?;
         write(&folder.join(".cargo/config.toml"), &config)?;
         std::fs::copy(self.repository.join("Cargo.lock"), folder.join("Cargo.lock"))
@@ -254,8 +259,7 @@ impl Way<'_> {
         let pack = format!("npm pack --silent --pack-destination {}", self.place.display());
         let web = self.repository.join("web");
         self.shell("npm pack", &pack, &web)?;
-        let install =
-            "npm init --yes >/dev/null && npm install --silent --no-audit --no-fund ../hypostyle-view-*.tgz ws";
+        let install = "npm init --yes >/dev/null && npm pkg set type=module && npm install --silent --no-audit --no-fund ../hypostyle-view-*.tgz ws";
         self.timed("npm install: the package", |way| way.shell("npm install", install, folder))
     }
 
