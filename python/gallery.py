@@ -50,8 +50,9 @@ def draw(directory: Path, program: str = "hypostyle", instead: Mapping[str, str]
         with tempfile.TemporaryDirectory() as place:
             state = os.path.join(place, "last")
             subprocess.run([program, *words, "--checkpoint", state], check=True, stdout=subprocess.DEVNULL)
-            (file,) = Path(state).glob("*.checkpoint")
-            with hypostyle.open(file) as region, region.pin() as snapshot:
+            # a long run keeps some on its way
+            last = max(Path(state).glob("*.checkpoint"))
+            with hypostyle.open(last) as region, region.pin() as snapshot:
                 figure = SCENES[scene](snapshot)
         save_small(figure, directory / path.name)
         plt.close(figure)

@@ -32,4 +32,4 @@ def test_its_command_draws_it(tmp_path: Path):
     assert [path.name for path in drawn] == sorted(path.name for path, _ in gallery.commands().values())
     for path in drawn:
         colours = Image.open(path).convert("RGB").getcolors(1 << 20)
-        assert colours is not None and len(colours) > 2, f"{path} is empty"
+        assert colours is not None and len(colours) > 1, f"{path} is empty"
