@@ -2,7 +2,7 @@
 //! library by path, Python from the wheel, npm from the packed tarball, bundlers, and the page in Chromium.
 //!
 //! What the steps before have built is used again, so the times are not those of a machine where nothing is built:
-//! `cargo xtask first-hour` takes those, in a clone and a target directory of its own.
+//! `cargo xtask first-hour` takes those, from a clone to the first picture, in a target directory of its own.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
@@ -51,7 +51,7 @@ struct Way<'l> {
     place: PathBuf,
     /// Where programs are built.
     target: PathBuf,
-    /// Nothing is there that another step built.
+    /// From a clone to the first picture, with nothing that another step built.
     cold: bool,
     times: Vec<(&'static str, Duration)>,
     skipped: Vec<String>,
@@ -72,7 +72,7 @@ pub(crate) fn test(left: Duration) -> Outcome {
     outcome(left, false)
 }
 
-/// With nothing built, in a clone.
+/// From a clone to the first picture, with nothing built.
 pub(crate) fn cold(left: Duration) -> Outcome {
     outcome(left, true)
 }
@@ -108,6 +108,7 @@ impl Way<'_> {
         if self.cold {
             let clone = format!("git clone --quiet {} hypostyle", root().display());
             self.timed("git clone", |way| way.shell("the clone", &clone, &way.place))?;
+            return self.command();
         }
         self.command()?;
         let region = format!("first-hour-{}", std::process::id());
@@ -163,9 +164,7 @@ impl Way<'_> {
         let manifest = folder.join("Cargo.toml");
         let text = read(&manifest)?.replace("path = \"../..", &format!("path = \"{}", self.repository.display()));
         write(&manifest, &text)?;
-        if !self.cold {
-            self.as_built(&folder)?;
-        }
+        self.as_built(&folder)?;
         let (target, program) = (self.target.clone(), self.target.join("release/my-world"));
         self.timed("a world of one's own: cargo build", |way| {
             let mut build = cargo("build --quiet --release");

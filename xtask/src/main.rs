@@ -60,7 +60,7 @@ cargo xtask COMMAND
   compare [--native] [ARGS...]
                           hypostyle beside other engines; `cargo xtask compare --help` names the arguments
   install-c --prefix DIR  the C interface: header, libraries, files for pkg-config and CMake
-  first-hour              a newcomer's path in a clone where nothing is built, with its times
+  first-hour              how long it takes from a clone to the first picture where nothing is built
   wheel                   a wheel of the Python package, with the command in it
   ranks [--atoms N] [--frames N] [--rounds N]
                           what ranks of MPI cost in CPU time (default: 32000 atoms a rank, 200 frames, 3 rounds), beside
