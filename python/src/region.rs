@@ -126,7 +126,10 @@ impl Reader {
             false => py.detach(|| reader.inputs()).map_err(|failed| of_input(&failed))?,
         };
         let none = || {
-            let message = format!("{} takes no inputs: start its run with inputs (`run --inputs`, `Simulation(..., inputs=[...])`)", self.source);
+            let message = format!(
+                "{} takes no inputs: start its run with inputs (`run --inputs`, `Simulation(..., inputs=[...])`)",
+                self.source
+            );
             error("NoInputsError", message)
         };
         sender.map(InputSender::new).ok_or_else(none)
