@@ -14,14 +14,17 @@ export class Computed {
   stamps = new Float64Array(0);
   readonly #table: Table;
   readonly #formula: Formula;
+  readonly #boxed: boolean;
   #parts: Table["parts"] | undefined;
   #inputs: (Column | Bits)[] = [];
   #computer: Computer = () => new Float64Array(0);
   #rows = 0;
 
-  constructor(table: Table, formula: Formula) {
+  /** `boxed`: rows outside the subscription's box have no value. */
+  constructor(table: Table, formula: Formula, boxed = false) {
     this.#table = table;
     this.#formula = formula;
+    this.#boxed = boxed;
   }
 
   /** Brings the values up to date. `version`: the world's. */
@@ -30,7 +33,7 @@ export class Computed {
     if (this.#parts !== table.parts) {
       this.#parts = table.parts;
       this.#inputs = [];
-      this.#computer = this.#compile(this.#formula.node);
+      this.#computer = this.#within(this.#compile(this.#formula.node));
       this.#rows = 0;
     }
     if (this.data.length < rows) {
@@ -51,6 +54,17 @@ export class Computed {
     }
     this.#rows = rows;
     return this;
+  }
+
+  #within(computer: Computer): Computer {
+    const inside = this.#boxed ? this.#table.inBox : undefined, out = new Float64Array(CHUNK_ROWS);
+    if (!inside) return computer;
+    this.#inputs.push(inside);
+    return (from, rows) => {
+      const all = computer(from, rows);
+      for (let i = 0; i < rows; i++) out[i] = inside.has(from + i) ? all[i]! : NaN;
+      return out;
+    };
   }
 
   #compile(node: Node): Computer {
@@ -129,15 +143,16 @@ export class Computed {
 export class Workshop {
   #of = new WeakMap<Table, Map<string, Computed>>();
 
-  /** A formula's values in a table, up to date. */
-  values(table: Table, formula: Formula, version: number): Computed {
+  /** A formula's values in a table, up to date. `boxed`: none outside the subscription's box. */
+  values(table: Table, formula: Formula, version: number, boxed = false): Computed {
     let all = this.#of.get(table);
     if (!all) this.#of.set(table, all = new Map());
-    let computed = all.get(formula.text);
+    const key = `${boxed ? "boxed " : ""}${formula.text}`;
+    let computed = all.get(key);
     if (!computed) {
       // those that nobody asks for any more
       if (all.size > 12) all.clear();
-      all.set(formula.text, computed = new Computed(table, formula));
+      all.set(key, computed = new Computed(table, formula, boxed));
     }
     return computed.refresh(version);
   }

@@ -150,7 +150,7 @@ export class Group {
   list(world: Shown): void {
     const of = this.of(world), here = of.reduce((sum, { rows }) => sum + rows.length, 0), gone = this.size - here;
     for (const id of ["group-clear", "group-csv", "group-handles"]) $<HTMLButtonElement>(id).disabled = this.size === 0;
-    set("group-text", this.size === 0 ? "Drag with Ctrl, or press Box and drag" : `${count(here)} ${here === 1 ? "entity" : "entities"}${gone > 0 ? `, ${count(gone)} more are gone` : ""}`);
+    set("group-text", this.size === 0 ? "Drag with Ctrl, or press Box and drag" : `${count(here)} ${here === 1 ? "entity" : "entities"}${gone > 0 ? `, ${count(gone)} more are ${world.tables.some(table => table.inBox) ? "outside, or " : ""}gone` : ""}`);
     const all = sums(of), table = $<HTMLTableElement>("group"), body = table.tBodies[0]!;
     table.hidden = all.length === 0;
     while (body.rows.length > all.length) body.deleteRow(-1);

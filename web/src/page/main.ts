@@ -2,8 +2,10 @@
 
 import { connect, type Connection } from "../view/connect.ts";
 import { messageOf } from "../view/errors.ts";
+import type { SubscribeOptions } from "../view/protocol.ts";
 import type { Table } from "../view/table.ts";
 import { Address, cameraText, placeCamera, said } from "./address.ts";
+import { pauseWhileHidden } from "./away.ts";
 import { Boxer } from "./boxer.ts";
 import { PRESETS, type Bounds, type Camera } from "./camera.ts";
 import { Theme } from "./canvas.ts";
@@ -34,11 +36,10 @@ import { placeIn, showTip, tipLines } from "./tip.ts";
 import { Tabs } from "./tabs.ts";
 import { Camcorder } from "./camcorder.ts";
 import { COUNTS, Views, boundsBy, seen, type Count } from "./views.ts";
+import type { Seen } from "./wishes.ts";
 
 const $ = <T extends HTMLElement = HTMLElement>(id: string): T => document.getElementById(id) as T;
 const SAMPLE_MS = 200;
-/** A tab that is hidden for so long receives nothing more until it is seen again. */
-const HIDDEN_MS = 2000;
 
 /** The page's connection, to be closed where the page cannot run. */
 let opened: Connection | undefined;
@@ -81,9 +82,6 @@ class Page {
   #bounds: Bounds | undefined;
   /** The components that the state at hand was sent with. */
   #received: ReadonlySet<string> = new Set();
-  #hiding: ReturnType<typeof setTimeout> | undefined;
-  /** Paused because nobody saw the tab. */
-  #away = false;
   #pointer: { x: number; y: number } | undefined;
   #hover: { table: Table; row: number; handle: bigint } | undefined;
   #updateMs = 0;
@@ -108,11 +106,11 @@ class Page {
     url.search = "";
     this.connection = opened = connect(url, {
       ...(this.#token !== null ? { token: this.#token } : {}),
-      choose: hello => {
+      choose: (hello, refused) => {
         this.#region = hello.region;
         nameEntities(hello.identity === "global_id");
         $("slot-name").textContent = hello.identity === "global_id" ? "id" : "slot";
-        return this.#announced();
+        return this.#announced(refused);
       },
     });
     this.run = new RunBar(this.connection, text => this.#say(text));
@@ -131,7 +129,7 @@ class Page {
       this.#slowAt = 0;
       this.#dirty = true;
     });
-    this.#panel = new Panel(this.connection, what => this.#chosen(what));
+    this.#panel = new Panel(this.connection, what => this.#chosen(what), () => this.#inView());
     this.#tables = new Tables(this.#panel);
     this.plots = new Plots(this.#workshop, this.#theme, () => this.#panel.need(this.plots.components));
     this.connection.onFrame(event => this.#updated(event.full, event.applyMs));
@@ -140,8 +138,7 @@ class Page {
       if (this.#missing().length > 0) this.#redraw();
     });
     this.#buttons();
-    document.addEventListener("visibilitychange", () => this.#seen());
-    this.#seen();
+    pauseWhileHidden(this.connection);
     this.#setTheme(remembered("hypostyle-theme") ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
     new ResizeObserver(() => this.#resize()).observe(this.#view);
     this.#resize();
@@ -174,13 +171,16 @@ class Page {
     return url;
   }
 
-  /** What to ask for, once the server has said what it has. */
-  #announced(): { columns: string[]; rateHz: number } {
+  /** What to ask for, once the server has said what it has; where it refuses that, again. */
+  #announced(refused: string | undefined): SubscribeOptions {
     const state = said();
+    if (refused !== undefined) this.#panel.receive.refused(refused, this.connection.asked);
     if (this.#panel.announce(state)) {
       this.#plotted = false;
       this.#workshop.clear();
       this.#layoutChanged(state);
+      // a box that goes with the view does so from the first state on
+      this.#fitted = placeCamera(this.camera, state.get("camera"));
     }
     return this.#panel.wanted();
   }
@@ -320,6 +320,7 @@ class Page {
     if (now - this.#sampledAt > 900) {
       this.#sampledAt = now;
       this.#tables.show(this.world, this.#batches);
+      this.#panel.receive.tell(world);
       this.#legend();
       this.group.list(world);
       const every = arrowStep(this.#batches);
@@ -328,6 +329,7 @@ class Page {
         ? `off by ${digits(this.#pacer.predictor.errorRms)} (root mean square), at most ${digits(this.#pacer.predictor.errorMax)}; pace ${digits(this.#pacer.pace)} s/s`
         : kernelFor(this.connection.world, axesOf(this.#panel.chosen)) ? "moves points by their velocity while no state comes" : "no axis has a namesake in a component `velocity`");
     }
+    this.#panel.receive.follow();
     this.#entity();
     this.timebar.show();
     if (this.#fitted) this.#address.write(this.#addressState(), now);
@@ -389,10 +391,10 @@ class Page {
         if (!camera.orbit && this.#panel.chosen.z === "") return true;
         camera.orbit = !camera.orbit;
         this.#modes();
-        this.#fit();
+        this.#fitAll();
         return true;
       case "0":
-        this.#fit();
+        this.#fitAll();
         return true;
       case "1": case "2": case "3": case "4":
         if (camera.orbit) camera.preset(presets[Number(key) - 1]!);
@@ -448,7 +450,7 @@ class Page {
     this.views.show(count);
     if (count === 4) this.camera.orbit = true;
     this.#modes();
-    this.#fit();
+    this.#fitAll();
     this.#redraw();
   }
 
@@ -583,6 +585,17 @@ class Page {
     this.#dirty = true;
   }
 
+  /** Shows everything: what the box of the view keeps out is received before. */
+  #fitAll(): void {
+    if (!this.#panel.receive.open(() => this.#fit())) this.#fit();
+  }
+
+  /** What the picture shows, where it is one flat view. */
+  #inView(): Seen | undefined {
+    const { target: [x, y], scale, orbit, width, height } = this.camera;
+    return this.#fitted && !orbit && this.views.count === 1 ? { x, y, width: width * scale, height: height * scale } : undefined;
+  }
+
   /** Lets the flat views beside the main one show everything. */
   #fitBeside(): void {
     const bounds = this.#bounds = boundsOf(this.#gather());
@@ -608,21 +621,6 @@ class Page {
     this.#dirty = true;
     this.#drawn.scale = -1;
     this.#legend();
-  }
-
-  /** A tab that nobody sees receives nothing; seen again, it goes on from what it holds. */
-  #seen(): void {
-    clearTimeout(this.#hiding);
-    if (document.hidden) {
-      this.#hiding = setTimeout(() => {
-        if (!document.hidden || this.connection.state === "paused" || this.connection.state === "closed") return;
-        this.#away = true;
-        this.connection.pause();
-      }, HIDDEN_MS);
-    } else if (this.#away) {
-      this.#away = false;
-      this.connection.resume();
-    }
   }
 
   #legend(): void {

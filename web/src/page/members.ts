@@ -68,9 +68,10 @@ export class Members {
     this.#choice++;
   }
 
-  /** Where the members are now. */
+  /** Where the members are now; those outside a box are left out: their values are old. */
   of(tables: readonly Table[]): Rows[] {
-    return this.size === 0 ? [] : tables.map(table => ({ table, rows: rowsOf(this.#look(table)) })).filter(({ rows }) => rows.length > 0);
+    const shown = (table: Table, rows: Uint32Array): Uint32Array => table.inBox ? rows.filter(row => table.shows(row)) : rows;
+    return this.size === 0 ? [] : tables.map(table => ({ table, rows: shown(table, rowsOf(this.#look(table))) })).filter(({ rows }) => rows.length > 0);
   }
 
   /** For each row of a table whether it is a member's; nothing where none is. */

@@ -1,12 +1,15 @@
 //! The choosers at the side: what is shown and how, and what is received for it. They show and change what is chosen, and tell.
 
 import type { Connection } from "../view/connect.ts";
-import { messageOf } from "../view/errors.ts";
+import { RefusedError, messageOf } from "../view/errors.ts";
+import type { SubscribeOptions } from "../view/protocol.ts";
 import { MAP_NAMES, type MapName } from "./colour.ts";
 import { formula, type Formula } from "./expression.ts";
 import type { Look } from "./points.ts";
 import { digits } from "./format.ts";
+import { Receive } from "./receive.ts";
 import { choices, componentsOf, linkFields, vectors, type Chosen } from "./sources.ts";
+import type { Seen } from "./wishes.ts";
 
 const RATES = [1, 2, 5, 10, 20, 30, 60];
 /** The choice that stands for what is typed. */
@@ -28,6 +31,7 @@ export class Panel {
   stretch = 0;
   /** The radius where none is chosen. */
   radiusDefault = 1;
+  readonly receive: Receive;
   readonly #connection: Connection;
   readonly #changed: (what: What) => void;
   #axes = { x: "", y: "", z: "" };
@@ -49,13 +53,23 @@ export class Panel {
   /** The points' size was chosen. */
   #sized = false;
   #defaults: Record<string, string> = {};
+  /** How often the server was asked; and whether it has not answered, and is to be asked again then. */
+  #asks = 0;
+  #isAsking = false;
+  #again = false;
 
-  constructor(connection: Connection, changed: (what: What) => void) {
+  /** `seen`: what the picture shows, where a box can go with it. */
+  constructor(connection: Connection, changed: (what: What) => void, seen: () => Seen | undefined) {
     this.#connection = connection;
     this.#changed = changed;
+    this.receive = new Receive(connection, () => this.#subscribe(), seen);
+    connection.onFrame(({ full }) => {
+      if (full && !this.#isAsking) this.receive.accepted(connection.asked);
+    });
     for (const axis of ["x", "y", "z"] as const) {
       $<HTMLSelectElement>(`axis-${axis}`).onchange = event => {
         this.#axes[axis] = (event.target as HTMLSelectElement).value;
+        this.receive.setAxes(this.#axes, () => this.#changed("axes"));
         this.#subscribe();
         this.#changed("axes");
       };
@@ -86,6 +100,7 @@ export class Panel {
     };
     $<HTMLSelectElement>("rate").onchange = event => {
       this.rate = Number((event.target as HTMLSelectElement).value);
+      this.receive.note();
       this.#subscribe(true);
     };
     this.#show();
@@ -134,6 +149,7 @@ export class Panel {
     options($("rate"), rates.map(rate => [String(rate), `${rate} per second`]), String(this.rate));
     this.#components = new Set(["velocity", ...world.components.filter(component => component.fields.length === 0).map(component => component.name)]);
     this.#hidden = new Set();
+    this.receive.announce(this.#axes);
     // what has a radius is a sphere
     const radius = columns.find(({ name }) => /(^|\.)radius(\.|$)/.test(name))?.name ?? "";
     this.#write("radius", radius);
@@ -157,6 +173,7 @@ export class Panel {
     return {
       ...this.#axes, colour: this.#colour, formula: this.#colour === TYPED ? formula.text : "", filter: filter.text, radius: radius.text, shape: this.shape, size: String(this.size),
       arrows: this.#arrows, stretch: String(this.stretch), links: this.#links, map: this.map, scale: this.mode, outside: this.outside, hidden: [...this.#hidden].join(";"), rate: String(this.rate),
+      ...this.receive.state(),
     };
   }
 
@@ -180,6 +197,7 @@ export class Panel {
     if (size >= 0.5 && size <= 8) this.size = size;
     if (rate !== undefined) this.rate = Number(rate);
     this.#hidden = new Set(text("hidden").split(";").filter(name => name !== ""));
+    this.receive.restore(text, this.#axes);
     this.#show();
   }
 
@@ -220,9 +238,10 @@ export class Panel {
   }
 
   /** What to ask the server for. */
-  wanted(): { columns: string[]; rateHz: number } {
+  wanted(): SubscribeOptions & { columns: string[] } {
     const needed = this.#needed(), known = this.#connection.world.components.map(component => component.name);
-    return { columns: known.filter(name => needed.has(name) || this.#components.has(name)), rateHz: this.rate };
+    const columns = known.filter(name => needed.has(name) || this.#components.has(name));
+    return { columns, rateHz: this.rate, ...this.receive.wanted(columns) };
   }
 
   #needed(): Set<string> {
@@ -338,9 +357,25 @@ export class Panel {
   #subscribe(always = false): void {
     if (!this.#layout) return;
     this.#fill();
-    const wanted = this.wanted(), before = this.#connection.asked.columns ?? [];
-    if (!always && wanted.columns.every(name => before.includes(name))) return;
-    this.#connection.subscribe(wanted).catch((error: unknown) => console.warn(messageOf(error)));
+    // one at a time: a refusal does not say what it is about
+    if (this.#isAsking && this.#connection.state === "live") {
+      this.#again = true;
+      return;
+    }
+    const wanted = this.wanted(), { columns = [], ...before } = this.#connection.asked, mine = ++this.#asks;
+    const isSame = JSON.stringify([before.box, before.quantise, before.rateHz]) === JSON.stringify([wanted.box, wanted.quantise, wanted.rateHz]);
+    if (!always && isSame && wanted.columns.every(name => columns.includes(name))) return;
+    this.#isAsking = true;
+    this.#connection.subscribe(wanted).then(() => this.receive.accepted(wanted), (error: unknown) => {
+      if (!(error instanceof RefusedError)) console.warn(messageOf(error));
+      else if (this.receive.refused(error.message, wanted)) this.#again = true;
+    }).finally(() => {
+      if (mine !== this.#asks) return;
+      this.#isAsking = false;
+      if (!this.#again) return;
+      this.#again = false;
+      this.#subscribe();
+    });
   }
 }
 

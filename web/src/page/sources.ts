@@ -142,7 +142,7 @@ export function batches(world: Shown, chosen: Chosen, predictor: Predictor | und
   const tags = new Set(world.components.filter(component => component.fields.length === 0).map(component => component.name));
   const parts = [chosen.x, chosen.y, chosen.z].map((axis, turn) => axis === "" ? undefined : along(chosen.arrows, axis, turn));
   const known = chosen.arrows.every(name => received.has(componentOf(name)));
-  const computed = (table: Table, formula: Formula): Source => ({ kind: "computed", computed: workshop.values(table, formula, world.version) });
+  const computed = (table: Table, formula: Formula, boxed = false): Source => ({ kind: "computed", computed: workshop.values(table, formula, world.version, boxed) });
   world.tables.forEach((table, i) => {
     const x = source(table, chosen.x, predictor), y = source(table, chosen.y, predictor);
     const z = chosen.z === "" ? { kind: "constant", value: 0 } as const : source(table, chosen.z, predictor);
@@ -159,7 +159,7 @@ export function batches(world: Shown, chosen: Chosen, predictor: Predictor | und
       else if (tags.has(chosen.colour)) colour = { kind: "constant", value: table.has(chosen.colour) ? 1 : 0 };
       else plain = "#8a93a3";
     }
-    const shown: Source = filter ? computed(table, filter) : table.inBox ? { kind: "bits", bits: table.inBox } : { kind: "constant", value: 1 };
+    const shown: Source = filter ? computed(table, filter, true) : table.inBox ? { kind: "bits", bits: table.inBox } : { kind: "constant", value: 1 };
     const [ax, ay, az] = parts.map(part => part === undefined ? NOUGHT : source(table, part, predictor));
     const arrow = known && parts.some(part => part !== undefined) && ax && ay && az ? [ax, ay, az] as const : undefined;
     out.push({ table, x, y, z, colour, plain, shown, ...(arrow ? { arrow } : {}), radius: typeof radius === "number" ? { kind: "constant", value: radius } : computed(table, radius) });

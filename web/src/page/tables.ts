@@ -21,14 +21,15 @@ export class Tables {
     const sum = (name: string, of: (table: Table) => number): number => world.tables.reduce((sum, table) => sum + (tableName(table) === name ? of(table) : 0), 0);
     const shown = chosen.filter ? new Map(batches.map(batch => [batch.table, countShown(batch)])) : undefined;
     const told = (name: string): string => {
-      const all = count(sum(name, table => table.rows)), has = world.tables.some(table => tableName(table) === name && shown?.has(table));
+      const out = sum(name, table => table.rows - table.rowsShown), kept = out > 0 ? `, ${count(out)} outside` : "";
+      const all = count(sum(name, table => table.rowsShown)) + kept, has = world.tables.some(table => tableName(table) === name && shown?.has(table));
       return has ? `${count(sum(name, table => shown!.get(table) ?? 0))} of ${all}` : all;
     };
     rows(list, names.map(name => [name, told(name)]), (cell, name) => {
       const box = cell.querySelector("input") ?? this.#box(cell, name);
       box.checked = !chosen.hidden.has(name);
     });
-    const all = batches.reduce((sum, batch) => sum + (shown?.get(batch.table) ?? batch.table.rows), 0);
+    const all = batches.reduce((sum, batch) => sum + (shown?.get(batch.table) ?? batch.table.rowsShown), 0);
     set("filter-text", chosen.filter ? `${count(all)} of ${count(world.entities.count)} entities are shown` : "");
   }
 

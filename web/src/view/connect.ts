@@ -3,7 +3,7 @@
 //! Invariants: the world is only ever changed by whole updates; an acknowledgement is sent after its update was applied;
 //! whatever the server sends, the page gets a state and a reason, never an exception out of an event handler.
 
-import { NoWebSocketError, ProtocolError, ViewError, messageOf } from "./errors.ts";
+import { NoWebSocketError, ProtocolError, RefusedError, ViewError, messageOf } from "./errors.ts";
 import {
   SUBPROTOCOL, decode, encodeAck, encodeInput, encodePing, encodeSubscribe,
   type Hello, type Message, type Resume, type Subscribed, type UpdatePart, type SubscribeOptions,
@@ -27,8 +27,11 @@ export interface ConnectOptions extends SubscribeOptions {
   readonly retryMsMax?: number;
   /** A connection that is silent for so long is given up, milliseconds; default 10,000. */
   readonly silenceMsMax?: number;
-  /** Decides what to ask for when the server has said what it has; instead of what these options ask for. */
-  readonly choose?: (hello: Hello) => SubscribeOptions;
+  /**
+   * Decides what to ask for when the server has said what it has; instead of what these options ask for. Where the server
+   * refuses that, it is asked again, with the reason: the same answer closes the connection.
+   */
+  readonly choose?: (hello: Hello, refused?: string) => SubscribeOptions;
   /** Sent as `?token=`. */
   readonly token?: string;
   /** Asks over HTTP: why a socket was refused, which it does not tell itself, and how the run is steered; default: the platform's `fetch`. */
@@ -376,10 +379,10 @@ export class Connection {
         if (message.code === 8 && this.#pending) {
           const pending = this.#pending;
           this.#pending = undefined;
-          pending.reject(new ViewError(message.text));
+          pending.reject(new RefusedError(message.text));
           if (!this.subscribed && this.hello) this.#send(encodeSubscribe(this.#known(this.hello)));
         } else if (message.code === 8 && !this.subscribed) {
-          this.#refuse(message.text);
+          this.#chooseAgain(message.text);
         }
         return;
       case "bye":
@@ -410,6 +413,14 @@ export class Connection {
     this.#session = hello.session;
     if (this.#options.choose && !this.#pending) this.#asked = this.#options.choose(hello);
     this.#send(encodeSubscribe(this.#known(hello), resume));
+  }
+
+  /** Asks for something else than what was refused, where that is wanted. */
+  #chooseAgain(reason: string): void {
+    const { hello } = this, asked = hello && this.#options.choose?.(hello, reason);
+    if (!asked || JSON.stringify(asked) === JSON.stringify(this.#asked)) return this.#refuse(reason);
+    this.#asked = asked;
+    this.#send(encodeSubscribe(this.#known(hello)));
   }
 
   /** What was asked for, as far as the server has it. */

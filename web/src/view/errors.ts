@@ -10,6 +10,11 @@ export class ViewError extends Error {
   override readonly name = "ViewError";
 }
 
+/** The server refuses a subscription: the message is its reason. The one before stays in force. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+}
+
 /**
  * A server that does not steer. `status` is HTTP's: 401, a token is missing or wrong; 403, it lets nobody steer, or not
  * this origin; 409, no run listens; 400, what was asked for cannot be; 404, it knows nothing of steering.

@@ -3,7 +3,7 @@
 export { connect, Connection, type ConnectOptions, type ConnectionState, type FrameEvent } from "./connect.ts";
 export { ChangedChunks, type ChangedColumn } from "./changes.ts";
 export { ColumnView, type Part } from "./column.ts";
-export { NoWebSocketError, ProtocolError, SteeringError, ViewError } from "./errors.ts";
+export { NoWebSocketError, ProtocolError, RefusedError, SteeringError, ViewError } from "./errors.ts";
 export { Predictor, type Kernel, type KernelJob, type PredictOptions } from "./predict.ts";
 export {
   decode, type ComponentInfo, type FieldInfo, type Hello, type Message, type ResourceInfo, type Subscribed, type UpdatePart, type SubscribeOptions,

@@ -7,7 +7,7 @@ import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Random } from "./random.ts";
-import { COMPONENTS, HELLO, columnsOf, json, message, resize, tableBlock, update, valuesBlock, type ModelTable } from "./server.ts";
+import { COMPONENTS, HELLO, columnsOf, json, message, reason, resize, tableBlock, update, valuesBlock, type ModelTable } from "./server.ts";
 
 /** One WebSocket connection, as far as a test server needs it. */
 export class WebSocketServerSide {
@@ -105,11 +105,21 @@ export async function standIn(folder: string, live: (socket: WebSocketServerSide
   };
 }
 
+/** What a client asks for. */
+export interface Wishes {
+  columns?: string[];
+  rate_hz?: number;
+  box?: { fields: string[]; min: number[]; max: number[] };
+  quantise?: Record<string, number>;
+}
+
 /** Particles in two tables, moving on circles; every row changes with every step. With bonds those of the second table name one of the first each. */
 export class Particles {
   readonly tables: ModelTable[];
   generation = 1;
   time = 0;
+  /** Why a client's wishes are refused; empty: they are not. */
+  refuse: (wishes: Wishes) => string = () => "";
   readonly #seeds: Float32Array[];
 
   constructor(rows: number, readonly bonds = false) {
@@ -150,14 +160,24 @@ export class Particles {
     });
   }
 
-  messages(subscription: number, from: number, wanted: readonly string[]): Uint8Array<ArrayBuffer>[] {
+  messages(subscription: number, from: number, wanted: readonly string[], wishes: Wishes = {}): Uint8Array<ArrayBuffer>[] {
     const full = from === 0, blocks: Uint8Array[] = [], ids = COMPONENTS.filter(component => wanted.includes(component.name)).map(component => component.id);
     const shown = this.tables.map(table => {
       const places = table.columns.map((_, i) => i).filter(i => table.columns[i]!.role === 0 || ids.includes(table.columns[i]!.component));
       return { ...table, components: table.components.filter(id => ids.includes(id)), columns: places.map(i => table.columns[i]!), data: places.map(i => table.data[i]!) };
     });
+    for (const table of shown) round(table, wishes.quantise ?? {});
+    const boxed = wishes.box ? shown.map(table => within(table, wishes.box!)) : [];
     if (full) for (const table of shown) blocks.push(tableBlock(table));
-    for (const table of shown) {
+    for (const rows of boxed) {
+      const table = shown[boxed.indexOf(rows)]!, last = table.columns.length - 1;
+      table.columns.forEach(({ role }, place) => {
+        if (role === 1 && rows.length > 0) blocks.push(valuesBlock(table, place, rows, 1));
+        if (role === 0 && full) blocks.push(dense(table, place, 0, table.rows));
+      });
+      blocks.push(valuesBlock(table, last, Array.from({ length: Math.ceil(table.rows / 64) }, (_, i) => i), 1));
+    }
+    for (const table of boxed.length > 0 ? [] : shown) {
       const parts = Math.ceil(table.rows / 30_000);
       table.columns.forEach((column, place) => {
         if (column.role === 2 || column.role === 0 && !full) return;
@@ -167,6 +187,31 @@ export class Particles {
     const length = blocks.reduce((sum, block) => sum + block.length, 0);
     return update({ subscription, from, to: this.generation, frame: this.generation, time: this.time, full }, blocks, Math.ceil(length / 900_000));
   }
+}
+
+/** Rounds a table's values, in copies: by at most so much. */
+function round(table: ModelTable, errors: Record<string, number>): void {
+  table.columns.forEach(({ role, component, field }, place) => {
+    const of = COMPONENTS.find(({ id }) => id === component)!, error = role === 1 ? errors[`${of.name}.${of.fields[field]?.name}`] : undefined;
+    if (error !== undefined) table.data[place] = new Uint8Array(new Float32Array(table.data[place]!.slice().buffer).map(value => Math.round(value / error / 2) * error * 2).buffer);
+  });
+}
+
+/** Gives a table a column of in-box bits, its last one, and tells which rows are inside. Boxes of the three of `position` alone. */
+function within(table: ModelTable, { fields, min, max }: NonNullable<Wishes["box"]>): number[] {
+  const rows: number[] = [], bits = new Uint8Array(Math.ceil(table.rows / 64) * 8);
+  const sides = fields.map((name, i) => {
+    const place = table.columns.findIndex(({ role, component, field }) => role === 1 && component === 0 && field === ["position.x", "position.y", "position.z"].indexOf(name));
+    return { values: new Float32Array(table.data[place]!.slice().buffer), low: min[i]!, high: max[i]! };
+  });
+  for (let row = 0; row < table.rows; row++) {
+    if (!sides.every(({ values, low, high }) => values[row]! >= low && values[row]! <= high)) continue;
+    rows.push(row);
+    bits[row >> 3]! |= 1 << (row & 7);
+  }
+  table.columns.push({ role: 7, component: 0, field: 0, bytes: 0 });
+  table.data.push(bits);
+  return rows;
 }
 
 /** One run of rows: as `valuesBlock`, without its loops. */
@@ -185,7 +230,7 @@ function dense(table: ModelTable, place: number, from: number, to: number): Uint
 
 /** Speaks the protocol on a socket: full state, then deltas at the asked rate, with a window of two. */
 export function serveParticles(socket: WebSocketServerSide, particles: Particles, messages: Buffer[]): void {
-  let subscription = 0, from = 0, inFlight = 0, wanted: string[] = [], timer: ReturnType<typeof setInterval> | undefined;
+  let subscription = 0, from = 0, inFlight = 0, timer: ReturnType<typeof setInterval> | undefined;
   const hello = { ...HELLO, components: COMPONENTS.filter(component => [0, 1, 4, 5, ...(particles.bonds ? [6] : [])].includes(component.id)), resources: [], region: "stand-in", message_bytes_max: 1 << 20, generation: particles.generation };
   const close = socket.onclose;
   socket.onclose = () => {
@@ -197,16 +242,17 @@ export function serveParticles(socket: WebSocketServerSide, particles: Particles
     if (bytes[0] === 0x82) inFlight--;
     if (bytes[0] === 0x83) socket.send(message(4, 0, bytes.subarray(8, 16)));
     if (bytes[0] !== 0x81) return;
-    const wishes = JSON.parse(bytes.subarray(8).toString()) as { columns?: string[]; rate_hz?: number };
-    wanted = wishes.columns ?? hello.components.map(component => component.name);
+    const wishes = JSON.parse(bytes.subarray(8).toString()) as Wishes, refusal = particles.refuse(wishes);
+    if (refusal !== "") return socket.send(reason(7, 8, refusal));
+    const wanted = wishes.columns ?? hello.components.map(component => component.name);
     subscription++;
     from = inFlight = 0;
-    socket.send(json(2, { subscription, view: wanted.join(), resumed: false, rate_hz: wishes.rate_hz ?? 60, window: 2, compression: null, quantised: [] }));
+    socket.send(json(2, { subscription, view: wanted.join(), resumed: false, rate_hz: wishes.rate_hz ?? 60, window: 2, compression: null, quantised: Object.keys(wishes.quantise ?? {}) }));
     clearInterval(timer);
     const send = (): void => {
       if (inFlight >= 2 || from === particles.generation) return;
       inFlight++;
-      for (const part of particles.messages(subscription, from, wanted)) socket.send(part);
+      for (const part of particles.messages(subscription, from, wanted, wishes)) socket.send(part);
       from = particles.generation;
     };
     send();
