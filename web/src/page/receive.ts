@@ -218,6 +218,7 @@ export class Receive {
     if (this.#refused.box !== "" || this.#connection.asked.box) return "";
     if (this.#space === "box") return "all is received: type an end of an axis";
     const { x, y } = this.#axes;
+    if (x === "") return "nothing is received yet";
     if (!this.#isPlain(x) && !this.#isPlain(y)) return `all is received: ${x} and ${y} are values of arrays, which boxes do not have`;
     return this.#seen() ? "" : "all is received: the box goes with a single flat view";
   }
@@ -244,6 +245,7 @@ export class Receive {
     }
     set("box-fault", box || this.#refused.box);
     set("round-fault", fault || this.#refused.quantise);
+    if (fault || this.#refused.quantise) $<HTMLDetailsElement>("rounding").open = true;
     for (const input of $("round").querySelectorAll("input")) {
       input.value = this.#errors.get(input.name) ?? "";
       input.setCustomValidity(input.name === at ? fault : "");

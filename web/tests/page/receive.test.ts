@@ -154,7 +154,6 @@ test("what the server refuses is told where it was chosen, and the rest goes on"
   await page.waitForFunction(() => hypostyle.connection.subscribed?.rateHz === 10);
   assert.equal(refusals.length, 2);
   // what is mended is asked for
-  await page.locator("#rounding summary").click();
   await page.fill("#round input[name='position.x']", "");
   await page.press("#round input[name='position.x']", "Enter");
   await page.waitForFunction(() => document.getElementById("round-text")!.textContent === "1 column" && document.getElementById("round-fault")!.textContent === "");
