@@ -47,7 +47,7 @@ test("a box of numbers: who is outside is counted and not drawn, by no filter ei
   await end(page, "box-x-high", "3");
   assert.match(await page.textContent("#box-fault") ?? "", /low end, 50, must not be above the high end, 3/);
   await end(page, "box-x-high", "");
-  await page.waitForFunction(() => document.getElementById("box-fault")!.textContent === "" && location.hash.includes("space=box") && location.hash.includes("box=50,"));
+  await page.waitForFunction(() => document.getElementById("box-fault")!.textContent === "" && location.hash.includes("space=box") && location.hash.includes("box=50,%3B"));
   const from = stage.server.messages.length;
   await page.reload();
   assert.ok((await counted(page)).outside > 1000);
