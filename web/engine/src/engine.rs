@@ -6,14 +6,22 @@
 use std::collections::BTreeMap;
 
 use hypostyle::workers::HostedWorker;
-use hypostyle::{OwnedSnapshot, Presence, Publication, SharedReader, Simulation, TableView, Workers, World};
+use hypostyle::{OwnedSnapshot, Presence, Publication, Schedule, SharedReader, Simulation, TableView, Workers, World};
 
 use crate::answer::Object;
-use hypostyle_scenes::{Scene, SceneOptions};
+use hypostyle_scenes::SceneOptions;
 
-/// A scene under way.
+/// What runs.
+pub(crate) struct About {
+    pub(crate) scene: String,
+    pub(crate) about: String,
+    /// Simulated seconds of a frame.
+    pub(crate) dt: f64,
+}
+
+/// A world under way.
 pub(crate) struct Engine {
-    scene: &'static dyn Scene,
+    about: About,
     simulation: Simulation,
     reader: SharedReader,
     snapshots: BTreeMap<u32, OwnedSnapshot>,
@@ -22,7 +30,7 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Makes the world and its workers.
+    /// Makes a scene's world and its workers.
     pub(crate) fn start(
         name: &str,
         entities: f64,
@@ -41,14 +49,26 @@ impl Engine {
         let entities = if entities > 0.0 { entities as u64 } else { scene.default_entities() };
         let options = SceneOptions::new(Some(entities), seed);
         let world = scene.world(&options, World::builder()).map_err(|error| error.to_string())?;
+        let about = About { scene: name.to_owned(), about: scene.about().to_owned(), dt: scene.dt() };
+        Engine::new(world, scene.schedule(&options), about, threads, publish_every)
+    }
+
+    /// Makes the workers of a world.
+    pub(crate) fn new(
+        world: World,
+        schedule: Schedule,
+        about: About,
+        threads: usize,
+        publish_every: u64,
+    ) -> Result<Engine, String> {
         let workers = if threads == 0 { Workers::Local } else { Workers::Hosted(threads) };
         let simulation = Simulation::builder()
             .workers(workers)
             .publish_every(publish_every)
-            .build(world, scene.schedule(&options))
+            .build(world, schedule)
             .map_err(|error| error.to_string())?;
         let reader = simulation.world().reader().map_err(|error| error.to_string())?.into();
-        Ok(Engine { scene, simulation, reader, snapshots: BTreeMap::new(), snapshots_ever: 0, jobs_on_workers: 0 })
+        Ok(Engine { about, simulation, reader, snapshots: BTreeMap::new(), snapshots_ever: 0, jobs_on_workers: 0 })
     }
 
     /// What the host's threads are to run.
@@ -59,16 +79,16 @@ impl Engine {
     /// What runs.
     pub(crate) fn about(&self) -> String {
         Object::new()
-            .text("scene", self.scene.name())
-            .text("about", self.scene.about())
-            .seconds("dt", self.scene.dt())
+            .text("scene", &self.about.scene)
+            .text("about", &self.about.about)
+            .seconds("dt", self.about.dt)
             .number("entities", self.simulation.world().entity_count())
             .end()
     }
 
     /// Runs frames.
     pub(crate) fn step(&mut self, frames: u64) -> Result<String, String> {
-        let report = self.simulation.run(frames, self.scene.dt()).map_err(|error| error.to_string())?;
+        let report = self.simulation.run(frames, self.about.dt).map_err(|error| error.to_string())?;
         self.jobs_on_workers += report.jobs - report.jobs_on_main;
         let (frame, elapsed_ns) = (report.frame, report.elapsed.as_nanos() as u64);
         let world = self.simulation.world();

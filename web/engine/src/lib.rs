@@ -12,6 +12,7 @@
 
 mod answer;
 mod engine;
+mod own;
 
 use std::alloc::{Layout, alloc_zeroed};
 use std::cell::RefCell;
@@ -21,6 +22,7 @@ use hypostyle::workers::{DeathNotice, HostedWorker};
 use hypostyle::{Host, set_host};
 
 use engine::Engine;
+use own::{Call, Own, Place};
 
 #[doc(no_inline)]
 pub use hypostyle_scenes::{Line, Scene, SceneError, SceneOption, SceneOptions, Space};
@@ -55,10 +57,26 @@ macro_rules! scenes {
 unsafe extern "C" {
     /// Milliseconds since some moment, the same one in all threads; more than 0.
     safe fn now_ms() -> f64;
+
+    /// Calls the kernel of a system of the host's: the system's number, the job's first row in its table, rows, a frame's
+    /// seconds, time, frame, and for each column of the system its address, bytes, and the code of its type. 1: it
+    /// failed, and the text says why. The host writes to columns that the system writes alone, and within the call.
+    fn js_kernel(system: u32, first_row: u32, rows: u32, dt: f64, time: f64, frame: f64, columns: *const Place) -> u32;
+}
+
+/// Calls a kernel of the host.
+fn call_kernel(call: Call, places: &[Place]) -> Result<(), String> {
+    let Call { system, first_row, rows, dt, time, frame } = call;
+    // SAFETY: the host writes to written columns alone, while the call goes on (its promise); the job has them for itself.
+    match unsafe { js_kernel(system, first_row, rows, dt, time, frame, places.as_ptr()) } {
+        0 => Ok(()),
+        _ => Err(text()),
+    }
 }
 
 thread_local! {
     static ENGINE: RefCell<Option<Engine>> = const { RefCell::new(None) };
+    static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
     static TEXT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
@@ -131,17 +149,81 @@ pub extern "C" fn memory_take(bytes: usize, align: usize) -> *mut u8 {
 #[unsafe(no_mangle)]
 pub extern "C" fn engine_start(entities: f64, seed: u64, threads: u32, cores: u32, publish_every: u32) -> u32 {
     prepare(cores);
-    let started = Engine::start(&text(), entities, seed, threads as usize, u64::from(publish_every));
-    leave(started.map(|mut engine| {
-        let brought = engine.hosted_workers().into_iter().map(|worker| {
-            let notice = worker.death_notice();
-            (Some(worker), notice)
-        });
-        *workers() = brought.collect();
-        let about = engine.about();
-        ENGINE.set(Some(engine));
-        about
+    leave(Engine::start(&text(), entities, seed, threads as usize, u64::from(publish_every)).map(keep))
+}
+
+/// Keeps an engine, for whose workers the host brings threads; what runs.
+fn keep(mut engine: Engine) -> String {
+    let brought = engine.hosted_workers().into_iter().map(|worker| {
+        let notice = worker.death_notice();
+        (Some(worker), notice)
+    });
+    *workers() = brought.collect();
+    let about = engine.about();
+    ENGINE.set(Some(engine));
+    about
+}
+
+/// Begins a world of the host's own, by the layout that the text is; [`own_start`] starts it.
+#[unsafe(no_mangle)]
+pub extern "C" fn own_layout(cores: u32) -> u32 {
+    prepare(cores);
+    leave(Own::new(&text()).map(|own| {
+        OWN.set(Some(own));
+        String::new()
     }))
+}
+
+fn with_own(act: impl FnOnce(&mut Own, String) -> Result<String, String>) -> u32 {
+    let given = text();
+    leave(OWN.with_borrow_mut(|own| match own {
+        Some(own) => act(own, given),
+        None => Err("no world of one's own was begun".to_owned()),
+    }))
+}
+
+/// Begins to spawn so many entities of it: what they have, and then [`own_spawn`].
+#[unsafe(no_mangle)]
+pub extern "C" fn own_entities(count: f64) -> u32 {
+    with_own(|own, _| own.begin(count))
+}
+
+/// They have the component that the text names.
+#[unsafe(no_mangle)]
+pub extern "C" fn own_component() -> u32 {
+    with_own(Own::component)
+}
+
+/// They have the column that the text names, of so many bytes: answers with where the host writes it.
+#[unsafe(no_mangle)]
+pub extern "C" fn own_column(bytes: usize) -> u32 {
+    with_own(|own, name| own.column(name, bytes))
+}
+
+/// Spawns them.
+#[unsafe(no_mangle)]
+pub extern "C" fn own_spawn() -> u32 {
+    with_own(|own, _| own.spawn())
+}
+
+/// Adds a system that the text names.
+#[unsafe(no_mangle)]
+pub extern "C" fn own_system() -> u32 {
+    with_own(Own::system)
+}
+
+/// Says more of it: 0 its stage, 1 a column that it writes, 2 one that it reads, 3 and 4 components that entities have
+/// or lack.
+#[unsafe(no_mangle)]
+pub extern "C" fn own_part(kind: u32) -> u32 {
+    with_own(|own, name| own.part(kind, name))
+}
+
+/// Starts the engine with the world that was begun, as [`engine_start`] does with a scene.
+#[unsafe(no_mangle)]
+pub extern "C" fn own_start(dt: f64, threads: u32, publish_every: u32) -> u32 {
+    let own = OWN.take().ok_or_else(|| "no world of one's own was begun".to_owned());
+    leave(own.and_then(|own| own.start(dt, threads as usize, u64::from(publish_every), call_kernel)).map(keep))
 }
 
 /// Once in a memory: the clock, and where panics are told.

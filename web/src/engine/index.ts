@@ -3,16 +3,19 @@
 
 import { Instance, EngineError, type Block } from "./instance.ts";
 import { compile, cores, thread, whyNotShared, type Thread } from "./host.ts";
+import { Kernels, type Declared, type EngineWorld } from "./kernels.ts";
+import { declared, startOwn } from "./own.ts";
 import { Snapshot, type Described } from "./snapshot.ts";
 import type { Message, Request, Role } from "./thread.ts";
 
 export { EngineError } from "./instance.ts";
+export type { EngineJob, EngineSpawn, EngineSystem, EngineWorld } from "./kernels.ts";
 export { Snapshot, type EngineArray, type EnginePart, type EngineTable } from "./snapshot.ts";
 
 /** What is to run, and how. */
 export interface EngineOptions {
-  /** The scene's name: `particles`, `spheres`, `nbody`, `lj`, or one of the modules' own. */
-  scene: string;
+  /** The scene's name: `particles`, `spheres`, `nbody`, `lj`, or one of the modules' own; or a world with systems in JavaScript. */
+  scene: string | EngineWorld;
   /** How many entities; without it the scene's own number. */
   entities?: number;
   /** Decides every random number; 0 without it. */
@@ -108,15 +111,17 @@ class There implements Callee {
   readonly memory: WebAssembly.Memory;
   private readonly module: WebAssembly.Module;
   private readonly script: URL;
+  private readonly kernels: Declared | undefined;
   private readonly origin = performance.timeOrigin + performance.now();
   private readonly threads: Thread[] = [];
   private readonly waiting = new Map<number, { resolve: (text: string) => void; reject: (error: Error) => void }>();
   private requests = 0;
   private gone: string | undefined;
 
-  constructor(module: WebAssembly.Module, script: URL) {
+  constructor(module: WebAssembly.Module, script: URL, kernels: Declared | undefined) {
     this.module = module;
     this.script = script;
+    this.kernels = kernels;
     this.memory = new WebAssembly.Memory({ ...PAGES, shared: true });
   }
 
@@ -143,7 +148,7 @@ class There implements Callee {
       };
       thread(this.script, name, message, failed).then(started => {
         this.threads.push(started);
-        const role: Role = { module: this.module, memory: this.memory, origin: this.origin, ...(worker ? { worker } : {}) };
+        const role: Role = { module: this.module, memory: this.memory, origin: this.origin, ...(this.kernels ? { kernels: this.kernels } : {}), ...(worker ? { worker } : {}) };
         started.post(role);
       }, (error: unknown) => failed(error instanceof Error ? error.message : String(error)));
     });
@@ -208,8 +213,10 @@ export class Engine {
    */
   static async start(options: EngineOptions): Promise<Engine> {
     const { scene, entities = 0, seed = 0, publishEvery = 1 } = options;
-    const at = places(options.base);
+    const at = places(options.base), own = typeof scene === "string" ? undefined : declared(scene);
+    if (own && (options.entities ?? options.seed) !== undefined) throw new EngineError("`entities` and `seed` are for scenes with a name: a world of one's own says what it spawns");
     const begin = async (callee: Callee, threads: number, runners: number) => {
+      if (typeof scene !== "string") return JSON.parse(await startOwn(callee, scene, threads, runners, publishEvery)) as EngineScene;
       const numbers = [entities, BigInt.asUintN(64, BigInt(seed)), threads, runners, publishEvery];
       return JSON.parse(await callee.call("engine_start", numbers, scene)) as EngineScene;
     };
@@ -217,7 +224,7 @@ export class Engine {
     const runners = await cores();
     if (why === undefined) {
       const threads = options.workers ?? Math.max(0, Math.min(runners, 16) - 1);
-      const there = new There(await compile(at.shared), at.thread);
+      const there = new There(await compile(at.shared), at.thread, own);
       const started = await there.begin().then(() => true, (error: unknown) => {
         why = error instanceof Error ? error.message : String(error);
         return false;
@@ -235,7 +242,8 @@ export class Engine {
         }
       }
     }
-    const here = new Here(await Instance.make(await compile(at.plain), performance.timeOrigin));
+    const kernels = own && await Kernels.load(own);
+    const here = new Here(await Instance.make(await compile(at.plain), performance.timeOrigin, kernels));
     return new Engine(here, "in-process", why ?? "", 0, await begin(here, 0, runners));
   }
 

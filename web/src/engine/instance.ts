@@ -1,5 +1,7 @@
 //! An instance of the engine's module: calls with numbers, texts both ways. Knows nothing of pages and threads.
 
+import type { Kernels } from "./kernels.ts";
+
 /** The engine refused, failed or is gone. */
 export class EngineError extends Error {
   override readonly name = "EngineError";
@@ -48,10 +50,25 @@ export class Instance {
     this.memory = memory ?? this.exports.memory!;
   }
 
-  /** Makes one; with `block` it is one more on a memory that has one already. `origin`: subtracted from its clock's milliseconds. */
-  static async make(module: WebAssembly.Module, origin: number, memory?: WebAssembly.Memory, block?: Block): Promise<Instance> {
+  /**
+   * Makes one; with `block` it is one more on a memory that has one already. `origin`: subtracted from its clock's
+   * milliseconds. `kernels`: those of systems in JavaScript, if there are any.
+   */
+  static async make(module: WebAssembly.Module, origin: number, kernels: Kernels | undefined, memory?: WebAssembly.Memory, block?: Block): Promise<Instance> {
     const now_ms = () => performance.timeOrigin + performance.now() - origin + 1;
-    const made = await WebAssembly.instantiate(module, { env: memory ? { memory, now_ms } : { now_ms } });
+    const js_kernel = (system: number, firstRow: number, rows: number, dt: number, time: number, frame: number, columns: number): number => {
+      try {
+        if (!kernels) throw new EngineError("this instance has no kernels");
+        kernels.run(system, [firstRow >>> 0, rows >>> 0, dt, time, frame], instance.memory, columns >>> 0);
+        return 0;
+      } catch (error) {
+        // what is thrown must not leave through the module's frames
+        instance.put(error instanceof EngineError ? error.message : String(error));
+        return 1;
+      }
+    };
+    const env = { now_ms, js_kernel, ...(memory ? { memory } : {}) };
+    const made = await WebAssembly.instantiate(module, { env });
     const instance = new Instance(made.exports, memory);
     if (block) {
       instance.exports.__stack_pointer.value = block.stack;

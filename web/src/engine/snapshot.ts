@@ -29,11 +29,27 @@ export interface Described {
   tables: { rows: number; columns: { name: string; type: string; values: number; at: number; bytes: number }[] }[];
 }
 
-const ARRAYS: Record<string, new (buffer: ArrayBufferLike, at: number, length: number) => EngineArray> = {
+type ArrayKind = (new (buffer: ArrayBufferLike, at: number, length: number) => EngineArray) & { BYTES_PER_ELEMENT: number };
+
+/** What the values of a type are in. */
+export const ARRAYS: Readonly<Record<string, ArrayKind>> = {
   f32: Float32Array, f64: Float64Array, i8: Int8Array, i16: Int16Array, i32: Int32Array, i64: BigInt64Array,
   u8: Uint8Array, u16: Uint16Array, u32: Uint32Array, u64: BigUint64Array, bool: Uint8Array, entity: BigUint64Array, bits: Uint8Array,
   f16: Uint16Array, bf16: Uint16Array, unorm8: Uint8Array, unorm16: Uint16Array, snorm8: Int8Array, snorm16: Int16Array,
 };
+
+/** Bytes of a memory as values of a type. */
+export function arrayOf(type: string, buffer: ArrayBufferLike, at: number, bytes: number): EngineArray {
+  const Array = ARRAYS[type]!;
+  // an empty column's address means nothing
+  return bytes === 0 ? new Array(buffer, 0, 0) : new Array(buffer, at, bytes / Array.BYTES_PER_ELEMENT);
+}
+
+/** A memory's buffer, up to an address at least: another thread may have made the memory larger. */
+export function whole(memory: WebAssembly.Memory, end: number): ArrayBufferLike {
+  if (memory.buffer.byteLength < end) memory.grow(0);
+  return memory.buffer;
+}
 
 /** A generation that stays as it is until it is released. */
 export class Snapshot {
@@ -61,13 +77,12 @@ export class Snapshot {
    */
   get tables(): readonly EngineTable[] {
     const end = Math.max(0, ...this.described.tables.flatMap(table => table.columns.map(column => column.at + column.bytes)));
-    // another thread may have made the memory larger
-    if (this.memory.buffer.byteLength < end) this.memory.grow(0);
-    if (this.buffer !== this.memory.buffer) {
-      this.buffer = this.memory.buffer;
+    const buffer = whole(this.memory, end);
+    if (this.buffer !== buffer) {
+      this.buffer = buffer;
       this.made = this.described.tables.map(({ rows, columns }) => ({
         rows,
-        columns: new Map(columns.map(column => [column.name, { rows, values: column.values, array: this.array(column) }])),
+        columns: new Map(columns.map(column => [column.name, { rows, values: column.values, array: arrayOf(column.type, buffer, column.at, column.bytes) }])),
       }));
     }
     return this.made;
@@ -81,11 +96,5 @@ export class Snapshot {
   /** Lets the engine use the memory again. */
   release(): Promise<void> {
     return this.unpin();
-  }
-
-  private array({ type, at, bytes }: Described["tables"][number]["columns"][number]): EngineArray {
-    const Array = ARRAYS[type]! as unknown as (new (buffer: ArrayBufferLike, at: number, length: number) => EngineArray) & { BYTES_PER_ELEMENT: number };
-    // an empty column's address means nothing
-    return bytes === 0 ? new Array(this.memory.buffer, 0, 0) : new Array(this.memory.buffer, at, bytes / Array.BYTES_PER_ELEMENT);
   }
 }

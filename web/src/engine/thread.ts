@@ -2,12 +2,15 @@
 
 import { EngineError, Instance, type Block } from "./instance.ts";
 import { NODE } from "./host.ts";
+import { Kernels, type Declared } from "./kernels.ts";
 
 /** The first message to a thread. */
 export interface Role {
   module: WebAssembly.Module;
   memory: WebAssembly.Memory;
   origin: number;
+  /** The systems whose kernels this thread imports. */
+  kernels?: Declared;
   /** A worker's number; none: this thread has the engine. */
   worker?: { index: number; block: Block };
 }
@@ -50,8 +53,8 @@ function connect(receive: (data: unknown, post: Post) => void): void {
 let instance: Instance | undefined;
 
 async function begin(role: Role, post: Post): Promise<void> {
-  const { module, memory, origin, worker } = role;
-  instance = await Instance.make(module, origin, memory, worker?.block);
+  const { module, memory, origin, worker } = role, kernels = role.kernels && await Kernels.load(role.kernels);
+  instance = await Instance.make(module, origin, kernels, memory, worker?.block);
   post({ kind: "ready" });
   if (!worker) return;
   try {
@@ -76,5 +79,5 @@ function answer({ id, name, numbers, text }: Request): Message {
 
 connect((data, post) => {
   if (instance) post(answer(data as Request));
-  else begin(data as Role, post).catch((error: unknown) => post({ kind: "died", text: String(error) }));
+  else begin(data as Role, post).catch((error: unknown) => post({ kind: "died", text: error instanceof EngineError ? error.message : String(error) }));
 });

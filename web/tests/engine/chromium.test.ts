@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { CHROMIUM, launch, open } from "../support/browser.ts";
-import { BUILT, native } from "../support/native.ts";
+import { BUILT, load, native } from "../support/native.ts";
+import { KERNELS, KERNELS_FILE, world } from "../support/own-world.ts";
 
 const skip = CHROMIUM ? false : "there is no Chromium";
 const ISOLATED = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
@@ -22,9 +23,9 @@ const servers: Server[] = [];
 async function serve(headers: Record<string, string>): Promise<string> {
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? "/", "http://host").pathname, name = /^\/((?:engine|demo)\/[a-z-]+\.(?:js|wasm|html))$/.exec(path)?.[1];
-    const content = path === "/" ? Promise.resolve(PAGE) : name ? readFile(join(BUILT, "..", name)) : Promise.reject(new Error(path));
+    const content = path === "/" ? Promise.resolve(PAGE) : path === "/kernels.js" ? readFile(KERNELS_FILE) : name ? readFile(join(BUILT, "..", name)) : Promise.reject(new Error(path));
     content.then(bytes => {
-      response.writeHead(200, { ...headers, "Content-Type": TYPES[/\.[a-z]+$/.exec(name ?? ".html")![0]]! }).end(bytes);
+      response.writeHead(200, { ...headers, "Content-Type": TYPES[/\.[a-z]+$/.exec(path === "/" ? ".html" : path)![0]]! }).end(bytes);
     }, () => response.writeHead(404).end());
   });
   servers.push(server);
@@ -99,6 +100,30 @@ test("where workers are forbidden it runs in-process, to the same state, and say
   const seen = await run(url, OPTIONS, FRAMES, /Content Security Policy/), hash = native("particles", 20_000, FRAMES, 11);
   assert.match(seen.why, /a worker cannot be started/);
   assert.deepEqual(seen, { isolated: true, mode: "in-process", why: seen.why, workers: 0, hash, alive: [], shared: false, pinned: true, moved: true });
+});
+
+test("systems in JavaScript reach the bytes that they reach in node, with workers and in-process", { skip }, async () => {
+  const here = await (await load()).Engine.start({ scene: world(KERNELS), mode: "in-process" });
+  await here.step(FRAMES);
+  const hash = await here.hash();
+  await here.stop();
+  // typed arrays by name, as the page makes them again
+  const described = JSON.stringify(world("kernels.js"), (_, value: unknown) => ArrayBuffer.isView(value) ? { array: value.constructor.name, values: [...value as Float32Array] } : value);
+  for (const [headers, workers, expected] of [[ISOLATED, 0, "workers"], [ISOLATED, 1, "workers"], [ISOLATED, 3, "workers"], [{}, 1, "in-process"]] as const) {
+    const { page, errors } = await open(browser, await serve(headers));
+    await page.waitForFunction("window.Engine !== undefined");
+    const seen = await page.evaluate(`(async () => {
+      const scene = JSON.parse(${JSON.stringify(described)}, (_, value) => value?.array ? globalThis[value.array].from(value.values) : value);
+      const engine = await Engine.start({ scene, workers: ${workers} });
+      await engine.step(${FRAMES});
+      const { jobsOnWorkers } = await engine.status(), seen = [engine.mode, await engine.hash(), jobsOnWorkers > 0];
+      await engine.stop();
+      return seen;
+    })()`);
+    assert.deepEqual(seen, [expected, hash, expected === "workers" && workers > 0]);
+    assert.deepEqual(errors, []);
+    await page.context().close();
+  }
 });
 
 test("the demo says which mode it runs in, and draws what the engine holds", { skip }, async () => {
