@@ -30,9 +30,9 @@ export function count(job) {
 /** Leaves half of its rows changed. */
 export function throws(job) {
   const x = job.write("position.x"), half = job.rows >> 1;
-  for (let i = 0; i < half; i++) x[i] = -1;
+  for (let i = 0; i < half; i++) x[i] = -job.frame;
   if (job.frame === 3) throw new RangeError("no more fuel");
-  for (let i = half; i < job.rows; i++) x[i] = -1;
+  for (let i = half; i < job.rows; i++) x[i] = -job.frame;
 }
 
 export function undeclared(job) {
