@@ -106,10 +106,7 @@ impl Own {
         let mut given = Vec::new();
         given.try_reserve_exact(bytes).map_err(|_| format!("there is no memory for column `{name}`"))?;
         given.resize(bytes, 0);
-        let answer = Object::new()
-            .text("type", ty.scalar.name())
-            .number("values", ty.elements() as u64)
-            .number("at", given.as_ptr().addr() as u64);
+        let answer = Object::new().text("type", ty.scalar.name()).number("at", given.as_ptr().addr() as u64);
         self.columns.push(Given { name, ty, bytes: given });
         Ok(answer.end())
     }

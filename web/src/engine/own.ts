@@ -54,10 +54,9 @@ async function tellSpawn(engine: Told, { count, components = [], columns = {} }:
   for (const component of components) await engine.call("own_component", [], component);
   for (const [name, array] of Object.entries(columns)) {
     if (!ArrayBuffer.isView(array)) throw new EngineError(`column \`${name}\` is not a typed array`);
-    const { type, values, at } = JSON.parse(await engine.call("own_column", [array.byteLength], name)) as { type: string; values: number; at: number };
+    const { type, at } = JSON.parse(await engine.call("own_column", [array.byteLength], name)) as { type: string; at: number };
     const kind = ARRAYS[type]!.name, given = array.constructor.name;
     if (given !== kind) throw new EngineError(`column \`${name}\` is of ${type}: it takes a ${kind}, not a ${given}`);
-    if (array.length !== count * values) throw new EngineError(`column \`${name}\` takes ${count * values} values, ${values} for each of ${count} entities, not ${array.length}`);
     new Uint8Array(whole(engine.memory, at + array.byteLength), at, array.byteLength).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
   }
   await engine.call("own_spawn", []);

@@ -79,8 +79,8 @@ test("what is wrong with a world is said before the first frame", async () => {
   const wrong: [EngineWorld, RegExp][] = [
     [{ ...world(KERNELS), layout: "components = 3" }, /layout/],
     [spawn({ "position.x": new Float64Array(10) }), /^spawn\[0\]: column `position.x` is of f32: it takes a Float32Array, not a Float64Array$/],
-    [spawn({ "position.x": new Float32Array(9) }), /^spawn\[0\]: column `position.x` takes 10 values, 1 for each of 10 entities, not 9$/],
-    [spawn({ "spin.turn": new Float64Array(10) }), /column `spin.turn` takes 20 values, 2 for each/],
+    [spawn({ "position.x": new Float32Array(9) }), /^spawn\[0\]: column `position.x` has 9 values for 10 entities$/],
+    [spawn({ "spin.turn": new Float64Array(10) }), /column `spin.turn` has 5 values for 10/],
     [spawn({ "position.z": new Float32Array(10) }), /no column `position.z`; of `position` there are `position.x`, `position.y`/],
     [spawn({ "positon.x": new Float32Array(10) }), /no component `positon` \(did you mean `position`\?\)/],
     [spawn({ "lamp.on": new Uint8Array(10).fill(2) }), /a bool of column `lamp.on` is neither 0 nor 1/],
