@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "exports functions by name; the host's promises are its own")]
 
 mod answer;
+mod changes;
 mod engine;
 mod own;
 
@@ -213,10 +214,24 @@ pub extern "C" fn own_system() -> u32 {
 }
 
 /// Says more of it: 0 its stage, 1 a column that it writes, 2 one that it reads, 3 and 4 components that entities have
-/// or lack.
+/// or lack, 5 to 8 components that it sets, adds, removes and spawns, 9 that it despawns.
 #[unsafe(no_mangle)]
 pub extern "C" fn own_part(kind: u32) -> u32 {
     with_own(|own, name| own.part(kind, name))
+}
+
+/// In a call of a kernel, when it is done: notes a change of so many rows of the job, 0 sets, 1 adds, 2 removes, 3
+/// despawns, 4 spawns, for the components that the text names with commas. The host writes the rows there.
+#[unsafe(no_mangle)]
+pub extern "C" fn patch_note(kind: u32, count: usize) -> *mut u32 {
+    changes::note(kind, text(), count)
+}
+
+/// Notes so many bytes of values of it, for the field that the text names, from an array for values of these types: a bit
+/// for each, at its code. The host writes them there.
+#[unsafe(no_mangle)]
+pub extern "C" fn patch_column(bytes: usize, types: u32) -> *mut u8 {
+    changes::note_column(text(), bytes, types)
 }
 
 /// Starts the engine with the world that was begun, as [`engine_start`] does with a scene.

@@ -8,6 +8,7 @@ use hypostyle::layout::did_you_mean;
 use hypostyle::{FieldType, KernelError, Layout, ScalarType, Schedule, System, World};
 
 use crate::answer::Object;
+use crate::changes::{self, Changes};
 use crate::engine::{About, Engine};
 
 /// A column of a job, as the host's kernel is told of it: address, bytes, the code of its scalars' type.
@@ -51,10 +52,11 @@ struct Declared {
     writes: Vec<String>,
     with: Vec<String>,
     without: Vec<String>,
+    changes: Changes,
 }
 
 /// Component and field of `position.x`, and the field's type.
-fn field<'n>(layout: &Layout, name: &'n str) -> Result<(&'n str, &'n str, FieldType), String> {
+pub(crate) fn field<'n>(layout: &Layout, name: &'n str) -> Result<(&'n str, &'n str, FieldType), String> {
     let (component, field) = name.split_once('.').unwrap_or((name, ""));
     let Some((_, declared)) = layout.component(component) else {
         let hint = did_you_mean(component, layout.components().iter().map(|component| component.name.as_str()));
@@ -133,8 +135,8 @@ impl Own {
         Ok(String::new())
     }
 
-    /// Says more of the system that was named last; columns in the order in which its kernel is told of them, those that it
-    /// writes before those that it reads.
+    /// Says more of the system that was named last: see [`own_part`](crate::own_part). Columns
+    /// in the order in which its kernel is told of them, those that it writes before those that it reads.
     pub(crate) fn part(&mut self, kind: u32, name: String) -> Result<String, String> {
         let declared = self.systems.last_mut().ok_or("no system was named")?;
         if matches!(kind, 1 | 2) {
@@ -146,6 +148,11 @@ impl Own {
             2 => declared.reads.push(name),
             3 => declared.with.push(name),
             4 => declared.without.push(name),
+            5 => declared.changes.sets.push(name),
+            6 => declared.changes.adds.push(name),
+            7 => declared.changes.removes.push(name),
+            8 => declared.changes.spawns.push(name),
+            9 => declared.changes.despawns = true,
             _ => return Err(format!("a system has no part {kind}")),
         }
         Ok(String::new())
@@ -167,8 +174,8 @@ impl Own {
 
 impl Declared {
     fn system(self, index: u32, layout: &Layout, call: Caller) -> Result<System, String> {
-        if self.writes.is_empty() {
-            return Err(format!("system `{}` writes no column", self.name));
+        if self.writes.is_empty() && self.changes.are_none() {
+            return Err(format!("system `{}` writes no column and changes nothing", self.name));
         }
         let (mut query, mut queried) = (Query::new(), Vec::new());
         let mut wanted = Vec::new();
@@ -185,7 +192,16 @@ impl Declared {
         }
         query = self.with.into_iter().fold(query, Query::with);
         query = self.without.into_iter().fold(query, Query::without);
-        let system = dynamic::system(self.name, query, move |job| run(job, index, &wanted, call));
+        let changes = self.changes.clone();
+        let run = move |job: &mut dynamic::Job<'_, '_, '_>| run(job, index, &wanted, call, &changes);
+        let mut system = dynamic::system(self.name, query, run);
+        system = self.changes.sets.into_iter().fold(system, System::sets_named);
+        system = self.changes.adds.into_iter().fold(system, System::adds_named);
+        system = self.changes.removes.into_iter().fold(system, System::removes_named);
+        system = self.changes.spawns.into_iter().fold(system, System::spawns_named);
+        if self.changes.despawns {
+            system = system.despawns();
+        }
         Ok(match self.stage {
             Some(stage) => system.stage(stage),
             None => system,
@@ -199,6 +215,7 @@ fn run(
     system: u32,
     wanted: &[(String, String, bool)],
     call: Caller,
+    changes: &Changes,
 ) -> Result<(), KernelError> {
     let about = Call {
         system,
@@ -222,6 +239,7 @@ fn run(
         };
         places.push([address as u32, bytes as u32, code]);
     }
+    changes::forget();
     call(about, &places)?;
     for (component, field, _) in wanted.iter().filter(|(_, _, writes)| *writes) {
         let column = find(job, component, field)?;
@@ -230,7 +248,7 @@ fn run(
             return Err(format!("it wrote a bool of `{component}.{field}` that is neither 0 nor 1").into());
         }
     }
-    Ok(())
+    changes::make(job, changes)
 }
 
 fn find<'c, 'a>(

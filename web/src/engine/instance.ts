@@ -1,6 +1,7 @@
 //! An instance of the engine's module: calls with numbers, texts both ways. Knows nothing of pages and threads.
 
-import type { Kernels } from "./kernels.ts";
+import type { Change, Kernels } from "./kernels.ts";
+import { whole } from "./snapshot.ts";
 
 /** The engine refused, failed or is gone. */
 export class EngineError extends Error {
@@ -24,6 +25,8 @@ interface Exports {
   text_bytes: () => number;
   memory_take: (bytes: number, align: number) => number;
   panic_text: () => number;
+  patch_note: (kind: number, count: number) => number;
+  patch_column: (bytes: number, types: number) => number;
   /** Only of modules with scenes of their own. */
   engine_scenes?: () => void;
   worker_died: (index: number) => void;
@@ -59,7 +62,7 @@ export class Instance {
     const js_kernel = (system: number, firstRow: number, rows: number, dt: number, time: number, frame: number, columns: number): number => {
       try {
         if (!kernels) throw new EngineError("this instance has no kernels");
-        kernels.run(system, [firstRow >>> 0, rows >>> 0, dt, time, frame], instance.memory, columns >>> 0);
+        kernels.run(system, [firstRow >>> 0, rows >>> 0, dt, time, frame], instance, columns >>> 0);
         return 0;
       } catch (error) {
         // what is thrown must not leave through the module's frames
@@ -105,7 +108,21 @@ export class Instance {
   /** Hands a text over to the next call. */
   put(text: string): void {
     const bytes = new TextEncoder().encode(text), at = this.exports.text_make(bytes.length);
-    new Uint8Array(this.memory.buffer, at, bytes.length).set(bytes);
+    new Uint8Array(whole(this.memory, at + bytes.length), at, bytes.length).set(bytes);
+  }
+
+  /** Within the call of a kernel: notes what is to be changed. */
+  note({ kind, components, rows, count, columns }: Change): void {
+    this.put(components.join());
+    const copy = (at: number, { buffer, byteOffset, byteLength }: ArrayBufferView) => {
+      new Uint8Array(whole(this.memory, (at >>> 0) + byteLength), at >>> 0, byteLength).set(new Uint8Array(buffer, byteOffset, byteLength));
+    };
+    const at = this.exports.patch_note(kind, count);
+    if (rows) copy(at, rows);
+    for (const { name, array, types } of columns) {
+      this.put(name);
+      copy(this.exports.patch_column(array.byteLength, types), array);
+    }
   }
 
   /** Tells the engine that this instance's worker is gone. */
@@ -115,9 +132,9 @@ export class Instance {
   }
 
   private text(): string {
-    const { text_start, text_bytes } = this.exports;
+    const at = this.exports.text_start(), bytes = this.exports.text_bytes();
     // a copy: decoders refuse shared memory
-    return new TextDecoder().decode(new Uint8Array(this.memory.buffer, text_start(), text_bytes()).slice());
+    return new TextDecoder().decode(new Uint8Array(whole(this.memory, at + bytes), at, bytes).slice());
   }
 
   private panic(): string {

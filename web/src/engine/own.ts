@@ -11,7 +11,7 @@ export interface Told {
 }
 
 /** The parts of a system, by the numbers that the module knows them by. */
-const PART = { stage: 0, writes: 1, reads: 2, with: 3, without: 4 } as const;
+const PART = { stage: 0, writes: 1, reads: 2, with: 3, without: 4, sets: 5, adds: 6, removes: 7, spawns: 8, despawns: 9 } as const;
 
 /** What threads are told of a world's kernels. */
 export function declared({ kernels, systems }: EngineWorld): Declared {
@@ -23,11 +23,11 @@ export function declared({ kernels, systems }: EngineWorld): Declared {
   } catch {
     throw new EngineError(`\`${String(kernels)}\` is no address of kernels: give a URL, like new URL("./kernels.js", import.meta.url)`);
   }
-  for (const { name, reads = [], writes } of systems) {
+  for (const { name, reads = [], writes = [] } of systems) {
     const twice = [reads, writes].flatMap(names => names.filter((column, at) => names.indexOf(column) !== at))[0];
     if (twice !== undefined) throw new EngineError(`system \`${name}\` names column \`${twice}\` twice`);
   }
-  return { url, systems: systems.map(({ name, kernel, reads = [], writes }) => ({ name, kernel, reads: [...reads], writes: [...writes] })) };
+  return { url, systems: systems.map(({ name, kernel, reads = [], writes = [] }) => ({ name, kernel, reads: [...reads], writes: [...writes] })) };
 }
 
 /** Makes a world and starts it; answers with what runs. */
@@ -44,7 +44,8 @@ export async function startOwn(engine: Told, world: EngineWorld, threads: number
     await engine.call("own_system", [], system.name);
     const tell = (part: keyof typeof PART, name: string) => engine.call("own_part", [PART[part]], name);
     if (system.stage !== undefined) await tell("stage", system.stage);
-    for (const part of ["writes", "reads", "with", "without"] as const) for (const name of system[part] ?? []) await tell(part, name);
+    for (const part of ["writes", "reads", "with", "without", "sets", "adds", "removes", "spawns"] as const) for (const name of system[part] ?? []) await tell(part, name);
+    if (system.despawns) await tell("despawns", "");
   }
   return engine.call("own_start", [world.dt ?? 1 / 60, threads, publishEvery]);
 }

@@ -62,4 +62,30 @@ export function breaks(job) {
   for (let i = 0; i < job.rows; i++) x[i] += 1;
 }
 
+/** Rows come and go: an end makes two beginnings; others get and lose a mark. */
+export function age(job) {
+  const { rows, frame } = job, left = job.write("life.left"), ends = [], marks = [], unmarks = [];
+  for (let i = 0; i < rows; i++) {
+    left[i]--;
+    if (left[i] === 0) ends.push(i);
+    else if (left[i] % 4 === 1) marks.push(i);
+    else if (left[i] % 4 === 2) unmarks.push(i);
+  }
+  job.despawn(ends);
+  job.spawn(2 * ends.length, { "life.left": Uint32Array.of(5 + frame % 3), "mark.value": Float64Array.from({ length: 2 * ends.length }, (_, n) => n % 2) }, ["young"]);
+  job.add("mark", marks, { "mark.value": Float64Array.from(marks, row => left[row] / 8) });
+  job.remove("mark", unmarks);
+}
+
+export function stamp(job) {
+  const left = job.read("life.left"), odd = Uint32Array.from({ length: job.rows }, (_, n) => n).filter(n => left[n] % 2 === 1);
+  job.set(odd, { "mark.at": Uint16Array.from(odd, row => left[row]) });
+}
+
+export const changesWrongly = {
+  despawns: job => job.despawn([0]), sets: job => job.set([0], { "mark.at": Uint16Array.of(1) }), types: job => job.set([0], { "mark.at": Int16Array.of(1) }),
+  lengths: job => job.spawn(3, { "mark.at": Uint16Array.of(1, 2) }), rows: job => job.remove("mark", [job.rows]), fields: job => job.add("mark", [0], { "life.left": Uint32Array.of(1) }),
+};
+export const { despawns, sets, types, lengths, rows, fields } = changesWrongly;
+
 export const notOne = 1;

@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import type { Engine as EngineType, EngineOptions, EngineSystem, EngineWorld } from "../../src/engine/index.ts";
 import { BUILT, load, type Engines } from "../support/native.ts";
-import { expected, KERNELS, SYSTEMS, values, world } from "../support/own-world.ts";
+import { expected, held, KERNELS, lives, LIVING, SYSTEMS, values, world } from "../support/own-world.ts";
 
 let engines: Engines;
 const running: EngineType[] = [];
@@ -44,6 +44,20 @@ test("in-process and with workers, the bytes are those of a loop", async () => {
   assert.equal(hashes.size, 1);
 });
 
+test("what kernels spawn, despawn, add, remove and set is that of a loop, whoever does the work", async () => {
+  const FRAMES = 12, hashes = new Set<string>(), loop = lives(FRAMES);
+  for (const options of [{ mode: "in-process" }, { workers: 1 }, { workers: 3 }] as const) {
+    const engine = await start(LIVING, options);
+    await engine.step(FRAMES);
+    const snapshot = await engine.pin();
+    assert.deepEqual(held(snapshot), loop, JSON.stringify(options));
+    await snapshot.release();
+    hashes.add(await engine.hash());
+    await engine.stop();
+  }
+  assert.equal(hashes.size, 1);
+});
+
 test("a kernel that throws fails the frame with its system's name, and the world stands where it was", async () => {
   for (const options of [...MODES, { workers: 2 }]) {
     const engine = await start(one({ name: "burn", kernel: "throws" }), options);
@@ -63,6 +77,12 @@ test("what a kernel must not do is the frame's error", async () => {
     [{ kernel: "writesBool", writes: ["lamp.on"] }, /`it`.*wrote a bool of `lamp.on` that is neither 0 nor 1/],
     [{ kernel: "waits" }, /`it`.*returned a promise/],
     [{ kernel: "keeps" }, /`it`.*the job is over/],
+    [{ kernel: "despawns" }, /`it`.*does not declare that it despawns/],
+    [{ kernel: "sets", sets: ["lamp"] }, /`it`.*does not declare that it sets `mark`/],
+    [{ kernel: "types", sets: ["mark"] }, /`it`.*`mark.at` is of u16, and not of what the given array holds/],
+    [{ kernel: "lengths", spawns: ["mark"] }, /`it`.*`mark.at` takes 3 values, or one, and not 2/],
+    [{ kernel: "rows", removes: ["mark"] }, /`it`.*there is no row \d+ in a chunk of \d+ rows/],
+    [{ kernel: "fields", adds: ["mark"] }, /`it`.*`life.left` is of none of the components/],
   ];
   for (const options of MODES) {
     for (const [system, said] of wrong) {

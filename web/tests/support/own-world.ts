@@ -15,6 +15,9 @@ components.position.fields = { x = "f32", y = { type = "f32", default = 5.0 } }
 components.velocity.fields = { x = "f32", limit = "f32" }
 components.spin.fields = { turn = "[f64; 2]", whole = "u64", sign = "i32", row = "u32" }
 components.lamp.fields = { on = "bool" }
+components.life.fields = { left = "u32" }
+components.mark.fields = { value = "f64", at = { type = "u16", default = 9 } }
+components.young = {}
 `;
 
 export const SYSTEMS: EngineSystem[] = [
@@ -71,4 +74,52 @@ export function expected(frames: number): Values {
 export function values(snapshot: Snapshot): Values {
   const tables = [...snapshot.tables].filter(table => table.rows > 0).sort((a, b) => a.columns.size - b.columns.size);
   return tables.map(table => Object.fromEntries([...table.columns].filter(([name]) => name !== "(entity)").map(([name, { array }]) => [name, [...array as Iterable<number | bigint>]])));
+}
+
+const LIVES = 30_000;
+
+/** A world whose rows come and go. */
+export const LIVING: EngineWorld = {
+  layout: LAYOUT, kernels: KERNELS,
+  spawn: [{ count: LIVES, columns: { "life.left": Uint32Array.from({ length: LIVES }, (_, n) => 1 + n % 7) } }],
+  systems: [
+    { name: "age", writes: ["life.left"], adds: ["mark"], removes: ["mark"], spawns: ["life", "mark", "young"], despawns: true, kernel: "age" },
+    { name: "stamp", reads: ["life.left"], with: ["mark"], sets: ["mark"], stage: "late", kernel: "stamp" },
+  ],
+};
+
+/** What the frames make of it: how many entities are alike. */
+export function lives(frames: number): Map<string, number> {
+  interface Life { left: number; value?: number | undefined; at: number }
+  let all: Life[] = Array.from({ length: LIVES }, (_, n) => ({ left: 1 + n % 7, at: 9 }));
+  for (let frame = 1; frame <= frames; frame++) {
+    const next: Life[] = [];
+    for (const life of all) {
+      life.left--;
+      if (life.left === 0) {
+        for (const value of [0, 1]) next.push({ left: 5 + frame % 3, value, at: 9 });
+        continue;
+      }
+      if (life.left % 4 === 1) Object.assign(life, { value: life.left / 8, at: 9 });
+      if (life.left % 4 === 2) life.value = undefined;
+      next.push(life);
+    }
+    for (const life of next) if (life.value !== undefined && life.left % 2 === 1) life.at = life.left;
+    all = next;
+  }
+  return counted(all.map(({ left, value, at }) => [left, value, value === undefined ? undefined : at]));
+}
+
+/** The same of an engine. */
+export function held(snapshot: Snapshot): Map<string, number> {
+  return counted(snapshot.tables.flatMap(({ rows, columns }) => {
+    const [left, value, at] = ["life.left", "mark.value", "mark.at"].map(name => columns.get(name)?.array);
+    return Array.from({ length: rows }, (_, row) => [left![row], value?.[row], at?.[row]]);
+  }));
+}
+
+function counted(all: unknown[][]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const one of all) counts.set(JSON.stringify(one), (counts.get(JSON.stringify(one)) ?? 0) + 1);
+  return new Map([...counts].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
