@@ -57,7 +57,7 @@ async function tellSpawn(engine: Told, { count, components = [], columns = {} }:
     if (!ArrayBuffer.isView(array)) throw new EngineError(`column \`${name}\` is not a typed array`);
     const { type, at } = JSON.parse(await engine.call("own_column", [array.byteLength], name)) as { type: string; at: number };
     const kind = ARRAYS[type]!.name, given = array.constructor.name;
-    if (given !== kind) throw new EngineError(`column \`${name}\` is of ${type}: it takes a ${kind}, not a ${given}`);
+    if (given !== kind) throw new EngineError(`column \`${name}\` is of ${type}: it takes ${kind}, not ${given}`);
     new Uint8Array(whole(engine.memory, at + array.byteLength), at, array.byteLength).set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
   }
   await engine.call("own_spawn", []);

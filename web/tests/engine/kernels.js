@@ -66,15 +66,17 @@ export function breaks(job) {
 export function age(job) {
   const { rows, frame } = job, left = job.write("life.left"), ends = [], marks = [], unmarks = [];
   for (let i = 0; i < rows; i++) {
-    left[i]--;
-    if (left[i] === 0) ends.push(i);
-    else if (left[i] % 4 === 1) marks.push(i);
-    else if (left[i] % 4 === 2) unmarks.push(i);
+    const then = left[i] - 1;
+    if (then === 0) ends.push(i);
+    else if (then % 4 === 1) marks.push(i);
+    else if (then % 4 === 2) unmarks.push(i);
   }
   job.despawn(ends);
   job.spawn(2 * ends.length, { "life.left": Uint32Array.of(5 + frame % 3), "mark.value": Float64Array.from({ length: 2 * ends.length }, (_, n) => n % 2) }, ["young"]);
-  job.add("mark", marks, { "mark.value": Float64Array.from(marks, row => left[row] / 8) });
+  job.add("mark", marks, { "mark.value": Float64Array.from(marks, row => (left[row] - 1) / 8) });
   job.remove("mark", unmarks);
+  // changes wait: the arrays are still the engine's memory
+  for (let i = 0; i < rows; i++) left[i]--;
 }
 
 export function stamp(job) {

@@ -98,7 +98,8 @@ test("what is wrong with a world is said before the first frame", async () => {
   const spawn = (columns: EngineWorld["spawn"][number]["columns"], more: object = {}) => ({ ...world(KERNELS), spawn: [{ count: 10, columns, ...more }] }) as EngineWorld;
   const wrong: [EngineWorld, RegExp][] = [
     [{ ...world(KERNELS), layout: "components = 3" }, /layout/],
-    [spawn({ "position.x": new Float64Array(10) }), /^spawn\[0\]: column `position.x` is of f32: it takes a Float32Array, not a Float64Array$/],
+    [spawn({ "position.x": new Float64Array(10) }), /^spawn\[0\]: column `position.x` is of f32: it takes Float32Array, not Float64Array$/],
+    [spawn({ "position.x": new Int32Array(10) }), /it takes Float32Array, not Int32Array/],
     [spawn({ "position.x": new Float32Array(9) }), /^spawn\[0\]: column `position.x` has 9 values for 10 entities$/],
     [spawn({ "spin.turn": new Float64Array(10) }), /column `spin.turn` has 5 values for 10/],
     [spawn({ "position.z": new Float32Array(10) }), /no column `position.z`; of `position` there are `position.x`, `position.y`/],
