@@ -28,7 +28,7 @@ export interface EngineSystem {
   spawns?: readonly string[];
   /** Whether it despawns. */
   despawns?: boolean;
-  /** `startup`, `early`, `update` (without it), `late`. */
+  /** `startup` (the first frame alone), `update` (without it), `late`, `render` or `cleanup`. */
   stage?: string;
   /** The function's name. */
   kernel: string;
