@@ -24,22 +24,32 @@ async function start(scene: EngineWorld, options: Omit<EngineOptions, "scene"> =
   return engine;
 }
 
+/** Waits until all threads have come to their workers. */
+async function come(engine: EngineType): Promise<void> {
+  while ((await engine.status()).workers.some(worker => worker.alive === 0)) await new Promise(done => setTimeout(done, 2));
+}
+
 const one = (system: Partial<EngineSystem>) => world(KERNELS, [{ name: "it", writes: ["position.x"], kernel: "integrate", ...system }]);
 
 test("in-process and with workers, the bytes are those of a loop", async () => {
   const FRAMES = 30, hashes = new Set<string>(), loop = expected(FRAMES);
   for (const options of [{ mode: "in-process" }, { workers: 0 }, { workers: 1 }, { workers: 2 }, { workers: 3 }] as const) {
-    const engine = await start(world(KERNELS), options), who = JSON.stringify(options);
-    assert.equal(engine.mode, "mode" in options ? "in-process" : "workers", engine.why);
-    assert.deepEqual(engine.scene, { scene: "own", about: "", dt: 0.02, entities: 65_000 });
-    assert.equal((await engine.step(FRAMES)).frame, FRAMES);
-    const snapshot = await engine.pin();
-    assert.deepEqual(values(snapshot), loop, who);
-    await snapshot.release();
-    hashes.add(await engine.hash());
-    const { jobsOnWorkers } = await engine.status();
-    assert.equal(jobsOnWorkers > 0, "workers" in options && options.workers > 0, `${who}: ${jobsOnWorkers} jobs on workers`);
-    await engine.stop();
+    const threads = "workers" in options ? options.workers : 0, who = JSON.stringify(options);
+    // on a busy machine they may come too late for any of so few frames
+    for (let tries = threads > 0 ? 20 : 1, jobs = 0; jobs === 0 && tries > 0; tries--) {
+      const engine = await start(world(KERNELS), options);
+      assert.equal(engine.mode, "mode" in options ? "in-process" : "workers", engine.why);
+      assert.deepEqual(engine.scene, { scene: "own", about: "", dt: 0.02, entities: 65_000 });
+      await come(engine);
+      assert.equal((await engine.step(FRAMES)).frame, FRAMES);
+      const snapshot = await engine.pin();
+      assert.deepEqual(values(snapshot), loop, who);
+      await snapshot.release();
+      hashes.add(await engine.hash());
+      jobs = (await engine.status()).jobsOnWorkers;
+      await engine.stop();
+      assert.ok(threads > 0 ? jobs > 0 || tries > 1 : jobs === 0, `${who}: ${jobs} jobs on workers`);
+    }
   }
   assert.equal(hashes.size, 1);
 });
@@ -137,6 +147,7 @@ test("a thread that breaks in the middle of a kernel costs a frame at most, and 
       parentPort.once("message", role => { if (role.worker?.index === 1) globalThis.breakAt = 4; });`);
     const broken = await start(one({ kernel: "breaks" }), { workers: 2, base: pathToFileURL(`${base}/`) }), failures: string[] = [];
     const alive = async () => (await broken.status()).workers.map(worker => worker.alive);
+    await come(broken);
     let frame = 0;
     // it may take a while until that thread has a job
     while (frame < 5_000 && (await alive())[1] === 1 && failures.length < 3) {
