@@ -43,6 +43,7 @@ if (process.argv.includes("--tests")) {
   const { writeFile } = await import("node:fs/promises");
   for (const [file, options] of Object.entries(CHECKED_IN)) await writeFile(file, await made(options));
   for (const name of await readdir("dist").catch(() => [])) if (name !== "engine" && name !== "demo") await rm(join("dist", name), { recursive: true });
-  await build({ ...common, entryPoints: ["src/view/index.ts"], outfile: "dist/index.js", sourcemap: true });
+  // both share their code: a connection of one is the other's
+  await build({ ...common, entryPoints: ["src/view/index.ts", "src/view/react.ts"], outdir: "dist", splitting: true, external: ["react"], sourcemap: true });
   execFileSync("node_modules/.bin/tsc", ["--project", "tsconfig.dist.json"], { stdio: "inherit" });
 }
