@@ -85,22 +85,28 @@ pub fn write(
     let (rank, frame) = (cluster.rank(), simulation.world().frame());
     let path = CheckpointSet::path_of(directory, &origin.scene, frame);
     let written = write_own(simulation, &path, rank, origin);
-    // all ranks learn of a failure, so none waits
-    let mut told = Vec::new();
-    if let Ok(file) = &written {
-        put_u64(&mut told, file.bytes);
-        put_u64(&mut told, file.hash as u64);
-        put_u64(&mut told, (file.hash >> 64) as u64);
-        put_u64(&mut told, file.rows);
+    // all ranks learn of a failure and why, so none waits
+    let mut told = vec![u8::from(written.is_ok())];
+    match &written {
+        Ok(file) => {
+            put_u64(&mut told, file.bytes);
+            put_u64(&mut told, file.hash as u64);
+            put_u64(&mut told, (file.hash >> 64) as u64);
+            put_u64(&mut told, file.rows);
+        }
+        Err(error) => told.extend_from_slice(error.to_string().as_bytes()),
     }
     let all = cluster.comm(|comm| comm.all_gather("checkpoints", &told))?;
     written?;
     let mut files = Vec::with_capacity(all.len());
     for (rank, told) in all.iter().enumerate() {
-        if told.is_empty() {
-            return Err(ClusterError::Gone { rank, why: "it could not write its checkpoint".to_owned() });
+        match told.split_first() {
+            Some((1, told)) => files.push(told_file(rank, told)?),
+            why => {
+                let why = String::from_utf8_lossy(why.map_or(&[], |(_, why)| why));
+                return Err(ClusterError::Gone { rank, why: format!("it could not write its checkpoint: {why}") });
+            }
         }
-        files.push(told_file(rank, told)?);
     }
     let order = cluster.key_column().into_iter().chain([IDS.to_owned()]).collect();
     let mut failed = match rank {

@@ -33,17 +33,22 @@ impl Watches {
             0 => made(args, options),
             _ => Ok(Vec::new()),
         };
-        // all ranks learn of a failure, so none waits
+        // all ranks learn of a failure and why, so none waits, and whichever is heard first says it
         let mut told = match &watches {
-            Ok(watches) => watches.iter().flat_map(|watch| watch.every().to_le_bytes()).collect(),
-            Err(_) => vec![0],
+            Ok(watches) => {
+                [1].into_iter().chain(watches.iter().flat_map(|watch| watch.every().to_le_bytes())).collect()
+            }
+            Err(why) => [&[0], why.as_bytes()].concat(),
         };
         cluster.comm(|comm| comm.broadcast("files of the run", &mut told))?;
         let watches = watches.map_err(ClusterError::World)?;
-        let (every, []) = told.as_chunks::<8>() else {
-            return Err(ClusterError::Gone { rank: 0, why: "it could not make the files of the run".to_owned() });
+        let every: Vec<u64> = match told.split_first() {
+            Some((1, words)) => words.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect(),
+            why => {
+                let why = String::from_utf8_lossy(why.map_or(&[], |(_, why)| why)).into_owned();
+                return Err(ClusterError::Gone { rank: 0, why });
+            }
         };
-        let every: Vec<u64> = every.iter().map(|word| u64::from_le_bytes(*word)).collect();
         if every.contains(&0) {
             return Err(ClusterError::World("frames between two looks must be 1 or more".to_owned()));
         }
