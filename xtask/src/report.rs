@@ -57,6 +57,8 @@ pub(crate) struct Runner {
     pub fail_fast: bool,
     /// Until when steps begin that can be left out. Those that cannot have a little longer.
     pub bound: Duration,
+    /// How long after the bound a step may still run.
+    grace: Duration,
     begun: Instant,
     done: Vec<(&'static str, Outcome, Duration)>,
     /// What is known of failed tests, by step.
@@ -66,7 +68,7 @@ pub(crate) struct Runner {
 impl Runner {
     /// A run of steps that take about `bound` together, at most.
     pub(crate) fn new(bound: Duration) -> Self {
-        Runner { fail_fast: false, bound, begun: Instant::now(), done: Vec::new(), failures: Vec::new() }
+        Runner { fail_fast: false, bound, grace: GRACE, begun: Instant::now(), done: Vec::new(), failures: Vec::new() }
     }
 
     /// Runs a single step, bounded by a day. True unless it failed; here a skip is a failure, as nothing was done.
@@ -85,7 +87,7 @@ impl Runner {
         println!("\n==== {}: {}", step.name, step.what);
         let elapsed = self.begun.elapsed();
         let to_begin = self.bound.saturating_sub(elapsed);
-        let left = (self.bound + GRACE).saturating_sub(elapsed);
+        let left = (self.bound + self.grace).saturating_sub(elapsed);
         self.record(step.name, || {
             if to_begin < Duration::from_mins(step.wants_minutes) {
                 let (minutes, wants, name) = (to_begin.as_secs() / 60, step.wants_minutes, step.name);
@@ -233,6 +235,7 @@ mod tests {
     #[test]
     fn without_time_a_step_fails_without_running() {
         let mut runner = Runner::new(Duration::ZERO);
+        runner.grace = Duration::ZERO;
         runner.step(&PANIC);
         assert!(matches!(&runner.done[0].1, Outcome::Failed(note) if note.contains("no time")));
     }
