@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::process::{Finished, ask, run};
 use crate::report::Outcome;
 use crate::test::{TEST_FEATURES, TEST_PROFILE, docs};
-use crate::tools::{cargo, root};
+use crate::tools::{cargo, root, target_directory};
 
 /// How long a question to mdBook may take.
 const ASK: Duration = Duration::from_mins(1);
@@ -33,7 +33,7 @@ pub(crate) fn test(left: Duration) -> Outcome {
         return built.outcome();
     }
     let words = format!("test --locked --workspace --test book {TEST_PROFILE} {TEST_FEATURES}");
-    let tested = run(cargo(&words).env("HYPOSTYLE_API", target().join("doc")), left());
+    let tested = run(cargo(&words).env("HYPOSTYLE_API", target_directory().join("doc")), left());
     if tested.error().is_some() {
         return tested.tests_outcome();
     }
@@ -62,16 +62,12 @@ fn mdbook() -> Result<(), String> {
 
 /// Where they are.
 fn pages(left: Duration) -> Result<PathBuf, String> {
-    let path = target().join("book");
+    let path = target_directory().join("book");
     let mut build = Command::new("mdbook");
     build.arg("build").arg(root().join("docs")).arg("--dest-dir").arg(&path);
     done("the pages", &run(&mut build, left))?;
-    copy(&target().join("doc"), &path.join("api")).map_err(|error| format!("{}: {error}", path.display()))?;
+    copy(&target_directory().join("doc"), &path.join("api")).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(path)
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// Copies a folder with all that is in it.

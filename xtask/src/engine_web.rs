@@ -1,14 +1,13 @@
 //! The engine in WebAssembly: both modules are built, and reach the native program's states in node and in Chromium.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::process::run;
 use crate::report::Outcome;
 use crate::test::WASM;
-use crate::tools::{cargo, nightly_source, root, target};
+use crate::tools::{cargo, nightly_source, root, target, target_directory};
 use crate::web::{chromium, done, node, packages};
 
 /// Builds and tests the engine.
@@ -34,7 +33,7 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
     done("the engine's modules", &run(&mut npm("build:engine"), left()))?;
     // as the step `web` does, which has built it
     done("the program", &run(&mut cargo("build --locked --package hypostyle-cli --bin hypostyle"), left()))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target_directory();
     let mut tests = npm("test:engine");
     tests.env("HYPOSTYLE_PROGRAM", target.join("debug/hypostyle"));
     let chromium = chromium();

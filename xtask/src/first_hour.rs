@@ -15,7 +15,7 @@ use crate::package;
 use crate::process::{ask, run};
 use crate::report::Outcome;
 use crate::test::WASM;
-use crate::tools::{cargo, nightly_source, root, target};
+use crate::tools::{cargo, clean, nightly_source, root, target, target_directory};
 use crate::web::{chromium, done, node};
 
 /// How long one thing may take that a newcomer does not wait for.
@@ -84,7 +84,7 @@ fn outcome(left: Duration, cold: bool) -> Outcome {
     if let Err(error) = std::fs::create_dir(&place) {
         return Outcome::Failed(format!("{}: {error}", place.display()));
     }
-    let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let built = target_directory();
     let mut way = Way {
         left: &left,
         repository: if cold { place.join("hypostyle") } else { root().to_owned() },
@@ -322,14 +322,8 @@ impl Way<'_> {
 
     /// Runs a line of a shell, as a newcomer types it.
     fn shell(&self, what: &str, line: &str, folder: &Path) -> Result<(), String> {
-        let mut command = Command::new("bash");
+        let mut command = clean("bash");
         command.args(["-euo", "pipefail", "-c", line]).current_dir(folder).env("CARGO_TARGET_DIR", &self.target);
-        // what the cargo that runs this says of its own build
-        for (name, _) in std::env::vars() {
-            if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO" {
-                command.env_remove(name);
-            }
-        }
         done(what, &run(&mut command, (self.left)()))
     }
 

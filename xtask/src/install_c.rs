@@ -9,13 +9,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::process::run;
 use crate::report::Outcome;
-use crate::tools::{cargo, root};
+use crate::tools::{cargo, root, target_directory};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// How long building and installing may take.
@@ -56,7 +56,7 @@ fn installed(prefix: &Path, profile: &str, left: Duration) -> Result<(), String>
     if let Some(error) = run(&mut build, left).error() {
         return Err(format!("the libraries: {error}"));
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target_directory();
     let built = target.join(if profile == "dev" { "debug" } else { profile });
     copied(prefix, &built).map_err(|error| format!("{}: {error}", prefix.display()))
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::process::{ask, run};
 use crate::report::Outcome;
 use crate::test::{TEST_FEATURES, TEST_PROFILE};
-use crate::tools::{cargo, debian, root, target};
+use crate::tools::{cargo, debian, target, target_directory};
 
 /// Where the core compiles, without features: the last has no operating system.
 const COMPILES: &[&str] = &[
@@ -127,10 +127,10 @@ fn every(left: Duration, units: bool) -> Result<Outcome, String> {
         let mut build = machine.cargo("build --package hypostyle-cli --bin hypostyle");
         run(&mut build, left()).error().map_or(Ok(()), |why| Err(format!("{}: {why}", machine.triple)))?;
         let spawns = machine.spawns();
-        let pools = if spawns { POOLS } else { &POOLS[..2] };
+        let (pools, program) = (if spawns { POOLS } else { &POOLS[..2] }, machine.program(spawns));
         for (scene, wanted) in SCENES.iter().zip(&wanted) {
             for pool in pools {
-                let found = state(&machine.program(), scene, pool)?;
+                let found = state(&program, scene, pool)?;
                 println!("{:<26} {:<10} {pool:<12} {found}", machine.triple, scene.0);
                 if found != *wanted {
                     let (name, options) = scene;
@@ -203,7 +203,7 @@ fn program(triple: Option<&str>) -> Vec<String> {
 
 /// Where cargo builds for a machine, or for this one.
 fn directory(triple: Option<&str>) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target_directory();
     target.join(triple.unwrap_or_default())
 }
 
@@ -217,11 +217,11 @@ fn state(program: &[String], (scene, options): &(&str, &str), workers: &str) -> 
 }
 
 impl Machine {
-    /// The program with what runs it, as words.
-    fn program(&self) -> Vec<String> {
+    /// The program, with what runs it where the kernel does not, as words.
+    fn program(&self, spawns: bool) -> Vec<String> {
         let program = program(Some(self.triple));
         match self.emulator {
-            Some(emulator) if !self.spawns() => [vec![emulator.to_owned()], program].concat(),
+            Some(emulator) if !spawns => [vec![emulator.to_owned()], program].concat(),
             _ => program,
         }
     }

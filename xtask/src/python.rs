@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::process::{ask, run};
 use crate::report::Outcome;
-use crate::tools::{cargo, root};
+use crate::tools::{cargo, root, target_directory};
 
 /// How long the packages may take to come.
 const GET: Duration = Duration::from_mins(5);
@@ -59,7 +59,7 @@ impl Script {
         let _ = std::fs::remove_dir_all(&files);
         std::fs::create_dir_all(&files)
             .map_err(|error| Outcome::Failed(format!("{} cannot be made: {error}", files.display())))?;
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+        let target = target_directory();
         let mut script = Command::new(python);
         script.arg("-B").arg(root().join(self.path)).arg(target.join("debug/hypostyle")).arg(&files);
         Ok(run(&mut script, left).outcome())

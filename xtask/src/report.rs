@@ -66,7 +66,7 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// A run of steps that take about `bound` together, at most.
+    /// A run whose last steps are left out where `bound` is near.
     pub(crate) fn new(bound: Duration) -> Self {
         Runner { fail_fast: false, bound, grace: GRACE, begun: Instant::now(), done: Vec::new(), failures: Vec::new() }
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::process::{Finished, ask, run};
 use crate::report::Outcome;
-use crate::tools::{cargo, debian, root};
+use crate::tools::{cargo, debian, root, target_directory};
 
 /// How long a question to node may take.
 const ASK: Duration = Duration::from_mins(1);
@@ -47,7 +47,7 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
         done("the page in Chromium", &run(npm("test:page").env("HYPOSTYLE_CHROMIUM", path), left()))?;
     }
     done("the program", &run(&mut cargo("build --locked --package hypostyle-cli --bin hypostyle"), left()))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = target_directory();
     let mut live = npm("test:live");
     live.env("HYPOSTYLE_PROGRAM", target.join("debug/hypostyle"));
     if let Ok(path) = &chromium {

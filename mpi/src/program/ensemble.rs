@@ -24,10 +24,10 @@ pub(super) fn run(args: &Args, mut comm: Comm) -> Result<(), ClusterError> {
     let options = SceneOptions { seed: options.seed.wrapping_add(comm.rank() as u64), ..options };
     let regions = Regions::of(args, &mut comm)?;
     let done = member(args, &options, &regions);
-    // all ranks end in order, also where one failed
+    // all ranks end in order, also where one failed: it says why
     let told = match &done {
         Ok(member) => serde_json::to_vec(member).unwrap_or_default(),
-        Err(_) => Vec::new(),
+        Err(error) => error.to_string().into_bytes(),
     };
     // runs take the time that they take: nobody is late before all are done
     let all = comm.patient(|comm| comm.gather("ensemble", &told))?;
@@ -35,7 +35,8 @@ pub(super) fn run(args: &Args, mut comm: Comm) -> Result<(), ClusterError> {
     let mut members = Vec::with_capacity(all.len());
     for (rank, told) in all.iter().enumerate() {
         let member = serde_json::from_slice::<Member>(told);
-        members.push(member.map_err(|_| ClusterError::Gone { rank, why: "its run failed".to_owned() })?);
+        let why = |_| format!("its run failed: {}", String::from_utf8_lossy(told));
+        members.push(member.map_err(|error| ClusterError::Gone { rank, why: why(error) })?);
     }
     if comm.rank() == 0 {
         report::print_ensemble(args, &members);

@@ -42,10 +42,10 @@ impl Watches {
         };
         cluster.comm(|comm| comm.broadcast("files of the run", &mut told))?;
         let watches = watches.map_err(ClusterError::World)?;
-        let every: Vec<u64> = match told.split_first() {
-            Some((1, words)) => words.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect(),
+        let every: Vec<u64> = match told.split_first().map(|(made, rest)| (made, rest.as_chunks(), rest)) {
+            Some((1, (words, []), _)) => words.iter().map(|word| u64::from_le_bytes(*word)).collect(),
             why => {
-                let why = String::from_utf8_lossy(why.map_or(&[], |(_, why)| why)).into_owned();
+                let why = String::from_utf8_lossy(why.map_or(&[], |(.., why)| why)).into_owned();
                 return Err(ClusterError::Gone { rank: 0, why });
             }
         };

@@ -19,18 +19,21 @@ const NONE: View = { connection: undefined, state: "closed", reason: "no address
 
 /**
  * Opens a view of a live region while the component is there; another address opens another. Options are those of the
- * first render with an address: what is received later on is `connection.subscribe`'s. Throws a `NoWebSocketError` as
+ * render that brings the address: what is received later on is `connection.subscribe`'s. Throws a `NoWebSocketError` as
  * `connect` does, to the next error boundary.
  */
 export function useView(url: string | URL | undefined, options: ConnectOptions = {}): View {
   const [view, setView] = useState(NONE);
-  const first = useRef(options), address = url === undefined ? undefined : String(url);
+  const newest = useRef(options), address = url === undefined ? undefined : String(url);
+  useEffect(() => {
+    newest.current = options;
+  });
   useEffect(() => {
     if (address === undefined) {
       setView(NONE);
       return undefined;
     }
-    const connection = connect(address, first.current);
+    const connection = connect(address, newest.current);
     const tell = (): void => setView({ connection, state: connection.state, reason: connection.reason });
     const stop = connection.onState(tell);
     tell();

@@ -13,8 +13,8 @@ import { HELLO, json } from "../support/server.ts";
 const OPTIONS = { socket: () => new Socket() as unknown as WebSocket, fetch: () => Promise.reject(new Error("no network")) };
 let renders = 0;
 
-function Count({ url }: { url?: string | undefined }): ReactElement {
-  const view = useView(url, OPTIONS);
+function Count({ url, columns = [] }: { url?: string | undefined; columns?: string[] }): ReactElement {
+  const view = useView(url, { ...OPTIONS, columns });
   const seen = useWorld(view.connection, world => ({ count: world.entities.count, even: world.generation % 2 === 0 }), (a, b) => a.count === b.count);
   renders++;
   return createElement("p", null, `${view.state} ${seen ? String(seen.count) : "nothing"}`);
@@ -48,9 +48,11 @@ test("a component shows what it selects, and renders where that is another", asy
 test("another address is another connection, and none is none", async () => {
   const tree = await mounted();
   assert.deepEqual([text(tree), Socket.all.length], ["closed nothing", 0]);
-  await act(async () => tree.update(createElement(Count, { url: "ws://a/live" })));
+  await act(async () => tree.update(createElement(Count, { url: "ws://a/live", columns: ["position"] })));
   await act(async () => (await next(1)).says(json(1, HELLO), json(2, SUBSCRIBED), ...full(7, model(10))));
   assert.equal(text(tree), "live 10");
+  const asked = JSON.parse(Buffer.from(Socket.all[0]!.hears(0x81)[0]!.subarray(8)).toString()) as { columns: string[] };
+  assert.deepEqual(asked.columns, ["position"], "options of the render that brought the address");
   await act(async () => tree.update(createElement(Count, { url: "ws://b/live" })));
   assert.equal(Socket.all.length, 2);
   assert.equal(Socket.all[0]!.readyState, 3, "the first one is closed");
