@@ -1,24 +1,17 @@
 //! The book's blocks of JavaScript run, against a real gateway.
 
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { connect } from "../../src/view/connect.ts";
 import { Predictor } from "../../src/view/predict.ts";
+import { live } from "../support/book.ts";
 import { engine, noProgram } from "../support/engine.ts";
 
-const BOOK = "../docs/book";
 const IMPORT = /^import \{ ([\w, ]+) \} from "hypostyle-view";$/gm;
 const given: Record<string, unknown> = { connect, Predictor };
 
-/** The blocks of a chapter that are to be run. */
-function blocks(chapter: string): string[] {
-  const text = readFileSync(`${BOOK}/${chapter}`, "utf8");
-  return [...text.matchAll(/(<!-- not run: [^\n]*-->\n)?```js\n(.*?)^```/gms)].filter(found => !found[1]).map(found => found[2]!);
-}
-
 test("every block runs", { skip: noProgram, timeout: 120_000 }, async () => {
-  const all = readdirSync(BOOK).filter(name => name.endsWith(".md")).flatMap(blocks);
+  const all = live();
   assert.ok(all.length >= 1);
   const real = await engine("book", ["--entities", "2000", "--frames", "1000000000", "--workers", "local"]);
   try {
