@@ -277,7 +277,7 @@ macro_rules! field {
                     let item: $item = $to(value);
                     bytemuck::bytes_of(&item).to_vec()
                 });
-                out.push(FieldLayout { name: name.to_owned(), ty: <$item as ColumnItem>::TYPE, default });
+                out.push(FieldLayout { default, ..FieldLayout::new(name, <$item as ColumnItem>::TYPE) });
             }
             #[inline(always)]
             fn pack_items(&self, out: &mut [u8]) {

@@ -12,6 +12,10 @@ pub const TIME_MAX: f64 = f64::MAX / 2.0;
 pub const RESOURCES_MAX: usize = 1024;
 /// Bytes of a name (component, field, resource, system, region).
 pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a field's unit.
+pub const UNIT_BYTES_MAX: usize = 32;
+/// Bytes of a field's description.
+pub const DESCRIPTION_BYTES_MAX: usize = 255;
 /// Bytes of one component's packed value.
 pub const PACKED_BYTES_MAX: usize = 64 * 1024;
 /// Tables that one layout can expect.

@@ -346,7 +346,7 @@ mod tests {
     }
 
     fn field(name: &str, ty: FieldType) -> FieldLayout {
-        FieldLayout { name: name.to_owned(), ty, default: None }
+        FieldLayout::new(name, ty)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use hypostyle::layout::BYTES_MAX_DEFAULT;
-use hypostyle::layout::{ResourceLayout, Storage};
+use hypostyle::layout::{FieldLayout, ResourceLayout, Storage};
 use hypostyle::{
     Bool, Component, Entity, Field, FieldType, Layout, Mut, Plain, Read, Resource, ScalarType, World, Write,
 };
@@ -112,6 +112,53 @@ fn layouts_say_types_storage_and_defaults() {
     let weather = Weather::fields();
     assert_eq!(weather[1].default, Some(vec![1]));
     assert_eq!(weather[2].default, Some(vec![0xff; 8]));
+}
+
+/// A field of several columns.
+#[derive(Clone, Copy, Field)]
+struct Push {
+    #[field(unit = "N", description = "towards \"x\"")]
+    along: f32,
+    turn: [f32; 2],
+}
+
+#[derive(Clone, Copy, Component)]
+#[component(unit = "m")]
+struct Told {
+    x: f64,
+    #[component(unit = "kg·m²", description = "about its axis", default = 2.0)]
+    inertia: f64,
+    #[component(unit = "kN")]
+    outer: Push,
+}
+
+#[derive(Clone, Copy, Component)]
+struct Inner {
+    push: Push,
+}
+
+#[test]
+fn fields_have_the_units_and_descriptions_that_are_given() {
+    let words = |fields: Vec<FieldLayout>| -> Vec<(String, String, String)> {
+        fields.into_iter().map(|field| (field.name, field.unit, field.description)).collect()
+    };
+    let told = |name: &str, unit: &str, description: &str| (name.to_owned(), unit.to_owned(), description.to_owned());
+    assert_eq!(
+        words(Told::fields()),
+        [
+            told("x", "m", ""),
+            told("inertia", "kg·m²", "about its axis"),
+            told("outer_along", "kN", "towards \"x\""),
+            told("outer_turn", "kN", ""),
+        ]
+    );
+    assert_eq!(words(Inner::fields()), [told("push_along", "N", "towards \"x\""), told("push_turn", "", "")]);
+    let world = World::builder().component::<Told>().build().unwrap();
+    let text = world.layout().to_toml();
+    assert!(
+        text.contains(r#"inertia = { type = "f64", default = 2.0, unit = "kg·m²", description = "about its axis" }"#)
+    );
+    assert_eq!(Layout::parse(&text, "told").unwrap(), *world.layout());
 }
 
 #[test]

@@ -16,6 +16,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 #[derive(Component, Clone, Copy, Debug, PartialEq)]
 struct Spot {
+    #[component(unit = "m", description = "to the right")]
     x: f32,
     cell: [i16; 3],
 }
@@ -140,6 +141,9 @@ fn batches_and_files_hold_what_the_world_holds() {
         let (schema, batches) = read_file(&path);
         assert_eq!(read(&batches), known, "{name}");
         assert_eq!(schema.metadata()["by"], "a test");
+        let told = schema.field_with_name("spot.x").unwrap().metadata();
+        assert_eq!((told["unit"].as_str(), told["description"].as_str()), ("m", "to the right"));
+        assert!(!schema.field_with_name("spot.cell").unwrap().metadata().contains_key("unit"));
         assert!(matches!(
             batches[0].schema().field_with_name("spot.cell").unwrap().data_type(),
             DataType::FixedSizeList(_, 3)

@@ -118,6 +118,8 @@ fn fields_json(fields: &[FieldLayout]) -> Value {
             "type": field.ty.to_string(),
             "bytes": field.ty.bytes(),
             "default": field.default.as_ref().map(|bytes| values::field(field.ty, bytes)),
+            "unit": field.unit,
+            "description": field.description,
         })
     };
     Value::Array(fields.iter().map(field).collect())

@@ -7,6 +7,11 @@ use syn::{Attribute, Expr, LitStr, Path, parse_quote};
 
 use crate::name;
 
+/// As the engine's limits have it.
+const UNIT_BYTES_MAX: usize = 32;
+/// As the engine's limits have it.
+const DESCRIPTION_BYTES_MAX: usize = 255;
+
 /// Which derive reads the attributes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -36,6 +41,8 @@ pub struct StructAttributes {
     pub storage: &'static str,
     /// Whether exact changed rows are kept.
     pub track_changes: bool,
+    /// The unit of the fields that have none of their own.
+    pub unit: Option<LitStr>,
     /// Where the engine's crate is.
     pub krate: Path,
 }
@@ -43,14 +50,15 @@ pub struct StructAttributes {
 impl StructAttributes {
     pub fn read(attributes: &[Attribute], kind: Kind) -> syn::Result<Self> {
         let krate = parse_quote!(::hypostyle);
-        let mut out = StructAttributes { name: None, storage: "Table", track_changes: false, krate };
+        let mut out = StructAttributes { name: None, storage: "Table", track_changes: false, unit: None, krate };
         let known = match kind {
             Kind::Component => {
                 "name = \"...\", storage = \"table\", \"toggle\", \"scratch\", \"list\" or \"scratch_list\", track_changes, \
-                 crate = \"...\""
+                 unit = \"...\", crate = \"...\""
             }
-            Kind::Resource => "name = \"...\", crate = \"...\"",
-            Kind::Field | Kind::Bundle => "crate = \"...\"",
+            Kind::Resource => "name = \"...\", unit = \"...\", crate = \"...\"",
+            Kind::Field => "unit = \"...\", crate = \"...\"",
+            Kind::Bundle => "crate = \"...\"",
         };
         let named = matches!(kind, Kind::Component | Kind::Resource);
         each(attributes, kind, |meta| {
@@ -60,6 +68,8 @@ impl StructAttributes {
                     return Err(syn::Error::new(name.span(), problem));
                 }
                 out.name = Some(name);
+            } else if kind != Kind::Bundle && meta.path.is_ident("unit") {
+                out.unit = Some(words(&meta, "unit", UNIT_BYTES_MAX)?);
             } else if meta.path.is_ident("crate") {
                 out.krate = meta.value()?.parse::<LitStr>()?.parse()?;
             } else if kind == Kind::Component && meta.path.is_ident("storage") {
@@ -93,6 +103,8 @@ impl StructAttributes {
 pub struct FieldAttributes {
     pub name: Option<LitStr>,
     pub default: Option<Expr>,
+    pub unit: Option<LitStr>,
+    pub description: Option<LitStr>,
 }
 
 /// What is said of a field.
@@ -110,8 +122,16 @@ pub fn field_attributes(attributes: &[Attribute], kind: Kind) -> syn::Result<Fie
             out.name = Some(name);
             return Ok(());
         }
+        for (key, place, max) in
+            [("unit", &mut out.unit, UNIT_BYTES_MAX), ("description", &mut out.description, DESCRIPTION_BYTES_MAX)]
+        {
+            if meta.path.is_ident(key) {
+                *place = Some(words(&meta, key, max)?);
+                return Ok(());
+            }
+        }
         if !meta.path.is_ident("default") {
-            let known = "name = \"...\", default = <expression>";
+            let known = "name = \"...\", default = <expression>, unit = \"...\", description = \"...\"";
             return Err(meta.error(format!("unknown attribute; a {} field has: {known}", kind.noun())));
         }
         if out.default.is_some() {
@@ -121,6 +141,17 @@ pub fn field_attributes(attributes: &[Attribute], kind: Kind) -> syn::Result<Fie
         Ok(())
     })?;
     Ok(out)
+}
+
+/// A text for people.
+fn words(meta: &ParseNestedMeta<'_>, key: &str, max: usize) -> syn::Result<LitStr> {
+    let text: LitStr = meta.value()?.parse()?;
+    let value = text.value();
+    if value.is_empty() || value.len() > max || value.chars().any(char::is_control) {
+        let rule = format!("a {key} is one line of 1 to {max} bytes, without control characters");
+        return Err(syn::Error::new(text.span(), rule));
+    }
+    Ok(text)
 }
 
 fn each(

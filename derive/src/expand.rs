@@ -13,7 +13,7 @@ use crate::name;
 /// `#[derive(Component)]`.
 pub fn component(input: &DeriveInput) -> syn::Result<TokenStream> {
     let attributes = StructAttributes::read(&input.attrs, Kind::Component)?;
-    let fields = fields(input, Kind::Component)?;
+    let fields = fields(input, Kind::Component, attributes.unit.as_ref())?;
     let krate = private(&attributes.krate);
     let plain = plain(input, &attributes, &fields)?;
     let columns = Columns::of(input, &fields, &krate);
@@ -90,7 +90,7 @@ fn numbers(input: &DeriveInput, fields: &[Field<'_>], krate: &TokenStream) -> To
 /// `#[derive(Resource)]`.
 pub fn resource(input: &DeriveInput) -> syn::Result<TokenStream> {
     let attributes = StructAttributes::read(&input.attrs, Kind::Resource)?;
-    let fields = fields(input, Kind::Resource)?;
+    let fields = fields(input, Kind::Resource, attributes.unit.as_ref())?;
     if fields.is_empty() {
         return Err(syn::Error::new(input.ident.span(), "a resource needs at least one field"));
     }
@@ -107,7 +107,7 @@ pub fn resource(input: &DeriveInput) -> syn::Result<TokenStream> {
 /// `#[derive(Field)]`.
 pub fn field(input: &DeriveInput) -> syn::Result<TokenStream> {
     let attributes = StructAttributes::read(&input.attrs, Kind::Field)?;
-    let fields = fields(input, Kind::Field)?;
+    let fields = fields(input, Kind::Field, attributes.unit.as_ref())?;
     if fields.is_empty() {
         return Err(syn::Error::new(
             input.ident.span(),
@@ -127,7 +127,7 @@ pub fn field(input: &DeriveInput) -> syn::Result<TokenStream> {
 /// `#[derive(Bundle)]`.
 pub fn bundle(input: &DeriveInput) -> syn::Result<TokenStream> {
     let attributes = StructAttributes::read(&input.attrs, Kind::Bundle)?;
-    let fields = fields(input, Kind::Bundle)?;
+    let fields = fields(input, Kind::Bundle, None)?;
     let krate = private(&attributes.krate);
     let ident = &input.ident;
     let members: Vec<_> = fields.iter().map(|field| &field.member).collect();
@@ -320,8 +320,11 @@ mod tests {
             ("#[component(storage = \"sparse\")] struct P;", "\"list\" or \"scratch_list\""),
             ("#[component(stroage = \"toggle\")] struct P;", "unknown attribute"),
             ("#[component(default = 1.0)] struct P { x: f32 }", "belongs on a field"),
+            ("#[component(unit = \"\")] struct P { x: f32 }", "a unit is one line"),
             ("struct P { #[component(track_changes)] x: f32 }", "a component field has: name"),
             ("struct P { #[component(default = 1.0, default = 2.0)] x: f32 }", "given twice"),
+            ("struct P { #[component(unit = \"\")] x: f32 }", "a unit is one line of 1 to 32 bytes"),
+            ("struct P { #[component(description = \"a\\nb\")] x: f32 }", "without control characters"),
         ] {
             let error = error(text);
             assert!(error.contains(part), "{text} gives {error}");
@@ -343,7 +346,7 @@ mod tests {
         let error = |text| field(&syn::parse_str(text).unwrap()).expect_err("it must not compile").to_string();
         assert!(error("struct V;").contains("at least one field"));
         assert!(error("enum V { A }").contains("a field is a struct"));
-        assert!(error("#[field(name = \"v\")] struct V { x: f32 }").contains("a field struct has: crate"));
+        assert!(error("#[field(name = \"v\")] struct V { x: f32 }").contains("a field struct has: unit = "));
         let error = |text| bundle(&syn::parse_str(text).unwrap()).expect_err("it must not compile").to_string();
         assert!(error("enum B { A }").contains("a bundle is a struct"));
         assert!(error("struct B<T> { a: T }").contains("no generics"));

@@ -9,9 +9,9 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Data, DeriveInput, Expr, Ident, Index, Member, Type};
+use syn::{Data, DeriveInput, Expr, Ident, Index, LitStr, Member, Type};
 
-use crate::attributes::{Kind, field_attributes};
+use crate::attributes::{FieldAttributes, Kind, field_attributes};
 use crate::{name, types};
 
 /// Fields that a component or resource may have; the engine's own limit.
@@ -35,6 +35,8 @@ pub struct Field<'a> {
     pub name: FieldName,
     pub ty: &'a Type,
     default: Option<Expr>,
+    unit: Option<LitStr>,
+    description: Option<LitStr>,
 }
 
 impl Field<'_> {
@@ -47,8 +49,8 @@ impl Field<'_> {
     }
 }
 
-/// The struct's fields, or why it cannot be derived for.
-pub fn fields(input: &DeriveInput, kind: Kind) -> syn::Result<Vec<Field<'_>>> {
+/// The struct's fields, or why it cannot be derived for; those without a unit of their own have this one.
+pub fn fields<'a>(input: &'a DeriveInput, kind: Kind, unit: Option<&LitStr>) -> syn::Result<Vec<Field<'a>>> {
     let noun = kind.noun();
     let data = match &input.data {
         Data::Struct(data) => data,
@@ -70,7 +72,8 @@ pub fn fields(input: &DeriveInput, kind: Kind) -> syn::Result<Vec<Field<'_>>> {
         let text = format!("{count} fields; a {noun} has at most {FIELDS_MAX}");
         return Err(syn::Error::new(input.ident.span(), text));
     }
-    (0..).zip(&data.fields).map(|(index, field)| one(index, count, field, kind)).collect()
+    let with_unit = |field: Field<'a>| Field { unit: field.unit.or(unit.cloned()), ..field };
+    (0..).zip(&data.fields).map(|(index, field)| one(index, count, field, kind).map(with_unit)).collect()
 }
 
 fn one(index: usize, count: usize, field: &syn::Field, kind: Kind) -> syn::Result<Field<'_>> {
@@ -91,8 +94,9 @@ fn one(index: usize, count: usize, field: &syn::Field, kind: Kind) -> syn::Resul
         (None, None) if count == 1 => FieldName::Outer,
         (None, None) => FieldName::Numbered(index),
     };
-    let (binding, default) = (format_ident!("__field_{index}"), attributes.default);
-    let field = Field { member, binding, name, ty: &field.ty, default };
+    let binding = format_ident!("__field_{index}");
+    let FieldAttributes { default, unit, description, .. } = attributes;
+    let field = Field { member, binding, name, ty: &field.ty, default, unit, description };
     // what a bundle is made of is the compiler's to judge
     match types::problem(field.ty).filter(|_| kind != Kind::Bundle) {
         None => Ok(field),
@@ -200,7 +204,23 @@ fn declaration(field: &Field<'_>, as_field: &TokenStream, krate: &TokenStream, n
         (FieldName::Outer, false) => quote!("value"),
         (FieldName::Outer, true) => quote!(__name),
     };
-    quote!(#as_field::declare(#name, #default, __out);)
+    let told = [("unit", &field.unit), ("description", &field.description)].into_iter().filter_map(|(key, text)| {
+        let (key, text) = (format_ident!("{key}"), text.as_ref()?);
+        Some(quote!(__told.#key = ::std::string::String::from(#text);))
+    });
+    let told: Vec<TokenStream> = told.collect();
+    let declare = quote!(#as_field::declare(#name, #default, __out););
+    match told.is_empty() {
+        true => declare,
+        // all columns of a field that has several
+        false => quote!({
+            let __first = __out.len();
+            #declare
+            for __told in &mut __out[__first..] {
+                #(#told)*
+            }
+        }),
+    }
 }
 
 /// `PositionColumns` and `PositionColumnsMut`, and how rows and cursors lead to them.

@@ -22,8 +22,10 @@ use syn::{DeriveInput, parse_macro_input};
 /// struct are `value_0`, `value_1`, ...; that of a tuple struct with one field is `value`. Beside the traits,
 /// `PositionColumns` and `PositionColumnsMut` are generated for a component `Position` with fields.
 ///
-/// On the struct: `#[component(name = "...", storage = "toggle", track_changes, crate = "...")]`.
-/// On a field: `#[component(name = "...", default = ...)]`; the default is an expression of the field's type.
+/// On the struct: `#[component(name = "...", storage = "toggle", track_changes, unit = "...", crate = "...")]`; the unit is
+/// that of the fields that have none of their own.
+/// On a field: `#[component(name = "...", default = ..., unit = "m/s", description = "...")]`; the default is an expression
+/// of the field's type, unit and description are for people: they stand in the layout, and go where the columns go.
 #[proc_macro_derive(Component, attributes(component))]
 pub fn derive_component(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -32,8 +34,8 @@ pub fn derive_component(input: TokenStream) -> TokenStream {
 
 /// Makes a struct with fields a resource. Fields are as those of components.
 ///
-/// On the struct: `#[resource(name = "...", crate = "...")]`.
-/// On a field: `#[resource(name = "...", default = ...)]`; the default is an expression of the field's type.
+/// On the struct: `#[resource(name = "...", unit = "...", crate = "...")]`.
+/// On a field: `#[resource(name = "...", default = ..., unit = "...", description = "...")]`, as on those of components.
 #[proc_macro_derive(Resource, attributes(resource))]
 pub fn derive_resource(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
@@ -42,8 +44,9 @@ pub fn derive_resource(input: TokenStream) -> TokenStream {
 
 /// Makes a struct a field of components and resources: each of its own fields is a column of the component that has it.
 ///
-/// On the struct: `#[field(crate = "...")]`.
-/// On a field: `#[field(name = "...", default = ...)]`. A default of the outer field is used instead of these.
+/// On the struct: `#[field(unit = "...", crate = "...")]`.
+/// On a field: `#[field(name = "...", default = ..., unit = "...", description = "...")]`. Those of the outer field are used
+/// instead of these.
 #[proc_macro_derive(Field, attributes(field))]
 pub fn derive_field(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

@@ -49,12 +49,18 @@ pub(super) struct Bounds<'a> {
 }
 
 fn field(field: &FieldLayout) -> Value {
-    json!({
+    let mut value = json!({
         "name": field.name,
         "scalar": field.ty.scalar.name(),
         "length": field.ty.array_len,
         "bytes": field.ty.bytes(),
-    })
+    });
+    for (key, text) in [("unit", &field.unit), ("description", &field.description)] {
+        if !text.is_empty() {
+            value[key] = text.as_str().into();
+        }
+    }
+    value
 }
 
 /// A session or a view, as text.

@@ -8,8 +8,8 @@ use pyo3::types::PyBytes;
 
 use crate::errors::of_world;
 
-/// Name, scalar type, numpy's name of that, array length (0: none), the default's bytes.
-type Field<'py> = (String, &'static str, &'static str, u32, Bound<'py, PyBytes>);
+/// Name, scalar type, numpy's name of that, array length (0: none), the default's bytes, unit, description.
+type Field<'py> = (String, &'static str, &'static str, u32, Bound<'py, PyBytes>, String, String);
 /// Name, storage, whether changes are tracked, fields.
 type Component<'py> = (String, &'static str, bool, Vec<Field<'py>>);
 /// Name, fields.
@@ -24,7 +24,8 @@ fn fields<'py>(py: Python<'py>, fields: &[FieldLayout]) -> Vec<Field<'py>> {
         field.write_default(&mut default);
         let scalar = field.ty.scalar;
         let numpy = crate::memory::type_string(scalar);
-        (field.name.clone(), scalar.name(), numpy, field.ty.array_len, PyBytes::new(py, &default))
+        let (unit, description) = (field.unit.clone(), field.description.clone());
+        (field.name.clone(), scalar.name(), numpy, field.ty.array_len, PyBytes::new(py, &default), unit, description)
     };
     fields.iter().map(field).collect()
 }

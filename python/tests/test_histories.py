@@ -13,7 +13,8 @@ LAYOUT = """
 name = "histories"
 bytes_max = "32 MiB"
 [components.a]
-fields = { x = "f64", at = "[f32; 2]", owner = "entity", count = "u16" }
+unit = "m"
+fields = { x = { type = "f64", description = "to the right" }, at = "[f32; 2]", owner = "entity", count = "u16" }
 [components.mark]
 [components.lit]
 storage = "toggle"
@@ -146,6 +147,7 @@ def test_frames_by_entities(world, tmp_path):
     assert found["a.count"].dtype == np.uint16 and other["a.count"].values.tolist() == [0, 1, 2]
     assert found["clock.ticks"].values.tolist() == [0, 9, 9] and found["clock.pair"].values[2].tolist() == [-1, 2]
 
+    assert found["a.x"].attrs == {"units": "m", "long_name": "to the right"} and found["clock.ticks"].attrs == {}
     few = history.to_xarray("a.x", "clock", start=3)
     assert sorted(few.data_vars) == ["a.x", "clock.pair", "clock.ticks"] and few.sizes["entity"] == 11
     with pytest.raises(hypostyle.UnknownNameError, match="component, column or resource `clok`.*did you mean `clock`"):

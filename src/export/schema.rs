@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use crate::layout::{FieldType, Layout, ScalarType, Storage};
+use crate::layout::{FieldLayout, FieldType, Layout, ScalarType, Storage};
 use crate::snapshot::Snapshot;
 
 use super::lists::list_type;
@@ -82,8 +82,8 @@ pub(super) fn schema(
                 if options.flat {
                     return Err(ExportError::FlatList { component: component.name.clone() });
                 }
-                let told = [("hypostyle.type".to_owned(), format!("list<{}>", field.ty))];
-                fields.push(Field::new(name, list_type(field.ty), true).with_metadata(HashMap::from(told)));
+                let told = told(field, format!("list<{}>", field.ty));
+                fields.push(Field::new(name, list_type(field.ty), true).with_metadata(told));
                 let (component, field, ty) = (component.name.clone(), field.name.clone(), field.ty);
                 sources.push(Source::List { component, field, ty });
             }
@@ -101,10 +101,7 @@ pub(super) fn schema(
                 ty: field.ty,
                 element,
             };
-            let add = |name: &str, ty| {
-                let told = [("hypostyle.type".to_owned(), field.ty.to_string())];
-                Field::new(name, ty, true).with_metadata(HashMap::from(told))
-            };
+            let add = |name: &str, ty| Field::new(name, ty, true).with_metadata(told(field, field.ty.to_string()));
             let scalar = data_type(field.ty.scalar);
             if field.ty.array_len == 0 {
                 fields.push(add(&name, scalar));
@@ -123,6 +120,14 @@ pub(super) fn schema(
     }
     let schema = Schema::new_with_metadata(fields, metadata(snapshot, layout, options));
     Ok((Arc::new(schema), sources))
+}
+
+/// A field's metadata: its type in layouts, and the unit and the description that it has there.
+fn told(field: &FieldLayout, ty: String) -> HashMap<String, String> {
+    let words = [("unit", &field.unit), ("description", &field.description)];
+    let words =
+        words.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key.to_owned(), text.clone()));
+    words.chain([("hypostyle.type".to_owned(), ty)]).collect()
 }
 
 fn metadata(snapshot: &Snapshot<'_>, layout: &Layout, options: &ExportOptions) -> HashMap<String, String> {

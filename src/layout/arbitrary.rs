@@ -59,6 +59,11 @@ fn fields(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<FieldLayou
     prop::collection::vec(field(), count).prop_map(|fields| unique(fields, |f| f.name.clone()))
 }
 
+/// A unit or a description of so many bytes at most: often none, with what has to be escaped, and characters of any length.
+fn words(bytes: usize) -> impl Strategy<Value = String> {
+    prop_oneof![3 => Just(String::new()), 1 => "[ -~é²·𝛼]{1,8}", 1 => Just("\\".repeat(bytes))]
+}
+
 fn field() -> impl Strategy<Value = FieldLayout> {
     let ty = (
         prop::sample::select(ScalarType::ALL.as_slice()),
@@ -67,7 +72,12 @@ fn field() -> impl Strategy<Value = FieldLayout> {
         .prop_map(|(scalar, array_len)| FieldType { scalar, array_len });
     (name(), ty).prop_flat_map(|(name, ty)| {
         let values = prop::collection::vec(scalar(ty.scalar), ty.elements()).prop_map(|v| v.concat());
-        prop::option::of(values).prop_map(move |default| FieldLayout { name: name.clone(), ty, default })
+        (prop::option::of(values), words(32), words(255)).prop_map(move |(default, unit, description)| FieldLayout {
+            default,
+            unit,
+            description,
+            ..FieldLayout::new(name.clone(), ty)
+        })
     })
 }
 

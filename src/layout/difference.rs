@@ -99,6 +99,11 @@ pub enum Difference {
         /// The field.
         part: Part,
     },
+    /// The field's unit or description. Compatible: they are for people.
+    Words {
+        /// The field.
+        part: Part,
+    },
     /// Where the component's presence is kept.
     Storage {
         /// The component.
@@ -136,7 +141,11 @@ impl Difference {
     pub fn changes_meaning(&self) -> bool {
         !matches!(
             self,
-            Difference::Name { .. } | Difference::BytesMax { .. } | Difference::Tables | Difference::Default { .. }
+            Difference::Name { .. }
+                | Difference::BytesMax { .. }
+                | Difference::Tables
+                | Difference::Default { .. }
+                | Difference::Words { .. }
         )
     }
 }
@@ -157,6 +166,7 @@ impl fmt::Display for Difference {
             }
             Difference::FieldType { part, there, wanted } => write!(f, "{part} is {there}, wanted {wanted}"),
             Difference::Default { part } => write!(f, "{part} has another default"),
+            Difference::Words { part } => write!(f, "{part} has another unit or description"),
             Difference::Storage { part, there, wanted } => {
                 write!(f, "{part} is stored as {}, wanted {}", storage_name(*there), storage_name(*wanted))
             }
@@ -252,6 +262,9 @@ fn fields(kind: PartKind, owner: &str, there: &[FieldLayout], wanted: &[FieldLay
         } else if default_of(a) != default_of(b) {
             out.push(Difference::Default { part: part(&a.name) });
         }
+        if (&a.unit, &a.description) != (&b.unit, &b.description) {
+            out.push(Difference::Words { part: part(&a.name) });
+        }
     }
 }
 
@@ -295,6 +308,10 @@ mod tests {
         assert_eq!(one("b = {}", ""), no("component `b` is there, but not wanted"));
         assert_eq!(one("x = 'f32'", "x = 'f64'"), no("field `a.x` is f32, wanted f64"));
         assert_eq!(one("x = 'f32'", "x = { type = 'f32', default = 1 }"), yes("field `a.x` has another default"));
+        assert_eq!(
+            one("x = 'f32'", "x = { type = 'f32', unit = 'm' }"),
+            yes("field `a.x` has another unit or description")
+        );
         assert_eq!(
             one("v = 'f64'", "v = 'f64', w = 'u8'"),
             no("resource field `g.w` is wanted, but not there (it can be added at the end)")

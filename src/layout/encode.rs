@@ -26,9 +26,12 @@
 //! field      .  name
 //!            1  u8 scalar type: f32 1, f64 2, i8 3, i16 4, i32 5, i64 6, u8 7, u16 8, u32 9, u64 10, bool 11,
 //!               entity 12
-//!            1  u8 1 if a default follows, else 0
+//!            1  u8 flags: bit 0 a default follows, bit 1 a unit and a description follow; the others 0
 //!            2  u16 array length, 0 for a plain scalar (at most ARRAY_LEN_MAX)
 //!            .  the default: the value's bytes
+//!            .  text: the unit, text: the description (one of them may be empty)
+//! text       1  u8 length in bytes   (at most UNIT_BYTES_MAX, DESCRIPTION_BYTES_MAX)
+//!            .  UTF-8 without control characters
 //! table      8  u64 rows
 //!            2  u16 components
 //!            .  u16 each: the component's id (its place in the layout)
@@ -57,6 +60,8 @@ const FLAG_TOGGLE: u8 = 1;
 const FLAG_TRACK_CHANGES: u8 = 2;
 const FLAG_SCRATCH: u8 = 4;
 const FLAG_LIST: u8 = 8;
+const FIELD_DEFAULT: u8 = 1;
+const FIELD_WORDS: u8 = 2;
 const LIST_AND_SCRATCH: u8 = FLAG_LIST | FLAG_SCRATCH;
 /// Begins what is hashed, so that a change of the rules changes every hash.
 const HASH_PREFIX: &[u8] = b"hypostyle layout 1";
@@ -155,26 +160,37 @@ fn put_resource(out: &mut Vec<u8>, resource: &ResourceLayout, defaults: bool) {
     put_fields(out, &resource.fields, defaults);
 }
 
-/// Appends fields, with or without their defaults.
-fn put_fields(out: &mut Vec<u8>, fields: &[FieldLayout], defaults: bool) {
+/// Appends fields, with or without what does not decide the meaning of bytes.
+fn put_fields(out: &mut Vec<u8>, fields: &[FieldLayout], whole: bool) {
     debug_assert!(fields.len() <= FIELDS_MAX, "bounded by validation");
     out.push(fields.len() as u8);
     for field in fields {
-        let default = field.default.as_ref().filter(|_| defaults);
+        let default = field.default.as_ref().filter(|_| whole);
+        let words = whole && has_words(field);
         put_name(out, &field.name);
         out.push(field.ty.scalar as u8);
-        out.push(u8::from(default.is_some()));
+        out.push(if default.is_some() { FIELD_DEFAULT } else { 0 } | if words { FIELD_WORDS } else { 0 });
         put_u16(out, field.ty.array_len as usize);
         if let Some(bytes) = default {
             out.extend_from_slice(bytes);
         }
+        for text in [&field.unit, &field.description].into_iter().filter(|_| words) {
+            debug_assert!(u8::try_from(text.len()).is_ok(), "bounded by validation");
+            out.push(text.len() as u8);
+            out.extend_from_slice(text.as_bytes());
+        }
     }
+}
+
+fn has_words(field: &FieldLayout) -> bool {
+    !field.unit.is_empty() || !field.description.is_empty()
 }
 
 /// Length of [`Layout::encode`] for a layout whose parts are within their limits, without encoding it.
 pub(super) fn encoded_bytes(layout: &Layout) -> u64 {
     let fields = |fields: &[FieldLayout]| -> usize {
-        fields.iter().map(|f| 5 + f.name.len() + f.default.as_ref().map_or(0, Vec::len)).sum()
+        let words = |f: &FieldLayout| if has_words(f) { 2 + f.unit.len() + f.description.len() } else { 0 };
+        fields.iter().map(|f| 5 + f.name.len() + f.default.as_ref().map_or(0, Vec::len) + words(f)).sum()
     };
     let components: usize = layout.components.iter().map(|c| 3 + c.name.len() + fields(&c.fields)).sum();
     let resources: usize = layout.resources.iter().map(|r| 2 + r.name.len() + fields(&r.fields)).sum();
@@ -261,14 +277,22 @@ impl<'a> Reader<'a> {
         let [code] = self.array("a field's scalar type")?;
         let scalar = ScalarType::from_code(code)
             .ok_or_else(|| wrong("a field's scalar type", code.into(), "types have the codes 1 to 12"))?;
-        let [has_default] = self.array("a field's default flag")?;
-        if has_default > 1 {
-            return Err(wrong("a field's default flag", has_default.into(), "it must be 0 or 1"));
+        let [flags] = self.array("a field's flags")?;
+        if flags & !(FIELD_DEFAULT | FIELD_WORDS) != 0 {
+            return Err(wrong("a field's flags", flags.into(), "only bits 0 and 1 are known"));
         }
         let array_len = self.count("an array's length", ARRAY_LEN_MAX as usize)?.into();
         let ty = FieldType { scalar, array_len };
-        let default = if has_default == 1 { Some(self.take("a default", ty.bytes())?.to_vec()) } else { None };
-        Ok(FieldLayout { name, ty, default })
+        let has_default = flags & FIELD_DEFAULT != 0;
+        let default = if has_default { Some(self.take("a default", ty.bytes())?.to_vec()) } else { None };
+        let mut field = FieldLayout { default, ..FieldLayout::new(name, ty) };
+        if flags & FIELD_WORDS != 0 {
+            (field.unit, field.description) = (self.text("a unit")?, self.text("a description")?);
+            if !has_words(&field) {
+                return Err(wrong("a field's flags", flags.into(), "bit 1 says that there is a unit or a description"));
+            }
+        }
+        Ok(field)
     }
 
     fn table(&mut self, known: &[ComponentLayout]) -> Result<TableHint, LayoutProblem> {
@@ -295,6 +319,12 @@ impl<'a> Reader<'a> {
             Some(byte) => Err(wrong("a name's byte", (*byte).into(), "names are ASCII")),
             None => Ok(bytes.iter().copied().map(char::from).collect()),
         }
+    }
+
+    fn text(&mut self, what: &'static str) -> Result<String, LayoutProblem> {
+        let [len] = self.array(what)?;
+        let bytes = self.take(what, len.into())?;
+        str::from_utf8(bytes).map(str::to_owned).map_err(|_| wrong(what, len.into(), "it must be UTF-8"))
     }
 
     fn count(&mut self, what: &'static str, max: usize) -> Result<u16, LayoutProblem> {
@@ -335,9 +365,8 @@ mod tests {
 
     fn small() -> Layout {
         let x = FieldLayout {
-            name: "x".into(),
-            ty: FieldType::scalar(ScalarType::F32),
             default: Some(1.0_f32.to_le_bytes().to_vec()),
+            ..FieldLayout::new("x", FieldType::scalar(ScalarType::F32))
         };
         let at = ComponentLayout {
             name: "at".into(),
@@ -363,6 +392,28 @@ mod tests {
         expected.extend_from_slice(&[7, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
         assert_eq!(small().encode(), expected);
         assert_eq!(Layout::decode(&expected).unwrap(), small());
+    }
+
+    /// Words stand behind the default, and their flag beside its own.
+    #[test]
+    fn units_and_descriptions_are_encoded_where_there_are_any() {
+        let mut layout = small();
+        layout.components[0].fields[0].unit = "m/s²".into();
+        layout.resources[0].fields[0].description = "how \"strong\"".into();
+        let (plain, told) = (small().encode(), layout.encode());
+        let with = |text: &[u8]| told.windows(text.len()).any(|bytes| bytes == text);
+        assert!(with(b"\x01x\x01\x03\0\0\0\0\x80\x3f\x05m/s\xc2\xb2\0"), "{told:?}");
+        assert!(with(b"\x01x\x01\x02\0\0\0\x0chow \"strong\""), "{told:?}");
+        assert_eq!((told.len(), layout.hash()), (plain.len() + 7 + 14, small().hash()));
+        assert_eq!(Layout::decode(&told).unwrap(), layout);
+        // a flag without words is not how it is encoded
+        let at = told.windows(8).position(|bytes| bytes == *b"\x05m/s\xc2\xb2\0\x01").unwrap();
+        let mut none = told.clone();
+        none.splice(at..at + 7, [0, 0]);
+        none[LENGTH_OFFSET..LENGTH_OFFSET + 8].copy_from_slice(&(told.len() as u64 - 5).to_le_bytes());
+        assert!(Layout::decode(&none).unwrap_err().to_string().contains("bit 1 says that there is a unit"));
+        layout.components[0].fields[0].unit = "a\nb".into();
+        assert!(Layout::decode(&layout.encode()).unwrap_err().to_string().contains("one line of at most 32 bytes"));
     }
 
     #[test]

@@ -245,6 +245,20 @@ pub enum LayoutProblem {
         /// What would be right.
         rule: &'static str,
     },
+    /// A unit or a description that is too long, or has control characters.
+    #[error(
+        "the {what} of {subject} has {bytes} bytes; it is one line of at most {max} bytes, without control characters"
+    )]
+    Words {
+        /// The field.
+        subject: String,
+        /// `unit` or `description`.
+        what: &'static str,
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        max: usize,
+    },
     /// A storage that does not exist.
     #[error(
         "{subject} has the unknown storage \"{name}\"; use \"table\", \"toggle\", \"scratch\", \"list\" or \"scratch_list\""

@@ -210,9 +210,25 @@ pub struct FieldLayout {
     /// The value's bytes (little-endian, `ty.bytes()` long) where none is given; `None`: zero, and the null handle
     /// for an entity.
     pub default: Option<Vec<u8>>,
+    /// The unit of its numbers, for people: `m/s`, `kg·m²`; empty: none is told.
+    pub unit: String,
+    /// What it is, in a few words, for people; empty: nothing is told.
+    pub description: String,
 }
 
 impl FieldLayout {
+    /// A field whose default is zero, without a unit and a description.
+    ///
+    /// ```
+    /// use hypostyle::layout::{FieldLayout, FieldType, ScalarType};
+    /// let mass = FieldLayout { unit: "kg".into(), ..FieldLayout::new("mass", FieldType::scalar(ScalarType::F64)) };
+    /// assert_eq!(mass.default, None);
+    /// ```
+    #[must_use]
+    pub fn new(name: impl Into<String>, ty: FieldType) -> FieldLayout {
+        FieldLayout { name: name.into(), ty, default: None, unit: String::new(), description: String::new() }
+    }
+
     /// Writes the bytes that the field has where no value is given.
     ///
     /// # Panics

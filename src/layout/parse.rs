@@ -20,9 +20,9 @@ use crate::layout::{
 use crate::limits::{ARRAY_LEN_MAX, LAYOUT_BYTES_MAX};
 
 const LAYOUT_KEYS: &[&str] = &["name", "bytes_max", "components", "resources", "tables"];
-const COMPONENT_KEYS: &[&str] = &["fields", "storage", "track_changes"];
-const RESOURCE_KEYS: &[&str] = &["fields"];
-const FIELD_KEYS: &[&str] = &["type", "default"];
+const COMPONENT_KEYS: &[&str] = &["fields", "storage", "track_changes", "unit"];
+const RESOURCE_KEYS: &[&str] = &["fields", "unit"];
+const FIELD_KEYS: &[&str] = &["type", "default", "unit", "description"];
 const TABLE_KEYS: &[&str] = &["components", "rows"];
 
 impl Layout {
@@ -145,11 +145,13 @@ impl Parser {
         let name = key.get_ref().clone().into_owned();
         let subject = format!("component `{name}`");
         let mut component = ComponentLayout { name, fields: vec![], storage: Storage::Table, track_changes: false };
+        let mut unit = "";
         for (key, value) in entries(table(value, &subject, "a table, such as { fields = { x = \"f32\" } }")?) {
             match key.get_ref().as_ref() {
                 "fields" => {
                     component.fields = self.fields(value, &component.name, |i| Place::ComponentField(id, i))?;
                 }
+                "unit" => unit = string(value, &format!("`unit` of {subject}"))?,
                 "storage" => {
                     let name = string(value, &format!("`storage` of {subject}"))?;
                     component.storage = Storage::from_name(name).ok_or_else(|| {
@@ -166,6 +168,7 @@ impl Parser {
                 unknown => return Err(unknown_key(key, unknown, &subject, COMPONENT_KEYS)),
             }
         }
+        give_unit(&mut component.fields, unit);
         Ok(component)
     }
 
@@ -173,12 +176,15 @@ impl Parser {
         let name = key.get_ref().clone().into_owned();
         let subject = format!("resource `{name}`");
         let mut resource = ResourceLayout { name, fields: vec![] };
+        let mut unit = "";
         for (key, value) in entries(table(value, &subject, "a table, such as { fields = { x = \"f32\" } }")?) {
             match key.get_ref().as_ref() {
                 "fields" => resource.fields = self.fields(value, &resource.name, |i| Place::ResourceField(id, i))?,
+                "unit" => unit = string(value, &format!("`unit` of {subject}"))?,
                 unknown => return Err(unknown_key(key, unknown, &subject, RESOURCE_KEYS)),
             }
         }
+        give_unit(&mut resource.fields, unit);
         Ok(resource)
     }
 
@@ -234,19 +240,27 @@ impl Parser {
     }
 }
 
-/// A field: its type as a string, or a table with `type` and `default`.
+/// Gives the unit of a component or a resource to the fields that have none of their own.
+fn give_unit(fields: &mut [FieldLayout], unit: &str) {
+    fields.iter_mut().filter(|field| field.unit.is_empty()).for_each(|field| unit.clone_into(&mut field.unit));
+}
+
+/// A field: its type as a string, or a table with `type` and what else is told of it.
 fn field(name: &str, value: &Spanned<DeValue<'_>>, owner: &str) -> Result<FieldLayout, Wrong> {
     let subject = format!("field `{owner}.{name}`");
     if let Some(text) = value.get_ref().as_str() {
         let ty = field_type(text, value.span(), &subject)?;
-        return Ok(FieldLayout { name: name.to_owned(), ty, default: None });
+        return Ok(FieldLayout::new(name, ty));
     }
     let expected = "a type such as \"f32\", or a table such as { type = \"f32\", default = 1.0 }";
     let (mut ty, mut default) = (None, None);
+    let (mut unit, mut description) = (String::new(), String::new());
     for (key, value) in entries(table(value, &subject, expected)?) {
         match key.get_ref().as_ref() {
             "type" => ty = Some(field_type(string(value, &format!("`type` of {subject}"))?, value.span(), &subject)?),
             "default" => default = Some(value),
+            "unit" => unit = string(value, &format!("`unit` of {subject}"))?.to_owned(),
+            "description" => description = string(value, &format!("`description` of {subject}"))?.to_owned(),
             unknown => return Err(unknown_key(key, unknown, &subject, FIELD_KEYS)),
         }
     }
@@ -255,7 +269,7 @@ fn field(name: &str, value: &Spanned<DeValue<'_>>, owner: &str) -> Result<FieldL
         Wrong::new(value.span(), LayoutProblem::MissingKey { subject, key: "type", example: "type = \"f32\"" })
     })?;
     let default = default.map(|value| default_bytes(value, ty, &subject)).transpose()?;
-    Ok(FieldLayout { name: name.to_owned(), ty, default })
+    Ok(FieldLayout { name: name.to_owned(), ty, default, unit, description })
 }
 
 /// `f32`, or `[f32; 3]`.

@@ -13,7 +13,7 @@ impl Layout {
     /// The text of a layout file; [`Layout::parse`] reads the same layout back from it.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        // Names hold only a-z, 0-9 and _, so nothing needs quoting or escaping; writing to a String cannot fail.
+        // Names hold only a-z, 0-9 and _, so they need no quoting or escaping; writing to a String cannot fail.
         let mut out = format!("name = \"{}\"\nbytes_max = {}\n", self.name, bytes_text(self.bytes_max));
         for component in &self.components {
             let _ = writeln!(out, "\n[components.{}]", component.name);
@@ -41,7 +41,11 @@ fn put_fields(out: &mut String, part: &str, owner: &str, fields: &[FieldLayout])
     if fields.is_empty() {
         return;
     }
-    let lines: Vec<String> = fields.iter().map(field_text).collect();
+    let shared = shared_unit(fields);
+    if let Some(unit) = shared {
+        let _ = writeln!(out, "unit = {}", quoted(unit));
+    }
+    let lines: Vec<String> = fields.iter().map(|field| field_text(field, shared.is_none())).collect();
     let line = lines.join(", ");
     if line.len() <= FIELDS_LINE_MAX {
         let _ = writeln!(out, "fields = {{ {line} }}");
@@ -50,13 +54,35 @@ fn put_fields(out: &mut String, part: &str, owner: &str, fields: &[FieldLayout])
     }
 }
 
-fn field_text(field: &FieldLayout) -> String {
-    let FieldLayout { name, ty, default } = field;
-    let Some(bytes) = default else { return format!("{name} = \"{ty}\"") };
-    let values: Vec<String> = bytes.chunks_exact(ty.scalar.bytes()).map(|b| value_text(ty.scalar, b)).collect();
-    let values = values.join(", ");
-    let value = if ty.array_len == 0 { values } else { format!("[{values}]") };
-    format!("{name} = {{ type = \"{ty}\", default = {value} }}")
+/// The unit that all of several fields have.
+fn shared_unit(fields: &[FieldLayout]) -> Option<&str> {
+    let [first, second, rest @ ..] = fields else { return None };
+    let is_shared = !first.unit.is_empty() && std::iter::once(second).chain(rest).all(|field| field.unit == first.unit);
+    is_shared.then_some(first.unit.as_str())
+}
+
+fn field_text(field: &FieldLayout, with_unit: bool) -> String {
+    let FieldLayout { name, ty, default, unit, description } = field;
+    let mut told = Vec::new();
+    if let Some(bytes) = default {
+        let values: Vec<String> = bytes.chunks_exact(ty.scalar.bytes()).map(|b| value_text(ty.scalar, b)).collect();
+        let values = values.join(", ");
+        told.push(format!("default = {}", if ty.array_len == 0 { values } else { format!("[{values}]") }));
+    }
+    for (key, text) in [("unit", unit), ("description", description)] {
+        if !text.is_empty() && (with_unit || key != "unit") {
+            told.push(format!("{key} = {}", quoted(text)));
+        }
+    }
+    match told.is_empty() {
+        true => format!("{name} = \"{ty}\""),
+        false => format!("{name} = {{ type = \"{ty}\", {} }}", told.join(", ")),
+    }
+}
+
+/// A text without control characters, as TOML has it.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// One scalar; `bytes` are as long as it.

@@ -10,8 +10,8 @@ use crate::layout::encode::encoded_bytes;
 use crate::layout::nearest::{is_snake_case, nearest, snake_case};
 use crate::layout::{FieldLayout, Layout, LayoutError, LayoutProblem, ScalarType};
 use crate::limits::{
-    ARRAY_LEN_MAX, COMPONENTS_MAX, ENTITIES_MAX, FIELDS_MAX, LAYOUT_BYTES_MAX, NAME_BYTES_MAX, PACKED_BYTES_MAX,
-    RESOURCES_MAX, TABLE_HINTS_MAX, WORLD_BYTES_MAX, WORLD_BYTES_MIN,
+    ARRAY_LEN_MAX, COMPONENTS_MAX, DESCRIPTION_BYTES_MAX, ENTITIES_MAX, FIELDS_MAX, LAYOUT_BYTES_MAX, NAME_BYTES_MAX,
+    PACKED_BYTES_MAX, RESOURCES_MAX, TABLE_HINTS_MAX, UNIT_BYTES_MAX, WORLD_BYTES_MAX, WORLD_BYTES_MIN,
 };
 
 /// Columns that exports have beside those of the components: what is exported is told from them by its name alone.
@@ -138,6 +138,7 @@ fn check_fields(owner: &str, fields: &[FieldLayout]) -> Result<(), (usize, Box<L
         if field.ty.array_len > ARRAY_LEN_MAX {
             return Err((i, LayoutProblem::ArrayLen { subject, len: field.ty.array_len.into() }.into()));
         }
+        check_words(&subject, field).map_err(|p| (i, p))?;
         check_default(subject, field).map_err(|p| (i, p))?;
     }
     Ok(())
@@ -148,6 +149,19 @@ fn check_packed(subject: &str, fields: &[FieldLayout]) -> Result<(), Box<LayoutP
     let bytes = fields.iter().map(|f| f.ty.bytes()).sum();
     if bytes > PACKED_BYTES_MAX {
         return Err(LayoutProblem::PackedBytes { subject: subject.to_owned(), bytes }.into());
+    }
+    Ok(())
+}
+
+/// The unit and the description: short, and of one line.
+fn check_words(subject: &str, field: &FieldLayout) -> Result<(), Box<LayoutProblem>> {
+    for (what, text, max) in
+        [("unit", &field.unit, UNIT_BYTES_MAX), ("description", &field.description, DESCRIPTION_BYTES_MAX)]
+    {
+        if text.len() > max || text.chars().any(char::is_control) {
+            let (subject, bytes) = (subject.to_owned(), text.len());
+            return Err(LayoutProblem::Words { subject, what, bytes, max }.into());
+        }
     }
     Ok(())
 }

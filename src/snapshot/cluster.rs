@@ -140,7 +140,7 @@ mod tests {
     use crate::world::World;
 
     fn world(field: &str, keep: usize) -> World {
-        let field = FieldLayout { name: field.into(), ty: FieldType::scalar(ScalarType::U64), default: None };
+        let field = FieldLayout::new(field, FieldType::scalar(ScalarType::U64));
         let component =
             ComponentLayout { name: "part".into(), fields: vec![field], storage: Storage::Table, track_changes: false };
         let layout = Layout::new("parts", vec![component], Vec::new(), Vec::new(), 1 << 22).expect("a good layout");

@@ -204,7 +204,7 @@ mod tests {
     use crate::layout::{ComponentLayout, FieldLayout, FieldType, ScalarType, Storage};
 
     fn world() -> World {
-        let field = FieldLayout { name: "x".into(), ty: FieldType::scalar(ScalarType::U32), default: None };
+        let field = FieldLayout::new("x", FieldType::scalar(ScalarType::U32));
         let component = ComponentLayout {
             name: "position".into(),
             fields: vec![field],

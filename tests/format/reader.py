@@ -147,6 +147,8 @@ class Field:
     name: str
     scalar: int
     length: int
+    unit: str = ""
+    description: str = ""
 
     @property
     def bytes(self):
@@ -187,6 +189,9 @@ class Cursor:
     def name(self):
         return bytes(self.take(self.unpack("B"))).decode("ascii")
 
+    def text(self):
+        return bytes(self.take(self.unpack("B"))).decode("utf-8")
+
 
 def layout_of(data):
     """The layout that these bytes encode."""
@@ -199,10 +204,12 @@ def layout_of(data):
         out = []
         for _ in range(cursor.unpack("B")):
             name = cursor.name()
-            scalar, has_default, array_length = cursor.unpack("BBH")
+            scalar, flags, array_length = cursor.unpack("BBH")
             out.append(Field(name, scalar, array_length))
-            if has_default:
+            if flags & 1:
                 cursor.take(out[-1].bytes)
+            if flags & 2:
+                out[-1].unit, out[-1].description = cursor.text(), cursor.text()
         return out
 
     layout = Layout(cursor.name(), [], [])

@@ -67,10 +67,9 @@ fn layouts() -> impl Strategy<Value = Layout> {
                         .into_iter()
                         .enumerate()
                         .map(|(index, (ty, default))| FieldLayout {
-                            name: format!("f{index}"),
-                            ty,
                             // handles have one default only
                             default: default.filter(|_| ty.scalar != ScalarType::Entity).map(|seed| bytes_of(ty, seed)),
+                            ..FieldLayout::new(format!("f{index}"), ty)
                         })
                         .collect(),
                 })

@@ -7,14 +7,16 @@ use std::process::ExitCode;
 use hypostyle::{Component, Read, Resource, Schedule, System, World, WorldBuilder, Write};
 use hypostyle_cli::{Line, Scene, SceneOption, SceneOptions};
 
-/// Metres above the floor.
+/// Above the floor.
 #[derive(Component, Clone, Copy)]
+#[component(unit = "m")]
 struct Height {
     z: f64,
 }
 
-/// Upwards, m/s.
+/// Upwards.
 #[derive(Component, Clone, Copy)]
+#[component(unit = "m/s")]
 struct Speed {
     z: f64,
 }

@@ -29,7 +29,12 @@ def arrow_type(field: FieldLayout) -> pa.DataType:
 
 def arrow_field(name: str, field: FieldLayout) -> pa.Field:
     """The Arrow column of a field, as exports of the command line declare it."""
-    return pa.field(name, arrow_type(field), metadata={"hypostyle.type": field.type})
+    return pa.field(name, arrow_type(field), metadata=_told(field, field.type))
+
+
+def _told(field: FieldLayout, type_: str) -> dict[str, str]:
+    words = {"unit": field.unit, "description": field.description}
+    return {"hypostyle.type": type_, **{key: text for key, text in words.items() if text}}
 
 
 def _values(field: FieldLayout, values: Any) -> Any:
@@ -128,7 +133,7 @@ def to_arrow(core: _Core, tables: list[Table], names: tuple[str, ...], flat: boo
             if flat:
                 raise ValueError(f"component `{name}` is a list, for which flat columns have no place: leave it out, or flat=False")
             for field in component.fields:
-                told = {"hypostyle.type": f"list<{field.type}>"}
+                told = _told(field, f"list<{field.type}>")
                 kinds.append(pa.field(f"{name}.{field.name}", list_type(field), metadata=told))
                 columns.append([_list(table, name, field) for table in tables])
             continue

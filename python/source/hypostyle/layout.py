@@ -27,6 +27,10 @@ class FieldLayout:
     array_len: int
     #: The packed bytes that a row has where no value is given.
     default_bytes: bytes = field(repr=False)
+    #: The unit of its numbers, for people: ``m/s``; empty: none is told.
+    unit: str = ""
+    #: What it is, in a few words; empty: nothing is told.
+    description: str = ""
 
     @property
     def type(self) -> str:
@@ -194,8 +198,8 @@ def layout_of(parts: tuple[Any, ...]) -> Layout:
     """A layout of what the native half says of it."""
     name, hash_, bytes_max, toml, components, resources = parts
 
-    def fields(declared: list[tuple[str, str, str, int, bytes]]) -> tuple[FieldLayout, ...]:
-        return tuple(FieldLayout(n, scalar, np.dtype(t), length, default) for n, scalar, t, length, default in declared)
+    def fields(declared: list[tuple[str, str, str, int, bytes, str, str]]) -> tuple[FieldLayout, ...]:
+        return tuple(FieldLayout(name, scalar, np.dtype(t), *rest) for name, scalar, t, *rest in declared)
 
     return Layout(
         name,

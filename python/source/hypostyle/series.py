@@ -38,7 +38,7 @@ def to_xarray(snapshots: Iterable[Snapshot], *names: str, layout: Optional[Layou
     >>> hypostyle.to_xarray(itertools.islice(region.follow(), 100), "position", "velocity.x", "clock")
 
     ``names`` are components, columns and resources (default: all but lists, which have no one length). Variables are named as in
-    the layout, ``position.x``; those of resources have no entity. Where an entity lacks a component, or does not live yet or any
+    the layout, ``position.x``, with its units and descriptions; those of resources have no entity. Where an entity lacks a component, or does not live yet or any
     more, a float is NaN, a handle the null handle, and other values are 0; then ``position.present`` says who has it. A tag is
     a variable of bool. Arrays have a third dimension, named as their variable. Coordinates are ``frame``, its ``time``, and
     ``entity``, the handles.
@@ -78,7 +78,7 @@ def to_xarray(snapshots: Iterable[Snapshot], *names: str, layout: Optional[Layou
         for index, one in enumerate(declared.fields):
             name = f"{declared.name}.{one.name}"
             array = np.array([row[index] for row in values], one.dtype).reshape(len(frames), *one.shape)
-            variables[name] = (("frame", *_third(name, one)), array)
+            variables[name] = (("frame", *_third(name, one)), array, _words(one))
     coordinates = {
         "frame": np.array(frames, np.int64),
         "time": ("frame", np.array(times, np.float64)),
@@ -147,10 +147,16 @@ def _variables(chosen: _Chosen, frames: int, entities: Array) -> dict[str, Any]:
         for frame, (_, values) in enumerate(chosen.looks):
             array[frame, places[frame]] = values[each.name]
         whole = f"{name}.{each.name}"
-        variables[whole] = (("frame", "entity", *_third(whole, each)), array)
+        variables[whole] = (("frame", "entity", *_third(whole, each)), array, _words(each))
     if not present.all():
         variables[f"{name}.present"] = (("frame", "entity"), present)
     return variables
+
+
+def _words(declared: FieldLayout) -> dict[str, str]:
+    """A variable's attributes, as the CF conventions name them."""
+    words = {"units": declared.unit, "long_name": declared.description}
+    return {key: text for key, text in words.items() if text}
 
 
 def _third(name: str, declared: FieldLayout) -> tuple[str, ...]:

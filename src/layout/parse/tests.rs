@@ -47,6 +47,29 @@ fn reads_every_part_in_the_order_of_the_file() {
     assert_eq!(layout.tables()[0], TableHint { components: vec!["position".into(), "alive".into()], rows: 1000 });
 }
 
+#[test]
+fn a_unit_is_that_of_all_fields_without_their_own() {
+    let text = r#"
+name = "w"
+[components.body]
+unit = "m"
+fields = { x = "f32", mass = { type = "f32", unit = "kg", description = "with \\ and \"" } }
+[resources.clock]
+unit = "s"
+fields = { now = "f64" }
+"#;
+    let layout = Layout::parse(text, "w.toml").unwrap();
+    let [x, mass] = &layout.components()[0].fields[..] else { panic!("two fields") };
+    assert_eq!((x.unit.as_str(), x.description.as_str()), ("m", ""));
+    assert_eq!((mass.unit.as_str(), mass.description.as_str()), ("kg", "with \\ and \""));
+    assert_eq!(layout.resources()[0].fields[0].unit, "s");
+    let long = "x".repeat(33);
+    let error = component_error(&format!("a = {{ fields = {{ x = {{ type = \"u8\", unit = \"{long}\" }} }} }}"));
+    assert!(error.starts_with("w.toml:3:") && error.contains("the unit of field `a.x` has 33 bytes"), "{error}");
+    let error = component_error("a = { fields = { x = { type = \"u8\", description = \"a\\nb\" } } }");
+    assert!(error.contains("without control characters"), "{error}");
+}
+
 /// What `Layout::parse` says about a file; the text may leave out the name line's end.
 fn error(text: &str) -> String {
     Layout::parse(text, "w.toml").unwrap_err().to_string()
@@ -71,7 +94,7 @@ fn errors_name_file_line_column_and_remedy() {
     );
     assert_eq!(
         error("name = \"w\"\n\n[components.a]\nstorge = \"table\"\n"),
-        "w.toml:4:1: unknown key `storge` in component `a`; known keys: fields, storage, track_changes; \
+        "w.toml:4:1: unknown key `storge` in component `a`; known keys: fields, storage, track_changes, unit; \
          did you mean `storage`?"
     );
     assert_eq!(
