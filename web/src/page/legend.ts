@@ -17,6 +17,8 @@ const STRIP = 30;
 export interface Shown {
   /** What is coloured by; empty: the tables. */
   readonly colour: string;
+  /** The unit of its values; empty: none is known. */
+  readonly unit: string;
   readonly map: MapName;
   readonly mode: Look["mode"];
   /** Why there are no values, where that is known. */
@@ -30,7 +32,7 @@ export class Legend {
   range: [number, number] | undefined;
   #ends: Ends = FROM_DATA;
   #sample: Float64Array | undefined;
-  #shown: Shown = { colour: "", map: "viridis", mode: "linear", missing: "", tables: [] };
+  #shown: Shown = { colour: "", unit: "", map: "viridis", mode: "linear", missing: "", tables: [] };
   readonly #theme: Theme;
   readonly #changed: () => void;
 
@@ -113,14 +115,14 @@ export class Legend {
   }
 
   draw(): void {
-    const { colour, mode, missing, tables } = this.#shown, theme = this.#theme, canvas = $("legend") as HTMLCanvasElement, { g, width } = fit(canvas);
+    const { colour, unit, mode, missing, tables } = this.#shown, theme = this.#theme, canvas = $("legend") as HTMLCanvasElement, { g, width } = fit(canvas);
     g.font = FONT;
     g.textBaseline = "middle";
     const isKinds = mode === "kinds", bare = colour === "" || isKinds;
     canvas.parentElement!.querySelector<HTMLElement>(".range")!.style.visibility = bare ? "hidden" : "";
     const range = missing ? undefined : this.range;
     const said = colour === "" ? "Colours of the tables" : isKinds ? `Colours of ${colour}: kinds 0 to 7, then again` :
-      `Colour scale: ${colour}, ${range ? `${digits(range[0])} to ${digits(range[1])}${this.#isLog ? ", logarithmic" : ""}` : missing || "no values yet"}`;
+      `Colour scale: ${colour}, ${range ? `${digits(range[0])} to ${digits(range[1])}${unit && ` ${unit}`}${this.#isLog ? ", logarithmic" : ""}` : missing || "no values yet"}`;
     canvas.setAttribute("aria-label", said);
     for (const [id, end] of [["low", range?.[0]], ["high", range?.[1]]] as const) $<HTMLInputElement>(id).placeholder = end === undefined ? "" : digits(end);
     if (bare) return this.#kinds(g, isKinds && colour !== "" ? KINDS.map((colour, i) => [colour, String(i)]) : tables);
@@ -146,6 +148,8 @@ export class Legend {
       g.textAlign = i === 0 ? "left" : i === 4 ? "right" : "center";
       g.fillText(digits(value), x, STRIP + 22);
     }
+    g.textAlign = "right";
+    g.fillText(unit, width, 7);
     g.textAlign = "left";
   }
 

@@ -52,8 +52,8 @@ export function drawArrows(gpu: Gpu, place: Program["place"], { length }: Arrows
       gl.uniform4f(place("plain"), ...rgb(batch.plain), 1);
       gl.disableVertexAttribArray(PLACES.value);
     }
-    for (const at of [PLACES.radius, PLACES.marked]) gl.disableVertexAttribArray(at);
-    gl.vertexAttrib1f(PLACES.marked, 1);
+    for (const at of [PLACES.radius, PLACES.marked, PLACES.opacity]) gl.disableVertexAttribArray(at);
+    for (const at of [PLACES.marked, PLACES.opacity]) gl.vertexAttrib1f(at, 1);
     gl.drawArraysInstanced(gl.TRIANGLES, 0, 9, Math.ceil(rows / by));
     gpu.calls++;
   }

@@ -35,6 +35,7 @@ import { TimeBar } from "./timebar.ts";
 import { placeIn, showTip, tipLines } from "./tip.ts";
 import { Tabs } from "./tabs.ts";
 import { Camcorder } from "./camcorder.ts";
+import { unitOf } from "./units.ts";
 import { COUNTS, Views, boundsBy, seen, type Count } from "./views.ts";
 import type { Seen } from "./wishes.ts";
 
@@ -626,7 +627,7 @@ class Page {
   #legend(): void {
     const { chosen, map, mode } = this.#panel, { world } = this, of = world.tables.filter(table => table.columns.has(chosen.x.replace(/\[\d+\]$/, "")));
     this.legend.show({
-      colour: chosen.colour, map, mode, missing: this.#missing().includes(chosen.colour) ? this.#whyMissing() : "",
+      colour: chosen.colour, unit: unitOf(world, chosen.colour), map, mode, missing: this.#missing().includes(chosen.colour) ? this.#whyMissing() : "",
       tables: of.map(table => [tableColour(world, table), String(table.id)]),
     });
   }

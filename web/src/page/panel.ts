@@ -20,6 +20,10 @@ const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) 
 /** What changed: `axes` what stands where, `colour` what is coloured by, `shown` who is shown, `arrows` whose vectors, `look` all else. */
 export type What = "axes" | "look" | "colour" | "shown" | "arrows";
 
+/** What is typed as a formula. */
+const FORMULAS = ["formula", "filter", "radius", "opacity"] as const;
+type Typed = (typeof FORMULAS)[number];
+
 export class Panel {
   map: MapName = MAP_NAMES[0]!;
   size = 2;
@@ -37,8 +41,8 @@ export class Panel {
   #axes = { x: "", y: "", z: "" };
   /** A choice, or {@link TYPED}. */
   #colour = "";
-  readonly #formulas: Record<"formula" | "filter" | "radius", { text: string; formula: Formula | undefined }> = {
-    formula: { text: "", formula: undefined }, filter: { text: "", formula: undefined }, radius: { text: "", formula: undefined },
+  readonly #formulas: Record<Typed, { text: string; formula: Formula | undefined }> = {
+    formula: { text: "", formula: undefined }, filter: { text: "", formula: undefined }, radius: { text: "", formula: undefined }, opacity: { text: "", formula: undefined },
   };
   /** A vector's name and a field of handles; empty: none. */
   #arrows = "";
@@ -81,7 +85,7 @@ export class Panel {
       this.#changed("colour");
       if (this.#colour === TYPED) $("formula").focus();
     };
-    for (const id of ["formula", "filter", "radius"] as const) $<HTMLInputElement>(id).oninput = () => this.#read(id, true);
+    for (const id of FORMULAS) $<HTMLInputElement>(id).oninput = () => this.#read(id, true);
     this.#select("map", MAP_NAMES, "look");
     this.#select("shape", SHAPES, "look");
     this.#select("mode", MODES, "colour");
@@ -108,11 +112,11 @@ export class Panel {
 
   /** The chosen view. */
   get chosen(): Chosen {
-    const { formula, filter, radius } = this.#formulas, typed = this.#colour === TYPED || this.#colour.startsWith("|");
+    const { formula, filter, radius, opacity } = this.#formulas, typed = this.#colour === TYPED || this.#colour.startsWith("|");
     const text = this.#colour === TYPED ? formula : { text: this.#colour, formula: this.#colour.startsWith("|") ? this.#parsed(this.#colour) : undefined };
     return {
       ...this.#axes, colour: typed ? (text.formula ? text.text : "") : this.#colour, formula: typed ? text.formula : undefined,
-      filter: filter.formula, radius: radius.formula ?? this.radiusDefault, arrows: this.#vectors.get(this.#arrows) ?? [], links: this.#links, hidden: this.#hidden,
+      filter: filter.formula, radius: radius.formula ?? this.radiusDefault, opacity: opacity.formula, arrows: this.#vectors.get(this.#arrows) ?? [], links: this.#links, hidden: this.#hidden,
     };
   }
 
@@ -154,6 +158,7 @@ export class Panel {
     const radius = columns.find(({ name }) => /(^|\.)radius(\.|$)/.test(name))?.name ?? "";
     this.#write("radius", radius);
     this.#write("filter", "");
+    this.#write("opacity", "");
     this.#write("formula", "");
     this.shape = radius === "" ? "points" : "spheres";
     this.#sized = state.has("size");
@@ -169,9 +174,9 @@ export class Panel {
   }
 
   #state(): Record<string, string> {
-    const { formula, filter, radius } = this.#formulas;
+    const { formula, filter, radius, opacity } = this.#formulas;
     return {
-      ...this.#axes, colour: this.#colour, formula: this.#colour === TYPED ? formula.text : "", filter: filter.text, radius: radius.text, shape: this.shape, size: String(this.size),
+      ...this.#axes, colour: this.#colour, formula: this.#colour === TYPED ? formula.text : "", filter: filter.text, radius: radius.text, opacity: opacity.text, shape: this.shape, size: String(this.size),
       arrows: this.#arrows, stretch: String(this.stretch), links: this.#links, map: this.map, scale: this.mode, outside: this.outside, hidden: [...this.#hidden].join(";"), rate: String(this.rate),
       ...this.receive.state(),
     };
@@ -183,7 +188,7 @@ export class Panel {
     const offered = (id: string, value: string): string | undefined => [...$<HTMLSelectElement>(id).options].some(option => option.value === value) ? value : undefined;
     for (const axis of ["x", "y", "z"] as const) this.#axes[axis] = offered(`axis-${axis}`, text(axis)) ?? this.#axes[axis];
     this.#colour = offered("colour", text("colour")) ?? this.#colour;
-    for (const id of ["formula", "filter", "radius"] as const) this.#write(id, text(id));
+    for (const id of FORMULAS) this.#write(id, text(id));
     const one = <T extends string>(all: readonly T[], name: string, now: T): T => all.find(value => value === text(name)) ?? now;
     this.shape = one(SHAPES, "shape", this.shape);
     this.map = one(MAP_NAMES, "map", this.map);
@@ -274,13 +279,13 @@ export class Panel {
   }
 
   /** Sets a formula's field, and takes it in. */
-  #write(id: "formula" | "filter" | "radius", text: string): void {
+  #write(id: Typed, text: string): void {
     $<HTMLInputElement>(id).value = text;
     this.#read(id, false);
   }
 
   /** Takes what was typed: a formula that cannot be is told, and the one before stays in force. */
-  #read(id: "formula" | "filter" | "radius", tell: boolean): void {
+  #read(id: Typed, tell: boolean): void {
     const input = $<HTMLInputElement>(id), text = input.value.trim(), held = this.#formulas[id];
     let fault = "";
     try {

@@ -10,6 +10,7 @@ import type { Workshop } from "./computed.ts";
 import { FormulaError, formula, type Formula } from "./expression.ts";
 import { digits } from "./format.ts";
 import type { Shown } from "./sources.ts";
+import { withUnit } from "./units.ts";
 import { messageOf } from "../view/errors.ts";
 
 const SAMPLES_MAX = 2000, SERIES_MAX = 6;
@@ -196,7 +197,7 @@ export class Plots {
       legend: { live: true }, axes: [{ ...axis, size: 24 }, { ...axis, size: 58, values: (_, ticks) => ticks.map(tick => short(tick)) }],
       series: [
         { label: "time", value: (_, value) => value == null ? "–" : `${digits(value)} s` },
-        ...this.#series.map(({ text }, i) => ({ label: text, stroke: theme.colour(COLOURS[i]!), width: 1.5, points: { show: false }, value: (_: uPlot, value: number | null) => value == null ? "–" : digits(value) })),
+        ...this.#series.map(({ text }, i) => ({ label: this.#world ? withUnit(this.#world, text) : text, stroke: theme.colour(COLOURS[i]!), width: 1.5, points: { show: false }, value: (_: uPlot, value: number | null) => value == null ? "–" : digits(value) })),
       ],
     }, this.#data as uPlot.AlignedData, this.#box);
     // what it shows is said by the box

@@ -20,6 +20,8 @@ export interface Batch {
   readonly shown: Source;
   /** In values: of spheres. */
   readonly radius: Source;
+  /** From 0 to 1. */
+  readonly opacity: Source;
   /** Vectors that are drawn from the points, along the axes. */
   readonly arrow?: readonly [Source, Source, Source];
 }
@@ -127,6 +129,8 @@ export class Points {
     else if (round) this.#setBalls(camera, place);
     else this.#setPoints(camera, look, place);
     this.#colours(place, look);
+    // what hides what lies behind it lets it through pixel by pixel, in whatever order they are drawn
+    gl.uniform1i(place("stipple"), camera.orbit ? 1 : 0);
     for (const at of Object.values(PLACES)) gl.vertexAttribDivisor(at, spheres ? 1 : 0);
     for (const batch of batches) {
       const { rows } = batch.table, marked = chosen?.of(batch.table);
@@ -137,6 +141,7 @@ export class Points {
       read(PLACES.z, batch.z);
       read(PLACES.shown, batch.shown);
       read(PLACES.marked, marked ?? { kind: "constant", value: 1 });
+      read(PLACES.opacity, chosen ? { kind: "constant", value: 1 } : batch.opacity);
       if (round) read(PLACES.radius, batch.radius);
       else gl.disableVertexAttribArray(PLACES.radius);
       const plain = chosen ? chosen.colour : batch.plain;

@@ -5,6 +5,7 @@ import { count, handle as handleText, handleName, slotOf, value } from "./format
 import type { Batch } from "./points.ts";
 import { ordered, type View, type Views } from "./views.ts";
 import { placeOf, radiusOf, type Shown } from "./sources.ts";
+import { withUnit } from "./units.ts";
 import { rows } from "./dom.ts";
 
 const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
@@ -164,7 +165,7 @@ export class Selection {
     }
     rows(table, [
       [handleName(), handleText(handle)], ["table, row", `${place.table.id}, ${count(place.row)}`],
-      ...[...place.table.row(place.row)].map(([name, of]) => [name, value(of, place.table.columns.get(name)?.type)] as [string, string]),
+      ...[...place.table.row(place.row)].map(([name, of]) => [withUnit(world, name), value(of, place.table.columns.get(name)?.type)] as [string, string]),
     ]);
   }
 }

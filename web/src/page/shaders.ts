@@ -1,43 +1,59 @@
 //! The programs of the GPU: flat points, spheres that are cast ray by ray, discs that look like them, arrows, and lines.
 
 /** Which attribute stands where. */
-export const PLACES = { x: 0, y: 1, z: 2, value: 3, shown: 4, radius: 5, marked: 6, vx: 7, vy: 8, vz: 9 } as const;
+export const PLACES = { x: 0, y: 1, z: 2, value: 3, shown: 4, radius: 5, marked: 6, vx: 7, vy: 8, vz: 9, opacity: 10 } as const;
 
 /** The value's colour (`plain`, where its alpha is not 0; where it is 2, values count for who is shown), and whether the point is shown; all programs of points have it. `mode`: 0 linear, 1 logarithmic, 2 kinds. */
 const COMMON = `#version 300 es
 precision highp float;
-layout(location=0) in float x; layout(location=1) in float y; layout(location=2) in float z; layout(location=3) in float value; layout(location=4) in float shown; layout(location=5) in float radius; layout(location=6) in float marked;
+layout(location=0) in float x; layout(location=1) in float y; layout(location=2) in float z; layout(location=3) in float value; layout(location=4) in float shown; layout(location=5) in float radius; layout(location=6) in float marked; layout(location=10) in float opacity;
 uniform vec2 range; uniform vec4 plain; uniform sampler2D map; uniform int mode; uniform int outside;
 const vec4 GREY = vec4(0.5, 0.5, 0.5, 1.0);
 bool isShown() {
-  if (marked == 0.0 || shown == 0.0 || !(shown == shown)) return false;
+  if (marked == 0.0 || shown == 0.0 || !(shown == shown) || opacity <= 0.0) return false;
   if (plain.a == 1.0 || outside != 2 || mode == 2) return true;
   float t = ((mode == 1 ? log(value) : value) - range.x) * range.y;
   return t >= -1e-5 && t <= 1.00001;
 }
-vec4 paint() {
+vec4 hue() {
   if (plain.a > 0.0) return vec4(plain.rgb, 1.0);
   if (!(value == value) || mode == 1 && value <= 0.0) return GREY;
   if (mode == 2) return texelFetch(map, ivec2(int(mod(floor(value), 8.0)), 0), 0);
   float t = ((mode == 1 ? log(value) : value) - range.x) * range.y;
   if (outside == 1 && (t < -1e-5 || t > 1.00001)) return GREY;
   return texelFetch(map, ivec2(int(clamp(t, 0.0, 1.0) * 255.0 + 0.5), 0), 0);
+}
+vec4 paint() { return vec4(hue().rgb, opacity == opacity ? min(opacity, 1.0) : 1.0); }`;
+
+/** Who is it: a number between 0 and 1 that neighbours do not share. */
+const SEED = `flat out float seed;
+float seedOf(int who) { return fract(float(who) * 0.618034); }`;
+
+/** How much of a pixel is covered by what is so opaque: where it is stippled, all of it or nothing. */
+const VEIL = `flat in float seed; uniform bool stipple;
+float veiled(float opacity) {
+  if (!stipple || opacity >= 1.0) return opacity;
+  if (fract(52.9829189 * fract(dot(gl_FragCoord.xy, vec2(0.06711056, 0.00583715)) + seed)) >= opacity) discard;
+  return 1.0;
 }`;
 
 export const POINT_VERTEX = `${COMMON}
 uniform mat4 matrix; uniform float size; uniform float reach;
 out vec4 colour;
+${SEED}
 void main() {
+  seed = seedOf(gl_VertexID);
   gl_Position = isShown() ? matrix * vec4(x, y, z, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
   gl_PointSize = reach > 0.0 ? clamp(size * reach / gl_Position.w, 1.0, 40.0) : size;
   colour = paint();
 }`;
 
 export const POINT_FRAGMENT = `#version 300 es
-precision mediump float;
+precision highp float;
 in vec4 colour; uniform float round; uniform float alpha; out vec4 pixel;
+${VEIL}
 void main() {
-  float cover = alpha;
+  float cover = alpha * veiled(colour.a);
   if (round > 0.0) { float r = length(gl_PointCoord - 0.5) * 2.0; cover *= clamp((1.0 - r) * round * 0.5 + 0.5, 0.0, 1.0); if (cover <= 0.01) discard; }
   pixel = vec4(colour.rgb * cover, cover);
 }`;
@@ -56,7 +72,9 @@ vec4 lit(vec3 normal) {
 export const SPHERE_VERTEX = `${COMMON}
 uniform mat4 view; uniform mat4 projection; uniform bool flatly; uniform float pixel;
 out vec4 colour; out vec3 place; flat out vec3 centre; flat out float r; out vec2 corner;
+${SEED}
 void main() {
+  seed = seedOf(gl_InstanceID);
   corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
   colour = paint();
   centre = (view * vec4(x, y, z, 1.0)).xyz;
@@ -80,6 +98,7 @@ precision highp float;
 in vec4 colour; in vec3 place; flat in vec3 centre; flat in float r; in vec2 corner;
 uniform mat4 projection; uniform bool flatly; out vec4 pixel;
 ${LIGHT}
+${VEIL}
 void main() {
   vec3 normal;
   gl_FragDepth = gl_FragCoord.z;
@@ -98,14 +117,16 @@ void main() {
     normal = (hit - centre) / r;
     gl_FragDepth = clamp((projection[2][2] * hit.z + projection[3][2]) / -hit.z * 0.5 + 0.5, 0.0, 1.0);
   }
-  pixel = lit(normal);
+  pixel = lit(normal) * veiled(colour.a);
 }`;
 
 /** Of very many spheres: a square that faces the eye each, as large as the outline. `unit`: pixels of one value, flat, and in orbit at the distance 1. */
 export const BALL_VERTEX = `${COMMON}
 uniform mat4 matrix; uniform float unit; uniform bool flatly;
 out vec4 colour;
+${SEED}
 void main() {
+  seed = seedOf(gl_VertexID);
   colour = paint();
   gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
   gl_PointSize = 1.0;
@@ -119,11 +140,12 @@ export const BALL_FRAGMENT = `#version 300 es
 precision highp float;
 in vec4 colour; out vec4 pixel;
 ${LIGHT}
+${VEIL}
 void main() {
   vec2 corner = vec2(gl_PointCoord.x, 1.0 - gl_PointCoord.y) * 2.0 - 1.0;
   float l = dot(corner, corner);
   if (l > 1.0) discard;
-  pixel = lit(vec3(corner, sqrt(1.0 - l)));
+  pixel = lit(vec3(corner, sqrt(1.0 - l))) * veiled(colour.a);
 }`;
 
 /** Nine corners for each vector: two triangles of the shaft, one of the head. Lengths of heads and widths are in pixels. */

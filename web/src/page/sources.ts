@@ -13,7 +13,7 @@ import type { Batch } from "./points.ts";
 import { KINDS } from "./colour.ts";
 
 /** A world that can be shown: what is received, or what was kept of it. */
-export type Shown = Pick<World, "tables" | "components" | "columns" | "entities" | "generation" | "frame" | "time" | "version" | "resource" | "resources">;
+export type Shown = Pick<World, "tables" | "components" | "columns" | "entities" | "generation" | "frame" | "time" | "version" | "resource" | "resources" | "resourceLayouts">;
 
 /** Something that can be chosen, and the component that must be received for it. */
 export interface Choice {
@@ -85,6 +85,8 @@ export interface Chosen {
   readonly filter: Formula | undefined;
   /** Spheres' radius in values: a formula, or one for all. */
   readonly radius: Formula | number;
+  /** From 0, which is not shown, to 1; all are 1 where there is none. */
+  readonly opacity: Formula | undefined;
   /** The numbers of the vectors that are drawn as arrows; empty: none are. */
   readonly arrows: readonly string[];
   /** The field whose entities lines go to; empty: there are none. */
@@ -117,8 +119,8 @@ function source(table: Table, name: string, predictor: Predictor | undefined): S
 
 /** The components that a chosen view reads. */
 export function componentsOf(chosen: Chosen): string[] {
-  const { x, y, z, colour, formula, filter, radius, arrows, links } = chosen, names = [x, y, z, ...arrows, links, ...(formula ? [] : [colour])];
-  const formulas = [formula, filter, typeof radius === "number" ? undefined : radius];
+  const { x, y, z, colour, formula, filter, radius, opacity, arrows, links } = chosen, names = [x, y, z, ...arrows, links, ...(formula ? [] : [colour])];
+  const formulas = [formula, filter, opacity, typeof radius === "number" ? undefined : radius];
   return [...new Set([...names.filter(name => name !== "").map(componentOf), ...formulas.flatMap(formula => formula?.components ?? [])])];
 }
 
@@ -134,11 +136,12 @@ function componentOf(name: string): string {
 }
 
 const NOUGHT: Source = { kind: "constant", value: 0 };
+const OPAQUE: Source = { kind: "constant", value: 1 };
 
 /** The tables that have the axes, with where their values are; `received`: the components that the server sends. */
 export function batches(world: Shown, chosen: Chosen, predictor: Predictor | undefined, received: ReadonlySet<string>, workshop: Workshop): Batch[] {
   if (missing({ ...chosen, colour: "", formula: undefined, filter: undefined }, received).length > 0) return [];
-  const out: Batch[] = [], { formula, filter, radius } = chosen;
+  const out: Batch[] = [], { formula, filter, radius, opacity } = chosen;
   const tags = new Set(world.components.filter(component => component.fields.length === 0).map(component => component.name));
   const parts = [chosen.x, chosen.y, chosen.z].map((axis, turn) => axis === "" ? undefined : along(chosen.arrows, axis, turn));
   const known = chosen.arrows.every(name => received.has(componentOf(name)));
@@ -162,7 +165,7 @@ export function batches(world: Shown, chosen: Chosen, predictor: Predictor | und
     const shown: Source = filter ? computed(table, filter, true) : table.inBox ? { kind: "bits", bits: table.inBox } : { kind: "constant", value: 1 };
     const [ax, ay, az] = parts.map(part => part === undefined ? NOUGHT : source(table, part, predictor));
     const arrow = known && parts.some(part => part !== undefined) && ax && ay && az ? [ax, ay, az] as const : undefined;
-    out.push({ table, x, y, z, colour, plain, shown, ...(arrow ? { arrow } : {}), radius: typeof radius === "number" ? { kind: "constant", value: radius } : computed(table, radius) });
+    out.push({ table, x, y, z, colour, plain, shown, ...(arrow ? { arrow } : {}), radius: typeof radius === "number" ? { kind: "constant", value: radius } : computed(table, radius), opacity: opacity ? computed(table, opacity) : OPAQUE });
   });
   return out;
 }

@@ -159,6 +159,10 @@ export class Past implements Shown {
     return this.#world.columns;
   }
 
+  get resourceLayouts(): Shown["resourceLayouts"] {
+    return this.#world.resourceLayouts;
+  }
+
   get resources(): string[] {
     return this.#world.resources;
   }

@@ -26,6 +26,10 @@ export interface FieldInfo {
   /** 0: a plain scalar; else an array of so many. */
   readonly length: number;
   readonly bytes: number;
+  /** The unit of its numbers, where the layout tells it: `m/s`. */
+  readonly unit?: string;
+  /** What it is, where the layout tells it. */
+  readonly description?: string;
 }
 
 export interface ComponentInfo {
@@ -256,7 +260,15 @@ function field(value: unknown, place: number): FieldInfo {
   const length = integer(from, "length", 0, 65_536), bytes = integer(from, "bytes", 1, 65_536 * 8);
   if (bytes !== scalarBytes(scalar) * Math.max(length, 1)) throw new ProtocolError(`a field of ${bytes} bytes that should have others`);
   const index = from["index"] === undefined ? place : integer(from, "index", 0, 255);
-  return { name: name(from), index, scalar, length, bytes };
+  return { name: name(from), index, scalar, length, bytes, ...words(from, "unit"), ...words(from, "description") };
+}
+
+/** What is told of a field in words, if anything is. */
+function words<Key extends string>(from: Readonly<Record<string, unknown>>, key: Key): { [K in Key]?: string } {
+  const text = from[key];
+  if (text === undefined) return {};
+  if (typeof text !== "string" || text.length > 255) throw new ProtocolError(`a ${key} is a text of 255 characters at most`);
+  return { [key]: text } as { [K in Key]?: string };
 }
 
 function unique<T>(items: T[], key: (item: T) => unknown, what: string): T[] {

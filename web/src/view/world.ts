@@ -135,6 +135,11 @@ export class World {
     return this.#resources.map(resource => resource.name);
   }
 
+  /** The resources' fields, with their types and units. */
+  get resourceLayouts(): readonly ResourceInfo[] {
+    return this.#resources;
+  }
+
   /** A resource's values by field; `undefined` where it has none. */
   resource(name: string): Map<string, Scalar | Scalar[]> | undefined {
     const info = this.#resources.find(resource => resource.name === name);

@@ -140,7 +140,7 @@ function render({ model, el }: { model: Model; el: HTMLElement }): () => void {
     const batch: Batch = {
       table: { rows } as Batch["table"], x: lane(0), y: lane(1), z: axes.length > 2 ? lane(2) : { kind: "constant", value: 0 },
       colour: coloured ? { kind: "floats", data: values, lanes: 1, lane: 0, version } : all, plain: coloured ? undefined : KINDS[0],
-      shown: all, radius: { kind: "constant", value: size },
+      shown: all, opacity: all, radius: { kind: "constant", value: size },
     };
     if (points.begin()) points.draw([batch], camera, {
       shape: model.get("spheres") ? "spheres" : "points", size: size * devicePixelRatio, perspective: false, low, high, mode: "linear", outside: "clamp", version, alpha: 1,

@@ -120,6 +120,56 @@ test("colours by formula, on a logarithmic scale, and what lies beyond its ends"
   await close({ page, errors });
 });
 
+test("opacity by a formula lets the background through, blended where it is flat and pixel by pixel in orbit", { skip }, async () => {
+  const { page, errors } = await stage.open();
+  await page.selectOption("#shape", "spheres");
+  for (const [orbit, most] of [[false, 0], [false, 1e9], [true, 1e9], [true, 0]] as const) {
+    if (orbit && most > 0) await page.locator("#mode").click();
+    const seen = await page.evaluate(async most => {
+      hypostyle.points.spheresMax = most;
+      const { connection: { world }, camera } = hypostyle;
+      hypostyle.connection.pause();
+      const table = world.tables[0]!, p = (axis: string): number => Number(table.columns.get(`position.${axis}`)!.data[7]), [x, y, z] = [p("x"), p("y"), p("z")];
+      const type = (id: string, text: string): void => {
+        const input = document.getElementById(id) as HTMLInputElement;
+        input.value = text;
+        input.dispatchEvent(new Event("input"));
+      };
+      type("filter", `|position.x - ${x}| < 1e-4 and |position.y - ${y}| < 1e-4`);
+      type("radius", "6");
+      camera.move(x - camera.target[0], y - camera.target[1], z - camera.target[2]);
+      const cover = async (opacity: string): Promise<number> => {
+        type("opacity", opacity);
+        await new Promise(done => requestAnimationFrame(done));
+        // a picture is there until the next one begins
+        camera.changes++;
+        await new Promise(done => requestAnimationFrame(done));
+        const view = document.getElementById("view") as HTMLCanvasElement, copy = document.createElement("canvas");
+        copy.width = view.width;
+        copy.height = view.height;
+        const g = copy.getContext("2d")!;
+        g.drawImage(view, 0, 0);
+        const { data } = g.getImageData(0, 0, copy.width, copy.height);
+        let sum = 0;
+        for (let i = 3; i < data.length; i += 4) sum += data[i]! / 255;
+        return sum;
+      };
+      const whole = await cover("1");
+      const parts = [];
+      for (const text of ["0.25", "0.5 + 0 * position.x", "0", ""]) parts.push(await cover(text) / whole);
+      type("filter", "");
+      type("opacity", "");
+      hypostyle.connection.resume();
+      return { whole, parts };
+    }, most);
+    assert.ok(seen.whole > 1000, `${seen.whole} pixels`);
+    for (const [i, wanted] of [0.25, 0.5, 0, 1].entries()) assert.ok(Math.abs(seen.parts[i]! - wanted) < 0.04, `${orbit}, ${most}: ${seen.parts} of the pixels`);
+  }
+  await page.fill("#opacity", "nothing.x");
+  assert.match(await page.textContent("#opacity-fault") ?? "", /nothing/);
+  await close({ page, errors });
+});
+
 test("spheres have the radius that is asked for, flat and in orbit", { skip }, async () => {
   const { page, errors } = await stage.open();
   await page.selectOption("#shape", "spheres");
@@ -240,6 +290,7 @@ test("the address holds the view, and gives it back", { skip }, async () => {
   await page.selectOption("#map", "plasma");
   await page.selectOption("#shape", "spheres");
   await page.fill("#radius", "0.25 + |velocity| / 100");
+  await page.fill("#opacity", "0.9 - |velocity| / 500");
   await page.fill("#filter", "position.x > 40");
   await page.fill("#plot-what", "max(position.y)");
   await page.press("#plot-what", "Enter");
@@ -256,7 +307,7 @@ test("the address holds the view, and gives it back", { skip }, async () => {
   const again = await stage.open({}, hash);
   const value = (id: string): Promise<string> => again.page.locator(id).inputValue();
   await again.page.waitForFunction(() => hypostyle.selection.handle === (17n | 1n << 32n));
-  assert.deepEqual([await value("#colour"), await value("#map"), await value("#shape"), await value("#radius"), await value("#filter"), await value("#high")], ["|velocity|", "plasma", "spheres", "0.25 + |velocity| / 100", "position.x > 40", "60"]);
+  assert.deepEqual([await value("#colour"), await value("#map"), await value("#shape"), await value("#radius"), await value("#opacity"), await value("#filter"), await value("#high")], ["|velocity|", "plasma", "spheres", "0.25 + |velocity| / 100", "0.9 - |velocity| / 500", "position.x > 40", "60"]);
   const after = await again.page.evaluate(() => ({ yaw: hypostyle.camera.yaw, distance: hypostyle.camera.distance, target: [...hypostyle.camera.target] }));
   assert.ok(Math.abs(after.distance / before.distance - 1) < 1e-4 && after.target.every((x, k) => Math.abs(x - before.target[k]!) < 1e-3), `${JSON.stringify(after)} is not ${JSON.stringify(before)}`);
   assert.equal(await again.page.locator("#tables tbody tr").nth(1).locator("input").isChecked(), false);

@@ -81,7 +81,7 @@ test("members are found wherever they go, and only chunks whose handles change a
 test("lines lead from each entity to the one that it names, wherever both are", () => {
   const batch = (table: Table): Batch => {
     const of = (axis: string): Batch["x"] => ({ kind: "column", column: table.columns.get(`position.${axis}`)!, lane: 0 });
-    return { table, x: of("x"), y: of("y"), z: of("z"), colour: { kind: "constant", value: 0 }, plain: "#fff", shown: { kind: "constant", value: 1 }, radius: { kind: "constant", value: 1 } };
+    return { table, x: of("x"), y: of("y"), z: of("z"), colour: { kind: "constant", value: 0 }, plain: "#fff", shown: { kind: "constant", value: 1 }, radius: { kind: "constant", value: 1 }, opacity: { kind: "constant", value: 1 } };
   };
   let lines = 0;
   for (let seed = 1; seed <= 4; seed++) {

@@ -6,6 +6,7 @@ import { Camera } from "../../src/page/camera.ts";
 import { entityOf, handle, handleName, nameEntities, slotOf, tickLabels, ticks, value } from "../../src/page/format.ts";
 import { conflict, rangeOfEnds, typed } from "../../src/page/range.ts";
 import { missing } from "../../src/page/sources.ts";
+import { unitOf, withUnit } from "../../src/page/units.ts";
 import { Random } from "../support/random.ts";
 
 test("an integer of 64 bits is a handle only where the layout says so", () => {
@@ -93,8 +94,23 @@ test("a flat camera goes no closer than numbers can tell apart", () => {
 });
 
 test("what is chosen and not received is missing", () => {
-  const chosen = { x: "position.x", y: "position.y", z: "", colour: "velocity.v[1]", formula: undefined, filter: undefined, radius: 1, arrows: [], links: "", hidden: new Set<string>() };
+  const chosen = { x: "position.x", y: "position.y", z: "", colour: "velocity.v[1]", formula: undefined, filter: undefined, radius: 1, opacity: undefined, arrows: [], links: "", hidden: new Set<string>() };
   assert.deepEqual(missing(chosen, new Set(["position"])), ["velocity.v[1]"]);
   assert.deepEqual(missing(chosen, new Set(["position", "velocity"])), []);
   assert.deepEqual(missing({ ...chosen, colour: "hot" }, new Set(["velocity"])), ["position.x", "position.y", "hot"]);
+});
+
+test("what is shown has the unit that the layout tells", () => {
+  const field = (name: string, unit?: string) => ({ name, index: 0, scalar: "f32", length: 0, bytes: 4, ...unit === undefined ? {} : { unit } }) as const;
+  const world = {
+    components: [
+      { id: 0, name: "velocity", storage: "table", fields: [field("x", "m/s"), field("y", "m/s")] },
+      { id: 1, name: "body", storage: "table", fields: [field("mass", "kg"), field("charge")] },
+    ],
+    resourceLayouts: [{ id: 0, name: "clock", presence: 0, fields: [{ ...field("now", "s"), offset: 0 }] }],
+  } as const;
+  const cases = { "velocity.x": "m/s", "velocity.y[1]": "m/s", "|velocity|": "m/s", "mean(|velocity|)": "m/s", "max(body.mass)": "kg", "|body|": "", "body.charge": "", "clock.now": "s", "count(1)": "", "velocity.x * 2": "", "nobody.x": "" };
+  for (const [text, unit] of Object.entries(cases)) assert.equal(unitOf(world, text), unit, text);
+  assert.equal(withUnit(world, "clock.now"), "clock.now [s]");
+  assert.equal(withUnit(world, "count(1)"), "count(1)");
 });
