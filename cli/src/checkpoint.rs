@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::failure::{self, Failure, Outcome};
+use crate::format::{Format, put_data};
 use crate::source::Source;
 use crate::table::Table;
 use crate::{open, put_json, text};
@@ -42,6 +43,9 @@ pub(crate) struct VerifyArgs {
     /// (their newest generation's columns are read).
     #[arg(value_name = "FILE|DIR|REGION", required = true)]
     files: Vec<PathBuf>,
+    /// How to print what is found; --json is short for `json`.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 fn parse_note(text: &str) -> Result<(String, String), String> {
@@ -192,6 +196,8 @@ pub(crate) fn put_set(set: &CheckpointSet, out: &mut dyn Write) -> Outcome {
 
 /// Runs `verify`.
 pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outcome {
+    let format = args.format.or_json(json);
+    let json = format != Format::Table;
     let mut worst: Option<Failure> = None;
     let mut answers = Vec::new();
     let mut journals = Vec::new();
@@ -255,9 +261,30 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
         }
     }
     if json {
-        put_json(out, &json!({ "checkpoints": answers, "journals": journals, "regions": regions, "sets": sets }))?;
+        let kinds = [("checkpoint", &answers), ("journal", &journals), ("region", &regions), ("set", &sets)];
+        let rows: Vec<Value> =
+            kinds.iter().flat_map(|(kind, found)| found.iter().map(|found| verified_row(kind, found))).collect();
+        let data = json!({ "checkpoints": answers, "journals": journals, "regions": regions, "sets": sets });
+        put_data(format, &data, &["kind", "name", "whole", "frame", "problems"], &rows, out)?;
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// What was found in one file, journal or region, in a few words: `problems` are texts.
+fn verified_row(kind: &str, found: &Value) -> Value {
+    let damaged = found["damaged"].as_array().into_iter().chain(found["problems"].as_array()).flatten();
+    let damaged = damaged.map(|problem| problem.get("problem").unwrap_or(problem));
+    let problems = damaged.chain([&found["contradiction"], &found["error"]]).filter(|problem| !problem.is_null());
+    let problems: Vec<String> =
+        problems.map(|problem| problem.as_str().map_or_else(|| problem.to_string(), str::to_owned)).collect();
+    let frame = [&found["frame"], &found["checkpoint"]["frame"], &found["frames"][1]];
+    json!({
+        "kind": kind,
+        "name": found.get("path").or(found.get("region")),
+        "whole": found["whole"],
+        "frame": frame.into_iter().find(|frame| !frame.is_null()),
+        "problems": problems.join("; "),
+    })
 }
 
 /// What was found in a checkpoint, for people.

@@ -11,7 +11,8 @@ use hypostyle::regions::Residue;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
-use crate::{put_json, text};
+use crate::format::{Format, put_data};
+use crate::text;
 
 /// What to remove.
 #[derive(clap::Args)]
@@ -32,6 +33,9 @@ pub(crate) struct Args {
     /// Search this directory (default: the named regions).
     #[arg(long = "in", value_name = "DIR")]
     directory: Option<PathBuf>,
+    /// How to print what is found; --json is short for `json`.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 fn parse_age(text: &str) -> Result<Duration, String> {
@@ -49,8 +53,9 @@ fn parse_age(text: &str) -> Result<Duration, String> {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let format = args.format.or_json(json);
     if let Some(target) = &args.region {
-        return one(args, target, json, out);
+        return one(args, target, format, out);
     }
     let removes = args.all_stale && !args.dry_run;
     let directory = args.directory.as_deref();
@@ -58,10 +63,8 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         true => hypostyle::regions::clean_stale(directory, args.older_than)?,
         false => hypostyle::regions::residue(directory, args.older_than)?,
     };
-    if json {
-        let told: Vec<_> = found.iter().map(residue_json).collect();
-        let (removed, found) = if removes { (told, Vec::new()) } else { (Vec::new(), told) };
-        return put_json(out, &json!({ "removed": removed, "found": found }));
+    if format != Format::Table {
+        return put_found(format, found.iter().map(residue_json).collect(), removes, out);
     }
     for residue in &found {
         let word = if removes { "removed " } else { "" };
@@ -78,15 +81,23 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     Ok(())
 }
 
-fn one(args: &Args, target: &RegionTarget, json: bool, out: &mut dyn Write) -> Outcome {
+/// For programs: what is removed, or what would be.
+fn put_found(format: Format, found: Vec<Value>, is_removed: bool, out: &mut dyn Write) -> Outcome {
+    let mut rows = found.clone();
+    rows.iter_mut().for_each(|row| row["removed"] = json!(is_removed));
+    let (removed, found) = if is_removed { (found, Vec::new()) } else { (Vec::new(), found) };
+    let columns = ["name", "path", "kind", "bytes", "age_seconds", "removed"];
+    put_data(format, &json!({ "removed": removed, "found": found }), &columns, &rows, out)
+}
+
+fn one(args: &Args, target: &RegionTarget, format: Format, out: &mut dyn Write) -> Outcome {
     let info = hypostyle::regions::inspect(target);
     if !args.dry_run {
         hypostyle::regions::clean(target).map_err(|error| Failure::from(error).before("not removed"))?;
     }
-    if json {
-        let told = vec![json!({ "name": info.name, "path": info.path, "kind": "region", "bytes": info.bytes_backed })];
-        let (removed, found) = if args.dry_run { (Vec::new(), told) } else { (told, Vec::new()) };
-        return put_json(out, &json!({ "removed": removed, "found": found }));
+    if format != Format::Table {
+        let told = json!({ "name": info.name, "path": info.path, "kind": "region", "bytes": info.bytes_backed });
+        return put_found(format, vec![told], !args.dry_run, out);
     }
     let word = if args.dry_run { "would be removed" } else { "removed" };
     let (bytes, frames) = (text::bytes(info.bytes_backed), info.frames);

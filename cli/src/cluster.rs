@@ -9,9 +9,10 @@ use hypostyle::{ClusterReader, IdHash, OwnedSnapshot, RegionTarget, Snapshot, Sn
 use serde_json::{Value, json};
 
 use crate::failure::{self, Failure, Outcome};
+use crate::format::{Format, put_data};
 use crate::list::{info_json, state};
 use crate::table::Table;
-use crate::{layout, open, put_json, text};
+use crate::{layout, open, text};
 
 /// A world of several ranks.
 pub(crate) struct Cluster {
@@ -78,13 +79,13 @@ pub(crate) fn tables(parts: &[Snapshot<'_>]) -> BTreeMap<String, Sum> {
 }
 
 /// Runs `inspect`.
-pub(crate) fn inspect(name: &RegionTarget, json: bool, out: &mut dyn Write) -> Outcome {
+pub(crate) fn inspect(name: &RegionTarget, format: Format, out: &mut dyn Write) -> Outcome {
     let cluster = Cluster::open(name)?;
     let pinned = cluster.pin()?;
     let parts: Vec<Snapshot<'_>> = pinned.iter().flatten().map(OwnedSnapshot::snapshot).collect();
     let tables = tables(&parts);
     let entities = parts.iter().map(Snapshot::entity_count).sum::<u64>();
-    if json {
+    if format != Format::Table {
         let tables = tables.iter().map(|(components, sum)| {
             let components: Vec<&str> = components.split(", ").filter(|name| !name.is_empty()).collect();
             json!({ "components": components, "rows": sum.rows, "capacity": sum.capacity, "bytes": sum.bytes })
@@ -104,7 +105,8 @@ pub(crate) fn inspect(name: &RegionTarget, json: bool, out: &mut dyn Write) -> O
             })),
         });
         data["layout"]["toml"] = json!(cluster.reader.layout().to_toml());
-        return put_json(out, &data);
+        let rows = data["snapshot"]["tables"].as_array().cloned().unwrap_or_default();
+        return put_data(format, &data, crate::inspect::COLUMNS, &rows, out);
     }
     let mut head = Table::pairs();
     head.pair("world", format!("{name}, on {} ranks of this machine", cluster.regions.len()));
@@ -147,7 +149,7 @@ fn cluster_json(cluster: &Cluster) -> Value {
 }
 
 /// Runs `hash --by-id`.
-pub(crate) fn hash(name: &RegionTarget, by_id: bool, json: bool, out: &mut dyn Write) -> Outcome {
+pub(crate) fn hash(name: &RegionTarget, by_id: bool, format: Format, out: &mut dyn Write) -> Outcome {
     if !by_id {
         let what = format!("{name} is the world of several ranks, whose handles are their own: hash it with --by-id");
         return Err(Failure::usage(what));
@@ -155,7 +157,7 @@ pub(crate) fn hash(name: &RegionTarget, by_id: bool, json: bool, out: &mut dyn W
     let cluster = Cluster::open(name)?;
     let parts = cluster.reader.pin()?;
     let state = Cluster::hash(&parts)?.to_string();
-    if json {
+    if format != Format::Table {
         let data = json!({
             "region": name.to_string(),
             "checkpoint": null,
@@ -164,7 +166,7 @@ pub(crate) fn hash(name: &RegionTarget, by_id: bool, json: bool, out: &mut dyn W
             "time": parts[0].snapshot().time(),
             "state_by_id": state,
         });
-        return put_json(out, &data);
+        return put_data(format, &data, crate::hash::COLUMNS, std::slice::from_ref(&data), out);
     }
     Ok(writeln!(out, "state-by-id {state}")?)
 }

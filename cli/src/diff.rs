@@ -14,10 +14,11 @@ use hypostyle::{Entity, FieldType, ScalarType, Snapshot, SnapshotError, TableVie
 use serde_json::{Value, json};
 
 use crate::failure::{self, Failure, Outcome};
+use crate::format::{Format, put_data};
 use crate::source::Source;
 use crate::table::Table;
+use crate::text;
 use crate::values::{self, Number, scalar};
-use crate::{put_json, text};
 
 /// The exit code where the two differ.
 const DIFFER: u8 = 1;
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// Match entities by their global ids instead of their handles; a set of checkpoints is always compared so.
     #[arg(long)]
     by_id: bool,
+    /// How to print it, `csv` and `ndjson` a row for each part that differs; --json is short for `json`.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 /// Entities that one of the two has, or two rows that differ.
@@ -94,7 +98,40 @@ struct Difference {
     slots: bool,
 }
 
+/// What CSV has of a part that differs.
+const COLUMNS: &[&str] = &["part", "name", "differ", "only_a", "only_b", "compared", "largest", "a", "b"];
+
 impl Difference {
+    /// A row for each part that differs.
+    fn rows(&self) -> Vec<Value> {
+        let mut rows: Vec<Value> = self.layout.iter().map(|what| json!({ "part": "layout", "name": what })).collect();
+        let (a, b) = (self.only_a.count, self.only_b.count);
+        if a + b > 0 {
+            rows.push(json!({ "part": "entities", "only_a": a, "only_b": b, "compared": self.both }));
+        }
+        for found in &self.components {
+            let (a, b) = (found.only_a.count, found.only_b.count);
+            if a + b > 0 {
+                rows.push(json!({ "part": "component", "name": found.name, "only_a": a, "only_b": b }));
+            }
+        }
+        for found in self.columns.iter().filter(|found| found.differ.count > 0) {
+            rows.push(json!({
+                "part": "column",
+                "name": found.name,
+                "differ": found.differ.count,
+                "compared": found.compared,
+                "largest": found.largest,
+            }));
+        }
+        let resources = self.resources.iter();
+        rows.extend(resources.map(|(name, a, b)| json!({ "part": "resource", "name": name, "a": a, "b": b })));
+        if self.slots {
+            rows.push(json!({ "part": if self.by_id { "handles" } else { "free slots" } }));
+        }
+        rows
+    }
+
     fn is_none(&self) -> bool {
         self.layout.is_empty()
             && self.only_a.count + self.only_b.count == 0
@@ -120,7 +157,8 @@ fn compare(args: &Args, json: bool, out: &mut dyn Write) -> Outcome<bool> {
     let is_set = |source: &Source| matches!(source, Source::Set(_));
     let by_id = args.by_id || is_set(&args.a) || is_set(&args.b);
     let found = difference(&a, &b, args.show, by_id)?;
-    if json {
+    let format = args.format.or_json(json);
+    if format != Format::Table {
         let side = |source: &Source, snapshot: &Snapshot<'_>| {
             json!({
                 "region": source.region(),
@@ -134,7 +172,7 @@ fn compare(args: &Args, json: bool, out: &mut dyn Write) -> Outcome<bool> {
         let mut data = found.json();
         data["a"] = side(&args.a, &a);
         data["b"] = side(&args.b, &b);
-        put_json(out, &data)?;
+        put_data(format, &data, COLUMNS, &found.rows(), out)?;
     } else {
         let mut table = Table::new(&["", "source", ">generation", ">frame", ">time", ">entities"]);
         for (name, source, snapshot) in [("a", &args.a, &a), ("b", &args.b, &b)] {

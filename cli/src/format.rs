@@ -42,6 +42,14 @@ pub(crate) fn put_rows(format: Format, columns: &[&str], rows: &[Value], out: &m
     Ok(csv.flush()?)
 }
 
+/// What a command found, for programs: the whole of it as JSON, or what it has most of as rows.
+pub(crate) fn put_data(format: Format, data: &Value, columns: &[&str], rows: &[Value], out: &mut dyn Write) -> Outcome {
+    match format {
+        Format::Json | Format::Table => crate::put_json(out, data),
+        Format::Ndjson | Format::Csv => put_rows(format, columns, rows, out),
+    }
+}
+
 /// A value in a cell: what there is not is empty, several stand side by side.
 fn cell(value: &Value) -> String {
     match value {

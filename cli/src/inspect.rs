@@ -10,10 +10,14 @@ use hypostyle::{Layout, Reader, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
 use crate::failure::Outcome;
+use crate::format::{Format, put_data};
 use crate::list::{info_json, state};
 use crate::source::{Opened, Source};
 use crate::table::Table;
-use crate::{cluster, layout, put_json, text, values};
+use crate::{cluster, layout, text, values};
+
+/// What CSV has: of each table's columns, of the tables of a world of several ranks.
+pub(crate) const COLUMNS: &[&str] = &["components", "rows", "capacity", "column", "bytes", "used"];
 
 /// What to show.
 #[derive(clap::Args)]
@@ -21,6 +25,9 @@ pub(crate) struct Args {
     /// The region, or the world of several ranks; a checkpoint, or the manifest of a set of them.
     #[arg(value_name = "REGION|FILE")]
     source: Source,
+    /// How to print it, `csv` and `ndjson` the columns in memory; --json is short for `json`.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 /// A pinned generation in numbers.
@@ -70,11 +77,12 @@ impl Generation {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
+    let format = args.format.or_json(json);
     if let Source::Cluster(name) = &args.source {
-        return cluster::inspect(name, json, out);
+        return cluster::inspect(name, format, out);
     }
     let mut opened = args.source.open()?;
-    let Source::Region(target) = &args.source else { return from_file(&mut opened, json, out) };
+    let Source::Region(target) = &args.source else { return from_file(&mut opened, format, out) };
     let mut reader = opened.reader;
     let info = hypostyle::regions::inspect(target);
     // before this reader pins anything itself
@@ -83,7 +91,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     // what a dead writer noted of its workers is of no use
     let workers = if info.alive { reader.workers() } else { Vec::new() };
     let generation = generation(&mut reader)?;
-    if json {
+    if format != Format::Table {
         let mut data = json!({
             "region": info_json(&info),
             "checkpoint": null,
@@ -94,7 +102,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
             "snapshot": generation.as_ref().map(generation_json),
         });
         data["layout"]["toml"] = json!(reader.layout().to_toml());
-        return put_json(out, &data);
+        return put_data(format, &data, COLUMNS, &column_rows(generation.as_ref()), out);
     }
     put_region(&info, generation.as_ref(), out)?;
     put_layout(reader.layout(), out)?;
@@ -106,10 +114,10 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
 }
 
 /// The same of a file: it has no writer, no readers and no workers.
-fn from_file(opened: &mut Opened, json: bool, out: &mut dyn Write) -> Outcome {
+fn from_file(opened: &mut Opened, format: Format, out: &mut dyn Write) -> Outcome {
     let generation = generation(&mut opened.reader)?;
     let layout = opened.reader.layout();
-    if json {
+    if format != Format::Table {
         let mut data = json!({
             "region": null,
             "checkpoint": opened.file.as_ref().map(crate::checkpoint::file_json),
@@ -120,7 +128,7 @@ fn from_file(opened: &mut Opened, json: bool, out: &mut dyn Write) -> Outcome {
             "snapshot": generation.as_ref().map(generation_json),
         });
         data["layout"]["toml"] = json!(layout.to_toml());
-        return put_json(out, &data);
+        return put_data(format, &data, COLUMNS, &column_rows(generation.as_ref()), out);
     }
     if let Some(file) = &opened.file {
         write!(out, "{}", crate::checkpoint::file_table(file))?;
@@ -170,6 +178,24 @@ fn generation_json(generation: &Generation) -> Value {
         "tables": generation.tables.iter().map(table).collect::<Vec<_>>(),
         "resources": generation.resources.iter().cloned().collect::<serde_json::Map<_, _>>(),
     })
+}
+
+/// A row for each column of each table.
+fn column_rows(generation: Option<&Generation>) -> Vec<Value> {
+    let tables = generation.into_iter().flat_map(|generation| &generation.tables);
+    let rows = tables.flat_map(|table| {
+        table.columns.iter().map(move |column| {
+            json!({
+                "components": table.components,
+                "rows": table.rows,
+                "capacity": table.capacity,
+                "column": column.name,
+                "bytes": column.bytes,
+                "used": column.used,
+            })
+        })
+    });
+    rows.collect()
 }
 
 fn put_region(info: &RegionInfo, generation: Option<&Generation>, out: &mut dyn Write) -> Outcome {

@@ -8,7 +8,7 @@ use hypostyle::plan::{BatchPlan, LoopPlan, Plan, StagePlan, SystemPlan};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome};
-use crate::put_json;
+use crate::format::{Format, put_data};
 use crate::scenes::{Scene, SceneOptions};
 use hypostyle_scenes::command::OwnOptions;
 
@@ -26,6 +26,9 @@ pub(crate) struct Args {
     seed: u64,
     #[command(flatten)]
     own: OwnOptions,
+    /// How to print it, `csv` and `ndjson` a row for each system; --json is short for `json`.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
 }
 
 /// Runs the command.
@@ -37,11 +40,47 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     };
     let world = args.scene.world(&options, World::builder()).map_err(|error| Failure::of(error.as_ref()))?;
     let plan = Plan::of(&args.scene.schedule(&options), &world)?;
-    if json {
+    let format = args.format.or_json(json);
+    if format != Format::Table {
         let stages: Vec<Value> = plan.stages.iter().map(stage_json).collect();
-        return put_json(out, &json!({ "scene": args.scene.name(), "stages": stages }));
+        let data = json!({ "scene": args.scene.name(), "stages": stages });
+        return put_data(format, &data, COLUMNS, &system_rows(&plan), out);
     }
     Ok(write!(out, "{plan}")?)
+}
+
+/// What CSV has of a system: where it runs, and what it declares.
+const COLUMNS: &[&str] = &[
+    "stage",
+    "batch",
+    "group",
+    "name",
+    "reads",
+    "writes",
+    "row_local",
+    "patches",
+    "sort_by",
+    "sort_then_by",
+    "conditions",
+    "rebuilds",
+    "guards",
+];
+
+/// A row for each system.
+fn system_rows(plan: &Plan) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for stage in &plan.stages {
+        for (number, batch) in stage.batches.iter().enumerate() {
+            for system in &batch.systems {
+                let mut row = system_json(system);
+                row["stage"] = json!(stage.name);
+                row["batch"] = json!(number);
+                row["group"] = json!(batch.group);
+                rows.push(row);
+            }
+        }
+    }
+    rows
 }
 
 fn stage_json(stage: &StagePlan) -> Value {
@@ -61,19 +100,20 @@ fn loop_json(each: &LoopPlan) -> Value {
 }
 
 fn batch_json(batch: &BatchPlan) -> Value {
-    let system = |system: &SystemPlan| {
-        json!({
-            "name": system.name,
-            "reads": system.reads,
-            "writes": system.writes,
-            "row_local": system.row_local,
-            "patches": system.patches,
-            "sort_by": system.sort_by,
-            "sort_then_by": system.sort_then_by,
-            "conditions": system.conditions,
-            "rebuilds": system.rebuilds,
-            "guards": system.guards,
-        })
-    };
-    json!({ "group": batch.group, "systems": batch.systems.iter().map(system).collect::<Vec<_>>() })
+    json!({ "group": batch.group, "systems": batch.systems.iter().map(system_json).collect::<Vec<_>>() })
+}
+
+fn system_json(system: &SystemPlan) -> Value {
+    json!({
+        "name": system.name,
+        "reads": system.reads,
+        "writes": system.writes,
+        "row_local": system.row_local,
+        "patches": system.patches,
+        "sort_by": system.sort_by,
+        "sort_then_by": system.sort_then_by,
+        "conditions": system.conditions,
+        "rebuilds": system.rebuilds,
+        "guards": system.guards,
+    })
 }

@@ -69,6 +69,55 @@ fn tables_are_rows_for_programs() {
 }
 
 #[test]
+fn what_is_found_is_rows_for_programs() {
+    let (directory, _, region) = place();
+    let run = |entities| {
+        let checkpoint = directory.path().join(format!("{entities}.checkpoint")).to_str().unwrap().to_owned();
+        stdout(&["run", "particles", "--entities", entities, "--frames", "3", "--region", &region, "--keep"]);
+        stdout(&["checkpoint", &region, "-o", &checkpoint]);
+        stdout(&["clean", &region]);
+        checkpoint
+    };
+    let (a, b) = (run("200"), run("201"));
+    let lines = |args: &[&str]| -> Vec<Value> {
+        let output = output(&[args, &["--format", "ndjson"]].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let hash = lines(&["hash", &a]);
+    assert_eq!(format!("state {}\n", hash[0]["state"].as_str().unwrap()), stdout(&["hash", &a]));
+    let csv = stdout(&["hash", &a, "--format", "csv"]);
+    assert!(csv.starts_with("region,checkpoint,generation,frame,time,state") && csv.lines().count() == 2, "{csv}");
+
+    let columns = lines(&["inspect", &a]);
+    let whole: Value = serde_json::from_str(&stdout(&["inspect", &a, "--json"])).unwrap();
+    let tables = whole["snapshot"]["tables"].as_array().unwrap();
+    assert_eq!(columns.len(), tables.iter().map(|table| table["columns"].as_array().unwrap().len()).sum::<usize>());
+    assert!(columns.iter().any(|row| row["column"] == "position.x" && row["rows"].as_u64() > Some(100)));
+
+    let systems = lines(&["plan", "particles"]);
+    let drag = systems.iter().find(|row| row["writes"].to_string().contains("velocity")).unwrap();
+    assert!(drag["stage"].is_string() && drag["batch"].is_u64() && drag["name"].is_string(), "{drag}");
+
+    let parts = lines(&["diff", &a, &b]);
+    let part = |kind: &str, name: &str| {
+        let found = parts.iter().find(|row| row["part"] == kind && (name.is_empty() || row["name"] == name)).cloned();
+        found.unwrap_or_else(|| panic!("{kind} {name}: {parts:?}"))
+    };
+    assert!(part("entities", "")["only_b"].as_u64() >= Some(1));
+    assert!(part("column", "position.x")["differ"].as_u64() >= Some(1));
+    assert_eq!(lines(&["diff", &a, &a]), Vec::<Value>::new());
+
+    std::fs::write(directory.path().join("bad.checkpoint"), "nothing").unwrap();
+    let folder = directory.path().to_str().unwrap();
+    let (found, code) = (lines(&["verify", folder]), code(&output(&["verify", folder, "--format", "csv"])));
+    let state = |row: &Value| (row["whole"].as_bool().unwrap(), row["problems"].as_str().unwrap().is_empty());
+    assert_eq!(found.iter().map(state).collect::<Vec<_>>(), [(true, true), (true, true), (false, false)]);
+    assert_eq!((code, &found[0]["frame"], &found[0]["kind"]), (7, &3.into(), &"checkpoint".into()));
+    assert_eq!(lines(&["clean", "--in", folder]), Vec::<Value>::new());
+}
+
+#[test]
 fn a_wrong_command_line_is_told_in_one_line() {
     for (args, told) in [
         (&["run", "particles", "--frmaes", "3"][..], "a similar argument exists: '--frames'"),
