@@ -204,60 +204,14 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
     let mut regions = Vec::new();
     let mut sets = Vec::new();
     for path in &parts(&args.files)? {
-        if let Some(target) = region(path) {
-            if let Err(failure) = verify_region(&target, json, out, &mut regions) {
-                worst.get_or_insert(failure);
-            }
-            continue;
-        }
-        if path.is_dir() {
-            if let Err(failure) = verify_journal(path, json, out, &mut journals) {
-                worst.get_or_insert(failure);
-            }
-            continue;
-        }
-        if is_set(path) {
-            if let Err(failure) = verify_set(path, json, out, &mut sets) {
-                worst.get_or_insert(failure);
-            }
-            continue;
-        }
-        let found = checkpoint::open(path).and_then(|file| Ok((file.verify()?, file)));
-        match found {
-            Ok((verification, file)) => {
-                let (damaged, chunks) = (verification.damaged.len() as u64, verification.chunks);
-                answers.push(json!({
-                    "path": path,
-                    "whole": verification.is_whole(),
-                    "contradiction": verification.contradiction,
-                    "chunks": chunks,
-                    "damaged": verification.damaged.iter().map(damage_json).collect::<Vec<_>>(),
-                    "error": null,
-                    "checkpoint": file_json(&file),
-                }));
-                if !json {
-                    put_verification(path, &file, &verification, out)?;
-                }
-                if damaged > 0 {
-                    let message = format!("{} is damaged: {damaged} of {chunks} chunks", path.display());
-                    worst.get_or_insert(Failure::new(failure::NOT_USABLE, message));
-                }
-                if let Some(contradiction) = &verification.contradiction {
-                    let message = format!("{} cannot be loaded: {contradiction}", path.display());
-                    worst.get_or_insert(Failure::new(failure::NOT_USABLE, message));
-                }
-            }
-            Err(error) => {
-                answers.push(json!({
-                    "path": path, "whole": false, "chunks": null, "damaged": [], "error": error.to_string(),
-                    "contradiction": null,
-                    "checkpoint": null,
-                }));
-                if !json {
-                    writeln!(out, "{}: not readable", path.display())?;
-                }
-                worst.get_or_insert(error.into());
-            }
+        let found = match region(path) {
+            Some(target) => verify_region(&target, json, out, &mut regions),
+            None if path.is_dir() => verify_journal(path, json, out, &mut journals),
+            None if is_set(path) => verify_set(path, json, out, &mut sets),
+            None => verify_file(path, json, out, &mut answers),
+        };
+        if let Err(failure) = found {
+            worst.get_or_insert(failure);
         }
     }
     if json {
@@ -268,6 +222,47 @@ pub(crate) fn verify(args: &VerifyArgs, json: bool, out: &mut dyn Write) -> Outc
         put_data(format, &data, &["kind", "name", "whole", "frame", "problems"], &rows, out)?;
     }
     worst.map_or(Ok(()), Err)
+}
+
+/// Reads all of a checkpoint.
+fn verify_file(path: &Path, json: bool, out: &mut dyn Write, answers: &mut Vec<Value>) -> Outcome {
+    let (verification, file) = match checkpoint::open(path).and_then(|file| Ok((file.verify()?, file))) {
+        Ok(found) => found,
+        Err(error) => {
+            answers.push(json!({
+                "path": path, "whole": false, "chunks": null, "damaged": [], "error": error.to_string(),
+                "contradiction": null,
+                "checkpoint": null,
+            }));
+            if !json {
+                writeln!(out, "{}: not readable", path.display())?;
+            }
+            return Err(error.into());
+        }
+    };
+    let (damaged, chunks) = (verification.damaged.len() as u64, verification.chunks);
+    answers.push(json!({
+        "path": path,
+        "whole": verification.is_whole(),
+        "contradiction": verification.contradiction,
+        "chunks": chunks,
+        "damaged": verification.damaged.iter().map(damage_json).collect::<Vec<_>>(),
+        "error": null,
+        "checkpoint": file_json(&file),
+    }));
+    if !json {
+        put_verification(path, &file, &verification, out)?;
+    }
+    let path = path.display();
+    match &verification.contradiction {
+        _ if damaged > 0 => {
+            Err(Failure::new(failure::NOT_USABLE, format!("{path} is damaged: {damaged} of {chunks} chunks")))
+        }
+        Some(contradiction) => {
+            Err(Failure::new(failure::NOT_USABLE, format!("{path} cannot be loaded: {contradiction}")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What was found in one file, journal or region, in a few words: `problems` are texts.

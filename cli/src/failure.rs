@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::io::Write;
 
 use hypostyle::checkpoint::CheckpointError;
@@ -92,12 +93,30 @@ impl Failure {
         self
     }
 
-    /// The message on stderr, as one line.
+    /// The message on stderr, as one line: a JSON object where the command line asks for JSON.
     pub(crate) fn print(&self) {
         if let Some(message) = &self.message {
             let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+            let line = match asks_for_json(std::env::args_os()) {
+                true => serde_json::json!({ "error": line, "kind": self.kind(), "code": self.code }).to_string(),
+                false => format!("error: {}", crate::ascii::fitting(&line)),
+            };
             // stderr was closed: nobody wants to know
-            let _ = writeln!(std::io::stderr(), "error: {}", crate::ascii::fitting(&line));
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+
+    /// The exit code as a word.
+    fn kind(&self) -> &'static str {
+        match self.code {
+            USAGE => "usage",
+            NOT_FOUND => "not_found",
+            LAYOUT => "layout",
+            SIMULATION => "simulation",
+            IN_USE => "in_use",
+            NOT_USABLE => "unusable",
+            INTERRUPTED => "interrupted",
+            _ => "failed",
         }
     }
 }
@@ -106,6 +125,17 @@ impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Failure {
         Failure::of(&error)
     }
+}
+
+/// Whether a command line asks for JSON: errors in the command line itself are told so, too.
+fn asks_for_json(args: impl Iterator<Item = OsString>) -> bool {
+    let args: Vec<OsString> = args.skip(1).take_while(|arg| arg != "--").collect();
+    let is_json = |format: &str| matches!(format, "json" | "ndjson");
+    args.iter().enumerate().any(|(at, arg)| {
+        let Some(arg) = arg.to_str() else { return false };
+        let follows = || args.get(at + 1).and_then(|next| next.to_str()).is_some_and(is_json);
+        arg == "--json" || arg.strip_prefix("--format=").is_some_and(is_json) || arg == "--format" && follows()
+    })
 }
 
 /// The region that may have been meant where there is none of the name in this message.

@@ -234,11 +234,11 @@ fn parse() -> Result<Cli, ExitCode> {
         let command = Cli::command();
         let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
         let words: Vec<String> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-        // a closed stdout or stderr is no reason to complain
-        let _ = match usage::one_line(&error, &name, &names, &words) {
-            Some(line) => writeln!(std::io::stderr(), "{line}"),
-            None => error.print(),
-        };
+        match usage::one_line(&error, &name, &names, &words) {
+            Some(line) => Failure::usage(line).print(),
+            // a closed stdout or stderr is no reason to complain
+            None => drop(error.print()),
+        }
         ExitCode::from(if error.use_stderr() { failure::USAGE } else { 0 })
     })
 }

@@ -19,6 +19,7 @@ pub(crate) fn one_line(error: &clap::Error, program: &str, subcommands: &[&str],
         return None;
     }
     let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
     let kept = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let kept = kept.filter(|line| !line.is_empty() && !line.starts_with("For more information"));
     let mut told = String::new();

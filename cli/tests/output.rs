@@ -118,6 +118,25 @@ fn what_is_found_is_rows_for_programs() {
 }
 
 #[test]
+fn errors_are_objects_where_json_is_asked_for() {
+    let (_directory, _, region) = place();
+    for (args, kind, status, told) in [
+        (&["inspect", &region, "--json"][..], "not_found", 3, "there is no region"),
+        (&["hash", &region, "--format=ndjson"], "not_found", 3, "there is no region"),
+        (&["stats", &region, "--format", "json"], "not_found", 3, "there is no region"),
+        (&["run", "particles", "--frmaes", "3", "--json"], "usage", 2, "unexpected argument '--frmaes'"),
+    ] {
+        let (code, message) = failure(args);
+        let error: Value = serde_json::from_str(&message).unwrap_or_else(|_| panic!("{message}"));
+        assert_eq!((code, error["code"].as_i64(), error["kind"].as_str()), (status, Some(status.into()), Some(kind)));
+        assert!(error["error"].as_str().unwrap().starts_with(told), "{message}");
+    }
+    assert!(failure(&["hash", &region, "--format", "csv"]).1.starts_with("error: there is no region"));
+    // what comes after `--` is no option
+    assert!(failure(&["inspect", "--", "--json"]).1.starts_with("error: "));
+}
+
+#[test]
 fn a_wrong_command_line_is_told_in_one_line() {
     for (args, told) in [
         (&["run", "particles", "--frmaes", "3"][..], "a similar argument exists: '--frames'"),
