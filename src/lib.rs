@@ -157,7 +157,7 @@ pub use schedule::{
 pub use snapshot::{ClusterReader, GlobalIds, OwnedSnapshot, Reader, SharedReader, Snapshot, TableView};
 pub use table::Presence;
 pub use trace::Timeline;
-pub use worker::{WorkerCommand, Workers};
+pub use worker::{Sandbox, WorkerCommand, Workers};
 pub use world::{
     AnyOf, BulkSpawn, Bundle, Changed, Dangling, Entities, KeptGeneration, List, Lookup, Prefab, PrefabSpawn,
     Publication, Query, Read, Rollback, RowBatch, RowBatchError, ValueMut, With, Without, World, WorldBuilder,
@@ -263,7 +263,9 @@ pub mod errors {
     pub use crate::commit::Refusal;
     pub use crate::patch::{PatchError, RecordError, RingError};
     pub use crate::region::HeaderError;
-    pub use crate::worker::{JobFailure, MemoryError, ParseWorkersError, PoolError, RunnerName, WorkerError};
+    pub use crate::worker::{
+        JobFailure, MemoryError, ParseSandboxError, ParseWorkersError, PoolError, RunnerName, WorkerError,
+    };
     pub use crate::world::GhostError;
 }
 

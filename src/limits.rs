@@ -144,3 +144,7 @@ pub const NOTES_BYTES_MAX: usize = 3056;
 /// The environment variable that makes a process a worker.
 #[cfg(unix)]
 pub(crate) const WORKER_VARIABLE: &str = "HYPOSTYLE_WORKER";
+
+/// The environment variable that tells a worker which sandbox it is to enter.
+#[cfg(unix)]
+pub(crate) const SANDBOX_VARIABLE: &str = "HYPOSTYLE_WORKER_SANDBOX";

@@ -13,7 +13,7 @@ use hypostyle::checkpoint::Keeper;
 use hypostyle::journal::Recorder;
 use hypostyle::plan::Plan;
 use hypostyle::regions::RegionInfo;
-use hypostyle::{Reader, RegionTarget, Schedule, Simulation, Workers, World, WorldBuilder};
+use hypostyle::{Reader, RegionTarget, Sandbox, Schedule, Simulation, Workers, World, WorldBuilder};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::{self, Failure, Outcome};
@@ -63,6 +63,11 @@ pub(crate) struct Args {
     /// Workers that run the systems: auto, local, threads:N or processes:N.
     #[arg(long, value_name = "WORKERS", default_value_t = Workers::Auto)]
     workers: Workers,
+    /// Shut worker processes in, so that no kernel opens a file, a socket or a process: all of it (required), or what the
+    /// system has of it (best-effort). Linux, with processes:N.
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "required",
+        default_value_t = Sandbox::Off)]
+    sandbox: Sandbox,
     /// Seed of all random numbers (default: 0; with --from the seed of the checkpoint's run).
     #[arg(long, value_name = "S", value_parser = numbers::count::<u64>)]
     seed: Option<u64>,
@@ -377,7 +382,7 @@ fn build(args: &Args, options: &SceneOptions, from: Option<&Start>, stop: &Stop)
         None => stop.over(MAKING_GRACE, abandon, || make(args, options))?,
     };
     let mut builder = Simulation::builder().workers(args.workers).publish_every(args.publish_every);
-    builder = builder.inputs(args.inputs.iter().cloned()).steerable(args.steer);
+    builder = builder.inputs(args.inputs.iter().cloned()).steerable(args.steer).sandbox(args.sandbox);
     if args.trace.is_some() {
         builder = builder.trace_events(TRACE_RING_EVENTS);
     }

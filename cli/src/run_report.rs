@@ -116,7 +116,11 @@ impl Report {
         let fallback = notice.fallback.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
         let asked =
             if notice.requested == notice.actual { String::new() } else { format!(", asked for {}", notice.requested) };
-        table.pair("workers", format!("{}{asked}{fallback}", notice.actual));
+        let lacks = match notice.sandbox_lacks.as_slice() {
+            [] => String::new(),
+            lacks => format!(", in a sandbox without {}", lacks.join(" and ")),
+        };
+        table.pair("workers", format!("{}{asked}{fallback}{lacks}", notice.actual));
         let deaths =
             format!("{} workers died, {} jobs ran again", text::count(meter.deaths), text::count(meter.retries));
         table.pair("deaths", deaths);
@@ -231,6 +235,7 @@ impl Report {
                 "requested": notice.requested.to_string(),
                 "actual": notice.actual.to_string(),
                 "fallback": notice.fallback,
+                "sandbox_lacks": notice.sandbox_lacks,
                 "each": self.workers_json(),
             },
             "deaths": meter.deaths,

@@ -37,6 +37,13 @@ mod portable;
 #[cfg(not(all(target_os = "linux", not(any(loom, miri)))))]
 pub(crate) use portable::*;
 
+/// Sandboxes of worker processes, where this build and platform have them.
+#[cfg(all(target_os = "linux", target_pointer_width = "64", feature = "sandbox", not(any(loom, miri))))]
+pub(crate) mod sandbox;
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", feature = "sandbox", not(any(loom, miri)))))]
+#[path = "no_sandbox.rs"]
+pub(crate) mod sandbox;
+
 #[cfg(feature = "checkpoint")]
 mod output;
 #[cfg(feature = "checkpoint")]

@@ -192,6 +192,12 @@ pub(crate) fn memory_available_bytes() -> Option<u64> {
     None
 }
 
+/// Bytes of an open file.
+#[cfg(unix)]
+pub(crate) fn file_bytes(file: &File) -> io::Result<u64> {
+    Ok(file.metadata()?.len())
+}
+
 /// Bytes free in a file system: not known here.
 pub(crate) fn space_available_bytes(_file: &File) -> Option<u64> {
     None

@@ -270,7 +270,7 @@ mod shared {
             if said <= self.seen_bytes.load(Ordering::Relaxed) {
                 return said;
             }
-            let seen = self.file.metadata().map_or(0, |metadata| metadata.len());
+            let seen = os::file_bytes(&self.file).unwrap_or(0);
             self.seen_bytes.store(seen, Ordering::Relaxed);
             said.min(seen)
         }

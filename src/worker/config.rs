@@ -98,6 +98,56 @@ impl FromStr for Workers {
     }
 }
 
+/// Whether worker processes are shut in a sandbox before their first job: then a kernel opens no file, no socket and no
+/// process, starts nothing, and main runs no kernel that a worker can run. Needs Linux and the feature `sandbox`. As text:
+/// `off`, `required`, `best-effort`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Sandbox {
+    /// None: kernels may do what their user may.
+    #[default]
+    Off,
+    /// All of it, or the simulation is not built.
+    Required,
+    /// What the system has of it; [`PoolInfo::sandbox_lacks`] tells what it has not.
+    BestEffort,
+}
+
+impl fmt::Display for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sandbox::Off => "off",
+            Sandbox::Required => "required",
+            Sandbox::BestEffort => "best-effort",
+        })
+    }
+}
+
+/// A text that is not a valid [`Sandbox`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` names no sandbox: it must be `off`, `required` or `best-effort`")]
+pub struct ParseSandboxError {
+    text: String,
+}
+
+impl FromStr for Sandbox {
+    type Err = ParseSandboxError;
+
+    fn from_str(text: &str) -> Result<Sandbox, ParseSandboxError> {
+        let all = [Sandbox::Off, Sandbox::Required, Sandbox::BestEffort];
+        let found = all.into_iter().find(|sandbox| sandbox.to_string() == text);
+        found.ok_or_else(|| ParseSandboxError { text: text.to_owned() })
+    }
+}
+
+impl Sandbox {
+    /// What this system lacks of a sandbox, each part with the reason; empty: nothing.
+    #[must_use]
+    pub fn lacks() -> Vec<String> {
+        crate::os::sandbox::lacks()
+    }
+}
+
 /// The command that starts a worker process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerCommand {
@@ -120,6 +170,8 @@ pub(crate) struct PoolConfig {
     pub command: Option<WorkerCommand>,
     /// How long a worker process may take to be ready.
     pub startup_timeout: Duration,
+    /// Whether worker processes are shut in.
+    pub sandbox: Sandbox,
     /// Whether main runs jobs, too, where there are workers.
     pub main_helps: bool,
     /// Deaths of workers in a row, before they were ready, after which one is given up.
@@ -138,6 +190,7 @@ impl Default for PoolConfig {
             undo_bytes: UNDO_BYTES_DEFAULT,
             command: None,
             startup_timeout: Duration::from_secs(20),
+            sandbox: Sandbox::Off,
             main_helps: true,
             respawn_failures_max: 16,
             deaths_per_job_max: DEATHS_PER_JOB_MAX,
@@ -172,4 +225,6 @@ pub struct PoolInfo {
     pub actual: Workers,
     /// Why the two differ, if it was not the choice of `auto`.
     pub fallback: Option<String>,
+    /// What the system lacks of the sandbox that was asked for as [`Sandbox::BestEffort`]; empty: nothing, or none was.
+    pub sandbox_lacks: Vec<String>,
 }

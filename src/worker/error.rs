@@ -47,6 +47,21 @@ pub enum PoolError {
     /// Worker processes need a region that they can open.
     #[error("worker processes need a world in named shared memory or in files; this world is private to its process")]
     PrivateRegion,
+    /// A sandbox shuts worker processes in, and there are none.
+    #[error("a sandbox is for worker processes alone: use `processes:N` instead of `{workers}`, or no sandbox")]
+    NothingToShutIn {
+        /// What was asked for.
+        workers: Workers,
+    },
+    /// The system has not all that a sandbox is made of.
+    #[error(
+        "worker processes cannot be shut in a sandbox, as this system lacks {}: a sandbox by best effort goes without",
+        lacks.join(" and ")
+    )]
+    SandboxLacks {
+        /// Its parts that are missing, each with the reason.
+        lacks: Vec<String>,
+    },
     /// The pool was started in a process that is itself a worker.
     #[error(
         "this process was itself started as a worker: call `hypostyle::worker::serve` first thing in `main`, before any world is made"
@@ -251,6 +266,18 @@ pub enum WorkerError {
     NotAChild {
         /// Main's process id.
         main: u32,
+    },
+    /// The environment variable of the sandbox is not one that a pool wrote.
+    #[error("HYPOSTYLE_WORKER_SANDBOX is `{value}`: only a main process sets it")]
+    SandboxVariable {
+        /// Its value.
+        value: String,
+    },
+    /// Main wants this process in a sandbox, and it cannot be shut in.
+    #[error("the worker cannot be shut in a sandbox, as it lacks {}", lacks.join(" and "))]
+    SandboxLacks {
+        /// Parts that are missing, each with the reason.
+        lacks: Vec<String>,
     },
     /// The registrations differ from main's.
     #[error("the registrations differ from the main process's in line {line}")]

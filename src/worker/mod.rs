@@ -33,7 +33,7 @@ mod status;
 mod tests;
 
 pub(crate) use batch::{Batch, BatchReport, Place, Runner};
-pub use config::{ParseWorkersError, PoolInfo, WorkerCommand, Workers};
+pub use config::{ParseSandboxError, ParseWorkersError, PoolInfo, Sandbox, WorkerCommand, Workers};
 pub(crate) use config::{PoolConfig, RegionForWorkers};
 pub use error::{JobFailure, MemoryError, PoolError, WorkerError};
 pub(crate) use main::own::RunOnMain;

@@ -26,7 +26,7 @@ const POINTS: [(&str, &[u64]); 8] = [
 ];
 
 /// Steps until so many frames and deaths have been, or the undisturbed course ends; checks every generation.
-fn follow(simulation: &mut Simulation, whole: &Course, frames: u64, deaths: u64, of: &dyn std::fmt::Debug) -> u64 {
+pub fn follow(simulation: &mut Simulation, whole: &Course, frames: u64, deaths: u64, of: &dyn std::fmt::Debug) -> u64 {
     let mut reader = simulation.world().reader().unwrap();
     let (mut seen, mut run) = (0, 0);
     while run < frames || (seen < deaths && run < whole.patches.len() as u64) {

@@ -49,3 +49,29 @@ pub fn commit(fault: Fault, undeclared: &[f32], handles: &[Entity]) -> Result<()
     }
     Ok(())
 }
+
+/// Becomes the user `nobody`, for good, in no group but its own, and stays one that may look at itself.
+pub fn become_nobody() {
+    const NOBODY: libc::uid_t = 65534;
+    // SAFETY: changes who this process is, for all its threads, and nothing in its memory.
+    let answers = unsafe {
+        [
+            libc::setgroups(0, std::ptr::null()),
+            libc::setresgid(NOBODY, NOBODY, NOBODY),
+            libc::setresuid(NOBODY, NOBODY, NOBODY),
+            // or else `/proc/self` would be closed to it, and refuse what the files' modes are to refuse
+            libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0),
+        ]
+    };
+    assert_eq!(answers, [0; 4], "{}", std::io::Error::last_os_error());
+}
+
+/// Writes a byte into another process; why the system refused.
+pub fn write_into<T>(pid: u32, shared: &[T]) -> Result<(), std::io::Error> {
+    let byte = [0xA5u8];
+    let own = libc::iovec { iov_base: byte.as_ptr().cast_mut().cast(), iov_len: 1 };
+    let theirs = libc::iovec { iov_base: shared.as_ptr().cast_mut().cast(), iov_len: 1 };
+    // SAFETY: one byte that is there is read; what is written belongs to another process, which is what is tested.
+    let answer = unsafe { libc::process_vm_writev(pid as i32, &raw const own, 1, &raw const theirs, 1, 0) };
+    if answer == 1 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}

@@ -12,15 +12,18 @@
 mod any_schedule;
 mod by_name;
 mod deaths;
+mod deeds;
 mod equality;
 mod failures;
 mod forks;
 mod hostile;
 mod kills;
 mod readers;
+mod rights;
 mod roles;
 mod rubbish;
 mod runner;
+mod sandbox;
 mod scenes;
 /// What the test of random schedules is made of, which knows no processes.
 #[path = "../schedules/mod.rs"]
@@ -58,6 +61,15 @@ const TESTS: &[Test] = &[
     test("failures::registrations_that_differ", failures::registrations_that_differ),
     test("failures::an_executable_that_never_serves", failures::an_executable_that_never_serves),
     test("failures::a_worker_cannot_write_what_is_undeclared", failures::a_worker_cannot_write_what_is_undeclared),
+    test("sandbox::every_deed_is_refused", sandbox::every_deed_is_refused),
+    test("sandbox::a_refusal_is_a_failure_like_any_other", sandbox::a_refusal_is_a_failure_like_any_other),
+    test("sandbox::without_one_the_deeds_are_let_through", sandbox::without_one_the_deeds_are_let_through),
+    test("sandbox::nothing_is_written_while_a_worker_is_set_up", sandbox::nothing_is_written_while_a_worker_is_set_up),
+    test("sandbox::the_same_bytes", sandbox::the_same_bytes),
+    test("sandbox::deaths_are_recovered", sandbox::deaths_are_recovered),
+    test("sandbox::worlds_and_programs_grow", sandbox::worlds_and_programs_grow),
+    test("sandbox::what_cannot_be_shut_in", sandbox::what_cannot_be_shut_in),
+    test("sandbox::what_a_system_lacks_is_named", sandbox::what_a_system_lacks_is_named),
     test("forks::a_forked_process_reads_and_changes_nothing", forks::reads_and_changes_nothing),
     test("forks::a_forked_process_builds_nothing", forks::builds_nothing),
     test("by_name::the_same_bytes_as_of_rust_types", by_name::the_same_bytes),
@@ -67,6 +79,8 @@ const TESTS: &[Test] = &[
     test("readers::a_killed_reader_frees_its_pin", readers::a_killed_reader_frees_its_pin),
     test("readers::a_live_holder_makes_publications_skip", readers::a_live_holder_makes_publications_skip),
     test("readers::a_reader_cannot_write", readers::a_reader_cannot_write),
+    test("rights::a_reader_of_the_same_user", rights::a_reader_of_the_same_user),
+    test("rights::a_reader_of_another_user", rights::a_reader_of_another_user),
     test("takeover::a_killed_writer_is_taken_over_bit_for_bit", takeover::bit_for_bit),
     test("takeover::a_worker_that_outlives_its_main", takeover::a_worker_that_outlives_its_main),
     test("takeover::live_and_stale_regions_are_told_apart", takeover::live_and_stale),
@@ -95,6 +109,9 @@ fn main() {
     } else {
         hypostyle::serve(|| {
             support::enter_worker();
+            if schedule == "reaching" {
+                sandbox::make_a_file();
+            }
             any_schedule::named(&schedule).unwrap_or_else(|| scenes::schedule(&schedule))
         })
     };

@@ -9,7 +9,9 @@ use hypostyle::{RegionTarget, Snapshot, Workers};
 use crate::hostile;
 use crate::kills;
 use crate::readers;
+use crate::rights;
 use crate::rubbish;
+use crate::sandbox;
 use crate::support::newest;
 use crate::takeover;
 use crate::torn;
@@ -37,6 +39,9 @@ pub fn play(args: &[String]) {
             torn::write(target(region), workers.parse().unwrap(), seed.parse().unwrap());
         }
         ["torn-reader", region, rows] => torn::read(&target(region), rows.parse().unwrap()),
+        ["rights", region, writer] => rights::report(&target(region), writer.parse().unwrap(), false),
+        ["stranger", region, writer] => rights::report(&target(region), writer.parse().unwrap(), true),
+        ["lacking", part] => sandbox::on_a_system_that_lacks(part),
         ["stuck-writer", region] => takeover::write_and_hang(target(region)),
         ["rubbish-read", directory] => rubbish::read_all(directory.as_ref()),
         ["rubbish-resume", directory] => rubbish::resume_all(directory.as_ref()),

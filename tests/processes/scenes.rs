@@ -46,6 +46,7 @@ pub fn schedule(name: &str) -> Schedule {
         "sealed" => sealed::schedule(&mut schedule),
         "faulty" => plain::faulty(&mut schedule, None, 64),
         "faulty-otherwise" => plain::faulty(&mut schedule, None, 128),
+        "reaching" => plain::reaching(&mut schedule),
         "deadline" => plain::faulty(&mut schedule, Some(Duration::from_millis(400)), 64),
         _ => panic!("there is no schedule `{name}`"),
     }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use hypostyle::{PatchCounts, Reader, RegionTarget, Simulation, SimulationBuilder, WorkerCommand, Workers, World};
+use hypostyle::{
+    PatchCounts, Reader, RegionTarget, Sandbox, Simulation, SimulationBuilder, WorkerCommand, Workers, World,
+};
 
 use crate::scenes;
 
@@ -79,13 +81,22 @@ pub struct Setting {
     pub ring_bytes: usize,
     pub publish_every: u64,
     pub main_helps: bool,
+    pub sandbox: Sandbox,
     pub fault: Option<String>,
 }
 
 impl Setting {
     /// Default rings, a generation a frame, and main leaves the jobs to the workers.
     pub fn new(schedule: &'static str, workers: Workers) -> Setting {
-        Setting { schedule, workers, ring_bytes: 1 << 20, publish_every: 1, main_helps: false, fault: None }
+        Setting {
+            schedule,
+            workers,
+            ring_bytes: 1 << 20,
+            publish_every: 1,
+            main_helps: false,
+            sandbox: Sandbox::Off,
+            fault: None,
+        }
     }
 
     /// Where the world must live.
@@ -100,6 +111,7 @@ impl Setting {
             .ring_bytes(self.ring_bytes)
             .publish_every(self.publish_every)
             .main_helps(self.main_helps)
+            .sandbox(self.sandbox)
             .seed(17)
             .worker_command(worker_command(self.schedule, self.fault.as_deref()))
     }

@@ -17,8 +17,8 @@ use crate::{
 pub(crate) const TEST_PROFILE: &str = "--profile test";
 /// Features of the tests: the command's by default, by name so that no test is left out where they change, and points at which
 /// processes can be killed.
-pub(crate) const TEST_FEATURES: &str = "--features hypostyle/fault-injection,hypostyle/export,hypostyle-cli/export,\
-     hypostyle-cli/gateway,hypostyle-cli/pages,hypostyle-cli/fault-injection";
+pub(crate) const TEST_FEATURES: &str = "--features hypostyle/fault-injection,hypostyle/export,hypostyle/sandbox,\
+     hypostyle-cli/export,hypostyle-cli/gateway,hypostyle-cli/pages,hypostyle-cli/sandbox,hypostyle-cli/fault-injection";
 /// How long cargo may take to list files.
 const ASK: Duration = Duration::from_mins(1);
 /// Where the core must compile without an operating system.

@@ -8,6 +8,7 @@ mod integrate;
 mod journal;
 mod others;
 mod particles;
+mod sandbox;
 mod tracing;
 
 use std::hint::black_box;
@@ -112,10 +113,11 @@ pub fn run_all(
     tell: &mut dyn FnMut(&str, &[Figure]),
 ) -> Result<Vec<Figure>, Box<dyn std::error::Error>> {
     type Group = fn(&Options, usize) -> Result<Vec<Figure>, Box<dyn std::error::Error>>;
-    let sized: [(&'static str, Group); 5] = [
+    let sized: [(&'static str, Group); 6] = [
         ("position += velocity * dt", integrate::group),
         ("particles", particles::group),
         ("tracing", tracing::group),
+        ("sandbox", sandbox::group),
         ("recording", journal::group),
         ("checkpoint", checkpoint::group),
     ];

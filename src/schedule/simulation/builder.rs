@@ -20,7 +20,7 @@ use crate::schedule::runner::SystemRunner;
 use crate::schedule::system::{Compiled, Home};
 use crate::schedule::{Schedule, compile, registrations};
 use crate::trace::Recorder;
-use crate::worker::{Pool, PoolConfig, RegionForWorkers, Staged, WorkerCommand, Workers};
+use crate::worker::{Pool, PoolConfig, RegionForWorkers, Sandbox, Staged, WorkerCommand, Workers};
 use crate::world::World;
 use crate::world::store::expected::Writes;
 
@@ -101,6 +101,21 @@ impl SimulationBuilder {
     #[must_use]
     pub fn worker_command(mut self, command: WorkerCommand) -> Self {
         self.config.command = Some(command);
+        self
+    }
+
+    /// Whether worker processes are shut in a sandbox before their first job (default: no). Then a kernel that opens a
+    /// file or a socket, starts a process or a thread, or reaches into another process gets the error `EPERM`, and may fail
+    /// with it; what kernels need besides their columns is opened where the schedule is made, before. Main runs no kernel
+    /// that a worker can run, whatever [`main_helps`](Self::main_helps) says. What is left to a hostile kernel: the memory and
+    /// time of its process, the region's data, the workers' board.
+    ///
+    /// # Errors
+    /// Of [`build`](Self::build): workers that are no processes; with [`Sandbox::Required`] a system that lacks a part,
+    /// which is named.
+    #[must_use]
+    pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.config.sandbox = sandbox;
         self
     }
 

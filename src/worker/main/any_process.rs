@@ -18,12 +18,11 @@ impl AnyProcess {
     /// As [`Process::start`].
     pub(in crate::worker) fn start(
         command: &WorkerCommand,
-        board: &str,
-        index: usize,
-        epoch: u32,
+        ticket: &str,
+        sandbox: Option<&str>,
         workers_lock: Option<&std::fs::File>,
     ) -> io::Result<AnyProcess> {
-        Process::start(command, board, index, epoch, workers_lock).map(AnyProcess::Real)
+        Process::start(command, ticket, sandbox, workers_lock).map(AnyProcess::Real)
     }
 
     /// A simulated one.

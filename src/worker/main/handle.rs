@@ -21,12 +21,21 @@ use crate::worker::main::process::Process;
 use crate::worker::serve::hosted::{HostedLink, HostedWorker};
 use crate::worker::shared::board::{Board, Window};
 use crate::worker::shared::lane::MainLane;
+#[cfg(unix)]
+use crate::worker::shared::program::Program;
+#[cfg(unix)]
+use crate::worker::shared::shut_in::ShutIn;
 use crate::worker::shared::undo::PendingUndo;
-use crate::worker::{RunnerName, WorkerCommand, WorkerKind, WorkerStatus};
+use crate::worker::{RunnerName, Sandbox, WorkerCommand, WorkerKind, WorkerStatus};
 
 /// What worker processes are started with.
 pub(in crate::worker) struct ProcessStart {
     pub command: WorkerCommand,
+    #[cfg(unix)]
+    pub sandbox: Sandbox,
+    /// Where the region is.
+    #[cfg(unix)]
+    pub region: String,
     /// The open file with the workers' lock.
     #[cfg(unix)]
     pub workers_lock: Option<Arc<std::fs::File>>,
@@ -192,7 +201,12 @@ impl WorkerHandle {
 
     /// Starts a process that serves on this lane, which must be free.
     #[cfg(unix)]
-    pub(in crate::worker) fn start_process(&mut self, board: &Board, start: &ProcessStart) -> std::io::Result<()> {
+    pub(in crate::worker) fn start_process(
+        &mut self,
+        board: &Board,
+        program: &Program,
+        start: &ProcessStart,
+    ) -> std::io::Result<()> {
         assert!(!has_worker(&self.state), "one worker per lane");
         // SAFETY: no worker is on the lane: its state says so, and becomes so by `take_dead` alone.
         unsafe { self.lane.renew() };
@@ -200,7 +214,10 @@ impl WorkerHandle {
         self.epoch += 1;
         board.reset_slot(self.index, self.epoch, self.lane.id());
         let board = board.id().unwrap_or("");
-        let process = Process::start(&start.command, board, self.index, self.epoch, start.workers_lock.as_deref())?;
+        let shut_in = ShutIn::new(start.sandbox, self.lane.id(), program.id().unwrap_or(""), &start.region);
+        let shut_in = shut_in.map(|shut_in| shut_in.to_string());
+        let ticket = format!("{board}:{}:{}", self.index, self.epoch);
+        let process = Process::start(&start.command, &ticket, shut_in.as_deref(), start.workers_lock.as_deref())?;
         self.state = HandleState::Process { process, ready: false, since: Instant::now() };
         self.termination = None;
         self.watched = None;

@@ -13,8 +13,8 @@ use crate::worker::error::{JobFailure, PoolError};
 use crate::worker::main::own::{RunOnMain, run_all};
 use crate::worker::main::set::WorkerSet;
 use crate::worker::{
-    Batch, BatchReport, HostedWorker, Place, PoolConfig, PoolInfo, RegionForWorkers, Runner, Staged, WorkerKind,
-    WorkerStatus, Workers,
+    Batch, BatchReport, HostedWorker, Place, PoolConfig, PoolInfo, RegionForWorkers, Runner, Sandbox, Staged,
+    WorkerKind, WorkerStatus, Workers,
 };
 
 /// Who runs the jobs.
@@ -44,10 +44,11 @@ impl Pool {
         let ring =
             |error: crate::patch::RingError| PoolError::Ring { bytes: config.ring_bytes, message: error.to_string() };
         Ring::bytes_needed(config.ring_bytes).map_err(ring)?;
+        let sandbox_lacks = lacks(config)?;
         let (hands, got, fallback) = hands(config, &runner, region.as_ref(), registrations)?;
         let recorder = config.trace.as_ref().map_or_else(Recorder::off, |trace| trace.recorder(0));
         let pool = Pool { hands, runner, record_bytes_max: config.ring_bytes / 2, recorder };
-        Ok((pool, PoolInfo { requested: config.workers, actual: got, fallback }))
+        Ok((pool, PoolInfo { requested: config.workers, actual: got, fallback, sandbox_lacks }))
     }
 
     /// Runs all jobs of a batch and stages their records. When it returns, no job is running.
@@ -64,6 +65,7 @@ impl Pool {
             }
             Runners::Set(set) => {
                 staged.reset(batch.jobs, WORKERS_MAX);
+                batch.place = set.place(batch.place);
                 let alone = match batch.place {
                     Place::Main => true,
                     Place::Workers => false,
@@ -84,6 +86,7 @@ impl Pool {
         match &self.hands {
             Runners::Local => Some(RunOnMain::new(self.record_bytes_max)),
             Runners::Set(set) => {
+                let place = set.place(place);
                 let alone = place == Place::Main || (place == Place::Anywhere && is_small && !set.must_share_untimed());
                 alone.then(|| RunOnMain::new(set.record_bytes_max()))
             }
@@ -138,6 +141,25 @@ impl Pool {
             set.status(out);
         }
     }
+}
+
+/// What the system lacks of the sandbox that is wanted.
+fn lacks(config: &PoolConfig) -> Result<Vec<String>, PoolError> {
+    if config.sandbox == Sandbox::Off {
+        return Ok(Vec::new());
+    }
+    let Workers::Processes(_) = config.workers else {
+        return Err(PoolError::NothingToShutIn { workers: config.workers });
+    };
+    let lacks = Sandbox::lacks();
+    if lacks.is_empty() {
+        return Ok(lacks);
+    }
+    if config.sandbox == Sandbox::Required {
+        return Err(PoolError::SandboxLacks { lacks });
+    }
+    tracing::warn!(lacks = lacks.join(" and "), "the workers' sandbox is not whole");
+    Ok(lacks)
 }
 
 fn hands(

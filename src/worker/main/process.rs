@@ -10,6 +10,7 @@ use crate::worker::WorkerCommand;
 #[cfg(target_os = "linux")]
 use crate::worker::serve::process::has_ended;
 
+use crate::limits::SANDBOX_VARIABLE;
 pub(super) use crate::limits::WORKER_VARIABLE as VARIABLE;
 
 /// What main holds of a worker process.
@@ -25,15 +26,19 @@ impl Process {
     /// Starts a worker.
     pub(in crate::worker) fn start(
         command: &WorkerCommand,
-        board: &str,
-        index: usize,
-        epoch: u32,
+        ticket: &str,
+        sandbox: Option<&str>,
         workers_lock: Option<&std::fs::File>,
     ) -> std::io::Result<Process> {
         let held = workers_lock.map(std::fs::File::try_clone).transpose()?;
-        let child = Command::new(&command.program)
+        let mut started = Command::new(&command.program);
+        match sandbox {
+            Some(sandbox) => started.env(SANDBOX_VARIABLE, sandbox),
+            None => started.env_remove(SANDBOX_VARIABLE),
+        };
+        let child = started
             .args(&command.args)
-            .env(VARIABLE, format!("{board}:{index}:{epoch}"))
+            .env(VARIABLE, ticket)
             .stdin(held.map_or_else(Stdio::null, Stdio::from))
             // A terminal's Ctrl-C is for main, which ends its workers when it is done.
             .process_group(0)

@@ -21,6 +21,8 @@ use crate::worker::error::WorkerError;
 use crate::worker::serve::worker_loop::{ProgramSource, WorkerLoop};
 use crate::worker::shared::board::{Attached, Board, Message};
 use crate::worker::shared::lane::{LanePlan, WorkerLane};
+use crate::worker::shared::program::ProgramFile;
+use crate::worker::shared::shut_in::ShutIn;
 
 pub(in crate::worker) use crate::limits::WORKER_VARIABLE as VARIABLE;
 
@@ -90,11 +92,17 @@ pub(crate) fn serve_with(
     make_runner: impl FnOnce(&WorkerStart) -> Result<Served, WorkerError>,
 ) -> Result<bool, WorkerError> {
     let Some(Ticket { board, index, epoch }) = ticket()? else { return Ok(false) };
+    let shut_in = ShutIn::of_environment()?;
+    let begun = shut_in.as_ref().map_or(Ok(()), |shut_in| shut_in.begin(&board));
     keep_workers_lock();
     let board = Board::open(&board)?;
     watch_main(board.main_pid())?;
     let attached = board.attach(index, epoch, std::process::id()).ok_or(WorkerError::NotExpected { index, epoch })?;
-    match set_up(&attached, make_runner) {
+    let set_up = || {
+        begun.map_err(plain)?;
+        set_up(&attached, shut_in.as_ref(), make_runner)
+    };
+    match set_up() {
         Ok(server) => {
             attached.ready();
             fault::arm();
@@ -119,11 +127,15 @@ fn keep_workers_lock() {
     }
 }
 
+fn plain(error: WorkerError) -> (Message, WorkerError) {
+    (Message::Text(error.to_string()), error)
+}
+
 fn set_up(
     attached: &Attached,
+    shut_in: Option<&ShutIn>,
     make_runner: impl FnOnce(&WorkerStart) -> Result<Served, WorkerError>,
 ) -> Result<WorkerLoop, (Message, WorkerError)> {
-    let plain = |error: WorkerError| (Message::Text(error.to_string()), error);
     let wrong = |message: &str| plain(WorkerError::Board { message: message.to_owned() });
     let (board, index) = (attached.board(), attached.worker());
     let start = WorkerStart {
@@ -140,7 +152,12 @@ fn set_up(
         return Err((Message::Registration(line, text), WorkerError::RegistrationsDiffer { line }));
     }
     let (lane, undo) = WorkerLane::open(attached, plan).map_err(plain)?;
-    Ok(WorkerLoop::new(board.clone(), index, lane, Some(undo), runner, ProgramSource::Segment, recorder))
+    let program = shut_in.map(|shut_in| shut_in.program().to_owned()).or_else(|| board.program_id());
+    let program = ProgramFile::open(&program.ok_or_else(|| wrong("it names no program"))?);
+    let source = ProgramSource::Segment(program.map_err(|error| plain(error.into()))?);
+    // from here on nothing can be opened
+    shut_in.map_or(Ok(()), ShutIn::shut).map_err(plain)?;
+    Ok(WorkerLoop::new(board.clone(), index, lane, Some(undo), runner, source, recorder))
 }
 
 /// The first line, counted from 1, in which `other` differs from `text`, and that line of `other`.

@@ -18,6 +18,8 @@ use crate::worker::serve::job;
 use crate::worker::shared::board::{Board, Window};
 use crate::worker::shared::lane::{UndoArea, WorkerLane};
 use crate::worker::shared::memory::Memory;
+#[cfg(unix)]
+use crate::worker::shared::program::ProgramFile;
 use crate::worker::shared::program::lock;
 use crate::worker::shared::wait::{self, Spinner};
 
@@ -44,7 +46,7 @@ pub(in crate::worker) enum ProgramSource {
     Heap(Arc<Mutex<ProgramBlock>>),
     /// In the segment that the board names.
     #[cfg(unix)]
-    Segment,
+    Segment(ProgramFile),
 }
 
 /// One worker at work.
@@ -154,10 +156,10 @@ impl WorkerLoop {
             return Ok(true);
         }
         if self.block.as_ref().is_none_or(|(number, _)| *number != block) {
-            let opened = match &self.source {
+            let opened = match &mut self.source {
                 ProgramSource::Heap(shared) => lock(shared).clone(),
                 #[cfg(unix)]
-                ProgramSource::Segment => match self.open_program() {
+                ProgramSource::Segment(file) => match map_program(file, &self.board) {
                     Ok(memory) => (block, memory),
                     // Main may have replaced the segment just now.
                     Err(_) if !self.board.still(window.sequence) => return Ok(false),
@@ -181,13 +183,6 @@ impl WorkerLoop {
         }
         self.version = version;
         Ok(true)
-    }
-
-    #[cfg(unix)]
-    fn open_program(&self) -> Result<Arc<Memory>, WorkerError> {
-        use crate::worker::shared::memory::Plan;
-        let id = self.board.program_id().ok_or(WorkerError::Board { message: "it names no program".to_owned() })?;
-        Ok(Arc::new(Memory::open(&id, Plan { futexes: 0, words: usize::MAX, tail_bytes: 0 })?))
     }
 
     /// Runs what can be claimed of a window: jobs that were freed again first, as others may wait for them alone.
@@ -276,6 +271,12 @@ impl WorkerLoop {
         }
         Ok(())
     }
+}
+
+#[cfg(unix)]
+fn map_program(file: &mut ProgramFile, board: &Board) -> Result<Arc<Memory>, WorkerError> {
+    let id = board.program_id().ok_or(WorkerError::Board { message: "it names no program".to_owned() })?;
+    Ok(Arc::new(file.map(&id)?))
 }
 
 /// A job's way into its worker's ring, which may be full.

@@ -99,6 +99,9 @@ enum Backing {
     Heap(Layout),
     #[cfg(unix)]
     Segment(crate::worker::shared::segment::Segment),
+    /// Read-only, by whoever has the file open; the name it was opened by.
+    #[cfg(unix)]
+    View(#[expect(dead_code, reason = "it is mapped while this lives")] crate::os::FileMap),
 }
 
 /// One block of shared memory.
@@ -149,6 +152,28 @@ impl Memory {
         Memory::of_segment(segment, plan, tail_at)
     }
 
+    /// The same segment with more room, which keeps what is in it. It is the owner's to lengthen, and stays its own.
+    #[cfg(target_os = "linux")]
+    pub(in crate::worker) fn longer(&self, plan: Plan) -> Result<Memory, MemoryError> {
+        let (Some(bytes), Backing::Segment(segment)) = (plan.bytes(), &self.backing) else {
+            return Err(MemoryError::TooLarge);
+        };
+        segment.lengthen(bytes)?;
+        Memory::open(segment.id(), plan)
+    }
+
+    /// All of an open segment as words that can only be loaded. Opens nothing.
+    #[cfg(unix)]
+    pub(in crate::worker) fn view(id: &str, file: &std::fs::File) -> Result<Memory, MemoryError> {
+        let failed =
+            |error: std::io::Error| MemoryError::Os { what: "map", id: id.to_owned(), message: error.to_string() };
+        let bytes = usize::try_from(crate::os::file_bytes(file).map_err(failed)?).map_err(|_| MemoryError::TooLarge)?;
+        let map = crate::os::FileMap::new(file, 0, bytes, false).map_err(failed)?;
+        let base = NonNull::new(map.as_mut_ptr()).ok_or(MemoryError::TooLarge)?;
+        let plan = Plan { futexes: 0, words: bytes / 8, tail_bytes: 0 };
+        Ok(Memory { base, plan, tail_at: plan.words * 8, backing: Backing::View(map) })
+    }
+
     #[cfg(unix)]
     fn of_segment(
         segment: crate::worker::shared::segment::Segment,
@@ -165,6 +190,8 @@ impl Memory {
             Backing::Heap(_) => None,
             #[cfg(unix)]
             Backing::Segment(segment) => Some(segment.id()),
+            #[cfg(unix)]
+            Backing::View(_) => None,
         }
     }
 
@@ -239,7 +266,7 @@ impl Drop for Memory {
                 unsafe { std::alloc::dealloc(self.base.as_ptr(), *layout) }
             }
             #[cfg(unix)]
-            Backing::Segment(_) => {}
+            Backing::Segment(_) | Backing::View(_) => {}
         }
     }
 }

@@ -9,5 +9,7 @@ pub(super) mod memory;
 pub(super) mod program;
 #[cfg(unix)]
 pub(super) mod segment;
+#[cfg(unix)]
+pub(super) mod shut_in;
 pub(crate) mod undo;
 pub(super) mod wait;

@@ -12,7 +12,6 @@ use crate::worker::shared::memory::MemoryError;
 
 /// All names begin with this.
 const PREFIX: &str = crate::limits::WORKER_MEMORY_PREFIX;
-#[cfg(target_os = "linux")]
 const FOLDER: &str = "/dev/shm";
 
 /// A mapped segment.
@@ -20,8 +19,13 @@ pub(in crate::worker) struct Segment {
     shmem: Shmem,
     /// A forked copy must not unlink it.
     maker: crate::os::Maker,
-    /// Holds the owner's lock.
-    _lock: Option<std::fs::File>,
+    /// Holds the owner's lock; none: it is another process's, or the platform has none.
+    lock: Option<std::fs::File>,
+}
+
+/// The file of a segment, where segments are files.
+pub(in crate::worker) fn path_of(id: &str) -> std::path::PathBuf {
+    std::path::PathBuf::from(format!("{FOLDER}{id}"))
 }
 
 fn os_error(what: &'static str, id: &str, message: impl ToString) -> MemoryError {
@@ -39,26 +43,31 @@ impl Segment {
         let shmem = ShmemConf::new().size(bytes).os_id(&id).create().map_err(|error| os_error("create", &id, error))?;
         // From here on an error drops `shmem`, which unlinks the segment.
         let lock = Segment::allocate(&id, bytes)?;
-        Ok(Segment { shmem, maker: crate::os::Maker::this(), _lock: lock })
+        Ok(Segment { shmem, maker: crate::os::Maker::this(), lock })
     }
 
     #[cfg(target_os = "linux")]
     fn allocate(id: &str, bytes: usize) -> Result<Option<std::fs::File>, MemoryError> {
-        use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
-        let path = format!("{FOLDER}{id}");
-        let file = rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
+        use rustix::fs::{FlockOperation, Mode, OFlags};
+        let file = rustix::fs::open(path_of(id), OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())
             .map_err(|error| os_error("open", id, error))?;
         rustix::fs::fchmod(&file, Mode::RUSR | Mode::WUSR).map_err(|error| os_error("set the mode of", id, error))?;
         rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| os_error("lock", id, error))?;
+        let file = std::fs::File::from(file);
+        Segment::back(&file, id, bytes)?;
+        Ok(Some(file))
+    }
+
+    /// Puts memory behind so many bytes of the file.
+    #[cfg(target_os = "linux")]
+    fn back(file: &std::fs::File, id: &str, bytes: usize) -> Result<(), MemoryError> {
         loop {
-            match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64) {
-                Ok(()) => return Ok(Some(file.into())),
+            match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes as u64) {
+                Ok(()) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-                    let file = std::fs::File::from(file);
-                    return crate::os::allocate_range(&file, 0, bytes as u64)
-                        .map(|()| Some(file))
+                    return crate::os::allocate_range(file, 0, bytes as u64)
                         .map_err(|source| MemoryError::NoSpace { bytes, source });
                 }
                 Err(error @ (rustix::io::Errno::NOSPC | rustix::io::Errno::NOMEM | rustix::io::Errno::FBIG)) => {
@@ -74,10 +83,18 @@ impl Segment {
         Ok(None)
     }
 
+    /// Makes it longer for those that map it anew; whoever has mapped it sees what was there before.
+    #[cfg(target_os = "linux")]
+    pub(in crate::worker) fn lengthen(&self, bytes: usize) -> Result<(), MemoryError> {
+        let no_owner = || os_error("lengthen", self.id(), "another process owns it");
+        crate::os::check_file_limit(bytes as u64).map_err(|source| MemoryError::NoSpace { bytes, source })?;
+        Segment::back(self.lock.as_ref().ok_or_else(no_owner)?, self.id(), bytes)
+    }
+
     /// Opens a segment that another process owns.
     pub(in crate::worker) fn open(id: &str) -> Result<Segment, MemoryError> {
         let shmem = ShmemConf::new().os_id(id).open().map_err(|error| os_error("open", id, error))?;
-        Ok(Segment { shmem, maker: crate::os::Maker::this(), _lock: None })
+        Ok(Segment { shmem, maker: crate::os::Maker::this(), lock: None })
     }
 
     /// Its name.

@@ -7,7 +7,8 @@ use hypostyle::{Read, RegionTarget, Schedule, System, Without, World, Write};
 
 use super::components::{Frozen, Hot, Mass, Position, Velocity};
 use crate::hostile;
-use crate::support::mix;
+use crate::sandbox;
+use crate::support::{in_worker, mix};
 
 /// Row-local systems that all fuse.
 pub(super) fn local(schedule: &mut Schedule) {
@@ -56,6 +57,23 @@ pub(super) fn sorted(schedule: &mut Schedule) {
         }
     });
     schedule.add(stir.sort_by("position.x").sort_then_by("mass.kg"));
+}
+
+/// Dense systems, one of which does in one job what its payload says.
+pub(super) fn reaching(schedule: &mut Schedule) {
+    let step = System::try_rows::<(Write<Velocity>, Read<Position>)>("step", |job, (mut v, p)| {
+        if job.first_row() == FAULTY_ROW && in_worker() {
+            sandbox::reach(job.payload())?;
+        }
+        v.x.iter_mut().zip(p.y).for_each(|(x, y)| *x += *y);
+        v.y.map(|y| y + 1.0);
+        Ok(())
+    });
+    schedule.add(step.job_rows(64));
+    schedule.add(System::rows::<Write<Mass>>("count", |job, mut mass| {
+        let frame = job.frame() as f64;
+        mass.kg.map(|kg| kg * 0.5 + frame);
+    }));
 }
 
 pub(super) fn world(region: RegionTarget, rows: usize) -> World {

@@ -28,8 +28,8 @@ use crate::worker::shared::lane::{LanePlan, MainLane};
 use crate::worker::shared::program::Program;
 use crate::worker::shared::wait::{self, Spinner};
 use crate::worker::{
-    Batch, BatchReport, Place, PoolConfig, RegionForWorkers, Runner, RunnerName, Staged, WorkerCommand, WorkerKind,
-    WorkerStatus, Workers,
+    Batch, BatchReport, Place, PoolConfig, RegionForWorkers, Runner, RunnerName, Sandbox, Staged, WorkerCommand,
+    WorkerKind, WorkerStatus, Workers,
 };
 
 /// How long main spins for its workers before it sleeps.
@@ -61,6 +61,7 @@ pub(in crate::worker) struct WorkerSet {
     /// Whether main runs jobs, too.
     main_helps: bool,
     yielding: bool,
+    sandbox: Sandbox,
     start: ProcessStart,
     /// A forked copy must leave the workers alone.
     maker: os::Maker,
@@ -138,8 +139,13 @@ impl WorkerSet {
             timed: false,
             place: Place::Anywhere,
             main_helps: config.main_helps,
+            sandbox: config.sandbox,
             start: ProcessStart {
                 command,
+                #[cfg(unix)]
+                sandbox: config.sandbox,
+                #[cfg(unix)]
+                region: region.map(|region| region.path.clone()).unwrap_or_default(),
                 #[cfg(unix)]
                 workers_lock: region.and_then(|region| region.workers_lock.clone()),
             },
@@ -152,6 +158,7 @@ impl WorkerSet {
             deaths_per_job_max: config.deaths_per_job_max.clamp(1, ATTEMPTS_MAX),
             looked: Instant::now(),
         };
+        set.program.announce(&set.board);
         for index in 0..workers {
             let name = set.handles[index].name();
             set.start_worker(index).map_err(|source| PoolError::Spawn { name, source })?;
@@ -173,7 +180,7 @@ impl WorkerSet {
                 handle.start_simulated(&self.board, serve)
             }
             #[cfg(unix)]
-            WorkerKind::Process => handle.start_process(&self.board, &self.start),
+            WorkerKind::Process => handle.start_process(&self.board, &self.program, &self.start),
             #[cfg(not(unix))]
             WorkerKind::Process => Err(std::io::ErrorKind::Unsupported.into()),
             WorkerKind::Thread => {
@@ -290,6 +297,11 @@ impl WorkerSet {
     /// Bytes of the longest record that fits the rings: main keeps to it too, so that no result depends on which process ran a job.
     pub(in crate::worker) fn record_bytes_max(&self) -> usize {
         self.plan.record_bytes_max()
+    }
+
+    /// Who runs a batch: nobody outside the sandbox, where workers are shut in to run it.
+    pub(in crate::worker) fn place(&self, wanted: Place) -> Place {
+        if self.sandbox != Sandbox::Off && wanted == Place::Anywhere { Place::Workers } else { wanted }
     }
 
     /// Whether a batch must not run on main alone: main is not to help, or a job has a deadline and there are processes
