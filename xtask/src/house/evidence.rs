@@ -1,16 +1,20 @@
-//! The page that names a test for each promise: the tests have to be there.
+//! The pages that name a test for each promise: the tests have to be there.
 #![forbid(unsafe_code)]
 
 use super::files::File;
 use super::source::has_word;
 
-/// The page. A test is named as `` `path/of/file.rs name` ``.
-const PAGE: &str = "docs/TESTING.md";
+/// The pages. A test is named as `` `path/of/file.rs name` ``.
+const PAGES: [&str; 2] = ["docs/TESTING.md", "docs/SECURITY.md"];
 
-/// Tests that the page names and nobody has.
+/// Tests that the pages name and nobody has.
 pub(super) fn missing(files: &[File]) -> Vec<String> {
-    let Some(page) = files.iter().find(|file| file.path == PAGE) else {
-        return vec![format!("{PAGE} is missing")];
+    PAGES.iter().flat_map(|page| missing_of(page, files)).collect()
+}
+
+fn missing_of(path_of_page: &str, files: &[File]) -> Vec<String> {
+    let Some(page) = files.iter().find(|file| file.path == path_of_page) else {
+        return vec![format!("{path_of_page} is missing")];
     };
     let mut faults = Vec::new();
     for (index, line) in page.text.lines().enumerate() {
@@ -21,7 +25,7 @@ pub(super) fn missing(files: &[File]) -> Vec<String> {
             }
             let there = files.iter().any(|file| file.path == path && has_word(&file.text, name));
             if !there {
-                faults.push(format!("{PAGE}:{}: there is no test {name} in {path}", index + 1));
+                faults.push(format!("{path_of_page}:{}: there is no test {name} in {path}", index + 1));
             }
         }
     }
@@ -36,10 +40,11 @@ mod tests {
     fn a_test_that_is_gone_is_told_with_its_line() {
         let file = |path: &str, text: &str| File { path: path.to_owned(), text: text.to_owned() };
         let page = "| it holds | `tests/a.rs one`, `tests/a.rs tw` |\n| so | `tests/b.rs one`, `cargo xtask house` |\n";
-        let files = [file(PAGE, page), file("tests/a.rs", "fn one() {}\nfn two() {}\n")];
+        let files = [file(PAGES[0], page), file("tests/a.rs", "fn one() {}\nfn two() {}\n")];
         let told = [
             "docs/TESTING.md:1: there is no test tw in tests/a.rs",
             "docs/TESTING.md:2: there is no test one in tests/b.rs",
+            "docs/SECURITY.md is missing",
         ];
         assert_eq!(missing(&files), told);
     }
