@@ -113,6 +113,8 @@ pub mod export;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(all(test, loom))]
+mod models;
 
 /// The README's example is tested, too.
 #[cfg(doctest)]
@@ -275,6 +277,7 @@ pub mod errors {
 pub mod stage {
     pub use crate::fault::kill_at;
     pub use crate::fault::stage::{Actor, Curtain, Director, Fate, MAIN, give_way, raise, rest};
+    pub use crate::world::life::late::GENERATION_LAST;
 }
 
 /// The names that most programs need: `use hypostyle::prelude::*;`.

@@ -1,5 +1,9 @@
 //! Every bound of the engine, in one place; bounds that depend on each other are tied by const asserts.
 
+/// The last frame that a world can come to. Whole numbers up to here are exact in an f64, which is what numbers in JSON
+/// and in JavaScript are; at a million frames a second they last for 285 years.
+pub const FRAME_MAX: u64 = (1 << 53) - 1;
+
 /// Components in one layout.
 pub const COMPONENTS_MAX: usize = 4096;
 /// Fields in one component or resource.

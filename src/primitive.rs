@@ -82,17 +82,36 @@ pub(crate) mod mutant {
     }
 
     impl Mutant {
+        /// All of them.
+        pub(crate) const ALL: [Mutant; 10] = [
+            Mutant::RingTail,
+            Mutant::RingHead,
+            Mutant::RingTailLoad,
+            Mutant::RingHeadLoad,
+            Mutant::PinFence,
+            Mutant::ScanFence,
+            Mutant::ScanLoad,
+            Mutant::Publish,
+            Mutant::Unpin,
+            Mutant::Pin,
+        ];
+
         /// Whether the running model is to go without this.
         pub(crate) fn is_active(self) -> bool {
             ACTIVE.get() == Some(self)
         }
 
-        /// Asserts that `model` fails without this.
-        pub(crate) fn must_fail(self, model: impl FnOnce()) {
+        /// Whether `model` fails without this.
+        pub(crate) fn fails(self, model: impl FnOnce()) -> bool {
             ACTIVE.set(Some(self));
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(model));
             ACTIVE.set(None);
-            assert!(result.is_err(), "the model does not notice the lack of {self:?}");
+            result.is_err()
+        }
+
+        /// Asserts that `model` fails without this.
+        pub(crate) fn must_fail(self, model: impl FnOnce()) {
+            assert!(self.fails(model), "the model does not notice the lack of {self:?}");
         }
     }
 }

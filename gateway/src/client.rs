@@ -288,7 +288,8 @@ impl Client {
         {
             sent = resume.generation;
         }
-        self.numbers += 1;
+        // what is under way is of the one before at most
+        self.numbers = self.numbers.wrapping_add(1);
         let quantised = view.selection.quantised_names(&self.world.layout);
         let subscribed = serde_json::json!({
             "subscription": self.numbers,

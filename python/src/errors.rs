@@ -71,7 +71,7 @@ pub(crate) fn of_step(error_: &StepError) -> PyErr {
         StepError::Region(region) => return of_region(region),
         StepError::Schedule(_) => "ScheduleError",
         StepError::Start(_) => "WorkersError",
-        StepError::TimeStep { .. } | StepError::TimeRange { .. } => {
+        StepError::TimeStep { .. } | StepError::TimeRange { .. } | StepError::FrameRange { .. } => {
             return pyo3::exceptions::PyValueError::new_err(error_.to_string());
         }
         _ => "FrameError",

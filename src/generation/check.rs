@@ -13,12 +13,10 @@
 #![forbid(unsafe_code)]
 
 use crate::component::Entity;
+use crate::limits::FRAME_MAX;
 use crate::table::{ColumnKind, FIRST_POOL, Item, LOCATION_FREE, Location, TableKind};
 
 use super::SnapshotError;
-
-/// The latest frame that a state may tell: what counts on cannot wrap.
-const FRAME_MAX: u64 = 1 << 62;
 
 /// Checks what a state says of itself.
 pub(crate) fn meta(generation: u64, frame: u64) -> Result<(), SnapshotError> {

@@ -20,6 +20,8 @@ pub use error::{PatchError, RecordError, RingError};
 pub(crate) use record::{HANDLE_BYTES, HEADER_BYTES, Header, Kind, Op, ROW_BYTES, RecordSizes, padded};
 pub(crate) use records::{Body, Entries, ListPiece, ListTarget, Records, SpawnRun};
 pub(crate) use reserved::{batch_tag, first_reserved};
+#[cfg(all(test, loom))]
+pub(crate) use ring::models::MODELS;
 pub(crate) use ring::{Consumer, DrainError, Producer, Ring};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use ring_memory::RingLine;

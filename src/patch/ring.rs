@@ -1,7 +1,7 @@
 //! The ring from one worker to the committer: one producer, one consumer, whole records.
 //!
-//! Positions count bytes since the ring began and never wrap (2^64); a position's place is `position % capacity`. A
-//! record never crosses the end of the data: a pad record fills the rest. The producer copies records in and moves
+//! Positions count bytes since the ring began and never wrap: what would lead to 2^64 is refused, and the ring has to be
+//! made anew. A position's place is `position % capacity`. A record never crosses the end of the data: a pad record fills the rest. The producer copies records in and moves
 //! the tail once per batch of them, so a death in the middle of a record, or of a batch, is invisible. The consumer
 //! keeps a private head, copies a record's first word out before it believes its length, and copies the record out
 //! before anybody looks at it. After Lamport, "Specifying concurrent program modules" (1983).
@@ -129,7 +129,7 @@ impl<M: RingMemory> Producer<M> {
     ///
     /// # Errors
     /// - [`RingError::TooLarge`], [`RingError::NotARecord`]: nothing was written, the ring goes on.
-    /// - [`RingError::Positions`]: the other end broke the ring.
+    /// - [`RingError::Positions`]: the other end broke the ring, or its positions are used up.
     #[inline]
     pub(crate) fn try_push(&mut self, record: &[u8]) -> Result<bool, RingError> {
         let bytes = record.len();
@@ -143,6 +143,9 @@ impl<M: RingMemory> Producer<M> {
         let capacity = self.memory.capacity();
         let place = (self.tail % capacity as u64) as usize;
         let pad = if bytes > capacity - place { capacity - place } else { 0 };
+        let Some(tail) = self.tail.checked_add((pad + bytes) as u64) else {
+            return Err(RingError::Positions { head: self.head, tail: self.tail, capacity: capacity as u64 });
+        };
         if pad + bytes > self.known_free() && pad + bytes > self.free_bytes()? {
             return Ok(false);
         }
@@ -154,7 +157,7 @@ impl<M: RingMemory> Producer<M> {
         } else {
             self.memory.write(place / 8, record);
         }
-        self.tail += (pad + bytes) as u64;
+        self.tail = tail;
         Ok(true)
     }
 
@@ -314,7 +317,7 @@ impl<M: RingMemory> Consumer<M> {
 }
 
 #[cfg(all(test, loom))]
-mod models {
+pub(crate) mod models {
     //! Every interleaving of a small run: records arrive whole, in order, once; and what each ordering is for.
 
     use super::*;
@@ -374,14 +377,29 @@ mod models {
         backpressure_and_wrap();
     }
 
+    fn batches() {
+        pass(64, &[2, 2, 2, 2, 3], 2);
+    }
+
+    fn half_a_header() {
+        pass(64, &[4, 3, 4], 1);
+    }
+
+    /// What the models are called.
+    pub(crate) const MODELS: [(&str, fn()); 3] = [
+        ("records with backpressure and wrap", backpressure_and_wrap),
+        ("batches", batches),
+        ("a pad of half a header", half_a_header),
+    ];
+
     #[test]
     fn batches_arrive() {
-        pass(64, &[2, 2, 2, 2, 3], 2);
+        batches();
     }
 
     #[test]
     fn a_pad_of_half_a_header() {
-        pass(64, &[4, 3, 4], 1);
+        half_a_header();
     }
 
     #[test]

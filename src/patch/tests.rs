@@ -471,6 +471,34 @@ fn what_is_not_published_is_not_seen() {
     assert_eq!(drain_all(&mut consumer).unwrap(), [record(32, 2)]);
 }
 
+/// A ring that has had nearly 2^64 bytes, or whose positions somebody else has made so: what fits before the end comes
+/// through, and then there is an error, however often one tries.
+#[test]
+fn positions_never_pass_their_end() {
+    for (room, fitting) in [(8, 0), (40, 1), (64, 1), (72, 2), (2048 + 8, 63)] {
+        let mut memory = lines(256);
+        ring(&mut memory, 256);
+        let begin = u64::MAX - room + 1;
+        for head_or_tail in [16, 32] {
+            bytemuck::cast_slice_mut::<_, u64>(&mut memory)[head_or_tail] = begin;
+        }
+        // SAFETY: memory of 384 + 256 bytes that lives on.
+        let ring = unsafe { Ring::attach(memory.as_mut_ptr().cast(), 640) }.unwrap();
+        let (mut producer, mut consumer) = (ring.producer().unwrap(), ring.consumer().unwrap());
+        for mark in 0..fitting {
+            assert!(producer.try_push(&record(32, mark)).unwrap());
+            producer.publish();
+            assert_eq!(drain_all(&mut consumer).unwrap(), [record(32, mark)]);
+        }
+        for _ in 0..2 {
+            let refused = producer.try_push(&record(32, 0));
+            assert!(matches!(refused, Err(RingError::Positions { tail, .. }) if tail > u64::MAX - 32), "{refused:?}");
+            producer.publish();
+            assert!(drain_all(&mut consumer).unwrap().is_empty() && !ring.is_poisoned());
+        }
+    }
+}
+
 /// Writes `words` as (byte position, value) into a ring's memory and drains it.
 fn drain_broken(words: &[(usize, u64)]) -> Result<Vec<Vec<u8>>, DrainError<()>> {
     let mut memory = lines(256);

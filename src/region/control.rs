@@ -254,7 +254,9 @@ impl Control {
             worker.state.store(0, Ordering::Relaxed);
             worker.pid.store(0, Ordering::Relaxed);
         }
-        self.writer_epoch.fetch_add(1, Ordering::Release);
+        // never 0, which says that no writer has come yet
+        let next = self.writer_epoch.load(Ordering::Relaxed).checked_add(1).unwrap_or(1);
+        self.writer_epoch.store(next, Ordering::Release);
     }
 
     /// Signs the writer out; `whole` once all bytes are where a restart of the machine cannot tear them.
@@ -391,6 +393,48 @@ mod tests {
             control.publish(pin::word(2, 4), || true);
             assert_eq!(waiter.join().expect("the waiter ends"), pin::word(2, 4));
         });
+    }
+
+    /// The count that readers sleep on wraps: each still sees every publication, and the word that it waits for has all
+    /// digits.
+    #[test]
+    fn readers_are_woken_where_the_count_of_publications_wraps() {
+        const PUBLICATIONS: u64 = if cfg!(miri) { 10 } else { 2000 };
+        let control = Control::zeroed();
+        control.publications.store(u32::MAX - PUBLICATIONS as u32 / 2, Ordering::Relaxed);
+        control.publish(pin::word(1, 0), || true);
+        std::thread::scope(|scope| {
+            let control = &control;
+            let waiters: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(move || {
+                        let mut seen = pin::word(1, 0);
+                        while pin::generation(seen) < PUBLICATIONS {
+                            let begun = std::time::Instant::now();
+                            let word = control.wait_published(seen, Duration::from_secs(60));
+                            // a wait that nobody ends is one of a minute
+                            assert!(word > seen || begun.elapsed() < Duration::from_secs(50), "it was not woken");
+                            seen = word.max(seen);
+                        }
+                    })
+                })
+                .collect();
+            for generation in 2..=PUBLICATIONS {
+                control.publish(pin::word(generation, (generation % 512) as u16), || true);
+            }
+            waiters.into_iter().for_each(|waiter| waiter.join().expect("the waiter ends"));
+        });
+        assert!(control.publications.load(Ordering::Relaxed) < PUBLICATIONS as u32, "it has wrapped");
+    }
+
+    #[test]
+    fn the_epoch_of_writers_wraps_past_0() {
+        let control = Control::zeroed();
+        control.writer_epoch.store(u64::MAX - 1, Ordering::Relaxed);
+        for expected in [u64::MAX, 1, 2] {
+            control.sign_in([5; 16]);
+            assert_eq!(control.writer_epoch.load(Ordering::Relaxed), expected);
+        }
     }
 
     #[test]

@@ -27,13 +27,15 @@ use crate::primitive::{AtomicU64, Ordering, fence_seq_cst, ordering};
 pub(crate) const NOTHING: u64 = 0;
 /// Bits of the directory slot in a word.
 pub(crate) const SLOT_BITS: u32 = 16;
-/// Generations that a word can name; at 1000 a second they last for nine thousand years.
+/// The largest number that fits a word. No generation has it: the columns that are written after the last generation
+/// are stamped with it. At 1000 generations a second they last for nine thousand years.
 pub(crate) const GENERATION_MAX: u64 = (1 << (64 - SLOT_BITS)) - 1;
 /// How often a reader looks again before it gives up on a word that never stands still. The writer would have to
 /// publish between two neighbouring loads every time: only a hostile one does.
 const ATTEMPTS_MAX: u32 = if cfg!(loom) { 4 } else { 1 << 16 };
 
 const _: () = assert!(crate::limits::DIRECTORY_SLOTS <= 1 << SLOT_BITS, "a word names every slot");
+const _: () = assert!(GENERATION_MAX <= crate::limits::FRAME_MAX, "generations are exact in an f64, as frames are");
 
 /// The word of a generation (1 to [`GENERATION_MAX`]) in a directory slot.
 #[inline]
@@ -205,7 +207,7 @@ mod tests {
 }
 
 #[cfg(all(test, loom))]
-mod models {
+pub(crate) mod models {
     //! Every interleaving of a writer that reuses slots and a reader that pins; and what each ordering is for.
 
     use std::sync::Arc;
@@ -252,6 +254,10 @@ mod models {
             reader.join().expect("the reader saw what it pinned");
         });
     }
+
+    /// What the models are called.
+    pub(crate) const MODELS: [(&str, fn()); 3] =
+        [("pin and reuse", small), ("two pins in one lease", two_pins), ("a kept generation is let go", let_go)];
 
     fn small() {
         reuse(3, 1);

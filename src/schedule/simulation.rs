@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use crate::commit::{Access, Commit, Scratch};
 use crate::inputs::Mailbox;
-use crate::limits::TIME_MAX;
+use crate::limits::{FRAME_MAX, TIME_MAX};
 use crate::os;
 use crate::patch::RecordSizes;
 use crate::region::worker_state;
@@ -376,7 +376,8 @@ impl Simulation {
     /// range of rows before the next; the result is the same. The report is of the newest call.
     ///
     /// # Errors
-    /// As [`Simulation::step`]; the frames before the last publication stand.
+    /// As [`Simulation::step`]; the frames before the last publication stand. [`StepError::FrameRange`]: they would lead
+    /// beyond [`FRAME_MAX`](crate::limits::FRAME_MAX), and none was run.
     pub fn run(&mut self, frames: u64, dt: f64) -> Result<&FrameReport, StepError> {
         self.run_some(frames, dt, None)
     }
@@ -398,7 +399,7 @@ impl Simulation {
     /// ```
     ///
     /// # Errors
-    /// As [`Simulation::run`].
+    /// As [`Simulation::run`]. [`StepError::FrameRange`] only where not one more frame can be run.
     pub fn run_while(
         &mut self,
         frames: u64,
@@ -421,6 +422,11 @@ impl Simulation {
         if end.is_nan() || end.abs() > TIME_MAX {
             return Err(StepError::TimeRange { time, frames, dt });
         }
+        let left = FRAME_MAX.saturating_sub(self.world.frame);
+        if frames > left && (looks.is_none() || left == 0) {
+            return Err(StepError::FrameRange { frame: self.world.frame, frames });
+        }
+        let frames = frames.min(left);
         self.world.store.region.check_maker().map_err(StepError::Region)?;
         let begun = os::monotonic_ns();
         self.recorded_ns = if self.recorder.is_on() { begun } else { 0 };

@@ -346,6 +346,25 @@ mod tests {
         assert_eq!(stages(&out), (6..21).collect::<Vec<_>>());
     }
 
+    /// An event has the low half of its number alone.
+    #[test]
+    fn events_go_on_where_half_their_number_wraps() {
+        let (block, recorder) = ring();
+        for begin in [(1 << 32) - 10, (1 << 63) - 10] {
+            block.words()[HEAD].store(begin, Ordering::Relaxed);
+            let (mut next, mut out) = (begin, Vec::new());
+            for at in 0..40 {
+                recorder.record(at, at, stage(1));
+                if at % 5 == 4 {
+                    let taken = take(block.words(), EVENTS, next, &mut out);
+                    assert_eq!((taken.next, taken.lost, taken.damaged), (begin + at + 1, 0, 0));
+                    next = taken.next;
+                }
+            }
+            assert_eq!(stages(&out), (0..40).collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn an_event_under_another_number_is_none() {
         let (block, recorder) = ring();

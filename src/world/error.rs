@@ -66,6 +66,21 @@ pub enum WorldError {
         /// The resource.
         name: String,
     },
+    /// The numbers of generations are used up.
+    #[error(
+        "generation {newest} is the last one that this world can publish: no number is left; put its entities into a new \
+         world, which begins with generation 1"
+    )]
+    NoGenerationLeft {
+        /// The newest generation, which stays.
+        newest: u64,
+    },
+    /// The numbers of frames are used up.
+    #[error("frame {frame} is the last one that a world can come to; put its entities into a new world")]
+    NoFrameLeft {
+        /// The world's frame.
+        frame: u64,
+    },
     /// The handle's entity is gone.
     #[error("entity {entity} is no longer alive")]
     Stale {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::commit::Refusal;
 use crate::inputs::InputError;
-use crate::limits::TIME_MAX;
+use crate::limits::{FRAME_MAX, TIME_MAX};
 use crate::region::RegionError;
 use crate::schedule::graph::ScheduleError;
 use crate::worker::{JobFailure, PoolError};
@@ -146,6 +146,16 @@ pub enum StepError {
         frames: u64,
         /// What was given.
         dt: f64,
+    },
+    /// Frames would go beyond the last number that they can have.
+    #[error(
+        "{frames} frame(s) from frame {frame} would lead beyond {FRAME_MAX}, the last one that a world can come to"
+    )]
+    FrameRange {
+        /// The world's frame.
+        frame: u64,
+        /// Frames that were asked for.
+        frames: u64,
     },
     /// The exchange with other parts of the world refuses the schedule.
     #[error("exchange with other parts of the world: {source}")]

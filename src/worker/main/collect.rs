@@ -90,7 +90,10 @@ impl Collector {
                 let open = self.open.take().filter(|open| agree && (ok != 0) == open.fault.is_none());
                 let open = open.ok_or_else(|| format!("the end of job {job} does not fit what came before"))?;
                 let Open { start, fault, .. } = open;
-                Ok(Some(Ended { job, attempt, start, end: arena.len(), records: records - 1, spawned, fault }))
+                // 0 where there were 2^32
+                let records =
+                    records.checked_sub(1).ok_or_else(|| format!("job {job} has more records than can be counted"))?;
+                Ok(Some(Ended { job, attempt, start, end: arena.len(), records, spawned, fault }))
             }
             Some(Kind::Failure) => {
                 let text = &record[HEADER_BYTES..];
@@ -183,6 +186,29 @@ mod tests {
         assert!(take(&[0, 2], true).is_err(), "a record is missing");
         assert!(take(&[0, 1, 3], true).is_err(), "the end knows of more records");
         assert!(take(&[0, 1, 2, 3, 3], true).is_err(), "an end without a job");
+    }
+
+    /// Records of failures take no memory, so a worker can send as many as it likes.
+    #[test]
+    fn a_job_with_more_records_than_can_be_counted_breaks_the_protocol() {
+        for (before, is_counted) in [(u32::MAX - 1, true), (u32::MAX, false)] {
+            let (mut arena, mut collector) = (Vec::new(), Collector::default());
+            let records = job(1, 0, Some("Pboom"));
+            assert_eq!(collector.take(&records[0], &mut arena, |_, _| true), Ok(None));
+            collector.open.as_mut().unwrap().records = before;
+            let mut send = |record: &[u8], sequence: u32| {
+                let mut record = record.to_vec();
+                record[12..16].copy_from_slice(&sequence.to_le_bytes());
+                if record.len() == HEADER_BYTES + 24 {
+                    record[HEADER_BYTES + 8..][..4].copy_from_slice(&sequence.to_le_bytes());
+                }
+                collector.take(&record, &mut arena, |_, _| true)
+            };
+            assert_eq!(send(&records[3], before), Ok(None), "one more failure");
+            let ended = send(records.last().unwrap(), before.wrapping_add(1));
+            assert_eq!(ended.as_ref().is_ok_and(|ended| ended.as_ref().unwrap().records == before), is_counted);
+            assert!(is_counted || ended.unwrap_err().contains("more records than can be counted"));
+        }
     }
 
     proptest::proptest! {

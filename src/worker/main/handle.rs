@@ -211,7 +211,7 @@ impl WorkerHandle {
         // SAFETY: no worker is on the lane: its state says so, and becomes so by `take_dead` alone.
         unsafe { self.lane.renew() };
         self.collector.reset();
-        self.epoch += 1;
+        self.epoch = self.epoch.wrapping_add(1);
         board.reset_slot(self.index, self.epoch, self.lane.id());
         let board = board.id().unwrap_or("");
         let shut_in = ShutIn::new(start.sandbox, self.lane.id(), program.id().unwrap_or(""), &start.region);
@@ -236,7 +236,7 @@ impl WorkerHandle {
         // the thread that stood for the process.
         unsafe { self.lane.renew() };
         self.collector.reset();
-        self.epoch += 1;
+        self.epoch = self.epoch.wrapping_add(1);
         board.reset_slot(self.index, self.epoch, self.lane.id());
         // SAFETY: the only worker on the lane, as above.
         let ends = unsafe { self.lane.renewed() }.map_err(std::io::Error::other)?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::Entity;
 use crate::layout::{FieldType, Storage, did_you_mean};
+use crate::limits::FRAME_MAX;
 use crate::table::Presence;
 
 use super::bulk::find_field;
@@ -176,9 +177,12 @@ impl World {
     /// Begins a frame that is computed outside of a simulation. Changes from now on belong to it.
     ///
     /// # Errors
-    /// No memory.
+    /// No memory; no number for the frame.
     pub fn begin_frame(&mut self) -> Result<(), WorldError> {
         self.check_maker()?;
+        if self.frame >= FRAME_MAX {
+            return Err(WorldError::NoFrameLeft { frame: self.frame });
+        }
         // a frame that fails goes back to a generation, so there is one before the first frame
         if self.store.published == 0 {
             self.publish()?;

@@ -5,6 +5,8 @@
 
 pub(crate) mod builder;
 mod compact;
+#[cfg(feature = "fault-injection")]
+pub(crate) mod late;
 pub(crate) mod publish;
 #[cfg(feature = "checkpoint")]
 pub(crate) mod restore;

@@ -88,6 +88,7 @@ impl World {
     /// [`Publication::Skipped`].
     pub fn publish(&mut self) -> Result<Publication, WorldError> {
         self.check_maker()?;
+        self.next_generation()?;
         self.store.close_all();
         self.store.begin_change();
         self.store.refresh_pins();
@@ -135,9 +136,19 @@ impl World {
         }
     }
 
+    /// The number of the next generation.
+    ///
+    /// # Errors
+    /// There is none left.
+    pub(in crate::world) fn next_generation(&self) -> Result<u64, WorldError> {
+        let newest = self.store.published;
+        let next = newest + 1;
+        if next < pin::GENERATION_MAX { Ok(next) } else { Err(WorldError::NoGenerationLeft { newest }) }
+    }
+
     /// Publishes what the tables name. `last` is called when nothing can fail any more.
     pub(in crate::world) fn issue(&mut self, last: impl FnOnce(&mut Store)) -> Result<u64, WorldError> {
-        let generation = self.store.published + 1;
+        let generation = self.next_generation()?;
         let mut buffer = std::mem::take(&mut self.publisher.buffer);
         let meta = Meta { generation, frame: self.frame, time: self.time, layout_hash: self.layout_hash };
         buffer.clear();

@@ -77,7 +77,8 @@ impl World {
     /// ```
     ///
     /// # Errors
-    /// [`WorldError::NotKept`]: no generation of that age is kept; nothing has changed. No memory because readers hold it: the
+    /// [`WorldError::NotKept`]: no generation of that age is kept; [`WorldError::NoGenerationLeft`]: the one that the world
+    /// goes back to would have no number. Nothing has changed then. No memory because readers hold it: the
     /// world is then at its newest generation.
     pub fn rollback(&mut self, frames: u64) -> Result<Rollback, WorldError> {
         self.check_maker()?;
@@ -88,6 +89,7 @@ impl World {
         if kept.generation == self.store.published {
             self.restore_newest()?;
         } else {
+            self.next_generation()?;
             // what nobody has pinned by now becomes the world's own
             self.store.withdraw_from(kept.generation);
             fault::point("withdrawn");

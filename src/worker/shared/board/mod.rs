@@ -345,7 +345,8 @@ impl Board {
         self.word(SEQUENCE).store(sequence, Ordering::Relaxed);
         // SYNC POINT: window. Whoever sees any of the stores that follow sees the odd sequence when it looks again.
         fence(Ordering::Release);
-        sequence + 1
+        // 2^63 windows from now the numbers begin anew; those of any two that a runner could mix up differ
+        sequence.wrapping_add(1)
     }
 
     /// Main: names the program of the window.
@@ -510,6 +511,42 @@ mod tests {
         assert_eq!(board.try_claim(&old, 2, 0), None, "a runner that slept through the end of its window");
         assert_eq!(board.try_claim(&new, 2, 0), Some(0));
         assert_eq!((0..5).map(|_| board.next(&new)).collect::<Vec<_>>(), [Some(0), Some(1), Some(2), None, None]);
+    }
+
+    /// Windows have a number of 63 bits on the board, and of 48 in a job's claim.
+    #[test]
+    fn jobs_are_claimed_in_their_window_alone_where_its_number_wraps() {
+        for begin in [(1 << 49) - 6, u64::MAX - 5] {
+            let board = board(2, false);
+            board.word(SEQUENCE).store(begin, Ordering::Relaxed);
+            let mut old: Option<Window> = None;
+            for _ in 0..6 {
+                let sequence = board.shut_window();
+                assert!(old.as_ref().is_none_or(|old| board.window(old.sequence).is_none()));
+                let new = board.open_window(sequence, 3, 0);
+                assert!(sequence.is_multiple_of(2) && board.window(sequence) == Some(new));
+                if let Some(old) = old {
+                    assert_eq!(board.try_claim(&old, 2, 0), None, "a runner that slept through the end of {old:?}");
+                    board.set_idle(0, &old, 3);
+                    assert!(!board.is_idle(0, &new, 3));
+                }
+                assert_eq!((board.try_claim(&new, 1, 0), board.try_claim(&new, 1, 1)), (Some(0), None));
+                board.set_idle(0, &new, 3);
+                assert!(board.is_idle(0, &new, 3));
+                old = Some(new);
+            }
+            assert!(board.sequence() < begin || board.sequence() / 2 > 1 << 48, "it has wrapped");
+        }
+    }
+
+    #[test]
+    fn a_slot_is_taken_by_the_expected_epoch_alone_where_epochs_wrap() {
+        let board = board(1, false);
+        board.reset_slot(0, u32::MAX, "/lane");
+        assert!(board.attach(0, 0, 1).is_none() && board.attach(0, u32::MAX, 1).is_some());
+        board.reset_slot(0, u32::MAX.wrapping_add(1), "/lane");
+        assert_eq!((board.stage(0, u32::MAX), board.stage(0, 0)), (None, Some(Stage::Starting)));
+        assert!(board.attach(0, u32::MAX, 1).is_none() && board.attach(0, 0, 1).is_some());
     }
 
     #[test]
