@@ -1,13 +1,14 @@
 //! Named points of the engine's protocols at which a test can kill a worker, look at what a dead writer would have
 //! left, or have the system refuse something. Without the feature `fault-injection` nothing of this is compiled.
 //!
-//! Real processes: `HYPOSTYLE_FAULT` holds either `point:n` (the n-th passing of that point in a process kills it) or
-//! `random:seed:probability` (each passing of any point kills with that probability). Only worker processes obey, and
-//! those that were told to by [`kill_at`].
+//! Real processes: `HYPOSTYLE_FAULT` holds `point:n` (the n-th passing of that point in a process kills it),
+//! `point:seed:probability` (each passing of it kills with that probability), or the same with `random` for any point.
+//! Only worker processes obey, and those that were told to by [`kill_at`], as the command does with what `HYPOSTYLE_KILL` holds.
 //!
 //! Simulated ones: where a [`stage`] is set up, whoever passes a point asks its director what comes next.
 //!
-//! Points of a worker, in the order in which a job passes them: `claimed`, `begun`, `undo-saved` (some of a job's undo
+//! Points of a worker: as it starts `started`, `attached` (to the board), `set-up` (it has all it needs), `ready` (it has said
+//! so); then, in the order in which a job passes them: `claimed`, `begun`, `undo-saved` (some of a job's undo
 //! records are in place), `mid-record` (part of a job's records is written, unpublished), `ran` (the kernel is through,
 //! its end is not written), `end-pushed` (written, unpublished), `published` (before the undo area is disarmed),
 //! `disarmed`. Also `mid-event`, wherever an event of the timeline is half written. The others are the writer's; they
@@ -78,7 +79,7 @@ mod armed {
 
     enum Fault {
         At { point: String, left: u64 },
-        Random { state: u64, probability: f64 },
+        Random { point: Option<String>, state: u64, probability: f64 },
     }
 
     static FAULT: OnceLock<Mutex<Fault>> = OnceLock::new();
@@ -90,11 +91,11 @@ mod armed {
         match parts.next() {
             None => Some(Fault::At { point: name.to_owned(), left: number }),
             // The pid keeps a replacement from dying exactly where its predecessor did.
-            Some(text) if name == "random" => Some(Fault::Random {
+            Some(text) => Some(Fault::Random {
+                point: Some(name).filter(|name| *name != "random").map(str::to_owned),
                 state: (number ^ (u64::from(std::process::id()) << 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
                 probability: text.parse().ok()?,
             }),
-            Some(_) => None,
         }
     }
 
@@ -134,7 +135,8 @@ mod armed {
                 *left = left.saturating_sub(u64::from(point == name));
                 point == name && *left == 0
             }
-            Fault::Random { state, probability } => {
+            Fault::Random { point: Some(point), .. } if point != name => false,
+            Fault::Random { state, probability, .. } => {
                 *state ^= *state << 13;
                 *state ^= *state >> 7;
                 *state ^= *state << 17;

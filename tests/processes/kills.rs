@@ -5,6 +5,7 @@
 mod drama;
 mod life;
 mod table;
+mod tide;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +14,12 @@ use std::time::{Duration, Instant};
 use hypostyle::Workers;
 use hypostyle::regions::{ResidueKind, residue};
 
-use crate::equality::undisturbed;
 use crate::scenes;
 use crate::support::{Random, Setting, mix, setting_of};
 use drama::Stage;
 pub use life::{live, read, send};
 use table::Table;
+pub use tide::ebb_and_flow;
 
 /// Rows of the world that writers write.
 const ROWS: usize = 300;
@@ -49,7 +50,7 @@ pub fn as_many_as_wanted() {
 /// Kills at least so many processes; `all`: goes on until all points were met, and looks at what is left in the end.
 fn kill(seed: u64, count: u64, all: bool) -> Table {
     let begun = Instant::now();
-    let stage = Stage { whole: undisturbed("mixed", ROWS, SEED, COURSE) };
+    let stage = Stage::new();
     let (table, next) = (Mutex::new(Table::default()), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for _ in 0..2 {

@@ -11,6 +11,7 @@
 
 mod any_schedule;
 mod by_name;
+mod crowd;
 mod deaths;
 mod deeds;
 mod equality;
@@ -50,6 +51,8 @@ const TESTS: &[Test] = &[
     test("deaths::at_random_instants", deaths::at_random_instants),
     test("deaths::from_their_first_instant_on", deaths::from_their_first_instant_on),
     soak("deaths::soak_at_random_instants_and_points", deaths::soak),
+    test("crowd::for_a_moment", crowd::for_a_moment),
+    soak("crowd::soak_of_a_crowd", crowd::soak),
     test("kills::a_few_dozen", kills::a_few_dozen),
     soak("kills::as_many_as_wanted", kills::as_many_as_wanted),
     test("torn::a_few_million_rows", torn::a_few_million_rows),
@@ -83,6 +86,7 @@ const TESTS: &[Test] = &[
     test("rights::a_reader_of_another_user", rights::a_reader_of_another_user),
     test("takeover::a_killed_writer_is_taken_over_bit_for_bit", takeover::bit_for_bit),
     test("takeover::a_worker_that_outlives_its_main", takeover::a_worker_that_outlives_its_main),
+    test("takeover::memory_of_workers_goes_with_a_killed_main", takeover::memory_of_workers),
     test("takeover::live_and_stale_regions_are_told_apart", takeover::live_and_stale),
     test("timeline::every_event_of_every_process", timeline::every_event_of_every_process),
     test("timeline::of_dying_workers", timeline::of_dying_workers),

@@ -33,6 +33,7 @@ pub fn play(args: &[String]) {
             let frames = frames.parse().unwrap();
             kills::live(directory.as_ref(), workers, worker_fault, frames, last == "last", fault);
         }
+        ["tide", directory, last, fault] => kills::ebb_and_flow(directory.as_ref(), last == "last", fault),
         ["dying-reader", region, fault] => kills::read(&target(region), fault),
         ["dying-sender", region, from, fault] => kills::send(&target(region), from.parse().unwrap(), fault),
         ["torn-writer", region, workers, seed] => {

@@ -1,6 +1,7 @@
 //! Writers that are killed: their region still reads, and another process goes on from it, bit for bit.
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hypostyle::regions::{clean, clean_stale, inspect};
@@ -40,6 +41,27 @@ fn writer(region: &RegionTarget, workers: Workers, publish_every: u64, seed: u64
 
 fn name_of(pid: u32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default()
+}
+
+/// A main that is killed cannot unlink what it shares with its workers: they do, as they end.
+pub fn memory_of_workers() {
+    for _ in 0..3 {
+        let (mut writer, pids) = writer(&fresh_region(), Workers::Processes(2), 1, 3);
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", writer.child.id())).unwrap();
+        let mut segments: Vec<&str> =
+            maps.split_whitespace().filter(|word| word.contains("/hypostyle-worker-")).collect();
+        segments.sort_unstable();
+        segments.dedup();
+        // the board, two lanes, the program
+        assert!(pids.len() == 2 && segments.len() >= 4, "{segments:?}");
+        assert!(segments.iter().all(|path| Path::new(path).exists()), "{segments:?}");
+        writer.kill();
+        let begun = Instant::now();
+        while segments.iter().any(|path| Path::new(path).exists()) {
+            assert!(begun.elapsed() < Duration::from_secs(60), "something of {segments:?} is still there");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 /// Killed at random instants, with every pool, taken over by every pool.

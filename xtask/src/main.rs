@@ -26,6 +26,7 @@ mod process;
 mod python;
 mod ranks;
 mod report;
+mod sanitize;
 mod soak;
 mod test;
 mod tools;
@@ -44,7 +45,8 @@ cargo xtask COMMAND
                           most 55; where the machine is slow, the last steps are left out)
   steps                   the names of the steps of `test`
   house                   the house rules alone, and figures: floors, crates, names, long functions
-  loom                    the loom models alone
+  loom [--mutants]        the loom models alone; with `--mutants` a table: each ordering, and the models that fail without it
+  sanitize                the library's unit tests with ThreadSanitizer, then with AddressSanitizer
   miri [FILTER...]        the unit tests under Miri; without filters the list that `test` runs
   fuzz TARGET [--minutes N]
                           one target of fuzz/ (default: 60 minutes)
@@ -86,7 +88,9 @@ fn main() -> ExitCode {
         "test" => test(args),
         "steps" => steps(args),
         "house" => alone(args, "house", |_| house::check_and_print()),
+        "loom" if args == ["--mutants"] => Ok(Runner::alone("loom", loom::mutants)),
         "loom" => alone(args, "loom", loom::run),
+        "sanitize" => alone(args, "sanitize", sanitize::both),
         "miri" => Ok(Runner::alone("miri", |left| miri::long(args, left))),
         "fuzz" => fuzz(args),
         "simulate" => long::SIMULATE.run(args),

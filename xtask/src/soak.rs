@@ -1,4 +1,5 @@
-//! The long version of the tests that kill: ignored tests with `soak` in their names, again and again.
+//! The long version of the tests that kill, and a long and crowded run whose curves are printed: ignored tests with `soak` in
+//! their names, again and again.
 #![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
@@ -10,6 +11,9 @@ use crate::tools::cargo;
 /// How long a round may take; longer is a hang.
 const ROUND: Duration = Duration::from_mins(60);
 
+/// The long and crowded run of a round takes a quarter of the time, within these seconds.
+const CROWD_SECONDS: std::ops::RangeInclusive<u64> = 15..=1800;
+
 /// Rounds of all soak tests until the time is up, each round with a seed of its own and so many kills.
 pub(crate) fn run(time: Duration, kills: u64) -> Outcome {
     let begun = Instant::now();
@@ -19,6 +23,8 @@ pub(crate) fn run(time: Duration, kills: u64) -> Outcome {
             "test --locked --package hypostyle --package hypostyle-cli --package hypostyle-scenes --release \
              --features hypostyle/fault-injection --tests -- --ignored --nocapture soak",
         );
+        let crowd = (time.as_secs() / 4).clamp(*CROWD_SECONDS.start(), *CROWD_SECONDS.end());
+        command.env("HYPOSTYLE_SOAK_SECONDS", crowd.to_string());
         command.env("HYPOSTYLE_SOAK_KILLS", kills.to_string()).env("HYPOSTYLE_SOAK_SEED", round.to_string());
         let finished = process::run(&mut command, ROUND);
         tests.add(finished.tests);

@@ -6,6 +6,7 @@ mod client;
 mod commands;
 mod edges;
 mod inputs;
+mod kills;
 mod ranks;
 mod steering;
 mod timeouts;

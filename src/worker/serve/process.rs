@@ -94,18 +94,22 @@ pub(crate) fn serve_with(
     let Some(Ticket { board, index, epoch }) = ticket()? else { return Ok(false) };
     let shut_in = ShutIn::of_environment()?;
     let begun = shut_in.as_ref().map_or(Ok(()), |shut_in| shut_in.begin(&board));
+    fault::arm();
     keep_workers_lock();
     let board = Board::open(&board)?;
-    watch_main(board.main_pid())?;
+    watch_main(&board)?;
+    fault::point("started");
     let attached = board.attach(index, epoch, std::process::id()).ok_or(WorkerError::NotExpected { index, epoch })?;
+    fault::point("attached");
     let set_up = || {
         begun.map_err(plain)?;
         set_up(&attached, shut_in.as_ref(), make_runner)
     };
     match set_up() {
         Ok(server) => {
+            fault::point("set-up");
             attached.ready();
-            fault::arm();
+            fault::point("ready");
             server.serve()?;
             Ok(true)
         }
@@ -173,10 +177,13 @@ fn first_difference(text: &str, other: &str) -> Option<(usize, String)> {
     None
 }
 
-/// Makes sure that this process ends with main, and that it is main's child at all.
+/// Makes sure that this process ends with main, and that it is main's child at all. Where main was killed, its workers
+/// unlink what it shared with them.
 #[cfg(target_os = "linux")]
-fn watch_main(main: u32) -> Result<(), WorkerError> {
+fn watch_main(board: &Board) -> Result<(), WorkerError> {
     use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open, set_parent_process_death_signal};
+    let main = board.main_pid();
+    let board = board.id().unwrap_or("").to_owned();
     let not_a_child = WorkerError::NotAChild { main };
     let Some(pid) = i32::try_from(main).ok().and_then(Pid::from_raw) else { return Err(not_a_child) };
     // Opened first, compared then: while main is the parent its number cannot be another process's.
@@ -189,6 +196,7 @@ fn watch_main(main: u32) -> Result<(), WorkerError> {
             while !has_ended(&pidfd, None) {
                 std::thread::sleep(std::time::Duration::from_millis(100));
             }
+            crate::worker::shared::segment::remove_left(&board);
         }),
         // No pidfds here: the signal is better than nothing.
         Err(_) => {
@@ -201,8 +209,9 @@ fn watch_main(main: u32) -> Result<(), WorkerError> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn watch_main(main: u32) -> Result<(), WorkerError> {
+fn watch_main(board: &Board) -> Result<(), WorkerError> {
     use rustix::process::{Pid, getppid};
+    let main = board.main_pid();
     let pid = i32::try_from(main).ok().and_then(Pid::from_raw);
     if pid.is_none() || getppid() != pid {
         return Err(WorkerError::NotAChild { main });

@@ -5,13 +5,21 @@
 #![forbid(unsafe_code)]
 
 use std::hash::{BuildHasher, Hasher};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use shared_memory::{Shmem, ShmemConf};
+use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::worker::shared::memory::MemoryError;
 
 /// All names begin with this.
 const PREFIX: &str = crate::limits::WORKER_MEMORY_PREFIX;
+/// Then come so many digits that the segments of a process have in common, and its count of them: 31 bytes in all, as many as
+/// some systems allow.
+const OWNER_DIGITS: usize = 8;
+const COUNT_DIGITS: usize = 5;
+/// Names that are tried for a new segment before it is given up.
+const NAMES_TRIED: usize = 64;
 const FOLDER: &str = "/dev/shm";
 
 /// A mapped segment.
@@ -28,6 +36,15 @@ pub(in crate::worker) fn path_of(id: &str) -> std::path::PathBuf {
     std::path::PathBuf::from(format!("{FOLDER}{id}"))
 }
 
+/// A name that this process has not had of late.
+fn next_id() -> String {
+    static OWNER: OnceLock<u32> = OnceLock::new();
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let owner = OWNER.get_or_init(|| std::collections::hash_map::RandomState::new().build_hasher().finish() as u32);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed) & ((1 << (4 * COUNT_DIGITS)) - 1);
+    format!("/{PREFIX}{owner:0OWNER_DIGITS$x}{count:0COUNT_DIGITS$x}")
+}
+
 fn os_error(what: &'static str, id: &str, message: impl ToString) -> MemoryError {
     MemoryError::Os { what, id: id.to_owned(), message: message.to_string() }
 }
@@ -35,15 +52,24 @@ fn os_error(what: &'static str, id: &str, message: impl ToString) -> MemoryError
 impl Segment {
     /// A new segment of at least this many bytes, all zero.
     pub(in crate::worker) fn create(bytes: usize) -> Result<Segment, MemoryError> {
-        let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-        // Short enough for systems that allow 31 bytes.
-        let id = format!("/{PREFIX}{:x}", random >> 12);
         // past the limit the kernel would send a signal that kills
         crate::os::check_file_limit(bytes as u64).map_err(|source| MemoryError::NoSpace { bytes, source })?;
-        let shmem = ShmemConf::new().size(bytes).os_id(&id).create().map_err(|error| os_error("create", &id, error))?;
+        let (shmem, id) = Segment::named(bytes)?;
         // From here on an error drops `shmem`, which unlinks the segment.
         let lock = Segment::allocate(&id, bytes)?;
         Ok(Segment { shmem, maker: crate::os::Maker::this(), lock })
+    }
+
+    /// A segment under a name that nobody has.
+    fn named(bytes: usize) -> Result<(Shmem, String), MemoryError> {
+        for _ in 0..NAMES_TRIED {
+            let id = next_id();
+            match ShmemConf::new().size(bytes).os_id(&id).create() {
+                Err(ShmemError::MappingIdExists) => {}
+                made => return made.map_err(|error| os_error("create", &id, error)).map(|shmem| (shmem, id)),
+            }
+        }
+        Err(os_error("create", &next_id(), "all names that were tried are taken"))
     }
 
     #[cfg(target_os = "linux")]
@@ -121,13 +147,13 @@ impl Drop for Segment {
     }
 }
 
-/// Unlinks the segments whose owners were killed before they could. Returns how many.
+/// Unlinks the segments whose owners were killed before they could, and whose workers could not either
+/// ([`remove_left`]). Returns how many.
 ///
 /// A segment that is locked has a living owner, in whatever process namespace; one younger than ten seconds may just
 /// not be locked yet. Errors mean that it is not ours to remove.
 #[cfg(target_os = "linux")]
 pub(in crate::worker) fn sweep() -> usize {
-    use rustix::fs::{FlockOperation, Mode, OFlags};
     let Ok(folder) = std::fs::read_dir(FOLDER) else { return 0 };
     let mut swept = 0;
     for entry in folder.flatten() {
@@ -141,15 +167,32 @@ pub(in crate::worker) fn sweep() -> usize {
         if young {
             continue;
         }
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let Ok(file) = rustix::fs::open(entry.path(), flags, Mode::empty()) else { continue };
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
-            && std::fs::remove_file(entry.path()).is_ok()
-        {
-            swept += 1;
-        }
+        swept += usize::from(unlink_unlocked(&entry.path()));
     }
     swept
+}
+
+/// Unlinks a segment where nobody holds its lock.
+#[cfg(target_os = "linux")]
+fn unlink_unlocked(path: &std::path::Path) -> bool {
+    use rustix::fs::{FlockOperation, Mode, OFlags};
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()) else { return false };
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && std::fs::remove_file(path).is_ok()
+}
+
+/// Unlinks all segments of the process that made this one, which has ended. What somebody holds stays.
+#[cfg(target_os = "linux")]
+pub(in crate::worker) fn remove_left(id: &str) {
+    let Some(owner) = id.get(1..1 + PREFIX.len() + OWNER_DIGITS).filter(|owner| owner.starts_with(PREFIX)) else {
+        return;
+    };
+    let Ok(folder) = std::fs::read_dir(FOLDER) else { return };
+    for entry in folder.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(owner) {
+            unlink_unlocked(&entry.path());
+        }
+    }
 }
 
 /// Nothing to sweep where segments have no files.

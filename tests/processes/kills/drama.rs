@@ -12,6 +12,8 @@ use hypostyle::{Publication, Read, Reader, RegionTarget, Schedule, Simulation, S
 
 use super::life::{Note, journal};
 use super::table::{Deaths, Wrong};
+use super::{COURSE, ROWS, SEED, tide};
+use crate::equality::undisturbed;
 use crate::hostile;
 use crate::scenes;
 use crate::support::{Actor, Course, Random, Setting, fresh_region, newest};
@@ -73,12 +75,20 @@ const WORKER: &[(&str, u64)] = &[
     ("published", 131),
     ("disarmed", 131),
 ];
+/// Where workers can while they start, each with this probability, so that they are not given up.
+const WORKER_START: &[&str] = &["started", "attached", "set-up", "ready"];
+const WORKER_START_DIES: f64 = 0.3;
+/// Where one can whose world ebbs and flows.
+const TIDE: &[(&str, u64)] = &[("shrink-said", 1), ("grow", 6), ("grown", 6), ("growth-said", 6)];
+/// Rows and frames of a scene whose jobs send what they record in several parts.
+const FLOOD: (usize, u64) = (40_000, 6);
 const READER: &[(&str, u64)] = &[("lease-locked", 9), ("lease-taken", 9), ("word-loaded", 40), ("lease-stored", 40)];
 const SENDER: &[(&str, u64)] = &[("ring-taken", 1), ("input-pushed", 60), ("input-sent", 60)];
 
 /// What all runs have in common.
 pub struct Stage {
-    pub whole: Course,
+    whole: Course,
+    flood: Course,
 }
 
 /// Anything that is not as it should be.
@@ -127,12 +137,19 @@ fn draw(random: &mut Random, points: &[(&'static str, u64)]) -> (&'static str, S
 }
 
 impl Stage {
+    pub fn new() -> Stage {
+        let flood = undisturbed("flood", FLOOD.0, 0, FLOOD.1);
+        Stage { whole: undisturbed("mixed", ROWS, SEED, COURSE), flood }
+    }
+
     /// Plays the run of this number.
     pub fn play(&self, number: u64, random: &mut Random) -> Deaths {
         let mut deaths = Deaths::default();
-        let looked = match number % 8 {
-            0 => readers(random, &mut deaths),
-            1 => senders(random, &mut deaths),
+        let looked = match number % 16 {
+            0 | 8 => readers(random, &mut deaths),
+            1 | 9 => senders(random, &mut deaths),
+            2 => self.floods(random, &mut deaths),
+            3 => tides(random, &mut deaths),
             _ => self.writers(random, &mut deaths),
         };
         deaths.wrong = looked.err();
@@ -181,8 +198,12 @@ impl Stage {
     ) -> Result<bool, (Wrong, String)> {
         let with_workers = random.below(3) == 0;
         let workers = if with_workers { "processes:2" } else { "local" };
-        let (point, worker_fault) = match random.below(2) {
+        let (point, worker_fault) = match random.below(3) {
             0 if with_workers => {
+                let point = WORKER_START[random.below(WORKER_START.len() as u64) as usize];
+                (point, format!("{point}:{}:{WORKER_START_DIES}", random.below(1 << 30)))
+            }
+            1 if with_workers => {
                 let (point, times) = WORKER[random.below(WORKER.len() as u64) as usize];
                 (point, format!("{point}:{}", times + random.below(times)))
             }
@@ -202,6 +223,34 @@ impl Stage {
             return wrong(Wrong::Stuck, format!("{role:?} ended with {status} after {said:?}"));
         }
         Ok(was_killed(status))
+    }
+
+    /// Workers die in the middle of what they send: nothing of it counts twice or not at all.
+    fn floods(&self, random: &mut Random, deaths: &mut Deaths) -> Looked {
+        let fault = format!("mid-record:{}", 11 + random.below(9));
+        let setting = Setting {
+            ring_bytes: 4096,
+            publish_every: 1 + random.below(2),
+            fault: Some(fault),
+            ..Setting::new("flood", Workers::Processes(2))
+        };
+        let region = setting.region();
+        let mut simulation = setting.start(scenes::world("flood", region.clone(), FLOOD.0, 0), 0);
+        let mut reader = simulation.world().reader().unwrap();
+        for patches in &self.flood.patches {
+            let report = simulation.step(scenes::DT).map_err(|error| (Wrong::Stuck, error.to_string()))?;
+            deaths.places.extend((0..report.deaths).map(|_| ("worker", "mid-record")));
+            if report.patches != *patches {
+                return wrong(Wrong::Lost, format!("patches of frame {}: {:?}", report.frame, report.patches));
+            }
+            let (frame, hash) = newest(&mut reader);
+            if self.flood.hash_of(frame).is_some_and(|known| known != hash) {
+                return wrong(Wrong::Mixed, format!("the generation is no state of frame {frame}"));
+            }
+        }
+        drop((reader, simulation));
+        let path = region.path().unwrap().unwrap();
+        if path.exists() { wrong(Wrong::Residue, "the region is there") } else { Ok(()) }
     }
 
     /// Whether what is there now is what was said to be there.
@@ -295,6 +344,40 @@ fn left_clean(place: &Path) -> Looked {
     };
     let left: Vec<PathBuf> = all().into_iter().filter(|path| !is_wanted(path)).collect();
     if left.is_empty() { Ok(()) } else { wrong(Wrong::Residue, format!("{left:?}")) }
+}
+
+/// Two writers die while their world grows and shrinks, and a third removes it.
+fn tides(random: &mut Random, deaths: &mut Deaths) -> Looked {
+    let place = tempfile::tempdir_in("/dev/shm").unwrap();
+    let region = RegionTarget::Directory(place.path().join("region"));
+    let directory = place.path().to_str().unwrap();
+    let mut said = Said::default();
+    for turn in 0..3 {
+        let (point, fault) = if turn < 2 { draw(random, TIDE) } else { ("none", "none".to_owned()) };
+        let mut actor = Actor::start(&["tide", directory, if turn < 2 { "kept" } else { "last" }, &fault]);
+        while let Some(line) = actor.hear() {
+            said.hear(&line);
+        }
+        let (_, status) = actor.finish();
+        if was_killed(status) {
+            deaths.places.push((if turn == 0 { "writer" } else { "heir" }, point));
+        } else if !status.success() {
+            return wrong(Wrong::Stuck, format!("it ended with {status} after {said:?}"));
+        }
+        if turn < 2 {
+            let mut reader = hostile::open(&region).map_err(|error| (Wrong::Lost, error.to_string()))?;
+            let frame =
+                if reader.newest() == 0 { 0 } else { tide::look(&mut reader).map_err(|told| (Wrong::Mixed, told))? };
+            if frame < said.frame {
+                return wrong(Wrong::Lost, format!("frame {frame} is the newest, and {} was said", said.frame));
+            }
+        }
+    }
+    if said.done {
+        left_clean(place.path())
+    } else {
+        wrong(Wrong::Stuck, format!("the last one did not end: {said:?}"))
+    }
 }
 
 fn check(reader: &mut Reader) -> Looked {

@@ -27,7 +27,7 @@ impl Note {
 }
 
 /// Dies there, if told where.
-fn doomed(fault: &str) {
+pub(super) fn doomed(fault: &str) {
     assert!(fault == "none" || stage::kill_at(fault), "`{fault}` is no fault");
 }
 
@@ -56,17 +56,21 @@ pub fn live(directory: &Path, workers: &str, worker_fault: &str, frames: u64, la
     let mut simulation = builder.build(world, scenes::schedule("mixed")).unwrap();
     scenes::seed(&mut simulation, SEED);
     let mut recorder = record(simulation.world(), directory);
+    let mut dead = 0;
     for number in 1..=frames {
         if number % 4 == 0 {
             println!("back");
             simulation.rollback(1).unwrap();
             recorder.look().unwrap();
         }
-        let deaths = simulation.step(scenes::DT).unwrap().deaths;
+        simulation.step(scenes::DT).unwrap();
         println!("frame {}", simulation.world().frame());
-        for _ in 0..deaths {
+        // those before the first frame as well
+        let deaths = simulation.worker_status().iter().map(|worker| worker.deaths).sum();
+        for _ in dead..deaths {
             println!("death");
         }
+        dead = deaths;
         recorder.look().unwrap();
         recorder.flush().unwrap();
         println!("recorded {}", simulation.world().frame());
