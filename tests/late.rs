@@ -1,6 +1,7 @@
 //! Worlds that have nearly used up their counters: the last generations and frames are as all others, whoever reads,
 //! records, resumes or goes back; and after the last there is an error with its number, and nothing has changed.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
 

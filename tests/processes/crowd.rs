@@ -52,6 +52,9 @@ struct Sample {
     region_mib: f64,
 }
 
+/// Something that a process holds.
+type Held = fn(&Sample) -> f64;
+
 #[derive(Debug, Default)]
 struct Curves {
     samples: Vec<Sample>,
@@ -162,9 +165,9 @@ impl Curves {
     /// In the last third the process holds what it held in the first, and a little for what happens to be going on.
     fn assert_flat(&self) {
         let third = self.samples.len().div_ceil(3);
-        let most = |part: &[Sample], of: fn(&Sample) -> f64| part.iter().map(of).fold(0.0, f64::max);
+        let most = |part: &[Sample], of: Held| part.iter().map(of).fold(0.0, f64::max);
         let (first, last) = (&self.samples[..third], &self.samples[self.samples.len() - third..]);
-        let held: [(&str, fn(&Sample) -> f64, f64); 4] = [
+        let held: [(&str, Held, f64); 4] = [
             ("memory", |sample| sample.memory_mib, 16.0),
             ("region", |sample| sample.region_mib, 4.0),
             ("descriptors", |sample| sample.descriptors, 8.0),
