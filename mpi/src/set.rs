@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hypostyle::checkpoint::{self, CheckpointOptions, CheckpointSet, SetFile};
+use hypostyle::checkpoint::{self, CheckpointError, CheckpointOptions, CheckpointSet, SetFile};
 use hypostyle::{Simulation, World, WorldBuilder};
 
 use crate::bytes::{Read, put_u64};
@@ -171,12 +171,17 @@ pub fn newest(directory: &Path, scene: &str) -> Result<Option<PathBuf>, ClusterE
     Ok(newest.map(|set| set.path().to_owned()))
 }
 
-/// Removes all but the newest sets of a scene: the manifest first, then its files. What cannot be removed stays.
-pub fn prune(directory: &Path, scene: &str, keep: usize) {
-    let Ok(all) = CheckpointSet::in_directory(directory, Some(scene)) else { return };
-    for old in all.into_iter().skip(keep.max(1)) {
-        // the next call tries again; files without a manifest are no set
-        let _ = old.remove();
+/// Removes all but the newest sets of a scene. Gives what stays, and why: the next call tries again.
+#[must_use = "what stays takes room"]
+pub fn prune(directory: &Path, scene: &str, keep: usize) -> Vec<ClusterError> {
+    let stays =
+        |path: &Path, error: CheckpointError| ClusterError::File { path: path.to_owned(), what: error.to_string() };
+    match CheckpointSet::in_directory(directory, Some(scene)) {
+        Ok(all) => {
+            let removed = all.into_iter().skip(keep.max(1)).map(|old| (old.path().to_owned(), old.remove()));
+            removed.filter_map(|(path, removed)| removed.err().map(|error| stays(&path, error))).collect()
+        }
+        Err(error) => vec![stays(directory, error)],
     }
 }
 

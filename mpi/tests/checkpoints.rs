@@ -141,6 +141,16 @@ fn sets_that_are_not_whole_are_refused() {
     let error = go_on((scene, &options), &old, 2, 1).unwrap_err().to_string();
     assert!(error.contains("of frame 2, and the set of frame 3"), "{error}");
     std::fs::write(&old, &text).unwrap();
-    set::prune(directory.path(), "field", 1);
+    // what cannot be removed is told, stays a set, though one that is not complete, and goes the next time
+    let foreign = old.with_extension("").join("a file of somebody else");
+    std::fs::write(&foreign, "").unwrap();
+    let stays = set::prune(directory.path(), "field", 1);
+    assert!(
+        matches!(&stays[..], [ClusterError::File { path, what }] if *path == old && what.contains("remove")),
+        "{stays:?}"
+    );
+    assert!(old.exists() && foreign.exists());
+    std::fs::remove_file(&foreign).unwrap();
+    assert!(set::prune(directory.path(), "field", 1).is_empty());
     assert!(!old.exists() && !old.with_extension("").exists() && new.exists() && file.exists());
 }

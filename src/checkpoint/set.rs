@@ -327,23 +327,25 @@ impl CheckpointSet {
         Ok(all.find(CheckpointSet::is_complete))
     }
 
-    /// Removes it: the manifest first, then its files.
+    /// Removes it: its files, and the manifest last. Where that fails or is cut short, what is left is a set that is not
+    /// complete ([`CheckpointSet::newest`] leaves it out), which can be found and removed again.
     ///
     /// # Errors
     /// What the system refuses.
     pub fn remove(self) -> Result<(), CheckpointError> {
-        std::fs::remove_file(&self.path).map_err(CheckpointError::io("remove", &self.path))?;
-        let directory = self.path.with_extension("");
+        let gone = |path: &Path, removed: std::io::Result<()>| match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(CheckpointError::io("remove", path)(error))
+            }
+            _ => Ok(()),
+        };
         for rank in 0..self.files.len() {
             let path = self.file_path(rank);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(CheckpointError::io("remove", &path)(error));
-                }
-                _ => {}
-            }
+            gone(&path, std::fs::remove_file(&path))?;
         }
-        std::fs::remove_dir(&directory).map_err(CheckpointError::io("remove", &directory))
+        let directory = self.path.with_extension("");
+        gone(&directory, std::fs::remove_dir(&directory))?;
+        gone(&self.path, std::fs::remove_file(&self.path))
     }
 
     fn bad(&self, what: impl Into<String>) -> CheckpointError {

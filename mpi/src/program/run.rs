@@ -279,7 +279,9 @@ fn frames(
         if left == 0 || now == until {
             beside.written.push(set::write(cluster, simulation, directory, beside.origin)?);
             if rank == 0 {
-                set::prune(directory, &beside.origin.scene, args.checkpoint_keep);
+                for why in set::prune(directory, &beside.origin.scene, args.checkpoint_keep) {
+                    eprintln!("an old checkpoint stays: {why}");
+                }
             }
         }
     }
