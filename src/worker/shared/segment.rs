@@ -181,7 +181,8 @@ fn unlink_unlocked(path: &std::path::Path) -> bool {
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && std::fs::remove_file(path).is_ok()
 }
 
-/// Unlinks all segments of the process that made this one, which has ended. What somebody holds stays.
+/// Unlinks all segments of the process that made this one, which has ended. What somebody holds stays, and so does
+/// all where this process is shut in a sandbox: the next pool, or `clean`, unlinks it.
 #[cfg(target_os = "linux")]
 pub(in crate::worker) fn remove_left(id: &str) {
     let Some(owner) = id.get(1..1 + PREFIX.len() + OWNER_DIGITS).filter(|owner| owner.starts_with(PREFIX)) else {
