@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, CheckpointSet, Damage, Report};
+use hypostyle::checkpoint::{self, CheckpointFile, CheckpointOptions, CheckpointSet, Damage, Report, WrittenRanks};
 use hypostyle::journal::Journal;
 use hypostyle::{OwnedSnapshot, RegionTarget};
 use serde_json::{Value, json};
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     options.notes.clone_from(&args.note);
     options.check()?;
     if let Source::Cluster(name) = &args.source {
-        return of_ranks(&Cluster::open(name)?, args, options, json, out);
+        return of_ranks(&Cluster::open(name)?, &args.output, &options, json, out);
     }
     let mut opened = args.source.open()?;
     let kept = opened.notes().iter().filter(|(name, _)| args.note.iter().all(|(other, _)| other != name));
@@ -82,32 +82,13 @@ fn told(report: &Report, json: bool, out: &mut dyn Write) -> Outcome {
 }
 
 /// Writes one frame of all ranks while they run: as a set, or as one file, as one process would have written it.
-fn of_ranks(
-    cluster: &Cluster,
-    args: &Args,
-    mut options: CheckpointOptions,
-    json: bool,
-    out: &mut dyn Write,
-) -> Outcome {
-    let noted = &cluster.regions[0].notes;
-    let order = noted.iter().find(|(name, _)| name == "order").map(|(_, order)| order.clone()).ok_or_else(|| {
-        let what = format!("the ranks of {} do not note in which order rows stand (`order`)", cluster.name);
-        Failure::new(failure::NOT_USABLE, what)
-    })?;
-    let order: Vec<String> = order.split(',').map(str::to_owned).collect();
-    let kept = noted
-        .iter()
-        .filter(|(name, _)| !CheckpointSet::is_note_of_part(name) && args.note.iter().all(|(other, _)| other != name));
-    options.notes.extend(kept.cloned());
+fn of_ranks(cluster: &Cluster, output: &Path, options: &CheckpointOptions, json: bool, out: &mut dyn Write) -> Outcome {
     let parts = cluster.reader.pin()?;
-    if args.output.extension().is_none_or(|end| end != "checkpoints") {
-        let parts = parts.iter().map(|part| checkpoint::to_memory(&part.snapshot()));
-        let world = checkpoint::join(parts.collect::<Result<_, _>>()?, &order)?;
-        let report = checkpoint::write(&world.reader()?.pin()?, &args.output, &options)?;
-        return told(&report, json, out);
-    }
     let parts: Vec<_> = parts.iter().map(OwnedSnapshot::snapshot).collect();
-    let set = CheckpointSet::write_parts(&args.output, &parts, order, &options)?;
+    let set = match checkpoint::write_ranks(&parts, &cluster.regions[0].notes, output, options)? {
+        WrittenRanks::File(report) => return told(&report, json, out),
+        WrittenRanks::Set(set) => set,
+    };
     if json {
         return put_json(out, &set_json(&set));
     }

@@ -232,7 +232,10 @@ fn of_checkpoint(error: &CheckpointError) -> Option<u8> {
     match error {
         CheckpointError::Io { action: "open", source, .. } => of_open(source),
         CheckpointError::Empty { .. } => Some(NOT_FOUND),
-        CheckpointError::File { .. } | CheckpointError::Set { .. } | CheckpointError::Rows(_) => Some(NOT_USABLE),
+        CheckpointError::File { .. }
+        | CheckpointError::Set { .. }
+        | CheckpointError::Rows(_)
+        | CheckpointError::Order => Some(NOT_USABLE),
         CheckpointError::Taken { .. } => Some(IN_USE),
         CheckpointError::Level { .. } | CheckpointError::Notes { .. } => Some(USAGE),
         CheckpointError::Snapshot(error) => of_snapshot(error),

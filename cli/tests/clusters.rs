@@ -96,6 +96,9 @@ fn a_checkpoint_of_all_ranks_is_a_set_or_one_file() {
     }
     let noted = json(&["inspect", &one])["checkpoint"]["notes"].clone();
     assert_eq!(noted, serde_json::json!({ "scene": "particles", "why": "test" }));
+    // a note that is given takes the place of the world's
+    stdout(&["checkpoint", &name, "-o", &one, "--note", "scene=mine"]);
+    assert_eq!(json(&["inspect", &one])["checkpoint"]["notes"], serde_json::json!({ "scene": "mine" }));
     let (code, told) = failure(&["checkpoint", &name, "-o", &format!("{one}/in-a-file.checkpoints")]);
     assert!(code != 0 && told.contains("directory"), "{told}");
     let (code, told) = failure(&["steer", &name, "pause"]);

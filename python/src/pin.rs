@@ -239,25 +239,14 @@ pub(crate) fn joined_checkpoint(
     level: i32,
 ) -> PyResult<u64> {
     let pins = pins.iter().map(|pin| pin.held()).collect::<PyResult<Vec<_>>>()?;
-    let order = notes.iter().find(|(name, _)| name == "order").map(|(_, order)| order.split(',').map(str::to_owned));
-    let order: Vec<String> = order
-        .ok_or_else(|| {
-            let message = "the ranks do not note in which order rows stand (`order`): write one for each of `ranks`";
-            error("HypostyleError", message.to_owned())
-        })?
-        .collect();
-    let mut options = checkpoint::CheckpointOptions::default().level(level);
-    options.notes = notes.into_iter().filter(|(name, _)| !checkpoint::CheckpointSet::is_note_of_part(name)).collect();
+    let options = checkpoint::CheckpointOptions::default().level(level);
     let written = py.detach(|| {
         let parts: Vec<_> = pins.iter().map(|pin| pin.snapshot()).collect();
-        if path.extension().is_some_and(|end| end == "checkpoints") {
-            let set = checkpoint::CheckpointSet::write_parts(&path, &parts, order, &options)?;
-            return Ok(set.files().iter().map(|file| file.bytes).sum());
-        }
-        let parts = parts.iter().map(checkpoint::to_memory).collect::<Result<_, _>>()?;
-        let world = checkpoint::join(parts, &order)?;
-        let mut reader = world.reader()?;
-        Ok(checkpoint::write(&reader.pin()?, &path, &options)?.file_bytes)
+        checkpoint::write_ranks(&parts, &notes, &path, &options)
     });
-    written.map_err(|failed: Box<dyn std::error::Error + Send + Sync>| error("RegionError", failed.to_string()))
+    match written {
+        Ok(written) => Ok(written.file_bytes()),
+        Err(failed @ checkpoint::CheckpointError::Order) => Err(error("HypostyleError", failed.to_string())),
+        Err(failed) => Err(error("RegionError", failed.to_string())),
+    }
 }

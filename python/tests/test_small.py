@@ -70,6 +70,11 @@ def test_numbers_go_there_and_back(scalar):
         assert np.array_equal(wide[good], bits[good].astype(np.float32))
 
 
+def test_one_number_becomes_one():
+    bits = hypostyle.small.narrow(1.0, "unorm8")
+    assert bits.shape == () and bits == 255
+
+
 def test_what_is_wrong_is_named():
     with pytest.raises(ValueError, match="`f8` is no small number; these are: f16, bf16"):
         hypostyle.small.widen(np.zeros(1), "f8")

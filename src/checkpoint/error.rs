@@ -73,6 +73,11 @@ pub enum CheckpointError {
         /// What is wrong.
         what: String,
     },
+    /// Ranks whose rows cannot be made one world's.
+    #[error(
+        "the ranks do not note in which order rows stand (`order`): write a checkpoint of each, or start them with it"
+    )]
+    Order,
     /// Rows of a file could not be joined to those of others.
     #[error(transparent)]
     Rows(RowBatchError),

@@ -16,6 +16,7 @@ mod join;
 mod keeper;
 pub(crate) mod parts;
 pub(crate) mod place;
+mod ranks;
 mod read;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod sample;
@@ -28,6 +29,7 @@ mod tests;
 pub use error::{CheckpointError, Damage, FormatError};
 pub use join::{join, to_memory};
 pub use keeper::{Found, KEEPER_PACE_PERCENT, Keeper, KeeperOptions, Kept, in_directory, newest};
+pub use ranks::{WrittenRanks, write_ranks};
 pub use read::{CheckpointFile, Verification, open};
 pub use set::{CheckpointSet, SetFile};
 pub use write::{CheckpointOptions, Report, write};

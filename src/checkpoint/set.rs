@@ -131,35 +131,6 @@ impl CheckpointSet {
         Ok(set)
     }
 
-    /// Whether a region's note of this name says which part of a world it is; all others are of the world.
-    #[must_use]
-    pub fn is_note_of_part(name: &str) -> bool {
-        matches!(name, "rank" | "ranks" | "cluster" | "order")
-    }
-
-    /// Writes one frame of all ranks: a checkpoint of each part, and the manifest, which has the notes of `options`.
-    ///
-    /// # Errors
-    /// As [`CheckpointSet::write`] and [`checkpoint::write`](super::write()). Files of ranks may stay then; no manifest names
-    /// them.
-    pub fn write_parts(
-        path: &Path,
-        parts: &[Snapshot<'_>],
-        order: Vec<String>,
-        options: &CheckpointOptions,
-    ) -> Result<CheckpointSet, CheckpointError> {
-        let folder = path.with_extension("");
-        std::fs::create_dir_all(&folder).map_err(CheckpointError::io("make", &folder))?;
-        let mut files = Vec::with_capacity(parts.len());
-        for (rank, part) in parts.iter().enumerate() {
-            let path = CheckpointSet::file_path_of(path, rank);
-            super::write(part, &path, options)?;
-            files.push(SetFile::of(&path)?);
-        }
-        let frame = parts.first().map_or(0, Snapshot::frame);
-        CheckpointSet::write(path, frame, files, order, options.notes.clone())
-    }
-
     /// Whether a file begins as a manifest does.
     #[must_use]
     pub fn is_one(path: &Path) -> bool {

@@ -13,8 +13,21 @@ use crate::tools::{cargo, root};
 const TOOLS: &[&str] =
     &["maturin>=1.9,<2", "numpy", "pyarrow", "pandas", "polars", "matplotlib", "xarray", "mypy", "pytest"];
 /// What some tests need: those that cannot be had are named, and their tests are skipped.
-const MORE_TOOLS: &[&str] =
-    &["numba", "ase", "ovito", "vtk", "duckdb", "dask[dataframe]", "zarr", "anywidget", "nbclient", "ipykernel"];
+const MORE_TOOLS: &[&str] = &[
+    "numba",
+    "ase",
+    "ovito",
+    "vtk",
+    "h5py",
+    "openpmd-api",
+    "rerun-sdk",
+    "duckdb",
+    "dask[dataframe]",
+    "zarr",
+    "anywidget",
+    "nbclient",
+    "ipykernel",
+];
 /// How long Python may take to say its version.
 const ASK: Duration = Duration::from_mins(1);
 
@@ -83,7 +96,7 @@ fn steps(left: &dyn Fn() -> Duration) -> Result<Outcome, String> {
 /// Gets what some tests need; what is missing afterwards.
 fn more_tools(python: &Path, left: &dyn Fn() -> Duration) -> Vec<&'static str> {
     let is_there = |tool: &str| {
-        let module = tool.split('[').next().unwrap_or(tool);
+        let module = module_of(tool);
         ask(Command::new(python).args(["-c", &format!("import {module}; print(1)")]), ASK).is_some()
     };
     let mut missing = MORE_TOOLS.to_vec();
@@ -96,6 +109,14 @@ fn more_tools(python: &Path, left: &dyn Fn() -> Duration) -> Vec<&'static str> {
         run(&mut install, left()).error().is_some() || !is_there(tool)
     });
     missing
+}
+
+/// What a package is imported as.
+fn module_of(tool: &str) -> String {
+    match tool.split('[').next().unwrap_or(tool) {
+        "rerun-sdk" => "rerun".to_owned(),
+        name => name.replace('-', "_"),
+    }
 }
 
 fn done(what: &str, finished: &Finished) -> Result<(), String> {
@@ -190,5 +211,11 @@ mod tests {
         assert_eq!(promised("hypostyle-0.1.0-cp310-abi3-linux_x86_64.whl"), None);
         assert_eq!(glibc(b"\0GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.17\0"), Some(34));
         assert_eq!(glibc(b"GLIBC_2. GLIB"), None);
+    }
+
+    #[test]
+    fn packages_are_imported_by_the_names_of_their_modules() {
+        let modules = ["dask[dataframe]", "openpmd-api", "rerun-sdk", "vtk"].map(module_of);
+        assert_eq!(modules, ["dask", "openpmd_api", "rerun", "vtk"]);
     }
 }

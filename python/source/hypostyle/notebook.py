@@ -24,19 +24,13 @@ try:
 except ImportError as error:
     raise ImportError(f'{error}: points in a notebook need it: pip install "hypostyle[notebook]"') from error
 
-from .errors import ClosedError, UnknownNameError, WriterGoneError
-from .layout import ComponentLayout, FieldLayout, _unknown
+from .errors import ClosedError, WriterGoneError
+from .points import axes_of, checked_range, coloured, floats, magnitude, range_of, rows_with
 from .region import Reader
-from .small import FRACTIONS, widen
-from .snapshot import Selection, Snapshot, Table
+from .snapshot import Selection, Snapshot
 from .values import Array
 
 __all__ = ["Points"]
-
-#: Axes of a component, where nothing else is said.
-_AXES = (("x", "y", "z"), ("x", "y"), ("lon", "lat"))
-#: Numbers that a colour's range leaves out at each end, as a share of all.
-_OUTSIDE = 0.01
 
 
 class Points(anywidget.AnyWidget):
@@ -83,8 +77,8 @@ class Points(anywidget.AnyWidget):
         super().__init__(**traits)
         layout = source.layout
         self._position = layout.component(position)
-        self._axes = _axes(self._position)
-        self._colour = None if colour is None else _coloured(layout.component(colour.partition(".")[0]), colour)
+        self._axes = axes_of(self._position)
+        self._colour = None if colour is None else coloured(layout.component(colour.partition(".")[0]), colour)
         self._most = max(int(most), 1)
         self._fixed = range
         self._follower: Optional[threading.Thread] = None
@@ -93,7 +87,7 @@ class Points(anywidget.AnyWidget):
         self.colour = colour or ""
         self.axes = [f"{position}.{axis.name}" for axis in self._axes]
         if range is not None:
-            self.low, self.high = _range_of(range)
+            self.low, self.high = checked_range(range)
         if isinstance(source, Snapshot):
             self.show(source)
         else:
@@ -108,19 +102,19 @@ class Points(anywidget.AnyWidget):
         positions: list[Array] = []
         values: list[Array] = []
         for table in selection.tables:
-            rows = _rows(table, names)[::every]
-            axes = [_floats(table, self._position, axis, rows) for axis in self._axes]
+            rows = rows_with(table, names)[::every]
+            axes = [floats(table, self._position, axis, rows) for axis in self._axes]
             if len(axes) == 2:
                 axes.append(np.zeros(len(rows), np.float32))
             positions.append(np.column_stack(axes))
             if self._colour:
-                values.append(_magnitude(table, *self._colour, rows))
+                values.append(magnitude(table, *self._colour, rows))
         all_positions = np.concatenate(positions) if positions else np.zeros((0, 3), np.float32)
         all_values = np.concatenate(values) if values else np.zeros(0, np.float32)
         shown = f"{len(all_positions):,} of {len(selection):,}" if every > 1 else f"{len(all_positions):,}"
         with self.hold_sync():
             if self._fixed is None and len(all_values):
-                self._fixed = _range(all_values)
+                self._fixed = range_of(all_values)
                 self.low, self.high = self._fixed
             self.positions = np.ascontiguousarray(all_positions, "<f4").tobytes()
             self.values = np.ascontiguousarray(all_values, "<f4").tobytes()
@@ -178,55 +172,3 @@ class Points(anywidget.AnyWidget):
             return
         except BaseException as error:  # told where somebody waits
             self._failed = error
-
-
-def _range_of(ends: tuple[float, float]) -> tuple[float, float]:
-    """The ends of a range of colours, checked."""
-    low, high = (float(end) for end in ends)
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise ValueError(f"a range of colours has a lower end and a higher one, and not {low} and {high}")
-    return low, high
-
-
-def _axes(component: ComponentLayout) -> list[FieldLayout]:
-    for names in _AXES:
-        fields = {declared.name: declared for declared in component.published_fields if not declared.array_len}
-        if all(name in fields for name in names):
-            return [fields[name] for name in names]
-    raise ValueError(f"component `{component.name}` has no fields `x` and `y` that snapshots show, nor `lon` and `lat`")
-
-
-def _coloured(component: ComponentLayout, name: str) -> tuple[ComponentLayout, list[FieldLayout]]:
-    field = name.partition(".")[2]
-    if field and field not in {declared.name for declared in component.published_fields}:
-        raise UnknownNameError(_unknown("column", name, [f"{component.name}.{f.name}" for f in component.published_fields]))
-    chosen = [each for each in component.published_fields if (not field or each.name == field) and each.scalar != "entity"]
-    if not chosen:
-        raise ValueError(f"`{name}` has no numbers that could be colours")
-    return component, chosen
-
-
-def _rows(table: Table, names: list[str]) -> Array:
-    has = np.ones(table.rows, np.bool_)
-    for name in names:
-        has &= table.presence(name)
-    return np.flatnonzero(has)
-
-
-def _floats(table: Table, component: ComponentLayout, field: FieldLayout, rows: Array) -> Array:
-    values = table.column(f"{component.name}.{field.name}")[rows]
-    return widen(values, field.scalar) if field.scalar in FRACTIONS else values.astype(np.float32)
-
-
-def _magnitude(table: Table, component: ComponentLayout, fields: list[FieldLayout], rows: Array) -> Array:
-    parts = [_floats(table, component, field, rows).reshape(len(rows), -1) for field in fields]
-    parts_of_all = np.concatenate(parts, axis=1)
-    return parts_of_all[:, 0] if parts_of_all.shape[1] == 1 else np.linalg.norm(parts_of_all, axis=1).astype(np.float32)
-
-
-def _range(values: Array) -> tuple[float, float]:
-    finite = values[np.isfinite(values)]
-    if len(finite) == 0:
-        return 0.0, 1.0
-    low, high = (float(end) for end in np.quantile(finite, (_OUTSIDE, 1 - _OUTSIDE)))
-    return (low, high) if low < high else (low, low + 1.0)

@@ -51,6 +51,6 @@ def narrow(values: Any, scalar: str) -> Any:
     What is out of range is the end of it, or an infinity where there is one. Raises ``ValueError`` for a type that is none of
     small numbers.
     """
-    wide = np.ascontiguousarray(values, "<f4")
+    wide = np.asarray(values, "<f4")
     bits = _native.small_nearest(scalar, wide.tobytes())
     return np.frombuffer(bytearray(bits), _BITS[scalar]).reshape(wide.shape)

@@ -542,6 +542,14 @@ class _Resources(Mapping[str, Resource]):
             raise AbsentError(f"resource `{name}` has no value")
         return Resource(declared, packed)
 
+    def __contains__(self, name: object) -> bool:
+        self._core.check()
+        return name in self._core.layout.resources and self._core.pin.resource(str(name)) is not None
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A resource's value; ``default`` where it has none."""
+        return self[name] if name in self else default
+
     def __iter__(self) -> Iterator[str]:
         pin = self._core.pin
         return (name for name in self._core.layout.resources if pin.resource(name) is not None)
