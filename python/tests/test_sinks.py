@@ -156,7 +156,7 @@ def test_openpmd_reads_species(history, tmp_path: Path):
     from hypostyle import openpmd
 
     path = tmp_path / ("run.h5" if api.variants["hdf5"] else "run.json")
-    assert openpmd.write(path, history, units_si={"position": 1e-9}, dimensions={"velocity": {"L": 1, "T": -1}}) == 5
+    assert openpmd.write(path, history, units_si={"position": 1e-9}, dimensions={"charge": {"I": 1, "T": 2}}) == 5
     series = api.Series(str(path), api.Access.read_only)
     assert series.software == "hypostyle" and list(series.iterations) == history.frames
     for snapshot in history:
@@ -178,6 +178,7 @@ def test_openpmd_reads_species(history, tmp_path: Path):
     assert not {"cell", "marked"} & set(stones.get_attribute("components"))
     assert stones["position"].unit_dimension == [1, 0, 0, 0, 0, 0, 0] and stones["position"]["y"].unit_SI == 1e-9
     assert stones["velocity"].unit_dimension == [1, 0, -1, 0, 0, 0, 0]
+    assert stones["charge"].unit_dimension == [0, 0, 2, 1, 0, 0, 0] and stones["radius"].unit_dimension == [1, *[0] * 6]
     assert read(series, stones["positionOffset"]["x"]).tolist() == [0.0] * 5
     with history.pin() as snapshot:
         charged = {int(e): snapshot.get(int(e)).get("charge", {}).get("value") for e in read(series, stones["id"])}
@@ -186,6 +187,7 @@ def test_openpmd_reads_species(history, tmp_path: Path):
     assert present == [int(each is not None) for each in charged.values()] and sum(present) == 2
     assert all(np.isnan(values[e]) if value is None else values[e] == value for e, value in charged.items())
     cell = marked["cell"]
+    assert cell.unit_dimension == [0] * 7
     assert read(series, cell["place_1"]).tolist() == [2, 2, 2] and read(series, cell["shade"]).tolist() == [1.0] * 3
     assert read(series, cell["warm"]).tolist() == [1, 1, 1] and read(series, marked["marked"]).tolist() == [1, 1, 1]
     assert read(series, cell["owner"]).dtype == np.uint64 and "notes" not in marked
@@ -252,6 +254,35 @@ def test_vtk_reads_steps(history, tmp_path: Path):
             assert array("cell.place")[row].tolist() == ([1, 2] if "cell" in has else [0, 0])
     with pytest.raises(ValueError, match="no snapshots"):
         vtkhdf.write(tmp_path / "none.vtkhdf", [])
+
+
+def test_rows_without_a_position_are_no_points(tmp_path: Path):
+    api = pytest.importorskip("openpmd_api", reason="openpmd-api is not there")
+    h5py = pytest.importorskip("h5py", reason="h5py is not there")
+    from hypostyle import openpmd, vtkhdf
+
+    layout = """
+    name = "places"
+    [components.position]
+    storage = "toggle"
+    fields = { x = "f32", y = "f32" }
+    [components.mass]
+    fields = { value = "f64" }
+    """
+    with hypostyle.World(layout) as world:
+        handles = world.spawn(4, mass={"value": [1.0, 2.0, 3.0, 4.0]})
+        world.add(handles[[1, 3]], "position", {"x": [0.5, 1.5], "y": 2.0})
+        world.publish()
+        with world.pin() as snapshot:
+            openpmd.write(tmp_path / "places.json", snapshot)
+            vtkhdf.write(tmp_path / "places.vtkhdf", snapshot)
+    series = api.Series(str(tmp_path / "places.json"), api.Access.read_only)
+    species = series.iterations[0].particles["places"]
+    assert read(series, species["position"]["x"]).tolist() == [0.5, 1.5]
+    assert read(series, species["mass"]).tolist() == [2.0, 4.0] and "position_present" not in species
+    with h5py.File(tmp_path / "places.vtkhdf") as file:
+        assert file["VTKHDF/Points"][...].tolist() == [[0.5, 2.0, 0.0], [1.5, 2.0, 0.0]]
+        assert file["VTKHDF/PointData/mass.value"][...].tolist() == [2.0, 4.0]
 
 
 @pytest.mark.parametrize(("module", "needs", "package"), [
