@@ -17,13 +17,11 @@ use toml::de::{DeTable, DeValue};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::limits::CHECKPOINT_SET_BYTES_MAX;
-use crate::snapshot::Snapshot;
 
 use super::error::CheckpointError;
 use super::format;
 use super::place::{self, NewFile};
 use super::read::{self, CheckpointFile};
-use super::write::CheckpointOptions;
 
 /// What names of manifests end with.
 const SUFFIX: &str = ".checkpoints";

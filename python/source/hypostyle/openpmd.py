@@ -66,8 +66,9 @@ def write(
     values are 0; then ``NAME_present`` says who has it. A tag is a record of 0 and 1. Fields of resources are attributes of
     the iteration, ``melt_temperature``.
 
-    Layouts have no units: ``dimensions`` are powers of the base quantities L, M, T, I, theta, N and J by component (position,
-    velocity, acceleration, momentum, force, mass, charge and radius are known, others have none), ``units_si`` is what one of
+    A layout's units are text for people, and openPMD wants numbers: ``dimensions`` are powers of the base quantities L, M, T, I,
+    theta, N and J by component (position, velocity, acceleration, momentum, force, mass, charge and radius are known, others
+    have none), ``units_si`` is what one of
     a component's numbers is in SI units, ``time_unit_si`` the same for time (default: 1). ``dt`` is the mean step since the state
     before, of the first one since frame 0.
     """
