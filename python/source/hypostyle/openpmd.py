@@ -68,9 +68,8 @@ def write(
 
     A layout's units are text for people, and openPMD wants numbers: ``dimensions`` are powers of the base quantities L, M, T, I,
     theta, N and J by component (position, velocity, acceleration, momentum, force, mass, charge and radius are known, others
-    have none), ``units_si`` is what one of
-    a component's numbers is in SI units, ``time_unit_si`` the same for time (default: 1). ``dt`` is the mean step since the state
-    before, of the first one since frame 0.
+    have none), ``units_si`` is what one of a component's numbers is in SI units, ``time_unit_si`` the same for time (default: 1).
+    ``dt`` is the mean step since the state before, of the first one since frame 0.
     """
     states = states_of(source)
     first = next(states, None)
