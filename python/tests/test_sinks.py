@@ -21,7 +21,9 @@ fields = { x = "f64", y = "f64", z = "f64" }
 [components.velocity]
 fields = { x = "f32", y = "f32", z = "f32" }
 [components.radius]
-fields = { value = "f32" }
+fields = { value = { type = "f32", unit = "mm", description = "of the hull" } }
+[components.grit]
+fields = { mass = { type = "f32", unit = "g" }, odd = { type = "f32", unit = "sigma*" } }
 [components.charge]
 storage = "toggle"
 fields = { value = "f64" }
@@ -53,7 +55,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> hypostyle.Journal:
             radius={"value": [0.5, 1.0, 1.5, 2.0, 2.5]},
         )  # fmt: skip
         world.spawn(
-            3, position={"x": [10.0, 11.0, 12.0], "z": -1.0}, velocity={"z": 3.0}, radius={"value": 0.25}, marked=True,
+            3, position={"x": [10.0, 11.0, 12.0], "z": -1.0}, velocity={"z": 3.0}, radius={"value": 0.25}, marked=True, grit={},
             cell={"place": [[1, 2]] * 3, "owner": int(stones[1]), "shade": 1.0, "warm": True},
         )  # fmt: skip
         world.add(stones[:2], "charge", {"value": [-1.5, 2.5]})
@@ -156,7 +158,9 @@ def test_openpmd_reads_species(history, tmp_path: Path):
     from hypostyle import openpmd
 
     path = tmp_path / ("run.h5" if api.variants["hdf5"] else "run.json")
-    assert openpmd.write(path, history, units_si={"position": 1e-9}, dimensions={"charge": {"I": 1, "T": 2}}) == 5
+    with pytest.warns(UserWarning, match=r"`sigma\*` of grit.odd is no unit"):
+        count = openpmd.write(path, history, units_si={"position": 1e-9}, dimensions={"charge": {"I": 1, "T": 2}})
+    assert count == 5
     series = api.Series(str(path), api.Access.read_only)
     assert series.software == "hypostyle" and list(series.iterations) == history.frames
     for snapshot in history:
@@ -179,6 +183,9 @@ def test_openpmd_reads_species(history, tmp_path: Path):
     assert stones["position"].unit_dimension == [1, 0, 0, 0, 0, 0, 0] and stones["position"]["y"].unit_SI == 1e-9
     assert stones["velocity"].unit_dimension == [1, 0, -1, 0, 0, 0, 0]
     assert stones["charge"].unit_dimension == [0, 0, 2, 1, 0, 0, 0] and stones["radius"].unit_dimension == [1, *[0] * 6]
+    radius, grit = stones["radius"], marked["grit"]
+    assert (radius.unit_SI, radius.get_attribute("unit"), radius.get_attribute("description")) == (1e-3, "mm", "of the hull")
+    assert grit["mass"].unit_SI == pytest.approx(1e-3) and grit["odd"].unit_SI == 1.0
     assert read(series, stones["positionOffset"]["x"]).tolist() == [0.0] * 5
     with history.pin() as snapshot:
         charged = {int(e): snapshot.get(int(e)).get("charge", {}).get("value") for e in read(series, stones["id"])}

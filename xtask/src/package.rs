@@ -20,6 +20,7 @@ const MORE_TOOLS: &[&str] = &[
     "vtk",
     "h5py",
     "openpmd-api",
+    "pint",
     "rerun-sdk",
     "duckdb",
     "dask[dataframe]",

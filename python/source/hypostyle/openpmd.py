@@ -6,19 +6,21 @@
     openpmd.write("run.h5", hypostyle.Journal("history"))            # all frames in one file
     openpmd.write("run_%T.h5", hypostyle.Journal("history"))         # a file for each
 
-openPMD-viewer, ParaView, VisIt, yt and openPMD-api read it. It needs the package ``openpmd-api``:
+openPMD-viewer, ParaView, VisIt, yt and openPMD-api read it. It needs the packages ``openpmd-api`` and ``pint``:
 ``pip install "hypostyle[openpmd]"``.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, Mapping, Optional, Union
 
 import numpy as np
 
 try:
     import openpmd_api as api
+    import pint
 except ImportError as error:
     raise ImportError(f'{error}: files of openPMD need it: pip install "hypostyle[openpmd]"') from error
 
@@ -31,7 +33,12 @@ from .values import Array
 
 __all__ = ["write"]
 
-#: Powers of the base quantities, for components of these names, as the standard has them.
+#: The base quantities as pint and as the standard name them.
+_BASE = {
+    "[length]": "L", "[mass]": "M", "[time]": "T", "[current]": "I", "[temperature]": "theta", "[substance]": "N",
+    "[luminosity]": "J",
+}  # fmt: skip
+#: Powers of the base quantities, for components of these names without units, as the standard has them.
 _DIMENSIONS: dict[str, dict[str, float]] = {
     "position": {"L": 1},
     "velocity": {"L": 1, "T": -1},
@@ -66,9 +73,11 @@ def write(
     values are 0; then ``NAME_present`` says who has it. A tag is a record of 0 and 1. Fields of resources are attributes of
     the iteration, ``melt_temperature``.
 
-    A layout's units are text for people, and openPMD wants numbers: ``dimensions`` are powers of the base quantities L, M, T, I,
-    theta, N and J by component (position, velocity, acceleration, momentum, force, mass, charge and radius are known, others
-    have none), ``units_si`` is what one of a component's numbers is in SI units, ``time_unit_si`` the same for time (default: 1).
+    A field's unit, ``m/s``, gives the record its dimension and the column its factor to SI units; one that pint does not know
+    is warned of. ``dimensions`` (powers of the base quantities L, M, T, I, theta, N and J by component) and ``units_si`` (what
+    one of a component's numbers is in SI units) overrule it. Components without units have the dimension of their name
+    (position, velocity, acceleration, momentum, force, mass, charge, radius), or none. ``time_unit_si`` is the same for time
+    (default: 1).
     ``dt`` is the mean step since the state before, of the first one since frame 0.
     """
     states = states_of(source)
@@ -115,12 +124,29 @@ class _Writer:
         self.components = [self.position, *(each for each in shown if not each.storage.endswith("list"))]
         for name in (*dimensions, *units_si):
             layout.component(name)
-        self.dimensions = {**_DIMENSIONS, **dimensions}
         self.units_si = units_si
+        #: By column: powers, and what one is in SI units.
+        self.units = {
+            f"{each.name}.{field.name}": _unit(f"{each.name}.{field.name}", field.unit)
+            for each in self.components
+            for field in each.published_fields
+            if field.unit
+        }
+        self.dimensions = {each.name: self._dimension(each, dimensions) for each in self.components}
         self.time_unit_si = time_unit_si
         self.identity = "id" if "id" not in layout.components else "entity"
         #: Names of species, by what their entities have.
         self.species: dict[tuple[str, ...], str] = {}
+
+    def _dimension(self, component: ComponentLayout, given: Mapping[str, Mapping[str, float]]) -> Mapping[str, float]:
+        """The dimension of a record: that of all its fields that have units."""
+        if component.name in given:
+            return given[component.name]
+        names = [f"{component.name}.{field.name}" for field in component.published_fields]
+        told = [self.units[name][0] for name in names if name in self.units]
+        if not told:
+            return _DIMENSIONS.get(component.name, {})
+        return told[0] if all(each == told[0] for each in told) else {}
 
     def put(self, iteration: Any, snapshot: Snapshot, before: tuple[int, float]) -> None:
         """Writes a state."""
@@ -166,7 +192,7 @@ class _Writer:
 
     def _record(self, species: Any, component: ComponentLayout, tables: list[Table], rows: list[Array]) -> None:
         record = species[component.name]
-        powers = self.dimensions.get(component.name, {})
+        powers = self.dimensions[component.name]
         record.unit_dimension = {getattr(api.Unit_Dimension, name): power for name, power in powers.items()}
         scalar = [field.name for field in component.fields] == ["value"] and not component.fields[0].array_len
         for field in component.published_fields:
@@ -175,13 +201,31 @@ class _Writer:
                 name = f"{field.name}_{index}" if field.array_len else field.name
                 part = record if scalar else record[name]
                 _store(part, values[:, index] if field.array_len else values)
-                part.unit_SI = float(self.units_si.get(component.name, 1.0))
+                _, factor = self.units.get(f"{component.name}.{field.name}", ({}, 1.0))
+                part.unit_SI = float(self.units_si.get(component.name, factor))
+                for key, text in (("unit", field.unit), ("description", field.description)):
+                    if text:
+                        part.set_attribute(key, text)
                 if component is self.position:
                     # part of the standard: places are offset + position
                     offset = species["positionOffset"]
                     offset.unit_dimension = {api.Unit_Dimension.L: 1}
                     offset[name].reset_dataset(api.Dataset(np.dtype(np.float64), [len(values)]))
                     offset[name].make_constant(0.0)
+
+
+def _unit(column: str, text: str) -> tuple[dict[str, float], float]:
+    """Powers of the base quantities, and what one of this unit is in SI units."""
+    registry = pint.get_application_registry()
+    try:
+        factor, base = registry.get_base_units(text)
+    except Exception:  # texts are of people: its parser, and the tokenizer below it, raise errors of many kinds
+        factor = None
+    # degrees Celsius have no factor
+    if factor is None:
+        warnings.warn(f"`{text}` of {column} is no unit that has a factor: its dimension is not written", stacklevel=5)
+        return {}, 1.0
+    return {_BASE[name]: float(power) for name, power in base.dimensionality.items()}, float(factor)
 
 
 def _store(part: Any, values: Array) -> None:
