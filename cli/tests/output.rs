@@ -105,7 +105,7 @@ fn what_is_found_is_rows_for_programs() {
         found.unwrap_or_else(|| panic!("{kind} {name}: {parts:?}"))
     };
     assert!(part("entities", "")["only_b"].as_u64() >= Some(1));
-    assert!(part("column", "position.x")["differ"].as_u64() >= Some(1));
+    assert!(part("column", "emitter.rate")["differ"].as_u64() >= Some(1));
     assert_eq!(lines(&["diff", &a, &a]), Vec::<Value>::new());
 
     std::fs::write(directory.path().join("bad.checkpoint"), "nothing").unwrap();
