@@ -8,15 +8,16 @@ use hypostyle::WorldBuilder;
 use hypostyle::prelude::*;
 use hypostyle_cli::{Line, Scene, SceneOption, SceneOptions};
 
-/// Metres from the middle of the trap.
+/// From the middle of the trap.
 #[derive(Component, Clone, Copy)]
+#[component(unit = "m")]
 struct Position {
     x: f64,
     y: f64,
 }
 
-/// Metres per second.
 #[derive(Component, Clone, Copy)]
+#[component(unit = "m/s")]
 struct Velocity {
     x: f64,
     y: f64,

@@ -226,7 +226,7 @@ fn each_command_ends_with_the_codes_of_the_page() {
         let args = given.args(line);
         let output = output(&args.iter().map(String::as_str).collect::<Vec<_>>());
         let (found, stderr) = (code(&output), String::from_utf8(output.stderr).unwrap());
-        let told = stderr.contains("error: ");
+        let told = stderr.contains("error: ") || stderr.contains("\"error\":");
         // only a difference that was asked for needs no words
         if found != *expected || told == (found == 0 || line.starts_with("diff JOURNAL")) || stderr.contains('\x1b') {
             wrong.push(format!("{line}: {found} instead of {expected}: {}", stderr.trim_end()));

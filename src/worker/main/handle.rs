@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use crate::os::Instant;
 
+#[cfg(unix)]
+use crate::worker::Sandbox;
 #[cfg(all(unix, feature = "fault-injection"))]
 use crate::worker::main::any_process::AnyProcess as Process;
 use crate::worker::main::collect::Collector;
@@ -26,7 +28,7 @@ use crate::worker::shared::program::Program;
 #[cfg(unix)]
 use crate::worker::shared::shut_in::ShutIn;
 use crate::worker::shared::undo::PendingUndo;
-use crate::worker::{RunnerName, Sandbox, WorkerCommand, WorkerKind, WorkerStatus};
+use crate::worker::{RunnerName, WorkerCommand, WorkerKind, WorkerStatus};
 
 /// What worker processes are started with.
 pub(in crate::worker) struct ProcessStart {

@@ -28,6 +28,7 @@ pub(in crate::worker) struct Segment {
     /// A forked copy must not unlink it.
     maker: crate::os::Maker,
     /// Holds the owner's lock; none: it is another process's, or the platform has none.
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is none to hold"))]
     lock: Option<std::fs::File>,
 }
 
