@@ -199,7 +199,10 @@ def layout_of(parts: tuple[Any, ...]) -> Layout:
     name, hash_, bytes_max, toml, components, resources = parts
 
     def fields(declared: list[tuple[str, str, str, int, bytes, str, str]]) -> tuple[FieldLayout, ...]:
-        return tuple(FieldLayout(name, scalar, np.dtype(t), *rest) for name, scalar, t, *rest in declared)
+        return tuple(
+            FieldLayout(name, scalar, np.dtype(kind), length, default, unit, description)
+            for name, scalar, kind, length, default, unit, description in declared
+        )
 
     return Layout(
         name,

@@ -216,7 +216,7 @@ class _Writer:
 
 def _unit(column: str, text: str) -> tuple[dict[str, float], float]:
     """Powers of the base quantities, and what one of this unit is in SI units."""
-    registry = pint.get_application_registry()
+    registry: Any = pint.application_registry
     try:
         factor, base = registry.get_base_units(text)
     except Exception:  # texts are of people: its parser, and the tokenizer below it, raise errors of many kinds
