@@ -288,9 +288,9 @@ class Page {
 
   /** Draws the points of all views. */
   #paint(world: Shown): void {
-    const { chosen, shape, mode, outside, size, arrowLength: length } = this.#panel, ratio = devicePixelRatio || 1, all = this.#batches;
+    const { chosen, shape, mode, outside, size, haze, arrowLength: length } = this.#panel, ratio = devicePixelRatio || 1, all = this.#batches;
     if (!this.points.begin()) return;
-    const look = { shape, mode, outside, size: size * ratio, perspective: true, ...this.legend.scaled, version: world.version };
+    const look = { shape, mode, outside, size: size * ratio, perspective: true, ...this.legend.scaled, version: world.version, haze: haze ? this.#theme.colour("field") : undefined };
     const arrows = chosen.arrows.length > 0 ? { length } : undefined;
     const group = this.group.size > 0 ? { of: (table: Table) => this.group.marks(table), colour: this.#theme.colour("mark") } : undefined;
     const links = chosen.links !== "" ? this.#linker.links(all, chosen.links, world.version, this.#theme.colour("soft")) : undefined;

@@ -31,6 +31,8 @@ export class Panel {
   shape: Look["shape"] = "points";
   mode: Look["mode"] = "linear";
   outside: Look["outside"] = "clamp";
+  /** Whether what is far is fainter. */
+  haze = false;
   /** Arrows: a power of ten, of the length that they have to begin with. */
   stretch = 0;
   /** The radius where none is chosen. */
@@ -90,6 +92,10 @@ export class Panel {
     this.#select("shape", SHAPES, "look");
     this.#select("mode", MODES, "colour");
     this.#select("outside", OUTSIDE, "look");
+    $<HTMLInputElement>("haze").onchange = event => {
+      this.haze = (event.target as HTMLInputElement).checked;
+      this.#changed("look");
+    };
     $<HTMLInputElement>("size").oninput = event => {
       this.size = Number((event.target as HTMLInputElement).value);
       this.#show();
@@ -177,7 +183,7 @@ export class Panel {
     const { formula, filter, radius, opacity } = this.#formulas;
     return {
       ...this.#axes, colour: this.#colour, formula: this.#colour === TYPED ? formula.text : "", filter: filter.text, radius: radius.text, opacity: opacity.text, shape: this.shape, size: String(this.size),
-      arrows: this.#arrows, stretch: String(this.stretch), links: this.#links, map: this.map, scale: this.mode, outside: this.outside, hidden: [...this.#hidden].join(";"), rate: String(this.rate),
+      arrows: this.#arrows, stretch: String(this.stretch), links: this.#links, map: this.map, scale: this.mode, outside: this.outside, haze: this.haze ? "on" : "", hidden: [...this.#hidden].join(";"), rate: String(this.rate),
       ...this.receive.state(),
     };
   }
@@ -194,6 +200,7 @@ export class Panel {
     this.map = one(MAP_NAMES, "map", this.map);
     this.mode = one(MODES, "scale", this.mode);
     this.outside = one(OUTSIDE, "outside", this.outside);
+    this.haze = text("haze") === "on";
     this.#arrows = offered("arrows", text("arrows")) ?? this.#arrows;
     this.#links = offered("links", text("links")) ?? this.#links;
     const stretch = Number(text("stretch"));
@@ -312,6 +319,7 @@ export class Panel {
     $<HTMLSelectElement>("rate").value = String(this.rate);
     $<HTMLInputElement>("size").value = String(this.size);
     $("size-text").textContent = `${this.size} px`;
+    $<HTMLInputElement>("haze").checked = this.haze;
     $<HTMLSelectElement>("arrows").value = this.#arrows;
     $<HTMLSelectElement>("links").value = this.#links;
     $<HTMLInputElement>("stretch").value = String(this.stretch);

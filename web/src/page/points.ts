@@ -42,6 +42,8 @@ export interface Look {
   readonly outside: "clamp" | "grey" | "hide";
   readonly version: number;
   readonly alpha: number;
+  /** In orbit: the colour that what is far comes near to. */
+  readonly haze?: string | undefined;
 }
 
 /** What else is drawn of a world. */
@@ -114,7 +116,7 @@ export class Points {
     if (more.arrows) {
       const { program, place } = tools.arrows;
       gl.useProgram(program);
-      this.#colours(place, look);
+      this.#colours(place, look, camera);
       drawArrows(this.gpu, place, more.arrows, batches, matrix, { width: part[2], height: part[3], ratio, version: look.version });
     }
     if (more.chosen) this.#points(batches, camera, { ...look, size: look.size + 2 * ratio }, more.chosen);
@@ -128,7 +130,7 @@ export class Points {
     if (spheres) this.#setSpheres(camera, place);
     else if (round) this.#setBalls(camera, place);
     else this.#setPoints(camera, look, place);
-    this.#colours(place, look);
+    this.#colours(place, look, camera);
     // what hides what lies behind it lets it through pixel by pixel, in whatever order they are drawn
     gl.uniform1i(place("stipple"), camera.orbit ? 1 : 0);
     for (const at of Object.values(PLACES)) gl.vertexAttribDivisor(at, spheres ? 1 : 0);
@@ -160,8 +162,9 @@ export class Points {
     }
   }
 
-  #colours(place: Program["place"], look: Look): void {
-    const { gl } = this.gpu, { low, high } = look;
+  #colours(place: Program["place"], look: Look, camera: Camera): void {
+    const { gl } = this.gpu, { low, high, haze } = look;
+    gl.uniform4f(place("haze"), ...rgb(haze ?? "#000000"), haze !== undefined && camera.orbit ? 1 / camera.distance : 0);
     gl.uniform2f(place("range"), low, high > low ? 1 / (high - low) : 0);
     gl.uniform1i(place("mode"), look.mode === "log" ? 1 : look.mode === "kinds" ? 2 : 0);
     gl.uniform1i(place("outside"), look.outside === "hide" ? 2 : look.outside === "grey" ? 1 : 0);

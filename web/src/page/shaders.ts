@@ -3,11 +3,11 @@
 /** Which attribute stands where. */
 export const PLACES = { x: 0, y: 1, z: 2, value: 3, shown: 4, radius: 5, marked: 6, vx: 7, vy: 8, vz: 9, opacity: 10 } as const;
 
-/** The value's colour (`plain`, where its alpha is not 0; where it is 2, values count for who is shown), and whether the point is shown; all programs of points have it. `mode`: 0 linear, 1 logarithmic, 2 kinds. */
+/** The value's colour (`plain`, where its alpha is not 0; where it is 2, values count for who is shown), and whether the point is shown; all programs of points have it. `mode`: 0 linear, 1 logarithmic, 2 kinds. `haze`: its colour, and one over the camera's distance; 0: none. */
 const COMMON = `#version 300 es
 precision highp float;
 layout(location=0) in float x; layout(location=1) in float y; layout(location=2) in float z; layout(location=3) in float value; layout(location=4) in float shown; layout(location=5) in float radius; layout(location=6) in float marked; layout(location=10) in float opacity;
-uniform vec2 range; uniform vec4 plain; uniform sampler2D map; uniform int mode; uniform int outside;
+uniform vec2 range; uniform vec4 plain; uniform vec4 haze; uniform sampler2D map; uniform int mode; uniform int outside;
 const vec4 GREY = vec4(0.5, 0.5, 0.5, 1.0);
 bool isShown() {
   if (marked == 0.0 || shown == 0.0 || !(shown == shown) || opacity <= 0.0) return false;
@@ -23,7 +23,8 @@ vec4 hue() {
   if (outside == 1 && (t < -1e-5 || t > 1.00001)) return GREY;
   return texelFetch(map, ivec2(int(clamp(t, 0.0, 1.0) * 255.0 + 0.5), 0), 0);
 }
-vec4 paint() { return vec4(hue().rgb, opacity == opacity ? min(opacity, 1.0) : 1.0); }`;
+vec4 paint() { return vec4(hue().rgb, opacity == opacity ? min(opacity, 1.0) : 1.0); }
+vec3 hazed(vec3 colour, float away) { return haze.a > 0.0 ? mix(colour, haze.rgb, 0.75 * clamp(away * haze.a - 0.5, 0.0, 1.0)) : colour; }`;
 
 /** Who is it: a number between 0 and 1 that neighbours do not share. */
 const SEED = `flat out float seed;
@@ -46,6 +47,7 @@ void main() {
   gl_Position = isShown() ? matrix * vec4(x, y, z, 1.0) : vec4(2.0, 2.0, 2.0, 1.0);
   gl_PointSize = reach > 0.0 ? clamp(size * reach / gl_Position.w, 1.0, 40.0) : size;
   colour = paint();
+  colour.rgb = hazed(colour.rgb, gl_Position.w);
 }`;
 
 export const POINT_FRAGMENT = `#version 300 es
@@ -90,6 +92,7 @@ void main() {
     vec3 back = -centre / away, side = normalize(cross(abs(back.y) < 0.99 ? vec3(0.0, 1.0, 0.0) : vec3(1.0, 0.0, 0.0), back)), up = cross(back, side);
     place = centre + (side * corner.x + up * corner.y) * (r * away / sqrt(away * away - r * r));
   }
+  colour.rgb = hazed(colour.rgb, length(centre));
   gl_Position = projection * vec4(place, 1.0);
 }`;
 
@@ -133,6 +136,7 @@ void main() {
   if (!isShown() || !(radius == radius)) return;
   gl_Position = matrix * vec4(x, y, z, 1.0);
   float away = gl_Position.w, r = min(radius, away * 0.98);
+  colour.rgb = hazed(colour.rgb, away);
   gl_PointSize = clamp(2.0 * unit * (flatly ? radius : r / sqrt(away * away - r * r)), 1.4, 2048.0);
 }`;
 
@@ -158,6 +162,7 @@ void main() {
   gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
   vec4 tail = matrix * vec4(x, y, z, 1.0), tip = matrix * vec4(x + vx * unit, y + vy * unit, z + vz * unit, 1.0);
   if (!isShown() || tail.w <= 0.0 || tip.w <= 0.0) return;
+  colour.rgb = hazed(colour.rgb, tail.w);
   vec2 way = (tip.xy / tip.w - tail.xy / tail.w) * half_size;
   float size = length(way);
   if (!(size > 0.5)) return;

@@ -170,6 +170,47 @@ test("opacity by a formula lets the background through, blended where it is flat
   await close({ page, errors });
 });
 
+test("what is far is fainter where that is asked for, in orbit alone", { skip }, async () => {
+  const { page, errors } = await stage.open();
+  await page.evaluate(() => hypostyle.connection.pause());
+  await page.selectOption("#shape", "spheres");
+  await page.fill("#radius", "2");
+  /** How far the colours of what is drawn are from the background's, on the mean. */
+  const contrast = (): Promise<number> => page.evaluate(async () => {
+    await new Promise(done => requestAnimationFrame(done));
+    hypostyle.camera.changes++;
+    await new Promise(done => requestAnimationFrame(done));
+    const view = document.getElementById("view") as HTMLCanvasElement, copy = document.createElement("canvas");
+    copy.width = view.width;
+    copy.height = view.height;
+    const g = copy.getContext("2d")!;
+    g.drawImage(view, 0, 0);
+    const { data } = g.getImageData(0, 0, copy.width, copy.height), ground = /^#(..)(..)(..)/.exec(getComputedStyle(document.documentElement).getPropertyValue("--field"))!.slice(1).map(hex => parseInt(hex, 16));
+    let sum = 0, count = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      if (data[i + 3]! < 250) continue;
+      sum += Math.hypot(...ground.map((value, k) => data[i + k]! - value));
+      count++;
+    }
+    return sum / count;
+  });
+  for (const most of [0, 1e9]) {
+    await page.evaluate(most => (hypostyle.points.spheresMax = most), most);
+    const plain = await contrast();
+    await page.check("#haze");
+    assert.ok(Math.abs(await contrast() / plain - 1) < 0.01, "flat nothing is far");
+    await page.locator("#mode").click();
+    const faint = await contrast();
+    await page.uncheck("#haze");
+    const clear = await contrast();
+    assert.ok(faint < 0.9 * clear && faint > 0.2 * clear, `${most}: ${faint} of ${clear}`);
+    await page.locator("#mode").click();
+  }
+  await page.check("#haze");
+  await page.waitForFunction(() => /haze=on/.test(location.hash), undefined, { timeout: 20_000 });
+  await close({ page, errors });
+});
+
 test("spheres have the radius that is asked for, flat and in orbit", { skip }, async () => {
   const { page, errors } = await stage.open();
   await page.selectOption("#shape", "spheres");
