@@ -6,8 +6,8 @@ use hypostyle::layout::{ComponentLayout, Storage};
 
 use crate::failure::{Failure, Outcome};
 
-/// Puts the names of columns that have dots or brackets in quotation marks, outside of texts and names that are quoted
-/// already.
+/// Puts the names of columns that have dots or brackets in quotation marks, outside of texts, comments and names that are
+/// quoted already.
 pub(super) fn quoted(sql: &str, mut names: Vec<String>) -> String {
     // `spot.trail[0]` before `spot.trail`
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
@@ -16,6 +16,12 @@ pub(super) fn quoted(sql: &str, mut names: Vec<String>) -> String {
     let mut rest = sql;
     let mut before = ' ';
     while let Some(next) = rest.chars().next() {
+        if rest.starts_with("--") {
+            let end = rest.find('\n').unwrap_or(rest.len());
+            out.push_str(&rest[..end]);
+            (rest, before) = (&rest[end..], ' ');
+            continue;
+        }
         if next == '\'' || next == '"' {
             let end = rest[1..].find(next).map_or(rest.len(), |end| end + 2);
             out.push_str(&rest[..end]);
@@ -93,6 +99,7 @@ mod tests {
             ("'position.x' = \"position.x\"", "'position.x' = \"position.x\""),
             ("spot.trail[0]+spot.trail[10]", "\"spot.trail[0]\"+\"spot.trail\"[10]"),
             ("'open", "'open"),
+            ("1 -- it's position.x\n+ position.x", "1 -- it's position.x\n+ \"position.x\""),
         ] {
             assert_eq!(quoted(sql, names.map(str::to_owned).to_vec()), expected);
         }

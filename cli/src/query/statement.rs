@@ -60,12 +60,17 @@ pub(super) fn is_whole(typed: &str) -> bool {
     left.trim().is_empty()
 }
 
-/// Where a statement ends, and whether it does: at `;` outside of texts and names in quotation marks; a condition also at
-/// the end of a line, where its parentheses are closed.
+/// Where a statement ends, and whether it does: at `;` outside of texts, names in quotation marks and comments; a condition
+/// also at the end of a line, where its parentheses are closed.
 fn end(text: &str, is_sql: bool) -> (usize, bool) {
     let (mut quote, mut depth) = (None, 0_i64);
     for (at, c) in text.char_indices() {
+        if quote.is_none() && text[at..].starts_with("--") {
+            quote = Some('\n');
+        }
         match (quote, c) {
+            // a comment ends with its line, and so may a condition
+            (Some('\n'), '\n') if !is_sql && depth <= 0 => return (at, true),
             (Some(open), c) if c == open => quote = None,
             (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
@@ -76,7 +81,7 @@ fn end(text: &str, is_sql: bool) -> (usize, bool) {
             (None, _) => {}
         }
     }
-    (text.len(), !is_sql && quote.is_none() && depth <= 0)
+    (text.len(), !is_sql && quote.is_none_or(|open| open == '\n') && depth <= 0)
 }
 
 /// Where the last word of a line begins, which may be a column's name or a command.
@@ -113,6 +118,9 @@ mod tests {
             all("(a > 1\n or b)\n.Quit", false).0,
             [condition("(a > 1\n or b)"), Command("quit".into(), "".into())]
         );
+        // what stands in a comment is none of it
+        let told = [condition("hot -- it's ; (so"), sql("select 1 -- it's ; (so")];
+        assert_eq!(all("hot -- it's ; (so\nselect 1 -- it's ; (so\n;", false).0, told);
         // a word that begins like SQL's
         assert_eq!(all("selected.by = 3", false).0, [sql("selected.by = 3")].map(|_| condition("selected.by = 3")));
         for open in ["select 1", "(a", "name = 'x", "with t as (select 1)\nselect * from t"] {
