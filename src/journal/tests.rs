@@ -293,22 +293,26 @@ fn a_recording_is_gone_on_with() {
 /// A loss of power may leave holes in any record that was not on disk yet.
 #[test]
 fn what_stands_behind_a_hole_is_cut_off_where_a_recording_is_gone_on_with() {
-    let directory = tempfile::tempdir().unwrap();
-    let (world, _states) = record(directory.path(), &EDITS, 100);
-    let path = segments(directory.path())[0].clone();
-    let bounds = Journal::open(directory.path()).unwrap().record_bounds(0);
-    let mut bytes = std::fs::read(&path).unwrap();
-    // it was not ended, and its third record has a hole
-    bytes.truncate(*bounds.last().unwrap() as usize);
-    bytes[bounds[3] as usize - 8..bounds[3] as usize].fill(0);
-    std::fs::write(&path, bytes).unwrap();
-    assert_eq!(Journal::open(directory.path()).unwrap().verify().unwrap().damaged.len(), 1);
-    let mut recorder = Recorder::start(&world, RecorderOptions::new(directory.path())).unwrap();
-    recorder.look().unwrap();
-    recorder.finish().unwrap();
-    let journal = Journal::open(directory.path()).unwrap();
-    assert_eq!(journal.verify().unwrap().damaged, [""; 0]);
-    assert_eq!((journal.record_bounds(0).len(), journal.last().generation), (3, world.generation()));
+    for in_head in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (world, _states) = record(directory.path(), &EDITS, 100);
+        let path = segments(directory.path())[0].clone();
+        let bounds = Journal::open(directory.path()).unwrap().record_bounds(0);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // it was not ended, and its third record has a hole
+        bytes.truncate(*bounds.last().unwrap() as usize);
+        let hole = if in_head { bounds[2] as usize } else { bounds[3] as usize - 8 };
+        bytes[hole..hole + 8].fill(0);
+        std::fs::write(&path, bytes).unwrap();
+        assert!(!Journal::open(directory.path()).unwrap().verify().unwrap().damaged.is_empty());
+        let mut recorder = Recorder::start(&world, RecorderOptions::new(directory.path())).unwrap();
+        recorder.look().unwrap();
+        recorder.finish().unwrap();
+        let journal = Journal::open(directory.path()).unwrap();
+        assert_eq!(journal.verify().unwrap().damaged, [""; 0]);
+        let left = (journal.record_bounds(0).len(), journal.last().generation);
+        assert_eq!(left, (3, world.generation()), "in its head: {in_head}");
+    }
 }
 
 /// A death in between would leave neither the old segment nor the new one.
@@ -365,6 +369,32 @@ fn generations_that_were_left_out_are_counted() {
     let error = journal.at(99).unwrap_err().to_string();
     assert!(error.contains("no frame 99: it has frames 0 to 3"), "{error}");
     assert!(matches!(Journal::open(&directory.path().join("none")), Err(JournalError::Empty { .. })));
+}
+
+/// A writer that dies when it went back leaves that to the next one; a generation of another frame is another history.
+#[test]
+fn a_recording_of_a_world_that_went_back_is_gone_on_with() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut world, mut states) = record(directory.path(), &[(0, 1), (0, 2), (5, 40), (12, 3)], 100);
+    world.rollback(3).unwrap();
+    let mut recorder = Recorder::start(&world, RecorderOptions::new(directory.path())).unwrap();
+    recorder.look().unwrap();
+    states.push(whole(&world));
+    edit(&mut world, (5, 60));
+    recorder.look().unwrap();
+    states.push(whole(&world));
+    recorder.finish().unwrap();
+    assert_replays(directory.path(), &states);
+
+    let mut other = sample::world_of(64 << 20);
+    while other.generation() < world.generation() {
+        other.publish().unwrap();
+    }
+    let refused = Recorder::start(&other, RecorderOptions::new(directory.path())).err().unwrap().to_string();
+    let newest = world.generation();
+    for frame in ["goes to frame 2 already", "stands at frame 0"] {
+        assert!(refused.contains(&format!("{frame} (generation {newest})")), "{refused}");
+    }
 }
 
 /// Edits without a rollback: each is a frame, so that the frame is the state's place in the list.

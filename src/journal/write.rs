@@ -16,7 +16,7 @@ use crate::snapshot::Snapshot;
 
 use super::differ::{Bytes, Differ, Payload};
 use super::error::JournalError;
-use super::format::{self, Header, Index, Place, Record};
+use super::format::{self, Header, Index, Place, RECORD_BYTES, Record};
 use super::read::Journal;
 use super::recorder::{Compress, Recorded};
 use super::segment;
@@ -71,19 +71,16 @@ impl Ended {
     fn keep_whole(&mut self) -> std::io::Result<()> {
         let mut file = std::fs::File::open(&self.path)?;
         let (mut chain, mut offset) = (self.header.begin_chain(), format::HEADER_BYTES as u64);
-        let ends = self.places.iter().skip(1).map(|place| place.offset).chain([self.bytes]);
         let mut whole = 0;
-        for (place, end) in self.places.iter().zip(ends) {
-            let mut record = vec![0; end.saturating_sub(offset) as usize];
-            file.seek(SeekFrom::Start(offset))?;
-            file.read_exact(&mut record)?;
-            let lengths = record.first_chunk().and_then(Record::lengths);
-            let head = lengths.filter(|lengths| lengths.record == record.len() as u64).map(|lengths| lengths.head);
-            if place.offset != offset || !head.is_some_and(|head| segment::is_whole(&record, head as usize)) {
+        for place in &self.places {
+            // behind a head with a hole the next record that is found lies further on
+            if place.offset != offset {
                 break;
             }
+            let Some(record) = record_at(&mut file, offset, self.bytes)? else { break };
             chain = format::link(chain, format::checksum_of(&record));
-            (offset, whole) = (end, whole + 1);
+            offset += record.len() as u64;
+            whole += 1;
         }
         if whole < self.places.len() {
             let (path, records) = (self.path.display(), self.places.len() - whole);
@@ -95,6 +92,23 @@ impl Ended {
     }
 }
 
+/// The record at this place of a file, if it is whole and ends before `bytes` or there.
+fn record_at(file: &mut std::fs::File, offset: u64, bytes: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut begin = [0; RECORD_BYTES];
+    if bytes.saturating_sub(offset) < RECORD_BYTES as u64 {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(&mut begin)?;
+    let Some(lengths) = Record::lengths(&begin).filter(|lengths| lengths.record <= bytes - offset) else {
+        return Ok(None);
+    };
+    let mut record = vec![0; lengths.record as usize];
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(&mut record)?;
+    Ok(segment::is_whole(&record, lengths.head as usize).then_some(record))
+}
+
 impl Segment {
     /// The generation that it ends with.
     fn last(&self) -> u64 {
@@ -103,8 +117,8 @@ impl Segment {
 }
 
 impl Writer {
-    /// A writer to a directory. Where it has a journal of the same layout that ends before `frame` or there, that is gone
-    /// on with; what is not whole at its end is cut off.
+    /// A writer to a directory. Where it has a journal of the same layout that ends before the generation of `from`, or with
+    /// it, that is gone on with; what is not whole at its end is cut off.
     ///
     /// # Errors
     /// Another journal; what the system refuses.
@@ -128,10 +142,14 @@ impl Writer {
                 if journal.layout_hash() != layout_hash {
                     return Err(other("is of another layout".to_owned()));
                 }
+                // a world that went back has a newer generation of an earlier frame
                 let last = journal.last();
-                if last.frame > from.frame || last.generation > from.generation {
-                    let (frame, own) = (last.frame, from.frame);
-                    return Err(other(format!("goes to frame {frame} already, and this world stands at frame {own}")));
+                let is_same = last.generation == from.generation;
+                if last.generation > from.generation || is_same && last.frame != from.frame {
+                    let own = format!("this world stands at frame {} (generation {})", from.frame, from.generation);
+                    let why =
+                        format!("goes to frame {} already (generation {}), and {own}", last.frame, last.generation);
+                    return Err(other(why));
                 }
                 if let Some(torn) = journal.truncated_tail() {
                     tracing::warn!(path = %torn.path.display(), offset = torn.offset, bytes = torn.bytes, "cut off: {torn}");

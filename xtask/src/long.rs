@@ -23,6 +23,8 @@ pub(crate) struct Long {
     test: &'static str,
     /// What the names of its settings begin with.
     settings: &'static str,
+    /// With release's optimizations: it is long for what it computes.
+    release: bool,
 }
 
 /// Stories of the simulator.
@@ -33,6 +35,7 @@ pub(crate) const SIMULATE: Long = Long {
     target: "model",
     test: "simulated::simulate_as_many_seeds_as_wanted",
     settings: "HYPOSTYLE_SIMULATE",
+    release: true,
 };
 
 /// Kills at named points.
@@ -43,6 +46,7 @@ pub(crate) const KILLS: Long = Long {
     target: "processes",
     test: "kills::as_many_as_wanted",
     settings: "HYPOSTYLE_KILLS",
+    release: false,
 };
 
 /// Rows that readers check.
@@ -53,6 +57,7 @@ pub(crate) const TORN: Long = Long {
     target: "processes",
     test: "torn::as_many_rows_as_wanted",
     settings: "HYPOSTYLE_TORN",
+    release: false,
 };
 
 #[derive(Debug, PartialEq, Eq)]
@@ -110,6 +115,9 @@ impl Long {
         let _ = std::fs::remove_file(&told);
         let mut command = cargo("test --locked --package hypostyle --features fault-injection,export --test");
         command.arg(self.target);
+        if self.release {
+            command.arg("--release");
+        }
         if wanted.json {
             command.arg("--quiet");
         }

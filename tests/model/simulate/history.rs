@@ -158,20 +158,14 @@ impl History {
 
     /// Of what is left of a journal at least so many generations come back, in order, and a recorder goes on with it.
     pub fn goes_on(&self, world: &World, left: &Path, at_least: usize, told: &str) {
-        let (before, is_ahead) = match Journal::open(left) {
-            Ok(journal) => (walk(&journal, true), journal.last().frame > world.frame()),
-            Err(JournalError::Empty { .. }) => (Vec::new(), false),
+        let before = match Journal::open(left) {
+            Ok(journal) => walk(&journal, true),
+            Err(JournalError::Empty { .. }) => Vec::new(),
             Err(error) => panic!("{told}: {error}"),
         };
         assert!(self.recorded.starts_with(&before), "{told}: {before:?} of {:?}", self.recorded);
         assert!(before.len() >= at_least, "{told}: {before:?} of {:?}, {at_least} were safe", self.recorded);
         let mut recorded = before;
-        if is_ahead {
-            // the world went back, and the journal has lost that
-            let refused = Recorder::start(world, options(left)).err();
-            assert!(matches!(refused, Some(JournalError::Other { .. })), "{told}: {refused:?}");
-            return std::fs::remove_dir_all(left).expect("it is there");
-        }
         let mut recorder = start(world, left);
         look(&mut recorder).expect("it can be recorded");
         note(world, &mut recorded);
