@@ -51,6 +51,17 @@ const CASES: &[(&str, Call, Call)] = &[
         },
     ),
     (
+        "get two components",
+        |world, all| {
+            let each = all.iter().map(|entity| world.get::<(Position, Mass)>(*entity).unwrap());
+            black_box(each.map(|(position, mass)| position.y * mass.kg).sum::<f32>());
+        },
+        |world, all| {
+            let each = world.get_batch::<(Position, Mass)>(all).unwrap();
+            black_box(each.iter().map(|(position, mass)| position.y * mass.kg).sum::<f32>());
+        },
+    ),
+    (
         "set",
         |world, all| all.iter().for_each(|entity| world.set(*entity, Mass { kg: 2.0 }).unwrap()),
         |world, all| world.set_batch(all.iter().map(|entity| (*entity, Mass { kg: 2.0 }))).unwrap(),

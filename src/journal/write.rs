@@ -142,10 +142,9 @@ impl Writer {
                 if journal.layout_hash() != layout_hash {
                     return Err(other("is of another layout".to_owned()));
                 }
-                // a world that went back has a newer generation of an earlier frame
+                // a world that went back has a newer generation of an earlier frame; frames may be ahead of the newest
                 let last = journal.last();
-                let is_same = last.generation == from.generation;
-                if last.generation > from.generation || is_same && last.frame != from.frame {
+                if (last.generation, last.frame) > (from.generation, from.frame) {
                     let own = format!("this world stands at frame {} (generation {})", from.frame, from.generation);
                     let why =
                         format!("goes to frame {} already (generation {}), and {own}", last.frame, last.generation);

@@ -107,6 +107,8 @@ pub(crate) struct DirtyRows {
     pub(crate) appended: u32,
     /// and these below.
     pub(crate) rows: RowRuns,
+    /// Bits of rows below were cleared, as these rows are gone.
+    pub(crate) gone: u32,
     /// Of open components, the rows that were written in their columns: where the first of them stands (`Slot::mark`).
     pub(crate) components: Vec<Option<RowRuns>>,
     /// For the next one that is opened.

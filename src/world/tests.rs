@@ -266,6 +266,24 @@ proptest! {
     }
 }
 
+/// What stood in a row's memory before goes to no reader where a toggle is absent.
+#[test]
+fn toggles_that_rows_were_not_given_are_zero() {
+    let mut world = world();
+    let (hot, cold) = (Hot { since: 7.0 }, Mass { kg: 1.0 });
+    let hot = [(); 6].map(|()| world.spawn((cold, place(1), hot)).unwrap());
+    hot.into_iter().for_each(|entity| world.despawn(entity).unwrap());
+    // two come as they are, three come from a table that knows no such toggle, the first of them in the general way
+    let [_, _] = [(); 2].map(|()| world.spawn((cold, place(2))).unwrap());
+    let moved = [(); 3].map(|()| world.spawn(cold).unwrap());
+    moved.into_iter().for_each(|entity| world.add(entity, place(3)).unwrap());
+    world.publish().unwrap();
+    let mut reader = world.reader().unwrap();
+    let snapshot = reader.pin().unwrap();
+    let columns = snapshot.tables().filter_map(|table| table.column::<f32>("hot.since").unwrap().map(<[f32]>::to_vec));
+    assert_eq!(columns.collect::<Vec<_>>(), [vec![0.0; 5]]);
+}
+
 #[test]
 fn several_components_are_looked_up_at_once() {
     let mut world = world();

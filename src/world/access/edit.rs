@@ -364,13 +364,7 @@ impl World {
     pub fn despawn(&mut self, entity: Entity) -> Result<(), WorldError> {
         self.check_maker()?;
         let at = self.find(entity)?;
-        if self.store.despawn_single(entity, at)? {
-            return Ok(());
-        }
-        self.store.secure_table(at.table)?;
-        self.store.sweep(at.table, &[at.row])?;
-        self.store.release_handles(&[entity])?;
-        Ok(())
+        Ok(self.store.despawn_single(entity, at)?)
     }
 
     /// Sets a component that the entity has. To add one that it may lack use [`World::add`].

@@ -1,14 +1,14 @@
-//! One row at a time, fast: what direct changes of single entities do to tables that have nothing but field columns, and
-//! to components that are not tracked.
+//! One row at a time, fast: what direct changes of single entities do to tables whose rows need no more than bytes and
+//! bits, and to components that are not tracked.
 //!
 //! A row that comes, goes or moves is written in every column of its table, a component that is set in every column of
 //! its fields. Instead of noting that column by column (for catch-ups and chunk stamps), a table or a component of it
 //! is *opened*: its columns are made writable once, and the rows are listed once for all of them, until the table is
 //! *closed*, when every column notes them.
 //!
-//! Invariants: an open table's columns are all building, and none of them is bits; so are an open component's, but for
-//! its presence bits. Whatever reads what columns have noted, or gives a table other columns, closes it first:
-//! publications, frames, catch-ups, resizes, relabels, sorts.
+//! Invariants: an open table's columns are all building, as are an open component's; bits beyond the rows are zero.
+//! Whatever reads what columns have noted, or gives a table other columns, closes it first: publications, frames,
+//! catch-ups, resizes, relabels, sorts.
 #![forbid(unsafe_code)]
 
 use crate::table::{Column, ColumnKind, ENTITIES, Item, LOCATION_FREE, Location, RowRuns, Shape, Slot, Table};
@@ -30,6 +30,10 @@ pub(crate) struct SpawnPlan {
     table: u32,
     shape: Arc<Shape>,
     columns: Box<[u16]>,
+    /// Presence bits of the bundle's toggles.
+    present: Box<[u16]>,
+    /// Fields of toggles that the bundle has not, which are zero.
+    zeroed: Box<[u16]>,
 }
 
 /// How a row goes from one table to another that has a component more, or less.
@@ -39,6 +43,12 @@ pub(crate) struct MovePlan {
     shapes: (Arc<Shape>, Arc<Shape>),
     /// Columns that both have: there and here.
     shared: Box<[(u16, u16)]>,
+    /// Bits that both have: there and here.
+    bits: Box<[(u16, u16)]>,
+    /// Presence bits here of toggles that have no columns there.
+    left: Box<[u16]>,
+    /// Fields there of toggles that have no columns here, which are zero.
+    zeroed: Box<[u16]>,
     /// Columns there of the component that is added.
     added: Range<u16>,
 }
@@ -59,16 +69,30 @@ impl Slot {
     }
 }
 
+/// The bit of a row.
 #[inline(always)]
-fn bytes_of(item: Item) -> u64 {
-    match item {
-        Item::Bytes(bytes) => u64::from(bytes),
-        Item::Bit => unreachable!("an open table has no columns of bits"),
+fn has_bit(arena: &Arena, column: &Column, row: u64) -> bool {
+    arena.item::<u64>(column.live.offset + row / 64 * 8) >> (row % 64) & 1 != 0
+}
+
+#[inline(always)]
+fn put_bit(arena: &mut Arena, column: &Column, row: u64, on: bool) {
+    let offset = column.live.offset + row / 64 * 8;
+    let word: u64 = arena.item(offset);
+    arena.set_word(offset, word & !(1 << (row % 64)) | u64::from(on) << (row % 64));
+}
+
+/// Makes a field of a row zero.
+#[inline(always)]
+fn put_zero(arena: &mut Arena, column: &Column, row: u64) {
+    if let Item::Bytes(bytes) = column.item {
+        let bytes = u64::from(bytes);
+        arena.bytes_mut(column.live.offset + row * bytes, bytes).fill(0);
     }
 }
 
 impl Store {
-    /// Opens a table of byte columns: its columns may be written, and rows need no notes.
+    /// Opens a table: its columns may be written, and rows need no notes.
     #[inline(always)]
     fn open(&mut self, table: u32) -> Result<(), RegionError> {
         if self.tables[table as usize].dirty.open { Ok(()) } else { self.open_slowly(table) }
@@ -82,7 +106,7 @@ impl Store {
         }
         let table_ = &mut self.tables[table as usize];
         table_.dirty.open = true;
-        table_.dirty.appended = table_.rows;
+        (table_.dirty.appended, table_.dirty.gone) = (table_.rows, 0);
         self.list_open(table);
         Ok(())
     }
@@ -129,6 +153,9 @@ impl Store {
             for column in 0..shape.columns.len() {
                 self.note(table, column, &dirty.rows);
                 self.mark_dirty(table, column, dirty.appended, rows.saturating_sub(dirty.appended));
+                if shape.columns[column].1 == Item::Bit {
+                    self.mark_dirty(table, column, rows, dirty.gone.saturating_sub(rows));
+                }
             }
         }
         dirty.rows.clear();
@@ -164,20 +191,22 @@ impl Store {
         }
     }
 
-    /// How bundles of these components (in this order) become rows of a table; none where rows need more than their
-    /// bytes.
+    /// How bundles of these components (in this order) become rows of a table; none where one of them is tracked.
     pub(crate) fn spawn_plan(&self, table: u32, components: &[u16]) -> Option<SpawnPlan> {
         let shape = Arc::clone(&self.tables[table as usize].shape);
-        // a toggle's columns would be the bundle's, too
-        if !shape.is_plain() || shape.components.len() != components.len() {
-            return None;
-        }
-        let mut columns = Vec::new();
+        let (mut columns, mut present) = (Vec::new(), Vec::new());
         for component in components {
-            let slot = *shape.slot(*component)?;
+            let slot = shape.slot(*component).filter(|slot| slot.changed.is_none())?;
             columns.extend(slot.first..slot.first + slot.fields);
+            present.extend(slot.presence);
         }
-        Some(SpawnPlan { table, shape, columns: columns.into() })
+        let mut zeroed = Vec::new();
+        for slot in shape.slots.iter().filter(|slot| !components.contains(&slot.component)) {
+            slot.presence?;
+            zeroed.extend(slot.first..slot.first + slot.fields);
+        }
+        let (columns, present, zeroed) = (columns.into(), present.into(), zeroed.into());
+        Some(SpawnPlan { table, shape, columns, present, zeroed })
     }
 
     /// Spawns one entity of this plan, which is the bundle's. None where it takes more than that: room, or another table
@@ -223,15 +252,14 @@ impl Store {
             let Some(column) = columns.next() else { lacks_columns() };
             put(arena, &table.columns[usize::from(*column)], row, value);
         });
+        plan.present.iter().for_each(|c| put_bit(arena, &table.columns[usize::from(*c)], u64::from(row), true));
+        plan.zeroed.iter().for_each(|c| put_zero(arena, &table.columns[usize::from(*c)], u64::from(row)));
         Some(entity)
     }
 
-    /// Ends one entity's life; false where its table needs more than a row moved.
+    /// Ends one entity's life.
     #[inline]
-    pub(crate) fn despawn_single(&mut self, entity: Entity, at: Location) -> Result<bool, RegionError> {
-        if !self.tables[at.table as usize].shape.is_plain() {
-            return Ok(false);
-        }
+    pub(crate) fn despawn_single(&mut self, entity: Entity, at: Location) -> Result<(), RegionError> {
         self.open(at.table)?;
         self.open(ENTITIES)?;
         self.close_gap(at);
@@ -246,7 +274,7 @@ impl Store {
         if next < Entity::GENERATIONS_END {
             free_slots.insert(slot);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The last row of an open table takes this row's place.
@@ -261,33 +289,60 @@ impl Store {
             arena.set_word(map.columns[0].live.offset + 8 * u64::from(moved), at.to_bits());
             map.dirty.write(moved, map.rows);
             for column in &table.columns {
-                let bytes = bytes_of(column.item);
-                arena.copy_value(column.live.offset + last * bytes, column.live.offset + row * bytes, bytes);
+                if let Item::Bytes(bytes) = column.item {
+                    let bytes = u64::from(bytes);
+                    arena.copy_value(column.live.offset + last * bytes, column.live.offset + row * bytes, bytes);
+                }
             }
             table.dirty.write(at.row, table.rows);
+        }
+        if !table.shape.is_plain() {
+            table.dirty.gone = table.dirty.gone.max(table.rows);
+            for column in table.columns.iter().filter(|column| column.item == Item::Bit) {
+                let on = has_bit(arena, column, last);
+                put_bit(arena, column, last, false);
+                if row != last {
+                    put_bit(arena, column, row, on);
+                }
+            }
         }
         table.rows = last as u32;
     }
 
-    /// How rows go from one table to another that has a component more, or less; none where rows need more than their
-    /// bytes.
+    /// How rows go from one table to another that has a component more, or less; none where that one comes and is tracked.
     pub(crate) fn move_plan(&self, from: u32, to: u32, component: u16) -> Option<MovePlan> {
         let shape = |table: u32| Arc::clone(&self.tables[table as usize].shape);
         let shapes = (shape(from), shape(to));
-        if from == to || !shapes.0.is_plain() || !shapes.1.is_plain() {
+        if from == to {
             return None;
         }
         let source = |kind| shapes.0.columns.iter().position(|(other, _)| *other == kind).map(|column| column as u16);
-        let added = shapes.1.slot(component).map_or(0..0, |slot| slot.first..slot.first + slot.fields);
-        let mut shared = Vec::new();
-        for (there, (kind, _)) in (0u16..).zip(&shapes.1.columns) {
-            match source(*kind) {
-                Some(here) => shared.push((there, here)),
-                None if added.contains(&there) => {}
-                None => return None,
+        let added = match shapes.1.slot(component) {
+            // its value has changed
+            Some(slot) if slot.changed.is_some() => return None,
+            slot => slot.map_or(0..0, |slot| slot.first..slot.first + slot.fields),
+        };
+        let toggles = |shape: &Shape| shape.slots.iter().filter(|slot| slot.presence.is_some()).copied().collect();
+        let (here, there): (Vec<Slot>, Vec<Slot>) = (toggles(&shapes.0), toggles(&shapes.1));
+        let is_toggles = |column| {
+            let of = |slot: &Slot| (slot.first..slot.first + slot.fields).contains(&column);
+            there.iter().any(of)
+        };
+        let (mut shared, mut bits, mut zeroed) = (Vec::new(), Vec::new(), Vec::new());
+        for (there, (kind, item)) in (0u16..).zip(&shapes.1.columns) {
+            match (source(*kind), item) {
+                (Some(here), Item::Bytes(_)) => shared.push((there, here)),
+                (Some(here), Item::Bit) => bits.push((there, here)),
+                (None, Item::Bytes(_)) if added.contains(&there) => {}
+                (None, Item::Bytes(_)) if is_toggles(there) => zeroed.push(there),
+                (None, Item::Bytes(_)) => return None,
+                // zero, as is every bit beyond the rows
+                (None, Item::Bit) => {}
             }
         }
-        Some(MovePlan { to, added, shapes, shared: shared.into() })
+        let left = here.iter().filter(|slot| shapes.1.slot(slot.component).is_none()).filter_map(|slot| slot.presence);
+        let left = left.collect();
+        Some(MovePlan { to, added, shapes, shared: shared.into(), bits: bits.into(), left, zeroed: zeroed.into() })
     }
 
     /// Moves one row, with the value of the component that is added, if one is; none where it takes more than that: room,
@@ -308,6 +363,10 @@ impl Store {
         if self.tables[plan.to as usize].rows == self.tables[plan.to as usize].capacity {
             return Ok(Written::Not);
         }
+        // it takes a toggle along that has no columns there yet
+        if plan.left.iter().any(|column| self.is_present(&self.tables[at.table as usize], at.row, *column)) {
+            return Ok(Written::Not);
+        }
         self.open(at.table)?;
         self.open(plan.to)?;
         self.open(ENTITIES)?;
@@ -317,9 +376,16 @@ impl Store {
         let slot = arena.item::<Entity>(from.columns[0].live.offset + 8 * row).index();
         for (there, here) in &plan.shared {
             let (there, here) = (&to.columns[usize::from(*there)], &from.columns[usize::from(*here)]);
-            let bytes = bytes_of(there.item);
-            arena.copy_value(here.live.offset + row * bytes, there.live.offset + end * bytes, bytes);
+            if let Item::Bytes(bytes) = there.item {
+                let bytes = u64::from(bytes);
+                arena.copy_value(here.live.offset + row * bytes, there.live.offset + end * bytes, bytes);
+            }
         }
+        for (there, here) in &plan.bits {
+            let on = has_bit(arena, &from.columns[usize::from(*here)], row);
+            put_bit(arena, &to.columns[usize::from(*there)], end, on);
+        }
+        plan.zeroed.iter().for_each(|column| put_zero(arena, &to.columns[usize::from(*column)], end));
         if let Some(value) = value {
             let mut columns = to.columns[usize::from(plan.added.start)..usize::from(plan.added.end)].iter();
             value.each_field(&mut |value| {
@@ -363,8 +429,7 @@ impl Store {
 
     #[inline(always)]
     fn is_present(&self, table: &Table, row: u32, presence: u16) -> bool {
-        let offset = table.columns[usize::from(presence)].live.offset + 8 * u64::from(row / 64);
-        self.arena.item::<u64>(offset) >> (row % 64) & 1 != 0
+        has_bit(&self.arena, &table.columns[usize::from(presence)], u64::from(row))
     }
 
     /// Writes a component that the entity in this row has, if it is open.
@@ -407,9 +472,7 @@ impl Store {
         let Some(presence) = slot.presence.map(usize::from) else { return Written::Not };
         let Some(Some(notes)) = table.dirty.components.get_mut(presence) else { return Written::Not };
         notes.write(at.row, table.rows);
-        let offset = table.columns[presence].live.offset + 8 * u64::from(at.row / 64);
-        let (word, bit) = (arena.item::<u64>(offset), 1 << (at.row % 64));
-        arena.set_word(offset, if value.is_some() { word | bit } else { word & !bit });
+        put_bit(arena, &table.columns[presence], u64::from(at.row), value.is_some());
         if let Some(value) = value {
             let mut columns = table.columns[usize::from(slot.first)..usize::from(slot.first + slot.fields)].iter();
             value.each_field(&mut |value| {
