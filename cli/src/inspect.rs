@@ -277,6 +277,7 @@ fn put_workers(workers: &[WorkerInfo], out: &mut dyn Write) -> Outcome {
             (hypostyle::workers::WorkerState::Thread, _) => "thread".to_owned(),
             (hypostyle::workers::WorkerState::Process, Some(pid)) => format!("process {pid}"),
             (hypostyle::workers::WorkerState::Process, None) => "process".to_owned(),
+            (hypostyle::workers::WorkerState::GivenUp, _) => "given up".to_owned(),
             (_, _) => "being replaced".to_owned(),
         };
         table.row([worker.index.to_string(), what, text::count(worker.jobs), text::count(worker.deaths)]);

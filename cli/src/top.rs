@@ -321,6 +321,7 @@ impl Picture {
             (WorkerState::Thread, _) => "thread".to_owned(),
             (WorkerState::Process, Some(pid)) => format!("process {pid}"),
             (WorkerState::Process, None) => "process".to_owned(),
+            (WorkerState::GivenUp, _) => "given up".to_owned(),
             (_, _) => "being replaced".to_owned(),
         };
         let columns = vec![

@@ -596,14 +596,15 @@ impl World {
         })
     }
 
-    /// How each worker is doing: index, process id, whether it takes jobs, jobs, deaths, seconds in kernels.
+    /// How each worker is doing: index, process id, whether it takes jobs, jobs, deaths, seconds in kernels, whether it is
+    /// given up.
     #[expect(clippy::type_complexity, reason = "Python's side of it names them")]
-    fn worker_status(&self, py: Python<'_>) -> PyResult<Vec<(usize, Option<u32>, bool, u64, u64, f64)>> {
+    fn worker_status(&self, py: Python<'_>) -> PyResult<Vec<(usize, Option<u32>, bool, u64, u64, f64, bool)>> {
         self.simulate(py, |simulation| {
             let status = simulation.worker_status();
             let parts = status.iter().map(|worker| {
                 let seconds = worker.busy_ns as f64 * 1e-9;
-                (worker.index, worker.pid, worker.alive, worker.jobs, worker.deaths, seconds)
+                (worker.index, worker.pid, worker.alive, worker.jobs, worker.deaths, seconds, worker.given_up)
             });
             Ok(parts.collect())
         })

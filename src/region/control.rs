@@ -66,6 +66,8 @@ pub(crate) mod worker_state {
     pub(crate) const PROCESS: u32 = 2;
     /// Starting, or dead and about to be replaced.
     pub(crate) const REPLACED: u32 = 3;
+    /// None, for good: its starts came to nothing.
+    pub(crate) const GIVEN_UP: u32 = 4;
 }
 
 /// What `inspect` shows of one worker. Padded to a cache line.

@@ -350,6 +350,7 @@ impl Simulation {
             let status = self.status.get(index);
             let state = match status {
                 None => worker_state::NONE,
+                Some(status) if status.given_up => worker_state::GIVEN_UP,
                 Some(status) if !status.alive => worker_state::REPLACED,
                 Some(status) if status.kind == WorkerKind::Thread => worker_state::THREAD,
                 Some(_) => worker_state::PROCESS,

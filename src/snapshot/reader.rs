@@ -57,6 +57,8 @@ pub enum WorkerState {
     Process,
     /// Starting, or dead and about to be replaced.
     Replaced,
+    /// Given up: its starts came to nothing, and others do its jobs.
+    GivenUp,
 }
 
 /// A worker of another process's simulation.
@@ -228,6 +230,7 @@ impl Reader {
                     worker_state::THREAD => WorkerState::Thread,
                     worker_state::PROCESS => WorkerState::Process,
                     worker_state::REPLACED => WorkerState::Replaced,
+                    worker_state::GIVEN_UP => WorkerState::GivenUp,
                     // none, or rubbish
                     _ => return None,
                 };

@@ -174,7 +174,8 @@ pub(crate) struct PoolConfig {
     pub sandbox: Sandbox,
     /// Whether main runs jobs, too, where there are workers.
     pub main_helps: bool,
-    /// Deaths of workers in a row, before they were ready, after which one is given up.
+    /// Starts of a worker in a row that come to nothing (it dies before it is ready, or without having taken a job)
+    /// after which it is given up.
     pub respawn_failures_max: u32,
     /// Workers that one job may kill before it fails; at most [`ATTEMPTS_MAX`](super::shared::claim::ATTEMPTS_MAX).
     pub deaths_per_job_max: u8,

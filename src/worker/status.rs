@@ -25,6 +25,9 @@ pub struct WorkerStatus {
     pub pid: Option<u32>,
     /// Whether it takes jobs now; a worker that is being replaced does not.
     pub alive: bool,
+    /// Whether it takes jobs never again, and is not replaced: its starts came to nothing again and again. Main and the
+    /// other workers run the jobs.
+    pub given_up: bool,
     /// Jobs that it completed, those of workers that it replaced included.
     pub jobs: u64,
     /// Number of times that it died.

@@ -5,12 +5,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use hypostyle::{Simulation, Workers};
+use hypostyle::workers::WorkerState;
+use hypostyle::{Simulation, WorkerCommand, Workers};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::equality::undisturbed;
 use crate::scenes;
-use crate::support::{Course, Random, Setting, newest, setting_of};
+use crate::support::{Course, Random, Setting, newest, setting_of, worker_command};
 
 /// Every named point of the worker protocol, and passings of it at which a worker dies. Three dead workers fail a job:
 /// the numbers are above the jobs of a batch, so that a worker that was started in it has none left to die of.
@@ -38,6 +39,39 @@ pub fn follow(simulation: &mut Simulation, whole: &Course, frames: u64, deaths: 
         assert_eq!(whole.hash_of(frame).unwrap_or(hash), hash, "frame {frame} under {of:?}");
     }
     seen
+}
+
+/// From the third frame on, new workers are dead before they take a job: they are given up, main runs the jobs, and
+/// observers of the region are told.
+pub fn before_they_take_a_job() {
+    let whole = undisturbed("mixed", 1500, 9, 12);
+    let place = tempfile::tempdir().unwrap();
+    let turned = place.path().join("turned");
+    let setting = Setting::new("mixed", Workers::Processes(2));
+    let WorkerCommand { program, args } = worker_command("mixed", None);
+    let script = format!("[ -e {} ] && export HYPOSTYLE_FAULT=ready:1; exec \"$0\" \"$@\"", turned.to_str().unwrap());
+    let args = ["-c".to_owned(), script, program.to_str().unwrap().to_owned()].into_iter().chain(args).collect();
+    let world = scenes::world("mixed", setting.region(), 1500, 9);
+    let builder = setting.builder().worker_command(WorkerCommand { program: "/bin/sh".into(), args });
+    let mut simulation = builder.build(world, scenes::schedule("mixed")).unwrap();
+    scenes::seed(&mut simulation, 9);
+    let mut reader = simulation.world().reader().unwrap();
+    for (index, patches) in whole.patches.iter().enumerate() {
+        if index == 2 {
+            std::fs::write(&turned, "").unwrap();
+            let pids = simulation.worker_status().into_iter().filter_map(|worker| worker.pid);
+            assert_eq!(pids.filter(|pid| kill_child(*pid)).count(), 2);
+        }
+        let report = simulation.step(scenes::DT).unwrap_or_else(|error| panic!("frame {}: {error}", index + 1));
+        assert_eq!(report.patches, *patches, "patches of frame {}", index + 1);
+        assert!(index < 4 || report.jobs_on_main == report.jobs, "{report:?}");
+        let (frame, hash) = newest(&mut reader);
+        assert_eq!(whole.hash_of(frame), Some(hash), "frame {frame}");
+    }
+    let status = simulation.worker_status();
+    assert!(status.iter().all(|worker| worker.given_up && !worker.alive && worker.deaths >= 16), "{status:?}");
+    let told = reader.workers();
+    assert_eq!(told.iter().map(|worker| worker.state).collect::<Vec<_>>(), [WorkerState::GivenUp; 2], "{told:?}");
 }
 
 /// Waits until every worker was replaced, and sees each of them work again.

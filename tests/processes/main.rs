@@ -48,6 +48,7 @@ const TESTS: &[Test] = &[
     test("deaths::at_every_named_point", deaths::at_every_named_point),
     test("deaths::at_random_points", deaths::at_random_points),
     test("deaths::in_a_sort", deaths::in_a_sort),
+    test("deaths::before_they_take_a_job", deaths::before_they_take_a_job),
     test("deaths::at_random_instants", deaths::at_random_instants),
     test("deaths::from_their_first_instant_on", deaths::from_their_first_instant_on),
     soak("deaths::soak_at_random_instants_and_points", deaths::soak),

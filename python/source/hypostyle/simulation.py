@@ -88,6 +88,8 @@ class WorkerStatus:
     #: Number of times that it died.
     deaths: int
     busy_seconds: float
+    #: Whether it is replaced no more, as its starts came to nothing again and again. Others do its jobs.
+    is_given_up: bool
 
 
 @dataclass(frozen=True)

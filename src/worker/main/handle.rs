@@ -83,8 +83,11 @@ pub(in crate::worker) struct WorkerHandle {
     /// The job it is known to run, and since when.
     pub watched: Option<(usize, u64, Instant)>,
     pub deaths: u64,
-    /// Deaths in a row before it was ready.
+    /// Starts in a row of which none came to anything: it could not be started, or died without having finished a job
+    /// and without having one.
     pub failures: u32,
+    /// Whether the present worker has finished a job.
+    pub has_finished: bool,
     epoch: u32,
     lane: MainLane,
     state: HandleState,
@@ -101,6 +104,7 @@ impl WorkerHandle {
             watched: None,
             deaths: 0,
             failures: 0,
+            has_finished: false,
             epoch: 0,
             lane,
             state: HandleState::Waiting { until: Instant::now() },
@@ -163,6 +167,7 @@ impl WorkerHandle {
             index: self.index,
             pid,
             alive: self.is_ready(),
+            given_up: self.lost().is_some(),
             jobs,
             deaths: self.deaths,
             busy_ns,
@@ -213,6 +218,7 @@ impl WorkerHandle {
         // SAFETY: no worker is on the lane: its state says so, and becomes so by `take_dead` alone.
         unsafe { self.lane.renew() };
         self.collector.reset();
+        self.has_finished = false;
         self.epoch = self.epoch.wrapping_add(1);
         board.reset_slot(self.index, self.epoch, self.lane.id());
         let board = board.id().unwrap_or("");
@@ -238,6 +244,7 @@ impl WorkerHandle {
         // the thread that stood for the process.
         unsafe { self.lane.renew() };
         self.collector.reset();
+        self.has_finished = false;
         self.epoch = self.epoch.wrapping_add(1);
         board.reset_slot(self.index, self.epoch, self.lane.id());
         // SAFETY: the only worker on the lane, as above.
@@ -257,9 +264,14 @@ impl WorkerHandle {
         Ok(())
     }
 
+    /// The worker has finished a job: it is of use, and so is the next one when it dies.
+    pub(in crate::worker) fn note_finished(&mut self) {
+        self.failures = 0;
+        self.has_finished = true;
+    }
+
     /// A process has said that it is ready.
     pub(in crate::worker) fn set_ready(&mut self) {
-        self.failures = 0;
         match &mut self.state {
             #[cfg(unix)]
             HandleState::Process { ready, .. } => *ready = true,

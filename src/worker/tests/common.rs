@@ -170,6 +170,7 @@ pub(super) struct Setting {
     pub registrations: String,
     pub deadline: Option<Duration>,
     pub main_only: bool,
+    pub place: Place,
     /// The data as main maps it, to check and to restore.
     pub data: Option<Memory>,
     /// The same data as the runner maps it.
@@ -203,6 +204,7 @@ impl Setting {
             registrations: "system a\nsystem b".to_owned(),
             deadline: None,
             main_only: false,
+            place: Place::Anywhere,
             data: None,
             runner_data: None,
             running: Arc::default(),
@@ -237,7 +239,7 @@ impl Setting {
             program: &program,
             jobs,
             main_only: self.main_only,
-            place: Place::Anywhere,
+            place: self.place,
             deadline: &|_| self.deadline,
             undo_allowed: &|job, offset, bytes| {
                 let own = u64::from(job) * JOB_WORDS as u64 * 8;

@@ -242,7 +242,9 @@ fn workers_that_cannot_come_back_are_given_up_and_main_goes_on_alone() {
         assert_eq!((report.jobs_on_main, report.jobs_on_workers), (20, 0));
         assert_eq!(all(&staged), records(Workers::Local, &Order::plain(round), 20));
     }
-    assert!(pool.status().iter().all(|worker| !worker.alive && worker.deaths == 4), "{:?}", pool.status());
+    // the first, if it had done a job, and the three
+    let given_up = |worker: &WorkerStatus| worker.given_up && !worker.alive && (3..=4).contains(&worker.deaths);
+    assert!(pool.status().iter().all(given_up), "{:?}", pool.status());
 }
 
 #[test]

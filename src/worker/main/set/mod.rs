@@ -443,6 +443,7 @@ impl WorkerSet {
             return false;
         }
         let name = handle.name();
+        let mut finished = false;
         let (lane, collector) = handle.lane_mut();
         let drained = lane.drain(&mut |record| {
             let may_begin = |number, attempt| {
@@ -454,6 +455,7 @@ impl WorkerSet {
             let Some(job) = ledger.local(ended.job) else { return Ok(()) };
             let elapsed_ns = board.elapsed(job).load(Ordering::Relaxed);
             ledger.report.jobs_on_workers += 1;
+            finished = true;
             if let Some(fault) = ended.fault {
                 ledger.settle(job, JobState::Dropped);
                 ledger.fail(of_fault(fault, ended.job, name));
@@ -475,6 +477,9 @@ impl WorkerSet {
             }
             Ok(())
         });
+        if finished {
+            handle.note_finished();
+        }
         match drained {
             Ok(bytes) => bytes > 0,
             Err(error) => {

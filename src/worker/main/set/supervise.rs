@@ -80,22 +80,25 @@ impl WorkerSet {
         }
     }
 
-    /// The next start of a worker that could not be started, or was dead before it was ready.
+    /// The next start of a worker whose last one came to nothing; after too many of them there is none.
     pub(super) fn retry_later(&mut self, index: usize, reason: &str) {
         let limit = self.respawn_failures_max;
         let handle = &mut self.handles[index];
         handle.failures += 1;
         if handle.failures >= limit {
-            tracing::error!(worker = index, reason, failures = handle.failures, "a worker is given up");
-            handle.give_up(format!("worker {index} failed {limit} times in a row before it was ready, last: {reason}"));
+            let failures = handle.failures;
+            tracing::error!(worker = index, reason, failures, "a worker is given up: main and the others do its jobs");
+            handle.give_up(format!("worker {index} failed {limit} times in a row before it did a job, last: {reason}"));
         } else {
             let pause = Duration::from_millis(10).saturating_mul(1 << handle.failures.min(10)).min(BACKOFF_MAX);
             handle.wait_until(Instant::now() + pause);
         }
     }
 
-    /// What follows a worker's death whatever job it had.
-    pub(super) fn after_death(&mut self, index: usize, ready: bool, status: &str) {
+    /// What follows a worker's death whatever job it had. One that did jobs is replaced at once, as often as it takes;
+    /// so is one that dies with a job, as jobs have a bound of their own. One that dies without either came to nothing:
+    /// where nothing else happens, nobody would ever do what main waits for.
+    pub(super) fn after_death(&mut self, index: usize, had_job: bool, status: &str) {
         let handle = &mut self.handles[index];
         handle.deaths += 1;
         handle.collector.reset();
@@ -112,7 +115,7 @@ impl WorkerSet {
         if handle.lost().is_some() {
             return;
         }
-        if ready {
+        if had_job || handle.has_finished {
             handle.wait_until(Instant::now());
         } else {
             self.retry_later(index, &reason);
@@ -131,22 +134,15 @@ impl WorkerSet {
     }
 
     fn reap_idle(&mut self, index: usize) {
-        let ready = self.has_served(index);
         let Some(status) = self.handles[index].ended() else { return };
         let window = *self.ledger.window();
         if self.handles[index].take_dead(&window).is_some() {
-            self.after_death(index, ready, &status);
+            self.after_death(index, false, &status);
         }
-    }
-
-    /// Whether the worker was ever ready, seen by main or not yet.
-    fn has_served(&self, index: usize) -> bool {
-        self.board.stage(index, self.handles[index].epoch()) == Some(Stage::Ready)
     }
 
     /// A worker died while a window was on: what it published counts, what it wrote is undone, its job is free again.
     fn reap(&mut self, index: usize, batch: &mut Batch<'_>, staged: &mut Staged) {
-        let ready = self.has_served(index);
         let Some(status) = self.handles[index].ended() else { return };
         // After its end: all that it ever published is there now.
         self.drain(index, batch, staged);
@@ -161,7 +157,8 @@ impl WorkerSet {
             }
         }
         let termination = self.handles[index].termination.clone();
-        self.after_death(index, ready, &status);
+        let had_job = self.held(index).next().is_some();
+        self.after_death(index, had_job, &status);
         loop {
             let held = self.held(index).next();
             let Some(job) = held else { break };
