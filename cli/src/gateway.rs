@@ -5,6 +5,8 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
+#[cfg(feature = "gateway")]
+use std::path::Path;
 use std::path::PathBuf;
 
 use hypostyle::RegionTarget;
@@ -37,7 +39,7 @@ pub(crate) struct Args {
     /// Let clients steer the run (run with --steer): pause it, let it run some frames, set its pace.
     #[arg(long)]
     steer: bool,
-    /// File whose first line is a token that clients must send.
+    /// File with tokens, one a line, of which clients must send one. It is read again when it changes, and on SIGHUP.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Also publish the same frames on a NATS broker with JetStream (in builds with `nats`). The default prefix of its
@@ -50,6 +52,15 @@ pub(crate) struct Args {
     /// Maximum number of clients at a time.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = crate::numbers::positive::<usize>)]
     clients_max: usize,
+    /// Maximum connections, and further requests on them, per second from one address; in a burst twice as many.
+    #[arg(long, value_name = "HZ", default_value_t = 500, value_parser = crate::numbers::positive::<u32>)]
+    requests_rate: u32,
+    /// Maximum messages per second from one client.
+    #[arg(long, value_name = "HZ", default_value_t = 5_000, value_parser = crate::numbers::positive::<u32>)]
+    messages_rate: u32,
+    /// Maximum bytes of messages per second from one client; at least 64KiB, the longest message.
+    #[arg(long, value_name = "BYTES", default_value = "4MiB", value_parser = crate::numbers::bytes::<u32>)]
+    bytes_rate: u32,
 }
 
 /// An address, or the first IPv4 address of a name, else its first one.
@@ -68,7 +79,10 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     chosen.copied().ok_or_else(|| how(&format!("{host} has no address")))
 }
 
-/// The longest file with a token that is read, bytes.
+/// How often the file with the tokens is read.
+#[cfg(feature = "gateway")]
+const TOKENS_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+/// The longest file with tokens that is read, bytes.
 const TOKEN_FILE_BYTES_MAX: u64 = 1 << 16;
 
 /// Runs the command.
@@ -103,14 +117,66 @@ fn options(args: &Args) -> Result<hypostyle_gateway::GatewayOptions, crate::fail
         return Err(Failure::usage(format!("this program was built without `nats`: build it with `{how}`")));
     }
     options.timeline = Some(std::sync::Arc::new(crate::trace::page_data));
+    options.limits.requests_hz = args.requests_rate;
+    options.limits.messages_hz = args.messages_rate;
+    options.limits.bytes_hz = args.bytes_rate;
     if let Some(path) = &args.token_file {
-        let read = hypostyle::files::read_regular(path, TOKEN_FILE_BYTES_MAX);
-        let text = read
-            .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
-            .map_err(|error| Failure::from(error).before(&format!("cannot read the token in {}", path.display())))?;
-        options.token = Some(text.lines().next().unwrap_or_default().trim().to_owned());
+        let tokens = hypostyle_gateway::Tokens::new(read_tokens(path)?);
+        let tokens = tokens.map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+        options.tokens = Some(tokens);
     }
     Ok(options)
+}
+
+/// The tokens in a file: a line each, but for empty lines and those that begin with `#`.
+#[cfg(feature = "gateway")]
+fn read_tokens(path: &Path) -> Result<Vec<String>, crate::failure::Failure> {
+    use crate::failure::Failure;
+
+    let read = hypostyle::files::read_regular(path, TOKEN_FILE_BYTES_MAX);
+    let text = read
+        .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
+        .map_err(|error| Failure::from(error).before(&format!("cannot read the tokens in {}", path.display())))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Follows the file with the tokens.
+#[cfg(feature = "gateway")]
+struct TokenFile {
+    path: PathBuf,
+    tokens: hypostyle_gateway::Tokens,
+    /// SIGHUP came.
+    again: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    looked: std::time::Instant,
+    /// What was wrong with it when it was read last; said once.
+    wrong: String,
+}
+
+#[cfg(feature = "gateway")]
+impl TokenFile {
+    /// Reads it where it is time to. While it cannot be read, or has no tokens, those that there are stay.
+    fn look(&mut self) {
+        let is_due = self.looked.elapsed() >= TOKENS_EVERY;
+        if !self.again.swap(false, std::sync::atomic::Ordering::Relaxed) && !is_due {
+            return;
+        }
+        self.looked = std::time::Instant::now();
+        let read = read_tokens(&self.path).map_err(|failure| failure.message.unwrap_or_default());
+        match read.and_then(|tokens| self.tokens.replace(tokens).map_err(|error| error.to_string())) {
+            Ok(changed) => {
+                self.wrong.clear();
+                if changed {
+                    tracing::info!("the tokens in {} are others now", self.path.display());
+                }
+            }
+            Err(error) if error == self.wrong => {}
+            Err(error) => {
+                tracing::warn!("the tokens stay as they are: {}: {error}", self.path.display());
+                self.wrong = error;
+            }
+        }
+    }
 }
 
 /// The region of this name; or those of all ranks of the world of this name.
@@ -138,9 +204,19 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     use crate::put_json;
     use crate::signals::Stop;
 
-    let stop = Stop::catch()?;
+    let (stop, again) = match &args.token_file {
+        Some(_) => Stop::catch_all_but_hangups()?,
+        None => (Stop::catch()?, Default::default()),
+    };
     let options = options(args)?;
-    if !args.listen.ip().is_loopback() && options.token.is_none() {
+    let mut file = options.tokens.clone().zip(args.token_file.clone()).map(|(tokens, path)| TokenFile {
+        path,
+        tokens,
+        again,
+        looked: std::time::Instant::now(),
+        wrong: String::new(),
+    });
+    if !args.listen.ip().is_loopback() && options.tokens.is_none() {
         tracing::warn!("anyone who reaches {} can look: think of --token-file", args.listen);
     }
     let target = args.region.clone();
@@ -167,6 +243,9 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
     let watcher = stop.clone();
     std::thread::spawn(move || {
         while !watcher.is_asked() {
+            if let Some(file) = &mut file {
+                file.look();
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
         stopper.stop();

@@ -26,17 +26,38 @@ impl Stop {
         let stop = Stop::default();
         #[cfg(unix)]
         {
-            let ignored = ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
-            for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-                if ignored >> (signal - 1) & 1 != 0 {
-                    continue;
-                }
-                let code = i32::from(crate::failure::INTERRUPTED);
-                signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop.0))?;
-                signal_hook::flag::register(signal, Arc::clone(&stop.0))?;
-            }
+            use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+            stop.at(&[SIGINT, SIGTERM, SIGHUP])?;
         }
         Ok(stop)
+    }
+
+    /// The same, but for the end of a terminal (SIGHUP), which sets the other flag: something is to be read again.
+    ///
+    /// # Errors
+    /// What the system refuses.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn catch_all_but_hangups() -> std::io::Result<(Stop, Arc<AtomicBool>)> {
+        let (stop, again) = (Stop::default(), Arc::new(AtomicBool::new(false)));
+        #[cfg(unix)]
+        {
+            use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+            stop.at(&[SIGINT, SIGTERM])?;
+            if !is_ignored(SIGHUP) {
+                signal_hook::flag::register(SIGHUP, Arc::clone(&again))?;
+            }
+        }
+        Ok((stop, again))
+    }
+
+    #[cfg(unix)]
+    fn at(&self, signals: &[i32]) -> std::io::Result<()> {
+        for &signal in signals.iter().filter(|signal| !is_ignored(**signal)) {
+            let code = i32::from(crate::failure::INTERRUPTED);
+            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&self.0))?;
+            signal_hook::flag::register(signal, Arc::clone(&self.0))?;
+        }
+        Ok(())
     }
 
     /// Whether it was asked.
@@ -93,6 +114,12 @@ pub(crate) fn survive_long_files() -> std::io::Result<()> {
     #[cfg(unix)]
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     Ok(())
+}
+
+/// Whether the process ignores a signal.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    ignored(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()) >> (signal - 1) & 1 != 0
 }
 
 /// The signals that the process ignores, a bit each from signal 1 on.

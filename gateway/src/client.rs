@@ -16,14 +16,14 @@ use super::engine::{Ask, Update, UpdateAsk, View};
 use super::hello::{Now, World, hex};
 use super::http::App;
 use super::inputs::ClientInputs;
+use super::limits::Pace;
 use super::message::{self, ClientMessage, Code};
 use super::metrics::add;
 use super::subscribe::Subscribe;
+use super::tokens::Held;
 
 /// Time between looks at what a client has to do in time.
 const TICK: Duration = Duration::from_secs(1);
-/// Messages of a client within a tick, before it counts as an attack.
-const MESSAGES_MAX: u32 = 5_000;
 
 /// Why a client ends: what it is told.
 type End = (Code, String);
@@ -55,22 +55,26 @@ struct Client {
     updated: Instant,
     had_room: Instant,
     pinged: Instant,
-    messages: u32,
+    pace: Pace,
     frame: u64,
     alive: bool,
+    /// What it came with, if that was wanted.
+    token: Option<Held>,
     inputs: ClientInputs,
 }
 
 /// Serves a client until one side ends.
-pub(super) async fn serve(socket: WebSocket, app: Arc<App>, place: OwnedSemaphorePermit) {
+pub(super) async fn serve(socket: WebSocket, app: Arc<App>, place: OwnedSemaphorePermit, token: Option<Held>) {
     let now = Instant::now();
     let metrics = Arc::clone(&app.engine.metrics);
     add(&metrics.clients, 1);
     add(&metrics.clients_total, 1);
     let world = app.engine.world();
     let stop = app.stop.clone();
+    let inputs = ClientInputs::new(app.options.inputs_hz_max);
     let mut client = Client {
         socket,
+        pace: Pace::new(app.options.limits),
         app,
         world,
         subscription: None,
@@ -81,16 +85,18 @@ pub(super) async fn serve(socket: WebSocket, app: Arc<App>, place: OwnedSemaphor
         updated: now,
         had_room: now,
         pinged: now,
-        messages: 0,
         frame: 0,
         alive: true,
-        inputs: ClientInputs::new(now),
+        token,
+        inputs,
     };
     let end = client.run(stop).await;
     metrics.clients.fetch_sub(1, Ordering::Relaxed);
     if let Err((code, why)) = end {
         match code {
             Code::TooSlow => add(&metrics.slow_total, 1),
+            Code::TooMuch => add(&metrics.too_much_total, 1),
+            Code::Token => add(&metrics.revoked_total, 1),
             Code::Protocol | Code::TooLarge => add(&metrics.protocol_errors_total, 1),
             _ => {}
         }
@@ -114,6 +120,7 @@ enum Event {
     Update(Option<Arc<Update>>),
     Due,
     Tick,
+    Revoked,
     Stop,
 }
 
@@ -129,12 +136,14 @@ impl Client {
             let due = self.due();
             let event = tokio::select! {
                 () = stopped(&mut stop) => Event::Stop,
+                () = revoked(&mut self.token) => Event::Revoked,
                 message = self.socket.recv() => Event::Message(message),
                 update = wait(&mut self.pending) => Event::Update(update),
                 () = sleep_until(due.unwrap_or(self.began)), if due.is_some() => Event::Due,
                 _ = tick.tick() => Event::Tick,
             };
             match event {
+                Event::Revoked => return Err((Code::Token, "the token that it came with is none any more".to_owned())),
                 Event::Stop => return Err((Code::Stops, "the gateway stops".to_owned())),
                 Event::Message(Some(Ok(Message::Close(_)))) => {
                     self.finish().await;
@@ -234,10 +243,7 @@ impl Client {
 
     async fn heard(&mut self, message: Message) -> Result<(), End> {
         self.heard = Instant::now();
-        self.messages += 1;
-        if self.messages > MESSAGES_MAX {
-            return Err((Code::Protocol, "the client sends too many messages".to_owned()));
-        }
+        self.pace.take(length(&message)).map_err(|why| (Code::TooMuch, why))?;
         let bytes = match message {
             Message::Binary(bytes) => bytes,
             Message::Text(_) => return Err((Code::Protocol, "text messages are not known".to_owned())),
@@ -249,8 +255,7 @@ impl Client {
             ClientMessage::Ping(token) => self.send(message::pong(token)).await,
             ClientMessage::Input { sequence, name, payload } => {
                 let engine = &self.app.engine;
-                let hz_max = self.app.options.inputs_hz_max;
-                let taken = self.inputs.take(&engine.inputs, (sequence, name, payload), hz_max);
+                let taken = self.inputs.take(&engine.inputs, (sequence, name, payload));
                 let counter =
                     if taken.is_ok() { &engine.metrics.inputs_total } else { &engine.metrics.inputs_refused_total };
                 add(counter, 1);
@@ -326,7 +331,6 @@ impl Client {
     }
 
     async fn tick(&mut self) -> Result<(), End> {
-        self.messages = 0;
         let now: Now = *self.app.engine.now.read();
         if self.app.engine.world().session != self.world.session {
             return Err((Code::Gone, "the region was replaced".to_owned()));
@@ -364,6 +368,23 @@ impl Client {
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // its sender lives as long as the gateway
     let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
+/// Returns once the token is none any more; never, where none was wanted.
+async fn revoked(token: &mut Option<Held>) {
+    match token {
+        Some(token) => token.revoked().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Bytes of what a message carries.
+fn length(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(frame) => frame.as_ref().map_or(0, |frame| 2 + frame.reason.len()),
+    }
 }
 
 /// The answer of the engine; never, where nothing was asked.

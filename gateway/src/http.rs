@@ -1,12 +1,12 @@
 //! What is served over plain HTTP, and the way to a WebSocket.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper::body::Frame;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -23,8 +24,10 @@ use tokio::time::timeout;
 use super::engine::{Ask, Handle, UpdateAsk, View};
 use super::guard::{Guard, Query, Refused};
 use super::hello::{Bounds, hex};
+use super::limits::Addresses;
 use super::message::{self, CLIENT_BYTES_MAX};
 use super::metrics::add;
+use super::tokens;
 use super::{GatewayOptions, client, page, steering, subscribe};
 
 /// Full states under way over HTTP at a time.
@@ -46,6 +49,7 @@ pub(super) struct App {
     pub began: Instant,
     pub stop: watch::Receiver<bool>,
     guard: Guard,
+    addresses: Addresses,
     clients: Arc<Semaphore>,
     snapshots: Arc<Semaphore>,
 }
@@ -58,10 +62,11 @@ impl App {
         stop: watch::Receiver<bool>,
     ) -> Self {
         let origins = options.origins.iter().map(|origin| origin.trim_end_matches('/').to_owned()).collect();
-        let guard = Guard { token: options.token.clone(), origins, loopback_only: address.ip().is_loopback() };
+        let guard = Guard { tokens: options.tokens.clone(), origins, loopback_only: address.ip().is_loopback() };
         let clients = Arc::new(Semaphore::new(options.clients_max));
         let snapshots = Arc::new(Semaphore::new(SNAPSHOTS_MAX));
-        App { options, engine, began: Instant::now(), stop, guard, clients, snapshots }
+        let addresses = Addresses::new(&options.limits);
+        App { options, engine, began: Instant::now(), stop, guard, addresses, clients, snapshots }
     }
 
     pub(super) fn bounds(&self) -> Bounds<'_> {
@@ -76,6 +81,13 @@ impl App {
     /// Counts a refusal.
     pub(super) fn refuse(&self) {
         add(&self.engine.metrics.refused_total, 1);
+    }
+
+    /// Whether an address may connect, or ask, once more in this second; a refusal is counted.
+    pub(super) fn admit(&self, address: IpAddr) -> bool {
+        let admitted = self.addresses.admit(address);
+        add(&self.engine.metrics.limited_total, u64::from(!admitted));
+        admitted
     }
 
     /// Asks the engine for something that it answers at once.
@@ -93,14 +105,41 @@ impl App {
 
 type Shared = State<Arc<App>>;
 
+/// Who asks.
+#[derive(Clone)]
+pub(super) struct Peer {
+    address: IpAddr,
+    /// Whether its connection was one too many: then each request is.
+    refused: bool,
+    /// Whether it has not asked yet on this connection: the first request was counted with it.
+    is_new: Arc<AtomicBool>,
+}
+
+impl Peer {
+    pub(super) fn new(address: IpAddr, refused: bool) -> Peer {
+        Peer { address, refused, is_new: Arc::new(AtomicBool::new(true)) }
+    }
+
+    fn asks_too_often(&self, app: &App) -> bool {
+        self.refused || (!self.is_new.swap(false, Ordering::Relaxed) && !app.admit(self.address))
+    }
+}
+
 /// A request that fails, with why.
 pub(super) struct Failure(pub StatusCode, pub String);
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = reply(self.0, "application/json", json!({ "error": self.1 }).to_string());
-        if self.0 == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        match self.0 {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(1));
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
         }
         response
     }
@@ -133,11 +172,16 @@ pub(super) fn router(app: Arc<App>) -> Router {
     open.merge(closed).fallback(none).layer(from_fn_with_state(Arc::clone(&app), check_source)).with_state(app)
 }
 
-/// Refuses foreign hosts and origins, and adds the headers that every answer has.
+/// Refuses foreign hosts and origins, and those who ask too often, and adds the headers that every answer has.
 async fn check_source(State(app): Shared, request: Request, next: Next) -> Response {
     let mut reader = app.guard.listed_origin(request.headers()).cloned();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match app.guard.check_source(request.headers()) {
+        _ if request.extensions().get::<Peer>().is_some_and(|peer| peer.asks_too_often(&app)) => {
+            let most = app.options.limits.requests_hz;
+            let why = format!("this address connects and asks more than {most} times a second");
+            Failure(StatusCode::TOO_MANY_REQUESTS, why).into_response()
+        }
         Ok(()) if is_preflight(&request) => preflight(),
         Ok(()) => next.run(request).await,
         Err(refused) => {
@@ -196,9 +240,14 @@ fn preflight() -> Response {
     response
 }
 
-async fn check_token(State(app): Shared, request: Request, next: Next) -> Response {
+async fn check_token(State(app): Shared, mut request: Request, next: Next) -> Response {
     match app.guard.check_token(request.headers(), request.uri()) {
-        Ok(()) => next.run(request).await,
+        Ok(token) => {
+            if let Some(token) = token {
+                request.extensions_mut().insert(token);
+            }
+            next.run(request).await
+        }
         Err(_) => {
             app.refuse();
             let why = "this gateway wants a token: Authorization: Bearer TOKEN, or ?token=TOKEN".to_owned();
@@ -213,6 +262,7 @@ async fn check_token(State(app): Shared, request: Request, next: Next) -> Respon
 /// page no status.
 async fn live(
     State(app): Shared,
+    token: Option<Extension<tokens::Held>>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -240,7 +290,7 @@ async fn live(
         .max_frame_size(CLIENT_BYTES_MAX)
         .write_buffer_size(0)
         .max_write_buffer_size(2 * message_max)
-        .on_upgrade(move |socket| client::serve(socket, app, place))
+        .on_upgrade(move |socket| client::serve(socket, app, place, token.map(|Extension(token)| token)))
 }
 
 async fn layout(State(app): Shared) -> Response {
@@ -257,7 +307,7 @@ async fn healthz(State(app): Shared) -> Response {
         "generation": now.generation,
         "frame": now.frame,
         "time": now.time,
-        "clients": app.engine.metrics.clients.load(std::sync::atomic::Ordering::Relaxed),
+        "clients": app.engine.metrics.clients.load(Ordering::Relaxed),
     });
     reply(status, "application/json", body.to_string())
 }
@@ -365,7 +415,7 @@ async fn snapshot_arrow(State(app): Shared, headers: HeaderMap, uri: Uri) -> Res
     let key = crate::delta::Selection::columns(&world.layout, options.components.iter().flatten().map(String::as_str));
     let key = key.map_err(|error| fault(error.to_string()))?.key();
     let tag_of = |generation: u64| format!("\"{}-{generation}-{}-arrow\"", hex(world.session), hex(key));
-    let newest = app.engine.metrics.generation.load(std::sync::atomic::Ordering::Relaxed);
+    let newest = app.engine.metrics.generation.load(Ordering::Relaxed);
     if newest > 0 && is_known(&headers, &tag_of(app.ask(|reply| Ask::Look { reply }).await?)) {
         let generation = app.engine.now.read().generation;
         return Ok(tagged(&tag_of(generation), KIND, None));

@@ -8,12 +8,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use governor::DefaultDirectRateLimiter;
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use hypostyle::{InputError, InputSender};
 
 use super::GatewayError;
+use super::limits;
 use super::source::Source;
 
 /// Inputs of one client that were sent on and are not yet in a generation. Those beyond it are refused.
@@ -115,14 +116,14 @@ pub(super) struct ClientInputs {
     pending: VecDeque<(u32, Option<Place>)>,
     newest: u32,
     acknowledged: u32,
-    /// Inputs that may be sent now, and when that was reckoned.
-    budget: f64,
-    reckoned: Instant,
+    hz_max: f64,
+    limiter: DefaultDirectRateLimiter,
 }
 
 impl ClientInputs {
-    pub(super) fn new(now: Instant) -> Self {
-        ClientInputs { pending: VecDeque::new(), newest: 0, acknowledged: 0, budget: f64::INFINITY, reckoned: now }
+    pub(super) fn new(hz_max: f64) -> Self {
+        let limiter = limits::inputs(hz_max);
+        ClientInputs { pending: VecDeque::new(), newest: 0, acknowledged: 0, hz_max, limiter }
     }
 
     /// Sends one on; why it was refused.
@@ -130,21 +131,16 @@ impl ClientInputs {
         &mut self,
         inputs: &Inputs,
         (sequence, name, payload): (u32, &str, &[u8]),
-        hz_max: f64,
     ) -> Result<(), String> {
         if sequence <= self.newest {
             return Err(format!("input {sequence}: its number must be above {}, the one before", self.newest));
         }
         self.newest = sequence;
-        let now = Instant::now();
-        let earned = now.duration_since(self.reckoned).as_secs_f64() * hz_max;
-        (self.budget, self.reckoned) = ((self.budget + earned).min(2.0 * hz_max.max(1.0)), now);
-        let sent = if self.budget < 1.0 {
-            Err(format!("more than {hz_max} inputs a second"))
+        let sent = if self.limiter.check().is_err() {
+            Err(format!("more than {} inputs a second", self.hz_max))
         } else if self.pending.len() >= INPUTS_PENDING_MAX {
             Err("the simulation has not taken the inputs before this one: try again later".to_owned())
         } else {
-            self.budget -= 1.0;
             inputs.send(name, payload)
         };
         // of refused ones in a row the last says all
@@ -181,7 +177,7 @@ mod tests {
 
     #[test]
     fn only_what_is_decided_is_acknowledged() {
-        let mut client = ClientInputs::new(Instant::now());
+        let mut client = ClientInputs::new(10.0);
         client.pending.extend([(1, place(1, 32)), (2, None), (3, place(1, 64)), (4, place(2, 32)), (9, None)]);
         let at = |epoch, position| Contained { epoch, position };
         assert_eq!(client.acknowledge(at(0, 0)), 0, "nothing is known of it");
@@ -196,8 +192,8 @@ mod tests {
     #[test]
     fn who_sends_too_much_is_told() {
         let none = Inputs(None);
-        let mut client = ClientInputs::new(Instant::now());
-        let why = |client: &mut ClientInputs, sequence| client.take(&none, (sequence, "a", &[]), 10.0).unwrap_err();
+        let mut client = ClientInputs::new(10.0);
+        let why = |client: &mut ClientInputs, sequence| client.take(&none, (sequence, "a", &[])).unwrap_err();
         for sequence in 1..=20 {
             assert!(why(&mut client, sequence).contains("takes no inputs"));
         }

@@ -32,6 +32,7 @@ mod guard;
 mod hello;
 mod http;
 mod inputs;
+mod limits;
 mod listen;
 mod message;
 mod metrics;
@@ -41,6 +42,7 @@ mod page;
 mod source;
 mod steering;
 mod subscribe;
+mod tokens;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,7 +52,9 @@ use hypostyle::{InputError, SnapshotError, Timeline};
 use tokio::sync::watch;
 
 use crate::delta::SelectError;
+pub use crate::limits::Limits;
 pub use crate::source::Source;
+pub use crate::tokens::Tokens;
 
 /// Makes the JSON of `/timeline` of the newest frames, at most so many; `None`: there are none.
 pub type TimelinePicture = Arc<dyn Fn(&Timeline, usize) -> Option<String> + Send + Sync>;
@@ -77,8 +81,8 @@ pub struct GatewayOptions {
     pub inputs_hz_max: f64,
     /// Whether clients may steer the run: pause it, let it run some frames, set its pace.
     pub steer: bool,
-    /// What clients must know; `None`: nothing.
-    pub token: Option<String>,
+    /// What clients must know one of; `None`: nothing.
+    pub tokens: Option<Tokens>,
     /// Origins of pages that may connect, beside its own: `https://example.org`.
     pub origins: Vec<String>,
     /// Clients at a time.
@@ -89,6 +93,8 @@ pub struct GatewayOptions {
     pub send_timeout: Duration,
     /// How long it waits for other things.
     pub timeouts: Timeouts,
+    /// How much it takes in a second.
+    pub limits: Limits,
     /// Where the same frames are published beside it; `None`: nowhere.
     #[cfg(feature = "nats")]
     pub publish: Option<nats::Place>,
@@ -108,12 +114,13 @@ impl GatewayOptions {
             inputs: None,
             inputs_hz_max: 240.0,
             steer: false,
-            token: None,
+            tokens: None,
             origins: Vec::new(),
             clients_max: 64,
             message_bytes_max: 1 << 20,
             send_timeout: Duration::from_secs(20),
             timeouts: Timeouts::default(),
+            limits: Limits::default(),
             #[cfg(feature = "nats")]
             publish: None,
             timeline: None,
@@ -225,14 +232,12 @@ impl Gateway {
         if !(1..=10_000).contains(&options.clients_max) {
             return bad("the number of clients", options.clients_max.to_string(), "it may be 1 to 10000");
         }
-        if options.token.as_ref().is_some_and(|token| token.len() < 8) {
-            return bad("the token", "short".to_owned(), "it must have at least 8 bytes");
-        }
+        options.limits.check()?;
         if !(options.inputs_hz_max.is_finite() && (0.1..=5_000.0).contains(&options.inputs_hz_max)) {
             return bad("the rate of inputs", format!("{} Hz", options.inputs_hz_max), "it may be 0.1 to 5000 Hz");
         }
         let changes = options.inputs.is_some() || options.steer;
-        if changes && options.token.is_none() && !options.listen.ip().is_loopback() {
+        if changes && options.tokens.is_none() && !options.listen.ip().is_loopback() {
             let expected =
                 "clients on other machines that change or steer a simulation must know a token: give --token-file";
             return bad("the token", "missing".to_owned(), expected);

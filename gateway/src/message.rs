@@ -27,9 +27,11 @@ pub(super) enum Code {
     Protocol = 3,
     TooLarge = 4,
     TooSlow = 5,
+    Token = 7,
     Subscription = 8,
     Fault = 9,
     Input = 10,
+    TooMuch = 11,
 }
 
 impl Code {
@@ -40,7 +42,7 @@ impl Code {
             Code::Gone => 1012,
             Code::Protocol | Code::Subscription | Code::Input => 1002,
             Code::TooLarge => 1009,
-            Code::TooSlow => 1008,
+            Code::TooSlow | Code::Token | Code::TooMuch => 1008,
             Code::Fault => 1011,
         }
     }

@@ -37,6 +37,12 @@ metrics! {
     refused_total: "counter",
     /// Clients cut off because they neither read nor acknowledged.
     slow_total: "counter",
+    /// Clients cut off because they sent more messages or bytes a second than they may.
+    too_much_total: "counter",
+    /// Clients cut off because their token is none any more.
+    revoked_total: "counter",
+    /// Connections and requests refused as there were too many a second from their address.
+    limited_total: "counter",
     /// Clients cut off because of what they sent.
     protocol_errors_total: "counter",
     /// Updates sent.

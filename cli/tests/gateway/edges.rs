@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hypostyle::{Schedule, Simulation, System, Workers, Write};
+use hypostyle_gateway::Tokens;
 use serde_json::json;
 
 use super::client::{Came, Client, Socket, get, json_of, request};
@@ -88,7 +89,7 @@ fn each_side_s_close_is_answered() {
 fn refusals_can_be_told_apart_by_whoever_asks() {
     let world = world(10);
     let serving = Serving::of(&world, |options| {
-        options.token = Some("a secret token".to_owned());
+        options.tokens = Some(Tokens::new(vec!["a secret token".to_owned()]).unwrap());
         options.origins = vec!["https://lab.example".to_owned()];
         options.clients_max = 1;
     });
@@ -119,7 +120,7 @@ fn refusals_can_be_told_apart_by_whoever_asks() {
 fn pages_of_listed_origins_learn_what_they_may_send() {
     let world = world(10);
     let serving = Serving::of(&world, |options| {
-        options.token = Some("a secret token".to_owned());
+        options.tokens = Some(Tokens::new(vec!["a secret token".to_owned()]).unwrap());
         options.origins = vec!["https://lab.example/".to_owned()];
         options.steer = true;
     });

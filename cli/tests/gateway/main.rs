@@ -7,6 +7,7 @@ mod commands;
 mod edges;
 mod inputs;
 mod kills;
+mod limits;
 mod ranks;
 mod steering;
 mod timeouts;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use hypostyle::{Component, Entity, RegionTarget, Resource, World};
 use hypostyle_gateway::delta::{Selection, Shadow, State};
-use hypostyle_gateway::{Gateway, GatewayError, GatewayOptions, Stopper};
+use hypostyle_gateway::{Gateway, GatewayError, GatewayOptions, Stopper, Tokens};
 use serde_json::json;
 
 use client::{Came, Client, Socket, get, json_of, request};
@@ -265,7 +266,7 @@ fn states_over_http_have_tags() {
 fn strangers_are_refused() {
     let world = world(10);
     let serving = Serving::of(&world, |options| {
-        options.token = Some("a secret token".to_owned());
+        options.tokens = Some(Tokens::new(vec!["a secret token".to_owned()]).unwrap());
         options.origins = vec!["https://lab.example".to_owned()];
         options.clients_max = 2;
     });

@@ -8,6 +8,8 @@ use std::time::Duration;
 use hypostyle::{RegionTarget, Schedule, Simulation, Workers};
 use serde_json::{Value, json};
 
+use hypostyle_gateway::Tokens;
+
 use super::client::{get, post, request};
 use super::inputs::gateway;
 use super::{Serving, commands, world, world_in};
@@ -90,7 +92,7 @@ fn who_may_not_steer_or_asks_for_what_is_not_is_told() {
 
     let serving = Serving::of(steerable.world(), |options| {
         options.steer = true;
-        options.token = Some("a long token".to_owned());
+        options.tokens = Some(Tokens::new(vec!["a long token".to_owned()]).unwrap());
         options.origins = vec!["https://lab.example".to_owned()];
     });
     let known = "Authorization: Bearer a long token\r\n";
