@@ -326,6 +326,7 @@ pub(crate) fn run(args: &Args, json: bool, out: &mut dyn Write) -> Outcome {
         states: hashes.states,
         state,
         takes_inputs: !args.inputs.is_empty(),
+        sandbox: args.sandbox,
         meter,
         workers,
         checkpoints: kept,

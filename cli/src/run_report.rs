@@ -8,7 +8,7 @@ use std::time::Duration;
 use hypostyle::checkpoint::Kept;
 use hypostyle::journal::Recorded;
 use hypostyle::workers::{WorkerKind, WorkerStatus};
-use hypostyle::{PatchCounts, RegionTarget, Simulation};
+use hypostyle::{PatchCounts, RegionTarget, Sandbox, Simulation};
 use serde_json::{Value, json};
 
 use crate::meter::Meter;
@@ -36,6 +36,7 @@ pub(crate) struct Report {
     pub state: Option<(&'static str, String)>,
     /// Whether it took inputs of other processes.
     pub takes_inputs: bool,
+    pub sandbox: Sandbox,
     pub meter: Meter,
     pub workers: Vec<WorkerStatus>,
     /// The checkpoints that it wrote, if any were asked for.
@@ -117,7 +118,8 @@ impl Report {
         let asked =
             if notice.requested == notice.actual { String::new() } else { format!(", asked for {}", notice.requested) };
         let lacks = match notice.sandbox_lacks.as_slice() {
-            [] => String::new(),
+            [] if self.sandbox == Sandbox::Off => String::new(),
+            [] => ", in a sandbox".to_owned(),
             lacks => format!(", in a sandbox without {}", lacks.join(" and ")),
         };
         table.pair("workers", format!("{}{asked}{fallback}{lacks}", notice.actual));
@@ -162,7 +164,8 @@ impl Report {
         table.row(row("main".to_owned(), main.min(all), busy, 0));
         for worker in &self.workers {
             let kind = if worker.kind == WorkerKind::Process { "process" } else { "thread" };
-            let name = format!("{kind} {}", worker.index);
+            let given_up = if worker.given_up { ", given up" } else { "" };
+            let name = format!("{kind} {}{given_up}", worker.index);
             table.row(row(name, worker.jobs, Duration::from_nanos(worker.busy_ns), worker.deaths));
         }
         table
@@ -235,6 +238,7 @@ impl Report {
                 "requested": notice.requested.to_string(),
                 "actual": notice.actual.to_string(),
                 "fallback": notice.fallback,
+                "sandbox": self.sandbox.to_string(),
                 "sandbox_lacks": notice.sandbox_lacks,
                 "each": self.workers_json(),
             },
@@ -283,6 +287,7 @@ impl Report {
                 "busy_seconds": busy.as_secs_f64(),
                 "use": self.usage(busy),
                 "deaths": worker.deaths,
+                "given_up": worker.given_up,
             })
         }));
         all
