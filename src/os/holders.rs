@@ -2,11 +2,12 @@
 //!
 //! A lock of an open file description tells nobody its holder, but `/proc` shows with every descriptor the locks that go
 //! with it. Invariants: a process is only ever signalled through a handle that was opened before it was seen to hold the
-//! lock, so never one that merely has its number; processes of other users and of other process namespaces are not seen.
+//! lock, so never one that merely has its number, in time or in another process namespace (`/proc` may be that of another
+//! one than this process's own); processes of other users and of namespaces that `/proc` does not show are not seen.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -26,9 +27,7 @@ impl Holders {
         };
         for process in processes.flatten() {
             let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-            let Some(handle) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
-                continue;
-            };
+            let Some(handle) = handle_of(pid) else { continue };
             if holds(&process.path(), metadata.ino(), byte) {
                 found.push((pid.unsigned_abs(), handle));
             }
@@ -43,7 +42,7 @@ impl Holders {
 
     /// Whether this process is one of them.
     pub(crate) fn is_this_process(&self) -> bool {
-        self.found.iter().any(|(pid, _)| *pid == std::process::id())
+        own_number().is_some_and(|own| self.found.iter().any(|(pid, _)| *pid == own))
     }
 
     /// Kills those that were started with this variable in their environment.
@@ -53,12 +52,26 @@ impl Holders {
             let is_worker = environment
                 .split(|byte| *byte == 0)
                 .any(|entry| entry.strip_prefix(variable.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")));
-            if is_worker && *pid != std::process::id() {
+            if is_worker && Some(*pid) != own_number() {
                 // the handle is that of a process that held the lock; the process that has its number by now is not hit
                 let _ = pidfd_send_signal(handle, Signal::KILL);
             }
         }
     }
+}
+
+/// The number that `/proc` has for this process.
+fn own_number() -> Option<u32> {
+    std::fs::read_link("/proc/self").ok()?.to_str()?.parse().ok()
+}
+
+/// A handle of the process that `/proc` has under this number. Where that is another namespace's, the process of this
+/// number here is another one, or none.
+fn handle_of(pid: i32) -> Option<OwnedFd> {
+    let handle = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+    let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd())).ok()?;
+    let shown = about.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    (shown.trim().parse() == Ok(pid)).then_some(handle)
 }
 
 /// Whether one of the process's descriptors shows such a lock.

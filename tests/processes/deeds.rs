@@ -1,7 +1,10 @@
 //! What a hostile kernel would do with the system: calls as they are, without a library in between.
 #![expect(unsafe_code, reason = "hostile calls of the system")]
 
+use std::ffi::CString;
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 
 use libc::{c_long, syscall};
 
@@ -33,6 +36,16 @@ macro_rules! call {
 /// The main process of this worker.
 fn main_process() -> i32 {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get())
+}
+
+/// The file that workers of this main process would make.
+pub fn file_of(main: i32) -> PathBuf {
+    std::env::temp_dir().join(format!("hypostyle-deed-{main}"))
+}
+
+/// The name of that file, in a worker.
+fn own_name() -> CString {
+    CString::new(file_of(main_process()).into_os_string().into_vec()).expect("a path has no zero in it")
 }
 
 /// Descriptors that a worker may have open.
@@ -87,12 +100,12 @@ pub const DEEDS: &[Deed] = &[
     harmless("open a file to read", || call!(SYS_openat, libc::AT_FDCWD, c"/etc/passwd".as_ptr(), libc::O_RDONLY)),
     deed("make a file", || {
         let flags = libc::O_WRONLY | libc::O_CREAT;
-        call!(SYS_openat, libc::AT_FDCWD, c"/tmp/hypostyle-hostile".as_ptr(), flags, 0o600)
+        call!(SYS_openat, libc::AT_FDCWD, own_name().as_ptr(), flags, 0o600)
     }),
     deed("open a file beside one that is open", || {
         for_each_descriptor(|descriptor| call!(SYS_openat, descriptor, c"control".as_ptr(), libc::O_RDWR))
     }),
-    deed("remove a file", || call!(SYS_unlinkat, libc::AT_FDCWD, c"/tmp/hypostyle-hostile".as_ptr(), 0)),
+    deed("remove a file", || call!(SYS_unlinkat, libc::AT_FDCWD, own_name().as_ptr(), 0)),
     deed("cut what is open", || for_each_descriptor(|descriptor| call!(SYS_ftruncate, descriptor, 0))),
     deed("write to what is open, apart from standard output and error", || {
         let write = |descriptor: i32| call!(SYS_write, descriptor, c"x".as_ptr(), 1);

@@ -17,7 +17,7 @@ use hypostyle::regions::{ResidueKind, residue};
 use crate::scenes;
 use crate::support::{Random, Setting, mix, setting_of};
 use drama::Stage;
-pub use life::{live, read, send};
+pub use life::{Note, live, read, send};
 use table::Table;
 pub use tide::ebb_and_flow;
 

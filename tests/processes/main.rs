@@ -19,6 +19,7 @@ mod failures;
 mod forks;
 mod hostile;
 mod kills;
+mod namespaces;
 mod readers;
 mod rights;
 mod roles;
@@ -85,6 +86,10 @@ const TESTS: &[Test] = &[
     test("readers::a_reader_cannot_write", readers::a_reader_cannot_write),
     test("rights::a_reader_of_the_same_user", rights::a_reader_of_the_same_user),
     test("rights::a_reader_of_another_user", rights::a_reader_of_another_user),
+    test("namespaces::a_reader_and_a_sender", namespaces::a_reader_and_a_sender),
+    test("namespaces::a_writer_and_its_workers", namespaces::a_writer_and_its_workers),
+    test("namespaces::a_worker_of_its_own", namespaces::a_worker_of_its_own),
+    test("namespaces::who_has_the_number_of_another", namespaces::who_has_the_number_of_another),
     test("takeover::a_killed_writer_is_taken_over_bit_for_bit", takeover::bit_for_bit),
     test("takeover::a_worker_that_outlives_its_main", takeover::a_worker_that_outlives_its_main),
     test("takeover::memory_of_workers_goes_with_a_killed_main", takeover::memory_of_workers),

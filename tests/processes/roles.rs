@@ -8,6 +8,7 @@ use hypostyle::{RegionTarget, Snapshot, Workers};
 
 use crate::hostile;
 use crate::kills;
+use crate::namespaces;
 use crate::readers;
 use crate::rights;
 use crate::rubbish;
@@ -42,6 +43,8 @@ pub fn play(args: &[String]) {
         ["torn-reader", region, rows] => torn::read(&target(region), rows.parse().unwrap()),
         ["rights", region, writer] => rights::report(&target(region), writer.parse().unwrap(), false),
         ["stranger", region, writer] => rights::report(&target(region), writer.parse().unwrap(), true),
+        ["visit", region] => namespaces::visit(&target(region)),
+        ["take-over", region] => namespaces::take_over(&target(region)),
         ["lacking", part] => sandbox::on_a_system_that_lacks(part),
         ["stuck-writer", region] => takeover::write_and_hang(target(region)),
         ["rubbish-read", directory] => rubbish::read_all(directory.as_ref()),

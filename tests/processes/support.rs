@@ -188,8 +188,15 @@ pub struct Actor {
 impl Actor {
     /// Starts a child in a role.
     pub fn start(role: &[&str]) -> Actor {
-        let mut child =
-            Command::new(own()).arg("role").args(role).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Actor::start_by(&[], role)
+    }
+
+    /// Starts a child in a role, by a command that runs what follows it.
+    pub fn start_by(by: &[String], role: &[&str]) -> Actor {
+        let mut words = by.iter().cloned().chain([own().to_str().unwrap().to_owned(), "role".to_owned()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(role).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
         Actor { child, stdin, stdout }
     }

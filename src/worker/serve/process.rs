@@ -97,11 +97,11 @@ pub(crate) fn serve_with(
     fault::arm();
     keep_workers_lock();
     let board = Board::open(&board)?;
-    watch_main(&board)?;
     fault::point("started");
     let attached = board.attach(index, epoch, std::process::id()).ok_or(WorkerError::NotExpected { index, epoch })?;
     fault::point("attached");
     let set_up = || {
+        watch_main(&board).map_err(plain)?;
         begun.map_err(plain)?;
         set_up(&attached, shut_in.as_ref(), make_runner)
     };
