@@ -1,6 +1,7 @@
 //! `run --sandbox`: what it reports, and what it says where workers cannot be shut in.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a test may")]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod commands;
 
