@@ -34,7 +34,14 @@ fn limited(change: impl FnOnce(&mut Limits)) -> (hypostyle::World, Serving) {
 
 /// The code of the end, that of the BYE, and its text.
 fn farewell(socket: &mut Socket) -> (u16, u16, String) {
-    let bye = socket.expect(6);
+    let begun = Instant::now();
+    let bye = loop {
+        match socket.receive() {
+            Came::Message(message) if message[0] == 6 => break message,
+            Came::Message(_) => assert!(begun.elapsed() < LONG, "it is still let in"),
+            ended => panic!("{ended:?} without a BYE"),
+        }
+    };
     let length = u32::from_le_bytes(*bye[12..].first_chunk::<4>().unwrap()) as usize;
     let text = String::from_utf8(bye[16..16 + length].to_vec()).unwrap();
     let Came::Closed(code) = socket.receive() else { panic!("no Close after {text}") };
