@@ -11,6 +11,9 @@ use crate::tools::cargo;
 /// How long a run may take at most.
 const BOUND: Duration = Duration::from_hours(7 * 24);
 
+/// The library's features that these tests want, as do those of `soak`.
+pub(crate) const FEATURES: &str = "fault-injection,checkpoint,export,sandbox";
+
 /// A test that takes a number and a seed, and leaves a report.
 pub(crate) struct Long {
     pub name: &'static str,
@@ -113,7 +116,7 @@ impl Long {
     fn play(&self, wanted: &Wanted) -> (Outcome, Option<String>) {
         let told = crate::tools::root().join("target").join(format!("{}.json", self.name));
         let _ = std::fs::remove_file(&told);
-        let mut command = cargo("test --locked --package hypostyle --features fault-injection,export --test");
+        let mut command = cargo(&format!("test --locked --package hypostyle --features {FEATURES} --test"));
         command.arg(self.target);
         if self.release {
             command.arg("--release");
@@ -137,6 +140,22 @@ impl Long {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Cargo leaves out, in silence, what wants more features than it is given.
+    #[test]
+    fn the_tests_have_the_features_that_they_want() {
+        let manifest = include_str!("../../Cargo.toml");
+        for target in [SIMULATE.target, KILLS.target, TORN.target] {
+            let name = format!("name = \"{target}\"");
+            // one that wants nothing need not be named
+            let own = manifest.split("\n[").find(|part| part.starts_with("[test]") && part.contains(&name));
+            let wanted = own.and_then(|own| own.lines().find_map(|line| line.strip_prefix("required-features = ")));
+            for feature in wanted.unwrap_or_default().split('"').skip(1).step_by(2) {
+                let has = FEATURES.split(',').any(|has| has == feature);
+                assert!(has, "{target} wants {feature}");
+            }
+        }
+    }
 
     #[test]
     fn options_are_numbers_with_names() {

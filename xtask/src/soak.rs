@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::long::FEATURES;
 use crate::process::{self, Tests};
 use crate::report::Outcome;
 use crate::tools::cargo;
@@ -19,10 +20,11 @@ pub(crate) fn run(time: Duration, kills: u64) -> Outcome {
     let begun = Instant::now();
     let mut tests = Tests::default();
     for round in 1u64.. {
-        let mut command = cargo(
+        let features = FEATURES.split(',').map(|feature| format!("hypostyle/{feature}")).collect::<Vec<_>>().join(",");
+        let mut command = cargo(&format!(
             "test --locked --package hypostyle --package hypostyle-cli --package hypostyle-scenes --release \
-             --features hypostyle/fault-injection --tests -- --ignored --nocapture soak",
-        );
+             --features {features} --tests -- --ignored --nocapture soak"
+        ));
         let crowd = (time.as_secs() / 4).clamp(*CROWD_SECONDS.start(), *CROWD_SECONDS.end());
         command.env("HYPOSTYLE_SOAK_SECONDS", crowd.to_string());
         command.env("HYPOSTYLE_SOAK_KILLS", kills.to_string()).env("HYPOSTYLE_SOAK_SEED", round.to_string());
