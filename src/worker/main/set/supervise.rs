@@ -14,6 +14,7 @@ use super::{LOOK, WorkerSet};
 use crate::worker::error::JobFailure;
 use crate::worker::main::handle::{HandleState, Termination, WorkerHandle};
 use crate::worker::main::ledger::JobState;
+#[cfg(unix)]
 use crate::worker::shared::board::Stage;
 use crate::worker::shared::claim::{Claim, State};
 use crate::worker::shared::undo;
