@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A part holds at most [`PART_BYTES_MAX`] bytes after the header; the other parts have none. All collective calls are
-//! trees over the ranks in order, so that a join is always of earlier and later ranks, and n ranks take log2 n steps.
+//! trees over the ranks in order, so that a join is always of earlier and later ranks, and n ranks take log2 n steps;
+//! where all ranks get what is joined, each has it after them, and not after twice as many.
 //! Messages are checked against the header: what another rank sends is never trusted, neither its length nor its place.
 #![forbid(unsafe_code)]
 
@@ -218,19 +219,14 @@ impl Comm {
     ) -> Result<(), ClusterError> {
         let length = value.len();
         let mut mine = value.to_vec();
-        self.up(what, &mut mine, &mut |mine, later, rank| {
-            if later.len() != length {
-                let what = format!("its value of `{what}` has {} bytes, not {length}", later.len());
+        self.all_join(what, &mut mine, &mut |earlier, later, rank| {
+            if let Some(other) = [earlier.len(), later.len()].into_iter().find(|other| *other != length) {
+                let what = format!("its value of `{what}` has {other} bytes, not {length}");
                 return Err(ClusterError::Message { rank, what });
             }
-            join(mine, &later);
+            join(earlier, &later);
             Ok(())
         })?;
-        self.down(what, &mut mine)?;
-        if mine.len() != length {
-            let what = format!("its value of `{what}` has {} bytes, not {length}", mine.len());
-            return Err(ClusterError::Message { rank: 0, what });
-        }
         value.copy_from_slice(&mine);
         Ok(())
     }
@@ -270,11 +266,10 @@ impl Comm {
     /// As [`Comm::exchange`].
     pub fn all_gather(&mut self, what: &str, mine: &[u8]) -> Result<Vec<Vec<u8>>, ClusterError> {
         let mut all = piece(mine);
-        self.up(what, &mut all, &mut |all, later, _| {
+        self.all_join(what, &mut all, &mut |all, later, _| {
             all.extend_from_slice(&later);
             Ok(())
         })?;
-        self.down(what, &mut all)?;
         pieces(&all, self.size())
     }
 
@@ -305,6 +300,33 @@ impl Comm {
             Some(rank) => Err(ClusterError::Differs { rank, what: what.to_owned() }),
             None => Ok(()),
         }
+    }
+
+    /// Joins values of all ranks on all ranks, by recursive doubling: blocks of 1, 2, 4 ranks, each with the one beside it.
+    /// All ranks join in the shape of [`Comm::up`]'s tree, and have the same bytes after as many steps as it takes to rank
+    /// 0. Of the last block ranks may be missing: those that are there give its value to several.
+    fn all_join(&mut self, what: &str, mine: &mut Vec<u8>, join: JoinLater<'_>) -> Result<(), ClusterError> {
+        let (rank, size) = (self.rank(), self.size());
+        let mut step = 1;
+        while step < size {
+            let own = rank & !(step - 1);
+            let other = own ^ step;
+            if other < size {
+                let ranks = |block: usize| step.min(size - block);
+                let at = rank - own;
+                let from = other + at % ranks(other);
+                let to = (at..ranks(other)).step_by(ranks(own)).map(|at| other + at);
+                let send = to.map(|to| (to, mine.clone())).collect();
+                for mut came in self.exchange_within(what, send, &[from], step.trailing_zeros())? {
+                    if other < own {
+                        std::mem::swap(mine, &mut came);
+                    }
+                    join(mine, came, from)?;
+                }
+            }
+            step <<= 1;
+        }
+        Ok(())
     }
 
     /// Joins values towards rank 0 along a tree in which each rank joins the ranks behind it, nearest first.

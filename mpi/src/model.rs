@@ -5,8 +5,8 @@
 //! density; ranks are a power of two, so that bisection along the longest axis halves each time.
 //!
 //! Between two rebuilds a rank sends one message to each neighbour for each forwarding, with the values of its border rows. A
-//! reduction is a tree up and down: of `n` ranks `n - 1` messages each way, which take `log2 n` steps each way. What a
-//! rebuild sends is said by [`Load::rebuild_messages`].
+//! reduction doubles the ranks that are joined: of `n` ranks each sends `log2 n` messages, in as many steps. What a rebuild
+//! sends is said by [`Load::rebuild_messages`].
 #![forbid(unsafe_code)]
 
 use crate::comm::HEADER_BYTES;
@@ -114,19 +114,18 @@ impl Load {
             with *= if cut { (along + 2.0 * self.reach[axis]).min(self.cells[axis]) } else { along };
         }
         let (neighbours, ghosts) = (near - 1.0, (with - own) * self.rows_per_cell);
-        let tree = 2.0 * f64::from(ranks - 1) / f64::from(ranks) * self.reductions;
+        let joins = steps(ranks) * self.reductions;
         let (forwards, header) = (self.forwardings * neighbours, HEADER_BYTES as f64);
         let values = self.forwardings * ghosts * self.forwarded_bytes;
-        let bytes = values + forwards * header + tree * (header + self.reduced_bytes);
-        Sent { neighbours, ghosts, messages: forwards + tree, bytes }
+        let bytes = values + forwards * header + joins * (header + self.reduced_bytes);
+        Sent { neighbours, ghosts, messages: forwards + joins, bytes }
     }
 
     /// Messages that a rank sends at a rebuild, more than in other frames, at most: the calls of all ranks, and to each
     /// neighbour rows that move, ghosts, and their later values.
     #[must_use]
     pub fn rebuild_messages(&self, ranks: u32) -> f64 {
-        let tree = 2.0 * f64::from(ranks - 1) / f64::from(ranks);
-        tree * self.rebuild_calls + (2.0 + self.rebuild_forwardings) * self.sent(ranks).neighbours
+        steps(ranks) * self.rebuild_calls + (2.0 + self.rebuild_forwardings) * self.sent(ranks).neighbours
     }
 
     /// How long such a frame takes.
@@ -139,10 +138,15 @@ impl Load {
         }
         let bytes = sent.ghosts * self.forwarded_bytes;
         let forwarding = self.forwardings * (link.latency_us + bytes / link.gb_per_s / 1e3);
-        let reducing = self.reductions * 2.0 * f64::from(ranks).log2().ceil() * link.latency_us;
+        let reducing = self.reductions * steps(ranks) * link.latency_us;
         let packing = self.forwardings * bytes * link.byte_ns / 1e3;
         Time { rows, packing, forwarding, reducing }
     }
+}
+
+/// Steps of a call of all ranks (a power of two), and messages of each rank in it.
+fn steps(ranks: u32) -> f64 {
+    f64::from(ranks.max(1).ilog2())
 }
 
 /// The Lennard-Jones melt of so many atoms, in a box of equal sides: reach 2.8 sigma, a skin of 0.4 and cells half as wide as

@@ -47,6 +47,43 @@ proptest! {
     }
 }
 
+/// Blocks of 1, 2, 4 ranks, each with the one beside it.
+fn joined(values: &[f64]) -> f64 {
+    match values {
+        [one] => *one,
+        several => {
+            let (earlier, later) = several.split_at(several.len().next_power_of_two() / 2);
+            joined(earlier) + joined(later)
+        }
+    }
+}
+
+#[test]
+fn numbers_are_joined_in_one_shape_on_all_ranks_in_as_few_steps_as_can_be() {
+    for size in 1usize..=17 {
+        let value = |rank: usize| 0.1 * (rank as f64 + 1.0).powi(5) + 1e9 / (rank as f64 + 0.3);
+        let all = run_threads(size, |rank| {
+            let mut comm = comm(rank);
+            let mut bytes = value(comm.rank()).to_le_bytes();
+            comm.all_reduce("sum", &mut bytes, &|a, b| {
+                let number = |bytes: &[u8]| f64::from_le_bytes(bytes.try_into().unwrap());
+                let sum = number(a) + number(b);
+                a.copy_from_slice(&sum.to_le_bytes());
+            })?;
+            Ok((f64::from_le_bytes(bytes), comm.traffic().messages))
+        })
+        .unwrap();
+        let values: Vec<f64> = (0..size).map(value).collect();
+        let steps = u64::from(size.next_power_of_two().trailing_zeros());
+        for (rank, (sum, messages)) in all.iter().enumerate() {
+            assert_eq!(sum.to_bits(), joined(&values).to_bits(), "{size} ranks, rank {rank}");
+            assert!(!size.is_power_of_two() || *messages == steps, "{size} ranks, rank {rank}: {messages}");
+        }
+        // each rank takes one message a step at most
+        assert!(all.iter().map(|(_, messages)| messages).sum::<u64>() <= size as u64 * steps);
+    }
+}
+
 #[test]
 fn messages_of_many_parts_arrive_whole() {
     let length = 2 * PART_BYTES_MAX + 5;
@@ -83,9 +120,9 @@ fn a_rank_that_is_silent_is_named_after_the_deadline() {
     let error = run_threads(2, |rank| {
         let mut comm = Comm::new(Box::new(rank)).deadline(Duration::from_millis(200));
         if comm.rank() == 1 {
-            // silent, not gone: until the others have given up
+            // silent, not gone: it waits for itself until the other has given up
             let mut patient = comm.deadline(Duration::from_secs(60));
-            return patient.exchange("nothing", Vec::new(), &[0]).map(drop);
+            return patient.exchange("nothing", Vec::new(), &[1]).map(drop);
         }
         comm.barrier("all")
     })
