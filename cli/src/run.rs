@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = numbers::count::<u64>)]
     frames: Option<u64>,
     /// Run for this many seconds of real time.
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", value_parser = numbers::seconds)]
     seconds: Option<f64>,
     /// Run until the simulation's time is this, in the scene's unit.
     #[arg(long, value_name = "TIME", conflicts_with_all = ["frames", "seconds"], value_parser = pace::parse_time)]
@@ -124,10 +124,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
     /// Seconds of real time between two lines of --log.
-    #[arg(long, value_name = "S", default_value_t = 1.0, requires = "log", value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", default_value_t = 1.0, requires = "log", value_parser = numbers::seconds)]
     log_every: f64,
     /// Seconds between two lines on stderr about how the run is going, where stderr is no terminal; 0: none.
-    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = numbers::seconds)]
     say_every: f64,
     /// Take options from a TOML file, as in `frames = 100`; those on the command line win.
     #[arg(long, value_name = "FILE")]
@@ -155,11 +155,6 @@ enum PrintHash {
     Every,
     /// The last frame's by global ids, in which neither handles nor the order of rows count.
     ById,
-}
-
-pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "it must be a number of seconds".to_owned())?;
-    if (0.0..=1e9).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 1e9 seconds".to_owned()) }
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {

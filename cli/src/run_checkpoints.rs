@@ -31,7 +31,7 @@ pub(crate) struct CheckpointArgs {
     #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     checkpoint_every: Option<u64>,
     /// Write a checkpoint every S seconds (default: 60, if --checkpoint-every is not given).
-    #[arg(long, value_name = "S", requires = "checkpoints", value_parser = super::run::parse_seconds)]
+    #[arg(long, value_name = "S", requires = "checkpoints", value_parser = crate::numbers::seconds)]
     checkpoint_seconds: Option<f64>,
     /// Number of the scene's checkpoints to keep.
     #[arg(long, value_name = "K", requires = "checkpoints", default_value_t = 3,

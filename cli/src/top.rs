@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(value_name = "NAME|DIR")]
     region: RegionTarget,
     /// Seconds between two refreshes.
-    #[arg(long, value_name = "S", value_parser = crate::run::parse_seconds, default_value_t = 0.5)]
+    #[arg(long, value_name = "S", value_parser = crate::numbers::seconds, default_value_t = 0.5)]
     interval: f64,
     /// Draw once, as text.
     #[arg(long)]

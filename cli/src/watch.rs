@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = crate::numbers::positive::<u64>)]
     count: Option<u64>,
     /// Show at most one generation per S seconds (default: every generation).
-    #[arg(long, value_name = "S", value_parser = crate::run::parse_seconds, default_value_t = 0.0)]
+    #[arg(long, value_name = "S", value_parser = crate::numbers::seconds, default_value_t = 0.0)]
     interval: f64,
     /// How to print them; --json is short for `ndjson`, as is `json`: an object in each line.
     #[arg(long, value_enum, default_value_t = Format::Table)]

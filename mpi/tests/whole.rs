@@ -98,6 +98,43 @@ fn a_series_is_that_of_one_process_in_scenes_without_space_and_with_links() {
     }
 }
 
+#[test]
+fn a_log_has_a_line_of_each_rank_whenever_rank_0_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log.ndjson");
+    let run = |log: &Path| {
+        let words = "run lj --entities 2048 --frames 200 --ranks 3 --no-observe --log-every 0 --log";
+        program(words).arg(log).output().unwrap()
+    };
+    let output = run(&log);
+    assert!(output.status.success(), "{}", told(&output));
+    let text = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.len() >= 9 && lines.len().is_multiple_of(3), "{text}");
+    for (at, ranks) in lines.chunks(3).enumerate() {
+        let of = |name: &str| ranks.iter().map(|line| line[name].clone()).collect::<Vec<_>>();
+        assert_eq!(of("rank"), [0, 1, 2]);
+        assert_eq!(of("entities").iter().filter_map(serde_json::Value::as_u64).sum::<u64>(), 2048);
+        let frame = ranks[0]["frame"].as_u64().unwrap();
+        assert!(of("frame").iter().all(|other| *other == frame), "{text}");
+        assert_eq!(frame == 0, at == 0, "{text}");
+        for line in ranks {
+            let seconds = |name: &str| line[name].as_f64();
+            match (seconds("frame_seconds"), seconds("calls_seconds")) {
+                (Some(frame), Some(calls)) => assert!(at > 0 && frame > 0.0 && calls > 0.0 && calls <= frame, "{line}"),
+                none => assert!(at == 0 && none == (None, None), "{line}"),
+            }
+        }
+    }
+    assert_eq!(lines.last().map(|line| line["frame"] == 200), Some(true));
+    let refused = run(Path::new("/nowhere/at/all"));
+    assert!(
+        !refused.status.success() && told(&refused).contains("cannot write `/nowhere/at/all`"),
+        "{}",
+        told(&refused)
+    );
+}
+
 /// The same table, but for the last digits of its numbers.
 fn near(got: &str, want: &str) {
     assert_eq!(got.lines().next(), want.lines().next());

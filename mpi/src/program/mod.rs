@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod ensemble;
+mod log;
 mod model;
 mod record;
 mod report;
@@ -93,6 +94,13 @@ pub(crate) struct Args {
     /// Frames between two lines of --series.
     #[arg(long, value_name = "N", default_value_t = 100, requires = "series", value_parser = numbers::positive::<u64>)]
     pub(crate) series_every: u64,
+    /// Write how the run is going to this file, JSON in lines, one of each rank every --log-every seconds: its rows and ghosts,
+    /// and seconds of a frame and of its calls to other ranks since the line before.
+    #[arg(long, value_name = "FILE", conflicts_with = "ensemble")]
+    pub(crate) log: Option<PathBuf>,
+    /// Seconds of real time between two lines of a rank in --log.
+    #[arg(long, value_name = "S", default_value_t = 1.0, requires = "log", value_parser = numbers::seconds)]
+    pub(crate) log_every: f64,
     /// Write a set of checkpoints to this directory at the end, and every --checkpoint-every frames.
     #[arg(long = "checkpoint", value_name = "DIR")]
     pub(crate) checkpoints: Option<PathBuf>,

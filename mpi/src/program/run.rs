@@ -12,6 +12,7 @@ use hypostyle_mpi::{Cluster, ClusterError, Comm, Domain, Looks, Publication, thr
 use hypostyle_scenes::command::pace::End;
 use hypostyle_scenes::{Line, Scene, SceneOptions, Space};
 
+use super::log::Log;
 use super::report::{self, Times, Totals};
 use super::steer::Steered;
 use super::watches::Watches;
@@ -51,6 +52,7 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     let schedule = args.scene.schedule(&options);
     let order = order(&schedule);
     let mut watches = Watches::create(args, &options, &cluster, &order)?;
+    let log = Log::create(args, &cluster)?;
     let origin = origin(args.scene, &options);
     let publication = publication(args, &cluster, &origin, &order)?;
     let regions = cluster.comm(|comm| Regions::of(args, comm))?;
@@ -69,7 +71,7 @@ pub(super) fn run(args: &Args, comm: Comm) -> Result<(), ClusterError> {
     let begun = Instant::now();
     let (before, cpu) = (cluster.report().1, thread_cpu_time());
     let recorder = record::start(args, &cluster, &mut simulation, &origin)?;
-    let mut beside = Beside { origin: &origin, written: Vec::new(), recorder, watches };
+    let mut beside = Beside { origin: &origin, written: Vec::new(), recorder, watches, log };
     let frames = frames(args, &cluster, &mut simulation, &mut beside)?;
     let Beside { written: checkpoints, recorder, .. } = beside;
     record::finish(recorder, cluster.rank())?;
@@ -243,6 +245,7 @@ struct Beside<'a> {
     written: Vec<PathBuf>,
     recorder: Option<Recorder>,
     watches: Watches,
+    log: Log,
 }
 
 /// Runs the frames, and writes checkpoints where they are due and at the end. Gives the number of frames.
@@ -259,6 +262,7 @@ fn frames(
     let mut left = frames;
     let rank = cluster.rank();
     let mut steered = Steered::new(args, simulation, rank);
+    beside.log.look(args, cluster, simulation, true)?;
     while left > 0 {
         let frame = simulation.world().frame();
         let until = args.checkpoint_every.map_or(u64::MAX, |every| every - frame % every);
@@ -275,6 +279,7 @@ fn frames(
         left -= now;
         record::look(&mut beside.recorder, rank)?;
         beside.watches.look(cluster, simulation)?;
+        beside.log.look(args, cluster, simulation, left == 0)?;
         let Some(directory) = &args.checkpoints else { continue };
         if left == 0 || now == until {
             beside.written.push(set::write(cluster, simulation, directory, beside.origin)?);

@@ -43,6 +43,15 @@ pub fn bytes<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     fit(number)
 }
 
+/// Seconds, with a fraction.
+///
+/// # Errors
+/// It is no number, below 0, or above 1e9.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it must be a number of seconds".to_owned())?;
+    if (0.0..=1e9).contains(&seconds) { Ok(seconds) } else { Err("it must be from 0 to 1e9 seconds".to_owned()) }
+}
+
 fn fit<T: TryFrom<u64>>(number: u128) -> Result<T, String> {
     let max = match size_of::<T>() {
         1 => u64::from(u8::MAX),
