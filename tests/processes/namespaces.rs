@@ -19,7 +19,7 @@ use crate::equality::undisturbed;
 use crate::hostile;
 use crate::kills::Note;
 use crate::scenes;
-use crate::support::{Actor, Setting, course, fresh_region, newest, own, worker_command};
+use crate::support::{Actor, Setting, Subreaper, course, fresh_region, newest, own, worker_command};
 
 const ROWS: usize = 600;
 const LONG: Duration = Duration::from_secs(60);
@@ -217,7 +217,7 @@ pub fn who_has_the_number_of_another() {
         return;
     }
     let region = fresh_region();
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let _subreaper = Subreaper::new();
     let mut main = Actor::start(&["stuck-writer", &region.to_string()]);
     let line = main.hear().unwrap();
     let pid: i32 = line.trim_start_matches("pids [").trim_end_matches(']').parse().unwrap();

@@ -246,3 +246,20 @@ impl Drop for Actor {
         self.kill();
     }
 }
+
+/// As long as it lives, processes whose parent ends become this one's children. Nobody waits for them, so those that end
+/// stay as zombies, which is nothing for other tests.
+pub struct Subreaper;
+
+impl Subreaper {
+    pub fn new() -> Subreaper {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+        Subreaper
+    }
+}
+
+impl Drop for Subreaper {
+    fn drop(&mut self) {
+        rustix::process::set_child_subreaper(None).unwrap();
+    }
+}

@@ -10,7 +10,7 @@ use hypostyle::{RegionError, RegionTarget, Workers, World, WorldError};
 use crate::equality::undisturbed;
 use crate::hostile;
 use crate::scenes;
-use crate::support::{Actor, Random, Setting, course, fresh_region, newest};
+use crate::support::{Actor, Random, Setting, Subreaper, course, fresh_region, newest};
 
 const ROWS: usize = 600;
 
@@ -148,7 +148,7 @@ pub fn a_worker_that_outlives_its_main() {
     let region = fresh_region();
     // The worker has a process group of its own. Without this its group is orphaned when its main ends, and the kernel
     // ends stopped processes of such a group itself.
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
+    let _subreaper = Subreaper::new();
     let mut main = Actor::start(&["stuck-writer", &region.to_string()]);
     let line = main.hear().unwrap();
     let pid: u32 = line.trim_start_matches("pids [").trim_end_matches(']').parse().unwrap();
@@ -169,8 +169,7 @@ pub fn a_worker_that_outlives_its_main() {
 /// A dead writer's workers end with it.
 fn await_end(pids: &[u32]) {
     let begun = Instant::now();
-    let own = name_of(std::process::id());
-    while pids.iter().any(|pid| name_of(*pid) == own) {
+    while pids.iter().any(|pid| is_running(*pid)) {
         assert!(begun.elapsed() < Duration::from_secs(60), "workers outlive their main: {pids:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
