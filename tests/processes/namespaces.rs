@@ -125,6 +125,9 @@ pub fn a_reader_and_a_sender() {
         assert_eq!(next.ask(&format!("send {number}")), "sent");
         step(&mut simulation);
         assert_eq!(simulation.world().get::<Note>(note).unwrap(), Note::new(number));
+        // what is killed here is `unshare`, and the visitor a moment later: it is gone when nobody can speak any more
+        next.kill();
+        assert_eq!(next.hear(), None);
     }
 }
 
