@@ -3,6 +3,7 @@
 //! - Every Rust file begins with `//!`, or with inner attributes and then `//!`.
 //! - `unsafe` stands in the files that `xtask/unsafe-files.txt` lists, in all of them, and nowhere else.
 //! - Words that do not belong into the repository: unfinished code, notes to oneself, one machine's paths.
+//! - No file stands at the root that is not known there.
 //! - The folders of `src/` import one another without circles.
 //! - `//!` comes before `#![...]`; unit tests stand in `mod tests` or in `tests.rs` of a folder.
 //! - Functions have at most 70 lines, but for those that `xtask/long-functions.txt` names with a reason; text in Markdown has
@@ -49,6 +50,7 @@ pub(crate) fn check() -> Outcome {
     print!("{}", floors.table());
     faults.extend(floors.faults());
     for file in &files {
+        faults.extend(rules::at_root(file));
         faults.extend(rules::header(file));
         faults.extend(rules::words(file));
         faults.extend(shape::tests_place(file));

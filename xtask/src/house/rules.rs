@@ -49,6 +49,26 @@ const NOT_OUR_WORDS: &[&str] = &[
     "web/package-lock.json",
 ];
 
+/// Files that stand at the root; `.gitattributes` and the like beside them.
+const AT_ROOT: &[&str] = &[
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "clippy.toml",
+    "deny.toml",
+    "rustfmt.toml",
+];
+
+/// No other file stands at the root: what programs leave where they were started does not belong there.
+pub(crate) fn at_root(file: &File) -> Option<String> {
+    let is_known = file.path.contains('/') || file.path.starts_with('.') || AT_ROOT.contains(&file.path.as_str());
+    (!is_known).then(|| format!("{}: no such file belongs at the root; `AT_ROOT` lists those that do", file.path))
+}
+
 /// A Rust file begins with its description.
 pub(crate) fn header(file: &File) -> Option<String> {
     if !file.is_rust() {
@@ -173,6 +193,14 @@ mod tests {
             assert!(header(&file("src/a.rs", text)).is_some(), "{text}");
         }
         assert_eq!(header(&file("README.md", "# x")), None);
+    }
+
+    #[test]
+    fn strangers_at_the_root_are_told() {
+        for path in ["README.md", ".gitignore", "src/run.log"] {
+            assert_eq!(at_root(&file(path, "")), None, "{path}");
+        }
+        assert!(at_root(&file("run.log", "")).is_some_and(|fault| fault.starts_with("run.log: ")));
     }
 
     #[test]
