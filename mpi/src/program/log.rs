@@ -27,17 +27,18 @@ pub(super) struct Log {
 impl Log {
     /// Makes the file, on rank 0. A call of all ranks where there is to be a log.
     pub(super) fn create(args: &Args, cluster: &Cluster) -> Result<Log, ClusterError> {
-        let made = args.log.as_deref().filter(|_| cluster.rank() == 0).map(File::create).transpose();
+        let mut file = None;
         if let Some(path) = &args.log {
+            let made = (cluster.rank() == 0).then(|| File::create(path)).transpose();
+            let made = made.map_err(|error| failed(path, &error));
             // all ranks learn of a failure and why, so none waits
-            let mut why = made.as_ref().err().map(|error| failed(path, error)).unwrap_or_default().into_bytes();
+            let mut why = made.as_ref().err().cloned().unwrap_or_default().into_bytes();
             cluster.comm(|comm| comm.broadcast("log", &mut why))?;
-            if !why.is_empty() && cluster.rank() != 0 {
+            file = made.map_err(ClusterError::World)?;
+            if !why.is_empty() {
                 return Err(ClusterError::Gone { rank: 0, why: String::from_utf8_lossy(&why).into_owned() });
             }
         }
-        let file =
-            made.map_err(|error| ClusterError::World(failed(args.log.as_deref().unwrap_or(Path::new("")), &error)))?;
         let every = Duration::from_secs_f64(args.log_every);
         Ok(Log { is_asked: args.log.is_some(), every, begun: Instant::now(), file, last: None })
     }
