@@ -1,5 +1,5 @@
-//! What an entity costs that is reached by its handle: one call for each beside one for all, 100,000 entities in the order of
-//! their rows and in no order. Rounds are interleaved; the thread's own time, medians. `cargo bench --bench entities`.
+//! What an entity costs that is reached by its handle: one call for each beside one for all (or a look-up made once for
+//! all), 100,000 entities in the order of their rows and in no order. Rounds are interleaved; the thread's own time, medians. `cargo bench --bench entities`.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints")]
 
@@ -36,9 +36,10 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 type Call = fn(&mut World, &[Entity]);
+type Case = (&'static str, Call, Call);
 
 /// What is done, one by one and for all at once. Each leaves the world as it was, or as good as.
-const CASES: &[(&str, Call, Call)] = &[
+const CASES: &[Case] = &[
     (
         "get",
         |world, all| {
@@ -97,15 +98,47 @@ const CASES: &[(&str, Call, Call)] = &[
     ),
 ];
 
+/// One call for each beside a look-up that is made once and asked for each.
+const LOOKED_UP: &[Case] = &[
+    (
+        "get, looked up",
+        |world, all| {
+            let sum: f32 = all.iter().map(|entity| world.get::<Position>(*entity).unwrap().y).sum();
+            black_box(sum);
+        },
+        |world, all| {
+            let look = world.lookup::<Position>().unwrap();
+            let sum: f32 = all.iter().map(|entity| look.get(*entity).unwrap().y).sum();
+            black_box(sum);
+        },
+    ),
+    (
+        "set, looked up",
+        |world, all| all.iter().for_each(|entity| world.set(*entity, Mass { kg: 2.0 }).unwrap()),
+        |world, all| {
+            let mut look = world.lookup_mut::<Mass>().unwrap();
+            all.iter().for_each(|entity| look.set(*entity, Mass { kg: 2.0 }).unwrap());
+        },
+    ),
+    (
+        "change, looked up",
+        |world, all| all.iter().for_each(|entity| world.get_mut::<Mass>(*entity).unwrap().kg *= 1.5),
+        |world, all| {
+            let mut look = world.lookup_mut::<Mass>().unwrap();
+            all.iter().for_each(|entity| look.update(*entity, |mass| mass.kg *= 1.5).unwrap());
+        },
+    ),
+];
+
 fn main() {
     let mut world = World::builder().component::<Position>().component::<Mass>().component::<Lit>().build().unwrap();
     let row = |i: usize| (Position { x: i as f32, y: 1.0, z: 0.0 }, Mass { kg: 1.0 });
     let in_order = world.spawn_batch((0..ENTITIES).map(row)).unwrap();
     let mut in_none = in_order.clone();
     in_none.sort_by_key(|entity| (u64::from(entity.index()) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    println!("{ENTITIES} entities, ns each: one call for each, one for all");
+    println!("{ENTITIES} entities, ns each: one call for each; one for all, or through one look-up");
     for (order, entities) in [("in order", &in_order), ("in no order", &in_none)] {
-        for (name, single, batch) in CASES {
+        for (name, single, batch) in CASES.iter().chain(LOOKED_UP) {
             let mut times = [Vec::new(), Vec::new()];
             for _ in 0..ROUNDS {
                 for (call, times) in [single, batch].into_iter().zip(&mut times) {

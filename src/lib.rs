@@ -161,9 +161,9 @@ pub use table::Presence;
 pub use trace::Timeline;
 pub use worker::{Sandbox, WorkerCommand, Workers};
 pub use world::{
-    AnyOf, BulkSpawn, Bundle, Changed, Dangling, Entities, KeptGeneration, List, Lookup, Prefab, PrefabSpawn,
-    Publication, Query, Read, Rollback, RowBatch, RowBatchError, ValueMut, With, Without, World, WorldBuilder,
-    WorldError, Write,
+    AnyOf, BulkSpawn, Bundle, Changed, Dangling, Entities, KeptGeneration, List, Lookup, LookupMut, Prefab,
+    PrefabSpawn, Publication, Query, Read, Rollback, RowBatch, RowBatchError, ValueMut, With, Without, World,
+    WorldBuilder, WorldError, Write,
 };
 
 /// Regions as a whole: which there are, which processes write and read them, what stopped programs left, and how it is removed.

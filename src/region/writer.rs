@@ -269,7 +269,13 @@ impl Region {
     /// [`RegionError::Forked`] in a process that was forked off the maker.
     #[inline]
     pub(crate) fn check_maker(&self) -> Result<(), RegionError> {
-        if self.maker.is_here() { Ok(()) } else { Err(forked(self.maker)) }
+        if self.is_makers() { Ok(()) } else { Err(forked(self.maker)) }
+    }
+
+    /// Whether this process made it.
+    #[inline]
+    pub(crate) fn is_makers(&self) -> bool {
+        self.maker.is_here()
     }
 
     /// The open file that worker processes are to inherit: as long as one of them has it, nobody takes the region over.

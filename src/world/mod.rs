@@ -29,6 +29,7 @@ pub use access::bundle::Bundle;
 pub use access::ghosts::GhostError;
 pub use access::lists::List;
 pub use access::lookup::{Lookup, RowOffsets};
+pub use access::lookup_mut::LookupMut;
 pub use access::prefab::{Prefab, PrefabSpawn};
 pub use access::query::{AnyOf, Changed, Entities, Query, Read, With, Without, Write};
 pub use access::row::ValueMut;

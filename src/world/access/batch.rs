@@ -93,18 +93,25 @@ impl World {
     pub fn set_batch<C: Component>(&mut self, values: impl IntoIterator<Item = (Entity, C)>) -> Result<(), WorldError> {
         self.check_maker()?;
         let component = valued::<C>(&self.registry)?;
-        let (entities, packed) = packed(values);
-        let located = self.locate_all(&entities)?;
+        let mut batch = std::mem::take(&mut self.edit.batch);
+        batch.gather(values);
+        let done = self.set_gathered::<C>(&mut batch, component);
+        self.edit.batch = batch.emptied();
+        done
+    }
+
+    fn set_gathered<C: Component>(&mut self, batch: &mut Batch, component: u16) -> Result<(), WorldError> {
+        self.locate(&batch.entities, &mut batch.located)?;
         // of a toggle each row says whether it has it, else each table
         let toggle = C::STORAGE == Storage::Toggle;
         let mut had = None;
-        for (at, entity) in located.iter().zip(&entities) {
+        for (at, entity) in batch.located.iter().zip(&batch.entities) {
             if had != Some(at.table) && !self.store.has(at.table, at.row, component) {
                 return Err(WorldError::absent::<C>(*entity));
             }
             had = (!toggle).then_some(at.table);
         }
-        self.write_batch::<C>(&located, component, &packed)
+        self.write_batch::<C>(&batch.located, component, &batch.packed)
     }
 
     /// Gives entities a component, each a value of its own, or sets it where present; all of them or none. Where an entity comes
@@ -130,13 +137,20 @@ impl World {
     pub fn add_batch<C: Component>(&mut self, values: impl IntoIterator<Item = (Entity, C)>) -> Result<(), WorldError> {
         self.check_maker()?;
         let component = valued::<C>(&self.registry)?;
-        let (entities, packed) = packed(values);
-        let located = self.locate_all(&entities)?;
+        let mut batch = std::mem::take(&mut self.edit.batch);
+        batch.gather(values);
+        let done = self.add_gathered::<C>(&mut batch, component);
+        self.edit.batch = batch.emptied();
+        done
+    }
+
+    fn add_gathered<C: Component>(&mut self, batch: &mut Batch, component: u16) -> Result<(), WorldError> {
+        let located = self.locate_all(&batch.entities)?;
         let defaults = self.layout().components()[usize::from(component)].row_default();
         self.add_selected(selections(located), component, &defaults)?;
         // the rows may have moved; all that is written now was made writable there, so that no memory is needed
-        let located = self.locate_all(&entities)?;
-        self.write_batch::<C>(&located, component, &packed)
+        self.locate(&batch.entities, &mut batch.located)?;
+        self.write_batch::<C>(&batch.located, component, &batch.packed)
     }
 
     /// Takes a component from entities, where they have it, and returns how many had it; from all of them or none.
@@ -153,15 +167,22 @@ impl World {
 
     /// Where entities are, which are all alive.
     pub(super) fn locate_all(&self, entities: &[Entity]) -> Result<Vec<Location>, WorldError> {
-        let mut words = Vec::with_capacity(entities.len());
-        let mut located = Vec::with_capacity(entities.len());
+        let mut located = Vec::new();
+        self.locate(entities, &mut located)?;
+        Ok(located)
+    }
+
+    fn locate(&self, entities: &[Entity], located: &mut Vec<Location>) -> Result<(), WorldError> {
+        let mut words = Vec::with_capacity(BLOCK.min(entities.len()));
+        located.clear();
+        located.reserve(entities.len());
         for entities in entities.chunks(BLOCK) {
             self.store.locate_all(entities.iter().copied(), &mut words);
             for (word, entity) in words.iter().zip(entities) {
                 located.push(Location::from_bits(*word).ok_or_else(|| WorldError::stale(*entity))?);
             }
         }
-        Ok(located)
+        Ok(())
     }
 
     /// Writes values to rows that have the component.
@@ -231,16 +252,39 @@ pub(super) fn selections(mut located: Vec<Location>) -> Vec<Selection> {
     selections
 }
 
-/// Entities, and their packed values one after the other.
-fn packed<C: Component>(values: impl IntoIterator<Item = (Entity, C)>) -> (Vec<Entity>, Vec<u8>) {
-    let values = values.into_iter();
-    let (least, _) = values.size_hint();
-    let (mut entities, mut packed) = (Vec::with_capacity(least), Vec::with_capacity(least * C::PACKED_BYTES));
-    for (entity, value) in values {
-        entities.push(entity);
-        let begin = packed.len();
-        packed.resize(begin + C::PACKED_BYTES, 0);
-        value.pack(&mut packed[begin..]);
+/// Entities of a batch, where they are, and their packed values one after the other. It is kept from batch to batch: memory
+/// that is new each time costs more than all that is done with it.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    entities: Vec<Entity>,
+    located: Vec<Location>,
+    packed: Vec<u8>,
+}
+
+/// Entities of which the memory is kept.
+const KEPT: usize = 1 << 18;
+
+impl Batch {
+    fn gather<C: Component>(&mut self, values: impl IntoIterator<Item = (Entity, C)>) {
+        let values = values.into_iter();
+        let (least, _) = values.size_hint();
+        self.entities.reserve(least);
+        self.packed.reserve(least * C::PACKED_BYTES);
+        for (entity, value) in values {
+            self.entities.push(entity);
+            let begin = self.packed.len();
+            self.packed.resize(begin + C::PACKED_BYTES, 0);
+            value.pack(&mut self.packed[begin..]);
+        }
     }
-    (entities, packed)
+
+    fn emptied(mut self) -> Self {
+        self.entities.clear();
+        self.located.clear();
+        self.packed.clear();
+        self.entities.shrink_to(KEPT);
+        self.located.shrink_to(KEPT);
+        self.packed.shrink_to(16 * KEPT);
+        self
+    }
 }

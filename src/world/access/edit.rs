@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::{Component, Entity};
 
+use super::batch::Batch;
 use super::bundle::{Bundle, RegistryRef, valued};
 use crate::layout::Storage;
 use crate::region::RegionError;
@@ -24,6 +25,7 @@ pub(crate) struct EditScratch {
     ids: Vec<u16>,
     sorted: Vec<u16>,
     packed: Vec<u8>,
+    pub(super) batch: Batch,
     handles: Vec<Entity>,
     /// By bundle; none where rows take more than a plan.
     spawns: TypeMap<Option<SpawnPlan>>,
@@ -348,8 +350,9 @@ impl World {
         Ok(())
     }
 
+    /// Where an entity is.
     #[inline(always)]
-    fn find(&self, entity: Entity) -> Result<Location, WorldError> {
+    pub(super) fn find(&self, entity: Entity) -> Result<Location, WorldError> {
         match self.store.locate(entity) {
             Some(at) => Ok(at),
             None => Err(WorldError::stale(entity)),
@@ -396,7 +399,22 @@ impl World {
         self.write_component(at, component, value)
     }
 
+    /// Writes a component that the entity in this row has, and which is open, or secure where its changes are tracked.
+    #[inline(always)]
+    pub(super) fn write_open<C: Component>(
+        &mut self,
+        at: Location,
+        component: u16,
+        value: &C,
+    ) -> Result<(), WorldError> {
+        if !C::TRACK_CHANGES && self.store.write_single(at, component, value) == Written::Done {
+            return Ok(());
+        }
+        self.write_component(at, component, value)
+    }
+
     /// Writes a component that the entity in this row has.
+    #[inline(never)]
     pub(super) fn write_component<C: Component>(
         &mut self,
         at: Location,

@@ -23,21 +23,110 @@ pub struct Lookup<'w, B> {
     world: &'w World,
     locations: &'w [u64],
     generations: &'w [u32],
+    places: Places,
+    bundle: PhantomData<fn() -> B>,
+}
+
+/// Where the columns of a bundle's components lie, in each table.
+pub(super) struct Places {
+    pub(super) components: Vec<u16>,
     /// For each table, and in it for each component: where its presence bits lie (0 if it has none; [`LACKS`]), and where
     /// each field's column.
     offsets: Vec<u64>,
     /// Beside each offset of a table: of a component's presence bits how many fields it has, of a field its bytes.
     sizes: Vec<u32>,
+    /// Where the fields stand among the offsets of a table.
+    fields: Vec<usize>,
     /// Offsets of a table.
     stride: usize,
-    bundle: PhantomData<fn() -> B>,
+}
+
+impl Places {
+    pub(super) fn of<B: Bundle>(world: &World) -> Result<Self, WorldError> {
+        let mut components = Vec::new();
+        B::ids(&RegistryRef(&world.registry), &mut components)?;
+        let declared = world.layout().components();
+        let (mut sizes, mut fields) = (Vec::new(), Vec::new());
+        for component in &components {
+            let own = &declared[usize::from(*component)].fields;
+            sizes.push(own.len() as u32);
+            fields.extend(sizes.len()..sizes.len() + own.len());
+            sizes.extend(own.iter().map(|field| field.ty.bytes() as u32));
+        }
+        let stride = sizes.len();
+        let mut places = Places { components, offsets: Vec::new(), sizes, fields, stride };
+        places.find(world);
+        Ok(places)
+    }
+
+    /// Finds them, in all tables.
+    pub(super) fn find(&mut self, world: &World) {
+        self.offsets.resize(self.stride * world.store.tables.len(), LACKS);
+        (0..world.store.tables.len()).for_each(|table| self.find_in(world, table));
+    }
+
+    /// Finds them, in one table.
+    pub(super) fn find_in(&mut self, world: &World, table: usize) {
+        let offsets = &mut self.offsets[table * self.stride..][..self.stride];
+        let table = &world.store.tables[table];
+        let live = |column: u16| table.columns[usize::from(column)].live.offset;
+        let mut at = 0;
+        for component in &self.components {
+            let fields = self.sizes[at] as usize;
+            if let Some(slot) = table.shape.slot(*component) {
+                offsets[at] = slot.presence.map_or(0, live);
+                for (offset, column) in offsets[at + 1..][..fields].iter_mut().zip(slot.first..) {
+                    *offset = live(column);
+                }
+            } else {
+                offsets[at..][..1 + fields].fill(LACKS);
+            }
+            at += 1 + fields;
+        }
+    }
+
+    #[inline(always)]
+    fn of_table(&self, table: u32) -> Option<&[u64]> {
+        let from = table as usize * self.stride;
+        self.offsets.get(from..from + self.stride)
+    }
+
+    /// Whether a row has all components.
+    #[inline(always)]
+    pub(super) fn are_present(&self, arena: &Arena, at: Location) -> bool {
+        let Some(offsets) = self.of_table(at.table) else { return false };
+        let row = u64::from(at.row);
+        let mut head = 0;
+        for _ in &self.components {
+            let presence = offsets[head];
+            if presence == LACKS || presence != 0 && arena.item::<u64>(presence + 8 * (row / 64)) >> (row % 64) & 1 == 0
+            {
+                return false;
+            }
+            head += 1 + self.sizes[head] as usize;
+        }
+        true
+    }
+
+    /// Where each field's column of a table begins, and its bytes a row.
+    pub(super) fn columns(&self, table: usize) -> impl Iterator<Item = (u64, usize)> + '_ {
+        let from = table * self.stride;
+        self.fields.iter().map(move |field| (self.offsets[from + field], self.sizes[*field] as usize))
+    }
+
+    /// A row's values; none where the row lacks one of the components.
+    #[inline(always)]
+    pub(super) fn read<B: Bundle>(&self, arena: &Arena, at: Location) -> Option<B> {
+        let offsets = self.of_table(at.table)?;
+        B::look(&mut RowOffsets { arena, offsets, sizes: &self.sizes, row: u64::from(at.row) })
+    }
 }
 
 /// Where a row's values are, as bundles read them.
 pub struct RowOffsets<'a> {
     arena: &'a Arena,
     offsets: &'a [u64],
-    /// As in [`Lookup`], beside the offsets.
+    /// As in [`Places`], beside the offsets.
     sizes: &'a [u32],
     row: u64,
 }
@@ -98,41 +187,14 @@ impl World {
     /// # Errors
     /// An unknown component.
     pub fn lookup<B: Bundle>(&self) -> Result<Lookup<'_, B>, WorldError> {
-        let mut components = Vec::new();
-        B::ids(&RegistryRef(&self.registry), &mut components)?;
-        let declared = self.layout().components();
-        let mut sizes = Vec::new();
-        for component in &components {
-            let fields = &declared[usize::from(*component)].fields;
-            sizes.push(fields.len() as u32);
-            sizes.extend(fields.iter().map(|field| field.ty.bytes() as u32));
-        }
-        let stride = sizes.len();
-        let mut offsets = Vec::with_capacity(stride * self.store.tables.len());
-        for table in &self.store.tables {
-            let live = |column: u16| table.columns[usize::from(column)].live.offset;
-            for component in &components {
-                match table.shape.slot(*component) {
-                    Some(slot) => {
-                        offsets.push(slot.presence.map_or(0, live));
-                        offsets.extend((slot.first..slot.first + slot.fields).map(live));
-                    }
-                    None => {
-                        let fields = declared[usize::from(*component)].fields.len();
-                        offsets.extend(std::iter::repeat_n(LACKS, 1 + fields));
-                    }
-                }
-            }
-        }
+        let places = Places::of::<B>(self)?;
         let map = &self.store.tables[ENTITIES as usize];
         let slots = map.rows as usize;
         Ok(Lookup {
             world: self,
             locations: self.store.arena.items(map.columns[0].live.offset, slots),
             generations: self.store.arena.items(map.columns[1].live.offset, slots),
-            offsets,
-            sizes,
-            stride,
+            places,
             bundle: PhantomData,
         })
     }
@@ -148,16 +210,10 @@ impl<B: Bundle> Lookup<'_, B> {
         let slot = entity.index() as usize;
         if let (Some(location), Some(generation)) = (self.locations.get(slot), self.generations.get(slot))
             && *generation == entity.generation()
-            && let Some(Location { table, row }) = Location::from_bits(*location)
+            && let Some(at) = Location::from_bits(*location)
+            && let Some(value) = self.places.read(&self.world.store.arena, at)
         {
-            let from = table as usize * self.stride;
-            if let Some(offsets) = self.offsets.get(from..from + self.stride) {
-                let arena = &self.world.store.arena;
-                let mut offsets = RowOffsets { arena, offsets, sizes: &self.sizes, row: u64::from(row) };
-                if let Some(value) = B::look(&mut offsets) {
-                    return Ok(value);
-                }
-            }
+            return Ok(value);
         }
         self.refuse(entity)
     }

@@ -13,6 +13,7 @@ pub(crate) mod edit;
 pub(crate) mod ghosts;
 pub(crate) mod lists;
 pub(crate) mod lookup;
+pub(crate) mod lookup_mut;
 mod named;
 mod parallel;
 pub(crate) mod prefab;

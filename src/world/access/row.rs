@@ -8,6 +8,7 @@ use std::ops::{Deref, DerefMut};
 use crate::table::Location;
 use crate::{Component, Entity};
 
+use super::bundle::valued;
 use super::compare::Compared;
 use super::query::Query;
 use crate::world::World;
@@ -25,12 +26,14 @@ pub struct ValueMut<'w, C: Component> {
 
 impl<C: Component> Deref for ValueMut<'_, C> {
     type Target = C;
+    #[inline]
     fn deref(&self) -> &C {
         &self.value
     }
 }
 
 impl<C: Component> DerefMut for ValueMut<'_, C> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut C {
         self.borrowed = true;
         &mut self.value
@@ -38,9 +41,12 @@ impl<C: Component> DerefMut for ValueMut<'_, C> {
 }
 
 impl<C: Component> Drop for ValueMut<'_, C> {
+    #[inline]
     fn drop(&mut self) {
         if self.borrowed {
-            let done = self.world.write_component(self.at, self.component, &self.value);
+            // a copy: the value itself may stay in registers
+            let value = self.value;
+            let done = self.world.write_open(self.at, self.component, &value);
             done.expect("`get_mut` made every column of the component writable, and nobody published since");
         }
     }
@@ -69,13 +75,18 @@ impl World {
     ///
     /// # Errors
     /// An unknown component, a dead entity, an entity without the component, no memory.
+    #[inline]
     pub fn get_mut<C: Component>(&mut self, entity: Entity) -> Result<ValueMut<'_, C>, WorldError> {
         self.check_maker()?;
-        let component = self.registry.component::<C>()?;
-        let value = self.get::<C>(entity)?;
-        let at = self.store.locate(entity).ok_or_else(|| WorldError::stale(entity))?;
-        self.store.open_component(at.table, component)?;
-        self.store.secure_component(at.table, component)?;
+        let component = valued::<C>(&self.registry)?;
+        let at = self.find(entity)?;
+        let value = self.store.read_single::<C>(&self.store.tables[at.table as usize], at.row, component);
+        let Some(value) = value else { return Err(WorldError::absent::<C>(entity)) };
+        if C::TRACK_CHANGES {
+            self.store.secure_component(at.table, component)?;
+        } else {
+            self.store.open_component(at.table, component)?;
+        }
         Ok(ValueMut { world: self, at, component, value, borrowed: false })
     }
 

@@ -113,12 +113,20 @@ impl Store {
 
     /// Opens a component of a table that has it, if it is one whose rows may be noted later: it is not tracked.
     pub(crate) fn open_component(&mut self, table: u32, component: u16) -> Result<(), RegionError> {
-        let shape = Arc::clone(&self.tables[table as usize].shape);
+        let Table { shape, dirty, .. } = &self.tables[table as usize];
         let slot = shape.slot(component).filter(|slot| slot.changed.is_none());
         let Some(mark) = slot.and_then(Slot::mark) else { return Ok(()) };
+        if matches!(dirty.components.get(mark), Some(Some(_))) {
+            return Ok(());
+        }
+        self.open_closed(table, component, mark)
+    }
+
+    #[inline(never)]
+    fn open_closed(&mut self, table: u32, component: u16, mark: usize) -> Result<(), RegionError> {
         self.secure_component(table, component)?;
-        let dirty = &mut self.tables[table as usize].dirty;
-        dirty.components.resize(shape.columns.len(), None);
+        let Table { columns, dirty, .. } = &mut self.tables[table as usize];
+        dirty.components.resize(columns.len(), None);
         if dirty.components[mark].is_none() {
             dirty.components[mark] = Some(dirty.spare.pop().unwrap_or_default());
         }
@@ -461,6 +469,22 @@ impl Store {
             put(arena, column, at.row, value);
         });
         Written::Done
+    }
+
+    /// Takes the notes of an open component, with their place, for somebody who gives them back. Should he not, every row
+    /// counts as written. None where there is nothing to note.
+    pub(crate) fn lend_notes(&mut self, table: u32, component: u16) -> Option<(u16, RowRuns)> {
+        let table = &mut self.tables[table as usize];
+        let mark = table.shape.slot(component)?.mark()?;
+        let notes = table.dirty.components.get_mut(mark)?.as_mut()?;
+        Some((u16::try_from(mark).ok()?, std::mem::replace(notes, RowRuns::all())))
+    }
+
+    /// Takes lent notes back. Where the table was closed since, every row counts as written already.
+    pub(crate) fn return_notes(&mut self, table: u32, mark: u16, notes: RowRuns) {
+        if let Some(Some(lent)) = self.tables[table as usize].dirty.components.get_mut(usize::from(mark)) {
+            *lent = notes;
+        }
     }
 
     /// Switches an open toggle on, with a value, or off.

@@ -218,6 +218,13 @@ fn at_once(field: &mut Field<'_>, n: usize, order: &[u32]) {
         }
     };
     field.add(OURS, "World::set", make, run, |state| checksum_of_ours(&state.world));
+    let run = |state: &mut State<World, Entity>| {
+        let mut look = state.world.lookup_mut::<A>().expect("it is declared");
+        for (entity, value) in &state.targets {
+            look.set(*entity, A { value: *value }).expect("it is alive");
+        }
+    };
+    field.add(OURS, "World::lookup_mut", make, run, |state| checksum_of_ours(&state.world));
     let run = |state: &mut State<bevy::World, bevy::Entity>| {
         let mut query = state.world.query::<&mut A>();
         let mut query = query.query_mut(&mut state.world);
