@@ -58,7 +58,9 @@ fn place(n: u16) -> Place {
     Place { x: f64::from(n) / 3.0, cell: [n, 1, n / 2] }
 }
 
-fn all(world: &World, entities: &[Entity]) -> Vec<(Option<Place>, Option<Mass>, Option<Health>, Option<Lit>)> {
+type Values = (Option<Place>, Option<Mass>, Option<Health>, Option<Lit>);
+
+fn all(world: &World, entities: &[Entity]) -> Vec<Values> {
     let get = |e: &Entity| (world.get(*e).ok(), world.get(*e).ok(), world.get(*e).ok(), world.get(*e).ok());
     entities.iter().map(get).collect()
 }

@@ -198,7 +198,7 @@ impl Event {
         ]
     }
 
-    /// From words of this number; none: another number, no kind, or flags that it does not have.
+    /// From words of this number; none: another number, or no kind. Flags that a kind does not have say nothing.
     pub(super) fn unpack(words: [u64; EVENT_WORDS], number: u32) -> Option<Event> {
         let [head, start_ns, middle, tail] = words;
         if head as u32 != number {

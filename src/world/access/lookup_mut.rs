@@ -47,7 +47,7 @@ pub struct LookupMut<'w, B: Bundle> {
 
 impl World {
     /// Reads and writes components of many entities: as [`World::get`] and [`World::set`] for each of them, in less time
-    /// where they are many.
+    /// where they are many. The world is free again when the look-up is dropped.
     ///
     /// ```
     /// use hypostyle::{Component, World};
@@ -61,6 +61,7 @@ impl World {
     /// look.set(ships[0], Mass { kg: 7.0 })?;
     /// look.update(ships[1], |mass| mass.kg *= 2.0)?;
     /// assert_eq!(look.get(ships[1])?.kg, 4.0);
+    /// drop(look);
     /// assert_eq!(world.get::<Mass>(ships[0])?.kg, 7.0);
     /// # Ok::<(), hypostyle::WorldError>(())
     /// ```
